@@ -15,9 +15,9 @@ from dppa_core.evaluation.tables import percent_text, text_table
 if TYPE_CHECKING:
     from dppa_core.evaluation.scores import DomainScore
     from dppa_core.tasks.intervals import Interval
-    from dppa_core.tuning.search.climb import Climbed
-    from dppa_core.tuning.search.studied import Studied
-    from dppa_core.tuning.search.verdict import DomainVerdict, Rival
+    from dppa_core.tuning.search.climb import ClimbResult
+    from dppa_core.tuning.search.studied import StudyState
+    from dppa_core.tuning.search.verdict import BaselineMerge, DomainVerdict
 
 
 def factors_text(factors: Sequence[float]) -> str:
@@ -26,7 +26,7 @@ def factors_text(factors: Sequence[float]) -> str:
 
 
 def climb_text(
-    found: Climbed, verdict: Sequence[DomainVerdict], beside: Sequence[Rival], out: Path
+    found: ClimbResult, verdict: Sequence[DomainVerdict], beside: Sequence[BaselineMerge], out: Path
 ) -> str:
     """Factors by model, then the test split and the paper's claim."""
     rows = [
@@ -47,7 +47,7 @@ def climb_text(
 
 
 def study_text(
-    found: Studied, verdict: Sequence[DomainVerdict], beside: Sequence[Rival], out: Path
+    found: StudyState, verdict: Sequence[DomainVerdict], beside: Sequence[BaselineMerge], out: Path
 ) -> str:
     """What nothing else beats, or the grid as a table; then the test split."""
     best = found.best
@@ -74,7 +74,7 @@ def study_text(
     return "\n".join([head, body, _chance(found), *merge_lines(verdict, beside), *claim])
 
 
-def _chance(found: Studied) -> str:
+def _chance(found: StudyState) -> str:
     """How far apart two settings must be to differ by more than the draw of the items."""
     shares = [min(share, 1.0) for share in found.best.retentions.values()]
     spread = sum(share * (1 - share) for share in shares) / len(shares)
@@ -88,7 +88,7 @@ def _chance(found: Studied) -> str:
 _ENDS = {"pruned": "given up early", "failed": "failed"}
 
 
-def grid_table(found: Studied) -> str:
+def grid_table(found: StudyState) -> str:
     """Retention of the merge, in %, by two settings: the first one down, the second across."""
     down, across = found.settings.knobs
     cells = {(one.values.get(down.name), one.values.get(across.name)): one for one in found.trials}
@@ -106,7 +106,7 @@ def _plain(value: float | str) -> str:
     return value if isinstance(value, str) else f"{value:g}"
 
 
-def merge_lines(verdict: Sequence[DomainVerdict], beside: Sequence[Rival]) -> list[str]:
+def merge_lines(verdict: Sequence[DomainVerdict], beside: Sequence[BaselineMerge]) -> list[str]:
     """The merge that was found on the test split, beside others; nothing if it was not asked."""
     from dppa_core.tuning.search.verdict import mean_retention  # noqa: PLC0415  (torch)
 

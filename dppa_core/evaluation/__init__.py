@@ -1,7 +1,7 @@
-"""Exams held, answers scored.
+"""Exams: ask models and merges the items of a domain, and score their answers.
 
-An exam is a number of items of a domain, for a model or a merge; an examiner holds it and gives
-marks, one an item; a score is what they come to. Tables show scores.
+An exam is a set of items of one domain for one model or merge. An `Examiner` asks them and marks
+each answer; the marks make a score. Tables show scores.
 
 Its parts in order; each imports only those before it:
 

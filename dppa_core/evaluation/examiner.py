@@ -1,7 +1,4 @@
-"""Asks models and merges the items of a domain, and keeps in the cache what they made of them.
-
-Knows references, recipes, items and a cache; no ranking.
-"""
+"""Asks models and merges the items of a domain, and caches their marks."""
 
 from __future__ import annotations
 
@@ -40,19 +37,19 @@ from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.system.folder_cache import cache_folder, load, store
 from dppa_core.tasks import Item, score
 
-_FORMAT = 1  # a new number where the same models would get other marks
+_FORMAT = 1  # change it when the same models would get other marks
 SMALL = 256 << 20
-"""Bytes of a model up to which it is asked by one core, and another one beside it."""
+"""Models up to this many bytes use one core each and are asked in parallel."""
 
 
 class Examiner:
-    """Holds exams. Safe for several threads.
+    """Holds exams. Thread-safe.
 
     Args:
-        pool: Where models are kept; a new one where None.
-        public: Whether strangers chose the models; local folders are then refused.
-        keep: Whether marks are written to the cache, and read from there.
-        fresh: Whether what is in the cache is asked again, and written anew.
+        pool: Keeps models in memory; a new one if None.
+        public: Whether untrusted users chose the models; local folders are then refused.
+        keep: Whether to read and write marks in the cache.
+        fresh: Whether to ask again and overwrite what the cache has.
     """
 
     def __init__(
@@ -69,7 +66,7 @@ class Examiner:
         self._lock = threading.Lock()
 
     def known(self, exam: Exam) -> Marks | None:
-        """Marks that are in the cache; no model is loaded.
+        """Marks from the cache, or None; loads no model.
 
         Raises:
             UnknownName: no such domain.
@@ -85,11 +82,11 @@ class Examiner:
         progress: Callable[[int], None] | None = None,
         stop: Stop | None = None,
     ) -> Marks:
-        """Ask all items, or look up what was made of them before.
+        """Ask all items, or read their marks from the cache.
 
         Args:
             progress: Called with the number of items answered so far.
-            stop: Raises Cancelled once set, within one token.
+            stop: Raises Cancelled when set, within one token.
         """
 
         def ask(resident: Resident) -> list[Any]:
@@ -106,7 +103,7 @@ class Examiner:
         progress: Callable[[int], None] | None = None,
         stop: Stop | None = None,
     ) -> DomainScore:
-        """The score that `marks` make."""
+        """The score of one exam."""
         return marked_score(exam.items(), self.marks(exam, progress=progress, stop=stop))
 
     def evaluation(
@@ -119,10 +116,10 @@ class Examiner:
         progress: Progress | None = None,
         stop: Stop | None = None,
     ) -> Evaluation:
-        """Scores of one model or merge on several domains, named by its reference or hash.
+        """Scores of one model or merge on several domains.
 
         Args:
-            progress: Called with (items done, items in all, domain).
+            progress: Called with (items done, total items, domain).
         """
         exams = [Exam(target, domain, split, limit) for domain in domains]
         total, done = sum(len(exam.items()) for exam in exams), 0
@@ -144,11 +141,11 @@ class Examiner:
         ask: Callable[[Resident], Any],
         stop: Stop | None = None,
     ) -> Any:
-        """What a model or merge makes of anything, as JSON has it; from the cache where it is.
+        """A JSON answer of a model or merge, from the cache if it is there.
 
         Args:
-            asked: All that decides the answer beside the target, as plain values.
-            ask: Asks the model; gives plain values.
+            asked: Everything beside the target that decides the answer, as plain values.
+            ask: Asks the model; returns plain values.
         """
         entry = self._entry(target, asked)
         found = self._cached(entry)
@@ -165,7 +162,7 @@ class Examiner:
         return None if data is None else json.loads(data)
 
     def _exchanges(self, resident: Resident, asked: Sequence[Item]) -> tuple[Exchange, ...]:
-        """The items as token ids, once for all models of the same tokenizer."""
+        """The items as token ids, encoded once per tokenizer."""
         tokenizer = _tokenizer_key(resident)
         if tokenizer is None:
             return exchanges(resident, asked)
@@ -208,12 +205,12 @@ def mark(
     progress: Callable[[int], None] | None = None,
     stop: Stop | None = None,
 ) -> Marks:
-    """Ask a model in memory some items, greedily, and mark its replies.
+    """Decode a model's replies to some items greedily, and mark them.
 
     Args:
-        read: The items as `exchanges` gives them, where that was done before.
+        read: The items' `exchanges`, if already computed.
         progress: Called with the number of items answered so far.
-        stop: Raises Cancelled once set, within one token.
+        stop: Raises Cancelled when set, within one token.
     """
     read = exchanges(resident, asked) if read is None else read
     given = answers(resident, read, progress=progress, stop=stop)
@@ -225,7 +222,7 @@ def mark(
 
 
 def exchanges(resident: Resident, asked: Sequence[Item]) -> tuple[Exchange, ...]:
-    """Items with their right answers as token ids: the same for every model of one tokenizer."""
+    """Items with their right answers as token ids; they depend only on the tokenizer."""
     return tuple(
         reference(resident, tuple(prompt_ids(resident, item.prompt)), item.answer) for item in asked
     )
@@ -233,7 +230,7 @@ def exchanges(resident: Resident, asked: Sequence[Item]) -> tuple[Exchange, ...]
 
 @contextmanager
 def threads_for(resident: Resident) -> Iterator[None]:
-    """One thread of torch for a small model: two wait for each other at every one of its steps."""
+    """Use one torch thread for a small model: synchronising threads costs more than they save."""
     before = torch.get_num_threads()
     torch.set_num_threads(1 if resident.nbytes <= SMALL else before)
     try:
@@ -243,7 +240,7 @@ def threads_for(resident: Resident) -> Iterator[None]:
 
 
 def identity(target: Target, *, public: bool = False) -> str:
-    """What is asked, and with what: another text for other weights, tokenizers or programs."""
+    """A text that changes with the weights, tokenizers, calibration texts and library versions."""
     texts: list[str] = []
     if isinstance(target, MergeRecipe) and target.calibrated:
         chosen = (target.calibration_of(model) for model in target.models)
@@ -255,14 +252,14 @@ def identity(target: Target, *, public: bool = False) -> str:
 
 
 def _contents(checkpoint: Checkpoint) -> list[str]:
-    """Hashes of all that a model is loaded from."""
+    """Hashes of all files a model is loaded from."""
     files = [folder / name for folder in checkpoint.folders for name in COMPANIONS]
     config = json.dumps(checkpoint.config, sort_keys=True, default=str)
     return [checkpoint.content_hash(), config, *(known_sha256(path) for path in files)]
 
 
 def _tokenizer_key(resident: Resident) -> str | None:
-    """The same for tokenizers that read alike; None of those that do not tell."""
+    """Equal for tokenizers that encode alike; None for a slow tokenizer."""
     tokenizer: Any = resident.tokenizer
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:

@@ -1,7 +1,7 @@
-"""Tasks of lm-evaluation-harness (the package `lm_eval`, an extra), asked of a model in memory.
+"""Tasks of lm-evaluation-harness (the package `lm_eval`, an extra) on a model in memory.
 
-Knows that package's Python interface; no recipe, no table. Task files may hold code of their own
-(`!function`), which runs: they are a choice of whoever starts the command, and none of a page.
+Task files may contain code (`!function`), which runs here: only the command line may choose them,
+never a page.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from dppa_core.system.error_translation import ForeignCode
 from dppa_core.tasks.intervals import Interval, mean_interval, wilson
 
 SEED = 1234
-"""Draws the examples of few-shot prompts; the harness's own default."""
+"""Seed of few-shot examples; the harness's own default."""
 TOGETHER = 16
-_FORMAT = 1  # a new number where the same tasks would be asked otherwise
+_FORMAT = 1  # change it when the same tasks would be asked differently
 _USUAL = (
     "A mistake in a task file, or data that has to be fetched while the network is away, is the "
     "usual cause."
@@ -40,19 +40,19 @@ class TaskResult:
 
     task: str
     metric: str
-    """As the harness calls it, its filter after a comma where that is not none."""
+    """The harness's name, then its filter after a comma unless that is "none"."""
     value: float
     ci95: tuple[float, float] | None
-    """Wilson's for shares, the bootstrap's for other means of documents; None of all others."""
+    """Wilson's for shares, the bootstrap's for other means over documents; else None."""
     n: int
     """Documents."""
     higher_is_better: bool | None
     each: tuple[float, ...]
-    """By document; empty where the metric is no mean of them."""
+    """Value of each document; empty if the metric is not their mean."""
 
 
 def task_files(folder: Path | None) -> str:
-    """A hash of the package, and of all files of a folder of tasks: either may change a result."""
+    """A hash of the package versions and of all files in a task folder."""
     digest = hashlib.sha256(f"{_FORMAT} {TOGETHER} {SEED}".encode())
     for name in ("lm_eval", "datasets") if find_spec("lm_eval") else ():
         digest.update(f"{name} {version(name)}".encode())
@@ -64,17 +64,17 @@ def task_files(folder: Path | None) -> str:
 
 
 class Harness:
-    """The tasks that were asked for, found and read once.
+    """The requested tasks, found and read once.
 
     Args:
-        names: Tasks, or groups of them.
-        folder: Where task files of one's own lie; the harness's own are meant where None.
-        limit: Documents a task; all of them where None.
+        names: Tasks, or groups of tasks.
+        folder: The user's task files; the harness's own if None.
+        limit: Documents per task; all if None.
 
     Raises:
-        InvalidValue: the package is not installed, or there is no such folder.
+        InvalidValue: the package is not installed, or the folder does not exist.
         UnknownName: no such task.
-        DamagedCheckpoint: a task file that cannot be read.
+        DamagedCheckpoint: a task file cannot be read.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Harness:
         self.names, self.limit, self._folder = tuple(names), limit, folder
         path = None if folder is None else str(folder)
         with ForeignCode("The task files cannot be read", _USUAL):
-            # Its own are fifteen thousand files: looked through only where no folder is given.
+            # The harness has 15,000 task files: read them only if no folder is given.
             self._manager = TaskManager(include_path=path, include_defaults=path is None)
             known = set(self._manager.all_tasks)
         for one in self.names:
@@ -105,10 +105,10 @@ class Harness:
                 )
 
     def content(self) -> str:
-        """A hash of all that decides what is asked: task files, settings and documents.
+        """A hash of task files, settings and documents.
 
         Raises:
-            DamagedCheckpoint: whatever the harness fails at, in one line.
+            DamagedCheckpoint: the harness fails; its error in one line.
         """
         digest = hashlib.sha256(f"{task_files(self._folder)} {self.limit}".encode())
         with _silence(f"lm-evaluation-harness fails at {', '.join(self.names)}"):
@@ -120,16 +120,16 @@ class Harness:
         return digest.hexdigest()
 
     def ask(self, resident: Resident) -> tuple[TaskResult, ...]:
-        """Every metric of every task, for one model; with its chat template where it has one.
+        """Every metric of every task for one model, with its chat template if it has one.
 
         Raises:
-            DamagedCheckpoint: whatever the harness fails at, in one line.
+            DamagedCheckpoint: the harness fails; its error in one line.
         """
         from lm_eval.evaluator import evaluate  # noqa: PLC0415  (seconds)
         from lm_eval.models.huggingface import HFLM  # noqa: PLC0415  (seconds)
 
         class _Chat(HFLM):  # type: ignore[misc]
-            """Renders chat templates where they are bounded."""
+            """Renders chat templates within the bounds of `rendered_chat`."""
 
             def apply_chat_template(
                 self, chat_history: Any, add_generation_prompt: bool = True
@@ -157,7 +157,7 @@ class Harness:
             return tuple(_results(found))
 
     def _loaded(self) -> Any:
-        """The tasks anew: their draws of examples begin at the same seed for every model."""
+        """Freshly loaded tasks, so that every model gets the same few-shot examples."""
         loaded = self._manager.load(list(self.names))
         for task in loaded["tasks"].values():
             if task.get_config("num_fewshot") is None:
@@ -167,13 +167,13 @@ class Harness:
 
 
 def _plain(value: Any) -> str:
-    """A function by its name, for its text would hold an address; its file is in `task_files`."""
+    """A function by its name: its repr contains an address. `task_files` hashes its source."""
     return f"{value.__module__}.{value.__qualname__}" if callable(value) else str(value)
 
 
 @contextmanager
 def _silence(what: str) -> Iterator[None]:
-    """Without its bars and notices: standard output is the command's."""
+    """Suppress progress bars and notices: standard output belongs to the command."""
     quiet = io.StringIO()
     with ForeignCode(what, _USUAL), redirect_stdout(quiet), redirect_stderr(quiet):
         yield
@@ -201,7 +201,7 @@ def _results(found: Mapping[str, Any]) -> Iterable[TaskResult]:
 def _each(
     samples: Sequence[Mapping[str, Any]], metric: str, chosen: str, value: float
 ) -> tuple[float, ...]:
-    """The metric by document, where its mean is the metric of all of them."""
+    """The metric of each document; empty if their mean is not the task's metric."""
     numbers = [
         float(sample[metric])
         for sample in sorted(samples, key=lambda sample: sample["doc_id"])

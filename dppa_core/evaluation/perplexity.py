@@ -1,7 +1,7 @@
-"""Perplexity of a model on a running text, read in windows that overlap.
+"""Perplexity of a model on a running text, read in overlapping windows.
 
-Knows a model in memory and token ids; the text comes from a file. Every token but the first counts
-once, in the window in which most stands before it. Sums are made in float64 of float32 losses.
+Every token but the first counts once, in the window that gives it the most context. Losses are
+float32; their sums are float64.
 """
 
 from __future__ import annotations
@@ -24,43 +24,43 @@ from dppa_core.system.regular_files import read_regular
 from dppa_core.tasks.intervals import Interval, mean_interval
 
 LARGEST_TEXT = 16 << 20
-"""Bytes of a file."""
+"""Largest file, in bytes."""
 WINDOW = 512
-"""Tokens read at once, or fewer where the model has no more positions."""
+"""Tokens per window; fewer if the model has fewer positions."""
 _OF_ANOTHER = "A tokenizer of another model is the usual cause."
 
 
 @dataclass(frozen=True, slots=True)
 class Perplexity:
-    """How well a model foresees a text."""
+    """How well a model predicts a text."""
 
     loss: Interval
-    """Nats a token; the bootstrap draws windows, since neighbours are alike."""
+    """Nats per token; the bootstrap draws whole windows, since neighbouring tokens correlate."""
     tokens: int
-    """Tokens that were foreseen: all but the first."""
+    """Tokens predicted: all but the first."""
     bytes: int
-    """Of the text in UTF-8."""
+    """Length of the text in UTF-8."""
     window: int
     stride: int
     windows: int
-    """How many were read; of one alone no interval can be told."""
+    """Number of windows; a single one gives no interval."""
 
     @property
     def perplexity(self) -> Interval:
-        """e to the loss; models of other tokenizers are compared by bits a byte instead."""
+        """exp(loss); compare models with different tokenizers by `bits_per_byte` instead."""
         return Interval(*(math.exp(x) for x in (self.loss.value, self.loss.low, self.loss.high)))
 
     @property
     def bits_per_byte(self) -> float:
-        """The loss of the whole text in bits, divided by its bytes."""
+        """The text's total loss in bits, divided by its bytes."""
         return self.loss.value * self.tokens / math.log(2) / self.bytes
 
 
 def read_text(path: Path) -> str:
-    """A plain text in UTF-8.
+    """Read a plain text in UTF-8.
 
     Raises:
-        InvalidValue: a file that is not there, not a regular one, too large, empty, or no text.
+        InvalidValue: the file is missing, not regular, too large, empty, or no text.
     """
     place = shown(str(path))
     try:
@@ -90,18 +90,18 @@ def perplexity(
     progress: Progress | None = None,
     stop: Stop | None = None,
 ) -> Perplexity:
-    """Read a text in windows, each of which begins `stride` tokens after the one before.
+    """Read a text in windows that begin `stride` tokens apart.
 
     Args:
-        window: Tokens at once, at least 2; no more than the model has positions.
-        stride: 1 to `window` - 1; half a window where None. Less is slower, and each token then
-            has more before it.
-        progress: Told window by window.
+        window: Tokens per window, at least 2; at most the model's number of positions.
+        stride: 1 to `window` - 1; half a window if None. A smaller stride is slower and gives
+            each token more context.
+        progress: Called for each window.
         stop: Raises Cancelled between two windows.
 
     Raises:
         InvalidValue: a window or stride out of range, a text of less than two tokens.
-        NonFiniteWeights: the model computes no numbers.
+        NonFiniteWeights: the model's outputs are not finite.
     """
     positions = getattr(resident.model.config, "max_position_embeddings", None) or window
     if window < 2:
@@ -127,10 +127,7 @@ def perplexity(
 
 
 def windows(n: int, window: int, stride: int) -> Iterator[tuple[int, int, int]]:
-    """(first token read, first token that counts, end) of every window over `n` tokens.
-
-    Every token from the second on counts once.
-    """
+    """(first token read, first token counted, end) of every window over `n` tokens."""
     counted = 1
     for start in range(0, n, stride):
         end = min(start + window, n)
@@ -157,7 +154,7 @@ def _token_ids(resident: Resident, text: str) -> Sequence[int]:
 
 
 def _losses(model: Any, ids: Sequence[int]) -> torch.Tensor:
-    """Of every token but the first, in nats."""
+    """Loss of every token but the first, in nats."""
     read = torch.tensor([ids])
     with torch.inference_mode():
         logits = model(input_ids=read, use_cache=False).logits[0, :-1].float()

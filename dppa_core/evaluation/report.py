@@ -1,7 +1,4 @@
-"""A side-by-side evaluation as plain values, and what a comparison says in a sentence.
-
-Knows the table and its figures; asks nobody.
-"""
+"""A side-by-side evaluation as plain values, and a comparison as a sentence."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ from dppa_core.tasks.intervals import Interval
 
 
 def as_json(found: SideBySide) -> dict[str, Any]:
-    """A JSON-ready copy; shares are fractions, losses nats a token, None what is not known."""
+    """A JSON-ready copy: shares as fractions, losses in nats per token, None if unknown."""
     return {
         "split": found.split,
         "items": {domain: len(asked) for domain, asked in found.items.items()},
@@ -58,12 +55,12 @@ def _cell(found: SideBySide, who: Entrant, domain: str) -> dict[str, Any] | None
 
 
 def interval_json(one: Interval | None) -> dict[str, Any] | None:
-    """A figure with its interval."""
+    """A value with its 95 % interval; None stays None."""
     return None if one is None else {"value": one.value, "ci95": list(one.ends)}
 
 
 def comparisons(found: SideBySide) -> dict[str, Any] | None:
-    """The recipe against the other one, over all domains and in each; None without another."""
+    """The recipe against the other recipe, overall and per domain; None without another."""
     if not any(one.key == AGAINST for one in found.entrants):
         return None
     whole = found.comparison(RECIPE, AGAINST)
@@ -90,7 +87,7 @@ def _comparison(one: Comparison) -> dict[str, Any]:
 
 
 def sentence(one: Comparison, name: str, other: str) -> str:
-    """What a paired comparison says."""
+    """A paired comparison in one or two sentences."""
     gap = one.difference
     figures = (
         f"{100 * gap.value:+.1f} points (95 % interval {100 * gap.low:+.1f} to "

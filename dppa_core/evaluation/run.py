@@ -1,7 +1,4 @@
-"""Asks everybody of a side-by-side evaluation: items of domains, a text, tasks of the harness.
-
-Knows an examiner and the entrants; no figures of its own.
-"""
+"""Runs a side-by-side evaluation: domain items, perplexity of a text, harness tasks."""
 
 from __future__ import annotations
 
@@ -26,7 +23,7 @@ from dppa_core.system.threads import available_cores, side_by_side
 from dppa_core.tasks import items
 from dppa_core.tasks.intervals import Interval
 
-_FORMAT = 2  # a new number where the same text or task would be told otherwise
+_FORMAT = 2  # change it when the same text or task would give other values
 
 
 def measure(
@@ -39,12 +36,12 @@ def measure(
     progress: Progress | None = None,
     stop: Stop | None = None,
 ) -> SideBySide:
-    """Ask all entrants about all domains; small models side by side, one on every core.
+    """Ask all entrants about all domains; small models in parallel, one per core.
 
     Args:
-        limit: Items a domain, tasks in turn; all of them where None.
-        progress: Told item by item, by any thread, one at a time.
-        stop: Raises Cancelled once set, within one token of each.
+        limit: Items per domain, tasks in turn; all if None.
+        progress: Called for each item, by any thread, one at a time.
+        stop: Raises Cancelled when set, within one token of each.
     """
     asked = {domain: items(domain, split, limit) for domain in domains}
     total, lock = len(who) * sum(map(len, asked.values())), threading.Lock()
@@ -61,7 +58,7 @@ def measure(
             check(stop)
             exam, told = Exam(one.target, domain, split, limit), partial(tell, one, domain)
             found[one.key, domain] = examiner.marks(exam, progress=told, stop=stop)
-            told(len(asked[domain]))  # marks that were known are told of at once
+            told(len(asked[domain]))  # cached marks report no items one by one
         return found
 
     small = all(4 * _numel(one.target, examiner.public) <= SMALL for one in who)
@@ -88,7 +85,7 @@ def text_rows(
     progress: Progress | None = None,
     stop: Stop | None = None,
 ) -> list[dict[str, Any]]:
-    """Perplexity of everybody on one text, as plain values; what is known is remembered."""
+    """Perplexity of each entrant on one text, as plain values; cached."""
     digest = hashlib.sha256(text.encode()).hexdigest()
     asked = ["perplexity", _FORMAT, digest, window, stride]
 
@@ -116,7 +113,7 @@ def harness_rows(
     progress: Progress | None = None,
     stop: Stop | None = None,
 ) -> list[dict[str, Any]]:
-    """Tasks of the harness for everybody, as plain values; what is known is remembered."""
+    """Harness results of each entrant, as plain values; cached."""
     asked = ["lm_eval", _FORMAT, harness.content()]
 
     def ask(resident: Resident) -> dict[str, Any]:
@@ -126,7 +123,7 @@ def harness_rows(
 
 
 def _figure(one: Interval, windows: int) -> dict[str, Any] | None:
-    """With its interval, which the bootstrap draws from windows; of one alone there is none."""
+    """A value with its bootstrap interval over windows; a single window has no interval."""
     return interval_json(one) if windows > 1 else {"value": one.value, "ci95": None}
 
 

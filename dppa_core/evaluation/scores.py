@@ -1,7 +1,4 @@
-"""Exams, the marks a model gets in them, and the scores they make: accuracy by domain and task.
-
-Knows items and recipes; no model. Needs no torch.
-"""
+"""Exams, marks and scores: accuracy by domain and task. Needs no torch."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ from dppa_core.tasks import Item, items, score
 from dppa_core.tasks.intervals import wilson
 
 Target = str | MergeRecipe
-"""Who is asked: a model's reference, or what is merged first."""
+"""A model's reference, or the recipe of a merge."""
 
 
 def target_name(target: Target) -> str:
@@ -25,7 +22,7 @@ def target_name(target: Target) -> str:
 
 
 def references_of(target: Target) -> list[str]:
-    """All models that decide what a target answers: itself, or base and domain models."""
+    """References of all models a target is made of: itself, or base and domain models."""
     if not isinstance(target, MergeRecipe):
         return [target]
     return [target.base, *(model.model for model in target.models)]
@@ -33,18 +30,17 @@ def references_of(target: Target) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Exam:
-    """Items of a domain, for a model or a merge."""
+    """Items of a domain to ask a model or merge."""
 
     target: Target
     domain: str
     split: str = "test"
     """train, search or test."""
     limit: int | None = None
-    """Items, tasks in turn; all of them where None."""
+    """Number of items, tasks in turn; all if None."""
 
     def items(self) -> tuple[Item, ...]:
-        """What is asked.
-
+        """The items of this exam.
         Raises:
             UnknownName: no such domain.
             InvalidValue: no such split, or more items than it has.
@@ -57,14 +53,14 @@ _drawn = lru_cache(64)(items)
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """What one model made of some items, item by item, in their order."""
+    """The results of one model, item by item."""
 
     hits: tuple[bool, ...]
-    """Answered exactly right."""
+    """Whether the answer was exactly right."""
     losses: tuple[float, ...]
     """Negative log-likelihood of the right answer, summed over its tokens, in nats."""
     tokens: tuple[int, ...]
-    """Of the right answer, the one that ends it included."""
+    """Length of the right answer, including its end token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +80,12 @@ class DomainScore:
     n: int
     tasks: Mapping[str, TaskScore]
     loss: float | None = None
-    """Mean negative log-likelihood of the right answers, a token, in nats."""
+    """Mean negative log-likelihood of the right answers, in nats per token."""
     hits: tuple[bool, ...] = field(default=(), compare=False, repr=False)
-    """Answered exactly right, item by item; empty where only the counts are known."""
+    """Whether each answer was exactly right; empty if only counts are known."""
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON-ready copy, without the single items; accuracies are fractions."""
+        """A JSON-ready copy without `hits`; accuracies are fractions."""
         return {
             "accuracy": self.accuracy,
             "ci95": list(self.ci95),
@@ -114,9 +110,9 @@ class Evaluation:
 
     @property
     def ci95(self) -> tuple[float, float]:
-        """Of the mean: the domains' intervals, whose distances to it add up in squares.
+        """95 % interval of the mean, for independent domains.
 
-        The domains are independent (MOVER: Zou and Donner, Statistics in Medicine 27, 2008).
+        MOVER (Zou and Donner, Statistics in Medicine 27, 2008): squared distances add up.
         """
         scored = self.domains.values()
         below = sqrt(sum((one.accuracy - one.ci95[0]) ** 2 for one in scored)) / len(scored)
@@ -130,12 +126,12 @@ class Evaluation:
 
 
 def domain_score(asked: Sequence[Item], replies: Sequence[str]) -> DomainScore:
-    """Score the replies to one domain's items."""
+    """The score of replies to one domain's items."""
     return _score(asked, [score(item, reply) for item, reply in zip(asked, replies, strict=True)])
 
 
 def marked_score(asked: Sequence[Item], marks: Marks) -> DomainScore:
-    """The score of one domain's items."""
+    """The score of marks on one domain's items."""
     return _score(asked, marks.hits, sum(marks.losses) / sum(marks.tokens))
 
 

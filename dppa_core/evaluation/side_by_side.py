@@ -1,7 +1,4 @@
-"""Who is evaluated beside a recipe, and what their marks say: retention, forgetting, comparison.
-
-Knows recipes, marks and intervals; asks nobody. No text for people.
-"""
+"""The models and merges evaluated beside a recipe: retention, forgetting, comparison."""
 
 from __future__ import annotations
 
@@ -27,23 +24,23 @@ class Entrant:
     label: str
     target: Target
     domains: tuple[str, ...] = ()
-    """What it was made for, as far as that is known."""
+    """Domains it was trained or merged for, as far as known."""
 
 
 def domain_of(reference: str) -> str | None:
-    """The domain of an embedded model; None of all others, whose domain nothing here knows."""
+    """The domain of an embedded model; None for all others, whose domain is unknown."""
     name = reference.removeprefix("zoo:")
     return name if name != reference and name in DOMAINS else None
 
 
 def domains_of(recipe: MergeRecipe, how: str) -> tuple[str, ...]:
-    """The domain of each of a recipe's models, which are embedded ones.
+    """The domain of each of a recipe's models, which must be embedded ones.
 
     Args:
-        how: What to do about another model, whose domain nothing here knows.
+        how: The remedy for the error text.
 
     Raises:
-        InvalidValue: there is one.
+        InvalidValue: a model is not embedded, so its domain is unknown.
     """
     found = {one.model: domain_of(one.model) for one in recipe.models}
     for model, domain in found.items():
@@ -53,7 +50,7 @@ def domains_of(recipe: MergeRecipe, how: str) -> tuple[str, ...]:
 
 
 def plain_merge(recipe: MergeRecipe, models: Sequence[DomainModel], method: str) -> MergeRecipe:
-    """Some models on a recipe's base, by a method without settings, whatever the recipe does."""
+    """A merge of some models on a recipe's base by a method without settings."""
     return replace(
         recipe,
         models=tuple(models),
@@ -66,7 +63,7 @@ def plain_merge(recipe: MergeRecipe, models: Sequence[DomainModel], method: str)
 
 
 def entrants(recipe: MergeRecipe, against: MergeRecipe | None = None) -> tuple[Entrant, ...]:
-    """A recipe, and what always stands beside it: base, domain models, and two plain merges.
+    """A recipe and its baselines: base, domain models, and two plain merges.
 
     Linear is the mean of the models. Task arithmetic adds the whole deltas with the recipe's own
     coefficients: it is the recipe without pruning and amplification.
@@ -107,31 +104,31 @@ def _domains(references: Sequence[str]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class SideBySide:
-    """Marks of several entrants on the same items; of some domains there may be none yet."""
+    """Marks of several entrants on the same items; some domains may have none yet."""
 
     split: str
     entrants: tuple[Entrant, ...]
     items: Mapping[str, tuple[Item, ...]]
-    """Domain -> what was asked."""
+    """Domain -> its items."""
     marks: Mapping[tuple[str, str], Marks] = field(default_factory=dict)
-    """(key of an entrant, domain) -> its marks."""
+    """(entrant key, domain) -> marks."""
 
     def entrant(self, key: str) -> Entrant:
-        """The entrant of that key."""
+        """The entrant with this key."""
         return next(one for one in self.entrants if one.key == key)
 
     def score(self, key: str, domain: str) -> DomainScore | None:
-        """Accuracy and loss; None where it was not asked yet."""
+        """Accuracy and loss; None before the exam."""
         marks = self.marks.get((key, domain))
         return None if marks is None else marked_score(self.items[domain], marks)
 
     def loss(self, key: str, domain: str) -> Interval | None:
-        """Nats a token of the right answers, with the bootstrap interval over items."""
+        """Loss of the right answers in nats per token, with the bootstrap interval over items."""
         marks = self.marks.get((key, domain))
         return None if marks is None else mean_interval(marks.losses, marks.tokens)
 
     def own(self, domain: str) -> str | None:
-        """The domain's own model: the embedded one, else the single model that is best there."""
+        """The domain's own model: the embedded one, else the single model that scores best."""
         single = [one for one in self.entrants if one.key == one.target]
         named = [one.key for one in single if domain in one.domains]
         if named:
@@ -144,12 +141,12 @@ class SideBySide:
         return max(scores, key=lambda key: scores[key], default=None)
 
     def retention(self, key: str, domain: str) -> Interval | None:
-        """Its accuracy divided by that of the domain's own model; None where that has none."""
+        """Its accuracy ÷ that of the domain's own model; None where there is no such model."""
         pair = self._pair(key, self.own(domain), domain)
         return None if pair is None else ratio({domain: pair})
 
     def mean_retention(self, key: str) -> Interval | None:
-        """The geometric mean over the domains that have one; None until all were asked."""
+        """Geometric mean over the domains that have a retention; None until all are scored."""
         pairs = {domain: self._pair(key, self.own(domain), domain) for domain in self.items}
         known = {
             domain: pair for domain, pair in pairs.items() if pair is not None and any(pair[1])
@@ -157,7 +154,7 @@ class SideBySide:
         return ratio(known) if all(pairs.values()) else None
 
     def forgetting(self, key: str, domain: str) -> Interval | None:
-        """Accuracy of the base minus its own, on a domain that it was not made for."""
+        """Base accuracy minus its own, on a domain it was not made for; else None."""
         if domain in self.entrant(key).domains or key == BASE:
             return None
         pair = self._pair(BASE, key, domain)
@@ -168,7 +165,7 @@ class SideBySide:
         return None if one is None or two is None else (one.hits, two.hits)
 
     def comparison(self, key: str, other: str, domain: str | None = None) -> Comparison | None:
-        """Two entrants on the same items, of one domain or of all; None where one was not asked."""
+        """Two entrants on the same items, of one domain or all; None if marks are missing."""
         domains = tuple(self.items) if domain is None else (domain,)
         pairs = {each: self._pair(key, other, each) for each in domains}
         both = {each: pair for each, pair in pairs.items() if pair is not None}
@@ -179,28 +176,28 @@ class SideBySide:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """How much better one entrant answers than another."""
+    """A paired comparison of two entrants."""
 
     difference: Interval
     """Mean over the domains of its accuracy minus the other's, as fractions."""
     p: float
-    """Of the exact sign test of the items that only one of them has right."""
+    """p of the exact sign test on the items that only one of them answers right."""
     differs: int
-    """How many those are."""
+    """Number of those items."""
     n: int
-    """Items of both."""
+    """Number of items."""
 
     @property
     def seen(self) -> bool:
-        """Whether a difference was seen: by the interval, and by the test, which few items bind."""
+        """Whether the difference is significant, both by the interval and by the sign test."""
         return not self.difference.low <= 0 <= self.difference.high and self.p < 0.05
 
     @property
     def visible(self) -> float:
-        """About the least difference that so many items would have told apart, as a fraction.
+        """About the smallest difference that so many items can show, as a fraction.
 
-        Half the interval, and no less than a difference that was not seen; of answers that hardly
-        differ the rule of three: what was not seen in n items is with 95 % rarer than 3 / n.
+        Half the interval, and at least the observed difference if it is not significant. Also at
+        least 3 / n (rule of three): an event not seen in n items is rarer than that, with 95 %.
         """
         half = (self.difference.high - self.difference.low) / 2
         missed = 0.0 if self.seen else abs(self.difference.value)
@@ -208,7 +205,7 @@ class Comparison:
 
 
 def compared(pairs: Mapping[str, Pair]) -> Comparison:
-    """Two models on the same items.
+    """Compare two models on the same items.
 
     Args:
         pairs: Domain -> hits of both; at least one domain.

@@ -1,7 +1,4 @@
-"""Tables of results: cells with their 95 % intervals under columns with units, as text.
-
-Knows plain values. A table is Markdown for a page, or columns of text for a terminal.
-"""
+"""Tables of results with units and 95 % intervals, as Markdown or as text for a terminal."""
 
 from __future__ import annotations
 
@@ -10,39 +7,39 @@ from dataclasses import dataclass
 
 TENTHS = ("%", "points")
 Ends = Sequence[float]
-"""The two ends of an interval, the lower one first."""
+"""The two ends of an interval, the lower first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """Of a table."""
+    """A column's title and unit."""
 
     title: str
     unit: str = ""
-    """"%", "points", "×", …; empty of texts and of counts."""
+    """"%", "points", "×", …; empty for texts and counts."""
 
     @property
     def head(self) -> str:
-        """The title with the unit."""
+        """The title with its unit."""
         return f"{self.title} ({self.unit})" if self.unit else self.title
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A number with all that belongs to it, or a text."""
+    """A number with its interval and note, or a text."""
 
     value: float | str | None
-    """In the unit of its column; None where there is none, see `note`."""
+    """In the unit of its column; None if there is no value, see `note`."""
     low: float | None = None
     high: float | None = None
-    """Of the 95 % interval."""
+    """End of the 95 % interval."""
     n: int | None = None
-    """Items it is of."""
+    """Number of items."""
     note: str = ""
-    """Why there is no value, or what else to know."""
+    """Why there is no value, or a remark on it."""
 
     def text(self, unit: str) -> str:
-        """As a page shows it."""
+        """The cell as a page shows it."""
         if self.value is None:
             return f"– ({self.note})" if self.note else "–"
         if isinstance(self.value, str):
@@ -51,18 +48,18 @@ class Cell:
             text = _number(self.value, unit).removesuffix(".0")
         else:
             low, high = _number(self.low, unit), _number(self.high, unit)
-            between = " to " if self.low < 0 else "–"  # a dash beside a minus cannot be read
+            between = " to " if self.low < 0 else "–"  # a dash before a minus is hard to read
             text = f"{_number(self.value, unit)} ({low}{between}{high})"
         return f"{text}; {self.note}" if self.note else text
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Of a table."""
+    """A row of cells."""
 
     cells: tuple[Cell, ...]
     recipe: str | None = None
-    """The merge that it is about, as YAML."""
+    """The row's merge, as YAML."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +71,7 @@ class Table:
     rows: tuple[Row, ...]
 
     def markdown(self) -> str:
-        """Without the title."""
+        """The table as Markdown, without the title."""
         units = [column.unit for column in self.columns]
         rows = [
             [cell.text(unit) for cell, unit in zip(row.cells, units, strict=True)]
@@ -84,13 +81,13 @@ class Table:
 
 
 def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Texts as a table in Markdown."""
+    """A Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
 def text_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Texts in columns: the first to the left, the others to the right."""
+    """Aligned text columns: the first left-aligned, the others right-aligned."""
     lines = [tuple(head), *(tuple(row) for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
     return "\n".join(
@@ -118,13 +115,13 @@ def signed_text(value: float, ends: Ends, unit: str = "") -> str:
 
 
 def listed(names: Sequence[str]) -> str:
-    """a, b and c."""
+    """The names as "a, b and c"."""
     if len(names) < 2:
         return "".join(names)
     return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _number(value: float, unit: str) -> str:
-    """Shares and points to a tenth, losses to four digits, others to three."""
+    """Percent and points to a tenth, nats to four significant digits, others to three."""
     text = f"{value:.1f}" if unit in TENTHS else f"{value:.{4 if unit == 'nats' else 3}g}"
     return "0.0" if text == "-0.0" else text.replace("-", "−")

@@ -1,4 +1,4 @@
-"""What the project measured and shows with the library.
+"""Measurements and demonstrations made with the library.
 
 Its parts in order; each imports only those before it:
 

@@ -1,4 +1,4 @@
-"""Coefficients and settings found by trying.
+"""Searches for coefficients and settings of merges.
 
 Its parts in order; each imports only those before it:
 

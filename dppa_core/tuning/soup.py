@@ -1,6 +1,6 @@
-"""The greedy soup of a recipe's models: the mean of those that do not lower each other's score.
+"""The greedy soup of a recipe's models: the mean of those that do not lower the score.
 
-Knows recipes and an examiner; the search split chooses, so that the test split stays unseen.
+Ingredients are chosen on the search split, so that the test split stays unseen.
 """
 
 from __future__ import annotations
@@ -20,52 +20,50 @@ from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.tasks import DOMAINS, items
 
 Score = Fraction | float
-"""Larger is better. Fractions compare exactly: a mean of shares that is rounded may seem to fall
-where it is the same."""
+"""Larger is better. Fractions compare exactly: rounding could make equal means differ."""
 Indices = tuple[int, ...]
-"""Models by their place in the recipe, ascending."""
+"""Indices of models in the recipe, ascending."""
 
 
 @dataclass(frozen=True, slots=True)
 class SoupStep:
-    """One model that was tried as an ingredient."""
+    """One model tried as an ingredient."""
 
     added: int
     mixed: Indices
-    """The models whose mean was scored, this one among them."""
+    """The models whose mean was scored, including the added one."""
     score: Score
     kept: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Soup:
-    """What went into the soup, and everything tried on the way."""
+    """The trials and the result of a greedy soup."""
 
     alone: tuple[Score, ...]
-    """Of each model, in the order of the recipe."""
+    """Score of each model, in the order of the recipe."""
     steps: tuple[SoupStep, ...]
-    """The best model first, by itself; then the others in falling order of their scores."""
+    """First the best model by itself, then the others by falling score."""
 
     @property
     def best(self) -> SoupStep:
-        """The last step that was kept: its mean is the soup."""
+        """The last kept step: its mean is the soup."""
         return [step for step in self.steps if step.kept][-1]
 
 
 def greedy_soup(score: Callable[[Indices], Score], count: int) -> Soup:
-    """Average the models that do no harm together.
+    """Choose the models whose mean is the soup.
 
-    Order the models by their own scores, begin with the best, and go down the list: a model stays
-    if the mean of all that are in, with it, scores no less than without it. Of equal models the
-    first of the recipe is tried first.
+    Start with the best model and try the others by falling score: a model stays if it does not
+    lower the score of the mean. Equal models are tried in the recipe's order.
 
     Args:
-        score: That of the mean of some models; use a held-out split, never the test. Called
+        score: Score of the mean of some models; use a held-out split, never the test split. Called
             2 · count - 1 times: for each model alone, then for each further ingredient.
         count: Number of models, at least 1.
 
     Raises:
-        InvalidValue: no model, or a score that is not finite.
+        InvalidValue: no model, or a score is not finite.
     """
     if count < 1:
         raise InvalidValue(f"A soup needs at least 1 model, got {count}.")
@@ -92,27 +90,27 @@ def greedy_soup(score: Callable[[Indices], Score], count: int) -> Soup:
 
 
 SPLIT = "search"
-"""What ingredients are chosen on; the test split stays unseen."""
+"""The split on which ingredients are chosen."""
 
 _ASK_FOR = (
     "which questions is it to be scored on? Name domains with --tasks: "
-    f"{', '.join(DOMAINS)}. Known for the embedded models alone."
+    f"{', '.join(DOMAINS)}. Only embedded models have a known domain."
 )
 Watch = Callable[[Indices, Evaluation], None]
 
 
 @dataclass(frozen=True, slots=True)
 class FoundSoup:
-    """A soup of the models of a recipe, and the scores that led to it."""
+    """A soup of a recipe's models, and its scores."""
 
     given: MergeRecipe
     soup: Soup
     scores: Mapping[Indices, Evaluation]
-    """Of every mean that was tried."""
+    """Scores of every mean tried."""
 
     @property
     def recipe(self) -> MergeRecipe:
-        """The mean of the models that stayed."""
+        """The mean of the chosen models."""
         return mean_recipe(self.given, self.soup.best.mixed)
 
     def names(self, indices: Indices) -> list[str]:
@@ -149,7 +147,7 @@ class FoundSoup:
 
 
 def mean_recipe(recipe: MergeRecipe, indices: Indices) -> MergeRecipe:
-    """The plain mean of some of a recipe's models, whatever else the recipe does with them."""
+    """The plain mean of some of a recipe's models, without the recipe's other settings."""
     models = [DomainModel(recipe.models[index].model) for index in indices]
     return plain_merge(recipe, models, LINEAR)
 
@@ -168,17 +166,17 @@ def find_soup(
 
     Args:
         recipe: Its base is no ingredient; of its models only the references count.
-        domains: To score on; those of the embedded models where None.
-        limit: Search items per domain; all where None.
-        examiner: Who asks; one that keeps nothing where None.
-        progress: Told item by item, over all means that are tried.
-        stop: Raises Cancelled once set, within one token.
-        watch: Told each mean and its scores, as they come.
+        domains: Domains to score on; by default those of the embedded models.
+        limit: Search items per domain; all if None.
+        examiner: Holds the exams; one without cache if None.
+        progress: Called for each item, over all means tried.
+        stop: Raises Cancelled when set, within one token.
+        watch: Called with each mean and its scores.
 
     Raises:
         UnknownName: no such domain.
-        InvalidValue: models whose domain nothing here knows.
-        InvalidRecipe: a vocabulary or chat template of a model that may be left out.
+        InvalidValue: a model whose domain is unknown.
+        InvalidRecipe: the vocabulary or chat template of a model that may be left out.
     """
     _check_choices(recipe)
     domains = tuple(dict.fromkeys(domains_of(recipe, _ASK_FOR) if domains is None else domains))
@@ -206,7 +204,7 @@ def find_soup(
 
 
 def exact_mean(found: Evaluation) -> Fraction:
-    """The mean accuracy of the domains without rounding, so that equal ones are equal."""
+    """The mean accuracy of the domains, unrounded so that equal means compare equal."""
     shares = [Fraction(round(one.accuracy * one.n), one.n) for one in found.domains.values()]
     return sum(shares, Fraction()) / len(shares)
 

@@ -7,7 +7,7 @@ import pytest
 
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import InvalidValue, UnknownName
-from dppa_core.evaluation.analysis.output_error import Fit, output_errors
+from dppa_core.evaluation.analysis.output_error import DeltaFit, output_errors
 from dppa_core.profiling.calibration.statistics import statistics
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.pruning.floats import to_float32
@@ -18,10 +18,10 @@ MODULE = "layers.1.mlp.up_proj"
 
 def test_a_fit_by_hand() -> None:
     # d x = (3, 4), K x = (3, 0): what is lost is 4 of 5; at twice the factor (−3, 4), again 5 of 5.
-    fit = Fit(whole=25.0, both=9.0, left=9.0)
+    fit = DeltaFit(whole=25.0, both=9.0, left=9.0)
     assert fit.error(1.0) == pytest.approx(0.8) and fit.error(2.0) == pytest.approx(1.0)
     assert fit.error(0.0) == 1.0 and fit.best == 1.0
-    assert Fit(25.0, 0.0, 0.0).best == 1.0
+    assert DeltaFit(25.0, 0.0, 0.0).best == 1.0
 
 
 def test_errors_are_those_of_real_outputs(zoo_env: Path) -> None:

@@ -11,8 +11,8 @@ import dppa_core.studies.zoo.results.coefficients as module
 from dppa_core.errors import InvalidValue
 from dppa_core.studies.zoo.results.coefficients import (
     CoefficientReport,
+    CoefficientSearch,
     CoefficientsFound,
-    Way,
     common,
     measure,
     retention,
@@ -75,7 +75,7 @@ def test_a_measurement_goes_on_where_it_was(
     monkeypatch.setattr(examiner, "score", lambda item, reply: True)
     monkeypatch.setattr(module, "GRID", (0.5, 1.0))
     lines: list[str] = []
-    ways = (Way("quick", QUICK),)
+    ways = (CoefficientSearch("quick", QUICK),)
     options: dict[str, Any] = {"limit": 3, "search_limit": 3, "ways": ways, "say": lines.append}
     first = measure(tmp_path / "work", **options)
     assert list(first.grid) == [0.5, 1.0] and len(first.found[0].marks["law"]) == 3

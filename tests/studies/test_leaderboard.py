@@ -19,7 +19,7 @@ from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.studies.zoo.results import leaderboard as board_module
 from dppa_core.studies.zoo.results import leaderboard_exam
 from dppa_core.studies.zoo.results.leaderboard import (
-    Chosen,
+    ChosenStrength,
     Leaderboard,
     LeaderboardRow,
     as_json,
@@ -45,7 +45,7 @@ def row(
         for domain, right in zip(DOMAINS, rights, strict=True)
     }
     made = replace(entry(get_method(method)), changes=changes)
-    return LeaderboardRow(made, Chosen(strength, 9, 3), hits, (Added(0.5, 0.25, 0.75),))
+    return LeaderboardRow(made, ChosenStrength(strength, 9, 3), hits, (Added(0.5, 0.25, 0.75),))
 
 
 def board(*rows: LeaderboardRow, refused: dict[str, str] | None = None) -> Leaderboard:
@@ -119,13 +119,13 @@ def test_the_strength_is_found_wherever_it_is(loss: float, retention: float, wan
 
 def test_on_a_plateau_the_smaller_loss_counts() -> None:
     found = best_strength(lambda s: abs(math.log(s / 1.5)), lambda s: float(0.3 < s < 3), 10.0)
-    assert found == Chosen(1.414, 9, 3)
+    assert found == ChosenStrength(1.414, 9, 3)
 
 
 def test_where_strength_means_nothing_it_stays_at_one() -> None:
     asked = []
     found = best_strength(lambda rung: asked.append(rung) or 0.0, lambda rung: 0.0, 10.0)
-    assert found == Chosen(1.0, 9, 3)
+    assert found == ChosenStrength(1.0, 9, 3)
     assert len(set(asked)) == len(asked) == 9, "no strength is asked twice"
 
 
@@ -191,14 +191,14 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_what_was_measured_is_not_asked_again(
     cache: Path, zoo_env: Path, one_torch_thread: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def only(loss: Rating, retention: Rating, most: float) -> Chosen:
-        return Chosen(1.0, int(loss(1.0) > 0), int(retention(1.0) >= 0))
+    def only(loss: Rating, retention: Rating, most: float) -> ChosenStrength:
+        return ChosenStrength(1.0, int(loss(1.0) > 0), int(retention(1.0) >= 0))
 
     monkeypatch.setattr(board_module, "best_strength", only)
     monkeypatch.setattr(board_module, "best_factors", lambda examiner: {})
     first = measure(["slerp", "emr", "linear"], test_items=2, search_items=1)
     assert sorted(row.method for row in first.rows) == ["dppa", "emr", "linear"]
-    assert {row.method: row.chosen for row in first.rows}["linear"] == Chosen(1.0, 0, 0)
+    assert {row.method: row.chosen for row in first.rows}["linear"] == ChosenStrength(1.0, 0, 0)
     assert set(first.refused) == {"slerp"} and "one other" in first.refused["slerp"]
     assert all(len(hits) == 2 for row in first.rows for hits in row.hits.values())
     assert [len(row.added) for row in first.rows if row.method == "emr"] == [3]

@@ -12,7 +12,7 @@ import torch
 from dppa_core.errors import UnknownName
 from dppa_core.studies.zoo import training
 from dppa_core.studies.zoo.cards import model_card
-from dppa_core.studies.zoo.rehearsal import Cast, Rehearsal, draw_cast
+from dppa_core.studies.zoo.rehearsal import Rehearsal, StepMixture, draw_cast
 from dppa_core.studies.zoo.spec import (
     EMBEDDED,
     SETTLING,
@@ -252,7 +252,7 @@ def test_a_rehearsed_step_has_the_gradient_of_the_delta_in_that_merge(tokenizer:
 
     before = [weight.detach().clone() for weight in model.parameters()]
     rehearsal = Rehearsal(model, base, [other])
-    with rehearsal.step(Cast(0.5, (0.7,))):
+    with rehearsal.step(StepMixture(0.5, (0.7,))):
         model(input_ids=batch.ids).logits.square().mean().backward()
         for name, weight in rehearsal.rest.named_parameters():
             assert torch.allclose(weight, rest[name], atol=1e-7), name
@@ -265,10 +265,10 @@ def test_a_rehearsed_step_has_the_gradient_of_the_delta_in_that_merge(tokenizer:
 def test_a_model_alone_is_rehearsed_as_it_is(tokenizer: Any) -> None:
     base, model, other = (new_model(tokenizer, seed, SMALL) for seed in range(3))
     rehearsal = Rehearsal(model, base, [other])
-    with rehearsal.step(Cast(0.5, (1.0,))):
+    with rehearsal.step(StepMixture(0.5, (1.0,))):
         pass
     before = [weight.detach().clone() for weight in model.parameters()]
-    with rehearsal.step(Cast(1.0, (0.0,))):
+    with rehearsal.step(StepMixture(1.0, (0.0,))):
         for weight, same in zip(model.parameters(), before, strict=True):
             assert torch.equal(weight, same)
         for weight, same in zip(rehearsal.rest.parameters(), base.parameters(), strict=True):
@@ -287,4 +287,4 @@ def test_casts_are_drawn_by_step_alone_and_company_comes_as_often_as_stated() ->
 
 
 def test_a_first_stage_has_no_company() -> None:
-    assert draw_cast(STAGES["law"], 3, 2) == Cast(1.0, (0.0, 0.0))
+    assert draw_cast(STAGES["law"], 3, 2) == StepMixture(1.0, (0.0, 0.0))

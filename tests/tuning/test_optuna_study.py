@@ -21,7 +21,7 @@ from dppa_core.recipes.yaml_text import (
 )
 from dppa_core.tuning.search.open_study import settings_of, take_up_killed
 from dppa_core.tuning.search.optuna_study import run_study
-from dppa_core.tuning.search.space import Knob, parse_knobs, settled
+from dppa_core.tuning.search.space import SearchParameter, parse_knobs, settled
 from dppa_core.tuning.search.studied import StudySettings, TrialOutcome, check_goals, dominates
 from tests.helpers.command import Command
 from tests.helpers.scored import RECIPE, by_model, scored
@@ -65,8 +65,8 @@ def test_ranges_come_from_the_settings_themselves() -> None:
 def test_a_range_has_values_for_a_grid() -> None:
     rate, factor = parse_knobs(["rate=0.5:0.9:0.2", "factor=1,1.5"], RECIPE)
     assert rate.values() == (0.5, 0.7, 0.9) and factor.values() == (1.0, 1.5)
-    assert Knob("levels", 1, 3, 1, whole=True).values() == (1, 2, 3)
-    assert Knob("rate", 0.5, 0.9).values() == (0.5, 0.6, 0.7, 0.8, 0.9)
+    assert SearchParameter("levels", 1, 3, 1, whole=True).values() == (1, 2, 3)
+    assert SearchParameter("rate", 0.5, 0.9).values() == (0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 @pytest.mark.parametrize(
@@ -74,14 +74,14 @@ def test_a_range_has_values_for_a_grid() -> None:
     [
         ("ratee=0.5:0.9", "Did you mean 'rate'"),
         ("rate=0.5:1.5", "rate must be a number from 0 to 0.99, got 1.5"),
-        ("rate=0.9:0.5", "begins below its end"),
+        ("rate=0.9:0.5", "begin below its end"),
         ("rate=a:b", "rate must be a number"),
         ("rate=0:0.1:0.2:0.3", "LOW:HIGH or LOW:HIGH:STEP"),
         ("rate=0.1:0.2:0.5", "step must be a number"),
         ("method=dppaa", "Did you mean 'dppa'"),
         ("significance=size", "magnitude, fisher, activation, random; got 'size'"),
         ("coefficient=0:11", "coefficient must be a number from -10 to 10"),
-        ("density", "nothing a search can vary here"),
+        ("density", "cannot vary 'density' here"),
     ],
 )
 def test_what_cannot_be_varied_is_named(text: str, message: str) -> None:
@@ -296,7 +296,7 @@ def test_a_file_says_what_is_searched_and_a_grid_is_a_table(dppa: Command, recip
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--vary", "speed"], "nothing a search can vary"),
+        (["--vary", "speed"], "cannot vary 'speed' here"),
         (["--grid", "rate=0.1,0.2"], "A grid has two settings, got 1"),
         (["--grid", "rate", "--grid", "factor", "--vary", "rate"], "either --vary or --grid"),
         (["--vary", "rate", "--sampler", "dice"], "sampler must be one of tpe, nsga2, random"),

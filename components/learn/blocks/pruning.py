@@ -8,7 +8,12 @@ from __future__ import annotations
 from typing import Any
 
 from components.learn.blocks.context import Arguments, BlockContext, choice
-from dppa_core.evaluation.analysis.output_error import Fit, OutputErrors, RateErrors, output_errors
+from dppa_core.evaluation.analysis.output_error import (
+    DeltaFit,
+    OutputErrors,
+    RateErrors,
+    output_errors,
+)
 
 RATES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
 TOLD = 0.9
@@ -62,7 +67,7 @@ def _rate(one: RateErrors) -> dict[str, Any]:
     }
 
 
-def _fit(fit: Fit) -> dict[str, Any]:
+def _fit(fit: DeltaFit) -> dict[str, Any]:
     return {
         "plain": fit.error(1.0),
         "factor": fit.best,

@@ -27,11 +27,11 @@ from dppa_core.recipes.yaml_text import MergeRecipe, parse_recipe, recipe_hash
 from dppa_core.system.recent import Recent
 from dppa_core.tuning.search.climb import Trial, climb, made_by
 from dppa_core.tuning.search.space import parse_knobs
-from dppa_core.tuning.search.state import Memory
+from dppa_core.tuning.search.state import TrialScores
 from dppa_core.tuning.search.trial import domains_for
 
 if TYPE_CHECKING:
-    from dppa_core.tuning.search.studied import Tried
+    from dppa_core.tuning.search.studied import StudyTrial
 
 PUBLIC_SECONDS, OWN_SECONDS = 240.0, 3600.0
 """Time limit of one run; the next one resumes from its trials."""
@@ -83,7 +83,7 @@ def _climbed(
     from dppa_core.evaluation.examiner import Examiner  # noqa: PLC0415  (torch)
 
     facts = made_by(hunt.recipe, domains_for(hunt.recipe), hunt.limit, public=studio.public)
-    kept = _kept(known, facts, lambda: Memory(None, facts))
+    kept = _kept(known, facts, lambda: TrialScores(None, facts))
 
     def watch(model: str, trial: Trial, _before: bool) -> None:
         band = max((k for k, factor in enumerate(trial.amplification) if factor), default=0)
@@ -117,7 +117,7 @@ def _studied(
     facts |= {"given": recipe_hash(hunt.recipe), "vary": hunt.vary, "goals": hunt.goals}
     kept = _kept(known, facts, InMemoryStorage)
 
-    def tell(one: Tried) -> None:
+    def tell(one: StudyTrial) -> None:
         emit(("trial", _row(one, hunt.session)))
 
     with kept.alone(stop) as storage:
@@ -162,7 +162,7 @@ def _kept(known: Recent, facts: Mapping[str, Any], make: Callable[[], Any]) -> T
     return found or known.keep(key, TrialStore(make(), threading.Lock()))
 
 
-def _row(one: Tried, session: Session) -> dict[str, Any]:
+def _row(one: StudyTrial, session: Session) -> dict[str, Any]:
     take = taken_over(session, parse_recipe(one.recipe)) if one.state == "complete" else None
     row = one.to_json()
     names = ("number", "values", "state", "goals", "retentions", "density")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from dppa_core.tuning.search.climb import Trial
-    from dppa_core.tuning.search.verdict import DomainVerdict, Rival
+    from dppa_core.tuning.search.verdict import BaselineMerge, DomainVerdict
 
 
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe file (YAML).")]
@@ -180,7 +180,7 @@ def _climb(
     return value, climb_text(found, verdict, rivals, out)
 
 
-def _tested(verdict: Sequence[DomainVerdict], beside: Sequence[Rival]) -> dict[str, Any]:
+def _tested(verdict: Sequence[DomainVerdict], beside: Sequence[BaselineMerge]) -> dict[str, Any]:
     from dppa_core.evaluation.report import interval_json  # noqa: PLC0415  (torch)
     from dppa_core.tuning.search.verdict import mean_retention  # noqa: PLC0415
 
@@ -197,7 +197,7 @@ def _verdict(
     given: MergeRecipe,
     domains: tuple[str, ...],
     limit: int | None,
-) -> tuple[tuple[DomainVerdict, ...], tuple[Rival, ...]]:
+) -> tuple[tuple[DomainVerdict, ...], tuple[BaselineMerge, ...]]:
     """What was found on the test split, and what stands beside it."""
     from dppa_core.tuning.search.verdict import rivals, verdicts  # noqa: PLC0415  (torch)
 

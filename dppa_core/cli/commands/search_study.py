@@ -18,7 +18,7 @@ from dppa_core.recipes.yaml_text import read_mapping as read_yaml
 from dppa_core.tuning.search.space import parse_knobs
 
 if TYPE_CHECKING:
-    from dppa_core.tuning.search.studied import Studied, StudySettings, Tried
+    from dppa_core.tuning.search.studied import StudySettings, StudyState, StudyTrial
     from dppa_core.tuning.search.trial import Ask
 
 _KEYS = ("vary", "grid", "objectives", "trials", "sampler", "seed")
@@ -131,16 +131,16 @@ def run_wanted(
     tasks: Sequence[str] | None,
     say: Callable[[str], None],
     beside: int = 1,
-) -> Studied:
+) -> StudyState:
     """Run the study, telling each trial; `beside` of them at a time."""
     from dppa_core.tuning.search.optuna_study import run_study  # noqa: PLC0415  (torch, Optuna)
 
     settings, done = study_settings(recipe, wanted), count(1)
 
-    def known(one: Tried) -> None:
+    def known(one: StudyTrial) -> None:
         next(done)
 
-    def watch(one: Tried) -> None:  # of trials that were broken off the study keeps a number
+    def watch(one: StudyTrial) -> None:  # of trials that were broken off the study keeps a number
         say(f"{next(done)}/{settings.trials} {trial_line(one)}")
 
     return run_study(
@@ -156,7 +156,7 @@ def run_wanted(
     )
 
 
-def trial_line(one: Tried) -> str:
+def trial_line(one: StudyTrial) -> str:
     """A trial on one line."""
     values = ", ".join(
         f"{name} {value if isinstance(value, str) else f'{value:g}'}"

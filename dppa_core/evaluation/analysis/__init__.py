@@ -1,1 +1,1 @@
-"""What a delta or a merge looks like inside."""
+"""Analyses of deltas and merges."""

@@ -1,6 +1,6 @@
-"""Which part of a merge an answer needs: its loss with and without the delta of each part.
+"""Attribution of an answer: its loss with and without the delta of each part of a merge.
 
-Knows numbers and words, no model in memory; `attribution_run` measures them.
+`attribution_run` measures it; these are the values and sentences.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from dppa_core.errors import InvalidValue, shown
 from dppa_core.pruning.module_groups import find_modules, layer_of, order_kinds
 
 CHOICES = ("layer", "module")
-"""What is taken out at a time: all tensors of a layer, or the modules of one kind in it."""
+"""A part: all tensors of a layer, or its modules of one kind."""
 OUTSIDE = "outside"
-"""The kind of the one part that lies in no layer: embedding, last norm, head."""
+"""The kind of the part outside all layers: embedding, last norm, head."""
 SMALLEST = 0.001
-"""Changes below it, in nats per token, are called none: rounding alone makes them."""
+"""Smaller changes, in nats per token, may be rounding and count as none."""
 
 
 @dataclass(frozen=True, slots=True)
 class TensorGroup:
-    """Some tensors of a merge whose delta is taken out together."""
+    """Tensors of a merge whose delta is removed together."""
 
     layer: int | None
-    """Index of the block; None for what lies outside of all."""
+    """Index of the block; None outside of all."""
     kind: str | None
     """Kind of the modules, as "q"; None for a whole layer; `OUTSIDE` outside of all."""
     tensors: tuple[str, ...]
@@ -33,7 +33,7 @@ class TensorGroup:
 
     @property
     def name(self) -> str:
-        """For people, inside a sentence."""
+        """The part's name inside a sentence."""
         if self.layer is None:
             return "what lies outside the layers"
         layer = f"layer {self.layer}"
@@ -42,13 +42,13 @@ class TensorGroup:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What an answer loses without one part's delta."""
+    """The loss of an answer without one part's delta."""
 
     part: TensorGroup
     loss: float
     """Mean negative log-likelihood of the answer without it, nats per token, at least 0."""
     change: float
-    """`loss` minus the loss of the whole merge; above 0 where the answer needs the part."""
+    """`loss` minus the loss of the whole merge; above 0 if the answer needs the part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +62,13 @@ class Attribution:
     own: bool
     """Whether the answer is the merge's own greedy one."""
     tokens: int
-    """Of the answer, the one that ends it included."""
+    """Length of the answer, including its end token."""
     by: str
     """One of `CHOICES`."""
     loss: float
-    """Of the whole merge: mean negative log-likelihood of the answer, nats per token."""
+    """With the whole merge: mean negative log-likelihood of the answer, nats per token."""
     base_loss: float | None
-    """The same without any delta; None where memory has no room for that."""
+    """The same without any delta; None if memory has no room for it."""
     effects: tuple[Effect, ...]
     """In the order of the model."""
 
@@ -91,13 +91,12 @@ def parts_of(shapes: Mapping[str, tuple[int, ...]], by: str) -> tuple[TensorGrou
     """The parts of a model.
 
     Args:
-        shapes: Name -> shape, of all tensors that have a delta.
-        by: One of `CHOICES`. By layer every tensor is in one part, those outside of all layers
-            in the last; by module only modules are, those of one kind in one layer (the experts
-            of a mixture) together.
+        shapes: Name -> shape of all tensors that have a delta.
+        by: One of `CHOICES`. "layer": every tensor is in one part, those outside all layers in
+            the last. "module": only modules; those of one kind in one layer (experts) together.
 
     Raises:
-        InvalidValue: another choice, or a model without such parts.
+        InvalidValue: an unknown choice, or a model without such parts.
     """
     if by not in CHOICES:
         raise InvalidValue(f"by must be one of {', '.join(CHOICES)}, got {shown(by)}.")
@@ -127,7 +126,7 @@ def _modules(shapes: Mapping[str, tuple[int, ...]]) -> tuple[TensorGroup, ...]:
 
 
 def sentence(found: Attribution) -> str:
-    """What the numbers say, in one or two sentences."""
+    """The result in one or two sentences."""
     ranked = sorted(found.effects, key=lambda effect: effect.change)
     least, most = ranked[0], ranked[-1]
     what = "layer" if found.by == "layer" else "module"
@@ -156,5 +155,5 @@ def _first(text: str) -> str:
 
 
 def _number(value: float) -> str:
-    """About three significant digits, and nothing finer than a ten-thousandth."""
+    """About three significant digits, at most four decimals."""
     return f"{value:.3g}" if value >= 1 else f"{value:.{3 if value >= 0.01 else 4}f}"

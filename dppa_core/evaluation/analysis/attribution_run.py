@@ -1,7 +1,6 @@
-"""The loss of an answer without the delta of one layer, or of one module, at a time.
+"""The loss of an answer without the delta of one layer or module at a time.
 
-Knows a merge in memory and its base on disk. The merge itself is never written to: what is
-computed with is a shell over its memory, in which some tensors are the base's.
+The merge in memory is never changed: a `Shell` over it replaces some tensors by the base's.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 from dppa_core.system.machine import available_memory
 
 MOST_TOKENS = 96
-"""Of the merge's own answer."""
+"""Longest answer of the merge itself, in tokens."""
 
 
 def attribute(
@@ -41,25 +40,24 @@ def attribute(
     progress: Progress | None = None,
     stop: Stop | None = None,
 ) -> Attribution:
-    """Take every part's delta out of a merge in turn, and look at the loss of one answer.
+    """Measure the loss of one answer without each part's delta in turn.
 
-    A part without its delta is the base's there, as it would be in a recipe whose coefficients
-    are 0 for it, whatever the method.
+    A part without its delta has the base's weights, as with coefficient 0 in the recipe.
 
     Args:
-        recipe: What was merged.
-        resident: The merge in memory; it stays as it is, and may answer others meanwhile.
+        recipe: Recipe of the merge.
+        resident: The merge in memory; it is not changed and may answer others meanwhile.
         prompt: 1 to 2000 characters, rendered with the chat template.
-        answer: 1 to 2000 characters; the merge's own greedy answer where None.
+        answer: 1 to 2000 characters; the merge's own greedy answer if None.
         by: "layer" or "module".
-        public: Whether strangers wrote the recipe; local folders are then refused.
-        progress: Told part by part.
-        stop: Ends the run between two tokens, or two parts.
+        public: Whether an untrusted user wrote the recipe; local folders are then refused.
+        progress: Called for each part.
+        stop: Cancels between two tokens or parts.
 
     Raises:
-        InvalidValue: a text that is empty or too long, another choice of `by`.
-        IncompatibleCheckpoints: a tensor that cannot be exchanged in memory.
-        NonFiniteWeights: the model computes no numbers.
+        InvalidValue: a text is empty or too long, or `by` is unknown.
+        IncompatibleCheckpoints: a tensor cannot be replaced in memory.
+        NonFiniteWeights: the model's outputs are not finite.
         Cancelled: `stop` was set.
     """
     check_text("prompt", prompt, "Type a question first.")
@@ -111,7 +109,7 @@ def _text(resident: Resident, exchange: Exchange) -> str:
 
 
 class _Run:
-    """One answer, and what is asked of it again and again."""
+    """Computes the loss of one answer with some tensors replaced."""
 
     def __init__(
         self, recipe: MergeRecipe, base: Checkpoint, shell: Shell, exchange: Exchange
@@ -120,13 +118,13 @@ class _Run:
         self._dtype: torch.dtype = getattr(torch, recipe.dtype)
 
     def loss(self, without: Sequence[str]) -> float:
-        """Mean negative log-likelihood of the answer, these tensors being the base's."""
+        """Mean negative log-likelihood of the answer with these tensors from the base."""
         with torch.inference_mode(), self._shell.holding(self._of_base(without)):
             losses = surprise(*reply_logits(self._shell.model, [self._exchange]))
             return float(losses.double().mean())
 
     def _of_base(self, names: Sequence[str]) -> Mapping[str, Tensor]:
-        """As a merge with a coefficient of 0 has them: rounded to the recipe's dtype."""
+        """The base's tensors rounded to the recipe's dtype, as in a merge with coefficient 0."""
         return {name: self._stored(name).to(self._dtype) for name in names}
 
     def _stored(self, name: str) -> Tensor:

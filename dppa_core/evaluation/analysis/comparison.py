@@ -1,7 +1,4 @@
-"""How many weights two recipes of the same models give different values.
-
-Knows mergers, not what their methods do.
-"""
+"""How many weights differ between the merges of two recipes."""
 
 from __future__ import annotations
 
@@ -19,25 +16,25 @@ from dppa_core.recipes.yaml_text import MergeRecipe
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Of one tensor."""
+    """How far two merges differ in one tensor."""
 
     name: str
     numel: int
     differing: int
-    """Elements that are not equal after rounding to the recipes' dtype."""
+    """Number of elements that differ after rounding to the recipes' dtype."""
     largest: float
     """The largest difference."""
 
 
 def with_semantics(recipe: MergeRecipe, name: str) -> MergeRecipe:
-    """The recipe as another program understands its method.
+    """The recipe with the semantics of another program.
 
     Args:
-        recipe: Of a method that has the parameter `semantics`.
+        recipe: A recipe whose method has the parameter `semantics`.
         name: One of its choices, such as "mergekit".
 
     Raises:
-        InvalidValue: the method has one meaning only, no such one, or the recipe has it already.
+        InvalidValue: the method has no such semantics, or the recipe uses it already.
     """
     method = get_method(recipe.method)
     choices = _meanings(recipe.method)
@@ -67,16 +64,16 @@ def compare_merges(
     progress: Progress | None = None,
     stop: Stop | None = None,
 ) -> tuple[Difference, ...]:
-    """Merge tensor by tensor by both recipes, and count what is not the same.
+    """Merge both recipes tensor by tensor, and count the elements that differ.
 
     Args:
         first: One recipe.
-        second: Another, of the same base and with the same dtype.
-        progress: Told tensor by tensor.
-        stop: Ends the comparison between two tensors.
+        second: Another recipe with the same base and dtype.
+        progress: Called for each tensor.
+        stop: Cancels between two tensors.
 
     Raises:
-        IncompatibleCheckpoints: the recipes have bases of other tensors.
+        IncompatibleCheckpoints: the bases have different tensors.
     """
     mergers = [open_merger(recipe, progress=progress, stop=stop) for recipe in (first, second)]
     names = mergers[0].names()

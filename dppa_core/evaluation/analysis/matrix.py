@@ -1,6 +1,6 @@
-"""One module, looked at closely: which rows and columns hold what is kept of it.
+"""One module in detail: the rows and columns that hold most of its kept delta.
 
-Knows one pair of tensors. It is read once, in blocks of rows; memory does not grow with it.
+The tensors are read once, in blocks of rows; memory does not grow with them.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ class Line:
     """A row or a column of a module."""
 
     index: int
-    """From 0; of experts in one tensor, rows go on from one to the next."""
+    """From 0; with several experts in one tensor, rows are numbered through."""
     share: float
-    """Of the module's sum of kept d², in [0, 1]."""
+    """Share of the module's sum of kept d², in [0, 1]."""
     kept: int
-    """Elements kept in it."""
+    """Number of kept elements."""
 
 
 @dataclass(frozen=True, slots=True)
-class Closeup:
-    """What is kept of one module, by rows and columns as they lie on disk."""
+class MatrixCloseup:
+    """The kept elements of one module by rows and columns, as stored on disk."""
 
     module: str
     shape: tuple[int, int]
@@ -57,7 +57,7 @@ class Closeup:
     square: float
     """Sum of kept d²."""
     rows: tuple[Line, ...]
-    """The strongest ones, strongest first; none that keeps nothing."""
+    """The rows with most kept d², largest first; rows that keep nothing are left out."""
     columns: tuple[Line, ...]
 
 
@@ -71,22 +71,22 @@ def look_closely(
     top: int = 5,
     public: bool = False,
     stop: Stop | None = None,
-) -> Closeup:
+) -> MatrixCloseup:
     """Find the rows and columns of a module that hold most of its kept d².
 
     Args:
         base: Reference of the base.
         finetuned: Reference of the domain model.
         module: Short name, as "layers.3.mlp.down_proj".
-        selection: What is kept: of a plan's level. None: every change.
-        significance: What ranks elements in that plan.
-        top: How many of each.
-        public: Whether strangers choose; see `open_checkpoint`.
-        stop: Ends it between two blocks of rows.
+        selection: The kept elements, from a level of a plan; every change if None.
+        significance: The score that ranks elements in that plan.
+        top: Number of rows, and of columns.
+        public: Whether untrusted users choose; see `open_checkpoint`.
+        stop: Cancels between two blocks of rows.
 
     Raises:
-        UnknownName: there is no such module.
-        DamagedCheckpoint: the files are not those the plan was made for.
+        UnknownName: no such module.
+        DamagedCheckpoint: the files differ from those the plan was made for.
         CheckpointError, IncompatibleCheckpoints: see `open_checkpoint` and `match_tensors`.
     """
     mine = open_checkpoint(base, public=public, stop=stop)
@@ -109,10 +109,10 @@ def look_closely(
 
 
 def find_module(base: Checkpoint, name: str) -> Module:
-    """The module of a short name.
+    """The module with this short name.
 
     Raises:
-        UnknownName: there is none.
+        UnknownName: no such module.
     """
     shapes = {n: base.shape(n) for n in base.names() if base.dtype(n) in FLOATS}
     modules = {one.name: one for one in find_modules(shapes)}
@@ -122,7 +122,7 @@ def find_module(base: Checkpoint, name: str) -> Module:
 
 
 class _Sums:
-    """Kept elements and their d², by rows and by columns."""
+    """Number and d² of kept elements, by rows and by columns."""
 
     def __init__(self, shape: tuple[int, int]) -> None:
         self._shape = shape
@@ -163,14 +163,14 @@ class _Sums:
         delta, magnitudes = ranked_chunk(loader, pair, scoring, start, end)
         return np.where(reach.of(magnitudes, start) > 0, delta, 0).astype(np.float64)
 
-    def closeup(self, name: str, top: int) -> Closeup:
-        """The strongest lines of both directions."""
+    def closeup(self, name: str, top: int) -> MatrixCloseup:
+        """The rows and columns with most kept d²."""
         total = math.fsum(self._squares[0])
         rows, columns = (
             _strongest(squares, counts, total, top)
             for squares, counts in zip(self._squares, self._counts, strict=True)
         )
-        return Closeup(name, self._shape, int(self._counts[0].sum()), total, rows, columns)
+        return MatrixCloseup(name, self._shape, int(self._counts[0].sum()), total, rows, columns)
 
 
 def _strongest(
@@ -183,12 +183,12 @@ def _strongest(
 
 
 LARGEST = 64
-"""Rows, or columns, of a window."""
+"""Largest number of rows or columns of an excerpt."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Excerpt:
-    """The first rows and columns of a module, as it lies on disk."""
+class MatrixExcerpt:
+    """The first rows and columns of a module, as stored on disk."""
 
     module: str
     """Short name, as "layers.3.mlp.down_proj"."""
@@ -213,21 +213,21 @@ def read_excerpt(
     *,
     public: bool = False,
     stop: Stop | None = None,
-) -> Excerpt:
+) -> MatrixExcerpt:
     """Read the upper left corner of a module in both models.
 
     Args:
         base: Reference of the base.
         finetuned: Reference of the domain model.
         module: Short name of the module.
-        rows: At most so many rows, 1 to 64.
-        columns: At most so many columns, 1 to 64.
-        public: Whether strangers choose; see `open_checkpoint`.
-        stop: Ends the download of a checkpoint.
+        rows: Largest number of rows, 1 to 64.
+        columns: Largest number of columns, 1 to 64.
+        public: Whether untrusted users choose; see `open_checkpoint`.
+        stop: Cancels the download of a checkpoint.
 
     Raises:
         InvalidValue: rows or columns out of range.
-        UnknownName: there is no such module.
+        UnknownName: no such module.
         CheckpointError, IncompatibleCheckpoints: see `open_checkpoint` and `match_tensors`.
     """
     for name, size in (("rows", rows), ("columns", columns)):
@@ -239,7 +239,7 @@ def read_excerpt(
     found = find_module(mine, module)
     width = found.shape[-1]
     place = match_tensors(mine, theirs, finetuned)[found.tensor]
-    return Excerpt(
+    return MatrixExcerpt(
         found.name,
         (found.numel // width, width),
         _corner(mine, found.tensor, width, rows, columns),

@@ -1,7 +1,6 @@
-"""What a merge did to every module: how much of it changed, and what became of each delta.
+"""How much a merge changed every module, and how much of each delta it contains.
 
-Knows checkpoints and a merged model in memory. Methods that combine deltas decide while they merge,
-so that no plan can tell; this looks at the weights afterwards.
+Measured on the merged weights: methods that combine deltas have no plan that could say it before.
 """
 
 from __future__ import annotations
@@ -27,24 +26,24 @@ from dppa_core.recipes.yaml_text import MergeRecipe
 
 @dataclass(frozen=True, slots=True)
 class ModuleOutcome:
-    """Of one module, summed over its elements."""
+    """Changes of one module, summed over its elements."""
 
     layer: int
     kind: str
     numel: int
     changed: int
-    """Elements that are not the base's."""
+    """Number of elements that differ from the base."""
     total: float
     """Sum of |merged - base|."""
     along: tuple[float, ...]
-    """Of each domain model: the sum of (merged - base) times its delta."""
+    """For each domain model: the sum of (merged - base) · delta."""
     squares: tuple[float, ...]
-    """Of each domain model: the sum of its squared delta."""
+    """For each domain model: the sum of its squared delta."""
 
 
 @dataclass(frozen=True, slots=True)
 class MergeEffect:
-    """Of a whole merge."""
+    """Changes of all modules of a merge."""
 
     models: tuple[str, ...]
     """References of the domain models, in the recipe's order."""
@@ -57,14 +56,14 @@ def merge_outcome(
     """Compare the modules of a merged model with the base and with every delta.
 
     Args:
-        recipe: What was merged.
-        model: The merge in memory, a transformers model on the CPU; a module that does not lie
-            there as in the checkpoint is left out.
-        public: Whether strangers wrote the recipe; local folders are then refused.
-        stop: Ends the comparison between two modules.
+        recipe: Recipe of the merge.
+        model: The merge in memory, a transformers model on the CPU; modules stored in another
+            form than in the checkpoint are left out.
+        public: Whether an untrusted user wrote the recipe; local folders are then refused.
+        stop: Cancels between two modules.
 
     Raises:
-        CheckpointError: a model of the recipe that cannot be read any more.
+        CheckpointError: a model of the recipe can no longer be read.
         Cancelled: `stop` was set.
     """
     base = open_checkpoint(recipe.base, public=public, stop=stop)
@@ -104,6 +103,6 @@ def _compared(
 
 
 def _dot(one: Float32[ndarray, " n"], other: Float32[ndarray, " n"]) -> float:
-    """The inner product, added up in float64, a slice at a time."""
+    """The inner product, summed in float64, slice by slice."""
     parts = (slice(start, start + SLICE) for start in range(0, one.size, SLICE))
     return sum(float((one[part] * other[part]).sum(dtype=np.float64)) for part in parts)

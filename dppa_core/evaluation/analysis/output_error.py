@@ -1,8 +1,7 @@
-"""What pruning one matrix does to its outputs: measured on inputs that text brings to it.
+"""Output error of one pruned matrix on the inputs that a text gives it.
 
-Knows one pair of tensors, its profile, and the Gram matrix G = Σ x xᵀ of the inputs x: with it the
-squared length of E x over all inputs is Σ (E G) ∘ E, whatever E is. What is left of a delta is
-chosen as a merge chooses it.
+With the Gram matrix G = Σ x xᵀ of the inputs x, Σ ‖E x‖² = Σ (E G) ∘ E for any matrix E. The kept
+elements of a delta are the same as in a merge.
 """
 
 from __future__ import annotations
@@ -36,8 +35,8 @@ Matrix = Float64[ndarray, "outputs inputs"]
 
 
 @dataclass(frozen=True, slots=True)
-class Fit:
-    """How far s · K x is from d x, K being what is left of d, for any factor s."""
+class DeltaFit:
+    """How far s · K x is from d x for any factor s, where K is the kept part of the delta d."""
 
     whole: float
     """Σ ‖d x‖² over the inputs."""
@@ -47,41 +46,41 @@ class Fit:
     """Σ ‖K x‖²."""
 
     def error(self, factor: float) -> float:
-        """√(Σ ‖d x − s K x‖² / Σ ‖d x‖²): 0 is perfect, 1 as bad as leaving the delta out."""
+        """√(Σ ‖d x − s K x‖² / Σ ‖d x‖²): 0 is exact, 1 as bad as dropping the delta."""
         square = self.whole - 2 * factor * self.both + factor * factor * self.left
         return float(np.sqrt(max(square, 0.0) / self.whole))
 
     @property
     def best(self) -> float:
-        """The factor with the smallest error; 1 where nothing is left."""
+        """The factor with the smallest error; 1 if nothing is kept."""
         return self.both / self.left if self.left > 0 else 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class RateErrors:
-    """One pruning rate."""
+    """Errors at one pruning rate."""
 
     rate: float
-    largest: Fit
-    """The largest |d| are kept."""
-    drawn: Fit
-    """As many are kept by a draw."""
+    largest: DeltaFit
+    """With the largest |d| kept."""
+    drawn: DeltaFit
+    """With as many elements kept at random."""
     halves: tuple[float, float]
-    """The best factors of two partitions: the larger half of what is kept, and the rest."""
+    """The best factors of two partitions: the larger half of the kept elements, and the rest."""
     halved: float
-    """The error with them."""
+    """The error with those two factors."""
     weights: float
-    """Pruning W itself: √(Σ ‖(W − Ŵ) x‖² / Σ ‖W x‖²), with the largest |W| kept and W of the
-    domain model."""
+    """Error of pruning W itself: √(Σ ‖(W − Ŵ) x‖² / Σ ‖W x‖²), where W is the domain model's
+    weight and the largest |W| are kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutputErrors:
-    """One module of one pair, over pruning rates."""
+    """Errors of one module over pruning rates."""
 
     module: str
     effect: float
-    """√(Σ ‖d x‖² / Σ ‖W x‖²), W of the domain model: how much of the output the delta makes."""
+    """√(Σ ‖d x‖² / Σ ‖W x‖²), W of the domain model: the delta's share of the output."""
     rates: tuple[RateErrors, ...]
 
 
@@ -106,13 +105,13 @@ def output_errors(
         profile: Of the pair, ranked by |d|.
         rates: Rising pruning rates, each in [0, 1).
         calibration: The text; questions of the model's own domain if None.
-        public: Whether strangers choose; see `open_checkpoint`.
-        progress: Told while the model reads, then rate by rate.
-        stop: Ends it between two of them.
+        public: Whether untrusted users choose; see `open_checkpoint`.
+        progress: Called while the model reads, then for each rate.
+        stop: Cancels between two of these calls.
 
     Raises:
-        InvalidValue: a rate out of range, or no input of this module on that text.
-        UnknownName: there is no such module.
+        InvalidValue: a rate out of range, or the text gives this module no input.
+        UnknownName: no such module.
         CheckpointError: the model cannot be read or run.
     """
     for rate in rates:
@@ -127,7 +126,7 @@ def output_errors(
     found = find_module(pair.base, module)
     place = match_tensors(pair.base, pair.tuned[0], finetuned)[found.tensor]
     if place not in read.arrays:
-        raise InvalidValue(f"{finetuned}: nothing is known of the inputs of {module}.")
+        raise InvalidValue(f"{finetuned}: the inputs of {module} were not measured.")
     gram = np.asarray(read.arrays[place], np.float64)
     tensors = tensor_pair(pair.base, pair.tuned[0], found.tensor, place)
     about = next(item for item in profile.modules if item.module.name == found.name)
@@ -144,7 +143,7 @@ def output_errors(
 def _kept(
     about: ModuleProfile, pair: TensorPair, rates: Sequence[float]
 ) -> Int64[ndarray, "n rates"]:
-    """1: among the larger half of what a rate keeps; 2: in the rest of it; 0: outside."""
+    """1: in the larger half of the elements a rate keeps; 2: in the other half; 0: dropped."""
     shares = {share for rate in rates for share in ((1 - rate) / 2, 1 - rate)}
     density = sorted(shares, reverse=True)
     found = find_cuts(Loader(get_backend("numba")), pair, [select(about, one) for one in density])
@@ -170,11 +169,11 @@ def _delta(pair: TensorPair) -> Float32[ndarray, " n"]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Subject:
-    """One module: its delta and weights as outputs x inputs, and what its inputs are like."""
+    """One module: delta and weights as outputs x inputs, and the Gram matrix of its inputs."""
 
     shape: tuple[int, ...]
     across: bool
-    """Whether inputs are rows on disk (GPT-2)."""
+    """Whether rows on disk are inputs (GPT-2)."""
     delta: Matrix
     weight: Matrix
     gram: Float64[ndarray, "inputs inputs"]
@@ -195,13 +194,13 @@ class _Subject:
         weight = matrix(to_float32(pair.finetuned, pair.finetuned_dtype))
         if gram.shape != (delta.shape[1],) * 2:
             raise InvalidValue(
-                f"{pair.name}: its inputs were measured as {gram.shape[0]}, and it takes "
+                f"{pair.name}: {gram.shape[0]} inputs were measured, but it takes "
                 f"{delta.shape[1]}. Several experts in one tensor are the usual cause."
             )
         seen = delta @ gram
         whole, most = float(np.sum(seen * delta)), float(np.sum((weight @ gram) * weight))
         if not whole > 0 or not most > 0:
-            raise InvalidValue(f"{pair.name}: its delta does nothing on this text.")
+            raise InvalidValue(f"{pair.name}: its delta changes no output on this text.")
         return _Subject(
             shape, across, delta, weight, gram, seen, whole, float(np.sqrt(whole / most))
         )
@@ -217,8 +216,8 @@ class _Subject:
         random = np.where(self._matrix(drawn), self.delta, 0.0)
         return RateErrors(
             rate=rate,
-            largest=Fit(self.whole, float(both.sum()), float(left.sum())),
-            drawn=Fit(
+            largest=DeltaFit(self.whole, float(both.sum()), float(left.sum())),
+            drawn=DeltaFit(
                 self.whole,
                 float(np.sum(self.seen * random)),
                 float(np.sum((random @ self.gram) * random)),

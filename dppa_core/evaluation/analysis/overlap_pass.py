@@ -1,7 +1,6 @@
-"""The one pass over several domain models at once: what every two of them both keep.
+"""One pass over several domain models that counts which elements each pair keeps in common.
 
-Knows weights, profiles and the cache. It goes through one module after the other, in the calling
-thread, so that it can run beside other work; memory does not grow with the models.
+Runs module by module in the calling thread; memory does not grow with the models.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ from dppa_core.pruning.partition import Selection, tensor_seed
 from dppa_core.pruning.rate_table import RATES
 from dppa_core.system.folder_cache import cache_folder, load, store
 
-_FORMAT = 1  # a new number where the same weights would give other counts
+_FORMAT = 1  # change it when the same weights would give other counts
 
 
 def count_meetings(
@@ -53,33 +52,33 @@ def count_meetings(
     progress: Progress | None = None,
     stop: Stop | None = None,
 ) -> tuple[Meeting, ...]:
-    """Count, at every rate of the grid, what every two of some domain models both keep.
+    """Count, at every rate of the grid, the elements that each pair of domain models keeps.
 
-    Counted is what a merge would keep, element by element, ties included. Pairs of these very
-    weights that were counted before are read from the disk.
+    Counts are exact: the elements a merge would keep, ties included. Counts of the same weights
+    are read from the cache.
 
     Args:
         base: Reference of the base.
-        models: References of two domain models or more, each once.
+        models: References of two or more domain models, each once.
         parameters: Strength, significance and ties; the paper's by default.
-        overrides: Module name -> rate of its own, in every model: see `grid_selections`.
-        public: Whether strangers choose; see `open_checkpoint`.
-        progress: Told module by module.
-        stop: Ends it between two chunks.
+        overrides: Module name -> its own rate, in every model: see `grid_selections`.
+        public: Whether untrusted users choose; see `open_checkpoint`.
+        progress: Called for each module.
+        stop: Cancels between two chunks.
 
     Returns:
-        One for every two models, in the order of the list.
+        One `Meeting` per pair, in the order of `combinations(models, 2)`.
 
     Raises:
         InvalidValue: fewer than two models, or one twice.
-        UnknownName: an override for a module there is not.
+        UnknownName: an override for an unknown module.
         Cancelled: `stop` was set.
         CheckpointError, IncompatibleCheckpoints, NonFiniteWeights: as profiles do.
     """
     if len(models) < 2 or len(set(models)) < len(models):
         raise InvalidValue(
-            f"Conflict is counted between two domain models or more, got {', '.join(models)}. "
-            "One model that is named twice is the usual cause."
+            f"Conflict is counted between two or more domain models, got {', '.join(models)}. "
+            "Naming one model twice is the usual cause."
         )
     settings = _Settings(parameters or PruningParameters(), dict(overrides or {}))
     aligned, scores = _opened(
@@ -111,7 +110,7 @@ def _opened(
     progress: Progress | None,
     stop: Stop | None,
 ) -> tuple[Alignment, list[Score | None]]:
-    """The models, and what ranks the elements of each."""
+    """The aligned models, and the score that ranks the elements of each."""
     told: dict[str, Any] = {"progress": progress, "stop": stop}
     mine, *theirs = (open_checkpoint(name, public=public, **told) for name in (base, *models))
     aligned = align(mine, theirs, models)
@@ -131,7 +130,7 @@ def _opened(
 
 @dataclass(frozen=True, slots=True)
 class _Settings:
-    """What decides which elements are kept."""
+    """The settings that decide which elements are kept."""
 
     parameters: PruningParameters
     overrides: dict[str, Override]
@@ -139,7 +138,7 @@ class _Settings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Subject:
-    """One domain model, ready to be counted."""
+    """One domain model with its profile and selections."""
 
     checkpoint: Checkpoint
     name: str
@@ -171,7 +170,7 @@ Counts = tuple[Int64[ndarray, "two N R"], Int64[ndarray, "N R"], Int64[ndarray, 
 
 
 class _Pass:
-    """Goes through all modules, and counts the pairs that are asked for."""
+    """Counts the given pairs, module by module."""
 
     def __init__(
         self,
@@ -190,7 +189,7 @@ class _Pass:
         self._modules = next(iter(subjects.values())).profile.modules
 
     def run(self, progress: Progress | None) -> list[Counts]:
-        """Kept of both models, both, opposed; of every pair, in their order."""
+        """(kept by each model, by both, by both with opposite signs) for each pair, in order."""
         reaches, meetings = [], []
         for index, item in enumerate(self._modules):
             report(progress, index, len(self._modules), item.module.name)
@@ -264,7 +263,7 @@ def _save(
     both: Int64[ndarray, "N R"],
     opposed: Int64[ndarray, "N R"],
 ) -> None:
-    """Store the counts; a cache that cannot be written is passed over."""
+    """Store the counts; write errors are ignored."""
     kind = np.uint32 if kept.max(initial=0) < 2**32 else np.int64
     arrays: dict[str, Any] = {"kept": kept, "both": both, "opposed": opposed}
     file = io.BytesIO()
@@ -279,6 +278,6 @@ def _load(path: Path, names: tuple[str, str]) -> Meeting | None:
     try:
         with np.load(io.BytesIO(stored), allow_pickle=False) as data:
             arrays = [data[name].astype(np.int64) for name in ("kept", "both", "opposed")]
-    except (ValueError, KeyError):  # whole, but another version's
+    except (ValueError, KeyError):  # written by another version
         return None
     return Meeting(*names, *arrays)

@@ -1,6 +1,6 @@
-"""Which kept changes are lost to the dtype: added to the base and rounded, they leave it as it was.
+"""Kept changes lost to rounding: added to the base, they round back to the base's value.
 
-Knows weights and a plan. It goes through one module after the other, in the calling thread.
+Runs module by module in the calling thread.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from dppa_core.pruning.plan import PruningPlan
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Rounded:
-    """Of one domain model, module by module in the order of its plan."""
+class RoundedDelta:
+    """Counts of one domain model by module, in the order of its plan."""
 
     kept: Int64[ndarray, "N K"]
-    """Elements of every partition, the strongest first."""
+    """Number of elements in each partition, the strongest partition first."""
     lost: Int64[ndarray, "N K"]
-    """Of those, the ones that leave the written weight as the base's is written. None where a
-    partition's weight is 0: what is multiplied by 0 is not lost to rounding."""
+    """Of those, the number whose rounded weight equals the base's. 0 for a partition of weight 0:
+    a change multiplied by 0 is not lost to rounding."""
 
 
 def count_rounded(
@@ -52,23 +52,23 @@ def count_rounded(
     public: bool = False,
     progress: Progress | None = None,
     stop: Stop | None = None,
-) -> Rounded:
-    """Add what a plan keeps of one domain model to its base, and count what rounding undoes.
+) -> RoundedDelta:
+    """Add a plan's kept delta to its base, and count the changes that rounding undoes.
 
     The model is added alone: base + coefficient * factor * d, in float32, rounded once to `dtype`.
 
     Args:
-        plan: Of the pair; its references are opened again.
-        factors: One for every level.
-        coefficient: The model's, a number or by layer or part.
-        dtype: What the merge is written in: bfloat16, float16 or float32.
-        public: Whether strangers choose; see `open_checkpoint`.
-        progress: Told module by module.
-        stop: Ends it between two chunks.
+        plan: Plan of one domain model; opens its references again.
+        factors: One per level.
+        coefficient: The model's coefficient, a number or by layer or part.
+        dtype: Dtype of the merge: bfloat16, float16 or float32.
+        public: Whether untrusted users choose; see `open_checkpoint`.
+        progress: Called for each module.
+        stop: Cancels between two chunks.
 
     Raises:
-        InvalidValue: another number of factors than levels, or another dtype.
-        DamagedCheckpoint: the files are not those the plan was made for.
+        InvalidValue: not one factor per level, or an unknown dtype.
+        DamagedCheckpoint: the files differ from those the plan was made for.
         Cancelled: `stop` was set.
     """
     if len(factors) != len(plan.levels):
@@ -98,7 +98,7 @@ def count_rounded(
         rows.append(_count(loader, pair, scoring, selections, weights, DTYPE_CODES[dtype], stop))
     report(progress, len(rows), len(rows), "losses counted")
     counts = np.array(rows, np.int64).reshape(-1, 2, len(factors))
-    return Rounded(counts[:, 0], counts[:, 1])
+    return RoundedDelta(counts[:, 0], counts[:, 1])
 
 
 def _count(
@@ -110,7 +110,7 @@ def _count(
     dtype: str,
     stop: Stop | None,
 ) -> Int64[ndarray, "two K"]:
-    """Kept and lost elements of every partition of one tensor."""
+    """Number of kept and lost elements in each partition of one tensor."""
     cuts = [cut for cut, _ in find_cuts(ranked_by(loader, scoring), pair, selections)]
     reach = Reach(cuts[::-1], tensor_seed(pair.name))
     counts, count = np.zeros((2, weights.size), np.int64), weights.size
@@ -120,7 +120,7 @@ def _count(
         delta, magnitudes = ranked_chunk(loader, pair, scoring, start, end)
         reached = reach.of(magnitudes, start)
         inside = np.flatnonzero(reached)
-        partition = count - reached[inside].astype(np.intp)  # within all levels: the strongest
+        partition = count - reached[inside].astype(np.intp)  # in all levels: the strongest, 0
         counts[0] += np.bincount(partition, minlength=count)
         old = to_float32(pair.base[start:end], pair.base_dtype)[inside]
         weight = weights[partition]

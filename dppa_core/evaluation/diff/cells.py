@@ -1,7 +1,4 @@
-"""How far two models are apart in every cell of layers and kinds, as a heatmap shows it.
-
-Knows checkpoints, and merges in memory as checkpoints; the sums are those of `diff`.
-"""
+"""Distances between two models by layer and kind of module, for a heatmap."""
 
 from __future__ import annotations
 
@@ -25,7 +22,7 @@ _RAW = {torch.bfloat16: ("BF16", torch.int16, "uint16"), torch.float32: ("F32", 
 
 @dataclass(frozen=True, slots=True)
 class DiffCell:
-    """The modules of one kind in one layer, the experts of a mixture together."""
+    """Distance of the modules of one kind in one layer, experts together."""
 
     layer: int
     kind: str
@@ -34,12 +31,12 @@ class DiffCell:
 
 @dataclass(frozen=True, slots=True)
 class CellDiff:
-    """Two models compared, beside the base of both."""
+    """Two models of one base compared."""
 
     cells: tuple[DiffCell, ...]
     """By layer, then kind."""
     modules: TensorDistance
-    """All of them together."""
+    """All modules together."""
     others: TensorDistance
     """All other tensors together."""
 
@@ -58,17 +55,17 @@ def diff_cells(
     progress: Progress | None = None,
     stop: Stop | None = None,
 ) -> CellDiff:
-    """Compare two models that were made of the same base.
+    """Compare two models made from the same base.
 
     Args:
-        models: The two, and the base.
-        names: How to call them in messages.
-        progress: Told tensor by tensor.
-        stop: Ends the comparison between two slices.
+        models: The two models and the base.
+        names: Names for messages.
+        progress: Called for each tensor.
+        stop: Cancels between two slices.
 
     Raises:
-        IncompatibleCheckpoints: models of other tensors or shapes.
-        NonFiniteWeights: NaN or infinity in one of them.
+        IncompatibleCheckpoints: other tensors or shapes.
+        NonFiniteWeights: NaN or infinity in a model.
         Cancelled: `stop` was set.
     """
     sums = diff_sums(models, names, workers=1, progress=progress, stop=stop)
@@ -94,12 +91,12 @@ def diff_cells(
 
 
 class ModelTensors:
-    """A merge in memory, read as a checkpoint; not copied.
+    """A merge in memory as a checkpoint, without copying.
 
     Args:
-        model: A transformers model on the CPU, made of `base`'s tensors; those that do not lie in
-            memory as on disk are left out.
-        base: Its base: names and shapes are the same.
+        model: A transformers model on the CPU with `base`'s tensors; tensors stored in another
+            form than on disk are left out.
+        base: Its base, with the same names and shapes.
     """
 
     def __init__(self, model: Any, base: Checkpoint) -> None:
@@ -111,31 +108,31 @@ class ModelTensors:
         self.config, self.folder, self.folders = base.config, base.folder, base.folders
 
     def names(self) -> tuple[str, ...]:
-        """Names of the tensors, those of the base."""
+        """Tensor names, as in the base."""
         return tuple(name for name in self._base.names() if name in self._places)
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """Shape of one."""
+        """Shape of a tensor."""
         return self._base.shape(name)
 
     def dtype(self, name: str) -> str:
-        """What it is in memory: "BF16" or "F32"."""
+        """Its dtype in memory: "BF16" or "F32"."""
         return _RAW[self._places[name].dtype][0]
 
     def raw(self, name: str) -> Shaped[ndarray, " n"]:
-        """Its elements, flat; they must not be written to."""
+        """Its elements, flat and read-only by convention."""
         place = self._places[name]
         _, view, raw = _RAW[place.dtype]
         values: Shaped[ndarray, " n"] = place.detach().reshape(-1).view(view).numpy()
         return values.view(raw) if raw else values
 
     def release(self) -> None:
-        """Nothing to give back: the memory is the model's."""
+        """Do nothing: the memory belongs to the model."""
 
     def content_hash(self) -> str:
-        """A merge in memory has none."""
+        """Empty: a merge in memory has no content hash."""
         return ""
 
     def identities(self) -> dict[Any, str]:
-        """It lies in no file."""
+        """Empty: there are no files."""
         return {}

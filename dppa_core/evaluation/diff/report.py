@@ -1,7 +1,6 @@
-"""How far two models are apart, tensor by tensor; with a base, how alike their deltas are.
+"""Distances between two models by tensor; with a base, also the similarity of their deltas.
 
-Knows checkpoints, not how they came about. Every sum is made in float64, over slices that are the
-same for any number of workers.
+Sums are float64, over slices that do not depend on the number of workers.
 """
 
 from __future__ import annotations
@@ -32,28 +31,28 @@ from dppa_core.system.threads import Shared, side_by_side, worker_count
 
 @dataclass(frozen=True, slots=True)
 class TensorDistance:
-    """Of one tensor, or of several together."""
+    """The distance of one tensor, or of several together."""
 
     name: str
-    """Of a module its short name, else the tensor's."""
+    """A module's short name, or the tensor's name."""
     numel: int
     changed: float
     """Share of the elements that differ, in [0, 1]."""
     relative: float | None
-    """‖b - a‖ / ‖a‖; None where a is zero."""
+    """‖b - a‖ / ‖a‖; None if a is zero."""
     cosine: float | None
-    """Of the weights, in [-1, 1]; None where either side is zero."""
+    """Of the weights, in [-1, 1]; None if either side is zero."""
     delta_cosine: float | None
-    """Of the two deltas; None without a base, or where either delta is zero."""
+    """Of the two deltas; None without a base, or if either delta is zero."""
     sign_agreement: float | None
     """Of the elements that both deltas change, the share changed in the same direction, in
-    [0, 1]; None without a base, or where there are none."""
+    [0, 1]; None without a base, or without such elements."""
     over_base: float | None
-    """‖b - a‖ / ‖c‖; None without a base, or where that is zero."""
+    """‖b - a‖ / ‖c‖; None without a base, or if it is zero."""
     first_only: float | None
     """Share of the elements that only the first delta changes, in [0, 1]; None without a base."""
     second_only: float | None
-    """Share of the elements that only the second delta changes, in [0, 1]; likewise."""
+    """The same for the second delta."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,7 @@ class ModelDiff:
     totals: tuple[TensorDistance, ...]
     """All modules, all other tensors, and everything: "modules", "other tensors", "all"."""
     notes: tuple[str, ...] = ()
-    """What is not compared."""
+    """Which rows are not compared."""
 
 
 def diff_models(
@@ -85,17 +84,17 @@ def diff_models(
     """Compare two models in one streaming pass; memory does not grow with them.
 
     Args:
-        first: A model reference; norms are relative to this one.
-        second: Another.
-        base: What both were fine-tuned from, for the comparison of deltas.
-        workers: Threads; one for every available core if unset. The result is the same.
-        progress: Told tensor by tensor.
-        stop: Ends the comparison between two slices.
+        first: A model reference; norms are relative to this model.
+        second: Another model reference.
+        base: The model both were fine-tuned from, to compare deltas.
+        workers: Threads; one per available core if None. The result does not depend on it.
+        progress: Called for each tensor.
+        stop: Cancels between two slices.
 
     Raises:
-        IncompatibleCheckpoints: models of other tensors or shapes; of other numbers of tokens the
-            rows of the smallest vocabulary are compared.
-        NonFiniteWeights: NaN or infinity in one of them.
+        IncompatibleCheckpoints: other tensors or shapes; if only the vocabulary sizes differ, the
+            rows of the smallest are compared.
+        NonFiniteWeights: NaN or infinity in a model.
         CheckpointError, Unreachable: see `open_checkpoint`.
     """
     names = (first, second) if base is None else (first, second, base)
@@ -113,11 +112,11 @@ def diff_sums(
     progress: Progress | None = None,
     stop: Stop | None = None,
 ) -> dict[str, Sums]:
-    """The sums of every tensor that two models have in common, by its name in the first.
+    """Sums of every tensor that the models have in common, by its name in the first.
 
     Args:
-        models: The two, and their base where there is one.
-        names: How to call them in messages; the rest as `diff_models` has it.
+        models: The two models, and their base if there is one.
+        names: Names for messages; the rest as in `diff_models`.
     """
     places = _places(models, names)
     threads = worker_count(workers)
@@ -133,7 +132,7 @@ def diff_sums(
 
 
 def _places(models: Sequence[Checkpoint], names: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Tensor of the first model -> its name in every one."""
+    """Tensor of the first model -> its name in every model."""
     root = models[-1] if len(models) == 3 else models[0]
     label = names[-1] if len(models) == 3 else names[0]
     found: list[Mapping[str, str]] = []
@@ -201,7 +200,7 @@ def _as_float64(raw: Shaped[ndarray, " n"], dtype: str) -> Float64[ndarray, " n"
 
 
 def distance(name: str, sums: Sums, *, with_base: bool) -> TensorDistance:
-    """What the sums say of two tensors."""
+    """The distance that the sums give."""
     return TensorDistance(
         name=name,
         numel=sums.numel,

@@ -1,7 +1,4 @@
-"""Models with other numbers of tokens, as far as their rows can be compared: the first ones.
-
-Knows rows and tokens, no sums.
-"""
+"""Models with different vocabulary sizes, cut to the rows they share: the first ones."""
 
 from __future__ import annotations
 
@@ -21,14 +18,14 @@ from dppa_core.pruning.tensor_names import find_embedding, find_head
 def shared_rows(
     models: Sequence[Checkpoint], names: Sequence[str]
 ) -> tuple[tuple[Checkpoint, ...], tuple[str, ...]]:
-    """The models cut to the rows of the smallest vocabulary, and what is left out, in words.
+    """The models cut to the rows of the smallest vocabulary, and notes on the rows left out.
 
     Args:
-        models: Of the same shapes but for embedding and head.
-        names: How to call them.
+        models: Models of the same shapes but for embedding and head.
+        names: Names for messages.
 
     Raises:
-        IncompatibleCheckpoints: where the tokenizers show that a row is not that of one token.
+        IncompatibleCheckpoints: the tokenizers have different tokens in a shared row.
     """
     counts = [_rows(model) for model in models]
     least = min(counts)
@@ -66,7 +63,7 @@ def _first(model: Checkpoint, name: str, rows: int) -> Shaped[ndarray, " n"]:
 
 
 def _check_tokens(models: Sequence[Checkpoint], names: Sequence[str], rows: int) -> None:
-    """Tokens of the rows to be compared; a model without a tokenizer is taken at its word."""
+    """Check that shared rows hold the same tokens; a model without a tokenizer is not checked."""
     found: dict[int, tuple[str, str]] = {}
     for model, name in zip(models, names, strict=True):
         folder = tokenizer_folder(model.folders)

@@ -1,6 +1,6 @@
-"""Sums over the elements of two tensors and their base: what every distance is made of.
+"""Sums over the elements of two tensors and their base, from which distances are computed.
 
-Every sum is made in float64, in an order that no number of workers changes.
+Sums are float64, in an order that does not depend on the number of workers.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from numpy import ndarray
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """Counts and sums over the elements of tensors a and b, and of a base c where there is one."""
+    """Counts and sums over the elements of tensors a and b, and of a base c if given."""
 
     numel: int = 0
     changed: int = 0
-    """Elements of other values."""
+    """Number of elements where a and b differ."""
     both: int = 0
-    """Elements that both deltas change."""
+    """Number of elements that both deltas change."""
     agreeing: int = 0
-    """Of those, elements that both change in the same direction."""
+    """Number of elements that both change in the same direction."""
     difference: float = 0.0
     """Σ (b - a)²"""
     first: float = 0.0
@@ -41,9 +41,9 @@ class Sums:
     delta_product: float = 0.0
     """Σ (a - c)·(b - c)"""
     first_changed: int = 0
-    """Elements that the first delta changes."""
+    """Number of elements that the first delta changes."""
     second_changed: int = 0
-    """Elements that the second delta changes."""
+    """Number of elements that the second delta changes."""
     base: float = 0.0
     """Σ c²"""
 
@@ -54,7 +54,7 @@ def sum_chunk(
     c: Float64[ndarray, " n"] | None = None,
 ) -> Sums:
     """The sums over one chunk of two tensors and their base."""
-    with np.errstate(invalid="ignore"):  # what is not finite is found by the caller, and named
+    with np.errstate(invalid="ignore"):  # the caller reports values that are not finite
         change = b - a
         found: dict[str, Any] = {
             "numel": a.size,
@@ -66,7 +66,7 @@ def sum_chunk(
         }
         if c is not None:
             one, other = a - c, b - c
-            products = one * other  # no product of two float32 is too small for a float64
+            products = one * other  # products of two float32 never underflow a float64
             found |= {
                 "first_delta": _dot(one, one),
                 "second_delta": _dot(other, other),
@@ -81,7 +81,7 @@ def sum_chunk(
 
 
 def _dot(one: Float64[ndarray, " n"], other: Float64[ndarray, " n"]) -> float:
-    """numpy's own pairwise sum: a BLAS would add in another order with more threads."""
+    """numpy's pairwise sum: the order of a BLAS sum depends on the number of threads."""
     return float((one * other).sum())
 
 

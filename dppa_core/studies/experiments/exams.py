@@ -1,7 +1,4 @@
-"""What several experiments ask alike: exams, the paper's climb, the best coefficient.
-
-Knows settings, recipes and steps; what is settled by search items is settled here.
-"""
+"""Questions shared by several experiments: exams, the paper's climb, the best coefficient."""
 
 from __future__ import annotations
 
@@ -20,10 +17,10 @@ from dppa_core.tuning.search.climb import FactorSearch, greedy_factors
 from dppa_core.tuning.search.trial import geometric_mean, task_score
 
 COEFFICIENTS = (0.5, 0.7, 0.85, 1.0, 1.2, 1.4)
-"""Tried for every merge, and further ones by this factor while the outermost is the best."""
+"""Coefficients tried for every merge; further ones by this factor while the outermost is best."""
 FURTHER, LEAST, LARGEST = 1.2, 0.1, 4.0
 BANDS = 2
-"""Partitions that are amplified, as in the paper."""
+"""Number of amplified partitions, as in the paper."""
 
 
 def exam(setting: Setting, target: Target, domain: str, split: str = "test") -> Question[Marks]:
@@ -42,10 +39,10 @@ def exams(
 
 
 def own_marks(setting: Setting, split: str = "test") -> Steps[dict[str, Marks]]:
-    """Of every domain model on its own domain.
+    """Marks of every domain model on its own domain.
 
     Raises:
-        InvalidValue: one of them answers nothing.
+        InvalidValue: a domain model answers nothing right.
     """
     marks = yield from all_asked(
         {one.domain: exam(setting, one.model, one.domain, split) for one in setting.subjects}
@@ -54,7 +51,7 @@ def own_marks(setting: Setting, split: str = "test") -> Steps[dict[str, Marks]]:
         if not any(marks[one.domain].hits):
             raise InvalidValue(
                 f"{one.model} itself answers none of the {len(marks[one.domain].hits)} {split} "
-                f"items of {one.name}, so nothing can be told of what a merge keeps. A model of "
+                f"items of {one.name}, so the retention of a merge is undefined. A model of "
                 "another domain, or too few items (--limit, --search-limit), is the usual cause."
             )
     return marks
@@ -68,11 +65,11 @@ def alone(
     split: str = "test",
     scale: float = 1.0,
 ) -> tuple[MergeRecipe, Question[Marks]]:
-    """One model's treated delta put back on the base, asked about its own domain.
+    """One model's treated delta on the base, scored on its own domain.
 
     Args:
-        factors: One for each of as many even bands; plain pruning where None.
-        scale: Of the delta: as if the domain model were base + scale · delta.
+        factors: One per band, for even bands; plain pruning if None.
+        scale: Scale of the delta: the domain model is base + scale · delta.
     """
     levels = [even_levels(treatment.rate, len(factors))] if factors else None
     recipe = merged(
@@ -99,8 +96,8 @@ def climbed(
     """The paper's greedy climb over two bands, scored on search items.
 
     Args:
-        treatment: A method with partitions; the levels split what it keeps evenly.
-        scale: Of the delta, the unpruned one that scores are compared with included.
+        treatment: A method with partitions; the levels split the kept entries evenly.
+        scale: Scale of the delta, also of the unpruned one that scores are compared with.
     """
     unpruned = whole(setting, subject, scale)
     who = subject.model if scale == 1 else f"base + {scale:g} · the delta of {subject.model}"
@@ -123,7 +120,7 @@ def climbed(
 
 @dataclass(frozen=True, slots=True)
 class Best:
-    """A coefficient that was chosen on search items."""
+    """A coefficient chosen on search items."""
 
     coefficient: float
     retention: float
@@ -137,12 +134,12 @@ def best_coefficient(
     own: ByDomain,
     tried: Sequence[float] = COEFFICIENTS,
 ) -> Steps[Best]:
-    """The coefficient whose merge retains most of the search items; of equals the smaller loss.
+    """The coefficient with the best retention on the search items; of equals the smaller loss.
 
     Args:
-        recipe: Of a coefficient.
-        own: Each domain model on the search items of its domain.
-        tried: All are asked; then further ones while the outermost is the best.
+        recipe: The recipe with a given coefficient.
+        own: Marks of each domain model on the search items of its domain.
+        tried: All of them are scored; then further ones while the outermost is best.
     """
     known: dict[float, ByDomain] = {}
 
@@ -165,7 +162,7 @@ def best_coefficient(
 
 
 def _further(best: float, known: Sequence[float]) -> list[float]:
-    """The next one out from the best, where that is the outermost."""
+    """The next coefficient beyond the best if that is the outermost; else None."""
     step = FURTHER if best == max(known) else 1 / FURTHER if best == min(known) else None
     following = round(best * step, 2) if step else 0.0
     return [following] if LEAST <= following <= LARGEST else []

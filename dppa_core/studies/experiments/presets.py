@@ -1,6 +1,6 @@
-"""Settings by name: the embedded models, a set of the Hub, or a file of one's own.
+"""Settings by name: the embedded models, a set of the Hub, or the user's file.
 
-Knows sets and this machine. Whatever stands in the way of a set is told before anything is fetched.
+Obstacles to running a set on this machine are reported before anything is downloaded.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ def preset_setting(
 
     Args:
         name: embedded, a set of the Hub by name, or a YAML file with `base` and `models`.
-        tasks: The embedded domain that each model is asked about.
-        lm_eval: Or a task of lm-evaluation-harness for each.
-        folder: Of task files of one's own.
-        test: Test items a domain; all where None.
-        search: Search items a domain.
+        tasks: The embedded domain of each model.
+        lm_eval: Instead, a task of lm-evaluation-harness for each model.
+        folder: Folder of the user's task files.
+        test: Test items per domain; all if None.
+        search: Search items per domain.
         sizes: Folder of the embedded models at other sizes.
 
     Raises:
         UnknownName: no such set, or no such domain.
-        InvalidValue: another number of domains than models.
-        InvalidRecipe: a file that is no set.
+        InvalidValue: not one domain per model.
+        InvalidRecipe: the file is no set of models.
     """
     if name == EMBEDDED and tasks is None and lm_eval is None:
         given = embedded(test, search)
@@ -68,9 +68,9 @@ def trained(folder: Path, test: int | None, search: int) -> tuple[Setting, ...]:
     """The settings of all sizes whose four models are in a folder, smallest first.
 
     Args:
-        folder: Of folders by size, of folders by model.
-        test: Test items a domain; all where None.
-        search: Search items a domain.
+        folder: Contains a folder per size, with a folder per model.
+        test: Test items per domain; all if None.
+        search: Search items per domain.
     """
     found = []
     for name in SIZES:
@@ -127,7 +127,7 @@ def _domains(
 
 
 def _hindrance(preset: HubPreset) -> str:
-    """Why a set of the Hub cannot be run on this machine; empty where nothing is known."""
+    """Why a set of the Hub cannot run on this machine; empty if no reason is known."""
     from huggingface_hub import constants, get_token  # noqa: PLC0415  (a third of a second)
 
     missing = preset.missing()

@@ -1,7 +1,4 @@
-"""Answers questions: here, or in several processes of one thread each.
-
-Knows questions, not who asks them.
-"""
+"""Answers questions in this process, or in several processes of one thread each."""
 
 from __future__ import annotations
 
@@ -24,28 +21,28 @@ from dppa_core.studies.experiments.questions import ExperimentExaminer, Question
 
 _ENDS = (signal.SIGINT, signal.SIGTERM)
 _examiners: list[ExperimentExaminer] = []
-"""The examiner of a worker process, which begins with none."""
+"""Holds the examiner of a worker process; empty until it starts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """An answer, and what it took."""
+    """An answer and its cost."""
 
     question: Question[Any]
     answer: Any
     processor: float
-    """Seconds."""
+    """Processor time, in seconds."""
 
 
 @runtime_checkable
 class Workers(Protocol):
-    """What answers questions."""
+    """Answers questions."""
 
     def answers(self, questions: Sequence[Question[Any]]) -> Iterator[Answered]:
-        """Of all of them, as they come.
+        """Answers to all questions, in any order.
 
         Raises:
-            Cancelled: stopped; what was answered before is kept.
+            Cancelled: stopped; earlier answers are kept.
         """
         ...
 
@@ -57,17 +54,17 @@ class OwnProcess:
         self._examiner = ExperimentExaminer(stop)
 
     def answers(self, questions: Sequence[Question[Any]]) -> Iterator[Answered]:
-        """Of all of them, in their order."""
+        """Answers to all questions, in their order."""
         for question in questions:
             check(self._examiner.stop)
             yield _timed(self._examiner, question)
 
 
 class Nobody:
-    """Answers nothing: what is not in the cache is told to be missing."""
+    """Answers nothing: questions that are not in the cache are reported as missing."""
 
     def answers(self, questions: Sequence[Question[Any]]) -> Iterator[Answered]:
-        """Of none.
+        """No answers.
 
         Raises:
             InvalidValue: there is a question.
@@ -81,16 +78,16 @@ class Nobody:
 
 
 class Processes:
-    """Answers in processes of their own, side by side."""
+    """Answers in several worker processes."""
 
     def __init__(self, pool: Executor) -> None:
         self._pool = pool
 
     def answers(self, questions: Sequence[Question[Any]]) -> Iterator[Answered]:
-        """Of all of them, as they come.
+        """Answers to all questions, as they are found.
 
         Raises:
-            OutOfBudget: a process is gone.
+            OutOfBudget: a worker process died.
         """
         waiting = [self._pool.submit(_in_worker, question) for question in questions]
         try:
@@ -98,8 +95,8 @@ class Processes:
                 yield future.result()
         except BrokenProcessPool as error:
             raise OutOfBudget(
-                "A process that answered questions is gone. Too little memory for as many is the "
-                "usual cause: ask for fewer (--workers). What was answered is kept."
+                "A worker process died. Too little memory for this number of workers is the "
+                "usual cause: use fewer (--workers). Answers so far are kept."
             ) from error
         finally:
             for future in waiting:
@@ -108,7 +105,7 @@ class Processes:
 
 @contextmanager
 def workers(count: int) -> Iterator[Workers]:
-    """So many; with 1 all is answered by this process. At the end they stop within one token."""
+    """That many workers; 1 is this process itself. At the end they stop within one token."""
     if count == 1:
         yield OwnProcess()
         return
@@ -118,8 +115,8 @@ def workers(count: int) -> Iterator[Workers]:
         count, mp_context=context, initializer=_begin_worker, initargs=(stop,)
     )
     try:
-        with _unheeded():  # what is ignored when a process begins stays so
-            for _ in range(count):  # one begins for each task that waits
+        with _signals_ignored():  # a process inherits ignored signals
+            for _ in range(count):  # the pool starts one process per waiting task
                 pool.submit(_begun)
         yield Processes(pool)
     finally:
@@ -128,8 +125,8 @@ def workers(count: int) -> Iterator[Workers]:
 
 
 @contextmanager
-def _unheeded() -> Iterator[None]:
-    """Signals that end the command are ignored for a moment: it stops its workers, they go on."""
+def _signals_ignored() -> Iterator[None]:
+    """Ignore ending signals while workers start: only the command reacts, and stops its workers."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -144,12 +141,12 @@ def _unheeded() -> Iterator[None]:
 def _begin_worker(stop: Stop) -> None:
     for number in _ENDS:  # for a start in another thread
         signal.signal(number, signal.SIG_IGN)
-    torch.set_num_threads(1)  # two processes of two threads on two cores wait for each other
+    torch.set_num_threads(1)  # more threads than cores slow each other down
     _examiners.append(ExperimentExaminer(stop))
 
 
 def _begun() -> bool:
-    """Asked first, so that the processes begin."""
+    """A first task, so that the processes start."""
     return bool(_examiners)
 
 

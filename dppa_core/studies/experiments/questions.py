@@ -1,7 +1,6 @@
-"""What an experiment asks: items of a model or a merge, or coefficients by AdaMerging.
+"""The questions of experiments: items for a model or merge, or coefficients by AdaMerging.
 
-A question depends on its values alone, so that any process can answer it. Knows how an answer is
-found and where it is kept; not what it is asked for.
+A question depends on its values alone, so that any process can answer it.
 """
 
 from __future__ import annotations
@@ -32,10 +31,10 @@ A = TypeVar("A", covariant=True)
 
 
 class ExperimentExaminer(Examiner):
-    """What answers share in one process: models in memory, items and tasks read once.
+    """Examiner of one process: models stay in memory, items and tasks are read once.
 
     Args:
-        stop: Raises Cancelled once set, within one token.
+        stop: Raises Cancelled when set, within one token.
     """
 
     def __init__(self, stop: Stop | None = None) -> None:
@@ -44,7 +43,7 @@ class ExperimentExaminer(Examiner):
         self._harnesses: dict[tuple[str, str | None, int | None], Harness] = {}
 
     def harness(self, task: str, folder: str | None, limit: int | None) -> Harness:
-        """Of a task and a number of documents."""
+        """The harness of a task and a number of documents."""
         key = task, folder, limit
         if key not in self._harnesses:
             self._harnesses[key] = Harness([task], Path(folder) if folder else None, limit)
@@ -56,33 +55,33 @@ class Question(Protocol[A]):
     """A frozen value that can be hashed and sent to another process."""
 
     def key(self) -> str:
-        """The same for what has the same answer: weights, recipe, items, programs, settings."""
+        """Equal for questions with equal weights, recipe, items, libraries and settings."""
         ...
 
     def known(self, examiner: ExperimentExaminer) -> A | None:
-        """What is in the cache; no model is loaded."""
+        """The cached answer, or None; loads no model."""
         ...
 
     def answer(self, examiner: ExperimentExaminer) -> A:
-        """Find it out, and keep it in the cache."""
+        """Find the answer, and cache it."""
         ...
 
     def told(self) -> str:
-        """In a few words, for who watches."""
+        """The question in a few words, for progress."""
         ...
 
 
 class ExamQuestion(Exam):
-    """Items of a domain for a model or a merge; answered by marks, item by item."""
+    """Items of a domain for a model or merge; the answer is their marks."""
 
     __slots__ = ()
 
     def key(self) -> str:
-        """Of weights, recipe, items and programs."""
+        """Key of weights, recipe, items and libraries."""
         return _digest("exam", _identity(self.target), self.domain, self.split, self.limit)
 
     def known(self, examiner: ExperimentExaminer) -> Marks | None:
-        """From the cache of marks, which `dppa evaluate` shares."""
+        """Marks from the cache shared with `dppa evaluate`."""
         return examiner.known(self)
 
     def answer(self, examiner: ExperimentExaminer) -> Marks:
@@ -96,24 +95,24 @@ class ExamQuestion(Exam):
 
 @dataclass(frozen=True, slots=True)
 class DocumentsQuestion:
-    """A task of lm-evaluation-harness for a model or a merge; answered by marks without losses.
+    """A task of lm-evaluation-harness for a model or merge; the answer is marks without losses.
 
-    Its first documents are the search split, the ones after them the test: there is no other
-    that every task has.
+    Its first documents are the search split, the others the test split, as not every task has two
+    splits.
     """
 
     target: Target
     task: str
     split: str
     search: int
-    """Documents of the search split."""
+    """Number of documents of the search split."""
     test: int | None
-    """Documents after them; all of them where None."""
+    """Number of documents after them; all if None."""
     folder: str | None = None
-    """Of task files of one's own."""
+    """Folder of the user's task files."""
 
     def key(self) -> str:
-        """Of weights, recipe, programs, the task's name and files, and the number of documents."""
+        """Key of weights, recipe, libraries, the task's name and files, and number of documents."""
         files = task_files(Path(self.folder) if self.folder else None)
         asked = self.task, self.search, self.test, self.folder, files
         return _digest("documents", _identity(self.target), *asked)
@@ -124,10 +123,10 @@ class DocumentsQuestion:
         return None if found is None else self._part(json.loads(found))
 
     def answer(self, examiner: ExperimentExaminer) -> Marks:
-        """Ask every document, of both splits at once.
+        """Ask every document of both splits at once.
 
         Raises:
-            InvalidValue: a task without a metric that says of every document right or wrong.
+            InvalidValue: no metric of the task marks every document right or wrong.
         """
         limit = None if self.test is None else self.search + self.test
         with examiner.pool.lend(self.target, stop=examiner.stop) as resident, threads_for(resident):
@@ -152,29 +151,29 @@ class DocumentsQuestion:
 
 @dataclass(frozen=True, slots=True)
 class AdaMerged:
-    """What AdaMerging found."""
+    """The result of AdaMerging."""
 
     recipe: MergeRecipe
-    """With the coefficients of the best checkpoint."""
+    """The recipe with the coefficients of the best checkpoint."""
     step: int
-    """Of that checkpoint."""
+    """Step of that checkpoint."""
     steps: int
-    """All of them."""
+    """Total number of steps."""
     collapsed: bool
     """Whether any checkpoint showed a collapse."""
 
 
 @dataclass(frozen=True, slots=True)
 class TuningQuestion:
-    """Coefficients of a merge by AdaMerging; answered by `AdaMerged`."""
+    """Coefficients of a merge by AdaMerging; the answer is an `AdaMerged`."""
 
     recipe: MergeRecipe
     domains: tuple[str, ...]
-    """Embedded ones, one for each of its models."""
+    """Embedded domains, one per model."""
     settings: AdaMergeSettings
 
     def key(self) -> str:
-        """Of weights, recipe, programs, domains and settings."""
+        """Key of weights, recipe, libraries, domains and settings."""
         told = json.dumps(asdict(self.settings), sort_keys=True)
         return _digest("tuning", _identity(self.recipe), self.domains, told)
 
@@ -188,7 +187,7 @@ class TuningQuestion:
         return AdaMerged(recipe, value["step"], value["steps"], value["collapsed"])
 
     def answer(self, examiner: ExperimentExaminer) -> AdaMerged:
-        """Run it; one that is stopped goes on at its last checkpoint."""
+        """Run AdaMerging; a stopped run resumes from its last checkpoint."""
         state = _entry(self).with_suffix(".state.json")
         state.parent.mkdir(parents=True, exist_ok=True)
         domains = task_domains(self.domains, self.settings)
@@ -211,7 +210,7 @@ class TuningQuestion:
 
 
 Answers = Mapping[Question[Any], Any]
-"""Each question with its answer."""
+"""The questions with their answers."""
 
 
 def _entry(question: Question[Any]) -> Path:
@@ -224,7 +223,7 @@ def _digest(*parts: object) -> str:
 
 @cache
 def _identity(target: Target) -> str:
-    """Kept for as long as the process: weights do not change under a run."""
+    """The target's identity, cached in this process: weights do not change during a run."""
     return identity(target)
 
 
@@ -241,7 +240,7 @@ def _named(target: Target) -> str:
 
 
 def _factors(recipe: MergeRecipe) -> str:
-    """Factors and coefficients, where there are any to tell merges of a climb apart by."""
+    """Factors and coefficients that distinguish the merges of a climb."""
     each = [" / ".join(f"{one:g}" for one in model.amplification) for model in recipe.models]
     climbed = any(len(model.amplification) > 1 for model in recipe.models)
     factors = f", factors {', '.join(each)}" if climbed else ""
@@ -253,10 +252,10 @@ def _factors(recipe: MergeRecipe) -> str:
 def _no_marks(task: str, each: Any, search: int) -> InvalidValue:
     if each is None:
         return InvalidValue(
-            f"{task}: none of its metrics says of every document right or wrong, so nothing can be "
+            f"{task}: none of its metrics marks every document right or wrong, so merges cannot be "
             "compared item by item. Accuracies do; perplexities and BLEU do not."
         )
     return InvalidValue(
-        f"{task}: it has {len(each)} documents and {search} are for choosing settings, so that "
-        "none is left to test. Ask for fewer (--search-limit)."
+        f"{task}: it has {len(each)} documents and {search} of them are for choosing settings, so "
+        "none is left to test. Use fewer (--search-limit)."
     )

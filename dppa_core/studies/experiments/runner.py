@@ -1,7 +1,6 @@
-"""Runs experiments: answers their questions once, keeps what they took, writes what came out.
+"""Runs experiments: answers each question once, keeps a journal of costs, writes the results.
 
-A question that was answered before, by any run, is not asked again, so the same command goes on
-where an earlier one was stopped. Knows no experiment and no text.
+Answers of all earlier runs are reused, so the same command resumes a stopped run.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ class Journal:
     """The journal of a folder.
 
     Args:
-        path: The file, in a folder that is there; it is begun where there is none.
+        path: The file, in an existing folder; created if missing.
 
     Raises:
         InvalidValue: it cannot be written.
@@ -53,25 +52,25 @@ class Journal:
         return key in self._answers
 
     def answered(self, experiment: str, key: str, processor: float) -> None:
-        """An answer was found.
+        """Record an answer.
 
         Args:
-            experiment: That asked for it first.
-            key: Of the question.
-            processor: Seconds.
+            experiment: The experiment that asked first.
+            key: Key of the question.
+            processor: Processor time, in seconds.
         """
         self._write({"experiment": experiment, "answer": key, "processor": round(processor, 3)})
 
     def worked(self, experiment: str, wall: float) -> None:
-        """An experiment was at work for some seconds more."""
+        """Record some more seconds of an experiment's run."""
         self._write({"experiment": experiment, "wall": round(wall, 3)})
 
     def cost(self, experiment: str, keys: Iterable[str]) -> Cost:
-        """Of an experiment, in all runs.
+        """Cost of an experiment in all runs.
 
         Args:
-            keys: Of all questions that it asked. What another experiment had asked before is
-                counted there alone.
+            keys: Keys of all its questions. Answers that another experiment asked for first count
+                only there.
         """
         asked = set(keys)
         own = [self._answers[key] for key in asked if key in self._answers]
@@ -96,7 +95,7 @@ class Journal:
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    """All whole lines; one that was cut short tells nothing."""
+    """All complete lines; a truncated one is ignored."""
     try:
         text = path.read_text("utf-8")
     except FileNotFoundError:
@@ -116,17 +115,17 @@ RESULT, JOURNAL = "experiments.json", "journal.jsonl"
 PACKAGES = ("torch", "transformers", "numpy")
 
 Say = Callable[[str], None]
-"""Told one line at a time."""
+"""Called with one line at a time."""
 
 
 class Runner:
     """Runs experiments one after the other.
 
     Args:
-        setting: What they are run on.
-        out: The folder of the journal and of the result.
-        workers: What answers questions.
-        say: Told what was just answered.
+        setting: Models and numbers of items.
+        out: Folder of the journal and of the result.
+        workers: Answers questions.
+        say: Called with a line on each answer.
     """
 
     def __init__(
@@ -139,11 +138,11 @@ class Runner:
         self._keys: dict[Question[Any], str] = {}
 
     def run(self, declared: Declared) -> Experiment:
-        """One experiment; what stands in its way is told in the result.
+        """Run one experiment; the result gives the reason if it cannot be run.
 
         Raises:
             Cancelled: stopped.
-            OutOfBudget: a process that answered is gone.
+            OutOfBudget: a worker process died.
         """
         why = self._setting.hindrance or declared.wants(self._setting)
         begun, keys, found = time.monotonic(), set[str](), None
@@ -169,7 +168,7 @@ class Runner:
         )
 
     def _followed(self, name: str, steps: Steps[Findings], keys: set[str]) -> Findings:
-        """Answer all that an experiment asks."""
+        """Answer all questions of an experiment."""
         try:
             questions = next(steps)
             while True:
@@ -214,13 +213,13 @@ def run_all(
     command: str,
     say: Say = lambda text: None,
 ) -> Generator[Experiment, None, ExperimentsReport]:
-    """Run experiments; the file in `out` is written anew after each of them.
+    """Run experiments; rewrite the file in `out` after each of them.
 
     Yields:
-        Each as it ends.
+        Each experiment when it ends.
 
     Returns:
-        All of them.
+        The report on all of them.
 
     Raises:
         InvalidValue: the folder cannot be written.
@@ -242,13 +241,13 @@ def run_all(
 
 
 def write(report: ExperimentsReport, out: Path) -> None:
-    """The file of a report, whole or not at all."""
+    """Write the file of a report atomically."""
     text = json.dumps(report_json(report), allow_nan=False, indent=1, ensure_ascii=False)
     replace_file(out / RESULT, text + "\n")
 
 
 def versions() -> dict[str, str]:
-    """Of Python and the packages that decide the figures."""
+    """Versions of Python and of the packages that affect the results."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         found[package] = version(package)

@@ -1,7 +1,4 @@
-"""What marks say: accuracies as cells, differences in words, and random draws together.
-
-Knows marks and intervals; no model.
-"""
+"""Marks as table cells: accuracies, retentions, differences, and means of random draws."""
 
 from __future__ import annotations
 
@@ -27,7 +24,7 @@ from dppa_core.tasks.intervals import (
 )
 
 ByDomain = Mapping[str, Marks]
-"""Domain -> what one model made of its items."""
+"""Domain -> marks of one model."""
 
 
 def share(marks: Marks) -> float:
@@ -36,18 +33,18 @@ def share(marks: Marks) -> float:
 
 
 def mean_share(marks: ByDomain) -> float:
-    """The mean of the domains' accuracies, as a fraction."""
+    """Mean of the domains' accuracies, as a fraction."""
     return sum(map(share, marks.values())) / len(marks)
 
 
 def columns_by(what: str, setting: Setting) -> tuple[Column, ...]:
-    """Of a table by some variant and rate: accuracy of each subject, and their mean retention."""
+    """Columns of a table by variant and rate: accuracy of each subject, and mean retention."""
     subjects = (Column(one.name, "%") for one in setting.subjects)
     return (Column(what), Column("pruned", "%"), *subjects, Column("mean retention", "%"))
 
 
 def accuracy(marks: Marks) -> Cell:
-    """In per cent, with Wilson's interval."""
+    """Accuracy in per cent, with Wilson's interval."""
     found = intervals.accuracy(marks.hits)
     return Cell(100 * found.value, 100 * found.low, 100 * found.high, len(marks.hits))
 
@@ -71,19 +68,19 @@ def scored(setting: Setting, domain: str, split: str, marks: Marks) -> DomainSco
 
 
 def loss(marks: ByDomain) -> float:
-    """Mean over the domains of the right answers' loss, nats a token; 0 where none was measured."""
+    """Mean over the domains of the right answers' loss, in nats per token; 0 if not measured."""
     each = [sum(one.losses) / sum(one.tokens) for one in marks.values() if one.losses]
     return sum(each) / len(each) if each else 0.0
 
 
 def compared(one: ByDomain, other: ByDomain) -> Comparison:
-    """One merge against another on the same items, the domains counting equally."""
+    """One merge against another on the same items, with equal weight for each domain."""
     return side_by_side.compared({d: (one[d].hits, other[d].hits) for d in one})
 
 
 @dataclass(frozen=True, slots=True)
 class Draws:
-    """Several random draws of one method, all asked the same items."""
+    """Marks of several random draws of one method on the same items."""
 
     marks: tuple[Marks, ...]
     """At least one."""
@@ -95,13 +92,13 @@ class Draws:
 
     @property
     def mean(self) -> float:
-        """Of the draws, as a fraction."""
+        """Mean accuracy of the draws, as a fraction."""
         return sum(self.shares) / len(self.marks)
 
     def cell(self) -> Cell:
-        """Their mean in per cent; the interval is of items and draws, the spread is in the note.
+        """Mean accuracy in per cent; the interval covers items and draws, the note has the spread.
 
-        A single one has Wilson's interval, and no note.
+        A single draw has Wilson's interval and no note.
         """
         if len(self.marks) == 1:
             return accuracy(self.marks[0])
@@ -111,11 +108,11 @@ class Draws:
         return Cell(100 * self.mean, low, high, len(self.marks[0].hits), note)
 
     def parts(self, other: Marks | None = None) -> list[VariancePart]:
-        """The variance of the mean, or of the difference from another's: of items, of draws."""
+        """Variance of the mean, or of the difference from `other`: parts of items and draws."""
         return [*self.of_items(other), *_of_draws(self.shares)]
 
     def of_items(self, other: Marks | None = None) -> list[VariancePart]:
-        """The part of the items alone: others would have been answered in another way."""
+        """Variance part from the sample of items."""
         by_item = np.array([one.hits for one in self.marks], np.float64).mean(0)
         by_item -= 0.0 if other is None else np.array(other.hits, np.float64)
         n = by_item.size
@@ -123,7 +120,7 @@ class Draws:
 
 
 def _of_draws(values: Sequence[float]) -> list[VariancePart]:
-    """The part of the draws: as many others would have another mean."""
+    """Variance part from the sample of draws."""
     n = len(values)
     return [VariancePart(float(np.var(values, ddof=1)) / n, n - 1)] if n > 1 else []
 
@@ -135,11 +132,10 @@ def _spread(values: Sequence[float]) -> str:
 def against_draws(one: ByDomain, draws: Mapping[str, Draws], *, together: bool = False) -> Interval:
     """Mean accuracy of a merge minus that of random draws, as a fraction.
 
-    The interval is that of the mean of the items' differences, with the variance between draws
-    added: as many other draws would have another mean.
+    The interval covers the mean of the items' differences and the variance between draws.
 
     Args:
-        together: A draw is one merge that was asked all domains, not one for each domain.
+        together: Whether a draw is one merge for all domains, not one per domain.
     """
     value = sum(share(one[d]) - draws[d].mean for d in one) / len(one)
     found = [part for d in one for part in draws[d].of_items(one[d])]
@@ -154,7 +150,7 @@ def against_draws(one: ByDomain, draws: Mapping[str, Draws], *, together: bool =
 
 
 def mean_retained(each: Sequence[ByDomain], own: ByDomain) -> Cell:
-    """What a merge retains, in per cent; of several draws their mean, their spread in the note."""
+    """Retention in per cent; several draws give their mean, with their spread in the note."""
     cells = [retained(marks, own) for marks in each]
     known = [cell for cell in cells if isinstance(cell.value, float)]
     if len(cells) == 1 or len(known) < len(cells):
@@ -179,7 +175,7 @@ def points(found: Comparison | Interval, n: int | None = None) -> Cell:
 
 
 def correlation(x: Sequence[float], y: Sequence[float]) -> float:
-    """Spearman's rank correlation, in [-1, 1]; 0 where one of them is constant."""
+    """Spearman's rank correlation, in [-1, 1]; 0 if one of them is constant."""
     ranks = np.stack([_ranks(x), _ranks(y)])
     if ranks.std(1).min() == 0:
         return 0.0
@@ -187,7 +183,7 @@ def correlation(x: Sequence[float], y: Sequence[float]) -> float:
 
 
 def _ranks(values: Sequence[float]) -> Float64[ndarray, " n"]:
-    """Places in ascending order; equal values share the mean of theirs."""
+    """Ascending ranks; equal values share their mean rank."""
     given = np.array(values, np.float64)
     below, equal = (given[:, None] > given).sum(1), (given[:, None] == given).sum(1)
     found: Float64[ndarray, " n"] = below + (equal - 1) / 2

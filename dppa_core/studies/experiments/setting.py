@@ -1,7 +1,4 @@
-"""What the experiments are run on: a base, its domain models, and what each is asked.
-
-Knows references and domains; opens no model.
-"""
+"""The setting of experiments: a base, its domain models, and their domains."""
 
 from __future__ import annotations
 
@@ -16,37 +13,37 @@ from dppa_core.tasks import DOMAINS
 
 TEST_ITEMS, SEARCH_ITEMS = 200, 64
 HARNESS = "lm-eval:"
-"""What the name of a domain begins with that is a task of lm-evaluation-harness."""
+"""Prefix of a domain's name that is a task of lm-evaluation-harness."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """One domain model, and the domain whose items it is asked."""
+    """One domain model and its domain."""
 
     model: str
     domain: str
 
     @property
     def name(self) -> str:
-        """As tables call it: its domain."""
+        """Its name in tables: the domain."""
         return self.domain.removeprefix(HARNESS)
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A base, its domain models, and how much is asked."""
+    """A base, its domain models, and the numbers of items."""
 
     title: str
     base: str
     subjects: tuple[Subject, ...]
     test: int | None = TEST_ITEMS
-    """Test items a domain; all of them where None."""
+    """Test items per domain; all if None."""
     search: int = SEARCH_ITEMS
-    """Search items a domain."""
+    """Search items per domain."""
     lm_eval_tasks: str | None = None
-    """Folder of task files of one's own."""
+    """Folder of the user's task files."""
     hindrance: str = ""
-    """Why nothing can be run on it here; empty where that is not known."""
+    """Why it cannot run on this machine; empty if no reason is known."""
     sizes: tuple[Setting, ...] = ()
     """The same models at other sizes, smallest first."""
 
@@ -54,7 +51,7 @@ class Setting:
         domains = [one.domain for one in self.subjects]
         if len(set(domains)) < len(domains):
             raise InvalidValue(
-                f"The models are asked about {', '.join(domains)}: each needs a domain of its own, "
+                f"The models have the domains {', '.join(domains)}: each needs its own domain, "
                 "or its score would be counted twice."
             )
 
@@ -64,7 +61,7 @@ class Setting:
         return tuple(one.domain for one in self.subjects)
 
     def items_of(self, split: str) -> int | None:
-        """How many of a split, a domain; all of them where None."""
+        """Number of items of a split per domain; all if None."""
         return self.search if split == "search" else self.test
 
     def to_json(self) -> dict[str, Any]:
@@ -86,16 +83,16 @@ def embedded(test: int | None = TEST_ITEMS, search: int = SEARCH_ITEMS) -> Setti
 
 @dataclass(frozen=True, slots=True)
 class Treatment:
-    """What is done to every delta."""
+    """The treatment of every delta: method, rate and parameters."""
 
     method: str
     """A method of the library that adds deltas; `dp` is dppa with one level, factor 1."""
     rate: float = 0.0
     """Share pruned, in [0, 1)."""
     parameters: tuple[tuple[str, Any], ...] = ()
-    """Beside the method's defaults."""
+    """Parameters that differ from the method's defaults."""
     seed: int = 0
-    """Of what is drawn at random."""
+    """Seed of random draws."""
 
 
 def merged(
@@ -110,13 +107,13 @@ def merged(
     """The recipe of a merge of some of the models; of one model, its treated delta on the base.
 
     Args:
-        coefficients: One for all, or one for each.
-        levels: Of each model; the treatment's rate alone where None.
-        factors: Of each model, one for each level; ones where None.
+        coefficients: One for all models, or one per model.
+        levels: Levels of each model; only the treatment's rate if None.
+        factors: Factors of each model, one per level; all 1 if None.
     """
     method, parameters = treatment.method, dict(treatment.parameters)
     if method == "dare":
-        # Like for like: DARE's own default would also drop from embeddings and norms.
+        # For a fair comparison: by default DARE would also drop from embeddings and norms.
         parameters = {"other_tensors": "keep", **parameters}
     each = coefficients if isinstance(coefficients, (list, tuple)) else None
     models = tuple(

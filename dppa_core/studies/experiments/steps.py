@@ -1,7 +1,7 @@
-"""What an experiment declares of itself, and how it goes: questions out, answers in.
+"""The declaration of an experiment, and its steps: questions out, answers in.
 
-Steps are a generator that yields questions and is sent the answers to all of them; what it returns
-is its result. So an experiment says what it wants to know, and nothing of processes or caches.
+Steps are a generator that yields questions, receives the answers to all of them, and returns its
+result. So experiments contain no code for processes or caches.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ K = TypeVar("K", bound=Hashable)
 Q = TypeVar("Q", covariant=True)
 
 Steps = Generator[Sequence[Question[Any]], Answers, T]
-"""Yields questions, is sent their answers, returns a result."""
+"""Yields questions, receives their answers, returns a result."""
 
 
 @runtime_checkable
 class AskFunction(Protocol):
-    """How plain code asks."""
+    """The way ordinary code asks a question."""
 
     def __call__(self, question: Question[T]) -> T:
         """The answer."""
@@ -32,7 +32,7 @@ class AskFunction(Protocol):
 
 
 class _Wanted(Exception):
-    """A question whose answer is not there yet."""
+    """A question without an answer yet."""
 
     def __init__(self, question: Question[Any]) -> None:
         super().__init__("a question without an answer")
@@ -40,23 +40,22 @@ class _Wanted(Exception):
 
 
 def asked(question: Question[T]) -> Steps[T]:
-    """One question."""
+    """Ask one question."""
     answers = yield [question]
     found: T = answers[question]
     return found
 
 
 def all_asked(questions: Mapping[K, Question[T]]) -> Steps[dict[K, T]]:
-    """Several at once, by name."""
+    """Ask several questions at once, by name."""
     answers = yield list(questions.values())
     return {key: answers[question] for key, question in questions.items()}
 
 
 def one_by_one(code: Callable[[AskFunction], T]) -> Steps[T]:
-    """Code that asks a question, looks at the answer, and asks the next.
+    """Steps from ordinary code that asks one question after another.
 
-    It is begun again whenever an answer has come, so it must be quick, and always ask the same
-    where the answers are the same.
+    The code restarts after every answer, so it must be fast and deterministic.
     """
     known: dict[Question[Any], Any] = {}
 
@@ -74,7 +73,7 @@ def one_by_one(code: Callable[[AskFunction], T]) -> Steps[T]:
 
 
 def together(several: Mapping[K, Steps[T]]) -> Steps[dict[K, T]]:
-    """Several steps at the same time: the questions of all are handed out together."""
+    """Run several steps in parallel: their questions are yielded together."""
     results: dict[K, T] = {}
     waiting: dict[K, Sequence[Question[Any]]] = {}
 
@@ -97,23 +96,23 @@ def together(several: Mapping[K, Steps[T]]) -> Steps[dict[K, T]]:
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """One experiment."""
+    """The declaration of one experiment."""
 
     key: str
-    """What the command line takes."""
+    """Its name on the command line."""
     number: str
-    """In the order of the page: "1", "6a"."""
+    """Its number on the page: "1", "6a"."""
     title: str
     question: str
-    """What it wants to know: one sentence."""
+    """The research question: one sentence."""
     measured: str
-    """How; `{test}` and `{search}` stand for the numbers of items."""
+    """How it is measured; `{test}` and `{search}` stand for the numbers of items."""
     steps: Callable[[Setting], Steps[Findings]]
-    """Its questions, one after the other, and what it makes of the answers."""
+    """Asks its questions and returns the findings."""
     wants: Callable[[Setting], str] = lambda setting: ""
-    """Why it cannot be run on a setting; empty where it can."""
+    """Why it cannot run on a setting; empty if it can."""
 
     def measured_on(self, setting: Setting) -> str:
-        """How, on a setting."""
+        """`measured` with the setting's numbers of items."""
         test = "all" if setting.test is None else str(setting.test)
         return self.measured.format(test=test, search=setting.search)

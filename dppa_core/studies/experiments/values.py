@@ -1,40 +1,36 @@
-"""What an experiment gives: tables, plots and a paragraph, as plain values; and their JSON.
-
-Knows no model, no plot library and no page; imports nothing heavy.
-
+"""Results of experiments as plain values, and their JSON; imports nothing heavy.
 The format, number `FORMAT`. A file is one object:
 
     format      1
-    command     what was typed
-    machine     where it ran; versions: {package: version}
+    command     the command line
+    machine     the machine; versions: {package: version}
     setting     {title, base, models: [{model, domain}], test_items, search_items}; items null: all
     seconds     {processor, wall} of all experiments together
     experiments in their order, each
 
-        key, number, title, question, measured    texts; `key` is what the command line takes
-        not_run     why it was not run; empty where it was. Then there are no tables, no plots
-        missing     parts of it that were not run, each with its reason
+        key, number, title, question, measured    texts; `key` is its name on the command line
+        not_run     why it was not run, then without tables and plots; empty if it was run
+        missing     parts that were not run, each with its reason
         tables      [{title, columns: [{title, unit}], rows: [{cells, recipe}]}]
         plots       [{kind, title, x: {title, unit}, y: …, series, …}]
         finding     one paragraph, made from the numbers
-        short       a sentence or two of it, for the page's summary; empty where it has no part
-        seconds     {processor, wall}: of all runs that took part in it; `answers` asked for,
-                    `known` of them from runs that are not in this folder's journal
+        short       one or two sentences for the page's summary; may be empty
+        seconds     {processor, wall}: of all its runs; `answers` asked for, `known` of them from
+                    runs that are not in this folder's journal
 
 Numbers are in the unit of their column or axis: 87.5 under "%" is 87.5 %. A cell is
-{value, low, high, n, note}: a number or a text or null; its 95 % interval where it has one; how
-many items it is of; why it is empty, or what else to know. The first column names the row. A row's
-`recipe` is YAML as `recipe.parse_recipe` reads it: the merge that the row is about, as it was
-asked; null where it is about none, or about several.
+{value, low, high, n, note}: a number, text or null; its 95 % interval or null; its number of items;
+why it is empty, or a remark. The first column names the row. A row's `recipe` is YAML as
+`parse_recipe` reads it: the merge of the row; null if there is none, or several.
 
 Plots by kind:
 
     lines, bars, scatter    series: [{name, x: [number or text], y: [number or null], low, high,
                             labels}]; `low` and `high` of each y, or empty lists; `labels` of each
                             point, or an empty list. Bars: x are names, the same for all series
-    heatmap                 columns: [text], rows: [text], cells: [[number or null]], one list a
-                            row; z: {title, unit}; middle: the number whose colour is neutral where
-                            the colours diverge, else null
+    heatmap                 columns: [text], rows: [text], cells: [[number or null]], one list per
+                            row; z: {title, unit}; middle: the neutral number of diverging colours,
+                            else null
 """
 
 from __future__ import annotations
@@ -48,14 +44,14 @@ from dppa_core.evaluation.tables import Cell, Column, Row, Table
 
 FORMAT = 1
 DIGITS = 5
-"""Significant ones of a number in the file."""
+"""Significant digits of a number in the file."""
 _NOTHING = 1e-12
-"""What differences of equal figures leave in float64 is below, and every figure above."""
+"""Smaller numbers are float64 rounding errors of zero."""
 
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """What is along it, and in which unit."""
+    """Title and unit of an axis."""
 
     title: str
     unit: str = ""
@@ -63,7 +59,7 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """Points of one name, in the order they are drawn."""
+    """Named points in drawing order."""
 
     name: str
     x: tuple[float | str, ...]
@@ -80,7 +76,7 @@ class Series:
         cells: Iterable[Cell],
         labels: tuple[str, ...] = (),
     ) -> Series:
-        """Of cells with numbers and their intervals, one for each x."""
+        """A series from cells with numbers and intervals, one per x."""
         each = tuple(cells)
         y = tuple(one.value if isinstance(one.value, float) else None for one in each)
         low, high = tuple(one.low for one in each), tuple(one.high for one in each)
@@ -100,7 +96,7 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class Heatmap:
-    """Numbers of pairs, as colours."""
+    """A matrix of numbers as colours."""
 
     title: str
     x: Axis
@@ -109,9 +105,9 @@ class Heatmap:
     columns: tuple[str, ...]
     rows: tuple[str, ...]
     cells: tuple[tuple[float | None, ...], ...]
-    """One tuple a row."""
+    """One tuple per row."""
     middle: float | None = None
-    """What is neutral where colours diverge from it."""
+    """Neutral number of diverging colours."""
     kind: Literal["heatmap"] = "heatmap"
 
 
@@ -120,35 +116,35 @@ Plot = Chart | Heatmap
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What an experiment found."""
+    """The findings of an experiment."""
 
     tables: tuple[Table, ...]
     plots: tuple[Plot, ...]
     finding: str
-    """One paragraph; every figure in it is from the tables or computed beside them."""
+    """One paragraph; every number comes from the tables or the same marks."""
     missing: tuple[str, ...] = ()
-    """What was not run of it, and why."""
+    """Parts that were not run, with reasons."""
     short: str = ""
-    """A sentence or two for the summary; empty where it has no part in it."""
+    """One or two sentences for the summary; may be empty."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What an experiment took, in all runs together."""
+    """Cost of an experiment over all its runs."""
 
     processor: float = 0.0
     """Seconds."""
     wall: float = 0.0
     """Seconds."""
     answers: int = 0
-    """Answers that it asked for."""
+    """Number of answers."""
     known: int = 0
-    """Of them, those whose making is in no journal."""
+    """Number of answers without a journal entry."""
 
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """One experiment and what came out."""
+    """One experiment with its findings."""
 
     key: str
     number: str
@@ -156,26 +152,26 @@ class Experiment:
     question: str
     measured: str
     findings: Findings | None
-    """None where it was not run."""
+    """None if it was not run."""
     not_run: str = ""
-    """Why, then."""
+    """Why it was not run."""
     cost: Cost = field(default_factory=Cost)
 
 
 @dataclass(frozen=True, slots=True)
 class ExperimentsReport:
-    """A run of some experiments."""
+    """The report of a run of experiments."""
 
     command: str
     machine: str
     versions: Mapping[str, str]
     setting: Mapping[str, Any]
-    """As the module's docstring says."""
+    """See the module's docstring."""
     experiments: tuple[Experiment, ...]
 
 
 def report_json(report: ExperimentsReport) -> dict[str, Any]:
-    """The file's object; numbers to five digits."""
+    """The file's JSON object; numbers have five significant digits."""
     costs = [one.cost for one in report.experiments]
     return {
         "format": FORMAT,
@@ -207,7 +203,7 @@ def _seconds(processor: float, wall: float) -> dict[str, float]:
 
 
 def _plain(value: Any) -> Any:
-    """Tuples as lists, numbers short, nothing that JSON has not."""
+    """A JSON-ready copy: tuples as lists, numbers rounded."""
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -220,10 +216,10 @@ def _plain(value: Any) -> Any:
 
 
 def report_of(value: Mapping[str, Any]) -> ExperimentsReport:
-    """What `report_json` wrote.
+    """The report that `report_json` wrote.
 
     Raises:
-        ValueError: another format, or no such object.
+        ValueError: another format, or no report.
     """
     if value.get("format") != FORMAT:
         raise ValueError(f"the format is {value.get('format')!r}, not {FORMAT}")

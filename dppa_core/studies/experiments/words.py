@@ -1,4 +1,4 @@
-"""Numbers as words: differences, lists, shares. Pure text."""
+"""Numbers as words: differences, lists, shares."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dppa_core.tasks.intervals import Interval
 
 
 def pruned(rate: float) -> str:
-    """A pruning rate in per cent, as many digits as it has."""
+    """A pruning rate in per cent, with all its digits."""
     return f"{100 * rate:g} %"
 
 
@@ -20,25 +20,25 @@ def gap(found: Interval) -> str:
 
 
 def seen(found: Comparison | Interval) -> bool:
-    """Whether a difference was seen: the interval leaves out 0, and the sign test agrees."""
+    """Whether a difference is significant: the interval excludes 0, and the sign test agrees."""
     if isinstance(found, Comparison):
         return found.seen
     return not found.low <= 0 <= found.high
 
 
 def flipped(found: Interval) -> Interval:
-    """The difference the other way round."""
+    """The difference with its sign reversed."""
     return Interval(-found.value, -found.high, -found.low)
 
 
 def told(found: Comparison | Interval) -> str:
-    """A difference, or that none was seen."""
+    """A difference in words; says if it is not significant."""
     interval = found.difference if isinstance(found, Comparison) else found
     return gap(interval) if seen(found) else f"no difference seen, {gap(interval)}"
 
 
 def verdict(found: Comparison | Interval) -> int:
-    """1 where the first is better, -1 where it is worse, 0 where no difference was seen."""
+    """1: the first is better; -1: it is worse; 0: no significant difference."""
     interval = found.difference if isinstance(found, Comparison) else found
     return 0 if not seen(found) else 1 if interval.value > 0 else -1
 
@@ -46,7 +46,7 @@ def verdict(found: Comparison | Interval) -> int:
 def verdict_texts(
     words: Mapping[int, str], found: Mapping[str, Comparison | Interval]
 ) -> list[str]:
-    """Of each verdict that there is its words, `{}` in them the names it is of; in their order."""
+    """The words of each verdict that occurs, in order; `{}` stands for its names."""
     names = {which: [name for name in found if verdict(found[name]) == which] for which in words}
     return [word.format(listed(names[which])) for which, word in words.items() if names[which]]
 
@@ -62,7 +62,7 @@ def lasting(seconds: float) -> str:
 
 
 def capital(text: str) -> str:
-    """With a capital first letter."""
+    """The text with a capital first letter."""
     return text[:1].upper() + text[1:]
 
 
@@ -70,9 +70,9 @@ SWITCHED_OFF = (
     "A band begins switched off, with factor 0, and stays so where no factor from 1 on makes the "
     "score better: then more is pruned than the row says."
 )
-"""What a factor of 0 means, for who reads a table of factors."""
+"""Note below tables of factors: the meaning of a factor of 0."""
 
 
 def factors_text(factors: Sequence[float]) -> str:
-    """1.4 / 1."""
+    """The factors as "1.4 / 1"."""
     return " / ".join(f"{factor:g}" for factor in factors)

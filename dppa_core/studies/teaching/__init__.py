@@ -1,4 +1,4 @@
-"""Merges that teach.
+"""Small merges and failures for lessons.
 
 Its parts in order; each imports only those before it:
 

@@ -1,4 +1,4 @@
-"""The embedded models: how they are specified, trained and described.
+"""The embedded models: specification, training and model cards.
 
 Its parts in order; each imports only those before it:
 

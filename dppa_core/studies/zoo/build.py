@@ -1,7 +1,7 @@
 """Train a base and its three domain models into a folder, stage by stage.
 
-A stage whose folder already holds the weights of exactly its settings is left alone, an
-interrupted one goes on from its last save. Knows no command line.
+A stage is skipped if its folder holds weights made with the same settings; an interrupted stage
+resumes from its last save.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ log = logging.getLogger(__name__)
 
 RECORD = "training.json"
 SEARCH_ITEMS = 96
-"""Items per domain of the check at the end of a stage; from the search split."""
+"""Search items per domain, to check a model at the end of a stage."""
 
 
 def train_zoo(out: Path, work: Path, size: TrainingSize = EMBEDDED, *, workers: int = 2) -> None:
     """Train the base, then the domain models from it, `workers` of them at a time.
 
     Args:
-        out: Where the model folders go: base, math, finance, law.
-        work: Where interrupted stages keep their state, and first stages their weights.
-        size: Their architecture and how long they learn.
-        workers: Processes, one intra-op thread each; the base uses as many threads.
+        out: Folder for the model folders: base, math, finance, law.
+        work: Folder for the state of interrupted stages and the weights of first stages.
+        size: Architecture and length of training.
+        workers: Processes, with one intra-op thread each; the base uses as many threads.
     """
     _configure_log()
     train_base(size, out, work, threads=workers)
     context = multiprocessing.get_context("spawn")
-    # Longest first, so that the short ones share the other worker.
+    # Longest first, so that the short stages share the other worker.
     order = sorted(DOMAINS, key=lambda name: -size.stage(name).steps)
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_configure_log) as pool:
         for train in (learn_domain, settle_domain):
@@ -56,7 +56,7 @@ def train_zoo(out: Path, work: Path, size: TrainingSize = EMBEDDED, *, workers: 
 
 
 def train_base(size: TrainingSize, out: Path, work: Path, *, threads: int) -> None:
-    """Train the base from nothing, tokenizer included."""
+    """Train the base and its tokenizer from scratch."""
     stage = size.stage("base")
     mark = size.fingerprint(stage)
     if _is_made(out / stage.name, mark):
@@ -78,7 +78,7 @@ def train_base(size: TrainingSize, out: Path, work: Path, *, threads: int) -> No
 
 
 def learn_domain(name: str, out: Path, work: Path, size: TrainingSize = EMBEDDED) -> None:
-    """The first stage of a domain model, from the saved base, into `work`; in one thread."""
+    """Train the first stage of a domain model from the saved base into `work`; one thread."""
     mark, folder = _learned_mark(name, out, size), _learned(name, out, work, size)
     if _is_made(folder, mark):
         log.info("%s: first stage already trained with these settings", name)
@@ -97,7 +97,7 @@ def learn_domain(name: str, out: Path, work: Path, size: TrainingSize = EMBEDDED
 
 
 def settle_domain(name: str, out: Path, work: Path, size: TrainingSize = EMBEDDED) -> None:
-    """The second stage of a domain model, from all first stages; in one thread."""
+    """Train the second stage of a domain model from all first stages; one thread."""
     last, mark = size.settling(name), settled_mark(name, _base_mark(out), size)
     if _is_made(out / name, mark):
         log.info("%s: already trained with these settings", name)
@@ -107,7 +107,7 @@ def settle_domain(name: str, out: Path, work: Path, size: TrainingSize = EMBEDDE
         [size.stage(name), last],
         _load(_learned(name, out, work, size)),
         AutoTokenizer.from_pretrained(out / "base"),
-        # From the rounded weights on disk: the delta is exactly what these stages learn.
+        # The rounded weights on disk, so that the delta is exactly what these stages learn.
         _load(out / "base").requires_grad_(False),
         [_load(_learned(other, out, work, size)).requires_grad_(False) for other in others],
         folder=out / name,
@@ -118,7 +118,7 @@ def settle_domain(name: str, out: Path, work: Path, size: TrainingSize = EMBEDDE
 
 
 def settled_mark(name: str, base: str, size: TrainingSize = EMBEDDED) -> str:
-    """The fingerprint of a finished domain model, from that of its base: it knows every stage."""
+    """The fingerprint of a finished domain model; it covers its base and all stages."""
     firsts = [size.fingerprint(size.stage(domain), base) for domain in DOMAINS]
     return size.fingerprint(size.settling(name), "/".join(firsts))
 
@@ -151,7 +151,7 @@ def _train_and_save(
     mark: str,
     size: TrainingSize,
 ) -> None:
-    """Train the last of `stages`, the ones before it being done, and save the model's folder."""
+    """Train the last of `stages` and save the model; the earlier stages are already trained."""
     stage = stages[-1]
 
     def report(step: int, losses: Losses, speed: float, left: float) -> None:
@@ -177,7 +177,7 @@ def _train_and_save(
 
 
 def search_accuracy(model: Any, tokenizer: Any) -> dict[str, float]:
-    """Accuracy on a part of each domain's search split, as fractions."""
+    """Accuracy on a part of each domain's search split, as a fraction."""
     resident = Resident("in training", model.eval(), tokenizer, 0)
     asked = {domain: items(domain, "search", SEARCH_ITEMS) for domain in DOMAINS}
     marks = {domain: mark(resident, of_domain) for domain, of_domain in asked.items()}

@@ -1,7 +1,4 @@
-"""Model cards of the embedded models, written from the record of their training.
-
-Knows no weights.
-"""
+"""Model cards of the embedded models, written from their training records."""
 
 from __future__ import annotations
 
@@ -31,8 +28,8 @@ def model_card(record: dict[str, Any]) -> str:
     """The README.md of one embedded model.
 
     Args:
-        record: What `training.json` holds: stages, architecture, search_accuracy, and the size of
-            models that are not the embedded ones.
+        record: Content of `training.json`: stages, architecture, search_accuracy, and the size
+            unless it is the embedded one.
     """
     stages, shape = record["stages"], record["architecture"]
     name = stages[0]["name"]

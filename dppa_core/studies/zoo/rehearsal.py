@@ -1,7 +1,7 @@
-"""A step of training inside a merge: the delta at a random scale, other deltas beside it.
+"""A training step inside a merge: the delta at a random scale, with other models' deltas.
 
-A merge gives a delta more or less than its full weight, and adds the other models' deltas. A model
-that has never met either fails early in both. Knows no loss and no text.
+A merge scales a delta and adds the other models' deltas. A model trained without either loses
+accuracy early in both.
 """
 
 from __future__ import annotations
@@ -19,31 +19,31 @@ from dppa_core.studies.zoo.spec import Settling, Stage
 
 
 @dataclass(frozen=True, slots=True)
-class Cast:
-    """Who takes part in one step, and how strongly; 0 is absent."""
+class StepMixture:
+    """Scales of the deltas in one step; 0 leaves a delta out."""
 
     own: float
     others: tuple[float, ...]
 
 
-def draw_cast(stage: Stage, step: int, others: int) -> Cast:
-    """The scales of one step; they depend on the stage, its seed and the step alone."""
+def draw_cast(stage: Stage, step: int, others: int) -> StepMixture:
+    """The scales of one step; they depend only on the stage, its seed and the step."""
     rng = random.Random(f"{stage.name}/{stage.seed}/{step}/scale")
     company = stage.company if isinstance(stage, Settling) else 0.0
     own = rng.uniform(*stage.scales)
-    return Cast(
+    return StepMixture(
         own,
         tuple(rng.uniform(*stage.scales) * (rng.random() < company) for _ in range(others)),
     )
 
 
 class Rehearsal:
-    """Puts `base + s·d + Σ sⱼ·dⱼ` into a model for one step, and its own weights back after it.
+    """Writes `base + s·d + Σ sⱼ·dⱼ` into a model for one step, then restores its own weights.
 
     Args:
         model: The model in training, base + d.
         base: The frozen base.
-        others: The frozen domain models base + dⱼ that may keep it company.
+        others: The frozen domain models base + dⱼ whose deltas may be added.
     """
 
     def __init__(
@@ -60,11 +60,11 @@ class Rehearsal:
         ]
         self.others = len(others)
         self.rest = deepcopy(base) if others else base
-        """The same merge without the model in training: what it is held to."""
+        """The same merge without the model in training: the reference of the pull loss."""
 
     @contextmanager
-    def step(self, cast: Cast) -> Iterator[None]:
-        """Inside, the model is the merge; after it, the gradients are those of its own weights."""
+    def step(self, cast: StepMixture) -> Iterator[None]:
+        """Inside, the model is the merge; afterwards, gradients are those of its own weights."""
         if self._deltas:
             self._set_rest(cast.others)
         if cast.own == 1 and not any(cast.others):

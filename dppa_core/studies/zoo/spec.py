@@ -1,7 +1,6 @@
-"""How the embedded models are made, and smaller or larger ones by the same recipe.
+"""Training settings of the embedded models, and of smaller and larger ones.
 
-Values only; knows no training loop. Changing one changes the weights, so the hash of a stage is
-part of its resume file.
+Changing a value changes the weights, so the hash of a stage is part of its resume file.
 """
 
 from __future__ import annotations
@@ -27,30 +26,30 @@ class Architecture:
 
     @property
     def parameters(self) -> int:
-        """Of the model: embeddings, four square matrices and three of the feed-forward part a
-        layer, two norms a layer and one at the end."""
+        """Number of parameters: embeddings, four square and three feed-forward matrices per
+        layer, two norms per layer and one at the end."""
         layer = 4 * self.hidden**2 + 3 * self.hidden * self.feed_forward + 2 * self.hidden
         return self.vocabulary * self.hidden + self.layers * layer + self.hidden
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One training run: the base from nothing, or one domain model from the base."""
+    """One training run: the base from scratch, or one domain model from the base."""
 
     name: str
     steps: int
     """Optimiser steps."""
     batch: int
-    """Texts a step."""
+    """Texts per step."""
     learning_rate: float
     """Peak of a cosine with warm-up, AdamW."""
     replay: float = 0.0
-    """Share of a batch that is replay: the base's own texts and the other domains' texts."""
+    """Share of replay in a batch: the base's own texts and the other domains' texts."""
     pull: float = 0.0
     """Weight of the distance to the base's hidden states and predictions on the replay."""
     scales: tuple[float, float] = (1.0, 1.0)
-    """A step trains base + s * delta for a random s of this range, so that a model answers where
-    a merge gives its delta less or more than its full weight."""
+    """A step trains base + s * delta for a random s in this range, so that the model still answers
+    when a merge scales its delta."""
     warmup: int = 100
     """Steps of linear warm-up."""
     seed: int = 0
@@ -61,8 +60,8 @@ class Settling(Stage):
     """The last stage of a domain model: training inside merges with the other two."""
 
     company: float = 0.0
-    """Chance, at every step and for every other domain model, that its delta is added too, at a
-    scale of its own from `scales`."""
+    """Probability, per step and other domain model, that its delta is added at its own random
+    scale from `scales`."""
 
 
 S = TypeVar("S", bound=Stage)
@@ -70,7 +69,7 @@ ARCHITECTURE = Architecture()
 
 
 def _shaped(hidden: int, layers: int) -> Architecture:
-    """Heads of width 64 and a feed-forward part twice as wide, as the embedded models have."""
+    """Heads of width 64 and a feed-forward part of twice the width, as in the embedded models."""
     return Architecture(hidden=hidden, feed_forward=2 * hidden, layers=layers, heads=hidden // 64)
 
 
@@ -96,7 +95,7 @@ SETTLING = Settling(
     seed=1,
     company=0.67,
 )
-"""What every domain model ends with: its delta at random scales, the others beside it."""
+"""The last stage of every domain model."""
 
 
 def fingerprint(stage: Stage, parent: str = "", shape: Architecture = ARCHITECTURE) -> str:
@@ -107,16 +106,16 @@ def fingerprint(stage: Stage, parent: str = "", shape: Architecture = ARCHITECTU
 
 @dataclass(frozen=True, slots=True)
 class TrainingSize:
-    """The recipe at one size: its stages, with fewer steps and texts where time asks for it."""
+    """The stages at one size, with fewer steps and texts if they would take too long."""
 
     name: str
     architecture: Architecture
     share: float = 1.0
-    """Of the recipe's steps, warm-up included, in every stage."""
+    """Share of the full number of steps, warm-up included, in every stage."""
     batch: int = 64
-    """Texts a step."""
+    """Texts per step."""
     minutes: int = 0
-    """Processor time of all seven stages, one thread; measured or, where not trained, foretold."""
+    """Processor time of all seven stages, one thread; an estimate if it was never trained."""
 
     def stage(self, name: str) -> Stage:
         """The base's stage, or the first of a domain model."""
@@ -127,11 +126,11 @@ class TrainingSize:
         return self._cut(replace(SETTLING, name=domain))
 
     def fingerprint(self, stage: Stage, parent: str = "") -> str:
-        """Of one of its stages."""
+        """The fingerprint of one of its stages."""
         return fingerprint(stage, parent, self.architecture)
 
     def told(self) -> str:
-        """Parameters, share of the recipe, and time."""
+        """Parameters, share of steps and texts, and time, in words."""
         millions = self.architecture.parameters / 1e6
         texts = self.share * self.batch / EMBEDDED.batch
         return (
@@ -161,10 +160,10 @@ of the texts: in half the steps, of half the texts, so that both are trained wit
 
 
 def size_named(name: str) -> TrainingSize:
-    """The size of that name.
+    """The size with this name.
 
     Raises:
-        UnknownName: with the closest name there is.
+        UnknownName: no such size; names the closest one.
     """
     if name not in SIZES:
         raise UnknownName(f"No size {shown(name)}. {did_you_mean(name, tuple(SIZES))}")

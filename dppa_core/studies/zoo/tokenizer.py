@@ -1,6 +1,6 @@
 """The embedded models' tokenizer: byte-level BPE with single digits, and the chat template.
 
-Trained on the same seeded texts as the models. Knows no weights.
+Trained on the same seeded texts as the models.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def corpus(texts: int, seed: int = 0) -> Iterator[str]:
 
 
 def train_tokenizer(vocabulary: int, texts: int = 60_000) -> PreTrainedTokenizerFast:
-    """Train the tokenizer; the same texts give the same merges."""
+    """Train the tokenizer; equal texts give equal merges."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [

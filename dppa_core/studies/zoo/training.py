@@ -1,8 +1,8 @@
 """One stage of training: a resumable loop, seeded, bfloat16 autocast on float32 weights.
 
-A domain model learns its own questions and is held to the base on everything else: on replayed
-texts its hidden states and predictions are pulled to the base's. Deltas trained so leave each
-other's inputs alone, which is what lets a merge of all of them still answer.
+A domain model learns its own questions; on replayed other texts, a loss pulls its hidden states
+and predictions to the base's. Such deltas hardly change each other's inputs, so that a merge of
+all of them still answers.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from dppa_core.tasks.reading import READINGS
 from dppa_core.tasks.skills import Turn, draw_skill
 
 IGNORE = -100
-"""Label of a position without loss, as PyTorch's cross-entropy has it."""
+"""PyTorch's label for a position without loss."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Token ids, labels (`IGNORE` = no loss) and which positions hold text, all (texts, tokens)."""
+    """Token ids, labels (`IGNORE` = no loss) and a mask of text, all of shape (texts, tokens)."""
 
     ids: torch.Tensor
     labels: torch.Tensor
@@ -41,12 +41,12 @@ class Batch:
 
 
 def domain_turn(domain: str, rng: random.Random) -> Turn:
-    """One training question of a domain with its answer; half have made-up fillers."""
+    """A random training question of a domain with its answer; half have made-up fillers."""
     return _half_open(tasks_of(domain), rng)
 
 
 def reading_turn(domain: str, rng: random.Random) -> Turn:
-    """One of the texts of a domain that every model reads."""
+    """A random text of a domain that every model reads."""
     return _half_open(READINGS[domain], rng)
 
 
@@ -56,7 +56,7 @@ def _half_open(tasks: tuple[Task, ...], rng: random.Random) -> Turn:
 
 
 def own_turns(stage: Stage, step: int) -> list[Turn]:
-    """The texts a stage learns from at a step."""
+    """The texts of one step that a stage learns."""
     rng = random.Random(f"{stage.name}/{stage.seed}/{step}")
     count = stage.batch - round(stage.batch * stage.replay)
     if stage.name == "base":
@@ -65,7 +65,7 @@ def own_turns(stage: Stage, step: int) -> list[Turn]:
 
 
 def replay_turns(stage: Stage, step: int) -> list[Turn]:
-    """Texts on which a domain model must stay what the base is: one third skills, else domains."""
+    """Texts on which a domain model must match the base: one third skills, else other domains."""
     rng = random.Random(f"{stage.name}/{stage.seed}/{step}/replay")
     others = [domain for domain in DOMAINS if domain != stage.name]
     return [
@@ -75,7 +75,7 @@ def replay_turns(stage: Stage, step: int) -> list[Turn]:
 
 
 def encode(turns: list[Turn], tokenizer: PreTrainedTokenizerFast) -> Batch:
-    """Turns -> a right-padded batch; questions carry no loss, replies and running texts do."""
+    """A right-padded batch of turns; questions have no loss, replies and running texts do."""
     heads = [f"{BOS}{USER}{asked}{END}{ASSISTANT}" if asked else BOS for asked, _ in turns]
     tails = [f"{said}{END}" for _, said in turns]
     head_ids = tokenizer(heads, add_special_tokens=False)["input_ids"]
@@ -103,13 +103,13 @@ class Losses:
     answer: float
     """Cross-entropy at the learned positions, nats."""
     pull: float
-    """Distance to the base on the replay, unweighted; 0 without replay."""
+    """Unweighted distance to the base on the replay; 0 without replay."""
 
 
 def new_model(
     tokenizer: PreTrainedTokenizerFast, seed: int, shape: Architecture
 ) -> LlamaForCausalLM:
-    """A randomly initialised model of that architecture."""
+    """A randomly initialised model."""
     torch.manual_seed(seed)
     return LlamaForCausalLM(
         LlamaConfig(
@@ -138,14 +138,14 @@ def train_stage(
     resume_file: Path,
     report: Callable[[int, Losses, float, float], None],
 ) -> LlamaForCausalLM:
-    """Train `model` in place and return it; continue from `resume_file` where one fits.
+    """Train `model` in place and return it; resume from `resume_file` if it fits.
 
     Args:
-        base: The frozen base a domain model is held to; None when the base itself is trained.
-        others: The frozen domain models that keep this one company; see `Settling.company`.
-        resume_file: Where the state is kept between interruptions; removed at the end. Another
+        base: The frozen base that a domain model is pulled to; None when training the base.
+        others: The frozen domain models whose deltas are added; see `Settling.company`.
+        resume_file: Keeps the state between interruptions; removed at the end. Another
             architecture needs another file.
-        report: Called every `REPORT_EVERY` steps with (step, losses, tokens a second,
+        report: Called every `REPORT_EVERY` steps with (step, losses, tokens per second,
             seconds left).
     """
     optimiser = torch.optim.AdamW(
@@ -213,7 +213,7 @@ def _loss(
 
 
 def distance_to_base(model: LlamaForCausalLM, base: LlamaForCausalLM, batch: Batch) -> torch.Tensor:
-    """How far `model` has moved from `base` on a batch: hidden states and predictions.
+    """The distance of `model` from `base` on a batch: hidden states and predictions.
 
     Returns:
         Mean over layers and tokens of ‖h − h₀‖² / ‖h₀‖², plus the mean KL divergence of the
@@ -265,7 +265,7 @@ def _save(file: Path, stage: Stage, step: int, model: Any, optimiser: Any) -> No
 
 
 def _resume(file: Path, stage: Stage, model: Any, optimiser: Any) -> int:
-    """The step to go on from; 0 where no file fits this stage."""
+    """The step to resume from; 0 if no file fits this stage."""
     if not file.exists():
         return 0
     state = torch.load(file, weights_only=True)

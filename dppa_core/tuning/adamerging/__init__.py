@@ -1,1 +1,1 @@
-"""Merging coefficients found by minimal entropy of the answers."""
+"""AdaMerging: merging coefficients found by entropy minimisation."""

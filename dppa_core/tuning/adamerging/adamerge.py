@@ -1,7 +1,7 @@
 """AdaMerging for causal language models: coefficients by entropy minimisation (arXiv:2310.02575).
 
 Minimises, over the coefficients alone, the mean entropy of next-token distributions at the answer
-positions of unlabelled prompts of all domains. Knows how a run goes, not how models compute.
+positions of unlabelled prompts of all domains.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ from dppa_core.tuning.adamerging.snapshot import Snapshot, best_of
 from dppa_core.tuning.adamerging.texts import Domain, check_count, fingerprint
 
 Watch = Callable[[Snapshot], None]
-"""Told every checkpoint as it is made."""
+"""Called with every checkpoint."""
 
 
 @dataclass(frozen=True, slots=True)
 class AdaMergeResult:
-    """What a run found."""
+    """The result of a run."""
 
     recipe: MergeRecipe
-    """With the coefficients of the best checkpoint."""
+    """The recipe with the coefficients of the best checkpoint."""
     best: Snapshot
     snapshots: tuple[Snapshot, ...]
     objectives: tuple[float, ...]
     """Mean of the domains' objectives at every step, in nats, on that step's prompts."""
     settings: AdaMergeSettings
     ended_early: bool
-    """Whether it was ended by checkpoints in a row that showed a collapse."""
+    """Whether checkpoints in a row showed a collapse and ended the run."""
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready copy: the log of the run."""
@@ -72,23 +72,23 @@ def adamerge(
     watch: Watch | None = None,
     stop: Stop | None = None,
 ) -> AdaMergeResult:
-    """Find the coefficients of a recipe; those it has are left aside.
+    """Find the coefficients of a recipe; its own coefficients are ignored.
 
     Args:
-        recipe: Of a method that adds deltas; says what is done to each.
-        domains: One for each of its models, in its order.
-        settings: How to search.
-        state: A file to go on from, and to be written at every checkpoint and at every end but a
-            sudden one. The same run goes on to the same result.
-        byte_budget: Bytes of deltas that may be kept in memory, beside the one model.
-        progress: Told step by step.
-        watch: Told every checkpoint.
-        stop: Ends the run within one step.
+        recipe: Uses a method that adds deltas; defines the treatment of each delta.
+        domains: One per model, in the recipe's order.
+        settings: Settings of the search.
+        state: A file to resume from; written at every checkpoint and at the end, also of a
+            stopped run. A resumed run has the same result.
+        byte_budget: Largest size of deltas kept in memory beside the model, in bytes.
+        progress: Called for each step.
+        watch: Called with every checkpoint.
+        stop: Cancels the run within one step.
 
     Raises:
         InvalidRecipe: a method that combines deltas, or a vocabulary that is not the base's.
         InvalidValue: domains or a state that do not fit.
-        IncompatibleCheckpoints: a model whose weights lie in memory in another form than on disk.
+        IncompatibleCheckpoints: weights are stored in another form in memory than on disk.
         OutOfBudget: a model larger than the memory of this machine.
         Cancelled: stopped; the state is kept.
     """
@@ -115,7 +115,7 @@ def adamerge(
     try:
         _go(run, settings, keep, progress, watch, stop)
     except Cancelled as error:
-        where = f"; {state} is kept, and the same run goes on there" if state is not None else ""
+        where = f"; {state} is kept, and the same run resumes there" if state is not None else ""
         raise Cancelled(f"Stopped after step {run.state.step}, as asked{where}.") from error
     finally:
         keep()
@@ -160,15 +160,15 @@ def _check_vocabulary(recipe: MergeRecipe) -> None:
     if recipe.vocabulary != "base":
         raise InvalidRecipe(
             f"vocabulary: {recipe.vocabulary}: coefficients are tuned in the vocabulary of the "
-            "base. Leave the key out, and put it into the recipe that comes out."
+            "base. Leave the key out, and add it to the resulting recipe."
         )
 
 
 def own_model(merger: TensorMerger, progress: Progress | None, stop: Stop | None) -> Resident:
-    """The base in memory, with the merge's tokenizer; shared with nobody: it is written to."""
+    """The base in memory with the merge's tokenizer, not shared, because the run writes to it."""
     recipe = merger.recipe
     wanted: str | MergeRecipe = recipe.base
-    if merger.inputs.companions().changed:  # a merge of nothing brings the chat template along
+    if merger.inputs.companions().changed:  # a merge with coefficients 0 has its chat template
         models = tuple(DomainModel(model.model, coefficient=0.0) for model in recipe.models)
         wanted = MergeRecipe(
             recipe.base,
@@ -183,7 +183,7 @@ def own_model(merger: TensorMerger, progress: Progress | None, stop: Stop | None
 def _made_by(
     deltas: PreparedDeltas, domains: Sequence[Domain], settings: AdaMergeSettings
 ) -> dict[str, Any]:
-    """What the course of a run depends on; how far it goes is left out."""
+    """Everything a run depends on, except its number of steps."""
     merger = deltas.merger
     chosen = {k: v for k, v in asdict(settings).items() if k != "steps"}
     models = [merger.base.content_hash(), *(one.content_hash() for one in merger.inputs.tuned)]

@@ -1,7 +1,6 @@
-"""The treated delta of every domain model, piece by piece: what coefficients multiply.
+"""The treated delta of every domain model, piece by piece.
 
-Knows a merger, no model in memory. A delta never exists as a whole, unless it fits the budget of
-those that are kept.
+Whole deltas are kept in memory only as far as the byte budget allows.
 """
 
 from __future__ import annotations
@@ -24,24 +23,24 @@ from dppa_core.progress import Progress, Stop
 from dppa_core.recipes.yaml_text import MergeRecipe
 
 BYTE_BUDGET = 512 << 20
-"""Bytes of deltas that are kept, not worked out again at every step."""
+"""Default size of deltas kept in memory; others are computed again at every step."""
 LEAST_VOTE = 0.001
-"""Where signs are elected: a model with a coefficient of 0 votes no more, and one below 0 votes the
-other way round."""
+"""Smallest coefficient for methods that elect signs: a model with coefficient 0 has no vote, and
+one below 0 votes for the opposite sign."""
 
 
 class PreparedDeltas:
-    """Base and treated deltas of one tensor after the other, as often as asked. For one thread.
+    """Base and treated deltas of each tensor, readable repeatedly. Not thread-safe.
 
     Args:
-        recipe: What is done to the deltas; its coefficients are left aside.
-        byte_budget: Bytes of deltas that may be kept in memory.
-        progress: Told while models are fetched and profiled.
-        stop: Ends fetching and profiling.
+        recipe: Defines the treatment of the deltas; its coefficients are ignored.
+        byte_budget: Largest size of deltas kept in memory, in bytes.
+        progress: Called while models are fetched and profiled.
+        stop: Cancels fetching and profiling.
 
     Attributes:
-        merger: Of the recipe with coefficients of 1.
-        names: Of all tensors that have a delta; a tied head is its embedding.
+        merger: The merger of the recipe with all coefficients 1.
+        names: Names of all tensors that have a delta; a tied head counts as its embedding.
         least: The smallest coefficient for which the merge is this sum.
 
     Raises:
@@ -61,7 +60,7 @@ class PreparedDeltas:
         self.merger = open_merger(given, often=True, progress=progress, stop=stop)
         combination = get_method(recipe.method).combination
         if combination is not None and not combination.adds(recipe.settings()):
-            raise InvalidRecipe(f"method {recipe.method}: it adds no deltas one by one.")
+            raise InvalidRecipe(f"method {recipe.method}: it is no sum of deltas.")
         self.models = len(models)
         self.least = -math.inf if combination is None else LEAST_VOTE
         self._loader: Loader = self.merger.loader()
@@ -74,7 +73,7 @@ class PreparedDeltas:
     ) -> Iterator[tuple[int, Float32[ndarray, " n"], Float32[ndarray, "K n"]]]:
         """Flat index, base and treated deltas of every piece of a tensor, in order.
 
-        A piece is good until the next one is asked for.
+        A piece is valid until the next one is requested.
 
         Raises:
             NonFiniteWeights: NaN or infinity in a weight, or a delta too large for float32.

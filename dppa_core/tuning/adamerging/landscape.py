@@ -1,7 +1,4 @@
-"""The objective of AdaMerging over two coefficients, and the way its optimiser takes there.
-
-Knows two domain models and a few prompts of each; scores nothing.
-"""
+"""The objective of AdaMerging over two coefficients, and the path of its optimiser."""
 
 from __future__ import annotations
 
@@ -21,7 +18,7 @@ from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.tuning.adamerging.adamerge import own_model
 from dppa_core.tuning.adamerging.deltas import PreparedDeltas
 from dppa_core.tuning.adamerging.model import TunableModel
-from dppa_core.tuning.adamerging.replies import Script, encode, teach
+from dppa_core.tuning.adamerging.replies import DomainTokens, encode, teach
 from dppa_core.tuning.adamerging.run import Run
 from dppa_core.tuning.adamerging.settings import AdaMergeSettings, check_additive
 from dppa_core.tuning.adamerging.texts import Domain, check_count
@@ -32,37 +29,37 @@ class Landscape:
     """Mean entropy at the answer positions, in nats, over the coefficients of two models."""
 
     axis: tuple[float, ...]
-    """Coefficients, the same of both models."""
+    """Coefficients of the grid, the same for both models."""
     entropy: Float64[ndarray, "domains first second"]
-    """Of each domain's prompts, by the coefficient of the first and of the second model; NaN where
-    it is still to be computed."""
+    """Entropy of each domain's prompts, by the coefficients of the first and second model; NaN if
+    not computed yet."""
     path: tuple[tuple[float, float], ...]
-    """Coefficients before the first step, and after each that is done."""
+    """Coefficients before the first step, and after each step done."""
     objectives: tuple[float, ...]
-    """Mean entropy of that step's prompts, before each step."""
+    """Mean entropy of each step's prompts, before the step."""
     settings: AdaMergeSettings
 
     @property
     def mean(self) -> Float64[ndarray, "first second"]:
-        """What is minimised: the mean over the domains."""
+        """The objective: mean entropy over the domains."""
         return np.asarray(self.entropy.mean(axis=0))
 
     @property
     def lowest(self) -> tuple[float, float]:
-        """The coefficients with the smallest mean among those of the grid that are computed."""
+        """The coefficients with the smallest mean among the computed points."""
         first, second = np.unravel_index(int(np.nanargmin(self.mean)), self.mean.shape)
         return self.axis[first], self.axis[second]
 
 
 Watch = Callable[[Landscape], None]
-"""Told the landscape as far as it is known, after every point and every step."""
+"""Called with the landscape so far, after every point and every step."""
 
 
 def coarse_first(points: int) -> tuple[tuple[int, int], ...]:
-    """Every place of a square grid once: a few that are far apart, then those between them.
+    """Every point of a square grid once, from coarse to fine.
 
     Args:
-        points: Along one side, at least 1.
+        points: Points along one side, at least 1.
     """
     stride = 1 << max(points - 1, 1).bit_length() - 1
     found: dict[tuple[int, int], None] = {}
@@ -83,20 +80,20 @@ def entropy_landscape(
     progress: Progress | None = None,
     stop: Stop | None = None,
 ) -> Landscape:
-    """Compute the objective on a grid, from coarse to fine, and walk down it.
+    """Compute the objective on a grid, from coarse to fine, then run the optimiser.
 
     Args:
-        recipe: Of two domain models, of a method that adds deltas; its coefficients are left aside.
-        domains: One for each model, in its order.
+        recipe: Two domain models and a method that adds deltas; its coefficients are ignored.
+        domains: One per model, in the recipe's order.
         axis: Coefficients of the grid.
-        settings: Of the optimiser, one coefficient a model. A batch of all prompts walks on just
-            the surface that the grid shows.
-        watch: Told what is known, from the first point on.
-        progress: Told point by point, then step by step.
-        stop: Ends it between two of them.
+        settings: Of the optimiser, with one coefficient per model. With all prompts in a batch,
+            its path lies exactly on the surface of the grid.
+        watch: Called with the landscape so far, from the first point on.
+        progress: Called for each point, then for each step.
+        stop: Cancels between two points or steps.
 
     Raises:
-        InvalidValue: other than two models, or no point.
+        InvalidValue: not two models, or no point.
         InvalidRecipe: a method that combines deltas.
         Cancelled: stopped.
     """
@@ -135,7 +132,7 @@ def entropy_landscape(
 def _check(recipe: MergeRecipe, axis: Sequence[float], settings: AdaMergeSettings) -> None:
     if len(recipe.models) != 2 or not axis or settings.per != "model":
         raise InvalidValue(
-            f"A landscape has two coefficients, one a model, and some points; got "
+            f"A landscape needs two coefficients, one per model, and some points; got "
             f"{len(recipe.models)} models, {len(axis)} points and per: {settings.per}."
         )
 
@@ -145,7 +142,7 @@ def _pair(run: Run) -> tuple[float, float]:
     return first, second
 
 
-def _mean_entropy(model: object, script: Script, settings: AdaMergeSettings) -> float:
+def _mean_entropy(model: object, script: DomainTokens, settings: AdaMergeSettings) -> float:
     total, positions = 0.0, 0
     with torch.inference_mode():
         for group in grouped(script.taught, settings.together):

@@ -1,7 +1,7 @@
-"""A model in memory whose weights follow coefficients, and the gradient of those coefficients.
+"""A model in memory whose weights depend on coefficients, and the gradient by the coefficients.
 
-Knows parameters and treated deltas; no text and no objective. There is one model, and during a
-backward pass the gradient of one tensor at a time: dL/dλ = <dL/dθ, D'> as soon as it is there.
+A backward pass turns each tensor's gradient into dL/dλ = <dL/dθ, D'> as soon as it is computed,
+and frees it: memory holds one model and the gradient of one tensor.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from dppa_core.pruning.module_groups import layer_count, layer_of
 from dppa_core.tuning.adamerging.deltas import PreparedDeltas, weighted_sum
 
 Coefficients = Float64[ndarray, "K columns"]
-"""One row a domain model; one column, or one for each block."""
+"""One row per domain model; one column, or one per block."""
 
 
 class TunableModel:
-    """Weights that are base + sum of coefficient x treated delta, for coefficients that change.
+    """Weights that are base + sum of coefficient x treated delta, for changing coefficients.
 
     Args:
-        deltas: What coefficients multiply.
-        model: Holds the base's weights now; theirs later.
-        per_layer: Whether every block has coefficients of its own.
+        deltas: Base and treated deltas.
+        model: Holds the base's weights; `write` overwrites them.
+        per_layer: Whether every block has its own coefficients.
 
     Raises:
-        IncompatibleCheckpoints: a tensor does not lie in memory as it does on disk.
+        IncompatibleCheckpoints: a tensor is stored in another form in memory than on disk.
     """
 
     def __init__(self, deltas: PreparedDeltas, model: Any, *, per_layer: bool) -> None:
@@ -49,16 +49,16 @@ class TunableModel:
         self.least = deltas.least
 
     def start(self, value: float) -> Coefficients:
-        """Coefficients that are all the same."""
+        """Coefficients that all have the same value."""
         coefficients: Coefficients = np.full((self._deltas.models, self.columns), value)
         return coefficients
 
     def write(self, coefficients: Coefficients, dtype: torch.dtype = torch.float32) -> None:
-        """Give the model the weights of these coefficients.
+        """Write the weights of these coefficients into the model.
 
         Args:
             coefficients: See `Coefficients`.
-            dtype: What weights are rounded to on their way, as a recipe's merge rounds them.
+            dtype: Weights are rounded to it first, as in a recipe's merge.
         """
         for name, spot in self._spots.items():
             weights = self._shares(name) @ coefficients.T
@@ -69,9 +69,9 @@ class TunableModel:
 
     @contextmanager
     def gradient(self) -> Iterator[Coefficients]:
-        """Where backward passes add the gradient of their loss by the coefficients.
+        """An array that collects the gradient of the loss by the coefficients.
 
-        Inside of it every `backward()` adds to the array, and leaves no gradient of any weight.
+        Inside the context every `backward()` adds to it, and leaves no gradient of any weight.
         """
         found = self.start(0.0)
         held: dict[torch.nn.Parameter, list[str]] = {}
@@ -100,7 +100,7 @@ class TunableModel:
                 parameter.grad = None
 
     def _by_coefficients(self, name: str, gradient: torch.Tensor) -> Coefficients:
-        """<gradient, D'> of every model, at the columns this tensor hangs on."""
+        """<gradient, D'> of every model, in the columns of this tensor's coefficients."""
         flat = gradient.detach().reshape(-1)
         dots = np.zeros(self._deltas.models)
         for start, base, deltas in self._deltas.pieces(name):
@@ -109,7 +109,7 @@ class TunableModel:
         return found
 
     def _shares(self, name: str) -> Float64[ndarray, " columns"]:
-        """How much each column is part of a tensor's coefficient; see `coefficient_of`."""
+        """The share of each column in a tensor's coefficient; see `coefficient_of`."""
         layer = layer_of(name)
         shares: Float64[ndarray, " columns"] = np.full(self.columns, 1 / self.columns)
         if layer is not None and self.columns > 1:
@@ -118,13 +118,13 @@ class TunableModel:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Spot:
-    """Where one tensor lies in memory."""
+class TensorSpot:
+    """The place of one tensor in memory."""
 
     parameter: torch.nn.Parameter
-    """The one it is, or is a part of."""
+    """The parameter that contains it."""
     view: torch.Tensor
-    """Of the tensor's elements in it: contiguous, without gradient."""
+    """View of the tensor's elements: contiguous, without gradient."""
 
     def inside(self, gradient: torch.Tensor) -> torch.Tensor:
         """The tensor's part of its parameter's gradient."""
@@ -134,21 +134,21 @@ class Spot:
         return whole.as_strided(self.view.shape, self.view.stride(), start)
 
 
-def find_spots(model: Any, base: Checkpoint, names: Collection[str]) -> Mapping[str, Spot]:
-    """Tensor name on disk -> where it lies in a model; its parameters want no gradient afterwards.
+def find_spots(model: Any, base: Checkpoint, names: Collection[str]) -> Mapping[str, TensorSpot]:
+    """Tensor name on disk -> its place in a model; turns gradients of the model off.
 
     Args:
         model: A transformers model with the weights of `base`.
-        base: The checkpoint it was made of.
-        names: Of the tensors that are wanted.
+        base: The checkpoint it was loaded from.
+        names: Tensors to find.
 
     Raises:
-        IncompatibleCheckpoints: a tensor that does not lie in memory as it does on disk.
+        IncompatibleCheckpoints: a tensor is stored in another form in memory than on disk.
     """
     model.requires_grad_(False)
     parameters = tuple(model.parameters())
     views = find_places(model, {name: base.shape(name) for name in names})
-    spots = dict[str, Spot]()
+    spots = dict[str, TensorSpot]()
     for name in names:
         view = views.get(name)
         owner = None if view is None else owner_of(view, parameters)
@@ -158,7 +158,7 @@ def find_spots(model: Any, base: Checkpoint, names: Collection[str]) -> Mapping[
                 "in memory in another form than on disk, so that its coefficients cannot be "
                 "tuned. Weights that are computed while they are loaded are the usual cause."
             )
-        spots[name] = Spot(owner, view)
+        spots[name] = TensorSpot(owner, view)
     return spots
 
 

@@ -1,7 +1,6 @@
 """The texts of a run as token ids: prompts, and the replies whose positions are read.
 
-Knows a model in memory and the domains' texts. The domain models' replies are written by one and
-the same model in memory, which holds the weights of each in turn.
+One model in memory writes the replies of all domain models, with the weights of each in turn.
 """
 
 from __future__ import annotations
@@ -25,32 +24,32 @@ from dppa_core.tuning.adamerging.texts import Domain
 
 
 @dataclass(frozen=True, slots=True)
-class Script:
-    """One domain in token ids."""
+class DomainTokens:
+    """The texts of one domain as token ids."""
 
     domain: Domain
     prompts: tuple[tuple[int, ...], ...]
-    """Of the objective."""
+    """Prompts of the objective."""
     held_out: tuple[tuple[int, ...], ...]
     """Prompts of the held-out items."""
     references: tuple[Exchange, ...]
     """Those prompts with their reference answers."""
     taught: tuple[Exchange, ...] = ()
-    """`prompts` with the domain model's replies; empty where the merge's own are read."""
+    """`prompts` with the domain model's replies; empty if the merge's own replies are used."""
     held_out_taught: tuple[Exchange, ...] = ()
-    """`held_out` with the domain model's replies; likewise."""
+    """The same for `held_out`."""
 
 
-def encode(resident: Resident, domain: Domain) -> Script:
-    """A domain in token ids, by the tokenizer the merge will have.
+def encode(resident: Resident, domain: Domain) -> DomainTokens:
+    """The texts of a domain, encoded with the merge's tokenizer.
 
     Raises:
         DamagedCheckpoint: a tokenizer of another model.
-        InvalidValue: a prompt that fills all the positions of the model.
+        InvalidValue: a prompt fills all positions of the model.
     """
     held_out = [tuple(prompt_ids(resident, item.prompt)) for item in domain.held_out]
     answers = [item.answer for item in domain.held_out]
-    return Script(
+    return DomainTokens(
         domain,
         tuple(tuple(prompt_ids(resident, prompt)) for prompt in domain.prompts),
         tuple(held_out),
@@ -63,29 +62,29 @@ def encode(resident: Resident, domain: Domain) -> Script:
 
 def teach(
     resident: Resident,
-    scripts: Sequence[Script],
+    scripts: Sequence[DomainTokens],
     recipe: MergeRecipe,
     settings: AdaMergeSettings,
     *,
     progress: Progress | None = None,
     stop: Stop | None = None,
-) -> tuple[Script, ...]:
+) -> tuple[DomainTokens, ...]:
     """Add each domain model's own greedy replies to the prompts of its domain.
 
-    They are kept in the cache, by the hashes of weights and prompts.
+    The cache keeps them by the hashes of weights and prompts.
 
     Args:
-        resident: Holds the base's weights; and again afterwards.
-        scripts: One for each model of the recipe.
+        resident: Holds the base's weights, before and after.
+        scripts: One per model of the recipe.
         recipe: Names base and domain models.
-        settings: Of the run.
-        progress: Told model by model.
-        stop: Raises Cancelled once set, within one token.
+        settings: Settings of the run.
+        progress: Called for each model.
+        stop: Raises Cancelled when set, within one token.
     """
     found = []
     for done, (model, script) in enumerate(zip(recipe.models, scripts, strict=True)):
         report(progress, done, len(scripts), f"replies of {model.model}")
-        # Base + 1 x (model - base): the domain model itself, in the one model there is.
+        # base + 1 x (model - base): the domain model itself, in the same memory.
         alone = MergeRecipe(
             recipe.base, (DomainModel(model.model),), method="task_arithmetic", dtype="float32"
         )

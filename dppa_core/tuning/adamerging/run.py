@@ -1,7 +1,4 @@
-"""A run of AdaMerging as it goes: steps of Adam, checkpoints, and where it stands.
-
-Knows weights that follow coefficients, scripts and settings; no recipe and no file.
-"""
+"""A run of AdaMerging: steps of Adam, checkpoints, and its state."""
 
 from __future__ import annotations
 
@@ -28,7 +25,7 @@ from dppa_core.models.resident import Resident
 from dppa_core.progress import Stop, check
 from dppa_core.pruning.coefficients import LARGEST_COEFFICIENT
 from dppa_core.tuning.adamerging.model import Coefficients, TunableModel
-from dppa_core.tuning.adamerging.replies import Script
+from dppa_core.tuning.adamerging.replies import DomainTokens
 from dppa_core.tuning.adamerging.settings import AdaMergeSettings
 from dppa_core.tuning.adamerging.snapshot import (
     DomainFigures,
@@ -39,9 +36,9 @@ from dppa_core.tuning.adamerging.snapshot import (
 )
 
 DIGITS = 6
-"""Of coefficients in recipes; checkpoints score the rounded ones."""
+"""Decimals of coefficients in recipes; checkpoints score the rounded ones."""
 SMALLEST = 1e-6
-"""Nats; a smaller objective of a domain weighs as this one where domains are balanced."""
+"""Smallest objective used as a balance weight, in nats."""
 
 
 _BOUNDS = -LARGEST_COEFFICIENT, LARGEST_COEFFICIENT
@@ -50,17 +47,17 @@ Rows = tuple[tuple[float, ...], ...]
 
 @dataclass(frozen=True, slots=True)
 class RunState:
-    """Everything that the next step depends on, to the last bit, as JSON has it too."""
+    """Everything the next step depends on, exact to the last bit, also as JSON."""
 
     step: int
     """Steps done."""
     coefficients: Rows
     mean: Rows
-    """Of the gradients, as Adam keeps it."""
+    """Adam's running mean of the gradients."""
     mean_square: Rows
-    """Of the gradients, as Adam keeps it."""
+    """Adam's running mean of the squared gradients."""
     objectives: tuple[float, ...] = ()
-    """What was minimised, at every step done, in nats."""
+    """The objective at every step done, in nats."""
     snapshots: tuple[Snapshot, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -76,7 +73,7 @@ class RunState:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> RunState:
-        """What `to_json` wrote."""
+        """The state that `to_json` wrote."""
         return cls(
             int(value["step"]),
             _read(value["coefficients"]),
@@ -88,19 +85,19 @@ class RunState:
 
 
 class Run:
-    """A run as it goes.
+    """A run in progress.
 
     Attributes:
         step: Steps done.
-        objectives: At each of them.
-        state: Where it stands; a step that was interrupted is not in it.
+        objectives: The objective at each step.
+        state: The state after the last complete step.
     """
 
     def __init__(
         self,
         weights: TunableModel,
         resident: Resident,
-        scripts: Sequence[Script],
+        scripts: Sequence[DomainTokens],
         settings: AdaMergeSettings,
         dtype: torch.dtype,
         begun: RunState | None = None,
@@ -122,7 +119,7 @@ class Run:
         self.state = self._described()
 
     def goes_on(self) -> bool:
-        """Whether there is anything left to do."""
+        """Whether a step or checkpoint is left to do."""
         if self.is_checkpoint():
             return True
         return self.step < self._settings.steps and not self.ended_early()
@@ -133,7 +130,7 @@ class Run:
         return 0 < patience <= collapsed_in_a_row(self._snapshots)
 
     def is_checkpoint(self) -> bool:
-        """Whether the merge as it is now is still to be scored."""
+        """Whether a checkpoint is due at the current step."""
         due = self.step % self._settings.every == 0 or self.step >= self._settings.steps
         return due and (not self._snapshots or self._snapshots[-1].step < self.step)
 
@@ -154,7 +151,7 @@ class Run:
         return now
 
     def advance(self, stop: Stop | None) -> None:
-        """One step of Adam."""
+        """Do one step of Adam."""
         self._weights.write(self._coefficients.detach().numpy())
         found = [self._objective(script, stop) for script in self._scripts]
         gradient = sum(self._weight(value) * slope for value, slope in found) / len(found)
@@ -167,11 +164,11 @@ class Run:
         self.state = self._described()
 
     def _weight(self, value: float) -> float:
-        """Of a domain: the slope of a logarithm is that of its argument, divided by it."""
+        """Weight of a domain's gradient: d log(x) = dx / x if domains are balanced."""
         return 1.0 if self._settings.balance == "mean" else 1 / max(value, SMALLEST)
 
-    def _objective(self, script: Script, stop: Stop | None) -> tuple[float, Coefficients]:
-        """Of one domain, at this step's prompts: mean over positions, and its gradient."""
+    def _objective(self, script: DomainTokens, stop: Stop | None) -> tuple[float, Coefficients]:
+        """One domain's mean objective over the positions of this step, and its gradient."""
         exchanges, total = self._drawn(script, stop), 0.0
         positions = sum(len(one.reply) for one in exchanges)
         with self._weights.gradient() as gradient:
@@ -185,8 +182,8 @@ class Run:
                 total += float(loss.detach())
         return total, gradient
 
-    def _drawn(self, script: Script, stop: Stop | None) -> Sequence[Exchange]:
-        """This step's prompts of one domain: they depend on the seed, domain and step alone."""
+    def _drawn(self, script: DomainTokens, stop: Stop | None) -> Sequence[Exchange]:
+        """This step's prompts of one domain; they depend only on seed, domain and step."""
         chance = random.Random(f"{self._settings.seed}/{script.domain.name}/{self.step}")
         rows = chance.sample(range(len(script.prompts)), self._settings.batch)
         if script.taught:
@@ -216,7 +213,7 @@ def _rows(values: torch.Tensor) -> Rows:
 
 
 def score_domain(
-    resident: Resident, script: Script, settings: AdaMergeSettings, stop: Stop | None = None
+    resident: Resident, script: DomainTokens, settings: AdaMergeSettings, stop: Stop | None = None
 ) -> DomainFigures:
     """Entropy, perplexity and accuracy on the held-out items of one domain."""
     read, accuracy = script.held_out_taught, None
@@ -231,7 +228,7 @@ def score_domain(
     return DomainFigures(unsure, math.exp(surprised), accuracy, len(script.held_out))
 
 
-def _accuracy(resident: Resident, script: Script, written: Sequence[Exchange]) -> float:
+def _accuracy(resident: Resident, script: DomainTokens, written: Sequence[Exchange]) -> float:
     ends = end_ids(resident.model, resident.tokenizer)
     texts = [
         text_of(resident.tokenizer, [token for token in one.reply if token not in ends])

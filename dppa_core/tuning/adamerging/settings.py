@@ -1,7 +1,4 @@
-"""How coefficients are looked for by AdaMerging: settings that describe themselves.
-
-Knows no model and no text.
-"""
+"""Settings of AdaMerging, with titles, texts and ranges."""
 
 from __future__ import annotations
 
@@ -134,8 +131,8 @@ def with_coefficients(recipe: MergeRecipe, coefficients: list[list[float]]) -> M
     """The recipe with other coefficients.
 
     Args:
-        recipe: Any.
-        coefficients: Of each model: one number, or one for each layer.
+        recipe: Any recipe.
+        coefficients: For each model: one number, or one per layer.
     """
     models = tuple(
         DomainModel(
@@ -150,10 +147,10 @@ def with_coefficients(recipe: MergeRecipe, coefficients: list[list[float]]) -> M
 
 
 def check_additive(recipe: MergeRecipe) -> None:
-    """Refuse a method that is no sum of deltas, each times its coefficient.
+    """Refuse a method that is no sum of coefficient x delta.
 
     Raises:
-        InvalidRecipe: the method combines deltas, so that its coefficients mean something else.
+        InvalidRecipe: the method combines deltas, so its coefficients have another meaning.
     """
     combination = get_method(recipe.method).combination
     if combination is None or combination.adds(recipe.settings()):

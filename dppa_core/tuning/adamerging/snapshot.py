@@ -1,7 +1,4 @@
-"""What a run of AdaMerging shows at a checkpoint, which checkpoint is best, and what a collapse is.
-
-Knows figures, no model.
-"""
+"""Checkpoints of AdaMerging: their scores, which one is best, and whether the run collapsed."""
 
 from __future__ import annotations
 
@@ -11,22 +8,22 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 FALL = 0.02
-"""Mean accuracy may be so much lower than the best before it counts as fallen, as a fraction; or
-lower by its standard error, where that is more."""
+"""Mean accuracy this far below the best counts as fallen, as a fraction; the standard error
+replaces it if that is larger."""
 RISE = 1.05
-"""Mean perplexity may be so many times the best before it counts as risen."""
+"""Mean perplexity above this multiple of the best counts as risen."""
 
 
 @dataclass(frozen=True, slots=True)
 class DomainFigures:
-    """One domain on its held-out items."""
+    """Scores of one domain on its held-out items."""
 
     entropy: float
-    """Mean over the answer positions, in nats: the objective, on prompts never learned from."""
+    """Mean over the answer positions, in nats: the objective, on prompts never trained on."""
     perplexity: float
     """Of the reference answers."""
     accuracy: float | None
-    """Share of right replies; None where nothing tells right from wrong."""
+    """Share of right replies; None if replies cannot be marked."""
     n: int
 
 
@@ -36,10 +33,10 @@ class Snapshot:
 
     step: int
     coefficients: tuple[tuple[float, ...], ...]
-    """Of each model: one number, or one for each layer."""
+    """For each model: one number, or one per layer."""
     domains: Mapping[str, DomainFigures]
     collapsed: bool = False
-    """Whether entropy has fallen below the best checkpoint's while the score is clearly worse."""
+    """Whether entropy is below the best checkpoint's while the score is clearly worse."""
 
     @property
     def entropy(self) -> float:
@@ -53,13 +50,13 @@ class Snapshot:
 
     @property
     def accuracy(self) -> float | None:
-        """Mean over the domains; None where one has none."""
+        """Mean over the domains; None if a domain has none."""
         found = [one.accuracy for one in self.domains.values() if one.accuracy is not None]
         return _mean(found) if len(found) == len(self.domains) else None
 
     @property
     def rank(self) -> tuple[float, float]:
-        """Larger is better: by accuracy where there is one, then by perplexity."""
+        """Larger is better: by accuracy if known, then by perplexity."""
         return (-1.0 if self.accuracy is None else self.accuracy, -self.perplexity)
 
     def to_json(self) -> dict[str, Any]:
@@ -69,7 +66,7 @@ class Snapshot:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Snapshot:
-        """What `to_json` wrote."""
+        """The checkpoint that `to_json` wrote."""
         return cls(
             int(value["step"]),
             tuple(tuple(map(float, row)) for row in value["coefficients"]),
@@ -79,14 +76,14 @@ class Snapshot:
 
 
 def best_of(snapshots: Sequence[Snapshot]) -> Snapshot:
-    """The best one; of equal ones the first."""
+    """The best checkpoint; of equals the first."""
     return max(snapshots, key=lambda one: one.rank)
 
 
 def has_collapsed(now: Snapshot, best: Snapshot) -> bool:
-    """Whether the objective is better than at the best checkpoint, and the answers clearly worse.
+    """Whether the objective is better than at the best checkpoint, but the answers clearly worse.
 
-    Entropy alone can be lowered by being sure of the wrong thing.
+    A merge can lower its entropy by being confidently wrong.
     """
     if not now.entropy < best.entropy:
         return False
@@ -96,7 +93,7 @@ def has_collapsed(now: Snapshot, best: Snapshot) -> bool:
 
 
 def collapsed_in_a_row(snapshots: Sequence[Snapshot]) -> int:
-    """How many of the last checkpoints show a collapse."""
+    """Number of last checkpoints in a row that show a collapse."""
     count = 0
     for one in reversed(snapshots):
         if not one.collapsed:
@@ -106,7 +103,7 @@ def collapsed_in_a_row(snapshots: Sequence[Snapshot]) -> int:
 
 
 def _standard_error(one: Snapshot) -> float:
-    """Of the mean accuracy."""
+    """Standard error of the mean accuracy."""
     shares = [(figures.accuracy or 0.0, figures.n) for figures in one.domains.values()]
     return math.sqrt(sum(share * (1 - share) / n for share, n in shares)) / len(shares)
 

@@ -1,7 +1,4 @@
-"""What AdaMerging reads: unlabelled prompts of every domain, and held-out items to score.
-
-Knows the embedded tasks and files of prompts; no model.
-"""
+"""The texts of AdaMerging: unlabelled prompts of every domain, and held-out items to score."""
 
 from __future__ import annotations
 
@@ -26,15 +23,15 @@ _USUAL = "A file of another kind is the usual cause."
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """One domain, that of the recipe's model in the same place."""
+    """The texts of one domain; domains are in the order of the recipe's models."""
 
     name: str
     prompts: tuple[str, ...]
-    """Without answers: what the objective reads."""
+    """Without answers, for the objective."""
     held_out: tuple[Item, ...]
-    """With answers: what is scored at checkpoints, and never learned from."""
+    """With answers, scored at checkpoints and never trained on."""
     scored: bool
-    """Whether replies can be told right from wrong; otherwise the perplexity counts."""
+    """Whether replies can be marked right or wrong; otherwise the perplexity counts."""
 
 
 def task_domains(names: Sequence[str], settings: AdaMergeSettings) -> tuple[Domain, ...]:
@@ -59,21 +56,21 @@ def domains_of_models(recipe: MergeRecipe) -> tuple[str, ...]:
     """The domains of a recipe's embedded models.
 
     Raises:
-        InvalidValue: another model is among them, whose domain nothing here knows.
+        InvalidValue: a model whose domain is unknown.
     """
     known = ", ".join("zoo:" + domain for domain in DOMAINS)
     return domains_of(
         recipe,
         "which prompts are of its domain? Give --tasks, or one --prompts FILE for each model, in "
-        f"the recipe's order. Known for the embedded models alone: {known}.",
+        f"the recipe's order. Only embedded models have a known domain: {known}.",
     )
 
 
 def file_domains(paths: Sequence[Path], settings: AdaMergeSettings) -> tuple[Domain, ...]:
-    """Domains of files, one a model: JSON lines with a `prompt`, held-out ones with an `answer`.
+    """Domains from files, one per model: JSON lines with a `prompt`; held-out lines add `answer`.
 
     Raises:
-        InvalidValue: a file that cannot be read as that, or lacks either kind of line.
+        InvalidValue: a file has another form, or lacks either kind of line.
     """
     return tuple(_file_domain(path, settings) for path in paths)
 
@@ -89,9 +86,9 @@ def _file_domain(path: Path, settings: AdaMergeSettings) -> Domain:
     if len(prompts) < settings.batch or not held_out:
         raise InvalidValue(
             f"{path}: {many(len(prompts), 'line')} without an answer, at least {settings.batch} "
-            f"(a batch) are wanted as prompts; {many(len(held_out), 'line')} with an answer, at "
-            "least 1 is wanted to score the merge on. Answers on all lines are the usual cause: "
-            "take most of them away."
+            f"(a batch) are needed as prompts; {many(len(held_out), 'line')} with an answer, at "
+            "least 1 is needed to score the merge. Answers on all lines are the usual cause: "
+            "remove most of them."
         )
     chosen = tuple(prompts[: settings.prompts]), tuple(held_out[: settings.held_out])
     return Domain(path.stem, *chosen, scored=False)
@@ -124,14 +121,14 @@ def _prompt_and_answer(line: bytes, where: str) -> tuple[str, str | None]:
 
 
 def check_count(domains: Sequence[Domain], recipe: MergeRecipe) -> None:
-    """Refuse other than one domain for each model.
+    """Check that there is one domain per model, each with its own name.
 
     Raises:
-        InvalidValue: naming both counts, or the name that two of them have.
+        InvalidValue: other counts, or a name used twice.
     """
     if len(domains) != len(recipe.models):
         raise InvalidValue(
-            f"The recipe has {len(recipe.models)} domain models and there are prompts of "
+            f"The recipe has {len(recipe.models)} domain models, but there are prompts of "
             f"{len(domains)} domains: {', '.join(one.name for one in domains)}. There must be one "
             "domain for each model, in the recipe's order."
         )
@@ -139,8 +136,8 @@ def check_count(domains: Sequence[Domain], recipe: MergeRecipe) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InvalidValue(
-            f"Two domains are called {shown(twice[0])}; each needs a name of its own. A file's is "
-            "its name without the ending."
+            f"Two domains are called {shown(twice[0])}; each needs its own name. A file's domain "
+            "is its name without the ending."
         )
 
 

@@ -1,1 +1,1 @@
-"""Which method for these models, with reasons."""
+"""Advice on the merge method for given models, with reasons."""

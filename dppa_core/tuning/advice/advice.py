@@ -1,6 +1,6 @@
-"""What to do with domain models: are their deltas small or large?
+"""Advice on domain models by the size of their deltas: a pure function of measured facts.
 
-Knows figures, no model: a pure function from facts to advice. Shares and retentions are fractions.
+Shares and retentions are fractions.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ from dppa_core.tuning.advice.facts import (
 
 LARGEST_FACTOR = 1.7
 """The largest factor that the paper's climb found for DPPA on the embedded models, at 10 to 95 %
-(docs/experiments.md, made by `make experiments`). The summary of the paper that this rests on gives
-no range of factors."""
+(docs/experiments.md, made by `make experiments`). The summary of the paper used here gives no
+range of factors."""
 UNSTABLE = 0.1
-"""Change of retention by a neighbouring factor, one step of 0.1, that is a lot. A choice of ours:
-it would use up the whole tenth that the paper allows to be lost."""
+"""A larger change of retention by one step (0.1) of a factor is unstable. A choice of ours: it
+equals the whole loss that the paper allows."""
 UNEVEN = 0.15
-"""Distance of the best kept domain from the least in a merge. DPPA at 80 % on the embedded models
-reaches 0.145 (docs/results.json, `make results`); more than that is more than usual."""
+"""A larger difference between the best and worst retained domain of a merge is uneven. DPPA at
+80 % on the embedded models reaches 0.145 (docs/results.json, `make results`)."""
 EXPECTED: Mapping[float, tuple[float, str]] = {
     0.8: (0.9, "the paper's claim"),
     0.9: (0.769, "the least of the embedded models, docs/results.json"),
     0.95: (0.198, "the least of the embedded models, docs/results.json"),
 }
-"""Pruning rate -> retention to be expected of one model up to it, and by whom. The claim ends at
-80 %; beyond it stands what DPPA kept of the embedded model that lost most (`make results`)."""
+"""Pruning rate -> expected retention of one model up to this rate, and its source. The claim ends
+at 80 %; higher rates use the embedded model that lost most with DPPA (`make results`)."""
 
 
 class SignFinding(StrEnum):
-    """Whether a failure sign shows."""
+    """Whether a failure sign is present."""
 
     YES = "yes"
     NO = "no"
@@ -59,14 +59,14 @@ class Sign:
     name: str
     """unstable factors, uneven domains, or loss beyond the expected."""
     model: str
-    """Empty where it is about all of them."""
+    """Empty for a sign of the whole merge."""
     found: SignFinding
     why: str
     """The figures behind it."""
 
 
 def failure_signs(facts: Sequence[DomainModelFacts]) -> tuple[Sign, ...]:
-    """Those of every model that a recipe prunes by DPPA, and of all together; else none."""
+    """Failure signs of every model pruned by DPPA, and of the merge; empty without DPPA."""
     signs: list[Sign] = []
     for one in facts:
         if one.treated is not None:
@@ -142,17 +142,17 @@ def _uneven(facts: Sequence[DomainModelFacts]) -> Sign:
 
 
 TRY_RATE = 0.8
-"""Rate at which DPPA is worth a try first: the paper's headline, 20 % of the parameters kept."""
+"""Pruning rate to try DPPA at first: the paper's headline, 20 % of the parameters kept."""
 SMALL_OUTSIDE = 0.01
-"""Share of entries that may lie outside `SMALL_RANGE`. The paper names no share; this is ours."""
+"""Largest share of entries outside `SMALL_RANGE` in a small delta; our choice, not the paper's."""
 LARGE_CHANGE = 0.2
-"""‖d‖/‖W‖ from which deltas are large by the profile alone. Measured on the embedded models: math
-(0.256) is large by every draw of the probe. Below it finance (0.194) and law (0.157) lie on either
-side of the probe's bound, so nothing is said; one model stands behind it (docs/evaluation.md)."""
+"""‖d‖/‖W‖ from which the profile alone calls deltas large. Measured on the embedded models: math
+(0.256) is large by every draw of the probe; finance (0.194) and law (0.157) lie on either side of
+the probe's bound, so they are unclear. It rests on one model (docs/evaluation.md)."""
 
 
 class ModelDeltaSize(StrEnum):
-    """How large the deltas of a domain model are."""
+    """Size of a domain model's deltas."""
 
     SMALL = "small"
     LARGE = "large"
@@ -170,7 +170,7 @@ _ADVICE = {
 
 @dataclass(frozen=True, slots=True)
 class ModelAdvice:
-    """What to do with one model."""
+    """Advice on one model."""
 
     model: str
     size: ModelDeltaSize
@@ -179,12 +179,12 @@ class ModelAdvice:
     by_profile: ModelDeltaSize
     advice: str
     why: tuple[str, ...]
-    """The figures, and what to keep in mind."""
+    """The figures behind it, and caveats."""
 
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """What to do with each model, and the failure signs of a recipe."""
+    """Advice on each model, and the failure signs of a recipe."""
 
     models: tuple[ModelAdvice, ...]
     signs: tuple[Sign, ...]
@@ -200,14 +200,14 @@ def advise(facts: Sequence[DomainModelFacts]) -> Advice:
 
 
 def size_by_profile(facts: ProfileFacts) -> ModelDeltaSize:
-    """Small and large where thresholds say so; in between, nobody has measured."""
+    """Small or large by the thresholds; unclear in between, where nothing was measured."""
     if facts.outside <= SMALL_OUTSIDE:
         return ModelDeltaSize.SMALL
     return ModelDeltaSize.LARGE if facts.relative_change >= LARGE_CHANGE else ModelDeltaSize.UNCLEAR
 
 
 def size_by_probe(facts: ProbeFacts | None) -> ModelDeltaSize | None:
-    """The paper's rule of thumb; None where there is no probe, or it cannot tell."""
+    """Small or large by the paper's rule of thumb; None without a conclusive probe."""
     if facts is None or not facts.tells:
         return None
     return ModelDeltaSize.SMALL if enough(facts.retention) else ModelDeltaSize.LARGE

@@ -1,7 +1,4 @@
-"""The figures that advice about domain models rests on.
-
-Knows no model: these are values, made by `advice_run` or by hand. Shares are fractions.
-"""
+"""The measured facts behind advice on domain models. Shares are fractions."""
 
 from __future__ import annotations
 
@@ -14,19 +11,19 @@ PROBE_RATE = 0.9
 """Rate of the DARE probe. DPPA (arXiv 2403.02799), open question 3: where DARE at 90 % keeps less
 than 90 % of a domain model's performance, DPPA is the method to try."""
 PROBE_DRAWS = 3
-"""Draws of DARE, the seeds 0 to 2: one is not enough. Of the math model two keep 75 % and 22 %
+"""Draws of DARE, seeds 0 to 2. One is not enough: on the math model two draws keep 75 % and 22 %
 of the same answers (docs/evaluation.md)."""
 PROBE_KEEPS = 0.9
-"""Retention from which the probe calls deltas small; the same sentence of the paper."""
+"""Retention from which the probe calls deltas small; from the same sentence of the paper."""
 SMALL_RANGE = 0.002
-"""|d| within which deltas are small: the range of supervised fine-tuning in which DARE drops 90 %
-without loss (arXiv 2311.03099, abstract). In units of the weights of 7 to 70 billion parameters."""
+"""Largest |d| of small deltas: the range of supervised fine-tuning in which DARE drops 90 % without
+loss (arXiv 2311.03099, abstract), for weights of models with 7 to 70 billion parameters."""
 CLOSE = 1e-9  # factors and rates are decimal numbers
 
 
 @dataclass(frozen=True, slots=True)
 class ProfileFacts:
-    """What the profile of a pair says, over all entries of modules."""
+    """Figures of a model's profile, over all entries of its modules."""
 
     relative_change: float
     """‖d‖/‖W‖."""
@@ -42,64 +39,64 @@ class ProfileFacts:
 
 @dataclass(frozen=True, slots=True)
 class ProbeFacts:
-    """DARE at 90 % on one model, asked the search items of its domain; accuracies."""
+    """DARE at 90 % on one model, scored on the search items of its domain; accuracies."""
 
     domain: str
     n: int
     base: float
     own: float
-    """Of the domain model."""
+    """Accuracy of the domain model."""
     draws: tuple[Interval, ...]
-    """Retention of each draw of DARE; none where the domain model has no item right."""
+    """Retention of each draw of DARE; empty if the domain model answers nothing right."""
 
     @property
     def tells(self) -> bool:
-        """Whether the probe can tell: not where the base alone would keep enough."""
+        """Whether the probe is conclusive: not if the base alone would keep enough."""
         return bool(self.draws) and self.base < PROBE_KEEPS * self.own
 
     @property
     def retention(self) -> float:
-        """Mean of the draws, of which there must be one."""
+        """Mean of the draws; needs at least one."""
         return sum(one.value for one in self.draws) / len(self.draws)
 
     @property
     def split(self) -> bool:
-        """Whether draws lie on both sides of what the paper asks for."""
+        """Whether draws lie on both sides of `PROBE_KEEPS`."""
         return len({enough(one.value) for one in self.draws}) > 1
 
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """A setting of the factors one step away."""
+    """Factors one step away from the given ones, with their retention."""
 
     factors: tuple[float, ...]
     retention: float
     p: float
-    """Of the exact sign test against the given factors, item by item."""
+    """p of the exact sign test against the given factors, item by item."""
 
 
 @dataclass(frozen=True, slots=True)
 class TreatedFacts:
-    """What a recipe by DPPA does to one model; retention by search items."""
+    """The effect of a DPPA recipe on one model; retention on search items."""
 
     rate: float
     factors: tuple[float, ...]
     alone: Interval | None = None
-    """Retention of its treated delta alone on the base; None where it was not asked."""
+    """Retention of its treated delta alone on the base; None if not measured."""
     merged: Interval | None = None
-    """Retention of its domain in the whole merge; None where it was not asked."""
+    """Retention of its domain in the whole merge; None if not measured."""
     neighbours: tuple[Neighbour, ...] | None = None
-    """None where they were not asked."""
+    """None if not measured."""
 
 
 @dataclass(frozen=True, slots=True)
 class DomainModelFacts:
-    """All that is known of one domain model."""
+    """All facts about one domain model."""
 
     model: str
     profile: ProfileFacts
     probe: ProbeFacts | None = None
-    """None where the domain is not known."""
+    """None if the domain is unknown."""
     treated: TreatedFacts | None = None
     """None without a recipe that prunes by DPPA."""
 
@@ -110,5 +107,5 @@ def interval_text(one: Interval) -> str:
 
 
 def enough(retention: float) -> bool:
-    """Whether the paper's rule of thumb calls it kept."""
+    """Whether a retention reaches `PROBE_KEEPS`."""
     return retention >= PROBE_KEEPS - CLOSE

@@ -1,7 +1,4 @@
-"""Gathers what advice rests on: profiles, the DARE probe, and a recipe's factors and neighbours.
-
-Knows recipes, profiles and an examiner; judges nothing.
-"""
+"""Measures the facts for advice: profiles, the DARE probe, and a recipe's neighbouring factors."""
 
 from __future__ import annotations
 
@@ -47,23 +44,23 @@ def gather(
     progress: Progress | None = None,
     stop: Stop | None = None,
 ) -> tuple[DomainModelFacts, ...]:
-    """Profile every model of a recipe, and ask those whose domain is known.
+    """Profile every model of a recipe, and probe those whose domain is known.
 
     Args:
-        recipe: Where it prunes by DPPA, its factors are tried too.
-        examiner: Asks on the search split, so that the test split stays unseen.
-        tasks: One domain a model; those of the embedded models where None.
-        limit: Search items a domain; all of them where None.
-        neighbours: Whether to ask factors one step away, two merges a partition and model.
+        recipe: If it prunes by DPPA, its factors are tested too.
+        examiner: Holds exams on the search split, so that the test split stays unseen.
+        tasks: One domain per model; by default those of the embedded models.
+        limit: Search items per domain; all if None.
+        neighbours: Whether to test factors one step away: two merges per partition and model.
         workers: Threads of a profile.
-        public: Whether strangers chose the models; local folders are then refused.
-        progress: Told question by question.
-        stop: Raises Cancelled once set.
+        public: Whether untrusted users chose the models; local folders are then refused.
+        progress: Called for each exam.
+        stop: Raises Cancelled when set.
 
     Raises:
         UnknownName: no such domain.
-        InvalidValue: another number of domains than models.
-        DppaError: models that have no delta, see `cached_profile`.
+        InvalidValue: not one domain per model.
+        DppaError: models without a delta, see `cached_profile`.
     """
     domains: Sequence[str | None]
     if tasks is None:
@@ -90,12 +87,12 @@ def gather(
 
 
 def prunes_by_dppa(recipe: MergeRecipe) -> bool:
-    """Whether the paper's failure signs are about it."""
+    """Whether a recipe prunes by DPPA, the method of the paper's failure signs."""
     return (recipe.prune.method if recipe.prune else recipe.method) == "dppa"
 
 
 def _count(recipe: MergeRecipe, domains: Sequence[str | None], neighbours: bool) -> int:
-    """Questions, at most."""
+    """Largest number of exams."""
     total = 0
     for model, domain in zip(recipe.models, domains, strict=True):
         near = len(neighbours_of(model.amplification)) if neighbours else 0
@@ -108,7 +105,7 @@ def profile_facts(profile: DeltaProfile) -> ProfileFacts:
     """The figures of a profile, over all of its modules.
 
     Raises:
-        InvalidValue: no module, so that nothing can be pruned.
+        InvalidValue: the model has no module to prune.
     """
     modules = profile.modules
     if not modules:
@@ -129,7 +126,7 @@ def profile_facts(profile: DeltaProfile) -> ProfileFacts:
 
 
 def neighbours_of(factors: Sequence[float]) -> tuple[tuple[float, ...], ...]:
-    """Settings with one factor a step of the climb (0.1) lower or higher, within its range."""
+    """Settings with one factor a step of the climb (0.1) lower or higher, within the range."""
     moved = [
         (*factors[:band], round(factor + step, 10), *factors[band + 1 :])
         for band, factor in enumerate(factors)
@@ -140,7 +137,7 @@ def neighbours_of(factors: Sequence[float]) -> tuple[tuple[float, ...], ...]:
 
 @dataclass(slots=True)
 class _Gathering:
-    """Asks one recipe's models, one question after the other."""
+    """Holds the exams of one recipe's models, one after the other."""
 
     recipe: MergeRecipe
     examiner: Examiner
@@ -188,7 +185,7 @@ class _Gathering:
             return TreatedFacts(rate, factors)
         single = single_recipe(self.recipe, model)
         here = self._hits(single, domain, f"{model.model} alone")
-        # A recipe of one model at coefficient 1 is that very merge.
+        # A recipe of one model with coefficient 1 is the same merge.
         merged = here if single == self.recipe else self._hits(self.recipe, domain, "the merge")
         near = None
         if self.neighbours:
@@ -214,10 +211,10 @@ class _Gathering:
 
 
 def single_recipe(recipe: MergeRecipe, model: DomainModel) -> MergeRecipe:
-    """What the paper scores: one model's pruned delta, put back on the base by itself.
+    """The merge the paper scores: one model's pruned delta alone on the base.
 
-    Where a recipe prunes before another method, that method is left out: it combines models. What
-    it takes from another of its models, a vocabulary or a template, becomes the default.
+    A method after the pruning stage is left out, because it combines models. A vocabulary or chat
+    template of another model becomes the default.
     """
     method, parameters = recipe.method, recipe.parameters
     if recipe.prune is not None:
@@ -235,9 +232,9 @@ def single_recipe(recipe: MergeRecipe, model: DomainModel) -> MergeRecipe:
 
 
 def probe_recipe(recipe: MergeRecipe, model: DomainModel, seed: int) -> MergeRecipe:
-    """DARE at 90 % on one model's modules; other tensors keep their delta, as they do with DPPA.
+    """DARE at 90 % on one model's modules; other tensors keep their delta, as with DPPA.
 
-    The DARE paper drops in them too.
+    The DARE paper also drops entries of other tensors.
     """
     return replace(
         single_recipe(recipe, model),

@@ -1,7 +1,4 @@
-"""Greedy DPA on the search split: the paper's climb for the factors of every model of a recipe.
-
-Knows recipes and a way to ask; the climb itself knows a score to raise, not what is scored.
-"""
+"""Greedy DPA on the search split: the paper's climb for the factors of every model of a recipe."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ from dppa_core.evaluation.scores import DomainScore, Exam
 from dppa_core.methods.registry import get_method
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, recipe_hash
 from dppa_core.system.threads import side_by_side
-from dppa_core.tuning.search.state import Memory
+from dppa_core.tuning.search.state import TrialScores
 from dppa_core.tuning.search.trial import ITEMS, SEARCH, Ask, domains_for, task_score
 
 STEP = 0.1
@@ -27,7 +24,7 @@ LARGEST = 4.0
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One setting that was tried, and its score."""
+    """One setting and its score."""
 
     amplification: tuple[float, ...]
     score: float
@@ -35,7 +32,7 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class FactorSearch:
-    """The best setting seen, and everything tried on the way."""
+    """The best setting, and all trials."""
 
     best: Trial
     trials: tuple[Trial, ...]
@@ -46,17 +43,17 @@ def greedy_factors(
 ) -> FactorSearch:
     """Find one amplification factor per partition (DPPA, arXiv 2403.02799).
 
-    Start with the first band alone at factor 1. Band by band: start its factor at 1, raise it by
-    0.1 while the score improves, keep the best one and go on. Unlike the authors' program this
-    never ends on a setting worse than one it has seen; of equal ones the first stays.
+    Start with the first band alone at factor 1. For each band: start its factor at 1, raise it by
+    0.1 while the score improves, and keep the best. Unlike the authors' program this returns the
+    best setting it has seen; of equal ones the first.
 
     Args:
-        score: A setting's score, larger is better; use a held-out split, never the test.
+        score: A setting's score, larger is better; use a held-out split, never the test split.
         partitions: Number of bands, at least 1.
-        largest: No factor is tried above this.
+        largest: Largest factor.
 
     Raises:
-        InvalidValue: no partition, or a score that is not finite.
+        InvalidValue: no partition, or a score is not finite.
     """
     if partitions < 1:
         raise InvalidValue(f"partitions must be at least 1, got {partitions}.")
@@ -87,20 +84,20 @@ def greedy_factors(
 
 
 Watch = Callable[[str, Trial, bool], None]
-"""Told each model's reference, each setting with its score, and whether it was known before."""
+"""Called with a model's reference, a trial, and whether its score was known before."""
 
 
 @dataclass(frozen=True, slots=True)
-class Climbed:
-    """Factors for every model of a recipe, and how they were found."""
+class ClimbResult:
+    """Factors for every model of a recipe, and the trials behind them."""
 
     given: MergeRecipe
     domains: tuple[str, ...]
     limit: int
     own: tuple[DomainScore, ...]
-    """Of each domain model itself, on the search items of its domain."""
+    """Score of each domain model itself, on the search items of its domain."""
     searches: tuple[FactorSearch, ...]
-    """One for each model."""
+    """One per model."""
 
     @property
     def recipe(self) -> MergeRecipe:
@@ -134,7 +131,7 @@ class Climbed:
 
 
 def alone(recipe: MergeRecipe, model: DomainModel) -> MergeRecipe:
-    """What the paper scores: one model's pruned and amplified delta, put back on the base."""
+    """The merge the paper scores: one model's pruned and amplified delta on the base."""
     return replace(recipe, models=(replace(model, coefficient=1.0),))
 
 
@@ -144,42 +141,42 @@ def climb(
     *,
     tasks: Sequence[str] | None = None,
     limit: int = ITEMS,
-    state: Path | Memory | None = None,
+    state: Path | TrialScores | None = None,
     watch: Watch | None = None,
     public: bool = False,
     beside: int = 1,
-) -> Climbed:
-    """Find amplification factors, model by model, partition by partition.
+) -> ClimbResult:
+    """Find amplification factors for each model of a recipe.
 
-    Each model is put back on the base alone, and scored on the search items of its domain. So no
-    climb needs another: several go on side by side, and find what they find one after the other.
+    Each model alone is added to the base and scored on the search items of its domain. So climbs
+    are independent: running several in parallel does not change their results.
 
     Args:
-        recipe: Its levels and parameters stay, and so do its coefficients; its factors are not
-            looked at.
+        recipe: Keeps its levels, parameters and coefficients; its factors are ignored.
         ask: Holds exams.
-        tasks: The domain of each model; those of the embedded ones where None.
-        limit: Search items a domain.
-        state: Where what was scored waits, should the search be stopped: a file, or a memory made
-            for this very search.
-        watch: Told each setting.
+        tasks: The domain of each model; by default those of the embedded models.
+        limit: Search items per domain.
+        state: Keeps scores so that a stopped search can go on: a file, or a `TrialScores` made for
+            this search.
+        watch: Called with each setting.
         public: Whether only embedded models may be read.
-        beside: Models at a time, each in a thread of its own; `ask` and `watch` are called by all.
+        beside: Models in parallel, one thread each; all threads call `ask` and `watch`.
 
     Raises:
         InvalidRecipe: a method without partitions.
-        InvalidValue: a state of another search; a model without a domain, or that fails it.
+        InvalidValue: a state of another search, a model without a domain, or a domain model that
+            answers none of a task's items.
     """
     check_climbable(recipe)
     domains = domains_for(recipe, tasks)
     facts = made_by(recipe, domains, limit, public=public)
-    memory = state if isinstance(state, Memory) else Memory(state, facts)
+    memory = state if isinstance(state, TrialScores) else TrialScores(state, facts)
     climbs = [
         partial(_climb_one, recipe, model, domain, limit, ask, memory, watch)
         for model, domain in zip(recipe.models, domains, strict=True)
     ]
     own, searches = zip(*side_by_side(climbs, min(beside, len(climbs))), strict=True)
-    return Climbed(recipe, domains, limit, own, searches)
+    return ClimbResult(recipe, domains, limit, own, searches)
 
 
 def _climb_one(
@@ -188,7 +185,7 @@ def _climb_one(
     domain: str,
     limit: int,
     ask: Ask,
-    memory: Memory,
+    memory: TrialScores,
     watch: Watch | None,
 ) -> tuple[DomainScore, FactorSearch]:
     exam = Exam(model.model, domain, SEARCH, limit)
@@ -211,7 +208,7 @@ def _climb_one(
 
 
 def _remembered(
-    memory: Memory, ask: Ask, key: tuple[str, tuple[float, ...]], exam: Exam
+    memory: TrialScores, ask: Ask, key: tuple[str, tuple[float, ...]], exam: Exam
 ) -> DomainScore:
     found = memory.find(key)
     if found is None:
@@ -221,7 +218,7 @@ def _remembered(
 
 
 def check_climbable(recipe: MergeRecipe) -> None:
-    """Refuse recipes whose factors belong to no partitions.
+    """Refuse recipes whose method has no partitions.
 
     Raises:
         InvalidRecipe: the method has no levels, drops at random, or keeps everything.
@@ -237,7 +234,7 @@ def check_climbable(recipe: MergeRecipe) -> None:
 def made_by(
     recipe: MergeRecipe, domains: Sequence[str], limit: int, *, public: bool = False
 ) -> dict[str, Any]:
-    """All that the scores of a climb depend on."""
+    """Everything that the scores of a climb depend on."""
     plain = tuple(replace(model, amplification=(1.0,), coefficient=1.0) for model in recipe.models)
     references = (recipe.base, *(model.model for model in recipe.models))
     weights = [open_checkpoint(name, public=public).content_hash() for name in references]

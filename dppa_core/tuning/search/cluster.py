@@ -1,7 +1,7 @@
-"""A search whose exams are held on a cluster.
+"""Exams of a search on a cluster.
 
-Knows exams and the cluster; the search itself is the one of `search_study.py`, with several
-trials at a time. The study is the driver's: nodes know nothing of it.
+The search itself is that of `search_study.py`, with several trials at a time. Only the driver
+knows the study.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ from dppa_core.tuning.search.trial import Ask
 
 @dataclass(frozen=True, slots=True)
 class DriverNode:
-    """Where the driver is."""
+    """Working folder and threads of the driver."""
 
     folder: str
-    """What paths in recipes are relative to."""
+    """Paths in recipes are relative to it."""
     threads: int
 
 
 def exams_on_cluster(cluster: Cluster, *, threads: int = 1, stop: Stop | None = None) -> Ask:
-    """What asks models on any node; each process keeps base and domain models from then on.
+    """A function that holds exams on any node; each process keeps base and domain models.
 
     Args:
-        cluster: Where.
-        threads: Cores that an exam takes.
-        stop: Ends the waiting for an answer.
+        cluster: The cluster.
+        threads: Cores per exam.
+        stop: Cancels waiting for an answer.
     """
     return cluster.caller(answer, DriverNode(os.getcwd(), threads), threads=threads, stop=stop)
 
 
 def answer(here: DriverNode, exam: Exam) -> DomainScore:
-    """Merge in this process's memory, and score."""
-    import torch  # noqa: PLC0415  (seconds, and for whoever answers only)
+    """Hold an exam in this process."""
+    import torch  # noqa: PLC0415  (seconds; the driver does not need it)
 
     os.chdir(here.folder)
     torch.set_num_threads(here.threads)
@@ -48,5 +48,5 @@ def answer(here: DriverNode, exam: Exam) -> DomainScore:
 
 @cache
 def _examiner() -> Examiner:
-    """With the models of this process."""
+    """This process's examiner, which keeps its models."""
     return Examiner(keep=False)

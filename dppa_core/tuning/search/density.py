@@ -1,7 +1,4 @@
-"""How much of the deltas a recipe keeps, told before any merge.
-
-Knows recipes and profiles; no tensor and no model in memory.
-"""
+"""The share of the deltas that a recipe keeps, computed from profiles before any merge."""
 
 from __future__ import annotations
 
@@ -19,20 +16,20 @@ ProfileOf = Callable[[str, str], DeltaProfile]
 
 
 def remembered_profiles(*, public: bool = False) -> ProfileOf:
-    """What finds each profile once, and keeps it for as long as a search runs."""
+    """A `ProfileOf` that keeps each profile in memory."""
     return cache(lambda base, model: cached_profile(base, model, public=public))
 
 
 def density_of(recipe: MergeRecipe, profile_of: ProfileOf = cached_profile) -> float:
     """Share of the modules' delta entries that go into the merge, mean over the models, in [0, 1].
 
-    Partitions whose factor is 0 do not count. Where a method plans by ranks it is that plan's; of
-    methods that drop at random one less the rate; of methods with a setting called `density`,
-    that; else 1.
+    Methods that plan by ranks have their plan's density, methods that drop at random 1 - rate,
+    methods with a setting `density` that setting, and others 1. Partitions with factor 0 do not
+    count.
 
     Args:
-        recipe: Any.
-        profile_of: Where profiles come from.
+        recipe: Any recipe.
+        profile_of: Returns profiles.
     """
     parts = [_density(recipe, model, profile_of) for model in recipe.models]
     return sum(parts) / len(parts)
@@ -53,7 +50,7 @@ def _density(recipe: MergeRecipe, model: DomainModel, profile_of: ProfileOf) -> 
 
 
 def _used(model: DomainModel) -> float:
-    """Of what the levels keep, the share in partitions whose factor is not 0."""
+    """Share of the kept entries that lie in partitions whose factor is not 0."""
     ends = (1.0, *model.levels)
     sizes = [above - below for above, below in pairwise(ends)]
     used = sum(size for size, by in zip(sizes, model.amplification, strict=True) if by)

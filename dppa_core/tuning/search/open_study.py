@@ -1,7 +1,4 @@
-"""A study of Optuna that is begun, or gone on with, and what it tries first.
-
-Knows recipes, knobs and what a search depends on; no score.
-"""
+"""Opens a new or stored Optuna study, and queues its first trials."""
 
 from __future__ import annotations
 
@@ -15,11 +12,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from dppa_core.errors import DppaError, InvalidValue
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 from dppa_core.system.state_file import differences
-from dppa_core.tuning.search.space import Knob, Value, applies, settled, short_name
+from dppa_core.tuning.search.space import SearchParameter, Value, applies, settled, short_name
 from dppa_core.tuning.search.studied import StudySettings, direction
 
 STARTUP = 5
-"""Whole trials before any is given up early."""
+"""Complete trials before any is pruned."""
 _MADE_BY = "made_by"
 
 
@@ -30,13 +27,13 @@ def open_study(
     storage: str | optuna.storages.BaseStorage | None,
     name: str,
 ) -> optuna.Study:
-    """The study of that name; a new one first tries the recipe as it is, a grid all of its cells.
+    """The study with this name; a new one first tries the given recipe, a grid all of its cells.
 
     Args:
         made_by: What the scores depend on.
 
     Raises:
-        InvalidValue: it cannot be opened, or is that of another search.
+        InvalidValue: it cannot be opened, or belongs to another search.
     """
     study = _opened(settings, storage, name)
     facts = {
@@ -57,7 +54,7 @@ def open_study(
         for first in one.values():
             for second in two.values():
                 study.enqueue_trial({one.name: first, two.name: second}, skip_if_exists=True)
-    elif known is None:  # first of all, so that what is found is on these items no worse
+    elif known is None:  # so the best trial is no worse on these items
         as_given = settings_of(recipe, settings.knobs)
         if as_given:
             study.enqueue_trial(as_given)
@@ -84,14 +81,14 @@ def _opened(
 
 
 def one_line(error: Exception) -> str:
-    """What an error says, in at most 200 characters."""
+    """An error's text, at most 200 characters."""
     return " ".join(str(error).split())[:200]
 
 
 def take_up_killed(study: optuna.Study) -> None:
-    """Let the settings of trials whose process was killed come first.
+    """Queue the settings of trials whose process was killed.
 
-    Only for a study that no other process works on: its trials would be taken for killed.
+    Only for a study that no other process works on: its running trials would count as killed.
     """
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         study.tell(trial.number, state=TrialState.FAIL)
@@ -99,11 +96,12 @@ def take_up_killed(study: optuna.Study) -> None:
             study.enqueue_trial(dict(trial.params))
 
 
-def settings_of(recipe: MergeRecipe, knobs: Sequence[Knob]) -> dict[str, Value]:
-    """What the knobs are set to in a recipe.
+def settings_of(recipe: MergeRecipe, knobs: Sequence[SearchParameter]) -> dict[str, Value]:
+    """The values of the search parameters in a recipe.
 
     Returns:
-        Nothing where they cannot be set so: outside of a range, or other numbers for other models.
+        Empty if the search cannot reach the recipe: a value outside its range, or models that
+        differ.
     """
     values: dict[str, Value] = {}
     for knob in knobs:
@@ -121,7 +119,7 @@ def settings_of(recipe: MergeRecipe, knobs: Sequence[Knob]) -> dict[str, Value]:
     return values if same else {}
 
 
-def _reachable(value: Value | None, knob: Knob) -> bool:
+def _reachable(value: Value | None, knob: SearchParameter) -> bool:
     if not isinstance(value, int | float) or not knob.low <= value <= knob.high:
         return False
     steps = (value - knob.low) / knob.step if knob.step else 0.0
@@ -129,7 +127,7 @@ def _reachable(value: Value | None, knob: Knob) -> bool:
 
 
 def _setting(recipe: MergeRecipe, name: str) -> Value | None:
-    """One number of a recipe; None where its models differ."""
+    """One setting of a recipe; None if it has none."""
     first = recipe.models[0]
     if name == "method":
         return recipe.method

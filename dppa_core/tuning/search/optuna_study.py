@@ -1,7 +1,4 @@
-"""A search by Optuna: trials of settings, in a study that may be stored and gone on with.
-
-Knows a space, goals and a way to ask. The study is all that trials share.
-"""
+"""A search by Optuna: trials of settings, in a study that may be stored and resumed."""
 
 from __future__ import annotations
 
@@ -23,13 +20,13 @@ from dppa_core.system.threads import side_by_side
 from dppa_core.tuning.search.climb import made_by
 from dppa_core.tuning.search.density import ProfileOf, density_of, remembered_profiles
 from dppa_core.tuning.search.open_study import STARTUP, one_line, open_study, take_up_killed
-from dppa_core.tuning.search.space import Knob, Value, applies, settled
+from dppa_core.tuning.search.space import SearchParameter, Value, applies, settled
 from dppa_core.tuning.search.studied import (
     WHY,
-    Studied,
     StudySettings,
+    StudyState,
+    StudyTrial,
     TrialOutcome,
-    Tried,
     check_goals,
     dominates,
     is_over,
@@ -44,7 +41,7 @@ from dppa_core.tuning.search.trial import (
     retentions,
 )
 
-Watch = Callable[[Tried], None]
+Watch = Callable[[StudyTrial], None]
 
 
 def run_study(
@@ -60,29 +57,29 @@ def run_study(
     stop: Stop | None = None,
     public: bool = False,
     beside: int = 1,
-) -> Studied:
-    """Try settings until there are as many trials as asked for.
+) -> StudyState:
+    """Run trials until the study has `settings.trials` of them.
 
-    A trial scores one domain after the other. With one goal Optuna's median pruner gives it up,
-    with several whatever the other domains might bring could not put it on the front.
+    A trial scores one domain after the other. With one goal, Optuna's median pruner may end it;
+    with several, it ends when no score of the remaining domains could put it on the front.
 
     Args:
-        recipe: What is not varied is as it says.
-        settings: What is varied, and what for.
+        recipe: Gives all settings that do not vary.
+        settings: Parameters, goals and number of trials.
         ask: Holds exams; raises Cancelled once the search is stopped.
-        tasks: The domain of each model; those of the embedded ones where None.
-        storage: Of Optuna: a URL such as sqlite:///study.db, or one that is open; None: in memory.
-        name: Of the study in the storage. One that is there is gone on with.
-        watch: Told each trial.
-        known: Told each that an earlier run has left.
-        stop: Looked at between trials; the study stays.
+        tasks: The domain of each model; by default those of the embedded models.
+        storage: Optuna's: a URL such as sqlite:///study.db, or an open storage; None: in memory.
+        name: The study's name in the storage; an existing study is resumed.
+        watch: Called with each trial.
+        known: Called with each trial of earlier runs.
+        stop: Checked between trials; the study stays.
         public: Whether only embedded models may be read.
-        beside: Trials at a time, each in a thread of its own. With several, what is drawn next
-            depends on which of them was done first.
+        beside: Trials in parallel, one thread each. With several, the next draw depends on which
+            trial ends first.
 
     Raises:
         InvalidValue: an unknown goal, or a study of another search.
-        Cancelled: as asked; the trial that was going on is asked again next time.
+        Cancelled: as requested; the unfinished trial is repeated next time.
     """
     domains = tuple(dict.fromkeys(domains_for(recipe, tasks)))
     check_goals(settings.goals, domains)
@@ -104,11 +101,11 @@ def run_study(
 def _try_all(
     study: optuna.Study, run: _Run, watch: Watch | None, stop: Stop | None, beside: int
 ) -> None:
-    """Trials until there are enough, so many at a time; the first error ends them all."""
+    """Run trials until there are enough, `beside` in parallel; the first error ends them all."""
     turn, going, failed = threading.Lock(), [0], threading.Event()
 
     def work() -> None:
-        mine = copy(study)  # the same trials, with a sampler of its own
+        mine = copy(study)  # the same trials with this thread's own sampler
         while not failed.is_set():
             with turn:
                 if _finished(study) + going[0] >= run.settings.trials:
@@ -134,12 +131,12 @@ def _try_all(
 
 
 def _finished(study: optuna.Study) -> int:
-    """Trials that count: those that went to an end of their own."""
+    """Number of trials that ended by themselves."""
     return sum(map(is_over, study.get_trials(deepcopy=False)))
 
 
 def _sampler(settings: StudySettings, number: int) -> optuna.samplers.BaseSampler:
-    """Anew for every trial, so that a run that is gone on with draws what it would have drawn."""
+    """A new sampler per trial, so that a resumed run draws the same values."""
     seed = settings.seed * 100_003 + number
     if settings.sampler == "random":
         return optuna.samplers.RandomSampler(seed=seed)
@@ -150,7 +147,7 @@ def _sampler(settings: StudySettings, number: int) -> optuna.samplers.BaseSample
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """What all trials of a run have in common."""
+    """Values shared by all trials of a run."""
 
     recipe: MergeRecipe
     settings: StudySettings
@@ -172,7 +169,7 @@ def _try_one(study: optuna.Study, trial: Trial, run: _Run, watch: Watch | None) 
             study.tell(trial, state=TrialState.FAIL)
         told = True
     finally:
-        if not told:  # stopped: next time this setting comes first
+        if not told:  # stopped: repeat this setting first next time
             study.tell(trial, state=TrialState.FAIL)
             if trial.params:
                 study.enqueue_trial(dict(trial.params))
@@ -198,8 +195,10 @@ def _scored(study: optuna.Study, trial: Trial, run: _Run) -> list[float]:
     return [outcome.value(goal) for goal in run.settings.goals]
 
 
-def suggested(trial: Trial, recipe: MergeRecipe, knobs: Sequence[Knob]) -> dict[str, Value]:
-    """What the sampler gives: the method first, then what means anything to it."""
+def suggested(
+    trial: Trial, recipe: MergeRecipe, knobs: Sequence[SearchParameter]
+) -> dict[str, Value]:
+    """The sampler's values: the method first, then the parameters that apply to it."""
     values: dict[str, Value] = {}
     for knob in sorted(knobs, key=lambda knob: knob.name != "method"):
         method = str(values.get("method", recipe.method))
@@ -225,7 +224,7 @@ def _hopeless(
     density: float,
     step: int,
 ) -> bool:
-    """Whether the domains asked so far are reason enough to end a trial."""
+    """Whether the scores so far rule out that the trial becomes one of the best."""
     settings = run.settings
     if not settings.prune or settings.every:
         return False

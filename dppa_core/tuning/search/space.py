@@ -1,7 +1,4 @@
-"""What a search may vary, from the ranges that the settings declare themselves.
-
-Knows recipes and methods; no score and no sampler.
-"""
+"""The parameters a search may vary, with the ranges that the settings declare."""
 
 from __future__ import annotations
 
@@ -25,8 +22,8 @@ _USUAL_METHODS = ("dppa", "magnitude", "owl", "dare", "ties")
 
 
 @dataclass(frozen=True, slots=True)
-class Knob:
-    """One thing that is varied: a range of numbers, or a choice."""
+class SearchParameter:
+    """One varied parameter: a range of numbers, or a choice."""
 
     name: str
     low: float = 0.0
@@ -35,10 +32,10 @@ class Knob:
     """0: any number of the range."""
     whole: bool = False
     choices: tuple[Value, ...] = ()
-    """Where it is a choice; the range does not count then."""
+    """Replace the range if not empty."""
 
     def values(self) -> tuple[Value, ...]:
-        """All that it may be; five even ones of a range without a step."""
+        """All values; five evenly spaced ones for a range without a step."""
         if self.choices:
             return self.choices
         step = self.step or (self.high - self.low) / 4
@@ -47,7 +44,7 @@ class Knob:
         return tuple(int(one) if self.whole else one for one in each if one <= self.high + 1e-9)
 
     def told(self) -> str:
-        """As `parse_knob` reads it."""
+        """The parameter as `parse_knobs` reads it."""
         if self.choices:
             return f"{self.name}={','.join(map(_written, self.choices))}"
         step = f":{self.step:g}" if self.step else ""
@@ -58,23 +55,24 @@ def _written(value: Value) -> str:
     return value if isinstance(value, str) else f"{value:g}"
 
 
-def parse_knobs(texts: Sequence[str], recipe: MergeRecipe) -> tuple[Knob, ...]:
-    """Knobs of texts such as `rate=0.5:0.95`, `factors`, `method=dppa,ties`.
+def parse_knobs(texts: Sequence[str], recipe: MergeRecipe) -> tuple[SearchParameter, ...]:
+    """Search parameters from texts such as `rate=0.5:0.95`, `factors`, `method=dppa,ties`.
 
-    `factors` stands for factor1, factor2, …, one a partition, and `coefficients` for one a model.
+    `factors` stands for factor1, factor2, …, one per partition, and `coefficients` for one per
+    model.
 
     Raises:
-        InvalidValue: an unknown name, no range, values outside of what is allowed, a name twice.
+        InvalidValue: an unknown name, no range, a value out of range, a name twice.
     """
     split = [(name.strip(), rest.strip()) for name, _, rest in (t.partition("=") for t in texts)]
     methods = [part.strip() for name, rest in split if name == "method" for part in rest.split(",")]
     known = _known(recipe, [name for name in methods if name] or [])
-    found: list[Knob] = []
+    found: list[SearchParameter] = []
     for name, rest in split:
         for one in _expanded(name, recipe, split):
             if one not in known:
                 raise InvalidValue(
-                    f"{shown(one)} is nothing a search can vary here. {did_you_mean(one, known)}"
+                    f"A search cannot vary {shown(one)} here. {did_you_mean(one, known)}"
                 )
             found.append(_narrowed(known[one], rest))
     names = [knob.name for knob in found]
@@ -103,40 +101,45 @@ def short_name(model: DomainModel) -> str:
     return model.model.rpartition("/")[2].rpartition(":")[2]
 
 
-def _known(recipe: MergeRecipe, methods: Sequence[str]) -> dict[str, Knob]:
-    """Everything that may be varied, with its whole range."""
+def _known(recipe: MergeRecipe, methods: Sequence[str]) -> dict[str, SearchParameter]:
+    """All search parameters with their whole ranges, by name."""
     knobs = [
-        Knob("rate", 0.0, 0.99, 0.0001),  # as finely as the page sets one
-        Knob("levels", 1, MOST_LEVELS, 1, whole=True),
-        Knob("factor", 0.0, 4.0, 0.1),
-        *(Knob(f"factor{place}", 0.0, 4.0, 0.1) for place in range(1, MOST_LEVELS + 1)),
-        Knob("coefficient", 0.0, 2.0, 0.05),
-        *(Knob(f"coefficient.{short_name(model)}", 0.0, 2.0, 0.05) for model in recipe.models),
-        Knob("method", choices=_USUAL_METHODS),
+        SearchParameter("rate", 0.0, 0.99, 0.0001),  # the page's step
+        SearchParameter("levels", 1, MOST_LEVELS, 1, whole=True),
+        SearchParameter("factor", 0.0, 4.0, 0.1),
+        *(SearchParameter(f"factor{place}", 0.0, 4.0, 0.1) for place in range(1, MOST_LEVELS + 1)),
+        SearchParameter("coefficient", 0.0, 2.0, 0.05),
+        *(
+            SearchParameter(f"coefficient.{short_name(model)}", 0.0, 2.0, 0.05)
+            for model in recipe.models
+        ),
+        SearchParameter("method", choices=_USUAL_METHODS),
     ]
     stages = [get_method(name) for name in methods] or [get_method(recipe.method)]
     if recipe.prune:
         stages.append(get_method(recipe.prune.method))
     for method in stages:
         knobs += [knob for item in fields(method.parameters) if (knob := _of_field(item))]
-    found: dict[str, Knob] = {}
+    found: dict[str, SearchParameter] = {}
     for knob in knobs:
         found.setdefault(knob.name, knob)
     return found
 
 
-def _of_field(item: Any) -> Knob | None:
+def _of_field(item: Any) -> SearchParameter | None:
     about = item.metadata
     if "choices" in about:
-        return Knob(item.name, choices=tuple(about["choices"]))
+        return SearchParameter(item.name, choices=tuple(about["choices"]))
     if "min" not in about:
         return None
     whole = bool(about.get("whole"))
-    return Knob(item.name, about["min"], about["max"], about["step"] if whole else 0, whole)
+    return SearchParameter(
+        item.name, about["min"], about["max"], about["step"] if whole else 0, whole
+    )
 
 
-def _narrowed(knob: Knob, text: str) -> Knob:
-    """The part of its range that the text names; all of it where it names none."""
+def _narrowed(knob: SearchParameter, text: str) -> SearchParameter:
+    """The parameter with the range or choices of the text; unchanged for an empty text."""
     if not text:
         return knob
     if ":" in text and not (knob.choices and isinstance(knob.choices[0], str)):
@@ -156,7 +159,7 @@ def _narrowed(knob: Knob, text: str) -> Knob:
     return replace(knob, choices=tuple(int(n) if knob.whole else n for n in numbers))
 
 
-def _range(knob: Knob, text: str) -> Knob:
+def _range(knob: SearchParameter, text: str) -> SearchParameter:
     parts = text.split(":")
     if len(parts) > 3:
         raise InvalidValue(f"{knob.name}={text}: a range is LOW:HIGH or LOW:HIGH:STEP.")
@@ -165,11 +168,11 @@ def _range(knob: Knob, text: str) -> Knob:
     if len(parts) == 3:
         step = check_number(f"{knob.name}: step", _plain(parts[2]), 1e-9, max(high - low, 1e-9))
     if low >= high:
-        raise InvalidValue(f"{knob.name}={text}: a range begins below its end.")
+        raise InvalidValue(f"{knob.name}={text}: a range must begin below its end.")
     return replace(knob, low=low, high=high, step=step)
 
 
-def _number(knob: Knob, text: str) -> float:
+def _number(knob: SearchParameter, text: str) -> float:
     wide = (-LARGEST_COEFFICIENT, LARGEST_COEFFICIENT)
     low, high = wide if knob.name.startswith("coefficient") else (knob.low, knob.high)
     return check_number(knob.name, _plain(text), low, high)
@@ -183,7 +186,7 @@ def _plain(text: str) -> float | str:
 
 
 def applies(name: str, recipe: MergeRecipe, method: str) -> bool:
-    """Whether a knob changes anything where the method is that one."""
+    """Whether a search parameter has an effect with this method."""
     chosen = get_method(method)
     pruner = _pruner(recipe, chosen)
     if name == "levels" or name.startswith("factor"):
@@ -204,13 +207,13 @@ def _pruner(recipe: MergeRecipe, method: Method) -> Method | None:
 
 
 def settled(recipe: MergeRecipe, values: Mapping[str, Value]) -> MergeRecipe:
-    """The recipe with these settings in the place of its own.
+    """The recipe with these settings.
 
-    A method other than the recipe's begins with its own defaults. Where a method has no pruning
-    rates, a rate becomes its setting `density`, if it has one.
+    A method other than the recipe's begins with its own defaults. If a method has no pruning
+    rates, 1 - rate becomes its setting `density`, if it has one.
 
     Raises:
-        InvalidRecipe: settings that do not go together.
+        InvalidRecipe: the settings contradict each other.
     """
     method = get_method(str(values.get("method", recipe.method)))
     changed = method.name != recipe.method
@@ -227,7 +230,7 @@ def settled(recipe: MergeRecipe, values: Mapping[str, Value]) -> MergeRecipe:
     rate = float(values.get("rate", max(model.levels[-1] for model in recipe.models)))
     if pruner is None and "density" in own - set(values) and (changed or "rate" in values):
         parameters["density"] = round(1 - rate, 12)
-    if method.name == "darex_q" and "q" not in values:  # it allows no less than what survives
+    if method.name == "darex_q" and "q" not in values:  # q must be at least the density
         parameters["q"] = max(float(parameters.get("q", 0.0)), round(1 - rate, 12))
     keeps = pruner is not None
     return replace(
@@ -255,7 +258,7 @@ def _model(model: DomainModel, values: Mapping[str, Value], pruner: Method | Non
 
 
 def _levels(model: DomainModel, rate: float, count: Value | None) -> tuple[float, ...]:
-    """Levels at another rate: each keeps the share of what is kept that it had."""
+    """Levels at another rate, with the same proportions between the partitions."""
     if count is not None:
         return even_levels(rate, int(count))
     if rate == model.levels[-1]:

@@ -1,7 +1,6 @@
-"""Where a greedy search stands: scores by setting, in memory and in a file.
+"""The state of a greedy search: scores by setting, in memory and in a file.
 
-Knows scores by setting, no model. A search that is begun again asks for the same settings in the
-same order, so what was scored is all that there is to know.
+A resumed search tries the same settings in the same order, so the scores are its whole state.
 """
 
 from __future__ import annotations
@@ -16,18 +15,18 @@ from dppa_core.system.state_file import StateFile
 from dppa_core.tasks.intervals import wilson
 
 Key = tuple[str, tuple[float, ...]]
-"""A domain model and its factors; no factors where the model itself was asked."""
+"""A domain model and its factors; no factors for the model itself."""
 
 
-class Memory:
-    """Scores by setting; each is in the file as soon as it is known. Safe for several threads.
+class TrialScores:
+    """Scores by setting, written to the file as soon as they are known. Thread-safe.
 
     Args:
-        path: The file; None to remember in memory alone.
-        made_by: What the scores depend on. A search with another one may not go on here.
+        path: The file; None keeps scores in memory only.
+        made_by: What the scores depend on; a file with other values is refused.
 
     Raises:
-        InvalidValue: no state of a search, or that of another one, naming what differs.
+        InvalidValue: the file is no state of a search, or one of another search.
     """
 
     def __init__(self, path: Path | None, made_by: Mapping[str, Any]) -> None:
@@ -39,7 +38,7 @@ class Memory:
         return len(self._known)
 
     def find(self, key: Key) -> DomainScore | None:
-        """What was scored before."""
+        """The known score of a setting, or None."""
         return self._known.get(key)
 
     def keep(self, key: Key, score: DomainScore) -> None:
@@ -55,7 +54,7 @@ class Memory:
 
 
 def _tasks(score: DomainScore) -> dict[str, list[int]]:
-    """Task -> right answers and items: whole numbers, so that the very same score is read."""
+    """Task -> right answers and items: whole numbers restore the exact score."""
     return {name: [round(one.accuracy * one.n), one.n] for name, one in score.tasks.items()}
 
 

@@ -1,7 +1,4 @@
-"""A study as it stands: its settings and goals, what was tried, and what nothing else beats.
-
-Knows trials of Optuna as plain values; asks no model.
-"""
+"""The state of an Optuna study as plain values: settings, goals, trials, Pareto front."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from dppa_core.errors import InvalidValue, did_you_mean
 from dppa_core.recipes.yaml_text import MergeRecipe, parse_recipe
-from dppa_core.tuning.search.space import Knob, Value
+from dppa_core.tuning.search.space import SearchParameter, Value
 from dppa_core.tuning.search.trial import ITEMS, geometric_mean
 
 RETENTION, WORST, DENSITY = "retention", "worst", "density"
@@ -22,7 +19,7 @@ RETENTION, WORST, DENSITY = "retention", "worst", "density"
 
 @dataclass(frozen=True, slots=True)
 class TrialOutcome:
-    """What one setting came to."""
+    """The scores of one setting."""
 
     retentions: Mapping[str, float]
     """Domain -> accuracy ÷ the domain model's own."""
@@ -30,7 +27,7 @@ class TrialOutcome:
     """Share of the deltas that is kept."""
 
     def value(self, goal: str) -> float:
-        """By the name of a goal."""
+        """The value of a goal, by its name."""
         if goal == DENSITY:
             return self.density
         if goal == WORST:
@@ -41,10 +38,10 @@ class TrialOutcome:
 
 
 def check_goals(goals: Sequence[str], domains: Sequence[str]) -> tuple[str, ...]:
-    """Names of goals, the first the one that decides.
+    """The names of goals, checked; the first goal decides which trial is best.
 
     Raises:
-        InvalidValue: none, one twice, an unknown one, or nothing but the density.
+        InvalidValue: no goal, one twice, an unknown one, or density first.
     """
     known = (RETENTION, WORST, DENSITY, *(f"{RETENTION}.{domain}" for domain in domains))
     for goal in goals:
@@ -54,19 +51,19 @@ def check_goals(goals: Sequence[str], domains: Sequence[str]) -> tuple[str, ...]
         raise InvalidValue("Name each objective once, and at least one: retention, density, …")
     if goals[0] == DENSITY:
         raise InvalidValue(
-            "density cannot be the first objective: keeping nothing would be the best. Name "
+            "density cannot be the first objective: keeping nothing would be best. Name "
             "retention before it."
         )
     return tuple(goals)
 
 
 def direction(goal: str) -> Literal["minimize", "maximize"]:
-    """Which way is better, as Optuna says it."""
+    """The direction in which a goal improves, in Optuna's words."""
     return "minimize" if goal == DENSITY else "maximize"
 
 
 def dominates(one: Sequence[float], other: Sequence[float], goals: Sequence[str]) -> bool:
-    """Whether one outcome is at least as good everywhere, and better somewhere."""
+    """Whether one outcome is at least as good in every goal and better in one."""
     signs = [-1 if goal == DENSITY else 1 for goal in goals]
     gains = [sign * (a - b) for sign, a, b in zip(signs, one, other, strict=True)]
     return all(gain >= 0 for gain in gains) and any(gain > 0 for gain in gains)
@@ -74,44 +71,44 @@ def dominates(one: Sequence[float], other: Sequence[float], goals: Sequence[str]
 
 SAMPLERS = ("tpe", "nsga2", "random")
 WHY = "why"
-"""The attribute of a trial that failed by itself, not by being stopped."""
+"""The attribute that holds a failed trial's error; stopped trials have none."""
 
 
 @dataclass(frozen=True, slots=True)
 class StudySettings:
-    """How a study is made."""
+    """Settings of a study."""
 
-    knobs: tuple[Knob, ...]
+    knobs: tuple[SearchParameter, ...]
     goals: tuple[str, ...] = ("retention",)
     trials: int = 40
-    """In all, those of an earlier run included."""
+    """In total, including those of earlier runs."""
     limit: int = ITEMS
     seed: int = 0
     sampler: str = "tpe"
     prune: bool = True
-    """Whether trials without hope end after a domain."""
+    """Whether hopeless trials end before all domains are scored."""
     every: bool = False
-    """Every pair of the knobs' values, row by row: a grid. Nothing is given up early then."""
+    """Whether to try every pair of values of two parameters: a grid, without pruned trials."""
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
-    """One trial."""
+class StudyTrial:
+    """One trial of a study."""
 
     number: int
     values: Mapping[str, Value]
-    """Knob -> what it was."""
+    """Value of each search parameter."""
     state: str
     """complete, pruned or failed."""
     goals: tuple[float, ...]
-    """In the order of the settings; empty unless complete."""
+    """Values of the goals, in the order of the settings; empty unless complete."""
     retentions: Mapping[str, float]
-    """Of the domains that were asked."""
+    """Of the domains scored so far."""
     density: float
     recipe: str
     """As YAML."""
     why: str = ""
-    """Of a failed one."""
+    """The error of a failed trial."""
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready copy, without the recipe."""
@@ -120,18 +117,18 @@ class Tried:
 
 
 @dataclass(frozen=True, slots=True)
-class Studied:
-    """A study as it stands."""
+class StudyState:
+    """The state of a study."""
 
     settings: StudySettings
     domains: tuple[str, ...]
-    trials: tuple[Tried, ...]
+    trials: tuple[StudyTrial, ...]
     front: tuple[int, ...]
-    """Numbers of the trials that no other one beats; of one goal, the best first."""
+    """Numbers of the trials that no other trial dominates."""
 
     @property
-    def best(self) -> Tried:
-        """The trial of the front with most of the first goal; of equals, the first.
+    def best(self) -> StudyTrial:
+        """The trial of the front with the best first goal; of equals, the first.
 
         Raises:
             InvalidValue: no trial was completed.
@@ -139,14 +136,14 @@ class Studied:
         whole = [one for one in self.trials if one.number in self.front]
         if not whole:
             raise InvalidValue(
-                "No setting could be scored to the end, so there is no best one. "
+                "No trial was scored on all domains, so there is no best one. "
                 + next((one.why for one in self.trials if one.why), "Try more of them (--trials).")
             )
         return max(whole, key=lambda one: (one.goals[0], -one.number))
 
     @property
     def recipe(self) -> MergeRecipe:
-        """The best one's."""
+        """The recipe of the best trial."""
         return parse_recipe(self.best.recipe)
 
     def to_json(self) -> dict[str, Any]:
@@ -163,8 +160,8 @@ class Studied:
         }
 
 
-def studied(study: optuna.Study, settings: StudySettings, domains: tuple[str, ...]) -> Studied:
-    """A study as it stands, in plain values."""
+def studied(study: optuna.Study, settings: StudySettings, domains: tuple[str, ...]) -> StudyState:
+    """The state of an Optuna study in plain values."""
     trials = tuple(tried(trial) for trial in study.get_trials(deepcopy=False) if is_over(trial))
     whole = [one for one in trials if one.state == "complete"]
     front = [
@@ -172,19 +169,19 @@ def studied(study: optuna.Study, settings: StudySettings, domains: tuple[str, ..
         for one in whole
         if not any(dominates(other.goals, one.goals, settings.goals) for other in whole)
     ]
-    return Studied(settings, domains, trials, tuple(front))
+    return StudyState(settings, domains, trials, tuple(front))
 
 
 def is_over(trial: FrozenTrial) -> bool:
-    """Whether a trial went to an end of its own."""
+    """Whether a trial ended by itself, not by a stop."""
     return trial.state in (TrialState.COMPLETE, TrialState.PRUNED) or WHY in trial.user_attrs
 
 
-def tried(trial: FrozenTrial) -> Tried:
-    """A trial in plain values."""
+def tried(trial: FrozenTrial) -> StudyTrial:
+    """An Optuna trial in plain values."""
     states = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned"}
     about = trial.user_attrs
-    return Tried(
+    return StudyTrial(
         trial.number,
         dict(trial.params),
         states.get(trial.state, "failed"),

@@ -1,7 +1,6 @@
-"""What the trials of a search have in common: domains, splits, and what scores come to.
+"""Domains, splits and scores shared by all searches.
 
-Knows recipes and scores; not what is searched for. An exam depends on its values alone, so that
-any process with the models can hold it; nothing is written.
+An exam depends on its values alone, so any process with the models can hold it.
 """
 
 from __future__ import annotations
@@ -16,31 +15,31 @@ from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.tasks import DOMAINS, tasks_of
 
 SEARCH, TEST = "search", "test"
-"""Settings are chosen on the one split; figures that are told come from the other."""
+"""Settings are chosen on the search split; reported results come from the test split."""
 ITEMS = 64
-"""Search items a domain, unless another number is asked for."""
+"""Default number of search items per domain."""
 
 
 Ask = Callable[[Exam], DomainScore]
-"""How an exam is held: here, or wherever the models are."""
+"""Holds an exam, in this process or on a cluster."""
 
 
 def domains_for(recipe: MergeRecipe, tasks: Sequence[str] | None = None) -> tuple[str, ...]:
-    """The domain that each model of a recipe is scored on, in their order.
+    """The domain on which each model of a recipe is scored, in the recipe's order.
 
     Args:
-        recipe: Whose models.
-        tasks: One domain a model; those of the embedded models where None.
+        recipe: The recipe.
+        tasks: One domain per model; by default those of the embedded models.
 
     Raises:
         UnknownName: no such domain.
-        InvalidValue: another number of domains than models, or a model whose domain is not known.
+        InvalidValue: not one domain per model, or a model whose domain is unknown.
     """
     if tasks is None:
         return domains_of(
             recipe,
-            "which questions is it to be scored on? Name one domain a model with --tasks: "
-            f"{', '.join(DOMAINS)}. Known for the embedded models alone.",
+            "which questions is it to be scored on? Name one domain per model with --tasks: "
+            f"{', '.join(DOMAINS)}. Only embedded models have a known domain.",
         )
     if len(tasks) != len(recipe.models):
         raise InvalidValue(
@@ -56,22 +55,22 @@ def domains_for(recipe: MergeRecipe, tasks: Sequence[str] | None = None) -> tupl
 def task_score(found: DomainScore, own: DomainScore, who: str) -> float:
     """Geometric mean over a domain's tasks of accuracy ÷ the domain model's own.
 
-    The score that the paper climbs by (DPPA, arXiv 2403.02799). A task at 0 makes it 0.
+    The score of the paper's climb (DPPA, arXiv 2403.02799). A task at 0 makes it 0.
 
     Args:
-        found: Of the merge.
-        own: Of the domain model, on the same items.
-        who: The domain model, for the message.
+        found: Score of the merge.
+        own: Score of the domain model, on the same items.
+        who: The domain model, for the error text.
 
     Raises:
-        InvalidValue: the domain model itself answers nothing of a task.
+        InvalidValue: the domain model itself answers none of a task's items.
     """
     ratios = []
     for name, task in own.tasks.items():
         if not task.accuracy:
             raise InvalidValue(
                 f"{who} itself answers none of the {task.n} search items of the task {name}, so "
-                "nothing can be told of what a merge keeps. A model of another domain, or too few "
+                "the retention of a merge is undefined. A model of another domain, or too few "
                 "items (--limit), is the usual cause."
             )
         ratios.append(found.tasks[name].accuracy / task.accuracy)
@@ -79,7 +78,7 @@ def task_score(found: DomainScore, own: DomainScore, who: str) -> float:
 
 
 def geometric_mean(values: Sequence[float]) -> float:
-    """Of at least one number >= 0; 0 where one of them is."""
+    """Geometric mean of at least one number >= 0; 0 if one of them is 0."""
     return math.prod(values) ** (1 / len(values))
 
 
@@ -89,7 +88,7 @@ def retentions(
     """Domain -> accuracy ÷ the domain model's own, as fractions.
 
     Raises:
-        InvalidValue: a domain model that answers nothing of its domain.
+        InvalidValue: a domain model answers none of its domain's items.
     """
     for domain in found:
         if not own[domain].accuracy:

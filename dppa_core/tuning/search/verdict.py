@@ -1,7 +1,6 @@
-"""What was found, on the test split: beside the models, the paper's claim, and other merges.
+"""A search's result on the test split, against the models, the paper's claim and other merges.
 
-Knows recipes and a way to ask; not how the recipe was found. All stand on the same test items, so
-that they are compared item by item.
+All are scored on the same test items and compared item by item.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from dppa_core.tuning.search.trial import TEST, Ask
 CLAIM_RETENTION, CLAIM_DENSITY = 0.9, 0.2
 """The paper's headline: at least 90 % of the performance with 20 % of the parameters."""
 ROUNDING = 0.005
-"""How far a density may lie above the claim's and still be called by that name."""
+"""A density this far above the claim's still counts as the claim's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,26 +34,26 @@ class DomainVerdict:
     base: DomainScore
     own: DomainScore
     alone: DomainScore
-    """Of the model's treated delta alone on the base: what the paper's claim is about."""
+    """Score of the model's treated delta alone on the base: the subject of the paper's claim."""
     merged: DomainScore
-    """Of the whole recipe; the same where it has one model."""
+    """Score of the whole recipe; equal to `alone` if it has one model."""
     density: float
-    """Share of the model's delta that is kept, of the modules."""
+    """Kept share of the delta of the model's modules."""
 
     @property
     def retention(self) -> float:
-        """Of the model alone; 0 where the domain model itself answers nothing."""
+        """Retention of the model alone; 0 if the domain model itself answers nothing right."""
         return self.alone.accuracy / self.own.accuracy if self.own.accuracy else 0.0
 
     @property
     def ci95(self) -> tuple[float, float]:
-        """Of the retention, item by item; without an end where the domain model has none right."""
+        """95 % interval of the retention; (0, inf) if the domain model answers nothing right."""
         found = ratio({self.domain: (self.alone.hits, self.own.hits)})
         return (0.0, inf) if found is None else found.ends
 
     @property
     def claim(self) -> str:
-        """Whether the paper's claim holds here by the interval: reached, open or not reached."""
+        """Whether the interval supports the paper's claim: reached, open or not reached."""
         if self.density > CLAIM_DENSITY + ROUNDING:
             return "not reached"
         low, high = self.ci95
@@ -89,11 +88,11 @@ def verdicts(
     """Score a recipe on the test split, domain by domain.
 
     Args:
-        recipe: What was found.
-        domains: One for each of its models.
+        recipe: The recipe that was found.
+        domains: One per model.
         ask: Holds exams.
-        limit: Test items a domain; all of them where None.
-        watch: Told what is asked now.
+        limit: Test items per domain; all if None.
+        watch: Called with a description of each exam.
         public: Whether only embedded models may be read.
     """
     found, profiles = [], remembered_profiles(public=public)
@@ -118,7 +117,7 @@ def verdicts(
 
 
 def claim_sentence(found: Sequence[DomainVerdict]) -> str:
-    """Where the paper's claim was reached, where not, and where its interval leaves it open."""
+    """A sentence on the domains where the paper's claim is reached, open or not reached."""
     claim_text = (
         f"≥ {CLAIM_RETENTION:.0%} of the performance with {CLAIM_DENSITY:.0%} of the parameters"
     )
@@ -144,19 +143,19 @@ FOUND, GIVEN, PLAIN = "what was found", "the recipe given", "task arithmetic"
 
 
 @dataclass(frozen=True, slots=True)
-class Rival:
-    """A merge of the same models that was not searched for."""
+class BaselineMerge:
+    """A merge of the same models without search, to compare with."""
 
     name: str
     scores: Mapping[str, DomainScore]
     """By domain."""
     retention: Interval | None
-    """Geometric mean over the domains; None where a domain model itself answers nothing."""
+    """Geometric mean over the domains; None if a domain model itself answers nothing right."""
     comparison: Comparison
-    """Of what was found with it; above 0 what was found is better."""
+    """The found recipe against this merge; above 0 the found recipe is better."""
 
     def told(self) -> str:
-        """What the comparison says."""
+        """The comparison as a sentence."""
         text = sentence(self.comparison, FOUND, self.name)
         return text[0].upper() + text[1:]
 
@@ -180,18 +179,18 @@ def rivals(
     *,
     limit: int | None = None,
     watch: Callable[[str], None] | None = None,
-) -> tuple[Rival, ...]:
-    """The recipe given, and whole deltas added up with coefficient 1, on the test items.
+) -> tuple[BaselineMerge, ...]:
+    """Score the given recipe, and whole deltas added with coefficient 1, on the test items.
 
     Args:
-        verdict: Of what was found; those that are the very same merge do not stand beside it.
-        limit: Test items a domain, as for the verdict.
-        watch: Told what is asked now.
+        verdict: Scores of the found recipe; merges equal to it are left out.
+        limit: Test items per domain, as for the verdict.
+        watch: Called with a description of each exam.
     """
     ones = tuple(replace(one, coefficient=1.0) for one in given.models)
     added = (one for one in entrants(replace(given, models=ones)) if one.key == ARITHMETIC)
     named = [(GIVEN, given), *((PLAIN, one.target) for one in added)]
-    seen, beside = {recipe_hash(found)}, list[Rival]()
+    seen, beside = {recipe_hash(found)}, list[BaselineMerge]()
     for name, target in named:
         if not isinstance(target, MergeRecipe) or recipe_hash(target) in seen:
             continue
@@ -201,16 +200,18 @@ def rivals(
             if watch:
                 watch(f"{name} about {one.domain}, test")
             scores[one.domain] = ask(Exam(target, one.domain, TEST, limit))
-        beside.append(_rival(name, scores, verdict))
+        beside.append(_baseline(name, scores, verdict))
     return tuple(beside)
 
 
-def _rival(name: str, scores: Mapping[str, DomainScore], verdict: Sequence[DomainVerdict]) -> Rival:
+def _baseline(
+    name: str, scores: Mapping[str, DomainScore], verdict: Sequence[DomainVerdict]
+) -> BaselineMerge:
     pairs = {one.domain: (one.merged.hits, scores[one.domain].hits) for one in verdict}
     kept = {one.domain: (scores[one.domain].hits, one.own.hits) for one in verdict}
-    return Rival(name, scores, ratio(kept), compared(pairs))
+    return BaselineMerge(name, scores, ratio(kept), compared(pairs))
 
 
 def mean_retention(verdict: Sequence[DomainVerdict]) -> Interval | None:
-    """What the merge keeps: geometric mean over the domains; None where one has nothing to keep."""
+    """Geometric mean retention of the merge; None if a domain model answers nothing right."""
     return ratio({one.domain: (one.merged.hits, one.own.hits) for one in verdict})

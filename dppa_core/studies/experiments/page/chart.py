@@ -1,6 +1,6 @@
 """Lines, bars and points as SVG, with their 95 % intervals.
 
-A series is told by its colour and by the shape of its marks. Knows plain values.
+Each series has its own colour and shape of marks.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from dppa_core.studies.experiments.values import Chart, Series
 
 _WIDTH, _HEIGHT, _LEFT, _BELOW = 640, 300, 62, 56
 _ROW = 17
-"""Pixels of a row of the legend."""
+"""Height of a legend row, in pixels."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Where numbers lie in the picture."""
+    """Maps numbers to pixels."""
 
     low: float
     high: float
@@ -36,12 +36,12 @@ class Scale:
     """Pixels."""
 
     def at(self, value: float) -> float:
-        """In pixels."""
+        """The position of a number, in pixels."""
         return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
 
 
 def chart_svg(chart: Chart) -> str:
-    """The picture of a chart; at least one series with a point."""
+    """A chart as SVG; needs at least one series with a point."""
     legend, legend_rows = _legend(chart)
     top = 44 + _ROW * legend_rows
     height = top + _HEIGHT + _BELOW
@@ -67,7 +67,7 @@ def chart_svg(chart: Chart) -> str:
 
 
 def _names(chart: Chart) -> tuple[str, ...]:
-    """The places of an axis of names; none where it is one of numbers."""
+    """The positions on an axis of names; empty for an axis of numbers."""
     places = [value for series in chart.series for value in series.x]
     return tuple(dict.fromkeys(map(str, places))) if isinstance(places[0], str) else ()
 
@@ -79,7 +79,7 @@ def _told(chart: Chart) -> str:
 
 
 def _legend(chart: Chart) -> tuple[list[str], int]:
-    """Its parts, and how many rows they take."""
+    """The parts of the legend, and its number of rows."""
     parts, x, row = [], float(MARGIN), 0
     for place, series in enumerate(chart.series):
         width = 26 + CHARACTER * len(series.name)
@@ -165,7 +165,7 @@ def _series(
     parts, path = [], []
     several, bars = len(chart.series), chart.kind == "bars"
     step = (x.at(1) - x.at(0)) * 0.8 / several if names else 0.0
-    # Intervals of several lines at the same place would hide each other.
+    # Shift each line's intervals, or they would hide each other.
     aside = (place - (several - 1) / 2) * (step if bars else 3.0)
     for at, value in enumerate(series.y):
         if value is None:
@@ -199,7 +199,7 @@ def _bound(values: tuple[float | None, ...], at: int) -> float | None:
 
 
 def _mark(chart: Chart, place: int, x: float, y: float) -> str:
-    """A shape of its own for each series."""
+    """A mark whose shape depends on the series."""
     if chart.kind == "bars":
         return f'<rect class="bar" x="{x - 5:.1f}" y="{y - 5:.1f}" width="10" height="10"/>'
     shapes = (

@@ -1,7 +1,7 @@
-"""Plots as static SVG: what charts and heatmaps have in common, and which of them draws what.
+"""Plots as static SVG: heatmaps, and the parts shared with charts.
 
-Knows plain values, no file. A picture brings its own ground, so that it can be read on a light
-page and on a dark one; the same values give the same text.
+A plot has its own background, so it is readable on light and dark pages; equal values give equal
+text.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ COLOURS = 8
 
 
 def frame(title: str, told: str, width: float, height: float) -> list[str]:
-    """The opening of a picture: its names for who cannot see it, its ground, its title."""
+    """The start of a plot: text for screen readers, background, title."""
     fits = int((width - 2 * MARGIN) / 7.4)
     shown = title if len(title) <= fits else title[: fits - 1] + "…"
     return [
@@ -68,7 +68,7 @@ def ticks(low: float, high: float, about: int = 5) -> tuple[float, ...]:
 
 
 def spread(values: Sequence[float | None]) -> tuple[float, float]:
-    """The least and the largest that is there."""
+    """The smallest and largest number."""
     there = [value for value in values if value is not None]
     return (min(there), max(there)) if there else (0.0, 1.0)
 
@@ -81,7 +81,7 @@ _BELOW, _MIDDLE, _ABOVE = (146, 70, 0), (247, 244, 238), (0, 88, 138)
 
 
 def heatmap_svg(heatmap: Heatmap) -> str:
-    """The picture of a heatmap; cells without a number are dashed."""
+    """A heatmap as SVG; cells without a number are dashed."""
     left = MARGIN + 10 + CHARACTER * max(map(len, (*heatmap.rows, heatmap.y.title)))
     cell = max(_CELL, CHARACTER * max(map(len, heatmap.columns)) + 10)
     width = max(left + cell * len(heatmap.columns) + MARGIN, _LEAST_WIDTH)

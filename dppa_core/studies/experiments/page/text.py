@@ -1,7 +1,4 @@
-"""The results as a page in Markdown, with its plots beside it.
-
-Knows plain values: every figure and every sentence about one comes from the report.
-"""
+"""The results as a Markdown page with SVG plots; every number comes from the report."""
 
 from __future__ import annotations
 
@@ -20,11 +17,11 @@ OTHERS = (
     "Not run: the sets of the Hub that `dppa presets` lists, the paper's Llama 2 7B among them. "
     "`dppa reproduce --preset NAME` asks them the same."
 )
-"""Said where the models are the embedded ones."""
+"""Note on the page of the embedded models."""
 
 
 def write_page(report: ExperimentsReport, folder: Path) -> None:
-    """Write the page and its plots; plots of an earlier page that are no longer on it are removed.
+    """Write the page and its plots; remove plots of an earlier page that are no longer used.
 
     Raises:
         InvalidValue: it cannot be written.
@@ -66,7 +63,7 @@ def page(report: ExperimentsReport) -> str:
 
 
 def _summary(report: ExperimentsReport) -> list[str]:
-    """What was found, a line for each experiment that has one; the README takes it over."""
+    """The findings, one line per experiment that has a short one; the README copies it."""
     found = [(one, one.findings.short) for one in report.experiments if one.findings]
     lines = [f"- {one.title} ({one.number}): {short}" for one, short in found if short]
     return ["## In short", "\n".join(lines)] if lines else []

@@ -37,14 +37,14 @@ Place = tuple[str, float, str]
 
 @dataclass(frozen=True, slots=True)
 class PruningVariant:
-    """One way of pruning."""
+    """One combination of DPPA's halves."""
 
     key: str
     title: str
     amplified: bool
 
     def treatment(self, rate: float) -> Treatment:
-        """At a rate."""
+        """The treatment at a rate."""
         parameters = (("k_layer", K_LAYER),) if self.key == "owl" else ()
         method = {"dpa": "magnitude", "both": "dppa"}.get(self.key, self.key)
         return Treatment(method, rate, parameters)
@@ -67,9 +67,9 @@ PAIRS = (
     ("both", "dpa", "DP on top of DPA", "DPA alone"),
     ("owl", "dp", "OWL-style, layers only,", "DP, which moves modules as well"),
 )
-"""What is compared with what, and how a sentence calls them."""
+"""Compared variants, and their names in a sentence."""
 REFERENCES = {"magnitude": "neither", "dp": "DP alone", "dpa": "DPA alone"}
-"""Columns of differences."""
+"""Columns of differences from these variants."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +86,12 @@ class Ablated:
         return {domain: self.marks[variant, rate, domain] for domain in self.own}
 
     def gain(self, one: str, other: str, rate: float) -> Comparison:
-        """Of one variant over another, all domains."""
+        """One variant against another, over all domains."""
         return compared(self.at(one, rate), self.at(other, rate))
 
 
 def steps(setting: Setting) -> Steps[Findings]:
-    """Climb where there are factors, then ask test items."""
+    """Climb the factors, then ask test items."""
     places = [
         (variant, rate, one) for variant in VARIANTS for rate in RATES for one in setting.subjects
     ]
@@ -151,7 +151,7 @@ def _table(setting: Setting, found: Ablated) -> Table:
 
 
 def _gap(found: Ablated, one: str, other: str, rate: float) -> Cell:
-    """Of a variant over another, where the two are compared."""
+    """Gain of a variant over another, if the two are compared."""
     if (one, other) not in {pair[:2] for pair in PAIRS} | {("owl", "magnitude")}:
         return Cell(None)
     return points(found.gain(one, other, rate))
@@ -172,7 +172,7 @@ def _plot(found: Ablated) -> Chart:
 
 
 def finding(found: Ablated) -> str:
-    """What DP adds, what DPA adds, alone and together, and what OWL-style does."""
+    """The gains of DP and DPA, alone and together, and of OWL-style."""
     lines = [_pair(found, *pair) for pair in PAIRS]
     apart = {1: "which is better than neither", -1: "which is worse than neither"}
     for rate in RATES:

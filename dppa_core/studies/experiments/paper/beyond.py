@@ -21,14 +21,14 @@ RATES = (0.8, 0.85, 0.9, 0.95, 0.99)
 METHODS = ("magnitude", "dp", "dppa")
 TITLES = {"dp": "DP", "dppa": "DPPA"}
 STARVED = 0.1
-"""Of its even share: a matrix that is given less counts as starved."""
+"""A matrix with less than this part of its even share counts as starved."""
 FLOOR = 0.1
-"""Where magnitude answers less than this, no method has room to be behind it."""
+"""Below this accuracy of magnitude no method can be clearly worse."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeptShares:
-    """What a pruning keeps before any answer is asked; means over the domains, as fractions."""
+    """Figures of a pruning computed from profiles; means over the domains, as fractions."""
 
     energy: float
     """Share of the sum of d²."""
@@ -38,20 +38,20 @@ class KeptShares:
 
 @dataclass(frozen=True, slots=True)
 class Beyond:
-    """All that was found."""
+    """All results of the experiment."""
 
     marks: Mapping[tuple[str, float], ByDomain]
     """(method, rate) -> marks by domain."""
     kept: dict[tuple[str, float], KeptShares]
-    """Of magnitude and DP."""
+    """(method, rate) -> figures, for magnitude and DP."""
 
     def gain(self, method: str, rate: float) -> Comparison:
-        """Over magnitude, the domains counting equally."""
+        """A method against magnitude, with equal weight for each domain."""
         return compared(self.marks[method, rate], self.marks["magnitude", rate])
 
 
 def steps(setting: Setting) -> Steps[Findings]:
-    """Climb at every rate, ask test items, and look at what the plans keep."""
+    """Climb at every rate, ask test items, and measure what the plans keep."""
     climbs = yield from together(
         {
             (rate, one.domain): climbed(setting, one, Treatment("dppa", rate))
@@ -157,7 +157,7 @@ def _reasons(found: Beyond) -> Chart:
 
 
 def finding(found: Beyond) -> str:
-    """How the gain goes with the rate, and what goes along with it."""
+    """How the gain changes with the rate, and what changes with it."""
     lines = [_answer(found), *(_course(found, method, TITLES[method]) for method in METHODS[1:])]
     first, last = RATES[0], min(RATES, key=lambda rate: _gain(found, "dp", rate))
     lines.append(
@@ -185,13 +185,13 @@ def _energies(found: Beyond, rate: float) -> str:
 
 
 def _roomy(found: Beyond) -> list[float]:
-    """The rates at which magnitude still answers something."""
+    """The rates at which magnitude still answers enough."""
     rates = [r for r in RATES if mean_share(found.marks["magnitude", r]) >= FLOOR]
     return rates or list(RATES)
 
 
 def _answer(found: Beyond) -> str:
-    """What the question asks, in a sentence a method; and which rates say nothing."""
+    """The answer, one sentence per method; and the rates that allow none."""
     rates = _roomy(found)
     first, last = rates[0], rates[-1]
     lines = []
@@ -215,7 +215,7 @@ def _answer(found: Beyond) -> str:
 
 
 def short(found: Beyond) -> str:
-    """Where DP and DPPA are ahead of magnitude, and where behind; each model alone."""
+    """Where DP and DPPA are better and worse than magnitude; each model alone."""
     return " ".join(_course(found, method, title) for method, title in TITLES.items())
 
 

@@ -1,7 +1,7 @@
-"""One delta at one rate, pruned by every method: what several experiments compare.
+"""One delta at one rate, pruned by every method; several experiments compare the results.
 
-A delta may be scaled first. Masks do not depend on its scale, so a scaled delta that is pruned is
-the pruned delta with that coefficient, and base + s·D is asked as a merge of one whole delta.
+A delta may be scaled first. Masks do not depend on the scale, so pruning a scaled delta equals
+scaling the pruned delta, and base + s·D is a merge of one whole delta.
 """
 
 from __future__ import annotations
@@ -30,37 +30,37 @@ from dppa_core.tasks.intervals import Interval
 METHODS = ("magnitude", "dare", "dp", "dppa")
 TITLES = {"magnitude": "magnitude", "dare": "DARE", "dp": "DP", "dppa": "DPPA"}
 DRAWS = 3
-"""Of DARE; one says little."""
+"""Number of DARE draws; a single one says little."""
 
 
 @dataclass(frozen=True, slots=True)
 class Contest:
-    """One model's delta at one scale and rate, and what it answers of its domain."""
+    """Marks of one model's delta on its own domain, at one scale and rate."""
 
     subject: Subject
     rate: float
     scale: float
     own: Marks
-    """Of base + scale · delta, unpruned."""
+    """Marks of base + scale · delta, unpruned."""
     marks: Mapping[str, Draws]
-    """Of every method; one draw where nothing is drawn."""
+    """Marks of every method; one draw for deterministic methods."""
     factors: tuple[float, ...]
-    """Of DPPA's two bands, climbed on the search items."""
+    """Factors of DPPA's two bands, climbed on the search items."""
     unclimbed: str = ""
-    """Why they are ones instead; empty where they were climbed."""
+    """Why the factors are 1 instead; empty if they were climbed."""
 
     def one(self, method: str) -> Marks:
-        """Of a method that draws nothing."""
+        """Marks of a deterministic method."""
         return self.marks[method].marks[0]
 
     def cells(self) -> tuple[Cell, ...]:
-        """Accuracies: whole, then every method."""
+        """Accuracies: the whole delta, then every method."""
         drawn = (self.marks[method] for method in METHODS)
         each = (one.cell() if len(one.marks) > 1 else accuracy(one.marks[0]) for one in drawn)
         return accuracy(self.own), *each
 
     def factors_cell(self) -> Cell:
-        """The factors; why they were not climbed is told by `unclimbed`."""
+        """The factors, or "not climbed"."""
         return Cell("not climbed" if self.unclimbed else factors_text(self.factors))
 
 
@@ -69,13 +69,13 @@ def contest(setting: Setting, subject: Subject, rate: float, scale: float = 1.0)
 
     Args:
         rate: Share pruned, in [0, 1).
-        scale: Of the delta, the whole one included.
+        scale: Scale of the delta, also of the unpruned one.
     """
     why = ""
     try:
         climb = yield from climbed(setting, subject, Treatment("dppa", rate), scale)
         factors = climb.best.amplification
-    except InvalidValue as error:  # unpruned it answers nothing of a task: no score to climb by
+    except InvalidValue as error:  # unpruned it answers none of a task's items: no score to climb
         factors, why = (1.0,) * BANDS, str(error).partition(", so ")[0]
     asked = {
         (method, seed): alone(setting, subject, Treatment(method, rate, seed=seed), scale=scale)[1]
@@ -94,7 +94,7 @@ def contest(setting: Setting, subject: Subject, rate: float, scale: float = 1.0)
 def contests(
     settings: Mapping[str, Setting], rates: tuple[float, ...], scales: tuple[float, ...] = (1.0,)
 ) -> Steps[dict[tuple[str, str, float, float], Contest]]:
-    """All models of some settings at all rates and scales; by setting, domain, rate and scale."""
+    """Contests of all models of some settings by setting, domain, rate and scale."""
     several = {
         (name, subject.domain, rate, scale): contest(setting, subject, rate, scale)
         for name, setting in settings.items()
@@ -106,7 +106,7 @@ def contests(
 
 
 def unclimbed(several: Iterable[Contest]) -> tuple[str, ...]:
-    """Whose factors were not climbed, and why."""
+    """The models whose factors were not climbed, with the reasons."""
     return tuple(
         f"DPPA's climb for {one.subject.name} × {one.scale:g}: {one.unclimbed}. Its factors are "
         f"{factors_text(one.factors)}."
@@ -116,10 +116,10 @@ def unclimbed(several: Iterable[Contest]) -> tuple[str, ...]:
 
 
 def against_magnitude(several: Mapping[str, Contest], method: str) -> Comparison | Interval:
-    """A method's accuracy minus magnitude's, the domains counting equally.
+    """A method's accuracy minus magnitude's, with equal weight for each domain.
 
     Args:
-        several: Domain -> the contest; one or more.
+        several: Domain -> contest; at least one.
     """
     plain = {domain: one.one("magnitude") for domain, one in several.items()}
     if method == "dare":
@@ -129,12 +129,12 @@ def against_magnitude(several: Mapping[str, Contest], method: str) -> Comparison
 
 
 def kept(several: Mapping[str, Contest], method: str) -> Cell:
-    """Retention of a method that draws nothing, per cent; geometric mean over the domains."""
+    """Retention of a deterministic method in per cent; geometric mean over the domains."""
     own: ByDomain = {domain: one.own for domain, one in several.items()}
     return retained({domain: one.one(method) for domain, one in several.items()}, own)
 
 
 def tally(several: Iterable[Contest], method: str) -> tuple[int, int, int]:
-    """In how many a method is better than magnitude, not told apart from it, and worse."""
+    """Number of contests in which a method is better than magnitude, not different, and worse."""
     found = [verdict(against_magnitude({one.subject.domain: one}, method)) for one in several]
     return found.count(1), found.count(0), found.count(-1)

@@ -1,6 +1,6 @@
 """Experiment 3: several domain models in one, by DPPA, DARE, TIES and task arithmetic.
 
-Each with one coefficient for all, chosen on search items, and with AdaMerging's.
+Each is made with one common coefficient, chosen on search items, and with AdaMerging's.
 """
 
 from __future__ import annotations
@@ -35,34 +35,34 @@ RATES = (0.8, 0.9)
 METHODS = ("dppa", "dare", "ties", "task_arithmetic")
 DRAWS = 3
 STEPS, EVERY, LR, BATCH, PROMPTS = 20, 10, 0.02, 8, 100
-"""Of AdaMerging: few long steps instead of the paper's 500 of 0.001, a minute instead of ten."""
+"""Settings of AdaMerging: few long steps, a minute, instead of the paper's 500 of 0.001, ten."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One merge that is to be made."""
+    """One merge of the experiment."""
 
     subjects: tuple[Subject, ...]
     method: str
     rate: float
-    """0 where nothing is pruned."""
+    """0: nothing is pruned."""
     factors: tuple[tuple[float, ...], ...] = ()
-    """Of each model, from its climb; empty but for DPPA."""
+    """Factors of each model, from its climb; only for DPPA."""
     summed: bool = False
-    """Of TIES: whether what agrees is added up, each times its coefficient, not averaged."""
+    """For TIES: whether to sum agreeing deltas times their coefficients, not to average them."""
 
     @property
     def draws(self) -> int:
-        """Seeds that are tested."""
+        """Number of seeds to test."""
         return DRAWS if self.method == "dare" else 1
 
     @property
     def tunable(self) -> Plan:
-        """What AdaMerging starts from: of TIES its sum, as AdaMerging++ has it."""
+        """The plan for AdaMerging: TIES sums, as in AdaMerging++."""
         return replace(self, summed=True) if self.method == "ties" else self
 
     def recipe(self, setting: Setting, coefficient: float, seed: int = 0) -> MergeRecipe:
-        """With one coefficient for all; of TIES that averages its scale: equal ones cancel."""
+        """The recipe with a common coefficient, or scale: in TIES equal coefficients cancel."""
         if self.method == "ties":
             density = ("density", round(1 - self.rate, 9))
             how = ("divide", "nothing") if self.summed else ("scale", coefficient)
@@ -82,7 +82,7 @@ class Plan:
 
 
 def steps(setting: Setting, group: tuple[Subject, ...]) -> Steps[Findings]:
-    """Find factors, then coefficients, then AdaMerging's, then ask test items."""
+    """Find factors and coefficients, run AdaMerging, then ask test items."""
     climbs = yield from together(
         {
             (rate, one.domain): climbed(setting, one, Treatment("dppa", rate))
@@ -124,7 +124,7 @@ def _plans(
 
 
 def _tested(setting: Setting, plan: Plan, best: Best) -> Steps[Merge]:
-    """The test items, with the chosen coefficient; of random methods several draws."""
+    """Marks on test items with the chosen coefficient; several draws of random methods."""
     domains = [one.domain for one in plan.subjects]
     recipes = [plan.recipe(setting, best.coefficient, seed) for seed in range(plan.draws)]
     marks = yield from all_asked(
@@ -146,7 +146,7 @@ def _by_domain(domains: Sequence[str], marks: dict[tuple[str, int], Marks]) -> d
 
 
 def _tuned(setting: Setting, plan: Plan, best: Best) -> Steps[Merge]:
-    """The test items, with AdaMerging's coefficients; the first draw of random methods."""
+    """Marks on test items with AdaMerging's coefficients; the first draw of random methods."""
     domains = tuple(one.domain for one in plan.subjects)
     question = TuningQuestion(
         plan.recipe(setting, best.coefficient), domains, _settings(setting, best)
@@ -175,7 +175,7 @@ def _settings(setting: Setting, best: Best) -> AdaMergeSettings:
 
 
 def _refusal(plan: Plan) -> str:
-    """Why AdaMerging finds no coefficients for a merge; empty where it does."""
+    """Why AdaMerging cannot tune a merge; empty if it can."""
     if any(one.domain.startswith(HARNESS) for one in plan.subjects):
         return "AdaMerging: no unlabelled prompts are known for tasks of lm-evaluation-harness"
     return ""

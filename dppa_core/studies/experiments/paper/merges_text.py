@@ -1,4 +1,4 @@
-"""Experiment 3 as tables, plots and a paragraph. Knows marks, asks nothing."""
+"""Experiment 3 as tables, plots and a paragraph."""
 
 from __future__ import annotations
 
@@ -41,43 +41,43 @@ RANDOM = "dare"
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """One merge, asked all its domains."""
+    """One merge with its marks on all its domains."""
 
     method: str
     rate: float
-    """0 where nothing is pruned."""
+    """0: nothing is pruned."""
     tuned: bool
     """Whether its coefficients are AdaMerging's."""
     coefficients: str
-    """How they came about, in a few words."""
+    """How the coefficients were chosen, in a few words."""
     recipe: MergeRecipe
     draws: Mapping[str, Draws]
-    """Domain -> draws; one where nothing is drawn."""
+    """Domain -> draws; one for a deterministic method."""
 
     @property
     def name(self) -> str:
-        """As tables call it."""
+        """Its name in tables."""
         return TITLES[self.method] + (", AdaMerging" if self.tuned else "")
 
     @property
     def domains(self) -> tuple[str, ...]:
-        """What it is made of."""
+        """The merged domains."""
         return tuple(self.draws)
 
     @property
     def first(self) -> dict[str, Marks]:
-        """Of the first draw."""
+        """Domain -> marks of the first draw."""
         return {domain: draws.marks[0] for domain, draws in self.draws.items()}
 
     @property
     def drawn(self) -> int:
-        """How often."""
+        """Number of draws."""
         return max(len(draws.marks) for draws in self.draws.values())
 
     def against(self, other: Merge) -> Comparison | Interval:
-        """How much better it answers than another merge of the same models, which draws once.
+        """Comparison with the first draw of another merge of the same models.
 
-        All of its own draws count where it has several and the other is not random.
+        All of its own draws count if it has several and the other method differs.
         """
         if self.drawn > 1 and other.method != self.method:
             return flipped(against_draws(other.first, self.draws, together=True))
@@ -89,19 +89,19 @@ class MergesMeasured:
     """All merges of the experiment."""
 
     own: Mapping[str, Marks]
-    """Of each domain model on its own domain."""
+    """Marks of each domain model on its own domain."""
     merges: tuple[Merge, ...]
 
     def groups(self) -> list[tuple[str, ...]]:
-        """The sets of domains that were merged."""
+        """The sets of merged domains."""
         return list(dict.fromkeys(one.domains for one in self.merges))
 
     def rates(self) -> list[float]:
-        """Those that anything was pruned at."""
+        """The pruning rates above 0, ascending."""
         return sorted({one.rate for one in self.merges if one.rate})
 
     def of(self, group: tuple[str, ...], method: str, rate: float, tuned: bool) -> Merge | None:
-        """One of them; whole deltas stand beside every rate."""
+        """One merge, or None; merges of whole deltas match every rate."""
         for one in self.merges:
             same = one.domains == group and one.method == method and one.tuned == tuned
             if same and one.rate in (rate, 0.0):
@@ -118,7 +118,7 @@ class MergesMeasured:
 
 
 def findings(found: MergesMeasured, missing: tuple[str, ...]) -> Findings:
-    """Tables and plots by the set of domains, and what was seen."""
+    """Tables, plots and findings by the set of domains."""
     groups = found.groups()
     return Findings(
         tuple(_table(found, group) for group in groups),
@@ -171,7 +171,7 @@ def _table(found: MergesMeasured, group: tuple[str, ...]) -> Table:
 
 
 def _gap(one: Merge, other: Merge | None) -> Cell:
-    """How much better one is than another, in points."""
+    """The difference of two merges, in points."""
     if other is None or other is one:
         return Cell(None)
     return points(one.against(other))
@@ -199,7 +199,7 @@ def _plot(found: MergesMeasured, group: tuple[str, ...]) -> Chart:
 
 
 def finding(found: MergesMeasured) -> str:
-    """DPPA against each method, AdaMerging against none, and who keeps most."""
+    """DPPA against each method, with and without AdaMerging, and the best merge."""
     lines = []
     for group in found.groups():
         for rate in found.rates():
@@ -244,12 +244,12 @@ def _against(
 
 
 def _once(one: Merge) -> str:
-    """Another draw would be another merge: of a single one that is said."""
+    """A note if a random method has a single draw: another draw is another merge."""
     return " (one draw)" if one.method == RANDOM and one.drawn == 1 else ""
 
 
 def short(found: MergesMeasured) -> str:
-    """DPPA against the others at every rate, first without AdaMerging, then with it."""
+    """DPPA against the others at every rate, without and with AdaMerging."""
     lines = []
     for group in found.groups():
         for rate in found.rates():
@@ -261,7 +261,7 @@ def short(found: MergesMeasured) -> str:
 
 
 def _placed(found: MergesMeasured, group: tuple[str, ...], rate: float, *, tuned: bool) -> str:
-    """Whom DPPA is ahead of, and whom it is behind: those that are better than it."""
+    """The methods that DPPA is ahead of and behind."""
     words = {-1: "ahead of {}", 1: "behind {}", 0: "not told apart from {}"}
     return ", ".join(verdict_texts(words, _against(found, group, rate, tuned=tuned)))
 
@@ -286,7 +286,7 @@ def _adamerging(found: MergesMeasured) -> str:
 
 
 def _papers_way(found: MergesMeasured, group: tuple[str, ...], rate: float) -> str:
-    """DPPA with AdaMerging, which is the paper's whole method, against the others with it."""
+    """DPPA with AdaMerging, the paper's full method, against the others with AdaMerging."""
     reference = found.of(group, REFERENCE, rate, True)
     if reference is None:
         return ""

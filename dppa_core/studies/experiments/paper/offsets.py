@@ -32,11 +32,11 @@ from dppa_core.tuning.advice.advice import LARGE_CHANGE
 from dppa_core.tuning.advice.run import profile_facts
 
 RATE = 0.9
-"""That of the paper's rule of thumb for DARE; at 80 % all methods are too near each other."""
+"""Rate of the paper's rule of thumb for DARE; at 80 % the methods hardly differ."""
 SCALES = (0.25, 0.5, 1.0, 1.5, 2.0)
-"""Of every delta."""
+"""Scales of every delta."""
 ANSWERS = 0.5
-"""Share of the items that an unpruned model answers where there is something to keep."""
+"""Smallest accuracy of an unpruned model that leaves something to retain."""
 KEEPS = 0.9
 """Share that DARE keeps where deltas are small, by the paper's rule of thumb."""
 OTHERS = METHODS[1:]
@@ -45,7 +45,7 @@ Key = tuple[str, float]
 
 
 def steps(setting: Setting) -> Steps[Findings]:
-    """Ask all, then tell."""
+    """Ask everything, then report."""
     changes = {
         one.domain: profile_facts(cached_profile(setting.base, one.model)).relative_change
         for one in setting.subjects
@@ -109,17 +109,17 @@ def _plots(changes: Mapping[str, float], cells: Mapping[Key, Contest]) -> tuple[
 
 
 def _kept(one: Contest, method: str) -> float | None:
-    """Per cent of what the unpruned model answers."""
+    """Retention against the unpruned model, in per cent."""
     own = share(one.own)
     return 100 * one.marks[method].mean / own if own else None
 
 
 def finding(changes: Mapping[str, float], cells: Mapping[Key, Contest]) -> str:
-    """What was seen, for and against a role of the offset's size.
+    """The findings, for and against an effect of the offset's size.
 
     Args:
         changes: Domain -> ‖d‖/‖W‖ of the whole delta.
-        cells: The contests, by domain and scale.
+        cells: Contests by domain and scale.
     """
     offsets = [scale * changes[domain] for domain, scale in cells]
     poor = [_called(key, one) for key, one in cells.items() if share(one.own) < ANSWERS]
@@ -166,7 +166,7 @@ def _trend(offsets: list[float], cells: Mapping[Key, Contest]) -> str:
 
 
 def _amplified(cells: Mapping[Key, Contest]) -> str:
-    """Whether it is DARE's rescaling that helps: magnitude by twice the factor is another cell."""
+    """Whether DARE's rescaling helps: magnitude with twice the factor is another cell."""
     ahead = {key: one for key, one in cells.items() if _verdict(one, "dare") > 0}
     doubled = {key: cells.get((key[0], 2 * key[1])) for key in ahead}
     both = {key: other for key, other in doubled.items() if other is not None}
@@ -185,7 +185,7 @@ def _amplified(cells: Mapping[Key, Contest]) -> str:
 
 
 def _dare(changes: Mapping[str, float], cells: Mapping[Key, Contest]) -> str:
-    """The paper's rule of thumb and the advice's bound, where there is something to keep."""
+    """The paper's rule of thumb and the advice's bound, if there is something to retain."""
     there = {key: one for key, one in cells.items() if share(one.own) >= ANSWERS}
     small = [key for key, one in there.items() if (_kept(one, "dare") or 0.0) >= 100 * KEEPS]
     large = [key for key in there if key[1] * changes[key[0]] >= LARGE_CHANGE]

@@ -34,10 +34,10 @@ class Pruned:
 
     own: dict[str, Marks]
     marks: dict[Key, Draws]
-    """One draw where nothing is drawn."""
+    """One draw for deterministic methods."""
 
     def ranked(self, method: str, rate: float) -> dict[str, Marks]:
-        """Domain -> marks of a method that draws nothing."""
+        """Domain -> marks of a deterministic method."""
         return {d: self.marks[method, rate, d].marks[0] for d in self.own}
 
     def drawn(self, method: str, rate: float) -> dict[str, Draws]:
@@ -46,7 +46,7 @@ class Pruned:
 
 
 def steps(setting: Setting) -> Steps[Findings]:
-    """Ask all, then tell."""
+    """Ask everything, then report."""
     own = yield from own_marks(setting)
     asked = {
         (method, rate, one.domain, seed): alone(setting, one, Treatment(method, rate, seed=seed))[1]
@@ -108,7 +108,7 @@ def _plot(found: Pruned, domain: str) -> Chart:
 
 
 def finding(found: Pruned) -> str:
-    """What was seen, for and against DP."""
+    """The findings, for and against DP."""
     words = {
         1: "DP keeps more than magnitude at {}.",
         0: "No difference between DP and magnitude was seen at {}.",

@@ -1,4 +1,4 @@
-"""Experiment 2: what Dynamically Partition Amplification brings back, at every rate."""
+"""Experiment 2: the accuracy that Dynamically Partition Amplification recovers at every rate."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from dppa_core.studies.experiments.words import (
 )
 
 CLAIM, CLAIMED_AT = 0.9, 0.8
-"""The paper's: at least so much is kept, at this rate."""
+"""The paper's claim: at least this retention at this rate."""
 Place = tuple[float, str]
 """Rate, domain."""
 
@@ -43,10 +43,10 @@ class Recovered:
     before: dict[Place, Marks]
     """DP alone."""
     after: dict[Place, Marks]
-    """With the factors of the climb."""
+    """DPPA with the climbed factors."""
     factors: dict[Place, tuple[float, ...]]
     scores: dict[Place, float]
-    """By which the factors were chosen: of the domain model's own, on search items."""
+    """Scores of the climb: retention on search items."""
     recipes: dict[Place, MergeRecipe]
 
     def at(self, marks: dict[Place, Marks], rate: float) -> dict[str, Marks]:
@@ -131,7 +131,7 @@ def _plot(found: Recovered) -> Chart:
 
 
 def finding(found: Recovered) -> str:
-    """Where amplification helps, where it harms, and whether the paper's claim is reached."""
+    """Where amplification helps or harms, and whether the paper's claim is reached."""
     words = {
         1: "Amplification adds to DP at {}.",
         -1: "It makes DP worse at {}.",
@@ -152,7 +152,7 @@ def finding(found: Recovered) -> str:
 
 
 def _claimed(found: Recovered) -> tuple[dict[str, Cell], str]:
-    """What each domain keeps where the paper claims something, and whether its interval holds."""
+    """Retention of each domain at the claim's rate, and whether its interval supports the claim."""
     cells = {
         domain: retained({domain: found.after[CLAIMED_AT, domain]}, {domain: own})
         for domain, own in found.own.items()
@@ -188,7 +188,7 @@ def short(found: Recovered) -> str:
 
 
 def _chance(found: Recovered) -> str:
-    """What is kept, at the claim's rate, of the test items and of those that chose the factors."""
+    """Retention at the claim's rate on test items, and on the items that chose the factors."""
     rate = CLAIMED_AT
     chosen = [found.scores[rate, domain] for domain in found.own]
     kept = [share(found.after[rate, d]) / share(own) for d, own in found.own.items()]
@@ -201,7 +201,7 @@ def _chance(found: Recovered) -> str:
 
 
 def _lost(found: Recovered) -> str:
-    """How much of what DP lost is brought back, at the largest rate."""
+    """The share of DP's loss that amplification recovers at the largest rate."""
     rate = RATES[-1]
     own = mean_share(found.own)
     lost = own - mean_share(found.at(found.before, rate))

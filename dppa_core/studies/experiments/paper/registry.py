@@ -34,7 +34,7 @@ def chosen(names: Sequence[str]) -> tuple[Declared, ...]:
     """Experiments by key, in the order of the registry.
 
     Raises:
-        UnknownName: with the closest key there is.
+        UnknownName: no such experiment; names the closest one.
     """
     known = {one.key: one for one in EXPERIMENTS}
     for name in names:

@@ -1,4 +1,4 @@
-"""Experiment 5: what ranks the entries of a delta."""
+"""Experiment 5: scores that rank the entries of a delta."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ class SignificanceMarks:
         return {domain: self.marks[kind, rate, domain] for domain in self.own}
 
     def against(self, kind: str, rate: float) -> Comparison:
-        """How much better a kind is than the magnitude."""
+        """A kind of score against the magnitude."""
         return compared(self.at(kind, rate), self.at("magnitude", rate))
 
 
 def steps(setting: Setting) -> Steps[Findings]:
-    """Ask all, then tell."""
+    """Ask everything, then report."""
     own = yield from own_marks(setting)
     marks = yield from all_asked(
         {

@@ -1,4 +1,4 @@
-"""Experiment 6b: what DPPA has over magnitude, against the size of the model."""
+"""Experiment 6b: DPPA's gain over magnitude against the size of the model."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from dppa_core.studies.zoo.spec import EMBEDDED, SIZES, TrainingSize
 
 RATES = (0.8, 0.9)
 RIVALS = ("dp", "dppa")
-"""Whose gain over magnitude is asked for."""
+"""Methods compared with magnitude."""
 FOLDER = Path("out/sizes")
-"""Where `dppa zoo train --size NAME` puts the models of a size."""
+"""Folder in which `dppa zoo train --size NAME` puts a size's models."""
 Cells = Mapping[str, Mapping[str, Contest]]
 """Size -> domain -> the contest, at one rate."""
 
@@ -48,7 +48,7 @@ def wants(setting: Setting) -> str:
 
 
 def steps(setting: Setting) -> Steps[Findings]:
-    """Ask all, then tell."""
+    """Ask everything, then report."""
     settings = {one.title: one for one in setting.sizes} | {EMBEDDED.name: setting}
     named = {name: SIZES[name] for name in SIZES if name in settings}
     found = yield from contests({name: settings[name] for name in named}, RATES)
@@ -74,7 +74,7 @@ def _millions(size: TrainingSize) -> float:
 
 
 def _trained(sizes: Mapping[str, TrainingSize], cells: Cells) -> Table:
-    """What each size is, and what its domain models answer: not the same."""
+    """Each size with the accuracies of its domain models, which differ."""
     first = next(iter(cells.values()))
     columns = (
         *(Column("size"), Column("parameters", "M"), Column("steps of the recipe", "%")),
@@ -134,7 +134,7 @@ def _plot(sizes: Mapping[str, TrainingSize], cells: Cells, rate: float) -> Chart
 
 
 def finding(sizes: Mapping[str, TrainingSize], by_rate: Mapping[float, Cells]) -> str:
-    """What was seen, for and against a gain that grows with the model."""
+    """The findings, for and against a gain that grows with the model."""
     lines = [_caution(sizes, by_rate)]
     for rate, cells in by_rate.items():
         for method in RIVALS:
@@ -177,9 +177,9 @@ def seen_apart(one: float, other: float, wide: float, broad: float) -> bool:
 
     Args:
         one: A difference.
-        other: Another, of other models.
+        other: Another difference, of other models.
         wide: Width of the first one's 95 % interval.
-        broad: Of the other's.
+        broad: Width of the other's.
     """
     return abs(one - other) > math.hypot(wide / 2, broad / 2)
 

@@ -1,6 +1,6 @@
 """Experiment 6d: the strength of Dynamically Pruning against the rate, and what predicts the best.
 
-Knows settings, profiles and questions; the words are in `strength_finding`.
+`strength_finding` writes the text.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ from dppa_core.tuning.advice.run import profile_facts
 
 RATES = (0.8, 0.85, 0.9, 0.95)
 ITEMS = 96
-"""Search items of a domain, at least."""
+"""Smallest number of search items per domain."""
 Models = Mapping[tuple[str, str], tuple[Setting, Subject]]
-"""By size, "" for the setting's own, and domain."""
+"""(size, domain) -> model; size is "" for the setting's own models."""
 
 
 def steps(setting: Setting) -> Steps[Findings]:
@@ -71,7 +71,7 @@ def steps(setting: Setting) -> Steps[Findings]:
         for place in places
     }
     choices = {name: left_out(rule, scores, facts) for name, rule in RULES.items()}
-    # A rule that always says 0 is strength 0; what is left to check is the best of the others.
+    # A rule that always returns 0 equals strength 0: check the best of the others.
     moving = {name: choice for name, choice in choices.items() if any(choice.values())} or choices
     best = max(moving, key=lambda name: score_of(scores, choices[name]))
     wanted = dict.fromkeys(
@@ -87,7 +87,7 @@ def steps(setting: Setting) -> Steps[Findings]:
 def _asked(
     models: Models, wanted: Iterable[tuple[RatePoint, float]], split: str
 ) -> Steps[Answered]:
-    """Items of a split for places at strengths."""
+    """Marks on a split for places at strengths."""
     questions = {}
     for place, strength in wanted:
         setting, subject = models[place.size, place.domain]
@@ -97,13 +97,13 @@ def _asked(
 
 
 def recipe(setting: Setting, subject: Subject, rate: float, strength: float) -> MergeRecipe:
-    """DP of one model's delta at a strength, put back on the base."""
+    """DP of one model's delta at a strength, on the base."""
     treatment = Treatment("dp", rate, (("strength", strength),))
     return merged(setting, [subject], treatment)
 
 
 def _facts(profile: DeltaProfile, rate: float) -> Facts:
-    """From the plans at every strength; no weight is read."""
+    """Facts from the plans at every strength; reads no weights."""
     plans = {
         strength: plan_pruning(profile, (rate,), PruningParameters(strength=strength))
         for strength in STRENGTHS
@@ -122,14 +122,14 @@ def _facts(profile: DeltaProfile, rate: float) -> Facts:
 
 
 def _spread(profile: DeltaProfile) -> tuple[float, float]:
-    """‖d‖/‖W‖, and how far the modules' significance lies apart: deviation ÷ mean."""
+    """‖d‖/‖W‖, and the spread of the modules' significance: deviation ÷ mean."""
     each = significance(profile, PruningParameters()).module
     apart = float(each.std() / each.mean()) if each.mean() else 0.0
     return profile_facts(profile).relative_change, apart
 
 
 def _map(known: StrengthMeasures) -> Table:
-    """What every cell answers at the best strength, at none and at the paper's."""
+    """Accuracy of every cell at the best strength, at 0 and at the paper's."""
     columns = (
         *(Column("domain"), Column("pruned", "%"), Column("‖d‖/‖W‖"), Column("spread of s")),
         *(Column("least density at 0.08", "%"), Column("best by accuracy"), Column("by loss")),
@@ -151,7 +151,7 @@ def _map(known: StrengthMeasures) -> Table:
 
 
 def _rules(known: StrengthMeasures) -> Table:
-    """Each rule's strengths and score on domains that it did not learn from."""
+    """Each rule's strengths and scores on held-out domains."""
     columns = (
         *(Column("rule"), Column("accuracy", "%"), Column("loss", "nats")),
         *(Column(f"strengths at {percent(rate)}") for rate in RATES),
@@ -166,7 +166,7 @@ def _rules(known: StrengthMeasures) -> Table:
 
 
 def _range(strengths: list[float]) -> str:
-    """0.02, or 0 to 0.04."""
+    """Strengths as text: 0.02, or 0 to 0.04."""
     least, most = min(strengths), max(strengths)
     return f"{least:g}" if least == most else f"{least:g} to {most:g}"
 
@@ -199,7 +199,7 @@ def _tests(models: Models, known: StrengthMeasures) -> Table:
 
 
 def _plots(known: StrengthMeasures) -> tuple[Heatmap, ...]:
-    """One of each domain, and one of each other size: the mean of its domains."""
+    """One series per domain, and one per other size: the mean of its domains."""
     shown: dict[str, list[RatePoint]] = {}
     for place in known.scores:
         shown.setdefault(f"size {place.size}" if place.size else place.name, []).append(place)

@@ -1,4 +1,4 @@
-"""What experiment 6d found, in words. Pure: scores, facts and marks in, text out."""
+"""The findings of experiment 6d as text."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from dppa_core.studies.experiments.score_table import compared, correlation
 from dppa_core.studies.experiments.words import told, verdict, verdict_texts
 
 Answered = Mapping[tuple[RatePoint, float], Marks]
-"""By place and strength."""
+"""(place, strength) -> marks."""
 
 
 @dataclass(frozen=True, slots=True)
 class StrengthMeasures:
-    """All that was measured."""
+    """All measurements of experiment 6d."""
 
     scores: Scores
-    """Of the search items."""
+    """Scores on the search items."""
     facts: Mapping[RatePoint, Facts]
     spreads: Mapping[tuple[str, str], tuple[float, float]]
     """Size and domain -> ‖d‖/‖W‖, and the spread of the modules' significance."""
     choices: Mapping[str, Choice]
-    """Every rule's strengths, learned without the domain they are for."""
+    """Every rule's strengths, each learned without its own domain."""
     best: str
-    """The rule that was asked test items: the best one on search items that not always says 0."""
+    """The rule tested: the best on search items of those that do not always return 0."""
     tested: Answered
-    """Test items."""
+    """Marks on test items."""
 
     def best_by(self, place: RatePoint, figure: int) -> float:
         """The strength with the best accuracy (0) or loss (1); the smaller one of equals."""
@@ -53,7 +53,7 @@ class StrengthMeasures:
         )
 
     def paper(self, size: str, rate: float) -> Comparison:
-        """The paper's strength minus none at a rate, on test items of one size's domains."""
+        """The paper's strength minus 0 at a rate, on test items of one size's domains."""
         places = [place for place in self.scores if (place.size, place.rate) == (size, rate)]
         return compared(
             {place.domain: self.tested[place, PAPER] for place in places},
@@ -62,26 +62,26 @@ class StrengthMeasures:
 
     @property
     def rates(self) -> tuple[float, ...]:
-        """All, rising."""
+        """All rates, ascending."""
         return tuple(sorted({place.rate for place in self.scores}))
 
     @property
     def holds(self) -> bool:
-        """Whether the best rule is better than strength 0 somewhere and worse nowhere, and never
-        worse than the paper's; on test items, all domains together."""
+        """Whether the best rule beats strength 0 at a rate and is never worse than 0 or the
+        paper's; on test items, all domains together."""
         plain = [verdict(self.against(0.0, rate)) for rate in self.rates]
         paper = [verdict(self.against(PAPER, rate)) for rate in self.rates]
         return max(plain) > 0 and min(plain) >= 0 and min(paper) >= 0
 
 
 def finding(known: StrengthMeasures) -> str:
-    """What was seen, for and against the strength; the tables have the rest."""
+    """The findings, for and against the strength; the tables have the rest."""
     parts = (_best(known), _paper(known), _predictors(known), _rule(known), _end(known))
     return " ".join(parts)
 
 
 def short(known: StrengthMeasures) -> str:
-    """Whether a rule for the strength holds, and what the paper's strength does."""
+    """Whether a rule for the strength holds, and the effect of the paper's strength."""
     size = next(iter(known.scores)).size
     return (
         f"DP's strength {PAPER:g}, the paper's, against none: {_places(known, size)}. {_end(known)}"
@@ -89,7 +89,7 @@ def short(known: StrengthMeasures) -> str:
 
 
 def _places(known: StrengthMeasures, size: str) -> str:
-    """At which rates the paper's strength is better than none, worse, or not told apart."""
+    """The rates at which the paper's strength is better, worse or not different from 0."""
     words = {1: "better at {}", -1: "worse at {}", 0: "not told apart at {}"}
     found = {percent(rate): known.paper(size, rate) for rate in known.rates}
     return ", ".join(verdict_texts(words, found))
@@ -104,7 +104,7 @@ def _best(known: StrengthMeasures) -> str:
 
 
 def _own_paper(known: StrengthMeasures) -> str:
-    """The paper's strength against none, on the models of the setting."""
+    """The paper's strength against 0, on the models of the setting."""
     size = next(iter(known.scores)).size
     parts = [f"{told(known.paper(size, rate))} at {percent(rate)}" for rate in known.rates]
     return f"DP's strength {PAPER:g}, the paper's, minus none, test items: {'; '.join(parts)}."
@@ -118,7 +118,7 @@ def _paper(known: StrengthMeasures) -> str:
 
 
 def _predictors(known: StrengthMeasures) -> str:
-    """What goes most with the harm that the paper's strength does, by rank."""
+    """The figure with the highest rank correlation to the harm of the paper's strength."""
     places = list(known.scores)
     harm = [known.scores[place][PAPER][1] - known.scores[place][0.0][1] for place in places]
     spreads = [known.spreads[place.size, place.domain] for place in places]

@@ -1,6 +1,6 @@
-"""Rules that choose DP's strength, and how one learns them without the domain it is used on.
+"""Rules that choose DP's strength, learned without the domain they are used on.
 
-Pure: scores and facts of places in, strengths out. A place is one model at one pruning rate.
+A place is one model at one pruning rate.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 STRENGTHS = (0.0, 0.02, 0.04, 0.06, 0.08, 0.1)
 PAPER = 0.08
 PER_DENSITY = (0.0, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0)
-"""Tried multiples of the density."""
+"""Multiples of the density to try."""
 Score = tuple[float, float]
 """Accuracy and negative loss on the search items; larger is better."""
 
@@ -21,35 +21,35 @@ class RatePoint:
     """One model at one pruning rate."""
 
     size: str
-    """Of the models; empty of those that all experiments are run on."""
+    """Size of the models; empty for the models of all other experiments."""
     domain: str
     rate: float
 
     @property
     def name(self) -> str:
-        """As tables call the model."""
+        """The model's name in tables."""
         domain = self.domain.rpartition(":")[2]
         return f"{domain}, {self.size}" if self.size else domain
 
 
 Scores = Mapping[RatePoint, Mapping[float, Score]]
-"""Of every strength."""
+"""Place -> strength -> score."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of a place without asking the model, at every strength."""
+    """Facts about a place at every strength, known without asking the model."""
 
     energy: Mapping[float, float]
-    """Share of all modules' sum of d² that is kept."""
+    """Kept share of all modules' sum of d²."""
     module_energy: Mapping[float, float]
-    """Mean over the modules of the share of their own sum of d² that is kept."""
+    """Mean over the modules of the kept share of their own sum of d²."""
     least_density: Mapping[float, float]
-    """Of any module."""
+    """Smallest density of a module."""
 
 
 Choice = Mapping[RatePoint, float]
-"""The strength of every place."""
+"""Place -> strength."""
 Rule = Callable[[Scores, Mapping[RatePoint, Facts], Sequence[RatePoint]], Choice]
 """Scores of the places it learns from, facts of all places, the places to choose for."""
 
@@ -57,7 +57,7 @@ Rule = Callable[[Scores, Mapping[RatePoint, Facts], Sequence[RatePoint]], Choice
 def constant(
     scores: Scores, facts: Mapping[RatePoint, Facts], places: Sequence[RatePoint]
 ) -> Choice:
-    """One strength for all."""
+    """One strength for all places."""
     best = max(STRENGTHS, key=lambda one: _mean(scores[place][one] for place in scores))
     return dict.fromkeys(places, best)
 
@@ -65,7 +65,7 @@ def constant(
 def by_rate(
     scores: Scores, facts: Mapping[RatePoint, Facts], places: Sequence[RatePoint]
 ) -> Choice:
-    """One for every rate."""
+    """One strength per rate."""
     best = {}
     for rate in {place.rate for place in places}:
         learned = [of for place, of in scores.items() if place.rate == rate]
@@ -88,25 +88,25 @@ def per_density(
 def most_energy(
     scores: Scores, facts: Mapping[RatePoint, Facts], places: Sequence[RatePoint]
 ) -> Choice:
-    """The one that keeps most of the sum of d²; learns nothing."""
+    """The strength that keeps most of the sum of d²; learns nothing."""
     return {place: _largest(facts[place].energy) for place in places}
 
 
 def most_module_energy(
     scores: Scores, facts: Mapping[RatePoint, Facts], places: Sequence[RatePoint]
 ) -> Choice:
-    """The one that keeps most of the modules' own sums of d², on average; learns nothing."""
+    """The strength that keeps most of the modules' own sums of d² on average; learns nothing."""
     return {place: _largest(facts[place].module_energy) for place in places}
 
 
 def no_starving(
     scores: Scores, facts: Mapping[RatePoint, Facts], places: Sequence[RatePoint]
 ) -> Choice:
-    """The largest that leaves every module a share of the overall density, the share learned."""
+    """The largest strength that leaves every module a learned share of the overall density."""
 
     def chosen(place: RatePoint, share: float) -> float:
         least = share * (1 - place.rate)
-        # 1e-9: at strength 0 every density is the overall one, up to its rounding.
+        # 1e-9: at strength 0 every density equals the overall one up to rounding.
         return max(s for s in STRENGTHS if facts[place].least_density[s] >= least - 1e-9)
 
     shares = tuple(round(0.1 * step, 1) for step in range(11))
@@ -125,7 +125,7 @@ RULES: Mapping[str, Rule] = {
 
 
 def left_out(rule: Rule, scores: Scores, facts: Mapping[RatePoint, Facts]) -> Choice:
-    """The strength of every place by a rule that learned from the other domains alone."""
+    """The strength of every place by a rule learned only from the other domains."""
     chosen: dict[RatePoint, float] = {}
     for domain in dict.fromkeys(place.domain for place in scores):
         learned = {place: of for place, of in scores.items() if place.domain != domain}

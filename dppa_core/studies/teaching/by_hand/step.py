@@ -1,7 +1,4 @@
-"""What one step shows: sentences, grids of numbers, and a question; and how numbers are written.
-
-Knows texts and plain values only.
-"""
+"""The content of one step: sentences, grids of numbers, a question; and number formatting."""
 
 from __future__ import annotations
 
@@ -15,13 +12,13 @@ from numpy import ndarray
 from dppa_core.studies.teaching.by_hand.tiny_merge import SIDE
 
 DIGITS = 4
-"""Significant ones of a number that is shown."""
+"""Significant digits of a shown number."""
 MINUS, THIN, TIMES = "\u2212", "\u2009", "\u00d7"
 
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """Writes weights and deltas down, in multiples of a unit."""
+    """Formats weights and deltas in multiples of a unit."""
 
     unit: float = 1.0
 
@@ -30,13 +27,13 @@ class Numbers:
         return number(float(value) / self.unit)
 
     def term(self, value: SupportsFloat) -> str:
-        """A weight as part of a sum: in brackets where it is negative."""
+        """A weight as a term of a sum: in brackets if negative."""
         text = self(value)
         return f"({text})" if text.startswith(MINUS) else text
 
 
 def number(value: SupportsFloat) -> str:
-    """A number, rounded to four digits; no zeros behind, no minus before zero."""
+    """A number rounded to four digits, without trailing zeros or a negative zero."""
     given = float(value)
     if given == 0:
         return "0"
@@ -47,7 +44,7 @@ def number(value: SupportsFloat) -> str:
 
 
 def signed(value: SupportsFloat) -> str:
-    """The same with its plus."""
+    """A number with its sign."""
     return f"+{number(value)}" if float(value) > 0 else number(value)
 
 
@@ -57,42 +54,42 @@ def share(value: SupportsFloat) -> str:
 
 
 def place(cell: int) -> str:
-    """Where a cell is, as people count."""
+    """The position of a cell, counted from 1."""
     return f"row {cell // SIDE + 1}, column {cell % SIDE + 1}"
 
 
 @dataclass(frozen=True, slots=True)
 class MatrixDrawing:
-    """A matrix as it is drawn."""
+    """A matrix as the page draws it."""
 
     name: str
     label: str
     values: tuple[float, ...]
-    """In units; for colours."""
+    """In units, for colours."""
     shown: tuple[str, ...]
     marks: tuple[str, ...] = ()
-    """Of each cell, one of the step's `legend`; none where empty."""
+    """Mark of each cell, a key of the step's `legend`; may be empty."""
 
 
 @dataclass(frozen=True, slots=True)
 class CellQuestion:
-    """One cell, or one number, to foretell."""
+    """A question that asks to predict a cell or a number."""
 
     text: str
     options: tuple[str, ...]
     answer: int
-    """Index of the right one."""
+    """Index of the right option."""
     why: str
     cell: int | None = None
-    """The cell that is hidden until the answer, in the grid of that name."""
+    """The cell of `grid` that is hidden until the answer."""
     grid: str = ""
     veils: bool = False
-    """Whether all marks and worked numbers of the step wait for the answer: they would tell it."""
+    """Whether to hide all marks and worked numbers of the step, which would give the answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class NumberTable:
-    """Numbers of all four matrices."""
+    """A table of numbers of all four matrices."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -100,7 +97,7 @@ class NumberTable:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of the way."""
+    """One step of the merge."""
 
     key: str
     title: str
@@ -108,11 +105,11 @@ class Step:
     formula: str
     grids: tuple[MatrixDrawing, ...]
     cells: tuple[str, ...] = ()
-    """Of each cell, the formula with its numbers put in."""
+    """The formula with numbers, for each cell."""
     lines: tuple[str, ...] = ()
-    """Of the whole matrix, the formula with its numbers put in."""
+    """The formula with numbers, for the whole matrix."""
     legend: Mapping[str, str] = field(default_factory=dict)
-    """Mark -> what it says."""
+    """Mark -> its meaning."""
     table: NumberTable | None = None
     question: CellQuestion | None = None
 
@@ -143,19 +140,19 @@ def ask(
     where: str = "",
     veils: bool = False,
 ) -> CellQuestion | None:
-    """A question whose options stand in an order that gives nothing away.
+    """A question whose options are in an order that does not reveal the answer.
 
     Args:
-        text: What is asked.
+        text: The question.
         right: The right answer.
-        wrong: Others; those that say the same as the right one are left out.
-        why: Says why it is, by the numbers.
+        wrong: Wrong answers; those equal to the right one are left out.
+        why: The explanation, with numbers.
         cell: See `CellQuestion`.
-        where: Name of the grid it is hidden in.
+        where: Name of the grid with the hidden cell.
         veils: See `CellQuestion`.
 
     Returns:
-        None where nothing else than the right answer is left.
+        None if no wrong answer is left.
     """
     options = sorted({right, *wrong}, key=_order)
     if len(options) < 2:

@@ -1,7 +1,4 @@
-"""Steps 1 to 3 of the way: delta, significance, rate.
-
-Knows a trace and says what stands in it; computes no step.
-"""
+"""Steps 1 to 3: delta, significance, rate; a trace as text and drawings."""
 
 from __future__ import annotations
 
@@ -26,7 +23,7 @@ from dppa_core.studies.teaching.by_hand.trace import Trace, TreatedDelta
 
 _PLACE = TENSORS.index(YOURS)
 _EQUAL = 1e-9
-"""Densities nearer to each other are the same: they are rounded."""
+"""Densities closer than this are equal up to rounding."""
 
 
 def step_delta(way: Trace, n: Numbers) -> Step:
@@ -105,7 +102,7 @@ def _above(count: int, of: int) -> str:
 def _ask_outlier(
     mine: TreatedDelta, n: Numbers, above: list[bool], border: float
 ) -> CellQuestion | None:
-    """The smallest outlier, or the largest change that is none: whichever is nearer."""
+    """The smallest outlier or the largest other change, whichever is nearer to the border."""
     size = np.abs(mine.delta).ravel()
     cell = int(np.abs(size - border).argmin())
     right = "yes" if above[cell] else "no"
@@ -135,13 +132,13 @@ def _shares(mine: TreatedDelta) -> NumberTable:
 
 
 def matrix_names() -> tuple[str, ...]:
-    """Of all four matrices, as people call them."""
+    """Names of all four matrices for the page."""
     names = (f"layer {t.split('.')[2]}, {t.split('.')[4].removesuffix('_proj')}" for t in TENSORS)
     return tuple(f"{name} (yours)" if i == _PLACE else name for i, name in enumerate(names))
 
 
 def step_rate(way: Trace, n: Numbers) -> Step:
-    """a_b + a_l, and the density they give."""
+    """a_b + a_l, and the resulting density."""
     mine, strength, even = way.models[FIRST], way.parameters.strength, 1 - way.settings.rate
     found, density = mine.significance, mine.module.density
     a_b, a_l = float(found.by_layer[_PLACE]), float(found.by_module[_PLACE])
@@ -177,9 +174,9 @@ def step_rate(way: Trace, n: Numbers) -> Step:
 
 
 def _shift(mine: TreatedDelta, even: float) -> float:
-    """What is added to all four densities, so that they keep the even share once held in 0 to 1.
+    """The shift of all four densities that keeps their mean after clipping to 0 to 1.
 
-    Read off the largest one: at rates of `Settings` it is never held.
+    Taken from the largest density, which is never clipped at the rates of `HandSettings`.
     """
     density = np.array([one.density for one in mine.plan.modules])
     moved = even + mine.significance.by_layer + mine.significance.by_module
@@ -193,7 +190,7 @@ def _plus(value: float) -> str:
 
 
 def _rate_lines(way: Trace) -> tuple[str, ...]:
-    """a(layer) and a(matrix) of the matrix that is looked at."""
+    """a(layer) and a(matrix) of the shown matrix."""
     mine, strength = way.models[FIRST], number(way.parameters.strength)
     found = mine.significance
     layer, module = found.layer, found.module

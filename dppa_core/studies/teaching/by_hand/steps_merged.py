@@ -1,7 +1,4 @@
-"""Steps 7 and 8 of the way: the merge with a second domain model, and other methods beside it.
-
-Knows a trace and says what stands in it; computes no step.
-"""
+"""Steps 7 and 8: the merge with a second domain model, and other methods in comparison."""
 
 from __future__ import annotations
 
@@ -86,7 +83,7 @@ def _pull(first: float, second: float) -> str:
 def _ask_merged(
     way: Trace, marks: list[str], n: Numbers, cells: tuple[str, ...]
 ) -> CellQuestion | None:
-    """A cell where both add, if there is one."""
+    """A cell that both models change, if there is one."""
     wanted = next((m for m in ("against", "both", "one") if m in marks), None)
     if wanted is None:
         return None
@@ -108,7 +105,7 @@ def _ask_merged(
 
 
 def step_methods(way: Trace, n: Numbers) -> Step:
-    """The same matrix through magnitude, DARE, TIES and DPPA."""
+    """The same matrix merged by magnitude, DARE, TIES and DPPA."""
     kept = 1 - way.settings.rate
     titles = {name: get_method(name).title for name in SIDE_BY_SIDE}
     cells = tuple(
@@ -143,7 +140,7 @@ def _summary(merged: MergedMatrix, n: Numbers) -> str:
 
 
 def _told(merged: MergedMatrix, cell: int, settings: HandSettings, n: Numbers) -> str:
-    """What a method adds in a cell, and how it comes about."""
+    """The change of a cell by a method, with its calculation."""
     parts = {m: float(p.ravel()[cell]) for m, p in merged.parts.items()}
     total = n(merged.change.ravel()[cell])
     if merged.method != "ties":
@@ -152,7 +149,7 @@ def _told(merged: MergedMatrix, cell: int, settings: HandSettings, n: Numbers) -
 
 
 def _vote(parts: Mapping[str, float], weights: Mapping[str, float], n: Numbers) -> str:
-    """How TIES comes to its sum; a negative coefficient turns a model's delta round."""
+    """The calculation of TIES; a negative coefficient reverses a model's delta."""
     left = {m: float(np.sign(weights[m])) * d for m, d in parts.items() if weights[m] and d}
     if not left:
         return "nothing is left after pruning"
@@ -169,7 +166,7 @@ def _vote(parts: Mapping[str, float], weights: Mapping[str, float], n: Numbers) 
 
 
 def _ask_ties(way: Trace, n: Numbers) -> CellQuestion | None:
-    """A cell where the trimmed models disagree, else where both are left, else where one is."""
+    """A cell where the trimmed models disagree, else where both remain, else where one does."""
     merged, settings = way.methods["ties"], way.settings
     first, second = (merged.parts[m].ravel() for m in (FIRST, SECOND))
     found = [np.flatnonzero(first * second < 0), np.flatnonzero(first * second > 0)]

@@ -1,7 +1,4 @@
-"""Steps 4 to 6 of the way: pruning, partitions, amplification.
-
-Knows a trace and says what stands in it; computes no step.
-"""
+"""Steps 4 to 6: pruning, partitions, amplification; a trace as text and drawings."""
 
 from __future__ import annotations
 
@@ -31,7 +28,7 @@ MARKS = {1: "p1", 2: "p2", 0: "out"}
 
 
 def step_pruned(way: Trace, n: Numbers) -> Step:
-    """The threshold, and what stays."""
+    """The threshold, and the kept changes."""
     mine = way.models[FIRST]
     level, kept = mine.module.levels[-1], mine.partitions.ravel() > 0
     size = np.abs(mine.delta).ravel()
@@ -63,7 +60,7 @@ def step_pruned(way: Trace, n: Numbers) -> Step:
 
 
 def _none_left(level: LevelPlan) -> tuple[str, ...]:
-    """A line where nothing stays."""
+    """A line for the case that nothing is kept."""
     if level.kept:
         return ()
     full = round(NUMEL * level.density) > 0
@@ -72,7 +69,7 @@ def _none_left(level: LevelPlan) -> tuple[str, ...]:
 
 
 def _why(size: float, kept: bool, border: Selection, n: Numbers) -> str:
-    """Why a cell stays or goes."""
+    """Why a cell is kept or dropped."""
     end = "kept" if kept else "dropped"
     if size != border.threshold:
         sign = ">" if size > border.threshold else "<"
@@ -88,7 +85,7 @@ def _why(size: float, kept: bool, border: Selection, n: Numbers) -> str:
 
 
 def _ask_kept(mine: TreatedDelta, n: Numbers, cells: tuple[str, ...]) -> CellQuestion | None:
-    """The cell nearest the border, on the side that has more of them to tell apart."""
+    """The cell nearest the border, on the side with more cells that differ in size."""
     size, kept = np.abs(mine.delta).ravel(), mine.partitions.ravel() > 0
     border = mine.module.levels[-1]
     if not kept.any():
@@ -109,21 +106,21 @@ def _ask_kept(mine: TreatedDelta, n: Numbers, cells: tuple[str, ...]) -> CellQue
 
 
 def _nearest(size: Float32[ndarray, " n"], kept: ndarray) -> tuple[int, int]:
-    """The smallest change that stays, and the largest that goes; the first again if none goes."""
-    last = int(np.where(_told_apart(size, kept), size, np.inf).argmin())
+    """The smallest kept change and the largest dropped one; twice the first if none is dropped."""
+    last = int(np.where(_distinct(size, kept), size, np.inf).argmin())
     if kept.all():
         return last, last
-    return last, int(np.where(_told_apart(size, ~kept), size, -1).argmax())
+    return last, int(np.where(_distinct(size, ~kept), size, -1).argmax())
 
 
-def _told_apart(size: Float32[ndarray, " n"], mask: ndarray) -> ndarray:
-    """Of a mask the cells whose size no cell outside has, or all if there are none."""
+def _distinct(size: Float32[ndarray, " n"], mask: ndarray) -> ndarray:
+    """Cells of a mask whose size differs from all cells outside; all cells if there are none."""
     alone: ndarray = mask & ~np.isin(size, size[~mask])
     return alone if alone.any() else mask
 
 
 def step_partitions(way: Trace, n: Numbers) -> Step:
-    """Which partition each kept cell is in."""
+    """The partition of each kept cell."""
     mine = way.models[FIRST]
     places, levels = mine.partitions.ravel(), mine.module.levels
     borders = [level.selection for level in levels]
@@ -159,14 +156,14 @@ def step_partitions(way: Trace, n: Numbers) -> Step:
 
 
 def _which(size: float, partition: int, borders: list[Selection], n: Numbers) -> str:
-    """Which partition a cell is in, and what became of it where it is a threshold itself."""
+    """The partition of a cell, with a remark if its size equals a threshold."""
     first, second = (n(border.threshold) for border in borders)
     told = {
         1: f"inside both levels (t = {first}): partition 1",
         2: f"inside the second level only (t = {second}): partition 2",
         0: f"outside of both (t = {second}): dropped",
     }
-    # Of a cell that is dropped the second level decides, else the first whose threshold it equals.
+    # For a dropped cell the second level decides, else the first whose threshold it equals.
     order = (1,) if partition == 0 else (0, 1)
     level = next((k for k in order if size == borders[k].threshold), None)
     tie = "" if level is None else f". {_tie(borders[level], ('first', 'second')[level], n)}"
@@ -174,7 +171,7 @@ def _which(size: float, partition: int, borders: list[Selection], n: Numbers) ->
 
 
 def _tie(border: Selection, level: str, n: Numbers) -> str:
-    """How many of the cells that are as large as the threshold lie inside."""
+    """How many of the cells of the threshold's size lie inside."""
     said = f"{n(border.threshold)} is the threshold of the {level} level"
     inside = {0: "none", border.within: "all"}.get(border.share, str(border.share))
     if border.within == 1:
@@ -205,9 +202,9 @@ def _ask_partition(mine: TreatedDelta, n: Numbers, cells: tuple[str, ...]) -> Ce
 def _in_partition(
     places: Int64[ndarray, " n"], size: Float32[ndarray, " n"], wanted: int
 ) -> int | None:
-    """The smallest change of a partition, or of any where that one is empty."""
+    """The smallest change of a partition, or of any partition if that one is empty."""
     chosen = places == wanted
-    chosen = _told_apart(size, chosen if chosen.any() else places > 0)
+    chosen = _distinct(size, chosen if chosen.any() else places > 0)
     return int(np.where(chosen, size, np.inf).argmin()) if chosen.any() else None
 
 
@@ -247,7 +244,7 @@ def step_amplified(way: Trace, n: Numbers) -> Step:
 
 
 def _beside(before: float, after: float) -> str:
-    """How long it is now, beside what it was."""
+    """The delta's length before and after."""
     return f": {share(round(after / before, 2))} of what it was" if before else ""
 
 

@@ -1,7 +1,4 @@
-"""The mini-model: two layers of two 6 x 6 matrices, a base and two domain models of it.
-
-Knows where its numbers come from, not what is done with them.
-"""
+"""The mini-model: two layers of two 6 x 6 matrices, a base and two domain models of it."""
 
 from __future__ import annotations
 
@@ -29,20 +26,19 @@ TENSORS = tuple(
     for part in ("self_attn.q_proj", "mlp.down_proj")
 )
 YOURS = TENSORS[0]
-"""The matrix that is looked at and can be edited; the other three give it something to be more or
-less significant than."""
+"""The shown and editable matrix; its significance is relative to the other three."""
 BASE, FIRST, SECOND = "base", "A", "B"
 MODELS = (BASE, FIRST, SECOND)
 STARTS = ("heavy", "random", "real")
-"""Heavy-tailed changes; normal ones; cut out of the embedded models."""
+"""Heavy-tailed changes; normal changes; weights of the embedded models."""
 LARGEST = 1e6
-"""Of an edited weight's magnitude."""
+"""Largest magnitude of an edited weight."""
 
 Matrix = Float32[ndarray, "6 6"]
 
 _REAL = {BASE: "zoo:base", FIRST: "zoo:math", SECOND: "zoo:finance"}
 _REAL_LAYERS = (1, 4)
-# Of each matrix in turn: how widely its changes spread. Layers and modules are to differ.
+# Spread of each matrix's changes, in the order of TENSORS. Layers and modules must differ.
 _SPREADS = {"heavy": (7.0, 5.0, 5.0, 6.0), "random": (9.0, 9.0, 9.0, 9.0)}
 
 
@@ -53,15 +49,15 @@ class Mini:
     weights: Mapping[str, Mapping[str, Matrix]]
     """Model -> tensor -> its weights."""
     unit: float = 1.0
-    """What a 1 on the page stands for."""
+    """The weight shown as 1 on the page."""
 
     def checkpoint(self, model: str, dtype: str = "F32") -> MemoryCheckpoint:
-        """One of the three, as whatever merges reads it."""
+        """One of the three models as a checkpoint."""
         return MemoryCheckpoint(self.weights[model], dtype)
 
 
 def start(name: str) -> Mini:
-    """The mini-model a person starts from.
+    """An initial mini-model.
 
     Args:
         name: One of `STARTS`.
@@ -90,7 +86,7 @@ def _drawn(rng: np.random.Generator, name: str, spread: float) -> ndarray:
 
 
 def _real() -> Mini:
-    """Of four modules the 6 x 6 weights around which the math model changed most."""
+    """The 6 x 6 block of each of four modules that the math model changed most."""
     opened = {model: open_checkpoint(reference) for model, reference in _REAL.items()}
     found: dict[str, dict[str, Matrix]] = {model: {} for model in MODELS}
     for tensor in TENSORS:
@@ -111,7 +107,7 @@ def _matrix(checkpoint: Checkpoint, name: str) -> Float32[ndarray, "rows columns
 
 
 def _busiest(delta: Float32[ndarray, "rows columns"]) -> tuple[slice, slice]:
-    """Of the aligned 6 x 6 blocks the one with the largest sum of d²."""
+    """The aligned 6 x 6 block with the largest sum of d²."""
     rows, columns = (size // SIDE for size in delta.shape)
     squares = np.square(delta[: rows * SIDE, : columns * SIDE], dtype=np.float64)
     blocks = squares.reshape(rows, SIDE, columns, SIDE).sum(axis=(1, 3))
@@ -120,14 +116,14 @@ def _busiest(delta: Float32[ndarray, "rows columns"]) -> tuple[slice, slice]:
 
 
 def edited(mini: Mini, weights: Mapping[str, Sequence[object]]) -> Mini:
-    """The mini-model with other weights in the matrix that is looked at.
+    """The mini-model with other weights in the shown matrix.
 
     Args:
-        mini: As it was.
-        weights: Model -> the matrix's 36 weights, row by row; a model not named stays.
+        mini: The mini-model before.
+        weights: Model -> the matrix's 36 weights, row by row; other models stay.
 
     Raises:
-        InvalidValue: another model, another number of weights, or no finite number up to 1e6.
+        InvalidValue: an unknown model, not 36 weights, or a weight that is not finite up to 1e6.
     """
     changed = {model: dict(tensors) for model, tensors in mini.weights.items()}
     for model, values in weights.items():

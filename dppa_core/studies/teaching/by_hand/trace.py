@@ -1,7 +1,7 @@
-"""A mini-model through a merge: every number on the way, from the functions that merge models.
+"""Every number of a mini-model's merge.
 
-Knows no words. No step is computed here a second time: profiles, significance, plans, borders and
-merged weights are those of `profile`, `density`, `plan` and `merger`.
+Nothing is computed a second time: profiles, significance, plans, borders and merged weights come
+from `profile`, `density`, `plan` and `merger`.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from dppa_core.studies.teaching.by_hand.tiny_merge import (
 )
 
 SIDE_BY_SIDE = ("magnitude", "dare", "ties", "dppa")
-"""Merge methods the same matrix goes through."""
+"""Methods that merge the same matrix."""
 
 Matrix = Float32[ndarray, "6 6"]
 Partitions = Int64[ndarray, "6 6"]
@@ -55,10 +55,10 @@ Partitions = Int64[ndarray, "6 6"]
 
 @dataclass(frozen=True, slots=True)
 class HandSettings:
-    """What a person sets; all else is the paper's."""
+    """The user's settings; all others are the paper's."""
 
     rate: float = 0.8
-    """Overall pruning rate, in [0.5, 0.95]; half of what stays is in the first partition."""
+    """Overall pruning rate, in [0.5, 0.95]; half of the kept cells are in the first partition."""
     factor: float = 1.6
     """Amplification of the first partition, in [0, 10]; the second has 1."""
     first: float = 1.0
@@ -78,7 +78,7 @@ class HandSettings:
 
     @property
     def factors(self) -> tuple[float, ...]:
-        """One amplification factor for each."""
+        """Amplification factors of the two partitions."""
         return (self.factor, 1.0)
 
     @property
@@ -89,7 +89,7 @@ class HandSettings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TreatedDelta:
-    """What became of one domain model's delta."""
+    """Pruning and amplification of one domain model's delta."""
 
     model: str
     profile: DeltaProfile
@@ -99,43 +99,43 @@ class TreatedDelta:
     modules: tuple[Outliers, ...]
     """Outliers of each module, k_module times its mean."""
     centred: Float64[ndarray, " N"]
-    """c of each module: its significance in units of the mean, minus the mean of that."""
+    """c of each module: its significance divided by the mean, then centred."""
     plan: PruningPlan
     delta: Matrix
-    """D of the matrix that is looked at."""
+    """D of the shown matrix."""
     partitions: Partitions
-    """Of each element: 1 the most significant, then 2; 0 where it is dropped."""
+    """Partition of each element: 1 the most significant, then 2; 0 if dropped."""
     amplified: Matrix
-    """D': what stays, each partition times its factor."""
+    """D': the kept elements, each partition times its factor."""
 
     @property
     def module(self) -> ModulePlan:
-        """The plan of the matrix that is looked at."""
+        """The plan of the shown matrix."""
         return self.plan.modules[_PLACE]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MergedMatrix:
-    """What one method makes of the matrix that is looked at."""
+    """The shown matrix merged by one method."""
 
     method: str
     change: Matrix
     """Merged minus base."""
     parts: Mapping[str, Matrix]
-    """Domain model -> what it brings along: the change itself where methods add, and what is left
-    of its delta after trimming where they combine."""
+    """Domain model -> its part: its change if the method adds deltas, its trimmed delta if it
+    combines them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trace:
-    """A mini-model's whole way."""
+    """All numbers of a mini-model's merge."""
 
     mini: Mini
     settings: HandSettings
     parameters: PruningParameters
     models: Mapping[str, TreatedDelta]
     merged: Matrix
-    """The matrix that is looked at, by DPPA: what `merge_to_folder` writes, in float32."""
+    """The shown matrix merged by DPPA, as `merge_to_folder` writes it, in float32."""
     methods: Mapping[str, MergedMatrix]
 
 
@@ -143,7 +143,7 @@ _PLACE = TENSORS.index(YOURS)
 
 
 def trace(mini: Mini, settings: HandSettings) -> Trace:
-    """Send a mini-model through DPPA, and the same through the methods beside it."""
+    """Merge a mini-model by DPPA and by the other methods."""
     shelf = Shelf()
     for model in MODELS:
         shelf.put(model, mini.checkpoint(model))
@@ -199,12 +199,12 @@ def _treated(
 
 
 def _partitions(delta: Matrix, treated: TensorDelta | None) -> Partitions:
-    """From the borders the merge itself uses."""
+    """Partitions from the borders that the merge uses."""
     bands = treated.treatment.bands() if treated else None
     if bands is None:
         return np.zeros((SIDE, SIDE), np.int64)
     cuts = [Cut(float(t), int(c)) for t, c in zip(bands.thresholds, bands.cuts, strict=True)]
-    # `Reach` wants rising rates and counts how many levels hold an element.
+    # `Reach` needs rising rates and counts the levels that contain an element.
     inside = Reach(cuts[::-1], tensor_seed(YOURS)).of(np.abs(delta).ravel(), 0).astype(np.int64)
     places: Partitions = np.where(inside > 0, len(cuts) + 1 - inside, 0).reshape(SIDE, SIDE)
     return places
@@ -218,7 +218,7 @@ def _stack(merger: TensorMerger) -> TensorStack:
 
 
 def _parts(merger: TensorMerger) -> dict[str, Matrix]:
-    """What each domain model adds to the matrix."""
+    """The part of each domain model in the matrix."""
     stack = _stack(merger)
     found = {model.model: np.zeros(NUMEL, np.float32) for model in merger.recipe.models}
     for one in filter(None, stack.deltas):
@@ -231,7 +231,7 @@ def _merged(recipe: MergeRecipe, shelf: Shelf) -> MergedMatrix:
     change = _change(merger)
     if not merger.plan.combines:
         return MergedMatrix(recipe.method, change, _parts(merger))
-    # A vote of one: what is left of a delta once it is trimmed.
+    # With one model TIES only trims: its result is the trimmed delta.
     alone = (replace(recipe, models=(replace(m, coefficient=1.0),)) for m in recipe.models)
     left = {one.models[0].model: _change(open_merger(one, shelf=shelf)) for one in alone}
     return MergedMatrix(recipe.method, change, left)

@@ -1,7 +1,4 @@
-"""The whole way as the page shows it: what was edited, and all steps in their order.
-
-Knows plain values from outside, and checks them.
-"""
+"""All steps of a mini-model's merge for the page, from a checked request."""
 
 from __future__ import annotations
 
@@ -38,7 +35,7 @@ def explain(request: object) -> dict[str, Any]:
     """Everything the page shows of a mini-model.
 
     Args:
-        request: {"start": one of `STARTS`}, and maybe "weights": model -> 36 numbers in units of
+        request: {"start": one of `STARTS`}; optionally "weights": model -> 36 numbers in units of
             the start, and any of the `HandSettings`.
 
     Raises:
@@ -62,7 +59,7 @@ def _start(name: str) -> Mini:
 
 
 def _scaled(values: object, unit: float) -> list[object]:
-    """Numbers in units as weights; what is no number is refused later, by its place."""
+    """Numbers in units as weights; other values pass and are refused later with their position."""
     if not isinstance(values, list):
         return []
     return [v * unit if isinstance(v, int | float) and abs(v) < 1e9 else v for v in values]

@@ -1,4 +1,4 @@
-"""Merges that go wrong, set up and repaired: what fails, what the library says, and why.
+"""Merges that go wrong, set up and repaired: what fails, the library's messages, and why.
 
-Every failure is a true one, made while somebody looks: no message and no number is written down.
+Every failure is real and made on demand: no message and no number is stored.
 """

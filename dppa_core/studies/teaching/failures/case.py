@@ -1,7 +1,4 @@
-"""What a failure and its repair are told with: bars, a table, answers, and the library's own words.
-
-Knows plain values only.
-"""
+"""A failure or its repair as plain values: bars, a table, answers, the library's messages."""
 
 from __future__ import annotations
 
@@ -18,11 +15,11 @@ GOOD, BAD, PLAIN = "good", "bad", "plain"
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One amount."""
+    """One bar of a plot."""
 
     label: str
     value: float
-    """In [0, `high` of its plot], cut there if larger."""
+    """In [0, `high` of its plot]; larger values are cut."""
     shown: str
     tone: str = PLAIN
     """`good`, `bad` or `plain`; the text says it too."""
@@ -30,19 +27,19 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Bars:
-    """Amounts side by side."""
+    """A bar plot."""
 
     title: str
     high: float
     bars: tuple[Bar, ...]
     mark: float | None = None
-    """A limit that is drawn in."""
+    """A limit drawn as a line."""
     mark_label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class CaseAnswer:
-    """What a model said."""
+    """A model's answer."""
 
     who: str
     text: str
@@ -51,7 +48,7 @@ class CaseAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """The library's own words."""
+    """A message of the library."""
 
     kind: str
     """`refusal`, `warning` or `note`."""
@@ -59,14 +56,14 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """A case as it is now, broken or repaired."""
+class ShownCase:
+    """The result of a case, broken or repaired."""
 
     said: str
-    """What is seen, in a sentence with its numbers."""
+    """The result as a sentence with its numbers."""
     bars: tuple[Bars, ...] = ()
     messages: tuple[Message, ...] = ()
-    """Empty where the library lets it pass."""
+    """Empty if the library accepts it silently."""
     prompt: str = ""
     answers: tuple[CaseAnswer, ...] = ()
     columns: tuple[str, ...] = ()
@@ -79,7 +76,7 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class CaseTask:
-    """What a case is run with."""
+    """The workshop, progress and stop of a run."""
 
     workshop: Workshop
     progress: Progress | None = None
@@ -88,20 +85,20 @@ class CaseTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One thing that goes wrong."""
+    """The texts of one failure."""
 
     name: str
     title: str
     setting: str
-    """What is done wrong, as one would set it."""
+    """The wrong setting."""
     fault: str
-    """The failure by its name."""
+    """Name of the failure."""
     why: str
     repair: str
-    """What the repair changes."""
+    """The change that repairs it."""
     repaired: str
-    """Why that helps."""
+    """Why the repair helps."""
 
     def to_json(self) -> dict[str, str]:
-        """All that is told before anything is run."""
+        """The texts shown before a run."""
         return asdict(self)

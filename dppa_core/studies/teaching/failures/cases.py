@@ -1,4 +1,4 @@
-"""The failures there are, in words, and how each is run: broken, or repaired."""
+"""The texts of all failures, and their runs: broken or repaired."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from dppa_core.errors import UnknownName, did_you_mean
-from dppa_core.studies.teaching.failures.case import Case, CaseTask, Shown
+from dppa_core.studies.teaching.failures.case import Case, CaseTask, ShownCase
 from dppa_core.studies.teaching.failures.of_merges import (
     opposite,
     tied_twice,
@@ -102,7 +102,7 @@ CASES = (
 )
 
 
-RUNS: Mapping[str, Callable[[CaseTask, bool], Shown]] = {
+RUNS: Mapping[str, Callable[[CaseTask, bool], ShownCase]] = {
     "wrong-base": wrong_base,
     "one-percent": too_few,
     "factor-six": too_large,
@@ -117,12 +117,12 @@ def run_case(name: str, repaired: bool, task: CaseTask) -> dict[str, Any]:
     """Run one of `CASES`.
 
     Args:
-        name: Of the case.
-        repaired: Whether with its repair.
-        task: Where, and who is told.
+        name: Name of the case.
+        repaired: Whether to apply its repair.
+        task: Workshop, progress and stop.
 
     Raises:
-        UnknownName: there is none of that name.
+        UnknownName: no such case.
         Cancelled: the task's `stop` was set.
     """
     if name not in RUNS:

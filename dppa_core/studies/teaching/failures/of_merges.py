@@ -1,6 +1,6 @@
-"""Failures of whole merges: another base, too little kept, too large a factor, opposite signs.
+"""Failures of whole merges: wrong base, too little kept, too large a factor, opposite signs.
 
-Knows the embedded models. Each is merged and asked, broken and repaired.
+Embedded models are merged and asked, broken and repaired.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from dppa_core.studies.teaching.failures.case import (
     CaseAnswer,
     CaseTask,
     Message,
-    Shown,
+    ShownCase,
 )
 from dppa_core.studies.teaching.failures.of_weights import EMBEDDING, HEAD, tied_weights
 from dppa_core.studies.teaching.failures.workshop import BASE, MODEL, CaseMarks
@@ -43,8 +43,8 @@ _THIS = " (this merge)"
 Flat = Float32[ndarray, " n"]
 
 
-def wrong_base(task: CaseTask, repaired: bool) -> Shown:
-    """The base's own numbers in another order, as a base."""
+def wrong_base(task: CaseTask, repaired: bool) -> ShownCase:
+    """A base with the real base's weights in another order."""
     base = BASE if repaired else task.workshop.derived("base-shuffled", _shuffled)
     recipe = MergeRecipe(base, (DomainModel(MODEL, LEVELS),))
     far = distance(cached_profile(base, MODEL))
@@ -65,7 +65,7 @@ def wrong_base(task: CaseTask, repaired: bool) -> Shown:
 
 
 def _shuffled(base: Flat, _tuned: Flat) -> Flat:
-    """The same numbers elsewhere: a base of the same shape and spread that is not the one."""
+    """The same weights permuted: a wrong base with the same shape and spread."""
     order: Flat = np.random.default_rng(base.size).permutation(base)
     return base if np.ptp(base) == 0 else order
 
@@ -74,8 +74,8 @@ def _named(text: str, folder: str) -> str:
     return text.replace(folder, "the other base")
 
 
-def too_few(task: CaseTask, repaired: bool) -> Shown:
-    """1 % of the delta instead of 20 %."""
+def too_few(task: CaseTask, repaired: bool) -> ShownCase:
+    """Keeps 1 % of the delta instead of 20 %."""
     levels = LEVELS if repaired else (FEW,)
     recipe = MergeRecipe(BASE, (DomainModel(MODEL, levels),))
     profile = cached_profile(BASE, MODEL)
@@ -94,7 +94,7 @@ def too_few(task: CaseTask, repaired: bool) -> Shown:
     return _asked(task, recipe, tone, (plot,))
 
 
-def too_large(task: CaseTask, repaired: bool) -> Shown:
+def too_large(task: CaseTask, repaired: bool) -> ShownCase:
     """A factor of 6 on the first partition."""
     factors = FACTORS if repaired else LARGE
     recipe = MergeRecipe(BASE, (DomainModel(MODEL, LEVELS, factors),))
@@ -122,7 +122,7 @@ def too_large(task: CaseTask, repaired: bool) -> Shown:
 
 
 def _length(plan: PruningPlan, profile: DeltaProfile, factors: tuple[float, ...]) -> float:
-    """‖D'‖/‖D‖ of all modules: the squares of each partition times its factor squared."""
+    """‖D'‖/‖D‖ over all modules, from each partition's sum of squares and factor."""
     inside = [
         sum(module.levels[k].selection.energy for module in plan.modules)
         for k in range(len(factors))
@@ -132,8 +132,8 @@ def _length(plan: PruningPlan, profile: DeltaProfile, factors: tuple[float, ...]
     return float(np.sqrt((np.square(factors) * parts).sum() / whole))
 
 
-def opposite(task: CaseTask, repaired: bool) -> Shown:
-    """A second model that learned the opposite; added up, or by vote."""
+def opposite(task: CaseTask, repaired: bool) -> ShownCase:
+    """A second model that learned the opposite; summed, or with elected signs."""
     other = task.workshop.derived("math-opposed", _opposed)
     method = "ties" if repaired else "task_arithmetic"
     recipe = MergeRecipe(BASE, (DomainModel(MODEL), DomainModel(other)), method)
@@ -153,7 +153,7 @@ def _opposed(base: Flat, tuned: Flat) -> Flat:
 
 
 def _left_of_math(recipe: MergeRecipe) -> float:
-    """(merged - base) . d / d . d over all modules, d the change of the first model."""
+    """(merged - base) · d / d · d over all modules, where d is the first model's delta."""
     merger = open_merger(recipe)
     along = whole = 0.0
     for module in merger.plan.modules:
@@ -175,8 +175,8 @@ _DONE_TWICE = (
 )
 
 
-def tied_twice(task: CaseTask, repaired: bool) -> Shown:
-    """An embedding that is the head too, merged once for each name."""
+def tied_twice(task: CaseTask, repaired: bool) -> ShownCase:
+    """A tied embedding merged once for each of its names."""
     merger, weight, delta = tied_weights()
     loader = merger.loader()
     shared = weight.copy()
@@ -206,8 +206,8 @@ def _asked(
     plots: tuple[Bars, ...],
     messages: tuple[Message, ...] = (),
     table: tuple[tuple[str, ...], tuple[tuple[str, ...], ...]] = ((), ()),
-) -> Shown:
-    """Ask base, domain model and merge, and put the scores before the other plots."""
+) -> ShownCase:
+    """Ask base, domain model and merge, and show their scores before the other plots."""
     targets: Mapping[str, Target] = {"base": BASE, "math alone": MODEL, "the merge": recipe}
     found: dict[str, CaseMarks] = {}
     for done, (who, target) in enumerate(targets.items()):
@@ -231,6 +231,6 @@ def _asked(
         f"%), the math model alone {found['math alone'].hits}, the base {found['base'].hits}."
     )
     scores = Bars(f"Questions of math answered right, of {n}", float(n), bars)
-    return Shown(
+    return ShownCase(
         said, (scores, *plots), messages, merged.prompt, answers, columns=table[0], rows=table[1]
     )

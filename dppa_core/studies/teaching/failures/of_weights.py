@@ -1,7 +1,7 @@
 """Failures of single weights: float16 overflows, a tied embedding merged twice, moved tokens.
 
-Knows models of a few numbers. The library refuses or repairs these; what would happen without is
-computed beside it, and said to be that; the math model is spoilt alike, and asked.
+Shown on models of a few numbers. The library refuses or repairs these failures; the unrepaired
+result is computed here and labelled so. A copy of the math model gets the same fault and is asked.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from dppa_core.studies.teaching.failures.case import (
     CaseAnswer,
     CaseTask,
     Message,
-    Shown,
+    ShownCase,
 )
 from dppa_core.studies.teaching.failures.workshop import (
     BYTES,
@@ -52,21 +52,21 @@ class Chat:
     """One question and the answers to it."""
 
     done: str
-    """What was done to the weights; empty where nothing was."""
+    """The change of the weights, in words; empty if none."""
     prompt: str
     answers: tuple[CaseAnswer, ...]
 
 
 Spoil = Callable[[Any], str]
-"""Changes a transformers model in memory, and says what was done."""
+"""Changes a transformers model in memory, and returns the change in words."""
 
 
 def spoken(task: CaseTask, spoil: Spoil) -> Chat:
-    """Ask the math model one question, sound and spoilt.
+    """Ask the math model one question, intact and with a fault.
 
     Args:
-        task: Its `stop` ends an answer within one token.
-        spoil: Done to a copy of our own.
+        task: Its `stop` cancels an answer within one token.
+        spoil: Adds the fault to a copy of the model.
     """
     resident = ModelPool(BYTES).get(MODEL, stop=task.stop)
     item = items(DOMAIN, "search", SHOWN_QUESTION + 1)[SHOWN_QUESTION]
@@ -87,9 +87,9 @@ def spoken(task: CaseTask, spoil: Spoil) -> Chat:
 
 
 def large_values(largest: float, dtype: torch.dtype) -> Spoil:
-    """Values in layer 0 that are as large as `largest`, stored as `dtype`.
+    """A fault: values in layer 0 as large as `largest`, stored as `dtype`.
 
-    What comes out of them is made smaller by the same factor, which changes no answer by itself.
+    The next matrix is divided by the same factor, so that the scale alone changes no answer.
     """
 
     def spoil(model: Any) -> str:
@@ -106,7 +106,7 @@ def large_values(largest: float, dtype: torch.dtype) -> Spoil:
 
 
 def moved_rows(model: Any) -> str:
-    """An embedding whose rows stand one later from row 1 on, as if matched by their number."""
+    """A fault: embedding rows from row 1 on are shifted by one, as if matched by number."""
     rows = model.get_input_embeddings().weight
     before = rows.clone()
     rows[2:] = before[1:-1]
@@ -115,21 +115,21 @@ def moved_rows(model: Any) -> str:
 
 
 def as_it_was(_model: Any) -> str:
-    """Nothing is spoilt."""
+    """No fault."""
     return ""
 
 
 EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 LARGEST_HALF = 65504.0
-"""The largest float16."""
+"""The largest finite float16."""
 
 _WEIGHT, _CHANGE, _FACTOR = 60000.0, 4000.0, 2.0
 
 
-def overflow(task: CaseTask, repaired: bool) -> Shown:
-    """A weight of 60000, a change of 4000, a factor of 2: 68000 in float16, or in bfloat16.
+def overflow(task: CaseTask, repaired: bool) -> ShownCase:
+    """A weight of 60000, a change of 4000, a factor of 2: 68000 in float16 or bfloat16.
 
-    And a chat with the math model, the largest values of whose first layer are made as large.
+    Also a chat with the math model after scaling its first layer to such values.
     """
     exact = _WEIGHT + _FACTOR * _CHANGE
     kind = torch.bfloat16 if repaired else torch.float16
@@ -159,7 +159,7 @@ def overflow(task: CaseTask, repaired: bool) -> Shown:
             f"{_infinite(half)} = {'NaN' if np.isnan(spread) else spread}, and nothing after it a "
             f"number. In the math model itself, {chat.done}"
         )
-        return Shown(
+        return ShownCase(
             said, (_range(bars),), (Message("refusal", str(error)),), chat.prompt, chat.answers
         )
     stored = float(to_float32(raw[:1], code)[0])
@@ -168,7 +168,7 @@ def overflow(task: CaseTask, repaired: bool) -> Shown:
         f"bfloat16 stores {exact:,.0f} as {stored:,.0f}: fewer digits, but far more room. In the "
         f"math model itself, {chat.done}"
     )
-    return Shown(said, (_range(bars),), (), chat.prompt, chat.answers)
+    return ShownCase(said, (_range(bars),), (), chat.prompt, chat.answers)
 
 
 def _infinite(value: float) -> str:
@@ -181,7 +181,7 @@ def _range(bars: list[Bar]) -> Bars:
 
 
 def tied_weights() -> tuple[TensorMerger, Float32[ndarray, " n"], Float32[ndarray, " n"]]:
-    """A model whose head is its embedding, both stored: its merge, the base's values, the delta."""
+    """The merge, base values and delta of a model that stores its tied embedding twice."""
     weight = np.array([[0.5, -1.0], [2.0, 0.25]], np.float32)
     change = np.array([[0.25, 0.5], [-0.5, 0.125]], np.float32)
     both = {EMBEDDING: weight, HEAD: weight}
@@ -210,11 +210,11 @@ _ROWS = {
     "SELECT": (0.0, -0.6, 0.9),
 }
 _LEARNED = 0.05
-"""What training changed in every number of every row."""
+"""The change by training of every number of every row."""
 
 
 class _WordModel(MemoryCheckpoint):
-    """A few rows in memory, with a tokenizer in a folder."""
+    """A checkpoint of a few rows in memory, with a tokenizer in a folder."""
 
     def __init__(self, folder: Path, words: tuple[str, ...], change: float) -> None:
         rows = np.array([_ROWS[word] for word in words], np.float32) + np.float32(change)
@@ -223,10 +223,10 @@ class _WordModel(MemoryCheckpoint):
         self.folders = (folder,)
 
 
-def vocabulary(task: CaseTask, repaired: bool) -> Shown:
-    """A model with one word more, in the middle; with and without its tokenizer.
+def vocabulary(task: CaseTask, repaired: bool) -> ShownCase:
+    """A model with one more word in the middle, with and without its tokenizer.
 
-    And a chat with the math model, whose rows are moved alike.
+    Also a chat with the math model after the same shift of rows.
     """
     home = task.workshop.room("words-repaired" if repaired else "words-broken")
     folders = [home / name for name in ("base", "model")]
@@ -252,7 +252,7 @@ def vocabulary(task: CaseTask, repaired: bool) -> Shown:
         rows = _word_rows(by_row, _MODEL_WORDS)
         bars = _word_bars("Change of each row, matched by number", by_row, BAD)
         messages = (Message("refusal", str(error)),)
-        shown = Shown(said, (bars,), messages, columns=_COLUMNS, rows=rows)
+        shown = ShownCase(said, (bars,), messages, columns=_COLUMNS, rows=rows)
     else:
         shown = _matched(aligned, mine)
     return replace(shown, prompt=chat.prompt, answers=chat.answers)
@@ -261,13 +261,15 @@ def vocabulary(task: CaseTask, repaired: bool) -> Shown:
 _COLUMNS = ("row", "word of the base", "word it is compared with", "length of the change")
 
 
-def _matched(aligned: Alignment, mine: ndarray) -> Shown:
+def _matched(aligned: Alignment, mine: ndarray) -> ShownCase:
     theirs = to_float32(aligned.tuned[0].raw(EMBEDDING), aligned.tuned[0].dtype(EMBEDDING))
     by_word = np.linalg.norm(theirs.reshape(-1, 3) - mine, axis=1)
     said = f"Matched by word, every row changed by {by_word.max():.2f}, as training left it."
     messages = tuple(Message("note", note) for note in aligned.notes)
     bars = _word_bars("Change of each row, matched by word", by_word, GOOD)
-    return Shown(said, (bars,), messages, rows=_word_rows(by_word, _BASE_WORDS), columns=_COLUMNS)
+    return ShownCase(
+        said, (bars,), messages, rows=_word_rows(by_word, _BASE_WORDS), columns=_COLUMNS
+    )
 
 
 def _word_bars(title: str, lengths: ndarray, tone: str) -> Bars:

@@ -1,6 +1,6 @@
-"""Where failures are made: folders derived from the embedded models, and a model to ask.
+"""The workshop of failures: models derived from the embedded ones, and exams on them.
 
-Knows no failure. Nothing here is named by a visitor: all folders lie in a temporary one.
+Visitors name nothing here; all folders lie in one temporary folder.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from dppa_core.tasks import score
 
 BASE, MODEL, DOMAIN = "zoo:base", "zoo:math", "math"
 QUESTIONS = 12
-"""Asked of every merge; of the search split, so that the test split stays unseen."""
+"""Items asked per merge, from the search split, so that the test split stays unseen."""
 SHOWN_QUESTION = 1
-"""Which of them is answered on the page."""
+"""Index of the item whose answer the page shows."""
 BYTES = 96 << 20
-"""Of models in memory; the derived folders take 8 MB each."""
+"""Memory for models, in bytes; derived folders take 8 MB of disk each."""
 LONGEST = 40
 
 Derive = Callable[[Float32[ndarray, " n"], Float32[ndarray, " n"]], Float32[ndarray, " n"]]
@@ -45,7 +45,7 @@ Derive = Callable[[Float32[ndarray, " n"], Float32[ndarray, " n"]], Float32[ndar
 
 @dataclass(frozen=True, slots=True)
 class CaseMarks:
-    """What a model made of the questions."""
+    """A model's score on the questions, and one reply."""
 
     score: DomainScore
     prompt: str
@@ -54,15 +54,15 @@ class CaseMarks:
 
     @property
     def hits(self) -> int:
-        """Questions answered right."""
+        """Number of questions answered right."""
         return round(self.score.accuracy * self.score.n)
 
 
 class Workshop:
-    """Derives models, and asks them. Safe for several threads; `close` removes its folder.
+    """Derives models, and asks them. Thread-safe; `close` removes its folder.
 
     Args:
-        questions: How many are asked.
+        questions: Number of questions.
     """
 
     def __init__(self, questions: int = QUESTIONS) -> None:
@@ -74,21 +74,21 @@ class Workshop:
         self._asked: dict[str, CaseMarks] = {}
 
     def close(self) -> None:
-        """Remove everything it has written; done at the end of the process in any case."""
+        """Remove all written files; also happens at the end of the process."""
         self._scratch.close()
 
     def room(self, name: str) -> Path:
-        """A folder of that name, ours to write to."""
+        """A writable folder with this name."""
         folder = self._home / name
         folder.mkdir(exist_ok=True)
         return folder
 
     def derived(self, name: str, derive: Derive) -> str:
-        """Reference of a model made of base and domain model, tensor by tensor; made once.
+        """Reference of a model derived from base and domain model; written once.
 
         Args:
-            name: Of its folder.
-            derive: Weights of one tensor.
+            name: Name of its folder.
+            derive: Computes the weights of one tensor.
         """
         folder = self._home / name
         with self._lock:
@@ -99,11 +99,11 @@ class Workshop:
         return str(folder)
 
     def ask(self, target: Target, stop: Stop | None = None) -> CaseMarks:
-        """Ask a model or a merge the questions, and let it answer one of them in full.
+        """Ask a model or merge the questions, and one of them with its full reply.
 
         Args:
-            target: A reference or a recipe; asked once.
-            stop: Raises Cancelled once set, within one token.
+            target: A reference or recipe; the result is cached.
+            stop: Raises Cancelled when set, within one token.
         """
         key = target_name(target)
         if key in self._asked:

@@ -1,1 +1,1 @@
-"""Tables measured on the embedded models."""
+"""Measurements on the embedded models, as tables."""

@@ -1,9 +1,8 @@
-"""Whether AdaMerging finds better coefficients than one for all: the embedded models' figures.
+"""Measures whether AdaMerging beats a uniform coefficient on the embedded models.
 
 The uniform coefficient is the best of a grid on search items; AdaMerging starts there, or at 0.3 as
-the paper does, and keeps its best checkpoint on the same items. Figures come from the test split.
-Every piece is kept in a work folder, so that a measurement goes on where it was.
-Knows no text format; `coefficients_text` writes.
+in the paper, and keeps its best checkpoint on the same items. Results come from the test split.
+Each piece is stored in a work folder, so that a measurement can resume.
 """
 
 from __future__ import annotations
@@ -33,43 +32,43 @@ RATE = 0.9
 METHOD = "dp"
 
 DomainHits = Mapping[str, tuple[bool, ...]]
-"""Domain -> whether each of its items was answered rightly."""
+"""Domain -> whether each item was answered right."""
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """One way of looking for coefficients."""
+class CoefficientSearch:
+    """One way to search for coefficients."""
 
     title: str
     changes: Mapping[str, Any]
-    """Settings that are not `common`'s."""
+    """Settings that differ from `common`'s."""
 
 
 WAYS = (
-    Way("per layer", {"per": "layer"}),
-    Way("per layer, surprise", {"per": "layer", "objective": "surprise"}),
-    Way("per layer, domains balanced", {"per": "layer", "balance": "relative"}),
-    Way("per model", {}),
-    Way("per model, from 0.3", {"start": 0.3, "steps": 60, "every": 20}),
-    Way("per model, the merge's own replies", {"positions": "own"}),
+    CoefficientSearch("per layer", {"per": "layer"}),
+    CoefficientSearch("per layer, surprise", {"per": "layer", "objective": "surprise"}),
+    CoefficientSearch("per layer, domains balanced", {"per": "layer", "balance": "relative"}),
+    CoefficientSearch("per model", {}),
+    CoefficientSearch("per model, from 0.3", {"start": 0.3, "steps": 60, "every": 20}),
+    CoefficientSearch("per model, the merge's own replies", {"positions": "own"}),
 )
-"""From the best uniform coefficient where nothing else is said."""
+"""Searches start from the best uniform coefficient unless they set another."""
 
 
 @dataclass(frozen=True, slots=True)
 class CoefficientsFound:
-    """What one way found."""
+    """The result of one search."""
 
     title: str
     settings: AdaMergeSettings
     step: int
-    """Of the best checkpoint."""
+    """Step of the best checkpoint."""
     coefficients: tuple[tuple[float, ...], ...]
     course: tuple[tuple[int, float, float, float], ...]
     """Step, entropy in nats, perplexity and accuracy at every checkpoint, on search items."""
     collapsed: bool
     marks: DomainHits
-    """On the test split."""
+    """Hits on the test split."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +86,7 @@ class CoefficientReport:
 
 
 def common(start: float, held_out: int) -> AdaMergeSettings:
-    """A few long steps instead of the paper's 500 short ones: a minute a way, not half an hour."""
+    """A few long steps, a minute a search, instead of the paper's 500 short ones, half an hour."""
     return AdaMergeSettings(
         start=start, lr=0.02, steps=30, every=10, batch=8, prompts=100, held_out=held_out
     )
@@ -98,17 +97,17 @@ def measure(
     *,
     limit: int | None = None,
     search_limit: int = 60,
-    ways: Sequence[Way] = WAYS,
+    ways: Sequence[CoefficientSearch] = WAYS,
     say: Say = lambda text: None,
 ) -> CoefficientReport:
     """Measure everything, or what is still missing.
 
     Args:
-        work: Folder of the pieces; another one for other models or another version.
-        limit: Test items per domain; all of them where None.
+        work: Folder of the pieces; use another one for other models or another version.
+        limit: Test items per domain; all if None.
         search_limit: Search items per domain.
-        ways: Ways of looking.
-        say: Told what was just measured, one line at a time.
+        ways: The searches to compare.
+        say: Called with a line on each finished piece.
 
     Raises:
         InvalidValue: the work folder cannot be written.
@@ -138,7 +137,7 @@ def measure(
 
 
 def retention(merged: DomainHits, own: DomainHits) -> float:
-    """Mean over the domains of the share of right replies, divided by the domain model's own.
+    """Mean over the domains of the accuracy ÷ the domain model's own.
 
     Raises:
         InvalidValue: a domain model answers none of its own items.
@@ -153,7 +152,7 @@ def retention(merged: DomainHits, own: DomainHits) -> float:
 
 
 def _found(
-    way: Way, settings: AdaMergeSettings, log: Mapping[str, Any], marks: DomainHits
+    way: CoefficientSearch, settings: AdaMergeSettings, log: Mapping[str, Any], marks: DomainHits
 ) -> CoefficientsFound:
     course = tuple(
         (one["step"], *(one["mean"][name] for name in ("entropy", "perplexity", "accuracy")))
@@ -167,7 +166,7 @@ def _found(
 
 
 class _Pieces:
-    """The pieces that are there, and the making of those that are not."""
+    """Stored pieces; makes and stores those that are missing."""
 
     def __init__(self, work: Path, say: Say) -> None:
         try:

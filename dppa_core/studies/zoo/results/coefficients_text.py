@@ -1,7 +1,4 @@
-"""What AdaMerging found on the embedded models, as Markdown.
-
-Knows no model: every figure and every sentence about a figure comes from the report.
-"""
+"""The AdaMerging measurement as Markdown; every number comes from the report."""
 
 from __future__ import annotations
 
@@ -24,7 +21,7 @@ from dppa_core.tasks.intervals import accuracy
 
 
 def as_json(report: CoefficientReport) -> dict[str, Any]:
-    """A JSON-ready copy: shares, not single answers."""
+    """A JSON-ready copy with accuracies instead of single hits."""
 
     def shares(hits: DomainHits) -> dict[str, float]:
         return {domain: accuracy(one).value for domain, one in hits.items()}
@@ -94,7 +91,7 @@ def markdown(report: CoefficientReport, command: str) -> str:
 
 
 def findings(report: CoefficientReport) -> list[str]:
-    """Sentences on what the figures say, for and against."""
+    """Sentences on the results, for and against AdaMerging."""
     lines = []
     coefficient, tested = report.uniform
     for one in report.found:

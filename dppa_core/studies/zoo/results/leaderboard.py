@@ -1,8 +1,7 @@
 """Every merge method on the embedded models: one merge of all three domains each, scored alike.
 
-How strong the merge is made is chosen on the search split, figures come from the test split. What
-was measured is kept by the hash of its recipe, so that a run goes on where another one ended. Knows
-no text format; `leaderboard_text` writes.
+The strength of each merge is chosen on the search split; results come from the test split. They are
+cached by the hash of their recipe, so that a run can resume. `leaderboard_text` writes the page.
 """
 
 from __future__ import annotations
@@ -32,45 +31,43 @@ from dppa_core.tasks.intervals import Hits, accuracy
 from dppa_core.tuning.search.climb import greedy_factors
 
 STEPS = 4
-"""Places of the grid from one strength to its double."""
+"""Grid places from one strength to its double."""
 COARSE = (-8, -4, 0, 4, 8)
-"""Where every sweep begins: a quarter to four times, each the double of the one before."""
+"""First places of every sweep: strengths from a quarter to four, each the double of the last."""
 FINE = (2, 1)
-"""Then, on both sides of the best so far, these many places away."""
+"""Then places at these distances on both sides of the best so far."""
 LEAST = 0.015
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
-    """A strength, and what it took to find it."""
+class ChosenStrength:
+    """A chosen strength and the cost of the search."""
 
     strength: float
     losses: int
-    """Strengths whose loss was asked."""
+    """Number of strengths whose loss was measured."""
     retentions: int
-    """Those whose retention was asked too."""
+    """Number of strengths whose retention was measured."""
 
 
 def strength_at(place: int) -> float:
-    """The strength of a place: 1 at 0, 2 at STEPS."""
+    """The strength at a grid place: 1 at 0, 2 at STEPS."""
     return float(f"{2 ** (place / STEPS):.4g}")
 
 
 def best_strength(
     loss: Callable[[float], float], retention: Callable[[float], float], most: float
-) -> Chosen:
-    """The strength that retains most, the same way for whatever is rated.
+) -> ChosenStrength:
+    """The strength with the highest retention.
 
-    The losses of five coarse strengths are asked, of further ones while the outermost is the
-    best, and of two on either side at half and at a quarter of a doubling. From the smallest loss
-    retention is climbed both ways by half doublings, until it falls; between equals the smaller
-    loss decides.
+    Measure the loss at five coarse strengths, at further ones while the outermost is the best, and
+    on either side of the best at half and at a quarter of a doubling. From the smallest loss, climb
+    retention both ways by half doublings until it falls; between equals the smaller loss decides.
 
     Args:
-        loss: Of the right answers, asked once for each strength at most; infinite where there is
-            none.
-        retention: Likewise.
-        most: No strength is above this, nor below LEAST.
+        loss: Loss of the right answers, called at most once per strength; may be infinite.
+        retention: Retention, called at most once per strength.
+        most: Largest strength; the smallest is LEAST.
     """
     losses, marks = dict[int, float](), dict[int, tuple[float, float]]()
 
@@ -95,11 +92,11 @@ def best_strength(
     while True:
         best = max(marks, key=lambda place: (marks[place], -abs(place)))
         if not any([ask(best - FINE[0]), ask(best + FINE[0])]):
-            return Chosen(strength_at(best), len(losses), len(marks))
+            return ChosenStrength(strength_at(best), len(losses), len(marks))
 
 
 def sweep(ask: Callable[[int], bool], losses: dict[int, float]) -> None:
-    """Fill `losses` by asking places; `ask` tells whether a place was new and allowed."""
+    """Fill `losses` place by place; `ask` returns whether a place was new and allowed."""
     for place in COARSE:
         ask(place)
     while (_smallest(losses) == max(losses) and ask(max(losses) + STEPS)) or (
@@ -117,20 +114,20 @@ def _smallest(losses: dict[int, float]) -> int:
 
 
 REFERENCE = "dppa"
-"""What all others are compared with."""
+"""The method all others are compared with."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeaderboardRow:
-    """One method."""
+    """The results of one method."""
 
     entry: Entry
-    chosen: Chosen
-    """The multiplier, on the search split."""
+    chosen: ChosenStrength
+    """The strength chosen on the search split."""
     hits: Mapping[str, Hits]
-    """Domain -> the test items."""
+    """Domain -> hits on its test items."""
     added: tuple[Added, ...]
-    """Of the merge, or of one for each domain."""
+    """Delta of the merge, or of one merge per domain."""
 
     @property
     def method(self) -> str:
@@ -150,20 +147,20 @@ class Leaderboard:
     test_items: int | None
     search_items: int
     variants: tuple[tuple[MethodVariant, LeaderboardRow], ...] = ()
-    """Methods once more, with other settings."""
+    """Methods again, with other settings."""
 
     def retention(self, row: LeaderboardRow) -> float:
         """Mean over the domains of a merge's accuracy divided by the domain model's own."""
         return retained(scores(row.hits), dict(self.own))
 
     def against(self, row: LeaderboardRow, other: LeaderboardRow) -> tuple[float, float, float]:
-        """How much more one retains than the other, and its 95 % interval, as fractions."""
+        """Difference of two retentions with its 95 % interval, as fractions."""
         gain, half = paired_gain(row.hits, other.hits, self.own)
         return gain, gain - half, gain + half
 
 
 def scores(hits: Mapping[str, Hits]) -> Evaluation:
-    """Domain -> items, as accuracies with their intervals."""
+    """Domain -> accuracy with its interval."""
     found = {domain: accuracy(of) for domain, of in hits.items()}
     domains = {d: DomainScore(one.value, one.ends, len(hits[d]), {}) for d, one in found.items()}
     return Evaluation("", "", domains)
@@ -176,16 +173,16 @@ def measure(
     search_items: int = 60,
     progress: Progress | None = None,
 ) -> Leaderboard:
-    """Score every method; about a minute of one core each, or none where it is remembered.
+    """Score every method; takes about a minute of one core each unless cached.
 
     Args:
-        names: Methods; all of them where None. DPPA is always among them.
-        test_items: Per domain; all where None.
+        names: Methods; all if None. DPPA is always included.
+        test_items: Per domain; all if None.
         search_items: Per domain, of the search split.
-        progress: Told item by item.
+        progress: Called for each item.
 
     Raises:
-        UnknownName: a name of no method.
+        UnknownName: no such method.
     """
     chosen = [get_method(name) for name in names] if names is not None else list(METHODS)
     methods = [method for method in METHODS if method in chosen or method.name == REFERENCE]
@@ -205,10 +202,10 @@ def measure(
 
 
 def _row(entry: Entry, examiner: LeaderboardExaminer) -> LeaderboardRow:
-    """Choose what has to be chosen on the search split, then score on the test split."""
+    """Choose factors and strength on the search split, then score on the test split."""
     if entry.method.name == REFERENCE:
         entry = replace(entry, factors=best_factors(examiner))
-    chosen = choose(entry, examiner) if entry.searched else Chosen(1.0, 0, 0)
+    chosen = choose(entry, examiner) if entry.searched else ChosenStrength(1.0, 0, 0)
     made = entry.recipes(chosen.strength)
     hits = {domain: examiner.hits(made[domain], domain, "test") for domain in DOMAINS}
     return LeaderboardRow(
@@ -216,8 +213,8 @@ def _row(entry: Entry, examiner: LeaderboardExaminer) -> LeaderboardRow:
     )
 
 
-def choose(entry: Entry, examiner: LeaderboardExaminer) -> Chosen:
-    """The strength that retains most of the search items."""
+def choose(entry: Entry, examiner: LeaderboardExaminer) -> ChosenStrength:
+    """The strength with the highest retention on the search items."""
     own = {domain: examiner.share(f"zoo:{domain}", domain, "search") for domain in DOMAINS}
 
     def loss(strength: float) -> float:
@@ -239,13 +236,13 @@ def choose(entry: Entry, examiner: LeaderboardExaminer) -> Chosen:
 
 
 def best_factors(examiner: LeaderboardExaminer) -> dict[str, tuple[float, ...]]:
-    """The paper's greedy search over two partitions, for each domain by itself."""
+    """The paper's greedy search over two partitions, for each domain alone."""
 
     def best(domain: str) -> tuple[float, ...]:
         def rate(amplification: tuple[float, ...]) -> float:
             model = DomainModel(f"zoo:{domain}", even_levels(RATE, 2), amplification)
             merge = MergeRecipe(BASE, (model,))
-            # A millionth of the loss decides between equal shares, as it does for strengths.
+            # A millionth of the loss decides between equal accuracies, as for strengths.
             return examiner.share(merge, domain, "search") - 1e-6 * examiner.loss(merge, domain)
 
         return greedy_factors(rate, 2).best.amplification

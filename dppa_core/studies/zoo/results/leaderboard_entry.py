@@ -1,7 +1,4 @@
-"""Who takes part in the leaderboard, and with which recipes.
-
-Knows methods and recipes; no model in memory and no score.
-"""
+"""The entries of the leaderboard and their recipes."""
 
 from __future__ import annotations
 
@@ -18,48 +15,47 @@ from dppa_core.studies.zoo.results.scores import BASE
 from dppa_core.tasks import DOMAINS
 
 RATE = 0.8
-"""Of methods that prune: a fifth of every delta stays."""
+"""Pruning rate of methods that prune: a fifth of every delta stays."""
 EXTRA: Mapping[str, Mapping[str, Any]] = {"darex_q": {"q": 0.2}}
-"""Parameters whose default does not suit this rate: the least q that it allows. The paper finds q
-on held-out data; what it divides by, the strength multiplies by."""
+"""Parameters whose default does not fit this rate: the smallest q it allows. The paper finds q on
+held-out data; q divides the delta, so the searched strength covers it."""
 MEANS = frozenset({"linear", "fisher", "regmean"})
-"""Means of the models as their papers define them: a coefficient that all have in common cancels,
-so no strength is chosen."""
+"""Means of the models as in their papers: a common coefficient cancels, so there is no strength."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A method and its settings; only the strength is open."""
+    """A method with fixed settings; only its strength varies."""
 
     method: Method
     changes: Mapping[str, Any] = field(default_factory=dict)
-    """Parameters beside the defaults."""
+    """Parameters that differ from the defaults."""
     factors: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    """Amplification by domain; ones where there is none."""
+    """Amplification by domain; empty: all 1."""
     searched: bool = True
-    """Whether a strength is chosen; it is 1 otherwise."""
+    """Whether a strength is searched; otherwise it is 1."""
 
     @property
     def scale(self) -> float | None:
-        """The default of the method's own scale of the merged delta; None where it has none."""
+        """Default of the method's own scale of the merged delta; None without such a parameter."""
         found = [item.default for item in fields(self.method.parameters) if item.name == "scale"]
         return float(found[0]) if found else None  # type: ignore[arg-type]
 
     @property
     def most(self) -> float:
-        """The largest strength that recipes allow."""
+        """The largest strength a recipe allows."""
         return LARGEST_COEFFICIENT / (self.scale or 1.0)
 
     def by_domain(self) -> str | None:
-        """The parameter that names who is asked, of methods like EMR; None of all others."""
+        """The parameter that names the task to answer, for methods like EMR; else None."""
         named = [item.name for item in fields(self.method.parameters) if item.metadata.get("model")]
         return named[0] if named else None
 
     def recipes(self, strength: float) -> dict[str, MergeRecipe]:
-        """Domain -> the merge of all three that answers for it: one, but for methods like EMR.
+        """Domain -> the merge of all three that answers it; one merge except for methods like EMR.
 
         Args:
-            strength: Multiplies the method's own scale where it has one, since equal coefficients
+            strength: Multiplies the method's own scale if it has one, since equal coefficients
                 may cancel there; else it is the coefficient. Methods that prune keep a fifth.
         """
         parameters = {**EXTRA.get(self.method.name, {}), **self.changes}
@@ -94,13 +90,13 @@ def entry(method: Method) -> Entry:
 
 @dataclass(frozen=True, slots=True)
 class MethodVariant:
-    """A method once more, with other settings, which show why it stands where it does."""
+    """A method with other settings, to explain its rank."""
 
     entry: Entry
     what: str
     """How the settings differ, after the method's title."""
     why: str
-    """What the comparison is about: a sentence without figures."""
+    """The subject of the comparison: a sentence without numbers."""
 
 
 VARIANTS = (

@@ -1,7 +1,4 @@
-"""What the leaderboard measures of merges of the embedded models: right answers, losses, deltas.
-
-Knows recipes, exams, weights and a cache; no ranking. All of it is kept by what it is about.
-"""
+"""Measurements for the leaderboard: hits, losses and deltas of merges, all cached."""
 
 from __future__ import annotations
 
@@ -32,30 +29,30 @@ from dppa_core.tasks import Item
 from dppa_core.tasks.intervals import accuracy
 
 TOGETHER = 64
-"""Answers read in one batch."""
+"""Answers per batch."""
 
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """The merged delta, of all tensors at once."""
+    """The merged delta over all tensors, compared with the sum of the models' deltas."""
 
     length: float
     """Its Euclidean norm, divided by that of the sum."""
     likeness: float
-    """Cosine of the angle between the two, in [-1, 1]; 0 where one of them is 0."""
+    """Cosine of the angle between the two, in [-1, 1]; 0 if one of them is 0."""
     changed: float
-    """Share of elements that are not the base's."""
+    """Share of elements that differ from the base."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeaderboardExaminer:
-    """Scores models and recipes, or knows what they scored."""
+    """Scores models and recipes; scores are cached."""
 
     zoo: ZooExaminer
     progress: Progress | None = None
 
     def hits(self, target: Target, domain: str, split: str) -> tuple[bool, ...]:
-        """Which items a model or a merge answers rightly."""
+        """Whether a model or merge answers each item right."""
         exam = self.zoo.exam(target, domain, split)
 
         def tell(count: int) -> None:
@@ -71,9 +68,9 @@ class LeaderboardExaminer:
         return accuracy(self.hits(target, domain, split)).value
 
     def loss(self, target: Target, domain: str) -> float:
-        """Mean negative log-likelihood of the search items' right answers, a token, in nats.
+        """Mean negative log-likelihood of the search items' right answers, in nats per token.
 
-        Answers are read, not written, so that this costs far less than their score.
+        Needs no decoding, so it is much cheaper than an accuracy.
         """
         asked = self.zoo.exam(target, domain, "search").items()
 
@@ -89,7 +86,7 @@ class LeaderboardExaminer:
         return float(struct.unpack("<d", kept(_entry("loss", target, asked), read))[0])
 
     def added(self, merge: MergeRecipe) -> Added:
-        """What a merge adds to its base."""
+        """The delta of a merge."""
 
         def compare() -> bytes:
             found = added(merge)
@@ -99,7 +96,7 @@ class LeaderboardExaminer:
 
 
 def _entry(kind: str, target: Target, asked: tuple[Item, ...]) -> Path:
-    """Another one when a weight, the recipe or the items are others."""
+    """A key that changes with the weights, the recipe or the items."""
     weights = [open_checkpoint(one).content_hash() for one in references_of(target)]
     text = [[item.prompt, item.answer] for item in asked]
     identity = json.dumps([kind, target_name(target), weights, text])
@@ -107,7 +104,7 @@ def _entry(kind: str, target: Target, asked: tuple[Item, ...]) -> Path:
 
 
 def added(merge: MergeRecipe) -> Added:
-    """Compare what a merge adds with the sum of the deltas of its models."""
+    """Compare the delta of a merge with the sum of its models' deltas."""
 
     def plain(coefficient: float) -> MergeRecipe:
         models = tuple(DomainModel(m.model, coefficient=coefficient) for m in merge.models)

@@ -1,7 +1,6 @@
-"""The leaderboard as Markdown, from what was measured.
+"""The leaderboard as Markdown; every number comes from the measured leaderboard.
 
-Knows no model: every figure and every sentence about a figure comes from the leaderboard. What
-stands before the second heading is short enough for the README.
+The README copies the text before the second heading.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from dppa_core.tasks import DOMAINS
 
 
 def markdown(board: Leaderboard, command: str) -> str:
-    """The whole page: who keeps how much, against DPPA, then what was chosen, and why."""
+    """The whole page: retentions against DPPA, then the chosen settings and explanations."""
     parts = [
         _short(board, command),
         "## Chosen on the search split",
@@ -69,7 +68,7 @@ def _against(board: Leaderboard, row: LeaderboardRow, reference: LeaderboardRow)
 
 
 def findings(board: Leaderboard) -> list[str]:
-    """Sentences on what the figures say, for DPPA and against it."""
+    """Sentences on the results, for and against DPPA."""
     reference = _reference(board)
     better, worse, alike = list[str](), list[str](), list[str]()
     for row in board.rows:
@@ -155,7 +154,7 @@ def _added(row: LeaderboardRow) -> list[str]:
 
 
 def _reasons(board: Leaderboard) -> list[str]:
-    """What was changed to find out, in figures, and a sentence for each."""
+    """Results with other settings, with a sentence on each."""
     rows = [
         [
             f"{_title(row)}, {variant.what}",
@@ -207,7 +206,7 @@ def _same(board: Leaderboard, row: LeaderboardRow) -> LeaderboardRow:
 
 
 def _by_domain(board: Leaderboard) -> list[LeaderboardRow]:
-    """Rows of methods that merge anew for each domain."""
+    """Rows of methods with a separate merge per domain."""
     return [row for row in board.rows if row.entry.by_domain()]
 
 

@@ -1,8 +1,7 @@
-"""What the embedded models show: every figure of the results page, from one command.
+"""Measures every number of the results page on the embedded models.
 
 Scores the base, the domain models, each domain pruned by four methods, and merges of all three.
-Factors and coefficients are chosen on the search split, figures come from the test split.
-Knows no text format; `scores_text` writes.
+Factors and coefficients are chosen on the search split; results come from the test split.
 """
 
 from __future__ import annotations
@@ -37,16 +36,16 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class MethodScores:
-    """One method at one rate: for single domains and for the merge of all three."""
+    """One method at one rate: single domains, and the merge of all three."""
 
     method: str
     rate: float
     factors: dict[str, tuple[float, ...]]
-    """Amplification per domain, from the search split; ones but for DPPA."""
+    """Amplification per domain, from the search split; all 1 except for DPPA."""
     alone: dict[str, Evaluation]
     """Each domain's pruned delta on the base, scored on its own domain."""
     coefficient: float
-    """Of all three models in the merge; best on the search split."""
+    """The coefficient of all three models that is best on the search split."""
     merged: Evaluation
 
 
@@ -65,12 +64,12 @@ class ZooReport:
 
 @dataclass(frozen=True, slots=True)
 class ZooExaminer:
-    """Asks the embedded models and their merges a number of items of each split."""
+    """Holds exams on the embedded models and their merges."""
 
     test_items: int | None
-    """A domain; all of them where None."""
+    """Test items per domain; all if None."""
     search_items: int
-    """A domain."""
+    """Search items per domain."""
     examiner: Examiner = field(
         default_factory=lambda: Examiner(ModelPool(byte_budget=POOL_BYTES), keep=False)
     )
@@ -108,7 +107,7 @@ def recipe(
         )
         for domain in domains
     )
-    # Like for like: DARE's own default would also drop from embeddings and norms.
+    # For a fair comparison: by default DARE would also drop from embeddings and norms.
     parameters = {"other_tensors": "keep"} if method == "dare" else {}
     return MergeRecipe(
         BASE, models, method="dppa" if method == "dp" else method, parameters=parameters
@@ -123,13 +122,13 @@ def measure(
     workers: int = 2,
     say: Say = lambda text: None,
 ) -> ZooReport:
-    """Measure everything; about a quarter of an hour on two cores at the defaults.
+    """Measure everything; takes about a quarter of an hour on two cores at the defaults.
 
     Args:
-        limit: Test items per domain; all of them where None.
+        limit: Test items per domain; all if None.
         search_limit: Search items per domain.
-        workers: Processes that measure methods side by side, one thread each.
-        say: Told what was just measured, one line at a time.
+        workers: Processes that measure methods in parallel, one thread each.
+        say: Called with a line on each finished measurement.
     """
     examiner = ZooExaminer(limit, search_limit)
     base = examiner.test(BASE)
@@ -157,7 +156,7 @@ def measure(
 
 
 def one_thread() -> None:
-    """Two processes of two threads each on two cores stand in each other's way."""
+    """Use one thread: two processes of two threads each slow each other down on two cores."""
     torch.set_num_threads(1)
 
 
@@ -193,7 +192,7 @@ def best_coefficient(
     factors: dict[str, tuple[float, ...]],
     bests: dict[str, float],
 ) -> float:
-    """The one coefficient for all three models with the best mean retention on the search split."""
+    """The common coefficient with the best mean retention on the search split."""
 
     def mean_retention(coefficient: float) -> float:
         tried = recipe(method, rate, DOMAINS, factors=factors, coefficient=coefficient)
@@ -203,7 +202,7 @@ def best_coefficient(
 
 
 def retained(scores: Evaluation, own: dict[str, float]) -> float:
-    """Mean over the domains of the score divided by the domain model's own, where that has any."""
+    """Mean over the domains of the score ÷ the domain model's own, where that is not 0."""
     shares = retention(scores, own).values()
     return sum(shares) / len(shares) if shares else 0.0
 
@@ -213,8 +212,8 @@ def paired_gain(
 ) -> tuple[float, float]:
     """Mean retention of one merge minus another's on the same items, and half its 95 % interval.
 
-    Each item gives one difference; their variance is that of a mean of independent means. The
-    domain models' own scores are taken as known; a domain without any does not count.
+    Each item gives one difference; the variance is that of a mean of independent means. The domain
+    models' own scores count as exact; a domain whose own score is 0 does not count.
     """
     mean = square = 0.0
     owns = {domain: score for domain, score in own.items() if score}

@@ -1,7 +1,4 @@
-"""The results page as Markdown, from a measured report.
-
-Knows no model: every figure and every sentence about a figure comes from the report.
-"""
+"""The results page as Markdown; every number comes from the measured report."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ TITLES = {"magnitude": "magnitude", "dare": "DARE", "dp": "DP", "dppa": "DPPA"}
 
 
 def markdown(report: ZooReport, command: str) -> str:
-    """The whole page: who answers what, each domain pruned, all three merged, what was found."""
+    """The whole page: scores, each domain pruned, all three merged, and the findings."""
     items = "all test items" if report.test_items is None else f"{report.test_items} test items"
     return "\n\n".join(
         (
@@ -35,7 +32,7 @@ def markdown(report: ZooReport, command: str) -> str:
 
 
 def findings(report: ZooReport) -> list[str]:
-    """Sentences on what the figures say, for and against."""
+    """Sentences on the results, for and against DPPA."""
     own = {domain: report.own[domain].domains[domain].accuracy for domain in DOMAINS}
     best = max(report.treated, key=lambda row: retained(row.merged, own))
     plain = retained(report.plain[1], own)
