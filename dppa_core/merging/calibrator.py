@@ -13,7 +13,7 @@ from dppa_core.checkpoints.aligned_checkpoint import as_read, moves_rows
 from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.safetensors_reader import file_identity
 from dppa_core.checkpoints.vocabulary.alignment import Alignment
-from dppa_core.merging.passes.combined_pass import Aid
+from dppa_core.merging.passes.combined_pass import CalibrationFacts
 from dppa_core.methods.registry import get_method
 from dppa_core.profiling.calibration.statistics import Kind, Statistics, score_of, statistics
 from dppa_core.profiling.significance import Score
@@ -73,14 +73,14 @@ class Calibrator:
         text = self._recipe.calibration_of(model) if kind in CALIBRATED_KINDS else None
         return score_of(kind, *self._pair(index), text, label=model.model, **self._told)
 
-    def aid(self, tensor: str, index: int) -> Aid:
+    def aid(self, tensor: str, index: int) -> CalibrationFacts:
         """What the method is told of a tensor, by its name in the base, and a model."""
         if self._kind is None:
             raise TypeError(f"{self._recipe.method} looks at no statistics")
         found, name = self._of(self._kind, index), self._places[index][tensor]
         if moves_rows(self._tuned[index], name):  # measured in rows of another order
-            return Aid(None, 1, found.norm)
-        return Aid(found.arrays.get(name), found.axes.get(name, 1), found.norm)
+            return CalibrationFacts(None, 1, found.norm)
+        return CalibrationFacts(found.arrays.get(name), found.axes.get(name, 1), found.norm)
 
     def prepare(self) -> None:
         """Make all statistics of the method now, while progress is told."""

@@ -117,9 +117,9 @@ def _pool(device_map: str | None, dtype: str) -> ModelPool | None:
     """Where models are kept; None for the memory of this process."""
     if device_map is None and dtype == "float32":
         return None
-    from dppa_core.merging.in_memory.device_map_pool import SpreadPool  # noqa: PLC0415  (what models that fit do not need)
+    from dppa_core.merging.in_memory.device_map_pool import SpreadModelPool  # noqa: PLC0415  (what models that fit do not need)
 
-    return SpreadPool(device_map or "auto", dtype)
+    return SpreadModelPool(device_map or "auto", dtype)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ MAPS = ("auto", "balanced", "balanced_low_0", "sequential")
 DTYPES = ("float32", "bfloat16", "float16")
 
 
-class SpreadPool(ModelPool):
+class SpreadModelPool(ModelPool):
     """Lends one model at a time, its layers on all devices there are, then in memory, then on disk.
 
     Args:

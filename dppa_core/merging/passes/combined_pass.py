@@ -30,7 +30,7 @@ result: sums over a tensor are made block by block."""
 
 
 @dataclass(frozen=True, slots=True)
-class Aid:
+class CalibrationFacts:
     """What a combination is told of one tensor of one model, from its calibration text."""
 
     array: Float32[ndarray, ...] | None
@@ -66,7 +66,7 @@ class CombinedPass:
         names: Sequence[str],
         stack_of: Callable[[str, Loader], TensorStack | None],
         stop: Stop | None = None,
-        aid: Callable[[str, int], Aid] | None = None,
+        aid: Callable[[str, int], CalibrationFacts] | None = None,
     ) -> None:
         self._aid = aid
         self._combination, self._parameters, self._loader = combination, parameters, loader
@@ -185,12 +185,12 @@ class CombinedPass:
                 self._kernels.stacked,
             )
 
-    def _aids(self, name: str, chosen: tuple[int, ...]) -> tuple[Aid, ...]:
+    def _aids(self, name: str, chosen: tuple[int, ...]) -> tuple[CalibrationFacts, ...]:
         if self._aid is None or not self._combination.statistics:
             return ()
         return tuple(self._aid(name, index) for index in chosen)
 
-    def _statistic(self, aid: Aid, start: int, shape: tuple[int, ...]) -> Statistic:
+    def _statistic(self, aid: CalibrationFacts, start: int, shape: tuple[int, ...]) -> Statistic:
         """Of the same rows where there is one for each element, else whole."""
         if aid.array is None or self._combination.statistics == "gram":
             return aid.array

@@ -23,7 +23,7 @@ from dppa_core.errors import DppaError, MissingCheckpoint, Unreachable
 from dppa_core.merging.cards.provenance import licence_in
 from dppa_core.merging.preflight.collect_local import (
     SMALL,
-    Notes,
+    LookNotes,
     bases_in,
     local_tensors,
     look_at_folder,
@@ -32,8 +32,8 @@ from dppa_core.merging.preflight.collect_local import (
 )
 from dppa_core.merging.preflight.facts import (
     AdapterFacts,
+    CollectedFacts,
     Finding,
-    Looked,
     ModelFacts,
     Severity,
     TokenizerFacts,
@@ -44,7 +44,7 @@ LARGEST_SMALL = 64 << 20
 _WANTED = ("config.json", "tokenizer_config.json", "chat_template.jinja", "chat_template.json")
 
 
-class HubEyes:
+class HubFactsCollector:
     """Looks at models of the Hub; once the Hub is out of reach it is not asked again."""
 
     def __init__(self) -> None:
@@ -67,19 +67,19 @@ class HubEyes:
                 raise
         return self._models[name, revision]
 
-    def look(self, reference: str, name: str, revision: str) -> Looked:
+    def look(self, reference: str, name: str, revision: str) -> CollectedFacts:
         """A model of the Hub, of this disk where the Hub is out of reach."""
         try:
             model = self.find(name, revision)
         except Unreachable as error:
             folder = cached_folder(name, revision)
             if folder is None:
-                return Looked(None, (_away(reference, error),))
+                return CollectedFacts(None, (_away(reference, error),))
             found = look_at_folder(reference, folder, "hub")
             facts = found.facts and replace(found.facts, commit=folder.name, revision=revision)
-            return Looked(facts, (*found.findings, _from_disk(reference, folder)))
+            return CollectedFacts(facts, (*found.findings, _from_disk(reference, folder)))
         except DppaError as error:
-            return Looked(None, (trouble(reference, error),))
+            return CollectedFacts(None, (trouble(reference, error),))
         return _look(reference, model, revision)
 
     def adapter(self, reference: str, name: str, revision: str) -> tuple[AdapterFacts, int]:
@@ -113,8 +113,8 @@ def adapter_facts(reference: str, folder: Path, licence: str | None) -> AdapterF
     return AdapterFacts(reference, base if isinstance(base, str) else "", config.r, licence)
 
 
-def _look(reference: str, model: HubModel, revision: str) -> Looked:
-    notes = Notes(reference)
+def _look(reference: str, model: HubModel, revision: str) -> CollectedFacts:
+    notes = LookNotes(reference)
     folder = notes.attempt(lambda: _settings(model), None)
     closed = folder is None and notes.found  # gated: no other file will be given either
     weights: list[str] = [] if closed else notes.attempt(lambda: needed_weights(model), [])
@@ -140,7 +140,7 @@ def _look(reference: str, model: HubModel, revision: str) -> Looked:
     )
     # That it is gated is said once, with the way in.
     kept = [f for f in notes.found if not (closed and model.gated and f.topic == "access")]
-    return Looked(facts, tuple(kept))
+    return CollectedFacts(facts, tuple(kept))
 
 
 def _tensors(model: HubModel, weights: Sequence[str]) -> dict[str, TensorInfo]:

@@ -36,7 +36,13 @@ from dppa_core.errors import (
     Unreachable,
 )
 from dppa_core.merging.cards.provenance import front_matter, licence_in
-from dppa_core.merging.preflight.facts import Finding, Looked, ModelFacts, Severity, TokenizerFacts
+from dppa_core.merging.preflight.facts import (
+    CollectedFacts,
+    Finding,
+    ModelFacts,
+    Severity,
+    TokenizerFacts,
+)
 
 T = TypeVar("T")
 SMALL = ("config.json", "README.md", *COMPANIONS)
@@ -63,7 +69,7 @@ _REPAIRS = {
 
 
 @dataclass
-class Notes:
+class LookNotes:
     """What went wrong while one model was looked at."""
 
     model: str
@@ -100,12 +106,12 @@ def _remedy(topic: str, error: DppaError) -> str:
     return damaged or _REMEDIES[topic]
 
 
-def look_at_folder(reference: str, folder: Path, source: str = "local") -> Looked:
+def look_at_folder(reference: str, folder: Path, source: str = "local") -> CollectedFacts:
     """A model in a folder of this computer."""
-    notes = Notes(reference)
+    notes = LookNotes(reference)
     config: dict[str, Any] = notes.attempt(lambda: read_config(folder), {})
     if notes.found:  # not there, or no model: nothing else can be said
-        return Looked(None, tuple(notes.found))
+        return CollectedFacts(None, tuple(notes.found))
     front: dict[str, object] = notes.attempt(lambda: front_matter(folder / "README.md"), {})
     facts = ModelFacts(
         reference,
@@ -117,7 +123,7 @@ def look_at_folder(reference: str, folder: Path, source: str = "local") -> Looke
         licence=licence_in(front, reference),
         stated_bases=bases_in(front),
     )
-    return Looked(facts, tuple(notes.found))
+    return CollectedFacts(facts, tuple(notes.found))
 
 
 def local_tensors(folder: Path) -> dict[str, TensorInfo]:

@@ -183,7 +183,7 @@ class ModelFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class CollectedFacts:
     """What one look at a model gave; either part may be all there is."""
 
     facts: ModelFacts | None

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from dppa_core.errors import DppaError
-from dppa_core.merging.preflight.collect import Eyes
+from dppa_core.merging.preflight.collect import FactsCollector
 from dppa_core.merging.preflight.collect_local import trouble
 from dppa_core.merging.preflight.estimate import Estimate, estimate
-from dppa_core.merging.preflight.facts import ORDER, Finding, Looked, ModelFacts, Severity
+from dppa_core.merging.preflight.facts import ORDER, CollectedFacts, Finding, ModelFacts, Severity
 from dppa_core.merging.preflight.of_merge import about_licences, about_resources, sizes_of
 from dppa_core.merging.preflight.of_model import about_model
 from dppa_core.merging.preflight.of_pair import about_pair
@@ -101,12 +101,12 @@ def preflight_models(
         progress: Told while weights are measured.
         stop: Ends measuring.
     """
-    eyes = Eyes()
-    looked = _look(eyes, (base, *models))
+    collector = FactsCollector()
+    looked = _look(collector, (base, *models))
     mine = looked[0].facts
     tuned = [found.facts for found in looked[1:] if found.facts]
     if mine is not None:
-        mine, tuned = _with_vocabularies(eyes, mine, tuned)
+        mine, tuned = _with_vocabularies(collector, mine, tuned)
     facts = ([mine] if mine else []) + tuned
     findings = [finding for found in looked for finding in found.findings]
     findings += [finding for one in facts for finding in about_model(one)]
@@ -126,25 +126,25 @@ def preflight_models(
     )
 
 
-def _look(eyes: Eyes, references: Sequence[str]) -> list[Looked]:
+def _look(collector: FactsCollector, references: Sequence[str]) -> list[CollectedFacts]:
     """The first model alone, so that a Hub out of reach is waited for once; then the others."""
     unique = list(dict.fromkeys(references))
-    found = {unique[0]: eyes.look(unique[0])}
+    found = {unique[0]: collector.look(unique[0])}
     with ThreadPoolExecutor(4, "dppa-look") as pool:
-        found |= dict(zip(unique[1:], pool.map(eyes.look, unique[1:]), strict=True))
+        found |= dict(zip(unique[1:], pool.map(collector.look, unique[1:]), strict=True))
     return [found[reference] for reference in references]
 
 
 def _with_vocabularies(
-    eyes: Eyes, base: ModelFacts, tuned: list[ModelFacts]
+    collector: FactsCollector, base: ModelFacts, tuned: list[ModelFacts]
 ) -> tuple[ModelFacts, list[ModelFacts]]:
     """Tokens of the tokenizers that are not the base's byte for byte, and then the base's."""
     mine = base.tokenizer.identities
     other = [one.reference for one in tuned if not (one.tokenizer.identities & mine)]
     if not other or not base.tokenizer.files:
         return base, tuned
-    tuned = [eyes.with_vocabulary(one) if one.reference in other else one for one in tuned]
-    return eyes.with_vocabulary(base), tuned
+    tuned = [collector.with_vocabulary(one) if one.reference in other else one for one in tuned]
+    return collector.with_vocabulary(base), tuned
 
 
 def _machine(models: Sequence[ModelFacts]) -> Machine:
