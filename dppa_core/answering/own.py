@@ -1,4 +1,4 @@
-"""Answers in this process: a model is made ready, then the engine or a GPU writes."""
+"""Answers in this process: it prepares a model, then the engine or a GPU writes."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The command line: profile, plan, merge, and the commands of other files put together.
-
-Knows how people ask and what they see; the work is done elsewhere.
-"""
+"""The command line: profile, plan, merge, and the commands of other files put together."""
 
 from __future__ import annotations
 
@@ -177,7 +174,7 @@ def _on_cluster(
 
 
 def _kept(recipe: MergeRecipe, done: MergeReport) -> str:
-    """What was kept of the deltas; nothing where a method combines them whole."""
+    """What was kept of the deltas; empty if a method combines them whole."""
     combines = get_method(recipe.method).combination is not None
     if combines and all(density == 1 for density in done.densities):
         return ""
@@ -186,7 +183,7 @@ def _kept(recipe: MergeRecipe, done: MergeReport) -> str:
 
 
 def main() -> None:
-    """Run the command line; an error we foresee is one line on stderr and exit code 1."""
+    """Run the command line; a foreseen error is one line on stderr and exit code 1."""
     with terminal():
         try:
             check_here()

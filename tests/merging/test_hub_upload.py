@@ -224,7 +224,7 @@ def test_a_name_that_is_taken_is_refused(hub: WritableHub, merged: Path, tmp_pat
     hub.add(NAME, tmp_path / "other")
     with pytest.raises(InvalidValue, match="such a repository already.*--overwrite"):
         push_folder(merged, NAME)
-    with pytest.raises(InvalidValue, match="is there already, and public"):
+    with pytest.raises(InvalidValue, match="exists already, and is public"):
         push_folder(merged, NAME, overwrite=True, private=True)
     assert not hub.changes()
 

@@ -1,6 +1,6 @@
 """The command that says what to do with domain models: advise.
 
-Knows how people ask and what they see. PyTorch and transformers are imported inside the command.
+PyTorch and transformers are imported inside the command.
 """
 
 from __future__ import annotations

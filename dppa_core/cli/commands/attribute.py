@@ -1,6 +1,6 @@
 """The command that shows which part of a merge an answer needs.
 
-Knows how people ask and what they see. PyTorch is imported inside the command.
+PyTorch is imported inside the command.
 """
 
 from __future__ import annotations

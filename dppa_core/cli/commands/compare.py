@@ -1,7 +1,4 @@
-"""The command that counts where two meanings of one method differ.
-
-Knows how people ask and what they see.
-"""
+"""The command that counts where two meanings of one method differ."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The command that measures: evaluate.
 
-Knows how people ask and what they see. PyTorch and transformers are imported inside the command.
+PyTorch and transformers are imported inside the command.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def _who(
 
 
 def _pool(device_map: str | None, dtype: str) -> ModelPool | None:
-    """Where models are kept; None for the memory of this process."""
+    """The pool of a device map; None for the memory of this process."""
     if device_map is None and dtype == "float32":
         return None
     from dppa_core.merging.in_memory.device_map_pool import SpreadModelPool  # noqa: PLC0415  (what models that fit do not need)
@@ -124,7 +124,7 @@ def _pool(device_map: str | None, dtype: str) -> ModelPool | None:
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """What is asked: how much of the domains, and beside them."""
+    """The requested measurements."""
 
     text: Path | None
     window: int
@@ -143,13 +143,13 @@ def _measured(
     *,
     beside: bool,
 ) -> dict[str, Any]:
-    """All that was asked for, as plain values."""
+    """All requested measurements, as plain values."""
     from dppa_core.evaluation.lm_eval_harness import Harness  # noqa: PLC0415  (imports torch)
     from dppa_core.evaluation.perplexity import read_text  # noqa: PLC0415
     from dppa_core.evaluation.report import as_json  # noqa: PLC0415
     from dppa_core.evaluation.run import harness_rows, measure, text_rows  # noqa: PLC0415
 
-    # Whatever cannot be read is refused before the first model is loaded.
+    # Unreadable inputs are refused before the first model is loaded.
     read = None if wanted.text is None else read_text(wanted.text)
     names = names_in(wanted.lm_eval, "--lm-eval names no task.")
     harness = Harness(names, wanted.folder, wanted.limit) if names else None

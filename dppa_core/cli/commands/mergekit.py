@@ -1,7 +1,4 @@
-"""Commands between this tool and mergekit: import, export.
-
-Knows how people ask and what they see; the translation is done elsewhere.
-"""
+"""Commands between this tool and mergekit: import, export."""
 
 from __future__ import annotations
 
@@ -72,7 +69,7 @@ def _hand_over(
 
 
 def _shapes(reference: str) -> dict[str, tuple[int, ...]]:
-    """Shapes of all tensors of a model that lies here; none where it does not."""
+    """Shapes of all tensors of a local model; empty if it is not here."""
     try:
         if ModelRef.parse(reference).source == "hub":  # a translation fetches nothing
             return {}

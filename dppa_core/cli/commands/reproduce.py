@@ -1,6 +1,6 @@
 """The command that runs the paper's experiments: reproduce.
 
-Knows how people ask and what they see. PyTorch is imported inside the command.
+PyTorch is imported inside the command.
 """
 
 from __future__ import annotations

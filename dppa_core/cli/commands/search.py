@@ -1,6 +1,6 @@
 """The command that searches for the best merge: search.
 
-Knows how people ask and what they see. PyTorch and transformers are imported inside the command.
+PyTorch and transformers are imported inside the command.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def search(
     _check_targets(recipe, out, stays, overwrite=overwrite)
     say = teller(quiet=as_json)
     if studies:
-        study_settings(given, wanted)  # a mistake is told before any model is read
+        study_settings(given, wanted)  # a mistake is reported before any model is read
     end = f"\nStopped. What was scored is in {stays}: the same command goes on."
     with exam_place(ray) as place, told_if_stopped(end):
         if studies:
@@ -118,9 +118,9 @@ def _beside(out: Path, end: str) -> Path:
 
 
 def _check_targets(recipe: Path, out: Path, other: Path | None, *, overwrite: bool) -> None:
-    """Before any work: nothing is replaced unasked, and everything can be written."""
+    """Before any work: refuse to replace files, and check that all can be written."""
     if out.exists() and not overwrite:
-        raise InvalidValue(f"{out}: is there already, and is kept. --overwrite replaces it.")
+        raise InvalidValue(f"{out}: already exists. --overwrite replaces it.")
     check_file(out)
     if other is None or "://" in str(other):
         return
@@ -198,7 +198,7 @@ def _verdict(
     domains: tuple[str, ...],
     limit: int | None,
 ) -> tuple[tuple[DomainVerdict, ...], tuple[Rival, ...]]:
-    """What was found on the test split, and what stands beside it."""
+    """What was found, on the test split, and its rivals."""
     from dppa_core.tuning.search.verdict import rivals, verdicts  # noqa: PLC0415  (torch)
 
     if limit == 0:

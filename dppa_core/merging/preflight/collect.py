@@ -1,6 +1,6 @@
-"""Looking at models, wherever they lie; adapters on them included.
+"""Facts about models, wherever they lie, adapters included.
 
-Knows references; places are looked at in `collect_local` and `collect_hub`.
+`collect_local` and `collect_hub` read the places.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from dppa_core.merging.preflight.facts import AdapterFacts, CollectedFacts, Mode
 
 
 class FactsCollector:
-    """Looks at models; what the Hub said once is not asked again."""
+    """Collects facts about models; the Hub's answers are remembered."""
 
     def __init__(self) -> None:
         self._hub = HubFactsCollector()
 
     def look(self, reference: str) -> CollectedFacts:
-        """All that can be known of a model without its weights; never raises what it foresees."""
+        """All facts about a model without its weights; foreseen errors become findings."""
         try:
             ref = ModelRef.parse(reference)
         except DppaError as error:
@@ -38,7 +38,7 @@ class FactsCollector:
             return found
         if any(finding.severity == "blocker" for finding in found.findings):
             return found
-        notes = LookNotes(reference)  # all of it is here: does the adapter fit?
+        notes = LookNotes(reference)  # all files are here: does the adapter fit?
         notes.attempt(lambda: open_checkpoint(reference), None)
         return CollectedFacts(found.facts, (*found.findings, *notes.found))
 
@@ -75,9 +75,9 @@ class FactsCollector:
         return CollectedFacts(facts, below.findings)
 
     def with_vocabulary(self, facts: ModelFacts) -> ModelFacts:
-        """The same model with the tokens of its tokenizer, where they can be read.
+        """The same model with the tokens of its tokenizer, if they can be read.
 
-        Of a model of the Hub the tokenizer is fetched, which a merge needs anyway.
+        The tokenizer of a Hub model is fetched, which a merge needs anyway.
         """
         ref = ModelRef.parse(facts.reference)
         while ref.base is not None:
@@ -93,10 +93,10 @@ class FactsCollector:
 
 
 def local_folder(ref: ModelRef) -> Path:
-    """Where an embedded or local model lies.
+    """The folder of an embedded or local model.
 
     Raises:
-        MissingCheckpoint: the embedded models are not there, or no such home.
+        MissingCheckpoint: the embedded models, or the user whose home is named, are missing.
     """
     if ref.source == "zoo":
         folder = zoo_root() / ref.location

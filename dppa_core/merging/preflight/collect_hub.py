@@ -1,7 +1,4 @@
-"""Looking at a model of the Hub: what the Hub says of it, small files, and headers by ranges.
-
-Knows the Hub; fetches no weight.
-"""
+"""Facts about a Hub model: the Hub's description, small files, headers by ranges; no weights."""
 
 from __future__ import annotations
 
@@ -40,22 +37,22 @@ from dppa_core.merging.preflight.facts import (
 )
 
 LARGEST_SMALL = 64 << 20
-"""Bytes of a small file at most; larger ones are not what their name says."""
+"""Most bytes of a small file; larger ones are not what their name says."""
 _WANTED = ("config.json", "tokenizer_config.json", "chat_template.jinja", "chat_template.json")
 
 
 class HubFactsCollector:
-    """Looks at models of the Hub; once the Hub is out of reach it is not asked again."""
+    """Collects facts about Hub models; an unreachable Hub is not asked again."""
 
     def __init__(self) -> None:
         self._away: Unreachable | None = None
         self._models: dict[tuple[str, str], HubModel] = {}
 
     def find(self, name: str, revision: str) -> HubModel:
-        """What the Hub says of a model.
+        """The Hub's description of a model.
 
         Raises:
-            DppaError: see `look_up`; where it was out of reach before, the same again.
+            DppaError: see `look_up`; if the Hub was unreachable before, the same again.
         """
         if self._away is not None:
             raise Unreachable(str(self._away))
@@ -68,7 +65,7 @@ class HubFactsCollector:
         return self._models[name, revision]
 
     def look(self, reference: str, name: str, revision: str) -> CollectedFacts:
-        """A model of the Hub, of this disk where the Hub is out of reach."""
+        """Facts about a Hub model; from this disk if the Hub is unreachable."""
         try:
             model = self.find(name, revision)
         except Unreachable as error:
@@ -83,10 +80,10 @@ class HubFactsCollector:
         return _look(reference, model, revision)
 
     def adapter(self, reference: str, name: str, revision: str) -> tuple[AdapterFacts, int]:
-        """An adapter of the Hub, and how many bytes of it are to be fetched.
+        """Facts about an adapter of the Hub, and its bytes that are not fetched yet.
 
         Raises:
-            DppaError: no adapter, one of another kind, or not to be had.
+            DppaError: the adapter is missing, of another kind, or not accessible.
         """
         model = self.find(name, revision)
         needed_weights(model, adapter=True)
@@ -96,14 +93,14 @@ class HubFactsCollector:
         return facts, 0 if here else model.sizes[WEIGHTS]
 
     def vocabulary(self, name: str, revision: str) -> Vocabulary | None:
-        """The tokens of a tokenizer, whose files are fetched: a merge needs them anyway."""
+        """The tokens of a tokenizer; its files are fetched, which a merge needs anyway."""
         model = self.find(name, revision)
         wanted = [file for file in TOKENIZER_FILES if _is_small(model, file)]
         return read_vocabulary(fetch_small(model, wanted)) if wanted else None
 
 
 def adapter_facts(reference: str, folder: Path, licence: str | None) -> AdapterFacts:
-    """What the configuration of an adapter says.
+    """Facts in the configuration of an adapter.
 
     Raises:
         DppaError: see `read_lora_config`.
@@ -116,7 +113,7 @@ def adapter_facts(reference: str, folder: Path, licence: str | None) -> AdapterF
 def _look(reference: str, model: HubModel, revision: str) -> CollectedFacts:
     notes = LookNotes(reference)
     folder = notes.attempt(lambda: _settings(model), None)
-    closed = folder is None and notes.found  # gated: no other file will be given either
+    closed = folder is None and notes.found  # gated: the Hub gives no other file either
     weights: list[str] = [] if closed else notes.attempt(lambda: needed_weights(model), [])
     wanted = [*(name for name in SMALL if name in model.sizes), *weights]
     files = {name: model.sizes[name] for name in wanted}
@@ -138,13 +135,13 @@ def _look(reference: str, model: HubModel, revision: str) -> CollectedFacts:
         gated=model.gated,
         stated_bases=bases_in(model.card),
     )
-    # That it is gated is said once, with the way in.
+    # The finding that it is gated stands once, with the way in.
     kept = [f for f in notes.found if not (closed and model.gated and f.topic == "access")]
     return CollectedFacts(facts, tuple(kept))
 
 
 def _tensors(model: HubModel, weights: Sequence[str]) -> dict[str, TensorInfo]:
-    """By ranges; of .bin files, which have no header, once they are on this disk."""
+    """Headers by ranges; .bin files have none, and are read once they are on this disk."""
     folder = cached_folder(model.name, model.commit, weights[0]) if weights else None
     if folder is not None and all(_here(model, name) for name in weights):
         return local_tensors(folder)
@@ -152,7 +149,7 @@ def _tensors(model: HubModel, weights: Sequence[str]) -> dict[str, TensorInfo]:
 
 
 def _settings(model: HubModel) -> Path | None:
-    """The folder with the small files that say what a model is."""
+    """The folder with the small files that describe a model."""
     wanted = [name for name in _WANTED if _is_small(model, name)]
     return fetch_small(model, wanted) if wanted else None
 

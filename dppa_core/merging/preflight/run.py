@@ -1,6 +1,6 @@
-"""Preflight of a merge: looks at every model, and puts the findings in order.
+"""Preflight of a merge: reads the facts of every model, and puts the findings in order.
 
-Knows what to look at and in which order; it raises nothing that it can report.
+Every error that can be reported becomes a finding.
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ from dppa_core.system.threads import worker_count
 
 @dataclass(frozen=True, slots=True)
 class PreflightReport:
-    """What a preflight found."""
+    """Result of a preflight."""
 
     base: str
     models: tuple[str, ...]
     facts: tuple[ModelFacts, ...]
-    """Of the models that could be looked at."""
+    """Of the models that could be read."""
     findings: tuple[Finding, ...]
-    """The weightiest first; within one severity in the order of the models."""
+    """The most severe first; within one severity in the order of the models."""
     estimate: Estimate | None
-    """None where the base could not be looked at."""
+    """None if the base could not be read."""
     distances: tuple[tuple[str, BaseDistance], ...]
-    """Domain model -> how far it is from the base, where the weights are here and measured."""
+    """Domain model -> distance from the base, if the weights are here and measured."""
 
     @property
     def blockers(self) -> tuple[Finding, ...]:
-        """What would make the merge fail."""
+        """Findings that would make the merge fail."""
         return tuple(f for f in self.findings if f.severity is Severity.BLOCKER)
 
     def to_json(self) -> dict[str, Any]:
-        """Everything, as JSON values."""
+        """All fields, as JSON values."""
         return {
             "base": self.base,
             "models": list(self.models),
@@ -62,7 +62,7 @@ class PreflightReport:
 
 
 def preflight_recipe(recipe: MergeRecipe, **settings: Any) -> PreflightReport:
-    """Preflight of the merge that a recipe describes; settings as those of `preflight_models`."""
+    """Preflight of a recipe's merge; settings as in `preflight_models`."""
     combines = get_method(recipe.method).combination is not None
     models = tuple(model.model for model in recipe.models)
     return preflight_models(
@@ -87,7 +87,7 @@ def preflight_models(
     progress: Progress | None = None,
     stop: Stop | None = None,
 ) -> PreflightReport:
-    """Find out whether models can be merged, before any weight is fetched.
+    """Check whether models can be merged, before any weight is fetched.
 
     Args:
         base: Reference of the base.
@@ -95,10 +95,10 @@ def preflight_models(
         dtype: Of the merged weights.
         combines: Whether the method combines deltas, as ties does.
         vocabulary: Whose tokens the merge has: "base", "union", or a model's reference.
-        measure: Whether to read weights that are here, to see how far each model is from the
-            base; otherwise that is told where it was measured before.
+        measure: Whether to read weights that are here, to measure each model's distance from the
+            base; otherwise earlier measurements are used.
         workers: Threads of the merge to expect, and of measuring.
-        progress: Told while weights are measured.
+        progress: Called while weights are measured.
         stop: Ends measuring.
     """
     collector = FactsCollector()
@@ -127,7 +127,7 @@ def preflight_models(
 
 
 def _look(collector: FactsCollector, references: Sequence[str]) -> list[CollectedFacts]:
-    """The first model alone, so that a Hub out of reach is waited for once; then the others."""
+    """Read the first model alone, to wait only once for an unreachable Hub; then the others."""
     unique = list(dict.fromkeys(references))
     found = {unique[0]: collector.look(unique[0])}
     with ThreadPoolExecutor(4, "dppa-look") as pool:
@@ -138,7 +138,7 @@ def _look(collector: FactsCollector, references: Sequence[str]) -> list[Collecte
 def _with_vocabularies(
     collector: FactsCollector, base: ModelFacts, tuned: list[ModelFacts]
 ) -> tuple[ModelFacts, list[ModelFacts]]:
-    """Tokens of the tokenizers that are not the base's byte for byte, and then the base's."""
+    """Read the tokens of tokenizers that differ from the base's, and then the base's."""
     mine = base.tokenizer.identities
     other = [one.reference for one in tuned if not (one.tokenizer.identities & mine)]
     if not other or not base.tokenizer.files:
@@ -148,7 +148,7 @@ def _with_vocabularies(
 
 
 def _machine(models: Sequence[ModelFacts]) -> Machine:
-    """What is left here: on the disk downloads go to, or where no Hub is asked, on this one."""
+    """Free resources: of the disk for downloads, or of this one if no Hub is needed."""
     if all(model.source != "hub" for model in models):
         return this_machine(Path())
     from huggingface_hub import constants  # noqa: PLC0415  (a third of a second)
@@ -162,7 +162,7 @@ def _distances(
     findings: Sequence[Finding],
     settings: dict[str, Any] | None,
 ) -> tuple[tuple[tuple[str, BaseDistance], ...], list[Finding]]:
-    """How far each model is from the base, of those whose weights are here and fit."""
+    """Distance of each model from the base, if its weights are here and fit."""
     if base is None or base.missing or not base.tensors:
         return (), []
     bad = {f.model for f in findings if f.severity is Severity.BLOCKER}
@@ -175,7 +175,7 @@ def _distances(
                 profile = remembered_profile(*names)
             else:
                 profile = cached_profile(*names, **settings)
-        except DppaError as error:  # NaN among the weights, for one
+        except DppaError as error:  # such as NaN among the weights
             said.append(replace(trouble(one.reference, error), topic="weights"))
             continue
         if profile is None:
@@ -187,7 +187,7 @@ def _distances(
 
 
 def _exact(facts: ModelFacts) -> str:
-    """The reference of what was looked at, and of nothing newer."""
+    """The reference of exactly the version that was read."""
     if facts.source != "hub" or facts.adapters:
         return facts.reference
     name = facts.reference.removeprefix("hub:").partition("@")[0]
