@@ -77,7 +77,7 @@ app.add_typer(zoo_app, name="zoo")
 def _page(context: typer.Context) -> None:
     """Serve the page, DPPA Studio, on this computer; its own --help lists its options.
 
-    The package `dppa-studio[app]` brings it along.
+    The package `dppa-studio[app]` contains it.
     """
     point = next(iter(entry_points(group="dppa.commands", name="app")), None)
     try:
@@ -162,7 +162,7 @@ def merge(
 def _on_cluster(
     recipe: MergeRecipe, out: Path, ray: str, backend: str, workers: int | None, how: dict[str, Any]
 ) -> MergeReport:
-    """A merge on a Ray cluster; one core a task, unless more are asked for."""
+    """A merge on a Ray cluster; one core per task by default."""
     from dppa_core.merging.cluster.merge import merge_on_cluster  # noqa: PLC0415  (what no other merge needs)
 
     if backend != "numba":

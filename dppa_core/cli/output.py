@@ -27,7 +27,7 @@ _ENDS = [signal.SIGINT, signal.SIGTERM] + ([signal.SIGHUP] if hasattr(signal, "S
 def terminal() -> Iterator[None]:
     """Make a command end cleanly whatever its terminal does.
 
-    A signal unwinds the command, so that nothing half-written stays behind, and the exit code is
+    A signal unwinds the command, so that nothing half-written is left, and the exit code is
     128 plus its number. A stream that was closed cannot be written to, but nothing else takes its
     number. A character that the encoding lacks becomes a question mark.
     """

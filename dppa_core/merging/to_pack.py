@@ -141,7 +141,7 @@ def check_packable(recipe: MergeRecipe) -> None:
     """Refuse a recipe without parts of single models; raises InvalidRecipe."""
     if get_method(recipe.method).combination is not None and len(recipe.models) > 1:
         raise InvalidRecipe(
-            f"{recipe.method} makes one delta of all models, so no part of it is the pack of one. "
+            f"{recipe.method} makes one delta of all models, so it has no pack of a single one. "
             "Merge into a folder, then pack that: the only model of a recipe of task_arithmetic."
         )
     if recipe.vocabulary != "base":

@@ -154,8 +154,8 @@ def _stage(found: MergeFolder, progress: Progress | None, stop: Stop | None) -> 
             raise DamagedCheckpoint(f"{path}: cannot be read ({what}).") from error
         if found.record.files.get(path.name, sha256) != sha256:
             raise DamagedCheckpoint(
-                f"{path}: is not the file that was written, as merge.json has it. A file that was "
-                "changed afterwards is the usual cause; merge again."
+                f"{path}: differs from the hash in merge.json. A file that was changed "
+                "afterwards is the usual cause; merge again."
             )
     return staged
 

@@ -33,8 +33,8 @@ def read_merge(folder: Path) -> MergeFolder:
     """
     if not folder.is_dir():
         raise MissingCheckpoint(
-            f"{folder}: no such folder. What `dppa merge --out` made is meant; a typing error is "
-            "the usual cause."
+            f"{folder}: no such folder. Name a folder that `dppa merge --out` made; a typing "
+            "error is the usual cause."
         )
     if not (folder / RECIPE).exists() and not (folder / RECORD).exists():
         raise MissingCheckpoint(

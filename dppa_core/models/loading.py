@@ -61,7 +61,7 @@ def _built(source: Checkpoint, tensors: Mapping[str, Any], dtype: torch.dtype, l
             "language model. Allowed are causal language models."
         )
     state = _state(tensors, dtype, label)
-    with ForeignCode(f"{label}: transformers makes no model of its config.json", _MIXED):
+    with ForeignCode(f"{label}: transformers cannot build a model from its config.json", _MIXED):
         # transformers' own loader renames, fuses and ties tensors as each family does.
         model, found = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)].from_pretrained(
             None,
@@ -105,7 +105,7 @@ def _load_config(source: Checkpoint, label: str) -> Any:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     _check_model_type(source.config, tuple(CONFIG_MAPPING.keys()), label)
-    with ForeignCode(f"{label}: its config.json makes no sense to transformers", _MIXED):
+    with ForeignCode(f"{label}: transformers cannot read its config.json", _MIXED):
         check_links(source.folder)  # every load begins here
         return AutoConfig.from_pretrained(
             source.folder, local_files_only=True, trust_remote_code=False

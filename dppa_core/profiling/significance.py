@@ -47,7 +47,7 @@ class ByInput:
 
     norms: Float32[ndarray, " inputs"]
     run: int
-    """Neighbours that share an input: 1 where a row has one weight for each input, else a row."""
+    """Neighbours that share an input: 1 if a row has one weight per input, else a row."""
 
     def score(self, kernels: Kernels, base: Stored, tuned: Stored, start: int, out: Chunk) -> None:
         first, inputs = start // self.run, self.norms.size

@@ -176,7 +176,7 @@ def test_counters_are_ignored_and_double_precision_is_read(folder: Path) -> None
         ({"num_attention_heads": 0}, DamagedCheckpoint, "ZeroDivisionError"),
         ({"hidden_size": "wide"}, DamagedCheckpoint, "hidden_size' expected int, got str"),
         ({"hidden_size": -1}, DamagedCheckpoint, "hidden size .-1. is not a multiple"),
-        ({"hidden_act": "nonsense"}, DamagedCheckpoint, "makes no model.*'nonsense'"),
+        ({"hidden_act": "nonsense"}, DamagedCheckpoint, "cannot build a model.*'nonsense'"),
         (
             {"rope_parameters": {"rope_type": "yarn", "factor": "x"}},
             DamagedCheckpoint,

@@ -57,9 +57,9 @@ DomainsOption = Annotated[
 ]
 LimitOption = Annotated[int | None, typer.Option(min=1, help="Items per domain; all if unset.")]
 AloneOption = Annotated[
-    bool, typer.Option("--alone", help="Without the models a recipe stands beside.")
+    bool, typer.Option("--alone", help="Leave out base, models and plain merges.")
 ]
-FreshOption = Annotated[bool, typer.Option("--fresh", help="Ask again what was asked before.")]
+FreshOption = Annotated[bool, typer.Option("--fresh", help="Ignore cached answers.")]
 
 
 def evaluate(
@@ -83,7 +83,7 @@ def evaluate(
 ) -> None:
     """Score a merge beside its base, its models and plain merges, with 95 % intervals.
 
-    Marks are kept in the cache: what was asked before is not asked again.
+    Answers are kept in the cache: no question is asked twice.
     """
     recipe = _recipe(target)
     if against is not None and (recipe is None or alone):
@@ -117,7 +117,7 @@ def _pool(device_map: str | None, dtype: str) -> ModelPool | None:
     """The pool of a device map; None for the memory of this process."""
     if device_map is None and dtype == "float32":
         return None
-    from dppa_core.merging.in_memory.device_map_pool import SpreadModelPool  # noqa: PLC0415  (what models that fit do not need)
+    from dppa_core.merging.in_memory.device_map_pool import SpreadModelPool  # noqa: PLC0415  (only for models that fit on no device)
 
     return SpreadModelPool(device_map or "auto", dtype)
 

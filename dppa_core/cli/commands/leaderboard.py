@@ -28,7 +28,7 @@ def leaderboard(
     out: Annotated[Path | None, typer.Option(help="Write what was measured here, as JSON.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
 ) -> None:
-    """Merge the embedded models by every method and rank them; what was measured is remembered."""
+    """Merge the embedded models by every method and rank them; measurements are cached."""
     from dppa_core.studies.zoo.results.leaderboard import as_json as to_json  # noqa: PLC0415  (imports torch)
     from dppa_core.studies.zoo.results.leaderboard import measure  # noqa: PLC0415
     from dppa_core.studies.zoo.results.leaderboard_text import markdown  # noqa: PLC0415

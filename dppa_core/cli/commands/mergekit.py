@@ -25,7 +25,7 @@ def import_recipe(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
 ) -> None:
-    """Read a recipe of mergekit as one of ours; what differs is said on stderr."""
+    """Read a recipe of mergekit as one of ours; differences are reported on stderr."""
 
     def names(base: str) -> tuple[str, ...]:
         return tuple(_shapes(base)) if layers is None else llama_names(layers)
@@ -43,7 +43,7 @@ def export_recipe(
     out: Annotated[Path | None, typer.Option(help="Write it here, not to stdout.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
 ) -> None:
-    """Write a recipe as one of mergekit; what differs is said on stderr."""
+    """Write a recipe as one of mergekit; differences are reported on stderr."""
     if not mergekit:
         raise typer.BadParameter("say which format: --mergekit")
     given = load_recipe(recipe)

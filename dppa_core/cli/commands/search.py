@@ -90,7 +90,7 @@ def search(
 ) -> None:
     """Find the best merge: by the paper's climb, by Optuna (--vary), or on a grid (--grid).
 
-    Settings are chosen on the search split; what was found is scored on the test split.
+    Settings are chosen on the search split; the result is scored on the test split.
     """
     given, chosen = load_recipe(recipe), names_in(tasks)
     varied = tuple(vary or ()), tuple(grid or ()), tuple(objective or ("retention",))
@@ -104,7 +104,7 @@ def search(
     say = teller(quiet=as_json)
     if studies:
         study_settings(given, wanted)  # a mistake is reported before any model is read
-    end = f"\nStopped. What was scored is in {stays}: the same command goes on."
+    end = f"\nStopped. Scores are in {stays}: run the same command to continue."
     with exam_place(ray) as place, told_if_stopped(end):
         if studies:
             value, text = _study(given, wanted, chosen, out, test_limit, say, place)

@@ -39,7 +39,7 @@ def merged_licence(parents: Mapping[str, str | None]) -> MergedLicence:
 
     Args:
         parents: Reference of each parent -> licence identifier of the Hub, as "apache-2.0" or
-            "llama2", in any case; None where it states none.
+            "llama2", in any case; None if it states none.
     """
     stated = {ref: licence.strip().lower() for ref, licence in parents.items() if licence}
     unstated = tuple(ref for ref in parents if ref not in stated)

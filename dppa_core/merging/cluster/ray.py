@@ -119,8 +119,8 @@ class Cluster:
         except self._ray.exceptions.RayError as error:
             lines = str(error).strip().splitlines()
             raise Unreachable(
-                f"The cluster lost a task {RETRIES + 1} times, the last time so: {lines[0]} Out of "
-                "memory is the usual cause: give each task more cores (--workers), so that fewer "
+                f"The cluster lost a task {RETRIES + 1} times, the last time with: {lines[0]} Out "
+                "of memory is the usual cause: give each task more cores (--workers), so that fewer "
                 "run beside each other on a node."
             ) from error
 
