@@ -119,9 +119,9 @@ class Cluster:
         except self._ray.exceptions.RayError as error:
             lines = str(error).strip().splitlines()
             raise Unreachable(
-                f"The cluster lost a task {RETRIES + 1} times, the last time with: {lines[0]} Out "
-                "of memory is the usual cause: give each task more cores (--workers), so that fewer "
-                "run beside each other on a node."
+                f"The cluster lost a task {RETRIES + 1} times, the last time with: {lines[0]} "
+                "Out of memory is the usual cause: give each task more cores (--workers), so that "
+                "fewer run beside each other on a node."
             ) from error
 
 
