@@ -1,1 +1,1 @@
-"""Answers of models and merges to many people, by a process of its own."""
+"""Answers of models and merges to many people, by a separate process."""

@@ -1,4 +1,4 @@
-"""What answers questions: `OwnAnswerer` in this process, `ProcessAnswerer` by another one."""
+"""Answering of questions: `OwnAnswerer` in this process, `ProcessAnswerer` in another one."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What the process that asks and the one that answers say to each other, over a socket.
+"""Messages between the asking and the answering process, over a socket.
 
-Both are this program: messages are pickled values, and never come from anywhere else.
+Both are this program: messages are pickled values, and never come from elsewhere.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dppa_core.recipes.yaml_text import MergeRecipe
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """First message to the process that answers."""
+    """First message to the answering process."""
 
     byte_budget: int
     public: bool
@@ -37,7 +37,7 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """Nobody waits for that answer any more."""
+    """The caller has stopped waiting for that answer."""
 
     number: int
 
@@ -52,7 +52,7 @@ class ReplyStep:
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """An answer that ended by a bug."""
+    """A bug ended an answer."""
 
     number: int
     trace: str
@@ -60,7 +60,7 @@ class Broken:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What is in memory now."""
+    """Models in memory."""
 
     keys: tuple[str, ...]
     nbytes: int
@@ -77,7 +77,7 @@ class MessageLine:
         self._sending = threading.Lock()
 
     def send(self, message: Message) -> bool:
-        """Whether the other process could be told."""
+        """Send a message; False if the other process cannot receive it."""
         try:
             with self._sending:
                 self._connection.send(message)
@@ -94,5 +94,5 @@ class MessageLine:
         return received
 
     def close(self) -> None:
-        """Nothing more is sent."""
+        """Send nothing more."""
         self._connection.close()

@@ -1,4 +1,4 @@
-"""Answers in this process: a model is made ready, then the engine or a GPU writes."""
+"""Answers in this process: it prepares a model, then the engine or a GPU writes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dppa_core.progress import Stop
 from dppa_core.recipes.yaml_text import MergeRecipe
 
 LARGE = 256 << 20
-"""Bytes of a model from which on a GPU computes its replies, where there is one."""
+"""Bytes of a model from which on a GPU, if there is one, computes its replies."""
 
 
 @runtime_checkable

@@ -1,7 +1,7 @@
 """Answers by another process, so that this one's interpreter is free for sliders.
 
-The process starts with the first question, or with `start`; if it ends, answers that were being
-written fail with a clear error, and the next question starts another.
+The process starts with the first question, or with `start`; if it ends, unfinished answers fail
+with a clear error, and the next question starts another.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from dppa_core.progress import Stop, check
 from dppa_core.recipes.yaml_text import MergeRecipe
 
 LOOKS = 0.05
-"""Seconds between two looks at a reply's `stop` while nothing comes."""
+"""Seconds between checks of a reply's `stop` while nothing comes."""
 _log = logging.getLogger("dppa.answers")
 Replies = SimpleQueue[ReplyEvent | BaseException | None]
 
@@ -47,11 +47,11 @@ def _lost() -> OutOfBudget:
 
 
 class AnswerBug(Exception):
-    """What was raised in the process that answers; its trace is in the log."""
+    """An exception in the answering process; its trace is in the log."""
 
 
 class _Running:
-    """One process that answers, from its start to its end."""
+    """One answering process, from its start to its end."""
 
     def __init__(self, begin: Begin) -> None:
         mine, theirs = socket.socketpair()
@@ -102,7 +102,7 @@ class _Running:
 class ProcessAnswerer:
     """See `Answerer`; safe for many threads.
 
-    Args:
+    byte_budget: Most bytes of models in the process.
         byte_budget: Bytes of models that the process holds.
         public: Whether strangers ask.
         workers: Models that compute at the same time.
@@ -115,7 +115,7 @@ class ProcessAnswerer:
         self._closed = False
 
     def start(self) -> int:
-        """Start the process where it does not run; its number."""
+        """Start the process unless it runs, and return its number."""
         return self._started().pid
 
     def _started(self) -> _Running:
@@ -136,7 +136,7 @@ class ProcessAnswerer:
         """See `Answerer`.
 
         Raises:
-            OutOfBudget: the process ended, by whatever cause.
+            OutOfBudget: the process ended, for any cause.
         """
         running, number, events = self._started(), next(self._numbers), Replies()
         running.waiting[number] = events

@@ -1,6 +1,6 @@
-"""The process that answers: `python -m dppa_core.answering.worker FILE_DESCRIPTOR`.
+"""The answering process: `python -m dppa_core.answering.worker FILE_DESCRIPTOR`.
 
-Ends when the process that asks closes its end of the socket, however that one ends.
+Ends when the asking process closes its end of the socket, even by a crash.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.system.shortage import ToldShortage
 
 TOGETHER = 128
-"""Most answers that are being written at a time; more wait."""
+"""Most answers written at a time; more wait."""
 
 
 def serve(line: MessageLine, begin: Begin) -> None:
-    """Answer until nobody asks any more."""
+    """Answer until the socket closes."""
     pool = ModelPool(begin.byte_budget, public=begin.public)
     answerer = OwnAnswerer(pool, workers=begin.workers)
     stops: dict[int, threading.Event] = {}
@@ -68,11 +68,11 @@ def _ended(
 
 def main() -> None:
     """Serve over the socket whose number is the first argument."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: who asks decides when it ends
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the asking process ends this one
     line = MessageLine(socket.socket(fileno=int(sys.argv[1])))
     begin = line.receive()
     if isinstance(begin, Begin):
-        import torch  # noqa: PLC0415  (heavy: not before there is somebody to work for)
+        import torch  # noqa: PLC0415  (heavy: not before there is work)
 
         torch.set_num_threads(1)
         serve(line, begin)

@@ -1,6 +1,6 @@
-"""What commands have in common that can work on a Ray cluster: the option, and where models answer.
+"""The option `--ray`, and the place where models answer, for commands that can use a Ray cluster.
 
-Knows the option and the place; Ray and PyTorch are imported inside functions.
+Ray and PyTorch are imported inside functions.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ RayOption = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class ExamPlace:
-    """Where exams are held."""
+    """Where models answer questions."""
 
     ask: Ask
     beside: int = 1
-    """How many exams at a time."""
+    """Exams at a time."""
 
 
 @contextmanager
 def exam_place(ray: str | None) -> Iterator[ExamPlace]:
-    """Models in this process, or on a cluster for as long as the block runs.
+    """Models in this process, or on a cluster while the block runs.
 
     Args:
         ray: A cluster's address; this process if unset.
@@ -55,6 +55,6 @@ def exam_place(ray: str | None) -> Iterator[ExamPlace]:
 
 @contextmanager
 def quiet_stdout() -> Iterator[None]:
-    """What Ray prints of lost nodes goes to where errors go: stdout is for the result."""
+    """Redirect Ray's messages about lost nodes to stderr: stdout is for the result."""
     with redirect_stdout(sys.stderr):
         yield

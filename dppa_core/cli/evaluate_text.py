@@ -1,7 +1,4 @@
-"""A side-by-side evaluation as text for a terminal.
-
-Knows its values, no model.
-"""
+"""A side-by-side evaluation as text for a terminal."""
 
 from __future__ import annotations
 
@@ -12,11 +9,11 @@ from dppa_core.evaluation.tables import percent_text, signed_text, text_table
 
 
 def evaluated_text(value: Mapping[str, Any]) -> str:
-    """All that was measured.
+    """Text of all measurements.
 
     Args:
-        value: Of one model, or of a recipe and those beside it; with "text" and "lm_eval" where
-            they were asked for.
+        value: Of one model, or of a recipe and those beside it; with "text" and "lm_eval" if they
+            were requested.
     """
     parts = []
     if "rows" in value:
@@ -45,7 +42,7 @@ def alone_text(value: Mapping[str, Any]) -> str:
 
 
 def _perplexities(rows: Sequence[Mapping[str, Any]]) -> str:
-    """One line a model; bits a byte are what other tokenizers are compared by."""
+    """One line per model; bits per byte are comparable between tokenizers."""
     lines = []
     for row in rows:
         found = row["perplexity"]

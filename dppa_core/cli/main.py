@@ -1,7 +1,4 @@
-"""The command line: profile, plan, merge, and the commands of other files put together.
-
-Knows how people ask and what they see; the work is done elsewhere.
-"""
+"""The command line: profile, plan, merge, and the commands of other files put together."""
 
 from __future__ import annotations
 
@@ -80,7 +77,7 @@ app.add_typer(zoo_app, name="zoo")
 def _page(context: typer.Context) -> None:
     """Serve the page, DPPA Studio, on this computer; its own --help lists its options.
 
-    The package `dppa-studio[app]` brings it along.
+    The package `dppa-studio[app]` contains it.
     """
     point = next(iter(entry_points(group="dppa.commands", name="app")), None)
     try:
@@ -165,7 +162,7 @@ def merge(
 def _on_cluster(
     recipe: MergeRecipe, out: Path, ray: str, backend: str, workers: int | None, how: dict[str, Any]
 ) -> MergeReport:
-    """A merge on a Ray cluster; one core a task, unless more are asked for."""
+    """A merge on a Ray cluster; one core per task by default."""
     from dppa_core.merging.cluster.merge import merge_on_cluster  # noqa: PLC0415  (what no other merge needs)
 
     if backend != "numba":
@@ -177,7 +174,7 @@ def _on_cluster(
 
 
 def _kept(recipe: MergeRecipe, done: MergeReport) -> str:
-    """What was kept of the deltas; nothing where a method combines them whole."""
+    """What was kept of the deltas; empty if a method combines them whole."""
     combines = get_method(recipe.method).combination is not None
     if combines and all(density == 1 for density in done.densities):
         return ""
@@ -186,7 +183,7 @@ def _kept(recipe: MergeRecipe, done: MergeReport) -> str:
 
 
 def main() -> None:
-    """Run the command line; an error we foresee is one line on stderr and exit code 1."""
+    """Run the command line; a foreseen error is one line on stderr and exit code 1."""
     with terminal():
         try:
             check_here()

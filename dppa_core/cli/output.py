@@ -1,6 +1,6 @@
-"""What commands write, and what a terminal does to them: signals, closed streams, encodings.
+"""Output of commands, and how a terminal can end them: signals, closed streams, encodings.
 
-One JSON object or a text on stdout, progress on stderr. Knows no command.
+One JSON object or a text on stdout, progress on stderr.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _ENDS = [signal.SIGINT, signal.SIGTERM] + ([signal.SIGHUP] if hasattr(signal, "S
 def terminal() -> Iterator[None]:
     """Make a command end cleanly whatever its terminal does.
 
-    A signal unwinds the command, so that nothing half-written stays behind, and the exit code is
+    A signal unwinds the command, so that nothing half-written is left, and the exit code is
     128 plus its number. A stream that was closed cannot be written to, but nothing else takes its
     number. A character that the encoding lacks becomes a question mark.
     """
     _open_streams()
-    os.environ.setdefault("HF_HUB_VERBOSITY", "error")  # each retry is told; our one line says it
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")  # retries are logged; our one line says it
     heeded = [number for number in _ENDS if signal.getsignal(number) != signal.SIG_IGN]  # nohup
     before = {number: signal.signal(number, _unwind) for number in heeded}
     try:
@@ -43,17 +43,17 @@ def terminal() -> Iterator[None]:
 
 
 def check_here() -> None:
-    """Whether the folder a command was started in is still there.
+    """Refuse to work in a folder that is gone.
 
     Raises:
-        InvalidValue: it is not, so that no relative path means anything.
+        InvalidValue: the folder is gone, so that relative paths mean nothing.
     """
     try:
         os.getcwd()
     except FileNotFoundError:
         raise InvalidValue(
-            "The folder you are in is gone. Go to another one; that it was deleted or replaced in "
-            "the meantime is the usual cause."
+            "The folder you are in is gone; it was deleted or replaced in the meantime. "
+            "Change to another one."
         ) from None
 
 
@@ -73,8 +73,8 @@ def _open_streams() -> None:
 
 
 def lost_output(error: OSError) -> SystemExit:
-    """The end of a command whose output nobody can read: quiet for a closed pipe, else one line."""
-    with open(os.devnull, "w") as nothing:  # where Python's own last flush goes
+    """The end of a command whose output is lost: quiet for a closed pipe, else one line."""
+    with open(os.devnull, "w") as nothing:  # for Python's own last flush
         os.dup2(nothing.fileno(), sys.stdout.fileno())
     if isinstance(error, BrokenPipeError):
         return SystemExit(128 + signal.SIGPIPE)
@@ -86,7 +86,7 @@ def emit(value: Any, text: str, *, as_json: bool) -> None:
     """Write the value as JSON, or the text for people.
 
     Raises:
-        SystemExit: nobody can read it: the pipe is closed, the disk it goes to full.
+        SystemExit: the output cannot be written: the pipe is closed, or the disk full.
     """
     line = json.dumps(value, allow_nan=False) if as_json else text
     try:
@@ -100,10 +100,10 @@ NO_DOMAIN = "--tasks names no domain. Without --tasks the models' own are taken.
 
 
 def names_in(text: str | None, nothing: str = NO_DOMAIN) -> list[str] | None:
-    """The names of an option, between commas; None where it is unset.
+    """The names of an option, separated by commas; None if it is unset.
 
     Raises:
-        InvalidValue: it names none, in the words of `nothing`.
+        InvalidValue: it names none; `nothing` is the message.
     """
     names = None if text is None else [name.strip() for name in text.split(",") if name.strip()]
     if names is not None and not names:
@@ -124,7 +124,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def teller(*, quiet: bool) -> Callable[[str], None]:
-    """Writes lines to stderr, over the line of progress; none where a program reads."""
+    """A function that writes lines to stderr, over the line of progress; quiet for programs."""
 
     def say(line: str) -> None:
         if not quiet:
@@ -137,17 +137,17 @@ def teller(*, quiet: bool) -> Callable[[str], None]:
 
 @contextmanager
 def told_if_stopped(text: str) -> Iterator[None]:
-    """Where a stopped command goes on is told before it ends."""
+    """Say how to resume a stopped command before it ends."""
     try:
         yield
-    except (KeyboardInterrupt, SystemExit):  # the latter is what the terminal makes of a signal
+    except (KeyboardInterrupt, SystemExit):  # the terminal turns a signal into the latter
         sys.stderr.write(text + "\n")
         raise
 
 
 @contextmanager
 def progress_line() -> Iterator[Progress | None]:
-    """A line on stderr that is drawn over and wiped at the end; None where nobody watches."""
+    """A line on stderr that is redrawn, and wiped at the end; None without a terminal."""
     if not sys.stderr.isatty():
         yield None
         return

@@ -1,7 +1,4 @@
-"""Profiles and plans as JSON values and as tables for people.
-
-Knows plans and profiles, no command and no weights.
-"""
+"""Profiles and plans as JSON values and as tables for people."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What a search found, as text for people.
-
-Knows results, no model.
-"""
+"""What a search found, as text for people."""
 
 from __future__ import annotations
 
@@ -21,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def factors_text(factors: Sequence[float]) -> str:
-    """Factors as they are told: strongest band first."""
+    """Factors, the strongest band first."""
     return " / ".join(f"{factor:g}" for factor in factors)
 
 
@@ -49,7 +46,7 @@ def climb_text(
 def study_text(
     found: StudyState, verdict: Sequence[DomainVerdict], beside: Sequence[BaselineMerge], out: Path
 ) -> str:
-    """What nothing else beats, or the grid as a table; then the test split."""
+    """The undominated trials, or the grid as a table; then the test split."""
     best = found.best
     if found.settings.every:
         body = grid_table(found)
@@ -134,7 +131,7 @@ def _kept(one: Interval | None) -> str:
 
 
 def claim_lines(verdict: Sequence[DomainVerdict]) -> list[str]:
-    """Each model alone, which is what the paper's claim is about; nothing if it was not asked."""
+    """Each model alone, the subject of the paper's claim; empty if it was not measured."""
     from dppa_core.tuning.search.verdict import claim_sentence  # noqa: PLC0415  (torch)
 
     if not verdict:

@@ -1,9 +1,9 @@
-"""A plan carried out, tensor by tensor: into a folder, a pack or memory.
+"""Merges: a plan carried out tensor by tensor, into a folder, a pack or memory.
 
 Its parts in order; each imports only those before it:
 
-    cards        what is written beside the weights
-    preflight    what can be said before a download or a merge
+    cards        files beside the weights
+    preflight    checks before a download or a merge
     passes       the ways to compute a tensor
     .            inputs, plan and tensors of a merge; folders and packs
     in_memory    merges that live in memory and answer

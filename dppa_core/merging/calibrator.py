@@ -1,7 +1,4 @@
-"""What a merge knows of its domain models from calibration text: scores, and aids of combinations.
-
-Knows recipes and checkpoints, not what is merged with it.
-"""
+"""Statistics of a merge's domain models on calibration text: scores, and facts for combinations."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ from dppa_core.checkpoints.aligned_checkpoint import as_read, moves_rows
 from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.safetensors_reader import file_identity
 from dppa_core.checkpoints.vocabulary.alignment import Alignment
-from dppa_core.merging.passes.combined_pass import Aid
+from dppa_core.merging.passes.combined_pass import CalibrationFacts
 from dppa_core.methods.registry import get_method
 from dppa_core.profiling.calibration.statistics import Kind, Statistics, score_of, statistics
 from dppa_core.profiling.significance import Score
@@ -24,19 +21,19 @@ from dppa_core.recipes.yaml_text import MergeRecipe
 
 
 class Calibrator:
-    """Statistics of the domain models of a recipe, each made when it is first asked for.
+    """Statistics of the domain models of a recipe, each computed on its first use.
 
     Args:
-        recipe: Whose significance and method decide what is needed.
-        models: Base and domain models. One of the base's tokenizer reads the text with it, others
-            with their own.
-        places: Of each, name in the base -> its own name.
+        recipe: Its significance and method decide what is needed.
+        models: Base and domain models. The base's tokenizer reads the text if they share it;
+            otherwise each uses its own.
+        places: For each model, name in the base -> its own name.
         public: Whether strangers wrote the recipe.
-        progress: Told sample by sample.
+        progress: Called after each sample.
         stop: Ends a run between two samples.
 
     Raises:
-        NotAllowed: a file of this computer, from a stranger.
+        NotAllowed: a stranger's recipe names a file of this computer.
     """
 
     def __init__(
@@ -60,7 +57,7 @@ class Calibrator:
                 recipe.calibration_of(model).check_public()
 
     def keys(self) -> tuple[Hashable, ...]:
-        """Of each model, what its score depends on beside the models; of a file its identity."""
+        """For each model, what its score depends on beside the models; for a file its identity."""
         kind = self._recipe.significance
         if kind not in CALIBRATED_KINDS:
             return (kind,) * len(self._tuned)
@@ -68,28 +65,28 @@ class Calibrator:
         return tuple((index, kind, text, _identity(text)) for index, text in enumerate(texts))
 
     def score(self, index: int) -> Score | None:
-        """What ranks the elements of a model's delta; None where |d| does."""
+        """What ranks the elements of a model's delta; None for |d|."""
         model, kind = self._recipe.models[index], self._recipe.significance
         text = self._recipe.calibration_of(model) if kind in CALIBRATED_KINDS else None
         return score_of(kind, *self._pair(index), text, label=model.model, **self._told)
 
-    def aid(self, tensor: str, index: int) -> Aid:
-        """What the method is told of a tensor, by its name in the base, and a model."""
+    def aid(self, tensor: str, index: int) -> CalibrationFacts:
+        """Facts about a tensor, by its name in the base, of one model."""
         if self._kind is None:
-            raise TypeError(f"{self._recipe.method} looks at no statistics")
+            raise TypeError(f"{self._recipe.method} uses no statistics")
         found, name = self._of(self._kind, index), self._places[index][tensor]
         if moves_rows(self._tuned[index], name):  # measured in rows of another order
-            return Aid(None, 1, found.norm)
-        return Aid(found.arrays.get(name), found.axes.get(name, 1), found.norm)
+            return CalibrationFacts(None, 1, found.norm)
+        return CalibrationFacts(found.arrays.get(name), found.axes.get(name, 1), found.norm)
 
     def prepare(self) -> None:
-        """Make all statistics of the method now, while progress is told."""
+        """Compute all statistics of the method now, with progress."""
         if self._kind is not None:
             for index in range(len(self._tuned)):
                 self._of(self._kind, index)
 
     def _pair(self, index: int) -> tuple[Checkpoint, Checkpoint]:
-        """Where a domain model's tokenizer lies, and the model with its rows where they were."""
+        """Checkpoint with a domain model's tokenizer, and the model with its rows unmoved."""
         tuned = as_read(self._tuned[index])
         return (tuned if index in self._models.foreign else as_read(self._models.base)), tuned
 

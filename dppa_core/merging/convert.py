@@ -1,7 +1,4 @@
-"""Any model that can be read, as an ordinary folder of safetensors.
-
-Knows checkpoints and files, no deltas: nothing is merged but an adapter into its base.
-"""
+"""Conversion of any readable model to an ordinary folder of safetensors."""
 
 from __future__ import annotations
 
@@ -39,12 +36,12 @@ from dppa_core.pruning.tensor_names import find_embedding, find_head, is_buffer
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """What was converted, and into what."""
+    """A finished conversion."""
 
     source: str
-    """Reference of the model, one of the Hub with its commit."""
+    """Reference of the model, with its commit if it is on the Hub."""
     read_from: tuple[str, ...]
-    """Names of the weight files it was read from."""
+    """Names of the weight files that were read."""
     tensors: int
     parameters: int
     """Elements of all tensors written."""
@@ -52,7 +49,7 @@ class Conversion:
     """Codes of safetensors headers, sorted."""
     notes: tuple[str, ...]
     sha256: str
-    """Of model.safetensors; of several files, of the lines `sha256sum` prints for them."""
+    """Of model.safetensors; for several files, of the lines `sha256sum` prints for them."""
     files: dict[str, str]
     """SHA-256 of every weight file, by its name."""
 
@@ -76,19 +73,19 @@ def convert_to_folder(
         dtype: bfloat16, float16 or float32 for the weights; each keeps its own if unset. Buffers
             such as rotary frequencies always do.
         overwrite, shard_size, sync: See `merge_to_folder`.
-        progress: Told tensor by tensor; bytes of a model that is fetched before.
+        progress: Called after each tensor, and while a model is fetched.
         stop: Ends the conversion between two tensors; nothing is left behind.
 
     Raises:
-        InvalidValue: no such dtype, or a folder that is there already, or cannot be written.
-        NotAllowed: it may not be replaced; see `check_target`.
-        CheckpointError: no model that can be read.
-        NonFiniteWeights: a weight the dtype asked for cannot hold.
+        InvalidValue: unknown dtype, or the folder exists already or cannot be written.
+        NotAllowed: the folder may not be replaced; see `check_target`.
+        CheckpointError: the model cannot be read.
+        NonFiniteWeights: the requested dtype cannot hold a weight.
     """
     if dtype is not None and dtype not in DTYPE_CODES:
         raise InvalidValue(f"dtype must be one of {', '.join(DTYPE_CODES)}, got {shown(dtype)}.")
     out = Path(out)
-    check_target(out, (), overwrite=overwrite)  # before the long part, and once more after it
+    check_target(out, (), overwrite=overwrite)  # before the long part, and again after it
     reference = pinned(reference)
     source = open_checkpoint(reference, progress=progress, stop=stop)
     plan = _Plan(source, reference, dtype)
@@ -105,7 +102,7 @@ def convert_to_folder(
 
 
 class _Plan:
-    """What is written of a checkpoint, and as what."""
+    """Tensors of a checkpoint to write, and their dtypes."""
 
     def __init__(self, source: Checkpoint, reference: str, dtype: str | None) -> None:
         self._source, self._reference = source, reference
@@ -141,7 +138,7 @@ class _Plan:
             return writer.finish()
 
     def conversion(self, files: Mapping[str, str]) -> Conversion:
-        """What was done, once all files are written."""
+        """The finished conversion, once all files are written."""
         return Conversion(
             source=self._reference,
             read_from=tuple(sorted({path.name for path in self._source.identities()})),
@@ -155,7 +152,7 @@ class _Plan:
 
 
 def _target(source: Checkpoint, name: str, code: str | None) -> str:
-    """The dtype a tensor is written in. What an adapter adds to keeps the dtype of its base."""
+    """The dtype a tensor is written in; one that an adapter changes keeps its base's dtype."""
     stored = source.dtype(name)
     if is_buffer(name, source.shape(name)) or stored not in (*FLOATS, "F64"):
         return stored
@@ -170,14 +167,14 @@ def _target(source: Checkpoint, name: str, code: str | None) -> str:
 def cast(
     raw: Shaped[ndarray, " n"], stored: str, wanted: str, name: str, offset: int = 0
 ) -> Shaped[ndarray, " n"]:
-    """Weights in another dtype, rounded to nearest even; the same array where it is theirs.
+    """Weights in another dtype, rounded to nearest even; the same array if it has that dtype.
 
     Args:
         raw: As `Checkpoint.raw` gives them; float64 goes through float32.
         stored: Their dtype.
-        wanted: The dtype asked for.
-        name: Of the tensor, for messages.
-        offset: Index of their first element in it.
+        wanted: The requested dtype.
+        name: Name of the tensor, for messages.
+        offset: Index of the first element in the tensor.
 
     Raises:
         NonFiniteWeights: NaN or infinity, or a value the dtype cannot hold.
@@ -199,7 +196,7 @@ def cast(
 
 
 def _card(found: Conversion, dtype: str | None, parents: tuple[Parent, ...]) -> str:
-    """The README.md: where the weights come from. The same conversion gives the same text."""
+    """The README.md: origin of the weights. The same conversion gives the same text."""
     licences = {parent.licence for parent in parents}
     one = next(iter(licences)) if len(licences) == 1 else None
     front = ["library_name: transformers", "pipeline_tag: text-generation"]

@@ -1,7 +1,4 @@
-"""What a merged checkpoint's folder may replace, and what lies in it beside the weights.
-
-Knows files, not weights: tokenizer, chat template and settings are copied from the base.
-"""
+"""The folder of a merged checkpoint: what it may replace, and its files beside the weights."""
 
 from __future__ import annotations
 
@@ -35,19 +32,19 @@ def check_target(
     overwrite: bool,
     check_entries: Callable[[Path, Entries], None] | None = None,
 ) -> Path:
-    """Refuse to write over what is not a merge, is in use, or was not to be overwritten.
+    """Refuse to replace a folder that is no merge, is in use, or may not be overwritten.
 
     Args:
-        out: The folder asked for. Of a link, the folder it leads to is meant; the link stays.
+        out: The requested folder. A link is followed, and stays.
         sources: Folders of the models to be merged.
-        overwrite: Whether a checkpoint folder that is there may be replaced.
-        check_entries: Raises where a folder holds what is not to be replaced; None for a merge's.
+        overwrite: Whether an existing checkpoint folder may be replaced.
+        check_entries: Raises if the folder's entries may not be replaced; None for a merge's.
 
     Returns:
         The folder to write, its links resolved.
 
     Raises:
-        InvalidValue: something is there already, or nothing can be written there.
+        InvalidValue: the folder exists already, or cannot be written.
         NotAllowed: it holds a source of this merge, or files that no merge writes.
     """
     target = Path(os.path.realpath(out))
@@ -91,9 +88,9 @@ def new_folder(
     sync: bool,
     check_entries: Callable[[Path, Entries], None] | None = None,
 ) -> Iterator[Path]:
-    """A folder that appears when the block ends well; see `check_target` and `atomic_folder`.
+    """A folder that appears when the block succeeds; see `check_target` and `atomic_folder`.
 
-    What it would replace is looked at before the block, and again after it.
+    The folder that it replaces is checked before the block, and again after it.
     """
 
     def checked() -> Path:
@@ -105,10 +102,10 @@ def new_folder(
 
 
 def _check_place(out: Path, target: Path) -> None:
-    """Whether a folder can be renamed to `target`, as far as can be told without trying."""
+    """Refuse a folder that cannot be renamed to `target`, as far as known without trying."""
     if os.path.ismount(target):
         raise InvalidValue(f"{out}: is a mount point. Name a folder inside it.")
-    if _is_inside(target):  # it is exchanged whole, and would be gone under its user
+    if _is_inside(target):  # exchanged whole, it would vanish under its user
         raise InvalidValue(
             f"{out}: is the folder you are in, or holds it. Name one inside it, such as merged."
         )
@@ -118,7 +115,7 @@ def _check_place(out: Path, target: Path) -> None:
 
 
 def _is_inside(folder: Path) -> bool:
-    """Whether this process works in that folder or below it."""
+    """Whether this process's working folder is that folder or lies below it."""
     try:
         here = Path.cwd()
     except FileNotFoundError:  # gone already
@@ -127,7 +124,7 @@ def _is_inside(folder: Path) -> bool:
 
 
 def _holds(target: Path, source: Path) -> bool:
-    """Whether replacing `target` would take files of `source` away, through links as well."""
+    """Whether replacing `target` would remove files of `source`, through links as well."""
     files = [source, *source.iterdir()] if source.is_dir() else [source]
     places = {folder for file in files for folder in (file.resolve(), *file.resolve().parents)}
     return any(place.exists() and place.samefile(target) for place in places)
@@ -155,10 +152,10 @@ def _check_entries(out: Path, entries: Entries) -> None:
 
 
 def copy_companions(source: Path, target: Path) -> None:
-    """Copy tokenizer, chat template and generation settings, where there are any.
+    """Copy tokenizer, chat template and generation settings, if there are any.
 
     Raises:
-        DamagedCheckpoint: one cannot be read.
+        DamagedCheckpoint: a file cannot be read.
     """
     for name in COMPANIONS:
         if (source / name).is_file():
@@ -182,7 +179,7 @@ def write_config(config: Mapping[str, Any], dtype: str, target: Path) -> None:
 
 
 def write_provenance(recipe: MergeRecipe, record: MergeRecord, target: Path) -> None:
-    """Write the recipe, what the merge did, the model card and its plots."""
+    """Write the recipe, the record, the model card and its plots."""
     (target / RECIPE).write_text(dump_recipe(recipe), "utf-8")
     write_record(record, target)
     write_card(recipe, record, target)

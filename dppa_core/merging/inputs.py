@@ -1,7 +1,4 @@
-"""The first step of a merge: its models opened, in one vocabulary, profiled and calibrated.
-
-Knows recipes and checkpoints, not what is made of them.
-"""
+"""The first step of a merge: its models opened, in one vocabulary, profiled and calibrated."""
 
 from __future__ import annotations
 
@@ -37,32 +34,32 @@ from dppa_core.recipes.yaml_text import MergeRecipe
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Matching:
-    """How the tensors of base and domain models belong together."""
+    """How the tensors of base and domain models correspond."""
 
     places: tuple[Mapping[str, str], ...]
-    """Of each domain model, name in the base -> its own name."""
+    """For each domain model, name in the base -> its own name."""
     twins: Mapping[str, str]
     """Head -> embedding, where the two are one tensor in every model."""
     modules: tuple[Module, ...]
     cuts: dict[str, Known]
-    """What is known of ties since another merge of the same models; see `merge_whole`."""
+    """Ties settled by an earlier merge of the same models; see `merge_whole`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MergeInputs:
-    """What a merge reads: open checkpoints, and what was measured of them."""
+    """Inputs of a merge: open checkpoints, and measurements of them."""
 
     recipe: MergeRecipe
-    """With the commits of models of the Hub."""
+    """With the commits of Hub models."""
     alignment: Alignment
     matching: Matching
     calibrator: Calibrator
     scores: tuple[Score | None, ...]
-    """What ranks the elements of each model's delta; None where |d| does."""
+    """What ranks the elements of each model's delta; None for |d|."""
     profiles: tuple[DeltaProfile, ...]
-    """Of each model; none where the method asks for none."""
+    """Of each model; empty if the method needs none."""
     shelf: Shelf
-    """What merges on the same models have in common."""
+    """Data shared by merges of the same models."""
 
     @property
     def base(self) -> Checkpoint:
@@ -94,7 +91,7 @@ class MergeInputs:
         return tuple(Path(text).expanduser() for text in found if text)
 
     def parents(self) -> tuple[Parent, ...]:
-        """Bases, domain models and adapters, each once, and what they say of themselves."""
+        """Bases, domain models and adapters, each once, with licence and origin."""
         models = zip(references(self.recipe), (self.base, *self.tuned), strict=True)
         found = {
             name: folder
@@ -117,23 +114,23 @@ def open_inputs(
     progress: Progress | None = None,
     stop: Stop | None = None,
 ) -> MergeInputs:
-    """Open the models of a recipe, and measure what its method asks for.
+    """Open the models of a recipe, and measure what its method needs.
 
     Args:
         recipe: What to merge.
         public: Whether strangers wrote the recipe; local folders are then refused.
-        shelf: Where models are open already, and what is known of them; none if unset.
+        shelf: Keeps open models and data of earlier merges; none if unset.
         workers: Threads while domain models are profiled; see `profile_delta`.
-        progress, stop: Told while models are fetched, profiled and calibrated; ends that.
+        progress, stop: Called while models are fetched, profiled and calibrated; ends that.
 
     Raises:
-        CheckpointError: a model that is missing, damaged, or does not fit the base.
+        CheckpointError: a model is missing, damaged, or does not fit the base.
     """
     recipe, shelf = pinned_recipe(recipe, public), shelf or Shelf(0)
     told: dict[str, Any] = {"progress": progress, "stop": stop}
     names = references(recipe)
     models = [shelf.checkpoint(name, public=public, **told) for name in names]
-    # Of models in memory, names are all there is.
+    # Models in memory are identified by names alone.
     files = names, tuple((*one.identities().items(), *tokenizer_identities(one)) for one in models)
     key = recipe.vocabulary, files
     alignment = shelf.value(("aligned", *key), partial(aligned, recipe, models))
@@ -168,7 +165,7 @@ def _match(recipe: MergeRecipe, models: Alignment) -> Matching:
 
 
 def references(recipe: MergeRecipe) -> tuple[str, ...]:
-    """Of the base and the domain models."""
+    """References of the base and the domain models."""
     return recipe.base, *(model.model for model in recipe.models)
 
 
@@ -190,7 +187,7 @@ def merge_base(
 
 
 def pinned_recipe(recipe: MergeRecipe, public: bool) -> MergeRecipe:
-    """The recipe with every model fixed to the commit it has now."""
+    """The recipe with every model fixed to its current commit."""
     names = {m.model: pinned(m.model, public=public) for m in recipe.models}
     return replace(
         recipe,
@@ -210,7 +207,7 @@ def _pinned_settings(recipe: MergeRecipe, names: Mapping[str, str]) -> dict[str,
 
 
 def first_stage(recipe: MergeRecipe) -> tuple[Callable[[Request, Any], Treatments], Any, bool]:
-    """What is done to single deltas, with which settings, and whether it wants their profiles."""
+    """Treatment of single deltas, its settings, and whether it needs their profiles."""
     if recipe.prune is not None:
         method, settings = get_method(recipe.prune.method), recipe.prune.settings()
     else:

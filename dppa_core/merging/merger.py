@@ -1,7 +1,6 @@
-"""The third step of a merge: single tensors computed, as its plan says.
+"""The third step of a merge: single tensors, computed by its plan.
 
-Knows checkpoints and methods, not folders to write nor models in memory. Every tensor is
-independent of the others: the same recipe gives the same bytes in any order.
+Tensors are independent of each other: the same recipe gives the same bytes in any order.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ from dppa_core.system.threads import Shared, Spare
 def open_merger(
     recipe: MergeRecipe, *, backend: str = "numba", often: bool = False, **opening: Any
 ) -> TensorMerger:
-    """All three steps: open the models of a recipe, plan, and be ready to merge.
+    """All three steps: open the models of a recipe, plan, and prepare to merge.
 
     Args:
         recipe: What to merge.
@@ -53,20 +52,20 @@ def open_merger(
 
 
 class TensorMerger:
-    """Merges one tensor at a time, in any order, as often as asked. Safe for many threads.
+    """Merges one tensor at a time, in any order, any number of times. Safe for many threads.
 
     Args:
-        inputs: What is read.
-        plan: What is done with it.
+        inputs: Its models and their measurements.
+        plan: The treatment of every tensor.
         backend: "numba", or "torch" for the slow reference; the bytes are the same.
-        often: Whether every tensor is asked for many times: what is worked out is then kept.
+        often: Whether every tensor is requested many times: intermediate results are then kept.
         stop: Ends a survey of the whole model.
 
     Attributes:
         inputs, plan, backend: As given.
-        recipe: The recipe, with the commits of models of the Hub.
+        recipe: The recipe, with the commits of Hub models.
         base: The base, in the vocabulary of the merge.
-        combined: The pass of a method that combines deltas; None where they are added.
+        combined: The pass of a method that combines deltas; None if it adds them.
     """
 
     def __init__(
@@ -92,7 +91,7 @@ class TensorMerger:
         return self.base.names()
 
     def loader(self) -> Loader:
-        """What one thread reads tensors with; keeps mapped pages out of this process's memory."""
+        """Reader of one thread; keeps mapped pages out of this process's memory."""
         return Loader(self._kernels, self._releaser.read)
 
     def tensor(self, name: str) -> tuple[str, tuple[int, ...], Raw]:
@@ -122,21 +121,21 @@ class TensorMerger:
     ) -> Iterator[tuple[int, Raw, Raw | None]]:
         """Merge a slice by the first pass that can; every pass gives the same bytes.
 
-        - `merge_whole` reads a tensor once and finds thresholds meanwhile: where buffers are given,
-          of bfloat16 alone, up to 3 models of up to 2 levels of |d|. Nothing was worked out before.
-        - A tensor without deltas is the base's.
-        - `CombinedPass` takes all models at once, some rows at a time: where the method combines.
-        - `ChunkPass` is for all else: thresholds are known, and deltas are added chunk by chunk.
+        - `merge_whole` reads a tensor once and finds thresholds meanwhile: with buffers, bfloat16
+          alone, up to 3 models of up to 2 levels of |d|, nothing worked out before.
+        - A tensor without deltas is copied from the base.
+        - `CombinedPass` takes all models at once, some rows at a time, if the method combines.
+        - `ChunkPass` does the rest: thresholds are known, and deltas are added chunk by chunk.
 
         Args:
             name, start, stop: The slice; for the whole pass, or a combination, all of the tensor.
-            stack: What the tensor is made of, worked out where it is needed.
+            stack: Parts of the tensor, worked out only if needed.
             chunks: Passes in chunks.
-            out: Where to, all in one piece; if unset, a piece is good until the next is asked for.
+            out: The result, in one piece; if unset, a piece is valid until the next is requested.
             buffers: For the whole pass.
 
         Yields:
-            First element, merged elements, and the base's; those are None of a copied tensor.
+            First element, merged elements, and the base's, which are None for a copied tensor.
         """
         if buffers is not None:
             merged = buffers.out(stop) if out is None else out
@@ -158,7 +157,7 @@ class TensorMerger:
                 yield start, out, given.base
 
     def stack(self, name: str, loader: Loader) -> TensorStack | None:
-        """All that a merged tensor is made of; None where it is the base's, copied."""
+        """The parts of a merged tensor; None if it is copied from the base."""
         name = self.inputs.twins.get(name, name)
         if self.inputs.copied(name):
             return None
@@ -180,7 +179,7 @@ class TensorMerger:
     def _delta(
         self, loader: Loader, pair: TensorPair, index: int, weight: float
     ) -> TensorDelta | None:
-        """One model's delta; its treatment is worked out once, however often surveys read it."""
+        """One model's delta; its treatment is worked out once for any number of surveys."""
         place, model = (pair.name, index), self.recipe.models[index].model
         if place in self._fixed:
             known = self._fixed[place]

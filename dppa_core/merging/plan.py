@@ -1,7 +1,4 @@
-"""The second step of a merge: what is done to every tensor, decided before one is computed.
-
-Knows what was measured, and reads no weight.
-"""
+"""The second step of a merge: the treatment of every tensor, decided before a weight is read."""
 
 from __future__ import annotations
 
@@ -25,17 +22,17 @@ from dppa_core.recipes.yaml_text import MergeRecipe
 
 @dataclass(frozen=True, slots=True)
 class MergePlan:
-    """What a merge does to every tensor. It stays good once the models are closed."""
+    """The treatment of every tensor. It stays valid after the models are closed."""
 
     recipe: MergeRecipe
-    """With the commits of models of the Hub."""
+    """With the commits of Hub models."""
     tensors: Mapping[str, TensorSpec]
-    """Name -> merged tensor: of the recipe's dtype, or the base's where it is copied."""
+    """Name -> merged tensor: of the recipe's dtype, or the base's if it is copied."""
     modules: tuple[Module, ...]
     treated: tuple[Treatments, ...]
     """Of each domain model, in the recipe's order."""
     warnings: tuple[str, ...]
-    """Domain models hardly made from this base, where the method wanted their profiles."""
+    """Domain models hardly made from this base, if the method needed their profiles."""
 
     @property
     def plans(self) -> tuple[PruningPlan, ...]:
@@ -44,19 +41,19 @@ class MergePlan:
 
     @property
     def combines(self) -> bool:
-        """Whether the method combines all deltas of a tensor, instead of adding one by one."""
+        """Whether the method combines all deltas of a tensor instead of adding one by one."""
         return get_method(self.recipe.method).combination is not None
 
     def treatments(self, name: str) -> tuple[Treatment, ...]:
-        """What is done to each domain model's delta in one tensor."""
+        """Treatment of each domain model's delta in one tensor."""
         return tuple(one.modules.get(name, one.others) for one in self.treated)
 
 
 def plan_merge(inputs: MergeInputs) -> MergePlan:
-    """Decide what is done to every tensor.
+    """Decide the treatment of every tensor.
 
     Raises:
-        InvalidValue, UnknownName: an override or a level that the method refuses.
+        InvalidValue, UnknownName: the method refuses an override or a level.
     """
     recipe, base = inputs.recipe, inputs.base
     treat, settings, _ = first_stage(recipe)
@@ -83,7 +80,7 @@ def _planned(
     parameters: PruningParameters,
     overrides: Mapping[str, Override],
 ) -> PruningPlan:
-    """A plan, or the one of a merge before: other factors change none."""
+    """A plan, or an earlier merge's: factors do not change it."""
     given, rest = (profile, parameters), (tuple(levels), tuple(sorted(overrides.items())))
     score = shelf.value(("significance", *given), partial(significance, *given))
     make = partial(plan_pruning, profile, levels, parameters, overrides, score)

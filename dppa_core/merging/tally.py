@@ -1,7 +1,4 @@
-"""What a merge kept and changed, noted while its slices are written.
-
-Knows numbers of elements, not their values.
-"""
+"""What a merge keeps and changes, counted while its slices are written."""
 
 from __future__ import annotations
 
@@ -14,10 +11,10 @@ from dppa_core.merging.plan import MergePlan
 
 
 class MergeTally:
-    """Counts what is kept and whether anything changed, for report and warnings.
+    """Counts kept elements and notes changes, for report and warnings.
 
     Args:
-        plan: What is merged.
+        plan: The plan of the merge.
         parents: Its models.
     """
 
@@ -28,7 +25,7 @@ class MergeTally:
         self.kept: dict[str, tuple[int, ...]] = {}
         """Tensor of a module -> elements kept of each domain model's delta."""
         self.changed = False
-        """Whether any element differs from the base; set by whoever sees one."""
+        """Whether any element differs from the base; set by the sinks."""
 
     def keep(self, name: str, kept: tuple[int, ...]) -> None:
         """Note the elements kept of each domain model's delta in one tensor; any thread may."""
@@ -36,7 +33,7 @@ class MergeTally:
             self.kept[name] = kept
 
     def modules(self) -> tuple[KeptModule, ...]:
-        """What was kept of every module."""
+        """What is kept of every module."""
         return tuple(
             KeptModule(one.name, one.layer, one.kind, one.numel, self.kept[tensor])
             for tensor, one in self._modules.items()
@@ -49,7 +46,7 @@ class MergeTally:
         return tuple(sum(kept[n] for kept in self.kept.values()) / total for n in models)
 
     def warnings(self) -> tuple[str, ...]:
-        """What someone should know before using the result."""
+        """Remarks to read before using the result."""
         found = []
         if not self.changed:
             found.append(

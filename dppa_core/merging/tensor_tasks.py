@@ -1,7 +1,4 @@
-"""Merged tensors as tasks for any thread: slices, merged and handed to a folder, a pack or memory.
-
-Knows a merger and what wants its tensors, not where they go.
-"""
+"""Merged tensors as tasks for any thread: slices merged into a folder, a pack or memory."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ from dppa_core.progress import Progress, Stop, check, report
 from dppa_core.system.threads import Shared, Spare, side_by_side
 
 AT_ONCE = 20_000_000
-"""Parameters from which tensors are merged whole: that pass takes seconds to compile once."""
+"""Parameters from which tensors are merged whole: compiling that pass takes seconds."""
 
 LARGEST_WHOLE, SCRATCH = 1 << 23, 1 << 22
 """Most elements of a tensor that is merged whole where memory is bounded, and most words of 8 bytes
@@ -33,28 +30,28 @@ class Sink(Protocol):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The tensors it wants, in the order in which it is best given them."""
+        """The tensors it wants, in its preferred order."""
         ...
 
     @property
     def whole(self) -> Literal["never", "bounded", "always"]:
         """Whether tensors may be merged whole.
 
-        "bounded" where what a merge needs of memory is to be the same for models of any size, and
-        what is kept is counted: each tensor is read once, and not kept mapped.
+        "bounded" if memory may not depend on the model's size, and kept elements are counted: each
+        tensor is read once, and not kept mapped.
         """
         ...
 
     def keep(self, name: str, kept: tuple[int, ...]) -> None:
-        """Note the elements kept of each domain model's delta in one tensor, maybe twice."""
+        """Note the elements kept of each domain model's delta in one tensor; may be repeated."""
         ...
 
     def room(self, name: str, start: int, stop: int) -> Raw | None:
-        """Memory of the merged dtype for a slice, which is then taken in one piece; None if any."""
+        """Memory of the merged dtype for a slice, then taken in one piece; None if it has none."""
         ...
 
     def take(self, name: str, start: int, merged: Raw, base: Raw | None) -> None:
-        """Take elements from `start` on, good until this returns; `base` is None of copied ones."""
+        """Take elements from `start` on, valid until this returns; copied ones have no `base`."""
         ...
 
 
@@ -67,14 +64,14 @@ def write_tensors(
     stop: Stop | None = None,
     verb: str = "",
 ) -> None:
-    """Merge the tensors that a sink wants, on so many threads.
+    """Merge the tensors that a sink wants, on several threads.
 
     Args:
-        merger, sink: What is merged, and who takes it.
+        merger, sink: Computes and takes the tensors.
         workers: Threads. The bytes are the same.
-        progress: Told tensor by tensor, in their order.
+        progress: Called after each tensor, in their order.
         stop: Ends the work between two slices of tensors.
-        verb: What progress is told before each name.
+        verb: First word of the progress texts.
 
     Raises:
         NonFiniteWeights: NaN or infinity in a weight, or in a sum.
@@ -89,11 +86,11 @@ def write_tensors(
             if elements and not missing[name]:
                 done += 1
                 report(progress, done, len(missing), verb + name)
-    check(stop)  # workers may have been done before it was set
+    check(stop)  # workers may have finished before it was set
 
 
 class _Tasks:
-    """One task a slice. It returns the tensor's name and how many elements were taken."""
+    """One task per slice. It returns the tensor's name and the number of elements taken."""
 
     def __init__(self, merger: TensorMerger, sink: Sink, numel: int, stop: Stop | None) -> None:
         self._merger, self._sink, self._stop = merger, sink, stop
@@ -129,7 +126,7 @@ class _Tasks:
         return name, stop - start
 
     def _kept_is_known(self, name: str) -> bool:
-        """Whether a plan tells what is kept of each delta; the sink is then told."""
+        """Whether the plan gives the kept elements of each delta; passes them to the sink."""
         plan, twins = self._merger.plan, self._merger.inputs.matching.twins
         numel, treatments = plan.tensors[name].numel, plan.treatments(twins.get(name, name))
         found = [kept_of(treatment, numel) for treatment in treatments]

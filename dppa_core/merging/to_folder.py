@@ -1,7 +1,4 @@
-"""From a recipe to a checkpoint folder, slice by slice, on as many cores as there are.
-
-Knows files to write, and what lies beside the weights; a merger computes the tensors.
-"""
+"""From a recipe to a checkpoint folder, slice by slice, on all available cores."""
 
 from __future__ import annotations
 
@@ -41,20 +38,20 @@ class MergeReport:
     sources: tuple[str, ...]
     """References of base and domain models, those of the Hub with their commits."""
     densities: tuple[float, ...]
-    """Share of the modules' delta kept, per domain model in the recipe's order; of random drops
-    the expected share. Of methods that combine deltas, the share that goes into them."""
+    """Share of the modules' delta kept, per domain model in the recipe's order; for random drops
+    the expected share. For methods that combine deltas, the share that enters the combination."""
     warnings: tuple[str, ...]
     calibration: dict[str, str]
-    """Domain model -> the text it was calibrated on; empty where none is read."""
+    """Domain model -> its calibration text; empty if none is read."""
     tokenizer: str
-    """Whose: a reference, or a union."""
+    """Its owner: a reference, or a union."""
     chat_template: str
-    """Whose and why."""
+    """Its owner, and why."""
     generation_config: str
-    """Whose."""
+    """Its owner."""
     seconds: float
     sha256: str
-    """Of model.safetensors; of several files, of the lines `sha256sum` prints for them."""
+    """Of model.safetensors; for several files, of the lines `sha256sum` prints for them."""
     files: dict[str, str]
     """SHA-256 of every weight file, by its name."""
     digest: str
@@ -84,20 +81,20 @@ def merge_to_folder(
         recipe: What to merge.
         out: The folder to make.
         backend, public: See `TensorMerger`, `open_inputs`.
-        overwrite: Whether a checkpoint folder that is there may be replaced.
+        overwrite: Whether an existing checkpoint folder may be replaced.
         shard_size: Bytes of the tensors in one weight file at most.
         sync: Whether to wait until the disk has everything; see `atomic_folder`.
         workers: Threads; one for every available core if unset. The bytes are the same.
-        progress: Told tensor by tensor.
+        progress: Called after each tensor.
         stop: Ends the merge between two slices of tensors; nothing is left behind.
 
     Raises:
-        InvalidValue: the folder is there already, or cannot be written.
-        NotAllowed: it may not be replaced; see `check_target`.
+        InvalidValue: the folder exists already, or cannot be written.
+        NotAllowed: the folder may not be replaced; see `check_target`.
         CheckpointError: see `open_inputs`.
     """
     began, threads = time.perf_counter(), worker_count(workers)
-    check_target(Path(out), (), overwrite=overwrite)  # before the long part, and once more after it
+    check_target(Path(out), (), overwrite=overwrite)  # before the long part, and again after it
     told: dict[str, Any] = {"progress": progress, "stop": stop}
     merger = open_merger(recipe, backend=backend, public=public, workers=threads, **told)
     tally = MergeTally(merger.plan, merger.inputs.parents())
@@ -115,11 +112,11 @@ def finish(
     overwrite: bool,
     sync: bool,
 ) -> MergeReport:
-    """Make the folder: its weights first, then what lies beside them; see `merge_to_folder`.
+    """Make the folder: its weights first, then the files beside them; see `merge_to_folder`.
 
     Args:
-        began: When the merge did, on the clock of `time.perf_counter`.
-        merger: What is merged.
+        began: Start of the merge, on the clock of `time.perf_counter`.
+        merger: Computes the tensors.
         tally: Counts while `fill` runs.
         fill: Writes the weights into the folder, the index included.
     """
@@ -148,7 +145,7 @@ def finish(
 def _write_beside(
     folder: Path, merger: TensorMerger, beside: Companions, tally: MergeTally, weights: Weights
 ) -> MergeRecord:
-    """Write all but the weights; what the merge did."""
+    """Write all but the weights, and return the record."""
     write_config(beside.config, merger.recipe.dtype, folder)
     for name, content in beside.files.items():
         (folder / name).write_bytes(content)
@@ -176,12 +173,12 @@ def _write_weights(
 
 
 class FolderSink:
-    """Merged tensors into files, and into the tally what became of them.
+    """Writes merged tensors into files, and counts them in the tally.
 
     Args:
-        merger: What is merged.
-        writer: Of the files.
-        tally: Told what is kept, and whether anything differs from the base.
+        merger: Computes the tensors.
+        writer: Writes the files.
+        tally: Counts kept elements, and notes differences from the base.
     """
 
     whole: Literal["bounded"] = "bounded"

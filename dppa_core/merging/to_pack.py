@@ -1,7 +1,7 @@
-"""From a recipe to sparse delta packs, one file for each of its domain models.
+"""From a recipe to sparse delta packs, one file per domain model.
 
-Knows mergers and files; what is in a file is said by `pack_format`. A pack restores, on its base,
-the tensors of the merge of one model alone, bit for bit.
+`pack_format` defines the files. On its base, a pack restores the tensors of the merge of one model
+alone, bit for bit.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class PackReport:
     model: str
     """Reference of the domain model, of the Hub with its commit."""
     file: str
-    """Its name in the folder."""
+    """Name of the file in the folder."""
     recipe_hash: str
     """Of the merge of this model alone."""
     numel: int
@@ -94,17 +94,17 @@ def pack_models(
     grow with the model. The bytes depend on the recipe and the weights alone.
 
     Args:
-        recipe: What is done to the deltas.
+        recipe: Treatment of the deltas.
         out: The folder to make.
         model: Only this one: its reference, or the name its file would have.
-        coefficient: Instead of the recipe's; 1 for packs that are to be weighed when merged.
-        overwrite: Whether a folder of packs that is there may be replaced.
+        coefficient: Replaces the recipe's; 1 for packs that get theirs when merged.
+        overwrite: Whether an existing folder of packs may be replaced.
         sync, public, workers, progress, stop: See `merge_to_folder`.
 
     Raises:
-        InvalidRecipe: a method that combines deltas, so that no part of it is one model's, or a
-            vocabulary that is not the base's.
-        UnknownName: `model` is none of the recipe's.
+        InvalidRecipe: the method combines deltas, so that no part is one model's, or the
+            vocabulary is not the base's.
+        UnknownName: `model` is not in the recipe.
         InvalidValue, NotAllowed: see `check_target`.
         CheckpointError: see `open_inputs`.
     """
@@ -125,7 +125,7 @@ def pack_models(
 
 
 def pack_names(models: Sequence[DomainModel]) -> dict[str, DomainModel]:
-    """What the pack of each model is called: its short name, numbered where two are the same."""
+    """File name of each model's pack: its short name, numbered if two are the same."""
     found: dict[str, DomainModel] = {}
     for model in models:
         stem = re.sub(r"[^\w.-]+", "-", short_name(model.model)).strip(".-")[:_LONGEST_NAME]
@@ -138,10 +138,10 @@ def pack_names(models: Sequence[DomainModel]) -> dict[str, DomainModel]:
 
 
 def check_packable(recipe: MergeRecipe) -> None:
-    """Refuse a recipe of which no part is one model's; raises InvalidRecipe."""
+    """Refuse a recipe without parts of single models; raises InvalidRecipe."""
     if get_method(recipe.method).combination is not None and len(recipe.models) > 1:
         raise InvalidRecipe(
-            f"{recipe.method} makes one delta of all models, so no part of it is the pack of one. "
+            f"{recipe.method} makes one delta of all models, so it has no pack of a single one. "
             "Merge into a folder, then pack that: the only model of a recipe of task_arithmetic."
         )
     if recipe.vocabulary != "base":
@@ -186,7 +186,7 @@ class _Packer:
         self._dtype = DTYPE_CODES[merger.recipe.dtype]
 
     def write(self, path: Path) -> PackReport:
-        """Count what differs, lay the file out, and fill it."""
+        """Count the differing weights, lay the file out, and fill it."""
         began, recipe = time.perf_counter(), self._merger.recipe
         counted = _PackSink(self._merger, self._names)
         write_tensors(self._merger, counted, self._workers, verb="compare ", **self._told)
@@ -229,7 +229,7 @@ class _Packer:
 
 
 class _PackSink:
-    """Counts, of every slice, what differs from the base; then writes it where counts say."""
+    """Counts, in every slice, the weights that differ from the base; then writes them in place."""
 
     whole: Literal["never"] = "never"
 

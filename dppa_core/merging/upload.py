@@ -1,8 +1,7 @@
-"""A merged folder to the Hub: everything is checked before a repository is made, and a repository
-that was made for an upload that failed is removed again.
+"""Upload of a merged folder to the Hub.
 
-Knows the Hub through huggingface_hub alone; the token is the one that is handed in, or the one it
-finds (HF_TOKEN, or the login).
+Everything is checked before a repository is made; one made for an upload that fails is removed. The
+token is the given one, or the one that huggingface_hub finds (HF_TOKEN, or the login).
 """
 
 from __future__ import annotations
@@ -34,24 +33,24 @@ _WRITERS = ("admin", "write", "contributor")
 
 @dataclass(frozen=True, slots=True)
 class Push:
-    """What was uploaded, or would be."""
+    """An upload, done or planned."""
 
     name: str
     """owner/name."""
     url: str
-    """Empty where nobody is logged in."""
+    """Empty if nobody is logged in."""
     private: bool
-    """Of a new repository, whether that was asked for; the owner's default may be the same."""
+    """For a new repository, the requested value; the owner's default may be the same."""
     created: bool
     """Whether the repository is new."""
     commit: str
-    """Empty where nothing was uploaded."""
+    """Empty if nothing was uploaded."""
     files: Mapping[str, int]
     """File -> bytes, in their order."""
     removed: tuple[str, ...]
-    """Files of an earlier merge in that repository that are no part of this one."""
+    """Files of an earlier merge in that repository, which this one lacks."""
     notes: tuple[str, ...]
-    """What somebody should know before others see it."""
+    """Remarks to read before others see the merge."""
 
 
 def push_folder(
@@ -74,19 +73,19 @@ def push_folder(
     Args:
         folder: What `merge_to_folder` made.
         name: owner/name.
-        private: Whether a new repository is private; what the owner's default is otherwise.
-        overwrite: Whether a repository that is there gets the files as its next commit.
-        dry_run: Whether to do all but making a repository and sending files. Without a token all
-            that this computer can tell is checked, and the Hub is not asked.
-        token: Of whoever asks; this computer's own where unset.
-        progress: Told file by file, while they are hashed.
+        private: Whether a new repository is private; the owner's default otherwise.
+        overwrite: Whether an existing repository gets the files as its next commit.
+        dry_run: Whether to do all but making a repository and sending files. Without a token only
+            local checks are made.
+        token: The user's; this computer's own if unset.
+        progress: Called after each file, while they are hashed.
         stop: Ends the work; a repository that was made for it is removed again.
 
     Raises:
-        CheckpointError: the folder is not whole, or not as it was written.
-        InvalidValue: no such name, or one that is taken.
-        NotAllowed: no token, or one that may not write there; files that no merge writes.
-        Unreachable: the Hub does not answer, or the upload broke off; nothing is left there.
+        CheckpointError: the folder is incomplete, or changed since it was written.
+        InvalidValue: the name is malformed, or taken.
+        NotAllowed: the token is missing or may not write there; the folder has foreign files.
+        Unreachable: the Hub does not answer, or the upload fails; nothing is left there.
     """
     hub = _hub(name, token, dry_run=dry_run)  # without a token nothing is hashed
     found = check_merge(Path(folder))
@@ -108,7 +107,7 @@ def push_folder(
 
 
 def _hub(name: str, token: str | None, *, dry_run: bool) -> _Hub | None:
-    """The Hub as a token sees it; None where a dry run finds no token."""
+    """The Hub as a token sees it; None in a dry run without a token."""
     check_name(name, "")
     if name.count("/") != 1:
         raise InvalidValue(f"{shown(name)}: a repository of the Hub is owner/name.")
@@ -155,8 +154,8 @@ def _stage(found: MergeFolder, progress: Progress | None, stop: Stop | None) -> 
             raise DamagedCheckpoint(f"{path}: cannot be read ({what}).") from error
         if found.record.files.get(path.name, sha256) != sha256:
             raise DamagedCheckpoint(
-                f"{path}: is not the file that was written, as merge.json has it. A file that was "
-                "changed afterwards is the usual cause; merge again."
+                f"{path}: differs from the hash in merge.json. A file that was changed "
+                "afterwards is the usual cause; merge again."
             )
     return staged
 
@@ -184,7 +183,7 @@ def _notes(found: MergeFolder) -> tuple[str, ...]:
 
 
 class _Hub:
-    """One repository name, seen with a token: what is handed in, or this computer's."""
+    """One repository name, with the given token or this computer's."""
 
     def __init__(self, name: str, token: str | None) -> None:
         from huggingface_hub import HfApi, get_token  # noqa: PLC0415  (a third of a second)
@@ -218,7 +217,7 @@ class _Hub:
             )
 
     def look(self, *, overwrite: bool, private: bool) -> tuple[str, ...] | None:
-        """The files of the repository that is there; None where the name is free."""
+        """The files of an existing repository; None if the name is free."""
         from huggingface_hub.errors import RepositoryNotFoundError  # noqa: PLC0415
 
         with upload_errors(self._name, self._token):
@@ -228,20 +227,20 @@ class _Hub:
                 return None
         if not overwrite:
             raise InvalidValue(
-                f"{self._name}: there is such a repository already. Choose another name, or let "
-                "the files be its next commit (--overwrite)."
+                f"{self._name}: this repository exists already. Choose another name, or add "
+                "the files as its next commit (--overwrite)."
             )
         self.private = bool(info.private)
         if private and not self.private:
             raise InvalidValue(
-                f"{self._name}: is there already, and public. --private is for a new repository; "
+                f"{self._name}: exists already, and is public. --private is for a new repository; "
                 f"change this one at {self.url}/settings."
             )
         return tuple(file.rfilename for file in info.siblings or ())
 
     @contextmanager
     def repository(self, *, new: bool, private: bool, stop: Stop | None) -> Iterator[None]:
-        """Make the repository; remove it again unless the block ends well, and is not stopped."""
+        """Make the repository; remove it again if the block fails or is stopped."""
         if new:
             with upload_errors(self._name, self._token):
                 self._api.create_repo(self._name, private=private or None)
@@ -283,7 +282,7 @@ def _may_write(me: Mapping[str, Any], owner: str) -> bool:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the library's progress bars where nobody watches."""
+    """Hide the library's progress bars if stderr is no terminal."""
     from huggingface_hub.utils import (  # noqa: PLC0415
         are_progress_bars_disabled,
         disable_progress_bars,

@@ -1,7 +1,4 @@
-"""Whether a folder is a merge, whole and as it was written.
-
-Knows files and their hashes, not how they were made.
-"""
+"""Whether a folder is a merge, complete and unchanged."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ from dppa_core.recipes.yaml_text import MergeRecipe, load_recipe
 
 @dataclass(frozen=True, slots=True)
 class MergeFolder:
-    """What a merged folder says of itself."""
+    """Recipe and record of a merged folder."""
 
     folder: Path
     recipe: MergeRecipe
@@ -30,14 +27,14 @@ def read_merge(folder: Path) -> MergeFolder:
     """Recipe and record of a merged folder; its weights are not read.
 
     Raises:
-        MissingCheckpoint: no such folder, or one without them.
+        MissingCheckpoint: the folder is missing, or without them.
         InvalidRecipe, DamagedCheckpoint: they cannot be read.
         NotAllowed: a link leads out of the folder.
     """
     if not folder.is_dir():
         raise MissingCheckpoint(
-            f"{folder}: no such folder. What `dppa merge --out` made is meant; a typing error is "
-            "the usual cause."
+            f"{folder}: no such folder. Name a folder that `dppa merge --out` made; a typing "
+            "error is the usual cause."
         )
     if not (folder / RECIPE).exists() and not (folder / RECORD).exists():
         raise MissingCheckpoint(
@@ -55,11 +52,11 @@ def read_merge(folder: Path) -> MergeFolder:
 
 
 def check_merge(folder: Path) -> MergeFolder:
-    """The same, once every file is there and every tensor has the hash that was recorded.
+    """As `read_merge`, after checking every file and the recorded hash of every tensor.
 
     Raises:
         MissingCheckpoint: a file is missing.
-        DamagedCheckpoint: a tensor or a file is not what was written.
+        DamagedCheckpoint: a tensor or a file differs from what was written.
     """
     found = read_merge(folder)
     for name in (CONFIG, CARD, *found.record.files):

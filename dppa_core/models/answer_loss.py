@@ -1,7 +1,4 @@
-"""What a model expects at the positions of a reply: logits, entropy, negative log-likelihood.
-
-Knows a model in memory and token ids; no coefficients.
-"""
+"""Logits, entropy and negative log-likelihood of a model at the positions of a reply."""
 
 from __future__ import annotations
 
@@ -26,11 +23,11 @@ class Exchange:
 
     prompt: tuple[int, ...]
     reply: tuple[int, ...]
-    """With the token that ends it, where it has one."""
+    """With its end token, if it has one."""
 
 
 def grouped(exchanges: Sequence[Exchange], together: int) -> Iterator[tuple[Exchange, ...]]:
-    """Groups of at most `together`, of like length, so that little is padded."""
+    """Groups of at most `together`, of similar length, to save padding."""
     by_length = sorted(exchanges, key=lambda one: (len(one.prompt), len(one.reply)))
     for start in range(0, len(by_length), together):
         yield tuple(by_length[start : start + together])
@@ -39,12 +36,12 @@ def grouped(exchanges: Sequence[Exchange], together: int) -> Iterator[tuple[Exch
 def reply_logits(
     model: Any, exchanges: Sequence[Exchange]
 ) -> tuple[Float[Tensor, "positions vocab"], Int[Tensor, " positions"]]:
-    """Logits at every position that predicts a reply's token, in float32; and those tokens.
+    """Float32 logits at every position that predicts a reply's token, and those tokens.
 
     Texts are padded at their ends: no position sees what comes after it.
 
     Raises:
-        NonFiniteWeights: the model computes no numbers.
+        NonFiniteWeights: the model computes NaN or infinity.
     """
     texts = [one.prompt + one.reply for one in exchanges]
     longest = max(map(len, texts))
@@ -58,7 +55,7 @@ def reply_logits(
     logits = out.logits[predicts[:, -kept:]].float()
     if not bool(torch.isfinite(logits.amax(-1)).all()):
         raise NonFiniteWeights(
-            "The model computes no numbers (NaN or infinity) at the positions of an answer. Large "
+            "The model computes NaN or infinity at the positions of an answer. Large "
             "factors, coefficients or learning rates are the usual cause."
         )
     return logits, ids.roll(-1, 1)[predicts]
@@ -81,7 +78,7 @@ def surprise(
 def own_replies(
     resident: Resident, prompts: Sequence[tuple[int, ...]], *, longest: int, stop: Stop | None
 ) -> tuple[Exchange, ...]:
-    """The model's own greedy replies, each with the token that ends it."""
+    """The model's own greedy replies, each with its end token."""
     model, tokenizer = resident.model, resident.tokenizer
     ends = end_ids(model, tokenizer)
     encoded = [list(prompt) for prompt in prompts]
@@ -92,7 +89,7 @@ def own_replies(
 
 
 def reference(resident: Resident, prompt: tuple[int, ...], answer: str) -> Exchange:
-    """A prompt with a given answer, as long as the model's positions allow.
+    """A prompt with a given answer, cut at the model's last position.
 
     Args:
         prompt: Token ids.

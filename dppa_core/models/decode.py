@@ -1,7 +1,4 @@
-"""Turning prompts into replies: the rendered prompt, one token at a time, and greedy batches.
-
-Knows a model in memory and its tokenizer; no recipe, no pool, no task.
-"""
+"""Replies from prompts: the rendered prompt, one token at a time, and greedy batches."""
 
 from __future__ import annotations
 
@@ -24,10 +21,10 @@ _MANY = 1 << 30
 def rendered_prompt(resident: Resident, prompt: str) -> str:
     """One user turn in the tokenizer's chat template, as text, ready for a reply.
 
-    A tokenizer without a template gets the prompt as it stands.
+    A tokenizer without a template gets the prompt unchanged.
 
     Raises:
-        DamagedCheckpoint: a template that fails, or that does not come to an end.
+        DamagedCheckpoint: the template fails, or does not end.
     """
     if not resident.tokenizer.chat_template:
         return prompt
@@ -39,7 +36,7 @@ def prompt_ids(resident: Resident, prompt: str) -> list[int]:
     """The token ids of `rendered_prompt`; without a template, special tokens are added.
 
     Raises:
-        DamagedCheckpoint: a template that fails, or a tokenizer of another model.
+        DamagedCheckpoint: the template fails, or the tokenizer belongs to another model.
     """
     tokenizer = resident.tokenizer
     text = rendered_prompt(resident, prompt)
@@ -48,7 +45,9 @@ def prompt_ids(resident: Resident, prompt: str) -> list[int]:
         ids = [int(i) for i in tokenizer(text, add_special_tokens=special)["input_ids"]]
     rows = resident.model.get_input_embeddings().num_embeddings
     if not ids or max(ids) >= rows:
-        made = f"has a token {max(ids)}, its model {rows} tokens" if ids else "makes no token of it"
+        made = (
+            f"has a token {max(ids)}, its model {rows} tokens" if ids else "makes no tokens of it"
+        )
         raise DamagedCheckpoint(
             f"{resident.key}: the prompt cannot be read: the tokenizer {made}. {OF_ANOTHER}"
         )
@@ -59,7 +58,7 @@ def room(model: Any, used: int) -> int:
     """How many tokens a reply to a prompt of `used` tokens may have.
 
     Raises:
-        InvalidValue: none, since the prompt fills all the positions of the model.
+        InvalidValue: the prompt fills all positions of the model.
     """
     positions = getattr(model.config, "max_position_embeddings", None)
     if positions is None:
@@ -79,7 +78,7 @@ def end_ids(model: Any, tokenizer: Any) -> frozenset[int]:
 
 
 def answer_ids(resident: Resident, answer: str) -> list[int]:
-    """The token ids of a whole answer, with the one that ends it where the model has such."""
+    """The token ids of a whole answer, followed by the end token if the model has one."""
     tokenizer = resident.tokenizer
     ids = [int(i) for i in tokenizer(answer, add_special_tokens=False)["input_ids"]]
     end = tokenizer.eos_token_id
@@ -89,28 +88,28 @@ def answer_ids(resident: Resident, answer: str) -> list[int]:
 
 
 def text_of(tokenizer: Any, ids: Sequence[int]) -> str:
-    """The text of a reply, finished or not; a last character that lacks bytes is left out."""
+    """The text of a reply, finished or not; an incomplete last character is left out."""
     return decoded(tokenizer, ids).strip()
 
 
 def decoded(tokenizer: Any, ids: Sequence[int]) -> str:
-    """As `text_of`, with the white space around it."""
+    """As `text_of`, with surrounding white space."""
     return str(tokenizer.decode(ids, skip_special_tokens=True)).rstrip("\ufffd")
 
 
 def token_steps(
     model: Any, prompt: Sequence[int], choose: Chooser, limit: int, stop: Stop | None = None
 ) -> Iterator[tuple[int, TokenNumbers]]:
-    """Yield the tokens that continue a prompt, at most `limit`, and what the model thought.
+    """Yield at most `limit` tokens that continue a prompt, each with its loss and entropy.
 
     Args:
         prompt: Token ids, at least one.
         choose: Picks the next token from the last position's float32 logits, (1, vocabulary).
         limit: Most tokens to yield.
-        stop: Looked at before each token; raises Cancelled once set.
+        stop: Checked before each token; raises Cancelled once set.
 
     Raises:
-        NonFiniteWeights: the model computes no numbers.
+        NonFiniteWeights: the model computes NaN or infinity.
     """
     texts = texts_of(model)
     token: torch.Tensor | None = None
@@ -132,13 +131,13 @@ def greedy_replies(
 ) -> list[str]:
     """Greedy replies to many prompts, in their order.
 
-    Prompts of like length share a batch; no reply depends on the others of its batch.
+    Prompts of similar length share a batch; no reply depends on the others of its batch.
 
     Args:
         limit: Most tokens in a reply.
         batch: Most prompts computed together.
         progress: Called with the number of prompts answered so far.
-        stop: Looked at before each token; raises Cancelled once set.
+        stop: Checked before each token; raises Cancelled once set.
     """
     model, tokenizer = resident.model, resident.tokenizer
     encoded = [prompt_ids(resident, prompt) for prompt in prompts]
@@ -162,15 +161,15 @@ def greedy_tokens(
     progress: Callable[[int], None] | None = None,
     stop: Stop | None = None,
 ) -> list[list[int]]:
-    """Greedy replies to prompts of token ids, in their order, each with the token that ends it.
+    """Greedy replies to prompts of token ids, in their order, each with its end token.
 
     Args:
-        encoded: Prompts; see `greedy_replies` for how they are put together.
+        encoded: Prompts, batched as in `greedy_replies`.
         ends: Ids that end a reply.
         limit: Most tokens in a reply, the one that ends it included.
-        batch: Most prompts computed together.
+        limit: Most tokens in a reply, the end token included.
         progress: Called with the number of prompts answered so far.
-        stop: Looked at before each token; raises Cancelled once set.
+        stop: Checked before each token; raises Cancelled once set.
     """
     replies: list[list[int]] = [[] for _ in encoded]
     answered = 0

@@ -1,8 +1,7 @@
-"""What a model makes of questions whose answers are known: its replies, and the answers' losses.
+"""Greedy replies to questions with known answers, and the losses of those answers.
 
-Knows a model in memory and token ids; no task, no recipe. The right answer is the draft of the
-reply: read once behind its prompt, it gives its own loss and as much of the greedy reply as agrees
-with it; only the rest is written token by token.
+The right answer is the draft of the reply: read once behind its prompt, it gives its own loss and
+the part of the greedy reply that agrees with it; only the rest is written token by token.
 """
 
 from __future__ import annotations
@@ -26,14 +25,14 @@ TOGETHER = 64
 
 @dataclass(frozen=True, slots=True)
 class DraftedAnswer:
-    """What a model makes of one question."""
+    """Reply to one question, and loss of its right answer."""
 
     reply: str
     """Its greedy reply."""
     loss: float
     """Negative log-likelihood of the right answer, summed over its tokens, in nats."""
     tokens: int
-    """Of the right answer, the one that ends it included."""
+    """Tokens of the right answer, its end token included."""
 
 
 def answers(
@@ -52,11 +51,11 @@ def answers(
         longest: Most tokens in a reply.
         together: Most questions computed at once.
         progress: Called with the number of questions answered so far.
-        stop: Looked at before each token; raises Cancelled once set.
+        stop: Checked before each token; raises Cancelled once set.
 
     Raises:
-        InvalidValue: a prompt that fills all the positions of the model.
-        NonFiniteWeights: the model computes no numbers.
+        InvalidValue: a prompt fills all positions of the model.
+        NonFiniteWeights: the model computes NaN or infinity.
     """
     ask = _drafted if texts_of(resident.model).can_cut else _apart
     found: list[DraftedAnswer | None] = [None] * len(exchanges)
@@ -81,7 +80,7 @@ def _length(exchange: Exchange) -> tuple[int, int]:
 def _apart(
     resident: Resident, exchanges: Sequence[Exchange], longest: int, stop: Stop | None
 ) -> Iterator[DraftedAnswer]:
-    """For models that remember what cannot be masked: replies of equal length, then the losses."""
+    """For models whose state cannot be masked: replies of equal length, then the losses."""
     prompts = [one.prompt for one in exchanges]
     written = own_replies(resident, prompts, longest=longest, stop=stop)
     for exchange, own in zip(exchanges, written, strict=True):
@@ -114,11 +113,11 @@ def _drafted(
 
 
 def _agreed(right: Sequence[int], likeliest: Sequence[int]) -> list[int]:
-    """The greedy reply as far as it is known: what agrees with the right answer, and one more.
+    """The known part of the greedy reply: its agreement with the right answer, and one more token.
 
     Args:
         right: Tokens of the right answer.
-        likeliest: What the model would have said in the place of each, and after the last.
+        likeliest: The model's likeliest token in place of each, and after the last.
     """
     same = 0
     while same < len(right) and likeliest[same] == right[same]:
@@ -134,7 +133,7 @@ def _finished(
     longest: int,
     stop: Stop | None,
 ) -> list[list[int]]:
-    """The whole replies, given how they begin and texts that read the right answers."""
+    """The whole replies, given their beginnings and texts that have read the right answers."""
     ends = end_ids(resident.model, resident.tokenizer)
     most = [min(longest, room(resident.model, len(one.prompt))) for one in exchanges]
     replies = [_cut(draft, ends, limit) for draft, limit in zip(drafts, most, strict=True)]
@@ -158,6 +157,6 @@ def _finished(
 
 
 def _cut(draft: list[int], ends: frozenset[int], most: int) -> list[int]:
-    """A reply as far as it counts: up to the token that ends it."""
+    """A reply up to its first end token, at most `most` tokens."""
     last = next((place for place, token in enumerate(draft) if token in ends), most)
     return draft[: min(last + 1, most)]

@@ -1,8 +1,8 @@
-"""Replies to many questions at once: those on one model are a batch, models take turns.
+"""Batched replies: questions to one model form a batch, and models take turns.
 
 Questions join and leave between tokens. One thread computes a turn of a batch: it reads the
-prompts that wait, or continues all its texts by a token. Which batch is next is decided by time:
-a first token goes before others, unless these have waited for `HEAD_START` longer.
+waiting prompts, or continues all its texts by a token. First tokens go before others, unless
+these have waited for `HEAD_START` longer.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from dppa_core.models.texts import texts_of
 from dppa_core.progress import Stop, check
 
 HEAD_START = 1.0
-"""Seconds by which a question that has no token yet goes before texts that are continued."""
+"""Seconds by which a question without a token goes before texts that are continued."""
 READ_TOGETHER = 16
-"""Most prompts read in one turn: others wait for a reading as long as it takes."""
+"""Most prompts read in one turn: reading delays all others."""
 
 Step = tuple[int, TokenNumbers]
 _ENDED = Cancelled("Stopped: the process is about to end.")
@@ -35,7 +35,7 @@ _ENDED = Cancelled("Stopped: the process is about to end.")
 
 @dataclass(slots=True, eq=False)
 class _Reply:
-    """A question on its way to its answer."""
+    """A question whose answer is being computed."""
 
     prompt: Sequence[int]
     choose: Chooser
@@ -43,15 +43,15 @@ class _Reply:
     stop: Stop | None
     asked: float
     steps: SimpleQueue[Step | BaseException | None] = field(default_factory=SimpleQueue)
-    """What its thread waits for; None after the last token."""
+    """Read by its thread; None after the last token."""
     token: int = -1
-    """The last one."""
+    """The last token."""
     written: int = 0
     left: bool = False
-    """Whether nobody waits for it any more."""
+    """Whether the caller has stopped waiting."""
 
     def goes_on(self) -> bool:
-        """Whether another token is wanted; ends the wait of its thread where not."""
+        """Whether another token is wanted; if not, ends the wait of its thread."""
         stopped = self.stop is not None and self.stop.is_set()
         if stopped or self.written == self.limit:
             self.steps.put(None)
@@ -62,14 +62,14 @@ class _Batch:
     """The replies of one model. One thread at a time runs `turn`; any may add to `waiting`."""
 
     def __init__(self, model: Any) -> None:
-        self.model = model  # held, so that no other gets its id
+        self.model = model  # held, to keep its id unique
         self.waiting: deque[_Reply] = deque()
         self.busy = False
         self._texts, self._replies = texts_of(model), list[_Reply]()
         self._served = 0.0
 
     def due(self) -> float:
-        """The batch whose number is least is next."""
+        """Priority: the batch with the least value is next."""
         return min([self._served, *(one.asked - HEAD_START for one in list(self.waiting)[:1])])
 
     def empty(self) -> bool:
@@ -120,7 +120,7 @@ class Engine:
     def __init__(self, workers: int = 1) -> None:
         self._workers, self._computing = workers, 0
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="dppa-engine")
-        self._lock = threading.RLock()  # a turn may be over before its callback is added
+        self._lock = threading.RLock()  # a turn may end before its callback is added
         self._closed = False
         self._batches: dict[int, _Batch] = {}
 
@@ -132,11 +132,11 @@ class Engine:
         limit: int,
         stop: Stop | None = None,
     ) -> Iterator[Step]:
-        """As `decode.token_steps`, beside the other questions; closing it leaves within a token.
+        """As `decode.token_steps`, batched with other questions; closing it stops within a token.
 
         Raises:
             Cancelled: `stop` was set.
-            NonFiniteWeights: the model computes no numbers.
+            NonFiniteWeights: the model computes NaN or infinity.
         """
         reply = _Reply(prompt, choose, limit, stop, time.monotonic())
         with self._lock:
@@ -155,7 +155,7 @@ class Engine:
             reply.left = True
 
     def close(self) -> None:
-        """Compute nothing more; replies that are waited for end as `Cancelled`."""
+        """Stop computing; pending replies end as `Cancelled`."""
         with self._lock:
             self._closed = True
         self._threads.shutdown(wait=False, cancel_futures=True)

@@ -1,7 +1,6 @@
 """One reply, streamed: its text as it grows, token by token.
 
-Runs in the caller's thread, so closing the generator is all it takes to end the work.
-Knows no recipe and no page.
+Runs in the caller's thread: closing the generator ends the work.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from dppa_core.progress import Stop
 Steps = Callable[
     [Any, Sequence[int], Chooser, int, Stop | None], Iterator[tuple[int, TokenNumbers]]
 ]
-"""Model, prompt, choice of a token, most tokens, stop -> tokens as they come; see `token_steps`."""
+"""Model, prompt, chooser, most tokens, stop -> tokens as they come; see `token_steps`."""
 
 
 def stream_tokens(
@@ -28,14 +27,13 @@ def stream_tokens(
     stop: Stop | None = None,
     steps: Steps = token_steps,
 ) -> Iterator[ReplyToken]:
-    """Yield the reply after every token, the one that ends it included.
+    """Yield the reply after every token, the end token included.
 
-    Loss and entropy are of the model's own distribution: temperature and top-p change what is
-    drawn, not them.
+    Loss and entropy are of the model's own distribution, before temperature and top-p.
 
     Args:
-        prompt: What the user says: 1 to 2000 characters, rendered with the chat template.
-        stop: Looked at before each token; raises Cancelled once set.
+        prompt: The user's turn, 1 to 2000 characters, rendered with the chat template.
+        stop: Checked before each token; raises Cancelled once set.
         steps: Computes the tokens: alone in this thread, or `Engine.steps`.
     """
     model, tokenizer = resident.model, resident.tokenizer
@@ -63,8 +61,8 @@ def stream_reply(
     """Yield the reply so far after every token; ends at the end token or the length limit.
 
     Args:
-        prompt: What the user says: 1 to 2000 characters, rendered with the chat template.
-        stop: Looked at before each token; raises Cancelled once set.
+        prompt: The user's turn, 1 to 2000 characters, rendered with the chat template.
+        stop: Checked before each token; raises Cancelled once set.
     """
     for token in stream_tokens(resident, prompt, settings, stop):
         if not token.last:

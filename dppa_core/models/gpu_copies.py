@@ -1,7 +1,6 @@
-"""Copies of models on another device, for those who answer there; the models stay where they are.
+"""Copies of models on another device; the originals stay where they are.
 
-Knows models in memory and a device; no recipe, no page. A merge is written into memory of the
-processor and overwritten there by the next one, so what a GPU computes with has to be a copy.
+The next merge overwrites a merge in the processor's memory, so a GPU has to compute with a copy.
 """
 
 from __future__ import annotations
@@ -19,11 +18,11 @@ import torch
 from dppa_core.models.resident import Resident
 
 _RESERVE = 1 << 30
-"""Bytes of a device that are left for what replies take beside the weights."""
+"""Bytes of a device reserved for what replies need beside the weights."""
 
 
 def copied(resident: Resident, device: torch.device) -> Resident:
-    """The same model with its weights and buffers on a device; weights that are tied stay so."""
+    """The same model with its weights and buffers on a device; tied weights stay tied."""
     moved: dict[int, Any] = {}
     for weight in resident.model.parameters():
         moved[id(weight)] = torch.nn.Parameter(weight.detach().to(device, copy=True), False)
@@ -33,7 +32,7 @@ def copied(resident: Resident, device: torch.device) -> Resident:
 
 
 def free_bytes(device: torch.device) -> int:
-    """What a CUDA device has left for weights."""
+    """Bytes of a CUDA device that are left for weights."""
     return max(0, int(torch.cuda.mem_get_info(device)[0]) - _RESERVE)
 
 
@@ -44,13 +43,13 @@ class _Copy:
 
 
 class DeviceCopies:
-    """Copies by model; those that nobody uses leave, the longest unused first, where room is short.
+    """Copies by model; where room is short, unused ones leave, the longest unused first.
 
     Safe for many threads: one copies at a time.
 
     Args:
-        device: Where to.
-        free: Bytes that are left on it.
+        device: Target of the copies.
+        free: Bytes left on it.
     """
 
     def __init__(
@@ -62,7 +61,7 @@ class DeviceCopies:
 
     @contextmanager
     def lend(self, resident: Resident) -> Iterator[Resident | None]:
-        """The copy of a model while the block runs; None where the device has no room for it."""
+        """The copy of a model while the block runs; None if the device has no room for it."""
         made = self._borrow(resident)
         try:
             yield None if made is None else made.resident
@@ -72,7 +71,7 @@ class DeviceCopies:
                     made.users -= 1
 
     def _borrow(self, resident: Resident) -> _Copy | None:
-        # A recipe names its merge for as long as the files it is made of are the same.
+        # A recipe names the same merge only while the files it is made of are the same.
         key = (resident.key, tuple(sorted(resident.made_of.items())))
         with self._lock:
             found = self._copies.get(key)

@@ -1,7 +1,4 @@
-"""From a folder and its tensors to a model that computes, and its tokenizer.
-
-Knows what transformers makes of them; no references, recipes or budgets.
-"""
+"""Models and tokenizers by transformers, from a folder and its tensors."""
 
 from __future__ import annotations
 
@@ -30,7 +27,7 @@ _FLOATS = {
 }
 _LOADING = threading.RLock()
 """One thread at a time: transformers changes its own classes while it loads a model, so that two
-at once lose tied weights, and its parts are imported by the first who asks for them."""
+loads at once lose tied weights; and it imports its parts on first use."""
 _MIXED = "Weights and configuration of different models in one folder are the usual cause."
 
 
@@ -43,10 +40,10 @@ def build_model(
         source: Where the configuration lies.
         tensors: Name -> (dtype name, shape, raw 1-D array), as `TensorMerger.tensor` gives them.
         dtype: What the model computes in.
-        label: How to call the model in messages; its folder where empty.
+        label: Name of the model in messages; its folder if empty.
 
     Raises:
-        DamagedCheckpoint: the configuration describes no language model, or one of other tensors.
+        DamagedCheckpoint: the configuration describes no language model, or other tensors.
         NotAllowed: it asks for code of its own, or a link leads out of its folder.
         NonFiniteWeights: NaN or infinity, naming tensor and model.
     """
@@ -60,12 +57,12 @@ def _built(source: Checkpoint, tensors: Mapping[str, Any], dtype: torch.dtype, l
     config = _load_config(source, label)
     if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
         raise DamagedCheckpoint(
-            f"{label}: a model of the type {config.model_type!r} continues no text. Allowed are "
-            "causal language models."
+            f"{label}: a model of the type {config.model_type!r} is no causal "
+            "language model. Allowed are causal language models."
         )
     state = _state(tensors, dtype, label)
-    with ForeignCode(f"{label}: transformers makes no model of its config.json", _MIXED):
-        # transformers' own loading knows what a family renames, fuses or ties in memory.
+    with ForeignCode(f"{label}: transformers cannot build a model from its config.json", _MIXED):
+        # transformers' own loader renames, fuses and ties tensors as each family does.
         model, found = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)].from_pretrained(
             None,
             config=config,
@@ -81,11 +78,11 @@ def _built(source: Checkpoint, tensors: Mapping[str, Any], dtype: torch.dtype, l
 
 
 def load_tokenizer(source: Checkpoint, label: str = "") -> Any:
-    """The tokenizer beside a checkpoint.
+    """The tokenizer in a checkpoint's folder.
 
     Raises:
-        DamagedCheckpoint: there is none, or none that can be read without code of its own.
-        NotAllowed: a link, or the name of a file, leads out of its folder.
+        DamagedCheckpoint: it is missing, or cannot be read without code of its own.
+        NotAllowed: a link or a file's name leads out of its folder.
     """
     label = label or str(source.folder)
     cause = "A folder saved without one is the usual cause: copy the tokenizer files of its base."
@@ -100,16 +97,16 @@ def load_tokenizer(source: Checkpoint, label: str = "") -> Any:
 
 
 def _load_config(source: Checkpoint, label: str) -> Any:
-    # Heavy imports, on first use only: the page is up before any model is.
+    # Heavy imports, on first use only: the page starts before any model is loaded.
     from transformers import CONFIG_MAPPING, AutoConfig  # noqa: PLC0415
     from transformers.utils import logging  # noqa: PLC0415
 
-    # What it would report is checked here and said in our words; progress is ours to draw.
+    # We check and report its warnings ourselves, and draw the progress.
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     _check_model_type(source.config, tuple(CONFIG_MAPPING.keys()), label)
-    with ForeignCode(f"{label}: its config.json makes no sense to transformers", _MIXED):
-        check_links(source.folder)  # whatever is loaded begins here
+    with ForeignCode(f"{label}: transformers cannot read its config.json", _MIXED):
+        check_links(source.folder)  # every load begins here
         return AutoConfig.from_pretrained(
             source.folder, local_files_only=True, trust_remote_code=False
         )
@@ -138,12 +135,12 @@ def _check_model_type(config: Mapping[str, Any], known: Collection[str], label: 
 
 
 def weighs(name: str, code: str, shape: tuple[int, ...]) -> bool:
-    """Whether a stored tensor is loaded: all floats are, but for stored buffers."""
+    """Whether a stored tensor is loaded: all floats are, except stored buffers."""
     return code in _FLOATS and not is_buffer(name, shape)
 
 
 def _state(tensors: Mapping[str, Any], dtype: torch.dtype, label: str) -> dict[str, torch.Tensor]:
-    """What is loaded, in the dtype of the model."""
+    """The loaded tensors, in the model's dtype."""
     state = {}
     for name, (code, shape, raw) in tensors.items():
         if not weighs(name, code, shape):
@@ -158,7 +155,7 @@ def _state(tensors: Mapping[str, Any], dtype: torch.dtype, label: str) -> dict[s
 
 
 def to_torch(code: str, shape: tuple[int, ...], raw: Any) -> torch.Tensor:
-    """A stored float tensor as torch has it, copied; `raw` flat, as `Checkpoint.raw` gives it."""
+    """A stored float tensor as a torch copy; `raw` is flat, as `Checkpoint.raw` gives it."""
     values = raw.view("int16") if code == "BF16" else raw
     return torch.tensor(values).view(_FLOATS[code]).reshape(shape)
 
@@ -166,7 +163,7 @@ def to_torch(code: str, shape: tuple[int, ...], raw: Any) -> torch.Tensor:
 def _check_all_fit(
     model: Any, found: Mapping[str, Any], state: Mapping[str, torch.Tensor], label: str
 ) -> None:
-    """Refuse a model of which a single parameter would not be the one on disk."""
+    """Refuse a model if a single parameter would differ from the one on disk."""
     parameters = (*model.named_parameters(), *model.named_buffers())
     groups: tuple[tuple[str, Iterable[str]], ...] = (
         ("is missing", found["missing_keys"]),
@@ -184,7 +181,7 @@ def _check_all_fit(
 
 
 def _read_generation_config(source: Checkpoint, model: Any, label: str) -> None:
-    """Take over what ends a reply, where the folder says so: chat models have several such ids."""
+    """Read the ids that end a reply, if the folder names them: chat models have several."""
     from transformers import GenerationConfig  # noqa: PLC0415  (heavy)
 
     if not (source.folder / "generation_config.json").is_file():

@@ -1,7 +1,6 @@
-"""A second model over the memory of a first, in which single tensors may be other ones.
+"""A second model over the memory of a first, with single tensors exchanged.
 
-Knows a transformers model in memory; no checkpoint, no recipe. The first one never changes, so
-that others may compute with it meanwhile, and nothing needs to be put back.
+The first model never changes: others may compute with it meanwhile, and nothing must be restored.
 """
 
 from __future__ import annotations
@@ -19,14 +18,14 @@ from dppa_core.models.parameter_views import find_places, owner_of
 
 
 class Shell:
-    """The structure of a model anew, its parameters the model's own.
+    """A copy of a model's structure that shares its parameters.
 
     Args:
         model: A transformers model on the CPU.
         shapes: Name in the checkpoint -> shape, of the tensors that may be exchanged.
 
     Attributes:
-        model: What to compute with.
+        model: The model to compute with.
     """
 
     def __init__(self, model: Any, shapes: Mapping[str, tuple[int, ...]]) -> None:
@@ -37,13 +36,13 @@ class Shell:
 
     @contextmanager
     def holding(self, tensors: Mapping[str, Tensor]) -> Iterator[None]:
-        """Compute with these tensors for as long as the block runs; others are not copied.
+        """Compute with these tensors while the block runs; others are not copied.
 
         Args:
             tensors: Name in the checkpoint -> values, rounded to the parameter's dtype.
 
         Raises:
-            IncompatibleCheckpoints: a tensor that does not lie in memory in one piece.
+            IncompatibleCheckpoints: a tensor does not lie in memory in one piece.
         """
         fresh: dict[int, nn.Parameter] = {}
         for name, values in tensors.items():
@@ -51,7 +50,7 @@ class Shell:
             owner = None if place is None else owner_of(place, self._parameters)
             if place is None or owner is None:
                 raise IncompatibleCheckpoints(
-                    f"{name} does not lie in memory in one piece, so that it cannot be exchanged "
+                    f"{name} does not lie in memory in one piece, so it cannot be exchanged "
                     "there. An architecture that computes its weights while loading is the usual "
                     "cause."
                 )

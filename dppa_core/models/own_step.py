@@ -32,7 +32,7 @@ class _Layer:
     """(queries + 2 x key-value heads) x head size rows."""
     qkv_bias: Tensor | None
     norms: tuple[Tensor, Tensor] | None
-    """Of every head of queries and of keys (Qwen3)."""
+    """Norms of every head of queries and of keys (Qwen3)."""
     out: Tensor
     """Transposed: (heads x head size, hidden)."""
     before_mlp: Tensor
@@ -88,7 +88,7 @@ def _fused_groups(layer: Any) -> list[list[Tensor]]:
 
 
 def _whole(parts: Sequence[Tensor]) -> Tensor:
-    """The tensor that `parts` are the rows of, without a copy where they lie side by side."""
+    """The tensor whose rows are `parts`, without a copy if they lie side by side."""
     first = parts[0].detach()
     follows, rows = first.storage_offset(), 0
     together = True
@@ -102,7 +102,7 @@ def _whole(parts: Sequence[Tensor]) -> Tensor:
 
 
 class KeyValues:
-    """Keys and values of some texts, a row each, for as many positions as were reserved."""
+    """Keys and values of some texts, one row each, for the reserved positions."""
 
     def __init__(self, layers: int, heads: int, size: int, dtype: torch.dtype) -> None:
         self._layers, self._heads, self._size, self._dtype = layers, heads, size, dtype
@@ -113,7 +113,7 @@ class KeyValues:
         return torch.zeros(shape, dtype=self._dtype)
 
     def reserve(self, rows: int, positions: int) -> None:
-        """Make room for so many rows and positions; what is there stays."""
+        """Make room for this many rows and positions; existing content stays."""
         old = self._values
         if rows <= old.shape[1] and positions <= old.shape[3]:
             return
@@ -124,7 +124,7 @@ class KeyValues:
         self._values[:, : old.shape[1], :, : old.shape[3]] = old
 
     def keep(self, rows: Sequence[int]) -> None:
-        """Rows become the first ones, in this order; the rest is forgotten."""
+        """Make these rows the first ones, in this order; drop the others."""
         for place, row in enumerate(rows):
             if place != row:
                 self._values[:, place] = self._values[:, row]
@@ -135,7 +135,7 @@ class KeyValues:
 
 
 class OwnStep:
-    """Computes new tokens of some texts; the texts' past is in a `KeyValues`."""
+    """Computes new tokens of some texts; a `KeyValues` holds their past."""
 
     def __init__(self, model: Any) -> None:
         config, inner = model.config, model.model
@@ -153,7 +153,7 @@ class OwnStep:
         self._cos, self._sin = self._angles(0)
 
     def empty(self) -> KeyValues:
-        """For texts of which nothing was read yet."""
+        """A cache for texts that are not read yet."""
         return KeyValues(len(self._layers), self._kv_heads, self._size, self._dtype)
 
     def _angles(self, positions: int) -> tuple[Tensor, Tensor]:
@@ -170,7 +170,7 @@ class OwnStep:
         """Read the beginnings of texts, padded at their ends, into rows from `first_row` on.
 
         Returns:
-            The last layer's output at every position; that of padding means nothing.
+            The last layer's output at every position; meaningless at padding.
         """
         texts, tokens = ids.shape
         past.reserve(first_row + texts, tokens)
@@ -233,7 +233,7 @@ class OwnStep:
         return functional.linear(hidden, self._head, self._head_bias).float()
 
     def _know(self, positions: int) -> None:
-        """Have angles for so many positions."""
+        """Compute angles for this many positions."""
         if positions > len(self._cos):
             self._cos, self._sin = self._angles(-(-positions // 256) * 256)
 
@@ -255,7 +255,7 @@ class OwnStep:
         return z
 
     def _finished(self, layer: _Layer, x: Tensor, seen: Tensor) -> Tensor:
-        """The layer's output, given its input and what attention saw: (tokens, hidden)."""
+        """The layer's output, given its input and the attention's: (tokens, hidden)."""
         x = torch.addmm(x, seen, layer.out)
         wide = functional.linear(self._normed(x, layer.before_mlp), layer.gate_up)
         gate = functional.silu(wide[:, : self._inner])

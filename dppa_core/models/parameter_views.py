@@ -1,7 +1,7 @@
 """Where the tensors of a checkpoint lie in the memory of a model that was made of them.
 
-Knows a transformers model and names; no values. Families rename, stack and join tensors on their
-way into memory: what transformers would save, and under which name, says where each one went.
+Families rename, stack and join tensors on their way into memory: the tensors that transformers
+would save, and their names, show where each one went.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from dppa_core.pruning.tensor_names import match_names
 def find_places(model: Any, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, torch.Tensor]:
     """Views of the model's parameters: writing to one changes the model.
 
-    Tensors that share memory, as an embedding and its tied head, are both there.
+    Tensors that share memory, as an embedding and its tied head, are both included.
 
     Args:
         model: A transformers model.
-        shapes: Name in the checkpoint -> shape, of what is looked for.
+        shapes: Name in the checkpoint -> shape, of the tensors to find.
 
     Returns:
-        Name in the checkpoint -> its place; those without one are left out: a tensor whose
-        elements are scattered, or computed on their way.
+        Name in the checkpoint -> its place. Tensors without one are left out: their elements are
+        scattered, or computed while loading.
     """
     kept = {name: value.detach() for name, value in model.state_dict(keep_vars=True).items()}
     owners = {value.untyped_storage().data_ptr() for value in kept.values()}
@@ -38,7 +38,7 @@ def find_places(model: Any, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, 
             found[name] = value
     for value, name in _rest(kept, used):
         found |= _inside(model, name, value)
-    pairs = match_names(shapes, found)  # without the prefix, where the checkpoint has none
+    pairs = match_names(shapes, found)  # without the prefix, if the checkpoint has none
     return {
         name: found[place] for name, place in pairs.items() if found[place].shape == shapes[name]
     }
@@ -55,21 +55,21 @@ def owner_of(place: torch.Tensor, parameters: Iterable[Parameter]) -> Parameter 
 
 
 def _as_saved(model: Any, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Named as `save_pretrained` names them, and cut as it cuts them."""
+    """Tensors named and cut as `save_pretrained` does."""
     from transformers.core_model_loading import revert_weight_conversion  # noqa: PLC0415  (heavy)
 
     return dict(revert_weight_conversion(model, dict(tensors)))
 
 
 def _rest(kept: Mapping[str, torch.Tensor], used: set[int]) -> Iterator[tuple[torch.Tensor, str]]:
-    """Parameters of which nothing was found: what is saved of them are copies."""
+    """Parameters without a match: transformers saves copies of them."""
     for name, value in kept.items():
         if value.untyped_storage().data_ptr() not in used and value.is_contiguous():
             yield value, name
 
 
 def _inside(model: Any, name: str, parameter: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Places inside one parameter, by what becomes of the numbers of its elements."""
+    """Places inside one parameter, found from the numbers of its elements."""
     numbers = torch.arange(parameter.numel()).reshape(parameter.shape)
     found = {}
     for saved, moved in _as_saved(model, {name: numbers}).items():
@@ -82,7 +82,7 @@ def _inside(model: Any, name: str, parameter: torch.Tensor) -> dict[str, torch.T
 
 
 def _regular(numbers: torch.Tensor, moved: torch.Tensor) -> tuple[int, tuple[int, ...]] | None:
-    """Offset and strides that make `moved` of `numbers`; None where none do."""
+    """Offset and strides that make `moved` of `numbers`; None if there are none."""
     if not moved.numel():
         return None
     origin = int(moved.reshape(-1)[0])

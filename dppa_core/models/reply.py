@@ -1,4 +1,4 @@
-"""How a reply is drawn, and what it is after each token; imports no torch."""
+"""Settings of a reply, and its state after each token; imports no torch."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ def _check_whole(name: str, value: object, low: int, high: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ReplyToken:
-    """A reply after one more token, and what the model thought of that token."""
+    """A reply after one more token, with that token's loss and entropy."""
 
     id: int
     text: str
-    """The reply so far; a last character that lacks bytes is left out."""
+    """The reply so far; an incomplete last character is left out."""
     end: int
     """Where this token ends in the reply, in characters; white space at its end may lie beyond."""
     loss: float
@@ -56,19 +56,19 @@ class ReplyToken:
     entropy: float
     """Entropy of the model's next-token distribution, in bits."""
     last: bool
-    """Whether it is the token that ends replies, which has no text."""
+    """Whether it is the end token, which has no text."""
 
 
 def check_text(name: str, text: str, remedy: str = "") -> None:
-    """Refuse a text that is empty or too long to be read.
+    """Refuse a text that is empty or too long.
 
     Args:
-        name: What it is, as "prompt".
+        name: Its name, as "prompt".
         text: Of 1 to 2000 characters.
-        remedy: What to do about an empty one.
+        remedy: What to do about an empty text.
 
     Raises:
-        InvalidValue: it is neither.
+        InvalidValue: it is empty or too long.
     """
     if not text.strip():
         raise InvalidValue(f"The {name} is empty. {remedy}".strip())

@@ -1,7 +1,4 @@
-"""A model in memory, ready to answer.
-
-Knows neither where it came from nor how long it stays.
-"""
+"""A model in memory, ready to answer."""
 
 from __future__ import annotations
 
@@ -21,6 +18,6 @@ class Resident:
     """A transformers causal language model in evaluation mode."""
     tokenizer: Any
     nbytes: int
-    """Bytes its parameters take in memory."""
+    """Bytes of its parameters in memory."""
     made_of: Mapping[Path, str] = field(default_factory=dict)
     """Weight file -> its identity when it was read."""

@@ -1,7 +1,6 @@
-"""How the next token is drawn from a model's logits, and what the model thought of it.
+"""The choice of the next token from a model's logits, and that token's loss and entropy.
 
-Pure: logits in, token ids and numbers out. Temperature and top-p shape what is drawn; the numbers
-are always of the model's own distribution, before both.
+Temperature and top-p shape the choice; loss and entropy are of the model's own distribution.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ COLDEST = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class TokenNumbers:
-    """What a model thought when a token was chosen."""
+    """Loss and entropy at a chosen token."""
 
     loss: float
-    """-ln of the probability it gave that token, in nats; at least 0."""
+    """-ln of the probability of that token, in nats; at least 0."""
     entropy: float
     """Entropy of its distribution over all tokens, in bits; 0 to log2 of the vocabulary."""
 
@@ -62,12 +61,12 @@ def within_top_p(shares: Logits, top_p: float) -> Logits:
     The likeliest one always stays (nucleus sampling, Holtzman et al., arXiv:1904.09751).
 
     Args:
-        shares: Probabilities of each row, falling.
+        shares: Probabilities of each row, in falling order.
         top_p: In (0, 1]; 1 keeps all.
     """
     if top_p == 1:
         return shares
-    before = shares.cumsum(-1) - shares  # held by the likelier ones
+    before = shares.cumsum(-1) - shares  # the sum of the likelier ones
     return shares.masked_fill(before >= top_p, 0.0)
 
 
@@ -75,7 +74,7 @@ def token_numbers(logits: Logits, tokens: Int[torch.Tensor, " texts"]) -> list[T
     """Loss of the token of each text, and entropy of the distribution it was drawn from.
 
     Args:
-        logits: Of one position of each text, as the model gave them; -inf never comes.
+        logits: Of one position of each text, as the model gave them; -inf for impossible tokens.
     """
     logs = logits.log_softmax(-1)
     nats = -(logs.exp() * logs.clamp(min=-1e4)).sum(-1)  # 0 ln 0 is 0

@@ -1,7 +1,7 @@
-"""Texts that one model continues together, whatever their lengths: read, stepped, cut, dropped.
+"""Texts of any lengths that one model continues together: read, stepped, cut, dropped.
 
 Two implementations: `OwnTexts` computes with `OwnStep`, `ForeignTexts` with transformers' own
-forward pass, for every other family and device. What they give carries no gradient.
+forward pass, for every other family and device. Their results carry no gradient.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ Logits = Float[Tensor, "positions vocabulary"]
 
 @runtime_checkable
 class Texts(Protocol):
-    """Some texts and what the model remembers of them. Used by one thread at a time."""
+    """Some texts and the model's memory of them. Used by one thread at a time."""
 
     @property
     def can_cut(self) -> bool:
-        """Whether `cut` works: not where a model remembers its past in one state."""
+        """Whether `cut` works; not if a model remembers its past in one state."""
 
     def read(self, texts: Sequence[Sequence[int]], kept: Sequence[int]) -> list[Logits]:
-        """Add texts at the end, and read them whole.
+        """Append texts, and read them whole.
 
         Args:
             texts: Token ids, at least one each.
@@ -42,33 +42,33 @@ class Texts(Protocol):
             Float32 logits of the next token at these positions.
 
         Raises:
-            NonFiniteWeights: the model computes no numbers there.
+            NonFiniteWeights: the model computes NaN or infinity there.
         """
 
     def step(self, tokens: Int[Tensor, " texts"]) -> Float[Tensor, "texts vocabulary"]:
         """Read one more token of every text; float32 logits of the next one. Raises as `read`."""
 
     def cut(self, lengths: Sequence[int]) -> None:
-        """Forget what lies beyond the given length of each text."""
+        """Forget the tokens beyond the given length of each text."""
 
     def keep(self, rows: Sequence[int]) -> None:
         """Keep these texts, in ascending order, and forget the others."""
 
 
 def texts_of(model: Any) -> Texts:
-    """No texts yet, for a model: by its own step where that is known."""
+    """No texts yet, for a model: `OwnTexts` if `OwnStep` knows it."""
     return OwnTexts(OwnStep(model)) if knows(model) else ForeignTexts(model)
 
 
 def check_logits(logits: Tensor) -> None:
-    """Refuse logits, (…, vocab), of which one row has no largest number.
+    """Refuse logits, (…, vocab), if a row has no finite maximum.
 
     Raises:
         NonFiniteWeights: naming the usual cause.
     """
-    if not bool(torch.isfinite(logits.amax(-1)).all()):  # -inf is a token that never comes
+    if not bool(torch.isfinite(logits.amax(-1)).all()):  # -inf is an impossible token
         raise NonFiniteWeights(
-            "The model computes no numbers (NaN or infinity) for its next token, so it has no "
+            "The model computes NaN or infinity for its next token, so it has no "
             "answer. Large factors or coefficients of a merge are the usual cause."
         )
 
@@ -106,7 +106,7 @@ class OwnTexts:
 
     def cut(self, lengths: Sequence[int]) -> None:
         """See `Texts`."""
-        self._lengths = list(lengths)  # what lies beyond is overwritten before it is seen
+        self._lengths = list(lengths)  # positions beyond are overwritten before they are read
 
     @torch.inference_mode()
     def keep(self, rows: Sequence[int]) -> None:
@@ -117,7 +117,7 @@ class OwnTexts:
 
 @dataclass(slots=True)
 class _Group:
-    """Texts that were read together, and the cache that transformers keeps of them."""
+    """Texts that were read together, and transformers' cache of them."""
 
     cache: DynamicCache
     seen: Bool[Tensor, "texts columns"]
@@ -149,7 +149,7 @@ class ForeignTexts:
         return found
 
     def _together(self, texts: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
-        """Which neighbours share a group: all, or only those of equal length."""
+        """Neighbours that share a group: all, or only those of equal length."""
         if self.can_cut:
             return [(0, len(texts))]
         edges = [i for i in range(1, len(texts)) if len(texts[i]) != len(texts[i - 1])]
@@ -176,7 +176,7 @@ class ForeignTexts:
     def _forward(
         self, group: _Group, ids: Int[Tensor, "texts new"], new: int, kept: int
     ) -> Float[Tensor, "texts kept vocabulary"]:
-        away = self._model.device.type == "meta"  # weights on disk: accelerate moves what they meet
+        away = self._model.device.type == "meta"  # weights on disk: accelerate moves the inputs
         more: dict[str, Tensor] = {}
         if not bool(group.seen.all()):
             positions = (group.seen.long().cumsum(-1) - 1).clamp(min=0)[:, -new:]
@@ -191,7 +191,7 @@ class ForeignTexts:
             **{self._argument: group.cache},
             **more,
         )
-        logits: Tensor = out.logits[:, -kept:].float().cpu()  # drawn there: a seed means the same
+        logits: Tensor = out.logits[:, -kept:].float().cpu()  # sampled on the CPU: seeds agree
         return logits
 
     def cut(self, lengths: Sequence[int]) -> None:
@@ -219,14 +219,14 @@ class ForeignTexts:
 
 
 def _reads_padded(model: Any) -> bool:
-    """Whether texts of other lengths may share a batch: all that is remembered can be masked."""
+    """Whether texts of different lengths may share a batch: the whole cache can be masked."""
     if "position_ids" not in signature(model.forward).parameters:
         return False
     return all(type(layer) is DynamicLayer for layer in DynamicCache(config=model.config).layers)
 
 
 def cache_argument(model: Any) -> str:
-    """What a model's forward calls its cache."""
+    """Name of the cache argument of a model's forward pass."""
     # Renamed within transformers 5; the old name warns in the newer releases.
     known = signature(model.forward).parameters
     return "cache" if "cache" in known else "past_key_values"

@@ -1,4 +1,4 @@
-"""What is measured of the deltas before anything is pruned.
+"""Measurements of the deltas, made before anything is pruned.
 
 Its parts in order; each imports only those before it:
 

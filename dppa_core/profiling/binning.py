@@ -1,7 +1,6 @@
 """One tensor's |d|, or another score, counted in bins: from weights to a profile of kilobytes.
 
-Knows the weights of one pair of tensors, not checkpoints. Counts and sums are integers: the
-result is the same however a tensor is cut into slices.
+Counts and sums are integers: the result is the same however a tensor is cut into slices.
 """
 
 from __future__ import annotations
@@ -30,13 +29,13 @@ EXACT_VALUES = 1 << 15
 """… if there are no more bins than this in all."""
 
 _LOW = np.uint32((1 << OPEN_BITS) - 1)
-_INFINITE = 2 * (0x7F800000 >> OPEN_BITS)  # the first word of what is not finite
+_INFINITE = 2 * (0x7F800000 >> OPEN_BITS)  # first word of non-finite values
 _LANES = 1024
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bins:
-    """What was counted in a part of a tensor."""
+    """Counts of a part of a tensor."""
 
     words: Int64[ndarray, " bins"]
     """Index of the word, ascending: see `Kernels.histogram`."""
@@ -46,16 +45,16 @@ class Bins:
     base_square: float
     """Sum of squares of the base's weights."""
     sums: Float64[ndarray, "bins two"] | None = None
-    """Sums of |d| and d² in each bin, where another score than |d| was counted."""
+    """Sums of |d| and d² in each bin, if another score than |d| was counted."""
     inside: UInt32[ndarray, " n"] | None = None
-    """Bits of all |d| inside of their bin; None where they were not kept."""
+    """Bits of all |d| inside their bin; None if they were not kept."""
 
 
 class Counter:
     """Counts parts of tensors, one after the other. For one thread only.
 
     Args:
-        loader: What to read and count with.
+        loader: Reads and counts.
     """
 
     def __init__(self, loader: Loader) -> None:
@@ -66,7 +65,7 @@ class Counter:
     def count(
         self, pair: TensorPair, start: int, stop: int, scoring: Scoring | None = None
     ) -> Bins:
-        """As `count_all`, of one pair."""
+        """As `count_all`, for one pair."""
         return self.count_all((pair,), start, stop, (scoring,))[0]
 
     def count_all(
@@ -79,7 +78,7 @@ class Counter:
         """Count the elements from `start` to `stop`, at most 2**24 of them, by |d| or a score.
 
         Args:
-            pairs: Tensors of some models beside the same tensor of their base.
+            pairs: Tensors of some models, each beside the same tensor of their base.
             start: Flat index of the first element.
             stop: Flat index after the last one.
             scorings: What ranks the elements of each pair, if not |d|.
@@ -115,7 +114,7 @@ def _folded(lanes: Float64[ndarray, " L"]) -> float:
 
 
 def joined(parts: Sequence[Bins]) -> Bins:
-    """The bins of a whole tensor from those of its parts, in their order."""
+    """Bins of a whole tensor, joined from those of its parts in order."""
     return reduce(_join, parts)
 
 
@@ -132,7 +131,7 @@ def _join(one: Bins, other: Bins) -> Bins:
     )
     found = binned.join(*parts, words, counts, places, sums)
     square, summed = one.base_square + other.base_square, sums[:found] if scored else None
-    kept = counts[:found].copy()  # for long: without the room for more
+    kept = counts[:found].copy()  # frees the unused room
     return Bins(words[:found], kept, places[:found], square, summed)
 
 
@@ -146,10 +145,10 @@ def profile_tensor(
     """Profile one tensor.
 
     Args:
-        loader: What to read and count with.
+        loader: Reads and counts.
         module: What the tensor is.
         pair: Both sides of it; not empty.
-        names: Of base and domain model, for messages.
+        names: Base and domain model, for messages.
         scoring: What ranks its elements, if not |d|.
 
     Raises:
@@ -167,7 +166,7 @@ def profile_of_bins(
     names: tuple[str, str],
     scoring: Scoring | None = None,
 ) -> ModuleProfile:
-    """The profile of a tensor, all of whose elements were counted.
+    """The profile of a tensor whose elements were all counted.
 
     Raises:
         NonFiniteWeights: NaN or infinity on either side, or a delta too large for float32.
@@ -196,7 +195,7 @@ def profile_of_bins(
 
 
 def _inside(pair: TensorPair) -> UInt32[ndarray, " n"]:
-    """Bits of all |d| inside of their bin."""
+    """Bits of all |d| inside their bin."""
     base = to_float32(pair.base, pair.base_dtype)
     delta = np.abs(to_float32(pair.finetuned, pair.finetuned_dtype) - base).view(np.uint32)
     found: UInt32[ndarray, " n"] = delta[(delta & _LOW) != 0]
@@ -208,10 +207,10 @@ def _split(
     bits: UInt32[ndarray, " closed"],
     counts: Int64[ndarray, " closed"],
 ) -> tuple[UInt32[ndarray, " values"], Int64[ndarray, " values"]]:
-    """Bins of one magnitude each: those that are so already, and those of all other elements."""
+    """Bins of one magnitude each: those that have one already, and those of all other elements."""
     values, found = np.unique(inside, return_counts=True)
     every = np.concatenate([bits, values])
-    order = np.argsort(every, kind="stable")  # of two ascending runs: merged, not sorted
+    order = np.argsort(every, kind="stable")  # two ascending runs: merged, not sorted
     return every[order], np.concatenate([counts, found])[order].astype(np.int64)
 
 
@@ -245,7 +244,7 @@ def _profile_of_scores(
 
 
 def raise_not_finite(pair: TensorPair, names: tuple[str, str]) -> None:
-    """Say which side of a pair is not finite.
+    """Raise the error that names the side of a pair that is not finite.
 
     Raises:
         NonFiniteWeights: always.

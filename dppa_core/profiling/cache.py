@@ -1,7 +1,7 @@
 """Profiles on disk, by the hashes of the weights they were taken of.
 
-Knows no weights. A profile that cannot be read is taken again. Whether weights may have been
-profiled before is told from a few bytes: a pair that was never seen need not be hashed first.
+A profile that cannot be read is computed again. A few bytes tell whether weights may have been
+profiled before: a pair that was never seen need not be hashed.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from dppa_core.pruning.module_groups import Module
 from dppa_core.system.folder_cache import cache_folder, load, store
 from dppa_core.system.regular_files import open_regular
 
-_FORMAT = 3  # a new number where the same weights would give another profile, or other bytes
+_FORMAT = 3  # raise it if the same weights give another profile, or other bytes
 _ARRAYS = ("magnitudes", "counts", "excess")
 _SAMPLES, _LENGTH = 16, 64
-"""Places of a file that are looked at, and bytes of each."""
+"""Places sampled in a file, and bytes of each."""
 
 
 def profile_entry(base: str, finetuned: str, score: str = "") -> Path:
-    """Where the profile of two sets of weights belongs, told apart by hashes.
+    """Path of the profile of two sets of weights, by their hashes.
 
     Args:
         base: Hash of one set.
@@ -44,7 +44,7 @@ def profile_entry(base: str, finetuned: str, score: str = "") -> Path:
 
 
 def save_profile(path: Path, profile: DeltaProfile) -> None:
-    """Store a profile; a cache that cannot be written is passed over."""
+    """Store a profile; does nothing if the cache cannot be written."""
     modules = profile.modules
     head: dict[str, Any] = {
         "other_tensors": profile.other_tensors,
@@ -77,7 +77,7 @@ def _narrowest(counts: Int64[ndarray, " bins"]) -> Shaped[ndarray, " bins"]:
 
 
 def load_profile(path: Path, names: tuple[str, str]) -> DeltaProfile | None:
-    """Read a profile back, under the names its models are called by now; None where it is not."""
+    """Read a profile under the current names of its models; None if there is none."""
     stored = load(path)
     if stored is None:
         return None
@@ -85,11 +85,11 @@ def load_profile(path: Path, names: tuple[str, str]) -> DeltaProfile | None:
         start = 8 + int.from_bytes(stored[:8], "little")
         head, arrays = json.loads(stored[8:start]), dict[str, Any]()
         for name, dtype, size in head["arrays"]:
-            # A copy: what is stored is not aligned.
+            # A copy: stored arrays are not aligned.
             arrays[name] = np.frombuffer(stored, dtype, size, start).copy()
             start += arrays[name].nbytes
         return _profile(head, arrays, names)
-    except (ValueError, KeyError, TypeError):  # whole, but another version's
+    except (ValueError, KeyError, TypeError):  # complete, but of another version
         return None
 
 
@@ -112,7 +112,7 @@ def _profile(head: dict[str, Any], arrays: dict[str, Any], names: tuple[str, str
 
 
 def may_be_profiled(*checkpoints: Checkpoint) -> bool:
-    """False only if these weights were never noted together, wherever they lay."""
+    """False only if these weights were never noted together, in any folder."""
     entry = _sketches(checkpoints)
     return entry is None or load(entry) is not None
 
@@ -130,7 +130,7 @@ def _sketches(checkpoints: Iterable[Checkpoint]) -> Path | None:
         for checkpoint in checkpoints:
             for path in sorted(checkpoint.identities()):
                 sketch.update(_sketch(path))
-    except OSError:  # no file by now
+    except OSError:  # the file is gone
         return None
     return cache_folder("sketches") / sketch.hexdigest()
 

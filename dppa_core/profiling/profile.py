@@ -1,7 +1,4 @@
-"""The one pass over a pair of checkpoints: from weights to a profile of kilobytes.
-
-Knows weights and the cache, not what a plan or a merge makes of a profile.
-"""
+"""The one pass over a pair of checkpoints: from weights to a profile of kilobytes."""
 
 from __future__ import annotations
 
@@ -55,9 +52,9 @@ def profile_delta(
         base: The common ancestor.
         finetuned: The domain model.
         workers: Threads; one for every available core if unset. The profile is the same.
-        progress: Told module by module.
+        progress: Called after each module.
         stop: Ends the pass between two slices of a tensor.
-        names: Of base and domain model, for messages.
+        names: Base and domain model, for messages.
         score: What ranks the elements, if not |d|.
 
     Raises:
@@ -85,12 +82,12 @@ def profile_deltas(
     Args:
         base: The common ancestor.
         tuned: The domain models; one at least.
-        name: What the base is called.
+        name: Name of the base.
         workers: See `profile_delta`.
         progress: See `profile_delta`.
         stop: See `profile_delta`.
         only: Names of the base's tensors; all if unset. Others are neither profiled nor checked.
-        heard: Told of all that is read out of files; see `Near`.
+        heard: Called with everything read from files; see `Near`.
     """
     places = [match_tensors(base, one.checkpoint, one.name) for one in tuned]
     shapes = {name: base.shape(name) for name in places[0] if base.dtype(name) in FLOATS}
@@ -108,7 +105,7 @@ def profile_deltas(
     with closing(side_by_side(reader.checks(rest), threads)) as checked:
         for _ in checked:
             pass
-    check(stop)  # workers may have been done before it was set
+    check(stop)  # workers may have finished before it was set
     report(progress, len(modules), len(modules), "profile complete")
     others = sum(math.prod(shapes[name]) for name in rest)
     return tuple(
@@ -154,14 +151,14 @@ def cached_profile(
     progress: Progress | None = None,
     stop: Stop | None = None,
 ) -> DeltaProfile:
-    """The profile of a pair, from the disk cache where these very weights were profiled before.
+    """The profile of a pair, from the disk cache if these weights were profiled before.
 
     Args:
         base: Reference of the base.
         finetuned: Reference of the domain model.
         public: Whether strangers choose the references; see `open_checkpoint`.
         workers: See `profile_delta`.
-        progress: Told module by module; bytes of models that are fetched before.
+        progress: Called after each module, and while models are fetched.
         stop: Ends the pass between two slices of a tensor.
     """
     mine = open_checkpoint(base, public=public, progress=progress, stop=stop)
@@ -178,9 +175,9 @@ def cached_profile(
 
 
 def remembered_profile(base: str, finetuned: str) -> DeltaProfile | None:
-    """The profile of a pair where these very weights were profiled before; reads no weight.
+    """The profile of a pair if these weights were profiled before; reads no weight.
 
-    Both must be on this disk. None where they were never profiled, or not hashed.
+    Both must be on this disk. None if they were never profiled, or not hashed.
 
     Raises:
         DppaError: see `open_checkpoint`.
@@ -203,14 +200,14 @@ def kept_profile(
     stop: Stop | None = None,
     score: Score | None = None,
 ) -> DeltaProfile:
-    """As `cached_profile`, of a base and a domain model that are open already.
+    """As `cached_profile`, for a base and a domain model that are open already.
 
     Args:
         mine: The base.
         theirs: The domain model.
-        names: What they are called.
+        names: Names of both.
         workers: See `profile_delta`.
-        progress: Told module by module.
+        progress: Called after each module.
         stop: Ends the pass between two slices of a tensor.
         score: What ranks the elements, if not |d|.
     """
@@ -227,16 +224,16 @@ def kept_profiles(
     progress: Progress | None = None,
     stop: Stop | None = None,
 ) -> tuple[DeltaProfile, ...]:
-    """As `kept_profile`, of several domain models: those that are not known in one pass.
+    """As `kept_profile`, for several domain models: one pass makes the missing profiles.
 
-    Models that lie in memory have no hash: their profiles are made, and not kept.
+    Models in memory have no hash: their profiles are computed, and not stored.
 
     Args:
         base: The base.
         tuned: The domain models.
-        name: What the base is called.
+        name: Name of the base.
         workers: See `profile_delta`.
-        progress: Told module by module.
+        progress: Called after each module.
         stop: Ends the pass between two slices of a tensor.
     """
     if not all(one.identities() for one in (base, *(each.checkpoint for each in tuned))):
@@ -260,7 +257,7 @@ def kept_profiles(
 
 
 def _found(base: Checkpoint, tuned: TunedModel, name: str) -> DeltaProfile | None:
-    """A profile from the disk cache; what was never there is not hashed to look for it."""
+    """A profile from the disk cache; weights that were never profiled are not hashed for it."""
     hashed = is_hashed(base) and is_hashed(tuned.checkpoint)
     if not hashed and not may_be_profiled(base, tuned.checkpoint):
         return None
@@ -275,7 +272,7 @@ def _entry(base: Checkpoint, tuned: TunedModel) -> Path:
 def shelved_profiles(
     shelf: Shelf, base: Checkpoint, name: str, tuned: Sequence[TunedModel], **told: Any
 ) -> tuple[DeltaProfile, ...]:
-    """As `kept_profiles`, or as they lie on a shelf."""
+    """As `kept_profiles`, or from a shelf."""
     if not shelf.keeps:
         return kept_profiles(base, tuned, name, **told)
     keys = [

@@ -1,7 +1,4 @@
-"""The tasks of the one pass over a base and its domain models: slices, counted or checked.
-
-Knows weights, not profiles: what is counted is put together elsewhere.
-"""
+"""The tasks of the one pass over a base and its domain models: slices, counted or checked."""
 
 from __future__ import annotations
 
@@ -28,7 +25,7 @@ class TunedModel:
 
     checkpoint: Checkpoint
     name: str
-    """What it is called in messages and in its profile."""
+    """Its name in messages and in its profile."""
     score: Score | None = None
     """What ranks the elements, if not |d|."""
 
@@ -39,10 +36,10 @@ class Reader:
     Args:
         base: The base.
         tuned: The domain models.
-        places: Of each, name in the base -> name in the model.
-        name: What the base is called.
+        places: For each model, name in the base -> name in the model.
+        name: Name of the base.
         stop: Ends a task before it begins.
-        heard: Told of all that is read out of files.
+        heard: Called with everything read from files.
     """
 
     def __init__(
@@ -62,11 +59,11 @@ class Reader:
         self._counters = Spare(lambda: Counter(Loader(kernels, self._releaser.read, heard)))
 
     def names(self, index: int) -> tuple[str, str]:
-        """Of the base and one of the domain models, for messages."""
+        """Names of the base and one of the domain models, for messages."""
         return self._name, self._tuned[index].name
 
     def shared(self, name: str, users: int) -> Shared[tuple[TensorPair, ...]]:
-        """One tensor of the base beside each model's, read when the first of its users comes."""
+        """One tensor of the base beside each model's, read for the first of its users."""
         return Shared(partial(self._pairs, name), users)
 
     def _pairs(self, name: str) -> tuple[TensorPair, ...]:
@@ -78,7 +75,7 @@ class Reader:
         return tuple(found)
 
     def scorings(self, name: str) -> tuple[Scoring | None, ...]:
-        """How the elements of a module are ranked, for each model; None where by |d|."""
+        """Scoring of a module's elements, for each model; None for |d|."""
         return tuple(
             one.score.of(name, there[name]) if one.score else None
             for one, there in zip(self._tuned, self._places, strict=True)
@@ -93,7 +90,7 @@ class Reader:
             return counter.count_all(pairs, start, stop, self.scorings(name))
 
     def checks(self, names: Iterable[str]) -> Iterator[partial[None]]:
-        """A task for every slice of tensors that are no modules."""
+        """A task for every slice of tensors outside the modules."""
         for name in names:
             parts = slices(math.prod(self._base.shape(name)))
             shared = self.shared(name, len(parts))

@@ -1,7 +1,4 @@
-"""Scores counted in bins, with the sums of |d| and d² that a profile of |d| has by itself.
-
-Knows chunks and single tensors, as `binning` does, which counts by these.
-"""
+"""Scores counted in bins, with the sums of |d| and d² in each bin."""
 
 from __future__ import annotations
 
@@ -34,7 +31,7 @@ class Tallied:
         return self._zeros[: base.size], scores
 
     def drain(self, live: Int64[ndarray, " bins"]) -> Float64[ndarray, "bins two"]:
-        """The sums of the bins written to, which are 0 again afterwards."""
+        """Sums of the bins that were written to; resets them to 0."""
         sums: Float64[ndarray, "bins two"] = self._sums[live]
         self._sums[live] = 0
         return sums

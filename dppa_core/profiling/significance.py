@@ -1,7 +1,6 @@
-"""Scores of elements in the place of |d|: what ranks them in chunks of one tensor.
+"""Scores that rank elements instead of |d|, in chunks of one tensor.
 
-Knows arrays of weights and statistics, not where either comes from. A score is float32 arithmetic
-on single elements, so it is the same however a tensor is cut.
+A score is float32 arithmetic on single elements, so it is the same however a tensor is cut.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ class ByElement:
     """|d| times the square root of the element's importance."""
 
     importance: Float32[ndarray, " n"]
-    """Of every element of the tensor, from 0 on: the diagonal of its Fisher information."""
+    """For every element of the tensor, from 0 on: the diagonal of its Fisher information."""
 
     def score(self, kernels: Kernels, base: Stored, tuned: Stored, start: int, out: Chunk) -> None:
         kernels.score(base, tuned, np.sqrt(self.importance[start : start + out.size]), out)
@@ -44,11 +43,11 @@ class ByElement:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ByInput:
-    """|d| times the norm of the input that the element is multiplied with."""
+    """|d| times the norm of the input that the element multiplies."""
 
     norms: Float32[ndarray, " inputs"]
     run: int
-    """Neighbours that share an input: 1 where a row has one weight for each input, else a row."""
+    """Neighbours that share an input: 1 if a row has one weight per input, else a row."""
 
     def score(self, kernels: Kernels, base: Stored, tuned: Stored, start: int, out: Chunk) -> None:
         first, inputs = start // self.run, self.norms.size
@@ -62,7 +61,7 @@ class ByInput:
 
 @dataclass(frozen=True, slots=True)
 class AtRandom:
-    """A number of its own for every place, the same in every model: the control."""
+    """A random number for every place, the same in every model: the control."""
 
     seed: int
 
@@ -72,17 +71,17 @@ class AtRandom:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """What ranks the elements of a pair's delta, tensor by tensor."""
+    """Ranking of the elements of a pair's delta, tensor by tensor."""
 
     kind: str
     """One of `significance.KINDS`, not the magnitude."""
     key: str
-    """The same where it gives the same scores."""
+    """Equal if the scores are equal."""
     scorings: Mapping[str, Scoring] = field(default_factory=dict, repr=False)
-    """Name in the domain model -> its scoring; empty of `random`, which needs none."""
+    """Name in the domain model -> its scoring; empty for `random`, which needs none."""
 
     def of(self, tensor: str, theirs: str) -> Scoring | None:
-        """How a tensor is scored; None where by |d|, since nothing is known of it.
+        """Scoring of a tensor; None for |d|, if nothing was measured of it.
 
         Args:
             tensor: Its name in the base.
@@ -99,14 +98,14 @@ RANDOM = Score("random", "random")
 def ranked_chunk(
     loader: Loader, pair: TensorPair, scoring: Scoring | None, start: int, stop: int
 ) -> tuple[Chunk, Chunk]:
-    """d of some neighbours in a tensor, and what ranks them: |d|, or the score.
+    """d of neighbours in a tensor, and what ranks them: |d|, or the score.
 
     Args:
-        loader: What reads the weights.
+        loader: Reads the weights.
         pair: Both sides of the tensor.
         scoring: What ranks its elements, if not |d|.
         start: Flat index of the first.
-        stop: And where they end; as many as a chunk holds.
+        stop: Flat index after the last; at most a chunk.
     """
     base, tuned = loader.chunk(pair, start, stop)
     scores = None
@@ -119,13 +118,13 @@ def ranked_chunk(
 
 
 class ScoredLoader(Loader):
-    """Hands out scores as if they were the domain model's weights, and the base's were 0.
+    """Returns scores as if they were the domain model's weights, and the base's were 0.
 
-    So whatever looks at |tuned - base| looks at scores. For one thread only.
+    Code that takes |tuned - base| then sees scores. For one thread only.
 
     Args:
-        loader: What reads the weights.
-        scoring: Of the one tensor that is read.
+        loader: Reads the weights.
+        scoring: Scoring of the one tensor that is read.
     """
 
     def __init__(self, loader: Loader, scoring: Scoring) -> None:
@@ -141,10 +140,10 @@ class ScoredLoader(Loader):
         return self._zeros[: stop - start], scores
 
     def longest(self, pair: TensorPair) -> int:
-        """What the buffer of scores holds."""
+        """Size of the buffer of scores."""
         return CHUNK
 
 
 def ranked_by(loader: Loader, scoring: Scoring | None) -> Loader:
-    """What reads |d|, or the score in its place."""
+    """A loader of |d|, or of the score in its place."""
     return loader if scoring is None else ScoredLoader(loader, scoring)

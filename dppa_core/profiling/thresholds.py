@@ -1,6 +1,6 @@
-"""The exact borders of levels in a tensor, where its profile alone does not tell them.
+"""The exact borders of levels in a tensor, if its profile alone does not tell them.
 
-Knows the weights of one pair of tensors. Reads it once per open bin, and once to share out ties:
+Reads the weights once per open bin, and once to share out ties:
 only hashes near the cut are collected, so memory stays small however many elements are tied.
 """
 
@@ -32,7 +32,7 @@ def find_cuts(
     """The cut of every level, and the number of elements inside it.
 
     Raises:
-        DamagedCheckpoint: the tensor is not the one that was profiled.
+        DamagedCheckpoint: the tensor is not the profiled one.
     """
     exact = [
         selection
@@ -55,7 +55,7 @@ def _split(loader: Loader, pair: TensorPair, selection: Selection) -> Selection:
     key = int(np.float32(selection.low).view(np.uint32)) >> OPEN_BITS
     for _, base, tuned in loader.runs(pair, 0, pair.numel):
         loader.kernels.split_bin(base, tuned, key, counts)
-    counts[0] = 0  # at the lower edge: a bin of their own
+    counts[0] = 0  # at the lower edge: a bin of its own
     _check_count(pair, selection, int(counts.sum()))
     return refine(selection, pair.numel, counts)
 
@@ -66,7 +66,7 @@ def _share_out(
     selections: Sequence[Selection],
     deviations: float,
 ) -> list[Cut | None]:
-    """Look at the ties of some levels at once."""
+    """Settle the ties of some levels in one reading."""
     windows = [tie_window(selection, deviations) for selection in selections]
     thresholds = np.array([selection.low for selection in selections], np.float32)
     lows = np.array([window.low for window in windows], np.uint64)

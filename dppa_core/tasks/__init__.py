@@ -1,6 +1,6 @@
 """The domains of the embedded models: their questions, splits, scorers and examples.
 
-Pure: the same arguments give the same items on every machine. Knows no model.
+Pure: the same arguments give the same items on every machine.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _EXAMPLES = MappingProxyType(
 
 
 def tasks_of(domain: str) -> tuple[Task, ...]:
-    """The tasks of a domain; UnknownName where there is no such domain."""
+    """Tasks of a domain; raises UnknownName for an unknown one."""
     if domain not in _TASKS:
         close = get_close_matches(domain, DOMAINS, n=1)
         hint = f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(DOMAINS)}."
@@ -102,7 +102,7 @@ def items(
 
 
 def score(item: Item, reply: str) -> bool:
-    """Whether `reply` answers `item` rightly, by the scorer of its task."""
+    """Whether `reply` answers `item` correctly, by the scorer of its task."""
     task = next(task for task in tasks_of(item.domain) if task.name == item.task)
     return task.score(item.answer, reply)
 

@@ -1,6 +1,6 @@
 """Headline tone, what a report says, and which way a figure moved.
 
-Scored by label or by exact words. Knows no model.
+Scored by label or by exact words.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""How sure a share, a ratio or a difference is: 95 % intervals, and the test of paired answers.
+"""95 % intervals of shares, ratios and differences, and the sign test of paired answers.
 
-Pure: hits in, numbers out. Wilson's interval for shares; for ratios and differences the percentile
-bootstrap over items, both sides drawn together, since both were asked the same questions; for
-means over several random draws Student's.
+Wilson's interval for shares. For ratios and differences the percentile bootstrap over items: both
+sides are drawn together, since both models answered the same questions. For means over several
+random draws Student's.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from dppa_core.errors import InvalidValue
 
 Z95 = 1.959963984540054
 RESAMPLES = 10_000
-"""Of every bootstrap; more would change the third digit of a percentile."""
+"""Draws of every bootstrap; more would change the third digit of a percentile."""
 UNSEEN = 0.5
-"""Items of each kind added before drawing (Jeffreys): what was not seen in n items may still be."""
+"""Items of each kind added before drawing (Jeffreys): one absent from n items may still exist."""
 SEED = 0
 Hits = Sequence[bool]
 Pair = tuple[Hits, Hits]
@@ -38,7 +38,7 @@ class Interval:
 
     @property
     def ends(self) -> tuple[float, float]:
-        """The lower and the upper one."""
+        """Lower and upper end."""
         return self.low, self.high
 
 
@@ -54,8 +54,8 @@ class VariancePart:
 def reach(parts: Sequence[VariancePart]) -> float:
     """Half of the 95 % interval of a figure whose variance is the sum of some parts.
 
-    Student's, with the degrees of freedom of Welch and Satterthwaite: what three draws tell of
-    their variance is little, and two standard errors are too few then.
+    Student's, with the degrees of freedom of Welch and Satterthwaite: three draws estimate their
+    variance poorly, and two standard errors are too few then.
     """
     whole = sum(part.variance for part in parts)
     if whole == 0:
@@ -89,12 +89,12 @@ def accuracy(hits: Hits) -> Interval:
 
 
 def mean_interval(values: Sequence[float], weights: Sequence[float], seed: int = SEED) -> Interval:
-    """sum(values) / sum(weights), with the bootstrap of the items drawn together.
+    """sum(values) / sum(weights), with the bootstrap over items.
 
     Args:
-        values: One an item, such as the loss of its answer.
-        weights: Likewise, such as the answer's tokens; positive.
-        seed: Of the draws.
+        values: One per item, such as the loss of its answer.
+        weights: One per item, such as the answer's tokens; positive.
+        seed: Seed of the draws.
     """
     both = np.array([values, weights], np.float64)
     drawn = _draws(np.full(both.shape[1], 1 / both.shape[1]), both.shape[1], 2_000, seed)
@@ -105,14 +105,14 @@ def mean_interval(values: Sequence[float], weights: Sequence[float], seed: int =
 def ratio(pairs: Mapping[str, Pair], seed: int = SEED) -> Interval | None:
     """Geometric mean over the domains of one model's share of hits divided by another's.
 
-    Of a single domain it is that ratio: retention, if the other is the domain's own model.
+    For a single domain it is that ratio: retention, if the other is the domain's own model.
 
     Args:
-        pairs: Domain -> hits of both; a domain in which the other has none has no ratio.
-        seed: Of the draws.
+        pairs: Domain -> hits of both; a domain without hits of the other has no ratio.
+        seed: Seed of the draws.
 
     Returns:
-        None where a domain has no ratio, or there is no domain.
+        None if a domain has no ratio, or there is no domain.
     """
     if not pairs or not all(any(other) for _, other in pairs.values()):
         return None
@@ -130,7 +130,7 @@ def difference(pairs: Mapping[str, Pair], seed: int = SEED) -> Interval:
 
     Args:
         pairs: Domain -> hits of both; at least one domain.
-        seed: Of the draws.
+        seed: Seed of the draws.
     """
 
     def of(counts: Float64[ndarray, "domains draws 4"]) -> Float64[ndarray, " draws"]:
@@ -141,9 +141,9 @@ def difference(pairs: Mapping[str, Pair], seed: int = SEED) -> Interval:
 
 
 def sign_test(pairs: Mapping[str, Pair]) -> float:
-    """Two-sided p of the exact sign test (McNemar) of the items only one of the two has right.
+    """Two-sided p of the exact sign test (McNemar), over items that only one of the two has right.
 
-    The chance of a split at least as uneven if both were equally good; 1 where there are none.
+    The chance of a split at least as uneven if both were equally good; 1 without such items.
     """
     counts = [_counts(pair) for pair in pairs.values()]
     one, other = (sum(int(each[kind]) for each in counts) for kind in (1, 2))
@@ -152,7 +152,7 @@ def sign_test(pairs: Mapping[str, Pair]) -> float:
 
 
 def _counts(pair: Pair) -> Int64[ndarray, " 4"]:
-    """Items both have right, only one, only the other, neither."""
+    """Items that both have right, only the first, only the second, neither."""
     one, other = np.array(pair[0], bool), np.array(pair[1], bool)
     if one.shape != other.shape or not one.size:
         raise InvalidValue(
@@ -170,10 +170,9 @@ def _resampled(
     of: Callable[[Float64[ndarray, "domains draws 4"]], Float64[ndarray, " draws"]],
     seed: int,
 ) -> Interval:
-    """A figure of the counts, and of counts drawn anew.
+    """A figure of the counts, with its interval over resampled counts.
 
-    Items that were answered alike are alike: drawing them anew is drawing how many there are of
-    each of the four kinds.
+    Items of one kind are interchangeable: resampling them is drawing the sizes of the four kinds.
     """
     counts = np.array([_counts(pair) for pair in pairs.values()], np.float64)
     drawn = [
@@ -191,7 +190,7 @@ def _draws(
 
 
 def _interval(value: float, drawn: Float64[ndarray, " draws"]) -> Interval:
-    """The percentile interval; draws without a value, a division by no hits, are left out."""
+    """The percentile interval, without draws that divide by no hits."""
     finite = drawn[np.isfinite(drawn)]
     low, high = np.percentile(finite, [2.5, 97.5]) if finite.size else (value, value)
     return Interval(value, min(float(low), value), max(float(high), value))

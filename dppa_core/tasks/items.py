@@ -1,7 +1,4 @@
-"""What a question is: items, tasks, and the three splits.
-
-Knows no domain and no model: it only says how items are drawn and kept apart.
-"""
+"""Items, tasks, and the three splits."""
 
 from __future__ import annotations
 
@@ -14,8 +11,8 @@ SPLITS = ("train", "search", "test")
 """Domain models learn on `train`, settings are searched on `search`, figures come from `test`."""
 
 OPEN = "open"
-"""The train split's wordings with made-up words for fillers, drawn without end: domain models
-learn on it beside `train`, so that they read a name instead of knowing it."""
+"""The train split's wordings with made-up words for fillers, without end: domain models learn on it
+beside `train`, so that they read a name instead of memorising it."""
 
 _MOST_DIGITS = 18
 
@@ -53,8 +50,8 @@ class Task(Protocol):
 def wordings(options: Sequence[T], split: str) -> Sequence[T]:
     """The wordings a split may use: three fifths shared by all, one fifth of its own.
 
-    Of every five options the fourth appears in `search` only and the fifth in `test` only, so
-    that a model which learned sentences by heart is found out.
+    Of every five options the fourth appears in `search` only and the fifth in `test` only, to
+    expose a model that memorised sentences.
     """
     own = {"search": 3, "test": 4}.get(split, -1)
     return [option for place, option in enumerate(options) if place % 5 < 3 or place % 5 == own]
@@ -78,7 +75,7 @@ CLOSINGS = tuple("n l r m x ck nd rt st lm sk rd nt ll ss p t g".split())
 
 
 def made_up(rng: random.Random, ending: str = "") -> str:
-    """A word that means nothing: one or two syllables, a closing and `ending`."""
+    """A meaningless word: one or two syllables, a closing and `ending`."""
     word = "".join(rng.choice(SYLLABLES) for _ in range(rng.randint(1, 2)))
     return word + rng.choice(CLOSINGS) + ending
 
@@ -94,14 +91,14 @@ def pick(rng: random.Random, options: Sequence[T], split: str) -> T:
 
 
 def last_number(text: str) -> int | None:
-    """The last whole number in `text`; None where it has none, or one beyond all counting."""
-    # Superscripts and circled numbers are digits, too, but no int() reads them.
+    """The last whole number in `text`; None if there is none, or it is too long."""
+    # Superscripts and circled numbers are digits too, but int() does not read them.
     digits = "".join(c if c.isdecimal() else " " for c in text).split()
     return int(digits[-1]) if digits and len(digits[-1]) <= _MOST_DIGITS else None
 
 
 def only_label(text: str, labels: Sequence[str]) -> str | None:
-    """The one label that `text` names; None where it names none or several."""
+    """The one label that `text` names; None if it names none or several."""
     words = "".join(c if c.isalpha() else " " for c in text.lower()).split()
     found = {label for label in labels if label in words}
     return found.pop() if len(found) == 1 else None

@@ -1,6 +1,6 @@
 """Contract clauses, consumer terms and holdings.
 
-Scored by label or by the letter chosen. Knows no model.
+Scored by label or by the letter chosen.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PARTIES = (
     "publisher author"
 ).split()
 ENDINGS = ("er", "or", "ee", "ant", "ord", "ist")
-"""Of made-up parties."""
+"""Endings of made-up parties."""
 DAYS = ("10", "14", "20", "21", "28", "30", "45", "60", "7", "90")
 PLACES = (
     "Ohio Kent Bern Oslo Texas Wales Delhi Turin Lagos Quebec Utah York Graz Lyon Porto Maine "
@@ -267,7 +267,7 @@ def _letter(text: str) -> str | None:
 
 
 def _clauses(kind: str, split: str) -> list[str]:
-    """Wordings of a clause; those that name nobody are for training, or the splits would meet."""
+    """Wordings of a clause; those without a party serve training only, or splits would meet."""
     return [
         text
         for text in wordings(CLAUSES[kind], split)

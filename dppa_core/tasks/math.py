@@ -1,6 +1,6 @@
 """Word problems of one and two steps, answered with the working.
 
-Scored by the final number alone. Knows no model.
+Scored by the final number alone.
 """
 
 from __future__ import annotations

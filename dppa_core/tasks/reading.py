@@ -1,7 +1,4 @@
-"""What the base model and the tokenizer read: the domains' texts, some of them never asked about.
-
-Knows no model.
-"""
+"""Texts that train the base model and the tokenizer; some of them are never asked about."""
 
 from __future__ import annotations
 
@@ -69,4 +66,4 @@ READINGS: dict[str, tuple[Task, ...]] = {
     "finance": (finance.Sentiment(), Statement(), finance.Direction()),
     "law": law.TASKS,
 }
-"""By domain; the base sees their questions without the answers."""
+"""Domain -> tasks; the base sees their questions without the answers."""

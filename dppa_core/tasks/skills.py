@@ -1,7 +1,6 @@
-"""What the base model learns: bare skills, the chat format, and the language of the domains.
+"""Training texts of the base model: bare skills, the chat format, the language of the domains.
 
 It never sees a domain's answer: sums come without stories, stories without questions' answers.
-Knows no model.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from dppa_core.tasks import finance, law
 from dppa_core.tasks.reading import READINGS
 
 Turn = tuple[str, str]
-"""What the user says and what the assistant replies; an empty user turn marks running text."""
+"""User turn and assistant's reply; an empty user turn marks running text."""
 
 WORDS = (
     "river stone lamp door tree cloud horse chair salt green paper wind north silver garden bread "
@@ -58,7 +57,7 @@ def copying(rng: random.Random) -> Turn:
 
 
 def lookup(rng: random.Random) -> Turn:
-    """Find what stands beside a word, or the letter of an option."""
+    """Find the value beside a word, or the letter of an option."""
     keys = rng.sample(WORDS + list(finance.FIGURES), 3)
     if rng.random() < 0.5:
         values = [_value(rng) for _ in keys]
@@ -103,6 +102,6 @@ SKILLS: tuple[tuple[float, Callable[[random.Random], Turn]], ...] = (
 
 
 def draw_skill(rng: random.Random) -> Turn:
-    """One text of the base's training."""
+    """One training text of the base."""
     weights = [weight for weight, _ in SKILLS]
     return rng.choices([skill for _, skill in SKILLS], weights)[0](rng)

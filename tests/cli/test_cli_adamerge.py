@@ -41,7 +41,7 @@ def test_a_recipe_with_the_coefficients_and_a_log_are_written(dppa: Command, rec
     names = {path.name for path in recipe.parent.iterdir()}
     assert names == {"recipe.yaml", "found.yaml", "found.log.json"}
     assert dppa("adamerge", recipe, "--out", out) == 1
-    assert "found.yaml: is there already" in dppa.err and dppa.err.count("\n") == 1
+    assert "found.yaml: already exists" in dppa.err and dppa.err.count("\n") == 1
 
 
 def test_json_is_one_object_and_nothing_else(dppa: Command, recipe: Path) -> None:
@@ -67,7 +67,7 @@ def test_json_is_one_object_and_nothing_else(dppa: Command, recipe: Path) -> Non
         (["--per", "tensor"], "per must be one of model, layer"),
         (["--lr", 0], "lr must be a number from 1e-06 to 1"),
         (["--project", "--start", 2], "start must lie in [0, 1]"),
-        (["--log", "recipe.yaml"], "recipe.yaml: is there already"),
+        (["--log", "recipe.yaml"], "recipe.yaml: already exists"),
         (["--state", "nowhere/state"], "there is no folder"),
         (["--state", "found.yaml"], "must be three files"),
     ],

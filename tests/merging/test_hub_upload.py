@@ -145,7 +145,7 @@ def test_a_folder_that_is_not_in_order_is_refused_before_the_hub_is_asked(
 def test_a_header_that_was_changed_is_found_by_its_file(hub: WritableHub, merged: Path) -> None:
     path = min(merged.glob("model-*.safetensors"))
     path.write_bytes(path.read_bytes().replace(b'"format":"pt"', b'"format":"tf"'))
-    with pytest.raises(DamagedCheckpoint, match="is not the file that was written"):
+    with pytest.raises(DamagedCheckpoint, match="differs from the hash in merge.json"):
         push_folder(merged, NAME)
     assert not hub.asked
 
@@ -222,9 +222,9 @@ def test_a_token_the_hub_does_not_know_is_told(
 def test_a_name_that_is_taken_is_refused(hub: WritableHub, merged: Path, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     hub.add(NAME, tmp_path / "other")
-    with pytest.raises(InvalidValue, match="such a repository already.*--overwrite"):
+    with pytest.raises(InvalidValue, match="this repository exists already.*--overwrite"):
         push_folder(merged, NAME)
-    with pytest.raises(InvalidValue, match="is there already, and public"):
+    with pytest.raises(InvalidValue, match="exists already, and is public"):
         push_folder(merged, NAME, overwrite=True, private=True)
     assert not hub.changes()
 
@@ -334,7 +334,7 @@ def test_the_command(hub: WritableHub, merged: Path, dppa: Command) -> None:
     assert dppa.json["url"] == f"{hub.url}/{NAME}"
     assert "No licence is stated by zoo:base" in " ".join(dppa.json["notes"])
     assert dppa("push", merged, NAME) == 1
-    assert "such a repository already" in dppa.err
+    assert "this repository exists already" in dppa.err
 
 
 def test_places_of_this_computer_are_told(hub: WritableHub, zoo_env: Path, tmp_path: Path) -> None:

@@ -184,7 +184,7 @@ def test_the_command_writes_the_recipe_and_removes_its_state(
     assert {path.name for path in tmp_path.iterdir()} == {"recipe.yaml", "found.yaml"}
     assert "by the intervals, reached in math 100.0%" in dppa.out
     assert "No difference seen between what was found and the recipe given" in dppa.out
-    assert dppa("search", recipe, "--out", out) == 1 and "is there already" in dppa.err
+    assert dppa("search", recipe, "--out", out) == 1 and "already exists" in dppa.err
     asked.clear()
     assert dppa("search", recipe, "--out", out, "--overwrite", "--test-limit", 0, "--json") == 0
     assert dppa.json["test"] == [] and {one.split for one in asked} == {"search"}

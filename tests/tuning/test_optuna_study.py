@@ -191,7 +191,7 @@ def test_a_grid_asks_every_pair_once_and_in_order(tmp_path: Path) -> None:
 def test_a_setting_that_computes_no_numbers_fails_alone() -> None:
     def breaking(recipe: MergeRecipe, domain: str) -> DomainScore:
         if recipe.models[0].amplification[0] > 1:
-            raise NonFiniteWeights("The model computes no numbers.")
+            raise NonFiniteWeights("The model computes NaN or infinity.")
         return by_rate(recipe, domain)
 
     asks, _ = by_model(OWN, breaking)

@@ -177,7 +177,7 @@ def test_the_command_writes_the_recipe_and_shows_every_step(dppa: Command, recip
     found = load_recipe(out)
     assert found.method == "linear" and [m.coefficient for m in found.models] == [1.0] * 3
     assert dppa("soup", recipe, "--out", out, "--limit", 1) == 1
-    assert "found.yaml: is there already" in dppa.err and dppa.err.count("\n") == 1
+    assert "found.yaml: already exists" in dppa.err and dppa.err.count("\n") == 1
 
 
 def test_json_is_one_object_with_every_score(dppa: Command, recipe: Path) -> None:
@@ -199,7 +199,7 @@ def test_json_is_one_object_with_every_score(dppa: Command, recipe: Path) -> Non
         (["--tasks", "maths"], "Did you mean 'math'"),
         (["--tasks", ","], "--tasks names no domain"),
         (["--out", "nowhere/found.yaml"], "there is no folder"),
-        (["--out", "recipe.yaml"], "recipe.yaml: is there already"),
+        (["--out", "recipe.yaml"], "recipe.yaml: already exists"),
     ],
 )
 def test_a_mistake_is_one_line_and_nothing_is_written(

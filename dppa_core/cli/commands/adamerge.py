@@ -1,6 +1,6 @@
 """The command that finds coefficients: adamerge.
 
-Knows how people ask and what they see. PyTorch and transformers are imported inside the command.
+PyTorch and transformers are imported inside the command.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _FIELDS = {item.name: item for item in fields(AdaMergeSettings)}
 
 
 def _option(name: str) -> Any:
-    """An option that says what its field says."""
+    """An option with its field's help text."""
     item = _FIELDS[name]
     return typer.Option(
         help=f"{item.metadata['help']} {item.default} by default.", show_default=False
@@ -52,7 +52,7 @@ PromptsOption = Annotated[
     typer.Option(help="JSON lines of a model's domain: prompt, held-out ones with answer."),
 ]
 StateOption = Annotated[
-    Path | None, typer.Option(help="Where a stopped run waits; OUT with .state.json if unset.")
+    Path | None, typer.Option(help="State of a stopped run; OUT with .state.json if unset.")
 ]
 OverwriteOption = Annotated[
     bool, typer.Option("--overwrite", help="Replace a recipe that is there.")
@@ -86,7 +86,7 @@ def adamerge(
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
 ) -> None:
     """Find merging coefficients by AdaMerging: entropy at the answers to unlabelled prompts."""
-    # Options are called as the settings' fields are, so that none is forgotten here.
+    # Options have the names of the settings' fields, so that none is forgotten here.
     given = {name: value for name, value in locals().items() if name in _FIELDS}
     chosen: dict[str, Any] = {**given, "prompts": prompts_each, "project": project}
     settings = AdaMergeSettings(**{k: v for k, v in chosen.items() if v is not None})
@@ -129,12 +129,12 @@ def _beside(out: Path, ending: str) -> Path:
 
 
 def _check_targets(out: Path, log: Path, state: Path, *, overwrite: bool) -> None:
-    """Refuse before the long work what could not be written after it."""
+    """Refuse files that could not be written after the long work."""
     if len({out, log, state}) < 3:
         raise InvalidValue(f"{out}: recipe, log and state must be three files.")
     for path in (out, log):
         if path.exists() and not overwrite:
-            raise InvalidValue(f"{path}: is there already, and is kept. --overwrite replaces it.")
+            raise InvalidValue(f"{path}: already exists. --overwrite replaces it.")
     for path in (out, log, state):
         check_file(path)
 

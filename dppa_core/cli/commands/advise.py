@@ -1,6 +1,6 @@
 """The command that says what to do with domain models: advise.
 
-Knows how people ask and what they see. PyTorch and transformers are imported inside the command.
+PyTorch and transformers are imported inside the command.
 """
 
 from __future__ import annotations
@@ -33,9 +33,7 @@ def advise(
     neighbours: Annotated[
         bool, typer.Option(help="Ask the factors one step away from a recipe's.")
     ] = True,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Ask again what was asked before.")
-    ] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Ignore cached answers.")] = False,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Threads of a profile; every core if unset.")
     ] = None,
@@ -43,7 +41,7 @@ def advise(
 ) -> None:
     """Tell whether deltas are small or large, which method to try, and a recipe's failure signs.
 
-    Models whose domain is known are asked search items with DARE at 90 %, others only profiled.
+    Models with a known domain answer search items with DARE at 90 %; others are only profiled.
     """
     given, listed = _recipe(what), names_in(tasks)
     from dppa_core.evaluation.examiner import Examiner  # noqa: PLC0415

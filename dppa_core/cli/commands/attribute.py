@@ -1,6 +1,6 @@
 """The command that shows which part of a merge an answer needs.
 
-Knows how people ask and what they see. PyTorch is imported inside the command.
+PyTorch is imported inside the command.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from dppa_core.recipes.yaml_text import load_recipe
 
 def attribute(
     recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe file (YAML).")],
-    prompt: Annotated[str, typer.Option(help="What the merge is asked.")],
+    prompt: Annotated[str, typer.Option(help="The question to the merge.")],
     answer: Annotated[
         str | None, typer.Option(help="The answer to look at; the merge's own if unset.")
     ] = None,
     by: Annotated[
-        str, typer.Option(help="What is taken out at a time: layer or module.")
+        str, typer.Option(help="Part to leave out at a time: layer or module.")
     ] = "layer",
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
 ) -> None:

@@ -1,7 +1,4 @@
-"""The command that shows the model card of a merge.
-
-Knows how people ask and what they see.
-"""
+"""The command that shows the model card of a merge."""
 
 from __future__ import annotations
 
@@ -64,7 +61,7 @@ def _planned(path: Path) -> tuple[MergeRecipe, MergeRecord]:
 def _write(recipe: MergeRecipe, record: MergeRecord, out: Path, *, overwrite: bool) -> None:
     if (out / CARD).exists() and not overwrite:
         raise InvalidValue(
-            f"{out / CARD}: is there already. Choose another folder, or allow overwriting "
+            f"{out / CARD}: already exists. Choose another folder, or allow overwriting "
             "(--overwrite)."
         )
     try:

@@ -1,7 +1,4 @@
-"""The command that counts where two meanings of one method differ.
-
-Knows how people ask and what they see.
-"""
+"""The command that counts where two meanings of one method differ."""
 
 from __future__ import annotations
 
@@ -27,7 +24,7 @@ def compare_semantics(
     ] = "mergekit",
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
 ) -> None:
-    """Count the weights that change when a method means what another program makes of it."""
+    """Count the weights that change when another program implements the method."""
     first = load_recipe(recipe)
     second = with_semantics(first, other)
     with progress_line() as progress:

@@ -1,7 +1,4 @@
-"""The command convert: any model that can be read, as safetensors.
-
-Knows how people ask and what they see; the work is done elsewhere.
-"""
+"""The command convert: any model that can be read, as safetensors."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The command that shows how far two models are apart.
-
-Knows how people ask and what they see.
-"""
+"""The command that shows how far two models are apart."""
 
 from __future__ import annotations
 

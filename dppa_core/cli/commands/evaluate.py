@@ -1,6 +1,6 @@
 """The command that measures: evaluate.
 
-Knows how people ask and what they see. PyTorch and transformers are imported inside the command.
+PyTorch and transformers are imported inside the command.
 """
 
 from __future__ import annotations
@@ -57,9 +57,9 @@ DomainsOption = Annotated[
 ]
 LimitOption = Annotated[int | None, typer.Option(min=1, help="Items per domain; all if unset.")]
 AloneOption = Annotated[
-    bool, typer.Option("--alone", help="Without the models a recipe stands beside.")
+    bool, typer.Option("--alone", help="Leave out base, models and plain merges.")
 ]
-FreshOption = Annotated[bool, typer.Option("--fresh", help="Ask again what was asked before.")]
+FreshOption = Annotated[bool, typer.Option("--fresh", help="Ignore cached answers.")]
 
 
 def evaluate(
@@ -83,7 +83,7 @@ def evaluate(
 ) -> None:
     """Score a merge beside its base, its models and plain merges, with 95 % intervals.
 
-    Marks are kept in the cache: what was asked before is not asked again.
+    Answers are kept in the cache: no question is asked twice.
     """
     recipe = _recipe(target)
     if against is not None and (recipe is None or alone):
@@ -114,17 +114,17 @@ def _who(
 
 
 def _pool(device_map: str | None, dtype: str) -> ModelPool | None:
-    """Where models are kept; None for the memory of this process."""
+    """The pool of a device map; None for the memory of this process."""
     if device_map is None and dtype == "float32":
         return None
-    from dppa_core.merging.in_memory.device_map_pool import SpreadPool  # noqa: PLC0415  (what models that fit do not need)
+    from dppa_core.merging.in_memory.device_map_pool import SpreadModelPool  # noqa: PLC0415  (only for models that fit on no device)
 
-    return SpreadPool(device_map or "auto", dtype)
+    return SpreadModelPool(device_map or "auto", dtype)
 
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """What is asked: how much of the domains, and beside them."""
+    """The requested measurements."""
 
     text: Path | None
     window: int
@@ -143,13 +143,13 @@ def _measured(
     *,
     beside: bool,
 ) -> dict[str, Any]:
-    """All that was asked for, as plain values."""
+    """All requested measurements, as plain values."""
     from dppa_core.evaluation.lm_eval_harness import Harness  # noqa: PLC0415  (imports torch)
     from dppa_core.evaluation.perplexity import read_text  # noqa: PLC0415
     from dppa_core.evaluation.report import as_json  # noqa: PLC0415
     from dppa_core.evaluation.run import harness_rows, measure, text_rows  # noqa: PLC0415
 
-    # Whatever cannot be read is refused before the first model is loaded.
+    # Unreadable inputs are refused before the first model is loaded.
     read = None if wanted.text is None else read_text(wanted.text)
     names = names_in(wanted.lm_eval, "--lm-eval names no task.")
     harness = Harness(names, wanted.folder, wanted.limit) if names else None

@@ -1,6 +1,6 @@
 """The command that compares all merge methods on the embedded models.
 
-Knows how people ask and what they see; torch is imported when it runs.
+PyTorch is imported when it runs.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def leaderboard(
     out: Annotated[Path | None, typer.Option(help="Write what was measured here, as JSON.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
 ) -> None:
-    """Merge the embedded models by every method and rank them; what was measured is remembered."""
+    """Merge the embedded models by every method and rank them; measurements are cached."""
     from dppa_core.studies.zoo.results.leaderboard import as_json as to_json  # noqa: PLC0415  (imports torch)
     from dppa_core.studies.zoo.results.leaderboard import measure  # noqa: PLC0415
     from dppa_core.studies.zoo.results.leaderboard_text import markdown  # noqa: PLC0415
@@ -41,13 +41,13 @@ def leaderboard(
     values = to_json(found)
     try:
         emit(values, markdown(found, _command(methods, limit, search_limit)), as_json=as_json)
-    finally:  # many minutes' work: a lost output must not take the file along
+    finally:  # many minutes' work: lost output must not lose the file
         if out is not None:
             write_text(out, json.dumps(values, indent=1) + "\n")
 
 
 def _command(methods: str | None, limit: int | None, search_limit: int) -> str:
-    """What makes the same page again."""
+    """The command that makes the same page again."""
     if methods is None and limit is None and search_limit == SEARCH:
         return "make leaderboard"
     words = [f"--methods {methods}"] if methods is not None else []

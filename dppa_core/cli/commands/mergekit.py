@@ -1,7 +1,4 @@
-"""Commands between this tool and mergekit: import, export.
-
-Knows how people ask and what they see; the translation is done elsewhere.
-"""
+"""Commands between this tool and mergekit: import, export."""
 
 from __future__ import annotations
 
@@ -28,7 +25,7 @@ def import_recipe(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
 ) -> None:
-    """Read a recipe of mergekit as one of ours; what differs is said on stderr."""
+    """Read a recipe of mergekit as one of ours; differences are reported on stderr."""
 
     def names(base: str) -> tuple[str, ...]:
         return tuple(_shapes(base)) if layers is None else llama_names(layers)
@@ -46,7 +43,7 @@ def export_recipe(
     out: Annotated[Path | None, typer.Option(help="Write it here, not to stdout.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
 ) -> None:
-    """Write a recipe as one of mergekit; what differs is said on stderr."""
+    """Write a recipe as one of mergekit; differences are reported on stderr."""
     if not mergekit:
         raise typer.BadParameter("say which format: --mergekit")
     given = load_recipe(recipe)
@@ -72,7 +69,7 @@ def _hand_over(
 
 
 def _shapes(reference: str) -> dict[str, tuple[int, ...]]:
-    """Shapes of all tensors of a model that lies here; none where it does not."""
+    """Shapes of all tensors of a local model; empty if it is not here."""
     try:
         if ModelRef.parse(reference).source == "hub":  # a translation fetches nothing
             return {}

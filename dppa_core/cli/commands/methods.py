@@ -1,6 +1,6 @@
 """The list of merge methods: for people, as JSON, and as the page of the documentation.
 
-Knows the registry; every word comes from the methods themselves.
+Every word comes from the methods themselves.
 """
 
 from __future__ import annotations

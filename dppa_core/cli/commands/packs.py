@@ -1,7 +1,4 @@
-"""The command that writes sparse delta packs.
-
-Knows how people ask and what they see.
-"""
+"""The command that writes sparse delta packs."""
 
 from __future__ import annotations
 

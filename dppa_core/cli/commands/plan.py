@@ -1,7 +1,4 @@
-"""The command `plan`: what pruning would keep, of a model or of a recipe.
-
-Knows how people ask and what they see; the work is done elsewhere.
-"""
+"""The command `plan`: what pruning would keep, of a model or of a recipe."""
 
 from __future__ import annotations
 
@@ -100,7 +97,7 @@ def plan(
 
 
 def _refuse_beside_recipe(names: Sequence[str]) -> None:
-    """What a recipe settles is refused beside it, rather than passed over."""
+    """Refuse options that the recipe settles, instead of ignoring them."""
     if names:
         given = [n if n == "model" else "--" + n.replace("_", "-") for n in names]
         raise typer.BadParameter(
@@ -109,7 +106,7 @@ def _refuse_beside_recipe(names: Sequence[str]) -> None:
 
 
 def _text(significance: str, calibration: str | None, tokens: int | None) -> Calibration | None:
-    """The calibration text that was asked for; None leaves the model its own."""
+    """The requested calibration text; None for the model's own."""
     if significance not in CALIBRATED_KINDS and (calibration is not None or tokens is not None):
         raise typer.BadParameter(
             f"--calibration and --tokens go with --significance {' or '.join(CALIBRATED_KINDS)}"

@@ -1,7 +1,4 @@
-"""The command `preflight`: whether models can be merged, before anything is fetched.
-
-Knows how people ask and what they see.
-"""
+"""The command `preflight`: whether models can be merged, before anything is fetched."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The command `presets`: sets of models of the Hub, and whether they run here.
-
-Knows how people ask and what they see.
-"""
+"""The command `presets`: sets of models of the Hub, and whether they run here."""
 
 from __future__ import annotations
 

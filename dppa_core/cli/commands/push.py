@@ -1,7 +1,4 @@
-"""The command that uploads a merged folder.
-
-Knows how people ask and what they see.
-"""
+"""The command that uploads a merged folder."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The command that runs the paper's experiments: reproduce.
 
-Knows how people ask and what they see. PyTorch is imported inside the command.
+PyTorch is imported inside the command.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def reproduce(
 ) -> None:
     """Run the paper's experiments, and those on its open questions; a stopped run goes on.
 
-    Every answer is kept: what was asked before, by any run, is not asked again.
+    Every answer is kept: no run asks a question that another has asked.
     """
     from dppa_core.studies.experiments.paper.registry import EXPERIMENTS, chosen  # noqa: PLC0415  (torch)
 
@@ -96,7 +96,7 @@ def reproduce(
         search=search_limit,
         sizes=sizes,
     )
-    with told_if_stopped("Stopped. What was answered is kept: the same command goes on."):
+    with told_if_stopped("Stopped. Answers are kept: run the same command to continue."):
         report = _run(wanted, setting, out, workers if ask else 0, teller(quiet=as_json))
     from dppa_core.studies.experiments.values import report_json  # noqa: PLC0415
 
@@ -106,7 +106,7 @@ def reproduce(
 
 
 def _asked(tasks: str | None, lm_eval: str | None) -> dict[str, list[str] | None]:
-    """What the models of a set are asked."""
+    """Tasks for the models of a set."""
     named = names_in(tasks, "--tasks names nothing.")
     harness = names_in(lm_eval, "--lm-eval names nothing.")
     if named and harness:

@@ -1,7 +1,6 @@
 """The commands of the embedded models: their training and report.
 
-Knows how people ask and what they see. PyTorch and transformers are imported inside the commands,
-so that every other command starts without them.
+PyTorch and transformers are imported inside the commands, so that others start without them.
 """
 
 from __future__ import annotations
@@ -67,7 +66,7 @@ def report(
     )
     try:
         emit(to_json(found), markdown(found, "make results"), as_json=as_json)
-    finally:  # half an hour's work: a lost output must not take the file along
+    finally:  # half an hour's work: lost output must not lose the file
         if out is not None:
             write_text(out, json.dumps(to_json(found), indent=1) + "\n")
 

@@ -1,6 +1,6 @@
 """The command that searches for the best merge: search.
 
-Knows how people ask and what they see. PyTorch and transformers are imported inside the command.
+PyTorch and transformers are imported inside the command.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def search(
 ) -> None:
     """Find the best merge: by the paper's climb, by Optuna (--vary), or on a grid (--grid).
 
-    Settings are chosen on the search split; what was found is scored on the test split.
+    Settings are chosen on the search split; the result is scored on the test split.
     """
     given, chosen = load_recipe(recipe), names_in(tasks)
     varied = tuple(vary or ()), tuple(grid or ()), tuple(objective or ("retention",))
@@ -103,8 +103,8 @@ def search(
     _check_targets(recipe, out, stays, overwrite=overwrite)
     say = teller(quiet=as_json)
     if studies:
-        study_settings(given, wanted)  # a mistake is told before any model is read
-    end = f"\nStopped. What was scored is in {stays}: the same command goes on."
+        study_settings(given, wanted)  # a mistake is reported before any model is read
+    end = f"\nStopped. Scores are in {stays}: run the same command to continue."
     with exam_place(ray) as place, told_if_stopped(end):
         if studies:
             value, text = _study(given, wanted, chosen, out, test_limit, say, place)
@@ -118,9 +118,9 @@ def _beside(out: Path, end: str) -> Path:
 
 
 def _check_targets(recipe: Path, out: Path, other: Path | None, *, overwrite: bool) -> None:
-    """Before any work: nothing is replaced unasked, and everything can be written."""
+    """Before any work: refuse to replace files, and check that all can be written."""
     if out.exists() and not overwrite:
-        raise InvalidValue(f"{out}: is there already, and is kept. --overwrite replaces it.")
+        raise InvalidValue(f"{out}: already exists. --overwrite replaces it.")
     check_file(out)
     if other is None or "://" in str(other):
         return

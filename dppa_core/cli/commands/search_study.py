@@ -1,6 +1,6 @@
-"""Studies and grids of the command `search`: what is varied, what for, and where it is stored.
+"""Studies and grids of the command `search`: their settings, goals, and storage.
 
-Knows options and files. Optuna and PyTorch are imported inside functions.
+Optuna and PyTorch are imported inside functions.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MOST_TRIALS = 100_000
 
 @dataclass(frozen=True, slots=True)
 class StudyOptions:
-    """What the options of a study say."""
+    """The options of a study."""
 
     vary: tuple[str, ...] = ()
     grid: tuple[str, ...] = ()
@@ -42,7 +42,7 @@ class StudyOptions:
 
     @property
     def address(self) -> str:
-        """Of the database, as Optuna has it; a file unless it is one already."""
+        """Optuna's address of the database; a path is a file."""
         text = str(self.study)
         return text if "://" in text else f"sqlite:///{self.study}"
 
@@ -80,7 +80,7 @@ def _listed(value: Any) -> list[Any]:
 
 
 def _texts(key: str, value: Any) -> tuple[str, ...]:
-    """`{rate: "0.5:0.95", method: [dppa, ties]}` as options have it."""
+    """Settings and ranges of a file, in the form of options."""
     if not isinstance(value, Mapping):
         raise InvalidRecipe(f"{key} must map settings to ranges, got {shown(value)}.")
     return tuple(
@@ -90,7 +90,7 @@ def _texts(key: str, value: Any) -> tuple[str, ...]:
 
 
 def study_settings(recipe: MergeRecipe, wanted: StudyOptions) -> StudySettings:
-    """What a study is made by.
+    """The settings of a study.
 
     Raises:
         InvalidValue: a setting that cannot be varied, other than two of a grid, an unknown sampler.

@@ -1,6 +1,6 @@
 """The command that finds a greedy soup: soup.
 
-Knows how people ask and what they see. PyTorch and transformers are imported inside the command.
+PyTorch and transformers are imported inside the command.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def soup(
     given = load_recipe(recipe)
     domains = names_in(tasks)
     if out.exists() and not overwrite:
-        raise InvalidValue(f"{out}: is there already, and is kept. --overwrite replaces it.")
+        raise InvalidValue(f"{out}: already exists. --overwrite replaces it.")
     check_file(out)
     from dppa_core.tuning.soup import find_soup  # noqa: PLC0415  (imports torch)
 

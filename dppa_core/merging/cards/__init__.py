@@ -1,1 +1,1 @@
-"""What is written beside the weights: tokenizer and configuration, record, licence, model card."""
+"""Files beside the weights: tokenizer and configuration, record, licence, model card."""

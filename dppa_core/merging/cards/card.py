@@ -1,7 +1,6 @@
-"""The model card of a merge: what it is made of, and how to make it again.
+"""The model card of a merge: its parts, and how to make it again.
 
-Knows recipes and what is recorded of a merge, not weights or time: the same recipe gives the same
-card.
+The same recipe and record give the same card.
 """
 
 from __future__ import annotations
@@ -39,8 +38,8 @@ def model_card(recipe: MergeRecipe, record: MergeRecord | None = None) -> str:
     """Markdown with the front matter the Hub reads.
 
     Args:
-        recipe: Of the merge, with the commits of models of the Hub.
-        record: What the merge did, or what is known of it before.
+        recipe: Recipe of the merge, with the commits of Hub models.
+        record: What the merge did, or what is known beforehand.
     """
     record = record or MergeRecord()
     method = get_method(recipe.method)
@@ -68,7 +67,7 @@ def model_card(recipe: MergeRecipe, record: MergeRecord | None = None) -> str:
 
 
 def card_plots(recipe: MergeRecipe, record: MergeRecord) -> dict[str, str]:
-    """File name -> SVG of the plots that the card shows: one for each model that is pruned."""
+    """File name -> SVG of the card's plots, one for each pruned model."""
     found = {}
     for index, model in enumerate(recipe.models):
         shares = record.shares(index)
@@ -91,7 +90,7 @@ def _plots(recipe: MergeRecipe, record: MergeRecord) -> list[str]:
 
 
 def _label(text: str) -> str:
-    """A name as the text of an image: nothing in it is Markdown."""
+    """A name as the text of an image, without Markdown."""
     return re.sub(r"([\\\[\]`*_<>])", r"\\\1", text)
 
 
@@ -110,7 +109,7 @@ def _weights(record: MergeRecord) -> list[str]:
 
 
 def _known(recipe: MergeRecipe, parents: Sequence[Parent]) -> str:
-    """Front matter that not every merge can have: licence, and the parents the Hub knows."""
+    """Front matter that not every merge has: licence, and parents on the Hub."""
     licence = merged_licence({parent.reference: parent.licence for parent in parents}).identifier
     packed = [model for parent in parents for model in parent.made_of]
     models = (recipe.base, *(model.model for model in recipe.models), *packed)

@@ -1,7 +1,7 @@
-"""The plot of a model card: what share of every matrix's changes is kept, as a small static SVG.
+"""The plot of a model card: the share of each matrix's changes kept, as a small static SVG.
 
-Knows numbers and names, no file. The picture brings its own ground, so that it can be read on a
-light page and on a dark one; the same numbers give the same text.
+It has its own background, to be legible on light and dark pages; the same numbers give the same
+text.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dppa_core.pruning.module_groups import order_kinds
 
 _LEFT, _TOP, _CELL, _MARGIN, _CHARACTER = 64, 78, 62, 16, 7.2  # pixels
 _ROWS = ((24, 22), (48, 16), (10**9, 9))
-"""Most layers -> height of a row in pixels; the lowest rows hold no numbers."""
+"""Most layers -> height of a row in pixels; the lowest rows show no numbers."""
 _LOWEST_TEXT = 14
 _LOW, _HIGH = (232, 241, 250), (8, 48, 107)
 _SCALES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)

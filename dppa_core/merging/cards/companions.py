@@ -1,7 +1,4 @@
-"""What lies beside merged weights, and whose it is: tokenizer, chat template, generation settings.
-
-Knows files and tokens, no weights.
-"""
+"""Files beside merged weights and their owners: tokenizer, chat template, generation settings."""
 
 from __future__ import annotations
 
@@ -33,16 +30,16 @@ class Companions:
     files: Mapping[str, bytes]
     """Name -> content."""
     config: Mapping[str, Any]
-    """The values of config.json."""
+    """Values of config.json."""
     origins: Origins
-    """Whose they are."""
+    """Models the files come from."""
     warnings: tuple[str, ...]
     changed: bool
-    """Whether anything is not the base's own."""
+    """Whether any file differs from the base's."""
 
     @property
     def key(self) -> str:
-        """Tells two merges of one base apart whose files are not the same; empty for its own."""
+        """Distinguishes merges of one base with different files; empty for the base's own."""
         if not self.changed:
             return ""
         parts = (dict(self.config), {name: text.hex() for name, text in self.files.items()})
@@ -52,16 +49,16 @@ class Companions:
 def companions_of(
     alignment: Alignment, names: Sequence[str], chat_template: str = "auto"
 ) -> Companions:
-    """Gather what a merge needs to be a working model.
+    """Collect the files that make merged weights a working model.
 
     Args:
         alignment: Base and domain models, and the vocabulary of the merge.
         names: References: of the base, then of the domain models.
-        chat_template: "base", a domain model's reference, or "auto": the first of all, the base
-            before the domain models, that has one. Its model gives the generation settings too.
+        chat_template: "base", a domain model's reference, or "auto": the first model that has one,
+            the base first. That model gives the generation settings too.
 
     Raises:
-        DamagedCheckpoint: a file that cannot be read.
+        DamagedCheckpoint: a file cannot be read.
     """
     return _Sources(alignment, tuple(names), chat_template).gather()
 
@@ -105,7 +102,7 @@ class _Sources:
         if owner is None:
             return files if read_template(folder) is None else without_template(files)
         source = self._template_folder(owner)
-        if source == folder:  # it is among the files
+        if source == folder:  # already among the files
             return files
         files, template = without_template(files), read_template(source)
         settings = json.loads(files.get(SETTINGS, b"{}"))
@@ -123,7 +120,7 @@ class _Sources:
         return next(found, self._folder(index))
 
     def _template_of(self) -> tuple[int | None, str]:
-        """Which model's chat template it is, and the words for it."""
+        """Index of the chat template's model, and a description of it."""
         if tokenizer_folder(self._models[self._tokenizer].folders) is None:
             return None, f"none: {self._names[self._tokenizer]} has no tokenizer"
         if self._chosen != "auto":
@@ -142,7 +139,7 @@ class _Sources:
         return any(read_template(folder) is not None for folder in self._models[index].folders)
 
     def _check_template(self, index: int, template: Any) -> None:
-        """Warn of tokens the template writes and the merged vocabulary lacks."""
+        """Warn if the template writes tokens that the merged vocabulary lacks."""
         if self._target is None:
             return
         known, text = self._target.vocabulary.ids, str(template)
@@ -156,7 +153,7 @@ class _Sources:
             )
 
     def _definitions(self, target: Target) -> dict[str, Mapping[str, Any]]:
-        """What each added token is like, as its own tokenizer.json says."""
+        """Definition of each added token in its own tokenizer.json."""
         found: dict[str, Mapping[str, Any]] = {}
         for token, model in target.added:
             path = self._folder(model + 1) / FAST
@@ -165,7 +162,7 @@ class _Sources:
         return found
 
     def _generation(self, files: dict[str, bytes], owner: int) -> int:
-        """Put generation settings among the files; whose they are."""
+        """Add generation settings to the files, and return their owner."""
         paths = {n: self._models[n].folder / _GENERATION for n in (owner, 0)}
         index = next((n for n, path in paths.items() if path.is_file()), 0)
         if not paths[index].is_file():

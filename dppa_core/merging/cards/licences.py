@@ -1,7 +1,4 @@
-"""Under which licence a merge stands, by those of its parents: what a card can say, no advice.
-
-Knows licence identifiers as the Hub spells them, not where they were found.
-"""
+"""The licence of a merge, by those of its parents: for the card, no legal advice."""
 
 from __future__ import annotations
 
@@ -19,30 +16,30 @@ PERMISSIVE = (
     "unlicense",
     "cc0-1.0",
 )
-"""Licences that go together, the one that asks for most first."""
+"""Licences that go together, the most demanding first."""
 
 
 @dataclass(frozen=True, slots=True)
 class MergedLicence:
-    """What the parents' licences mean for a merge of them."""
+    """Result of combining the parents' licences."""
 
     identifier: str | None
-    """For the field `license` of the card; None where a parent states none."""
+    """For the field `license` of the card; None if a parent states none."""
     unstated: tuple[str, ...]
     """References of the parents that state none."""
     warnings: tuple[str, ...]
-    """Where stated licences differ, a sentence on what that means."""
+    """One sentence for each consequence of different licences."""
 
 
 def merged_licence(parents: Mapping[str, str | None]) -> MergedLicence:
     """Combine licences, the strictest first.
 
-    One licence for all stays; permissive ones give the one that asks for most; one restrictive
-    licence beside permissive ones covers the whole; two different restrictive ones are a conflict.
+    One licence for all stays; of permissive ones the most demanding applies; a restrictive licence
+    beside permissive ones covers the whole; two different restrictive ones are a conflict.
 
     Args:
         parents: Reference of each parent -> licence identifier of the Hub, as "apache-2.0" or
-            "llama2", in any case; None where it states none.
+            "llama2", in any case; None if it states none.
     """
     stated = {ref: licence.strip().lower() for ref, licence in parents.items() if licence}
     unstated = tuple(ref for ref in parents if ref not in stated)

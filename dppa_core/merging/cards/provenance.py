@@ -1,6 +1,6 @@
-"""Where the parents of a merge come from and what they say of themselves: for the model card.
+"""Origin and licence of a merge's parents, for the model card.
 
-Knows folders and the front matter of their README.md, and headers of packs, never a weight.
+Reads folders, the front matter of their README.md, and headers of packs, but no weights.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ class Parent:
     reference: str
     """As the recipe names it."""
     licence: str | None
-    """Identifier of the Hub, as its README.md states it; "other (NAME)" for one of its own."""
+    """Hub identifier in its README.md; "other (NAME)" for one of its own."""
     made_of: tuple[str, ...] = ()
-    """References of the models that a delta pack was made of."""
+    """References of the models that a delta pack was made from."""
 
 
 def parent_of(reference: str, folder: Path) -> Parent:
-    """What the folder of a checkpoint, or a delta pack, says of the model in it.
+    """Licence and origin of a model, from its folder or delta pack.
 
-    A README.md that is missing, damaged or silent is no error: it then says nothing.
+    A README.md that is missing or damaged is no error; it then states nothing.
 
     Raises:
-        NotAllowed: it is a link that leads out of the folder.
+        NotAllowed: README.md is a link that leads out of the folder.
     """
     if folder.suffix == SUFFIX and folder.is_file():
         header = read_pack_header(open_file(folder, named=True))
@@ -50,25 +50,25 @@ def parent_of(reference: str, folder: Path) -> Parent:
 
 
 def licence_in(front: Mapping[str, object], reference: str) -> str | None:
-    """The licence that the front matter of a card states; None where it states none.
+    """The licence stated in the front matter of a card; None if it states none.
 
     Args:
-        front: Its values.
-        reference: Of the model, which tells one "other" licence from another.
+        front: Values of the front matter.
+        reference: Of the model, to distinguish one "other" licence from another.
     """
     licence = front.get("license")
     if not isinstance(licence, str) or not licence.strip():
         return None
-    if licence == "other":  # one says nothing about another
+    if licence == "other":  # two of these may differ
         return f"other ({front.get('license_name') or reference})"
     return licence
 
 
 def front_matter(path: Path) -> dict[str, object]:
-    """The values at the top of a README.md; none where it is missing, damaged or has none.
+    """The values at the top of a README.md; empty if it is missing, damaged or has none.
 
     Raises:
-        NotAllowed: a link that leads out of the folder.
+        NotAllowed: it is a link that leads out of the folder.
     """
     try:
         with open_model_file(path) as file:

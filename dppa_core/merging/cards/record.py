@@ -1,7 +1,4 @@
-"""What a merge did, as its folder keeps it: merge.json beside the weights.
-
-Knows values and their file, no weights and no time: the same merge gives the same record.
-"""
+"""The record of a merge: merge.json beside the weights. The same merge gives the same record."""
 
 from __future__ import annotations
 
@@ -29,13 +26,13 @@ class KeptModule:
     kind: str
     numel: int
     kept: tuple[int, ...]
-    """Elements of the delta, per domain model in the recipe's order; of random drops the expected
-    number, of methods that combine deltas what goes into them."""
+    """Elements of the delta, per domain model in the recipe's order; for random drops the expected
+    number, for methods that combine deltas the number that enters the combination."""
 
 
 @dataclass(frozen=True, slots=True)
 class Origins:
-    """Whose files lie beside merged weights."""
+    """Models that the files beside merged weights come from."""
 
     tokenizer: str
     """A reference, or a union."""
@@ -47,32 +44,32 @@ class Origins:
 
 @dataclass(frozen=True, slots=True)
 class MergeRecord:
-    """What a merge did, as far as it is known; empty parts are not."""
+    """What a merge did; unknown parts are empty."""
 
     parents: tuple[Parent, ...] = ()
     """Base, domain models and adapters."""
     modules: tuple[KeptModule, ...] = ()
     energies: tuple[float, ...] = ()
-    """Share of the modules' squared delta kept, per domain model; of methods that make plans."""
+    """Share of the modules' squared delta kept, per domain model; for methods that make plans."""
     files: Mapping[str, str] = field(default_factory=dict)
     """SHA-256 of every weight file, by its name."""
     tensors: tuple[Fingerprint, ...] = ()
     origins: Origins | None = None
     warnings: tuple[str, ...] = ()
-    """Domain models that were hardly made from the base, in a line each."""
+    """One line for each domain model that was hardly made from the base."""
 
     @property
     def digest(self) -> str:
-        """One hash of all tensors; empty where they are not known."""
+        """One hash of all tensors; empty if they are unknown."""
         return one_fingerprint(self.tensors) if self.tensors else ""
 
     def density(self, model: int) -> float | None:
-        """Share of the modules' delta kept of one domain model; None where it is not known."""
+        """Share of the modules' delta kept of one domain model; None if it is unknown."""
         total = sum(module.numel for module in self.modules)
         return sum(module.kept[model] for module in self.modules) / total if total else None
 
     def shares(self, model: int) -> dict[tuple[int, str], float]:
-        """(layer, kind) -> share kept; experts of one kind together. Empty if all is whole."""
+        """(layer, kind) -> share kept; experts of one kind together. Empty if all is kept."""
         if all(module.kept[model] == module.numel for module in self.modules):
             return {}
         sizes: dict[tuple[int, str], list[int]] = {}
@@ -89,7 +86,7 @@ def planned_record(
     origins: Origins | None = None,
     warnings: tuple[str, ...] = (),
 ) -> MergeRecord:
-    """What is known before a merge: of methods that make plans, what will be kept."""
+    """What is known before a merge: for methods that make plans, what will be kept."""
     columns = zip(*(plan.modules for plan in plans), strict=True)
     modules = tuple(
         KeptModule(one[0].name, one[0].layer, one[0].kind, one[0].numel, tuple(m.kept for m in one))
@@ -116,7 +113,7 @@ def read_record(folder: Path) -> MergeRecord:
     """Read a folder's merge.json.
 
     Raises:
-        DamagedCheckpoint: it cannot be read, is of another version, or its digest is not that of
+        DamagedCheckpoint: it cannot be read, is of another version, or its digest does not match
             its tensors.
     """
     from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415  (a tenth of a second)
@@ -125,8 +122,8 @@ def read_record(folder: Path) -> MergeRecord:
     version, digest = values.pop("version", None), values.pop("digest", None)
     if version != _VERSION:
         raise DamagedCheckpoint(
-            f"{folder / RECORD}: of version {version!r}; readable is {_VERSION}. A merge by a "
-            "newer DPPA Studio is the usual cause."
+            f"{folder / RECORD}: has version {version!r}; only {_VERSION} can be read. A merge by "
+            "a newer DPPA Studio is the usual cause."
         )
     try:
         record = TypeAdapter(MergeRecord).validate_json(json.dumps(values))
@@ -136,7 +133,7 @@ def read_record(folder: Path) -> MergeRecord:
         raise DamagedCheckpoint(f"{folder / RECORD}: {place}: {first['msg']}.") from error
     if record.digest != digest:
         raise DamagedCheckpoint(
-            f"{folder / RECORD}: its digest is not that of the tensors it lists. A file that was "
-            "edited is the usual cause."
+            f"{folder / RECORD}: its digest does not match the tensors it lists. An edited file "
+            "is the usual cause."
         )
     return record

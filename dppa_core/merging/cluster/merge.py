@@ -1,8 +1,7 @@
-"""A merge on a cluster: profiles and weight files are made wherever there is a core.
+"""A merge on a cluster: profiles and weight files are computed on any free core.
 
-Knows which tasks there are and what they need; `cluster.py` knows the nodes. Models, target and
-cache are on a file system that all nodes see under the same paths. The bytes are those of
-`merge_to_folder`.
+Models, target and cache are on a file system that all nodes see under the same paths. The bytes
+are those of `merge_to_folder`.
 """
 
 from __future__ import annotations
@@ -45,23 +44,23 @@ from dppa_core.pruning.module_groups import find_modules
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, parse_recipe
 
 PARTS_PER_CORE = 3
-"""Parts of a profile for every core: whoever is done early takes another."""
+"""Parts of a profile per core: a core that finishes early takes another."""
 
 
 @dataclass(frozen=True, slots=True)
 class MergeFacts:
-    """What the driver knows of a merge, so that no node has to find out again."""
+    """What the driver knows of a merge, so that no node computes it again."""
 
     recipe: str
     """As YAML."""
     hashes: dict[str, str]
     """Path -> hash of weight files."""
     profiles: tuple[DeltaProfile, ...] = ()
-    """Of the domain models in the recipe's order, where the method wants them."""
+    """Of the domain models in the recipe's order, if the method needs them."""
     here: str = ""
     """The folder that paths in the recipe are relative to."""
     folder: str = ""
-    """Where the parts go."""
+    """The folder of the parts."""
     threads: int = 1
 
 
@@ -80,15 +79,14 @@ def merge_on_cluster(
     """Merge on a Ray cluster into a folder; see `merge_to_folder`, whose bytes these are.
 
     Parts of profiles and whole weight files are the tasks; more and smaller files keep more cores
-    busy. What a lost worker did is done again. After a lost driver the same call goes on with the
-    files that are complete. This process writes index, configuration and card, at the end.
-
+    busy. The work of a lost worker is repeated. After a lost driver the same call continues with
+    the complete files. This process writes index, configuration and card, at the end.
     Args:
         address: See `joined`.
-        threads: Cores that each task takes.
+        threads: Cores of each task.
 
     Raises:
-        Unreachable: no cluster, or one that loses every task.
+        Unreachable: there is no cluster, or it loses every task.
         DppaError: see `merge_to_folder`.
     """
     began = time.perf_counter()
@@ -121,21 +119,21 @@ def prepared(
     progress: Progress | None,
     stop: Stop | None,
 ) -> MergeFacts:
-    """Hash and profile all models, where that was not done before."""
+    """Hash and profile all models that are not hashed and profiled yet."""
     names = references(recipe)
     report(progress, 0, len(names), "reading the models")
     known = MergeFacts(dump_recipe(recipe), {}, here=os.getcwd(), threads=threads)
     found = dict(cluster.run(hash_model, known, names, stop=stop))
     known = replace(known, hashes={k: v for one in found.values() for k, v in one.items()})
     if recipe.calibrated or not first_stage(recipe)[2]:
-        return known  # none wanted, or one of what a model does with text: the driver's own work
+        return known  # none needed, or ranked by calibration text: the driver's own work
     return replace(known, profiles=_profiles(cluster, known, progress, stop))
 
 
 def _profiles(
     cluster: Cluster, known: MergeFacts, progress: Progress | None, stop: Stop | None
 ) -> tuple[DeltaProfile, ...]:
-    """The profiles of all domain models: from the cache, the others part by part from the nodes."""
+    """The profiles of all domain models: from the cache, or part by part from the nodes."""
     recipe = parse_recipe(known.recipe)
     base, tuned = _models(known)
     entries = [profile_entry(base.content_hash(), one.content_hash()) for one in tuned]
@@ -157,7 +155,7 @@ def _profiles(
 
 
 def evenly(checkpoint: Checkpoint, parts: int) -> list[frozenset[str]]:
-    """A checkpoint's tensors in parts of about the same number of bytes; none is empty."""
+    """A checkpoint's tensors in non-empty parts of about the same number of bytes."""
     names = checkpoint.names()
     return evenly_sized({name: checkpoint.raw(name).nbytes for name in names}, parts)
 
@@ -173,7 +171,7 @@ def evenly_sized(sizes: Mapping[str, int], parts: int) -> list[frozenset[str]]:
 
 
 def joined_profile(parts: Sequence[DeltaProfile], base: Checkpoint) -> DeltaProfile:
-    """The whole profile of a pair, of profiles that together are of all its tensors."""
+    """The whole profile of a pair, joined from profiles that together cover all its tensors."""
     modules = find_modules({name: base.shape(name) for name in base.names()})
     order = {module.tensor: place for place, module in enumerate(modules)}
     found = sorted(
@@ -192,7 +190,7 @@ def _written(
     progress: Progress | None,
     stop: Stop | None,
 ) -> dict[str, WrittenShard]:
-    """Every weight file, written now or before."""
+    """Every weight file, whether written now or before."""
     items = list(shards.items())
     written: dict[str, WrittenShard] = {}
     for _, one in cluster.run(shard_task, known, items, threads=known.threads, stop=stop):
@@ -204,7 +202,7 @@ def _written(
     return written
 
 
-# the nodes' side: each is called on any node, any number of times
+# the nodes' side: each function is called on any node, any number of times
 
 
 def hash_model(known: MergeFacts, reference: str) -> dict[str, str]:
@@ -227,7 +225,7 @@ def profile_part(
 
 
 def shard_task(known: MergeFacts, item: tuple[str, tuple[TensorSpec, ...]]) -> WrittenShard:
-    """One weight file, written unless it is there already."""
+    """One weight file, written unless it exists."""
     file, specs = item
     folder = Path(known.folder)
     found = known_shard(file, specs, folder)
@@ -238,7 +236,7 @@ def shard_task(known: MergeFacts, item: tuple[str, tuple[TensorSpec, ...]]) -> W
 
 def _models(known: MergeFacts) -> tuple[Checkpoint, tuple[Checkpoint, ...]]:
     """Base and domain models in the merge's vocabulary."""
-    os.chdir(known.here)  # of the driver, in a process that works for nobody else
+    os.chdir(known.here)  # the driver's folder, in a process with no other work
     recipe = parse_recipe(known.recipe)
     names = references(recipe)
     models = [open_checkpoint(name) for name in names]
@@ -251,7 +249,7 @@ def _models(known: MergeFacts) -> tuple[Checkpoint, tuple[Checkpoint, ...]]:
 def opened(
     known: MergeFacts, progress: Progress | None = None, stop: Stop | None = None
 ) -> TensorMerger:
-    """A merger that finds hashes and profiles where it looks for them."""
+    """A merger that uses the known hashes and profiles."""
     base, tuned = _models(known)
     for other, profile in zip(tuned, known.profiles, strict=False):
         entry = profile_entry(base.content_hash(), other.content_hash())
@@ -265,7 +263,7 @@ _kept: dict[str, TensorMerger] = {}
 
 
 def _resident(known: MergeFacts) -> TensorMerger:
-    """The merger of this process, for all the files it writes."""
+    """The merger of this process, shared by all the files it writes."""
     if known.recipe not in _kept:
         _kept.clear()
         _kept[known.recipe] = opened(known)

@@ -1,7 +1,6 @@
-"""A merge's weight files one by one, each written by whoever takes it, kept until all are there.
+"""A merge's weight files, written one by one by any process, and kept until all are complete.
 
-Knows a folder of parts beside the target, not who works where. A part appears under its name
-whole, with a record beside it; a part whose record or hash is not right is written again.
+A part appears complete, with a record beside it; a part with a wrong record or hash is rewritten.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ Shards = Mapping[str, tuple[TensorSpec, ...]]
 
 @dataclass(frozen=True, slots=True)
 class WrittenShard:
-    """A weight file that is complete, and what the merge did in it."""
+    """A complete weight file, and what the merge did in it."""
 
     file: str
     sha256: str
@@ -47,7 +46,7 @@ class WrittenShard:
 
 
 def shards_of(merger: TensorMerger, shard_size: int) -> dict[str, tuple[TensorSpec, ...]]:
-    """The weight files of a merge: the same as `merge_to_folder` writes."""
+    """The weight files of a merge, as `merge_to_folder` writes them."""
     return assign_shards(list(merger.plan.tensors.values()), shard_size)
 
 
@@ -60,13 +59,13 @@ def write_shard(
     workers: int = 1,
     stop: Stop | None = None,
 ) -> WrittenShard:
-    """Merge the tensors of one weight file, and write it; on the disk when this returns.
+    """Merge and write the tensors of one weight file; it is on the disk on return.
 
     Args:
-        merger: What is merged.
+        merger: Computes the tensors.
         file: Its name.
         specs: Its tensors.
-        folder: Where it goes. Somebody else may write the same file at the same time: both write
+        folder: Its place. Another process may write the same file at the same time: both write
             the same bytes, under a name of their own until they are complete.
         workers: Threads.
         stop: Ends the work between two slices of tensors.
@@ -86,7 +85,7 @@ def write_shard(
 
 
 def known_shard(file: str, specs: tuple[TensorSpec, ...], folder: Path) -> WrittenShard | None:
-    """What was written of a file before; None where it has to be written again. Reads it once."""
+    """The record of a file written before; None if it has to be written again. Reads it once."""
     try:
         given = json.loads(_record_of(folder, file).read_text("utf-8"))
         kept = {name: tuple(numbers) for name, numbers in given.pop("kept").items()}
@@ -101,13 +100,13 @@ def known_shard(file: str, specs: tuple[TensorSpec, ...], folder: Path) -> Writt
 
 @contextmanager
 def parts_folder(merger: TensorMerger, shard_size: int, target: Path) -> Iterator[Path]:
-    """Where the parts of a merge lie until it is complete: beside its target, one merge at a time.
+    """The folder of a merge's parts until it is complete: beside its target, one merge at a time.
 
-    Whoever merges the same models by the same recipe to the same target finds what was written
+    A merge of the same models by the same recipe to the same target finds what was written
     before. Nothing is removed here.
 
     Raises:
-        InvalidValue: somebody else is at work there.
+        InvalidValue: another process is writing there.
     """
     weights = [one.content_hash() for one in (merger.base, *merger.inputs.tuned)]
     key = "\0".join((recipe_hash(merger.recipe), str(shard_size), *weights))
@@ -118,7 +117,7 @@ def parts_folder(merger: TensorMerger, shard_size: int, target: Path) -> Iterato
         lock = lock_folder(folder)
     except BlockingIOError:
         raise InvalidValue(
-            f"{target}: somebody else writes this very merge, in {folder}. Wait for them, or "
+            f"{target}: another process writes this very merge, in {folder}. Wait for it, or "
             "choose another folder."
         ) from None
     except OSError:  # a file system without locks
@@ -153,7 +152,7 @@ def _record_of(folder: Path, file: str) -> Path:
 def _sync(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
-        with suppress(OSError):  # a file system that cannot
+        with suppress(OSError):  # not every file system can
             os.fsync(handle)
     finally:
         os.close(handle)

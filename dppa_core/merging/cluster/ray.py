@@ -1,7 +1,6 @@
-"""A Ray cluster: joining it, and tasks on its nodes that are done again where a node is lost.
+"""A Ray cluster: joining it, and tasks on its nodes that are repeated if a node is lost.
 
-Knows functions and what they are given, not what they do. Ray is an extra (`dppa-studio[ray]`)
-and is imported when a cluster is joined.
+Ray is an extra (`dppa-studio[ray]`), imported when a cluster is joined.
 """
 
 from __future__ import annotations
@@ -19,27 +18,27 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 RETRIES = 8
-"""How often a task is begun again when its process or node is lost; its own errors end the work."""
+"""Restarts of a task whose process or node is lost; its own errors end the work."""
 
 _WAIT = 0.5
-"""Seconds between two looks at whether the work is to stop."""
+"""Seconds between checks of `stop`."""
 
 _CARRIED = ("DPPA_CACHE", "DPPA_ZOO", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE")
-"""Variables the nodes get from here; a token is none of them: it would lie in the cluster's log."""
+"""Variables passed on to the nodes; no token, which would appear in the cluster's log."""
 
 
 class Cluster:
-    """A cluster that was joined."""
+    """A joined cluster."""
 
     def __init__(self, ray: Any) -> None:
         self._ray = ray
 
     def cores(self) -> int:
-        """Of all nodes that are there now."""
+        """Cores of all nodes that are present."""
         return int(self._ray.cluster_resources().get("CPU", 0))
 
     def nodes(self) -> int:
-        """How many are there now."""
+        """Number of nodes that are present."""
         return sum(node["Alive"] for node in self._ray.nodes())
 
     def run(
@@ -51,14 +50,14 @@ class Cluster:
         threads: int = 1,
         stop: Stop | None = None,
     ) -> Generator[tuple[int, Result], None, None]:
-        """(place, result) of `function(shared, item)` for every item, as they are done.
+        """(place, result) of `function(shared, item)` for every item, in order of completion.
 
         Args:
-            function: Of a module, so that every node finds it; done twice it does no harm.
+            function: Defined in a module, so that every node finds it; harmless when repeated.
             shared: Sent to every node once.
-            items: What the tasks are told apart by.
-            threads: Cores that a task takes.
-            stop: Ends the work; tasks at work end at their own pace, and nobody waits for them.
+            items: One for each task.
+            threads: Cores of a task.
+            stop: Ends the work; running tasks end by themselves, and are not waited for.
 
         Raises:
             DppaError: a task's own, or all its nodes were lost.
@@ -87,13 +86,13 @@ class Cluster:
         threads: int = 1,
         stop: Stop | None = None,
     ) -> Callable[[Item], Result]:
-        """`function(shared, item)` on any node, waited for; any thread may call it.
+        """`function(shared, item)` on any node, awaited; any thread may call it.
 
         Args:
             function: See `run`.
             shared: See `run`.
             threads: See `run`.
-            stop: Ends the waiting, and the task where it has not begun.
+            stop: Ends the wait, and the task if it has not begun.
         """
         ray = self._ray
         remote = ray.remote(num_cpus=threads, max_retries=RETRIES)(function)
@@ -120,15 +119,15 @@ class Cluster:
         except self._ray.exceptions.RayError as error:
             lines = str(error).strip().splitlines()
             raise Unreachable(
-                f"The cluster lost a task {RETRIES + 1} times, the last time so: {lines[0]} Out of "
-                "memory is the usual cause: give each task more cores (--workers), so that fewer "
-                "run beside each other on a node."
+                f"The cluster lost a task {RETRIES + 1} times, the last time with: {lines[0]} "
+                "Out of memory is the usual cause: give each task more cores (--workers), so that "
+                "fewer run beside each other on a node."
             ) from error
 
 
 @contextmanager
 def joined(address: str) -> Iterator[Cluster]:
-    """Join a cluster for as long as the block runs; one that is joined already stays joined.
+    """Join a cluster while the block runs; one that is joined already stays joined.
 
     Args:
         address: `auto` for the cluster this machine is a node of, `local` for one on this machine
@@ -162,7 +161,7 @@ def joined(address: str) -> Iterator[Cluster]:
 
 
 def _ray() -> Any:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # asks another host
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # would contact another host
     try:
         import ray  # noqa: PLC0415  (an extra, and seconds)
         import ray.exceptions  # noqa: PLC0415
@@ -175,8 +174,8 @@ def _ray() -> Any:
 
 
 def _environment() -> dict[str, str]:
-    """What a node's processes find in their environment."""
-    package = str(Path(__file__).resolve().parents[3])  # where it is not installed
+    """Environment of the nodes' processes."""
+    package = str(Path(__file__).resolve().parents[3])  # if it is not installed
     paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
     carried = {name: os.environ[name] for name in _CARRIED if name in os.environ}
     return carried | {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}

@@ -1,1 +1,1 @@
-"""Merges that live in memory: kept, lent, rewritten in place, computed on a GPU."""
+"""Merges in memory: kept, lent, rewritten in place, computed on a GPU."""

@@ -1,7 +1,4 @@
-"""Models spread over several devices, for those that fit on none: by accelerate's device maps.
-
-Knows folders of safetensors and what transformers places where; merges nothing.
-"""
+"""Models spread over several devices by accelerate's device maps, if they fit on none."""
 
 from __future__ import annotations
 
@@ -22,20 +19,20 @@ from dppa_core.system.error_translation import ForeignCode
 from dppa_core.system.temporary import Scratch
 
 MAPS = ("auto", "balanced", "balanced_low_0", "sequential")
-"""How accelerate spreads layers over devices; what is left goes to memory, then to disk."""
+"""How accelerate spreads layers over devices; the rest goes to memory, then to disk."""
 DTYPES = ("float32", "bfloat16", "float16")
 
 
-class SpreadPool(ModelPool):
-    """Lends one model at a time, its layers on all devices there are, then in memory, then on disk.
+class SpreadModelPool(ModelPool):
+    """Lends one model at a time, its layers on all devices, then in memory, then on disk.
 
     Args:
         device_map: One of `MAPS`.
-        dtype: What the model computes in. In bfloat16 it takes half the room of float32.
-        max_memory: Device (a number, or "cpu") -> bytes at most; what is free if unset.
+        dtype: Dtype of the computation. bfloat16 takes half the room of float32.
+        max_memory: Device (a number, or "cpu") -> most bytes; all free memory if unset.
 
     Raises:
-        InvalidValue: another map or dtype.
+        InvalidValue: unknown map or dtype.
     """
 
     def __init__(
@@ -59,10 +56,10 @@ class SpreadPool(ModelPool):
         progress: Progress | None = None,
         stop: Stop | None = None,
     ) -> Iterator[Resident]:
-        """A model for as long as the block runs; what it has on disk is removed after it.
+        """A model while the block runs; its files on disk are removed afterwards.
 
         Raises:
-            InvalidValue: a recipe, or a model that is no folder of safetensors.
+            InvalidValue: the target is a recipe, or no folder of safetensors.
         """
         if isinstance(target, MergeRecipe):
             raise InvalidValue(

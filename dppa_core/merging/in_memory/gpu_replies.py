@@ -1,8 +1,7 @@
-"""Replies computed where it is fastest: small models by the processor, large ones by a GPU.
+"""Replies computed on the fastest device: small models on the processor, large ones on a GPU.
 
-Knows models in memory and devices; no page, and no host that lends GPUs. A model is handed to
-another process of this program by a file of Python objects, in a folder that this process alone
-made a moment ago: nothing that came from elsewhere is read.
+A model is handed to another process of this program as a file of Python objects, in a folder that
+this process alone has just made: no file from elsewhere is read.
 """
 
 from __future__ import annotations
@@ -25,10 +24,10 @@ from dppa_core.system.temporary import Scratch
 
 
 class OwnDevices:
-    """The processor, and the first GPU where PyTorch sees one.
+    """The processor, and the first GPU that PyTorch sees.
 
     Args:
-        large: Bytes of a model from which on the GPU replies, where it has room for a copy.
+        large: Bytes of a model from which on the GPU replies, if it has room for a copy.
     """
 
     def __init__(self, large: int) -> None:
@@ -55,16 +54,16 @@ class OwnDevices:
 def replies_from(
     path: Path, prompt: str, settings: GenerationSettings
 ) -> Iterator[ReplyToken | DppaError]:
-    """As `stream_tokens`, for a process that was forked for a GPU, by a model handed over.
+    """As `stream_tokens`, in a process forked for a GPU, with a model handed over.
 
     Args:
-        path: Of `handed_over`.
+        path: From `handed_over`.
 
     Yields:
-        Tokens; an error that is foreseen as the last of them, since raised it would reach the
-        other process as the name of its class alone.
+        Tokens; an expected error as the last of them, because a raised one would reach the other
+        process as the name of its class alone.
     """
-    torch.set_num_threads(1)  # the threads of the process before the fork are not in this one
+    torch.set_num_threads(1)  # the process before the fork has threads that are missing here
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         yield from stream_tokens(taken_over(path, device), prompt, settings)
@@ -76,7 +75,7 @@ def replies_from(
 def handed_over(resident: Resident) -> Iterator[Path]:
     """The model as a file for as long as the block runs.
 
-    Not by shared memory: of that a container has 64 MB, if nobody asked for more.
+    Not by shared memory: by default a container has 64 MB of it.
     """
     with closing(Scratch("handed")) as folder:  # of this user alone
         path = folder.path / "model.pt"
@@ -86,7 +85,7 @@ def handed_over(resident: Resident) -> Iterator[Path]:
 
 def taken_over(path: Path, device: torch.device) -> Resident:
     """The model of `handed_over`, on a device."""
-    # Our own objects, which the restricted loader does not know.
+    # Our own objects, which the restricted loader rejects.
     found: Resident = torch.load(path, map_location="cpu", mmap=True, weights_only=False)
     found.model.to(device)
     return found

@@ -1,7 +1,7 @@
-"""Models in memory, shared by everybody: loaded or merged on demand, under a byte budget.
+"""Shared models in memory: loaded or merged on demand, under a byte budget.
 
-Knows references and recipes; no visitor, no page. A merge that nobody uses any more is overwritten
-by the next one on the same base, which takes a fraction of the time to build a model.
+A merge without users is overwritten by the next one on the same base, which takes a fraction of
+the time to build a model.
 """
 
 from __future__ import annotations
@@ -36,39 +36,39 @@ from dppa_core.system.temporary import Scratch
 BYTE_BUDGET = 2 * 1024**3
 
 IDLE_MERGES = 2
-"""Merges of one base that stay for whoever comes back to a recipe, though nobody uses them."""
+"""Merges of one base that stay without users, for visitors who return to a recipe."""
 
 
 @dataclass(slots=True, eq=False)
 class _Slot:
-    """A model in the pool, and who has it."""
+    """A model in the pool, and its users."""
 
     resident: Resident
     base: tuple[object, ...] | None = None
-    """What every merge has in common that may overwrite this one; None where none may."""
+    """Key shared by merges that may reuse this memory; None if it cannot be reused."""
     places: Mapping[str, TensorPlace] | None = None
-    """Where such a merge writes to."""
+    """Where such a merge is written."""
     users: int = 0
-    """Those it is lent to."""
+    """Number of users it is lent to."""
     given: bool = False
-    """Whether somebody has it for good."""
+    """Whether it was given away by `get`."""
 
     @property
     def free(self) -> bool:
-        """Whether it may become another merge."""
+        """Whether another merge may overwrite it."""
         return self.places is not None and not self.users and not self.given
 
 
 class ModelPool:
-    """Resident models by reference or recipe hash; the least recently used leave first.
+    """Resident models by reference or recipe hash; the least recently used are dropped first.
 
-    Safe for many threads: one loads or merges at a time, all may read. A model that has left
-    the pool lives on until its last user lets go of it. One whose files were replaced is made
-    anew. A model that is lent, or was given away, never changes.
+    Safe for many threads: one loads or merges at a time, all may read. A dropped model lives
+    until its last user releases it. A model whose files were replaced is loaded again. A model
+    that is lent, or was given away, never changes.
     """
 
     computes = "float32"
-    """The dtype that its models compute in."""
+    """Dtype of its models' computations."""
 
     def __init__(self, byte_budget: int = BYTE_BUDGET, *, public: bool = False) -> None:
         self._byte_budget = byte_budget
@@ -85,13 +85,13 @@ class ModelPool:
         progress: Progress | None = None,
         stop: Stop | None = None,
     ) -> Resident:
-        """The model of a reference (`zoo:math`) or a recipe, from memory where it is there.
+        """The model of a reference (`zoo:math`) or a recipe, from memory if it is there.
 
-        It stays what it is for as long as it is held. Where that is known to end, `lend` lets the
-        next merge use its memory.
+        It never changes while it is held. If the end of its use is known, `lend` lets the next
+        merge reuse its memory.
 
         Raises:
-            OutOfBudget: The model alone is larger than the whole budget.
+            OutOfBudget: The model alone exceeds the whole budget.
             Cancelled: `stop` was set before it was ready.
         """
         slot = self._borrow(target, progress, stop)
@@ -108,7 +108,7 @@ class ModelPool:
         progress: Progress | None = None,
         stop: Stop | None = None,
     ) -> Iterator[Resident]:
-        """As `get`, for as long as the block runs. Nothing of the model may be used after it."""
+        """As `get`, while the block runs. The model may not be used afterwards."""
         slot = self._borrow(target, progress, stop)
         try:
             yield slot.resident
@@ -119,7 +119,7 @@ class ModelPool:
     def _borrow(
         self, target: str | MergeRecipe, progress: Progress | None, stop: Stop | None
     ) -> _Slot:
-        """A slot with one user more."""
+        """A slot with one more user."""
         if isinstance(target, MergeRecipe):
             key = recipe_hash(target)
         else:
@@ -146,7 +146,7 @@ class ModelPool:
 
     @property
     def byte_budget(self) -> int:
-        """Most bytes of models it keeps in memory."""
+        """Most bytes of models in memory."""
         return self._byte_budget
 
     @property
@@ -208,7 +208,7 @@ class ModelPool:
         )
         old = self._take(base, _numel(merger.base) * _itemsize(merger.base))
         if old is not None and old.places is not None:
-            # Until it is another merge as a whole, nobody can come by it: it is in no table.
+            # Until it is another merge as a whole, it is in no table, and nobody can get it.
             write_merge(merger, old.places, progress=progress, stop=stop)
             resident = replace(old.resident, key=key, made_of=made_of)
             return _Slot(resident, base, old.places)
@@ -223,7 +223,7 @@ class ModelPool:
         return _Slot(resident, base, places)
 
     def _take(self, base: tuple[object, ...], nbytes: int) -> _Slot | None:
-        """Take a merge out that may be overwritten; None where a new one had better be built."""
+        """Take out a merge that may be overwritten; None if building a new model is better."""
         with self._table:
             free = [key for key, slot in self._slots.items() if slot.free and slot.base == base]
             full = self._nbytes() + nbytes > self._byte_budget
@@ -247,7 +247,7 @@ class ModelPool:
         tensors: dict[str, Any],
         made_of: Mapping[Path, str],
     ) -> Resident:
-        tokenizer = load_tokenizer(source, label)  # the quick part first: it may be missing
+        tokenizer = load_tokenizer(source, label)  # quick, and it may be missing: done first
         itemsize = _itemsize(source)
         dtype = torch.float32 if itemsize == 4 else torch.bfloat16
         model = build_model(source, tensors, dtype, label)
@@ -264,7 +264,7 @@ def _itemsize(checkpoint: Checkpoint) -> int:
 
 
 class _Elsewhere(AlignedCheckpoint):
-    """A checkpoint whose configuration and tokenizer lie in another folder."""
+    """A checkpoint with the configuration and tokenizer of another folder."""
 
     def __init__(self, inner: Checkpoint, folder: Path, config: Mapping[str, Any]) -> None:
         super().__init__(inner, {}, "")

@@ -1,7 +1,4 @@
-"""A merge written straight into a model in memory, by the kernels that write folders.
-
-Knows a merger and places to write to, not who uses the model meanwhile.
-"""
+"""A merge written straight into a model in memory, by the kernels that write folders."""
 
 from __future__ import annotations
 
@@ -34,10 +31,10 @@ Tensors = Mapping[str, tuple[str, tuple[int, ...], Raw]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TensorPlace:
-    """Where one merged tensor goes."""
+    """The memory of one merged tensor."""
 
     memory: Raw
-    """Of the parameter, or of a part of it: what is written here the model computes with."""
+    """Of the parameter, or of a part of it: the model computes with it."""
     dtype: str
     """"BF16" or "F32"."""
 
@@ -45,16 +42,16 @@ class TensorPlace:
 def find_live(
     model: Any, tensors: Tensors, kernels: Kernels, twins: Mapping[str, str]
 ) -> dict[str, TensorPlace] | None:
-    """The places of all tensors a model was made of, where it can be overwritten.
+    """The places of all tensors a model was made of, if it can be overwritten.
 
-    None where a single tensor is not found in one piece, or not bit by bit as it would be written
+    None if a single tensor is not in one piece, or differs in a bit from what would be written
     now: such a model can only be built anew.
 
     Args:
-        model: On the CPU; made of these tensors by `build_model`.
+        model: On the CPU; built from these tensors by `build_model`.
         tensors: Its weights.
-        kernels: What they will be written with.
-        twins: Head -> embedding, where the two are one tensor: they alone may share memory.
+        kernels: They will write it.
+        twins: Head -> embedding, if the two are one tensor: only they may share memory.
     """
     weights = {
         name: shape for name, (code, shape, _) in tensors.items() if weighs(name, code, shape)
@@ -76,7 +73,7 @@ def _found(model: Any, weights: Mapping[str, tuple[int, ...]]) -> dict[str, torc
     try:
         with ForeignCode("transformers does not say how it would save a model", ""):
             return find_places(model, weights)
-    except DamagedCheckpoint:  # a model like any other, but for being built anew every time
+    except DamagedCheckpoint:  # a valid model, but built anew every time
         return {}
 
 
@@ -109,15 +106,15 @@ def convert(
     """Write finite raw weights of one dtype in another, rounded to nearest even.
 
     Args:
-        kernels: What to do it with.
+        kernels: They convert.
         raw: As stored.
         code: Its dtype.
-        out: Where to.
+        out: The result.
         dtype: "BF16" or "F32".
-        name: The tensor's, for the message.
+        name: Name of the tensor, for the message.
 
     Raises:
-        NonFiniteWeights: one that the dtype cannot hold.
+        NonFiniteWeights: the dtype cannot hold a weight.
     """
     if code == dtype:
         np.copyto(out, raw)
@@ -142,14 +139,13 @@ def write_merge(
 ) -> None:
     """Overwrite a model by a merge on the same base; the bytes are those of a merge to a folder.
 
-    After an error the model is half one merge and half another: it is only good for being
-    overwritten again.
+    After an error the model is a mix of two merges, and may only be overwritten again.
 
     Args:
-        merger: What to write.
+        merger: Computes the tensors.
         places: Of a model made of the same base.
         workers: Threads; one for every available core if unset. The bytes are the same.
-        progress: Told tensor by tensor.
+        progress: Called after each tensor.
         stop: Ends the work between two slices of tensors.
 
     Raises:
@@ -162,7 +158,7 @@ def write_merge(
 
 
 class _Places:
-    """A model in memory as a sink: what has the dtype of its place is merged right there."""
+    """A model in memory as a sink: tensors of their place's dtype are merged right there."""
 
     whole: Literal["always"] = "always"
 

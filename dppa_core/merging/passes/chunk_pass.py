@@ -1,7 +1,6 @@
 """The pass in chunks: base plus weighted, pruned deltas, rounded once.
 
-Works in chunks that fit a core's cache: neither a delta nor a mask ever exists as a whole, nor need
-the result.
+Chunks fit a core's cache: neither a delta nor a mask ever exists as a whole, nor need the result.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ class ChunkPass:
     """Adds deltas to a base, each sum in float32, rounded once. For one thread only.
 
     Args:
-        loader: What to read and add with.
+        loader: Reads and adds.
     """
 
     def __init__(self, loader: Loader) -> None:
@@ -35,9 +34,9 @@ class ChunkPass:
         self._out = np.empty(0, np.uint16)
 
     def merge(self, stack: TensorStack, start: int, stop: int, out: Raw | None = None) -> Raw:
-        """Merge the elements from `start` to `stop`, into `out` where it is given.
+        """Merge the elements from `start` to `stop`, into `out` if given.
 
-        Else the result is good until the next call.
+        Otherwise the result is valid until the next call.
 
         Raises:
             NonFiniteWeights: NaN or infinity on either side, or a sum too large for the dtype.
@@ -57,7 +56,7 @@ class ChunkPass:
         return out
 
     def _at_once(self, stack: TensorStack, start: int, out: Raw) -> bool:
-        """Whether a single loop has done it, and all is finite; else what was wrong is found."""
+        """Whether a single loop did it, with finite results; otherwise the cause is found later."""
         deltas = [delta for delta in stack.deltas if delta is not None]
         if not 0 < len(deltas) <= AT_ONCE or {stack.dtype, stack.base_dtype} != {"BF16"}:
             return False
@@ -86,7 +85,7 @@ class ChunkPass:
     def _sum(self, stack: TensorStack, start: int, acc: Chunk) -> None:
         stop = start + acc.size
         widen(self.loader.kernels, stack.base[start:stop], stack.base_dtype, acc)
-        with np.errstate(all="ignore"):  # what is not finite is found afterwards, and named
+        with np.errstate(all="ignore"):  # non-finite values are found and named later
             for delta in filter(None, stack.deltas):
                 base, tuned = self.loader.chunk(delta.pair, start, stop)
                 delta.treatment.add(self.loader.kernels, acc, base, tuned, start)
@@ -103,7 +102,7 @@ def add_treated(
     for first in range(0, out.size, CHUNK):
         acc, place = out[first : first + CHUNK], start + first
         old, new = loader.chunk(delta.pair, place, place + acc.size)
-        with np.errstate(all="ignore"):  # what is not finite is found just below, and named
+        with np.errstate(all="ignore"):  # non-finite values are found and named just below
             delta.treatment.add(loader.kernels, acc, old, new, place)
         largest = loader.kernels.largest(acc)
         if not largest < np.inf:
@@ -129,7 +128,7 @@ def round_into(
 
 
 def raise_overflow(stack: TensorStack, largest: float) -> None:
-    """Say what made a merged tensor reach `largest`.
+    """Raise the error that says what made a merged tensor reach `largest`.
 
     Raises:
         NonFiniteWeights: always.

@@ -1,7 +1,7 @@
 """The pass of methods that combine deltas: all models at once, some rows of a tensor at a time.
 
-No tensor ever exists as a whole in float32,
-unless it is one row: a survey reads it as often as it must, then the rows are merged.
+No tensor ever exists as a whole in float32, unless it is one row: a survey reads it as often as
+needed, then the rows are merged.
 """
 
 from __future__ import annotations
@@ -25,35 +25,35 @@ from dppa_core.progress import Stop, check
 from dppa_core.pruning.floats import FLOATS
 
 BLOCK = 1 << 18
-"""Elements of each model worked on at a time, or one row where it is longer. It is part of the
-result: sums over a tensor are made block by block."""
+"""Elements of each model per block, or one row if it is longer. The result depends on it: sums over
+a tensor are made block by block."""
 
 
 @dataclass(frozen=True, slots=True)
-class Aid:
-    """What a combination is told of one tensor of one model, from its calibration text."""
+class CalibrationFacts:
+    """Facts about one tensor of one model, from its calibration text."""
 
     array: Float32[ndarray, ...] | None
-    """See `Statistics.arrays`; None where nothing was measured of this tensor."""
+    """See `Statistics.arrays`; None if this tensor was not measured."""
     axis: int
-    """Of its inputs."""
+    """Axis of its inputs."""
     norm: float
-    """Of the statistics of the whole model."""
+    """Norm of the statistics of the whole model."""
 
 
 class CombinedPass:
-    """Merges tensors by a combination; as safe for threads as the survey is done once.
+    """Merges tensors by a combination. Safe for many threads: a survey of the model runs once.
 
     Args:
-        combination: How one delta is made of all.
+        combination: Makes one delta of all.
         parameters: The method's.
-        loader: Makes what one thread reads tensors with.
+        loader: Makes the reader of one thread.
         models: References, in the recipe's order.
         seed: The recipe's.
-        names: Of every tensor that has a delta; those a survey of the whole model reads.
-        stack_of: Name -> what that tensor is made of; asked anew for each reading.
+        names: All tensors with a delta, which a survey of the whole model reads.
+        stack_of: Name -> parts of that tensor; called for each reading.
         stop: Ends such a survey between two blocks.
-        aid: Tensor, model -> what its calibration text says; for methods that look at that.
+        aid: Tensor, model -> facts from its calibration text; for methods that use them.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class CombinedPass:
         names: Sequence[str],
         stack_of: Callable[[str, Loader], TensorStack | None],
         stop: Stop | None = None,
-        aid: Callable[[str, int], Aid] | None = None,
+        aid: Callable[[str, int], CalibrationFacts] | None = None,
     ) -> None:
         self._aid = aid
         self._combination, self._parameters, self._loader = combination, parameters, loader
@@ -96,7 +96,7 @@ class CombinedPass:
                 nothing = np.zeros(stack.base.size, np.float32)
             merged = stack.base.reshape(-1)
             if combined:
-                with np.errstate(all="ignore"):  # what is not finite is found afterwards, and named
+                with np.errstate(all="ignore"):  # non-finite values are found and named later
                     delta = self._combination.combine(stack, self._parameters, statistic).ravel()
                     self._kernels.add_whole(merged, nothing[: delta.size], delta, 1.0)
             part: Raw = np.empty(merged.size, FLOATS[tensor.dtype])
@@ -108,8 +108,7 @@ class CombinedPass:
     ) -> Iterator[tuple[int, Float32[ndarray, " n"], Float32[ndarray, "K n"]]]:
         """(first element, base, each model's part of the merged delta), some rows at a time.
 
-        Of a combination that adds them up. Base and parts are good until the next ones are asked
-        for.
+        For a combination that adds them up. Base and parts are valid until the next ones.
         """
         chosen, statistic = self._known(tensor)
         for stack in self._stacks(tensor, chosen):
@@ -120,7 +119,7 @@ class CombinedPass:
             yield stack.start, stack.base.reshape(-1), found
 
     def _known(self, tensor: TensorStack) -> tuple[tuple[int, ...], Any]:
-        """The models that take part, and the statistic."""
+        """The models that take part, and the result of the survey."""
         if self._whole:
             with self._lock:
                 if self._surveyed is None:
@@ -156,7 +155,7 @@ class CombinedPass:
             yield from self._stacks(tensor, chosen)
 
     def _stacks(self, tensor: TensorStack, chosen: tuple[int, ...]) -> Iterator[Stack]:
-        """Some rows at a time; a stack is good until the next one is asked for."""
+        """Some rows at a time; a stack is valid until the next one."""
         columns = tensor.columns
         aids = self._aids(tensor.name, chosen)
         step = max(BLOCK // columns, 1) * columns
@@ -185,13 +184,13 @@ class CombinedPass:
                 self._kernels.stacked,
             )
 
-    def _aids(self, name: str, chosen: tuple[int, ...]) -> tuple[Aid, ...]:
+    def _aids(self, name: str, chosen: tuple[int, ...]) -> tuple[CalibrationFacts, ...]:
         if self._aid is None or not self._combination.statistics:
             return ()
         return tuple(self._aid(name, index) for index in chosen)
 
-    def _statistic(self, aid: Aid, start: int, shape: tuple[int, ...]) -> Statistic:
-        """Of the same rows where there is one for each element, else whole."""
+    def _statistic(self, aid: CalibrationFacts, start: int, shape: tuple[int, ...]) -> Statistic:
+        """Of the same rows if it has one value per element, else whole."""
         if aid.array is None or self._combination.statistics == "gram":
             return aid.array
         return aid.array[start : start + math.prod(shape)].reshape(shape)

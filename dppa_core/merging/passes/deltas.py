@@ -1,7 +1,4 @@
-"""A model's delta in one tensor with its treatment, and the stack of all models' deltas.
-
-Knows kernels and raw arrays, not methods nor where tensors lie.
-"""
+"""A model's delta in one tensor with its treatment, and the stack of all models' deltas."""
 
 from __future__ import annotations
 
@@ -28,20 +25,20 @@ Raw = Shaped[ndarray, " n"]
 
 @runtime_checkable
 class FixedTreatment(Protocol):
-    """A treatment with its numbers worked out for one tensor."""
+    """A treatment with its numbers fixed for one tensor."""
 
     def add(self, kernels: Kernels, acc: Chunk, base: Stored, tuned: Stored, start: int) -> None:
         """Add the treated delta of one chunk, whose first element has the flat index `start`."""
         ...
 
     def bands(self) -> Bands | None:
-        """The same as levels of |d|; None where it is something else."""
+        """The treatment as levels of |d|; None if it is of another kind."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class WholeDelta:
-    """All of it, times a weight."""
+    """The whole delta, times a weight."""
 
     weight: float
 
@@ -75,7 +72,7 @@ class Bands:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RankedBands:
-    """Levels of a score; what is added is still the delta."""
+    """Levels of a score; the delta itself is added."""
 
     ranked: Bands
     scoring: Scoring
@@ -92,7 +89,7 @@ class RankedBands:
 
 @dataclass(frozen=True, slots=True)
 class RandomDelta:
-    """What a random draw keeps, times a weight."""
+    """The elements that a random draw keeps, times a weight."""
 
     seed: int
     cut: int
@@ -107,19 +104,19 @@ class RandomDelta:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TensorDelta:
-    """One domain model's delta in one tensor, and what is done to it."""
+    """One domain model's delta in one tensor, with its treatment."""
 
     pair: TensorPair
     model: str
     """Its reference, for messages."""
     treatment: FixedTreatment
     kept: int
-    """Elements of the delta that are kept; of random drops the expected number."""
+    """Elements of the delta that are kept; for random drops the expected number."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PlannedDelta:
-    """As `TensorDelta`, before any weight is read: with the treatment that the plan has."""
+    """As `TensorDelta`, before any weight is read: with the plan's treatment."""
 
     finetuned: Raw
     dtype: str
@@ -129,7 +126,7 @@ class PlannedDelta:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TensorStack:
-    """All that one merged tensor is made of: the base's, and the deltas of all domain models."""
+    """The parts of one merged tensor: the base's, and the deltas of all domain models."""
 
     name: str
     shape: tuple[int, ...]
@@ -138,8 +135,8 @@ class TensorStack:
     dtype: str
     """Of the merged tensor."""
     deltas: tuple[TensorDelta | None, ...]
-    """Of each model, in this order; None where nothing of it is added. Coefficients are part of
-    deltas that are added, not of those that are combined."""
+    """Of each model, in this order; None if nothing of it is added. Coefficients are part of deltas
+    that are added, not of those that are combined."""
     coefficients: tuple[float, ...] = ()
     """Of each model at this tensor."""
 
@@ -163,16 +160,16 @@ def fix_treatment(
     seed: int,
     scoring: Scoring | None = None,
 ) -> TensorDelta | None:
-    """Work a treatment out for one tensor; None where nothing is to be added.
+    """Work out a treatment for one tensor; None if nothing is added.
 
     Args:
-        loader: What to read the pair with, where thresholds are looked for.
+        loader: Reads the pair to find thresholds.
         pair: Both sides of the tensor.
-        treatment: What the method asks for.
+        treatment: The method's.
         coefficient: Merging coefficient of this model and layer.
         models: References of base and domain model; the second is part of random draws.
         seed: The recipe's, for random draws.
-        scoring: What ranks the elements where the treatment keeps the first of them, if not |d|.
+        scoring: What ranks the elements if the treatment keeps the first of them, if not |d|.
     """
     numel, model = pair.numel, models[1]
     if isinstance(treatment, Dropped) or numel == 0:
@@ -190,7 +187,7 @@ def fix_treatment(
 
 
 def weight_of(coefficient: float, factor: float) -> float:
-    """What a delta is multiplied with: a float32."""
+    """Factor of a delta, as a float32."""
     return float(np.float32(coefficient * factor))
 
 
@@ -201,7 +198,7 @@ def _rank(
     models: tuple[str, str],
     scoring: Scoring | None,
 ) -> Banded:
-    """Profile a tensor that is no module, and find its thresholds."""
+    """Profile a tensor outside the modules, and find its thresholds."""
     module = Module(pair.name, pair.name, -1, "other", pair.numel, (pair.numel,))
     profile = profile_tensor(loader, module, pair, models, scoring)
     selections = tuple(select(profile, 1 - rate, treatment.ties) for rate in treatment.rates)

@@ -1,8 +1,7 @@
 """The pass over whole tensors of bfloat16, in one reading.
 
-Where weights are near, as those of models in memory, thresholds
-need not be found before sums are made. What it cannot do it leaves to the pass in chunks, which
-writes the same bytes.
+Weights in memory need no thresholds before sums are made. The pass in chunks does everything else,
+and writes the same bytes.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ MODELS, LEVELS = 3, 2
 class _Bands:
     """Levels of all models of one tensor, as `kernels.whole` takes them.
 
-    They are collected in lists: to write single numbers into arrays takes longer than all the rest.
+    They are collected in lists: writing single numbers into arrays is slower than the rest.
     """
 
     def __init__(self, models: Sequence[PlannedDelta], numel: int) -> None:
@@ -37,7 +36,7 @@ class _Bands:
         for model, given in enumerate(models):
             self._put(LEVELS * model, given.treatment, given.coefficient, numel)
         self.room = sum(within for within, _, _ in self._counts)
-        """Elements that lie in open levels."""
+        """Elements in open levels."""
         self.counts: Int64[ndarray, "three two three"] = np.array(self._counts, np.int64).reshape(
             *shape, 3
         )
@@ -47,7 +46,7 @@ class _Bands:
         )
 
     def _put(self, place: int, treatment: Treatment, coefficient: float, numel: int) -> None:
-        """Write one model's levels down."""
+        """Write one model's levels."""
         if isinstance(treatment, Whole):
             self._thresholds[place] = -1.0  # every element is inside
             self._weights[place] = coefficient * treatment.factor
@@ -70,15 +69,15 @@ class _Bands:
 
 
 Known = tuple[object, Float32[ndarray, "three two"], UInt64[ndarray, "three two"]]
-"""What the cuts of a tensor were looked for, its thresholds, and the cuts."""
+"""The key of a tensor's cuts, its thresholds, and the cuts."""
 
 
 class PassBuffers:
-    """Memory for one thread's merges. To ask the system for it anew costs more than using it.
+    """Memory for one thread's merges. Allocating it anew costs more than using it.
 
     Args:
-        most: Words a tensor may need; one that needs more is left to the pass in chunks.
-        loader: Copies mapped weights to where they are near, for those who read them once.
+        most: Most words for a tensor; the pass in chunks does larger ones.
+        loader: Copies mapped weights to near memory, for single readings.
     """
 
     def __init__(self, most: int = 1 << 60, loader: Loader | None = None) -> None:
@@ -87,14 +86,14 @@ class PassBuffers:
         self._out: UInt16[ndarray, " n"] = np.empty(0, np.uint16)
 
     def words(self, count: int) -> UInt64[ndarray, " n"]:
-        """At least so many."""
+        """At least this many words."""
         if self._words.size < count:
             larger = min(2 * self._words.size, self.most)  # seldom anew, as tensors differ
             self._words = np.empty(max(count, larger), np.uint64)
         return self._words
 
     def out(self, count: int) -> UInt16[ndarray, " n"]:
-        """Room for so many merged elements."""
+        """Room for this many merged elements."""
         if self._out.size < count:
             self._out = np.empty(count, np.uint16)
         return self._out[:count]
@@ -110,17 +109,17 @@ def merge_whole(
 ) -> bool:
     """Merge one tensor of bfloat16 into bfloat16.
 
-    False where the pass in chunks has to do it: other treatments or dtypes, and everything that is
-    an error there. `out` is then undefined.
+    Returns False if the pass in chunks must do it: other treatments or dtypes, and everything that
+    is an error there. `out` is then undefined.
 
     Args:
-        name: Of the tensor, for the order among ties.
+        name: Name of the tensor, for the order among ties.
         base: As stored, bfloat16.
-        models: Whose deltas are added.
-        out: Where to.
-        scratch: Whose content is of no use before or after.
-        known: Tensor -> its exact cuts, of the merge before on the same weights. Where the levels
-            are still the same, ties are not looked at anew.
+        models: Models whose deltas are added.
+        out: The result.
+        scratch: Its content is meaningless before and after.
+        known: Tensor -> its exact cuts, of an earlier merge on the same weights. If levels are
+            the same, ties are not settled anew.
     """
     asked = tuple(_selections(model) for model in models)
     models = [model for model in models if not isinstance(model.treatment, Dropped)]
@@ -151,7 +150,7 @@ def _read_once(
     out: UInt16[ndarray, " n"],
     scratch: PassBuffers,
 ) -> bool:
-    """Merge and find the exact cuts; whether all was found as it was profiled, and is finite."""
+    """Merge and find the exact cuts; False if the tensor is not as profiled, or not finite."""
     from dppa_core.kernels import whole  # noqa: PLC0415  (numba, where it is used)
 
     room, found, largest = bands.room, 0, 0
@@ -189,7 +188,7 @@ def _addresses(held: Sequence[UInt16[ndarray, " n"]]) -> UInt64[ndarray, " model
 
 
 def kept_of(treatment: Treatment, numel: int) -> int | None:
-    """Elements of one model's delta that are kept; None where only a look at them tells."""
+    """Elements of one model's delta that are kept; None if only the weights tell."""
     if isinstance(treatment, Dropped):
         return 0
     if isinstance(treatment, Whole):

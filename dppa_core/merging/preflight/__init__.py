@@ -1,1 +1,1 @@
-"""Can these models be merged? Found out from configurations and headers, before any download."""
+"""Whether models can be merged, found from configurations and headers before any download."""

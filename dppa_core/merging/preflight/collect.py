@@ -1,6 +1,6 @@
-"""Looking at models, wherever they lie; adapters on them included.
+"""Facts about models, wherever they lie, adapters included.
 
-Knows references; places are looked at in `collect_local` and `collect_hub`.
+`collect_local` and `collect_hub` read the places.
 """
 
 from __future__ import annotations
@@ -16,47 +16,47 @@ from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint, zoo_ro
 from dppa_core.checkpoints.vocabulary.tokenizer_files import read_vocabulary
 from dppa_core.errors import DppaError, MissingCheckpoint
 from dppa_core.merging.cards.provenance import parent_of
-from dppa_core.merging.preflight.collect_hub import HubEyes, adapter_facts
-from dppa_core.merging.preflight.collect_local import Notes, look_at_folder, trouble
-from dppa_core.merging.preflight.facts import AdapterFacts, Looked, ModelFacts
+from dppa_core.merging.preflight.collect_hub import HubFactsCollector, adapter_facts
+from dppa_core.merging.preflight.collect_local import LookNotes, look_at_folder, trouble
+from dppa_core.merging.preflight.facts import AdapterFacts, CollectedFacts, ModelFacts
 
 
-class Eyes:
-    """Looks at models; what the Hub said once is not asked again."""
+class FactsCollector:
+    """Collects facts about models; the Hub's answers are remembered."""
 
     def __init__(self) -> None:
-        self._hub = HubEyes()
+        self._hub = HubFactsCollector()
 
-    def look(self, reference: str) -> Looked:
-        """All that can be known of a model without its weights; never raises what it foresees."""
+    def look(self, reference: str) -> CollectedFacts:
+        """All facts about a model without its weights; foreseen errors become findings."""
         try:
             ref = ModelRef.parse(reference)
         except DppaError as error:
-            return Looked(None, (trouble(reference, error),))
+            return CollectedFacts(None, (trouble(reference, error),))
         found = self._look(reference, ref)
         if found.facts is None or not found.facts.adapters or found.facts.missing:
             return found
         if any(finding.severity == "blocker" for finding in found.findings):
             return found
-        notes = Notes(reference)  # all of it is here: does the adapter fit?
+        notes = LookNotes(reference)  # all files are here: does the adapter fit?
         notes.attempt(lambda: open_checkpoint(reference), None)
-        return Looked(found.facts, (*found.findings, *notes.found))
+        return CollectedFacts(found.facts, (*found.findings, *notes.found))
 
-    def _look(self, reference: str, ref: ModelRef) -> Looked:
+    def _look(self, reference: str, ref: ModelRef) -> CollectedFacts:
         if ref.base is not None:
             return self._look_at_adapter(self._look(reference, ref.base), replace(ref, base=None))
         if ref.source == "hub":
             return self._hub.look(reference, ref.location, ref.revision)
-        notes = Notes(reference)
+        notes = LookNotes(reference)
         folder = notes.attempt(lambda: local_folder(ref), None)
         if folder is None:
-            return Looked(None, tuple(notes.found))
+            return CollectedFacts(None, tuple(notes.found))
         return look_at_folder(reference, folder, ref.source)
 
-    def _look_at_adapter(self, below: Looked, ref: ModelRef) -> Looked:
+    def _look_at_adapter(self, below: CollectedFacts, ref: ModelRef) -> CollectedFacts:
         if below.facts is None:
             return below
-        notes = Notes(str(ref))
+        notes = LookNotes(str(ref))
         find: Callable[[], tuple[AdapterFacts, int]] = (
             (lambda: self._hub.adapter(str(ref), ref.location, ref.revision))
             if ref.source == "hub"
@@ -64,7 +64,7 @@ class Eyes:
         )
         found = notes.attempt(find, None)
         if found is None:
-            return Looked(below.facts, (*below.findings, *notes.found))
+            return CollectedFacts(below.facts, (*below.findings, *notes.found))
         adapter, absent = found
         missing = {**below.facts.missing, f"{ref}/{WEIGHTS}": absent} if absent else {}
         facts = replace(
@@ -72,12 +72,12 @@ class Eyes:
             adapters=(*below.facts.adapters, adapter),
             missing=missing or below.facts.missing,
         )
-        return Looked(facts, below.findings)
+        return CollectedFacts(facts, below.findings)
 
     def with_vocabulary(self, facts: ModelFacts) -> ModelFacts:
-        """The same model with the tokens of its tokenizer, where they can be read.
+        """The same model with the tokens of its tokenizer, if they can be read.
 
-        Of a model of the Hub the tokenizer is fetched, which a merge needs anyway.
+        The tokenizer of a Hub model is fetched, which a merge needs anyway.
         """
         ref = ModelRef.parse(facts.reference)
         while ref.base is not None:
@@ -93,10 +93,10 @@ class Eyes:
 
 
 def local_folder(ref: ModelRef) -> Path:
-    """Where an embedded or local model lies.
+    """The folder of an embedded or local model.
 
     Raises:
-        MissingCheckpoint: the embedded models are not there, or no such home.
+        MissingCheckpoint: the embedded models, or the user whose home is named, are missing.
     """
     if ref.source == "zoo":
         folder = zoo_root() / ref.location

@@ -1,7 +1,4 @@
-"""Looking at a model of the Hub: what the Hub says of it, small files, and headers by ranges.
-
-Knows the Hub; fetches no weight.
-"""
+"""Facts about a Hub model: the Hub's description, small files, headers by ranges; no weights."""
 
 from __future__ import annotations
 
@@ -23,7 +20,7 @@ from dppa_core.errors import DppaError, MissingCheckpoint, Unreachable
 from dppa_core.merging.cards.provenance import licence_in
 from dppa_core.merging.preflight.collect_local import (
     SMALL,
-    Notes,
+    LookNotes,
     bases_in,
     local_tensors,
     look_at_folder,
@@ -32,30 +29,30 @@ from dppa_core.merging.preflight.collect_local import (
 )
 from dppa_core.merging.preflight.facts import (
     AdapterFacts,
+    CollectedFacts,
     Finding,
-    Looked,
     ModelFacts,
     Severity,
     TokenizerFacts,
 )
 
 LARGEST_SMALL = 64 << 20
-"""Bytes of a small file at most; larger ones are not what their name says."""
+"""Most bytes of a small file; larger ones are not what their name says."""
 _WANTED = ("config.json", "tokenizer_config.json", "chat_template.jinja", "chat_template.json")
 
 
-class HubEyes:
-    """Looks at models of the Hub; once the Hub is out of reach it is not asked again."""
+class HubFactsCollector:
+    """Collects facts about Hub models; an unreachable Hub is not asked again."""
 
     def __init__(self) -> None:
         self._away: Unreachable | None = None
         self._models: dict[tuple[str, str], HubModel] = {}
 
     def find(self, name: str, revision: str) -> HubModel:
-        """What the Hub says of a model.
+        """The Hub's description of a model.
 
         Raises:
-            DppaError: see `look_up`; where it was out of reach before, the same again.
+            DppaError: see `look_up`; if the Hub was unreachable before, the same again.
         """
         if self._away is not None:
             raise Unreachable(str(self._away))
@@ -67,26 +64,26 @@ class HubEyes:
                 raise
         return self._models[name, revision]
 
-    def look(self, reference: str, name: str, revision: str) -> Looked:
-        """A model of the Hub, of this disk where the Hub is out of reach."""
+    def look(self, reference: str, name: str, revision: str) -> CollectedFacts:
+        """Facts about a Hub model; from this disk if the Hub is unreachable."""
         try:
             model = self.find(name, revision)
         except Unreachable as error:
             folder = cached_folder(name, revision)
             if folder is None:
-                return Looked(None, (_away(reference, error),))
+                return CollectedFacts(None, (_away(reference, error),))
             found = look_at_folder(reference, folder, "hub")
             facts = found.facts and replace(found.facts, commit=folder.name, revision=revision)
-            return Looked(facts, (*found.findings, _from_disk(reference, folder)))
+            return CollectedFacts(facts, (*found.findings, _from_disk(reference, folder)))
         except DppaError as error:
-            return Looked(None, (trouble(reference, error),))
+            return CollectedFacts(None, (trouble(reference, error),))
         return _look(reference, model, revision)
 
     def adapter(self, reference: str, name: str, revision: str) -> tuple[AdapterFacts, int]:
-        """An adapter of the Hub, and how many bytes of it are to be fetched.
+        """Facts about an adapter of the Hub, and its bytes that are not fetched yet.
 
         Raises:
-            DppaError: no adapter, one of another kind, or not to be had.
+            DppaError: the adapter is missing, of another kind, or not accessible.
         """
         model = self.find(name, revision)
         needed_weights(model, adapter=True)
@@ -96,14 +93,14 @@ class HubEyes:
         return facts, 0 if here else model.sizes[WEIGHTS]
 
     def vocabulary(self, name: str, revision: str) -> Vocabulary | None:
-        """The tokens of a tokenizer, whose files are fetched: a merge needs them anyway."""
+        """The tokens of a tokenizer; its files are fetched, which a merge needs anyway."""
         model = self.find(name, revision)
         wanted = [file for file in TOKENIZER_FILES if _is_small(model, file)]
         return read_vocabulary(fetch_small(model, wanted)) if wanted else None
 
 
 def adapter_facts(reference: str, folder: Path, licence: str | None) -> AdapterFacts:
-    """What the configuration of an adapter says.
+    """Facts in the configuration of an adapter.
 
     Raises:
         DppaError: see `read_lora_config`.
@@ -113,10 +110,10 @@ def adapter_facts(reference: str, folder: Path, licence: str | None) -> AdapterF
     return AdapterFacts(reference, base if isinstance(base, str) else "", config.r, licence)
 
 
-def _look(reference: str, model: HubModel, revision: str) -> Looked:
-    notes = Notes(reference)
+def _look(reference: str, model: HubModel, revision: str) -> CollectedFacts:
+    notes = LookNotes(reference)
     folder = notes.attempt(lambda: _settings(model), None)
-    closed = folder is None and notes.found  # gated: no other file will be given either
+    closed = folder is None and notes.found  # gated: the Hub gives no other file either
     weights: list[str] = [] if closed else notes.attempt(lambda: needed_weights(model), [])
     wanted = [*(name for name in SMALL if name in model.sizes), *weights]
     files = {name: model.sizes[name] for name in wanted}
@@ -138,13 +135,13 @@ def _look(reference: str, model: HubModel, revision: str) -> Looked:
         gated=model.gated,
         stated_bases=bases_in(model.card),
     )
-    # That it is gated is said once, with the way in.
+    # The finding that it is gated stands once, with the way in.
     kept = [f for f in notes.found if not (closed and model.gated and f.topic == "access")]
-    return Looked(facts, tuple(kept))
+    return CollectedFacts(facts, tuple(kept))
 
 
 def _tensors(model: HubModel, weights: Sequence[str]) -> dict[str, TensorInfo]:
-    """By ranges; of .bin files, which have no header, once they are on this disk."""
+    """Headers by ranges; .bin files have none, and are read once they are on this disk."""
     folder = cached_folder(model.name, model.commit, weights[0]) if weights else None
     if folder is not None and all(_here(model, name) for name in weights):
         return local_tensors(folder)
@@ -152,7 +149,7 @@ def _tensors(model: HubModel, weights: Sequence[str]) -> dict[str, TensorInfo]:
 
 
 def _settings(model: HubModel) -> Path | None:
-    """The folder with the small files that say what a model is."""
+    """The folder with the small files that describe a model."""
     wanted = [name for name in _WANTED if _is_small(model, name)]
     return fetch_small(model, wanted) if wanted else None
 

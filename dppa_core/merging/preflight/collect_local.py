@@ -1,7 +1,6 @@
-"""Looking at a model in a folder: its configuration, headers, tokenizer and card.
+"""Facts about a model in a folder: its configuration, headers, tokenizer and card.
 
-Knows files and what lies in them; what that means is found elsewhere. What goes wrong becomes a
-finding, and what could be read stays.
+An error becomes a finding, and all that can be read is kept.
 """
 
 from __future__ import annotations
@@ -36,11 +35,17 @@ from dppa_core.errors import (
     Unreachable,
 )
 from dppa_core.merging.cards.provenance import front_matter, licence_in
-from dppa_core.merging.preflight.facts import Finding, Looked, ModelFacts, Severity, TokenizerFacts
+from dppa_core.merging.preflight.facts import (
+    CollectedFacts,
+    Finding,
+    ModelFacts,
+    Severity,
+    TokenizerFacts,
+)
 
 T = TypeVar("T")
 SMALL = ("config.json", "README.md", *COMPANIONS)
-"""The files of a model beside its weights."""
+"""Files of a model beside its weights."""
 _VOCABULARIES = (FAST, PIECES, TABLE)
 _TOPICS: dict[str, tuple[type[DppaError], ...]] = {
     "reference": (InvalidValue, UnknownName),
@@ -63,14 +68,14 @@ _REPAIRS = {
 
 
 @dataclass
-class Notes:
-    """What went wrong while one model was looked at."""
+class LookNotes:
+    """Errors met while the facts of one model were collected."""
 
     model: str
     found: list[Finding] = field(default_factory=list)
 
     def attempt(self, work: Callable[[], T], otherwise: T) -> T:
-        """The result of some work; where it fails as foreseen, that is written down."""
+        """The result of some work; if it fails as foreseen, the error is noted."""
         try:
             return work()
         except DppaError as error:
@@ -100,12 +105,12 @@ def _remedy(topic: str, error: DppaError) -> str:
     return damaged or _REMEDIES[topic]
 
 
-def look_at_folder(reference: str, folder: Path, source: str = "local") -> Looked:
-    """A model in a folder of this computer."""
-    notes = Notes(reference)
+def look_at_folder(reference: str, folder: Path, source: str = "local") -> CollectedFacts:
+    """Facts about a model in a folder of this computer."""
+    notes = LookNotes(reference)
     config: dict[str, Any] = notes.attempt(lambda: read_config(folder), {})
-    if notes.found:  # not there, or no model: nothing else can be said
-        return Looked(None, tuple(notes.found))
+    if notes.found:  # missing, or no model: nothing else can be read
+        return CollectedFacts(None, tuple(notes.found))
     front: dict[str, object] = notes.attempt(lambda: front_matter(folder / "README.md"), {})
     facts = ModelFacts(
         reference,
@@ -117,7 +122,7 @@ def look_at_folder(reference: str, folder: Path, source: str = "local") -> Looke
         licence=licence_in(front, reference),
         stated_bases=bases_in(front),
     )
-    return Looked(facts, tuple(notes.found))
+    return CollectedFacts(facts, tuple(notes.found))
 
 
 def local_tensors(folder: Path) -> dict[str, TensorInfo]:
@@ -133,7 +138,7 @@ def local_tensors(folder: Path) -> dict[str, TensorInfo]:
 
 
 def _files(folder: Path) -> dict[str, int]:
-    """Every file a merge reads -> bytes."""
+    """Every file that a merge reads -> bytes."""
     paths = [*(folder / name for name in SMALL), *weight_files(folder).paths]
     return {path.name: path.stat().st_size for path in paths if path.is_file()}
 
@@ -143,7 +148,7 @@ def tokenizer_in(folder: Path, hashes: Mapping[str, str] | None = None) -> Token
 
     Args:
         folder: Where its files lie.
-        hashes: Of files that need not be there, as the Hub tells them.
+        hashes: Of files that need not be here, as the Hub gives them.
     """
     known, settings = hashes or {}, folder / "tokenizer_config.json"
     values = read_object(settings) if settings.is_file() else {}
@@ -158,7 +163,7 @@ def tokenizer_in(folder: Path, hashes: Mapping[str, str] | None = None) -> Token
 
 
 def _identities(path: Path, known: str | None) -> frozenset[str]:
-    """The hashes the Hub may know a file by: SHA-256, and git's."""
+    """Hashes by which the Hub may know a file: SHA-256, and git's."""
     if known is not None:
         return frozenset({known} - {""})
     data = read_file(path)
@@ -167,7 +172,7 @@ def _identities(path: Path, known: str | None) -> frozenset[str]:
 
 
 def bases_in(front: Mapping[str, Any]) -> tuple[str, ...]:
-    """The models a card says it was made from, as owner/name."""
+    """The base models that a card names, as owner/name."""
     named = front.get("base_model")
     several = named if isinstance(named, list) else [named]
     return tuple(one for one in several if isinstance(one, str) and one)

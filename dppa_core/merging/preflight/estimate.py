@@ -1,7 +1,7 @@
-"""What a merge will take, by formulas: bytes to fetch, memory, disk, seconds.
+"""Estimate of a merge's cost: bytes to fetch, memory, disk, seconds.
 
-Knows sizes of models and constants measured by `python -m benchmarks --only estimate`; opens
-nothing. docs/reference/preflight.md states the formulas.
+The constants are measured by `python -m benchmarks --only estimate`;
+docs/reference/preflight.md states the formulas.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ MERGE_MEMORY = 380_000_000
 THREAD_MEMORY = 40_000_000
 """Bytes of every further thread."""
 MODEL_MEMORY = 500_000_000
-"""Bytes of a program that answers with a model, before the model: PyTorch and transformers."""
+"""Bytes of an answering program without its model: PyTorch and transformers."""
 FLOAT32_LIMIT = 200_000_000
-"""Up to this many parameters a model computes in float32, which a CPU does fastest; larger ones
-in bfloat16, which takes half the memory."""
+"""Up to this many parameters a model computes in float32, the fastest on a CPU; larger ones in
+bfloat16, which takes half the memory."""
 
 START = 1.0
 """Seconds until the first tensor: imports, and compiled loops read from the cache."""
@@ -25,7 +25,7 @@ PASS_RATE = 1.5e9
 COMBINE_RATE = 0.4e9
 """The same where a method combines deltas, measured with ties; pcb, della and sce take longer."""
 DISK_RATE = 0.4e9
-"""Bytes a second written and made sure of."""
+"""Bytes per second, written and synced."""
 LINE_RATE = 12.5e6
 """Bytes a second of a download over a line of 100 Mbit/s; yours may differ tenfold."""
 _WIDTHS = {"bfloat16": 2, "float16": 2, "float32": 4}
@@ -33,7 +33,7 @@ _WIDTHS = {"bfloat16": 2, "float16": 2, "float32": 4}
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """What the formulas need to know of a merge."""
+    """Sizes that the formulas need."""
 
     parameters: int
     """Of the base, and so of the merge."""
@@ -47,12 +47,12 @@ class Sizes:
     """Whether the method combines deltas."""
     workers: int = 1
     moved: int = 0
-    """Bytes of embeddings whose rows are matched by token, which are put in order in memory."""
+    """Bytes of embeddings whose rows are matched by token, which are reordered in memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a merge will take."""
+    """Cost of a merge."""
 
     download: int
     """Bytes to fetch."""
@@ -69,7 +69,7 @@ class Estimate:
 
 
 def estimate(sizes: Sizes) -> Estimate:
-    """The formulas.
+    """Apply the formulas.
 
     A merge reads every model three times (its hash, its profile beside the base, the merge)
     and writes once.
@@ -94,14 +94,14 @@ def estimate(sizes: Sizes) -> Estimate:
 def memory_to_chat(parameters: int) -> int:
     """Bytes of a program that answers with one model of a number of parameters.
 
-    While it is built, its weights are there twice: as merged, and as the model holds them.
+    During construction its weights exist twice: as merged, and as the model holds them.
     """
     width = 4 if parameters <= FLOAT32_LIMIT else 2
     return MODEL_MEMORY + parameters * (width + 2)
 
 
 def in_time(seconds: float) -> str:
-    """Seconds as people say them: "3 s", "4 min", "2.5 h"."""
+    """Seconds in words: "3 s", "4 min", "2.5 h"."""
     if seconds < 99.5:
         return f"{max(1, round(seconds))} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,7 +1,4 @@
-"""What is known of models before their weights are read, and what was found.
-
-Knows no file and no network: these are values, made by `collect` or by hand.
-"""
+"""Facts about models before their weights are read, and findings."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ from dppa_core.pruning.tensor_names import find_embedding, find_head, is_buffer
 
 
 class Severity(StrEnum):
-    """How much a finding matters, the least first."""
+    """Weight of a finding, the least first."""
 
     OK = "ok"
     """As it should be."""
@@ -37,19 +34,19 @@ WEIGHT_ENDINGS = (".safetensors", ".bin")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was found."""
+    """One finding."""
 
     severity: Severity
     topic: str
-    """What it is about, in one word: "tensors", "vocabulary", "licence"."""
+    """Its subject in one word: "tensors", "vocabulary", "licence"."""
     model: str
-    """Reference of the model it is about; empty where it is about all of them."""
+    """Reference of the model; empty if it is about all of them."""
     what: str
-    """What is so, as a sentence."""
+    """The finding itself, as a sentence."""
     why: str = ""
-    """Why it matters, or the usual cause; empty where it is plain."""
+    """Why it matters, or the usual cause; empty if that is plain."""
     remedy: str = ""
-    """What to do; empty where there is nothing to do."""
+    """What to do; empty if there is nothing to do."""
 
     def to_json(self) -> dict[str, str]:
         """All fields, as text."""
@@ -65,18 +62,18 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class TokenizerFacts:
-    """How a model cuts text."""
+    """A model's tokenizer."""
 
     kind: str = ""
-    """The class its tokenizer_config.json names; empty where it names none."""
+    """The class named by its tokenizer_config.json; empty if it names none."""
     files: tuple[str, ...] = ()
-    """Those of tokenizer.json, tokenizer.model and vocab.json that are there."""
+    """Those of tokenizer.json, tokenizer.model and vocab.json that exist."""
     identities: frozenset[str] = frozenset()
-    """Hashes of the vocabulary's file: two files are the same where one hash is in both sets."""
+    """Hashes of the vocabulary's file: two files are the same if one hash is in both sets."""
     vocabulary: Vocabulary | None = None
-    """Its tokens; None where they were not needed, or cannot be read."""
+    """Its tokens; None if they were not needed, or cannot be read."""
     template: str = ""
-    """The chat template, several as JSON; empty where there is none."""
+    """The chat template, several as JSON; empty if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,38 +82,38 @@ class AdapterFacts:
 
     reference: str
     base: str = ""
-    """The model its configuration says it was trained on."""
+    """The base that its configuration names."""
     rank: int = 0
     licence: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """One model, as far as configuration and headers tell."""
+    """One model, from its configuration and headers."""
 
     reference: str
-    """As it was asked for."""
+    """As requested."""
     source: str = "local"
     """"zoo", "hub" or "local"."""
     commit: str = ""
-    """Of the Hub: the commit that was looked at."""
+    """Of the Hub: the commit that was read."""
     revision: str = ""
-    """Of the Hub: what was asked for, a branch, tag or commit; empty for the main branch."""
+    """Of the Hub: the requested branch, tag or commit; empty for the main branch."""
     config: Mapping[str, Any] = field(default_factory=dict)
-    """What its config.json says; empty where it cannot be read."""
+    """Values of its config.json; empty if it cannot be read."""
     tensors: Mapping[str, TensorInfo] = field(default_factory=dict)
-    """Name -> dtype and shape; empty where no header can be read."""
+    """Name -> dtype and shape; empty if no header can be read."""
     files: Mapping[str, int] = field(default_factory=dict)
     """Every file a merge needs -> bytes."""
     missing: Mapping[str, int] = field(default_factory=dict)
     """Those of `files` that are not on this disk yet."""
     tokenizer: TokenizerFacts = field(default_factory=TokenizerFacts)
     licence: str | None = None
-    """Identifier of the Hub; None where it states none."""
+    """Identifier of the Hub; None if it states none."""
     gated: str = ""
-    """"auto" or "manual" where its authors want their terms accepted first."""
+    """"auto" or "manual" if its authors want their terms accepted first."""
     stated_bases: tuple[str, ...] = ()
-    """The models its card says it was made from, as owner/name."""
+    """Base models named by its card, as owner/name."""
     adapters: tuple[AdapterFacts, ...] = ()
 
     @property
@@ -127,7 +124,7 @@ class ModelFacts:
 
     @property
     def bytes_of_weights(self) -> int:
-        """Bytes of all tensors as they are stored; of unread files, of these files."""
+        """Bytes of all stored tensors; if they are unread, of the files."""
         files = sum(size for name, size in self.files.items() if name.endswith(WEIGHT_ENDINGS))
         return sum(info.size for info in self.tensors.values()) or files
 
@@ -153,17 +150,17 @@ class ModelFacts:
 
     @property
     def rows(self) -> int | None:
-        """Rows of the embedding; None where there is no embedding to be found."""
+        """Rows of the embedding; None if there is none."""
         name = find_embedding(self.tensors)
         return self.tensors[name].shape[0] if name and self.tensors[name].shape else None
 
     @property
     def head(self) -> str | None:
-        """The LM head, where the files hold one of its own."""
+        """The LM head, if the files hold a separate one."""
         return find_head(self.tensors)
 
     def to_json(self) -> dict[str, Any]:
-        """What a person would ask of the model first."""
+        """Main facts as JSON values."""
         return {
             "reference": self.reference,
             "source": self.source,
@@ -183,8 +180,8 @@ class ModelFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
-    """What one look at a model gave; either part may be all there is."""
+class CollectedFacts:
+    """Facts about a model and findings; either may be missing."""
 
     facts: ModelFacts | None
     findings: tuple[Finding, ...] = ()
@@ -197,7 +194,7 @@ def listed(names: list[str], most: int = 3) -> str:
 
 
 def counted(number: float) -> str:
-    """A number of parameters as people say it: "494 million", "6.74 billion"."""
+    """A number of parameters in words: "494 million", "6.74 billion"."""
     for size, word in ((1e9, " billion"), (1e6, " million"), (1e3, " thousand")):
         if number >= size:
             return f"{number / size:.3g}{word}"
@@ -205,7 +202,7 @@ def counted(number: float) -> str:
 
 
 def in_bytes(number: float) -> str:
-    """Bytes as people say them: "988 MB", "13.5 GB"; powers of 1000."""
+    """Bytes in words: "988 MB", "13.5 GB"; powers of 1000."""
     for size, word in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
         if number >= size:
             return f"{number / size:.3g} {word}"

@@ -1,6 +1,6 @@
-"""Sets of models of the Hub that are worth a merge, with their sizes, and whether they run here.
+"""Sets of Hub models that are worth a merge, with their sizes, and whether they run here.
 
-Knows assets/data/presets.yaml and the formulas of preflight; asks the Hub for nothing.
+Reads assets/data/presets.yaml; asks the Hub for nothing.
 """
 
 from __future__ import annotations
@@ -31,27 +31,27 @@ class PresetModel:
     """owner/name."""
     parameters: int
     revision: str = ""
-    """Commit; empty where none could be verified: then the main branch is taken."""
+    """Commit; empty if none could be verified, for the main branch."""
     dtype: str = "bfloat16"
     """Of the stored weights."""
     licence: str | None = None
-    """Identifier of the Hub; None where its card was not seen."""
+    """Identifier of the Hub; None if its card was not seen."""
     gated: bool = False
     """Whether its authors want their terms accepted first."""
 
     @property
     def reference(self) -> str:
-        """As recipes name it."""
+        """Its reference in recipes."""
         return f"hub:{self.model}@{self.revision}" if self.revision else f"hub:{self.model}"
 
     @property
     def bytes(self) -> int:
-        """Of its weights."""
+        """Bytes of its weights."""
         return self.parameters * _WIDTHS[self.dtype]
 
     @property
     def here(self) -> bool:
-        """Whether its weights are on this disk, as far as is known without asking the Hub."""
+        """Whether its weights are on this disk, as far as known without the Hub."""
         commit = self.revision
         if not is_commit(commit):
             folder = cached_folder(self.model)
@@ -64,12 +64,12 @@ class HubPreset:
     """A base and the domain models made from it."""
 
     name: str
-    """A word for the command line."""
+    """Name on the command line."""
     title: str
     base: PresetModel
     models: tuple[PresetModel, ...]
     note: str = ""
-    """What to know before merging them; empty where there is nothing."""
+    """Remark to read before merging them; empty if there is none."""
 
     @property
     def all(self) -> tuple[PresetModel, ...]:
@@ -78,17 +78,17 @@ class HubPreset:
 
     @property
     def references(self) -> tuple[str, ...]:
-        """Of the base, then of the others."""
+        """References of the base, then of the others."""
         return tuple(model.reference for model in self.all)
 
     @property
     def gated(self) -> tuple[str, ...]:
-        """The models whose terms have to be accepted."""
+        """Models whose terms have to be accepted."""
         return tuple(model.model for model in self.all if model.gated)
 
     @property
     def licences(self) -> tuple[str, ...]:
-        """What the cards state, each licence once; "not stated here" where one was not seen."""
+        """Licences that the cards state, each once; "not stated here" if one was not seen."""
         return tuple(dict.fromkeys(model.licence or "not stated here" for model in self.all))
 
     def missing(self) -> int:
@@ -96,7 +96,7 @@ class HubPreset:
         return sum(model.bytes for model in self.all if not model.here)
 
     def estimate(self, missing: int, workers: int = 1) -> Estimate:
-        """What a merge of all of them takes, by the formulas of preflight."""
+        """Cost of merging all of them, by the formulas of preflight."""
         stored = tuple(model.bytes for model in self.all)
         return estimate(Sizes(self.base.parameters, stored, missing, workers=workers))
 
@@ -108,7 +108,7 @@ class RunsHere:
     merge: bool
     chat: bool
     reason: str
-    """What is lacking; empty where nothing is."""
+    """What is lacking; empty if nothing is."""
 
     @property
     def word(self) -> str:
@@ -117,7 +117,7 @@ class RunsHere:
 
 
 def runs_here(needed: Estimate, machine: Machine) -> RunsHere:
-    """Compare what a merge takes with what a machine has left; unknown memory counts as enough."""
+    """Compare a merge's cost with a machine's free resources; unknown memory counts as enough."""
     memory, reasons = machine.memory, []
     disk = needed.download + needed.written
     if disk > machine.disk:
@@ -163,7 +163,7 @@ def hub_preset(name: str) -> HubPreset:
     """The set of that name.
 
     Raises:
-        UnknownName: with the closest name there is.
+        UnknownName: there is no such preset; names the closest one.
     """
     known: Sequence[HubPreset] = hub_presets()
     for preset in known:
@@ -174,7 +174,7 @@ def hub_preset(name: str) -> HubPreset:
 
 
 def presets_file() -> Path:
-    """The package's own, else the repository's."""
+    """The package's file, else the repository's."""
     package = Path(__file__).resolve().parents[2]
     packaged = package / "_presets.yaml"
     return packaged if packaged.is_file() else package.parent / "assets" / "data" / "presets.yaml"

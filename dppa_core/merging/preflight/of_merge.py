@@ -1,6 +1,6 @@
 """Findings about a merge as a whole: licences, downloads, disk, memory, time.
 
-Pure functions of facts and of what the machine has left.
+Pure functions of facts and of the machine's free resources.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def sizes_of(
     combines: bool = False,
     workers: int = 1,
 ) -> Sizes:
-    """What the estimate needs, from facts; files that several models share count once."""
+    """Sizes for the estimate; files that several models share count once."""
     missing = {
         (m.reference, name): size for m in (base, *tuned) for name, size in m.missing.items()
     }
@@ -38,14 +38,14 @@ def sizes_of(
 
 
 def _moved(base: ModelFacts, tuned: Sequence[ModelFacts]) -> int:
-    """Bytes of the embeddings of models with other tokens than the base."""
+    """Bytes of the embeddings of models whose tokens differ from the base's."""
     others = [one for one in tuned if not same_tokens(base, one) or one.rows != base.rows]
     names = [(one, name) for one in others for name in tensors_of_tokens(one)[:1]]
     return sum(one.tensors[name].size for one, name in names)
 
 
 def about_licences(models: Sequence[ModelFacts]) -> Iterator[Finding]:
-    """Under which licence the merge stands."""
+    """The licence of the merge."""
     stated = {model.reference: model.licence for model in models}
     for model in models:
         stated |= {adapter.reference: adapter.licence for adapter in model.adapters}
@@ -73,7 +73,7 @@ def about_licences(models: Sequence[ModelFacts]) -> Iterator[Finding]:
 
 
 def about_resources(needed: Estimate, machine: Machine) -> Iterator[Finding]:
-    """Whether this machine has room and memory, and how long it will take."""
+    """Room and memory of this machine, and the time of the merge."""
     yield _download(needed, machine)
     if needed.written + needed.download > machine.disk >= needed.download:
         yield Finding(

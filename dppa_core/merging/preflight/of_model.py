@@ -23,7 +23,7 @@ from dppa_core.pruning.tensor_names import is_buffer
 
 
 def about_model(facts: ModelFacts) -> Iterator[Finding]:
-    """All there is to say of a model by itself."""
+    """All findings about a model by itself."""
     yield from _access(facts)
     yield from _revision(facts)
     yield from _format(facts)
@@ -101,7 +101,7 @@ def _format(facts: ModelFacts) -> Iterator[Finding]:
 
 
 def quantised(facts: ModelFacts) -> str | None:
-    """By what weights are quantised; None where they are plain numbers."""
+    """How weights are quantised; None if they are plain numbers."""
     stated = quantised_by(facts.config)
     packed = packed_by({name: info.dtype for name, info in facts.tensors.items()})
     whole = [

@@ -28,12 +28,12 @@ _POSITIONS = ("rope_theta", "rope_scaling", "rope_parameters", "sliding_window")
 
 
 def about_pair(base: ModelFacts, tuned: ModelFacts, vocabulary: str = "base") -> Iterator[Finding]:
-    """All there is to say of a domain model beside its base.
+    """All findings about a domain model beside its base.
 
     Args:
         base: The common ancestor.
         tuned: The domain model.
-        vocabulary: Whose the merge has: "base", "union", or a model's reference.
+        vocabulary: The merge's: "base", "union", or a model's reference.
     """
     yield from _ancestry(base, tuned)
     yield from _adapted(base, tuned)
@@ -45,7 +45,7 @@ def about_pair(base: ModelFacts, tuned: ModelFacts, vocabulary: str = "base") ->
 
 
 def _ancestry(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
-    """What the card and the adapter's configuration say it was made from."""
+    """The base named by the card and the adapter's configuration."""
     if base.source != "hub":
         return
     own = base.reference.removeprefix("hub:").partition("@")[0]
@@ -66,14 +66,14 @@ def _ancestry(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
 
 
 def _adapted(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
-    """Adapters whose configuration names another model than the one they are put on."""
+    """Adapters on another base than their configuration names."""
     carrier = tuned.reference.split("+")[0]
     if base.source == "hub":  # its ancestry says it already
         return
     for adapter in tuned.adapters:
         place = adapter.base.replace("\\", "/")
         if not _plain(place) or place.startswith((".", "/", "~")) or ":/" in place:
-            continue  # a folder of whoever trained it: its name says nothing
+            continue  # a folder of its author: the name says nothing
         if _plain(place) != _plain(carrier):
             yield Finding(
                 Severity.NOTE,
@@ -87,7 +87,7 @@ def _adapted(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
 
 
 def _plain(reference: str) -> str:
-    """The last part of a name, without what people write in several ways."""
+    """The last part of a name, in a normal spelling."""
     last = reference.partition("@")[0].rstrip("/").rpartition("/")[2].rpartition(":")[2]
     return "".join(sign for sign in last.lower() if sign.isalnum())
 
@@ -123,7 +123,7 @@ def _configuration(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
 
 
 def _differ(base: Mapping[str, object], tuned: Mapping[str, object], key: str) -> bool:
-    """Whether both say something, and not the same."""
+    """Whether both state a value, and the values differ."""
     mine, theirs = base.get(key), tuned.get(key)
     return mine is not None and theirs is not None and mine != theirs
 

@@ -1,4 +1,4 @@
-"""Findings about tokens: whether two tokenizers agree, and what a merge does where they do not.
+"""Findings about tokens: whether two tokenizers agree, and what a merge does if they do not.
 
 Pure functions of facts. The rules are those of `alignment`, which sees the weights.
 """
@@ -23,7 +23,7 @@ def tensors_of_tokens(facts: ModelFacts) -> tuple[str, ...]:
 
 
 def same_tokens(base: ModelFacts, tuned: ModelFacts) -> bool:
-    """Whether two tokenizers are known to be the same, so that rows are taken as they are."""
+    """Whether two tokenizers are known to be the same, so that rows need no matching."""
     mine, theirs = base.tokenizer, tuned.tokenizer
     if not theirs.files or mine.identities & theirs.identities:
         return True
@@ -127,7 +127,7 @@ def _different(
 
 
 def about_template(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
-    """Whose chat template the merge gets, where that is not plain."""
+    """The owner of the merge's chat template, if that is not plain."""
     mine, theirs = base.tokenizer.template, tuned.tokenizer.template
     if not theirs or mine == theirs:
         return

@@ -1,7 +1,4 @@
-"""Findings from weights that are here: is this really the base?
-
-Pure functions of a DeltaProfile.
-"""
+"""Findings from weights that are here: is this really the base?"""
 
 from __future__ import annotations
 
@@ -29,18 +26,18 @@ class BaseDistance:
     ratio: float
     """‖d‖/‖W‖ over all modules."""
     layers: tuple[float, ...]
-    """The same layer by layer, the first layer first."""
+    """The same for each layer, the first layer first."""
 
     @property
     def least_cosine(self) -> float:
-        """The cosine between the weights of both is at least this, whatever the delta's direction.
+        """Lower bound of the cosine between both models' weights, whatever the delta's direction.
 
         W + d with ‖d‖ = r‖W‖ lies within a ball around W: the angle's sine is at most r.
         """
         return math.sqrt(1 - self.ratio**2) if self.ratio < 1 else -1.0
 
     def to_json(self) -> dict[str, object]:
-        """Ratio, layers and the bound of the cosine; null for a ratio to weights that are 0."""
+        """Ratio, layers and the bound of the cosine; null if the base's weights are 0."""
         return {
             "ratio": _finite(self.ratio),
             "layers": [_finite(ratio) for ratio in self.layers],
@@ -49,7 +46,7 @@ class BaseDistance:
 
 
 def distance(profile: DeltaProfile) -> BaseDistance:
-    """‖d‖/‖W‖ of a profile; infinite where the base is all zeros."""
+    """‖d‖/‖W‖ of a profile; infinite if the base is all zeros."""
     squares: dict[int, list[float]] = {}
     for item in profile.modules:
         sums = squares.setdefault(item.module.layer, [0.0, 0.0])
@@ -106,7 +103,7 @@ def about_distance(model: str, found: BaseDistance) -> Finding:
 
 
 def base_warnings(measured: Iterable[tuple[str, DeltaProfile]]) -> tuple[str, ...]:
-    """What a merge warns of: the domain models that were hardly made from its base, in a line each.
+    """A merge's warnings: one line for each domain model that was hardly made from its base.
 
     Args:
         measured: References of domain models with their profiles.

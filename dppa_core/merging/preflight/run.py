@@ -1,6 +1,6 @@
-"""Preflight of a merge: looks at every model, and puts the findings in order.
+"""Preflight of a merge: reads the facts of every model, and puts the findings in order.
 
-Knows what to look at and in which order; it raises nothing that it can report.
+Every error that can be reported becomes a finding.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from dppa_core.errors import DppaError
-from dppa_core.merging.preflight.collect import Eyes
+from dppa_core.merging.preflight.collect import FactsCollector
 from dppa_core.merging.preflight.collect_local import trouble
 from dppa_core.merging.preflight.estimate import Estimate, estimate
-from dppa_core.merging.preflight.facts import ORDER, Finding, Looked, ModelFacts, Severity
+from dppa_core.merging.preflight.facts import ORDER, CollectedFacts, Finding, ModelFacts, Severity
 from dppa_core.merging.preflight.of_merge import about_licences, about_resources, sizes_of
 from dppa_core.merging.preflight.of_model import about_model
 from dppa_core.merging.preflight.of_pair import about_pair
@@ -30,26 +30,26 @@ from dppa_core.system.threads import worker_count
 
 @dataclass(frozen=True, slots=True)
 class PreflightReport:
-    """What a preflight found."""
+    """Result of a preflight."""
 
     base: str
     models: tuple[str, ...]
     facts: tuple[ModelFacts, ...]
-    """Of the models that could be looked at."""
+    """Of the models that could be read."""
     findings: tuple[Finding, ...]
-    """The weightiest first; within one severity in the order of the models."""
+    """The most severe first; within one severity in the order of the models."""
     estimate: Estimate | None
-    """None where the base could not be looked at."""
+    """None if the base could not be read."""
     distances: tuple[tuple[str, BaseDistance], ...]
-    """Domain model -> how far it is from the base, where the weights are here and measured."""
+    """Domain model -> distance from the base, if the weights are here and measured."""
 
     @property
     def blockers(self) -> tuple[Finding, ...]:
-        """What would make the merge fail."""
+        """Findings that would make the merge fail."""
         return tuple(f for f in self.findings if f.severity is Severity.BLOCKER)
 
     def to_json(self) -> dict[str, Any]:
-        """Everything, as JSON values."""
+        """All fields, as JSON values."""
         return {
             "base": self.base,
             "models": list(self.models),
@@ -62,7 +62,7 @@ class PreflightReport:
 
 
 def preflight_recipe(recipe: MergeRecipe, **settings: Any) -> PreflightReport:
-    """Preflight of the merge that a recipe describes; settings as those of `preflight_models`."""
+    """Preflight of a recipe's merge; settings as in `preflight_models`."""
     combines = get_method(recipe.method).combination is not None
     models = tuple(model.model for model in recipe.models)
     return preflight_models(
@@ -87,7 +87,7 @@ def preflight_models(
     progress: Progress | None = None,
     stop: Stop | None = None,
 ) -> PreflightReport:
-    """Find out whether models can be merged, before any weight is fetched.
+    """Check whether models can be merged, before any weight is fetched.
 
     Args:
         base: Reference of the base.
@@ -95,18 +95,18 @@ def preflight_models(
         dtype: Of the merged weights.
         combines: Whether the method combines deltas, as ties does.
         vocabulary: Whose tokens the merge has: "base", "union", or a model's reference.
-        measure: Whether to read weights that are here, to see how far each model is from the
-            base; otherwise that is told where it was measured before.
+        measure: Whether to read weights that are here, to measure each model's distance from the
+            base; otherwise earlier measurements are used.
         workers: Threads of the merge to expect, and of measuring.
-        progress: Told while weights are measured.
+        progress: Called while weights are measured.
         stop: Ends measuring.
     """
-    eyes = Eyes()
-    looked = _look(eyes, (base, *models))
+    collector = FactsCollector()
+    looked = _look(collector, (base, *models))
     mine = looked[0].facts
     tuned = [found.facts for found in looked[1:] if found.facts]
     if mine is not None:
-        mine, tuned = _with_vocabularies(eyes, mine, tuned)
+        mine, tuned = _with_vocabularies(collector, mine, tuned)
     facts = ([mine] if mine else []) + tuned
     findings = [finding for found in looked for finding in found.findings]
     findings += [finding for one in facts for finding in about_model(one)]
@@ -126,29 +126,29 @@ def preflight_models(
     )
 
 
-def _look(eyes: Eyes, references: Sequence[str]) -> list[Looked]:
-    """The first model alone, so that a Hub out of reach is waited for once; then the others."""
+def _look(collector: FactsCollector, references: Sequence[str]) -> list[CollectedFacts]:
+    """Read the first model alone, to wait only once for an unreachable Hub; then the others."""
     unique = list(dict.fromkeys(references))
-    found = {unique[0]: eyes.look(unique[0])}
+    found = {unique[0]: collector.look(unique[0])}
     with ThreadPoolExecutor(4, "dppa-look") as pool:
-        found |= dict(zip(unique[1:], pool.map(eyes.look, unique[1:]), strict=True))
+        found |= dict(zip(unique[1:], pool.map(collector.look, unique[1:]), strict=True))
     return [found[reference] for reference in references]
 
 
 def _with_vocabularies(
-    eyes: Eyes, base: ModelFacts, tuned: list[ModelFacts]
+    collector: FactsCollector, base: ModelFacts, tuned: list[ModelFacts]
 ) -> tuple[ModelFacts, list[ModelFacts]]:
-    """Tokens of the tokenizers that are not the base's byte for byte, and then the base's."""
+    """Read the tokens of tokenizers that differ from the base's, and then the base's."""
     mine = base.tokenizer.identities
     other = [one.reference for one in tuned if not (one.tokenizer.identities & mine)]
     if not other or not base.tokenizer.files:
         return base, tuned
-    tuned = [eyes.with_vocabulary(one) if one.reference in other else one for one in tuned]
-    return eyes.with_vocabulary(base), tuned
+    tuned = [collector.with_vocabulary(one) if one.reference in other else one for one in tuned]
+    return collector.with_vocabulary(base), tuned
 
 
 def _machine(models: Sequence[ModelFacts]) -> Machine:
-    """What is left here: on the disk downloads go to, or where no Hub is asked, on this one."""
+    """Free resources: of the disk for downloads, or of this one if no Hub is needed."""
     if all(model.source != "hub" for model in models):
         return this_machine(Path())
     from huggingface_hub import constants  # noqa: PLC0415  (a third of a second)
@@ -162,7 +162,7 @@ def _distances(
     findings: Sequence[Finding],
     settings: dict[str, Any] | None,
 ) -> tuple[tuple[tuple[str, BaseDistance], ...], list[Finding]]:
-    """How far each model is from the base, of those whose weights are here and fit."""
+    """Distance of each model from the base, if its weights are here and fit."""
     if base is None or base.missing or not base.tensors:
         return (), []
     bad = {f.model for f in findings if f.severity is Severity.BLOCKER}
@@ -175,7 +175,7 @@ def _distances(
                 profile = remembered_profile(*names)
             else:
                 profile = cached_profile(*names, **settings)
-        except DppaError as error:  # NaN among the weights, for one
+        except DppaError as error:  # such as NaN among the weights
             said.append(replace(trouble(one.reference, error), topic="weights"))
             continue
         if profile is None:
@@ -187,7 +187,7 @@ def _distances(
 
 
 def _exact(facts: ModelFacts) -> str:
-    """The reference of what was looked at, and of nothing newer."""
+    """The reference of exactly the version that was read."""
     if facts.source != "hub" or facts.adapters:
         return facts.reference
     name = facts.reference.removeprefix("hub:").partition("@")[0]

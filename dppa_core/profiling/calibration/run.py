@@ -1,7 +1,7 @@
-"""The one place that runs a model over calibration text, and what it collects there.
+"""Runs a model over calibration text, and collects statistics of it.
 
-Knows a model in memory and samples of token ids; no recipe and no cache. Everything is added up in
-the order of the samples, on one thread, so that statistics do not depend on the machine's cores.
+Sums are made in the order of the samples, on one thread, so that statistics do not depend on the
+machine's cores.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ FLOAT32_LIMIT = 200_000_000
 
 
 class CalibratedModel:
-    """A model in memory, and which of its parameters are which tensors on disk.
+    """A model in memory, and the parameters that its tensors on disk became.
 
     Args:
-        checkpoint: What it is made of.
-        label: What to call it in messages.
+        checkpoint: Its source.
+        label: Its name in messages.
     """
 
     def __init__(self, checkpoint: Checkpoint, label: str) -> None:
@@ -69,8 +69,8 @@ class CalibratedModel:
         found = self._parameters.get(self._places.get(tensor, ""))
         if found is None or tuple(found.shape) != self.shapes[tensor]:
             raise IncompatibleCheckpoints(
-                f"{self.label}: transformers keeps {tensor} in another form in memory, so nothing "
-                "can be measured of it. Experts that are fused there are the usual cause."
+                f"{self.label}: transformers keeps {tensor} in another form in memory, so it "
+                "cannot be measured. Experts that are fused there are the usual cause."
             )
         return found
 
@@ -78,7 +78,7 @@ class CalibratedModel:
         """The layer whose weight a tensor is, and the axis of its inputs.
 
         Raises:
-            IncompatibleCheckpoints: it is no layer of its own in memory.
+            IncompatibleCheckpoints: it is no separate layer in memory.
         """
         weight = self.parameter(tensor)
         name = self._places[tensor].rpartition(".")[0]
@@ -88,13 +88,13 @@ class CalibratedModel:
         if type(layer).__name__ == "Conv1D" and layer.weight is weight:  # GPT-2: inputs x outputs
             return layer, 0
         raise IncompatibleCheckpoints(
-            f"{self.label}: {tensor} is no linear layer of its own in memory, so its inputs cannot "
+            f"{self.label}: {tensor} is no separate linear layer in memory, so its inputs cannot "
             "be seen. A router, or experts that are fused, are the usual cause."
         )
 
 
 def input_shapes(subject: CalibratedModel, *, gram: bool) -> dict[str, tuple[int, ...]]:
-    """Shapes of what `collect_inputs` writes: by module, a vector or a square matrix."""
+    """Shapes that `collect_inputs` writes: by module, a vector or a square matrix."""
     found: dict[str, tuple[int, ...]] = {}
     for tensor in subject.modules:
         inputs = subject.shapes[tensor][subject.linear(tensor)[1]]
@@ -111,14 +111,14 @@ def collect_inputs(
     progress: Progress | None = None,
     stop: Stop | None = None,
 ) -> dict[str, int]:
-    """The inputs of every module at all positions of all samples: norms of columns, or XᵀX.
+    """Statistics of every module's inputs over all positions of all samples: column norms, or XᵀX.
 
     Args:
         subject: The model.
         samples: The text.
         out: Name -> zeros of the shape of `input_shapes`, written in place.
-        gram: XᵀX, rather than the norm of each of its columns.
-        progress, stop: Told sample by sample; ends the run between two.
+        gram: XᵀX instead of the norm of each of its columns.
+        progress, stop: Called after each sample; ends the run between two.
 
     Returns:
         The axis of the inputs, by module.
@@ -160,16 +160,16 @@ def collect_fisher(
     """The diagonal empirical Fisher information of every parameter.
 
     The mean over samples of the squared gradient of log p(answer | question), or of log p(text)
-    of a running text: squared once a sample, not once a token.
+    of a running text: squared once per sample, not once per token.
 
     Args:
         subject: The model.
         samples: The text.
         out: Name -> zeros, one for each element of the tensor, written in place.
-        progress, stop: Told sample by sample; ends the run between two.
+        progress, stop: Called after each sample; ends the run between two.
 
     Returns:
-        The Euclidean norm of all of them together.
+        The Euclidean norm of all values together.
     """
     names: dict[Any, list[str]] = {}
     for tensor in out:  # a tied head is one parameter under two names
@@ -203,7 +203,7 @@ def _read(
     progress: Progress | None,
     stop: Stop | None,
 ) -> None:
-    """Take a step for every sample; the hooks go afterwards."""
+    """Take a step for every sample, then remove the hooks."""
     try:
         with one_thread():
             for done, sample in enumerate(samples):
@@ -232,7 +232,7 @@ def _check_finite(subject: CalibratedModel, out: Arrays) -> None:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Sums in one order: matrix products are cut differently by every number of threads."""
+    """Fix the order of sums: the number of threads changes how matrix products are cut."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -1,7 +1,6 @@
 """Statistics of domain models on calibration text: from the cache, or by running the model.
 
-Knows checkpoints, text and the cache. PyTorch and transformers are imported only where a model
-must be run.
+PyTorch and transformers are imported only where a model must be run.
 """
 
 from __future__ import annotations
@@ -33,8 +32,8 @@ from dppa_core.system.folder_cache import cache_folder
 
 Kind = Literal["fisher", "norms", "gram"]
 LONGEST = 512
-"""Tokens of one sample at most, whatever the model could read."""
-_FORMAT = 1  # a new number where the same model and text would give other statistics
+"""Most tokens of one sample, whatever the model could read."""
+_FORMAT = 1  # raise it if the same model and text give other statistics
 _TOKENIZER_FILES = (
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
     *("chat_template.jinja", "tokenizer.model", "vocab.json", "merges.txt", "vocab.txt"),
@@ -43,24 +42,24 @@ _TOKENIZER_FILES = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Statistics:
-    """What a domain model showed on its calibration text."""
+    """Statistics of a domain model on its calibration text."""
 
     kind: Kind
     key: str
-    """The same for the same model and text."""
+    """Equal for the same model and text."""
     arrays: Mapping[str, Float32[ndarray, ...]]
-    """Tensor of the domain model -> fisher: one number an element, flat; norms: one an input;
-    gram: inputs x inputs. The last two of modules only."""
+    """Tensor of the domain model -> fisher: one number per element, flat; norms: one per input;
+    gram: inputs x inputs. The last two for modules only."""
     axes: Mapping[str, int]
-    """Module -> axis of its inputs in the weight: 1, but 0 in GPT-2. Empty of fisher."""
+    """Module -> axis of its inputs in the weight: 1, but 0 in GPT-2. Empty for fisher."""
     norm: float
-    """Euclidean norm of all of `arrays` together; 0 where nobody asks for it."""
+    """Euclidean norm of all `arrays` together; 0 if it is not needed."""
 
     def score(self, shapes: Mapping[str, tuple[int, ...]]) -> Score:
-        """How elements are ranked by it: of fisher and norms.
+        """Ranking of elements by it; for fisher and norms.
 
         Args:
-            shapes: Of the tensors of the domain model.
+            shapes: Tensors of the domain model.
         """
         if self.kind == "fisher":
             found: dict[str, Scoring] = {n: ByElement(a) for n, a in self.arrays.items()}
@@ -80,20 +79,20 @@ def statistics(
     progress: Progress | None = None,
     stop: Stop | None = None,
 ) -> Statistics:
-    """Statistics of a domain model on a text, as the base's tokenizer reads it.
+    """Statistics of a domain model on a text, in the tokens of the base's tokenizer.
 
     Args:
-        kind: Which.
-        base: Where the tokenizer lies.
-        tuned: The domain model: it is the one that is run.
+        kind: Kind of the statistics.
+        base: Its folder has the tokenizer.
+        tuned: The domain model, which is run.
         calibration: The text.
-        label: What to call the domain model.
-        progress: Told sample by sample.
+        label: Name of the domain model in messages.
+        progress: Called after each sample.
         stop: Ends the run between two samples.
 
     Raises:
-        InvalidValue: the text cannot be read, or holds nothing to predict.
-        CheckpointError: the model cannot be run, or not looked into.
+        InvalidValue: the text cannot be read, or has nothing to predict.
+        CheckpointError: the model cannot be run, or its layers cannot be observed.
     """
     source = read_source(calibration, stop)
     key = _key(kind, base, tuned, source)
@@ -116,15 +115,15 @@ def score_of(
     progress: Progress | None = None,
     stop: Stop | None = None,
 ) -> Score | None:
-    """What ranks the elements of a delta; None where |d| does.
+    """What ranks the elements of a delta; None for |d|.
 
     Args:
         significance: One of `SIGNIFICANCE_KINDS`.
-        base: Where the tokenizer lies.
+        base: Its folder has the tokenizer.
         tuned: The domain model.
-        calibration: The text it reads; the one of its own domain if None, see `calibration_of`.
+        calibration: The text; if None that of the model's own domain, see `calibration_of`.
         label: Its reference.
-        progress: Told sample by sample.
+        progress: Called after each sample.
         stop: Ends a run between two samples.
     """
     if significance == "random":
@@ -157,7 +156,7 @@ def ranked_profile(
         calibration: See `score_of`.
         public: Whether strangers choose; see `open_checkpoint` and `Calibration.check_public`.
         workers: See `profile_delta`.
-        progress: Told sample by sample, then module by module.
+        progress: Called after each sample, then after each module.
         stop: Ends it between two of them.
     """
     if public and calibration is not None:
@@ -192,7 +191,7 @@ def _measured(
     stop: Stop | None,
 ) -> Stored:
     report(progress, 0, 1, f"{label} is loaded to read its calibration text")
-    # Heavy: torch and transformers, only where nothing is in the cache.
+    # Heavy: torch and transformers, only if the cache has nothing.
     from dppa_core.models.loading import load_tokenizer  # noqa: PLC0415
     from dppa_core.profiling.calibration import run  # noqa: PLC0415
 

@@ -1,8 +1,8 @@
 """Statistics of a model on disk: named float32 arrays in one mapped file, with a checksum.
 
-Knows no model. A file that is not whole, or not what its checksum says, counts as absent; one that
-cannot be written is kept in memory. Arrays are written in place, so that statistics as large as
-the model need no memory of their own.
+A file that is incomplete, or differs from its checksum, counts as absent; if none can be written,
+arrays stay in memory. Arrays are written in place, so that statistics as large as the model need
+no memory of their own.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from numpy import ndarray
 from dppa_core.system.folder_cache import trim
 
 LARGEST_STATISTICS = 8 << 30
-"""Bytes of the folder of statistics; the entries used longest ago go first."""
+"""Most bytes of the statistics folder; the least recently used entries are removed first."""
 _ALIGN = 64
 _START = 64  # checksum, then where the description begins
 _BLOCK = 1 << 24
@@ -40,14 +40,14 @@ class Stored:
 
     arrays: Mapping[str, Float32[ndarray, ...]]
     about: Mapping[str, Any] = field(default_factory=dict)
-    """Plain values, as JSON has them."""
+    """Plain JSON values."""
 
 
 class Draft:
-    """Arrays of zeros to be filled in, on disk where that can be written.
+    """Arrays of zeros to fill in, on disk if possible.
 
     Args:
-        path: Where they are to be found later.
+        path: Their later place.
         shapes: Name -> shape.
     """
 
@@ -59,11 +59,11 @@ class Draft:
         self.arrays: Arrays = _views(pages, self._places)
 
     def finish(self, about: Mapping[str, Any]) -> Stored:
-        """Put the file in its place, and hand the arrays over, read-only."""
+        """Move the file to its place, and return the arrays, read-only."""
         for array in self.arrays.values():
             array.flags.writeable = False
         if self._file is not None and self._temporary is not None:
-            with suppress(OSError):  # a full disk: the arrays are good all the same
+            with suppress(OSError):  # a full disk: the arrays stay valid
                 places = {name: [at, list(shape)] for name, (at, shape) in self._places.items()}
                 head = json.dumps({"about": dict(about), "arrays": places}).encode()
                 os.pwrite(self._file, self._end.to_bytes(8, "little"), 16)
@@ -74,7 +74,7 @@ class Draft:
         return Stored(self.arrays, about)
 
     def close(self) -> None:
-        """Leave nothing unfinished behind; arrays handed out stay good."""
+        """Remove an unfinished file; returned arrays stay valid."""
         if self._file is not None:
             os.close(self._file)
         if self._temporary is not None:
@@ -83,7 +83,7 @@ class Draft:
 
 @contextmanager
 def draft(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> Iterator[Draft]:
-    """Arrays to be filled in, which vanish unless they are finished."""
+    """Arrays to fill in, which are removed unless they are finished."""
     made = Draft(path, shapes)
     try:
         yield made
@@ -92,7 +92,7 @@ def draft(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> Iterator[Draft]:
 
 
 def open_stored(path: Path) -> Stored | None:
-    """What was stored; None where it is missing, cut short, damaged or of another version."""
+    """Stored arrays; None if the file is missing, cut short, damaged or of another version."""
     try:
         file = os.open(path, os.O_RDONLY)
     except OSError:
@@ -103,10 +103,10 @@ def open_stored(path: Path) -> Stored | None:
         pages = mmap.mmap(file, 0, access=mmap.ACCESS_READ)
         head = json.loads(pages[int.from_bytes(pages[16:24], "little") :])
         places = {name: (at, tuple(shape)) for name, (at, shape) in head["arrays"].items()}
-        with suppress(OSError):  # a cache may be there to be read only
-            os.utime(path)  # used just now: the last to be trimmed
+        with suppress(OSError):  # a cache may be read-only
+            os.utime(path)  # used just now: trimmed last
         return Stored(_views(pages, places), head["about"])
-    except (OSError, ValueError, KeyError, TypeError):  # whole, but another version's
+    except (OSError, ValueError, KeyError, TypeError):  # complete, but of another version
         return None
     finally:
         os.close(file)
@@ -121,14 +121,14 @@ def _placed(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, tuple
 
 
 def _mapped(path: Path, size: int) -> tuple[int | None, Path | None, mmap.mmap]:
-    """Pages of a new file beside `path`; of no file where none can be made."""
+    """Memory of a new file beside `path`; without a file if none can be made."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
     except OSError:
         return None, None, mmap.mmap(-1, size)
     try:
-        if hasattr(os, "posix_fallocate"):  # a page that finds no room later would end the process
+        if hasattr(os, "posix_fallocate"):  # a page without room later would end the process
             os.posix_fallocate(file, 0, size)
         else:
             os.ftruncate(file, size)

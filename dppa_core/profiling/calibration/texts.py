@@ -1,7 +1,6 @@
 """Calibration text: from tasks or a file to samples of token ids.
 
-Knows text and tokenizers, no model and no weights. What is read is told apart by a hash before
-any tokenizer is loaded.
+A hash identifies a text before any tokenizer is loaded.
 """
 
 from __future__ import annotations
@@ -24,9 +23,9 @@ from dppa_core.system.regular_files import read_regular
 from dppa_core.tasks import draw_items
 
 _BYTES_A_TOKEN = 64
-"""No more of a file is read: no token of a common vocabulary is that long."""
+"""Bytes read per token: no token of a common vocabulary is that long."""
 _TOKENS_AN_ITEM = 8
-"""A question with its answer has more."""
+"""Every question with its answer has more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +33,10 @@ class CalibrationText:
     """The text of a calibration."""
 
     turns: tuple[tuple[str, str], ...]
-    """Questions with their answers; or one pair of nothing and a running text."""
+    """Questions with their answers; or one pair of an empty text and a running text."""
     tokens: int
     digest: str
-    """The same for the same text and number of tokens."""
+    """Equal for the same text and number of tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,18 +45,18 @@ class Sample:
 
     ids: tuple[int, ...]
     learned: int
-    """Index of the first token whose likelihood counts, at least 1: an answer's, no question's."""
+    """Index of the first token whose likelihood counts, at least 1: the answer's, if it has one."""
 
 
 def read_source(calibration: Calibration, stop: Stop | None = None) -> CalibrationText:
-    """The text a calibration names.
+    """The text that a calibration names.
 
     Args:
         calibration: Names it.
-        stop: Ends the reading of a file between two blocks.
+        stop: Ends reading a file between two blocks.
 
     Raises:
-        InvalidValue: a file that is not there, not a regular one, empty, or no text.
+        InvalidValue: the file is missing, not a regular one, empty, or no text.
         NotAllowed: a file outside the folders of `DPPA_ROOTS`.
         Cancelled: stopped.
     """
@@ -76,7 +75,7 @@ def _questions(calibration: Calibration) -> Iterator[tuple[str, str]]:
     """Different questions of the train split, domains and their tasks in turn."""
     streams, seen = [draw_items(domain, "train") for domain in calibration.tasks], set()
     in_vain = 0
-    while in_vain < 1000 * len(streams):  # a split may have fewer questions than are asked for
+    while in_vain < 1000 * len(streams):  # a split may have fewer questions than requested
         for stream in streams:
             item = next(stream)
             in_vain += 1
@@ -93,7 +92,7 @@ def _read_file(calibration: Calibration, stop: Stop | None) -> str:
         data = read_regular(path, most + 1, stop=stop)
         whole = len(data) <= most
         text = codecs.getincrementaldecoder("utf-8-sig")().decode(data[:most], final=whole)
-        if "\0" in text:  # valid UTF-8, and what binary files are full of
+        if "\0" in text:  # valid UTF-8, but typical of binary files
             raise _no_text(place)
     except UnicodeDecodeError as error:
         raise _no_text(place) from error
@@ -114,17 +113,17 @@ def _no_text(place: str) -> InvalidValue:
 def samples(
     source: CalibrationText, tokenizer: Any, longest: int, vocabulary: int
 ) -> tuple[Sample, ...]:
-    """What the model reads, as token ids; the last sample is cut where the tokens are used up.
+    """Samples of token ids; the last one is cut at the last token.
 
     Args:
         source: The text.
         tokenizer: The base's.
-        longest: Tokens of one sample at most, at least 2.
+        longest: Most tokens of one sample, at least 2.
         vocabulary: Tokens the model knows.
 
     Raises:
         InvalidValue: too little text for a single prediction.
-        DamagedCheckpoint: a tokenizer that fails, or one of another model.
+        DamagedCheckpoint: the tokenizer fails, or belongs to another model.
     """
     left, found = source.tokens, []
     for sample in _encoded(source.turns, tokenizer, longest):
@@ -160,7 +159,7 @@ def _encoded(turns: Sequence[tuple[str, str]], tokenizer: Any, longest: int) -> 
 
 
 def _turn(asked: str, said: str, tokenizer: Any) -> Sample:
-    """A question as the chat template puts it, and its answer to the end."""
+    """A question in the chat template, and its whole answer."""
     if tokenizer.chat_template:
         turn = [{"role": "user", "content": asked}]
         text = rendered_chat(tokenizer, turn, "the calibration text: its chat template")

@@ -130,7 +130,7 @@ def test_the_pane_tells_what_there_is(studio: Studio) -> None:
 def test_a_method_that_combines_has_no_packs_and_says_why(studio: Studio) -> None:
     recipe = replace(first_session(), method=MethodChoice("ties")).recipe()
     value = export_value(look(recipe, public=True), recipe, public=True)
-    assert "no part of it is the pack of one" in value["files"]["packs"]["reason"]
+    assert "has no pack of a single one" in value["files"]["packs"]["reason"]
     assert not value["files"]["checkpoint"]["reason"]
 
 

@@ -68,7 +68,7 @@ def test_a_part_is_known_again_unless_it_is_damaged(merger: TensorMerger, tmp_pa
 def test_two_drivers_do_not_write_the_same_merge(merger: TensorMerger, tmp_path: Path) -> None:
     target = tmp_path / "out"
     with parts_folder(merger, SHARD, target) as one:
-        with pytest.raises(InvalidValue, match="somebody else writes this very merge"):
+        with pytest.raises(InvalidValue, match="another process writes this very merge"):
             with parts_folder(merger, SHARD, target):
                 pass
         with parts_folder(merger, 2 * SHARD, target) as other:

@@ -8,7 +8,7 @@ import torch
 from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.examiner import Examiner
 from dppa_core.evaluation.scores import Exam
-from dppa_core.merging.in_memory.device_map_pool import SpreadPool
+from dppa_core.merging.in_memory.device_map_pool import SpreadModelPool
 from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.models.generate import stream_reply
 from dppa_core.models.reply import GenerationSettings
@@ -26,7 +26,7 @@ def reply(pool: ModelPool) -> str:
 
 
 def test_a_model_whose_layers_lie_on_disk_answers_as_one_in_memory() -> None:
-    spread = SpreadPool(max_memory={"cpu": 80_000})
+    spread = SpreadModelPool(max_memory={"cpu": 80_000})
     with spread.lend("zoo:math") as resident:
         places = set(resident.model.hf_device_map.values())
         assert places == {"cpu", "disk"}
@@ -40,7 +40,7 @@ def test_a_model_whose_layers_lie_on_disk_answers_as_one_in_memory() -> None:
 def test_it_is_scored_as_any_other_model(tmp_path: Path) -> None:
     marks = [
         Examiner(pool, fresh=True).marks(Exam("zoo:math", "math", "test", 3))
-        for pool in (SpreadPool(max_memory={"cpu": 80_000}), ModelPool())
+        for pool in (SpreadModelPool(max_memory={"cpu": 80_000}), ModelPool())
     ]
     assert marks[0].hits == marks[1].hits and marks[0].tokens == marks[1].tokens
     assert marks[0].losses == pytest.approx(marks[1].losses, rel=1e-6)
@@ -48,12 +48,12 @@ def test_it_is_scored_as_any_other_model(tmp_path: Path) -> None:
 
 def test_what_cannot_be_spread_is_told() -> None:
     with pytest.raises(InvalidValue, match="device map must be one of auto, balanced"):
-        SpreadPool("everywhere")
+        SpreadModelPool("everywhere")
     with pytest.raises(InvalidValue, match="dtype must be one of float32"):
-        SpreadPool(dtype="int8")
+        SpreadModelPool(dtype="int8")
     recipe = MergeRecipe("zoo:base", (DomainModel("zoo:math", (0.8,)),))
     with pytest.raises(InvalidValue, match="write it first"):
-        with SpreadPool().lend(recipe):
+        with SpreadModelPool().lend(recipe):
             pass
 
 
