@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float32, Shaped
 from numpy import ndarray
 
-from dppa_core.checkpoints.page_copies import Heard, Near, origin
+from dppa_core.checkpoints.page_copies import Heard, PageCopies, origin
 from dppa_core.kernels.protocol import Kernels, Stored
 
 CHUNK = 1 << 16
@@ -57,7 +57,7 @@ class Loader:
     Args:
         kernels: What the chunks are for.
         read: Told the bytes of every chunk.
-        heard: Told what was copied; see `Near`.
+        heard: Told what was copied; see `PageCopies`.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Loader:
         heard: Heard | None = None,
     ) -> None:
         self.kernels = kernels
-        self._read, self._near = read, Near(heard)
+        self._read, self._near = read, PageCopies(heard)
         self._buffers: tuple[Float32[ndarray, " n"], ...] = ()
 
     def chunk(self, pair: TensorPair, start: int, stop: int) -> tuple[Stored, Stored]:

@@ -79,7 +79,7 @@ def remember_hash(identity: str, digest: str) -> None:
         store(_entry(identity), digest.encode("ascii"))
 
 
-class Overheard:
+class SharedHasher:
     """Hashes files that others read, slice by slice and in any order. Any thread may be heard.
 
     Args:
@@ -93,7 +93,7 @@ class Overheard:
         self._done: dict[int, dict[int, bytes]] = {key: {} for key in self._files}
 
     def heard(self, pages: Pages, start: int, read: UInt8[ndarray, " n"]) -> None:
-        """Bytes of a file that were read; see `Near`."""
+        """Bytes of a file that were read; see `PageCopies`."""
         key, end = id(pages), start + read.size
         pieces = self._pieces.get(key)
         if pieces is None:

@@ -14,7 +14,7 @@ import numpy as np
 import xxhash
 
 from dppa_core.checkpoints.checkpoint import Checkpoint
-from dppa_core.checkpoints.page_release import Releaser
+from dppa_core.checkpoints.page_release import PageReleaser
 from dppa_core.checkpoints.safetensors_writer import TensorSpec
 from dppa_core.system.folder_cache import cache_folder, load, store
 
@@ -36,7 +36,7 @@ class Fingerprint:
 
 def fingerprints(checkpoint: Checkpoint) -> tuple[Fingerprint, ...]:
     """Of every tensor, by name; one pass over the weights."""
-    releaser, found = Releaser([checkpoint]), []
+    releaser, found = PageReleaser([checkpoint]), []
     for name in checkpoint.names():
         digest, raw = xxhash.xxh3_128(), checkpoint.raw(name)
         for start in range(0, raw.size, _BLOCK):

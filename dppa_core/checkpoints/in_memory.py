@@ -1,6 +1,6 @@
 """A checkpoint of float32 arrays in memory: tensors small enough to write down.
 
-Knows no file. Whatever merges checkpoints on disk merges these, see `Shelf.put`.
+Knows no file. Whatever merges checkpoints on disk merges these, see `OpenModels.put`.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from numpy import ndarray
 from dppa_core.checkpoints.aligned_checkpoint import as_read
 from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.chunks import CHUNK
-from dppa_core.checkpoints.page_release import Releaser
+from dppa_core.checkpoints.page_release import PageReleaser
 from dppa_core.errors import DamagedCheckpoint, IncompatibleCheckpoints, NonFiniteWeights
 from dppa_core.pruning.floats import FLOATS, OTHERS, to_float32
 from dppa_core.pruning.tensor_names import find_embedding, find_head, is_buffer, match_names
@@ -103,7 +103,7 @@ def tied(checkpoint: Checkpoint) -> bool:
 def _equal(checkpoint: Checkpoint, head: str, embedding: str) -> bool:
     """Element by element, chunk by chunk: heads of their own differ in the first."""
     one, other = checkpoint.raw(head), checkpoint.raw(embedding)
-    releaser = Releaser([checkpoint])
+    releaser = PageReleaser([checkpoint])
     for start in range(0, one.size, CHUNK):
         chunk = one[start : start + CHUNK]
         if not np.array_equal(chunk, other[start : start + CHUNK]):

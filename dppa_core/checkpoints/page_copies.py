@@ -118,7 +118,7 @@ Heard = Callable[[Pages, int, UInt8[ndarray, " n"]], None]
 """Told of bytes that were read: of which file, from where on, and which."""
 
 
-class Near:
+class PageCopies:
     """Some places for copies, each good until it is asked for something else. For one thread only.
 
     Args:

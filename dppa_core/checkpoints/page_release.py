@@ -15,7 +15,7 @@ LIMIT = 32 << 20
 """Bytes that may be read before the pages go."""
 
 
-class Releaser:
+class PageReleaser:
     """Releases the pages of some checkpoints, time and again. Any thread may report to it.
 
     Args:

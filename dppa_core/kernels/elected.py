@@ -14,7 +14,7 @@ from jaxtyping import Float32, Int64, UInt32, UInt64
 from numpy import ndarray
 
 from dppa_core.kernels.loops import _BLOCK, _compiled, _flagged, _mix
-from dppa_core.methods.shared.sign_election import Ballot
+from dppa_core.methods.shared.sign_election import SignBallot
 from dppa_core.pruning.partition import Cut, Window
 
 Values = Float32[ndarray, "rows columns"]
@@ -58,7 +58,7 @@ def vote(
     return int(_vote(_rows(deltas), *_borders(deltas, cuts), *place, votes))
 
 
-def agree(deltas: Deltas, cuts: Sequence[Cut], start: int, seed: int, ballot: Ballot) -> Values:
+def agree(deltas: Deltas, cuts: Sequence[Cut], start: int, seed: int, ballot: SignBallot) -> Values:
     """See `Loops.agree`."""
     merged: Values = np.empty(deltas.shape[1:], np.float32)
     _agree(

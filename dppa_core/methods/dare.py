@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from dppa_core.errors import InvalidValue, UnknownName, did_you_mean
 from dppa_core.methods.shared.contract import Method
 from dppa_core.methods.shared.treatment import (
-    Dropped,
+    DroppedTreatment,
     RandomDrop,
     Request,
     Treatment,
@@ -71,7 +71,7 @@ def _drop(whose: str, rate: float, factor: float, divisor: float | None) -> Trea
             f"q must be at least the share that survives, {kept:g}, got {divisor:g}: dividing by "
             f"less amplifies more than DARE does. Too low is {whose}; the paper's are 0.9 and more."
         )
-    return RandomDrop(rate, factor / (divisor or kept)) if rate < 1 else Dropped()
+    return RandomDrop(rate, factor / (divisor or kept)) if rate < 1 else DroppedTreatment()
 
 
 METHOD = Method(

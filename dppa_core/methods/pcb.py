@@ -41,7 +41,7 @@ class PcbParameters:
 
 
 @dataclass(frozen=True, slots=True)
-class Competition:
+class PcbCompetition:
     """What is known of the tensors that compete together."""
 
     scores: Scores
@@ -52,14 +52,16 @@ class Competition:
     highest: tuple[float, ...]
 
 
-def survey_pcb(tensors: Sequence[Streamed], parameters: PcbParameters) -> Mapping[str, Competition]:
+def survey_pcb(
+    tensors: Sequence[Streamed], parameters: PcbParameters
+) -> Mapping[str, PcbCompetition]:
     """Tensor -> the competition it takes part in."""
     if parameters.ranked_in == "model":
         return dict.fromkeys([t.name for t in tensors], _compete(tensors, parameters))
     return {tensor.name: _compete((tensor,), parameters) for tensor in tensors}
 
 
-def _compete(tensors: Sequence[Streamed], parameters: PcbParameters) -> Competition:
+def _compete(tensors: Sequence[Streamed], parameters: PcbParameters) -> PcbCompetition:
     find = reference_scores if parameters.semantics == "reference" else paper_scores
     scores = find(tensors)
     count = round(parameters.density * sum(tensor.numel for tensor in tensors))
@@ -72,10 +74,10 @@ def _compete(tensors: Sequence[Streamed], parameters: PcbParameters) -> Competit
                 kept = score[inside(score, cut, stack)]
                 lowest[model] = min(lowest[model], kept.min(initial=np.inf))
                 highest[model] = max(highest[model], kept.max(initial=0.0))
-    return Competition(scores, cuts, tuple(lowest.tolist()), tuple(highest.tolist()))
+    return PcbCompetition(scores, cuts, tuple(lowest.tolist()), tuple(highest.tolist()))
 
 
-def pcb(stack: Stack, parameters: PcbParameters, known: Mapping[str, Competition]) -> Rows:
+def pcb(stack: Stack, parameters: PcbParameters, known: Mapping[str, PcbCompetition]) -> Rows:
     """The mean of the deltas, weighted by the scores of what is kept, scaled to [0, 1].
 
     The lowest score that is kept has the weight 0, as in the paper.
@@ -96,7 +98,7 @@ def pcb(stack: Stack, parameters: PcbParameters, known: Mapping[str, Competition
     return merged
 
 
-def _scaled(score: Rows, competition: Competition, model: int) -> Rows:
+def _scaled(score: Rows, competition: PcbCompetition, model: int) -> Rows:
     low, high = competition.lowest[model], competition.highest[model]
     if not high > low:  # all alike, or nothing kept
         return np.ones_like(score)

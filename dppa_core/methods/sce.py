@@ -15,7 +15,7 @@ from numpy import ndarray
 from dppa_core.methods.shared.contract import Method
 from dppa_core.methods.shared.fields import density, semantics
 from dppa_core.methods.shared.ranking import find_cuts, inside
-from dppa_core.methods.shared.sign_election import Ballot
+from dppa_core.methods.shared.sign_election import SignBallot
 from dppa_core.methods.shared.stack import Combination, Deltas, Rows, Stack, Streamed
 from dppa_core.parameters import check_fields
 from dppa_core.pruning.partition import Cut
@@ -110,7 +110,7 @@ def sce(stack: Stack, parameters: SceParameters, known: Mapping[str, Calculated]
     cut = None if parameters.semantics == "reference" else calculated.cut
     selected = replace(stack, deltas=select(stack, cut))
     weights = tuple(np.array(calculated.weights, np.float32).tolist())
-    ballot = Ballot(
+    ballot = SignBallot(
         (1.0,) * len(weights),
         weights,
         weights,

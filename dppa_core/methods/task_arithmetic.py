@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from dppa_core.errors import InvalidRecipe
 from dppa_core.methods.shared.contract import Method
-from dppa_core.methods.shared.treatment import Request, Treatments, Whole
+from dppa_core.methods.shared.treatment import Request, Treatments, WholeTreatment
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,9 @@ def task_arithmetic(request: Request, parameters: TaskArithmeticParameters) -> T
             "a rate. Remove the overrides, or choose the method dppa or magnitude."
         )
     factor = request.amplification[-1]
-    return Treatments({module.tensor: Whole(factor) for module in request.modules}, Whole())
+    return Treatments(
+        {module.tensor: WholeTreatment(factor) for module in request.modules}, WholeTreatment()
+    )
 
 
 METHOD = Method(

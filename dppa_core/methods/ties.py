@@ -14,7 +14,7 @@ import numpy as np
 from dppa_core.methods.shared.contract import Method
 from dppa_core.methods.shared.fields import density, ranked_in, scale, semantics
 from dppa_core.methods.shared.ranking import find_cuts
-from dppa_core.methods.shared.sign_election import Ballot, ballot_of
+from dppa_core.methods.shared.sign_election import SignBallot, ballot_of
 from dppa_core.methods.shared.stack import Combination, Deltas, Rows, Stack, Streamed
 from dppa_core.parameters import check_fields, choice
 from dppa_core.pruning.partition import Cut
@@ -108,7 +108,10 @@ def agreeing(stack: Stack, parameters: TiesParameters, trim: Trim) -> Deltas:
     cuts, votes = trim.cuts.get(stack.name, ()), (1.0,) * len(stack.models)
     alone = np.eye(len(stack.models)).tolist()
     parts: Deltas = np.stack(
-        [stack.agree(cuts, Ballot(votes, (*own,), (*own,), trim.majority, False)) for own in alone]
+        [
+            stack.agree(cuts, SignBallot(votes, (*own,), (*own,), trim.majority, False))
+            for own in alone
+        ]
     )
     parts *= np.float32(parameters.scale)
     return parts

@@ -53,7 +53,7 @@ def shortage(error: BaseException) -> OutOfBudget | None:
     return None
 
 
-class ToldShortage:
+class ShortageAsError:
     """A context in which a shortage, whoever noticed it, is raised as `OutOfBudget`."""
 
     def __enter__(self) -> None:

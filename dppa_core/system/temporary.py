@@ -21,7 +21,7 @@ Kind = Literal["breaks", "export", "handed", "model", "offload"]
 _NAME = re.compile(rf"dppa-({'|'.join(get_args(Kind))})-[a-z0-9_]{{8}}")  # as mkdtemp makes them
 
 
-class Scratch:
+class TemporaryFolder:
     """A new folder, locked by this process and readable by this user alone.
 
     Folders of processes that were killed are removed first.

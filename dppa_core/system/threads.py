@@ -85,7 +85,7 @@ class _FirstFailure:
                     self._place = min(self._place, place)
 
 
-class Shared(Generic[T]):
+class SharedValue(Generic[T]):
     """A value for several tasks: made by the first that needs it, let go of by the last.
 
     Args:
@@ -114,7 +114,7 @@ class Shared(Generic[T]):
                     self._made.clear()
 
 
-class Spare(Generic[T]):
+class SparePool(Generic[T]):
     """Things that one thread at a time may use, such as buffers; made when there is none to spare.
 
     Args:

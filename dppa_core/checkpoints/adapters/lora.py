@@ -19,7 +19,7 @@ from jaxtyping import Float32, Float64, Shaped
 from numpy import ndarray
 
 from dppa_core.checkpoints.adapters.lora_config import read_lora_config
-from dppa_core.checkpoints.adapters.lora_parts import Update, read_parts
+from dppa_core.checkpoints.adapters.lora_parts import LoraUpdate, read_parts
 from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.file_hashes import file_hash
 from dppa_core.errors import DamagedCheckpoint, IncompatibleCheckpoints
@@ -127,7 +127,9 @@ class LoraCheckpoint:
         parts = (self.base.content_hash(), file_hash(self._file), asdict(self._settings))
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
-    def _updated(self, name: str, module: str, update: Update) -> Float32[ndarray, "rows columns"]:
+    def _updated(
+        self, name: str, module: str, update: LoraUpdate
+    ) -> Float32[ndarray, "rows columns"]:
         weight, scale = self._weight(name), self._settings.scale(module)
         a, b = self._part(update.a), self._part(update.b)
         if not update.magnitude:
@@ -161,12 +163,12 @@ class LoraCheckpoint:
                 return shape == self._product(update)[::-1]
         return self._settings.fan_in_fan_out
 
-    def _product(self, update: Update) -> tuple[int, ...]:
+    def _product(self, update: LoraUpdate) -> tuple[int, ...]:
         """Out x in."""
         a, b = (self._file.tensors[part].shape for part in (update.a, update.b))
         return (*b[:1], *a[-1:])
 
-    def _check_shapes(self, name: str, module: str, update: Update) -> None:
+    def _check_shapes(self, name: str, module: str, update: LoraUpdate) -> None:
         a, b = (self._file.tensors[part].shape for part in (update.a, update.b))
         rank, wanted = self._settings.rank(module), self._product(update)
         if self._transposed or update.embedding:

@@ -23,7 +23,7 @@ _PART = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Update:
+class LoraUpdate:
     """The parts of one adapted weight, by their names in the file; empty where there is none."""
 
     a: str = ""
@@ -40,7 +40,7 @@ class AdapterParts:
     """What an adapter does, by names as the base spells them (but for a prefix)."""
 
     file: SafetensorsFile
-    updates: Mapping[str, Update] = field(default_factory=dict)
+    updates: Mapping[str, LoraUpdate] = field(default_factory=dict)
     """Module, as "model.layers.0.self_attn.q_proj" -> its A and B."""
     biases: Mapping[str, str] = field(default_factory=dict)
     """Module -> what is added to its bias."""
@@ -62,7 +62,7 @@ def read_parts(folder: Path) -> AdapterParts:
             "Load it with peft and save it again (save_pretrained)."
         )
     file = open_file(folder / WEIGHTS)
-    updates: dict[str, Update] = {}
+    updates: dict[str, LoraUpdate] = {}
     biases, replaced = {}, {}
     for stored, info in file.tensors.items():
         if info.dtype not in FLOATS:
@@ -76,14 +76,14 @@ def read_parts(folder: Path) -> AdapterParts:
         elif match["bias"]:
             biases[match["module"]] = stored
         else:
-            known = updates.get(match["module"], Update())
+            known = updates.get(match["module"], LoraUpdate())
             updates[match["module"]] = _with(known, match, stored)
     for module, update in updates.items():
         _check(folder, module, update)
     return AdapterParts(file, updates, biases, replaced)
 
 
-def _with(update: Update, match: re.Match[str], stored: str) -> Update:
+def _with(update: LoraUpdate, match: re.Match[str], stored: str) -> LoraUpdate:
     if match["magnitude"]:
         return replace(update, magnitude=stored)
     side = match["side"] or match["rows"]
@@ -93,7 +93,7 @@ def _with(update: Update, match: re.Match[str], stored: str) -> Update:
     return replace(update, b=stored, embedding=embedding)
 
 
-def _check(folder: Path, module: str, update: Update) -> None:
+def _check(folder: Path, module: str, update: LoraUpdate) -> None:
     if not update.a or not update.b:
         raise DamagedCheckpoint(
             f"{folder / WEIGHTS}: {module} has {'B' if update.b else 'A'} alone, A and B belong "

@@ -19,7 +19,7 @@ T = TypeVar("T")
 SIZE = 64
 
 
-class Shelf:
+class OpenModels:
     """Open checkpoints, profiles and the like; those unused for longest leave.
 
     Safe for many threads. A checkpoint on it is headers and mapped files: the system takes back

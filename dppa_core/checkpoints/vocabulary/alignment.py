@@ -22,7 +22,7 @@ from dppa_core.checkpoints.safetensors_reader import file_identity
 from dppa_core.checkpoints.vocabulary.alignment_rows import wrap_base, wrap_model
 from dppa_core.checkpoints.vocabulary.rows import (
     BASE,
-    Owned,
+    OwnVocabulary,
     Target,
     of_all,
     of_base,
@@ -109,7 +109,7 @@ def align(
     return Alignment(wrapped, models, target, found.notes(target), vocabularies, foreign)
 
 
-def _moves_nothing(rows: RowMap, model: Owned) -> bool:
+def _moves_nothing(rows: RowMap, model: OwnVocabulary) -> bool:
     return np.array_equal(rows, np.arange(model.rows))
 
 
@@ -117,8 +117,8 @@ def _moves_nothing(rows: RowMap, model: Owned) -> bool:
 class _Tokenizers:
     """What all models of a merge say of their vocabularies."""
 
-    base: Owned
-    models: tuple[Owned, ...]
+    base: OwnVocabulary
+    models: tuple[OwnVocabulary, ...]
     names: tuple[str, ...]
     same: tuple[bool, ...]
     """Whether a model has the base's tokens and as many rows."""
@@ -137,18 +137,18 @@ class _Tokenizers:
         if vocabulary is None:
             _need_tokenizer(rows, ("the base", *names), "the base")
             return None
-        mine = Owned(vocabulary, rows[0])
+        mine = OwnVocabulary(vocabulary, rows[0])
         owned = []
         for name, folder, count in zip(names, folders, rows[1:], strict=True):
             if folder is None:
                 _need_tokenizer((rows[0], count), ("the base", name), name)
             alike = folder is None or _same_files(home, folder)
             theirs = vocabulary if alike or folder is None else read_vocabulary(folder)
-            owned.append(Owned(theirs or vocabulary, count))
+            owned.append(OwnVocabulary(theirs or vocabulary, count))
         same = tuple(one.alike(mine) for one in owned)
         return _Tokenizers(mine, tuple(owned), tuple(names), same)
 
-    def owned(self, source: int) -> Owned:
+    def owned(self, source: int) -> OwnVocabulary:
         """Of the base, or of a model."""
         return self.base if source == BASE else self.models[source]
 
@@ -197,7 +197,7 @@ class _Tokenizers:
             )
         return tuple(found)
 
-    def _told(self, model: Owned, target: Target) -> list[str]:
+    def _told(self, model: OwnVocabulary, target: Target) -> list[str]:
         difference = compare_vocabularies(target.vocabulary, model.vocabulary)
         if difference.same and model.rows == target.rows:
             return []

@@ -19,7 +19,7 @@ BASE = -1
 
 
 @dataclass(frozen=True, slots=True)
-class Owned:
+class OwnVocabulary:
     """The vocabulary of one model, and the rows of its embedding."""
 
     vocabulary: Vocabulary
@@ -29,7 +29,7 @@ class Owned:
         """Whether a token has a row; a tokenizer may know more than the embedding has rows."""
         return 0 <= self.vocabulary.ids.get(token, -1) < self.rows
 
-    def alike(self, other: Owned) -> bool:
+    def alike(self, other: OwnVocabulary) -> bool:
         """Whether every token stands in the same row of both, and both have as many rows."""
         return self.rows == other.rows and self.vocabulary.ids == other.vocabulary.ids
 
@@ -47,17 +47,17 @@ class Target:
     """Tokens put beside those of the source, each with the model it comes from; in order."""
 
 
-def of_base(base: Owned) -> Target:
+def of_base(base: OwnVocabulary) -> Target:
     """The base's vocabulary as it is."""
     return Target(base.vocabulary, base.rows, BASE)
 
 
-def of_model(models: Sequence[Owned], index: int) -> Target:
+def of_model(models: Sequence[OwnVocabulary], index: int) -> Target:
     """A domain model's vocabulary as it is."""
     return Target(models[index].vocabulary, models[index].rows, index)
 
 
-def of_all(base: Owned, models: Sequence[Owned]) -> Target:
+def of_all(base: OwnVocabulary, models: Sequence[OwnVocabulary]) -> Target:
     """The base's vocabulary, then what each model adds, in the order of models and of their rows.
 
     New tokens take the rows behind the base's last token, where its padding is.
@@ -74,7 +74,7 @@ def of_all(base: Owned, models: Sequence[Owned]) -> Target:
     return Target(vocabulary, rows, BASE, tuple(added))
 
 
-def rows_in(target: Target, model: Owned, *, padding: bool) -> Int64[ndarray, " rows"]:
+def rows_in(target: Target, model: OwnVocabulary, *, padding: bool) -> Int64[ndarray, " rows"]:
     """For each row of the target the model's row of the same token; -1 where it has none.
 
     Args:

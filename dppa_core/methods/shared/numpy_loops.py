@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int8, Int64, UInt32, UInt64
 from numpy import ndarray
 
-from dppa_core.methods.shared.sign_election import Ballot
+from dppa_core.methods.shared.sign_election import SignBallot
 from dppa_core.pruning.partition import Cut, Window, mix
 
 Values = Float32[ndarray, "rows columns"]
@@ -82,7 +82,7 @@ def vote(
     return int(signs.sum(dtype=np.int64))
 
 
-def agree(deltas: Deltas, cuts: Sequence[Cut], start: int, seed: int, ballot: Ballot) -> Values:
+def agree(deltas: Deltas, cuts: Sequence[Cut], start: int, seed: int, ballot: SignBallot) -> Values:
     """See `Loops.agree`."""
     left = _trimmed(deltas, cuts, start, seed)
     signs = elect(_times(left, ballot.votes), ballot.undecided)

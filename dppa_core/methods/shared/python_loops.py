@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 from jaxtyping import Float32, Int64, UInt64
 from numpy import ndarray
 
-from dppa_core.methods.shared.sign_election import Ballot
+from dppa_core.methods.shared.sign_election import SignBallot
 from dppa_core.pruning.partition import Cut, Window
 
 Values = Float32[ndarray, "rows columns"]
@@ -71,7 +71,7 @@ class Loops(Protocol):
         ...
 
     def agree(
-        self, deltas: Deltas, cuts: Sequence[Cut], start: int, seed: int, ballot: Ballot
+        self, deltas: Deltas, cuts: Sequence[Cut], start: int, seed: int, ballot: SignBallot
     ) -> Values:
         """Trim as `vote` does, elect signs, and merge the deltas that agree with them."""
         ...

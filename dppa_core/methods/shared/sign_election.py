@@ -12,7 +12,7 @@ _CANCELLED = 1e-8
 
 
 @dataclass(frozen=True, slots=True)
-class Ballot:
+class SignBallot:
     """The same for every position of a tensor; one number for each model."""
 
     votes: tuple[float, ...]
@@ -41,7 +41,7 @@ def ballot_of(
     weigh_first: bool,
     undecided: int,
     divide: str = "coefficients",
-) -> Ballot:
+) -> SignBallot:
     """The election of TIES.
 
     A negative coefficient turns a delta around before it votes; its size is the weight.
@@ -49,7 +49,7 @@ def ballot_of(
     Args:
         coefficients: One a model; one of 0 neither votes nor counts.
         weigh_first: Whether coefficients multiply before the election, as in mergekit.
-        undecided: See `Ballot`.
+        undecided: See `SignBallot`.
         divide: The agreeing sum by their "coefficients", by their "number", or by "nothing".
     """
     turned = tuple(float((value > 0) - (value < 0)) for value in coefficients)
@@ -57,4 +57,4 @@ def ballot_of(
     if divide == "number":
         shares = (1.0,) * len(shares)
     votes = coefficients if weigh_first else turned
-    return Ballot(votes, coefficients, shares, undecided, divide != "nothing")
+    return SignBallot(votes, coefficients, shares, undecided, divide != "nothing")

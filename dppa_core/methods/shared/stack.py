@@ -15,7 +15,7 @@ from numpy import ndarray
 
 from dppa_core.methods.shared import numpy_loops as plain
 from dppa_core.methods.shared.python_loops import Loops
-from dppa_core.methods.shared.sign_election import Ballot
+from dppa_core.methods.shared.sign_election import SignBallot
 from dppa_core.pruning.partition import Cut, drop_seed, mix, tensor_seed
 
 Rows: TypeAlias = Float32[ndarray, "rows columns"]
@@ -62,7 +62,7 @@ class Stack:
         """Uniform draws for random drops of one model; the same as those of the method dare."""
         return self._hashes(drop_seed(self.name, self.models[model], self.seed))
 
-    def agree(self, cuts: Sequence[Cut], ballot: Ballot) -> Rows:
+    def agree(self, cuts: Sequence[Cut], ballot: SignBallot) -> Rows:
         """The merged deltas of those who agree with the elected signs.
 
         Args:

@@ -16,7 +16,7 @@ from dppa_core.pruning.plan import Planner, PruningPlan, plan_pruning
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
+class WholeTreatment:
     """Add the whole delta, times a factor."""
 
     factor: float = 1.0
@@ -48,11 +48,11 @@ class RandomDrop:
 
 
 @dataclass(frozen=True, slots=True)
-class Dropped:
+class DroppedTreatment:
     """Add nothing: the base stays."""
 
 
-Treatment = Whole | Banded | Ranked | RandomDrop | Dropped
+Treatment = WholeTreatment | Banded | Ranked | RandomDrop | DroppedTreatment
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,4 +85,4 @@ def treat_others(choice: str, pruned: Treatment) -> Treatment:
     """The treatment of embeddings, norms and biases: `keep`, `prune` or `drop`."""
     if choice == "prune":
         return pruned
-    return Whole() if choice == "keep" else Dropped()
+    return WholeTreatment() if choice == "keep" else DroppedTreatment()
