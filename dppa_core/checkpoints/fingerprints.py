@@ -1,7 +1,6 @@
-"""What tells tensors apart: a hash of each, however they lie in files, and one of all.
+"""Hashes of tensors that do not depend on their files: one of each, and one of all.
 
-Knows tensors, not models. XXH3 with 128 bits, as fast as memory is read: it tells weights apart,
-it proves nothing to anybody.
+XXH3 with 128 bits runs at memory speed; it tells weights apart but is not cryptographic.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ _BLOCK = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """Of one tensor."""
+    """The fingerprint of one tensor."""
 
     name: str
     dtype: str
@@ -35,7 +34,7 @@ class Fingerprint:
 
 
 def fingerprints(checkpoint: Checkpoint) -> tuple[Fingerprint, ...]:
-    """Of every tensor, by name; one pass over the weights."""
+    """The fingerprint of every tensor, by name; one pass over the weights."""
     releaser, found = PageReleaser([checkpoint]), []
     for name in checkpoint.names():
         digest, raw = xxhash.xxh3_128(), checkpoint.raw(name)
@@ -51,7 +50,7 @@ def fingerprints(checkpoint: Checkpoint) -> tuple[Fingerprint, ...]:
 def written_fingerprints(
     specs: Iterable[TensorSpec], digests: dict[str, str]
 ) -> tuple[Fingerprint, ...]:
-    """Of tensors that were written, by name."""
+    """Fingerprints of tensors that were written, by name."""
     ordered = sorted(specs, key=lambda spec: spec.name)
     return tuple(Fingerprint(s.name, s.dtype, s.shape, digests[s.name]) for s in ordered)
 
@@ -66,7 +65,7 @@ def one_fingerprint(found: Iterable[Fingerprint]) -> str:
 
 
 def known_fingerprint(checkpoint: Checkpoint) -> str:
-    """`one_fingerprint` of a checkpoint, remembered by the hash of its files."""
+    """`one_fingerprint` of a checkpoint, cached by the hash of its files."""
     entry = cache_folder("hashes") / f"tensors-{checkpoint.content_hash()}"
     known = load(entry)
     if known is not None:

@@ -1,7 +1,4 @@
-"""DARE: drop elements at random and rescale the others (arXiv:2311.03099).
-
-Knows no profile and no weights.
-"""
+"""DARE: drop elements at random and rescale the others (arXiv:2311.03099)."""
 
 from __future__ import annotations
 
@@ -32,22 +29,22 @@ class DareParameters:
 
 
 def dare(request: Request, parameters: DareParameters) -> Treatments:
-    """Every element is dropped with the rate p, survivors are divided by 1 - p."""
+    """Drop every element with the rate p, and divide survivors by 1 - p."""
     return drop_at_random(request, parameters.other_tensors)
 
 
 def drop_at_random(
     request: Request, other_tensors: str, divisor: float | None = None
 ) -> Treatments:
-    """Drop with the last level's rate, or a module's own, and divide survivors.
+    """Drop at the last level's rate, or a module's own, and divide survivors.
 
     Args:
         request: Modules, levels, factors and overrides.
-        other_tensors: What becomes of them: keep, prune or drop.
-        divisor: Of survivors; None for the share that survives.
+        other_tensors: Their treatment: keep, prune or drop.
+        divisor: Divisor of survivors; None for the share that survives.
 
     Raises:
-        UnknownName: an override of no module.
+        UnknownName: an override of an unknown module.
         InvalidValue: a divisor below the share that survives.
     """
     rate, factor = request.levels[-1], request.amplification[-1]

@@ -1,7 +1,6 @@
-"""How each of our methods is said in mergekit's words, with what differs or the reason why not.
+"""Our methods in mergekit's terms, with the differences, or the reason why it cannot express them.
 
-Knows the two vocabularies, no text format; opens no model. What mergekit does was read from its
-documentation and its version 0.1.5.
+The rules are from mergekit's documentation and version 0.1.5.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from dppa_core.recipes.yaml_text import MergeRecipe
 
 @dataclass(frozen=True, slots=True)
 class MethodInMergekit:
-    """A merge in mergekit's words."""
+    """A merge in mergekit's terms."""
 
     method: str
     models: Sequence[Mapping[str, Any]]
@@ -37,11 +36,11 @@ class MethodInMergekit:
 
 
 def say(recipe: MergeRecipe, names: Collection[str]) -> MethodInMergekit:
-    """A recipe in mergekit's words.
+    """A recipe in mergekit's terms.
 
     Args:
         recipe: Any recipe.
-        names: Tensors of the base; needed where coefficients differ by layer.
+        names: Tensors of the base; needed if coefficients differ by layer.
 
     Raises:
         NoCounterpart: mergekit has no such merge; the message says why.
@@ -235,7 +234,7 @@ def _sce(recipe: MergeRecipe, blocks: Blocks | None) -> MethodInMergekit:
 
 
 def _staged(recipe: MergeRecipe, blocks: Blocks | None) -> MethodInMergekit:
-    """A pruning before ties is mergekit's ties with a density for each model."""
+    """A pruning before ties, as mergekit's ties with a density for each model."""
     prune = recipe.prune
     plain = all(len(m.levels) == 1 and m.amplification == (1.0,) for m in recipe.models)
     if (
