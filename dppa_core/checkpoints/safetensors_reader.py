@@ -145,7 +145,7 @@ def header_length(path: Path, start: bytes, size: int) -> int:
     """
     if size < 8 or len(start) < 8:
         raise DamagedCheckpoint(
-            f"{path}: {many(size, 'byte')}, no safetensors header. {_TRUNCATED}"
+            f"{path}: {many(size, 'byte')}, not a safetensors header. {_TRUNCATED}"
         )
     length = int.from_bytes(start[:8], "little")
     if length > min(size - 8, _LARGEST_HEADER):
@@ -184,7 +184,7 @@ def _parse_header(path: Path, text: bytes) -> tuple[dict[str, Any], dict[str, st
     try:
         header: dict[str, Any] = parse_json(text)
     except ValueError as error:
-        raise DamagedCheckpoint(f"{path}: the header is no JSON ({error}). {_TRUNCATED}") from error
+        raise DamagedCheckpoint(f"{path}: header is not JSON ({error}). {_TRUNCATED}") from error
     metadata = header.pop("__metadata__", None) or {}
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
         raise DamagedCheckpoint(

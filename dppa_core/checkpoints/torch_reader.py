@@ -74,7 +74,7 @@ class TorchFile:
         self.path, self._place = path, model_file(path)
         with open_regular(self._place, follow=False) as file:
             if not os.fstat(file.fileno()).st_size:
-                raise DamagedCheckpoint(f"{path}: empty, so no weights. {_TRUNCATED}")
+                raise DamagedCheckpoint(f"{path}: empty, so it has no weights. {_TRUNCATED}")
             self.pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         self.identity = file_identity(path)
         self._records = _records(path, self._place) if self.pages[:4] == _ZIP else ()
@@ -198,7 +198,7 @@ def _load(path: Path, place: Path, *, mapped: bool) -> Mapping[str, Tensor]:
         isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in found.items()
     ):
         raise DamagedCheckpoint(
-            f"{path}: no mapping of names to tensors, but {_kind(found)}. A checkpoint of a "
+            f"{path}: not a mapping of names to tensors, but {_kind(found)}. A checkpoint of a "
             "training run is the usual cause: save the model alone, with save_pretrained."
         )
     return found
@@ -210,8 +210,8 @@ def _no_weights(path: Path, error: pickle.UnpicklingError) -> DamagedCheckpoint:
         line = " ".join(_REASON.sub("", str(error)).partition("\n")[0].split())
         return DamagedCheckpoint(f"{path}: no weights ({shown(line, 200)[1:-1]}). {_TRUNCATED}")
     return DamagedCheckpoint(
-        f"{path}: asks for {shown(named[1])[1:-1]}, which is no tensor. Such a file can run code, "
-        "so it is not loaded: take safetensors, or weights saved by save_pretrained."
+        f"{path}: asks for {shown(named[1])[1:-1]}, which is not a tensor. Such a file can run "
+        "code, so it is not loaded: take safetensors, or weights saved by save_pretrained."
     )
 
 

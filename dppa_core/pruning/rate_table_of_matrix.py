@@ -45,7 +45,7 @@ def cell_table(profile: DeltaProfile, layer: int, kind: str) -> CellTable:
     items = [m for m in profile.modules if (m.module.layer, m.module.kind) == (layer, kind)]
     if not items:
         raise UnknownName(
-            f"No matrix {kind!r:.80} in layer {layer}. The heatmap shows all there are."
+            f"No matrix {kind!r:.80} in layer {layer}. The heatmap shows all matrices."
         )
     density = 1 - np.linspace(0, 1, RATES)
     places = [place_at(item, density) for item in items]

@@ -31,7 +31,7 @@ class Calibration:
     def __post_init__(self) -> None:
         if bool(self.text) == bool(self.tasks):
             raise InvalidValue(
-                "calibration wants either tasks or text: {tasks: [math]}, or {text: PATH}."
+                "calibration needs either tasks or text: {tasks: [math]}, or {text: PATH}."
             )
         for name in self.tasks:
             tasks_of(name)
@@ -115,7 +115,7 @@ def calibration_of(model: str, *chosen: Calibration | None) -> Calibration:
     if model.startswith("zoo:") and domain in DOMAINS:
         return Calibration((domain,))
     raise InvalidValue(
-        f"{shown(model)} needs calibration text, which tells what its weights do: add "
+        f"{shown(model)} needs calibration text: add "
         "`calibration: {text: PATH}` or `calibration: {tasks: [math]}` to the recipe or to the "
         "model. Only embedded domain models have a text of their own."
     )

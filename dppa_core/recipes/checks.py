@@ -106,7 +106,7 @@ def checked_choice(key: str, value: Any, references: Sequence[str]) -> str:
         value = references[value]
         if value in words:
             raise InvalidRecipe(
-                f"{key}: the model {value!r} is called as a choice is; write ./{value}."
+                f"{key}: the model {value!r} has the name of a choice; write ./{value}."
             )
     if isinstance(value, str) and (value.strip() in words or value.strip() in references):
         return value.strip()

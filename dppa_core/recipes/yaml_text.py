@@ -90,7 +90,7 @@ class _Loader(yaml.SafeLoader):
                 raise yaml.YAMLError(f"a merge key (<<) in line {line}; write the keys out")
             name = self.construct_object(key, deep=True)
             if not isinstance(name, (str, int, float)):
-                raise yaml.YAMLError(f"a key that is no text and no number in line {line}")
+                raise yaml.YAMLError(f"a key that is neither text nor number in line {line}")
             if name in seen:  # by value: 1, 0x1 and 1.0 are one key
                 raise yaml.YAMLError(f"the key {shown(name)} appears again in line {line}")
             seen.add(name)
@@ -188,9 +188,9 @@ def read_mapping(text: str) -> Mapping[Any, Any]:
         data = yaml.load(text, Loader=_Loader)
     except (yaml.YAMLError, ValueError) as error:  # ValueError: 0x without a digit
         line = " ".join(str(error).replace('in "<unicode string>", ', "in ").split())
-        raise InvalidRecipe(f"The recipe is no plain YAML: {line[:_LONGEST_REASON]}") from error
+        raise InvalidRecipe(f"The recipe is not plain YAML: {line[:_LONGEST_REASON]}") from error
     if not isinstance(data, Mapping):
-        raise InvalidRecipe("The recipe is no mapping of keys to values.")
+        raise InvalidRecipe("The recipe is not a mapping of keys to values.")
     return data
 
 
@@ -237,7 +237,7 @@ def load_text(path: str | Path, parse: Callable[[str], T]) -> T:
             )
         return parse(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        raise InvalidRecipe(f"{where}: not a text file, so no recipe.") from error
+        raise InvalidRecipe(f"{where}: not a text file, so not a recipe.") from error
     except (OSError, ValueError) as error:  # ValueError: a name with NUL
         reason = getattr(error, "strerror", None) or error
         raise InvalidRecipe(f"{where}: cannot be read ({reason}).") from error

@@ -62,14 +62,14 @@ class StateFile:
             state = read(value)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InvalidValue(
-                f"{self.path}: no state of a {self.run} ({error}). Remove it, or name another "
+                f"{self.path}: not a state of a {self.run} ({error}). Remove it, or name another "
                 "file (--state)."
             ) from error
         other = differences(known, self.made_by)
         if other or number != self.format:
             raise InvalidValue(
-                f"{self.path}: the state of another {self.run} ({other or 'its format'}). To begin "
-                "anew remove it, or name another file (--state)."
+                f"{self.path}: the state of another {self.run} ({other or 'its format'}). To start "
+                "again, remove it, or name another file (--state)."
             )
         return state
 

@@ -274,9 +274,9 @@ DAMAGE: dict[str, tuple[Callable[[dict[str, Any], dict[str, str]], object], str]
         lambda t, m: t.update({f"mask/{UP}": t[f"mask/{UP}"] | np.uint8(1)}),
         "marks",
     ),
-    "no mask": (lambda t, m: t.pop(f"mask/{UP}"), f"values/{UP} is alone|mask/{UP} is alone"),
-    "no values": (lambda t, m: t.pop(f"values/{UP}"), f"values/{UP} is alone"),
-    "another tensor": (lambda t, m: t.update(more=t[f"mask/{UP}"]), "more is alone"),
+    "no mask": (lambda t, m: t.pop(f"mask/{UP}"), f"(values|mask)/{UP} has no counterpart"),
+    "no values": (lambda t, m: t.pop(f"values/{UP}"), f"values/{UP} has no counterpart"),
+    "another tensor": (lambda t, m: t.update(more=t[f"mask/{UP}"]), "more has no counterpart"),
     "a mask too long": (
         lambda t, m: t.update({f"mask/{UP}": np.append(t[f"mask/{UP}"], np.uint8(0))}),
         r"has 193 bytes, its shape \(48, 32\) in the base needs 192",

@@ -93,7 +93,7 @@ def _with(update: LoraUpdate, match: re.Match[str], stored: str) -> LoraUpdate:
 def _check(folder: Path, module: str, update: LoraUpdate) -> None:
     if not update.a or not update.b:
         raise DamagedCheckpoint(
-            f"{folder / WEIGHTS}: {module} has {'B' if update.b else 'A'} alone, A and B belong "
+            f"{folder / WEIGHTS}: {module} has only {'B' if update.b else 'A'}, A and B belong "
             "together. A file cut short, or put together by hand, is the usual cause."
         )
     if update.embedding and update.magnitude:

@@ -139,8 +139,8 @@ def entries(file: SafetensorsFile) -> Mapping[str, int]:
         stray += [at + name for at in (MASK, VALUES) if at + name not in file.tensors]
     if stray:
         raise DamagedCheckpoint(
-            f"{file.path}: {stray[0]} is alone; a pack holds {MASK}NAME and {VALUES}NAME for each "
-            "tensor. A file that was edited is the usual cause."
+            f"{file.path}: {stray[0]} has no counterpart; a pack holds {MASK}NAME and {VALUES}NAME "
+            "for each tensor. A file that was edited is the usual cause."
         )
     return {name: _kept(file, name, header.dtype) for name in names}
 

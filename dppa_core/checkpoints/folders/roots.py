@@ -39,7 +39,7 @@ def within_roots(path: Path) -> Path:
     if not inside:
         raise NotAllowed(
             f"{shown(str(path))[1:-1]}: not below {', '.join(map(str, allowed))}, where files may "
-            f"be opened here. The variable {VARIABLE} says so: put the files there, or add a "
+            f"be opened here. The variable {VARIABLE} sets this: put the files there, or add a "
             f"folder to it, after {os.pathsep!r}."
         )
     return path

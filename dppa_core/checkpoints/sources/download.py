@@ -174,14 +174,14 @@ def _check_adapter(model: HubModel) -> None:
     missing = [file for file in _ADAPTER if file not in model.sizes]
     if missing:
         raise MissingCheckpoint(
-            f"{model}: no {missing[0]}, so it is no LoRA adapter in safetensors. {_found(model)}"
+            f"{model}: no {missing[0]}, so it is not a LoRA adapter in safetensors. {_found(model)}"
         )
 
 
 def _check_weights(model: HubModel) -> None:
     if _ADAPTER[0] in model.sizes and "config.json" not in model.sizes:
         raise MissingCheckpoint(
-            f"{model}: an adapter, no model. Name its base before it: BASE+hub:{model.name}."
+            f"{model}: an adapter, not a model. Name its base before it: BASE+hub:{model.name}."
         )
     weights = any(file in model.sizes for file in (SINGLE, INDEX, PICKLE, PICKLE_INDEX))
     gguf = why_gguf(model.sizes)

@@ -62,7 +62,7 @@ def check_name(name: str, revision: str) -> None:
         ) from error
     if revision and (not _REVISION.fullmatch(revision) or ".." in revision):
         raise InvalidValue(
-            f"hub:{name}: {shown(revision)} is no revision. Allowed are a branch, a tag, or a "
+            f"hub:{name}: {shown(revision)} is not a revision. Allowed are a branch, a tag, or a "
             "commit of 40 hex digits."
         )
 

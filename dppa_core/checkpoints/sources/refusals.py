@@ -58,9 +58,9 @@ def _told(name: str, error: BaseException, token: str, removing: bool) -> DppaEr
     if status == 403:
         return NotAllowed(f"{name}: the Hub refuses ({said}). {LOG_IN}")
     if status == 409:
-        return InvalidValue(f"{name}: the Hub says that it is there already ({said}).")
+        return InvalidValue(f"{name}: the Hub says that it exists already ({said}).")
     if status is not None and 400 <= status < 500 and status not in (408, 429):
-        return InvalidValue(f"{name}: the Hub does not take it (status {status}: {said}).")
+        return InvalidValue(f"{name}: the Hub rejects it (status {status}: {said}).")
     return Unreachable(
         f"{name}: the Hub does not answer, or the upload broke off ({said}). No network, a proxy, "
         "or a Hub that is busy is the usual cause; try again."

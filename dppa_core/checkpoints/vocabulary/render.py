@@ -163,8 +163,8 @@ def rendered_chat(
     answer = process.ask({"what": f"{what} fails", "cause": OF_ANOTHER, "template": asked})
     if answer is None:
         raise DamagedCheckpoint(
-            f"{what} fails: it takes more than {SECONDS} seconds or {MIB} MiB. A loop that does "
-            "not come to an end is the usual cause."
+            f"{what} fails: it takes more than {SECONDS} seconds or {MIB} MiB. An endless "
+            "loop is the usual cause."
         )
     if "error" in answer:
         raise DamagedCheckpoint(answer["error"])

@@ -97,7 +97,7 @@ def _within(path: Path, read: Any) -> Vocabulary:
         vocabulary: Vocabulary = read()
     except ValueError as error:
         raise DamagedCheckpoint(
-            f"{path}: no tokenizer that can be read: {error}. A file of another kind, or one "
+            f"{path}: not a readable tokenizer: {error}. A file of another kind, or one "
             "edited by hand, is the usual cause."
         ) from error
     return vocabulary

@@ -91,7 +91,7 @@ def vocabulary_of_json(tokenizer: Any) -> Vocabulary:
         pairs = enumerate(given)
         ids = {p[0]: row for row, p in pairs if isinstance(p, list) and p and isinstance(p[0], str)}
     else:
-        raise ValueError(f"its model states no vocab, got {shown(given)}")
+        raise ValueError(f"its model has no vocab, got {shown(given)}")
     entries = tokenizer.get("added_tokens") or []
     if not isinstance(entries, list) or not all(isinstance(entry, Mapping) for entry in entries):
         raise ValueError(f"added_tokens must be a list of tables, got {shown(entries)}")

@@ -183,8 +183,8 @@ def _crumbs(source: MergekitSource) -> tuple[list[tuple[float, ...]], list[tuple
         gamma = min(gamma, 1 - density)
         if gamma == 0:
             raise NoCounterpart(
-                "gamma: 0 drops the whole delta in mergekit, without a word. For no outliers "
-                "dropped, the method ties or task_arithmetic is what is meant."
+                "gamma: 0 silently drops the whole delta in mergekit. To drop no outliers, "
+                "use the method ties or task_arithmetic."
             )
         lowest = round(1 - density - gamma, 12)
         levels.append((round(1 - gamma, 12), max(lowest, 0.0)))

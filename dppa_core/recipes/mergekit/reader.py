@@ -100,7 +100,7 @@ def read_source(text: str, names: Callable[[str], Sequence[str]]) -> MergekitSou
     check_keys(data, _KEYS, "mergekit's recipe")
     method = str(data.get("merge_method", ""))
     if not method:
-        raise InvalidRecipe("The key 'merge_method' is missing: this is no recipe of mergekit.")
+        raise InvalidRecipe("The key 'merge_method' is missing: this is not a recipe of mergekit.")
     models = _models(data)
     base = data.get("base_model")
     if base is None and method != "linear":
@@ -169,7 +169,7 @@ def _only_slice(slices: Any) -> Any:
     whole = len(slices) == 1 and all(one == ranges[0] and one and one[0] == 0 for one in ranges)
     if not whole or slices[0].get("parameters"):
         raise NoCounterpart(
-            "slices: models that are cut into layers and put together anew have no counterpart; a "
+            "slices: models assembled from layer ranges have no counterpart; a "
             "merge here has the layers of its base. One slice of all layers can be read."
         )
     return sources

@@ -63,9 +63,8 @@ def read_setting(
     numbers = {name: number for name, number in found.items() if number is not None}
     if not names and (any(map(_has_gradient, values)) or len(set(numbers.values())) > 1):
         raise NoCounterpart(
-            f"{where} is not the same for all tensors, and which tensors the base has is not known "
-            "here. Say how many layers it has with --layers if it is a Llama, or have it where it "
-            "can be read."
+            f"{where} differs between tensors, and the tensors of the base are unknown here. Give "
+            "its number of layers with --layers if it is a Llama, or make the base readable."
         )
     return numbers if len(set(numbers.values())) > 1 else next(iter(numbers.values()))
 

@@ -43,9 +43,8 @@ def weight_of(model: DomainModel, blocks: Blocks | None, times: float = 1.0) -> 
         return plain(model.coefficient * times)
     if blocks is None:
         raise NoCounterpart(
-            f"model {model.model!r}: its coefficients are not the same everywhere, and which "
-            "tensors of the base are in which layer is not known here. Have the base where it can "
-            "be read."
+            f"model {model.model!r}: its coefficients differ between tensors, and the layers "
+            "of the base's tensors are unknown here. Make the base readable."
         )
     given = model.coefficient
     parts = given if isinstance(given, tuple) else (PartCoefficient(None, given),)
@@ -101,8 +100,8 @@ def check_factors(recipe: MergeRecipe) -> None:
     for model in recipe.models:
         if set(model.amplification) != {1.0}:
             raise NoCounterpart(
-                f"model {model.model!r}: an amplification of {model.amplification[0]:g} is of the "
-                "modules alone; mergekit's weight is of all tensors. Use the coefficient."
+                f"model {model.model!r}: an amplification of {model.amplification[0]:g} is for "
+                "modules only; mergekit's weight is for all tensors. Use the coefficient."
             )
 
 
