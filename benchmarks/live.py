@@ -17,7 +17,7 @@ import torch
 
 from benchmarks.measure import Measurement, hand_over
 from benchmarks.synthetic import BASE, DOMAINS, SIZES, make
-from dppa_core.checkpoints.sources.open_models import Shelf
+from dppa_core.checkpoints.sources.open_models import OpenModels
 from dppa_core.merging.in_memory.rewrite import TensorPlace, find_live, write_merge
 from dppa_core.merging.merger import TensorMerger, open_merger
 from dppa_core.models.loading import build_model
@@ -35,7 +35,7 @@ def measurements(size: str, folder: Path, runs: int = RUNS) -> Iterator[Measurem
         folder: Where the synthetic models are, or will be.
         runs: Of each line.
     """
-    models, shelf, group = make(size, folder), Shelf(), GROUP.format(size=size)
+    models, shelf, group = make(size, folder), OpenModels(), GROUP.format(size=size)
     recipe = _recipe(models)
     merger = open_merger(recipe, shelf=shelf, workers=1)
     places = _live_places(merger)

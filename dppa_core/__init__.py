@@ -1,24 +1,24 @@
-"""Prune, amplify and merge fine-tuned models: the library behind DPPA Studio; knows no interface.
+"""Prune, amplify and merge fine-tuned models: the library behind DPPA Studio.
 
 Its packages in order; each imports only those before it:
 
-    system       files, threads and what the machine says
+    system       files, threads, memory and disk of the machine
     pruning      the paper's arithmetic on plain numbers
-    methods      merge methods, one a file
-    kernels      the inner loops, fast
+    methods      merge methods, one per file
+    kernels      the fast inner loops
     checkpoints  tensors in files
-    tasks        questions, answers and how they are marked
+    tasks        questions, reference answers and scoring
     recipes      a merge as a checked value, and as YAML
     models       torch models: loaded, generating
-    profiling    what is measured of the deltas
-    merging      a plan carried out, tensor by tensor
-    answering    answers to many people, by a process of its own
-    evaluation   questions asked, answers scored
-    tuning       coefficients and settings found by trying
-    studies      what the project measured and shows with the library
+    profiling    measurements of the deltas
+    merging      merges, tensor by tensor
+    answering    answers to many users, from a separate process
+    evaluation   scores of models on tasks
+    tuning       search for coefficients and settings
+    studies      measurements and lessons made with the library
     cli          the command line
 
-`errors`, `progress` and `parameters` are known to all.
+Every package may import `errors`, `progress` and `parameters`.
 
 The names in `__all__` are the library's interface; everything else may change with any release.
 Each is imported when it is first used, so that `import dppa_core` loads nothing.

@@ -1,7 +1,7 @@
-"""What can go wrong, as a tree.
+"""The errors of this package, as a tree.
 
-Knows nothing else of this package. A message is shown to a person as it stands: it names the
-thing, the value, what is allowed and the usual cause.
+Users read messages unchanged: a message names the thing, the value, what is allowed and the usual
+cause.
 
 * DppaError
   x InvalidValue                  a number or choice outside its range
@@ -42,7 +42,7 @@ class UnknownName(DppaError):
 
 
 class NoCounterpart(DppaError):
-    """A recipe of one tool that cannot be said in the other's."""
+    """A recipe of one tool that the other tool cannot express."""
 
 
 class NotAllowed(DppaError):
@@ -62,11 +62,11 @@ class Cancelled(DppaError):
 
 
 class CheckpointError(DppaError):
-    """Something about weights on disk."""
+    """A fault of weights on disk."""
 
 
 class MissingCheckpoint(CheckpointError):
-    """There are no weights at that place."""
+    """No weights at that place."""
 
 
 class DamagedCheckpoint(CheckpointError):
@@ -78,11 +78,11 @@ class IncompatibleCheckpoints(CheckpointError):
 
 
 class NonFiniteWeights(CheckpointError):
-    """NaN or infinity among the weights, or a value too large for the dtype asked for."""
+    """NaN or infinity among the weights, or a value too large for the chosen dtype."""
 
 
 def shown(value: object, longest: int = 80) -> str:
-    """A value from outside as a message shows it: on one line, printable, shortened.
+    """An external value for a message: on one line, printable, shortened.
 
     Args:
         value: Anything; a text comes back in quotes.
@@ -98,17 +98,17 @@ def shown(value: object, longest: int = 80) -> str:
 
 
 def many(count: int, one: str, several: str = "") -> str:
-    """A count with its word: "1 token", "3 tokens"; `several` where an s is not enough."""
+    """A count with its word: "1 token", "3 tokens"; `several` is an irregular plural."""
     return f"{count} {one if count == 1 else several or one + 's'}"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The sentence that helps after an unknown name: the closest one, or all of them."""
+    """A hint for an unknown name: the closest known name, or all of them."""
     names = sorted(known)
     return closest(name, names) or f"Known: {', '.join(names) or 'none'}."
 
 
 def closest(name: str, known: Iterable[str]) -> str:
-    """The question after an unknown name that is nearly a known one; empty where none is near."""
+    """A hint with the closest known name; empty if none is close."""
     close = get_close_matches(name, sorted(known), n=1)
     return f"Did you mean {close[0]!r}?" if close else ""

@@ -1,7 +1,4 @@
-"""Settings that describe themselves: title, help, unit, range.
-
-Knows no method: a parameters dataclass declares its fields here, forms are drawn from them.
-"""
+"""Settings that describe themselves: title, help, unit, range."""
 
 from __future__ import annotations
 
@@ -47,13 +44,13 @@ def whole_number(
 
 
 def model_reference(default: str, *, title: str, text: str) -> Any:
-    """A field that names a domain model of the recipe; it is pinned as the model itself is."""
+    """A field that names a domain model of the recipe; it is pinned like the model."""
     metadata = {"title": title, "help": text, "unit": "", "text": True, "model": True}
     return field(default=default, metadata=metadata)
 
 
 def choice(default: str, *, title: str, text: str, choices: tuple[str, ...]) -> Any:
-    """A field that holds one of a few words."""
+    """A field that holds one of the choices."""
     metadata = {"title": title, "help": text, "unit": "", "choices": choices}
     return field(default=default, metadata=metadata)
 
@@ -72,7 +69,7 @@ def check_fields(settings: Any) -> None:
     """Check a frozen dataclass against its own metadata and turn numbers into floats or ints.
 
     Raises:
-        InvalidValue: a field is outside its range or none of its choices.
+        InvalidValue: a field is outside its range or not among its choices.
     """
     for item in fields(settings):
         value = _checked(item, getattr(settings, item.name))
@@ -95,10 +92,10 @@ def _checked(item: Field[Any], value: object) -> object:
 
 
 def check_number(name: str, value: object, low: float, high: float, hint: str = "") -> float:
-    """The value as a float, where it lies in [low, high].
+    """The value as a float, if it lies in [low, high].
 
     Raises:
-        InvalidValue: it does not, or is no number.
+        InvalidValue: it lies outside, or is not a number.
     """
     if not is_number(value) or not low <= float(value) <= high:  # type: ignore[arg-type]
         tail = f" {hint}" if hint else ""
@@ -117,10 +114,10 @@ def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
 
 
 def check_keys(given: Mapping[Any, object], known: tuple[str, ...], where: str) -> None:
-    """Refuse keys nobody reads: a setting with a typing error must not be ignored.
+    """Refuse unknown keys, so that a misspelled setting is not ignored.
 
     Raises:
-        InvalidRecipe: naming the key, its place and the closest key there is.
+        InvalidRecipe: names the key, its place and the closest known key.
     """
     for key in given:
         if key not in known:

@@ -1,7 +1,4 @@
-"""How long work tells how far it is, and how it is stopped.
-
-Knows no terminal and no page: both hand in a function.
-"""
+"""Progress reports of long work, and requests to stop it."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from typing import Protocol, runtime_checkable
 from dppa_core.errors import Cancelled
 
 Progress = Callable[[int, int, str], None]
-"""Called with (done, total, what is being worked on); `done` never falls."""
+"""Called with (done, total, current item); `done` never falls."""
 
 
 @runtime_checkable
@@ -30,6 +27,6 @@ def check(stop: Stop | None) -> None:
 
 
 def report(progress: Progress | None, done: int, total: int, what: str) -> None:
-    """Tell `progress`, where there is one."""
+    """Call `progress`, if there is one."""
     if progress is not None:
         progress(done, total, what)

@@ -132,13 +132,13 @@ class Slider:
         # Heavy, and not for those who measure loops only.
         import torch  # noqa: PLC0415
 
-        from dppa_core.checkpoints.sources.open_models import Shelf  # noqa: PLC0415
+        from dppa_core.checkpoints.sources.open_models import OpenModels  # noqa: PLC0415
         from dppa_core.merging.in_memory.rewrite import find_live, write_merge  # noqa: PLC0415
         from dppa_core.merging.merger import open_merger  # noqa: PLC0415
         from dppa_core.models.loading import build_model  # noqa: PLC0415
 
         torch.set_num_threads(1)
-        self._shelf, self._merger, self._write = Shelf(), open_merger, write_merge
+        self._shelf, self._merger, self._write = OpenModels(), open_merger, write_merge
         self._recipe, self._rates = recipe("dppa", models), cycle(RATES)
         merger = open_merger(self._recipe, shelf=self._shelf)
         tensors = {name: merger.tensor(name) for name in merger.names()}

@@ -19,7 +19,7 @@ from dppa_core.answering.messages import Ask, Begin, Broken, End, Loaded, Messag
 from dppa_core.answering.own import OwnAnswerer
 from dppa_core.errors import DppaError
 from dppa_core.merging.in_memory.model_pool import ModelPool
-from dppa_core.system.shortage import ToldShortage
+from dppa_core.system.shortage import ShortageAsError
 
 TOGETHER = 128
 """Most answers written at a time; more wait."""
@@ -45,7 +45,7 @@ def serve(line: MessageLine, begin: Begin) -> None:
 
 def _answer(answerer: OwnAnswerer, asked: Ask, stop: threading.Event, line: MessageLine) -> None:
     try:
-        with ToldShortage():
+        with ShortageAsError():
             for event in answerer.replies(asked.target, asked.prompt, asked.settings, stop):
                 if isinstance(event, Ready):
                     line.send(Loaded(*answerer.loaded()))

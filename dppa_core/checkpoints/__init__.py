@@ -1,10 +1,10 @@
-"""Tensors in files: read, written, matched.
+"""Reads, writes and matches tensors in files.
 
 Its parts in order; each imports only those before it:
 
-    folders      which files a model's folder has, and which may be opened
-    .            readers, writers and the checkpoint that both share
+    folders      the files of a model's folder, and which may be opened
+    .            readers, writers and the `Checkpoint` protocol
     adapters     LoRA and delta packs, seen as whole models
     vocabulary   tokenizers, added tokens, chat templates
-    sources      from a path or a name at the Hub to an open checkpoint
+    sources      opens a checkpoint by its path or its name on the Hub
 """

@@ -1,6 +1,6 @@
-"""A checkpoint whose vocabulary is put in another order, row by row; all else is as it was.
+"""A checkpoint with the rows of its vocabulary in another order; all else is unchanged.
 
-Knows row numbers, no tokens. Embedding and head are gathered in memory when they are asked for.
+Embedding and head are gathered in memory when they are read.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.pruning.floats import FLOATS, from_float32, to_float32
 
 _ROWS = 4096
-"""Rows put in order at a time."""
+"""Rows gathered at a time."""
 
 RowMap = Int64[ndarray, " rows"]
-"""Row of the merge -> row of a model; -1 where it has none."""
+"""Row of the merge -> row of a model; -1 if the model lacks it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class AlignedTensor:
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """A tensor put together from rows of several."""
+    """A tensor made of rows of several tensors."""
 
     shape: tuple[int, ...]
     dtype: str
@@ -54,12 +54,12 @@ class Gathered:
 
 
 class AlignedCheckpoint:
-    """A checkpoint some of whose tensors are gathered anew.
+    """A checkpoint with some tensors replaced by gathered ones.
 
     Args:
         inner: The checkpoint.
-        tensors: Name -> what stands in its place.
-        key: Tells apart what is gathered from the same weights.
+        tensors: Name -> the tensor that replaces it.
+        key: Distinguishes different gatherings of the same weights.
     """
 
     def __init__(self, inner: Checkpoint, tensors: Mapping[str, Gathered], key: str) -> None:
@@ -95,7 +95,7 @@ class AlignedCheckpoint:
         return given.dtype if given else self.inner.dtype(name)
 
     def raw(self, name: str) -> Shaped[ndarray, " n"]:
-        """Its elements, flat; gathered anew at every call where rows were put in order."""
+        """Its elements, flat; reordered tensors are gathered at every call."""
         given = self._tensors.get(name)
         return given.make() if given else self.inner.raw(name)
 
@@ -104,7 +104,7 @@ class AlignedCheckpoint:
         return name in self._tensors
 
     def content_hash(self) -> str:
-        """A hash over the weights and what was made of them."""
+        """A hash over the weights and the row maps."""
         return hashlib.sha256(f"{self.inner.content_hash()}\0{self._key}".encode()).hexdigest()
 
     def identities(self) -> Mapping[Path, str]:
@@ -119,8 +119,8 @@ class AlignedCheckpoint:
 def gather_base(base: AlignedTensor, models: Sequence[AlignedTensor]) -> Gathered:
     """The base's tensor in the rows of the merge.
 
-    A row the base lacks is the mean, in float32, of the models that have it; zero where none has.
-    It is in the base's dtype where all have that one, else in float32.
+    A row the base lacks is the float32 mean over the models that have it, or zero. The result has
+    the base's dtype if all models share it, else float32.
     """
     lacking = np.flatnonzero(base.rows < 0)
     donors = [model for model in models if (model.rows[lacking] >= 0).any()]
@@ -144,18 +144,18 @@ def gather_base(base: AlignedTensor, models: Sequence[AlignedTensor]) -> Gathere
 
 
 def gather_model(model: AlignedTensor, base: AlignedTensor) -> Gathered:
-    """A domain model's tensor in the rows of the merge; those it lacks are the base's.
+    """A domain model's tensor in the rows of the merge; rows it lacks come from the base.
 
     Args:
-        model: Of the domain model.
-        base: Of the base as it goes into the merge, its rows in order.
+        model: The domain model's tensor.
+        base: The base's tensor, already in the rows of the merge.
     """
     dtype = _common(model, base)
     count = base.rows.size
     whole = dtype == model.dtype and np.array_equal(model.rows, np.arange(count))
 
     def make() -> Shaped[ndarray, " n"]:
-        if whole:  # mapped, nothing is copied
+        if whole:  # a view of the mapped file
             return _flat(model.values()[:count])
         out = _empty(model, dtype)
         _place(base, out, dtype)
@@ -166,12 +166,12 @@ def gather_model(model: AlignedTensor, base: AlignedTensor) -> Gathered:
 
 
 def moves_rows(checkpoint: Checkpoint, name: str) -> bool:
-    """Whether a tensor has its rows in another order than the model that was read."""
+    """Whether the rows of a tensor are in another order than in the original model."""
     return isinstance(checkpoint, AlignedCheckpoint) and checkpoint.moves(name)
 
 
 def as_read(checkpoint: Checkpoint) -> Checkpoint:
-    """The model as it was read, its rows where they were."""
+    """The original model, with its rows in their own order."""
     return checkpoint.inner if isinstance(checkpoint, AlignedCheckpoint) else checkpoint
 
 
@@ -199,7 +199,7 @@ def _empty(part: AlignedTensor, dtype: str) -> Shaped[ndarray, "rows columns"]:
 
 
 def _place(part: AlignedTensor, out: Shaped[ndarray, "rows columns"], dtype: str) -> None:
-    """Put the part's rows where they belong; others stay as they are."""
+    """Copy the part's rows to their places; other rows stay unchanged."""
     values = part.values()
     for start in range(0, part.rows.size, _ROWS):
         rows = part.rows[start : start + _ROWS]

@@ -1,7 +1,4 @@
-"""Named weights on disk, mapped and read one tensor at a time.
-
-Knows folders and files, not where models come from and nothing of deltas.
-"""
+"""Named weights on disk, mapped and read one tensor at a time."""
 
 from __future__ import annotations
 
@@ -42,17 +39,17 @@ class Checkpoint(Protocol):
 
     @property
     def config(self) -> Mapping[str, Any]:
-        """What its config.json says."""
+        """The values of its config.json."""
         ...
 
     @property
     def folder(self) -> Path:
-        """Where its configuration and tokenizer lie."""
+        """The folder of its configuration and tokenizer."""
         ...
 
     @property
     def folders(self) -> tuple[Path, ...]:
-        """Every folder it is read from."""
+        """All folders it is read from."""
         ...
 
     def names(self) -> tuple[str, ...]:
@@ -72,38 +69,38 @@ class Checkpoint(Protocol):
         ...
 
     def content_hash(self) -> str:
-        """The same for the same weights."""
+        """A hash that is equal for equal weights."""
         ...
 
     def identities(self) -> Mapping[Path, str]:
-        """Weight file -> its identity when it was mapped, to see whether it was replaced since."""
+        """Weight file -> its identity when it was mapped; shows whether it was replaced since."""
         ...
 
     def release(self) -> None:
-        """Give memory back that was needed for reading; arrays handed out stay good."""
+        """Release memory used for reading; returned arrays stay valid."""
         ...
 
 
 class FolderCheckpoint:
-    """A checkpoint folder as transformers writes it: config.json and weights, in shards or not.
+    """A checkpoint folder as transformers writes it: config.json and weights in one file or shards.
 
     Args:
-        folder: Where it lies.
-        pickles: Whether PyTorch's .bin files may be read, where there are no safetensors. They
-            are read by PyTorch's restricted loader, which runs no code.
+        folder: Its path.
+        pickles: Whether PyTorch's .bin files may be read if there are no safetensors. PyTorch's
+            restricted loader reads them and runs no code.
 
     Raises:
-        MissingCheckpoint: the folder, its config.json or its weights are not there.
-        DamagedCheckpoint: a file that cannot be read as what its name says.
+        MissingCheckpoint: the folder, its config.json or its weights do not exist.
+        DamagedCheckpoint: a file is not what its name says.
         IncompatibleCheckpoints: quantised weights.
-        NotAllowed: .bin files, where they may not be read.
+        NotAllowed: .bin files without `pickles`.
     """
 
     def __init__(self, folder: str | Path, *, pickles: bool = True) -> None:
         self.folder = Path(folder)
         self.folders = (self.folder,)
         self.config = read_config(self.folder)
-        self._refuse_quantised({})  # its files may be of a kind that cannot even be opened
+        self._refuse_quantised({})  # its files may not even be readable
         files = weight_files(self.folder)
         if files.pickled and not pickles:
             raise NotAllowed(
@@ -152,7 +149,7 @@ class FolderCheckpoint:
         return self._place[name].raw(name)
 
     def release(self) -> None:
-        """Give the pages read so far back to the system; they are read again when needed."""
+        """Return the pages read so far to the system; they are read again when needed."""
         for file in self.files:
             file.release()
 
@@ -184,27 +181,27 @@ class SafetensorsCheckpoint(FolderCheckpoint):
 
 
 def open_files(checkpoint: Checkpoint) -> tuple[WeightFile, ...]:
-    """The weight files of a checkpoint folder; of one that is made of others, none."""
+    """The weight files of a checkpoint folder; none for a checkpoint made of others."""
     return checkpoint.files if isinstance(checkpoint, FolderCheckpoint) else ()
 
 
 def is_hashed(checkpoint: Checkpoint) -> bool:
-    """Whether the hashes of its weight files are remembered, so that they cost nothing."""
+    """Whether the hashes of all its weight files are cached."""
     return all(map(known_hash, checkpoint.identities().values()))
 
 
 def known_hashes(checkpoint: Checkpoint) -> dict[str, str]:
-    """Path -> hash of the weight files whose hash is remembered."""
+    """Path -> hash of the weight files whose hash is cached."""
     found = {str(path): known_hash(one) for path, one in checkpoint.identities().items()}
     return {path: known for path, known in found.items() if known is not None}
 
 
 def remember_hashes(checkpoint: Checkpoint, hashes: Mapping[str, str]) -> None:
-    """Take over hashes another machine took of the same files, where none are remembered here.
+    """Cache hashes that another machine computed of the same files; cached ones stay.
 
     Args:
-        checkpoint: Whose files they are.
-        hashes: As `known_hashes` gives them.
+        checkpoint: The checkpoint with these files.
+        hashes: A result of `known_hashes`.
     """
     for path, identity in checkpoint.identities().items():
         if str(path) in hashes:

@@ -1,7 +1,4 @@
-"""Tensors in chunks: as kernels take them, small enough for a core's own cache.
-
-Knows arrays and dtypes, not files and not what is done with a chunk.
-"""
+"""Tensors in chunks for the kernels, small enough for a core's cache."""
 
 from __future__ import annotations
 
@@ -12,19 +9,19 @@ import numpy as np
 from jaxtyping import Float32, Shaped
 from numpy import ndarray
 
-from dppa_core.checkpoints.page_copies import Heard, Near, origin
+from dppa_core.checkpoints.page_copies import Heard, PageCopies, origin
 from dppa_core.kernels.protocol import Kernels, Stored
 
 CHUNK = 1 << 16
-"""Elements worked on at a time: they stay in a core's own cache in float32."""
+"""Elements of a chunk: they fit a core's cache in float32."""
 
 RUN = 1 << 19
-"""Elements handed out at a time where they need no widening: fewer calls, and still in a cache. A
-multiple of `CHUNK`."""
+"""Elements of a run, for pairs that need no widening: fewer calls, still in a cache. A multiple of
+`CHUNK`."""
 
 SLICE = 1 << 21
-"""Elements of a tensor that one worker takes at a time; a multiple of `CHUNK`. It is the same for
-any number of workers, and so is every sum that is made slice by slice."""
+"""Elements of a slice, the work of one task; a multiple of `CHUNK`. It does not depend on the
+number of workers, so sums by slice do not either."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,15 +46,15 @@ def slices(numel: int) -> tuple[tuple[int, int], ...]:
 
 
 class Loader:
-    """Hands out chunks of pairs, copied out of mapped files, and widened where that is needed.
+    """Provides chunks of pairs, copied from mapped files and widened if needed.
 
-    A chunk is good until the next one is asked for; of two pairs with the same base, the base's is
-    good for both, and read once. For one thread only.
+    A chunk is valid until the next call. Two pairs with the same base share its chunk, which is
+    read once. For one thread only.
 
     Args:
-        kernels: What the chunks are for.
-        read: Told the bytes of every chunk.
-        heard: Told what was copied; see `Near`.
+        kernels: The backend that uses the chunks.
+        read: Called with the bytes of every chunk.
+        heard: Called with every copied range; see `PageCopies`.
     """
 
     def __init__(
@@ -67,19 +64,19 @@ class Loader:
         heard: Heard | None = None,
     ) -> None:
         self.kernels = kernels
-        self._read, self._near = read, Near(heard)
+        self._read, self._near = read, PageCopies(heard)
         self._buffers: tuple[Float32[ndarray, " n"], ...] = ()
 
     def chunk(self, pair: TensorPair, start: int, stop: int) -> tuple[Stored, Stored]:
         """Both sides from `start` to `stop`: as stored if both are bfloat16, else float32.
 
-        Read-only, as mapped files are: for arrays of another kind numba compiles all loops anew.
+        Read-only like mapped files: numba would compile all loops again for writable arrays.
         """
         old, new = self.near(0, pair.base[start:stop]), self.near(1, pair.finetuned[start:stop])
         if not pair.base_dtype == pair.finetuned_dtype == "BF16":
             old = self._wide(old, pair.base_dtype, 0)
             new = self._wide(new, pair.finetuned_dtype, 1)
-        old.flags.writeable = new.flags.writeable = False  # these views, not what they look at
+        old.flags.writeable = new.flags.writeable = False  # the views only
         return old, new
 
     def chunks(
@@ -91,33 +88,33 @@ class Loader:
             yield (first, *self.chunk(pair, first, min(first + CHUNK, end)))
 
     def runs(self, pair: TensorPair, start: int, stop: int) -> Iterator[tuple[int, Stored, Stored]]:
-        """As `chunks`, in pieces as long as kernels may have them that go through them once."""
+        """As `chunks`, in the longest pieces for kernels that read them once."""
         length = self.longest(pair)
         for first in range(start, stop, length):
             yield (first, *self.chunk(pair, first, min(first + length, stop)))
 
     def longest(self, pair: TensorPair) -> int:
-        """Elements of a pair that can be handed out at a time."""
+        """Elements of the longest piece of a pair."""
         dtypes = {pair.base_dtype, pair.finetuned_dtype}
         return RUN if dtypes in ({"BF16"}, {"F32"}) else CHUNK
 
     def near(self, place: int, raw: Shaped[ndarray, " n"]) -> Shaped[ndarray, " n"]:
-        """A part of a tensor to be read now: a copy, good until this place is asked for another.
+        """A part of a tensor, copied if possible; valid until the next call with this place.
 
         Args:
-            place: 0 for the base, from 1 on for its models.
+            place: 0 for the base, 1 and up for its models.
             raw: As stored.
         """
         copied = self._near.copy(place, raw)
-        self.note(raw.nbytes)  # of a copy, too: who asks for it may read other parts as mapped
+        self.note(raw.nbytes)  # also for a copy: callers may read other parts as mapped
         return raw if copied is None else copied
 
     def copies(self, *raws: Shaped[ndarray, " n"]) -> bool:
-        """Whether any of some arrays would be copied, and is better taken a `RUN` at a time."""
+        """Whether any of the arrays would be copied and so should be read a `RUN` at a time."""
         return any(origin(raw) for raw in raws)
 
     def note(self, nbytes: int) -> None:
-        """Tell that so many bytes were read without being handed out here."""
+        """Report bytes that were read without this loader."""
         if self._read is not None:
             self._read(nbytes)
 

@@ -1,7 +1,6 @@
-"""Hashes of weight files: taken piece by piece, of whatever is read anyhow, and remembered.
+"""Hashes of weight files, computed piece by piece while they are read, and cached.
 
-Knows open files, not folders. XXH3 tells files apart as fast as memory is read; it proves nothing
-to anybody.
+XXH3 runs at memory speed; it tells files apart but is not cryptographic.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ from dppa_core.checkpoints.safetensors_reader import TensorInfo
 from dppa_core.system.folder_cache import cache_folder, load, store
 
 _BLOCK = 1 << 20
-"""Bytes hashed at a time: they are still in a core's own cache."""
+"""Bytes hashed at a time; they are still in a core's cache."""
 
 _FORMAT = 2
-"""A new number where the same file would have another hash."""
+"""Version of the hash; raise it if the same file would get another hash."""
 
 
 @runtime_checkable
@@ -35,12 +34,12 @@ class WeightFile(Protocol):
 
     @property
     def path(self) -> Path:
-        """Where it lies."""
+        """Its path."""
         ...
 
     @property
     def tensors(self) -> Mapping[str, TensorInfo]:
-        """What it holds."""
+        """Its tensors by name."""
         ...
 
     @property
@@ -50,7 +49,7 @@ class WeightFile(Protocol):
 
     @property
     def identity(self) -> str:
-        """Another text as soon as the file is written or replaced."""
+        """A text that changes when the file is written or replaced."""
         ...
 
     def raw(self, name: str) -> Shaped[ndarray, " n"]:
@@ -58,32 +57,32 @@ class WeightFile(Protocol):
         ...
 
     def release(self) -> None:
-        """Stop counting the pages read so far as memory of this process; arrays stay good."""
+        """Stop counting pages read so far as memory of this process; arrays stay valid."""
         ...
 
 
 def file_hash(file: WeightFile) -> str:
-    """XXH3 of the hashes of a file's pieces, remembered until it changes or is replaced."""
+    """XXH3 of the hashes of a file's pieces, cached until the file changes."""
     return known_hash(file.identity) or _remembered(file, {})
 
 
 def known_hash(identity: str) -> str | None:
-    """The hash of a weight file, where it is remembered."""
+    """The cached hash of a weight file, if any."""
     known = load(_entry(identity))
     return None if known is None else known.decode("ascii")
 
 
 def remember_hash(identity: str, digest: str) -> None:
-    """Take over the hash of a file, where none is remembered."""
+    """Cache the hash of a file, unless it has one."""
     if known_hash(identity) is None:
         store(_entry(identity), digest.encode("ascii"))
 
 
-class Overheard:
-    """Hashes files that others read, slice by slice and in any order. Any thread may be heard.
+class SharedHasher:
+    """Hashes files while others read them, slice by slice in any order. Safe for many threads.
 
     Args:
-        files: Those to listen for.
+        files: The files to hash.
     """
 
     def __init__(self, files: Iterable[WeightFile]) -> None:
@@ -93,12 +92,12 @@ class Overheard:
         self._done: dict[int, dict[int, bytes]] = {key: {} for key in self._files}
 
     def heard(self, pages: Pages, start: int, read: UInt8[ndarray, " n"]) -> None:
-        """Bytes of a file that were read; see `Near`."""
+        """Hash bytes of a file that were read; see `PageCopies`."""
         key, end = id(pages), start + read.size
         pieces = self._pieces.get(key)
         if pieces is None:
             return
-        # What is found here is the hash of the piece up to `start`, whoever has read that.
+        # The hash of the piece up to `start`, read by any thread.
         first, digest = self._begun.pop((key, start), (start, None))
         if digest is None:
             if start not in pieces:
@@ -111,14 +110,14 @@ class Overheard:
             self._begun[key, end] = first, digest
 
     def remember(self) -> None:
-        """Remember the hashes of the files something was heard of; what was not is read."""
+        """Cache the hashes of the files that were read at least in part; reads the rest."""
         for key, file in self._files.items():
             if self._done[key]:
                 _remembered(file, self._done[key])
 
 
 def _remembered(file: WeightFile, known: Mapping[int, bytes]) -> str:
-    """Put a file's hash together, of pieces known by where they start, and keep it."""
+    """The file's hash from its pieces (start -> hash); it is cached."""
     whole = xxhash.xxh3_128()
     for start, size in sorted(_pieces(file).items()):
         whole.update(known.get(start) or _piece(file, start, size))
@@ -127,9 +126,9 @@ def _remembered(file: WeightFile, known: Mapping[int, bytes]) -> str:
 
 
 def _pieces(file: WeightFile) -> dict[int, int]:
-    """Where each piece of a file starts -> its bytes: slices of tensors, and what is before them.
+    """Start of each piece of a file -> its bytes: the header and slices of tensors.
 
-    A file that cannot be read in any other way than mapped is one piece.
+    A file that can only be mapped is one piece.
     """
     if not isinstance(file.pages, Pages):
         return {0: len(file.pages)}
@@ -144,7 +143,7 @@ def _pieces(file: WeightFile) -> dict[int, int]:
 
 def _piece(file: WeightFile, start: int, size: int) -> bytes:
     digest, room = xxhash.xxh3_128(), np.empty(min(size, _BLOCK), np.uint8)
-    # What is open is hashed, whatever the path is by now.
+    # Hash the open file; the path may name another by now.
     for first in range(start, start + size, _BLOCK):
         block = room[: min(_BLOCK, start + size - first)]
         if isinstance(file.pages, Pages) and file.pages.handle is not None:

@@ -1,7 +1,6 @@
-"""What tells tensors apart: a hash of each, however they lie in files, and one of all.
+"""Hashes of tensors that do not depend on their files: one of each, and one of all.
 
-Knows tensors, not models. XXH3 with 128 bits, as fast as memory is read: it tells weights apart,
-it proves nothing to anybody.
+XXH3 with 128 bits runs at memory speed; it tells weights apart but is not cryptographic.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import numpy as np
 import xxhash
 
 from dppa_core.checkpoints.checkpoint import Checkpoint
-from dppa_core.checkpoints.page_release import Releaser
+from dppa_core.checkpoints.page_release import PageReleaser
 from dppa_core.checkpoints.safetensors_writer import TensorSpec
 from dppa_core.system.folder_cache import cache_folder, load, store
 
@@ -24,7 +23,7 @@ _BLOCK = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """Of one tensor."""
+    """The fingerprint of one tensor."""
 
     name: str
     dtype: str
@@ -35,8 +34,8 @@ class Fingerprint:
 
 
 def fingerprints(checkpoint: Checkpoint) -> tuple[Fingerprint, ...]:
-    """Of every tensor, by name; one pass over the weights."""
-    releaser, found = Releaser([checkpoint]), []
+    """The fingerprint of every tensor, by name; one pass over the weights."""
+    releaser, found = PageReleaser([checkpoint]), []
     for name in checkpoint.names():
         digest, raw = xxhash.xxh3_128(), checkpoint.raw(name)
         for start in range(0, raw.size, _BLOCK):
@@ -51,7 +50,7 @@ def fingerprints(checkpoint: Checkpoint) -> tuple[Fingerprint, ...]:
 def written_fingerprints(
     specs: Iterable[TensorSpec], digests: dict[str, str]
 ) -> tuple[Fingerprint, ...]:
-    """Of tensors that were written, by name."""
+    """Fingerprints of tensors that were written, by name."""
     ordered = sorted(specs, key=lambda spec: spec.name)
     return tuple(Fingerprint(s.name, s.dtype, s.shape, digests[s.name]) for s in ordered)
 
@@ -66,7 +65,7 @@ def one_fingerprint(found: Iterable[Fingerprint]) -> str:
 
 
 def known_fingerprint(checkpoint: Checkpoint) -> str:
-    """`one_fingerprint` of a checkpoint, remembered by the hash of its files."""
+    """`one_fingerprint` of a checkpoint, cached by the hash of its files."""
     entry = cache_folder("hashes") / f"tensors-{checkpoint.content_hash()}"
     known = load(entry)
     if known is not None:

@@ -1,6 +1,6 @@
-"""A checkpoint of float32 arrays in memory: tensors small enough to write down.
+"""A checkpoint of small arrays in memory.
 
-Knows no file. Whatever merges checkpoints on disk merges these, see `Shelf.put`.
+It can be merged like a checkpoint on disk, see `OpenModels.put`.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ class MemoryCheckpoint:
 
     Args:
         arrays: Name -> weights of any shape, copied.
-        dtype: As which they are stored: "F32", "F16" or "BF16"; rounded where it cannot hold them.
-        config: What its config.json would say.
+        dtype: Stored dtype, "F32", "F16" or "BF16"; values are rounded to it.
+        config: The values a config.json would have.
     """
 
     folder = Path()
@@ -53,24 +53,24 @@ class MemoryCheckpoint:
         return self._shapes[name]
 
     def dtype(self, name: str) -> str:
-        """The one of all of them."""
+        """The dtype of all tensors."""
         self._check(name)
         return self._dtype
 
     def raw(self, name: str) -> Shaped[ndarray, " n"]:
-        """Its elements, flat; they must not be written to."""
+        """Its elements, flat; callers must not change them."""
         self._check(name)
         return self._raw[name]
 
     def release(self) -> None:
-        """Nothing to give back: no file is mapped."""
+        """Does nothing: no file is mapped."""
 
     def content_hash(self) -> str:
-        """None: what is made of it is not kept."""
+        """Empty: results made of it are not cached."""
         return ""
 
     def identities(self) -> Mapping[Path, str]:
-        """It lies in no file."""
+        """Empty: it has no files."""
         return {}
 
     def _check(self, name: str) -> None:

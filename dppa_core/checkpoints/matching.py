@@ -1,7 +1,4 @@
-"""A base and a domain model, tensor by tensor: whether they have a delta at all.
-
-Knows names, shapes, dtypes and finiteness, not what is done with a delta.
-"""
+"""Matches the tensors of a base and a domain model, and checks that they have a delta."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from numpy import ndarray
 from dppa_core.checkpoints.aligned_checkpoint import as_read
 from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.chunks import CHUNK
-from dppa_core.checkpoints.page_release import Releaser
+from dppa_core.checkpoints.page_release import PageReleaser
 from dppa_core.errors import DamagedCheckpoint, IncompatibleCheckpoints, NonFiniteWeights
 from dppa_core.pruning.floats import FLOATS, OTHERS, to_float32
 from dppa_core.pruning.tensor_names import find_embedding, find_head, is_buffer, match_names
@@ -25,15 +22,14 @@ _INFINITIES = {"BF16": 0x7F80, "F16": 0x7C00, "F32": 0x7F800000}
 def match_tensors(base: Checkpoint, finetuned: Checkpoint, name: str = "") -> Mapping[str, str]:
     """Name in the base -> name in the domain model, for every tensor that has a delta.
 
-    Prefixes may differ (see `match_names`). Buffers have no delta: they are the base's, whatever
-    the other side holds. A head tied to the embedding may be on disk in one model and absent in
-    the other: where the base has it, the other's embedding stands for it; where only the other
-    has it, it must equal its embedding.
+    Prefixes may differ (see `match_names`). Buffers have no delta: the base's are used. A head tied
+    to the embedding may be stored in one model only: if the base has it, the domain model's
+    embedding is its counterpart; if only the domain model has it, it must equal its embedding.
 
     Args:
         base: The common ancestor.
         finetuned: The domain model.
-        name: How to call the domain model in messages.
+        name: Name of the domain model in messages.
 
     Raises:
         IncompatibleCheckpoints: other names, shapes, or dtypes without a delta.
@@ -72,7 +68,7 @@ def _place_of_head(finetuned: Checkpoint, head: str, label: str) -> dict[str, st
 
 
 def _check_extra(finetuned: Checkpoint, extra: Sequence[str], label: str) -> None:
-    """Refuse tensors that the base lacks, but for buffers and a head equal to its embedding."""
+    """Refuse tensors the base lacks, except buffers and a head equal to its embedding."""
     extra = [tensor for tensor in extra if not is_buffer(tensor, finetuned.shape(tensor))]
     head = find_head(finetuned.names())
     if head in extra:
@@ -101,9 +97,9 @@ def tied(checkpoint: Checkpoint) -> bool:
 
 
 def _equal(checkpoint: Checkpoint, head: str, embedding: str) -> bool:
-    """Element by element, chunk by chunk: heads of their own differ in the first."""
+    """Compare chunk by chunk: an untied head differs in the first chunk."""
     one, other = checkpoint.raw(head), checkpoint.raw(embedding)
-    releaser = Releaser([checkpoint])
+    releaser = PageReleaser([checkpoint])
     for start in range(0, one.size, CHUNK):
         chunk = one[start : start + CHUNK]
         if not np.array_equal(chunk, other[start : start + CHUNK]):
@@ -137,7 +133,7 @@ def _check_tensor(
 def check_finite(
     raw: Shaped[ndarray, " n"], dtype: str, tensor: str, model: str, offset: int = 0
 ) -> None:
-    """Refuse a tensor, or a slice of it that begins at `offset`, that holds NaN or infinity.
+    """Refuse NaN and infinity in a tensor, or in a slice of it that begins at `offset`.
 
     Raises:
         NonFiniteWeights: naming the tensor, the model, and the first element affected.
@@ -145,7 +141,7 @@ def check_finite(
     bits = raw.view(f"u{raw.itemsize}")
     sign, infinity = bits.dtype.type(2 ** (8 * raw.itemsize - 1) - 1), _INFINITIES[dtype]
     for start in range(0, raw.size, CHUNK):
-        # All ones in the exponent: as integers, without a sign, they are the largest.
+        # Exponents of all ones are the largest as integers without sign.
         magnitudes = bits[start : start + CHUNK] & sign
         if magnitudes.max() >= infinity:
             first = start + int(np.argmax(magnitudes >= infinity))

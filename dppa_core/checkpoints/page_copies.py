@@ -1,8 +1,7 @@
-"""Weights of mapped files, copied bit by bit to memory that a core has near.
+"""Weights of mapped files, copied in small pieces into a core's cache.
 
-Knows arrays and the files they are views of, not tensors. To have the system map a page, and take
-it back again, costs twice as much as to have it copied; what was copied is read from a core's own
-cache, and no page is counted as memory of this process.
+Mapping and unmapping a page costs twice as much as copying it. Copies stay in a core's cache, and
+no page counts as memory of this process.
 """
 
 from __future__ import annotations
@@ -20,26 +19,26 @@ from numpy import ndarray
 from dppa_core.errors import DamagedCheckpoint
 
 _HANDLES = 256
-"""Files from this number on are only mapped: a process may have no more than some open, and each
-mapping has one already."""
+"""With this many open file handles, further files are only mapped: a process may open only so many,
+and each mapping holds one."""
 
 
 class Pages(mmap.mmap):
-    """A mapped file, parts of which can also be read.
+    """A mapped file that can also be read in parts.
 
     Args:
         handle: The open file; the caller may close it.
         size: Its bytes.
-        path: How it is called in messages.
+        path: Its name in messages.
     """
 
     path: Path
     handle: int | None
-    """A file of its own to read from; None where there is none to be had."""
+    """A separate handle to read from; None if none is available."""
     address: int
-    """Of its first byte in memory."""
+    """Address of its first byte in memory."""
     _written: tuple[int, int]
-    """Size and time of the last change when it was opened."""
+    """Its size and modification time when it was opened."""
 
     def __new__(cls, handle: int, size: int, path: Path) -> Pages:
         self = super().__new__(cls, handle, size, access=mmap.ACCESS_READ)
@@ -65,13 +64,14 @@ class Pages(mmap.mmap):
             if not got:
                 raise DamagedCheckpoint(f"{self.path}: became shorter while it was read.")
             done += got
-        self.check()  # afterwards: what was read by now is what was there when it was opened
+        self.check()  # after the read: the bytes are those of the opened file
 
     def check(self) -> None:
-        """Whether the file still holds what it held; that it was deleted or replaced is no harm.
+        """Check that the file was not written to; deleting or replacing it does no harm.
 
         Raises:
-            DamagedCheckpoint: it was written to. A page that is gone would end the process.
+            DamagedCheckpoint: it was written to. Reading a page beyond its end would kill the
+                process.
         """
         if self.handle is None:
             return
@@ -90,12 +90,12 @@ def _written(handle: int) -> tuple[int, int]:
 
 
 def _spare(handle: int) -> int | None:
-    """The same file under another number, where few are open."""
+    """A second handle of the file, if few are open."""
     if not hasattr(os, "preadv"):
         return None
     try:
         own = os.dup(handle)
-    except OSError:  # too many are open: mapped files are all there is
+    except OSError:  # too many open files: only mapping is left
         return None
     if own < _HANDLES:
         return own
@@ -104,7 +104,7 @@ def _spare(handle: int) -> int | None:
 
 
 def origin(raw: Shaped[ndarray, " n"]) -> tuple[Pages, int] | None:
-    """The file an array is a view of, and at which byte; None where that cannot be read."""
+    """The file an array is a view of, and its offset there; None if it cannot be read in parts."""
     owner: object = raw.base
     while isinstance(owner, ndarray):
         owner = owner.base
@@ -115,14 +115,14 @@ def origin(raw: Shaped[ndarray, " n"]) -> tuple[Pages, int] | None:
 
 
 Heard = Callable[[Pages, int, UInt8[ndarray, " n"]], None]
-"""Told of bytes that were read: of which file, from where on, and which."""
+"""Called with bytes that were read: the file, their offset, the bytes."""
 
 
-class Near:
-    """Some places for copies, each good until it is asked for something else. For one thread only.
+class PageCopies:
+    """Numbered buffers for copies; a copy is valid until its buffer is reused. For one thread only.
 
     Args:
-        heard: Told of everything that is read; nobody if unset.
+        heard: Called with everything that is read.
     """
 
     def __init__(self, heard: Heard | None = None) -> None:
@@ -131,11 +131,11 @@ class Near:
         self._held: dict[int, tuple[Pages, int, int]] = {}
 
     def copy(self, place: int, raw: Shaped[ndarray, " n"]) -> Shaped[ndarray, " n"] | None:
-        """A copy of a part of a mapped file; None where an array is something else.
+        """A copy of a part of a mapped file; None for any other array.
 
         Args:
-            place: Where it goes.
-            raw: What to copy; if the place holds it already, nothing is read.
+            place: The buffer to use.
+            raw: The part to copy; nothing is read if the buffer holds it already.
         """
         found = origin(raw)
         if found is None or not raw.nbytes:
@@ -149,7 +149,7 @@ class Near:
             if self._heard is not None:
                 self._heard(*found, room)
         copied = room.view(raw.dtype)
-        copied.flags.writeable = False  # as what it is a copy of: loops are compiled for one kind
+        copied.flags.writeable = False  # like the original: loops are compiled for one kind
         return copied
 
     def _room(self, place: int, nbytes: int) -> UInt8[ndarray, " n"]:

@@ -1,7 +1,6 @@
-"""Keeps the memory of mapped files small: pages read are given back to the system.
+"""Keeps the memory of mapped files small: returns their pages to the system.
 
-Knows how much was read, not what. A page that is needed again is mapped again, from the system's
-own cache.
+A page that is needed again comes from the system's page cache.
 """
 
 from __future__ import annotations
@@ -12,14 +11,14 @@ from collections.abc import Iterable
 from dppa_core.checkpoints.checkpoint import Checkpoint
 
 LIMIT = 32 << 20
-"""Bytes that may be read before the pages go."""
+"""Bytes read before pages are released."""
 
 
-class Releaser:
-    """Releases the pages of some checkpoints, time and again. Any thread may report to it.
+class PageReleaser:
+    """Releases the pages of checkpoints after every so many bytes. Safe for many threads.
 
     Args:
-        checkpoints: Whose pages to release.
+        checkpoints: The checkpoints to release.
     """
 
     def __init__(self, checkpoints: Iterable[Checkpoint] = ()) -> None:
@@ -28,7 +27,7 @@ class Releaser:
         self._read = 0
 
     def read(self, nbytes: int) -> None:
-        """Note that so many bytes were read."""
+        """Report bytes that were read."""
         with self._lock:
             self._read += nbytes
             if self._read < LIMIT:

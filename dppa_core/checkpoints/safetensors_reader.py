@@ -1,7 +1,4 @@
-"""Reading safetensors: a checked header, mapped tensors.
-
-Knows no model: names, dtypes, shapes and bytes only.
-"""
+"""Reads safetensors files: checks the header, maps the tensors."""
 
 from __future__ import annotations
 
@@ -34,7 +31,7 @@ _EDITED = "A header that was edited, or a file overwritten in part, is the usual
 
 @dataclass(frozen=True, slots=True)
 class TensorInfo:
-    """Where one tensor lies in its file."""
+    """The place of one tensor in its file."""
 
     dtype: str
     """Code of the header: "BF16", "F16", "F32", "I64", …"""
@@ -53,7 +50,7 @@ class SafetensorsFile:
     tensors: Mapping[str, TensorInfo]
     pages: Pages
     identity: str
-    """Another text as soon as the file is written or replaced: its inode, size and times."""
+    """A text that changes when the file is written or replaced: its inode, size and times."""
     metadata: Mapping[str, str]
     """Text pairs of the header."""
 
@@ -76,7 +73,7 @@ class SafetensorsFile:
         return view if view.flags.aligned else view.copy()
 
     def release(self) -> None:
-        """Stop counting the pages read so far as memory of this process; views stay good."""
+        """Stop counting pages read so far as memory of this process; views stay valid."""
         if hasattr(mmap, "MADV_DONTNEED"):
             self.pages.madvise(mmap.MADV_DONTNEED)
 
@@ -86,14 +83,14 @@ def open_file(path: Path, *, named: bool = False) -> SafetensorsFile:
 
     Args:
         path: The file.
-        named: Whether somebody named the file itself, which may then be a link to anywhere; not
-            the folder that it lies in.
+        named: Whether the user named the file itself, not its folder; it may then be a link to
+            anywhere.
 
     Raises:
         MissingCheckpoint: no such file.
-        DamagedCheckpoint: truncated, overlapping, with holes, or not safetensors at all.
+        DamagedCheckpoint: truncated, overlapping, with holes, or not safetensors.
         NotAllowed: a link that leads out of its folder.
-        OutOfBudget: no memory to map it.
+        OutOfBudget: not enough memory to map it.
     """
     try:
         with open_regular(path) if named else open_model_file(path) as file:
@@ -114,7 +111,7 @@ def open_file(path: Path, *, named: bool = False) -> SafetensorsFile:
 
 
 def file_identity(path: Path) -> str:
-    """The identity the file at a path has by now; empty where none can be looked at."""
+    """The current identity of the file at a path; empty if it cannot be read."""
     try:
         return _identity(path.stat())
     except (OSError, ValueError):
@@ -130,7 +127,7 @@ def _read_header(
     path: Path, file: BinaryIO, size: int
 ) -> tuple[dict[str, TensorInfo], dict[str, str]]:
     length = header_length(path, file.read(8), size)
-    first = file.read(min(length, 1))  # a hundred megabytes of something else are not read
+    first = file.read(min(length, 1))  # reads the rest only of a possible header
     rest = file.read(length - 1) if first == b"{" else b""
     return parse_header(path, first + rest, size)
 
@@ -139,16 +136,16 @@ def header_length(path: Path, start: bytes, size: int) -> int:
     """Bytes of the header that follows the first 8 of a file.
 
     Args:
-        path: How the file is called in messages.
+        path: Name of the file in messages.
         start: Its first 8 bytes, or all of it.
         size: Bytes of the whole file.
 
     Raises:
-        DamagedCheckpoint: fewer than 8, or more than fit into the file.
+        DamagedCheckpoint: fewer than 8 bytes, or a header longer than the file.
     """
     if size < 8 or len(start) < 8:
         raise DamagedCheckpoint(
-            f"{path}: {many(size, 'byte')}, no safetensors header. {_TRUNCATED}"
+            f"{path}: {many(size, 'byte')}, not a safetensors header. {_TRUNCATED}"
         )
     length = int.from_bytes(start[:8], "little")
     if length > min(size - 8, _LARGEST_HEADER):
@@ -162,7 +159,7 @@ def header_length(path: Path, start: bytes, size: int) -> int:
 def parse_header(
     path: Path, text: bytes, size: int
 ) -> tuple[dict[str, TensorInfo], dict[str, str]]:
-    """Where every tensor of a file lies, and its metadata; no weight is needed for that.
+    """The place of every tensor of a file, and its metadata, from the header alone.
 
     Args:
         path: How the file is called in messages.
@@ -170,7 +167,7 @@ def parse_header(
         size: Bytes of the whole file.
 
     Raises:
-        DamagedCheckpoint: no header, or one that contradicts itself or the file's size.
+        DamagedCheckpoint: not a header, or it contradicts itself or the file's size.
     """
     header, metadata = _parse_header(path, text)
     start = 8 + len(text)
@@ -180,14 +177,14 @@ def parse_header(
 
 
 def _parse_header(path: Path, text: bytes) -> tuple[dict[str, Any], dict[str, str]]:
-    """Name -> entry of every tensor, and the metadata, which is checked."""
+    """Name -> entry of every tensor, and the checked metadata."""
     if not text.startswith(b"{"):
         what = "does not begin with '{'" if text else "is empty"
         raise DamagedCheckpoint(f"{path}: the header {what}. {_TRUNCATED}")
     try:
         header: dict[str, Any] = parse_json(text)
     except ValueError as error:
-        raise DamagedCheckpoint(f"{path}: the header is no JSON ({error}). {_TRUNCATED}") from error
+        raise DamagedCheckpoint(f"{path}: header is not JSON ({error}). {_TRUNCATED}") from error
     metadata = header.pop("__metadata__", None) or {}
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
         raise DamagedCheckpoint(

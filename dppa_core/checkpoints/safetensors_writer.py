@@ -1,7 +1,6 @@
-"""One safetensors file: laid out first, then filled in any order by any thread.
+"""Writes a safetensors file: the layout first, then tensors in any order from any thread.
 
-Knows no model: names, dtypes, shapes and bytes only. The bytes of the file depend on names and
-contents alone, never on the order in which tensors arrive.
+The bytes of the file depend on names and contents, not on the order in which tensors arrive.
 """
 
 from __future__ import annotations
@@ -27,14 +26,14 @@ from dppa_core.errors import InvalidValue
 from dppa_core.pruning.floats import RAW_TYPES
 
 _BLOCK = 1 << 20
-"""Bytes hashed at a time: both hashes find them in a core's own cache."""
+"""Bytes hashed at a time; both hashes read them from a core's cache."""
 
 _CANNOT_RESERVE = {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.ENODEV}
 
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
-    """What the header says of one tensor."""
+    """The header entry of one tensor."""
 
     name: str
     dtype: str
@@ -67,25 +66,25 @@ class TensorSpec:
 
 
 class SafetensorsWriter:
-    """A new file of its full size from the start, so that a full disk is found before the work.
+    """A new file, allocated at full size first, so that a full disk fails before the work.
 
-    `place` may be called by many threads at once. When the last element is placed the file is
-    closed and hashes of it and of its tensors are taken, while its pages are still in memory.
+    Many threads may call `place` at once. After the last element the file is closed and hashed,
+    with its tensors, while its pages are still in memory.
 
     Args:
-        path: The file to make.
+        path: The file to create.
         specs: Its tensors in any order, each name once.
         metadata: Text pairs for the header; transformers wants `{"format": "pt"}`.
 
     Raises:
-        InvalidValue: a name twice.
-        OSError: the file is there already, or cannot be made.
+        InvalidValue: a name appears twice.
+        OSError: the file exists already, or cannot be created.
     """
 
     def __init__(
         self, path: Path, specs: Iterable[TensorSpec], metadata: Mapping[str, str] | None = None
     ) -> None:
-        # The widest first: every tensor then begins at a multiple of its element's width.
+        # Widest elements first, so that every tensor begins at a multiple of its element's width.
         ordered = sorted(specs, key=lambda spec: (-spec.itemsize, spec.name))
         header, self._starts = _lay_out(ordered, metadata)
         self._specs = {spec.name: spec for spec in ordered}
@@ -93,7 +92,7 @@ class SafetensorsWriter:
             raise InvalidValue(f"{path}: two tensors of one name among {len(ordered)}.")
         self.path = path
         self.names = tuple(self._specs)
-        """Names in the order of the file; placed in this order, the file is written forwards."""
+        """Names in file order; placing tensors in this order writes the file forwards."""
         self._missing = sum(spec.numel for spec in ordered)
         self._placed: dict[str, list[tuple[int, int]]] = {name: [] for name in self.names}
         self._written: dict[str, list[tuple[int, int]]] = {name: [] for name in self.names}
@@ -105,18 +104,18 @@ class SafetensorsWriter:
             _reserve(handle, len(header) + sum(spec.nbytes for spec in ordered))
             _write_at(handle, memoryview(header), 0)
         finally:
-            os.close(handle)  # a checkpoint may have more shards than a process open files
+            os.close(handle)  # a checkpoint may have more shards than a process may open files
 
     def place(self, name: str, raw: Shaped[ndarray, " n"], start: int = 0) -> None:
         """Write a tensor, or a slice of it.
 
         Args:
-            name: One of the names given.
+            name: A name among the specs.
             raw: Its elements as stored, flat: uint16 for BF16, float16, float32, …
             start: Element of the tensor at which `raw` begins.
 
         Raises:
-            InvalidValue: another dtype, elements the tensor does not have, or a second time.
+            InvalidValue: another dtype, elements outside the tensor, or elements placed before.
             OSError: the file cannot be written.
         """
         spec = self._specs[name]
@@ -136,7 +135,7 @@ class SafetensorsWriter:
             with self._hashing:
                 self._hashes.take(spec, start * spec.itemsize, data)
             self.finish()
-        elif self._hashing.acquire(blocking=False):  # one thread at a time; the others write on
+        elif self._hashing.acquire(blocking=False):  # one thread hashes; the others keep writing
             try:
                 self._hashes.take(spec, start * spec.itemsize, data)
                 self._hash_on(handle)
@@ -165,7 +164,7 @@ class SafetensorsWriter:
         return dict(self._hashes.digests)
 
     def _hash_on(self, handle: int) -> None:
-        """Hash what is written without a gap, while it is still in a cache."""
+        """Hash the bytes written without a gap so far, while they are in a cache."""
         while spec := self._hashes.next:
             with self._lock:
                 end = _without_gap(self._written[spec.name])
@@ -173,7 +172,7 @@ class SafetensorsWriter:
                 return
 
     def close(self) -> None:
-        """Let go of the file, complete or not."""
+        """Close the file, complete or not."""
         with self._lock:
             if self._handle is not None:
                 os.close(self._handle)
@@ -195,12 +194,12 @@ class SafetensorsWriter:
 
 
 class _Hashes:
-    """SHA-256 of a file, and XXH3 of its tensors, taken from its beginning on. For one thread.
+    """SHA-256 of a file and XXH3 of its tensors, computed from its beginning. For one thread.
 
     Args:
-        specs: Its tensors, as they lie in it.
-        header: What is before them.
-        starts: Where each begins.
+        specs: Its tensors, in file order.
+        header: The bytes before them.
+        starts: The offset of each.
     """
 
     def __init__(
@@ -210,15 +209,15 @@ class _Hashes:
         self._left = deque(specs)
         self._own, self._read = xxhash.xxh3_128(), 0
         self.digests: dict[str, str] = {}
-        """XXH3-128 of every tensor that is hashed whole."""
+        """XXH3-128 of every fully hashed tensor."""
 
     @property
     def next(self) -> TensorSpec | None:
-        """The tensor that is hashed now; None where all are."""
+        """The tensor to hash next; None at the end."""
         return self._left[0] if self._left else None
 
     def go_on(self, handle: int, end: int) -> bool:
-        """Hash the current tensor up to a byte of it; whether it is done.
+        """Hash the current tensor up to byte `end`; True if it is complete.
 
         Raises:
             OSError: the file cannot be read.
@@ -233,7 +232,7 @@ class _Hashes:
         return self._ended(spec)
 
     def take(self, spec: TensorSpec, start: int, data: memoryview) -> None:
-        """Hash bytes of a tensor that were just written, if they come next; then none is read."""
+        """Hash bytes that were just written, if they come next; this saves reading them."""
         if self.next is not spec or self._read != start:
             return
         for first in range(0, len(data), _BLOCK):
@@ -254,12 +253,12 @@ class _Hashes:
         return True
 
     def whole(self) -> str:
-        """SHA-256 of the file, once all is hashed."""
+        """SHA-256 of the file, after all tensors are hashed."""
         return self._whole.hexdigest()
 
 
 def _without_gap(slices: Iterable[tuple[int, int]]) -> int:
-    """How many elements are there from the first one on."""
+    """Number of elements written from the first one without a gap."""
     end = 0
     for start, stop in sorted(slices):
         if start > end:
@@ -271,7 +270,7 @@ def _without_gap(slices: Iterable[tuple[int, int]]) -> int:
 def _lay_out(
     specs: Sequence[TensorSpec], metadata: Mapping[str, str] | None
 ) -> tuple[bytes, dict[str, int]]:
-    """The file's header, and where in the file each tensor begins."""
+    """The file's header, and the offset of each tensor."""
     table: dict[str, Any] = {"__metadata__": dict(sorted(metadata.items()))} if metadata else {}
     starts, end = {}, 0
     for spec in specs:

@@ -1,7 +1,4 @@
-"""A checkpoint's weights in one file or in several, named as transformers names them.
-
-Knows names, sizes and files, not what is in them.
-"""
+"""Writes a checkpoint's weights in one file or in shards, named as in transformers."""
 
 from __future__ import annotations
 
@@ -20,17 +17,17 @@ from dppa_core.checkpoints.safetensors_writer import SafetensorsWriter, TensorSp
 from dppa_core.errors import InvalidValue
 
 SHARD_SIZE = 5 * 10**9
-"""Bytes of the tensors in one file at most, unless asked otherwise; as transformers has it."""
+"""Default limit of the bytes of tensors in one file, as in transformers."""
 
 METADATA = {"format": "pt"}
-"""What the header of every weight file says beside its tensors; transformers asks for it."""
+"""Metadata in the header of every weight file; transformers requires it."""
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([KMGT]?B|)", re.IGNORECASE | re.ASCII)
 
 
 def parse_size(text: str) -> int:
-    """Bytes of a size as people write it: "5GB", "500 MB", "1.5GB", "123456".
+    """Bytes of a size such as "5GB", "500 MB", "1.5GB", "123456".
 
     Raises:
         InvalidValue: anything else, or less than a byte.
@@ -46,14 +43,14 @@ def parse_size(text: str) -> int:
 
 
 def assign_shards(specs: Iterable[TensorSpec], limit: int) -> dict[str, tuple[TensorSpec, ...]]:
-    """Which file every tensor goes to: in order of layers, a file as full as it gets.
+    """The file of every tensor: tensors in order of layers, each file filled up to the limit.
 
     Args:
         specs: All tensors, in any order; the result does not depend on it.
-        limit: Bytes of tensors in a file. One larger tensor has a file of its own.
+        limit: Bytes of tensors in a file. A larger tensor gets a file of its own.
 
     Returns:
-        File name -> its tensors; `model.safetensors` alone when all of them fit into one file.
+        File name -> its tensors; only `model.safetensors` if all of them fit into one file.
     """
     shards: list[list[TensorSpec]] = [[]]
     size = 0
@@ -72,12 +69,12 @@ def assign_shards(specs: Iterable[TensorSpec], limit: int) -> dict[str, tuple[Te
 
 
 def _by_number(name: str) -> list[str | int]:
-    """Layer 10 comes after layer 2."""
+    """Sort key by number: layer 10 comes after layer 2."""
     return [int(part) if i % 2 else part for i, part in enumerate(re.split(r"(\d+)", name))]
 
 
 def write_index(folder: Path, shards: Mapping[str, tuple[TensorSpec, ...]]) -> None:
-    """Write which tensor is in which file, where there are several."""
+    """Write the index of tensors to files, if there are several files."""
     if len(shards) < 2:
         return
     total = sum(spec.nbytes for shard in shards.values() for spec in shard)
@@ -88,7 +85,7 @@ def write_index(folder: Path, shards: Mapping[str, tuple[TensorSpec, ...]]) -> N
 
 
 class WeightsWriter:
-    """The weight files of a folder, all of their full size from the start; see SafetensorsWriter.
+    """The weight files of a folder, all allocated at full size; see SafetensorsWriter.
 
     Args:
         folder: Where the files go.
@@ -105,14 +102,14 @@ class WeightsWriter:
         }
         self._place = {name: file for file, w in self._writers.items() for name in w.names}
         self.names = tuple(self._place)
-        """Names in the order of the files; placed in this order, one file is open at a time."""
+        """Names in file order; placing tensors in this order keeps one file open at a time."""
 
     def place(self, name: str, raw: Shaped[ndarray, " n"], start: int = 0) -> None:
-        """Write a tensor, or a slice of it; any thread may. See `SafetensorsWriter.place`."""
+        """Write a tensor or a slice of it; see `SafetensorsWriter.place`. Safe for many threads."""
         self._writers[self._place[name]].place(name, raw, start)
 
     def finish(self) -> dict[str, str]:
-        """Close all files, which must be complete, and write the index where there are several.
+        """Close all files, which must be complete, and write the index if there are several.
 
         Returns:
             SHA-256 of every weight file, by its name.
@@ -122,7 +119,7 @@ class WeightsWriter:
         return hashes
 
     def digests(self) -> dict[str, str]:
-        """XXH3-128 of every tensor's elements as stored, once all files are finished."""
+        """XXH3-128 of every tensor's elements as stored, after `finish`."""
         return {
             name: digest
             for writer in self._writers.values()
@@ -130,13 +127,13 @@ class WeightsWriter:
         }
 
     def close(self) -> None:
-        """Let go of the files, complete or not."""
+        """Close the files, complete or not."""
         for writer in self._writers.values():
             writer.close()
 
 
 def one_hash(hashes: Mapping[str, str]) -> str:
-    """One SHA-256 for all weights: the file's, or that of the lines `sha256sum` prints for several.
+    """One SHA-256 for all weights: the file's, or that of `sha256sum`'s lines for several files.
 
     `sha256sum model-*.safetensors | sha256sum` gives the same.
     """

@@ -1,6 +1,6 @@
-"""Reading PyTorch's .bin files by its restricted loader: tensors, never code.
+"""Reads PyTorch's .bin files with its restricted loader: tensors, never code.
 
-Knows names, dtypes, shapes and bytes. torch is imported when the first such file is opened.
+torch is imported when the first such file is opened.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ _CODES = {
 
 _LONGEST_NAME = 1000
 _REPEATED = 1 << 26
-"""Bytes a tensor may take that repeats fewer elements, as an expanded mask does."""
+"""Bytes allowed for a tensor that repeats fewer elements, such as an expanded mask."""
 _MOST_TIMES, _SMALL = 16, 1 << 26
-"""How much more a compressed file may hold than it has bytes; zeros alone shrink further."""
+"""Largest allowed compression ratio; only zeros compress further."""
 _ZIP = b"PK\x03\x04"
 _TRUNCATED = "An interrupted download or copy is the usual cause: fetch the file again."
 _REASON = re.compile(r".*WeightsUnpickler error:\s*", re.DOTALL)
@@ -58,15 +58,15 @@ _GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
 
 
 class TorchFile:
-    """One file of `torch.save`; tensors are views of its mapped pages where it is a zip file.
+    """A file of `torch.save`; tensors of a zip file are views of its mapped pages.
 
-    Safe for many threads. Files of PyTorch before 1.6 are no zip files: they are held in memory.
+    Safe for many threads. Files of PyTorch before 1.6 are not zip files and are held in memory.
 
     Args:
         path: The file.
 
     Raises:
-        DamagedCheckpoint: cut short, no weights, or objects that are no tensors.
+        DamagedCheckpoint: truncated, no weights, or objects that are not tensors.
         NotAllowed: a link that leads out of its folder.
     """
 
@@ -74,11 +74,11 @@ class TorchFile:
         self.path, self._place = path, model_file(path)
         with open_regular(self._place, follow=False) as file:
             if not os.fstat(file.fileno()).st_size:
-                raise DamagedCheckpoint(f"{path}: empty, so no weights. {_TRUNCATED}")
+                raise DamagedCheckpoint(f"{path}: empty, so it has no weights. {_TRUNCATED}")
             self.pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         self.identity = file_identity(path)
         self._records = _records(path, self._place) if self.pages[:4] == _ZIP else ()
-        # A compressed tensor does not lie in the file as it is.
+        # A compressed tensor cannot be mapped.
         self._mapped = bool(self._records) and not any(r.compress_type for r in self._records)
         _check_unpacked(path, self._records)
         self._lock = threading.Lock()
@@ -90,10 +90,10 @@ class TorchFile:
     def raw(self, name: str) -> Shaped[ndarray, " n"]:
         """The tensor's elements in their order, flat and read-only.
 
-        A tensor that is transposed or cut out of another is copied.
+        A transposed or sliced tensor is copied.
 
         Raises:
-            DamagedCheckpoint: a dtype that holds no plain numbers, or a file that has changed.
+            DamagedCheckpoint: a dtype without plain numbers, or a changed file.
         """
         import torch  # noqa: PLC0415  (seconds; safetensors need none)
 
@@ -112,7 +112,7 @@ class TorchFile:
         return array
 
     def release(self) -> None:
-        """Let go of the mapping: it is made anew when needed, and lives while an array needs it."""
+        """Drop the mapping; it is made again when needed, and lives while an array uses it."""
         if self._mapped:
             with self._lock:
                 self._loaded = None
@@ -129,7 +129,7 @@ class TorchFile:
 
 
 def open_torch_file(path: Path) -> TorchFile:
-    """Open a .bin file and see what is in it.
+    """Open a .bin file and list its tensors.
 
     Raises:
         MissingCheckpoint: no such file.
@@ -147,7 +147,7 @@ def open_torch_file(path: Path) -> TorchFile:
 
 
 def _records(path: Path, place: Path) -> tuple[zipfile.ZipInfo, ...]:
-    """Everything in a zip file."""
+    """The entries of a zip file."""
     try:
         with zipfile.ZipFile(place) as archive:
             return tuple(archive.infolist())
@@ -156,7 +156,7 @@ def _records(path: Path, place: Path) -> tuple[zipfile.ZipInfo, ...]:
 
 
 def _check_unpacked(path: Path, records: tuple[zipfile.ZipInfo, ...]) -> None:
-    """Refuse a zip file that would fill the memory; PyTorch itself compresses none."""
+    """Refuse a zip file that would fill the memory; PyTorch itself does not compress."""
     unpacked = sum(record.file_size for record in records if record.compress_type)
     if unpacked > max(_SMALL, _MOST_TIMES * path.stat().st_size):
         raise DamagedCheckpoint(
@@ -168,9 +168,9 @@ def _check_unpacked(path: Path, records: tuple[zipfile.ZipInfo, ...]) -> None:
 def _check_storages(
     path: Path, state: Mapping[str, Tensor], records: tuple[zipfile.ZipInfo, ...]
 ) -> None:
-    """Refuse a zip file whose tensors claim more bytes than it holds for them.
+    """Refuse a zip file whose tensors claim more bytes than their entries hold.
 
-    Mapped, such a tensor would be made of whatever lies behind it.
+    A mapped tensor of this kind would read the bytes behind its entry.
     """
     if not records:
         return
@@ -198,7 +198,7 @@ def _load(path: Path, place: Path, *, mapped: bool) -> Mapping[str, Tensor]:
         isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in found.items()
     ):
         raise DamagedCheckpoint(
-            f"{path}: no mapping of names to tensors, but {_kind(found)}. A checkpoint of a "
+            f"{path}: not a mapping of names to tensors, but {_kind(found)}. A checkpoint of a "
             "training run is the usual cause: save the model alone, with save_pretrained."
         )
     return found
@@ -210,8 +210,8 @@ def _no_weights(path: Path, error: pickle.UnpicklingError) -> DamagedCheckpoint:
         line = " ".join(_REASON.sub("", str(error)).partition("\n")[0].split())
         return DamagedCheckpoint(f"{path}: no weights ({shown(line, 200)[1:-1]}). {_TRUNCATED}")
     return DamagedCheckpoint(
-        f"{path}: asks for {shown(named[1])[1:-1]}, which is no tensor. Such a file can run code, "
-        "so it is not loaded: take safetensors, or weights saved by save_pretrained."
+        f"{path}: asks for {shown(named[1])[1:-1]}, which is not a tensor. Such a file can run "
+        "code, so it is not loaded: take safetensors, or weights saved by save_pretrained."
     )
 
 

@@ -39,7 +39,7 @@ from dppa_core.merging.to_folder import MergeReport, merge_to_folder
 from dppa_core.methods.registry import get_method
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.recipes.yaml_text import MergeRecipe, load_recipe
-from dppa_core.system.shortage import ToldShortage
+from dppa_core.system.shortage import ShortageAsError
 
 app = typer.Typer(
     name="dppa",
@@ -187,7 +187,7 @@ def main() -> None:
     with terminal():
         try:
             check_here()
-            with ToldShortage():
+            with ShortageAsError():
                 app()
         except DppaError as error:
             sys.stderr.write("dppa: " + " ".join(str(error).split()) + "\n")

@@ -1,4 +1,4 @@
-"""The inner loops, in several backends of the same bytes; `protocol` says what each offers."""
+"""The inner loops, in several backends with identical results; `protocol` defines them."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from dppa_core.errors import UnknownName, did_you_mean
 from dppa_core.kernels.protocol import Kernels
 
 BACKENDS = ("numba", "torch")
-"""numba is the fast one; torch the plain reference. There is "cuda" too, where PyTorch sees such a
-device: the reference on it."""
+"""numba is the fast backend, torch the reference. "cuda" runs the reference on a CUDA device, if
+PyTorch sees one."""
 
 
 def get_backend(name: str) -> Kernels:
-    """The implementation of that name.
+    """The backend of that name.
 
     Raises:
-        UnknownName: there is no such backend.
-        InvalidValue: cuda, and no such device.
+        UnknownName: no such backend.
+        InvalidValue: cuda without a CUDA device.
     """
-    # Imported when asked for: start-up pays for numba or torch only where one is used.
+    # Imported on demand: start-up loads numba or torch only if it is used.
     if name == "numba":
         from dppa_core.kernels import numba_backend as compiled  # noqa: PLC0415
 

@@ -1,7 +1,7 @@
-"""The compiled loops that turn bins into what a profile remembers of them.
+"""The compiled loops that turn counted bins into the values of a profile.
 
-Knows bins of one tensor. Thousands of small modules have some thousand bins each: as steps of
-numpy, each of which makes an array, this took a quarter of a profile.
+Thousands of small modules have some thousand bins each. In numpy, which makes an array at every
+step, this took a quarter of a profile.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import no_type_check
 
 import numpy as np
 
-# What is compiled here is not compiled anew when it changes there: these never change.
+# numba does not recompile this file when these change; they never change.
 from dppa_core.kernels.loops import _OPEN, _ZERO, _compiled
 
 _ODD, _EXPONENT, _SMALLEST = np.uint32(1), np.uint32(0x7F800000), np.uint32(0x00800000)
@@ -20,11 +20,11 @@ _STEP = 2.0**-23
 @_compiled
 @no_type_check
 def unpack(words, counts, places, bits, excess):
-    """Bits of the smallest |d| of each word's bin, and how far above it is the mean of them.
+    """Bits of the smallest |d| of each word's bin, and the distance of its mean from there.
 
     Args:
         words: Indices, see `Kernels.histogram`.
-        counts: Elements of each; none is 0.
+        counts: Elements of each, never 0.
         places: Sums of their places.
         bits: uint32, written.
         excess: float32, written; in steps between float32 numbers.
@@ -40,10 +40,10 @@ def unpack(words, counts, places, bits, excess):
 @_compiled
 @no_type_check
 def sum_up(bits, counts, excess, below, energy, products):
-    """Running sums of a profile's bins: what `ModuleProfile` sums up without them.
+    """Running sums over a profile's bins, as `ModuleProfile` computes them.
 
     Args:
-        bits: Of the smallest magnitude of each bin, uint32.
+        bits: Bits of the smallest magnitude of each bin, uint32.
         counts: Elements of each.
         excess: As in `unpack`.
         below: Elements before each bin, and all of them at the end; written.
@@ -66,15 +66,15 @@ def sum_up(bits, counts, excess, below, energy, products):
 @_compiled
 @no_type_check
 def join(one, other, words, counts, places, sums):
-    """Write down the bins of two parts of a tensor as one; how many they are.
+    """Join the bins of two parts of a tensor; returns their number.
 
     Args:
-        one: Words, counts, places and sums of a part, its words ascending; there may be no sums.
-        other: Of another part.
-        words: Written, as are the next three; there is room for the bins of both.
+        one: Words, counts, places and sums of a part, words ascending; sums may be absent.
+        other: The same of the other part.
+        words: Written, as are the next three; room for the bins of both.
         counts: As in `unpack`.
         places: As in `unpack`.
-        sums: Two for each bin; written where there are any.
+        sums: Two for each bin; written if present.
     """
     (mine, more, far, own), (theirs, others, away, apart) = one, other
     i, j, found, scored = 0, 0, 0, own.size > 0

@@ -1,7 +1,6 @@
 """The compiled loop that counts |d| of bfloat16 weights.
 
-Knows bfloat16 arrays only. Whoever changes what it borrows from `loops` has to touch this file,
-too: numba looks for changes by file.
+numba detects changes by file: when a function it uses from `loops` changes, touch this file too.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ from dppa_core.kernels.prefetch import fetch
 from dppa_core.pruning.delta_profile import OPEN_BITS
 
 _BLOCK = 2048
-# |d| from 2**-59 to 2**5, where nearly all deltas lie, has bins enough for 15 bits; a 16th says
-# whether an element is inside of its bin. The counters of so few stay in the first cache.
+# |d| from 2**-59 to 2**5, where nearly all deltas lie, needs 15 bits of bins; a 16th tells
+# whether an element is inside its bin. These few counters stay in the first-level cache.
 _FIRST = np.uint32((127 - 59) << (23 - OPEN_BITS))
 _BINS = np.uint32(1 << 15)
 _BIN, _INSIDE = np.uint64(0x7FFF), np.uint64(0x0001000100010001)
@@ -37,11 +36,11 @@ def histogram(base, tuned, words, quick, span, inside):
     for first in range(0, base.size, _BLOCK):
         old, new = base[first : first + _BLOCK], tuned[first : first + _BLOCK]
         smallest, largest = _assign(old, new, keys)
-        # Bits less 1 of what is not 0, and all bits: beyond the counters, a slower loop counts.
+        # Bits minus 1 of nonzero values, and all bits: a slower loop counts outside the counters.
         within = smallest >= (_FIRST + np.uint32(1)) << _OPEN
         if not within or largest >= (_FIRST + _BINS) << _OPEN:
             any_histogram(old, new, words, span)
-            kept = most  # not all of them
+            kept = most  # not all are kept
             continue
         lowest, highest = min(lowest, smallest), max(highest, largest)
         if old.size < _BLOCK:
@@ -52,7 +51,7 @@ def histogram(base, tuned, words, quick, span, inside):
             _count(quads, quick, base, tuned, first + _BLOCK)
         live = _find_inside(quads, flags, some)
         groups = flags.view(np.uint64)
-        while live > 0:  # one element of each group, then of those that have another
+        while live > 0:  # one element of each group per round
             more = 0
             for k in range(live):
                 here = some[k]
@@ -88,8 +87,8 @@ def _assign(old, new, keys):
 @_compiled
 @no_type_check
 def _count(quads, quick, base, tuned, after):
-    # Four keys a load. Two counters take turns: neighbours are often equal, above all 0. The block
-    # after this one is fetched meanwhile: 32 elements are a line of memory.
+    # Four keys per load. Two counters alternate: neighbours are often equal, mostly 0. The next
+    # block is fetched meanwhile: 32 elements are a cache line.
     for line in range(quads.size >> 3):
         fetch(base, after + 32 * line)
         fetch(tuned, after + 32 * line)
@@ -104,7 +103,7 @@ def _count(quads, quick, base, tuned, after):
 @_compiled
 @no_type_check
 def _find_inside(quads, flags, some):
-    """One bit for each element inside of its bin, four in a byte; and which 32 have any."""
+    """One bit for each element inside its bin, four per byte; and the groups of 32 with any."""
     for i in range(quads.size):
         quad = quads[i] & _INSIDE
         flags[i] = np.uint8(quad | (quad >> _15) | (quad >> _30) | (quad >> _45))
@@ -118,13 +117,13 @@ def _find_inside(quads, flags, some):
 @_compiled
 @no_type_check
 def drain(words, quick, span, live, counts, places):
-    """Write down what was counted where, and how many words that is; all is 0 afterwards."""
+    """Write the counted words and return their number; resets all counters."""
     pairs, offset = quick.reshape(-1).view(np.uint64), np.int64(_FIRST)
     low, high = np.int64(span[2] >> _OPEN) - offset, np.int64(span[3] >> _OPEN) + 1 - offset
     mask, found, rare = (_BIT << _40) - _BIT, 0, span[0] != _EMPTY or words[0] != _NONE
     words[0] += _both(pairs[0]) << _40
     pairs[0] = _NONE
-    if rare:  # all goes where the slower loop has counted
+    if rare:  # everything goes to the slower loop's counters
         for k in range(low, high):
             words[2 * (k + offset)] += _both(pairs[k]) << _40
             pairs[k] = _NONE
@@ -154,5 +153,5 @@ def drain(words, quick, span, live, counts, places):
 @_compiled
 @no_type_check
 def _both(pair):
-    """Two counters as one; the first of them may have gone below 0."""
+    """The sum of two counters; the first may be below 0."""
     return (pair + (pair >> _32)) & np.uint64(_EMPTY)

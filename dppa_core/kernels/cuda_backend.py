@@ -1,6 +1,6 @@
-"""The plain torch loops on a device of one's choice: the backend `cuda`.
+"""The backend `cuda`: the torch loops on any device.
 
-Knows no arithmetic: the loops are in `reference`. Chunks go to the device and results come back.
+Chunks are copied to the device and results back.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The loops over stacked deltas in numba: what counts magnitudes, and what elects signs.
+"""The loops over stacked deltas in numba: counts of magnitudes, and election of signs.
 
-Arrays of a few rows; `dppa_core.methods.shared.numpy_loops` is the measure. Blocks stay in the
-first-level cache, so that no delta, sign or divisor is ever written to memory.
+The reference is `dppa_core.methods.shared.numpy_loops`. Blocks stay in the first-level cache, so
+that no delta, sign or divisor is written to memory.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from jaxtyping import Float32, Int64, UInt32, UInt64
 from numpy import ndarray
 
 from dppa_core.kernels.loops import _BLOCK, _compiled, _flagged, _mix
-from dppa_core.methods.shared.sign_election import Ballot
+from dppa_core.methods.shared.sign_election import SignBallot
 from dppa_core.pruning.partition import Cut, Window
 
 Values = Float32[ndarray, "rows columns"]
@@ -43,7 +43,7 @@ def gather_tied(
     place = np.uint64(start), np.uint64(seed), np.uint64(window.low), np.uint64(window.high)
     hashes = np.empty(window.room, np.uint64)
     below, inside = _gather_tied(bits, key, *place, hashes)
-    if inside > hashes.size:  # more than chance should give
+    if inside > hashes.size:  # more than expected
         hashes = np.empty(inside, np.uint64)
         _gather_tied(bits, key, *place, hashes)
     return int(below), hashes[:inside].copy()
@@ -58,7 +58,7 @@ def vote(
     return int(_vote(_rows(deltas), *_borders(deltas, cuts), *place, votes))
 
 
-def agree(deltas: Deltas, cuts: Sequence[Cut], start: int, seed: int, ballot: Ballot) -> Values:
+def agree(deltas: Deltas, cuts: Sequence[Cut], start: int, seed: int, ballot: SignBallot) -> Values:
     """See `Loops.agree`."""
     merged: Values = np.empty(deltas.shape[1:], np.float32)
     _agree(
@@ -91,7 +91,7 @@ def _rows(deltas: Deltas) -> Float32[ndarray, "K n"]:
 def _borders(
     deltas: Deltas, cuts: Sequence[Cut]
 ) -> tuple[Float32[ndarray, " K"], UInt64[ndarray, " K"]]:
-    """Thresholds and hashes; no magnitude lies outside of a threshold of -1."""
+    """Thresholds and hashes; a threshold of -1 includes every magnitude."""
     given = cuts or [Cut(-1.0, 0)] * deltas.shape[0]
     thresholds = np.array([cut.threshold for cut in given], np.float32)
     return thresholds, np.array([cut.tie_cut for cut in given], np.uint64)

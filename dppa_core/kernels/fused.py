@@ -1,7 +1,7 @@
-"""The compiled loop that merges up to three models in one go, each byte read once.
+"""The compiled loop that merges up to three models and reads each byte once.
 
-Knows bfloat16 arrays only. Whoever changes what it borrows from `paired` or `loops` has to touch
-this file, too: numba looks for changes by file.
+numba detects changes by file: when a function it uses from `paired` or `loops` changes, touch this
+file too.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from dppa_core.kernels.paired import (
     weights_at,
 )
 
-# Pairs worked on at a time: five arrays of them, and the hashes, stay in a core's own cache.
+# Pairs per block: five arrays of them and the hashes stay in a core's cache.
 _BLOCK = 1024
 _WORD = np.uint64(32)
 
@@ -34,7 +34,7 @@ def fuse(addresses, start, seed, thresholds, cuts, weights, out):
     """Merge the base and three models at these addresses; bits of the largest magnitude."""
     halves = (cuts >> _WORD).astype(np.uint32)
     ties, careful = np.any(cuts > 0), np.any(cuts.astype(np.uint32) > 0)
-    bits = rows((thresholds + _ZERO).view(np.int32))  # never those of the zero with a sign
+    bits = rows((thresholds + _ZERO).view(np.int32))  # never the bits of -0
     edges, factors, parts = rows(thresholds), rows(weights), rows(halves)
     levels, highest = (bits, rows(cuts), factors), np.uint16(0)
     old, one, two, three = weights_at(addresses, out.size)

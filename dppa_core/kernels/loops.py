@@ -1,8 +1,8 @@
-"""The compiled loops behind `compiled`: in one file, since numba looks for changes by file.
+"""The compiled loops of the numba backend, in one file: numba detects changes by file.
 
-Knows arrays of one chunk only; types are numba's affair. An array of weights is float32, or
-uint16 for bfloat16 as it is stored. Compiled at first use and kept on disk; without the
-interpreter lock; without fast-math, so that no multiplication and addition are fused.
+An array of weights is float32, or uint16 for stored bfloat16. Loops are compiled at first use,
+cached on disk, and run without the interpreter lock; without fast-math, so that no multiplication
+and addition are fused.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from dppa_core.kernels.ready import read_at_once
 from dppa_core.pruning.delta_profile import OPEN_BITS
 from dppa_core.pruning.partition import MULTIPLIERS
 
-# Elements worked on at a time. What is remembered of them stays in the first-level cache, and
-# slices of this size are what makes every loop count from 0: only then it is vectorised.
+# Elements per block. Temporary values of a block stay in the first-level cache, and
+# slices of this size let every loop count from 0: only such loops are vectorised.
 _BLOCK = 2048
 _FIRST, _SECOND = np.uint64(MULTIPLIERS[0]), np.uint64(MULTIPLIERS[1])
 _S30, _S27, _S31 = np.uint64(30), np.uint64(27), np.uint64(31)
@@ -33,7 +33,7 @@ _ONE = np.uint64(1 << 40)
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     try:
         compiled = njit(cache=True, nogil=True)(function)
-    except RuntimeError:  # no folder to keep compiled code in: compile in every process
+    except RuntimeError:  # no cache folder: compile in every process
         return njit(nogil=True)(function)
     read_at_once(compiled)
     return compiled
@@ -252,7 +252,7 @@ def _sort_out(sizes, mixed, threshold, low, high, counts, hashes):
 @_compiled
 @no_type_check
 def histogram(base, tuned, words, span):
-    # A word is 2**40 times the count plus the sum of the low bits: one addition an element.
+    # A word is 2**40 times the count plus the sum of the low bits: one addition per element.
     keys = np.empty(_BLOCK, np.uint32)
     pairs = keys.view(np.uint64)
     low, shift, top = np.uint64(_LOW), np.uint64(_OPEN), np.uint64((1 << 18) - 1)
@@ -266,7 +266,7 @@ def histogram(base, tuned, words, span):
             highest = max(highest, index)
             keys[i] = np.uint32(index << _OPEN) | np.uint32(bits & _LOW)
         span[0], span[1] = smallest, highest
-        for i in range(old.size >> 1):  # two keys a load
+        for i in range(old.size >> 1):  # two keys per load
             pair = pairs[i]
             words[(pair >> shift) & top] += _ONE + (pair & low)
             pair >>= np.uint64(32)

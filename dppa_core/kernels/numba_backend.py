@@ -1,7 +1,4 @@
-"""The inner loops in numba: the fast implementation.
-
-Knows how the compiled loops want their scalars; the loops themselves are in `loops`.
-"""
+"""The inner loops in numba: the fast implementation."""
 
 from __future__ import annotations
 
@@ -120,7 +117,7 @@ def fuse(
     out: UInt16[ndarray, " n"],
 ) -> bool:
     """See `Kernels.fuse`."""
-    # A model too few is the base itself, whose delta is 0; a level too few holds nothing.
+    # The base, with delta 0, replaces a missing model; a missing level holds nothing.
     thresholds, cuts, weights = _NEVER.copy(), np.zeros((3, 2), np.uint64), _NO_WEIGHT.copy()
     places = [_address(base)] * 4
     for model, (raw, (mine, ties, factors)) in enumerate(zip(tuned, levels, strict=True)):
@@ -134,7 +131,7 @@ def fuse(
 
 
 def _address(raw: UInt16[ndarray, " n"]) -> int:
-    address: int = raw.__array_interface__["data"][0]  # `ctypes` makes objects to tell it
+    address: int = raw.__array_interface__["data"][0]  # `.ctypes` would create objects
     return address
 
 
@@ -152,7 +149,7 @@ def drain(tally: Tally) -> Drained:
     found = counting.drain(tally.words, tally.quick, tally.span, *tally.room)
     kept, tally.inside[0] = int(tally.inside[0]), 0
     inside = tally.inside[1 : 1 + kept].copy() if kept <= KEPT else None
-    words, counts, places = (row[:found].copy() for row in tally.room)  # counts are kept for long
+    words, counts, places = (row[:found].copy() for row in tally.room)  # counts are kept
     return Drained(words, counts, places, inside)
 
 

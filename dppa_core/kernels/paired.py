@@ -1,7 +1,7 @@
 """Blocks of bfloat16 weights of three models, merged two elements at a time.
 
-Knows blocks, not tensors. Two neighbours in a word of 32 bits come apart by a shift and a mask, and
-go together by another: widening and narrowing element by element was half of the work.
+A shift and a mask split two neighbours in a 32-bit word, and join them again: widening and
+narrowing single elements was half of the work.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numba import njit, types
 from numba.extending import intrinsic
 from numba.np.numpy_support import carray
 
-# What is compiled here is not compiled anew when it changes there: these never change.
+# numba does not recompile this file when these change; they never change.
 from dppa_core.kernels.loops import _FIRST, _S27, _S30, _SECOND, _ZERO, _compiled, _mix, _value
 
 _HIGH, _HALF, _ODD = np.uint32(0xFFFF0000), np.uint32(0x7FFF), np.uint32(1)
@@ -23,7 +23,7 @@ _MAGNITUDE, _SIGN = np.uint16(0x7FFF), np.uint16(0x8000)
 
 
 def _inlined(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compiled as a part of whatever calls it, so that the loop around it is vectorised."""
+    """Compiled into its caller, so that the surrounding loop is vectorised."""
     return njit(nogil=True, forceinline=True)(function)
 
 
@@ -39,7 +39,7 @@ def _pointer(context, address):
 @_compiled
 @no_type_check
 def weights_at(addresses, size):
-    """The base and three models. By address, arrays that may be written are of the same type."""
+    """Arrays of the base and three models; made from addresses they all have the same type."""
     return (
         carray(_pointer(addresses[0]), size),
         carray(_pointer(addresses[1]), size),
@@ -51,14 +51,14 @@ def weights_at(addresses, size):
 @_compiled
 @no_type_check
 def rows(of):
-    """(3, 2) numbers as tuples: they stay in registers, an array would be read at every element."""
+    """(3, 2) numbers as tuples, which stay in registers; an array is read for every element."""
     return (of[0, 0], of[0, 1]), (of[1, 0], of[1, 1]), (of[2, 0], of[2, 1])
 
 
 @_compiled
 @no_type_check
 def extent(out):
-    """Bits of the smallest and the largest magnitude; from 0x7F80 on it is not finite."""
+    """Bits of the smallest and largest magnitude; from 0x7F80 on a value is not finite."""
     least, most = _MAGNITUDE, np.uint16(0)
     for i in range(out.size):
         size = np.uint16(out[i] & _MAGNITUDE)
@@ -69,7 +69,7 @@ def extent(out):
 @_compiled
 @no_type_check
 def signed_zero(old):
-    """Whether there is a -0. It stays one where nothing is added, which sums do not tell."""
+    """Whether there is a -0; it must stay -0 if nothing is added, which a sum would lose."""
     found = False
     for i in range(old.size):
         found |= old[i] == _SIGN
@@ -91,7 +91,7 @@ def _high(word):
 @_inlined
 @no_type_check
 def rounded(bits):
-    """Bits whose upper half is the bfloat16 nearest to a float32, of two the even one."""
+    """Bits whose upper half is a float32 rounded to bfloat16, to nearest, ties to even."""
     return np.uint32(bits + _HALF + ((bits >> _UPPER) & _ODD))
 
 
@@ -112,10 +112,10 @@ def _loose(delta, edges, weights):
 @_compiled
 @no_type_check
 def blend(words, edges, weights, out):
-    """Merge pairs of a block without -0; what equals a threshold is outside.
+    """Merge pairs of a block without -0; magnitudes equal to a threshold are outside.
 
     Args:
-        words: Of the base and three models, uint32.
+        words: Pairs of the base and three models, uint32.
         edges: Thresholds, as `rows`.
         weights: As `rows`.
         out: uint32.
@@ -137,7 +137,7 @@ def blend(words, edges, weights, out):
 @_compiled
 @no_type_check
 def rank(origin, seed, even, odd):
-    """The upper halves of the hashes of a block: they nearly always tell on which side of a cut."""
+    """The upper halves of the hashes of a block, nearly always enough to compare with a cut."""
     for i in range(even.size):
         even[i] = _half_mix(origin + seed + np.uint64(2 * i))
     for i in range(odd.size):
@@ -156,7 +156,7 @@ def _half_mix(z):
 @_compiled
 @no_type_check
 def unsure(ranks, halves):
-    """Whether there is an element that half a hash does not place."""
+    """Whether half a hash is not enough for some element."""
     (a, b), (c, d), (e, f) = halves
     some = False
     for i in range(ranks.size):
@@ -168,7 +168,7 @@ def unsure(ranks, halves):
 @_inlined
 @no_type_check
 def _tied(delta, own, edges, cuts, weights):
-    # Bits of magnitudes are ordered as they are; one more where the rank is below the cut.
+    # Bits of magnitudes are in the order of magnitudes; add 1 if the rank is below the cut.
     bits = np.int32(np.float32(abs(delta)).view(np.int32))
     weight = weights[1] if np.int32(bits + np.int32(own < cuts[1])) > edges[1] else _ZERO
     weight = weights[0] if np.int32(bits + np.int32(own < cuts[0])) > edges[0] else weight
@@ -178,13 +178,13 @@ def _tied(delta, own, edges, cuts, weights):
 @_compiled
 @no_type_check
 def blend_tied(words, ranks, edges, cuts, weights, out):
-    """As `blend`; what equals a threshold is inside where its rank is below the cut.
+    """As `blend`; a magnitude equal to a threshold is inside if its rank is below the cut.
 
     Args:
         words: As in `blend`.
-        ranks: Of the first and the second elements of the pairs.
+        ranks: Ranks of the first and the second elements of the pairs.
         edges: Bits of the thresholds as int32, as `rows`; none of them -0.
-        cuts: Upper halves of them, as `rows`.
+        cuts: Upper halves of the cuts, as `rows`.
         weights: As `rows`.
         out: uint32.
     """
@@ -206,13 +206,13 @@ def blend_tied(words, ranks, edges, cuts, weights, out):
 @_compiled
 @no_type_check
 def blend_singly(old, new, origin, seed, levels, out):
-    """Merge a block of any size with all that is rare: -0, and hashes as near as can be to a cut.
+    """Merge a block of any size with rare cases: -0, and hashes equal to a cut in the upper half.
 
     Args:
         old: uint16, the base.
-        new: Three arrays like it.
+        new: Three arrays of the same kind.
         origin: Flat index of the first element.
-        seed: Of the hashes.
+        seed: Seed of the hashes.
         levels: Bits of the thresholds, cuts and weights, each as `rows`; see `blend_tied`.
         out: uint16.
     """
@@ -238,7 +238,7 @@ def _equal(delta, ties):
 @_compiled
 @no_type_check
 def blend_and_flag(words, edges, ties, weights, flags, out):
-    """As `blend`; also write 1 where a model's |d| equals one of its `ties`, else 0.
+    """As `blend`; also writes the flag 1 if a model's |d| equals one of its `ties`, else 0.
 
     Args:
         words: As in `blend`.

@@ -1,8 +1,7 @@
-"""What a backend of the inner loops offers, and the values it shares with whoever calls it.
+"""The interface of a backend of the inner loops, and the values it exchanges with callers.
 
-Knows arrays of one chunk, not tensors, files or methods. Every number is float32: a delta is
-one subtraction, a term one multiplication, a sum one addition, never fused, in the order of the
-recipe's models.
+Every number is float32: a delta is one subtraction, a term one multiplication, a sum one addition,
+never fused, in the order of the recipe's models.
 """
 
 from __future__ import annotations
@@ -18,52 +17,52 @@ from numpy import ndarray
 from dppa_core.methods.shared.python_loops import Loops
 
 AT_ONCE = 3
-"""Models that `Kernels.fuse` merges in one loop."""
+"""Most models that `Kernels.fuse` merges in one loop."""
 
 KEPT = 1 << 16
-"""Elements inside of their bin that are kept at most: those of tensors that are split further."""
+"""Most elements inside their bin that are kept, for tensors that are split further."""
 
 Levels = tuple[Float32[ndarray, " _"], UInt64[ndarray, " _"], Float32[ndarray, " _"]]
 """Thresholds, cuts and weights of one model, see `Kernels.add_bands`; one level or two."""
 
 Stored = UInt16[ndarray, " n"] | Float32[ndarray, " n"]
-"""Weights as a kernel takes them: bfloat16 as it lies on disk, or float32. A pair has one kind."""
+"""Weights for a kernel: stored bfloat16, or float32. Both sides of a pair have one kind."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tally:
-    """What was counted since it was drained, in words and in the counters of a faster loop."""
+    """Counts since the last `drain`, in words and in the counters of a faster loop."""
 
     words: UInt64[ndarray, " words"] = field(default_factory=lambda: np.zeros(1 << 18, np.uint64))
     """2**40 times the count, plus the sum of the places; see `Kernels.histogram`."""
     quick: UInt32[ndarray, "keys two"] = field(
         default_factory=lambda: np.zeros((1 << 15, 2), np.uint32)
     )
-    """Counts of usual |d| at the edge of their bin, in two counters each that wrap around."""
+    """Counts of usual |d| at the edge of their bin, in two wrapping counters each."""
     span: UInt32[ndarray, " four"] = field(
         default_factory=lambda: np.array([0xFFFFFFFF, 0, 0xFFFFFFFF, 0], np.uint32)
     )
-    """Of words counted in, that of |d| = 0 left out: the smallest index minus 1, and the largest.
-    Of the quick counts: the bits of the smallest |d| minus 1, and of the largest."""
+    """Words in use, without that of |d| = 0: the smallest index minus 1, and the largest. Quick
+    counts: the bits of the smallest |d| minus 1, and of the largest."""
     inside: UInt32[ndarray, " some"] = field(default_factory=lambda: np.zeros(1 + KEPT, np.uint32))
-    """How many |d| lie inside of their bin, and the bits of the first `KEPT` of them."""
+    """Number of |d| inside their bin, and the bits of the first `KEPT` of them."""
     room: Int64[ndarray, "three words"] = field(
         default_factory=lambda: np.empty((3, 1 << 18), np.int64)
     )
-    """Where a loop writes down what it drains."""
+    """Output arrays of a drain."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Drained:
-    """What a tally held."""
+    """The counts of a drained tally."""
 
     words: Int64[ndarray, " bins"]
-    """Indices of words counted in, ascending."""
+    """Indices of words in use, ascending."""
     counts: Int64[ndarray, " bins"]
     places: Int64[ndarray, " bins"]
     """Sums of the elements' places in their bin."""
     inside: UInt32[ndarray, " n"] | None = None
-    """Bits of all |d| inside of their bin, in any order; None where they were not kept."""
+    """Bits of all |d| inside their bin, in any order; None if not kept."""
 
 
 @runtime_checkable
@@ -84,13 +83,13 @@ class Kernels(Protocol):
         ...
 
     def largest(self, values: Float32[ndarray, " n"]) -> float:
-        """The largest magnitude; infinity or NaN where there is one."""
+        """The largest magnitude; infinity or NaN if there is one."""
         ...
 
     def add_whole(
         self, acc: Float32[ndarray, " n"], base: Stored, tuned: Stored, weight: float
     ) -> None:
-        """acc += weight * (tuned - base). A term of 0 leaves even the sign of a zero alone."""
+        """acc += weight * (tuned - base). A term of 0 keeps even the sign of a zero."""
         ...
 
     def add_bands(
@@ -104,13 +103,13 @@ class Kernels(Protocol):
         cuts: UInt64[ndarray, " K"],
         weights: Float32[ndarray, " K"],
     ) -> None:
-        """As `add_whole`, with the weight of the first level an element is inside of, else 0.
+        """As `add_whole`, with the weight of the first level that contains an element, else 0.
 
         Args:
             start: Flat index of the chunk's first element in its tensor.
-            seed: Of the order among elements equal to a threshold.
+            seed: Seed of the order among elements equal to a threshold.
             thresholds: Falling; |d| above one is inside its level.
-            cuts: Hashes below one are inside its level where |d| equals the threshold.
+            cuts: An element whose |d| equals the threshold is inside if its hash is below the cut.
             weights: One per level.
         """
         ...
@@ -125,7 +124,7 @@ class Kernels(Protocol):
         cut: int,
         weight: float,
     ) -> None:
-        """As `add_whole` for elements whose hash is below the cut; the others stay."""
+        """As `add_whole` for elements whose hash is below the cut; others stay unchanged."""
         ...
 
     def score(
@@ -135,19 +134,19 @@ class Kernels(Protocol):
         weights: Float32[ndarray, " n"],
         out: Float32[ndarray, " n"],
     ) -> None:
-        """out = weight * |tuned - base|: 0 only where both are equal.
+        """out = weight * |tuned - base|; 0 only if both are equal.
 
-        Where they are not, it is no less than the smallest normal number: what has no weight comes
-        last, but before what never changed.
+        Otherwise it is at least the smallest normal number: an element without weight ranks last,
+        but before unchanged ones.
         """
         ...
 
     def score_random(
         self, base: Stored, tuned: Stored, start: int, seed: int, out: Float32[ndarray, " n"]
     ) -> None:
-        """out = a multiple of 2**-24 in (0, 1] by the hash of each place; 0 where both are equal.
+        """out = a multiple of 2**-24 in (0, 1] by the hash of each place; 0 if both are equal.
 
-        Where |tuned - base| is not finite, out is not either.
+        If |tuned - base| is not finite, out is not finite either.
         """
         ...
 
@@ -163,7 +162,7 @@ class Kernels(Protocol):
         cuts: UInt64[ndarray, " K"],
         weights: Float32[ndarray, " K"],
     ) -> None:
-        """As `add_bands`, with scores in the place of |d|: what is added is still tuned - base."""
+        """As `add_bands`, ranked by scores instead of |d|; the sum is still of tuned - base."""
         ...
 
     def sum_by_bin(
@@ -176,9 +175,9 @@ class Kernels(Protocol):
         """Add |d| and d², in float64 and rising order, to the row of each score's word.
 
         Args:
-            base: Of one side.
-            tuned: Of the other; d = tuned - base.
-            scores: Which bin an element belongs to, see `histogram`.
+            base: The base.
+            tuned: The domain model; d = tuned - base.
+            scores: They select the bin of an element, see `histogram`.
             sums: 2**18 rows.
         """
         ...
@@ -195,33 +194,33 @@ class Kernels(Protocol):
         """Merge bfloat16 into bfloat16: `widen`, `add_bands` for each model, `narrow`.
 
         Args:
-            base: Of any length.
+            base: Any length.
             tuned: One to three models, each as long as the base.
             start: Flat index of the first element in its tensor.
-            seed: Of the order among elements equal to a threshold.
-            levels: Of each model.
+            seed: Seed of the order among elements equal to a threshold.
+            levels: Levels of each model.
             out: The merged weights.
 
         Returns:
-            Whether all of them are finite; else `out` is of no use.
+            Whether all of them are finite; if not, `out` is invalid.
         """
         ...
 
     def histogram(self, base: Stored, tuned: Stored, tally: Tally) -> None:
-        """Count |d| in bins, and sum up where in its bin it lies.
+        """Count |d| in bins, and sum the places within the bins.
 
-        Of the bits of |d|, the last `OPEN_BITS` are its place in a bin. An element at the lower
-        edge of bin k is counted in word 2k, one inside of it in word 2k + 1.
+        The last `OPEN_BITS` bits of |d| are its place in the bin. An element at the lower edge of
+        bin k counts in word 2k, one inside in word 2k + 1.
 
         Args:
-            base: Up to 2**24 elements in all until the tally is drained.
-            tuned: Of the same size.
-            tally: Counts and sums go there.
+            base: At most 2**24 elements in total between drains.
+            tuned: The same size.
+            tally: Receives counts and sums.
         """
         ...
 
     def drain(self, tally: Tally) -> Drained:
-        """What was counted; the tally is empty afterwards."""
+        """The counts; empties the tally."""
         ...
 
     def sum_squares(self, raw: Stored, lanes: Float64[ndarray, " L"]) -> None:
@@ -231,7 +230,7 @@ class Kernels(Protocol):
     def split_bin(
         self, base: Stored, tuned: Stored, key: int, counts: Int64[ndarray, " low"]
     ) -> None:
-        """Count the elements whose |d| begins with the bits `key`, by its last `OPEN_BITS`."""
+        """Count the elements whose |d| begins with the bits `key`, by its last `OPEN_BITS` bits."""
         ...
 
     def gather_tied(
@@ -246,16 +245,16 @@ class Kernels(Protocol):
         counts: Int64[ndarray, "K three"],
         hashes: UInt64[ndarray, "K room"],
     ) -> None:
-        """Look at the elements equal to each threshold, and collect hashes within a window.
+        """Count the elements equal to each threshold, and collect their hashes within a window.
 
         Args:
             start: Flat index of the chunk's first element in its tensor.
-            seed: Of the hashes.
+            seed: Seed of the hashes.
             thresholds: Magnitudes to look for.
             lows: First hash of each window.
             highs: Last hash of each window.
-            counts: Of each threshold: elements equal to it; those with a hash below the window;
-                those inside of it, which may be more than there is room for.
-            hashes: Those inside of the window, in the order they were found.
+            counts: For each threshold: elements equal to it, those with a hash below the window,
+                and those inside it, which may exceed the room.
+            hashes: Hashes inside the window, in the order of elements.
         """
         ...

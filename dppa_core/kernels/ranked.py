@@ -1,7 +1,6 @@
-"""The compiled loops behind `compiled` where another score than |d| ranks the elements.
+"""The compiled loops of the numba backend for elements ranked by another score than |d|.
 
-Knows arrays of one chunk only, as `loops` does; what it takes from there never changes, since
-merges are repeated by it. None of these runs where elements are ranked by their magnitude.
+The functions it uses from `loops` never change, since merges must stay repeatable.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ def score_random(base, tuned, start, seed, out):
 def add_ranked(acc, base, tuned, scores, start, seed, thresholds, cuts, weights):
     for i in range(acc.size):
         scored, weight = scores[i], _ZERO
-        for level in range(thresholds.size):  # thresholds fall: the first it is inside of
+        for level in range(thresholds.size):  # thresholds fall: the first level counts
             if scored > thresholds[level]:
                 weight = weights[level]
                 break

@@ -1,7 +1,4 @@
-"""The elements of a tensor that may lie on a threshold: the exact cuts, and their sums.
-
-Knows what was collected of one tensor, see `whole`.
-"""
+"""Merges the elements that may lie on a threshold, with the exact cuts; see `whole`."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from typing import no_type_check
 import numpy as np
 from numba.cpython.unsafe.numbers import trailing_zeros
 
-# What is compiled here is not compiled anew when it changes there: these never change.
+# numba does not recompile this file when these change; they never change.
 from dppa_core.kernels.loops import _ZERO, _compiled, _mix
 from dppa_core.kernels.paired import _high, _inlined, _low, extent, rounded, rows
 
@@ -22,7 +19,7 @@ _NONE, _LAST, _HALF = np.uint64(0), np.uint64(2**64 - 1), np.uint64(32)
 @_compiled
 @no_type_check
 def single(low, high):
-    """Whether one magnitude alone lies from low to before high, or none since both are infinite."""
+    """Whether [low, high) holds one magnitude, or none since both are infinite."""
     bits = np.float32(low).view(np.uint32), np.float32(high).view(np.uint32)
     return bits[1] - bits[0] <= _ODD
 
@@ -30,27 +27,27 @@ def single(low, high):
 @_compiled
 @no_type_check
 def settle(taken, seed, given, counts, exact, scratch, out):
-    """Merge the collected elements anew, with the exact cuts.
+    """Merge the collected elements again, with the exact cuts.
 
     Args:
-        taken: Where they lie in the tensor, and the weights there: of the base in the lowest 16
-            bits, of three models in those above.
-        seed: Of the order among elements equal to a threshold.
-        given: Thresholds, lows, highs and weights, as `whole.sweep` has them.
-        counts: As `whole.finish` has them.
-        exact: As `whole.finish` has them.
+        taken: Their places in the tensor, and their weights: the base in the lowest 16 bits, three
+            models above.
+        seed: Seed of the order among elements equal to a threshold.
+        given: Thresholds, lows, highs and weights, as in `whole.sweep`.
+        counts: As in `whole.finish`.
+        exact: As in `whole.finish`.
         scratch: uint64, two and a quarter for each element of an open level, and some more.
         out: uint16, the tensor.
 
     Returns:
-        Whether as many elements lie in every level as `counts` has, without which nothing is
-        written; and the bits of the largest magnitude.
+        Whether every level holds as many elements as `counts` says (if not, nothing is written);
+        and the bits of the largest magnitude.
     """
     places, packed = taken
     _, lows, highs, weights = given
     n, total = places.size, counts[:, :, 0].sum()
     hashes, dealt, rest = scratch[:n], scratch[n : n + total], scratch[n + total :]
-    codes, narrow = rest.view(np.uint8)[:n], rest.view(np.uint16)[:n]  # one after the other
+    codes, narrow = rest.view(np.uint8)[:n], rest.view(np.uint16)[:n]  # used one after the other
     for k in range(places.size):
         hashes[k] = _mix(np.uint64(places[k]), seed)
     _encode(packed, rows(lows), rows(highs), codes)
@@ -85,7 +82,7 @@ def _deltas(weights):
 @_compiled
 @no_type_check
 def _encode(packed, lows, highs, codes):
-    """One bit for each open level that an element lies in."""
+    """One bit for each open level that contains an element."""
     for k in range(codes.size):
         _, one, two, three = _deltas(packed[k])
         a, b, c = abs(one), abs(two), abs(three)
@@ -101,7 +98,7 @@ def _encode(packed, lows, highs, codes):
 @_compiled
 @no_type_check
 def _deal_out(codes, hashes, counts, dealt):
-    """Write the hashes of every level's elements, one level after the other; whether all fit."""
+    """Write the hashes of every level's elements, level by level; returns whether all fit."""
     ends, places, total = np.zeros(6, np.int64), np.zeros(6, np.int64), 0
     for level in range(6):
         places[level] = total
@@ -109,7 +106,7 @@ def _deal_out(codes, hashes, counts, dealt):
         ends[level] = total
     for k in range(codes.size):
         code = np.uint64(codes[k])
-        while code != _NONE:  # nearly always once
+        while code != _NONE:  # nearly always one iteration
             level = trailing_zeros(code)
             if places[level] == ends[level]:
                 return False
@@ -122,7 +119,7 @@ def _deal_out(codes, hashes, counts, dealt):
 @_compiled
 @no_type_check
 def _sizes(packed, codes, level, low, within, single):
-    """|d| of the elements of a level, in the order their hashes were dealt out in."""
+    """|d| of the elements of a level, in the order of their hashes in `_deal_out`."""
     if single:
         return np.full(1, low, np.float32)
     sizes, found, model = np.empty(within, np.float32), 0, level >> 1
@@ -164,7 +161,7 @@ def _border(elements, single, counts):
     """Threshold and tie cut of an open level, from the |d| and hashes in it; see `Cut`."""
     sizes, hashes = elements
     within, share, border = hashes.size, counts[2], sizes[0]
-    if not single:  # more than one magnitude: the threshold is the one at its place
+    if not single:  # several magnitudes: the threshold is the one at its place
         ordered = np.sort(sizes)
         border = ordered[counts[1]]
         below = np.searchsorted(ordered, border)
@@ -182,9 +179,9 @@ def _border(elements, single, counts):
 @_compiled
 @no_type_check
 def _tie_cut(hashes, share):
-    """The hash of the element after the first `share`, by hash.
+    """The hash of the element after the first `share` in the order of hashes.
 
-    As in `tie_window`, only hashes near the cut are looked at; a miss widens the window.
+    As in `tie_window`, only hashes near the cut are examined; a miss widens the window.
     """
     near, tied = np.empty(hashes.size + 1, np.uint64), hashes.size
     deviations = 6.0
@@ -207,7 +204,7 @@ def _tie_cut(hashes, share):
 @_compiled
 @no_type_check
 def _short(hashes, place):
-    """The hash at a place, or its upper half alone where all before it are smaller still."""
+    """The hash at a place, or only its upper half if all earlier hashes are still smaller."""
     before, cut = np.uint64(0), hashes[place]
     for i in range(place):
         before = max(before, hashes[i])

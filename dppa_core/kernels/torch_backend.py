@@ -1,8 +1,7 @@
-"""The inner loops in plain torch: slow, short, and the measure of the fast ones.
+"""The inner loops in plain torch: the slow, short reference of the fast ones.
 
-Knows arrays of one chunk only. Unsigned 64-bit arithmetic is done in int64, which wraps alike.
-Arrays lie in this computer's memory; what is computed lies on the device that new tensors are made
-on, which `device` chooses for a backend.
+Unsigned 64-bit arithmetic uses int64, which wraps equally. Arrays are in main memory; computation
+runs on torch's current device.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ def _signed(value: int) -> int:
 
 
 def _shift(values: Tensor, places: int) -> Tensor:
-    """Logical shift to the right of the bits of int64."""
+    """Logical right shift of int64."""
     return (values >> places) & ((1 << (64 - places)) - 1)
 
 
@@ -42,7 +41,7 @@ def _mix(start: int, count: int, seed: int) -> Tensor:
 
 
 def _before(hashes: Tensor, cut: int) -> Tensor:
-    """hashes < cut, both unsigned: flipping the top bit turns that order into the signed one."""
+    """hashes < cut, unsigned: flipping the top bit turns the signed order into it."""
     top = -(1 << 63)
     return (hashes ^ top) < _signed(cut ^ (1 << 63))
 
@@ -54,7 +53,7 @@ def _values(raw: Stored) -> Tensor:
 
 
 def _here(array: Shaped[ndarray, " n"]) -> Tensor:
-    """On the device that new tensors are made on."""
+    """The array on torch's current device."""
     return torch.from_numpy(array).to(torch.get_default_device())
 
 

@@ -1,8 +1,7 @@
-"""Whole tensors of bfloat16 in one reading: sums, and the exact cuts among ties.
+"""Merges whole bfloat16 tensors in one pass: sums, and the exact cuts among ties.
 
-Knows arrays of one tensor, not treatments or files. In numba only; what it writes is what the
-kernels of chunks write, which find the cuts in a reading of their own. Elements that equal a
-threshold are collected in the first loop and settled afterwards, among themselves.
+In numba only. The result equals that of the chunk kernels, which find the cuts in a separate pass.
+Elements that may equal a threshold are collected in the first loop and merged afterwards.
 """
 
 from __future__ import annotations
@@ -21,14 +20,14 @@ from dppa_core.kernels.paired import (
     weights_at,
 )
 
-# What is compiled here is not compiled anew when it changes there: these never change.
+# numba does not recompile this file when these change; they never change.
 from dppa_core.kernels.prefetch import fetch
 from dppa_core.kernels.rounding_ties import settle, single
 
 _BLOCK = 1024
-"""So few that they are still in the first-level cache when those that are flagged are read."""
+"""Small enough to be still in the first-level cache when flagged elements are read."""
 MARGIN, SCRATCH = _BLOCK + 4, 4
-"""A block may hold too many elements; and the last ones of it are written four at a time."""
+"""Spare room: a block may hold too many elements, and the last are written four at a time."""
 
 INFINITE, _NONE = np.uint16(0x7F80), np.uint64(0)
 _16, _32, _48 = np.uint64(16), np.uint64(32), np.uint64(48)
@@ -37,24 +36,24 @@ _16, _32, _48 = np.uint64(16), np.uint64(32), np.uint64(48)
 @_compiled
 @no_type_check
 def sweep(addresses, place, seed, given, room, scratch, out):
-    """Write a part of base + weighted, pruned deltas, and collect what may lie on a threshold.
+    """Write a part of base + weighted, pruned deltas, and collect elements near a threshold.
 
-    A level that is open has its threshold somewhere from `lows` to before `highs`.
+    The threshold of an open level lies in [`lows`, `highs`).
 
     Args:
-        addresses: Of the parts of the base and three models: uint16, bfloat16 as stored.
-        place: Where in the tensor the part begins, and how many elements were collected before it.
-        seed: Of the order among elements equal to a threshold.
-        given: Thresholds, falling: |d| above one is inside its level; of an open level its low.
-            Lows and highs, infinite where a level is not open. Weights: of the first level an
-            element is inside of. Each (3, 2).
-        room: How many elements lie in open levels.
+        addresses: Addresses of the parts of the base and three models: uint16, bfloat16 as stored.
+        place: Start of the part in the tensor, and the number of elements collected before it.
+        seed: Seed of the order among elements equal to a threshold.
+        given: Thresholds, falling: larger |d| are inside the level; for an open level its low. Lows
+            and highs, infinite if a level is not open. Weights, that of the first level that
+            contains an element. Each (3, 2).
+        room: Number of elements in open levels.
         scratch: uint64, `SCRATCH` for each of them and for `MARGIN` more. The same for all parts.
         out: uint16.
 
     Returns:
-        How many elements are collected now, if more than there is room for of no use; and the bits
-        of the largest magnitude.
+        The number of collected elements (invalid if it exceeds the room), and the bits of the
+        largest magnitude.
     """
     return _sweep(addresses, place, seed, given, _laid_out(scratch, room), room, out)
 
@@ -62,16 +61,16 @@ def sweep(addresses, place, seed, given, room, scratch, out):
 @_compiled
 @no_type_check
 def finish(found, seed, given, counts, exact, room, scratch, out):
-    """Merge what was collected, with the exact cuts; see `settle`.
+    """Merge the collected elements with the exact cuts; see `settle`.
 
     Args:
-        found: How many were collected.
+        found: Number of collected elements.
         seed: As in `sweep`.
         given: As in `sweep`.
-        counts: (3, 2, 3), int64: how many elements lie in an open level, the place of the threshold
-            among them in ascending order, and how many of them are to be kept, if those above the
-            threshold are not more already. Zeros where a level is not open.
-        exact: Thresholds and cuts, (3, 2) float32 and uint64: those of open levels are written.
+        counts: (3, 2, 3), int64: the number of elements in an open level, the place of the
+            threshold among them in ascending order, and the number to keep, unless more lie above
+            the threshold. Zeros if a level is not open.
+        exact: Thresholds and cuts, (3, 2) float32 and uint64; written for open levels.
         room: As in `sweep`.
         scratch: As in `sweep`.
         out: uint16, the whole tensor.
@@ -84,7 +83,7 @@ def finish(found, seed, given, counts, exact, room, scratch, out):
 @_compiled
 @no_type_check
 def _laid_out(scratch, room):
-    """Where places and weights of collected elements go."""
+    """Arrays for the places and weights of collected elements."""
     half = (room + MARGIN + 1) >> 1  # two of 32 bits in each
     return scratch[:half].view(np.uint32), scratch[half : 3 * half]
 
@@ -132,7 +131,7 @@ def _sweep(addresses, place, seed, given, taken, room, out):
 @_compiled
 @no_type_check
 def _flag_last(old, new, lows, flags):
-    """Flag a block that is not full: an odd one has no pair at its end."""
+    """Flag elements of the last block, whose size may be odd."""
     flags[:] = 0
     for k in range(3):
         for i in range(old.size):
@@ -151,14 +150,14 @@ def _flag_between(old, new, low, high, flags):
 @_compiled
 @no_type_check
 def _collect(flags, here, places, coming):
-    """Write down where flags are set, and how many; there is room for 4 more.
+    """Write the places of set flags, and return their number; needs room for 4 more.
 
-    Four flags at a time, and without a branch: how many are set is anybody's guess. The weights of
-    the block after this one are fetched meanwhile.
+    Four flags at a time without a branch, which could not be predicted. Prefetches the weights of
+    the next block.
     """
     words, live, found = flags.view(np.uint64), np.uint64(0), np.uint64(0)
     old, one, two, three, after = coming
-    for line in range(words.size >> 3):  # 32 elements are a line of memory
+    for line in range(words.size >> 3):  # 32 elements are a cache line
         place = after + 32 * line
         fetch(old, place)
         fetch(one, place)

@@ -15,7 +15,7 @@ from dppa_core.checkpoints.adapters.lora import LoraCheckpoint
 from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.chunks import slices
 from dppa_core.checkpoints.matching import check_finite, tied
-from dppa_core.checkpoints.page_release import Releaser
+from dppa_core.checkpoints.page_release import PageReleaser
 from dppa_core.checkpoints.safetensors_writer import TensorSpec
 from dppa_core.checkpoints.shards import SHARD_SIZE, WeightsWriter, one_hash
 from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint, pinned
@@ -124,7 +124,7 @@ class _Plan:
     ) -> dict[str, str]:
         """Write the weights; SHA-256 of every file."""
         dtypes = {spec.name: spec.dtype for spec in self._specs}
-        releaser = Releaser([self._source])
+        releaser = PageReleaser([self._source])
         with closing(WeightsWriter(folder, self._specs, shard_size)) as writer:
             for done, name in enumerate(writer.names):
                 check(stop)

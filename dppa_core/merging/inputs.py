@@ -11,7 +11,7 @@ from typing import Any
 from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.matching import match_tensors, tied
 from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint, pinned
-from dppa_core.checkpoints.sources.open_models import Shelf
+from dppa_core.checkpoints.sources.open_models import OpenModels
 from dppa_core.checkpoints.vocabulary.alignment import Alignment, align, tokenizer_identities
 from dppa_core.merging.calibrator import Calibrator
 from dppa_core.merging.cards.companions import Companions, companions_of
@@ -58,7 +58,7 @@ class MergeInputs:
     """What ranks the elements of each model's delta; None for |d|."""
     profiles: tuple[DeltaProfile, ...]
     """Of each model; empty if the method needs none."""
-    shelf: Shelf
+    shelf: OpenModels
     """Data shared by merges of the same models."""
 
     @property
@@ -109,7 +109,7 @@ def open_inputs(
     recipe: MergeRecipe,
     *,
     public: bool = False,
-    shelf: Shelf | None = None,
+    shelf: OpenModels | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
     stop: Stop | None = None,
@@ -126,7 +126,7 @@ def open_inputs(
     Raises:
         CheckpointError: a model is missing, damaged, or does not fit the base.
     """
-    recipe, shelf = pinned_recipe(recipe, public), shelf or Shelf(0)
+    recipe, shelf = pinned_recipe(recipe, public), shelf or OpenModels(0)
     told: dict[str, Any] = {"progress": progress, "stop": stop}
     names = references(recipe)
     models = [shelf.checkpoint(name, public=public, **told) for name in names]

@@ -12,7 +12,7 @@ import numpy as np
 
 from dppa_core.checkpoints.aligned_checkpoint import moves_rows
 from dppa_core.checkpoints.chunks import Loader, TensorPair
-from dppa_core.checkpoints.page_release import Releaser
+from dppa_core.checkpoints.page_release import PageReleaser
 from dppa_core.kernels import get_backend
 from dppa_core.merging.inputs import MergeInputs, open_inputs
 from dppa_core.merging.passes.chunk_pass import ChunkPass
@@ -33,7 +33,7 @@ from dppa_core.pruning.coefficients import coefficient_of
 from dppa_core.pruning.floats import FLOATS
 from dppa_core.pruning.module_groups import layer_count
 from dppa_core.recipes.yaml_text import MergeRecipe
-from dppa_core.system.threads import Shared, Spare
+from dppa_core.system.threads import SharedValue, SparePool
 
 
 def open_merger(
@@ -80,7 +80,7 @@ class TensorMerger:
         self.inputs, self.plan, self.backend = inputs, plan, backend
         self.recipe, self.base = plan.recipe, inputs.base
         self._kernels = get_backend(backend)
-        self._releaser = Releaser((self.base, *inputs.tuned))
+        self._releaser = PageReleaser((self.base, *inputs.tuned))
         self._layers = layer_count(self.base.names())
         self._keeps = often or plan.combines
         self._fixed: dict[tuple[str, int], tuple[FixedTreatment, int] | None] = {}
@@ -103,9 +103,9 @@ class TensorMerger:
         spec, loader = self.plan.tensors[name], self.loader()
         if self.inputs.copied(name):
             return spec.dtype, spec.shape, self.base.raw(name)
-        stack = Shared(lambda: self.stack(name, loader), 1)
+        stack = SharedValue(lambda: self.stack(name, loader), 1)
         out: Raw = np.empty(spec.numel, FLOATS[spec.dtype])
-        for _ in self.pieces(name, 0, spec.numel, stack, Spare(lambda: ChunkPass(loader)), out):
+        for _ in self.pieces(name, 0, spec.numel, stack, SparePool(lambda: ChunkPass(loader)), out):
             pass
         return spec.dtype, spec.shape, out
 
@@ -114,8 +114,8 @@ class TensorMerger:
         name: str,
         start: int,
         stop: int,
-        stack: Shared[TensorStack | None],
-        chunks: Spare[ChunkPass],
+        stack: SharedValue[TensorStack | None],
+        chunks: SparePool[ChunkPass],
         out: Raw | None = None,
         buffers: PassBuffers | None = None,
     ) -> Iterator[tuple[int, Raw, Raw | None]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from dppa_core.checkpoints.safetensors_writer import TensorSpec
-from dppa_core.checkpoints.sources.open_models import Shelf
+from dppa_core.checkpoints.sources.open_models import OpenModels
 from dppa_core.merging.inputs import MergeInputs, first_stage
 from dppa_core.merging.preflight.of_weights import base_warnings
 from dppa_core.methods.registry import get_method
@@ -74,7 +74,7 @@ def plan_merge(inputs: MergeInputs) -> MergePlan:
 
 
 def _planned(
-    shelf: Shelf,
+    shelf: OpenModels,
     profile: DeltaProfile,
     levels: Sequence[float],
     parameters: PruningParameters,

@@ -14,7 +14,7 @@ from dppa_core.merging.passes.chunk_pass import ChunkPass
 from dppa_core.merging.passes.deltas import Raw, TensorStack
 from dppa_core.merging.passes.whole_pass import PassBuffers, kept_of
 from dppa_core.progress import Progress, Stop, check, report
-from dppa_core.system.threads import Shared, Spare, side_by_side
+from dppa_core.system.threads import SharedValue, SparePool, side_by_side
 
 AT_ONCE = 20_000_000
 """Parameters from which tensors are merged whole: compiling that pass takes seconds."""
@@ -94,13 +94,13 @@ class _Tasks:
 
     def __init__(self, merger: TensorMerger, sink: Sink, numel: int, stop: Stop | None) -> None:
         self._merger, self._sink, self._stop = merger, sink, stop
-        self._chunks = Spare(lambda: ChunkPass(merger.loader()))
+        self._chunks = SparePool(lambda: ChunkPass(merger.loader()))
         self._bounded = sink.whole == "bounded"
         fast = merger.backend == "numba" and merger.recipe.dtype == "bfloat16"
         possible = fast and numel >= AT_ONCE and merger.combined is None
         largest = {"never": -1, "bounded": LARGEST_WHOLE, "always": sys.maxsize}[sink.whole]
         self._largest = largest if possible else -1
-        self._buffers = Spare(
+        self._buffers = SparePool(
             lambda: PassBuffers(SCRATCH, merger.loader()) if self._bounded else PassBuffers()
         )
 
@@ -110,11 +110,11 @@ class _Tasks:
             whole = numel <= self._largest and self._merger.base.dtype(name) == "BF16"
             one = whole or self._merger.combined is not None
             parts = ((0, numel),) if one else slices(numel)
-            stack = Shared(partial(self._stack, name), len(parts))
+            stack = SharedValue(partial(self._stack, name), len(parts))
             yield from (partial(self._write, name, stack, whole, *part) for part in parts)
 
     def _write(
-        self, name: str, stack: Shared[TensorStack | None], whole: bool, start: int, stop: int
+        self, name: str, stack: SharedValue[TensorStack | None], whole: bool, start: int, stop: int
     ) -> tuple[str, int]:
         check(self._stop)
         whole = whole and (not self._bounded or self._kept_is_known(name))

@@ -1,10 +1,7 @@
-"""Merge methods, one a file; `registry` knows them all.
+"""Merge methods, one per file; `registry` lists them.
 
 Its parts in order; each imports only those before it:
 
-    shared       what methods are built of
+    shared       building blocks of the methods
     .            the methods and their registry
-
-Knows profiles and stacked deltas, no weights on disk: a method says what is to be done to the delta
-of each model, or how one delta is made of some rows of all of them.
 """

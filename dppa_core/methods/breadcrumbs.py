@@ -1,7 +1,6 @@
-"""Model Breadcrumbs: drop the smallest elements and the largest ones too (arXiv:2312.06795).
+"""Model Breadcrumbs: drop the smallest and the largest elements (arXiv:2312.06795).
 
-Knows stacked deltas, no weights on disk. Ranked in tensors it is magnitude pruning whose first
-partition has the factor 0.
+Ranked in tensors, it is magnitude pruning with the factor 0 for the first partition.
 """
 
 from __future__ import annotations
@@ -60,7 +59,7 @@ Borders: TypeAlias = dict[str, tuple[tuple[Cut, ...], tuple[Cut, ...]]]
 
 
 def survey_breadcrumbs(tensors: Sequence[Streamed], parameters: BreadcrumbsParameters) -> Borders:
-    """Tensor -> the borders of what is kept and of what is too large, one a model."""
+    """Tensor -> the borders of kept and of too large elements, one per model."""
     if parameters.ranked_in == "row":
         return {}
     found = {}
@@ -73,7 +72,7 @@ def survey_breadcrumbs(tensors: Sequence[Streamed], parameters: BreadcrumbsParam
 
 
 def breadcrumbs(stack: Stack, parameters: BreadcrumbsParameters, borders: Borders) -> Rows:
-    """The sum of what is neither too small nor too large, scaled."""
+    """The scaled sum of the elements that are neither too small nor too large."""
     total = np.zeros_like(stack.base)
     for model, coefficient in enumerate(stack.coefficients):
         if parameters.ranked_in == "row":

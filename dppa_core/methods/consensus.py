@@ -1,7 +1,4 @@
-"""Consensus: keep what several tasks want, by their TALL masks (arXiv:2405.07813).
-
-Knows stacked deltas, no weights on disk.
-"""
+"""Consensus: keep positions that several tasks want, by TALL masks (arXiv:2405.07813)."""
 
 from __future__ import annotations
 
@@ -47,9 +44,9 @@ class ConsensusParameters:
 
 
 def count_tasks(stack: Stack, threshold: float) -> Int64[ndarray, "rows columns"]:
-    """How many tasks want each position; coefficients are part of the deltas."""
+    """Number of tasks that want each position; deltas include their coefficients."""
     deltas = stack.weighted()
-    together = deltas.sum(axis=0, dtype=np.float64)  # in float32 the models' order could decide
+    together = deltas.sum(axis=0, dtype=np.float64)  # float32 would depend on the models' order
     wanted: Int64[ndarray, "rows columns"] = np.zeros(stack.base.shape, np.int64)
     for delta in deltas:
         wanted += np.abs(delta) >= threshold * np.abs(together - delta)
@@ -57,7 +54,7 @@ def count_tasks(stack: Stack, threshold: float) -> Int64[ndarray, "rows columns"
 
 
 def consensus(stack: Stack, parameters: ConsensusParameters, statistic: None = None) -> Rows:
-    """The sum of all deltas at the positions enough tasks want, scaled."""
+    """The scaled sum of all deltas at positions that enough tasks want."""
     together = stack.weighted().sum(axis=0, dtype=np.float64)
     kept = count_tasks(stack, parameters.threshold) >= parameters.agreement
     merged: Rows = np.where(kept, parameters.scale * together, 0).astype(np.float32)

@@ -1,7 +1,4 @@
-"""DARE: drop elements at random and rescale the others (arXiv:2311.03099).
-
-Knows no profile and no weights.
-"""
+"""DARE: drop elements at random and rescale the others (arXiv:2311.03099)."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from dataclasses import dataclass
 from dppa_core.errors import InvalidValue, UnknownName, did_you_mean
 from dppa_core.methods.shared.contract import Method
 from dppa_core.methods.shared.treatment import (
-    Dropped,
+    DroppedTreatment,
     RandomDrop,
     Request,
     Treatment,
@@ -32,22 +29,22 @@ class DareParameters:
 
 
 def dare(request: Request, parameters: DareParameters) -> Treatments:
-    """Every element is dropped with the rate p, survivors are divided by 1 - p."""
+    """Drop every element with the rate p, and divide survivors by 1 - p."""
     return drop_at_random(request, parameters.other_tensors)
 
 
 def drop_at_random(
     request: Request, other_tensors: str, divisor: float | None = None
 ) -> Treatments:
-    """Drop with the last level's rate, or a module's own, and divide survivors.
+    """Drop at the last level's rate, or a module's own, and divide survivors.
 
     Args:
         request: Modules, levels, factors and overrides.
-        other_tensors: What becomes of them: keep, prune or drop.
-        divisor: Of survivors; None for the share that survives.
+        other_tensors: Their treatment: keep, prune or drop.
+        divisor: Divisor of survivors; None for the share that survives.
 
     Raises:
-        UnknownName: an override of no module.
+        UnknownName: an override of an unknown module.
         InvalidValue: a divisor below the share that survives.
     """
     rate, factor = request.levels[-1], request.amplification[-1]
@@ -71,7 +68,7 @@ def _drop(whose: str, rate: float, factor: float, divisor: float | None) -> Trea
             f"q must be at least the share that survives, {kept:g}, got {divisor:g}: dividing by "
             f"less amplifies more than DARE does. Too low is {whose}; the paper's are 0.9 and more."
         )
-    return RandomDrop(rate, factor / (divisor or kept)) if rate < 1 else Dropped()
+    return RandomDrop(rate, factor / (divisor or kept)) if rate < 1 else DroppedTreatment()
 
 
 METHOD = Method(

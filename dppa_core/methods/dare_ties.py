@@ -1,7 +1,7 @@
 """DARE-TIES: drop at random and rescale, then TIES (arXiv:2311.03099).
 
-Knows stacked deltas, no weights on disk. As in the paper's program, all of TIES follows, its trim
-included; mergekit's method of the same name elects signs and adds up.
+As in the paper's program, all of TIES follows, including its trim. mergekit's method of this name
+only elects signs and adds up.
 """
 
 from __future__ import annotations
@@ -44,16 +44,16 @@ class DareTiesParameters:
 
 @dataclass(frozen=True, slots=True)
 class Dropping:
-    """What is known of more than the rows at hand."""
+    """Statistics of the survey over whole tensors."""
 
     trim: Trim | None
-    """Of TIES after the drop."""
+    """The trim of TIES after the drop."""
     factors: Mapping[str, tuple[float, ...]]
     """Tensor -> the factor of each model's survivors."""
 
 
 def drop_at_random(stack: Stack, rate: float, factors: Sequence[float]) -> Stack:
-    """The stack with elements dropped, the draws of dare, and survivors multiplied."""
+    """The stack with elements dropped by the draws of dare, and survivors multiplied."""
     kept = [
         np.where(_survives(stack, model, rate), np.float32(factor) * delta, np.float32(0))
         for model, (delta, factor) in enumerate(zip(stack.deltas, factors, strict=True))
@@ -67,7 +67,7 @@ def _survives(stack: Stack, model: int, rate: float) -> Mask:
 
 
 def survey_dare_ties(tensors: Sequence[Streamed], parameters: DareTiesParameters) -> Dropping:
-    """TIES' survey of what the drop leaves; for mergekit the factors of every tensor."""
+    """TIES' survey of the survivors; for mergekit the factors of every tensor."""
     if parameters.semantics == "mergekit":
 
         def survives(stack: Stack, model: int) -> Mask:

@@ -1,7 +1,7 @@
 """DAREx-q: DARE whose survivors are rescaled less (arXiv:2410.09344).
 
-Knows no profile and no weights. The paper finds q on held-out data, or by the least change of the
-last layer's outputs; how much to scale what survives is also what DPPA's factors say.
+The paper finds q on held-out data, or by the least change of the last layer's outputs. DPPA's
+factors also scale survivors.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""DELLA: drop at random, small elements more often, then elect and average (arXiv:2406.11617).
-
-Knows stacked deltas, no weights on disk.
-"""
+"""DELLA: drop at random, small elements more often, then elect and average (arXiv:2406.11617)."""
 
 from __future__ import annotations
 
@@ -60,7 +57,7 @@ Factors = Mapping[str, tuple[float, ...]]
 
 
 def survey_della(tensors: Sequence[Streamed], parameters: DellaParameters) -> Factors:
-    """For mergekit, tensor -> the factor of each model's survivors that keeps its sum of |d|."""
+    """For mergekit: tensor -> each model's factor of survivors that keeps the sum of |d|."""
     if parameters.semantics == "paper":
         return {}
 
@@ -72,7 +69,7 @@ def survey_della(tensors: Sequence[Streamed], parameters: DellaParameters) -> Fa
 
 
 def drop_probabilities(size: Rows, stack: Stack, parameters: DellaParameters) -> Probabilities:
-    """MagPrune: the chance of each element to be dropped, linear in its rank in the row.
+    """MagPrune: the drop probability of each element, linear in its rank in the row.
 
     A row of one element has the mean rate.
     """
@@ -89,7 +86,7 @@ def _survives(stack: Stack, model: int, drops: Probabilities) -> Mask:
 
 
 def magprune(stack: Stack, parameters: DellaParameters, factors: Factors) -> Deltas:
-    """The deltas with elements dropped by their ranks, and survivors rescaled."""
+    """The deltas with elements dropped by rank, and survivors rescaled."""
     pruned = []
     for model, delta in enumerate(stack.deltas):
         drops = drop_probabilities(np.abs(delta), stack, parameters)
@@ -103,7 +100,7 @@ def magprune(stack: Stack, parameters: DellaParameters, factors: Factors) -> Del
 
 
 def della(stack: Stack, parameters: DellaParameters, factors: Factors) -> Rows:
-    """Drop by magnitude, elect signs, average those who agree."""
+    """Drop by magnitude, elect signs, average the agreeing deltas."""
     by_mergekit = parameters.semantics == "mergekit"
     left = replace(stack, deltas=magprune(stack, parameters, factors))
     undecided = 1 if by_mergekit else 0

@@ -1,7 +1,4 @@
-"""DPPA: densities by significance, partitions amplified (arXiv:2403.02799).
-
-Knows profiles, not weights.
-"""
+"""DPPA: densities by significance, partitions amplified (arXiv:2403.02799)."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from dppa_core.pruning.density import PruningParameters
 
 
 def dppa(request: Request, parameters: PruningParameters) -> Treatments:
-    """Keep the most significant elements of every module, in partitions with a factor each."""
+    """Keep the most significant elements of every module, in partitions with one factor each."""
     if request.profile is None:
         raise InvalidValue("dppa needs the profile of the pair; none was given.")
     plan = request.planner(request.profile, request.levels, parameters, request.overrides)

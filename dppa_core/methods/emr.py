@@ -1,7 +1,7 @@
 """EMR-Merging: one unified delta, and a mask and a scale for every task (arXiv:2405.17461).
 
-Knows stacked deltas, no weights on disk. It is no single checkpoint: which mask applies depends on
-the task of the question, so a merge is made for one domain model at a time.
+The result is not a single checkpoint: the mask depends on the task of the question, so each merge
+is for one domain model.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class EmrParameters:
 
 
 def unify(stack: Stack, parameters: EmrParameters) -> Rows:
-    """The elected sign times the largest magnitude among those who have it."""
+    """The elected sign times the largest magnitude among deltas with that sign."""
     deltas = stack.weighted()
     signs = elect(deltas, -1 if parameters.semantics == "reference" else 0)
     largest = np.zeros_like(stack.base)
@@ -51,7 +51,7 @@ def unify(stack: Stack, parameters: EmrParameters) -> Rows:
 
 
 def survey_emr(tensors: Sequence[Streamed], parameters: EmrParameters) -> float:
-    """The scale of the domain: what its delta adds up to, over what its mask leaves."""
+    """The scale of the domain: the sum of its |d| over the sum that its mask leaves."""
     own = masked = 0.0
     for tensor in tensors:
         sums = np.zeros(2)
@@ -66,7 +66,7 @@ def survey_emr(tensors: Sequence[Streamed], parameters: EmrParameters) -> float:
 
 
 def _own(stack: Stack, parameters: EmrParameters) -> Rows:
-    if parameters.domain not in stack.models:  # only layers tell: those not named have 1
+    if parameters.domain not in stack.models:  # only by layer: an unnamed layer has 1
         raise InvalidValue(
             f"emr: the domain {shown(parameters.domain)} has the coefficient 0 at every layer, so "
             "it has no delta to be masked. A coefficient by layer that is 0 throughout is the "
@@ -82,13 +82,13 @@ def _masked(delta: Rows, unified: Rows) -> Rows:
 
 
 def emr(stack: Stack, parameters: EmrParameters, factor: float) -> Rows:
-    """The unified delta where the domain's own has its sign, scaled."""
+    """The scaled unified delta at positions where the domain's delta has its sign."""
     merged: Rows = np.float32(factor) * _masked(_own(stack, parameters), unify(stack, parameters))
     return merged
 
 
 def check_domain(parameters: EmrParameters, models: Coefficients) -> None:
-    """Refuse a domain that is no model of the merge."""
+    """Refuse a domain that is not a model of the merge."""
     names = [name for name, coefficient in models if coefficient != 0]
     if parameters.domain not in names:
         raise InvalidValue(

@@ -1,8 +1,7 @@
-"""Fisher: the mean of the models, weighted by what every element means to each (arXiv:2111.09832).
+"""Fisher: the mean of the models, weighted by Fisher information (arXiv:2111.09832).
 
-Knows stacked deltas and the importance of their elements, no text and no model. The importance is
-the diagonal of a model's Fisher information, the mean squared gradient of the log-likelihood on
-its calibration text.
+The importance is the diagonal of a model's Fisher information, the mean squared gradient of the
+log-likelihood on its calibration text.
 """
 
 from __future__ import annotations
@@ -20,8 +19,7 @@ from dppa_core.methods.shared.stack import Combination, Rows, Stack
 from dppa_core.parameters import check_fields, choice
 
 FLOOR = 1e-6
-"""The least importance of an element, as in the paper's program: where no model cares, all count
-alike."""
+"""The least importance of an element, as in the paper's program."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +40,9 @@ class FisherParameters:
 
 
 def fisher(stack: Stack, parameters: FisherParameters, statistic: None = None) -> Rows:
-    """The sum of coefficient, importance and delta, over the sum of the first two; scaled.
+    """Sum of coefficient * importance * delta over sum of coefficient * importance; scaled.
 
-    The paper's own scale is 1: equal deltas stay what they are.
+    With the paper's scale of 1, equal deltas stay unchanged.
     """
     weights = np.stack(
         [_importance(stack, model, parameters) for model in range(len(stack.models))]

@@ -1,7 +1,4 @@
-"""Linear: the weighted mean of the models themselves, a soup (arXiv:2203.05482).
-
-Knows stacked deltas, no weights on disk.
-"""
+"""Linear: the weighted mean of the models, a soup (arXiv:2203.05482)."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from dppa_core.methods.shared.stack import Combination, Rows, Stack
 from dppa_core.parameters import check_fields, choice
 
 NO_MEAN = 1e-8
-"""Coefficients whose sum is smaller have no mean: the base is left as it is."""
+"""A smaller sum of coefficients has no mean: the base stays unchanged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +33,8 @@ class LinearParameters:
 def linear(stack: Stack, parameters: LinearParameters, statistic: None = None) -> Rows:
     """The sum of coefficient times model, minus the base.
 
-    Worked out on the deltas, whose rounding errors are small; what the coefficients fall short
-    of 1 is taken from the base; of a plain sum of no models that is all of it.
+    Computed on deltas, whose rounding errors are small. If the coefficients sum to less than 1, the
+    missing share of the base is subtracted; for a plain sum of no models that is all of it.
     """
     weights = np.array(stack.coefficients, np.float64)
     total = float(weights.sum())

@@ -1,7 +1,4 @@
-"""Magnitude pruning: the largest elements of every module, all modules at the same rate.
-
-Knows profiles, not weights.
-"""
+"""Magnitude pruning: the largest elements of every module, all modules at the same rate."""
 
 from __future__ import annotations
 
@@ -26,7 +23,7 @@ class MagnitudeParameters:
 
 
 def magnitude(request: Request, parameters: MagnitudeParameters) -> Treatments:
-    """Dynamically Pruning without the dynamics: strength 0 leaves every density at the mean."""
+    """Dynamically Pruning with strength 0: every density is the mean."""
     plain = PruningParameters(
         strength=0.0, ties=parameters.ties, other_tensors=parameters.other_tensors
     )

@@ -1,7 +1,7 @@
 """OWL: densities by the outliers of each layer, the same for all of its modules (arXiv:2310.05175).
 
-Knows profiles, not weights. The paper prunes weights by their outliers among activations; applied
-to deltas, with the magnitude as the score, it is the first half of Dynamically Pruning.
+The paper prunes weights by activation outliers. Applied to deltas, with the magnitude as the score,
+it is the first half of Dynamically Pruning.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""PCB-Merging: elements compete within and across tasks (arXiv:2410.02396).
-
-Knows stacked deltas and their scores, no weights on disk.
-"""
+"""PCB-Merging: elements compete within and across tasks (arXiv:2410.02396)."""
 
 from __future__ import annotations
 
@@ -41,25 +38,27 @@ class PcbParameters:
 
 
 @dataclass(frozen=True, slots=True)
-class Competition:
-    """What is known of the tensors that compete together."""
+class PcbCompetition:
+    """Statistics of the tensors that compete together."""
 
     scores: Scores
     cuts: tuple[Cut, ...]
-    """One a model; the elements inside are kept."""
+    """One per model; the elements inside are kept."""
     lowest: tuple[float, ...]
-    """The lowest score that is kept, one a model."""
+    """The lowest kept score, one per model."""
     highest: tuple[float, ...]
 
 
-def survey_pcb(tensors: Sequence[Streamed], parameters: PcbParameters) -> Mapping[str, Competition]:
-    """Tensor -> the competition it takes part in."""
+def survey_pcb(
+    tensors: Sequence[Streamed], parameters: PcbParameters
+) -> Mapping[str, PcbCompetition]:
+    """Tensor -> its competition."""
     if parameters.ranked_in == "model":
         return dict.fromkeys([t.name for t in tensors], _compete(tensors, parameters))
     return {tensor.name: _compete((tensor,), parameters) for tensor in tensors}
 
 
-def _compete(tensors: Sequence[Streamed], parameters: PcbParameters) -> Competition:
+def _compete(tensors: Sequence[Streamed], parameters: PcbParameters) -> PcbCompetition:
     find = reference_scores if parameters.semantics == "reference" else paper_scores
     scores = find(tensors)
     count = round(parameters.density * sum(tensor.numel for tensor in tensors))
@@ -72,13 +71,13 @@ def _compete(tensors: Sequence[Streamed], parameters: PcbParameters) -> Competit
                 kept = score[inside(score, cut, stack)]
                 lowest[model] = min(lowest[model], kept.min(initial=np.inf))
                 highest[model] = max(highest[model], kept.max(initial=0.0))
-    return Competition(scores, cuts, tuple(lowest.tolist()), tuple(highest.tolist()))
+    return PcbCompetition(scores, cuts, tuple(lowest.tolist()), tuple(highest.tolist()))
 
 
-def pcb(stack: Stack, parameters: PcbParameters, known: Mapping[str, Competition]) -> Rows:
-    """The mean of the deltas, weighted by the scores of what is kept, scaled to [0, 1].
+def pcb(stack: Stack, parameters: PcbParameters, known: Mapping[str, PcbCompetition]) -> Rows:
+    """The mean of the deltas, weighted by the scores of kept elements, scaled to [0, 1].
 
-    The lowest score that is kept has the weight 0, as in the paper.
+    The lowest kept score has the weight 0, as in the paper.
     """
     competition = known[stack.name]
     scores = competition.scores(stack)
@@ -96,9 +95,9 @@ def pcb(stack: Stack, parameters: PcbParameters, known: Mapping[str, Competition
     return merged
 
 
-def _scaled(score: Rows, competition: Competition, model: int) -> Rows:
+def _scaled(score: Rows, competition: PcbCompetition, model: int) -> Rows:
     low, high = competition.lowest[model], competition.highest[model]
-    if not high > low:  # all alike, or nothing kept
+    if not high > low:  # all equal, or nothing kept
         return np.ones_like(score)
     scaled: Rows = (score - np.float32(low)) / np.float32(high - low)
     return scaled

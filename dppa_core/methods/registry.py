@@ -1,7 +1,4 @@
-"""All merge methods, by name.
-
-Knows which there are, and their order on every list; each describes itself in its own file.
-"""
+"""All merge methods, by name."""
 
 from __future__ import annotations
 
@@ -50,7 +47,7 @@ METHODS = (
     fisher.METHOD,
     regmean.METHOD,
 )
-"""Those that prune single deltas first, then those that combine them."""
+"""Methods that prune single deltas come first, then those that combine them."""
 
 
 def method_names() -> tuple[str, ...]:
@@ -62,7 +59,7 @@ def get_method(name: str) -> Method:
     """The method of that name.
 
     Raises:
-        UnknownName: with the closest name there is.
+        UnknownName: the message has the closest known name.
     """
     for method in METHODS:
         if method.name == name:

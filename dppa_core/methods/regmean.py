@@ -1,8 +1,4 @@
-"""RegMean: the one matrix whose outputs come closest to those of all models (arXiv:2212.09849).
-
-Knows stacked deltas and the Gram matrices of a module's inputs, no text and no model: the Gram
-matrix of a model is the sum of x xᵀ over the inputs x its calibration text brings to the module.
-"""
+"""RegMean: the matrix whose outputs are closest to those of all models (arXiv:2212.09849)."""
 
 from __future__ import annotations
 
@@ -44,9 +40,8 @@ class RegmeanParameters:
 def regmean(stack: Stack, parameters: RegmeanParameters, statistic: None = None) -> Rows:
     """The sum of delta times Gram matrix, times the inverse of the sum of Gram matrices.
 
-    Worked out on the deltas, which is the same since the base is in all models. Tensors that are
-    no modules are averaged. Coefficients weigh the Gram matrices; the scale multiplies what comes
-    out.
+    Computed on deltas, which is equivalent since all models share the base. Tensors that are not
+    modules are averaged. Coefficients weigh the Gram matrices; the scale multiplies the result.
     """
     grams = [gram for gram in stack.statistics if gram is not None]
     if len(grams) < len(stack.models):
@@ -73,15 +68,15 @@ def _solved(
     off_diagonal: float,
     positive: bool,
 ) -> Float64[ndarray, "outputs inputs"]:
-    """outputs times the inverse of total; the smallest such matrix where there is no inverse."""
-    # Inputs that no text ever used have no best weight; the base's stays.
+    """outputs times the inverse of total; the smallest solution if total is singular."""
+    # Inputs that no text used have no best weight; the base's stays.
     used = np.diagonal(total) != 0
     merged = np.zeros_like(outputs)
     inner, wanted = total[np.ix_(used, used)], outputs[:, used].T
     if positive and off_diagonal < 1:  # positive definite, as its diagonal part is
         merged[:, used] = np.linalg.solve(inner, wanted).T
     elif inner.size:
-        # Below the rounding of float32 sums, singular values are noise.
+        # Singular values below the rounding of float32 sums are noise.
         merged[:, used] = np.linalg.lstsq(inner, wanted, rcond=_ROUNDING * len(inner))[0].T
     return merged
 

@@ -1,7 +1,4 @@
-"""SCE: select by variance, calculate coefficients, erase the minority (arXiv:2408.07990).
-
-Knows stacked deltas, no weights on disk.
-"""
+"""SCE: select by variance, calculate coefficients, erase the minority (arXiv:2408.07990)."""
 
 from __future__ import annotations
 
@@ -15,14 +12,14 @@ from numpy import ndarray
 from dppa_core.methods.shared.contract import Method
 from dppa_core.methods.shared.fields import density, semantics
 from dppa_core.methods.shared.ranking import find_cuts, inside
-from dppa_core.methods.shared.sign_election import Ballot
+from dppa_core.methods.shared.sign_election import SignBallot
 from dppa_core.methods.shared.stack import Combination, Deltas, Rows, Stack, Streamed
 from dppa_core.parameters import check_fields
 from dppa_core.pruning.partition import Cut
 
 MERGEKIT_FLOOR = 1e-6
-"""Below this sum of mean squares mergekit weighs all models alike: light fine-tunes lie below. It
-divides by no less, either, where few models agree."""
+"""Below this sum of mean squares mergekit weighs all models equally; light fine-tunes lie below. It
+is also mergekit's smallest divisor if few models agree."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +45,12 @@ class SceParameters:
 
 @dataclass(frozen=True, slots=True)
 class Calculated:
-    """What is known of one tensor."""
+    """The survey of one tensor."""
 
     cut: Cut | None
-    """The border of the selection; None where all positions are selected."""
+    """The border of the selection; None if all positions are selected."""
     weights: tuple[float, ...]
-    """Of the models, with the sum 1."""
+    """Weights of the models, with the sum 1."""
 
 
 def survey_sce(tensors: Sequence[Streamed], parameters: SceParameters) -> Mapping[str, Calculated]:
@@ -77,12 +74,12 @@ def _squares(stack: Stack, cut: Cut | None) -> ndarray:
 
 def _find_cut(tensor: Streamed, parameters: SceParameters) -> Cut | None:
     share = parameters.density
-    if share == 1 or tensor.models == 1:  # one model differs from nobody
+    if share == 1 or tensor.models == 1:  # a single model has no variance
         return None
     differing = sum(int(np.count_nonzero(variance(stack))) for stack in tensor.stacks())
     count = round(share * differing)
     if parameters.semantics == "mergekit":
-        count = int(np.float32(share) * np.float32(differing))  # in float32, and rounded down
+        count = int(np.float32(share) * np.float32(differing))  # float32, rounded down
     return find_cuts((tensor,), [count], variance)[0]
 
 
@@ -110,7 +107,7 @@ def sce(stack: Stack, parameters: SceParameters, known: Mapping[str, Calculated]
     cut = None if parameters.semantics == "reference" else calculated.cut
     selected = replace(stack, deltas=select(stack, cut))
     weights = tuple(np.array(calculated.weights, np.float32).tolist())
-    ballot = Ballot(
+    ballot = SignBallot(
         (1.0,) * len(weights),
         weights,
         weights,

@@ -1,7 +1,7 @@
-"""SLERP: walk from one model to another along the arc between them.
+"""SLERP: interpolate between two models along the arc between them.
 
-Knows stacked deltas, no weights on disk. It interpolates weights, not deltas: two models tuned
-from one base are nearly parallel, so the arc is a straight line nearly everywhere.
+It interpolates weights, not deltas: two models tuned from one base are nearly parallel, so the arc
+is almost a straight line.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dppa_core.methods.shared.stack import Combination, Rows, Stack, Streamed
 from dppa_core.parameters import check_fields, number
 
 PARALLEL = 0.9995
-"""Above this cosine, and below its negative, the walk is straight."""
+"""Above this cosine, and below its negative, the interpolation is linear."""
 _TINY = 1e-8
 
 
@@ -51,7 +51,7 @@ def _cosine(tensor: Streamed) -> float:
         a, b = (end.astype(np.float64) for end in _ends(stack))
         dot, first, second = dot + (a * b).sum(), first + (a * a).sum(), second + (b * b).sum()
     norms = float(np.sqrt(first) * np.sqrt(second))
-    return float(dot) / norms if norms > _TINY else 1.0  # no angle to an end of zeros: straight on
+    return float(dot) / norms if norms > _TINY else 1.0  # no angle with a zero end: linear
 
 
 def _ends(stack: Stack) -> tuple[Rows, Rows]:
@@ -74,7 +74,7 @@ def slerp(stack: Stack, parameters: SlerpParameters, cosines: dict[str, float]) 
 
 
 def check_ends(parameters: SlerpParameters, models: Coefficients) -> None:
-    """Refuse more than two models, and coefficients beside the position."""
+    """Refuse more than two models, and coefficients, which the position replaces."""
     if len(models) > 2:
         raise InvalidValue(
             f"slerp goes from one model to one other, got {len(models)} domain models. "

@@ -1,7 +1,4 @@
-"""TIES: trim, elect a sign, average those who agree (arXiv:2306.01708).
-
-Knows stacked deltas, no weights on disk.
-"""
+"""TIES: trim, elect a sign, average the deltas that agree (arXiv:2306.01708)."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ import numpy as np
 from dppa_core.methods.shared.contract import Method
 from dppa_core.methods.shared.fields import density, ranked_in, scale, semantics
 from dppa_core.methods.shared.ranking import find_cuts
-from dppa_core.methods.shared.sign_election import Ballot, ballot_of
+from dppa_core.methods.shared.sign_election import SignBallot, ballot_of
 from dppa_core.methods.shared.stack import Combination, Deltas, Rows, Stack, Streamed
 from dppa_core.parameters import check_fields, choice
 from dppa_core.pruning.partition import Cut
@@ -51,17 +48,17 @@ class TiesParameters:
 
 @dataclass(frozen=True, slots=True)
 class Trim:
-    """What TIES must know of more than the rows at hand."""
+    """The survey of TIES over whole tensors."""
 
     cuts: Mapping[str, tuple[Cut, ...]]
-    """Tensor -> the border of each model; empty where nothing is trimmed."""
+    """Tensor -> the border of each model; empty if nothing is trimmed."""
     majority: int
-    """The sign that most elections of the whole model gave, for those that gave none."""
+    """The majority of elected signs in the whole model, used for undecided positions."""
 
 
 def survey_ties(tensors: Sequence[Streamed], parameters: TiesParameters) -> Trim:
     """Find the borders of the trim, then count the elections of the whole model."""
-    if parameters.semantics == "mergekit":  # it rounds down
+    if parameters.semantics == "mergekit":  # mergekit rounds down
         return Trim(find_trim(tensors, parameters.density, "tensor", math.floor), 1)
     cuts = find_trim(tensors, parameters.density, parameters.ranked_in)
     return Trim(cuts, _majority(tensors, cuts))
@@ -104,11 +101,14 @@ def ties(stack: Stack, parameters: TiesParameters, trim: Trim) -> Rows:
 
 
 def agreeing(stack: Stack, parameters: TiesParameters, trim: Trim) -> Deltas:
-    """What is left of each delta after trim and election: what its coefficient multiplies."""
+    """The part of each delta left after trim and election, before its coefficient."""
     cuts, votes = trim.cuts.get(stack.name, ()), (1.0,) * len(stack.models)
     alone = np.eye(len(stack.models)).tolist()
     parts: Deltas = np.stack(
-        [stack.agree(cuts, Ballot(votes, (*own,), (*own,), trim.majority, False)) for own in alone]
+        [
+            stack.agree(cuts, SignBallot(votes, (*own,), (*own,), trim.majority, False))
+            for own in alone
+        ]
     )
     parts *= np.float32(parameters.scale)
     return parts

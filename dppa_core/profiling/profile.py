@@ -13,11 +13,11 @@ from typing import Any
 from dppa_core.checkpoints.aligned_checkpoint import as_read
 from dppa_core.checkpoints.checkpoint import Checkpoint, is_hashed, open_files
 from dppa_core.checkpoints.chunks import TensorPair, slices
-from dppa_core.checkpoints.file_hashes import Overheard
+from dppa_core.checkpoints.file_hashes import SharedHasher
 from dppa_core.checkpoints.matching import match_tensors
 from dppa_core.checkpoints.page_copies import Heard
 from dppa_core.checkpoints.sources.open import open_checkpoint
-from dppa_core.checkpoints.sources.open_models import Shelf
+from dppa_core.checkpoints.sources.open_models import OpenModels
 from dppa_core.checkpoints.vocabulary.alignment import align
 from dppa_core.profiling.binning import joined, profile_of_bins
 from dppa_core.profiling.cache import (
@@ -87,7 +87,7 @@ def profile_deltas(
         progress: See `profile_delta`.
         stop: See `profile_delta`.
         only: Names of the base's tensors; all if unset. Others are neither profiled nor checked.
-        heard: Called with everything read from files; see `Near`.
+        heard: Called with everything read from files; see `PageCopies`.
     """
     places = [match_tensors(base, one.checkpoint, one.name) for one in tuned]
     shapes = {name: base.shape(name) for name in places[0] if base.dtype(name) in FLOATS}
@@ -243,7 +243,7 @@ def kept_profiles(
     if missing:
         models = [tuned[index] for index in missing]
         unread = [one for one in (base, *(m.checkpoint for m in models)) if not is_hashed(one)]
-        overheard = Overheard(file for one in unread for file in open_files(as_read(one)))
+        overheard = SharedHasher(file for one in unread for file in open_files(as_read(one)))
         told: dict[str, Any] = {"workers": workers, "progress": progress, "stop": stop}
         made = profile_deltas(base, models, name, heard=overheard.heard, **told)
         overheard.remember()
@@ -270,7 +270,7 @@ def _entry(base: Checkpoint, tuned: TunedModel) -> Path:
 
 
 def shelved_profiles(
-    shelf: Shelf, base: Checkpoint, name: str, tuned: Sequence[TunedModel], **told: Any
+    shelf: OpenModels, base: Checkpoint, name: str, tuned: Sequence[TunedModel], **told: Any
 ) -> tuple[DeltaProfile, ...]:
     """As `kept_profiles`, or from a shelf."""
     if not shelf.keeps:

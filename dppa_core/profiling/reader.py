@@ -11,12 +11,12 @@ from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.chunks import RUN, Loader, TensorPair, slices
 from dppa_core.checkpoints.matching import check_finite
 from dppa_core.checkpoints.page_copies import Heard
-from dppa_core.checkpoints.page_release import Releaser
+from dppa_core.checkpoints.page_release import PageReleaser
 from dppa_core.kernels import get_backend
 from dppa_core.profiling.binning import Bins, Counter
 from dppa_core.profiling.significance import Score, Scoring
 from dppa_core.progress import Stop, check
-from dppa_core.system.threads import Shared, Spare
+from dppa_core.system.threads import SharedValue, SparePool
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +53,18 @@ class Reader:
     ) -> None:
         self._base, self._tuned, self._places = base, tuned, places
         self._name, self._stop = name, stop
-        self._releaser = Releaser((base, *(one.checkpoint for one in tuned)))
+        self._releaser = PageReleaser((base, *(one.checkpoint for one in tuned)))
         kernels = get_backend("numba")
-        self._loaders = Spare(lambda: Loader(kernels, self._releaser.read, heard))
-        self._counters = Spare(lambda: Counter(Loader(kernels, self._releaser.read, heard)))
+        self._loaders = SparePool(lambda: Loader(kernels, self._releaser.read, heard))
+        self._counters = SparePool(lambda: Counter(Loader(kernels, self._releaser.read, heard)))
 
     def names(self, index: int) -> tuple[str, str]:
         """Names of the base and one of the domain models, for messages."""
         return self._name, self._tuned[index].name
 
-    def shared(self, name: str, users: int) -> Shared[tuple[TensorPair, ...]]:
+    def shared(self, name: str, users: int) -> SharedValue[tuple[TensorPair, ...]]:
         """One tensor of the base beside each model's, read for the first of its users."""
-        return Shared(partial(self._pairs, name), users)
+        return SharedValue(partial(self._pairs, name), users)
 
     def _pairs(self, name: str) -> tuple[TensorPair, ...]:
         old, dtype = self._base.raw(name), self._base.dtype(name)
@@ -82,7 +82,7 @@ class Reader:
         )
 
     def count(
-        self, name: str, shared: Shared[tuple[TensorPair, ...]], start: int, stop: int
+        self, name: str, shared: SharedValue[tuple[TensorPair, ...]], start: int, stop: int
     ) -> tuple[Bins, ...]:
         """Count a slice of a module, for each model."""
         check(self._stop)
@@ -96,7 +96,7 @@ class Reader:
             shared = self.shared(name, len(parts))
             yield from (partial(self._check, shared, start, stop) for start, stop in parts)
 
-    def _check(self, shared: Shared[tuple[TensorPair, ...]], start: int, stop: int) -> None:
+    def _check(self, shared: SharedValue[tuple[TensorPair, ...]], start: int, stop: int) -> None:
         check(self._stop)
         with shared.use() as pairs, self._loaders.one() as loader:
             sides = [(pairs[0].base, pairs[0].base_dtype, self._name)]

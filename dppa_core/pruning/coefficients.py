@@ -1,7 +1,4 @@
-"""Merging coefficients: one for a model, or by layer, or by part of it.
-
-Knows names of tensors, not their values.
-"""
+"""Merging coefficients: one per model, per layer, or per part of a model."""
 
 from __future__ import annotations
 
@@ -26,28 +23,28 @@ class PartCoefficient:
     """The coefficient of some tensors."""
 
     part: str | None
-    """Whole parts of a dotted name, as "self_attn" or "mlp.down_proj"; None for all the rest."""
+    """Words of a dotted name, as "self_attn" or "mlp.down_proj"; None for all other tensors."""
     value: Layered
 
     def meets(self, tensor: str) -> bool:
-        """Whether a tensor is of this part."""
+        """Whether a tensor belongs to this part."""
         return self.part is None or f".{self.part}." in f".{tensor}."
 
 
 Coefficient = Layered | tuple[PartCoefficient, ...]
-"""Of parts the first counts that meets a tensor; the last meets all."""
+"""The first part that contains a tensor counts; the last part contains all."""
 
 
 def coefficient_of(coefficient: Coefficient, tensor: str, layers: int) -> float:
     """The coefficient of one tensor.
 
     Args:
-        coefficient: Of its model.
+        coefficient: The model's coefficient.
         tensor: Its name in the base.
         layers: Number of blocks of the base.
 
-    With numbers by layer, a layer without one has 1.0, the value of an absent coefficient;
-    tensors outside the blocks have the mean over all blocks.
+    With numbers by layer, a layer without one has 1.0, the default coefficient; tensors outside the
+    blocks have the mean over all blocks.
     """
     if isinstance(coefficient, tuple):
         coefficient = next(part.value for part in coefficient if part.meets(tensor))
@@ -61,11 +58,11 @@ def coefficient_of(coefficient: Coefficient, tensor: str, layers: int) -> float:
 
 
 def check_names(where: str, coefficient: Coefficient, tensors: Sequence[str]) -> None:
-    """Whether all layers and parts a coefficient names are there.
+    """Check that all layers and parts of a coefficient exist.
 
     Args:
-        where: How to call the model in messages.
-        coefficient: Of the model.
+        where: Name of the model in messages.
+        coefficient: The model's coefficient.
         tensors: Names of all tensors of the base.
 
     Raises:
@@ -92,10 +89,10 @@ def _parts(coefficient: Coefficient) -> tuple[PartCoefficient, ...]:
 
 
 def checked_coefficient(where: str, value: Any) -> Coefficient:
-    """A coefficient as recipes write it: a number, layer -> number, or a list of parts.
+    """Parse a coefficient of a recipe: a number, layer -> number, or a list of parts.
 
     Raises:
-        InvalidRecipe: none of these, or a number outside of [-10, 10].
+        InvalidRecipe: none of these, or a number outside [-10, 10].
     """
     if not isinstance(value, Sequence) or isinstance(value, str):
         return _layered(f"{where}: coefficient", value)
@@ -154,7 +151,7 @@ def _number(where: str, value: Any, bound: float) -> float:
 
 
 def plain_coefficient(coefficient: Coefficient) -> Any:
-    """A coefficient as recipes write it; the inverse of `checked_coefficient`."""
+    """A coefficient as in a recipe; the inverse of `checked_coefficient`."""
     if isinstance(coefficient, tuple):
         return [_plain_part(part) for part in coefficient]
     return dict(coefficient) if isinstance(coefficient, Mapping) else coefficient
@@ -176,7 +173,7 @@ def coefficient_from(numbers: Mapping[str, float]) -> Coefficient:
 
 
 def _with_rest(rest: Layered, numbers: Mapping[str, float]) -> Coefficient:
-    """Parts for all tensors whose number is not that of the rest."""
+    """Parts for all tensors whose number differs from `rest`."""
     layers = layer_count(numbers)
     wrong = [name for name in numbers if coefficient_of(rest, name, layers) != numbers[name]]
     free, parts = dict(numbers), list[PartCoefficient]()
@@ -189,7 +186,7 @@ def _with_rest(rest: Layered, numbers: Mapping[str, float]) -> Coefficient:
 
 
 def _usual(numbers: Mapping[str, float]) -> list[Layered]:
-    """What many tensors have, by layer; the most usual first."""
+    """The most common numbers by layer, the most common first."""
     by_kind: dict[str, dict[int, float]] = {}
     for name, number in numbers.items():
         layer = layer_of(name)
@@ -205,7 +202,7 @@ def _shortest(layered: Mapping[int, float]) -> Layered:
 
 
 def _exact(word: str, numbers: Mapping[str, float], layers: int) -> PartCoefficient | None:
-    """The part of that name, where one number a layer is right for all tensors it meets."""
+    """The part of that name, if one number per layer fits all its tensors."""
     met = [name for name in numbers if PartCoefficient(word, 0.0).meets(name)]
     inside = {layer_of(name) or 0: numbers[name] for name in met}
     part = PartCoefficient(word, _shortest(inside))
@@ -214,7 +211,7 @@ def _exact(word: str, numbers: Mapping[str, float], layers: int) -> PartCoeffici
 
 
 def _words(name: str) -> Iterator[str]:
-    """What a part with this tensor could be called, the widest first; its whole name last."""
+    """Possible names of a part with this tensor, the widest first, its full name last."""
     layer = layer_of(name)
     if layer is None:
         pieces = name.removesuffix(".weight").split(".")

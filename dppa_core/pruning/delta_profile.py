@@ -1,7 +1,4 @@
-"""What is remembered of a delta: counts and means by magnitude, module by module.
-
-Knows no weights: these are the values everything adaptive is computed from.
-"""
+"""The profile of a delta: counts and means by magnitude for each module."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from numpy import ndarray
 from dppa_core.pruning.module_groups import Module
 
 OPEN_BITS = 14
-"""Low bits of |d| that an open bin does not tell apart."""
+"""Low bits of |d| that differ within an open bin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +21,7 @@ class Bin:
     low: float
     """The smallest |d| it can hold; the only one unless it is open."""
     high: float
-    """The smallest |d| that is too large for it."""
+    """The smallest |d| above it."""
     open: bool
     below: int
     """Elements with |d| < low."""
@@ -36,35 +33,35 @@ class Bin:
 
 
 Sums = tuple[Int64[ndarray, " edges"], Float64[ndarray, " edges"], float]
-"""Of a profile's bins: its `below`, `energy_from` and `total`."""
+"""A profile's `below`, `energy_from` and `total`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ModuleProfile:
     """The distribution of |d| in one tensor, d = finetuned - base in float32.
 
-    Or that of another score, see `delta_squares`.
+    Or the distribution of another score, see `delta_squares`.
 
-    Most bins hold one magnitude. The others are *open*: their elements share all bits of |d| but
+    Most bins hold one magnitude. The others are *open*: their elements share all bits of |d| except
     the last 14, which are not all 0. A delta of two bfloat16 numbers rarely needs those bits.
     """
 
     module: Module
     magnitudes: Float32[ndarray, " bins"]
-    """The smallest |d| a bin can hold, ascending; the only one where the bin is not open."""
+    """The smallest |d| of each bin, ascending; the only one unless the bin is open."""
     counts: Int64[ndarray, " bins"]
     """Elements in the bin, never 0."""
     excess: Float32[ndarray, " bins"]
     """Mean of |d| in the bin minus `magnitudes`, in steps between float32 numbers; > 0 if open."""
     base_square: float
-    """Sum of squares of the base's weights, to compare the delta with."""
+    """Sum of squares of the base's weights, for comparison with the delta."""
     delta_squares: Float64[ndarray, " bins"] | None = None
-    """Sum of d² in each bin, where elements are ranked by another score than |d|: all that is said
-    of |d| here is then said of the score, but for the sums of d² and `mean_magnitude`."""
+    """Sum of d² in each bin, if elements are ranked by another score than |d|. Then |d| in this
+    class means the score, except in sums of d² and `mean_magnitude`."""
     delta_total: float | None = None
-    """Sum of |d|, where elements are ranked by another score."""
+    """Sum of |d|, if elements are ranked by another score."""
     sums: InitVar[Sums | None] = None
-    """Where they are known already."""
+    """The sums, if already known."""
     below: Int64[ndarray, " edges"] = field(init=False)
     """Elements in the bins before each bin, and all of them at the end."""
     energy_from: Float64[ndarray, " edges"] = field(init=False)
@@ -73,7 +70,7 @@ class ModuleProfile:
     """Sum of |d|."""
 
     def __post_init__(self, sums: Sums | None) -> None:
-        names = "below", "energy_from", "total"  # asked for at every plan: not summed up there
+        names = "below", "energy_from", "total"  # every plan needs them
         for name, value in zip(names, sums or self._sums(), strict=True):
             object.__setattr__(self, name, value)
 
@@ -116,7 +113,7 @@ class ModuleProfile:
 
     @property
     def mean_magnitude(self) -> float:
-        """Mean of |d|, whatever ranks the elements."""
+        """Mean of |d|, for any ranking score."""
         return self.mean if self.delta_total is None else self.delta_total / self.numel
 
     @property
@@ -126,12 +123,12 @@ class ModuleProfile:
 
     @property
     def nonzero(self) -> int:
-        """Elements that differ from the base: no more than these can be kept."""
+        """Elements that differ from the base, an upper limit of kept elements."""
         zeros = int(self.counts[0]) if self.counts.size and self.magnitudes[0] == 0 else 0
         return self.numel - zeros
 
     def magnitudes_at(self, ranks: Int64[ndarray, " n"]) -> Float64[ndarray, " n"]:
-        """|d| at these places of its ascending order; an estimate where a bin is open."""
+        """|d| at these places of its ascending order; an estimate in open bins."""
         bins = np.searchsorted(self.below, ranks, side="right") - 1
         low = self.magnitudes[bins].astype(np.float64)
         bits = self.magnitudes[bins].view(np.uint32)
@@ -157,7 +154,7 @@ class ModuleProfile:
         )
 
     def count_above(self, magnitude: float) -> int:
-        """Elements with |d| > magnitude; spread evenly over the one open bin it may lie in."""
+        """Elements with |d| > magnitude; an open bin that contains it counts as evenly spread."""
         edge = floor_to_float32(magnitude)
         after = int(np.searchsorted(self.magnitudes, edge, side="right"))
         above = self.numel - int(self.below[after])
@@ -187,6 +184,6 @@ class DeltaProfile:
 
 
 def floor_to_float32(value: float) -> np.float32:
-    """The largest float32 that is not above `value`: |d| > value asks the same of it."""
+    """The largest float32 <= `value`; |d| > value holds for the same |d|."""
     rounded = np.float32(value)
     return np.nextafter(rounded, np.float32(-np.inf)) if float(rounded) > value else rounded

@@ -1,7 +1,4 @@
-"""How large a delta is: beside the base's weights, by layer and by kind, and in how few entries.
-
-Knows profiles, not weights.
-"""
+"""The size of a delta: relative to the base, by layer and by kind, and its concentration."""
 
 from __future__ import annotations
 
@@ -40,10 +37,10 @@ class DeltaSize:
 
 
 def delta_size(profile: DeltaProfile) -> DeltaSize:
-    """Sum a profile up.
+    """The size of a profiled delta.
 
     Args:
-        profile: Ranked by |d|.
+        profile: A profile ranked by |d|.
     """
     items = profile.modules
     numel = sum(item.numel for item in items)
@@ -72,7 +69,7 @@ def _relative(items: Iterable[ModuleProfile]) -> float:
 
 
 def _concentration(items: Iterable[ModuleProfile], numel: int) -> Float64[ndarray, " S"]:
-    """Largest |d| first, over all modules; within a bin all elements count alike."""
+    """Largest |d| first, over all modules; elements within a bin count equally."""
     rows = list(items)
     order = np.argsort(-np.concatenate([item.means for item in rows]), kind="stable")
     counts = np.concatenate([item.counts for item in rows])[order]

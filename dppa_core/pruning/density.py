@@ -1,7 +1,7 @@
-"""Dynamically Pruning: significance of layers and modules, and the density each one gets.
+"""Dynamically Pruning: significance and density of layers and modules.
 
-Knows profiles, not weights. DPPA (arXiv:2403.02799), steps 1 to 5, with the box [0, 1] and an
-exact budget, which the paper leaves open.
+DPPA (arXiv:2403.02799), steps 1 to 5, with densities in [0, 1] and an exact budget, which the paper
+leaves open.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from dppa_core.parameters import check_fields, check_number, choice, number
 from dppa_core.pruning.delta_profile import DeltaProfile, ModuleProfile
 
 SIGNIFICANCE_KINDS = ("magnitude", "fisher", "activation", "random")
-"""What may rank elements; what is kept of one is always its delta."""
+"""Scores that can rank elements; a kept element always keeps its delta."""
 CALIBRATED_KINDS = ("fisher", "activation")
-"""Those that need calibration text."""
+"""Scores that need calibration text."""
 
 DECIMALS = 12
-"""Of a density: what lies behind them is noise of the arithmetic."""
+"""Decimals of a density; further digits are rounding noise."""
 
 
 def ties_choice() -> Any:
-    """The setting of every method that ranks elements: what becomes of equal ones."""
+    """The setting of ranking methods for elements equal to the threshold."""
     return choice(
         "exact",
         title="Ties",
@@ -38,7 +38,7 @@ def ties_choice() -> Any:
 
 
 def other_tensors_choice(default: str = "keep") -> Any:
-    """The setting of every method that prunes: what becomes of tensors that are no modules."""
+    """The setting of pruning methods for tensors that are not modules."""
     return choice(
         default,
         title="Other tensors",
@@ -96,16 +96,16 @@ class PruningParameters:
 
     @property
     def module_strength(self) -> float:
-        """How far a module's own significance moves its density."""
+        """Largest shift of a module's density by its own significance."""
         return self.strength
 
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """A pruning rate chosen by hand for one module."""
+    """A user's pruning rate for one module."""
 
     rate: float
-    """Share of the module's delta that is dropped at the last level, in [0, 1]."""
+    """Share of the module's delta dropped at the last level, in [0, 1]."""
 
     def __post_init__(self) -> None:
         rate = check_number("override rate", self.rate, 0.0, 1.0, "It is a share: 0.5 is half.")
@@ -114,12 +114,12 @@ class Override:
 
 @dataclass(frozen=True, slots=True)
 class Outliers:
-    """Elements above a multiple of the mean, among some modules taken together."""
+    """Elements above a multiple of the mean of a group of modules."""
 
     mean: float
     """Mean |d|."""
     above: int
-    """Elements with |d| above the multiple of it."""
+    """Elements with |d| above that multiple of the mean."""
     numel: int
 
     @property
@@ -130,7 +130,7 @@ class Outliers:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Significance:
-    """How significant layers and modules are, and how far that moves their density."""
+    """Significance of layers and modules, and the resulting shifts of density."""
 
     layers: tuple[int, ...]
     layer: Float64[ndarray, " L"]
@@ -150,7 +150,7 @@ class Significance:
 
 
 def significance(profile: DeltaProfile, parameters: PruningParameters) -> Significance:
-    """Steps 1 to 4: score layers and modules, and turn the scores into adjustments."""
+    """Steps 1 to 4: scores of layers and modules, and the adjustments from them."""
     modules = profile.modules
     layers = tuple(sorted({item.module.layer for item in modules}))
     groups = [[item for item in modules if item.module.layer == layer] for layer in layers]
@@ -184,7 +184,7 @@ def centred(
 def _scaled(
     centred: Float64[ndarray, " n"], scores: Float64[ndarray, " n"], strength: float
 ) -> Float64[ndarray, " n"]:
-    # Equal scores differ from their mean by rounding at most, which must not be blown up.
+    # Equal scores differ from their mean only by rounding, which must not be amplified.
     if not scores.size or scores.min() == scores.max():
         return np.zeros_like(centred)
     scaled: Float64[ndarray, " n"] = strength * centred / np.abs(centred).max()
@@ -197,16 +197,16 @@ def densities(
     rate: float,
     fixed: Mapping[int, float] | None = None,
 ) -> Float64[ndarray, " N"]:
-    """Step 5 inside the box: densities in [0, 1] whose weighted mean is exactly 1 - rate.
+    """Step 5: densities in [0, 1] whose weighted mean is exactly 1 - rate.
 
-    One shift is added to every density so that, after clipping, the budget holds.
+    One shift is added to all densities, so that the budget holds after clipping.
 
     Args:
-        adjustment: How far each module moves from the mean.
+        adjustment: Shift of each module from the mean.
         numel: Elements of each module, the weights of the mean.
         rate: Pruning rate in [0, 1].
-        fixed: Module index -> density that is not to move. The others make up for it; where
-            they cannot (all at a bound), the budget is missed by what is left.
+        fixed: Module index -> fixed density. Other modules compensate; if they cannot (all at a
+            bound), the budget is missed by the rest.
     """
     one: Float64[ndarray, " N"] = densities_at(adjustment, numel, np.array([float(rate)]), fixed)[0]
     return one
@@ -218,7 +218,7 @@ def densities_at(
     rates: Float64[ndarray, " R"],
     fixed: Mapping[int, float] | None = None,
 ) -> Float64[ndarray, "R N"]:
-    """`densities` at several rates at once; see there."""
+    """`densities` at several rates at once."""
     if rates.size and (rates.min() < 0 or rates.max() > 1):
         raise InvalidValue(f"A pruning rate must lie in [0, 1], got {rates.tolist()}.")
     result = np.zeros((rates.size, adjustment.size))
@@ -239,15 +239,15 @@ def _water_level(
     numel: Float64[ndarray, " N"],
     budget: Float64[ndarray, " R"],
 ) -> Float64[ndarray, "R N"]:
-    """clip(adjustment + c, 0, 1) with the c at which the kept elements are the budget.
+    """clip(adjustment + c, 0, 1) with the c that meets the budget of kept elements.
 
-    The kept elements are piecewise linear in c, with a knee where a module reaches a bound: one
-    table of the knees answers every budget by interpolation.
+    The number of kept elements is piecewise linear in c, with a knee where a module reaches a
+    bound: interpolation in one table of knees serves every budget.
     """
     knees = np.unique(np.concatenate([-adjustment, 1 - adjustment]))
     inside = np.clip(adjustment[None, :] + knees[:, None], 0, 1)
     level = np.interp(budget, inside @ numel, knees)
     density = np.clip(adjustment[None, :] + level[:, None], 0, 1)
-    # A density of one half is to be one half: a last bit too few would cost an element.
+    # Without rounding, 0.5 could lose its last bit and with it an element.
     rounded: Float64[ndarray, "R N"] = np.round(density, DECIMALS)
     return rounded

@@ -1,6 +1,6 @@
-"""bfloat16, float16 and float32 as numpy arrays, and the roundings between them.
+"""bfloat16, float16 and float32 as numpy arrays, and rounding between them.
 
-Knows no file. numpy has no bfloat16: its raw form here is uint16, the upper half of a float32.
+numpy has no bfloat16: its raw form here is uint16, the upper half of a float32.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from numpy import ndarray
 from dppa_core.errors import InvalidValue
 
 FLOATS: dict[str, type[np.generic]] = {"BF16": np.uint16, "F16": np.float16, "F32": np.float32}
-"""Dtypes a delta can be taken of, with their raw numpy type."""
+"""Dtypes of weights with a delta, and their raw numpy type."""
 
 OTHERS: dict[str, type[np.generic]] = {
     "I64": np.int64,
@@ -22,13 +22,13 @@ OTHERS: dict[str, type[np.generic]] = {
     "U8": np.uint8,
     "BOOL": np.bool_,
 }
-"""Dtypes that are copied from the base: counters and masks, never weights."""
+"""Dtypes copied from the base: counters and masks, never weights."""
 
 RAW_TYPES: dict[str, type[np.generic]] = {**FLOATS, **OTHERS, "F64": np.float64}
-"""Every dtype that is read and written, with its raw numpy type; float64 is copied as it is."""
+"""All readable and writable dtypes with their raw numpy type; float64 is copied unchanged."""
 
 DTYPE_CODES = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}
-"""Names a recipe uses, with their codes in safetensors headers."""
+"""Names in recipes, with their codes in safetensors headers."""
 
 
 def to_float32(raw: Shaped[ndarray, " n"], dtype: str) -> Float32[ndarray, " n"]:
@@ -49,7 +49,7 @@ def from_float32(values: Float32[ndarray, " n"], dtype: str) -> Shaped[ndarray, 
     if dtype == "BF16":
         return _to_bfloat16(values)
     _check_dtype(dtype)
-    with np.errstate(over="ignore"):  # a value too large becomes infinity; callers look for it
+    with np.errstate(over="ignore"):  # too large values become infinity; callers check
         return np.asarray(values.astype(FLOATS[dtype], copy=False))
 
 

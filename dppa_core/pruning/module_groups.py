@@ -1,7 +1,6 @@
-"""Which tensors are linear modules, and where they sit.
+"""Finds the linear modules among tensors, with their layer and kind.
 
-Knows names and shapes only: no weights, no configuration files. Families of models are told
-apart by the names of their tensors, so a new one needs no table of its own.
+Model families are recognised by tensor names, so a new family needs no table.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 KINDS = ("q", "k", "v", "qkv", "o", "router", "gate", "up", "gate_up", "down")
-"""What a module can be to its block, in the order it is shown; attention first, then the MLP."""
+"""Kinds of modules in display order: attention first, then the MLP."""
 
 _BLOCK = re.compile(r"(?:^|\.)((?:layers?|h|blocks?)\.(\d+)\.(.+))$")
 _EXPERTS = re.compile(r"(?:^|\.)(?:experts|\w*moe)(?:\.|$)")
@@ -28,7 +27,7 @@ _BY_NAME = {
     **dict.fromkeys(("fc2", "fc_out", "dense_4h_to_h"), "down"),
     "gate_up_proj": "gate_up",
 }
-# Names that mean something only where they stand: part of the path -> last part -> kind.
+# Names whose meaning depends on their place: part of the path -> last part -> kind.
 _BY_PLACE = (
     (
         re.compile(r"attn|attention", re.IGNORECASE),
@@ -48,7 +47,7 @@ class Module:
     """One linear weight inside a transformer block."""
 
     name: str
-    """Short name, as "layers.3.mlp.down_proj"; the whole one where two would be short alike."""
+    """Short name, as "layers.3.mlp.down_proj"; the full one if short names would collide."""
     tensor: str
     """Name on disk, as "model.layers.3.mlp.down_proj.weight"."""
     layer: int
@@ -57,25 +56,25 @@ class Module:
     """One of `KINDS`, else the last part of the name."""
     numel: int
     shape: tuple[int, ...]
-    """Out x in, or in x out (GPT-2); experts stored as one tensor have a third axis before."""
+    """Out x in, or in x out (GPT-2); experts stored as one tensor have a third, leading axis."""
 
 
 def layer_of(tensor: str) -> int | None:
-    """Index of the block a tensor of any shape sits in; None outside the blocks."""
+    """Index of a tensor's block, for any shape; None outside the blocks."""
     found = _BLOCK.search(tensor)
     return int(found.group(2)) if found else None
 
 
 def layer_count(tensors: Iterable[str]) -> int:
-    """How many blocks there are; 0 where no tensor sits in one."""
+    """Number of blocks; 0 if there are none."""
     layers = [layer for layer in map(layer_of, tensors) if layer is not None]
     return 1 + max(layers, default=-1)
 
 
 def blocks_word(tensors: Iterable[str]) -> str | None:
-    """What the names of all tensors in blocks have, and no others: ".layers.", or "h." (GPT-2).
+    """A text in the names of exactly the tensors in blocks: ".layers.", or "h." (GPT-2).
 
-    None where there are no blocks, or no such word.
+    None without blocks, or if there is no such text.
     """
     found = {name: _BLOCK.search(name) for name in tensors}
     inside = [name for name, match in found.items() if match]
@@ -105,7 +104,7 @@ def find_modules(shapes: Mapping[str, tuple[int, ...]]) -> tuple[Module, ...]:
 
 
 def order_kinds(kinds: Iterable[str]) -> tuple[str, ...]:
-    """Each kind once: those of `KINDS` in their order, then any others by name."""
+    """Each kind once: those of `KINDS` in order, then others by name."""
     present = set(kinds)
     return (*(kind for kind in KINDS if kind in present), *sorted(present - set(KINDS)))
 
@@ -115,7 +114,7 @@ def _module(tensor: str, shape: tuple[int, ...]) -> Module | None:
     if match is None or math.prod(shape) == 0:
         return None
     experts = _EXPERTS.search(match.group(3)) is not None
-    # Experts kept as bare parameters of one tensor have no ".weight" (gpt-oss, Llama 4, DBRX).
+    # Experts stored as one bare parameter have no ".weight" (gpt-oss, Llama 4, DBRX).
     if not tensor.endswith(".weight") and not experts:
         return None
     inside = match.group(3).removesuffix(".weight")

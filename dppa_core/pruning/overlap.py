@@ -1,8 +1,8 @@
-"""Where two domain models meet: elements that both keep, and those they pull apart.
+"""The overlap of two domain models: elements that both keep, and those with opposite signs.
 
-Knows arrays of one chunk, not files. Levels nest: an element that is kept at some rate is kept at
-every lower one. So one number says all of it, its *reach*: at how many rates of the grid it is
-kept. A pair keeps an element at as many rates as the smaller of the two reaches.
+Levels nest: an element kept at one rate is kept at every lower one. So one number per element
+suffices, its *reach*: the number of rates of the grid at which it is kept. The reach of a pair is
+the smaller of the two.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _PREFIXES = 1 << 15
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Meeting:
-    """What two domain models keep, module by module, at every rate of the grid."""
+    """Elements that two domain models keep, by module, at every rate of the grid."""
 
     first: str
     second: str
@@ -38,7 +38,7 @@ class Meeting:
     both: Int64[ndarray, "N R"]
     """Elements that both keep."""
     opposed: Int64[ndarray, "N R"]
-    """Of those, the ones that they change in opposite directions."""
+    """Elements of these that the models change in opposite directions."""
 
 
 def grid_selections(
@@ -46,10 +46,10 @@ def grid_selections(
     parameters: PruningParameters,
     overrides: Mapping[str, Override] | None = None,
 ) -> tuple[tuple[Selection, ...], ...]:
-    """Where the border of every module lies at every rate of the grid.
+    """The border of every module at every rate of the grid.
 
-    An override holds at every rate but 0, where everything is kept in any case: what stands there
-    is what both change.
+    An override holds at every rate except 0, where everything is kept: the entries there count the
+    elements that both change.
     """
     adjustment = significance(profile, parameters).adjustment
     numel = np.array([item.numel for item in profile.modules], dtype=np.int64)
@@ -60,11 +60,11 @@ def grid_selections(
 
 
 class Reach:
-    """Tells the reach of elements of one tensor.
+    """Computes the reach of elements of one tensor.
 
     Args:
-        cuts: The border of every level, in the order of rising rates.
-        seed: Of the order among elements equal to a threshold, see `tensor_seed`.
+        cuts: The border of every level, by rising rate.
+        seed: Seed of the order among elements equal to a threshold, see `tensor_seed`.
     """
 
     def __init__(self, cuts: Sequence[Cut], seed: int) -> None:
@@ -72,7 +72,7 @@ class Reach:
         thresholds = np.array([cut.threshold for cut in cuts], np.float32)
         self._bits: UInt32[ndarray, " R"] = np.maximum(thresholds, 0).view(np.uint32)
         self._cuts = np.array([cut.tie_cut for cut in cuts], np.uint64)
-        # Most prefixes hold no threshold: then they alone tell the reach.
+        # Most prefixes contain no threshold: they alone determine the reach.
         first = np.arange(_PREFIXES, dtype=np.uint32) << _PREFIX
         last = first | np.uint32((1 << 16) - 1)
         below = np.searchsorted(self._bits, first, side="left")
@@ -80,7 +80,7 @@ class Reach:
         self._open = np.searchsorted(self._bits, last, side="right") > below
 
     def of(self, magnitudes: Float32[ndarray, " n"], start: int) -> UInt8[ndarray, " n"]:
-        """At how many rates each element is kept, 0 to all.
+        """The number of rates at which each element is kept.
 
         Args:
             magnitudes: |d|, or another score, of neighbours in the tensor.
@@ -102,7 +102,7 @@ class Reach:
         below = np.searchsorted(self._bits, bits, side="left").astype(np.uint8)
         last = self._bits.size - 1
         tied = np.flatnonzero(self._bits[np.minimum(below, last)] == bits)
-        # Elements of one threshold side by side: each is then compared with that one's cuts only.
+        # Group elements by threshold: each group is compared only with that threshold's cuts.
         tied = tied[np.argsort(below[tied], kind="stable")]
         hashes, groups = mix(places[tied], self._seed), below[tied]
         bounds = [*np.flatnonzero(np.diff(groups, prepend=-1)), tied.size]
@@ -118,7 +118,7 @@ class Reach:
 def meet(
     first: UInt8[ndarray, " n"], second: UInt8[ndarray, " n"], opposed: Bool[ndarray, " n"]
 ) -> Int64[ndarray, "two edges"]:
-    """Count elements by the smaller of two reaches: those that agree in sign, and the opposed."""
+    """Count elements by the smaller of two reaches: with equal signs, and with opposite signs."""
     codes = np.minimum(first, second).astype(np.intp) + opposed * (RATES + 1)
     return np.bincount(codes, minlength=2 * (RATES + 1)).reshape(2, RATES + 1).astype(np.int64)
 
@@ -129,19 +129,19 @@ def count_reaches(reach: UInt8[ndarray, " n"]) -> Int64[ndarray, " edges"]:
 
 
 def kept_at(counts: Int64[ndarray, "*axes edges"]) -> Int64[ndarray, "*axes R"]:
-    """Elements kept at every rate, from counts by reach: those whose reach goes beyond it."""
+    """Elements kept at every rate, from counts by reach: those with a larger reach."""
     return np.asarray(counts[..., ::-1].cumsum(axis=-1)[..., ::-1][..., 1:])
 
 
 def pack_meetings(profile: DeltaProfile, meetings: Sequence[Meeting]) -> list[dict[str, Any]]:
-    """What the page needs of pairs: shares of a cell's elements, as `pack_table` packs them.
+    """The page's data on pairs: shares of a cell's elements, packed as in `pack_table`.
 
     Args:
-        profile: Of any of the models: it says which module lies in which cell.
+        profile: The profile of any model, for the cells of modules.
         meetings: Pairs of models on the same base.
 
     Returns:
-        Of each pair {"first", "second"} and arrays of layers x kinds x rates: "kept_first",
+        For each pair {"first", "second"} and arrays of layers x kinds x rates: "kept_first",
         "kept_second", "both", "opposed".
     """
     grid = CellGrid(profile, *axes(profile))

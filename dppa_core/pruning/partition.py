@@ -1,8 +1,7 @@
-"""Levels, nested partitions, and which elements lie inside a level.
+"""Levels, nested partitions, and the elements inside a level.
 
-Knows profiles, not weights. An element is inside a level iff |d| > threshold, or |d| equals the
-threshold and its place in a fixed pseudo-random order comes before the tie cut. An element with
-d = 0 is never inside.
+An element is inside a level iff |d| > threshold, or |d| equals the threshold and its hash is below
+the tie cut. An element with d = 0 is never inside.
 """
 
 from __future__ import annotations
@@ -27,22 +26,22 @@ MULTIPLIERS = (0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What is known about one level of one module: where the threshold lies."""
+    """The threshold of one level of one module, as far as the profile determines it."""
 
     low: float
-    """The smallest |d| of the bin the threshold lies in."""
+    """The smallest |d| of the threshold's bin."""
     high: float
-    """The smallest |d| above that bin: the next float32 where the bin holds one magnitude."""
+    """The smallest |d| above that bin; the next float32 if the bin holds one magnitude."""
     above: int
-    """Elements with |d| >= high, inside the level for certain."""
+    """Elements with |d| >= high, certainly inside the level."""
     within: int
-    """Elements with low <= |d| < high, inside it in part."""
+    """Elements with low <= |d| < high, partly inside it."""
     rank: int
     """Place of the threshold among all |d| in ascending order."""
     threshold: float
-    """|d| at that place; an estimate where the bin is open."""
+    """|d| at that place; an estimate if the bin is open."""
     kept: int
-    """Elements to keep; with `ties: prune` and an open bin an estimate."""
+    """Elements to keep; an estimate with `ties: prune` and an open bin."""
     ties: str
     energy: float
     """Retained sum of d²; proportional inside the bin."""
@@ -54,7 +53,7 @@ class Selection:
 
     @property
     def share(self) -> int:
-        """How many of the elements within the bin are to be kept."""
+        """Number of elements within the bin to keep."""
         return self.kept - self.above
 
 
@@ -65,25 +64,25 @@ class Cut:
     threshold: float
     """A float32; larger |d| are inside."""
     tie_cut: int
-    """uint64; of the elements equal to the threshold those with a smaller hash are inside."""
+    """uint64; elements equal to the threshold are inside if their hash is smaller."""
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Hashes between which the tie cut of a level is looked for."""
+    """The range of hashes in which the tie cut of a level is searched."""
 
     low: int
     high: int
     """The last one, a uint64 like `low`."""
     room: int
-    """How many hashes of tied elements may be expected in it, and some more."""
+    """Room for the expected number of hashes of tied elements in it, with a margin."""
 
 
 def check_levels(levels: object) -> tuple[float, ...]:
     """Pruning rates of the partitions as floats: strictly falling, each in [0, 1).
 
     Raises:
-        InvalidValue: naming the level and the rule it breaks.
+        InvalidValue: names the level and the rule it breaks.
     """
     if not isinstance(levels, (list, tuple)) or not levels:
         raise InvalidValue(
@@ -113,7 +112,7 @@ def even_levels(rate: float, partitions: int = 2) -> tuple[float, ...]:
 
 
 def partition_sizes(kept: Sequence[int]) -> tuple[int, ...]:
-    """Elements of each partition from the elements kept at each level."""
+    """Elements of each partition, from the elements kept at each level."""
     return tuple(int(now) - int(before) for before, now in zip([0, *kept], kept, strict=False))
 
 
@@ -121,7 +120,7 @@ def select(profile: ModuleProfile, density: float, ties: str = "exact") -> Selec
     """Step 6 on a profile: find the threshold for a density in [0, 1].
 
     The threshold is the element of the sorted |d| at index `int(numel * (1 - density))`. With
-    `ties: exact`, `round(numel * density)` elements are kept, though never one with d = 0.
+    `ties: exact`, `round(numel * density)` elements are kept, but never one with d = 0.
     """
     return select_all((profile,), np.full((1, 1), density), ties)[0][0]
 
@@ -152,8 +151,8 @@ def select_all(
 
 
 def _bins_at(profiles: Sequence[ModuleProfile], rank: Int64[ndarray, "K N"]) -> Any:
-    """Of the bins at places of the ascending |d|, each (K, N): edges, as float64; whether it is
-    open; elements below it and in it; sums of d² in it and beyond."""
+    """For the bins at places of the ascending |d|, each (K, N): edges as float64; whether the bin
+    is open; elements below and in it; sums of d² in and above it."""
     shape = rank.shape
     low, excess = np.empty(shape, np.float32), np.empty(shape, np.float32)
     below, count = np.empty(shape, np.int64), np.empty(shape, np.int64)
@@ -174,10 +173,10 @@ def _bins_at(profiles: Sequence[ModuleProfile], rank: Int64[ndarray, "K N"]) -> 
 
 
 def refine(selection: Selection, numel: int, counts: Int64[ndarray, " low"]) -> Selection:
-    """Narrow an open bin down to the one magnitude that is the threshold.
+    """Narrow an open bin to the single magnitude of the threshold.
 
     Args:
-        selection: Of an open bin.
+        selection: A selection with an open bin.
         numel: Elements of the tensor.
         counts: Elements of that bin, by the last `OPEN_BITS` of their |d|.
     """
@@ -200,7 +199,7 @@ def refine(selection: Selection, numel: int, counts: Int64[ndarray, " low"]) -> 
 
 
 def settled_cut(selection: Selection) -> Cut | None:
-    """The cut where counts alone decide it; None where the tensor must be asked."""
+    """The cut if counts alone decide it; None if the tensor must be read."""
     if selection.ties == "prune" and selection.open:
         return None
     if selection.share == 0:
@@ -211,20 +210,19 @@ def settled_cut(selection: Selection) -> Cut | None:
 
 
 def tie_window(selection: Selection, deviations: float) -> Window:
-    """Where the tie cut of a level lies; see `hash_window`."""
+    """The window of a level's tie cut; see `hash_window`."""
     return hash_window(selection.within, selection.share, deviations)
 
 
 def hash_window(tied: int, share: int, deviations: float) -> Window:
-    """Where the tie cut lies, unless hashes are further from even than so many deviations.
+    """The window of the tie cut, unless hashes deviate more from uniform than `deviations`.
 
-    The hashes of tied elements are as good as random: how many of them lie below a fraction of
-    all hashes is binomial.
+    Hashes of tied elements behave as random: the number below a fraction of all hashes is binomial.
 
     Args:
-        tied: How many elements are equal.
-        share: How many of them are to be kept.
-        deviations: Of that binomial distribution.
+        tied: Number of equal elements.
+        share: Number of them to keep.
+        deviations: Standard deviations of that binomial distribution.
     """
     spread = deviations * math.sqrt(share * (tied - share) / tied) + 8
     low = max((share - spread) / tied, 0.0)
@@ -237,12 +235,12 @@ def hash_window(tied: int, share: int, deviations: float) -> Window:
 def resolve_ties(
     selection: Selection, counts: Int64[ndarray, " three"], hashes: UInt64[ndarray, " room"]
 ) -> Cut | None:
-    """The exact cut among tied elements, or None where the window has missed it.
+    """The exact cut among tied elements, or None if the window misses it.
 
     Args:
-        selection: Of a bin that holds one magnitude.
-        counts: Elements below the window are counts[1], within it counts[2].
-        hashes: Those within it, as far as there was room.
+        selection: A selection whose bin holds one magnitude.
+        counts: counts[1] elements are below the window, counts[2] within it.
+        hashes: Hashes within it, as far as there was room.
     """
     place, inside = selection.share - int(counts[1]), int(counts[2])
     if not 0 <= place < inside <= hashes.size:
@@ -251,9 +249,9 @@ def resolve_ties(
 
 
 def _cut_before(hashes: UInt64[ndarray, " n"], place: int) -> int:
-    """A cut between the hashes before a place and the one at it, with the fewest bits set.
+    """A cut between the hashes before a place and the hash at it, with the fewest bits set.
 
-    Where its lower half is 0, as nearly always, loops need look at halves of hashes only.
+    If its lower half is 0, as nearly always, loops need only the upper halves of hashes.
     """
     cut, before = int(hashes[place]), int(hashes[:place].max(initial=0))
     short = cut >> 32 << 32
@@ -271,7 +269,7 @@ def tensor_seed(*names: str | int) -> int:
 
 
 def drop_seed(tensor: str, model: str, seed: int) -> int:
-    """Of the draws by which elements of one model's delta are dropped at random."""
+    """The seed of the draws for random drops in one model's delta."""
     return tensor_seed("drop", tensor, model, seed)
 
 

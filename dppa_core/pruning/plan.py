@@ -1,7 +1,4 @@
-"""The pruning plan: rate, density, threshold and kept elements of every module.
-
-Knows profiles, not weights: a plan costs milliseconds for a model of any size.
-"""
+"""The pruning plan: rate, density, threshold and kept elements of every module."""
 
 from __future__ import annotations
 
@@ -30,20 +27,20 @@ class LevelPlan:
     """One level of one module."""
 
     rate: float
-    """1 - density: the module's own rate, not the level's overall rate."""
+    """1 - density: the module's rate, not the level's overall rate."""
     density: float
-    """Share of elements the module is to keep at this level."""
+    """Share of elements the module should keep at this level."""
     threshold: float
-    """|d| above it is kept; of those equal to it, some (see the parameter `ties`)."""
+    """Larger |d| are kept, and some equal ones (see the parameter `ties`)."""
     kept: int
-    """Elements kept at this level, those of the levels before included."""
+    """Elements kept at this level, including those of earlier levels."""
     selection: Selection
-    """Where the threshold lies in the profile: what a merge starts from."""
+    """The threshold's place in the profile, the start of a merge."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModulePlan:
-    """One module; density, rate, threshold, kept and energy are those of its last level."""
+    """One module; density, rate, threshold, kept and energy are of its last level."""
 
     name: str
     layer: int
@@ -57,7 +54,7 @@ class ModulePlan:
     kept: int
     levels: tuple[LevelPlan, ...]
     energy: float
-    """Retained share of the sum of d², in [0, 1]; 1 where the delta is zero everywhere."""
+    """Retained share of the sum of d², in [0, 1]; 1 if the delta is zero everywhere."""
     mean_magnitude: float
     """Mean |d|."""
 
@@ -69,7 +66,7 @@ class ModulePlan:
 
 @dataclass(frozen=True, slots=True)
 class PruningPlan:
-    """What pruning a pair at some levels will keep; no weight was read for it."""
+    """The elements that pruning a pair at some levels will keep, from its profile alone."""
 
     base: str
     finetuned: str
@@ -109,17 +106,17 @@ def plan_pruning(
     """Plan Dynamically Pruning at falling levels.
 
     Args:
-        profile: Of the pair.
+        profile: Profile of the pair.
         levels: Pruning rates, strictly falling, each in [0, 1); the last is the overall rate.
         parameters: Strength, significance and ties; the paper's by default.
-        overrides: Module name -> rate of its own. At the levels before the last it keeps the
-            same share of its final density as the level keeps of the overall one, so that
-            partitions stay nested. The other modules make up for it where they can.
-        score: `significance` of this profile with these parameters, where it is known.
+        overrides: Module name -> its own rate. At earlier levels it keeps the same share of its
+            final density as the level keeps of the overall one, so that partitions stay nested. The
+            other modules compensate if they can.
+        score: `significance` of this profile with these parameters, if known.
 
     Raises:
         InvalidValue: levels out of range or not falling.
-        UnknownName: an override for a module there is not.
+        UnknownName: an override for an unknown module.
     """
     rates = check_levels(list(levels))
     parameters = parameters or PruningParameters()
@@ -161,7 +158,7 @@ def level_densities(
 
 
 def held_densities(profile: DeltaProfile, overrides: Mapping[str, Override]) -> dict[int, float]:
-    """Index of a module -> the density an override gives it; raises UnknownName for no module."""
+    """Index of a module -> its density by an override; raises UnknownName."""
     places = {item.module.name: index for index, item in enumerate(profile.modules)}
     for name in overrides:
         if name not in places:

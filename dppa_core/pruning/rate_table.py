@@ -1,6 +1,6 @@
-"""Everything the page draws while a slider moves, at every rate in 1 % steps.
+"""The page's table of plans at every rate in 1 % steps, for moving sliders.
 
-Knows profiles, not weights. The page looks values up; it never computes them itself.
+The page only looks values up.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from dppa_core.pruning.module_groups import order_kinds
 RATES = 101
 BINS = 48
 FEW = 8
-"""Modules in one cell up to which the page is told their names."""
+"""Most modules in one cell whose names the page gets."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RateTable:
-    """Layers x kinds x rates. A cell is NaN where a layer lacks a kind; its numel is then 0.
+    """Layers x kinds x rates. A cell is NaN if the layer lacks the kind; its numel is then 0.
 
     Several modules of one kind in one layer (experts) share a cell, weighted by their sizes.
     """
@@ -38,24 +38,24 @@ class RateTable:
     rates: Float64[ndarray, " R"]
     """Overall pruning rates 0, 0.01, …, 1."""
     density: Float32[ndarray, "L M R"]
-    """Density a module is given; the kept share is min(density, nonzero)."""
+    """Planned density; the kept share is min(density, nonzero)."""
     energy: Float32[ndarray, "L M R"]
     """Retained share of the sum of d²."""
     significance: Float64[ndarray, "L M"]
     mean_magnitude: Float64[ndarray, "L M"]
     relative: Float64[ndarray, "L M"]
-    """‖d‖ / ‖W‖, W the base's weights; 0 where those are zero."""
+    """‖d‖ / ‖W‖, W the base's weights; 0 if W is zero."""
     squares: Float64[ndarray, "L M"]
     """Σ d²."""
     nonzero: Float64[ndarray, "L M"]
-    """Share of elements with d != 0: no more can be kept."""
+    """Share of elements with d != 0, the most that can be kept."""
     numel: Int64[ndarray, "L M"]
     edges: Float64[ndarray, " edges"]
-    """Borders of the bins of |d| below, evenly spaced on a logarithmic scale."""
+    """Borders of the following bins of |d|, evenly spaced on a logarithmic scale."""
     histogram: Int64[ndarray, " B"]
-    """Elements of all modules per bin; d = 0 is left out."""
+    """Elements of all modules per bin, without d = 0."""
     kept_histogram: Float32[ndarray, "B R"]
-    """Share of each bin that is kept."""
+    """Kept share of each bin."""
     thresholds: Float64[ndarray, "3 R"]
     """10th percentile, median and 90th percentile of the modules' thresholds."""
 
@@ -127,13 +127,13 @@ def edges_of(modules: Sequence[ModuleProfile]) -> Float64[ndarray, " edges"]:
     if not found:
         return np.geomspace(1e-8, 1.0, BINS + 1)
     top = max(float(values[-1]) for values in found)
-    # Five decades hold what can be told apart by eye; what is smaller falls into the first bin.
+    # Five decades are visible; smaller values fall into the first bin.
     low = max(min(float(values[0]) for values in found), top * 1e-5)
     return np.geomspace(low, top * 1.000001 if low < top else low * 10, BINS + 1)
 
 
 def coarse(item: ModuleProfile, edges: Float64[ndarray, " edges"]) -> Int64[ndarray, " B"]:
-    """Elements in each bin; d = 0 is left out, and what is smaller than all lies in the first."""
+    """Elements in each bin, without d = 0; values below all bins count in the first."""
     where = np.clip(np.searchsorted(edges, item.magnitudes, side="right") - 1, 0, BINS - 1)
     live = item.magnitudes > 0
     counts = np.bincount(where[live], weights=item.counts[live], minlength=BINS)
@@ -144,7 +144,7 @@ def _kept_bins(
     counts: Int64[ndarray, " B"],
     place: tuple[Float64[ndarray, " R"], Float64[ndarray, " R"], Float64[ndarray, " R"]],
 ) -> Float64[ndarray, "B R"]:
-    """Kept elements per bin: the largest first, until the kept number is reached."""
+    """Kept elements per bin, filled from the largest |d|."""
     after = counts[::-1].cumsum()[::-1] - counts
     return np.asarray(np.clip(place[2][None, :] - after[:, None], 0, counts[:, None]))
 
@@ -156,13 +156,13 @@ def _percentiles(thresholds: Float64[ndarray, "N R"]) -> Float64[ndarray, "3 R"]
 
 
 def axes(profile: DeltaProfile) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    """Layers and kinds of the cells, in their order."""
+    """Layers and kinds of the cells, in order."""
     layers = tuple(sorted({item.module.layer for item in profile.modules}))
     return layers, order_kinds(item.module.kind for item in profile.modules)
 
 
 class CellGrid:
-    """Puts one row per module into cells of layers x kinds, averaging by size."""
+    """Puts one row per module into cells of layers x kinds, averaged by size."""
 
     def __init__(
         self, profile: DeltaProfile, layers: tuple[int, ...], kinds: tuple[str, ...]
@@ -183,14 +183,14 @@ class CellGrid:
         return tuple(map(tuple, found))
 
     def total(self, values: Float64[ndarray, " N"]) -> Float64[ndarray, "L M"]:
-        """Sums of one number per module; 0 where no module lies."""
+        """Sums of one number per module; 0 in empty cells."""
         cells = np.zeros(self.numel.shape)
         for (layer, kind, _), value in zip(self._cells, values, strict=True):
             cells[layer, kind] += value
         return cells
 
     def spread(self, rows: Float64[ndarray, "N C"]) -> Float64[ndarray, "L M C"]:
-        """NaN where no module lies."""
+        """Averages of one row per module; NaN in empty cells."""
         width = rows.shape[1] if rows.ndim == 2 else 1
         cells = np.zeros((*self.numel.shape, width))
         for (layer, kind, numel), row in zip(self._cells, rows, strict=True):
@@ -203,9 +203,9 @@ def pack_table(table: RateTable) -> dict[str, Any]:
     """The table as JSON, under 100 kB for 32 layers of 7 kinds.
 
     An array is {"dtype": "u8" | "f32", "shape", "offset", "scale", "steps", "data": base64, little
-    endian}. A value is offset + scale * code; where `steps`, code is the running sum along the
-    last axis. Cells that do not exist have numel 0, whatever the other arrays hold there.
-    "modules" holds the names in each cell, none where there are more than `FEW`.
+    endian}. A value is offset + scale * code; where `steps`, code is the running sum along the last
+    axis. Empty cells have numel 0 and arbitrary values elsewhere. "modules" holds the names in each
+    cell, none if there are more than `FEW`.
     """
     return {
         "layers": list(table.layers),
@@ -234,14 +234,14 @@ def plain(values: Shaped[ndarray, " *shape"]) -> dict[str, Any]:
 
 
 def _falling(values: Float32[ndarray, "*axes R"]) -> dict[str, Any]:
-    """Curves that never rise along the last axis, as 8-bit steps whose rounding cannot add up.
+    """Curves that never rise along the last axis, as 8-bit steps without accumulated rounding.
 
     Every curve starts at the offset 1, so its first code is the step from 1 down to it.
     """
-    exact = np.nan_to_num(values.astype(np.float64), nan=1.0)  # no cell: a flat curve
+    exact = np.nan_to_num(values.astype(np.float64), nan=1.0)  # empty cell: a flat curve
     drops = 1.0 - exact
     largest = float(np.max(np.diff(drops, axis=-1, prepend=0.0), initial=0.0))
-    scale = max(largest, 1e-6) / 254  # one code is left for the rounding carried over
+    scale = max(largest, 1e-6) / 254  # one code is left for carried rounding
     codes = np.diff(np.rint(drops / scale), axis=-1, prepend=0.0)
     return _packed("u8", np.clip(codes, 0, 255).astype(np.uint8), 1.0, -scale, steps=True)
 

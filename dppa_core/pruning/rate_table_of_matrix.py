@@ -1,7 +1,7 @@
-"""One cell of the heatmap by itself: its |d| by size, and what it keeps at every rate of its own.
+"""One cell of the heatmap: its |d| by size, and its kept elements at every rate.
 
-Knows profiles, not weights. Several modules of one kind in one layer (experts) share a cell: then
-they are taken as having one rate, and the threshold is that of the middle one.
+Several modules of one kind in one layer (experts) share a cell: they then have one rate, and the
+threshold is that of the middle module.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from dppa_core.pruning.rate_table import RATES, coarse, edges_of, place_at, plai
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CellTable:
-    """What is known of one cell at the rates 0, 0.01, …, 1, whatever a plan gives it."""
+    """One cell at the rates 0, 0.01, …, 1, independent of a plan."""
 
     modules: tuple[str, ...]
     shape: tuple[int, ...]
-    """Of each module."""
+    """Elements of each module."""
     numel: int
     nonzero: int
-    """Elements with d != 0: no more can be kept."""
+    """Elements with d != 0, the most that can be kept."""
     edges: Float64[ndarray, " edges"]
     histogram: Int64[ndarray, " B"]
-    """Elements by |d|; d = 0 is left out."""
+    """Elements by |d|, without d = 0."""
     threshold: Float64[ndarray, " R"]
     energy: Float64[ndarray, " R"]
     """Retained share of the sum of d²."""
@@ -40,12 +40,12 @@ def cell_table(profile: DeltaProfile, layer: int, kind: str) -> CellTable:
     """The table of a cell.
 
     Raises:
-        UnknownName: there is no module of that kind in that layer.
+        UnknownName: no module of that kind in that layer.
     """
     items = [m for m in profile.modules if (m.module.layer, m.module.kind) == (layer, kind)]
     if not items:
         raise UnknownName(
-            f"No matrix {kind!r:.80} in layer {layer}. The heatmap shows all there are."
+            f"No matrix {kind!r:.80} in layer {layer}. The heatmap shows all matrices."
         )
     density = 1 - np.linspace(0, 1, RATES)
     places = [place_at(item, density) for item in items]

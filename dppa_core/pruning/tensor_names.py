@@ -1,6 +1,6 @@
-"""What the name of a tensor says: embedding, LM head, buffer; and one name in two checkpoints.
+"""Recognises embedding, LM head and buffers by name, and matches names of two checkpoints.
 
-Knows names and shapes only. Modules inside the blocks are found by `modules`.
+Modules inside the blocks are found by `modules`.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _BLOCK_START = re.compile(r"(?:^|\.)(?:layers?|h|blocks?)\.\d+\.")
 
 
 def find_embedding(names: Iterable[str]) -> str | None:
-    """The tensor with one row per token that the model reads; None where there is none."""
+    """The input embedding, one row per token; None if there is none."""
     return _outside_blocks(_EMBEDDING, names)
 
 
 def find_head(names: Iterable[str]) -> str | None:
-    """The tensor with one row per token that the model writes; None where it is tied."""
+    """The LM head, one row per token; None if it is tied."""
     return _outside_blocks(_HEAD, names)
 
 
@@ -36,20 +36,19 @@ def _outside_blocks(pattern: re.Pattern[str], names: Iterable[str]) -> str | Non
 
 
 def is_buffer(name: str, shape: tuple[int, ...]) -> bool:
-    """Whether a tensor is computed from the configuration, and stored by some versions only.
+    """Whether a tensor is computed from the configuration, and stored only by some versions.
 
     Rotary frequencies, position numbers, and the causal masks of GPT-2 and GPT-NeoX, which are
-    called `attn.bias` as a bias is, but have four axes.
+    called `attn.bias` like a bias, but have four axes.
     """
     return _BUFFER.search(name) is not None or (len(shape) > 2 and _MASK.search(name) is not None)
 
 
 def match_names(mine: Collection[str], theirs: Collection[str]) -> Mapping[str, str]:
-    """Name in one checkpoint -> name of the same tensor in the other, where it has one.
+    """Name in one checkpoint -> name of the same tensor in the other, if it has one.
 
-    The other may have been saved from the bare model, without its head: then `model.` or
-    `transformer.` is missing before every name; or from inside a wrapper, which puts its own
-    name before them.
+    The other may have been saved from the bare model without head, so that `model.` or
+    `transformer.` is missing before every name, or from a wrapper that prefixes its own name.
     """
     known, prefix, other = set(theirs), _prefix(mine), _prefix(theirs)
     if prefix.endswith(other):
@@ -65,7 +64,7 @@ def match_names(mine: Collection[str], theirs: Collection[str]) -> Mapping[str, 
 
 
 def _prefix(names: Iterable[str]) -> str:
-    """What stands before the blocks in most names, as "model."."""
+    """The prefix before the blocks in most names, as "model."."""
     starts = [match for name in names if (match := _BLOCK_START.search(name))]
     seen = Counter(match.string[: match.start()] for match in starts)
     text = seen.most_common(1)[0][0] if seen else ""

@@ -3,5 +3,5 @@
 Its parts in order; each imports only those before it:
 
     .            the value, its checks, its YAML and its hash
-    mergekit     recipes of mergekit, both ways
+    mergekit     import and export of mergekit's recipes
 """

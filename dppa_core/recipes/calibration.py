@@ -1,7 +1,4 @@
-"""Which text a model is calibrated on: questions of the embedded tasks, or a file.
-
-Knows names and numbers, checked when made; no file is opened here.
-"""
+"""The calibration text of a model: questions of the embedded tasks, or a file."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from dppa_core.parameters import check_keys, check_number
 from dppa_core.tasks import DOMAINS, tasks_of
 
 TOKENS = 4096
-"""Tokens a model reads unless told otherwise."""
+"""Default number of tokens."""
 _MOST_TOKENS = 10_000_000
 _LONGEST_PATH = 4096
 _KEYS = ("tasks", "text", "tokens")
@@ -22,19 +19,19 @@ _KEYS = ("tasks", "text", "tokens")
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What is read, and how much of it."""
+    """A calibration text, and how much of it is read."""
 
     tasks: tuple[str, ...] = ()
-    """Domains of the embedded tasks; questions of their train split, domains in turn."""
+    """Domains of the embedded tasks; their train questions are read, domains in turn."""
     text: str = ""
-    """Or a file of this computer: plain text in UTF-8."""
+    """Or a local file: plain text in UTF-8."""
     tokens: int = TOKENS
-    """At most so many, the special ones of chat templates included."""
+    """Most tokens, including the special tokens of chat templates."""
 
     def __post_init__(self) -> None:
         if bool(self.text) == bool(self.tasks):
             raise InvalidValue(
-                "calibration wants either tasks or text: {tasks: [math]}, or {text: PATH}."
+                "calibration needs either tasks or text: {tasks: [math]}, or {text: PATH}."
             )
         for name in self.tasks:
             tasks_of(name)
@@ -43,21 +40,21 @@ class Calibration:
         check_number("calibration: tokens", self.tokens, 2, _MOST_TOKENS)
 
     def values(self) -> dict[str, Any]:
-        """As in a recipe."""
+        """The values as in a recipe."""
         what: dict[str, Any] = {"text": self.text} if self.text else {"tasks": list(self.tasks)}
         return {**what, "tokens": self.tokens}
 
     @property
     def told(self) -> str:
-        """What is read, in a few words."""
+        """A short description."""
         what = self.text or f"questions of {', '.join(self.tasks)} (train split)"
         return f"{what}, at most {self.tokens} tokens"
 
     def check_public(self) -> None:
-        """Refuse what strangers must not name.
+        """Refuse sources that are not allowed on a public page.
 
         Raises:
-            NotAllowed: a file of this computer.
+            NotAllowed: a local file.
         """
         if self.text:
             raise NotAllowed(
@@ -67,10 +64,10 @@ class Calibration:
 
 
 def calibration_from(value: Any, where: str) -> Calibration | None:
-    """Read what a recipe says; None where it says nothing.
+    """The calibration in a recipe; None if unset.
 
     Raises:
-        InvalidRecipe: no mapping, or a key nobody knows.
+        InvalidRecipe: not a mapping, or an unknown key.
         InvalidValue, UnknownName: a value that is not allowed.
     """
     if value is None or isinstance(value, Calibration):
@@ -93,7 +90,7 @@ def calibration_from(value: Any, where: str) -> Calibration | None:
 
 
 def calibration_from_words(words: str, tokens: int | None = None) -> Calibration:
-    """Read what people write on a command line: domains, as "math,law", or a file's path."""
+    """The calibration from a command line: domains, as "math,law", or a file's path."""
     count = TOKENS if tokens is None else tokens
     names = tuple(name.strip() for name in words.split(","))
     if all(name in DOMAINS for name in names):
@@ -102,14 +99,14 @@ def calibration_from_words(words: str, tokens: int | None = None) -> Calibration
 
 
 def calibration_of(model: str, *chosen: Calibration | None) -> Calibration:
-    """The calibration of a domain model: the first one chosen, else questions of its own domain.
+    """The calibration of a domain model: the first one set, else questions of its own domain.
 
     Args:
         model: Its reference.
         chosen: Its own calibration, then the recipe's.
 
     Raises:
-        InvalidValue: none was chosen, and it is no embedded domain model.
+        InvalidValue: none is set, and it is not an embedded domain model.
     """
     for one in chosen:
         if one is not None:
@@ -118,7 +115,7 @@ def calibration_of(model: str, *chosen: Calibration | None) -> Calibration:
     if model.startswith("zoo:") and domain in DOMAINS:
         return Calibration((domain,))
     raise InvalidValue(
-        f"{shown(model)} needs calibration text, which tells what its weights do: add "
+        f"{shown(model)} needs calibration text: add "
         "`calibration: {text: PATH}` or `calibration: {tasks: [math]}` to the recipe or to the "
         "model. Only embedded domain models have a text of their own."
     )

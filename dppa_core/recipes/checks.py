@@ -1,7 +1,4 @@
-"""Checks of the values of a recipe, each with the place where it failed.
-
-Knows single values, not how a recipe is made of them.
-"""
+"""Checks of recipe values; an error names the place in the recipe."""
 
 from __future__ import annotations
 
@@ -17,11 +14,11 @@ from dppa_core.recipes.calibration import Calibration, calibration_from
 
 LARGEST_FACTOR = 100.0
 CHOICES = {"vocabulary": ("base", "union"), "chat_template": ("auto", "base")}
-"""Key of a recipe -> what it may be beside one of the models; see `MergeRecipe`."""
+"""Key of a recipe -> allowed words besides the models; see `MergeRecipe`."""
 
 
 def within(where: str, build: Any) -> Any:
-    """Run a check and say where in the recipe it failed."""
+    """Run a check; an error names the place in the recipe."""
     try:
         return build()
     except InvalidRecipe:
@@ -97,19 +94,19 @@ def _override(rate: object) -> Override:
 
 
 def checked_choice(key: str, value: Any, references: Sequence[str]) -> str:
-    """Whose a merge's vocabulary or chat template is.
+    """The source of a merge's vocabulary or chat template.
 
     Args:
         key: One of `CHOICES`.
-        value: A word it knows, the reference of a model, or its index, which becomes a reference.
-        references: Of the recipe's models.
+        value: An allowed word, the reference of a model, or its index, which becomes a reference.
+        references: References of the recipe's models.
     """
     words = CHOICES[key]
     if type(value) is int and 0 <= value < len(references):
         value = references[value]
         if value in words:
             raise InvalidRecipe(
-                f"{key}: the model {value!r} is called as a choice is; write ./{value}."
+                f"{key}: the model {value!r} has the name of a choice; write ./{value}."
             )
     if isinstance(value, str) and (value.strip() in words or value.strip() in references):
         return value.strip()

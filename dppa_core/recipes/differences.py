@@ -1,7 +1,4 @@
-"""What differs between two recipes, in words.
-
-Knows recipes, not weights.
-"""
+"""The differences between two recipes, in words."""
 
 from __future__ import annotations
 
@@ -21,10 +18,10 @@ _LONGEST = 60
 
 
 def recipe_differences(first: MergeRecipe, second: MergeRecipe) -> tuple[str, ...]:
-    """One line for each setting that differs, from the first recipe to the second.
+    """One line for each differing setting, from the first recipe to the second.
 
     Returns:
-        Lines such as "math: coefficient 1 → 0.5"; empty where the recipes are the same.
+        Lines such as "math: coefficient 1 → 0.5"; empty if the recipes are equal.
     """
     one, other = recipe_values(first), recipe_values(second)
     lines = _models(one.pop("models"), other.pop("models"))

@@ -1,7 +1,4 @@
-"""The values of a recipe, checked when made, and their hash.
-
-Knows no text format and no weights; whether its models exist is found out by the merge.
-"""
+"""The values of a recipe, checked at construction, and their hash."""
 
 from __future__ import annotations
 
@@ -34,18 +31,18 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class DomainModel:
-    """One domain model and what is done to its delta."""
+    """One domain model and the treatment of its delta."""
 
     model: str
     """A model reference: zoo:math, a folder, hub:owner/name@commit, zoo:base+ADAPTER."""
     levels: tuple[float, ...] = (0.0,)
     """Pruning rates of the partitions, strictly falling; the last is the overall rate."""
     amplification: tuple[float, ...] = (1.0,)
-    """One factor per level, in [0, 100]; a lone 1.0 stands for all of them."""
+    """One factor per level, in [0, 100]; a single 1.0 applies to all of them."""
     coefficient: Coefficient = 1.0
     """In [-10, 10]; or layer -> number, or by part, see `coefficient_of`."""
     calibration: Calibration | None = None
-    """The text it reads, where the method looks at one; the recipe's if unset."""
+    """Its calibration text, if the method reads one; the recipe's if unset."""
 
     def __post_init__(self) -> None:
         model = checked_text("model", self.model)
@@ -71,10 +68,10 @@ class DomainModel:
 
 @dataclass(frozen=True, slots=True)
 class Pruning:
-    """What is done to every delta before the method combines them; levels and factors are its."""
+    """A pruning of every delta before the method combines them; it uses levels and factors."""
 
     method: str
-    """One that makes single deltas sparse, such as dppa or dare."""
+    """A method that makes single deltas sparse, such as dppa or dare."""
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -93,27 +90,27 @@ class Pruning:
 
 @dataclass(frozen=True, slots=True)
 class MergeRecipe:
-    """Everything needed to repeat a merge; checked when made, defaults filled in."""
+    """Everything needed to repeat a merge; checked at construction, with defaults filled in."""
 
     base: str
     models: tuple[DomainModel, ...]
-    """Their order is part of the recipe: it is the order of summation."""
+    """Their order is the order of summation, so it is part of the recipe."""
     method: str = "dppa"
     parameters: Mapping[str, Any] = field(default_factory=dict)
     overrides: Mapping[str, Override] = field(default_factory=dict)
-    """Module name -> pruning rate of its own."""
+    """Module name -> its own pruning rate."""
     seed: int = 0
-    """Of methods that draw at random."""
+    """Seed of random draws."""
     dtype: str = "bfloat16"
-    """Of the merged weights: bfloat16, float16 or float32."""
+    """Dtype of the merged weights: bfloat16, float16 or float32."""
     prune: Pruning | None = None
-    """Before methods that combine deltas, such as ties."""
+    """A pruning before methods that combine deltas, such as ties."""
     calibration: Calibration | None = None
-    """Of models without one of their own; embedded ones read questions of their domain if unset."""
+    """For models without their own; by default embedded models read their domain's questions."""
     vocabulary: str = "base"
-    """Whose tokens the merge has: base, union, or one of its models, by reference or index."""
+    """Source of the tokens: base, union, or one of its models, by reference or index."""
     chat_template: str = "auto"
-    """Whose it has: base, one of its models, or auto: the first of all that has one."""
+    """Source of the template: base, one of its models, or auto, the first model with one."""
 
     def __post_init__(self) -> None:
         base = checked_text("base", self.base)
@@ -143,13 +140,13 @@ class MergeRecipe:
 
     @property
     def significance(self) -> str:
-        """What ranks elements where they are pruned by rank: `magnitude`, or another score."""
+        """The score that ranks elements for pruning: `magnitude`, or another."""
         settings = self.prune.settings() if self.prune else self.settings()
         return str(getattr(settings, "significance", "magnitude"))
 
     @property
     def calibrated(self) -> bool:
-        """Whether a merge looks at what the domain models make of calibration text."""
+        """Whether the merge needs statistics of calibration text."""
         combination = get_method(self.method).combination
         own = combination is not None and combination.statistics != ""
         return own or self.significance in CALIBRATED_KINDS
@@ -160,7 +157,7 @@ class MergeRecipe:
 
 
 def calibration_texts(recipe: MergeRecipe) -> tuple[tuple[str, str], ...]:
-    """Each domain model and the text it reads, chosen or its own; empty where none is read."""
+    """Each domain model and its calibration text, set or default; empty if none is read."""
     models = recipe.models if recipe.calibrated else ()
     return tuple((model.model, recipe.calibration_of(model).told) for model in models)
 
@@ -171,7 +168,7 @@ def _settings(name: str, given: Mapping[str, Any], where: str) -> Any:
 
 
 def _check_stages(recipe: MergeRecipe) -> None:
-    """Whether method, pruning, levels and overrides go together."""
+    """Check that method, pruning, levels and overrides fit together."""
     method = get_method(recipe.method)
     if recipe.prune is not None and method.combination is None:
         raise InvalidRecipe(
@@ -192,7 +189,7 @@ def _check_stages(recipe: MergeRecipe) -> None:
 
 
 def _check_calibration(recipe: MergeRecipe) -> None:
-    """Whether calibration text is given where it is needed, and nowhere else."""
+    """Check that calibration text is set only if it is read, and that needed text exists."""
     if recipe.calibrated:
         for model in recipe.models:
             within("calibration", lambda model=model: recipe.calibration_of(model))
@@ -247,14 +244,14 @@ def recipe_values(recipe: MergeRecipe) -> dict[str, Any]:
         "overrides": {name: {"rate": item.rate} for name, item in recipe.overrides.items()},
         "seed": recipe.seed,
         "dtype": recipe.dtype,
-        # Left out where nothing was chosen: recipes from before keep their hash.
+        # Omitted if unset, so that older recipes keep their hash.
         **({"vocabulary": recipe.vocabulary} if recipe.vocabulary != "base" else {}),
         **({"chat_template": recipe.chat_template} if recipe.chat_template != "auto" else {}),
     }
 
 
 def recipe_hash(recipe: MergeRecipe) -> str:
-    """12 hex digits of the SHA-256 of the recipe: how numbers are written does not matter."""
+    """12 hex digits of the SHA-256 of the recipe, independent of number formats."""
     text = json.dumps(
         recipe_values(recipe), sort_keys=True, separators=(",", ":"), ensure_ascii=True
     )

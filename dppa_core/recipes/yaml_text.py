@@ -1,7 +1,4 @@
-"""A recipe: all that repeats a merge, read from and written to YAML.
-
-Knows no weights and opens no checkpoint; the values themselves are in `recipe_values`.
-"""
+"""Reads and writes recipes as YAML."""
 
 from __future__ import annotations
 
@@ -56,17 +53,17 @@ _KEYS = (
 )
 _MODEL_KEYS = ("model", "levels", "amplification", "coefficient", "calibration")
 _LARGEST_TEXT = 100_000
-_LARGEST_FILE = 4 * _LARGEST_TEXT  # in UTF-8
+_LARGEST_FILE = 4 * _LARGEST_TEXT  # bytes in UTF-8
 _LONGEST_REASON = 300
 _DEEPEST, _MOST_DIGITS = 20, 100
 _MERGE = "tag:yaml.org,2002:merge"
 
 
 class _Loader(yaml.SafeLoader):
-    """Plain YAML: text, numbers, lists and mappings, written out.
+    """A loader of plain YAML: text, numbers, lists and mappings.
 
-    No aliases and no merge keys, which can make a short text endless; no tags, which name types;
-    no dates, which may not exist; no abyss; no number beyond reading; and no key twice.
+    It refuses aliases and merge keys, which can expand a short text without limit, tags, which name
+    types, dates, deep nesting, numbers with too many digits, and duplicate keys.
     """
 
     depth = 0
@@ -93,7 +90,7 @@ class _Loader(yaml.SafeLoader):
                 raise yaml.YAMLError(f"a merge key (<<) in line {line}; write the keys out")
             name = self.construct_object(key, deep=True)
             if not isinstance(name, (str, int, float)):
-                raise yaml.YAMLError(f"a key that is no text and no number in line {line}")
+                raise yaml.YAMLError(f"a key that is neither text nor number in line {line}")
             if name in seen:  # by value: 1, 0x1 and 1.0 are one key
                 raise yaml.YAMLError(f"the key {shown(name)} appears again in line {line}")
             seen.add(name)
@@ -117,7 +114,7 @@ def parse_recipe(text: str) -> MergeRecipe:
     """Read a recipe from YAML.
 
     Raises:
-        InvalidRecipe: no YAML, an unknown key, a missing one, or a value out of range.
+        InvalidRecipe: not YAML, an unknown or missing key, or a value out of range.
     """
     data = read_mapping(text)
     check_keys(data, _KEYS, "recipe")
@@ -177,10 +174,10 @@ def _parse_pruning(value: Any) -> Pruning | None:
 
 
 def read_mapping(text: str) -> Mapping[Any, Any]:
-    """The keys and values of a recipe, of this format or another.
+    """The keys and values of a recipe in this or another format.
 
     Raises:
-        InvalidRecipe: no plain YAML, no mapping, or too much of it.
+        InvalidRecipe: not plain YAML, not a mapping, or too large.
     """
     if len(text) > _LARGEST_TEXT:
         raise InvalidRecipe(
@@ -191,9 +188,9 @@ def read_mapping(text: str) -> Mapping[Any, Any]:
         data = yaml.load(text, Loader=_Loader)
     except (yaml.YAMLError, ValueError) as error:  # ValueError: 0x without a digit
         line = " ".join(str(error).replace('in "<unicode string>", ', "in ").split())
-        raise InvalidRecipe(f"The recipe is no plain YAML: {line[:_LONGEST_REASON]}") from error
+        raise InvalidRecipe(f"The recipe is not plain YAML: {line[:_LONGEST_REASON]}") from error
     if not isinstance(data, Mapping):
-        raise InvalidRecipe("The recipe is no mapping of keys to values.")
+        raise InvalidRecipe("The recipe is not a mapping of keys to values.")
     return data
 
 
@@ -221,7 +218,7 @@ def load_recipe(path: str | Path) -> MergeRecipe:
 
 
 def load_text(path: str | Path, parse: Callable[[str], T]) -> T:
-    """Read a recipe file of this format or another.
+    """Read a recipe file in this or another format.
 
     Args:
         path: The file.
@@ -240,7 +237,7 @@ def load_text(path: str | Path, parse: Callable[[str], T]) -> T:
             )
         return parse(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        raise InvalidRecipe(f"{where}: not a text file, so no recipe.") from error
+        raise InvalidRecipe(f"{where}: not a text file, so not a recipe.") from error
     except (OSError, ValueError) as error:  # ValueError: a name with NUL
         reason = getattr(error, "strerror", None) or error
         raise InvalidRecipe(f"{where}: cannot be read ({reason}).") from error
@@ -249,11 +246,11 @@ def load_text(path: str | Path, parse: Callable[[str], T]) -> T:
 
 
 class RowDumper(yaml.SafeDumper):
-    """Writes YAML with lists of numbers in a row."""
+    """Writes lists of numbers on one line."""
 
 
 class _Dumper(RowDumper):
-    """Numbers in a row, mappings of models in a column."""
+    """Writes numbers on one line, and mappings of models as blocks."""
 
 
 def _represent_list(dumper: yaml.SafeDumper, values: list[Any]) -> yaml.Node:

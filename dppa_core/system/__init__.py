@@ -1,1 +1,1 @@
-"""Files, threads and what the machine says; knows no model."""
+"""Files, threads, memory and disk of the machine."""

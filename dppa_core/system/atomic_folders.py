@@ -1,8 +1,8 @@
-"""A folder or file that appears under its name whole, or not at all, whatever happens to us.
+"""Writes a folder or file atomically: it appears complete under its name, or not at all.
 
-Knows files, not what they hold. While it is filled the folder lies beside its target, named
-`.NAME.dppa-partial-XXXX` and locked by the process that fills it. The lock dies with its process:
-that tells a living process's folder from a dead one's, which the next writer to the target removes.
+During writing the folder lies beside its target, named `.NAME.dppa-partial-XXXX` and locked by its
+process. The lock ends with the process, so the next writer to the target can remove folders of dead
+processes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from dppa_core.errors import InvalidValue, NotAllowed
 from dppa_core.system.locks import exchange, lock_folder, rename_aside
 
 _LONGEST_NAME = 255
-"""Bytes; of every file system in common use."""
+"""Longest file name in bytes, on every common file system."""
 
 _CAUSES = {
     errno.ENOSPC: "the disk is full; free some space, or choose another place",
@@ -38,16 +38,16 @@ _CAUSES = {
 
 
 def unwritable(target: Path, error: OSError) -> InvalidValue:
-    """The one line a person reads when the system refuses to write."""
+    """The error, with a message of one line, if the system refuses to write."""
     cause = _CAUSES.get(error.errno or 0, error.strerror or str(error))
     return InvalidValue(f"{target}: cannot be written: {cause}.")
 
 
 def check_file(path: Path) -> None:
-    """Refuse a file that cannot be written, before the long work whose result goes there.
+    """Refuse a file that cannot be written, before the long work whose result it takes.
 
     Raises:
-        InvalidValue: it cannot be, as far as can be told without writing.
+        InvalidValue: it cannot be written, as far as a check without writing shows.
     """
     try:
         os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))  # a named pipe would wait
@@ -62,10 +62,10 @@ def check_file(path: Path) -> None:
 
 
 def replace_file(path: Path, text: str) -> None:
-    """Write a file that is the old one or the new one at every moment, whatever happens.
+    """Write a file atomically: at every moment it is the old one or the new one.
 
     Raises:
-        InvalidValue: it cannot be written; the old one stays.
+        InvalidValue: it cannot be written; the old file stays.
     """
     new = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}")
     try:
@@ -82,17 +82,17 @@ def replace_file(path: Path, text: str) -> None:
 def atomic_folder(
     target: Path, *, may_replace: Callable[[], object] | None = None, sync: bool = True
 ) -> Iterator[Path]:
-    """A new folder that takes the target's place when all went well, and vanishes if not.
+    """A new folder that replaces the target on success and is removed on failure.
 
-    There is no moment at which the target is missing or half there: a new one is renamed into
-    place, one that is there is exchanged with the new one in a single step where the kernel can.
+    The target is never missing or incomplete: a new one is renamed into place, and an existing one
+    is exchanged with the new one in a single step if the kernel can.
 
     Args:
-        target: The folder to make, its links resolved. Parents are made, and unmade on failure.
-        may_replace: None keeps a target that holds anything. Otherwise such a target is replaced;
-            this is called just before, and raises if it must stay.
-        sync: Whether to wait until everything is on the disk, so that not even a power cut leaves
-            a target half there.
+        target: The folder to make, links resolved. Parents are made, and removed on failure.
+        may_replace: None keeps a target that is not empty. Otherwise it is called just before the
+            target is replaced, and raises if the target must stay.
+        sync: Whether to wait until everything is on the disk, so that even a power cut leaves no
+            incomplete target.
 
     Raises:
         InvalidValue: the target cannot be written, or appeared meanwhile.
@@ -121,7 +121,7 @@ def _parents(target: Path) -> Iterator[None]:
         yield
     finally:
         for folder in made:
-            with suppress(OSError):  # it holds the target
+            with suppress(OSError):  # not empty: it holds the target
                 folder.rmdir()
 
 
@@ -132,20 +132,20 @@ def _partial(target: Path) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)  # unfinished, or the one that was replaced
+        shutil.rmtree(folder, ignore_errors=True)  # unfinished, or the replaced folder
         if lock is not None:
             os.close(lock)
 
 
 def sweep(target: Path) -> None:
-    """Remove what killed processes left of this target, and bring back what they had put aside."""
+    """Remove partial folders of killed processes, and restore folders they had set aside."""
     for path in target.parent.iterdir():
         aside = _is_named(path, target, "old")
         if not aside and not _is_named(path, target, "partial"):
             continue
         try:
             lock = lock_folder(path)
-        except OSError:  # its process is alive, or the file system knows no locks
+        except OSError:  # its process is alive, or the file system has no locks
             continue
         try:
             if aside and not os.path.lexists(target):
@@ -157,21 +157,21 @@ def sweep(target: Path) -> None:
 
 
 def _claim(target: Path) -> tuple[Path, int | None]:
-    """A new folder beside the target, and the lock on it; no lock where there are none."""
+    """A new folder beside the target, and its lock; None without locks."""
     while True:
         folder = target.with_name(_new_name(target, "partial"))
-        folder.mkdir()  # of the mode that the umask gives: this very folder is the target later
+        folder.mkdir()  # mode by the umask: this folder becomes the target
         try:
             return folder, lock_folder(folder)
         except (BlockingIOError, FileNotFoundError):
-            continue  # swept by another process in the moment before it was locked
+            continue  # swept by another process before it was locked
         except OSError:
             return folder, None
 
 
 def _put(folder: Path, target: Path, may_replace: Callable[[], object] | None) -> None:
     try:
-        folder.rename(target)  # replaces an empty folder and nothing else
+        folder.rename(target)  # replaces only an empty folder
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
             raise

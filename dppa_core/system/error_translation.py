@@ -1,6 +1,6 @@
-"""Other people's code on other people's files: whatever it raises becomes one clear line.
+"""Turns errors of other libraries on a user's files into one clear line.
 
-Knows neither. Only calls into other libraries belong inside: an error of our own must surface.
+Put only calls into other libraries inside: our own bugs must surface.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ _LONGEST = 300
 class ForeignCode:
     """A context in which every exception of another library turns into `DamagedCheckpoint`.
 
-    Transformers, tokenizers and chat templates raise whatever they meet on a damaged file:
-    KeyError, ZeroDivisionError, a panic of Rust. Errors of this package pass unchanged; memory
-    that ran out is told as that.
+    On a damaged file transformers, tokenizers and chat templates raise anything: KeyError,
+    ZeroDivisionError, a Rust panic. Errors of this package pass unchanged; a lack of memory becomes
+    `OutOfBudget`.
     """
 
     what: str
-    """What could not be done to which file, as "folder: its tokenizer cannot be read"."""
+    """The file and the failure, as "folder: its tokenizer cannot be read"."""
     cause: str
     """The usual cause, as a sentence."""
 
@@ -37,7 +37,7 @@ class ForeignCode:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        # A panic of Rust code is no Exception; memory that runs out is nobody's fault.
+        # A Rust panic is not an Exception.
         theirs = isinstance(error, Exception) or type(error).__name__ == "PanicException"
         if error is None or not theirs or isinstance(error, (DppaError, MemoryError)):
             return

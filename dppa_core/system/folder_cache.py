@@ -1,7 +1,4 @@
-"""A bounded folder of small files that can be computed again.
-
-Knows no format: an entry is bytes, and is given back whole or not at all.
-"""
+"""A cache folder of bounded size for small files that can be computed again."""
 
 from __future__ import annotations
 
@@ -15,18 +12,18 @@ import xxhash
 from platformdirs import user_cache_path
 
 LARGEST_CACHE = 1 << 30
-"""Bytes of one cache folder; the entries used longest ago go first."""
+"""Bytes of one cache folder; the least recently used entries are removed first."""
 _CHECKSUM = 16
 
 
 def cache_folder(kind: str) -> Path:
-    """The folder of one kind of entry: below `DPPA_CACHE`, else the user's cache folder."""
+    """The folder of one kind of entry, below `DPPA_CACHE` or else the user's cache folder."""
     root = os.environ.get("DPPA_CACHE")
     return (Path(root) if root else user_cache_path("dppa-studio")) / kind
 
 
 def all_bytes() -> int:
-    """Of the entries of all kinds; what is removed meanwhile does not count."""
+    """Bytes of the entries of all kinds; entries removed meanwhile do not count."""
     total = 0
     for path in cache_folder("").rglob("*"):
         with suppress(OSError):
@@ -35,7 +32,7 @@ def all_bytes() -> int:
 
 
 def store(path: Path, *data: bytes | memoryview) -> None:
-    """Write an entry, of one part or several, atomically, and keep its folder in bounds.
+    """Write an entry of one or more parts atomically, and limit its folder.
 
     A cache that cannot be written (a full or read-only disk) is no error: the next run
     computes again.
@@ -47,7 +44,7 @@ def store(path: Path, *data: bytes | memoryview) -> None:
         return
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(_checksum(*data))  # as it is looked at first
+            file.write(_checksum(*data))  # read first
             for part in data:
                 file.write(part)
         os.replace(name, path)
@@ -55,23 +52,23 @@ def store(path: Path, *data: bytes | memoryview) -> None:
     except OSError:
         return
     finally:
-        Path(name).unlink(missing_ok=True)  # gone already when it took its place
+        Path(name).unlink(missing_ok=True)  # already gone if it was renamed
 
 
 def load(path: Path) -> bytes | None:
-    """What was stored, byte for byte; None where it is missing, cut short or damaged."""
+    """The stored bytes; None if missing, truncated or damaged."""
     try:
         data = path.read_bytes()
     except OSError:
         return None
-    with suppress(OSError):  # a cache may be there to be read only
-        os.utime(path)  # used just now: the last to be trimmed
+    with suppress(OSError):  # the cache may be read-only
+        os.utime(path)  # most recently used
     content = data[_CHECKSUM:]
     return content if data[:_CHECKSUM] == _checksum(content) else None
 
 
 def kept(path: Path, make: Callable[[], bytes]) -> bytes:
-    """An entry; made and stored where there is none."""
+    """An entry; computed and stored if missing."""
     data = load(path)
     if data is None:
         data = make()
@@ -87,7 +84,7 @@ def _checksum(*data: bytes | memoryview) -> bytes:
 
 
 def trim(newest: Path, largest: int | None = None) -> None:
-    """Keep the folder of an entry in bounds; that one stays in any case.
+    """Limit the folder of an entry; this entry always stays.
 
     Args:
         newest: The entry.

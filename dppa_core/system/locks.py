@@ -1,7 +1,4 @@
-"""What the system offers for folders beyond Python's own: locks, and exchange in one step.
-
-Knows two paths at a time, not what the folders are for.
-"""
+"""Locks of folders, and their exchange in one step."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-if sys.platform != "win32":  # where the page runs, though no folders are written
+if sys.platform != "win32":  # the page runs there, without writing folders
     import fcntl
 
 _AT_FDCWD = -100
@@ -22,12 +19,12 @@ _NOT_OFFERED = {errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM}
 
 
 def lock_folder(folder: Path) -> int:
-    """Lock a folder for as long as the handle returned is open, at most until the process ends.
+    """Lock a folder until the returned handle is closed or the process ends.
 
     Raises:
         BlockingIOError: another process holds it.
-        FileNotFoundError: it is gone.
-        OSError: it is no folder, or its file system knows no locks, as on Windows.
+        FileNotFoundError: it no longer exists.
+        OSError: it is not a folder, or the file system has no locks, as on Windows.
     """
     if sys.platform == "win32":
         raise OSError(errno.ENOSYS, "folders cannot be locked here", str(folder))
@@ -43,7 +40,7 @@ def lock_folder(folder: Path) -> int:
 
 
 def exchange(one: Path, other: Path) -> bool:
-    """Swap two folders in a single step; False where kernel or file system cannot.
+    """Swap two folders in a single step; False if kernel or file system cannot.
 
     Raises:
         OSError: one of them is gone, or may not be renamed.
@@ -61,10 +58,10 @@ def exchange(one: Path, other: Path) -> bool:
 
 
 def rename_aside(fresh: Path, target: Path, aside: str) -> None:
-    """Swap in two steps, by way of a third name beside the target.
+    """Swap in two steps through a third name beside the target.
 
-    The old folder is locked throughout and, should the process die between the steps, found under
-    the name `aside`. An error brings it back.
+    The old folder stays locked; if the process dies between the steps, it is found as `aside`. An
+    error restores it.
     """
     old = target.with_name(aside)
     lock = lock_folder(target)

@@ -1,7 +1,4 @@
-"""What this machine has left: memory and disk, in bytes.
-
-Knows the system's own counters, nothing of models.
-"""
+"""Free memory and disk of this machine, in bytes."""
 
 from __future__ import annotations
 
@@ -16,16 +13,16 @@ _GROUP = Path("/sys/fs/cgroup")
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What a merge may use here."""
+    """The resources a merge may use."""
 
     memory: int | None
-    """Bytes a new program can have without swapping; None where the system does not say."""
+    """Bytes a new program can use without swapping; None if the system does not say."""
     disk: int
-    """Free bytes where downloads go."""
+    """Free bytes on the disk for downloads."""
 
 
 def this_machine(cache: Path) -> Machine:
-    """What is left now, of memory and on the disk that a folder lies on."""
+    """The memory and disk that are free now; the disk of the given folder."""
     return Machine(available_memory(), free_disk(cache))
 
 
@@ -36,7 +33,7 @@ def free_disk(folder: Path) -> int:
 
 
 def available_memory() -> int | None:
-    """Bytes a new program can have: of the machine, or of this container where that is less."""
+    """Bytes a new program can use: the machine's, or this container's if less."""
     found = [value for value in (_of_machine(), _of_container()) if value is not None]
     return min(found, default=None)
 
@@ -48,13 +45,13 @@ def _of_machine() -> int | None:
                 return int(line.split()[1]) * 1024
     except (OSError, ValueError, IndexError):
         pass
-    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:  # all of it, elsewhere
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:  # elsewhere: all memory
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return None
 
 
 def _of_container() -> int | None:
-    """What the group of this process may still take; pages of files it has read give way."""
+    """Bytes left in this process's cgroup, counting its file pages as free."""
     try:
         most = (_GROUP / "memory.max").read_text("ascii").strip()
         used = int((_GROUP / "memory.current").read_text("ascii"))

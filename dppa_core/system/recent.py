@@ -1,4 +1,4 @@
-"""Results of slow questions, the most recently used of them, for many threads."""
+"""A thread-safe cache of the most recently used results."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ T = TypeVar("T")
 
 
 class Recent:
-    """The most recently used results; the one unused for longest leaves.
+    """A least-recently-used cache.
 
-    Safe for many threads, which cachetools leaves to its users.
+    Safe for many threads, unlike cachetools.
 
     Args:
-        size: How many it keeps; with 0 none.
+        size: Number of results; 0 keeps none.
     """
 
     def __init__(self, size: int) -> None:
@@ -25,12 +25,12 @@ class Recent:
         self._lock = threading.Lock()
 
     def find(self, key: Hashable) -> Any | None:
-        """The result kept for `key`, or None."""
+        """The result for `key`, or None."""
         with self._lock:
             return self._kept.get(key)
 
     def made_of(self, owner: object, key: Hashable, make: Callable[[], T]) -> T:
-        """What `make` made of this owner before, or makes now; of another one it is forgotten."""
+        """The cached result of `make` for this owner, else a new one that replaces it."""
         found: tuple[object, T] | None = self.find(key)
         if found is None or found[0] is not owner:
             found = self.keep(key, (owner, make()))

@@ -1,7 +1,4 @@
-"""Opens and reads regular files only: a pipe may never be written to, a device may never end.
-
-Knows paths and kinds of files, not their content.
-"""
+"""Opens and reads only regular files: reading a pipe or a device may never end."""
 
 from __future__ import annotations
 
@@ -25,23 +22,23 @@ _KINDS = {
     stat.S_IFSOCK: "a socket",
     stat.S_IFLNK: "a link",
 }
-# Windows has neither.
+# Windows lacks both.
 _DO_NOT_WAIT = getattr(os, "O_NONBLOCK", 0)
 _DO_NOT_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
 
 def open_regular(path: Path, *, follow: bool = True) -> BinaryIO:
-    """Open a regular file for reading, without ever waiting for one that is none.
+    """Open a regular file for reading; never waits for another kind of file.
 
     Args:
         path: The file.
         follow: Whether the path may be a link.
 
     Raises:
-        OSError: it cannot be opened, or is no regular file; `strerror` says which kind it is.
+        OSError: it cannot be opened, or is not a regular file; `strerror` names its kind.
         ValueError: the path holds NUL.
     """
-    # Before it is opened, since opening a device can have effects; after, since it may be replaced.
+    # Check before, since opening a device can have effects, and after, since it may be replaced.
     _check_regular(os.stat(path, follow_symlinks=follow), path)
     file = open(path, "rb", opener=partial(_open, follow=follow))
     try:
@@ -55,11 +52,11 @@ def open_regular(path: Path, *, follow: bool = True) -> BinaryIO:
 def read_regular(
     path: Path, most: int, *, streams: bool = False, stop: Stop | None = None
 ) -> bytes:
-    """The first bytes of a regular file, `most` of them at most.
+    """The first bytes of a regular file, at most `most`.
 
     Args:
         path: The file.
-        most: Bytes that are read at most.
+        most: Most bytes to read.
         streams: Whether the path may be an open stream of this process: /dev/stdin, or /dev/fd/N
             as shells write it for `<(command)`. Only for paths of a command line.
         stop: Ends the reading between two blocks.
@@ -74,7 +71,7 @@ def read_regular(
         while left > 0:
             check(stop)
             block = file.read(min(left, _BLOCK))
-            if block is None:  # a file of the kernel that waits for events
+            if block is None:  # a kernel file that waits for events
                 raise BlockingIOError(errno.EAGAIN, "has nothing to read now", str(path))
             if not block:
                 break

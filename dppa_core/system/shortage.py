@@ -1,7 +1,4 @@
-"""Memory or disk that ran out, whoever raised what: one line instead of a trace.
-
-Knows how the system, numpy, torch and SQLite say it; nothing of what was done.
-"""
+"""Recognises a lack of memory or disk in errors of any library."""
 
 from __future__ import annotations
 
@@ -25,8 +22,8 @@ _MEMORY = (
 _FILES = "Too many files are open (ulimit -n); what was there before is unchanged."
 _SAID = {
     "can't allocate memory": _MEMORY,  # torch, on the CPU
-    "out of memory": _MEMORY,  # and on a GPU
-    "can't start new thread": _MEMORY,  # its stack finds no room
+    "out of memory": _MEMORY,  # torch, on a GPU
+    "can't start new thread": _MEMORY,  # no memory for its stack
     "database or disk is full": _DISK[errno.ENOSPC],  # SQLite
     "attempt to write a readonly database": _DISK[errno.EROFS],
     "disk I/O error": "The disk refuses to be written to or read. A quota, a disk that is full or "
@@ -35,10 +32,10 @@ _SAID = {
 
 
 def shortage(error: BaseException) -> OutOfBudget | None:
-    """What the computer lacks, where that is what an error, or one of its causes, says.
+    """The shortage that an error or one of its causes reports.
 
     Returns:
-        The error to tell instead; None where it is about something else.
+        The error to raise instead; None for other errors.
     """
     for one in _causes(error):
         if isinstance(one, MemoryError):
@@ -53,8 +50,8 @@ def shortage(error: BaseException) -> OutOfBudget | None:
     return None
 
 
-class ToldShortage:
-    """A context in which a shortage, whoever noticed it, is raised as `OutOfBudget`."""
+class ShortageAsError:
+    """A context in which a shortage of memory or disk is raised as `OutOfBudget`."""
 
     def __enter__(self) -> None:
         return None
@@ -78,7 +75,7 @@ def _of_number(number: int) -> str | None:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """An error and what it was raised from, nearest first; a loop of causes ends."""
+    """An error and its causes, nearest first; safe against loops."""
     seen: list[BaseException] = []
     one: BaseException | None = error
     while one is not None and one not in seen:

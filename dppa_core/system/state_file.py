@@ -1,7 +1,4 @@
-"""Where a run stands, as a file that is whole or not there, so that the same run can go on.
-
-Knows no run: what stands in the file is plain values, and what they depend on is compared.
-"""
+"""The state of a run in an atomically written file, so that the run can be resumed."""
 
 from __future__ import annotations
 
@@ -25,11 +22,11 @@ class StateFile:
 
     path: Path
     kind: str
-    """Key of the format's number in the file."""
+    """Key of the format's version in the file."""
     run: str
-    """What it is called: run, search."""
+    """Its name in messages: run, search."""
     made_by: Mapping[str, Any]
-    """What the state depends on; a run with another one may not go on here."""
+    """The settings the state depends on; a run with others cannot resume from it."""
     format: int = 1
 
     def save(self, state: Mapping[str, Any]) -> None:
@@ -42,13 +39,13 @@ class StateFile:
         replace_file(self.path, json.dumps(value, allow_nan=False) + "\n")
 
     def load(self, read: Callable[[Mapping[str, Any]], T]) -> T | None:
-        """What was saved; None where there is no file.
+        """The saved state; None if there is no file.
 
         Args:
-            read: Makes the state of the file's object.
+            read: Converts the file's object to the state.
 
         Raises:
-            InvalidValue: no state of such a run, or that of another one, naming what differs.
+            InvalidValue: not a state of such a run, or that of another run; names the difference.
         """
         try:
             with open_regular(self.path) as file:
@@ -65,23 +62,23 @@ class StateFile:
             state = read(value)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InvalidValue(
-                f"{self.path}: no state of a {self.run} ({error}). Remove it, or name another "
+                f"{self.path}: not a state of a {self.run} ({error}). Remove it, or name another "
                 "file (--state)."
             ) from error
         other = differences(known, self.made_by)
         if other or number != self.format:
             raise InvalidValue(
-                f"{self.path}: the state of another {self.run} ({other or 'its format'}). To begin "
-                "anew remove it, or name another file (--state)."
+                f"{self.path}: the state of another {self.run} ({other or 'its format'}). To start "
+                "again, remove it, or name another file (--state)."
             )
         return state
 
 
 def differences(known: Mapping[str, Any], made_by: Mapping[str, Any]) -> str:
-    """What a state depends on that is no longer so, in words; empty where all is the same.
+    """The settings that differ, in words; empty if none do.
 
     Args:
-        known: As JSON gave it back.
+        known: The saved settings, read from JSON.
     """
     now = json.loads(json.dumps(dict(made_by)))
     names = [name for name in {**now, **known} if known.get(name) != now.get(name)]

@@ -1,7 +1,4 @@
-"""JSON from outside, read strictly: what two readers could read differently is no JSON.
-
-Knows no file and no meaning.
-"""
+"""Strict parsing of external JSON: refuses text that two parsers could read differently."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from typing import Any
 from dppa_core.errors import shown
 
 _MOST_VALUES = 5_000_000
-"""Commas and brackets; the largest tokenizers have two million, and each takes 100 bytes."""
+"""Limit of commas and brackets; the largest tokenizers have two million, each takes 100 bytes."""
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -21,11 +18,11 @@ def parse_json(data: bytes, *, constants: bool = False) -> Any:
 
     Args:
         data: The text.
-        constants: Whether NaN and Infinity may stand for numbers, as Python writes them.
+        constants: Whether NaN and Infinity, as Python writes them, are numbers.
 
     Raises:
-        ValueError: in one line: no JSON, a key twice in one object, half a character, an abyss
-            of brackets, or so many values that they would fill the memory.
+        ValueError: not JSON, a key twice in one object, half a surrogate pair, too deep nesting, or
+            too many values for the memory; one line.
     """
     values = sum(map(data.count, (b",", b"[", b"{")))
     if values > _MOST_VALUES:
@@ -36,7 +33,7 @@ def parse_json(data: bytes, *, constants: bool = False) -> Any:
             object_pairs_hook=_unique,
             parse_constant=None if constants else _refuse_constant,
         )
-        if _SURROGATE.search(data):  # pairs of them are one character, halves can not be written
+        if _SURROGATE.search(data):  # half a pair cannot be encoded
             json.dumps(value, ensure_ascii=False).encode()
     except RecursionError:
         raise ValueError("nested too deeply") from None
@@ -55,4 +52,4 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no number")
+    raise ValueError(f"{name} is not a number")

@@ -1,7 +1,4 @@
-"""Temporary folders of one process: gone with it, and removed later where it was killed.
-
-Knows names and locks, not what lies in the folders.
-"""
+"""Temporary folders of a process, removed at its end, or later if it was killed."""
 
 from __future__ import annotations
 
@@ -17,18 +14,18 @@ from typing import Literal, get_args
 from dppa_core.system.locks import lock_folder
 
 Kind = Literal["breaks", "export", "handed", "model", "offload"]
-"""What a folder is for: a part of its name."""
-_NAME = re.compile(rf"dppa-({'|'.join(get_args(Kind))})-[a-z0-9_]{{8}}")  # as mkdtemp makes them
+"""The purpose of a folder, a part of its name."""
+_NAME = re.compile(rf"dppa-({'|'.join(get_args(Kind))})-[a-z0-9_]{{8}}")  # names by mkdtemp
 
 
-class Scratch:
-    """A new folder, locked by this process and readable by this user alone.
+class TemporaryFolder:
+    """A new folder, locked by this process and readable only by this user.
 
     Folders of processes that were killed are removed first.
 
     Args:
-        kind: What it is for.
-        parent: Where it lies; the system's folder for temporary files where None.
+        kind: Its purpose.
+        parent: Its parent; the system's temporary folder if None.
     """
 
     def __init__(self, kind: Kind, parent: Path | None = None) -> None:
@@ -38,15 +35,15 @@ class Scratch:
         self._leave = weakref.finalize(self, _close, self.path, handle)  # at exit, too
 
     def close(self) -> None:
-        """Remove it with all that it holds; twice does no harm."""
+        """Remove it with its contents; may be called twice."""
         self._leave()
 
 
 def remove_dead(parent: Path | None = None) -> None:
-    """Remove the folders whose process was killed: those of any kind that nobody locks.
+    """Remove the folders of killed processes: those of any kind without a lock.
 
     Args:
-        parent: Where they lie; the system's folder for temporary files where None.
+        parent: Their parent; the system's temporary folder if None.
     """
     parent = parent or Path(tempfile.gettempdir())
     with suppress(OSError):
@@ -55,7 +52,7 @@ def remove_dead(parent: Path | None = None) -> None:
 
 
 def _remove_unlocked(folder: Path) -> None:
-    with suppress(OSError):  # locked, another user's, no folder, or a file system without locks
+    with suppress(OSError):  # locked, another user's, not a folder, or no locks
         handle = lock_folder(folder)
         try:
             shutil.rmtree(folder, ignore_errors=True)
@@ -64,13 +61,13 @@ def _remove_unlocked(folder: Path) -> None:
 
 
 def _claim(parent: Path, prefix: str) -> tuple[Path, int | None]:
-    """A new folder, and the lock on it; no lock where the file system knows none."""
+    """A new folder and its lock; None if the file system has no locks."""
     while True:
         folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
         try:
             return folder, lock_folder(folder)
         except (BlockingIOError, FileNotFoundError):
-            continue  # taken for dead by another process in the moment before it was locked
+            continue  # removed by another process before it was locked
         except OSError:
             return folder, None
 

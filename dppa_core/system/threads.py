@@ -1,7 +1,6 @@
-"""Tasks side by side, in threads: the loops over weights release the interpreter's lock.
+"""Runs tasks in threads: the loops over weights release the interpreter lock.
 
-Knows tasks, not what they do. Results come in the order of the tasks, and so does the first
-error, whatever the number of workers.
+Results, and the first error, come in the order of the tasks for any number of workers.
 """
 
 from __future__ import annotations
@@ -21,14 +20,14 @@ T = TypeVar("T")
 
 
 def available_cores() -> int:
-    """Cores this process may use: fewer than the machine has, in a container or a job."""
+    """Cores this process may use; in a container or job fewer than the machine's."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def worker_count(workers: int | None) -> int:
-    """The number of workers asked for; all available cores if None.
+    """The given number of workers; all available cores if None.
 
     Raises:
         InvalidValue: less than one.
@@ -41,14 +40,14 @@ def worker_count(workers: int | None) -> int:
 
 
 def side_by_side(tasks: Iterable[Callable[[], T]], workers: int) -> Generator[T, None, None]:
-    """The result of every task, in their order.
+    """The results of all tasks, in order.
 
-    After an error, or when the caller stops asking, no further task begins; those at work are
-    waited for.
+    After an error, or when the caller stops iterating, no further task begins; running tasks are
+    awaited.
 
     Args:
-        tasks: Independent of each other.
-        workers: How many are at work at a time. With 1 all is done by the calling thread.
+        tasks: Independent tasks.
+        workers: Number of threads. With 1 the calling thread does all the work.
     """
     if workers == 1:
         for task in tasks:
@@ -58,14 +57,14 @@ def side_by_side(tasks: Iterable[Callable[[], T]], workers: int) -> Generator[T,
     failed = _FirstFailure()
     try:
         waiting = deque(executor.submit(failed.watch, n, task) for n, task in enumerate(tasks))
-        while waiting:  # a result that was handed out is not held here
+        while waiting:  # keeps no reference to the result
             yield waiting.popleft().result()
     finally:
         executor.shutdown(cancel_futures=True)
 
 
 class _FirstFailure:
-    """Keeps tasks behind one that has failed from beginning; those before it are still wanted."""
+    """Skips tasks after the first failed one; earlier tasks still run."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -85,12 +84,12 @@ class _FirstFailure:
                     self._place = min(self._place, place)
 
 
-class Shared(Generic[T]):
-    """A value for several tasks: made by the first that needs it, let go of by the last.
+class SharedValue(Generic[T]):
+    """A value shared by several tasks: the first user makes it, the last one drops it.
 
     Args:
         make: Makes the value.
-        users: How many tasks will use it.
+        users: Number of tasks that will use it.
     """
 
     def __init__(self, make: Callable[[], T], users: int) -> None:
@@ -100,7 +99,7 @@ class Shared(Generic[T]):
 
     @contextmanager
     def use(self) -> Iterator[T]:
-        """The value, for as long as the block runs."""
+        """The value, for the duration of the block."""
         with self._lock:
             if not self._made:
                 self._made.append(self._make())
@@ -114,11 +113,11 @@ class Shared(Generic[T]):
                     self._made.clear()
 
 
-class Spare(Generic[T]):
-    """Things that one thread at a time may use, such as buffers; made when there is none to spare.
+class SparePool(Generic[T]):
+    """A pool of objects such as buffers, each for one thread at a time; made when none is idle.
 
     Args:
-        make: Makes one.
+        make: Makes an object.
     """
 
     def __init__(self, make: Callable[[], T]) -> None:
@@ -127,9 +126,9 @@ class Spare(Generic[T]):
 
     @contextmanager
     def one(self) -> Iterator[T]:
-        """One of them, nobody else's for as long as the block runs."""
+        """An object for exclusive use within the block."""
         try:
-            item = self._idle.pop()  # one step for all threads
+            item = self._idle.pop()  # atomic
         except IndexError:
             item = self._make()
         try:

@@ -186,9 +186,9 @@ def test_an_adapter_may_come_from_the_hub(hub: HubServer, tmp_path: Path) -> Non
     assert text == f"hub:{BASE}@{commit(hub, BASE)}+hub:acme/adapter@{at}"
     with pytest.raises(NotAllowed, match="type 'LOHA'"):  # fetched, and looked at
         open_checkpoint(text)
-    with pytest.raises(MissingCheckpoint, match="an adapter, no model.*BASE.hub:acme/adapter"):
+    with pytest.raises(MissingCheckpoint, match="an adapter, not a model.*BASE.hub:acme/adapter"):
         open_checkpoint("acme/adapter")
-    with pytest.raises(MissingCheckpoint, match="no adapter_config.json, so it is no LoRA"):
+    with pytest.raises(MissingCheckpoint, match="no adapter_config.json, so it is not a LoRA"):
         open_checkpoint(f"{BASE}+{MATH}")
 
 
@@ -292,7 +292,7 @@ def test_what_the_hub_cannot_have_is_never_asked_for(hub: HubServer, text: str) 
     if text.endswith("@"):
         assert ModelRef.parse(text).revision == ""
         return
-    fails(text, InvalidValue, "is owner/name|is no revision")
+    fails(text, InvalidValue, "is owner/name|is not a revision")
     assert not hub.asked
 
 

@@ -283,10 +283,10 @@ def test_a_damaged_configuration_is_refused(pair: tuple[Path, Path], text: str) 
 
 def test_missing_parts_are_named(pair: tuple[Path, Path]) -> None:
     base, adapter = pair
-    refused((base, base), MissingCheckpoint, "no adapter_config.json, so this is no adapter")
+    refused((base, base), MissingCheckpoint, "no adapter_config.json, so this is not an adapter")
     refused((base, base / "no"), MissingCheckpoint, "no such adapter folder")
     edit(adapter, lambda parts: {n: p for n, p in parts.items() if "lora_A" not in n})
-    refused(pair, DamagedCheckpoint, "has B alone, A and B belong together")
+    refused(pair, DamagedCheckpoint, "has only B, A and B belong together")
     (adapter / "adapter_model.safetensors").rename(adapter / "adapter_model.bin")
     refused(pair, MissingCheckpoint, "adapter_model.bin is a pickle")
     (adapter / "adapter_model.bin").unlink()

@@ -7,8 +7,8 @@ import pytest
 
 from dppa_core.checkpoints import file_hashes
 from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint
-from dppa_core.checkpoints.file_hashes import Overheard, known_hash
-from dppa_core.checkpoints.page_copies import Near
+from dppa_core.checkpoints.file_hashes import SharedHasher, known_hash
+from dppa_core.checkpoints.page_copies import PageCopies
 from dppa_core.errors import DamagedCheckpoint
 from dppa_core.profiling import profile
 from dppa_core.profiling.profile import cached_profile
@@ -23,7 +23,7 @@ def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SafetensorsCh
 
 def test_a_copy_is_read_once_and_is_what_is_mapped(checkpoint: SafetensorsCheckpoint) -> None:
     heard: list[int] = []
-    near = Near(lambda _, start, read: heard.append(read.size))
+    near = PageCopies(lambda _, start, read: heard.append(read.size))
     raw = checkpoint.raw(checkpoint.names()[0])[3:50]
     first, again = near.copy(0, raw), near.copy(0, raw)
     assert first is not None and again is not None and not first.flags.writeable
@@ -39,7 +39,7 @@ def test_a_file_that_became_shorter_is_named(checkpoint: SafetensorsCheckpoint) 
     with file.path.open("r+b") as shortened:
         shortened.truncate(16)
     with pytest.raises(DamagedCheckpoint, match=r"model.safetensors: became shorter"):
-        Near().copy(0, checkpoint.raw(checkpoint.names()[-1]))
+        PageCopies().copy(0, checkpoint.raw(checkpoint.names()[-1]))
 
 
 def test_a_hash_is_the_same_however_it_was_overheard(
@@ -49,8 +49,8 @@ def test_a_hash_is_the_same_however_it_was_overheard(
         file_hashes, "slices", lambda n: [(k, min(k + 96, n)) for k in range(0, n, 96)]
     )
     (file,) = checkpoint.files
-    overheard = Overheard(checkpoint.files)
-    near = Near(overheard.heard)
+    overheard = SharedHasher(checkpoint.files)
+    near = PageCopies(overheard.heard)
     for name in reversed(checkpoint.names()[:5]):  # not all; in another order; slices in two parts
         raw = checkpoint.raw(name)
         for start in range(0, raw.size, 96):

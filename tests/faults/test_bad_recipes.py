@@ -45,7 +45,7 @@ def refused(text: str, message: str) -> None:
         ("!!int 3", "a tag"),
         ("*name", "an alias .*in line 4"),
         ("9" * 5000, "a number of 5000 digits in line 4"),
-        ("0x_", "no plain YAML: invalid literal"),
+        ("0x_", "not plain YAML: invalid literal"),
         ("1.0e+400", "from 0 to 2..64 - 1, got inf"),
         (".nan", "got nan"),
         ("2001-99-99", "got '2001-99-99'"),
@@ -98,10 +98,10 @@ def test_keys_that_are_equal_are_the_same_key(keys: str, shown: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("? [a, b]\n: {rate: 0.5}", "a key that is no text and no number"),
-        ("? {a: b}\n: {rate: 0.5}", "a key that is no text and no number"),
+        ("? [a, b]\n: {rate: 0.5}", "a key that is neither text nor number"),
+        ("? {a: b}\n: {rate: 0.5}", "a key that is neither text nor number"),
         ("3: {rate: 0.5}", "a module name is a text, got 3"),
-        ("null: {rate: 0.5}", "a key that is no text and no number"),
+        ("null: {rate: 0.5}", "a key that is neither text nor number"),
         ("a: {rate: true}", "rate must be a number from 0 to 1, got True"),
         ("a: {rate: .nan}", "got nan"),
         ("a: {rate: -.inf}", "got -inf"),

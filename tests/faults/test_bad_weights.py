@@ -76,7 +76,7 @@ def test_weights_in_another_format(root: Path) -> None:
 
 def test_a_folder_that_is_no_checkpoint(root: Path) -> None:
     (root / "math" / "config.json").unlink()
-    fails(root, MissingCheckpoint, "no config.json, so this is no checkpoint folder")
+    fails(root, MissingCheckpoint, "no config.json, so this is not a checkpoint folder")
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "\xff"])

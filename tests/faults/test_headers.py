@@ -34,10 +34,10 @@ def path(tmp_path: Path) -> Path:
     ("header", "message"),
     [
         (b"", "the header is empty"),
-        (b'{"w": \xff}', "no JSON"),
-        (b'{"w": ', "no JSON"),
+        (b'{"w": \xff}', "not JSON"),
+        (b'{"w": ', "not JSON"),
         (b'{"w":' * 50_000, "nested too deeply"),
-        (b'{"w": ' + b"9" * 5000 + b"}", "no JSON"),
+        (b'{"w": ' + b"9" * 5000 + b"}", "not JSON"),
         (b' {"w": 1}', r"does not begin with '\{'"),
         (b'{"w": {"dtype": "F32", "shape": [NaN], "data_offsets": [0, 8]}}', "NaN"),
         (b'{"w": {}, "w": {}}', "'w' appears twice"),
@@ -86,7 +86,7 @@ def test_a_header_longer_than_any_is_not_read(path: Path) -> None:
 @pytest.mark.parametrize("data", [b"", bytes(7)])
 def test_a_file_shorter_than_a_header(path: Path, data: bytes) -> None:
     path.write_bytes(data)
-    with pytest.raises(DamagedCheckpoint, match="no safetensors header"):
+    with pytest.raises(DamagedCheckpoint, match="not a safetensors header"):
         open_file(path)
 
 

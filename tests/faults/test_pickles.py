@@ -44,7 +44,7 @@ class Attack:
 def test_code_in_a_pickle_never_runs(folder: Path, tmp_path: Path, legacy: bool) -> None:
     trace = tmp_path / "trace"
     write_pickles(folder, {**state_of(BASE), "x": Attack(trace)}, legacy=legacy)
-    refused(folder, r"asks for \w+\.system, which is no tensor. Such a file can run code")
+    refused(folder, r"asks for \w+\.system, which is not a tensor. Such a file can run code")
     assert not trace.exists()
     torch.load(folder / WEIGHTS, weights_only=False)  # the attack is a real one
     assert trace.exists()
@@ -79,7 +79,7 @@ def test_a_file_that_is_something_else(folder: Path, content: bytes) -> None:
     [
         ({"model": {"a": torch.ones(1)}}, "'model' is a dict. A checkpoint of a training run"),
         ({"step": 3}, "'step' is a int"),
-        ({3: torch.ones(1)}, "no mapping of names to tensors"),
+        ({3: torch.ones(1)}, "not a mapping of names to tensors"),
         ([torch.ones(1)], "but a list"),
         (torch.ones(1), "but a Tensor"),
         ({"a": torch.eye(3).to_sparse()}, "a is sparse"),

@@ -11,7 +11,7 @@ from dppa_core.merging.passes import combined_pass
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.methods.shared import numpy_loops as plain
 from dppa_core.methods.shared import ranking
-from dppa_core.methods.shared.sign_election import Ballot, ballot_of
+from dppa_core.methods.shared.sign_election import SignBallot, ballot_of
 from dppa_core.pruning.partition import Cut, Window, hash_window
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from tests.helpers.tiny_models import random_llama, tuned_llama
@@ -37,13 +37,13 @@ BALLOTS = [
         for divide in ("coefficients", "number", "nothing")
     ),
     ballot_of((1.0, -1.0, 0.0), weigh_first=True, undecided=1),
-    Ballot((1.0,) * 3, (0.2, 0.3, 0.5), (0.2, 0.3, 0.5), 0, least=0.4),
+    SignBallot((1.0,) * 3, (0.2, 0.3, 0.5), (0.2, 0.3, 0.5), 0, least=0.4),
 ]
 
 
 @pytest.mark.parametrize("cuts", [CUTS, ()], ids=["trimmed", "whole"])
 @pytest.mark.parametrize("ballot", BALLOTS)
-def test_both_loops_elect_and_merge_alike(ballot: Ballot, cuts: tuple[Cut, ...]) -> None:
+def test_both_loops_elect_and_merge_alike(ballot: SignBallot, cuts: tuple[Cut, ...]) -> None:
     own = elected.agree(deltas(), cuts, START, SEED, ballot)
     assert own.tobytes() == plain.agree(deltas(), cuts, START, SEED, ballot).tobytes()
     assert np.count_nonzero(own)

@@ -245,9 +245,9 @@ def test_an_existing_one_gets_a_commit_and_loses_what_merges_wrote(
 REFUSED: list[tuple[str, int, type[DppaError], str]] = [
     ("PUT /lfs/", 403, NotAllowed, "the Hub refuses"),
     ("objects/batch", 403, NotAllowed, "the Hub refuses"),
-    ("/commit/", 400, InvalidValue, "does not take it"),
+    ("/commit/", 400, InvalidValue, "rejects it"),
     ("/preupload/", 429, Unreachable, "upload broke off"),
-    ("/lfs-verify", 404, InvalidValue, "does not take it"),
+    ("/lfs-verify", 404, InvalidValue, "rejects it"),
 ]
 
 

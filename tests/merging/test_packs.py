@@ -274,9 +274,9 @@ DAMAGE: dict[str, tuple[Callable[[dict[str, Any], dict[str, str]], object], str]
         lambda t, m: t.update({f"mask/{UP}": t[f"mask/{UP}"] | np.uint8(1)}),
         "marks",
     ),
-    "no mask": (lambda t, m: t.pop(f"mask/{UP}"), f"values/{UP} is alone|mask/{UP} is alone"),
-    "no values": (lambda t, m: t.pop(f"values/{UP}"), f"values/{UP} is alone"),
-    "another tensor": (lambda t, m: t.update(more=t[f"mask/{UP}"]), "more is alone"),
+    "no mask": (lambda t, m: t.pop(f"mask/{UP}"), f"(values|mask)/{UP} has no counterpart"),
+    "no values": (lambda t, m: t.pop(f"values/{UP}"), f"values/{UP} has no counterpart"),
+    "another tensor": (lambda t, m: t.update(more=t[f"mask/{UP}"]), "more has no counterpart"),
     "a mask too long": (
         lambda t, m: t.update({f"mask/{UP}": np.append(t[f"mask/{UP}"], np.uint8(0))}),
         r"has 193 bytes, its shape \(48, 32\) in the base needs 192",
@@ -285,7 +285,7 @@ DAMAGE: dict[str, tuple[Callable[[dict[str, Any], dict[str, str]], object], str]
         lambda t, m: t.update(
             {"mask/lm_head.weight": t[f"mask/{UP}"], "values/lm_head.weight": t[f"values/{UP}"]}
         ),
-        "lm_head.weight, which is no weight of base",
+        "lm_head.weight, which is not a weight of base",
     ),
     "another shape": (
         lambda t, m: t.update({f"mask/{UP}": t[f"mask/{UP}"][None]}), "must be lists"
@@ -294,7 +294,7 @@ DAMAGE: dict[str, tuple[Callable[[dict[str, Any], dict[str, str]], object], str]
     "an unknown dtype": (lambda t, m: m.update(dtype="F4"), "lacks dtype 'F4'"),
     "a newer version": (lambda t, m: m.update(version="2"), "of version '2'; readable is 1"),
     "no base": (lambda t, m: m.pop("base_hash"), "lacks base_hash"),
-    "whole weights": (lambda t, m: m.update(format="pt"), "no delta pack"),
+    "whole weights": (lambda t, m: m.update(format="pt"), "not a delta pack"),
 }  # fmt: skip
 
 
@@ -326,8 +326,8 @@ def test_a_mask_ends_with_its_tensor(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text, error, message", [
     ("zoo:base+packs/none.safetensors", MissingCheckpoint, "no such file. `dppa pack` writes"),
-    ("{packs}/math.safetensors", InvalidValue, "a file, no model.* behind its base"),
-    ("zoo:base+{zoo}/math/model.safetensors", DamagedCheckpoint, "no delta pack"),
+    ("{packs}/math.safetensors", InvalidValue, "a file, not a model.* behind its base"),
+    ("zoo:base+{zoo}/math/model.safetensors", DamagedCheckpoint, "not a delta pack"),
 ])  # fmt: skip
 def test_what_is_no_pack_on_a_base_is_told(
     zoo_env: Path, tmp_path: Path, text: str, error: type[DppaError], message: str

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint, to_float32
-from dppa_core.checkpoints.sources.open_models import Shelf
+from dppa_core.checkpoints.sources.open_models import OpenModels
 from dppa_core.errors import Cancelled, DamagedCheckpoint, IncompatibleCheckpoints, NotAllowed
 from dppa_core.merging import plan
 from dppa_core.merging.merger import open_merger
@@ -234,7 +234,7 @@ def test_other_factors_find_plans_and_profiles_of_the_merge_before(
     def never(*_: object, **__: object) -> None:
         raise LookupError
 
-    shelf = Shelf()
+    shelf = OpenModels()
     before = open_merger(recipe(), shelf=shelf)
     models = tuple(replace(model, amplification=(2.0,) * len(model.levels)) for model in MODELS)
     monkeypatch.setattr(plan, "plan_pruning", never)

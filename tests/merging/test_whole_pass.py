@@ -12,7 +12,13 @@ from dppa_core.kernels import get_backend
 from dppa_core.merging.passes.chunk_pass import ChunkPass
 from dppa_core.merging.passes.deltas import PlannedDelta, TensorStack, fix_treatment
 from dppa_core.merging.passes.whole_pass import Known, PassBuffers, merge_whole
-from dppa_core.methods.shared.treatment import Banded, Dropped, RandomDrop, Treatment, Whole
+from dppa_core.methods.shared.treatment import (
+    Banded,
+    DroppedTreatment,
+    RandomDrop,
+    Treatment,
+    WholeTreatment,
+)
 from dppa_core.profiling.binning import profile_tensor
 from dppa_core.pruning.delta_profile import ModuleProfile
 from dppa_core.pruning.floats import from_float32, to_float32
@@ -89,8 +95,12 @@ def test_the_bytes_are_those_of_the_pass_in_chunks(
         treatments.append(Banded(selections, (1.6, 0.9)[: len(falling)]))
         others.append(Banded(selections, (-0.3, 2.0)[: len(falling)]))
     out, known = np.zeros(SIZE, np.uint16), dict[str, Known]()
-    for each in (treatments, others, treatments[:-1] + [Dropped()]):  # once with new factors only
-        if any(not isinstance(one, Dropped) for one in each):
+    for each in (
+        treatments,
+        others,
+        treatments[:-1] + [DroppedTreatment()],
+    ):  # once with new factors only
+        if any(not isinstance(one, DroppedTreatment) for one in each):
             assert merge_whole(NAME, base, planned(pairs, each), out, SCRATCH, known)
             assert np.array_equal(out, in_chunks(pairs, each))
 
@@ -116,7 +126,7 @@ def test_open_bins_are_met_at_all() -> None:
 def test_whole_and_dropped_deltas_are_merged_too() -> None:
     base = base_of(1)
     pairs = [pair_of(number, 3, base) for number in range(3)]
-    treatments = [Whole(), Dropped(), Whole(0.5)]
+    treatments = [WholeTreatment(), DroppedTreatment(), WholeTreatment(0.5)]
     pairs[0].finetuned.flags.writeable = False  # as a mapped file is
     out = np.zeros(SIZE, np.uint16)
     assert merge_whole(NAME, base, planned(pairs, treatments), out, SCRATCH, {})
@@ -131,13 +141,15 @@ def test_what_it_cannot_do_it_leaves_to_the_other_pass() -> None:
         given = planned([*pairs, *pairs][: len(treatments)], treatments)
         return merge_whole(NAME, base, given, out, SCRATCH, {})
 
-    assert not done(Dropped(), Dropped())
-    assert not done(Whole(), RandomDrop(0.5, 2.0))
-    assert not done(Whole(), Whole(), Whole(), Whole())  # one model too many
+    assert not done(DroppedTreatment(), DroppedTreatment())
+    assert not done(WholeTreatment(), RandomDrop(0.5, 2.0))
+    assert not done(
+        WholeTreatment(), WholeTreatment(), WholeTreatment(), WholeTreatment()
+    )  # one model too many
     pairs[1].finetuned[7] = 0x7F61  # 3e38: the sum is too large
-    assert not done(Whole(), Whole(4.0))
+    assert not done(WholeTreatment(), WholeTreatment(4.0))
     pairs[1].finetuned[7] = 0x7FC0  # NaN
-    assert not done(Whole(), Whole())
+    assert not done(WholeTreatment(), WholeTreatment())
 
 
 def test_a_tensor_that_was_not_the_profiled_one_is_refused() -> None:

@@ -39,8 +39,8 @@ class Words:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({}, "wants either tasks or text"),
-        ({"tasks": ["math"], "text": "a.txt"}, "wants either tasks or text"),
+        ({}, "needs either tasks or text"),
+        ({"tasks": ["math"], "text": "a.txt"}, "needs either tasks or text"),
         ({"tasks": "math"}, "must be a list such as"),
         ({"tasks": [1]}, "must be a list such as"),
         ({"tasks": ["math", "math"]}, "a task twice"),

@@ -115,8 +115,8 @@ def test_defaults_are_part_of_the_hash() -> None:
         ("base: zoo:base", "base: 7", "base must be a text such as zoo:math, or a folder, got 7"),
         ("base: zoo:base", "base: zoo:base\nbase: zoo:math", "'base' appears again in line 3"),
         ("models:", "models: 3\nmethods:", "unknown key 'methods'"),
-        ("seed: 0", "seed: [0", "no plain YAML"),
-        ("seed: 0", "seed: *anchor", "no plain YAML"),
+        ("seed: 0", "seed: [0", "not plain YAML"),
+        ("seed: 0", "seed: *anchor", "not plain YAML"),
     ],
 )
 def test_a_mistake_is_named_with_its_place(old: str, new: str, message: str) -> None:

@@ -9,12 +9,12 @@ from typing import get_args
 
 import pytest
 
-from dppa_core.system.temporary import Kind, Scratch, remove_dead
+from dppa_core.system.temporary import Kind, TemporaryFolder, remove_dead
 
 KILLED = """
 import os, signal, sys
-from dppa_core.system.temporary import Scratch
-kept = [Scratch(kind) for kind in sys.argv[1:]]
+from dppa_core.system.temporary import TemporaryFolder
+kept = [TemporaryFolder(kind) for kind in sys.argv[1:]]
 for one in kept:
     (one.path / "big.zip").write_bytes(b"x")
 os.kill(os.getpid(), signal.SIGKILL)
@@ -50,7 +50,7 @@ def test_every_kind_that_a_killed_process_left_is_removed(temporary: Path) -> No
 
 def test_folders_of_living_processes_stay(temporary: Path) -> None:
     kill_one_that_has("export", temporary=temporary)
-    alive = Scratch("export")  # its own start removes the dead one
+    alive = TemporaryFolder("export")  # its own start removes the dead one
     remove_dead()
     assert names(temporary) == {alive.path.name}
     alive.close()
@@ -78,7 +78,7 @@ def test_a_file_system_without_locks_is_left_alone(
         raise OSError(95, "Operation not supported")
 
     monkeypatch.setattr("dppa_core.system.temporary.lock_folder", none)
-    made = Scratch("model")
+    made = TemporaryFolder("model")
     remove_dead()
     assert names(temporary) == {made.path.name}
     made.close()

@@ -13,7 +13,13 @@ from dppa_core.errors import Cancelled, InvalidValue, NonFiniteWeights
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.profiling.profile import profile_delta
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
-from dppa_core.system.threads import Shared, Spare, available_cores, side_by_side, worker_count
+from dppa_core.system.threads import (
+    SharedValue,
+    SparePool,
+    available_cores,
+    side_by_side,
+    worker_count,
+)
 from tests.helpers.tiny_models import TinyLlama, random_llama, tuned_llama
 
 WORKERS = (1, 2, 5)
@@ -76,7 +82,7 @@ def test_a_shared_value_is_made_once_and_let_go_of() -> None:
         made.append([1])
         return made[-1]
 
-    shared = Shared(make, users=8)
+    shared = SharedValue(make, users=8)
 
     def use() -> int:
         with shared.use() as value:
@@ -87,7 +93,7 @@ def test_a_shared_value_is_made_once_and_let_go_of() -> None:
 
 
 def test_what_is_to_spare_is_nobody_elses() -> None:
-    spare = Spare(list[int])
+    spare = SparePool(list[int])
 
     def use() -> bool:
         with spare.one() as mine:

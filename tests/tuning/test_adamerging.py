@@ -373,7 +373,7 @@ def test_a_state_of_another_run_is_refused(tmp_path: Path) -> None:
     assert longer.snapshots[-1].step == 6
     for damage in ("", "{}", '{"adamerging": 1, "made_by": 3, "state": {}}', "[1]"):
         state.write_text(damage, "utf-8")
-        with pytest.raises(InvalidValue, match="no state of a run"):
+        with pytest.raises(InvalidValue, match="not a state of a run"):
             run(state=state)
 
 

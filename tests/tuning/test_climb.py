@@ -106,7 +106,7 @@ def test_a_state_of_another_search_is_refused_by_what_differs(tmp_path: Path) ->
         climb(RECIPE, by_model(OWN, peaked)[0], state=state, limit=16)
     for text in ("", "[]", '{"search": 1}', state.read_text().replace("[8, 8]", "[9, 8]")):
         state.write_text(text)
-        with pytest.raises(InvalidValue, match="no state of a search"):
+        with pytest.raises(InvalidValue, match="not a state of a search"):
             climb(RECIPE, by_model(OWN, peaked)[0], state=state)
 
 

@@ -26,7 +26,7 @@ from dppa_core.merging.preflight.estimate import in_time
 from dppa_core.merging.preflight.facts import in_bytes
 from dppa_core.system.machine import free_disk
 from dppa_core.system.shortage import shortage
-from dppa_core.system.temporary import Scratch
+from dppa_core.system.temporary import TemporaryFolder
 
 
 @dataclass(slots=True, eq=False)
@@ -70,7 +70,7 @@ class Exports:
         """
         self.limits = limits
         self._parent = parent or Path(tempfile.gettempdir())
-        self._root: Scratch | None = None
+        self._root: TemporaryFolder | None = None
         self._lock = threading.RLock()
         self._offers: dict[str, ExportedFile] = {}
         self._rooms: list[ExportFolder] = []
@@ -227,7 +227,7 @@ class Exports:
 
     def _folder(self) -> Path:
         if self._root is None or not self._root.path.is_dir():
-            self._root = Scratch("export", self._parent)
+            self._root = TemporaryFolder("export", self._parent)
             every = min(60.0, self.limits.seconds / 2)
             threading.Thread(
                 target=_keep_sweeping, args=(weakref.ref(self), every), daemon=True

@@ -1,7 +1,6 @@
 """A checkpoint made of a base and a LoRA adapter: W + scale * B @ A, tensor by tensor.
 
-Knows arrays and names. A and B are never merged apart: what others see is one float32 tensor per
-adapted weight, rounded once.
+Readers get one float32 tensor per adapted weight, rounded once; A and B never appear separately.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from jaxtyping import Float32, Float64, Shaped
 from numpy import ndarray
 
 from dppa_core.checkpoints.adapters.lora_config import read_lora_config
-from dppa_core.checkpoints.adapters.lora_parts import Update, read_parts
+from dppa_core.checkpoints.adapters.lora_parts import LoraUpdate, read_parts
 from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.file_hashes import file_hash
 from dppa_core.errors import DamagedCheckpoint, IncompatibleCheckpoints
@@ -27,21 +26,21 @@ from dppa_core.pruning.floats import to_float32
 from dppa_core.pruning.tensor_names import match_names
 
 _ROWS = 64
-"""Rows worked on at a time: they fit a core's own cache in float64."""
+"""Rows per block; a block fits a core's cache in float64."""
 
 
 class LoraCheckpoint:
     """A base with an adapter on it, read as one model.
 
     Args:
-        base: Any checkpoint; one with another adapter on it, too.
+        base: Any checkpoint; it may already carry an adapter.
         adapter: Folder with adapter_config.json and adapter_model.safetensors.
 
     Raises:
         MissingCheckpoint: the folder or one of its files is not there.
         DamagedCheckpoint: a file that cannot be read, or A without B.
         IncompatibleCheckpoints: an adapter of another base.
-        NotAllowed: an adapter whose delta is not computed here.
+        NotAllowed: an adapter type whose delta this library cannot compute.
     """
 
     def __init__(self, base: Checkpoint, adapter: str | Path) -> None:
@@ -77,7 +76,7 @@ class LoraCheckpoint:
 
     @property
     def folder(self) -> Path:
-        """The base's: configuration and tokenizer lie there."""
+        """The base's folder, with its configuration and tokenizer."""
         return self.base.folder
 
     @property
@@ -95,14 +94,14 @@ class LoraCheckpoint:
         return self._file.tensors[stored].shape if stored else self.base.shape(name)
 
     def dtype(self, name: str) -> str:
-        """F32 for what the adapter adds to; else as stored."""
+        """F32 for tensors the adapter changes; else as stored."""
         if name in self._updates or name in self._biases:
             return "F32"
         stored = self._replaced.get(name)
         return self._file.tensors[stored].dtype if stored else self.base.dtype(name)
 
     def raw(self, name: str) -> Shaped[ndarray, " n"]:
-        """Its elements, flat; computed anew at every call where the adapter adds to it."""
+        """Its elements, flat; tensors the adapter changes are computed at every call."""
         if name in self._replaced:
             return self._file.raw(self._replaced[name])
         if name in self._updates:
@@ -123,11 +122,13 @@ class LoraCheckpoint:
         self._file.release()
 
     def content_hash(self) -> str:
-        """A hash over the base's weights, the adapter's, and what its configuration says."""
+        """A hash over the base's weights, the adapter's weights and its configuration."""
         parts = (self.base.content_hash(), file_hash(self._file), asdict(self._settings))
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
-    def _updated(self, name: str, module: str, update: Update) -> Float32[ndarray, "rows columns"]:
+    def _updated(
+        self, name: str, module: str, update: LoraUpdate
+    ) -> Float32[ndarray, "rows columns"]:
         weight, scale = self._weight(name), self._settings.scale(module)
         a, b = self._part(update.a), self._part(update.b)
         if not update.magnitude:
@@ -154,19 +155,19 @@ class LoraCheckpoint:
             )
 
     def _stored_in_by_out(self) -> bool:
-        """Whether the base stores weights in x out: as configured, unless a shape contradicts."""
+        """Whether the base stores weights in x out: as configured, unless shapes disagree."""
         for name, (_, update) in self._updates.items():
             shape = self.base.shape(name)
             if not update.embedding and shape != shape[::-1]:
                 return shape == self._product(update)[::-1]
         return self._settings.fan_in_fan_out
 
-    def _product(self, update: Update) -> tuple[int, ...]:
+    def _product(self, update: LoraUpdate) -> tuple[int, ...]:
         """Out x in."""
         a, b = (self._file.tensors[part].shape for part in (update.a, update.b))
         return (*b[:1], *a[-1:])
 
-    def _check_shapes(self, name: str, module: str, update: Update) -> None:
+    def _check_shapes(self, name: str, module: str, update: LoraUpdate) -> None:
         a, b = (self._file.tensors[part].shape for part in (update.a, update.b))
         rank, wanted = self._settings.rank(module), self._product(update)
         if self._transposed or update.embedding:
@@ -201,15 +202,15 @@ def add_product(
 ) -> Float32[ndarray, "rows columns"]:
     """weight + scale * left @ right in float64, rounded to float32 once.
 
-    Summed over the rank in its order, element by element, so that no library of the machine
-    decides about the last bit.
+    The sum over the rank runs in order, element by element, so that the last bit does not depend on
+    the machine's math library.
 
     Args:
-        weight: Of the base.
+        weight: The base's weight.
         left: B, or A transposed.
         right: A, or B transposed.
         scale: alpha / r, or alpha / sqrt(r).
-        norms: Of DoRA: what each row of the sum is scaled to (its Euclidean norm).
+        norms: For DoRA, the Euclidean norm each row of the sum is scaled to.
     """
     out = np.empty(weight.shape, np.float32)
     for start in range(0, weight.shape[0], _ROWS):

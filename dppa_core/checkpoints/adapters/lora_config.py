@@ -1,6 +1,6 @@
-"""What adapter_config.json says, as far as a delta depends on it.
+"""The settings in adapter_config.json that determine a delta.
 
-Knows one JSON file, no weights. What would change the delta in a way we do not compute is refused.
+Options that change the delta in an unsupported way are refused.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ CONFIG = "adapter_config.json"
 _LONGEST_PATTERN, _MOST_REPEATS = 200, 3
 _LARGEST_RANK = 2**31 - 1
 _MOST_STEPS = 100_000_000
-"""Of all patterns on all names of an adapter; half a second, and real ones take a thousandth."""
+"""Steps of all patterns on all names of an adapter: half a second; real ones take 1/1000."""
 _REPEATS = re.compile(r"[*+?{]")
-_NESTED = re.compile(r"\)[*+?{]|\\[1-9]|\(\?")  # what makes a regular expression run away
+_NESTED = re.compile(r"\)[*+?{]|\\[1-9]|\(\?")  # causes exponential matching time
 
-# Options that make the adapter something else than scale * B @ A, with what each of them is.
+# Options with which the adapter is not scale * B @ A, and what each means.
 _OTHER_SHAPES = {
     "layer_replication": "layers that the base does not have",
     "target_parameters": "adapters of bare parameters (fused experts)",
@@ -36,7 +36,7 @@ _OTHER_SHAPES = {
     "use_bdlora": "block-diagonal LoRA",
     "use_qalora": "QA-LoRA, which belongs to quantised weights",
 }
-# Starts that leave the base as it is. The others (PiSSA, OLoRA, LoftQ, CorDA, LoRA-GA) move it.
+# Initialisations that leave the base unchanged; PiSSA, OLoRA, LoftQ, CorDA, LoRA-GA change it.
 _PLAIN_STARTS = (True, False, None, "gaussian", "eva", "orthogonal")
 
 
@@ -87,9 +87,9 @@ class LoraConfig:
 
 
 def _steps(pattern: str, length: int) -> int:
-    """At most so many ways to lay a pattern over a name: places of its repetitions, and branches.
+    """An upper bound of the ways to match a pattern to a name, by its repetitions and branches.
 
-    One repetition more is what peft writes before it.
+    peft puts one more repetition before the pattern.
     """
     repeats = len(_REPEATS.findall(pattern)) + 1
     branches = math.prod(part.count("|") + 1 for part in pattern.split("("))
@@ -97,7 +97,7 @@ def _steps(pattern: str, length: int) -> int:
 
 
 def _lookup(patterns: Mapping[str, float], module: str, otherwise: float) -> float:
-    """The first pattern that matches the end of the name, at a dot, as peft looks it up."""
+    """The value of the first pattern that matches the end of the name after a dot, as in peft."""
     for pattern, value in patterns.items():
         if _compiled(pattern).match(module):
             return value
@@ -105,10 +105,10 @@ def _lookup(patterns: Mapping[str, float], module: str, otherwise: float) -> flo
 
 
 def _compiled(pattern: str) -> re.Pattern[str]:
-    """A pattern as peft uses it, where it cannot take for ever on a name.
+    """The compiled pattern as peft uses it, if it cannot take exponential time.
 
     Raises:
-        ValueError: no regular expression, or one with more repetition than names need.
+        ValueError: not a regular expression, or one with more repetition than names need.
     """
     repeats = len(_REPEATS.findall(pattern))
     if len(pattern) > _LONGEST_PATTERN or repeats > _MOST_REPEATS or _NESTED.search(pattern):
@@ -119,7 +119,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     try:
         return re.compile(rf"(.*\.)?({pattern})$")
     except (re.error, OverflowError) as error:
-        raise ValueError(f"{shown(pattern)} is no regular expression ({error})") from error
+        raise ValueError(f"{shown(pattern)} is not a regular expression ({error})") from error
 
 
 def read_lora_config(folder: Path) -> LoraConfig:
@@ -127,8 +127,8 @@ def read_lora_config(folder: Path) -> LoraConfig:
 
     Raises:
         MissingCheckpoint: the folder or its adapter_config.json is not there.
-        DamagedCheckpoint: it is no JSON object, or a value is impossible.
-        NotAllowed: another kind of adapter, or an option whose delta is not computed here.
+        DamagedCheckpoint: not a JSON object, or an impossible value.
+        NotAllowed: another kind of adapter, or an option whose delta this library cannot compute.
     """
     values = _read(folder)
     _refuse_others(folder, values)
@@ -162,13 +162,13 @@ def read_lora_config(folder: Path) -> LoraConfig:
 def _read(folder: Path) -> Mapping[str, Any]:
     if not folder.is_dir():
         raise MissingCheckpoint(
-            f"{folder}: no such adapter folder. What stands after the + of a reference is a folder "
+            f"{folder}: no such adapter folder. After the + of a reference stands a folder "
             "with adapter_config.json and adapter_model.safetensors."
         )
     if not (folder / CONFIG).exists():
         raise MissingCheckpoint(
-            f"{folder}: no {CONFIG}, so this is no adapter. A whole model, which is named without "
-            "a +, is the usual cause."
+            f"{folder}: no {CONFIG}, so this is not an adapter. A whole model, which is named "
+            "without a +, is the usual cause."
         )
     return read_object(folder / CONFIG)
 

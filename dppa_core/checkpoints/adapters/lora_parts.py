@@ -1,7 +1,4 @@
-"""The tensors of an adapter's file, sorted by what they do to which weight of the base.
-
-Knows peft's names and one file, not the base.
-"""
+"""The tensors of an adapter's file, grouped by the weight of the base they change."""
 
 from __future__ import annotations
 
@@ -23,29 +20,29 @@ _PART = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Update:
-    """The parts of one adapted weight, by their names in the file; empty where there is none."""
+class LoraUpdate:
+    """The parts of one adapted weight, by their names in the file; an absent part is empty."""
 
     a: str = ""
-    """rank x in; of an embedding rank x tokens."""
+    """rank x in; for an embedding rank x tokens."""
     b: str = ""
-    """out x rank; of an embedding width x rank."""
+    """out x rank; for an embedding width x rank."""
     magnitude: str = ""
-    """Of DoRA: the norm that each row (out) is brought to."""
+    """For DoRA, the norm that each row (out) is scaled to."""
     embedding: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class AdapterParts:
-    """What an adapter does, by names as the base spells them (but for a prefix)."""
+    """The changes an adapter makes, by the base's names (a prefix may differ)."""
 
     file: SafetensorsFile
-    updates: Mapping[str, Update] = field(default_factory=dict)
+    updates: Mapping[str, LoraUpdate] = field(default_factory=dict)
     """Module, as "model.layers.0.self_attn.q_proj" -> its A and B."""
     biases: Mapping[str, str] = field(default_factory=dict)
-    """Module -> what is added to its bias."""
+    """Module -> the addition to its bias."""
     replaced: Mapping[str, str] = field(default_factory=dict)
-    """Tensor of the base -> the trained one that takes its place."""
+    """Tensor of the base -> the trained tensor that replaces it."""
 
 
 def read_parts(folder: Path) -> AdapterParts:
@@ -53,7 +50,7 @@ def read_parts(folder: Path) -> AdapterParts:
 
     Raises:
         MissingCheckpoint: no adapter_model.safetensors.
-        DamagedCheckpoint: a file that cannot be read, an A without B, or no plain numbers.
+        DamagedCheckpoint: an unreadable file, an A without B, or a dtype without plain numbers.
         NotAllowed: DoRA on an embedding.
     """
     if not (folder / WEIGHTS).is_file() and (folder / "adapter_model.bin").is_file():
@@ -62,7 +59,7 @@ def read_parts(folder: Path) -> AdapterParts:
             "Load it with peft and save it again (save_pretrained)."
         )
     file = open_file(folder / WEIGHTS)
-    updates: dict[str, Update] = {}
+    updates: dict[str, LoraUpdate] = {}
     biases, replaced = {}, {}
     for stored, info in file.tensors.items():
         if info.dtype not in FLOATS:
@@ -76,14 +73,14 @@ def read_parts(folder: Path) -> AdapterParts:
         elif match["bias"]:
             biases[match["module"]] = stored
         else:
-            known = updates.get(match["module"], Update())
+            known = updates.get(match["module"], LoraUpdate())
             updates[match["module"]] = _with(known, match, stored)
     for module, update in updates.items():
         _check(folder, module, update)
     return AdapterParts(file, updates, biases, replaced)
 
 
-def _with(update: Update, match: re.Match[str], stored: str) -> Update:
+def _with(update: LoraUpdate, match: re.Match[str], stored: str) -> LoraUpdate:
     if match["magnitude"]:
         return replace(update, magnitude=stored)
     side = match["side"] or match["rows"]
@@ -93,10 +90,10 @@ def _with(update: Update, match: re.Match[str], stored: str) -> Update:
     return replace(update, b=stored, embedding=embedding)
 
 
-def _check(folder: Path, module: str, update: Update) -> None:
+def _check(folder: Path, module: str, update: LoraUpdate) -> None:
     if not update.a or not update.b:
         raise DamagedCheckpoint(
-            f"{folder / WEIGHTS}: {module} has {'B' if update.b else 'A'} alone, A and B belong "
+            f"{folder / WEIGHTS}: {module} has only {'B' if update.b else 'A'}, A and B belong "
             "together. A file cut short, or put together by hand, is the usual cause."
         )
     if update.embedding and update.magnitude:

@@ -1,7 +1,4 @@
-"""A checkpoint made of a base and a sparse delta pack on it: exactly the tensors that were packed.
-
-Knows arrays and names, not how packs are made.
-"""
+"""A checkpoint made of a base and a sparse delta pack, exactly as it was packed."""
 
 from __future__ import annotations
 
@@ -44,12 +41,12 @@ from dppa_core.pruning.floats import FLOATS
 
 
 def find_pack(place: Path) -> Path | None:
-    """The pack that a path names: itself, or the only one in a folder; None for an adapter's.
+    """The pack at a path: the file itself, or the only one in a folder; None for an adapter folder.
 
     Raises:
-        MissingCheckpoint: the name of a file that is not there.
+        MissingCheckpoint: no such file.
         InvalidValue: a folder of several packs.
-        DamagedCheckpoint: a file in it that cannot be read.
+        DamagedCheckpoint: a file in the folder cannot be read.
     """
     if place.suffix == SUFFIX and not place.is_dir():
         if not place.exists():
@@ -78,7 +75,7 @@ class PackCheckpoint:
 
     Raises:
         MissingCheckpoint: no such file.
-        DamagedCheckpoint: no pack, or one whose parts contradict each other.
+        DamagedCheckpoint: not a pack, or one whose parts contradict each other.
         IncompatibleCheckpoints: a pack of another base.
     """
 
@@ -104,7 +101,7 @@ class PackCheckpoint:
 
     @property
     def folder(self) -> Path:
-        """The base's: configuration and tokenizer lie there."""
+        """The base's folder, with its configuration and tokenizer."""
         return self.base.folder
 
     @property
@@ -121,11 +118,11 @@ class PackCheckpoint:
         return self.base.shape(name)
 
     def dtype(self, name: str) -> str:
-        """The pack's; of buffers and integers the base's."""
+        """The pack's dtype; buffers and integers have the base's."""
         return self.header.dtype if has_delta(self.base, name) else self.base.dtype(name)
 
     def raw(self, name: str) -> Shaped[ndarray, " n"]:
-        """Its elements, flat; put together anew at every call where the pack changes it."""
+        """Its elements, flat; tensors the pack changes are computed at every call."""
         own, wanted, base = self.base.dtype(name), self.dtype(name), self.base.raw(name)
         if name not in self._kept and own == wanted:
             return base
@@ -159,10 +156,10 @@ class PackCheckpoint:
             first += count
 
     def _check(self, name: str) -> None:
-        """That a tensor of the pack is one of the base, and its mask of that size."""
+        """Check that the base has a tensor of the pack, and that its mask has the right size."""
         if name not in self.base.names() or not has_delta(self.base, name):
             raise DamagedCheckpoint(
-                f"{self.path}: changes {name}, which is no weight of {self.base.folder.name}. A "
+                f"{self.path}: changes {name}, which is not a weight of {self.base.folder.name}. A "
                 "file that was edited is the usual cause."
             )
         shape = self.base.shape(name)

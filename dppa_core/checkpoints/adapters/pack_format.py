@@ -1,8 +1,7 @@
-"""What a sparse delta pack is: one safetensors file with the weights that differ from a base.
+"""The format of a sparse delta pack: a safetensors file with the weights that differ from a base.
 
-Knows names, bits and header texts, not merges. For every tensor that differs it holds
-`mask/NAME`, one bit an element (uint8, the lowest bit first, the last byte filled with zeros), and
-`values/NAME`, the weights themselves where the bit is set, in their order.
+For every tensor that differs it holds `mask/NAME`, one bit per element (uint8, lowest bit first,
+the last byte padded with zeros), and `values/NAME`, the weights whose bit is set, in order.
 docs/reference/packs.md describes it.
 """
 
@@ -23,7 +22,7 @@ from dppa_core.pruning.floats import FLOATS, from_float32, to_float32
 from dppa_core.pruning.tensor_names import is_buffer
 
 MASK, VALUES = "mask/", "values/"
-"""What stands before a tensor's name."""
+"""Prefixes of a tensor's name."""
 SUFFIX = ".safetensors"
 VERSION = "1"
 _KIND = "dppa-pack"
@@ -31,21 +30,21 @@ _KIND = "dppa-pack"
 
 @dataclass(frozen=True, slots=True)
 class PackHeader:
-    """What a pack says of itself."""
+    """The header of a pack."""
 
     base: str
-    """Reference of the base it was made on, of the Hub with its commit."""
+    """Reference of the base it was made on; a Hub model with its commit."""
     base_hash: str
     """`known_fingerprint` of that base."""
     dtype: str
-    """Of the weights: "BF16", "F16" or "F32"."""
+    """Dtype of the weights: "BF16", "F16" or "F32"."""
     recipe: str
-    """YAML of the merge of this one model that the pack restores."""
+    """YAML of the one-model merge that the pack restores."""
     licence: str
-    """Identifier of the Hub, of the base and the domain model together; empty if unknown."""
+    """Hub licence identifier of base and domain model together; empty if unknown."""
 
     def metadata(self) -> dict[str, str]:
-        """As text pairs of a safetensors header."""
+        """The text pairs of its safetensors header."""
         return {
             "format": _KIND,
             "version": VERSION,
@@ -58,7 +57,7 @@ class PackHeader:
 
 
 def is_pack(file: SafetensorsFile) -> bool:
-    """Whether a file says that it is a pack, of whatever version."""
+    """Whether a file declares itself a pack, of any version."""
     return file.metadata.get("format") == _KIND
 
 
@@ -66,12 +65,12 @@ def read_pack_header(file: SafetensorsFile) -> PackHeader:
     """The header of a pack.
 
     Raises:
-        DamagedCheckpoint: another kind of file, another version, or texts that are missing.
+        DamagedCheckpoint: another kind of file, another version, or a missing text.
     """
     found = file.metadata
     if not is_pack(file):
         raise DamagedCheckpoint(
-            f"{file.path}: no delta pack, its header has no format {_KIND}. A pack is what "
+            f"{file.path}: not a delta pack, its header has no format {_KIND}. A pack is what "
             "`dppa pack` writes; a file of whole weights is the usual cause."
         )
     if found.get("version") != VERSION:
@@ -95,7 +94,7 @@ def read_pack_header(file: SafetensorsFile) -> PackHeader:
 
 
 def has_delta(base: Checkpoint, name: str) -> bool:
-    """Whether a tensor of the base can be in a pack: weights, and no buffer."""
+    """Whether a pack may hold a tensor of the base: a weight, not a buffer."""
     return base.dtype(name) in FLOATS and not is_buffer(name, base.shape(name))
 
 
@@ -105,32 +104,32 @@ def mask_bytes(numel: int) -> int:
 
 
 def to_mask(differs: Bool[ndarray, " n"]) -> UInt8[ndarray, " bytes"]:
-    """One bit an element, the lowest bit first."""
+    """One bit per element, the lowest bit first."""
     return np.packbits(differs, bitorder="little")
 
 
 def from_mask(mask: UInt8[ndarray, " bytes"], numel: int) -> Bool[ndarray, " n"]:
-    """One bool an element."""
+    """One bool per element."""
     return np.unpackbits(mask, count=numel, bitorder="little").view(np.bool_)
 
 
 def as_dtype(raw: Shaped[ndarray, " n"], dtype: str, wanted: str) -> Shaped[ndarray, " n"]:
-    """Raw weights in another dtype, rounded to the nearest; as they are where it is the same."""
+    """Raw weights in another dtype, rounded to nearest; unchanged if it is the same."""
     return raw if dtype == wanted else from_float32(to_float32(raw, dtype), wanted)
 
 
 def differing(base: Shaped[ndarray, " n"], merged: Shaped[ndarray, " n"]) -> Bool[ndarray, " n"]:
-    """Where two tensors of one dtype have other bits: -0 is not 0."""
+    """Where the bits of two tensors of one dtype differ: -0 is not 0."""
     bits = f"u{base.itemsize}"
     found: Bool[ndarray, " n"] = np.not_equal(base.view(bits), merged.view(bits))
     return found
 
 
 def entries(file: SafetensorsFile) -> Mapping[str, int]:
-    """Tensor -> weights kept of it, checked as far as the file alone can tell.
+    """Tensor -> number of its weights in the pack; checks all that the file alone allows.
 
     Raises:
-        DamagedCheckpoint: a mask without values or values without a mask, other dtypes than the
+        DamagedCheckpoint: a mask without values or values without a mask, a dtype other than the
             header's, or a mask that marks another number of weights.
     """
     header = read_pack_header(file)
@@ -140,8 +139,8 @@ def entries(file: SafetensorsFile) -> Mapping[str, int]:
         stray += [at + name for at in (MASK, VALUES) if at + name not in file.tensors]
     if stray:
         raise DamagedCheckpoint(
-            f"{file.path}: {stray[0]} is alone; a pack holds {MASK}NAME and {VALUES}NAME for each "
-            "tensor. A file that was edited is the usual cause."
+            f"{file.path}: {stray[0]} has no counterpart; a pack holds {MASK}NAME and {VALUES}NAME "
+            "for each tensor. A file that was edited is the usual cause."
         )
     return {name: _kept(file, name, header.dtype) for name in names}
 

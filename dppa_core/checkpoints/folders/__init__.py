@@ -1,1 +1,1 @@
-"""Which files a model's folder has, and which of them may be opened."""
+"""The files of a model's folder, and which of them may be opened."""

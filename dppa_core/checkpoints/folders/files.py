@@ -1,7 +1,6 @@
-"""Which files of a folder make a checkpoint: its config.json and its weights, in shards or not.
+"""The files of a checkpoint folder: config.json and weights, in one file or in shards.
 
-Knows file names and JSON, no tensors. Where two files could count, the one counts that
-transformers reads.
+If two files could count, the one that transformers reads counts.
 """
 
 from __future__ import annotations
@@ -27,9 +26,9 @@ from dppa_core.system.strict_json import parse_json
 
 _CONFIG = "config.json"
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
-"""Weights in one file, and the list of several."""
+"""Weights in one file, and the index of several."""
 PICKLE, PICKLE_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
-"""The same as PyTorch saves them."""
+"""The same in PyTorch's format."""
 COMPANIONS = (
     "generation_config.json",
     "tokenizer.json",
@@ -42,7 +41,7 @@ COMPANIONS = (
     "chat_template.jinja",
     "chat_template.json",
 )
-"""Files of the base that make a folder a working model. Never code."""
+"""Files copied from the base to make a folder a working model. Never code."""
 
 _VOCABULARIES = ("tokenizer.json", "vocab.json")
 _BINARY = ".model"
@@ -52,7 +51,7 @@ _LARGEST = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class WeightFiles:
-    """The weight files of a checkpoint, and what its index promises."""
+    """The weight files of a checkpoint, and its index."""
 
     paths: tuple[Path, ...]
     promised: Mapping[str, str]
@@ -66,8 +65,8 @@ def read_config(folder: Path) -> dict[str, Any]:
 
     Raises:
         MissingCheckpoint: no such folder, or no config.json in it.
-        IncompatibleCheckpoints: weights of llama.cpp instead.
-        DamagedCheckpoint: one that cannot be read, or is no JSON object.
+        IncompatibleCheckpoints: it holds llama.cpp weights instead.
+        DamagedCheckpoint: it cannot be read, or is not a JSON object.
     """
     if not stat.S_ISDIR(_mode(folder)):
         gguf = why_gguf([folder.name]) if _mode(folder) else None
@@ -83,7 +82,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         if gguf is not None:
             raise IncompatibleCheckpoints(f"{folder}: {gguf}")
         raise MissingCheckpoint(
-            f"{folder}: no config.json, so this is no checkpoint folder. "
+            f"{folder}: no config.json, so this is not a checkpoint folder. "
             "Pointing at a parent folder, or at an adapter, is the usual cause."
         )
     return read_object(folder / _CONFIG)
@@ -92,12 +91,12 @@ def read_config(folder: Path) -> dict[str, Any]:
 def weight_files(folder: Path) -> WeightFiles:
     """The weights of a folder: safetensors where there are any, else PyTorch's .bin files.
 
-    Of each kind the single file counts where it is there, else what the index lists.
+    For each format the single file counts if it exists, else the files its index lists.
 
     Raises:
         MissingCheckpoint: neither is there.
-        DamagedCheckpoint: an index that is none.
-        IncompatibleCheckpoints: weights of llama.cpp alone.
+        DamagedCheckpoint: the index is not an index.
+        IncompatibleCheckpoints: only llama.cpp weights.
     """
     for single, index, pickled in ((SINGLE, INDEX, False), (PICKLE, PICKLE_INDEX, True)):
         if stat.S_ISREG(_mode(folder / single)):
@@ -122,7 +121,7 @@ def read_index(index: Path) -> dict[str, str]:
     """Tensor -> file of the same folder, as an index of safetensors or of .bin files lists them.
 
     Raises:
-        DamagedCheckpoint: no index, or one that points elsewhere.
+        DamagedCheckpoint: not an index, or it names files elsewhere.
     """
     ending = ".bin" if index.name == PICKLE_INDEX else ".safetensors"
     weight_map = read_object(index).get("weight_map")
@@ -145,13 +144,13 @@ def read_object(path: Path) -> dict[str, Any]:
     """A JSON object from a file of a model's folder.
 
     Raises:
-        DamagedCheckpoint, NotAllowed: see `read_file`; or it is something else.
+        DamagedCheckpoint, NotAllowed: see `read_file`; or not a JSON object.
     """
     return _object(path, read_file(path))
 
 
 def read_file(path: Path) -> bytes:
-    """The content of a file of a model's folder, weights apart.
+    """The content of a file of a model's folder that holds no weights.
 
     Raises:
         DamagedCheckpoint: not a regular file, too large, or not readable.
@@ -160,7 +159,7 @@ def read_file(path: Path) -> bytes:
     try:
         with open_model_file(path) as file:
             most = min(os.fstat(file.fileno()).st_size, _LARGEST)
-            data = file.read(most + 1)  # memory for as much is taken before anything is read
+            data = file.read(most + 1)  # allocates this much before reading
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
     if len(data) > _LARGEST:
@@ -172,11 +171,11 @@ def read_file(path: Path) -> bytes:
 
 
 def read_companion(path: Path) -> bytes:
-    """The content of one of `COMPANIONS`, to be written as it is, checked to be of its kind.
+    """The content of one of `COMPANIONS`, checked to be of its kind, to be written unchanged.
 
     Raises:
-        DamagedCheckpoint, NotAllowed: see `read_file`; or no text in UTF-8, or no JSON object. Of
-            vocabularies only the text is checked: parsing a large one takes a second.
+        DamagedCheckpoint, NotAllowed: see `read_file`; or not UTF-8, or not a JSON object.
+            Vocabularies are only checked to be UTF-8: parsing a large one takes a second.
     """
     data = read_file(path)
     if path.suffix == ".json" and path.name not in _VOCABULARIES:
@@ -187,7 +186,7 @@ def read_companion(path: Path) -> bytes:
 
 
 def known_sha256(path: Path) -> str:
-    """The hash of such a file; empty where there is none that can be read.
+    """The SHA-256 of such a file; empty if it cannot be read.
 
     Raises:
         NotAllowed: a link that leads out of the folder.
@@ -199,10 +198,10 @@ def known_sha256(path: Path) -> str:
 
 
 def text_of(path: Path, data: bytes) -> str:
-    """The text in a file's content; its lines end as Python reads them.
+    """The text of a file's content, with Python's line ends.
 
     Raises:
-        DamagedCheckpoint: no text in UTF-8.
+        DamagedCheckpoint: not UTF-8.
     """
     try:
         return io.TextIOWrapper(io.BytesIO(data), "utf-8").read()
@@ -212,7 +211,7 @@ def text_of(path: Path, data: bytes) -> str:
 
 def _object(path: Path, data: bytes) -> dict[str, Any]:
     try:
-        # Infinity is Python's spelling, and configurations use it: Mamba's time_step_limit.
+        # Configurations use Python's Infinity, as Mamba's time_step_limit does.
         value = parse_json(data, constants=True)
     except ValueError as error:
         raise _unreadable(path, error) from error
@@ -229,12 +228,12 @@ def _names(folder: Path) -> list[str]:
 
 
 def _mode(path: Path) -> int:
-    """What is there: the mode of `stat`, or 0 where there is nothing."""
+    """The mode of `stat`, or 0 if nothing exists."""
     try:
         return path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
         return 0
-    except (OSError, ValueError) as error:  # a loop of links, a name too long, or with NUL
+    except (OSError, ValueError) as error:  # a loop of links, a name too long or with NUL
         raise _unreadable(path, error) from error
 
 

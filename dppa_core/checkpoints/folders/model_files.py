@@ -1,6 +1,6 @@
-"""Opens files of a model's folder: regular files that lie in it, whatever links it holds.
+"""Opens regular files inside a model's folder; links must not lead out of it.
 
-Knows paths and links, not file formats. A folder from elsewhere may hold links to anything.
+A downloaded folder may hold links to anything.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ def open_model_file(path: Path) -> BinaryIO:
 
 
 def model_file(path: Path) -> Path:
-    """Where a file of a model's folder lies: the path itself, or what it leads to as a link.
+    """The real path of a file of a model's folder, links followed.
 
     A link may lead to a file below the folder, in the Hub's cache to a blob of the same model,
     and below the folders of `DPPA_ROOTS`. The folder itself may be a link.
 
     Raises:
-        NotAllowed: it leads elsewhere. The message does not tell where.
+        NotAllowed: it leads elsewhere. The message hides where.
         OSError: it leads nowhere, or in a loop.
     """
     if not os.path.islink(path):
@@ -44,10 +44,10 @@ def model_file(path: Path) -> Path:
 def check_links(folder: Path) -> None:
     """Check all links in a model's folder, and in the folders in it, as `model_file` does.
 
-    For libraries that are handed a folder: which of its files they open is their own choice.
+    For libraries that open files of a folder themselves.
 
     Raises:
-        NotAllowed: one leads elsewhere.
+        NotAllowed: a link leads elsewhere.
         OSError: a folder cannot be listed.
     """
     own = Path(os.path.realpath(folder))
@@ -73,7 +73,7 @@ def _check_place(path: Path, place: Path, folder: Path) -> None:
 
 
 def _blobs(folder: Path) -> list[Path]:
-    """Where the files of a snapshot in the Hub's cache lie: models--…/snapshots/COMMIT."""
+    """The blob folder of a snapshot in the Hub's cache (models--…/snapshots/COMMIT)."""
     for one in (folder, *folder.parents):
         model = one.parent.parent
         if one.parent.name == "snapshots" and model.name.startswith("models--"):

@@ -1,7 +1,4 @@
-"""Whether weights are quantised, and why such weights cannot be merged.
-
-Knows what a configuration, tensors and file names say; opens nothing.
-"""
+"""Recognises quantised weights, and explains why they cannot be merged."""
 
 from __future__ import annotations
 
@@ -27,7 +24,7 @@ _KINDS = {
     "exl2": "ExLlama",
     "exl3": "ExLlama",
 }
-"""quant_method of config.json -> what people call it."""
+"""quant_method of config.json -> its common name."""
 
 _PACKED = {
     "qweight": "GPTQ or AWQ",
@@ -40,7 +37,7 @@ _PACKED = {
     "weight_scale": "FP8 or int8",
     "weight_scale_inv": "FP8",
 }
-"""What stands beside a quantised weight -> who puts it there."""
+"""Name of a tensor beside a quantised weight -> the tool that writes it."""
 
 _FLOAT8 = ("F8_E4M3", "F8_E5M2", "F8_E8M0")
 _WHY = (
@@ -51,7 +48,7 @@ _WHY = (
 
 
 def quantised_by(config: Mapping[str, Any]) -> str | None:
-    """What a config.json says its weights are quantised by, as "GPTQ, 4 bits"; None for none."""
+    """The quantisation that config.json declares, as "GPTQ, 4 bits"; None if there is none."""
     given = config.get("quantization_config")
     if given is None:
         given = config.get("compression_config")
@@ -62,7 +59,7 @@ def quantised_by(config: Mapping[str, Any]) -> str | None:
     method = given.get("quant_method")
     if isinstance(method, str):
         kind = _KINDS.get(method.lower(), shown(method)[1:-1])
-    else:  # older files of bitsandbytes name no method
+    else:  # older bitsandbytes files name no method
         marks = any(str(key).startswith(("load_in_", "bnb_")) for key in given)
         kind = "bitsandbytes" if marks else "an unknown method"
     bits = 4 if given.get("load_in_4bit") is True else 8 if given.get("load_in_8bit") is True else 0
@@ -72,10 +69,10 @@ def quantised_by(config: Mapping[str, Any]) -> str | None:
 
 
 def packed_by(dtypes: Mapping[str, str]) -> tuple[str, str] | None:
-    """A tensor that only quantised weights have, and who writes such; None where there is none.
+    """A tensor that only quantised weights have, and the tool that writes it; None if none has.
 
     Args:
-        dtypes: Name -> dtype of all tensors, as headers spell it.
+        dtypes: Name -> dtype code of all tensors.
     """
     for name, dtype in dtypes.items():
         if dtype in _FLOAT8:
@@ -87,16 +84,16 @@ def packed_by(dtypes: Mapping[str, str]) -> tuple[str, str] | None:
 
 
 def gguf_files(files: Iterable[str]) -> tuple[str, ...]:
-    """Those of some file names that hold weights of llama.cpp."""
+    """The file names that are llama.cpp weights."""
     return tuple(sorted(name for name in files if name.lower().endswith(".gguf")))
 
 
 def why_quantised(config: Mapping[str, Any], dtypes: Mapping[str, str] | None = None) -> str | None:
-    """Why weights cannot be merged, and what to use instead; None where they are plain numbers.
+    """Why weights cannot be merged, and what to use instead; None for plain numbers.
 
     Args:
-        config: What config.json says.
-        dtypes: Name -> dtype of all tensors, where their headers are at hand.
+        config: The values of config.json.
+        dtypes: Name -> dtype of all tensors, if known.
     """
     kind = quantised_by(config)
     if kind is not None:
@@ -108,6 +105,6 @@ def why_quantised(config: Mapping[str, Any], dtypes: Mapping[str, str] | None = 
 
 
 def why_gguf(files: Iterable[str]) -> str | None:
-    """The same for a folder or repository whose weights are GGUF files; None where it has none."""
+    """The same for a folder or repository with GGUF files; None if it has none."""
     found = gguf_files(files)
     return f"holds {found[0]}, weights of llama.cpp. {_WHY}" if found else None

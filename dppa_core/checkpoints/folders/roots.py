@@ -1,6 +1,6 @@
-"""Below which folders files may be opened, where somebody has said so: `DPPA_ROOTS`.
+"""The folders below which files may be opened: the variable `DPPA_ROOTS`.
 
-Knows paths. On a public page no path is opened at all.
+On a public page no path is opened at all.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ VARIABLE = "DPPA_ROOTS"
 
 
 def roots() -> tuple[Path, ...]:
-    """The folders that the variable lists; none where it is not set."""
+    """The folders that the variable lists; empty if it is not set."""
     chosen = os.environ.get(VARIABLE, "")
     return tuple(Path(root).expanduser() for root in chosen.split(os.pathsep) if root)
 
 
 def within_roots(path: Path) -> Path:
-    """The path, where it lies below one of the folders that may be read.
+    """The path, if it lies below one of the allowed folders.
 
-    Links are followed first: one that leads out of a folder is not in it. Without the variable
-    every path is allowed, since the process reads what its user may read anyway.
+    Links are followed first. Without the variable every path is allowed, since the process can read
+    only what its user can.
 
     Raises:
-        NotAllowed: it does not.
+        NotAllowed: it lies elsewhere.
     """
     allowed = roots()
     if not allowed:
@@ -39,7 +39,7 @@ def within_roots(path: Path) -> Path:
     if not inside:
         raise NotAllowed(
             f"{shown(str(path))[1:-1]}: not below {', '.join(map(str, allowed))}, where files may "
-            f"be opened here. The variable {VARIABLE} says so: put the files there, or add a "
+            f"be opened here. The variable {VARIABLE} sets this: put the files there, or add a "
             f"folder to it, after {os.pathsep!r}."
         )
     return path

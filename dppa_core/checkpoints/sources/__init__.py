@@ -1,1 +1,1 @@
-"""From a reference (embedded, a folder, the Hub) to an open checkpoint."""
+"""Opens the checkpoint of a reference: an embedded model, a folder, a model of the Hub."""

@@ -1,7 +1,6 @@
-"""Fetching a model of the Hub: what merging needs and nothing else, never code.
+"""Downloads from a model of the Hub only the files that merging needs, never code.
 
-Knows file names, not what is in them. Whole files are kept, so that a download that was broken
-off goes on where it stopped.
+Complete files are kept, so an interrupted download continues where it stopped.
 """
 
 from __future__ import annotations
@@ -49,24 +48,24 @@ def fetch(
     progress: Progress | None = None,
     stop: Stop | None = None,
 ) -> Path:
-    """The folder of a model, downloaded where it is not here yet.
+    """The folder of a model, downloaded unless it is on this disk.
 
     Args:
         name: owner/name.
         commit: 40 hex digits; see `resolve`.
         adapter: Whether it is a LoRA adapter.
-        progress: Told bytes.
-        stop: Ends the download; files that are complete stay.
+        progress: Called with bytes.
+        stop: Ends the download; complete files stay.
 
     Raises:
-        MissingCheckpoint: no such model, or one without weights that can be read.
+        MissingCheckpoint: no such model, or it has no readable weights.
         IncompatibleCheckpoints: quantised weights.
         NotAllowed: gated.
-        OutOfBudget: more bytes than the disk has room for.
-        Unreachable: not here, and the Hub cannot be asked.
+        OutOfBudget: more bytes than the disk can hold.
+        Unreachable: not on this disk, and the Hub cannot be reached.
     """
     known = _complete(name, commit, adapter)
-    # What another program fetched may lack the card or the chat template, and nothing says so.
+    # A download by another program may lack the card or the chat template.
     if known is not None and _is_whole(known):
         return known
     try:
@@ -90,7 +89,7 @@ def fetch(
 
 
 def fetch_small(model: HubModel, files: Iterable[str]) -> Path:
-    """The folder of a model with some of its files in it, fetched where they are not here yet.
+    """The folder of a model with the given files, fetched unless they are on this disk.
 
     Raises:
         NotAllowed: gated.
@@ -100,10 +99,10 @@ def fetch_small(model: HubModel, files: Iterable[str]) -> Path:
 
 
 def needed_weights(model: HubModel, *, adapter: bool = False) -> list[str]:
-    """Names of the files that hold a model's weights, and of their index, which is fetched.
+    """Names of a model's weight files and of their index; the index is fetched.
 
     Raises:
-        MissingCheckpoint: none that a merge can read.
+        MissingCheckpoint: no weights that a merge can read.
         NotAllowed, Unreachable: see `fetch`.
     """
     if adapter:
@@ -114,21 +113,21 @@ def needed_weights(model: HubModel, *, adapter: bool = False) -> list[str]:
 
 
 def _whole(folder: Path) -> Path:
-    """The mark that a folder holds all the Hub has for it."""
+    """The marker file of a complete download."""
     return cache_folder("fetched") / hashlib.sha256(str(folder).encode()).hexdigest()
 
 
 def _is_whole(folder: Path) -> bool:
-    """Whether all is there that was fetched, and no file was cut short since."""
+    """Whether all fetched files exist, with the sizes they had."""
     try:
         sizes = json.loads(load(_whole(folder)) or b"")
         return all(_size(folder / file) == size for file, size in sizes.items())
-    except (ValueError, AttributeError):  # no mark, or that of an earlier version
+    except (ValueError, AttributeError):  # no marker, or an earlier version's
         return False
 
 
 def _size(path: Path) -> int:
-    """Bytes of a file; -1 where there is none."""
+    """Bytes of a file; -1 if it does not exist."""
     try:
         return path.stat().st_size
     except OSError:
@@ -141,7 +140,7 @@ def is_here(name: str, commit: str, *, adapter: bool = False) -> bool:
 
 
 def _weights(model: HubModel, stop: Stop | None) -> list[str]:
-    """Files of weights: safetensors where there are any, else PyTorch's .bin files."""
+    """Weight files: safetensors if there are any, else PyTorch's .bin files."""
     index = INDEX
     for single, several in ((SINGLE, INDEX), (PICKLE, PICKLE_INDEX)):
         if single in model.sizes:
@@ -149,7 +148,7 @@ def _weights(model: HubModel, stop: Stop | None) -> list[str]:
         if several in model.sizes:
             index = several
             break
-    folder = _Downloads(model, None, stop).get([index])  # it says what there is to count
+    folder = _Downloads(model, None, stop).get([index])  # it lists the files
     shards = list(dict.fromkeys(read_index(folder / index).values()))
     absent = [shard for shard in shards if shard not in model.sizes]
     if absent:
@@ -175,14 +174,14 @@ def _check_adapter(model: HubModel) -> None:
     missing = [file for file in _ADAPTER if file not in model.sizes]
     if missing:
         raise MissingCheckpoint(
-            f"{model}: no {missing[0]}, so it is no LoRA adapter in safetensors. {_found(model)}"
+            f"{model}: no {missing[0]}, so it is not a LoRA adapter in safetensors. {_found(model)}"
         )
 
 
 def _check_weights(model: HubModel) -> None:
     if _ADAPTER[0] in model.sizes and "config.json" not in model.sizes:
         raise MissingCheckpoint(
-            f"{model}: an adapter, no model. Name its base before it: BASE+hub:{model.name}."
+            f"{model}: an adapter, not a model. Name its base before it: BASE+hub:{model.name}."
         )
     weights = any(file in model.sizes for file in (SINGLE, INDEX, PICKLE, PICKLE_INDEX))
     gguf = why_gguf(model.sizes)
@@ -217,7 +216,7 @@ class _Downloads:
         self._model, self._progress, self._stop = model, progress, stop
 
     def get(self, files: Iterable[str]) -> Path:
-        """Fetch what is missing; the folder they lie in."""
+        """Fetch missing files; returns their folder."""
         from huggingface_hub import constants, hf_hub_download  # noqa: PLC0415
 
         name, commit = self._model.name, self._model.commit
@@ -241,7 +240,7 @@ class _Downloads:
         return folder
 
     def _is_good(self, file: str) -> bool:
-        """Whether a file lies here as long as the Hub says it is."""
+        """Whether a file is on this disk with the size the Hub states."""
         folder = cached_folder(self._model.name, self._model.commit, file)
         return folder is not None and _size(folder / file) == self._model.sizes[file]
 
@@ -265,7 +264,7 @@ def _check_room(model: HubModel, wanted: int, cache: Path) -> None:
 
 
 def _bar(heard: Callable[[int], None]) -> type[Any]:
-    """What huggingface_hub takes for a progress bar: one that draws nothing and tells us."""
+    """A progress bar class for huggingface_hub that draws nothing and calls `heard`."""
     from huggingface_hub.utils import tqdm  # noqa: PLC0415
 
     class Silent(tqdm):  # type: ignore[misc]

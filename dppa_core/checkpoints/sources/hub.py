@@ -1,7 +1,7 @@
-"""Models of the Hugging Face Hub: their names, what they consist of, and where they lie once here.
+"""Models of the Hugging Face Hub: names, files, and their folders on this disk.
 
-Knows the Hub through huggingface_hub alone, which finds the cache, the endpoint, the token and
-offline mode in the variables it documents (HF_HOME, HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE).
+All access goes through huggingface_hub, which reads the cache, the endpoint, the token and offline
+mode from its variables (HF_HOME, HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE).
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 _REVISION = re.compile(r"[\w][\w./-]{0,199}", re.ASCII)
 
 ANSWER_WITHIN = 10.0
-"""Seconds in which the Hub must begin to answer; after that it is out of reach."""
+"""Seconds until a Hub that does not answer counts as unreachable."""
 
 
 @dataclass(frozen=True, slots=True)
 class HubModel:
-    """What the Hub says of a model at one commit."""
+    """A model of the Hub at one commit."""
 
     name: str
     """owner/name."""
@@ -34,21 +34,21 @@ class HubModel:
     sizes: Mapping[str, int]
     """File -> bytes."""
     hashes: Mapping[str, str] = field(default_factory=dict)
-    """File -> "sha256:…" of what is in it, or "git:…", its id in git."""
+    """File -> "sha256:…" of its content, or "git:…", its git id."""
     card: Mapping[str, Any] = field(default_factory=dict)
     """The front matter of its README.md."""
     gated: str = ""
-    """"auto" or "manual" where terms have to be accepted first."""
+    """"auto" or "manual" if users must accept terms first."""
 
     def __str__(self) -> str:
         return f"hub:{self.name}@{self.commit}"
 
 
 def check_name(name: str, revision: str) -> None:
-    """Refuse what can be no model or no revision of the Hub.
+    """Refuse an impossible model name or revision.
 
     Raises:
-        InvalidValue: saying what is allowed.
+        InvalidValue: the message says what is allowed.
     """
     from huggingface_hub.errors import HFValidationError  # noqa: PLC0415  (a third of a second)
     from huggingface_hub.utils import validate_repo_id  # noqa: PLC0415
@@ -62,23 +62,23 @@ def check_name(name: str, revision: str) -> None:
         ) from error
     if revision and (not _REVISION.fullmatch(revision) or ".." in revision):
         raise InvalidValue(
-            f"hub:{name}: {shown(revision)} is no revision. Allowed are a branch, a tag, or a "
+            f"hub:{name}: {shown(revision)} is not a revision. Allowed are a branch, a tag, or a "
             "commit of 40 hex digits."
         )
 
 
 def is_commit(revision: str) -> bool:
-    """Whether a revision names one state for ever."""
+    """Whether a revision is a commit, which never changes."""
     return _COMMIT.fullmatch(revision) is not None
 
 
 def look_up(name: str, revision: str = "") -> HubModel:
-    """Ask the Hub for a model; no file is fetched.
+    """A model as the Hub describes it; no file is fetched.
 
     Raises:
         MissingCheckpoint: no such model or revision.
         NotAllowed: gated or disabled.
-        Unreachable: no network, offline mode, or a Hub that does not answer.
+        Unreachable: no network, offline mode, or no answer from the Hub.
     """
     from huggingface_hub import HfApi  # noqa: PLC0415  (a third of a second)
 
@@ -105,7 +105,7 @@ def _hash(file: Any) -> str:
 
 
 def resolve(name: str, revision: str = "") -> str:
-    """The commit a revision stands for now; where the Hub is out of reach, the one seen last.
+    """The current commit of a revision; if the Hub is unreachable, the last one seen.
 
     Raises:
         MissingCheckpoint, NotAllowed, Unreachable: see `look_up`.
@@ -117,7 +117,7 @@ def resolve(name: str, revision: str = "") -> str:
     if is_commit(revision):
         return revision
     for file in ("config.json", "adapter_config.json"):
-        # Fetching a small file makes the library remember the commit for the time without network.
+        # Fetching a small file makes the library remember the commit for offline use.
         with hub_errors(name, revision), suppress(RemoteEntryNotFoundError):
             path = hf_hub_download(name, file, revision=revision or None)
             return Path(path).parent.name
@@ -125,12 +125,12 @@ def resolve(name: str, revision: str = "") -> str:
 
 
 def cached_folder(name: str, revision: str = "", file: str = "config.json") -> Path | None:
-    """Where files of a revision lie on this disk already; some of them may be missing.
+    """The folder of a revision on this disk; some of its files may be missing.
 
     Args:
         name: owner/name.
-        revision: A commit, or a branch or tag as it was when last asked for.
-        file: One that must be there.
+        revision: A commit, or a branch or tag as last looked up.
+        file: A file that must exist.
     """
     from huggingface_hub import try_to_load_from_cache  # noqa: PLC0415  (a third of a second)
 
@@ -141,7 +141,7 @@ def cached_folder(name: str, revision: str = "", file: str = "config.json") -> P
 
 @contextmanager
 def hub_errors(name: str, revision: str = "") -> Iterator[None]:
-    """Say in one line what huggingface_hub raises in many."""
+    """Turn errors of huggingface_hub into our own, with a message of one line."""
     from huggingface_hub import constants, errors  # noqa: PLC0415  (a third of a second)
 
     label = f"hub:{name}" + (f"@{revision}" if revision else "")
@@ -167,13 +167,13 @@ def hub_errors(name: str, revision: str = "") -> Iterator[None]:
     except (errors.LocalEntryNotFoundError, errors.HTTPError, ConnectionError) as error:
         raise _unreachable(label, error) from error
     except OSError as error:
-        if error.errno is None:  # a file of another size than announced
+        if error.errno is None:  # the file's size differs from the announced one
             raise Unreachable(f"{label}: the download broke off. Start it again.") from error
         raise unwritable(Path(constants.HF_HUB_CACHE), error) from error
 
 
 def _unreachable(label: str, error: BaseException) -> Unreachable:
-    """What kept an answer from coming: the first cause that says more than "not found"."""
+    """The error for a missing answer, from the first cause that says more than "not found"."""
     from huggingface_hub.errors import OfflineModeIsEnabled  # noqa: PLC0415
 
     cause: BaseException | None = error
@@ -187,7 +187,7 @@ def _unreachable(label: str, error: BaseException) -> Unreachable:
         if response is not None and response.status_code == 429:
             return Unreachable(
                 f"{label}: the Hub takes no more requests for now (status 429). Wait a few "
-                "minutes; who is logged in (`hf auth login`) may ask more often. What was "
+                "minutes; logged-in users (`hf auth login`) may ask more often. What was "
                 "fetched so far is kept."
             )
         status = status or (f" (status {response.status_code})" if response is not None else "")

@@ -1,7 +1,4 @@
-"""Where a checkpoint comes from: embedded models, the Hub, a folder; an adapter or pack on any.
-
-Knows names and places, not what is done with the weights.
-"""
+"""Opens checkpoints by reference: embedded models, the Hub, folders, with adapters or packs."""
 
 from __future__ import annotations
 
@@ -39,37 +36,37 @@ _HUB = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class ModelRef:
-    """A name for a checkpoint: "zoo:math", "hub:owner/name@revision", a folder.
+    """A reference to a checkpoint: "zoo:math", "hub:owner/name@revision", a folder.
 
-    With a base, it names an adapter or a delta pack on it: "zoo:base+FOLDER", "zoo:base+FILE".
+    With a base, it is an adapter or a delta pack on it: "zoo:base+FOLDER", "zoo:base+FILE".
     """
 
     source: Literal["zoo", "hub", "local"]
     location: str
-    """Name in the zoo or of the Hub, or path of a folder."""
+    """Name in the zoo or on the Hub, or path of a folder."""
     revision: str = ""
-    """Of the Hub: branch, tag or commit; empty for the main branch."""
+    """Branch, tag or commit on the Hub; empty for the main branch."""
     base: ModelRef | None = None
-    """What an adapter or a pack is put on; None for a whole model."""
+    """The model below an adapter or a pack; None for a whole model."""
 
     @staticmethod
     def parse(text: str, *, public: bool = False) -> ModelRef:
-        """Read a reference as people write it.
+        """Parse a reference.
 
         Args:
-            text: What somebody wrote.
-            public: Whether it was a stranger: then this computer is not asked what it holds.
+            text: The user's text.
+            public: Whether a visitor of a public page wrote it; then no path is looked up.
 
         Raises:
-            InvalidValue: empty or endless text, characters that cannot be printed, half a
-                reference, or a name the Hub cannot have.
-            UnknownName: no embedded model can have that name.
-            NotAllowed: what is not embedded, from a stranger.
+            InvalidValue: empty or too long text, unprintable characters, half a reference, or a
+                name the Hub cannot have.
+            UnknownName: no embedded model has that name.
+            NotAllowed: `public`, and the model is not embedded.
         """
         text = checked_reference(text)
         if public:
             return _embedded(text)
-        # os.path, not Path: it answers False, or leaves text as it is, where a path cannot be.
+        # os.path, not Path: it does not raise for impossible paths.
         if "+" in text and not os.path.exists(os.path.expanduser(text)):
             return _on_adapter(text)
         if text.startswith("zoo:"):
@@ -81,7 +78,7 @@ class ModelRef:
         return ModelRef("local", text)
 
     def parts(self) -> tuple[str, ...]:
-        """The model below all, then one reference for each adapter and pack on it."""
+        """The whole model, then one reference for each adapter and pack on it."""
         below = () if self.base is None else self.base.parts()
         return (*below, str(replace(self, base=None)))
 
@@ -92,11 +89,11 @@ class ModelRef:
 
 
 def pinned(text: str, *, public: bool = False) -> str:
-    """A reference to the same weights for ever, as far as that depends on the Hub.
+    """The reference with its Hub revisions replaced by commits, which never change.
 
     Raises:
-        NotAllowed: what is not embedded, on a public page.
-        MissingCheckpoint, Unreachable: the Hub does not say which commit it is.
+        NotAllowed: `public`, and the model is not embedded.
+        MissingCheckpoint, Unreachable: the Hub does not name the commit.
     """
     ref = ModelRef.parse(text, public=public)
     fixed = _pin(ref)
@@ -117,21 +114,22 @@ def open_checkpoint(
     progress: Progress | None = None,
     stop: Stop | None = None,
 ) -> Checkpoint:
-    """Map the weights a reference names; nothing is read yet but headers.
+    """Map the weights of a reference; only headers are read.
 
-    A model of the Hub is fetched first, where it is not here yet.
+    A model of the Hub is fetched first, unless it is on this disk.
 
     Args:
         ref: The model.
-        public: Whether strangers choose the reference: only embedded models are then opened.
-        progress: Told bytes of downloads.
+        public: Whether visitors of a public page choose the reference; then only embedded models
+            open.
+        progress: Called with bytes of downloads.
         stop: Ends a download.
 
     Raises:
-        InvalidValue: no reference at all, or the home of a user there is not.
-        NotAllowed: what is not embedded, or no safetensors, on a public page; a gated model.
-        CheckpointError: no readable checkpoint there.
-        Unreachable: a model of the Hub that is neither here nor to be had.
+        InvalidValue: not a reference, or the home folder of an unknown user.
+        NotAllowed: `public`, and not embedded or not safetensors; a gated model.
+        CheckpointError: no readable checkpoint.
+        Unreachable: a Hub model is not on this disk and cannot be fetched.
     """
     return _open(ModelRef.parse(ref, public=public), public, progress, stop)
 
@@ -148,13 +146,13 @@ def _open(ref: ModelRef, public: bool, progress: Progress | None, stop: Stop | N
 def _refuse_file(place: Path) -> None:
     if place.suffix == SUFFIX and place.is_file():
         raise InvalidValue(
-            f"{place}: a file, no model. A folder with config.json is one; a delta pack stands "
-            f"behind its base, as zoo:base+{place}."
+            f"{place}: a file, not a model. A model is a folder with config.json; a delta pack "
+            f"stands behind its base, as zoo:base+{place}."
         )
 
 
 def needs_download(ref: ModelRef) -> bool:
-    """Whether opening a model would fetch weights first; its commit must be pinned."""
+    """Whether opening a model would fetch weights; its commit must be pinned."""
     if ref.base is not None and needs_download(ref.base):
         return True
     adapter = ref.base is not None
@@ -188,7 +186,7 @@ def _folder(ref: ModelRef, progress: Progress | None, stop: Stop | None) -> Path
 
 
 def zoo_root() -> Path:
-    """Folder of the embedded models: `DPPA_ZOO`, else the package's own, else the repository's."""
+    """Folder of the embedded models: `DPPA_ZOO`, else the package's, else the repository's."""
     chosen = os.environ.get("DPPA_ZOO")
     if chosen:
         return Path(chosen)
@@ -219,7 +217,7 @@ def _on_adapter(text: str) -> ModelRef:
         )
     if base.count("+") >= _MOST_ADAPTERS:
         raise InvalidValue(f"{shown(text)}: more than {_MOST_ADAPTERS} adapters on one model.")
-    # packs/math.safetensors could be a name of the Hub as well, but models are no files
+    # packs/math.safetensors could be a Hub name, but Hub models are not files
     is_file = adapter.endswith(SUFFIX) and not adapter.startswith("hub:")
     own = ModelRef("local", adapter) if is_file else ModelRef.parse(adapter)
     return replace(own, base=ModelRef.parse(base))

@@ -1,7 +1,6 @@
-"""What merges on the same models have in common, kept for the next one.
+"""Open checkpoints and values computed from them, shared by merges on the same models.
 
-Knows open checkpoints and values made of them. What was made of a file is forgotten once the
-file is another.
+A value is dropped when its file changes.
 """
 
 from __future__ import annotations
@@ -19,14 +18,14 @@ T = TypeVar("T")
 SIZE = 64
 
 
-class Shelf:
-    """Open checkpoints, profiles and the like; those unused for longest leave.
+class OpenModels:
+    """A least-recently-used cache of open checkpoints, profiles and similar values.
 
-    Safe for many threads. A checkpoint on it is headers and mapped files: the system takes back
-    the memory of what was read.
+    Safe for many threads. A cached checkpoint holds headers and mapped files; the system can
+    reclaim pages that were read.
 
     Args:
-        size: How many things it holds; with 0 everything is made anew.
+        size: Number of entries; 0 caches nothing.
     """
 
     def __init__(self, size: int = SIZE) -> None:
@@ -41,7 +40,7 @@ class Shelf:
         progress: Progress | None = None,
         stop: Stop | None = None,
     ) -> Checkpoint:
-        """As `open_checkpoint`, or the one that is open, if its files are still the same."""
+        """As `open_checkpoint`, or the cached one if its files are unchanged."""
         key = reference, public
         found: Checkpoint | None = self._things.find(key)
         if found is not None and all(
@@ -53,21 +52,21 @@ class Shelf:
         return opened
 
     def put(self, reference: str, checkpoint: Checkpoint, *, public: bool = False) -> None:
-        """Lay an open checkpoint on it, under the reference a recipe has for it.
+        """Cache an open checkpoint under the reference a recipe uses for it.
 
         Args:
-            reference: As a recipe writes it; no folder of that name is looked for.
-            checkpoint: What is merged in its place.
-            public: As in the `checkpoint` that asks for it.
+            reference: As in the recipe; no folder of that name is needed.
+            checkpoint: The checkpoint to merge.
+            public: As in later calls of `checkpoint`.
         """
         self._things.keep((reference, public), checkpoint)
 
     def value(self, key: Hashable, make: Callable[[], T]) -> T:
-        """What `make` makes, or has made for this key before.
+        """The cached value of a key, else the result of `make`.
 
         Args:
-            key: All that the value depends on; of files their identities.
-            make: Makes it.
+            key: Everything the value depends on; files by their identities.
+            make: Computes the value.
         """
         found: T | None = self._things.find(key)
         if found is None:
@@ -76,9 +75,9 @@ class Shelf:
 
     @property
     def keeps(self) -> bool:
-        """Whether it holds anything at all."""
+        """Whether it caches anything."""
         return self._size > 0
 
     def known(self, key: Hashable) -> bool:
-        """Whether there is a value for a key."""
+        """Whether a key has a cached value."""
         return self._things.find(key) is not None

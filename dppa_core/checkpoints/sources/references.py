@@ -1,26 +1,22 @@
-"""How a model is named in text: one printable line, and no end of it.
-
-Knows no place and opens nothing.
-"""
+"""Model references as text: one printable line of bounded length."""
 
 from __future__ import annotations
 
 from dppa_core.errors import InvalidValue, shown
 
 LONGEST_REFERENCE = 4096
-"""Characters; no path of a computer is longer."""
+"""Characters; no path is longer."""
 
 
 def checked_reference(text: object, what: str = "A model reference") -> str:
-    """A reference without the space around it.
+    """A reference without surrounding space.
 
     Args:
-        text: What somebody wrote.
-        what: How to call it in messages.
+        text: The user's value.
+        what: Its name in messages.
 
     Raises:
-        InvalidValue: no text, an empty one, an endless one, or one with characters that cannot
-            be printed (NUL, line ends).
+        InvalidValue: not a text, empty, too long, or with unprintable characters (NUL, line ends).
     """
     if not isinstance(text, str) or not text.strip():
         raise InvalidValue(
@@ -40,17 +36,17 @@ def checked_reference(text: object, what: str = "A model reference") -> str:
 
 
 def short_name(reference: str) -> str:
-    """What a model is called where there is little room: math for zoo:math, BASE+ADAPTER.
+    """A short name of a model: math for zoo:math, BASE+ADAPTER.
 
-    Of a model of the Hub its name without owner and commit, of a folder or a pack the last part
-    of its path.
+    For a Hub model the name without owner and commit; for a folder or pack the last part of its
+    path.
     """
     parts = [part.removeprefix("zoo:").rstrip("/") for part in reference.split("+")]
     return "+".join(_last(part) for part in parts) or reference
 
 
 def hub_parts(reference: str) -> tuple[str, ...]:
-    """Those parts of a reference, model and adapters, that are of the Hub: "hub:owner/name@…"."""
+    """The parts of a reference, model and adapters, that are on the Hub: "hub:owner/name@…"."""
     return tuple(part for part in reference.split("+") if part.startswith("hub:"))
 
 

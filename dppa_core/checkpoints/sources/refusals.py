@@ -1,7 +1,4 @@
-"""What the Hub refuses while something is uploaded, in one line each, and never with the token.
-
-Knows huggingface_hub's errors, not what is uploaded.
-"""
+"""Errors of an upload to the Hub as messages of one line, without the token."""
 
 from __future__ import annotations
 
@@ -12,29 +9,29 @@ from contextlib import contextmanager
 from dppa_core.errors import DppaError, InvalidValue, NotAllowed, Unreachable, shown
 
 LOG_IN = "Log in with `hf auth login`, or set HF_TOKEN, with a token that may write."
-"""What to do on a computer of one's own."""
+"""The remedy on a user's own computer."""
 _TOKEN = re.compile(r"hf_\w+|Bearer\s+\S+", re.ASCII)
 _LONGEST = 200
 
 
 def no_token() -> NotAllowed:
-    """Said where there is no token at all."""
+    """The error if there is no token."""
     return NotAllowed(f"Nobody is logged in to the Hub. {LOG_IN}")
 
 
 @contextmanager
 def upload_errors(name: str, token: str, *, removing: bool = False) -> Iterator[None]:
-    """Say in one line what the Hub, or huggingface_hub, raises in many.
+    """Turn errors of the Hub and huggingface_hub into our own, with a message of one line.
 
     Args:
         name: owner/name.
-        token: Cut out of every message.
-        removing: Whether what failed is the removal of a repository.
+        token: Removed from every message.
+        removing: Whether the block removes a repository.
 
     Raises:
-        NotAllowed: the token is unknown, or has not the right.
-        InvalidValue: the name was taken meanwhile, or the Hub refuses what it was sent.
-        Unreachable: no answer, or the upload broke off.
+        NotAllowed: the token is unknown, or lacks the permission.
+        InvalidValue: the name was taken meanwhile, or the Hub rejects the content.
+        Unreachable: no answer, or the upload was interrupted.
     """
     from huggingface_hub import errors  # noqa: PLC0415  (a third of a second)
 
@@ -44,7 +41,7 @@ def upload_errors(name: str, token: str, *, removing: bool = False) -> Iterator[
         raise Unreachable(
             f"{name}: offline mode is on (HF_HUB_OFFLINE), so nothing can be uploaded."
         ) from None
-    # RuntimeError and ValueError: what huggingface_hub makes of a file that cannot be sent
+    # huggingface_hub raises RuntimeError and ValueError for a file it cannot send
     except (errors.HTTPError, OSError, RuntimeError, ValueError) as error:
         raise _told(name, error, token, removing) from None  # its request holds the token
 
@@ -61,9 +58,9 @@ def _told(name: str, error: BaseException, token: str, removing: bool) -> DppaEr
     if status == 403:
         return NotAllowed(f"{name}: the Hub refuses ({said}). {LOG_IN}")
     if status == 409:
-        return InvalidValue(f"{name}: the Hub says that it is there already ({said}).")
+        return InvalidValue(f"{name}: the Hub says that it exists already ({said}).")
     if status is not None and 400 <= status < 500 and status not in (408, 429):
-        return InvalidValue(f"{name}: the Hub does not take it (status {status}: {said}).")
+        return InvalidValue(f"{name}: the Hub rejects it (status {status}: {said}).")
     return Unreachable(
         f"{name}: the Hub does not answer, or the upload broke off ({said}). No network, a proxy, "
         "or a Hub that is busy is the usual cause; try again."
@@ -71,7 +68,7 @@ def _told(name: str, error: BaseException, token: str, removing: bool) -> DppaEr
 
 
 def _answer(error: BaseException, token: str) -> tuple[int | None, str]:
-    """The status of the first answer among an error and its causes, and what was said."""
+    """The HTTP status and text of the first response among an error and its causes."""
     cause = error
     while True:
         response = getattr(cause, "response", None)

@@ -1,8 +1,8 @@
-"""Headers of safetensors files of the Hub, by HTTP ranges: no weight is fetched.
+"""Headers of safetensors files on the Hub, by HTTP range requests, without the weights.
 
-Knows the Hub's addresses and the first bytes of a file. huggingface_hub's own
-`parse_safetensors_file_metadata` is not used: where a proxy answers no ranges it reads all weights
-into memory, and it checks neither the layout nor how many values a header holds.
+huggingface_hub's `parse_safetensors_file_metadata` is not used: behind a proxy without range
+support it reads all weights into memory, and it checks neither the layout nor the number of values
+in a header.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from dppa_core.checkpoints.sources.hub import HubModel, cached_folder, hub_error
 from dppa_core.errors import DamagedCheckpoint, Unreachable
 
 _AT_ONCE = 8
-"""Files asked for at a time; a model of 70 billion parameters has 15 or more."""
+"""Files requested at a time; a model of 70 billion parameters has 15 or more."""
 
 
 def hub_tensors(model: HubModel, files: Iterable[str]) -> dict[str, TensorInfo]:
     """Name -> dtype and shape of every tensor in some files of a model.
 
-    Of each file its first 8 bytes are fetched and then its header, exactly; a file that is on
-    this disk already is read there.
+    Fetches the first 8 bytes of each file, then exactly its header; a file on this disk is read
+    there.
 
     Raises:
-        DamagedCheckpoint: a file that is none, or a tensor in two files.
+        DamagedCheckpoint: not a safetensors file, or a tensor in two files.
         NotAllowed: gated.
-        Unreachable: no answer in time, or one that is not the range asked for.
+        Unreachable: no answer in time, or not the requested range.
     """
     names = list(files)
     found: dict[str, TensorInfo] = {}
@@ -60,7 +60,7 @@ def _tensors(model: HubModel, file: str) -> Mapping[str, TensorInfo]:
 
 
 def _range(model: HubModel, file: str, start: int, count: int) -> bytes:
-    """Exactly these bytes of a file; the answer is left where it is longer."""
+    """Exactly these bytes of a file; a longer answer is not read to its end."""
     from huggingface_hub import hf_hub_url  # noqa: PLC0415  (a third of a second)
     from huggingface_hub.utils import (  # noqa: PLC0415
         build_hf_headers,
@@ -76,7 +76,7 @@ def _range(model: HubModel, file: str, start: int, count: int) -> bytes:
         if got.is_error:
             got.read()
         hf_raise_for_status(got)
-        if got.status_code == 206:  # a whole file, instead, would be all its weights
+        if got.status_code == 206:  # any other status would send all weights
             for part in got.iter_bytes():
                 data += part
                 if len(data) >= count:

@@ -1,7 +1,6 @@
-"""A base and its domain models in one vocabulary: rows of embedding and head matched by token.
+"""Puts a base and its domain models into one vocabulary, rows matched by token.
 
-Knows tokenizers and checkpoints, not what is done with a delta. Models whose tokenizer is the
-base's are left as they are.
+Models with the base's tokenizer stay unchanged.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from dppa_core.checkpoints.safetensors_reader import file_identity
 from dppa_core.checkpoints.vocabulary.alignment_rows import wrap_base, wrap_model
 from dppa_core.checkpoints.vocabulary.rows import (
     BASE,
-    Owned,
+    OwnVocabulary,
     Target,
     of_all,
     of_base,
@@ -39,23 +38,23 @@ from dppa_core.errors import IncompatibleCheckpoints, many
 from dppa_core.pruning.tensor_names import find_embedding
 
 Choice = int | str
-"""Whose vocabulary a merge has: "base", "union", or the index of a domain model."""
+"""The vocabulary of a merge: "base", "union", or the index of a domain model."""
 
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """A base and its domain models, tensor by tensor in the same vocabulary."""
+    """A base and its domain models in the same vocabulary."""
 
     base: Checkpoint
     tuned: tuple[Checkpoint, ...]
     target: Target | None
-    """The vocabulary of the merge; None where it is the base's and every model has it."""
+    """The vocabulary of the merge; None if every model has the base's."""
     notes: tuple[str, ...] = ()
-    """What was matched, filled and left out."""
+    """Notes on matched, filled and omitted rows."""
     vocabularies: tuple[Vocabulary, ...] = ()
-    """Of the base and of the domain models, where there is a target."""
+    """Row maps of the base and of the domain models, if there is a target."""
     foreign: frozenset[int] = frozenset()
-    """Indices of the domain models with another tokenizer than the base's."""
+    """Indices of the domain models whose tokenizer differs from the base's."""
 
 
 def align(
@@ -69,12 +68,12 @@ def align(
     Args:
         base: The common ancestor.
         tuned: Its domain models.
-        names: How to call the domain models in messages.
-        choice: Whose vocabulary.
+        names: Names of the domain models in messages.
+        choice: The vocabulary of the merge.
 
     Raises:
-        IncompatibleCheckpoints: rows that cannot be matched, or a union there is none of.
-        DamagedCheckpoint: a tokenizer that cannot be read.
+        IncompatibleCheckpoints: rows that cannot be matched, or an impossible union.
+        DamagedCheckpoint: an unreadable tokenizer.
     """
     if choice == "base" and all(_alike(base, one) for one in tuned):
         return Alignment(base, tuple(tuned), None)
@@ -92,7 +91,7 @@ def align(
     target = found.target(choice)
     owner = found.owned(target.source)
     owned = (found.base, *found.models)
-    # Rows without a token are a model's own padding, and of those with the same vocabulary.
+    # Rows without a token are padding of their model and of models with the same vocabulary.
     maps = [rows_in(target, model, padding=model.alike(owner)) for model in owned]
     key = map_key(*maps)
     wrapped = base if _moves_nothing(maps[0], found.base) else wrap_base(base, tuned, maps, key)
@@ -109,25 +108,25 @@ def align(
     return Alignment(wrapped, models, target, found.notes(target), vocabularies, foreign)
 
 
-def _moves_nothing(rows: RowMap, model: Owned) -> bool:
+def _moves_nothing(rows: RowMap, model: OwnVocabulary) -> bool:
     return np.array_equal(rows, np.arange(model.rows))
 
 
 @dataclass(frozen=True, slots=True)
 class _Tokenizers:
-    """What all models of a merge say of their vocabularies."""
+    """The vocabularies of all models of a merge."""
 
-    base: Owned
-    models: tuple[Owned, ...]
+    base: OwnVocabulary
+    models: tuple[OwnVocabulary, ...]
     names: tuple[str, ...]
     same: tuple[bool, ...]
-    """Whether a model has the base's tokens and as many rows."""
+    """Whether each model has the base's tokens and number of rows."""
 
     @staticmethod
     def read(
         base: Checkpoint, tuned: Sequence[Checkpoint], names: Sequence[str]
     ) -> _Tokenizers | None:
-        """None where the base has no embedding, or no model a tokenizer of its own to compare."""
+        """Read them; None if the base has no embedding, or no model has its own tokenizer."""
         rows = [_rows(one) for one in (base, *tuned)]
         if not all(rows):
             return None
@@ -137,23 +136,23 @@ class _Tokenizers:
         if vocabulary is None:
             _need_tokenizer(rows, ("the base", *names), "the base")
             return None
-        mine = Owned(vocabulary, rows[0])
+        mine = OwnVocabulary(vocabulary, rows[0])
         owned = []
         for name, folder, count in zip(names, folders, rows[1:], strict=True):
             if folder is None:
                 _need_tokenizer((rows[0], count), ("the base", name), name)
             alike = folder is None or _same_files(home, folder)
             theirs = vocabulary if alike or folder is None else read_vocabulary(folder)
-            owned.append(Owned(theirs or vocabulary, count))
+            owned.append(OwnVocabulary(theirs or vocabulary, count))
         same = tuple(one.alike(mine) for one in owned)
         return _Tokenizers(mine, tuple(owned), tuple(names), same)
 
-    def owned(self, source: int) -> Owned:
-        """Of the base, or of a model."""
+    def owned(self, source: int) -> OwnVocabulary:
+        """The vocabulary of the base or of a model."""
         return self.base if source == BASE else self.models[source]
 
     def target(self, choice: Choice) -> Target:
-        """The vocabulary asked for."""
+        """The chosen vocabulary."""
         if choice == "union":
             target = of_all(self.base, self.models)
             self._check_union(target)
@@ -161,7 +160,7 @@ class _Tokenizers:
         return of_base(self.base) if choice == "base" else of_model(self.models, int(choice))
 
     def _check_union(self, target: Target) -> None:
-        """Refuse tokens that stand in a tokenizer's own table: text would not be cut into them."""
+        """Refuse new tokens of a tokenizer's own table: the union would never produce them."""
         for index, (model, name) in enumerate(zip(self.models, self.names, strict=True)):
             own = [
                 token
@@ -176,7 +175,7 @@ class _Tokenizers:
                 )
 
     def notes(self, target: Target) -> tuple[str, ...]:
-        """What a person should know of every model."""
+        """Notes for the user on the merged vocabulary and on each model."""
         found = []
         born = [t for t in target.vocabulary.ids if not self.base.has(t)]
         if target.source != BASE or target.added:
@@ -197,7 +196,7 @@ class _Tokenizers:
             )
         return tuple(found)
 
-    def _told(self, model: Owned, target: Target) -> list[str]:
+    def _told(self, model: OwnVocabulary, target: Target) -> list[str]:
         difference = compare_vocabularies(target.vocabulary, model.vocabulary)
         if difference.same and model.rows == target.rows:
             return []
@@ -228,26 +227,26 @@ class _Tokenizers:
 
 
 def tokenizer_identities(checkpoint: Checkpoint) -> tuple[str, ...]:
-    """Other texts as soon as a file of the model's tokenizer is written or replaced."""
+    """Texts that change when a file of the model's tokenizer is written or replaced."""
     folder = tokenizer_folder(checkpoint.folders)
     return tuple(file_identity(folder / name) for name in TOKENIZER_FILES) if folder else ()
 
 
 def _rows(checkpoint: Checkpoint) -> int:
-    """Rows of the embedding; 0 where there is none."""
+    """Rows of the embedding; 0 if there is none."""
     embedding = find_embedding(checkpoint.names())
     return checkpoint.shape(embedding)[0] if embedding else 0
 
 
 def _alike(base: Checkpoint, tuned: Checkpoint) -> bool:
-    """Whether a model has the base's tokenizer byte for byte, or none, and as many rows."""
+    """Whether a model has the base's tokenizer byte for byte, or none, and the same rows."""
     folder = tokenizer_folder(tuned.folders)
     same = folder is None or _same_files(tokenizer_folder(base.folders), folder)
     return same and _rows(tuned) == _rows(base)
 
 
 def _same_files(one: Path | None, other: Path) -> bool:
-    """Whether two folders hold byte for byte the same tokenizer."""
+    """Whether two folders hold the same tokenizer byte for byte."""
     if one is None:
         return False
     if one == other:
@@ -259,7 +258,7 @@ def _same_files(one: Path | None, other: Path) -> bool:
         if mine.is_file() and read_file(mine) != read_file(theirs):
             return False
         if name == TOKENIZER_FILES[0] and mine.is_file():
-            return True  # it says it alone
+            return True  # tokenizer.json is sufficient
     return True
 
 

@@ -1,7 +1,4 @@
-"""The tensors with a row for each token, put in the rows of a merge.
-
-Knows tensors by their names and maps of rows, no tokens.
-"""
+"""Reorders the tensors with one row per token into the rows of a merge."""
 
 from __future__ import annotations
 
@@ -32,9 +29,9 @@ def wrap_base(
 
     Args:
         base: The base.
-        tuned: The domain models, which fill rows it lacks.
-        maps: Of the base, then of each domain model.
-        key: Tells these maps from others.
+        tuned: The domain models; they fill rows the base lacks.
+        maps: Row maps of the base, then of each domain model.
+        key: Identifies these maps.
     """
     gathered = {}
     for name, role in _vocabulary_tensors(base).items():
@@ -54,13 +51,14 @@ def wrap_model(
 
     Args:
         model: The domain model.
-        base: The base as it goes into the merge, which fills rows the model lacks.
-        rows: Its map.
-        key: Tells the maps of this merge from others.
-        label: How to call the model in messages.
+        base: The base in the rows of the merge; it fills rows the model lacks.
+        rows: Its row map.
+        key: Identifies the maps of this merge.
+        label: Name of the model in messages.
 
     Raises:
-        IncompatibleCheckpoints: rows of another width or kind, or a base whose head is its own.
+        IncompatibleCheckpoints: rows of another width or dtype, or a base with an untied head that
+            the model lacks.
     """
     head = find_head(base.names())
     if head and find_head(model.names()) is None and not tied(base):
@@ -91,7 +89,7 @@ def _check_shapes(model: Checkpoint, name: str, base: Checkpoint, own: str, labe
 
 
 def _vocabulary_tensors(checkpoint: Checkpoint) -> Mapping[str, str]:
-    """Name -> role of every tensor with a row for each token."""
+    """Name -> role of every tensor with one row per token."""
     names = checkpoint.names()
     embedding, head = find_embedding(names), find_head(names)
     found = {embedding: "embedding", head: "head"}
@@ -102,6 +100,6 @@ def _vocabulary_tensors(checkpoint: Checkpoint) -> Mapping[str, str]:
 
 
 def _counterpart(checkpoint: Checkpoint, role: str) -> str | None:
-    """The tensor of that role in another checkpoint; a head that is absent is the embedding."""
+    """The tensor of that role in another checkpoint; for an absent head the embedding."""
     by_role = {role: name for name, role in _vocabulary_tensors(checkpoint).items()}
     return by_role.get(role) or (by_role.get("embedding") if role == "head" else None)

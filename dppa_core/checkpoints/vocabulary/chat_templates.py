@@ -1,7 +1,4 @@
-"""The chat template of a folder, in whichever file it stands.
-
-Knows files, not what a template writes.
-"""
+"""Reads the chat template of a model's folder."""
 
 from __future__ import annotations
 
@@ -17,15 +14,15 @@ EMBEDDED = (
     "{{ '<|' + message['role'] + '|>' + message['content'] + '<|end|>' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
 )
-"""That of the embedded models."""
+"""The chat template of the embedded models."""
 _JINJA, _JSON, _SETTINGS = "chat_template.jinja", "chat_template.json", "tokenizer_config.json"
 
 
 def read_template(folder: Path) -> str | list[Any] | None:
-    """A text, or several with names; None where there is none. As transformers looks for it.
+    """The template as transformers finds it: a text, or several with names; None if absent.
 
     Raises:
-        DamagedCheckpoint, NotAllowed: a file that cannot be read; names it.
+        DamagedCheckpoint, NotAllowed: an unreadable file; the message names it.
     """
     path = folder / _JINJA
     if path.is_file():
@@ -40,7 +37,7 @@ def read_template(folder: Path) -> str | list[Any] | None:
 
 
 def without_template(files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Files of a tokenizer, its chat template left out."""
+    """Files of a tokenizer without its chat template."""
     kept = {name: content for name, content in files.items() if name not in (_JINJA, _JSON)}
     if _SETTINGS in kept:
         settings = json.loads(kept[_SETTINGS])

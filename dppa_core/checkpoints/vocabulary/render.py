@@ -1,8 +1,8 @@
-"""A conversation written by a tokenizer's chat template, within a time, a size and a memory.
+"""Renders a conversation with a tokenizer's chat template, with limits of time, size and memory.
 
-A template is a program: loops in loops, or a text a thousand million times, would hold this
-process for good. Only the template of the embedded models is rendered here; any other in a process
-of its own, which is ended with its work.
+A template is a program: nested loops or a text repeated a billion times would block this process.
+Only the template of the embedded models is rendered here; others run in a separate process, which
+can be killed.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from dppa_core.system.error_translation import ForeignCode
 LONGEST_RENDERED = 1_000_000
 """Characters a chat template may make of one conversation."""
 SECONDS, MIB = 5, 256
-"""Of processor time, and of memory, that it may take."""
+"""Limits of processor time (s) and of memory (MiB)."""
 OF_ANOTHER = "A tokenizer or chat template of another model is the usual cause."
 _START = 120.0
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT", "LD_LIBRARY_PATH")
-"""What the process sees of the environment: no login, no key."""
+"""Environment variables of the process: no login, no key."""
 
 
 class TemplateProcess:
-    """The process that renders, started when first asked and again after it was ended.
+    """The rendering process, started at the first request and again after it was killed.
 
-    Safe for many threads: one asks at a time.
+    Safe for many threads; requests run one at a time.
 
     Args:
-        seconds: Of processor time for one conversation; six times as much on the clock.
-        mib: Of memory, where the system bounds it.
+        seconds: Processor time for one conversation; the wall time limit is six times that.
+        mib: Memory, if the system can limit it.
     """
 
     def __init__(self, seconds: int = SECONDS, mib: int = MIB) -> None:
@@ -48,7 +48,7 @@ class TemplateProcess:
         self._owner = 0
 
     def ask(self, request: Mapping[str, Any]) -> dict[str, Any] | None:
-        """What it answers; None where it had to be ended before it did."""
+        """The answer; None if the process had to be killed first."""
         with self._lock:
             running = self._running
             if running is None or running.poll() is not None or self._owner != os.getpid():
@@ -62,7 +62,7 @@ class TemplateProcess:
             return answer
 
     def close(self) -> None:
-        """End the process; it starts again when asked."""
+        """End the process; the next request starts it again."""
         with self._lock:
             self._end()
 
@@ -104,7 +104,7 @@ class TemplateProcess:
             writing.write(line)
             writing.flush()
             answer = reading.readline()
-        except OSError:  # it has ended
+        except OSError:  # the process has ended
             return None
         finally:
             late.cancel()
@@ -120,7 +120,7 @@ class TemplateProcess:
         for pipe in (running.stdin, running.stdout):
             try:
                 _pipe(pipe).close()
-            except OSError:  # what was written last had no reader any more
+            except OSError:  # the last bytes had no reader
                 continue
 
 
@@ -141,18 +141,17 @@ def rendered_chat(
     finish: bool = False,
     process: TemplateProcess = _PROCESS,
 ) -> str:
-    """Turns of a conversation in a tokenizer's chat template, as text, ready for a reply.
+    """A conversation as text in a tokenizer's chat template, ready for a reply.
 
     Args:
         tokenizer: With a chat template.
         turns: Each with "role" and "content".
-        what: Whose template it is, for messages, as "folder: its chat template".
-        finish: The last turn is the beginning of the reply, and goes on.
-        process: Where templates of strangers are rendered.
+        what: The template's name in messages, as "folder: its chat template".
+        finish: Whether the last turn is the beginning of the reply.
+        process: Renders templates that are not ours.
 
     Raises:
-        DamagedCheckpoint: a template that fails, that writes without end, or that does not come
-            to an end.
+        DamagedCheckpoint: the template fails, writes too much or takes too long.
     """
     with ForeignCode(f"{what} fails", OF_ANOTHER):
         template = tokenizer.get_chat_template()
@@ -164,8 +163,8 @@ def rendered_chat(
     answer = process.ask({"what": f"{what} fails", "cause": OF_ANOTHER, "template": asked})
     if answer is None:
         raise DamagedCheckpoint(
-            f"{what} fails: it takes more than {SECONDS} seconds or {MIB} MiB. A loop that does "
-            "not come to an end is the usual cause."
+            f"{what} fails: it takes more than {SECONDS} seconds or {MIB} MiB. An endless "
+            "loop is the usual cause."
         )
     if "error" in answer:
         raise DamagedCheckpoint(answer["error"])

@@ -1,7 +1,7 @@
-"""Renders chat templates in a process of its own, within bounds: they are programs of strangers.
+"""Renders untrusted chat templates in a separate process with limits.
 
-Started by `chat_templates_render`; reads requests and writes answers, a line of JSON each. What a
-template does, transformers' sandbox bounds; how long and how large it is, this process.
+Started by `render`; requests and answers are lines of JSON. transformers' sandbox limits what a
+template can do; this process limits its time and memory.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ def main(longest: int, seconds: int, mib: int) -> None:
     """Answer until standard input ends.
 
     Args:
-        longest: Characters of an answer.
-        seconds: Of processor time, for each request; the process ends at more.
-        mib: Of memory beyond what it begins with.
+        longest: Most characters of an answer.
+        seconds: Processor time per request; the process ends beyond it.
+        mib: Memory beyond that at the start.
     """
     from transformers.utils.chat_template_utils import (  # noqa: PLC0415  (half a second)
         render_jinja_template,
@@ -49,7 +49,7 @@ def _say(value: dict[str, object]) -> None:
 
 
 def _bound_memory(mib: int) -> None:
-    with suppress(ImportError, OSError, ValueError):  # Linux alone says and bounds it so
+    with suppress(ImportError, OSError, ValueError):  # Linux only
         import resource  # noqa: PLC0415
 
         pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])

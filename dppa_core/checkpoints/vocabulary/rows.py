@@ -1,6 +1,6 @@
-"""Which rows of an embedding belong together when tokenizers differ: matched by a token's text.
+"""Matches rows of embeddings by token text when tokenizers differ.
 
-Knows tokens and row numbers, no weights. Rows without a token are padding.
+Rows without a token are padding.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from numpy import ndarray
 from dppa_core.checkpoints.vocabulary.tokens import Vocabulary
 
 BASE = -1
-"""Whose tokenizer a merge has, if not a domain model's."""
+"""The source of a merge's tokenizer, if it is not a domain model."""
 
 
 @dataclass(frozen=True, slots=True)
-class Owned:
+class OwnVocabulary:
     """The vocabulary of one model, and the rows of its embedding."""
 
     vocabulary: Vocabulary
     rows: int
 
     def has(self, token: str) -> bool:
-        """Whether a token has a row; a tokenizer may know more than the embedding has rows."""
+        """Whether a token has a row; a tokenizer may have more tokens than the embedding rows."""
         return 0 <= self.vocabulary.ids.get(token, -1) < self.rows
 
-    def alike(self, other: Owned) -> bool:
-        """Whether every token stands in the same row of both, and both have as many rows."""
+    def alike(self, other: OwnVocabulary) -> bool:
+        """Whether both have the same tokens in the same rows, and equally many rows."""
         return self.rows == other.rows and self.vocabulary.ids == other.vocabulary.ids
 
 
@@ -40,25 +40,25 @@ class Target:
 
     vocabulary: Vocabulary
     rows: int
-    """Of its embedding, padding included."""
+    """Rows of its embedding, padding included."""
     source: int
-    """Whose tokenizer it is: `BASE`, or the index of a domain model."""
+    """Source of the tokenizer: `BASE`, or the index of a domain model."""
     added: tuple[tuple[str, int], ...] = ()
-    """Tokens put beside those of the source, each with the model it comes from; in order."""
+    """Tokens added to those of the source, each with the model it comes from; in order."""
 
 
-def of_base(base: Owned) -> Target:
+def of_base(base: OwnVocabulary) -> Target:
     """The base's vocabulary as it is."""
     return Target(base.vocabulary, base.rows, BASE)
 
 
-def of_model(models: Sequence[Owned], index: int) -> Target:
+def of_model(models: Sequence[OwnVocabulary], index: int) -> Target:
     """A domain model's vocabulary as it is."""
     return Target(models[index].vocabulary, models[index].rows, index)
 
 
-def of_all(base: Owned, models: Sequence[Owned]) -> Target:
-    """The base's vocabulary, then what each model adds, in the order of models and of their rows.
+def of_all(base: OwnVocabulary, models: Sequence[OwnVocabulary]) -> Target:
+    """The base's vocabulary, then each model's additions, in the order of models and rows.
 
     New tokens take the rows behind the base's last token, where its padding is.
     """
@@ -74,14 +74,14 @@ def of_all(base: Owned, models: Sequence[Owned]) -> Target:
     return Target(vocabulary, rows, BASE, tuple(added))
 
 
-def rows_in(target: Target, model: Owned, *, padding: bool) -> Int64[ndarray, " rows"]:
-    """For each row of the target the model's row of the same token; -1 where it has none.
+def rows_in(target: Target, model: OwnVocabulary, *, padding: bool) -> Int64[ndarray, " rows"]:
+    """For each row of the target the model's row of the same token; -1 if it has none.
 
     Args:
         target: The vocabulary of the merge.
-        model: Whose rows are looked for.
-        padding: Whether the target's rows without a token are this model's, row by row: true of
-            the model whose vocabulary it is, and of those with the same.
+        model: The model with the rows.
+        padding: Whether the target's rows without a token map to the same rows of the model: true
+            for the model with that vocabulary and those with an equal one.
     """
     found = np.full(target.rows, -1, np.int64)
     if padding:

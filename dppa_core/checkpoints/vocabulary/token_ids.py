@@ -1,7 +1,4 @@
-"""Numbers of tokens in files: moved to another vocabulary, and tokens added to a tokenizer.
-
-Knows the contents of files, not where they lie.
-"""
+"""Moves token ids in files to another vocabulary, and adds tokens to a tokenizer."""
 
 from __future__ import annotations
 
@@ -20,10 +17,10 @@ _FLAGS = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": 
 def moved_ids(
     values: Mapping[str, Any], old: Vocabulary, new: Vocabulary
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Generation settings whose numbers of tokens are those of another vocabulary.
+    """Generation settings with token ids of another vocabulary.
 
     Returns:
-        The settings, and the tokens the new vocabulary lacks, which are left out.
+        The settings, and the omitted tokens, which the new vocabulary lacks.
     """
     texts = {row: token for token, row in old.ids.items()}
     moved, lost = dict(values), dict[str, None]()
@@ -48,7 +45,7 @@ def moved_ids(
 def with_added(
     files: Mapping[str, bytes], target: Target, definitions: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, bytes]:
-    """Files of the base's tokenizer, with the tokens of a union added.
+    """Files of the base's tokenizer with the added tokens of a union.
 
     Args:
         files: Name -> content.

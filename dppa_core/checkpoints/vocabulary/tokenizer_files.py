@@ -1,7 +1,4 @@
-"""The vocabulary of a model's folder, read from the files of its tokenizer.
-
-Knows file names and formats; nothing is tokenised.
-"""
+"""Reads the vocabulary of a model's folder from its tokenizer files."""
 
 from __future__ import annotations
 
@@ -18,11 +15,11 @@ FAST, PIECES, TABLE, ADDED = "tokenizer.json", "tokenizer.model", "vocab.json", 
 SETTINGS = "tokenizer_config.json"
 _VERSIONS = "fast_tokenizer_files"
 TOKENIZER_FILES = (FAST, PIECES, TABLE, ADDED, SETTINGS)
-"""What `read_vocabulary` looks at."""
+"""Files that `read_vocabulary` reads."""
 
 
 def tokenizer_folder(folders: Sequence[Path]) -> Path | None:
-    """Which of a model's folders holds its tokenizer: an adapter's before its base's.
+    """The folder with a model's tokenizer; an adapter's comes before its base's.
 
     Args:
         folders: Base first, as `Checkpoint.folders`.
@@ -34,13 +31,13 @@ def tokenizer_folder(folders: Sequence[Path]) -> Path | None:
 
 
 def read_vocabulary(folder: Path) -> Vocabulary | None:
-    """The tokens of a folder's tokenizer; None where there is no tokenizer.
+    """The tokens of a folder's tokenizer; None if there is no tokenizer.
 
-    tokenizer.json says it alone. Without it, vocab.json or the pieces of tokenizer.model are
-    joined by added_tokens.json and by the tokens that tokenizer_config.json adds.
+    tokenizer.json is sufficient. Without it, vocab.json or the pieces of tokenizer.model are used,
+    plus added_tokens.json and the tokens that tokenizer_config.json adds.
 
     Raises:
-        DamagedCheckpoint: one of the files makes no sense; names it.
+        DamagedCheckpoint: an invalid file; the message names it.
     """
     if (folder / FAST).is_file():
         return _within(folder / FAST, lambda: vocabulary_of_json(read_object(folder / FAST)))
@@ -55,11 +52,11 @@ def read_vocabulary(folder: Path) -> Vocabulary | None:
 
 
 def check_named_files(folder: Path) -> None:
-    """Refuse a tokenizer_config.json by which transformers would read a file of another folder.
+    """Refuse a tokenizer_config.json that makes transformers read a file of another folder.
 
     Raises:
-        NotAllowed: the file of a version of the tokenizer is named by a path.
-        DamagedCheckpoint: the settings cannot be read.
+        NotAllowed: a path, instead of a file name, for a version of the tokenizer.
+        DamagedCheckpoint: unreadable settings.
     """
     path = folder / SETTINGS
     listed = (read_object(path) if path.is_file() else {}).get(_VERSIONS) or []
@@ -73,7 +70,7 @@ def check_named_files(folder: Path) -> None:
 
 
 def _settled(folder: Path, ids: Mapping[Any, Any]) -> Iterator[tuple[Any, Any]]:
-    """Tokens that tokenizer_config.json puts beside the tokenizer's own, with their rows."""
+    """Tokens that tokenizer_config.json adds, with their rows."""
     if not (folder / SETTINGS).is_file():
         return
     listed = read_object(folder / SETTINGS).get("added_tokens_decoder")
@@ -100,7 +97,7 @@ def _within(path: Path, read: Any) -> Vocabulary:
         vocabulary: Vocabulary = read()
     except ValueError as error:
         raise DamagedCheckpoint(
-            f"{path}: no tokenizer that can be read: {error}. A file of another kind, or one "
+            f"{path}: not a readable tokenizer: {error}. A file of another kind, or one "
             "edited by hand, is the usual cause."
         ) from error
     return vocabulary

@@ -1,7 +1,4 @@
-"""The tokens of two tokenizers side by side, by their text: shared, moved, extra.
-
-Knows tokens and numbers, no file and no tensor.
-"""
+"""Compares the tokens of two tokenizers by their text: shared, moved, extra."""
 
 from __future__ import annotations
 
@@ -14,25 +11,25 @@ from dppa_core.errors import many, shown
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """What a tokenizer can say."""
+    """The tokens of a tokenizer."""
 
     ids: Mapping[str, int]
     """Text of a token -> its row in the embedding."""
     added: frozenset[str] = field(default_factory=frozenset)
-    """Tokens put beside the tokenizer's own, such as <|im_end|>."""
+    """Tokens added to the tokenizer's own, such as <|im_end|>."""
 
     @property
     def rows(self) -> int:
-        """Rows an embedding needs at least: the highest id and one."""
+        """Rows an embedding needs at least: the highest id plus one."""
         return max(self.ids.values(), default=-1) + 1
 
 
 @dataclass(frozen=True, slots=True)
 class VocabularyDifference:
-    """How the vocabulary of a domain model differs from its base's."""
+    """The differences between a domain model's vocabulary and its base's."""
 
     shared: int
-    """Tokens both have, wherever they stand."""
+    """Number of tokens that both have, in any row."""
     moved: tuple[str, ...]
     """Tokens both have in different rows; in order of the base's rows."""
     extra: tuple[str, ...]
@@ -42,7 +39,7 @@ class VocabularyDifference:
 
     @property
     def same(self) -> bool:
-        """Whether every token stands in the same row of both."""
+        """Whether every token has the same row in both."""
         return not (self.moved or self.extra or self.missing)
 
     def text(self) -> str:
@@ -78,13 +75,13 @@ def examples(tokens: Iterable[str], most: int = 3) -> str:
 
 
 def vocabulary_of_json(tokenizer: Any) -> Vocabulary:
-    """The vocabulary a tokenizer.json states.
+    """The vocabulary of a tokenizer.json.
 
     Args:
-        tokenizer: Its value.
+        tokenizer: Its parsed content.
 
     Raises:
-        ValueError: in one line: no tokenizer of the kinds BPE, Unigram, WordPiece, WordLevel.
+        ValueError: not a BPE, Unigram, WordPiece or WordLevel tokenizer; one line.
     """
     model = tokenizer.get("model") if isinstance(tokenizer, Mapping) else None
     given = model.get("vocab") if isinstance(model, Mapping) else None
@@ -94,7 +91,7 @@ def vocabulary_of_json(tokenizer: Any) -> Vocabulary:
         pairs = enumerate(given)
         ids = {p[0]: row for row, p in pairs if isinstance(p, list) and p and isinstance(p[0], str)}
     else:
-        raise ValueError(f"its model states no vocab, got {shown(given)}")
+        raise ValueError(f"its model has no vocab, got {shown(given)}")
     entries = tokenizer.get("added_tokens") or []
     if not isinstance(entries, list) or not all(isinstance(entry, Mapping) for entry in entries):
         raise ValueError(f"added_tokens must be a list of tables, got {shown(entries)}")
@@ -102,14 +99,14 @@ def vocabulary_of_json(tokenizer: Any) -> Vocabulary:
 
 
 def checked(ids: Mapping[Any, Any], added: Iterable[tuple[Any, Any]]) -> Vocabulary:
-    """A vocabulary of a tokenizer's own tokens and of those added to it.
+    """A vocabulary of a tokenizer's own tokens and its added tokens.
 
     Args:
         ids: Token -> row.
-        added: Tokens and their rows; the last one of a token counts.
+        added: Tokens and their rows; the last row of a token counts.
 
     Raises:
-        ValueError: a token that is no text, or a row that is no number.
+        ValueError: a token that is not a text, or a row that is not a number.
     """
     more = tuple(added)
     for token, row in (*ids.items(), *more):

@@ -15,7 +15,7 @@ from numpy import ndarray
 from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.chunks import CHUNK, Loader, TensorPair
 from dppa_core.checkpoints.matching import match_tensors
-from dppa_core.checkpoints.page_release import Releaser
+from dppa_core.checkpoints.page_release import PageReleaser
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.checkpoints.vocabulary.alignment import align
 from dppa_core.errors import UnknownName, did_you_mean
@@ -98,7 +98,7 @@ def look_closely(
     found = find_module(mine, module)
     place = match_tensors(mine, theirs, finetuned)[found.tensor]
     scoring = score.of(found.tensor, place) if score else None
-    loader = Loader(get_backend("numba"), Releaser((mine, theirs)).read)
+    loader = Loader(get_backend("numba"), PageReleaser((mine, theirs)).read)
     pair = tensor_pair(mine, theirs, found.tensor, place)
     cut = _EVERYTHING
     if selection is not None:

@@ -21,7 +21,7 @@ from numpy import ndarray
 from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.chunks import CHUNK, Loader, TensorPair
 from dppa_core.checkpoints.matching import match_tensors
-from dppa_core.checkpoints.page_release import Releaser
+from dppa_core.checkpoints.page_release import PageReleaser
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.checkpoints.vocabulary.alignment import Alignment, align
 from dppa_core.errors import InvalidValue
@@ -180,7 +180,7 @@ class _Pass:
         stop: Stop | None,
     ) -> None:
         self._base, self._subjects, self._pairs, self._stop = aligned.base, subjects, pairs, stop
-        releaser = Releaser((self._base, *(one.checkpoint for one in subjects.values())))
+        releaser = PageReleaser((self._base, *(one.checkpoint for one in subjects.values())))
         self._loader = Loader(get_backend("numba"), releaser.read)
         self._places = {
             place: match_tensors(self._base, one.checkpoint, one.name)

@@ -14,7 +14,7 @@ from numpy import ndarray
 
 from dppa_core.checkpoints.chunks import CHUNK, Loader, TensorPair
 from dppa_core.checkpoints.matching import match_tensors
-from dppa_core.checkpoints.page_release import Releaser
+from dppa_core.checkpoints.page_release import PageReleaser
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.checkpoints.vocabulary.alignment import align
 from dppa_core.errors import InvalidValue
@@ -84,7 +84,7 @@ def count_rounded(
     base, tuned = aligned.base, aligned.tuned[0]
     places = match_tensors(base, tuned, plan.finetuned)
     modules = {m.name: m for m in find_modules({name: base.shape(name) for name in places})}
-    loader = Loader(get_backend("numba"), Releaser((base, tuned)).read)
+    loader = Loader(get_backend("numba"), PageReleaser((base, tuned)).read)
     layers = layer_count(base.names())
     rows = []
     for number, planned in enumerate(plan.modules):

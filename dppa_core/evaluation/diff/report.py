@@ -18,7 +18,7 @@ from numpy import ndarray
 from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.chunks import CHUNK, slices
 from dppa_core.checkpoints.matching import check_finite, match_tensors
-from dppa_core.checkpoints.page_release import Releaser
+from dppa_core.checkpoints.page_release import PageReleaser
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import IncompatibleCheckpoints
 from dppa_core.evaluation.diff.rows import shared_rows
@@ -26,7 +26,7 @@ from dppa_core.evaluation.diff.sums import Sums, sum_chunk, total
 from dppa_core.progress import Progress, Stop, check, report
 from dppa_core.pruning.floats import FLOATS, to_float32
 from dppa_core.pruning.module_groups import find_modules
-from dppa_core.system.threads import Shared, side_by_side, worker_count
+from dppa_core.system.threads import SharedValue, side_by_side, worker_count
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,12 +161,12 @@ class _Comparison:
         self, models: Sequence[Checkpoint], names: Sequence[str], stop: Stop | None
     ) -> None:
         self._models, self._names, self._stop = models, names, stop
-        self._releaser = Releaser(models)
+        self._releaser = PageReleaser(models)
 
     def tasks(self, places: Mapping[str, Sequence[str]]) -> Iterator[partial[tuple[str, Sums]]]:
         for tensor, where in places.items():
             parts = slices(math.prod(self._models[0].shape(tensor)))
-            shared = Shared(partial(self._raws, where), len(parts))
+            shared = SharedValue(partial(self._raws, where), len(parts))
             yield from (partial(self._sum, tensor, where, shared, *part) for part in parts)
 
     def _raws(self, where: Sequence[str]) -> tuple[Shaped[ndarray, " n"], ...]:
@@ -176,7 +176,7 @@ class _Comparison:
         self,
         tensor: str,
         where: Sequence[str],
-        shared: Shared[tuple[Shaped[ndarray, " n"], ...]],
+        shared: SharedValue[tuple[Shaped[ndarray, " n"], ...]],
         start: int,
         stop: int,
     ) -> tuple[str, Sums]:

@@ -16,7 +16,7 @@ from dppa_core.models.resident import Resident
 from dppa_core.progress import Progress, Stop, check
 from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.system.error_translation import ForeignCode
-from dppa_core.system.temporary import Scratch
+from dppa_core.system.temporary import TemporaryFolder
 
 MAPS = ("auto", "balanced", "balanced_low_0", "sequential")
 """How accelerate spreads layers over devices; the rest goes to memory, then to disk."""
@@ -74,7 +74,7 @@ class SpreadModelPool(ModelPool):
                 f"{target}: only a folder of safetensors is spread over devices. Write another "
                 "model as one with dppa convert."
             )
-        with closing(Scratch("offload")) as disk:
+        with closing(TemporaryFolder("offload")) as disk:
             yield self._load(target, source, disk.path)
 
     def _load(self, target: str, source: Checkpoint, disk: Path) -> Resident:

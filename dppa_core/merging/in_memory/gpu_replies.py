@@ -20,7 +20,7 @@ from dppa_core.models.gpu_copies import DeviceCopies
 from dppa_core.models.reply import GenerationSettings, ReplyToken
 from dppa_core.models.resident import Resident
 from dppa_core.progress import Stop
-from dppa_core.system.temporary import Scratch
+from dppa_core.system.temporary import TemporaryFolder
 
 
 class OwnDevices:
@@ -77,7 +77,7 @@ def handed_over(resident: Resident) -> Iterator[Path]:
 
     Not by shared memory: by default a container has 64 MB of it.
     """
-    with closing(Scratch("handed")) as folder:  # of this user alone
+    with closing(TemporaryFolder("handed")) as folder:  # of this user alone
         path = folder.path / "model.pt"
         torch.save(replace(resident, made_of={}), path)
         yield path

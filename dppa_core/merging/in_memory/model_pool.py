@@ -21,7 +21,7 @@ from dppa_core.checkpoints.aligned_checkpoint import AlignedCheckpoint
 from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.safetensors_reader import file_identity
 from dppa_core.checkpoints.sources.open import ModelRef
-from dppa_core.checkpoints.sources.open_models import Shelf
+from dppa_core.checkpoints.sources.open_models import OpenModels
 from dppa_core.errors import OutOfBudget
 from dppa_core.merging.folder import write_config
 from dppa_core.merging.in_memory.rewrite import TensorPlace, find_live, write_merge
@@ -31,7 +31,7 @@ from dppa_core.models.loading import build_model, load_tokenizer
 from dppa_core.models.resident import Resident
 from dppa_core.progress import Progress, Stop, check, report
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
-from dppa_core.system.temporary import Scratch
+from dppa_core.system.temporary import TemporaryFolder
 
 BYTE_BUDGET = 2 * 1024**3
 
@@ -74,7 +74,7 @@ class ModelPool:
         self._byte_budget = byte_budget
         self._public = public
         self._slots: OrderedDict[str, _Slot] = OrderedDict()
-        self._shelf = Shelf()
+        self._shelf = OpenModels()
         self._table = threading.Lock()
         self._building = threading.Lock()
 
@@ -286,7 +286,7 @@ def _source_of(merger: TensorMerger) -> Iterator[Checkpoint]:
     if not beside.changed:
         yield merger.base
         return
-    with closing(Scratch("model")) as scratch:
+    with closing(TemporaryFolder("model")) as scratch:
         folder = scratch.path
         write_config(beside.config, merger.recipe.dtype, folder)
         for file, content in beside.files.items():

@@ -11,7 +11,14 @@ from numpy import ndarray
 
 from dppa_core.checkpoints.chunks import Loader, TensorPair
 from dppa_core.kernels.protocol import Kernels, Stored
-from dppa_core.methods.shared.treatment import Banded, Dropped, RandomDrop, Ranked, Treatment, Whole
+from dppa_core.methods.shared.treatment import (
+    Banded,
+    DroppedTreatment,
+    RandomDrop,
+    Ranked,
+    Treatment,
+    WholeTreatment,
+)
 from dppa_core.profiling.binning import profile_tensor
 from dppa_core.profiling.significance import Scoring, ranked_by
 from dppa_core.profiling.thresholds import find_cuts
@@ -172,9 +179,9 @@ def fix_treatment(
         scoring: What ranks the elements if the treatment keeps the first of them, if not |d|.
     """
     numel, model = pair.numel, models[1]
-    if isinstance(treatment, Dropped) or numel == 0:
+    if isinstance(treatment, DroppedTreatment) or numel == 0:
         return None
-    if isinstance(treatment, Whole):
+    if isinstance(treatment, WholeTreatment):
         weight = weight_of(coefficient, treatment.factor)
         return TensorDelta(pair, model, WholeDelta(weight), numel)
     if isinstance(treatment, RandomDrop):

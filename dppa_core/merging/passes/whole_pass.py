@@ -15,7 +15,7 @@ from numpy import ndarray
 
 from dppa_core.checkpoints.chunks import RUN, Loader
 from dppa_core.merging.passes.deltas import PlannedDelta
-from dppa_core.methods.shared.treatment import Banded, Dropped, Treatment, Whole
+from dppa_core.methods.shared.treatment import Banded, DroppedTreatment, Treatment, WholeTreatment
 from dppa_core.pruning.partition import Selection, settled_cut, tensor_seed
 
 MODELS, LEVELS = 3, 2
@@ -47,7 +47,7 @@ class _Bands:
 
     def _put(self, place: int, treatment: Treatment, coefficient: float, numel: int) -> None:
         """Write one model's levels."""
-        if isinstance(treatment, Whole):
+        if isinstance(treatment, WholeTreatment):
             self._thresholds[place] = -1.0  # every element is inside
             self._weights[place] = coefficient * treatment.factor
         elif isinstance(treatment, Banded):
@@ -122,7 +122,7 @@ def merge_whole(
             the same, ties are not settled anew.
     """
     asked = tuple(_selections(model) for model in models)
-    models = [model for model in models if not isinstance(model.treatment, Dropped)]
+    models = [model for model in models if not isinstance(model.treatment, DroppedTreatment)]
     if not 0 < len(models) <= MODELS or not base.size or not all(map(_fits, models)):
         return False
     from dppa_core.kernels import fused, whole  # noqa: PLC0415  (numba, where it is used)
@@ -189,9 +189,9 @@ def _addresses(held: Sequence[UInt16[ndarray, " n"]]) -> UInt64[ndarray, " model
 
 def kept_of(treatment: Treatment, numel: int) -> int | None:
     """Elements of one model's delta that are kept; None if only the weights tell."""
-    if isinstance(treatment, Dropped):
+    if isinstance(treatment, DroppedTreatment):
         return 0
-    if isinstance(treatment, Whole):
+    if isinstance(treatment, WholeTreatment):
         return numel
     if isinstance(treatment, Banded):
         last = treatment.selections[-1]
@@ -207,4 +207,4 @@ def _selections(model: PlannedDelta) -> object:
 def _fits(model: PlannedDelta) -> bool:
     treatment = model.treatment
     banded = isinstance(treatment, Banded) and len(treatment.selections) <= LEVELS
-    return model.dtype == "BF16" and (banded or isinstance(treatment, Whole))
+    return model.dtype == "BF16" and (banded or isinstance(treatment, WholeTreatment))

@@ -1,1 +1,1 @@
-"""What merge methods are built of: treatments, stacks, rankings, sign elections."""
+"""Building blocks of merge methods: treatments, stacks, rankings, sign elections."""

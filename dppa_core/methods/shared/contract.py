@@ -1,7 +1,4 @@
-"""What a merge method is: its name, its settings, and what it does.
-
-Knows no method; each is described in a file of its own, `registry` collects them.
-"""
+"""The description of a merge method: its name, its settings and its function."""
 
 from __future__ import annotations
 
@@ -22,10 +19,10 @@ Coefficients = Sequence[tuple[str, Coefficient]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Method:
-    """One way of turning deltas into a merged model: by treatments, or by a combination."""
+    """A merge method: by treatments of single deltas, or by a combination of all of them."""
 
     name: str
-    """The word in recipes."""
+    """Its name in recipes."""
     title: str
     paper: str
     """arXiv number, or empty."""
@@ -34,18 +31,18 @@ class Method:
     parameters: type[Any]
     """Frozen dataclass whose fields describe themselves (title, help, unit, range)."""
     treat: Callable[[Request, Any], Treatments] | None = None
-    """What is done to the delta of each domain model; the results are added up."""
+    """Treats the delta of each domain model; the results are added."""
     combination: Combination | None = None
-    """Or how one delta is made of all of them."""
+    """Or combines all deltas into one."""
     levels: Literal["many", "one", "none"] = "none"
-    """How many pruning rates a domain model may have; "none" wants [0]."""
+    """Number of pruning rates a domain model may have; "none" requires [0]."""
     needs_profile: bool = False
     check: Callable[[Any, Coefficients], None] | None = None
-    """Raises InvalidValue where a recipe's models do not suit the method."""
+    """Raises InvalidValue if a recipe's models do not fit the method."""
 
     @property
     def prunes(self) -> bool:
-        """Whether it makes single deltas sparse, and so may come before a combination."""
+        """Whether it makes single deltas sparse, and so may precede a combination."""
         return self.treat is not None and self.levels != "none"
 
     def plan(
@@ -55,17 +52,17 @@ class Method:
         settings: Any,
         overrides: Mapping[str, Override] | None = None,
     ) -> PruningPlan | None:
-        """What it will keep of one domain model; None where that is not known before the merge.
+        """The elements it will keep of one domain model; None if unknown before the merge.
 
         Args:
-            profile: Of the pair.
+            profile: Profile of the pair.
             levels: Pruning rates, strictly falling.
             settings: The method's own parameters.
-            overrides: Module name -> rate of its own.
+            overrides: Module name -> its own rate.
 
         Raises:
-            InvalidValue: levels out of range or not falling, or settings that do not suit them.
-            UnknownName: an override for a module there is not.
+            InvalidValue: levels out of range or not falling, or settings that do not fit them.
+            UnknownName: an override for an unknown module.
         """
         if self.treat is None:
             return None
@@ -75,7 +72,7 @@ class Method:
 
 
 def method_values(method: Method) -> dict[str, Any]:
-    """A method as plain values, its parameters in their order."""
+    """A method as plain values, its parameters in order."""
     return {
         "name": method.name,
         "title": method.title,
@@ -91,6 +88,6 @@ def method_values(method: Method) -> dict[str, Any]:
 
 
 def paper_address(method: Method) -> str:
-    """Where its paper is; empty where it has none."""
+    """The address of its paper; empty if it has none."""
     number = method.paper.removeprefix("arXiv:")
     return f"https://arxiv.org/abs/{number}" if number else ""

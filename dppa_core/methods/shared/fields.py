@@ -1,7 +1,4 @@
-"""Settings that several methods share, so that one idea has one name everywhere.
-
-Knows no method.
-"""
+"""Settings shared by several methods, so that they have one name everywhere."""
 
 from __future__ import annotations
 
@@ -31,12 +28,12 @@ def scale(default: float) -> Any:
 
 
 def semantics(text: str, *choices: str) -> Any:
-    """Whose definition is followed: the paper's by default."""
+    """The definition to follow: the paper's by default."""
     return choice(
         "paper", title="Semantics", text=text, choices=("paper", *(choices or ("mergekit",)))
     )
 
 
 def ranked_in(text: str, *choices: str) -> Any:
-    """What elements are ranked in; the first choice is the default."""
+    """The scope in which elements are ranked; the first choice is the default."""
     return choice(choices[0], title="Ranked in", text=text, choices=choices)

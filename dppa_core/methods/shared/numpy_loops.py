@@ -1,7 +1,7 @@
-"""The loops over stacked deltas in numpy: short, and the measure of compiled ones.
+"""The loops over stacked deltas in numpy: the short reference of compiled ones.
 
-Knows arrays of some rows only. Votes and weights are added in float64: in float32 the order of the
-models could decide, and weights that cancel would leave a rest to divide by.
+Votes and weights are added in float64: float32 sums could depend on the order of the models, and
+weights that cancel would leave a nonzero divisor.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int8, Int64, UInt32, UInt64
 from numpy import ndarray
 
-from dppa_core.methods.shared.sign_election import Ballot
+from dppa_core.methods.shared.sign_election import SignBallot
 from dppa_core.pruning.partition import Cut, Window, mix
 
 Values = Float32[ndarray, "rows columns"]
@@ -48,7 +48,7 @@ def gather_tied(
 
 
 def inside(values: Values, cut: Cut, start: int, seed: int) -> Bool[ndarray, "rows columns"]:
-    """Which elements lie inside a border; those equal to it by their hashes."""
+    """Whether elements lie inside a border; those equal to it by their hashes."""
     threshold = np.float32(cut.threshold)
     within: Bool[ndarray, "rows columns"] = values > threshold
     if cut.tie_cut:
@@ -62,8 +62,8 @@ def elect(deltas: Deltas, undecided: int) -> Signs:
     """The sign of the sum of all deltas.
 
     Args:
-        deltas: Of all models, already trimmed.
-        undecided: -1, 0 or 1, where the sum is 0; 0 agrees with nobody.
+        deltas: Trimmed deltas of all models.
+        undecided: The sign of a zero sum: -1, 0 or 1; no delta agrees with 0.
     """
     total = np.zeros(deltas.shape[1:], np.float64)
     for delta in deltas:
@@ -82,7 +82,7 @@ def vote(
     return int(signs.sum(dtype=np.int64))
 
 
-def agree(deltas: Deltas, cuts: Sequence[Cut], start: int, seed: int, ballot: Ballot) -> Values:
+def agree(deltas: Deltas, cuts: Sequence[Cut], start: int, seed: int, ballot: SignBallot) -> Values:
     """See `Loops.agree`."""
     left = _trimmed(deltas, cuts, start, seed)
     signs = elect(_times(left, ballot.votes), ballot.undecided)

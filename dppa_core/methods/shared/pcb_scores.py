@@ -1,7 +1,6 @@
-"""The scores by which elements compete in PCB-Merging, the paper's and its authors' program's.
+"""The scores of PCB-Merging, as in the paper and as in its authors' program.
 
-Knows stacked deltas, no weights on disk. The paper leaves its normalisation open: here it is the
-one to [0, 1] by the smallest and the largest, as in the program.
+The paper leaves the normalisation open: here it is min-max to [0, 1], as in the program.
 """
 
 from __future__ import annotations
@@ -25,14 +24,14 @@ Wide = Float64[ndarray, "rows columns"]
 
 @runtime_checkable
 class Scores(Protocol):
-    """How elements of one competition are scored."""
+    """The scores of one competition."""
 
     def __call__(self, stack: Stack) -> Deltas:
-        """A score from 0 on for every element of every model."""
+        """A score of at least 0 for every element of every model."""
         ...
 
     def clamped(self, stack: Stack) -> Deltas:
-        """The deltas to be merged; turned around where the coefficient is negative."""
+        """The deltas to merge; negated for a negative coefficient."""
         ...
 
 
@@ -43,9 +42,9 @@ class PaperScores:
     low: Float64[ndarray, "K K"]
     """The smallest product of two models' deltas."""
     span: Float64[ndarray, "K K"]
-    """From the smallest to the largest; 1 where they are equal."""
+    """Largest minus smallest product; 1 if they are equal."""
     means: Float64[ndarray, "K K"]
-    """The mean of exp(norm(d_i d_j)): the divisor of a softmax, over the number of elements."""
+    """The mean of exp(norm(d_i d_j)): a softmax's divisor over the number of elements."""
     own_means: Float64[ndarray, " K"]
     """The mean of exp(K norm(d_i d_i))."""
 
@@ -67,12 +66,12 @@ class PaperScores:
         return normed
 
     def clamped(self, stack: Stack) -> Deltas:
-        """Nothing is clamped."""
+        """The deltas; nothing is clamped."""
         return stack.signed()
 
 
 def product(deltas: Deltas, i: int, j: int) -> Wide:
-    """d_i times d_j, in float64: in float32 the square of a small delta is no number any more."""
+    """d_i times d_j in float64: in float32 the square of a small delta underflows."""
     products: Wide = np.multiply(deltas[i], deltas[j], dtype=np.float64)
     return products
 
@@ -110,7 +109,7 @@ class ReferenceScores:
     largest: tuple[float, ...]
 
     def __call__(self, stack: Stack) -> Deltas:
-        """Scores as they are in the authors' program, except that negative ones are 0."""
+        """Scores as in the authors' program, except that negative ones are 0."""
         deltas = stack.signed()
         together = deltas.sum(axis=0)
         scores = np.empty(deltas.shape, np.float32)
@@ -135,7 +134,7 @@ class ReferenceScores:
 
 
 def reference_scores(tensors: Sequence[Streamed]) -> ReferenceScores:
-    """Find where |d| is clamped."""
+    """Find the limits at which |d| is clamped."""
     models = tensors[0].models
     numel = sum(tensor.numel for tensor in tensors)
     places = int(numel * OUTLIERS), int(numel * (1 - OUTLIERS) - 1)

@@ -1,7 +1,7 @@
-"""The loops over stacked deltas that ranking and electing methods spend their time in.
+"""The interface of the loops over stacked deltas.
 
-Knows arrays of some rows only. Implementations give the same bytes: `plain` in numpy is the
-measure; a backend may bring a compiled one.
+All implementations give the same bytes: numpy's is the reference, and a backend may have a compiled
+one.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 from jaxtyping import Float32, Int64, UInt64
 from numpy import ndarray
 
-from dppa_core.methods.shared.sign_election import Ballot
+from dppa_core.methods.shared.sign_election import SignBallot
 from dppa_core.pruning.partition import Cut, Window
 
 Values = Float32[ndarray, "rows columns"]
@@ -21,15 +21,15 @@ Deltas = Float32[ndarray, "K rows columns"]
 
 @runtime_checkable
 class Loops(Protocol):
-    """One implementation. Counts are added up in place."""
+    """An implementation. Counts are added in place."""
 
     def count_magnitudes(self, values: Values, counts: Int64[ndarray, " words"]) -> None:
         """Count elements by the first 16 bits of their |value|.
 
         Args:
-            values: Without NaN.
-            counts: 2**17 words; of bits k those whose other bits are 0 go to word 2k, the others
-                to word 2k + 1.
+            values: Values without NaN.
+            counts: 2**17 words; elements with first bits k count in word 2k if their other bits are
+                0, else in word 2k + 1.
         """
         ...
 
@@ -45,33 +45,33 @@ class Loops(Protocol):
         seed: int,
         window: Window,
     ) -> tuple[int, UInt64[ndarray, " n"]]:
-        """Of the elements whose |value| is the threshold: hashes below the window, those in it.
+        """For elements whose |value| is the threshold: the hashes below and in the window.
 
         Args:
-            values: Whose order is that of their flat index.
+            values: Values in the order of their flat index.
             threshold: Not 0.
             start: Flat index of the first element in its tensor.
-            seed: Of the hashes.
-            window: Its last hash is part of it.
+            seed: Seed of the hashes.
+            window: A window that includes its last hash.
         """
         ...
 
     def vote(
         self, deltas: Deltas, cuts: Sequence[Cut], start: int, seed: int, factors: Sequence[float]
     ) -> int:
-        """The elected signs of all positions added up; 0 where nothing is elected.
+        """The sum of the elected signs of all positions; a tie counts 0.
 
         Args:
-            deltas: Of all models.
-            cuts: The border of each; what lies outside does not vote. Empty: all do.
+            deltas: Deltas of all models.
+            cuts: The border of each; elements outside do not vote. Empty: all vote.
             start: Flat index of the first element in its tensor.
-            seed: Of the hashes that decide among elements equal to a border.
-            factors: What each delta is multiplied with before it votes.
+            seed: Seed of the hashes that order elements equal to a border.
+            factors: Factor of each delta before the vote.
         """
         ...
 
     def agree(
-        self, deltas: Deltas, cuts: Sequence[Cut], start: int, seed: int, ballot: Ballot
+        self, deltas: Deltas, cuts: Sequence[Cut], start: int, seed: int, ballot: SignBallot
     ) -> Values:
         """Trim as `vote` does, elect signs, and merge the deltas that agree with them."""
         ...

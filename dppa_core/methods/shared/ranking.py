@@ -1,6 +1,6 @@
-"""The largest elements of one tensor or of many, exactly as many as asked.
+"""Finds the largest elements of one or many tensors, exactly as many as requested.
 
-Knows streamed tensors. Never holds more than some rows, counters, and a few hashes.
+Memory holds only some rows, counters, and a few hashes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dppa_core.methods.shared.stack import Rows, Stack, Streamed
 from dppa_core.pruning.partition import Cut, hash_window, tensor_seed
 
 Values: TypeAlias = Callable[[Stack], Float32[ndarray, "M rows columns"]]
-"""What is ranked by its magnitude: several numbers for every element."""
+"""Computes the values that are ranked by magnitude, several for every element."""
 _GROUP = 1 << 8
 _DEVIATIONS = (6.0, 60.0, 1e12)  # the first misses once in 10**8 borders, the last never
 
@@ -28,13 +28,13 @@ def find_cuts(
 ) -> tuple[Cut, ...]:
     """The borders of the `counts[m]` largest `values[m]` over all tensors together.
 
-    Equal values are told apart by the fixed order of their elements, so that exactly as many lie
-    inside as asked; but never a value of 0.
+    The fixed order of elements breaks ties, so that exactly `counts[m]` lie inside; a value of 0
+    never does.
 
     Args:
-        tensors: Read up to three times, and once more for each window of hashes that misses.
-        counts: How many elements are to lie inside, one number for each of the values.
-        values: Stack -> what is ranked.
+        tensors: Read up to three times, and again for each window of hashes that misses.
+        counts: Number of elements inside, one for each of the values.
+        values: Stack -> the values to rank.
     """
     numel = sum(tensor.numel for tensor in tensors)
     places = [min(numel - count, numel - 1) for count in counts]
@@ -63,7 +63,7 @@ def values_at(
 
 
 def inside(values: Rows, cut: Cut, stack: Stack) -> Bool[ndarray, "rows columns"]:
-    """Which elements of a stack lie inside a border."""
+    """Whether elements of a stack lie inside a border."""
     return plain.inside(values, cut, stack.start, tensor_seed(stack.name))
 
 
@@ -72,14 +72,14 @@ class _Found:
     key: int
     """Bits of a float32."""
     below: int
-    """Magnitudes that are smaller."""
+    """Number of smaller magnitudes."""
     equal: int
 
 
 def _nth(tensors: Sequence[Streamed], values: Values, places: Sequence[int]) -> tuple[_Found, ...]:
     """The magnitudes at some places of the ascending order, without sorting.
 
-    The first 16 bits are counted, then, where others than 0 follow, the last 16.
+    Counts the first 16 bits, then the last 16 if they are not all 0.
     """
     counts = np.zeros((len(places), 1 << 17), np.int64)
     for stack in _stacks(tensors):
@@ -112,14 +112,14 @@ def _next(counts: Int64[ndarray, " n"], place: int, below: int) -> _Found:
 
 
 def _reach(counts: Int64[ndarray, " n"], place: int, below: int) -> tuple[int, int]:
-    """The entry in which the counted ones pass `place`, and how many come before it."""
+    """The entry that contains `place`, and the number of elements before it."""
     upto = np.cumsum(counts)
     key = int(np.searchsorted(upto, place - below, side="right"))
     return key, below + int(upto[key] - counts[key])
 
 
 def _cut(item: _Found, take: int) -> Cut | None:
-    """The border where the magnitudes alone decide it; None where equal ones must be told apart."""
+    """The border if magnitudes alone decide it; None if ties must be broken."""
     if item.key == 0 or take == 0:
         return Cut(_number(item.key), 0)
     if take == item.equal:
@@ -137,10 +137,10 @@ def _among_tied(
     wanted: Sequence[tuple[int, _Found, int]],
     deviations: float,
 ) -> Iterator[Cut | None]:
-    """The border among equal magnitudes; None where its window of hashes has missed it.
+    """The border among equal magnitudes; None if the window of hashes misses it.
 
     Args:
-        wanted: Index of the values, their magnitude, and how many are to lie inside.
+        wanted: Index of the values, their magnitude, and the number inside.
     """
     windows = [hash_window(item.equal, take, deviations) for _, item, take in wanted]
     below, hashes = [0] * len(wanted), [[np.empty(0, np.uint64)] for _ in wanted]
@@ -164,8 +164,8 @@ def _stacks(tensors: Sequence[Streamed]) -> Iterator[Stack]:
 
 
 def ranks(size: Rows, stack: Stack) -> Int64[ndarray, "rows columns"]:
-    """The rank of every element in its row, 0 the smallest; equal ones in their fixed order."""
-    # lexsort sorts by its last key first; the fixed order falls, as it does in `inside`.
+    """The rank of every element in its row, 0 the smallest; ties in the fixed order."""
+    # lexsort sorts by its last key first; the fixed order is descending, as in `inside`.
     ascending = np.lexsort((~stack.order(), size), axis=1)
     found: Int64[ndarray, "rows columns"] = np.empty(size.shape, np.int64)
     np.put_along_axis(found, ascending, np.arange(size.shape[1])[None, :], axis=1)

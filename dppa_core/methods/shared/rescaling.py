@@ -1,7 +1,4 @@
-"""How mergekit rescales what a drop at random leaves: to the sum of |d| of the whole tensor.
-
-Knows stacked deltas, not which elements a method drops.
-"""
+"""mergekit's rescaling after a random drop: to the sum of |d| of the whole tensor."""
 
 from __future__ import annotations
 
@@ -18,11 +15,11 @@ Mask: TypeAlias = Bool[ndarray, "rows columns"]
 
 
 def match_sums(tensor: Streamed, survives: Callable[[Stack, int], Mask]) -> tuple[float, ...]:
-    """The factors that give survivors the sum of |d| all elements had; 1 where none survives.
+    """The factors that give survivors the original sum of |d|; 1 if none survives.
 
     Args:
         tensor: Read once.
-        survives: Stack, index of a model -> which elements of its delta are left.
+        survives: Stack, index of a model -> mask of the surviving elements of its delta.
     """
     sums = np.zeros((2, tensor.models))
     for stack in tensor.stacks():

@@ -1,7 +1,4 @@
-"""What a method asks to be done to the delta of one tensor.
-
-Knows no weights: the merge carries treatments out.
-"""
+"""The treatments of a tensor's delta that a method can choose; the merge carries them out."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ from dppa_core.pruning.plan import Planner, PruningPlan, plan_pruning
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
+class WholeTreatment:
     """Add the whole delta, times a factor."""
 
     factor: float = 1.0
@@ -24,7 +21,7 @@ class Whole:
 
 @dataclass(frozen=True, slots=True)
 class Banded:
-    """Keep what lies inside nested levels; each partition has a factor."""
+    """Keep the elements inside nested levels; each partition has a factor."""
 
     selections: tuple[Selection, ...]
     factors: tuple[float, ...]
@@ -32,7 +29,7 @@ class Banded:
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """As `Banded`, at these rates, for a tensor that is profiled when its turn comes."""
+    """As `Banded`, at these rates, for a tensor that is profiled during the merge."""
 
     rates: tuple[float, ...]
     factors: tuple[float, ...]
@@ -48,16 +45,16 @@ class RandomDrop:
 
 
 @dataclass(frozen=True, slots=True)
-class Dropped:
+class DroppedTreatment:
     """Add nothing: the base stays."""
 
 
-Treatment = Whole | Banded | Ranked | RandomDrop | Dropped
+Treatment = WholeTreatment | Banded | Ranked | RandomDrop | DroppedTreatment
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """All that a method may look at, for one domain model."""
+    """The input of a method for one domain model."""
 
     modules: tuple[Module, ...]
     levels: tuple[float, ...]
@@ -66,23 +63,23 @@ class Request:
     """None for methods that need none."""
     overrides: Mapping[str, Override] = field(default_factory=dict)
     planner: Planner = plan_pruning
-    """What makes plans, or knows them from before."""
+    """Makes plans, or returns cached ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class Treatments:
-    """A method's answer."""
+    """The treatments that a method chose."""
 
     modules: Mapping[str, Treatment]
     """Tensor name of a module -> its treatment."""
     others: Treatment
-    """For every tensor that is no module."""
+    """Treatment of every tensor that is not a module."""
     plan: PruningPlan | None = None
-    """Of methods that rank elements."""
+    """The plan of methods that rank elements."""
 
 
 def treat_others(choice: str, pruned: Treatment) -> Treatment:
     """The treatment of embeddings, norms and biases: `keep`, `prune` or `drop`."""
     if choice == "prune":
         return pruned
-    return Whole() if choice == "keep" else Dropped()
+    return WholeTreatment() if choice == "keep" else DroppedTreatment()

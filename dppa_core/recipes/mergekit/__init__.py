@@ -1,1 +1,1 @@
-"""Recipes of mergekit, both ways."""
+"""Import and export of mergekit's recipes."""

@@ -1,7 +1,4 @@
-"""Our recipes written as mergekit's: exact, or with what differs, or refused with the reason.
-
-Knows mergekit's YAML, not what its methods mean; opens no model.
-"""
+"""Exports our recipes to mergekit: exactly, with notes on differences, or refused with a reason."""
 
 from __future__ import annotations
 
@@ -18,12 +15,12 @@ from dppa_core.recipes.yaml_text import MergeRecipe, RowDumper
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """A recipe of mergekit, made of one of ours."""
+    """A mergekit recipe made from one of ours."""
 
     text: str
     """YAML."""
     notes: tuple[str, ...]
-    """What differs from a merge here, a sentence each; none where it is exact."""
+    """Differences from a merge here, one sentence each; empty if exact."""
 
 
 def export_mergekit(
@@ -32,13 +29,13 @@ def export_mergekit(
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     place: Callable[[str], str] = str,
 ) -> Exported:
-    """Write a recipe as mergekit's.
+    """Convert a recipe to mergekit's format.
 
     Args:
         recipe: Any recipe.
-        shapes: Of the base's tensors, where it can be read; needed where coefficients differ by
+        shapes: Shapes of the base's tensors, if it can be read; needed if coefficients differ by
             layer.
-        place: Reference -> what mergekit is to find the model by.
+        place: Reference -> the name or path for mergekit.
 
     Raises:
         NoCounterpart: mergekit has no such merge; the message says why.
@@ -69,7 +66,7 @@ def export_mergekit(
     if said.parameters:
         written["parameters"] = dict(said.parameters)
     written |= _vocabulary(recipe, place, notes)
-    # Sums in float32 and one rounding, as here.
+    # float32 sums with one rounding, as here.
     written |= {"dtype": "float32", "out_dtype": recipe.dtype}
     text = yaml.dump(written, Dumper=RowDumper, sort_keys=False, allow_unicode=True)
     return Exported(str(text), tuple(notes))
@@ -78,7 +75,7 @@ def export_mergekit(
 def _vocabulary(
     recipe: MergeRecipe, place: Callable[[str], str], notes: list[str]
 ) -> dict[str, Any]:
-    """Whose tokens the merge has, where it is not the base; what differs goes into the notes."""
+    """The tokenizer source if it is not the base; differences go into the notes."""
     if recipe.chat_template not in ("auto", "base"):
         notes.append("mergekit takes the chat template of the base; the recipe names another.")
     if recipe.vocabulary == "base":

@@ -1,7 +1,6 @@
-"""mergekit's recipes read as ours, and what is not the same then.
+"""Imports mergekit's recipes, with notes on the differences.
 
-Knows the two formats; opens no model. What mergekit does was read from its documentation and its
-version 0.1.5.
+The rules are from mergekit's documentation and version 0.1.5.
 """
 
 from __future__ import annotations
@@ -19,16 +18,16 @@ from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, Pruning
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """A recipe of ours, made of one of mergekit's."""
+    """A recipe of ours made from one of mergekit's."""
 
     recipe: MergeRecipe
     notes: tuple[str, ...]
-    """What differs from a merge by mergekit, a sentence each; none where it is exact."""
+    """Differences from a merge by mergekit, one sentence each; empty if exact."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """What the recipe will say."""
+    """Parts of the resulting recipe."""
 
     method: str
     coefficients: Sequence[Coefficient]
@@ -39,16 +38,16 @@ class _Target:
 
 
 def import_mergekit(text: str, names: Callable[[str], Sequence[str]] = lambda base: ()) -> Imported:
-    """Read a recipe of mergekit.
+    """Convert a mergekit recipe to ours.
 
     Args:
         text: Its YAML.
-        names: Reference of the base -> names of its tensors; needed where a value is a gradient
-            over layers, or has filters.
+        names: Reference of the base -> names of its tensors; needed for gradients over layers and
+            for filters.
 
     Raises:
-        InvalidRecipe: no recipe of mergekit.
-        NoCounterpart: it says something a recipe of ours cannot; the message says what.
+        InvalidRecipe: not a recipe of mergekit.
+        NoCounterpart: our recipes cannot express it; the message says why.
     """
     source = read_source(text, names)
     if source.method not in _METHODS:
@@ -90,7 +89,7 @@ def _task_arithmetic(source: MergekitSource) -> _Target:
 
 
 def _sum_weights(source: MergekitSource) -> list[Coefficient]:
-    """Coefficients of a sum: weight times lambda, over the sum of weights where that is asked."""
+    """Coefficients of a sum: weight times lambda, over the sum of weights if normalised."""
     scale = source.number("lambda", 1.0)
     if not source.flag("normalize", False):
         return source.weights(scale)
@@ -167,7 +166,7 @@ def _dare_ties(source: MergekitSource) -> _Target:
 
 
 def _crumbs(source: MergekitSource) -> tuple[list[tuple[float, ...]], list[tuple[float, ...]]]:
-    """Levels and factors that drop the smallest and the largest."""
+    """Levels and factors that drop the smallest and the largest elements."""
     levels: list[tuple[float, ...]] = []
     factors: list[tuple[float, ...]] = []
     source.note("Counts are rounded to nearest; mergekit rounds them down.")
@@ -177,15 +176,15 @@ def _crumbs(source: MergekitSource) -> tuple[list[tuple[float, ...]], list[tuple
     )
     for _, own in source.models:
         density, gamma = source.number("density", 1.0, own), source.number("gamma", 0.01, own)
-        if density >= 1:  # mergekit then removes no outliers either
+        if density >= 1:  # mergekit removes no outliers then either
             levels.append((0.0,))
             factors.append((1.0,))
             continue
         gamma = min(gamma, 1 - density)
         if gamma == 0:
             raise NoCounterpart(
-                "gamma: 0 drops the whole delta in mergekit, without a word. For no outliers "
-                "dropped, the method ties or task_arithmetic is what is meant."
+                "gamma: 0 silently drops the whole delta in mergekit. To drop no outliers, "
+                "use the method ties or task_arithmetic."
             )
         lowest = round(1 - density - gamma, 12)
         levels.append((round(1 - gamma, 12), max(lowest, 0.0)))
@@ -263,4 +262,4 @@ _METHODS: Mapping[str, tuple[tuple[str, ...], Callable[[MergekitSource], _Target
     "della": ((*_COMMON, "density", "epsilon"), _della),
     "sce": (("select_topk", "int8_mask"), _sce),
 }
-"""Parameters mergekit knows for a method, and how it is read."""
+"""mergekit method -> its parameters, and the function that imports it."""

@@ -1,7 +1,6 @@
-"""How each of our methods is said in mergekit's words, with what differs or the reason why not.
+"""Our methods in mergekit's terms, with the differences, or the reason why it cannot express them.
 
-Knows the two vocabularies, no text format; opens no model. What mergekit does was read from its
-documentation and its version 0.1.5.
+The rules are from mergekit's documentation and version 0.1.5.
 """
 
 from __future__ import annotations
@@ -26,8 +25,8 @@ from dppa_core.recipes.yaml_text import MergeRecipe
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """A merge in mergekit's words."""
+class MethodInMergekit:
+    """A merge in mergekit's terms."""
 
     method: str
     models: Sequence[Mapping[str, Any]]
@@ -36,12 +35,12 @@ class Said:
     notes: tuple[str, ...] = ()
 
 
-def say(recipe: MergeRecipe, names: Collection[str]) -> Said:
-    """A recipe in mergekit's words.
+def say(recipe: MergeRecipe, names: Collection[str]) -> MethodInMergekit:
+    """A recipe in mergekit's terms.
 
     Args:
         recipe: Any recipe.
-        names: Tensors of the base; needed where coefficients differ by layer.
+        names: Tensors of the base; needed if coefficients differ by layer.
 
     Raises:
         NoCounterpart: mergekit has no such merge; the message says why.
@@ -57,11 +56,11 @@ def say(recipe: MergeRecipe, names: Collection[str]) -> Said:
     )
 
 
-def _linear(recipe: MergeRecipe, blocks: Blocks | None) -> Said:
+def _linear(recipe: MergeRecipe, blocks: Blocks | None) -> MethodInMergekit:
     check_factors(recipe)
     weights = weights_of(recipe, blocks)
     if recipe.parameters["divide"] == "nothing":
-        return Said("linear", weights, {"normalize": False})
+        return MethodInMergekit("linear", weights, {"normalize": False})
     sums = coefficient_sums(recipe, blocks)
     if min(map(abs, sums)) < NO_MEAN:
         raise NoCounterpart(
@@ -69,29 +68,33 @@ def _linear(recipe: MergeRecipe, blocks: Blocks | None) -> Said:
             "mergekit divides by 0. Set `divide: nothing`, or other coefficients."
         )
     if len(sums) > 1:
-        return Said("linear", weights, {"normalize": True})
-    return Said("linear", weights_of(recipe, blocks, 1 / sums[0]), {"normalize": False})
+        return MethodInMergekit("linear", weights, {"normalize": True})
+    return MethodInMergekit("linear", weights_of(recipe, blocks, 1 / sums[0]), {"normalize": False})
 
 
-def _task_arithmetic(recipe: MergeRecipe, blocks: Blocks | None) -> Said:
+def _task_arithmetic(recipe: MergeRecipe, blocks: Blocks | None) -> MethodInMergekit:
     check_factors(recipe)
-    return Said("task_arithmetic", weights_of(recipe, blocks), {"normalize": False})
+    return MethodInMergekit("task_arithmetic", weights_of(recipe, blocks), {"normalize": False})
 
 
-def _slerp(recipe: MergeRecipe, blocks: Blocks | None) -> Said:
+def _slerp(recipe: MergeRecipe, blocks: Blocks | None) -> MethodInMergekit:
     check_factors(recipe)
-    return Said("slerp", [{} for _ in recipe.models], {"t": recipe.parameters["position"]})
+    return MethodInMergekit(
+        "slerp", [{} for _ in recipe.models], {"t": recipe.parameters["position"]}
+    )
 
 
 _ROUNDED = "Up to ties in rank, undecided signs, and one element a tensor: mergekit rounds k down."
 
 
-def _ties(recipe: MergeRecipe, blocks: Blocks | None) -> Said:
+def _ties(recipe: MergeRecipe, blocks: Blocks | None) -> MethodInMergekit:
     check_factors(recipe)
     return _ties_of(recipe, blocks, [recipe.parameters["density"]] * len(recipe.models))
 
 
-def _ties_of(recipe: MergeRecipe, blocks: Blocks | None, densities: Sequence[float]) -> Said:
+def _ties_of(
+    recipe: MergeRecipe, blocks: Blocks | None, densities: Sequence[float]
+) -> MethodInMergekit:
     given, same = recipe.parameters, same_coefficient(recipe)
     parameters = {"normalize": given["divide"] != "nothing", "lambda": given["scale"]}
     models = weights_of(recipe, blocks)
@@ -115,14 +118,14 @@ def _ties_of(recipe: MergeRecipe, blocks: Blocks | None, densities: Sequence[flo
         models = [{"weight": 1.0} for _ in recipe.models]
     said = [{**values, "density": one} for values, one in zip(models, densities, strict=True)]
     notes = (_ROUNDED,) if given["semantics"] == "paper" else ()
-    return Said("ties", said, parameters, notes)
+    return MethodInMergekit("ties", said, parameters, notes)
 
 
 _STREAM = "Elements are dropped at random, by other draws than here: alike on average only."
 _BY_SUM = "mergekit rescales survivors to each tensor's sum of |d|, not by 1/(1 - p)."
 
 
-def _random(recipe: MergeRecipe, blocks: Blocks | None, divisor: float | None) -> Said:
+def _random(recipe: MergeRecipe, blocks: Blocks | None, divisor: float | None) -> MethodInMergekit:
     """DARE, or DAREx-q with its divisor."""
     if recipe.overrides:
         raise NoCounterpart("mergekit has no drop rates by module; the recipe has overrides.")
@@ -146,18 +149,18 @@ def _random(recipe: MergeRecipe, blocks: Blocks | None, divisor: float | None) -
                 "Set `other_tensors: prune` to have the same here."
             )
         models.append({"weight": weight_of(model, blocks, times), "density": round(kept, 12)})
-    return Said("dare_linear", models, {"normalize": False}, tuple(notes))
+    return MethodInMergekit("dare_linear", models, {"normalize": False}, tuple(notes))
 
 
-def _dare(recipe: MergeRecipe, blocks: Blocks | None) -> Said:
+def _dare(recipe: MergeRecipe, blocks: Blocks | None) -> MethodInMergekit:
     return _random(recipe, blocks, None)
 
 
-def _darex_q(recipe: MergeRecipe, blocks: Blocks | None) -> Said:
+def _darex_q(recipe: MergeRecipe, blocks: Blocks | None) -> MethodInMergekit:
     return _random(recipe, blocks, recipe.parameters["q"])
 
 
-def _dare_ties(recipe: MergeRecipe, blocks: Blocks | None) -> Said:
+def _dare_ties(recipe: MergeRecipe, blocks: Blocks | None) -> MethodInMergekit:
     check_factors(recipe)
     given = recipe.parameters
     if given["semantics"] == "paper":
@@ -166,10 +169,12 @@ def _dare_ties(recipe: MergeRecipe, blocks: Blocks | None) -> Said:
         )
     density = round(1 - given["drop"], 12)
     models = [{**values, "density": density} for values in weights_of(recipe, blocks)]
-    return Said("dare_ties", models, {"normalize": False, "lambda": given["scale"]}, (_STREAM,))
+    return MethodInMergekit(
+        "dare_ties", models, {"normalize": False, "lambda": given["scale"]}, (_STREAM,)
+    )
 
 
-def _breadcrumbs(recipe: MergeRecipe, blocks: Blocks | None) -> Said:
+def _breadcrumbs(recipe: MergeRecipe, blocks: Blocks | None) -> MethodInMergekit:
     check_factors(recipe)
     given = recipe.parameters
     if given["ranked_in"] == "row":
@@ -187,10 +192,10 @@ def _breadcrumbs(recipe: MergeRecipe, blocks: Blocks | None) -> Said:
         {**values, "density": density, "gamma": largest} for values in weights_of(recipe, blocks)
     ]
     parameters = {"normalize": False, "lambda": given["scale"]}
-    return Said("breadcrumbs", models, parameters, (_ROUNDED,))
+    return MethodInMergekit("breadcrumbs", models, parameters, (_ROUNDED,))
 
 
-def _della(recipe: MergeRecipe, blocks: Blocks | None) -> Said:
+def _della(recipe: MergeRecipe, blocks: Blocks | None) -> MethodInMergekit:
     check_factors(recipe)
     given, notes = recipe.parameters, [_STREAM]
     if given["semantics"] == "paper":
@@ -206,10 +211,10 @@ def _della(recipe: MergeRecipe, blocks: Blocks | None) -> Said:
     values = {"density": density, "epsilon": half}
     models = [{**weight, **values} for weight in weights_of(recipe, blocks)]
     parameters = {"normalize": True, "lambda": given["scale"]}
-    return Said("della", models, parameters, tuple(notes))
+    return MethodInMergekit("della", models, parameters, tuple(notes))
 
 
-def _sce(recipe: MergeRecipe, blocks: Blocks | None) -> Said:
+def _sce(recipe: MergeRecipe, blocks: Blocks | None) -> MethodInMergekit:
     check_factors(recipe)
     if same_coefficient(recipe) != 1:
         raise NoCounterpart("mergekit's sce has no weights: all coefficients must be 1.")
@@ -223,11 +228,13 @@ def _sce(recipe: MergeRecipe, blocks: Blocks | None) -> Said:
             "mergekit gives all models the same weight where their mean squares add up to less "
             "than 1e-6, and an undecided sign is plus.",
         )
-    return Said("sce", [{} for _ in recipe.models], {"select_topk": given["density"]}, notes)
+    return MethodInMergekit(
+        "sce", [{} for _ in recipe.models], {"select_topk": given["density"]}, notes
+    )
 
 
-def _staged(recipe: MergeRecipe, blocks: Blocks | None) -> Said:
-    """A pruning before ties is mergekit's ties with a density for each model."""
+def _staged(recipe: MergeRecipe, blocks: Blocks | None) -> MethodInMergekit:
+    """A pruning before ties, as mergekit's ties with a density for each model."""
     prune = recipe.prune
     plain = all(len(m.levels) == 1 and m.amplification == (1.0,) for m in recipe.models)
     if (
@@ -243,10 +250,10 @@ def _staged(recipe: MergeRecipe, blocks: Blocks | None) -> Said:
         )
     densities = [round(1 - model.levels[0], 12) for model in recipe.models]
     said = _ties_of(recipe, blocks, densities)
-    return Said(said.method, said.models, said.parameters, (_ROUNDED,))
+    return MethodInMergekit(said.method, said.models, said.parameters, (_ROUNDED,))
 
 
-_METHODS: Mapping[str, Callable[[MergeRecipe, Blocks | None], Said]] = {
+_METHODS: Mapping[str, Callable[[MergeRecipe, Blocks | None], MethodInMergekit]] = {
     "linear": _linear,
     "slerp": _slerp,
     "task_arithmetic": _task_arithmetic,

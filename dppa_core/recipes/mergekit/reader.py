@@ -1,7 +1,4 @@
-"""mergekit's recipe as values, looked up by mergekit's rules.
-
-Knows its keys, not what its methods do; opens no model.
-"""
+"""Reads a mergekit recipe and looks up its values by mergekit's rules."""
 
 from __future__ import annotations
 
@@ -24,23 +21,23 @@ _DTYPES = ("bfloat16", "float16", "float32")
 
 @dataclass(slots=True)
 class MergekitSource:
-    """What mergekit's recipe says, with values looked up as mergekit does."""
+    """The content of a mergekit recipe, with values looked up as in mergekit."""
 
     method: str
     base: str
     models: tuple[tuple[str, Mapping[str, Any]], ...]
-    """Reference and parameters, without the base where the method takes deltas."""
+    """Reference and parameters of each model; without the base if the method uses deltas."""
     given: Mapping[str, Any]
     """Parameters for all models."""
     names: Sequence[str]
-    """Of the tensors of the base; empty where they are not known."""
+    """Names of the base's tensors; empty if unknown."""
     dtype: str = "bfloat16"
     vocabulary: str = "base"
     """See `MergeRecipe`."""
     notes: list[str] = field(default_factory=list)
 
     def setting(self, name: str, default: Any, own: Mapping[str, Any] | None = None) -> Setting:
-        """A model's own value; for tensors it has none for, that of all models; or the default."""
+        """A model's own value; for tensors without one the value of all models, or the default."""
         found = [(own or {}).get(name), self.given.get(name), default]
         values = [value for value in found if value is not None]
         if not values:
@@ -51,7 +48,7 @@ class MergekitSource:
         return read_setting(values[0], name, self.names, values[1:])
 
     def number(self, name: str, default: Any, own: Mapping[str, Any] | None = None) -> float:
-        """A value that must be the same for all tensors."""
+        """A value that must be equal for all tensors."""
         value = self.setting(name, default, own)
         if not isinstance(value, float):
             raise NoCounterpart(
@@ -76,34 +73,34 @@ class MergekitSource:
     def coefficient(
         self, name: str, own: Mapping[str, Any] | None = None, times: float = 1.0
     ) -> Coefficient:
-        """A coefficient, by layer or part where it must be."""
+        """A coefficient, by layer or part if needed."""
         value = self.setting(name, None, own)
         if isinstance(value, float):
             return value * times
         return coefficient_from({tensor: number * times for tensor, number in value.items()})
 
     def note(self, text: str) -> None:
-        """Say once that something differs."""
+        """Add a note once."""
         if text not in self.notes:
             self.notes.append(text)
 
 
 def read_source(text: str, names: Callable[[str], Sequence[str]]) -> MergekitSource:
-    """Read the YAML of a recipe.
+    """Read the YAML of a mergekit recipe.
 
     Args:
         text: The YAML.
-        names: Reference of the base -> names of its tensors; none where they are not known.
+        names: Reference of the base -> names of its tensors; empty if unknown.
 
     Raises:
-        InvalidRecipe: no recipe of mergekit.
-        NoCounterpart: slices, modules, or a dtype of which there is none here.
+        InvalidRecipe: not a recipe of mergekit.
+        NoCounterpart: slices, modules, or an unsupported dtype.
     """
     data = read_mapping(text)
     check_keys(data, _KEYS, "mergekit's recipe")
     method = str(data.get("merge_method", ""))
     if not method:
-        raise InvalidRecipe("The key 'merge_method' is missing: this is no recipe of mergekit.")
+        raise InvalidRecipe("The key 'merge_method' is missing: this is not a recipe of mergekit.")
     models = _models(data)
     base = data.get("base_model")
     if base is None and method != "linear":
@@ -126,7 +123,7 @@ def read_source(text: str, names: Callable[[str], Sequence[str]]) -> MergekitSou
 
 
 def _vocabulary(data: Mapping[Any, Any], source: MergekitSource) -> str:
-    """Whose tokens the merge has; `tokenizer` and the older `tokenizer_source` say it."""
+    """The source of the tokenizer, from `tokenizer` or the older `tokenizer_source`."""
     given = data.get("tokenizer", data.get("tokenizer_source"))
     if isinstance(given, Mapping):
         rest = sorted(str(key) for key in given if key != "source")
@@ -164,7 +161,7 @@ def _models(data: Mapping[Any, Any]) -> tuple[tuple[str, Mapping[str, Any]], ...
 
 
 def _only_slice(slices: Any) -> Any:
-    """The sources of a recipe that lists its one slice, from the first layer on."""
+    """The sources of a recipe with one slice that begins at the first layer."""
     if not isinstance(slices, list) or not all(isinstance(one, Mapping) for one in slices):
         raise InvalidRecipe(f"slices must be a list of mappings, got {shown(slices)}.")
     sources = slices[0].get("sources") if slices else None
@@ -172,7 +169,7 @@ def _only_slice(slices: Any) -> Any:
     whole = len(slices) == 1 and all(one == ranges[0] and one and one[0] == 0 for one in ranges)
     if not whole or slices[0].get("parameters"):
         raise NoCounterpart(
-            "slices: models that are cut into layers and put together anew have no counterpart; a "
+            "slices: models assembled from layer ranges have no counterpart; a "
             "merge here has the layers of its base. One slice of all layers can be read."
         )
     return sources

@@ -1,7 +1,4 @@
-"""Values in mergekit's recipes: numbers, gradients over layers, and values by filter.
-
-Knows mergekit's rules for a value and the names of tensors, not its methods and no model.
-"""
+"""Values in mergekit's recipes: numbers, gradients over layers, and values by filter."""
 
 from __future__ import annotations
 
@@ -29,7 +26,7 @@ Setting = float | Mapping[str, float]
 
 
 def llama_names(layers: int) -> tuple[str, ...]:
-    """What the tensors of a Llama are called."""
+    """Names of the tensors of a Llama."""
     inside = (f"model.layers.{layer}.{part}.weight" for layer in range(layers) for part in _INSIDE)
     return ("model.embed_tokens.weight", *inside, "model.norm.weight", "lm_head.weight")
 
@@ -37,22 +34,22 @@ def llama_names(layers: int) -> tuple[str, ...]:
 def read_setting(
     value: Any, where: str, names: Sequence[str], fallbacks: Sequence[Any] = ()
 ) -> Setting:
-    """A value of a recipe as one number, or as one for each tensor.
+    """A value of a recipe as one number, or one number per tensor.
 
     Args:
         value: A number, a list of numbers (a gradient), or a list of {filter, value}.
-        where: How to call it in messages.
-        names: Of all tensors of the base; empty where they are not known.
-        fallbacks: Further values; each is for tensors that no filter of those before meets.
+        where: Its name in messages.
+        names: Names of all tensors of the base; empty if unknown.
+        fallbacks: Further values, each for tensors that match no earlier filter.
 
     Raises:
-        InvalidRecipe: no value at all.
-        NoCounterpart: it differs between tensors, and those of the base are not known.
+        InvalidRecipe: not a value.
+        NoCounterpart: it differs between tensors, and the base's tensors are unknown.
     """
     values = (value, *fallbacks)
     for given in values:
         _check(given, where)
-    # A value that meets even a tensor without a name meets all: what comes after is never asked.
+    # A value that matches an empty name matches all: later ones are never used.
     last = next((v for v in values if _evaluate(v, "", 0.0) is not None), values[-1])
     values = values[: values.index(last) + 1]
     layers = layer_count(names)
@@ -66,17 +63,16 @@ def read_setting(
     numbers = {name: number for name, number in found.items() if number is not None}
     if not names and (any(map(_has_gradient, values)) or len(set(numbers.values())) > 1):
         raise NoCounterpart(
-            f"{where} is not the same for all tensors, and which tensors the base has is not known "
-            "here. Say how many layers it has with --layers if it is a Llama, or have it where it "
-            "can be read."
+            f"{where} differs between tensors, and the tensors of the base are unknown here. Give "
+            "its number of layers with --layers if it is a Llama, or make the base readable."
         )
     return numbers if len(set(numbers.values())) > 1 else next(iter(numbers.values()))
 
 
 def _place(name: str, layers: int) -> float:
-    """Where a gradient is read: from 0, the first layer, to 1, the last.
+    """The position of a tensor in a gradient: 0 is the first layer, 1 the last.
 
-    What is in no layer, the head too, is read at 0: so mergekit's plan has it.
+    Tensors outside the layers, the head too, are at 0, as in mergekit's plan.
     """
     layer = layer_of(name)
     if layer is None:
@@ -113,7 +109,7 @@ def _has_gradient(value: Any) -> bool:
 
 
 def _first(values: Sequence[Any], name: str, place: float) -> float | None:
-    """The value of one tensor: the first that has one for it, as in mergekit."""
+    """The first value that applies to a tensor, as in mergekit."""
     found = (_evaluate(value, name, place) for value in values)
     return next((number for number in found if number is not None), None)
 

@@ -1,7 +1,4 @@
-"""Our merging coefficients as mergekit's weights, by layer where they differ.
-
-Knows mergekit's values, not its methods; opens no model.
-"""
+"""Converts our merging coefficients to mergekit's weights, by layer if they differ."""
 
 from __future__ import annotations
 
@@ -17,38 +14,37 @@ from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """The transformer blocks of the base, as far as mergekit must be told of them."""
+    """The transformer blocks of the base that mergekit's values need."""
 
     layers: int
     word: str
-    """A filter that meets the tensors inside blocks, and no others."""
+    """A filter that matches exactly the tensors inside blocks."""
     names: tuple[str, ...]
-    """Of all tensors."""
+    """Names of all tensors."""
 
     @staticmethod
     def among(tensors: Collection[str]) -> Blocks | None:
-        """Those of a model with these tensors; None where they cannot be told from the rest."""
+        """The blocks of a model with these tensors; None if no filter matches them alone."""
         word = blocks_word(tensors)
         return None if word is None else Blocks(layer_count(tensors), word, tuple(tensors))
 
 
 def plain(number: float) -> float:
-    """Without the last digits, which are rounding errors: 0.1, not 0.09999999999999998."""
+    """The number without rounding errors: 0.1, not 0.09999999999999998."""
     return float(f"{number:.12g}")
 
 
 def weight_of(model: DomainModel, blocks: Blocks | None, times: float = 1.0) -> Any:
     """A coefficient as mergekit's weight: a number, or values by filter.
 
-    By layer it is a gradient with a stop at every layer.
+    Numbers by layer become a gradient with a stop at every layer.
     """
     if isinstance(model.coefficient, float):
         return plain(model.coefficient * times)
     if blocks is None:
         raise NoCounterpart(
-            f"model {model.model!r}: its coefficients are not the same everywhere, and which "
-            "tensors of the base are in which layer is not known here. Have the base where it can "
-            "be read."
+            f"model {model.model!r}: its coefficients differ between tensors, and the layers "
+            "of the base's tensors are unknown here. Make the base readable."
         )
     given = model.coefficient
     parts = given if isinstance(given, tuple) else (PartCoefficient(None, given),)
@@ -62,7 +58,7 @@ def weight_of(model: DomainModel, blocks: Blocks | None, times: float = 1.0) -> 
 def _entries(
     part: PartCoefficient, left: Sequence[str], blocks: Blocks, times: float
 ) -> list[dict[str, Any]]:
-    """One part as values by filter; `left` are the tensors no part before meets."""
+    """One part as values by filter; `left` are the tensors that no earlier part matches."""
     met = {name for name in left if part.meets(name)}
     word = None if part.part is None else _filter(part.part, met, left)
     named = {} if word is None else {"filter": word}
@@ -82,7 +78,7 @@ def _entries(
 
 
 def _filter(part: str, met: Collection[str], left: Sequence[str]) -> str:
-    """A text that the names of these tensors have, and no others that are left."""
+    """A text in the names of these tensors, and in no other name that is left."""
     for word in (part, f".{part}.", f"{part}.", f".{part}"):
         if {name for name in left if word in name} == met:
             return word
@@ -100,12 +96,12 @@ def weights_of(
 
 
 def check_factors(recipe: MergeRecipe) -> None:
-    """Amplification of whole deltas is of modules alone, which mergekit cannot say."""
+    """Refuse an amplification of whole deltas: it applies to modules only, unlike mergekit's."""
     for model in recipe.models:
         if set(model.amplification) != {1.0}:
             raise NoCounterpart(
-                f"model {model.model!r}: an amplification of {model.amplification[0]:g} is of the "
-                "modules alone; mergekit's weight is of all tensors. Use the coefficient."
+                f"model {model.model!r}: an amplification of {model.amplification[0]:g} is for "
+                "modules only; mergekit's weight is for all tensors. Use the coefficient."
             )
 
 
@@ -116,7 +112,7 @@ def same_coefficient(recipe: MergeRecipe) -> float | None:
 
 
 def coefficient_sums(recipe: MergeRecipe, blocks: Blocks | None) -> tuple[float, ...]:
-    """The sum of all coefficients; one for each tensor where they are not the same everywhere."""
+    """The sum of all coefficients; one for each tensor if they differ."""
     given = [model.coefficient for model in recipe.models]
     if blocks is None or all(isinstance(one, float) for one in given):
         return (sum(one for one in given if isinstance(one, float)),)

@@ -62,7 +62,7 @@ def test_an_adapter_that_does_not_fit_is_found_without_merging(
     (tmp_path / "adapter_config.json").write_text('{"peft_type": "LORA", "r": 2}')
     (tmp_path / "adapter_model.safetensors").write_bytes(b"x")
     assert dppa("preflight", "zoo:base", f"zoo:base+{tmp_path}") == 1
-    assert "no safetensors header" in dppa.out
+    assert "not a safetensors header" in dppa.out
 
 
 def test_what_is_wrong_with_weights_gets_its_own_remedy() -> None:

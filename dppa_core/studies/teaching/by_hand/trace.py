@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int64
 from numpy import ndarray
 
-from dppa_core.checkpoints.sources.open_models import Shelf
+from dppa_core.checkpoints.sources.open_models import OpenModels
 from dppa_core.merging.merger import TensorMerger, open_merger
 from dppa_core.merging.passes.chunk_pass import add_treated
 from dppa_core.merging.passes.deltas import TensorDelta, TensorStack
@@ -144,7 +144,7 @@ _PLACE = TENSORS.index(YOURS)
 
 def trace(mini: Mini, settings: HandSettings) -> Trace:
     """Merge a mini-model by DPPA and by the other methods."""
-    shelf = Shelf()
+    shelf = OpenModels()
     for model in MODELS:
         shelf.put(model, mini.checkpoint(model))
     recipe = _recipe(settings, "dppa")
@@ -173,7 +173,7 @@ def _weights(merger: TensorMerger) -> Float32[ndarray, " n"]:
 
 
 def _treated(
-    mini: Mini, model: str, settings: HandSettings, parameters: PruningParameters, shelf: Shelf
+    mini: Mini, model: str, settings: HandSettings, parameters: PruningParameters, shelf: OpenModels
 ) -> TreatedDelta:
     base, tuned = mini.checkpoint(BASE), mini.checkpoint(model)
     profile = profile_delta(base, tuned, workers=1, names=(BASE, model))
@@ -226,7 +226,7 @@ def _parts(merger: TensorMerger) -> dict[str, Matrix]:
     return {model: flat.reshape(SIDE, SIDE) for model, flat in found.items()}
 
 
-def _merged(recipe: MergeRecipe, shelf: Shelf) -> MergedMatrix:
+def _merged(recipe: MergeRecipe, shelf: OpenModels) -> MergedMatrix:
     merger = open_merger(recipe, shelf=shelf)
     change = _change(merger)
     if not merger.plan.combines:

@@ -18,7 +18,7 @@ from jaxtyping import Float32
 from numpy import ndarray
 
 from dppa_core.checkpoints.in_memory import MemoryCheckpoint
-from dppa_core.checkpoints.sources.open_models import Shelf
+from dppa_core.checkpoints.sources.open_models import OpenModels
 from dppa_core.checkpoints.vocabulary.alignment import Alignment, align
 from dppa_core.errors import IncompatibleCheckpoints, NonFiniteWeights
 from dppa_core.merging.in_memory.model_pool import ModelPool
@@ -137,7 +137,7 @@ def overflow(task: CaseTask, repaired: bool) -> ShownCase:
     tensor = "model.layers.0.self_attn.q_proj.weight"
     weight = np.array([[_WEIGHT, 1.0], [2.0, 3.0]], np.float32)
     change = np.array([[_CHANGE, 1.0], [1.0, 1.0]], np.float32)
-    shelf = Shelf()
+    shelf = OpenModels()
     shelf.put("base", MemoryCheckpoint({tensor: weight}, "F16"))
     shelf.put("A", MemoryCheckpoint({tensor: weight + change}, "F16"))
     dtype = "bfloat16" if repaired else "float16"
@@ -185,7 +185,7 @@ def tied_weights() -> tuple[TensorMerger, Float32[ndarray, " n"], Float32[ndarra
     weight = np.array([[0.5, -1.0], [2.0, 0.25]], np.float32)
     change = np.array([[0.25, 0.5], [-0.5, 0.125]], np.float32)
     both = {EMBEDDING: weight, HEAD: weight}
-    shelf = Shelf()
+    shelf = OpenModels()
     shelf.put("base", MemoryCheckpoint(both))
     shelf.put("A", MemoryCheckpoint({name: one + change for name, one in both.items()}))
     recipe = MergeRecipe("base", (DomainModel("A"),), "task_arithmetic", dtype="float32")

@@ -27,7 +27,7 @@ from dppa_core.models.generate import stream_reply
 from dppa_core.models.reply import GenerationSettings
 from dppa_core.progress import Stop
 from dppa_core.pruning.floats import FLOATS, from_float32, to_float32
-from dppa_core.system.temporary import Scratch
+from dppa_core.system.temporary import TemporaryFolder
 from dppa_core.tasks import score
 
 BASE, MODEL, DOMAIN = "zoo:base", "zoo:math", "math"
@@ -66,7 +66,7 @@ class Workshop:
     """
 
     def __init__(self, questions: int = QUESTIONS) -> None:
-        self._scratch = Scratch("breaks")
+        self._scratch = TemporaryFolder("breaks")
         self._home = self._scratch.path
         self._lock = threading.Lock()
         self._pool = ModelPool(BYTES)
