@@ -300,7 +300,7 @@ def test_one_that_cannot_be_removed_is_told(hub: WritableHub, merged: Path) -> N
 
 def test_a_name_that_was_taken_meanwhile_is_told(hub: WritableHub, merged: Path) -> None:
     hub.refuse["repos/create"] = 409
-    with pytest.raises(InvalidValue, match="there already"):
+    with pytest.raises(InvalidValue, match="exists already"):
         push_folder(merged, NAME)
     assert "DELETE /api/repos/delete" not in hub.asked
 
