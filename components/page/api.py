@@ -21,7 +21,7 @@ from components.work.downloads.files import Exports
 from components.work.downloads.route import address_of
 from components.work.error_notices import show_errors
 from components.work.figures import outcome_value
-from components.work.question import whole
+from components.work.question import LONGEST_ANSWER, whole
 from components.work.rate_limits import Allowance
 from components.work.studio import CHAT, CHATS, Studio
 from components.work.visitor import asker
@@ -107,7 +107,10 @@ class Endpoints:
         if not isinstance(question, str) or not 1 <= len(question.strip()) <= LONGEST_QUESTION:
             raise InvalidValue(f"question: a text of 1 to {LONGEST_QUESTION} characters.")
         prompt = whole(question.strip())
-        tokens, start = _whole("max_tokens", max_tokens, 1, 256), _whole("seed", seed, 0, 2**31 - 1)
+        tokens, start = (
+            _whole("max_tokens", max_tokens, 1, LONGEST_ANSWER),
+            _whole("seed", seed, 0, 2**31 - 1),
+        )
         warmth = check_number("temperature", temperature, 0, 2)
         self._allowance.spend(asker(request), tokens)
 

@@ -14,7 +14,7 @@ from huggingface_hub import constants, hf_hub_download
 
 from dppa_core.checkpoints.sources import download as hub_download
 from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint, pinned
-from dppa_core.cli.main import card
+from dppa_core.cli.commands.cards import card
 from dppa_core.errors import (
     Cancelled,
     DppaError,

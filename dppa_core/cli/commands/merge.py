@@ -1,0 +1,82 @@
+"""`dppa merge`: the models of a recipe, merged into a folder."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dppa_core.checkpoints.shards import parse_size
+from dppa_core.cli.cluster import RayOption, quiet_stdout
+from dppa_core.cli.commands.profile import JsonFlag, WorkersOption
+from dppa_core.cli.output import emit, progress_line
+from dppa_core.errors import InvalidValue
+from dppa_core.merging.to_folder import MergeReport, merge_to_folder
+from dppa_core.methods.registry import get_method
+from dppa_core.recipes.yaml_text import MergeRecipe, load_recipe
+
+RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe file (YAML).")]
+
+
+def merge(
+    recipe: RecipeFile,
+    out: Annotated[Path, typer.Option(help="The checkpoint folder to make.")],
+    backend: Annotated[
+        str, typer.Option(help="numba, torch (slow, same bytes) or cuda.")
+    ] = "numba",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a checkpoint that is there.")
+    ] = False,
+    shard_size: Annotated[str, typer.Option(help="Largest weight file, as 5GB.")] = "5GB",
+    sync: Annotated[bool, typer.Option(help="Wait until the disk has everything.")] = True,
+    workers: WorkersOption = None,
+    ray: RayOption = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Merge the models of a recipe into a folder that transformers loads."""
+    given = load_recipe(recipe)
+    how: dict[str, Any] = {
+        "overwrite": overwrite,
+        "shard_size": parse_size(shard_size),
+        "sync": sync,
+    }
+    with progress_line() as progress:
+        if ray is None:
+            how |= {"backend": backend, "workers": workers}
+            done = merge_to_folder(given, out, **how, progress=progress)
+        else:
+            done = _on_cluster(given, out, ray, backend, workers, how | {"progress": progress})
+    lines = [
+        f"{out}: recipe {done.recipe_hash[:6]} merged in {done.seconds:.1f} s"
+        f"{f' into {len(done.files)} files' if len(done.files) > 1 else ''}{_kept(given, done)}",
+        f"tokenizer: {done.tokenizer}; chat template: {done.chat_template}; generation config: "
+        f"{done.generation_config}",
+        *(f"calibrated: {model} on {text}" for model, text in done.calibration.items()),
+        *(f"warning: {warning}" for warning in done.warnings),
+    ]
+    emit({"folder": str(out), **asdict(done)}, "\n".join(lines), as_json=as_json)
+
+
+def _on_cluster(
+    recipe: MergeRecipe, out: Path, ray: str, backend: str, workers: int | None, how: dict[str, Any]
+) -> MergeReport:
+    """A merge on a Ray cluster; one core per task by default."""
+    from dppa_core.merging.cluster.merge import merge_on_cluster  # noqa: PLC0415  (what no other merge needs)
+
+    if backend != "numba":
+        raise InvalidValue(
+            f"On a cluster the backend is numba, got {backend}. The bytes are equal."
+        )
+    with quiet_stdout():
+        return merge_on_cluster(recipe, out, address=ray, threads=workers or 1, **how)
+
+
+def _kept(recipe: MergeRecipe, done: MergeReport) -> str:
+    """What was kept of the deltas; empty if a method combines them whole."""
+    combines = get_method(recipe.method).combination is not None
+    if combines and all(density == 1 for density in done.densities):
+        return ""
+    kept = ", ".join(f"{density:.2%}" for density in done.densities)
+    return f"; of the deltas {kept} {'went into the combination' if combines else 'kept'}"
