@@ -43,6 +43,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+app.command()(profile)
+app.command()(merge)
 app.command()(plan)
 app.command()(evaluate)
 app.command()(attribute)
@@ -65,8 +67,6 @@ app.command("import")(import_recipe)
 app.command("export")(export_recipe)
 app.add_typer(zoo_app, name="zoo")
 app.command("app", context_settings=OWN_OPTIONS, add_help_option=False)(page)
-app.command()(profile)
-app.command()(merge)
 
 
 def main() -> None:

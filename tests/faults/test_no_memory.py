@@ -127,7 +127,7 @@ def test_the_command_says_it_in_one_line(tmp_path: Path, monkeypatch: pytest.Mon
     def run() -> tuple[object, str]:
         hunger, said = Hunger(), io.StringIO()
         with redirect_stderr(said), pytest.raises(SystemExit) as ended:
-            monkeypatch.setattr("dppa_core.cli.main.merge_to_folder", starving(hunger))
+            monkeypatch.setattr("dppa_core.cli.commands.merge.merge_to_folder", starving(hunger))
             main()
         hunger.end()
         return ended.value.code, said.getvalue()
