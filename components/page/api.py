@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar
 
 import gradio as gr
 
+from components.session.answer_settings import LONGEST_ANSWER
 from components.session.presets import first_session
 from components.session.session import MOST_MODELS
 from components.views.export.export_values import export_value, look, needed_bytes
@@ -21,7 +22,7 @@ from components.work.downloads.files import Exports
 from components.work.downloads.route import address_of
 from components.work.error_notices import show_errors
 from components.work.figures import outcome_value
-from components.work.question import LONGEST_ANSWER, whole
+from components.work.question import whole
 from components.work.rate_limits import Allowance
 from components.work.studio import CHAT, CHATS, Studio
 from components.work.visitor import asker

@@ -6,18 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from components.session.answer_settings import AnswerSettings
+
 RUNNING = ("waiting", "loading", "merging", "writing")
 """States of an unfinished answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerSettings:
-    """Sampling settings, the same for all answers to a question."""
-
-    max_tokens: int = 96
-    temperature: float = 0.0
-    top_p: float = 1.0
-    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,17 +10,20 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from components.session.conversation import AnswerSettings, ModelAnswer, Turn
+from components.session.answer_settings import (
+    LEAST_TOP_P,
+    LONGEST_ANSWER,
+    LONGEST_PROMPT,
+    MOST_SEED,
+    AnswerSettings,
+)
+from components.session.conversation import ModelAnswer, Turn
 from components.session.session import Session
 from components.work.figures import merge_label, short_name
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.parameters import check_number
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 
-LONGEST_PROMPT = 2000
-LONGEST_ANSWER = 256
-LEAST_TOP_P = 0.05
-MOST_SEED = 2**31 - 1
 MERGED = "merged"
 EARLIER = "recipe:"
 """Prefix of the target of an earlier merge; its hash follows."""

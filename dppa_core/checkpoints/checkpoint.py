@@ -11,8 +11,8 @@ from jaxtyping import Shaped
 from numpy import ndarray
 
 from dppa_core.checkpoints.file_hashes import WeightFile, file_hash, known_hash, remember_hash
-from dppa_core.checkpoints.folders.files import read_config, weight_files
 from dppa_core.checkpoints.folders.quantisation import why_quantised
+from dppa_core.checkpoints.folders.weight_files import read_config, weight_files
 from dppa_core.checkpoints.safetensors_reader import TensorInfo, open_file
 from dppa_core.checkpoints.torch_reader import open_torch_file
 from dppa_core.errors import (

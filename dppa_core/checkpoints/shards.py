@@ -12,7 +12,7 @@ from pathlib import Path
 from jaxtyping import Shaped
 from numpy import ndarray
 
-from dppa_core.checkpoints.folders.files import INDEX, SINGLE
+from dppa_core.checkpoints.folders.weight_files import INDEX, SINGLE
 from dppa_core.checkpoints.safetensors_writer import SafetensorsWriter, TensorSpec
 from dppa_core.errors import InvalidValue
 

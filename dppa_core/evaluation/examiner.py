@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from dppa_core.checkpoints.checkpoint import Checkpoint
-from dppa_core.checkpoints.folders.files import COMPANIONS, known_sha256
+from dppa_core.checkpoints.folders.weight_files import COMPANIONS, known_sha256
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.evaluation.scores import (
     DomainScore,

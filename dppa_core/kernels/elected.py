@@ -15,7 +15,7 @@ from numpy import ndarray
 
 from dppa_core.kernels.loops import _BLOCK, _compiled, _flagged, _mix
 from dppa_core.methods.shared.sign_election import SignBallot
-from dppa_core.pruning.partition import Cut, Window
+from dppa_core.pruning.tie_breaking import Cut, Window
 
 Values = Float32[ndarray, "rows columns"]
 Deltas = Float32[ndarray, "K rows columns"]

@@ -17,7 +17,7 @@ from numba.extending import overload
 
 from dppa_core.kernels.ready import read_at_once
 from dppa_core.pruning.delta_profile import OPEN_BITS
-from dppa_core.pruning.partition import MULTIPLIERS
+from dppa_core.pruning.tie_breaking import MULTIPLIERS
 
 # Elements per block. Temporary values of a block stay in the first-level cache, and
 # slices of this size let every loop count from 0: only such loops are vectorised.

@@ -18,7 +18,7 @@ from dppa_core.kernels.protocol import Drained, Levels, Stored, Tally
 from dppa_core.methods.shared import numpy_loops as plain
 from dppa_core.methods.shared.python_loops import Loops
 from dppa_core.pruning.delta_profile import OPEN_BITS
-from dppa_core.pruning.partition import MULTIPLIERS
+from dppa_core.pruning.tie_breaking import MULTIPLIERS
 
 stacked: Loops = plain
 _SMALLEST = float(np.finfo(np.float32).tiny)

@@ -18,7 +18,7 @@ from dppa_core.methods.shared.fields import ranked_in, scale
 from dppa_core.methods.shared.ranking import find_cuts, inside, ranks
 from dppa_core.methods.shared.stack import Combination, Rows, Stack, Streamed
 from dppa_core.parameters import check_fields, number
-from dppa_core.pruning.partition import Cut
+from dppa_core.pruning.tie_breaking import Cut
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from dppa_core.methods.shared.sign_election import ballot_of
 from dppa_core.methods.shared.stack import Combination, Rows, Stack, Streamed
 from dppa_core.methods.ties import TiesParameters, Trim, survey_ties, ties
 from dppa_core.parameters import check_fields
-from dppa_core.pruning.partition import drop_cut
+from dppa_core.pruning.tie_breaking import drop_cut
 
 
 @dataclass(frozen=True, slots=True)

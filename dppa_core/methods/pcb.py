@@ -13,7 +13,7 @@ from dppa_core.methods.shared.pcb_scores import Scores, paper_scores, reference_
 from dppa_core.methods.shared.ranking import find_cuts, inside
 from dppa_core.methods.shared.stack import Combination, Rows, Stack, Streamed
 from dppa_core.parameters import check_fields
-from dppa_core.pruning.partition import Cut
+from dppa_core.pruning.tie_breaking import Cut
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from dppa_core.methods.shared.ranking import find_cuts, inside
 from dppa_core.methods.shared.sign_election import SignBallot
 from dppa_core.methods.shared.stack import Combination, Deltas, Rows, Stack, Streamed
 from dppa_core.parameters import check_fields
-from dppa_core.pruning.partition import Cut
+from dppa_core.pruning.tie_breaking import Cut
 
 MERGEKIT_FLOOR = 1e-6
 """Below this sum of mean squares mergekit weighs all models equally; light fine-tunes lie below. It

@@ -14,7 +14,7 @@ from dppa_core.methods.shared.ranking import find_cuts
 from dppa_core.methods.shared.sign_election import SignBallot, ballot_of
 from dppa_core.methods.shared.stack import Combination, Deltas, Rows, Stack, Streamed
 from dppa_core.parameters import check_fields, choice
-from dppa_core.pruning.partition import Cut
+from dppa_core.pruning.tie_breaking import Cut
 
 
 @dataclass(frozen=True, slots=True)

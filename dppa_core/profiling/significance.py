@@ -16,7 +16,7 @@ from numpy import ndarray
 from dppa_core.checkpoints.chunks import CHUNK, Loader, TensorPair
 from dppa_core.kernels.protocol import Kernels, Stored
 from dppa_core.pruning.floats import to_float32
-from dppa_core.pruning.partition import tensor_seed
+from dppa_core.pruning.tie_breaking import tensor_seed
 
 Chunk = Float32[ndarray, " n"]
 

@@ -13,15 +13,8 @@ import numpy as np
 from dppa_core.checkpoints.chunks import Loader, TensorPair
 from dppa_core.errors import DamagedCheckpoint
 from dppa_core.pruning.delta_profile import OPEN_BITS
-from dppa_core.pruning.partition import (
-    Cut,
-    Selection,
-    refine,
-    resolve_ties,
-    settled_cut,
-    tensor_seed,
-    tie_window,
-)
+from dppa_core.pruning.partition import Selection, refine
+from dppa_core.pruning.tie_breaking import Cut, resolve_ties, settled_cut, tensor_seed, tie_window
 
 _DEVIATIONS = (6.0, 60.0, 1e12)  # the first misses once in 10**8 levels, the last never
 

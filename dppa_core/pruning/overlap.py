@@ -18,9 +18,10 @@ from numpy import ndarray
 
 from dppa_core.pruning.delta_profile import DeltaProfile
 from dppa_core.pruning.density import Override, PruningParameters, densities_at, significance
-from dppa_core.pruning.partition import Cut, Selection, mix, select_all
+from dppa_core.pruning.partition import Selection, select_all
 from dppa_core.pruning.plan import held_densities
 from dppa_core.pruning.rate_table import RATES, CellGrid, axes, plain
+from dppa_core.pruning.tie_breaking import Cut, mix
 
 _PREFIX = np.uint32(16)
 _PREFIXES = 1 << 15

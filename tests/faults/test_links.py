@@ -11,7 +11,7 @@ import pytest
 from dppa_core.checkpoints.adapters.lora import LoraCheckpoint
 from dppa_core.checkpoints.adapters.pack_checkpoint import find_pack
 from dppa_core.checkpoints.checkpoint import FolderCheckpoint
-from dppa_core.checkpoints.folders.files import read_file
+from dppa_core.checkpoints.folders.weight_files import read_file
 from dppa_core.checkpoints.safetensors_reader import open_file
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import DppaError, NotAllowed

@@ -7,7 +7,7 @@ from dppa_core.errors import UnknownName
 from dppa_core.kernels import get_backend
 from dppa_core.kernels.protocol import Kernels, Tally
 from dppa_core.pruning.floats import from_float32, to_float32
-from dppa_core.pruning.partition import mix
+from dppa_core.pruning.tie_breaking import mix
 
 N = 9000
 CODES = {2: "BF16", 4: "F32"}

@@ -12,7 +12,7 @@ from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.methods.shared import numpy_loops as plain
 from dppa_core.methods.shared import ranking
 from dppa_core.methods.shared.sign_election import SignBallot, ballot_of
-from dppa_core.pruning.partition import Cut, Window, hash_window
+from dppa_core.pruning.tie_breaking import Cut, Window, hash_window
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from tests.helpers.tiny_models import random_llama, tuned_llama
 from tests.reference.stacks import stack_of, streamed

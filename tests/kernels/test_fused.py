@@ -6,7 +6,7 @@ import pytest
 from dppa_core.kernels import get_backend
 from dppa_core.kernels.protocol import AT_ONCE, Drained, Levels, Tally
 from dppa_core.pruning.floats import from_float32, to_float32
-from dppa_core.pruning.partition import mix
+from dppa_core.pruning.tie_breaking import mix
 
 N = 20_011  # no multiple of any block
 NUMBA, TORCH = get_backend("numba"), get_backend("torch")

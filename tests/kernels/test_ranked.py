@@ -6,7 +6,7 @@ import pytest
 from dppa_core.kernels import get_backend
 from dppa_core.kernels.protocol import Kernels
 from dppa_core.pruning.floats import from_float32, to_float32
-from dppa_core.pruning.partition import mix
+from dppa_core.pruning.tie_breaking import mix
 
 N = 5000
 SMALLEST = np.finfo(np.float32).tiny

@@ -23,9 +23,10 @@ from dppa_core.profiling.calibration.statistics import Statistics
 from dppa_core.profiling.profile import profile_delta
 from dppa_core.profiling.significance import RANDOM, AtRandom, ByElement, ByInput, Score, Scoring
 from dppa_core.pruning.density import PruningParameters
-from dppa_core.pruning.partition import select, tensor_seed
+from dppa_core.pruning.partition import select
 from dppa_core.pruning.plan import plan_pruning
 from dppa_core.pruning.rate_table import rate_table
+from dppa_core.pruning.tie_breaking import tensor_seed
 from tests.helpers.random_profiles import deltas, module
 from tests.helpers.tiny_models import Shape, random_llama, tuned_llama
 from tests.reference import slow

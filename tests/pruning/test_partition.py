@@ -11,15 +11,17 @@ from dppa_core.errors import InvalidValue
 from dppa_core.profiling import binning
 from dppa_core.pruning.delta_profile import OPEN_BITS
 from dppa_core.pruning.partition import (
-    Cut,
     Selection,
     check_levels,
     even_levels,
-    mix,
     partition_sizes,
     refine,
-    resolve_ties,
     select,
+)
+from dppa_core.pruning.tie_breaking import (
+    Cut,
+    mix,
+    resolve_ties,
     settled_cut,
     tensor_seed,
     tie_window,

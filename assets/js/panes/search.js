@@ -1,6 +1,7 @@
 // The search: every trial as a mark, the Pareto front or the grid, and applying a trial.
 // Names of models and settings are inserted as text, never as markup.
-import { html, svg, say, put, px, three, percent, level, amounts, ticks, axis } from "../base/shapes.js";
+import { amounts } from "../base/colours.js";
+import { html, svg, say, put, px, three, percent, level, ticks, axis } from "../base/shapes.js";
 import { paint } from "../session/frames.js";
 import * as history from "../session/history.js";
 import { part } from "../session/parts.js";

@@ -1,6 +1,7 @@
 // Attribution of an answer to layers or modules: bars around zero, or a heatmap of signed values.
 // Text of people and models is inserted as text, never as markup.
-import { html, svg, say, put, px, three, signs, superscript } from "../base/shapes.js";
+import { signs } from "../base/colours.js";
+import { html, svg, say, put, px, three, superscript } from "../base/shapes.js";
 import { paint } from "../session/frames.js";
 import { part } from "../session/parts.js";
 import { watchRuns } from "../session/runs.js";

@@ -1,5 +1,6 @@
 // Distances between two models or merges: a heatmap of one measure, and a table of all measures.
-import { html, svg, say, put, px, percent, count, amounts, signs } from "../base/shapes.js";
+import { amounts, signs } from "../base/colours.js";
+import { html, svg, say, put, px, percent, count } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
 import { paint } from "../session/frames.js";
 import * as history from "../session/history.js";

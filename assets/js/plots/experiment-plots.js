@@ -1,5 +1,6 @@
 // Plots of results: lines, bars and points with their 95 % intervals, and heatmaps.
-import { html, svg, put, px, amounts, signs, ticks, axis } from "../base/shapes.js";
+import { amounts, signs } from "../base/colours.js";
+import { html, svg, put, px, ticks, axis } from "../base/shapes.js";
 import { server } from "../session/server.js";
 
 const LEFT = 54, RIGHT = 14, TOP = 10, HEIGHT = 210, BOTTOM = 44;

@@ -1,5 +1,6 @@
 // The heatmap: layers down, modules across. Built once per table, then only recoloured.
-import { svg, put, say, px, amounts } from "../base/shapes.js";
+import { amounts } from "../base/colours.js";
+import { svg, put, say, px } from "../base/shapes.js";
 
 const LEFT = 34;
 export const TOP = 40, BOTTOM = 46;

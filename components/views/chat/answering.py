@@ -12,7 +12,8 @@ from contextlib import closing
 from types import TracebackType
 from typing import Any
 
-from components.session.conversation import AnswerSettings, Turn, activity_of, apply_events
+from components.session.answer_settings import AnswerSettings
+from components.session.conversation import Turn, activity_of, apply_events
 from components.work.error_notices import message
 from components.work.progress_stream import end_of
 from components.work.question import ChatQuestion

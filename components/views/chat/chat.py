@@ -11,11 +11,12 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
+from components.session.answer_settings import LEAST_TOP_P, LONGEST_ANSWER, LONGEST_PROMPT
 from components.session.conversation import transcript_value
 from components.session.session import Session
 from components.widgets.browser_parts import live, static
 from components.widgets.theme import KNOWN_MODELS, MODEL_COLOURS
-from components.work.question import LEAST_TOP_P, LONGEST_ANSWER, LONGEST_PROMPT, target_choices
+from components.work.question import target_choices
 from dppa_core.tasks import DOMAINS, example_prompts
 
 HINT = (

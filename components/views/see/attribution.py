@@ -11,13 +11,14 @@ from typing import Any
 
 import gradio as gr
 
+from components.session.answer_settings import LONGEST_PROMPT
 from components.session.session import Session
 from components.widgets.browser_parts import live, static
 from components.widgets.controls import PRIVATE, Controls
 from components.widgets.runs import RunView, build_run, wire_run
 from components.widgets.theme import KNOWN_MODELS, MODEL_COLOURS
 from components.work.progress_stream import stream_run
-from components.work.question import LONGEST_PROMPT, checked_text
+from components.work.question import checked_text
 from components.work.studio import Emit, Studio
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.evaluation.analysis.attribution import CHOICES

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dppa_core.checkpoints.folders.files import read_object
+from dppa_core.checkpoints.folders.weight_files import read_object
 from dppa_core.errors import DamagedCheckpoint, MissingCheckpoint, NotAllowed, many, shown
 
 CONFIG = "adapter_config.json"

@@ -14,7 +14,8 @@ from typing import Any
 
 from dppa_core.checkpoints.adapters.lora_config import CONFIG
 from dppa_core.checkpoints.adapters.lora_parts import WEIGHTS
-from dppa_core.checkpoints.folders.files import (
+from dppa_core.checkpoints.folders.quantisation import why_gguf, why_quantised
+from dppa_core.checkpoints.folders.weight_files import (
     COMPANIONS,
     INDEX,
     PICKLE,
@@ -24,7 +25,6 @@ from dppa_core.checkpoints.folders.files import (
     read_index,
     weight_files,
 )
-from dppa_core.checkpoints.folders.quantisation import why_gguf, why_quantised
 from dppa_core.checkpoints.sources.hub import HubModel, cached_folder, hub_errors, look_up
 from dppa_core.errors import (
     CheckpointError,

@@ -16,7 +16,7 @@ from dppa_core.checkpoints.aligned_checkpoint import (
     map_key,
 )
 from dppa_core.checkpoints.checkpoint import Checkpoint
-from dppa_core.checkpoints.folders.files import read_file
+from dppa_core.checkpoints.folders.weight_files import read_file
 from dppa_core.checkpoints.safetensors_reader import file_identity
 from dppa_core.checkpoints.vocabulary.alignment_rows import wrap_base, wrap_model
 from dppa_core.checkpoints.vocabulary.rows import (

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dppa_core.checkpoints.folders.files import read_file, read_object, text_of
+from dppa_core.checkpoints.folders.weight_files import read_file, read_object, text_of
 
 EMBEDDED = (
     "{{ bos_token }}{% for message in messages %}"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dppa_core.checkpoints.folders.files import read_file, read_object
+from dppa_core.checkpoints.folders.weight_files import read_file, read_object
 from dppa_core.checkpoints.vocabulary.tokens import Vocabulary, checked, vocabulary_of_json
 from dppa_core.errors import DamagedCheckpoint, NotAllowed, shown
 from dppa_core.system.error_translation import ForeignCode

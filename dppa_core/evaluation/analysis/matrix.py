@@ -29,7 +29,8 @@ from dppa_core.progress import Stop, check
 from dppa_core.pruning.floats import FLOATS, to_float32
 from dppa_core.pruning.module_groups import Module, find_modules
 from dppa_core.pruning.overlap import Reach
-from dppa_core.pruning.partition import Cut, Selection, tensor_seed
+from dppa_core.pruning.partition import Selection
+from dppa_core.pruning.tie_breaking import Cut, tensor_seed
 
 _EVERYTHING = Cut(0.0, 0)
 

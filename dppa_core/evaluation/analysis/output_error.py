@@ -28,7 +28,8 @@ from dppa_core.progress import Progress, Stop, check, report
 from dppa_core.pruning.delta_profile import DeltaProfile, ModuleProfile
 from dppa_core.pruning.floats import to_float32
 from dppa_core.pruning.overlap import Reach
-from dppa_core.pruning.partition import drop_cut, drop_seed, mix, select, tensor_seed
+from dppa_core.pruning.partition import select
+from dppa_core.pruning.tie_breaking import drop_cut, drop_seed, mix, tensor_seed
 from dppa_core.recipes.calibration import Calibration, calibration_of
 
 Matrix = Float64[ndarray, "outputs inputs"]

@@ -35,8 +35,9 @@ from dppa_core.pruning.delta_profile import DeltaProfile
 from dppa_core.pruning.density import Override, PruningParameters
 from dppa_core.pruning.module_groups import Module
 from dppa_core.pruning.overlap import Meeting, Reach, count_reaches, grid_selections, kept_at, meet
-from dppa_core.pruning.partition import Selection, tensor_seed
+from dppa_core.pruning.partition import Selection
 from dppa_core.pruning.rate_table import RATES
+from dppa_core.pruning.tie_breaking import tensor_seed
 from dppa_core.system.folder_cache import cache_folder, load, store
 
 _FORMAT = 1  # change it when the same weights would give other counts

@@ -28,8 +28,9 @@ from dppa_core.pruning.coefficients import Coefficient, coefficient_of
 from dppa_core.pruning.floats import DTYPE_CODES, from_float32, to_float32
 from dppa_core.pruning.module_groups import find_modules, layer_count
 from dppa_core.pruning.overlap import Reach
-from dppa_core.pruning.partition import Selection, tensor_seed
+from dppa_core.pruning.partition import Selection
 from dppa_core.pruning.plan import PruningPlan
+from dppa_core.pruning.tie_breaking import tensor_seed
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -15,7 +15,7 @@ from dppa_core.errors import NonFiniteWeights
 from dppa_core.kernels.protocol import AT_ONCE, Kernels
 from dppa_core.merging.passes.deltas import Chunk, Raw, TensorDelta, TensorStack
 from dppa_core.pruning.floats import FLOATS
-from dppa_core.pruning.partition import tensor_seed
+from dppa_core.pruning.tie_breaking import tensor_seed
 
 LIMITS = {"BF16": 3.3961775e38, "F16": 65520.0, "F32": float("inf")}
 """Dtype -> the first magnitude that rounds to infinity."""

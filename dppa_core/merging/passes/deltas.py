@@ -23,7 +23,8 @@ from dppa_core.profiling.binning import profile_tensor
 from dppa_core.profiling.significance import Scoring, ranked_by
 from dppa_core.profiling.thresholds import find_cuts
 from dppa_core.pruning.module_groups import Module
-from dppa_core.pruning.partition import drop_cut, drop_seed, select, tensor_seed
+from dppa_core.pruning.partition import select
+from dppa_core.pruning.tie_breaking import drop_cut, drop_seed, tensor_seed
 
 Chunk = Float32[ndarray, " n"]
 Raw = Shaped[ndarray, " n"]

@@ -16,7 +16,8 @@ from numpy import ndarray
 from dppa_core.checkpoints.chunks import RUN, Loader
 from dppa_core.merging.passes.deltas import PlannedDelta
 from dppa_core.methods.shared.treatment import Banded, DroppedTreatment, Treatment, WholeTreatment
-from dppa_core.pruning.partition import Selection, settled_cut, tensor_seed
+from dppa_core.pruning.partition import Selection
+from dppa_core.pruning.tie_breaking import settled_cut, tensor_seed
 
 MODELS, LEVELS = 3, 2
 """Most models, and most levels of each, that are read at once."""

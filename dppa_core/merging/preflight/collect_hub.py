@@ -9,7 +9,7 @@ from typing import Any
 
 from dppa_core.checkpoints.adapters.lora_config import CONFIG, read_lora_config
 from dppa_core.checkpoints.adapters.lora_parts import WEIGHTS
-from dppa_core.checkpoints.folders.files import read_object
+from dppa_core.checkpoints.folders.weight_files import read_object
 from dppa_core.checkpoints.safetensors_reader import TensorInfo
 from dppa_core.checkpoints.sources.download import fetch_small, needed_weights
 from dppa_core.checkpoints.sources.hub import HubModel, cached_folder, look_up

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from dppa_core.checkpoints.folders.files import (
+from dppa_core.checkpoints.folders.weight_files import (
     COMPANIONS,
     read_config,
     read_file,

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float32, Int8, Int64, UInt32, UInt64
 from numpy import ndarray
 
 from dppa_core.methods.shared.sign_election import SignBallot
-from dppa_core.pruning.partition import Cut, Window, mix
+from dppa_core.pruning.tie_breaking import Cut, Window, mix
 
 Values = Float32[ndarray, "rows columns"]
 Deltas = Float32[ndarray, "K rows columns"]

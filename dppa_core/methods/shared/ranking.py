@@ -15,7 +15,7 @@ from numpy import ndarray
 
 from dppa_core.methods.shared import numpy_loops as plain
 from dppa_core.methods.shared.stack import Rows, Stack, Streamed
-from dppa_core.pruning.partition import Cut, hash_window, tensor_seed
+from dppa_core.pruning.tie_breaking import Cut, hash_window, tensor_seed
 
 Values: TypeAlias = Callable[[Stack], Float32[ndarray, "M rows columns"]]
 """Computes the values that are ranked by magnitude, several for every element."""

@@ -13,7 +13,7 @@ from numpy import ndarray
 from dppa_core.methods.shared import numpy_loops as plain
 from dppa_core.methods.shared.python_loops import Loops
 from dppa_core.methods.shared.sign_election import SignBallot
-from dppa_core.pruning.partition import Cut, drop_seed, mix, tensor_seed
+from dppa_core.pruning.tie_breaking import Cut, drop_seed, mix, tensor_seed
 
 Rows: TypeAlias = Float32[ndarray, "rows columns"]
 Deltas: TypeAlias = Float32[ndarray, "K rows columns"]

@@ -31,8 +31,9 @@ from dppa_core.pruning.density import (
 from dppa_core.pruning.density import outliers as outliers_of
 from dppa_core.pruning.floats import to_float32
 from dppa_core.pruning.overlap import Reach
-from dppa_core.pruning.partition import Cut, even_levels, tensor_seed
+from dppa_core.pruning.partition import even_levels
 from dppa_core.pruning.plan import ModulePlan, PruningPlan, plan_pruning
+from dppa_core.pruning.tie_breaking import Cut, tensor_seed
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.studies.teaching.by_hand.tiny_merge import (
     BASE,
