@@ -101,7 +101,7 @@ def test_the_two_commands_stand_at_the_top() -> None:
 
 def test_the_readme_is_short_and_pages_to_work_with_are_too() -> None:
     assert words(README) <= 1300
-    assert {named(page): words(page) for page in pages() if words(page) > 1200} == {}
+    assert {named(one): words(one) for one in pages() if one != README and words(one) > 1200} == {}
 
 
 def test_the_readme_shows_the_first_rows_of_the_leaderboard() -> None:

@@ -60,7 +60,7 @@ def test_json_is_one_object_and_nothing_else(dppa: Command, recipe: Path) -> Non
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--tasks", "math,law"], "3 domain models and there are prompts of 2 domains"),
+        (["--tasks", "math,law"], "3 domain models, but there are prompts of 2 domains"),
         (["--tasks", "law,math,law"], "Two domains are called 'law'"),
         (["--tasks", "maths,law,law"], "Did you mean 'math'"),
         (["--prompts", "nowhere.jsonl"], "nowhere.jsonl: cannot be read"),

@@ -152,9 +152,9 @@ def test_counting_can_be_stopped_and_says_how_far_it_is(zoo_env: Path) -> None:
 
 
 def test_what_is_no_pair_is_refused(zoo_env: Path) -> None:
-    with pytest.raises(InvalidValue, match="two domain models or more, got zoo:math"):
+    with pytest.raises(InvalidValue, match="two or more domain models, got zoo:math"):
         count_meetings("zoo:base", NAMES[:1])
-    with pytest.raises(InvalidValue, match="named twice"):
+    with pytest.raises(InvalidValue, match="Naming one model twice"):
         count_meetings("zoo:base", ["zoo:math", "zoo:math"])
     with pytest.raises(MissingCheckpoint):
         count_meetings("zoo:base", ["zoo:math", "/no/such/folder"])

@@ -413,7 +413,7 @@ def test_a_model_of_an_election_never_loses_its_vote() -> None:
 
 
 def test_there_is_one_domain_for_each_model() -> None:
-    with pytest.raises(InvalidValue, match="3 domain models .* 2 domains: math, law"):
+    with pytest.raises(InvalidValue, match="3 domain models, .* 2 domains: math, law"):
         adamerge(recipe(), task_domains(("math", "law"), SETTINGS), SETTINGS)
 
 

@@ -105,7 +105,7 @@ def test_numbers_by_layer_of_a_recipe_reach_the_list_of_models(page: gr.Blocks) 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("- a list", "no mapping"),
+        ("- a list", "not a mapping"),
         ("dppa: 1\nbase: zoo:base\nmodels: [{model: zoo:math}]\nseed: 7\n", "seed is 7"),
         ("x" * (LONGEST_RECIPE + 1), "up to 50000 characters"),
     ],
