@@ -25,6 +25,7 @@ from benchmarks.measure import machine, resident
 from dppa_core.answering.answerer import Ready
 from dppa_core.answering.process import ProcessAnswerer
 from dppa_core.evaluation.examiner import Examiner
+from dppa_core.evaluation.scores import Exam
 from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.models.decode import prompt_ids
 from dppa_core.models.own_step import OwnStep
@@ -80,11 +81,11 @@ def busy() -> Iterator[None]:
 
 def scored(pool: ModelPool) -> dict[str, float]:
     """Seconds for all test items of a domain, asked of one model that is in memory."""
-    examiner = Examiner("test", None, pool=pool, fresh=True)
-    items = len(examiner.items("math"))
+    examiner, exam = Examiner(pool, fresh=True), Exam("zoo:math", "math", "test", None)
+    items = len(exam.items())
     with pool.lend("zoo:math"):
         begun = time.perf_counter()
-        examiner.marks("zoo:math", "math")
+        examiner.marks(exam)
         seconds = time.perf_counter() - begun
     return {"items": items, "seconds": round(seconds, 1)}
 
