@@ -82,10 +82,13 @@ class Studio(Plans):
         self._going: weakref.WeakSet[Job] = weakref.WeakSet()
         self.ending = threading.Event()
         """Set once the process is about to end."""
-        self._budget = byte_budget(public=public)
+        whole = byte_budget(public=public)
+        self._apart = apart and not on_zero()
+        # On a public page both processes together hold no more than one did.
+        self._own = whole // 3 if self._apart and public else None
+        self._budget = whole - (self._own or 0)
         self._lent = LentGpu() if on_zero() else None  # it forks: models must be in this process
         self._answerer: Answerer | None = None
-        self._apart = apart and self._lent is None
         if self._apart:
             self._answerer = ProcessAnswerer(self._budget, public=public, workers=ANSWER_WORKERS)
         self._pool: ModelPool | None = None
@@ -129,7 +132,9 @@ class Studio(Plans):
             if self._pool is None:
                 from dppa_core.merging.in_memory.model_pool import ModelPool  # noqa: PLC0415  (torch)
 
-                self._pool = ModelPool(byte_budget(public=self.public), public=self.public)
+                self._pool = ModelPool(
+                    self._own or byte_budget(public=self.public), public=self.public
+                )
             return self._pool
 
     def lend(

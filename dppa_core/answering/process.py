@@ -114,6 +114,11 @@ class ProcessAnswerer:
         self._running: _Running | None = None
         self._closed = False
 
+    @property
+    def byte_budget(self) -> int:
+        """Most bytes of models that the process holds."""
+        return self._begin.byte_budget
+
     def start(self) -> int:
         """Start the process unless it runs, and return its number."""
         return self._started().pid
