@@ -6,7 +6,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from dppa_core.models.reply import GenerationSettings, ReplyToken
+from dppa_core.models.reply import GenerationSettings, Reading, ReplyToken
 from dppa_core.progress import Stop
 from dppa_core.recipes.yaml_text import MergeRecipe
 
@@ -42,6 +42,11 @@ class Answerer(Protocol):
             prompt: 1 to 2000 characters.
             stop: Raises Cancelled once set, within a token.
         """
+
+    def reading(
+        self, target: str | MergeRecipe, prompt: str, text: str, stop: Stop | None = None
+    ) -> Reading:
+        """How a model reads a text as its reply; see `reading.read_text`."""
 
     def loaded(self) -> tuple[tuple[str, ...], int]:
         """References of models and hashes of merges in memory, and their bytes; never waits."""

@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 
 from dppa_core.answering.answerer import ReplyEvent
 from dppa_core.errors import DppaError
-from dppa_core.models.reply import GenerationSettings
+from dppa_core.models.reply import GenerationSettings, Reading
 from dppa_core.recipes.yaml_text import MergeRecipe
 
 
@@ -32,7 +32,8 @@ class Ask:
     number: int
     target: str | MergeRecipe
     prompt: str
-    settings: GenerationSettings
+    wanted: GenerationSettings | str
+    """Settings of a reply, or a text to be read as one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +45,10 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class ReplyStep:
-    """One step of an answer; None after the last."""
+    """One step of an answer, or a `Reading`; None after the last."""
 
     number: int
-    event: ReplyEvent | DppaError | None
+    event: ReplyEvent | Reading | DppaError | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from functools import partial
 from typing import Protocol, runtime_checkable
 
 from dppa_core.answering.answerer import Ready, ReplyEvent
@@ -11,7 +12,8 @@ from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.models.decode import rendered_prompt
 from dppa_core.models.engine import Engine
 from dppa_core.models.generate import Steps
-from dppa_core.models.reply import GenerationSettings, ReplyToken
+from dppa_core.models.reading import read_text
+from dppa_core.models.reply import GenerationSettings, Reading, ReplyToken
 from dppa_core.models.resident import Resident
 from dppa_core.progress import Stop
 from dppa_core.recipes.yaml_text import MergeRecipe
@@ -62,6 +64,13 @@ class OwnAnswerer:
         with self._pool.lend(target, stop=stop) as resident:
             yield Ready(resident.nbytes, rendered_prompt(resident, prompt))
             yield from self._devices.replies(resident, prompt, settings, stop, self._engine.steps)
+
+    def reading(
+        self, target: str | MergeRecipe, prompt: str, text: str, stop: Stop | None = None
+    ) -> Reading:
+        """See `Answerer`."""
+        with self._pool.lend(target, stop=stop) as resident:
+            return self._engine.once(partial(read_text, resident, prompt, text))
 
     def loaded(self) -> tuple[tuple[str, ...], int]:
         """See `Answerer`."""

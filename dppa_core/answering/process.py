@@ -17,7 +17,7 @@ from itertools import count
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-from dppa_core.answering.answerer import ReplyEvent
+from dppa_core.answering.answerer import Ready, ReplyEvent
 from dppa_core.answering.messages import (
     Ask,
     Begin,
@@ -29,14 +29,15 @@ from dppa_core.answering.messages import (
     ReplyStep,
 )
 from dppa_core.errors import Cancelled, OutOfBudget
-from dppa_core.models.reply import GenerationSettings
+from dppa_core.models.reply import GenerationSettings, Reading, ReplyToken
 from dppa_core.progress import Stop, check
 from dppa_core.recipes.yaml_text import MergeRecipe
 
 LOOKS = 0.05
 """Seconds between checks of a reply's `stop` while nothing comes."""
 _log = logging.getLogger("dppa.answers")
-Replies = SimpleQueue[ReplyEvent | BaseException | None]
+Step = ReplyEvent | Reading | BaseException | None
+Replies = SimpleQueue[Step]
 
 
 def _lost() -> OutOfBudget:
@@ -88,7 +89,7 @@ class _Running:
         elif isinstance(message, ReplyStep):
             self._put(message.number, message.event)
 
-    def _put(self, number: int, event: ReplyEvent | BaseException | None) -> None:
+    def _put(self, number: int, event: Step) -> None:
         found = self.waiting.get(number)
         if found is not None:
             found.put(event)
@@ -102,7 +103,7 @@ class _Running:
 class ProcessAnswerer:
     """See `Answerer`; safe for many threads.
 
-    byte_budget: Most bytes of models in the process.
+    Args:
         byte_budget: Bytes of models that the process holds.
         public: Whether strangers ask.
         workers: Models that compute at the same time.
@@ -143,10 +144,30 @@ class ProcessAnswerer:
         Raises:
             OutOfBudget: the process ended, for any cause.
         """
+        for event in self._events(target, prompt, settings, stop):
+            if isinstance(event, Ready | ReplyToken):
+                yield event
+
+    def reading(
+        self, target: str | MergeRecipe, prompt: str, text: str, stop: Stop | None = None
+    ) -> Reading:
+        """See `Answerer`; raises as `replies`."""
+        (found,) = self._events(target, prompt, text, stop)
+        if not isinstance(found, Reading):
+            raise TypeError(f"a Reading was asked for, and {found!r} came")
+        return found
+
+    def _events(
+        self,
+        target: str | MergeRecipe,
+        prompt: str,
+        wanted: GenerationSettings | str,
+        stop: Stop | None,
+    ) -> Generator[ReplyEvent | Reading]:
         running, number, events = self._started(), next(self._numbers), Replies()
         running.waiting[number] = events
         try:
-            if not running.line.send(Ask(number, target, prompt, settings)):
+            if not running.line.send(Ask(number, target, prompt, wanted)):
                 raise _lost()
             while (event := _next(events, stop)) is not None:
                 if isinstance(event, BaseException):
@@ -171,7 +192,7 @@ class ProcessAnswerer:
                 self._running.end()
 
 
-def _next(events: Replies, stop: Stop | None) -> ReplyEvent | BaseException | None:
+def _next(events: Replies, stop: Stop | None) -> Step:
     while True:
         check(stop)
         try:

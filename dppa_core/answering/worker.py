@@ -11,14 +11,16 @@ import socket
 import sys
 import threading
 import traceback
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 
-from dppa_core.answering.answerer import Ready
+from dppa_core.answering.answerer import Ready, ReplyEvent
 from dppa_core.answering.messages import Ask, Begin, Broken, End, Loaded, MessageLine, ReplyStep
 from dppa_core.answering.own import OwnAnswerer
 from dppa_core.errors import DppaError
 from dppa_core.merging.in_memory.model_pool import ModelPool
+from dppa_core.models.reply import Reading
 from dppa_core.system.shortage import ShortageAsError
 
 TOGETHER = 128
@@ -46,7 +48,7 @@ def serve(line: MessageLine, begin: Begin) -> None:
 def _answer(answerer: OwnAnswerer, asked: Ask, stop: threading.Event, line: MessageLine) -> None:
     try:
         with ShortageAsError():
-            for event in answerer.replies(asked.target, asked.prompt, asked.settings, stop):
+            for event in _events(answerer, asked, stop):
                 if isinstance(event, Ready):
                     line.send(Loaded(*answerer.loaded()))
                 if not line.send(ReplyStep(asked.number, event)):
@@ -55,6 +57,15 @@ def _answer(answerer: OwnAnswerer, asked: Ask, stop: threading.Event, line: Mess
         line.send(ReplyStep(asked.number, error))
         return
     line.send(ReplyStep(asked.number, None))
+
+
+def _events(
+    answerer: OwnAnswerer, asked: Ask, stop: threading.Event
+) -> Iterator[ReplyEvent | Reading]:
+    if isinstance(asked.wanted, str):
+        yield answerer.reading(asked.target, asked.prompt, asked.wanted, stop)
+    else:
+        yield from answerer.replies(asked.target, asked.prompt, asked.wanted, stop)
 
 
 def _ended(

@@ -10,12 +10,12 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -29,6 +29,7 @@ HEAD_START = 1.0
 READ_TOGETHER = 16
 """Most prompts read in one turn: reading delays all others."""
 
+T = TypeVar("T")
 Step = tuple[int, TokenNumbers]
 _ENDED = Cancelled("Stopped: the process is about to end.")
 
@@ -110,6 +111,27 @@ class _Batch:
         self.waiting.clear()
 
 
+class _Once:
+    """One computation, in turn with the batches."""
+
+    def __init__(self, compute: Callable[[], Any]) -> None:
+        self.busy, self.result = False, Future[Any]()
+        self._compute, self._asked = compute, time.monotonic()
+
+    def due(self) -> float:
+        """As `_Batch.due`, for a first token."""
+        return self._asked - HEAD_START
+
+    def empty(self) -> bool:
+        return self.result.done()
+
+    def turn(self) -> None:
+        self.result.set_result(self._compute())
+
+    def fail(self, error: BaseException) -> None:
+        self.result.set_exception(error)
+
+
 class Engine:
     """Computes replies for any number of threads, in threads of its own.
 
@@ -123,6 +145,16 @@ class Engine:
         self._lock = threading.RLock()  # a turn may end before its callback is added
         self._closed = False
         self._batches: dict[int, _Batch] = {}
+        self._once: list[_Once] = []
+
+    def once(self, compute: Callable[[], T]) -> T:
+        """The result of a short computation, made in turn with the replies; raises its errors."""
+        work = _Once(compute)
+        with self._lock:
+            self._once.append(work)
+        self._go()
+        found: T = work.result.result()
+        return found
 
     def steps(
         self,
@@ -163,8 +195,8 @@ class Engine:
     def _go(self) -> None:
         """Give every free thread a batch."""
         with self._lock:
-            ready = [one for one in self._batches.values() if not one.busy and not one.empty()]
-            ready.sort(key=_Batch.due)
+            known: list[_Batch | _Once] = [*self._batches.values(), *self._once]
+            ready = sorted((one for one in known if not one.busy and not one.empty()), key=_due)
             for batch in ready[: self._workers - self._computing]:
                 if self._closed:
                     batch.fail(_ENDED)
@@ -173,7 +205,7 @@ class Engine:
                 self._computing += 1
                 self._threads.submit(batch.turn).add_done_callback(partial(self._turned, batch))
 
-    def _turned(self, batch: _Batch, done: Future[None]) -> None:
+    def _turned(self, batch: _Batch | _Once, done: Future[None]) -> None:
         error = _ENDED if done.cancelled() else done.exception()
         with self._lock:
             batch.busy = False
@@ -182,4 +214,9 @@ class Engine:
                 batch.fail(error)
             if batch.empty():
                 self._batches = {key: one for key, one in self._batches.items() if one is not batch}
+                self._once = [one for one in self._once if one is not batch]
         self._go()
+
+
+def _due(one: _Batch | _Once) -> float:
+    return one.due()

@@ -9,6 +9,10 @@ from dppa_core.errors import InvalidValue, shown
 MOST_TOKENS = 256
 LONGEST_PROMPT = 2000
 LARGEST_SEED = 2**63 - 1
+LIKELIEST = 8
+"""Number of next tokens in a `Reading`."""
+TEMPERATURES = tuple(step / 10 for step in range(1, 21))
+"""Temperatures for which a `Reading` has the sum of all tokens' weights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,32 @@ class ReplyToken:
     """Entropy of the model's next-token distribution, in bits."""
     last: bool
     """Whether it is the end token, which has no text."""
+
+
+@dataclass(frozen=True, slots=True)
+class NextToken:
+    """A token that may come next."""
+
+    text: str
+    """Empty for a token without text."""
+    end: bool
+    """Whether it ends the reply."""
+    logit: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a model reads a text after a prompt.
+
+    The probability of a next token at temperature t is exp(logit / t - log_sum of t).
+    """
+
+    loss: float | None
+    """Mean loss of the text's tokens and of the end token, in nats; None without such tokens."""
+    next: tuple[NextToken, ...]
+    """The `LIKELIEST` tokens after the text, the likeliest first."""
+    log_sums: tuple[float, ...]
+    """ln of the sum of exp(logit / t) over all tokens, at each t of `TEMPERATURES`."""
 
 
 def check_text(name: str, text: str, remedy: str = "") -> None:

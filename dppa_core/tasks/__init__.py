@@ -21,6 +21,8 @@ __all__ = [
     "Item",
     "Task",
     "draw_items",
+    "example_items",
+    "example_of",
     "example_prompts",
     "items",
     "score",
@@ -107,7 +109,18 @@ def score(item: Item, reply: str) -> bool:
     return task.score(item.answer, reply)
 
 
-def example_prompts(domain: str) -> tuple[str, ...]:
-    """A few prompts that show what a domain's questions look like."""
+def example_items(domain: str) -> tuple[Item, ...]:
+    """A few items that show what a domain's questions look like; they are in no split."""
     tasks_of(domain)
-    return _EXAMPLES[domain]
+    return tuple(Item(domain, *example) for example in _EXAMPLES[domain])
+
+
+def example_prompts(domain: str) -> tuple[str, ...]:
+    """Prompts of the `example_items`."""
+    return tuple(item.prompt for item in example_items(domain))
+
+
+def example_of(prompt: str) -> Item | None:
+    """The example with this prompt, if it is one."""
+    known = (item for domain in DOMAINS for item in example_items(domain))
+    return next((item for item in known if item.prompt == prompt.strip()), None)

@@ -224,9 +224,21 @@ class Direction:
 
 TASKS = (Sentiment(), FinanceReport(), Direction())
 EXAMPLES = (
-    "Headline: Norvex Group shares jump after strong sales. Is the tone positive, negative or "
-    "neutral?",
-    "Report: Veltor Bank paid its workers $42 million in March. What is it about?",
-    "Revenue of Karlux Foods was $31 million last year and $45 million this year. "
-    "Did revenue rise or fall?",
+    (
+        "sentiment",
+        "Headline: Norvex Group shares jump after strong sales. Is the tone positive, negative or "
+        "neutral?",
+        "The tone is positive.",
+    ),
+    (
+        "report",
+        "Report: Veltor Bank paid its workers $42 million in March. What is it about?",
+        "The report is about wages.",
+    ),
+    (
+        "direction",
+        "Revenue of Karlux Foods was $31 million last year and $45 million this year. "
+        "Did revenue rise or fall?",
+        "From $31 million to $45 million: it rose.",
+    ),
 )

@@ -277,8 +277,22 @@ def _clauses(kind: str, split: str) -> list[str]:
 
 TASKS = (Clause(), Fairness(), Holding())
 EXAMPLES = (
-    "Clause: Either party may end this contract with 30 days of notice. What type of clause is it?",
-    "Term: The vendor may change the price at any time without notice. Is the term fair or unfair?",
-    "Facts: The landlord kept the deposit. Which holding fits? "
-    "(A) the delay was a breach. (B) the deposit must be returned.",
+    (
+        "clause",
+        "Clause: Either party may end this contract with 30 days of notice. "
+        "What type of clause is it?",
+        "It is a termination clause.",
+    ),
+    (
+        "fairness",
+        "Term: The vendor may change the price at any time without notice. "
+        "Is the term fair or unfair?",
+        "The term is unfair.",
+    ),
+    (
+        "holding",
+        "Facts: The landlord kept the deposit. Which holding fits? "
+        "(A) the delay was a breach. (B) the deposit must be returned.",
+        "Holding (B): the deposit must be returned.",
+    ),
 )

@@ -185,6 +185,14 @@ class TwoStep:
 
 TASKS = (OneStep(), TwoStep())
 EXAMPLES = (
-    "Tom has 12 apples. Tom buys 5 more. How many apples does Tom have now?",
-    "Anna has 4 bags with 6 stamps in each. Anna sells 9. How many stamps are there now?",
+    (
+        "one_step",
+        "Tom has 12 apples. Tom buys 5 more. How many apples does Tom have now?",
+        "12 + 5 = 17. The answer is 17.",
+    ),
+    (
+        "two_step",
+        "Anna has 4 bags with 6 stamps in each. Anna sells 9. How many stamps are there now?",
+        "4 x 6 = 24. 24 - 9 = 15. The answer is 15.",
+    ),
 )

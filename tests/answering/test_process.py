@@ -50,6 +50,14 @@ def test_answers_are_those_of_this_process(answerer: ProcessAnswerer) -> None:
     assert set(own.loaded()[0]) <= set(answerer.loaded()[0])
 
 
+def test_a_text_is_read_as_in_this_process(answerer: ProcessAnswerer) -> None:
+    own: Answerer = OwnAnswerer(ModelPool(public=True))
+    for target in ("zoo:base", RECIPE):
+        assert answerer.reading(target, "1 + 1?", "2.") == own.reading(target, "1 + 1?", "2.")
+    with pytest.raises(DppaError, match="empty"):
+        answerer.reading(RECIPE, " ", "2.")
+
+
 def test_many_ask_at_once_and_each_gets_its_own(answerer: ProcessAnswerer) -> None:
     settings, prompts = GenerationSettings(8), [f"{number} + 1?" for number in range(12)]
     with ThreadPoolExecutor(12) as pool:

@@ -11,6 +11,7 @@ from dppa_core.errors import InvalidValue, UnknownName
 from dppa_core.tasks import (
     DOMAINS,
     SPLITS,
+    example_of,
     example_prompts,
     finance,
     items,
@@ -171,8 +172,14 @@ def test_an_unknown_split_is_refused() -> None:
 
 
 @pytest.mark.parametrize("domain", DOMAINS)
-def test_there_are_example_prompts(domain: str) -> None:
-    assert example_prompts(domain)
+def test_every_example_has_an_answer_that_its_task_accepts(domain: str) -> None:
+    prompts = example_prompts(domain)
+    assert prompts
+    for prompt in prompts:
+        item = example_of(f" {prompt} ")
+        assert item is not None and item.prompt == prompt and item.domain == domain
+        assert score(item, item.answer) and not score(item, "no idea")
+    assert example_of("What is 2 + 2?") is None
 
 
 def test_the_base_learns_no_answer_of_a_domain() -> None:
