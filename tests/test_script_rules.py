@@ -9,7 +9,7 @@ import pytest
 from components.widgets.scripts import ALONE, ENTRY, FOLDER, first_needed, imported, sources
 
 ROOT = Path(__file__).resolve().parents[1]
-ORDER = ("base", "session", "plots", "controls", "panes", "learn", "learn/blocks", ENTRY)
+ORDER = ("base", "session", "plots", "pinned", "controls", "panes", "learn", "learn/blocks", ENTRY)
 """Folders of assets/js/; each imports only itself and those before it. The lessons, which are
 fetched later, import one another as they need to."""
 APART = ("learn", "learn/blocks")

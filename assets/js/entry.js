@@ -21,6 +21,7 @@ import * as words from "./plots/plot_sentences.js";
 import "./plots/plots.js";
 import { lossesNow, sparsityOf } from "./plots/sparsity.js";
 import "./plots/view_switch.js";
+import { pinnedNow } from "./pinned/answer.js";
 import "./controls/class_locked.js";
 import "./controls/controls.js";
 import "./controls/levels.js";
@@ -64,6 +65,7 @@ import { ask, fail, go } from "./learn/entry.js";
   stateNow, stateText, saveable, view, words, sparsityOf,
   losses: lossesNow,
   talk: { recall, remember },
+  pinned: pinnedNow,
 };
 // Parts that Gradio has mounted already wait for this.
 window.dispatchEvent(new Event("dppa:complete"));

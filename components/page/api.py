@@ -117,7 +117,8 @@ class Endpoints:
 
         def work(stop: Stop) -> str:
             settings = GenerationSettings(tokens, warmth, seed=start)
-            with closing(self._studio.answerer().replies(target, prompt, settings, stop)) as events:
+            events = self._studio.answerer().replies(target, prompt, settings, stop)
+            with self._studio.people.one(), closing(events):
                 said = [one for one in events if isinstance(one, ReplyToken) and not one.last]
                 return said[-1].text if said else ""
 

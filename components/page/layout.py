@@ -19,6 +19,9 @@ from components.work.question import target_choices
 from components.work.studio import Studio
 
 MEASURING = {"concurrency_id": "model", "concurrency_limit": 1, **PRIVATE}
+LIVE = {"queue": False, "trigger_mode": "always_last", **PRIVATE}
+"""Events of moving sliders. They skip the queue, so they cannot show a notice: expected errors
+appear in the part itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,8 @@ class Page:
     """The card of a set of Hub models."""
     pruning: AdvancedPruning
     see: SeeView
+    pinned: gr.HTML
+    """A question whose answer follows the merge."""
     conflict: gr.HTML
     """Carries the counts of elements that two models both keep."""
     drill: gr.HTML
@@ -40,6 +45,18 @@ class Page:
     tune: gr.HTML
     """History, presets, links and recipe files: loading and saving whole sessions."""
     timer: gr.Timer
+
+
+def moved(page: Page, values: dict[Any, Any], studio: Studio) -> Session:
+    """The session after a slider moved, if it can be answered without measuring.
+
+    Raises:
+        InvalidValue: see `Controls.session` and `Studio.check_at_hand`.
+    """
+    session = page.controls.session(values)
+    names = [model.reference for model in session.models]
+    studio.check_at_hand(session.base, names, session.ranked_by)
+    return session
 
 
 def restored(page: Page, session: Session, studio: Studio) -> dict[Any, Any]:

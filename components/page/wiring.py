@@ -11,7 +11,7 @@ from typing import Any
 
 import gradio as gr
 
-from components.page.layout import MEASURING, Page, all_outputs
+from components.page.layout import LIVE, MEASURING, Page, all_outputs, moved
 from components.page.wiring_models import wire_models, wire_offer
 from components.page.wiring_see import wire_see
 from components.page.wiring_tune import opening, wire_tune
@@ -28,22 +28,6 @@ from components.work.error_notices import show_errors
 from components.work.studio import Studio
 from dppa_core.errors import DppaError, InvalidValue
 from dppa_core.recipes.yaml_text import recipe_hash
-
-LIVE = {"queue": False, "trigger_mode": "always_last", **PRIVATE}
-"""Events of moving sliders. They skip the queue, so they cannot show a notice: expected errors
-appear in the line of exact numbers."""
-
-
-def _moved(page: Page, values: dict[Any, Any], studio: Studio) -> Session:
-    """The session after a slider moved, if it can be answered without measuring.
-
-    Raises:
-        InvalidValue: see `Controls.session` and `Studio.check_at_hand`.
-    """
-    session = page.controls.session(values)
-    names = [model.reference for model in session.models]
-    studio.check_at_hand(session.base, names, session.ranked_by)
-    return session
 
 
 def wire(blocks: gr.Blocks, page: Page, studio: Studio) -> None:
@@ -68,7 +52,7 @@ def _wire_exact(page: Page, studio: Studio) -> None:
     @show_errors
     def on_settle(values: dict[Any, Any]) -> dict[Any, Any]:
         try:
-            return {page.see.exact: pack(exact_payload(_moved(page, values, studio), studio))}
+            return {page.see.exact: pack(exact_payload(moved(page, values, studio), studio))}
         except DppaError as error:
             return {page.see.exact: pack({"trouble": str(error)})}
 
@@ -82,7 +66,7 @@ def _wire_exact(page: Page, studio: Studio) -> None:
 
     @show_errors
     def on_partitions(values: dict[Any, Any]) -> dict[Any, Any]:
-        session = with_partitions(_moved(page, values, studio))
+        session = with_partitions(moved(page, values, studio))
         return {
             controls.shares: pack(list(session.shares)),
             page.pruning.levels: "",
@@ -103,7 +87,7 @@ def _wire_strength(page: Page, studio: Studio) -> None:
 
     @show_errors
     def on_strength(values: dict[Any, Any]) -> dict[Any, Any]:
-        return {page.see.plots: pack(plots_payload(_moved(page, values, studio), studio))}
+        return {page.see.plots: pack(plots_payload(moved(page, values, studio), studio))}
 
     gr.on(
         [controls.strength.change, controls.k_layer.change, controls.k_module.change],
@@ -157,7 +141,7 @@ def _wire_method(page: Page, studio: Studio) -> None:
     @show_errors
     def on_method(values: dict[Any, Any]) -> dict[Any, Any]:
         try:
-            session = _moved(page, values, studio)
+            session = moved(page, values, studio)
             return {
                 see.plots: pack(plots_payload(session, studio)),
                 see.exact: pack(exact_payload(session, studio)),
@@ -206,7 +190,7 @@ def _wire_levels(page: Page, studio: Studio) -> None:
 
     @show_errors
     def on_dragged(values: dict[Any, Any]) -> dict[Any, Any]:
-        session = _moved(page, values, studio)
+        session = moved(page, values, studio)
         return {
             controls.partitions: len(session.bands),
             pruning.levels: "",

@@ -43,6 +43,7 @@ from components.views.see.compare import build_compare, wire_compare
 from components.views.see.conflict import build_conflict
 from components.views.see.experiments import RESULTS, build_experiments, wire_experiments
 from components.views.see.matrix import build_drill
+from components.views.see.pinned import build_pinned
 from components.views.see.see import SeeView, build_see
 from components.views.see.sparsity import build_losses
 from components.widgets.browser_parts import static
@@ -86,7 +87,7 @@ def _layout(session: Session, studio: Studio, exports: Exports, allowance: Allow
         with gr.Column(elem_id="shape-column"):
             controls, models, pruning = _build_shape(session, studio, preset)
         with gr.Column(elem_id="see-column"):
-            see, conflict, drill, losses = _build_see(controls, studio)
+            see, carriers = _build_see(controls, studio)
         with gr.Column(elem_id="side-column"):
             build_panes()
             with _part("chat-pane", "Chat", "pane"):
@@ -95,9 +96,9 @@ def _layout(session: Session, studio: Studio, exports: Exports, allowance: Allow
             _build_panes(controls, studio, exports)
     wire_learn(build_learn(), controls, studio)
     timer = gr.Timer(1.0, active=True)
-    return Page(
-        controls, models, offer, pruning, see, conflict, drill, losses, chat, status, tune, timer
-    )
+    pinned, conflict, drill, losses = carriers
+    seen = (see, pinned, conflict, drill, losses)
+    return Page(controls, models, offer, pruning, *seen, chat, status, tune, timer)
 
 
 @contextmanager
@@ -108,14 +109,14 @@ def _part(elem_id: str, title: str, kind: str = "box") -> Iterator[None]:
         yield
 
 
-def _build_see(controls: Controls, studio: Studio) -> tuple[SeeView, gr.HTML, gr.HTML, gr.HTML]:
+def _build_see(controls: Controls, studio: Studio) -> tuple[SeeView, list[gr.HTML]]:
     gr.HTML('<h2 class="sr">What the merge keeps</h2>', js_on_load=None)
     build_views()
-    see = build_see()
+    pinned, see = build_pinned(), build_see()
     wire_compare(build_compare(), controls, studio)
     wire_attribution(build_attribution(), controls, studio)
     wire_experiments(build_experiments(), read_settings().experiments or RESULTS)
-    return see, build_conflict(), build_drill(), build_losses()
+    return see, [pinned, build_conflict(), build_drill(), build_losses()]
 
 
 def _build_panes(controls: Controls, studio: Studio, exports: Exports) -> None:

@@ -16,10 +16,11 @@ from contextvars import ContextVar, copy_context
 from typing import Any
 
 from dppa_core.errors import Cancelled, OutOfBudget
+from dppa_core.progress import Stop
 
 Event = tuple[Any, ...]
 Emit = Callable[[Event], None]
-Work = Callable[[Emit, threading.Event], None]
+Work = Callable[[Emit, Stop], None]
 
 
 class EventJobs:

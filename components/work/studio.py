@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from components.work.job import Emit, Job, Work, jobs_of_event
 from components.work.lent_gpu import LentGpu, on_zero
 from components.work.malloc_and_gc import MemoryTrimmer, keep_what_is_there
+from components.work.people import GivesWay, People
 from components.work.plans import Plans
 from components.work.work_log import SECONDS, SECONDS_ELSE, WITHOUT_MODELS, WorkMetrics
 from dppa_core.answering.answerer import Answerer
@@ -41,6 +42,8 @@ BYTE_BUDGET = 1536 * 1024**2
 """Bytes of models in memory; one's own copy may use half of the free memory if that is more."""
 CHAT, CHATS = "chat", 48
 """Questions answered at the same time, by one engine."""
+GIVES_WAY = ("score", "search", "perplexity", "attribution", "curve")
+"""Long work, which gives way to answers that people wait for."""
 WORKERS = 12 + CHATS
 """Threads for work: more than may run at a time, so that no kind waits for another."""
 ANSWER_WORKERS = max(1, available_cores() - 1)
@@ -61,6 +64,10 @@ def byte_budget(*, public: bool) -> int:
     return max(BYTE_BUDGET, (left or 0) // 2)
 
 
+def _giving_way(people: People, work: Work, emit: Emit, stop: Stop) -> None:
+    work(emit, GivesWay(people, stop))
+
+
 class Studio(Plans):
     """The services behind the page: plans, models in memory, answers, and work in threads."""
 
@@ -77,7 +84,7 @@ class Studio(Plans):
         self._outcomes = Recent(64)
         self._importing = threading.Lock()
         self._executor = ThreadPoolExecutor(WORKERS, thread_name_prefix="dppa")
-        self.works = WorkMetrics()
+        self.works, self.people = WorkMetrics(), People()
         self._trimmer = MemoryTrimmer()
         self._going: weakref.WeakSet[Job] = weakref.WeakSet()
         self.ending = threading.Event()
@@ -104,6 +111,8 @@ class Studio(Plans):
         seconds = SECONDS.get(name, SECONDS_ELSE) if self.public else math.inf
         light = name in WITHOUT_MODELS or (name == CHAT and self._apart)
         begun = work if light else partial(self._imported, work)
+        if name in GIVES_WAY:
+            begun = partial(_giving_way, self.people, begun)
         job = Job(self._executor, begun, self.works.timed(name), seconds)
         self._going.add(job)
         job.when_over(self._trimmer.work_ended)
@@ -112,7 +121,7 @@ class Studio(Plans):
             event.add(job)
         return job
 
-    def _imported(self, work: Work, emit: Emit, stop: threading.Event) -> None:
+    def _imported(self, work: Work, emit: Emit, stop: Stop) -> None:
         self.pool()
         work(emit, stop)
 
@@ -177,13 +186,13 @@ class Studio(Plans):
             return found
         with self.lend(recipe, None, stop) as resident:
             done = merge_outcome(recipe, resident.model, public=self.public, stop=stop)
-        self._outcomes.keep(recipe_hash(recipe), (self._identity(recipe), done))
+        self._outcomes.keep(recipe_hash(recipe), (self.identity(recipe), done))
         return done
 
     def known_outcome(self, recipe: MergeRecipe) -> MergeEffect | None:
         """What `outcome` gave before for these models, or None; never waits for a merge."""
         found = self._outcomes.find(recipe_hash(recipe))  # first, to open no file: sliders wait
-        return found[1] if found is not None and found[0] == self._identity(recipe) else None
+        return found[1] if found is not None and found[0] == self.identity(recipe) else None
 
     def warm_up(self, recipe: MergeRecipe) -> None:
         """Load the models of the first question, once the first page has been drawn."""
@@ -220,7 +229,7 @@ class Studio(Plans):
         """Test accuracy of a model or merge on one domain; cached."""
         return self.examiner().score(Exam(target, domain, "test", limit), stop=stop)
 
-    def _identity(self, target: str | MergeRecipe) -> str:
+    def identity(self, target: str | MergeRecipe) -> str:
         """A text that identifies the target's contents; it changes when a file is replaced."""
         name, references = target, [target]
         if isinstance(target, MergeRecipe):

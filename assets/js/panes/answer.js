@@ -2,6 +2,7 @@
 // Text of people and models is inserted as text, never as markup.
 import { meaning } from "../base/glossary_bubbles.js";
 import { html, svg, say, put, three, THIN } from "../base/shapes.js";
+import { pieces } from "../pinned/tokens.js";
 import { server } from "../session/server.js";
 import * as tables from "../session/tables.js";
 
@@ -59,15 +60,6 @@ function speed(answer) {
 export const colourOf = (model) => (model === "merged" ? "var(--d-accent)" : server.names[model]?.colour ?? "var(--d-base)");
 
 // --- tokens: split at the ends sent by the server, in characters -----------------------------------
-const pieces = (answer) => {
-  const letters = [...answer.text];
-  let start = 0;
-  return answer.ends.map((end, i) => {
-    const piece = letters.slice(start, end).join("");
-    start = Math.max(start, end);
-    return { piece, bits: answer.entropy[i] };
-  });
-};
 const quoted = (piece) => (piece ? `“${piece.replace(/\s/g, "␣")}”` : "(no text of its own)");
 const told = ({ piece, bits }, i, all) => `${quoted(piece)}: ${three(bits)}${THIN}${bits === 1 ? "bit" : "bits"} · token ${i + 1} of ${all.length}`;
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -31,6 +32,8 @@ HANDLERS = ("on_settle", "on_strength")
 """Names of handlers that take raw values, need no session, and return texts."""
 AT_ONCE = 8
 """Threads reserved for these answers."""
+WRITING, WRITE_AT_ONCE = ("on_pinned",), 24
+"""Handlers that also write an answer of a model, with a `gr.Request`; they have other threads."""
 OF_A_PARTY = AT_ONCE // 2
 """Most threads of one party on a public page."""
 
@@ -60,6 +63,18 @@ class Shares:
                 del self._held[party]
 
 
+class _Lane:
+    """Threads for some answers, shared fairly among parties."""
+
+    def __init__(self, name: str, threads: int, *, public: bool) -> None:
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self._shares = Shares(OF_A_PARTY if public else threads)
+
+    async def run(self, party: str, answer: Callable[[], Response]) -> Response:
+        async with self._shares.one(party):
+            return await asyncio.get_running_loop().run_in_executor(self._threads, answer)
+
+
 class FastAnswers:
     """Answers the requests of sliders by calling their handlers directly."""
 
@@ -67,9 +82,12 @@ class FastAnswers:
         self._app, self._page = app, page
         fns = handlers(page).items()
         self._bucket = Bucket(MOST_IN_A_ROW, A_SECOND) if page.studio.public else None
-        self._events = {key: one for key, one in fns if one.fn and one.fn.__name__ in HANDLERS}
-        self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="sliders")
-        self._shares = Shares(OF_A_PARTY if page.studio.public else AT_ONCE)
+        fast = (*HANDLERS, *WRITING)
+        self._events = {key: one for key, one in fns if one.fn and one.fn.__name__ in fast}
+        self._lanes = {
+            False: _Lane("sliders", AT_ONCE, public=page.studio.public),
+            True: _Lane("pinned", WRITE_AT_ONCE, public=page.studio.public),
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] != ADDRESS or scope["method"] != "POST":
@@ -88,9 +106,11 @@ class FastAnswers:
                 return
             await self._app(scope, receive, send)
             return
-        loop = asyncio.get_running_loop()
-        async with self._shares.one(visitor.party):
-            answer = await loop.run_in_executor(self._threads, _answer, event, values)
+        writes = event.fn.__name__ in WRITING
+        more = (gr.Request(Request(scope), session_hash=visitor.session),) if writes else ()
+        answer = await self._lanes[writes].run(
+            visitor.party, partial(_answer, event, values, *more)
+        )
         await answer(scope, receive, send)
 
     def _asked(self, asked: dict[str, Any]) -> tuple[Any, dict[Any, Any]]:
@@ -103,10 +123,10 @@ class FastAnswers:
         return event, dict(zip(event.inputs, data, strict=True))
 
 
-def _answer(event: Any, values: dict[Any, Any]) -> Response:
+def _answer(event: Any, values: dict[Any, Any], *request: gr.Request) -> Response:
     begun = time.perf_counter()
     try:
-        given = event.fn(values)
+        given = event.fn(values, *request)
     except gr.Error as error:
         return _json(error_body(error), 500)
     seconds = time.perf_counter() - begun

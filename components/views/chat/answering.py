@@ -5,12 +5,10 @@ Closing the stream of a turn, by Stop or with the page, ends the thread within a
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from types import TracebackType
-from typing import Any
 
 from components.session.answer_settings import AnswerSettings
 from components.session.conversation import Turn, activity_of, apply_events
@@ -18,17 +16,15 @@ from components.work.error_notices import message
 from components.work.progress_stream import end_of
 from components.work.question import ChatQuestion
 from components.work.studio import Emit, Studio
+from components.work.writing import Changes, growing
 from dppa_core.answering.answerer import Ready
 from dppa_core.errors import Cancelled
-from dppa_core.models.reply import GenerationSettings, ReplyToken
+from dppa_core.models.reply import GenerationSettings
 from dppa_core.progress import Stop
 from dppa_core.recipes.yaml_text import MergeRecipe
 
 LONGEST_SHOWN = 20_000
 """Characters of a rendered prompt that are sent to the page."""
-
-Changes = dict[str, Any]
-"""New values of an Answer's fields."""
 
 
 def stream_turn(question: ChatQuestion, studio: Studio) -> Iterator[tuple[Turn, str]]:
@@ -116,36 +112,16 @@ class _Writer:
     ) -> Generator[Changes]:
         yield {"state": _readying(target, studio), "note": _why_it_takes(target, studio)}
         settings = _generation(question.settings)
-        with closing(studio.answerer().replies(target, question.prompt, settings, stop)) as events:
+        with (
+            studio.people.one(),
+            closing(studio.answerer().replies(target, question.prompt, settings, stop)) as events,
+        ):
             ready = next(events)
             if isinstance(ready, Ready):  # the first one is
                 self.nbytes = ready.nbytes
                 yield {"state": "writing", "note": "", "prompt": _shortened(ready.prompt)}
-            yield from _growing(event for event in events if isinstance(event, ReplyToken))
+            yield from growing(events)
         yield {"state": "done"}
-
-
-def _growing(tokens: Iterator[Any]) -> Iterator[Changes]:
-    """The answer after each of its `ReplyToken`s, and the seconds of computing them."""
-    ends, entropy = list[int](), list[float]()
-    loss = seconds = 0.0
-    while True:
-        begun = time.perf_counter()
-        token = next(tokens, None)
-        seconds += time.perf_counter() - begun
-        if token is None:
-            return
-        ends.append(token.end)
-        entropy.append(round(token.entropy, 3))
-        loss += token.loss
-        yield {
-            "text": token.text,
-            "tokens": len(ends),
-            "seconds": round(seconds, 4),
-            "loss": loss / len(ends),
-            "ends": tuple(ends),
-            "entropy": tuple(entropy),
-        }
 
 
 class _Attempt:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from threading import Event
 
 import gradio as gr
 
 from components.session.session import Session
 from components.widgets.controls import field_choice
 from components.work.studio import Emit, Studio
+from dppa_core.progress import Stop
 from dppa_core.pruning.density import PruningParameters
 
 
@@ -36,7 +36,7 @@ def measuring(session: Session, studio: Studio) -> Iterator[str]:
         DppaError: a model cannot be measured.
     """
 
-    def work(emit: Emit, stop: Event) -> None:
+    def work(emit: Emit, stop: Stop) -> None:
         def tell(done: int, total: int, what: str) -> None:
             emit((f"{what} ({done} of {total})" if total > 1 else what,))
 

@@ -6,7 +6,6 @@ assets/js/plots/conflict.js and the heatmap draw it.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from threading import Event
 from typing import Any
 
 import gradio as gr
@@ -17,6 +16,7 @@ from components.widgets.browser_parts import live
 from components.work.figures import settings_json
 from components.work.studio import Emit, Studio
 from dppa_core.evaluation.analysis.overlap_pass import count_meetings
+from dppa_core.progress import Stop
 from dppa_core.pruning.density import Override
 from dppa_core.pruning.overlap import pack_meetings
 
@@ -42,7 +42,7 @@ def conflict_payload(session: Session, studio: Studio) -> Iterator[dict[str, Any
     parameters = drawn_with(session, studio)
     held = {name: Override(rate) for name, rate in session.held}
 
-    def work(emit: Emit, stop: Event) -> None:
+    def work(emit: Emit, stop: Stop) -> None:
         def tell(done: int, total: int, what: str) -> None:
             emit((f"{what} ({done} of {total})",))
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from threading import Event
 from typing import Any
 
 import gradio as gr
@@ -20,6 +19,7 @@ from components.work.figures import settings_json
 from components.work.studio import Emit, Studio
 from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.analysis.matrix import look_closely
+from dppa_core.progress import Stop
 from dppa_core.pruning.partition import Selection
 from dppa_core.pruning.rate_table import FEW
 from dppa_core.pruning.rate_table_of_matrix import cell_table, pack_cell
@@ -97,7 +97,7 @@ def _lines(
 ) -> Iterator[dict[str, Any]]:
     found: list[dict[str, Any]] = []
 
-    def work(_emit: Emit, stop: Event) -> None:
+    def work(_emit: Emit, stop: Stop) -> None:
         for name in modules:
             one = look_closely(
                 session.base,

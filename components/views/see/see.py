@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,6 +14,7 @@ from components.widgets.theme import BASE_COLOUR, model_colours
 from components.work.figures import exact_value, outcome_value, plan_value, plots_value, short_name
 from components.work.studio import Emit, Studio
 from dppa_core.errors import InvalidRecipe, InvalidValue, UnknownName
+from dppa_core.progress import Stop
 from dppa_core.pruning.density import Override, PruningParameters
 from dppa_core.pruning.plan import PruningPlan
 from dppa_core.recipes.yaml_text import recipe_hash
@@ -137,7 +137,7 @@ def merged_payload(session: Session, studio: Studio) -> Iterator[dict[str, Any]]
     """
     recipe = session.recipe()
 
-    def work(_emit: Emit, stop: threading.Event) -> None:
+    def work(_emit: Emit, stop: Stop) -> None:
         studio.outcome(recipe, stop)
 
     for _ in studio.start("table", work).to_its_end(every=0.25):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import fields
-from threading import Event
 from typing import Any
 
 import gradio as gr
@@ -20,6 +19,7 @@ from components.work.figures import settings_json
 from components.work.studio import Emit, Studio
 from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.analysis.rounding import count_rounded
+from dppa_core.progress import Stop
 from dppa_core.pruning.plan import PruningPlan
 from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.system.recent import Recent
@@ -77,7 +77,7 @@ def losses_payload(
     if layers is None:
         found: list[Any] = []
 
-        def work(_emit: Emit, stop: Event) -> None:
+        def work(_emit: Emit, stop: Stop) -> None:
             done = count_rounded(
                 plan, factors, model.weight, DTYPE, public=studio.public, stop=stop
             )

@@ -1,0 +1,149 @@
+// The pinned question: its answer is written anew whenever the merge changes, while a slider moves
+// and at rest. The server leaves out moving sliders while it is busy, and says so.
+import { html, put, say, three, THIN } from "../base/shapes.js";
+import * as controls from "../session/controls.js";
+import { afterFrame } from "../session/frames.js";
+import { part } from "../session/parts.js";
+import { server } from "../session/server.js";
+import * as tables from "../session/tables.js";
+import { changedWords, pieces } from "./tokens.js";
+
+const REST_MS = 40, EVERY_MS = 60, PAUSE_MS = 2000, RETRY_MS = 1500, LOST_MS = 15_000;
+const FOLLOWS = 5e7, AT_REST = 5e8; // weights of the largest model up to which an answer is written unasked
+const KEY = "dppa.pinned.1", OWN = "own";
+
+/** Its state. `answer` is the newest one; `before` the text when the controls began to move. */
+const pinned = { question: "", answer: /** @type {any} */ (null), before: "", key: "" };
+/** @type {(question: string) => void} */
+let choose = () => {};
+/** Pin a question of the chat. @param {string} question */
+export const pin = (question) => choose(question);
+export const pinnedNow = () => pinned;
+
+const recalled = () => { try { return sessionStorage.getItem(KEY) ?? ""; } catch { return ""; } };
+const keep = (question) => { try { sessionStorage.setItem(KEY, question); } catch { /* this tab remembers nothing */ } };
+const size = () => Math.max(0, ...Object.values(server.tables).map((table) => table.numel?.reduce((a, b) => a + b, 0) ?? 0));
+
+part("pinned", ({ host, get, put: send, trigger, watch }) => {
+  host.replaceChildren();
+  const examples = get()?.examples ?? [];
+  const box = html("section", { class: "pinned", "aria-label": "Pinned question and the merge's answer" }, host);
+  const head = html("div", { class: "pinned-head" }, box);
+  const label = html("label", { class: "choice", title: "Its answer is written anew whenever the merge changes." }, head);
+  html("span", {}, label, "Ask the merge");
+  const choice = html("select", { id: "pinned-choice" }, label);
+  for (const { domain, prompt } of examples) html("option", { value: prompt }, choice, `${domain}: ${prompt}`);
+  html("option", { value: OWN }, choice, "a question of your own …");
+  const mark = html("span", { class: "pinned-mark" }, head);
+  const own = html("input", { type: "text", id: "pinned-own", maxlength: 2000, placeholder: "Type a question, then press Enter", "aria-label": "A question of your own", hidden: "" }, box);
+  const text = html("p", { class: "answer-text", id: "pinned-text" }, box);
+  const note = html("p", { class: "how", id: "pinned-note" }, box);
+  const aloud = html("output", { class: "sr", "aria-live": "polite" }, box);
+
+  // --- which question ------------------------------------------------------------------------
+  const isExample = (question) => examples.some(({ prompt }) => prompt === question);
+  choose = (question) => {
+    Object.assign(pinned, { question, answer: null, before: "", key: "" });
+    keep(question);
+    choice.value = isExample(question) ? question : OWN;
+    own.hidden = choice.value !== OWN;
+    if (!own.hidden) own.value = question;
+    draw();
+    if (question) settle();
+  };
+  choice.addEventListener("change", () => {
+    choose(choice.value === OWN ? "" : choice.value);
+    if (choice.value === OWN) own.focus();
+  });
+  own.addEventListener("change", () => { if (own.value.trim() && own.value !== pinned.question) choose(own.value.trim()); });
+
+  // --- when to ask -----------------------------------------------------------------------------
+  const flying = { move: null, rest: null }; // {id, key, at} of the question on its way
+  let number = 0, seen = "", moved = 0, asked = 0, pause = 0, later = "", timer = 0;
+  const current = () => `${controls.key()} ${pinned.question}`;
+  const isFresh = () => pinned.key === current();
+  const isFree = (kind) => !flying[kind] || performance.now() - flying[kind].at > LOST_MS;
+  function ask(kind) {
+    asked = performance.now();
+    flying[kind] = { id: ++number, key: current(), at: asked };
+    send({ id: number, prompt: pinned.question, moving: kind === "move" });
+    trigger(kind);
+  }
+  function settle(delay = REST_MS) {
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      if (!pinned.question || isFresh() || !isFree("rest")) return;
+      if (server.restoring || !server.exact || server.service.models === "starting") { settle(RETRY_MS); return; }
+      if (size() > AT_REST) { later = "large"; draw(); return; }
+      ask("rest");
+    }, delay);
+  }
+  afterFrame(() => {
+    const key = current();
+    if (key === seen) return;
+    if (seen && pinned.key === seen) pinned.before = pinned.answer?.text ?? "";
+    seen = key;
+    moved = performance.now();
+    if (!pinned.question || isFresh()) { draw(); return; }
+    const ready = server.exact && server.service.models !== "starting" && size() <= FOLLOWS;
+    if (ready && moved > pause && isFree("move") && isFree("rest") && moved - asked > EVERY_MS) ask("move");
+    settle();
+    draw();
+  });
+
+  // --- answers -----------------------------------------------------------------------------------
+  function take(value) {
+    const kind = Object.keys(flying).find((name) => flying[name] && flying[name].id === value?.id);
+    if (!kind) return;
+    const { key } = flying[kind];
+    flying[kind] = null;
+    later = value.later ?? "";
+    if (later && kind === "move") pause = performance.now() + PAUSE_MS;
+    if (!later && key.endsWith(` ${pinned.question}`)) {
+      Object.assign(pinned, { answer: value, key });
+      tables.noteMerged(value.recipe);
+    }
+    draw();
+    if (isFresh()) say(aloud, value.text ?? value.trouble);
+    else if (kind === "move" && performance.now() - moved < REST_MS && !later) { if (isFree("rest")) ask("move"); }
+    else if (kind === "rest" || later !== "") settle(later && later !== "replaced" ? RETRY_MS : 0);
+  }
+  watch(() => take(get()));
+
+  // --- drawing -------------------------------------------------------------------------------------
+  let drawn = "";
+  function draw() {
+    const { answer } = pinned, fresh = isFresh();
+    put(box, "data-fresh", fresh);
+    put(box, "data-recipe", answer?.recipe ?? "");
+    put(box, "data-later", later);
+    say(note, noteOf(answer, fresh, later));
+    const right = answer?.right;
+    say(mark, right === true ? "✓ right" : right === false ? "✗ wrong" : "");
+    put(mark, "data-right", right ?? "");
+    put(mark, "title", right === false ? `The right answer: ${answer.expected}` : "");
+    const written = JSON.stringify([answer?.text, pinned.before]);
+    if (written === drawn) return;
+    drawn = written;
+    text.replaceChildren();
+    if (!answer?.ends) { say(text, ""); return; }
+    const changed = pinned.before ? changedWords(pinned.before, answer.text) : [];
+    for (const { piece, from, end } of pieces(answer)) {
+      if (!piece) continue;
+      const token = html("span", { class: "word" }, text, piece);
+      token.classList.toggle("changed", changed.some((word) => word.from < end && from < word.end && piece.trim()));
+    }
+  }
+  const first = recalled();
+  choose(first || examples[0]?.prompt || "");
+});
+
+function noteOf(answer, fresh, later) {
+  if (!pinned.question) return "Its answer will follow every slider.";
+  if (later === "busy" || later === "often") return "Many questions are asked now: this answer follows once the sliders rest.";
+  if (later === "large") return "These models are too large to merge unasked: Send asks them.";
+  if (answer?.trouble) return answer.trouble;
+  if (!answer) return "Written as soon as the models are in memory …";
+  const marked = pinned.before && pinned.before !== answer.text ? " · marked: changed since the sliders last rested" : "";
+  return `recipe ${answer.recipe.slice(0, 6)} · ${three(1000 * answer.seconds)}${THIN}ms${marked}${fresh ? "" : " · following …"}`;
+}

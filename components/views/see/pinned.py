@@ -1,0 +1,143 @@
+"""The pinned question: its answer follows the merge, while a slider moves and at rest.
+
+assets/js/pinned/ asks and draws.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from components.session.json_form import parsed
+from components.session.session import Session
+from components.widgets.browser_parts import live
+from components.work.question import checked_text
+from components.work.rate_limits import Bucket
+from components.work.studio import ANSWER_WORKERS, Studio
+from components.work.visitor import Visitor
+from components.work.writing import growing
+from dppa_core.errors import Cancelled, InvalidValue, OutOfBudget
+from dppa_core.models.reply import GenerationSettings
+from dppa_core.recipes.yaml_text import recipe_hash
+from dppa_core.system.recent import Recent
+from dppa_core.tasks import DOMAINS, example_items, example_of, score
+
+LONGEST = 48
+"""Most tokens of a pinned answer."""
+BUSY = 2 * ANSWER_WORKERS
+"""Answers in progress from which on only sliders at rest are answered."""
+IN_A_ROW, A_SECOND = 400, 2
+"""Pinned answers of one tab of a public page: a burst, and then a rate."""
+SECONDS = 20.0
+"""Time limit of one pinned answer on a public page."""
+KNOWN = 4096
+
+
+def build_pinned() -> gr.HTML:
+    """The question, its answer, and what may come next."""
+    examples = [
+        {"domain": domain, "prompt": item.prompt}
+        for domain in DOMAINS
+        for item in example_items(domain)
+    ]
+    return live("pinned", {"examples": examples}, events=("move", "rest"))
+
+
+@dataclass(frozen=True, slots=True)
+class PinnedQuestion:
+    """A request of the page."""
+
+    number: int
+    """Returned with its answer."""
+    prompt: str
+    moving: bool
+    """Whether a slider still moves: such an answer may be left out."""
+
+
+def read_pinned(value: object) -> PinnedQuestion:
+    """Read JSON text; raises InvalidValue."""
+    asked = parsed(value)
+    if (
+        not isinstance(asked, Mapping)
+        or type(asked.get("id")) is not int
+        or type(asked.get("moving")) is not bool
+    ):
+        raise InvalidValue(f"The pinned question arrived in an unreadable form: {asked!r:.80}.")
+    return PinnedQuestion(
+        asked["id"], checked_text("question", asked.get("prompt")), asked["moving"]
+    )
+
+
+class _Until:
+    """Stops at a time, or when the tab asks anew at rest."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end, self.replaced = time.monotonic() + seconds, threading.Event()
+
+    @property
+    def late(self) -> bool:
+        return time.monotonic() > self._end
+
+    def is_set(self) -> bool:
+        return self.replaced.is_set() or self.late
+
+
+class PinnedAnswers:
+    """Pinned answers of all visitors; equal questions to equal recipes share one. Thread-safe."""
+
+    def __init__(self, studio: Studio) -> None:
+        self._studio, self._known, self._of_tab = studio, Recent(KNOWN), Recent(1000)
+        self._bucket = Bucket(IN_A_ROW, A_SECOND) if studio.public else None
+        self._seconds = SECONDS if studio.public else 1e9
+
+    def value(self, session: Session, asked: PinnedQuestion, visitor: Visitor) -> dict[str, Any]:
+        """The answer of the session's merge; `later` says why there is none now.
+
+        Raises:
+            DppaError: the session is no merge, or it cannot answer.
+        """
+        recipe = session.recipe()
+        key = (recipe_hash(recipe), asked.prompt, self._studio.identity(recipe))
+        found = self._known.find(key)
+        if found is None:
+            later = self._later(asked, visitor)
+            if later:
+                return {"later": later}
+            found = self._known.keep(key, self._written(recipe, asked, visitor))
+        return {"question": asked.prompt, "recipe": key[0], **found}
+
+    def _later(self, asked: PinnedQuestion, visitor: Visitor) -> str:
+        if not self._studio.ready:
+            return "starting"
+        if asked.moving and self._studio.people.waiting >= BUSY:
+            return "busy"
+        if self._bucket and not self._bucket.take(visitor):
+            return "often"
+        return ""
+
+    def _written(self, recipe: Any, asked: PinnedQuestion, visitor: Visitor) -> dict[str, Any]:
+        stop, before = _Until(self._seconds), self._of_tab.find(visitor.tab)
+        self._of_tab.keep(visitor.tab, stop)
+        if before is not None and not asked.moving:
+            before.replaced.set()
+        settings = GenerationSettings(LONGEST)
+        events = self._studio.answerer().replies(recipe, asked.prompt, settings, stop)
+        try:
+            with self._studio.works.timed("pinned"), self._studio.people.one(), closing(events):
+                *_, answer = growing(events)
+        except Cancelled:
+            if stop.late:
+                raise OutOfBudget(
+                    f"The pinned answer took longer than {SECONDS:.0f} s and was stopped. Many "
+                    "visitors at once are the usual cause: move a slider to ask again."
+                ) from None
+            raise
+        item = example_of(asked.prompt)
+        right = None if item is None else score(item, answer["text"])
+        return {**answer, "right": right, "expected": item.answer if item else ""}
