@@ -22,6 +22,7 @@ import "./plots/plots.js";
 import { lossesNow, sparsityOf } from "./plots/sparsity.js";
 import "./plots/view_switch.js";
 import { pinnedNow } from "./pinned/answer.js";
+import "./pinned/breaks.js";
 import "./controls/class_locked.js";
 import "./controls/controls.js";
 import "./controls/levels.js";

@@ -12,6 +12,7 @@ from components.session.session import Session
 from components.views.chat.chat import ChatView
 from components.views.controls.models import ModelsView
 from components.views.controls.prune import AdvancedPruning
+from components.views.see.pinned import PinnedView
 from components.views.see.see import SeeView, exact_payload, plots_payload
 from components.widgets.browser_parts import pack
 from components.widgets.controls import PRIVATE, Controls
@@ -34,8 +35,7 @@ class Page:
     """The card of a set of Hub models."""
     pruning: AdvancedPruning
     see: SeeView
-    pinned: gr.HTML
-    """A question whose answer follows the merge."""
+    pinned: PinnedView
     conflict: gr.HTML
     """Carries the counts of elements that two models both keep."""
     drill: gr.HTML

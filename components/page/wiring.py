@@ -13,6 +13,7 @@ import gradio as gr
 
 from components.page.layout import LIVE, MEASURING, Page, all_outputs, moved
 from components.page.wiring_models import wire_models, wire_offer
+from components.page.wiring_pinned import wire_pinned
 from components.page.wiring_see import wire_see
 from components.page.wiring_tune import opening, wire_tune
 from components.session.presets import first_session
@@ -42,6 +43,7 @@ def wire(blocks: gr.Blocks, page: Page, studio: Studio) -> None:
     wire_offer(page, studio)
     wire_tune(page, studio)
     wire_see(page, studio)
+    wire_pinned(page, studio)
     _wire_opening(blocks, page, studio)
 
 

@@ -7,18 +7,13 @@ from typing import Any
 
 import gradio as gr
 
-from components.page.layout import LIVE, Page, moved
+from components.page.layout import Page
 from components.views.see.conflict import conflict_payload
 from components.views.see.matrix import drill_payload, wanted
-from components.views.see.pinned import PinnedAnswers, read_pinned
 from components.views.see.sparsity import asked_model, losses_payload
-from components.widgets.browser_parts import pack
 from components.widgets.controls import PRIVATE, activity_script
 from components.widgets.runs import Handler, streaming
-from components.work.error_notices import show_errors
 from components.work.studio import Studio
-from components.work.visitor import asker
-from dppa_core.errors import Cancelled, DppaError
 from dppa_core.system.recent import Recent
 
 COUNTING = {"concurrency_id": "count", "concurrency_limit": 1, **PRIVATE}
@@ -58,31 +53,3 @@ def wire_see(page: Page, studio: Studio) -> None:
     wire(page.conflict, page.conflict.count, on_count, COUNTING)
     wire(page.drill, page.drill.look, on_closeup, LOOKING, page.drill)
     wire(page.losses, page.losses.count, on_losses, COUNTING, page.losses)
-    _wire_pinned(page, studio)
-
-
-def _wire_pinned(page: Page, studio: Studio) -> None:
-    answers = PinnedAnswers(studio)
-
-    @show_errors
-    def on_pinned(values: dict[Any, Any], request: gr.Request) -> dict[Any, Any]:
-        value: dict[str, Any] = {}
-        try:
-            asked = read_pinned(values[page.pinned])
-            value["id"] = asked.number
-            value |= answers.value(moved(page, values, studio), asked, asker(request))
-        except Cancelled:
-            value["later"] = "replaced"
-        except DppaError as error:
-            value["trouble"] = str(error)
-        return {page.pinned: pack(value)}
-
-    # Two events: a question at rest does not wait for the end of one from a moving slider.
-    for event in (page.pinned.move, page.pinned.rest):
-        event(
-            on_pinned,
-            inputs=page.controls.inputs | {page.pinned},
-            outputs=[page.pinned],
-            preprocess=False,
-            **LIVE,
-        )

@@ -87,7 +87,10 @@ def _layout(session: Session, studio: Studio, exports: Exports, allowance: Allow
         with gr.Column(elem_id="shape-column"):
             controls, models, pruning = _build_shape(session, studio, preset)
         with gr.Column(elem_id="see-column"):
-            see, carriers = _build_see(controls, studio)
+            gr.HTML('<h2 class="sr">What the merge keeps</h2>', js_on_load=None)
+            build_views()
+            pinned = build_pinned()
+            see, conflict, drill, losses = _build_see(controls, studio)
         with gr.Column(elem_id="side-column"):
             build_panes()
             with _part("chat-pane", "Chat", "pane"):
@@ -96,7 +99,6 @@ def _layout(session: Session, studio: Studio, exports: Exports, allowance: Allow
             _build_panes(controls, studio, exports)
     wire_learn(build_learn(), controls, studio)
     timer = gr.Timer(1.0, active=True)
-    pinned, conflict, drill, losses = carriers
     seen = (see, pinned, conflict, drill, losses)
     return Page(controls, models, offer, pruning, *seen, chat, status, tune, timer)
 
@@ -109,14 +111,12 @@ def _part(elem_id: str, title: str, kind: str = "box") -> Iterator[None]:
         yield
 
 
-def _build_see(controls: Controls, studio: Studio) -> tuple[SeeView, list[gr.HTML]]:
-    gr.HTML('<h2 class="sr">What the merge keeps</h2>', js_on_load=None)
-    build_views()
-    pinned, see = build_pinned(), build_see()
+def _build_see(controls: Controls, studio: Studio) -> tuple[SeeView, gr.HTML, gr.HTML, gr.HTML]:
+    see = build_see()
     wire_compare(build_compare(), controls, studio)
     wire_attribution(build_attribution(), controls, studio)
     wire_experiments(build_experiments(), read_settings().experiments or RESULTS)
-    return see, [pinned, build_conflict(), build_drill(), build_losses()]
+    return see, build_conflict(), build_drill(), build_losses()
 
 
 def _build_panes(controls: Controls, studio: Studio, exports: Exports) -> None:

@@ -42,6 +42,8 @@ BYTE_BUDGET = 1536 * 1024**2
 """Bytes of models in memory; one's own copy may use half of the free memory if that is more."""
 CHAT, CHATS = "chat", 48
 """Questions answered at the same time, by one engine."""
+ANSWERED = (CHAT, "next", "curve")
+"""Work that the answering process does, if there is one."""
 GIVES_WAY = ("score", "search", "perplexity", "attribution", "curve")
 """Long work, which gives way to answers that people wait for."""
 WORKERS = 12 + CHATS
@@ -109,7 +111,7 @@ class Studio(Plans):
             work: Called with a function that emits events, and `stop`.
         """
         seconds = SECONDS.get(name, SECONDS_ELSE) if self.public else math.inf
-        light = name in WITHOUT_MODELS or (name == CHAT and self._apart)
+        light = name in WITHOUT_MODELS or (self._apart and name in ANSWERED)
         begun = work if light else partial(self._imported, work)
         if name in GIVES_WAY:
             begun = partial(_giving_way, self.people, begun)

@@ -2,6 +2,7 @@
 // Text of people and models is inserted as text, never as markup.
 import { meaning } from "../base/glossary_bubbles.js";
 import { html, svg, say, put, three, THIN } from "../base/shapes.js";
+import { showNext } from "../pinned/next.js";
 import { pieces } from "../pinned/tokens.js";
 import { server } from "../session/server.js";
 import * as tables from "../session/tables.js";
@@ -23,7 +24,7 @@ export const talk = {
 // --- small buttons with a picture and a title ----------------------------------------------------
 const ICONS = {
   copy: "M5 5V2h9v9h-3M2 5h9v9H2z", bin: "M2 4h12M6 4V2h4v2M4 4l1 10h6l1-10M7 7v4M9 7v4",
-  down: "M8 2v8M4.5 7 8 10.5 11.5 7M2 13.5h12", prompt: "M2 3h12M2 6.5h8M2 10h12M2 13.5h5",
+  down: "M8 2v8M4.5 7 8 10.5 11.5 7M2 13.5h12", prompt: "M2 3h12M2 6.5h8M2 10h12M2 13.5h5", pin: "M5 2h6M6 2v5L4 9.5h8L10 7V2M8 9.5v4.5",
   colours: "M2 11V5h4v6zM6 11V5h4v6zM10 11V5h4v6z", done: "M3 8.5 6.5 12 13 4",
 };
 export const iconButton = (parent, icon, title, text = "") => {
@@ -63,7 +64,7 @@ export const colourOf = (model) => (model === "merged" ? "var(--d-accent)" : ser
 const quoted = (piece) => (piece ? `“${piece.replace(/\s/g, "␣")}”` : "(no text of its own)");
 const told = ({ piece, bits }, i, all) => `${quoted(piece)}: ${three(bits)}${THIN}${bits === 1 ? "bit" : "bits"} · token ${i + 1} of ${all.length}`;
 
-function tokensIn(text, line) {
+function tokensIn(text, line, open) {
   let now = -1, words = [];
   const choose = (i) => {
     text.children[now]?.classList.remove("now");
@@ -72,13 +73,16 @@ function tokensIn(text, line) {
     say(line, words[now] ?? "");
   };
   text.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && words[now]) open(now);
     const to = { ArrowRight: now + 1, ArrowLeft: now - 1, Home: 0, End: words.length - 1 }[event.key];
     if (to === undefined || !words.length) return;
     event.preventDefault();
     choose(to);
   });
   text.addEventListener("click", (event) => { // a finger has no hover
-    if (event.target.parentElement === text) choose([...text.children].indexOf(event.target));
+    if (event.target.parentElement !== text) return;
+    choose([...text.children].indexOf(event.target));
+    open(now);
   });
   return (pieces) => {
     words = pieces.map(told);
@@ -91,7 +95,8 @@ function tokensIn(text, line) {
   };
 }
 
-export const answerOf = (grid) => {
+/** @param {Element} grid @param {string} prompt Its question. */
+export const answerOf = (grid, prompt) => {
   const root = html("article", { class: "answer" }, grid);
   const head = html("header", {}, root);
   html("span", { class: "swatch", "aria-hidden": "true" }, head);
@@ -105,18 +110,23 @@ export const answerOf = (grid) => {
   meaning(fast, "speed");
   meaning(surprise, "loss");
   const note = html("p", { class: "note" }, root);
-  const tokens = tokensIn(text, line);
   let shown = null, key = "";
+  const tokens = tokensIn(text, line, (i) => {
+    const { from, piece } = pieces(shown)[i];
+    showNext(stats, { prompt, text: [...shown.text].slice(0, from).join(""), recipe: shown.recipe, token: piece });
+  });
   copy.addEventListener("click", () => copyText(shown.text, copy));
 
   function write(answer, plain) {
-    const coloured = talk.coloured && answer.ends.length > 0 && plain === answer.text;
-    const next = `${coloured} ${answer.ends.length} ${plain}`;
+    const whole = answer.ends.length > 0 && plain === answer.text, coloured = talk.coloured && whole;
+    const split = coloured || (whole && answer.state === "done");
+    const next = `${coloured} ${split} ${answer.ends.length} ${plain}`;
     if (next === key) return;
     key = next;
     put(text, "data-coloured", coloured);
     line.hidden = !coloured; // empty until a token is chosen
-    if (coloured) { tokens(pieces(answer)); return; }
+    put(text, "data-split", split);
+    if (split) { tokens(pieces(answer)); return; }
     if (text.firstElementChild) text.replaceChildren();
     say(text, plain);
   }
@@ -136,9 +146,9 @@ export const answerOf = (grid) => {
     const plain = held ? "" : answer.text || (answer.state === "done" ? "(an empty answer)" : "");
     write(secret ? { ...answer, ends: [] } : answer, plain);
     text.hidden = !plain && !running;
-    const coloured = text.dataset.coloured === "true";
-    text.tabIndex = coloured ? 0 : -1;
-    if (coloured) { put(text, "role", "group"); put(text, "aria-label", `Tokens of the answer of ${answer.label}; arrow keys go through them`); }
+    const split = text.dataset.split === "true";
+    text.tabIndex = split ? 0 : -1;
+    if (split) { put(text, "role", "group"); put(text, "aria-label", `Tokens of the answer of ${answer.label}; arrow keys go through them, Enter shows what else might stand there`); }
     else { text.removeAttribute("role"); text.removeAttribute("aria-label"); text.removeAttribute("tabindex"); }
     copy.hidden = !plain || !answer.text;
     stats.hidden = Boolean(secret) || !answer.tokens;

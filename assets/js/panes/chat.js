@@ -6,6 +6,7 @@ import { part } from "../session/parts.js";
 import { waits } from "../session/runs.js";
 import { server } from "../session/server.js";
 import * as tables from "../session/tables.js";
+import { pin } from "../pinned/answer.js";
 import { stops } from "../controls/start_and_stop.js";
 import { iconButton, answerOf, showPrompts, promptsOf, isRunning, talk } from "./answer.js";
 import { ballotOf, secretOf, heldBack, votes } from "./blind_votes.js";
@@ -42,6 +43,8 @@ part("transcript", ({ host, get, watch, trigger }) => {
     const root = html("section", { class: "turn", "data-turn": turn.id, "data-blind": turn.blind, "aria-label": "Question and answers" }, list);
     const head = html("div", { class: "turn-head" }, root);
     html("p", { class: "question" }, head, turn.prompt);
+    const follow = iconButton(head, "pin", "Pin this question: its answer then follows the sliders");
+    follow.addEventListener("click", () => pin(turn.prompt));
     const open = iconButton(head, "prompt", "Show the question as the models read it");
     const prompts = html("div", { class: "rendered", hidden: "" }, root);
     put(open, "aria-expanded", "false");
@@ -51,7 +54,7 @@ part("transcript", ({ host, get, watch, trigger }) => {
       repaint();
     });
     const grid = html("div", { class: `answers n${Math.min(turn.answers.length, 3)}` }, root);
-    return { id: turn.id, root, prompts, answers: turn.answers.map(() => answerOf(grid)), ballot: turn.blind ? ballotOf(root, () => repaint()) : null };
+    return { id: turn.id, root, prompts, answers: turn.answers.map(() => answerOf(grid, turn.prompt)), ballot: turn.blind ? ballotOf(root, () => repaint()) : null };
   }
   function fillTurn(view, turn, current) {
     const secret = secretOf(turn), held = heldBack(turn);

@@ -2,10 +2,11 @@
 // and at rest. The server leaves out moving sliders while it is busy, and says so.
 import { html, put, say, three, THIN } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
-import { afterFrame } from "../session/frames.js";
+import { afterFrame, redraw } from "../session/frames.js";
 import { part } from "../session/parts.js";
 import { server } from "../session/server.js";
 import * as tables from "../session/tables.js";
+import { showNext } from "./next.js";
 import { changedWords, pieces } from "./tokens.js";
 
 const REST_MS = 40, EVERY_MS = 60, PAUSE_MS = 2000, RETRY_MS = 1500, LOST_MS = 15_000;
@@ -38,7 +39,18 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
   const own = html("input", { type: "text", id: "pinned-own", maxlength: 2000, placeholder: "Type a question, then press Enter", "aria-label": "A question of your own", hidden: "" }, box);
   const text = html("p", { class: "answer-text", id: "pinned-text" }, box);
   const note = html("p", { class: "how", id: "pinned-note" }, box);
+  const place = html("div", {}, box);
   const aloud = html("output", { class: "sr", "aria-live": "polite" }, box);
+
+  text.addEventListener("keydown", (event) => {
+    const tokens = [...text.children], now = tokens.indexOf(document.activeElement);
+    const to = tokens[{ ArrowRight: now + 1, ArrowLeft: now - 1, Home: 0, End: tokens.length - 1 }[event.key] ?? -1];
+    if (!to || now < 0) return;
+    event.preventDefault();
+    tokens[now].tabIndex = -1;
+    to.tabIndex = 0;
+    to.focus();
+  });
 
   // --- which question ------------------------------------------------------------------------
   const isExample = (question) => examples.some(({ prompt }) => prompt === question);
@@ -102,6 +114,7 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
     if (!later && key.endsWith(` ${pinned.question}`)) {
       Object.assign(pinned, { answer: value, key });
       tables.noteMerged(value.recipe);
+      redraw();
     }
     draw();
     if (isFresh()) say(aloud, value.text ?? value.trouble);
@@ -125,14 +138,18 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
     const written = JSON.stringify([answer?.text, pinned.before]);
     if (written === drawn) return;
     drawn = written;
+    const held = text.contains(document.activeElement);
     text.replaceChildren();
     if (!answer?.ends) { say(text, ""); return; }
     const changed = pinned.before ? changedWords(pinned.before, answer.text) : [];
+    const letters = [...answer.text];
     for (const { piece, from, end } of pieces(answer)) {
       if (!piece) continue;
-      const token = html("span", { class: "word" }, text, piece);
+      const token = html("button", { type: "button", class: "word", tabindex: text.children.length ? -1 : 0, title: "What else might come here?" }, text, piece);
+      token.addEventListener("click", () => showNext(place, { prompt: pinned.question, text: letters.slice(0, from).join(""), recipe: answer.recipe, token: piece }));
       token.classList.toggle("changed", changed.some((word) => word.from < end && from < word.end && piece.trim()));
     }
+    if (held) text.firstElementChild?.focus({ preventScroll: true });
   }
   const first = recalled();
   choose(first || examples[0]?.prompt || "");

@@ -16,6 +16,8 @@ import gradio as gr
 
 from components.session.json_form import parsed
 from components.session.session import Session
+from components.views.see.answer_curve import build_curve
+from components.views.see.next_tokens import build_next
 from components.widgets.browser_parts import live
 from components.work.question import checked_text
 from components.work.rate_limits import Bucket
@@ -39,14 +41,26 @@ SECONDS = 20.0
 KNOWN = 4096
 
 
-def build_pinned() -> gr.HTML:
+@dataclass(frozen=True, slots=True)
+class PinnedView:
+    """The components of the pinned question."""
+
+    answer: gr.HTML
+    next: gr.HTML
+    """Hidden: requests next tokens and carries them."""
+    breaks: gr.HTML
+    """Hidden: requests curves and carries them."""
+
+
+def build_pinned() -> PinnedView:
     """The question, its answer, and what may come next."""
     examples = [
         {"domain": domain, "prompt": item.prompt}
         for domain in DOMAINS
         for item in example_items(domain)
     ]
-    return live("pinned", {"examples": examples}, events=("move", "rest"))
+    answer = live("pinned", {"examples": examples}, events=("move", "rest"))
+    return PinnedView(answer, build_next(), build_curve())
 
 
 @dataclass(frozen=True, slots=True)

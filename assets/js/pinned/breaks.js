@@ -1,0 +1,168 @@
+// Where the pinned answer breaks: its loss over one control, and the value at which its text changes.
+import { html, svg, put, say, px, axis as axisOf, three, THIN } from "../base/shapes.js";
+import * as controls from "../session/controls.js";
+import { afterFrame, redraw } from "../session/frames.js";
+import { part } from "../session/parts.js";
+import { saveable } from "../session/save_plots.js";
+import { server } from "../session/server.js";
+import { pinnedNow } from "./answer.js";
+
+const LEFT = 46, RIGHT = 14, TOP = 16, BOTTOM = 34, HEIGHT = 176, REST_MS = 500;
+
+/** @type {any} */
+let value = null, view = null;
+let trigger = /** @type {(event: string) => void} */ (() => {}), send = /** @type {(value: any) => void} */ (() => {});
+let wanted = 0, asked = "", running = false, timer = 0, drawn = "";
+
+part("breaks", ({ host, put: give, trigger: fire, watch, get }) => {
+  [send, trigger] = [give, fire];
+  build(host);
+  watch(() => {
+    const next = get();
+    if (next?.id !== wanted || !next.points) return;
+    value = next;
+    running = !next.done;
+    redraw();
+  });
+});
+
+// --- what is varied --------------------------------------------------------------------------
+const named = (reference) => server.names[reference]?.label ?? reference;
+function offered() {
+  const models = controls.deciding(), found = [];
+  if (!models.length) return found;
+  const focus = models.includes(controls.state.focus) ? controls.state.focus : models[0];
+  if (controls.pruner()) {
+    found.push({ axis: "rate", model: focus, band: 0, title: "pruning rate", unit: "pruning rate (%)" });
+    const whose = controls.state.linked ? "" : ` of ${named(focus)}`;
+    controls.levels().forEach((_, band) => found.push({ axis: "factor", model: focus, band, title: `factor of partition ${band + 1}${whose}`, unit: `factor of partition ${band + 1}${whose} (×)` }));
+  }
+  for (const model of models) found.push({ axis: "coefficient", model, band: 0, title: `coefficient of ${named(model)}`, unit: `coefficient of ${named(model)} (×)` });
+  return found;
+}
+const chosen = () => { const all = offered(); return all.find(({ title }) => title === view?.choice.value) ?? all[0] ?? null; };
+const here = ({ axis, model, band }) => (axis === "rate" ? controls.rate() : axis === "factor" ? controls.factorsOf(model)[band]
+  : controls.state.models.find(({ ref }) => ref === model)?.coefficient ?? null);
+// Everything else that the curve depends on.
+function question(over) {
+  const { rate, levels, models, ...rest } = controls.choices();
+  const { partitions, shares } = controls.state;
+  const fixed = models.map(([ref, weight, factors]) => [ref,
+    over.axis === "coefficient" && ref === over.model ? null : weight,
+    over.axis === "factor" ? factors.map((x, k) => (k === over.band && (controls.state.linked || ref === over.model) ? null : x)) : factors]);
+  return controls.asText({ prompt: pinnedNow().question, over, rest, partitions, shares, fixed, ...(over.axis === "rate" ? {} : { rate, levels }) });
+}
+
+// --- asking: only while it is open, and at rest ------------------------------------------------
+function askSoon() {
+  clearTimeout(timer);
+  timer = setTimeout(() => {
+    const over = chosen();
+    if (!view?.details.open || !over || !pinnedNow().question || question(over) !== asked) return;
+    const { title, unit, ...place } = over;
+    send({ id: ++wanted, prompt: pinnedNow().question, ...place });
+    running = true;
+    trigger("trace");
+  }, REST_MS);
+}
+afterFrame(() => {
+  if (!view?.details.open) return;
+  syncChoice();
+  const over = chosen(), now = over && pinnedNow().question ? question(over) : "";
+  if (now !== asked) {
+    asked = now;
+    value = null;
+    if (running) { running = false; wanted += 1; trigger("halt"); }
+    if (now) askSoon();
+  }
+  draw(over);
+});
+
+// --- the panel ---------------------------------------------------------------------------------
+function build(parent) {
+  const details = html("details", { class: "breaks" }, parent);
+  html("summary", {}, details, "Where does this answer break?");
+  const box = html("div", { class: "plot plot-breaks" }, details);
+  const label = html("label", { class: "choice", title: "The control that is varied; all others stay." }, box);
+  html("span", {}, label, "Over the");
+  const choice = html("select", { id: "breaks-axis" }, label);
+  const said = html("p", { class: "breaks-said", role: "status" }, box);
+  const root = svg("svg", { id: "breaks-plot", role: "img", "aria-label": "Loss of the answer over a control" }, box);
+  const how = html("p", { class: "how" }, box);
+  view = { details, choice, said, root, how, width: 0 };
+  saveable(box, "breaks", rows, () => root);
+  details.addEventListener("toggle", () => {
+    if (!details.open && running) { running = false; asked = ""; trigger("halt"); }
+    redraw();
+  });
+  choice.addEventListener("change", redraw);
+  new ResizeObserver(() => { view.width = Math.floor(box.clientWidth); drawn = ""; redraw(); }).observe(box);
+}
+const rows = () => value && {
+  columns: [chosen()?.unit ?? value.axis, "loss (nats/token)", "answer"],
+  rows: value.points.map(([x, loss, text]) => [scaled(x), loss, text]),
+};
+const scaled = (x) => (value?.axis === "rate" ? 100 * x : x);
+function syncChoice() {
+  const titles = offered().map(({ title }) => title), key = titles.join("\n");
+  if (view.choice.dataset.key === key) return;
+  const before = view.choice.value;
+  view.choice.dataset.key = key;
+  view.choice.replaceChildren();
+  for (const title of titles) html("option", { value: title }, view.choice, title);
+  if (titles.includes(before)) view.choice.value = before;
+}
+const amount = (over, x) => (over.axis === "rate" ? `${+(100 * x).toFixed(1)}${THIN}%` : `${THIN}×${THIN}${three(x)}`.trim());
+
+function draw(over) {
+  const now = over && here(over), width = view.width;
+  const key = JSON.stringify([value?.id, value?.points.length, running, now, over?.title, width]);
+  if (key === drawn || !width) return;
+  drawn = key;
+  say(view.said, sentence(over));
+  put(view.details, "data-done", Boolean(value) && !running);
+  view.root.replaceChildren();
+  put(view.root, "viewBox", `0 0 ${width} ${HEIGHT}`);
+  put(view.root, "width", width);
+  put(view.root, "height", HEIGHT);
+  say(view.how, value ? `Loss: how surprised the merge is by ${value.by ? `the answer of ${value.by}` : "the right answer"}, “${value.reference}”; lower is better. Filled marks: the merge writes what it writes at ${amount(over, value.start)}.` : "");
+  if (value?.points.length > 1) plot(over, now, width);
+}
+function sentence(over) {
+  if (!pinnedNow().question) return "Pin a question first.";
+  if (!over) return "No model takes part in the merge.";
+  if (!value) return "Measuring …";
+  const [up, down] = value.changes.map(([low, high]) => (low >= value.start ? `above ${amount(over, low)}, at ${amount(over, high)} at the latest` : `below ${amount(over, high)}`));
+  const last = value.points[value.points.length - 1][0];
+  const found = up ? `The answer first changes ${up}${down ? `, and ${down}` : ""}.` : `The answer does not change up to ${amount(over, last)}.`;
+  return running ? `${found} Measuring more …` : found;
+}
+function plot(over, now, width) {
+  const { points, start, changes } = value;
+  const losses = points.map(([, loss]) => loss), xs = points.map(([x]) => scaled(x));
+  const across = axisOf(Math.min(...xs), Math.max(...xs), width < 500 ? 4 : 6), down = axisOf(0, Math.max(...losses, 0.01), 4);
+  const at = (x) => LEFT + ((x - across.low) / (across.high - across.low)) * (width - LEFT - RIGHT);
+  const to = (loss) => HEIGHT - BOTTOM - ((loss - down.low) / (down.high - down.low)) * (HEIGHT - TOP - BOTTOM);
+  const { root } = view;
+  for (const mark of across.marks) {
+    svg("line", { class: "grid", x1: px(at(mark)), x2: px(at(mark)), y1: TOP, y2: HEIGHT - BOTTOM }, root);
+    svg("text", { class: "tick", x: px(at(mark)), y: HEIGHT - BOTTOM + 14, "text-anchor": "middle" }, root, three(mark));
+  }
+  for (const mark of down.marks) svg("text", { class: "tick", x: LEFT - 6, y: px(to(mark) + 4), "text-anchor": "end" }, root, three(mark));
+  svg("text", { class: "tick", x: px((LEFT + width - RIGHT) / 2), y: HEIGHT - 4, "text-anchor": "middle" }, root, over.unit);
+  svg("text", { class: "tick", x: 0, y: 10 }, root, "loss (nats/token)");
+  for (const [low, high] of changes) {
+    const x = px(at(scaled((low + high) / 2)));
+    svg("line", { class: "breaks-change", x1: x, x2: x, y1: TOP, y2: HEIGHT - BOTTOM }, root);
+  }
+  svg("polyline", { class: "breaks-line", points: points.map(([x, loss]) => `${px(at(scaled(x)))},${px(to(loss))}`).join(" ") }, root);
+  const usual = points.find(([x]) => x === start)?.[2];
+  for (const [x, loss, text] of points) {
+    const dot = svg("circle", { class: "breaks-dot", cx: px(at(scaled(x))), cy: px(to(loss)), r: 3.5, "data-same": text === usual }, root);
+    svg("title", {}, dot, `${amount(over, x)}: ${text || "(an empty answer)"}`);
+  }
+  if (now === null) return;
+  const next = Math.max(points.findIndex(([x]) => x >= now - 1e-9), 0), [x1, l1] = points[next], [x0, l0] = points[Math.max(next - 1, 0)];
+  const loss = x1 > x0 ? l0 + ((Math.min(now, x1) - x0) / (x1 - x0)) * (l1 - l0) : l1;
+  svg("circle", { class: "breaks-here", cx: px(at(scaled(now))), cy: px(to(loss)), r: 6 }, root);
+}

@@ -1,0 +1,89 @@
+// The likeliest next tokens at one place of an answer: merge, base and domain models side by side.
+// The temperature of Answer settings recolours the bars here, without the server.
+import { html, put, say, percent } from "../base/shapes.js";
+import { afterFrame, redraw } from "../session/frames.js";
+import { part } from "../session/parts.js";
+import { server } from "../session/server.js";
+
+const STEPS = 20, WARMEST = 2; // the server sends the sums of all tokens at these temperatures
+const OWN = 1; // shown for temperature 0, at which the likeliest token is always taken
+
+/** @typedef {{prompt: string, text: string, recipe: string}} Place The answer up to a token. */
+/** @type {(place: Place) => void} */
+let ask = () => {};
+let wanted = 0, value = /** @type {any} */ (null), drawn = "";
+/** @type {any} */
+let panel = null;
+
+part("next", ({ put: send, trigger, watch, get }) => {
+  ask = (place) => { send({ id: ++wanted, ...place }); trigger("look"); };
+  watch(() => {
+    const next = get();
+    if (next?.id !== wanted || !next.rows) return;
+    value = next;
+    redraw();
+  });
+});
+
+const stepOf = (t) => Math.round((t * STEPS) / WARMEST);
+const chosen = () => {
+  const slider = /** @type {HTMLInputElement | null} */ (document.querySelector("#temperature input[type=range]"));
+  return stepOf(Math.min(Math.max(Number(slider?.value ?? 0), 0), WARMEST));
+};
+/** Probability of each next token. @param {any} row @param {number} step */
+const sharesOf = (row, step) => row.next.map(({ logit }) => Math.exp((logit * STEPS) / (step * WARMEST) - row.log_sums[step - 1]));
+const shown = ({ text, end }) => (end ? "(end)" : text ? text.replace(/\s/g, "␣") : "(no text)");
+
+function build() {
+  const box = html("section", { class: "next", "aria-label": "Next tokens" });
+  const head = html("div", { class: "next-head" }, box);
+  const heading = html("h4", {}, head);
+  const close = html("button", { type: "button", class: "small" }, head, "Close");
+  close.addEventListener("click", () => box.remove());
+  const grid = html("div", { class: "next-grid" }, box);
+  const how = html("p", { class: "how" }, box);
+  return { box, heading, grid, how };
+}
+
+/** Ask for the tokens that may stand at a place, and show them after an element. @param {Element} after @param {Place & {token: string}} place */
+export const showNext = (after, { token, ...place }) => {
+  panel ??= build();
+  value = null;
+  drawn = "";
+  say(panel.heading, `Instead of “${token.trim() || "␣"}”`);
+  after.after(panel.box);
+  ask(place);
+  redraw();
+};
+
+afterFrame(() => {
+  if (!panel?.box.isConnected) return;
+  const cold = chosen() === 0, step = chosen() || stepOf(OWN), rows = value?.rows ?? [];
+  const key = JSON.stringify([step, cold, rows.length, value?.id]);
+  if (key === drawn) return;
+  drawn = key;
+  put(panel.box, "aria-busy", !value);
+  panel.grid.replaceChildren();
+  for (const row of rows) column(panel.grid, row, step);
+  say(panel.how, rows.length
+    ? `The eight likeliest tokens, and their shares at temperature ${((step * WARMEST) / STEPS).toFixed(1)}${cold ? "; at 0, as set now, the first is always taken" : ""}. Answer settings change it.`
+    : "Reading the answer up to here …");
+});
+
+function column(grid, row, step) {
+  const box = html("div", { class: "next-model", "data-target": row.target }, grid);
+  const known = server.names[row.target];
+  box.style.setProperty("--model", row.target === "merged" ? "var(--d-accent)" : known?.colour ?? "var(--d-base)");
+  const head = html("p", {}, box);
+  html("span", { class: "swatch", "aria-hidden": "true" }, head);
+  html("strong", {}, head, row.target === "merged" ? "merged" : known?.label ?? row.target);
+  if (row.note) { html("p", { class: "note" }, box, row.note); return; }
+  const shares = sharesOf(row, step), list = html("ol", {}, box);
+  row.next.forEach((next, i) => {
+    const item = html("li", { "data-share": shares[i].toFixed(6) }, list);
+    html("span", { class: "next-text", title: shown(next) }, item, shown(next));
+    const bar = html("span", { class: "next-bar", "aria-hidden": "true" }, item);
+    html("i", {}, bar).style.width = `${Math.max(100 * shares[i], shares[i] > 0 ? 1 : 0)}%`;
+    html("span", { class: "next-share" }, item, percent(shares[i]));
+  });
+}

@@ -1,0 +1,78 @@
+"""Event handlers of the pinned question: its answer, next tokens, and the curve over a control."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+
+from components.page.layout import LIVE, Page, moved
+from components.views.see.answer_curve import curve_payload, read_curve
+from components.views.see.next_tokens import next_payload, read_next
+from components.views.see.pinned import PinnedAnswers, read_pinned
+from components.widgets.browser_parts import pack
+from components.widgets.controls import PRIVATE
+from components.widgets.runs import streaming
+from components.work.error_notices import show_errors
+from components.work.studio import Studio
+from components.work.visitor import asker
+from dppa_core.errors import Cancelled, DppaError
+from dppa_core.system.recent import Recent
+
+READING = {"concurrency_id": "next", "concurrency_limit": 2, **PRIVATE}
+TRACING = {"concurrency_id": "curve", "concurrency_limit": 1, **PRIVATE}
+"""One curve at a time for all visitors: it gives way to answers."""
+
+
+def wire_pinned(page: Page, studio: Studio) -> None:
+    """Set up the requests of the pinned question."""
+    controls, view = page.controls, page.pinned
+    answers, points = PinnedAnswers(studio), Recent(8192)
+
+    @show_errors
+    def on_pinned(values: dict[Any, Any], request: gr.Request) -> dict[Any, Any]:
+        value: dict[str, Any] = {}
+        try:
+            asked = read_pinned(values[view.answer])
+            value["id"] = asked.number
+            value |= answers.value(moved(page, values, studio), asked, asker(request))
+        except Cancelled:
+            value["later"] = "replaced"
+        except DppaError as error:
+            value["trouble"] = str(error)
+        return {view.answer: pack(value)}
+
+    def on_next(values: dict[Any, Any]) -> Iterator[dict[str, Any]]:
+        asked, session = read_next(values[view.next]), controls.session(values)
+        return next_payload(asked, session, values[page.chat.recipes], studio)
+
+    def on_curve(values: dict[Any, Any]) -> Iterator[dict[str, Any]]:
+        session = moved(page, values, studio)
+        return curve_payload(session, read_curve(values[view.breaks], session), studio, points)
+
+    # Two events: a question at rest does not wait for the end of one from a moving slider.
+    for event in (view.answer.move, view.answer.rest):
+        event(
+            on_pinned,
+            inputs=controls.inputs | {view.answer},
+            outputs=[view.answer],
+            preprocess=False,  # raw values: see fast_answers.py
+            **LIVE,
+        )
+    view.next.look(
+        streaming(view.next, on_next),
+        inputs=controls.inputs | {view.next, page.chat.recipes},
+        outputs=[view.next],
+        trigger_mode="always_last",
+        **READING,
+    )
+    tracing = view.breaks.trace(
+        streaming(view.breaks, on_curve),
+        inputs=controls.inputs | {view.breaks},
+        outputs=[view.breaks],
+        trigger_mode="always_last",
+        preprocess=False,  # a half-typed number is not an error
+        **TRACING,
+    )
+    view.breaks.halt(None, cancels=[tracing], queue=False, **PRIVATE)

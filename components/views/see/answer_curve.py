@@ -1,0 +1,210 @@
+"""Where an answer breaks: its loss and its greedy text over one control, the rest unchanged.
+
+assets/js/pinned/breaks.js asks and draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+import gradio as gr
+
+from components.session.json_form import parsed
+from components.session.session import Session
+from components.widgets.browser_parts import live
+from components.work.figures import short_name
+from components.work.question import checked_text
+from components.work.studio import Emit, Studio
+from dppa_core.errors import InvalidValue
+from dppa_core.models.reply import GenerationSettings, ReplyToken
+from dppa_core.progress import Stop
+from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
+from dppa_core.system.recent import Recent
+from dppa_core.tasks import example_of
+
+LONGEST = 48
+"""Most tokens of an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """A control over which the answer is followed."""
+
+    start: float
+    """Value with whose answer the others are compared: what the control leaves unchanged."""
+    values: tuple[float, ...]
+    """First values, the most telling ones first."""
+    step: float
+    """Width to which the first change is narrowed down."""
+
+
+AXES = {
+    "rate": Axis(0.0, (0, 0.99, 0.5, 0.8, 0.9, 0.95, 0.65, 0.25, 0.97, 0.85, 0.4), 0.01),
+    "factor": Axis(1.0, (1, 0, 3, 2, 1.5, 0.5, 2.5, 1.25, 0.75), 0.05),
+    "coefficient": Axis(1.0, (1, 0, 2, 0.5, 1.5, 0.25, 0.75, 1.25, 1.75, -0.5), 0.05),
+}
+
+
+def build_curve() -> gr.HTML:
+    """A hidden element that requests curves and carries them."""
+    return live("breaks", None, events=("trace", "halt"))
+
+
+@dataclass(frozen=True, slots=True)
+class CurveRequest:
+    """A question, and the control to vary."""
+
+    number: int
+    prompt: str
+    axis: str
+    """rate, factor or coefficient."""
+    model: str
+    """Whose factor or coefficient is varied, and who gives the reference if none is known."""
+    band: int
+    """Whose factor is varied: the strongest partition is 0."""
+
+
+def read_curve(value: object, session: Session) -> CurveRequest:
+    """Read JSON text; raises InvalidValue."""
+    asked = parsed(value)
+    if not isinstance(asked, Mapping) or type(asked.get("id")) is not int:
+        raise InvalidValue(f"The curve was asked for in an unreadable form: {asked!r:.80}.")
+    prompt = checked_text("question", asked.get("prompt"))
+    axis, model, band = asked.get("axis"), asked.get("model"), asked.get("band")
+    if axis not in AXES or (axis != "coefficient" and session.method.pruner is None):
+        offered = "coefficient" if session.method.pruner is None else ", ".join(AXES)
+        raise InvalidValue(f"The curve runs over {axis!r:.40}; this method has: {offered}.")
+    if model not in [one.reference for one in session.active]:
+        raise InvalidValue(f"{model!r:.80} takes no part in the merge: choose another model.")
+    if type(band) is not int or not 0 <= band < len(session.levels):
+        raise InvalidValue(f"There is no partition {band!r:.20} here.")
+    return CurveRequest(asked["id"], prompt, str(axis), str(model), band)
+
+
+def varied(session: Session, asked: CurveRequest, value: float) -> Session:
+    """The session with one control set to another value."""
+    if asked.axis == "rate":
+        return replace(session, rate=value)
+    if asked.axis == "coefficient":
+        models = tuple(
+            replace(one, coefficient=value, curve=()) if one.reference == asked.model else one
+            for one in session.models
+        )
+        return replace(session, models=models)
+    factors = list(session.factors_of(asked.model))
+    factors[asked.band] = value
+    if session.linked:
+        return replace(session, factors=tuple(factors))
+    own = dict(session.own_factors) | {asked.model: tuple(factors)}
+    return replace(session, own_factors=tuple(own.items()))
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """The merge's answer at one value of the control."""
+
+    x: float
+    loss: float
+    """Mean loss of the reference answer, in nats per token."""
+    text: str
+    """Its own greedy answer."""
+
+
+def first_changes(points: Sequence[Point], start: float) -> list[tuple[float, float]]:
+    """Neighbouring values between which the answer first differs from the one at `start`.
+
+    Going up from `start`, then down; a side without a change has no entry.
+
+    Args:
+        points: By rising x; one is at `start`.
+    """
+    usual = next(point.text for point in points if point.x == start)
+    up = [point for point in points if point.x >= start]
+    down = [point for point in reversed(points) if point.x <= start]
+    found = []
+    for side in (up, down):
+        pairs = ((a.x, b.x) for a, b in pairwise(side) if b.text != usual)
+        found += [(min(pair), max(pair)) for pair in list(pairs)[:1]]
+    return found
+
+
+def curve_payload(
+    session: Session, asked: CurveRequest, studio: Studio, known: Recent
+) -> Iterator[dict[str, Any]]:
+    """Yield the curve after some more points: first far apart, then close where the answer changes.
+
+    Args:
+        known: (recipe hash, prompt, reference) -> loss and text of earlier points.
+
+    Raises:
+        DppaError: a model cannot be read, or the work was stopped.
+    """
+    axis, item = AXES[asked.axis], example_of(asked.prompt)
+    found: dict[float, Point] = {}
+    by = [item.answer if item else ""]
+
+    def work(emit: Emit, stop: Stop) -> None:
+        if item is None:
+            by[0] = _answer(asked.model, asked.prompt, studio, stop)
+        queue = list(axis.values)
+        while queue:
+            x = queue.pop(0)
+            recipe = varied(session, asked, x).recipe()
+            found[x] = Point(x, *_point(recipe, asked.prompt, by[0], studio, known, stop))
+            emit((x,))
+            if not queue:
+                queue = _between(found, axis)
+
+    for batch in studio.start("curve", work).to_its_end():
+        if batch:
+            yield _value(asked, found, by[0], "" if item else short_name(asked.model))
+    yield _value(asked, found, by[0], "" if item else short_name(asked.model)) | {"done": True}
+
+
+def _between(found: Mapping[float, Point], axis: Axis) -> list[float]:
+    """The middles of the pairs of neighbours that hold a first change, if they are apart."""
+    pairs = first_changes(sorted(found.values(), key=lambda one: one.x), axis.start)
+    middles = [round((low + high) / 2, 4) for low, high in pairs if high - low > axis.step + 1e-9]
+    return [round(round(x / axis.step) * axis.step, 4) for x in middles]
+
+
+def _answer(target: str | MergeRecipe, prompt: str, studio: Studio, stop: Stop) -> str:
+    text = ""
+    settings = GenerationSettings(LONGEST)
+    with closing(studio.answerer().replies(target, prompt, settings, stop)) as events:
+        for event in events:
+            text = event.text if isinstance(event, ReplyToken) else text
+    return text
+
+
+def _point(
+    recipe: MergeRecipe, prompt: str, reference: str, studio: Studio, known: Recent, stop: Stop
+) -> tuple[float, str]:
+    key = (recipe_hash(recipe), prompt, reference, studio.identity(recipe))
+    found: tuple[float, str] | None = known.find(key)
+    if found is None:
+        read = studio.answerer().reading(recipe, prompt, reference, stop)
+        found = known.keep(key, (read.loss or 0.0, _answer(recipe, prompt, studio, stop)))
+    return found
+
+
+def _value(
+    asked: CurveRequest, found: dict[float, Point], reference: str, by: str
+) -> dict[str, Any]:
+    points = sorted(list(found.values()), key=lambda one: one.x)
+    start = AXES[asked.axis].start
+    begun = any(point.x == start for point in points)
+    return {
+        "id": asked.number,
+        "axis": asked.axis,
+        "start": start,
+        "reference": reference,
+        "by": by,
+        "points": [[point.x, point.loss, point.text] for point in points],
+        "changes": first_changes(points, start) if begun else [],
+        "done": False,
+    }

@@ -1,0 +1,94 @@
+"""The likeliest next tokens of the merge, its base and its domain models, side by side.
+
+assets/js/pinned/next.js asks, draws, and applies the temperature.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import gradio as gr
+
+from components.session.answer_settings import LONGEST_ANSWER
+from components.session.json_form import parsed
+from components.session.session import Session
+from components.widgets.browser_parts import live
+from components.work.error_notices import message
+from components.work.question import MERGED, Recipes, checked_text, target_choices, whole
+from components.work.studio import Emit, Studio
+from dppa_core.errors import DppaError, InvalidValue
+from dppa_core.progress import Stop
+from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
+
+LONGEST_TEXT = 20 * LONGEST_ANSWER
+"""Characters of an answer so far."""
+
+
+def build_next() -> gr.HTML:
+    """A hidden element that requests next tokens and carries them."""
+    return live("next", None, events=("look",))
+
+
+@dataclass(frozen=True, slots=True)
+class NextRequest:
+    """A place in an answer."""
+
+    number: int
+    prompt: str
+    text: str
+    """The answer up to that place; may be empty."""
+    recipe: str
+    """Hash of the merge that wrote it; empty for the current one."""
+
+
+def read_next(value: object) -> NextRequest:
+    """Read JSON text; raises InvalidValue."""
+    asked = parsed(value)
+    if (
+        not isinstance(asked, Mapping)
+        or type(asked.get("id")) is not int
+        or not isinstance(asked.get("text"), str)
+        or not isinstance(asked.get("recipe"), str)
+    ):
+        raise InvalidValue(f"The place in the answer has an unreadable form: {asked!r:.80}.")
+    prompt, text = checked_text("question", asked.get("prompt")), whole(asked["text"])
+    return NextRequest(asked["id"], prompt, text[:LONGEST_TEXT], asked["recipe"])
+
+
+def next_payload(
+    asked: NextRequest, session: Session, recipes: Recipes, studio: Studio
+) -> Iterator[dict[str, Any]]:
+    """Yield the tables of more and more models; a model that fails has a note instead.
+
+    Args:
+        recipes: Earlier merges of the conversation.
+    """
+    merge = _merge(asked, session, recipes)
+    targets = [(name, merge if name == MERGED else name) for _, name in target_choices(session)]
+    rows: list[dict[str, Any]] = []
+
+    def work(emit: Emit, stop: Stop) -> None:
+        for name, target in targets:
+            emit((name, *_read(target, asked, studio, stop)))
+
+    for batch in studio.start("next", work).to_its_end():
+        rows += [{"target": name, "note": note, **read} for name, read, note in batch]
+        if batch:
+            yield {"id": asked.number, "recipe": recipe_hash(merge), "rows": rows}
+
+
+def _merge(asked: NextRequest, session: Session, recipes: Recipes) -> MergeRecipe:
+    earlier = {recipe_hash(recipe): recipe for recipe in recipes}
+    return earlier.get(asked.recipe) or session.recipe()
+
+
+def _read(
+    target: str | MergeRecipe, asked: NextRequest, studio: Studio, stop: Stop
+) -> tuple[dict[str, Any], str]:
+    try:
+        with studio.people.one():
+            return asdict(studio.answerer().reading(target, asked.prompt, asked.text, stop)), ""
+    except DppaError as error:
+        return {}, message(error)
