@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
 
-from components.session.conversation import growing_value, stopped_turns, transcript_value
+from components.session.answer_settings import AnswerSettings
+from components.session.conversation import Turn, growing_value, stopped_turns, transcript_value
 from components.session.json_form import parsed
 from components.session.session import Session
 from components.views.chat.answering import stream_turn
@@ -43,7 +45,8 @@ def wire_chat(view: ChatView, controls: Controls, studio: Studio, allowance: All
 def _wire_asking(view: ChatView, controls: Controls, studio: Studio, allowance: Allowance) -> Any:
     @show_errors
     def on_ask(values: dict[Any, Any], request: gr.Request) -> Iterator[dict[Any, Any]]:
-        question = question_of(values, view, controls.session(values))
+        asked = question_of(values, view, controls.session(values))
+        question = replace(asked, before=before_of(values[view.turns], asked.settings))
         tokens = question.settings.max_tokens * len(question.targets)
         allowance.spend(asker(request), tokens)
         before = stopped_turns(values[view.turns])[1 - MOST_TURNS :]
@@ -98,9 +101,9 @@ def _wire_ends(view: ChatView, asking: Any) -> None:
 
 def question_of(values: Mapping[Any, Any], view: ChatView, session: Session) -> ChatQuestion:
     """The checked question of a handler's values; raises InvalidValue."""
-    settings = read_settings(
-        values[view.max_tokens], values[view.temperature], values[view.top_p], values[view.seed]
-    )
+    fields = (view.max_tokens, view.temperature, view.top_p, view.seed)
+    more = (view.conversation, view.system)
+    settings = read_settings(*(values[field] for field in (*fields, *more)))
     duel = parsed(values[view.duel])
     against = duel.get("against") if isinstance(duel, Mapping) else None
     if not isinstance(against, str):
@@ -108,6 +111,11 @@ def question_of(values: Mapping[Any, Any], view: ChatView, session: Session) -> 
     if against:
         return read_duel(values[view.prompt], against, settings, session, values[view.recipes])
     return read_question(values[view.prompt], values[view.targets], settings, session)
+
+
+def before_of(turns: tuple[Turn, ...], settings: AnswerSettings) -> tuple[Turn, ...]:
+    """The turns that a new question continues; none if it stands alone."""
+    return stopped_turns(turns)[-MOST_TURNS:] if settings.conversation else ()
 
 
 def with_recipe(recipes: Recipes, newest: MergeRecipe | None) -> Recipes:

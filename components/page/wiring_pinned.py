@@ -45,7 +45,8 @@ def wire_pinned(page: Page, studio: Studio) -> None:
 
     def on_next(values: dict[Any, Any]) -> Iterator[dict[str, Any]]:
         asked, session = read_next(values[view.next]), controls.session(values)
-        return next_payload(asked, session, values[page.chat.recipes], studio)
+        turns, recipes = values[page.chat.turns], values[page.chat.recipes]
+        return next_payload(asked, session, turns, recipes, studio)
 
     def on_curve(values: dict[Any, Any]) -> Iterator[dict[str, Any]]:
         session = moved(page, values, studio)
@@ -62,7 +63,7 @@ def wire_pinned(page: Page, studio: Studio) -> None:
         )
     view.next.look(
         streaming(view.next, on_next),
-        inputs=controls.inputs | {view.next, page.chat.recipes},
+        inputs=controls.inputs | {view.next, page.chat.turns, page.chat.recipes},
         outputs=[view.next],
         trigger_mode="always_last",
         **READING,

@@ -20,3 +20,7 @@ class AnswerSettings:
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int = 0
+    conversation: bool = False
+    """Whether earlier turns are read too."""
+    system: str = ""
+    """System prompt; empty for none."""

@@ -48,6 +48,8 @@ class Turn:
     answers: tuple[ModelAnswer, ...]
     """In display order."""
     settings: AnswerSettings = AnswerSettings()
+    earlier: int = 0
+    """Number of turns before it that it continues."""
     blind: bool = False
     """Whether the browser hides the answering models until the visitor has voted."""
 
@@ -66,6 +68,16 @@ class Turn:
             for answer in self.answers
         )
         return replace(self, answers=answers)
+
+
+def said_before(turns: Sequence[Turn], target: str) -> tuple[tuple[str, str], ...]:
+    """Questions of earlier turns that a model answered to the end, with its answers."""
+    return tuple(
+        (turn.prompt, answer.text)
+        for turn in turns
+        for answer in turn.answers
+        if answer.target == target and answer.state == "done" and answer.text
+    )
 
 
 def transcript_value(turns: tuple[Turn, ...], activity: str) -> dict[str, Any]:

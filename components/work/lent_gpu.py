@@ -18,7 +18,7 @@ from dppa_core.progress import Stop, check
 
 if TYPE_CHECKING:
     from dppa_core.models.generate import Steps
-    from dppa_core.models.reply import GenerationSettings, ReplyToken
+    from dppa_core.models.reply import GenerationSettings, Prompt, ReplyToken
     from dppa_core.models.resident import Resident
 
 LARGE = 256 << 20
@@ -52,7 +52,7 @@ class LentGpu:
     def replies(
         self,
         resident: Resident,
-        prompt: str,
+        prompt: Prompt,
         settings: GenerationSettings,
         stop: Stop | None,
         steps: Steps,
@@ -85,12 +85,12 @@ class LentGpu:
                 tokens.close()
 
 
-def _seconds(path: Path, prompt: str, settings: GenerationSettings) -> int:
+def _seconds(path: Path, prompt: Prompt, settings: GenerationSettings) -> int:
     """Seconds to request a GPU for; shorter requests are served sooner."""
     return _FIRST_SECONDS + settings.max_new_tokens // _TOKENS_A_SECOND
 
 
-def _tokens_there(path: Path, prompt: str, settings: GenerationSettings) -> Iterator[Any]:
+def _tokens_there(path: Path, prompt: Prompt, settings: GenerationSettings) -> Iterator[Any]:
     """The reply's tokens; runs in a process forked for the GPU."""
     from dppa_core.merging.in_memory.gpu_replies import replies_from  # noqa: PLC0415
 

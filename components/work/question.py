@@ -17,10 +17,11 @@ from components.session.answer_settings import (
     MOST_SEED,
     AnswerSettings,
 )
-from components.session.conversation import ModelAnswer, Turn
+from components.session.conversation import ModelAnswer, Turn, said_before
 from components.session.session import Session
 from components.work.figures import merge_label, short_name
 from dppa_core.errors import InvalidValue, shown
+from dppa_core.models.reply import Conversation, Prompt
 from dppa_core.parameters import check_number
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 
@@ -44,6 +45,15 @@ class ChatQuestion:
     settings: AnswerSettings = AnswerSettings()
     merge_label: str = MERGED
     blind: bool = False
+    before: tuple[Turn, ...] = ()
+    """Earlier turns, if it continues a conversation."""
+
+    def said_to(self, name: str) -> Prompt:
+        """The prompt of a target: the question, or the conversation with that model so far."""
+        earlier = said_before(self.before, name)
+        if not earlier and not self.settings.system:
+            return self.prompt
+        return Conversation(self.prompt, earlier, self.settings.system)
 
     def target(self, name: str) -> str | MergeRecipe:
         """The recipe or reference of a target, as the model pool takes it."""
@@ -52,7 +62,8 @@ class ChatQuestion:
     def turn(self) -> Turn:
         """The question as a new turn of the transcript."""
         answers = tuple(self._answer(name) for name in self.targets)
-        return Turn(secrets.token_hex(4), self.prompt, answers, self.settings, self.blind)
+        number = secrets.token_hex(4)
+        return Turn(number, self.prompt, answers, self.settings, len(self.before), self.blind)
 
     def _answer(self, name: str) -> ModelAnswer:
         if name not in self.recipes:
@@ -115,14 +126,21 @@ def read_duel(
 
 
 def read_settings(
-    max_tokens: object, temperature: object, top_p: object, seed: object
+    max_tokens: object,
+    temperature: object,
+    top_p: object,
+    seed: object,
+    conversation: object = False,
+    system: object = "",
 ) -> AnswerSettings:
-    """The sampling settings; raises InvalidValue if one is out of range."""
+    """The settings of answers; raises InvalidValue if one is out of range."""
     return AnswerSettings(
         int(check_number("Longest answer", max_tokens, 1, LONGEST_ANSWER)),
         check_number("Temperature", temperature, 0, 2),
         check_number("Top-p", top_p, LEAST_TOP_P, 1),
         _seed(seed),
+        conversation is True,
+        checked_text("system prompt", system, least=0),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from dppa_core.models.reply import GenerationSettings, Reading, ReplyToken
+from dppa_core.models.reply import GenerationSettings, Prompt, Reading, ReplyToken
 from dppa_core.progress import Stop
 from dppa_core.recipes.yaml_text import MergeRecipe
 
@@ -31,7 +31,7 @@ class Answerer(Protocol):
     def replies(
         self,
         target: str | MergeRecipe,
-        prompt: str,
+        prompt: Prompt,
         settings: GenerationSettings,
         stop: Stop | None = None,
     ) -> Generator[ReplyEvent]:
@@ -39,12 +39,12 @@ class Answerer(Protocol):
 
         Args:
             target: A model's reference, or a recipe.
-            prompt: 1 to 2000 characters.
+            prompt: A question of 1 to 2000 characters, or a conversation.
             stop: Raises Cancelled once set, within a token.
         """
 
     def reading(
-        self, target: str | MergeRecipe, prompt: str, text: str, stop: Stop | None = None
+        self, target: str | MergeRecipe, prompt: Prompt, text: str, stop: Stop | None = None
     ) -> Reading:
         """How a model reads a text as its reply; see `reading.read_text`."""
 

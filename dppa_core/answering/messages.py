@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 
 from dppa_core.answering.answerer import ReplyEvent
 from dppa_core.errors import DppaError
-from dppa_core.models.reply import GenerationSettings, Reading
+from dppa_core.models.reply import GenerationSettings, Prompt, Reading
 from dppa_core.recipes.yaml_text import MergeRecipe
 
 
@@ -31,7 +31,7 @@ class Ask:
 
     number: int
     target: str | MergeRecipe
-    prompt: str
+    prompt: Prompt
     wanted: GenerationSettings | str
     """Settings of a reply, or a text to be read as one."""
 

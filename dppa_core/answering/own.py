@@ -13,7 +13,7 @@ from dppa_core.models.decode import rendered_prompt
 from dppa_core.models.engine import Engine
 from dppa_core.models.generate import Steps
 from dppa_core.models.reading import read_text
-from dppa_core.models.reply import GenerationSettings, Reading, ReplyToken
+from dppa_core.models.reply import GenerationSettings, Prompt, Reading, ReplyToken
 from dppa_core.models.resident import Resident
 from dppa_core.progress import Stop
 from dppa_core.recipes.yaml_text import MergeRecipe
@@ -29,7 +29,7 @@ class Devices(Protocol):
     def replies(
         self,
         resident: Resident,
-        prompt: str,
+        prompt: Prompt,
         settings: GenerationSettings,
         stop: Stop | None,
         steps: Steps,
@@ -56,7 +56,7 @@ class OwnAnswerer:
     def replies(
         self,
         target: str | MergeRecipe,
-        prompt: str,
+        prompt: Prompt,
         settings: GenerationSettings,
         stop: Stop | None = None,
     ) -> Generator[ReplyEvent]:
@@ -66,7 +66,7 @@ class OwnAnswerer:
             yield from self._devices.replies(resident, prompt, settings, stop, self._engine.steps)
 
     def reading(
-        self, target: str | MergeRecipe, prompt: str, text: str, stop: Stop | None = None
+        self, target: str | MergeRecipe, prompt: Prompt, text: str, stop: Stop | None = None
     ) -> Reading:
         """See `Answerer`."""
         with self._pool.lend(target, stop=stop) as resident:

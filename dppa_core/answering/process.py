@@ -29,7 +29,7 @@ from dppa_core.answering.messages import (
     ReplyStep,
 )
 from dppa_core.errors import Cancelled, OutOfBudget
-from dppa_core.models.reply import GenerationSettings, Reading, ReplyToken
+from dppa_core.models.reply import GenerationSettings, Prompt, Reading, ReplyToken
 from dppa_core.progress import Stop, check
 from dppa_core.recipes.yaml_text import MergeRecipe
 
@@ -135,7 +135,7 @@ class ProcessAnswerer:
     def replies(
         self,
         target: str | MergeRecipe,
-        prompt: str,
+        prompt: Prompt,
         settings: GenerationSettings,
         stop: Stop | None = None,
     ) -> Generator[ReplyEvent]:
@@ -149,7 +149,7 @@ class ProcessAnswerer:
                 yield event
 
     def reading(
-        self, target: str | MergeRecipe, prompt: str, text: str, stop: Stop | None = None
+        self, target: str | MergeRecipe, prompt: Prompt, text: str, stop: Stop | None = None
     ) -> Reading:
         """See `Answerer`; raises as `replies`."""
         (found,) = self._events(target, prompt, text, stop)
@@ -160,7 +160,7 @@ class ProcessAnswerer:
     def _events(
         self,
         target: str | MergeRecipe,
-        prompt: str,
+        prompt: Prompt,
         wanted: GenerationSettings | str,
         stop: Stop | None,
     ) -> Generator[ReplyEvent | Reading]:

@@ -9,6 +9,7 @@ import torch
 
 from dppa_core.checkpoints.vocabulary.render import OF_ANOTHER, rendered_chat
 from dppa_core.errors import DamagedCheckpoint, InvalidValue
+from dppa_core.models.reply import Conversation, Prompt
 from dppa_core.models.resident import Resident
 from dppa_core.models.sampling import Chooser, TokenNumbers, token_numbers
 from dppa_core.models.texts import texts_of
@@ -18,21 +19,22 @@ from dppa_core.system.error_translation import ForeignCode
 _MANY = 1 << 30
 
 
-def rendered_prompt(resident: Resident, prompt: str) -> str:
-    """One user turn in the tokenizer's chat template, as text, ready for a reply.
+def rendered_prompt(resident: Resident, prompt: Prompt) -> str:
+    """A question in the tokenizer's chat template, as text, ready for a reply.
 
-    A tokenizer without a template gets the prompt unchanged.
+    Without a template the texts stand one below the other; a single question is unchanged.
 
     Raises:
         DamagedCheckpoint: the template fails, or does not end.
     """
+    said = prompt if isinstance(prompt, Conversation) else Conversation(prompt)
+    turns = said.messages()
     if not resident.tokenizer.chat_template:
-        return prompt
-    turns = [{"role": "user", "content": prompt}]
+        return "\n".join(turn["content"] for turn in turns)
     return rendered_chat(resident.tokenizer, turns, f"{resident.key}: its chat template")
 
 
-def prompt_ids(resident: Resident, prompt: str) -> list[int]:
+def prompt_ids(resident: Resident, prompt: Prompt) -> list[int]:
     """The token ids of `rendered_prompt`; without a template, special tokens are added.
 
     Raises:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from dppa_core.models.decode import decoded, end_ids, prompt_ids, room, token_steps
-from dppa_core.models.reply import GenerationSettings, ReplyToken, check_text
+from dppa_core.models.reply import GenerationSettings, Prompt, ReplyToken, check_prompt
 from dppa_core.models.resident import Resident
 from dppa_core.models.sampling import Chooser, TokenNumbers, sampler
 from dppa_core.progress import Stop
@@ -22,7 +22,7 @@ Steps = Callable[
 
 def stream_tokens(
     resident: Resident,
-    prompt: str,
+    prompt: Prompt,
     settings: GenerationSettings = GenerationSettings(),  # noqa: B008  (frozen)
     stop: Stop | None = None,
     steps: Steps = token_steps,
@@ -32,12 +32,12 @@ def stream_tokens(
     Loss and entropy are of the model's own distribution, before temperature and top-p.
 
     Args:
-        prompt: The user's turn, 1 to 2000 characters, rendered with the chat template.
+        prompt: The question, 1 to 2000 characters, or a conversation; in the chat template.
         stop: Checked before each token; raises Cancelled once set.
         steps: Computes the tokens: alone in this thread, or `Engine.steps`.
     """
     model, tokenizer = resident.model, resident.tokenizer
-    check_text("prompt", prompt, "Type a question first.")
+    check_prompt(prompt)
     ids = prompt_ids(resident, prompt)
     ends, written = end_ids(model, tokenizer), list[int]()
     limit = min(settings.max_new_tokens, room(model, len(ids)))
@@ -54,14 +54,14 @@ def stream_tokens(
 
 def stream_reply(
     resident: Resident,
-    prompt: str,
+    prompt: Prompt,
     settings: GenerationSettings = GenerationSettings(),  # noqa: B008  (frozen)
     stop: Stop | None = None,
 ) -> Iterator[str]:
     """Yield the reply so far after every token; ends at the end token or the length limit.
 
     Args:
-        prompt: The user's turn, 1 to 2000 characters, rendered with the chat template.
+        prompt: The question, 1 to 2000 characters, or a conversation; in the chat template.
         stop: Checked before each token; raises Cancelled once set.
     """
     for token in stream_tokens(resident, prompt, settings, stop):

@@ -8,24 +8,24 @@ from torch import Tensor
 from torch.nn import functional
 
 from dppa_core.models.decode import answer_ids, end_ids, prompt_ids, room
-from dppa_core.models.reply import LIKELIEST, TEMPERATURES, NextToken, Reading, check_text
+from dppa_core.models.reply import LIKELIEST, TEMPERATURES, NextToken, Prompt, Reading, check_prompt
 from dppa_core.models.resident import Resident
 from dppa_core.models.texts import texts_of
 
 
 @torch.inference_mode()
-def read_text(resident: Resident, prompt: str, text: str) -> Reading:
+def read_text(resident: Resident, prompt: Prompt, text: str) -> Reading:
     """Read a text as the model's reply, in one forward pass.
 
     Args:
-        prompt: The user's turn, 1 to 2000 characters, rendered with the chat template.
+        prompt: The question, 1 to 2000 characters, or a conversation; in the chat template.
         text: The reply, or its beginning; may be empty.
 
     Raises:
         InvalidValue: both together exceed the positions of the model.
         NonFiniteWeights: the model computes NaN or infinity.
     """
-    check_text("prompt", prompt, "Type a question first.")
+    check_prompt(prompt)
     ids, reply = prompt_ids(resident, prompt), answer_ids(resident, text)
     ends = end_ids(resident.model, resident.tokenizer)
     body = reply[:-1] if reply and reply[-1] in ends else reply

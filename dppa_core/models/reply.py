@@ -64,6 +64,29 @@ class ReplyToken:
 
 
 @dataclass(frozen=True, slots=True)
+class Conversation:
+    """A question with what was said before it."""
+
+    question: str
+    earlier: tuple[tuple[str, str], ...] = ()
+    """Earlier questions, each with the model's answer."""
+    system: str = ""
+    """System prompt; empty for none."""
+
+    def messages(self) -> list[dict[str, str]]:
+        """In the form of chat templates: system, then user and assistant by turns."""
+        turns = [("system", self.system)] if self.system else []
+        for question, answer in self.earlier:
+            turns += [("user", question), ("assistant", answer)]
+        turns.append(("user", self.question))
+        return [{"role": role, "content": content} for role, content in turns]
+
+
+Prompt = str | Conversation
+"""A question that stands alone, or one in a conversation."""
+
+
+@dataclass(frozen=True, slots=True)
 class NextToken:
     """A token that may come next."""
 
@@ -87,6 +110,18 @@ class Reading:
     """The `LIKELIEST` tokens after the text, the likeliest first."""
     log_sums: tuple[float, ...]
     """ln of the sum of exp(logit / t) over all tokens, at each t of `TEMPERATURES`."""
+
+
+def check_prompt(prompt: Prompt) -> None:
+    """Refuse a question that is empty, or any text of a conversation that is too long.
+
+    Raises:
+        InvalidValue: naming the text.
+    """
+    said = prompt if isinstance(prompt, Conversation) else Conversation(prompt)
+    check_text("prompt", said.question, "Type a question first.")
+    if said.system:
+        check_text("system prompt", said.system)
 
 
 def check_text(name: str, text: str, remedy: str = "") -> None:

@@ -95,7 +95,7 @@ part("status", ({ host, get, watch, trigger }) => {
     const [inMemory, names] = loadedWords(server.service.loaded);
     say(loaded, inMemory);
     put(loaded, "title", names);
-    say(fresh, server.answered === null ? "no answer yet" : told("answer", server.answered, known));
+    say(fresh, server.answered === null ? "not asked in the chat yet" : told("answer", server.answered, known));
     scored.hidden = server.scored === null;
     if (server.scored !== null) say(scored, told("score", server.scored, known));
     const turn = waits();

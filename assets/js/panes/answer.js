@@ -95,8 +95,8 @@ function tokensIn(text, line, open) {
   };
 }
 
-/** @param {Element} grid @param {string} prompt Its question. */
-export const answerOf = (grid, prompt) => {
+/** @param {Element} grid @param {{id: string, prompt: string}} turn */
+export const answerOf = (grid, turn) => {
   const root = html("article", { class: "answer" }, grid);
   const head = html("header", {}, root);
   html("span", { class: "swatch", "aria-hidden": "true" }, head);
@@ -113,7 +113,7 @@ export const answerOf = (grid, prompt) => {
   let shown = null, key = "";
   const tokens = tokensIn(text, line, (i) => {
     const { from, piece } = pieces(shown)[i];
-    showNext(stats, { prompt, text: [...shown.text].slice(0, from).join(""), recipe: shown.recipe, token: piece });
+    showNext(stats, { prompt: turn.prompt, turn: turn.id, text: [...shown.text].slice(0, from).join(""), recipe: shown.recipe, token: piece });
   });
   copy.addEventListener("click", () => copyText(shown.text, copy));
 

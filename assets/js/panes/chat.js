@@ -20,7 +20,7 @@ const MOST_TURNS = 20;
 part("transcript", ({ host, get, watch, trigger }) => {
   host.replaceChildren();
   const empty = html("p", { class: "empty" }, host,
-    "Ask your own question or take one of these, then Send. Each question stands alone: earlier ones are not read.");
+    "Ask your own question or take one of these, then Send. Each question stands alone unless Answer settings continue the conversation.");
   const bar = barOf(host, {
     turns: () => value.turns,
     redraw: () => repaint(),
@@ -43,6 +43,7 @@ part("transcript", ({ host, get, watch, trigger }) => {
     const root = html("section", { class: "turn", "data-turn": turn.id, "data-blind": turn.blind, "aria-label": "Question and answers" }, list);
     const head = html("div", { class: "turn-head" }, root);
     html("p", { class: "question" }, head, turn.prompt);
+    if (turn.earlier) html("span", { class: "tag", title: "The models read the turns above too." }, head, `continues ${turn.earlier}`);
     const follow = iconButton(head, "pin", "Pin this question: its answer then follows the sliders");
     follow.addEventListener("click", () => pin(turn.prompt));
     const open = iconButton(head, "prompt", "Show the question as the models read it");
@@ -54,7 +55,7 @@ part("transcript", ({ host, get, watch, trigger }) => {
       repaint();
     });
     const grid = html("div", { class: `answers n${Math.min(turn.answers.length, 3)}` }, root);
-    return { id: turn.id, root, prompts, answers: turn.answers.map(() => answerOf(grid, turn.prompt)), ballot: turn.blind ? ballotOf(root, () => repaint()) : null };
+    return { id: turn.id, root, prompts, answers: turn.answers.map(() => answerOf(grid, turn)), ballot: turn.blind ? ballotOf(root, () => repaint()) : null };
   }
   function fillTurn(view, turn, current) {
     const secret = secretOf(turn), held = heldBack(turn);

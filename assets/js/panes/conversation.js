@@ -7,10 +7,11 @@ import { secretOf, votes } from "./blind_votes.js";
 // The text for readers; names of a blind comparison appear only after the vote.
 function plainTurn(turn) {
   const secret = secretOf(turn);
-  const { max_tokens, temperature, top_p, seed } = turn.settings;
+  const { max_tokens, temperature, top_p, seed, system } = turn.settings;
   return {
     question: turn.prompt,
-    settings: { max_tokens, temperature, top_p, seed },
+    settings: { max_tokens, temperature, top_p, seed, ...(system && { system }) },
+    ...(turn.earlier && { continues: turn.earlier }),
     ...(turn.blind ? { blind: true, vote: votes.get(turn.id)?.choice ?? null } : {}),
     answers: turn.answers.map((answer, i) => plainAnswer(answer, secret && secret[i])),
   };

@@ -146,7 +146,7 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
     for (const { piece, from, end } of pieces(answer)) {
       if (!piece) continue;
       const token = html("button", { type: "button", class: "word", tabindex: text.children.length ? -1 : 0, title: "What else might come here?" }, text, piece);
-      token.addEventListener("click", () => showNext(place, { prompt: pinned.question, text: letters.slice(0, from).join(""), recipe: answer.recipe, token: piece }));
+      token.addEventListener("click", () => showNext(place, { prompt: pinned.question, text: letters.slice(0, from).join(""), recipe: answer.recipe, turn: "", token: piece }));
       token.classList.toggle("changed", changed.some((word) => word.from < end && from < word.end && piece.trim()));
     }
     if (held) text.firstElementChild?.focus({ preventScroll: true });

@@ -8,7 +8,7 @@ import { server } from "../session/server.js";
 const STEPS = 20, WARMEST = 2; // the server sends the sums of all tokens at these temperatures
 const OWN = 1; // shown for temperature 0, at which the likeliest token is always taken
 
-/** @typedef {{prompt: string, text: string, recipe: string}} Place The answer up to a token. */
+/** @typedef {{prompt: string, text: string, recipe: string, turn: string}} Place The answer up to a token. */
 /** @type {(place: Place) => void} */
 let ask = () => {};
 let wanted = 0, value = /** @type {any} */ (null), drawn = "";

@@ -83,7 +83,7 @@ class _Writer:
         self.nbytes = 0
         """Bytes of its model, once loaded."""
         self._name, self._emit = name, emit
-        self._steps = self._write(question.target(name), question, studio, stop)
+        self._steps = self._write(name, question, studio, stop)
 
     def begin(self) -> bool:
         """Load the model and write the first token; False if the answer has ended."""
@@ -108,13 +108,14 @@ class _Writer:
         self._steps.close()
 
     def _write(
-        self, target: str | MergeRecipe, question: ChatQuestion, studio: Studio, stop: Stop
+        self, name: str, question: ChatQuestion, studio: Studio, stop: Stop
     ) -> Generator[Changes]:
+        target, prompt = question.target(name), question.said_to(name)
         yield {"state": _readying(target, studio), "note": _why_it_takes(target, studio)}
         settings = _generation(question.settings)
         with (
             studio.people.one(),
-            closing(studio.answerer().replies(target, question.prompt, settings, stop)) as events,
+            closing(studio.answerer().replies(target, prompt, settings, stop)) as events,
         ):
             ready = next(events)
             if isinstance(ready, Ready):  # the first one is

@@ -42,6 +42,8 @@ class ChatView:
     temperature: gr.Slider
     top_p: gr.Slider
     seed: gr.Number
+    conversation: gr.Checkbox
+    system: gr.Textbox
     duel: gr.HTML
     """The model of a blind comparison with the merge, if any."""
     examples: gr.HTML
@@ -51,7 +53,8 @@ class ChatView:
     def inputs(self) -> set[Component]:
         """Inputs of a question."""
         chosen = {self.prompt, self.targets, self.duel, self.turns, self.recipes}
-        return chosen | {self.max_tokens, self.temperature, self.top_p, self.seed}
+        drawn = {self.max_tokens, self.temperature, self.top_p, self.seed}
+        return chosen | drawn | {self.conversation, self.system}
 
 
 def build_chat(session: Session) -> ChatView:
@@ -101,7 +104,27 @@ def _answer_settings(session: Session) -> dict[str, Any]:
         elem_id="answer-with",
     )
     with gr.Accordion("Answer settings", open=False, elem_id="answer-settings"):
-        return {"targets": targets, **_drawing(), "duel": live("duel", {"against": ""})}
+        return {
+            "targets": targets,
+            **_drawing(),
+            "conversation": gr.Checkbox(
+                label="Continue the conversation",
+                info="Each model reads the questions above and its own answers to them, in its "
+                "chat template. Off, each question stands alone.",
+                elem_id="conversation",
+            ),
+            "system": gr.Textbox(
+                label="System prompt",
+                placeholder="None",
+                info="Stands before the conversation, in the chat template. The embedded models "
+                "never saw one.",
+                lines=1,
+                max_lines=4,
+                max_length=LONGEST_PROMPT,
+                elem_id="system-prompt",
+            ),
+            "duel": live("duel", {"against": ""}),
+        }
 
 
 def _drawing() -> dict[str, Any]:

@@ -17,7 +17,7 @@ from dppa_core.errors import DppaError
 from dppa_core.models.decode import token_steps
 from dppa_core.models.generate import Steps, stream_tokens
 from dppa_core.models.gpu_copies import DeviceCopies
-from dppa_core.models.reply import GenerationSettings, ReplyToken
+from dppa_core.models.reply import GenerationSettings, Prompt, ReplyToken
 from dppa_core.models.resident import Resident
 from dppa_core.progress import Stop
 from dppa_core.system.temporary import TemporaryFolder
@@ -38,7 +38,7 @@ class OwnDevices:
     def replies(
         self,
         resident: Resident,
-        prompt: str,
+        prompt: Prompt,
         settings: GenerationSettings,
         stop: Stop | None,
         steps: Steps = token_steps,
@@ -52,7 +52,7 @@ class OwnDevices:
 
 
 def replies_from(
-    path: Path, prompt: str, settings: GenerationSettings
+    path: Path, prompt: Prompt, settings: GenerationSettings
 ) -> Iterator[ReplyToken | DppaError]:
     """As `stream_tokens`, in a process forked for a GPU, with a model handed over.
 
