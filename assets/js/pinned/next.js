@@ -56,6 +56,7 @@ export const showNext = (after, { token, ...place }) => {
   redraw();
 };
 
+document.addEventListener("input", (event) => { if (/** @type {Element} */ (event.target).closest("#temperature")) redraw(); });
 afterFrame(() => {
   if (!panel?.box.isConnected) return;
   const cold = chosen() === 0, step = chosen() || stepOf(OWN), rows = value?.rows ?? [];

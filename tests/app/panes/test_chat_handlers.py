@@ -158,3 +158,17 @@ def test_the_answer_ends_before_what_is_kept_of_it_is_told(page: gr.Blocks, name
     ]
     (before,) = [fn for fn in ends if fn.targets == told.targets]
     assert before._id < told._id and told.queue is False and before.queue is False
+
+
+def test_a_conversation_reads_each_model_s_own_answers(page: gr.Blocks) -> None:
+    said_by = {"merged": "Merged said this.", "zoo:base": "Two."}
+    answers = (ModelAnswer(name, name, state="done", text=t) for name, t in said_by.items())
+    first = Turn("a", "1 + 1?", tuple(answers))
+    alone = ask(page, (first,), answer_with=["zoo:base"], prompt="And 2?")[-1]["turns"][-1]
+    assert alone.earlier == 0 and "1 + 1?" not in alone.answers[0].prompt
+    chosen = {"conversation": True, "system_prompt": "Be brief.", "answer_with": ["zoo:base"]}
+    turn = ask(page, (first,), prompt="And 2?", **chosen)[-1]["turns"][-1]
+    said = ["system\nBe brief.", "user\n1 + 1?", "assistant\nTwo.", "user\nAnd 2?"]
+    places = [turn.answers[0].prompt.find(text) for text in said]
+    assert "Merged" not in turn.answers[0].prompt
+    assert turn.earlier == 1 and -1 not in places and places == sorted(places)

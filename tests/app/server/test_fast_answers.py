@@ -81,3 +81,45 @@ def test_one_party_never_has_all_threads_of_the_sliders() -> None:
         return [answered, *await asyncio.gather(*hostile)]
 
     assert set(asyncio.run(all_at_once())) == {200}
+
+
+def test_pinned_answers_take_no_thread_of_the_sliders_and_know_their_visitor() -> None:
+    free, names = threading.Event(), list[str]()
+
+    def on_pinned(values: dict[str, Any], request: Any) -> dict[str, str]:
+        names.append(f"{threading.current_thread().name} {request.session_hash}")
+        assert free.wait(10)
+        return {"told": "an answer"}
+
+    def on_settle(values: dict[str, Any]) -> dict[str, str]:
+        names.append(threading.current_thread().name)
+        return {"told": ""}
+
+    events = {
+        1: SimpleNamespace(fn=on_pinned, inputs=["who"], outputs=["told"]),
+        2: SimpleNamespace(fn=on_settle, inputs=["who"], outputs=["told"]),
+    }
+    page: Any = SimpleNamespace(fns=events, studio=SimpleNamespace(public=False))
+    express = FastAnswers(None, page)  # type: ignore[arg-type]
+    sent = list[bytes]()
+
+    async def ask(number: int) -> None:
+        asked = {"fn_index": number, "data": ["x"], "session_hash": "ada"}
+        scope = {"type": "http", "path": ADDRESS, "method": "POST", PARSED: asked}
+        scope |= {"client": ("1.2.3.4", 1), "headers": [], "query_string": b""}
+
+        async def send(message: Any) -> None:
+            sent.append(message.get("body", b""))
+
+        await express(scope, None, send)  # type: ignore[arg-type]
+
+    async def both() -> None:
+        slow = [asyncio.create_task(ask(1)) for _ in range(AT_ONCE)]
+        await asyncio.wait_for(ask(2), 5)
+        free.set()
+        await asyncio.gather(*slow)
+
+    asyncio.run(both())
+    assert sum(name.startswith("pinned") and name.endswith(" ada") for name in names) == AT_ONCE
+    assert sum(name.startswith("sliders") for name in names) == 1
+    assert sum(b"an answer" in body for body in sent) == AT_ONCE

@@ -1,0 +1,117 @@
+"""The pinned question: its answer is the merge's own, shared, and left out while many ask."""
+
+import json
+import threading
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from components.session.presets import first_session
+from components.views.see import pinned
+from components.views.see.pinned import BUSY, LONGEST, PinnedAnswers, PinnedQuestion, read_pinned
+from components.work.studio import Studio
+from components.work.visitor import Visitor
+from dppa_core.errors import Cancelled, InvalidValue
+from dppa_core.models.generate import stream_tokens
+from dppa_core.models.reply import GenerationSettings
+from dppa_core.recipes.yaml_text import recipe_hash
+from dppa_core.tasks import example_items
+
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+ADA = Visitor("ada", "1.2.3.4", "")
+
+
+def asked(prompt: str = "1 + 1?", *, moving: bool = False) -> PinnedQuestion:
+    return PinnedQuestion(1, prompt, moving)
+
+
+def test_it_is_the_answer_of_the_session_s_merge(studio: Studio) -> None:
+    session = first_session()
+    found = PinnedAnswers(studio).value(session, asked(), ADA)
+    with studio.lend(session.recipe(), None, None) as resident:
+        alone = list(stream_tokens(resident, "1 + 1?", GenerationSettings(LONGEST)))
+    assert found["text"] == alone[-1].text and found["tokens"] == len(alone)
+    assert found["recipe"] == recipe_hash(session.recipe()) and found["question"] == "1 + 1?"
+    assert found["right"] is None and found["expected"] == ""
+
+
+def test_an_example_is_marked(studio: Studio) -> None:
+    item = example_items("math")[0]
+    found = PinnedAnswers(studio).value(first_session(), asked(item.prompt), ADA)
+    assert found["right"] is False and found["expected"] == item.answer  # tiny models know nothing
+
+
+def test_equal_questions_to_equal_recipes_are_answered_once(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = PinnedAnswers(studio)
+    first = answers.value(first_session(), asked(), ADA)
+    monkeypatch.setattr(answers, "_written", None)  # a second answer would call it
+    bob = Visitor("bob", "5.6.7.8", "")
+    assert answers.value(first_session(), asked(moving=True), bob) == first
+
+
+def test_a_busy_page_answers_at_rest_only(studio: Studio) -> None:
+    answers = PinnedAnswers(studio)
+    with ExitStack() as people:
+        for _ in range(BUSY):
+            people.enter_context(studio.people.one())
+        assert answers.value(first_session(), asked(moving=True), ADA) == {"later": "busy"}
+        assert "text" in answers.value(first_session(), asked(), ADA)
+    assert "text" in answers.value(first_session(), asked("2 + 2?", moving=True), ADA)
+
+
+def test_strangers_who_ask_too_often_wait(zoo_env: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pinned, "IN_A_ROW", 1)
+    monkeypatch.setattr(pinned, "A_SECOND", 0)
+    answers = PinnedAnswers(Studio(public=True))
+    assert "text" in answers.value(first_session(), asked(), ADA)
+    assert answers.value(first_session(), asked("2?"), ADA) == {"later": "often"}
+    assert "text" in answers.value(first_session(), asked("2?"), Visitor("bob", "5.6.7.8", ""))
+
+
+@pytest.mark.parametrize("moving", [False, True])
+def test_a_question_at_rest_ends_the_one_before_it(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch, moving: bool
+) -> None:
+    answers, begun = PinnedAnswers(studio), threading.Event()
+    free, ended = threading.Event(), threading.Event()
+    replies = studio.answerer().replies
+
+    def slow(recipe: Any, prompt: str, settings: Any, stop: Any) -> Any:
+        if prompt != "slow?":
+            yield from replies(recipe, prompt, settings, stop)
+            return
+        begun.set()
+        while not stop.is_set() and not free.is_set():
+            free.wait(0.01)
+        if stop.is_set():
+            raise Cancelled("replaced")
+        yield from replies(recipe, prompt, settings, stop)
+
+    def ask() -> None:
+        try:
+            answers.value(first_session(), asked("slow?", moving=True), ADA)
+        except Cancelled:
+            ended.set()
+
+    monkeypatch.setattr(studio.answerer(), "replies", slow)
+    thread = threading.Thread(target=ask)
+    thread.start()
+    assert begun.wait(10)
+    answers.value(first_session(), asked("next?", moving=moving), ADA)
+    assert ended.wait(0.2 if moving else 10) is not moving, "a moving slider replaces nothing"
+    free.set()
+    thread.join()
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", "{}", "[]", '{"id": 1, "prompt": "a"}', '{"id": true, "prompt": "a", "moving": true}']
+    + ['{"id": 1, "prompt": "", "moving": true}', '{"id": 1, "prompt": 3, "moving": false}']
+    + [json.dumps({"id": 1, "prompt": "a" * 2001, "moving": False})],
+)
+def test_unreadable_requests_are_refused(value: str) -> None:
+    with pytest.raises(InvalidValue):
+        read_pinned(value)

@@ -1,0 +1,56 @@
+"""Long work gives way to answers that people wait for, and keeps a quarter of the time."""
+
+import threading
+import time
+
+import pytest
+
+from components.work.people import AT_ONCE, GivesWay, People
+
+
+def test_without_people_a_check_takes_no_time() -> None:
+    stop, begun = GivesWay(People(), threading.Event()), time.monotonic()
+    assert not any(stop.is_set() for _ in range(1000))
+    assert time.monotonic() - begun < AT_ONCE
+
+
+def test_a_check_waits_until_the_last_person_has_an_answer() -> None:
+    people, passed = People(), threading.Event()
+    stop = GivesWay(people, threading.Event())
+    time.sleep(0.05)  # it may wait three times as long as it worked
+    with people.one():
+        with people.one():
+            thread = threading.Thread(target=lambda: (stop.is_set(), passed.set()))
+            thread.start()
+            assert not passed.wait(0.02)
+        assert people.waiting == 1 and not passed.is_set()
+    assert passed.wait(5) and people.waiting == 0
+    thread.join()
+
+
+def test_with_people_all_the_time_it_goes_on_slowly() -> None:
+    people = People()
+    stop = GivesWay(people, threading.Event())
+    with people.one():
+        begun = time.monotonic()
+        for _ in range(5):
+            time.sleep(0.01)
+            assert not stop.is_set()
+        spent = time.monotonic() - begun
+    assert 0.1 < spent < 5 * AT_ONCE + 2
+
+
+def test_a_request_to_stop_is_seen_at_once() -> None:
+    people, ended = People(), threading.Event()
+    ended.set()
+    with people.one():
+        begun = time.monotonic()
+        assert GivesWay(people, ended).is_set()
+        assert time.monotonic() - begun < AT_ONCE
+
+
+def test_an_error_ends_the_wait_for_its_answer() -> None:
+    people = People()
+    with pytest.raises(RuntimeError), people.one():
+        raise RuntimeError
+    assert people.waiting == 0
