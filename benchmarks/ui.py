@@ -27,7 +27,7 @@ from tests.e2e.page_driver import ARGUMENTS, Studio
 from tests.e2e.server import Server
 from tests.helpers.tiny_models import Shape, random_llama, tuned_llama
 
-LAYERS, MOVES, PAUSE_MS = 32, 100, 120
+LAYERS, MOVES, PAUSE_MS, RESTS = 32, 100, 120, 40
 SHORT, LONG = 60, 600
 """Seconds of dragging."""
 EVERY = 5.0
@@ -61,6 +61,48 @@ def slider(browser: Browser, server: Server, delay: int) -> Figure:
     return Figure(name, "ms", found.median, 30, found.p95, 50, len(found.milliseconds))
 
 
+# From the last input event to the answer of the merge as it is then.
+RECORD_PINNED = """() => {
+    window.toPinned = [];
+    window.recipes = new Set();
+    let last = null;
+    document.addEventListener('input', event => { last = event.timeStamp; }, true);
+    const box = document.querySelector('.pinned');
+    new MutationObserver(() => {
+        window.recipes.add(box.dataset.recipe);
+        if (box.dataset.fresh !== 'true' || box.dataset.later || last === null) return;
+        window.toPinned.push(performance.now() - last);
+        last = null;
+    }).observe(box, {attributes: true});
+}"""
+
+
+def pinned(browser: Browser, server: Server, delay: int) -> Iterator[Figure]:
+    """The pinned answer after a slider's rest, and how often it follows one that moves."""
+    studio = visit(browser, server, delay)
+    page = studio.page
+    page.locator('.pinned[data-fresh="true"]').wait_for()
+    page.evaluate(RECORD_PINNED)
+    studio.rate.focus()
+    for number in range(RESTS):  # rates that no other visitor had: no answer is known
+        studio.set_rate(number + (5 if delay else 45))
+        page.locator('.pinned[data-fresh="true"]').wait_for()
+        page.wait_for_timeout(PAUSE_MS)
+    found = Measurement("", "", tuple(page.evaluate("() => window.toPinned")))
+    most, runs = 330 if delay else 250, len(found.milliseconds)
+    name = f"pinned answer after a slider's rest, {delay} ms round trip"
+    yield Figure(name, "ms", found.median, None, found.p95, most, runs)
+    page.evaluate("() => window.recipes.clear()")
+    page.locator("#amplify .factor-row input[type=range]").first.focus()
+    begun = time.monotonic()
+    for _ in range(MOVES):
+        page.keyboard.press("ArrowRight" if delay else "ArrowLeft")
+        page.wait_for_timeout(40)
+    count = page.evaluate("() => window.recipes.size") / (time.monotonic() - begun)
+    page.context.close()
+    yield Figure(f"pinned answers while a slider moves, {delay} ms round trip", "a second", count)
+
+
 def of_embedded(browser: Browser, folder: Path) -> Iterator[Figure]:
     """Cold start and first token, on the models the page opens with."""
     begin = time.perf_counter()
@@ -74,6 +116,7 @@ def of_embedded(browser: Browser, folder: Path) -> Iterator[Figure]:
             name = f"send to first token, {delay} ms round trip"
             runs = len(token.milliseconds)
             yield Figure(name, "s", token.median / 1000, 2, token.p95 / 1000, None, runs)
+            yield from pinned(browser, server, delay)
     finally:
         server.stop()
 
