@@ -2,7 +2,7 @@
 // Text of people and models is inserted as text, never as markup.
 import { meaning } from "../base/glossary_bubbles.js";
 import { html, svg, say, put, three, THIN } from "../base/shapes.js";
-import { server } from "../session/server.js";
+import { server } from "../session/parts.js";
 import * as tables from "../session/tables.js";
 
 const STATES = {
