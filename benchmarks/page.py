@@ -86,7 +86,7 @@ def startup(group: str, browser: Browser, server: Server, begin: float) -> Itera
     """What a start of the app takes, from `begin` by the clock of `time.perf_counter`."""
     answered = 1000 * (time.perf_counter() - begin)
     yield Measurement(group, "start of the app to its first answer", (answered,))
-    studio = Studio.visit(new_context(browser), server.url)
+    studio = Studio.visit(new_context(browser), server.url, whole=False)
     drawn = 1000 * (time.perf_counter() - begin)
     script = "() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? 0"
     paint = studio.page.evaluate(script)
@@ -101,7 +101,7 @@ def startup(group: str, browser: Browser, server: Server, begin: float) -> Itera
     again = []
     for _ in range(3):
         start = time.perf_counter()
-        studio = Studio.visit(new_context(browser), server.url)
+        studio = Studio.visit(new_context(browser), server.url, whole=False)
         again.append(1000 * (time.perf_counter() - start))
         studio.page.context.close()
     yield Measurement(group, "new visitor to first plot", tuple(again), "empty browser cache")

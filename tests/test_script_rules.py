@@ -6,14 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from components.widgets.scripts import ALONE, ENTRY, FOLDER, first_needed, imported, sources
+from components.widgets.scripts import ALONE, ENTRY, FOLDER, imported, needed, sources
 
 ROOT = Path(__file__).resolve().parents[1]
-ORDER = ("base", "session", "plots", "pinned", "controls", "panes", "learn", "learn/blocks", ENTRY)
-"""Folders of assets/js/; each imports only itself and those before it. The lessons, which are
-fetched later, import one another as they need to."""
+ORDER = ("base", "session", "plots", "pinned", "controls", "panes", "learn", "learn/blocks", "")
+"""Folders of assets/js/, and itself; each imports only itself and those before it. The lessons,
+which are fetched later, import one another as they need to."""
 APART = ("learn", "learn/blocks")
-MOST_LINES, MOST_MODULES = 300, 15
+LATER, LESSONS = "later.js", "learn/lessons.js"
+"""What is fetched after the first plot, and when Learn is first opened."""
+MOST_LINES, MOST_MODULES, MOST_AT_FIRST = 300, 15, 28
 _NAMED = re.compile(
     r'^(?:import|export)\s+(?:\* as \w+|\{([^}]*)\})\s+from\s+"([^"]+)";', re.MULTILINE
 )
@@ -21,7 +23,7 @@ _DEFINED = re.compile(r"^export (const|let|function|async function) (\w+)(.*)", 
 
 
 def folder(name: str) -> str:
-    return name if name == ENTRY else name.rpartition("/")[0]
+    return name.rpartition("/")[0]
 
 
 def exports(name: str) -> set[str]:
@@ -41,7 +43,7 @@ def test_every_import_names_a_file_and_what_it_exports() -> None:
     for name, text in sources().items():
         wrong += [f"{name} -> {one}" for one in imported(name) if one not in sources()]
         for names, path in _NAMED.findall(text):
-            other = (FOLDER / folder(name).removesuffix(ENTRY) / path).resolve()
+            other = (FOLDER / folder(name) / path).resolve()
             asked = {one.split(" as ")[0].strip() for one in names.split(",")} - {""}
             missing = asked - exports(other.relative_to(FOLDER).as_posix())
             wrong += [f"{name} -> {path}: {one}" for one in missing]
@@ -78,9 +80,12 @@ def test_every_import_of_a_script_points_to_an_earlier_folder() -> None:
     assert not late
 
 
-def test_the_page_starts_without_the_lessons_and_with_everything_else() -> None:
-    later = {name for name in sources() if folder(name) in APART} - {"learn/entry.js"}
-    assert set(first_needed()) == sources().keys() - later and first_needed()[-1] == ENTRY
+def test_the_first_plot_waits_for_few_scripts_and_each_is_loaded_some_time() -> None:
+    first = needed(ENTRY)
+    assert first[-1] == ENTRY and len(first) <= MOST_AT_FIRST
+    assert not {"panes", "learn/blocks"} & {folder(name) for name in first}
+    assert {*first, *needed(LATER), *needed(LESSONS)} == sources().keys()
+    assert not {folder(name) for name in needed(LATER)} & set(APART)
 
 
 def outside() -> dict[str, str]:

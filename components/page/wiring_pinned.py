@@ -27,21 +27,8 @@ TRACING = {"concurrency_id": "curve", "concurrency_limit": 1, **PRIVATE}
 
 def wire_pinned(page: Page, studio: Studio) -> None:
     """Set up the requests of the pinned question."""
-    controls, view = page.controls, page.pinned
-    answers, points = PinnedAnswers(studio), Recent(8192)
-
-    @show_errors
-    def on_pinned(values: dict[Any, Any], request: gr.Request) -> dict[Any, Any]:
-        value: dict[str, Any] = {}
-        try:
-            asked = read_pinned(values[view.answer])
-            value["id"] = asked.number
-            value |= answers.value(moved(page, values, studio), asked, asker(request))
-        except Cancelled:
-            value["later"] = "replaced"
-        except DppaError as error:
-            value["trouble"] = str(error)
-        return {view.answer: pack(value)}
+    _wire_answer(page, studio)
+    controls, view, points = page.controls, page.pinned, Recent(8192)
 
     def on_next(values: dict[Any, Any]) -> Iterator[dict[str, Any]]:
         asked, session = read_next(values[view.next]), controls.session(values)
@@ -52,15 +39,6 @@ def wire_pinned(page: Page, studio: Studio) -> None:
         session = moved(page, values, studio)
         return curve_payload(session, read_curve(values[view.breaks], session), studio, points)
 
-    # Two events: a question at rest does not wait for the end of one from a moving slider.
-    for event in (view.answer.move, view.answer.rest):
-        event(
-            on_pinned,
-            inputs=controls.inputs | {view.answer},
-            outputs=[view.answer],
-            preprocess=False,  # raw values: see fast_answers.py
-            **LIVE,
-        )
     view.next.look(
         streaming(view.next, on_next),
         inputs=controls.inputs | {view.next, page.chat.turns, page.chat.recipes},
@@ -77,3 +55,30 @@ def wire_pinned(page: Page, studio: Studio) -> None:
         **TRACING,
     )
     view.breaks.halt(None, cancels=[tracing], queue=False, **PRIVATE)
+
+
+def _wire_answer(page: Page, studio: Studio) -> None:
+    view, answers = page.pinned, PinnedAnswers(studio)
+
+    @show_errors
+    def on_pinned(values: dict[Any, Any], request: gr.Request) -> dict[Any, Any]:
+        value: dict[str, Any] = {}
+        try:
+            asked = read_pinned(values[view.answer])
+            value["id"] = asked.number
+            value |= answers.value(moved(page, values, studio), asked, asker(request))
+        except Cancelled:
+            value["later"] = "replaced"
+        except DppaError as error:
+            value["trouble"] = str(error)
+        return {view.answer: pack(value)}
+
+    # Two events: a question at rest does not wait for the end of one from a moving slider.
+    for event in (view.answer.move, view.answer.rest):
+        event(
+            on_pinned,
+            inputs=page.controls.inputs | {view.answer},
+            outputs=[view.answer],
+            preprocess=False,  # raw values: see fast_answers.py
+            **LIVE,
+        )

@@ -31,7 +31,7 @@ PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden
 def queued(place: Component) -> dict[str, Any]:
     """Options of queued events: Gradio writes the position in the queue into the hidden `place`.
 
-    assets/js/session/runs.js reads it there.
+    assets/js/session/parts.js reads it there.
     """
     return {**PRIVATE, "show_progress": "minimal", "show_progress_on": place}
 

@@ -48,8 +48,8 @@ def imported(name: str) -> list[str]:
     ]
 
 
-def first_needed() -> list[str]:
-    """The modules that the page loads at the start; imported ones come first."""
+def needed(start: str) -> list[str]:
+    """A module and all that it imports statically, by itself or by others; imported ones first."""
     found: dict[str, None] = {}
 
     def visit(name: str) -> None:
@@ -58,7 +58,7 @@ def first_needed() -> list[str]:
                 visit(other)
             found[name] = None
 
-    visit(ENTRY)
+    visit(start)
     return list(found)
 
 
@@ -72,13 +72,13 @@ def address() -> str:
 def script_tags() -> str:
     """The tags for the page's head: the glossary as data, and the modules.
 
-    All modules are preloaded: otherwise a browser finds them one by one and waits for the network
-    at each step. Gradio's own scripts have priority.
+    Those of the first plot are preloaded: otherwise a browser finds them one by one and waits for
+    the network at each step. Gradio's own scripts have priority.
     """
     words = json.dumps(dict(glossary()), ensure_ascii=False).replace("</", "<\\/")
     early = "".join(
         f'<link rel="modulepreload" fetchpriority="low" href="{address()}/{name}">'
-        for name in first_needed()
+        for name in needed(ENTRY)
     )
     return (
         f'<script type="application/json" id="glossary-words">{words}</script>'

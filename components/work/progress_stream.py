@@ -1,6 +1,6 @@
 """Long-running work as a stream of values for the browser: progress, then the result.
 
-assets/js/plots/view_switch.js draws it.
+assets/js/session/runs.js draws it.
 """
 
 from __future__ import annotations

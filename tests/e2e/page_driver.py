@@ -42,8 +42,13 @@ class Studio:
     complaints: list[str] = field(default_factory=list)
 
     @staticmethod
-    def visit(context: BrowserContext, url: str, theme: str = "light", link: str = "") -> "Studio":
-        """Open the page in a new tab, at settings behind `?c=`, and wait for its first plot."""
+    def visit(
+        context: BrowserContext, url: str, theme: str = "light", link: str = "", whole: bool = True
+    ) -> "Studio":
+        """Open the page in a new tab, at settings behind `?c=`, and wait until it is drawn.
+
+        Not `whole`: until its first plot is.
+        """
         studio = Studio(context.new_page(), url)
         studio.page.set_default_timeout(ACT_MS)
         studio.page.on("console", studio._on_console)
@@ -51,7 +56,7 @@ class Studio:
         studio.page.on("request", studio._on_request)
         settings = f"&c={link}" if link else ""
         studio.page.goto(f"{url}/?__theme={theme}{settings}", wait_until="commit")
-        studio.wait_drawn()
+        studio.wait_drawn(whole)
         return studio
 
     def reload(self) -> None:
@@ -65,9 +70,11 @@ class Studio:
         new = self.complaints[before:]
         self.complaints[before:] = [one for one in new if not any(end in one for end in LEFT)]
 
-    def wait_drawn(self) -> None:
-        """Wait until the first plot is there."""
+    def wait_drawn(self, whole: bool = True) -> None:
+        """Wait until the first plot is there, and what is fetched after it."""
         self.page.locator('#plots[data-ready="true"]').wait_for(state="attached", timeout=READY_MS)
+        if whole:
+            self.page.wait_for_function("() => window.dppa.talk.recall")
 
     def _on_console(self, message: ConsoleMessage) -> None:
         if message.type == "error":

@@ -59,7 +59,7 @@ def load(page: Page, *names: str) -> None:
 
 def test_a_click_right_after_stop_waits_until_the_old_run_has_ended(page: Page) -> None:
     page.set_content(BUTTONS)
-    load(page, "controls/start_and_stop", "session/server", "session/frames")
+    load(page, "controls/start_and_stop", "session/parts")
     heard = lambda: page.evaluate("() => window.heard.splice(0)")  # noqa: E731
     activity = lambda: page.evaluate("() => scripts.server.activity.chat")  # noqa: E731
     press = lambda name: page.evaluate(f"() => document.getElementById('{name}').click()")  # noqa: E731
@@ -96,7 +96,7 @@ def test_a_click_right_after_stop_waits_until_the_old_run_has_ended(page: Page) 
 
 
 def test_a_change_made_at_once_after_opening_is_a_step(page: Page) -> None:
-    load(page, "session/history", "session/controls", "session/server", "session/frames")
+    load(page, "session/history", "session/controls", "session/parts")
     page.evaluate("() => { scripts.server.trouble = 'no plan yet'; scripts.redraw(); }")
     page.wait_for_function("() => scripts.history().ready")
     page.evaluate("() => scripts.set({ rate: 70 })")

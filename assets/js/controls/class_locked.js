@@ -1,5 +1,5 @@
 // Hides the controls that a class link disables; their values stay as in the link.
-import { paint } from "../session/frames.js";
+import { paint } from "../session/parts.js";
 
 const list = (name, buttons) => buttons.map(([key, title]) => [key, title, `#${name} button[data-${name.slice(0, -1)}="${key}"]`]);
 // Group -> its controls that can be hidden: name in the address, title, selector.

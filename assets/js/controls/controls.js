@@ -3,14 +3,40 @@
 import { html, say, put as write, level } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
 import { curvesOf, curveButton, curveEditor } from "../session/curve.js";
-import { paint, redraw } from "../session/frames.js";
-import { part } from "../session/parts.js";
-import { server } from "../session/server.js";
-import { label, slider } from "./slider.js";
+import { paint, redraw, part, server } from "../session/parts.js";
 
 /** Every list of factors at once, where bands come or go. @type {(change: (factors: number[]) => number[]) => void} */
 export let changeFactors = () => {};
 const colour = (reference) => server.names[reference]?.colour ?? "var(--d-accent)";
+
+export const label = (reference) => server.names[reference]?.label ?? reference.replace(/^zoo:/, "");
+
+// A range and a number box with one common value. onMove(value) is called at every step of either.
+// The box may accept more than the range: `limits`.
+export function slider(parent, { name, low, high, step, digits, value, limits = { min: low, max: high }, onMove }) {
+  const box = html("div", { class: "slide" }, parent);
+  const range = html("input", { type: "range", "aria-label": name, min: low, max: high, step }, box);
+  const number = html("input", { type: "number", "aria-label": `${name}, as a number`, ...limits, step }, box);
+  let shown = null;
+  const text = (x) => (digits > 2 ? String(+x.toFixed(digits)) : x.toFixed(digits));
+  const show = (x) => {
+    if (x === shown) return;
+    shown = x;
+    range.value = x;
+    range.style.setProperty("--filled", `${Math.min(Math.max((100 * (x - low)) / (high - low), 0), 100)}%`);
+    if (document.activeElement !== number) number.value = text(x);
+  };
+  const clamp = (x) => Math.min(Math.max(x, limits.min), limits.max);
+  range.addEventListener("input", () => { show(+range.value); onMove(+range.value); });
+  number.addEventListener("input", () => {
+    if (number.value.trim() === "" || Number.isNaN(+number.value)) return;
+    show(clamp(+number.value));
+    onMove(clamp(+number.value));
+  });
+  number.addEventListener("blur", () => { number.value = text(shown); });
+  show(value);
+  return { box, show };
+}
 
 // --- the list of domain models -------------------------------------------------------------------
 part("models", ({ host, get, put, watch, trigger }) => {
@@ -189,33 +215,6 @@ part("amplify", ({ host, get, put, watch, trigger }) => {
   watch(take);
   take(get());
   paint(fill);
-});
-
-// --- the box of levels: the current levels, or the error in its text -----------------------------
-part("levels-note", ({ host, get, watch, trigger }) => {
-  host.replaceChildren();
-  const problem = html("p", { class: "problem", id: "levels-problem", role: "status" }, host);
-  const now = html("p", { class: "how", id: "levels-now" }, host);
-  const box = () => document.querySelector("#levels :is(input, textarea)");
-  let wrong = null; // {text, problem}, as long as that text stands in the box
-  let typed = false; // since it was last applied
-  const within = (event) => event.target === box();
-  document.addEventListener("input", (event) => { if (within(event)) { typed = true; redraw(); } });
-  const apply = () => { typed = false; trigger("apply"); };
-  document.addEventListener("keydown", (event) => { if (event.key === "Enter" && within(event)) apply(); });
-  document.addEventListener("focusout", (event) => { if (typed && within(event)) apply(); });
-  const take = (value) => { wrong = value; redraw(); };
-  watch(take);
-  take(get());
-  paint(() => {
-    const field = box();
-    if (!field) return; // folded away and not built yet
-    const bad = wrong !== null && wrong.text === field.value;
-    write(field, "aria-invalid", bad);
-    write(field, "aria-describedby", "levels-problem levels-now");
-    say(problem, bad ? wrong.problem : "");
-    say(now, `Now ${controls.bands().map(level).join(", ")}.`);
-  });
 });
 
 // --- the preset: whether every control still matches it ---------------------------------------------

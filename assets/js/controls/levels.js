@@ -2,9 +2,8 @@
 // bands, as shares of the kept changes. The text box beside it handles typed levels.
 import { html, say, put as write, level, spread } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
-import { redraw, paint } from "../session/frames.js";
-import { part } from "../session/parts.js";
-import { shade } from "../plots/bars.js";
+import { redraw, paint, part } from "../session/parts.js";
+import { shade } from "../plots/heatmap.js";
 import { changeFactors } from "./controls.js";
 
 const MOST = 3, GAP = 0.01, LEAP = 0.05; // levels beside the rate; shares
@@ -127,5 +126,32 @@ part("levels-editor", ({ host, get, put, watch, trigger }) => {
     write(add, "aria-disabled", now.length >= MOST);
     write(drop, "aria-disabled", now.length === 0);
     write(even, "aria-disabled", controls.state.shares.length === 0);
+  });
+});
+
+// --- the box of levels: the current levels, or the error in its text -----------------------------
+part("levels-note", ({ host, get, watch, trigger }) => {
+  host.replaceChildren();
+  const problem = html("p", { class: "problem", id: "levels-problem", role: "status" }, host);
+  const now = html("p", { class: "how", id: "levels-now" }, host);
+  const box = () => document.querySelector("#levels :is(input, textarea)");
+  let wrong = null; // {text, problem}, as long as that text stands in the box
+  let typed = false; // since it was last applied
+  const within = (event) => event.target === box();
+  document.addEventListener("input", (event) => { if (within(event)) { typed = true; redraw(); } });
+  const apply = () => { typed = false; trigger("apply"); };
+  document.addEventListener("keydown", (event) => { if (event.key === "Enter" && within(event)) apply(); });
+  document.addEventListener("focusout", (event) => { if (typed && within(event)) apply(); });
+  const take = (value) => { wrong = value; redraw(); };
+  watch(take);
+  take(get());
+  paint(() => {
+    const field = box();
+    if (!field) return; // folded away and not built yet
+    const bad = wrong !== null && wrong.text === field.value;
+    write(field, "aria-invalid", bad);
+    write(field, "aria-describedby", "levels-problem levels-now");
+    say(problem, bad ? wrong.problem : "");
+    say(now, `Now ${controls.bands().map(level).join(", ")}.`);
   });
 });

@@ -2,12 +2,10 @@
 // Texts and ranges come from the methods; only DPPA is treated by name.
 import { html, say, put as write } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
-import { paint } from "../session/frames.js";
-import { part } from "../session/parts.js";
-import { server } from "../session/server.js";
+import { paint, part, server } from "../session/parts.js";
 import * as tables from "../session/tables.js";
 import * as frame from "../plots/frame_values.js";
-import { label, slider } from "./slider.js";
+import { label, slider } from "./controls.js";
 
 // A practical range for the slider if the whole one is much wider; the box accepts the whole range.
 const WIDE = 5;

@@ -1,11 +1,9 @@
 // The session bar: undo, redo, reset, two slots, presets and recipes, and the link.
 // session_value.js defines the state.
 import { html, say, put as write } from "../base/shapes.js";
-import { redraw, paint } from "../session/frames.js";
 import * as history from "../session/history.js";
 import { savedPresets, recipeFile, download } from "../session/own_presets.js";
-import { part } from "../session/parts.js";
-import { server, setActivity } from "../session/server.js";
+import { redraw, paint, part, server, setActivity } from "../session/parts.js";
 import { adoptState, linkText, stateNow, addressWith, stateText } from "../session/session_value.js";
 
 /** The server did not take a state. @type {() => void} */

@@ -1,8 +1,7 @@
 // The buttons that start and stop long work. While Gradio is ending a stopped run, it silently drops a
 // click, and mistakes a new run for the old one: such a click waits here.
 import { failed } from "../base/field_notices.js";
-import { paint } from "../session/frames.js";
-import { server, setActivity } from "../session/server.js";
+import { paint, server, setActivity } from "../session/parts.js";
 
 const RUNS = [ // part, start button, stop button
   ["chat", "send", "stop"],

@@ -3,10 +3,7 @@
 import { meaning } from "../base/glossary_bubbles.js";
 import { html, say, put, percent1, percent, count, THIN } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
-import { redraw, paint } from "../session/frames.js";
-import { part } from "../session/parts.js";
-import { waits } from "../session/runs.js";
-import { server } from "../session/server.js";
+import { redraw, paint, part, server, waits } from "../session/parts.js";
 import * as tables from "../session/tables.js";
 import * as frame from "../plots/frame_values.js";
 import * as words from "../plots/plot_sentences.js";

@@ -1,6 +1,5 @@
 // Plots of the lessons: curves with a slider that shows their values, and cells with numbers in them.
-import { signs } from "../base/colours.js";
-import { svg, html, say, put, px, three, ticks } from "../base/shapes.js";
+import { signs, svg, html, say, put, px, three, ticks } from "../base/shapes.js";
 import { saveable } from "../session/save_plots.js";
 
 const LEFT = 52, RIGHT = 14, TOP = 12, FOOT = 40, HEIGHT = 260;

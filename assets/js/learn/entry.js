@@ -1,8 +1,7 @@
 // The entry to Learn: its button, its address, its requests to the server. Lessons and the modules that
 // draw them are loaded when Learn is first opened.
 import { say, put, html } from "../base/shapes.js";
-import { paint, redraw } from "../session/frames.js";
-import { part } from "../session/parts.js";
+import { paint, redraw, part } from "../session/parts.js";
 
 const AGAIN_MS = 500, LOST_MS = 30_000;
 /** The lesson that is open; empty for the workbench. */

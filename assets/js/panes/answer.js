@@ -4,7 +4,7 @@ import { meaning } from "../base/glossary_bubbles.js";
 import { html, svg, say, put, three, THIN } from "../base/shapes.js";
 import { showNext } from "../pinned/next.js";
 import { pieces } from "../pinned/tokens.js";
-import { server } from "../session/server.js";
+import { server } from "../session/parts.js";
 import * as tables from "../session/tables.js";
 
 const STATES = {

@@ -1,8 +1,7 @@
 // Blind comparisons: two answers without names, a vote, and a tally of votes per recipe, kept in this browser.
 import { html, say, put } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
-import { redraw, paint } from "../session/frames.js";
-import { part } from "../session/parts.js";
+import { redraw, paint, part } from "../session/parts.js";
 import * as tables from "../session/tables.js";
 import * as words from "../plots/plot_sentences.js";
 import { talk } from "./answer.js";

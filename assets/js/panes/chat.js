@@ -1,10 +1,7 @@
 // Questions and answers, side by side by model; example questions.
 // Text of people and models is inserted as text, never as markup.
 import { html, say, put } from "../base/shapes.js";
-import { redraw, paint } from "../session/frames.js";
-import { part } from "../session/parts.js";
-import { waits } from "../session/runs.js";
-import { server } from "../session/server.js";
+import { redraw, paint, part, server, waits } from "../session/parts.js";
 import * as tables from "../session/tables.js";
 import { pin } from "../pinned/answer.js";
 import { stops } from "../controls/start_and_stop.js";
@@ -13,8 +10,6 @@ import { ballotOf, secretOf, heldBack, votes } from "./blind_votes.js";
 import { barOf } from "./conversation.js";
 import { recall, endTurn, remember, typed } from "./restored_chat.js";
 
-/** The question picked last; Python reads it. */
-export let picked = "";
 const MOST_TURNS = 20;
 
 part("transcript", ({ host, get, watch, trigger }) => {
@@ -164,7 +159,7 @@ document.addEventListener("input", (event) => {
 
 part("examples", ({ host, get, trigger }) => {
   host.replaceChildren();
-  if (typed) { picked = typed; trigger("pick"); }
+  if (typed && !document.querySelector("#prompt textarea")?.value) { server.picked = typed; trigger("pick"); }
   for (const { domain, colour, prompts } of get() || []) {
     const group = html("div", { class: "example-group", role: "group", "aria-label": `Examples: ${domain}` }, host);
     group.style.setProperty("--model", colour);
@@ -175,7 +170,7 @@ part("examples", ({ host, get, trigger }) => {
       html("span", { class: "swatch", "aria-hidden": "true" }, head);
       html("span", {}, head, domain);
       html("span", { class: "example-text" }, button, prompt);
-      button.addEventListener("click", () => { picked = prompt; trigger("pick"); });
+      button.addEventListener("click", () => { server.picked = prompt; trigger("pick"); });
     });
   }
 });

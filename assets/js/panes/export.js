@@ -2,10 +2,7 @@
 // Texts of recipes and cards are data: saved, copied, and inserted only as text.
 import { html, say, put as write, THIN } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
-import { paint, redraw } from "../session/frames.js";
-import { part } from "../session/parts.js";
-import { waits } from "../session/runs.js";
-import { server, setActivity } from "../session/server.js";
+import { paint, redraw, part, server, setActivity, waits } from "../session/parts.js";
 import * as tables from "../session/tables.js";
 
 /** Make a file of a kind. @type {(kind: string) => void} */

@@ -1,11 +1,9 @@
 // Perplexity of a text for all models of the score: a row for each, the lowest marked.
 // Names are inserted as text, never as markup.
 import { html, say, put, three } from "../base/shapes.js";
-import { paint } from "../session/frames.js";
-import { part } from "../session/parts.js";
+import { paint, part, server } from "../session/parts.js";
 import { watchRuns } from "../session/runs.js";
 import { saveable } from "../session/save_plots.js";
-import { server } from "../session/server.js";
 
 const IDLE = "Not measured yet. The merge, plain merges, the domain models and the base read the same text.";
 const rounded = (value) => (value >= 1000 ? Math.round(value).toLocaleString("en") : three(value));

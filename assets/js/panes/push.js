@@ -1,9 +1,6 @@
 // The state of a push to the Hub. Names and notes are inserted as text; the address is the Hub's.
 import { html, say, put as write } from "../base/shapes.js";
-import { redraw, paint } from "../session/frames.js";
-import { part } from "../session/parts.js";
-import { waits } from "../session/runs.js";
-import { server, setActivity } from "../session/server.js";
+import { redraw, paint, part, server, setActivity, waits } from "../session/parts.js";
 
 /** A push was asked for. @type {() => void} */
 export let pushBegins = () => {};

@@ -1,10 +1,7 @@
 // The table of scores: a row per model, a column per domain, intervals drawn and written.
 import { html, svg, say, put, percent } from "../base/shapes.js";
-import { redraw, paint } from "../session/frames.js";
-import { part } from "../session/parts.js";
-import { waits } from "../session/runs.js";
+import { redraw, paint, part, server, waits } from "../session/parts.js";
 import { saveable } from "../session/save_plots.js";
-import { server } from "../session/server.js";
 import * as tables from "../session/tables.js";
 import { resultText } from "../plots/experiment-plots.js";
 import { about, left } from "../controls/status.js";

@@ -1,13 +1,10 @@
 // The search: every trial as a mark, the Pareto front or the grid, and applying a trial.
 // Names of models and settings are inserted as text, never as markup.
-import { amounts } from "../base/colours.js";
-import { html, svg, say, put, px, three, percent, level, ticks, axis } from "../base/shapes.js";
-import { paint } from "../session/frames.js";
+import { amounts, html, svg, say, put, px, three, percent, level, ticks, axis } from "../base/shapes.js";
 import * as history from "../session/history.js";
-import { part } from "../session/parts.js";
+import { paint, part, server, setActivity } from "../session/parts.js";
 import { watchRuns } from "../session/runs.js";
 import { saveable } from "../session/save_plots.js";
-import { server, setActivity } from "../session/server.js";
 import { stateText } from "../session/session_value.js";
 
 /** Start was pressed. @type {() => void} */

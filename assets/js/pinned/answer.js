@@ -2,9 +2,7 @@
 // and at rest. The server leaves out moving sliders while it is busy, and says so.
 import { html, put, say, three, THIN } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
-import { afterFrame, redraw } from "../session/frames.js";
-import { part } from "../session/parts.js";
-import { server } from "../session/server.js";
+import { afterFrame, part, redraw, server } from "../session/parts.js";
 import * as tables from "../session/tables.js";
 import { showNext } from "./next.js";
 import { changedWords, pieces } from "./tokens.js";

@@ -1,10 +1,8 @@
 // Where the pinned answer breaks: its loss over one control, and the value at which its text changes.
 import { html, svg, put, say, px, axis as axisOf, three, THIN } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
-import { afterFrame, redraw } from "../session/frames.js";
-import { part } from "../session/parts.js";
+import { afterFrame, part, redraw, server } from "../session/parts.js";
 import { saveable } from "../session/save_plots.js";
-import { server } from "../session/server.js";
 import { pinnedNow } from "./answer.js";
 
 const LEFT = 46, RIGHT = 14, TOP = 16, BOTTOM = 34, HEIGHT = 176, REST_MS = 500;

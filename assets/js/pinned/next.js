@@ -1,9 +1,7 @@
 // The likeliest next tokens at one place of an answer: merge, base and domain models side by side.
 // The temperature of Answer settings recolours the bars here, without the server.
 import { html, put, say, percent } from "../base/shapes.js";
-import { afterFrame, redraw } from "../session/frames.js";
-import { part } from "../session/parts.js";
-import { server } from "../session/server.js";
+import { afterFrame, part, redraw, server } from "../session/parts.js";
 
 const STEPS = 20, WARMEST = 2; // the server sends the sums of all tokens at these temperatures
 const OWN = 1; // shown for temperature 0, at which the likeliest token is always taken

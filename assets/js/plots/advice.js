@@ -1,11 +1,9 @@
 // Advice for these models: a verdict each, its figures, and the failure signs of the merge.
 // Names and figures are inserted as text, never as markup.
 import { html, say, put } from "../base/shapes.js";
-import { paint } from "../session/frames.js";
 import * as history from "../session/history.js";
-import { part } from "../session/parts.js";
+import { paint, part, server } from "../session/parts.js";
 import { watchRuns } from "../session/runs.js";
-import { server } from "../session/server.js";
 import { stateText } from "../session/session_value.js";
 import { resultText } from "./experiment-plots.js";
 

@@ -1,16 +1,12 @@
 // Attribution of an answer to layers or modules: bars around zero, or a heatmap of signed values.
 // Text of people and models is inserted as text, never as markup.
-import { signs } from "../base/colours.js";
-import { html, svg, say, put, px, three, superscript } from "../base/shapes.js";
-import { paint } from "../session/frames.js";
-import { part } from "../session/parts.js";
+import { signs, html, svg, say, put, px, three, superscript } from "../base/shapes.js";
+import { paint, part, server } from "../session/parts.js";
 import { watchRuns } from "../session/runs.js";
 import { saveable } from "../session/save_plots.js";
 import * as tables from "../session/tables.js";
 import { rowHeight, TOP, BOTTOM, heatmapPlot } from "./heatmap.js";
 
-/** The question picked last; Python reads it. */
-export let asked = "";
 const UNIT = "nats per token";
 const signed = (x) => `${x > 0 ? "+" : x < 0 ? "−" : ""}${three(Math.abs(x))}`;
 const SMALLEST = 0.001; // smaller changes may be rounding: they get no full colour or bar
@@ -164,7 +160,7 @@ function twinTable(host) {
 // --- example questions: one of each domain, or the last one of the chat -------------------------------
 part("attribution-examples", ({ host, get, trigger }) => {
   host.replaceChildren();
-  const pick = (prompt) => { if (prompt) { asked = prompt; trigger("pick"); } };
+  const pick = (prompt) => { if (prompt) { server.asked = prompt; trigger("pick"); } };
   for (const { domain, colour, prompt } of get() || []) {
     const button = html("button", { type: "button", class: "small", "data-domain": domain, title: prompt, "aria-label": `Example, ${domain}: ${prompt}` }, host);
     button.style.setProperty("--model", colour);

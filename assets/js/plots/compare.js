@@ -1,10 +1,8 @@
 // Distances between two models or merges: a heatmap of one measure, and a table of all measures.
-import { amounts, signs } from "../base/colours.js";
-import { html, svg, say, put, px, percent, count } from "../base/shapes.js";
+import { amounts, signs, html, svg, say, put, px, percent, count } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
-import { paint } from "../session/frames.js";
 import * as history from "../session/history.js";
-import { part } from "../session/parts.js";
+import { paint, part } from "../session/parts.js";
 import { watchRuns } from "../session/runs.js";
 import { saveable } from "../session/save_plots.js";
 import * as tables from "../session/tables.js";

@@ -2,9 +2,7 @@
 // The server counts every pair once, at all rates; the slider then needs no request.
 import * as controls from "../session/controls.js";
 import { atRate } from "../session/densities.js";
-import { redraw, paint } from "../session/frames.js";
-import { part } from "../session/parts.js";
-import { server, setActivity } from "../session/server.js";
+import { redraw, paint, part, server, setActivity } from "../session/parts.js";
 import * as tables from "../session/tables.js";
 
 const ASK_MS = 150; // after the last move

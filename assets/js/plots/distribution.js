@@ -2,7 +2,7 @@
 // Zoom by dragging, or with + and - and the arrows; the zoom stays while the sliders move.
 import { svg, put, say, px, percent, level, three, spread } from "../base/shapes.js";
 import { atRate } from "../session/densities.js";
-import { shade } from "./bars.js";
+import { shade } from "./heatmap.js";
 import * as words from "./plot_sentences.js";
 
 const LEFT = 42, RIGHT = 8, TOP = 30, HEIGHT = 176, FLOOR = HEIGHT - 34;

@@ -1,7 +1,6 @@
 // Plots of results: lines, bars and points with their 95 % intervals, and heatmaps.
-import { amounts, signs } from "../base/colours.js";
-import { html, svg, put, px, ticks, axis } from "../base/shapes.js";
-import { server } from "../session/server.js";
+import { amounts, signs, html, svg, put, px, ticks, axis } from "../base/shapes.js";
+import { server } from "../session/parts.js";
 
 const LEFT = 54, RIGHT = 14, TOP = 10, HEIGHT = 210, BOTTOM = 44;
 const LETTER = 6.6, FEW = 8; // pixels; up to so many values of an axis are all marked

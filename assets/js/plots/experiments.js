@@ -1,9 +1,8 @@
 // Results of the paper's experiments, one at a time: question, finding, plots, tables, and method.
 // Texts and names are inserted as text, never as markup.
 import { html, svg, say, put } from "../base/shapes.js";
-import { paint } from "../session/frames.js";
 import * as history from "../session/history.js";
-import { part } from "../session/parts.js";
+import { paint, part } from "../session/parts.js";
 import { saveable } from "../session/save_plots.js";
 import { stateText } from "../session/session_value.js";
 import { resultNumber, resultAxis, resultText, resultBounds, resultLegend, resultRows, resultPlot } from "./experiment-plots.js";

@@ -4,24 +4,15 @@ import { explain } from "../base/glossary_bubbles.js";
 import { html, svg, say, put, percent, percent1, level, count } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
 import { atRate, levelsOf, partitionsOf } from "../session/densities.js";
-import { paint, redraw } from "../session/frames.js";
 import { override } from "../session/overrides.js";
-import { part } from "../session/parts.js";
+import { paint, redraw, part, setActivity } from "../session/parts.js";
 import { saveable } from "../session/save_plots.js";
-import { setActivity } from "../session/server.js";
 import * as tables from "../session/tables.js";
 import { distributionPlot } from "./distribution.js";
 import * as frame from "./frame_values.js";
 import * as words from "./plot_sentences.js";
 
 const ASK_MS = 200; // after the last move
-
-// byKey: move the focus to the opened panel.
-let arrival = null;
-export const pick = (cell, byKey = false) => {
-  arrival = cell && { byKey };
-  controls.set({ picked: cell });
-};
 
 // The server's values of one cell, with the input of the distribution plot.
 function tableOf(value) {
@@ -75,13 +66,13 @@ part("drill", ({ get, put: send, watch, trigger }) => {
     panel ??= build(place);
     askSoon();
     draw(panel, view, cell, fits(controls.state) ? value : null, table, fits(controls.state) && fresh());
-    if (arrival) arrive(place, panel);
+    if (controls.state.arrival) arrive(place, panel);
   });
   // On a phone it lies below the fold, behind the pinned sliders.
   function arrive(place, { title }) {
     const phone = window.matchMedia("(max-width: 900px)").matches;
-    if (arrival.byKey) title.focus({ preventScroll: phone });
-    arrival = null;
+    if (controls.state.arrival.byKey) title.focus({ preventScroll: phone });
+    controls.state.arrival = null;
     const calm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
     if (phone) place.scrollIntoView({ block: "start", behavior: calm ? "auto" : "smooth" });
   }
@@ -94,7 +85,7 @@ function build(place) {
   const title = html("h3", { class: "plot-title", tabindex: "-1" }, head);
   const close = html("button", { type: "button", class: "small", id: "drill-close" }, head, "Close");
   const heatmap = document.getElementById("heatmap");
-  close.addEventListener("click", () => { heatmap.focus(); pick(null); });
+  close.addEventListener("click", () => { heatmap.focus(); controls.set({ picked: null, arrival: null }); });
   for (const from of [place, heatmap]) {
     from.addEventListener("keydown", (event) => { if (event.key === "Escape" && controls.state.picked) close.click(); });
   }

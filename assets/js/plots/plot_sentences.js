@@ -1,7 +1,7 @@
 // The sentences above the plots, computed from their numbers.
 import { percent, percent1, level, three } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
-import { server } from "../session/server.js";
+import { server } from "../session/parts.js";
 import { isPair, partner, countFailed, meetingNow } from "./conflict.js";
 
 const mean = (numbers) => numbers.reduce((a, b) => a + b, 0) / Math.max(numbers.length, 1);

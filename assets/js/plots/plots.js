@@ -4,22 +4,30 @@ import { explain } from "../base/glossary_bubbles.js";
 import { html, svg, say, put, percent, percent1, level, three, count } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
 import { atRate } from "../session/densities.js";
-import { redraw, paint, paints } from "../session/frames.js";
 import { override } from "../session/overrides.js";
-import { part } from "../session/parts.js";
+import { redraw, paint, paints, part, server } from "../session/parts.js";
 import { saveable } from "../session/save_plots.js";
-import { server } from "../session/server.js";
 import * as tables from "../session/tables.js";
-import { barsPlot } from "./bars.js";
 import { partners, isPair, partner } from "./conflict.js";
 import { distributionPlot } from "./distribution.js";
 import * as frame from "./frame_values.js";
-import { heatmapPlot } from "./heatmap.js";
-import { pick } from "./matrix.js";
+import { barsPlot, heatmapPlot } from "./heatmap.js";
 import * as words from "./plot_sentences.js";
 import { buildSparsity } from "./sparsity.js";
 
 const SIDE_BY_SIDE = 560;
+
+// --- the views of the middle column, one at a time --------------------------------------------------
+part("views", ({ host }) => {
+  const buttons = [...host.querySelectorAll("button[data-view]")];
+  const show = (name) => {
+    document.body.dataset.view = name;
+    for (const button of buttons) button.setAttribute("aria-pressed", String(button.dataset.view === name));
+    redraw();
+  };
+  for (const button of buttons) button.addEventListener("click", () => show(button.dataset.view));
+  show("modules");
+});
 
 // --- the part ------------------------------------------------------------------------------------
 part("plots", ({ host, outer, get, watch }) => {
@@ -51,7 +59,7 @@ part("plots", ({ host, outer, get, watch }) => {
   let view = null;
   const heatmap = heatmapPlot(first.root, (index) => { pointed = index; showTip(true); }, undefined, (index, byKey) => {
     const { layer, kind } = view.cells[index];
-    pick({ layer, kind }, byKey);
+    controls.set({ picked: { layer, kind }, arrival: { byKey } });
   });
   const bars = barsPlot(second.root);
   const distribution = distributionPlot(third.root, (zoomed) => { reset.hidden = !zoomed; });

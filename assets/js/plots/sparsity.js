@@ -4,12 +4,10 @@ import { explain } from "../base/glossary_bubbles.js";
 import { html, svg, put, say, px, percent, percent1, three } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
 import { partitionsOf } from "../session/densities.js";
-import { redraw } from "../session/frames.js";
-import { part } from "../session/parts.js";
+import { redraw, part, server, setActivity } from "../session/parts.js";
 import { saveable } from "../session/save_plots.js";
-import { server, setActivity } from "../session/server.js";
-import { shade } from "./bars.js";
 import * as frame from "./frame_values.js";
+import { shade } from "./heatmap.js";
 import * as words from "./plot_sentences.js";
 
 const LEFT = 44, TOP = 30, ROW = 22, GAP = 10, BOTTOM = 40;

@@ -1,12 +1,12 @@
 // The values of the controls, and the choices they define.
-import { redraw } from "./frames.js";
-import { server } from "./server.js";
+import { redraw, server } from "./parts.js";
 
 export const state = {
   base: "", models: [], rate: 80, partitions: 2, shares: [], strength: 0.08, k_layer: 3,
   k_module: 5, significance: "magnitude", chosen: "magnitude", linked: true, factors: [], own: {}, focus: "", quantity: "significance",
   overrides: {}, // module -> its own pruning rate, a share
   picked: null, // {layer, kind} of the cell that is looked at closely
+  arrival: null, // {byKey} where it has just been picked; byKey: its panel takes the focus
   partner: "", // model compared with the drawn one; empty: all others
   method: "dppa", values: {}, first: false, // values: of each method, where not its defaults
 };

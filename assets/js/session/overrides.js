@@ -1,8 +1,7 @@
 // Pruning rates of single modules: stored here, set by views of modules, summarised in one line.
 import { html, say, level } from "../base/shapes.js";
 import * as controls from "./controls.js";
-import { paint } from "./frames.js";
-import { part } from "./parts.js";
+import { paint, part } from "./parts.js";
 
 /** Give modules a rate of their own. @type {(modules: string | string[], rate: number | null) => void} */
 export let override = () => {};

@@ -1,24 +1,7 @@
-// The display of long work: its position in the queue, its progress bar, its messages.
+// The display of long work: its progress bar, its messages.
 import { html, put, say } from "../base/shapes.js";
-import { redraw } from "./frames.js";
-import { server } from "./server.js";
+import { redraw, server, waits } from "./parts.js";
 import * as tables from "./tables.js";
-
-// --- the queue: Gradio writes "queue: 1/2" into a hidden element while an event waits ---------
-const SETTLED_MS = 400; // a short wait without other visitors is not shown as a queue
-let since = null;
-function before(part) {
-  const text = document.getElementById(`${part}-place`)?.textContent ?? "";
-  return Number(/queue: (\d+)\//.exec(text)?.[1] ?? 0);
-}
-export const waits = () => {
-  const part = Object.keys(server.activity).find((name) => server.activity[name] === "waiting");
-  if (!part) { since = null; return ""; }
-  since ??= performance.now();
-  setTimeout(redraw, SETTLED_MS);
-  const count = performance.now() - since < SETTLED_MS ? 0 : before(part);
-  return count ? `waiting, ${count} before it …` : "waiting for its turn …";
-};
 
 /**
  * A progress bar, a message, and a check of values: those sent before the server heard of Cancel are dropped.

@@ -1,7 +1,7 @@
 // All controls as one small value, and as text in an address. The same form as in
 // components/session/state.py and components/session/link.py; the server checks all values from outside.
 import * as controls from "./controls.js";
-import { server } from "./server.js";
+import { server } from "./parts.js";
 
 const twelve = (x) => Math.round(x * 1e12) / 1e12;
 const filled = (value) => value && Object.keys(value).length > 0;

@@ -1,7 +1,6 @@
 // Tables and exact plans from the server, decoded and matched with the controls they were made for.
-import { afterFrame, redraw } from "./frames.js";
 import * as controls from "./controls.js";
-import { server, setActivity } from "./server.js";
+import { afterFrame, redraw, server, setActivity } from "./parts.js";
 
 // The exact plan of the model in focus, if it was made for exactly the current controls.
 export const exactPlan = () => {

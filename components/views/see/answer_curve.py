@@ -31,7 +31,7 @@ LONGEST = 48
 
 
 @dataclass(frozen=True, slots=True)
-class Axis:
+class VariedControl:
     """A control over which the answer is followed."""
 
     start: float
@@ -43,9 +43,9 @@ class Axis:
 
 
 AXES = {
-    "rate": Axis(0.0, (0, 0.99, 0.5, 0.8, 0.9, 0.95, 0.65, 0.25, 0.97, 0.85, 0.4), 0.01),
-    "factor": Axis(1.0, (1, 0, 3, 2, 1.5, 0.5, 2.5, 1.25, 0.75), 0.05),
-    "coefficient": Axis(1.0, (1, 0, 2, 0.5, 1.5, 0.25, 0.75, 1.25, 1.75, -0.5), 0.05),
+    "rate": VariedControl(0.0, (0, 0.99, 0.5, 0.8, 0.9, 0.95, 0.65, 0.25, 0.97, 0.85, 0.4), 0.01),
+    "factor": VariedControl(1.0, (1, 0, 3, 2, 1.5, 0.5, 2.5, 1.25, 0.75), 0.05),
+    "coefficient": VariedControl(1.0, (1, 0, 2, 0.5, 1.5, 0.25, 0.75, 1.25, 1.75, -0.5), 0.05),
 }
 
 
@@ -165,7 +165,7 @@ def curve_payload(
     yield _value(asked, found, by[0], "" if item else short_name(asked.model)) | {"done": True}
 
 
-def _between(found: Mapping[float, Point], axis: Axis) -> list[float]:
+def _between(found: Mapping[float, Point], axis: VariedControl) -> list[float]:
     """The middles of the pairs of neighbours that hold a first change, if they are apart."""
     pairs = first_changes(sorted(found.values(), key=lambda one: one.x), axis.start)
     middles = [round((low + high) / 2, 4) for low, high in pairs if high - low > axis.step + 1e-9]

@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 
 from components.server.early_scripts import EarlyScripts
 from components.widgets import scripts
-from components.widgets.scripts import ALONE, ENTRY, address, first_needed, script_route, sources
+from components.widgets.scripts import ALONE, ENTRY, address, needed, script_route, sources
 
 
 @pytest.fixture
@@ -68,12 +68,12 @@ def test_the_page_names_all_it_starts_with_seen_from_itself(client: TestClient) 
     head, _, rest = client.get("/").text.partition("</head>")
     assert rest == "<body></head>" and head.startswith("<head><title>ü</title>")
     preloaded = re.findall(r'<link rel="modulepreload"[^>]* href="([^"]+)">', head)
-    assert preloaded == [f"{address()}/{name}" for name in first_needed()]
+    assert preloaded == [f"{address()}/{name}" for name in needed(ENTRY)]
     assert f'<script type="module" src="{address()}/{ENTRY}"></script>' in head
 
 
 def test_scripts_travel_in_few_bytes(client: TestClient) -> None:
-    sizes = [len(gzip.compress(sources()[name].encode())) for name in first_needed()]
+    sizes = [len(gzip.compress(sources()[name].encode())) for name in needed(ENTRY)]
     assert sum(sizes) < 200_000
 
 

@@ -1,7 +1,6 @@
 // One small matrix through a whole merge: its editable numbers, the steps, and the reader's predictions.
 // The server computes every number.
-import { signs } from "../../base/colours.js";
-import { html, say, put } from "../../base/shapes.js";
+import { signs, html, say, put } from "../../base/shapes.js";
 import { quiz } from "./quiz.js";
 import { select } from "../charts.js";
 import { block, did } from "../frame.js";

@@ -1,6 +1,5 @@
 // AdaMerging's entropy over two coefficients, and the optimiser's path.
-import { amounts } from "../../base/colours.js";
-import { html, svg, say, put, px, three } from "../../base/shapes.js";
+import { amounts, html, svg, say, put, px, three } from "../../base/shapes.js";
 import { saveable } from "../../session/save_plots.js";
 import { select } from "../charts.js";
 import { block } from "../frame.js";
