@@ -12,18 +12,6 @@ let value = null, view = null;
 let trigger = /** @type {(event: string) => void} */ (() => {}), send = /** @type {(value: any) => void} */ (() => {});
 let wanted = 0, asked = "", running = false, timer = 0, drawn = "";
 
-part("breaks", ({ host, put: give, trigger: fire, watch, get }) => {
-  [send, trigger] = [give, fire];
-  build(host);
-  watch(() => {
-    const next = get();
-    if (next?.id !== wanted || !next.points) return;
-    value = next;
-    running = !next.done;
-    redraw();
-  });
-});
-
 // --- what is varied --------------------------------------------------------------------------
 const named = (reference) => server.names[reference]?.label ?? reference;
 function offered() {
@@ -164,3 +152,16 @@ function plot(over, now, width) {
   const loss = x1 > x0 ? l0 + ((Math.min(now, x1) - x0) / (x1 - x0)) * (l1 - l0) : l1;
   svg("circle", { class: "breaks-here", cx: px(at(scaled(now))), cy: px(to(loss)), r: 6 }, root);
 }
+
+// Last, as the part may be built at once.
+part("breaks", ({ host, put: give, trigger: fire, watch, get }) => {
+  [send, trigger] = [give, fire];
+  build(host);
+  watch(() => {
+    const next = get();
+    if (next?.id !== wanted || !next.points) return;
+    value = next;
+    running = !next.done;
+    redraw();
+  });
+});
