@@ -68,6 +68,7 @@ def main() -> None:
     parser.add_argument("--crowds", type=int, nargs="*", default=CROWDS, help="how many visitors")
     parser.add_argument("--long", action="store_true", help=f"and {LONG_MOVES:,} moves in a row")
     parser.add_argument("--moves", type=int, default=LONG_MOVES, help="of the long run")
+    parser.add_argument("--soak", type=float, help="only this: seconds of crowds who come and go")
     parser.add_argument("--write", action="store_true", help="into docs/, too")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     given = parser.parse_args()
@@ -76,14 +77,20 @@ def main() -> None:
         server = start(Path(folder))
         load = Load(server.url, server.process.pid)
         try:
-            asyncio.run(measure(load, tuple(given.crowds), given.moves if given.long else 0))
+            if given.soak:
+                asyncio.run(load.soak(given.soak))
+            else:
+                asyncio.run(measure(load, tuple(given.crowds), given.moves if given.long else 0))
         finally:
             server.stop()
     found = {"machine": about, "load_after": os.getloadavg()[0], "versions": versions()}
     found["phases"] = load.phases
+    if given.soak or given.json:
+        print(json.dumps(found, indent=2))
+        return
     if given.write:
         write(ROOT, found)
-    print(json.dumps(found, indent=2) if given.json else text(found))
+    print(text(found))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ from typing import Any
 
 from benchmarks.load.tab import Layout, Tab
 from benchmarks.load.visitor import QUESTIONS, Seen, Visitor
-from benchmarks.load.watch import Watch, cpu_seconds, peak
+from benchmarks.load.watch import Watch, children, cpu_seconds, peak
+from benchmarks.measure import resident
 
 CROWDS = (1, 10, 50, 100)
 DRAG_SECONDS, ALL_SECONDS = 12.0, 30.0
@@ -128,6 +129,36 @@ class Load:
             "not_let_in": refused,
             "before_the_others": sum(asked < end < served for end in ends),
         }
+
+    async def soak(self, seconds: float, count: int = 10) -> None:
+        """Crowds that come, do everything and go, over and over; memory after each has gone."""
+        begun, sizes, errors = time.monotonic(), list[int](), list[str]()
+        while time.monotonic() - begun < seconds:
+            seen = Seen()
+            crowd = await self._crowd(count, seen)
+            until = time.monotonic() + ALL_SECONDS
+            acts = [one.follow(until) for one in crowd]
+            busy = [_busy(one, number, ALL_SECONDS) for number, one in enumerate(crowd)]
+            await asyncio.gather(*acts, *busy)
+            await asyncio.gather(*(one.tab.close() for one in crowd))
+            await asyncio.sleep(2)
+            sizes.append(sum(resident(pid) for pid in (self._pid, *children(self._pid))))
+            errors += seen.errors
+        third = max(1, len(sizes) // 3)
+        first, last = (sorted(part)[len(part) // 2] for part in (sizes[:third], sizes[-third:]))
+        self.phases.append(
+            {
+                "name": "soak",
+                "visitors": count,
+                "crowds": len(sizes),
+                "seconds": round(time.monotonic() - begun),
+                "errors": len(errors),
+                "first_errors": errors[:3],
+                "course": sizes,
+                "first_third": first,
+                "last_third": last,
+            }
+        )
 
     async def long(self, moves: int, at_once: int = 20) -> None:
         """So many moves as fast as they are answered, by visitors who come, stay a while and go."""

@@ -92,6 +92,24 @@ class Visitor:
         except (httpx.HTTPError, Refused, ValueError, KeyError) as error:
             self._seen.failed(error)
 
+    async def follow(self, until: float, pause: float = 1.0) -> None:
+        """Move the slider; at each rest the pinned question is answered by the merge of then."""
+        number = 0
+        while time.monotonic() < until:
+            number += 1
+            self.tab.put("rate", float(self._rng.randrange(100)))
+            asked = {"id": number, "prompt": QUESTIONS[0], "moving": False}
+            self.tab.put("pinned", json.dumps(asked))
+            try:
+                took = await self.tab.call("on_pinned")
+                told = self.tab.value("pinned")
+                if told["id"] != number or not (told.get("later") or told["recipe"]):
+                    raise ValueError(f"no pinned answer: {told!r:.200}")
+                self._seen.note("pinned answer", took)
+            except (httpx.HTTPError, Refused, ValueError, KeyError) as error:
+                self._seen.failed(error)
+            await asyncio.sleep(pause)
+
     async def strengthen(self, until: float) -> None:
         """Drag the strength: its tables are asked for at every step, one question at a time."""
         while time.monotonic() < until:

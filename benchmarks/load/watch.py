@@ -35,6 +35,12 @@ def _status(pid: int, name: str) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
 
 
+def children(pid: int) -> list[int]:
+    """Processes that a process has started and that still run, such as the answering one."""
+    listed = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(one) for path in listed for one in path.read_text("ascii").split()]
+
+
 def cpu_seconds(pid: int) -> float:
     """Processor time of all threads of a process."""
     fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
