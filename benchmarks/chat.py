@@ -19,16 +19,17 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy and torch are imported
 
 import torch
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from benchmarks.engine.write import filled
-from benchmarks.measure import machine, resident
+from benchmarks.measure import machine, resident, timed
 from dppa_core.answering.answerer import Ready
 from dppa_core.answering.process import ProcessAnswerer
 from dppa_core.evaluation.examiner import Examiner
 from dppa_core.evaluation.scores import Exam
 from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.models.decode import prompt_ids
-from dppa_core.models.own_step import OwnStep
+from dppa_core.models.own_step import OwnStep, fuse_weights
 from dppa_core.models.reply import GenerationSettings
 from dppa_core.models.texts import ForeignTexts, OwnTexts, Texts
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
@@ -88,6 +89,39 @@ def scored(pool: ModelPool) -> dict[str, float]:
         examiner.marks(exam)
         seconds = time.perf_counter() - begun
     return {"items": items, "seconds": round(seconds, 1)}
+
+
+def large() -> dict[str, float]:
+    """A Llama of 135 M parameters with random weights, beside reading its weights from memory."""
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=49152,
+        hidden_size=576,
+        intermediate_size=1536,
+        num_hidden_layers=30,
+        num_attention_heads=9,
+        num_key_value_heads=3,
+        tie_word_embeddings=True,
+    )
+    model = LlamaForCausalLM(config).eval()
+    fuse_weights(model)
+    weights = torch.cat([one.detach().flatten() for one in model.parameters()])
+    reading = min(timed(lambda: weights.view(torch.int32).max(), 5)) / 1000
+    del weights
+    prompt = list(range(5, 30))
+    token = min(written(OwnTexts(OwnStep(model)), [prompt], time.perf_counter) for _ in range(3))
+    return {
+        "tokens a second": round(1 / token, 1),
+        "at most, by memory bandwidth": round(1 / reading, 1),
+        "share": round(reading / token, 2),
+    }
+
+
+def multiplying() -> float:
+    """Float32 operations a second of one thread, in products of the size of a batch's."""
+    left, right = torch.randn(1024, 192), torch.randn(192, 512)
+    seconds = min(timed(lambda: left @ right, 50)) / 1000
+    return 2 * left.numel() * right.shape[1] / seconds
 
 
 def recipe(number: int) -> MergeRecipe:
@@ -154,7 +188,8 @@ def measure() -> dict[str, Any]:
         "alone": round(1 / alone),
         "share": round(alone / beside, 2),
     }
-    found["scoring"] = scored(pool)
+    found["scoring"] = scored(pool) | {"GFLOP/s of one thread": round(multiplying() / 1e9)}
+    found["135 M parameters"] = large()
     found[f"{VISITORS} ask a merge of their own and the base"] = crowd()
     return found
 
