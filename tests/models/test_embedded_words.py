@@ -1,0 +1,38 @@
+"""The embedded models: our own step writes transformers' greedy words, from equal logits."""
+
+import os
+
+import pytest
+import torch
+
+from dppa_core.merging.in_memory.model_pool import ModelPool
+from dppa_core.models.decode import end_ids, prompt_ids
+from dppa_core.models.own_step import OwnStep
+from dppa_core.models.texts import ForeignTexts, OwnTexts
+from dppa_core.tasks import DOMAINS, items
+
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+ALL = os.environ.get("DPPA_CASES") == "all"
+ITEMS = None if ALL else 8
+"""Test items of each domain; `make test-all` takes them all."""
+TOGETHER, LONGEST = 64, 48
+
+
+@pytest.mark.parametrize("name", ["base", *DOMAINS])
+def test_greedy_words_and_logits_are_those_of_transformers(name: str) -> None:
+    resident = ModelPool(public=True).get(f"zoo:{name}")
+    ends = end_ids(resident.model, resident.tokenizer)
+    asked = [item.prompt for domain in DOMAINS for item in items(domain, n=ITEMS)]
+    for start in range(0, len(asked), TOGETHER):
+        prompts = [prompt_ids(resident, one) for one in asked[start : start + TOGETHER]]
+        own, other = OwnTexts(OwnStep(resident.model)), ForeignTexts(resident.model)
+        found, expected = (torch.cat(one.read(prompts, [1] * len(prompts))) for one in (own, other))
+        ended = torch.zeros(len(prompts), dtype=torch.bool)
+        for _ in range(LONGEST):
+            assert (found - expected)[~ended].abs().max() < 1e-4
+            tokens = expected.argmax(-1)
+            assert torch.equal(found.argmax(-1)[~ended], tokens[~ended])
+            ended |= torch.tensor([int(token) in ends for token in tokens])
+            if bool(ended.all()):
+                break
+            found, expected = own.step(tokens), other.step(tokens)
