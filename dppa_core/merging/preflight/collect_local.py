@@ -39,8 +39,8 @@ from dppa_core.merging.preflight.facts import (
     CollectedFacts,
     Finding,
     ModelFacts,
-    Severity,
     TokenizerFacts,
+    blocker,
 )
 
 T = TypeVar("T")
@@ -95,7 +95,7 @@ def trouble(model: str, error: DppaError) -> Finding:
         what = what[:1].upper() + what[1:]
     what += stop.rstrip()
     topic = next(topic for topic, kinds in _TOPICS.items() if isinstance(error, kinds))
-    return Finding(Severity.BLOCKER, topic, model, what, rest.strip(), _remedy(topic, error))
+    return blocker(topic, model, what, rest.strip(), _remedy(topic, error))
 
 
 def _remedy(topic: str, error: DppaError) -> str:

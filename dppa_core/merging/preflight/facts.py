@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from functools import partial, partialmethod
 from typing import Any
 
 from dppa_core.checkpoints.safetensors_reader import TensorInfo
@@ -50,14 +51,11 @@ class Finding:
 
     def to_json(self) -> dict[str, str]:
         """All fields, as text."""
-        return {
-            "severity": self.severity.value,
-            "topic": self.topic,
-            "model": self.model,
-            "what": self.what,
-            "why": self.why,
-            "remedy": self.remedy,
-        }
+        return {**asdict(self), "severity": self.severity.value}
+
+
+ok, note, warning, blocker = (partial(Finding, severity) for severity in Severity)
+"""Make a finding of that severity from topic, model, what, why and remedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +113,15 @@ class ModelFacts:
     stated_bases: tuple[str, ...] = ()
     """Base models named by its card, as owner/name."""
     adapters: tuple[AdapterFacts, ...] = ()
+
+    def _finding(self, severity: Severity, topic: str, *said: str) -> Finding:
+        return Finding(severity, topic, self.reference, *said)
+
+    # Findings about this model, from topic, what, why and remedy.
+    ok = partialmethod(_finding, Severity.OK)
+    note = partialmethod(_finding, Severity.NOTE)
+    warning = partialmethod(_finding, Severity.WARNING)
+    blocker = partialmethod(_finding, Severity.BLOCKER)
 
     @property
     def parameters(self) -> int:
