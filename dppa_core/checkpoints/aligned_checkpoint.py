@@ -57,8 +57,6 @@ class AlignedCheckpoint:
     """A checkpoint with some tensors replaced by gathered ones.
 
     Args:
-        inner: The checkpoint.
-        tensors: Name -> the tensor that replaces it.
         key: Distinguishes different gatherings of the same weights.
     """
 
@@ -147,7 +145,6 @@ def gather_model(model: AlignedTensor, base: AlignedTensor) -> Gathered:
     """A domain model's tensor in the rows of the merge; rows it lacks come from the base.
 
     Args:
-        model: The domain model's tensor.
         base: The base's tensor, already in the rows of the merge.
     """
     dtype = _common(model, base)

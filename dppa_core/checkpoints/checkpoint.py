@@ -85,7 +85,6 @@ class FolderCheckpoint:
     """A checkpoint folder as transformers writes it: config.json and weights in one file or shards.
 
     Args:
-        folder: Its path.
         pickles: Whether PyTorch's .bin files may be read if there are no safetensors. PyTorch's
             restricted loader reads them and runs no code.
 
@@ -197,12 +196,7 @@ def known_hashes(checkpoint: Checkpoint) -> dict[str, str]:
 
 
 def remember_hashes(checkpoint: Checkpoint, hashes: Mapping[str, str]) -> None:
-    """Cache hashes that another machine computed of the same files; cached ones stay.
-
-    Args:
-        checkpoint: The checkpoint with these files.
-        hashes: A result of `known_hashes`.
-    """
+    """Cache hashes that another machine computed of the same files; cached ones stay."""
     for path, identity in checkpoint.identities().items():
         if str(path) in hashes:
             remember_hash(identity, hashes[str(path)])

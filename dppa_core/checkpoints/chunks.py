@@ -52,7 +52,6 @@ class Loader:
     read once. For one thread only.
 
     Args:
-        kernels: The backend that uses the chunks.
         read: Called with the bytes of every chunk.
         heard: Called with every copied range; see `PageCopies`.
     """
@@ -103,7 +102,6 @@ class Loader:
 
         Args:
             place: 0 for the base, 1 and up for its models.
-            raw: As stored.
         """
         copied = self._near.copy(place, raw)
         self.note(raw.nbytes)  # also for a copy: callers may read other parts as mapped

@@ -79,11 +79,7 @@ def remember_hash(identity: str, digest: str) -> None:
 
 
 class SharedHasher:
-    """Hashes files while others read them, slice by slice in any order. Safe for many threads.
-
-    Args:
-        files: The files to hash.
-    """
+    """Hashes files while others read them, slice by slice in any order. Safe for many threads."""
 
     def __init__(self, files: Iterable[WeightFile]) -> None:
         self._files = {id(one.pages): one for one in files if isinstance(one.pages, Pages)}

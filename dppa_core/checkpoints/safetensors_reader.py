@@ -82,7 +82,6 @@ def open_file(path: Path, *, named: bool = False) -> SafetensorsFile:
     """Map a safetensors file after checking its header as strictly as the official library.
 
     Args:
-        path: The file.
         named: Whether the user named the file itself, not its folder; it may then be a link to
             anywhere.
 
@@ -136,7 +135,6 @@ def header_length(path: Path, start: bytes, size: int) -> int:
     """Bytes of the header that follows the first 8 of a file.
 
     Args:
-        path: Name of the file in messages.
         start: Its first 8 bytes, or all of it.
         size: Bytes of the whole file.
 
@@ -162,7 +160,6 @@ def parse_header(
     """The place of every tensor of a file, and its metadata, from the header alone.
 
     Args:
-        path: How the file is called in messages.
         text: The header, without the 8 bytes before it.
         size: Bytes of the whole file.
 

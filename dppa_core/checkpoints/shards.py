@@ -88,8 +88,6 @@ class WeightsWriter:
     """The weight files of a folder, all allocated at full size; see SafetensorsWriter.
 
     Args:
-        folder: Where the files go.
-        specs: All tensors, each name once.
         limit: Bytes of tensors in a file.
     """
 

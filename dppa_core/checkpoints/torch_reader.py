@@ -62,9 +62,6 @@ class TorchFile:
 
     Safe for many threads. Files of PyTorch before 1.6 are not zip files and are held in memory.
 
-    Args:
-        path: The file.
-
     Raises:
         DamagedCheckpoint: truncated, no weights, or objects that are not tensors.
         NotAllowed: a link that leads out of its folder.

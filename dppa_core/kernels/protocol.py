@@ -110,7 +110,6 @@ class Kernels(Protocol):
             seed: Seed of the order among elements equal to a threshold.
             thresholds: Falling; |d| above one is inside its level.
             cuts: An element whose |d| equals the threshold is inside if its hash is below the cut.
-            weights: One per level.
         """
         ...
 
@@ -175,8 +174,6 @@ class Kernels(Protocol):
         """Add |d| and d², in float64 and rising order, to the row of each score's word.
 
         Args:
-            base: The base.
-            tuned: The domain model; d = tuned - base.
             scores: They select the bin of an element, see `histogram`.
             sums: 2**18 rows.
         """
@@ -194,12 +191,7 @@ class Kernels(Protocol):
         """Merge bfloat16 into bfloat16: `widen`, `add_bands` for each model, `narrow`.
 
         Args:
-            base: Any length.
             tuned: One to three models, each as long as the base.
-            start: Flat index of the first element in its tensor.
-            seed: Seed of the order among elements equal to a threshold.
-            levels: Levels of each model.
-            out: The merged weights.
 
         Returns:
             Whether all of them are finite; if not, `out` is invalid.
@@ -214,8 +206,6 @@ class Kernels(Protocol):
 
         Args:
             base: At most 2**24 elements in total between drains.
-            tuned: The same size.
-            tally: Receives counts and sums.
         """
         ...
 
@@ -248,9 +238,6 @@ class Kernels(Protocol):
         """Count the elements equal to each threshold, and collect their hashes within a window.
 
         Args:
-            start: Flat index of the chunk's first element in its tensor.
-            seed: Seed of the hashes.
-            thresholds: Magnitudes to look for.
             lows: First hash of each window.
             highs: Last hash of each window.
             counts: For each threshold: elements equal to it, those with a hash below the window,

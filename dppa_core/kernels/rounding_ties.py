@@ -32,7 +32,6 @@ def settle(taken, seed, given, counts, exact, scratch, out):
     Args:
         taken: Their places in the tensor, and their weights: the base in the lowest 16 bits, three
             models above.
-        seed: Seed of the order among elements equal to a threshold.
         given: Thresholds, lows, highs and weights, as in `whole.sweep`.
         counts: As in `whole.finish`.
         exact: As in `whole.finish`.

@@ -24,7 +24,6 @@ class Calibrator:
     """Statistics of the domain models of a recipe, each computed on its first use.
 
     Args:
-        recipe: Its significance and method decide what is needed.
         models: Base and domain models. The base's tokenizer reads the text if they share it;
             otherwise each uses its own.
         places: For each model, name in the base -> its own name.

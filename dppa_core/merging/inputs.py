@@ -117,7 +117,6 @@ def open_inputs(
     """Open the models of a recipe, and measure what its method needs.
 
     Args:
-        recipe: What to merge.
         public: Whether strangers wrote the recipe; local folders are then refused.
         shelf: Keeps open models and data of earlier merges; none if unset.
         workers: Threads while domain models are profiled; see `profile_delta`.

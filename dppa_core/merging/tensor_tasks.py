@@ -67,7 +67,6 @@ def write_tensors(
     """Merge the tensors that a sink wants, on several threads.
 
     Args:
-        merger, sink: Computes and takes the tensors.
         workers: Threads. The bytes are the same.
         progress: Called after each tensor, in their order.
         stop: Ends the work between two slices of tensors.

@@ -78,8 +78,6 @@ def merge_to_folder(
     (merge.json), and a model card with its plots (README.md). No file depends on time or machine.
 
     Args:
-        recipe: What to merge.
-        out: The folder to make.
         backend, public: See `TensorMerger`, `open_inputs`.
         overwrite: Whether an existing checkpoint folder may be replaced.
         shard_size: Bytes of the tensors in one weight file at most.
@@ -116,7 +114,6 @@ def finish(
 
     Args:
         began: Start of the merge, on the clock of `time.perf_counter`.
-        merger: Computes the tensors.
         tally: Counts while `fill` runs.
         fill: Writes the weights into the folder, the index included.
     """
@@ -173,13 +170,7 @@ def _write_weights(
 
 
 class FolderSink:
-    """Writes merged tensors into files, and counts them in the tally.
-
-    Args:
-        merger: Computes the tensors.
-        writer: Writes the files.
-        tally: Counts kept elements, and notes differences from the base.
-    """
+    """Writes merged tensors into files, and counts them in the tally."""
 
     whole: Literal["bounded"] = "bounded"
 

@@ -39,7 +39,6 @@ def drop_at_random(
     """Drop at the last level's rate, or a module's own, and divide survivors.
 
     Args:
-        request: Modules, levels, factors and overrides.
         other_tensors: Their treatment: keep, prune or drop.
         divisor: Divisor of survivors; None for the share that survives.
 

@@ -51,11 +51,7 @@ class Bins:
 
 
 class Counter:
-    """Counts parts of tensors, one after the other. For one thread only.
-
-    Args:
-        loader: Reads and counts.
-    """
+    """Counts parts of tensors, one after the other. For one thread only."""
 
     def __init__(self, loader: Loader) -> None:
         self._loader = loader
@@ -79,8 +75,6 @@ class Counter:
 
         Args:
             pairs: Tensors of some models, each beside the same tensor of their base.
-            start: Flat index of the first element.
-            stop: Flat index after the last one.
             scorings: What ranks the elements of each pair, if not |d|.
         """
         kernels, lanes = self._loader.kernels, np.zeros(_LANES)
@@ -145,10 +139,7 @@ def profile_tensor(
     """Profile one tensor.
 
     Args:
-        loader: Reads and counts.
-        module: What the tensor is.
         pair: Both sides of it; not empty.
-        names: Base and domain model, for messages.
         scoring: What ranks its elements, if not |d|.
 
     Raises:

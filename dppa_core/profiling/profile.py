@@ -49,8 +49,6 @@ def profile_delta(
     """Profile every module of a pair, and check every tensor for NaN and infinity.
 
     Args:
-        base: The common ancestor.
-        finetuned: The domain model.
         workers: Threads; one for every available core if unset. The profile is the same.
         progress: Called after each module.
         stop: Ends the pass between two slices of a tensor.
@@ -80,9 +78,7 @@ def profile_deltas(
     """As `profile_delta`, for several domain models: the base is read once.
 
     Args:
-        base: The common ancestor.
         tuned: The domain models; one at least.
-        name: Name of the base.
         workers: See `profile_delta`.
         progress: See `profile_delta`.
         stop: See `profile_delta`.
@@ -203,9 +199,6 @@ def kept_profile(
     """As `cached_profile`, for a base and a domain model that are open already.
 
     Args:
-        mine: The base.
-        theirs: The domain model.
-        names: Names of both.
         workers: See `profile_delta`.
         progress: Called after each module.
         stop: Ends the pass between two slices of a tensor.
@@ -229,9 +222,6 @@ def kept_profiles(
     Models in memory have no hash: their profiles are computed, and not stored.
 
     Args:
-        base: The base.
-        tuned: The domain models.
-        name: Name of the base.
         workers: See `profile_delta`.
         progress: Called after each module.
         stop: Ends the pass between two slices of a tensor.

@@ -81,12 +81,7 @@ class Score:
     """Name in the domain model -> its scoring; empty for `random`, which needs none."""
 
     def of(self, tensor: str, theirs: str) -> Scoring | None:
-        """Scoring of a tensor; None for |d|, if nothing was measured of it.
-
-        Args:
-            tensor: Its name in the base.
-            theirs: Its name in the domain model.
-        """
+        """Scoring of a tensor, by its names in base and domain model; None if not measured."""
         if self.kind == "random":
             return AtRandom(tensor_seed("random", tensor))
         return self.scorings.get(theirs)
@@ -101,10 +96,7 @@ def ranked_chunk(
     """d of neighbours in a tensor, and what ranks them: |d|, or the score.
 
     Args:
-        loader: Reads the weights.
-        pair: Both sides of the tensor.
         scoring: What ranks its elements, if not |d|.
-        start: Flat index of the first.
         stop: Flat index after the last; at most a chunk.
     """
     base, tuned = loader.chunk(pair, start, stop)
@@ -121,10 +113,6 @@ class ScoredLoader(Loader):
     """Returns scores as if they were the domain model's weights, and the base's were 0.
 
     Code that takes |tuned - base| then sees scores. For one thread only.
-
-    Args:
-        loader: Reads the weights.
-        scoring: Scoring of the one tensor that is read.
     """
 
     def __init__(self, loader: Loader, scoring: Scoring) -> None:

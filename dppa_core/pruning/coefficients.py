@@ -36,12 +36,7 @@ Coefficient = Layered | tuple[PartCoefficient, ...]
 
 
 def coefficient_of(coefficient: Coefficient, tensor: str, layers: int) -> float:
-    """The coefficient of one tensor.
-
-    Args:
-        coefficient: The model's coefficient.
-        tensor: Its name in the base.
-        layers: Number of blocks of the base.
+    """The coefficient of one tensor of a base with so many layers.
 
     With numbers by layer, a layer without one has 1.0, the default coefficient; tensors outside the
     blocks have the mean over all blocks.
@@ -58,12 +53,7 @@ def coefficient_of(coefficient: Coefficient, tensor: str, layers: int) -> float:
 
 
 def check_names(where: str, coefficient: Coefficient, tensors: Sequence[str]) -> None:
-    """Check that all layers and parts of a coefficient exist.
-
-    Args:
-        where: Name of the model in messages.
-        coefficient: The model's coefficient.
-        tensors: Names of all tensors of the base.
+    """Check that a base with these tensors has all layers and parts of a coefficient.
 
     Raises:
         IncompatibleCheckpoints: a layer beyond the last, or a part that no tensor has.
@@ -163,11 +153,7 @@ def _plain_part(part: PartCoefficient) -> dict[str, Any]:
 
 
 def coefficient_from(numbers: Mapping[str, float]) -> Coefficient:
-    """A short coefficient that gives every tensor its number.
-
-    Args:
-        numbers: Name of a tensor -> its number, for all tensors of a model.
-    """
+    """A short coefficient that gives every tensor of a model its number."""
     tried = (_with_rest(rest, numbers) for rest in _usual(numbers))
     return min(tried, key=lambda found: len(found) if isinstance(found, tuple) else 0)
 

@@ -139,7 +139,6 @@ def pack_meetings(profile: DeltaProfile, meetings: Sequence[Meeting]) -> list[di
 
     Args:
         profile: The profile of any model, for the cells of modules.
-        meetings: Pairs of models on the same base.
 
     Returns:
         For each pair {"first", "second"} and arrays of layers x kinds x rates: "kept_first",

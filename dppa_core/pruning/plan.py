@@ -106,7 +106,6 @@ def plan_pruning(
     """Plan Dynamically Pruning at falling levels.
 
     Args:
-        profile: Profile of the pair.
         levels: Pruning rates, strictly falling, each in [0, 1); the last is the overall rate.
         parameters: Strength, significance and ties; the paper's by default.
         overrides: Module name -> its own rate. At earlier levels it keeps the same share of its

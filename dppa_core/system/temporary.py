@@ -21,11 +21,8 @@ _NAME = re.compile(rf"dppa-({'|'.join(get_args(Kind))})-[a-z0-9_]{{8}}")  # name
 class TemporaryFolder:
     """A new folder, locked by this process and readable only by this user.
 
-    Folders of processes that were killed are removed first.
-
-    Args:
-        kind: Its purpose.
-        parent: Its parent; the system's temporary folder if None.
+    It lies in the system's temporary folder if no parent is given. Folders of processes that were
+    killed are removed first.
     """
 
     def __init__(self, kind: Kind, parent: Path | None = None) -> None:
@@ -40,11 +37,7 @@ class TemporaryFolder:
 
 
 def remove_dead(parent: Path | None = None) -> None:
-    """Remove the folders of killed processes: those of any kind without a lock.
-
-    Args:
-        parent: Their parent; the system's temporary folder if None.
-    """
+    """Remove the unlocked folders of killed processes; by default system-wide temporary ones."""
     parent = parent or Path(tempfile.gettempdir())
     with suppress(OSError):
         for folder in [path for path in parent.iterdir() if _NAME.fullmatch(path.name)]:

@@ -206,7 +206,6 @@ def add_product(
     the machine's math library.
 
     Args:
-        weight: The base's weight.
         left: B, or A transposed.
         right: A, or B transposed.
         scale: alpha / r, or alpha / sqrt(r).

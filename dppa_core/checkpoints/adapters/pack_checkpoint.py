@@ -71,7 +71,6 @@ class PackCheckpoint:
 
     Args:
         base: The base the pack was made on; its weights are hashed, once.
-        pack: The file.
 
     Raises:
         MissingCheckpoint: no such file.

@@ -56,8 +56,6 @@ class OpenModels:
 
         Args:
             reference: As in the recipe; no folder of that name is needed.
-            checkpoint: The checkpoint to merge.
-            public: As in later calls of `checkpoint`.
         """
         self._things.keep((reference, public), checkpoint)
 
@@ -66,7 +64,6 @@ class OpenModels:
 
         Args:
             key: Everything the value depends on; files by their identities.
-            make: Computes the value.
         """
         found: T | None = self._things.find(key)
         if found is None:

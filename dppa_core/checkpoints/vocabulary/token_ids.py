@@ -49,7 +49,6 @@ def with_added(
 
     Args:
         files: Name -> content.
-        target: The union.
         definitions: Token -> its entry in the tokenizer.json it comes from; empty where unknown.
     """
     found = dict(files)

@@ -77,9 +77,6 @@ def examples(tokens: Iterable[str], most: int = 3) -> str:
 def vocabulary_of_json(tokenizer: Any) -> Vocabulary:
     """The vocabulary of a tokenizer.json.
 
-    Args:
-        tokenizer: Its parsed content.
-
     Raises:
         ValueError: not a BPE, Unigram, WordPiece or WordLevel tokenizer; one line.
     """
@@ -102,7 +99,6 @@ def checked(ids: Mapping[Any, Any], added: Iterable[tuple[Any, Any]]) -> Vocabul
     """A vocabulary of a tokenizer's own tokens and its added tokens.
 
     Args:
-        ids: Token -> row.
         added: Tokens and their rows; the last row of a token counts.
 
     Raises:

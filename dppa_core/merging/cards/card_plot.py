@@ -33,7 +33,6 @@ def density_svg(model: str, shares: Mapping[tuple[int, str], float]) -> str:
     """A heatmap of layers down and kinds of matrices across.
 
     Args:
-        model: Name of the domain model, for the title.
         shares: (layer, kind) -> share of the delta kept, in [0, 1]; at least one.
     """
     layers = sorted({layer for layer, _ in shares})

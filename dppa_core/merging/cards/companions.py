@@ -52,7 +52,6 @@ def companions_of(
     """Collect the files that make merged weights a working model.
 
     Args:
-        alignment: Base and domain models, and the vocabulary of the merge.
         names: References: of the base, then of the domain models.
         chat_template: "base", a domain model's reference, or "auto": the first model that has one,
             the base first. That model gives the generation settings too.

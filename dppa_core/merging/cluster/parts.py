@@ -62,13 +62,8 @@ def write_shard(
     """Merge and write the tensors of one weight file; it is on the disk on return.
 
     Args:
-        merger: Computes the tensors.
-        file: Its name.
-        specs: Its tensors.
         folder: Its place. Another process may write the same file at the same time: both write
             the same bytes, under a name of their own until they are complete.
-        workers: Threads.
-        stop: Ends the work between two slices of tensors.
     """
     tally, path = MergeTally(merger.plan, ()), folder / f".{file}.{secrets.token_hex(8)}"
     try:

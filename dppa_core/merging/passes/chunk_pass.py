@@ -22,11 +22,7 @@ LIMITS = {"BF16": 3.3961775e38, "F16": 65520.0, "F32": float("inf")}
 
 
 class ChunkPass:
-    """Adds deltas to a base, each sum in float32, rounded once. For one thread only.
-
-    Args:
-        loader: Reads and adds.
-    """
+    """Adds deltas to a base, each sum in float32, rounded once. For one thread only."""
 
     def __init__(self, loader: Loader) -> None:
         self.loader = loader

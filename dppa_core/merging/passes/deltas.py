@@ -171,9 +171,6 @@ def fix_treatment(
     """Work out a treatment for one tensor; None if nothing is added.
 
     Args:
-        loader: Reads the pair to find thresholds.
-        pair: Both sides of the tensor.
-        treatment: The method's.
         coefficient: Merging coefficient of this model and layer.
         models: References of base and domain model; the second is part of random draws.
         seed: The recipe's, for random draws.

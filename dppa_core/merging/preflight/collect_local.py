@@ -147,7 +147,6 @@ def tokenizer_in(folder: Path, hashes: Mapping[str, str] | None = None) -> Token
     """The tokenizer in a folder, without its tokens.
 
     Args:
-        folder: Where its files lie.
         hashes: Of files that need not be here, as the Hub gives them.
     """
     known, settings = hashes or {}, folder / "tokenizer_config.json"

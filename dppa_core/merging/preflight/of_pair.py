@@ -31,8 +31,6 @@ def about_pair(base: ModelFacts, tuned: ModelFacts, vocabulary: str = "base") ->
     """All findings about a domain model beside its base.
 
     Args:
-        base: The common ancestor.
-        tuned: The domain model.
         vocabulary: The merge's: "base", "union", or a model's reference.
     """
     yield from _ancestry(base, tuned)

@@ -100,11 +100,7 @@ def about_distance(model: str, found: BaseDistance) -> Finding:
 
 
 def base_warnings(measured: Iterable[tuple[str, DeltaProfile]]) -> tuple[str, ...]:
-    """A merge's warnings: one line for each domain model that was hardly made from its base.
-
-    Args:
-        measured: References of domain models with their profiles.
-    """
+    """A merge's warnings: one line for each domain model that was hardly made from its base."""
     found = (about_distance(model, distance(profile)) for model, profile in measured)
     return tuple(
         f"{one.model}: {one.what} {one.why} {one.remedy}"

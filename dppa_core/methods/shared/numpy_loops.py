@@ -62,7 +62,6 @@ def elect(deltas: Deltas, undecided: int) -> Signs:
     """The sign of the sum of all deltas.
 
     Args:
-        deltas: Trimmed deltas of all models.
         undecided: The sign of a zero sum: -1, 0 or 1; no delta agrees with 0.
     """
     total = np.zeros(deltas.shape[1:], np.float64)

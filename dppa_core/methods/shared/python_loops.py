@@ -51,7 +51,6 @@ class Loops(Protocol):
             values: Values in the order of their flat index.
             threshold: Not 0.
             start: Flat index of the first element in its tensor.
-            seed: Seed of the hashes.
             window: A window that includes its last hash.
         """
         ...
@@ -62,10 +61,7 @@ class Loops(Protocol):
         """The sum of the elected signs of all positions; a tie counts 0.
 
         Args:
-            deltas: Deltas of all models.
             cuts: The border of each; elements outside do not vote. Empty: all vote.
-            start: Flat index of the first element in its tensor.
-            seed: Seed of the hashes that order elements equal to a border.
             factors: Factor of each delta before the vote.
         """
         ...

@@ -33,8 +33,6 @@ def find_cuts(
 
     Args:
         tensors: Read up to three times, and again for each window of hashes that misses.
-        counts: Number of elements inside, one for each of the values.
-        values: Stack -> the values to rank.
     """
     numel = sum(tensor.numel for tensor in tensors)
     places = [min(numel - count, numel - 1) for count in counts]

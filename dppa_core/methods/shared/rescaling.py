@@ -18,7 +18,6 @@ def match_sums(tensor: Streamed, survives: Callable[[Stack, int], Mask]) -> tupl
     """The factors that give survivors the original sum of |d|; 1 if none survives.
 
     Args:
-        tensor: Read once.
         survives: Stack, index of a model -> mask of the surviving elements of its delta.
     """
     sums = np.zeros((2, tensor.models))

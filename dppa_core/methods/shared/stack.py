@@ -64,7 +64,6 @@ class Stack:
 
         Args:
             cuts: The border of each model; elements outside are 0. Empty: nothing is trimmed.
-            ballot: The rules.
         """
         return self.loops.agree(self.deltas, cuts, self.start, tensor_seed(self.name), ballot)
 

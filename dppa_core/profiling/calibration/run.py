@@ -32,12 +32,7 @@ FLOAT32_LIMIT = 200_000_000
 
 
 class CalibratedModel:
-    """A model in memory, and the parameters that its tensors on disk became.
-
-    Args:
-        checkpoint: Its source.
-        label: Its name in messages.
-    """
+    """A model in memory, and the parameters that its tensors on disk became."""
 
     def __init__(self, checkpoint: Checkpoint, label: str) -> None:
         shapes = {name: checkpoint.shape(name) for name in checkpoint.names()}
@@ -114,8 +109,6 @@ def collect_inputs(
     """Statistics of every module's inputs over all positions of all samples: column norms, or XᵀX.
 
     Args:
-        subject: The model.
-        samples: The text.
         out: Name -> zeros of the shape of `input_shapes`, written in place.
         gram: XᵀX instead of the norm of each of its columns.
         progress, stop: Called after each sample; ends the run between two.
@@ -163,8 +156,6 @@ def collect_fisher(
     of a running text: squared once per sample, not once per token.
 
     Args:
-        subject: The model.
-        samples: The text.
         out: Name -> zeros, one for each element of the tensor, written in place.
         progress, stop: Called after each sample; ends the run between two.
 

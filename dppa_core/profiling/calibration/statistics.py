@@ -56,11 +56,7 @@ class Statistics:
     """Euclidean norm of all `arrays` together; 0 if it is not needed."""
 
     def score(self, shapes: Mapping[str, tuple[int, ...]]) -> Score:
-        """Ranking of elements by it; for fisher and norms.
-
-        Args:
-            shapes: Tensors of the domain model.
-        """
+        """Ranking of elements by it; for fisher and norms."""
         if self.kind == "fisher":
             found: dict[str, Scoring] = {n: ByElement(a) for n, a in self.arrays.items()}
             return Score("fisher", self.key, found)
@@ -82,11 +78,7 @@ def statistics(
     """Statistics of a domain model on a text, in the tokens of the base's tokenizer.
 
     Args:
-        kind: Kind of the statistics.
         base: Its folder has the tokenizer.
-        tuned: The domain model, which is run.
-        calibration: The text.
-        label: Name of the domain model in messages.
         progress: Called after each sample.
         stop: Ends the run between two samples.
 
@@ -120,9 +112,7 @@ def score_of(
     Args:
         significance: One of `SIGNIFICANCE_KINDS`.
         base: Its folder has the tokenizer.
-        tuned: The domain model.
         calibration: The text; if None that of the model's own domain, see `calibration_of`.
-        label: Its reference.
         progress: Called after each sample.
         stop: Ends a run between two samples.
     """
