@@ -81,6 +81,34 @@ class Checkpoint(Protocol):
         ...
 
 
+class DerivedCheckpoint:
+    """A checkpoint made of another one and of files with changes; as that one unless overridden."""
+
+    def __init__(self, base: Checkpoint, *files: WeightFile) -> None:
+        self.base, self._files = base, files
+        self.config, self.folder, self.folders = base.config, base.folder, base.folders
+
+    def names(self) -> tuple[str, ...]:
+        return self.base.names()
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        return self.base.shape(name)
+
+    def dtype(self, name: str) -> str:
+        return self.base.dtype(name)
+
+    def raw(self, name: str) -> Shaped[ndarray, " n"]:
+        return self.base.raw(name)
+
+    def identities(self) -> Mapping[Path, str]:
+        return {**self.base.identities(), **{file.path: file.identity for file in self._files}}
+
+    def release(self) -> None:
+        self.base.release()
+        for file in self._files:
+            file.release()
+
+
 class FolderCheckpoint:
     """A checkpoint folder as transformers writes it: config.json and weights in one file or shards.
 
@@ -131,15 +159,12 @@ class FolderCheckpoint:
             raise IncompatibleCheckpoints(f"{self.folder}: {reason}")
 
     def names(self) -> tuple[str, ...]:
-        """Names of all tensors, sorted."""
         return tuple(sorted(self._place))
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """Shape of one tensor."""
         return self._info(name).shape
 
     def dtype(self, name: str) -> str:
-        """Its dtype as the header spells it."""
         return self._info(name).dtype
 
     def raw(self, name: str) -> Shaped[ndarray, " n"]:
@@ -160,7 +185,6 @@ class FolderCheckpoint:
         return digest.hexdigest()
 
     def identities(self) -> Mapping[Path, str]:
-        """Weight file -> its identity when it was mapped."""
         return {file.path: file.identity for file in self.files}
 
     def _info(self, name: str) -> TensorInfo:

@@ -44,11 +44,9 @@ class MemoryCheckpoint:
         }
 
     def names(self) -> tuple[str, ...]:
-        """Names of all tensors, sorted."""
         return tuple(sorted(self._raw))
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """Shape of one tensor."""
         self._check(name)
         return self._shapes[name]
 
