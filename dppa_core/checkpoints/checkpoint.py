@@ -40,45 +40,35 @@ class Checkpoint(Protocol):
     @property
     def config(self) -> Mapping[str, Any]:
         """The values of its config.json."""
-        ...
 
     @property
     def folder(self) -> Path:
         """The folder of its configuration and tokenizer."""
-        ...
 
     @property
     def folders(self) -> tuple[Path, ...]:
         """All folders it is read from."""
-        ...
 
     def names(self) -> tuple[str, ...]:
         """Names of all tensors, sorted."""
-        ...
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Shape of one tensor."""
-        ...
 
     def dtype(self, name: str) -> str:
         """Its dtype: "BF16", "F16", "F32", or an integer type such as "I64"."""
-        ...
 
     def raw(self, name: str) -> Shaped[ndarray, " n"]:
         """Its elements, flat and read-only: uint16 for BF16, float16, float32."""
-        ...
 
     def content_hash(self) -> str:
         """A hash that is equal for equal weights."""
-        ...
 
     def identities(self) -> Mapping[Path, str]:
         """Weight file -> its identity when it was mapped; shows whether it was replaced since."""
-        ...
 
     def release(self) -> None:
         """Release memory used for reading; returned arrays stay valid."""
-        ...
 
 
 class DerivedCheckpoint:

@@ -35,30 +35,24 @@ class WeightFile(Protocol):
     @property
     def path(self) -> Path:
         """Its path."""
-        ...
 
     @property
     def tensors(self) -> Mapping[str, TensorInfo]:
         """Its tensors by name."""
-        ...
 
     @property
     def pages(self) -> mmap.mmap:
         """Its bytes, mapped."""
-        ...
 
     @property
     def identity(self) -> str:
         """A text that changes when the file is written or replaced."""
-        ...
 
     def raw(self, name: str) -> Shaped[ndarray, " n"]:
         """One tensor's elements as stored, flat and read-only."""
-        ...
 
     def release(self) -> None:
         """Stop counting pages read so far as memory of this process; arrays stay valid."""
-        ...
 
 
 def file_hash(file: WeightFile) -> str:

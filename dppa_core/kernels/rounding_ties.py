@@ -180,7 +180,7 @@ def _border(elements, single, counts):
 def _tie_cut(hashes, share):
     """The hash of the element after the first `share` in the order of hashes.
 
-    As in `tie_window`, only hashes near the cut are examined; a miss widens the window.
+    As in `hash_window`, only hashes near the cut are examined; a miss widens the window.
     """
     near, tied = np.empty(hashes.size + 1, np.uint64), hashes.size
     deviations = 6.0

@@ -27,7 +27,6 @@ class Scoring(Protocol):
 
     def score(self, kernels: Kernels, base: Stored, tuned: Stored, start: int, out: Chunk) -> None:
         """Write the scores of one chunk, whose first element has the flat index `start`."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)

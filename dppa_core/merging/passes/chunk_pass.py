@@ -59,10 +59,10 @@ class ChunkPass:
         tuned, levels = [], []
         for delta in deltas:
             bands = delta.treatment.bands()
-            if bands is None or bands.weights.size > 2 or delta.pair.finetuned_dtype != "BF16":
+            if bands is None or bands.levels[0].size > 2 or delta.pair.finetuned_dtype != "BF16":
                 return False
             tuned.append(delta.pair.finetuned)
-            levels.append((bands.thresholds, bands.cuts, bands.weights))
+            levels.append(bands.levels)
         raws, seed = (stack.base, *tuned), tensor_seed(stack.name)
         copied = self.loader.copies(*raws)
         step = RUN if copied else max(out.size, 1)

@@ -28,11 +28,9 @@ class Scores(Protocol):
 
     def __call__(self, stack: Stack) -> Deltas:
         """A score of at least 0 for every element of every model."""
-        ...
 
     def clamped(self, stack: Stack) -> Deltas:
         """The deltas to merge; negated for a negative coefficient."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)

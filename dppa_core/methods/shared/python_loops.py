@@ -31,11 +31,9 @@ class Loops(Protocol):
             counts: 2**17 words; elements with first bits k count in word 2k if their other bits are
                 0, else in word 2k + 1.
         """
-        ...
 
     def count_within(self, values: Values, high: int, counts: Int64[ndarray, " low"]) -> None:
         """Count the elements whose |value| begins with the 16 bits `high`, by the other 16."""
-        ...
 
     def gather_tied(
         self,
@@ -53,7 +51,6 @@ class Loops(Protocol):
             start: Flat index of the first element in its tensor.
             window: A window that includes its last hash.
         """
-        ...
 
     def vote(
         self, deltas: Deltas, cuts: Sequence[Cut], start: int, seed: int, factors: Sequence[float]
@@ -64,10 +61,8 @@ class Loops(Protocol):
             cuts: The border of each; elements outside do not vote. Empty: all vote.
             factors: Factor of each delta before the vote.
         """
-        ...
 
     def agree(
         self, deltas: Deltas, cuts: Sequence[Cut], start: int, seed: int, ballot: SignBallot
     ) -> Values:
         """Trim as `vote` does, elect signs, and merge the deltas that agree with them."""
-        ...
