@@ -11,11 +11,11 @@ from numpy import ndarray
 from dppa_core.methods.shared.contract import Method
 from dppa_core.methods.shared.fields import scale
 from dppa_core.methods.shared.stack import Combination, Rows, Stack
-from dppa_core.parameters import check_fields, number, whole_number
+from dppa_core.parameters import Parameters, number, whole_number
 
 
 @dataclass(frozen=True, slots=True)
-class ConsensusParameters:
+class ConsensusParameters(Parameters):
     """Settings of Consensus task arithmetic; the paper chooses the threshold by validation."""
 
     threshold: float = number(
@@ -38,9 +38,6 @@ class ConsensusParameters:
         high=100,
     )
     scale: float = scale(0.3)
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
 
 def count_tasks(stack: Stack, threshold: float) -> Int64[ndarray, "rows columns"]:

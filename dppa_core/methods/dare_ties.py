@@ -17,12 +17,12 @@ from dppa_core.methods.shared.rescaling import Mask, match_sums
 from dppa_core.methods.shared.sign_election import ballot_of
 from dppa_core.methods.shared.stack import Combination, Rows, Stack, Streamed
 from dppa_core.methods.ties import TiesParameters, Trim, survey_ties, ties
-from dppa_core.parameters import check_fields
+from dppa_core.parameters import Parameters
 from dppa_core.pruning.tie_breaking import drop_cut
 
 
 @dataclass(frozen=True, slots=True)
-class DareTiesParameters:
+class DareTiesParameters(Parameters):
     """Settings of DARE-TIES; the defaults are those of the paper's program."""
 
     drop: float = drop_rate(0.1)
@@ -37,9 +37,6 @@ class DareTiesParameters:
         "mergekit: survivors are rescaled to the delta's own sum of |d|, tensor by tensor, nothing "
         "is trimmed, and agreeing deltas are added, not averaged."
     )
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,13 +17,13 @@ from dppa_core.methods.shared.ranking import ranks
 from dppa_core.methods.shared.rescaling import Mask, match_sums
 from dppa_core.methods.shared.sign_election import ballot_of
 from dppa_core.methods.shared.stack import Combination, Deltas, Rows, Stack, Streamed
-from dppa_core.parameters import check_fields, number
+from dppa_core.parameters import Parameters, check_fields, number
 
 Probabilities: TypeAlias = Float64[ndarray, "rows columns"]
 
 
 @dataclass(frozen=True, slots=True)
-class DellaParameters:
+class DellaParameters(Parameters):
     """Settings of DELLA; the defaults are those of the authors' example."""
 
     drop: float = drop_rate(0.3, "The mean share of each delta's elements that is dropped.")

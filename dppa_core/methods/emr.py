@@ -16,11 +16,11 @@ from dppa_core.methods.shared.contract import Coefficients, Method
 from dppa_core.methods.shared.fields import semantics
 from dppa_core.methods.shared.numpy_loops import elect
 from dppa_core.methods.shared.stack import Combination, Rows, Stack, Streamed
-from dppa_core.parameters import check_fields, model_reference
+from dppa_core.parameters import Parameters, model_reference
 
 
 @dataclass(frozen=True, slots=True)
-class EmrParameters:
+class EmrParameters(Parameters):
     """Settings of EMR-Merging."""
 
     domain: str = model_reference(
@@ -34,9 +34,6 @@ class EmrParameters:
         "an undecided sign is minus.",
         "reference",
     )
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
 
 def unify(stack: Stack, parameters: EmrParameters) -> Rows:

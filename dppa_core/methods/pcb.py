@@ -12,12 +12,12 @@ from dppa_core.methods.shared.fields import density, ranked_in, scale, semantics
 from dppa_core.methods.shared.pcb_scores import Scores, paper_scores, reference_scores
 from dppa_core.methods.shared.ranking import find_cuts, inside
 from dppa_core.methods.shared.stack import Combination, Rows, Stack, Streamed
-from dppa_core.parameters import check_fields
+from dppa_core.parameters import Parameters
 from dppa_core.pruning.tie_breaking import Cut
 
 
 @dataclass(frozen=True, slots=True)
-class PcbParameters:
+class PcbParameters(Parameters):
     """Settings of PCB-Merging; the defaults are the paper's."""
 
     density: float = density(
@@ -32,9 +32,6 @@ class PcbParameters:
         "exp(K |d|^2) tanh(d times the sum of all); its density is 0.05.",
         "reference",
     )
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from dppa_core.methods.shared.fields import density, semantics
 from dppa_core.methods.shared.ranking import find_cuts, inside
 from dppa_core.methods.shared.sign_election import SignBallot
 from dppa_core.methods.shared.stack import Combination, Deltas, Rows, Stack, Streamed
-from dppa_core.parameters import check_fields
+from dppa_core.parameters import Parameters
 from dppa_core.pruning.tie_breaking import Cut
 
 MERGEKIT_FLOOR = 1e-6
@@ -23,7 +23,7 @@ is also mergekit's smallest divisor if few models agree."""
 
 
 @dataclass(frozen=True, slots=True)
-class SceParameters:
+class SceParameters(Parameters):
     """Settings of SCE; the defaults are the paper's."""
 
     density: float = density(
@@ -38,9 +38,6 @@ class SceParameters:
         "reference",
         "mergekit",
     )
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
 
 @dataclass(frozen=True, slots=True)

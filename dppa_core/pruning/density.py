@@ -15,7 +15,7 @@ from jaxtyping import Float64, Int64
 from numpy import ndarray
 
 from dppa_core.errors import InvalidValue
-from dppa_core.parameters import check_fields, check_number, choice, number
+from dppa_core.parameters import Parameters, check_number, choice, number
 from dppa_core.pruning.delta_profile import DeltaProfile, ModuleProfile
 
 SIGNIFICANCE_KINDS = ("magnitude", "fisher", "activation", "random")
@@ -49,7 +49,7 @@ def other_tensors_choice(default: str = "keep") -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class PruningParameters:
+class PruningParameters(Parameters):
     """Settings of Dynamically Pruning; the defaults are the paper's."""
 
     strength: float = number(
@@ -90,9 +90,6 @@ class PruningParameters:
     )
     ties: str = ties_choice()
     other_tensors: str = other_tensors_choice()
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
     @property
     def module_strength(self) -> float:
