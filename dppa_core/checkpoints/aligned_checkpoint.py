@@ -161,8 +161,7 @@ def _common(*parts: AlignedTensor) -> str:
 
 def _empty(part: AlignedTensor, dtype: str) -> Shaped[ndarray, "rows columns"]:
     columns = math.prod(_shape(part)[1:])
-    out: ndarray = np.zeros((part.rows.size, columns), FLOATS[dtype])
-    return out
+    return np.zeros((part.rows.size, columns), FLOATS[dtype])
 
 
 def _place(part: AlignedTensor, out: Shaped[ndarray, "rows columns"], dtype: str) -> None:

@@ -79,13 +79,11 @@ def agree(deltas: Deltas, cuts: Sequence[Cut], start: int, seed: int, ballot: Si
 
 
 def _bits(values: Values) -> UInt32[ndarray, " n"]:
-    bits: UInt32[ndarray, " n"] = np.ascontiguousarray(values).reshape(-1).view(np.uint32)
-    return bits
+    return np.ascontiguousarray(values).reshape(-1).view(np.uint32)
 
 
 def _rows(deltas: Deltas) -> Float32[ndarray, "K n"]:
-    rows: Float32[ndarray, "K n"] = np.ascontiguousarray(deltas).reshape(deltas.shape[0], -1)
-    return rows
+    return np.ascontiguousarray(deltas).reshape(deltas.shape[0], -1)
 
 
 def _borders(

@@ -82,8 +82,7 @@ def fuse(
 
 
 def _address(raw: Raw) -> int:
-    address: int = raw.__array_interface__["data"][0]  # `.ctypes` would create objects
-    return address
+    return int(raw.__array_interface__["data"][0])  # `.ctypes` would create objects
 
 
 def histogram(base: Stored, tuned: Stored, tally: Tally) -> None:

@@ -80,8 +80,7 @@ def breadcrumbs(stack: Stack, parameters: BreadcrumbsParameters, borders: Border
             kept = inside(size, wanted, stack) & ~inside(size, outliers, stack)
         weight = np.float32(coefficient * parameters.scale)
         total += np.where(kept, weight * stack.deltas[model], np.float32(0))
-    result: Rows = total
-    return result
+    return total
 
 
 def _kept_in_rows(
@@ -91,8 +90,7 @@ def _kept_in_rows(
     rank = ranks(np.abs(stack.deltas[model]), stack)
     low = width - round((1 - parameters.drop_smallest) * width)
     high = width - round(parameters.drop_largest * width)
-    kept: Bool[ndarray, "rows columns"] = (rank >= low) & (rank < high)
-    return kept
+    return np.asarray((rank >= low) & (rank < high))
 
 
 METHOD = Method(

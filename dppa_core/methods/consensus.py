@@ -54,8 +54,7 @@ def consensus(stack: Stack, parameters: ConsensusParameters, statistic: None = N
     """The scaled sum of all deltas at positions that enough tasks want."""
     together = stack.weighted().sum(axis=0, dtype=np.float64)
     kept = count_tasks(stack, parameters.threshold) >= parameters.agreement
-    merged: Rows = np.where(kept, parameters.scale * together, 0).astype(np.float32)
-    return merged
+    return np.where(kept, parameters.scale * together, 0).astype(np.float32)
 
 
 METHOD = Method(

@@ -59,8 +59,7 @@ def drop_at_random(stack: Stack, rate: float, factors: Sequence[float]) -> Stack
 
 
 def _survives(stack: Stack, model: int, rate: float) -> Mask:
-    survives: Mask = stack.draws(model) < np.uint64(drop_cut(rate))
-    return survives
+    return stack.draws(model) < np.uint64(drop_cut(rate))
 
 
 def survey_dare_ties(tensors: Sequence[Streamed], parameters: DareTiesParameters) -> Dropping:
@@ -97,8 +96,7 @@ def dare_ties(stack: Stack, parameters: DareTiesParameters, dropping: Dropping) 
     left = drop_at_random(stack, parameters.drop, dropping.factors[stack.name])
     ballot = ballot_of(left.coefficients, weigh_first=True, undecided=1, divide="nothing")
     merged = left.agree((), ballot)
-    scaled: Rows = np.float32(parameters.scale) * merged
-    return scaled
+    return np.float32(parameters.scale) * merged
 
 
 METHOD = Method(

@@ -43,8 +43,7 @@ def unify(stack: Stack, parameters: EmrParameters) -> Rows:
     largest = np.zeros_like(stack.base)
     for delta in deltas:
         np.maximum(largest, np.where(np.sign(delta) == signs, np.abs(delta), 0), out=largest)
-    unified: Rows = signs * largest
-    return unified
+    return np.asarray(signs * largest)
 
 
 def survey_emr(tensors: Sequence[Streamed], parameters: EmrParameters) -> float:
@@ -69,19 +68,16 @@ def _own(stack: Stack, parameters: EmrParameters) -> Rows:
             "it has no delta to be masked. A coefficient by layer that is 0 throughout is the "
             "usual cause."
         )
-    own: Rows = stack.weighted()[stack.models.index(parameters.domain)]
-    return own
+    return np.asarray(stack.weighted()[stack.models.index(parameters.domain)])
 
 
 def _masked(delta: Rows, unified: Rows) -> Rows:
-    kept: Rows = np.where(np.sign(delta) * np.sign(unified) > 0, unified, np.float32(0))
-    return kept
+    return np.where(np.sign(delta) * np.sign(unified) > 0, unified, np.float32(0))
 
 
 def emr(stack: Stack, parameters: EmrParameters, factor: float) -> Rows:
     """The scaled unified delta at positions where the domain's delta has its sign."""
-    merged: Rows = np.float32(factor) * _masked(_own(stack, parameters), unify(stack, parameters))
-    return merged
+    return np.float32(factor) * _masked(_own(stack, parameters), unify(stack, parameters))
 
 
 def check_domain(parameters: EmrParameters, models: Coefficients) -> None:

@@ -49,8 +49,7 @@ def fisher(stack: Stack, parameters: FisherParameters, statistic: None = None) -
     # Weights that cancel have no mean: the base stays.
     none = np.abs(divisor) < NO_MEAN * np.abs(weights).sum(axis=0)
     total = parameters.scale * (weights * stack.deltas).sum(axis=0)
-    merged: Rows = np.where(none, 0.0, total / np.where(none, 1.0, divisor)).astype(np.float32)
-    return merged
+    return np.where(none, 0.0, total / np.where(none, 1.0, divisor)).astype(np.float32)
 
 
 def _importance(

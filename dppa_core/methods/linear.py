@@ -42,8 +42,7 @@ def linear(stack: Stack, parameters: LinearParameters, statistic: None = None) -
         weights = weights / total if abs(total) >= NO_MEAN else 0 * weights
     for delta, weight in zip(stack.deltas, weights, strict=True):
         merged += np.float32(weight) * delta
-    result: Rows = merged
-    return result
+    return merged
 
 
 METHOD = Method(

@@ -88,16 +88,14 @@ def pcb(stack: Stack, parameters: PcbParameters, known: Mapping[str, PcbCompetit
         total += weight * np.float32(abs(coefficient)) * deltas[model]
         divisor += weight
     divisor[divisor == 0] = 1
-    merged: Rows = np.float32(parameters.scale) * total / divisor
-    return merged
+    return np.asarray(np.float32(parameters.scale) * total / divisor)
 
 
 def _scaled(score: Rows, competition: PcbCompetition, model: int) -> Rows:
     low, high = competition.lowest[model], competition.highest[model]
     if not high > low:  # all equal, or nothing kept
         return np.ones_like(score)
-    scaled: Rows = (score - np.float32(low)) / np.float32(high - low)
-    return scaled
+    return (score - np.float32(low)) / np.float32(high - low)
 
 
 METHOD = Method(

@@ -55,8 +55,7 @@ def regmean(stack: Stack, parameters: RegmeanParameters, statistic: None = None)
         total += weighted
     merged = _solved(total, outputs, parameters.off_diagonal, min(stack.coefficients) > 0)
     merged *= parameters.scale
-    result: Rows = (merged if stack.inputs == 1 else merged.T).astype(np.float32)
-    return result
+    return (merged if stack.inputs == 1 else merged.T).astype(np.float32)
 
 
 def _solved(

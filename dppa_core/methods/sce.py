@@ -82,10 +82,7 @@ def _find_cut(tensor: Streamed, parameters: SceParameters) -> Cut | None:
 
 def variance(stack: Stack) -> Float32[ndarray, "1 rows columns"]:
     """The variance of every position across the models' deltas."""
-    found: Float32[ndarray, "1 rows columns"] = (
-        stack.weighted().var(axis=0, dtype=np.float64).astype(np.float32)[None]
-    )
-    return found
+    return np.asarray(stack.weighted().var(axis=0, dtype=np.float64).astype(np.float32)[None])
 
 
 def select(stack: Stack, cut: Cut | None) -> Deltas:
@@ -94,8 +91,7 @@ def select(stack: Stack, cut: Cut | None) -> Deltas:
     if cut is None:
         return deltas
     chosen = inside(variance(stack)[0], cut, stack)
-    selected: Deltas = np.where(chosen, deltas, np.float32(0))
-    return selected
+    return np.where(chosen, deltas, np.float32(0))
 
 
 def sce(stack: Stack, parameters: SceParameters, known: Mapping[str, Calculated]) -> Rows:

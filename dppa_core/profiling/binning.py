@@ -189,8 +189,7 @@ def _inside(pair: TensorPair) -> UInt32[ndarray, " n"]:
     """Bits of all |d| inside their bin."""
     base = to_float32(pair.base, pair.base_dtype)
     delta = np.abs(to_float32(pair.finetuned, pair.finetuned_dtype) - base).view(np.uint32)
-    found: UInt32[ndarray, " n"] = delta[(delta & _LOW) != 0]
-    return found
+    return np.asarray(delta[(delta & _LOW) != 0])
 
 
 def _split(

@@ -20,7 +20,7 @@ from dppa_core.pruning.delta_profile import DeltaProfile
 from dppa_core.pruning.density import Override, PruningParameters, densities_at, significance
 from dppa_core.pruning.partition import Selection, select_all
 from dppa_core.pruning.plan import held_densities
-from dppa_core.pruning.rate_table import RATES, CellGrid, axes, plain
+from dppa_core.pruning.rate_table import RATES, CellGrid, plain
 from dppa_core.pruning.tie_breaking import Cut, mix
 
 _PREFIX = np.uint32(16)
@@ -144,7 +144,7 @@ def pack_meetings(profile: DeltaProfile, meetings: Sequence[Meeting]) -> list[di
         For each pair {"first", "second"} and arrays of layers x kinds x rates: "kept_first",
         "kept_second", "both", "opposed".
     """
-    grid = CellGrid(profile, *axes(profile))
+    grid = CellGrid(profile)
     numel = np.array([item.numel for item in profile.modules], dtype=np.float64)[:, None]
     return [
         {

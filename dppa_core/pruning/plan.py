@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -84,15 +84,10 @@ class PruningPlan:
     def to_json(self) -> dict[str, Any]:
         """The plan as plain values: {"modules": [{"name", "layer", …}, …], "density", …}."""
         return {
-            "base": self.base,
-            "finetuned": self.finetuned,
+            **{each.name: getattr(self, each.name) for each in fields(self)},
             "levels": list(self.levels),
             "parameters": asdict(self.parameters),
             "modules": [_module_json(module) for module in self.modules],
-            "density": self.density,
-            "energy": self.energy,
-            "numel": self.numel,
-            "kept": self.kept,
         }
 
 

@@ -121,5 +121,4 @@ def mix(indices: UInt64[ndarray, " n"], seed: int) -> UInt64[ndarray, " n"]:
     z = indices + np.uint64(seed)
     z = (z ^ (z >> np.uint64(30))) * first
     z = (z ^ (z >> np.uint64(27))) * second
-    mixed: UInt64[ndarray, " n"] = z ^ (z >> np.uint64(31))
-    return mixed
+    return z ^ (z >> np.uint64(31))

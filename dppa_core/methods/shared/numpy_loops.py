@@ -94,13 +94,11 @@ def agree(deltas: Deltas, cuts: Sequence[Cut], start: int, seed: int, ballot: Si
         divisor[np.abs(divisor) <= ballot.cancelled] = 1
         raised = np.maximum(divisor, ballot.least) if ballot.least else divisor
         total /= raised.astype(np.float32)
-    result: Values = total
-    return result
+    return total
 
 
 def _magnitudes(values: Values) -> UInt32[ndarray, " n"]:
-    bits: UInt32[ndarray, " n"] = np.abs(values).ravel().view(np.uint32)
-    return bits
+    return np.asarray(np.abs(values).ravel().view(np.uint32))
 
 
 def _trimmed(deltas: Deltas, cuts: Sequence[Cut], start: int, seed: int) -> Deltas:
@@ -111,10 +109,8 @@ def _trimmed(deltas: Deltas, cuts: Sequence[Cut], start: int, seed: int) -> Delt
         np.where(inside(np.abs(delta), cut, start, seed), delta, np.float32(0))
         for delta, cut in zip(deltas, cuts, strict=True)
     ]
-    result: Deltas = np.stack(kept)
-    return result
+    return np.stack(kept)
 
 
 def _times(deltas: Deltas, factors: Sequence[float]) -> Deltas:
-    product: Deltas = deltas * np.array(factors, np.float32)[:, None, None]
-    return product
+    return deltas * np.array(factors, np.float32)[:, None, None]
