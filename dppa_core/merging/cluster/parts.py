@@ -24,7 +24,7 @@ from dppa_core.merging.tensor_tasks import write_tensors
 from dppa_core.merging.to_folder import FolderSink, Weights
 from dppa_core.progress import Stop
 from dppa_core.recipes.yaml_text import recipe_hash
-from dppa_core.system.atomic_folders import replace_file
+from dppa_core.system.atomic_folders import replace_file, sync_paths
 from dppa_core.system.locks import lock_folder
 
 Shards = Mapping[str, tuple[TensorSpec, ...]]
@@ -70,7 +70,8 @@ def write_shard(
         with closing(SafetensorsWriter(path, specs, METADATA)) as writer:
             write_tensors(merger, FolderSink(merger, writer, tally), workers, stop=stop)
             sha256, digests = writer.finish(), writer.digests()
-        _sync(path)
+        with suppress(OSError):  # not every file system can
+            sync_paths(path)
         path.rename(folder / file)
     finally:
         path.unlink(missing_ok=True)
@@ -142,12 +143,3 @@ def gather(
 
 def _record_of(folder: Path, file: str) -> Path:
     return folder / f"{file}.json"
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        with suppress(OSError):  # not every file system can
-            os.fsync(handle)
-    finally:
-        os.close(handle)
