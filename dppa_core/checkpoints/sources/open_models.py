@@ -6,12 +6,12 @@ A value is dropped when its file changes.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import TypeVar
+from typing import TypeVar, Unpack
 
 from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.safetensors_reader import file_identity
 from dppa_core.checkpoints.sources.open import open_checkpoint
-from dppa_core.progress import Progress, Stop
+from dppa_core.progress import Told
 from dppa_core.system.recent import Recent
 
 T = TypeVar("T")
@@ -33,12 +33,7 @@ class OpenModels:
         self._things = Recent(size)
 
     def checkpoint(
-        self,
-        reference: str,
-        *,
-        public: bool = False,
-        progress: Progress | None = None,
-        stop: Stop | None = None,
+        self, reference: str, *, public: bool = False, **told: Unpack[Told]
     ) -> Checkpoint:
         """As `open_checkpoint`, or the cached one if its files are unchanged."""
         key = reference, public
@@ -47,7 +42,7 @@ class OpenModels:
             file_identity(path) == before for path, before in found.identities().items()
         ):
             return found
-        opened = open_checkpoint(reference, public=public, progress=progress, stop=stop)
+        opened = open_checkpoint(reference, public=public, **told)
         self._things.keep(key, opened)
         return opened
 
