@@ -22,15 +22,6 @@ from dppa_core.errors import (
     NotAllowed,
     shown,
 )
-from dppa_core.pruning.floats import from_float32, to_float32
-
-__all__ = [
-    "Checkpoint",
-    "FolderCheckpoint",
-    "SafetensorsCheckpoint",
-    "from_float32",
-    "to_float32",
-]
 
 
 @runtime_checkable

@@ -1,4 +1,4 @@
-"""The inner loops in numba: the fast implementation."""
+"""The inner loops in numba: the fast implementation of `Kernels`."""
 
 from __future__ import annotations
 

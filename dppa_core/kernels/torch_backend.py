@@ -1,4 +1,4 @@
-"""The inner loops in plain torch: the slow, short reference of the fast ones.
+"""The inner loops of `Kernels` in plain torch: the slow, short reference of the fast ones.
 
 Unsigned 64-bit arithmetic uses int64, which wraps equally. Arrays are in main memory; computation
 runs on torch's current device.

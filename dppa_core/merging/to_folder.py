@@ -15,7 +15,7 @@ from dppa_core.checkpoints.fingerprints import Fingerprint, written_fingerprints
 from dppa_core.checkpoints.safetensors_writer import SafetensorsWriter
 from dppa_core.checkpoints.shards import SHARD_SIZE, WeightsWriter, one_hash
 from dppa_core.merging.cards.companions import Companions
-from dppa_core.merging.cards.record import MergeRecord, energies_of
+from dppa_core.merging.cards.record import MergeRecord
 from dppa_core.merging.folder import check_target, new_folder, write_config, write_provenance
 from dppa_core.merging.inputs import references
 from dppa_core.merging.merger import TensorMerger, open_merger
@@ -146,8 +146,9 @@ def _write_beside(
     write_config(beside.config, merger.recipe.dtype, folder)
     for name, content in beside.files.items():
         (folder / name).write_bytes(content)
+    energies = tuple(plan.energy for plan in merger.plan.plans)
     record = MergeRecord(
-        *(tally.parents, tally.modules(), energies_of(merger.plan.plans), *weights),
+        *(tally.parents, tally.modules(), energies, *weights),
         origins=beside.origins,
         warnings=merger.plan.warnings,
     )

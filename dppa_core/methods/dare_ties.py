@@ -27,7 +27,7 @@ class DareTiesParameters(Parameters):
 
     drop: float = drop_rate(0.1)
     density: float = density(
-        0.2, text="The share that TIES' trim keeps after the drop; mergekit does not trim."
+        0.2, "The share that TIES' trim keeps after the drop; mergekit does not trim."
     )
     ranked_in: str = ranked_in(
         "What TIES' trim ranks elements in; mergekit does not trim.", "model", "tensor"

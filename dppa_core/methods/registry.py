@@ -25,8 +25,6 @@ from dppa_core.methods import (
 )
 from dppa_core.methods.shared.contract import Method
 
-__all__ = ["METHODS", "Method", "get_method", "method_names"]
-
 _ONE = (dppa, magnitude, owl, dare, darex_q, task_arithmetic)
 _ALL = (linear, slerp, ties, dare_ties, breadcrumbs, della, pcb, sce, consensus, emr)
 METHODS: tuple[Method, ...] = tuple(m.METHOD for m in (*_ONE, *_ALL, fisher, regmean))

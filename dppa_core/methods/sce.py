@@ -28,7 +28,7 @@ class SceParameters(Parameters):
 
     density: float = density(
         0.1,
-        text="The share of positions that is selected, of those on which the models differ: the "
+        "The share of positions that is selected, of those on which the models differ: the "
         "ones with the largest variance. 1 selects all.",
     )
     semantics: str = semantics(

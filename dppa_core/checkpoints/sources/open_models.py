@@ -46,13 +46,13 @@ class OpenModels:
         self._things.keep(key, opened)
         return opened
 
-    def put(self, reference: str, checkpoint: Checkpoint, *, public: bool = False) -> None:
+    def put(self, reference: str, checkpoint: Checkpoint) -> None:
         """Cache an open checkpoint under the reference a recipe uses for it.
 
         Args:
             reference: As in the recipe; no folder of that name is needed.
         """
-        self._things.keep((reference, public), checkpoint)
+        self._things.keep((reference, False), checkpoint)
 
     def value(self, key: Hashable, make: Callable[[], T]) -> T:
         """The cached value of a key, else the result of `make`.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,11 +67,10 @@ def compare_vocabularies(base: Vocabulary, other: Vocabulary) -> VocabularyDiffe
     )
 
 
-def examples(tokens: Iterable[str], most: int = 3) -> str:
-    """A few tokens as a message shows them."""
-    known = tuple(tokens)
-    few = ", ".join(shown(token, 40) for token in known[:most])
-    return few + (", …" if len(known) > most else "")
+def examples(tokens: Sequence[str]) -> str:
+    """Up to three tokens as a message shows them."""
+    few = ", ".join(shown(token, 40) for token in tokens[:3])
+    return few + (", …" if len(tokens) > 3 else "")
 
 
 def vocabulary_of_json(tokenizer: Any) -> Vocabulary:

@@ -22,7 +22,6 @@ from dppa_core.merging.merger import TensorMerger
 from dppa_core.merging.tally import MergeTally
 from dppa_core.merging.tensor_tasks import write_tensors
 from dppa_core.merging.to_folder import FolderSink, Weights
-from dppa_core.progress import Stop
 from dppa_core.recipes.yaml_text import recipe_hash
 from dppa_core.system.atomic_folders import replace_file, sync_paths
 from dppa_core.system.locks import lock_folder
@@ -57,7 +56,6 @@ def write_shard(
     folder: Path,
     *,
     workers: int = 1,
-    stop: Stop | None = None,
 ) -> WrittenShard:
     """Merge and write the tensors of one weight file; it is on the disk on return.
 
@@ -68,7 +66,7 @@ def write_shard(
     tally, path = MergeTally(merger.plan, ()), folder / f".{file}.{secrets.token_hex(8)}"
     try:
         with closing(SafetensorsWriter(path, specs, METADATA)) as writer:
-            write_tensors(merger, FolderSink(merger, writer, tally), workers, stop=stop)
+            write_tensors(merger, FolderSink(merger, writer, tally), workers)
             sha256, digests = writer.finish(), writer.digests()
         with suppress(OSError):  # not every file system can
             sync_paths(path)

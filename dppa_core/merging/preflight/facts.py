@@ -194,10 +194,9 @@ class CollectedFacts:
     findings: tuple[Finding, ...] = ()
 
 
-def listed(names: list[str], most: int = 3) -> str:
-    """The first names of a list, and how many more there are."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+def listed(names: list[str]) -> str:
+    """The first three names of a list, and how many more there are."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def counted(number: float) -> str:

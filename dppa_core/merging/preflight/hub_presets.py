@@ -16,11 +16,9 @@ import yaml
 from dppa_core.checkpoints.sources.download import is_here
 from dppa_core.checkpoints.sources.hub import cached_folder, is_commit
 from dppa_core.errors import UnknownName, did_you_mean, shown
-from dppa_core.merging.preflight.estimate import Estimate, Sizes, estimate
+from dppa_core.merging.preflight.estimate import WIDTHS, Estimate, Sizes, estimate
 from dppa_core.merging.preflight.facts import in_bytes
 from dppa_core.system.machine import Machine
-
-_WIDTHS = {"bfloat16": 2, "float16": 2, "float32": 4}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +45,7 @@ class PresetModel:
     @property
     def bytes(self) -> int:
         """Bytes of its weights."""
-        return self.parameters * _WIDTHS[self.dtype]
+        return self.parameters * WIDTHS[self.dtype]
 
     @property
     def here(self) -> bool:
@@ -95,10 +93,10 @@ class HubPreset:
         """Bytes of weights that are not on this disk."""
         return sum(model.bytes for model in self.all if not model.here)
 
-    def estimate(self, missing: int, workers: int = 1) -> Estimate:
+    def estimate(self, missing: int) -> Estimate:
         """Cost of merging all of them, by the formulas of preflight."""
         stored = tuple(model.bytes for model in self.all)
-        return estimate(Sizes(self.base.parameters, stored, missing, workers=workers))
+        return estimate(Sizes(self.base.parameters, stored, missing))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The loops over stacked deltas in numpy: the short reference of compiled ones.
+"""The loops over stacked deltas in numpy: the short reference of compiled ones. See `Loops`.
 
 Votes and weights are added in float64: float32 sums could depend on the order of the models, and
 weights that cancel would leave a nonzero divisor.
@@ -24,14 +24,12 @@ _LOW = np.uint32(0xFFFF)
 
 
 def count_magnitudes(values: Values, counts: Int64[ndarray, " words"]) -> None:
-    """See `Loops.count_magnitudes`."""
     bits = _magnitudes(values)
     words = (bits >> _HALF) * np.uint32(2) + ((bits & _LOW) != 0)
     counts += np.bincount(words.astype(np.intp), minlength=counts.size)
 
 
 def count_within(values: Values, high: int, counts: Int64[ndarray, " low"]) -> None:
-    """See `Loops.count_within`."""
     bits = _magnitudes(values)
     inside = bits[(bits >> _HALF) == np.uint32(high)] & _LOW
     counts += np.bincount(inside.astype(np.intp), minlength=counts.size)
@@ -40,7 +38,6 @@ def count_within(values: Values, high: int, counts: Int64[ndarray, " low"]) -> N
 def gather_tied(
     values: Values, threshold: float, start: int, seed: int, window: Window
 ) -> tuple[int, UInt64[ndarray, " n"]]:
-    """See `Loops.gather_tied`."""
     tied = np.flatnonzero(np.abs(values) == np.float32(threshold))
     hashes = mix(tied.astype(np.uint64) + np.uint64(start), seed)
     below = hashes < np.uint64(window.low)
@@ -76,13 +73,11 @@ def elect(deltas: Deltas, undecided: int) -> Signs:
 def vote(
     deltas: Deltas, cuts: Sequence[Cut], start: int, seed: int, factors: Sequence[float]
 ) -> int:
-    """See `Loops.vote`."""
     signs = elect(_times(_trimmed(deltas, cuts, start, seed), factors), 0)
     return int(signs.sum(dtype=np.int64))
 
 
 def agree(deltas: Deltas, cuts: Sequence[Cut], start: int, seed: int, ballot: SignBallot) -> Values:
-    """See `Loops.agree`."""
     left = _trimmed(deltas, cuts, start, seed)
     signs = elect(_times(left, ballot.votes), ballot.undecided)
     total, divisor = np.zeros(signs.shape, np.float32), np.zeros(signs.shape, np.float64)
