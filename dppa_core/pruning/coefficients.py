@@ -118,9 +118,8 @@ def _part(where: str, item: Any) -> PartCoefficient:
 
 
 def _layered(where: str, value: Any) -> Layered:
-    bound = LARGEST_COEFFICIENT
     if not isinstance(value, Mapping):
-        return _number(where, value, bound)
+        return _number(where, value)
     for layer in value:
         if isinstance(layer, bool) or not isinstance(layer, int) or layer < 0:
             raise InvalidRecipe(
@@ -128,14 +127,14 @@ def _layered(where: str, value: Any) -> Layered:
                 "from 0."
             )
     return {
-        layer: _number(f"{where} of layer {layer}", number, bound)
+        layer: _number(f"{where} of layer {layer}", number)
         for layer, number in sorted(value.items())
     }
 
 
-def _number(where: str, value: Any, bound: float) -> float:
+def _number(where: str, value: Any) -> float:
     try:
-        return check_number(where, value, -bound, bound)
+        return check_number(where, value, -LARGEST_COEFFICIENT, LARGEST_COEFFICIENT)
     except InvalidValue as error:
         raise InvalidRecipe(str(error)) from error
 

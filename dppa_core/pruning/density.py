@@ -23,9 +23,6 @@ SIGNIFICANCE_KINDS = ("magnitude", "fisher", "activation", "random")
 CALIBRATED_KINDS = ("fisher", "activation")
 """Scores that need calibration text."""
 
-DECIMALS = 12
-"""Decimals of a density; further digits are rounding noise."""
-
 
 def ties_choice() -> Any:
     """The setting of ranking methods for elements equal to the threshold."""
@@ -231,5 +228,5 @@ def _water_level(
     inside = np.clip(adjustment[None, :] + knees[:, None], 0, 1)
     level = np.interp(budget, inside @ numel, knees)
     density = np.clip(adjustment[None, :] + level[:, None], 0, 1)
-    # Without rounding, 0.5 could lose its last bit and with it an element.
-    return np.asarray(np.round(density, DECIMALS))
+    # Digits beyond 12 are noise: without rounding, 0.5 could lose its last bit and an element.
+    return np.asarray(np.round(density, 12))

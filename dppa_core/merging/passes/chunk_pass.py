@@ -124,11 +124,7 @@ def round_into(
 
 
 def raise_overflow(stack: TensorStack, largest: float) -> None:
-    """Raise the error that says what made a merged tensor reach `largest`.
-
-    Raises:
-        NonFiniteWeights: always.
-    """
+    """Raise the NonFiniteWeights that says what made a merged tensor reach `largest`."""
     check_finite(stack.base, stack.base_dtype, stack.name, "the base")
     for delta in filter(None, stack.deltas):
         check_finite(delta.pair.finetuned, delta.pair.finetuned_dtype, stack.name, delta.model)

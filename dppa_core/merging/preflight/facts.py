@@ -30,7 +30,6 @@ class Severity(StrEnum):
 
 
 ORDER = tuple(Severity)
-WEIGHT_ENDINGS = (".safetensors", ".bin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +131,9 @@ class ModelFacts:
     @property
     def bytes_of_weights(self) -> int:
         """Bytes of all stored tensors; if they are unread, of the files."""
-        files = sum(size for name, size in self.files.items() if name.endswith(WEIGHT_ENDINGS))
+        files = sum(
+            size for name, size in self.files.items() if name.endswith((".safetensors", ".bin"))
+        )
         return sum(info.size for info in self.tensors.values()) or files
 
     @property

@@ -5,7 +5,7 @@ Reads assets/data/presets.yaml; asks the Hub for nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -153,7 +153,10 @@ def preset_json(preset: HubPreset, machine: Machine) -> dict[str, Any]:
 @cache
 def hub_presets() -> tuple[HubPreset, ...]:
     """All sets, the smallest first."""
-    entries: list[dict[str, Any]] = yaml.safe_load(presets_file().read_text("utf-8"))["hub"]
+    package = Path(__file__).resolve().parents[2]
+    packaged, own = package / "_presets.yaml", package.parent / "assets" / "data" / "presets.yaml"
+    text = (packaged if packaged.is_file() else own).read_text("utf-8")
+    entries: list[dict[str, Any]] = yaml.safe_load(text)["hub"]
     return tuple(_preset(entry) for entry in entries)
 
 
@@ -163,19 +166,10 @@ def hub_preset(name: str) -> HubPreset:
     Raises:
         UnknownName: there is no such preset; names the closest one.
     """
-    known: Sequence[HubPreset] = hub_presets()
-    for preset in known:
-        if preset.name == name:
-            return preset
-    hint = did_you_mean(name, (preset.name for preset in known))
-    raise UnknownName(f"No preset {shown(name)}. {hint}")
-
-
-def presets_file() -> Path:
-    """The package's file, else the repository's."""
-    package = Path(__file__).resolve().parents[2]
-    packaged = package / "_presets.yaml"
-    return packaged if packaged.is_file() else package.parent / "assets" / "data" / "presets.yaml"
+    known = {preset.name: preset for preset in hub_presets()}
+    if name not in known:
+        raise UnknownName(f"No preset {shown(name)}. {did_you_mean(name, known)}")
+    return known[name]
 
 
 def _preset(entry: Mapping[str, Any]) -> HubPreset:
