@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32
@@ -19,14 +18,6 @@ from dppa_core.pruning.floats import to_float32
 from dppa_core.pruning.tie_breaking import tensor_seed
 
 Chunk = Float32[ndarray, " n"]
-
-
-@runtime_checkable
-class Scoring(Protocol):
-    """How the elements of one tensor are scored."""
-
-    def score(self, kernels: Kernels, base: Stored, tuned: Stored, start: int, out: Chunk) -> None:
-        """Write the scores of one chunk, whose first element has the flat index `start`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,6 +57,11 @@ class AtRandom:
 
     def score(self, kernels: Kernels, base: Stored, tuned: Stored, start: int, out: Chunk) -> None:
         kernels.score_random(base, tuned, start, self.seed, out)
+
+
+Scoring = ByElement | ByInput | AtRandom
+"""How the elements of one tensor are scored. `score` writes the scores of one chunk, whose first
+element has the flat index `start`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32, Shaped
@@ -29,17 +28,6 @@ from dppa_core.pruning.tie_breaking import drop_cut, drop_seed, tensor_seed
 Chunk = Float32[ndarray, " n"]
 Raw = Shaped[ndarray, " n"]
 """Weights as they are stored."""
-
-
-@runtime_checkable
-class FixedTreatment(Protocol):
-    """A treatment with its numbers fixed for one tensor."""
-
-    def add(self, kernels: Kernels, acc: Chunk, base: Stored, tuned: Stored, start: int) -> None:
-        """Add the treated delta of one chunk, whose first element has the flat index `start`."""
-
-    def bands(self) -> Bands | None:
-        """The treatment as levels of |d|; None if it is of another kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +89,11 @@ class RandomDelta:
 
     def add(self, kernels: Kernels, acc: Chunk, base: Stored, tuned: Stored, start: int) -> None:
         kernels.add_random(acc, base, tuned, start, self.seed, self.cut, self.weight)
+
+
+FixedTreatment = WholeDelta | Bands | RankedBands | RandomDelta
+"""A treatment with its numbers fixed for one tensor. `add` adds the treated delta of one chunk that
+begins at the flat index `start`; `bands` gives its levels of |d|, None if it has none."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float64
@@ -20,17 +19,6 @@ OUTLIERS = 0.0001
 """Share of the smallest and of the largest |d| that the authors' program clamps."""
 
 Wide = Float64[ndarray, "rows columns"]
-
-
-@runtime_checkable
-class Scores(Protocol):
-    """The scores of one competition."""
-
-    def __call__(self, stack: Stack) -> Deltas:
-        """A score of at least 0 for every element of every model."""
-
-    def clamped(self, stack: Stack) -> Deltas:
-        """The deltas to merge; negated for a negative coefficient."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,6 +113,9 @@ class ReferenceScores:
     def _size(self, delta: Rows, model: int) -> Rows:
         low, high = np.float32(self.smallest[model]), np.float32(self.largest[model])
         return np.asarray(np.clip(np.abs(delta), low, high))
+
+
+Scores = PaperScores | ReferenceScores
 
 
 def reference_scores(tensors: Sequence[Streamed]) -> ReferenceScores:
