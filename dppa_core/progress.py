@@ -20,7 +20,7 @@ class Stop(Protocol):
         ...
 
 
-class Told(TypedDict, total=False):
+class RunControl(TypedDict, total=False):
     """The two arguments that a function passes on to the long work it calls."""
 
     progress: Progress | None

@@ -14,7 +14,7 @@ from dppa_core.merging.passes.combined_pass import CalibrationFacts
 from dppa_core.methods.registry import get_method
 from dppa_core.profiling.calibration.statistics import Kind, Statistics, score_of, statistics
 from dppa_core.profiling.significance import Score
-from dppa_core.progress import Told
+from dppa_core.progress import RunControl
 from dppa_core.pruning.density import CALIBRATED_KINDS
 from dppa_core.recipes.calibration import Calibration
 from dppa_core.recipes.yaml_text import MergeRecipe
@@ -28,7 +28,7 @@ class Calibrator:
             otherwise each uses its own.
         places: For each model, name in the base -> its own name.
         public: Whether strangers wrote the recipe.
-        told: See `statistics`.
+        progress, stop: See `statistics`.
 
     Raises:
         NotAllowed: a stranger's recipe names a file of this computer.
@@ -41,7 +41,7 @@ class Calibrator:
         places: Sequence[Mapping[str, str]],
         *,
         public: bool = False,
-        **told: Unpack[Told],
+        **told: Unpack[RunControl],
     ) -> None:
         self._recipe, self._models, self._places = recipe, models, places
         self._tuned = models.tuned

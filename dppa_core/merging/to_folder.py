@@ -22,7 +22,7 @@ from dppa_core.merging.merger import TensorMerger, open_merger
 from dppa_core.merging.passes.deltas import Raw
 from dppa_core.merging.tally import MergeTally
 from dppa_core.merging.tensor_tasks import write_tensors
-from dppa_core.progress import Progress, Stop, Told
+from dppa_core.progress import Progress, RunControl, Stop
 from dppa_core.recipes.yaml_text import MergeRecipe, calibration_texts, recipe_hash
 from dppa_core.system.threads import worker_count
 
@@ -93,7 +93,7 @@ def merge_to_folder(
     """
     began, threads = time.perf_counter(), worker_count(workers)
     check_target(Path(out), (), overwrite=overwrite)  # before the long part, and again after it
-    told: Told = {"progress": progress, "stop": stop}
+    told: RunControl = {"progress": progress, "stop": stop}
     merger = open_merger(recipe, backend=backend, public=public, workers=threads, **told)
     tally = MergeTally(merger.plan, merger.inputs.parents())
     fill = partial(_write_weights, merger, tally, shard_size, threads, told)
@@ -161,7 +161,7 @@ def _write_weights(
     tally: MergeTally,
     shard_size: int,
     workers: int,
-    told: Told,
+    told: RunControl,
     folder: Path,
 ) -> Weights:
     specs = tuple(merger.plan.tensors.values())

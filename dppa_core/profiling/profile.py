@@ -29,14 +29,14 @@ from dppa_core.profiling.cache import (
 )
 from dppa_core.profiling.reader import Reader, TunedModel
 from dppa_core.profiling.significance import Score
-from dppa_core.progress import Progress, Stop, Told, check, report
+from dppa_core.progress import Progress, RunControl, Stop, check, report
 from dppa_core.pruning.delta_profile import DeltaProfile, ModuleProfile
 from dppa_core.pruning.floats import FLOATS
 from dppa_core.pruning.module_groups import Module, find_modules
 from dppa_core.system.threads import side_by_side, worker_count
 
 
-class ProfileOptions(Told, total=False):
+class ProfileOptions(RunControl, total=False):
     """Arguments of `profile_deltas` that other functions pass on to it."""
 
     workers: int | None
@@ -55,7 +55,7 @@ def profile_delta(
     Args:
         names: Base and domain model, for messages.
         score: What ranks the elements, if not |d|.
-        told: See `profile_deltas`.
+        workers, progress, stop: See `profile_deltas`.
 
     Raises:
         IncompatibleCheckpoints: no delta exists.
@@ -159,7 +159,7 @@ def cached_profile(
         progress: Called after each module, and while models are fetched.
         stop: Ends the pass between two slices of a tensor.
     """
-    told: Told = {"progress": progress, "stop": stop}
+    told: RunControl = {"progress": progress, "stop": stop}
     mine = open_checkpoint(base, public=public, **told)
     theirs = open_checkpoint(finetuned, public=public, **told)
     pair, names = align(mine, (theirs,), (finetuned,)), (base, finetuned)

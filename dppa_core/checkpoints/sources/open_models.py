@@ -11,7 +11,7 @@ from typing import TypeVar, Unpack
 from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.safetensors_reader import file_identity
 from dppa_core.checkpoints.sources.open import open_checkpoint
-from dppa_core.progress import Told
+from dppa_core.progress import RunControl
 from dppa_core.system.recent import Recent
 
 T = TypeVar("T")
@@ -33,7 +33,7 @@ class OpenModels:
         self._things = Recent(size)
 
     def checkpoint(
-        self, reference: str, *, public: bool = False, **told: Unpack[Told]
+        self, reference: str, *, public: bool = False, **told: Unpack[RunControl]
     ) -> Checkpoint:
         """As `open_checkpoint`, or the cached one if its files are unchanged."""
         key = reference, public

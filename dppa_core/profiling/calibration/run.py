@@ -21,7 +21,7 @@ from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.errors import IncompatibleCheckpoints, NonFiniteWeights
 from dppa_core.models.loading import build_model
 from dppa_core.profiling.calibration.texts import Sample
-from dppa_core.progress import Told, check, report
+from dppa_core.progress import RunControl, check, report
 from dppa_core.pruning.floats import FLOATS
 from dppa_core.pruning.module_groups import find_modules
 from dppa_core.pruning.tensor_names import is_buffer, match_names
@@ -103,14 +103,14 @@ def collect_inputs(
     out: Arrays,
     *,
     gram: bool,
-    **told: Unpack[Told],
+    **told: Unpack[RunControl],
 ) -> dict[str, int]:
     """Statistics of every module's inputs over all positions of all samples: column norms, or XᵀX.
 
     Args:
         out: Name -> zeros of the shape of `input_shapes`, written in place.
         gram: XᵀX instead of the norm of each of its columns.
-        told: Called after each sample; ends the run between two.
+        progress, stop: Called after each sample; ends the run between two.
 
     Returns:
         The axis of the inputs, by module.
@@ -142,7 +142,10 @@ def collect_inputs(
 
 
 def collect_fisher(
-    subject: CalibratedModel, samples: Sequence[Sample], out: Arrays, **told: Unpack[Told]
+    subject: CalibratedModel,
+    samples: Sequence[Sample],
+    out: Arrays,
+    **told: Unpack[RunControl],
 ) -> float:
     """The diagonal empirical Fisher information of every parameter.
 
@@ -151,7 +154,7 @@ def collect_fisher(
 
     Args:
         out: Name -> zeros, one for each element of the tensor, written in place.
-        told: Called after each sample; ends the run between two.
+        progress, stop: Called after each sample; ends the run between two.
 
     Returns:
         The Euclidean norm of all values together.
@@ -185,7 +188,7 @@ def _read(
     samples: Sequence[Sample],
     step: Callable[[Sample], None],
     hooks: Sequence[Any],
-    **told: Unpack[Told],
+    **told: Unpack[RunControl],
 ) -> None:
     """Take a step for every sample, then remove the hooks."""
     try:

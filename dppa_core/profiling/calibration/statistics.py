@@ -24,7 +24,7 @@ from dppa_core.profiling.calibration.store import Stored, draft, open_stored
 from dppa_core.profiling.calibration.texts import CalibrationText, read_source, samples
 from dppa_core.profiling.profile import kept_profile
 from dppa_core.profiling.significance import RANDOM, ByElement, ByInput, Score, Scoring
-from dppa_core.progress import Told, check, report
+from dppa_core.progress import RunControl, check, report
 from dppa_core.pruning.delta_profile import DeltaProfile
 from dppa_core.pruning.density import CALIBRATED_KINDS
 from dppa_core.recipes.calibration import Calibration, calibration_of
@@ -72,12 +72,12 @@ def statistics(
     calibration: Calibration,
     *,
     label: str,
-    **told: Unpack[Told],
+    **told: Unpack[RunControl],
 ) -> Statistics:
     """Statistics of a domain model on a text, in the tokens of the base's tokenizer.
 
     Args:
-        told: Called after each sample; ends the run between two.
+        progress, stop: Called after each sample; ends the run between two.
 
     Raises:
         InvalidValue: the text cannot be read, or has nothing to predict.
@@ -101,7 +101,7 @@ def score_of(
     calibration: Calibration | None,
     *,
     label: str,
-    **told: Unpack[Told],
+    **told: Unpack[RunControl],
 ) -> Score | None:
     """What ranks the elements of a delta; None for |d|.
 
@@ -109,7 +109,7 @@ def score_of(
         significance: One of `SIGNIFICANCE_KINDS`.
         base: Its folder has the tokenizer.
         calibration: The text; if None that of the model's own domain, see `calibration_of`.
-        told: See `statistics`.
+        progress, stop: See `statistics`.
     """
     if significance == "random":
         return RANDOM
@@ -129,7 +129,7 @@ def ranked_profile(
     *,
     public: bool = False,
     workers: int | None = None,
-    **told: Unpack[Told],
+    **told: Unpack[RunControl],
 ) -> DeltaProfile:
     """As `cached_profile`, with the elements ranked by any significance.
 
@@ -137,7 +137,7 @@ def ranked_profile(
         significance, calibration: See `score_of`.
         public: Whether strangers choose; see `open_checkpoint` and `Calibration.check_public`.
         workers: See `profile_deltas`.
-        told: Called after each sample, then after each module; ends it between two of them.
+        progress, stop: Called after each sample and each module; ends it between two of them.
     """
     if public and calibration is not None:
         calibration.check_public()
@@ -166,7 +166,7 @@ def _measured(
     source: CalibrationText,
     path: Path,
     label: str,
-    **told: Unpack[Told],
+    **told: Unpack[RunControl],
 ) -> Stored:
     report(told.get("progress"), 0, 1, f"{label} is loaded to read its calibration text")
     # Heavy: torch and transformers, only if the cache has nothing.
