@@ -52,11 +52,7 @@ class Gathered:
 
 
 class AlignedCheckpoint(DerivedCheckpoint):
-    """A checkpoint with some tensors replaced by gathered ones.
-
-    Args:
-        key: Distinguishes different gatherings of the same weights.
-    """
+    """A checkpoint with some tensors replaced; the key distinguishes gatherings of one model."""
 
     def __init__(self, base: Checkpoint, tensors: Mapping[str, Gathered], key: str) -> None:
         super().__init__(base)
@@ -112,10 +108,9 @@ def gather_base(base: AlignedTensor, models: Sequence[AlignedTensor]) -> Gathere
 
 
 def gather_model(model: AlignedTensor, base: AlignedTensor) -> Gathered:
-    """A domain model's tensor in the rows of the merge; rows it lacks come from the base.
+    """A domain model's tensor in the rows of the merge, where the base's is already.
 
-    Args:
-        base: The base's tensor, already in the rows of the merge.
+    Rows that the model lacks come from the base.
     """
     dtype = _common(model, base)
     count = base.rows.size

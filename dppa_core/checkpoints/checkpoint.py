@@ -93,9 +93,8 @@ class DerivedCheckpoint:
 class FolderCheckpoint:
     """A checkpoint folder as transformers writes it: config.json and weights in one file or shards.
 
-    Args:
-        pickles: Whether PyTorch's .bin files may be read if there are no safetensors. PyTorch's
-            restricted loader reads them and runs no code.
+    PyTorch's .bin files are read if there are no safetensors and `pickles` is set: by PyTorch's
+    restricted loader, which runs no code.
 
     Raises:
         MissingCheckpoint: the folder, its config.json or its weights do not exist.

@@ -125,10 +125,9 @@ class PageCopies:
         self._held: dict[int, tuple[Pages, int, int]] = {}
 
     def copy(self, place: int, raw: Shaped[ndarray, " n"]) -> Shaped[ndarray, " n"] | None:
-        """A copy of a part of a mapped file; None for any other array.
+        """A copy of a part of a mapped file, in the numbered buffer; None for any other array.
 
-        Args:
-            raw: The part to copy; nothing is read if the buffer holds it already.
+        Nothing is read if the buffer holds it already.
         """
         found = origin(raw)
         if found is None or not raw.nbytes:

@@ -137,8 +137,7 @@ def kept_at(counts: Int64[ndarray, "*axes edges"]) -> Int64[ndarray, "*axes R"]:
 def pack_meetings(profile: DeltaProfile, meetings: Sequence[Meeting]) -> list[dict[str, Any]]:
     """The page's data on pairs: shares of a cell's elements, packed as in `pack_table`.
 
-    Args:
-        profile: The profile of any model, for the cells of modules.
+    The profile of any model gives the cells.
 
     Returns:
         For each pair {"first", "second"} and arrays of layers x kinds x rates: "kept_first",

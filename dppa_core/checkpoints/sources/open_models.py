@@ -19,13 +19,10 @@ SIZE = 64
 
 
 class OpenModels:
-    """A least-recently-used cache of open checkpoints, profiles and similar values.
+    """A least-recently-used cache of `size` open checkpoints, profiles and the like; 0 for none.
 
     Safe for many threads. A cached checkpoint holds headers and mapped files; the system can
     reclaim pages that were read.
-
-    Args:
-        size: Number of entries; 0 caches nothing.
     """
 
     def __init__(self, size: int = SIZE) -> None:
@@ -47,18 +44,13 @@ class OpenModels:
         return opened
 
     def put(self, reference: str, checkpoint: Checkpoint) -> None:
-        """Cache an open checkpoint under the reference a recipe uses for it.
-
-        Args:
-            reference: As in the recipe; no folder of that name is needed.
-        """
+        """Cache a checkpoint under the reference of a recipe; no folder of that name is needed."""
         self._things.keep((reference, False), checkpoint)
 
     def value(self, key: Hashable, make: Callable[[], T]) -> T:
         """The cached value of a key, else the result of `make`.
 
-        Args:
-            key: Everything the value depends on; files by their identities.
+        The key names everything the value depends on; files by their identities.
         """
         found: T | None = self._things.find(key)
         if found is None:

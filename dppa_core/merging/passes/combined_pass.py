@@ -211,10 +211,6 @@ class CombinedPass:
 
 
 def _taking_part(coefficients: Sequence[tuple[float, ...]]) -> tuple[int, ...]:
-    """The models with a coefficient other than 0 at some tensor.
-
-    Args:
-        coefficients: Of all models, at each tensor.
-    """
+    """The models with a coefficient other than 0 at some tensor."""
     by_model = zip(*coefficients, strict=True)
     return tuple(index for index, given in enumerate(by_model) if any(given))

@@ -146,8 +146,7 @@ def _files(folder: Path) -> dict[str, int]:
 def tokenizer_in(folder: Path, hashes: Mapping[str, str] | None = None) -> TokenizerFacts:
     """The tokenizer in a folder, without its tokens.
 
-    Args:
-        hashes: Of files that need not be here, as the Hub gives them.
+    `hashes` are the Hub's, of files that need not be in the folder.
     """
     known, settings = hashes or {}, folder / "tokenizer_config.json"
     values = read_object(settings) if settings.is_file() else {}

@@ -56,11 +56,7 @@ def inside(values: Values, cut: Cut, start: int, seed: int) -> Bool[ndarray, "ro
 
 
 def elect(deltas: Deltas, undecided: int) -> Signs:
-    """The sign of the sum of all deltas.
-
-    Args:
-        undecided: The sign of a zero sum: -1, 0 or 1; no delta agrees with 0.
-    """
+    """The sign of the sum of all deltas; `undecided` (-1, 0 or 1) for a sum of 0."""
     total = np.zeros(deltas.shape[1:], np.float64)
     for delta in deltas:
         total += delta

@@ -137,8 +137,7 @@ def _among_tied(
 ) -> Iterator[Cut | None]:
     """The border among equal magnitudes; None if the window of hashes misses it.
 
-    Args:
-        wanted: Index of the values, their magnitude, and the number inside.
+    `wanted` holds the index of the values, their magnitude, and the number inside.
     """
     windows = [hash_window(item.equal, take, deviations) for _, item, take in wanted]
     below, hashes = [0] * len(wanted), [[np.empty(0, np.uint64)] for _ in wanted]

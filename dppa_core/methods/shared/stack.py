@@ -62,8 +62,7 @@ class Stack:
     def agree(self, cuts: Sequence[Cut], ballot: SignBallot) -> Rows:
         """The merge of the deltas that agree with the elected signs.
 
-        Args:
-            cuts: The border of each model; elements outside are 0. Empty: nothing is trimmed.
+        Elements outside the border of their model are 0; without borders nothing is trimmed.
         """
         return self.loops.agree(self.deltas, cuts, self.start, tensor_seed(self.name), ballot)
 
