@@ -38,7 +38,7 @@ class TemporaryFolder:
 
 
 def remove_dead(parent: Path | None = None) -> None:
-    """Remove the unlocked folders of killed processes; by default system-wide temporary ones."""
+    """Remove the folders of killed processes from `parent`, or from the system's temporary one."""
     parent = parent or Path(tempfile.gettempdir())
     with suppress(OSError):
         for folder in [path for path in parent.iterdir() if _NAME.fullmatch(path.name)]:
