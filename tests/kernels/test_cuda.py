@@ -62,13 +62,13 @@ def arguments(dtype: str) -> dict[str, list[Any]]:
     }
 
 
-@pytest.mark.parametrize("kernels", DEVICES)
 def arrays(arguments: Iterable[object]) -> list[np.ndarray]:
     """The arrays among a loop's arguments, those in tuples too."""
     nested = (one if isinstance(one, tuple) else (one,) for one in arguments)
     return [one for one in chain.from_iterable(nested) if isinstance(one, np.ndarray)]
 
 
+@pytest.mark.parametrize("kernels", DEVICES)
 @pytest.mark.parametrize("dtype", ["BF16", "F32"])
 def test_every_loop_writes_the_bytes_of_numba(dtype: str, kernels: Callable[[], Kernels]) -> None:
     device, numba = kernels(), get_backend("numba")
