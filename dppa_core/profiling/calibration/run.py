@@ -195,12 +195,8 @@ def _read(
         with one_thread():
             for done, sample in enumerate(samples):
                 check(told.get("stop"))
-                report(
-                    told.get("progress"),
-                    done,
-                    len(samples),
-                    f"{subject.label} reads its calibration text",
-                )
+                what = f"{subject.label} reads its calibration text"
+                report(told.get("progress"), done, len(samples), what)
                 step(sample)
     finally:
         for hook in hooks:
