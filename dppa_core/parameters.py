@@ -76,6 +76,15 @@ def check_fields(settings: Any) -> None:
         object.__setattr__(settings, item.name, value)
 
 
+class Parameters:
+    """Base of frozen dataclasses whose fields are checked by `check_fields`."""
+
+    __slots__ = ()
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
 def _checked(item: Field[Any], value: object) -> object:
     if "choices" in item.metadata:
         _check_choice(item.name, value, item.metadata["choices"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypedDict, runtime_checkable
 
 from dppa_core.errors import Cancelled
 
@@ -18,6 +18,13 @@ class Stop(Protocol):
     def is_set(self) -> bool:
         """Whether the work should end."""
         ...
+
+
+class RunControl(TypedDict, total=False):
+    """The two arguments that a function passes on to the long work it calls."""
+
+    progress: Progress | None
+    stop: Stop | None
 
 
 def check(stop: Stop | None) -> None:

@@ -9,14 +9,12 @@ import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Int64, Shaped
 from numpy import ndarray
 
-from dppa_core.checkpoints.checkpoint import Checkpoint
+from dppa_core.checkpoints.checkpoint import Checkpoint, DerivedCheckpoint
 from dppa_core.pruning.floats import FLOATS, from_float32, to_float32
 
 _ROWS = 4096
@@ -53,51 +51,25 @@ class Gathered:
     make: Callable[[], Shaped[ndarray, " n"]]
 
 
-class AlignedCheckpoint:
-    """A checkpoint with some tensors replaced by gathered ones.
+class AlignedCheckpoint(DerivedCheckpoint):
+    """A checkpoint with some tensors replaced; the key distinguishes gatherings of one model."""
 
-    Args:
-        inner: The checkpoint.
-        tensors: Name -> the tensor that replaces it.
-        key: Distinguishes different gatherings of the same weights.
-    """
-
-    def __init__(self, inner: Checkpoint, tensors: Mapping[str, Gathered], key: str) -> None:
-        self.inner, self._tensors, self._key = inner, tensors, key
-
-    @property
-    def config(self) -> Mapping[str, Any]:
-        """As it was."""
-        return self.inner.config
-
-    @property
-    def folder(self) -> Path:
-        """As it was."""
-        return self.inner.folder
-
-    @property
-    def folders(self) -> tuple[Path, ...]:
-        """As they were."""
-        return self.inner.folders
-
-    def names(self) -> tuple[str, ...]:
-        """Names of all tensors, sorted."""
-        return self.inner.names()
+    def __init__(self, base: Checkpoint, tensors: Mapping[str, Gathered], key: str) -> None:
+        super().__init__(base)
+        self._tensors, self._key = tensors, key
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """Shape of one tensor."""
         given = self._tensors.get(name)
-        return given.shape if given else self.inner.shape(name)
+        return given.shape if given else self.base.shape(name)
 
     def dtype(self, name: str) -> str:
-        """Its dtype."""
         given = self._tensors.get(name)
-        return given.dtype if given else self.inner.dtype(name)
+        return given.dtype if given else self.base.dtype(name)
 
     def raw(self, name: str) -> Shaped[ndarray, " n"]:
         """Its elements, flat; reordered tensors are gathered at every call."""
         given = self._tensors.get(name)
-        return given.make() if given else self.inner.raw(name)
+        return given.make() if given else self.base.raw(name)
 
     def moves(self, name: str) -> bool:
         """Whether the rows of a tensor were put in another order."""
@@ -105,15 +77,7 @@ class AlignedCheckpoint:
 
     def content_hash(self) -> str:
         """A hash over the weights and the row maps."""
-        return hashlib.sha256(f"{self.inner.content_hash()}\0{self._key}".encode()).hexdigest()
-
-    def identities(self) -> Mapping[Path, str]:
-        """See `Checkpoint.identities`."""
-        return self.inner.identities()
-
-    def release(self) -> None:
-        """See `Checkpoint.release`."""
-        self.inner.release()
+        return hashlib.sha256(f"{self.base.content_hash()}\0{self._key}".encode()).hexdigest()
 
 
 def gather_base(base: AlignedTensor, models: Sequence[AlignedTensor]) -> Gathered:
@@ -144,11 +108,9 @@ def gather_base(base: AlignedTensor, models: Sequence[AlignedTensor]) -> Gathere
 
 
 def gather_model(model: AlignedTensor, base: AlignedTensor) -> Gathered:
-    """A domain model's tensor in the rows of the merge; rows it lacks come from the base.
+    """A domain model's tensor in the rows of the merge, where the base's is already.
 
-    Args:
-        model: The domain model's tensor.
-        base: The base's tensor, already in the rows of the merge.
+    Rows that the model lacks come from the base.
     """
     dtype = _common(model, base)
     count = base.rows.size
@@ -172,7 +134,7 @@ def moves_rows(checkpoint: Checkpoint, name: str) -> bool:
 
 def as_read(checkpoint: Checkpoint) -> Checkpoint:
     """The original model, with its rows in their own order."""
-    return checkpoint.inner if isinstance(checkpoint, AlignedCheckpoint) else checkpoint
+    return checkpoint.base if isinstance(checkpoint, AlignedCheckpoint) else checkpoint
 
 
 def map_key(*maps: RowMap) -> str:
@@ -194,8 +156,7 @@ def _common(*parts: AlignedTensor) -> str:
 
 def _empty(part: AlignedTensor, dtype: str) -> Shaped[ndarray, "rows columns"]:
     columns = math.prod(_shape(part)[1:])
-    out: ndarray = np.zeros((part.rows.size, columns), FLOATS[dtype])
-    return out
+    return np.zeros((part.rows.size, columns), FLOATS[dtype])
 
 
 def _place(part: AlignedTensor, out: Shaped[ndarray, "rows columns"], dtype: str) -> None:

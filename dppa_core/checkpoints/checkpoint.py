@@ -22,15 +22,6 @@ from dppa_core.errors import (
     NotAllowed,
     shown,
 )
-from dppa_core.pruning.floats import from_float32, to_float32
-
-__all__ = [
-    "Checkpoint",
-    "FolderCheckpoint",
-    "SafetensorsCheckpoint",
-    "from_float32",
-    "to_float32",
-]
 
 
 @runtime_checkable
@@ -40,54 +31,70 @@ class Checkpoint(Protocol):
     @property
     def config(self) -> Mapping[str, Any]:
         """The values of its config.json."""
-        ...
 
     @property
     def folder(self) -> Path:
         """The folder of its configuration and tokenizer."""
-        ...
 
     @property
     def folders(self) -> tuple[Path, ...]:
         """All folders it is read from."""
-        ...
 
     def names(self) -> tuple[str, ...]:
         """Names of all tensors, sorted."""
-        ...
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Shape of one tensor."""
-        ...
 
     def dtype(self, name: str) -> str:
         """Its dtype: "BF16", "F16", "F32", or an integer type such as "I64"."""
-        ...
 
     def raw(self, name: str) -> Shaped[ndarray, " n"]:
         """Its elements, flat and read-only: uint16 for BF16, float16, float32."""
-        ...
 
     def content_hash(self) -> str:
         """A hash that is equal for equal weights."""
-        ...
 
     def identities(self) -> Mapping[Path, str]:
         """Weight file -> its identity when it was mapped; shows whether it was replaced since."""
-        ...
 
     def release(self) -> None:
         """Release memory used for reading; returned arrays stay valid."""
-        ...
+
+
+class DerivedCheckpoint:
+    """A checkpoint made of another one and of files with changes; as that one unless overridden."""
+
+    def __init__(self, base: Checkpoint, *files: WeightFile) -> None:
+        self.base, self._files = base, files
+        self.config, self.folder, self.folders = base.config, base.folder, base.folders
+
+    def names(self) -> tuple[str, ...]:
+        return self.base.names()
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        return self.base.shape(name)
+
+    def dtype(self, name: str) -> str:
+        return self.base.dtype(name)
+
+    def raw(self, name: str) -> Shaped[ndarray, " n"]:
+        return self.base.raw(name)
+
+    def identities(self) -> Mapping[Path, str]:
+        return {**self.base.identities(), **{file.path: file.identity for file in self._files}}
+
+    def release(self) -> None:
+        self.base.release()
+        for file in self._files:
+            file.release()
 
 
 class FolderCheckpoint:
     """A checkpoint folder as transformers writes it: config.json and weights in one file or shards.
 
-    Args:
-        folder: Its path.
-        pickles: Whether PyTorch's .bin files may be read if there are no safetensors. PyTorch's
-            restricted loader reads them and runs no code.
+    PyTorch's .bin files are read if there are no safetensors and `pickles` is set: by PyTorch's
+    restricted loader, which runs no code.
 
     Raises:
         MissingCheckpoint: the folder, its config.json or its weights do not exist.
@@ -132,15 +139,12 @@ class FolderCheckpoint:
             raise IncompatibleCheckpoints(f"{self.folder}: {reason}")
 
     def names(self) -> tuple[str, ...]:
-        """Names of all tensors, sorted."""
         return tuple(sorted(self._place))
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """Shape of one tensor."""
         return self._info(name).shape
 
     def dtype(self, name: str) -> str:
-        """Its dtype as the header spells it."""
         return self._info(name).dtype
 
     def raw(self, name: str) -> Shaped[ndarray, " n"]:
@@ -161,7 +165,6 @@ class FolderCheckpoint:
         return digest.hexdigest()
 
     def identities(self) -> Mapping[Path, str]:
-        """Weight file -> its identity when it was mapped."""
         return {file.path: file.identity for file in self.files}
 
     def _info(self, name: str) -> TensorInfo:
@@ -197,12 +200,7 @@ def known_hashes(checkpoint: Checkpoint) -> dict[str, str]:
 
 
 def remember_hashes(checkpoint: Checkpoint, hashes: Mapping[str, str]) -> None:
-    """Cache hashes that another machine computed of the same files; cached ones stay.
-
-    Args:
-        checkpoint: The checkpoint with these files.
-        hashes: A result of `known_hashes`.
-    """
+    """Cache hashes that another machine computed of the same files; cached ones stay."""
     for path, identity in checkpoint.identities().items():
         if str(path) in hashes:
             remember_hash(identity, hashes[str(path)])

@@ -52,7 +52,6 @@ class Loader:
     read once. For one thread only.
 
     Args:
-        kernels: The backend that uses the chunks.
         read: Called with the bytes of every chunk.
         heard: Called with every copied range; see `PageCopies`.
     """
@@ -79,16 +78,8 @@ class Loader:
         old.flags.writeable = new.flags.writeable = False  # the views only
         return old, new
 
-    def chunks(
-        self, pair: TensorPair, start: int = 0, stop: int | None = None
-    ) -> Iterator[tuple[int, Stored, Stored]]:
-        """(flat index, base, domain model) of every chunk between `start` and `stop`."""
-        end = pair.numel if stop is None else stop
-        for first in range(start, end, CHUNK):
-            yield (first, *self.chunk(pair, first, min(first + CHUNK, end)))
-
     def runs(self, pair: TensorPair, start: int, stop: int) -> Iterator[tuple[int, Stored, Stored]]:
-        """As `chunks`, in the longest pieces for kernels that read them once."""
+        """(flat index, base, domain model) from `start` to `stop`, in pieces to be read once."""
         length = self.longest(pair)
         for first in range(start, stop, length):
             yield (first, *self.chunk(pair, first, min(first + length, stop)))
@@ -103,7 +94,6 @@ class Loader:
 
         Args:
             place: 0 for the base, 1 and up for its models.
-            raw: As stored.
         """
         copied = self._near.copy(place, raw)
         self.note(raw.nbytes)  # also for a copy: callers may read other parts as mapped

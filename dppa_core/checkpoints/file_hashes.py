@@ -6,19 +6,19 @@ XXH3 runs at memory speed; it tells files apart but is not cryptographic.
 from __future__ import annotations
 
 import hashlib
-import mmap
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import xxhash
-from jaxtyping import Shaped, UInt8
+from jaxtyping import UInt8
 from numpy import ndarray
 
 from dppa_core.checkpoints.chunks import slices
 from dppa_core.checkpoints.page_copies import Pages
-from dppa_core.checkpoints.safetensors_reader import TensorInfo
+from dppa_core.checkpoints.safetensors_reader import SafetensorsFile
+from dppa_core.checkpoints.torch_reader import TorchFile
 from dppa_core.system.folder_cache import cache_folder, load, store
 
 _BLOCK = 1 << 20
@@ -28,37 +28,7 @@ _FORMAT = 2
 """Version of the hash; raise it if the same file would get another hash."""
 
 
-@runtime_checkable
-class WeightFile(Protocol):
-    """One open file of weights."""
-
-    @property
-    def path(self) -> Path:
-        """Its path."""
-        ...
-
-    @property
-    def tensors(self) -> Mapping[str, TensorInfo]:
-        """Its tensors by name."""
-        ...
-
-    @property
-    def pages(self) -> mmap.mmap:
-        """Its bytes, mapped."""
-        ...
-
-    @property
-    def identity(self) -> str:
-        """A text that changes when the file is written or replaced."""
-        ...
-
-    def raw(self, name: str) -> Shaped[ndarray, " n"]:
-        """One tensor's elements as stored, flat and read-only."""
-        ...
-
-    def release(self) -> None:
-        """Stop counting pages read so far as memory of this process; arrays stay valid."""
-        ...
+WeightFile = SafetensorsFile | TorchFile
 
 
 def file_hash(file: WeightFile) -> str:
@@ -79,11 +49,7 @@ def remember_hash(identity: str, digest: str) -> None:
 
 
 class SharedHasher:
-    """Hashes files while others read them, slice by slice in any order. Safe for many threads.
-
-    Args:
-        files: The files to hash.
-    """
+    """Hashes files while others read them, slice by slice in any order. Safe for many threads."""
 
     def __init__(self, files: Iterable[WeightFile]) -> None:
         self._files = {id(one.pages): one for one in files if isinstance(one.pages, Pages)}

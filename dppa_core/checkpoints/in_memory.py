@@ -23,19 +23,14 @@ class MemoryCheckpoint:
     Args:
         arrays: Name -> weights of any shape, copied.
         dtype: Stored dtype, "F32", "F16" or "BF16"; values are rounded to it.
-        config: The values a config.json would have.
     """
 
     folder = Path()
     folders: tuple[Path, ...] = ()
 
-    def __init__(
-        self,
-        arrays: Mapping[str, ndarray],
-        dtype: str = "F32",
-        config: Mapping[str, Any] | None = None,
-    ) -> None:
-        self.config: Mapping[str, Any] = config or {}
+    config: Mapping[str, Any] = {}
+
+    def __init__(self, arrays: Mapping[str, ndarray], dtype: str = "F32") -> None:
         self._dtype = dtype
         self._shapes = {name: array.shape for name, array in arrays.items()}
         self._raw = {
@@ -44,11 +39,9 @@ class MemoryCheckpoint:
         }
 
     def names(self) -> tuple[str, ...]:
-        """Names of all tensors, sorted."""
         return tuple(sorted(self._raw))
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """Shape of one tensor."""
         self._check(name)
         return self._shapes[name]
 

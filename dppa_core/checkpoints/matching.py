@@ -27,8 +27,6 @@ def match_tensors(base: Checkpoint, finetuned: Checkpoint, name: str = "") -> Ma
     embedding is its counterpart; if only the domain model has it, it must equal its embedding.
 
     Args:
-        base: The common ancestor.
-        finetuned: The domain model.
         name: Name of the domain model in messages.
 
     Raises:

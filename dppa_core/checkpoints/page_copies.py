@@ -28,8 +28,6 @@ class Pages(mmap.mmap):
 
     Args:
         handle: The open file; the caller may close it.
-        size: Its bytes.
-        path: Its name in messages.
     """
 
     path: Path
@@ -119,11 +117,7 @@ Heard = Callable[[Pages, int, UInt8[ndarray, " n"]], None]
 
 
 class PageCopies:
-    """Numbered buffers for copies; a copy is valid until its buffer is reused. For one thread only.
-
-    Args:
-        heard: Called with everything that is read.
-    """
+    """Numbered buffers of one thread; a copy is valid until its buffer is used again."""
 
     def __init__(self, heard: Heard | None = None) -> None:
         self._heard = heard
@@ -131,11 +125,9 @@ class PageCopies:
         self._held: dict[int, tuple[Pages, int, int]] = {}
 
     def copy(self, place: int, raw: Shaped[ndarray, " n"]) -> Shaped[ndarray, " n"] | None:
-        """A copy of a part of a mapped file; None for any other array.
+        """A copy of a part of a mapped file, in the numbered buffer; None for any other array.
 
-        Args:
-            place: The buffer to use.
-            raw: The part to copy; nothing is read if the buffer holds it already.
+        Nothing is read if the buffer holds it already.
         """
         found = origin(raw)
         if found is None or not raw.nbytes:

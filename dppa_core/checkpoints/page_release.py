@@ -15,11 +15,7 @@ LIMIT = 32 << 20
 
 
 class PageReleaser:
-    """Releases the pages of checkpoints after every so many bytes. Safe for many threads.
-
-    Args:
-        checkpoints: The checkpoints to release.
-    """
+    """Releases the pages of checkpoints after every so many bytes. Safe for many threads."""
 
     def __init__(self, checkpoints: Iterable[Checkpoint] = ()) -> None:
         self._checkpoints = tuple(checkpoints)

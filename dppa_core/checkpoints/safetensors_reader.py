@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import mmap
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeGuard
@@ -15,6 +16,7 @@ from jaxtyping import Shaped
 from numpy import ndarray
 
 from dppa_core.checkpoints.folders.model_files import open_model_file
+from dppa_core.checkpoints.folders.weight_files import unreadable
 from dppa_core.checkpoints.page_copies import Pages
 from dppa_core.errors import DamagedCheckpoint, MissingCheckpoint, many, shown
 from dppa_core.pruning.floats import RAW_TYPES
@@ -63,11 +65,7 @@ class SafetensorsFile:
         """
         self.pages.check()
         info = self.tensors[name]
-        if info.dtype not in RAW_TYPES:
-            raise DamagedCheckpoint(
-                f"{self.path}: {name} has dtype {info.dtype}; readable are {', '.join(RAW_TYPES)}. "
-                "A quantised model is the usual cause: take the unquantised one."
-            )
+        check_plain(self.path, name, info)
         count = math.prod(info.shape)
         view: ndarray = np.frombuffer(self.pages, RAW_TYPES[info.dtype], count, info.start)
         return view if view.flags.aligned else view.copy()
@@ -82,7 +80,6 @@ def open_file(path: Path, *, named: bool = False) -> SafetensorsFile:
     """Map a safetensors file after checking its header as strictly as the official library.
 
     Args:
-        path: The file.
         named: Whether the user named the file itself, not its folder; it may then be a link to
             anywhere.
 
@@ -92,22 +89,33 @@ def open_file(path: Path, *, named: bool = False) -> SafetensorsFile:
         NotAllowed: a link that leads out of its folder.
         OutOfBudget: not enough memory to map it.
     """
+    with opening(path), open_regular(path) if named else open_model_file(path) as file:
+        status = os.fstat(file.fileno())
+        tensors, metadata = _read_header(path, file, status.st_size)
+        pages = Pages(file.fileno(), status.st_size, path)
+    return SafetensorsFile(path, tensors, pages, _identity(status), metadata)
+
+
+@contextmanager
+def opening(path: Path) -> Iterator[None]:
+    """Turn errors of opening and mapping a weight file into our own."""
     try:
-        with open_regular(path) if named else open_model_file(path) as file:
-            status = os.fstat(file.fileno())
-            tensors, metadata = _read_header(path, file, status.st_size)
-            pages = Pages(file.fileno(), status.st_size, path)
+        yield
     except FileNotFoundError:
         raise MissingCheckpoint(
             f"{path}: no such file. A shard that was never downloaded is the usual cause."
         ) from None
     except (OSError, ValueError) as error:  # ValueError: a name with NUL, a file that shrinks
-        lacking = shortage(error)
-        if lacking is not None:
-            raise lacking from error
-        reason = getattr(error, "strerror", None) or error
-        raise DamagedCheckpoint(f"{path}: cannot be read ({reason}).") from error
-    return SafetensorsFile(path, tensors, pages, _identity(status), metadata)
+        raise shortage(error) or unreadable(path, error) from error
+
+
+def check_plain(path: Path, name: str, info: TensorInfo) -> None:
+    """Refuse a tensor whose dtype holds no plain numbers."""
+    if info.dtype not in RAW_TYPES:
+        raise DamagedCheckpoint(
+            f"{path}: {name} has dtype {info.dtype}; readable are {', '.join(RAW_TYPES)}. "
+            "A quantised model is the usual cause: take the unquantised one."
+        )
 
 
 def file_identity(path: Path) -> str:
@@ -136,7 +144,6 @@ def header_length(path: Path, start: bytes, size: int) -> int:
     """Bytes of the header that follows the first 8 of a file.
 
     Args:
-        path: Name of the file in messages.
         start: Its first 8 bytes, or all of it.
         size: Bytes of the whole file.
 
@@ -162,7 +169,6 @@ def parse_header(
     """The place of every tensor of a file, and its metadata, from the header alone.
 
     Args:
-        path: How the file is called in messages.
         text: The header, without the 8 bytes before it.
         size: Bytes of the whole file.
 

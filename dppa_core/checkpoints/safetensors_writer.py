@@ -72,7 +72,6 @@ class SafetensorsWriter:
     with its tensors, while its pages are still in memory.
 
     Args:
-        path: The file to create.
         specs: Its tensors in any order, each name once.
         metadata: Text pairs for the header; transformers wants `{"format": "pt"}`.
 
@@ -110,7 +109,6 @@ class SafetensorsWriter:
         """Write a tensor, or a slice of it.
 
         Args:
-            name: A name among the specs.
             raw: Its elements as stored, flat: uint16 for BF16, float16, float32, …
             start: Element of the tensor at which `raw` begins.
 
@@ -194,13 +192,7 @@ class SafetensorsWriter:
 
 
 class _Hashes:
-    """SHA-256 of a file and XXH3 of its tensors, computed from its beginning. For one thread.
-
-    Args:
-        specs: Its tensors, in file order.
-        header: The bytes before them.
-        starts: The offset of each.
-    """
+    """SHA-256 of a file and XXH3 of its tensors, computed from its beginning. For one thread."""
 
     def __init__(
         self, specs: Sequence[TensorSpec], header: bytes, starts: Mapping[str, int]

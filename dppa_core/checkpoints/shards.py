@@ -85,13 +85,7 @@ def write_index(folder: Path, shards: Mapping[str, tuple[TensorSpec, ...]]) -> N
 
 
 class WeightsWriter:
-    """The weight files of a folder, all allocated at full size; see SafetensorsWriter.
-
-    Args:
-        folder: Where the files go.
-        specs: All tensors, each name once.
-        limit: Bytes of tensors in a file.
-    """
+    """The weight files of a folder, all allocated at full size; see `SafetensorsWriter`."""
 
     def __init__(self, folder: Path, specs: Iterable[TensorSpec], limit: int = SHARD_SIZE) -> None:
         self._folder = folder

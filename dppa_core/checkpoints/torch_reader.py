@@ -21,9 +21,8 @@ from jaxtyping import Shaped
 from numpy import ndarray
 
 from dppa_core.checkpoints.folders.model_files import model_file
-from dppa_core.checkpoints.safetensors_reader import TensorInfo, file_identity
-from dppa_core.errors import DamagedCheckpoint, MissingCheckpoint, many, shown
-from dppa_core.pruning.floats import RAW_TYPES
+from dppa_core.checkpoints.safetensors_reader import TensorInfo, check_plain, file_identity, opening
+from dppa_core.errors import DamagedCheckpoint, many, shown
 from dppa_core.system.error_translation import ForeignCode
 from dppa_core.system.regular_files import open_regular
 
@@ -62,9 +61,6 @@ class TorchFile:
 
     Safe for many threads. Files of PyTorch before 1.6 are not zip files and are held in memory.
 
-    Args:
-        path: The file.
-
     Raises:
         DamagedCheckpoint: truncated, no weights, or objects that are not tensors.
         NotAllowed: a link that leads out of its folder.
@@ -98,12 +94,7 @@ class TorchFile:
         import torch  # noqa: PLC0415  (seconds; safetensors need none)
 
         info = self.tensors[name]
-        if info.dtype not in RAW_TYPES:
-            raise DamagedCheckpoint(
-                f"{self.path}: {name} has dtype {info.dtype}; readable are "
-                f"{', '.join(RAW_TYPES)}. A quantised model is the usual cause: take the "
-                "unquantised one."
-            )
+        check_plain(self.path, name, info)
         flat = self._state()[name].detach().contiguous().reshape(-1)
         values = flat.view(torch.uint16) if info.dtype == "BF16" else flat
         array: ndarray = values.numpy()
@@ -135,15 +126,8 @@ def open_torch_file(path: Path) -> TorchFile:
         MissingCheckpoint: no such file.
         DamagedCheckpoint, NotAllowed: see `TorchFile`.
     """
-    try:
+    with opening(path):
         return TorchFile(path)
-    except FileNotFoundError:
-        raise MissingCheckpoint(
-            f"{path}: no such file. A shard that was never downloaded is the usual cause."
-        ) from None
-    except (OSError, ValueError) as error:  # ValueError: a name with NUL, a file that shrinks
-        reason = getattr(error, "strerror", None) or error
-        raise DamagedCheckpoint(f"{path}: cannot be read ({reason}).") from error
 
 
 def _records(path: Path, place: Path) -> tuple[zipfile.ZipInfo, ...]:

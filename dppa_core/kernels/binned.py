@@ -44,8 +44,6 @@ def sum_up(bits, counts, excess, below, energy, products):
 
     Args:
         bits: Bits of the smallest magnitude of each bin, uint32.
-        counts: Elements of each.
-        excess: As in `unpack`.
         below: Elements before each bin, and all of them at the end; written.
         energy: Sum of squares from each bin on, and 0 at the end; written.
         products: Sum of magnitudes in each bin; written.
@@ -70,10 +68,7 @@ def join(one, other, words, counts, places, sums):
 
     Args:
         one: Words, counts, places and sums of a part, words ascending; sums may be absent.
-        other: The same of the other part.
         words: Written, as are the next three; room for the bins of both.
-        counts: As in `unpack`.
-        places: As in `unpack`.
         sums: Two for each bin; written if present.
     """
     (mine, more, far, own), (theirs, others, away, apart) = one, other

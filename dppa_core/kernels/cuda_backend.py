@@ -17,11 +17,7 @@ from dppa_core.kernels.protocol import Kernels
 
 
 class OnDevice:
-    """Every loop of `reference`, computed on one device. Safe for many threads.
-
-    Args:
-        device: Where to compute.
-    """
+    """Every loop of `reference`, computed on one device. Safe for many threads."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device

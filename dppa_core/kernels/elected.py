@@ -1,7 +1,7 @@
 """The loops over stacked deltas in numba: counts of magnitudes, and election of signs.
 
-The reference is `dppa_core.methods.shared.numpy_loops`. Blocks stay in the first-level cache, so
-that no delta, sign or divisor is written to memory.
+`Loops` describes them; `dppa_core.methods.shared.numpy_loops` is the reference. Blocks stay in the
+first-level cache, so that no delta, sign or divisor is written to memory.
 """
 
 from __future__ import annotations
@@ -26,19 +26,16 @@ _NEGATIVE, _POSITIVE, _UNDECIDED = np.int8(-1), np.int8(1), np.int8(0)
 
 
 def count_magnitudes(values: Values, counts: Int64[ndarray, " words"]) -> None:
-    """See `Loops.count_magnitudes`."""
     _count_magnitudes(_bits(values), counts)
 
 
 def count_within(values: Values, high: int, counts: Int64[ndarray, " low"]) -> None:
-    """See `Loops.count_within`."""
     _count_within(_bits(values), np.uint32(high), counts)
 
 
 def gather_tied(
     values: Values, threshold: float, start: int, seed: int, window: Window
 ) -> tuple[int, UInt64[ndarray, " n"]]:
-    """See `Loops.gather_tied`."""
     bits, key = _bits(values), np.float32(threshold).view(np.uint32)
     place = np.uint64(start), np.uint64(seed), np.uint64(window.low), np.uint64(window.high)
     hashes = np.empty(window.room, np.uint64)
@@ -52,14 +49,12 @@ def gather_tied(
 def vote(
     deltas: Deltas, cuts: Sequence[Cut], start: int, seed: int, factors: Sequence[float]
 ) -> int:
-    """See `Loops.vote`."""
     place = np.uint64(start), np.uint64(seed)
     votes = np.array(factors, np.float32)
     return int(_vote(_rows(deltas), *_borders(deltas, cuts), *place, votes))
 
 
 def agree(deltas: Deltas, cuts: Sequence[Cut], start: int, seed: int, ballot: SignBallot) -> Values:
-    """See `Loops.agree`."""
     merged: Values = np.empty(deltas.shape[1:], np.float32)
     _agree(
         _rows(deltas),
@@ -79,13 +74,11 @@ def agree(deltas: Deltas, cuts: Sequence[Cut], start: int, seed: int, ballot: Si
 
 
 def _bits(values: Values) -> UInt32[ndarray, " n"]:
-    bits: UInt32[ndarray, " n"] = np.ascontiguousarray(values).reshape(-1).view(np.uint32)
-    return bits
+    return np.ascontiguousarray(values).reshape(-1).view(np.uint32)
 
 
 def _rows(deltas: Deltas) -> Float32[ndarray, "K n"]:
-    rows: Float32[ndarray, "K n"] = np.ascontiguousarray(deltas).reshape(deltas.shape[0], -1)
-    return rows
+    return np.ascontiguousarray(deltas).reshape(deltas.shape[0], -1)
 
 
 def _borders(

@@ -117,7 +117,6 @@ def blend(words, edges, weights, out):
     Args:
         words: Pairs of the base and three models, uint32.
         edges: Thresholds, as `rows`.
-        weights: As `rows`.
         out: uint32.
     """
     old, one, two, three = words
@@ -181,12 +180,9 @@ def blend_tied(words, ranks, edges, cuts, weights, out):
     """As `blend`; a magnitude equal to a threshold is inside if its rank is below the cut.
 
     Args:
-        words: As in `blend`.
         ranks: Ranks of the first and the second elements of the pairs.
         edges: Bits of the thresholds as int32, as `rows`; none of them -0.
         cuts: Upper halves of the cuts, as `rows`.
-        weights: As `rows`.
-        out: uint32.
     """
     old, one, two, three = words
     evens, odds = ranks
@@ -212,7 +208,6 @@ def blend_singly(old, new, origin, seed, levels, out):
         old: uint16, the base.
         new: Three arrays of the same kind.
         origin: Flat index of the first element.
-        seed: Seed of the hashes.
         levels: Bits of the thresholds, cuts and weights, each as `rows`; see `blend_tied`.
         out: uint16.
     """
@@ -241,12 +236,8 @@ def blend_and_flag(words, edges, ties, weights, flags, out):
     """As `blend`; also writes the flag 1 if a model's |d| equals one of its `ties`, else 0.
 
     Args:
-        words: As in `blend`.
-        edges: As in `blend`.
         ties: Magnitudes, as `rows`.
-        weights: As `rows`.
         flags: uint32, two flags of 16 bits each.
-        out: uint32.
     """
     old, one, two, three = words
     for i in range(out.size):

@@ -22,8 +22,18 @@ AT_ONCE = 3
 KEPT = 1 << 16
 """Most elements inside their bin that are kept, for tensors that are split further."""
 
+Values = Float32[ndarray, " n"]
+Raw = UInt16[ndarray, " n"]
+"""Stored bfloat16."""
+
 Levels = tuple[Float32[ndarray, " _"], UInt64[ndarray, " _"], Float32[ndarray, " _"]]
-"""Thresholds, cuts and weights of one model, see `Kernels.add_bands`; one level or two."""
+"""Thresholds, cuts and weights of one model, see `Kernels.add_bands`."""
+
+Windows = tuple[Float32[ndarray, " K"], UInt64[ndarray, " K"], UInt64[ndarray, " K"]]
+"""Thresholds, and the first and the last hash of the window of each."""
+
+Tied = tuple[Int64[ndarray, "K three"], UInt64[ndarray, "K room"]]
+"""Counts and hashes of the elements equal to each threshold, see `Kernels.gather_tied`."""
 
 Stored = UInt16[ndarray, " n"] | Float32[ndarray, " n"]
 """Weights for a kernel: stored bfloat16, or float32. Both sides of a pair have one kind."""
@@ -72,51 +82,34 @@ class Kernels(Protocol):
     @property
     def stacked(self) -> Loops:
         """The loops over the deltas of all models at once."""
-        ...
 
-    def widen(self, raw: UInt16[ndarray, " n"], out: Float32[ndarray, " n"]) -> None:
+    def widen(self, raw: Raw, out: Values) -> None:
         """bfloat16 to float32."""
-        ...
 
-    def narrow(self, values: Float32[ndarray, " n"], out: UInt16[ndarray, " n"]) -> None:
+    def narrow(self, values: Values, out: Raw) -> None:
         """Finite float32 to bfloat16, to nearest, ties to even."""
-        ...
 
-    def largest(self, values: Float32[ndarray, " n"]) -> float:
+    def largest(self, values: Values) -> float:
         """The largest magnitude; infinity or NaN if there is one."""
-        ...
 
-    def add_whole(
-        self, acc: Float32[ndarray, " n"], base: Stored, tuned: Stored, weight: float
-    ) -> None:
+    def add_whole(self, acc: Values, base: Stored, tuned: Stored, weight: float) -> None:
         """acc += weight * (tuned - base). A term of 0 keeps even the sign of a zero."""
-        ...
 
     def add_bands(
-        self,
-        acc: Float32[ndarray, " n"],
-        base: Stored,
-        tuned: Stored,
-        start: int,
-        seed: int,
-        thresholds: Float32[ndarray, " K"],
-        cuts: UInt64[ndarray, " K"],
-        weights: Float32[ndarray, " K"],
+        self, acc: Values, base: Stored, tuned: Stored, start: int, seed: int, levels: Levels
     ) -> None:
         """As `add_whole`, with the weight of the first level that contains an element, else 0.
 
         Args:
             start: Flat index of the chunk's first element in its tensor.
             seed: Seed of the order among elements equal to a threshold.
-            thresholds: Falling; |d| above one is inside its level.
-            cuts: An element whose |d| equals the threshold is inside if its hash is below the cut.
-            weights: One per level.
+            levels: Thresholds, falling: |d| above one is inside its level. Cuts: an element whose
+                |d| equals the threshold is inside if its hash is below the cut. Weights.
         """
-        ...
 
     def add_random(
         self,
-        acc: Float32[ndarray, " n"],
+        acc: Values,
         base: Stored,
         tuned: Stored,
         start: int,
@@ -125,86 +118,60 @@ class Kernels(Protocol):
         weight: float,
     ) -> None:
         """As `add_whole` for elements whose hash is below the cut; others stay unchanged."""
-        ...
 
-    def score(
-        self,
-        base: Stored,
-        tuned: Stored,
-        weights: Float32[ndarray, " n"],
-        out: Float32[ndarray, " n"],
-    ) -> None:
+    def score(self, base: Stored, tuned: Stored, weights: Values, out: Values) -> None:
         """out = weight * |tuned - base|; 0 only if both are equal.
 
         Otherwise it is at least the smallest normal number: an element without weight ranks last,
         but before unchanged ones.
         """
-        ...
 
-    def score_random(
-        self, base: Stored, tuned: Stored, start: int, seed: int, out: Float32[ndarray, " n"]
-    ) -> None:
+    def score_random(self, base: Stored, tuned: Stored, start: int, seed: int, out: Values) -> None:
         """out = a multiple of 2**-24 in (0, 1] by the hash of each place; 0 if both are equal.
 
         If |tuned - base| is not finite, out is not finite either.
         """
-        ...
 
     def add_ranked(
         self,
-        acc: Float32[ndarray, " n"],
+        acc: Values,
         base: Stored,
         tuned: Stored,
-        scores: Float32[ndarray, " n"],
+        scores: Values,
         start: int,
         seed: int,
-        thresholds: Float32[ndarray, " K"],
-        cuts: UInt64[ndarray, " K"],
-        weights: Float32[ndarray, " K"],
+        levels: Levels,
     ) -> None:
         """As `add_bands`, ranked by scores instead of |d|; the sum is still of tuned - base."""
-        ...
 
     def sum_by_bin(
-        self,
-        base: Stored,
-        tuned: Stored,
-        scores: Float32[ndarray, " n"],
-        sums: Float64[ndarray, "bins two"],
+        self, base: Stored, tuned: Stored, scores: Values, sums: Float64[ndarray, "bins two"]
     ) -> None:
         """Add |d| and d², in float64 and rising order, to the row of each score's word.
 
         Args:
-            base: The base.
-            tuned: The domain model; d = tuned - base.
             scores: They select the bin of an element, see `histogram`.
             sums: 2**18 rows.
         """
-        ...
 
     def fuse(
         self,
-        base: UInt16[ndarray, " n"],
-        tuned: Sequence[UInt16[ndarray, " n"]],
+        base: Raw,
+        tuned: Sequence[Raw],
         start: int,
         seed: int,
         levels: Sequence[Levels],
-        out: UInt16[ndarray, " n"],
+        out: Raw,
     ) -> bool:
         """Merge bfloat16 into bfloat16: `widen`, `add_bands` for each model, `narrow`.
 
         Args:
-            base: Any length.
             tuned: One to three models, each as long as the base.
-            start: Flat index of the first element in its tensor.
-            seed: Seed of the order among elements equal to a threshold.
-            levels: Levels of each model.
-            out: The merged weights.
+            levels: Of each model; one or two.
 
         Returns:
             Whether all of them are finite; if not, `out` is invalid.
         """
-        ...
 
     def histogram(self, base: Stored, tuned: Stored, tally: Tally) -> None:
         """Count |d| in bins, and sum the places within the bins.
@@ -214,47 +181,26 @@ class Kernels(Protocol):
 
         Args:
             base: At most 2**24 elements in total between drains.
-            tuned: The same size.
-            tally: Receives counts and sums.
         """
-        ...
 
     def drain(self, tally: Tally) -> Drained:
         """The counts; empties the tally."""
-        ...
 
     def sum_squares(self, raw: Stored, lanes: Float64[ndarray, " L"]) -> None:
         """Add the square of element i to lane i modulo L, in float64, in rising order."""
-        ...
 
     def split_bin(
         self, base: Stored, tuned: Stored, key: int, counts: Int64[ndarray, " low"]
     ) -> None:
         """Count the elements whose |d| begins with the bits `key`, by its last `OPEN_BITS` bits."""
-        ...
 
     def gather_tied(
-        self,
-        base: Stored,
-        tuned: Stored,
-        start: int,
-        seed: int,
-        thresholds: Float32[ndarray, " K"],
-        lows: UInt64[ndarray, " K"],
-        highs: UInt64[ndarray, " K"],
-        counts: Int64[ndarray, "K three"],
-        hashes: UInt64[ndarray, "K room"],
+        self, base: Stored, tuned: Stored, start: int, seed: int, windows: Windows, tied: Tied
     ) -> None:
         """Count the elements equal to each threshold, and collect their hashes within a window.
 
         Args:
-            start: Flat index of the chunk's first element in its tensor.
-            seed: Seed of the hashes.
-            thresholds: Magnitudes to look for.
-            lows: First hash of each window.
-            highs: Last hash of each window.
-            counts: For each threshold: elements equal to it, those with a hash below the window,
-                and those inside it, which may exceed the room.
-            hashes: Hashes inside the window, in the order of elements.
+            tied: For each threshold, counts: elements equal to it, those with a hash below the
+                window, and those inside it, which may exceed the room. And the hashes inside the
+                window, in the order of elements.
         """
-        ...

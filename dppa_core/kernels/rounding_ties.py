@@ -32,7 +32,6 @@ def settle(taken, seed, given, counts, exact, scratch, out):
     Args:
         taken: Their places in the tensor, and their weights: the base in the lowest 16 bits, three
             models above.
-        seed: Seed of the order among elements equal to a threshold.
         given: Thresholds, lows, highs and weights, as in `whole.sweep`.
         counts: As in `whole.finish`.
         exact: As in `whole.finish`.
@@ -181,7 +180,7 @@ def _border(elements, single, counts):
 def _tie_cut(hashes, share):
     """The hash of the element after the first `share` in the order of hashes.
 
-    As in `tie_window`, only hashes near the cut are examined; a miss widens the window.
+    As in `hash_window`, only hashes near the cut are examined; a miss widens the window.
     """
     near, tied = np.empty(hashes.size + 1, np.uint64), hashes.size
     deviations = 6.0

@@ -1,4 +1,4 @@
-"""The inner loops in plain torch: the slow, short reference of the fast ones.
+"""The inner loops of `Kernels` in plain torch: the slow, short reference of the fast ones.
 
 Unsigned 64-bit arithmetic uses int64, which wraps equally. Arrays are in main memory; computation
 runs on torch's current device.
@@ -10,11 +10,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Float64, Int64, Shaped, UInt16, UInt64
+from jaxtyping import Float64, Int64, Shaped
 from numpy import ndarray
 from torch import Tensor
 
-from dppa_core.kernels.protocol import Drained, Levels, Stored, Tally
+from dppa_core.kernels.protocol import Drained, Levels, Raw, Stored, Tally, Tied, Values, Windows
 from dppa_core.methods.shared import numpy_loops as plain
 from dppa_core.methods.shared.python_loops import Loops
 from dppa_core.pruning.delta_profile import OPEN_BITS
@@ -61,58 +61,40 @@ def _delta(base: Stored, tuned: Stored) -> Tensor:
     return _values(tuned) - _values(base)
 
 
-def _add(acc: Float32[ndarray, " n"], delta: Tensor, weight: Tensor) -> None:
+def _add(acc: Values, delta: Tensor, weight: Tensor) -> None:
     total, term = _here(acc), weight * delta
     torch.from_numpy(acc).copy_(torch.where(term != 0, total + term, total))
 
 
-def widen(raw: UInt16[ndarray, " n"], out: Float32[ndarray, " n"]) -> None:
-    """See `Kernels.widen`."""
+def widen(raw: Raw, out: Values) -> None:
     torch.from_numpy(out).copy_(_values(raw))
 
 
-def narrow(values: Float32[ndarray, " n"], out: UInt16[ndarray, " n"]) -> None:
-    """See `Kernels.narrow`."""
+def narrow(values: Values, out: Raw) -> None:
     rounded = _here(values).to(torch.bfloat16)
     torch.from_numpy(out.view(np.int16)).copy_(rounded.view(torch.int16))
 
 
-def largest(values: Float32[ndarray, " n"]) -> float:
-    """See `Kernels.largest`."""
+def largest(values: Values) -> float:
     return float(_here(values).abs().max())
 
 
-def add_whole(acc: Float32[ndarray, " n"], base: Stored, tuned: Stored, weight: float) -> None:
-    """See `Kernels.add_whole`."""
+def add_whole(acc: Values, base: Stored, tuned: Stored, weight: float) -> None:
     _add(acc, _delta(base, tuned), torch.tensor(weight, dtype=torch.float32))
 
 
 def add_bands(
-    acc: Float32[ndarray, " n"],
-    base: Stored,
-    tuned: Stored,
-    start: int,
-    seed: int,
-    thresholds: Float32[ndarray, " K"],
-    cuts: UInt64[ndarray, " K"],
-    weights: Float32[ndarray, " K"],
+    acc: Values, base: Stored, tuned: Stored, start: int, seed: int, levels: Levels
 ) -> None:
-    """See `Kernels.add_bands`."""
     delta = _delta(base, tuned)
-    _add_inside(acc, delta, delta.abs(), (start, seed), thresholds, cuts, weights)
+    _add_inside(acc, delta, delta.abs(), (start, seed), levels)
 
 
 def _add_inside(
-    acc: Float32[ndarray, " n"],
-    delta: Tensor,
-    size: Tensor,
-    place: tuple[int, int],
-    thresholds: Float32[ndarray, " K"],
-    cuts: UInt64[ndarray, " K"],
-    weights: Float32[ndarray, " K"],
+    acc: Values, delta: Tensor, size: Tensor, place: tuple[int, int], levels: Levels
 ) -> None:
-    hashes = _mix(place[0], delta.numel(), place[1])
-    weight = torch.zeros_like(delta)
+    hashes, weight = _mix(place[0], delta.numel(), place[1]), torch.zeros_like(delta)
+    thresholds, cuts, weights = levels
     for level in range(thresholds.size - 1, -1, -1):
         threshold = torch.tensor(thresholds[level])
         tied = (size == threshold) & _before(hashes, int(cuts[level]))
@@ -122,94 +104,57 @@ def _add_inside(
 
 
 def fuse(
-    base: UInt16[ndarray, " n"],
-    tuned: Sequence[UInt16[ndarray, " n"]],
-    start: int,
-    seed: int,
-    levels: Sequence[Levels],
-    out: UInt16[ndarray, " n"],
+    base: Raw, tuned: Sequence[Raw], start: int, seed: int, levels: Sequence[Levels], out: Raw
 ) -> bool:
-    """See `Kernels.fuse`."""
     total = np.empty(base.size, np.float32)
     widen(base, total)
     for raw, bands in zip(tuned, levels, strict=True):
-        add_bands(total, base, raw, start, seed, *bands)
+        add_bands(total, base, raw, start, seed, bands)
     narrow(total, out)
     return bool((out & 0x7FFF).max(initial=0) < 0x7F80)
 
 
 def add_random(
-    acc: Float32[ndarray, " n"],
-    base: Stored,
-    tuned: Stored,
-    start: int,
-    seed: int,
-    cut: int,
-    weight: float,
+    acc: Values, base: Stored, tuned: Stored, start: int, seed: int, cut: int, weight: float
 ) -> None:
-    """See `Kernels.add_random`."""
     delta = _delta(base, tuned)
     kept = _before(_mix(start, delta.numel(), seed), cut)
     _add(acc, delta, kept.float() * torch.tensor(weight, dtype=torch.float32))
 
 
-def score(
-    base: Stored,
-    tuned: Stored,
-    weights: Float32[ndarray, " n"],
-    out: Float32[ndarray, " n"],
-) -> None:
-    """See `Kernels.score`."""
+def score(base: Stored, tuned: Stored, weights: Values, out: Values) -> None:
     delta = _delta(base, tuned)
     scores = _values(weights) * delta.abs()
     scores = torch.where(scores < _SMALLEST, torch.tensor(_SMALLEST), scores)
     torch.from_numpy(out).copy_(torch.where(delta == 0, torch.tensor(0.0), scores))
 
 
-def score_random(
-    base: Stored, tuned: Stored, start: int, seed: int, out: Float32[ndarray, " n"]
-) -> None:
-    """See `Kernels.score_random`."""
+def score_random(base: Stored, tuned: Stored, start: int, seed: int, out: Values) -> None:
     size = _delta(base, tuned).abs()
     scores = (_shift(_mix(start, size.numel(), seed), 40) + 1).float() * 2.0**-24
     torch.from_numpy(out).copy_(torch.where((size > 0) & (size < torch.inf), scores, size))
 
 
 def add_ranked(
-    acc: Float32[ndarray, " n"],
-    base: Stored,
-    tuned: Stored,
-    scores: Float32[ndarray, " n"],
-    start: int,
-    seed: int,
-    thresholds: Float32[ndarray, " K"],
-    cuts: UInt64[ndarray, " K"],
-    weights: Float32[ndarray, " K"],
+    acc: Values, base: Stored, tuned: Stored, scores: Values, start: int, seed: int, levels: Levels
 ) -> None:
-    """See `Kernels.add_ranked`."""
-    _add_inside(acc, _delta(base, tuned), _values(scores), (start, seed), thresholds, cuts, weights)
+    _add_inside(acc, _delta(base, tuned), _values(scores), (start, seed), levels)
 
 
 def sum_by_bin(
-    base: Stored,
-    tuned: Stored,
-    scores: Float32[ndarray, " n"],
-    sums: Float64[ndarray, "bins two"],
+    base: Stored, tuned: Stored, scores: Values, sums: Float64[ndarray, "bins two"]
 ) -> None:
-    """See `Kernels.sum_by_bin`."""
     index, _ = _words(np.zeros_like(scores), scores)
     size = _delta(base, tuned).abs().double()
     torch.from_numpy(sums).index_add_(0, index.cpu(), torch.stack([size, size * size], 1).cpu())
 
 
 def histogram(base: Stored, tuned: Stored, tally: Tally) -> None:
-    """See `Kernels.histogram`."""
     index, low = _words(base, tuned)
     torch.from_numpy(tally.words.view(np.int64)).index_add_(0, index.cpu(), low.cpu() + (1 << 40))
 
 
 def drain(tally: Tally) -> Drained:
-    """See `Kernels.drain`."""
     live = np.flatnonzero(tally.words)
     words = tally.words[live]
     tally.words[live] = 0
@@ -218,13 +163,11 @@ def drain(tally: Tally) -> Drained:
 
 
 def sum_squares(raw: Stored, lanes: Float64[ndarray, " L"]) -> None:
-    """See `Kernels.sum_squares`."""
     for row in torch.split(_values(raw).double(), lanes.size):
         torch.from_numpy(lanes)[: row.numel()] += (row * row).cpu()
 
 
 def split_bin(base: Stored, tuned: Stored, key: int, counts: Int64[ndarray, " low"]) -> None:
-    """See `Kernels.split_bin`."""
     bits = _bits(base, tuned)
     low = (bits[bits >> OPEN_BITS == key] & ((1 << OPEN_BITS) - 1)).cpu()
     torch.from_numpy(counts).index_add_(0, low, torch.ones_like(low))
@@ -242,23 +185,14 @@ def _bits(base: Stored, tuned: Stored) -> Tensor:
 
 
 def gather_tied(
-    base: Stored,
-    tuned: Stored,
-    start: int,
-    seed: int,
-    thresholds: Float32[ndarray, " K"],
-    lows: UInt64[ndarray, " K"],
-    highs: UInt64[ndarray, " K"],
-    counts: Int64[ndarray, "K three"],
-    hashes: UInt64[ndarray, "K room"],
+    base: Stored, tuned: Stored, start: int, seed: int, windows: Windows, tied: Tied
 ) -> None:
-    """See `Kernels.gather_tied`."""
     size = _delta(base, tuned).abs()
-    mixed = _mix(start, size.numel(), seed)
-    for level in range(thresholds.size):
-        tied = mixed[size == torch.tensor(thresholds[level])]
-        below = _before(tied, int(lows[level]))
-        found = tied[~below & ~_before(-1 - tied, -1 - int(highs[level]) + (1 << 64))]
+    mixed, (counts, hashes) = _mix(start, size.numel(), seed), tied
+    for level, (threshold, low, high) in enumerate(zip(*windows, strict=True)):
+        equal = mixed[size == torch.tensor(threshold)]
+        below = _before(equal, int(low))
+        found = equal[~below & ~_before(-1 - equal, -1 - int(high) + (1 << 64))]
         room = hashes[level, counts[level, 2] :]
         room[: found.numel()] = found.cpu().numpy().view(np.uint64)[: room.size]
-        counts[level] += (tied.numel(), int(below.sum()), found.numel())
+        counts[level] += (equal.numel(), int(below.sum()), found.numel())

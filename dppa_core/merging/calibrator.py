@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 from dppa_core.checkpoints.aligned_checkpoint import as_read, moves_rows
 from dppa_core.checkpoints.checkpoint import Checkpoint
@@ -14,7 +14,7 @@ from dppa_core.merging.passes.combined_pass import CalibrationFacts
 from dppa_core.methods.registry import get_method
 from dppa_core.profiling.calibration.statistics import Kind, Statistics, score_of, statistics
 from dppa_core.profiling.significance import Score
-from dppa_core.progress import Progress, Stop
+from dppa_core.progress import RunControl
 from dppa_core.pruning.density import CALIBRATED_KINDS
 from dppa_core.recipes.calibration import Calibration
 from dppa_core.recipes.yaml_text import MergeRecipe
@@ -24,13 +24,11 @@ class Calibrator:
     """Statistics of the domain models of a recipe, each computed on its first use.
 
     Args:
-        recipe: Its significance and method decide what is needed.
         models: Base and domain models. The base's tokenizer reads the text if they share it;
             otherwise each uses its own.
         places: For each model, name in the base -> its own name.
         public: Whether strangers wrote the recipe.
-        progress: Called after each sample.
-        stop: Ends a run between two samples.
+        progress, stop: See `statistics`.
 
     Raises:
         NotAllowed: a stranger's recipe names a file of this computer.
@@ -43,15 +41,14 @@ class Calibrator:
         places: Sequence[Mapping[str, str]],
         *,
         public: bool = False,
-        progress: Progress | None = None,
-        stop: Stop | None = None,
+        **told: Unpack[RunControl],
     ) -> None:
         self._recipe, self._models, self._places = recipe, models, places
         self._tuned = models.tuned
         combination = get_method(recipe.method).combination
         self._kind: Kind | None = (combination.statistics or None) if combination else None
         self._known: dict[tuple[Kind, int], Statistics] = {}
-        self._told: dict[str, Any] = {"progress": progress, "stop": stop}
+        self._told = told
         if public and recipe.calibrated:
             for model in recipe.models:
                 recipe.calibration_of(model).check_public()

@@ -69,7 +69,6 @@ def convert_to_folder(
 
     Args:
         reference: The model; with an adapter, the sum of both.
-        out: The folder to make.
         dtype: bfloat16, float16 or float32 for the weights; each keeps its own if unset. Buffers
             such as rotary frequencies always do.
         overwrite, shard_size, sync: See `merge_to_folder`.
@@ -171,9 +170,6 @@ def cast(
 
     Args:
         raw: As `Checkpoint.raw` gives them; float64 goes through float32.
-        stored: Their dtype.
-        wanted: The requested dtype.
-        name: Name of the tensor, for messages.
         offset: Index of the first element in the tensor.
 
     Raises:

@@ -37,7 +37,6 @@ def check_target(
     Args:
         out: The requested folder. A link is followed, and stays.
         sources: Folders of the models to be merged.
-        overwrite: Whether an existing checkpoint folder may be replaced.
         check_entries: Raises if the folder's entries may not be replaced; None for a merge's.
 
     Returns:

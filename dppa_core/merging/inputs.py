@@ -23,7 +23,7 @@ from dppa_core.methods.task_arithmetic import TaskArithmeticParameters, task_ari
 from dppa_core.profiling.profile import shelved_profiles
 from dppa_core.profiling.reader import TunedModel
 from dppa_core.profiling.significance import Score
-from dppa_core.progress import Progress, Stop
+from dppa_core.progress import Progress, RunControl, Stop
 from dppa_core.pruning.coefficients import check_names
 from dppa_core.pruning.delta_profile import DeltaProfile
 from dppa_core.pruning.floats import FLOATS
@@ -117,7 +117,6 @@ def open_inputs(
     """Open the models of a recipe, and measure what its method needs.
 
     Args:
-        recipe: What to merge.
         public: Whether strangers wrote the recipe; local folders are then refused.
         shelf: Keeps open models and data of earlier merges; none if unset.
         workers: Threads while domain models are profiled; see `profile_delta`.
@@ -127,7 +126,7 @@ def open_inputs(
         CheckpointError: a model is missing, damaged, or does not fit the base.
     """
     recipe, shelf = pinned_recipe(recipe, public), shelf or OpenModels(0)
-    told: dict[str, Any] = {"progress": progress, "stop": stop}
+    told: RunControl = {"progress": progress, "stop": stop}
     names = references(recipe)
     models = [shelf.checkpoint(name, public=public, **told) for name in names]
     # Models in memory are identified by names alone.

@@ -42,7 +42,6 @@ def open_merger(
     """All three steps: open the models of a recipe, plan, and prepare to merge.
 
     Args:
-        recipe: What to merge.
         backend, often: See `TensorMerger`.
         opening: See `open_inputs`.
     """
@@ -55,8 +54,6 @@ class TensorMerger:
     """Merges one tensor at a time, in any order, any number of times. Safe for many threads.
 
     Args:
-        inputs: Its models and their measurements.
-        plan: The treatment of every tensor.
         backend: "numba", or "torch" for the slow reference; the bytes are the same.
         often: Whether every tensor is requested many times: intermediate results are then kept.
         stop: Ends a survey of the whole model.
@@ -130,7 +127,6 @@ class TensorMerger:
         Args:
             name, start, stop: The slice; for the whole pass, or a combination, all of the tensor.
             stack: Parts of the tensor, worked out only if needed.
-            chunks: Passes in chunks.
             out: The result, in one piece; if unset, a piece is valid until the next is requested.
             buffers: For the whole pass.
 

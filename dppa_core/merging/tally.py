@@ -11,12 +11,7 @@ from dppa_core.merging.plan import MergePlan
 
 
 class MergeTally:
-    """Counts kept elements and notes changes, for report and warnings.
-
-    Args:
-        plan: The plan of the merge.
-        parents: Its models.
-    """
+    """Counts kept elements and notes changes, for report and warnings."""
 
     def __init__(self, plan: MergePlan, parents: Sequence[Parent]) -> None:
         self._plans, self.parents = plan.plans, tuple(parents)

@@ -31,7 +31,6 @@ class Sink(Protocol):
     @property
     def names(self) -> tuple[str, ...]:
         """The tensors it wants, in its preferred order."""
-        ...
 
     @property
     def whole(self) -> Literal["never", "bounded", "always"]:
@@ -40,19 +39,15 @@ class Sink(Protocol):
         "bounded" if memory may not depend on the model's size, and kept elements are counted: each
         tensor is read once, and not kept mapped.
         """
-        ...
 
     def keep(self, name: str, kept: tuple[int, ...]) -> None:
         """Note the elements kept of each domain model's delta in one tensor; may be repeated."""
-        ...
 
     def room(self, name: str, start: int, stop: int) -> Raw | None:
         """Memory of the merged dtype for a slice, then taken in one piece; None if it has none."""
-        ...
 
     def take(self, name: str, start: int, merged: Raw, base: Raw | None) -> None:
         """Take elements from `start` on, valid until this returns; copied ones have no `base`."""
-        ...
 
 
 def write_tensors(
@@ -67,7 +62,6 @@ def write_tensors(
     """Merge the tensors that a sink wants, on several threads.
 
     Args:
-        merger, sink: Computes and takes the tensors.
         workers: Threads. The bytes are the same.
         progress: Called after each tensor, in their order.
         stop: Ends the work between two slices of tensors.

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from dppa_core.checkpoints.adapters.pack_format import as_dtype, differing
 from dppa_core.checkpoints.fingerprints import Fingerprint, written_fingerprints
 from dppa_core.checkpoints.safetensors_writer import SafetensorsWriter
 from dppa_core.checkpoints.shards import SHARD_SIZE, WeightsWriter, one_hash
 from dppa_core.merging.cards.companions import Companions
-from dppa_core.merging.cards.record import MergeRecord, energies_of
+from dppa_core.merging.cards.record import MergeRecord
 from dppa_core.merging.folder import check_target, new_folder, write_config, write_provenance
 from dppa_core.merging.inputs import references
 from dppa_core.merging.merger import TensorMerger, open_merger
 from dppa_core.merging.passes.deltas import Raw
 from dppa_core.merging.tally import MergeTally
 from dppa_core.merging.tensor_tasks import write_tensors
-from dppa_core.progress import Progress, Stop
+from dppa_core.progress import Progress, RunControl, Stop
 from dppa_core.recipes.yaml_text import MergeRecipe, calibration_texts, recipe_hash
 from dppa_core.system.threads import worker_count
 
@@ -78,8 +78,6 @@ def merge_to_folder(
     (merge.json), and a model card with its plots (README.md). No file depends on time or machine.
 
     Args:
-        recipe: What to merge.
-        out: The folder to make.
         backend, public: See `TensorMerger`, `open_inputs`.
         overwrite: Whether an existing checkpoint folder may be replaced.
         shard_size: Bytes of the tensors in one weight file at most.
@@ -95,7 +93,7 @@ def merge_to_folder(
     """
     began, threads = time.perf_counter(), worker_count(workers)
     check_target(Path(out), (), overwrite=overwrite)  # before the long part, and again after it
-    told: dict[str, Any] = {"progress": progress, "stop": stop}
+    told: RunControl = {"progress": progress, "stop": stop}
     merger = open_merger(recipe, backend=backend, public=public, workers=threads, **told)
     tally = MergeTally(merger.plan, merger.inputs.parents())
     fill = partial(_write_weights, merger, tally, shard_size, threads, told)
@@ -116,7 +114,6 @@ def finish(
 
     Args:
         began: Start of the merge, on the clock of `time.perf_counter`.
-        merger: Computes the tensors.
         tally: Counts while `fill` runs.
         fill: Writes the weights into the folder, the index included.
     """
@@ -149,8 +146,9 @@ def _write_beside(
     write_config(beside.config, merger.recipe.dtype, folder)
     for name, content in beside.files.items():
         (folder / name).write_bytes(content)
+    energies = tuple(plan.energy for plan in merger.plan.plans)
     record = MergeRecord(
-        *(tally.parents, tally.modules(), energies_of(merger.plan.plans), *weights),
+        *(tally.parents, tally.modules(), energies, *weights),
         origins=beside.origins,
         warnings=merger.plan.warnings,
     )
@@ -163,7 +161,7 @@ def _write_weights(
     tally: MergeTally,
     shard_size: int,
     workers: int,
-    told: Mapping[str, Any],
+    told: RunControl,
     folder: Path,
 ) -> Weights:
     specs = tuple(merger.plan.tensors.values())
@@ -173,13 +171,7 @@ def _write_weights(
 
 
 class FolderSink:
-    """Writes merged tensors into files, and counts them in the tally.
-
-    Args:
-        merger: Computes the tensors.
-        writer: Writes the files.
-        tally: Counts kept elements, and notes differences from the base.
-    """
+    """Writes merged tensors into files, and counts them in the tally."""
 
     whole: Literal["bounded"] = "bounded"
 

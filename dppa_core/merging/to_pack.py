@@ -94,8 +94,6 @@ def pack_models(
     grow with the model. The bytes depend on the recipe and the weights alone.
 
     Args:
-        recipe: Treatment of the deltas.
-        out: The folder to make.
         model: Only this one: its reference, or the name its file would have.
         coefficient: Replaces the recipe's; 1 for packs that get theirs when merged.
         overwrite: Whether an existing folder of packs may be replaced.

@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from dppa_core.checkpoints.folders.weight_files import unreadable
 from dppa_core.checkpoints.sources.hub import check_name
 from dppa_core.checkpoints.sources.references import hub_parts
 from dppa_core.checkpoints.sources.refusals import no_token, upload_errors
@@ -150,8 +151,7 @@ def _stage(found: MergeFolder, progress: Progress | None, stop: Stop | None) -> 
             staged[path.name] = CommitOperationAdd(path.name, str(path))
             sha256 = staged[path.name].upload_info.sha256.hex()
         except OSError as error:
-            what = error.strerror or str(error)
-            raise DamagedCheckpoint(f"{path}: cannot be read ({what}).") from error
+            raise unreadable(path, error) from error
         if found.record.files.get(path.name, sha256) != sha256:
             raise DamagedCheckpoint(
                 f"{path}: differs from the hash in merge.json. A file that was changed "

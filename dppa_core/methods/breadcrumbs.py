@@ -17,12 +17,12 @@ from dppa_core.methods.shared.contract import Method
 from dppa_core.methods.shared.fields import ranked_in, scale
 from dppa_core.methods.shared.ranking import find_cuts, inside, ranks
 from dppa_core.methods.shared.stack import Combination, Rows, Stack, Streamed
-from dppa_core.parameters import check_fields, number
+from dppa_core.parameters import Parameters, number
 from dppa_core.pruning.tie_breaking import Cut
 
 
 @dataclass(frozen=True, slots=True)
-class BreadcrumbsParameters:
+class BreadcrumbsParameters(Parameters):
     """Settings of Model Breadcrumbs; the defaults are the published ones."""
 
     drop_smallest: float = number(
@@ -50,9 +50,6 @@ class BreadcrumbsParameters:
         "row",
     )
     scale: float = scale(0.4)
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
 
 Borders: TypeAlias = dict[str, tuple[tuple[Cut, ...], tuple[Cut, ...]]]
@@ -83,8 +80,7 @@ def breadcrumbs(stack: Stack, parameters: BreadcrumbsParameters, borders: Border
             kept = inside(size, wanted, stack) & ~inside(size, outliers, stack)
         weight = np.float32(coefficient * parameters.scale)
         total += np.where(kept, weight * stack.deltas[model], np.float32(0))
-    result: Rows = total
-    return result
+    return total
 
 
 def _kept_in_rows(
@@ -94,8 +90,7 @@ def _kept_in_rows(
     rank = ranks(np.abs(stack.deltas[model]), stack)
     low = width - round((1 - parameters.drop_smallest) * width)
     high = width - round(parameters.drop_largest * width)
-    kept: Bool[ndarray, "rows columns"] = (rank >= low) & (rank < high)
-    return kept
+    return np.asarray((rank >= low) & (rank < high))
 
 
 METHOD = Method(

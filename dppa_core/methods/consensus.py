@@ -11,11 +11,11 @@ from numpy import ndarray
 from dppa_core.methods.shared.contract import Method
 from dppa_core.methods.shared.fields import scale
 from dppa_core.methods.shared.stack import Combination, Rows, Stack
-from dppa_core.parameters import check_fields, number, whole_number
+from dppa_core.parameters import Parameters, number, whole_number
 
 
 @dataclass(frozen=True, slots=True)
-class ConsensusParameters:
+class ConsensusParameters(Parameters):
     """Settings of Consensus task arithmetic; the paper chooses the threshold by validation."""
 
     threshold: float = number(
@@ -39,9 +39,6 @@ class ConsensusParameters:
     )
     scale: float = scale(0.3)
 
-    def __post_init__(self) -> None:
-        check_fields(self)
-
 
 def count_tasks(stack: Stack, threshold: float) -> Int64[ndarray, "rows columns"]:
     """Number of tasks that want each position; deltas include their coefficients."""
@@ -57,8 +54,7 @@ def consensus(stack: Stack, parameters: ConsensusParameters, statistic: None = N
     """The scaled sum of all deltas at positions that enough tasks want."""
     together = stack.weighted().sum(axis=0, dtype=np.float64)
     kept = count_tasks(stack, parameters.threshold) >= parameters.agreement
-    merged: Rows = np.where(kept, parameters.scale * together, 0).astype(np.float32)
-    return merged
+    return np.where(kept, parameters.scale * together, 0).astype(np.float32)
 
 
 METHOD = Method(

@@ -14,18 +14,15 @@ from dppa_core.methods.shared.treatment import (
     Treatments,
     treat_others,
 )
-from dppa_core.parameters import check_fields
+from dppa_core.parameters import Parameters
 from dppa_core.pruning.density import other_tensors_choice
 
 
 @dataclass(frozen=True, slots=True)
-class DareParameters:
+class DareParameters(Parameters):
     """Settings of DARE; the paper drops in every tensor."""
 
     other_tensors: str = other_tensors_choice("prune")
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
 
 def dare(request: Request, parameters: DareParameters) -> Treatments:
@@ -39,7 +36,6 @@ def drop_at_random(
     """Drop at the last level's rate, or a module's own, and divide survivors.
 
     Args:
-        request: Modules, levels, factors and overrides.
         other_tensors: Their treatment: keep, prune or drop.
         divisor: Divisor of survivors; None for the share that survives.
 

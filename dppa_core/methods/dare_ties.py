@@ -17,17 +17,17 @@ from dppa_core.methods.shared.rescaling import Mask, match_sums
 from dppa_core.methods.shared.sign_election import ballot_of
 from dppa_core.methods.shared.stack import Combination, Rows, Stack, Streamed
 from dppa_core.methods.ties import TiesParameters, Trim, survey_ties, ties
-from dppa_core.parameters import check_fields
+from dppa_core.parameters import Parameters
 from dppa_core.pruning.tie_breaking import drop_cut
 
 
 @dataclass(frozen=True, slots=True)
-class DareTiesParameters:
+class DareTiesParameters(Parameters):
     """Settings of DARE-TIES; the defaults are those of the paper's program."""
 
     drop: float = drop_rate(0.1)
     density: float = density(
-        0.2, text="The share that TIES' trim keeps after the drop; mergekit does not trim."
+        0.2, "The share that TIES' trim keeps after the drop; mergekit does not trim."
     )
     ranked_in: str = ranked_in(
         "What TIES' trim ranks elements in; mergekit does not trim.", "model", "tensor"
@@ -37,9 +37,6 @@ class DareTiesParameters:
         "mergekit: survivors are rescaled to the delta's own sum of |d|, tensor by tensor, nothing "
         "is trimmed, and agreeing deltas are added, not averaged."
     )
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +59,7 @@ def drop_at_random(stack: Stack, rate: float, factors: Sequence[float]) -> Stack
 
 
 def _survives(stack: Stack, model: int, rate: float) -> Mask:
-    survives: Mask = stack.draws(model) < np.uint64(drop_cut(rate))
-    return survives
+    return stack.draws(model) < np.uint64(drop_cut(rate))
 
 
 def survey_dare_ties(tensors: Sequence[Streamed], parameters: DareTiesParameters) -> Dropping:
@@ -100,8 +96,7 @@ def dare_ties(stack: Stack, parameters: DareTiesParameters, dropping: Dropping) 
     left = drop_at_random(stack, parameters.drop, dropping.factors[stack.name])
     ballot = ballot_of(left.coefficients, weigh_first=True, undecided=1, divide="nothing")
     merged = left.agree((), ballot)
-    scaled: Rows = np.float32(parameters.scale) * merged
-    return scaled
+    return np.float32(parameters.scale) * merged
 
 
 METHOD = Method(

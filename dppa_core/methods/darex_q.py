@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from dppa_core.methods.dare import drop_at_random
 from dppa_core.methods.shared.contract import Method
 from dppa_core.methods.shared.treatment import Request, Treatments
-from dppa_core.parameters import check_fields, number
+from dppa_core.parameters import Parameters, number
 from dppa_core.pruning.density import other_tensors_choice
 
 
 @dataclass(frozen=True, slots=True)
-class DarexQParameters:
+class DarexQParameters(Parameters):
     """Settings of DAREx-q; the paper's program for decoders keeps to the modules."""
 
     q: float = number(
@@ -29,9 +29,6 @@ class DarexQParameters:
         step=0.01,
     )
     other_tensors: str = other_tensors_choice()
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
 
 def darex_q(request: Request, parameters: DarexQParameters) -> Treatments:

@@ -17,13 +17,13 @@ from dppa_core.methods.shared.ranking import ranks
 from dppa_core.methods.shared.rescaling import Mask, match_sums
 from dppa_core.methods.shared.sign_election import ballot_of
 from dppa_core.methods.shared.stack import Combination, Deltas, Rows, Stack, Streamed
-from dppa_core.parameters import check_fields, number
+from dppa_core.parameters import Parameters, check_fields, number
 
 Probabilities: TypeAlias = Float64[ndarray, "rows columns"]
 
 
 @dataclass(frozen=True, slots=True)
-class DellaParameters:
+class DellaParameters(Parameters):
     """Settings of DELLA; the defaults are those of the authors' example."""
 
     drop: float = drop_rate(0.3, "The mean share of each delta's elements that is dropped.")
@@ -75,14 +75,12 @@ def drop_probabilities(size: Rows, stack: Stack, parameters: DellaParameters) ->
     """
     last = size.shape[1] - 1
     place = ranks(size, stack) / last if last else np.full(size.shape, 0.5)
-    chances: Probabilities = parameters.drop + parameters.window * (0.5 - place)
-    return chances
+    return parameters.drop + parameters.window * (0.5 - place)
 
 
 def _survives(stack: Stack, model: int, drops: Probabilities) -> Mask:
     uniform = (stack.draws(model) >> np.uint64(11)) * 2.0**-53
-    survives: Mask = uniform < 1 - drops
-    return survives
+    return uniform < 1 - drops
 
 
 def magprune(stack: Stack, parameters: DellaParameters, factors: Factors) -> Deltas:
@@ -95,8 +93,7 @@ def magprune(stack: Stack, parameters: DellaParameters, factors: Factors) -> Del
         else:
             scaled = (1 / (1 - drops)).astype(np.float32) * delta
         pruned.append(np.where(_survives(stack, model, drops), scaled, np.float32(0)))
-    result: Deltas = np.stack(pruned)
-    return result
+    return np.stack(pruned)
 
 
 def della(stack: Stack, parameters: DellaParameters, factors: Factors) -> Rows:
@@ -106,8 +103,7 @@ def della(stack: Stack, parameters: DellaParameters, factors: Factors) -> Rows:
     undecided = 1 if by_mergekit else 0
     ballot = ballot_of(stack.coefficients, weigh_first=by_mergekit, undecided=undecided)
     merged = left.agree((), ballot)
-    scaled: Rows = np.float32(parameters.scale) * merged
-    return scaled
+    return np.float32(parameters.scale) * merged
 
 
 METHOD = Method(

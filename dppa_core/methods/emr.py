@@ -16,11 +16,11 @@ from dppa_core.methods.shared.contract import Coefficients, Method
 from dppa_core.methods.shared.fields import semantics
 from dppa_core.methods.shared.numpy_loops import elect
 from dppa_core.methods.shared.stack import Combination, Rows, Stack, Streamed
-from dppa_core.parameters import check_fields, model_reference
+from dppa_core.parameters import Parameters, model_reference
 
 
 @dataclass(frozen=True, slots=True)
-class EmrParameters:
+class EmrParameters(Parameters):
     """Settings of EMR-Merging."""
 
     domain: str = model_reference(
@@ -35,9 +35,6 @@ class EmrParameters:
         "reference",
     )
 
-    def __post_init__(self) -> None:
-        check_fields(self)
-
 
 def unify(stack: Stack, parameters: EmrParameters) -> Rows:
     """The elected sign times the largest magnitude among deltas with that sign."""
@@ -46,8 +43,7 @@ def unify(stack: Stack, parameters: EmrParameters) -> Rows:
     largest = np.zeros_like(stack.base)
     for delta in deltas:
         np.maximum(largest, np.where(np.sign(delta) == signs, np.abs(delta), 0), out=largest)
-    unified: Rows = signs * largest
-    return unified
+    return np.asarray(signs * largest)
 
 
 def survey_emr(tensors: Sequence[Streamed], parameters: EmrParameters) -> float:
@@ -72,19 +68,16 @@ def _own(stack: Stack, parameters: EmrParameters) -> Rows:
             "it has no delta to be masked. A coefficient by layer that is 0 throughout is the "
             "usual cause."
         )
-    own: Rows = stack.weighted()[stack.models.index(parameters.domain)]
-    return own
+    return np.asarray(stack.weighted()[stack.models.index(parameters.domain)])
 
 
 def _masked(delta: Rows, unified: Rows) -> Rows:
-    kept: Rows = np.where(np.sign(delta) * np.sign(unified) > 0, unified, np.float32(0))
-    return kept
+    return np.where(np.sign(delta) * np.sign(unified) > 0, unified, np.float32(0))
 
 
 def emr(stack: Stack, parameters: EmrParameters, factor: float) -> Rows:
     """The scaled unified delta at positions where the domain's delta has its sign."""
-    merged: Rows = np.float32(factor) * _masked(_own(stack, parameters), unify(stack, parameters))
-    return merged
+    return np.float32(factor) * _masked(_own(stack, parameters), unify(stack, parameters))
 
 
 def check_domain(parameters: EmrParameters, models: Coefficients) -> None:

@@ -16,14 +16,14 @@ from dppa_core.methods.linear import NO_MEAN
 from dppa_core.methods.shared.contract import Method
 from dppa_core.methods.shared.fields import scale
 from dppa_core.methods.shared.stack import Combination, Rows, Stack
-from dppa_core.parameters import check_fields, choice
+from dppa_core.parameters import Parameters, choice
 
 FLOOR = 1e-6
 """The least importance of an element, as in the paper's program."""
 
 
 @dataclass(frozen=True, slots=True)
-class FisherParameters:
+class FisherParameters(Parameters):
     """Settings of Fisher merging."""
 
     divide: str = choice(
@@ -34,9 +34,6 @@ class FisherParameters:
         choices=("norm", "nothing"),
     )
     scale: float = scale(1.0)
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
 
 def fisher(stack: Stack, parameters: FisherParameters, statistic: None = None) -> Rows:
@@ -52,8 +49,7 @@ def fisher(stack: Stack, parameters: FisherParameters, statistic: None = None) -
     # Weights that cancel have no mean: the base stays.
     none = np.abs(divisor) < NO_MEAN * np.abs(weights).sum(axis=0)
     total = parameters.scale * (weights * stack.deltas).sum(axis=0)
-    merged: Rows = np.where(none, 0.0, total / np.where(none, 1.0, divisor)).astype(np.float32)
-    return merged
+    return np.where(none, 0.0, total / np.where(none, 1.0, divisor)).astype(np.float32)
 
 
 def _importance(

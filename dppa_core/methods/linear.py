@@ -8,14 +8,14 @@ import numpy as np
 
 from dppa_core.methods.shared.contract import Method
 from dppa_core.methods.shared.stack import Combination, Rows, Stack
-from dppa_core.parameters import check_fields, choice
+from dppa_core.parameters import Parameters, choice
 
 NO_MEAN = 1e-8
 """A smaller sum of coefficients has no mean: the base stays unchanged."""
 
 
 @dataclass(frozen=True, slots=True)
-class LinearParameters:
+class LinearParameters(Parameters):
     """Settings of a linear merge."""
 
     divide: str = choice(
@@ -25,9 +25,6 @@ class LinearParameters:
         "plain weighted sum of the models, whose size grows with the coefficients.",
         choices=("coefficients", "nothing"),
     )
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
 
 def linear(stack: Stack, parameters: LinearParameters, statistic: None = None) -> Rows:
@@ -45,8 +42,7 @@ def linear(stack: Stack, parameters: LinearParameters, statistic: None = None) -
         weights = weights / total if abs(total) >= NO_MEAN else 0 * weights
     for delta, weight in zip(stack.deltas, weights, strict=True):
         merged += np.float32(weight) * delta
-    result: Rows = merged
-    return result
+    return merged
 
 
 METHOD = Method(

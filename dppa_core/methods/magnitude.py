@@ -7,19 +7,16 @@ from dataclasses import dataclass
 from dppa_core.methods.dppa import dppa
 from dppa_core.methods.shared.contract import Method
 from dppa_core.methods.shared.treatment import Request, Treatments
-from dppa_core.parameters import check_fields
+from dppa_core.parameters import Parameters
 from dppa_core.pruning.density import PruningParameters, other_tensors_choice, ties_choice
 
 
 @dataclass(frozen=True, slots=True)
-class MagnitudeParameters:
+class MagnitudeParameters(Parameters):
     """Settings of magnitude pruning."""
 
     ties: str = ties_choice()
     other_tensors: str = other_tensors_choice()
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
 
 def magnitude(request: Request, parameters: MagnitudeParameters) -> Treatments:

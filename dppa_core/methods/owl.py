@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from dppa_core.methods.dppa import dppa
 from dppa_core.methods.shared.contract import Method
 from dppa_core.methods.shared.treatment import Request, Treatments
-from dppa_core.parameters import check_fields, number
+from dppa_core.parameters import Parameters, number
 from dppa_core.pruning.density import PruningParameters, other_tensors_choice, ties_choice
 
 
 @dataclass(frozen=True, slots=True)
-class OwlParameters:
+class OwlParameters(Parameters):
     """Settings of OWL; the defaults are the paper's."""
 
     strength: float = number(
@@ -39,9 +39,6 @@ class OwlParameters:
     )
     ties: str = ties_choice()
     other_tensors: str = other_tensors_choice()
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
 
 class _LayersOnly(PruningParameters):

@@ -12,16 +12,16 @@ from dppa_core.methods.shared.fields import density, ranked_in, scale, semantics
 from dppa_core.methods.shared.pcb_scores import Scores, paper_scores, reference_scores
 from dppa_core.methods.shared.ranking import find_cuts, inside
 from dppa_core.methods.shared.stack import Combination, Rows, Stack, Streamed
-from dppa_core.parameters import check_fields
+from dppa_core.parameters import Parameters
 from dppa_core.pruning.tie_breaking import Cut
 
 
 @dataclass(frozen=True, slots=True)
-class PcbParameters:
+class PcbParameters(Parameters):
     """Settings of PCB-Merging; the defaults are the paper's."""
 
     density: float = density(
-        0.1, text="The share of each model's elements that is kept, those with the highest score."
+        0.1, "The share of each model's elements that is kept, those with the highest score."
     )
     ranked_in: str = ranked_in(
         "What elements compete in: the whole model, or each tensor for itself.", "model", "tensor"
@@ -32,9 +32,6 @@ class PcbParameters:
         "exp(K |d|^2) tanh(d times the sum of all); its density is 0.05.",
         "reference",
     )
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +88,14 @@ def pcb(stack: Stack, parameters: PcbParameters, known: Mapping[str, PcbCompetit
         total += weight * np.float32(abs(coefficient)) * deltas[model]
         divisor += weight
     divisor[divisor == 0] = 1
-    merged: Rows = np.float32(parameters.scale) * total / divisor
-    return merged
+    return np.asarray(np.float32(parameters.scale) * total / divisor)
 
 
 def _scaled(score: Rows, competition: PcbCompetition, model: int) -> Rows:
     low, high = competition.lowest[model], competition.highest[model]
     if not high > low:  # all equal, or nothing kept
         return np.ones_like(score)
-    scaled: Rows = (score - np.float32(low)) / np.float32(high - low)
-    return scaled
+    return (score - np.float32(low)) / np.float32(high - low)
 
 
 METHOD = Method(

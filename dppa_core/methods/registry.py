@@ -25,29 +25,10 @@ from dppa_core.methods import (
 )
 from dppa_core.methods.shared.contract import Method
 
-__all__ = ["METHODS", "Method", "get_method", "method_names"]
-
-METHODS = (
-    dppa.METHOD,
-    magnitude.METHOD,
-    owl.METHOD,
-    dare.METHOD,
-    darex_q.METHOD,
-    task_arithmetic.METHOD,
-    linear.METHOD,
-    slerp.METHOD,
-    ties.METHOD,
-    dare_ties.METHOD,
-    breadcrumbs.METHOD,
-    della.METHOD,
-    pcb.METHOD,
-    sce.METHOD,
-    consensus.METHOD,
-    emr.METHOD,
-    fisher.METHOD,
-    regmean.METHOD,
-)
-"""Methods that prune single deltas come first, then those that combine them."""
+_ONE = (dppa, magnitude, owl, dare, darex_q, task_arithmetic)
+_ALL = (linear, slerp, ties, dare_ties, breadcrumbs, della, pcb, sce, consensus, emr)
+METHODS: tuple[Method, ...] = tuple(m.METHOD for m in (*_ONE, *_ALL, fisher, regmean))
+"""Methods that treat single deltas come first, then those that combine all of them."""
 
 
 def method_names() -> tuple[str, ...]:

@@ -12,13 +12,13 @@ from dppa_core.methods.linear import LinearParameters, linear
 from dppa_core.methods.shared.contract import Method
 from dppa_core.methods.shared.fields import scale
 from dppa_core.methods.shared.stack import Combination, Rows, Stack
-from dppa_core.parameters import check_fields, number
+from dppa_core.parameters import Parameters, number
 
 _ROUNDING = float(np.finfo(np.float32).eps)
 
 
 @dataclass(frozen=True, slots=True)
-class RegmeanParameters:
+class RegmeanParameters(Parameters):
     """Settings of RegMean; the defaults are the paper's."""
 
     off_diagonal: float = number(
@@ -32,9 +32,6 @@ class RegmeanParameters:
         step=0.05,
     )
     scale: float = scale(1.0)
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
 
 def regmean(stack: Stack, parameters: RegmeanParameters, statistic: None = None) -> Rows:
@@ -58,8 +55,7 @@ def regmean(stack: Stack, parameters: RegmeanParameters, statistic: None = None)
         total += weighted
     merged = _solved(total, outputs, parameters.off_diagonal, min(stack.coefficients) > 0)
     merged *= parameters.scale
-    result: Rows = (merged if stack.inputs == 1 else merged.T).astype(np.float32)
-    return result
+    return (merged if stack.inputs == 1 else merged.T).astype(np.float32)
 
 
 def _solved(

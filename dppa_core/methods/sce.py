@@ -14,7 +14,7 @@ from dppa_core.methods.shared.fields import density, semantics
 from dppa_core.methods.shared.ranking import find_cuts, inside
 from dppa_core.methods.shared.sign_election import SignBallot
 from dppa_core.methods.shared.stack import Combination, Deltas, Rows, Stack, Streamed
-from dppa_core.parameters import check_fields
+from dppa_core.parameters import Parameters
 from dppa_core.pruning.tie_breaking import Cut
 
 MERGEKIT_FLOOR = 1e-6
@@ -23,12 +23,12 @@ is also mergekit's smallest divisor if few models agree."""
 
 
 @dataclass(frozen=True, slots=True)
-class SceParameters:
+class SceParameters(Parameters):
     """Settings of SCE; the defaults are the paper's."""
 
     density: float = density(
         0.1,
-        text="The share of positions that is selected, of those on which the models differ: the "
+        "The share of positions that is selected, of those on which the models differ: the "
         "ones with the largest variance. 1 selects all.",
     )
     semantics: str = semantics(
@@ -38,9 +38,6 @@ class SceParameters:
         "reference",
         "mergekit",
     )
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +82,7 @@ def _find_cut(tensor: Streamed, parameters: SceParameters) -> Cut | None:
 
 def variance(stack: Stack) -> Float32[ndarray, "1 rows columns"]:
     """The variance of every position across the models' deltas."""
-    found: Float32[ndarray, "1 rows columns"] = (
-        stack.weighted().var(axis=0, dtype=np.float64).astype(np.float32)[None]
-    )
-    return found
+    return np.asarray(stack.weighted().var(axis=0, dtype=np.float64).astype(np.float32)[None])
 
 
 def select(stack: Stack, cut: Cut | None) -> Deltas:
@@ -97,8 +91,7 @@ def select(stack: Stack, cut: Cut | None) -> Deltas:
     if cut is None:
         return deltas
     chosen = inside(variance(stack)[0], cut, stack)
-    selected: Deltas = np.where(chosen, deltas, np.float32(0))
-    return selected
+    return np.where(chosen, deltas, np.float32(0))
 
 
 def sce(stack: Stack, parameters: SceParameters, known: Mapping[str, Calculated]) -> Rows:

@@ -14,7 +14,7 @@ import numpy as np
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.methods.shared.contract import Coefficients, Method
 from dppa_core.methods.shared.stack import Combination, Rows, Stack, Streamed
-from dppa_core.parameters import check_fields, number
+from dppa_core.parameters import Parameters, number
 
 PARALLEL = 0.9995
 """Above this cosine, and below its negative, the interpolation is linear."""
@@ -22,7 +22,7 @@ _TINY = 1e-8
 
 
 @dataclass(frozen=True, slots=True)
-class SlerpParameters:
+class SlerpParameters(Parameters):
     """Settings of SLERP."""
 
     position: float = number(
@@ -35,9 +35,6 @@ class SlerpParameters:
         high=1.0,
         step=0.01,
     )
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
 
 def survey_slerp(tensors: Sequence[Streamed], parameters: SlerpParameters) -> dict[str, float]:

@@ -13,12 +13,12 @@ from dppa_core.methods.shared.fields import density, ranked_in, scale, semantics
 from dppa_core.methods.shared.ranking import find_cuts
 from dppa_core.methods.shared.sign_election import SignBallot, ballot_of
 from dppa_core.methods.shared.stack import Combination, Deltas, Rows, Stack, Streamed
-from dppa_core.parameters import check_fields, choice
+from dppa_core.parameters import Parameters, choice
 from dppa_core.pruning.tie_breaking import Cut
 
 
 @dataclass(frozen=True, slots=True)
-class TiesParameters:
+class TiesParameters(Parameters):
     """Settings of TIES; the defaults are the paper's."""
 
     density: float = density(0.2)
@@ -41,9 +41,6 @@ class TiesParameters:
         "and an undecided sign is plus; paper: they weigh the mean only, and an undecided sign is "
         "the majority of all."
     )
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
 
 @dataclass(frozen=True, slots=True)

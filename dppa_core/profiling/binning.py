@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
-from jaxtyping import Float64, Int64, UInt32
+from jaxtyping import Float32, Float64, Int64, UInt32
 from numpy import ndarray
 
 from dppa_core.checkpoints.chunks import CHUNK, Loader, TensorPair, slices
 from dppa_core.checkpoints.matching import check_finite
 from dppa_core.errors import NonFiniteWeights
-from dppa_core.kernels.protocol import Tally
-from dppa_core.profiling.score_binning import Tallied, split_scores
+from dppa_core.kernels import get_backend
+from dppa_core.kernels.protocol import Kernels, Stored, Tally
 from dppa_core.profiling.significance import Scoring
 from dppa_core.pruning.delta_profile import OPEN_BITS, ModuleProfile
 from dppa_core.pruning.floats import to_float32
@@ -50,12 +50,31 @@ class Bins:
     """Bits of all |d| inside their bin; None if they were not kept."""
 
 
-class Counter:
-    """Counts parts of tensors, one after the other. For one thread only.
+class Tallied:
+    """Scores of one chunk at a time, and the sums of the bins they fall into. For one thread."""
 
-    Args:
-        loader: Reads and counts.
-    """
+    def __init__(self) -> None:
+        self._sums = np.zeros((1 << (32 - OPEN_BITS), 2))
+        self._zeros, self._scores = np.zeros(CHUNK, np.float32), np.empty(CHUNK, np.float32)
+
+    def scores(
+        self, kernels: Kernels, scoring: Scoring, start: int, base: Stored, tuned: Stored
+    ) -> tuple[Stored, Stored]:
+        """Zeros and scores, to be counted as the two sides of a delta."""
+        scores = self._scores[: base.size]
+        scoring.score(kernels, base, tuned, start, scores)
+        kernels.sum_by_bin(base, tuned, scores, self._sums)
+        return self._zeros[: base.size], scores
+
+    def drain(self, live: Int64[ndarray, " bins"]) -> Float64[ndarray, "bins two"]:
+        """Sums of the bins that were written to; resets them to 0."""
+        sums: Float64[ndarray, "bins two"] = self._sums[live]
+        self._sums[live] = 0
+        return sums
+
+
+class Counter:
+    """Counts parts of tensors, one after the other. For one thread only."""
 
     def __init__(self, loader: Loader) -> None:
         self._loader = loader
@@ -79,8 +98,6 @@ class Counter:
 
         Args:
             pairs: Tensors of some models, each beside the same tensor of their base.
-            start: Flat index of the first element.
-            stop: Flat index after the last one.
             scorings: What ranks the elements of each pair, if not |d|.
         """
         kernels, lanes = self._loader.kernels, np.zeros(_LANES)
@@ -145,10 +162,7 @@ def profile_tensor(
     """Profile one tensor.
 
     Args:
-        loader: Reads and counts.
-        module: What the tensor is.
         pair: Both sides of it; not empty.
-        names: Base and domain model, for messages.
         scoring: What ranks its elements, if not |d|.
 
     Raises:
@@ -172,7 +186,7 @@ def profile_of_bins(
         NonFiniteWeights: NaN or infinity on either side, or a delta too large for float32.
     """
     if bins.words[-1] >= _INFINITE:
-        raise_not_finite(pair, names)
+        _raise_not_finite(pair, names)
     if scoring is not None and bins.sums is not None:
         return _profile_of_scores(module, pair, bins, bins.sums, scoring)
     bits, excess = np.empty(bins.words.size, np.uint32), np.empty(bins.words.size, np.float32)
@@ -198,8 +212,7 @@ def _inside(pair: TensorPair) -> UInt32[ndarray, " n"]:
     """Bits of all |d| inside their bin."""
     base = to_float32(pair.base, pair.base_dtype)
     delta = np.abs(to_float32(pair.finetuned, pair.finetuned_dtype) - base).view(np.uint32)
-    found: UInt32[ndarray, " n"] = delta[(delta & _LOW) != 0]
-    return found
+    return np.asarray(delta[(delta & _LOW) != 0])
 
 
 def _split(
@@ -214,6 +227,21 @@ def _split(
     return every[order], np.concatenate([counts, found])[order].astype(np.int64)
 
 
+def _split_scores(
+    pair: TensorPair, scoring: Scoring
+) -> tuple[Float32[ndarray, " values"], Int64[ndarray, " values"], Float64[ndarray, "values two"]]:
+    """One bin for every score of a small tensor: scores, counts, and sums of |d| and d²."""
+    base = to_float32(pair.base, pair.base_dtype)
+    tuned = to_float32(pair.finetuned, pair.finetuned_dtype)
+    scores = np.empty(pair.numel, np.float32)
+    scoring.score(get_backend("numba"), base, tuned, 0, scores)
+    values, where, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    size = np.abs(tuned - base).astype(np.float64)
+    sums = np.zeros((values.size, 2))
+    np.add.at(sums, where, np.stack([size, size * size], axis=1))
+    return values, counts.astype(np.int64), sums
+
+
 def _profile_of_scores(
     module: Module,
     pair: TensorPair,
@@ -222,7 +250,7 @@ def _profile_of_scores(
     scoring: Scoring,
 ) -> ModuleProfile:
     if pair.numel <= EXACT_NUMEL:
-        values, found, exact = split_scores(pair, scoring)
+        values, found, exact = _split_scores(pair, scoring)
         if values.size <= EXACT_VALUES:
             none = np.zeros(values.size, np.float32)
             total = float(exact[:, 0].sum())
@@ -232,23 +260,14 @@ def _profile_of_scores(
     opened = (bins.words & 1).astype(np.uint32)
     bits = (bins.words >> 1).astype(np.uint32) << OPEN_BITS | opened
     excess = (bins.places / bins.counts - opened).astype(np.float32)
+    totals = sums[:, 1].copy(), float(sums[:, 0].sum())
     return ModuleProfile(
-        module,
-        bits.view(np.float32),
-        bins.counts,
-        excess,
-        bins.base_square,
-        sums[:, 1].copy(),
-        float(sums[:, 0].sum()),
+        module, bits.view(np.float32), bins.counts, excess, bins.base_square, *totals
     )
 
 
-def raise_not_finite(pair: TensorPair, names: tuple[str, str]) -> None:
-    """Raise the error that names the side of a pair that is not finite.
-
-    Raises:
-        NonFiniteWeights: always.
-    """
+def _raise_not_finite(pair: TensorPair, names: tuple[str, str]) -> None:
+    """Raise the error that names the side of a pair that is not finite."""
     check_finite(pair.base, pair.base_dtype, pair.name, names[0])
     check_finite(pair.finetuned, pair.finetuned_dtype, pair.name, names[1])
     raise NonFiniteWeights(

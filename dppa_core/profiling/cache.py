@@ -34,8 +34,6 @@ def profile_entry(base: str, finetuned: str, score: str = "") -> Path:
     """Path of the profile of two sets of weights, by their hashes.
 
     Args:
-        base: Hash of one set.
-        finetuned: Hash of the other.
         score: Key of the score that ranks the elements; empty for |d|.
     """
     parts = (str(_FORMAT), base, finetuned, *([score] if score else []))

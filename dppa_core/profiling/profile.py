@@ -8,7 +8,7 @@ from contextlib import closing
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 from dppa_core.checkpoints.aligned_checkpoint import as_read
 from dppa_core.checkpoints.checkpoint import Checkpoint, is_hashed, open_files
@@ -29,33 +29,33 @@ from dppa_core.profiling.cache import (
 )
 from dppa_core.profiling.reader import Reader, TunedModel
 from dppa_core.profiling.significance import Score
-from dppa_core.progress import Progress, Stop, check, report
+from dppa_core.progress import Progress, RunControl, Stop, check, report
 from dppa_core.pruning.delta_profile import DeltaProfile, ModuleProfile
 from dppa_core.pruning.floats import FLOATS
 from dppa_core.pruning.module_groups import Module, find_modules
 from dppa_core.system.threads import side_by_side, worker_count
 
 
+class ProfileOptions(RunControl, total=False):
+    """Arguments of `profile_deltas` that other functions pass on to it."""
+
+    workers: int | None
+
+
 def profile_delta(
     base: Checkpoint,
     finetuned: Checkpoint,
     *,
-    workers: int | None = None,
-    progress: Progress | None = None,
-    stop: Stop | None = None,
     names: tuple[str, str] = ("base", "domain model"),
     score: Score | None = None,
+    **told: Unpack[ProfileOptions],
 ) -> DeltaProfile:
     """Profile every module of a pair, and check every tensor for NaN and infinity.
 
     Args:
-        base: The common ancestor.
-        finetuned: The domain model.
-        workers: Threads; one for every available core if unset. The profile is the same.
-        progress: Called after each module.
-        stop: Ends the pass between two slices of a tensor.
         names: Base and domain model, for messages.
         score: What ranks the elements, if not |d|.
+        workers, progress, stop: See `profile_deltas`.
 
     Raises:
         IncompatibleCheckpoints: no delta exists.
@@ -63,7 +63,7 @@ def profile_delta(
         Cancelled: `stop` was set.
     """
     tuned = (TunedModel(finetuned, names[1], score),)
-    return profile_deltas(base, tuned, names[0], workers=workers, progress=progress, stop=stop)[0]
+    return profile_deltas(base, tuned, names[0], **told)[0]
 
 
 def profile_deltas(
@@ -80,12 +80,10 @@ def profile_deltas(
     """As `profile_delta`, for several domain models: the base is read once.
 
     Args:
-        base: The common ancestor.
         tuned: The domain models; one at least.
-        name: Name of the base.
-        workers: See `profile_delta`.
-        progress: See `profile_delta`.
-        stop: See `profile_delta`.
+        workers: Threads; one for every available core if unset. The profiles are the same.
+        progress: Called after each module.
+        stop: Ends the pass between two slices of a tensor.
         only: Names of the base's tensors; all if unset. Others are neither profiled nor checked.
         heard: Called with everything read from files; see `PageCopies`.
     """
@@ -157,21 +155,15 @@ def cached_profile(
         base: Reference of the base.
         finetuned: Reference of the domain model.
         public: Whether strangers choose the references; see `open_checkpoint`.
-        workers: See `profile_delta`.
+        workers: Threads; one for every available core if unset. The profile is the same.
         progress: Called after each module, and while models are fetched.
         stop: Ends the pass between two slices of a tensor.
     """
-    mine = open_checkpoint(base, public=public, progress=progress, stop=stop)
-    theirs = open_checkpoint(finetuned, public=public, progress=progress, stop=stop)
-    pair = align(mine, (theirs,), (finetuned,))
-    return kept_profile(
-        pair.base,
-        pair.tuned[0],
-        workers=workers,
-        progress=progress,
-        stop=stop,
-        names=(base, finetuned),
-    )
+    told: RunControl = {"progress": progress, "stop": stop}
+    mine = open_checkpoint(base, public=public, **told)
+    theirs = open_checkpoint(finetuned, public=public, **told)
+    pair, names = align(mine, (theirs,), (finetuned,)), (base, finetuned)
+    return kept_profile(pair.base, pair.tuned[0], names=names, workers=workers, **told)
 
 
 def remembered_profile(base: str, finetuned: str) -> DeltaProfile | None:
@@ -195,56 +187,28 @@ def kept_profile(
     theirs: Checkpoint,
     *,
     names: tuple[str, str],
-    workers: int | None = None,
-    progress: Progress | None = None,
-    stop: Stop | None = None,
     score: Score | None = None,
+    **told: Unpack[ProfileOptions],
 ) -> DeltaProfile:
-    """As `cached_profile`, for a base and a domain model that are open already.
-
-    Args:
-        mine: The base.
-        theirs: The domain model.
-        names: Names of both.
-        workers: See `profile_delta`.
-        progress: Called after each module.
-        stop: Ends the pass between two slices of a tensor.
-        score: What ranks the elements, if not |d|.
-    """
-    told: dict[str, Any] = {"workers": workers, "progress": progress, "stop": stop}
+    """As `cached_profile`, for open models; the score ranks the elements, if not |d|."""
     return kept_profiles(mine, (TunedModel(theirs, names[1], score),), names[0], **told)[0]
 
 
 def kept_profiles(
-    base: Checkpoint,
-    tuned: Sequence[TunedModel],
-    name: str,
-    *,
-    workers: int | None = None,
-    progress: Progress | None = None,
-    stop: Stop | None = None,
+    base: Checkpoint, tuned: Sequence[TunedModel], name: str, **told: Unpack[ProfileOptions]
 ) -> tuple[DeltaProfile, ...]:
     """As `kept_profile`, for several domain models: one pass makes the missing profiles.
 
     Models in memory have no hash: their profiles are computed, and not stored.
-
-    Args:
-        base: The base.
-        tuned: The domain models.
-        name: Name of the base.
-        workers: See `profile_delta`.
-        progress: Called after each module.
-        stop: Ends the pass between two slices of a tensor.
     """
     if not all(one.identities() for one in (base, *(each.checkpoint for each in tuned))):
-        return profile_deltas(base, tuned, name, workers=workers, progress=progress, stop=stop)
+        return profile_deltas(base, tuned, name, **told)
     found = [_found(base, one, name) for one in tuned]
     missing = [index for index, profile in enumerate(found) if profile is None]
     if missing:
         models = [tuned[index] for index in missing]
         unread = [one for one in (base, *(m.checkpoint for m in models)) if not is_hashed(one)]
         overheard = SharedHasher(file for one in unread for file in open_files(as_read(one)))
-        told: dict[str, Any] = {"workers": workers, "progress": progress, "stop": stop}
         made = profile_deltas(base, models, name, heard=overheard.heard, **told)
         overheard.remember()
         for index, profile in zip(missing, made, strict=True):
@@ -252,7 +216,7 @@ def kept_profiles(
             note_profiled(base, tuned[index].checkpoint)
             found[index] = profile
     else:
-        report(progress, 1, 1, "profile read from the cache")
+        report(told.get("progress"), 1, 1, "profile read from the cache")
     return tuple(profile for profile in found if profile is not None)
 
 
@@ -270,7 +234,11 @@ def _entry(base: Checkpoint, tuned: TunedModel) -> Path:
 
 
 def shelved_profiles(
-    shelf: OpenModels, base: Checkpoint, name: str, tuned: Sequence[TunedModel], **told: Any
+    shelf: OpenModels,
+    base: Checkpoint,
+    name: str,
+    tuned: Sequence[TunedModel],
+    **told: Unpack[ProfileOptions],
 ) -> tuple[DeltaProfile, ...]:
     """As `kept_profiles`, or from a shelf."""
     if not shelf.keeps:

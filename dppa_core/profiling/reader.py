@@ -34,10 +34,7 @@ class Reader:
     """The tasks of the pass: slices of tensors to be counted or checked, by any thread.
 
     Args:
-        base: The base.
-        tuned: The domain models.
         places: For each model, name in the base -> name in the model.
-        name: Name of the base.
         stop: Ends a task before it begins.
         heard: Called with everything read from files.
     """

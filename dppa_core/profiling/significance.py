@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32
@@ -19,15 +18,6 @@ from dppa_core.pruning.floats import to_float32
 from dppa_core.pruning.tie_breaking import tensor_seed
 
 Chunk = Float32[ndarray, " n"]
-
-
-@runtime_checkable
-class Scoring(Protocol):
-    """How the elements of one tensor are scored."""
-
-    def score(self, kernels: Kernels, base: Stored, tuned: Stored, start: int, out: Chunk) -> None:
-        """Write the scores of one chunk, whose first element has the flat index `start`."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,6 +59,11 @@ class AtRandom:
         kernels.score_random(base, tuned, start, self.seed, out)
 
 
+Scoring = ByElement | ByInput | AtRandom
+"""How the elements of one tensor are scored. `score` writes the scores of one chunk, whose first
+element has the flat index `start`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Score:
     """Ranking of the elements of a pair's delta, tensor by tensor."""
@@ -81,12 +76,7 @@ class Score:
     """Name in the domain model -> its scoring; empty for `random`, which needs none."""
 
     def of(self, tensor: str, theirs: str) -> Scoring | None:
-        """Scoring of a tensor; None for |d|, if nothing was measured of it.
-
-        Args:
-            tensor: Its name in the base.
-            theirs: Its name in the domain model.
-        """
+        """Scoring of a tensor, by its names in base and domain model; None if not measured."""
         if self.kind == "random":
             return AtRandom(tensor_seed("random", tensor))
         return self.scorings.get(theirs)
@@ -101,10 +91,7 @@ def ranked_chunk(
     """d of neighbours in a tensor, and what ranks them: |d|, or the score.
 
     Args:
-        loader: Reads the weights.
-        pair: Both sides of the tensor.
         scoring: What ranks its elements, if not |d|.
-        start: Flat index of the first.
         stop: Flat index after the last; at most a chunk.
     """
     base, tuned = loader.chunk(pair, start, stop)
@@ -121,10 +108,6 @@ class ScoredLoader(Loader):
     """Returns scores as if they were the domain model's weights, and the base's were 0.
 
     Code that takes |tuned - base| then sees scores. For one thread only.
-
-    Args:
-        loader: Reads the weights.
-        scoring: Scoring of the one tensor that is read.
     """
 
     def __init__(self, loader: Loader, scoring: Scoring) -> None:

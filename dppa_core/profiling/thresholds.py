@@ -14,7 +14,7 @@ from dppa_core.checkpoints.chunks import Loader, TensorPair
 from dppa_core.errors import DamagedCheckpoint
 from dppa_core.pruning.delta_profile import OPEN_BITS
 from dppa_core.pruning.partition import Selection, refine
-from dppa_core.pruning.tie_breaking import Cut, resolve_ties, settled_cut, tensor_seed, tie_window
+from dppa_core.pruning.tie_breaking import Cut, hash_window, resolve_ties, settled_cut, tensor_seed
 
 _DEVIATIONS = (6.0, 60.0, 1e12)  # the first misses once in 10**8 levels, the last never
 
@@ -54,23 +54,20 @@ def _split(loader: Loader, pair: TensorPair, selection: Selection) -> Selection:
 
 
 def _share_out(
-    loader: Loader,
-    pair: TensorPair,
-    selections: Sequence[Selection],
-    deviations: float,
+    loader: Loader, pair: TensorPair, selections: Sequence[Selection], deviations: float
 ) -> list[Cut | None]:
     """Settle the ties of some levels in one reading."""
-    windows = [tie_window(selection, deviations) for selection in selections]
-    thresholds = np.array([selection.low for selection in selections], np.float32)
-    lows = np.array([window.low for window in windows], np.uint64)
-    highs = np.array([window.high for window in windows], np.uint64)
+    windows = [hash_window(one.within, one.share, deviations) for one in selections]
+    given = (
+        np.array([selection.low for selection in selections], np.float32),
+        np.array([window.low for window in windows], np.uint64),
+        np.array([window.high for window in windows], np.uint64),
+    )
     counts = np.zeros((len(windows), 3), np.int64)
     hashes = np.empty((len(windows), max(window.room for window in windows)), np.uint64)
     seed = tensor_seed(pair.name)
     for start, base, tuned in loader.runs(pair, 0, pair.numel):
-        loader.kernels.gather_tied(
-            base, tuned, start, seed, thresholds, lows, highs, counts, hashes
-        )
+        loader.kernels.gather_tied(base, tuned, start, seed, given, (counts, hashes))
     for selection, row in zip(selections, counts, strict=True):
         _check_count(pair, selection, int(row[0]))
     return [resolve_ties(*found) for found in zip(selections, counts, hashes, strict=True)]

@@ -36,12 +36,7 @@ Coefficient = Layered | tuple[PartCoefficient, ...]
 
 
 def coefficient_of(coefficient: Coefficient, tensor: str, layers: int) -> float:
-    """The coefficient of one tensor.
-
-    Args:
-        coefficient: The model's coefficient.
-        tensor: Its name in the base.
-        layers: Number of blocks of the base.
+    """The coefficient of one tensor of a base with so many layers.
 
     With numbers by layer, a layer without one has 1.0, the default coefficient; tensors outside the
     blocks have the mean over all blocks.
@@ -58,12 +53,7 @@ def coefficient_of(coefficient: Coefficient, tensor: str, layers: int) -> float:
 
 
 def check_names(where: str, coefficient: Coefficient, tensors: Sequence[str]) -> None:
-    """Check that all layers and parts of a coefficient exist.
-
-    Args:
-        where: Name of the model in messages.
-        coefficient: The model's coefficient.
-        tensors: Names of all tensors of the base.
+    """Check that a base with these tensors has all layers and parts of a coefficient.
 
     Raises:
         IncompatibleCheckpoints: a layer beyond the last, or a part that no tensor has.
@@ -128,9 +118,8 @@ def _part(where: str, item: Any) -> PartCoefficient:
 
 
 def _layered(where: str, value: Any) -> Layered:
-    bound = LARGEST_COEFFICIENT
     if not isinstance(value, Mapping):
-        return _number(where, value, bound)
+        return _number(where, value)
     for layer in value:
         if isinstance(layer, bool) or not isinstance(layer, int) or layer < 0:
             raise InvalidRecipe(
@@ -138,14 +127,14 @@ def _layered(where: str, value: Any) -> Layered:
                 "from 0."
             )
     return {
-        layer: _number(f"{where} of layer {layer}", number, bound)
+        layer: _number(f"{where} of layer {layer}", number)
         for layer, number in sorted(value.items())
     }
 
 
-def _number(where: str, value: Any, bound: float) -> float:
+def _number(where: str, value: Any) -> float:
     try:
-        return check_number(where, value, -bound, bound)
+        return check_number(where, value, -LARGEST_COEFFICIENT, LARGEST_COEFFICIENT)
     except InvalidValue as error:
         raise InvalidRecipe(str(error)) from error
 
@@ -163,11 +152,7 @@ def _plain_part(part: PartCoefficient) -> dict[str, Any]:
 
 
 def coefficient_from(numbers: Mapping[str, float]) -> Coefficient:
-    """A short coefficient that gives every tensor its number.
-
-    Args:
-        numbers: Name of a tensor -> its number, for all tensors of a model.
-    """
+    """A short coefficient that gives every tensor of a model its number."""
     tried = (_with_rest(rest, numbers) for rest in _usual(numbers))
     return min(tried, key=lambda found: len(found) if isinstance(found, tuple) else 0)
 

@@ -14,24 +14,6 @@ OPEN_BITS = 14
 """Low bits of |d| that differ within an open bin."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bin:
-    """One bin of a profile."""
-
-    low: float
-    """The smallest |d| it can hold; the only one unless it is open."""
-    high: float
-    """The smallest |d| above it."""
-    open: bool
-    below: int
-    """Elements with |d| < low."""
-    count: int
-    square: float
-    """Sum of d² in it."""
-    energy_above: float
-    """Sum of d² of all larger elements."""
-
-
 Sums = tuple[Int64[ndarray, " edges"], Float64[ndarray, " edges"], float]
 """A profile's `below`, `energy_from` and `total`."""
 
@@ -136,23 +118,6 @@ class ModuleProfile:
         part = (ranks - self.below[bins] + 0.5) / self.counts[bins]
         return np.where(self.excess[bins] > 0, low + part * (high - low), low)
 
-    def _bin(self, index: int) -> Bin:
-        low, excess = self.magnitudes[index], float(self.excess[index])
-        bits = int(low.view(np.uint32))
-        top = (bits >> OPEN_BITS) + 1 << OPEN_BITS if excess else bits + 1
-        mean = float(low) + excess * float(np.spacing(low))
-        count = int(self.counts[index])
-        own = self.delta_squares
-        return Bin(
-            low=float(low),
-            high=float(np.uint32(top).view(np.float32)),
-            open=excess > 0,
-            below=int(self.below[index]),
-            count=count,
-            square=mean * mean * count if own is None else float(own[index]),
-            energy_above=float(self.energy_from[index + 1]),
-        )
-
     def count_above(self, magnitude: float) -> int:
         """Elements with |d| > magnitude; an open bin that contains it counts as evenly spread."""
         edge = floor_to_float32(magnitude)
@@ -160,9 +125,11 @@ class ModuleProfile:
         above = self.numel - int(self.below[after])
         if after == 0 or not self.excess[after - 1]:
             return above
-        around = self._bin(after - 1)
-        part = (around.high - magnitude) / (around.high - around.low)
-        return above + round(max(part, 0.0) * around.count)
+        low = self.magnitudes[after - 1]
+        top = (int(low.view(np.uint32)) >> OPEN_BITS) + 1 << OPEN_BITS
+        high = float(np.uint32(top).view(np.float32))
+        part = (high - magnitude) / (high - float(low))
+        return above + round(max(part, 0.0) * int(self.counts[after - 1]))
 
 
 def _spacing(magnitudes: Float32[ndarray, " n"]) -> Float64[ndarray, " n"]:

@@ -37,11 +37,7 @@ class DeltaSize:
 
 
 def delta_size(profile: DeltaProfile) -> DeltaSize:
-    """The size of a profiled delta.
-
-    Args:
-        profile: A profile ranked by |d|.
-    """
+    """The size of a delta whose profile is ranked by |d|."""
     items = profile.modules
     numel = sum(item.numel for item in items)
     kinds = order_kinds({item.module.kind for item in items})

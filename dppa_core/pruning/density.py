@@ -15,16 +15,13 @@ from jaxtyping import Float64, Int64
 from numpy import ndarray
 
 from dppa_core.errors import InvalidValue
-from dppa_core.parameters import check_fields, check_number, choice, number
+from dppa_core.parameters import Parameters, check_number, choice, number
 from dppa_core.pruning.delta_profile import DeltaProfile, ModuleProfile
 
 SIGNIFICANCE_KINDS = ("magnitude", "fisher", "activation", "random")
 """Scores that can rank elements; a kept element always keeps its delta."""
 CALIBRATED_KINDS = ("fisher", "activation")
 """Scores that need calibration text."""
-
-DECIMALS = 12
-"""Decimals of a density; further digits are rounding noise."""
 
 
 def ties_choice() -> Any:
@@ -49,7 +46,7 @@ def other_tensors_choice(default: str = "keep") -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class PruningParameters:
+class PruningParameters(Parameters):
     """Settings of Dynamically Pruning; the defaults are the paper's."""
 
     strength: float = number(
@@ -90,9 +87,6 @@ class PruningParameters:
     )
     ties: str = ties_choice()
     other_tensors: str = other_tensors_choice()
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
     @property
     def module_strength(self) -> float:
@@ -145,8 +139,7 @@ class Significance:
     @property
     def adjustment(self) -> Float64[ndarray, " N"]:
         """a_b + a_l of every module."""
-        both: Float64[ndarray, " N"] = self.by_layer + self.by_module
-        return both
+        return np.asarray(self.by_layer + self.by_module)
 
 
 def significance(profile: DeltaProfile, parameters: PruningParameters) -> Significance:
@@ -177,8 +170,7 @@ def centred(
     if not module.size or module.mean() == 0:
         return np.zeros_like(module)
     relative = module / module.mean()
-    found: Float64[ndarray, " N"] = relative - (relative * numel).sum() / numel.sum()
-    return found
+    return np.asarray(relative - (relative * numel).sum() / numel.sum())
 
 
 def _scaled(
@@ -187,29 +179,7 @@ def _scaled(
     # Equal scores differ from their mean only by rounding, which must not be amplified.
     if not scores.size or scores.min() == scores.max():
         return np.zeros_like(centred)
-    scaled: Float64[ndarray, " n"] = strength * centred / np.abs(centred).max()
-    return scaled
-
-
-def densities(
-    adjustment: Float64[ndarray, " N"],
-    numel: Int64[ndarray, " N"],
-    rate: float,
-    fixed: Mapping[int, float] | None = None,
-) -> Float64[ndarray, " N"]:
-    """Step 5: densities in [0, 1] whose weighted mean is exactly 1 - rate.
-
-    One shift is added to all densities, so that the budget holds after clipping.
-
-    Args:
-        adjustment: Shift of each module from the mean.
-        numel: Elements of each module, the weights of the mean.
-        rate: Pruning rate in [0, 1].
-        fixed: Module index -> fixed density. Other modules compensate; if they cannot (all at a
-            bound), the budget is missed by the rest.
-    """
-    one: Float64[ndarray, " N"] = densities_at(adjustment, numel, np.array([float(rate)]), fixed)[0]
-    return one
+    return np.asarray(strength * centred / np.abs(centred).max())
 
 
 def densities_at(
@@ -218,7 +188,17 @@ def densities_at(
     rates: Float64[ndarray, " R"],
     fixed: Mapping[int, float] | None = None,
 ) -> Float64[ndarray, "R N"]:
-    """`densities` at several rates at once."""
+    """Step 5: densities in [0, 1] whose weighted mean is exactly 1 - rate, for each rate.
+
+    One shift is added to all densities, so that the budget holds after clipping.
+
+    Args:
+        adjustment: Shift of each module from the mean.
+        numel: Elements of each module, the weights of the mean.
+        rates: Pruning rates in [0, 1].
+        fixed: Module index -> fixed density. Other modules compensate; if they cannot (all at a
+            bound), the budget is missed by the rest.
+    """
     if rates.size and (rates.min() < 0 or rates.max() > 1):
         raise InvalidValue(f"A pruning rate must lie in [0, 1], got {rates.tolist()}.")
     result = np.zeros((rates.size, adjustment.size))
@@ -248,6 +228,5 @@ def _water_level(
     inside = np.clip(adjustment[None, :] + knees[:, None], 0, 1)
     level = np.interp(budget, inside @ numel, knees)
     density = np.clip(adjustment[None, :] + level[:, None], 0, 1)
-    # Without rounding, 0.5 could lose its last bit and with it an element.
-    rounded: Float64[ndarray, "R N"] = np.round(density, DECIMALS)
-    return rounded
+    # Digits beyond 12 are noise: without rounding, 0.5 could lose its last bit and an element.
+    return np.asarray(np.round(density, 12))

@@ -57,8 +57,7 @@ def _to_bfloat16(values: Float32[ndarray, " n"]) -> UInt16[ndarray, " n"]:
     bits = values.view(np.uint32)
     rounded = (bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)
     quiet = (bits >> np.uint32(16)) | np.uint32(0x0040)
-    result: UInt16[ndarray, " n"] = np.where(np.isnan(values), quiet, rounded).astype(np.uint16)
-    return result
+    return np.where(np.isnan(values), quiet, rounded).astype(np.uint16)
 
 
 def _check_dtype(dtype: str) -> None:

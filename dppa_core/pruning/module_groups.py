@@ -97,8 +97,8 @@ def find_modules(shapes: Mapping[str, tuple[int, ...]]) -> tuple[Module, ...]:
     found = [module for module in modules if module]
     seen = Counter(module.name for module in found)
     unique = [
-        module if seen[module.name] == 1 else replace(module, name=_whole_name(module.tensor))
-        for module in found
+        one if seen[one.name] == 1 else replace(one, name=one.tensor.removesuffix(".weight"))
+        for one in found
     ]
     return tuple(sorted(unique, key=_order))
 
@@ -131,10 +131,6 @@ def _kind(inside: str) -> str:
         if last in kinds and place.search(path):
             return kinds[last]
     return _BY_NAME.get(last, last)
-
-
-def _whole_name(tensor: str) -> str:
-    return tensor.removesuffix(".weight")
 
 
 def _order(module: Module) -> tuple[int, int, str]:

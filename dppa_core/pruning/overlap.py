@@ -20,7 +20,7 @@ from dppa_core.pruning.delta_profile import DeltaProfile
 from dppa_core.pruning.density import Override, PruningParameters, densities_at, significance
 from dppa_core.pruning.partition import Selection, select_all
 from dppa_core.pruning.plan import held_densities
-from dppa_core.pruning.rate_table import RATES, CellGrid, axes, plain
+from dppa_core.pruning.rate_table import RATES, CellGrid, plain
 from dppa_core.pruning.tie_breaking import Cut, mix
 
 _PREFIX = np.uint32(16)
@@ -137,15 +137,13 @@ def kept_at(counts: Int64[ndarray, "*axes edges"]) -> Int64[ndarray, "*axes R"]:
 def pack_meetings(profile: DeltaProfile, meetings: Sequence[Meeting]) -> list[dict[str, Any]]:
     """The page's data on pairs: shares of a cell's elements, packed as in `pack_table`.
 
-    Args:
-        profile: The profile of any model, for the cells of modules.
-        meetings: Pairs of models on the same base.
+    The profile of any model gives the cells.
 
     Returns:
         For each pair {"first", "second"} and arrays of layers x kinds x rates: "kept_first",
         "kept_second", "both", "opposed".
     """
-    grid = CellGrid(profile, *axes(profile))
+    grid = CellGrid(profile)
     numel = np.array([item.numel for item in profile.modules], dtype=np.float64)[:, None]
     return [
         {

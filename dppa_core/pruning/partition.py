@@ -150,8 +150,6 @@ def refine(selection: Selection, numel: int, counts: Int64[ndarray, " low"]) -> 
     """Narrow an open bin to the single magnitude of the threshold.
 
     Args:
-        selection: A selection with an open bin.
-        numel: Elements of the tensor.
         counts: Elements of that bin, by the last `OPEN_BITS` of their |d|.
     """
     place = selection.rank - (numel - selection.above - selection.within)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -84,15 +84,10 @@ class PruningPlan:
     def to_json(self) -> dict[str, Any]:
         """The plan as plain values: {"modules": [{"name", "layer", …}, …], "density", …}."""
         return {
-            "base": self.base,
-            "finetuned": self.finetuned,
+            **{each.name: getattr(self, each.name) for each in fields(self)},
             "levels": list(self.levels),
             "parameters": asdict(self.parameters),
             "modules": [_module_json(module) for module in self.modules],
-            "density": self.density,
-            "energy": self.energy,
-            "numel": self.numel,
-            "kept": self.kept,
         }
 
 
@@ -106,7 +101,6 @@ def plan_pruning(
     """Plan Dynamically Pruning at falling levels.
 
     Args:
-        profile: Profile of the pair.
         levels: Pruning rates, strictly falling, each in [0, 1); the last is the overall rate.
         parameters: Strength, significance and ties; the paper's by default.
         overrides: Module name -> its own rate. At earlier levels it keeps the same share of its

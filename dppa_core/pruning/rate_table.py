@@ -22,6 +22,11 @@ RATES = 101
 BINS = 48
 FEW = 8
 """Most modules in one cell whose names the page gets."""
+_CURVES = ("density", "energy", "kept_histogram")
+_NUMBERS = (
+    *("significance", "mean_magnitude", "relative", "squares", "nonzero"),
+    *("numel", "edges", "histogram", "thresholds"),
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,13 +74,15 @@ def rate_table(profile: DeltaProfile, parameters: PruningParameters | None = Non
     places = [place_at(item, density[:, n]) for n, item in enumerate(profile.modules)]
     edges = edges_of(profile.modules)
     counts = [coarse(item, edges) for item in profile.modules]
-    kept = sum((_kept_bins(c, p) for c, p in zip(counts, places, strict=True)), _nothing())
+    kept = np.zeros((BINS, RATES))
+    for count, (_, _, elements) in zip(counts, places, strict=True):  # from the largest |d| on
+        after = count[::-1].cumsum()[::-1] - count
+        kept += np.clip(elements[None, :] - after[:, None], 0, count[:, None])
     histogram: Int64[ndarray, " B"] = sum(counts, np.zeros(BINS, np.int64))
-    layers, kinds = axes(profile)
-    grid = CellGrid(profile, layers, kinds)
+    grid = CellGrid(profile)
     return RateTable(
-        layers=layers,
-        kinds=kinds,
+        layers=grid.layers,
+        kinds=grid.kinds,
         modules=grid.names(profile),
         rates=rates,
         density=grid.spread(density.T).astype(np.float32),
@@ -100,10 +107,6 @@ def _rows(profile: DeltaProfile, name: str) -> Float64[ndarray, " N"]:
 def _relative(grid: CellGrid, profile: DeltaProfile) -> Float64[ndarray, "L M"]:
     base = grid.total(_rows(profile, "base_square"))
     return np.sqrt(grid.total(_rows(profile, "delta_square")) / np.where(base > 0, base, np.inf))
-
-
-def _nothing() -> Float64[ndarray, "B R"]:
-    return np.zeros((BINS, RATES))
 
 
 def place_at(
@@ -140,38 +143,24 @@ def coarse(item: ModuleProfile, edges: Float64[ndarray, " edges"]) -> Int64[ndar
     return counts.astype(np.int64)
 
 
-def _kept_bins(
-    counts: Int64[ndarray, " B"],
-    place: tuple[Float64[ndarray, " R"], Float64[ndarray, " R"], Float64[ndarray, " R"]],
-) -> Float64[ndarray, "B R"]:
-    """Kept elements per bin, filled from the largest |d|."""
-    after = counts[::-1].cumsum()[::-1] - counts
-    return np.asarray(np.clip(place[2][None, :] - after[:, None], 0, counts[:, None]))
-
-
 def _percentiles(thresholds: Float64[ndarray, "N R"]) -> Float64[ndarray, "3 R"]:
     if not thresholds.size:
         return np.zeros((3, RATES))
     return np.asarray(np.percentile(thresholds, [10, 50, 90], axis=0))
 
 
-def axes(profile: DeltaProfile) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    """Layers and kinds of the cells, in order."""
-    layers = tuple(sorted({item.module.layer for item in profile.modules}))
-    return layers, order_kinds(item.module.kind for item in profile.modules)
-
-
 class CellGrid:
     """Puts one row per module into cells of layers x kinds, averaged by size."""
 
-    def __init__(
-        self, profile: DeltaProfile, layers: tuple[int, ...], kinds: tuple[str, ...]
-    ) -> None:
+    def __init__(self, profile: DeltaProfile) -> None:
+        places = [(item.module.layer, item.module.kind) for item in profile.modules]
+        self.layers = tuple(sorted({layer for layer, _ in places}))
+        self.kinds = order_kinds(kind for _, kind in places)
         self._cells = [
-            (layers.index(item.module.layer), kinds.index(item.module.kind), float(item.numel))
-            for item in profile.modules
+            (self.layers.index(layer), self.kinds.index(kind), float(item.numel))
+            for (layer, kind), item in zip(places, profile.modules, strict=True)
         ]
-        self.numel = np.zeros((len(layers), len(kinds)))
+        self.numel = np.zeros((len(self.layers), len(self.kinds)))
         for layer, kind, numel in self._cells:
             self.numel[layer, kind] += numel
 
@@ -212,18 +201,8 @@ def pack_table(table: RateTable) -> dict[str, Any]:
         "kinds": list(table.kinds),
         "modules": [list(names) if len(names) <= FEW else [] for names in table.modules],
         "rates": {"start": 0.0, "step": 1 / (RATES - 1), "count": RATES},
-        "density": _falling(table.density),
-        "energy": _falling(table.energy),
-        "kept_histogram": _falling(table.kept_histogram),
-        "significance": plain(table.significance),
-        "mean_magnitude": plain(table.mean_magnitude),
-        "relative": plain(table.relative),
-        "squares": plain(table.squares),
-        "nonzero": plain(table.nonzero),
-        "numel": plain(table.numel),
-        "edges": plain(table.edges),
-        "histogram": plain(table.histogram),
-        "thresholds": plain(table.thresholds),
+        **{name: _falling(getattr(table, name)) for name in _CURVES},
+        **{name: plain(getattr(table, name)) for name in _NUMBERS},
     }
 
 

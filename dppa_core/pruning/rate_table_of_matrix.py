@@ -17,6 +17,8 @@ from dppa_core.errors import UnknownName
 from dppa_core.pruning.delta_profile import DeltaProfile
 from dppa_core.pruning.rate_table import RATES, coarse, edges_of, place_at, plain
 
+_ARRAYS = ("edges", "histogram", "threshold", "energy")
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CellTable:
@@ -73,8 +75,5 @@ def pack_cell(table: CellTable) -> dict[str, Any]:
         "shape": list(table.shape),
         "numel": table.numel,
         "nonzero": table.nonzero,
-        "edges": plain(table.edges),
-        "histogram": plain(table.histogram),
-        "threshold": plain(table.threshold),
-        "energy": plain(table.energy),
+        **{name: plain(getattr(table, name)) for name in _ARRAYS},
     }

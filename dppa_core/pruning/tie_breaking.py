@@ -51,11 +51,6 @@ def settled_cut(selection: Selection) -> Cut | None:
     return None
 
 
-def tie_window(selection: Selection, deviations: float) -> Window:
-    """The window of a level's tie cut; see `hash_window`."""
-    return hash_window(selection.within, selection.share, deviations)
-
-
 def hash_window(tied: int, share: int, deviations: float) -> Window:
     """The window of the tie cut, unless hashes deviate more from uniform than `deviations`.
 
@@ -126,5 +121,4 @@ def mix(indices: UInt64[ndarray, " n"], seed: int) -> UInt64[ndarray, " n"]:
     z = indices + np.uint64(seed)
     z = (z ^ (z >> np.uint64(30))) * first
     z = (z ^ (z >> np.uint64(27))) * second
-    mixed: UInt64[ndarray, " n"] = z ^ (z >> np.uint64(31))
-    return mixed
+    return z ^ (z >> np.uint64(31))

@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dppa_core.errors import InvalidValue, NotAllowed
-from dppa_core.system.locks import exchange, lock_folder, rename_aside
+from dppa_core.system.locks import exchange, lock_folder, locked_new, rename_aside
 
 _LONGEST_NAME = 255
 """Longest file name in bytes, on every common file system."""
@@ -105,10 +105,10 @@ def atomic_folder(
         with _parents(target), _partial(target) as folder:
             yield folder
             if sync:
-                _sync(*folder.iterdir(), folder)
+                sync_paths(*folder.iterdir(), folder)
             _put(folder, target, may_replace)
             if sync:
-                _sync(target.parent)
+                sync_paths(target.parent)
     except OSError as error:
         raise unwritable(target, error) from error
 
@@ -128,7 +128,13 @@ def _parents(target: Path) -> Iterator[None]:
 @contextmanager
 def _partial(target: Path) -> Iterator[Path]:
     sweep(target)
-    folder, lock = _claim(target)
+
+    def make() -> Path:
+        folder = target.with_name(_new_name(target, "partial"))
+        folder.mkdir()  # mode by the umask: this folder becomes the target
+        return folder
+
+    folder, lock = locked_new(make)
     try:
         yield folder
     finally:
@@ -154,19 +160,6 @@ def sweep(target: Path) -> None:
                 shutil.rmtree(path, ignore_errors=True)
         finally:
             os.close(lock)
-
-
-def _claim(target: Path) -> tuple[Path, int | None]:
-    """A new folder beside the target, and its lock; None without locks."""
-    while True:
-        folder = target.with_name(_new_name(target, "partial"))
-        folder.mkdir()  # mode by the umask: this folder becomes the target
-        try:
-            return folder, lock_folder(folder)
-        except (BlockingIOError, FileNotFoundError):
-            continue  # swept by another process before it was locked
-        except OSError:
-            return folder, None
 
 
 def _put(folder: Path, target: Path, may_replace: Callable[[], object] | None) -> None:
@@ -201,7 +194,8 @@ def _prefix(target: Path, kind: str) -> str:
     return f".{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]}.dppa-{kind}-"
 
 
-def _sync(*paths: Path) -> None:
+def sync_paths(*paths: Path) -> None:
+    """Wait until files and folders are on the disk."""
     for path in paths:
         handle = os.open(path, os.O_RDONLY)
         try:

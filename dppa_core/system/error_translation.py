@@ -6,7 +6,6 @@ Put only calls into other libraries inside: our own bugs must surface.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import TracebackType
 
 from dppa_core.errors import DamagedCheckpoint, DppaError
 from dppa_core.system.shortage import shortage
@@ -31,12 +30,7 @@ class ForeignCode:
     def __enter__(self) -> None:
         return None
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         # A Rust panic is not an Exception.
         theirs = isinstance(error, Exception) or type(error).__name__ == "PanicException"
         if error is None or not theirs or isinstance(error, (DppaError, MemoryError)):

@@ -84,12 +84,7 @@ def _checksum(*data: bytes | memoryview) -> bytes:
 
 
 def trim(newest: Path, largest: int | None = None) -> None:
-    """Limit the folder of an entry; this entry always stays.
-
-    Args:
-        newest: The entry.
-        largest: Bytes of the whole folder, `LARGEST_CACHE` by default.
-    """
+    """Limit the folder of an entry to `LARGEST_CACHE` or `largest` bytes; this entry stays."""
     entries = []
     for path in newest.parent.iterdir():
         try:

@@ -6,6 +6,7 @@ import ctypes
 import errno
 import os
 import sys
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,18 @@ def lock_folder(folder: Path) -> int:
         os.close(handle)
         raise
     return handle
+
+
+def locked_new(make: Callable[[], Path]) -> tuple[Path, int | None]:
+    """A folder just made and its lock; None if the file system has no locks."""
+    while True:
+        folder = make()
+        try:
+            return folder, lock_folder(folder)
+        except (BlockingIOError, FileNotFoundError):
+            continue  # another process removed it before it was locked
+        except OSError:
+            return folder, None
 
 
 def exchange(one: Path, other: Path) -> bool:

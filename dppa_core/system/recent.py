@@ -12,13 +12,7 @@ T = TypeVar("T")
 
 
 class Recent:
-    """A least-recently-used cache.
-
-    Safe for many threads, unlike cachetools.
-
-    Args:
-        size: Number of results; 0 keeps none.
-    """
+    """A least-recently-used cache of `size` results, 0 for none; thread-safe, unlike cachetools."""
 
     def __init__(self, size: int) -> None:
         self._kept: LRUCache[Hashable, Any] = LRUCache(size)

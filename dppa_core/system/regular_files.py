@@ -31,7 +31,6 @@ def open_regular(path: Path, *, follow: bool = True) -> BinaryIO:
     """Open a regular file for reading; never waits for another kind of file.
 
     Args:
-        path: The file.
         follow: Whether the path may be a link.
 
     Raises:
@@ -55,8 +54,6 @@ def read_regular(
     """The first bytes of a regular file, at most `most`.
 
     Args:
-        path: The file.
-        most: Most bytes to read.
         streams: Whether the path may be an open stream of this process: /dev/stdin, or /dev/fd/N
             as shells write it for `<(command)`. Only for paths of a command line.
         stop: Ends the reading between two blocks.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
-from types import TracebackType
 
 from dppa_core.errors import DppaError, OutOfBudget
 
@@ -56,12 +55,7 @@ class ShortageAsError:
     def __enter__(self) -> None:
         return None
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, Exception) and not isinstance(error, DppaError):
             lacking = shortage(error)
             if lacking is not None:

@@ -41,9 +41,6 @@ class StateFile:
     def load(self, read: Callable[[Mapping[str, Any]], T]) -> T | None:
         """The saved state; None if there is no file.
 
-        Args:
-            read: Converts the file's object to the state.
-
         Raises:
             InvalidValue: not a state of such a run, or that of another run; names the difference.
         """
@@ -75,11 +72,7 @@ class StateFile:
 
 
 def differences(known: Mapping[str, Any], made_by: Mapping[str, Any]) -> str:
-    """The settings that differ, in words; empty if none do.
-
-    Args:
-        known: The saved settings, read from JSON.
-    """
+    """The settings that differ from the saved ones, in words; empty if none do."""
     now = json.loads(json.dumps(dict(made_by)))
     names = [name for name in {**now, **known} if known.get(name) != now.get(name)]
     told = [(name, _told(known.get(name)), _told(now.get(name))) for name in names]

@@ -17,7 +17,6 @@ def parse_json(data: bytes, *, constants: bool = False) -> Any:
     """The value of a JSON text in UTF-8.
 
     Args:
-        data: The text.
         constants: Whether NaN and Infinity, as Python writes them, are numbers.
 
     Raises:

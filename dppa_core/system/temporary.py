@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal, get_args
 
-from dppa_core.system.locks import lock_folder
+from dppa_core.system.locks import lock_folder, locked_new
 
 Kind = Literal["breaks", "export", "handed", "model", "offload"]
 """The purpose of a folder, a part of its name."""
@@ -21,17 +21,15 @@ _NAME = re.compile(rf"dppa-({'|'.join(get_args(Kind))})-[a-z0-9_]{{8}}")  # name
 class TemporaryFolder:
     """A new folder, locked by this process and readable only by this user.
 
-    Folders of processes that were killed are removed first.
-
-    Args:
-        kind: Its purpose.
-        parent: Its parent; the system's temporary folder if None.
+    It lies in the system's temporary folder if no parent is given. Folders of processes that were
+    killed are removed first.
     """
 
     def __init__(self, kind: Kind, parent: Path | None = None) -> None:
         parent = parent or Path(tempfile.gettempdir())
         remove_dead(parent)
-        self.path, handle = _claim(parent, f"dppa-{kind}-")
+        name = f"dppa-{kind}-"
+        self.path, handle = locked_new(lambda: Path(tempfile.mkdtemp(prefix=name, dir=parent)))
         self._leave = weakref.finalize(self, _close, self.path, handle)  # at exit, too
 
     def close(self) -> None:
@@ -40,36 +38,12 @@ class TemporaryFolder:
 
 
 def remove_dead(parent: Path | None = None) -> None:
-    """Remove the folders of killed processes: those of any kind without a lock.
-
-    Args:
-        parent: Their parent; the system's temporary folder if None.
-    """
+    """Remove the folders of killed processes from `parent`, or from the system's temporary one."""
     parent = parent or Path(tempfile.gettempdir())
     with suppress(OSError):
         for folder in [path for path in parent.iterdir() if _NAME.fullmatch(path.name)]:
-            _remove_unlocked(folder)
-
-
-def _remove_unlocked(folder: Path) -> None:
-    with suppress(OSError):  # locked, another user's, not a folder, or no locks
-        handle = lock_folder(folder)
-        try:
-            shutil.rmtree(folder, ignore_errors=True)
-        finally:
-            os.close(handle)
-
-
-def _claim(parent: Path, prefix: str) -> tuple[Path, int | None]:
-    """A new folder and its lock; None if the file system has no locks."""
-    while True:
-        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
-        try:
-            return folder, lock_folder(folder)
-        except (BlockingIOError, FileNotFoundError):
-            continue  # removed by another process before it was locked
-        except OSError:
-            return folder, None
+            with suppress(OSError):  # locked, another user's, not a folder, or no locks
+                _close(folder, lock_folder(folder))
 
 
 def _close(folder: Path, handle: int | None) -> None:

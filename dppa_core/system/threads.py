@@ -46,7 +46,6 @@ def side_by_side(tasks: Iterable[Callable[[], T]], workers: int) -> Generator[T,
     awaited.
 
     Args:
-        tasks: Independent tasks.
         workers: Number of threads. With 1 the calling thread does all the work.
     """
     if workers == 1:
@@ -85,12 +84,7 @@ class _FirstFailure:
 
 
 class SharedValue(Generic[T]):
-    """A value shared by several tasks: the first user makes it, the last one drops it.
-
-    Args:
-        make: Makes the value.
-        users: Number of tasks that will use it.
-    """
+    """A value shared by several tasks: the first user makes it, the last one drops it."""
 
     def __init__(self, make: Callable[[], T], users: int) -> None:
         self._make, self._users = make, users
@@ -114,11 +108,7 @@ class SharedValue(Generic[T]):
 
 
 class SparePool(Generic[T]):
-    """A pool of objects such as buffers, each for one thread at a time; made when none is idle.
-
-    Args:
-        make: Makes an object.
-    """
+    """A pool of objects such as buffers, each for one thread at a time; made when none is idle."""
 
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from dppa_core.checkpoints.aligned_checkpoint import AlignedCheckpoint
-from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint, to_float32
+from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint
 from dppa_core.checkpoints.vocabulary import alignment
 from dppa_core.checkpoints.vocabulary.tokenizer_files import tokenizer_folder
 from dppa_core.errors import IncompatibleCheckpoints, InvalidRecipe
 from dppa_core.merging.merger import open_merger
 from dppa_core.merging.to_folder import MergeReport, merge_to_folder
 from dppa_core.profiling.profile import cached_profile
+from dppa_core.pruning.floats import to_float32
 from dppa_core.recipes.yaml_text import (
     DomainModel,
     MergeRecipe,

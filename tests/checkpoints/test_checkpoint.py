@@ -7,11 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from dppa_core.checkpoints.checkpoint import (
-    SafetensorsCheckpoint,
-    from_float32,
-    to_float32,
-)
+from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint
 from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint, zoo_names, zoo_root
 from dppa_core.errors import (
     DamagedCheckpoint,
@@ -22,6 +18,7 @@ from dppa_core.errors import (
 )
 from dppa_core.merging.preflight.run import preflight_models
 from dppa_core.profiling.calibration.texts import read_source
+from dppa_core.pruning.floats import from_float32, to_float32
 from dppa_core.recipes.calibration import Calibration
 from tests.helpers.pickles import save_pickled
 from tests.helpers.tiny_models import random_llama

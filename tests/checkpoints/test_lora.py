@@ -13,7 +13,7 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from dppa_core.checkpoints.adapters.lora import LoraCheckpoint, add_product
-from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint, to_float32
+from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint
 from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint
 from dppa_core.errors import (
     DamagedCheckpoint,
@@ -25,6 +25,7 @@ from dppa_core.errors import (
 )
 from dppa_core.merging.merger import open_merger
 from dppa_core.merging.to_folder import merge_to_folder
+from dppa_core.pruning.floats import to_float32
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from tests.helpers.tiny_models import Shape, random_llama
 

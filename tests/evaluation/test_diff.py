@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint, to_float32
+from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint
 from dppa_core.errors import DppaError, IncompatibleCheckpoints, NonFiniteWeights
 from dppa_core.evaluation.diff.report import diff_models, distance
 from dppa_core.evaluation.diff.sums import sum_chunk
+from dppa_core.pruning.floats import to_float32
 from tests.helpers.command import Command
 from tests.helpers.tiny_models import Shape, TinyLlama, random_llama, tuned_llama
 

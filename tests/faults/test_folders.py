@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint, to_float32
+from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint
 from dppa_core.errors import CheckpointError, DamagedCheckpoint, MissingCheckpoint
+from dppa_core.pruning.floats import to_float32
 from tests.helpers.tiny_models import random_llama
 
 BASE, OTHER = random_llama(0), random_llama(1)

@@ -64,7 +64,7 @@ def test_bands(backends: tuple[Kernels, Kernels], chunk: Chunk, levels: int) -> 
     weights = RNG.normal(size=levels).astype(np.float32)
     results = [acc.copy() for _ in backends]
     for kernels, result in zip(backends, results, strict=True):
-        kernels.add_bands(result, base, tuned, 2**33, 2**64 - 5, thresholds, cuts, weights)
+        kernels.add_bands(result, base, tuned, 2**33, 2**64 - 5, (thresholds, cuts, weights))
     same(*results)
 
 
@@ -88,9 +88,8 @@ def test_ties_are_counted_and_collected(backends: tuple[Kernels, Kernels], chunk
         seen, hashes = np.zeros((3, 3), np.int64), np.zeros((3, N), np.uint64)
         for start in (0, N // 2):
             part = slice(start, start + N // 2)
-            kernels.gather_tied(
-                base[part], tuned[part], start + 7, 9, thresholds, lows, highs, seen, hashes
-            )
+            windows, tied = (thresholds, lows, highs), (seen, hashes)
+            kernels.gather_tied(base[part], tuned[part], start + 7, 9, windows, tied)
         found.append((seen, hashes))
     same(found[0][0], found[1][0])
     same(found[0][1], found[1][1])
@@ -109,7 +108,7 @@ def test_collecting_stops_where_its_arrays_end(backend: str) -> None:
     seen, hashes = np.zeros((1, 3), np.int64), np.zeros((1, 5), np.uint64)
     every = np.array([0], np.uint64), np.array([2**64 - 1], np.uint64)
     one = np.ones(1, np.float32)
-    get_backend(backend).gather_tied(base, tuned, 0, 9, one, *every, seen, hashes)
+    get_backend(backend).gather_tied(base, tuned, 0, 9, (one, *every), (seen, hashes))
     assert seen.tolist() == [[100, 0, 100]]
     same(hashes[0], mix(np.arange(5, dtype=np.uint64), 9))
 

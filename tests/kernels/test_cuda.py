@@ -1,7 +1,9 @@
 """The torch loops on a device: on the CPU here, on CUDA where there is one, with the same bytes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +30,7 @@ DEVICES = [
 ]
 
 
-def arguments(dtype: str) -> dict[str, list[np.ndarray | float]]:
+def arguments(dtype: str) -> dict[str, list[Any]]:
     """Loop -> its arguments: ties, zeros, tiny and large numbers among them."""
     rng = np.random.default_rng(3)
     base = rng.normal(size=N).astype(np.float32)
@@ -45,19 +47,25 @@ def arguments(dtype: str) -> dict[str, list[np.ndarray | float]]:
         "widen": [raw + np.uint16(0x3F81), acc.copy()],
         "narrow": [acc.copy(), raw],
         "add_whole": [acc.copy(), base, tuned, 0.3],
-        "add_bands": [acc.copy(), base, tuned, 7, 2**63 + 5, *bands],
+        "add_bands": [acc.copy(), base, tuned, 7, 2**63 + 5, bands],
         "add_random": [acc.copy(), base, tuned, 7, 2**63 + 5, 2**62, 0.3],
         "score": [base, tuned, scores, acc.copy()],
         "score_random": [base, tuned, 7, 11, acc.copy()],
-        "add_ranked": [acc.copy(), base, tuned, scores, 7, 11, *bands],
+        "add_ranked": [acc.copy(), base, tuned, scores, 7, 11, bands],
         "sum_by_bin": [base, tuned, scores, np.zeros((1 << 19, 2))],
         "sum_squares": [base, np.zeros(64)],
         "split_bin": [base, tuned, 0x3F800000 >> 14, np.zeros(1 << 14, np.int64)],
         "gather_tied": [
-            *(base, tuned, 7, 11, bands[0], cuts // np.uint64(2), cuts),
-            *(np.zeros((2, 3), np.int64), np.zeros((2, N), np.uint64)),
+            *(base, tuned, 7, 11, (bands[0], cuts // np.uint64(2), cuts)),
+            (np.zeros((2, 3), np.int64), np.zeros((2, N), np.uint64)),
         ],
     }
+
+
+def arrays(arguments: Iterable[object]) -> list[np.ndarray]:
+    """The arrays among a loop's arguments, those in tuples too."""
+    nested = (one if isinstance(one, tuple) else (one,) for one in arguments)
+    return [one for one in chain.from_iterable(nested) if isinstance(one, np.ndarray)]
 
 
 @pytest.mark.parametrize("kernels", DEVICES)
@@ -68,12 +76,9 @@ def test_every_loop_writes_the_bytes_of_numba(dtype: str, kernels: Callable[[], 
         again = arguments(dtype)[name]
         getattr(device, name)(*given)
         getattr(numba, name)(*again)
-        for ours, theirs in zip(given, again, strict=True):
-            if isinstance(ours, np.ndarray) and isinstance(theirs, np.ndarray):
-                assert ours.tobytes() == theirs.tobytes(), name
-    base, tuned = (
-        side for side in arguments(dtype)["split_bin"][:2] if not isinstance(side, float)
-    )
+        for ours, theirs in zip(arrays(given), arrays(again), strict=True):
+            assert ours.tobytes() == theirs.tobytes(), name
+    base, tuned = arguments(dtype)["split_bin"][:2]
     drained = []
     for one in (device, numba):
         tally = Tally()

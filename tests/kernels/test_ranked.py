@@ -90,7 +90,7 @@ def test_what_is_added_is_the_delta_where_the_score_is_inside(
     expected = np.where(term != 0, before + term, before)
     for kernels in backends:
         found = before.copy()
-        kernels.add_ranked(found, base, tuned, scores, 11, 3, thresholds, cuts, weights)
+        kernels.add_ranked(found, base, tuned, scores, 11, 3, (thresholds, cuts, weights))
         assert found.tobytes() == expected.tobytes()
 
 
@@ -100,10 +100,11 @@ def test_ranked_by_magnitude_it_is_what_is_added_by_magnitude(
     base, tuned, delta = sides
     thresholds = np.array([0.7, 0.3], np.float32)
     cuts, weights = np.array([2**63, 2**61], np.uint64), np.array([1.5, 0.5], np.float32)
+    levels = thresholds, cuts, weights
     for kernels in backends:
         one, other = np.zeros((2, N), np.float32)
-        kernels.add_bands(one, base, tuned, 0, 9, thresholds, cuts, weights)
-        kernels.add_ranked(other, base, tuned, np.abs(delta), 0, 9, thresholds, cuts, weights)
+        kernels.add_bands(one, base, tuned, 0, 9, levels)
+        kernels.add_ranked(other, base, tuned, np.abs(delta), 0, 9, levels)
         assert one.tobytes() == other.tobytes()
 
 

@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 
 from dppa_core.checkpoints.adapters.pack_checkpoint import PackCheckpoint
 from dppa_core.checkpoints.adapters.pack_format import from_mask, to_mask
-from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint, to_float32
+from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint
 from dppa_core.checkpoints.fingerprints import known_fingerprint
 from dppa_core.checkpoints.safetensors_reader import open_file
 from dppa_core.checkpoints.sources.open import open_checkpoint
@@ -34,6 +34,7 @@ from dppa_core.merging.convert import convert_to_folder
 from dppa_core.merging.merger import open_merger
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.merging.to_pack import pack_models
+from dppa_core.pruning.floats import to_float32
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, parse_recipe
 from tests.helpers.command import Command
 from tests.helpers.tiny_models import Shape, TinyLlama, random_llama, tuned_llama

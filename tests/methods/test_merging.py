@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint, to_float32
+from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint
 from dppa_core.checkpoints.chunks import TensorPair
 from dppa_core.errors import InvalidRecipe, InvalidValue, NonFiniteWeights
 from dppa_core.merging.merger import open_merger
@@ -14,6 +14,7 @@ from dppa_core.merging.passes import combined_pass
 from dppa_core.merging.passes.deltas import fix_treatment
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.methods.registry import METHODS, get_method
+from dppa_core.pruning.floats import to_float32
 from dppa_core.recipes.yaml_text import (
     DomainModel,
     MergeRecipe,

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dppa_core.checkpoints.checkpoint import to_float32
 from dppa_core.errors import InvalidValue, UnknownName
 from dppa_core.merging.merger import open_merger
 from dppa_core.methods.darex_q import DarexQParameters
 from dppa_core.methods.registry import get_method, method_names
 from dppa_core.methods.shared.treatment import RandomDrop, Request
+from dppa_core.pruning.floats import to_float32
 from dppa_core.pruning.module_groups import Module
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, Override
 from tests.helpers.tiny_models import Shape, TinyLlama, write_file

@@ -7,13 +7,19 @@ from hypothesis import strategies as st
 
 from dppa_core.errors import DppaError, InvalidValue
 from dppa_core.pruning.delta_profile import DeltaProfile
-from dppa_core.pruning.density import PruningParameters, densities, significance
+from dppa_core.pruning.density import PruningParameters, densities_at, significance
 from tests.helpers.random_profiles import FOUND, pair, profile_of
 
 rates = st.floats(0, 1)
 weighted = st.lists(
     st.tuples(st.floats(-1, 1), st.integers(1, 10**6)), min_size=1, max_size=30
 ).map(lambda found: (np.array([a for a, _ in found]), np.array([n for _, n in found])))
+
+
+def densities(
+    adjustment: np.ndarray, numel: np.ndarray, rate: float, fixed: dict[int, float] | None = None
+) -> np.ndarray:
+    return densities_at(adjustment, numel, np.array([float(rate)]), fixed)[0]
 
 
 @given(weighted, rates)

@@ -20,11 +20,11 @@ from dppa_core.pruning.partition import (
 )
 from dppa_core.pruning.tie_breaking import (
     Cut,
+    hash_window,
     mix,
     resolve_ties,
     settled_cut,
     tensor_seed,
-    tie_window,
 )
 from tests.helpers.random_profiles import LEVELS, deltas, profile_of
 
@@ -44,7 +44,7 @@ def cut_of(selection: Selection, delta: np.ndarray, deviations: float = 6.0) -> 
     cut = settled_cut(selection)
     if cut is not None:
         return cut
-    window = tie_window(selection, deviations)
+    window = hash_window(selection.within, selection.share, deviations)
     tied = hashes(delta.size)[size == np.float32(selection.low)]
     low, high = np.uint64(window.low), np.uint64(window.high)
     inside = tied[(tied >= low) & (tied <= high)]

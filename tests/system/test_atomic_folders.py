@@ -9,6 +9,7 @@ import pytest
 
 from dppa_core.errors import InvalidValue
 from dppa_core.system import atomic_folders as atomic
+from dppa_core.system import locks
 from dppa_core.system.atomic_folders import atomic_folder, sweep
 from dppa_core.system.locks import exchange, lock_folder
 
@@ -146,6 +147,7 @@ def test_file_systems_without_locks_are_written_and_never_swept(
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(atomic, "lock_folder", no_locks)
+    monkeypatch.setattr(locks, "lock_folder", no_locks)
     leave(tmp_path, ".out.dppa-partial-0123abcd")
     write(tmp_path / "out", "new")
     assert names(tmp_path) == [".out.dppa-partial-0123abcd", "out"]
@@ -162,7 +164,7 @@ def test_a_folder_swept_before_it_was_locked_is_made_again(
             folder.rmdir()
         return lock_folder(folder)
 
-    monkeypatch.setattr(atomic, "lock_folder", lock)
+    monkeypatch.setattr(locks, "lock_folder", lock)
     write(tmp_path / "out", "new")
     assert names(tmp_path) == ["out"] and len(set(asked)) == 2
 

@@ -77,7 +77,8 @@ def test_a_file_system_without_locks_is_left_alone(
     def none(_: Path) -> int:
         raise OSError(95, "Operation not supported")
 
-    monkeypatch.setattr("dppa_core.system.temporary.lock_folder", none)
+    for module in ("locks", "temporary"):
+        monkeypatch.setattr(f"dppa_core.system.{module}.lock_folder", none)
     made = TemporaryFolder("model")
     remove_dead()
     assert names(temporary) == {made.path.name}

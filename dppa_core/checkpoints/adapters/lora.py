@@ -11,7 +11,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Float64, Shaped
@@ -19,7 +18,7 @@ from numpy import ndarray
 
 from dppa_core.checkpoints.adapters.lora_config import read_lora_config
 from dppa_core.checkpoints.adapters.lora_parts import LoraUpdate, read_parts
-from dppa_core.checkpoints.checkpoint import Checkpoint
+from dppa_core.checkpoints.checkpoint import Checkpoint, DerivedCheckpoint
 from dppa_core.checkpoints.file_hashes import file_hash
 from dppa_core.errors import DamagedCheckpoint, IncompatibleCheckpoints
 from dppa_core.pruning.floats import to_float32
@@ -29,7 +28,7 @@ _ROWS = 64
 """Rows per block; a block fits a core's cache in float64."""
 
 
-class LoraCheckpoint:
+class LoraCheckpoint(DerivedCheckpoint):
     """A base with an adapter on it, read as one model.
 
     Args:
@@ -44,11 +43,12 @@ class LoraCheckpoint:
     """
 
     def __init__(self, base: Checkpoint, adapter: str | Path) -> None:
-        self.base, self.adapter = base, Path(adapter)
+        self.adapter = Path(adapter)
         self._settings = read_lora_config(self.adapter)
         parts = read_parts(self.adapter)
         self._settings.check_effort((*parts.updates, *parts.biases), self.adapter)
-        self._file = parts.file
+        super().__init__(base, parts.file)
+        self.folders, self._file = (*base.folders, self.adapter), parts.file
         weights = {f"{module}.weight": module for module in parts.updates}
         biases = {f"{module}.bias": module for module in parts.biases}
         places = match_names((*weights, *biases, *parts.replaced), base.names())
@@ -69,27 +69,10 @@ class LoraCheckpoint:
         for name, (module, part) in self._biases.items():
             self._check_vector(module, part, self.base.shape(name)[0])
 
-    @property
-    def config(self) -> Mapping[str, Any]:
-        """The base's."""
-        return self.base.config
-
-    @property
-    def folder(self) -> Path:
-        """The base's folder, with its configuration and tokenizer."""
-        return self.base.folder
-
-    @property
-    def folders(self) -> tuple[Path, ...]:
-        """Every folder this model is read from."""
-        return (*self.base.folders, self.adapter)
-
     def names(self) -> tuple[str, ...]:
-        """Names of all tensors, sorted."""
         return tuple(sorted({*self.base.names(), *self._replaced}))
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """Shape of one tensor."""
         stored = self._replaced.get(name)
         return self._file.tensors[stored].shape if stored else self.base.shape(name)
 
@@ -111,15 +94,6 @@ class LoraCheckpoint:
             scaled = self._settings.scale(module) * self._part(part).ravel().astype(np.float64)
             return (self._weight(name) + scaled).astype(np.float32)
         return self.base.raw(name)
-
-    def identities(self) -> Mapping[Path, str]:
-        """Weight file -> its identity when it was mapped: the base's and the adapter's."""
-        return {**self.base.identities(), self._file.path: self._file.identity}
-
-    def release(self) -> None:
-        """See `Checkpoint.release`."""
-        self.base.release()
-        self._file.release()
 
     def content_hash(self) -> str:
         """A hash over the base's weights, the adapter's weights and its configuration."""
@@ -206,7 +180,6 @@ def add_product(
     the machine's math library.
 
     Args:
-        weight: The base's weight.
         left: B, or A transposed.
         right: A, or B transposed.
         scale: alpha / r, or alpha / sqrt(r).

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Shaped
@@ -25,7 +23,7 @@ from dppa_core.checkpoints.adapters.pack_format import (
     mask_bytes,
     read_pack_header,
 )
-from dppa_core.checkpoints.checkpoint import Checkpoint
+from dppa_core.checkpoints.checkpoint import Checkpoint, DerivedCheckpoint
 from dppa_core.checkpoints.chunks import slices
 from dppa_core.checkpoints.file_hashes import file_hash
 from dppa_core.checkpoints.fingerprints import known_fingerprint
@@ -66,12 +64,11 @@ def find_pack(place: Path) -> Path | None:
     return packs[0] if packs else None
 
 
-class PackCheckpoint:
+class PackCheckpoint(DerivedCheckpoint):
     """A base with a pack on it, read as one model.
 
     Args:
         base: The base the pack was made on; its weights are hashed, once.
-        pack: The file.
 
     Raises:
         MissingCheckpoint: no such file.
@@ -80,8 +77,10 @@ class PackCheckpoint:
     """
 
     def __init__(self, base: Checkpoint, pack: str | Path) -> None:
-        self.base, self.path = base, Path(pack)
+        self.path = Path(pack)
         self._file = open_file(self.path, named=True)
+        super().__init__(base, self._file)
+        self.folders = (*base.folders, self.path)
         self.header = read_pack_header(self._file)
         self._kept = entries(self._file)
         found = known_fingerprint(base)
@@ -93,29 +92,6 @@ class PackCheckpoint:
             )
         for name in self._kept:
             self._check(name)
-
-    @property
-    def config(self) -> Mapping[str, Any]:
-        """The base's."""
-        return self.base.config
-
-    @property
-    def folder(self) -> Path:
-        """The base's folder, with its configuration and tokenizer."""
-        return self.base.folder
-
-    @property
-    def folders(self) -> tuple[Path, ...]:
-        """Every folder this model is read from, and the pack."""
-        return (*self.base.folders, self.path)
-
-    def names(self) -> tuple[str, ...]:
-        """Names of all tensors, sorted: the base's."""
-        return self.base.names()
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        """Shape of one tensor: the base's."""
-        return self.base.shape(name)
 
     def dtype(self, name: str) -> str:
         """The pack's dtype; buffers and integers have the base's."""
@@ -132,15 +108,6 @@ class PackCheckpoint:
         if name in self._kept:
             self._put(name, out)
         return out
-
-    def identities(self) -> Mapping[Path, str]:
-        """Weight file -> its identity when it was mapped: the base's and the pack's."""
-        return {**self.base.identities(), self._file.path: self._file.identity}
-
-    def release(self) -> None:
-        """See `Checkpoint.release`."""
-        self.base.release()
-        self._file.release()
 
     def content_hash(self) -> str:
         """A hash over the base's weights and the pack."""

@@ -121,8 +121,7 @@ def as_dtype(raw: Shaped[ndarray, " n"], dtype: str, wanted: str) -> Shaped[ndar
 def differing(base: Shaped[ndarray, " n"], merged: Shaped[ndarray, " n"]) -> Bool[ndarray, " n"]:
     """Where the bits of two tensors of one dtype differ: -0 is not 0."""
     bits = f"u{base.itemsize}"
-    found: Bool[ndarray, " n"] = np.not_equal(base.view(bits), merged.view(bits))
-    return found
+    return np.asarray(np.not_equal(base.view(bits), merged.view(bits)))
 
 
 def entries(file: SafetensorsFile) -> Mapping[str, int]:

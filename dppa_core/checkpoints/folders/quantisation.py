@@ -69,11 +69,7 @@ def quantised_by(config: Mapping[str, Any]) -> str | None:
 
 
 def packed_by(dtypes: Mapping[str, str]) -> tuple[str, str] | None:
-    """A tensor that only quantised weights have, and the tool that writes it; None if none has.
-
-    Args:
-        dtypes: Name -> dtype code of all tensors.
-    """
+    """A tensor that only quantised weights have, and the tool that writes it; None if none has."""
     for name, dtype in dtypes.items():
         if dtype in _FLOAT8:
             return name, "FP8"
@@ -89,12 +85,7 @@ def gguf_files(files: Iterable[str]) -> tuple[str, ...]:
 
 
 def why_quantised(config: Mapping[str, Any], dtypes: Mapping[str, str] | None = None) -> str | None:
-    """Why weights cannot be merged, and what to use instead; None for plain numbers.
-
-    Args:
-        config: The values of config.json.
-        dtypes: Name -> dtype of all tensors, if known.
-    """
+    """Why weights cannot be merged, and what to use instead; None for plain numbers."""
     kind = quantised_by(config)
     if kind is not None:
         return f"quantised, says its config.json ({kind}). {_WHY}"

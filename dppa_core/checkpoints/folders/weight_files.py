@@ -161,7 +161,7 @@ def read_file(path: Path) -> bytes:
             most = min(os.fstat(file.fileno()).st_size, _LARGEST)
             data = file.read(most + 1)  # allocates this much before reading
     except (OSError, ValueError) as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     if len(data) > _LARGEST:
         raise DamagedCheckpoint(
             f"{path}: larger than {_LARGEST >> 20} MiB. Weights under a wrong name are the usual "
@@ -206,7 +206,7 @@ def text_of(path: Path, data: bytes) -> str:
     try:
         return io.TextIOWrapper(io.BytesIO(data), "utf-8").read()
     except ValueError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
 
 
 def _object(path: Path, data: bytes) -> dict[str, Any]:
@@ -214,7 +214,7 @@ def _object(path: Path, data: bytes) -> dict[str, Any]:
         # Configurations use Python's Infinity, as Mamba's time_step_limit does.
         value = parse_json(data, constants=True)
     except ValueError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     if not isinstance(value, dict):
         raise DamagedCheckpoint(f"{path}: not a JSON object, but {shown(value)}.")
     return value
@@ -224,7 +224,7 @@ def _names(folder: Path) -> list[str]:
     try:
         return sorted(path.name for path in folder.iterdir())
     except OSError as error:
-        raise _unreadable(folder, error) from error
+        raise unreadable(folder, error) from error
 
 
 def _mode(path: Path) -> int:
@@ -234,9 +234,10 @@ def _mode(path: Path) -> int:
     except (FileNotFoundError, NotADirectoryError):
         return 0
     except (OSError, ValueError) as error:  # a loop of links, a name too long or with NUL
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
 
 
-def _unreadable(path: Path, error: OSError | ValueError) -> DamagedCheckpoint:
+def unreadable(path: Path, error: OSError | ValueError) -> DamagedCheckpoint:
+    """The error to raise if a file of a model cannot be read."""
     reason = getattr(error, "strerror", None) or error
     return DamagedCheckpoint(f"{path}: cannot be read ({reason}).")

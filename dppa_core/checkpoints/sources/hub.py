@@ -128,9 +128,7 @@ def cached_folder(name: str, revision: str = "", file: str = "config.json") -> P
     """The folder of a revision on this disk; some of its files may be missing.
 
     Args:
-        name: owner/name.
         revision: A commit, or a branch or tag as last looked up.
-        file: A file that must exist.
     """
     from huggingface_hub import try_to_load_from_cache  # noqa: PLC0415  (a third of a second)
 

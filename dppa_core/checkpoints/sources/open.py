@@ -54,7 +54,6 @@ class ModelRef:
         """Parse a reference.
 
         Args:
-            text: The user's text.
             public: Whether a visitor of a public page wrote it; then no path is looked up.
 
         Raises:
@@ -119,7 +118,6 @@ def open_checkpoint(
     A model of the Hub is fetched first, unless it is on this disk.
 
     Args:
-        ref: The model.
         public: Whether visitors of a public page choose the reference; then only embedded models
             open.
         progress: Called with bytes of downloads.

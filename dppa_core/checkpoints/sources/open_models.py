@@ -6,12 +6,12 @@ A value is dropped when its file changes.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import TypeVar
+from typing import TypeVar, Unpack
 
 from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.safetensors_reader import file_identity
 from dppa_core.checkpoints.sources.open import open_checkpoint
-from dppa_core.progress import Progress, Stop
+from dppa_core.progress import RunControl
 from dppa_core.system.recent import Recent
 
 T = TypeVar("T")
@@ -19,13 +19,10 @@ SIZE = 64
 
 
 class OpenModels:
-    """A least-recently-used cache of open checkpoints, profiles and similar values.
+    """A least-recently-used cache of `size` open checkpoints, profiles and the like; 0 for none.
 
     Safe for many threads. A cached checkpoint holds headers and mapped files; the system can
     reclaim pages that were read.
-
-    Args:
-        size: Number of entries; 0 caches nothing.
     """
 
     def __init__(self, size: int = SIZE) -> None:
@@ -33,12 +30,7 @@ class OpenModels:
         self._things = Recent(size)
 
     def checkpoint(
-        self,
-        reference: str,
-        *,
-        public: bool = False,
-        progress: Progress | None = None,
-        stop: Stop | None = None,
+        self, reference: str, *, public: bool = False, **told: Unpack[RunControl]
     ) -> Checkpoint:
         """As `open_checkpoint`, or the cached one if its files are unchanged."""
         key = reference, public
@@ -47,26 +39,18 @@ class OpenModels:
             file_identity(path) == before for path, before in found.identities().items()
         ):
             return found
-        opened = open_checkpoint(reference, public=public, progress=progress, stop=stop)
+        opened = open_checkpoint(reference, public=public, **told)
         self._things.keep(key, opened)
         return opened
 
-    def put(self, reference: str, checkpoint: Checkpoint, *, public: bool = False) -> None:
-        """Cache an open checkpoint under the reference a recipe uses for it.
-
-        Args:
-            reference: As in the recipe; no folder of that name is needed.
-            checkpoint: The checkpoint to merge.
-            public: As in later calls of `checkpoint`.
-        """
-        self._things.keep((reference, public), checkpoint)
+    def put(self, reference: str, checkpoint: Checkpoint) -> None:
+        """Cache a checkpoint under the reference of a recipe; no folder of that name is needed."""
+        self._things.keep((reference, False), checkpoint)
 
     def value(self, key: Hashable, make: Callable[[], T]) -> T:
         """The cached value of a key, else the result of `make`.
 
-        Args:
-            key: Everything the value depends on; files by their identities.
-            make: Computes the value.
+        The key names everything the value depends on; files by their identities.
         """
         found: T | None = self._things.find(key)
         if found is None:

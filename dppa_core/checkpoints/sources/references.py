@@ -11,10 +11,6 @@ LONGEST_REFERENCE = 4096
 def checked_reference(text: object, what: str = "A model reference") -> str:
     """A reference without surrounding space.
 
-    Args:
-        text: The user's value.
-        what: Its name in messages.
-
     Raises:
         InvalidValue: not a text, empty, too long, or with unprintable characters (NUL, line ends).
     """

@@ -24,7 +24,6 @@ def upload_errors(name: str, token: str, *, removing: bool = False) -> Iterator[
     """Turn errors of the Hub and huggingface_hub into our own, with a message of one line.
 
     Args:
-        name: owner/name.
         token: Removed from every message.
         removing: Whether the block removes a repository.
 

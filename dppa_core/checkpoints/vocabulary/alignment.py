@@ -65,12 +65,6 @@ def align(
 ) -> Alignment:
     """Put all models into one vocabulary.
 
-    Args:
-        base: The common ancestor.
-        tuned: Its domain models.
-        names: Names of the domain models in messages.
-        choice: The vocabulary of the merge.
-
     Raises:
         IncompatibleCheckpoints: rows that cannot be matched, or an impossible union.
         DamagedCheckpoint: an unreadable tokenizer.

@@ -28,10 +28,8 @@ def wrap_base(
     """The base with its vocabulary in the rows of the merge.
 
     Args:
-        base: The base.
         tuned: The domain models; they fill rows the base lacks.
         maps: Row maps of the base, then of each domain model.
-        key: Identifies these maps.
     """
     gathered = {}
     for name, role in _vocabulary_tensors(base).items():
@@ -50,11 +48,7 @@ def wrap_model(
     """A domain model with its vocabulary in the rows of the merge.
 
     Args:
-        model: The domain model.
         base: The base in the rows of the merge; it fills rows the model lacks.
-        rows: Its row map.
-        key: Identifies the maps of this merge.
-        label: Name of the model in messages.
 
     Raises:
         IncompatibleCheckpoints: rows of another width or dtype, or a base with an untied head that

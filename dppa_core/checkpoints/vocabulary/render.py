@@ -148,7 +148,6 @@ def rendered_chat(
         turns: Each with "role" and "content".
         what: The template's name in messages, as "folder: its chat template".
         finish: Whether the last turn is the beginning of the reply.
-        process: Renders templates that are not ours.
 
     Raises:
         DamagedCheckpoint: the template fails, writes too much or takes too long.

@@ -78,8 +78,6 @@ def rows_in(target: Target, model: OwnVocabulary, *, padding: bool) -> Int64[nda
     """For each row of the target the model's row of the same token; -1 if it has none.
 
     Args:
-        target: The vocabulary of the merge.
-        model: The model with the rows.
         padding: Whether the target's rows without a token map to the same rows of the model: true
             for the model with that vocabulary and those with an equal one.
     """

@@ -49,7 +49,6 @@ def with_added(
 
     Args:
         files: Name -> content.
-        target: The union.
         definitions: Token -> its entry in the tokenizer.json it comes from; empty where unknown.
     """
     found = dict(files)
@@ -59,17 +58,18 @@ def with_added(
         value = json.loads(found[FAST])
         added = [{**entries[token], "id": row, "content": token} for token, row in rows.items()]
         value["added_tokens"] = [*(value.get("added_tokens") or []), *added]
-        found[FAST] = _dump(value)
+        found[FAST] = json_bytes(value)
     if ADDED in found or FAST not in found:
-        found[ADDED] = _dump({**json.loads(found.get(ADDED, b"{}")), **rows})
+        found[ADDED] = json_bytes({**json.loads(found.get(ADDED, b"{}")), **rows})
     settings = json.loads(found.get(SETTINGS, b"{}"))
     if isinstance(settings.get("added_tokens_decoder"), dict):
         for token, row in rows.items():
             entry = {key: entries[token][key] for key in ("special", *_FLAGS)}
             settings["added_tokens_decoder"][str(row)] = {"content": token, **entry}
-        found[SETTINGS] = _dump(settings)
+        found[SETTINGS] = json_bytes(settings)
     return found
 
 
-def _dump(value: Any) -> bytes:
+def json_bytes(value: Any) -> bytes:
+    """A JSON file as transformers writes it."""
     return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()

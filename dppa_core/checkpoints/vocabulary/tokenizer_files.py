@@ -19,11 +19,7 @@ TOKENIZER_FILES = (FAST, PIECES, TABLE, ADDED, SETTINGS)
 
 
 def tokenizer_folder(folders: Sequence[Path]) -> Path | None:
-    """The folder with a model's tokenizer; an adapter's comes before its base's.
-
-    Args:
-        folders: Base first, as `Checkpoint.folders`.
-    """
+    """The last folder with a tokenizer, so that an adapter's comes before its base's."""
     for folder in reversed(folders):
         if any((folder / name).is_file() for name in (FAST, TABLE, PIECES)):
             return folder

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,18 +67,14 @@ def compare_vocabularies(base: Vocabulary, other: Vocabulary) -> VocabularyDiffe
     )
 
 
-def examples(tokens: Iterable[str], most: int = 3) -> str:
-    """A few tokens as a message shows them."""
-    known = tuple(tokens)
-    few = ", ".join(shown(token, 40) for token in known[:most])
-    return few + (", …" if len(known) > most else "")
+def examples(tokens: Sequence[str]) -> str:
+    """Up to three tokens as a message shows them."""
+    few = ", ".join(shown(token, 40) for token in tokens[:3])
+    return few + (", …" if len(tokens) > 3 else "")
 
 
 def vocabulary_of_json(tokenizer: Any) -> Vocabulary:
     """The vocabulary of a tokenizer.json.
-
-    Args:
-        tokenizer: Its parsed content.
 
     Raises:
         ValueError: not a BPE, Unigram, WordPiece or WordLevel tokenizer; one line.
@@ -102,7 +98,6 @@ def checked(ids: Mapping[Any, Any], added: Iterable[tuple[Any, Any]]) -> Vocabul
     """A vocabulary of a tokenizer's own tokens and its added tokens.
 
     Args:
-        ids: Token -> row.
         added: Tokens and their rows; the last row of a token counts.
 
     Raises:

@@ -62,7 +62,7 @@ PruneOption = Annotated[bool, typer.Option(help="Give trials without hope up ear
 OverwriteOption = Annotated[
     bool, typer.Option("--overwrite", help="Replace a recipe that is there.")
 ]
-Told = tuple[dict[str, Any], str]
+RunControl = tuple[dict[str, Any], str]
 """The result for programs, and for people."""
 AsJsonOption = Annotated[bool, typer.Option("--json", help="Write one JSON object.")]
 
@@ -137,7 +137,7 @@ def _study(
     test_limit: int | None,
     say: Callable[[str], None],
     place: ExamPlace,
-) -> Told:
+) -> RunControl:
     from dppa_core.tuning.search.trial import domains_for  # noqa: PLC0415  (torch)
 
     found = run_wanted(recipe, wanted, place.ask, tasks, say, place.beside)
@@ -157,7 +157,7 @@ def _climb(
     test_limit: int | None,
     say: Callable[[str], None],
     place: ExamPlace,
-) -> Told:
+) -> RunControl:
     from dppa_core.tuning.search.climb import climb  # noqa: PLC0415  (torch)
 
     def watch(model: str, trial: Trial, known: bool) -> None:

@@ -38,7 +38,6 @@ def model_card(recipe: MergeRecipe, record: MergeRecord | None = None) -> str:
     """Markdown with the front matter the Hub reads.
 
     Args:
-        recipe: Recipe of the merge, with the commits of Hub models.
         record: What the merge did, or what is known beforehand.
     """
     record = record or MergeRecord()

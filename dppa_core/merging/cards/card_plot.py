@@ -32,9 +32,7 @@ text{fill:#ece8df}.ground{fill:#1f2124;stroke:#3a3d42}.quiet{fill:#b0aa9c}
 def density_svg(model: str, shares: Mapping[tuple[int, str], float]) -> str:
     """A heatmap of layers down and kinds of matrices across.
 
-    Args:
-        model: Name of the domain model, for the title.
-        shares: (layer, kind) -> share of the delta kept, in [0, 1]; at least one.
+    `shares` maps (layer, kind) to the share of the delta kept, in [0, 1]; at least one.
     """
     layers = sorted({layer for layer, _ in shares})
     kinds = order_kinds(kind for _, kind in shares)

@@ -14,7 +14,7 @@ from dppa_core.checkpoints.folders.weight_files import COMPANIONS, read_companio
 from dppa_core.checkpoints.vocabulary.alignment import Alignment
 from dppa_core.checkpoints.vocabulary.chat_templates import read_template, without_template
 from dppa_core.checkpoints.vocabulary.rows import BASE, Target
-from dppa_core.checkpoints.vocabulary.token_ids import moved_ids, with_added
+from dppa_core.checkpoints.vocabulary.token_ids import json_bytes, moved_ids, with_added
 from dppa_core.checkpoints.vocabulary.tokenizer_files import FAST, SETTINGS, tokenizer_folder
 from dppa_core.checkpoints.vocabulary.tokens import examples
 from dppa_core.merging.cards.record import Origins
@@ -52,7 +52,6 @@ def companions_of(
     """Collect the files that make merged weights a working model.
 
     Args:
-        alignment: Base and domain models, and the vocabulary of the merge.
         names: References: of the base, then of the domain models.
         chat_template: "base", a domain model's reference, or "auto": the first model that has one,
             the base first. That model gives the generation settings too.
@@ -106,7 +105,7 @@ class _Sources:
             return files
         files, template = without_template(files), read_template(source)
         settings = json.loads(files.get(SETTINGS, b"{}"))
-        files[SETTINGS] = _dump({**settings, "chat_template": template})
+        files[SETTINGS] = json_bytes({**settings, "chat_template": template})
         self._check_template(owner, template)
         return files
 
@@ -172,7 +171,7 @@ class _Sources:
         if target is not None and self._alignment.vocabularies[index] != target.vocabulary:
             own = self._alignment.vocabularies[index]
             values, lost = moved_ids(read_object(paths[index]), own, target.vocabulary)
-            files[_GENERATION] = _dump(values)
+            files[_GENERATION] = json_bytes(values)
             if lost:
                 self._warnings.append(
                     f"{_GENERATION} of {self._names[index]} names {examples(lost)}, which the "
@@ -195,7 +194,3 @@ class _Sources:
             theirs = self._models[self._tokenizer].config
             config |= {key: theirs[key] for key in _IDS if key in theirs}
         return config
-
-
-def _dump(value: Any) -> bytes:
-    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()

@@ -52,9 +52,7 @@ def parent_of(reference: str, folder: Path) -> Parent:
 def licence_in(front: Mapping[str, object], reference: str) -> str | None:
     """The licence stated in the front matter of a card; None if it states none.
 
-    Args:
-        front: Values of the front matter.
-        reference: Of the model, to distinguish one "other" licence from another.
+    The model's reference distinguishes one "other" licence from another.
     """
     licence = front.get("license")
     if not isinstance(licence, str) or not licence.strip():

@@ -92,14 +92,8 @@ def planned_record(
         KeptModule(one[0].name, one[0].layer, one[0].kind, one[0].numel, tuple(m.kept for m in one))
         for one in columns
     )
-    return MergeRecord(
-        tuple(parents), modules, energies_of(plans), origins=origins, warnings=warnings
-    )
-
-
-def energies_of(plans: Sequence[PruningPlan]) -> tuple[float, ...]:
-    """Share of the modules' squared delta that each plan keeps."""
-    return tuple(plan.energy for plan in plans)
+    energies = tuple(plan.energy for plan in plans)
+    return MergeRecord(tuple(parents), modules, energies, origins=origins, warnings=warnings)
 
 
 def write_record(record: MergeRecord, folder: Path) -> None:

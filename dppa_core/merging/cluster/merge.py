@@ -81,6 +81,7 @@ def merge_on_cluster(
     Parts of profiles and whole weight files are the tasks; more and smaller files keep more cores
     busy. The work of a lost worker is repeated. After a lost driver the same call continues with
     the complete files. This process writes index, configuration and card, at the end.
+
     Args:
         address: See `joined`.
         threads: Cores of each task.
@@ -95,10 +96,8 @@ def merge_on_cluster(
     with joined(address) as cluster:
         known = prepared(cluster, recipe, threads, progress, stop)
         merger = opened(known, progress, stop)
-        tally, shards = (
-            MergeTally(merger.plan, merger.inputs.parents()),
-            shards_of(merger, shard_size),
-        )
+        tally = MergeTally(merger.plan, merger.inputs.parents())
+        shards = shards_of(merger, shard_size)
         target = check_target(Path(out), merger.inputs.folders(), overwrite=overwrite)
         with parts_folder(merger, shard_size, target) as parts:
             known = replace(known, folder=str(parts))

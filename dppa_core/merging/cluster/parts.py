@@ -22,9 +22,8 @@ from dppa_core.merging.merger import TensorMerger
 from dppa_core.merging.tally import MergeTally
 from dppa_core.merging.tensor_tasks import write_tensors
 from dppa_core.merging.to_folder import FolderSink, Weights
-from dppa_core.progress import Stop
 from dppa_core.recipes.yaml_text import recipe_hash
-from dppa_core.system.atomic_folders import replace_file
+from dppa_core.system.atomic_folders import replace_file, sync_paths
 from dppa_core.system.locks import lock_folder
 
 Shards = Mapping[str, tuple[TensorSpec, ...]]
@@ -57,25 +56,20 @@ def write_shard(
     folder: Path,
     *,
     workers: int = 1,
-    stop: Stop | None = None,
 ) -> WrittenShard:
     """Merge and write the tensors of one weight file; it is on the disk on return.
 
     Args:
-        merger: Computes the tensors.
-        file: Its name.
-        specs: Its tensors.
         folder: Its place. Another process may write the same file at the same time: both write
             the same bytes, under a name of their own until they are complete.
-        workers: Threads.
-        stop: Ends the work between two slices of tensors.
     """
     tally, path = MergeTally(merger.plan, ()), folder / f".{file}.{secrets.token_hex(8)}"
     try:
         with closing(SafetensorsWriter(path, specs, METADATA)) as writer:
-            write_tensors(merger, FolderSink(merger, writer, tally), workers, stop=stop)
+            write_tensors(merger, FolderSink(merger, writer, tally), workers)
             sha256, digests = writer.finish(), writer.digests()
-        _sync(path)
+        with suppress(OSError):  # not every file system can
+            sync_paths(path)
         path.rename(folder / file)
     finally:
         path.unlink(missing_ok=True)
@@ -147,12 +141,3 @@ def gather(
 
 def _record_of(folder: Path, file: str) -> Path:
     return folder / f"{file}.json"
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        with suppress(OSError):  # not every file system can
-            os.fsync(handle)
-    finally:
-        os.close(handle)

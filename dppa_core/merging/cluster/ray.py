@@ -55,7 +55,6 @@ class Cluster:
         Args:
             function: Defined in a module, so that every node finds it; harmless when repeated.
             shared: Sent to every node once.
-            items: One for each task.
             threads: Cores of a task.
             stop: Ends the work; running tasks end by themselves, and are not waited for.
 

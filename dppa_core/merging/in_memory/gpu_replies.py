@@ -26,8 +26,7 @@ from dppa_core.system.temporary import TemporaryFolder
 class OwnDevices:
     """The processor, and the first GPU that PyTorch sees.
 
-    Args:
-        large: Bytes of a model from which on the GPU replies, if it has room for a copy.
+    The GPU replies for models from `large` bytes on, if it has room for a copy.
     """
 
     def __init__(self, large: int) -> None:

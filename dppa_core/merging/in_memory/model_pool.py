@@ -268,15 +268,7 @@ class _Elsewhere(AlignedCheckpoint):
 
     def __init__(self, inner: Checkpoint, folder: Path, config: Mapping[str, Any]) -> None:
         super().__init__(inner, {}, "")
-        self._folder, self._config = folder, config
-
-    @property
-    def folder(self) -> Path:
-        return self._folder
-
-    @property
-    def config(self) -> Mapping[str, Any]:
-        return self._config
+        self.folder, self.config = folder, config
 
 
 @contextmanager

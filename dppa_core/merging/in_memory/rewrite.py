@@ -49,8 +49,6 @@ def find_live(
 
     Args:
         model: On the CPU; built from these tensors by `build_model`.
-        tensors: Its weights.
-        kernels: They will write it.
         twins: Head -> embedding, if the two are one tensor: only they may share memory.
     """
     weights = {
@@ -106,12 +104,8 @@ def convert(
     """Write finite raw weights of one dtype in another, rounded to nearest even.
 
     Args:
-        kernels: They convert.
-        raw: As stored.
         code: Its dtype.
-        out: The result.
         dtype: "BF16" or "F32".
-        name: Name of the tensor, for the message.
 
     Raises:
         NonFiniteWeights: the dtype cannot hold a weight.
@@ -142,7 +136,6 @@ def write_merge(
     After an error the model is a mix of two merges, and may only be overwritten again.
 
     Args:
-        merger: Computes the tensors.
         places: Of a model made of the same base.
         workers: Threads; one for every available core if unset. The bytes are the same.
         progress: Called after each tensor.

@@ -22,11 +22,7 @@ LIMITS = {"BF16": 3.3961775e38, "F16": 65520.0, "F32": float("inf")}
 
 
 class ChunkPass:
-    """Adds deltas to a base, each sum in float32, rounded once. For one thread only.
-
-    Args:
-        loader: Reads and adds.
-    """
+    """Adds deltas to a base, each sum in float32, rounded once. For one thread only."""
 
     def __init__(self, loader: Loader) -> None:
         self.loader = loader
@@ -63,10 +59,10 @@ class ChunkPass:
         tuned, levels = [], []
         for delta in deltas:
             bands = delta.treatment.bands()
-            if bands is None or bands.weights.size > 2 or delta.pair.finetuned_dtype != "BF16":
+            if bands is None or bands.levels[0].size > 2 or delta.pair.finetuned_dtype != "BF16":
                 return False
             tuned.append(delta.pair.finetuned)
-            levels.append((bands.thresholds, bands.cuts, bands.weights))
+            levels.append(bands.levels)
         raws, seed = (stack.base, *tuned), tensor_seed(stack.name)
         copied = self.loader.copies(*raws)
         step = RUN if copied else max(out.size, 1)
@@ -128,11 +124,7 @@ def round_into(
 
 
 def raise_overflow(stack: TensorStack, largest: float) -> None:
-    """Raise the error that says what made a merged tensor reach `largest`.
-
-    Raises:
-        NonFiniteWeights: always.
-    """
+    """Raise the NonFiniteWeights that says what made a merged tensor reach `largest`."""
     check_finite(stack.base, stack.base_dtype, stack.name, "the base")
     for delta in filter(None, stack.deltas):
         check_finite(delta.pair.finetuned, delta.pair.finetuned_dtype, stack.name, delta.model)

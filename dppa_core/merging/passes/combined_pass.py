@@ -45,11 +45,8 @@ class CombinedPass:
     """Merges tensors by a combination. Safe for many threads: a survey of the model runs once.
 
     Args:
-        combination: Makes one delta of all.
-        parameters: The method's.
         loader: Makes the reader of one thread.
         models: References, in the recipe's order.
-        seed: The recipe's.
         names: All tensors with a delta, which a survey of the whole model reads.
         stack_of: Name -> parts of that tensor; called for each reading.
         stop: Ends such a survey between two blocks.
@@ -214,10 +211,6 @@ class CombinedPass:
 
 
 def _taking_part(coefficients: Sequence[tuple[float, ...]]) -> tuple[int, ...]:
-    """The models with a coefficient other than 0 at some tensor.
-
-    Args:
-        coefficients: Of all models, at each tensor.
-    """
+    """The models with a coefficient other than 0 at some tensor."""
     by_model = zip(*coefficients, strict=True)
     return tuple(index for index, given in enumerate(by_model) if any(given))

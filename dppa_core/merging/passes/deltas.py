@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float32, Shaped, UInt64
+from jaxtyping import Float32, Shaped
 from numpy import ndarray
 
 from dppa_core.checkpoints.chunks import Loader, TensorPair
-from dppa_core.kernels.protocol import Kernels, Stored
+from dppa_core.kernels.protocol import Kernels, Levels, Stored
 from dppa_core.methods.shared.treatment import (
     Banded,
     DroppedTreatment,
@@ -31,19 +30,6 @@ Raw = Shaped[ndarray, " n"]
 """Weights as they are stored."""
 
 
-@runtime_checkable
-class FixedTreatment(Protocol):
-    """A treatment with its numbers fixed for one tensor."""
-
-    def add(self, kernels: Kernels, acc: Chunk, base: Stored, tuned: Stored, start: int) -> None:
-        """Add the treated delta of one chunk, whose first element has the flat index `start`."""
-        ...
-
-    def bands(self) -> Bands | None:
-        """The treatment as levels of |d|; None if it is of another kind."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class WholeDelta:
     """The whole delta, times a weight."""
@@ -51,7 +37,7 @@ class WholeDelta:
     weight: float
 
     def bands(self) -> Bands:
-        return Bands(0, _ALL, _NO_CUT, np.array([self.weight], np.float32))
+        return Bands(0, (_ALL, _NO_CUT, np.array([self.weight], np.float32)))
 
     def add(self, kernels: Kernels, acc: Chunk, base: Stored, tuned: Stored, start: int) -> None:
         kernels.add_whole(acc, base, tuned, self.weight)
@@ -65,17 +51,13 @@ class Bands:
     """Nested levels of |d| in one tensor, and the weight of each; see `Kernels.add_bands`."""
 
     seed: int
-    thresholds: Float32[ndarray, " K"]
-    cuts: UInt64[ndarray, " K"]
-    weights: Float32[ndarray, " K"]
+    levels: Levels
 
     def bands(self) -> Bands:
         return self
 
     def add(self, kernels: Kernels, acc: Chunk, base: Stored, tuned: Stored, start: int) -> None:
-        kernels.add_bands(
-            acc, base, tuned, start, self.seed, self.thresholds, self.cuts, self.weights
-        )
+        kernels.add_bands(acc, base, tuned, start, self.seed, self.levels)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,10 +71,9 @@ class RankedBands:
         return None
 
     def add(self, kernels: Kernels, acc: Chunk, base: Stored, tuned: Stored, start: int) -> None:
-        scores, bands = np.empty(acc.size, np.float32), self.ranked
+        scores = np.empty(acc.size, np.float32)
         self.scoring.score(kernels, base, tuned, start, scores)
-        cut = bands.thresholds, bands.cuts, bands.weights
-        kernels.add_ranked(acc, base, tuned, scores, start, bands.seed, *cut)
+        kernels.add_ranked(acc, base, tuned, scores, start, self.ranked.seed, self.ranked.levels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +89,11 @@ class RandomDelta:
 
     def add(self, kernels: Kernels, acc: Chunk, base: Stored, tuned: Stored, start: int) -> None:
         kernels.add_random(acc, base, tuned, start, self.seed, self.cut, self.weight)
+
+
+FixedTreatment = WholeDelta | Bands | RankedBands | RandomDelta
+"""A treatment with its numbers fixed for one tensor. `add` adds the treated delta of one chunk that
+begins at the flat index `start`; `bands` gives its levels of |d|, None if it has none."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -171,9 +157,6 @@ def fix_treatment(
     """Work out a treatment for one tensor; None if nothing is added.
 
     Args:
-        loader: Reads the pair to find thresholds.
-        pair: Both sides of the tensor.
-        treatment: The method's.
         coefficient: Merging coefficient of this model and layer.
         models: References of base and domain model; the second is part of random draws.
         seed: The recipe's, for random draws.
@@ -222,11 +205,11 @@ def _fix_bands(
     scoring: Scoring | None,
 ) -> TensorDelta:
     found = find_cuts(ranked_by(loader, scoring), pair, banded.selections)
-    bands = Bands(
-        tensor_seed(pair.name),
+    levels = (
         np.array([cut.threshold for cut, _ in found], dtype=np.float32),
         np.array([cut.tie_cut for cut, _ in found], dtype=np.uint64),
         np.array([weight_of(coefficient, f) for f in banded.factors], dtype=np.float32),
     )
+    bands = Bands(tensor_seed(pair.name), levels)
     treatment = bands if scoring is None else RankedBands(bands, scoring)
     return TensorDelta(pair, model, treatment, found[-1][1])

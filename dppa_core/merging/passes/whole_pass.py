@@ -115,9 +115,6 @@ def merge_whole(
 
     Args:
         name: Name of the tensor, for the order among ties.
-        base: As stored, bfloat16.
-        models: Models whose deltas are added.
-        out: The result.
         scratch: Its content is meaningless before and after.
         known: Tensor -> its exact cuts, of an earlier merge on the same weights. If levels are
             the same, ties are not settled anew.

@@ -32,8 +32,9 @@ from dppa_core.merging.preflight.facts import (
     CollectedFacts,
     Finding,
     ModelFacts,
-    Severity,
     TokenizerFacts,
+    blocker,
+    note,
 )
 
 LARGEST_SMALL = 64 << 20
@@ -169,8 +170,7 @@ def _here(model: HubModel, file: str) -> bool:
 
 
 def _away(reference: str, error: Unreachable) -> Finding:
-    return Finding(
-        Severity.BLOCKER,
+    return blocker(
         "network",
         reference,
         "The Hub is not reachable, and the model is not on this disk.",
@@ -180,8 +180,7 @@ def _away(reference: str, error: Unreachable) -> Finding:
 
 
 def _from_disk(reference: str, folder: Path) -> Finding:
-    return Finding(
-        Severity.NOTE,
+    return note(
         "network",
         reference,
         f"The Hub is not reachable; looked at what is on this disk, commit {folder.name[:8]}.",

@@ -39,8 +39,8 @@ from dppa_core.merging.preflight.facts import (
     CollectedFacts,
     Finding,
     ModelFacts,
-    Severity,
     TokenizerFacts,
+    blocker,
 )
 
 T = TypeVar("T")
@@ -95,7 +95,7 @@ def trouble(model: str, error: DppaError) -> Finding:
         what = what[:1].upper() + what[1:]
     what += stop.rstrip()
     topic = next(topic for topic, kinds in _TOPICS.items() if isinstance(error, kinds))
-    return Finding(Severity.BLOCKER, topic, model, what, rest.strip(), _remedy(topic, error))
+    return blocker(topic, model, what, rest.strip(), _remedy(topic, error))
 
 
 def _remedy(topic: str, error: DppaError) -> str:
@@ -146,9 +146,7 @@ def _files(folder: Path) -> dict[str, int]:
 def tokenizer_in(folder: Path, hashes: Mapping[str, str] | None = None) -> TokenizerFacts:
     """The tokenizer in a folder, without its tokens.
 
-    Args:
-        folder: Where its files lie.
-        hashes: Of files that need not be here, as the Hub gives them.
+    `hashes` are the Hub's, of files that need not be in the folder.
     """
     known, settings = hashes or {}, folder / "tokenizer_config.json"
     values = read_object(settings) if settings.is_file() else {}

@@ -28,7 +28,8 @@ DISK_RATE = 0.4e9
 """Bytes per second, written and synced."""
 LINE_RATE = 12.5e6
 """Bytes a second of a download over a line of 100 Mbit/s; yours may differ tenfold."""
-_WIDTHS = {"bfloat16": 2, "float16": 2, "float32": 4}
+WIDTHS = {"bfloat16": 2, "float16": 2, "float32": 4}
+"""Bytes of a number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ def estimate(sizes: Sizes) -> Estimate:
     and writes once.
     """
     base, *tuned = sizes.stored
-    width = _WIDTHS[sizes.dtype]
+    width = WIDTHS[sizes.dtype]
     written = sizes.parameters * width
     hashed, profiled = base + sum(tuned), len(tuned) * base + sum(tuned)
     merged = base + sum(tuned) + written

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from functools import partial, partialmethod
 from typing import Any
 
 from dppa_core.checkpoints.safetensors_reader import TensorInfo
@@ -29,7 +30,6 @@ class Severity(StrEnum):
 
 
 ORDER = tuple(Severity)
-WEIGHT_ENDINGS = (".safetensors", ".bin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +50,11 @@ class Finding:
 
     def to_json(self) -> dict[str, str]:
         """All fields, as text."""
-        return {
-            "severity": self.severity.value,
-            "topic": self.topic,
-            "model": self.model,
-            "what": self.what,
-            "why": self.why,
-            "remedy": self.remedy,
-        }
+        return {**asdict(self), "severity": self.severity.value}
+
+
+ok, note, warning, blocker = (partial(Finding, severity) for severity in Severity)
+"""Make a finding of that severity from topic, model, what, why and remedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +113,15 @@ class ModelFacts:
     """Base models named by its card, as owner/name."""
     adapters: tuple[AdapterFacts, ...] = ()
 
+    def _finding(self, severity: Severity, topic: str, *said: str) -> Finding:
+        return Finding(severity, topic, self.reference, *said)
+
+    # Findings about this model, from topic, what, why and remedy.
+    ok = partialmethod(_finding, Severity.OK)
+    note = partialmethod(_finding, Severity.NOTE)
+    warning = partialmethod(_finding, Severity.WARNING)
+    blocker = partialmethod(_finding, Severity.BLOCKER)
+
     @property
     def parameters(self) -> int:
         """Elements of all tensors but buffers."""
@@ -125,7 +131,9 @@ class ModelFacts:
     @property
     def bytes_of_weights(self) -> int:
         """Bytes of all stored tensors; if they are unread, of the files."""
-        files = sum(size for name, size in self.files.items() if name.endswith(WEIGHT_ENDINGS))
+        files = sum(
+            size for name, size in self.files.items() if name.endswith((".safetensors", ".bin"))
+        )
         return sum(info.size for info in self.tensors.values()) or files
 
     @property
@@ -187,10 +195,9 @@ class CollectedFacts:
     findings: tuple[Finding, ...] = ()
 
 
-def listed(names: list[str], most: int = 3) -> str:
-    """The first names of a list, and how many more there are."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+def listed(names: list[str]) -> str:
+    """The first three names of a list, and how many more there are."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def counted(number: float) -> str:

@@ -5,7 +5,7 @@ Reads assets/data/presets.yaml; asks the Hub for nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -16,11 +16,9 @@ import yaml
 from dppa_core.checkpoints.sources.download import is_here
 from dppa_core.checkpoints.sources.hub import cached_folder, is_commit
 from dppa_core.errors import UnknownName, did_you_mean, shown
-from dppa_core.merging.preflight.estimate import Estimate, Sizes, estimate
+from dppa_core.merging.preflight.estimate import WIDTHS, Estimate, Sizes, estimate
 from dppa_core.merging.preflight.facts import in_bytes
 from dppa_core.system.machine import Machine
-
-_WIDTHS = {"bfloat16": 2, "float16": 2, "float32": 4}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +45,7 @@ class PresetModel:
     @property
     def bytes(self) -> int:
         """Bytes of its weights."""
-        return self.parameters * _WIDTHS[self.dtype]
+        return self.parameters * WIDTHS[self.dtype]
 
     @property
     def here(self) -> bool:
@@ -95,10 +93,10 @@ class HubPreset:
         """Bytes of weights that are not on this disk."""
         return sum(model.bytes for model in self.all if not model.here)
 
-    def estimate(self, missing: int, workers: int = 1) -> Estimate:
+    def estimate(self, missing: int) -> Estimate:
         """Cost of merging all of them, by the formulas of preflight."""
         stored = tuple(model.bytes for model in self.all)
-        return estimate(Sizes(self.base.parameters, stored, missing, workers=workers))
+        return estimate(Sizes(self.base.parameters, stored, missing))
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +153,10 @@ def preset_json(preset: HubPreset, machine: Machine) -> dict[str, Any]:
 @cache
 def hub_presets() -> tuple[HubPreset, ...]:
     """All sets, the smallest first."""
-    entries: list[dict[str, Any]] = yaml.safe_load(presets_file().read_text("utf-8"))["hub"]
+    package = Path(__file__).resolve().parents[2]
+    packaged, own = package / "_presets.yaml", package.parent / "assets" / "data" / "presets.yaml"
+    text = (packaged if packaged.is_file() else own).read_text("utf-8")
+    entries: list[dict[str, Any]] = yaml.safe_load(text)["hub"]
     return tuple(_preset(entry) for entry in entries)
 
 
@@ -165,19 +166,10 @@ def hub_preset(name: str) -> HubPreset:
     Raises:
         UnknownName: there is no such preset; names the closest one.
     """
-    known: Sequence[HubPreset] = hub_presets()
-    for preset in known:
-        if preset.name == name:
-            return preset
-    hint = did_you_mean(name, (preset.name for preset in known))
-    raise UnknownName(f"No preset {shown(name)}. {hint}")
-
-
-def presets_file() -> Path:
-    """The package's file, else the repository's."""
-    package = Path(__file__).resolve().parents[2]
-    packaged = package / "_presets.yaml"
-    return packaged if packaged.is_file() else package.parent / "assets" / "data" / "presets.yaml"
+    known = {preset.name: preset for preset in hub_presets()}
+    if name not in known:
+        raise UnknownName(f"No preset {shown(name)}. {did_you_mean(name, known)}")
+    return known[name]
 
 
 def _preset(entry: Mapping[str, Any]) -> HubPreset:

@@ -9,7 +9,15 @@ from collections.abc import Iterator, Sequence
 
 from dppa_core.merging.cards.licences import merged_licence
 from dppa_core.merging.preflight.estimate import Estimate, Sizes, in_time
-from dppa_core.merging.preflight.facts import Finding, ModelFacts, Severity, in_bytes
+from dppa_core.merging.preflight.facts import (
+    Finding,
+    ModelFacts,
+    blocker,
+    in_bytes,
+    note,
+    ok,
+    warning,
+)
 from dppa_core.merging.preflight.of_vocabulary import same_tokens, tensors_of_tokens
 from dppa_core.system.machine import Machine
 
@@ -50,18 +58,16 @@ def about_licences(models: Sequence[ModelFacts]) -> Iterator[Finding]:
     for model in models:
         stated |= {adapter.reference: adapter.licence for adapter in model.adapters}
     found = merged_licence(stated)
-    for warning in found.warnings:
-        yield Finding(
-            Severity.WARNING,
+    for conflict in found.warnings:
+        yield warning(
             "licence",
             "",
-            warning,
+            conflict,
             "A merge is made from all of its parents.",
             "Read the licences; keep the merge to yourself where they do not go together.",
         )
     for reference in found.unstated:
-        yield Finding(
-            Severity.NOTE,
+        yield note(
             "licence",
             reference,
             "It states no licence.",
@@ -69,15 +75,14 @@ def about_licences(models: Sequence[ModelFacts]) -> Iterator[Finding]:
             "Look at its page, or ask its authors.",
         )
     if found.identifier and not found.warnings:
-        yield Finding(Severity.OK, "licence", "", f"The merge stands under {found.identifier}.")
+        yield ok("licence", "", f"The merge stands under {found.identifier}.")
 
 
 def about_resources(needed: Estimate, machine: Machine) -> Iterator[Finding]:
     """Room and memory of this machine, and the time of the merge."""
     yield _download(needed, machine)
     if needed.written + needed.download > machine.disk >= needed.download:
-        yield Finding(
-            Severity.WARNING,
+        yield warning(
             "disk",
             "",
             f"The merge takes {in_bytes(needed.written)} more on disk; after the downloads "
@@ -86,8 +91,7 @@ def about_resources(needed: Estimate, machine: Machine) -> Iterator[Finding]:
             "Write it to another disk (--out).",
         )
     yield _memory(needed, machine)
-    yield Finding(
-        Severity.OK,
+    yield ok(
         "time",
         "",
         f"The merge itself takes about {in_time(needed.merge_seconds)}.",
@@ -97,23 +101,20 @@ def about_resources(needed: Estimate, machine: Machine) -> Iterator[Finding]:
 
 def _download(needed: Estimate, machine: Machine) -> Finding:
     if not needed.download:
-        return Finding(Severity.OK, "download", "", "Nothing is to be fetched.")
+        return ok("download", "", "Nothing is to be fetched.")
     what = (
         f"{in_bytes(needed.download)} are to be fetched: "
         f"{in_time(needed.download_seconds)} at 100 Mbit/s."
     )
     if needed.download > machine.disk:
-        return Finding(
-            Severity.BLOCKER,
+        return blocker(
             "download",
             "",
             what,
             f"The disk has room for {in_bytes(machine.disk)}.",
             "Free some, or set HF_HOME to another disk.",
         )
-    return Finding(
-        Severity.NOTE, "download", "", what, "Only the files a merge needs, less what is here."
-    )
+    return note("download", "", what, "Only the files a merge needs, less what is here.")
 
 
 def _memory(needed: Estimate, machine: Machine) -> Finding:
@@ -122,21 +123,16 @@ def _memory(needed: Estimate, machine: Machine) -> Finding:
         f"{in_bytes(needed.model_memory)}"
     )
     if machine.memory is None:
-        return Finding(
-            Severity.NOTE, "memory", "", f"{what}; this system does not say what is left."
-        )
+        return note("memory", "", f"{what}; this system does not say what is left.")
     what += f"; {in_bytes(machine.memory)} are left."
     if needed.merge_memory > machine.memory:
-        return Finding(
-            Severity.WARNING, "memory", "", what, "", "Close other programs before you merge."
-        )
+        return warning("memory", "", what, "", "Close other programs before you merge.")
     if needed.model_memory > machine.memory:
-        return Finding(
-            Severity.WARNING,
+        return warning(
             "memory",
             "",
             what,
             "The merge is streamed, a model that answers is not.",
             "Merge here, and chat on a larger machine.",
         )
-    return Finding(Severity.OK, "memory", "", what)
+    return ok("memory", "", what)

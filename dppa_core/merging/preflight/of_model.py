@@ -9,14 +9,7 @@ from collections.abc import Iterator
 
 from dppa_core.checkpoints.folders.quantisation import packed_by, quantised_by
 from dppa_core.errors import many
-from dppa_core.merging.preflight.facts import (
-    Finding,
-    ModelFacts,
-    Severity,
-    counted,
-    in_bytes,
-    listed,
-)
+from dppa_core.merging.preflight.facts import Finding, ModelFacts, counted, in_bytes, listed
 from dppa_core.pruning.floats import FLOATS, OTHERS
 from dppa_core.pruning.module_groups import find_modules
 from dppa_core.pruning.tensor_names import is_buffer
@@ -35,15 +28,11 @@ def about_model(facts: ModelFacts) -> Iterator[Finding]:
 
 def _access(facts: ModelFacts) -> Iterator[Finding]:
     if facts.gated and facts.config:
-        yield Finding(
-            Severity.OK, "access", facts.reference, "It is gated, and your login has access."
-        )
+        yield facts.ok("access", "It is gated, and your login has access.")
     elif facts.gated:
         how = "A person looks at every request." if facts.gated == "manual" else ""
-        yield Finding(
-            Severity.BLOCKER,
+        yield facts.blocker(
             "access",
-            facts.reference,
             "It is gated: its authors want their terms accepted first.",
             how,
             f"Accept them at https://huggingface.co/{_name(facts)}, then run `hf auth login`.",
@@ -58,10 +47,8 @@ def _revision(facts: ModelFacts) -> Iterator[Finding]:
     if facts.source != "hub" or not facts.commit or facts.revision == facts.commit:
         return
     branch = facts.revision or "main"
-    yield Finding(
-        Severity.NOTE,
+    yield facts.note(
         "revision",
-        facts.reference,
         f"{branch} is commit {facts.commit[:8]} now; a merge writes the whole commit down.",
         "A branch moves on, and the same recipe then gives another merge.",
         f"To stay at it, write @{facts.commit}.",
@@ -72,28 +59,22 @@ def _format(facts: ModelFacts) -> Iterator[Finding]:
     how = quantised(facts)
     if how is not None:
         unquantised = listed(list(facts.stated_bases)) or "the model it was made from"
-        yield Finding(
-            Severity.BLOCKER,
+        yield facts.blocker(
             "format",
-            facts.reference,
             f"Its weights are quantised ({how}).",
             "Rounded to a few bits, their difference to a base is no delta.",
             f"Use the unquantised model, {unquantised}; quantise the merge.",
         )
     elif facts.tensors:
         files = "PyTorch's .bin files" if facts.pickled else "safetensors"
-        yield Finding(
-            Severity.OK,
+        yield facts.ok(
             "format",
-            facts.reference,
             f"{files} in {', '.join(facts.dtypes)}, {counted(facts.parameters)} parameters, "
             f"{in_bytes(facts.bytes_of_weights)}.",
         )
     elif facts.pickled:
-        yield Finding(
-            Severity.NOTE,
+        yield facts.note(
             "format",
-            facts.reference,
             f"PyTorch's .bin files, {in_bytes(facts.bytes_of_weights)}.",
             "They have no header: names and shapes are seen once they are here.",
             "Fetch and convert it (`dppa convert`), and ask again with the folder.",
@@ -120,19 +101,15 @@ def _architecture(facts: ModelFacts) -> Iterator[Finding]:
     named = facts.config.get("architectures")
     names = [str(one) for one in named] if isinstance(named, list) else []
     if facts.config.get("auto_map"):
-        yield Finding(
-            Severity.WARNING,
+        yield facts.warning(
             "architecture",
-            facts.reference,
             "Its configuration asks for code of its own (auto_map), which is never run here.",
             "The weights can be merged; chat and scores need an architecture of transformers.",
             "Load the merge where you trust that code.",
         )
     if names and not any("CausalLM" in name or "LMHead" in name for name in names):
-        yield Finding(
-            Severity.WARNING,
+        yield facts.warning(
             "architecture",
-            facts.reference,
             f"It is a {listed(names)}, not a causal language model.",
             "Chat and scores need one; the weights can be merged by their names.",
             "Check that the base is of the same kind.",
@@ -146,18 +123,14 @@ def _modules(facts: ModelFacts) -> Iterator[Finding]:
     if modules:
         layers = 1 + max(module.layer for module in modules)
         share = sum(module.numel for module in modules) / max(facts.parameters, 1)
-        yield Finding(
-            Severity.OK,
+        yield facts.ok(
             "architecture",
-            facts.reference,
             f"{facts.config.get('model_type') or 'model'}, {layers} layers, {len(modules)} linear "
             f"modules with {share:.0%} of the parameters.",
         )
     elif quantised(facts) is None:
-        yield Finding(
-            Severity.BLOCKER,
+        yield facts.blocker(
             "architecture",
-            facts.reference,
             "No linear module was found among its tensors.",
             "Their names follow no pattern of transformer blocks, as layers.0.….weight.",
             "Choose a causal language model of transformers.",
@@ -169,36 +142,30 @@ def _head(facts: ModelFacts) -> Iterator[Finding]:
         return
     tied, head = facts.config.get("tie_word_embeddings"), facts.head
     if head is None and tied is False:
-        yield Finding(
-            Severity.BLOCKER,
+        yield facts.blocker(
             "head",
-            facts.reference,
             "Its configuration has an LM head of its own, and the files hold none.",
             "The model was saved without its head.",
             "Save it again from AutoModelForCausalLM.",
         )
     elif head is None:
-        yield Finding(Severity.OK, "head", facts.reference, "The LM head is the embedding (tied).")
+        yield facts.ok("head", "The LM head is the embedding (tied).")
     elif tied:
-        yield Finding(
-            Severity.NOTE,
+        yield facts.note(
             "head",
-            facts.reference,
             f"{head} is stored although it is tied to the embedding.",
             "Where both hold the same numbers they are merged once.",
         )
     else:
-        yield Finding(Severity.OK, "head", facts.reference, f"{head} is a head of its own.")
+        yield facts.ok("head", f"{head} is a head of its own.")
 
 
 def _rows(facts: ModelFacts) -> Iterator[Finding]:
     stated = facts.config.get("vocab_size")
     if facts.rows is None or not isinstance(stated, int) or stated == facts.rows:
         return
-    yield Finding(
-        Severity.WARNING,
+    yield facts.warning(
         "vocabulary",
-        facts.reference,
         f"Its configuration has {stated:,} tokens, its embedding {facts.rows:,} rows.",
         "Weights and configuration of different versions are the usual cause; transformers "
         "will not load them.",
@@ -215,10 +182,8 @@ def _dtype(facts: ModelFacts) -> Iterator[Finding]:
         if info.dtype not in (*FLOATS, *OTHERS) and not is_buffer(name, info.shape)
     ]
     if wrong:
-        yield Finding(
-            Severity.BLOCKER,
+        yield facts.blocker(
             "dtype",
-            facts.reference,
             f"{many(len(wrong), 'tensor has', 'tensors have')} a dtype no delta can be taken of: "
             f"{listed(wrong)}.",
             f"A delta needs {', '.join(FLOATS)}.",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from dppa_core.errors import many
-from dppa_core.merging.preflight.facts import Finding, ModelFacts, Severity, listed
+from dppa_core.merging.preflight.facts import Finding, ModelFacts, listed
 from dppa_core.merging.preflight.of_vocabulary import (
     about_template,
     about_vocabulary,
@@ -31,8 +31,6 @@ def about_pair(base: ModelFacts, tuned: ModelFacts, vocabulary: str = "base") ->
     """All findings about a domain model beside its base.
 
     Args:
-        base: The common ancestor.
-        tuned: The domain model.
         vocabulary: The merge's: "base", "union", or a model's reference.
     """
     yield from _ancestry(base, tuned)
@@ -53,12 +51,10 @@ def _ancestry(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
     mine = tuned.reference.removeprefix("hub:").partition("@")[0]
     named = [name for name in stated if name.lower() != mine.lower()]
     if any(name.lower() == own.lower() for name in named):
-        yield Finding(Severity.OK, "base", tuned.reference, f"Its card names {own} as its base.")
+        yield tuned.ok("base", f"Its card names {own} as its base.")
     elif named:
-        yield Finding(
-            Severity.WARNING,
+        yield tuned.warning(
             "base",
-            tuned.reference,
             f"Its card names {listed(named)} as its base, not {own}.",
             "A delta to another base than the one it was trained from ruins the merge.",
             f"Try {named[0]} as the base.",
@@ -75,10 +71,8 @@ def _adapted(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
         if not _plain(place) or place.startswith((".", "/", "~")) or ":/" in place:
             continue  # a folder of its author: the name says nothing
         if _plain(place) != _plain(carrier):
-            yield Finding(
-                Severity.NOTE,
+            yield tuned.note(
                 "base",
-                tuned.reference,
                 f"{adapter.reference} was trained on {adapter.base}, says its configuration; here "
                 f"it is put on {carrier}.",
                 "The same model under another name is harmless; another model ruins the merge.",
@@ -97,10 +91,8 @@ def _configuration(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
         return
     kinds = [str(one.config.get("model_type") or "unnamed") for one in (base, tuned)]
     if kinds[0] != kinds[1]:
-        yield Finding(
-            Severity.WARNING,
+        yield tuned.warning(
             "architecture",
-            tuned.reference,
             f"It is a {kinds[1]}, the base a {kinds[0]}.",
             "Another family computes other things with tensors of the same names.",
             "Choose a domain model that was made from this base.",
@@ -112,10 +104,8 @@ def _configuration(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
                 f"{key} {tuned.config.get(key)} here, {base.config.get(key)} in the base"
                 for key in differing
             )
-            yield Finding(
-                Severity.WARNING,
+            yield tuned.warning(
                 word,
-                tuned.reference,
                 f"Its configuration differs: {told}.",
                 "The merge takes the base's configuration; this model was trained with its own.",
                 "Compare the merge with the domain model alone before you rely on it.",
@@ -159,20 +149,16 @@ def _tensors(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
         sizes = _size(theirs[places[other[0]]]), _size(mine[other[0]])
         yield _other_shapes(tuned, other, *sizes)
     if not (absent or extra or other):
-        yield Finding(
-            Severity.OK,
+        yield tuned.ok(
             "tensors",
-            tuned.reference,
             f"All {len(mine)} tensors of the base are there, in the same shapes"
             f"{' but for rows of tokens' if shapes else ''}.",
         )
 
 
 def _other_shapes(tuned: ModelFacts, names: list[str], theirs: str, ours: str) -> Finding:
-    return Finding(
-        Severity.BLOCKER,
+    return tuned.blocker(
         "tensors",
-        tuned.reference,
         f"{many(len(names), 'tensor has', 'tensors have')} another shape: {names[0]} is {theirs}, "
         f"in the base {ours}.",
         "A model of another size is the usual cause.",
@@ -191,10 +177,8 @@ def _places(base: ModelFacts, tuned: ModelFacts) -> dict[str, str]:
 
 
 def _unmatched(tuned: ModelFacts, what: str, names: list[str]) -> Finding:
-    return Finding(
-        Severity.BLOCKER,
+    return tuned.blocker(
         "tensors",
-        tuned.reference,
         f"{what}: {listed(names)}.",
         "A model of another architecture or another base is the usual cause.",
         "Choose a domain model that was made from this base.",
@@ -202,10 +186,8 @@ def _unmatched(tuned: ModelFacts, what: str, names: list[str]) -> Finding:
 
 
 def _own_head(tuned: ModelFacts, head: str) -> Finding:
-    return Finding(
-        Severity.WARNING,
+    return tuned.warning(
         "head",
-        tuned.reference,
         f"It stores {head}, the base's head is its embedding.",
         "Where the two hold other numbers, the merge is refused; headers do not tell.",
         "Look at tie_word_embeddings in both configurations.",
@@ -225,10 +207,8 @@ def _dtypes(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
         and not is_buffer(name, base.tensors[name].shape)
     ]
     if mixed:
-        yield Finding(
-            Severity.BLOCKER,
+        yield tuned.blocker(
             "dtype",
-            tuned.reference,
             f"{many(len(mixed), 'tensor holds', 'tensors hold')} weights on one side only: "
             f"{listed(mixed)}.",
             "A quantised model is the usual cause.",
@@ -236,10 +216,8 @@ def _dtypes(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
         )
     kinds = [list(one.dtypes) for one in (base, tuned)]
     if all(kinds) and kinds[0][0] != kinds[1][0] and kinds[1][0] in FLOATS:
-        yield Finding(
-            Severity.NOTE,
+        yield tuned.note(
             "dtype",
-            tuned.reference,
             f"Its weights are {kinds[1][0]}, the base's {kinds[0][0]}.",
             "Rounding is then part of the delta: small changes next to nothing but noise.",
             "Prune, or take both in one dtype where their authors offer it.",

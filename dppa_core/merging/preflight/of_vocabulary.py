@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dppa_core.checkpoints.vocabulary.tokens import Vocabulary, compare_vocabularies, examples
-from dppa_core.merging.preflight.facts import Finding, ModelFacts, Severity
+from dppa_core.merging.preflight.facts import Finding, ModelFacts
 from dppa_core.pruning.tensor_names import find_embedding
 
 MOSTLY = 0.5
@@ -44,10 +44,8 @@ def about_vocabulary(
         return
     mine, theirs = base.tokenizer.vocabulary, tuned.tokenizer.vocabulary
     if mine is None or theirs is None:
-        yield Finding(
-            Severity.WARNING,
+        yield tuned.warning(
             "tokenizer",
-            tuned.reference,
             "Its tokenizer's file is not the base's, and their tokens could not be compared.",
             "A merge matches rows by token, and needs to read both.",
             "Look whether tokenizer.json is whole on both sides.",
@@ -60,10 +58,8 @@ def _without_tokenizer(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]
     if None in (base.rows, tuned.rows) or base.rows == tuned.rows:
         return
     who = "the base" if not base.tokenizer.files else "it"
-    yield Finding(
-        Severity.BLOCKER,
+    yield tuned.blocker(
         "vocabulary",
-        tuned.reference,
         f"It has {tuned.rows:,} rows of tokens, the base {base.rows:,}; {who} has no tokenizer.",
         "Rows are matched by token where their number differs.",
         "Copy the tokenizer's files beside its config.json.",
@@ -76,12 +72,10 @@ def _same(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
     what = "Its tokenizer is the base's, byte for byte."
     if not alike:
         what = f"Its {count:,} tokens are the base's, row by row."
-    yield Finding(Severity.OK, "tokenizer", tuned.reference, what)
+    yield tuned.ok("tokenizer", what)
     if None not in (base.rows, tuned.rows) and base.rows != tuned.rows:
-        yield Finding(
-            Severity.NOTE,
+        yield tuned.note(
             "vocabulary",
-            tuned.reference,
             f"It has {tuned.rows:,} rows for the same tokens, the base {base.rows:,}.",
             "Rows without a token are padding, and are not merged.",
         )
@@ -96,30 +90,24 @@ def _different(
     what = f"Of tokens it has {', '.join(told)}; {found.shared:,} are shared."
     own = [token for token in found.extra if token not in theirs.added]
     if vocabulary == "union" and own:
-        yield Finding(
-            Severity.BLOCKER,
+        yield tuned.blocker(
             "vocabulary",
-            tuned.reference,
             f"{len(own):,} of its tokens ({examples(own)}) decide how text is cut: there is no "
             "union with the base's.",
             "Only tokens added to a tokenizer can be put beside another's.",
             "Choose `vocabulary: base`, or this model's.",
         )
     elif found.shared < MOSTLY * len(theirs.ids):
-        yield Finding(
-            Severity.WARNING,
+        yield tuned.warning(
             "tokenizer",
-            tuned.reference,
             what,
             "A model of another tokenizer was hardly made from this base.",
             "Choose a domain model that was made from this base.",
         )
     else:
         keeps = bool(found.extra) and not own and vocabulary == "base"
-        yield Finding(
-            Severity.NOTE,
+        yield tuned.note(
             "tokenizer",
-            tuned.reference,
             what,
             "Rows of embedding and head are matched by the text of their token.",
             "The added ones are left out; `vocabulary: union` keeps them." if keeps else "",
@@ -137,4 +125,4 @@ def about_template(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
     else:
         what = "It has a chat template, the base has none: the merge takes the first there is."
         remedy = "`chat_template: base` in the recipe leaves it out."
-    yield Finding(Severity.NOTE, "template", tuned.reference, what, "", remedy)
+    yield tuned.note("template", what, "", remedy)

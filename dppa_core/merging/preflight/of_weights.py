@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from dppa_core.merging.preflight.facts import Finding, Severity
+from dppa_core.merging.preflight.facts import Finding, Severity, ok, warning
 from dppa_core.pruning.delta_profile import DeltaProfile
 
 FAR = 0.5
@@ -71,8 +71,7 @@ def about_distance(model: str, found: BaseDistance) -> Finding:
     layers = f"{min(found.layers, default=0):.2g} to {max(found.layers, default=0):.2g} by layer"
     what = f"Its delta is {found.ratio:.2g} times as large as the base's weights ({layers})"
     if found.ratio == 0:
-        return Finding(
-            Severity.WARNING,
+        return warning(
             "base",
             model,
             "Its modules equal the base's: there is no delta to merge.",
@@ -81,8 +80,7 @@ def about_distance(model: str, found: BaseDistance) -> Finding:
         )
     cosine = f"the cosine between both is at least {found.least_cosine:.2g}"
     if found.ratio >= UNRELATED:
-        return Finding(
-            Severity.WARNING,
+        return warning(
             "base",
             model,
             f"{what}{f'; {cosine}' if found.ratio < 1 else ''}.",
@@ -91,23 +89,18 @@ def about_distance(model: str, found: BaseDistance) -> Finding:
             "Choose the base it was made from; a merge with this one gives gibberish.",
         )
     if found.ratio > FAR:
-        return Finding(
-            Severity.WARNING,
+        return warning(
             "base",
             model,
             f"{what}; {cosine}.",
             f"Fine-tuning stays far below {FAR:g}; long training on, or another base, does not.",
             "Look at its card for the base it was made from.",
         )
-    return Finding(Severity.OK, "base", model, f"{what}; {cosine}.")
+    return ok("base", model, f"{what}; {cosine}.")
 
 
 def base_warnings(measured: Iterable[tuple[str, DeltaProfile]]) -> tuple[str, ...]:
-    """A merge's warnings: one line for each domain model that was hardly made from its base.
-
-    Args:
-        measured: References of domain models with their profiles.
-    """
+    """A merge's warnings: one line for each domain model that was hardly made from its base."""
     found = (about_distance(model, distance(profile)) for model, profile in measured)
     return tuple(
         f"{one.model}: {one.what} {one.why} {one.remedy}"

@@ -15,7 +15,14 @@ from dppa_core.errors import DppaError
 from dppa_core.merging.preflight.collect import FactsCollector
 from dppa_core.merging.preflight.collect_local import trouble
 from dppa_core.merging.preflight.estimate import Estimate, estimate
-from dppa_core.merging.preflight.facts import ORDER, CollectedFacts, Finding, ModelFacts, Severity
+from dppa_core.merging.preflight.facts import (
+    ORDER,
+    CollectedFacts,
+    Finding,
+    ModelFacts,
+    Severity,
+    note,
+)
 from dppa_core.merging.preflight.of_merge import about_licences, about_resources, sizes_of
 from dppa_core.merging.preflight.of_model import about_model
 from dppa_core.merging.preflight.of_pair import about_pair
@@ -195,8 +202,7 @@ def _exact(facts: ModelFacts) -> str:
 
 
 def _not_measured(model: str) -> Finding:
-    return Finding(
-        Severity.NOTE,
+    return note(
         "base",
         model,
         "How far its weights are from the base's has not been measured yet.",

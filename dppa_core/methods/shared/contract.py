@@ -54,12 +54,6 @@ class Method:
     ) -> PruningPlan | None:
         """The elements it will keep of one domain model; None if unknown before the merge.
 
-        Args:
-            profile: Profile of the pair.
-            levels: Pruning rates, strictly falling.
-            settings: The method's own parameters.
-            overrides: Module name -> its own rate.
-
         Raises:
             InvalidValue: levels out of range or not falling, or settings that do not fit them.
             UnknownName: an override for an unknown module.

@@ -7,10 +7,10 @@ from typing import Any
 from dppa_core.parameters import choice, number
 
 
-def density(default: float, *, title: str = "Density", text: str = "") -> Any:
+def density(default: float, text: str = "") -> Any:
     """A share of elements kept."""
     told = text or "The share of each delta's elements that is kept, the largest ones."
-    return number(default, title=title, text=told, unit="share", low=0.0, high=1.0, step=0.01)
+    return number(default, title="Density", text=told, unit="share", low=0.0, high=1.0, step=0.01)
 
 
 def drop_rate(default: float, text: str = "") -> Any:

@@ -1,4 +1,4 @@
-"""The loops over stacked deltas in numpy: the short reference of compiled ones.
+"""The loops over stacked deltas in numpy: the short reference of compiled ones. See `Loops`.
 
 Votes and weights are added in float64: float32 sums could depend on the order of the models, and
 weights that cancel would leave a nonzero divisor.
@@ -24,14 +24,12 @@ _LOW = np.uint32(0xFFFF)
 
 
 def count_magnitudes(values: Values, counts: Int64[ndarray, " words"]) -> None:
-    """See `Loops.count_magnitudes`."""
     bits = _magnitudes(values)
     words = (bits >> _HALF) * np.uint32(2) + ((bits & _LOW) != 0)
     counts += np.bincount(words.astype(np.intp), minlength=counts.size)
 
 
 def count_within(values: Values, high: int, counts: Int64[ndarray, " low"]) -> None:
-    """See `Loops.count_within`."""
     bits = _magnitudes(values)
     inside = bits[(bits >> _HALF) == np.uint32(high)] & _LOW
     counts += np.bincount(inside.astype(np.intp), minlength=counts.size)
@@ -40,7 +38,6 @@ def count_within(values: Values, high: int, counts: Int64[ndarray, " low"]) -> N
 def gather_tied(
     values: Values, threshold: float, start: int, seed: int, window: Window
 ) -> tuple[int, UInt64[ndarray, " n"]]:
-    """See `Loops.gather_tied`."""
     tied = np.flatnonzero(np.abs(values) == np.float32(threshold))
     hashes = mix(tied.astype(np.uint64) + np.uint64(start), seed)
     below = hashes < np.uint64(window.low)
@@ -59,12 +56,7 @@ def inside(values: Values, cut: Cut, start: int, seed: int) -> Bool[ndarray, "ro
 
 
 def elect(deltas: Deltas, undecided: int) -> Signs:
-    """The sign of the sum of all deltas.
-
-    Args:
-        deltas: Trimmed deltas of all models.
-        undecided: The sign of a zero sum: -1, 0 or 1; no delta agrees with 0.
-    """
+    """The sign of the sum of all deltas; `undecided` (-1, 0 or 1) for a sum of 0."""
     total = np.zeros(deltas.shape[1:], np.float64)
     for delta in deltas:
         total += delta
@@ -77,13 +69,11 @@ def elect(deltas: Deltas, undecided: int) -> Signs:
 def vote(
     deltas: Deltas, cuts: Sequence[Cut], start: int, seed: int, factors: Sequence[float]
 ) -> int:
-    """See `Loops.vote`."""
     signs = elect(_times(_trimmed(deltas, cuts, start, seed), factors), 0)
     return int(signs.sum(dtype=np.int64))
 
 
 def agree(deltas: Deltas, cuts: Sequence[Cut], start: int, seed: int, ballot: SignBallot) -> Values:
-    """See `Loops.agree`."""
     left = _trimmed(deltas, cuts, start, seed)
     signs = elect(_times(left, ballot.votes), ballot.undecided)
     total, divisor = np.zeros(signs.shape, np.float32), np.zeros(signs.shape, np.float64)
@@ -95,13 +85,11 @@ def agree(deltas: Deltas, cuts: Sequence[Cut], start: int, seed: int, ballot: Si
         divisor[np.abs(divisor) <= ballot.cancelled] = 1
         raised = np.maximum(divisor, ballot.least) if ballot.least else divisor
         total /= raised.astype(np.float32)
-    result: Values = total
-    return result
+    return total
 
 
 def _magnitudes(values: Values) -> UInt32[ndarray, " n"]:
-    bits: UInt32[ndarray, " n"] = np.abs(values).ravel().view(np.uint32)
-    return bits
+    return np.asarray(np.abs(values).ravel().view(np.uint32))
 
 
 def _trimmed(deltas: Deltas, cuts: Sequence[Cut], start: int, seed: int) -> Deltas:
@@ -112,10 +100,8 @@ def _trimmed(deltas: Deltas, cuts: Sequence[Cut], start: int, seed: int) -> Delt
         np.where(inside(np.abs(delta), cut, start, seed), delta, np.float32(0))
         for delta, cut in zip(deltas, cuts, strict=True)
     ]
-    result: Deltas = np.stack(kept)
-    return result
+    return np.stack(kept)
 
 
 def _times(deltas: Deltas, factors: Sequence[float]) -> Deltas:
-    product: Deltas = deltas * np.array(factors, np.float32)[:, None, None]
-    return product
+    return deltas * np.array(factors, np.float32)[:, None, None]

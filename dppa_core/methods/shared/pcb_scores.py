@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float64
@@ -20,19 +19,6 @@ OUTLIERS = 0.0001
 """Share of the smallest and of the largest |d| that the authors' program clamps."""
 
 Wide = Float64[ndarray, "rows columns"]
-
-
-@runtime_checkable
-class Scores(Protocol):
-    """The scores of one competition."""
-
-    def __call__(self, stack: Stack) -> Deltas:
-        """A score of at least 0 for every element of every model."""
-        ...
-
-    def clamped(self, stack: Stack) -> Deltas:
-        """The deltas to merge; negated for a negative coefficient."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,8 +48,7 @@ class PaperScores:
 
     def norm(self, deltas: Deltas, i: int, j: int) -> Wide:
         """The products of two models' deltas in [0, 1]."""
-        normed: Wide = (product(deltas, i, j) - self.low[i, j]) / self.span[i, j]
-        return normed
+        return np.asarray((product(deltas, i, j) - self.low[i, j]) / self.span[i, j])
 
     def clamped(self, stack: Stack) -> Deltas:
         """The deltas; nothing is clamped."""
@@ -72,8 +57,7 @@ class PaperScores:
 
 def product(deltas: Deltas, i: int, j: int) -> Wide:
     """d_i times d_j in float64: in float32 the square of a small delta underflows."""
-    products: Wide = np.multiply(deltas[i], deltas[j], dtype=np.float64)
-    return products
+    return np.asarray(np.multiply(deltas[i], deltas[j], dtype=np.float64))
 
 
 def paper_scores(tensors: Sequence[Streamed]) -> PaperScores:
@@ -124,13 +108,14 @@ class ReferenceScores:
         """The deltas with |d| clamped."""
         deltas = stack.signed()
         sizes = [self._size(delta, i) for i, delta in enumerate(deltas)]
-        clamped: Deltas = np.sign(deltas) * np.stack(sizes)
-        return clamped
+        return np.asarray(np.sign(deltas) * np.stack(sizes))
 
     def _size(self, delta: Rows, model: int) -> Rows:
         low, high = np.float32(self.smallest[model]), np.float32(self.largest[model])
-        size: Rows = np.clip(np.abs(delta), low, high)
-        return size
+        return np.asarray(np.clip(np.abs(delta), low, high))
+
+
+Scores = PaperScores | ReferenceScores
 
 
 def reference_scores(tensors: Sequence[Streamed]) -> ReferenceScores:

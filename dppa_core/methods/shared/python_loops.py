@@ -31,11 +31,9 @@ class Loops(Protocol):
             counts: 2**17 words; elements with first bits k count in word 2k if their other bits are
                 0, else in word 2k + 1.
         """
-        ...
 
     def count_within(self, values: Values, high: int, counts: Int64[ndarray, " low"]) -> None:
         """Count the elements whose |value| begins with the 16 bits `high`, by the other 16."""
-        ...
 
     def gather_tied(
         self,
@@ -51,10 +49,8 @@ class Loops(Protocol):
             values: Values in the order of their flat index.
             threshold: Not 0.
             start: Flat index of the first element in its tensor.
-            seed: Seed of the hashes.
             window: A window that includes its last hash.
         """
-        ...
 
     def vote(
         self, deltas: Deltas, cuts: Sequence[Cut], start: int, seed: int, factors: Sequence[float]
@@ -62,16 +58,11 @@ class Loops(Protocol):
         """The sum of the elected signs of all positions; a tie counts 0.
 
         Args:
-            deltas: Deltas of all models.
             cuts: The border of each; elements outside do not vote. Empty: all vote.
-            start: Flat index of the first element in its tensor.
-            seed: Seed of the hashes that order elements equal to a border.
             factors: Factor of each delta before the vote.
         """
-        ...
 
     def agree(
         self, deltas: Deltas, cuts: Sequence[Cut], start: int, seed: int, ballot: SignBallot
     ) -> Values:
         """Trim as `vote` does, elect signs, and merge the deltas that agree with them."""
-        ...

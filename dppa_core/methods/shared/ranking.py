@@ -33,8 +33,6 @@ def find_cuts(
 
     Args:
         tensors: Read up to three times, and again for each window of hashes that misses.
-        counts: Number of elements inside, one for each of the values.
-        values: Stack -> the values to rank.
     """
     numel = sum(tensor.numel for tensor in tensors)
     places = [min(numel - count, numel - 1) for count in counts]
@@ -139,8 +137,7 @@ def _among_tied(
 ) -> Iterator[Cut | None]:
     """The border among equal magnitudes; None if the window of hashes misses it.
 
-    Args:
-        wanted: Index of the values, their magnitude, and the number inside.
+    `wanted` holds the index of the values, their magnitude, and the number inside.
     """
     windows = [hash_window(item.equal, take, deviations) for _, item, take in wanted]
     below, hashes = [0] * len(wanted), [[np.empty(0, np.uint64)] for _ in wanted]

@@ -17,9 +17,7 @@ Mask: TypeAlias = Bool[ndarray, "rows columns"]
 def match_sums(tensor: Streamed, survives: Callable[[Stack, int], Mask]) -> tuple[float, ...]:
     """The factors that give survivors the original sum of |d|; 1 if none survives.
 
-    Args:
-        tensor: Read once.
-        survives: Stack, index of a model -> mask of the surviving elements of its delta.
+    `survives` gives the mask of the survivors in the delta of the model with that index.
     """
     sums = np.zeros((2, tensor.models))
     for stack in tensor.stacks():

@@ -62,9 +62,7 @@ class Stack:
     def agree(self, cuts: Sequence[Cut], ballot: SignBallot) -> Rows:
         """The merge of the deltas that agree with the elected signs.
 
-        Args:
-            cuts: The border of each model; elements outside are 0. Empty: nothing is trimmed.
-            ballot: The rules.
+        Elements outside the border of their model are 0; without borders nothing is trimmed.
         """
         return self.loops.agree(self.deltas, cuts, self.start, tensor_seed(self.name), ballot)
 
@@ -82,13 +80,11 @@ class Stack:
         return self._times([float(np.sign(value)) for value in self.coefficients])
 
     def _times(self, factors: Sequence[float]) -> Deltas:
-        product: Deltas = self.deltas * np.array(factors, np.float32)[:, None, None]
-        return product
+        return self.deltas * np.array(factors, np.float32)[:, None, None]
 
     def _hashes(self, seed: int) -> UInt64[ndarray, "rows columns"]:
         flat = np.arange(self.start, self.start + self.base.size, dtype=np.uint64)
-        hashes: UInt64[ndarray, "rows columns"] = mix(flat, seed).reshape(self.base.shape)
-        return hashes
+        return mix(flat, seed).reshape(self.base.shape)
 
 
 @dataclass(frozen=True, slots=True)

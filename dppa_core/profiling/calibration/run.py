@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.errors import IncompatibleCheckpoints, NonFiniteWeights
 from dppa_core.models.loading import build_model
 from dppa_core.profiling.calibration.texts import Sample
-from dppa_core.progress import Progress, Stop, check, report
+from dppa_core.progress import RunControl, check, report
 from dppa_core.pruning.floats import FLOATS
 from dppa_core.pruning.module_groups import find_modules
 from dppa_core.pruning.tensor_names import is_buffer, match_names
@@ -32,12 +32,7 @@ FLOAT32_LIMIT = 200_000_000
 
 
 class CalibratedModel:
-    """A model in memory, and the parameters that its tensors on disk became.
-
-    Args:
-        checkpoint: Its source.
-        label: Its name in messages.
-    """
+    """A model in memory, and the parameters that its tensors on disk became."""
 
     def __init__(self, checkpoint: Checkpoint, label: str) -> None:
         shapes = {name: checkpoint.shape(name) for name in checkpoint.names()}
@@ -108,14 +103,11 @@ def collect_inputs(
     out: Arrays,
     *,
     gram: bool,
-    progress: Progress | None = None,
-    stop: Stop | None = None,
+    **told: Unpack[RunControl],
 ) -> dict[str, int]:
     """Statistics of every module's inputs over all positions of all samples: column norms, or XᵀX.
 
     Args:
-        subject: The model.
-        samples: The text.
         out: Name -> zeros of the shape of `input_shapes`, written in place.
         gram: XᵀX instead of the norm of each of its columns.
         progress, stop: Called after each sample; ends the run between two.
@@ -141,7 +133,7 @@ def collect_inputs(
 
     hooks = [subject.linear(name)[0].register_forward_pre_hook(watch(name)) for name in out]
     with torch.inference_mode():
-        _read(subject, samples, step, hooks, progress, stop)
+        _read(subject, samples, step, hooks, **told)
     if not gram:
         for tensor, values in squares.items():
             out[tensor][:] = np.sqrt(values)
@@ -153,9 +145,7 @@ def collect_fisher(
     subject: CalibratedModel,
     samples: Sequence[Sample],
     out: Arrays,
-    *,
-    progress: Progress | None = None,
-    stop: Stop | None = None,
+    **told: Unpack[RunControl],
 ) -> float:
     """The diagonal empirical Fisher information of every parameter.
 
@@ -163,8 +153,6 @@ def collect_fisher(
     of a running text: squared once per sample, not once per token.
 
     Args:
-        subject: The model.
-        samples: The text.
         out: Name -> zeros, one for each element of the tensor, written in place.
         progress, stop: Called after each sample; ends the run between two.
 
@@ -184,7 +172,7 @@ def collect_fisher(
         _log_likelihood(subject.model, sample).backward()  # type: ignore[no-untyped-call]
 
     hooks = [parameter.register_post_accumulate_grad_hook(take) for parameter in names]
-    _read(subject, samples, step, hooks, progress, stop)
+    _read(subject, samples, step, hooks, **told)
     square = 0.0
     for same in names.values():
         out[same[0]][:] /= np.float32(len(samples))
@@ -200,15 +188,15 @@ def _read(
     samples: Sequence[Sample],
     step: Callable[[Sample], None],
     hooks: Sequence[Any],
-    progress: Progress | None,
-    stop: Stop | None,
+    **told: Unpack[RunControl],
 ) -> None:
     """Take a step for every sample, then remove the hooks."""
     try:
         with one_thread():
             for done, sample in enumerate(samples):
-                check(stop)
-                report(progress, done, len(samples), f"{subject.label} reads its calibration text")
+                check(told.get("stop"))
+                what = f"{subject.label} reads its calibration text"
+                report(told.get("progress"), done, len(samples), what)
                 step(sample)
     finally:
         for hook in hooks:

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, Unpack
 
 from jaxtyping import Float32
 from numpy import ndarray
@@ -24,7 +24,7 @@ from dppa_core.profiling.calibration.store import Stored, draft, open_stored
 from dppa_core.profiling.calibration.texts import CalibrationText, read_source, samples
 from dppa_core.profiling.profile import kept_profile
 from dppa_core.profiling.significance import RANDOM, ByElement, ByInput, Score, Scoring
-from dppa_core.progress import Progress, Stop, check, report
+from dppa_core.progress import RunControl, check, report
 from dppa_core.pruning.delta_profile import DeltaProfile
 from dppa_core.pruning.density import CALIBRATED_KINDS
 from dppa_core.recipes.calibration import Calibration, calibration_of
@@ -56,11 +56,7 @@ class Statistics:
     """Euclidean norm of all `arrays` together; 0 if it is not needed."""
 
     def score(self, shapes: Mapping[str, tuple[int, ...]]) -> Score:
-        """Ranking of elements by it; for fisher and norms.
-
-        Args:
-            shapes: Tensors of the domain model.
-        """
+        """Ranking of elements by it; for fisher and norms."""
         if self.kind == "fisher":
             found: dict[str, Scoring] = {n: ByElement(a) for n, a in self.arrays.items()}
             return Score("fisher", self.key, found)
@@ -76,30 +72,23 @@ def statistics(
     calibration: Calibration,
     *,
     label: str,
-    progress: Progress | None = None,
-    stop: Stop | None = None,
+    **told: Unpack[RunControl],
 ) -> Statistics:
     """Statistics of a domain model on a text, in the tokens of the base's tokenizer.
 
     Args:
-        kind: Kind of the statistics.
-        base: Its folder has the tokenizer.
-        tuned: The domain model, which is run.
-        calibration: The text.
-        label: Name of the domain model in messages.
-        progress: Called after each sample.
-        stop: Ends the run between two samples.
+        progress, stop: Called after each sample; ends the run between two.
 
     Raises:
         InvalidValue: the text cannot be read, or has nothing to predict.
         CheckpointError: the model cannot be run, or its layers cannot be observed.
     """
-    source = read_source(calibration, stop)
+    source = read_source(calibration, told.get("stop"))
     key = _key(kind, base, tuned, source)
     path = cache_folder("statistics") / f"{key}.bin"
     stored = open_stored(path)
     if stored is None:
-        stored = _measured(kind, (base, tuned), source, path, label, progress, stop)
+        stored = _measured(kind, (base, tuned), source, path, label, **told)
     return Statistics(
         kind, key, stored.arrays, stored.about.get("axes", {}), stored.about.get("norm", 0.0)
     )
@@ -112,19 +101,15 @@ def score_of(
     calibration: Calibration | None,
     *,
     label: str,
-    progress: Progress | None = None,
-    stop: Stop | None = None,
+    **told: Unpack[RunControl],
 ) -> Score | None:
     """What ranks the elements of a delta; None for |d|.
 
     Args:
         significance: One of `SIGNIFICANCE_KINDS`.
         base: Its folder has the tokenizer.
-        tuned: The domain model.
         calibration: The text; if None that of the model's own domain, see `calibration_of`.
-        label: Its reference.
-        progress: Called after each sample.
-        stop: Ends a run between two samples.
+        progress, stop: See `statistics`.
     """
     if significance == "random":
         return RANDOM
@@ -132,7 +117,7 @@ def score_of(
         return None
     kind: Kind = "fisher" if significance == "fisher" else "norms"
     text = calibration_of(label, calibration)
-    found = statistics(kind, base, tuned, text, label=label, progress=progress, stop=stop)
+    found = statistics(kind, base, tuned, text, label=label, **told)
     return found.score({name: tuned.shape(name) for name in tuned.names()})
 
 
@@ -144,31 +129,25 @@ def ranked_profile(
     *,
     public: bool = False,
     workers: int | None = None,
-    progress: Progress | None = None,
-    stop: Stop | None = None,
+    **told: Unpack[RunControl],
 ) -> DeltaProfile:
     """As `cached_profile`, with the elements ranked by any significance.
 
     Args:
-        base: Reference of the base.
-        finetuned: Reference of the domain model.
-        significance: See `score_of`.
-        calibration: See `score_of`.
+        significance, calibration: See `score_of`.
         public: Whether strangers choose; see `open_checkpoint` and `Calibration.check_public`.
-        workers: See `profile_delta`.
-        progress: Called after each sample, then after each module.
-        stop: Ends it between two of them.
+        workers: See `profile_deltas`.
+        progress, stop: Called after each sample and each module; ends it between two of them.
     """
     if public and calibration is not None:
         calibration.check_public()
-    mine = open_checkpoint(base, public=public, progress=progress, stop=stop)
-    theirs = open_checkpoint(finetuned, public=public, progress=progress, stop=stop)
-    told: dict[str, Any] = {"progress": progress, "stop": stop}
+    mine = open_checkpoint(base, public=public, **told)
+    theirs = open_checkpoint(finetuned, public=public, **told)
     pair = align(mine, (theirs,), (finetuned,))
     reader = theirs if pair.foreign else mine
     score = score_of(significance, reader, theirs, calibration, label=finetuned, **told)
-    settings: dict[str, Any] = {"workers": workers, "names": (base, finetuned), "score": score}
-    return kept_profile(pair.base, pair.tuned[0], **settings, **told)
+    names, aligned = (base, finetuned), (pair.base, pair.tuned[0])
+    return kept_profile(*aligned, names=names, score=score, workers=workers, **told)
 
 
 def _key(kind: Kind, base: Checkpoint, tuned: Checkpoint, source: CalibrationText) -> str:
@@ -187,19 +166,17 @@ def _measured(
     source: CalibrationText,
     path: Path,
     label: str,
-    progress: Progress | None,
-    stop: Stop | None,
+    **told: Unpack[RunControl],
 ) -> Stored:
-    report(progress, 0, 1, f"{label} is loaded to read its calibration text")
+    report(told.get("progress"), 0, 1, f"{label} is loaded to read its calibration text")
     # Heavy: torch and transformers, only if the cache has nothing.
     from dppa_core.models.loading import load_tokenizer  # noqa: PLC0415
     from dppa_core.profiling.calibration import run  # noqa: PLC0415
 
     tokenizer = load_tokenizer(pair[0], label)
-    check(stop)
+    check(told.get("stop"))
     subject = run.CalibratedModel(pair[1], label)
     texts = samples(source, tokenizer, min(LONGEST, subject.positions), subject.vocabulary)
-    told: dict[str, Any] = {"progress": progress, "stop": stop}
     if kind == "fisher":
         sizes = {name: (math.prod(shape),) for name, shape in subject.shapes.items()}
         with draft(path, sizes) as made:

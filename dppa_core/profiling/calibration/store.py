@@ -44,12 +44,7 @@ class Stored:
 
 
 class Draft:
-    """Arrays of zeros to fill in, on disk if possible.
-
-    Args:
-        path: Their later place.
-        shapes: Name -> shape.
-    """
+    """Arrays of zeros to fill in, on disk if possible."""
 
     def __init__(self, path: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
         self.path, self._places = path, _placed(shapes)

@@ -51,10 +51,6 @@ class Sample:
 def read_source(calibration: Calibration, stop: Stop | None = None) -> CalibrationText:
     """The text that a calibration names.
 
-    Args:
-        calibration: Names it.
-        stop: Ends reading a file between two blocks.
-
     Raises:
         InvalidValue: the file is missing, not a regular one, empty, or no text.
         NotAllowed: a file outside the folders of `DPPA_ROOTS`.
@@ -116,7 +112,6 @@ def samples(
     """Samples of token ids; the last one is cut at the last token.
 
     Args:
-        source: The text.
         tokenizer: The base's.
         longest: Most tokens of one sample, at least 2.
         vocabulary: Tokens the model knows.

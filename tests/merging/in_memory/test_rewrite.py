@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint, to_float32
+from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint
 from dppa_core.errors import Cancelled, NonFiniteWeights
 from dppa_core.merging import tensor_tasks
 from dppa_core.merging.in_memory import model_pool as pool
@@ -21,6 +21,7 @@ from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.models.parameter_views import find_places
 from dppa_core.models.resident import Resident
 from dppa_core.progress import Stop
+from dppa_core.pruning.floats import to_float32
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from tests.helpers.tiny_models import TinyLlama
 

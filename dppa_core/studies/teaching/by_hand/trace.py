@@ -204,7 +204,7 @@ def _partitions(delta: Matrix, treated: TensorDelta | None) -> Partitions:
     bands = treated.treatment.bands() if treated else None
     if bands is None:
         return np.zeros((SIDE, SIDE), np.int64)
-    cuts = [Cut(float(t), int(c)) for t, c in zip(bands.thresholds, bands.cuts, strict=True)]
+    cuts = [Cut(float(t), int(c)) for t, c in zip(*bands.levels[:2], strict=True)]
     # `Reach` needs rising rates and counts the levels that contain an element.
     inside = Reach(cuts[::-1], tensor_seed(YOURS)).of(np.abs(delta).ravel(), 0).astype(np.int64)
     places: Partitions = np.where(inside > 0, len(cuts) + 1 - inside, 0).reshape(SIDE, SIDE)

@@ -15,13 +15,13 @@ import torch
 from jaxtyping import Float64
 from numpy import ndarray
 
-from dppa_core.checkpoints.checkpoint import to_float32
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.evaluation.examiner import exchanges
 from dppa_core.evaluation.scores import Target, references_of, target_name
 from dppa_core.merging.merger import open_merger
 from dppa_core.models.answer_loss import grouped, reply_logits, surprise
 from dppa_core.progress import Progress, report
+from dppa_core.pruning.floats import to_float32
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.studies.zoo.results.scores import ZooExaminer
 from dppa_core.system.folder_cache import cache_folder, kept
