@@ -88,20 +88,12 @@ class BlockQueue:
     def ask(
         self, key: Hashable, make: Make, patience: float = PATIENCE, *, party: str = ""
     ) -> dict[str, Any]:
-        """The result, or the progress; then ask again.
+        """The result of `make` as {"value"}, or its progress; then ask again.
 
-        Args:
-            key: Equal keys share one computation.
-            make: Computes the result; called with the work, which takes progress and is a `Stop`.
-            patience: Seconds to wait.
-            party: The requester; one party may have half of the waiting computations.
-
-        Returns:
-            {"value": result}, or {"pending": [done, total, what], "shown": partial result}.
-
-        Raises:
-            OutOfBudget: too many computations wait.
-            DppaError: the computation failed; raised once, and the next request starts it again.
+        The progress is {"pending": [done, total, what], "shown": partial result}. Equal keys share
+        one computation. Waits up to `patience` seconds; one `party` may have half of the waiting
+        computations. Raises OutOfBudget if too many wait. A failed computation raises its error
+        once; the next request starts it again.
         """
         found = self._results.find(key)
         if found is not None:

@@ -21,11 +21,7 @@ _FILE = re.compile(r"\d\d-(.+)")
 
 @cache
 def lessons() -> dict[str, Lesson]:
-    """Every lesson by name, in the order of the numbers in their file names.
-
-    Raises:
-        InvalidValue: a file cannot be read.
-    """
+    """Every lesson by name, in the order of the numbers in their file names."""
     found = {}
     for path in sorted(FOLDER.glob("*.md")):
         name = _FILE.sub(r"\1", path.stem)
@@ -57,11 +53,7 @@ def catalogue_json() -> dict[str, Any]:
 
 
 def lesson_json(name: object) -> dict[str, Any]:
-    """One lesson as JSON; its HTML is safe, since HTML in Markdown is switched off.
-
-    Raises:
-        UnknownName: there is no lesson of that name.
-    """
+    """One lesson as JSON; its HTML is safe, since HTML in Markdown is switched off."""
     found = lessons().get(name) if isinstance(name, str) else None
     if found is None:
         known = did_you_mean(str(name)[:80], lessons())

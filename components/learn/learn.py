@@ -48,11 +48,7 @@ def build_learn() -> gr.HTML:
 
 
 def asked(value: object) -> tuple[int, tuple[LessonRequest, ...]]:
-    """Read {"id": number, "asks": [{"key", "what", "name", "arguments"}]}.
-
-    Raises:
-        InvalidValue: a wrong form, or too many requests at once.
-    """
+    """Read {"id": number, "asks": [{"key", "what", "name", "arguments"}]}; raises InvalidValue."""
     data = parsed(value)
     asks = data.get("asks") if isinstance(data, Mapping) else None
     number = data.get("id") if isinstance(data, Mapping) else None
@@ -77,15 +73,10 @@ class LessonServer:
         self._studio, self._desk = studio, BlockQueue(studio.ending)
 
     def payload(self, value: object, session: Session, party: str = "") -> dict[str, Any]:
-        """Answer all requests of a value.
+        """Answer all requests of the page's value (`asked`); the computations of a `party` are
+        limited.
 
-        Args:
-            value: The page's value; see `asked`.
-            session: The visitor's session.
-            party: The requester (`Visitor.party`), if parties are limited.
-
-        Returns:
-            {"id", "answers": key -> {"value"}, {"error"} or {"pending", "shown"}}.
+        Returns {"id", "answers": key -> {"value"}, {"error"} or {"pending", "shown"}}.
         """
         number, asks = asked(value)
         return {

@@ -177,15 +177,9 @@ class _Text:
 
 
 def read_lesson(name: str, text: str) -> Lesson:
-    """Read one lesson.
+    """Read one lesson: front matter and Markdown; `name` is its name in addresses.
 
-    Args:
-        name: Its name in addresses.
-        text: Front matter and Markdown.
-
-    Raises:
-        InvalidValue: front matter, a block, a quiz or a number is malformed; the message names
-            the lesson.
+    Raises InvalidValue, which names the lesson, if any part is malformed.
     """
     try:
         return _read(name, text.replace("\r\n", "\n"))

@@ -1,7 +1,4 @@
-"""Event handlers for changes of the models: presets, sets of Hub models, added models.
-
-Every handler takes a dict keyed by component and returns a dict.
-"""
+"""Event handlers for changes of the models: presets, sets of Hub models, added models."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Event handlers that load a whole session: from the history, a preset, a link, a recipe.
-
-Every handler takes a dict keyed by component and returns a dict.
-"""
+"""Event handlers that load a whole session: from the history, a preset, a link, a recipe."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Health check and metrics for operators of the page.
-
-They contain no data of visitors: no session, no address, no text.
-"""
+"""Health check and metrics for operators of the page, without data of visitors."""
 
 from __future__ import annotations
 

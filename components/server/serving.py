@@ -102,10 +102,7 @@ class OwnInfo:
 def start(page: GuardedBlocks, settings: Settings | None = None, **options: Any) -> str:
     """Serve the page, load its models once it is open, and return its local address.
 
-    Temporary files of killed processes are removed once it is open, too.
-
-    Raises:
-        InvalidValue: the port is taken.
+    Raises InvalidValue if the port is taken.
     """
     settings = settings or read_settings()
     studio = page.studio
@@ -180,20 +177,16 @@ def _refused(request: Request, error: Exception) -> Response:
 
 
 def _unknown(request: Request, error: Exception) -> Response:
-    """Answers 404 to an unknown handler, for which Gradio would log a trace.
-
-    An error of this kind from anywhere else is a bug and is raised.
-    """
+    """Answers 404 to an unknown handler, for which Gradio would log a trace; other errors are
+    bugs."""
     if not is_of_no_handler(error):
         raise error
     return PlainTextResponse("Not found", 404)
 
 
 def _misfit(request: Request, error: Exception) -> Response:
-    """Answers 422 to a body of call/v2 whose keys are not the endpoint's parameters.
-
-    Gradio's error repeats the key. An error of this kind from anywhere else is a bug and is raised.
-    """
+    """Answers 422 to a body of call/v2 whose keys are not the endpoint's; Gradio would repeat the
+    key."""
     if not is_misfit(error):
         raise error
     return _refused(request, error)

@@ -17,16 +17,9 @@ Curve = tuple[Point, ...]
 
 
 def checked_curve(where: str, points: Iterable[Sequence[object]], low: float, high: float) -> Curve:
-    """Points as a curve: two or more, with layers rising from 0.
+    """Points (layer, coefficient) as a curve: two or more, with layers rising from 0.
 
-    Args:
-        where: Name of the model in messages.
-        points: (layer, coefficient) pairs; the first stands at layer 0, the last at the last layer.
-        low: Least coefficient.
-        high: Largest coefficient.
-
-    Raises:
-        InvalidValue: names the point and the rule it breaks.
+    Raises InvalidValue, which names the model (`where`), the point and the rule it breaks.
     """
     found = tuple(_point(where, point, low, high) for point in points)
     layers = [layer for layer, _ in found]
@@ -76,11 +69,7 @@ def _between(start: Point, end: Point, layer: int) -> float:
 
 
 def points_through(numbers: Mapping[int, float]) -> Curve:
-    """The inverse of `numbers_along`: a few points that give exactly these numbers.
-
-    Args:
-        numbers: Layer -> coefficient, for every layer from 0 on; two or more.
-    """
+    """The inverse of `numbers_along`: a few points that give these coefficients of all layers."""
     last = len(numbers) - 1
     points = [(0, numbers[0])]
     while points[-1][0] < last:

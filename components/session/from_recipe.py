@@ -1,7 +1,4 @@
-"""Reads a recipe as a session, if the page can show all of it.
-
-A setting without a control on the page is refused by name: no part of a recipe is dropped silently.
-"""
+"""Reads a recipe as a session; refuses by name any setting that has no control on the page."""
 
 from __future__ import annotations
 
@@ -30,14 +27,9 @@ _REMEDY = "Merge it with `dppa merge recipe.yaml`, or change the recipe."
 
 
 def session_from_recipe(recipe: MergeRecipe, layers: int) -> Session:
-    """The session whose merge is this recipe.
+    """The session whose merge is this recipe; raises InvalidValue if the page cannot show it.
 
-    Args:
-        recipe: The recipe.
-        layers: Number of layers of its base: coefficients by layer become a curve over all of them.
-
-    Raises:
-        InvalidValue: the page cannot show it; the message says why.
+    Coefficients by layer become a curve over all `layers` of the base.
     """
     problems = list(_beyond(recipe))
     if problems:
@@ -55,10 +47,7 @@ def session_from_recipe(recipe: MergeRecipe, layers: int) -> Session:
 
 
 def _spelled_out(recipe: MergeRecipe, layers: int) -> MergeRecipe:
-    """The same merge, with a coefficient for every layer if there is one for some.
-
-    If all are equal, only that number.
-    """
+    """The same merge with a coefficient for every layer, or one number if all are equal."""
     models = tuple(
         replace(model, coefficient=_model(model, layers).weight)
         if isinstance(model.coefficient, Mapping)

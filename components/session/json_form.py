@@ -1,8 +1,5 @@
-"""The controls of a session as JSON, and back, with every value checked on the way in.
-
-Values from the browser are not trusted, whatever its controls allow. Also reads levels as typed
-text. No Gradio.
-"""
+"""The controls of a session as JSON, and back; values from the browser are checked on the way
+in."""
 
 from __future__ import annotations
 
@@ -53,11 +50,9 @@ def _finite(text: str) -> float:
 
 
 def models_from_json(value: object) -> tuple[str, tuple[ModelChoice, ...]]:
-    """Read the value of the list of models.
+    """Read {"base", "models": [{"ref", "on", "coefficient", "curve": [[layer, number], …]}]}.
 
-    Args:
-        value: {"base", "models": [{"ref", "on", "coefficient", "curve": [[layer, number], …]}]};
-            without a curve the coefficient is used.
+    Without a curve the coefficient is used.
     """
     data = _mapping(value, "The list of models")
     rows = data.get("models")
@@ -96,13 +91,9 @@ def shares_from_json(value: object) -> tuple[float, ...]:
 
 
 def shares_from_text(text: object) -> tuple[float, tuple[float, ...]]:
-    """Read levels as typed: "95, 80" -> (0.8, (0.25,)).
+    """Read levels as typed: "95, 80" -> (0.8, (0.25,)), the overall rate and the shares.
 
-    Returns:
-        The overall rate, and the ends of the inner bands as shares of the kept elements.
-
-    Raises:
-        InvalidValue: not numbers, too many, out of range, or not falling.
+    Raises InvalidValue if they are not numbers, too many, out of range, or not falling.
     """
     words = str(text).replace("%", " ").replace(";", " ").replace(",", " ").split()
     try:

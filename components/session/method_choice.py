@@ -1,4 +1,4 @@
-"""The chosen merge method and its settings, checked and frozen. No Gradio.
+"""The chosen merge method and its settings, checked and frozen.
 
 Names, ranges and texts come from the methods. Only DPPA is treated specially: its sliders are
 always on the page.
@@ -73,10 +73,10 @@ class MethodChoice:
         return named[0] if named else ""
 
     def parameters(self, models: tuple[str, ...]) -> dict[str, Value]:
-        """All settings except those of the sliders; the default domain is the first model.
+        """All settings except those of the sliders, for merged `models` with coefficients other
+        than 0.
 
-        Args:
-            models: References of the merged models, with coefficients other than 0.
+        The default domain is the first of them.
         """
         given = dict(self.values)
         result: dict[str, Any] = {}
@@ -126,8 +126,7 @@ def method_json(choice: MethodChoice) -> dict[str, Any]:
 def method_from_json(value: object) -> MethodChoice:
     """Read the value of the method's form.
 
-    Raises:
-        DppaError: a wrong form, an unknown method or setting, a value out of range.
+    Raises DppaError: a wrong form, an unknown method or setting, a value out of range.
     """
     if not isinstance(value, Mapping):
         raise InvalidValue(f"The method arrived in an unreadable form: {value!r:.80}.")

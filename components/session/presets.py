@@ -1,7 +1,4 @@
-"""The presets of the first screen, read from assets/data/presets.yaml, and sets of Hub models.
-
-A preset is a title and a Session. No Gradio.
-"""
+"""The presets of the first screen, read from assets/data/presets.yaml, and sets of Hub models."""
 
 from __future__ import annotations
 
@@ -48,11 +45,7 @@ def find_hub_preset(title: object) -> HubPreset | None:
 
 
 def hub_session(references: Sequence[str]) -> Session:
-    """The session of a set of Hub models.
-
-    Args:
-        references: Reference of its base, then of its domain models.
-    """
+    """The session of a set of Hub models: the base, then its domain models."""
     base, *models = references
     choices = tuple(map(ModelChoice, models))
     return Session(base=base, models=choices, rate=HUB_RATE, partitions=HUB_PARTITIONS)

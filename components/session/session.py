@@ -1,8 +1,4 @@
-"""One visitor's choices, checked and frozen, and their recipe.
-
-Plain values in, a MergeRecipe out; no Gradio and no model. json_form.py and state.py convert it to
-JSON.
-"""
+"""One visitor's choices, checked and frozen, and their recipe."""
 
 from __future__ import annotations
 
@@ -190,9 +186,8 @@ class Session:
     def recipe(self) -> MergeRecipe:
         """The merge these choices describe.
 
-        Raises:
-            InvalidValue: every domain model is switched off.
-            InvalidRecipe: the models do not suit the method.
+        Raises InvalidValue if every domain model is off, InvalidRecipe if they do not suit the
+        method.
         """
         if not self.active:
             raise InvalidValue(
@@ -232,8 +227,7 @@ class Session:
 def checked_overrides(pairs: Overrides) -> Overrides:
     """Pruning rates of single modules, by name.
 
-    Raises:
-        InvalidValue: too many, a module twice, an invalid name, or a rate outside of [0, 1].
+    Raises InvalidValue: too many, a module twice, an invalid name, or a rate outside of [0, 1].
     """
     if len(pairs) > MOST_OVERRIDES:
         raise InvalidValue(

@@ -6,11 +6,7 @@ from pathlib import Path
 
 
 def shipped(path: str) -> Path:
-    """The location of a file or folder.
-
-    Args:
-        path: Path in the repository, such as "assets/data/presets.yaml".
-    """
+    """The location of a file or folder, given its path in the repository."""
     package = Path(__file__).resolve().parents[1]
     inside = package / "_shipped"
     return (inside if inside.is_dir() else package.parent) / path

@@ -1,7 +1,6 @@
 """A whole session as one small JSON value, for links, presets and the page's history.
 
-The form has a version, and every value is checked, because anybody can write a link. Only the
-browser knows the slot that is not shown; it sends that slot along.
+The form has a version, and every value is checked, because anybody can write a link.
 """
 
 from __future__ import annotations
@@ -58,14 +57,10 @@ def state_of(session: Session) -> dict[str, Any]:
 
 
 def session_from_state(value: object) -> Session:
-    """Read a session from outside.
+    """Read a session from the JSON value of `state_of`; missing keys have their defaults.
 
-    Args:
-        value: The value of `state_of` as JSON; missing keys have their defaults.
-
-    Raises:
-        InvalidValue: a wrong form or version, an unknown key, a value out of range.
-        DppaError: an unknown method, or a setting that the method does not have.
+    Raises DppaError: a wrong form or version, an unknown key, method or setting, a value out of
+    range.
     """
     if not isinstance(value, Mapping):
         raise InvalidValue(f"A state is a mapping of keys to values, got {shown(value)}.")

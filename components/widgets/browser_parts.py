@@ -34,13 +34,10 @@ def live(
     events: tuple[str, ...] = (),
     skeleton: str = "",
 ) -> gr.HTML:
-    """An element whose content a script builds once and then updates.
+    """An element whose content a script builds once (`part(name, build)`) and then updates.
 
-    Args:
-        name: Its elem_id, and its name in the scripts: `part(name, build)`.
-        value: JSON-ready; the script is notified when it changes.
-        events: Events that the script triggers.
-        skeleton: Static HTML shown until the script has drawn.
+    The script is notified when the JSON-ready `value` changes, and triggers `events`. The
+    `skeleton` is static HTML shown until the script has drawn.
     """
     quoted = " ".join(f'"{event}"' for event in events)
     return gr.HTML(

@@ -29,7 +29,7 @@ PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden
 
 
 def queued(place: Component) -> dict[str, Any]:
-    """Options of queued events: Gradio writes the position in the queue into the hidden `place`.
+    """Options of queued events: the position in the queue is written into the hidden `place`.
 
     assets/js/session/parts.js reads it there.
     """
@@ -77,9 +77,9 @@ class Controls:
         return {getattr(self, item.name) for item in fields(self)}
 
     def tell_browser(self) -> None:
-        """Register browser listeners, so that drawing does not wait for the server.
+        """Register browser listeners for values set by code, so that drawing does not wait.
 
-        assets/js/session/controls.js handles user input; these handle values set by code.
+        assets/js/session/controls.js handles user input.
         """
         for name in ("rate", "strength", "k_layer", "k_module"):
             component = getattr(self, name)
@@ -89,11 +89,8 @@ class Controls:
         gr.on([self.partitions.input], None, [self.partitions], js=script, **PRIVATE)
 
     def session(self, values: Mapping[Any, Any]) -> Session:
-        """The session from a handler's values.
-
-        Raises:
-            InvalidValue: a value that no control offers; handlers can be called without the page.
-        """
+        """The session from a handler's values; raises InvalidValue for a value that no control
+        offers."""
         base, models = models_from_json(parsed(values[self.models]))
         return Session(
             base=base,

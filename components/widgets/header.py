@@ -74,10 +74,8 @@ def status_value(
 ) -> dict[str, Any]:
     """The part of the status that the browser does not know.
 
-    Args:
-        ready: Whether the models of the first screen are in memory.
-        merged: Hash of the recipe that is in memory with them.
-        memory: References of models and hashes of merges in memory, and their bytes.
+    Whether the models of the first screen are `ready`, the hash of the `merged` recipe with them in
+    memory, and what the `memory` holds: references of models and hashes of merges, and their bytes.
     """
     value: dict[str, Any] = {"models": "ready" if ready else "starting", "merged": merged}
     if memory is None:

@@ -1,7 +1,7 @@
 """Serves the page's scripts: the ES modules of assets/js/, under an address with a hash.
 
-All are read once, and a change of any module changes the address of all: no browser mixes two
-versions, and each may cache them for ever.
+A change of any module changes the address of all: no browser mixes two versions, and each may cache
+them for ever.
 """
 
 from __future__ import annotations

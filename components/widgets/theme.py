@@ -1,7 +1,4 @@
-"""The look of the page, light and dark, from one palette.
-
-The page loads nothing from elsewhere: it uses system fonts, inline styles and its own scripts.
-"""
+"""The look of the page, light and dark, from one palette; it loads nothing from elsewhere."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """Turns errors of handlers into notices on the page.
 
 A DppaError is a message for people and is shown unchanged. Any other error is a bug: it is logged
-with its trace, and the person sees a neutral sentence. Gradio leaves every output unchanged when a
-handler raises.
+with its trace, and the person sees a neutral sentence.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The data of the plots as plain JSON: tables while a slider moves, plans when it rests.
-
-Pure, without Gradio. assets/ draws the plots.
-"""
+"""The data of the plots as plain JSON: tables while a slider moves, plans when it rests."""
 
 from __future__ import annotations
 
@@ -45,11 +42,9 @@ def merge_label(session: Session) -> str:
 def plots_value(
     tables: Mapping[str, dict[str, Any]], session: Session, *, outliers: float
 ) -> dict[str, Any]:
-    """The tables from which the browser draws every rate of every model.
+    """The tables of every model, from which the browser draws every rate.
 
-    Args:
-        tables: Reference -> packed rate table, for each model of the session.
-        outliers: The multiple of a matrix's mean above which a change is an outlier.
+    A change above `outliers` times the mean of its matrix is an outlier.
     """
     return {"tables": dict(tables), "settings": settings_json(session), "outliers": outliers}
 
@@ -92,12 +87,8 @@ def exact_value(
 ) -> dict[str, Any]:
     """The exact numbers of a session.
 
-    Args:
-        sizes: Reference -> module -> its elements, for each model of the session.
-        plans: Reference -> `plan_value`, for each model; empty if no plan is known before the
-            merge.
-        recipe: Hash of the recipe, 12 hex digits; empty if there is nothing to merge.
-        problem: Why there is nothing to merge, as a message for people.
+    `sizes` are reference -> module -> its elements; `plans` are empty if none is known before the
+    merge. The hash `recipe` is empty if there is nothing to merge, and `problem` says why.
     """
     shown = [model.reference for model in session.active] or list(sizes)
     numel = sum(sum(sizes[name].values()) for name in shown)

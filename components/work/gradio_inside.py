@@ -81,10 +81,9 @@ def error_body(error: gr.Error) -> dict[str, Any]:
 
 
 def nobody_body(event: str | None) -> str:
-    """The stream for a listener without an event; Gradio would log a trace for each.
+    """The stream for a listener without an `event`, or without a session if that is None.
 
-    Args:
-        event: The event whose answers are requested; None for those of a session.
+    Gradio would log a trace for each.
     """
     told = UnexpectedErrorMessage(message="404: Not Found", session_not_found=True)
     if event is None:
@@ -211,10 +210,7 @@ class OpenQueue(Queue):
     """
 
     def __init__(self, page: gr.Blocks, pause: float) -> None:
-        """
-        Args:
-            pause: Seconds between two checks for an event to start.
-        """
+        """With `pause` seconds between two checks for an event to start."""
         super().__init__(
             live_updates=True,
             concurrency_count=page.max_threads,

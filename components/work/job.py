@@ -1,7 +1,4 @@
-"""Jobs: work in a thread that emits events while it runs and can be stopped.
-
-`EventJobs` holds the jobs of one event of the queue, which end with it.
-"""
+"""Jobs: work in a thread that emits events while it runs and can be stopped."""
 
 from __future__ import annotations
 
@@ -66,10 +63,7 @@ class Job:
         record: AbstractContextManager[None],
         seconds: float = math.inf,
     ) -> None:
-        """
-        Args:
-            seconds: Time limit of the work from its start; then it is stopped.
-        """
+        """Start the work; after `seconds` it is stopped."""
         self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self._ended = threading.Event()
         self.stop = threading.Event()
@@ -98,7 +92,7 @@ class Job:
         """Yield new events, about every `every` seconds, until the work has ended.
 
         The end is reported without delay, because others wait for it. Closing the iterator stops
-        the work: an abandoned page costs nothing.
+        the work.
         """
         try:
             while not self._ended.is_set():

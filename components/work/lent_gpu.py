@@ -34,8 +34,7 @@ def on_zero() -> bool:
 class LentGpu:
     """Runs small models on the CPU, and large ones on a GPU requested for every reply.
 
-    Raises:
-        InvalidValue: the package `spaces` is not installed.
+    Raises InvalidValue if the package `spaces` is not installed.
     """
 
     def __init__(self, large: int = LARGE) -> None:
@@ -57,11 +56,8 @@ class LentGpu:
         stop: Stop | None,
         steps: Steps,
     ) -> Iterator[ReplyToken]:
-        """The reply after every token; see `generate.stream_tokens`.
-
-        Raises:
-            Unreachable: the Space assigns no GPU now.
-        """
+        """The reply after every token (`generate.stream_tokens`); Unreachable if no GPU is
+        assigned."""
         from dppa_core.merging.in_memory.gpu_replies import handed_over  # noqa: PLC0415  (torch)
         from dppa_core.models.generate import stream_tokens  # noqa: PLC0415  (torch)
 

@@ -67,11 +67,8 @@ class Plans:
         return profile
 
     def check_at_hand(self, base: str, finetuned: Sequence[str], significance: str) -> None:
-        """On a public page, refuse a slider's request that would have to measure first.
-
-        Raises:
-            InvalidValue: one of the pairs was not measured since the start.
-        """
+        """Raise InvalidValue, on a public page, if a slider's request would have to measure
+        first."""
         if not self.public or significance in PLAIN:
             return
         for name in finetuned:

@@ -23,12 +23,8 @@ def stream_run(
 ) -> Iterator[dict[str, Any]]:
     """Yield values for the browser, a few times a second, until there is a result.
 
-    Closing it stops the work.
-
-    Args:
-        studio: Runs the work in a thread.
-        name: Name of the work, for the log.
-        work: Emits (done, total, what is done), and returns the result, JSON-ready.
+    Closing it stops the work. `work` emits (done, total, what is done) and returns the result as
+    JSON.
     """
     about = {"id": secrets.token_hex(4), "result": None}
     standing: dict[str, Any] = {"done": 0, "total": 0, "what": "Starting"}

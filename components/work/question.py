@@ -1,7 +1,4 @@
-"""A checked question: who answers it, with which recipes, and how the answers are sampled.
-
-Pure. Values from the browser are not trusted.
-"""
+"""A checked question: the models that answer it, their recipes, and how answers are sampled."""
 
 from __future__ import annotations
 
@@ -81,11 +78,7 @@ def target_choices(session: Session) -> list[tuple[str, str]]:
 def read_question(
     text: object, chosen: object, settings: AnswerSettings, session: Session
 ) -> ChatQuestion:
-    """A question to every ticked model.
-
-    Raises:
-        InvalidValue: no question, or no model to answer it.
-    """
+    """A question to every ticked model; raises InvalidValue without a question or a model."""
     prompt = checked_text("question", text)
     known = [value for _, value in target_choices(session)]
     targets = tuple(name for name in known if isinstance(chosen, list) and name in chosen)
@@ -100,11 +93,8 @@ def read_duel(
 ) -> ChatQuestion:
     """A blind question to the merge and one other, in random order.
 
-    Args:
-        against: A model of the session, or `recipe:` and the hash of one of `earlier`.
-
-    Raises:
-        InvalidValue: no question, or no such other.
+    `against` is a model of the session, or `recipe:` and the hash of one of `earlier`. Raises
+    InvalidValue without a question, or if there is no such other.
     """
     prompt = checked_text("question", text)
     recipes = {MERGED: session.recipe()}
@@ -159,16 +149,10 @@ def whole(text: str) -> str:
 
 
 def checked_text(what: str, text: object, least: int = 1, most: int = LONGEST_PROMPT) -> str:
-    """A visitor's text, without the space around it.
+    """A visitor's text without the space around it; anything but a text counts as empty.
 
-    Args:
-        what: question, answer or text.
-        text: The value from the page; anything but a text counts as empty.
-        least: Fewest characters.
-        most: Most characters.
-
-    Raises:
-        InvalidValue: it is empty, too short or too long.
+    Raises InvalidValue, which names `what`, if it has fewer than `least` or more than `most`
+    characters.
     """
     said = whole(text.strip()) if isinstance(text, str) else ""
     if len(said) < least:

@@ -58,12 +58,10 @@ def handled_for(visitor: Visitor) -> None:
 
 
 def visitor_of(request: Any, session: str | None = None) -> Visitor:
-    """The sender of a request.
+    """The sender of a request of Starlette or Gradio.
 
-    Args:
-        request: Starlette's, or Gradio's own.
-        session: The session that the request names. In an event of the queue it is ignored:
-            Gradio gives an event without a session its own number as a name.
+    In an event of the queue, `session` is ignored: Gradio gives an event without a session its own
+    number as a name.
     """
     known = _asking.get()
     if known is not None:

@@ -1,7 +1,4 @@
-"""Metrics and log lines of the work in threads: name, outcome, duration.
-
-They hold no data of visitors. `health.py` serves the metrics.
-"""
+"""Metrics and log lines of the work in threads: name, outcome, duration; no data of visitors."""
 
 from __future__ import annotations
 

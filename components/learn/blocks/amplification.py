@@ -1,7 +1,4 @@
-"""A block on partitions: the share of each, and the length of the amplified delta.
-
-assets/js/learn/blocks/amplification.js draws it.
-"""
+"""A block on partitions: the share of each, and the length of the amplified delta."""
 
 from __future__ import annotations
 
@@ -19,10 +16,8 @@ MOST_LEVELS = 9
 
 
 def partitions_by_hand(arguments: Arguments, bench: BlockContext) -> dict[str, Any]:
-    """The content of each partition of a pruned delta.
-
-    Arguments: {"model", "levels"}; by default math, and the paper's levels.
-    """
+    """The content of each partition of a pruned delta: {"model", "levels"}, by default the
+    paper's."""
     base, model = bench.pair(arguments)
     levels = check_levels(arguments.get("levels", LEVELS))
     if len(levels) > MOST_LEVELS:

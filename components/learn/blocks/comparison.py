@@ -1,6 +1,6 @@
 """Blocks on fair comparison: the uncertainty of a score, and all methods beside DPPA.
 
-assets/js/learn/blocks/comparison.js draws them; the numbers come from `dppa leaderboard`.
+The numbers come from `dppa leaderboard`.
 """
 
 from __future__ import annotations
@@ -21,10 +21,8 @@ SHARE = 0.8
 
 
 def interval_width(arguments: Arguments, _bench: BlockContext) -> dict[str, Any]:
-    """The 95 % interval of a score, over the number of questions.
-
-    Arguments: {"share"}: of right answers, in [0.5, 1]; by default four fifths.
-    """
+    """The 95 % interval of a score over the number of questions, for a {"share"} of right
+    answers."""
     share = number(arguments, "share", 0.5, 1.0, SHARE)
     rows = [(n, right, *wilson(right, n)) for n in ITEMS for right in [round(share * n)]]
     few, many = (wilson(round(SHARE * n), n) for n in (50, 200))

@@ -37,8 +37,7 @@ class BlockContext:
     def pair(self, arguments: Arguments, key: str = "model") -> tuple[str, str]:
         """The base and the domain model that the arguments name; by default math.
 
-        Raises:
-            InvalidValue: the model is neither embedded nor in the visitor's list.
+        Raises InvalidValue if the model is neither embedded nor in the visitor's list.
         """
         model, pairs = arguments.get(key, KNOWN_MODELS[0]), self.pairs()
         if not isinstance(model, str) or model not in pairs:
@@ -60,11 +59,7 @@ class BlockContext:
 
 
 def number(arguments: Arguments, key: str, low: float, high: float, default: float) -> float:
-    """A number among the arguments.
-
-    Raises:
-        InvalidValue: it is not a number, or outside its range.
-    """
+    """A number among the arguments; raises InvalidValue if it is none, or outside its range."""
     value = arguments.get(key, default)
     good = isinstance(value, int | float) and not isinstance(value, bool)
     if not good or not low <= value <= high:
@@ -73,11 +68,7 @@ def number(arguments: Arguments, key: str, low: float, high: float, default: flo
 
 
 def choice(arguments: Arguments, key: str, known: tuple[str, ...]) -> str:
-    """One of several words among the arguments; by default the first.
-
-    Raises:
-        InvalidValue: another word.
-    """
+    """One of several words among the arguments, by default the first; InvalidValue for another."""
     value = arguments.get(key, known[0])
     if value not in known:
         raise InvalidValue(f"{key} is one of {', '.join(known)}; got {shown(value)}.")

@@ -1,7 +1,4 @@
-"""A block on questions the paper leaves open: an experiment on small models, and its plot.
-
-assets/js/learn/blocks/open_questions.js draws it; the results come from `dppa reproduce`.
-"""
+"""A block on questions the paper leaves open: an experiment of `dppa reproduce`, and its plot."""
 
 from __future__ import annotations
 
@@ -34,10 +31,7 @@ def _experiments() -> dict[str, dict[str, Any]]:
 
 
 def open_question(arguments: Arguments, _bench: BlockContext) -> dict[str, Any]:
-    """One experiment: its question, its finding, and a plot.
-
-    Arguments: {"key"}: one of `PLOTS`.
-    """
+    """One experiment, {"key"} of `PLOTS`: its question, its finding, and a plot."""
     key = choice(arguments, "key", tuple(PLOTS))
     found = _experiments()[key]
     plot = _plot(key)

@@ -1,7 +1,4 @@
-"""A block on pruning a delta: the error in the outputs of one matrix, and the best factor.
-
-assets/js/learn/blocks/pruning.js draws it.
-"""
+"""A block on pruning a delta: the error in the outputs of one matrix, and the best factor."""
 
 from __future__ import annotations
 

@@ -31,15 +31,10 @@ class Quiz:
 
 
 def read_quiz(data: Mapping[str, Any], inline: Callable[[str], str], where: str) -> Quiz:
-    """Read a question.
+    """Read {"ask", "choices": [{"text", "why", "right": true for one of them}]}.
 
-    Args:
-        data: {"ask", "choices": [{"text", "why", "right": true for one of them}]}.
-        inline: Markdown of one line into safe HTML.
-        where: For messages.
-
-    Raises:
-        InvalidValue: a wrong form, a choice without a reason, or not exactly one right choice.
+    `inline` turns Markdown of one line into safe HTML; `where` is for messages. Raises InvalidValue
+    for a wrong form, a choice without a reason, or not exactly one right choice.
     """
     choices = data.get("choices")
     if data.keys() != {"ask", "choices"} or not isinstance(choices, list):

@@ -1,7 +1,4 @@
-"""A block that computes Dynamically Pruning step by step, from outliers to densities.
-
-assets/js/learn/blocks/significance.js draws it.
-"""
+"""A block that computes Dynamically Pruning step by step, from outliers to densities."""
 
 from __future__ import annotations
 
@@ -26,10 +23,8 @@ TOLD = 0.8
 
 
 def significance_by_hand(arguments: Arguments, bench: BlockContext) -> dict[str, Any]:
-    """All numbers from a model's profile to the densities of its matrices.
-
-    Arguments: {"model", "strength"}; by default math, and the paper's 0.08.
-    """
+    """All numbers from a {"model"}'s profile to the densities of its matrices, at a
+    {"strength"}."""
     base, model = bench.pair(arguments)
     strength = number(arguments, "strength", 0.0, 0.5, PruningParameters().strength)
     parameters = PruningParameters(strength=strength)

@@ -1,8 +1,7 @@
 """Checks the body of a request: JSON, of limited length, complete in time.
 
-Gradio and FastAPI read a body of any length into memory several times, and older versions accept
-one that is not declared as JSON. Any web page can send such a body to a copy on the same computer;
-for JSON the browser sends a preflight first.
+Gradio and FastAPI read a body of any length into memory several times. Any web page can send a body
+that is not declared as JSON to a copy on the same computer; for JSON the browser sends a preflight.
 """
 
 from __future__ import annotations

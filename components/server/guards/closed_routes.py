@@ -34,13 +34,12 @@ NOT_STORED = ("/", "/config", "/config/")
 
 
 class ClosedRoutes:
-    """Answers 404 for routes the page does not use, and adds headers that protect the page."""
+    """Answers 404 for routes the page does not use, and adds headers that protect the page.
+
+    Only `frames`, besides the page itself, may show it in a frame.
+    """
 
     def __init__(self, app: ASGIApp, frames: Iterable[str] = ()) -> None:
-        """
-        Args:
-            frames: Other sites that may show the page in a frame.
-        """
         self._app = app
         policy = " ".join(("frame-ancestors 'self'", *frames)).encode()
         self._headers = (*HEADERS, (b"content-security-policy", policy))

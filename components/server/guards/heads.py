@@ -1,7 +1,6 @@
 """Checks the head of a request before anything else reads it: path, host, session names.
 
-Gradio and Starlette fail on some malformed values with a trace that repeats them; the answers of
-this module do not.
+Gradio and Starlette fail on some malformed values with a trace that repeats them.
 """
 
 from __future__ import annotations

@@ -43,16 +43,11 @@ PAUSE = 0.005
 class FairQueue(OpenQueue):
     """Gradio's queue, bounded and fair; to be used only on the event loop.
 
-    A first request is never delayed by another visitor's repeats; heavy users slow down but do
-    not starve (`fair_order`).
+    A first request is never delayed by another visitor's repeats; heavy users slow down but do not
+    starve (`fair_order`). At most `most` events of one tab wait or run; None is no limit.
     """
 
     def __init__(self, page: gr.Blocks, most: int | None) -> None:
-        """
-        Args:
-            page: The page that uses the queue.
-            most: Most events of one tab that wait or run; None for no limit.
-        """
         super().__init__(page, PAUSE)
         self._most = most
         self.sessions = Sessions(page)
@@ -268,15 +263,11 @@ def _party(messages: Any) -> str:
 
 
 def fair_order(waiting: Iterable[Any], ended: Mapping[str, float]) -> list[Any]:
-    """Events of one kind in fair order.
+    """Events of one kind, the oldest first, in fair order.
 
     A party's turn counts from the time of its request, or from the end of its last request if that
-    is later. So a first request waits at most for the running one, and nobody starves: later
-    requests have later turns. The same holds for the tabs of one party.
-
-    Args:
-        waiting: Events with a `visitor` and an `enqueue_time` in seconds, the oldest first.
-        ended: Tab or party -> when its last request ended, in the same seconds.
+    is later (`ended`: tab or party -> time). So a first request waits at most for the running one,
+    and nobody starves: later requests have later turns. The same holds for the tabs of one party.
     """
     by_tab = _round_robin(waiting, lambda one: one.visitor.tab, ended)
     return _round_robin(by_tab, lambda one: one.visitor.party, ended)

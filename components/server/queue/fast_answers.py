@@ -1,8 +1,7 @@
 """A fast path for sliders: their requests are answered without Gradio's own processing.
 
 Gradio checks logins, starts sessions, converts values and switches threads, which takes three times
-as long as such an answer, and longer while others compute. Every other request is passed on to
-Gradio unchanged.
+as long as such an answer, and longer while others compute.
 """
 
 from __future__ import annotations

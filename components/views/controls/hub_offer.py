@@ -33,12 +33,8 @@ def build_offer() -> gr.HTML:
 
 
 def offered(values: Mapping[Any, Any], card: gr.HTML, studio: Studio) -> HubPreset:
-    """The set whose card is open.
-
-    Raises:
-        NotAllowed: a public page.
-        InvalidValue: no such set.
-    """
+    """The set whose card is open; raises NotAllowed on a public page, InvalidValue without a
+    set."""
     if studio.public:
         raise NotAllowed(
             "Models of the Hub are not offered on a public page. They work in your own copy."
@@ -52,12 +48,9 @@ def offered(values: Mapping[Any, Any], card: gr.HTML, studio: Studio) -> HubPres
 
 
 def offer_value(preset: HubPreset, state: str = "offered", **more: Any) -> dict[str, Any]:
-    """The value of the card.
+    """The value of the card in a state (offered, fetching or stopped).
 
-    Args:
-        preset: The set.
-        state: offered, fetching or stopped.
-        more: findings, what (current step), share (of the bytes, 0 to 1), trouble.
+    `more` may be findings, what (current step), share (of the bytes, 0 to 1), trouble.
     """
     from huggingface_hub import constants  # noqa: PLC0415  (a third of a second)
 

@@ -75,11 +75,7 @@ def build_adding(studio: Studio) -> tuple[gr.Dropdown, gr.Button, gr.Button, gr.
 
 
 def named_references(value: object) -> tuple[str, ...]:
-    """References from typed text, separated by commas.
-
-    Raises:
-        InvalidValue: there is none, or one is malformed.
-    """
+    """References from typed text, separated by commas; raises InvalidValue."""
     if value is None or value == "":
         raise InvalidValue("Name a model first: choose an embedded one, or type a folder.")
     parts = value.split(",") if isinstance(value, str) else [value]
@@ -87,10 +83,7 @@ def named_references(value: object) -> tuple[str, ...]:
 
 
 def looked_at(base: str, values: Sequence[object], studio: Studio) -> PreflightReport | None:
-    """The preflight of models before they are added; None on a public page.
-
-    A public page accepts only embedded models.
-    """
+    """The preflight of models before they are added; None on a public page."""
     if studio.public:
         return None
     names = [named_references(value)[0] for value in values]
@@ -112,9 +105,7 @@ def measured(
 def chosen_reference(value: object, studio: Studio) -> str:
     """A reference as stored in recipes, with a pinned commit.
 
-    Raises:
-        DppaError: it is malformed, or needs a download, which takes minutes and belongs where it
-            can be watched and stopped.
+    Raises DppaError if it is malformed, or needs a download, which takes minutes.
     """
     if value is None or value == "":
         raise InvalidValue("Name a model first: choose an embedded one, or type a folder.")
@@ -148,13 +139,7 @@ def with_model(session: Session, reference: str, studio: Studio) -> Session:
 
 
 def with_base(session: Session, base: str, models: Sequence[str], studio: Studio) -> Session:
-    """The session on another base; measures every domain model against it.
-
-    Args:
-        session: The current session.
-        base: The new base.
-        models: Domain models that replace the list; empty keeps the list.
-    """
+    """The session on another base, with other `models` if any; measures every domain model."""
     choices = tuple(map(ModelChoice, models)) or session.models
     if any(model.reference == base for model in choices):
         raise InvalidValue(
@@ -173,11 +158,7 @@ def with_base(session: Session, base: str, models: Sequence[str], studio: Studio
 
 
 def opened(session: Session, studio: Studio) -> Session:
-    """A session from outside with resolved references; downloads nothing.
-
-    Raises:
-        DppaError: a model is not on this computer, or may not be opened.
-    """
+    """A session from outside with resolved references; DppaError if a model is not at hand."""
     named = (session.base, *(model.reference for model in session.models))
     pins = {name: chosen_reference(name, studio) for name in named}
     models = tuple(replace(model, reference=pins[model.reference]) for model in session.models)
@@ -193,11 +174,7 @@ def opened(session: Session, studio: Studio) -> Session:
 
 
 def check_curves(session: Session, studio: Studio) -> None:
-    """Check that every curve ends at the last layer of the base.
-
-    Raises:
-        InvalidValue: one does not; names the model and both layers.
-    """
+    """Raise InvalidValue unless every curve ends at the last layer of the base."""
     for model in session.models:
         last = layer_count(session.base, model.reference, studio) - 1
         if model.curve and model.curve[-1][0] != last:

@@ -14,12 +14,8 @@ _HERE = {"yes": "Runs here: yes", "merge only": "Runs here: the merge, not the c
 
 
 def findings_value(findings: Iterable[Finding], head: str = "") -> dict[str, Any]:
-    """A short list: the problems, the most severe first, and the number of passed checks.
-
-    Args:
-        findings: In order of severity.
-        head: A sentence above the list.
-    """
+    """A short list below `head`: the problems, the most severe first, and the number of passed
+    checks."""
     every = list(findings)
     rows = [
         {

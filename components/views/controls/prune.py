@@ -65,12 +65,7 @@ def build_overrides(session: Session) -> gr.HTML:
 
 
 def build_advanced(session: Session, significance: gr.Radio) -> AdvancedPruning:
-    """Strength, partitions, and thresholds of outliers.
-
-    Args:
-        session: Values of the controls.
-        significance: The choice of the score, placed above them.
-    """
+    """Strength, partitions, and thresholds of outliers; the choice of the score is above them."""
     strength = field_slider(
         PruningParameters,
         "strength",

@@ -29,11 +29,7 @@ def build_significance(session: Session) -> gr.Radio:
 def measuring(session: Session, studio: Studio) -> Iterator[str]:
     """Make the profiles of a session in their own thread; closing the iterator stops it.
 
-    Yields:
-        The current step, a few times a second; nothing if all profiles are cached.
-
-    Raises:
-        DppaError: a model cannot be measured.
+    Yields the current step, a few times a second; nothing if all profiles are cached.
     """
 
     def work(emit: Emit, stop: Stop) -> None:

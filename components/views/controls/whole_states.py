@@ -1,7 +1,4 @@
-"""Restoring a whole session from the history, a preset, a link or a recipe file.
-
-The browser (assets/) holds the history, presets and addresses.
-"""
+"""Restoring a whole session from the history, a preset, a link or a recipe file."""
 
 from __future__ import annotations
 
@@ -49,11 +46,7 @@ class BarRequest:
 
 
 def asked(value: object, key: str) -> BarRequest:
-    """Read {"id": number, key: …}.
-
-    Raises:
-        InvalidValue: a wrong form.
-    """
+    """Read {"id": number, key: …}; raises InvalidValue."""
     data = parsed(value)
     number = data.get("id") if isinstance(data, Mapping) else None
     if not isinstance(data, Mapping) or type(number) is not int or not 0 <= number < 2**31:
@@ -68,11 +61,7 @@ def asked_session(value: object) -> tuple[int, Session]:
 
 
 def asked_recipe(value: object) -> tuple[int, MergeRecipe]:
-    """The number of the request, and its recipe.
-
-    Raises:
-        InvalidRecipe: it is not a recipe.
-    """
+    """The number of the request, and its recipe; raises InvalidRecipe if it is none."""
     found = asked(value, "recipe")
     if not isinstance(found.what, str) or len(found.what) > LONGEST_RECIPE:
         raise InvalidValue(
@@ -83,11 +72,7 @@ def asked_recipe(value: object) -> tuple[int, MergeRecipe]:
 
 
 def file_value(session: Session, number: int) -> dict[str, Any]:
-    """The recipe as a file for the browser to save.
-
-    Raises:
-        InvalidValue: there is nothing to merge.
-    """
+    """The recipe as a file for the browser to save; InvalidValue if there is nothing to merge."""
     recipe = session.recipe()
     saved = {"name": FILE_NAME, "text": dump_recipe(recipe), "recipe": recipe_hash(recipe)}
     return {"saved": saved, "id": number}

@@ -57,12 +57,10 @@ def build_export() -> ExportView:
 
 
 def made_value(offers: tuple[ExportedFile, ...], state: str, **more: Any) -> dict[str, Any]:
-    """The file being made, and files to download.
+    """The file being made, and a visitor's files to download.
 
-    Args:
-        offers: Files of this visitor.
-        state: idle, working, done, stopped or failed.
-        more: id (of a run), kind, recipe, what (current step), share (0 to 1, or None), note.
+    The state is idle, working, done, stopped or failed. `more` may be id (of a run), kind, recipe,
+    what (current step), share (0 to 1, or None), note.
     """
     now = time.monotonic()
     rows = [

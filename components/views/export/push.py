@@ -98,12 +98,10 @@ def _how(studio: Studio) -> str:
 
 
 def pushed_value(state: str, **more: Any) -> dict[str, Any]:
-    """The state of a push.
+    """The state of a push: idle, working, done, stopped or failed.
 
-    Args:
-        state: idle, working, done, stopped or failed.
-        more: id (of a run), recipe, what (current step), share (0 to 1, or None), note, name, url,
-            notes.
+    `more` may be id (of a run), recipe, what (current step), share (0 to 1, or None), note, name,
+    url, notes.
     """
     return {"state": state, **more}
 
@@ -130,9 +128,7 @@ def wanted(
 ) -> PushRequest:
     """Check the values of a handler.
 
-    Raises:
-        NotAllowed: a visitor of a public page who is not signed in.
-        InvalidValue: no valid name.
+    Raises NotAllowed if a visitor of a public page is not signed in, InvalidValue without a name.
     """
     if token is None and studio.public:
         raise NotAllowed(SIGN_IN if offers_login() else f"{NO_LOGIN_HERE}`dppa push`.")
@@ -200,12 +196,9 @@ def stream_push(asked: PushRequest, exports: Exports, studio: Studio) -> Iterato
 
 
 def _check_asker(headers: Headers, is_foreign: Foreign) -> None:
-    """Refuse a push sent by another web page, or by a program, with the user's login.
+    """Raise NotAllowed for a push sent by another web page, or by a program, with the user's login.
 
     Browsers send the login cookie with requests of any page, and Origin with every POST.
-
-    Raises:
-        NotAllowed: the request has no Origin header, or another page's.
     """
     if "origin" not in headers:
         raise NotAllowed(
@@ -223,11 +216,7 @@ def _check_asker(headers: Headers, is_foreign: Foreign) -> None:
 def wire_push(
     view: PushView, controls: Controls, studio: Studio, exports: Exports, is_foreign: Foreign
 ) -> None:
-    """Push and Stop.
-
-    Args:
-        is_foreign: Whether a request's headers come from another web page.
-    """
+    """Push and Stop; `is_foreign` says whether a request's headers come from another web page."""
 
     @show_errors
     def on_push(

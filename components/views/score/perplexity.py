@@ -63,14 +63,7 @@ class PerplexityRequest:
 
 
 def read_reading(text: object, other: object, session: Session) -> PerplexityRequest:
-    """Check the values of a handler.
-
-    Args:
-        other: The slot that is not shown, as the browser sends it.
-
-    Raises:
-        InvalidValue: no text, or one that is too long.
-    """
+    """Check the values of a handler; `other` is the slot that is not shown. Raises InvalidValue."""
     if not isinstance(text, str) or not text.strip():
         raise InvalidValue("There is no text yet: type or paste one.")
     checked = checked_text("text", text, most=LONGEST_TEXT)
@@ -112,11 +105,7 @@ def measured(reading: PerplexityRequest, studio: Studio, emit: Emit, stop: Stop)
 def wire_perplexity(
     view: PerplexityView, other: gr.HTML, controls: Controls, studio: Studio
 ) -> None:
-    """Measure, and Cancel.
-
-    Args:
-        other: Component in which the browser puts the slot that is not shown.
-    """
+    """Measure, and Cancel; the browser puts the slot that is not shown into `other`."""
 
     def on_measure(values: dict[Any, Any]) -> Iterator[dict[str, Any]]:
         reading = read_reading(values[view.text], values.get(other), controls.session(values))

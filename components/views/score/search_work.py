@@ -56,12 +56,9 @@ class Bounded:
 def hunted(
     hunt: SearchRequest, studio: Studio, known: Recent, emit: Emit, stop: Stop
 ) -> dict[str, Any]:
-    """Start or resume a search; runs in its own thread.
+    """Start or resume a search; runs in its own thread. Emits ("standing", what), ("trial", row).
 
-    Emits ("standing", what) and ("trial", row).
-
-    Raises:
-        OutOfBudget: the time limit of one run is over.
+    Raises OutOfBudget once the time limit of one run is over.
     """
     seconds = PUBLIC_SECONDS if studio.public else OWN_SECONDS
     bounded = Bounded(stop, seconds)

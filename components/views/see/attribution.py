@@ -100,11 +100,7 @@ class AttributionRequest:
 def read_inquiry(
     values: Mapping[Any, Any], view: AttributionView, session: Session
 ) -> AttributionRequest:
-    """Check the values of a handler.
-
-    Raises:
-        InvalidValue: no question, a text that is too long, or an unknown choice.
-    """
+    """Check the values of a handler; InvalidValue without a question, or for an unknown choice."""
     prompt = checked_text("question", values[view.prompt])
     answer = checked_text("answer", values[view.answer], least=0)
     by = values[view.by]

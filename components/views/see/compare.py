@@ -77,15 +77,10 @@ class Pair:
 
 
 def read_pair(choice: object, session: Session) -> Pair:
-    """Check the values of a handler.
+    """Check the choice of a handler: "first" and "second" are "merged", "other", or a model.
 
-    Args:
-        choice: {"first", "second"}: "merged", "other", or a model of the session. "other" is the
-            slot that is not shown; then "slot" is its name and "other" its state.
-        session: The current session.
-
-    Raises:
-        InvalidValue: an unknown choice, the same model twice, or merges of two bases.
+    "other" is the slot that is not shown; then "slot" is its name and "other" its state. Raises
+    InvalidValue for an unknown choice, the same model twice, or merges of two bases.
     """
     if not isinstance(choice, Mapping):
         raise InvalidValue(f"Choose two to compare, got {shown(choice)}.")

@@ -27,16 +27,10 @@ def build_conflict() -> gr.HTML:
 
 
 def conflict_payload(session: Session, studio: Studio) -> Iterator[dict[str, Any]]:
-    """Count all pairs of the merged models, in a thread.
+    """Count all pairs of the merged models, in a thread; closing the iterator stops it.
 
-    Closing the iterator stops it. Earlier counts are read from the disk.
-
-    Yields:
-        {"counting": progress} a few times a second, and at the end the pairs with their settings;
-        no pairs if fewer than two models take part.
-
-    Raises:
-        DppaError: a model cannot be read, or the counting was stopped.
+    Yields {"counting": progress} a few times a second, and at the end the pairs with their
+    settings; no pairs if fewer than two models take part. Earlier counts are read from the disk.
     """
     names, found = session.deciding, list[dict[str, Any]]()
     parameters = drawn_with(session, studio)

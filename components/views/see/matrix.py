@@ -41,11 +41,7 @@ def build_drill() -> gr.HTML:
 
 
 def wanted(value: object, session: Session) -> CellChoice:
-    """Read the page's request: {"model", "layer", "kind"}.
-
-    Raises:
-        InvalidValue: it is not a cell, or its model is not in the list.
-    """
+    """Read {"model", "layer", "kind"}; InvalidValue if it is no cell of a model in the list."""
     asked = parsed(value)
     if not isinstance(asked, Mapping):
         raise InvalidValue(f"Which matrix? The page sent {value!r:.80}.")
@@ -60,11 +56,7 @@ def wanted(value: object, session: Session) -> CellChoice:
 def drill_payload(
     session: Session, cell: CellChoice, studio: Studio, looks: Recent
 ) -> Iterator[dict[str, Any]]:
-    """The cell from the profile at once, then its rows and columns, read in a thread.
-
-    Raises:
-        DppaError: there is no such matrix, or a file can no longer be read.
-    """
+    """The cell from the profile at once, then its rows and columns, read in a thread."""
     ranked_by = session.ranked_by
     profile = studio.profile(session.base, cell.model, ranked_by)
     table = cell_table(profile, cell.layer, cell.kind)

@@ -70,9 +70,8 @@ def plots_payload(
 ) -> dict[str, Any]:
     """Tables of every model in the list, with their names and colours.
 
-    Args:
-        adopt: Whether the browser takes the settings over (a preset) or keeps its own.
-        look: The model to draw from now on; empty for the current one.
+    With `adopt` (a preset) the browser takes the settings over; `look` is the model to draw from
+    now on, or empty.
     """
     references = tuple(model.reference for model in session.models)
     parameters = drawn_with(session, studio)
@@ -131,9 +130,6 @@ def merged_payload(session: Session, studio: Studio) -> Iterator[dict[str, Any]]
     """Merge and measure the weights, then yield `exact_payload`; {} while it runs.
 
     Closing the iterator stops the merge.
-
-    Raises:
-        DppaError: the merge failed.
     """
     recipe = session.recipe()
 

@@ -34,11 +34,7 @@ def build_losses() -> gr.HTML:
 
 
 def asked_model(value: object, session: Session) -> ModelChoice:
-    """Read the requested model: JSON text of a reference.
-
-    Raises:
-        InvalidValue: it is not in the list.
-    """
+    """Read the requested model, JSON text of a reference; InvalidValue if it is not in the list."""
     asked = parsed(value)
     found = [model for model in session.models if model.reference == asked]
     if not found:
@@ -51,14 +47,9 @@ def losses_payload(
 ) -> Iterator[dict[str, Any]]:
     """Count a model's changes that rounding undoes when only they are added to its base.
 
-    Closing the iterator stops the count.
-
-    Yields:
-        {"counting": True} a few times a second, then counts of every layer and partition, with
-        all they depend on; "layers" is None if the method does more than amplify kept changes.
-
-    Raises:
-        DppaError: a file can no longer be read, or the counting was stopped.
+    Yields {"counting": True} a few times a second, then counts of every layer and partition, with
+    all they depend on; "layers" is None if the method does more than amplify kept changes. Closing
+    the iterator stops the count.
     """
     factors = session.factors_of(model.reference)
     value = {
