@@ -9,8 +9,7 @@ from typing import Any
 
 from components.learn.blocks.quiz import Quiz
 from components.learn.lesson_text import Attempt, Lesson, Placed, Prose, Segment, read_lesson
-from components.session.shipped import shipped
-from components.widgets.glossary import glossary
+from components.session.shipped import glossary, shipped
 from dppa_core.errors import UnknownName, did_you_mean
 
 FOLDER = shipped("assets/lessons")
@@ -37,16 +36,10 @@ def number(name: str) -> int | None:
 
 def catalogue_json() -> dict[str, Any]:
     """The entries of the list, and all terms."""
+    names = ("name", "title", "about", "minutes", "part")
     listed = [
-        {
-            "name": one.name,
-            "number": number(one.name),
-            "title": one.title,
-            "about": one.about,
-            "minutes": one.minutes,
-            "part": one.part,
-            "quizzes": len(one.quizzes),
-        }
+        {name: getattr(one, name) for name in names}
+        | {"number": number(one.name), "quizzes": len(one.quizzes)}
         for one in lessons().values()
     ]
     return {"lessons": listed, "glossary": dict(glossary())}
@@ -68,12 +61,7 @@ def lesson_json(name: object) -> dict[str, Any]:
     }
 
 
-_KINDS: dict[type[Segment], str] = {
-    Prose: "prose",
-    Placed: "block",
-    Attempt: "try",
-    Quiz: "quiz",
-}
+_KINDS: dict[type[Segment], str] = {Prose: "prose", Placed: "block", Attempt: "try", Quiz: "quiz"}
 
 
 def _segment(one: Segment) -> dict[str, Any]:

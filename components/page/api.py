@@ -13,7 +13,12 @@ from typing import Any, Literal, TypeVar
 
 import gradio as gr
 
-from components.session.answer_settings import LONGEST_ANSWER
+from components.session.answer_settings import (
+    LONGEST_ANSWER,
+    LONGEST_PROMPT,
+    MOST_SEED,
+    USUAL_ANSWER,
+)
 from components.session.presets import first_session
 from components.session.session import MOST_MODELS
 from components.views.export.export_values import export_value, look, needed_bytes
@@ -38,7 +43,6 @@ from dppa_core.tasks import DOMAINS
 T = TypeVar("T")
 
 MOST_QUESTIONS = 400
-LONGEST_QUESTION = 2000
 Kind = Literal["checkpoint", "packs", "report", "recipe", "mergekit", "card"]
 
 
@@ -87,7 +91,7 @@ class Endpoints:
         question: str,
         request: gr.Request,
         model: str = "merged",
-        max_tokens: int = 96,
+        max_tokens: int = USUAL_ANSWER,
         temperature: float = 0.0,
         seed: int = 0,
     ) -> str:
@@ -105,13 +109,11 @@ class Endpoints:
             The answer.
         """
         target = self._target(self._recipe(recipe), model)
-        if not isinstance(question, str) or not 1 <= len(question.strip()) <= LONGEST_QUESTION:
-            raise InvalidValue(f"question: a text of 1 to {LONGEST_QUESTION} characters.")
+        if not isinstance(question, str) or not 1 <= len(question.strip()) <= LONGEST_PROMPT:
+            raise InvalidValue(f"question: a text of 1 to {LONGEST_PROMPT} characters.")
         prompt = whole(question.strip())
-        tokens, start = (
-            _whole("max_tokens", max_tokens, 1, LONGEST_ANSWER),
-            _whole("seed", seed, 0, 2**31 - 1),
-        )
+        tokens = _whole("max_tokens", max_tokens, 1, LONGEST_ANSWER)
+        start = _whole("seed", seed, 0, MOST_SEED)
         warmth = check_number("temperature", temperature, 0, 2)
         self._allowance.spend(asker(request), tokens)
 
@@ -168,7 +170,7 @@ class Endpoints:
                 path = make(given, room.folder, doing)
                 made = self._exports.offer(visitor, room, path, sha256_of(path, doing))
             stays = round(made.until - time.monotonic())
-            about = {"name": made.name, "address": address_of(made.word), "bytes": made.nbytes}
+            about = {"name": made.path.name, "address": address_of(made.word), "bytes": made.nbytes}
             return {**about, "sha256": made.sha256, "seconds": stays}
 
         return self._finished(work)

@@ -55,7 +55,7 @@ def wire_tune(page: Page, studio: Studio) -> None:
 
     @show_errors
     def on_write(values: dict[Any, Any]) -> dict[Any, Any]:
-        number = asked(values[page.tune], "id").number
+        number, _ = asked(values[page.tune], "id")
         return {page.tune: pack(file_value(page.controls.session(values), number))}
 
     inputs = {page.tune}

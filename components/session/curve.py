@@ -17,10 +17,8 @@ Curve = tuple[Point, ...]
 
 
 def checked_curve(where: str, points: Iterable[Sequence[object]], low: float, high: float) -> Curve:
-    """Points (layer, coefficient) as a curve: two or more, with layers rising from 0.
-
-    Raises InvalidValue, which names the model (`where`), the point and the rule it breaks.
-    """
+    """Points (layer, coefficient) as a curve: two or more, with layers rising from 0. Raises
+    InvalidValue, which names the model (`where`), the point and the rule it breaks."""
     found = tuple(_point(where, point, low, high) for point in points)
     layers = [layer for layer, _ in found]
     if not 2 <= len(found) <= MOST_POINTS:
@@ -52,10 +50,8 @@ def level_of(curve: Curve) -> float | None:
 
 
 def numbers_along(curve: Curve) -> dict[int, float]:
-    """Layer -> coefficient, for every layer from 0 to that of the last point.
-
-    Interpolated values are rounded to six digits, to keep recipes readable.
-    """
+    """Layer -> coefficient, for every layer from 0 to that of the last point. Interpolated values
+    are rounded to six digits, to keep recipes readable."""
     numbers = dict(curve)
     for start, end in pairwise(curve):
         for layer in range(start[0] + 1, end[0]):

@@ -41,10 +41,8 @@ def link_of(session: Session) -> str:
 
 
 def session_from_link(text: str) -> Session:
-    """Read the value of `?c=`.
-
-    Raises InvalidValue if it is too long or damaged, and as `session_from_state`.
-    """
+    """Read the value of `?c=`. Raises InvalidValue if it is too long or damaged, and as
+    `session_from_state`."""
     if len(text) > LONGEST_LINK:
         raise InvalidValue(
             f"The settings in this link have {len(text)} characters; at most {LONGEST_LINK} are "

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
+
+import yaml
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast where it was built
 
 
 def shipped(path: str) -> Path:
@@ -10,3 +16,11 @@ def shipped(path: str) -> Path:
     package = Path(__file__).resolve().parents[1]
     inside = package / "_shipped"
     return (inside if inside.is_dir() else package.parent) / path
+
+
+@cache
+def glossary() -> Mapping[str, str]:
+    """Term -> its meaning in a sentence or two, for labels, plots and lessons, in order."""
+    text = shipped("assets/data/glossary.yaml").read_text(encoding="utf-8")
+    read: dict[str, str] = yaml.load(text, _LOADER)
+    return {str(term): " ".join(str(meaning).split()) for term, meaning in read.items()}

@@ -28,11 +28,7 @@ def pack(value: Any) -> str:
 
 
 def live(
-    name: str,
-    value: Any = None,
-    *,
-    events: tuple[str, ...] = (),
-    skeleton: str = "",
+    name: str, value: Any = None, *, events: tuple[str, ...] = (), skeleton: str = ""
 ) -> gr.HTML:
     """An element whose content a script builds once (`part(name, build)`) and then updates.
 

@@ -23,6 +23,7 @@ from components.session.method_choice import method_from_json, method_json
 from components.session.session import Session
 from components.widgets.browser_parts import pack
 from dppa_core.parameters import check_number
+from dppa_core.pruning.density import PruningParameters
 
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 """Options of every event: clients cannot use unordered inputs, and the page shows the progress."""
@@ -30,17 +31,13 @@ PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden
 
 def queued(place: Component) -> dict[str, Any]:
     """Options of queued events: the position in the queue is written into the hidden `place`.
-
-    assets/js/session/parts.js reads it there.
-    """
+    assets/js/session/parts.js reads it there."""
     return {**PRIVATE, "show_progress": "minimal", "show_progress_on": place}
 
 
 def activity_script(part: str, activity: str) -> str:
-    """JavaScript that shows the activity before the server reports it.
-
-    Waiting starts only from idle: a second click while something runs starts nothing.
-    """
+    """JavaScript that shows the activity before the server reports it. Waiting starts only from
+    idle: a second click while something runs starts nothing."""
     free = "true" if activity == "idle" else f"window.dppa.activity.{part} === 'idle'"
     return f"() => {{ if ({free}) window.dppa.busy('{part}', '{activity}'); return []; }}"
 
@@ -78,9 +75,7 @@ class Controls:
 
     def tell_browser(self) -> None:
         """Register browser listeners for values set by code, so that drawing does not wait.
-
-        assets/js/session/controls.js handles user input.
-        """
+        assets/js/session/controls.js handles user input."""
         for name in ("rate", "strength", "k_layer", "k_module"):
             component = getattr(self, name)
             script = f"(x) => {{ window.dppa.move('{name}', x); return []; }}"
@@ -124,11 +119,9 @@ class Controls:
         }
 
 
-def field_slider(
-    settings: type[Any], name: str, *, elem_id: str, info: str = "", **limits: float
-) -> gr.Slider:
-    """A slider for a field of a parameters dataclass, with its title, help, unit and range."""
-    item: Any = next(item for item in fields(settings) if item.name == name)
+def field_slider(name: str, *, info: str, **limits: float) -> gr.Slider:
+    """A slider for a field of `PruningParameters`, with its title, unit and range."""
+    item: Any = PruningParameters.__dataclass_fields__[name]
     about = item.metadata
     unit = about["unit"].replace("x ", "× ")
     label = f"{about['title']} ({unit})" if unit else about["title"]
@@ -138,22 +131,7 @@ def field_slider(
         value=item.default,
         step=limits.get("step", about["step"]),
         label=label,
-        info=info or about["help"],
-        elem_id=elem_id,
-        buttons=[],
-    )
-
-
-def field_choice(
-    settings: type[Any], name: str, *, value: str, elem_id: str, info: str = ""
-) -> gr.Radio:
-    """A choice for a field of a parameters dataclass, with its title, help and values."""
-    about = next(item for item in fields(settings) if item.name == name).metadata
-    return gr.Radio(
-        list(about["choices"]),
-        value=value,
-        label=about["title"],
-        info=info or about["help"],
-        elem_id=elem_id,
+        info=info,
+        elem_id=name.replace("_", "-"),
         buttons=[],
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from components.widgets.browser_parts import live, static
+from components.widgets.browser_parts import live
 from dppa_core import __version__
 
 _HASH = re.compile(r"[0-9a-f]{12}")
@@ -18,12 +18,13 @@ TITLE = (
     "<p>Prune, amplify and merge fine-tuned language models, and see every layer.</p></div>"
 )
 PANES = (
-    '<button type="button" data-pane="see" aria-pressed="true">See</button>'
+    '<nav aria-label="Panes"><button type="button" data-pane="see" aria-pressed="true">See</button>'
     '<button type="button" data-pane="chat" aria-pressed="false">Chat</button>'
     '<button type="button" data-pane="score" aria-pressed="false">Score</button>'
     '<button type="button" data-pane="search" aria-pressed="false">Search</button>'
-    '<button type="button" data-pane="export" aria-pressed="false">Export</button>'
+    '<button type="button" data-pane="export" aria-pressed="false">Export</button></nav>'
 )
+"""The panes beside the plots; on a phone, also the plots."""
 
 VIEWS = {
     "modules": ("Modules", "What the merge keeps of every matrix"),
@@ -42,21 +43,6 @@ EXPLAIN = (
     "<p>Factor (×): multiplies the changes that stay, band by band; "
     "amplifying brings a pruned model back.</p></details>"
 )
-
-
-def build_title() -> None:
-    """The heading of the page."""
-    static(TITLE, "title")
-
-
-def build_status() -> gr.HTML:
-    """Recipe, contents of memory, freshness of answers and scores, and running work."""
-    return live("status", status_value(ready=False), events=("look",))
-
-
-def build_panes() -> gr.HTML:
-    """The panes beside the plots; on a phone, also the plots."""
-    return live("panes", None, skeleton=f'<nav aria-label="Panes">{PANES}</nav>')
 
 
 def build_views() -> gr.HTML:

@@ -51,6 +51,11 @@ def model_colours(references: tuple[str, ...]) -> dict[str, str]:
     return chosen | dict(zip(others, free, strict=False))
 
 
+def domain_colour(domain: str) -> str:
+    """The colour of the embedded model of a domain."""
+    return model_colours(KNOWN_MODELS).get(f"zoo:{domain}", MODEL_COLOURS[-1])
+
+
 def page_theme() -> gr.themes.Base:
     """Gradio's own components in the colours of the page."""
     sans = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif")

@@ -11,7 +11,7 @@ import html
 import inspect
 import logging
 from collections.abc import Callable, Iterator
-from types import TracebackType
+from contextlib import AbstractContextManager
 from typing import Any
 
 import gradio as gr
@@ -40,18 +40,10 @@ def message(error: BaseException) -> str:
     return NEUTRAL
 
 
-class Notices:
+class Notices(AbstractContextManager[object]):
     """A context whose errors reach the page as notices."""
 
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if error is None or isinstance(error, gr.Error | GeneratorExit | KeyboardInterrupt):
             return
         title = "Stopped" if isinstance(error, Cancelled) else "That did not work"

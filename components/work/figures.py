@@ -21,10 +21,8 @@ TAKEN = ("merged", *zoo_names())
 
 
 def short_name(reference: str) -> str:
-    """A model's short, unique name on the page.
-
-    A folder whose name is taken is shown with its parent folder.
-    """
+    """A model's short, unique name on the page. A folder whose name is taken is shown with its
+    parent folder."""
     name = references.short_name(reference)
     if name not in TAKEN or reference.startswith("zoo:"):
         return name
@@ -42,10 +40,8 @@ def merge_label(session: Session) -> str:
 def plots_value(
     tables: Mapping[str, dict[str, Any]], session: Session, *, outliers: float
 ) -> dict[str, Any]:
-    """The tables of every model, from which the browser draws every rate.
-
-    A change above `outliers` times the mean of its matrix is an outlier.
-    """
+    """The tables of every model, from which the browser draws every rate. A change above `outliers`
+    times the mean of its matrix is an outlier."""
     return {"tables": dict(tables), "settings": settings_json(session), "outliers": outliers}
 
 
@@ -172,10 +168,8 @@ def whole_json(session: Session) -> dict[str, Any]:
 
 
 def plan_value(plan: PruningPlan) -> dict[str, Any]:
-    """One plan: kept share and energy of every cell, kept share of every layer and level.
-
-    Numbers have five digits, more than the page shows.
-    """
+    """One plan: kept share and energy of every cell, kept share of every layer and level. Numbers
+    have five digits, more than the page shows."""
     layers = sorted({module.layer for module in plan.modules})
     cells: dict[tuple[int, str], list[ModulePlan]] = {}
     for module in plan.modules:

@@ -89,11 +89,8 @@ class Job:
         return None
 
     def batches(self, every: float = 0.1) -> Iterator[list[Event]]:
-        """Yield new events, about every `every` seconds, until the work has ended.
-
-        The end is reported without delay, because others wait for it. Closing the iterator stops
-        the work.
-        """
+        """Yield new events, about every `every` seconds, until the work has ended. The end is
+        reported without delay, because others wait for it. Closing the iterator stops the work."""
         try:
             while not self._ended.is_set():
                 self._look_at_the_clock()

@@ -32,10 +32,8 @@ def on_zero() -> bool:
 
 
 class LentGpu:
-    """Runs small models on the CPU, and large ones on a GPU requested for every reply.
-
-    Raises InvalidValue if the package `spaces` is not installed.
-    """
+    """Runs small models on the CPU, and large ones on a GPU requested for every reply. Raises
+    InvalidValue if the package `spaces` is not installed."""
 
     def __init__(self, large: int = LARGE) -> None:
         try:

@@ -25,10 +25,8 @@ def few_heaps() -> None:
 
 
 class MemoryTrimmer:
-    """Returns freed memory to the system, some `seconds` after the first end of work.
-
-    glibc would keep it: 140 MB after a dozen stopped scores.
-    """
+    """Returns freed memory to the system, some `seconds` after the first end of work. glibc would
+    keep it: 140 MB after a dozen stopped scores."""
 
     def __init__(self, trim: Callable[[], object] | None = None, seconds: float = 5.0) -> None:
         self._trim = trim or _malloc_trim

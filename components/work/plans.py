@@ -111,10 +111,8 @@ class Plans:
         overrides: Mapping[str, Override],
         show: Callable[[PruningPlan], T],
     ) -> T | None:
-        """`show` of a plan, cached for all visitors; None without a plan.
-
-        A plan takes a millisecond, and fifty visitors who drag request it all the time.
-        """
+        """`show` of a plan, cached for all visitors; None without a plan. A plan takes a
+        millisecond, and fifty visitors who drag request it all the time."""
         profile = self.profile(base, finetuned, ranked_by(pruning))
         key = (show, base, finetuned, levels, pruning, tuple(sorted(overrides.items())))
 

@@ -58,7 +58,7 @@ class ChatQuestion:
 
     def turn(self) -> Turn:
         """The question as a new turn of the transcript."""
-        answers = tuple(self._answer(name) for name in self.targets)
+        answers = tuple(map(self._answer, self.targets))
         number = secrets.token_hex(4)
         return Turn(number, self.prompt, answers, self.settings, len(self.before), self.blind)
 

@@ -96,9 +96,7 @@ class Studio(Plans):
 
     def start(self, name: str, work: Work) -> Job:
         """Run work in a thread; it ends soon after `stop`, the end of its event, or its time limit.
-
-        `name` is one of a few; the log, the metrics and the time limit use it.
-        """
+        `name` is one of a few; the log, the metrics and the time limit use it."""
         seconds = SECONDS.get(name, SECONDS_ELSE) if self.public else math.inf
         light = name in WITHOUT_MODELS or (self._apart and name in ANSWERED)
         begun = work if light else partial(self._imported, work)

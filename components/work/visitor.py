@@ -58,11 +58,8 @@ def handled_for(visitor: Visitor) -> None:
 
 
 def visitor_of(request: Any, session: str | None = None) -> Visitor:
-    """The sender of a request of Starlette or Gradio.
-
-    In an event of the queue, `session` is ignored: Gradio gives an event without a session its own
-    number as a name.
-    """
+    """The sender of a request of Starlette or Gradio. In an event of the queue, `session` is
+    ignored: Gradio gives an event without a session its own number as a name."""
     known = _asking.get()
     if known is not None:
         return known
@@ -75,11 +72,8 @@ def visitor_of(request: Any, session: str | None = None) -> Visitor:
 
 
 def asker(request: Any) -> Visitor:
-    """The sender of a request that a handler got as `gr.Request`.
-
-    Uses Starlette's request inside it: Gradio's turns every mapping into JSON, and a scope holds
-    bytes.
-    """
+    """The sender of a request that a handler got as `gr.Request`. Uses Starlette's request inside
+    it: Gradio's turns every mapping into JSON, and a scope holds bytes."""
     sent = getattr(request, "request", None)
     return visitor_of(sent or request, request.session_hash)
 

@@ -39,10 +39,8 @@ class WorkMetrics:
 
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:
-        """Record the work of a block; its errors are passed on.
-
-        A foreseen error is an answer to the visitor (`refused`), any other a bug (`failed`).
-        """
+        """Record the work of a block; its errors are passed on. A foreseen error is an answer to
+        the visitor (`refused`), any other a bug (`failed`)."""
         begun, outcome = time.perf_counter(), FAILED
         try:
             yield

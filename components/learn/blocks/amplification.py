@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from components.learn.blocks.context import Arguments, BlockContext
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.pruning.density import PruningParameters
@@ -42,12 +44,11 @@ def _rows(plan: PruningPlan, total: float) -> list[dict[str, Any]]:
         sum(m.levels[k].selection.energy for m in plan.modules) / total
         for k in range(len(plan.levels))
     ]
-    rows = []
-    for k, level in enumerate(plan.levels):
-        count = kept[k] - (kept[k - 1] if k else 0)
-        part = energy[k] - (energy[k - 1] if k else 0.0)
-        rows.append({"level": level, "count": count, "energy": part})
-    return rows
+    parts = (np.diff(sums, prepend=0).tolist() for sums in (kept, energy))
+    return [
+        {"level": level, "count": count, "energy": part}
+        for level, count, part in zip(plan.levels, *parts, strict=True)
+    ]
 
 
 def _figures(rows: list[dict[str, Any]]) -> dict[str, Any]:

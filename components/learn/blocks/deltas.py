@@ -41,19 +41,13 @@ def delta_excerpt(arguments: Arguments, bench: BlockContext) -> dict[str, Any]:
         "finetuned": rows_of(found.finetuned),
         "delta": rows_of(found.delta),
         "sums": [[_sum(*entry) for entry in row] for row in entries],
-        "figures": {
-            "first_base": first[1],
-            "first_finetuned": first[0],
-            "first_delta": first[2],
-        },
+        "figures": {"first_base": first[1], "first_finetuned": first[0], "first_delta": first[2]},
     }
 
 
 def difference(finetuned: float, base: float, delta: float) -> tuple[str, str, str]:
-    """Three numbers with the fewest digits, at least four, for which the difference is exact.
-
-    They have equally many decimals.
-    """
+    """Three numbers with the fewest digits, at least four, for which the difference is exact. They
+    have equally many decimals."""
     for digits in range(4, 13):
         tuned, before, change = (round(x, digits) + 0.0 for x in (finetuned, base, delta))
         if round(tuned - before, digits) == change:

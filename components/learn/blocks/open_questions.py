@@ -105,10 +105,8 @@ def _figures() -> dict[str, Any]:
 
 
 def _by_chance() -> dict[str, float]:
-    """Random ranking at 90 %: finance's share right, that of all three, mean retention.
-
-    The share of all three is in whole per cent, as in the finding.
-    """
+    """Random ranking at 90 %: finance's share right, that of all three, mean retention. The share
+    of all three is in whole per cent, as in the finding."""
     (table,) = _experiments()["significance"]["tables"]
     rows = [[cell["value"] for cell in row["cells"]] for row in table["rows"]]
     (row,) = (one for one in rows if one[:2] == ["random", 90.0])

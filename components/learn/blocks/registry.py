@@ -42,10 +42,8 @@ BLOCKS: dict[str, Block] = {
 
 
 def answer(name: object, arguments: object, bench: BlockContext) -> dict[str, Any]:
-    """The result of a block.
-
-    Raises UnknownName for an unknown block, and InvalidValue for arguments of a wrong form.
-    """
+    """The result of a block. Raises UnknownName for an unknown block, and InvalidValue for
+    arguments of a wrong form."""
     if not isinstance(name, str) or name not in BLOCKS:
         raise UnknownName(f"There is no block {shown(name)}. {did_you_mean(str(name), BLOCKS)}")
     if not isinstance(arguments, dict):

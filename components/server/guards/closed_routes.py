@@ -34,10 +34,8 @@ NOT_STORED = ("/", "/config", "/config/")
 
 
 class ClosedRoutes:
-    """Answers 404 for routes the page does not use, and adds headers that protect the page.
-
-    Only `frames`, besides the page itself, may show it in a frame.
-    """
+    """Answers 404 for routes the page does not use, and adds headers that protect the page. Only
+    `frames`, besides the page itself, may show it in a frame."""
 
     def __init__(self, app: ASGIApp, frames: Iterable[str] = ()) -> None:
         self._app = app

@@ -31,10 +31,8 @@ _HOST = re.compile(
 
 
 class HeaderLimits:
-    """Answers 404 to malformed paths, 400 to malformed hosts, 422 to malformed session names.
-
-    Must wrap the whole application: Gradio's CORS fails on an Origin header without a Host header.
-    """
+    """Answers 404 to malformed paths, 400 to malformed hosts, 422 to malformed session names. Must
+    wrap the whole application: Gradio's CORS fails on an Origin header without a Host header."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -151,10 +151,8 @@ class FairQueue(OpenQueue):
     async def process_events(
         self, events: list[Any], batch: bool, begin_time: float, fn: Any
     ) -> None:
-        """Run an event; its tasks and threads know the visitor.
-
-        For a call without a session, Gradio stores values under the event's name: they are dropped.
-        """
+        """Run an event; its tasks and threads know the visitor. For a call without a session,
+        Gradio stores values under the event's name: they are dropped."""
         event = events[0]
         handled_for(event.visitor)
         jobs_of_event.set(event.jobs)

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Generator, Iterator
-from contextlib import closing
-from types import TracebackType
+from contextlib import AbstractContextManager, closing
 
 from components.session.answer_settings import AnswerSettings
 from components.session.conversation import Turn, activity_of, apply_events
@@ -122,21 +121,12 @@ class _Writer:
         yield {"state": "done"}
 
 
-class _Attempt:
+class _Attempt(AbstractContextManager[object]):
     """Stores any error of its block except Cancelled, as a thread pool does."""
 
-    def __init__(self) -> None:
-        self.error: BaseException | None = None
+    error: BaseException | None = None
 
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> bool:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
         if not isinstance(error, Exception) or isinstance(error, Cancelled):
             return False
         self.error = error

@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from components.session.json_form import models_json, parsed, reference_text
+from components.session.json_form import parsed_keys, reference_text
 from components.session.presets import hub_choices, presets
 from components.session.session import MOST_MODELS, ModelChoice, Session
 from components.views.controls.preflight_findings import findings_value
@@ -43,19 +43,11 @@ class ModelsView:
 
 def build_preset(studio: Studio) -> gr.HTML:
     """The choice of a preset, and whether the controls still match it."""
-    wholes = {item.title: whole_json(item.session) for item in presets()}
-    value = {
-        "chosen": presets()[0].title,
-        "wholes": wholes,
-        "hub": hub_choices(public=studio.public),
-    }
+    wholes = {title: whole_json(session) for title, session in presets().items()}
+    hub = hub_choices(public=studio.public)
+    value = {"chosen": next(iter(wholes)), "wholes": wholes, "hub": hub}
     with gr.Column(elem_id="preset-box", min_width=0):
         return live("preset", value, events=("choose",))
-
-
-def build_models(session: Session) -> gr.HTML:
-    """A switch and a coefficient for each domain model."""
-    return live("models", models_json(session), events=("change", "remove"))
 
 
 def build_adding(studio: Studio) -> tuple[gr.Dropdown, gr.Button, gr.Button, gr.HTML]:
@@ -103,10 +95,8 @@ def measured(
 
 
 def chosen_reference(value: object, studio: Studio) -> str:
-    """A reference as stored in recipes, with a pinned commit.
-
-    Raises DppaError if it is malformed, or needs a download, which takes minutes.
-    """
+    """A reference as stored in recipes, with a pinned commit. Raises DppaError if it is malformed,
+    or needs a download, which takes minutes."""
     if value is None or value == "":
         raise InvalidValue("Name a model first: choose an embedded one, or type a folder.")
     reference = pinned(reference_text(value), public=studio.public)
@@ -206,14 +196,12 @@ def _suited(session: Session, studio: Studio) -> Session:
 
 def chosen_title(values: Mapping[Any, Any], view: ModelsView) -> object:
     """The value of the preset choice."""
-    value = parsed(values[view.preset])
-    return value.get("chosen") if isinstance(value, Mapping) else None
+    return parsed_keys(values[view.preset]).get("chosen")
 
 
 def preset_session(values: Mapping[Any, Any], view: ModelsView) -> Session:
     """The session of the chosen preset."""
     title = chosen_title(values, view)
-    for preset in presets():
-        if preset.title == title:
-            return preset.session
-    raise InvalidValue(f"There is no preset {title!r:.80}.")
+    if not isinstance(title, str) or title not in presets():
+        raise InvalidValue(f"There is no preset {title!r:.80}.")
+    return presets()[title]

@@ -49,10 +49,8 @@ class ExportFacts:
 
 
 def look(recipe: MergeRecipe, *, public: bool, stop: Stop | None = None) -> ExportFacts:
-    """Open the models of a recipe and plan the merge.
-
-    Raises DppaError as for a merge, except for errors that only the weights show.
-    """
+    """Open the models of a recipe and plan the merge. Raises DppaError as for a merge, except for
+    errors that only the weights show."""
     inputs = open_inputs(recipe, public=public, stop=stop)
     plan, companions = plan_merge(inputs), inputs.companions()
     record = planned_record(inputs.parents(), plan.plans, companions.origins, plan.warnings)

@@ -98,11 +98,8 @@ def _how(studio: Studio) -> str:
 
 
 def pushed_value(state: str, **more: Any) -> dict[str, Any]:
-    """The state of a push: idle, working, done, stopped or failed.
-
-    `more` may be id (of a run), recipe, what (current step), share (0 to 1, or None), note, name,
-    url, notes.
-    """
+    """The state of a push: idle, working, done, stopped or failed. `more` may be id (of a run),
+    recipe, what (current step), share (0 to 1, or None), note, name, url, notes."""
     return {"state": state, **more}
 
 
@@ -126,10 +123,8 @@ def wanted(
     token: gr.OAuthToken | None,
     studio: Studio,
 ) -> PushRequest:
-    """Check the values of a handler.
-
-    Raises NotAllowed if a visitor of a public page is not signed in, InvalidValue without a name.
-    """
+    """Check the values of a handler. Raises NotAllowed if a visitor of a public page is not signed
+    in, InvalidValue without a name."""
     if token is None and studio.public:
         raise NotAllowed(SIGN_IN if offers_login() else f"{NO_LOGIN_HERE}`dppa push`.")
     text = name.strip() if isinstance(name, str) else ""
@@ -141,10 +136,8 @@ def wanted(
 def push_events(
     asked: PushRequest, exports: Exports, studio: Studio, emit: Emit, stop: Stop
 ) -> None:
-    """Merge, check, upload; runs in its own thread.
-
-    Emits ("now", what, share) and, at the end, ("pushed", name, url, notes).
-    """
+    """Merge, check, upload; runs in its own thread. Emits ("now", what, share) and, at the end,
+    ("pushed", name, url, notes)."""
 
     def teller(what: str, begin: float, end: float) -> Progress:
         def tell(done: int, total: int, _what: str) -> None:
@@ -197,9 +190,7 @@ def stream_push(asked: PushRequest, exports: Exports, studio: Studio) -> Iterato
 
 def _check_asker(headers: Headers, is_foreign: Foreign) -> None:
     """Raise NotAllowed for a push sent by another web page, or by a program, with the user's login.
-
-    Browsers send the login cookie with requests of any page, and Origin with every POST.
-    """
+    Browsers send the login cookie with requests of any page, and Origin with every POST."""
     if "origin" not in headers:
         raise NotAllowed(
             "This push has no Origin header, which browsers send with every request of the page. "

@@ -105,10 +105,8 @@ class SearchRequest:
 
 
 def read_hunt(given: Mapping[str, Any], session: Session) -> SearchRequest:
-    """Check the values of a handler, by names of controls.
-
-    Raises InvalidValue: a value that no control offers, or a grid with two equal axes.
-    """
+    """Check the values of a handler, by names of controls. Raises InvalidValue: a value that no
+    control offers, or a grid with two equal axes."""
     way = given["way"]
     if way not in WAYS:
         raise InvalidValue(f"Search by one of {', '.join(WAYS)}; got {shown(way)}.")

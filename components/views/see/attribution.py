@@ -16,7 +16,7 @@ from components.session.session import Session
 from components.widgets.browser_parts import live, static
 from components.widgets.controls import PRIVATE, Controls
 from components.widgets.runs import RunView, build_run, wire_run
-from components.widgets.theme import KNOWN_MODELS, MODEL_COLOURS
+from components.widgets.theme import domain_colour
 from components.work.progress_stream import stream_run
 from components.work.question import checked_text
 from components.work.studio import Emit, Studio
@@ -50,7 +50,11 @@ def build_attribution() -> AttributionView:
             max_length=LONGEST_PROMPT,
             elem_id="attribution-prompt",
         )
-        examples = live("attribution-examples", _examples(), events=("pick",))
+        examples = [
+            {"domain": name, "colour": domain_colour(name), "prompt": example_prompts(name)[0]}
+            for name in DOMAINS
+        ]
+        shown = live("attribution-examples", examples, events=("pick",))
         answer = gr.Textbox(
             label="Answer",
             placeholder="Left empty: the merge's own answer",
@@ -71,19 +75,7 @@ def build_attribution() -> AttributionView:
             "about seven times as long.",
             elem_id="attribution-by",
         )
-        return AttributionView(prompt, examples, answer, by, build_run("attribution", "Measure"))
-
-
-def _examples() -> list[dict[str, str]]:
-    colours = dict(zip(KNOWN_MODELS, MODEL_COLOURS, strict=False))
-    return [
-        {
-            "domain": domain,
-            "colour": colours.get(f"zoo:{domain}", MODEL_COLOURS[-1]),
-            "prompt": example_prompts(domain)[0],
-        }
-        for domain in DOMAINS
-    ]
+        return AttributionView(prompt, shown, answer, by, build_run("attribution", "Measure"))
 
 
 @dataclass(frozen=True, slots=True)

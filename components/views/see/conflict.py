@@ -8,22 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import gradio as gr
-
 from components.session.session import Session
 from components.views.see.see import drawn_with
-from components.widgets.browser_parts import live
 from components.work.figures import settings_json
 from components.work.studio import Emit, Studio
 from dppa_core.evaluation.analysis.overlap_pass import count_meetings
 from dppa_core.progress import Stop
 from dppa_core.pruning.density import Override
 from dppa_core.pruning.overlap import pack_meetings
-
-
-def build_conflict() -> gr.HTML:
-    """A hidden element that requests counts and carries them."""
-    return live("conflict", None, events=("count",))
 
 
 def conflict_payload(session: Session, studio: Studio) -> Iterator[dict[str, Any]]:

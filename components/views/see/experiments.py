@@ -95,10 +95,8 @@ def _can_be_set(recipe: str | None) -> bool:
 
 
 def row_state(results: Results, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """The state of a session that makes the merge of a row: {"key", "table", "row"}, from 0.
-
-    Raises InvalidValue if there is no such row, it has no recipe, or the page cannot show it.
-    """
+    """The state of a session that makes the merge of a row: {"key", "table", "row"}, from 0. Raises
+    InvalidValue if there is no such row, it has no recipe, or the page cannot show it."""
     tables = results.experiment(str(asked.get("key")))["tables"]
     table, row = (asked.get(name) for name in ("table", "row"))
     try:

@@ -9,12 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import gradio as gr
-
 from components.session.json_form import parsed
 from components.session.session import Session
 from components.views.see.see import plan_of
-from components.widgets.browser_parts import live
 from components.work.figures import settings_json
 from components.work.studio import Emit, Studio
 from dppa_core.errors import InvalidValue
@@ -33,11 +30,6 @@ class CellChoice:
     model: str
     layer: int
     kind: str
-
-
-def build_drill() -> gr.HTML:
-    """The part below the heatmap; empty until a cell is chosen."""
-    return live("drill", None, events=("look",))
 
 
 def wanted(value: object, session: Session) -> CellChoice:

@@ -9,12 +9,9 @@ from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any
 
-import gradio as gr
-
 from components.session.json_form import parsed
 from components.session.session import ModelChoice, Session
 from components.views.see.see import plan_of
-from components.widgets.browser_parts import live
 from components.work.figures import settings_json
 from components.work.studio import Emit, Studio
 from dppa_core.errors import InvalidValue
@@ -26,11 +23,6 @@ from dppa_core.system.recent import Recent
 
 DTYPE = next(str(field.default) for field in fields(MergeRecipe) if field.name == "dtype")
 """The dtype of every merge of the page."""
-
-
-def build_losses() -> gr.HTML:
-    """A hidden element that requests counts and carries them."""
-    return live("losses", None, events=("count",))
 
 
 def asked_model(value: object, session: Session) -> ModelChoice:

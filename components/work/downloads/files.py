@@ -44,11 +44,6 @@ class ExportedFile:
     downloads: int
     """Number of downloads left."""
 
-    @property
-    def name(self) -> str:
-        """The file name."""
-        return self.path.name
-
 
 @dataclass(slots=True, eq=False)
 class ExportFolder:

@@ -15,7 +15,7 @@ from components.learn.catalogue import FOLDER, catalogue_json, lesson_json, less
 from components.learn.learn import LessonServer, asked
 from components.learn.lesson_text import Attempt, Placed, read_lesson
 from components.session.presets import first_session
-from components.widgets.glossary import glossary
+from components.session.shipped import glossary
 from components.widgets.scripts import sources
 from components.work.studio import Studio
 from dppa_core.errors import DppaError, InvalidValue, OutOfBudget, UnknownName

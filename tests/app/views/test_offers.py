@@ -51,7 +51,7 @@ def test_sets_of_the_hub_are_listed_and_on_a_public_page_out_of_reach() -> None:
     mine, theirs = (hub_choices(public=public) for public in (False, True))
     assert [row["title"] for row in mine["rows"]] == [one.title for one in hub_presets()]
     assert not mine["off"] and theirs["off"] and "your own copy" in theirs["head"]
-    titles = [one.title for one in presets()] + [one.title for one in hub_presets()]
+    titles = [*presets()] + [one.title for one in hub_presets()]
     assert len(set(titles)) == len(titles)
     with gr.Blocks():
         value = json.loads(build_preset(Studio(public=True)).value)
