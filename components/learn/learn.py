@@ -91,7 +91,7 @@ class LessonServer:
         try:
             text = json.dumps(arguments, sort_keys=True, allow_nan=False)
         except ValueError:  # JSON knows no NaN, and Python reads it all the same
-            raise InvalidValue(f"Arguments of {ask.name} hold a number that is none.") from None
+            raise InvalidValue(f"Arguments of {ask.name} contain NaN or infinity.") from None
         key = (ask.name, text, session.base, tuple(one.reference for one in session.models))
         found: dict[str, Any] = self._desk.ask(
             key,

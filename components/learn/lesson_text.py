@@ -190,7 +190,7 @@ def _read(name: str, text: str) -> Lesson:
     if lost:
         raise InvalidValue(f"the number {lost[0].block}.{lost[0].key} has no such block above it.")
     if len(known) < len(lesson.blocks):
-        raise InvalidValue("a block stands in it twice; each name counts once.")
+        raise InvalidValue("a block is in it twice; each name may occur once.")
     return lesson
 
 
@@ -229,7 +229,7 @@ def _special(env: dict[str, Any], token: Token) -> Segment | None:
     if kind == "try":
         do, parted, notice = token.content.partition(NOTICE)
         if not parted:
-            raise InvalidValue(f"{where}: what to do and what to notice stand around a line ---.")
+            raise InvalidValue(f"{where}: a line --- separates what to do from what to notice.")
         return Attempt(*(str(_reader().render(part, env)).strip() for part in (do, notice)))
     return None
 
@@ -246,7 +246,7 @@ def _yaml(text: str, where: str) -> object:
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise InvalidValue(f"{where} is no YAML: {error}") from None
+        raise InvalidValue(f"{where} is not YAML: {error}") from None
 
 
 def _mapping(value: object, where: str) -> dict[str, Any]:

@@ -7,9 +7,8 @@ public pages apply. Clients read these docstrings.
 # Annotations stay values here: Gradio reads the types of an endpoint's answer from them.
 
 import time
-from collections.abc import Callable
 from contextlib import closing
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import gradio as gr
 
@@ -40,8 +39,6 @@ from dppa_core.progress import Stop
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, parse_recipe, recipe_hash
 from dppa_core.tasks import DOMAINS
 
-T = TypeVar("T")
-
 MOST_QUESTIONS = 400
 Kind = Literal["checkpoint", "packs", "report", "recipe", "mergekit", "card"]
 
@@ -67,13 +64,13 @@ class Endpoints:
         """
         given = self._recipe(recipe)
         public = self._studio.public
-        plans = self._finished(
-            lambda stop: plan_merge(open_inputs(given, public=public, stop=stop)).plans
+        plans = self._studio.finished(
+            "api", lambda stop: plan_merge(open_inputs(given, public=public, stop=stop)).plans
         )
         return {"recipe": recipe_hash(given), "plans": [plan.to_json() for plan in plans]}
 
     def merge(self, recipe: str) -> dict[str, Any]:
-        """Merge in memory, and tell what became of every matrix.
+        """Merge in memory, and report the effect on every matrix.
 
         Args:
             recipe: A recipe as YAML text; `example` gives one.
@@ -82,7 +79,7 @@ class Endpoints:
             recipe: its hash; models; cells: [layer, kind, share of weights changed, mean change, share of each model's delta in the merge].
         """  # noqa: E501  (Gradio reads one line a value)
         given = self._recipe(recipe)
-        outcome = self._finished(lambda stop: self._studio.outcome(given, stop))
+        outcome = self._studio.finished("api", lambda stop: self._studio.outcome(given, stop))
         return {"recipe": recipe_hash(given), **outcome_value(outcome)}
 
     def chat(
@@ -124,7 +121,7 @@ class Endpoints:
                 said = [one for one in events if isinstance(one, ReplyToken) and not one.last]
                 return said[-1].text if said else ""
 
-        return self._finished(work, CHAT)
+        return self._studio.finished(CHAT, work)
 
     def score(
         self, recipe: str, domain: str, model: str = "merged", questions: int = 20
@@ -144,7 +141,8 @@ class Endpoints:
         if domain not in DOMAINS:
             raise UnknownName(f"domain: {shown(domain)}. Known: {', '.join(DOMAINS)}.")
         limit = _whole("questions", questions, 4, MOST_QUESTIONS)
-        found = self._finished(lambda stop: self._studio.score(target, domain, limit, stop))
+        studio = self._studio
+        found = studio.finished("api", lambda stop: studio.score(target, domain, limit, stop))
         low, high = found.ci95
         return {"accuracy": found.accuracy, "low": low, "high": high, "questions": found.n}
 
@@ -173,11 +171,11 @@ class Endpoints:
             about = {"name": made.path.name, "address": address_of(made.word), "bytes": made.nbytes}
             return {**about, "sha256": made.sha256, "seconds": stays}
 
-        return self._finished(work)
+        return self._studio.finished("api", work)
 
     def _text(self, recipe: MergeRecipe, kind: str) -> dict[str, Any]:
         public = self._studio.public
-        known = self._finished(lambda stop: look(recipe, public=public, stop=stop))
+        known = self._studio.finished("api", lambda stop: look(recipe, public=public, stop=stop))
         found = export_value(known, recipe, public=public)["texts"][kind]
         if found["reason"]:
             raise InvalidValue(found["reason"])
@@ -198,14 +196,6 @@ class Endpoints:
         if not isinstance(model, str) or model not in known:
             raise UnknownName(f"model: {shown(model)}. Known: merged, {', '.join(known)}.")
         return model
-
-    def _finished(self, work: Callable[[Stop], T], name: str = "api") -> T:
-        """The result of `work`, run in a thread that is stopped when its time is over."""
-        found: list[T] = []
-        job = self._studio.start(name, lambda _emit, stop: found.append(work(stop)))
-        for _ in job.to_its_end(every=0.05):
-            pass
-        return found[0]
 
 
 def add_api(studio: Studio, exports: Exports, allowance: Allowance) -> None:

@@ -17,7 +17,7 @@ from components.page.wiring_pinned import wire_pinned
 from components.page.wiring_see import wire_see
 from components.page.wiring_tune import opening, wire_tune
 from components.session.presets import first_session
-from components.views.controls.prune import levels_problem, with_levels, with_partitions
+from components.views.controls.prune import with_levels, with_partitions
 from components.views.controls.significance import measuring
 from components.views.see.see import exact_payload, merged_payload, plots_payload
 from components.widgets.browser_parts import pack
@@ -170,7 +170,8 @@ def _wire_levels(page: Page, studio: Studio) -> None:
         try:
             session = with_levels(session, values[pruning.levels])
         except InvalidValue as error:  # shown beside the box; everything else stays
-            return {pruning.levels_note: pack(levels_problem(values[pruning.levels], error))}
+            refused = {"text": str(values[pruning.levels] or ""), "problem": str(error)}
+            return {pruning.levels_note: pack(refused)}
         shown = controls.show(session)
         return {key: shown[key] for key in set_by_text} | {
             pruning.levels_note: pack(None),

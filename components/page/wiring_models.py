@@ -98,7 +98,7 @@ def _told(page: Page, report: PreflightReport | None) -> Iterator[dict[Any, Any]
     """Show what preflight found, and stop if it found a blocker."""
     if report is None:
         return
-    head = "Not added: something stands in the way." if report.blockers else "Measuring …"
+    head = "Not added: a check failed." if report.blockers else "Measuring …"
     yield {page.models.findings: pack(findings_value(report.findings, head))}
     if report.blockers:
         raise IncompatibleCheckpoints(first_blocker(report.blockers))

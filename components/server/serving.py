@@ -89,11 +89,9 @@ class CompressedPage:
 
 
 class EarlyScripts:
-    """Inserts the script tags at the end of the page's `<head>`, for browsers to fetch at once.
-
+    """Inserts the script tags at the end of the page's `<head>`, for browsers to fetch at once:
     Gradio adds the content of `head=` only once its own scripts run, a second later on a slow
-    network.
-    """
+    network."""
 
     def __init__(self, app: ASGIApp, tags: str) -> None:
         self._app, self._tags = app, tags.encode()

@@ -29,7 +29,7 @@ def checked_curve(where: str, points: Iterable[Sequence[object]], low: float, hi
     if layers[0] != 0 or any(after <= before for before, after in pairwise(layers)):
         raise InvalidValue(
             f"{where}: the layers of a curve rise from 0, got {shown(layers)}. "
-            "A point between two others has a layer of its own."
+            "Each point has its own layer."
         )
     return found
 

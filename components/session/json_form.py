@@ -99,16 +99,15 @@ def shares_from_text(text: object) -> tuple[float, tuple[float, ...]]:
     try:
         percents = [float(word) for word in words]
     except ValueError:
-        raise InvalidValue(f"{text!r} holds more than numbers. {ALLOWED_LEVELS}") from None
+        raise InvalidValue(f"{text!r} is not only numbers. {ALLOWED_LEVELS}") from None
     if not 1 <= len(percents) <= MOST_PARTITIONS:
         raise InvalidValue(f"These are {len(percents)} levels. {ALLOWED_LEVELS}")
     for percent in percents:
         if not 0 <= percent < 100:  # false for nan too
-            raise InvalidValue(f"{percent:g} is no pruning rate in percent. {ALLOWED_LEVELS}")
+            raise InvalidValue(f"{percent:g} is not a pruning rate in percent. {ALLOWED_LEVELS}")
     if 0 < max(percents) < 1:
         raise InvalidValue(
-            f"{text!r} are shares, as recipes have them; here the levels are per cent. "
-            f"{ALLOWED_LEVELS}"
+            f"{text!r} are shares, as in recipes; here levels are in per cent. {ALLOWED_LEVELS}"
         )
     for before, after in pairwise(percents):
         if after >= before:

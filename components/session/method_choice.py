@@ -118,6 +118,6 @@ def method_from_json(value: object) -> MethodChoice:
         if isinstance(item, bool) or not isinstance(item, int | float | str):
             raise InvalidValue(f"{shown(key)} must be a number or a word, got {shown(item)}.")
         if isinstance(item, str) and (len(item) > LONGEST_WORD or not item.isprintable()):
-            raise InvalidValue(f"{shown(key)} is too long or no plain text: {shown(item)}.")
+            raise InvalidValue(f"{shown(key)} is too long or not plain text: {shown(item)}.")
     chosen = tuple((str(key), item) for key, item in values.items())
     return MethodChoice(name, chosen, form.get("prune_first") is True)

@@ -56,7 +56,7 @@ class ModelChoice:
 
     @property
     def weight(self) -> Coefficient:
-        """The coefficient in use, in the recipe's form: a number, or layer -> number."""
+        """The coefficient in use: a number, or layer -> number."""
         return numbers_along(self.curve) if self.curve else self.coefficient
 
     @property

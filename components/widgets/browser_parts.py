@@ -30,11 +30,9 @@ def pack(value: Any) -> str:
 def live(
     name: str, value: Any = None, *, events: tuple[str, ...] = (), skeleton: str = ""
 ) -> gr.HTML:
-    """An element whose content a script builds once (`part(name, build)`) and then updates.
-
-    The script is notified when the JSON-ready `value` changes, and triggers `events`. The
-    `skeleton` is static HTML shown until the script has drawn.
-    """
+    """An element that a script builds once (`part(name, build)`) and updates when its JSON-ready
+    `value` changes; the script triggers `events`. The static HTML `skeleton` is shown until it has
+    drawn."""
     quoted = " ".join(f'"{event}"' for event in events)
     return gr.HTML(
         pack(value),

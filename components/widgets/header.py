@@ -27,11 +27,11 @@ PANES = (
 """The panes beside the plots; on a phone, also the plots."""
 
 VIEWS = {
-    "modules": ("Modules", "What the merge keeps of every matrix"),
+    "modules": ("Modules", "Share of every matrix that the merge keeps"),
     "sparsity": ("Sparsity", "What becomes of every weight of a model"),
     "compare": ("Compare", "How far two models or merges are apart"),
     "attribution": ("Attribution", "Which layers an answer needs"),
-    "experiments": ("Experiments", "What the paper's experiments gave on the embedded models"),
+    "experiments": ("Experiments", "Results of the paper's experiments on the embedded models"),
 }
 """Name -> label of its button, and what the view shows."""
 
@@ -40,8 +40,8 @@ EXPLAIN = (
     '<details class="explain"><summary>What these do</summary>'
     "<p>Pruning rate (%): share of each model's changes that is dropped. "
     '<span class="stays">At 80 % the strongest 20 % stay.</span></p>'
-    "<p>Factor (×): multiplies the changes that stay, band by band; "
-    "amplifying brings a pruned model back.</p></details>"
+    "<p>Factor (×): multiplies the changes that stay, band by band, "
+    "to compensate for the dropped ones.</p></details>"
 )
 
 
@@ -58,11 +58,8 @@ def build_views() -> gr.HTML:
 def status_value(
     *, ready: bool, merged: str = "", memory: tuple[tuple[str, ...], int] | None = None
 ) -> dict[str, Any]:
-    """The part of the status that the browser does not know.
-
-    Whether the models of the first screen are `ready`, the hash of the `merged` recipe with them in
-    memory, and what the `memory` holds: references of models and hashes of merges, and their bytes.
-    """
+    """The part of the status that the browser does not know: whether the first models are `ready`,
+    the hash of the `merged` recipe with them, and references, hashes and bytes in `memory`."""
     value: dict[str, Any] = {"models": "ready" if ready else "starting", "merged": merged}
     if memory is None:
         return value

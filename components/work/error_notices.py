@@ -20,8 +20,8 @@ from dppa_core.errors import Cancelled, DppaError
 from dppa_core.system.shortage import shortage
 
 NEUTRAL = (
-    "Something went wrong here, and it is not your doing. Nothing was changed; "
-    "the details are in the log of the server."
+    "An error in this program stopped the work. Nothing was changed; the details are in the log of "
+    "the server."
 )
 SECONDS = 12
 

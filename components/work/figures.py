@@ -81,11 +81,9 @@ def exact_value(
     recipe: str,
     problem: str = "",
 ) -> dict[str, Any]:
-    """The exact numbers of a session.
-
-    `sizes` are reference -> module -> its elements; `plans` are empty if none is known before the
-    merge. The hash `recipe` is empty if there is nothing to merge, and `problem` says why.
-    """
+    """The exact numbers of a session. `sizes` are reference -> module -> elements. Without a plan
+    before the merge `plans` are empty; `problem` says why there is no merge (and no hash
+    `recipe`)."""
     shown = [model.reference for model in session.active] or list(sizes)
     numel = sum(sum(sizes[name].values()) for name in shown)
     kept = sum(plans[n]["kept"] if n in plans else _expected(session, sizes[n]) for n in shown)

@@ -125,11 +125,9 @@ class _NoConfiguration(dict[int, Any]):
 
 
 class ForgetfulBlocks(gr.Blocks):
-    """Gradio's page without stored input values.
-
-    For deep links, which are closed here, Gradio copies the configuration of all components for
-    every session, in 10 to 20 ms, and keeps the last value sent to each.
-    """
+    """Gradio's page without stored input values. For deep links, which are closed here, Gradio
+    copies all components' configuration for every session, in 10 to 20 ms, and keeps the last
+    values sent."""
 
     @property
     def state_holder(self) -> Any:

@@ -73,7 +73,7 @@ class LentGpu:
             except gr.Error as error:
                 raise Unreachable(
                     f"The Space lends no GPU for this model ({error.message}). A quota that is "
-                    "used up is the usual cause: log in, wait, or ask a smaller model."
+                    "used up is the usual cause: log in, wait, or use a smaller model."
                 ) from error
             finally:
                 tokens.close()

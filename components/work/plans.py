@@ -34,10 +34,7 @@ class Plans:
     """Profiles, rate tables and plans of pairs of models. Thread-safe."""
 
     def __init__(self, *, public: bool) -> None:
-        """
-        Args:
-            public: Whether this is a public page; folders of this computer are then refused.
-        """
+        """A public page refuses folders of this computer."""
         self.public = public
         self._profiles, self._tables = Recent(32), Recent(256)
         self._shown = Recent(SHOWN_PLANS)

@@ -83,7 +83,7 @@ def read_question(
     known = [value for _, value in target_choices(session)]
     targets = tuple(name for name in known if isinstance(chosen, list) and name in chosen)
     if not targets:
-        raise InvalidValue("Nobody was asked. Tick who answers: the merged model, for a start.")
+        raise InvalidValue("No model is chosen. Tick one under Who answers, such as merged.")
     recipes = {MERGED: session.recipe()} if MERGED in targets else {}
     return ChatQuestion(prompt, targets, recipes, settings, merge_label(session))
 
@@ -91,11 +91,9 @@ def read_question(
 def read_duel(
     text: object, against: str, settings: AnswerSettings, session: Session, earlier: Recipes
 ) -> ChatQuestion:
-    """A blind question to the merge and one other, in random order.
-
-    `against` is a model of the session, or `recipe:` and the hash of one of `earlier`. Raises
-    InvalidValue without a question, or if there is no such other.
-    """
+    """A blind question to the merge and `against`, in random order: a model of the session, or
+    `recipe:` and the hash of one of `earlier`. Raises InvalidValue without a question or such an
+    other."""
     prompt = checked_text("question", text)
     recipes = {MERGED: session.recipe()}
     known = {EARLIER + recipe_hash(recipe): recipe for recipe in earlier}
@@ -150,10 +148,7 @@ def whole(text: str) -> str:
 
 def checked_text(what: str, text: object, least: int = 1, most: int = LONGEST_PROMPT) -> str:
     """A visitor's text without the space around it; anything but a text counts as empty.
-
-    Raises InvalidValue, which names `what`, if it has fewer than `least` or more than `most`
-    characters.
-    """
+    InvalidValue names `what` if it has fewer than `least` or more than `most` characters."""
     said = whole(text.strip()) if isinstance(text, str) else ""
     if len(said) < least:
         raise InvalidValue(f"There is no {what} yet: type one, or take an example.")

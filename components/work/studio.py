@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from components.work.job import Emit, Job, Work, jobs_of_event
 from components.work.lent_gpu import LentGpu, on_zero
@@ -52,6 +52,8 @@ ANSWER_WORKERS = max(1, available_cores() - 1)
 """Models that compute a token at the same time; one core is left to the page."""
 WARM_AFTER = 6.0
 """Seconds after the start at which models are loaded even if nobody has opened the page."""
+
+T = TypeVar("T")
 
 __all__ = ["Emit", "Job", "Studio"]
 
@@ -109,6 +111,14 @@ class Studio(Plans):
         if event is not None:
             event.add(job)
         return job
+
+    def finished(self, name: str, work: Callable[[Stop], T]) -> T:
+        """The result of work in a thread; raises its error."""
+        found: list[T] = []
+        job = self.start(name, lambda _emit, stop: found.append(work(stop)))
+        for _ in job.to_its_end(every=0.05):
+            pass
+        return found[0]
 
     def _imported(self, work: Work, emit: Emit, stop: Stop) -> None:
         self.pool()

@@ -90,11 +90,9 @@ def _one_customers(address: str) -> str:
 
 
 class CallerAddresses:
-    """Gives requests of the MCP bridge the address of the bridge's caller.
-
-    The bridge connects to this server itself, with the caller's headers. A header with a secret of
-    this process carries the address; the same header from outside is removed.
-    """
+    """Gives requests of the MCP bridge, which connects to this server itself, the address of its
+    caller: a header with a secret of this process carries it; the same header from outside is
+    removed."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

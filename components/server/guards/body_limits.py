@@ -27,10 +27,8 @@ PARSED = "dppa.parsed"
 
 class BodyLimits:
     """Refuses bodies: 400 ambiguous, 408 late, 413 long, 415 or 422 not JSON, 422 invalid names.
-
-    A request with both Content-Length and Transfer-Encoding gets 400, and its connection is closed:
-    a proxy that uses the other header would treat the rest as the next visitor's request.
-    """
+    With both lengths in the head, a proxy would treat the rest as the next visitor's request: that
+    is ambiguous."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -27,11 +27,9 @@ BACKLOG = 128
 
 
 class Connection(H11Protocol):
-    """An HTTP connection that is closed when its client sends or reads too slowly.
-
-    The timer of the head runs whenever no request is in progress: uvicorn's own timer for idle
-    connections stops at the first byte. An answer may take any time, as streams of events do.
-    """
+    """An HTTP connection that is closed when its client sends or reads too slowly. uvicorn's timer
+    for idle connections stops at the first byte. An answer may take any time, as streams of events
+    do."""
 
     _head_timer: asyncio.TimerHandle | None = None
     _read_timer: asyncio.TimerHandle | None = None

@@ -110,11 +110,8 @@ def split_host(host: str) -> tuple[str, str]:
 
 
 def own_names(listens: str) -> frozenset[str]:
-    """Names of one's own copy: of the loopback interface and, if it listens wider, its hostname.
-
-    `listens` is where the server listens, such as 127.0.0.1 or 0.0.0.0. `HostCheck` adds the
-    address a request arrived at.
-    """
+    """Names of one's own copy listening at `listens`: of the loopback interface or, if wider, its
+    hostname too. `HostCheck` adds the address a request arrived at."""
     name, _ = split_host(listens)
     if name in LOOPBACK:
         return LOOPBACK

@@ -14,7 +14,7 @@ from components.work.downloads.files import Exports
 from components.work.gradio_inside import ForgetfulBlocks
 from components.work.studio import Studio
 
-REFUSED = "This is not a request of this page."
+REFUSED = "The page does not send such a request."
 DEEPEST = 4
 """Allowed nesting of lists: the values of an event, and of one of them."""
 

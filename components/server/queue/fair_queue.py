@@ -41,11 +41,8 @@ PAUSE = 0.005
 
 
 class FairQueue(OpenQueue):
-    """Gradio's queue, bounded and fair; to be used only on the event loop.
-
-    A first request is never delayed by another visitor's repeats; heavy users slow down but do not
-    starve (`fair_order`). At most `most` events of one tab wait or run; None is no limit.
-    """
+    """Gradio's queue, bounded and fair (`fair_order`); to be used only on the event loop. At most
+    `most` events of one tab wait or run; None is no limit."""
 
     def __init__(self, page: gr.Blocks, most: int | None) -> None:
         super().__init__(page, PAUSE)
@@ -95,10 +92,10 @@ class FairQueue(OpenQueue):
         if self._most is not None:
             mine = sum(one.visitor.tab == visitor.tab for one in self._known())
             if mine >= self._most:
-                return f"Queue is full: {mine} things that you asked for wait or run already."
+                return f"Queue is full: {mine} of your requests wait or run already."
             near = sum(one.visitor.party == visitor.party for one in queue)
             if near >= most // 2:
-                return f"Queue is full: {near} things wait for this that were asked for from here."
+                return f"Queue is full: {near} requests from your address wait for this already."
         if len(queue) >= most:
             return f"Queue is full: {most} others wait for this. Try again in a minute."
         return ""
@@ -214,11 +211,9 @@ class FairQueue(OpenQueue):
                 self.forget(session)
 
     def _drop_unread(self) -> None:
-        """Drop unread answers, first those of the party with the most.
-
-        Gradio keeps the answers of a fixed number of sessions and drops the oldest, which may still
-        be waiting. So an idle session of the party with most sessions is dropped before.
-        """
+        """Drop unread answers, first those of the party with most. Gradio drops the oldest of a
+        fixed number of sessions, which may still wait; so an idle session of the largest party is
+        dropped before."""
         waiting = self.unread
         if len(waiting) >= waiting.max_size:
             most = Counter(map(_party, waiting.values())).most_common(1)[0][0]

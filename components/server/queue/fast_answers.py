@@ -142,7 +142,7 @@ def _answer(event: Any, values: dict[Any, Any], *request: gr.Request) -> Respons
 
 
 def _too_often() -> Response:
-    return _json(error_body(gr.Error("Too many questions at once: wait a moment.")), 429)
+    return _json(error_body(gr.Error("Too many requests at once: wait a moment.")), 429)
 
 
 def _json(value: Any, status: int = 200) -> Response:

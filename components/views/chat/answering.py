@@ -42,11 +42,9 @@ def stream_turn(question: ChatQuestion, studio: Studio) -> Iterator[tuple[Turn, 
 
 
 def answer_events(question: ChatQuestion, studio: Studio, emit: Emit, stop: Stop) -> None:
-    """Answer with every model; runs in its own thread; raises Cancelled.
-
-    Each model writes its first token before the next one is loaded; then all take turns. A model
-    that does not fit into memory starts when another has ended. A failure ends only its own answer.
-    """
+    """Answer with every model, in its own thread; raises Cancelled. Each writes its first token
+    before the next one is loaded, then all take turns; one that does not fit into memory waits for
+    another's end."""
     waiting = deque(_Writer(name, question, studio, emit, stop) for name in question.targets)
     writing = deque[_Writer]()
     try:

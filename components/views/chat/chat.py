@@ -82,7 +82,7 @@ def build_chat(session: Session) -> ChatView:
     place = static("", "chat-place")
     static(
         '<p class="how">A blind comparison is on: Send asks the merge and one other. '
-        "Answer settings say whom, and end it.</p>",
+        "Answer settings show which one, and end it.</p>",
         "duel-note",
     )
     settings = _answer_settings(session)

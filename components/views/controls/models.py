@@ -21,11 +21,10 @@ from dppa_core.merging.preflight.facts import ORDER
 from dppa_core.merging.preflight.of_weights import about_distance, distance
 from dppa_core.merging.preflight.run import PreflightReport, preflight_models
 
-PUBLIC_HELP = "One of the embedded models. Models of your own work where the studio runs locally."
+PUBLIC_HELP = "One of the embedded models. Your own models can be used in a local copy."
 LOCAL_HELP = (
-    "An embedded model, a folder with config.json and safetensors weights, or a model of the Hub "
-    "(owner/name) that this computer holds already; MODEL+ADAPTER with a LoRA adapter on it. "
-    "BASE, MODEL, … replace all."
+    "An embedded model, a folder with config.json and safetensors weights, or a downloaded model "
+    "of the Hub (owner/name); MODEL+ADAPTER adds a LoRA adapter. BASE, MODEL, … replace all."
 )
 
 
@@ -91,7 +90,7 @@ def measured(
     far = [about_distance(name, distance(studio.profile(base, name))) for name in references]
     before = [f for f in report.findings if f.topic != "base"] if report else []
     every = sorted([*far, *before], key=lambda finding: -ORDER.index(finding.severity))
-    return findings_value(every, "Added; looked at beforehand:" if report else "Opened:")
+    return findings_value(every, "Added; checked before:" if report else "Opened:")
 
 
 def chosen_reference(value: object, studio: Studio) -> str:
@@ -103,8 +102,8 @@ def chosen_reference(value: object, studio: Studio) -> str:
     found = ModelRef.parse(reference, public=studio.public)
     if needs_download(found):
         raise NotAllowed(
-            f"{found}: not on this computer yet. Fetch it once, with its progress in sight: "
-            f"`dppa profile {found} --base BASE`. Then add it here."
+            f"{found}: not on this computer yet. Download it once with `dppa profile {found} "
+            "--base BASE`, which shows the progress. Then add it here."
         )
     return str(found)
 

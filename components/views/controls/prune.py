@@ -13,7 +13,6 @@ from components.session.json_form import shares_from_text
 from components.session.session import MOST_PARTITIONS, OUTLIERS, Session
 from components.widgets.browser_parts import live
 from components.widgets.controls import field_slider
-from dppa_core.errors import DppaError
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +49,8 @@ def build_advanced(session: Session, significance: gr.Radio) -> AdvancedPruning:
     """Strength, partitions, and thresholds of outliers; the choice of the score is above them."""
     strength = field_slider(
         "strength",
-        info="How far a matrix may get more or less than its even share, by its significance. "
-        "0 treats all alike; 0.08, the paper's value, moves it by at most 16 points.",
+        info="How much a matrix may keep more or less than the even share, by its significance. "
+        "0 treats all the same; 0.08, the paper's value, changes it by at most 16 points.",
     )
     partitions = gr.Slider(
         1,
@@ -103,8 +102,3 @@ def with_levels(session: Session, text: object) -> Session:
 def with_partitions(session: Session) -> Session:
     """The session with evenly split partitions, after their number changed."""
     return replace(session, shares=())
-
-
-def levels_problem(text: object, error: DppaError) -> dict[str, str]:
-    """The value of the line below the box of levels while it holds this text."""
-    return {"text": str(text or ""), "problem": str(error)}

@@ -10,7 +10,7 @@ import gradio as gr
 from components.session.json_form import parsed_keys
 from components.session.link import LONGEST_LINK
 from components.session.session import Session
-from components.session.state import session_from_state, state_of
+from components.session.state import state_of
 from components.widgets.browser_parts import live
 from components.work.plans import PLAIN
 from components.work.studio import Studio
@@ -43,19 +43,13 @@ def asked(value: object, key: str) -> tuple[int, Any]:
     return number, data.get(key)
 
 
-def asked_session(value: object) -> tuple[int, Session]:
-    """The number of the request, and the session to restore."""
-    number, state = asked(value, "state")
-    return number, session_from_state(state)
-
-
 def asked_recipe(value: object) -> tuple[int, MergeRecipe]:
     """The number of the request, and its recipe; raises InvalidRecipe if it is none."""
     number, text = asked(value, "recipe")
     if not isinstance(text, str) or len(text) > LONGEST_RECIPE:
         raise InvalidValue(
             f"A recipe is a text of up to {LONGEST_RECIPE} characters. Another kind of file, such "
-            "as weights, is the usual cause."
+            "as a file of weights, is the usual cause."
         )
     return number, parse_recipe(text)
 

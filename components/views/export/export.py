@@ -57,11 +57,8 @@ def build_export() -> ExportView:
 
 
 def made_value(offers: tuple[ExportedFile, ...], state: str, **more: Any) -> dict[str, Any]:
-    """The file being made, and a visitor's files to download.
-
-    The state is idle, working, done, stopped or failed. `more` may be id (of a run), kind, recipe,
-    what (current step), share (0 to 1, or None), note.
-    """
+    """The file being made, and a visitor's files. The state is idle, working, done, stopped or
+    failed; `more` may be id, kind, recipe, what (current step), share (0 to 1, or None), note."""
     now = time.monotonic()
     rows = [
         {
@@ -99,7 +96,7 @@ def make_events(
     def tell(what: str, share: float | None) -> None:
         emit(("now", what, share))
 
-    tell("Looking at the models", None)
+    tell("Checking the models", None)
     make, work = find_maker(kind), ExportWork(studio.public, tell, stop)
     known = look(recipe, public=studio.public, stop=stop)
     with exports.room(visitor, needed_bytes(known, kind)) as room:

@@ -73,7 +73,7 @@ def build_push(studio: Studio) -> PushView:
         name = gr.Textbox(
             label="Repository",
             placeholder="owner/name",
-            info="A new one; one that is there already is left as it is.",
+            info="A new repository; an existing one is not changed.",
             max_length=LONGEST_NAME,
             elem_id="push-name",
         )
@@ -81,26 +81,20 @@ def build_push(studio: Studio) -> PushView:
         with gr.Row(elem_classes="buttons"):
             run = gr.Button("Push", variant="primary", elem_id="push-run")
             stop = gr.Button("Stop", elem_id="push-stop")
-        told = live("pushed", pushed_value("idle"))
+        told = live("pushed", {"state": "idle"})
         return PushView(name, private, run, stop, told, static("", "push-place"))
 
 
 def _how(studio: Studio) -> str:
     begin = (
-        "Merges, checks every file, and only then makes the repository; a push that fails or is "
-        "stopped takes it back."
+        "Merges, checks every file, and only then creates the repository; if the push fails or is "
+        "stopped, the repository is removed."
     )
     if offers_login():
-        return f"{begin} Your login is used for this alone, and kept nowhere."
+        return f"{begin} Your login is used only for this, and is not stored."
     if studio.public:
         return f"{NO_LOGIN_HERE}<code>dppa push</code>, or open your own copy of this page."
-    return f"{begin} The login is this computer's: <code>hf auth login</code>, or HF_TOKEN."
-
-
-def pushed_value(state: str, **more: Any) -> dict[str, Any]:
-    """The state of a push: idle, working, done, stopped or failed. `more` may be id (of a run),
-    recipe, what (current step), share (0 to 1, or None), note, name, url, notes."""
-    return {"state": state, **more}
+    return f"{begin} It uses this computer's login: <code>hf auth login</code>, or HF_TOKEN."
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +140,7 @@ def push_events(
 
         return tell
 
-    emit(("now", "Looking at the models", None))
+    emit(("now", "Checking the models", None))
     known = look(asked.recipe, public=studio.public, stop=stop)
     nbytes = needed_bytes(known, "checkpoint") // 2
     with exports.room(asked.visitor, nbytes, keeps=False) as room:
@@ -171,9 +165,10 @@ def push_events(
 
 
 def stream_push(asked: PushRequest, exports: Exports, studio: Studio) -> Iterator[dict[str, Any]]:
-    """Yield the state of a push, a few times a second."""
+    """Yield the state of a push (working, done, stopped or failed), a few times a second."""
     about = {"recipe": recipe_hash(asked.recipe), "id": secrets.token_hex(4), "name": asked.name}
-    yield pushed_value("working", **about, what="Starting", share=None)
+    now: dict[str, Any] = {"state": "working", **about}
+    yield now | {"what": "Starting", "share": None}
     job = studio.start("push", lambda emit, stop: push_events(asked, exports, studio, emit, stop))
     found: dict[str, Any] = {}
     for batch in job.batches(every=0.2):
@@ -181,11 +176,11 @@ def stream_push(asked: PushRequest, exports: Exports, studio: Studio) -> Iterato
             if event[0] == "pushed":
                 found = {"name": event[1], "url": event[2], "notes": list(event[3])}
         if batch and not found:
-            yield pushed_value("working", **about, what=batch[-1][1], share=batch[-1][2])
+            yield now | {"what": batch[-1][1], "share": batch[-1][2]}
     end = end_of(job)
     if "note" in end and asked.token:  # visitors signed in on the page have no command line
         end["note"] = end["note"].replace(LOG_IN, AGAIN).replace(asked.token, "…")
-    yield pushed_value(**end, **about | found)
+    yield {**end, **about, **found}
 
 
 def _check_asker(headers: Headers, is_foreign: Foreign) -> None:
@@ -221,7 +216,7 @@ def wire_push(
 
     @show_errors
     def on_stop_pushing() -> dict[Any, Any]:
-        return {view.told: pack(pushed_value("stopped"))}
+        return {view.told: pack({"state": "stopped"})}
 
     view.run.click(None, js="() => { window.dppa.pushBegins(); return []; }", **PRIVATE)
     pushing = view.run.click(

@@ -41,9 +41,9 @@ def build_perplexity() -> PerplexityView:
     with gr.Accordion("Perplexity of a text", open=False, elem_id="perplexity-box"):
         text = gr.Textbox(
             label="Text",
-            info="How well each model foresees a text of yours: the lower, the better. It needs no "
-            "questions, so it works for models of any domain. A page or more tells most.",
-            placeholder="Paste a text of the domain you care for, or open a file below",
+            info="How well each model predicts your text; lower is better. It needs no questions, "
+            "so it works for models of any domain. Use a page or more.",
+            placeholder="Paste a text of your domain, or open a file below",
             lines=4,
             max_lines=10,
             max_length=LONGEST_TEXT,

@@ -52,15 +52,15 @@ _WORDS = {
 
 
 _GOALS = {
-    "retention": "what is kept, mean of the domains",
-    "both": "what is kept, and fewer parameters",
-    "worst": "the domain that keeps least",
+    "retention": "retention, mean of the domains",
+    "both": "retention, and fewer parameters",
+    "worst": "the lowest retention of a domain",
 }
 
 
 def goal_words(name: str) -> str:
     """Goals of a search; a domain's name stands for that domain's retention."""
-    return _GOALS.get(name, f"what {name} keeps")
+    return _GOALS.get(name, f"retention of {name}")
 
 
 def knob_words(name: str) -> str:

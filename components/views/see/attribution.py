@@ -71,8 +71,8 @@ def build_attribution() -> AttributionView:
             [("one layer at a time", "layer"), ("one module at a time", "module")],
             value="layer",
             label="Take out",
-            info="Its change goes, all else stays, and the answer is read again. Modules take "
-            "about seven times as long.",
+            info="Without its change, the loss of the answer is computed again. Modules take about "
+            "seven times as long.",
             elem_id="attribution-by",
         )
         return AttributionView(prompt, shown, answer, by, build_run("attribution", "Measure"))

@@ -19,11 +19,9 @@ from dppa_core.pruning.overlap import pack_meetings
 
 
 def conflict_payload(session: Session, studio: Studio) -> Iterator[dict[str, Any]]:
-    """Count all pairs of the merged models, in a thread; closing the iterator stops it.
-
-    Yields {"counting": progress} a few times a second, and at the end the pairs with their
-    settings; no pairs if fewer than two models take part. Earlier counts are read from the disk.
-    """
+    """Count all pairs of the merged models, in a thread; closing the iterator stops it. Yields
+    {"counting": progress} a few times a second, then the pairs (none for one model) and
+    settings."""
     names, found = session.deciding, list[dict[str, Any]]()
     parameters = drawn_with(session, studio)
     held = {name: Override(rate) for name, rate in session.held}

@@ -104,7 +104,7 @@ def row_state(results: Results, asked: Mapping[str, Any]) -> dict[str, Any]:
     except IndexError as error:
         raise InvalidValue(f"There is no row {row} of table {table}.") from error
     if not recipe:
-        raise InvalidValue("This row is about no single merge.")
+        raise InvalidValue("This row has no merge of its own.")
     return state_of(session_from_recipe(parse_recipe(recipe), 0))
 
 

@@ -111,11 +111,9 @@ class Exports:
         return made
 
     def offers(self, visitor: Visitor | None = None) -> tuple[ExportedFile, ...]:
-        """The files of one tab, or of all visitors, the newest first.
-
-        Empty for a visitor without a tab: all calls from one address are one such visitor, and
-        anyone who knows a file's word can download it.
-        """
+        """The files of one tab, or of all visitors, the newest first. Empty for a visitor without a
+        tab: all calls from one address are one such visitor, and who knows a file's word can
+        download it."""
         with self._lock:
             self.sweep()
             found = tuple(reversed(self._offers.values()))

@@ -72,7 +72,7 @@ def test_a_checkpoint_is_what_dppa_merge_writes(
         found = {name.removeprefix(top): archive.read(name) for name in archive.namelist()}
     assert found == {path.name: path.read_bytes() for path in (tmp_path / "merged").iterdir()}
     assert {"model.safetensors", "recipe.yaml", "README.md", "tokenizer.json"} <= set(found)
-    assert left(tmp_path) == [made.path.name]
+    assert left(tmp_path) == [made.name]
     shares = [share for _, _, share in told if share is not None]
     assert shares == sorted(shares) and shares[-1] == 1
 
@@ -83,7 +83,7 @@ def test_the_same_recipe_gives_the_same_zip(exports: Exports, studio: Studio) ->
         one, _ = make(recipe, kind, exports, studio)
         two, _ = make(recipe, kind, exports, studio)
         assert one != two and one.read_bytes() == two.read_bytes()
-        assert len({o.sha256 for o in exports.offers(ADA) if o.path.name == one.path.name}) == 1
+        assert len({o.sha256 for o in exports.offers(ADA) if o.path.name == one.name}) == 1
 
 
 def test_packs_are_those_of_dppa_pack(

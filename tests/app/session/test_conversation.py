@@ -90,7 +90,7 @@ def test_what_is_no_question_is_refused(text: object) -> None:
 
 @pytest.mark.parametrize("chosen", [[], None, "merged", ["zoo:nobody"]])
 def test_a_question_to_nobody_is_refused(chosen: object) -> None:
-    with pytest.raises(InvalidValue, match="Nobody was asked"):
+    with pytest.raises(InvalidValue, match="No model is chosen"):
         read_question("hi", chosen, PLAIN, SESSION)
 
 

@@ -157,7 +157,7 @@ def test_a_list_holds_what_is_not_as_it_should_be_and_counts_the_rest() -> None:
     every = [finding(Severity.WARNING, remedy="Do that."), *[finding(Severity.OK)] * 2]
     value = findings_value(every, "Seen:")
     assert [row["model"] for row in value["rows"]] == ["acme/math"]
-    assert value["fine"] == "2 more as they should be."
+    assert value["fine"] == "2 more checks passed."
     assert first_blocker([finding(Severity.BLOCKER, why="Why.", remedy="Do.")]) == (
         "acme/math: It is so. Why. Do."
     )
