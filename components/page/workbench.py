@@ -144,7 +144,7 @@ def _build_shape(
         static(EXPLAIN, "explain")
     with gr.Accordion("Advanced", open=False, elem_id="advanced"):
         pruning = build_advanced(session, build_significance(session))
-        view = ModelsView(preset, models, *build_adding(studio))
+        view = ModelsView(preset, *build_adding(studio))
     controls = Controls(
         models=models,
         rate=rate,

@@ -93,7 +93,9 @@ class Job:
         reported without delay, because others wait for it. Closing the iterator stops the work."""
         try:
             while not self._ended.is_set():
-                self._look_at_the_clock()
+                if time.monotonic() > self._until and not self.stop.is_set():
+                    self._late = True
+                    self.stop.set()
                 pause = time.monotonic() + every
                 batch = self._wait(every)
                 if batch:
@@ -128,11 +130,6 @@ class Job:
                 "on this page, and was stopped. Ask for less, or use your own copy."
             )
         return found
-
-    def _look_at_the_clock(self) -> None:
-        if time.monotonic() > self._until and not self.stop.is_set():
-            self._late = True
-            self.stop.set()
 
     def _wake(self, _future: Future[None]) -> None:
         self._ended.set()

@@ -30,10 +30,9 @@ LOCAL_HELP = (
 
 @dataclass(frozen=True, slots=True)
 class ModelsView:
-    """The components of the list."""
+    """The choice of a preset, and the components that add a model."""
 
     preset: gr.HTML
-    models: gr.HTML
     reference: gr.Dropdown
     add: gr.Button
     use: gr.Button
