@@ -69,8 +69,8 @@ def address() -> str:
 
 
 def script_tags() -> str:
-    """The tags for the page's head: the glossary as data, and the modules. Those of the first plot are
-    preloaded, or a browser would find them one by one; Gradio's own scripts have priority."""
+    """The tags for the page's head: the glossary as data, and the modules. Those of the first plot
+    are preloaded, or a browser would find them one by one; Gradio's own scripts have priority."""
     words = json.dumps(dict(glossary()), ensure_ascii=False).replace("</", "<\\/")
     early = "".join(
         f'<link rel="modulepreload" fetchpriority="low" href="{address()}/{name}">'
