@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,7 +33,7 @@ Make = Callable[[Tell, "BlockWork"], Any]
 
 
 @dataclass(slots=True)
-class BlockWork:
+class BlockWork(AbstractContextManager[object]):
     """One computation, with its requests. It serves as its own `Stop`, and keeps its error."""
 
     ending: Stop
@@ -51,12 +52,7 @@ class BlockWork:
         """Whether there was no request for a while, or the process ends."""
         return self.ending.is_set() or time.monotonic() - self.wanted > ABANDONED
 
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
-    ) -> bool:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
         """Store any error; it is raised where the result is requested."""
         if error is not None:
             self.future.set_exception(error)
@@ -72,10 +68,8 @@ class BlockWork:
 
 
 class BlockQueue:
-    """Runs computations, caches their results, and never runs equal ones at the same time.
-
-    One party never has all threads: a request does not wait for all earlier ones of another party.
-    """
+    """Runs computations, caches their results, and never runs equal ones at the same time. One
+    party never has all threads: a request does not wait for all earlier ones of another party."""
 
     def __init__(self, ending: Stop, workers: int = 2) -> None:
         self._ending = ending
@@ -88,20 +82,12 @@ class BlockQueue:
     def ask(
         self, key: Hashable, make: Make, patience: float = PATIENCE, *, party: str = ""
     ) -> dict[str, Any]:
-        """The result, or the progress; then ask again.
+        """The result of `make` as {"value"}, or its progress; then ask again.
 
-        Args:
-            key: Equal keys share one computation.
-            make: Computes the result; called with the work, which takes progress and is a `Stop`.
-            patience: Seconds to wait.
-            party: The requester; one party may have half of the waiting computations.
-
-        Returns:
-            {"value": result}, or {"pending": [done, total, what], "shown": partial result}.
-
-        Raises:
-            OutOfBudget: too many computations wait.
-            DppaError: the computation failed; raised once, and the next request starts it again.
+        The progress is {"pending": [done, total, what], "shown": partial result}. Equal keys share
+        one computation. Waits up to `patience` seconds; one `party` may have half of the waiting
+        computations. Raises OutOfBudget if too many wait. A failed computation raises its error
+        once; the next request starts it again.
         """
         found = self._results.find(key)
         if found is not None:

@@ -9,8 +9,7 @@ from typing import Any
 
 from components.learn.blocks.quiz import Quiz
 from components.learn.lesson_text import Attempt, Lesson, Placed, Prose, Segment, read_lesson
-from components.session.shipped import shipped
-from components.widgets.glossary import glossary
+from components.session.shipped import glossary, shipped
 from dppa_core.errors import UnknownName, did_you_mean
 
 FOLDER = shipped("assets/lessons")
@@ -21,11 +20,7 @@ _FILE = re.compile(r"\d\d-(.+)")
 
 @cache
 def lessons() -> dict[str, Lesson]:
-    """Every lesson by name, in the order of the numbers in their file names.
-
-    Raises:
-        InvalidValue: a file cannot be read.
-    """
+    """Every lesson by name, in the order of the numbers in their file names."""
     found = {}
     for path in sorted(FOLDER.glob("*.md")):
         name = _FILE.sub(r"\1", path.stem)
@@ -41,27 +36,17 @@ def number(name: str) -> int | None:
 
 def catalogue_json() -> dict[str, Any]:
     """The entries of the list, and all terms."""
+    names = ("name", "title", "about", "minutes", "part")
     listed = [
-        {
-            "name": one.name,
-            "number": number(one.name),
-            "title": one.title,
-            "about": one.about,
-            "minutes": one.minutes,
-            "part": one.part,
-            "quizzes": len(one.quizzes),
-        }
+        {name: getattr(one, name) for name in names}
+        | {"number": number(one.name), "quizzes": len(one.quizzes)}
         for one in lessons().values()
     ]
     return {"lessons": listed, "glossary": dict(glossary())}
 
 
 def lesson_json(name: object) -> dict[str, Any]:
-    """One lesson as JSON; its HTML is safe, since HTML in Markdown is switched off.
-
-    Raises:
-        UnknownName: there is no lesson of that name.
-    """
+    """One lesson as JSON; its HTML is safe, since HTML in Markdown is switched off."""
     found = lessons().get(name) if isinstance(name, str) else None
     if found is None:
         known = did_you_mean(str(name)[:80], lessons())
@@ -76,12 +61,7 @@ def lesson_json(name: object) -> dict[str, Any]:
     }
 
 
-_KINDS: dict[type[Segment], str] = {
-    Prose: "prose",
-    Placed: "block",
-    Attempt: "try",
-    Quiz: "quiz",
-}
+_KINDS: dict[type[Segment], str] = {Prose: "prose", Placed: "block", Attempt: "try", Quiz: "quiz"}
 
 
 def _segment(one: Segment) -> dict[str, Any]:

@@ -11,20 +11,25 @@ from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from components.learn.block_queue import BlockQueue
 from components.learn.blocks.context import BlockContext
 from components.learn.blocks.registry import answer
 from components.learn.catalogue import catalogue_json, lesson_json
-from components.session.json_form import parsed
+from components.session.json_form import parsed_keys
 from components.session.session import Session
-from components.widgets.browser_parts import live, pack
+from components.session.shipped import shipped
+from components.widgets.browser_parts import pack
 from components.widgets.controls import PRIVATE, Controls
 from components.work.error_notices import message, show_errors
 from components.work.studio import Studio
 from components.work.visitor import asker
 from dppa_core.errors import DppaError, InvalidValue
 
+STYLES = ("assets/css/learn.css", "assets/css/learn_by_hand.css")
 MOST_ASKS = 24
 TEACHING = {"queue": False, "trigger_mode": "multiple", **PRIVATE}
 """Options of the event. It skips the queue: long work runs in `BlockQueue`, and is polled."""
@@ -42,20 +47,10 @@ class LessonRequest:
     arguments: Any = None
 
 
-def build_learn() -> gr.HTML:
-    """An empty element; the button that opens it is part of the title."""
-    return live("learn", None, events=("ask",))
-
-
 def asked(value: object) -> tuple[int, tuple[LessonRequest, ...]]:
-    """Read {"id": number, "asks": [{"key", "what", "name", "arguments"}]}.
-
-    Raises:
-        InvalidValue: a wrong form, or too many requests at once.
-    """
-    data = parsed(value)
-    asks = data.get("asks") if isinstance(data, Mapping) else None
-    number = data.get("id") if isinstance(data, Mapping) else None
+    """Read {"id": number, "asks": [{"key", "what", "name", "arguments"}]}; raises InvalidValue."""
+    data = parsed_keys(value)
+    asks, number = data.get("asks"), data.get("id")
     if type(number) is not int or not isinstance(asks, list) or not 1 <= len(asks) <= MOST_ASKS:
         raise InvalidValue(f"The page sent something unreadable: {value!r:.80}.")
     return number, tuple(map(_ask, asks))
@@ -63,9 +58,8 @@ def asked(value: object) -> tuple[int, tuple[LessonRequest, ...]]:
 
 def _ask(value: object) -> LessonRequest:
     known = {"key", "what", "name", "arguments"}
-    texts = ("key", "what", "name")
     if isinstance(value, Mapping) and {"key", "what"} <= value.keys() <= known:
-        if all(isinstance(value.get(one, ""), str) for one in texts):
+        if all(isinstance(value.get(one, ""), str) for one in ("key", "what", "name")):
             return LessonRequest(**value)
     raise InvalidValue(f"The page sent something unreadable: {value!r:.80}.")
 
@@ -77,21 +71,10 @@ class LessonServer:
         self._studio, self._desk = studio, BlockQueue(studio.ending)
 
     def payload(self, value: object, session: Session, party: str = "") -> dict[str, Any]:
-        """Answer all requests of a value.
-
-        Args:
-            value: The page's value; see `asked`.
-            session: The visitor's session.
-            party: The requester (`Visitor.party`), if parties are limited.
-
-        Returns:
-            {"id", "answers": key -> {"value"}, {"error"} or {"pending", "shown"}}.
-        """
+        """Answer all requests of the page's value (`asked`); the computations of a `party` are
+        limited. Returns {"id", "answers": key -> {"value"}, {"error"} or {"pending", "shown"}}."""
         number, asks = asked(value)
-        return {
-            "id": number,
-            "answers": {ask.key: self._answer(ask, session, party) for ask in asks},
-        }
+        return {"id": number, "answers": {a.key: self._answer(a, session, party) for a in asks}}
 
     def _answer(self, ask: LessonRequest, session: Session, party: str) -> dict[str, Any]:
         try:
@@ -108,7 +91,7 @@ class LessonServer:
         try:
             text = json.dumps(arguments, sort_keys=True, allow_nan=False)
         except ValueError:  # JSON knows no NaN, and Python reads it all the same
-            raise InvalidValue(f"Arguments of {ask.name} hold a number that is none.") from None
+            raise InvalidValue(f"Arguments of {ask.name} contain NaN or infinity.") from None
         key = (ask.name, text, session.base, tuple(one.reference for one in session.models))
         found: dict[str, Any] = self._desk.ask(
             key,
@@ -118,6 +101,17 @@ class LessonServer:
             party=party,
         )
         return found
+
+
+def learn_route() -> Route:
+    """The route that serves the styles of lessons: learn/learn.css, below the page's address."""
+
+    def send(request: Request) -> Response:
+        text = "\n".join(shipped(file).read_text(encoding="utf-8") for file in STYLES)
+        headers = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
+        return Response(text, media_type="text/css", headers=headers)
+
+    return Route("/learn/learn.css", send, methods=["GET"])
 
 
 def wire_learn(learn: gr.HTML, controls: Controls, studio: Studio) -> None:

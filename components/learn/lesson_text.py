@@ -152,41 +152,9 @@ def _reader() -> MarkdownIt:
     return reader.enable("table")
 
 
-class _Text:
-    """Renders a lesson's Markdown as HTML; collects its numbers and terms."""
-
-    def __init__(self) -> None:
-        self.env: dict[str, Any] = {"figures": [], "terms": [], "lessons": []}
-
-    def html(self, text: str) -> str:
-        """Whole paragraphs."""
-        return str(_reader().render(text, self.env)).strip()
-
-    def inline(self, text: str) -> str:
-        """One line, without a paragraph element."""
-        return str(_reader().renderInline(text, self.env)).strip()
-
-    def tokens(self, tokens: Sequence[Token]) -> str:
-        """Tokens of `parse`."""
-        reader = _reader()
-        return str(reader.renderer.render(tokens, reader.options, self.env)).strip()
-
-    def parse(self, text: str) -> list[Token]:
-        """Tokens of the whole lesson."""
-        return _reader().parse(text, self.env)
-
-
 def read_lesson(name: str, text: str) -> Lesson:
-    """Read one lesson.
-
-    Args:
-        name: Its name in addresses.
-        text: Front matter and Markdown.
-
-    Raises:
-        InvalidValue: front matter, a block, a quiz or a number is malformed; the message names
-            the lesson.
-    """
+    """Read one lesson: front matter and Markdown; `name` is its name in addresses. Raises
+    InvalidValue, which names the lesson, if any part is malformed."""
     try:
         return _read(name, text.replace("\r\n", "\n"))
     except InvalidValue as error:
@@ -203,8 +171,8 @@ def _read(name: str, text: str) -> Lesson:
     unknown, missing = front.keys() - FRONT, FRONT - front.keys()
     if unknown or missing:
         raise InvalidValue(f"front matter: unknown {sorted(unknown)}, missing {sorted(missing)}.")
-    words = _Text()
-    segments = tuple(_segments(words, text[found.end() :]))
+    env: dict[str, Any] = {"figures": [], "terms": [], "lessons": []}
+    segments = tuple(_segments(env, text[found.end() :]))
     lesson = Lesson(
         name=name,
         title=str(front["title"]),
@@ -213,30 +181,32 @@ def _read(name: str, text: str) -> Lesson:
         part=str(front["part"]),
         sources=tuple(map(_source, front["sources"] or ())),
         segments=segments,
-        figures=tuple(words.env["figures"]),
-        terms=tuple(words.env["terms"]),
-        links=tuple(words.env["lessons"]),
+        figures=tuple(env["figures"]),
+        terms=tuple(env["terms"]),
+        links=tuple(env["lessons"]),
     )
     known = {block.name for block in lesson.blocks}
     lost = [one for one in lesson.figures if one.block not in known]
     if lost:
         raise InvalidValue(f"the number {lost[0].block}.{lost[0].key} has no such block above it.")
     if len(known) < len(lesson.blocks):
-        raise InvalidValue("a block stands in it twice; each name counts once.")
+        raise InvalidValue("a block is in it twice; each name may occur once.")
     return lesson
 
 
-def _segments(words: _Text, text: str) -> list[Segment]:
-    found: list[Segment] = []
+def _segments(env: dict[str, Any], text: str) -> list[Segment]:
+    """The parts of a lesson; its numbers, terms and links are added to `env`."""
+    reader, found = _reader(), list[Segment]()
     waiting: list[Token] = []
 
     def flush() -> None:
         if waiting:
-            found.append(Prose(words.tokens(waiting)))
+            html = reader.renderer.render(waiting, reader.options, env)
+            found.append(Prose(str(html).strip()))
             waiting.clear()
 
-    for token in words.parse(text):
-        special = _special(words, token) if token.type == "fence" else None
+    for token in reader.parse(text, env):
+        special = _special(env, token) if token.type == "fence" else None
         if special is None:
             waiting.append(token)
         else:
@@ -246,7 +216,7 @@ def _segments(words: _Text, text: str) -> list[Segment]:
     return found
 
 
-def _special(words: _Text, token: Token) -> Segment | None:
+def _special(env: dict[str, Any], token: Token) -> Segment | None:
     kind, _, rest = token.info.strip().partition(" ")
     where = f"line {(token.map or [0])[0] + 1} after the front matter"
     if kind in ("block", "numbers"):
@@ -254,12 +224,13 @@ def _special(words: _Text, token: Token) -> Segment | None:
             raise InvalidValue(f"{where}: a block is written ```{kind} NAME, got {shown(rest)}.")
         return Placed(rest, _arguments(token.content, rest), kind == "block")
     if kind == "quiz":
-        return read_quiz(_mapping(_yaml(token.content, where), where), words.inline, where)
+        quiz = _mapping(_yaml(token.content, where), where)
+        return read_quiz(quiz, lambda text: str(_reader().renderInline(text, env)).strip(), where)
     if kind == "try":
         do, parted, notice = token.content.partition(NOTICE)
         if not parted:
-            raise InvalidValue(f"{where}: what to do and what to notice stand around a line ---.")
-        return Attempt(words.html(do), words.html(notice))
+            raise InvalidValue(f"{where}: a line --- separates what to do from what to notice.")
+        return Attempt(*(str(_reader().render(part, env)).strip() for part in (do, notice)))
     return None
 
 
@@ -275,7 +246,7 @@ def _yaml(text: str, where: str) -> object:
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise InvalidValue(f"{where} is no YAML: {error}") from None
+        raise InvalidValue(f"{where} is not YAML: {error}") from None
 
 
 def _mapping(value: object, where: str) -> dict[str, Any]:

@@ -7,13 +7,17 @@ public pages apply. Clients read these docstrings.
 # Annotations stay values here: Gradio reads the types of an endpoint's answer from them.
 
 import time
-from collections.abc import Callable
 from contextlib import closing
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import gradio as gr
 
-from components.session.answer_settings import LONGEST_ANSWER
+from components.session.answer_settings import (
+    LONGEST_ANSWER,
+    LONGEST_PROMPT,
+    MOST_SEED,
+    USUAL_ANSWER,
+)
 from components.session.presets import first_session
 from components.session.session import MOST_MODELS
 from components.views.export.export_values import export_value, look, needed_bytes
@@ -35,10 +39,7 @@ from dppa_core.progress import Stop
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, parse_recipe, recipe_hash
 from dppa_core.tasks import DOMAINS
 
-T = TypeVar("T")
-
 MOST_QUESTIONS = 400
-LONGEST_QUESTION = 2000
 Kind = Literal["checkpoint", "packs", "report", "recipe", "mergekit", "card"]
 
 
@@ -63,13 +64,13 @@ class Endpoints:
         """
         given = self._recipe(recipe)
         public = self._studio.public
-        plans = self._finished(
-            lambda stop: plan_merge(open_inputs(given, public=public, stop=stop)).plans
+        plans = self._studio.finished(
+            "api", lambda stop: plan_merge(open_inputs(given, public=public, stop=stop)).plans
         )
         return {"recipe": recipe_hash(given), "plans": [plan.to_json() for plan in plans]}
 
     def merge(self, recipe: str) -> dict[str, Any]:
-        """Merge in memory, and tell what became of every matrix.
+        """Merge in memory, and report the effect on every matrix.
 
         Args:
             recipe: A recipe as YAML text; `example` gives one.
@@ -78,7 +79,7 @@ class Endpoints:
             recipe: its hash; models; cells: [layer, kind, share of weights changed, mean change, share of each model's delta in the merge].
         """  # noqa: E501  (Gradio reads one line a value)
         given = self._recipe(recipe)
-        outcome = self._finished(lambda stop: self._studio.outcome(given, stop))
+        outcome = self._studio.finished("api", lambda stop: self._studio.outcome(given, stop))
         return {"recipe": recipe_hash(given), **outcome_value(outcome)}
 
     def chat(
@@ -87,7 +88,7 @@ class Endpoints:
         question: str,
         request: gr.Request,
         model: str = "merged",
-        max_tokens: int = 96,
+        max_tokens: int = USUAL_ANSWER,
         temperature: float = 0.0,
         seed: int = 0,
     ) -> str:
@@ -105,13 +106,11 @@ class Endpoints:
             The answer.
         """
         target = self._target(self._recipe(recipe), model)
-        if not isinstance(question, str) or not 1 <= len(question.strip()) <= LONGEST_QUESTION:
-            raise InvalidValue(f"question: a text of 1 to {LONGEST_QUESTION} characters.")
+        if not isinstance(question, str) or not 1 <= len(question.strip()) <= LONGEST_PROMPT:
+            raise InvalidValue(f"question: a text of 1 to {LONGEST_PROMPT} characters.")
         prompt = whole(question.strip())
-        tokens, start = (
-            _whole("max_tokens", max_tokens, 1, LONGEST_ANSWER),
-            _whole("seed", seed, 0, 2**31 - 1),
-        )
+        tokens = _whole("max_tokens", max_tokens, 1, LONGEST_ANSWER)
+        start = _whole("seed", seed, 0, MOST_SEED)
         warmth = check_number("temperature", temperature, 0, 2)
         self._allowance.spend(asker(request), tokens)
 
@@ -122,7 +121,7 @@ class Endpoints:
                 said = [one for one in events if isinstance(one, ReplyToken) and not one.last]
                 return said[-1].text if said else ""
 
-        return self._finished(work, CHAT)
+        return self._studio.finished(CHAT, work)
 
     def score(
         self, recipe: str, domain: str, model: str = "merged", questions: int = 20
@@ -142,7 +141,8 @@ class Endpoints:
         if domain not in DOMAINS:
             raise UnknownName(f"domain: {shown(domain)}. Known: {', '.join(DOMAINS)}.")
         limit = _whole("questions", questions, 4, MOST_QUESTIONS)
-        found = self._finished(lambda stop: self._studio.score(target, domain, limit, stop))
+        studio = self._studio
+        found = studio.finished("api", lambda stop: studio.score(target, domain, limit, stop))
         low, high = found.ci95
         return {"accuracy": found.accuracy, "low": low, "high": high, "questions": found.n}
 
@@ -168,14 +168,14 @@ class Endpoints:
                 path = make(given, room.folder, doing)
                 made = self._exports.offer(visitor, room, path, sha256_of(path, doing))
             stays = round(made.until - time.monotonic())
-            about = {"name": made.name, "address": address_of(made.word), "bytes": made.nbytes}
+            about = {"name": made.path.name, "address": address_of(made.word), "bytes": made.nbytes}
             return {**about, "sha256": made.sha256, "seconds": stays}
 
-        return self._finished(work)
+        return self._studio.finished("api", work)
 
     def _text(self, recipe: MergeRecipe, kind: str) -> dict[str, Any]:
         public = self._studio.public
-        known = self._finished(lambda stop: look(recipe, public=public, stop=stop))
+        known = self._studio.finished("api", lambda stop: look(recipe, public=public, stop=stop))
         found = export_value(known, recipe, public=public)["texts"][kind]
         if found["reason"]:
             raise InvalidValue(found["reason"])
@@ -196,14 +196,6 @@ class Endpoints:
         if not isinstance(model, str) or model not in known:
             raise UnknownName(f"model: {shown(model)}. Known: merged, {', '.join(known)}.")
         return model
-
-    def _finished(self, work: Callable[[Stop], T], name: str = "api") -> T:
-        """The result of `work`, run in a thread that is stopped when its time is over."""
-        found: list[T] = []
-        job = self._studio.start(name, lambda _emit, stop: found.append(work(stop)))
-        for _ in job.to_its_end(every=0.05):
-            pass
-        return found[0]
 
 
 def add_api(studio: Studio, exports: Exports, allowance: Allowance) -> None:

@@ -59,6 +59,14 @@ def moved(page: Page, values: dict[Any, Any], studio: Studio) -> Session:
     return session
 
 
+def drawn(page: Page, session: Session, studio: Studio, **more: Any) -> dict[Any, Any]:
+    """The plots and the exact numbers of a session; `more` goes to the numbers."""
+    return {
+        page.see.plots: pack(plots_payload(session, studio)),
+        page.see.exact: pack(exact_payload(session, studio) | more),
+    }
+
+
 def restored(page: Page, session: Session, studio: Studio) -> dict[Any, Any]:
     """As `shown`, for a restored session: the chat keeps its choice of models."""
     answering = target_choices(session)

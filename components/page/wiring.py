@@ -11,14 +11,13 @@ from typing import Any
 
 import gradio as gr
 
-from components.page.layout import LIVE, MEASURING, Page, all_outputs, moved
+from components.page.layout import LIVE, MEASURING, Page, all_outputs, drawn, moved
 from components.page.wiring_models import wire_models, wire_offer
 from components.page.wiring_pinned import wire_pinned
 from components.page.wiring_see import wire_see
 from components.page.wiring_tune import opening, wire_tune
 from components.session.presets import first_session
-from components.session.session import Session
-from components.views.controls.prune import levels_problem, with_levels, with_partitions
+from components.views.controls.prune import with_levels, with_partitions
 from components.views.controls.significance import measuring
 from components.views.see.see import exact_payload, merged_payload, plots_payload
 from components.widgets.browser_parts import pack
@@ -111,10 +110,10 @@ def _wire_significance(page: Page, studio: Studio) -> None:
         try:
             for what in measuring(session, studio):
                 yield {page.see.exact: pack({"measuring": what})}
-            yield _ranked_anew(page, session, studio)
+            yield drawn(page, session, studio, measuring="")
         except DppaError:  # back to a score that needs no text; the notice says why
             plain = replace(session, significance="magnitude")
-            yield {chosen: plain.significance} | _ranked_anew(page, plain, studio)
+            yield {chosen: plain.significance} | drawn(page, plain, studio, measuring="")
             raise
 
     chosen.input(None, js=activity_script("see", "waiting"), **PRIVATE)
@@ -128,14 +127,6 @@ def _wire_significance(page: Page, studio: Studio) -> None:
     measured.failure(None, js=activity_script("see", "idle"), **PRIVATE)
 
 
-def _ranked_anew(page: Page, session: Session, studio: Studio) -> dict[Any, Any]:
-    exact = exact_payload(session, studio)
-    return {
-        page.see.plots: pack(plots_payload(session, studio)),
-        page.see.exact: pack(exact | {"measuring": ""}),
-    }
-
-
 def _wire_method(page: Page, studio: Studio) -> None:
     """Redraw for a newly chosen method; some methods show their effect only after a merge."""
     controls, see = page.controls, page.see
@@ -143,11 +134,7 @@ def _wire_method(page: Page, studio: Studio) -> None:
     @show_errors
     def on_method(values: dict[Any, Any]) -> dict[Any, Any]:
         try:
-            session = moved(page, values, studio)
-            return {
-                see.plots: pack(plots_payload(session, studio)),
-                see.exact: pack(exact_payload(session, studio)),
-            }
+            return drawn(page, moved(page, values, studio), studio)
         except DppaError as error:
             return {see.exact: pack({"trouble": str(error)})}
 
@@ -183,7 +170,8 @@ def _wire_levels(page: Page, studio: Studio) -> None:
         try:
             session = with_levels(session, values[pruning.levels])
         except InvalidValue as error:  # shown beside the box; everything else stays
-            return {pruning.levels_note: pack(levels_problem(values[pruning.levels], error))}
+            refused = {"text": str(values[pruning.levels] or ""), "problem": str(error)}
+            return {pruning.levels_note: pack(refused)}
         shown = controls.show(session)
         return {key: shown[key] for key in set_by_text} | {
             pruning.levels_note: pack(None),

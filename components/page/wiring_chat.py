@@ -9,8 +9,8 @@ from typing import Any
 import gradio as gr
 
 from components.session.answer_settings import AnswerSettings
-from components.session.conversation import Turn, growing_value, stopped_turns, transcript_value
-from components.session.json_form import parsed
+from components.session.conversation import Turn, stopped_turns, transcript_value
+from components.session.json_form import parsed_keys
 from components.session.session import Session
 from components.views.chat.answering import stream_turn
 from components.views.chat.chat import ChatView
@@ -53,12 +53,8 @@ def _wire_asking(view: ChatView, controls: Controls, studio: Studio, allowance: 
         recipes = with_recipe(values[view.recipes], question.recipes.get(MERGED))
         for turn, activity in stream_turn(question, studio):
             turns = (*before, turn)
-            value = transcript_value if activity == "idle" else growing_value
-            yield {
-                view.turns: turns,
-                view.recipes: recipes,
-                view.transcript: pack(value(turns, activity)),
-            }
+            value = pack(transcript_value(turns, activity))
+            yield {view.turns: turns, view.recipes: recipes, view.transcript: value}
 
     sending = [view.send.click, view.prompt.submit]
     gr.on(sending, None, js=activity_script("chat", "waiting"), **PRIVATE)
@@ -84,11 +80,8 @@ def _wire_ends(view: ChatView, asking: Any) -> None:
 
     @show_errors
     def on_clear() -> dict[Any, Any]:
-        return {
-            view.turns: (),
-            view.recipes: (),
-            view.transcript: pack(transcript_value((), "idle")),
-        }
+        nothing = pack(transcript_value((), "idle"))
+        return {view.turns: (), view.recipes: (), view.transcript: nothing}
 
     # End the answer before sending the kept turns: nothing may overwrite them.
     at_once = {"queue": False, **PRIVATE}
@@ -104,10 +97,9 @@ def question_of(values: Mapping[Any, Any], view: ChatView, session: Session) -> 
     fields = (view.max_tokens, view.temperature, view.top_p, view.seed)
     more = (view.conversation, view.system)
     settings = read_settings(*(values[field] for field in (*fields, *more)))
-    duel = parsed(values[view.duel])
-    against = duel.get("against") if isinstance(duel, Mapping) else None
+    against = parsed_keys(values[view.duel]).get("against")
     if not isinstance(against, str):
-        raise InvalidValue(f"The blind comparison arrived in an unreadable form: {duel!r:.80}.")
+        raise InvalidValue(f"The blind comparison arrived in an unreadable form: {against!r:.80}.")
     if against:
         return read_duel(values[view.prompt], against, settings, session, values[view.recipes])
     return read_question(values[view.prompt], values[view.targets], settings, session)

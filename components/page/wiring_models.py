@@ -1,7 +1,4 @@
-"""Event handlers for changes of the models: presets, sets of Hub models, added models.
-
-Every handler takes a dict keyed by component and returns a dict.
-"""
+"""Event handlers for changes of the models: presets, sets of Hub models, added models."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from components.page.layout import MEASURING, Page, all_outputs, shown
+from components.page.layout import MEASURING, Page, all_outputs, drawn, shown
 from components.session.presets import find_hub_preset, hub_session
 from components.views.controls.hub_offer import checked, offer_value, offered, stream_fetch
 from components.views.controls.models import (
@@ -26,7 +23,6 @@ from components.views.controls.models import (
     with_model,
 )
 from components.views.controls.preflight_findings import findings_value, first_blocker
-from components.views.see.see import exact_payload, plots_payload
 from components.widgets.browser_parts import pack
 from components.widgets.controls import PRIVATE, failed_script
 from components.work.error_notices import show_errors
@@ -56,17 +52,14 @@ def wire_models(page: Page, studio: Studio) -> None:
     @show_errors
     def on_removed(values: dict[Any, Any]) -> dict[Any, Any]:
         session = controls.session(values)
-        return {
-            page.see.plots: pack(plots_payload(session, studio)),
-            page.see.exact: pack(exact_payload(session, studio)),
-            page.chat.targets: gr.CheckboxGroup(choices=target_choices(session)),
-        }
+        answering = gr.CheckboxGroup(choices=target_choices(session))
+        return drawn(page, session, studio) | {page.chat.targets: answering}
 
     told = [*all_outputs(page), view.findings]
     view.preset.choose(on_preset, inputs={view.preset}, outputs=[*told, page.offer], **PRIVATE)
     _wire_adding(page, studio, told)
-    drawn = [page.see.plots, page.see.exact, page.chat.targets]
-    controls.models.remove(on_removed, inputs=controls.inputs, outputs=drawn, **PRIVATE)
+    outputs = [page.see.plots, page.see.exact, page.chat.targets]
+    controls.models.remove(on_removed, inputs=controls.inputs, outputs=outputs, **PRIVATE)
 
 
 def _wire_adding(page: Page, studio: Studio, told: list[Component]) -> None:
@@ -105,7 +98,7 @@ def _told(page: Page, report: PreflightReport | None) -> Iterator[dict[Any, Any]
     """Show what preflight found, and stop if it found a blocker."""
     if report is None:
         return
-    head = "Not added: something stands in the way." if report.blockers else "Measuring …"
+    head = "Not added: a check failed." if report.blockers else "Measuring …"
     yield {page.models.findings: pack(findings_value(report.findings, head))}
     if report.blockers:
         raise IncompatibleCheckpoints(first_blocker(report.blockers))

@@ -1,7 +1,4 @@
-"""Event handlers that load a whole session: from the history, a preset, a link, a recipe.
-
-Every handler takes a dict keyed by component and returns a dict.
-"""
+"""Event handlers that load a whole session: from the history, a preset, a link, a recipe."""
 
 from __future__ import annotations
 
@@ -15,13 +12,12 @@ from components.session.from_recipe import session_from_recipe
 from components.session.link import PARAMETER, session_from_link
 from components.session.presets import first_session
 from components.session.session import ModelChoice, Session
-from components.session.state import state_of
+from components.session.state import session_from_state, state_of
 from components.views.controls.models import check_curves, layer_count, opened
 from components.views.controls.significance import measuring
 from components.views.controls.whole_states import (
     asked,
     asked_recipe,
-    asked_session,
     file_value,
     is_at_hand,
     is_embedded,
@@ -45,8 +41,9 @@ def wire_tune(page: Page, studio: Studio) -> None:
 
     @show_errors
     def on_restore(values: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
-        number, session = asked_session(values[page.tune])
-        yield from _followed(page, opened(session, studio), number, studio)
+        number, state = asked(values[page.tune], "state")
+        session = opened(session_from_state(state), studio)
+        yield from _followed(page, session, number, studio)
 
     @show_errors
     def on_read(values: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
@@ -58,7 +55,7 @@ def wire_tune(page: Page, studio: Studio) -> None:
 
     @show_errors
     def on_write(values: dict[Any, Any]) -> dict[Any, Any]:
-        number = asked(values[page.tune], "id").number
+        number, _ = asked(values[page.tune], "id")
         return {page.tune: pack(file_value(page.controls.session(values), number))}
 
     inputs = {page.tune}
@@ -97,11 +94,8 @@ def _of_recipe(recipe: MergeRecipe, studio: Studio) -> Session:
 
 
 def opening(page: Page, request: gr.Request, studio: Studio) -> dict[Any, Any]:
-    """The initial state of the page: the settings in its address, or the first preset.
-
-    An invalid address shows a notice, and the page opens with the preset. The browser requests
-    measurements once the page is loaded.
-    """
+    """The initial state of the page: the settings in its address, or the first preset, with a
+    notice if the address is invalid. The browser requests measurements once the page is loaded."""
     text = str(request.query_params.get(PARAMETER) or "")
     told: dict[str, Any] = {}
     if text:

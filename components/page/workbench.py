@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import gradio as gr
 
-from components.learn.learn import build_learn, wire_learn
+from components.learn.learn import wire_learn
 from components.page.api import add_api
 from components.page.layout import Page
 from components.page.wiring import wire
@@ -17,19 +17,13 @@ from components.server.guards.value_guard import GuardedBlocks
 from components.server.queue.fair_queue import OF_ONE_TAB, FairQueue
 from components.server.serving import start
 from components.server.settings import read_settings
+from components.session.json_form import factors_json, models_json, overrides_json
+from components.session.method_choice import catalogue, method_json
 from components.session.presets import first_session
 from components.session.session import Session
 from components.views.chat.chat import build_chat
-from components.views.controls.hub_offer import build_offer
-from components.views.controls.models import ModelsView, build_adding, build_models, build_preset
-from components.views.controls.prune import (
-    AdvancedPruning,
-    build_advanced,
-    build_amplify,
-    build_method,
-    build_overrides,
-    build_rate,
-)
+from components.views.controls.models import ModelsView, build_adding, build_preset
+from components.views.controls.prune import AdvancedPruning, build_advanced, build_rate
 from components.views.controls.significance import build_significance
 from components.views.controls.whole_states import build_tune
 from components.views.export.export import build_export, wire_export
@@ -40,15 +34,12 @@ from components.views.score.search import build_search, wire_search
 from components.views.see.advice import build_advice, wire_advice
 from components.views.see.attribution import build_attribution, wire_attribution
 from components.views.see.compare import build_compare, wire_compare
-from components.views.see.conflict import build_conflict
 from components.views.see.experiments import RESULTS, build_experiments, wire_experiments
-from components.views.see.matrix import build_drill
 from components.views.see.pinned import build_pinned
 from components.views.see.see import SeeView, build_see
-from components.views.see.sparsity import build_losses
-from components.widgets.browser_parts import static
+from components.widgets.browser_parts import live, static
 from components.widgets.controls import Controls
-from components.widgets.header import EXPLAIN, build_panes, build_status, build_title, build_views
+from components.widgets.header import EXPLAIN, PANES, TITLE, build_views, status_value
 from components.work.downloads.files import Exports
 from components.work.downloads.limits import OWN, PUBLIC
 from components.work.gradio_inside import hide_login, use_queue
@@ -78,11 +69,12 @@ def build_page(studio: Studio | None = None) -> GuardedBlocks:
 
 def _layout(session: Session, studio: Studio, exports: Exports, allowance: Allowance) -> Page:
     with gr.Row(elem_id="head"):
-        build_title()
+        static(TITLE, "title")
         preset = build_preset(studio)
         with gr.Column(elem_id="tools", min_width=0):
-            tune, status = build_tune(session), build_status()
-    offer = build_offer()
+            tune = build_tune(session)
+            status = live("status", status_value(ready=False), events=("look",))
+    offer = live("offer", None, events=("look", "check", "fetch", "stop"))
     with gr.Row(elem_id="work"):
         with gr.Column(elem_id="shape-column"):
             controls, models, pruning = _build_shape(session, studio, preset)
@@ -92,12 +84,12 @@ def _layout(session: Session, studio: Studio, exports: Exports, allowance: Allow
             pinned = build_pinned()
             see, conflict, drill, losses = _build_see(controls, studio)
         with gr.Column(elem_id="side-column"):
-            build_panes()
+            live("panes", None, skeleton=PANES)
             with _part("chat-pane", "Chat", "pane"):
                 chat = build_chat(session)
                 wire_chat(chat, controls, studio, allowance)
             _build_panes(controls, studio, exports)
-    wire_learn(build_learn(), controls, studio)
+    wire_learn(live("learn", None, events=("ask",)), controls, studio)
     timer = gr.Timer(1.0, active=True)
     seen = (see, pinned, conflict, drill, losses)
     return Page(controls, models, offer, pruning, *seen, chat, status, tune, timer)
@@ -116,7 +108,9 @@ def _build_see(controls: Controls, studio: Studio) -> tuple[SeeView, gr.HTML, gr
     wire_compare(build_compare(), controls, studio)
     wire_attribution(build_attribution(), controls, studio)
     wire_experiments(build_experiments(), read_settings().experiments or RESULTS)
-    return see, build_conflict(), build_drill(), build_losses()
+    conflict = live("conflict", None, events=("count",))
+    drill = live("drill", None, events=("look",))
+    return see, conflict, drill, live("losses", None, events=("count",))
 
 
 def _build_panes(controls: Controls, studio: Studio, exports: Exports) -> None:
@@ -137,19 +131,20 @@ def _build_shape(
     session: Session, studio: Studio, preset: gr.HTML
 ) -> tuple[Controls, ModelsView, AdvancedPruning]:
     with _part("models-box", "Models"):
-        models = build_models(session)
+        models = live("models", models_json(session), events=("change", "remove"))
     with gr.Column(elem_id="method-box", elem_classes="box"):
-        method = build_method(session)
+        chosen = {"methods": catalogue(), **method_json(session.method)}
+        method = live("method", chosen, events=("choose",))
         advice = build_advice()
     with _part("sliders-box", "Prune"):
         rate = build_rate(session)
-        overrides = build_overrides(session)
+        overrides = live("overrides", overrides_json(session), events=("change",))
         gr.HTML("<h2>Amplify</h2>", js_on_load=None)
-        amplify = build_amplify(session)
+        amplify = live("amplify", factors_json(session), events=("change",))
         static(EXPLAIN, "explain")
     with gr.Accordion("Advanced", open=False, elem_id="advanced"):
         pruning = build_advanced(session, build_significance(session))
-        view = ModelsView(preset, models, *build_adding(studio))
+        view = ModelsView(preset, *build_adding(studio))
     controls = Controls(
         models=models,
         rate=rate,

@@ -1,7 +1,4 @@
-"""Health check and metrics for operators of the page.
-
-They contain no data of visitors: no session, no address, no text.
-"""
+"""Health check and metrics for operators of the page, without data of visitors."""
 
 from __future__ import annotations
 
@@ -23,11 +20,7 @@ from dppa_core import __version__
 from dppa_core.system.folder_cache import all_bytes
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
-ROUTES = (
-    (f"{API}run/", "answer"),
-    (f"{API}queue/join", "join"),
-    ("/export/", "export"),
-)
+ROUTES = ((f"{API}run/", "answer"), (f"{API}queue/join", "join"), ("/export/", "export"))
 """Prefix of a path, and the label of its times in the metrics; the page itself is `page`."""
 
 

@@ -1,8 +1,7 @@
 """The log: what the page did and what went wrong, without data of visitors.
 
-It never contains questions, answers, addresses or tokens. Work is logged with its name, outcome and
-duration; a bug with its trace. The same warning of the server about requests is logged at most once
-a minute, since any client can cause thousands.
+It never contains questions, answers, addresses or tokens. The same warning of the server about
+requests is logged at most once a minute, since any client can cause thousands.
 """
 
 from __future__ import annotations

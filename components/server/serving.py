@@ -16,18 +16,18 @@ from typing import Any
 import gradio as gr
 from fastapi.exceptions import RequestValidationError
 from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
+from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from components.learn.learn_files import learn_route
-from components.server.early_scripts import EarlyScripts
+from components.learn.learn import learn_route
 from components.server.guards.body_limits import BodyLimits
 from components.server.guards.closed_routes import ClosedRoutes, EventOwner
-from components.server.guards.connections import use_deadlines
+from components.server.guards.connections import Server
 from components.server.guards.heads import HeaderLimits
 from components.server.guards.hosts import HostCheck, own_names
 from components.server.guards.value_guard import GuardedBlocks
@@ -45,6 +45,7 @@ from components.work.gradio_inside import (
     describe_anew,
     is_misfit,
     is_of_no_handler,
+    serve_with,
 )
 from components.work.visitor import CallerAddresses
 from dppa_core.errors import InvalidValue
@@ -87,6 +88,36 @@ class CompressedPage:
         await (self._packed if whole else self._plain)(scope, receive, send)
 
 
+class EarlyScripts:
+    """Inserts the script tags at the end of the page's `<head>`, for browsers to fetch at once:
+    Gradio adds the content of `head=` only once its own scripts run, a second later on a slow
+    network."""
+
+    def __init__(self, app: ASGIApp, tags: str) -> None:
+        self._app, self._tags = app, tags.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] != "/":
+            await self._app(scope, receive, send)
+            return
+        begun: list[Message] = []
+        body = bytearray()
+
+        async def told(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                begun.append(message)
+                return
+            body.extend(message.get("body", b""))
+            if message.get("more_body"):
+                return
+            whole = bytes(body).replace(b"</head>", self._tags + b"</head>", 1)
+            MutableHeaders(raw=begun[0]["headers"])["content-length"] = str(len(whole))
+            await send(begun[0])
+            await send({**message, "body": whole})
+
+        await self._app(scope, receive, told)
+
+
 class OwnInfo:
     """Describes the endpoints under the host of the request; Gradio caches the first host."""
 
@@ -100,13 +131,8 @@ class OwnInfo:
 
 
 def start(page: GuardedBlocks, settings: Settings | None = None, **options: Any) -> str:
-    """Serve the page, load its models once it is open, and return its local address.
-
-    Temporary files of killed processes are removed once it is open, too.
-
-    Raises:
-        InvalidValue: the port is taken.
-    """
+    """Serve the page, load its models once it is open, and return its local address. Raises
+    InvalidValue if the port is taken."""
     settings = settings or read_settings()
     studio = page.studio
     own = _application(page, settings)
@@ -119,7 +145,7 @@ def start(page: GuardedBlocks, settings: Settings | None = None, **options: Any)
     if settings.port:
         _check_port(listens, settings.port)
     sys.setswitchinterval(SWITCH)
-    use_deadlines()
+    serve_with(Server)
     _, url, _ = page.launch(prevent_thread_lock=True, **given)
     # In the background: this may remove gigabytes.
     threading.Thread(target=remove_dead, name="dppa-sweep", daemon=True).start()
@@ -161,10 +187,8 @@ def _application(page: GuardedBlocks, settings: Settings) -> dict[str, Any]:
 
 
 def _checked(known: Sequence[str], own: frozenset[str] | None) -> Lifespan[Starlette]:
-    """Wrap the finished application in `HeaderLimits` and `HostCheck` before it serves.
-
-    Gradio adds its CORS around the middleware of `app_kwargs`, where both would come too late.
-    """
+    """Wrap the finished application in `HeaderLimits` and `HostCheck` before it serves. Gradio adds
+    its CORS around the middleware of `app_kwargs`, where both would come too late."""
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -180,20 +204,16 @@ def _refused(request: Request, error: Exception) -> Response:
 
 
 def _unknown(request: Request, error: Exception) -> Response:
-    """Answers 404 to an unknown handler, for which Gradio would log a trace.
-
-    An error of this kind from anywhere else is a bug and is raised.
-    """
+    """Answers 404 to an unknown handler, for which Gradio would log a trace; other errors are
+    bugs."""
     if not is_of_no_handler(error):
         raise error
     return PlainTextResponse("Not found", 404)
 
 
 def _misfit(request: Request, error: Exception) -> Response:
-    """Answers 422 to a body of call/v2 whose keys are not the endpoint's parameters.
-
-    Gradio's error repeats the key. An error of this kind from anywhere else is a bug and is raised.
-    """
+    """Answers 422 to a body of call/v2 whose keys are not the endpoint's; Gradio would repeat the
+    key."""
     if not is_misfit(error):
         raise error
     return _refused(request, error)

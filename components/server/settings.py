@@ -35,10 +35,7 @@ def on_space() -> bool:
 
 
 class Settings(BaseSettings):
-    """Settings of the page; each field is an environment variable with the prefix DPPA_.
-
-    The port uses Gradio's own variable.
-    """
+    """Settings of the page; each field is an environment variable with the prefix DPPA_."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True)
 
@@ -115,11 +112,7 @@ def _listed(text: str) -> tuple[str, ...]:
 
 
 def read_settings() -> Settings:
-    """The settings of this process.
-
-    Raises:
-        InvalidValue: a variable has a value that is not allowed.
-    """
+    """The settings of this process; raises InvalidValue for a value that is not allowed."""
     try:
         return Settings()
     except ValidationError as error:
@@ -130,11 +123,7 @@ def read_settings() -> Settings:
 
 
 def check_temporary_folder() -> None:
-    """Check that there is a folder for temporary files; Gradio cannot be imported without one.
-
-    Raises:
-        InvalidValue: no such folder can be written to.
-    """
+    """Raise InvalidValue if no folder for temporary files can be written to, which Gradio needs."""
     try:
         tempfile.gettempdir()
     except FileNotFoundError as error:

@@ -1,8 +1,8 @@
 """Imports Gradio without writing its stub files, which only editors read.
 
-Gradio (6.31) writes or checks a `.pyi` file beside every component while it creates the class. That
-is half the time of `import gradio`. From the start of app.py to the first byte of the page: 5.4 s
-without and 7.6 s with the stubs; the median difference of seven pairs is 1.7 s (two busy cores).
+Gradio (6.31) writes or checks a `.pyi` file beside every component while it creates the class. From
+the start of app.py to the first byte of the page: 5.4 s without and 7.6 s with the stubs; the
+median difference of seven pairs is 1.7 s (two busy cores).
 """
 
 from __future__ import annotations

@@ -81,16 +81,8 @@ def said_before(turns: Sequence[Turn], target: str) -> tuple[tuple[str, str], ..
 
 
 def transcript_value(turns: tuple[Turn, ...], activity: str) -> dict[str, Any]:
-    """The conversation as JSON for the browser."""
-    return _value(turns, turns, activity)
-
-
-def growing_value(turns: tuple[Turn, ...], activity: str) -> dict[str, Any]:
-    """Only the last turn, while it is written: the browser has the others already."""
-    return _value(turns, turns[-1:], activity)
-
-
-def _value(turns: Sequence[Turn], sent: Sequence[Turn], activity: str) -> dict[str, Any]:
+    """The conversation as JSON for the browser, which has all but the last turn unless idle."""
+    sent = turns if activity == "idle" else turns[-1:]
     return {
         "order": [turn.id for turn in turns],
         "turns": [asdict(turn) for turn in sent],

@@ -17,17 +17,8 @@ Curve = tuple[Point, ...]
 
 
 def checked_curve(where: str, points: Iterable[Sequence[object]], low: float, high: float) -> Curve:
-    """Points as a curve: two or more, with layers rising from 0.
-
-    Args:
-        where: Name of the model in messages.
-        points: (layer, coefficient) pairs; the first stands at layer 0, the last at the last layer.
-        low: Least coefficient.
-        high: Largest coefficient.
-
-    Raises:
-        InvalidValue: names the point and the rule it breaks.
-    """
+    """Points (layer, coefficient) as a curve: two or more, with layers rising from 0. Raises
+    InvalidValue, which names the model (`where`), the point and the rule it breaks."""
     found = tuple(_point(where, point, low, high) for point in points)
     layers = [layer for layer, _ in found]
     if not 2 <= len(found) <= MOST_POINTS:
@@ -38,7 +29,7 @@ def checked_curve(where: str, points: Iterable[Sequence[object]], low: float, hi
     if layers[0] != 0 or any(after <= before for before, after in pairwise(layers)):
         raise InvalidValue(
             f"{where}: the layers of a curve rise from 0, got {shown(layers)}. "
-            "A point between two others has a layer of its own."
+            "Each point has its own layer."
         )
     return found
 
@@ -59,10 +50,8 @@ def level_of(curve: Curve) -> float | None:
 
 
 def numbers_along(curve: Curve) -> dict[int, float]:
-    """Layer -> coefficient, for every layer from 0 to that of the last point.
-
-    Interpolated values are rounded to six digits, to keep recipes readable.
-    """
+    """Layer -> coefficient, for every layer from 0 to that of the last point. Interpolated values
+    are rounded to six digits, to keep recipes readable."""
     numbers = dict(curve)
     for start, end in pairwise(curve):
         for layer in range(start[0] + 1, end[0]):
@@ -76,11 +65,7 @@ def _between(start: Point, end: Point, layer: int) -> float:
 
 
 def points_through(numbers: Mapping[int, float]) -> Curve:
-    """The inverse of `numbers_along`: a few points that give exactly these numbers.
-
-    Args:
-        numbers: Layer -> coefficient, for every layer from 0 on; two or more.
-    """
+    """The inverse of `numbers_along`: a few points that give these coefficients of all layers."""
     last = len(numbers) - 1
     points = [(0, numbers[0])]
     while points[-1][0] < last:

@@ -1,7 +1,4 @@
-"""Reads a recipe as a session, if the page can show all of it.
-
-A setting without a control on the page is refused by name: no part of a recipe is dropped silently.
-"""
+"""Reads a recipe as a session; refuses by name any setting that has no control on the page."""
 
 from __future__ import annotations
 
@@ -30,15 +27,8 @@ _REMEDY = "Merge it with `dppa merge recipe.yaml`, or change the recipe."
 
 
 def session_from_recipe(recipe: MergeRecipe, layers: int) -> Session:
-    """The session whose merge is this recipe.
-
-    Args:
-        recipe: The recipe.
-        layers: Number of layers of its base: coefficients by layer become a curve over all of them.
-
-    Raises:
-        InvalidValue: the page cannot show it; the message says why.
-    """
+    """The session whose merge is this recipe; raises InvalidValue if the page cannot show it.
+    Coefficients by layer become a curve over all `layers` of the base."""
     problems = list(_beyond(recipe))
     if problems:
         raise InvalidValue(f"The page cannot show this recipe: {'; '.join(problems)}. {_REMEDY}")
@@ -55,10 +45,7 @@ def session_from_recipe(recipe: MergeRecipe, layers: int) -> Session:
 
 
 def _spelled_out(recipe: MergeRecipe, layers: int) -> MergeRecipe:
-    """The same merge, with a coefficient for every layer if there is one for some.
-
-    If all are equal, only that number.
-    """
+    """The same merge with a coefficient for every layer, or one number if all are equal."""
     models = tuple(
         replace(model, coefficient=_model(model, layers).weight)
         if isinstance(model.coefficient, Mapping)
@@ -89,11 +76,10 @@ def _beyond(recipe: MergeRecipe) -> Iterator[str]:
         yield f"{len(first.levels)} levels, and at most {MOST_PARTITIONS} fit"
     for model in recipe.models:
         yield from _beyond_model(model)
-    for name, usual in (("seed", 0), ("dtype", "bfloat16"), ("vocabulary", "base")):
-        if getattr(recipe, name) != usual:
-            yield f"{name} is {getattr(recipe, name)}, and here it is always {usual}"
-    if recipe.chat_template != "auto":
-        yield f"chat_template is {recipe.chat_template}, and here it is always auto"
+    usual = {"seed": 0, "dtype": "bfloat16", "vocabulary": "base", "chat_template": "auto"}
+    for name, value in usual.items():
+        if getattr(recipe, name) != value:
+            yield f"{name} is {getattr(recipe, name)}, and here it is always {value}"
     if recipe.calibration or any(model.calibration for model in recipe.models):
         yield "it names calibration text, and here each model reads its own domain's"
     yield from _beyond_pruning(recipe)
@@ -146,10 +132,8 @@ def _session(recipe: MergeRecipe, layers: int) -> Session:
 
 def _sliders(recipe: MergeRecipe) -> dict[str, Any]:
     """Values of the Dynamically Pruning sliders; empty if the recipe has none."""
-    if recipe.prune is not None:
-        given: Mapping[str, Any] = recipe.prune.parameters
-    else:
-        given = recipe.parameters if recipe.method == DPPA else {}
+    own = recipe.parameters if recipe.method == DPPA else {}
+    given: Mapping[str, Any] = recipe.prune.parameters if recipe.prune else own
     return {name: given[name] for name in SLIDERS if name in given}
 
 
@@ -158,11 +142,10 @@ def _levels(recipe: MergeRecipe) -> dict[str, Any]:
     levels = recipe.models[0].levels
     if recipe.prune is None and not get_method(recipe.method).prunes:
         return {}
-    kept = 1 - levels[-1]
+    found = {"rate": levels[-1], "partitions": len(levels)}
     if levels == even_levels(levels[-1], len(levels)):
-        return {"rate": levels[-1], "partitions": len(levels)}
-    shares = tuple(round((1 - level) / kept, 12) for level in levels[:-1])
-    return {"rate": levels[-1], "partitions": len(levels), "shares": shares}
+        return found
+    return found | {"shares": tuple(round((1 - one) / (1 - levels[-1]), 12) for one in levels[:-1])}
 
 
 def _method(recipe: MergeRecipe) -> MethodChoice:

@@ -1,13 +1,11 @@
-"""The controls of a session as JSON, and back, with every value checked on the way in.
-
-Values from the browser are not trusted, whatever its controls allow. Also reads levels as typed
-text. No Gradio.
-"""
+"""The controls of a session as JSON, and back; values from the browser are checked on the way
+in."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from itertools import pairwise
 from math import isfinite
 from typing import Any
@@ -37,12 +35,16 @@ ALLOWED_LEVELS = (
 
 def parsed(value: object) -> object:
     """The value a part of the page sent as JSON text of limited length."""
-    if not isinstance(value, str) or len(value) > LONGEST_TEXT:
-        raise InvalidValue(f"The page sent something unreadable: {value!r:.80}.")
-    try:
-        return json.loads(value, parse_float=_finite, parse_constant=_finite)
-    except (ValueError, RecursionError):
-        raise InvalidValue(f"The page sent something unreadable: {value!r:.80}.") from None
+    if isinstance(value, str) and len(value) <= LONGEST_TEXT:
+        with suppress(ValueError, RecursionError):
+            return json.loads(value, parse_float=_finite, parse_constant=_finite)
+    raise InvalidValue(f"The page sent something unreadable: {value!r:.80}.")
+
+
+def parsed_keys(value: object) -> Mapping[str, Any]:
+    """As `parsed`; an empty mapping for any other value."""
+    found = parsed(value)
+    return found if isinstance(found, Mapping) else {}
 
 
 def _finite(text: str) -> float:
@@ -53,12 +55,8 @@ def _finite(text: str) -> float:
 
 
 def models_from_json(value: object) -> tuple[str, tuple[ModelChoice, ...]]:
-    """Read the value of the list of models.
-
-    Args:
-        value: {"base", "models": [{"ref", "on", "coefficient", "curve": [[layer, number], …]}]};
-            without a curve the coefficient is used.
-    """
+    """Read {"base", "models": [{"ref", "on", "coefficient", "curve": [[layer, number], …]}]}.
+    Without a curve the coefficient is used."""
     data = _mapping(value, "The list of models")
     rows = data.get("models")
     if not isinstance(rows, list) or len(rows) > MOST_MODELS:
@@ -81,8 +79,7 @@ def factors_from_json(value: object) -> dict[str, Any]:
 
 def overrides_from_json(value: object) -> Overrides:
     """Read module -> pruning rate."""
-    data = _mapping(value, "The rates of single modules")
-    return checked_overrides(tuple(data.items()))
+    return checked_overrides(tuple(_mapping(value, "The rates of single modules").items()))
 
 
 def shares_from_json(value: object) -> tuple[float, ...]:
@@ -96,28 +93,21 @@ def shares_from_json(value: object) -> tuple[float, ...]:
 
 
 def shares_from_text(text: object) -> tuple[float, tuple[float, ...]]:
-    """Read levels as typed: "95, 80" -> (0.8, (0.25,)).
-
-    Returns:
-        The overall rate, and the ends of the inner bands as shares of the kept elements.
-
-    Raises:
-        InvalidValue: not numbers, too many, out of range, or not falling.
-    """
+    """Read levels as typed: "95, 80" -> (0.8, (0.25,)), the overall rate and the shares. Raises
+    InvalidValue if they are not numbers, too many, out of range, or not falling."""
     words = str(text).replace("%", " ").replace(";", " ").replace(",", " ").split()
     try:
         percents = [float(word) for word in words]
     except ValueError:
-        raise InvalidValue(f"{text!r} holds more than numbers. {ALLOWED_LEVELS}") from None
+        raise InvalidValue(f"{text!r} is not only numbers. {ALLOWED_LEVELS}") from None
     if not 1 <= len(percents) <= MOST_PARTITIONS:
         raise InvalidValue(f"These are {len(percents)} levels. {ALLOWED_LEVELS}")
     for percent in percents:
         if not 0 <= percent < 100:  # false for nan too
-            raise InvalidValue(f"{percent:g} is no pruning rate in percent. {ALLOWED_LEVELS}")
+            raise InvalidValue(f"{percent:g} is not a pruning rate in percent. {ALLOWED_LEVELS}")
     if 0 < max(percents) < 1:
         raise InvalidValue(
-            f"{text!r} are shares, as recipes have them; here the levels are per cent. "
-            f"{ALLOWED_LEVELS}"
+            f"{text!r} are shares, as in recipes; here levels are in per cent. {ALLOWED_LEVELS}"
         )
     for before, after in pairwise(percents):
         if after >= before:
@@ -167,12 +157,12 @@ def _factors(row: object) -> tuple[float, ...]:
 
 def models_json(session: Session) -> dict[str, Any]:
     """The value of the list of models; the inverse of `models_from_json`."""
-    return {"base": session.base, "models": [_model_json(model) for model in session.models]}
-
-
-def _model_json(model: ModelChoice) -> dict[str, Any]:
-    row = {"ref": model.reference, "on": model.on, "coefficient": model.coefficient}
-    return row | ({"curve": [list(point) for point in model.curve]} if model.curve else {})
+    rows = [
+        {"ref": model.reference, "on": model.on, "coefficient": model.coefficient}
+        | ({"curve": [list(point) for point in model.curve]} if model.curve else {})
+        for model in session.models
+    ]
+    return {"base": session.base, "models": rows}
 
 
 def factors_json(session: Session) -> dict[str, Any]:

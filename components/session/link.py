@@ -1,7 +1,7 @@
-"""A session as text for an address: `?c=…`.
+"""A session as text for an address, `?c=…`: JSON, deflated, as base64url without padding.
 
-JSON, deflated, as base64url without padding; assets/js/session/session_value.js writes the same.
-Anybody can write one, so its length is limited before and after unpacking.
+assets/js/session/session_value.js writes the same. Anybody can write a link, so its length is
+limited before and after unpacking.
 """
 
 from __future__ import annotations
@@ -27,11 +27,7 @@ _DAMAGED = (
 
 
 def link_of(session: Session) -> str:
-    """A session as the value of `?c=`.
-
-    Raises:
-        InvalidValue: it is too long.
-    """
+    """A session as the value of `?c=`; raises InvalidValue if it is too long."""
     text = json.dumps(state_of(session), separators=(",", ":"))
     packed = zlib.compressobj(9, zlib.DEFLATED, _RAW)
     data = packed.compress(text.encode()) + packed.flush()
@@ -45,12 +41,8 @@ def link_of(session: Session) -> str:
 
 
 def session_from_link(text: str) -> Session:
-    """Read the value of `?c=`.
-
-    Raises:
-        InvalidValue: it is too long, damaged, of another version, or has a value out of range.
-        DppaError: an unknown method, or a setting that the method does not have.
-    """
+    """Read the value of `?c=`. Raises InvalidValue if it is too long or damaged, and as
+    `session_from_state`."""
     if len(text) > LONGEST_LINK:
         raise InvalidValue(
             f"The settings in this link have {len(text)} characters; at most {LONGEST_LINK} are "

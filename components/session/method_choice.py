@@ -1,4 +1,4 @@
-"""The chosen merge method and its settings, checked and frozen. No Gradio.
+"""The chosen merge method and its settings, checked and frozen.
 
 Names, ranges and texts come from the methods. Only DPPA is treated specially: its sliders are
 always on the page.
@@ -7,7 +7,7 @@ always on the page.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import Field, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from dppa_core.errors import InvalidValue, shown
@@ -69,33 +69,21 @@ class MethodChoice:
     @property
     def names_domain(self) -> str:
         """The setting that names a domain model, as in EMR; empty if there is none."""
-        named = [item.name for item in fields(self.method.parameters) if names_model(item)]
-        return named[0] if named else ""
+        items = fields(self.method.parameters)
+        return next((item.name for item in items if item.metadata.get("model")), "")
 
     def parameters(self, models: tuple[str, ...]) -> dict[str, Value]:
-        """All settings except those of the sliders; the default domain is the first model.
-
-        Args:
-            models: References of the merged models, with coefficients other than 0.
-        """
-        given = dict(self.values)
+        """All settings except those of the sliders, for merged `models` with coefficients other
+        than 0. The default domain is the first of them."""
+        given, named = dict(self.values), self.names_domain
         result: dict[str, Any] = {}
-        for item in own_fields(self.method):
+        for item in fields(self.method.parameters):
             value = given.get(item.name, item.default)
-            if names_model(item) and value not in models:
+            if item.name == named and value not in models:
                 value = models[0] if models else ""
-            result[item.name] = value
+            if not _elsewhere(self.method, item.name):
+                result[item.name] = value
         return result
-
-
-def names_model(item: Field[Any]) -> bool:
-    """Whether a setting holds the reference of a domain model."""
-    return bool(item.metadata.get("model"))
-
-
-def own_fields(method: Method) -> tuple[Field[Any], ...]:
-    """The settings in a method's form."""
-    return tuple(item for item in fields(method.parameters) if not _elsewhere(method, item.name))
 
 
 def _elsewhere(method: Method, name: str) -> bool:
@@ -116,28 +104,20 @@ def catalogue() -> list[dict[str, Any]]:
 
 def method_json(choice: MethodChoice) -> dict[str, Any]:
     """The value of the method's form; `method_from_json` reads it back."""
-    return {
-        "method": choice.name,
-        "values": dict(choice.values),
-        "prune_first": choice.prune_first,
-    }
+    return {"method": choice.name, "values": dict(choice.values), "prune_first": choice.prune_first}
 
 
 def method_from_json(value: object) -> MethodChoice:
-    """Read the value of the method's form.
-
-    Raises:
-        DppaError: a wrong form, an unknown method or setting, a value out of range.
-    """
-    if not isinstance(value, Mapping):
-        raise InvalidValue(f"The method arrived in an unreadable form: {value!r:.80}.")
-    name, values = value.get("method"), value.get("values") or {}
+    """Read the value of the method's form. Raises DppaError: a wrong form, an unknown method or
+    setting, a value out of range."""
+    form = value if isinstance(value, Mapping) else {}
+    name, values = form.get("method"), form.get("values") or {}
     if not isinstance(name, str) or not isinstance(values, Mapping) or len(values) > MOST_VALUES:
         raise InvalidValue(f"The method arrived in an unreadable form: {value!r:.80}.")
     for key, item in values.items():
         if isinstance(item, bool) or not isinstance(item, int | float | str):
             raise InvalidValue(f"{shown(key)} must be a number or a word, got {shown(item)}.")
         if isinstance(item, str) and (len(item) > LONGEST_WORD or not item.isprintable()):
-            raise InvalidValue(f"{shown(key)} is too long or no plain text: {shown(item)}.")
-    first = value.get("prune_first") is True
-    return MethodChoice(name, tuple((str(key), item) for key, item in values.items()), first)
+            raise InvalidValue(f"{shown(key)} is too long or not plain text: {shown(item)}.")
+    chosen = tuple((str(key), item) for key, item in values.items())
+    return MethodChoice(name, chosen, form.get("prune_first") is True)

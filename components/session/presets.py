@@ -1,12 +1,8 @@
-"""The presets of the first screen, read from assets/data/presets.yaml, and sets of Hub models.
-
-A preset is a title and a Session. No Gradio.
-"""
+"""The presets of the first screen, read from assets/data/presets.yaml, and sets of Hub models."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -18,28 +14,18 @@ from dppa_core.merging.preflight.facts import in_bytes
 from dppa_core.merging.preflight.hub_presets import HubPreset, hub_presets
 
 FILE = shipped("assets/data/presets.yaml")
-HUB_RATE, HUB_PARTITIONS = 0.8, 2
-"""Rate and number of bands of a set of Hub models when it opens."""
-
-
-@dataclass(frozen=True, slots=True)
-class Preset:
-    """A starting point with a name."""
-
-    title: str
-    session: Session
 
 
 @cache
-def presets() -> tuple[Preset, ...]:
-    """All presets; the first one is loaded when the page opens."""
+def presets() -> Mapping[str, Session]:
+    """Title -> session of every preset; the first one is loaded when the page opens."""
     entries = yaml.safe_load(FILE.read_text(encoding="utf-8"))["presets"]
-    return tuple(Preset(entry["title"], _session(entry)) for entry in entries)
+    return {entry["title"]: _session(entry) for entry in entries}
 
 
 def first_session() -> Session:
     """The session of the first preset."""
-    return presets()[0].session
+    return next(iter(presets().values()))
 
 
 def find_hub_preset(title: object) -> HubPreset | None:
@@ -48,14 +34,8 @@ def find_hub_preset(title: object) -> HubPreset | None:
 
 
 def hub_session(references: Sequence[str]) -> Session:
-    """The session of a set of Hub models.
-
-    Args:
-        references: Reference of its base, then of its domain models.
-    """
-    base, *models = references
-    choices = tuple(map(ModelChoice, models))
-    return Session(base=base, models=choices, rate=HUB_RATE, partitions=HUB_PARTITIONS)
+    """The session of a set of Hub models: the base, then its domain models."""
+    return Session(base=references[0], models=tuple(map(ModelChoice, references[1:])))
 
 
 def hub_choices(*, public: bool) -> dict[str, Any]:

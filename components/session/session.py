@@ -1,17 +1,13 @@
-"""One visitor's choices, checked and frozen, and their recipe.
-
-Plain values in, a MergeRecipe out; no Gradio and no model. json_form.py and state.py convert it to
-JSON.
-"""
+"""One visitor's choices, checked and frozen, and their recipe."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
 from components.session.curve import Curve, checked_curve, level_of, numbers_along
-from components.session.method_choice import DPPA, MethodChoice
+from components.session.method_choice import DPPA, SLIDERS, MethodChoice
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.parameters import check_number
 from dppa_core.pruning.coefficients import Coefficient
@@ -60,7 +56,7 @@ class ModelChoice:
 
     @property
     def weight(self) -> Coefficient:
-        """The coefficient in use, in the recipe's form: a number, or layer -> number."""
+        """The coefficient in use: a number, or layer -> number."""
         return numbers_along(self.curve) if self.curve else self.coefficient
 
     @property
@@ -90,7 +86,7 @@ class Session:
     """Whether all domain models share the factors."""
     factors: tuple[float, ...] = (1.0, 1.0)
     """Amplification factors, the strongest partition first, each in [0, 4]."""
-    own_factors: tuple[tuple[str, tuple[float, ...]], ...] = field(default=())
+    own_factors: tuple[tuple[str, tuple[float, ...]], ...] = ()
     """(reference, factors) of single models; used if not `linked`."""
     method: MethodChoice = MethodChoice()
     overrides: Overrides = ()
@@ -126,8 +122,7 @@ class Session:
         return PruningParameters(**self._sliders())
 
     def _sliders(self) -> dict[str, Any]:
-        names = ("strength", "k_layer", "k_module", "significance")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in SLIDERS}
 
     @property
     def bands(self) -> tuple[float, ...]:
@@ -188,12 +183,8 @@ class Session:
         return (*own[:count], *(1.0,) * (count - len(own)))
 
     def recipe(self) -> MergeRecipe:
-        """The merge these choices describe.
-
-        Raises:
-            InvalidValue: every domain model is switched off.
-            InvalidRecipe: the models do not suit the method.
-        """
+        """The merge these choices describe. Raises InvalidValue if every domain model is off,
+        InvalidRecipe if they do not suit the method."""
         if not self.active:
             raise InvalidValue(
                 "No domain model is switched on, so there is nothing to merge: the result "
@@ -218,10 +209,8 @@ class Session:
         )
 
     def asked_about(self, domain: str) -> Session:
-        """The session whose merge answers for a domain, if the method merges for each domain.
-
-        For other methods, or if that domain's model takes no part, it is this session.
-        """
+        """The session whose merge answers for a domain, if the method merges for each domain. For
+        other methods, or if that domain's model takes no part, it is this session."""
         named, reference = self.method.names_domain, f"zoo:{domain}"
         if not named or reference not in self.deciding:
             return self
@@ -230,11 +219,8 @@ class Session:
 
 
 def checked_overrides(pairs: Overrides) -> Overrides:
-    """Pruning rates of single modules, by name.
-
-    Raises:
-        InvalidValue: too many, a module twice, an invalid name, or a rate outside of [0, 1].
-    """
+    """Pruning rates of single modules, by name. Raises InvalidValue: too many, a module twice, an
+    invalid name, or a rate outside of [0, 1]."""
     if len(pairs) > MOST_OVERRIDES:
         raise InvalidValue(
             f"At most {MOST_OVERRIDES} modules have a rate of their own, got {len(pairs)}."

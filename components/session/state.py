@@ -1,7 +1,6 @@
 """A whole session as one small JSON value, for links, presets and the page's history.
 
-The form has a version, and every value is checked, because anybody can write a link. Only the
-browser knows the slot that is not shown; it sends that slot along.
+The form has a version, and every value is checked, because anybody can write a link.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from components.session.json_form import (
     models_json,
     overrides_from_json,
     overrides_json,
-    parsed,
+    parsed_keys,
     shares_from_json,
 )
 from components.session.method_choice import DPPA, MethodChoice, method_from_json, method_json
@@ -33,10 +32,8 @@ _KEYS = (
 
 
 def state_of(session: Session) -> dict[str, Any]:
-    """A session as plain values; `session_from_state` reads it back to an equal one.
-
-    Rates are shares: 0.8 drops 80 %. Empty values, and DPPA with default settings, are left out.
-    """
+    """A session as plain values; `session_from_state` reads it back to an equal one. Rates are
+    shares: 0.8 drops 80 %. Empty values, and DPPA with default settings, are left out."""
     listed = {model.reference for model in session.models}
     amplify = factors_json(session)
     amplify["own"] = {name: row for name, row in amplify["own"].items() if name in listed}
@@ -58,15 +55,8 @@ def state_of(session: Session) -> dict[str, Any]:
 
 
 def session_from_state(value: object) -> Session:
-    """Read a session from outside.
-
-    Args:
-        value: The value of `state_of` as JSON; missing keys have their defaults.
-
-    Raises:
-        InvalidValue: a wrong form or version, an unknown key, a value out of range.
-        DppaError: an unknown method, or a setting that the method does not have.
-    """
+    """Read a session from the JSON value of `state_of`; missing keys have their defaults. Raises
+    DppaError: a wrong form or version, an unknown key, method or setting, a value out of range."""
     if not isinstance(value, Mapping):
         raise InvalidValue(f"A state is a mapping of keys to values, got {shown(value)}.")
     _check_version(value)
@@ -89,7 +79,7 @@ def session_from_state(value: object) -> Session:
         partitions=_partitions(value.get("partitions", 2)),
         shares=shares_from_json(value.get("shares", [])),
         **numbers,
-        significance=_word(value.get("significance", "magnitude")),
+        significance=_word(value.get("significance", plain["significance"].default)),
         **factors_from_json(value.get("amplify", {"factors": []})),
         method=method_from_json(value["method"]) if "method" in value else MethodChoice(DPPA),
         overrides=overrides_from_json(value.get("overrides", {})),
@@ -120,15 +110,14 @@ def _word(value: object) -> str:
 
 def other_session(value: object, session: Session) -> Session | None:
     """The session of the slot that is not shown, if it is another merge of the same base."""
-    given = None if value is None else parsed(value)
-    if not isinstance(given, Mapping) or given.get("state") is None:
+    state = None if value is None else parsed_keys(value).get("state")
+    if state is None:
         return None
-    other = session_from_state(given["state"])
+    other = session_from_state(state)
     return None if other.recipe() == session.recipe() or other.base != session.base else other
 
 
 def slot_names(value: object) -> tuple[str, str]:
     """Names of the merges of the two slots, as on their buttons: the shown one, and the other."""
-    given = parsed(value)
-    hidden = "A" if isinstance(given, Mapping) and given.get("slot") == "A" else "B"
-    return ("merge B", "merge A") if hidden == "A" else ("merge A", "merge B")
+    names = ("merge A", "merge B")
+    return names[::-1] if parsed_keys(value).get("slot") == "A" else names

@@ -28,20 +28,11 @@ def pack(value: Any) -> str:
 
 
 def live(
-    name: str,
-    value: Any = None,
-    *,
-    events: tuple[str, ...] = (),
-    skeleton: str = "",
+    name: str, value: Any = None, *, events: tuple[str, ...] = (), skeleton: str = ""
 ) -> gr.HTML:
-    """An element whose content a script builds once and then updates.
-
-    Args:
-        name: Its elem_id, and its name in the scripts: `part(name, build)`.
-        value: JSON-ready; the script is notified when it changes.
-        events: Events that the script triggers.
-        skeleton: Static HTML shown until the script has drawn.
-    """
+    """An element that a script builds once (`part(name, build)`) and updates when its JSON-ready
+    `value` changes; the script triggers `events`. The static HTML `skeleton` is shown until it has
+    drawn."""
     quoted = " ".join(f'"{event}"' for event in events)
     return gr.HTML(
         pack(value),

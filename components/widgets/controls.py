@@ -23,24 +23,21 @@ from components.session.method_choice import method_from_json, method_json
 from components.session.session import Session
 from components.widgets.browser_parts import pack
 from dppa_core.parameters import check_number
+from dppa_core.pruning.density import PruningParameters
 
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 """Options of every event: clients cannot use unordered inputs, and the page shows the progress."""
 
 
 def queued(place: Component) -> dict[str, Any]:
-    """Options of queued events: Gradio writes the position in the queue into the hidden `place`.
-
-    assets/js/session/parts.js reads it there.
-    """
+    """Options of queued events: the position in the queue is written into the hidden `place`.
+    assets/js/session/parts.js reads it there."""
     return {**PRIVATE, "show_progress": "minimal", "show_progress_on": place}
 
 
 def activity_script(part: str, activity: str) -> str:
-    """JavaScript that shows the activity before the server reports it.
-
-    Waiting starts only from idle: a second click while something runs starts nothing.
-    """
+    """JavaScript that shows the activity before the server reports it. Waiting starts only from
+    idle: a second click while something runs starts nothing."""
     free = "true" if activity == "idle" else f"window.dppa.activity.{part} === 'idle'"
     return f"() => {{ if ({free}) window.dppa.busy('{part}', '{activity}'); return []; }}"
 
@@ -77,10 +74,8 @@ class Controls:
         return {getattr(self, item.name) for item in fields(self)}
 
     def tell_browser(self) -> None:
-        """Register browser listeners, so that drawing does not wait for the server.
-
-        assets/js/session/controls.js handles user input; these handle values set by code.
-        """
+        """Register browser listeners for values set by code, so that drawing does not wait.
+        assets/js/session/controls.js handles user input."""
         for name in ("rate", "strength", "k_layer", "k_module"):
             component = getattr(self, name)
             script = f"(x) => {{ window.dppa.move('{name}', x); return []; }}"
@@ -89,11 +84,8 @@ class Controls:
         gr.on([self.partitions.input], None, [self.partitions], js=script, **PRIVATE)
 
     def session(self, values: Mapping[Any, Any]) -> Session:
-        """The session from a handler's values.
-
-        Raises:
-            InvalidValue: a value that no control offers; handlers can be called without the page.
-        """
+        """The session from a handler's values; raises InvalidValue for a value that no control
+        offers."""
         base, models = models_from_json(parsed(values[self.models]))
         return Session(
             base=base,
@@ -127,11 +119,9 @@ class Controls:
         }
 
 
-def field_slider(
-    settings: type[Any], name: str, *, elem_id: str, info: str = "", **limits: float
-) -> gr.Slider:
-    """A slider for a field of a parameters dataclass, with its title, help, unit and range."""
-    item: Any = next(item for item in fields(settings) if item.name == name)
+def field_slider(name: str, *, info: str, **limits: float) -> gr.Slider:
+    """A slider for a field of `PruningParameters`, with its title, unit and range."""
+    item: Any = PruningParameters.__dataclass_fields__[name]
     about = item.metadata
     unit = about["unit"].replace("x ", "× ")
     label = f"{about['title']} ({unit})" if unit else about["title"]
@@ -141,22 +131,7 @@ def field_slider(
         value=item.default,
         step=limits.get("step", about["step"]),
         label=label,
-        info=info or about["help"],
-        elem_id=elem_id,
-        buttons=[],
-    )
-
-
-def field_choice(
-    settings: type[Any], name: str, *, value: str, elem_id: str, info: str = ""
-) -> gr.Radio:
-    """A choice for a field of a parameters dataclass, with its title, help and values."""
-    about = next(item for item in fields(settings) if item.name == name).metadata
-    return gr.Radio(
-        list(about["choices"]),
-        value=value,
-        label=about["title"],
-        info=info or about["help"],
-        elem_id=elem_id,
+        info=info,
+        elem_id=name.replace("_", "-"),
         buttons=[],
     )

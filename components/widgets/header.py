@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from components.widgets.browser_parts import live, static
+from components.widgets.browser_parts import live
 from dppa_core import __version__
 
 _HASH = re.compile(r"[0-9a-f]{12}")
@@ -18,19 +18,20 @@ TITLE = (
     "<p>Prune, amplify and merge fine-tuned language models, and see every layer.</p></div>"
 )
 PANES = (
-    '<button type="button" data-pane="see" aria-pressed="true">See</button>'
+    '<nav aria-label="Panes"><button type="button" data-pane="see" aria-pressed="true">See</button>'
     '<button type="button" data-pane="chat" aria-pressed="false">Chat</button>'
     '<button type="button" data-pane="score" aria-pressed="false">Score</button>'
     '<button type="button" data-pane="search" aria-pressed="false">Search</button>'
-    '<button type="button" data-pane="export" aria-pressed="false">Export</button>'
+    '<button type="button" data-pane="export" aria-pressed="false">Export</button></nav>'
 )
+"""The panes beside the plots; on a phone, also the plots."""
 
 VIEWS = {
-    "modules": ("Modules", "What the merge keeps of every matrix"),
+    "modules": ("Modules", "Share of every matrix that the merge keeps"),
     "sparsity": ("Sparsity", "What becomes of every weight of a model"),
     "compare": ("Compare", "How far two models or merges are apart"),
     "attribution": ("Attribution", "Which layers an answer needs"),
-    "experiments": ("Experiments", "What the paper's experiments gave on the embedded models"),
+    "experiments": ("Experiments", "Results of the paper's experiments on the embedded models"),
 }
 """Name -> label of its button, and what the view shows."""
 
@@ -39,24 +40,9 @@ EXPLAIN = (
     '<details class="explain"><summary>What these do</summary>'
     "<p>Pruning rate (%): share of each model's changes that is dropped. "
     '<span class="stays">At 80 % the strongest 20 % stay.</span></p>'
-    "<p>Factor (×): multiplies the changes that stay, band by band; "
-    "amplifying brings a pruned model back.</p></details>"
+    "<p>Factor (×): multiplies the changes that stay, band by band, "
+    "to compensate for the dropped ones.</p></details>"
 )
-
-
-def build_title() -> None:
-    """The heading of the page."""
-    static(TITLE, "title")
-
-
-def build_status() -> gr.HTML:
-    """Recipe, contents of memory, freshness of answers and scores, and running work."""
-    return live("status", status_value(ready=False), events=("look",))
-
-
-def build_panes() -> gr.HTML:
-    """The panes beside the plots; on a phone, also the plots."""
-    return live("panes", None, skeleton=f'<nav aria-label="Panes">{PANES}</nav>')
 
 
 def build_views() -> gr.HTML:
@@ -72,13 +58,8 @@ def build_views() -> gr.HTML:
 def status_value(
     *, ready: bool, merged: str = "", memory: tuple[tuple[str, ...], int] | None = None
 ) -> dict[str, Any]:
-    """The part of the status that the browser does not know.
-
-    Args:
-        ready: Whether the models of the first screen are in memory.
-        merged: Hash of the recipe that is in memory with them.
-        memory: References of models and hashes of merges in memory, and their bytes.
-    """
+    """The part of the status that the browser does not know: whether the first models are `ready`,
+    the hash of the `merged` recipe with them, and references, hashes and bytes in `memory`."""
     value: dict[str, Any] = {"models": "ready" if ready else "starting", "merged": merged}
     if memory is None:
         return value

@@ -63,13 +63,8 @@ def wire_run(
     kind: str = "exam",
     stopped: Stopped = stopped_value,
 ) -> None:
-    """Run and cancel.
-
-    Args:
-        name: The part of the page, as the scripts know it.
-        kind: Its queue, separate from the chat's.
-        stopped: Shown value -> value after a cancel.
-    """
+    """Run and cancel the part `name` of the page; `kind` is its queue, `stopped` the value after a
+    cancel."""
     view.run.click(None, js=activity_script(name, "waiting"), **PRIVATE)
     running = view.run.click(
         streaming(view.shown, handler),

@@ -1,7 +1,7 @@
 """Serves the page's scripts: the ES modules of assets/js/, under an address with a hash.
 
-All are read once, and a change of any module changes the address of all: no browser mixes two
-versions, and each may cache them for ever.
+A change of any module changes the address of all: no browser mixes two versions, and each may cache
+them for ever.
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from components.session.shipped import shipped
-from components.widgets.glossary import glossary
+from components.session.shipped import glossary, shipped
 
 FOLDER = shipped("assets/js")
 ENTRY = "entry.js"
@@ -70,11 +69,8 @@ def address() -> str:
 
 
 def script_tags() -> str:
-    """The tags for the page's head: the glossary as data, and the modules.
-
-    Those of the first plot are preloaded: otherwise a browser finds them one by one and waits for
-    the network at each step. Gradio's own scripts have priority.
-    """
+    """The tags for the page's head: the glossary as data, and the modules. Those of the first plot
+    are preloaded, or a browser would find them one by one; Gradio's own scripts have priority."""
     words = json.dumps(dict(glossary()), ensure_ascii=False).replace("</", "<\\/")
     early = "".join(
         f'<link rel="modulepreload" fetchpriority="low" href="{address()}/{name}">'

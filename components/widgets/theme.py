@@ -1,7 +1,4 @@
-"""The look of the page, light and dark, from one palette.
-
-The page loads nothing from elsewhere: it uses system fonts, inline styles and its own scripts.
-"""
+"""The look of the page, light and dark, from one palette; it loads nothing from elsewhere."""
 
 from __future__ import annotations
 
@@ -52,6 +49,11 @@ def model_colours(references: tuple[str, ...]) -> dict[str, str]:
     free = [c for c in MODEL_COLOURS if c not in chosen.values()]
     others = [name for name in references if name not in chosen]
     return chosen | dict(zip(others, free, strict=False))
+
+
+def domain_colour(domain: str) -> str:
+    """The colour of the embedded model of a domain."""
+    return model_colours(KNOWN_MODELS).get(f"zoo:{domain}", MODEL_COLOURS[-1])
 
 
 def page_theme() -> gr.themes.Base:

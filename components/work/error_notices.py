@@ -1,8 +1,7 @@
 """Turns errors of handlers into notices on the page.
 
 A DppaError is a message for people and is shown unchanged. Any other error is a bug: it is logged
-with its trace, and the person sees a neutral sentence. Gradio leaves every output unchanged when a
-handler raises.
+with its trace, and the person sees a neutral sentence.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import html
 import inspect
 import logging
 from collections.abc import Callable, Iterator
-from types import TracebackType
+from contextlib import AbstractContextManager
 from typing import Any
 
 import gradio as gr
@@ -21,8 +20,8 @@ from dppa_core.errors import Cancelled, DppaError
 from dppa_core.system.shortage import shortage
 
 NEUTRAL = (
-    "Something went wrong here, and it is not your doing. Nothing was changed; "
-    "the details are in the log of the server."
+    "An error in this program stopped the work. Nothing was changed; the details are in the log of "
+    "the server."
 )
 SECONDS = 12
 
@@ -41,18 +40,10 @@ def message(error: BaseException) -> str:
     return NEUTRAL
 
 
-class Notices:
+class Notices(AbstractContextManager[object]):
     """A context whose errors reach the page as notices."""
 
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if error is None or isinstance(error, gr.Error | GeneratorExit | KeyboardInterrupt):
             return
         title = "Stopped" if isinstance(error, Cancelled) else "That did not work"

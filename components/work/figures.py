@@ -1,7 +1,4 @@
-"""The data of the plots as plain JSON: tables while a slider moves, plans when it rests.
-
-Pure, without Gradio. assets/ draws the plots.
-"""
+"""The data of the plots as plain JSON: tables while a slider moves, plans when it rests."""
 
 from __future__ import annotations
 
@@ -24,10 +21,8 @@ TAKEN = ("merged", *zoo_names())
 
 
 def short_name(reference: str) -> str:
-    """A model's short, unique name on the page.
-
-    A folder whose name is taken is shown with its parent folder.
-    """
+    """A model's short, unique name on the page. A folder whose name is taken is shown with its
+    parent folder."""
     name = references.short_name(reference)
     if name not in TAKEN or reference.startswith("zoo:"):
         return name
@@ -45,12 +40,8 @@ def merge_label(session: Session) -> str:
 def plots_value(
     tables: Mapping[str, dict[str, Any]], session: Session, *, outliers: float
 ) -> dict[str, Any]:
-    """The tables from which the browser draws every rate of every model.
-
-    Args:
-        tables: Reference -> packed rate table, for each model of the session.
-        outliers: The multiple of a matrix's mean above which a change is an outlier.
-    """
+    """The tables of every model, from which the browser draws every rate. A change above `outliers`
+    times the mean of its matrix is an outlier."""
     return {"tables": dict(tables), "settings": settings_json(session), "outliers": outliers}
 
 
@@ -90,15 +81,9 @@ def exact_value(
     recipe: str,
     problem: str = "",
 ) -> dict[str, Any]:
-    """The exact numbers of a session.
-
-    Args:
-        sizes: Reference -> module -> its elements, for each model of the session.
-        plans: Reference -> `plan_value`, for each model; empty if no plan is known before the
-            merge.
-        recipe: Hash of the recipe, 12 hex digits; empty if there is nothing to merge.
-        problem: Why there is nothing to merge, as a message for people.
-    """
+    """The exact numbers of a session. `sizes` are reference -> module -> elements. Without a plan
+    before the merge `plans` are empty; `problem` says why there is no merge (and no hash
+    `recipe`)."""
     shown = [model.reference for model in session.active] or list(sizes)
     numel = sum(sum(sizes[name].values()) for name in shown)
     kept = sum(plans[n]["kept"] if n in plans else _expected(session, sizes[n]) for n in shown)
@@ -181,10 +166,8 @@ def whole_json(session: Session) -> dict[str, Any]:
 
 
 def plan_value(plan: PruningPlan) -> dict[str, Any]:
-    """One plan: kept share and energy of every cell, kept share of every layer and level.
-
-    Numbers have five digits, more than the page shows.
-    """
+    """One plan: kept share and energy of every cell, kept share of every layer and level. Numbers
+    have five digits, more than the page shows."""
     layers = sorted({module.layer for module in plan.modules})
     cells: dict[tuple[int, str], list[ModulePlan]] = {}
     for module in plan.modules:

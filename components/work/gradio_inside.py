@@ -81,11 +81,8 @@ def error_body(error: gr.Error) -> dict[str, Any]:
 
 
 def nobody_body(event: str | None) -> str:
-    """The stream for a listener without an event; Gradio would log a trace for each.
-
-    Args:
-        event: The event whose answers are requested; None for those of a session.
-    """
+    """The stream for a listener without an `event`, or without a session if that is None. Gradio
+    would log a trace for each."""
     told = UnexpectedErrorMessage(message="404: Not Found", session_not_found=True)
     if event is None:
         return f"data: {told.model_dump_json()}\n\n"
@@ -128,11 +125,9 @@ class _NoConfiguration(dict[int, Any]):
 
 
 class ForgetfulBlocks(gr.Blocks):
-    """Gradio's page without stored input values.
-
-    For deep links, which are closed here, Gradio copies the configuration of all components for
-    every session, in 10 to 20 ms, and keeps the last value sent to each.
-    """
+    """Gradio's page without stored input values. For deep links, which are closed here, Gradio
+    copies all components' configuration for every session, in 10 to 20 ms, and keeps the last
+    values sent."""
 
     @property
     def state_holder(self) -> Any:
@@ -147,10 +142,8 @@ class ForgetfulBlocks(gr.Blocks):
     async def process_api(
         self, block_fn: Any, inputs: list[Any], state: Any = None, *given: Any, **named: Any
     ) -> dict[str, Any]:
-        """Answer an event using only the login of the visitor's session.
-
-        A body may hold a token, which Gradio would pass to handlers as the sender's login.
-        """
+        """Answer an event using only the login of the visitor's session. A body may hold a token,
+        which Gradio would pass to handlers as the sender's login."""
         if state is not None:
             state.config_values = _NoConfiguration()
         named["oauth_token"] = None
@@ -205,16 +198,11 @@ def handler_number(event: Any) -> int:
 
 
 class OpenQueue(Queue):
-    """Gradio's queue without its own limit and monitor, with public names for its parts.
-
-    An event has a `session_hash`, a `concurrency_id` (the kind of work) and an `enqueue_time`.
-    """
+    """Gradio's queue without its own limit and monitor, with public names for its parts. An event
+    has a `session_hash`, a `concurrency_id` (the kind of work) and an `enqueue_time`."""
 
     def __init__(self, page: gr.Blocks, pause: float) -> None:
-        """
-        Args:
-            pause: Seconds between two checks for an event to start.
-        """
+        """With `pause` seconds between two checks for an event to start."""
         super().__init__(
             live_updates=True,
             concurrency_count=page.max_threads,
@@ -258,10 +246,8 @@ class OpenQueue(Queue):
         return self.cached_event_analytics_summary
 
     def send_message(self, event: Any, event_message: Any) -> None:
-        """Queue a message for the session of an event, unless the session was dropped.
-
-        Gradio raises KeyError there, which would stop the queue.
-        """
+        """Queue a message for the session of an event, unless the session was dropped. Gradio
+        raises KeyError there, which would stop the queue."""
         if event.session_hash in self.pending_messages_per_session:
             super().send_message(event, event_message)
 

@@ -1,7 +1,4 @@
-"""Jobs: work in a thread that emits events while it runs and can be stopped.
-
-`EventJobs` holds the jobs of one event of the queue, which end with it.
-"""
+"""Jobs: work in a thread that emits events while it runs and can be stopped."""
 
 from __future__ import annotations
 
@@ -66,10 +63,7 @@ class Job:
         record: AbstractContextManager[None],
         seconds: float = math.inf,
     ) -> None:
-        """
-        Args:
-            seconds: Time limit of the work from its start; then it is stopped.
-        """
+        """Start the work; after `seconds` it is stopped."""
         self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self._ended = threading.Event()
         self.stop = threading.Event()
@@ -95,14 +89,13 @@ class Job:
         return None
 
     def batches(self, every: float = 0.1) -> Iterator[list[Event]]:
-        """Yield new events, about every `every` seconds, until the work has ended.
-
-        The end is reported without delay, because others wait for it. Closing the iterator stops
-        the work: an abandoned page costs nothing.
-        """
+        """Yield new events, about every `every` seconds, until the work has ended. The end is
+        reported without delay, because others wait for it. Closing the iterator stops the work."""
         try:
             while not self._ended.is_set():
-                self._look_at_the_clock()
+                if time.monotonic() > self._until and not self.stop.is_set():
+                    self._late = True
+                    self.stop.set()
                 pause = time.monotonic() + every
                 batch = self._wait(every)
                 if batch:
@@ -137,11 +130,6 @@ class Job:
                 "on this page, and was stopped. Ask for less, or use your own copy."
             )
         return found
-
-    def _look_at_the_clock(self) -> None:
-        if time.monotonic() > self._until and not self.stop.is_set():
-            self._late = True
-            self.stop.set()
 
     def _wake(self, _future: Future[None]) -> None:
         self._ended.set()

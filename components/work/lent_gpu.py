@@ -32,11 +32,8 @@ def on_zero() -> bool:
 
 
 class LentGpu:
-    """Runs small models on the CPU, and large ones on a GPU requested for every reply.
-
-    Raises:
-        InvalidValue: the package `spaces` is not installed.
-    """
+    """Runs small models on the CPU, and large ones on a GPU requested for every reply. Raises
+    InvalidValue if the package `spaces` is not installed."""
 
     def __init__(self, large: int = LARGE) -> None:
         try:
@@ -57,11 +54,8 @@ class LentGpu:
         stop: Stop | None,
         steps: Steps,
     ) -> Iterator[ReplyToken]:
-        """The reply after every token; see `generate.stream_tokens`.
-
-        Raises:
-            Unreachable: the Space assigns no GPU now.
-        """
+        """The reply after every token (`generate.stream_tokens`); Unreachable if no GPU is
+        assigned."""
         from dppa_core.merging.in_memory.gpu_replies import handed_over  # noqa: PLC0415  (torch)
         from dppa_core.models.generate import stream_tokens  # noqa: PLC0415  (torch)
 
@@ -79,7 +73,7 @@ class LentGpu:
             except gr.Error as error:
                 raise Unreachable(
                     f"The Space lends no GPU for this model ({error.message}). A quota that is "
-                    "used up is the usual cause: log in, wait, or ask a smaller model."
+                    "used up is the usual cause: log in, wait, or use a smaller model."
                 ) from error
             finally:
                 tokens.close()

@@ -25,17 +25,10 @@ def few_heaps() -> None:
 
 
 class MemoryTrimmer:
-    """Returns freed memory to the system, some seconds after work has ended.
-
-    glibc would keep it: 140 MB after a dozen stopped scores.
-    """
+    """Returns freed memory to the system, some `seconds` after the first end of work. glibc would
+    keep it: 140 MB after a dozen stopped scores."""
 
     def __init__(self, trim: Callable[[], object] | None = None, seconds: float = 5.0) -> None:
-        """
-        Args:
-            trim: Returns the memory; by default glibc's malloc_trim, and nothing elsewhere.
-            seconds: From the first end of work to the trim; later ends do not delay it.
-        """
         self._trim = trim or _malloc_trim
         self._seconds, self._pending, self._lock = seconds, False, threading.Lock()
 

@@ -34,10 +34,7 @@ class Plans:
     """Profiles, rate tables and plans of pairs of models. Thread-safe."""
 
     def __init__(self, *, public: bool) -> None:
-        """
-        Args:
-            public: Whether this is a public page; folders of this computer are then refused.
-        """
+        """A public page refuses folders of this computer."""
         self.public = public
         self._profiles, self._tables = Recent(32), Recent(256)
         self._shown = Recent(SHOWN_PLANS)
@@ -67,11 +64,8 @@ class Plans:
         return profile
 
     def check_at_hand(self, base: str, finetuned: Sequence[str], significance: str) -> None:
-        """On a public page, refuse a slider's request that would have to measure first.
-
-        Raises:
-            InvalidValue: one of the pairs was not measured since the start.
-        """
+        """Raise InvalidValue, on a public page, if a slider's request would have to measure
+        first."""
         if not self.public or significance in PLAIN:
             return
         for name in finetuned:
@@ -114,10 +108,8 @@ class Plans:
         overrides: Mapping[str, Override],
         show: Callable[[PruningPlan], T],
     ) -> T | None:
-        """`show` of a plan, cached for all visitors; None without a plan.
-
-        A plan takes a millisecond, and fifty visitors who drag request it all the time.
-        """
+        """`show` of a plan, cached for all visitors; None without a plan. A plan takes a
+        millisecond, and fifty visitors who drag request it all the time."""
         profile = self.profile(base, finetuned, ranked_by(pruning))
         key = (show, base, finetuned, levels, pruning, tuple(sorted(overrides.items())))
 

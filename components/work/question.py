@@ -1,7 +1,4 @@
-"""A checked question: who answers it, with which recipes, and how the answers are sampled.
-
-Pure. Values from the browser are not trusted.
-"""
+"""A checked question: the models that answer it, their recipes, and how answers are sampled."""
 
 from __future__ import annotations
 
@@ -61,7 +58,7 @@ class ChatQuestion:
 
     def turn(self) -> Turn:
         """The question as a new turn of the transcript."""
-        answers = tuple(self._answer(name) for name in self.targets)
+        answers = tuple(map(self._answer, self.targets))
         number = secrets.token_hex(4)
         return Turn(number, self.prompt, answers, self.settings, len(self.before), self.blind)
 
@@ -81,16 +78,12 @@ def target_choices(session: Session) -> list[tuple[str, str]]:
 def read_question(
     text: object, chosen: object, settings: AnswerSettings, session: Session
 ) -> ChatQuestion:
-    """A question to every ticked model.
-
-    Raises:
-        InvalidValue: no question, or no model to answer it.
-    """
+    """A question to every ticked model; raises InvalidValue without a question or a model."""
     prompt = checked_text("question", text)
     known = [value for _, value in target_choices(session)]
     targets = tuple(name for name in known if isinstance(chosen, list) and name in chosen)
     if not targets:
-        raise InvalidValue("Nobody was asked. Tick who answers: the merged model, for a start.")
+        raise InvalidValue("No model is chosen. Tick one under Who answers, such as merged.")
     recipes = {MERGED: session.recipe()} if MERGED in targets else {}
     return ChatQuestion(prompt, targets, recipes, settings, merge_label(session))
 
@@ -98,14 +91,9 @@ def read_question(
 def read_duel(
     text: object, against: str, settings: AnswerSettings, session: Session, earlier: Recipes
 ) -> ChatQuestion:
-    """A blind question to the merge and one other, in random order.
-
-    Args:
-        against: A model of the session, or `recipe:` and the hash of one of `earlier`.
-
-    Raises:
-        InvalidValue: no question, or no such other.
-    """
+    """A blind question to the merge and `against`, in random order: a model of the session, or
+    `recipe:` and the hash of one of `earlier`. Raises InvalidValue without a question or such an
+    other."""
     prompt = checked_text("question", text)
     recipes = {MERGED: session.recipe()}
     known = {EARLIER + recipe_hash(recipe): recipe for recipe in earlier}
@@ -159,17 +147,8 @@ def whole(text: str) -> str:
 
 
 def checked_text(what: str, text: object, least: int = 1, most: int = LONGEST_PROMPT) -> str:
-    """A visitor's text, without the space around it.
-
-    Args:
-        what: question, answer or text.
-        text: The value from the page; anything but a text counts as empty.
-        least: Fewest characters.
-        most: Most characters.
-
-    Raises:
-        InvalidValue: it is empty, too short or too long.
-    """
+    """A visitor's text without the space around it; anything but a text counts as empty.
+    InvalidValue names `what` if it has fewer than `least` or more than `most` characters."""
     said = whole(text.strip()) if isinstance(text, str) else ""
     if len(said) < least:
         raise InvalidValue(f"There is no {what} yet: type one, or take an example.")

@@ -27,11 +27,8 @@ class Allowance:
         self._spent = Recent(1000)
 
     def spend(self, visitor: Visitor, tokens: int) -> None:
-        """Subtract tokens from the allowance of a visitor's tab and party.
-
-        Raises:
-            OutOfBudget: fewer are left this hour.
-        """
+        """Subtract tokens from the allowance of a visitor's tab and party; OutOfBudget if too few
+        are left."""
         now = time.monotonic()
         limits = {visitor.party: OF_A_PARTY * self._tokens, visitor.tab: self._tokens}
         past = {name: self._since(name, now - self._seconds) for name in limits}

@@ -1,7 +1,7 @@
 """Services that all visitors share: plans, models in memory, answers, and work in threads.
 
-It stores no visitor's data: recipes and references come in, values go out. The part that needs
-torch is imported on first use, by a thread started after the page is up.
+It stores no visitor's data. The part that needs torch is imported on first use, by a thread started
+after the page is up.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from components.work.job import Emit, Job, Work, jobs_of_event
 from components.work.lent_gpu import LentGpu, on_zero
@@ -53,15 +53,13 @@ ANSWER_WORKERS = max(1, available_cores() - 1)
 WARM_AFTER = 6.0
 """Seconds after the start at which models are loaded even if nobody has opened the page."""
 
+T = TypeVar("T")
+
 __all__ = ["Emit", "Job", "Studio"]
 
 
 def byte_budget(*, public: bool) -> int:
-    """Bytes of models this page may hold in memory.
-
-    Args:
-        public: Whether the page is public: it then has a fixed limit, and only embedded models.
-    """
+    """Bytes of models this page may hold in memory; a public page has a fixed limit."""
     left = None if public else available_memory()
     return max(BYTE_BUDGET, (left or 0) // 2)
 
@@ -71,14 +69,9 @@ def _giving_way(people: People, work: Work, emit: Emit, stop: Stop) -> None:
 
 
 class Studio(Plans):
-    """The services behind the page: plans, models in memory, answers, and work in threads."""
+    """The services behind the page; with `apart`, a separate process computes the answers."""
 
     def __init__(self, *, public: bool, apart: bool = False) -> None:
-        """
-        Args:
-            public: Whether the page is public; folders of this computer are then refused.
-            apart: Whether a separate process computes the answers.
-        """
         super().__init__(public=public)
         self.opened = threading.Event()
         """Set when the first page has been drawn."""
@@ -105,11 +98,7 @@ class Studio(Plans):
 
     def start(self, name: str, work: Work) -> Job:
         """Run work in a thread; it ends soon after `stop`, the end of its event, or its time limit.
-
-        Args:
-            name: Name of the work, for the log, the metrics and the time limit; one of a few.
-            work: Called with a function that emits events, and `stop`.
-        """
+        `name` is one of a few; the log, the metrics and the time limit use it."""
         seconds = SECONDS.get(name, SECONDS_ELSE) if self.public else math.inf
         light = name in WITHOUT_MODELS or (self._apart and name in ANSWERED)
         begun = work if light else partial(self._imported, work)
@@ -122,6 +111,14 @@ class Studio(Plans):
         if event is not None:
             event.add(job)
         return job
+
+    def finished(self, name: str, work: Callable[[Stop], T]) -> T:
+        """The result of work in a thread; raises its error."""
+        found: list[T] = []
+        job = self.start(name, lambda _emit, stop: found.append(work(stop)))
+        for _ in job.to_its_end(every=0.05):
+            pass
+        return found[0]
 
     def _imported(self, work: Work, emit: Emit, stop: Stop) -> None:
         self.pool()

@@ -58,13 +58,8 @@ def handled_for(visitor: Visitor) -> None:
 
 
 def visitor_of(request: Any, session: str | None = None) -> Visitor:
-    """The sender of a request.
-
-    Args:
-        request: Starlette's, or Gradio's own.
-        session: The session that the request names. In an event of the queue it is ignored:
-            Gradio gives an event without a session its own number as a name.
-    """
+    """The sender of a request of Starlette or Gradio. In an event of the queue, `session` is
+    ignored: Gradio gives an event without a session its own number as a name."""
     known = _asking.get()
     if known is not None:
         return known
@@ -77,11 +72,8 @@ def visitor_of(request: Any, session: str | None = None) -> Visitor:
 
 
 def asker(request: Any) -> Visitor:
-    """The sender of a request that a handler got as `gr.Request`.
-
-    Uses Starlette's request inside it: Gradio's turns every mapping into JSON, and a scope holds
-    bytes.
-    """
+    """The sender of a request that a handler got as `gr.Request`. Uses Starlette's request inside
+    it: Gradio's turns every mapping into JSON, and a scope holds bytes."""
     sent = getattr(request, "request", None)
     return visitor_of(sent or request, request.session_hash)
 
@@ -98,11 +90,9 @@ def _one_customers(address: str) -> str:
 
 
 class CallerAddresses:
-    """Gives requests of the MCP bridge the address of the bridge's caller.
-
-    The bridge connects to this server itself, with the caller's headers. A header with a secret of
-    this process carries the address; the same header from outside is removed.
-    """
+    """Gives requests of the MCP bridge, which connects to this server itself, the address of its
+    caller: a header with a secret of this process carries it; the same header from outside is
+    removed."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,7 +1,4 @@
-"""Metrics and log lines of the work in threads: name, outcome, duration.
-
-They hold no data of visitors. `health.py` serves the metrics.
-"""
+"""Metrics and log lines of the work in threads: name, outcome, duration; no data of visitors."""
 
 from __future__ import annotations
 
@@ -42,10 +39,8 @@ class WorkMetrics:
 
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:
-        """Record the work of a block; its errors are passed on.
-
-        A foreseen error is an answer to the visitor (`refused`), any other a bug (`failed`).
-        """
+        """Record the work of a block; its errors are passed on. A foreseen error is an answer to
+        the visitor (`refused`), any other a bug (`failed`)."""
         begun, outcome = time.perf_counter(), FAILED
         try:
             yield

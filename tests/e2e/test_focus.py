@@ -52,7 +52,7 @@ def test_a_preset_says_when_it_has_been_changed_and_comes_back(studio: Studio) -
     studio.page.locator('#preset [data-changed="true"]').first.wait_for()
     assert "changed" in note.inner_text()
     box = studio.page.get_by_label("Preset")
-    title = presets()[0].title
+    title = next(iter(presets()))
     box.select_option(title)
     studio.wait_exact(80)
     studio.page.locator('#preset [data-changed="false"]').first.wait_for(state="attached")

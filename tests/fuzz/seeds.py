@@ -85,7 +85,7 @@ def _mergekit() -> list[bytes]:
 
 
 def _links() -> list[bytes]:
-    return [json.dumps(state_of(preset.session)).encode() for preset in presets()]
+    return [json.dumps(state_of(session)).encode() for session in presets().values()]
 
 
 def _lora() -> list[bytes]:

@@ -404,7 +404,7 @@ DEFENCES = (
     Defence(
         "the page is served with deadlines",
         "components/server/serving.py",
-        "    use_deadlines()\n",
+        "    serve_with(Server)\n",
         "",
         "tests/app/server/test_heads.py::test_the_page_is_served_with_deadlines",
     ),
@@ -663,8 +663,8 @@ DEFENCES = (
     Defence(
         "handlers check what they are sent",
         "components/session/json_form.py",
-        "if not isinstance(value, str) or len(value) > LONGEST_TEXT:",
-        "if False:",
+        "if isinstance(value, str) and len(value) <= LONGEST_TEXT:",
+        "if True:",
         "tests/app/server/test_raw_calls.py::test_no_value_of_a_strange_client_is_a_bug",
     ),
 )

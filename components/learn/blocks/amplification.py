@@ -1,11 +1,10 @@
-"""A block on partitions: the share of each, and the length of the amplified delta.
-
-assets/js/learn/blocks/amplification.js draws it.
-"""
+"""A block on partitions: the share of each, and the length of the amplified delta."""
 
 from __future__ import annotations
 
 from typing import Any
+
+import numpy as np
 
 from components.learn.blocks.context import Arguments, BlockContext
 from dppa_core.errors import InvalidValue, shown
@@ -19,10 +18,8 @@ MOST_LEVELS = 9
 
 
 def partitions_by_hand(arguments: Arguments, bench: BlockContext) -> dict[str, Any]:
-    """The content of each partition of a pruned delta.
-
-    Arguments: {"model", "levels"}; by default math, and the paper's levels.
-    """
+    """The content of each partition of a pruned delta: {"model", "levels"}, by default the
+    paper's."""
     base, model = bench.pair(arguments)
     levels = check_levels(arguments.get("levels", LEVELS))
     if len(levels) > MOST_LEVELS:
@@ -47,12 +44,11 @@ def _rows(plan: PruningPlan, total: float) -> list[dict[str, Any]]:
         sum(m.levels[k].selection.energy for m in plan.modules) / total
         for k in range(len(plan.levels))
     ]
-    rows = []
-    for k, level in enumerate(plan.levels):
-        count = kept[k] - (kept[k - 1] if k else 0)
-        part = energy[k] - (energy[k - 1] if k else 0.0)
-        rows.append({"level": level, "count": count, "energy": part})
-    return rows
+    parts = (np.diff(sums, prepend=0).tolist() for sums in (kept, energy))
+    return [
+        {"level": level, "count": count, "energy": part}
+        for level, count, part in zip(plan.levels, *parts, strict=True)
+    ]
 
 
 def _figures(rows: list[dict[str, Any]]) -> dict[str, Any]:

@@ -1,7 +1,4 @@
-"""Interactive blocks: one small matrix through a whole merge, and merges that fail.
-
-assets/js/learn/blocks/by_hand.js and break_it.js draw them.
-"""
+"""Interactive blocks: one small matrix through a whole merge, and merges that fail."""
 
 from __future__ import annotations
 
@@ -23,18 +20,12 @@ PAUSE = 0.1
 
 
 def by_hand(arguments: Arguments, bench: BlockContext) -> dict[str, Any]:
-    """A small matrix and every step of its merge.
-
-    Arguments: see `explain`.
-    """
+    """A small matrix and every step of its merge; `explain` lists the arguments."""
     return explain(arguments)
 
 
 def break_it(arguments: Arguments, bench: BlockContext) -> dict[str, Any]:
-    """The list of failures, or the result of one, broken or repaired.
-
-    Arguments: empty, or {"case": name, "repaired": bool}.
-    """
+    """The list of failures; with {"case": name, "repaired": bool} the result of one."""
     from dppa_core.studies.teaching.failures.cases import CASES, run_case  # noqa: PLC0415  (torch)
 
     if not arguments:

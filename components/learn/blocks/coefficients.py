@@ -1,7 +1,4 @@
-"""A block on coefficients: entropy over those of two models, and the optimiser's path.
-
-assets/js/learn/blocks/coefficients.js draws it.
-"""
+"""A block on coefficients: entropy over those of two models, and the optimiser's path."""
 
 from __future__ import annotations
 
@@ -34,10 +31,8 @@ larger steps than the paper's 0.001."""
 
 
 def entropy_surface(arguments: Arguments, bench: BlockContext) -> dict[str, Any]:
-    """The entropy of a merge of two embedded models, over both coefficients.
-
-    Arguments: {"first", "second"}; by default math and law.
-    """
+    """The entropy of a merge of two embedded models, {"first", "second"}, over both
+    coefficients."""
     bench.studio.pool()  # imports of two threads at once get in each other's way
     from dppa_core.tuning.adamerging.landscape import entropy_landscape  # noqa: PLC0415  (torch)
 

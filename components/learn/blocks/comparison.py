@@ -1,6 +1,6 @@
 """Blocks on fair comparison: the uncertainty of a score, and all methods beside DPPA.
 
-assets/js/learn/blocks/comparison.js draws them; the numbers come from `dppa leaderboard`.
+The numbers come from `dppa leaderboard`.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ import json
 from functools import cache
 from typing import Any
 
-from components.learn.blocks.context import Arguments, BlockContext, number
+from components.learn.blocks.context import Arguments, BlockContext
 from components.session.shipped import shipped
 from dppa_core.methods.registry import METHODS
+from dppa_core.parameters import check_number
 from dppa_core.tasks.intervals import wilson
 
 LEADERBOARD = shipped("docs/leaderboard.json")
@@ -21,11 +22,9 @@ SHARE = 0.8
 
 
 def interval_width(arguments: Arguments, _bench: BlockContext) -> dict[str, Any]:
-    """The 95 % interval of a score, over the number of questions.
-
-    Arguments: {"share"}: of right answers, in [0.5, 1]; by default four fifths.
-    """
-    share = number(arguments, "share", 0.5, 1.0, SHARE)
+    """The 95 % interval of a score over the number of questions, for a {"share"} of right
+    answers."""
+    share = check_number("share", arguments.get("share", SHARE), 0.5, 1.0)
     rows = [(n, right, *wilson(right, n)) for n in ITEMS for right in [round(share * n)]]
     few, many = (wilson(round(SHARE * n), n) for n in (50, 200))
     return {

@@ -1,7 +1,4 @@
-"""Blocks on several domains in one weight: overlap and conflict of deltas, and sign election.
-
-assets/js/learn/blocks/conflict.js draws them.
-"""
+"""Blocks on several domains in one weight: overlap and conflict of deltas, and sign election."""
 
 from __future__ import annotations
 
@@ -60,10 +57,8 @@ def _shares(part: np.ndarray, whole: np.ndarray) -> list[float | None]:
 
 
 def sign_election(arguments: Arguments, bench: BlockContext) -> dict[str, Any]:
-    """A corner of one matrix in all embedded deltas: their mean, and the mean of those that agree.
-
-    Arguments: {"module"}; by default the first one.
-    """
+    """A corner of one {"module"} in all embedded deltas: their mean, and that of those that
+    agree."""
     profile = bench.studio.profile(BASE, KNOWN_MODELS[0])
     names = tuple(item.module.name for item in profile.modules)
     module = choice(arguments, "module", names)

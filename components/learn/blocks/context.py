@@ -35,11 +35,8 @@ class BlockContext:
         return dict.fromkeys(KNOWN_MODELS, BASE) | listed
 
     def pair(self, arguments: Arguments, key: str = "model") -> tuple[str, str]:
-        """The base and the domain model that the arguments name; by default math.
-
-        Raises:
-            InvalidValue: the model is neither embedded nor in the visitor's list.
-        """
+        """The base and the domain model that the arguments name; by default math. Raises
+        InvalidValue if the model is neither embedded nor in the visitor's list."""
         model, pairs = arguments.get(key, KNOWN_MODELS[0]), self.pairs()
         if not isinstance(model, str) or model not in pairs:
             raise InvalidValue(f"{shown(model)} is not in the list of models.")
@@ -50,34 +47,14 @@ class BlockContext:
         pairs = self.pairs()
         colours = model_colours(tuple(pairs))
         return [
-            {
-                "model": one,
-                "label": one.removeprefix("zoo:"),
-                "colour": colours.get(one, BASE_COLOUR),
-            }
+            {"model": one, "label": one.removeprefix("zoo:")}
+            | {"colour": colours.get(one, BASE_COLOUR)}
             for one in pairs
         ]
 
 
-def number(arguments: Arguments, key: str, low: float, high: float, default: float) -> float:
-    """A number among the arguments.
-
-    Raises:
-        InvalidValue: it is not a number, or outside its range.
-    """
-    value = arguments.get(key, default)
-    good = isinstance(value, int | float) and not isinstance(value, bool)
-    if not good or not low <= value <= high:
-        raise InvalidValue(f"{key} is a number from {low:g} to {high:g}, got {shown(value)}.")
-    return float(value)
-
-
 def choice(arguments: Arguments, key: str, known: tuple[str, ...]) -> str:
-    """One of several words among the arguments; by default the first.
-
-    Raises:
-        InvalidValue: another word.
-    """
+    """One of several words among the arguments, by default the first; InvalidValue for another."""
     value = arguments.get(key, known[0])
     if value not in known:
         raise InvalidValue(f"{key} is one of {', '.join(known)}; got {shown(value)}.")

@@ -1,7 +1,4 @@
-"""Blocks on a delta: a corner of one matrix, and the size of the whole delta.
-
-assets/js/learn/blocks/deltas.js draws them.
-"""
+"""Blocks on a delta: a corner of one matrix, and the size of the whole delta."""
 
 from __future__ import annotations
 
@@ -21,10 +18,7 @@ TENTH, FIFTH = 10, 20
 
 
 def delta_excerpt(arguments: Arguments, bench: BlockContext) -> dict[str, Any]:
-    """The upper left corner of one module: base, domain model, difference.
-
-    Arguments: {"model", "module"}; by default the first module of math.
-    """
+    """The upper left corner of one {"model", "module"}: base, domain model, difference."""
     base, model = bench.pair(arguments)
     profile = bench.studio.profile(base, model)
     modules = tuple(item.module.name for item in profile.modules)
@@ -47,20 +41,13 @@ def delta_excerpt(arguments: Arguments, bench: BlockContext) -> dict[str, Any]:
         "finetuned": rows_of(found.finetuned),
         "delta": rows_of(found.delta),
         "sums": [[_sum(*entry) for entry in row] for row in entries],
-        "figures": {
-            "first_base": first[1],
-            "first_finetuned": first[0],
-            "first_delta": first[2],
-        },
+        "figures": {"first_base": first[1], "first_finetuned": first[0], "first_delta": first[2]},
     }
 
 
 def difference(finetuned: float, base: float, delta: float) -> tuple[str, str, str]:
-    """Three numbers with the fewest digits, at least four, for which the difference is exact.
-
-    Returns:
-        The numbers in the given order, with equally many decimals.
-    """
+    """Three numbers with the fewest digits, at least four, for which the difference is exact. They
+    have equally many decimals."""
     for digits in range(4, 13):
         tuned, before, change = (round(x, digits) + 0.0 for x in (finetuned, base, delta))
         if round(tuned - before, digits) == change:

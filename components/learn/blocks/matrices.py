@@ -1,7 +1,4 @@
-"""A block on the matrices of a transformer: the number of weights of each kind.
-
-assets/js/learn/blocks/matrices.js draws it.
-"""
+"""A block on the matrices of a transformer: the number of weights of each kind."""
 
 from __future__ import annotations
 
@@ -21,10 +18,8 @@ the weights of embeddings, head and norms."""
 
 
 def matrix_counts(arguments: Arguments, bench: BlockContext) -> dict[str, Any]:
-    """Weights by kind of matrix, from shapes, for the page's models and two published ones.
-
-    Arguments: {"of"}: one of the returned names; by default the embedded models.
-    """
+    """Weights by kind of matrix, from shapes, for the page's models and two published ones. {"of"}
+    is one of the returned names; by default the embedded models."""
     names = {**{one["label"]: one["model"] for one in bench.names()}, **PUBLISHED}
     first = next(iter(names))
     of = choice(arguments, "of", (first, *(name for name in names if name != first)))

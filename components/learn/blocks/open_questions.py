@@ -1,7 +1,4 @@
-"""A block on questions the paper leaves open: an experiment on small models, and its plot.
-
-assets/js/learn/blocks/open_questions.js draws it; the results come from `dppa reproduce`.
-"""
+"""A block on questions the paper leaves open: an experiment of `dppa reproduce`, and its plot."""
 
 from __future__ import annotations
 
@@ -34,10 +31,7 @@ def _experiments() -> dict[str, dict[str, Any]]:
 
 
 def open_question(arguments: Arguments, _bench: BlockContext) -> dict[str, Any]:
-    """One experiment: its question, its finding, and a plot.
-
-    Arguments: {"key"}: one of `PLOTS`.
-    """
+    """One experiment, {"key"} of `PLOTS`: its question, its finding, and a plot."""
     key = choice(arguments, "key", tuple(PLOTS))
     found = _experiments()[key]
     plot = _plot(key)
@@ -111,10 +105,8 @@ def _figures() -> dict[str, Any]:
 
 
 def _by_chance() -> dict[str, float]:
-    """Random ranking at 90 %: finance's share right, that of all three, mean retention.
-
-    The share of all three is in whole per cent, as in the finding.
-    """
+    """Random ranking at 90 %: finance's share right, that of all three, mean retention. The share
+    of all three is in whole per cent, as in the finding."""
     (table,) = _experiments()["significance"]["tables"]
     rows = [[cell["value"] for cell in row["cells"]] for row in table["rows"]]
     (row,) = (one for one in rows if one[:2] == ["random", 90.0])

@@ -1,7 +1,4 @@
-"""A block on pruning a delta: the error in the outputs of one matrix, and the best factor.
-
-assets/js/learn/blocks/pruning.js draws it.
-"""
+"""A block on pruning a delta: the error in the outputs of one matrix, and the best factor."""
 
 from __future__ import annotations
 
@@ -24,10 +21,8 @@ FACTORS = tuple(round(0.25 * n, 2) for n in range(49))
 
 
 def output_error(arguments: Arguments, bench: BlockContext) -> dict[str, Any]:
-    """The distance of one matrix's outputs from the domain model's, over pruning rates.
-
-    Arguments: {"model", "module"}; by default a matrix of math.
-    """
+    """The distance of one matrix's outputs from the domain model's, over pruning rates. Arguments:
+    {"model", "module"}; by default a matrix of math."""
     base, model = bench.pair(arguments)
     profile = bench.studio.profile(base, model)
     names = [item.module.name for item in profile.modules]

@@ -31,16 +31,8 @@ class Quiz:
 
 
 def read_quiz(data: Mapping[str, Any], inline: Callable[[str], str], where: str) -> Quiz:
-    """Read a question.
-
-    Args:
-        data: {"ask", "choices": [{"text", "why", "right": true for one of them}]}.
-        inline: Markdown of one line into safe HTML.
-        where: For messages.
-
-    Raises:
-        InvalidValue: a wrong form, a choice without a reason, or not exactly one right choice.
-    """
+    """Read {"ask", "choices": [{"text", "why", "right": true for one of them}]}; raises
+    InvalidValue. `inline` turns Markdown of one line into safe HTML; `where` is for messages."""
     choices = data.get("choices")
     if data.keys() != {"ask", "choices"} or not isinstance(choices, list):
         raise InvalidValue(f"{where}: a quiz has ask and choices, got {sorted(map(str, data))}.")
@@ -49,7 +41,7 @@ def read_quiz(data: Mapping[str, Any], inline: Callable[[str], str], where: str)
         raise InvalidValue(f"{where}: a quiz has {low} to {high} choices, got {len(choices)}.")
     read = tuple(_choice(one, inline, where) for one in choices)
     if sum(one.right for one in read) != 1:
-        raise InvalidValue(f"{where}: just one choice of a quiz is right.")
+        raise InvalidValue(f"{where}: exactly one choice of a quiz is right.")
     return Quiz(inline(str(data["ask"])), read)
 
 

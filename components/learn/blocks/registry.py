@@ -42,13 +42,8 @@ BLOCKS: dict[str, Block] = {
 
 
 def answer(name: object, arguments: object, bench: BlockContext) -> dict[str, Any]:
-    """The result of a block.
-
-    Raises:
-        UnknownName: no such block.
-        InvalidValue: arguments of a wrong form, or out of range.
-        DppaError: the library's error.
-    """
+    """The result of a block. Raises UnknownName for an unknown block, and InvalidValue for
+    arguments of a wrong form."""
     if not isinstance(name, str) or name not in BLOCKS:
         raise UnknownName(f"There is no block {shown(name)}. {did_you_mean(str(name), BLOCKS)}")
     if not isinstance(arguments, dict):

@@ -1,7 +1,4 @@
-"""A block that computes Dynamically Pruning step by step, from outliers to densities.
-
-assets/js/learn/blocks/significance.js draws it.
-"""
+"""A block that computes Dynamically Pruning step by step, from outliers to densities."""
 
 from __future__ import annotations
 
@@ -10,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from components.learn.blocks.context import Arguments, BlockContext, number
+from components.learn.blocks.context import Arguments, BlockContext
+from dppa_core.parameters import check_number
 from dppa_core.pruning.delta_profile import DeltaProfile
 from dppa_core.pruning.density import (
     PruningParameters,
@@ -26,13 +24,11 @@ TOLD = 0.8
 
 
 def significance_by_hand(arguments: Arguments, bench: BlockContext) -> dict[str, Any]:
-    """All numbers from a model's profile to the densities of its matrices.
-
-    Arguments: {"model", "strength"}; by default math, and the paper's 0.08.
-    """
+    """All numbers from a {"model"}'s profile to the densities of its matrices, at a
+    {"strength"}."""
     base, model = bench.pair(arguments)
-    strength = number(arguments, "strength", 0.0, 0.5, PruningParameters().strength)
-    parameters = PruningParameters(strength=strength)
+    chosen = arguments.get("strength", PruningParameters().strength)
+    parameters = PruningParameters(strength=check_number("strength", chosen, 0.0, 0.5))
     profile = bench.studio.profile(base, model)
     score = significance(profile, parameters)
     numel = np.array([item.numel for item in profile.modules])
@@ -82,22 +78,11 @@ def _rounded(values: ndarray) -> list[float]:
 
 
 def _figures(modules: list[dict[str, Any]], density: ndarray) -> dict[str, Any]:
-    most, least = int(np.argmax(density)), int(np.argmin(density))
-    top = max(modules, key=lambda one: float(one["share"]))
-    return {
-        "most": modules[most]["name"],
-        "most-share": modules[most]["share"],
-        "most-density": float(density[most]),
-        "most-layer": modules[most]["by_layer"],
-        "most-own": modules[most]["by_module"],
-        "least": modules[least]["name"],
-        "least-share": modules[least]["share"],
-        "least-density": float(density[least]),
-        "least-layer": modules[least]["by_layer"],
-        "least-own": modules[least]["by_module"],
-        "top": top["name"],
-        "top-share": top["share"],
-        "top-layer": top["by_layer"],
-        "top-own": top["by_module"],
-        "modules": len(modules),
-    }
+    found: dict[str, Any] = {"modules": len(modules)}
+    top = np.argmax([one["share"] for one in modules])
+    for name, n in (("most", np.argmax(density)), ("least", np.argmin(density)), ("top", top)):
+        one = modules[int(n)]
+        found |= {name: one["name"], f"{name}-share": one["share"]}
+        found |= {f"{name}-layer": one["by_layer"], f"{name}-own": one["by_module"]}
+        found[f"{name}-density"] = float(density[n])
+    return found

@@ -1,8 +1,7 @@
 """Checks the body of a request: JSON, of limited length, complete in time.
 
-Gradio and FastAPI read a body of any length into memory several times, and older versions accept
-one that is not declared as JSON. Any web page can send such a body to a copy on the same computer;
-for JSON the browser sends a preflight first.
+Gradio and FastAPI read a body of any length into memory several times. Any web page can send a body
+that is not declared as JSON to a copy on the same computer; for JSON the browser sends a preflight.
 """
 
 from __future__ import annotations
@@ -28,10 +27,8 @@ PARSED = "dppa.parsed"
 
 class BodyLimits:
     """Refuses bodies: 400 ambiguous, 408 late, 413 long, 415 or 422 not JSON, 422 invalid names.
-
-    A request with both Content-Length and Transfer-Encoding gets 400, and its connection is closed:
-    a proxy that uses the other header would treat the rest as the next visitor's request.
-    """
+    With both lengths in the head, a proxy would treat the rest as the next visitor's request: that
+    is ambiguous."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

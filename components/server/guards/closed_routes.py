@@ -34,13 +34,10 @@ NOT_STORED = ("/", "/config", "/config/")
 
 
 class ClosedRoutes:
-    """Answers 404 for routes the page does not use, and adds headers that protect the page."""
+    """Answers 404 for routes the page does not use, and adds headers that protect the page. Only
+    `frames`, besides the page itself, may show it in a frame."""
 
     def __init__(self, app: ASGIApp, frames: Iterable[str] = ()) -> None:
-        """
-        Args:
-            frames: Other sites that may show the page in a frame.
-        """
         self._app = app
         policy = " ".join(("frame-ancestors 'self'", *frames)).encode()
         self._headers = (*HEADERS, (b"content-security-policy", policy))
@@ -65,11 +62,8 @@ class ClosedRoutes:
 
 
 class EventOwner:
-    """Answers 404 to cancelling another session's event, and to calling a private event by name.
-
-    Gradio checks neither. A `cancel` with the number of another handler would close the generator
-    of a running event, hold a lock of all visitors meanwhile, and start the event again.
-    """
+    """Answers 404 to cancelling another session's event, which could hold a lock of all visitors
+    and start the event again, and to calling a private event by name. Gradio checks neither."""
 
     def __init__(self, app: ASGIApp, page: gr.Blocks) -> None:
         self._app, self._page = app, page

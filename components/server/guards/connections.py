@@ -14,7 +14,7 @@ import h11
 from uvicorn import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from components.work.gradio_inside import HttpServer, serve_with
+from components.work.gradio_inside import HttpServer
 
 HEAD_SECONDS = 10.0
 """From the start of a connection, or from the end of an answer, to the end of the next head."""
@@ -27,11 +27,9 @@ BACKLOG = 128
 
 
 class Connection(H11Protocol):
-    """An HTTP connection that is closed when its client sends or reads too slowly.
-
-    The timer of the head runs whenever no request is in progress: uvicorn's own timer for idle
-    connections stops at the first byte. An answer may take any time, as streams of events do.
-    """
+    """An HTTP connection that is closed when its client sends or reads too slowly. uvicorn's timer
+    for idle connections stops at the first byte. An answer may take any time, as streams of events
+    do."""
 
     _head_timer: asyncio.TimerHandle | None = None
     _read_timer: asyncio.TimerHandle | None = None
@@ -68,10 +66,8 @@ class Connection(H11Protocol):
             self._read_timer.cancel()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse a request that is not HTTP.
-
-        uvicorn fails here with a trace if an answer has begun or has no body, as for HEAD.
-        """
+        """Refuse a request that is not HTTP. uvicorn fails here with a trace if an answer has begun
+        or has no body, as for HEAD."""
         if self.cycle is not None:
             self.cycle.disconnected = True  # or it would send a second answer
             self.cycle.message_event.set()
@@ -103,11 +99,6 @@ class Server(HttpServer):
     def __init__(self, config: Config, *given: Any, **options: Any) -> None:
         config.http, config.ws, config.backlog = Connection, "none", BACKLOG
         super().__init__(config, *given, **options)
-
-
-def use_deadlines() -> None:
-    """Make Gradio start `Server` from now on."""
-    serve_with(Server)
 
 
 def most_open() -> int:

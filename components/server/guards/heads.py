@@ -1,7 +1,6 @@
 """Checks the head of a request before anything else reads it: path, host, session names.
 
-Gradio and Starlette fail on some malformed values with a trace that repeats them; the answers of
-this module do not.
+Gradio and Starlette fail on some malformed values with a trace that repeats them.
 """
 
 from __future__ import annotations
@@ -32,10 +31,8 @@ _HOST = re.compile(
 
 
 class HeaderLimits:
-    """Answers 404 to malformed paths, 400 to malformed hosts, 422 to malformed session names.
-
-    Must wrap the whole application: Gradio's CORS fails on an Origin header without a Host header.
-    """
+    """Answers 404 to malformed paths, 400 to malformed hosts, 422 to malformed session names. Must
+    wrap the whole application: Gradio's CORS fails on an Origin header without a Host header."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,10 +1,8 @@
 """Checks the host a request is for, and the web page that sends it.
 
-Reads the headers Host, X-Forwarded-Host, Origin and Sec-Fetch-Site.
-
 A browser sends requests of any web page to this server, and gives that page the answers if CORS
-allows it, or if the page's own name was made to resolve to this computer (DNS rebinding). A page
-of another origin cannot set these headers: the browser and the proxies do.
+allows it, or if the page's own name was made to resolve to this computer (DNS rebinding). A page of
+another origin cannot set Host, X-Forwarded-Host, Origin or Sec-Fetch-Site.
 """
 
 from __future__ import annotations
@@ -35,11 +33,8 @@ class HostCheck:
     def __init__(
         self, app: ASGIApp, known: Sequence[str] = (), own: frozenset[str] | None = None
     ) -> None:
-        """
-        Args:
-            known: Further hosts of the page, each a name or name:port.
-            own: Names of one's own copy; None accepts every Host, as a public page does.
-        """
+        """`known` are further hosts of the page; `own` None accepts every Host, as a public page
+        does."""
         self._app, self._known, self._own = app, known, own
         self._names = (own or frozenset()) | {split_host(host)[0] for host in known}
 
@@ -78,14 +73,11 @@ class HostCheck:
 
 
 def is_foreign(headers: Headers, known: Iterable[str]) -> bool:
-    """Whether a browser sent this request for a web page that is not this one.
+    """Whether a browser sent this request for a page of a host that is neither this nor `known`.
 
     Schemes are not compared, since a server behind a TLS proxy does not see the browser's. A page
     of the same host and another scheme is recognised by Sec-Fetch-Site, which browsers send to
     every https address. Clients that are no browser send neither header and are not foreign.
-
-    Args:
-        known: Further hosts whose pages are not foreign, each a name or name:port.
     """
     origins = headers.getlist("origin")
     if origins and all(is_from(origin, known) for origin in origins):
@@ -118,13 +110,8 @@ def split_host(host: str) -> tuple[str, str]:
 
 
 def own_names(listens: str) -> frozenset[str]:
-    """Names of one's own copy: of the loopback interface and, if it listens wider, its hostname.
-
-    This computer's addresses are left out: `HostCheck` uses the one a request arrived at.
-
-    Args:
-        listens: The address or name where the server listens, such as 127.0.0.1 or 0.0.0.0.
-    """
+    """Names of one's own copy listening at `listens`: of the loopback interface or, if wider, its
+    hostname too. `HostCheck` adds the address a request arrived at."""
     name, _ = split_host(listens)
     if name in LOOPBACK:
         return LOOPBACK

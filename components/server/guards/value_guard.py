@@ -14,7 +14,7 @@ from components.work.downloads.files import Exports
 from components.work.gradio_inside import ForgetfulBlocks
 from components.work.studio import Studio
 
-REFUSED = "This is not a request of this page."
+REFUSED = "The page does not send such a request."
 DEEPEST = 4
 """Allowed nesting of lists: the values of an event, and of one of them."""
 
@@ -28,11 +28,8 @@ class GuardedBlocks(ForgetfulBlocks):
     async def preprocess_data(
         self, block_fn: Any, inputs: list[Any], state: Any, explicit_call: bool = False
     ) -> list[Any]:
-        """The values in the form a handler takes.
-
-        Raises:
-            gr.Error: they are invalid; the visitor sees it, and nothing is logged.
-        """
+        """The values in the form a handler takes; invalid ones raise gr.Error, and nothing is
+        logged."""
         known = block_fn.fn is not None and len(inputs) >= len(block_fn.inputs)
         if not (known and plain(inputs)):
             raise gr.Error(REFUSED, print_exception=False)

@@ -41,18 +41,10 @@ PAUSE = 0.005
 
 
 class FairQueue(OpenQueue):
-    """Gradio's queue, bounded and fair; to be used only on the event loop.
-
-    A first request is never delayed by another visitor's repeats; heavy users slow down but do
-    not starve (`fair_order`).
-    """
+    """Gradio's queue, bounded and fair (`fair_order`); to be used only on the event loop. At most
+    `most` events of one tab wait or run; None is no limit."""
 
     def __init__(self, page: gr.Blocks, most: int | None) -> None:
-        """
-        Args:
-            page: The page that uses the queue.
-            most: Most events of one tab that wait or run; None for no limit.
-        """
         super().__init__(page, PAUSE)
         self._most = most
         self.sessions = Sessions(page)
@@ -100,10 +92,10 @@ class FairQueue(OpenQueue):
         if self._most is not None:
             mine = sum(one.visitor.tab == visitor.tab for one in self._known())
             if mine >= self._most:
-                return f"Queue is full: {mine} things that you asked for wait or run already."
+                return f"Queue is full: {mine} of your requests wait or run already."
             near = sum(one.visitor.party == visitor.party for one in queue)
             if near >= most // 2:
-                return f"Queue is full: {near} things wait for this that were asked for from here."
+                return f"Queue is full: {near} requests from your address wait for this already."
         if len(queue) >= most:
             return f"Queue is full: {most} others wait for this. Try again in a minute."
         return ""
@@ -156,10 +148,8 @@ class FairQueue(OpenQueue):
     async def process_events(
         self, events: list[Any], batch: bool, begin_time: float, fn: Any
     ) -> None:
-        """Run an event; its tasks and threads know the visitor.
-
-        For a call without a session, Gradio stores values under the event's name: they are dropped.
-        """
+        """Run an event; its tasks and threads know the visitor. For a call without a session,
+        Gradio stores values under the event's name: they are dropped."""
         event = events[0]
         handled_for(event.visitor)
         jobs_of_event.set(event.jobs)
@@ -221,11 +211,9 @@ class FairQueue(OpenQueue):
                 self.forget(session)
 
     def _drop_unread(self) -> None:
-        """Drop unread answers, first those of the party with the most.
-
-        Gradio keeps the answers of a fixed number of sessions and drops the oldest, which may still
-        be waiting. So an idle session of the party with most sessions is dropped before.
-        """
+        """Drop unread answers, first those of the party with most. Gradio drops the oldest of a
+        fixed number of sessions, which may still wait; so an idle session of the largest party is
+        dropped before."""
         waiting = self.unread
         if len(waiting) >= waiting.max_size:
             most = Counter(map(_party, waiting.values())).most_common(1)[0][0]
@@ -268,15 +256,11 @@ def _party(messages: Any) -> str:
 
 
 def fair_order(waiting: Iterable[Any], ended: Mapping[str, float]) -> list[Any]:
-    """Events of one kind in fair order.
+    """Events of one kind, the oldest first, in fair order.
 
     A party's turn counts from the time of its request, or from the end of its last request if that
-    is later. So a first request waits at most for the running one, and nobody starves: later
-    requests have later turns. The same holds for the tabs of one party.
-
-    Args:
-        waiting: Events with a `visitor` and an `enqueue_time` in seconds, the oldest first.
-        ended: Tab or party -> when its last request ended, in the same seconds.
+    is later (`ended`: tab or party -> time). So a first request waits at most for the running one,
+    and nobody starves: later requests have later turns. The same holds for the tabs of one party.
     """
     by_tab = _round_robin(waiting, lambda one: one.visitor.tab, ended)
     return _round_robin(by_tab, lambda one: one.visitor.party, ended)

@@ -1,8 +1,7 @@
 """A fast path for sliders: their requests are answered without Gradio's own processing.
 
 Gradio checks logins, starts sessions, converts values and switches threads, which takes three times
-as long as such an answer, and longer while others compute. Every other request is passed on to
-Gradio unchanged.
+as long as such an answer, and longer while others compute.
 """
 
 from __future__ import annotations
@@ -143,7 +142,7 @@ def _answer(event: Any, values: dict[Any, Any], *request: gr.Request) -> Respons
 
 
 def _too_often() -> Response:
-    return _json(error_body(gr.Error("Too many questions at once: wait a moment.")), 429)
+    return _json(error_body(gr.Error("Too many requests at once: wait a moment.")), 429)
 
 
 def _json(value: Any, status: int = 200) -> Response:

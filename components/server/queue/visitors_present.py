@@ -71,10 +71,8 @@ class VisitorsPresent:
             queue.hangs_up(session)
 
     async def _listen(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Stream answers, and end silently if another stream took the session's last one.
-
-        Gradio raises an error with the name of a session that is gone.
-        """
+        """Stream answers, and end silently if another stream took the session's last one. Gradio
+        raises an error with the name of a session that is gone."""
         try:
             await self._app(scope, receive, send)
         except RuntimeError as error:

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Generator, Iterator
-from contextlib import closing
-from types import TracebackType
+from contextlib import AbstractContextManager, closing
 
 from components.session.answer_settings import AnswerSettings
 from components.session.conversation import Turn, activity_of, apply_events
@@ -43,14 +42,9 @@ def stream_turn(question: ChatQuestion, studio: Studio) -> Iterator[tuple[Turn, 
 
 
 def answer_events(question: ChatQuestion, studio: Studio, emit: Emit, stop: Stop) -> None:
-    """Answer with every model; runs in its own thread.
-
-    Each model writes its first token before the next one is loaded; then all take turns. A model
-    that does not fit into memory starts when another has ended. A failure ends only its own answer.
-
-    Raises:
-        Cancelled: `stop` was set.
-    """
+    """Answer with every model, in its own thread; raises Cancelled. Each writes its first token
+    before the next one is loaded, then all take turns; one that does not fit into memory waits for
+    another's end."""
     waiting = deque(_Writer(name, question, studio, emit, stop) for name in question.targets)
     writing = deque[_Writer]()
     try:
@@ -125,21 +119,12 @@ class _Writer:
         yield {"state": "done"}
 
 
-class _Attempt:
+class _Attempt(AbstractContextManager[object]):
     """Stores any error of its block except Cancelled, as a thread pool does."""
 
-    def __init__(self) -> None:
-        self.error: BaseException | None = None
+    error: BaseException | None = None
 
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> bool:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
         if not isinstance(error, Exception) or isinstance(error, Cancelled):
             return False
         self.error = error

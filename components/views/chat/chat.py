@@ -11,11 +11,16 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from components.session.answer_settings import LEAST_TOP_P, LONGEST_ANSWER, LONGEST_PROMPT
+from components.session.answer_settings import (
+    LEAST_TOP_P,
+    LONGEST_ANSWER,
+    LONGEST_PROMPT,
+    USUAL_ANSWER,
+)
 from components.session.conversation import transcript_value
 from components.session.session import Session
 from components.widgets.browser_parts import live, static
-from components.widgets.theme import KNOWN_MODELS, MODEL_COLOURS
+from components.widgets.theme import domain_colour
 from components.work.question import target_choices
 from dppa_core.tasks import DOMAINS, example_prompts
 
@@ -77,7 +82,7 @@ def build_chat(session: Session) -> ChatView:
     place = static("", "chat-place")
     static(
         '<p class="how">A blind comparison is on: Send asks the merge and one other. '
-        "Answer settings say whom, and end it.</p>",
+        "Answer settings show which one, and end it.</p>",
         "duel-note",
     )
     settings = _answer_settings(session)
@@ -132,10 +137,10 @@ def _drawing() -> dict[str, Any]:
         "max_tokens": gr.Slider(
             1,
             LONGEST_ANSWER,
-            value=96,
+            value=USUAL_ANSWER,
             step=1,
             label="Longest answer (tokens)",
-            info="An answer ends here at the latest; 96 is enough for the examples.",
+            info=f"An answer ends here at the latest; {USUAL_ANSWER} is enough for the examples.",
             elem_id="max-tokens",
             buttons=[],
         ),
@@ -170,11 +175,10 @@ def _drawing() -> dict[str, Any]:
 
 
 def _examples() -> list[dict[str, Any]]:
-    colours = dict(zip(KNOWN_MODELS, MODEL_COLOURS, strict=False))
     return [
         {
             "domain": domain,
-            "colour": colours.get(f"zoo:{domain}", MODEL_COLOURS[-1]),
+            "colour": domain_colour(domain),
             "prompts": list(example_prompts(domain)[:2]),
         }
         for domain in DOMAINS

@@ -12,14 +12,13 @@ from typing import Any
 
 import gradio as gr
 
-from components.session.json_form import parsed
+from components.session.json_form import parsed_keys
 from components.session.presets import find_hub_preset
 from components.views.controls.preflight_findings import findings_value, offer_lines
-from components.widgets.browser_parts import live
-from components.work.error_notices import message
+from components.work.progress_stream import end_of
 from components.work.studio import Emit, Studio
 from dppa_core.checkpoints.sources.open import open_checkpoint, pinned
-from dppa_core.errors import Cancelled, InvalidValue, NotAllowed
+from dppa_core.errors import InvalidValue, NotAllowed
 from dppa_core.merging.preflight.facts import in_bytes
 from dppa_core.merging.preflight.hub_presets import HubPreset, runs_here
 from dppa_core.merging.preflight.run import PreflightReport, preflight_models
@@ -27,24 +26,14 @@ from dppa_core.progress import Progress, Stop
 from dppa_core.system.machine import this_machine
 
 
-def build_offer() -> gr.HTML:
-    """The card below the head; hidden until a set of Hub models is chosen."""
-    return live("offer", None, events=("look", "check", "fetch", "stop"))
-
-
 def offered(values: Mapping[Any, Any], card: gr.HTML, studio: Studio) -> HubPreset:
-    """The set whose card is open.
-
-    Raises:
-        NotAllowed: a public page.
-        InvalidValue: no such set.
-    """
+    """The set whose card is open; raises NotAllowed on a public page, InvalidValue without a
+    set."""
     if studio.public:
         raise NotAllowed(
             "Models of the Hub are not offered on a public page. They work in your own copy."
         )
-    value = parsed(values[card])
-    name = value.get("name") if isinstance(value, Mapping) else None
+    name = parsed_keys(values[card]).get("name")
     preset = find_hub_preset(name)
     if preset is None:
         raise InvalidValue(f"There is no set of models {name!r:.80}.")
@@ -52,13 +41,8 @@ def offered(values: Mapping[Any, Any], card: gr.HTML, studio: Studio) -> HubPres
 
 
 def offer_value(preset: HubPreset, state: str = "offered", **more: Any) -> dict[str, Any]:
-    """The value of the card.
-
-    Args:
-        preset: The set.
-        state: offered, fetching or stopped.
-        more: findings, what (current step), share (of the bytes, 0 to 1), trouble.
-    """
+    """The value of the card in a state (offered, fetching or stopped). `more` may be findings, what
+    (current step), share (of the bytes, 0 to 1), trouble."""
     from huggingface_hub import constants  # noqa: PLC0415  (a third of a second)
 
     missing = preset.missing()
@@ -82,16 +66,13 @@ def checked(preset: HubPreset) -> dict[str, Any]:
 
 
 def _found(report: PreflightReport) -> dict[str, Any]:
-    count = len(report.blockers)
-    head = "These can be merged." if not count else "These cannot be merged as they are."
+    head = f"These {'cannot be merged as they are' if report.blockers else 'can be merged'}."
     return findings_value(report.findings, head)
 
 
 def fetch_events(preset: HubPreset, studio: Studio, emit: Emit, stop: Stop) -> None:
-    """Check, download and measure a set; runs in its own thread.
-
-    Emits ("now", what, share), ("found", Report) and, on success, ("opened", references).
-    """
+    """Check, download and measure a set; runs in its own thread. Emits ("now", what, share),
+    ("found", Report) and, on success, ("opened", references)."""
     emit(("now", "Asking the Hub", None))
     base, *models = preset.references
     report = preflight_models(base, models, stop=stop)
@@ -102,26 +83,19 @@ def fetch_events(preset: HubPreset, studio: Studio, emit: Emit, stop: Stop) -> N
     for number, reference in enumerate(preset.references, 1):
         name = preset.all[number - 1].model
         reference = pinned(reference)
-        place = f"{name} ({number} of {len(preset.all)})"
-        open_checkpoint(reference, progress=_bytes_teller(place, emit), stop=stop)
+        tell = _teller(f"Fetching {name} ({number} of {len(preset.all)})", emit, bytes_too=True)
+        open_checkpoint(reference, progress=tell, stop=stop)
         exact.append(reference)
     for reference in exact[1:]:
-        studio.profile(exact[0], reference, progress=_step_teller(reference, emit), stop=stop)
+        tell = _teller(f"Measuring {reference.removeprefix('hub:').partition('@')[0]}", emit)
+        studio.profile(exact[0], reference, progress=tell, stop=stop)
     emit(("opened", tuple(exact)))
 
 
-def _bytes_teller(place: str, emit: Emit) -> Progress:
+def _teller(what: str, emit: Emit, *, bytes_too: bool = False) -> Progress:
     def tell(done: int, total: int, _what: str) -> None:
-        words = f"Fetching {place}: {in_bytes(done)} of {in_bytes(total)}"
+        words = f"{what}: {in_bytes(done)} of {in_bytes(total)}" if bytes_too else what
         emit(("now", words, done / total if total else None))
-
-    return tell
-
-
-def _step_teller(reference: str, emit: Emit) -> Progress:
-    def tell(done: int, total: int, _what: str) -> None:
-        name = reference.removeprefix("hub:").partition("@")[0]
-        emit(("now", f"Measuring {name}", done / total if total else None))
 
     return tell
 
@@ -148,9 +122,8 @@ def stream_fetch(
         if batch or time.monotonic() - shown > 2:
             shown = time.monotonic()
             yield {**card, **now, "findings": findings}, ()
+    note = end_of(job).get("note")
     if job.error is None and opened:
         yield {}, opened
-    elif job.error is None or isinstance(job.error, Cancelled):
-        yield offer_value(preset, findings=findings), ()
     else:
-        yield offer_value(preset, findings=findings, trouble=message(job.error)), ()
+        yield offer_value(preset, findings=findings, **({"trouble": note} if note else {})), ()

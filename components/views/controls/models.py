@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from components.session.json_form import models_json, parsed, reference_text
+from components.session.json_form import parsed_keys, reference_text
 from components.session.presets import hub_choices, presets
 from components.session.session import MOST_MODELS, ModelChoice, Session
 from components.views.controls.preflight_findings import findings_value
@@ -21,20 +21,18 @@ from dppa_core.merging.preflight.facts import ORDER
 from dppa_core.merging.preflight.of_weights import about_distance, distance
 from dppa_core.merging.preflight.run import PreflightReport, preflight_models
 
-PUBLIC_HELP = "One of the embedded models. Models of your own work where the studio runs locally."
+PUBLIC_HELP = "One of the embedded models. Your own models can be used in a local copy."
 LOCAL_HELP = (
-    "An embedded model, a folder with config.json and safetensors weights, or a model of the Hub "
-    "(owner/name) that this computer holds already; MODEL+ADAPTER with a LoRA adapter on it. "
-    "BASE, MODEL, … replace all."
+    "An embedded model, a folder with config.json and safetensors weights, or a downloaded model "
+    "of the Hub (owner/name); MODEL+ADAPTER adds a LoRA adapter. BASE, MODEL, … replace all."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class ModelsView:
-    """The components of the list."""
+    """The choice of a preset, and the components that add a model."""
 
     preset: gr.HTML
-    models: gr.HTML
     reference: gr.Dropdown
     add: gr.Button
     use: gr.Button
@@ -43,19 +41,11 @@ class ModelsView:
 
 def build_preset(studio: Studio) -> gr.HTML:
     """The choice of a preset, and whether the controls still match it."""
-    wholes = {item.title: whole_json(item.session) for item in presets()}
-    value = {
-        "chosen": presets()[0].title,
-        "wholes": wholes,
-        "hub": hub_choices(public=studio.public),
-    }
+    wholes = {title: whole_json(session) for title, session in presets().items()}
+    hub = hub_choices(public=studio.public)
+    value = {"chosen": next(iter(wholes)), "wholes": wholes, "hub": hub}
     with gr.Column(elem_id="preset-box", min_width=0):
         return live("preset", value, events=("choose",))
-
-
-def build_models(session: Session) -> gr.HTML:
-    """A switch and a coefficient for each domain model."""
-    return live("models", models_json(session), events=("change", "remove"))
 
 
 def build_adding(studio: Studio) -> tuple[gr.Dropdown, gr.Button, gr.Button, gr.HTML]:
@@ -75,11 +65,7 @@ def build_adding(studio: Studio) -> tuple[gr.Dropdown, gr.Button, gr.Button, gr.
 
 
 def named_references(value: object) -> tuple[str, ...]:
-    """References from typed text, separated by commas.
-
-    Raises:
-        InvalidValue: there is none, or one is malformed.
-    """
+    """References from typed text, separated by commas; raises InvalidValue."""
     if value is None or value == "":
         raise InvalidValue("Name a model first: choose an embedded one, or type a folder.")
     parts = value.split(",") if isinstance(value, str) else [value]
@@ -87,10 +73,7 @@ def named_references(value: object) -> tuple[str, ...]:
 
 
 def looked_at(base: str, values: Sequence[object], studio: Studio) -> PreflightReport | None:
-    """The preflight of models before they are added; None on a public page.
-
-    A public page accepts only embedded models.
-    """
+    """The preflight of models before they are added; None on a public page."""
     if studio.public:
         return None
     names = [named_references(value)[0] for value in values]
@@ -106,24 +89,20 @@ def measured(
     far = [about_distance(name, distance(studio.profile(base, name))) for name in references]
     before = [f for f in report.findings if f.topic != "base"] if report else []
     every = sorted([*far, *before], key=lambda finding: -ORDER.index(finding.severity))
-    return findings_value(every, "Added; looked at beforehand:" if report else "Opened:")
+    return findings_value(every, "Added; checked before:" if report else "Opened:")
 
 
 def chosen_reference(value: object, studio: Studio) -> str:
-    """A reference as stored in recipes, with a pinned commit.
-
-    Raises:
-        DppaError: it is malformed, or needs a download, which takes minutes and belongs where it
-            can be watched and stopped.
-    """
+    """A reference as stored in recipes, with a pinned commit. Raises DppaError if it is malformed,
+    or needs a download, which takes minutes."""
     if value is None or value == "":
         raise InvalidValue("Name a model first: choose an embedded one, or type a folder.")
     reference = pinned(reference_text(value), public=studio.public)
     found = ModelRef.parse(reference, public=studio.public)
     if needs_download(found):
         raise NotAllowed(
-            f"{found}: not on this computer yet. Fetch it once, with its progress in sight: "
-            f"`dppa profile {found} --base BASE`. Then add it here."
+            f"{found}: not on this computer yet. Download it once with `dppa profile {found} "
+            "--base BASE`, which shows the progress. Then add it here."
         )
     return str(found)
 
@@ -148,13 +127,7 @@ def with_model(session: Session, reference: str, studio: Studio) -> Session:
 
 
 def with_base(session: Session, base: str, models: Sequence[str], studio: Studio) -> Session:
-    """The session on another base; measures every domain model against it.
-
-    Args:
-        session: The current session.
-        base: The new base.
-        models: Domain models that replace the list; empty keeps the list.
-    """
+    """The session on another base, with other `models` if any; measures every domain model."""
     choices = tuple(map(ModelChoice, models)) or session.models
     if any(model.reference == base for model in choices):
         raise InvalidValue(
@@ -173,11 +146,7 @@ def with_base(session: Session, base: str, models: Sequence[str], studio: Studio
 
 
 def opened(session: Session, studio: Studio) -> Session:
-    """A session from outside with resolved references; downloads nothing.
-
-    Raises:
-        DppaError: a model is not on this computer, or may not be opened.
-    """
+    """A session from outside with resolved references; DppaError if a model is not at hand."""
     named = (session.base, *(model.reference for model in session.models))
     pins = {name: chosen_reference(name, studio) for name in named}
     models = tuple(replace(model, reference=pins[model.reference]) for model in session.models)
@@ -193,11 +162,7 @@ def opened(session: Session, studio: Studio) -> Session:
 
 
 def check_curves(session: Session, studio: Studio) -> None:
-    """Check that every curve ends at the last layer of the base.
-
-    Raises:
-        InvalidValue: one does not; names the model and both layers.
-    """
+    """Raise InvalidValue unless every curve ends at the last layer of the base."""
     for model in session.models:
         last = layer_count(session.base, model.reference, studio) - 1
         if model.curve and model.curve[-1][0] != last:
@@ -229,14 +194,12 @@ def _suited(session: Session, studio: Studio) -> Session:
 
 def chosen_title(values: Mapping[Any, Any], view: ModelsView) -> object:
     """The value of the preset choice."""
-    value = parsed(values[view.preset])
-    return value.get("chosen") if isinstance(value, Mapping) else None
+    return parsed_keys(values[view.preset]).get("chosen")
 
 
 def preset_session(values: Mapping[Any, Any], view: ModelsView) -> Session:
     """The session of the chosen preset."""
     title = chosen_title(values, view)
-    for preset in presets():
-        if preset.title == title:
-            return preset.session
-    raise InvalidValue(f"There is no preset {title!r:.80}.")
+    if not isinstance(title, str) or title not in presets():
+        raise InvalidValue(f"There is no preset {title!r:.80}.")
+    return presets()[title]

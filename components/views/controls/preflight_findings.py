@@ -14,12 +14,8 @@ _HERE = {"yes": "Runs here: yes", "merge only": "Runs here: the merge, not the c
 
 
 def findings_value(findings: Iterable[Finding], head: str = "") -> dict[str, Any]:
-    """A short list: the problems, the most severe first, and the number of passed checks.
-
-    Args:
-        findings: In order of severity.
-        head: A sentence above the list.
-    """
+    """A short list below `head`: the problems, the most severe first, and the number of passed
+    checks."""
     every = list(findings)
     rows = [
         {
@@ -34,8 +30,8 @@ def findings_value(findings: Iterable[Finding], head: str = "") -> dict[str, Any
         if finding.severity is not Severity.OK
     ]
     fine = len(every) - len(rows)
-    told = f"{fine} more as {'it' if fine == 1 else 'they'} should be." if fine else ""
-    return {"head": head, "rows": rows, "fine": told}
+    passed = f"{fine} more check{'s' * (fine > 1)} passed." if fine else ""
+    return {"head": head, "rows": rows, "fine": passed}
 
 
 def first_blocker(blockers: Sequence[Finding]) -> str:

@@ -9,13 +9,10 @@ from dataclasses import dataclass, replace
 
 import gradio as gr
 
-from components.session.json_form import factors_json, overrides_json, shares_from_text
-from components.session.method_choice import catalogue, method_json
+from components.session.json_form import shares_from_text
 from components.session.session import MOST_PARTITIONS, OUTLIERS, Session
 from components.widgets.browser_parts import live
 from components.widgets.controls import field_slider
-from dppa_core.errors import DppaError
-from dppa_core.pruning.density import PruningParameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,35 +45,12 @@ def build_rate(session: Session) -> gr.Slider:
     )
 
 
-def build_method(session: Session) -> gr.HTML:
-    """All methods, those that prune single models first, and the settings of the chosen one."""
-    value = {"methods": catalogue(), **method_json(session.method)}
-    return live("method", value, events=("choose",))
-
-
-def build_amplify(session: Session) -> gr.HTML:
-    """Rows of factors, shared or model by model, the strongest partition first."""
-    return live("amplify", factors_json(session), events=("change",))
-
-
-def build_overrides(session: Session) -> gr.HTML:
-    """The number of matrices with their own rate, if any; its value holds the rates."""
-    return live("overrides", overrides_json(session), events=("change",))
-
-
 def build_advanced(session: Session, significance: gr.Radio) -> AdvancedPruning:
-    """Strength, partitions, and thresholds of outliers.
-
-    Args:
-        session: Values of the controls.
-        significance: The choice of the score, placed above them.
-    """
+    """Strength, partitions, and thresholds of outliers; the choice of the score is above them."""
     strength = field_slider(
-        PruningParameters,
         "strength",
-        elem_id="strength",
-        info="How far a matrix may get more or less than its even share, by its significance. "
-        "0 treats all alike; 0.08, the paper's value, moves it by at most 16 points.",
+        info="How much a matrix may keep more or less than the even share, by its significance. "
+        "0 treats all the same; 0.08, the paper's value, changes it by at most 16 points.",
     )
     partitions = gr.Slider(
         1,
@@ -108,9 +82,7 @@ def build_advanced(session: Session, significance: gr.Radio) -> AdvancedPruning:
 
 def _outliers(what: str, one: str, many: str, usual: int) -> gr.Slider:
     return field_slider(
-        PruningParameters,
         f"k_{what}",
-        elem_id=f"k-{what}",
         info=f"A change is an outlier of its {one} above this multiple of the {one}'s mean; "
         f"{usual} is usual. {many} with more outliers are more significant and keep more.",
         low=OUTLIERS[0],
@@ -130,8 +102,3 @@ def with_levels(session: Session, text: object) -> Session:
 def with_partitions(session: Session) -> Session:
     """The session with evenly split partitions, after their number changed."""
     return replace(session, shares=())
-
-
-def levels_problem(text: object, error: DppaError) -> dict[str, str]:
-    """The value of the line below the box of levels while it holds this text."""
-    return {"text": str(text or ""), "problem": str(error)}

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import gradio as gr
 
 from components.session.session import Session
-from components.widgets.controls import field_choice
 from components.work.studio import Emit, Studio
 from dppa_core.progress import Stop
 from dppa_core.pruning.density import PruningParameters
@@ -15,26 +14,22 @@ from dppa_core.pruning.density import PruningParameters
 
 def build_significance(session: Session) -> gr.Radio:
     """The choice of the score."""
-    return field_choice(
-        PruningParameters,
-        "significance",
+    about = PruningParameters.__dataclass_fields__["significance"].metadata
+    return gr.Radio(
+        list(about["choices"]),
         value=session.significance,
-        elem_id="significance",
+        label=about["title"],
         info="What ranks the changes. magnitude: their size. fisher and activation: their size "
         "times what the model does with them, measured once on questions of its own domain; that "
         "takes some seconds. random: a control, which should do worse.",
+        elem_id="significance",
+        buttons=[],
     )
 
 
 def measuring(session: Session, studio: Studio) -> Iterator[str]:
-    """Make the profiles of a session in their own thread; closing the iterator stops it.
-
-    Yields:
-        The current step, a few times a second; nothing if all profiles are cached.
-
-    Raises:
-        DppaError: a model cannot be measured.
-    """
+    """Make the profiles of a session in their own thread; closing the iterator stops it. Yields the
+    current step, a few times a second; nothing if all profiles are cached."""
 
     def work(emit: Emit, stop: Stop) -> None:
         def tell(done: int, total: int, what: str) -> None:

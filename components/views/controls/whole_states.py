@@ -1,21 +1,16 @@
-"""Restoring a whole session from the history, a preset, a link or a recipe file.
-
-The browser (assets/) holds the history, presets and addresses.
-"""
+"""Restoring a whole session from the history, a preset, a link or a recipe file."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
-from components.session.json_form import parsed
+from components.session.json_form import parsed_keys
 from components.session.link import LONGEST_LINK
 from components.session.session import Session
-from components.session.state import session_from_state, state_of
+from components.session.state import state_of
 from components.widgets.browser_parts import live
 from components.work.plans import PLAIN
 from components.work.studio import Studio
@@ -39,55 +34,28 @@ def build_tune(session: Session) -> gr.HTML:
     return live("tune", value, events=("restore", "read", "write"))
 
 
-@dataclass(frozen=True, slots=True)
-class BarRequest:
-    """A request of the session bar."""
-
-    number: int
-    """Counter of the browser; the answer repeats it."""
-    what: Any
-
-
-def asked(value: object, key: str) -> BarRequest:
-    """Read {"id": number, key: …}.
-
-    Raises:
-        InvalidValue: a wrong form.
-    """
-    data = parsed(value)
-    number = data.get("id") if isinstance(data, Mapping) else None
-    if not isinstance(data, Mapping) or type(number) is not int or not 0 <= number < 2**31:
+def asked(value: object, key: str) -> tuple[int, Any]:
+    """Read {"id": number, key: …}; the answer repeats the number. Raises InvalidValue."""
+    data = parsed_keys(value)
+    number = data.get("id")
+    if type(number) is not int or not 0 <= number < 2**31:
         raise InvalidValue(f"The page sent something unreadable: {value!r:.80}.")
-    return BarRequest(number, data.get(key))
-
-
-def asked_session(value: object) -> tuple[int, Session]:
-    """The number of the request, and the session to restore."""
-    found = asked(value, "state")
-    return found.number, session_from_state(found.what)
+    return number, data.get(key)
 
 
 def asked_recipe(value: object) -> tuple[int, MergeRecipe]:
-    """The number of the request, and its recipe.
-
-    Raises:
-        InvalidRecipe: it is not a recipe.
-    """
-    found = asked(value, "recipe")
-    if not isinstance(found.what, str) or len(found.what) > LONGEST_RECIPE:
+    """The number of the request, and its recipe; raises InvalidRecipe if it is none."""
+    number, text = asked(value, "recipe")
+    if not isinstance(text, str) or len(text) > LONGEST_RECIPE:
         raise InvalidValue(
             f"A recipe is a text of up to {LONGEST_RECIPE} characters. Another kind of file, such "
-            "as weights, is the usual cause."
+            "as a file of weights, is the usual cause."
         )
-    return found.number, parse_recipe(found.what)
+    return number, parse_recipe(text)
 
 
 def file_value(session: Session, number: int) -> dict[str, Any]:
-    """The recipe as a file for the browser to save.
-
-    Raises:
-        InvalidValue: there is nothing to merge.
-    """
+    """The recipe as a file for the browser to save; InvalidValue if there is nothing to merge."""
     recipe = session.recipe()
     saved = {"name": FILE_NAME, "text": dump_recipe(recipe), "recipe": recipe_hash(recipe)}
     return {"saved": saved, "id": number}

@@ -13,7 +13,7 @@ from typing import Any
 
 import gradio as gr
 
-from components.session.json_form import parsed
+from components.session.json_form import parsed_keys
 from components.views.export.export_values import export_value, look, needed_bytes
 from components.views.export.export_work import ExportWork, find_maker, sha256_of
 from components.widgets.browser_parts import live, pack, static
@@ -57,20 +57,15 @@ def build_export() -> ExportView:
 
 
 def made_value(offers: tuple[ExportedFile, ...], state: str, **more: Any) -> dict[str, Any]:
-    """The file being made, and files to download.
-
-    Args:
-        offers: Files of this visitor.
-        state: idle, working, done, stopped or failed.
-        more: id (of a run), kind, recipe, what (current step), share (0 to 1, or None), note.
-    """
+    """The file being made, and a visitor's files. The state is idle, working, done, stopped or
+    failed; `more` may be id, kind, recipe, what (current step), share (0 to 1, or None), note."""
     now = time.monotonic()
     rows = [
         {
             "word": one.word,
-            "kind": _kind(one.name),
+            "kind": _kind(one.path.name),
             "address": address_of(one.word),
-            "name": one.name,
+            "name": one.path.name,
             "size": in_bytes(one.nbytes),
             "sha256": one.sha256,
             "seconds": max(0, round(one.until - now)),
@@ -101,7 +96,7 @@ def make_events(
     def tell(what: str, share: float | None) -> None:
         emit(("now", what, share))
 
-    tell("Looking at the models", None)
+    tell("Checking the models", None)
     make, work = find_maker(kind), ExportWork(studio.public, tell, stop)
     known = look(recipe, public=studio.public, stop=stop)
     with exports.room(visitor, needed_bytes(known, kind)) as room:
@@ -128,16 +123,13 @@ def stream_making(
 
 def asked_for(values: Mapping[Any, Any], view: ExportView, key: str) -> str:
     """The browser's request: a kind to make, or the word of a file to remove."""
-    value = parsed(values[view.made])
-    found = value.get(key) if isinstance(value, Mapping) else None
+    found = parsed_keys(values[view.made]).get(key)
     return found if isinstance(found, str) else ""
 
 
 def card_preview(card: str) -> str:
-    """A model card for display: front matter as a block, no images, no foreign markup.
-
-    The page shows it as sanitised Markdown; images would load addresses from a parent's card.
-    """
+    """A model card for display: front matter as a block, no images, no foreign markup. The page
+    shows it as sanitised Markdown; images would load addresses from a parent's card."""
     _, front, body = card.split("---\n", 2)
     lines = [line for line in body.splitlines() if not line.startswith("![")]
     text = "\n".join(lines).replace("![", "!\\[").replace("<", "\\<")

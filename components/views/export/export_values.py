@@ -1,7 +1,4 @@
-"""Sizes, times and texts of a recipe's files before they are made, as JSON for the browser.
-
-Writes no files.
-"""
+"""Sizes, times and texts of a recipe's files before they are made, as JSON for the browser."""
 
 from __future__ import annotations
 
@@ -52,11 +49,8 @@ class ExportFacts:
 
 
 def look(recipe: MergeRecipe, *, public: bool, stop: Stop | None = None) -> ExportFacts:
-    """Open the models of a recipe and plan the merge.
-
-    Raises:
-        DppaError: as for a merge, except for errors that only the weights show.
-    """
+    """Open the models of a recipe and plan the merge. Raises DppaError as for a merge, except for
+    errors that only the weights show."""
     inputs = open_inputs(recipe, public=public, stop=stop)
     plan, companions = plan_merge(inputs), inputs.companions()
     record = planned_record(inputs.parents(), plan.plans, companions.origins, plan.warnings)
@@ -125,13 +119,8 @@ def needed_bytes(known: ExportFacts, kind: str) -> int:
 
 
 def export_value(known: ExportFacts, asked: MergeRecipe, *, public: bool) -> dict[str, Any]:
-    """The value of the pane.
-
-    Args:
-        known: Facts about the recipe.
-        asked: The recipe of the controls, whose hash the browser knows.
-        public: Whether this is a public page.
-    """
+    """The value of the pane; `asked` is the recipe of the controls, whose hash the browser
+    knows."""
     texts = {
         "recipe": _text("recipe.yaml", dump_recipe(known.recipe)),
         "mergekit": mergekit_value(known.recipe, known.shapes, public=public),

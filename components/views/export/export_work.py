@@ -11,7 +11,6 @@ import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from components.views.export.report import Reported, report_html
 from dppa_core.errors import UnknownName, did_you_mean
@@ -40,10 +39,8 @@ class ExportWork:
     stop: Stop | None
 
 
-class Maker(Protocol):
-    """Makes one file in an empty folder."""
-
-    def __call__(self, recipe: MergeRecipe, folder: Path, work: ExportWork) -> Path: ...
+Maker = Callable[[MergeRecipe, Path, ExportWork], Path]
+"""Makes one file of a recipe in an empty folder."""
 
 
 def make_checkpoint(recipe: MergeRecipe, folder: Path, work: ExportWork) -> Path:
@@ -109,10 +106,8 @@ def find_maker(kind: object) -> Maker:
 
 
 def zip_folder(folder: Path, target: Path, work: ExportWork, *, begin: float = 0.0) -> Path:
-    """Move the files of a flat folder into a zip of the same name.
-
-    Not compressed: weights hardly shrink. The bytes depend only on names and contents.
-    """
+    """Move the files of a flat folder into a zip of the same name. Not compressed: weights hardly
+    shrink. The bytes depend only on names and contents."""
     paths = sorted(folder.iterdir())
     total, done = sum(path.stat().st_size for path in paths), 0
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:

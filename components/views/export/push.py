@@ -73,7 +73,7 @@ def build_push(studio: Studio) -> PushView:
         name = gr.Textbox(
             label="Repository",
             placeholder="owner/name",
-            info="A new one; one that is there already is left as it is.",
+            info="A new repository; an existing one is not changed.",
             max_length=LONGEST_NAME,
             elem_id="push-name",
         )
@@ -81,31 +81,20 @@ def build_push(studio: Studio) -> PushView:
         with gr.Row(elem_classes="buttons"):
             run = gr.Button("Push", variant="primary", elem_id="push-run")
             stop = gr.Button("Stop", elem_id="push-stop")
-        told = live("pushed", pushed_value("idle"))
+        told = live("pushed", {"state": "idle"})
         return PushView(name, private, run, stop, told, static("", "push-place"))
 
 
 def _how(studio: Studio) -> str:
     begin = (
-        "Merges, checks every file, and only then makes the repository; a push that fails or is "
-        "stopped takes it back."
+        "Merges, checks every file, and only then creates the repository; if the push fails or is "
+        "stopped, the repository is removed."
     )
     if offers_login():
-        return f"{begin} Your login is used for this alone, and kept nowhere."
+        return f"{begin} Your login is used only for this, and is not stored."
     if studio.public:
         return f"{NO_LOGIN_HERE}<code>dppa push</code>, or open your own copy of this page."
-    return f"{begin} The login is this computer's: <code>hf auth login</code>, or HF_TOKEN."
-
-
-def pushed_value(state: str, **more: Any) -> dict[str, Any]:
-    """The state of a push.
-
-    Args:
-        state: idle, working, done, stopped or failed.
-        more: id (of a run), recipe, what (current step), share (0 to 1, or None), note, name, url,
-            notes.
-    """
-    return {"state": state, **more}
+    return f"{begin} It uses this computer's login: <code>hf auth login</code>, or HF_TOKEN."
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +117,8 @@ def wanted(
     token: gr.OAuthToken | None,
     studio: Studio,
 ) -> PushRequest:
-    """Check the values of a handler.
-
-    Raises:
-        NotAllowed: a visitor of a public page who is not signed in.
-        InvalidValue: no valid name.
-    """
+    """Check the values of a handler. Raises NotAllowed if a visitor of a public page is not signed
+    in, InvalidValue without a name."""
     if token is None and studio.public:
         raise NotAllowed(SIGN_IN if offers_login() else f"{NO_LOGIN_HERE}`dppa push`.")
     text = name.strip() if isinstance(name, str) else ""
@@ -145,10 +130,8 @@ def wanted(
 def push_events(
     asked: PushRequest, exports: Exports, studio: Studio, emit: Emit, stop: Stop
 ) -> None:
-    """Merge, check, upload; runs in its own thread.
-
-    Emits ("now", what, share) and, at the end, ("pushed", name, url, notes).
-    """
+    """Merge, check, upload; runs in its own thread. Emits ("now", what, share) and, at the end,
+    ("pushed", name, url, notes)."""
 
     def teller(what: str, begin: float, end: float) -> Progress:
         def tell(done: int, total: int, _what: str) -> None:
@@ -157,7 +140,7 @@ def push_events(
 
         return tell
 
-    emit(("now", "Looking at the models", None))
+    emit(("now", "Checking the models", None))
     known = look(asked.recipe, public=studio.public, stop=stop)
     nbytes = needed_bytes(known, "checkpoint") // 2
     with exports.room(asked.visitor, nbytes, keeps=False) as room:
@@ -182,9 +165,10 @@ def push_events(
 
 
 def stream_push(asked: PushRequest, exports: Exports, studio: Studio) -> Iterator[dict[str, Any]]:
-    """Yield the state of a push, a few times a second."""
+    """Yield the state of a push (working, done, stopped or failed), a few times a second."""
     about = {"recipe": recipe_hash(asked.recipe), "id": secrets.token_hex(4), "name": asked.name}
-    yield pushed_value("working", **about, what="Starting", share=None)
+    now: dict[str, Any] = {"state": "working", **about}
+    yield now | {"what": "Starting", "share": None}
     job = studio.start("push", lambda emit, stop: push_events(asked, exports, studio, emit, stop))
     found: dict[str, Any] = {}
     for batch in job.batches(every=0.2):
@@ -192,21 +176,16 @@ def stream_push(asked: PushRequest, exports: Exports, studio: Studio) -> Iterato
             if event[0] == "pushed":
                 found = {"name": event[1], "url": event[2], "notes": list(event[3])}
         if batch and not found:
-            yield pushed_value("working", **about, what=batch[-1][1], share=batch[-1][2])
+            yield now | {"what": batch[-1][1], "share": batch[-1][2]}
     end = end_of(job)
     if "note" in end and asked.token:  # visitors signed in on the page have no command line
         end["note"] = end["note"].replace(LOG_IN, AGAIN).replace(asked.token, "…")
-    yield pushed_value(**end, **about | found)
+    yield {**end, **about, **found}
 
 
 def _check_asker(headers: Headers, is_foreign: Foreign) -> None:
-    """Refuse a push sent by another web page, or by a program, with the user's login.
-
-    Browsers send the login cookie with requests of any page, and Origin with every POST.
-
-    Raises:
-        NotAllowed: the request has no Origin header, or another page's.
-    """
+    """Raise NotAllowed for a push sent by another web page, or by a program, with the user's login.
+    Browsers send the login cookie with requests of any page, and Origin with every POST."""
     if "origin" not in headers:
         raise NotAllowed(
             "This push has no Origin header, which browsers send with every request of the page. "
@@ -223,11 +202,7 @@ def _check_asker(headers: Headers, is_foreign: Foreign) -> None:
 def wire_push(
     view: PushView, controls: Controls, studio: Studio, exports: Exports, is_foreign: Foreign
 ) -> None:
-    """Push and Stop.
-
-    Args:
-        is_foreign: Whether a request's headers come from another web page.
-    """
+    """Push and Stop; `is_foreign` says whether a request's headers come from another web page."""
 
     @show_errors
     def on_push(
@@ -241,7 +216,7 @@ def wire_push(
 
     @show_errors
     def on_stop_pushing() -> dict[Any, Any]:
-        return {view.told: pack(pushed_value("stopped"))}
+        return {view.told: pack({"state": "stopped"})}
 
     view.run.click(None, js="() => { window.dppa.pushBegins(); return []; }", **PRIVATE)
     pushing = view.run.click(

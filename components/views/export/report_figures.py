@@ -1,6 +1,6 @@
 """The plots of a report as Plotly figures: kept shares of every matrix and layer.
 
-Pure. The report's script sets the colours of text and background for the reader's theme. Plotly
+The report's script sets the colours of text and background for the reader's theme. Plotly
 interprets markup in labels, so names of matrices, which come from checkpoints, are escaped.
 """
 
@@ -26,12 +26,7 @@ INK_TURNS = 0.18
 
 
 def shares_figure(shares: Shares, what: str) -> go.Figure:
-    """A heatmap: layers down, kinds of matrices across, in per cent.
-
-    Args:
-        shares: At least one.
-        what: Meaning of the share, for the colour bar and the hover text.
-    """
+    """A heatmap in per cent: layers down, kinds of matrices across; `what` names the share."""
     layers, kinds = axes_of(shares)
     values = [[_percent(shares.get((layer, kind))) for kind in kinds] for layer in layers]
     names = [escape(kind) for kind in kinds]

@@ -41,9 +41,9 @@ def build_perplexity() -> PerplexityView:
     with gr.Accordion("Perplexity of a text", open=False, elem_id="perplexity-box"):
         text = gr.Textbox(
             label="Text",
-            info="How well each model foresees a text of yours: the lower, the better. It needs no "
-            "questions, so it works for models of any domain. A page or more tells most.",
-            placeholder="Paste a text of the domain you care for, or open a file below",
+            info="How well each model predicts your text; lower is better. It needs no questions, "
+            "so it works for models of any domain. Use a page or more.",
+            placeholder="Paste a text of your domain, or open a file below",
             lines=4,
             max_lines=10,
             max_length=LONGEST_TEXT,
@@ -63,14 +63,7 @@ class PerplexityRequest:
 
 
 def read_reading(text: object, other: object, session: Session) -> PerplexityRequest:
-    """Check the values of a handler.
-
-    Args:
-        other: The slot that is not shown, as the browser sends it.
-
-    Raises:
-        InvalidValue: no text, or one that is too long.
-    """
+    """Check the values of a handler; `other` is the slot that is not shown. Raises InvalidValue."""
     if not isinstance(text, str) or not text.strip():
         raise InvalidValue("There is no text yet: type or paste one.")
     checked = checked_text("text", text, most=LONGEST_TEXT)
@@ -112,11 +105,7 @@ def measured(reading: PerplexityRequest, studio: Studio, emit: Emit, stop: Stop)
 def wire_perplexity(
     view: PerplexityView, other: gr.HTML, controls: Controls, studio: Studio
 ) -> None:
-    """Measure, and Cancel.
-
-    Args:
-        other: Component in which the browser puts the slot that is not shown.
-    """
+    """Measure, and Cancel; the browser puts the slot that is not shown into `other`."""
 
     def on_measure(values: dict[Any, Any]) -> Iterator[dict[str, Any]]:
         reading = read_reading(values[view.text], values.get(other), controls.session(values))

@@ -19,8 +19,8 @@ from components.views.score.tables import ScoreProgress, ScoreRow, retention_sen
 from components.widgets.browser_parts import live
 from components.widgets.controls import Controls
 from components.widgets.runs import RunView, build_run, wire_run
+from components.work import progress_stream
 from components.work.figures import short_name
-from components.work.progress_stream import end_of
 from components.work.studio import Emit, Studio
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.evaluation.report import as_json
@@ -162,10 +162,8 @@ def _readying(exam: ScoreRequest, row: ScoreRow, domain: str, studio: Studio) ->
 
 
 def exam_events(exam: ScoreRequest, studio: Studio, emit: Emit, stop: Stop) -> None:
-    """Score every model on every domain; runs in its own thread.
-
-    Emits ("standing", ScoreProgress) and ("score", target, domain, marks).
-    """
+    """Score every model on every domain; runs in its own thread. Emits ("standing", ScoreProgress)
+    and ("score", target, domain, marks)."""
     standing = first_standing(exam, studio)
     for row in exam.rows:
         for domain in DOMAINS:
@@ -226,7 +224,7 @@ def stream_exam(exam: ScoreRequest, studio: Studio) -> Iterator[dict[str, Any]]:
         if batch or time.monotonic() - shown > 2:
             shown = time.monotonic()
             yield exam_value(exam, scores, "running", standing)
-    yield exam_value(exam, scores, standing=standing, **end_of(job))
+    yield exam_value(exam, scores, standing=standing, **progress_stream.end_of(job))
 
 
 def exam_value(
@@ -266,10 +264,9 @@ def compared(
 
 def stopped_value(value: object) -> dict[str, Any]:
     """The table after Stop: finished scores stay; an idle table stays unchanged."""
-    rows = value.get("rows") if isinstance(value, Mapping) else None
-    if not isinstance(value, Mapping) or not isinstance(rows, list):
+    if not isinstance(value, Mapping) or not isinstance(value.get("rows"), list):
         return score_value((), DOMAINS, {}, "idle", 0)
-    return {**value, "state": "stopped"} if value.get("state") == "running" else dict(value)
+    return progress_stream.stopped_value(value)
 
 
 def wire_score(view: ScoreView, controls: Controls, studio: Studio) -> None:

@@ -69,8 +69,8 @@ def build_search() -> SearchView:
         value=32,
         step=8,
         label="Questions (per domain)",
-        info="Of the search split: none of them is in the test. More take longer and tell "
-        "settings apart that are nearly equal.",
+        info="Of the search split: none of them is in the test. More take longer and show "
+        "smaller differences between settings.",
         elem_id="search-limit",
         buttons=[],
     )

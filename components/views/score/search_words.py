@@ -52,15 +52,15 @@ _WORDS = {
 
 
 _GOALS = {
-    "retention": "what is kept, mean of the domains",
-    "both": "what is kept, and fewer parameters",
-    "worst": "the domain that keeps least",
+    "retention": "retention, mean of the domains",
+    "both": "retention, and fewer parameters",
+    "worst": "the lowest retention of a domain",
 }
 
 
 def goal_words(name: str) -> str:
     """Goals of a search; a domain's name stands for that domain's retention."""
-    return _GOALS.get(name, f"what {name} keeps")
+    return _GOALS.get(name, f"retention of {name}")
 
 
 def knob_words(name: str) -> str:
@@ -105,11 +105,8 @@ class SearchRequest:
 
 
 def read_hunt(given: Mapping[str, Any], session: Session) -> SearchRequest:
-    """Check the values of a handler, by names of controls.
-
-    Raises:
-        InvalidValue: a value that no control offers, or a grid with two equal axes.
-    """
+    """Check the values of a handler, by names of controls. Raises InvalidValue: a value that no
+    control offers, or a grid with two equal axes."""
     way = given["way"]
     if way not in WAYS:
         raise InvalidValue(f"Search by one of {', '.join(WAYS)}; got {shown(way)}.")

@@ -56,13 +56,8 @@ class Bounded:
 def hunted(
     hunt: SearchRequest, studio: Studio, known: Recent, emit: Emit, stop: Stop
 ) -> dict[str, Any]:
-    """Start or resume a search; runs in its own thread.
-
-    Emits ("standing", what) and ("trial", row).
-
-    Raises:
-        OutOfBudget: the time limit of one run is over.
-    """
+    """Start or resume a search; runs in its own thread. Emits ("standing", what), ("trial", row).
+    Raises OutOfBudget once the time limit of one run is over."""
     seconds = PUBLIC_SECONDS if studio.public else OWN_SECONDS
     bounded = Bounded(stop, seconds)
     try:
@@ -170,11 +165,8 @@ def _row(one: StudyTrial, session: Session) -> dict[str, Any]:
 
 
 def taken_over(session: Session, recipe: MergeRecipe) -> dict[str, Any] | None:
-    """The state of a session with this merge; None if the controls cannot show it.
-
-    Models that are switched off stay in the list, and unchanged coefficients keep their number or
-    curve.
-    """
+    """The state of a session with this merge; None if the controls cannot show it. Models that are
+    switched off stay in the list, and unchanged coefficients keep their number or curve."""
     try:
         found = session_from_recipe(recipe, 0)
     except InvalidValue:
@@ -191,10 +183,8 @@ def taken_over(session: Session, recipe: MergeRecipe) -> dict[str, Any] | None:
 
 
 def stream_hunt(hunt: SearchRequest, studio: Studio, known: Recent) -> Iterator[dict[str, Any]]:
-    """Yield values for the browser, a few times a second, until there is a result.
-
-    Closing the iterator stops the search; its trials are kept for resuming the same search.
-    """
+    """Yield values for the browser, a few times a second, until there is a result. Closing the
+    iterator stops the search; its trials are kept for resuming the same search."""
     knobs = parse_knobs(hunt.vary, hunt.recipe) if hunt.vary else ()
     grid = hunt.way == "grid"
     sides = [{"name": k.name, "values": list(k.values())} for k in knobs] if grid else []

@@ -68,12 +68,8 @@ Scores = Mapping[tuple[str, str], DomainScore]
 def score_value(
     rows: Sequence[ScoreRow], domains: Sequence[str], scores: Scores, state: str, limit: int
 ) -> dict[str, Any]:
-    """The table of scores: a row per model, a column per domain, and the mean.
-
-    Args:
-        state: idle, running, done, stopped or failed.
-        limit: Questions per domain.
-    """
+    """The table of scores: a row per model, a column per domain, and the mean. The state is idle,
+    running, done, stopped or failed; `limit` is the questions per domain."""
     table = [
         {
             "target": row.target,
@@ -100,12 +96,8 @@ def _mean(scores: Sequence[DomainScore | None]) -> float | None:
 
 
 def retention_sentence(row: Mapping[str, Any]) -> str:
-    """A sentence on the merge's retention; empty if no domain has one.
-
-    Args:
-        row: The merge's complete row from `report.as_json`. A domain whose own model scores 0 has
-            no retention and is left out.
-    """
+    """A sentence on the merge's retention, from its complete row of `report.as_json`. Empty if no
+    domain has one: a domain whose own model scores 0 is left out."""
     kept = {name: one["retention"] for name, one in row["domains"].items() if one["retention"]}
     if not kept or not row["mean_retention"]:
         return ""

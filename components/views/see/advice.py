@@ -42,8 +42,8 @@ def build_advice() -> RunView:
     with gr.Accordion("What should I try?", open=False, elem_id="advice-box"):
         static(
             f'<p class="how">Measures whether the changes of each model are small or large: its '
-            f"own profile, and DARE at {percent(PROBE_RATE)} on {ITEMS} search questions. Where "
-            "the merge is by DPPA, its failure signs too. About 15 s for each model.</p>",
+            f"own profile, and DARE at {percent(PROBE_RATE)} on {ITEMS} search questions. For a "
+            "merge by DPPA, its failure signs too. About 15 s for each model.</p>",
             "advice-how",
         )
         return build_run("advice", "Advise")

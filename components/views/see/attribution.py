@@ -16,7 +16,7 @@ from components.session.session import Session
 from components.widgets.browser_parts import live, static
 from components.widgets.controls import PRIVATE, Controls
 from components.widgets.runs import RunView, build_run, wire_run
-from components.widgets.theme import KNOWN_MODELS, MODEL_COLOURS
+from components.widgets.theme import domain_colour
 from components.work.progress_stream import stream_run
 from components.work.question import checked_text
 from components.work.studio import Emit, Studio
@@ -50,7 +50,11 @@ def build_attribution() -> AttributionView:
             max_length=LONGEST_PROMPT,
             elem_id="attribution-prompt",
         )
-        examples = live("attribution-examples", _examples(), events=("pick",))
+        examples = [
+            {"domain": name, "colour": domain_colour(name), "prompt": example_prompts(name)[0]}
+            for name in DOMAINS
+        ]
+        shown = live("attribution-examples", examples, events=("pick",))
         answer = gr.Textbox(
             label="Answer",
             placeholder="Left empty: the merge's own answer",
@@ -67,23 +71,11 @@ def build_attribution() -> AttributionView:
             [("one layer at a time", "layer"), ("one module at a time", "module")],
             value="layer",
             label="Take out",
-            info="Its change goes, all else stays, and the answer is read again. Modules take "
-            "about seven times as long.",
+            info="Without its change, the loss of the answer is computed again. Modules take about "
+            "seven times as long.",
             elem_id="attribution-by",
         )
-        return AttributionView(prompt, examples, answer, by, build_run("attribution", "Measure"))
-
-
-def _examples() -> list[dict[str, str]]:
-    colours = dict(zip(KNOWN_MODELS, MODEL_COLOURS, strict=False))
-    return [
-        {
-            "domain": domain,
-            "colour": colours.get(f"zoo:{domain}", MODEL_COLOURS[-1]),
-            "prompt": example_prompts(domain)[0],
-        }
-        for domain in DOMAINS
-    ]
+        return AttributionView(prompt, shown, answer, by, build_run("attribution", "Measure"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +92,7 @@ class AttributionRequest:
 def read_inquiry(
     values: Mapping[Any, Any], view: AttributionView, session: Session
 ) -> AttributionRequest:
-    """Check the values of a handler.
-
-    Raises:
-        InvalidValue: no question, a text that is too long, or an unknown choice.
-    """
+    """Check the values of a handler; InvalidValue without a question, or for an unknown choice."""
     prompt = checked_text("question", values[view.prompt])
     answer = checked_text("answer", values[view.answer], least=0)
     by = values[view.by]

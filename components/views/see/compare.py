@@ -77,16 +77,9 @@ class Pair:
 
 
 def read_pair(choice: object, session: Session) -> Pair:
-    """Check the values of a handler.
-
-    Args:
-        choice: {"first", "second"}: "merged", "other", or a model of the session. "other" is the
-            slot that is not shown; then "slot" is its name and "other" its state.
-        session: The current session.
-
-    Raises:
-        InvalidValue: an unknown choice, the same model twice, or merges of two bases.
-    """
+    """Check a choice: "first" and "second" are "merged", a model, or "other", the slot that is not
+    shown; then "slot" is its name and "other" its state. InvalidValue for equal sides or merges of
+    two bases."""
     if not isinstance(choice, Mapping):
         raise InvalidValue(f"Choose two to compare, got {shown(choice)}.")
     first, second = (_side(choice.get(key), choice, session) for key in ("first", "second"))
@@ -106,7 +99,7 @@ def read_pair(choice: object, session: Session) -> Pair:
 def _chosen_twice(first: Side, second: Side) -> str:
     if first.label == second.label:
         return f"You chose {first.label} twice."
-    return f"{first.label[0].upper()}{first.label[1:]} does what {second.label} does."
+    return f"{first.label[0].upper()}{first.label[1:]} and {second.label} are the same merge."
 
 
 def _side(name: object, choice: Mapping[str, Any], session: Session) -> Side:

@@ -8,11 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import gradio as gr
-
 from components.session.session import Session
 from components.views.see.see import drawn_with
-from components.widgets.browser_parts import live
 from components.work.figures import settings_json
 from components.work.studio import Emit, Studio
 from dppa_core.evaluation.analysis.overlap_pass import count_meetings
@@ -21,23 +18,10 @@ from dppa_core.pruning.density import Override
 from dppa_core.pruning.overlap import pack_meetings
 
 
-def build_conflict() -> gr.HTML:
-    """A hidden element that requests counts and carries them."""
-    return live("conflict", None, events=("count",))
-
-
 def conflict_payload(session: Session, studio: Studio) -> Iterator[dict[str, Any]]:
-    """Count all pairs of the merged models, in a thread.
-
-    Closing the iterator stops it. Earlier counts are read from the disk.
-
-    Yields:
-        {"counting": progress} a few times a second, and at the end the pairs with their settings;
-        no pairs if fewer than two models take part.
-
-    Raises:
-        DppaError: a model cannot be read, or the counting was stopped.
-    """
+    """Count all pairs of the merged models, in a thread; closing the iterator stops it. Yields
+    {"counting": progress} a few times a second, then the pairs (none for one model) and
+    settings."""
     names, found = session.deciding, list[dict[str, Any]]()
     parameters = drawn_with(session, studio)
     held = {name: Override(rate) for name, rate in session.held}

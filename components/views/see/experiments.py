@@ -1,7 +1,6 @@
 """Results of the paper's experiments, from the file that `dppa reproduce` writes.
 
-The file is read when the view is first shown. A button sets the controls to the merge of a row.
-assets/js/plots/experiments.js draws the view.
+A button sets the controls to the merge of a row. assets/js/plots/experiments.js draws the view.
 """
 
 from __future__ import annotations
@@ -40,11 +39,8 @@ class Results:
     """In the form of `dppa_core.studies.experiments.values`."""
 
     def experiment(self, key: str) -> dict[str, Any]:
-        """An experiment by its key; the first one without a key.
-
-        Raises:
-            InvalidValue: there is no experiment of that key.
-        """
+        """An experiment by its key, the first one without a key; InvalidValue for an unknown
+        key."""
         for one in self.experiments:
             if key in ("", one["key"]):
                 return one
@@ -58,11 +54,7 @@ def build_experiments() -> gr.HTML:
 
 
 def read_results(path: Path) -> Results:
-    """The results in a file.
-
-    Raises:
-        InvalidValue: there are none, or the file is not such a result.
-    """
+    """The results in a file; InvalidValue if there are none, or the file is not such a result."""
     remedy = "`dppa reproduce --all` makes them; DPPA_EXPERIMENTS names another file."
     try:
         value = json.loads(path.read_text("utf-8"))
@@ -103,15 +95,8 @@ def _can_be_set(recipe: str | None) -> bool:
 
 
 def row_state(results: Results, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """The state of a session that makes the merge of a row.
-
-    Args:
-        results: The shown results.
-        asked: {"key", "table", "row"}: an experiment, and indices counted from 0.
-
-    Raises:
-        InvalidValue: there is no such row, it has no recipe, or the page cannot show it.
-    """
+    """The state of a session that makes the merge of a row: {"key", "table", "row"}, from 0. Raises
+    InvalidValue if there is no such row, it has no recipe, or the page cannot show it."""
     tables = results.experiment(str(asked.get("key")))["tables"]
     table, row = (asked.get(name) for name in ("table", "row"))
     try:
@@ -119,7 +104,7 @@ def row_state(results: Results, asked: Mapping[str, Any]) -> dict[str, Any]:
     except IndexError as error:
         raise InvalidValue(f"There is no row {row} of table {table}.") from error
     if not recipe:
-        raise InvalidValue("This row is about no single merge.")
+        raise InvalidValue("This row has no merge of its own.")
     return state_of(session_from_recipe(parse_recipe(recipe), 0))
 
 

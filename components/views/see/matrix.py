@@ -9,18 +9,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import gradio as gr
-
 from components.session.json_form import parsed
 from components.session.session import Session
 from components.views.see.see import plan_of
-from components.widgets.browser_parts import live
 from components.work.figures import settings_json
-from components.work.studio import Emit, Studio
+from components.work.studio import Studio
 from dppa_core.errors import InvalidValue
-from dppa_core.evaluation.analysis.matrix import look_closely
+from dppa_core.evaluation.analysis.matrix import MatrixCloseup, look_closely
 from dppa_core.progress import Stop
-from dppa_core.pruning.partition import Selection
 from dppa_core.pruning.rate_table import FEW
 from dppa_core.pruning.rate_table_of_matrix import cell_table, pack_cell
 from dppa_core.system.recent import Recent
@@ -35,17 +31,8 @@ class CellChoice:
     kind: str
 
 
-def build_drill() -> gr.HTML:
-    """The part below the heatmap; empty until a cell is chosen."""
-    return live("drill", None, events=("look",))
-
-
 def wanted(value: object, session: Session) -> CellChoice:
-    """Read the page's request: {"model", "layer", "kind"}.
-
-    Raises:
-        InvalidValue: it is not a cell, or its model is not in the list.
-    """
+    """Read {"model", "layer", "kind"}; InvalidValue if it is no cell of a model in the list."""
     asked = parsed(value)
     if not isinstance(asked, Mapping):
         raise InvalidValue(f"Which matrix? The page sent {value!r:.80}.")
@@ -60,11 +47,7 @@ def wanted(value: object, session: Session) -> CellChoice:
 def drill_payload(
     session: Session, cell: CellChoice, studio: Studio, looks: Recent
 ) -> Iterator[dict[str, Any]]:
-    """The cell from the profile at once, then its rows and columns, read in a thread.
-
-    Raises:
-        DppaError: there is no such matrix, or a file can no longer be read.
-    """
+    """The cell from the profile at once, then its rows and columns, read in a thread."""
     ranked_by = session.ranked_by
     profile = studio.profile(session.base, cell.model, ranked_by)
     table = cell_table(profile, cell.layer, cell.kind)
@@ -84,37 +67,28 @@ def drill_payload(
     key = (session.base, cell, ranked_by, tuple(chosen.get(name) for name in table.modules))
     found = looks.find(key)
     if found is None:
-        found = looks.keep(key, list(_lines(session, cell.model, table.modules, chosen, studio)))
-    yield {**value, "lines": found}
 
-
-def _lines(
-    session: Session,
-    model: str,
-    modules: tuple[str, ...],
-    chosen: Mapping[str, Selection],
-    studio: Studio,
-) -> Iterator[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-
-    def work(_emit: Emit, stop: Stop) -> None:
-        for name in modules:
-            one = look_closely(
+        def look(name: str, stop: Stop) -> MatrixCloseup:
+            return look_closely(
                 session.base,
-                model,
+                cell.model,
                 name,
                 chosen.get(name),
-                significance=session.ranked_by,
+                significance=ranked_by,
                 public=studio.public,
                 stop=stop,
             )
-            rows, columns = (
-                [[line.index, line.share, line.kept] for line in lines]
-                for lines in (one.rows, one.columns)
-            )
-            found.append({"module": name, "shape": one.shape, "rows": rows, "columns": columns})
 
-    job = studio.start("drill", work)
-    for _ in job.to_its_end():
-        pass
-    yield from found
+        found = studio.finished(
+            "drill", lambda stop: [_lines(look(m, stop)) for m in table.modules]
+        )
+        looks.keep(key, found)
+    yield {**value, "lines": found}
+
+
+def _lines(found: MatrixCloseup) -> dict[str, Any]:
+    rows, columns = (
+        [[line.index, line.share, line.kept] for line in lines]
+        for lines in (found.rows, found.columns)
+    )
+    return {"module": found.module, "shape": found.shape, "rows": rows, "columns": columns}

@@ -68,12 +68,8 @@ def plan_of(session: Session, model: str, studio: Studio) -> PruningPlan | None:
 def plots_payload(
     session: Session, studio: Studio, *, adopt: bool = False, look: str = ""
 ) -> dict[str, Any]:
-    """Tables of every model in the list, with their names and colours.
-
-    Args:
-        adopt: Whether the browser takes the settings over (a preset) or keeps its own.
-        look: The model to draw from now on; empty for the current one.
-    """
+    """Tables of every model in the list, with their names and colours. With `adopt` (a preset) the
+    browser takes the settings over; `look` is the model to draw from now on, or empty."""
     references = tuple(model.reference for model in session.models)
     parameters = drawn_with(session, studio)
     tables = {name: studio.table(session.base, name, parameters) for name in references}
@@ -87,10 +83,8 @@ def plots_payload(
 
 
 def exact_payload(session: Session, studio: Studio, *, adopt: bool = False) -> dict[str, Any]:
-    """The exact plan of every model in the list, and the hash of their recipe.
-
-    If only a merge shows the effect on the deltas, that is included once it is in memory.
-    """
+    """The exact plan of every model in the list, and the hash of their recipe. If only a merge
+    shows the effect on the deltas, that is included once it is in memory."""
     sizes = {model.reference: _sizes(session, model.reference, studio) for model in session.models}
     recipe, problem, plans = None, "", {}
     try:
@@ -128,13 +122,8 @@ def _plans(session: Session, studio: Studio) -> dict[str, dict[str, Any]]:
 
 
 def merged_payload(session: Session, studio: Studio) -> Iterator[dict[str, Any]]:
-    """Merge and measure the weights, then yield `exact_payload`; {} while it runs.
-
-    Closing the iterator stops the merge.
-
-    Raises:
-        DppaError: the merge failed.
-    """
+    """Merge and measure the weights, then yield `exact_payload`; {} while it runs. Closing the
+    iterator stops the merge."""
     recipe = session.recipe()
 
     def work(_emit: Emit, stop: Stop) -> None:

@@ -9,12 +9,9 @@ from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any
 
-import gradio as gr
-
 from components.session.json_form import parsed
 from components.session.session import ModelChoice, Session
 from components.views.see.see import plan_of
-from components.widgets.browser_parts import live
 from components.work.figures import settings_json
 from components.work.studio import Emit, Studio
 from dppa_core.errors import InvalidValue
@@ -28,17 +25,8 @@ DTYPE = next(str(field.default) for field in fields(MergeRecipe) if field.name =
 """The dtype of every merge of the page."""
 
 
-def build_losses() -> gr.HTML:
-    """A hidden element that requests counts and carries them."""
-    return live("losses", None, events=("count",))
-
-
 def asked_model(value: object, session: Session) -> ModelChoice:
-    """Read the requested model: JSON text of a reference.
-
-    Raises:
-        InvalidValue: it is not in the list.
-    """
+    """Read the requested model, JSON text of a reference; InvalidValue if it is not in the list."""
     asked = parsed(value)
     found = [model for model in session.models if model.reference == asked]
     if not found:
@@ -51,14 +39,9 @@ def losses_payload(
 ) -> Iterator[dict[str, Any]]:
     """Count a model's changes that rounding undoes when only they are added to its base.
 
-    Closing the iterator stops the count.
-
-    Yields:
-        {"counting": True} a few times a second, then counts of every layer and partition, with
-        all they depend on; "layers" is None if the method does more than amplify kept changes.
-
-    Raises:
-        DppaError: a file can no longer be read, or the counting was stopped.
+    Yields {"counting": True} a few times a second, then counts of every layer and partition, with
+    all they depend on; "layers" is None if the method does more than amplify kept changes. Closing
+    the iterator stops the count.
     """
     factors = session.factors_of(model.reference)
     value = {

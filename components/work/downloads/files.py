@@ -44,11 +44,6 @@ class ExportedFile:
     downloads: int
     """Number of downloads left."""
 
-    @property
-    def name(self) -> str:
-        """The file name."""
-        return self.path.name
-
 
 @dataclass(slots=True, eq=False)
 class ExportFolder:
@@ -60,14 +55,9 @@ class ExportFolder:
 
 
 class Exports:
-    """The files of one process. Thread-safe."""
+    """The files of one process, below `parent` or the system's temporary folder. Thread-safe."""
 
     def __init__(self, limits: Limits, parent: Path | None = None) -> None:
-        """
-        Args:
-            limits: PUBLIC or OWN of limits.py.
-            parent: Parent of the folder; the system's temporary folder if unset.
-        """
         self.limits = limits
         self._parent = parent or Path(tempfile.gettempdir())
         self._root: TemporaryFolder | None = None
@@ -78,16 +68,11 @@ class Exports:
 
     @contextmanager
     def room(self, visitor: Visitor, nbytes: int, *, keeps: bool = True) -> Iterator[ExportFolder]:
-        """A folder to make one file in; removed afterwards unless `offer` took the file.
+        """A folder to make one file of at most `nbytes` in; removed unless `offer` took the file.
 
-        Args:
-            visitor: The requester.
-            nbytes: Most bytes that the folder will hold.
-            keeps: Whether a file will be offered, which may replace the visitor's oldest.
-
-        Raises:
-            OutOfBudget: the limit of a visitor, of all visitors, or of the disk is exceeded.
-            InvalidValue: another program removed the folder while the file was made.
+        With `keeps`, the file will be offered, and may replace the visitor's oldest. Raises
+        OutOfBudget beyond the limit of a visitor, of all visitors, or of the disk, and InvalidValue
+        if another program removed the folder meanwhile.
         """
         with self._lock:
             self.sweep()
@@ -126,11 +111,9 @@ class Exports:
         return made
 
     def offers(self, visitor: Visitor | None = None) -> tuple[ExportedFile, ...]:
-        """The files of one tab, or of all visitors, the newest first.
-
-        Empty for a visitor without a tab: all calls from one address are one such visitor, and
-        anyone who knows a file's word can download it.
-        """
+        """The files of one tab, or of all visitors, the newest first. Empty for a visitor without a
+        tab: all calls from one address are one such visitor, and who knows a file's word can
+        download it."""
         with self._lock:
             self.sweep()
             found = tuple(reversed(self._offers.values()))
@@ -191,11 +174,7 @@ class Exports:
                 self._remove(one)
 
     def _make_room(self, nbytes: int) -> None:
-        """Remove undownloaded files of the party with most bytes, until so many bytes fit.
-
-        Raises:
-            OutOfBudget: the limit of all visitors, or of the disk, is still exceeded.
-        """
+        """Remove undownloaded files of the party with most bytes, until so many bytes fit."""
         while self.nbytes + nbytes > self.limits.total:
             unfetched = [
                 one for one in self._offers.values() if one.downloads == self.limits.downloads

@@ -61,11 +61,8 @@ class MadeInAnHour:
         self._entries.append((time.monotonic(), visitor, nbytes))
 
     def check(self, visitor: Visitor, nbytes: int) -> None:
-        """Refuse bytes beyond the hourly limit of a tab, its party, or all visitors.
-
-        Raises:
-            OutOfBudget: they exceed a limit.
-        """
+        """Raise OutOfBudget for bytes beyond the hourly limit of a tab, its party, or all
+        visitors."""
         limits = self._limits
         for name, most in (
             (visitor.tab, limits.hourly),

@@ -36,7 +36,7 @@ def download_route(exports: Exports) -> Route:
         return FileResponse(
             offer.path,
             media_type="application/octet-stream",
-            filename=offer.name,
+            filename=offer.path.name,
             headers=HEADERS,
         )
 

@@ -15,7 +15,7 @@ from components.learn.catalogue import FOLDER, catalogue_json, lesson_json, less
 from components.learn.learn import LessonServer, asked
 from components.learn.lesson_text import Attempt, Placed, read_lesson
 from components.session.presets import first_session
-from components.widgets.glossary import glossary
+from components.session.shipped import glossary
 from components.widgets.scripts import sources
 from components.work.studio import Studio
 from dppa_core.errors import DppaError, InvalidValue, OutOfBudget, UnknownName
@@ -92,15 +92,15 @@ def test_a_number_in_the_text_needs_its_block() -> None:
         ("---\ntitle: T\n---\n", "missing"),
         (FRONT.replace("minutes: 3", "minutes: 99"), "1 to 30"),
         (FRONT.replace("sources: []", "sources: [{title: x}]"), "arxiv or url"),
-        (FRONT.replace("title: T", "title: ["), "no YAML"),
+        (FRONT.replace("title: T", "title: ["), "not YAML"),
         (FRONT + "`=b.k|percent`", "no such block"),
         (FRONT + "`=b.k|bold`", "FORMAT one of"),
         (FRONT + "```block\n{}\n```", "written ```block NAME"),
         (FRONT + "```block b\n{\n```", "block b: its arguments are JSON"),
         (FRONT + "```block b\n[]\n```", "must be a mapping"),
         (FRONT + "```block b\n{}\n```\n" * 2, "twice"),
-        (FRONT + "```try\nno notice\n```", "around a line ---"),
-        (FRONT + QUIZ.replace(", right: true", ""), "just one choice"),
+        (FRONT + "```try\nno notice\n```", "a line --- separates"),
+        (FRONT + QUIZ.replace(", right: true", ""), "exactly one choice"),
         (FRONT + QUIZ.replace(", why: d", ""), "text, why"),
         (FRONT + QUIZ.replace("ask: Q?\n", ""), "ask and choices"),
     ],

@@ -203,7 +203,7 @@ def test_a_strangers_tokens_and_time_have_an_end(
             ended.set()
 
     with pytest.raises(OutOfBudget, match="longer than the 0 s"):
-        outside._finished(endless)
+        outside._studio.finished("api", endless)
     assert ended.is_set()
 
 

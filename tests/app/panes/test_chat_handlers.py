@@ -87,7 +87,7 @@ def test_a_blind_comparison_asks_two_whoever_is_ticked(page: gr.Blocks) -> None:
         ({"top-p": "all"}, "Top-p"),
         ({"temperature": 9}, "Temperature"),
         ({"prompt": "${alert(1)}" * 300}, "at most 2000 fit"),
-        ({"answer-with": ["/etc/passwd"]}, "Nobody was asked"),
+        ({"answer-with": ["/etc/passwd"]}, "No model is chosen"),
         ({"models": "[]"}, "list of models"),
     ],
 )

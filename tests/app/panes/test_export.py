@@ -83,7 +83,7 @@ def test_the_same_recipe_gives_the_same_zip(exports: Exports, studio: Studio) ->
         one, _ = make(recipe, kind, exports, studio)
         two, _ = make(recipe, kind, exports, studio)
         assert one != two and one.read_bytes() == two.read_bytes()
-        assert len({o.sha256 for o in exports.offers(ADA) if o.name == one.name}) == 1
+        assert len({o.sha256 for o in exports.offers(ADA) if o.path.name == one.name}) == 1
 
 
 def test_packs_are_those_of_dppa_pack(

@@ -167,8 +167,8 @@ def test_what_is_varied_is_told_in_the_words_of_the_sliders() -> None:
         "method: dppa, magnitude, dare, ties",
         "significance: magnitude, fisher, activation",
     ]
-    assert goal_words("worst") == "the domain that keeps least"
-    assert goal_words("law") == "what law keeps"
+    assert goal_words("worst") == "the lowest retention of a domain"
+    assert goal_words("law") == "retention of law"
     names = ("factor", "factor1", "factor2", "factor3", "coefficient.law", "rate")
     assert [knob_words(name) for name in names] == [
         *("every band ×", "strongest band ×", "next band ×", "band 3 ×", "coefficient of law ×"),

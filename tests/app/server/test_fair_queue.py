@@ -117,7 +117,7 @@ def test_one_visitor_has_so_much_waiting_and_no_more(queue: FairQueue) -> None:
     for number in range(OF_ONE_TAB):
         assert ask(queue, "greedy", number % 2) is True
     begun(queue)  # what runs counts as well
-    assert ask(queue, "greedy")[1].startswith(f"Queue is full: {OF_ONE_TAB} things")
+    assert ask(queue, "greedy")[1].startswith(f"Queue is full: {OF_ONE_TAB} of your requests")
     assert ask(queue, "other") is True
 
 
@@ -128,7 +128,7 @@ def test_tabs_of_one_address_have_half_the_room_and_go_after_others(
     monkeypatch.setattr(queue.sessions, "_new", Bucket(1000, 1))
     for number in range(WAITING["model"] // 2):
         assert ask(queue, f"made up {number}", address="203.0.113.7") is True
-    assert ask(queue, "one more", address="203.0.113.7")[1].startswith("Queue is full: 50 things")
+    assert ask(queue, "one more", address="203.0.113.7")[1].startswith("Queue is full: 50 requests")
     begun(queue)
     assert ask(queue, "honest", address="198.51.100.9") is True
     assert begun(queue) == "honest"
@@ -137,7 +137,7 @@ def test_tabs_of_one_address_have_half_the_room_and_go_after_others(
 def test_calls_without_a_session_are_those_of_one_visitor(queue: FairQueue) -> None:
     for _ in range(OF_ONE_TAB):
         assert ask(queue, None, address="203.0.113.7") is True
-    assert "12 things that you asked for" in ask(queue, None, address="203.0.113.7")[1]
+    assert "12 of your requests" in ask(queue, None, address="203.0.113.7")[1]
     assert ask(queue, None, address="198.51.100.9") is True
 
 

@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from components.server.early_scripts import EarlyScripts
+from components.server.serving import EarlyScripts
 from components.widgets import scripts
 from components.widgets.scripts import ALONE, ENTRY, address, needed, script_route, sources
 

@@ -12,7 +12,6 @@ from components.session.conversation import (
     Turn,
     activity_of,
     apply_events,
-    growing_value,
     stopped_turns,
     transcript_value,
 )
@@ -58,7 +57,7 @@ def test_stop_keeps_what_was_written_and_ends_the_rest() -> None:
 
 def test_only_the_growing_turn_is_sent_and_at_rest_all_of_them() -> None:
     turns = (TURN, replace(TURN, id="u"))
-    growing = json.loads(pack(growing_value(turns, "answering")))
+    growing = json.loads(pack(transcript_value(turns, "answering")))
     assert growing["order"] == ["t", "u"]
     assert [turn["id"] for turn in growing["turns"]] == ["u"]
     whole = json.loads(pack(transcript_value(turns, "idle")))
@@ -91,7 +90,7 @@ def test_what_is_no_question_is_refused(text: object) -> None:
 
 @pytest.mark.parametrize("chosen", [[], None, "merged", ["zoo:nobody"]])
 def test_a_question_to_nobody_is_refused(chosen: object) -> None:
-    with pytest.raises(InvalidValue, match="Nobody was asked"):
+    with pytest.raises(InvalidValue, match="No model is chosen"):
         read_question("hi", chosen, PLAIN, SESSION)
 
 

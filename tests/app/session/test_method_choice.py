@@ -9,7 +9,6 @@ from components.session.method_choice import (
     catalogue,
     method_from_json,
     method_json,
-    own_fields,
 )
 from components.session.session import ModelChoice, Session
 from components.work.figures import choices_json, merge_label, pruning_json
@@ -38,7 +37,7 @@ def test_every_method_makes_a_recipe_of_two_models(name: str) -> None:
 def test_the_form_of_every_method_holds_its_settings_with_their_words(method: Any) -> None:
     row = next(row for row in catalogue() if row["name"] == method.name)
     shown = [item for item in row["parameters"] if not item["elsewhere"]]
-    assert [item["name"] for item in shown] == [item.name for item in own_fields(method)]
+    assert [item["name"] for item in shown] == list(MethodChoice(method.name).parameters(()))
     for item in shown:
         assert item["title"] and item["help"]
         assert "choices" in item or "model" in item or item["min"] <= item["default"] <= item["max"]

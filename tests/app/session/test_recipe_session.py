@@ -25,7 +25,7 @@ def read(text: str) -> Session:
 
 @pytest.mark.parametrize(
     "session",
-    [*(preset.session for preset in presets()), RICH],
+    [*presets().values(), RICH],
     ids=lambda s: f"{s.method.name}-{s.rate}",
 )
 def test_a_recipe_of_the_page_comes_back_as_the_same_merge(session: Session) -> None:

@@ -127,8 +127,8 @@ def test_a_session_outside_its_ranges_cannot_exist(changes: dict[str, object]) -
 
 
 def test_every_preset_is_a_merge_and_the_first_shows_the_whole_zoo() -> None:
-    for preset in presets():
-        assert preset.title and recipe_hash(preset.session.recipe())
+    for title, preset in presets().items():
+        assert title and recipe_hash(preset.recipe())
     first = first_session()
     assert [model.reference for model in first.models] == ["zoo:math", "zoo:finance", "zoo:law"]
     assert first.active == first.models

@@ -65,7 +65,7 @@ def test_what_a_browser_sends_is_checked(choice: object, says: str) -> None:
 
 
 def test_a_slot_that_did_not_move_or_has_another_base_is_named() -> None:
-    with pytest.raises(InvalidValue, match="The merge does what the merge in slot B does"):
+    with pytest.raises(InvalidValue, match="The merge and the merge in slot B are the same merge"):
         read_pair(SLOTS | {"other": state_of(SESSION)}, SESSION)
     other = Session(base="zoo:law", models=(ModelChoice("zoo:math"),))
     with pytest.raises(InvalidValue, match="has the base zoo:law, the models here zoo:base"):

@@ -56,7 +56,7 @@ def test_a_row_is_set_as_the_merge_that_was_asked(tmp_path: Path) -> None:
     ("asked", "says"),
     [
         ({"row": 1}, "seed is 3, and here it is always 0"),
-        ({"row": 2}, "no single merge"),
+        ({"row": 2}, "no merge of its own"),
         ({"row": 3}, "no row 3"),
         ({"row": -1}, "whole number from 0, got -1"),
         ({"table": "0"}, "whole number from 0, got '0'"),

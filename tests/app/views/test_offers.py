@@ -51,7 +51,7 @@ def test_sets_of_the_hub_are_listed_and_on_a_public_page_out_of_reach() -> None:
     mine, theirs = (hub_choices(public=public) for public in (False, True))
     assert [row["title"] for row in mine["rows"]] == [one.title for one in hub_presets()]
     assert not mine["off"] and theirs["off"] and "your own copy" in theirs["head"]
-    titles = [one.title for one in presets()] + [one.title for one in hub_presets()]
+    titles = [*presets()] + [one.title for one in hub_presets()]
     assert len(set(titles)) == len(titles)
     with gr.Blocks():
         value = json.loads(build_preset(Studio(public=True)).value)
@@ -157,7 +157,7 @@ def test_a_list_holds_what_is_not_as_it_should_be_and_counts_the_rest() -> None:
     every = [finding(Severity.WARNING, remedy="Do that."), *[finding(Severity.OK)] * 2]
     value = findings_value(every, "Seen:")
     assert [row["model"] for row in value["rows"]] == ["acme/math"]
-    assert value["fine"] == "2 more as they should be."
+    assert value["fine"] == "2 more checks passed."
     assert first_blocker([finding(Severity.BLOCKER, why="Why.", remedy="Do.")]) == (
         "acme/math: It is so. Why. Do."
     )

@@ -83,7 +83,7 @@ def test_the_oldest_file_of_a_visitor_makes_room(exports: Exports, tmp_path: Pat
     other = put(exports, EVE, name="eve.zip")
     put(exports, ADA, name="2.zip")
     put(exports, ADA, name="3.zip")
-    assert [one.name for one in exports.offers(ADA)] == ["3.zip", "2.zip"]
+    assert [one.path.name for one in exports.offers(ADA)] == ["3.zip", "2.zip"]
     assert exports.fetch(first.word) is None and exports.fetch(other.word) is other
     assert left(tmp_path) == ["2.zip", "3.zip", "eve.zip"]
 

@@ -4,7 +4,7 @@ import re
 
 from playwright.sync_api import Locator
 
-from components.widgets.glossary import glossary
+from components.session.shipped import glossary
 from tests.e2e.page_driver import Studio
 
 PLAIN = {"exact", "input", "speed", "length", "loss"}
