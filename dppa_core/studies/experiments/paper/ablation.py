@@ -51,7 +51,7 @@ class PruningVariant:
 
 
 VARIANTS = (
-    PruningVariant("magnitude", "neither (magnitude)", False),
+    PruningVariant("magnitude", "plain magnitude", False),
     PruningVariant("owl", "OWL-style", False),
     PruningVariant("dp", "DP alone", False),
     PruningVariant("dpa", "DPA alone", True),
@@ -60,15 +60,15 @@ VARIANTS = (
 
 
 PAIRS = (
-    ("dp", "magnitude", "DP alone", "neither"),
-    ("dpa", "magnitude", "DPA alone", "neither"),
-    ("both", "magnitude", "DPPA, both halves,", "neither"),
+    ("dp", "magnitude", "DP alone", "plain magnitude"),
+    ("dpa", "magnitude", "DPA alone", "plain magnitude"),
+    ("both", "magnitude", "DPPA, both halves,", "plain magnitude"),
     ("both", "dp", "DPA on top of DP", "DP alone"),
     ("both", "dpa", "DP on top of DPA", "DPA alone"),
     ("owl", "dp", "OWL-style, layers only,", "DP, which moves modules as well"),
 )
 """Compared variants, and their names in a sentence."""
-REFERENCES = {"magnitude": "neither", "dp": "DP alone", "dpa": "DPA alone"}
+REFERENCES = {"magnitude": "plain magnitude", "dp": "DP alone", "dpa": "DPA alone"}
 """Columns of differences from these variants."""
 
 
@@ -174,7 +174,7 @@ def _plot(found: Ablated) -> Chart:
 def finding(found: Ablated) -> str:
     """The gains of DP and DPA, alone and together, and of OWL-style."""
     lines = [_pair(found, *pair) for pair in PAIRS]
-    apart = {1: "which is better than neither", -1: "which is worse than neither"}
+    apart = {1: "which is better than plain magnitude", -1: "which is worse than plain magnitude"}
     for rate in RATES:
         kept = {v: retained(found.at(v.key, rate), found.own).value for v in VARIANTS}
         known = {v: float(of) for v, of in kept.items() if isinstance(of, float)}
@@ -182,7 +182,7 @@ def finding(found: Ablated) -> str:
         if best is None:
             continue
         seen = verdict(found.gain(best.key, "magnitude", rate))
-        than = apart.get(seen, "not told apart from neither")
+        than = apart.get(seen, "with no significant difference from plain magnitude")
         if best.key == "magnitude":
             than = "the first of the table"
         lines.append(
@@ -192,7 +192,7 @@ def finding(found: Ablated) -> str:
 
 
 def short(found: Ablated) -> str:
-    """Each half against neither, and both together against DPA alone."""
+    """Each half against plain magnitude, and both together against DPA alone."""
     pairs = [pair for pair in PAIRS if pair[1] == "magnitude" or pair[:2] == ("both", "dpa")]
     return " ".join(_pair(found, *pair) for pair in pairs)
 
@@ -203,7 +203,7 @@ def _pair(found: Ablated, one: str, other: str, name: str, than: str) -> str:
         widest = max(RATES, key=lambda rate: abs(found.gain(one, other, rate).difference.value))
         gain = told(found.gain(one, other, widest))
         return f"{name} against {than}: at {pruned(widest)}, where they differ most, {gain}."
-    words = {1: "better at {}", -1: "worse at {}", 0: "not told apart at {}"}
+    words = {1: "better at {}", -1: "worse at {}", 0: "not significantly different at {}"}
     return f"{name} against {than}: {', '.join(verdict_texts(words, gains))}."
 
 
@@ -214,7 +214,7 @@ ABLATION = Declared(
     question="Which of DPPA's two halves helps: densities by significance (DP), or amplified bands "
     "(DPA)?",
     measured="Each domain model alone, pruned at 80, 90 and 95 %, {test} test items of its "
-    "domain. Neither: magnitude at one rate for all matrices. OWL-style: densities by layer alone, "
+    "domain. Plain magnitude: one rate for all matrices. OWL-style: densities by layer alone, "
     f"with DP's strength 0.08 and outliers above {K_LAYER:g} times the mean. DPA alone: one rate "
     "for all matrices, two even bands with factors. Factors are climbed on {search} search items a "
     f"domain. {SWITCHED_OFF} Differences are paired by item, the domains counting equally.",

@@ -220,7 +220,7 @@ def _rank(found: MergesMeasured, group: tuple[str, ...], rate: float) -> str:
 
 
 def _versus(found: MergesMeasured, group: tuple[str, ...], rate: float) -> str:
-    words = {1: "ahead of DPPA {}", -1: "behind DPPA {}", 0: "not told apart {}"}
+    words = {1: "ahead of DPPA {}", -1: "behind DPPA {}", 0: "no significant difference for {}"}
     others = _against(found, group, rate, tuned=False)
     parts = verdict_texts(words, {f"{t} {gap(difference_of(of))}": of for t, of in others.items()})
     return f"Each minus DPPA at {pruned(rate)}: {'; '.join(parts)}." if parts else ""
@@ -262,7 +262,7 @@ def short(found: MergesMeasured) -> str:
 
 def _placed(found: MergesMeasured, group: tuple[str, ...], rate: float, *, tuned: bool) -> str:
     """The methods that DPPA is ahead of and behind."""
-    words = {-1: "ahead of {}", 1: "behind {}", 0: "not told apart from {}"}
+    words = {-1: "ahead of {}", 1: "behind {}", 0: "not significantly different from {}"}
     return ", ".join(verdict_texts(words, _against(found, group, rate, tuned=tuned)))
 
 

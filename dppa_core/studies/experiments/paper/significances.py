@@ -119,7 +119,7 @@ def _against(found: SignificanceMarks, kind: str) -> str:
     words = {
         1: f"{kind} ranks better than magnitude at {{}}",
         -1: f"{kind} ranks worse than magnitude at {{}}",
-        0: f"{kind} and magnitude are not told apart at {{}}",
+        0: f"{kind} and magnitude do not differ significantly at {{}}",
     }
     said = verdict_texts(words, {pruned(rate): found.against(kind, rate) for rate in RATES})
     widest = max(RATES, key=lambda rate: abs(found.against(kind, rate).difference.value))

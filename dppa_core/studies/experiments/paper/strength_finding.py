@@ -84,13 +84,14 @@ def short(known: StrengthMeasures) -> str:
     """Whether a rule for the strength holds, and the effect of the paper's strength."""
     size = next(iter(known.scores)).size
     return (
-        f"DP's strength {PAPER:g}, the paper's, against none: {_places(known, size)}. {_end(known)}"
+        f"DP's strength {PAPER:g}, the paper's, against strength 0: {_places(known, size)}. "
+        + _end(known)
     )
 
 
 def _places(known: StrengthMeasures, size: str) -> str:
     """The rates at which the paper's strength is better, worse or not different from 0."""
-    words = {1: "better at {}", -1: "worse at {}", 0: "not told apart at {}"}
+    words = {1: "better at {}", -1: "worse at {}", 0: "not significantly different at {}"}
     found = {percent(rate): known.paper(size, rate) for rate in known.rates}
     return ", ".join(verdict_texts(words, found))
 
@@ -107,7 +108,8 @@ def _own_paper(known: StrengthMeasures) -> str:
     """The paper's strength against 0, on the models of the setting."""
     size = next(iter(known.scores)).size
     parts = [f"{told(known.paper(size, rate))} at {percent(rate)}" for rate in known.rates]
-    return f"DP's strength {PAPER:g}, the paper's, minus none, test items: {'; '.join(parts)}."
+    listing = "; ".join(parts)
+    return f"DP's strength {PAPER:g}, the paper's, minus strength 0, test items: {listing}."
 
 
 def _paper(known: StrengthMeasures) -> str:

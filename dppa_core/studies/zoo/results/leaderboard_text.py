@@ -83,7 +83,7 @@ def findings(board: Leaderboard) -> list[str]:
     else:
         lines.append("No method keeps more than DPPA here by more than chance explains.")
     if alike:
-        lines.append(f"Not told apart from DPPA: {listed(alike)}.")
+        lines.append(f"No significant difference from DPPA: {listed(alike)}.")
     if worse:
         lines.append(f"Less than DPPA: {listed(worse)}.")
     lines.append(
