@@ -7,7 +7,7 @@ from math import sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dppa_core.evaluation.tables import percent_text, text_table
+from dppa_core.evaluation.tables import factors_text, percent_text, text_table
 
 if TYPE_CHECKING:
     from dppa_core.evaluation.scores import DomainScore
@@ -15,11 +15,6 @@ if TYPE_CHECKING:
     from dppa_core.tuning.search.climb import ClimbResult
     from dppa_core.tuning.search.studied import StudyState
     from dppa_core.tuning.search.verdict import BaselineMerge, DomainVerdict
-
-
-def factors_text(factors: Sequence[float]) -> str:
-    """Factors, the strongest band first."""
-    return " / ".join(f"{factor:g}" for factor in factors)
 
 
 def climb_text(

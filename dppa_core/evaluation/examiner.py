@@ -76,17 +76,12 @@ class Examiner:
         return None if found is None else _marks(found)
 
     def marks(
-        self,
-        exam: Exam,
-        *,
-        progress: Callable[[int], None] | None = None,
-        stop: Stop | None = None,
+        self, exam: Exam, *, progress: Callable[[int], None] | None = None, stop: Stop | None = None
     ) -> Marks:
         """Ask all items, or read their marks from the cache.
 
         Args:
             progress: Called with the number of items answered so far.
-            stop: Raises Cancelled when set, within one token.
         """
 
         def ask(resident: Resident) -> list[Any]:
@@ -97,11 +92,7 @@ class Examiner:
         return _marks(self.answer(exam.target, _asked(exam), ask, stop))
 
     def score(
-        self,
-        exam: Exam,
-        *,
-        progress: Callable[[int], None] | None = None,
-        stop: Stop | None = None,
+        self, exam: Exam, *, progress: Callable[[int], None] | None = None, stop: Stop | None = None
     ) -> DomainScore:
         """The score of one exam."""
         return marked_score(exam.items(), self.marks(exam, progress=progress, stop=stop))
@@ -116,11 +107,7 @@ class Examiner:
         progress: Progress | None = None,
         stop: Stop | None = None,
     ) -> Evaluation:
-        """Scores of one model or merge on several domains.
-
-        Args:
-            progress: Called with (items done, total items, domain).
-        """
+        """Scores of one model or merge on several domains."""
         exams = [Exam(target, domain, split, limit) for domain in domains]
         total, done = sum(len(exam.items()) for exam in exams), 0
         scores: dict[str, DomainScore] = {}
@@ -210,7 +197,6 @@ def mark(
     Args:
         read: The items' `exchanges`, if already computed.
         progress: Called with the number of items answered so far.
-        stop: Raises Cancelled when set, within one token.
     """
     read = exchanges(resident, asked) if read is None else read
     given = answers(resident, read, progress=progress, stop=stop)

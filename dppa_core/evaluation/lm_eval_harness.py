@@ -45,7 +45,6 @@ class TaskResult:
     ci95: tuple[float, float] | None
     """Wilson's for shares, the bootstrap's for other means over documents; else None."""
     n: int
-    """Documents."""
     higher_is_better: bool | None
     each: tuple[float, ...]
     """Value of each document; empty if the metric is not their mean."""

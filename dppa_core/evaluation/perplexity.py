@@ -96,8 +96,6 @@ def perplexity(
         window: Tokens per window, at least 2; at most the model's number of positions.
         stride: 1 to `window` - 1; half a window if None. A smaller stride is slower and gives
             each token more context.
-        progress: Called for each window.
-        stop: Raises Cancelled between two windows.
 
     Raises:
         InvalidValue: a window or stride out of range, a text of less than two tokens.

@@ -183,9 +183,7 @@ class Comparison:
     p: float
     """p of the exact sign test on the items that only one of them answers right."""
     differs: int
-    """Number of those items."""
     n: int
-    """Number of items."""
 
     @property
     def seen(self) -> bool:

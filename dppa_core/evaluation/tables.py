@@ -34,7 +34,6 @@ class Cell:
     high: float | None = None
     """End of the 95 % interval."""
     n: int | None = None
-    """Number of items."""
     note: str = ""
     """Why there is no value, or a remark on it."""
 
@@ -114,11 +113,26 @@ def signed_text(value: float, ends: Ends, unit: str = "") -> str:
     return f"{100 * value:+.1f}{unit} ({100 * ends[0]:+.1f} to {100 * ends[1]:+.1f})"
 
 
+def capital(text: str) -> str:
+    """The text with a capital first letter."""
+    return text[:1].upper() + text[1:]
+
+
+def factors_text(factors: Sequence[float]) -> str:
+    """Factors, the strongest band first: 1.4 / 1."""
+    return " / ".join(f"{factor:g}" for factor in factors)
+
+
 def listed(names: Sequence[str]) -> str:
     """The names as "a, b and c"."""
     if len(names) < 2:
         return "".join(names)
     return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def in_brackets(names: Sequence[str]) -> str:
+    """The names in brackets after a blank; empty without names."""
+    return f" ({listed(names)})" if names else ""
 
 
 def _number(value: float, unit: str) -> str:

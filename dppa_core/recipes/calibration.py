@@ -102,7 +102,6 @@ def calibration_of(model: str, *chosen: Calibration | None) -> Calibration:
     """The calibration of a domain model: the first one set, else questions of its own domain.
 
     Args:
-        model: Its reference.
         chosen: Its own calibration, then the recipe's.
 
     Raises:

@@ -194,11 +194,7 @@ def direction(rng: random.Random, split: str) -> tuple[str, str]:
 
 SENTIMENT = Task("sentiment", sentiment, partial(only_label, labels=tuple(TONES)))
 DIRECTION = Task("direction", direction, partial(only_label, labels=("rose", "fell")))
-TASKS = (
-    SENTIMENT,
-    Task("report", report, partial(only_label, labels=tuple(REPORTS))),
-    DIRECTION,
-)
+TASKS = (SENTIMENT, Task("report", report, partial(only_label, labels=tuple(REPORTS))), DIRECTION)
 EXAMPLES = (
     (
         "sentiment",

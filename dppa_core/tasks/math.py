@@ -140,10 +140,7 @@ def _working(a: int, symbol: str, b: int) -> str:
 
 
 def _render(
-    rng: random.Random,
-    split: str,
-    parts: list[tuple[tuple[str, ...], int, int]],
-    steps: list[str],
+    rng: random.Random, split: str, parts: list[tuple[tuple[str, ...], int, int]], steps: list[str]
 ) -> tuple[str, str]:
     name, thing = name_filler(rng, NAMES, split), name_filler(rng, THINGS, split, "s")
     name = name[:1].upper() + name[1:]

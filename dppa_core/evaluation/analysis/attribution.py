@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dppa_core.errors import InvalidValue, shown
+from dppa_core.evaluation.tables import capital
 from dppa_core.pruning.module_groups import find_modules, layer_of, order_kinds
 
 CHOICES = ("layer", "module")
@@ -56,7 +57,6 @@ class Attribution:
     """One answer of one merge, part by part."""
 
     recipe: str
-    """Hash of the recipe."""
     prompt: str
     answer: str
     own: bool
@@ -70,7 +70,6 @@ class Attribution:
     base_loss: float | None
     """The same without any delta; None if memory has no room for it."""
     effects: tuple[Effect, ...]
-    """In the order of the model."""
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready copy, losses in nats per token."""
@@ -144,14 +143,10 @@ def sentence(found: Attribution) -> str:
         text = f"The answer needs no {what} by itself."
     if least.change <= -SMALLEST:
         text += (
-            f" {_first(least.part.name)} stands in its way: without it the loss falls to "
+            f" {capital(least.part.name)} stands in its way: without it the loss falls to "
             f"{_number(least.loss)}."
         )
     return text
-
-
-def _first(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _number(value: float) -> str:

@@ -49,9 +49,7 @@ class Sums:
 
 
 def sum_chunk(
-    a: Float64[ndarray, " n"],
-    b: Float64[ndarray, " n"],
-    c: Float64[ndarray, " n"] | None = None,
+    a: Float64[ndarray, " n"], b: Float64[ndarray, " n"], c: Float64[ndarray, " n"] | None = None
 ) -> Sums:
     """The sums over one chunk of two tensors and their base."""
     with np.errstate(invalid="ignore"):  # the caller reports values that are not finite

@@ -27,8 +27,6 @@ class Imported:
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """Parts of the resulting recipe."""
-
     method: str
     coefficients: Sequence[Coefficient]
     parameters: Mapping[str, Any] = field(default_factory=dict)
@@ -41,7 +39,6 @@ def import_mergekit(text: str, names: Callable[[str], Sequence[str]] = lambda ba
     """Convert a mergekit recipe to ours.
 
     Args:
-        text: Its YAML.
         names: Reference of the base -> names of its tensors; needed for gradients over layers and
             for filters.
 

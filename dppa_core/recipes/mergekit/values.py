@@ -38,7 +38,6 @@ def read_setting(
 
     Args:
         value: A number, a list of numbers (a gradient), or a list of {filter, value}.
-        where: Its name in messages.
         names: Names of all tensors of the base; empty if unknown.
         fallbacks: Further values, each for tensors that match no earlier filter.
 

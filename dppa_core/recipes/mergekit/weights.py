@@ -20,7 +20,6 @@ class Blocks:
     word: str
     """A filter that matches exactly the tensors inside blocks."""
     names: tuple[str, ...]
-    """Names of all tensors."""
 
     @staticmethod
     def among(tensors: Collection[str]) -> Blocks | None:

@@ -137,7 +137,6 @@ def best_coefficient(
     """The coefficient with the best retention on the search items; of equals the smaller loss.
 
     Args:
-        recipe: The recipe with a given coefficient.
         own: Marks of each domain model on the search items of its domain.
         tried: All of them are scored; then further ones while the outermost is best.
     """

@@ -55,8 +55,6 @@ class Journal:
         """Record an answer.
 
         Args:
-            experiment: The experiment that asked first.
-            key: Key of the question.
             processor: Processor time, in seconds.
         """
         self._write({"experiment": experiment, "answer": key, "processor": round(processor, 3)})
@@ -115,16 +113,12 @@ RESULT, JOURNAL = "experiments.json", "journal.jsonl"
 PACKAGES = ("torch", "transformers", "numpy")
 
 Say = Callable[[str], None]
-"""Called with one line at a time."""
 
 
 class Runner:
     """Runs experiments one after the other.
 
     Args:
-        setting: Models and numbers of items.
-        out: Folder of the journal and of the result.
-        workers: Answers questions.
         say: Called with a line on each answer.
     """
 
@@ -168,7 +162,6 @@ class Runner:
         )
 
     def _followed(self, name: str, steps: Steps[Findings], keys: set[str]) -> Findings:
-        """Answer all questions of an experiment."""
         try:
             questions = next(steps)
             while True:
@@ -189,7 +182,7 @@ class Runner:
                 else:
                     self._known[question] = kept
         begun = time.monotonic()
-        for done, one in enumerate(self._workers.answers(wanted), 1):
+        for done, one in enumerate(self._workers(wanted), 1):
             self._known[one.question] = one.answer
             self._journal.answered(name, self._key(one.question), one.processor)
             left = (time.monotonic() - begun) / done * (len(wanted) - done)

@@ -15,13 +15,7 @@ from dppa_core.evaluation.side_by_side import Comparison
 from dppa_core.evaluation.tables import Cell, Column
 from dppa_core.studies.experiments.setting import HARNESS, Setting
 from dppa_core.tasks import intervals
-from dppa_core.tasks.intervals import (
-    Z95,
-    Interval,
-    VariancePart,
-    ratio,
-    reach,
-)
+from dppa_core.tasks.intervals import Z95, Interval, VariancePart, ratio, reach
 
 ByDomain = Mapping[str, Marks]
 """Domain -> marks of one model."""
@@ -45,8 +39,7 @@ def columns_by(what: str, setting: Setting) -> tuple[Column, ...]:
 
 def accuracy(marks: Marks) -> Cell:
     """Accuracy in per cent, with Wilson's interval."""
-    found = intervals.accuracy(marks.hits)
-    return Cell(100 * found.value, 100 * found.low, 100 * found.high, len(marks.hits))
+    return points(intervals.accuracy(marks.hits), len(marks.hits))
 
 
 def retained(marks: ByDomain, own: ByDomain) -> Cell:
@@ -55,8 +48,7 @@ def retained(marks: ByDomain, own: ByDomain) -> Cell:
     found = ratio(pairs)
     if found is None:
         return Cell(None, note="a domain model answers nothing")
-    n = sum(len(one) for one, _ in pairs.values())
-    return Cell(100 * found.value, 100 * found.low, 100 * found.high, n)
+    return points(found, sum(len(one) for one, _ in pairs.values()))
 
 
 def scored(setting: Setting, domain: str, split: str, marks: Marks) -> DomainScore:
@@ -120,7 +112,6 @@ class Draws:
 
 
 def _of_draws(values: Sequence[float]) -> list[VariancePart]:
-    """Variance part from the sample of draws."""
     n = len(values)
     return [VariancePart(float(np.var(values, ddof=1)) / n, n - 1)] if n > 1 else []
 
@@ -169,7 +160,7 @@ def difference_of(found: Comparison | Interval) -> Interval:
 
 
 def points(found: Comparison | Interval, n: int | None = None) -> Cell:
-    """A difference in points, with its interval."""
+    """A share in per cent, or a difference in points, with its interval."""
     one = difference_of(found)
     return Cell(100 * one.value, 100 * one.low, 100 * one.high, n)
 

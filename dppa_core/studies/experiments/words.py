@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from dppa_core.evaluation.side_by_side import Comparison
 from dppa_core.evaluation.tables import listed, signed_text
@@ -61,18 +61,8 @@ def lasting(seconds: float) -> str:
     return f"{seconds / 60:.1f} minutes" if seconds >= 90 else f"{seconds:.0f} s"
 
 
-def capital(text: str) -> str:
-    """The text with a capital first letter."""
-    return text[:1].upper() + text[1:]
-
-
 SWITCHED_OFF = (
     "A band begins switched off, with factor 0, and stays so where no factor from 1 on makes the "
     "score better: then more is pruned than the row says."
 )
 """Note below tables of factors: the meaning of a factor of 0."""
-
-
-def factors_text(factors: Sequence[float]) -> str:
-    """The factors as "1.4 / 1"."""
-    return " / ".join(f"{factor:g}" for factor in factors)

@@ -131,7 +131,6 @@ def with_coefficients(recipe: MergeRecipe, coefficients: list[list[float]]) -> M
     """The recipe with other coefficients.
 
     Args:
-        recipe: Any recipe.
         coefficients: For each model: one number, or one per layer.
     """
     models = tuple(

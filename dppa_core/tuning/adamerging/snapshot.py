@@ -103,7 +103,6 @@ def collapsed_in_a_row(snapshots: Sequence[Snapshot]) -> int:
 
 
 def _standard_error(one: Snapshot) -> float:
-    """Standard error of the mean accuracy."""
     shares = [(figures.accuracy or 0.0, figures.n) for figures in one.domains.values()]
     return math.sqrt(sum(share * (1 - share) / n for share, n in shares)) / len(shares)
 

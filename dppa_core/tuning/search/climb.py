@@ -50,7 +50,6 @@ def greedy_factors(
     Args:
         score: A setting's score, larger is better; use a held-out split, never the test split.
         partitions: Number of bands, at least 1.
-        largest: Largest factor.
 
     Raises:
         InvalidValue: no partition, or a score is not finite.
@@ -97,7 +96,6 @@ class ClimbResult:
     own: tuple[DomainScore, ...]
     """Score of each domain model itself, on the search items of its domain."""
     searches: tuple[FactorSearch, ...]
-    """One per model."""
 
     @property
     def recipe(self) -> MergeRecipe:
@@ -153,13 +151,10 @@ def climb(
 
     Args:
         recipe: Keeps its levels, parameters and coefficients; its factors are ignored.
-        ask: Holds exams.
         tasks: The domain of each model; by default those of the embedded models.
         limit: Search items per domain.
         state: Keeps scores so that a stopped search can go on: a file, or a `TrialScores` made for
             this search.
-        watch: Called with each setting.
-        public: Whether only embedded models may be read.
         beside: Models in parallel, one thread each; all threads call `ask` and `watch`.
 
     Raises:
@@ -196,9 +191,7 @@ def _climb_one(
         known = memory.find(key) is not None
         tried = alone(recipe, replace(model, amplification=factors))
         found = task_score(
-            _remembered(memory, ask, key, Exam(tried, domain, SEARCH, limit)),
-            own,
-            model.model,
+            _remembered(memory, ask, key, Exam(tried, domain, SEARCH, limit)), own, model.model
         )
         if watch:
             watch(model.model, Trial(factors, found), known)

@@ -30,9 +30,7 @@ def exams_on_cluster(cluster: Cluster, *, threads: int = 1, stop: Stop | None = 
     """A function that holds exams on any node; each process keeps base and domain models.
 
     Args:
-        cluster: The cluster.
         threads: Cores per exam.
-        stop: Cancels waiting for an answer.
     """
     return cluster.caller(answer, DriverNode(os.getcwd(), threads), threads=threads, stop=stop)
 

@@ -29,9 +29,6 @@ def open_study(
 ) -> optuna.Study:
     """The study with this name; a new one first tries the given recipe, a grid all of its cells.
 
-    Args:
-        made_by: What the scores depend on.
-
     Raises:
         InvalidValue: it cannot be opened, or belongs to another search.
     """

@@ -16,6 +16,8 @@ from dppa_core.pruning.coefficients import LARGEST_COEFFICIENT
 from dppa_core.pruning.partition import even_levels
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 
+TRIALS = 40
+"""Default number of trials of a study."""
 MOST_LEVELS = 4
 Value = float | int | str
 _USUAL_METHODS = ("dppa", "magnitude", "owl", "dare", "ties")

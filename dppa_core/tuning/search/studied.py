@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from dppa_core.errors import InvalidValue, did_you_mean
 from dppa_core.recipes.yaml_text import MergeRecipe, parse_recipe
-from dppa_core.tuning.search.space import SearchParameter, Value
+from dppa_core.tuning.search.space import TRIALS, SearchParameter, Value
 from dppa_core.tuning.search.trial import ITEMS, geometric_mean
 
 RETENTION, WORST, DENSITY = "retention", "worst", "density"
@@ -80,7 +80,7 @@ class StudySettings:
 
     knobs: tuple[SearchParameter, ...]
     goals: tuple[str, ...] = ("retention",)
-    trials: int = 40
+    trials: int = TRIALS
     """In total, including those of earlier runs."""
     limit: int = ITEMS
     seed: int = 0
@@ -97,7 +97,6 @@ class StudyTrial:
 
     number: int
     values: Mapping[str, Value]
-    """Value of each search parameter."""
     state: str
     """complete, pruned or failed."""
     goals: tuple[float, ...]
@@ -106,7 +105,6 @@ class StudyTrial:
     """Of the domains scored so far."""
     density: float
     recipe: str
-    """As YAML."""
     why: str = ""
     """The error of a failed trial."""
 

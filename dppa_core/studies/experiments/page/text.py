@@ -17,7 +17,6 @@ OTHERS = (
     "Not run: the sets of the Hub that `dppa presets` lists, the paper's Llama 2 7B among them. "
     "`dppa reproduce --preset NAME` asks them the same."
 )
-"""Note on the page of the embedded models."""
 
 
 def write_page(report: ExperimentsReport, folder: Path) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from dppa_core.evaluation.scores import Marks
 from dppa_core.evaluation.side_by_side import Comparison
-from dppa_core.evaluation.tables import Cell, Column, Row, Table
+from dppa_core.evaluation.tables import Cell, Column, Row, Table, factors_text
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe
 from dppa_core.studies.experiments.exams import alone, climbed, own_marks
 from dppa_core.studies.experiments.score_table import (
@@ -19,14 +19,7 @@ from dppa_core.studies.experiments.score_table import (
 from dppa_core.studies.experiments.setting import Setting, Treatment
 from dppa_core.studies.experiments.steps import Declared, Steps, all_asked, together
 from dppa_core.studies.experiments.values import Axis, Chart, Findings, Series
-from dppa_core.studies.experiments.words import (
-    SWITCHED_OFF,
-    factors_text,
-    pruned,
-    told,
-    verdict,
-    verdict_texts,
-)
+from dppa_core.studies.experiments.words import SWITCHED_OFF, pruned, told, verdict, verdict_texts
 
 RATES = (0.8, 0.9, 0.95)
 K_LAYER = 3.0
@@ -58,7 +51,6 @@ VARIANTS = (
     PruningVariant("both", "both (DPPA)", True),
 )
 
-
 PAIRS = (
     ("dp", "magnitude", "DP alone", "plain magnitude"),
     ("dpa", "magnitude", "DPA alone", "plain magnitude"),
@@ -69,7 +61,6 @@ PAIRS = (
 )
 """Compared variants, and their names in a sentence."""
 REFERENCES = {"magnitude": "plain magnitude", "dp": "DP alone", "dpa": "DPA alone"}
-"""Columns of differences from these variants."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.scores import Marks
 from dppa_core.evaluation.side_by_side import Comparison
-from dppa_core.evaluation.tables import Cell
+from dppa_core.evaluation.tables import Cell, factors_text
 from dppa_core.studies.experiments.exams import BANDS, alone, climbed, exam, whole
 from dppa_core.studies.experiments.score_table import (
     ByDomain,
@@ -24,7 +24,7 @@ from dppa_core.studies.experiments.score_table import (
 )
 from dppa_core.studies.experiments.setting import Setting, Subject, Treatment
 from dppa_core.studies.experiments.steps import Steps, all_asked, together
-from dppa_core.studies.experiments.words import factors_text, flipped, verdict
+from dppa_core.studies.experiments.words import flipped, verdict
 from dppa_core.tasks.intervals import Interval
 
 METHODS = ("magnitude", "dare", "dp", "dppa")

@@ -97,10 +97,7 @@ def steps(setting: Setting, group: tuple[Subject, ...]) -> Steps[Findings]:
     best = yield from together(
         {
             plan: best_coefficient(
-                setting,
-                [one.domain for one in plan.subjects],
-                partial(plan.recipe, setting),
-                own,
+                setting, [one.domain for one in plan.subjects], partial(plan.recipe, setting), own
             )
             for plan in dict.fromkeys((*plans, *tunable))
         }

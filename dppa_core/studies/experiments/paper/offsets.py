@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dppa_core.errors import many
-from dppa_core.evaluation.tables import Cell, Column, Row, Table, listed, percent
+from dppa_core.evaluation.tables import Cell, Column, Row, Table, in_brackets, listed, percent
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.studies.experiments.paper.contest import (
     DRAWS,
@@ -34,7 +34,6 @@ from dppa_core.tuning.advice.run import profile_facts
 RATE = 0.9
 """Rate of the paper's rule of thumb for DARE; at 80 % the methods hardly differ."""
 SCALES = (0.25, 0.5, 1.0, 1.5, 2.0)
-"""Scales of every delta."""
 ANSWERS = 0.5
 """Smallest accuracy of an unpruned model that leaves something to retain."""
 KEEPS = 0.9
@@ -119,14 +118,13 @@ def finding(changes: Mapping[str, float], cells: Mapping[Key, Contest]) -> str:
 
     Args:
         changes: Domain -> ‖d‖/‖W‖ of the whole delta.
-        cells: Contests by domain and scale.
     """
     offsets = [scale * changes[domain] for domain, scale in cells]
     poor = [_called(key, one) for key, one in cells.items() if share(one.own) < ANSWERS]
     lines = [
         f"‖d‖/‖W‖ goes from {number(min(offsets))} to {number(max(offsets))} in "
         f"{many(len(cells), 'cell')}. Unpruned, less than half is answered in {len(poor)} of "
-        f"them{_in_brackets(poor)}."
+        f"them{in_brackets(poor)}."
     ]
     for method in OTHERS:
         better, same, worse = tally(cells.values(), method)
@@ -143,12 +141,7 @@ def _called(key: Key, one: Contest) -> str:
     return f"{one.subject.name} × {key[1]:g}"
 
 
-def _in_brackets(names: list[str]) -> str:
-    return f" ({listed(names)})" if names else ""
-
-
 def _by_scale(cells: Mapping[Key, Contest], method: str) -> str:
-    """The differences at every scale, all domains together."""
     parts = []
     for scale in dict.fromkeys(scale for _, scale in cells):
         of = {domain: one for (domain, s), one in cells.items() if s == scale}
@@ -192,7 +185,7 @@ def _dare(changes: Mapping[str, float], cells: Mapping[Key, Contest]) -> str:
     names = [_called(key, there[key]) for key in small]
     return (
         f"Of the {many(len(there), 'cell')} whose unpruned model answers half or more, DARE keeps "
-        f"{percent(KEEPS)} of it in {len(small)}{_in_brackets(names)}: small deltas by the paper's "
+        f"{percent(KEEPS)} of it in {len(small)}{in_brackets(names)}: small deltas by the paper's "
         f"rule of thumb. Of the {len(large)} from ‖d‖/‖W‖ {LARGE_CHANGE:g} on, large by the "
         f"advice, {len(set(large) & set(small))} are among them."
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from dppa_core.evaluation.scores import Marks
 from dppa_core.evaluation.side_by_side import Comparison
-from dppa_core.evaluation.tables import Cell, Column, Row, Table, listed, percent
+from dppa_core.evaluation.tables import Cell, Column, Row, Table, factors_text, listed, percent
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe
 from dppa_core.studies.experiments.exams import alone, climbed, own_marks
 from dppa_core.studies.experiments.paper.pruning import RATES
@@ -21,13 +21,7 @@ from dppa_core.studies.experiments.score_table import (
 from dppa_core.studies.experiments.setting import Setting, Treatment
 from dppa_core.studies.experiments.steps import Declared, Steps, all_asked, together
 from dppa_core.studies.experiments.values import Axis, Chart, Findings, Series
-from dppa_core.studies.experiments.words import (
-    SWITCHED_OFF,
-    factors_text,
-    pruned,
-    told,
-    verdict_texts,
-)
+from dppa_core.studies.experiments.words import SWITCHED_OFF, pruned, told, verdict_texts
 
 CLAIM, CLAIMED_AT = 0.9, 0.8
 """The paper's claim: at least this retention at this rate."""

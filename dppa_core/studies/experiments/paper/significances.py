@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from dppa_core.evaluation.scores import Marks
 from dppa_core.evaluation.side_by_side import Comparison
-from dppa_core.evaluation.tables import Cell, Column, Row, Table, percent
+from dppa_core.evaluation.tables import Cell, Column, Row, Table, capital, percent
 from dppa_core.recipes.calibration import Calibration
 from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.studies.experiments.exams import alone, exam, own_marks
@@ -21,7 +21,7 @@ from dppa_core.studies.experiments.score_table import (
 from dppa_core.studies.experiments.setting import HARNESS, Setting, Subject, Treatment
 from dppa_core.studies.experiments.steps import Declared, Steps, all_asked
 from dppa_core.studies.experiments.values import Axis, Chart, Findings, Series
-from dppa_core.studies.experiments.words import capital, pruned, told, verdict_texts
+from dppa_core.studies.experiments.words import pruned, told, verdict_texts
 
 RATES = (0.8, 0.9)
 KINDS = ("magnitude", "fisher", "activation", "random")
@@ -70,10 +70,7 @@ def _recipe(setting: Setting, subject: Subject, kind: str, rate: float) -> Merge
 
 
 def _table(setting: Setting, found: SignificanceMarks) -> Table:
-    columns = (
-        *columns_by("significance", setting),
-        Column("minus magnitude", "points"),
-    )
+    columns = (*columns_by("significance", setting), Column("minus magnitude", "points"))
     rows = []
     for rate in RATES:
         for kind in KINDS:

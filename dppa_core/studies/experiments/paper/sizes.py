@@ -26,7 +26,6 @@ from dppa_core.studies.zoo.spec import EMBEDDED, SIZES, TrainingSize
 
 RATES = (0.8, 0.9)
 RIVALS = ("dp", "dppa")
-"""Methods compared with magnitude."""
 FOLDER = Path("out/sizes")
 """Folder in which `dppa zoo train --size NAME` puts a size's models."""
 Cells = Mapping[str, Mapping[str, Contest]]
@@ -59,11 +58,7 @@ def steps(setting: Setting) -> Steps[Findings]:
         }
         for rate in RATES
     }
-    tables = (
-        _trained(named, by_rate[RATES[0]]),
-        _together(named, by_rate),
-        _apart(named, by_rate),
-    )
+    tables = (_trained(named, by_rate[RATES[0]]), _together(named, by_rate), _apart(named, by_rate))
     plots = tuple(_plot(named, cells, rate) for rate, cells in by_rate.items())
     missing = unclimbed(found.values())
     return Findings(tables, plots, finding(named, by_rate), missing)
@@ -176,8 +171,6 @@ def seen_apart(one: float, other: float, wide: float, broad: float) -> bool:
     """Whether two differences are further apart than their intervals together explain.
 
     Args:
-        one: A difference.
-        other: Another difference, of other models.
         wide: Width of the first one's 95 % interval.
         broad: Width of the other's.
     """

@@ -57,10 +57,7 @@ class Mini:
 
 
 def start(name: str) -> Mini:
-    """An initial mini-model.
-
-    Args:
-        name: One of `STARTS`.
+    """An initial mini-model by its name, one of `STARTS`.
 
     Raises:
         InvalidValue: another name.
@@ -119,7 +116,6 @@ def edited(mini: Mini, weights: Mapping[str, Sequence[object]]) -> Mini:
     """The mini-model with other weights in the shown matrix.
 
     Args:
-        mini: The mini-model before.
         weights: Model -> the matrix's 36 weights, row by row; other models stay.
 
     Raises:

@@ -101,7 +101,6 @@ CASES = (
     ),
 )
 
-
 RUNS: Mapping[str, Callable[[CaseTask, bool], ShownCase]] = {
     "wrong-base": wrong_base,
     "one-percent": too_few,
@@ -115,11 +114,6 @@ RUNS: Mapping[str, Callable[[CaseTask, bool], ShownCase]] = {
 
 def run_case(name: str, repaired: bool, task: CaseTask) -> dict[str, Any]:
     """Run one of `CASES`.
-
-    Args:
-        name: Name of the case.
-        repaired: Whether to apply its repair.
-        task: Workshop, progress and stop.
 
     Raises:
         UnknownName: no such case.

@@ -62,12 +62,7 @@ Spoil = Callable[[Any], str]
 
 
 def spoken(task: CaseTask, spoil: Spoil) -> Chat:
-    """Ask the math model one question, intact and with a fault.
-
-    Args:
-        task: Its `stop` cancels an answer within one token.
-        spoil: Adds the fault to a copy of the model.
-    """
+    """Ask the math model one question, intact and with a fault."""
     resident = ModelPool(BYTES).get(MODEL, stop=task.stop)
     item = items(DOMAIN, "search", SHOWN_QUESTION + 1)[SHOWN_QUESTION]
     settings = GenerationSettings(max_new_tokens=LONGEST)
@@ -193,7 +188,6 @@ def tied_weights() -> tuple[TensorMerger, Float32[ndarray, " n"], Float32[ndarra
 
 
 def _write_words(folder: Path, tokens: tuple[str, ...]) -> None:
-    """A tokenizer of whole words."""
     vocabulary = {token: row for row, token in enumerate(tokens)}
     model = {"type": "WordLevel", "vocab": vocabulary, "unk_token": tokens[0]}
     text = json.dumps({"version": "1.0", "added_tokens": [], "model": model})

@@ -59,11 +59,7 @@ class CaseMarks:
 
 
 class Workshop:
-    """Derives models, and asks them. Thread-safe; `close` removes its folder.
-
-    Args:
-        questions: Number of questions.
-    """
+    """Derives models, and asks them. Thread-safe; `close` removes its folder."""
 
     def __init__(self, questions: int = QUESTIONS) -> None:
         self._scratch = TemporaryFolder("breaks")
@@ -84,12 +80,7 @@ class Workshop:
         return folder
 
     def derived(self, name: str, derive: Derive) -> str:
-        """Reference of a model derived from base and domain model; written once.
-
-        Args:
-            name: Name of its folder.
-            derive: Computes the weights of one tensor.
-        """
+        """Reference of a model derived from base and domain model; written once."""
         folder = self._home / name
         with self._lock:
             if not folder.is_dir():
@@ -103,7 +94,6 @@ class Workshop:
 
         Args:
             target: A reference or recipe; the result is cached.
-            stop: Raises Cancelled when set, within one token.
         """
         key = target_name(target)
         if key in self._asked:

@@ -106,8 +106,6 @@ def measure(
         work: Folder of the pieces; use another one for other models or another version.
         limit: Test items per domain; all if None.
         search_limit: Search items per domain.
-        ways: The searches to compare.
-        say: Called with a line on each finished piece.
 
     Raises:
         InvalidValue: the work folder cannot be written.

@@ -29,7 +29,6 @@ from dppa_core.tasks import Item
 from dppa_core.tasks.intervals import accuracy
 
 TOGETHER = 64
-"""Answers per batch."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ The README copies the text before the second heading.
 
 from __future__ import annotations
 
-from dppa_core.evaluation.tables import listed, markdown_table, signed_text
+from dppa_core.evaluation.tables import factors_text, listed, markdown_table, signed_text
 from dppa_core.methods.registry import get_method
 from dppa_core.studies.zoo.results.leaderboard import REFERENCE, Leaderboard, LeaderboardRow, scores
 from dppa_core.studies.zoo.results.leaderboard_entry import EXTRA, MEANS, RATE, MethodVariant
@@ -15,11 +15,7 @@ from dppa_core.tasks import DOMAINS
 
 def markdown(board: Leaderboard, command: str) -> str:
     """The whole page: retentions against DPPA, then the chosen settings and explanations."""
-    parts = [
-        _short(board, command),
-        "## Chosen on the search split",
-        _long(board),
-    ]
+    parts = [_short(board, command), "## Chosen on the search split", _long(board)]
     if board.variants:
         parts += ["## Why some stand where they stand", *_reasons(board)]
     return "\n\n".join(parts)
@@ -42,7 +38,7 @@ def _short(board: Leaderboard, command: str) -> str:
 
 
 def _standings(board: Leaderboard) -> str:
-    reference = _reference(board)
+    reference = board.reference
     rows = [
         [
             _title(row),
@@ -69,7 +65,7 @@ def _against(board: Leaderboard, row: LeaderboardRow, reference: LeaderboardRow)
 
 def findings(board: Leaderboard) -> list[str]:
     """Sentences on the results, for and against DPPA."""
-    reference = _reference(board)
+    reference = board.reference
     better, worse, alike = list[str](), list[str](), list[str]()
     for row in board.rows:
         if row.method != REFERENCE:
@@ -135,7 +131,7 @@ def _chosen(row: LeaderboardRow) -> str:
     else:
         parts = [f"scale {scale * strength:.3g}"]
     factors = row.entry.factors.items()
-    parts += [f"{domain} {' / '.join(f'{x:g}' for x in of)}" for domain, of in factors]
+    parts += [f"{domain} {factors_text(of)}" for domain, of in factors]
     parts += [f"{name} {value:g}" for name, value in EXTRA.get(row.method, {}).items()]
     return ", ".join(parts)
 
@@ -154,7 +150,6 @@ def _added(row: LeaderboardRow) -> list[str]:
 
 
 def _reasons(board: Leaderboard) -> list[str]:
-    """Results with other settings, with a sentence on each."""
     rows = [
         [
             f"{_title(row)}, {variant.what}",
@@ -208,10 +203,6 @@ def _same(board: Leaderboard, row: LeaderboardRow) -> LeaderboardRow:
 def _by_domain(board: Leaderboard) -> list[LeaderboardRow]:
     """Rows of methods with a separate merge per domain."""
     return [row for row in board.rows if row.entry.by_domain()]
-
-
-def _reference(board: Leaderboard) -> LeaderboardRow:
-    return next(row for row in board.rows if row.method == REFERENCE)
 
 
 def _title(row: LeaderboardRow) -> str:
