@@ -1,4 +1,4 @@
-"""Output of commands, and how a terminal can end them: signals, closed streams, encodings.
+"""Options and output of commands, and how a terminal ends them: signals, closed streams, encodings.
 
 One JSON object or a text on stdout, progress on stderr.
 """
@@ -14,12 +14,24 @@ from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from dppa_core.errors import InvalidValue
 from dppa_core.progress import Progress
-from dppa_core.system.atomic_folders import unwritable
+from dppa_core.system.atomic_folders import check_file, unwritable
 
+RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe file (YAML).")]
+JsonFlag = Annotated[bool, typer.Option("--json", help="Write one JSON object.")]
+OverwriteFlag = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
+WorkersOption = Annotated[
+    int | None, typer.Option(min=1, help="Threads; every core if unset. The result is the same.")
+]
+TasksOption = Annotated[
+    str | None,
+    typer.Option(help="The domain of each model, as math,finance,law; their own if unset."),
+]
 _ENDS = [signal.SIGINT, signal.SIGTERM] + ([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])
 
 
@@ -109,6 +121,17 @@ def names_in(text: str | None, nothing: str = NO_DOMAIN) -> list[str] | None:
     if names is not None and not names:
         raise InvalidValue(nothing)
     return names
+
+
+def check_target(out: Path, *, overwrite: bool) -> None:
+    """Before any work, refuse a file that is there, or that cannot be written.
+
+    Raises:
+        InvalidValue: it is there and `overwrite` is not set, or it cannot be written.
+    """
+    if out.exists() and not overwrite:
+        raise InvalidValue(f"{out}: already exists. --overwrite replaces it.")
+    check_file(out)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,7 +1,4 @@
-"""Studies and grids of the command `search`: their settings, goals, and storage.
-
-Optuna and PyTorch are imported inside functions.
-"""
+"""Studies and grids of the command `search`: their settings, goals, and storage."""
 
 from __future__ import annotations
 
@@ -29,16 +26,16 @@ MOST_TRIALS = 100_000
 class StudyOptions:
     """The options of a study."""
 
-    vary: tuple[str, ...] = ()
-    grid: tuple[str, ...] = ()
-    objectives: tuple[str, ...] = ("retention",)
-    trials: int = 40
-    sampler: str = "tpe"
-    seed: int = 0
-    prune: bool = True
-    limit: int = 64
-    study: Path | None = None
-    name: str = "dppa"
+    vary: tuple[str, ...]
+    grid: tuple[str, ...]
+    objectives: tuple[str, ...]
+    trials: int
+    sampler: str
+    seed: int
+    prune: bool
+    limit: int
+    study: Path
+    name: str
 
     @property
     def address(self) -> str:
@@ -148,7 +145,7 @@ def run_wanted(
         settings,
         ask,
         tasks=tasks,
-        storage=wanted.address if wanted.study else None,
+        storage=wanted.address,
         name=wanted.name,
         watch=watch,
         known=known,
