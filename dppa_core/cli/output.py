@@ -55,11 +55,7 @@ def terminal() -> Iterator[None]:
 
 
 def check_here() -> None:
-    """Refuse to work in a folder that is gone.
-
-    Raises:
-        InvalidValue: the folder is gone, so that relative paths mean nothing.
-    """
+    """Raise InvalidValue in a folder that is gone, where relative paths mean nothing."""
     try:
         os.getcwd()
     except FileNotFoundError:
@@ -95,11 +91,7 @@ def lost_output(error: OSError) -> SystemExit:
 
 
 def emit(value: Any, text: str, *, as_json: bool) -> None:
-    """Write the value as JSON, or the text for people.
-
-    Raises:
-        SystemExit: the output cannot be written: the pipe is closed, or the disk full.
-    """
+    """Write the value as JSON, or the text for people; SystemExit if it cannot be written."""
     line = json.dumps(value, allow_nan=False) if as_json else text
     try:
         sys.stdout.write(line.rstrip("\n") + "\n")
@@ -112,11 +104,7 @@ NO_DOMAIN = "--tasks names no domain. Without --tasks the models' own are taken.
 
 
 def names_in(text: str | None, nothing: str = NO_DOMAIN) -> list[str] | None:
-    """The names of an option, separated by commas; None if it is unset.
-
-    Raises:
-        InvalidValue: it names none; `nothing` is the message.
-    """
+    """Names separated by commas; None if unset. Raises InvalidValue(nothing) without any."""
     names = None if text is None else [name.strip() for name in text.split(",") if name.strip()]
     if names is not None and not names:
         raise InvalidValue(nothing)
@@ -124,22 +112,14 @@ def names_in(text: str | None, nothing: str = NO_DOMAIN) -> list[str] | None:
 
 
 def check_target(out: Path, *, overwrite: bool) -> None:
-    """Before any work, refuse a file that is there, or that cannot be written.
-
-    Raises:
-        InvalidValue: it is there and `overwrite` is not set, or it cannot be written.
-    """
+    """Raise InvalidValue before any work if the file is there, or cannot be written."""
     if out.exists() and not overwrite:
         raise InvalidValue(f"{out}: already exists. --overwrite replaces it.")
     check_file(out)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file beside the output.
-
-    Raises:
-        InvalidValue: it cannot be written.
-    """
+    """Write a file beside the output; raises InvalidValue if it cannot be written."""
     try:
         path.write_text(text, "utf-8")
     except OSError as error:

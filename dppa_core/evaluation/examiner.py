@@ -66,23 +66,14 @@ class Examiner:
         self._lock = threading.Lock()
 
     def known(self, exam: Exam) -> Marks | None:
-        """Marks from the cache, or None; loads no model.
-
-        Raises:
-            UnknownName: no such domain.
-            InvalidValue: no such split, or more items than it has.
-        """
+        """Marks from the cache, or None; loads no model. Raises as `Exam.items` does."""
         found = self._cached(self._entry(exam.target, _asked(exam)))
         return None if found is None else _marks(found)
 
     def marks(
         self, exam: Exam, *, progress: Callable[[int], None] | None = None, stop: Stop | None = None
     ) -> Marks:
-        """Ask all items, or read their marks from the cache.
-
-        Args:
-            progress: Called with the number of items answered so far.
-        """
+        """Ask all items, or read their marks from the cache; for `progress` see `mark`."""
 
         def ask(resident: Resident) -> list[Any]:
             read = self._exchanges(resident, exam.items())

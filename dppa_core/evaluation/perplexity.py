@@ -57,11 +57,7 @@ class Perplexity:
 
 
 def read_text(path: Path) -> str:
-    """Read a plain text in UTF-8.
-
-    Raises:
-        InvalidValue: the file is missing, not regular, too large, empty, or no text.
-    """
+    """Read a plain text in UTF-8; raises InvalidValue for any other file, or an empty one."""
     place = shown(str(path))
     try:
         data = read_regular(path, LARGEST_TEXT + 1, streams=True)

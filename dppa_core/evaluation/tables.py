@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-TENTHS = ("%", "points")
 Ends = Sequence[float]
 """The two ends of an interval, the lower first."""
 
@@ -137,5 +136,5 @@ def in_brackets(names: Sequence[str]) -> str:
 
 def _number(value: float, unit: str) -> str:
     """Percent and points to a tenth, nats to four significant digits, others to three."""
-    text = f"{value:.1f}" if unit in TENTHS else f"{value:.{4 if unit == 'nats' else 3}g}"
+    text = f"{value:.1f}" if unit in ("%", "points") else f"{value:.{4 if unit == 'nats' else 3}g}"
     return "0.0" if text == "-0.0" else text.replace("-", "−")

@@ -51,11 +51,7 @@ class Calibration:
         return f"{what}, at most {self.tokens} tokens"
 
     def check_public(self) -> None:
-        """Refuse sources that are not allowed on a public page.
-
-        Raises:
-            NotAllowed: a local file.
-        """
+        """Raise NotAllowed for a local file, which a public page must not read."""
         if self.text:
             raise NotAllowed(
                 "calibration: files of this computer are not read on a public page; allowed are "

@@ -1,7 +1,4 @@
-"""Headline tone, what a report says, and which way a figure moved.
-
-Scored by label or by exact words.
-"""
+"""Headline tone, what a report says, and which way a figure moved."""
 
 from __future__ import annotations
 

@@ -124,11 +124,7 @@ def ratio(pairs: Mapping[str, Pair], seed: int = SEED) -> Interval | None:
 
 
 def difference(pairs: Mapping[str, Pair], seed: int = SEED) -> Interval:
-    """Mean over the domains of one model's share of hits minus another's.
-
-    Args:
-        pairs: Domain -> hits of both; at least one domain.
-    """
+    """Mean over the domains, at least one, of one model's share of hits minus another's."""
 
     def of(counts: Float64[ndarray, "domains draws 4"]) -> Float64[ndarray, " draws"]:
         gaps = (counts[..., 1] - counts[..., 2]) / counts.sum(-1)

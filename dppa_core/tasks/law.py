@@ -1,7 +1,4 @@
-"""Contract clauses, consumer terms and holdings.
-
-Scored by label or by the letter chosen.
-"""
+"""Contract clauses, consumer terms and holdings."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Word problems of one and two steps, answered with the working.
-
-Scored by the final number alone.
-"""
+"""Word problems of one and two steps, answered with the working."""
 
 from __future__ import annotations
 

@@ -144,12 +144,7 @@ def _recipe(target: str) -> MergeRecipe | None:
 
 
 def evaluated_text(value: Mapping[str, Any]) -> str:
-    """Text of all measurements.
-
-    Args:
-        value: Of one model, or of a recipe and those beside it; with "text" and "lm_eval" if they
-            were requested.
-    """
+    """Text of all measurements of one model, or of a recipe and those beside it."""
     parts = []
     if "rows" in value:
         parts.append(beside_text(value))
@@ -206,11 +201,7 @@ def _harness(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def beside_text(value: Mapping[str, Any]) -> str:
-    """Tables of accuracy, loss, retention and forgetting, and the comparison.
-
-    Args:
-        value: As `evaluate_report.as_json` gives it, complete.
-    """
+    """Tables of accuracy, loss, retention and forgetting, and the comparison."""
     domains, rows = list(value["items"]), value["rows"]
     counts = ", ".join(f"{domain} {n}" for domain, n in value["items"].items())
     parts = [

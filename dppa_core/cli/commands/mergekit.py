@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint, zoo_root
-from dppa_core.cli.output import JsonFlag, RecipeFile, emit
-from dppa_core.errors import DppaError, InvalidValue
+from dppa_core.cli.output import JsonFlag, RecipeFile, emit, write_text
+from dppa_core.errors import DppaError
 from dppa_core.recipes.mergekit.export import export_mergekit
 from dppa_core.recipes.mergekit.import_recipe import import_mergekit
 from dppa_core.recipes.mergekit.values import llama_names
@@ -55,10 +55,7 @@ def _hand_over(
     key: str, text: str, notes: tuple[str, ...], out: Path | None, as_json: bool
 ) -> None:
     if out is not None:
-        try:
-            out.write_text(text, "utf-8")
-        except OSError as error:
-            raise InvalidValue(f"{out}: cannot be written ({error.strerror or error}).") from error
+        write_text(out, text)
     if as_json:
         emit({key: text, "notes": list(notes)}, text, as_json=True)
         return

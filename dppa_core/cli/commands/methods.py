@@ -1,7 +1,4 @@
-"""The list of merge methods: for people, as JSON, and as the page of the documentation.
-
-Every word comes from the methods themselves.
-"""
+"""The list of merge methods: for people, as JSON, and as the page of the documentation."""
 
 from __future__ import annotations
 

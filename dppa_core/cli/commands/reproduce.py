@@ -6,7 +6,7 @@ import shlex
 import sys
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -63,7 +63,9 @@ def reproduce(
     from dppa_core.studies.experiments.paper.registry import EXPERIMENTS, chosen  # noqa: PLC0415  (torch)
 
     if catalogue:
-        emit([_declared(one) for one in EXPERIMENTS], _list(EXPERIMENTS), as_json=as_json)
+        names = ("key", "number", "title", "question")
+        found = [{name: getattr(one, name) for name in names} for one in EXPERIMENTS]
+        emit(found, _list(EXPERIMENTS), as_json=as_json)
         return
     if every == bool(experiments):
         raise InvalidValue(
@@ -109,12 +111,13 @@ def _run(
     from dppa_core.studies.experiments.page.text import write_page  # noqa: PLC0415
     from dppa_core.studies.experiments.processes import nobody, workers  # noqa: PLC0415
     from dppa_core.studies.experiments.runner import run_all  # noqa: PLC0415  (torch)
-    from dppa_core.studies.experiments.words import lasting  # noqa: PLC0415
+    from dppa_core.studies.experiments.score_table import lasting  # noqa: PLC0415
     from dppa_core.system.threads import worker_count  # noqa: PLC0415
 
     answers = nullcontext(nobody) if count == 0 else workers(worker_count(count))
     with answers as answering:
-        running = run_all(wanted, setting, out, answering, _command(), say)
+        command = shlex.join(["dppa", *sys.argv[1:]])
+        running = run_all(wanted, setting, out, answering, command, say)
         while True:
             try:
                 done = next(running)
@@ -125,14 +128,6 @@ def _run(
             say(f"{done.number} {done.title}: {'not run' if done.not_run else took}")
     write_page(report, out)
     return report
-
-
-def _command() -> str:
-    return shlex.join(["dppa", *sys.argv[1:]])
-
-
-def _declared(one: Declared) -> dict[str, Any]:
-    return {name: getattr(one, name) for name in ("key", "number", "title", "question")}
 
 
 def _list(experiments: Sequence[Declared]) -> str:

@@ -12,7 +12,7 @@ from dppa_core.errors import InvalidRecipe, InvalidValue, shown
 from dppa_core.parameters import check_keys, check_number
 from dppa_core.recipes.yaml_text import MergeRecipe, load_text
 from dppa_core.recipes.yaml_text import read_mapping as read_yaml
-from dppa_core.tuning.search.space import parse_knobs
+from dppa_core.tuning.search.space import parse_knobs, written
 
 if TYPE_CHECKING:
     from dppa_core.tuning.search.studied import StudySettings, StudyState, StudyTrial
@@ -45,11 +45,7 @@ class StudyOptions:
 
 
 def from_file(path: Path, wanted: StudyOptions) -> StudyOptions:
-    """The options, with what a file says under `search:`.
-
-    Raises:
-        InvalidRecipe: no such file, or an unknown key; the message begins with the path.
-    """
+    """The options with those of a file, under `search:`; raises InvalidRecipe, naming the path."""
 
     def read(text: str) -> StudyOptions:
         given = read_yaml(text).get("search")
@@ -59,11 +55,10 @@ def from_file(path: Path, wanted: StudyOptions) -> StudyOptions:
         texts: dict[str, Any] = {
             key: _texts(key, given[key]) for key in ("vary", "grid") if key in given
         }
-        for key in ("objectives", "sampler"):
-            if key in given:
-                texts[key] = given[key]
-        if "objectives" in texts:
-            texts["objectives"] = tuple(map(str, _listed(texts["objectives"])))
+        if "sampler" in given:
+            texts["sampler"] = given["sampler"]
+        if "objectives" in given:
+            texts["objectives"] = tuple(map(str, _listed(given["objectives"])))
         for key in ("trials", "seed"):
             if key in given:
                 texts[key] = int(check_number(key, given[key], 0, MOST_TRIALS))
@@ -87,11 +82,7 @@ def _texts(key: str, value: Any) -> tuple[str, ...]:
 
 
 def study_settings(recipe: MergeRecipe, wanted: StudyOptions) -> StudySettings:
-    """The settings of a study.
-
-    Raises:
-        InvalidValue: a setting that cannot be varied, other than two of a grid, an unknown sampler.
-    """
+    """The settings of a study; raises InvalidValue for what cannot be varied, or does not fit."""
     from dppa_core.tuning.search.studied import SAMPLERS, StudySettings  # noqa: PLC0415  (torch, Optuna)
 
     if wanted.sampler not in SAMPLERS:
@@ -155,10 +146,7 @@ def run_wanted(
 
 def trial_line(one: StudyTrial) -> str:
     """A trial on one line."""
-    values = ", ".join(
-        f"{name} {value if isinstance(value, str) else f'{value:g}'}"
-        for name, value in one.values.items()
-    )
+    values = ", ".join(f"{name} {written(value)}" for name, value in one.values.items())
     kept = ", ".join(f"{domain} {share:.0%}" for domain, share in one.retentions.items())
     ends = {"pruned": " (given up)", "failed": f" (failed: {one.why})"}
     return f"{values}: {kept or '-'}, {one.density:.0%} kept{ends.get(one.state, '')}"

@@ -1,7 +1,4 @@
-"""Attribution of an answer: its loss with and without the delta of each part of a merge.
-
-`attribution_run` measures it; these are the values and sentences.
-"""
+"""Attribution of an answer: its loss with and without the delta of each part of a merge."""
 
 from __future__ import annotations
 

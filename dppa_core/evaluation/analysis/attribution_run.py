@@ -119,7 +119,8 @@ class _Run:
 
     def _of_base(self, names: Sequence[str]) -> Mapping[str, Tensor]:
         """The base's tensors rounded to the recipe's dtype, as in a merge with coefficient 0."""
-        return {name: self._stored(name).to(self._dtype) for name in names}
-
-    def _stored(self, name: str) -> Tensor:
-        return to_torch(self._base.dtype(name), self._base.shape(name), self._base.raw(name))
+        base, found = self._base, {}
+        for name in names:
+            stored = to_torch(base.dtype(name), base.shape(name), base.raw(name))
+            found[name] = stored.to(self._dtype)
+        return found

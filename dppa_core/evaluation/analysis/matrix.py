@@ -104,11 +104,7 @@ def look_closely(
 
 
 def find_module(base: Checkpoint, name: str) -> Module:
-    """The module with this short name.
-
-    Raises:
-        UnknownName: no such module.
-    """
+    """The module with this short name; raises UnknownName if there is none."""
     shapes = {n: base.shape(n) for n in base.names() if base.dtype(n) in FLOATS}
     modules = {one.name: one for one in find_modules(shapes)}
     if name not in modules:

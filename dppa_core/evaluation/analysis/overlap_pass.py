@@ -1,7 +1,4 @@
-"""One pass over several domain models that counts which elements each pair keeps in common.
-
-Runs module by module in the calling thread; memory does not grow with the models.
-"""
+"""One pass over several domain models that counts which elements each pair keeps in common."""
 
 from __future__ import annotations
 

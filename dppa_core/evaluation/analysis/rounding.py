@@ -1,7 +1,4 @@
-"""Kept changes lost to rounding: added to the base, they round back to the base's value.
-
-Runs module by module in the calling thread.
-"""
+"""Kept changes lost to rounding: added to the base, they round back to the base's value."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Sums over the elements of two tensors and their base, from which distances are computed.
-
-Sums are float64, in an order that does not depend on the number of workers.
-"""
+"""Sums over the elements of two tensors and their base, from which distances are computed."""
 
 from __future__ import annotations
 

@@ -193,8 +193,7 @@ def _breadcrumbs(source: MergekitSource) -> _Target:
     _refuse_rescale(source, False)
     levels, factors = _crumbs(source)
     weights = _sum_weights(source)
-    common = {level for level in levels}
-    if len(common) == 1 and len(levels[0]) == 2:
+    if len(set(levels)) == 1 and len(levels[0]) == 2:
         smallest, largest = levels[0][1], round(1 - levels[0][0], 12)
         parameters = {"drop_smallest": smallest, "drop_largest": largest, "scale": 1.0}
         return _Target("breadcrumbs", weights, parameters)

@@ -39,11 +39,7 @@ def exams(
 
 
 def own_marks(setting: Setting, split: str = "test") -> Steps[dict[str, Marks]]:
-    """Marks of every domain model on its own domain.
-
-    Raises:
-        InvalidValue: a domain model answers nothing right.
-    """
+    """Marks of every domain model on its own domain; raises InvalidValue if it has none right."""
     marks = yield from all_asked(
         {one.domain: exam(setting, one.model, one.domain, split) for one in setting.subjects}
     )

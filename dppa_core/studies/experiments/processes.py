@@ -40,11 +40,7 @@ Workers = Callable[[Sequence[Question[Any]]], Iterator[Answered]]
 
 
 def nobody(questions: Sequence[Question[Any]]) -> Iterator[Answered]:
-    """No answers: questions that are not in the cache are reported as missing.
-
-    Raises:
-        InvalidValue: there is a question.
-    """
+    """No answers: raises InvalidValue if a question is not in the cache."""
     if questions:
         raise InvalidValue(
             f"it was not run to its end: at least {many(len(questions), 'answer')} of it "
@@ -54,11 +50,7 @@ def nobody(questions: Sequence[Question[Any]]) -> Iterator[Answered]:
 
 
 def in_pool(pool: Executor, questions: Sequence[Question[Any]]) -> Iterator[Answered]:
-    """The answers of several worker processes, as they are found.
-
-    Raises:
-        OutOfBudget: a worker process died.
-    """
+    """The answers of worker processes as they are found; raises OutOfBudget if one died."""
     waiting = [pool.submit(_in_worker, question) for question in questions]
     try:
         for future in as_completed(waiting):

@@ -115,7 +115,7 @@ class DocumentsQuestion:
 
     def known(self, examiner: ExperimentExaminer) -> Marks | None:
         """From the experiments' own cache."""
-        found = load(self._entry())
+        found = load(_entry(self))
         return None if found is None else self._part(json.loads(found))
 
     def answer(self, examiner: ExperimentExaminer) -> Marks:
@@ -130,15 +130,12 @@ class DocumentsQuestion:
         each = next((one.each for one in found if one.each and set(one.each) <= {0.0, 1.0}), None)
         if each is None or len(each) <= self.search:
             raise _no_marks(self.task, each, self.search)
-        store(self._entry(), json.dumps([int(one) for one in each]).encode())
+        store(_entry(self), json.dumps([int(one) for one in each]).encode())
         return self._part(each)
 
     def told(self) -> str:
         """Method, rates, task."""
         return f"{_named(self.target)}: {self.task}, {self.split}"
-
-    def _entry(self) -> Path:
-        return _entry(self)
 
     def _part(self, each: Any) -> Marks:
         part = each[: self.search] if self.split == "search" else each[self.search :]

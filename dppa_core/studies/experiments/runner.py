@@ -17,6 +17,7 @@ from typing import Any
 from dppa_core.errors import Cancelled, DppaError, OutOfBudget
 from dppa_core.studies.experiments.processes import Workers
 from dppa_core.studies.experiments.questions import Answers, ExperimentExaminer, Question
+from dppa_core.studies.experiments.score_table import lasting
 from dppa_core.studies.experiments.setting import Setting
 from dppa_core.studies.experiments.steps import Declared, Steps
 from dppa_core.studies.experiments.values import (
@@ -26,7 +27,6 @@ from dppa_core.studies.experiments.values import (
     Findings,
     report_json,
 )
-from dppa_core.studies.experiments.words import lasting
 from dppa_core.system.atomic_folders import replace_file, unwritable
 from dppa_core.system.threads import available_cores
 
@@ -52,11 +52,7 @@ class Journal:
         return key in self._answers
 
     def answered(self, experiment: str, key: str, processor: float) -> None:
-        """Record an answer.
-
-        Args:
-            processor: Processor time, in seconds.
-        """
+        """Record an answer; `processor` in seconds."""
         self._write({"experiment": experiment, "answer": key, "processor": round(processor, 3)})
 
     def worked(self, experiment: str, wall: float) -> None:
@@ -64,12 +60,7 @@ class Journal:
         self._write({"experiment": experiment, "wall": round(wall, 3)})
 
     def cost(self, experiment: str, keys: Iterable[str]) -> Cost:
-        """Cost of an experiment in all runs.
-
-        Args:
-            keys: Keys of all its questions. Answers that another experiment asked for first count
-                only there.
-        """
+        """Cost of an experiment in all runs; an answer counts for the first that asked for it."""
         asked = set(keys)
         own = [self._answers[key] for key in asked if key in self._answers]
         processor = sum(seconds for first, seconds in own if first == experiment)
@@ -116,11 +107,7 @@ Say = Callable[[str], None]
 
 
 class Runner:
-    """Runs experiments one after the other.
-
-    Args:
-        say: Called with a line on each answer.
-    """
+    """Runs experiments one after the other; `say` gets a line on each answer."""
 
     def __init__(
         self, setting: Setting, out: Path, workers: Workers, say: Say = lambda text: None
@@ -241,10 +228,7 @@ def write(report: ExperimentsReport, out: Path) -> None:
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that affect the results."""
-    found = {"python": platform.python_version()}
-    for package in PACKAGES:
-        found[package] = version(package)
-    return found
+    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
 
 
 def machine() -> str:

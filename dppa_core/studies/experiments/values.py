@@ -214,11 +214,7 @@ def _plain(value: Any) -> Any:
 
 
 def report_of(value: Mapping[str, Any]) -> ExperimentsReport:
-    """The report that `report_json` wrote.
-
-    Raises:
-        ValueError: another format, or no report.
-    """
+    """The report that `report_json` wrote; raises ValueError for anything else."""
     if value.get("format") != FORMAT:
         raise ValueError(f"the format is {value.get('format')!r}, not {FORMAT}")
     try:

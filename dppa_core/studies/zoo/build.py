@@ -217,12 +217,7 @@ _ABOUT = {
 
 
 def model_card(record: dict[str, Any]) -> str:
-    """The README.md of one embedded model.
-
-    Args:
-        record: Content of `training.json`: stages, architecture, search_accuracy, and the size
-            unless it is the embedded one.
-    """
+    """The README.md of an embedded model, from the content of its `training.json`."""
     stages, shape = record["stages"], record["architecture"]
     name = stages[0]["name"]
     kind = "the base model" if name == "base" else f"the {name} domain model"

@@ -155,11 +155,7 @@ of the texts: in half the steps, of half the texts, so that both are trained wit
 
 
 def size_named(name: str) -> TrainingSize:
-    """The size with this name.
-
-    Raises:
-        UnknownName: no such size; names the closest one.
-    """
+    """The size with this name; raises UnknownName with the closest one."""
     if name not in SIZES:
         raise UnknownName(f"No size {shown(name)}. {did_you_mean(name, tuple(SIZES))}")
     return SIZES[name]

@@ -1,7 +1,4 @@
-"""The embedded models' tokenizer: byte-level BPE with single digits, and the chat template.
-
-Trained on the same seeded texts as the models.
-"""
+"""The embedded models' tokenizer: byte-level BPE with single digits, and the chat template."""
 
 from __future__ import annotations
 

@@ -55,11 +55,7 @@ Watch = Callable[[Landscape], None]
 
 
 def coarse_first(points: int) -> tuple[tuple[int, int], ...]:
-    """Every point of a square grid once, from coarse to fine.
-
-    Args:
-        points: Points along one side, at least 1.
-    """
+    """Every point of a square grid of `points` >= 1 a side once, from coarse to fine."""
     stride = 1 << max(points - 1, 1).bit_length() - 1
     found: dict[tuple[int, int], None] = {}
     while stride:

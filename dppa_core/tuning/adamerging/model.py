@@ -166,11 +166,7 @@ class TunableModel:
         return coefficients
 
     def write(self, coefficients: Coefficients, dtype: torch.dtype = torch.float32) -> None:
-        """Write the weights of these coefficients into the model.
-
-        Args:
-            dtype: Weights are rounded to it first, as in a recipe's merge.
-        """
+        """Write these coefficients' weights into the model, rounded to `dtype` as in a merge."""
         for name, spot in self._spots.items():
             weights = self._shares(name) @ coefficients.T
             flat = spot.view.view(-1)

@@ -81,10 +81,7 @@ def best_of(snapshots: Sequence[Snapshot]) -> Snapshot:
 
 
 def has_collapsed(now: Snapshot, best: Snapshot) -> bool:
-    """Whether the objective is better than at the best checkpoint, but the answers clearly worse.
-
-    A merge can lower its entropy by being confidently wrong.
-    """
+    """Whether entropy is below the best checkpoint's, but answers are worse: confidently wrong."""
     if not now.entropy < best.entropy:
         return False
     if now.accuracy is None or best.accuracy is None:

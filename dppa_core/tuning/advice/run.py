@@ -94,11 +94,7 @@ def _count(recipe: MergeRecipe, domains: Sequence[str | None], neighbours: bool)
 
 
 def profile_facts(profile: DeltaProfile) -> ProfileFacts:
-    """The figures of a profile, over all of its modules.
-
-    Raises:
-        InvalidValue: the model has no module to prune.
-    """
+    """The figures of a profile, over all modules; raises InvalidValue if there is none to prune."""
     modules = profile.modules
     if not modules:
         raise InvalidValue(
@@ -216,10 +212,7 @@ def single_recipe(recipe: MergeRecipe, model: DomainModel) -> MergeRecipe:
 
 
 def probe_recipe(recipe: MergeRecipe, model: DomainModel, seed: int) -> MergeRecipe:
-    """DARE at 90 % on one model's modules; other tensors keep their delta, as with DPPA.
-
-    The DARE paper also drops entries of other tensors.
-    """
+    """DARE at 90 % on one model's modules; unlike in its paper, other tensors keep their delta."""
     return replace(
         single_recipe(recipe, model),
         models=(DomainModel(model.model, (PROBE_RATE,)),),

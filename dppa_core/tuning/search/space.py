@@ -48,12 +48,13 @@ class SearchParameter:
     def told(self) -> str:
         """The parameter as `parse_knobs` reads it."""
         if self.choices:
-            return f"{self.name}={','.join(map(_written, self.choices))}"
+            return f"{self.name}={','.join(map(written, self.choices))}"
         step = f":{self.step:g}" if self.step else ""
         return f"{self.name}={self.low:g}:{self.high:g}{step}"
 
 
-def _written(value: Value) -> str:
+def written(value: Value) -> str:
+    """A value as `parse_knobs` reads it."""
     return value if isinstance(value, str) else f"{value:g}"
 
 

@@ -38,11 +38,7 @@ class TrialOutcome:
 
 
 def check_goals(goals: Sequence[str], domains: Sequence[str]) -> tuple[str, ...]:
-    """The names of goals, checked; the first goal decides which trial is best.
-
-    Raises:
-        InvalidValue: no goal, one twice, an unknown one, or density first.
-    """
+    """The goals, checked; raises InvalidValue for none, unknown or twice, and density first."""
     known = (RETENTION, WORST, DENSITY, *(f"{RETENTION}.{domain}" for domain in domains))
     for goal in goals:
         if goal not in known:
@@ -126,11 +122,7 @@ class StudyState:
 
     @property
     def best(self) -> StudyTrial:
-        """The trial of the front with the best first goal; of equals, the first.
-
-        Raises:
-            InvalidValue: no trial was completed.
-        """
+        """The best by the first goal; of equals the first. InvalidValue without a whole trial."""
         whole = [one for one in self.trials if one.number in self.front]
         if not whole:
             raise InvalidValue(

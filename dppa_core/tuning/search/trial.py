@@ -1,7 +1,4 @@
-"""Domains, splits, scores and densities shared by all searches.
-
-An exam depends on its values alone, so any process with the models can hold it.
-"""
+"""Domains, splits, scores and densities shared by all searches."""
 
 from __future__ import annotations
 
@@ -86,11 +83,7 @@ def geometric_mean(values: Sequence[float]) -> float:
 def retentions(
     found: Mapping[str, DomainScore], own: Mapping[str, DomainScore]
 ) -> dict[str, float]:
-    """Domain -> accuracy ÷ the domain model's own, as fractions.
-
-    Raises:
-        InvalidValue: a domain model answers none of its domain's items.
-    """
+    """Domain -> accuracy ÷ its own model's, a fraction; raises InvalidValue if that is 0."""
     for domain in found:
         if not own[domain].accuracy:
             raise InvalidValue(

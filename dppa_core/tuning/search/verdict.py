@@ -1,7 +1,4 @@
-"""A search's result on the test split, against the models, the paper's claim and other merges.
-
-All are scored on the same test items and compared item by item.
-"""
+"""A search's result on the test split, against the models, the paper's claim and other merges."""
 
 from __future__ import annotations
 
@@ -133,9 +130,6 @@ def claim_sentence(found: Sequence[DomainVerdict]) -> str:
     return f"The paper's claim ({claim_text}) is, by the intervals, {'; '.join(told)}."
 
 
-FOUND, GIVEN, PLAIN = "what was found", "the recipe given", "task arithmetic"
-
-
 @dataclass(frozen=True, slots=True)
 class BaselineMerge:
     """A merge of the same models without search, to compare with."""
@@ -150,7 +144,7 @@ class BaselineMerge:
 
     def told(self) -> str:
         """The comparison as a sentence."""
-        return capital(sentence(self.comparison, FOUND, self.name))
+        return capital(sentence(self.comparison, "what was found", self.name))
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready copy."""
@@ -182,7 +176,7 @@ def rivals(
     """
     ones = tuple(replace(one, coefficient=1.0) for one in given.models)
     added = (one for one in entrants(replace(given, models=ones)) if one.key == ARITHMETIC)
-    named = [(GIVEN, given), *((PLAIN, one.target) for one in added)]
+    named = [("the recipe given", given), *(("task arithmetic", one.target) for one in added)]
     seen, beside = {recipe_hash(found)}, list[BaselineMerge]()
     for name, target in named:
         if not isinstance(target, MergeRecipe) or recipe_hash(target) in seen:

@@ -1,7 +1,4 @@
-"""Lines, bars and points as SVG, with their 95 % intervals.
-
-Each series has its own colour and shape of marks.
-"""
+"""Lines, bars and points as SVG, with their 95 % intervals."""
 
 from __future__ import annotations
 

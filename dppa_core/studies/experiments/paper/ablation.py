@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dppa_core.evaluation.scores import Marks
-from dppa_core.evaluation.side_by_side import Comparison
 from dppa_core.evaluation.tables import Cell, Column, Row, Table, factors_text
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe
 from dppa_core.studies.experiments.exams import alone, climbed, own_marks
 from dppa_core.studies.experiments.score_table import (
+    SWITCHED_OFF,
+    RatedMarks,
     accuracy,
     columns_by,
-    compared,
     points,
+    pruned,
     retained,
+    told,
+    verdict,
+    verdict_texts,
 )
 from dppa_core.studies.experiments.setting import Setting, Treatment
 from dppa_core.studies.experiments.steps import Declared, Steps, all_asked, together
 from dppa_core.studies.experiments.values import Axis, Chart, Findings, Series
-from dppa_core.studies.experiments.words import SWITCHED_OFF, pruned, told, verdict, verdict_texts
 
 RATES = (0.8, 0.9, 0.95)
 K_LAYER = 3.0
@@ -64,21 +66,11 @@ REFERENCES = {"magnitude": "plain magnitude", "dp": "DP alone", "dpa": "DPA alon
 
 
 @dataclass(frozen=True, slots=True)
-class Ablated:
+class Ablated(RatedMarks):
     """All marks of the experiment."""
 
-    own: dict[str, Marks]
-    marks: dict[Place, Marks]
     factors: dict[Place, tuple[float, ...]]
     recipes: dict[Place, MergeRecipe]
-
-    def at(self, variant: str, rate: float) -> dict[str, Marks]:
-        """Domain -> marks."""
-        return {domain: self.marks[variant, rate, domain] for domain in self.own}
-
-    def gain(self, one: str, other: str, rate: float) -> Comparison:
-        """One variant against another, over all domains."""
-        return compared(self.at(one, rate), self.at(other, rate))
 
 
 def steps(setting: Setting) -> Steps[Findings]:
@@ -191,9 +183,9 @@ def short(found: Ablated) -> str:
 def _pair(found: Ablated, one: str, other: str, name: str, than: str) -> str:
     gains = {pruned(rate): found.gain(one, other, rate) for rate in RATES}
     if not any(map(verdict, gains.values())):
-        widest = max(RATES, key=lambda rate: abs(found.gain(one, other, rate).difference.value))
-        gain = told(found.gain(one, other, widest))
-        return f"{name} against {than}: at {pruned(widest)}, where they differ most, {gain}."
+        widest = max(gains, key=lambda at: abs(gains[at].difference.value))
+        gain = told(gains[widest])
+        return f"{name} against {than}: at {widest}, where they differ most, {gain}."
     words = {1: "better at {}", -1: "worse at {}", 0: "not significantly different at {}"}
     return f"{name} against {than}: {', '.join(verdict_texts(words, gains))}."
 

@@ -14,11 +14,16 @@ from dppa_core.studies.experiments.score_table import (
     against_draws,
     compared,
     difference_of,
+    flipped,
+    gap,
     mean_retained,
     points,
+    pruned,
+    told,
+    verdict,
+    verdict_texts,
 )
 from dppa_core.studies.experiments.values import Axis, Chart, Findings, Series
-from dppa_core.studies.experiments.words import flipped, gap, pruned, told, verdict, verdict_texts
 from dppa_core.tasks.intervals import Interval
 
 TITLES = {"dppa": "DPPA", "dare": "DARE", "ties": "TIES", "task_arithmetic": "task arithmetic"}

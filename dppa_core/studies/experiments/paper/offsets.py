@@ -18,16 +18,19 @@ from dppa_core.studies.experiments.paper.contest import (
     unclimbed,
 )
 from dppa_core.studies.experiments.score_table import (
+    SWITCHED_OFF,
     against_draws,
     correlation,
     difference_of,
+    number,
     points,
     share,
+    told,
+    verdict,
 )
 from dppa_core.studies.experiments.setting import Setting
 from dppa_core.studies.experiments.steps import Declared, Steps
 from dppa_core.studies.experiments.values import Axis, Chart, Findings, Series
-from dppa_core.studies.experiments.words import SWITCHED_OFF, number, told, verdict
 from dppa_core.tuning.advice.advice import LARGE_CHANGE
 from dppa_core.tuning.advice.run import profile_facts
 
@@ -114,11 +117,7 @@ def _kept(one: Contest, method: str) -> float | None:
 
 
 def finding(changes: Mapping[str, float], cells: Mapping[Key, Contest]) -> str:
-    """The findings, for and against an effect of the offset's size.
-
-    Args:
-        changes: Domain -> ‖d‖/‖W‖ of the whole delta.
-    """
+    """The findings, for and against an effect of the offset's size; `changes` are ‖d‖/‖W‖."""
     offsets = [scale * changes[domain] for domain, scale in cells]
     poor = [_called(key, one) for key, one in cells.items() if share(one.own) < ANSWERS]
     lines = [

@@ -17,11 +17,16 @@ from dppa_core.studies.experiments.paper.contest import (
     kept,
     unclimbed,
 )
-from dppa_core.studies.experiments.score_table import difference_of, points, share
+from dppa_core.studies.experiments.score_table import (
+    SWITCHED_OFF,
+    difference_of,
+    points,
+    share,
+    told,
+)
 from dppa_core.studies.experiments.setting import Setting, embedded
 from dppa_core.studies.experiments.steps import Declared, Steps
 from dppa_core.studies.experiments.values import Axis, Chart, Findings, Series
-from dppa_core.studies.experiments.words import SWITCHED_OFF, told
 from dppa_core.studies.zoo.spec import EMBEDDED, SIZES, TrainingSize
 
 RATES = (0.8, 0.9)
@@ -168,12 +173,7 @@ def _growth(sizes: Mapping[str, TrainingSize], cells: Cells, rate: float) -> str
 
 
 def seen_apart(one: float, other: float, wide: float, broad: float) -> bool:
-    """Whether two differences are further apart than their intervals together explain.
-
-    Args:
-        wide: Width of the first one's 95 % interval.
-        broad: Width of the other's.
-    """
+    """Whether two differences are further apart than the widths of their intervals explain."""
     return abs(one - other) > math.hypot(wide / 2, broad / 2)
 
 

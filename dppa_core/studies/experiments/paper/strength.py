@@ -1,7 +1,4 @@
-"""Experiment 6d: the strength of Dynamically Pruning against the rate, and what predicts the best.
-
-`strength_finding` writes the text.
-"""
+"""Experiment 6d: DP's strength against the rate, and what predicts the best one."""
 
 from __future__ import annotations
 

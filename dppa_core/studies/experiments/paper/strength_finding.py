@@ -17,8 +17,13 @@ from dppa_core.studies.experiments.paper.strength_rules import (
     Scores,
     score_of,
 )
-from dppa_core.studies.experiments.score_table import compared, correlation
-from dppa_core.studies.experiments.words import told, verdict, verdict_texts
+from dppa_core.studies.experiments.score_table import (
+    compared,
+    correlation,
+    told,
+    verdict,
+    verdict_texts,
+)
 
 Answered = Mapping[tuple[RatePoint, float], Marks]
 """(place, strength) -> marks."""

@@ -57,11 +57,7 @@ class Mini:
 
 
 def start(name: str) -> Mini:
-    """An initial mini-model by its name, one of `STARTS`.
-
-    Raises:
-        InvalidValue: another name.
-    """
+    """An initial mini-model, one of `STARTS`; raises InvalidValue for another name."""
     if name == "real":
         return _real()
     if name not in STARTS:

@@ -90,11 +90,7 @@ class Workshop:
         return str(folder)
 
     def ask(self, target: Target, stop: Stop | None = None) -> CaseMarks:
-        """Ask a model or merge the questions, and one of them with its full reply.
-
-        Args:
-            target: A reference or recipe; the result is cached.
-        """
+        """A model's or merge's score on the questions, and one full reply; asked once."""
         key = target_name(target)
         if key in self._asked:
             return self._asked[key]

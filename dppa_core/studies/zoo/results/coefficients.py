@@ -135,11 +135,7 @@ def measure(
 
 
 def retention(merged: DomainHits, own: DomainHits) -> float:
-    """Mean over the domains of the accuracy ÷ the domain model's own.
-
-    Raises:
-        InvalidValue: a domain model answers none of its own items.
-    """
+    """Mean over the domains of accuracy ÷ the own model's; raises InvalidValue if that is 0."""
     for domain in merged:
         if not any(own[domain]):
             raise InvalidValue(

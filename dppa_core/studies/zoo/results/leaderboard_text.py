@@ -103,7 +103,11 @@ def findings(board: Leaderboard) -> list[str]:
 
 def _long(board: Leaderboard) -> str:
     own = ", ".join(f"{domain} {100 * share:.1f} %" for domain, share in board.own.items())
-    rows = [[_title(row), _chosen(row), _tried(row), *_added(row)] for row in board.rows]
+    rows = []
+    for row in board.rows:
+        asked = f"{row.chosen.losses}, {row.chosen.retentions}"
+        tried = asked if row.entry.searched else "–"
+        rows.append([_title(row), _chosen(row), tried, *_added(row)])
     header = ["method", "chosen", "tried", "length", "likeness", "changed"]
     return (
         f"The domain models answer of their own domain: {own}.\n\n"
@@ -134,10 +138,6 @@ def _chosen(row: LeaderboardRow) -> str:
     parts += [f"{domain} {factors_text(of)}" for domain, of in factors]
     parts += [f"{name} {value:g}" for name, value in EXTRA.get(row.method, {}).items()]
     return ", ".join(parts)
-
-
-def _tried(row: LeaderboardRow) -> str:
-    return f"{row.chosen.losses}, {row.chosen.retentions}" if row.entry.searched else "–"
 
 
 def _added(row: LeaderboardRow) -> list[str]:
