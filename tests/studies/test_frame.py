@@ -110,11 +110,17 @@ def driven(steps: Steps[Any], rounds: list[int]) -> Any:
         return end.value
 
 
+def asked(question: Double) -> Steps[int]:
+    """Steps of one question."""
+    found = yield from all_asked({"": question})
+    return found[""]
+
+
 def declared(*numbers: int, key: str = "doubles", fails: bool = False) -> Declared:
     def steps(setting: Setting) -> Steps[Findings]:
         total = 0
         for number in numbers:
-            total += (yield from all_asked({"": Double(number)}))[""]
+            total += yield from asked(Double(number))
         if fails:
             raise InvalidRecipe("fisher wants a text.")
         column = Column("sum")
@@ -139,7 +145,7 @@ def test_steps_taken_together_hand_out_their_questions_together() -> None:
     def three() -> Steps[int]:
         total = 0
         for number in (1, 2, 3):
-            total += (yield from all_asked({"": Double(number)}))[""]
+            total += yield from asked(Double(number))
         return total
 
     rounds: list[int] = []
