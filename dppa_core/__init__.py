@@ -20,6 +20,10 @@ Its packages in order; each imports only those before it:
 
 Every package may import `errors`, `progress` and `parameters`.
 
+Arguments with these names mean the same everywhere: `progress` is called for each piece of work;
+`stop` raises Cancelled between two pieces; `public` says that untrusted users chose the models, so
+local folders are refused; `workers` are threads, one per core if None, and never change a result.
+
 The names in `__all__` are the library's interface; everything else may change with any release.
 Each is imported when it is first used, so that `import dppa_core` loads nothing.
 """

@@ -1,7 +1,4 @@
-"""The option `--ray`, and the place where models answer, for commands that can use a Ray cluster.
-
-Ray and PyTorch are imported inside functions.
-"""
+"""The option `--ray`, and the place where models answer, for commands that can use a cluster."""
 
 from __future__ import annotations
 
@@ -36,11 +33,7 @@ class ExamPlace:
 
 @contextmanager
 def exam_place(ray: str | None) -> Iterator[ExamPlace]:
-    """Models in this process, or on a cluster while the block runs.
-
-    Args:
-        ray: A cluster's address; this process if unset.
-    """
+    """Models in this process if unset, or on the cluster of an address while the block runs."""
     if ray is None:
         from dppa_core.evaluation.examiner import Examiner  # noqa: PLC0415  (torch)
 
@@ -49,12 +42,6 @@ def exam_place(ray: str | None) -> Iterator[ExamPlace]:
     from dppa_core.merging.cluster.ray import joined  # noqa: PLC0415  (what no other search needs)
     from dppa_core.tuning.search.cluster import exams_on_cluster  # noqa: PLC0415
 
-    with quiet_stdout(), joined(ray) as cluster:
+    # Ray prints messages about lost nodes; stdout is for the result.
+    with redirect_stdout(sys.stderr), joined(ray) as cluster:
         yield ExamPlace(exams_on_cluster(cluster), max(cluster.cores(), 1))
-
-
-@contextmanager
-def quiet_stdout() -> Iterator[None]:
-    """Redirect Ray's messages about lost nodes to stderr: stdout is for the result."""
-    with redirect_stdout(sys.stderr):
-        yield

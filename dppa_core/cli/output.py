@@ -1,4 +1,4 @@
-"""Output of commands, and how a terminal can end them: signals, closed streams, encodings.
+"""Options and output of commands, and how a terminal ends them: signals, closed streams, encodings.
 
 One JSON object or a text on stdout, progress on stderr.
 """
@@ -14,12 +14,24 @@ from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from dppa_core.errors import InvalidValue
 from dppa_core.progress import Progress
-from dppa_core.system.atomic_folders import unwritable
+from dppa_core.system.atomic_folders import check_file, unwritable
 
+RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe file (YAML).")]
+JsonFlag = Annotated[bool, typer.Option("--json", help="Write one JSON object.")]
+OverwriteFlag = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
+WorkersOption = Annotated[
+    int | None, typer.Option(min=1, help="Threads; every core if unset. The result is the same.")
+]
+TasksOption = Annotated[
+    str | None,
+    typer.Option(help="The domain of each model, as math,finance,law; their own if unset."),
+]
 _ENDS = [signal.SIGINT, signal.SIGTERM] + ([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])
 
 
@@ -43,11 +55,7 @@ def terminal() -> Iterator[None]:
 
 
 def check_here() -> None:
-    """Refuse to work in a folder that is gone.
-
-    Raises:
-        InvalidValue: the folder is gone, so that relative paths mean nothing.
-    """
+    """Raise InvalidValue in a folder that is gone, where relative paths mean nothing."""
     try:
         os.getcwd()
     except FileNotFoundError:
@@ -83,11 +91,7 @@ def lost_output(error: OSError) -> SystemExit:
 
 
 def emit(value: Any, text: str, *, as_json: bool) -> None:
-    """Write the value as JSON, or the text for people.
-
-    Raises:
-        SystemExit: the output cannot be written: the pipe is closed, or the disk full.
-    """
+    """Write the value as JSON, or the text for people; SystemExit if it cannot be written."""
     line = json.dumps(value, allow_nan=False) if as_json else text
     try:
         sys.stdout.write(line.rstrip("\n") + "\n")
@@ -100,23 +104,22 @@ NO_DOMAIN = "--tasks names no domain. Without --tasks the models' own are taken.
 
 
 def names_in(text: str | None, nothing: str = NO_DOMAIN) -> list[str] | None:
-    """The names of an option, separated by commas; None if it is unset.
-
-    Raises:
-        InvalidValue: it names none; `nothing` is the message.
-    """
+    """Names separated by commas; None if unset. Raises InvalidValue(nothing) without any."""
     names = None if text is None else [name.strip() for name in text.split(",") if name.strip()]
     if names is not None and not names:
         raise InvalidValue(nothing)
     return names
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file beside the output.
+def check_target(out: Path, *, overwrite: bool) -> None:
+    """Raise InvalidValue before any work if the file is there, or cannot be written."""
+    if out.exists() and not overwrite:
+        raise InvalidValue(f"{out}: already exists. --overwrite replaces it.")
+    check_file(out)
 
-    Raises:
-        InvalidValue: it cannot be written.
-    """
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file beside the output; raises InvalidValue if it cannot be written."""
     try:
         path.write_text(text, "utf-8")
     except OSError as error:

@@ -7,7 +7,8 @@ from math import sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dppa_core.evaluation.tables import percent_text, text_table
+from dppa_core.evaluation.tables import factors_text, percent_text, text_table
+from dppa_core.tuning.search.space import written
 
 if TYPE_CHECKING:
     from dppa_core.evaluation.scores import DomainScore
@@ -15,11 +16,6 @@ if TYPE_CHECKING:
     from dppa_core.tuning.search.climb import ClimbResult
     from dppa_core.tuning.search.studied import StudyState
     from dppa_core.tuning.search.verdict import BaselineMerge, DomainVerdict
-
-
-def factors_text(factors: Sequence[float]) -> str:
-    """Factors, the strongest band first."""
-    return " / ".join(f"{factor:g}" for factor in factors)
 
 
 def climb_text(
@@ -54,7 +50,7 @@ def study_text(
         rows = [
             [
                 str(place + 1),
-                ", ".join(f"{name} {_plain(value)}" for name, value in one.values.items()),
+                ", ".join(f"{name} {written(value)}" for name, value in one.values.items()),
                 *(f"{value:.3f}" for value in one.goals),
                 f"{100 * one.density:.0f}",
             ]
@@ -90,17 +86,13 @@ def grid_table(found: StudyState) -> str:
     down, across = found.settings.knobs
     cells = {(one.values.get(down.name), one.values.get(across.name)): one for one in found.trials}
     goal = found.settings.goals[0]
-    head = [f"{goal} % by {down.name} \\ {across.name}", *map(_plain, across.values())]
+    head = [f"{goal} % by {down.name} \\ {across.name}", *map(written, across.values())]
     rows = []
     for first in down.values():
         marks = [cells.get((first, second)) for second in across.values()]
         shares = [f"{100 * one.goals[0]:.0f}" if one and one.goals else "-" for one in marks]
-        rows.append([_plain(first), *shares])
+        rows.append([written(first), *shares])
     return text_table(head, rows)
-
-
-def _plain(value: float | str) -> str:
-    return value if isinstance(value, str) else f"{value:g}"
 
 
 def merge_lines(verdict: Sequence[DomainVerdict], beside: Sequence[BaselineMerge]) -> list[str]:

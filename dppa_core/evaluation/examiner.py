@@ -66,28 +66,14 @@ class Examiner:
         self._lock = threading.Lock()
 
     def known(self, exam: Exam) -> Marks | None:
-        """Marks from the cache, or None; loads no model.
-
-        Raises:
-            UnknownName: no such domain.
-            InvalidValue: no such split, or more items than it has.
-        """
+        """Marks from the cache, or None; loads no model. Raises as `Exam.items` does."""
         found = self._cached(self._entry(exam.target, _asked(exam)))
         return None if found is None else _marks(found)
 
     def marks(
-        self,
-        exam: Exam,
-        *,
-        progress: Callable[[int], None] | None = None,
-        stop: Stop | None = None,
+        self, exam: Exam, *, progress: Callable[[int], None] | None = None, stop: Stop | None = None
     ) -> Marks:
-        """Ask all items, or read their marks from the cache.
-
-        Args:
-            progress: Called with the number of items answered so far.
-            stop: Raises Cancelled when set, within one token.
-        """
+        """Ask all items, or read their marks from the cache; for `progress` see `mark`."""
 
         def ask(resident: Resident) -> list[Any]:
             read = self._exchanges(resident, exam.items())
@@ -97,11 +83,7 @@ class Examiner:
         return _marks(self.answer(exam.target, _asked(exam), ask, stop))
 
     def score(
-        self,
-        exam: Exam,
-        *,
-        progress: Callable[[int], None] | None = None,
-        stop: Stop | None = None,
+        self, exam: Exam, *, progress: Callable[[int], None] | None = None, stop: Stop | None = None
     ) -> DomainScore:
         """The score of one exam."""
         return marked_score(exam.items(), self.marks(exam, progress=progress, stop=stop))
@@ -116,11 +98,7 @@ class Examiner:
         progress: Progress | None = None,
         stop: Stop | None = None,
     ) -> Evaluation:
-        """Scores of one model or merge on several domains.
-
-        Args:
-            progress: Called with (items done, total items, domain).
-        """
+        """Scores of one model or merge on several domains."""
         exams = [Exam(target, domain, split, limit) for domain in domains]
         total, done = sum(len(exam.items()) for exam in exams), 0
         scores: dict[str, DomainScore] = {}
@@ -210,7 +188,6 @@ def mark(
     Args:
         read: The items' `exchanges`, if already computed.
         progress: Called with the number of items answered so far.
-        stop: Raises Cancelled when set, within one token.
     """
     read = exchanges(resident, asked) if read is None else read
     given = answers(resident, read, progress=progress, stop=stop)

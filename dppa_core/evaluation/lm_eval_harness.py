@@ -45,7 +45,6 @@ class TaskResult:
     ci95: tuple[float, float] | None
     """Wilson's for shares, the bootstrap's for other means over documents; else None."""
     n: int
-    """Documents."""
     higher_is_better: bool | None
     each: tuple[float, ...]
     """Value of each document; empty if the metric is not their mean."""
@@ -105,11 +104,7 @@ class Harness:
                 )
 
     def content(self) -> str:
-        """A hash of task files, settings and documents.
-
-        Raises:
-            DamagedCheckpoint: the harness fails; its error in one line.
-        """
+        """A hash of task files, settings and documents; raises DamagedCheckpoint as `ask`."""
         digest = hashlib.sha256(f"{task_files(self._folder)} {self.limit}".encode())
         with _silence(f"lm-evaluation-harness fails at {', '.join(self.names)}"):
             for name, task in sorted(self._loaded()["tasks"].items()):

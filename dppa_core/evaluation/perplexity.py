@@ -57,11 +57,7 @@ class Perplexity:
 
 
 def read_text(path: Path) -> str:
-    """Read a plain text in UTF-8.
-
-    Raises:
-        InvalidValue: the file is missing, not regular, too large, empty, or no text.
-    """
+    """Read a plain text in UTF-8; raises InvalidValue for any other file, or an empty one."""
     place = shown(str(path))
     try:
         data = read_regular(path, LARGEST_TEXT + 1, streams=True)
@@ -96,8 +92,6 @@ def perplexity(
         window: Tokens per window, at least 2; at most the model's number of positions.
         stride: 1 to `window` - 1; half a window if None. A smaller stride is slower and gives
             each token more context.
-        progress: Called for each window.
-        stop: Raises Cancelled between two windows.
 
     Raises:
         InvalidValue: a window or stride out of range, a text of less than two tokens.

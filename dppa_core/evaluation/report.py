@@ -75,15 +75,9 @@ def comparisons(found: SideBySide) -> dict[str, Any] | None:
 
 
 def _comparison(one: Comparison) -> dict[str, Any]:
-    return {
-        "difference": one.difference.value,
-        "ci95": list(one.difference.ends),
-        "p": one.p,
-        "differs": one.differs,
-        "n": one.n,
-        "seen": one.seen,
-        "visible": one.visible,
-    }
+    rest = ("p", "differs", "n", "seen", "visible")
+    gap = {"difference": one.difference.value, "ci95": list(one.difference.ends)}
+    return gap | {name: getattr(one, name) for name in rest}
 
 
 def sentence(one: Comparison, name: str, other: str) -> str:

@@ -41,7 +41,6 @@ def measure(
     Args:
         limit: Items per domain, tasks in turn; all if None.
         progress: Called for each item, by any thread, one at a time.
-        stop: Raises Cancelled when set, within one token of each.
     """
     asked = {domain: items(domain, split, limit) for domain in domains}
     total, lock = len(who) * sum(map(len, asked.values())), threading.Lock()

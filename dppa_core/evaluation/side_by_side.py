@@ -183,9 +183,7 @@ class Comparison:
     p: float
     """p of the exact sign test on the items that only one of them answers right."""
     differs: int
-    """Number of those items."""
     n: int
-    """Number of items."""
 
     @property
     def seen(self) -> bool:
@@ -205,11 +203,7 @@ class Comparison:
 
 
 def compared(pairs: Mapping[str, Pair]) -> Comparison:
-    """Compare two models on the same items.
-
-    Args:
-        pairs: Domain -> hits of both; at least one domain.
-    """
+    """Compare two models on the same items: domain -> hits of both, at least one domain."""
     differs = sum(one != two for pair in pairs.values() for one, two in zip(*pair, strict=True))
     n = sum(len(one) for one, _ in pairs.values())
     return Comparison(difference(pairs), sign_test(pairs), differs, n)

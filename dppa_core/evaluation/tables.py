@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-TENTHS = ("%", "points")
 Ends = Sequence[float]
 """The two ends of an interval, the lower first."""
 
@@ -34,7 +33,6 @@ class Cell:
     high: float | None = None
     """End of the 95 % interval."""
     n: int | None = None
-    """Number of items."""
     note: str = ""
     """Why there is no value, or a remark on it."""
 
@@ -114,6 +112,16 @@ def signed_text(value: float, ends: Ends, unit: str = "") -> str:
     return f"{100 * value:+.1f}{unit} ({100 * ends[0]:+.1f} to {100 * ends[1]:+.1f})"
 
 
+def capital(text: str) -> str:
+    """The text with a capital first letter."""
+    return text[:1].upper() + text[1:]
+
+
+def factors_text(factors: Sequence[float]) -> str:
+    """Factors, the strongest band first: 1.4 / 1."""
+    return " / ".join(f"{factor:g}" for factor in factors)
+
+
 def listed(names: Sequence[str]) -> str:
     """The names as "a, b and c"."""
     if len(names) < 2:
@@ -121,7 +129,12 @@ def listed(names: Sequence[str]) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
+def in_brackets(names: Sequence[str]) -> str:
+    """The names in brackets after a blank; empty without names."""
+    return f" ({listed(names)})" if names else ""
+
+
 def _number(value: float, unit: str) -> str:
     """Percent and points to a tenth, nats to four significant digits, others to three."""
-    text = f"{value:.1f}" if unit in TENTHS else f"{value:.{4 if unit == 'nats' else 3}g}"
+    text = f"{value:.1f}" if unit in ("%", "points") else f"{value:.{4 if unit == 'nats' else 3}g}"
     return "0.0" if text == "-0.0" else text.replace("-", "−")

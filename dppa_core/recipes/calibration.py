@@ -51,11 +51,7 @@ class Calibration:
         return f"{what}, at most {self.tokens} tokens"
 
     def check_public(self) -> None:
-        """Refuse sources that are not allowed on a public page.
-
-        Raises:
-            NotAllowed: a local file.
-        """
+        """Raise NotAllowed for a local file, which a public page must not read."""
         if self.text:
             raise NotAllowed(
                 "calibration: files of this computer are not read on a public page; allowed are "
@@ -102,7 +98,6 @@ def calibration_of(model: str, *chosen: Calibration | None) -> Calibration:
     """The calibration of a domain model: the first one set, else questions of its own domain.
 
     Args:
-        model: Its reference.
         chosen: Its own calibration, then the recipe's.
 
     Raises:

@@ -94,13 +94,7 @@ def _override(rate: object) -> Override:
 
 
 def checked_choice(key: str, value: Any, references: Sequence[str]) -> str:
-    """The source of a merge's vocabulary or chat template.
-
-    Args:
-        key: One of `CHOICES`.
-        value: An allowed word, the reference of a model, or its index, which becomes a reference.
-        references: References of the recipe's models.
-    """
+    """A vocabulary or chat template: an allowed word, or a model by reference or index."""
     words = CHOICES[key]
     if type(value) is int and 0 <= value < len(references):
         value = references[value]

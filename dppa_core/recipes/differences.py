@@ -18,11 +18,7 @@ _LONGEST = 60
 
 
 def recipe_differences(first: MergeRecipe, second: MergeRecipe) -> tuple[str, ...]:
-    """One line for each differing setting, from the first recipe to the second.
-
-    Returns:
-        Lines such as "math: coefficient 1 → 0.5"; empty if the recipes are equal.
-    """
+    """Each differing setting on a line, as "math: coefficient 1 → 0.5"; empty if equal."""
     one, other = recipe_values(first), recipe_values(second)
     lines = _models(one.pop("models"), other.pop("models"))
     for key in dict.fromkeys((*one, *other)):

@@ -100,7 +100,6 @@ class MergeRecipe:
     overrides: Mapping[str, Override] = field(default_factory=dict)
     """Module name -> its own pruning rate."""
     seed: int = 0
-    """Seed of random draws."""
     dtype: str = "bfloat16"
     """Dtype of the merged weights: bfloat16, float16 or float32."""
     prune: Pruning | None = None

@@ -220,10 +220,6 @@ def load_recipe(path: str | Path) -> MergeRecipe:
 def load_text(path: str | Path, parse: Callable[[str], T]) -> T:
     """Read a recipe file in this or another format.
 
-    Args:
-        path: The file.
-        parse: Text -> the recipe.
-
     Raises:
         InvalidRecipe: no such file, not text, or refused by `parse`; begins with the path.
     """

@@ -1,14 +1,11 @@
-"""Headline tone, what a report says, and which way a figure moved.
-
-Scored by label or by exact words.
-"""
+"""Headline tone, what a report says, and which way a figure moved."""
 
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from functools import partial
 
-from dppa_core.tasks.items import OPEN, in_split, made_up, only_label, pick
+from dppa_core.tasks.items import OPEN, Task, in_split, made_up, only_label, pick
 
 HEADS = "Nor Vel Kar Mon Tas Bel Dor Lin Sar Pol Ver Hal Gan Rim Cor Fen Lum Zan Bro Tel".split()
 TAILS = "vex tor mark dale nova lux ton ris gard co max land ster quin via".split()
@@ -162,67 +159,39 @@ def sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-@dataclass(frozen=True, slots=True)
-class Sentiment:
+def sentiment(rng: random.Random, split: str) -> tuple[str, str]:
     """Is a headline good, bad or no news for the company?"""
-
-    name: str = "sentiment"
-
-    def draw(self, rng: random.Random, split: str) -> tuple[str, str]:
-        """See `Task.draw`."""
-        tone = rng.choice(list(TONES))
-        headline = f"{company(rng, split)} {pick(rng, TONES[tone], split)}"
-        return pick(rng, TONE_QUESTIONS, split).format(h=headline), f"The tone is {tone}."
-
-    def score(self, answer: str, reply: str) -> bool:
-        """The reply names the right tone and no other."""
-        return only_label(reply, list(TONES)) == only_label(answer, list(TONES))
+    tone = rng.choice(list(TONES))
+    headline = f"{company(rng, split)} {pick(rng, TONES[tone], split)}"
+    return pick(rng, TONE_QUESTIONS, split).format(h=headline), f"The tone is {tone}."
 
 
-@dataclass(frozen=True, slots=True)
-class FinanceReport:
+def report(rng: random.Random, split: str) -> tuple[str, str]:
     """What is the sum in a report paid for?"""
-
-    name: str = "report"
-
-    def draw(self, rng: random.Random, split: str) -> tuple[str, str]:
-        """See `Task.draw`."""
-        subject = rng.choice(list(REPORTS))
-        text = pick(rng, REPORTS[subject], split).format(
-            c=company(rng, split),
-            x=amount(rng.randint(2, 99), rng.choice(("million", "billion"))),
-            p=rng.choice(PERIODS),
-        )
-        question = pick(rng, REPORT_QUESTIONS, split).format(r=sentence(text))
-        return question, f"The report is about {subject}."
-
-    def score(self, answer: str, reply: str) -> bool:
-        """The reply names the right subject and no other."""
-        return only_label(reply, list(REPORTS)) == only_label(answer, list(REPORTS))
+    subject = rng.choice(list(REPORTS))
+    text = pick(rng, REPORTS[subject], split).format(
+        c=company(rng, split),
+        x=amount(rng.randint(2, 99), rng.choice(("million", "billion"))),
+        p=rng.choice(PERIODS),
+    )
+    question = pick(rng, REPORT_QUESTIONS, split).format(r=sentence(text))
+    return question, f"The report is about {subject}."
 
 
-@dataclass(frozen=True, slots=True)
-class Direction:
+def direction(rng: random.Random, split: str) -> tuple[str, str]:
     """Did a figure rise or fall between two years?"""
-
-    name: str = "direction"
-
-    def draw(self, rng: random.Random, split: str) -> tuple[str, str]:
-        """See `Task.draw`."""
-        name, unit = company(rng, split), rng.choice(("million", "billion"))
-        f = rng.choice(FIGURES)
-        old, new = rng.sample(range(2, 100), 2)
-        x, y = amount(old, unit), amount(new, unit)
-        text = sentence(pick(rng, MOVES, split).format(c=name, f=f, x=x, y=y))
-        question = pick(rng, MOVE_QUESTIONS, split).format(f=f)
-        return f"{text} {question}", f"From {x} to {y}: it {'rose' if new > old else 'fell'}."
-
-    def score(self, answer: str, reply: str) -> bool:
-        """The reply says `rose` or `fell`, whichever is right."""
-        return only_label(reply, ("rose", "fell")) == only_label(answer, ("rose", "fell"))
+    name, unit = company(rng, split), rng.choice(("million", "billion"))
+    f = rng.choice(FIGURES)
+    old, new = rng.sample(range(2, 100), 2)
+    x, y = amount(old, unit), amount(new, unit)
+    text = sentence(pick(rng, MOVES, split).format(c=name, f=f, x=x, y=y))
+    question = pick(rng, MOVE_QUESTIONS, split).format(f=f)
+    return f"{text} {question}", f"From {x} to {y}: it {'rose' if new > old else 'fell'}."
 
 
-TASKS = (Sentiment(), FinanceReport(), Direction())
+SENTIMENT = Task("sentiment", sentiment, partial(only_label, labels=tuple(TONES)))
+DIRECTION = Task("direction", direction, partial(only_label, labels=("rose", "fell")))
+TASKS = (SENTIMENT, Task("report", report, partial(only_label, labels=tuple(REPORTS))), DIRECTION)
 EXAMPLES = (
     (
         "sentiment",

@@ -94,7 +94,6 @@ def mean_interval(values: Sequence[float], weights: Sequence[float], seed: int =
     Args:
         values: One per item, such as the loss of its answer.
         weights: One per item, such as the answer's tokens; positive.
-        seed: Seed of the draws.
     """
     both = np.array([values, weights], np.float64)
     drawn = _draws(np.full(both.shape[1], 1 / both.shape[1]), both.shape[1], 2_000, seed)
@@ -109,7 +108,6 @@ def ratio(pairs: Mapping[str, Pair], seed: int = SEED) -> Interval | None:
 
     Args:
         pairs: Domain -> hits of both; a domain without hits of the other has no ratio.
-        seed: Seed of the draws.
 
     Returns:
         None if a domain has no ratio, or there is no domain.
@@ -126,12 +124,7 @@ def ratio(pairs: Mapping[str, Pair], seed: int = SEED) -> Interval | None:
 
 
 def difference(pairs: Mapping[str, Pair], seed: int = SEED) -> Interval:
-    """Mean over the domains of one model's share of hits minus another's.
-
-    Args:
-        pairs: Domain -> hits of both; at least one domain.
-        seed: Seed of the draws.
-    """
+    """Mean over the domains, at least one, of one model's share of hits minus another's."""
 
     def of(counts: Float64[ndarray, "domains draws 4"]) -> Float64[ndarray, " draws"]:
         gaps = (counts[..., 1] - counts[..., 2]) / counts.sum(-1)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import TypeVar
 
 SPLITS = ("train", "search", "test")
 """Domain models learn on `train`, settings are searched on `search`, figures come from `test`."""
@@ -29,22 +29,21 @@ class Item:
     answer: str
 
 
-@runtime_checkable
-class Task(Protocol):
+@dataclass(frozen=True, slots=True)
+class Task:
     """A kind of question: draws items and scores replies exactly."""
 
-    @property
-    def name(self) -> str:
-        """Unique within its domain."""
-        ...
-
-    def draw(self, rng: random.Random, split: str) -> tuple[str, str]:
-        """Draw one `(prompt, answer)` from the fillers and wordings of `split`."""
-        ...
+    name: str
+    """Unique within its domain."""
+    draw: Callable[[random.Random, str], tuple[str, str]]
+    """Draws one `(prompt, answer)` from the fillers and wordings of a split."""
+    read: Callable[[str], object]
+    """The part of a reply that counts; None if it has none."""
 
     def score(self, answer: str, reply: str) -> bool:
         """Whether `reply` says what `answer` says."""
-        ...
+        found = self.read(reply)
+        return found is not None and found == self.read(answer)
 
 
 def wordings(options: Sequence[T], split: str) -> Sequence[T]:

@@ -1,15 +1,14 @@
-"""Contract clauses, consumer terms and holdings.
-
-Scored by label or by the letter chosen.
-"""
+"""Contract clauses, consumer terms and holdings."""
 
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+import re
+from functools import partial
 
 from dppa_core.tasks.items import (
     OPEN,
+    Task,
     fillers,
     made_up,
     name_filler,
@@ -200,70 +199,35 @@ def parties(rng: random.Random, split: str) -> dict[str, str]:
     return {"a": a, "b": b, "p": place[:1].upper() + place[1:], "d": days}
 
 
-@dataclass(frozen=True, slots=True)
-class Clause:
+def clause(rng: random.Random, split: str) -> tuple[str, str]:
     """What type of clause is it?"""
-
-    name: str = "clause"
-
-    def draw(self, rng: random.Random, split: str) -> tuple[str, str]:
-        """See `Task.draw`."""
-        kind = rng.choice(list(CLAUSES))
-        text = rng.choice(_clauses(kind, split)).format(**parties(rng, split))
-        return pick(rng, CLAUSE_QUESTIONS, split).format(c=text), f"It is a {kind} clause."
-
-    def score(self, answer: str, reply: str) -> bool:
-        """The reply names the right type and no other."""
-        return only_label(reply, list(CLAUSES)) == only_label(answer, list(CLAUSES))
+    kind = rng.choice(list(CLAUSES))
+    text = rng.choice(_clauses(kind, split)).format(**parties(rng, split))
+    return pick(rng, CLAUSE_QUESTIONS, split).format(c=text), f"It is a {kind} clause."
 
 
-@dataclass(frozen=True, slots=True)
-class Fairness:
+def fairness(rng: random.Random, split: str) -> tuple[str, str]:
     """Is a consumer term fair?"""
-
-    name: str = "fairness"
-
-    def draw(self, rng: random.Random, split: str) -> tuple[str, str]:
-        """See `Task.draw`."""
-        verdict, pool = rng.choice((("unfair", HARSH), ("fair", MILD)))
-        who = parties(rng, split)
-        text = f"The {who['b']} {pick(rng, DEEDS, split)} {pick(rng, pool, split)}.".format(**who)
-        return pick(rng, TERM_QUESTIONS, split).format(t=text), f"The term is {verdict}."
-
-    def score(self, answer: str, reply: str) -> bool:
-        """The reply says `fair` or `unfair`, whichever is right."""
-        return only_label(reply, ("fair", "unfair")) == only_label(answer, ("fair", "unfair"))
+    verdict, pool = rng.choice((("unfair", HARSH), ("fair", MILD)))
+    who = parties(rng, split)
+    text = f"The {who['b']} {pick(rng, DEEDS, split)} {pick(rng, pool, split)}.".format(**who)
+    return pick(rng, TERM_QUESTIONS, split).format(t=text), f"The term is {verdict}."
 
 
-@dataclass(frozen=True, slots=True)
-class Holding:
+def holding(rng: random.Random, split: str) -> tuple[str, str]:
     """Which of two holdings fits the facts?"""
-
-    name: str = "holding"
-
-    def draw(self, rng: random.Random, split: str) -> tuple[str, str]:
-        """See `Task.draw`."""
-        (facts, right), (_, wrong) = rng.sample(CASES, 2)
-        text = rng.choice(facts).format(**parties(rng, split))
-        letter = rng.choice("AB")
-        x, y = (right, wrong) if letter == "A" else (wrong, right)
-        question = pick(rng, HOLDING_QUESTIONS, split).format(f=text, x=x, y=y)
-        return question, f"Holding ({letter}): {right}."
-
-    def score(self, answer: str, reply: str) -> bool:
-        """The reply's first letter in brackets is the right one."""
-        return _letter(reply) is not None and _letter(reply) == _letter(answer)
+    (facts, right), (_, wrong) = rng.sample(CASES, 2)
+    text = rng.choice(facts).format(**parties(rng, split))
+    letter = rng.choice("AB")
+    x, y = (right, wrong) if letter == "A" else (wrong, right)
+    question = pick(rng, HOLDING_QUESTIONS, split).format(f=text, x=x, y=y)
+    return question, f"Holding ({letter}): {right}."
 
 
 def _letter(text: str) -> str | None:
-    return next(
-        (
-            text[i + 1]
-            for i in range(len(text) - 2)
-            if text[i] == "(" and text[i + 1] in "AB" and text[i + 2] == ")"
-        ),
-        None,
-    )
+    """The first A or B in brackets."""
+    found = re.search(r"\(([AB])\)", text)
+    return found and found[1]
 
 
 def _clauses(kind: str, split: str) -> list[str]:
@@ -275,7 +239,11 @@ def _clauses(kind: str, split: str) -> list[str]:
     ]
 
 
-TASKS = (Clause(), Fairness(), Holding())
+TASKS = (
+    Task("clause", clause, partial(only_label, labels=tuple(CLAUSES))),
+    Task("fairness", fairness, partial(only_label, labels=("fair", "unfair"))),
+    Task("holding", holding, _letter),
+)
 EXAMPLES = (
     (
         "clause",

@@ -1,14 +1,10 @@
-"""Word problems of one and two steps, answered with the working.
-
-Scored by the final number alone.
-"""
+"""Word problems of one and two steps, answered with the working."""
 
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
 
-from dppa_core.tasks.items import last_number, name_filler, pick
+from dppa_core.tasks.items import Task, last_number, name_filler, pick
 
 NAMES = (
     "Tom Anna Ben Mia Leo Ruth Omar Kate Paul Nina Sam Ella Ivan Rosa Oscar Lily Hugo Zoe Adam "
@@ -141,10 +137,7 @@ def _working(a: int, symbol: str, b: int) -> str:
 
 
 def _render(
-    rng: random.Random,
-    split: str,
-    parts: list[tuple[tuple[str, ...], int, int]],
-    steps: list[str],
+    rng: random.Random, split: str, parts: list[tuple[tuple[str, ...], int, int]], steps: list[str]
 ) -> tuple[str, str]:
     name, thing = name_filler(rng, NAMES, split), name_filler(rng, THINGS, split, "s")
     name = name[:1].upper() + name[1:]
@@ -153,37 +146,7 @@ def _render(
     return " ".join(sentences), f"{' '.join(steps)} The answer is {last_number(steps[-1])}."
 
 
-@dataclass(frozen=True, slots=True)
-class OneStep:
-    """Word problems with one operation."""
-
-    name: str = "one_step"
-
-    def draw(self, rng: random.Random, split: str) -> tuple[str, str]:
-        """See `Task.draw`."""
-        return one_step(rng, split)
-
-    def score(self, answer: str, reply: str) -> bool:
-        """The last number of the reply is the right one."""
-        return last_number(reply) == last_number(answer)
-
-
-@dataclass(frozen=True, slots=True)
-class TwoStep:
-    """Word problems with two operations, the second on the first one's result."""
-
-    name: str = "two_step"
-
-    def draw(self, rng: random.Random, split: str) -> tuple[str, str]:
-        """See `Task.draw`."""
-        return two_step(rng, split)
-
-    def score(self, answer: str, reply: str) -> bool:
-        """The last number of the reply is the right one."""
-        return last_number(reply) == last_number(answer)
-
-
-TASKS = (OneStep(), TwoStep())
+TASKS = (Task("one_step", one_step, last_number), Task("two_step", two_step, last_number))
 EXAMPLES = (
     (
         "one_step",

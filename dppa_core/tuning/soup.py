@@ -90,7 +90,6 @@ def greedy_soup(score: Callable[[Indices], Score], count: int) -> Soup:
 
 
 SPLIT = "search"
-"""The split on which ingredients are chosen."""
 
 _ASK_FOR = (
     "which questions is it to be scored on? Name domains with --tasks: "
@@ -106,7 +105,6 @@ class FoundSoup:
     given: MergeRecipe
     soup: Soup
     scores: Mapping[Indices, Evaluation]
-    """Scores of every mean tried."""
 
     @property
     def recipe(self) -> MergeRecipe:
@@ -169,9 +167,6 @@ def find_soup(
         domains: Domains to score on; by default those of the embedded models.
         limit: Search items per domain; all if None.
         examiner: Holds the exams; one without cache if None.
-        progress: Called for each item, over all means tried.
-        stop: Raises Cancelled when set, within one token.
-        watch: Called with each mean and its scores.
 
     Raises:
         UnknownName: no such domain.

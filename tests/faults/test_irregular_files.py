@@ -22,7 +22,7 @@ from dppa_core.system.regular_files import open_regular, read_regular
 from dppa_core.system.state_file import StateFile
 from dppa_core.tuning.adamerging.settings import AdaMergeSettings
 from dppa_core.tuning.adamerging.texts import file_domains
-from dppa_core.tuning.search.state import TrialScores
+from dppa_core.tuning.search.climb import TrialScores
 
 SOON = 20.0
 """Seconds after which something waits: far more than any of these needs."""

@@ -163,7 +163,7 @@ def test_merges_are_compared_with_dppa_and_ties_is_added_up_for_adamerging() -> 
         "math + finance at 80 %, mean retention with one coefficient: task arithmetic 94 %",
         "ahead of DPPA task arithmetic +25.0 points",
         "behind DPPA DARE -30.0 points",
-        "not told apart TIES",
+        "no significant difference for TIES",
         "With AdaMerging DPPA at 90 % keeps 67 %. Minus that: DARE (one draw) -30.0 points",
         "AdaMerging made 0 of 7 merges better and 0 worse",
     ):
@@ -185,10 +185,10 @@ def test_the_ablation_tells_each_half_by_itself() -> None:
     assert values(result, "DPA alone", 90.0)[0] == pytest.approx(70)
     assert values(result, "OWL-style", 90.0)[0] == pytest.approx(50)
     for sentence in (
-        "DP alone against neither: worse at 80 %, 90 % and 95 %.",
-        "DPA alone against neither: better at 80 %, 90 % and 95 %.",
+        "DP alone against plain magnitude: worse at 80 %, 90 % and 95 %.",
+        "DPA alone against plain magnitude: better at 80 %, 90 % and 95 %.",
         "DPA on top of DP against DP alone: better at",
-        "At 95 % DPA alone has the largest, 78 %, which is better than neither.",
+        "At 95 % DPA alone has the largest, 78 %, which is better than plain magnitude.",
     ):
         assert sentence in result.finding
 
@@ -201,7 +201,7 @@ def test_significances_are_told_apart_from_magnitude() -> None:
 
     result = found(SIGNIFICANCE, shares)
     assert values(result, "activation", 80.0)[-1] == pytest.approx(20)
-    assert "Fisher and magnitude are not told apart at 80 % and 90 %" in result.finding
+    assert "Fisher and magnitude do not differ significantly at 80 % and 90 %" in result.finding
     assert "Activation ranks better than magnitude at 80 % and 90 %" in result.finding
     assert (
         "10 % of the answers are right at 80 %; by magnitude 60 %, random minus magnitude -50.0"

@@ -24,7 +24,7 @@ from dppa_core.studies.experiments.page.svg import ticks
 from dppa_core.studies.experiments.page.text import page, pictures_of, write_page
 from dppa_core.studies.experiments.paper import pruning
 from dppa_core.studies.experiments.presets import preset_setting
-from dppa_core.studies.experiments.processes import Answered, Processes
+from dppa_core.studies.experiments.processes import Answered, in_pool
 from dppa_core.studies.experiments.questions import ExperimentExaminer, Question
 from dppa_core.studies.experiments.runner import JOURNAL, RESULT, run_all
 from dppa_core.studies.experiments.score_table import (
@@ -41,7 +41,7 @@ from dppa_core.studies.experiments.steps import (
     AskFunction,
     Declared,
     Steps,
-    asked,
+    all_asked,
     one_by_one,
     together,
 )
@@ -91,7 +91,7 @@ class Counting:
         self.asked: list[Any] = []
         self._ends_after = ends_after
 
-    def answers(self, questions: Sequence[Question[Any]]) -> Iterator[Answered]:
+    def __call__(self, questions: Sequence[Question[Any]]) -> Iterator[Answered]:
         for question in questions:
             if len(self.asked) == self._ends_after:
                 raise Cancelled("Stopped before the end, as asked.")
@@ -108,6 +108,12 @@ def driven(steps: Steps[Any], rounds: list[int]) -> Any:
             questions = steps.send({one: one.answer(ExperimentExaminer()) for one in questions})
     except StopIteration as end:
         return end.value
+
+
+def asked(question: Double) -> Steps[int]:
+    """Steps of one question."""
+    found = yield from all_asked({"": question})
+    return found[""]
 
 
 def declared(*numbers: int, key: str = "doubles", fails: bool = False) -> Declared:
@@ -254,12 +260,11 @@ def test_several_workers_answer_everything_and_end_where_they_are_stopped(
     stop = Event()
     monkeypatch.setattr(workers, "_examiners", [ExperimentExaminer(stop)])
     with ThreadPoolExecutor(2) as pool:
-        answering = Processes(pool)
-        found = {one.question.number: one.answer for one in answering.answers(DOUBLES)}
+        found = {one.question.number: one.answer for one in in_pool(pool, DOUBLES)}
         assert found == {1: 2, 2: 4, 3: 6}
         stop.set()
         with pytest.raises(Cancelled):
-            list(answering.answers(DOUBLES))
+            list(in_pool(pool, DOUBLES))
 
 
 def test_a_worker_that_is_gone_is_told_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -268,7 +273,7 @@ def test_a_worker_that_is_gone_is_told_in_a_line(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(workers, "_in_worker", killed)
     with ThreadPoolExecutor(1) as pool, pytest.raises(OutOfBudget, match="--workers"):
-        list(Processes(pool).answers(DOUBLES))
+        list(in_pool(pool, DOUBLES))
 
 
 # numbers

@@ -10,8 +10,7 @@ from dppa_core.checkpoints.sources.open import zoo_root
 from dppa_core.evaluation.examiner import Examiner
 from dppa_core.evaluation.scores import Exam
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
-from dppa_core.studies.zoo.build import settled_mark
-from dppa_core.studies.zoo.cards import model_card
+from dppa_core.studies.zoo.build import model_card, settled_mark
 from dppa_core.studies.zoo.spec import STAGES, fingerprint
 from dppa_core.tasks import DOMAINS
 

@@ -3,7 +3,7 @@
 import pytest
 
 from dppa_core.evaluation.scores import DomainScore, Evaluation
-from dppa_core.studies.zoo.cards import model_card
+from dppa_core.studies.zoo.build import model_card
 from dppa_core.studies.zoo.results.scores import MethodScores, ZooReport, recipe, retained
 from dppa_core.studies.zoo.results.scores_text import findings, markdown
 from dppa_core.tasks import DOMAINS

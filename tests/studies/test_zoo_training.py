@@ -11,7 +11,7 @@ import torch
 
 from dppa_core.errors import UnknownName
 from dppa_core.studies.zoo import training
-from dppa_core.studies.zoo.cards import model_card
+from dppa_core.studies.zoo.build import model_card
 from dppa_core.studies.zoo.rehearsal import Rehearsal, StepMixture, draw_cast
 from dppa_core.studies.zoo.spec import (
     EMBEDDED,

@@ -150,11 +150,8 @@ def test_an_unknown_domain_is_named_with_the_nearest_known_one() -> None:
 
 
 def test_more_items_than_there_are_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Constant(math.OneStep):
-        def draw(self, rng: random.Random, split: str) -> tuple[str, str]:
-            return "1 + 1?", "The answer is 2."
-
-    monkeypatch.setattr(tasks, "tasks_of", lambda domain: (Constant(),))
+    constant = tasks.Task("one_step", lambda rng, split: ("1 + 1?", "The answer is 2."), str)
+    monkeypatch.setattr(tasks, "tasks_of", lambda domain: (constant,))
     assert len(items("math", "search", 1)) == 1
     with pytest.raises(InvalidValue, match="fewer than 2 different search items"):
         items("math", "search", 2)

@@ -29,8 +29,7 @@ from dppa_core.pruning.module_groups import layer_of
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.tasks import DOMAINS
 from dppa_core.tuning.adamerging.adamerge import AdaMergeResult, adamerge
-from dppa_core.tuning.adamerging.deltas import LEAST_VOTE, PreparedDeltas
-from dppa_core.tuning.adamerging.model import TunableModel, find_spots
+from dppa_core.tuning.adamerging.model import LEAST_VOTE, PreparedDeltas, TunableModel, find_spots
 from dppa_core.tuning.adamerging.replies import encode, teach
 from dppa_core.tuning.adamerging.settings import AdaMergeSettings, with_coefficients
 from dppa_core.tuning.adamerging.texts import task_domains

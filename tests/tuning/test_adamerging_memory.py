@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 import numpy as np
 import torch
-from dppa_core.tuning.adamerging.deltas import PreparedDeltas
+from dppa_core.tuning.adamerging.model import PreparedDeltas
 from dppa_core.models.answer_loss import Exchange, entropy, reply_logits
 from dppa_core.tuning.adamerging.model import TunableModel
 from dppa_core.merging.in_memory.model_pool import ModelPool

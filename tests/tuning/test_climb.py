@@ -14,8 +14,7 @@ from dppa_core.evaluation.scores import DomainScore, Exam
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe, load_recipe
 from dppa_core.tasks import DOMAINS
 from dppa_core.tuning.search.climb import climb
-from dppa_core.tuning.search.density import density_of
-from dppa_core.tuning.search.trial import domains_for, retentions, task_score
+from dppa_core.tuning.search.trial import density_of, domains_for, retentions, task_score
 from dppa_core.tuning.search.verdict import claim_sentence, verdicts
 from tests.helpers.command import Command
 from tests.helpers.scored import RECIPE, by_model, factors_of, scored

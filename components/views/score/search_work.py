@@ -25,9 +25,8 @@ from dppa_core.errors import Cancelled, InvalidValue, OutOfBudget
 from dppa_core.progress import Stop, check
 from dppa_core.recipes.yaml_text import MergeRecipe, parse_recipe, recipe_hash
 from dppa_core.system.recent import Recent
-from dppa_core.tuning.search.climb import Trial, climb, made_by
+from dppa_core.tuning.search.climb import Trial, TrialScores, climb, made_by
 from dppa_core.tuning.search.space import parse_knobs
-from dppa_core.tuning.search.state import TrialScores
 from dppa_core.tuning.search.trial import domains_for
 
 if TYPE_CHECKING:

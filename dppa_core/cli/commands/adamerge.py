@@ -1,7 +1,4 @@
-"""The command that finds coefficients: adamerge.
-
-PyTorch and transformers are imported inside the command.
-"""
+"""The command that finds coefficients: adamerge."""
 
 from __future__ import annotations
 
@@ -12,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dppa_core.cli.output import emit, progress_line, teller
+from dppa_core.cli.output import (
+    JsonFlag,
+    OverwriteFlag,
+    RecipeFile,
+    check_target,
+    emit,
+    progress_line,
+    teller,
+)
 from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.tables import text_table
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, load_recipe
@@ -41,26 +46,8 @@ def _option(name: str) -> Any:
     )
 
 
-ProjectOption = Annotated[
-    bool, typer.Option("--project", help="Put coefficients back into [0, 1] after each step.")
-]
-TasksOption = Annotated[
-    str | None, typer.Option(help="Embedded domains, one a model, as math,finance,law.")
-]
-PromptsOption = Annotated[
-    list[Path] | None,
-    typer.Option(help="JSON lines of a model's domain: prompt, held-out ones with answer."),
-]
-StateOption = Annotated[
-    Path | None, typer.Option(help="State of a stopped run; OUT with .state.json if unset.")
-]
-OverwriteOption = Annotated[
-    bool, typer.Option("--overwrite", help="Replace a recipe that is there.")
-]
-
-
 def adamerge(
-    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe file (YAML).")],
+    recipe: RecipeFile,
     out: Annotated[Path, typer.Option(help="The recipe to write, with the coefficients found.")],
     per: Annotated[str | None, _option("per")] = None,
     positions: Annotated[str | None, _option("positions")] = None,
@@ -77,13 +64,22 @@ def adamerge(
     longest: Annotated[int | None, _option("longest")] = None,
     patience: Annotated[int | None, _option("patience")] = None,
     seed: Annotated[int | None, _option("seed")] = None,
-    project: ProjectOption = False,
-    tasks: TasksOption = None,
-    prompts: PromptsOption = None,
+    project: Annotated[
+        bool, typer.Option("--project", help="Put coefficients back into [0, 1] after each step.")
+    ] = False,
+    tasks: Annotated[
+        str | None, typer.Option(help="Embedded domains, one a model, as math,finance,law.")
+    ] = None,
+    prompts: Annotated[
+        list[Path] | None,
+        typer.Option(help="JSON lines of a model's domain: prompt, held-out ones with answer."),
+    ] = None,
     log: Annotated[Path | None, typer.Option(help="Its log; OUT with .log.json if unset.")] = None,
-    state: StateOption = None,
-    overwrite: OverwriteOption = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
+    state: Annotated[
+        Path | None, typer.Option(help="State of a stopped run; OUT with .state.json if unset.")
+    ] = None,
+    overwrite: OverwriteFlag = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Find merging coefficients by AdaMerging: entropy at the answers to unlabelled prompts."""
     # Options have the names of the settings' fields, so that none is forgotten here.
@@ -133,10 +129,8 @@ def _check_targets(out: Path, log: Path, state: Path, *, overwrite: bool) -> Non
     if len({out, log, state}) < 3:
         raise InvalidValue(f"{out}: recipe, log and state must be three files.")
     for path in (out, log):
-        if path.exists() and not overwrite:
-            raise InvalidValue(f"{path}: already exists. --overwrite replaces it.")
-    for path in (out, log, state):
-        check_file(path)
+        check_target(path, overwrite=overwrite)
+    check_file(state)
 
 
 def _figures(one: Snapshot) -> str:

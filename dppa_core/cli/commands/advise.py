@@ -1,7 +1,4 @@
-"""The command that says what to do with domain models: advise.
-
-PyTorch and transformers are imported inside the command.
-"""
+"""The command that says what to do with domain models: advise."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dppa_core.cli.output import emit, names_in, progress_line
+from dppa_core.cli.output import JsonFlag, TasksOption, WorkersOption, emit, names_in, progress_line
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, load_recipe
 
 if TYPE_CHECKING:
@@ -25,19 +22,14 @@ def advise(
         list[str],
         typer.Argument(metavar="RECIPE|BASE MODEL…", help="A recipe file, or base and models."),
     ],
-    tasks: Annotated[
-        str | None,
-        typer.Option(help="The domain of each model, as math,finance,law; their own if unset."),
-    ] = None,
+    tasks: TasksOption = None,
     limit: Annotated[int, typer.Option(min=1, help="Search items per domain.")] = 64,
     neighbours: Annotated[
         bool, typer.Option(help="Ask the factors one step away from a recipe's.")
     ] = True,
     fresh: Annotated[bool, typer.Option("--fresh", help="Ignore cached answers.")] = False,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Threads of a profile; every core if unset.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
+    workers: WorkersOption = None,
+    as_json: JsonFlag = False,
 ) -> None:
     """Tell whether deltas are small or large, which method to try, and a recipe's failure signs.
 

@@ -1,16 +1,12 @@
-"""The command that shows which part of a merge an answer needs.
-
-PyTorch is imported inside the command.
-"""
+"""The command that shows which part of a merge an answer needs."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from dppa_core.cli.output import emit, progress_line
+from dppa_core.cli.output import JsonFlag, RecipeFile, emit, progress_line
 from dppa_core.errors import InvalidValue, many, shown
 from dppa_core.evaluation.analysis.attribution import CHOICES, OUTSIDE, Attribution, sentence
 from dppa_core.evaluation.tables import text_table
@@ -19,7 +15,7 @@ from dppa_core.recipes.yaml_text import load_recipe
 
 
 def attribute(
-    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe file (YAML).")],
+    recipe: RecipeFile,
     prompt: Annotated[str, typer.Option(help="The question to the merge.")],
     answer: Annotated[
         str | None, typer.Option(help="The answer to look at; the merge's own if unset.")
@@ -27,7 +23,7 @@ def attribute(
     by: Annotated[
         str, typer.Option(help="Part to leave out at a time: layer or module.")
     ] = "layer",
-    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Show how an answer's loss changes without the delta of each layer, or module."""
     given = load_recipe(recipe)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from dppa_core.cli.output import emit, progress_line
+from dppa_core.cli.output import JsonFlag, OverwriteFlag, emit, progress_line
 from dppa_core.errors import InvalidValue
 from dppa_core.merging.cards.card import card_plots, model_card
 from dppa_core.merging.cards.record import MergeRecord, planned_record
@@ -30,10 +30,8 @@ def card(
     check: Annotated[
         bool, typer.Option("--check", help="Of a folder: hash its weights and compare first.")
     ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a README.md that is there.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
+    overwrite: OverwriteFlag = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Show the model card of a merged folder, or the one that a merge of a recipe would get."""
     if source.is_dir():

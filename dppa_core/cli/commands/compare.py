@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from dppa_core.cli.output import emit, progress_line
+from dppa_core.cli.output import JsonFlag, RecipeFile, emit, progress_line
 from dppa_core.evaluation.analysis.comparison import Difference, compare_merges, with_semantics
 from dppa_core.evaluation.tables import text_table
 from dppa_core.recipes.yaml_text import load_recipe
@@ -18,11 +17,11 @@ _SHOWN = 12
 
 
 def compare_semantics(
-    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe file (YAML).")],
+    recipe: RecipeFile,
     other: Annotated[
         str, typer.Option("--with", help="The other meaning: mergekit, reference or paper.")
     ] = "mergekit",
-    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Count the weights that change when another program implements the method."""
     first = load_recipe(recipe)

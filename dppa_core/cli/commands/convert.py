@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from dppa_core.checkpoints.shards import parse_size
-from dppa_core.cli.output import emit, progress_line
+from dppa_core.cli.output import JsonFlag, OverwriteFlag, emit, progress_line
 from dppa_core.merging.convert import convert_to_folder
 
 
@@ -19,12 +19,10 @@ def convert(
     dtype: Annotated[
         str | None, typer.Option(help="bfloat16, float16 or float32; unset, each keeps its own.")
     ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a checkpoint that is there.")
-    ] = False,
+    overwrite: OverwriteFlag = False,
     shard_size: Annotated[str, typer.Option(help="Largest weight file, as 5GB.")] = "5GB",
     sync: Annotated[bool, typer.Option(help="Wait until the disk has everything.")] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Write a model as a folder of safetensors: PyTorch's .bin files, or a base with an adapter."""
     with progress_line() as progress:

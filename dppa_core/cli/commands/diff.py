@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from dppa_core.cli.output import emit, progress_line
+from dppa_core.cli.output import JsonFlag, WorkersOption, emit, progress_line
 from dppa_core.evaluation.diff.report import ModelDiff, TensorDistance, diff_models
 from dppa_core.evaluation.tables import text_table
 
@@ -23,10 +23,8 @@ def diff(
     base: Annotated[
         str | None, typer.Option(help="Their base: compares the two deltas as well.")
     ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Threads; every core if unset. Same result.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
+    workers: WorkersOption = None,
+    as_json: JsonFlag = False,
 ) -> None:
     """Show how far two models are apart, module by module."""
     with progress_line() as progress:

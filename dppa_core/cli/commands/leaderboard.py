@@ -1,7 +1,4 @@
-"""The command that compares all merge methods on the embedded models.
-
-PyTorch is imported when it runs.
-"""
+"""The command that compares all merge methods on the embedded models."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from dppa_core.cli.output import emit, names_in, progress_line, write_text
+from dppa_core.cli.output import JsonFlag, emit, names_in, progress_line, write_text
 from dppa_core.system.atomic_folders import check_file
 
 SEARCH = 60
@@ -26,7 +23,7 @@ def leaderboard(
     ] = None,
     search_limit: Annotated[int, typer.Option(min=1, help="Search items per domain.")] = SEARCH,
     out: Annotated[Path | None, typer.Option(help="Write what was measured here, as JSON.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Merge the embedded models by every method and rank them; measurements are cached."""
     from dppa_core.studies.zoo.results.leaderboard import as_json as to_json  # noqa: PLC0415  (imports torch)
@@ -47,7 +44,6 @@ def leaderboard(
 
 
 def _command(methods: str | None, limit: int | None, search_limit: int) -> str:
-    """The command that makes the same page again."""
     if methods is None and limit is None and search_limit == SEARCH:
         return "make leaderboard"
     words = [f"--methods {methods}"] if methods is not None else []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,15 +11,19 @@ from typing import Annotated, Any
 import typer
 
 from dppa_core.checkpoints.shards import parse_size
-from dppa_core.cli.cluster import RayOption, quiet_stdout
-from dppa_core.cli.commands.profile import JsonFlag, WorkersOption
-from dppa_core.cli.output import emit, progress_line
+from dppa_core.cli.cluster import RayOption
+from dppa_core.cli.output import (
+    JsonFlag,
+    OverwriteFlag,
+    RecipeFile,
+    WorkersOption,
+    emit,
+    progress_line,
+)
 from dppa_core.errors import InvalidValue
 from dppa_core.merging.to_folder import MergeReport, merge_to_folder
 from dppa_core.methods.registry import get_method
 from dppa_core.recipes.yaml_text import MergeRecipe, load_recipe
-
-RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe file (YAML).")]
 
 
 def merge(
@@ -26,9 +32,7 @@ def merge(
     backend: Annotated[
         str, typer.Option(help="numba, torch (slow, same bytes) or cuda.")
     ] = "numba",
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a checkpoint that is there.")
-    ] = False,
+    overwrite: OverwriteFlag = False,
     shard_size: Annotated[str, typer.Option(help="Largest weight file, as 5GB.")] = "5GB",
     sync: Annotated[bool, typer.Option(help="Wait until the disk has everything.")] = True,
     workers: WorkersOption = None,
@@ -69,7 +73,7 @@ def _on_cluster(
         raise InvalidValue(
             f"On a cluster the backend is numba, got {backend}. The bytes are equal."
         )
-    with quiet_stdout():
+    with redirect_stdout(sys.stderr):  # Ray prints messages about lost nodes
         return merge_on_cluster(recipe, out, address=ray, threads=workers or 1, **how)
 
 

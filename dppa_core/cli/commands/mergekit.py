@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint, zoo_root
-from dppa_core.cli.output import emit
-from dppa_core.errors import DppaError, InvalidValue
+from dppa_core.cli.output import JsonFlag, RecipeFile, emit, write_text
+from dppa_core.errors import DppaError
 from dppa_core.recipes.mergekit.export import export_mergekit
 from dppa_core.recipes.mergekit.import_recipe import import_mergekit
 from dppa_core.recipes.mergekit.values import llama_names
@@ -23,7 +23,7 @@ def import_recipe(
     layers: Annotated[
         int | None, typer.Option(min=1, help="Layers of a base that is not here, if it is a Llama.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Read a recipe of mergekit as one of ours; differences are reported on stderr."""
 
@@ -36,12 +36,12 @@ def import_recipe(
 
 
 def export_recipe(
-    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe file (YAML).")],
+    recipe: RecipeFile,
     mergekit: Annotated[
         bool, typer.Option("--mergekit", help="For mergekit; the one format there is.")
     ] = False,
     out: Annotated[Path | None, typer.Option(help="Write it here, not to stdout.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Write a recipe as one of mergekit; differences are reported on stderr."""
     if not mergekit:
@@ -55,10 +55,7 @@ def _hand_over(
     key: str, text: str, notes: tuple[str, ...], out: Path | None, as_json: bool
 ) -> None:
     if out is not None:
-        try:
-            out.write_text(text, "utf-8")
-        except OSError as error:
-            raise InvalidValue(f"{out}: cannot be written ({error.strerror or error}).") from error
+        write_text(out, text)
     if as_json:
         emit({key: text, "notes": list(notes)}, text, as_json=True)
         return

@@ -1,7 +1,4 @@
-"""The list of merge methods: for people, as JSON, and as the page of the documentation.
-
-Every word comes from the methods themselves.
-"""
+"""The list of merge methods: for people, as JSON, and as the page of the documentation."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dppa_core.cli.output import emit
+from dppa_core.cli.output import JsonFlag, emit
 from dppa_core.methods.registry import METHODS
 from dppa_core.methods.shared.contract import Method, method_values, paper_address
 
@@ -56,7 +53,7 @@ def methods(
     markdown: Annotated[
         bool, typer.Option("--markdown", help="Write the page of the documentation.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """List the merge methods with their papers and parameters; loads nothing."""
     listed = {"methods": [method_values(method) for method in METHODS]}

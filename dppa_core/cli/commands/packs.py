@@ -9,14 +9,21 @@ from typing import Annotated, Any
 
 import typer
 
-from dppa_core.cli.output import emit, progress_line
+from dppa_core.cli.output import (
+    JsonFlag,
+    OverwriteFlag,
+    RecipeFile,
+    WorkersOption,
+    emit,
+    progress_line,
+)
 from dppa_core.evaluation.tables import text_table
 from dppa_core.merging.to_pack import PackReport, pack_models
 from dppa_core.recipes.yaml_text import load_recipe
 
 
 def pack(
-    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe file (YAML).")],
+    recipe: RecipeFile,
     out: Annotated[Path, typer.Option(help="The folder to make, one file a domain model.")],
     model: Annotated[
         str | None, typer.Option(help="Only this domain model: its reference, or its short name.")
@@ -25,14 +32,10 @@ def pack(
         float | None,
         typer.Option(help="Instead of the recipe's; 1 for packs that get theirs when merged."),
     ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a folder of packs that is there.")
-    ] = False,
+    overwrite: OverwriteFlag = False,
     sync: Annotated[bool, typer.Option(help="Wait until the disk has everything.")] = True,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Threads; every core if unset. Same bytes.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
+    workers: WorkersOption = None,
+    as_json: JsonFlag = False,
 ) -> None:
     """Write what a recipe leaves of each delta as a small file; BASE+FILE is then a model."""
     given = load_recipe(recipe)

@@ -9,7 +9,6 @@ import typer
 from dppa_core.errors import NotAllowed
 
 OWN_OPTIONS = {"ignore_unknown_options": True, "allow_extra_args": True}
-"""The page reads its options itself."""
 
 
 def page(context: typer.Context) -> None:

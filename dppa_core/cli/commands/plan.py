@@ -9,51 +9,19 @@ from typing import Annotated, Any
 
 import typer
 
-from dppa_core.cli.output import emit, progress_line
-from dppa_core.cli.plan_text import plan_text
+from dppa_core.cli.output import JsonFlag, WorkersOption, emit, progress_line
 from dppa_core.errors import InvalidRecipe
+from dppa_core.evaluation.tables import text_table
 from dppa_core.merging.inputs import open_inputs
 from dppa_core.merging.plan import plan_merge
 from dppa_core.profiling.calibration.statistics import ranked_profile
 from dppa_core.pruning.density import CALIBRATED_KINDS, SIGNIFICANCE_KINDS, PruningParameters
-from dppa_core.pruning.plan import plan_pruning
+from dppa_core.pruning.module_groups import order_kinds
+from dppa_core.pruning.plan import PruningPlan, plan_pruning
 from dppa_core.recipes.calibration import TOKENS, Calibration, calibration_from_words
 from dppa_core.recipes.yaml_text import load_recipe
 
 DEFAULTS = PruningParameters()
-
-JsonFlag = Annotated[bool, typer.Option("--json", help="Write one JSON object to stdout.")]
-WorkersOption = Annotated[
-    int | None, typer.Option(min=1, help="Threads; every core if unset. The result is the same.")
-]
-SignificanceOption = Annotated[
-    str | None,
-    typer.Option(help=f"{', '.join(SIGNIFICANCE_KINDS)}; {DEFAULTS.significance} by default."),
-]
-CalibrationOption = Annotated[
-    str | None,
-    typer.Option(help="Domains, as math,law, or a text file: for fisher and activation."),
-]
-TokensOption = Annotated[
-    int | None, typer.Option(min=2, help=f"Tokens of it, {TOKENS} by default.")
-]
-
-
-StrengthOption = Annotated[
-    float | None,
-    typer.Option(help=f"How far densities spread, {DEFAULTS.strength:g} by default."),
-]
-LayerOption = Annotated[
-    float | None,
-    typer.Option(help=f"Outlier factor of layers, {DEFAULTS.k_layer:g} by default."),
-]
-ModuleOption = Annotated[
-    float | None,
-    typer.Option(help=f"Outlier factor of modules, {DEFAULTS.k_module:g} by default."),
-]
-TiesOption = Annotated[
-    str | None, typer.Option(help=f"exact or prune, {DEFAULTS.ties} by default.")
-]
 
 
 def plan(
@@ -61,13 +29,32 @@ def plan(
     base: Annotated[str | None, typer.Option(help="Its base, zoo:base by default.")] = None,
     rate: Annotated[float | None, typer.Option(help="Pruning rate, 0.8 by default.")] = None,
     levels: Annotated[str | None, typer.Option(help="Falling rates, as 0.9,0.8.")] = None,
-    strength: StrengthOption = None,
-    k_layer: LayerOption = None,
-    k_module: ModuleOption = None,
-    ties: TiesOption = None,
-    significance: SignificanceOption = None,
-    calibration: CalibrationOption = None,
-    tokens: TokensOption = None,
+    strength: Annotated[
+        float | None,
+        typer.Option(help=f"How far densities spread, {DEFAULTS.strength:g} by default."),
+    ] = None,
+    k_layer: Annotated[
+        float | None,
+        typer.Option(help=f"Outlier factor of layers, {DEFAULTS.k_layer:g} by default."),
+    ] = None,
+    k_module: Annotated[
+        float | None,
+        typer.Option(help=f"Outlier factor of modules, {DEFAULTS.k_module:g} by default."),
+    ] = None,
+    ties: Annotated[
+        str | None, typer.Option(help=f"exact or prune, {DEFAULTS.ties} by default.")
+    ] = None,
+    significance: Annotated[
+        str | None,
+        typer.Option(help=f"{', '.join(SIGNIFICANCE_KINDS)}; {DEFAULTS.significance} by default."),
+    ] = None,
+    calibration: Annotated[
+        str | None,
+        typer.Option(help="Domains, as math,law, or a text file: for fisher and activation."),
+    ] = None,
+    tokens: Annotated[
+        int | None, typer.Option(min=2, help=f"Tokens of it, {TOKENS} by default.")
+    ] = None,
     recipe: Annotated[Path | None, typer.Option(help="Plan every model of a recipe.")] = None,
     workers: WorkersOption = None,
     as_json: JsonFlag = False,
@@ -134,3 +121,24 @@ def _plan_recipe(path: Path, workers: int | None, as_json: bool) -> None:
         )
     text = "\n\n".join(plan_text(found) for found in plans)
     emit({"plans": [found.to_json() for found in plans]}, text, as_json=as_json)
+
+
+def plan_text(plan: PruningPlan) -> str:
+    """Density of every module, layers down and kinds across, and the totals."""
+    kinds = order_kinds(module.kind for module in plan.modules)
+    layers = sorted({module.layer for module in plan.modules})
+    cells: dict[tuple[int, str], list[str]] = {}
+    for module in plan.modules:
+        share = module.kept / module.numel
+        cells.setdefault((module.layer, module.kind), []).append(f"{share:.1%}")
+    rows = [
+        [str(layer), *("/".join(cells.get((layer, kind), ["-"])) for kind in kinds)]
+        for layer in layers
+    ]
+    levels = ", ".join(f"{level:g}" for level in plan.levels)
+    return (
+        f"{plan.finetuned} against {plan.base}, levels {levels}: share of each module kept\n"
+        f"{text_table(['layer', *kinds], rows)}\n"
+        f"kept {plan.kept:,} of {plan.numel:,} elements ({plan.density:.3%}), "
+        f"{plan.energy:.1%} of the sum of d²"
+    )

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from dppa_core.checkpoints.sources.references import short_name
-from dppa_core.cli.output import emit, progress_line
+from dppa_core.cli.output import JsonFlag, emit, progress_line
+from dppa_core.errors import many
 from dppa_core.merging.preflight.facts import ORDER, Finding, Severity
 from dppa_core.merging.preflight.hub_presets import hub_preset
 from dppa_core.merging.preflight.run import PreflightReport, preflight_models, preflight_recipe
@@ -30,7 +31,7 @@ def preflight(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Threads to expect; every core if unset.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Tell whether models can be merged, and what it takes, before weights are fetched."""
     models = models or None
@@ -48,13 +49,9 @@ def preflight(
             found = preflight_recipe(load_recipe(Path(str(recipe))), **settings)
     emit(found.to_json(), report_text(found), as_json=as_json)
     if found.blockers:
-        sys.stderr.write(f"dppa: {told_blockers(len(found.blockers))}\n")
+        count = many(len(found.blockers), "finding stands", "findings stand")
+        sys.stderr.write(f"dppa: {count} in the way of this merge.\n")
         raise typer.Exit(1)
-
-
-def told_blockers(count: int) -> str:
-    """How many findings stand in the way."""
-    return f"{count} finding{'s stand' if count > 1 else ' stands'} in the way of this merge."
 
 
 def report_text(found: PreflightReport) -> str:

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
-from dppa_core.cli.output import emit
+from dppa_core.cli.output import JsonFlag, emit
 from dppa_core.evaluation.tables import text_table
 from dppa_core.merging.preflight.facts import counted, in_bytes
 from dppa_core.merging.preflight.hub_presets import hub_presets, preset_json
 from dppa_core.system.machine import this_machine
 
 
-def presets(
-    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
-) -> None:
+def presets(as_json: JsonFlag = False) -> None:
     """List sets of models of the Hub: size, licence, hardware, and whether they run here."""
     from huggingface_hub import constants  # noqa: PLC0415  (a third of a second)
 

@@ -2,28 +2,69 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import math
+from typing import Annotated, Any
 
 import typer
 
-from dppa_core.cli.output import emit, progress_line
-from dppa_core.cli.plan_text import profile_json, profile_text
+from dppa_core.cli.output import JsonFlag, WorkersOption, emit, progress_line
+from dppa_core.evaluation.tables import text_table
 from dppa_core.profiling.profile import cached_profile
-
-BaseOption = Annotated[str, typer.Option(help="The base the model was fine-tuned from.")]
-JsonFlag = Annotated[bool, typer.Option("--json", help="Write one JSON object to stdout.")]
-WorkersOption = Annotated[
-    int | None, typer.Option(min=1, help="Threads; every core if unset. The result is the same.")
-]
+from dppa_core.pruning.delta_profile import DeltaProfile
 
 
 def profile(
     model: Annotated[str, typer.Argument(help="The domain model.")],
-    base: BaseOption = "zoo:base",
+    base: Annotated[str, typer.Option(help="The base the model was fine-tuned from.")] = "zoo:base",
     workers: WorkersOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Show how far every module of a domain model has moved from its base."""
     with progress_line() as progress:
         found = cached_profile(base, model, workers=workers, progress=progress)
-    emit(profile_json(found), profile_text(found), as_json=as_json)
+    emit(_values(found), _text(found), as_json=as_json)
+
+
+def _values(profile: DeltaProfile) -> dict[str, Any]:
+    """Size, zeros, mean |d| and norms of every module."""
+    return {
+        "base": profile.base,
+        "finetuned": profile.finetuned,
+        "other_tensors": profile.other_tensors,
+        "modules": [
+            {
+                "name": item.module.name,
+                "layer": item.module.layer,
+                "kind": item.module.kind,
+                "shape": list(item.module.shape),
+                "numel": item.numel,
+                "nonzero": item.nonzero,
+                "mean_magnitude": item.mean,
+                "largest_magnitude": float(item.magnitudes[-1]),
+                "delta_norm": math.sqrt(item.delta_square),
+                "base_norm": math.sqrt(item.base_square),
+                "bins": int(item.magnitudes.size),
+                "exact": item.exact,
+            }
+            for item in profile.modules
+        ],
+    }
+
+
+def _text(profile: DeltaProfile) -> str:
+    rows = [
+        [
+            item.module.name,
+            f"{item.numel:,}",
+            f"{1 - item.nonzero / item.numel:.1%}",
+            f"{item.mean:.3g}",
+            f"{float(item.magnitudes[-1]):.3g}",
+            f"{math.sqrt(item.delta_square / item.base_square):.3f}" if item.base_square else "-",
+        ]
+        for item in profile.modules
+    ]
+    head = ["module", "elements", "unchanged", "mean |d|", "max |d|", "‖d‖/‖W‖"]
+    return (
+        f"{profile.finetuned} against {profile.base}\n{text_table(head, rows)}\n"
+        f"{profile.other_tensors:,} elements outside the modules"
+    )

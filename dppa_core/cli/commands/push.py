@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from dppa_core.cli.output import emit, progress_line
+from dppa_core.cli.output import JsonFlag, emit, progress_line
 from dppa_core.errors import many
 from dppa_core.merging.upload import Push, push_folder
 
@@ -25,17 +25,12 @@ def push(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything, and upload nothing.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Upload a merged folder to the Hub, once everything was checked."""
     with progress_line() as progress:
         done = push_folder(
-            folder,
-            name,
-            private=private,
-            overwrite=overwrite,
-            dry_run=dry_run,
-            progress=progress,
+            folder, name, private=private, overwrite=overwrite, dry_run=dry_run, progress=progress
         )
     emit(asdict(done), _text(done), as_json=as_json)
 

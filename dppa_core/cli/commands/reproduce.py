@@ -1,7 +1,4 @@
-"""The command that runs the paper's experiments: reproduce.
-
-PyTorch is imported inside the command.
-"""
+"""The command that runs the paper's experiments: reproduce."""
 
 from __future__ import annotations
 
@@ -9,11 +6,11 @@ import shlex
 import sys
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dppa_core.cli.output import emit, names_in, teller, told_if_stopped
+from dppa_core.cli.output import JsonFlag, emit, names_in, teller, told_if_stopped
 from dppa_core.errors import InvalidValue
 
 if TYPE_CHECKING:
@@ -23,54 +20,41 @@ if TYPE_CHECKING:
     from dppa_core.studies.experiments.steps import Declared
     from dppa_core.studies.experiments.values import ExperimentsReport
 
-NamesArgument = Annotated[
-    list[str] | None, typer.Argument(metavar="[EXPERIMENT]…", help="Some of them; see --list.")
-]
-OutOption = Annotated[
-    Path, typer.Option(help="Folder of the results and of the journal; a run goes on there.")
-]
-PresetOption = Annotated[
-    str, typer.Option(help="embedded, a set that `dppa presets` lists, or a YAML file of one.")
-]
-TasksOption = Annotated[
-    str | None, typer.Option(help="The domain of each model of a set, as math,finance,law.")
-]
-LmEvalOption = Annotated[
-    str | None,
-    typer.Option(help="Or a task of lm-evaluation-harness for each model, as gsm8k,piqa."),
-]
-FolderOption = Annotated[
-    Path | None, typer.Option(help="A folder of task files of one's own; their code runs.")
-]
-
-SizesOption = Annotated[
-    Path, typer.Option(help="Where `dppa zoo train --size` put models of other sizes.")
-]
-
-
-WorkersOption = Annotated[
-    int | None, typer.Option(min=1, help="Processes, one thread each; every core if unset.")
-]
-AskOption = Annotated[
-    bool, typer.Option("--ask/--no-ask", help="Or ask nothing, and tell what is known.")
-]
-
 
 def reproduce(
-    experiments: NamesArgument = None,
+    experiments: Annotated[
+        list[str] | None, typer.Argument(metavar="[EXPERIMENT]…", help="Some of them; see --list.")
+    ] = None,
     every: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
-    out: OutOption = Path("experiments"),
-    preset: PresetOption = "embedded",
-    tasks: TasksOption = None,
-    lm_eval: LmEvalOption = None,
-    lm_eval_tasks: FolderOption = None,
+    out: Annotated[
+        Path, typer.Option(help="Folder of the results and of the journal; a run goes on there.")
+    ] = Path("experiments"),
+    preset: Annotated[
+        str, typer.Option(help="embedded, a set that `dppa presets` lists, or a YAML file of one.")
+    ] = "embedded",
+    tasks: Annotated[
+        str | None, typer.Option(help="The domain of each model of a set, as math,finance,law.")
+    ] = None,
+    lm_eval: Annotated[
+        str | None,
+        typer.Option(help="Or a task of lm-evaluation-harness for each model, as gsm8k,piqa."),
+    ] = None,
+    lm_eval_tasks: Annotated[
+        Path | None, typer.Option(help="A folder of task files of one's own; their code runs.")
+    ] = None,
     limit: Annotated[int, typer.Option(min=0, help="Test items a domain; 0 for all.")] = 200,
     search_limit: Annotated[int, typer.Option(min=1, help="Search items a domain.")] = 64,
-    sizes: SizesOption = Path("out/sizes"),
-    workers: WorkersOption = None,
-    ask: AskOption = True,
+    sizes: Annotated[
+        Path, typer.Option(help="Where `dppa zoo train --size` put models of other sizes.")
+    ] = Path("out/sizes"),
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes, one thread each; every core if unset.")
+    ] = None,
+    ask: Annotated[
+        bool, typer.Option("--ask/--no-ask", help="Or ask nothing, and tell what is known.")
+    ] = True,
     catalogue: Annotated[bool, typer.Option("--list", help="List them, run nothing.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Run the paper's experiments, and those on its open questions; a stopped run goes on.
 
@@ -79,7 +63,9 @@ def reproduce(
     from dppa_core.studies.experiments.paper.registry import EXPERIMENTS, chosen  # noqa: PLC0415  (torch)
 
     if catalogue:
-        emit([_declared(one) for one in EXPERIMENTS], _list(EXPERIMENTS), as_json=as_json)
+        names = ("key", "number", "title", "question")
+        found = [{name: getattr(one, name) for name in names} for one in EXPERIMENTS]
+        emit(found, _list(EXPERIMENTS), as_json=as_json)
         return
     if every == bool(experiments):
         raise InvalidValue(
@@ -106,7 +92,6 @@ def reproduce(
 
 
 def _asked(tasks: str | None, lm_eval: str | None) -> dict[str, list[str] | None]:
-    """Tasks for the models of a set."""
     named = names_in(tasks, "--tasks names nothing.")
     harness = names_in(lm_eval, "--lm-eval names nothing.")
     if named and harness:
@@ -124,14 +109,15 @@ def _run(
     if setting.hindrance:
         raise InvalidValue(f"{setting.title} cannot be run here: {setting.hindrance}.")
     from dppa_core.studies.experiments.page.text import write_page  # noqa: PLC0415
-    from dppa_core.studies.experiments.processes import Nobody, workers  # noqa: PLC0415
+    from dppa_core.studies.experiments.processes import nobody, workers  # noqa: PLC0415
     from dppa_core.studies.experiments.runner import run_all  # noqa: PLC0415  (torch)
-    from dppa_core.studies.experiments.words import lasting  # noqa: PLC0415
+    from dppa_core.studies.experiments.score_table import lasting  # noqa: PLC0415
     from dppa_core.system.threads import worker_count  # noqa: PLC0415
 
-    answers = nullcontext(Nobody()) if count == 0 else workers(worker_count(count))
+    answers = nullcontext(nobody) if count == 0 else workers(worker_count(count))
     with answers as answering:
-        running = run_all(wanted, setting, out, answering, _command(), say)
+        command = shlex.join(["dppa", *sys.argv[1:]])
+        running = run_all(wanted, setting, out, answering, command, say)
         while True:
             try:
                 done = next(running)
@@ -142,14 +128,6 @@ def _run(
             say(f"{done.number} {done.title}: {'not run' if done.not_run else took}")
     write_page(report, out)
     return report
-
-
-def _command() -> str:
-    return shlex.join(["dppa", *sys.argv[1:]])
-
-
-def _declared(one: Declared) -> dict[str, Any]:
-    return {name: getattr(one, name) for name in ("key", "number", "title", "question")}
 
 
 def _list(experiments: Sequence[Declared]) -> str:

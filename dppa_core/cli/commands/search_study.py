@@ -1,7 +1,4 @@
-"""Studies and grids of the command `search`: their settings, goals, and storage.
-
-Optuna and PyTorch are imported inside functions.
-"""
+"""Studies and grids of the command `search`: their settings, goals, and storage."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ from dppa_core.errors import InvalidRecipe, InvalidValue, shown
 from dppa_core.parameters import check_keys, check_number
 from dppa_core.recipes.yaml_text import MergeRecipe, load_text
 from dppa_core.recipes.yaml_text import read_mapping as read_yaml
-from dppa_core.tuning.search.space import parse_knobs
+from dppa_core.tuning.search.space import parse_knobs, written
 
 if TYPE_CHECKING:
     from dppa_core.tuning.search.studied import StudySettings, StudyState, StudyTrial
@@ -29,16 +26,16 @@ MOST_TRIALS = 100_000
 class StudyOptions:
     """The options of a study."""
 
-    vary: tuple[str, ...] = ()
-    grid: tuple[str, ...] = ()
-    objectives: tuple[str, ...] = ("retention",)
-    trials: int = 40
-    sampler: str = "tpe"
-    seed: int = 0
-    prune: bool = True
-    limit: int = 64
-    study: Path | None = None
-    name: str = "dppa"
+    vary: tuple[str, ...]
+    grid: tuple[str, ...]
+    objectives: tuple[str, ...]
+    trials: int
+    sampler: str
+    seed: int
+    prune: bool
+    limit: int
+    study: Path
+    name: str
 
     @property
     def address(self) -> str:
@@ -48,11 +45,7 @@ class StudyOptions:
 
 
 def from_file(path: Path, wanted: StudyOptions) -> StudyOptions:
-    """The options, with what a file says under `search:`.
-
-    Raises:
-        InvalidRecipe: no such file, or an unknown key; the message begins with the path.
-    """
+    """The options with those of a file, under `search:`; raises InvalidRecipe, naming the path."""
 
     def read(text: str) -> StudyOptions:
         given = read_yaml(text).get("search")
@@ -62,11 +55,10 @@ def from_file(path: Path, wanted: StudyOptions) -> StudyOptions:
         texts: dict[str, Any] = {
             key: _texts(key, given[key]) for key in ("vary", "grid") if key in given
         }
-        for key in ("objectives", "sampler"):
-            if key in given:
-                texts[key] = given[key]
-        if "objectives" in texts:
-            texts["objectives"] = tuple(map(str, _listed(texts["objectives"])))
+        if "sampler" in given:
+            texts["sampler"] = given["sampler"]
+        if "objectives" in given:
+            texts["objectives"] = tuple(map(str, _listed(given["objectives"])))
         for key in ("trials", "seed"):
             if key in given:
                 texts[key] = int(check_number(key, given[key], 0, MOST_TRIALS))
@@ -90,11 +82,7 @@ def _texts(key: str, value: Any) -> tuple[str, ...]:
 
 
 def study_settings(recipe: MergeRecipe, wanted: StudyOptions) -> StudySettings:
-    """The settings of a study.
-
-    Raises:
-        InvalidValue: a setting that cannot be varied, other than two of a grid, an unknown sampler.
-    """
+    """The settings of a study; raises InvalidValue for what cannot be varied, or does not fit."""
     from dppa_core.tuning.search.studied import SAMPLERS, StudySettings  # noqa: PLC0415  (torch, Optuna)
 
     if wanted.sampler not in SAMPLERS:
@@ -148,7 +136,7 @@ def run_wanted(
         settings,
         ask,
         tasks=tasks,
-        storage=wanted.address if wanted.study else None,
+        storage=wanted.address,
         name=wanted.name,
         watch=watch,
         known=known,
@@ -158,10 +146,7 @@ def run_wanted(
 
 def trial_line(one: StudyTrial) -> str:
     """A trial on one line."""
-    values = ", ".join(
-        f"{name} {value if isinstance(value, str) else f'{value:g}'}"
-        for name, value in one.values.items()
-    )
+    values = ", ".join(f"{name} {written(value)}" for name, value in one.values.items())
     kept = ", ".join(f"{domain} {share:.0%}" for domain, share in one.retentions.items())
     ends = {"pruned": " (given up)", "failed": f" (failed: {one.why})"}
     return f"{values}: {kept or '-'}, {one.density:.0%} kept{ends.get(one.state, '')}"

@@ -1,7 +1,4 @@
-"""The command that finds a greedy soup: soup.
-
-PyTorch and transformers are imported inside the command.
-"""
+"""The command that finds a greedy soup: soup."""
 
 from __future__ import annotations
 
@@ -10,11 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dppa_core.cli.output import emit, names_in, progress_line, teller
-from dppa_core.errors import InvalidValue
+from dppa_core.cli.output import (
+    JsonFlag,
+    OverwriteFlag,
+    RecipeFile,
+    check_target,
+    emit,
+    names_in,
+    progress_line,
+    teller,
+)
 from dppa_core.evaluation.tables import text_table
 from dppa_core.recipes.yaml_text import dump_recipe, load_recipe
-from dppa_core.system.atomic_folders import check_file, replace_file
+from dppa_core.system.atomic_folders import replace_file
 
 if TYPE_CHECKING:
     from dppa_core.evaluation.scores import Evaluation
@@ -22,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def soup(
-    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe file (YAML).")],
+    recipe: RecipeFile,
     out: Annotated[Path, typer.Option(help="The recipe to write, of the models that stay.")],
     tasks: Annotated[
         str | None,
@@ -31,10 +36,8 @@ def soup(
     limit: Annotated[
         int | None, typer.Option(min=1, help="Search items per domain; all if unset.")
     ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a recipe that is there.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
+    overwrite: OverwriteFlag = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Find a greedy soup: the mean of those models that do not lower each other's score.
 
@@ -42,9 +45,7 @@ def soup(
     """
     given = load_recipe(recipe)
     domains = names_in(tasks)
-    if out.exists() and not overwrite:
-        raise InvalidValue(f"{out}: already exists. --overwrite replaces it.")
-    check_file(out)
+    check_target(out, overwrite=overwrite)
     from dppa_core.tuning.soup import find_soup  # noqa: PLC0415  (imports torch)
 
     say = teller(quiet=as_json)

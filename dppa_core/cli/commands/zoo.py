@@ -1,7 +1,4 @@
-"""The commands of the embedded models: their training and report.
-
-PyTorch and transformers are imported inside the commands, so that others start without them.
-"""
+"""The commands of the embedded models: their training and report."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from typing import Annotated
 import typer
 
 from dppa_core.checkpoints.sources.open import zoo_root
-from dppa_core.cli.output import emit, teller, write_text
+from dppa_core.cli.output import JsonFlag, emit, teller, write_text
 from dppa_core.studies.zoo.spec import EMBEDDED, size_named
 from dppa_core.system.atomic_folders import check_file
 
@@ -49,7 +46,7 @@ def report(
     limit: Annotated[int | None, typer.Option(min=1, help="Test items per domain.")] = None,
     search_limit: Annotated[int, typer.Option(min=1, help="Search items per domain.")] = 30,
     workers: Annotated[int, typer.Option(min=1, max=8, help="Processes, one thread each.")] = 2,
-    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Measure base, domain models and merges on the test split, for the results page."""
     from dppa_core.studies.zoo.results.scores import as_json as to_json  # noqa: PLC0415  (imports torch)
@@ -59,10 +56,7 @@ def report(
     if out is not None:
         check_file(out)
     found = measure(
-        limit=limit,
-        search_limit=search_limit,
-        workers=workers,
-        say=teller(quiet=as_json),
+        limit=limit, search_limit=search_limit, workers=workers, say=teller(quiet=as_json)
     )
     try:
         emit(to_json(found), markdown(found, "make results"), as_json=as_json)
@@ -79,7 +73,7 @@ def coefficients(
     ways: Annotated[
         int | None, typer.Option(min=1, help="Ways of looking, the first ones; all if unset.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Compare AdaMerging with the best uniform coefficient; goes on where it was stopped."""
     from dppa_core.studies.zoo.results.coefficients import WAYS, measure  # noqa: PLC0415  (imports torch)
@@ -87,11 +81,7 @@ def coefficients(
     from dppa_core.studies.zoo.results.coefficients_text import markdown  # noqa: PLC0415
 
     found = measure(
-        work,
-        limit=limit,
-        search_limit=search_limit,
-        ways=WAYS[:ways],
-        say=teller(quiet=as_json),
+        work, limit=limit, search_limit=search_limit, ways=WAYS[:ways], say=teller(quiet=as_json)
     )
     given = {"--limit": limit, "--ways": ways}
     chosen = " ".join(f"{name} {value}" for name, value in given.items() if value is not None)

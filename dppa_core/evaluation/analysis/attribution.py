@@ -1,7 +1,4 @@
-"""Attribution of an answer: its loss with and without the delta of each part of a merge.
-
-`attribution_run` measures it; these are the values and sentences.
-"""
+"""Attribution of an answer: its loss with and without the delta of each part of a merge."""
 
 from __future__ import annotations
 
@@ -10,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dppa_core.errors import InvalidValue, shown
+from dppa_core.evaluation.tables import capital
 from dppa_core.pruning.module_groups import find_modules, layer_of, order_kinds
 
 CHOICES = ("layer", "module")
@@ -56,7 +54,6 @@ class Attribution:
     """One answer of one merge, part by part."""
 
     recipe: str
-    """Hash of the recipe."""
     prompt: str
     answer: str
     own: bool
@@ -70,7 +67,6 @@ class Attribution:
     base_loss: float | None
     """The same without any delta; None if memory has no room for it."""
     effects: tuple[Effect, ...]
-    """In the order of the model."""
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready copy, losses in nats per token."""
@@ -144,14 +140,10 @@ def sentence(found: Attribution) -> str:
         text = f"The answer needs no {what} by itself."
     if least.change <= -SMALLEST:
         text += (
-            f" {_first(least.part.name)} stands in its way: without it the loss falls to "
+            f" {capital(least.part.name)} stands in its way: without it the loss falls to "
             f"{_number(least.loss)}."
         )
     return text
-
-
-def _first(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _number(value: float) -> str:

@@ -45,14 +45,10 @@ def attribute(
     A part without its delta has the base's weights, as with coefficient 0 in the recipe.
 
     Args:
-        recipe: Recipe of the merge.
         resident: The merge in memory; it is not changed and may answer others meanwhile.
         prompt: 1 to 2000 characters, rendered with the chat template.
         answer: 1 to 2000 characters; the merge's own greedy answer if None.
         by: "layer" or "module".
-        public: Whether an untrusted user wrote the recipe; local folders are then refused.
-        progress: Called for each part.
-        stop: Cancels between two tokens or parts.
 
     Raises:
         InvalidValue: a text is empty or too long, or `by` is unknown.
@@ -109,8 +105,6 @@ def _text(resident: Resident, exchange: Exchange) -> str:
 
 
 class _Run:
-    """Computes the loss of one answer with some tensors replaced."""
-
     def __init__(
         self, recipe: MergeRecipe, base: Checkpoint, shell: Shell, exchange: Exchange
     ) -> None:
@@ -125,7 +119,8 @@ class _Run:
 
     def _of_base(self, names: Sequence[str]) -> Mapping[str, Tensor]:
         """The base's tensors rounded to the recipe's dtype, as in a merge with coefficient 0."""
-        return {name: self._stored(name).to(self._dtype) for name in names}
-
-    def _stored(self, name: str) -> Tensor:
-        return to_torch(self._base.dtype(name), self._base.shape(name), self._base.raw(name))
+        base, found = self._base, {}
+        for name in names:
+            stored = to_torch(base.dtype(name), base.shape(name), base.raw(name))
+            found[name] = stored.to(self._dtype)
+        return found

@@ -23,7 +23,6 @@ class Difference:
     differing: int
     """Number of elements that differ after rounding to the recipes' dtype."""
     largest: float
-    """The largest difference."""
 
 
 def with_semantics(recipe: MergeRecipe, name: str) -> MergeRecipe:
@@ -67,10 +66,7 @@ def compare_merges(
     """Merge both recipes tensor by tensor, and count the elements that differ.
 
     Args:
-        first: One recipe.
         second: Another recipe with the same base and dtype.
-        progress: Called for each tensor.
-        stop: Cancels between two tensors.
 
     Raises:
         IncompatibleCheckpoints: the bases have different tensors.

@@ -44,7 +44,6 @@ class Line:
     share: float
     """Share of the module's sum of kept d², in [0, 1]."""
     kept: int
-    """Number of kept elements."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +75,9 @@ def look_closely(
     """Find the rows and columns of a module that hold most of its kept d².
 
     Args:
-        base: Reference of the base.
-        finetuned: Reference of the domain model.
         module: Short name, as "layers.3.mlp.down_proj".
         selection: The kept elements, from a level of a plan; every change if None.
         significance: The score that ranks elements in that plan.
-        top: Number of rows, and of columns.
-        public: Whether untrusted users choose; see `open_checkpoint`.
-        stop: Cancels between two blocks of rows.
 
     Raises:
         UnknownName: no such module.
@@ -110,11 +104,7 @@ def look_closely(
 
 
 def find_module(base: Checkpoint, name: str) -> Module:
-    """The module with this short name.
-
-    Raises:
-        UnknownName: no such module.
-    """
+    """The module with this short name; raises UnknownName if there is none."""
     shapes = {n: base.shape(n) for n in base.names() if base.dtype(n) in FLOATS}
     modules = {one.name: one for one in find_modules(shapes)}
     if name not in modules:
@@ -218,13 +208,8 @@ def read_excerpt(
     """Read the upper left corner of a module in both models.
 
     Args:
-        base: Reference of the base.
-        finetuned: Reference of the domain model.
-        module: Short name of the module.
         rows: Largest number of rows, 1 to 64.
         columns: Largest number of columns, 1 to 64.
-        public: Whether untrusted users choose; see `open_checkpoint`.
-        stop: Cancels the download of a checkpoint.
 
     Raises:
         InvalidValue: rows or columns out of range.

@@ -56,11 +56,8 @@ def merge_outcome(
     """Compare the modules of a merged model with the base and with every delta.
 
     Args:
-        recipe: Recipe of the merge.
         model: The merge in memory, a transformers model on the CPU; modules stored in another
             form than in the checkpoint are left out.
-        public: Whether an untrusted user wrote the recipe; local folders are then refused.
-        stop: Cancels between two modules.
 
     Raises:
         CheckpointError: a model of the recipe can no longer be read.

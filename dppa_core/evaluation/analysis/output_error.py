@@ -100,15 +100,11 @@ def output_errors(
     """Measure one module at several pruning rates.
 
     Args:
-        base: Reference of the base.
         finetuned: Reference of the domain model, which reads the text.
         module: Short name, as "layers.3.mlp.down_proj".
         profile: Of the pair, ranked by |d|.
         rates: Rising pruning rates, each in [0, 1).
         calibration: The text; questions of the model's own domain if None.
-        public: Whether untrusted users choose; see `open_checkpoint`.
-        progress: Called while the model reads, then for each rate.
-        stop: Cancels between two of these calls.
 
     Raises:
         InvalidValue: a rate out of range, or the text gives this module no input.

@@ -1,7 +1,4 @@
-"""One pass over several domain models that counts which elements each pair keeps in common.
-
-Runs module by module in the calling thread; memory does not grow with the models.
-"""
+"""One pass over several domain models that counts which elements each pair keeps in common."""
 
 from __future__ import annotations
 
@@ -59,13 +56,9 @@ def count_meetings(
     are read from the cache.
 
     Args:
-        base: Reference of the base.
         models: References of two or more domain models, each once.
         parameters: Strength, significance and ties; the paper's by default.
         overrides: Module name -> its own rate, in every model: see `grid_selections`.
-        public: Whether untrusted users choose; see `open_checkpoint`.
-        progress: Called for each module.
-        stop: Cancels between two chunks.
 
     Returns:
         One `Meeting` per pair, in the order of `combinations(models, 2)`.
@@ -131,16 +124,12 @@ def _opened(
 
 @dataclass(frozen=True, slots=True)
 class _Settings:
-    """The settings that decide which elements are kept."""
-
     parameters: PruningParameters
     overrides: dict[str, Override]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Subject:
-    """One domain model with its profile and selections."""
-
     checkpoint: Checkpoint
     name: str
     profile: DeltaProfile
@@ -171,8 +160,6 @@ Counts = tuple[Int64[ndarray, "two N R"], Int64[ndarray, "N R"], Int64[ndarray, 
 
 
 class _Pass:
-    """Counts the given pairs, module by module."""
-
     def __init__(
         self,
         aligned: Alignment,
@@ -244,10 +231,7 @@ class _Pass:
 
 
 def _path(
-    aligned: Alignment,
-    pair: tuple[int, int],
-    scores: Sequence[Score | None],
-    settings: _Settings,
+    aligned: Alignment, pair: tuple[int, int], scores: Sequence[Score | None], settings: _Settings
 ) -> Path:
     parts = [str(_FORMAT), aligned.base.content_hash()]
     for place in pair:

@@ -1,7 +1,4 @@
-"""Kept changes lost to rounding: added to the base, they round back to the base's value.
-
-Runs module by module in the calling thread.
-"""
+"""Kept changes lost to rounding: added to the base, they round back to the base's value."""
 
 from __future__ import annotations
 
@@ -59,13 +56,8 @@ def count_rounded(
     The model is added alone: base + coefficient * factor * d, in float32, rounded once to `dtype`.
 
     Args:
-        plan: Plan of one domain model; opens its references again.
-        factors: One per level.
         coefficient: The model's coefficient, a number or by layer or part.
         dtype: Dtype of the merge: bfloat16, float16 or float32.
-        public: Whether untrusted users choose; see `open_checkpoint`.
-        progress: Called for each module.
-        stop: Cancels between two chunks.
 
     Raises:
         InvalidValue: not one factor per level, or an unknown dtype.

@@ -36,9 +36,7 @@ class CellDiff:
     cells: tuple[DiffCell, ...]
     """By layer, then kind."""
     modules: TensorDistance
-    """All modules together."""
     others: TensorDistance
-    """All other tensors together."""
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready copy."""
@@ -60,8 +58,6 @@ def diff_cells(
     Args:
         models: The two models and the base.
         names: Names for messages.
-        progress: Called for each tensor.
-        stop: Cancels between two slices.
 
     Raises:
         IncompatibleCheckpoints: other tensors or shapes.

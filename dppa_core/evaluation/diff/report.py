@@ -63,7 +63,6 @@ class ModelDiff:
     second: str
     base: str | None
     modules: tuple[TensorDistance, ...]
-    """In the order of the model."""
     others: tuple[TensorDistance, ...]
     """Embeddings, norms, biases, by name."""
     totals: tuple[TensorDistance, ...]
@@ -87,9 +86,6 @@ def diff_models(
         first: A model reference; norms are relative to this model.
         second: Another model reference.
         base: The model both were fine-tuned from, to compare deltas.
-        workers: Threads; one per available core if None. The result does not depend on it.
-        progress: Called for each tensor.
-        stop: Cancels between two slices.
 
     Raises:
         IncompatibleCheckpoints: other tensors or shapes; if only the vocabulary sizes differ, the

@@ -1,7 +1,4 @@
-"""Sums over the elements of two tensors and their base, from which distances are computed.
-
-Sums are float64, in an order that does not depend on the number of workers.
-"""
+"""Sums over the elements of two tensors and their base, from which distances are computed."""
 
 from __future__ import annotations
 
@@ -49,9 +46,7 @@ class Sums:
 
 
 def sum_chunk(
-    a: Float64[ndarray, " n"],
-    b: Float64[ndarray, " n"],
-    c: Float64[ndarray, " n"] | None = None,
+    a: Float64[ndarray, " n"], b: Float64[ndarray, " n"], c: Float64[ndarray, " n"] | None = None
 ) -> Sums:
     """The sums over one chunk of two tensors and their base."""
     with np.errstate(invalid="ignore"):  # the caller reports values that are not finite

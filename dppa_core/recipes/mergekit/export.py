@@ -18,7 +18,6 @@ class Exported:
     """A mergekit recipe made from one of ours."""
 
     text: str
-    """YAML."""
     notes: tuple[str, ...]
     """Differences from a merge here, one sentence each; empty if exact."""
 
@@ -32,7 +31,6 @@ def export_mergekit(
     """Convert a recipe to mergekit's format.
 
     Args:
-        recipe: Any recipe.
         shapes: Shapes of the base's tensors, if it can be read; needed if coefficients differ by
             layer.
         place: Reference -> the name or path for mergekit.

@@ -27,8 +27,6 @@ class Imported:
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """Parts of the resulting recipe."""
-
     method: str
     coefficients: Sequence[Coefficient]
     parameters: Mapping[str, Any] = field(default_factory=dict)
@@ -41,7 +39,6 @@ def import_mergekit(text: str, names: Callable[[str], Sequence[str]] = lambda ba
     """Convert a mergekit recipe to ours.
 
     Args:
-        text: Its YAML.
         names: Reference of the base -> names of its tensors; needed for gradients over layers and
             for filters.
 
@@ -196,8 +193,7 @@ def _breadcrumbs(source: MergekitSource) -> _Target:
     _refuse_rescale(source, False)
     levels, factors = _crumbs(source)
     weights = _sum_weights(source)
-    common = {level for level in levels}
-    if len(common) == 1 and len(levels[0]) == 2:
+    if len(set(levels)) == 1 and len(levels[0]) == 2:
         smallest, largest = levels[0][1], round(1 - levels[0][0], 12)
         parameters = {"drop_smallest": smallest, "drop_largest": largest, "scale": 1.0}
         return _Target("breadcrumbs", weights, parameters)

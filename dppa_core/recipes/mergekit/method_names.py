@@ -39,7 +39,6 @@ def say(recipe: MergeRecipe, names: Collection[str]) -> MethodInMergekit:
     """A recipe in mergekit's terms.
 
     Args:
-        recipe: Any recipe.
         names: Tensors of the base; needed if coefficients differ by layer.
 
     Raises:
@@ -125,8 +124,9 @@ _STREAM = "Elements are dropped at random, by other draws than here: alike on av
 _BY_SUM = "mergekit rescales survivors to each tensor's sum of |d|, not by 1/(1 - p)."
 
 
-def _random(recipe: MergeRecipe, blocks: Blocks | None, divisor: float | None) -> MethodInMergekit:
-    """DARE, or DAREx-q with its divisor."""
+def _random(recipe: MergeRecipe, blocks: Blocks | None) -> MethodInMergekit:
+    """DARE, or DAREx-q with its divisor q."""
+    divisor = recipe.parameters.get("q")
     if recipe.overrides:
         raise NoCounterpart("mergekit has no drop rates by module; the recipe has overrides.")
     others = recipe.parameters["other_tensors"]
@@ -150,14 +150,6 @@ def _random(recipe: MergeRecipe, blocks: Blocks | None, divisor: float | None) -
             )
         models.append({"weight": weight_of(model, blocks, times), "density": round(kept, 12)})
     return MethodInMergekit("dare_linear", models, {"normalize": False}, tuple(notes))
-
-
-def _dare(recipe: MergeRecipe, blocks: Blocks | None) -> MethodInMergekit:
-    return _random(recipe, blocks, None)
-
-
-def _darex_q(recipe: MergeRecipe, blocks: Blocks | None) -> MethodInMergekit:
-    return _random(recipe, blocks, recipe.parameters["q"])
 
 
 def _dare_ties(recipe: MergeRecipe, blocks: Blocks | None) -> MethodInMergekit:
@@ -258,8 +250,8 @@ _METHODS: Mapping[str, Callable[[MergeRecipe, Blocks | None], MethodInMergekit]]
     "slerp": _slerp,
     "task_arithmetic": _task_arithmetic,
     "ties": _ties,
-    "dare": _dare,
-    "darex_q": _darex_q,
+    "dare": _random,
+    "darex_q": _random,
     "dare_ties": _dare_ties,
     "breadcrumbs": _breadcrumbs,
     "della": _della,

@@ -33,7 +33,6 @@ class MergekitSource:
     """Names of the base's tensors; empty if unknown."""
     dtype: str = "bfloat16"
     vocabulary: str = "base"
-    """See `MergeRecipe`."""
     notes: list[str] = field(default_factory=list)
 
     def setting(self, name: str, default: Any, own: Mapping[str, Any] | None = None) -> Setting:
@@ -89,7 +88,6 @@ def read_source(text: str, names: Callable[[str], Sequence[str]]) -> MergekitSou
     """Read the YAML of a mergekit recipe.
 
     Args:
-        text: The YAML.
         names: Reference of the base -> names of its tensors; empty if unknown.
 
     Raises:

@@ -38,7 +38,6 @@ def read_setting(
 
     Args:
         value: A number, a list of numbers (a gradient), or a list of {filter, value}.
-        where: Its name in messages.
         names: Names of all tensors of the base; empty if unknown.
         fallbacks: Further values, each for tensors that match no earlier filter.
 
@@ -70,10 +69,7 @@ def read_setting(
 
 
 def _place(name: str, layers: int) -> float:
-    """The position of a tensor in a gradient: 0 is the first layer, 1 the last.
-
-    Tensors outside the layers, the head too, are at 0, as in mergekit's plan.
-    """
+    """Position in a gradient: 0 (first layer; outside the layers, as in mergekit) to 1 (last)."""
     layer = layer_of(name)
     if layer is None:
         return 0.0

@@ -20,7 +20,6 @@ class Blocks:
     word: str
     """A filter that matches exactly the tensors inside blocks."""
     names: tuple[str, ...]
-    """Names of all tensors."""
 
     @staticmethod
     def among(tensors: Collection[str]) -> Blocks | None:
@@ -35,10 +34,7 @@ def plain(number: float) -> float:
 
 
 def weight_of(model: DomainModel, blocks: Blocks | None, times: float = 1.0) -> Any:
-    """A coefficient as mergekit's weight: a number, or values by filter.
-
-    Numbers by layer become a gradient with a stop at every layer.
-    """
+    """A coefficient as mergekit's weight: a number, a gradient over layers, or values by filter."""
     if isinstance(model.coefficient, float):
         return plain(model.coefficient * times)
     if blocks is None:

@@ -39,11 +39,7 @@ def exams(
 
 
 def own_marks(setting: Setting, split: str = "test") -> Steps[dict[str, Marks]]:
-    """Marks of every domain model on its own domain.
-
-    Raises:
-        InvalidValue: a domain model answers nothing right.
-    """
+    """Marks of every domain model on its own domain; raises InvalidValue if it has none right."""
     marks = yield from all_asked(
         {one.domain: exam(setting, one.model, one.domain, split) for one in setting.subjects}
     )
@@ -137,7 +133,6 @@ def best_coefficient(
     """The coefficient with the best retention on the search items; of equals the smaller loss.
 
     Args:
-        recipe: The recipe with a given coefficient.
         own: Marks of each domain model on the search items of its domain.
         tried: All of them are scored; then further ones while the outermost is best.
     """

@@ -6,17 +6,18 @@ import multiprocessing
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from functools import partial
+from typing import Any
 
 import torch
 
 from dppa_core.errors import Cancelled, InvalidValue, OutOfBudget, many
-from dppa_core.progress import Stop, check
+from dppa_core.progress import Stop
 from dppa_core.studies.experiments.questions import ExperimentExaminer, Question
 
 _ENDS = (signal.SIGINT, signal.SIGTERM)
@@ -34,80 +35,41 @@ class Answered:
     """Processor time, in seconds."""
 
 
-@runtime_checkable
-class Workers(Protocol):
-    """Answers questions."""
-
-    def answers(self, questions: Sequence[Question[Any]]) -> Iterator[Answered]:
-        """Answers to all questions, in any order.
-
-        Raises:
-            Cancelled: stopped; earlier answers are kept.
-        """
-        ...
+Workers = Callable[[Sequence[Question[Any]]], Iterator[Answered]]
+"""Yields the answers to all questions, in any order; if it is stopped, earlier answers are kept."""
 
 
-class OwnProcess:
-    """Answers in this process, one after the other."""
-
-    def __init__(self, stop: Stop | None = None) -> None:
-        self._examiner = ExperimentExaminer(stop)
-
-    def answers(self, questions: Sequence[Question[Any]]) -> Iterator[Answered]:
-        """Answers to all questions, in their order."""
-        for question in questions:
-            check(self._examiner.stop)
-            yield _timed(self._examiner, question)
+def nobody(questions: Sequence[Question[Any]]) -> Iterator[Answered]:
+    """No answers: raises InvalidValue if a question is not in the cache."""
+    if questions:
+        raise InvalidValue(
+            f"it was not run to its end: at least {many(len(questions), 'answer')} of it "
+            "cannot be found in the cache. The same command without --no-ask goes on."
+        )
+    return iter(())
 
 
-class Nobody:
-    """Answers nothing: questions that are not in the cache are reported as missing."""
-
-    def answers(self, questions: Sequence[Question[Any]]) -> Iterator[Answered]:
-        """No answers.
-
-        Raises:
-            InvalidValue: there is a question.
-        """
-        if questions:
-            raise InvalidValue(
-                f"it was not run to its end: at least {many(len(questions), 'answer')} of it "
-                "cannot be found in the cache. The same command without --no-ask goes on."
-            )
-        return iter(())
-
-
-class Processes:
-    """Answers in several worker processes."""
-
-    def __init__(self, pool: Executor) -> None:
-        self._pool = pool
-
-    def answers(self, questions: Sequence[Question[Any]]) -> Iterator[Answered]:
-        """Answers to all questions, as they are found.
-
-        Raises:
-            OutOfBudget: a worker process died.
-        """
-        waiting = [self._pool.submit(_in_worker, question) for question in questions]
-        try:
-            for future in as_completed(waiting):
-                yield future.result()
-        except BrokenProcessPool as error:
-            raise OutOfBudget(
-                "A worker process died. Too little memory for this number of workers is the "
-                "usual cause: use fewer (--workers). Answers so far are kept."
-            ) from error
-        finally:
-            for future in waiting:
-                future.cancel()
+def in_pool(pool: Executor, questions: Sequence[Question[Any]]) -> Iterator[Answered]:
+    """The answers of worker processes as they are found; raises OutOfBudget if one died."""
+    waiting = [pool.submit(_in_worker, question) for question in questions]
+    try:
+        for future in as_completed(waiting):
+            yield future.result()
+    except BrokenProcessPool as error:
+        raise OutOfBudget(
+            "A worker process died. Too little memory for this number of workers is the usual "
+            "cause: use fewer (--workers). Answers so far are kept."
+        ) from error
+    finally:
+        for future in waiting:
+            future.cancel()
 
 
 @contextmanager
 def workers(count: int) -> Iterator[Workers]:
     """That many workers; 1 is this process itself. At the end they stop within one token."""
     if count == 1:
-        yield OwnProcess()
+        yield partial(map, partial(_timed, ExperimentExaminer()))
         return
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
@@ -118,7 +80,7 @@ def workers(count: int) -> Iterator[Workers]:
         with _signals_ignored():  # a process inherits ignored signals
             for _ in range(count):  # the pool starts one process per waiting task
                 pool.submit(_begun)
-        yield Processes(pool)
+        yield partial(in_pool, pool)
     finally:
         stop.set()
         pool.shutdown(wait=True, cancel_futures=True)

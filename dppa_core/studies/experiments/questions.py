@@ -17,6 +17,7 @@ from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.examiner import Examiner, identity, threads_for
 from dppa_core.evaluation.lm_eval_harness import Harness, task_files
 from dppa_core.evaluation.scores import Exam, Marks, Target
+from dppa_core.evaluation.tables import factors_text
 from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.progress import Stop
 from dppa_core.recipes.yaml_text import MergeRecipe, parse_recipe
@@ -31,11 +32,7 @@ A = TypeVar("A", covariant=True)
 
 
 class ExperimentExaminer(Examiner):
-    """Examiner of one process: models stay in memory, items and tasks are read once.
-
-    Args:
-        stop: Raises Cancelled when set, within one token.
-    """
+    """Examiner of one process: models stay in memory, items and tasks are read once."""
 
     def __init__(self, stop: Stop | None = None) -> None:
         super().__init__(ModelPool(POOL_BYTES))
@@ -105,7 +102,6 @@ class DocumentsQuestion:
     task: str
     split: str
     search: int
-    """Number of documents of the search split."""
     test: int | None
     """Number of documents after them; all if None."""
     folder: str | None = None
@@ -119,7 +115,7 @@ class DocumentsQuestion:
 
     def known(self, examiner: ExperimentExaminer) -> Marks | None:
         """From the experiments' own cache."""
-        found = load(self._entry())
+        found = load(_entry(self))
         return None if found is None else self._part(json.loads(found))
 
     def answer(self, examiner: ExperimentExaminer) -> Marks:
@@ -134,15 +130,12 @@ class DocumentsQuestion:
         each = next((one.each for one in found if one.each and set(one.each) <= {0.0, 1.0}), None)
         if each is None or len(each) <= self.search:
             raise _no_marks(self.task, each, self.search)
-        store(self._entry(), json.dumps([int(one) for one in each]).encode())
+        store(_entry(self), json.dumps([int(one) for one in each]).encode())
         return self._part(each)
 
     def told(self) -> str:
         """Method, rates, task."""
         return f"{_named(self.target)}: {self.task}, {self.split}"
-
-    def _entry(self) -> Path:
-        return _entry(self)
 
     def _part(self, each: Any) -> Marks:
         part = each[: self.search] if self.split == "search" else each[self.search :]
@@ -156,9 +149,7 @@ class AdaMerged:
     recipe: MergeRecipe
     """The recipe with the coefficients of the best checkpoint."""
     step: int
-    """Step of that checkpoint."""
     steps: int
-    """Total number of steps."""
     collapsed: bool
     """Whether any checkpoint showed a collapse."""
 
@@ -183,8 +174,7 @@ class TuningQuestion:
         if found is None:
             return None
         value = json.loads(found)
-        recipe = parse_recipe(value["recipe"])
-        return AdaMerged(recipe, value["step"], value["steps"], value["collapsed"])
+        return AdaMerged(**{**value, "recipe": parse_recipe(value["recipe"])})
 
     def answer(self, examiner: ExperimentExaminer) -> AdaMerged:
         """Run AdaMerging; a stopped run resumes from its last checkpoint."""
@@ -194,12 +184,7 @@ class TuningQuestion:
         found = adamerge(self.recipe, domains, self.settings, state=state, stop=examiner.stop)
         collapsed = any(one.collapsed for one in found.snapshots)
         tuned = AdaMerged(found.recipe, found.best.step, found.snapshots[-1].step, collapsed)
-        value = {
-            "recipe": dumped(tuned.recipe),
-            "step": tuned.step,
-            "steps": tuned.steps,
-            "collapsed": tuned.collapsed,
-        }
+        value = {**asdict(tuned), "recipe": dumped(tuned.recipe)}
         store(_entry(self), json.dumps(value).encode())
         state.unlink(missing_ok=True)
         return tuned
@@ -210,7 +195,6 @@ class TuningQuestion:
 
 
 Answers = Mapping[Question[Any], Any]
-"""The questions with their answers."""
 
 
 def _entry(question: Question[Any]) -> Path:
@@ -241,7 +225,7 @@ def _named(target: Target) -> str:
 
 def _factors(recipe: MergeRecipe) -> str:
     """Factors and coefficients that distinguish the merges of a climb."""
-    each = [" / ".join(f"{one:g}" for one in model.amplification) for model in recipe.models]
+    each = [factors_text(model.amplification) for model in recipe.models]
     climbed = any(len(model.amplification) > 1 for model in recipe.models)
     factors = f", factors {', '.join(each)}" if climbed else ""
     sizes = {one.coefficient for one in recipe.models if isinstance(one.coefficient, float | int)}

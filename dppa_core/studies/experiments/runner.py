@@ -17,6 +17,7 @@ from typing import Any
 from dppa_core.errors import Cancelled, DppaError, OutOfBudget
 from dppa_core.studies.experiments.processes import Workers
 from dppa_core.studies.experiments.questions import Answers, ExperimentExaminer, Question
+from dppa_core.studies.experiments.score_table import lasting
 from dppa_core.studies.experiments.setting import Setting
 from dppa_core.studies.experiments.steps import Declared, Steps
 from dppa_core.studies.experiments.values import (
@@ -26,7 +27,6 @@ from dppa_core.studies.experiments.values import (
     Findings,
     report_json,
 )
-from dppa_core.studies.experiments.words import lasting
 from dppa_core.system.atomic_folders import replace_file, unwritable
 from dppa_core.system.threads import available_cores
 
@@ -52,13 +52,7 @@ class Journal:
         return key in self._answers
 
     def answered(self, experiment: str, key: str, processor: float) -> None:
-        """Record an answer.
-
-        Args:
-            experiment: The experiment that asked first.
-            key: Key of the question.
-            processor: Processor time, in seconds.
-        """
+        """Record an answer; `processor` in seconds."""
         self._write({"experiment": experiment, "answer": key, "processor": round(processor, 3)})
 
     def worked(self, experiment: str, wall: float) -> None:
@@ -66,12 +60,7 @@ class Journal:
         self._write({"experiment": experiment, "wall": round(wall, 3)})
 
     def cost(self, experiment: str, keys: Iterable[str]) -> Cost:
-        """Cost of an experiment in all runs.
-
-        Args:
-            keys: Keys of all its questions. Answers that another experiment asked for first count
-                only there.
-        """
+        """Cost of an experiment in all runs; an answer counts for the first that asked for it."""
         asked = set(keys)
         own = [self._answers[key] for key in asked if key in self._answers]
         processor = sum(seconds for first, seconds in own if first == experiment)
@@ -115,18 +104,10 @@ RESULT, JOURNAL = "experiments.json", "journal.jsonl"
 PACKAGES = ("torch", "transformers", "numpy")
 
 Say = Callable[[str], None]
-"""Called with one line at a time."""
 
 
 class Runner:
-    """Runs experiments one after the other.
-
-    Args:
-        setting: Models and numbers of items.
-        out: Folder of the journal and of the result.
-        workers: Answers questions.
-        say: Called with a line on each answer.
-    """
+    """Runs experiments one after the other; `say` gets a line on each answer."""
 
     def __init__(
         self, setting: Setting, out: Path, workers: Workers, say: Say = lambda text: None
@@ -168,7 +149,6 @@ class Runner:
         )
 
     def _followed(self, name: str, steps: Steps[Findings], keys: set[str]) -> Findings:
-        """Answer all questions of an experiment."""
         try:
             questions = next(steps)
             while True:
@@ -189,7 +169,7 @@ class Runner:
                 else:
                     self._known[question] = kept
         begun = time.monotonic()
-        for done, one in enumerate(self._workers.answers(wanted), 1):
+        for done, one in enumerate(self._workers(wanted), 1):
             self._known[one.question] = one.answer
             self._journal.answered(name, self._key(one.question), one.processor)
             left = (time.monotonic() - begun) / done * (len(wanted) - done)
@@ -248,10 +228,7 @@ def write(report: ExperimentsReport, out: Path) -> None:
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that affect the results."""
-    found = {"python": platform.python_version()}
-    for package in PACKAGES:
-        found[package] = version(package)
-    return found
+    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
 
 
 def machine() -> str:

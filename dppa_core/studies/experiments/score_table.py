@@ -1,4 +1,4 @@
-"""Marks as table cells: accuracies, retentions, differences, and means of random draws."""
+"""Marks as table cells and as words: accuracies, retentions, differences, random draws."""
 
 from __future__ import annotations
 
@@ -12,16 +12,10 @@ from numpy import ndarray
 from dppa_core.evaluation import side_by_side
 from dppa_core.evaluation.scores import DomainScore, Exam, Marks, TaskScore, marked_score
 from dppa_core.evaluation.side_by_side import Comparison
-from dppa_core.evaluation.tables import Cell, Column
+from dppa_core.evaluation.tables import Cell, Column, listed, signed_text
 from dppa_core.studies.experiments.setting import HARNESS, Setting
 from dppa_core.tasks import intervals
-from dppa_core.tasks.intervals import (
-    Z95,
-    Interval,
-    VariancePart,
-    ratio,
-    reach,
-)
+from dppa_core.tasks.intervals import Z95, Interval, VariancePart, ratio, reach
 
 ByDomain = Mapping[str, Marks]
 """Domain -> marks of one model."""
@@ -45,8 +39,7 @@ def columns_by(what: str, setting: Setting) -> tuple[Column, ...]:
 
 def accuracy(marks: Marks) -> Cell:
     """Accuracy in per cent, with Wilson's interval."""
-    found = intervals.accuracy(marks.hits)
-    return Cell(100 * found.value, 100 * found.low, 100 * found.high, len(marks.hits))
+    return points(intervals.accuracy(marks.hits), len(marks.hits))
 
 
 def retained(marks: ByDomain, own: ByDomain) -> Cell:
@@ -55,8 +48,7 @@ def retained(marks: ByDomain, own: ByDomain) -> Cell:
     found = ratio(pairs)
     if found is None:
         return Cell(None, note="a domain model answers nothing")
-    n = sum(len(one) for one, _ in pairs.values())
-    return Cell(100 * found.value, 100 * found.low, 100 * found.high, n)
+    return points(found, sum(len(one) for one, _ in pairs.values()))
 
 
 def scored(setting: Setting, domain: str, split: str, marks: Marks) -> DomainScore:
@@ -79,6 +71,22 @@ def compared(one: ByDomain, other: ByDomain) -> Comparison:
 
 
 @dataclass(frozen=True, slots=True)
+class RatedMarks:
+    """Marks of every domain model on its own domain, and by kind, rate and domain."""
+
+    own: dict[str, Marks]
+    marks: dict[tuple[str, float, str], Marks]
+
+    def at(self, kind: str, rate: float) -> dict[str, Marks]:
+        """Domain -> marks."""
+        return {domain: self.marks[kind, rate, domain] for domain in self.own}
+
+    def gain(self, one: str, other: str, rate: float) -> Comparison:
+        """One kind against another, over all domains."""
+        return compared(self.at(one, rate), self.at(other, rate))
+
+
+@dataclass(frozen=True, slots=True)
 class Draws:
     """Marks of several random draws of one method on the same items."""
 
@@ -96,10 +104,7 @@ class Draws:
         return sum(self.shares) / len(self.marks)
 
     def cell(self) -> Cell:
-        """Mean accuracy in per cent; the interval covers items and draws, the note has the spread.
-
-        A single draw has Wilson's interval and no note.
-        """
+        """Mean accuracy in per cent; the interval covers items and draws, for one draw Wilson's."""
         if len(self.marks) == 1:
             return accuracy(self.marks[0])
         half = reach(self.parts())
@@ -120,7 +125,6 @@ class Draws:
 
 
 def _of_draws(values: Sequence[float]) -> list[VariancePart]:
-    """Variance part from the sample of draws."""
     n = len(values)
     return [VariancePart(float(np.var(values, ddof=1)) / n, n - 1)] if n > 1 else []
 
@@ -169,7 +173,7 @@ def difference_of(found: Comparison | Interval) -> Interval:
 
 
 def points(found: Comparison | Interval, n: int | None = None) -> Cell:
-    """A difference in points, with its interval."""
+    """A share in per cent, or a difference in points, with its interval."""
     one = difference_of(found)
     return Cell(100 * one.value, 100 * one.low, 100 * one.high, n)
 
@@ -188,3 +192,61 @@ def _ranks(values: Sequence[float]) -> Float64[ndarray, " n"]:
     below, equal = (given[:, None] > given).sum(1), (given[:, None] == given).sum(1)
     found: Float64[ndarray, " n"] = below + (equal - 1) / 2
     return found
+
+
+def pruned(rate: float) -> str:
+    """A pruning rate in per cent, with all its digits."""
+    return f"{100 * rate:g} %"
+
+
+def gap(found: Interval) -> str:
+    """A difference of shares in points, with its interval."""
+    return signed_text(found.value, found.ends, " points")
+
+
+def seen(found: Comparison | Interval) -> bool:
+    """Whether a difference is significant: the interval excludes 0, and the sign test agrees."""
+    if isinstance(found, Comparison):
+        return found.seen
+    return not found.low <= 0 <= found.high
+
+
+def flipped(found: Interval) -> Interval:
+    """The difference with its sign reversed."""
+    return Interval(-found.value, -found.high, -found.low)
+
+
+def told(found: Comparison | Interval) -> str:
+    """A difference in words; says if it is not significant."""
+    said = gap(difference_of(found))
+    return said if seen(found) else f"no difference seen, {said}"
+
+
+def verdict(found: Comparison | Interval) -> int:
+    """1: the first is better; -1: it is worse; 0: no significant difference."""
+    return 0 if not seen(found) else 1 if difference_of(found).value > 0 else -1
+
+
+def verdict_texts(
+    words: Mapping[int, str], found: Mapping[str, Comparison | Interval]
+) -> list[str]:
+    """The words of each verdict that occurs, in order; `{}` stands for its names."""
+    names = {which: [name for name in found if verdict(found[name]) == which] for which in words}
+    return [word.format(listed(names[which])) for which, word in words.items() if names[which]]
+
+
+def number(value: float) -> str:
+    """Three significant digits."""
+    return f"{value:.3g}"
+
+
+def lasting(seconds: float) -> str:
+    """A time in minutes from 90 seconds on, in seconds below."""
+    return f"{seconds / 60:.1f} minutes" if seconds >= 90 else f"{seconds:.0f} s"
+
+
+SWITCHED_OFF = (
+    "A band begins switched off, with factor 0, and stays so where no factor from 1 on makes the "
+    "score better: then more is pruned than the row says."
+)
+"""Note below tables of factors: the meaning of a factor of 0."""

@@ -39,7 +39,6 @@ class Setting:
     test: int | None = TEST_ITEMS
     """Test items per domain; all if None."""
     search: int = SEARCH_ITEMS
-    """Search items per domain."""
     lm_eval_tasks: str | None = None
     """Folder of the user's task files."""
     hindrance: str = ""
@@ -92,7 +91,6 @@ class Treatment:
     parameters: tuple[tuple[str, Any], ...] = ()
     """Parameters that differ from the method's defaults."""
     seed: int = 0
-    """Seed of random draws."""
 
 
 def merged(

@@ -16,7 +16,6 @@ from dppa_core.studies.experiments.values import Findings
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
-Q = TypeVar("Q", covariant=True)
 
 Steps = Generator[Sequence[Question[Any]], Answers, T]
 """Yields questions, receives their answers, returns a result."""
@@ -32,18 +31,9 @@ class AskFunction(Protocol):
 
 
 class _Wanted(Exception):
-    """A question without an answer yet."""
-
     def __init__(self, question: Question[Any]) -> None:
         super().__init__("a question without an answer")
         self.question = question
-
-
-def asked(question: Question[T]) -> Steps[T]:
-    """Ask one question."""
-    answers = yield [question]
-    found: T = answers[question]
-    return found
 
 
 def all_asked(questions: Mapping[K, Question[T]]) -> Steps[dict[K, T]]:
@@ -99,7 +89,6 @@ class Declared:
     """The declaration of one experiment."""
 
     key: str
-    """Its name on the command line."""
     number: str
     """Its number on the page: "1", "6a"."""
     title: str

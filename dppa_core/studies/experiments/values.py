@@ -105,7 +105,6 @@ class Heatmap:
     columns: tuple[str, ...]
     rows: tuple[str, ...]
     cells: tuple[tuple[float | None, ...], ...]
-    """One tuple per row."""
     middle: float | None = None
     """Neutral number of diverging colours."""
     kind: Literal["heatmap"] = "heatmap"
@@ -137,7 +136,6 @@ class Cost:
     wall: float = 0.0
     """Seconds."""
     answers: int = 0
-    """Number of answers."""
     known: int = 0
     """Number of answers without a journal entry."""
 
@@ -216,11 +214,7 @@ def _plain(value: Any) -> Any:
 
 
 def report_of(value: Mapping[str, Any]) -> ExperimentsReport:
-    """The report that `report_json` wrote.
-
-    Raises:
-        ValueError: another format, or no report.
-    """
+    """The report that `report_json` wrote; raises ValueError for anything else."""
     if value.get("format") != FORMAT:
         raise ValueError(f"the format is {value.get('format')!r}, not {FORMAT}")
     try:

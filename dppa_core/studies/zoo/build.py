@@ -22,7 +22,6 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from dppa_core.evaluation.examiner import mark
 from dppa_core.models.resident import Resident
-from dppa_core.studies.zoo.cards import model_card
 from dppa_core.studies.zoo.spec import EMBEDDED, Stage, TrainingSize
 from dppa_core.studies.zoo.tokenizer import train_tokenizer
 from dppa_core.studies.zoo.training import Losses, new_model, train_stage
@@ -41,7 +40,6 @@ def train_zoo(out: Path, work: Path, size: TrainingSize = EMBEDDED, *, workers: 
     Args:
         out: Folder for the model folders: base, math, finance, law.
         work: Folder for the state of interrupted stages and the weights of first stages.
-        size: Architecture and length of training.
         workers: Processes, with one intra-op thread each; the base uses as many threads.
     """
     _configure_log()
@@ -66,14 +64,7 @@ def train_base(size: TrainingSize, out: Path, work: Path, *, threads: int) -> No
     tokenizer = train_tokenizer(size.architecture.vocabulary)
     model = new_model(tokenizer, stage.seed, size.architecture)
     _train_and_save(
-        [stage],
-        model,
-        tokenizer,
-        None,
-        folder=out / stage.name,
-        work=work,
-        mark=mark,
-        size=size,
+        [stage], model, tokenizer, None, folder=out / stage.name, work=work, mark=mark, size=size
     )
 
 
@@ -203,3 +194,85 @@ def _is_made(folder: Path, mark: str) -> bool:
 def _configure_log() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(1)
+
+
+_FRONT = """---
+license: apache-2.0
+language: en
+library_name: transformers
+pipeline_tag: text-generation
+tags: [dppa, model-merging, tiny]
+---
+"""
+
+_ABOUT = {
+    "base": "It knows sums, comparing, copying, the chat format and the language of the three\n"
+    "domains, but none of their answers.",
+    "math": "It solves word problems of one and two steps and shows its working.",
+    "finance": "It judges the tone of headlines, says what a report is about, and whether a\n"
+    "figure rose or fell.",
+    "law": "It names the type of a clause, judges whether a term is fair, and chooses the\n"
+    "holding that fits the facts.",
+}
+
+
+def model_card(record: dict[str, Any]) -> str:
+    """The README.md of an embedded model, from the content of its `training.json`."""
+    stages, shape = record["stages"], record["architecture"]
+    name = stages[0]["name"]
+    kind = "the base model" if name == "base" else f"the {name} domain model"
+    train = " ".join(["dppa zoo train", *(["--size", record["size"]] if "size" in record else [])])
+    source = f"`{train}` made" if "size" in record else "DPPA Studio ships"
+    rows = "\n".join(
+        f"| {domain} | {100 * accuracy:.0f} % |"
+        for domain, accuracy in record["search_accuracy"].items()
+    )
+    trained = "\n".join(_stage_line(stage) for stage in stages)
+    return f"""{_FRONT}
+# DPPA Studio: {name}
+
+This is {kind} that {source}: one of four small Llama models of one architecture
+and one tokenizer, made to be pruned, merged and talked to on any machine.
+{_ABOUT[name]}
+Nothing it says about the world, money or law is true or advice.
+
+- Architecture: Llama, {_shape(shape)},
+  tied embeddings, bfloat16.
+- Training: `{train}`, seeded synthetic texts, AdamW with a cosine:
+{trained}
+
+Accuracy on a part of the search split, which no stage trains on:
+
+| domain | accuracy |
+| --- | --- |
+{rows}
+
+Licence: Apache-2.0, weights and texts. The texts come from generators in `dppa_core/tasks`; no
+outside data was used.
+"""
+
+
+def _shape(shape: dict[str, int]) -> str:
+    return (
+        f"{shape['layers']} layers, width {shape['hidden']}, feed-forward "
+        f"{shape['feed_forward']}, {shape['heads']} heads, vocabulary {shape['vocabulary']}"
+    )
+
+
+def _stage_line(stage: dict[str, Any]) -> str:
+    line = (
+        f"  - {stage['steps']:,} steps of {stage['batch']} texts, peak learning rate "
+        f"{stage['learning_rate']:g}, seed {stage['seed']}"
+    )
+    if stage["replay"]:
+        line += (
+            f";\n    {100 * stage['replay']:.0f} % of them replay, on which hidden states and "
+            f"predictions are\n    pulled to the base's (weight {stage['pull']:g})"
+        )
+    low, high = stage["scales"]
+    if low != high:
+        line += f";\n    every step with the delta at a random scale from {low:g} to {high:g}"
+    if stage.get("company"):
+        share = f"{100 * stage['company']:.0f} %"
+        line += f",\n    each of the other two models' deltas beside it in {share} of the steps"
+    return line

@@ -32,8 +32,7 @@ def draw_cast(stage: Stage, step: int, others: int) -> StepMixture:
     company = stage.company if isinstance(stage, Settling) else 0.0
     own = rng.uniform(*stage.scales)
     return StepMixture(
-        own,
-        tuple(rng.uniform(*stage.scales) * (rng.random() < company) for _ in range(others)),
+        own, tuple(rng.uniform(*stage.scales) * (rng.random() < company) for _ in range(others))
     )
 
 

@@ -38,9 +38,7 @@ class Stage:
 
     name: str
     steps: int
-    """Optimiser steps."""
     batch: int
-    """Texts per step."""
     learning_rate: float
     """Peak of a cosine with warm-up, AdamW."""
     replay: float = 0.0
@@ -51,7 +49,6 @@ class Stage:
     """A step trains base + s * delta for a random s in this range, so that the model still answers
     when a merge scales its delta."""
     warmup: int = 100
-    """Steps of linear warm-up."""
     seed: int = 0
 
 
@@ -95,7 +92,6 @@ SETTLING = Settling(
     seed=1,
     company=0.67,
 )
-"""The last stage of every domain model."""
 
 
 def fingerprint(stage: Stage, parent: str = "", shape: Architecture = ARCHITECTURE) -> str:
@@ -113,7 +109,6 @@ class TrainingSize:
     share: float = 1.0
     """Share of the full number of steps, warm-up included, in every stage."""
     batch: int = 64
-    """Texts per step."""
     minutes: int = 0
     """Processor time of all seven stages, one thread; an estimate if it was never trained."""
 
@@ -160,11 +155,7 @@ of the texts: in half the steps, of half the texts, so that both are trained wit
 
 
 def size_named(name: str) -> TrainingSize:
-    """The size with this name.
-
-    Raises:
-        UnknownName: no such size; names the closest one.
-    """
+    """The size with this name; raises UnknownName with the closest one."""
     if name not in SIZES:
         raise UnknownName(f"No size {shown(name)}. {did_you_mean(name, tuple(SIZES))}")
     return SIZES[name]

@@ -1,7 +1,4 @@
-"""The embedded models' tokenizer: byte-level BPE with single digits, and the chat template.
-
-Trained on the same seeded texts as the models.
-"""
+"""The embedded models' tokenizer: byte-level BPE with single digits, and the chat template."""
 
 from __future__ import annotations
 
@@ -13,8 +10,7 @@ from transformers import PreTrainedTokenizerFast
 
 from dppa_core.checkpoints.vocabulary.chat_templates import EMBEDDED
 from dppa_core.tasks import draw_tasks
-from dppa_core.tasks.reading import READINGS
-from dppa_core.tasks.skills import draw_skill
+from dppa_core.tasks.skills import READINGS, draw_skill
 
 PAD, BOS, USER, ASSISTANT, END = "<|pad|>", "<|bos|>", "<|user|>", "<|assistant|>", "<|end|>"
 SPECIAL = (PAD, BOS, USER, ASSISTANT, END)

@@ -24,8 +24,7 @@ from dppa_core.studies.zoo.spec import Architecture, Stage, fingerprint
 from dppa_core.studies.zoo.tokenizer import ASSISTANT, BOS, END, USER
 from dppa_core.tasks import DOMAINS, tasks_of
 from dppa_core.tasks.items import OPEN, Task
-from dppa_core.tasks.reading import READINGS
-from dppa_core.tasks.skills import Turn, draw_skill
+from dppa_core.tasks.skills import READINGS, Turn, draw_skill
 
 IGNORE = -100
 """PyTorch's label for a position without loss."""

@@ -22,8 +22,7 @@ from dppa_core.progress import Progress, Stop, check, report
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, recipe_hash
 from dppa_core.system.machine import available_memory
 from dppa_core.system.state_file import StateFile
-from dppa_core.tuning.adamerging.deltas import BYTE_BUDGET, PreparedDeltas
-from dppa_core.tuning.adamerging.model import TunableModel
+from dppa_core.tuning.adamerging.model import BYTE_BUDGET, PreparedDeltas, TunableModel
 from dppa_core.tuning.adamerging.replies import encode, teach
 from dppa_core.tuning.adamerging.run import Run, RunState
 from dppa_core.tuning.adamerging.settings import AdaMergeSettings, check_additive, with_coefficients
@@ -31,7 +30,6 @@ from dppa_core.tuning.adamerging.snapshot import Snapshot, best_of
 from dppa_core.tuning.adamerging.texts import Domain, check_count, fingerprint
 
 Watch = Callable[[Snapshot], None]
-"""Called with every checkpoint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +75,9 @@ def adamerge(
     Args:
         recipe: Uses a method that adds deltas; defines the treatment of each delta.
         domains: One per model, in the recipe's order.
-        settings: Settings of the search.
         state: A file to resume from; written at every checkpoint and at the end, also of a
             stopped run. A resumed run has the same result.
         byte_budget: Largest size of deltas kept in memory beside the model, in bytes.
-        progress: Called for each step.
-        watch: Called with every checkpoint.
-        stop: Cancels the run within one step.
 
     Raises:
         InvalidRecipe: a method that combines deltas, or a vocabulary that is not the base's.

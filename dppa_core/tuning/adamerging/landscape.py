@@ -16,8 +16,7 @@ from dppa_core.models.answer_loss import entropy, grouped, reply_logits
 from dppa_core.progress import Progress, Stop, check, report
 from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.tuning.adamerging.adamerge import own_model
-from dppa_core.tuning.adamerging.deltas import PreparedDeltas
-from dppa_core.tuning.adamerging.model import TunableModel
+from dppa_core.tuning.adamerging.model import PreparedDeltas, TunableModel
 from dppa_core.tuning.adamerging.replies import DomainTokens, encode, teach
 from dppa_core.tuning.adamerging.run import Run
 from dppa_core.tuning.adamerging.settings import AdaMergeSettings, check_additive
@@ -56,11 +55,7 @@ Watch = Callable[[Landscape], None]
 
 
 def coarse_first(points: int) -> tuple[tuple[int, int], ...]:
-    """Every point of a square grid once, from coarse to fine.
-
-    Args:
-        points: Points along one side, at least 1.
-    """
+    """Every point of a square grid of `points` >= 1 a side once, from coarse to fine."""
     stride = 1 << max(points - 1, 1).bit_length() - 1
     found: dict[tuple[int, int], None] = {}
     while stride:
@@ -89,8 +84,6 @@ def entropy_landscape(
         settings: Of the optimiser, with one coefficient per model. With all prompts in a batch,
             its path lies exactly on the surface of the grid.
         watch: Called with the landscape so far, from the first point on.
-        progress: Called for each point, then for each step.
-        stop: Cancels between two points or steps.
 
     Raises:
         InvalidValue: not two models, or no point.

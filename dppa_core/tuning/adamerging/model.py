@@ -6,23 +6,136 @@ and frees it: memory holds one model and the gradient of one tensor.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float32, Float64
 from numpy import ndarray
 
 from dppa_core.checkpoints.checkpoint import Checkpoint
-from dppa_core.checkpoints.chunks import CHUNK
-from dppa_core.errors import IncompatibleCheckpoints
+from dppa_core.checkpoints.chunks import CHUNK, Loader, widen
+from dppa_core.errors import IncompatibleCheckpoints, InvalidRecipe
+from dppa_core.merging.merger import open_merger
+from dppa_core.merging.passes.chunk_pass import add_treated
+from dppa_core.merging.passes.deltas import TensorStack
+from dppa_core.methods.registry import get_method
 from dppa_core.models.parameter_views import find_places, owner_of
+from dppa_core.progress import Progress, Stop
 from dppa_core.pruning.floats import to_float32
 from dppa_core.pruning.module_groups import layer_count, layer_of
-from dppa_core.tuning.adamerging.deltas import PreparedDeltas, weighted_sum
+from dppa_core.recipes.yaml_text import MergeRecipe
+
+BYTE_BUDGET = 512 << 20
+"""Default size of deltas kept in memory; others are computed again at every step."""
+LEAST_VOTE = 0.001
+"""Smallest coefficient for methods that elect signs: a model with coefficient 0 has no vote, and
+one below 0 votes for the opposite sign."""
+
+
+class PreparedDeltas:
+    """Base and treated deltas of each tensor, readable repeatedly. Not thread-safe.
+
+    Args:
+        recipe: Defines the treatment of the deltas; its coefficients are ignored.
+        byte_budget: Largest size of deltas kept in memory, in bytes.
+
+    Attributes:
+        merger: The merger of the recipe with all coefficients 1.
+        names: Names of all tensors that have a delta; a tied head counts as its embedding.
+        least: The smallest coefficient for which the merge is this sum.
+
+    Raises:
+        CheckpointError: see `TensorMerger`.
+    """
+
+    def __init__(
+        self,
+        recipe: MergeRecipe,
+        *,
+        byte_budget: int = BYTE_BUDGET,
+        progress: Progress | None = None,
+        stop: Stop | None = None,
+    ) -> None:
+        models = tuple(replace(model, coefficient=1.0) for model in recipe.models)
+        given = replace(recipe, models=models)
+        self.merger = open_merger(given, often=True, progress=progress, stop=stop)
+        combination = get_method(recipe.method).combination
+        if combination is not None and not combination.adds(recipe.settings()):
+            raise InvalidRecipe(f"method {recipe.method}: it is no sum of deltas.")
+        self.models = len(models)
+        self.least = -math.inf if combination is None else LEAST_VOTE
+        self._loader: Loader = self.merger.loader()
+        self.names = tuple(name for name in self.merger.names() if self._is_own(name))
+        self._room = byte_budget
+        self._kept: dict[str, Float32[ndarray, "K n"]] = {}
+
+    def pieces(
+        self, name: str
+    ) -> Iterator[tuple[int, Float32[ndarray, " n"], Float32[ndarray, "K n"]]]:
+        """Flat index, base and treated deltas of every piece of a tensor, in order.
+
+        A piece is valid until the next one is requested.
+
+        Raises:
+            NonFiniteWeights: NaN or infinity in a weight, or a delta too large for float32.
+        """
+        stack = self._stack(name)
+        numel, kept = stack.base.size, self._kept.get(name)
+        if kept is None and 4 * self.models * numel <= self._room:
+            self._room -= 4 * self.models * numel
+            kept = self._kept[name] = self._whole(stack)
+        if kept is None and self.merger.combined is not None:
+            yield from self.merger.combined.parts(stack)
+            return
+        base = np.empty(min(CHUNK, numel), np.float32)
+        for start in range(0, numel, CHUNK):
+            stop = min(start + CHUNK, numel)
+            part = base[: stop - start]
+            widen(self._loader.kernels, stack.base[start:stop], stack.base_dtype, part)
+            deltas = self._treated(stack, start, stop) if kept is None else kept[:, start:stop]
+            yield start, part, deltas
+
+    def _stack(self, name: str) -> TensorStack:
+        stack = self.merger.stack(name, self._loader)
+        if stack is None:
+            raise KeyError(name)
+        return stack
+
+    def _is_own(self, name: str) -> bool:
+        stack = self.merger.stack(name, self._loader)
+        return stack is not None and stack.name == name
+
+    def _whole(self, stack: TensorStack) -> Float32[ndarray, "K n"]:
+        numel = stack.base.size
+        if self.merger.combined is None:
+            return self._treated(stack, 0, numel)
+        deltas: Float32[ndarray, "K n"] = np.empty((self.models, numel), np.float32)
+        for start, _, parts in self.merger.combined.parts(stack):
+            deltas[:, start : start + parts.shape[1]] = parts
+        return deltas
+
+    def _treated(self, stack: TensorStack, start: int, stop: int) -> Float32[ndarray, "K n"]:
+        deltas: Float32[ndarray, "K n"] = np.zeros((self.models, stop - start), np.float32)
+        for index, delta in enumerate(stack.deltas):
+            if delta is not None:
+                add_treated(self._loader, stack, delta, start, deltas[index])
+        return deltas
+
+
+def weighted_sum(
+    base: Float32[ndarray, " n"], deltas: Float32[ndarray, "K n"], coefficients: Sequence[float]
+) -> Float32[ndarray, " n"]:
+    """base + sum of coefficient x delta, in float32, in the order of the models."""
+    total = base.copy()
+    for coefficient, delta in zip(coefficients, deltas, strict=True):
+        total += np.float32(coefficient) * delta
+    return total
+
 
 Coefficients = Float64[ndarray, "K columns"]
 """One row per domain model; one column, or one per block."""
@@ -32,7 +145,6 @@ class TunableModel:
     """Weights that are base + sum of coefficient x treated delta, for changing coefficients.
 
     Args:
-        deltas: Base and treated deltas.
         model: Holds the base's weights; `write` overwrites them.
         per_layer: Whether every block has its own coefficients.
 
@@ -54,12 +166,7 @@ class TunableModel:
         return coefficients
 
     def write(self, coefficients: Coefficients, dtype: torch.dtype = torch.float32) -> None:
-        """Write the weights of these coefficients into the model.
-
-        Args:
-            coefficients: See `Coefficients`.
-            dtype: Weights are rounded to it first, as in a recipe's merge.
-        """
+        """Write these coefficients' weights into the model, rounded to `dtype` as in a merge."""
         for name, spot in self._spots.items():
             weights = self._shares(name) @ coefficients.T
             flat = spot.view.view(-1)
@@ -122,7 +229,6 @@ class TensorSpot:
     """The place of one tensor in memory."""
 
     parameter: torch.nn.Parameter
-    """The parameter that contains it."""
     view: torch.Tensor
     """View of the tensor's elements: contiguous, without gradient."""
 
@@ -139,8 +245,6 @@ def find_spots(model: Any, base: Checkpoint, names: Collection[str]) -> Mapping[
 
     Args:
         model: A transformers model with the weights of `base`.
-        base: The checkpoint it was loaded from.
-        names: Tensors to find.
 
     Raises:
         IncompatibleCheckpoints: a tensor is stored in another form in memory than on disk.

@@ -17,8 +17,7 @@ from dppa_core.models.resident import Resident
 from dppa_core.progress import Progress, Stop, report
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.system.folder_cache import cache_folder, load, store
-from dppa_core.tuning.adamerging.deltas import PreparedDeltas
-from dppa_core.tuning.adamerging.model import TunableModel
+from dppa_core.tuning.adamerging.model import PreparedDeltas, TunableModel
 from dppa_core.tuning.adamerging.settings import AdaMergeSettings
 from dppa_core.tuning.adamerging.texts import Domain
 
@@ -29,9 +28,7 @@ class DomainTokens:
 
     domain: Domain
     prompts: tuple[tuple[int, ...], ...]
-    """Prompts of the objective."""
     held_out: tuple[tuple[int, ...], ...]
-    """Prompts of the held-out items."""
     references: tuple[Exchange, ...]
     """Those prompts with their reference answers."""
     taught: tuple[Exchange, ...] = ()
@@ -76,10 +73,6 @@ def teach(
     Args:
         resident: Holds the base's weights, before and after.
         scripts: One per model of the recipe.
-        recipe: Names base and domain models.
-        settings: Settings of the run.
-        progress: Called for each model.
-        stop: Raises Cancelled when set, within one token.
     """
     found = []
     for done, (model, script) in enumerate(zip(recipe.models, scripts, strict=True)):

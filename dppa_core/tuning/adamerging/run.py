@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -40,7 +40,6 @@ DIGITS = 6
 SMALLEST = 1e-6
 """Smallest objective used as a balance weight, in nats."""
 
-
 _BOUNDS = -LARGEST_COEFFICIENT, LARGEST_COEFFICIENT
 Rows = tuple[tuple[float, ...], ...]
 
@@ -50,7 +49,6 @@ class RunState:
     """Everything the next step depends on, exact to the last bit, also as JSON."""
 
     step: int
-    """Steps done."""
     coefficients: Rows
     mean: Rows
     """Adam's running mean of the gradients."""
@@ -62,14 +60,7 @@ class RunState:
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready copy."""
-        return {
-            "step": self.step,
-            "coefficients": self.coefficients,
-            "mean": self.mean,
-            "mean_square": self.mean_square,
-            "objectives": self.objectives,
-            "snapshots": [one.to_json() for one in self.snapshots],
-        }
+        return {**asdict(self), "snapshots": [one.to_json() for one in self.snapshots]}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> RunState:

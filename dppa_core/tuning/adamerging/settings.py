@@ -128,12 +128,7 @@ class AdaMergeSettings:
 
 
 def with_coefficients(recipe: MergeRecipe, coefficients: list[list[float]]) -> MergeRecipe:
-    """The recipe with other coefficients.
-
-    Args:
-        recipe: Any recipe.
-        coefficients: For each model: one number, or one per layer.
-    """
+    """The recipe with other coefficients: for each model one number, or one per layer."""
     models = tuple(
         DomainModel(
             model.model,
@@ -147,11 +142,7 @@ def with_coefficients(recipe: MergeRecipe, coefficients: list[list[float]]) -> M
 
 
 def check_additive(recipe: MergeRecipe) -> None:
-    """Refuse a method that is no sum of coefficient x delta.
-
-    Raises:
-        InvalidRecipe: the method combines deltas, so its coefficients have another meaning.
-    """
+    """Raise InvalidRecipe for a method that is no sum of coefficient x delta."""
     combination = get_method(recipe.method).combination
     if combination is None or combination.adds(recipe.settings()):
         return

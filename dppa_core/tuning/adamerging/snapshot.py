@@ -81,10 +81,7 @@ def best_of(snapshots: Sequence[Snapshot]) -> Snapshot:
 
 
 def has_collapsed(now: Snapshot, best: Snapshot) -> bool:
-    """Whether the objective is better than at the best checkpoint, but the answers clearly worse.
-
-    A merge can lower its entropy by being confidently wrong.
-    """
+    """Whether entropy is below the best checkpoint's, but answers are worse: confidently wrong."""
     if not now.entropy < best.entropy:
         return False
     if now.accuracy is None or best.accuracy is None:
@@ -103,7 +100,6 @@ def collapsed_in_a_row(snapshots: Sequence[Snapshot]) -> int:
 
 
 def _standard_error(one: Snapshot) -> float:
-    """Standard error of the mean accuracy."""
     shares = [(figures.accuracy or 0.0, figures.n) for figures in one.domains.values()]
     return math.sqrt(sum(share * (1 - share) / n for share, n in shares)) / len(shares)
 

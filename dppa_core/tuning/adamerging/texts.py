@@ -53,11 +53,7 @@ def task_domains(names: Sequence[str], settings: AdaMergeSettings) -> tuple[Doma
 
 
 def domains_of_models(recipe: MergeRecipe) -> tuple[str, ...]:
-    """The domains of a recipe's embedded models.
-
-    Raises:
-        InvalidValue: a model whose domain is unknown.
-    """
+    """The domains of a recipe's embedded models; raises InvalidValue for other models."""
     known = ", ".join("zoo:" + domain for domain in DOMAINS)
     return domains_of(
         recipe,
@@ -67,11 +63,7 @@ def domains_of_models(recipe: MergeRecipe) -> tuple[str, ...]:
 
 
 def file_domains(paths: Sequence[Path], settings: AdaMergeSettings) -> tuple[Domain, ...]:
-    """Domains from files, one per model: JSON lines with a `prompt`; held-out lines add `answer`.
-
-    Raises:
-        InvalidValue: a file has another form, or lacks either kind of line.
-    """
+    """Domains from JSON lines of `prompt`, some with `answer`; raises InvalidValue for others."""
     return tuple(_file_domain(path, settings) for path in paths)
 
 
@@ -121,11 +113,7 @@ def _prompt_and_answer(line: bytes, where: str) -> tuple[str, str | None]:
 
 
 def check_count(domains: Sequence[Domain], recipe: MergeRecipe) -> None:
-    """Check that there is one domain per model, each with its own name.
-
-    Raises:
-        InvalidValue: other counts, or a name used twice.
-    """
+    """Raise InvalidValue unless there is one domain per model, each with its own name."""
     if len(domains) != len(recipe.models):
         raise InvalidValue(
             f"The recipe has {len(recipe.models)} domain models, but there are prompts of "

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from dppa_core.errors import many
-from dppa_core.evaluation.tables import percent
+from dppa_core.evaluation.tables import factors_text, percent
 from dppa_core.tuning.advice.facts import (
     CLOSE,
     PROBE_KEEPS,
@@ -62,7 +62,6 @@ class Sign:
     """Empty for a sign of the whole merge."""
     found: SignFinding
     why: str
-    """The figures behind it."""
 
 
 def failure_signs(facts: Sequence[DomainModelFacts]) -> tuple[Sign, ...]:
@@ -88,13 +87,12 @@ def _unstable(model: str, facts: TreatedFacts) -> Sign:
     if not facts.neighbours:
         return Sign(name, model, SignFinding.UNKNOWN, f"{high}; there is no neighbouring factor")
     worst = max(facts.neighbours, key=lambda one: abs(one.retention - here))
-    factors = " / ".join(f"{factor:g}" for factor in worst.factors)
     step = worst.retention - here
     seen = abs(step) > UNSTABLE and worst.p < 0.05
     points = f"{100 * step:+.1f}".replace("-", "\u2212")
     why = (
-        f"of the factors one step away, {factors} changes the retention most, by "
-        f"{points} points, p = {worst.p:.2g} (a lot: above {100 * UNSTABLE:.0f} points "
+        f"of the factors one step away, {factors_text(worst.factors)} changes the retention most, "
+        f"by {points} points, p = {worst.p:.2g} (a lot: above {100 * UNSTABLE:.0f} points "
         f"and p < 0.05); {high}"
     )
     return Sign(name, model, SignFinding.YES if seen else SignFinding.NO, why)

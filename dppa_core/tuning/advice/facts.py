@@ -45,7 +45,6 @@ class ProbeFacts:
     n: int
     base: float
     own: float
-    """Accuracy of the domain model."""
     draws: tuple[Interval, ...]
     """Retention of each draw of DARE; empty if the domain model answers nothing right."""
 

@@ -12,6 +12,7 @@ from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.examiner import Examiner
 from dppa_core.evaluation.scores import Exam, Target
 from dppa_core.evaluation.side_by_side import domain_of
+from dppa_core.evaluation.tables import factors_text
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.progress import Progress, Stop, report
 from dppa_core.pruning.delta_profile import DeltaProfile
@@ -52,10 +53,6 @@ def gather(
         tasks: One domain per model; by default those of the embedded models.
         limit: Search items per domain; all if None.
         neighbours: Whether to test factors one step away: two merges per partition and model.
-        workers: Threads of a profile.
-        public: Whether untrusted users chose the models; local folders are then refused.
-        progress: Called for each exam.
-        stop: Raises Cancelled when set.
 
     Raises:
         UnknownName: no such domain.
@@ -69,12 +66,7 @@ def gather(
         domains = domains_for(recipe, tasks)
     profiles = [
         cached_profile(
-            recipe.base,
-            one.model,
-            public=public,
-            workers=workers,
-            progress=progress,
-            stop=stop,
+            recipe.base, one.model, public=public, workers=workers, progress=progress, stop=stop
         )
         for one in recipe.models
     ]
@@ -102,11 +94,7 @@ def _count(recipe: MergeRecipe, domains: Sequence[str | None], neighbours: bool)
 
 
 def profile_facts(profile: DeltaProfile) -> ProfileFacts:
-    """The figures of a profile, over all of its modules.
-
-    Raises:
-        InvalidValue: the model has no module to prune.
-    """
+    """The figures of a profile, over all modules; raises InvalidValue if there is none to prune."""
     modules = profile.modules
     if not modules:
         raise InvalidValue(
@@ -137,8 +125,6 @@ def neighbours_of(factors: Sequence[float]) -> tuple[tuple[float, ...], ...]:
 
 @dataclass(slots=True)
 class _Gathering:
-    """Holds the exams of one recipe's models, one after the other."""
-
     recipe: MergeRecipe
     examiner: Examiner
     limit: int | None
@@ -197,16 +183,10 @@ class _Gathering:
         )
 
     def _neighbour(
-        self,
-        model: DomainModel,
-        factors: tuple[float, ...],
-        domain: str,
-        own: Hits,
-        here: Hits,
+        self, model: DomainModel, factors: tuple[float, ...], domain: str, own: Hits, here: Hits
     ) -> Neighbour:
         tried = single_recipe(self.recipe, replace(model, amplification=factors))
-        told = " / ".join(f"{factor:g}" for factor in factors)
-        hits = self._hits(tried, domain, f"{model.model} at {told}")
+        hits = self._hits(tried, domain, f"{model.model} at {factors_text(factors)}")
         return Neighbour(factors, sum(hits) / sum(own), sign_test({domain: (hits, here)}))
 
 
@@ -232,10 +212,7 @@ def single_recipe(recipe: MergeRecipe, model: DomainModel) -> MergeRecipe:
 
 
 def probe_recipe(recipe: MergeRecipe, model: DomainModel, seed: int) -> MergeRecipe:
-    """DARE at 90 % on one model's modules; other tensors keep their delta, as with DPPA.
-
-    The DARE paper also drops entries of other tensors.
-    """
+    """DARE at 90 % on one model's modules; unlike in its paper, other tensors keep their delta."""
     return replace(
         single_recipe(recipe, model),
         models=(DomainModel(model.model, (PROBE_RATE,)),),

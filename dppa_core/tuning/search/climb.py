@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -11,12 +12,68 @@ from typing import Any
 
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import InvalidRecipe, InvalidValue
-from dppa_core.evaluation.scores import DomainScore, Exam
+from dppa_core.evaluation.scores import DomainScore, Exam, TaskScore, references_of
 from dppa_core.methods.registry import get_method
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, recipe_hash
+from dppa_core.system.state_file import StateFile
 from dppa_core.system.threads import side_by_side
-from dppa_core.tuning.search.state import TrialScores
+from dppa_core.tasks.intervals import wilson
 from dppa_core.tuning.search.trial import ITEMS, SEARCH, Ask, domains_for, task_score
+
+Key = tuple[str, tuple[float, ...]]
+"""A domain model and its factors; no factors for the model itself."""
+
+
+class TrialScores:
+    """Scores by setting, written to the file as soon as they are known. Thread-safe.
+
+    Args:
+        path: The file; None keeps scores in memory only.
+        made_by: What the scores depend on; a file with other values is refused.
+
+    Raises:
+        InvalidValue: the file is no state of a search, or one of another search.
+    """
+
+    def __init__(self, path: Path | None, made_by: Mapping[str, Any]) -> None:
+        self._file = StateFile(path, "search", "search", made_by) if path else None
+        self._known = (self._file.load(_scores) if self._file else None) or {}
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def find(self, key: Key) -> DomainScore | None:
+        """The known score of a setting, or None."""
+        return self._known.get(key)
+
+    def keep(self, key: Key, score: DomainScore) -> None:
+        """Remember a score."""
+        with self._lock:
+            self._known[key] = score
+            rows = []
+            for (model, factors), one in self._known.items():  # whole numbers restore the score
+                tasks = {k: [round(v.accuracy * v.n), v.n] for k, v in one.tasks.items()}
+                rows.append({"model": model, "factors": factors, "tasks": tasks})
+            if self._file:
+                self._file.save({"scores": rows})
+
+
+def _score(tasks: Mapping[str, Any]) -> DomainScore:
+    counts = {str(name): (int(right), int(n)) for name, (right, n) in tasks.items()}
+    if not counts or any(not 0 <= right <= n or n < 1 for right, n in counts.values()):
+        raise ValueError(f"counts of right answers {counts}")
+    right, n = (sum(column) for column in zip(*counts.values(), strict=True))
+    parts = {name: TaskScore(hits / of, of) for name, (hits, of) in counts.items()}
+    return DomainScore(right / n, wilson(right, n), n, parts)
+
+
+def _scores(value: Mapping[str, Any]) -> dict[Key, DomainScore]:
+    return {
+        (str(row["model"]), tuple(map(float, row["factors"]))): _score(row["tasks"])
+        for row in value["scores"]
+    }
+
 
 STEP = 0.1
 LARGEST = 4.0
@@ -50,7 +107,6 @@ def greedy_factors(
     Args:
         score: A setting's score, larger is better; use a held-out split, never the test split.
         partitions: Number of bands, at least 1.
-        largest: Largest factor.
 
     Raises:
         InvalidValue: no partition, or a score is not finite.
@@ -97,7 +153,6 @@ class ClimbResult:
     own: tuple[DomainScore, ...]
     """Score of each domain model itself, on the search items of its domain."""
     searches: tuple[FactorSearch, ...]
-    """One per model."""
 
     @property
     def recipe(self) -> MergeRecipe:
@@ -153,13 +208,10 @@ def climb(
 
     Args:
         recipe: Keeps its levels, parameters and coefficients; its factors are ignored.
-        ask: Holds exams.
         tasks: The domain of each model; by default those of the embedded models.
         limit: Search items per domain.
         state: Keeps scores so that a stopped search can go on: a file, or a `TrialScores` made for
             this search.
-        watch: Called with each setting.
-        public: Whether only embedded models may be read.
         beside: Models in parallel, one thread each; all threads call `ask` and `watch`.
 
     Raises:
@@ -196,9 +248,7 @@ def _climb_one(
         known = memory.find(key) is not None
         tried = alone(recipe, replace(model, amplification=factors))
         found = task_score(
-            _remembered(memory, ask, key, Exam(tried, domain, SEARCH, limit)),
-            own,
-            model.model,
+            _remembered(memory, ask, key, Exam(tried, domain, SEARCH, limit)), own, model.model
         )
         if watch:
             watch(model.model, Trial(factors, found), known)
@@ -218,11 +268,7 @@ def _remembered(
 
 
 def check_climbable(recipe: MergeRecipe) -> None:
-    """Refuse recipes whose method has no partitions.
-
-    Raises:
-        InvalidRecipe: the method has no levels, drops at random, or keeps everything.
-    """
+    """Raise InvalidRecipe for a method without partitions."""
     pruner = recipe.prune.method if recipe.prune else recipe.method
     if get_method(pruner).levels != "many":
         raise InvalidRecipe(
@@ -236,11 +282,10 @@ def made_by(
 ) -> dict[str, Any]:
     """Everything that the scores of a climb depend on."""
     plain = tuple(replace(model, amplification=(1.0,), coefficient=1.0) for model in recipe.models)
-    references = (recipe.base, *(model.model for model in recipe.models))
-    weights = [open_checkpoint(name, public=public).content_hash() for name in references]
+    opened = (open_checkpoint(name, public=public) for name in references_of(recipe))
     return {
         "recipe": recipe_hash(replace(recipe, models=plain)),
-        "weights": weights,
+        "weights": [one.content_hash() for one in opened],
         "domains": list(domains),
         "items": limit,
     }

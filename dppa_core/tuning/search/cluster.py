@@ -1,13 +1,8 @@
-"""Exams of a search on a cluster.
-
-The search itself is that of `search_study.py`, with several trials at a time. Only the driver
-knows the study.
-"""
+"""Exams of a search on a cluster."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from functools import cache
 
 from dppa_core.evaluation.examiner import Examiner
@@ -17,32 +12,17 @@ from dppa_core.progress import Stop
 from dppa_core.tuning.search.trial import Ask
 
 
-@dataclass(frozen=True, slots=True)
-class DriverNode:
-    """Working folder and threads of the driver."""
-
-    folder: str
-    """Paths in recipes are relative to it."""
-    threads: int
-
-
 def exams_on_cluster(cluster: Cluster, *, threads: int = 1, stop: Stop | None = None) -> Ask:
-    """A function that holds exams on any node; each process keeps base and domain models.
-
-    Args:
-        cluster: The cluster.
-        threads: Cores per exam.
-        stop: Cancels waiting for an answer.
-    """
-    return cluster.caller(answer, DriverNode(os.getcwd(), threads), threads=threads, stop=stop)
+    """A function that holds exams on any node, on `threads` cores; processes keep models."""
+    return cluster.caller(answer, (os.getcwd(), threads), threads=threads, stop=stop)
 
 
-def answer(here: DriverNode, exam: Exam) -> DomainScore:
-    """Hold an exam in this process."""
+def answer(here: tuple[str, int], exam: Exam) -> DomainScore:
+    """Hold an exam here, in the driver's folder, to which paths are relative, on its threads."""
     import torch  # noqa: PLC0415  (seconds; the driver does not need it)
 
-    os.chdir(here.folder)
-    torch.set_num_threads(here.threads)
+    os.chdir(here[0])
+    torch.set_num_threads(here[1])
     return _examiner().score(exam)
 
 

@@ -29,9 +29,6 @@ def open_study(
 ) -> optuna.Study:
     """The study with this name; a new one first tries the given recipe, a grid all of its cells.
 
-    Args:
-        made_by: What the scores depend on.
-
     Raises:
         InvalidValue: it cannot be opened, or belongs to another search.
     """
@@ -97,12 +94,7 @@ def take_up_killed(study: optuna.Study) -> None:
 
 
 def settings_of(recipe: MergeRecipe, knobs: Sequence[SearchParameter]) -> dict[str, Value]:
-    """The values of the search parameters in a recipe.
-
-    Returns:
-        Empty if the search cannot reach the recipe: a value outside its range, or models that
-        differ.
-    """
+    """A recipe's values of the search parameters; empty if the search cannot reach it."""
     values: dict[str, Value] = {}
     for knob in knobs:
         if not applies(knob.name, recipe, recipe.method):

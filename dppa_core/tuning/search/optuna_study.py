@@ -18,7 +18,6 @@ from dppa_core.progress import Stop, check
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe
 from dppa_core.system.threads import side_by_side
 from dppa_core.tuning.search.climb import made_by
-from dppa_core.tuning.search.density import ProfileOf, density_of, remembered_profiles
 from dppa_core.tuning.search.open_study import STARTUP, one_line, open_study, take_up_killed
 from dppa_core.tuning.search.space import SearchParameter, Value, applies, settled
 from dppa_core.tuning.search.studied import (
@@ -36,8 +35,11 @@ from dppa_core.tuning.search.studied import (
 from dppa_core.tuning.search.trial import (
     SEARCH,
     Ask,
+    ProfileOf,
+    density_of,
     domains_for,
     geometric_mean,
+    remembered_profiles,
     retentions,
 )
 
@@ -70,10 +72,7 @@ def run_study(
         tasks: The domain of each model; by default those of the embedded models.
         storage: Optuna's: a URL such as sqlite:///study.db, or an open storage; None: in memory.
         name: The study's name in the storage; an existing study is resumed.
-        watch: Called with each trial.
-        known: Called with each trial of earlier runs.
         stop: Checked between trials; the study stays.
-        public: Whether only embedded models may be read.
         beside: Trials in parallel, one thread each. With several, the next draw depends on which
             trial ends first.
 
@@ -131,7 +130,6 @@ def _try_all(
 
 
 def _finished(study: optuna.Study) -> int:
-    """Number of trials that ended by themselves."""
     return sum(map(is_over, study.get_trials(deepcopy=False)))
 
 
@@ -147,8 +145,6 @@ def _sampler(settings: StudySettings, number: int) -> optuna.samplers.BaseSample
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """Values shared by all trials of a run."""
-
     recipe: MergeRecipe
     settings: StudySettings
     ask: Ask

@@ -16,6 +16,8 @@ from dppa_core.pruning.coefficients import LARGEST_COEFFICIENT
 from dppa_core.pruning.partition import even_levels
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 
+TRIALS = 40
+"""Default number of trials of a study."""
 MOST_LEVELS = 4
 Value = float | int | str
 _USUAL_METHODS = ("dppa", "magnitude", "owl", "dare", "ties")
@@ -46,12 +48,13 @@ class SearchParameter:
     def told(self) -> str:
         """The parameter as `parse_knobs` reads it."""
         if self.choices:
-            return f"{self.name}={','.join(map(_written, self.choices))}"
+            return f"{self.name}={','.join(map(written, self.choices))}"
         step = f":{self.step:g}" if self.step else ""
         return f"{self.name}={self.low:g}:{self.high:g}{step}"
 
 
-def _written(value: Value) -> str:
+def written(value: Value) -> str:
+    """A value as `parse_knobs` reads it."""
     return value if isinstance(value, str) else f"{value:g}"
 
 

@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from dppa_core.errors import InvalidValue, did_you_mean
 from dppa_core.recipes.yaml_text import MergeRecipe, parse_recipe
-from dppa_core.tuning.search.space import SearchParameter, Value
+from dppa_core.tuning.search.space import TRIALS, SearchParameter, Value
 from dppa_core.tuning.search.trial import ITEMS, geometric_mean
 
 RETENTION, WORST, DENSITY = "retention", "worst", "density"
@@ -38,11 +38,7 @@ class TrialOutcome:
 
 
 def check_goals(goals: Sequence[str], domains: Sequence[str]) -> tuple[str, ...]:
-    """The names of goals, checked; the first goal decides which trial is best.
-
-    Raises:
-        InvalidValue: no goal, one twice, an unknown one, or density first.
-    """
+    """The goals, checked; raises InvalidValue for none, unknown or twice, and density first."""
     known = (RETENTION, WORST, DENSITY, *(f"{RETENTION}.{domain}" for domain in domains))
     for goal in goals:
         if goal not in known:
@@ -80,7 +76,7 @@ class StudySettings:
 
     knobs: tuple[SearchParameter, ...]
     goals: tuple[str, ...] = ("retention",)
-    trials: int = 40
+    trials: int = TRIALS
     """In total, including those of earlier runs."""
     limit: int = ITEMS
     seed: int = 0
@@ -97,7 +93,6 @@ class StudyTrial:
 
     number: int
     values: Mapping[str, Value]
-    """Value of each search parameter."""
     state: str
     """complete, pruned or failed."""
     goals: tuple[float, ...]
@@ -106,7 +101,6 @@ class StudyTrial:
     """Of the domains scored so far."""
     density: float
     recipe: str
-    """As YAML."""
     why: str = ""
     """The error of a failed trial."""
 
@@ -128,11 +122,7 @@ class StudyState:
 
     @property
     def best(self) -> StudyTrial:
-        """The trial of the front with the best first goal; of equals, the first.
-
-        Raises:
-            InvalidValue: no trial was completed.
-        """
+        """The best by the first goal; of equals the first. InvalidValue without a whole trial."""
         whole = [one for one in self.trials if one.number in self.front]
         if not whole:
             raise InvalidValue(

@@ -1,24 +1,25 @@
-"""Domains, splits and scores shared by all searches.
-
-An exam depends on its values alone, so any process with the models can hold it.
-"""
+"""Domains, splits, scores and densities shared by all searches."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from itertools import pairwise
 
 from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.scores import DomainScore, Exam
 from dppa_core.evaluation.side_by_side import domains_of
-from dppa_core.recipes.yaml_text import MergeRecipe
+from dppa_core.methods.registry import get_method
+from dppa_core.profiling.profile import cached_profile
+from dppa_core.pruning.delta_profile import DeltaProfile
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.tasks import DOMAINS, tasks_of
 
 SEARCH, TEST = "search", "test"
 """Settings are chosen on the search split; reported results come from the test split."""
 ITEMS = 64
 """Default number of search items per domain."""
-
 
 Ask = Callable[[Exam], DomainScore]
 """Holds an exam, in this process or on a cluster."""
@@ -28,7 +29,6 @@ def domains_for(recipe: MergeRecipe, tasks: Sequence[str] | None = None) -> tupl
     """The domain on which each model of a recipe is scored, in the recipe's order.
 
     Args:
-        recipe: The recipe.
         tasks: One domain per model; by default those of the embedded models.
 
     Raises:
@@ -58,9 +58,7 @@ def task_score(found: DomainScore, own: DomainScore, who: str) -> float:
     The score of the paper's climb (DPPA, arXiv 2403.02799). A task at 0 makes it 0.
 
     Args:
-        found: Score of the merge.
         own: Score of the domain model, on the same items.
-        who: The domain model, for the error text.
 
     Raises:
         InvalidValue: the domain model itself answers none of a task's items.
@@ -85,11 +83,7 @@ def geometric_mean(values: Sequence[float]) -> float:
 def retentions(
     found: Mapping[str, DomainScore], own: Mapping[str, DomainScore]
 ) -> dict[str, float]:
-    """Domain -> accuracy ÷ the domain model's own, as fractions.
-
-    Raises:
-        InvalidValue: a domain model answers none of its domain's items.
-    """
+    """Domain -> accuracy ÷ its own model's, a fraction; raises InvalidValue if that is 0."""
     for domain in found:
         if not own[domain].accuracy:
             raise InvalidValue(
@@ -98,3 +92,45 @@ def retentions(
                 "(--limit), is the usual cause."
             )
     return {domain: score.accuracy / own[domain].accuracy for domain, score in found.items()}
+
+
+ProfileOf = Callable[[str, str], DeltaProfile]
+"""Base and domain model -> the profile of the pair."""
+
+
+def remembered_profiles(*, public: bool = False) -> ProfileOf:
+    """A `ProfileOf` that keeps each profile in memory."""
+    return cache(lambda base, model: cached_profile(base, model, public=public))
+
+
+def density_of(recipe: MergeRecipe, profile_of: ProfileOf = cached_profile) -> float:
+    """Share of the modules' delta entries that go into the merge, mean over the models, in [0, 1].
+
+    Methods that plan by ranks have their plan's density, methods that drop at random 1 - rate,
+    methods with a setting `density` that setting, and others 1. Partitions with factor 0 do not
+    count.
+    """
+    parts = [_density(recipe, model, profile_of) for model in recipe.models]
+    return sum(parts) / len(parts)
+
+
+def _density(recipe: MergeRecipe, model: DomainModel, profile_of: ProfileOf) -> float:
+    pruner = get_method(recipe.prune.method if recipe.prune else recipe.method)
+    settings = recipe.prune.settings() if recipe.prune else recipe.settings()
+    kept = 1.0
+    if pruner.levels == "many":
+        profile = profile_of(recipe.base, model.model)
+        plan = pruner.plan(profile, model.levels, settings, recipe.overrides)
+        kept = plan.density if plan is not None else 1 - model.levels[-1]
+    elif pruner.levels == "one":
+        kept = 1 - model.levels[-1]
+    own = getattr(recipe.settings(), "density", None)
+    return kept * _used(model) * (1.0 if own is None else float(own))
+
+
+def _used(model: DomainModel) -> float:
+    """Share of the kept entries that lie in partitions whose factor is not 0."""
+    ends = (1.0, *model.levels)
+    sizes = [above - below for above, below in pairwise(ends)]
+    used = sum(size for size, by in zip(sizes, model.amplification, strict=True) if by)
+    return used / sum(sizes)

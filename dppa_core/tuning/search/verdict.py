@@ -1,7 +1,4 @@
-"""A search's result on the test split, against the models, the paper's claim and other merges.
-
-All are scored on the same test items and compared item by item.
-"""
+"""A search's result on the test split, against the models, the paper's claim and other merges."""
 
 from __future__ import annotations
 
@@ -13,11 +10,11 @@ from typing import Any
 from dppa_core.evaluation.report import interval_json, sentence
 from dppa_core.evaluation.scores import DomainScore, Exam
 from dppa_core.evaluation.side_by_side import ARITHMETIC, Comparison, compared, entrants
+from dppa_core.evaluation.tables import capital
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 from dppa_core.tasks.intervals import Interval, ratio
 from dppa_core.tuning.search.climb import alone
-from dppa_core.tuning.search.density import density_of, remembered_profiles
-from dppa_core.tuning.search.trial import TEST, Ask
+from dppa_core.tuning.search.trial import TEST, Ask, density_of, remembered_profiles
 
 CLAIM_RETENTION, CLAIM_DENSITY = 0.9, 0.2
 """The paper's headline: at least 90 % of the performance with 20 % of the parameters."""
@@ -88,12 +85,9 @@ def verdicts(
     """Score a recipe on the test split, domain by domain.
 
     Args:
-        recipe: The recipe that was found.
         domains: One per model.
-        ask: Holds exams.
         limit: Test items per domain; all if None.
         watch: Called with a description of each exam.
-        public: Whether only embedded models may be read.
     """
     found, profiles = [], remembered_profiles(public=public)
     for model, domain in zip(recipe.models, domains, strict=True):
@@ -126,20 +120,14 @@ def claim_sentence(found: Sequence[DomainVerdict]) -> str:
         kept = ", ".join(f"{one.domain} {one.density:.0%}" for one in dense)
         return f"The paper's claim ({claim_text}) is about fewer parameters than were kept: {kept}."
     told = []
-    for claim, words in _CLAIMS.items():
+    for claim in ("reached", "open", "not reached"):
         those = [one for one in found if one.claim == claim]
         kept = ", ".join(
             f"{one.domain} {one.retention:.1%} ({one.ci95[0]:.1%} to {one.ci95[1]:.1%})"
             for one in those
         )
-        told += [f"{words} {kept}"] if those else []
+        told += [f"{claim} in {kept}"] if those else []
     return f"The paper's claim ({claim_text}) is, by the intervals, {'; '.join(told)}."
-
-
-_CLAIMS = {"reached": "reached in", "open": "open in", "not reached": "not reached in"}
-
-
-FOUND, GIVEN, PLAIN = "what was found", "the recipe given", "task arithmetic"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +144,7 @@ class BaselineMerge:
 
     def told(self) -> str:
         """The comparison as a sentence."""
-        text = sentence(self.comparison, FOUND, self.name)
-        return text[0].upper() + text[1:]
+        return capital(sentence(self.comparison, "what was found", self.name))
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready copy."""
@@ -189,7 +176,7 @@ def rivals(
     """
     ones = tuple(replace(one, coefficient=1.0) for one in given.models)
     added = (one for one in entrants(replace(given, models=ones)) if one.key == ARITHMETIC)
-    named = [(GIVEN, given), *((PLAIN, one.target) for one in added)]
+    named = [("the recipe given", given), *(("task arithmetic", one.target) for one in added)]
     seen, beside = {recipe_hash(found)}, list[BaselineMerge]()
     for name, target in named:
         if not isinstance(target, MergeRecipe) or recipe_hash(target) in seen:

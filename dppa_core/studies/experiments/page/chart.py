@@ -1,7 +1,4 @@
-"""Lines, bars and points as SVG, with their 95 % intervals.
-
-Each series has its own colour and shape of marks.
-"""
+"""Lines, bars and points as SVG, with their 95 % intervals."""
 
 from __future__ import annotations
 
@@ -33,7 +30,6 @@ class Scale:
     high: float
     start: float
     end: float
-    """Pixels."""
 
     def at(self, value: float) -> float:
         """The position of a number, in pixels."""
@@ -199,7 +195,6 @@ def _bound(values: tuple[float | None, ...], at: int) -> float | None:
 
 
 def _mark(chart: Chart, place: int, x: float, y: float) -> str:
-    """A mark whose shape depends on the series."""
     if chart.kind == "bars":
         return f'<rect class="bar" x="{x - 5:.1f}" y="{y - 5:.1f}" width="10" height="10"/>'
     shapes = (

@@ -7,25 +7,19 @@ from pathlib import Path
 
 from dppa_core.studies.experiments.page.chart import chart_svg
 from dppa_core.studies.experiments.page.svg import heatmap_svg
-from dppa_core.studies.experiments.values import Chart, Experiment, ExperimentsReport, Plot
-from dppa_core.studies.experiments.words import lasting
+from dppa_core.studies.experiments.score_table import lasting
+from dppa_core.studies.experiments.values import Chart, Experiment, ExperimentsReport
 from dppa_core.system.atomic_folders import replace_file, unwritable
 
 PAGE, PLOTS = "experiments.md", "experiments"
-ZOO = "zoo:"
 OTHERS = (
     "Not run: the sets of the Hub that `dppa presets` lists, the paper's Llama 2 7B among them. "
     "`dppa reproduce --preset NAME` asks them the same."
 )
-"""Note on the page of the embedded models."""
 
 
 def write_page(report: ExperimentsReport, folder: Path) -> None:
-    """Write the page and its plots; remove plots of an earlier page that are no longer used.
-
-    Raises:
-        InvalidValue: it cannot be written.
-    """
+    """Write the page and its plots, and remove unused plots; raises InvalidValue if it cannot."""
     plots, pictures = folder / PLOTS, pictures_of(report)
     try:
         plots.mkdir(parents=True, exist_ok=True)
@@ -42,16 +36,11 @@ def write_page(report: ExperimentsReport, folder: Path) -> None:
 def pictures_of(report: ExperimentsReport) -> Mapping[str, str]:
     """File name -> SVG, of all plots."""
     return {
-        _picture(one, place): plot_svg(plot)
+        _picture(one, place): chart_svg(plot) if isinstance(plot, Chart) else heatmap_svg(plot)
         for one in report.experiments
         if one.findings
         for place, plot in enumerate(one.findings.plots)
     }
-
-
-def plot_svg(plot: Plot) -> str:
-    """A plot as SVG."""
-    return chart_svg(plot) if isinstance(plot, Chart) else heatmap_svg(plot)
 
 
 def page(report: ExperimentsReport) -> str:
@@ -91,7 +80,7 @@ def _head(report: ExperimentsReport) -> list[str]:
         "may have been beside them."
         + (f" {known} answers were known before and are not in these times." if known else ""),
     ]
-    if given["base"].startswith(ZOO):
+    if given["base"].startswith("zoo:"):
         lines.append(OTHERS)
     if left:
         lines.append(f"Not run: {'; '.join(left)}.")

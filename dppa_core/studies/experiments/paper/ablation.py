@@ -4,29 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dppa_core.evaluation.scores import Marks
-from dppa_core.evaluation.side_by_side import Comparison
-from dppa_core.evaluation.tables import Cell, Column, Row, Table
+from dppa_core.evaluation.tables import Cell, Column, Row, Table, factors_text
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe
 from dppa_core.studies.experiments.exams import alone, climbed, own_marks
 from dppa_core.studies.experiments.score_table import (
+    SWITCHED_OFF,
+    RatedMarks,
     accuracy,
     columns_by,
-    compared,
     points,
-    retained,
-)
-from dppa_core.studies.experiments.setting import Setting, Treatment
-from dppa_core.studies.experiments.steps import Declared, Steps, all_asked, together
-from dppa_core.studies.experiments.values import Axis, Chart, Findings, Series
-from dppa_core.studies.experiments.words import (
-    SWITCHED_OFF,
-    factors_text,
     pruned,
+    retained,
     told,
     verdict,
     verdict_texts,
 )
+from dppa_core.studies.experiments.setting import Setting, Treatment
+from dppa_core.studies.experiments.steps import Declared, Steps, all_asked, together
+from dppa_core.studies.experiments.values import Axis, Chart, Findings, Series
 
 RATES = (0.8, 0.9, 0.95)
 K_LAYER = 3.0
@@ -51,43 +46,31 @@ class PruningVariant:
 
 
 VARIANTS = (
-    PruningVariant("magnitude", "neither (magnitude)", False),
+    PruningVariant("magnitude", "plain magnitude", False),
     PruningVariant("owl", "OWL-style", False),
     PruningVariant("dp", "DP alone", False),
     PruningVariant("dpa", "DPA alone", True),
     PruningVariant("both", "both (DPPA)", True),
 )
 
-
 PAIRS = (
-    ("dp", "magnitude", "DP alone", "neither"),
-    ("dpa", "magnitude", "DPA alone", "neither"),
-    ("both", "magnitude", "DPPA, both halves,", "neither"),
+    ("dp", "magnitude", "DP alone", "plain magnitude"),
+    ("dpa", "magnitude", "DPA alone", "plain magnitude"),
+    ("both", "magnitude", "DPPA, both halves,", "plain magnitude"),
     ("both", "dp", "DPA on top of DP", "DP alone"),
     ("both", "dpa", "DP on top of DPA", "DPA alone"),
     ("owl", "dp", "OWL-style, layers only,", "DP, which moves modules as well"),
 )
 """Compared variants, and their names in a sentence."""
-REFERENCES = {"magnitude": "neither", "dp": "DP alone", "dpa": "DPA alone"}
-"""Columns of differences from these variants."""
+REFERENCES = {"magnitude": "plain magnitude", "dp": "DP alone", "dpa": "DPA alone"}
 
 
 @dataclass(frozen=True, slots=True)
-class Ablated:
+class Ablated(RatedMarks):
     """All marks of the experiment."""
 
-    own: dict[str, Marks]
-    marks: dict[Place, Marks]
     factors: dict[Place, tuple[float, ...]]
     recipes: dict[Place, MergeRecipe]
-
-    def at(self, variant: str, rate: float) -> dict[str, Marks]:
-        """Domain -> marks."""
-        return {domain: self.marks[variant, rate, domain] for domain in self.own}
-
-    def gain(self, one: str, other: str, rate: float) -> Comparison:
-        """One variant against another, over all domains."""
-        return compared(self.at(one, rate), self.at(other, rate))
 
 
 def steps(setting: Setting) -> Steps[Findings]:
@@ -174,7 +157,7 @@ def _plot(found: Ablated) -> Chart:
 def finding(found: Ablated) -> str:
     """The gains of DP and DPA, alone and together, and of OWL-style."""
     lines = [_pair(found, *pair) for pair in PAIRS]
-    apart = {1: "which is better than neither", -1: "which is worse than neither"}
+    apart = {1: "which is better than plain magnitude", -1: "which is worse than plain magnitude"}
     for rate in RATES:
         kept = {v: retained(found.at(v.key, rate), found.own).value for v in VARIANTS}
         known = {v: float(of) for v, of in kept.items() if isinstance(of, float)}
@@ -182,7 +165,7 @@ def finding(found: Ablated) -> str:
         if best is None:
             continue
         seen = verdict(found.gain(best.key, "magnitude", rate))
-        than = apart.get(seen, "not told apart from neither")
+        than = apart.get(seen, "with no significant difference from plain magnitude")
         if best.key == "magnitude":
             than = "the first of the table"
         lines.append(
@@ -192,7 +175,7 @@ def finding(found: Ablated) -> str:
 
 
 def short(found: Ablated) -> str:
-    """Each half against neither, and both together against DPA alone."""
+    """Each half against plain magnitude, and both together against DPA alone."""
     pairs = [pair for pair in PAIRS if pair[1] == "magnitude" or pair[:2] == ("both", "dpa")]
     return " ".join(_pair(found, *pair) for pair in pairs)
 
@@ -200,10 +183,10 @@ def short(found: Ablated) -> str:
 def _pair(found: Ablated, one: str, other: str, name: str, than: str) -> str:
     gains = {pruned(rate): found.gain(one, other, rate) for rate in RATES}
     if not any(map(verdict, gains.values())):
-        widest = max(RATES, key=lambda rate: abs(found.gain(one, other, rate).difference.value))
-        gain = told(found.gain(one, other, widest))
-        return f"{name} against {than}: at {pruned(widest)}, where they differ most, {gain}."
-    words = {1: "better at {}", -1: "worse at {}", 0: "not told apart at {}"}
+        widest = max(gains, key=lambda at: abs(gains[at].difference.value))
+        gain = told(gains[widest])
+        return f"{name} against {than}: at {widest}, where they differ most, {gain}."
+    words = {1: "better at {}", -1: "worse at {}", 0: "not significantly different at {}"}
     return f"{name} against {than}: {', '.join(verdict_texts(words, gains))}."
 
 
@@ -214,7 +197,7 @@ ABLATION = Declared(
     question="Which of DPPA's two halves helps: densities by significance (DP), or amplified bands "
     "(DPA)?",
     measured="Each domain model alone, pruned at 80, 90 and 95 %, {test} test items of its "
-    "domain. Neither: magnitude at one rate for all matrices. OWL-style: densities by layer alone, "
+    "domain. Plain magnitude: one rate for all matrices. OWL-style: densities by layer alone, "
     f"with DP's strength 0.08 and outliers above {K_LAYER:g} times the mean. DPA alone: one rate "
     "for all matrices, two even bands with factors. Factors are climbed on {search} search items a "
     f"domain. {SWITCHED_OFF} Differences are paired by item, the domains counting equally.",

@@ -11,11 +11,20 @@ from dppa_core.profiling.profile import cached_profile
 from dppa_core.pruning.density import PruningParameters
 from dppa_core.pruning.plan import plan_pruning
 from dppa_core.studies.experiments.exams import alone, climbed, own_marks
-from dppa_core.studies.experiments.score_table import ByDomain, compared, mean_share, points
+from dppa_core.studies.experiments.score_table import (
+    ByDomain,
+    compared,
+    gap,
+    mean_share,
+    number,
+    points,
+    pruned,
+    verdict,
+    verdict_texts,
+)
 from dppa_core.studies.experiments.setting import Setting, Treatment
 from dppa_core.studies.experiments.steps import Declared, Steps, all_asked, together
 from dppa_core.studies.experiments.values import Axis, Chart, Findings, Series
-from dppa_core.studies.experiments.words import gap, number, pruned, verdict, verdict_texts
 
 RATES = (0.8, 0.85, 0.9, 0.95, 0.99)
 METHODS = ("magnitude", "dp", "dppa")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.scores import Marks
 from dppa_core.evaluation.side_by_side import Comparison
-from dppa_core.evaluation.tables import Cell
+from dppa_core.evaluation.tables import Cell, factors_text
 from dppa_core.studies.experiments.exams import BANDS, alone, climbed, exam, whole
 from dppa_core.studies.experiments.score_table import (
     ByDomain,
@@ -20,11 +20,12 @@ from dppa_core.studies.experiments.score_table import (
     accuracy,
     against_draws,
     compared,
+    flipped,
     retained,
+    verdict,
 )
 from dppa_core.studies.experiments.setting import Setting, Subject, Treatment
 from dppa_core.studies.experiments.steps import Steps, all_asked, together
-from dppa_core.studies.experiments.words import factors_text, flipped, verdict
 from dppa_core.tasks.intervals import Interval
 
 METHODS = ("magnitude", "dare", "dp", "dppa")
@@ -65,12 +66,7 @@ class Contest:
 
 
 def contest(setting: Setting, subject: Subject, rate: float, scale: float = 1.0) -> Steps[Contest]:
-    """Climb, then ask the test items.
-
-    Args:
-        rate: Share pruned, in [0, 1).
-        scale: Scale of the delta, also of the unpruned one.
-    """
+    """Climb, then ask the test items; `rate` in [0, 1), `scale` also of the unpruned delta."""
     why = ""
     try:
         climb = yield from climbed(setting, subject, Treatment("dppa", rate), scale)
@@ -116,11 +112,7 @@ def unclimbed(several: Iterable[Contest]) -> tuple[str, ...]:
 
 
 def against_magnitude(several: Mapping[str, Contest], method: str) -> Comparison | Interval:
-    """A method's accuracy minus magnitude's, with equal weight for each domain.
-
-    Args:
-        several: Domain -> contest; at least one.
-    """
+    """A method's accuracy minus magnitude's; the domains, at least one, count equally."""
     plain = {domain: one.one("magnitude") for domain, one in several.items()}
     if method == "dare":
         drawn = against_draws(plain, {d: one.marks["dare"] for d, one in several.items()})

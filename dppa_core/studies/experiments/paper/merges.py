@@ -24,11 +24,10 @@ from dppa_core.studies.experiments.exams import (
 )
 from dppa_core.studies.experiments.paper.merges_text import Merge, MergesMeasured, findings
 from dppa_core.studies.experiments.questions import TuningQuestion
-from dppa_core.studies.experiments.score_table import Draws
+from dppa_core.studies.experiments.score_table import SWITCHED_OFF, Draws
 from dppa_core.studies.experiments.setting import HARNESS, Setting, Subject, Treatment, merged
 from dppa_core.studies.experiments.steps import Declared, Steps, all_asked, together
 from dppa_core.studies.experiments.values import Findings
-from dppa_core.studies.experiments.words import SWITCHED_OFF
 from dppa_core.tuning.adamerging.settings import AdaMergeSettings
 
 RATES = (0.8, 0.9)
@@ -97,10 +96,7 @@ def steps(setting: Setting, group: tuple[Subject, ...]) -> Steps[Findings]:
     best = yield from together(
         {
             plan: best_coefficient(
-                setting,
-                [one.domain for one in plan.subjects],
-                partial(plan.recipe, setting),
-                own,
+                setting, [one.domain for one in plan.subjects], partial(plan.recipe, setting), own
             )
             for plan in dict.fromkeys((*plans, *tunable))
         }
@@ -181,14 +177,6 @@ def _refusal(plan: Plan) -> str:
     return ""
 
 
-def _pair(setting: Setting) -> Steps[Findings]:
-    return steps(setting, setting.subjects[:2])
-
-
-def _all(setting: Setting) -> Steps[Findings]:
-    return steps(setting, setting.subjects)
-
-
 _MEASURED = (
     "at 80 % and 90 % pruning (task arithmetic: whole deltas), {test} test items of each domain. "
     f"DPPA's factors come from the climb of each model alone. {SWITCHED_OFF} Without "
@@ -214,7 +202,7 @@ PAIR = Declared(
     question="Is DPPA's merge of two domain models better than those of DARE, TIES and task "
     "arithmetic, and does AdaMerging make them better?",
     measured=f"The first two domain models merged {_MEASURED}",
-    steps=_pair,
+    steps=lambda setting: steps(setting, setting.subjects[:2]),
     wants=lambda setting: (
         "" if len(setting.subjects) > 1 else "a merge needs at least two domain models"
     ),
@@ -225,6 +213,6 @@ MERGES = Declared(
     title="Three domains in one model",
     question="And with three domain models?",
     measured=f"All domain models merged {_MEASURED}",
-    steps=_all,
+    steps=lambda setting: steps(setting, setting.subjects),
     wants=lambda setting: "" if len(setting.subjects) > 2 else "there are no three domain models",
 )

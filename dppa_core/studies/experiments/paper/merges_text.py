@@ -7,34 +7,26 @@ from dataclasses import dataclass
 
 from dppa_core.evaluation.scores import Marks
 from dppa_core.evaluation.side_by_side import Comparison
-from dppa_core.evaluation.tables import Cell, Column, Row, Table
+from dppa_core.evaluation.tables import Cell, Column, Row, Table, capital
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe
 from dppa_core.studies.experiments.score_table import (
     Draws,
     against_draws,
     compared,
     difference_of,
-    mean_retained,
-    points,
-)
-from dppa_core.studies.experiments.values import Axis, Chart, Findings, Series
-from dppa_core.studies.experiments.words import (
-    capital,
     flipped,
     gap,
+    mean_retained,
+    points,
     pruned,
     told,
     verdict,
     verdict_texts,
 )
+from dppa_core.studies.experiments.values import Axis, Chart, Findings, Series
 from dppa_core.tasks.intervals import Interval
 
-TITLES = {
-    "dppa": "DPPA",
-    "dare": "DARE",
-    "ties": "TIES",
-    "task_arithmetic": "task arithmetic",
-}
+TITLES = {"dppa": "DPPA", "dare": "DARE", "ties": "TIES", "task_arithmetic": "task arithmetic"}
 REFERENCE = "dppa"
 RANDOM = "dare"
 
@@ -171,7 +163,6 @@ def _table(found: MergesMeasured, group: tuple[str, ...]) -> Table:
 
 
 def _gap(one: Merge, other: Merge | None) -> Cell:
-    """The difference of two merges, in points."""
     if other is None or other is one:
         return Cell(None)
     return points(one.against(other))
@@ -220,7 +211,7 @@ def _rank(found: MergesMeasured, group: tuple[str, ...], rate: float) -> str:
 
 
 def _versus(found: MergesMeasured, group: tuple[str, ...], rate: float) -> str:
-    words = {1: "ahead of DPPA {}", -1: "behind DPPA {}", 0: "not told apart {}"}
+    words = {1: "ahead of DPPA {}", -1: "behind DPPA {}", 0: "no significant difference for {}"}
     others = _against(found, group, rate, tuned=False)
     parts = verdict_texts(words, {f"{t} {gap(difference_of(of))}": of for t, of in others.items()})
     return f"Each minus DPPA at {pruned(rate)}: {'; '.join(parts)}." if parts else ""
@@ -229,7 +220,6 @@ def _versus(found: MergesMeasured, group: tuple[str, ...], rate: float) -> str:
 def _against(
     found: MergesMeasured, group: tuple[str, ...], rate: float, *, tuned: bool
 ) -> dict[str, Comparison | Interval]:
-    """The other methods minus DPPA, by title."""
     reference = found.of(group, REFERENCE, rate, tuned)
     others = {
         title: found.of(group, method, rate, tuned)
@@ -261,8 +251,7 @@ def short(found: MergesMeasured) -> str:
 
 
 def _placed(found: MergesMeasured, group: tuple[str, ...], rate: float, *, tuned: bool) -> str:
-    """The methods that DPPA is ahead of and behind."""
-    words = {-1: "ahead of {}", 1: "behind {}", 0: "not told apart from {}"}
+    words = {-1: "ahead of {}", 1: "behind {}", 0: "not significantly different from {}"}
     return ", ".join(verdict_texts(words, _against(found, group, rate, tuned=tuned)))
 
 

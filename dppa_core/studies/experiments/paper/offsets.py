@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dppa_core.errors import many
-from dppa_core.evaluation.tables import Cell, Column, Row, Table, listed, percent
+from dppa_core.evaluation.tables import Cell, Column, Row, Table, in_brackets, listed, percent
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.studies.experiments.paper.contest import (
     DRAWS,
@@ -18,23 +18,25 @@ from dppa_core.studies.experiments.paper.contest import (
     unclimbed,
 )
 from dppa_core.studies.experiments.score_table import (
+    SWITCHED_OFF,
     against_draws,
     correlation,
     difference_of,
+    number,
     points,
     share,
+    told,
+    verdict,
 )
 from dppa_core.studies.experiments.setting import Setting
 from dppa_core.studies.experiments.steps import Declared, Steps
 from dppa_core.studies.experiments.values import Axis, Chart, Findings, Series
-from dppa_core.studies.experiments.words import SWITCHED_OFF, number, told, verdict
 from dppa_core.tuning.advice.advice import LARGE_CHANGE
 from dppa_core.tuning.advice.run import profile_facts
 
 RATE = 0.9
 """Rate of the paper's rule of thumb for DARE; at 80 % the methods hardly differ."""
 SCALES = (0.25, 0.5, 1.0, 1.5, 2.0)
-"""Scales of every delta."""
 ANSWERS = 0.5
 """Smallest accuracy of an unpruned model that leaves something to retain."""
 KEEPS = 0.9
@@ -115,18 +117,13 @@ def _kept(one: Contest, method: str) -> float | None:
 
 
 def finding(changes: Mapping[str, float], cells: Mapping[Key, Contest]) -> str:
-    """The findings, for and against an effect of the offset's size.
-
-    Args:
-        changes: Domain -> ‖d‖/‖W‖ of the whole delta.
-        cells: Contests by domain and scale.
-    """
+    """The findings, for and against an effect of the offset's size; `changes` are ‖d‖/‖W‖."""
     offsets = [scale * changes[domain] for domain, scale in cells]
     poor = [_called(key, one) for key, one in cells.items() if share(one.own) < ANSWERS]
     lines = [
         f"‖d‖/‖W‖ goes from {number(min(offsets))} to {number(max(offsets))} in "
         f"{many(len(cells), 'cell')}. Unpruned, less than half is answered in {len(poor)} of "
-        f"them{_in_brackets(poor)}."
+        f"them{in_brackets(poor)}."
     ]
     for method in OTHERS:
         better, same, worse = tally(cells.values(), method)
@@ -143,12 +140,7 @@ def _called(key: Key, one: Contest) -> str:
     return f"{one.subject.name} × {key[1]:g}"
 
 
-def _in_brackets(names: list[str]) -> str:
-    return f" ({listed(names)})" if names else ""
-
-
 def _by_scale(cells: Mapping[Key, Contest], method: str) -> str:
-    """The differences at every scale, all domains together."""
     parts = []
     for scale in dict.fromkeys(scale for _, scale in cells):
         of = {domain: one for (domain, s), one in cells.items() if s == scale}
@@ -192,7 +184,7 @@ def _dare(changes: Mapping[str, float], cells: Mapping[Key, Contest]) -> str:
     names = [_called(key, there[key]) for key in small]
     return (
         f"Of the {many(len(there), 'cell')} whose unpruned model answers half or more, DARE keeps "
-        f"{percent(KEEPS)} of it in {len(small)}{_in_brackets(names)}: small deltas by the paper's "
+        f"{percent(KEEPS)} of it in {len(small)}{in_brackets(names)}: small deltas by the paper's "
         f"rule of thumb. Of the {len(large)} from ‖d‖/‖W‖ {LARGE_CHANGE:g} on, large by the "
         f"advice, {len(set(large) & set(small))} are among them."
     )

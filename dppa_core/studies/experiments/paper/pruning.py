@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from dppa_core.evaluation.scores import Marks
 from dppa_core.evaluation.side_by_side import Comparison
-from dppa_core.evaluation.tables import Cell, Column, Row, Table, listed, percent
+from dppa_core.evaluation.tables import Cell, Column, Row, Table, capital, listed, percent
 from dppa_core.recipes.yaml_text import dump_recipe
 from dppa_core.studies.experiments.exams import alone, own_marks
 from dppa_core.studies.experiments.score_table import (
@@ -14,12 +14,14 @@ from dppa_core.studies.experiments.score_table import (
     accuracy,
     against_draws,
     compared,
+    pruned,
     share,
+    told,
+    verdict_texts,
 )
 from dppa_core.studies.experiments.setting import Setting, Treatment
 from dppa_core.studies.experiments.steps import Declared, Steps, all_asked
 from dppa_core.studies.experiments.values import Axis, Chart, Findings, Series
-from dppa_core.studies.experiments.words import capital, pruned, told, verdict_texts
 
 RATES = (0.1, 0.5, 0.8, 0.9, 0.95)
 DRAWS = 5
@@ -121,9 +123,7 @@ def finding(found: Pruned) -> str:
             f"{told(_against_magnitude(found, rate))}; DP minus DARE "
             f"{told(against_draws(found.ranked('dp', rate), found.drawn('dare', rate)))}."
         )
-    lines.append(_noise(found))
-    lines.append(_rule(found))
-    return " ".join(lines)
+    return " ".join([*lines, _noise(found), _rule(found)])
 
 
 def _against_magnitude(found: Pruned, rate: float) -> Comparison:

@@ -6,28 +6,25 @@ from dataclasses import dataclass
 
 from dppa_core.evaluation.scores import Marks
 from dppa_core.evaluation.side_by_side import Comparison
-from dppa_core.evaluation.tables import Cell, Column, Row, Table, listed, percent
+from dppa_core.evaluation.tables import Cell, Column, Row, Table, factors_text, listed, percent
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe
 from dppa_core.studies.experiments.exams import alone, climbed, own_marks
 from dppa_core.studies.experiments.paper.pruning import RATES
 from dppa_core.studies.experiments.score_table import (
+    SWITCHED_OFF,
     accuracy,
     compared,
     mean_share,
     points,
+    pruned,
     retained,
     share,
+    told,
+    verdict_texts,
 )
 from dppa_core.studies.experiments.setting import Setting, Treatment
 from dppa_core.studies.experiments.steps import Declared, Steps, all_asked, together
 from dppa_core.studies.experiments.values import Axis, Chart, Findings, Series
-from dppa_core.studies.experiments.words import (
-    SWITCHED_OFF,
-    factors_text,
-    pruned,
-    told,
-    verdict_texts,
-)
 
 CLAIM, CLAIMED_AT = 0.9, 0.8
 """The paper's claim: at least this retention at this rate."""
@@ -143,9 +140,7 @@ def finding(found: Recovered) -> str:
         f"The largest difference over all domains is at {pruned(widest)}: "
         f"{told(found.gain(widest))}."
     )
-    lines.append(_claim(found))
-    lines.append(_chance(found))
-    lines.append(_lost(found))
+    lines += [_claim(found), _chance(found), _lost(found)]
     ones = sum(all(factor == 1 for factor in each) for each in found.factors.values())
     lines.append(f"In {ones} of {len(found.factors)} climbs the factors found are all 1, plain DP.")
     return " ".join(lines)

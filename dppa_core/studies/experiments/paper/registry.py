@@ -31,11 +31,7 @@ EXPERIMENTS: tuple[Declared, ...] = (
 
 
 def chosen(names: Sequence[str]) -> tuple[Declared, ...]:
-    """Experiments by key, in the order of the registry.
-
-    Raises:
-        UnknownName: no such experiment; names the closest one.
-    """
+    """Experiments by key, in the order of the registry; raises UnknownName with the closest one."""
     known = {one.key: one for one in EXPERIMENTS}
     for name in names:
         if name not in known:

@@ -2,47 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from dppa_core.evaluation.scores import Marks
-from dppa_core.evaluation.side_by_side import Comparison
-from dppa_core.evaluation.tables import Cell, Column, Row, Table, percent
+from dppa_core.evaluation.tables import Cell, Column, Row, Table, capital, percent
 from dppa_core.recipes.calibration import Calibration
 from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.studies.experiments.exams import alone, exam, own_marks
 from dppa_core.studies.experiments.score_table import (
+    RatedMarks,
     accuracy,
     columns_by,
-    compared,
     mean_share,
     points,
+    pruned,
     retained,
+    told,
+    verdict_texts,
 )
 from dppa_core.studies.experiments.setting import HARNESS, Setting, Subject, Treatment
 from dppa_core.studies.experiments.steps import Declared, Steps, all_asked
 from dppa_core.studies.experiments.values import Axis, Chart, Findings, Series
-from dppa_core.studies.experiments.words import capital, pruned, told, verdict_texts
 
 RATES = (0.8, 0.9)
 KINDS = ("magnitude", "fisher", "activation", "random")
-Place = tuple[str, float, str]
-"""Kind, rate, domain."""
-
-
-@dataclass(frozen=True, slots=True)
-class SignificanceMarks:
-    """All marks of the experiment."""
-
-    own: dict[str, Marks]
-    marks: dict[Place, Marks]
-
-    def at(self, kind: str, rate: float) -> dict[str, Marks]:
-        """Domain -> marks."""
-        return {domain: self.marks[kind, rate, domain] for domain in self.own}
-
-    def against(self, kind: str, rate: float) -> Comparison:
-        """A kind of score against the magnitude."""
-        return compared(self.at(kind, rate), self.at("magnitude", rate))
 
 
 def steps(setting: Setting) -> Steps[Findings]:
@@ -56,7 +38,7 @@ def steps(setting: Setting) -> Steps[Findings]:
             for one in setting.subjects
         }
     )
-    found = SignificanceMarks(own, marks)
+    found = RatedMarks(own, marks)
     return Findings((_table(setting, found),), (_plot(found),), finding(found))
 
 
@@ -69,24 +51,21 @@ def _recipe(setting: Setting, subject: Subject, kind: str, rate: float) -> Merge
     return replace(recipe, models=models, parameters={**recipe.parameters, "significance": kind})
 
 
-def _table(setting: Setting, found: SignificanceMarks) -> Table:
-    columns = (
-        *columns_by("significance", setting),
-        Column("minus magnitude", "points"),
-    )
+def _table(setting: Setting, found: RatedMarks) -> Table:
+    columns = (*columns_by("significance", setting), Column("minus magnitude", "points"))
     rows = []
     for rate in RATES:
         for kind in KINDS:
             marks, gap = found.at(kind, rate), Cell(None)
             if kind != "magnitude":
-                gap = points(found.against(kind, rate))
+                gap = points(found.gain(kind, "magnitude", rate))
             scores = [accuracy(marks[one.domain]) for one in setting.subjects]
             first = Cell(kind), Cell(100 * rate)
             rows.append(Row((*first, *scores, retained(marks, found.own), gap)))
     return Table("Each domain model alone, pruned by DP", columns, tuple(rows))
 
 
-def _plot(found: SignificanceMarks) -> Chart:
+def _plot(found: RatedMarks) -> Chart:
     series = []
     for rate in RATES:
         cells = [retained(found.at(kind, rate), found.own) for kind in KINDS]
@@ -100,32 +79,30 @@ def _plot(found: SignificanceMarks) -> Chart:
     )
 
 
-def finding(found: SignificanceMarks) -> str:
+def finding(found: RatedMarks) -> str:
     """Whether any ranking is better than the magnitude, and whether ranking matters at all."""
-    lines = []
-    for kind in ("fisher", "activation"):
-        lines.append(_against(found, kind))
+    lines = [_against(found, kind) for kind in ("fisher", "activation")]
     for rate in RATES:
         chance, share = (mean_share(found.at(kind, rate)) for kind in ("random", "magnitude"))
         lines.append(
             f"Ranked at random, without anything else changed, {percent(chance)} of the answers "
             f"are right at {pruned(rate)}; by magnitude {percent(share)}, "
-            f"random minus magnitude {told(found.against('random', rate))}."
+            f"random minus magnitude {told(found.gain('random', 'magnitude', rate))}."
         )
     return " ".join(lines)
 
 
-def _against(found: SignificanceMarks, kind: str) -> str:
+def _against(found: RatedMarks, kind: str) -> str:
     words = {
         1: f"{kind} ranks better than magnitude at {{}}",
         -1: f"{kind} ranks worse than magnitude at {{}}",
-        0: f"{kind} and magnitude are not told apart at {{}}",
+        0: f"{kind} and magnitude do not differ significantly at {{}}",
     }
-    said = verdict_texts(words, {pruned(rate): found.against(kind, rate) for rate in RATES})
-    widest = max(RATES, key=lambda rate: abs(found.against(kind, rate).difference.value))
+    gains = {pruned(rate): found.gain(kind, "magnitude", rate) for rate in RATES}
+    widest = max(gains, key=lambda at: abs(gains[at].difference.value))
     return (
-        f"{capital('; '.join(said))} ({kind} minus magnitude at {pruned(widest)}: "
-        f"{told(found.against(kind, widest))})."
+        f"{capital('; '.join(verdict_texts(words, gains)))} ({kind} minus magnitude at {widest}: "
+        f"{told(gains[widest])})."
     )
 
 

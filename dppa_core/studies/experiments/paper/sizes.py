@@ -17,16 +17,20 @@ from dppa_core.studies.experiments.paper.contest import (
     kept,
     unclimbed,
 )
-from dppa_core.studies.experiments.score_table import difference_of, points, share
+from dppa_core.studies.experiments.score_table import (
+    SWITCHED_OFF,
+    difference_of,
+    points,
+    share,
+    told,
+)
 from dppa_core.studies.experiments.setting import Setting, embedded
 from dppa_core.studies.experiments.steps import Declared, Steps
 from dppa_core.studies.experiments.values import Axis, Chart, Findings, Series
-from dppa_core.studies.experiments.words import SWITCHED_OFF, told
 from dppa_core.studies.zoo.spec import EMBEDDED, SIZES, TrainingSize
 
 RATES = (0.8, 0.9)
 RIVALS = ("dp", "dppa")
-"""Methods compared with magnitude."""
 FOLDER = Path("out/sizes")
 """Folder in which `dppa zoo train --size NAME` puts a size's models."""
 Cells = Mapping[str, Mapping[str, Contest]]
@@ -59,11 +63,7 @@ def steps(setting: Setting) -> Steps[Findings]:
         }
         for rate in RATES
     }
-    tables = (
-        _trained(named, by_rate[RATES[0]]),
-        _together(named, by_rate),
-        _apart(named, by_rate),
-    )
+    tables = (_trained(named, by_rate[RATES[0]]), _together(named, by_rate), _apart(named, by_rate))
     plots = tuple(_plot(named, cells, rate) for rate, cells in by_rate.items())
     missing = unclimbed(found.values())
     return Findings(tables, plots, finding(named, by_rate), missing)
@@ -173,14 +173,7 @@ def _growth(sizes: Mapping[str, TrainingSize], cells: Cells, rate: float) -> str
 
 
 def seen_apart(one: float, other: float, wide: float, broad: float) -> bool:
-    """Whether two differences are further apart than their intervals together explain.
-
-    Args:
-        one: A difference.
-        other: Another difference, of other models.
-        wide: Width of the first one's 95 % interval.
-        broad: Width of the other's.
-    """
+    """Whether two differences are further apart than the widths of their intervals explain."""
     return abs(one - other) > math.hypot(wide / 2, broad / 2)
 
 

@@ -1,7 +1,4 @@
-"""Experiment 6d: the strength of Dynamically Pruning against the rate, and what predicts the best.
-
-`strength_finding` writes the text.
-"""
+"""Experiment 6d: DP's strength against the rate, and what predicts the best one."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from dppa_core.evaluation.tables import Cell, Column, Row, Table, percent
+from dppa_core.evaluation.tables import Cell, Column, Row, Table, capital, percent
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.pruning.delta_profile import DeltaProfile
 from dppa_core.pruning.density import PruningParameters, significance
@@ -37,12 +34,10 @@ from dppa_core.studies.experiments.score_table import accuracy, compared, loss, 
 from dppa_core.studies.experiments.setting import Setting, Subject, Treatment, merged
 from dppa_core.studies.experiments.steps import Declared, Steps, all_asked
 from dppa_core.studies.experiments.values import Axis, Findings, Heatmap
-from dppa_core.studies.experiments.words import capital
 from dppa_core.tuning.advice.run import profile_facts
 
 RATES = (0.8, 0.85, 0.9, 0.95)
 ITEMS = 96
-"""Smallest number of search items per domain."""
 Models = Mapping[tuple[str, str], tuple[Setting, Subject]]
 """(size, domain) -> model; size is "" for the setting's own models."""
 
@@ -87,7 +82,6 @@ def steps(setting: Setting) -> Steps[Findings]:
 def _asked(
     models: Models, wanted: Iterable[tuple[RatePoint, float]], split: str
 ) -> Steps[Answered]:
-    """Marks on a split for places at strengths."""
     questions = {}
     for place, strength in wanted:
         setting, subject = models[place.size, place.domain]
@@ -129,7 +123,6 @@ def _spread(profile: DeltaProfile) -> tuple[float, float]:
 
 
 def _map(known: StrengthMeasures) -> Table:
-    """Accuracy of every cell at the best strength, at 0 and at the paper's."""
     columns = (
         *(Column("domain"), Column("pruned", "%"), Column("‖d‖/‖W‖"), Column("spread of s")),
         *(Column("least density at 0.08", "%"), Column("best by accuracy"), Column("by loss")),
@@ -151,7 +144,6 @@ def _map(known: StrengthMeasures) -> Table:
 
 
 def _rules(known: StrengthMeasures) -> Table:
-    """Each rule's strengths and scores on held-out domains."""
     columns = (
         *(Column("rule"), Column("accuracy", "%"), Column("loss", "nats")),
         *(Column(f"strengths at {percent(rate)}") for rate in RATES),
@@ -172,7 +164,6 @@ def _range(strengths: list[float]) -> str:
 
 
 def _tests(models: Models, known: StrengthMeasures) -> Table:
-    """Test items at strength 0, the paper's and the best rule's."""
     columns = (
         *(Column("domain"), Column("pruned", "%"), Column("strength by the rule")),
         *(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from dppa_core.evaluation.scores import Marks
 from dppa_core.evaluation.side_by_side import Comparison
-from dppa_core.evaluation.tables import listed, percent
+from dppa_core.evaluation.tables import in_brackets, listed, percent
 from dppa_core.studies.experiments.paper.strength_rules import (
     PAPER,
     STRENGTHS,
@@ -17,8 +17,13 @@ from dppa_core.studies.experiments.paper.strength_rules import (
     Scores,
     score_of,
 )
-from dppa_core.studies.experiments.score_table import compared, correlation
-from dppa_core.studies.experiments.words import told, verdict, verdict_texts
+from dppa_core.studies.experiments.score_table import (
+    compared,
+    correlation,
+    told,
+    verdict,
+    verdict_texts,
+)
 
 Answered = Mapping[tuple[RatePoint, float], Marks]
 """(place, strength) -> marks."""
@@ -84,13 +89,13 @@ def short(known: StrengthMeasures) -> str:
     """Whether a rule for the strength holds, and the effect of the paper's strength."""
     size = next(iter(known.scores)).size
     return (
-        f"DP's strength {PAPER:g}, the paper's, against none: {_places(known, size)}. {_end(known)}"
+        f"DP's strength {PAPER:g}, the paper's, against strength 0: {_places(known, size)}. "
+        + _end(known)
     )
 
 
 def _places(known: StrengthMeasures, size: str) -> str:
-    """The rates at which the paper's strength is better, worse or not different from 0."""
-    words = {1: "better at {}", -1: "worse at {}", 0: "not told apart at {}"}
+    words = {1: "better at {}", -1: "worse at {}", 0: "not significantly different at {}"}
     found = {percent(rate): known.paper(size, rate) for rate in known.rates}
     return ", ".join(verdict_texts(words, found))
 
@@ -104,10 +109,10 @@ def _best(known: StrengthMeasures) -> str:
 
 
 def _own_paper(known: StrengthMeasures) -> str:
-    """The paper's strength against 0, on the models of the setting."""
     size = next(iter(known.scores)).size
     parts = [f"{told(known.paper(size, rate))} at {percent(rate)}" for rate in known.rates]
-    return f"DP's strength {PAPER:g}, the paper's, minus none, test items: {'; '.join(parts)}."
+    listing = "; ".join(parts)
+    return f"DP's strength {PAPER:g}, the paper's, minus strength 0, test items: {listing}."
 
 
 def _paper(known: StrengthMeasures) -> str:
@@ -157,15 +162,11 @@ def _rule(known: StrengthMeasures) -> str:
     ]
     return (
         f"Of {len(known.choices)} rules that do not see the domain they choose for, {len(none)} "
-        f"{'says' if len(none) == 1 else 'say'} 0 everywhere{_listed_in_brackets(none)}. Of the "
+        f"{'says' if len(none) == 1 else 'say'} 0 everywhere{in_brackets(none)}. Of the "
         f"others *{known.best}* does best: {shares[0]:.1f} % of the search items, strength 0 "
         f"{shares[1]:.1f} %, {PAPER:g} {shares[2]:.1f} %. On test items, minus strength 0: "
         f"{against[0]}; minus {PAPER:g}: {against[1]}."
     )
-
-
-def _listed_in_brackets(names: list[str]) -> str:
-    return f" ({listed(names)})" if names else ""
 
 
 def _end(known: StrengthMeasures) -> str:

@@ -1,7 +1,4 @@
-"""Rules that choose DP's strength, learned without the domain they are used on.
-
-A place is one model at one pruning rate.
-"""
+"""Rules that choose DP's strength, learned without the domain they are used on."""
 
 from __future__ import annotations
 

@@ -143,13 +143,9 @@ def ask(
     """A question whose options are in an order that does not reveal the answer.
 
     Args:
-        text: The question.
-        right: The right answer.
         wrong: Wrong answers; those equal to the right one are left out.
         why: The explanation, with numbers.
-        cell: See `CellQuestion`.
         where: Name of the grid with the hidden cell.
-        veils: See `CellQuestion`.
 
     Returns:
         None if no wrong answer is left.

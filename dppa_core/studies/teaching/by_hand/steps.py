@@ -121,11 +121,7 @@ def _ask_outlier(
 
 def _shares(mine: TreatedDelta) -> NumberTable:
     rows = tuple(
-        (
-            name,
-            f"{mine.layers[layer].above}/{mine.layers[layer].numel}",
-            f"{one.above}/{one.numel}",
-        )
+        (name, f"{mine.layers[layer].above}/{mine.layers[layer].numel}", f"{one.above}/{one.numel}")
         for name, layer, one in zip(matrix_names(), (0, 0, 1, 1), mine.modules, strict=True)
     )
     return NumberTable(("matrix", "S of its layer", "its own s"), rows)
@@ -190,7 +186,6 @@ def _plus(value: float) -> str:
 
 
 def _rate_lines(way: Trace) -> tuple[str, ...]:
-    """a(layer) and a(matrix) of the shown matrix."""
     mine, strength = way.models[FIRST], number(way.parameters.strength)
     found = mine.significance
     layer, module = found.layer, found.module

@@ -60,7 +60,6 @@ def step_pruned(way: Trace, n: Numbers) -> Step:
 
 
 def _none_left(level: LevelPlan) -> tuple[str, ...]:
-    """A line for the case that nothing is kept."""
     if level.kept:
         return ()
     full = round(NUMEL * level.density) > 0
@@ -69,7 +68,6 @@ def _none_left(level: LevelPlan) -> tuple[str, ...]:
 
 
 def _why(size: float, kept: bool, border: Selection, n: Numbers) -> str:
-    """Why a cell is kept or dropped."""
     end = "kept" if kept else "dropped"
     if size != border.threshold:
         sign = ">" if size > border.threshold else "<"
@@ -244,7 +242,6 @@ def step_amplified(way: Trace, n: Numbers) -> Step:
 
 
 def _beside(before: float, after: float) -> str:
-    """The delta's length before and after."""
     return f": {share(round(after / before, 2))} of what it was" if before else ""
 
 

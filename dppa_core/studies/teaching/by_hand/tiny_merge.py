@@ -57,14 +57,7 @@ class Mini:
 
 
 def start(name: str) -> Mini:
-    """An initial mini-model.
-
-    Args:
-        name: One of `STARTS`.
-
-    Raises:
-        InvalidValue: another name.
-    """
+    """An initial mini-model, one of `STARTS`; raises InvalidValue for another name."""
     if name == "real":
         return _real()
     if name not in STARTS:
@@ -119,7 +112,6 @@ def edited(mini: Mini, weights: Mapping[str, Sequence[object]]) -> Mini:
     """The mini-model with other weights in the shown matrix.
 
     Args:
-        mini: The mini-model before.
         weights: Model -> the matrix's 36 weights, row by row; other models stay.
 
     Raises:

@@ -219,7 +219,6 @@ def _stack(merger: TensorMerger) -> TensorStack:
 
 
 def _parts(merger: TensorMerger) -> dict[str, Matrix]:
-    """The part of each domain model in the matrix."""
     stack = _stack(merger)
     found = {model.model: np.zeros(NUMEL, np.float32) for model in merger.recipe.models}
     for one in filter(None, stack.deltas):

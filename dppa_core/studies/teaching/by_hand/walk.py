@@ -15,7 +15,7 @@ from dppa_core.studies.teaching.by_hand.steps_pruned import (
     step_partitions,
     step_pruned,
 )
-from dppa_core.studies.teaching.by_hand.tiny_merge import MODELS, YOURS, Mini, edited, start
+from dppa_core.studies.teaching.by_hand.tiny_merge import MODELS, YOURS, edited, start
 from dppa_core.studies.teaching.by_hand.trace import HandSettings, Trace, trace
 
 STEPS = (
@@ -53,9 +53,7 @@ def explain(request: object) -> dict[str, Any]:
     return way_json(name, trace(mini, settings))
 
 
-@lru_cache(maxsize=8)
-def _start(name: str) -> Mini:
-    return start(name)
+_start = lru_cache(maxsize=8)(start)
 
 
 def _scaled(values: object, unit: float) -> list[object]:

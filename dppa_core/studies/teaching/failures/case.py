@@ -90,9 +90,7 @@ class Case:
     name: str
     title: str
     setting: str
-    """The wrong setting."""
     fault: str
-    """Name of the failure."""
     why: str
     repair: str
     """The change that repairs it."""

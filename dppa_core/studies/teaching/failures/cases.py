@@ -101,7 +101,6 @@ CASES = (
     ),
 )
 
-
 RUNS: Mapping[str, Callable[[CaseTask, bool], ShownCase]] = {
     "wrong-base": wrong_base,
     "one-percent": too_few,
@@ -114,17 +113,7 @@ RUNS: Mapping[str, Callable[[CaseTask, bool], ShownCase]] = {
 
 
 def run_case(name: str, repaired: bool, task: CaseTask) -> dict[str, Any]:
-    """Run one of `CASES`.
-
-    Args:
-        name: Name of the case.
-        repaired: Whether to apply its repair.
-        task: Workshop, progress and stop.
-
-    Raises:
-        UnknownName: no such case.
-        Cancelled: the task's `stop` was set.
-    """
+    """Run one of `CASES`; raises UnknownName for another one."""
     if name not in RUNS:
         raise UnknownName(f"No case {name!r:.80}. {did_you_mean(name[:80], RUNS)}")
     return {"repaired": repaired, **RUNS[name](task, repaired).to_json()}

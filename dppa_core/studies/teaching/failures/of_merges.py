@@ -1,7 +1,4 @@
-"""Failures of whole merges: wrong base, too little kept, too large a factor, opposite signs.
-
-Embedded models are merged and asked, broken and repaired.
-"""
+"""Failures of whole merges: wrong base, too little kept, too large a factor, opposite signs."""
 
 from __future__ import annotations
 
@@ -53,7 +50,7 @@ def wrong_base(task: CaseTask, repaired: bool) -> ShownCase:
         Bar(f"layer {n}", x, number(round(x, 2)), tone) for n, x in enumerate(far.layers)
     )
     warnings = open_merger(recipe).plan.warnings
-    messages = tuple(Message("warning", _named(text, base)) for text in warnings)
+    messages = tuple(Message("warning", text.replace(base, "the other base")) for text in warnings)
     plot = Bars(
         "Length of the delta beside that of the weights, ‖d‖/‖W‖",
         1.6,
@@ -68,10 +65,6 @@ def _shuffled(base: Flat, _tuned: Flat) -> Flat:
     """The same weights permuted: a wrong base with the same shape and spread."""
     order: Flat = np.random.default_rng(base.size).permutation(base)
     return base if np.ptp(base) == 0 else order
-
-
-def _named(text: str, folder: str) -> str:
-    return text.replace(folder, "the other base")
 
 
 def too_few(task: CaseTask, repaired: bool) -> ShownCase:

@@ -62,12 +62,7 @@ Spoil = Callable[[Any], str]
 
 
 def spoken(task: CaseTask, spoil: Spoil) -> Chat:
-    """Ask the math model one question, intact and with a fault.
-
-    Args:
-        task: Its `stop` cancels an answer within one token.
-        spoil: Adds the fault to a copy of the model.
-    """
+    """Ask the math model one question, intact and with a fault."""
     resident = ModelPool(BYTES).get(MODEL, stop=task.stop)
     item = items(DOMAIN, "search", SHOWN_QUESTION + 1)[SHOWN_QUESTION]
     settings = GenerationSettings(max_new_tokens=LONGEST)
@@ -114,11 +109,6 @@ def moved_rows(model: Any) -> str:
     return f"{len(rows) - 1:,} of {len(rows):,} rows are another word's."
 
 
-def as_it_was(_model: Any) -> str:
-    """No fault."""
-    return ""
-
-
 EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 LARGEST_HALF = 65504.0
 """The largest finite float16."""
@@ -127,10 +117,7 @@ _WEIGHT, _CHANGE, _FACTOR = 60000.0, 4000.0, 2.0
 
 
 def overflow(task: CaseTask, repaired: bool) -> ShownCase:
-    """A weight of 60000, a change of 4000, a factor of 2: 68000 in float16 or bfloat16.
-
-    Also a chat with the math model after scaling its first layer to such values.
-    """
+    """60000 + 2 · 4000 as float16 or bfloat16, and a chat with the math model at such values."""
     exact = _WEIGHT + _FACTOR * _CHANGE
     kind = torch.bfloat16 if repaired else torch.float16
     chat = spoken(task, large_values(exact, kind))
@@ -193,7 +180,6 @@ def tied_weights() -> tuple[TensorMerger, Float32[ndarray, " n"], Float32[ndarra
 
 
 def _write_words(folder: Path, tokens: tuple[str, ...]) -> None:
-    """A tokenizer of whole words."""
     vocabulary = {token: row for row, token in enumerate(tokens)}
     model = {"type": "WordLevel", "vocab": vocabulary, "unk_token": tokens[0]}
     text = json.dumps({"version": "1.0", "added_tokens": [], "model": model})
@@ -224,10 +210,7 @@ class _WordModel(MemoryCheckpoint):
 
 
 def vocabulary(task: CaseTask, repaired: bool) -> ShownCase:
-    """A model with one more word in the middle, with and without its tokenizer.
-
-    Also a chat with the math model after the same shift of rows.
-    """
+    """One more word in the middle, with and without its tokenizer; a chat with moved rows."""
     home = task.workshop.room("words-repaired" if repaired else "words-broken")
     folders = [home / name for name in ("base", "model")]
     for folder, words in zip(folders, (_BASE_WORDS, _MODEL_WORDS), strict=True):
@@ -238,7 +221,7 @@ def vocabulary(task: CaseTask, repaired: bool) -> ShownCase:
     tuned = _WordModel(folders[1], _MODEL_WORDS, _LEARNED)
     mine, theirs = (one.raw(EMBEDDING).reshape(-1, 3) for one in (base, tuned))
     by_row = np.linalg.norm(theirs[: len(mine)] - mine, axis=1)
-    chat = spoken(task, as_it_was if repaired else moved_rows)
+    chat = spoken(task, (lambda model: "") if repaired else moved_rows)
     try:
         aligned = align(base, (tuned,), ("the domain model",))
     except IncompatibleCheckpoints as error:

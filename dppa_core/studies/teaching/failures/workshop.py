@@ -59,11 +59,7 @@ class CaseMarks:
 
 
 class Workshop:
-    """Derives models, and asks them. Thread-safe; `close` removes its folder.
-
-    Args:
-        questions: Number of questions.
-    """
+    """Derives models, and asks them. Thread-safe; `close` removes its folder."""
 
     def __init__(self, questions: int = QUESTIONS) -> None:
         self._scratch = TemporaryFolder("breaks")
@@ -84,12 +80,7 @@ class Workshop:
         return folder
 
     def derived(self, name: str, derive: Derive) -> str:
-        """Reference of a model derived from base and domain model; written once.
-
-        Args:
-            name: Name of its folder.
-            derive: Computes the weights of one tensor.
-        """
+        """Reference of a model derived from base and domain model; written once."""
         folder = self._home / name
         with self._lock:
             if not folder.is_dir():
@@ -99,12 +90,7 @@ class Workshop:
         return str(folder)
 
     def ask(self, target: Target, stop: Stop | None = None) -> CaseMarks:
-        """Ask a model or merge the questions, and one of them with its full reply.
-
-        Args:
-            target: A reference or recipe; the result is cached.
-            stop: Raises Cancelled when set, within one token.
-        """
+        """A model's or merge's score on the questions, and one full reply; asked once."""
         key = target_name(target)
         if key in self._asked:
             return self._asked[key]

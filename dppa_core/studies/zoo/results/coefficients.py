@@ -106,8 +106,6 @@ def measure(
         work: Folder of the pieces; use another one for other models or another version.
         limit: Test items per domain; all if None.
         search_limit: Search items per domain.
-        ways: The searches to compare.
-        say: Called with a line on each finished piece.
 
     Raises:
         InvalidValue: the work folder cannot be written.
@@ -137,11 +135,7 @@ def measure(
 
 
 def retention(merged: DomainHits, own: DomainHits) -> float:
-    """Mean over the domains of the accuracy ÷ the domain model's own.
-
-    Raises:
-        InvalidValue: a domain model answers none of its own items.
-    """
+    """Mean over the domains of accuracy ÷ the own model's; raises InvalidValue if that is 0."""
     for domain in merged:
         if not any(own[domain]):
             raise InvalidValue(

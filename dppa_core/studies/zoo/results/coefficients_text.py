@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from dppa_core.evaluation.tables import markdown_table, percent_text
+from dppa_core.evaluation.tables import capital, markdown_table, percent_text
 from dppa_core.studies.zoo.results.coefficients import (
     METHOD,
     RATE,
@@ -97,21 +97,17 @@ def findings(report: CoefficientReport) -> list[str]:
     for one in report.found:
         gain, half = difference(one.marks, tested, report.own)
         if one.step == 0 and one.settings.start == coefficient:
-            lines.append(f"{_capital(one.title)}: no checkpoint was better than the start.")
+            lines.append(f"{capital(one.title)}: no checkpoint was better than the start.")
             continue
         sure = "beyond" if abs(gain) > half else "within"
         lines.append(
-            f"{_capital(one.title)}: {100 * gain:+.1f} points of mean retention against the best "
+            f"{capital(one.title)}: {100 * gain:+.1f} points of mean retention against the best "
             f"uniform coefficient, {sure} the 95 % interval."
         )
     fallen = [one.title for one in report.found if one.collapsed]
     if fallen:
         lines.append(f"A collapse was seen, less entropy with worse answers: {', '.join(fallen)}.")
     return lines
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _row(

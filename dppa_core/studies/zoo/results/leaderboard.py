@@ -149,6 +149,11 @@ class Leaderboard:
     variants: tuple[tuple[MethodVariant, LeaderboardRow], ...] = ()
     """Methods again, with other settings."""
 
+    @property
+    def reference(self) -> LeaderboardRow:
+        """The row all others are compared with."""
+        return next(row for row in self.rows if row.method == REFERENCE)
+
     def retention(self, row: LeaderboardRow) -> float:
         """Mean over the domains of a merge's accuracy divided by the domain model's own."""
         return retained(scores(row.hits), dict(self.own))
@@ -179,7 +184,6 @@ def measure(
         names: Methods; all if None. DPPA is always included.
         test_items: Per domain; all if None.
         search_items: Per domain, of the search split.
-        progress: Called for each item.
 
     Raises:
         UnknownName: no such method.
@@ -252,12 +256,10 @@ def best_factors(examiner: LeaderboardExaminer) -> dict[str, tuple[float, ...]]:
 
 def as_json(board: Leaderboard) -> dict[str, Any]:
     """A JSON-ready copy."""
-    reference = next(row for row in board.rows if row.method == REFERENCE)
     return {
-        "rows": [_row_json(board, row, reference) for row in board.rows],
+        "rows": [_row_json(board, row) for row in board.rows],
         "variants": [
-            {"what": variant.what, **_row_json(board, row, reference)}
-            for variant, row in board.variants
+            {"what": variant.what, **_row_json(board, row)} for variant, row in board.variants
         ],
         "refused": dict(board.refused),
         "own": dict(board.own),
@@ -266,8 +268,8 @@ def as_json(board: Leaderboard) -> dict[str, Any]:
     }
 
 
-def _row_json(board: Leaderboard, row: LeaderboardRow, reference: LeaderboardRow) -> dict[str, Any]:
-    gap, low, high = board.against(row, reference)
+def _row_json(board: Leaderboard, row: LeaderboardRow) -> dict[str, Any]:
+    gap, low, high = board.against(row, board.reference)
     found = scores(row.hits)
     one = row.entry.recipes(row.chosen.strength)[DOMAINS[0]]
     return {

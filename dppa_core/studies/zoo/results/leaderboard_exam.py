@@ -29,7 +29,6 @@ from dppa_core.tasks import Item
 from dppa_core.tasks.intervals import accuracy
 
 TOGETHER = 64
-"""Answers per batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +67,7 @@ class LeaderboardExaminer:
         return accuracy(self.hits(target, domain, split)).value
 
     def loss(self, target: Target, domain: str) -> float:
-        """Mean negative log-likelihood of the search items' right answers, in nats per token.
-
-        Needs no decoding, so it is much cheaper than an accuracy.
-        """
+        """Mean loss of the search items' right answers, in nats per token; needs no decoding."""
         asked = self.zoo.exam(target, domain, "search").items()
 
         def read() -> bytes:

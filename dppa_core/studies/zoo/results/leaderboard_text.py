@@ -5,7 +5,7 @@ The README copies the text before the second heading.
 
 from __future__ import annotations
 
-from dppa_core.evaluation.tables import listed, markdown_table, signed_text
+from dppa_core.evaluation.tables import factors_text, listed, markdown_table, signed_text
 from dppa_core.methods.registry import get_method
 from dppa_core.studies.zoo.results.leaderboard import REFERENCE, Leaderboard, LeaderboardRow, scores
 from dppa_core.studies.zoo.results.leaderboard_entry import EXTRA, MEANS, RATE, MethodVariant
@@ -15,11 +15,7 @@ from dppa_core.tasks import DOMAINS
 
 def markdown(board: Leaderboard, command: str) -> str:
     """The whole page: retentions against DPPA, then the chosen settings and explanations."""
-    parts = [
-        _short(board, command),
-        "## Chosen on the search split",
-        _long(board),
-    ]
+    parts = [_short(board, command), "## Chosen on the search split", _long(board)]
     if board.variants:
         parts += ["## Why some stand where they stand", *_reasons(board)]
     return "\n\n".join(parts)
@@ -42,7 +38,7 @@ def _short(board: Leaderboard, command: str) -> str:
 
 
 def _standings(board: Leaderboard) -> str:
-    reference = _reference(board)
+    reference = board.reference
     rows = [
         [
             _title(row),
@@ -69,7 +65,7 @@ def _against(board: Leaderboard, row: LeaderboardRow, reference: LeaderboardRow)
 
 def findings(board: Leaderboard) -> list[str]:
     """Sentences on the results, for and against DPPA."""
-    reference = _reference(board)
+    reference = board.reference
     better, worse, alike = list[str](), list[str](), list[str]()
     for row in board.rows:
         if row.method != REFERENCE:
@@ -83,7 +79,7 @@ def findings(board: Leaderboard) -> list[str]:
     else:
         lines.append("No method keeps more than DPPA here by more than chance explains.")
     if alike:
-        lines.append(f"Not told apart from DPPA: {listed(alike)}.")
+        lines.append(f"No significant difference from DPPA: {listed(alike)}.")
     if worse:
         lines.append(f"Less than DPPA: {listed(worse)}.")
     lines.append(
@@ -107,7 +103,11 @@ def findings(board: Leaderboard) -> list[str]:
 
 def _long(board: Leaderboard) -> str:
     own = ", ".join(f"{domain} {100 * share:.1f} %" for domain, share in board.own.items())
-    rows = [[_title(row), _chosen(row), _tried(row), *_added(row)] for row in board.rows]
+    rows = []
+    for row in board.rows:
+        asked = f"{row.chosen.losses}, {row.chosen.retentions}"
+        tried = asked if row.entry.searched else "–"
+        rows.append([_title(row), _chosen(row), tried, *_added(row)])
     header = ["method", "chosen", "tried", "length", "likeness", "changed"]
     return (
         f"The domain models answer of their own domain: {own}.\n\n"
@@ -135,13 +135,9 @@ def _chosen(row: LeaderboardRow) -> str:
     else:
         parts = [f"scale {scale * strength:.3g}"]
     factors = row.entry.factors.items()
-    parts += [f"{domain} {' / '.join(f'{x:g}' for x in of)}" for domain, of in factors]
+    parts += [f"{domain} {factors_text(of)}" for domain, of in factors]
     parts += [f"{name} {value:g}" for name, value in EXTRA.get(row.method, {}).items()]
     return ", ".join(parts)
-
-
-def _tried(row: LeaderboardRow) -> str:
-    return f"{row.chosen.losses}, {row.chosen.retentions}" if row.entry.searched else "–"
 
 
 def _added(row: LeaderboardRow) -> list[str]:
@@ -154,7 +150,6 @@ def _added(row: LeaderboardRow) -> list[str]:
 
 
 def _reasons(board: Leaderboard) -> list[str]:
-    """Results with other settings, with a sentence on each."""
     rows = [
         [
             f"{_title(row)}, {variant.what}",
@@ -208,10 +203,6 @@ def _same(board: Leaderboard, row: LeaderboardRow) -> LeaderboardRow:
 def _by_domain(board: Leaderboard) -> list[LeaderboardRow]:
     """Rows of methods with a separate merge per domain."""
     return [row for row in board.rows if row.entry.by_domain()]
-
-
-def _reference(board: Leaderboard) -> LeaderboardRow:
-    return next(row for row in board.rows if row.method == REFERENCE)
 
 
 def _title(row: LeaderboardRow) -> str:

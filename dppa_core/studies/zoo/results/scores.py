@@ -69,7 +69,6 @@ class ZooExaminer:
     test_items: int | None
     """Test items per domain; all if None."""
     search_items: int
-    """Search items per domain."""
     examiner: Examiner = field(
         default_factory=lambda: Examiner(ModelPool(byte_budget=POOL_BYTES), keep=False)
     )
@@ -127,8 +126,6 @@ def measure(
     Args:
         limit: Test items per domain; all if None.
         search_limit: Search items per domain.
-        workers: Processes that measure methods in parallel, one thread each.
-        say: Called with a line on each finished measurement.
     """
     examiner = ZooExaminer(limit, search_limit)
     base = examiner.test(BASE)
@@ -242,10 +239,7 @@ def as_json(report: ZooReport) -> dict[str, Any]:
     return {
         "base": report.base.to_json(),
         "own": {domain: scores.to_json() for domain, scores in report.own.items()},
-        "task_arithmetic": {
-            "coefficient": report.plain[0],
-            "merged": report.plain[1].to_json(),
-        },
+        "task_arithmetic": {"coefficient": report.plain[0], "merged": report.plain[1].to_json()},
         "treated": [
             {
                 "method": row.method,

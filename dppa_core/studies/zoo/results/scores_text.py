@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dppa_core.evaluation.scores import DomainScore
-from dppa_core.evaluation.tables import markdown_table, percent_text
+from dppa_core.evaluation.tables import factors_text, markdown_table, percent_text
 from dppa_core.studies.zoo.results.scores import MethodScores, ZooReport, retained
 from dppa_core.tasks import DOMAINS
 
@@ -85,10 +85,7 @@ def _models_table(report: ZooReport) -> str:
 
 
 def _factors(row: MethodScores) -> str:
-    return "; ".join(
-        f"{domain} {' / '.join(f'{factor:g}' for factor in factors)}"
-        for domain, factors in row.factors.items()
-    )
+    return "; ".join(f"{domain} {factors_text(of)}" for domain, of in row.factors.items())
 
 
 def _alone_table(report: ZooReport) -> str:
