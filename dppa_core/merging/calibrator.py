@@ -41,14 +41,14 @@ class Calibrator:
         places: Sequence[Mapping[str, str]],
         *,
         public: bool = False,
-        **told: Unpack[RunControl],
+        **control: Unpack[RunControl],
     ) -> None:
         self._recipe, self._models, self._places = recipe, models, places
         self._tuned = models.tuned
         combination = get_method(recipe.method).combination
         self._kind: Kind | None = (combination.statistics or None) if combination else None
         self._known: dict[tuple[Kind, int], Statistics] = {}
-        self._told = told
+        self._told = control
         if public and recipe.calibrated:
             for model in recipe.models:
                 recipe.calibration_of(model).check_public()

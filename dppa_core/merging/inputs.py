@@ -126,15 +126,15 @@ def open_inputs(
         CheckpointError: a model is missing, damaged, or does not fit the base.
     """
     recipe, shelf = pinned_recipe(recipe, public), shelf or OpenModels(0)
-    told: RunControl = {"progress": progress, "stop": stop}
+    control: RunControl = {"progress": progress, "stop": stop}
     names = references(recipe)
-    models = [shelf.checkpoint(name, public=public, **told) for name in names]
+    models = [shelf.checkpoint(name, public=public, **control) for name in names]
     # Models in memory are identified by names alone.
     files = names, tuple((*one.identities().items(), *tokenizer_identities(one)) for one in models)
     key = recipe.vocabulary, files
     alignment = shelf.value(("aligned", *key), partial(aligned, recipe, models))
     matching = shelf.value(("matched", *key), partial(_match, recipe, alignment))
-    calibrator = Calibrator(recipe, alignment, matching.places, public=public, **told)
+    calibrator = Calibrator(recipe, alignment, matching.places, public=public, **control)
     scores = tuple(
         shelf.value(("score", files, key), partial(calibrator.score, index))
         for index, key in enumerate(calibrator.keys())
@@ -145,7 +145,7 @@ def open_inputs(
     if first_stage(recipe)[2]:
         tuned = list(map(TunedModel, alignment.tuned, names[1:], scores))
         pair = alignment.base, recipe.base, tuned
-        profiles = shelved_profiles(shelf, *pair, workers=workers, **told)
+        profiles = shelved_profiles(shelf, *pair, workers=workers, **control)
     calibrator.prepare()
     return MergeInputs(recipe, alignment, matching, calibrator, scores, profiles, shelf)
 

@@ -93,10 +93,10 @@ def merge_to_folder(
     """
     began, threads = time.perf_counter(), worker_count(workers)
     check_target(Path(out), (), overwrite=overwrite)  # before the long part, and again after it
-    told: RunControl = {"progress": progress, "stop": stop}
-    merger = open_merger(recipe, backend=backend, public=public, workers=threads, **told)
+    control: RunControl = {"progress": progress, "stop": stop}
+    merger = open_merger(recipe, backend=backend, public=public, workers=threads, **control)
     tally = MergeTally(merger.plan, merger.inputs.parents())
-    fill = partial(_write_weights, merger, tally, shard_size, threads, told)
+    fill = partial(_write_weights, merger, tally, shard_size, threads, control)
     return finish(began, merger, tally, fill, out, overwrite=overwrite, sync=sync)
 
 
@@ -161,12 +161,12 @@ def _write_weights(
     tally: MergeTally,
     shard_size: int,
     workers: int,
-    told: RunControl,
+    control: RunControl,
     folder: Path,
 ) -> Weights:
     specs = tuple(merger.plan.tensors.values())
     with closing(WeightsWriter(folder, specs, shard_size)) as writer:
-        write_tensors(merger, FolderSink(merger, writer, tally), workers, **told)
+        write_tensors(merger, FolderSink(merger, writer, tally), workers, **control)
         return writer.finish(), written_fingerprints(specs, writer.digests())
 
 

@@ -48,7 +48,7 @@ def profile_delta(
     *,
     names: tuple[str, str] = ("base", "domain model"),
     score: Score | None = None,
-    **told: Unpack[ProfileOptions],
+    **control: Unpack[ProfileOptions],
 ) -> DeltaProfile:
     """Profile every module of a pair, and check every tensor for NaN and infinity.
 
@@ -63,7 +63,7 @@ def profile_delta(
         Cancelled: `stop` was set.
     """
     tuned = (TunedModel(finetuned, names[1], score),)
-    return profile_deltas(base, tuned, names[0], **told)[0]
+    return profile_deltas(base, tuned, names[0], **control)[0]
 
 
 def profile_deltas(
@@ -159,11 +159,11 @@ def cached_profile(
         progress: Called after each module, and while models are fetched.
         stop: Ends the pass between two slices of a tensor.
     """
-    told: RunControl = {"progress": progress, "stop": stop}
-    mine = open_checkpoint(base, public=public, **told)
-    theirs = open_checkpoint(finetuned, public=public, **told)
+    control: RunControl = {"progress": progress, "stop": stop}
+    mine = open_checkpoint(base, public=public, **control)
+    theirs = open_checkpoint(finetuned, public=public, **control)
     pair, names = align(mine, (theirs,), (finetuned,)), (base, finetuned)
-    return kept_profile(pair.base, pair.tuned[0], names=names, workers=workers, **told)
+    return kept_profile(pair.base, pair.tuned[0], names=names, workers=workers, **control)
 
 
 def remembered_profile(base: str, finetuned: str) -> DeltaProfile | None:
@@ -188,35 +188,35 @@ def kept_profile(
     *,
     names: tuple[str, str],
     score: Score | None = None,
-    **told: Unpack[ProfileOptions],
+    **control: Unpack[ProfileOptions],
 ) -> DeltaProfile:
     """As `cached_profile`, for open models; the score ranks the elements, if not |d|."""
-    return kept_profiles(mine, (TunedModel(theirs, names[1], score),), names[0], **told)[0]
+    return kept_profiles(mine, (TunedModel(theirs, names[1], score),), names[0], **control)[0]
 
 
 def kept_profiles(
-    base: Checkpoint, tuned: Sequence[TunedModel], name: str, **told: Unpack[ProfileOptions]
+    base: Checkpoint, tuned: Sequence[TunedModel], name: str, **control: Unpack[ProfileOptions]
 ) -> tuple[DeltaProfile, ...]:
     """As `kept_profile`, for several domain models: one pass makes the missing profiles.
 
     Models in memory have no hash: their profiles are computed, and not stored.
     """
     if not all(one.identities() for one in (base, *(each.checkpoint for each in tuned))):
-        return profile_deltas(base, tuned, name, **told)
+        return profile_deltas(base, tuned, name, **control)
     found = [_found(base, one, name) for one in tuned]
     missing = [index for index, profile in enumerate(found) if profile is None]
     if missing:
         models = [tuned[index] for index in missing]
         unread = [one for one in (base, *(m.checkpoint for m in models)) if not is_hashed(one)]
         overheard = SharedHasher(file for one in unread for file in open_files(as_read(one)))
-        made = profile_deltas(base, models, name, heard=overheard.heard, **told)
+        made = profile_deltas(base, models, name, heard=overheard.heard, **control)
         overheard.remember()
         for index, profile in zip(missing, made, strict=True):
             save_profile(_entry(base, tuned[index]), profile)
             note_profiled(base, tuned[index].checkpoint)
             found[index] = profile
     else:
-        report(told.get("progress"), 1, 1, "profile read from the cache")
+        report(control.get("progress"), 1, 1, "profile read from the cache")
     return tuple(profile for profile in found if profile is not None)
 
 
@@ -238,11 +238,11 @@ def shelved_profiles(
     base: Checkpoint,
     name: str,
     tuned: Sequence[TunedModel],
-    **told: Unpack[ProfileOptions],
+    **control: Unpack[ProfileOptions],
 ) -> tuple[DeltaProfile, ...]:
     """As `kept_profiles`, or from a shelf."""
     if not shelf.keeps:
-        return kept_profiles(base, tuned, name, **told)
+        return kept_profiles(base, tuned, name, **control)
     keys = [
         (
             *("profile", name, one.name, base.content_hash(), one.checkpoint.content_hash()),
@@ -252,6 +252,6 @@ def shelved_profiles(
     ]
     missing = [index for index, key in enumerate(keys) if not shelf.known(key)]
     models = [tuned[index] for index in missing]
-    made = kept_profiles(base, models, name, **told) if missing else ()
+    made = kept_profiles(base, models, name, **control) if missing else ()
     new = dict(zip(missing, made, strict=True))
     return tuple(shelf.value(key, partial(new.__getitem__, n)) for n, key in enumerate(keys))

@@ -30,7 +30,7 @@ class OpenModels:
         self._things = Recent(size)
 
     def checkpoint(
-        self, reference: str, *, public: bool = False, **told: Unpack[RunControl]
+        self, reference: str, *, public: bool = False, **control: Unpack[RunControl]
     ) -> Checkpoint:
         """As `open_checkpoint`, or the cached one if its files are unchanged."""
         key = reference, public
@@ -39,7 +39,7 @@ class OpenModels:
             file_identity(path) == before for path, before in found.identities().items()
         ):
             return found
-        opened = open_checkpoint(reference, public=public, **told)
+        opened = open_checkpoint(reference, public=public, **control)
         self._things.keep(key, opened)
         return opened
 

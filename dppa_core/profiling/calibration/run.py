@@ -103,7 +103,7 @@ def collect_inputs(
     out: Arrays,
     *,
     gram: bool,
-    **told: Unpack[RunControl],
+    **control: Unpack[RunControl],
 ) -> dict[str, int]:
     """Statistics of every module's inputs over all positions of all samples: column norms, or XᵀX.
 
@@ -133,7 +133,7 @@ def collect_inputs(
 
     hooks = [subject.linear(name)[0].register_forward_pre_hook(watch(name)) for name in out]
     with torch.inference_mode():
-        _read(subject, samples, step, hooks, **told)
+        _read(subject, samples, step, hooks, **control)
     if not gram:
         for tensor, values in squares.items():
             out[tensor][:] = np.sqrt(values)
@@ -145,7 +145,7 @@ def collect_fisher(
     subject: CalibratedModel,
     samples: Sequence[Sample],
     out: Arrays,
-    **told: Unpack[RunControl],
+    **control: Unpack[RunControl],
 ) -> float:
     """The diagonal empirical Fisher information of every parameter.
 
@@ -172,7 +172,7 @@ def collect_fisher(
         _log_likelihood(subject.model, sample).backward()  # type: ignore[no-untyped-call]
 
     hooks = [parameter.register_post_accumulate_grad_hook(take) for parameter in names]
-    _read(subject, samples, step, hooks, **told)
+    _read(subject, samples, step, hooks, **control)
     square = 0.0
     for same in names.values():
         out[same[0]][:] /= np.float32(len(samples))
@@ -188,15 +188,15 @@ def _read(
     samples: Sequence[Sample],
     step: Callable[[Sample], None],
     hooks: Sequence[Any],
-    **told: Unpack[RunControl],
+    **control: Unpack[RunControl],
 ) -> None:
     """Take a step for every sample, then remove the hooks."""
     try:
         with one_thread():
             for done, sample in enumerate(samples):
-                check(told.get("stop"))
+                check(control.get("stop"))
                 what = f"{subject.label} reads its calibration text"
-                report(told.get("progress"), done, len(samples), what)
+                report(control.get("progress"), done, len(samples), what)
                 step(sample)
     finally:
         for hook in hooks:

@@ -72,7 +72,7 @@ def statistics(
     calibration: Calibration,
     *,
     label: str,
-    **told: Unpack[RunControl],
+    **control: Unpack[RunControl],
 ) -> Statistics:
     """Statistics of a domain model on a text, in the tokens of the base's tokenizer.
 
@@ -83,12 +83,12 @@ def statistics(
         InvalidValue: the text cannot be read, or has nothing to predict.
         CheckpointError: the model cannot be run, or its layers cannot be observed.
     """
-    source = read_source(calibration, told.get("stop"))
+    source = read_source(calibration, control.get("stop"))
     key = _key(kind, base, tuned, source)
     path = cache_folder("statistics") / f"{key}.bin"
     stored = open_stored(path)
     if stored is None:
-        stored = _measured(kind, (base, tuned), source, path, label, **told)
+        stored = _measured(kind, (base, tuned), source, path, label, **control)
     return Statistics(
         kind, key, stored.arrays, stored.about.get("axes", {}), stored.about.get("norm", 0.0)
     )
@@ -101,7 +101,7 @@ def score_of(
     calibration: Calibration | None,
     *,
     label: str,
-    **told: Unpack[RunControl],
+    **control: Unpack[RunControl],
 ) -> Score | None:
     """What ranks the elements of a delta; None for |d|.
 
@@ -117,7 +117,7 @@ def score_of(
         return None
     kind: Kind = "fisher" if significance == "fisher" else "norms"
     text = calibration_of(label, calibration)
-    found = statistics(kind, base, tuned, text, label=label, **told)
+    found = statistics(kind, base, tuned, text, label=label, **control)
     return found.score({name: tuned.shape(name) for name in tuned.names()})
 
 
@@ -129,7 +129,7 @@ def ranked_profile(
     *,
     public: bool = False,
     workers: int | None = None,
-    **told: Unpack[RunControl],
+    **control: Unpack[RunControl],
 ) -> DeltaProfile:
     """As `cached_profile`, with the elements ranked by any significance.
 
@@ -141,13 +141,13 @@ def ranked_profile(
     """
     if public and calibration is not None:
         calibration.check_public()
-    mine = open_checkpoint(base, public=public, **told)
-    theirs = open_checkpoint(finetuned, public=public, **told)
+    mine = open_checkpoint(base, public=public, **control)
+    theirs = open_checkpoint(finetuned, public=public, **control)
     pair = align(mine, (theirs,), (finetuned,))
     reader = theirs if pair.foreign else mine
-    score = score_of(significance, reader, theirs, calibration, label=finetuned, **told)
+    score = score_of(significance, reader, theirs, calibration, label=finetuned, **control)
     names, aligned = (base, finetuned), (pair.base, pair.tuned[0])
-    return kept_profile(*aligned, names=names, score=score, workers=workers, **told)
+    return kept_profile(*aligned, names=names, score=score, workers=workers, **control)
 
 
 def _key(kind: Kind, base: Checkpoint, tuned: Checkpoint, source: CalibrationText) -> str:
@@ -166,22 +166,22 @@ def _measured(
     source: CalibrationText,
     path: Path,
     label: str,
-    **told: Unpack[RunControl],
+    **control: Unpack[RunControl],
 ) -> Stored:
-    report(told.get("progress"), 0, 1, f"{label} is loaded to read its calibration text")
+    report(control.get("progress"), 0, 1, f"{label} is loaded to read its calibration text")
     # Heavy: torch and transformers, only if the cache has nothing.
     from dppa_core.models.loading import load_tokenizer  # noqa: PLC0415
     from dppa_core.profiling.calibration import run  # noqa: PLC0415
 
     tokenizer = load_tokenizer(pair[0], label)
-    check(told.get("stop"))
+    check(control.get("stop"))
     subject = run.CalibratedModel(pair[1], label)
     texts = samples(source, tokenizer, min(LONGEST, subject.positions), subject.vocabulary)
     if kind == "fisher":
         sizes = {name: (math.prod(shape),) for name, shape in subject.shapes.items()}
         with draft(path, sizes) as made:
-            norm = run.collect_fisher(subject, texts, made.arrays, **told)
+            norm = run.collect_fisher(subject, texts, made.arrays, **control)
             return made.finish({"norm": norm})
     with draft(path, run.input_shapes(subject, gram=kind == "gram")) as made:
-        axes = run.collect_inputs(subject, texts, made.arrays, gram=kind == "gram", **told)
+        axes = run.collect_inputs(subject, texts, made.arrays, gram=kind == "gram", **control)
         return made.finish({"axes": axes})
