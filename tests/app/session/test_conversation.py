@@ -67,7 +67,8 @@ def test_only_the_growing_turn_is_sent_and_at_rest_all_of_them() -> None:
 def test_a_turn_travels_with_its_settings() -> None:
     turn = ChatQuestion("q", ("zoo:math",), settings=AnswerSettings(7, 0.5, 0.9, 3)).turn()
     (sent,) = json.loads(pack(transcript_value((turn,), "idle")))["turns"]
-    assert sent["settings"] == {"max_tokens": 7, "temperature": 0.5, "top_p": 0.9, "seed": 3}
+    drawn = {"max_tokens": 7, "temperature": 0.5, "top_p": 0.9, "seed": 3}
+    assert sent["settings"] == drawn | {"conversation": False, "system": ""}
     assert sent["answers"][0]["label"] == "math" and sent["blind"] is False
 
 
