@@ -3,8 +3,8 @@
 A browser test mostly waits for its page: two of them, each with an app and a browser of its own,
 keep two cores busy. More, or other work beside them, would be seen by what they measure; so a
 browser test that fails is run once more with nothing beside it, and both outcomes are printed. Of
-a browser test with several widths or themes one case is run, another one for each test; all of
-them with DPPA_CASES=all. Arguments are passed on to pytest, twice.
+a browser test with several widths or themes one case is run, another one for each test, and of
+tests marked `cases` some; all of them with DPPA_CASES=all. Arguments are passed on to pytest, twice.
 """
 
 import os
@@ -28,7 +28,7 @@ def run(half: list[str], arguments: list[str]) -> int:
 
 def main(arguments: list[str]) -> int:
     """Both halves, and the worse of their exit codes; one half may be empty."""
-    os.environ.setdefault("DPPA_CASES", "one")  # read by tests/e2e/conftest.py
+    os.environ.setdefault("DPPA_CASES", "one")  # read by tests/helpers/cases.py
     codes = [run(PLAIN, arguments), run(BROWSER, arguments)]
     if codes[1] == pytest.ExitCode.TESTS_FAILED:
         sys.stderr.write("\nOnce more what failed, one at a time: what passes now is unsteady.\n")

@@ -24,6 +24,7 @@ import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
 import components  # noqa: E402, F401  (before Gradio, which else writes stubs in every worker)
+from tests.helpers.cases import thinned  # noqa: E402
 from tests.helpers.command import Command  # noqa: E402
 from tests.helpers.tiny_models import TinyLlama, random_llama, tuned_llama  # noqa: E402
 
@@ -91,14 +92,10 @@ def one_torch_thread() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Browser tests are marked, and last: Playwright keeps an event loop running.
-
-    With DPPA_CASES=one, as `make test` has it, tests of over a minute are left out.
-    """
-    if os.environ.get("DPPA_CASES") == "one":
-        long = [item for item in items if item.get_closest_marker("long")]
-        config.hook.pytest_deselected(items=long)
-        items[:] = [item for item in items if item not in long]
+    """Browser tests are marked, and last: Playwright keeps an event loop running."""
+    kept = thinned(items)
+    config.hook.pytest_deselected(items=list(set(items) - set(kept)))
+    items[:] = kept
     items.sort(key=lambda item: "e2e" in item.path.parts)
     for item in items:
         if "e2e" in item.path.parts:

@@ -166,6 +166,7 @@ def test_what_was_matched_is_said_with_counts_and_examples(pair: tuple[str, str]
     assert notes[0] == "vocabulary union: 4 tokens, 4 rows; 1 the base lacks ('[X]')"
 
 
+@pytest.mark.cases(3)
 @pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize(
     ("method", "parameters", "levels"),

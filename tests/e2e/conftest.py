@@ -1,8 +1,5 @@
 """One server and one browser for all browser tests; a fresh visitor for each."""
 
-import os
-import zlib
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -71,28 +68,6 @@ def visit(server: Server, browser: Browser, request: pytest.FixtureRequest) -> I
 def studio(visit: Visit) -> Studio:
     """One visitor at a desktop screen."""
     return visit()
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With DPPA_CASES=one, one case of each browser test: a width or a theme by the test's name.
-
-    Pages take seconds to open; every case is run by `make test-all`.
-    """
-    if os.environ.get("DPPA_CASES", "all") != "one":
-        return
-    cases: dict[str, list[pytest.Item]] = defaultdict(list)
-    for item in items:
-        if "e2e" in item.path.parts:
-            cases[item.nodeid.partition("[")[0]].append(item)
-    left_out = [
-        item
-        for name, found in cases.items()
-        for number, item in enumerate(found)
-        if number != zlib.crc32(name.encode()) % len(found)
-    ]
-    config.hook.pytest_deselected(items=left_out)
-    kept = set(items) - set(left_out)
-    items[:] = [item for item in items if item in kept]
 
 
 def _keep_evidence(studio: Studio, name: str) -> None:

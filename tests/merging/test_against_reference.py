@@ -51,6 +51,7 @@ def assert_same_plan(plan: PruningPlan, reference: list[slow.Planned]) -> None:
         assert module.significance == slow.outliers(expected.module.d, 5.0)
 
 
+@pytest.mark.cases(8)
 @pytest.mark.parametrize("ties", ["exact", "prune"])
 @pytest.mark.parametrize("rate", RATES)
 def test_a_plan_equals_the_slow_reference(pair: Path, rate: float, ties: str) -> None:
@@ -115,6 +116,7 @@ def embedded(
     return slow.read(base.folder), slow.read(tuned.folder), profile_delta(base, tuned)
 
 
+@pytest.mark.cases(6)
 @pytest.mark.parametrize("rate", RATES)
 @pytest.mark.parametrize("ties", ["exact", "prune"])
 def test_the_plan_of_an_embedded_pair_equals_the_slow_reference(

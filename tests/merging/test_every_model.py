@@ -193,6 +193,7 @@ def recipe(case: Case, root: Path) -> MergeRecipe:
     return MergeRecipe(base, models, case.method, parameters, dtype=dtype)
 
 
+@pytest.mark.cases(4)
 @pytest.mark.parametrize("family", FAMILIES)
 @given(data=st.data())
 @settings(

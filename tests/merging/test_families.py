@@ -88,6 +88,7 @@ def family(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return Family(root, dtype)
 
 
+@pytest.mark.cases(5)
 def test_a_merge_equals_the_slow_reference(family: Family) -> None:
     """By a method that changes from family to family; test_every_model.py draws others."""
     method = ["dppa", "magnitude", "task_arithmetic"][len(family.root.name) % 3]
@@ -107,6 +108,7 @@ def test_a_merge_equals_the_slow_reference(family: Family) -> None:
             assert raw.tobytes() == to_bytes(expected.arrays[name].ravel(), dtype), name
 
 
+@pytest.mark.cases(4)
 def test_base_and_pack_are_the_merge_of_one_model(family: Family, tmp_path: Path) -> None:
     recipe = family.recipe()
     for found, model in zip(pack_models(recipe, tmp_path / "packs"), recipe.models, strict=True):
@@ -117,6 +119,7 @@ def test_base_and_pack_are_the_merge_of_one_model(family: Family, tmp_path: Path
             assert restored.raw(name).tobytes() == merger.tensor(name)[2].tobytes(), name
 
 
+@pytest.mark.cases(4)
 def test_transformers_loads_the_merge_whole(family: Family, tmp_path: Path) -> None:
     """And the pool makes the same model of it, although some families are fused in memory."""
     models = ModelPool()
@@ -132,6 +135,7 @@ def test_transformers_loads_the_merge_whole(family: Family, tmp_path: Path) -> N
     assert len(models.loaded()) == IDLE_MERGES, "the third was not written over the first"
 
 
+@pytest.mark.cases(4)
 def test_a_merge_in_memory_that_holds_the_bases_tensors_computes_as_the_base(
     family: Family,
 ) -> None:
@@ -147,6 +151,7 @@ def test_a_merge_in_memory_that_holds_the_bases_tensors_computes_as_the_base(
     assert torch.equal(shell.model(IDS).logits, before)
 
 
+@pytest.mark.cases(1)
 @pytest.mark.parametrize("family", ["mixtral", "qwen2_moe", "qwen3_moe", "gpt_oss"], indirect=True)
 def test_a_merged_mixture_of_experts_answers_and_is_scored(family: Family) -> None:
     models, settings = ModelPool(), GenerationSettings(max_new_tokens=4)
@@ -263,6 +268,7 @@ def test_a_head_of_its_own_is_no_embedding(gpt2: Family) -> None:
         open_merger(gpt2.recipe())
 
 
+@pytest.mark.cases(4)
 def test_a_merge_has_as_many_parameters_as_its_base(family: Family) -> None:
     merger = open_merger(family.recipe())
     base = slow.read(family.root / "base")

@@ -40,6 +40,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+@pytest.mark.cases(5)
 @pytest.mark.parametrize("method", ["dppa", "magnitude", "dare", "task_arithmetic"])
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32"])
 def test_the_same_recipe_gives_the_same_bytes(

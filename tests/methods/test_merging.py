@@ -62,6 +62,7 @@ def weights(folder: Path) -> dict[str, np.ndarray]:
     }
 
 
+@pytest.mark.cases(4)
 @pytest.mark.parametrize("name", COMBINING)
 def test_a_merge_is_the_method_on_the_deltas(zoo_env: Path, name: str) -> None:
     given = recipe(name)

@@ -63,6 +63,7 @@ def _close(one: dict[str, np.ndarray], other: dict[str, np.ndarray], rtol: float
         np.testing.assert_allclose(values, other[name], rtol=rtol, atol=1e-6)
 
 
+@pytest.mark.cases(8)
 @pytest.mark.parametrize(("name", "parameters"), EVERY, ids=str)
 @given(spec=specs())
 @settings(max_examples=15)

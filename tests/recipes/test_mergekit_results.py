@@ -67,11 +67,13 @@ def test_the_recipe_is_the_one_mergekit_read(root: Path, name: str) -> None:
     assert exported.text == str(recorded()[f"{name}/recipe"])
 
 
+@pytest.mark.cases(7)
 @pytest.mark.parametrize("name", CASES)
 def test_the_merge_is_mergekits(root: Path, name: str) -> None:
     assert_as_recorded(name, tensors(recipes(root)[name]))
 
 
+@pytest.mark.cases(8)
 @pytest.mark.parametrize("name", [*CASES, *TEXTS])
 def test_a_recipe_of_mergekits_makes_the_same_merge_here(
     root: Path, name: str, monkeypatch: pytest.MonkeyPatch

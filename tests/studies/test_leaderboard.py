@@ -188,6 +188,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
+@pytest.mark.long
 def test_what_was_measured_is_not_asked_again(
     cache: Path, zoo_env: Path, one_torch_thread: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -132,6 +132,7 @@ def recipe(root: Path, method: str = "dppa") -> MergeRecipe:
     return MergeRecipe(str(root / "base"), tuned, method, parameters=other)
 
 
+@pytest.mark.cases(3)
 @pytest.mark.parametrize("method", ["dppa", "dare"])
 @pytest.mark.parametrize("workers", WORKERS)
 def test_the_bytes_of_a_merge_do_not_depend_on_workers_or_slices(

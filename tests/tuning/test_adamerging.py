@@ -153,6 +153,7 @@ def test_padding_changes_no_position() -> None:
     torch.testing.assert_close(together, torch.cat([logits for logits, _ in alone]))
 
 
+@pytest.mark.cases(2)
 @pytest.mark.parametrize("per", ["model", "layer"])
 @pytest.mark.parametrize("method", ["dppa", "magnitude", "dare", "task_arithmetic"])
 def test_the_gradient_is_that_of_plain_autograd(method: str, per: str) -> None:
@@ -363,6 +364,7 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(tmp_path: Path) -> None:
     assert run(state=state).to_json() == whole.to_json()
 
 
+@pytest.mark.long
 def test_a_state_of_another_run_is_refused(tmp_path: Path) -> None:
     state = tmp_path / "state.json"
     run(state=state)

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.helpers.tiny_models import Shape, random_llama, tuned_llama
 
 MARGIN = 100
@@ -47,6 +49,7 @@ print(one, gradient(7))
 """
 
 
+@pytest.mark.long
 def test_the_peak_is_the_same_for_one_domain_model_and_for_seven(tmp_path: Path) -> None:
     base = random_llama(0, Shape(layers=1, hidden=256, intermediate=4096, vocab=20_000))
     base.save(tmp_path / "base")

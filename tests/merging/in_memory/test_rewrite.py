@@ -79,6 +79,7 @@ RECIPES = [
 ]
 
 
+@pytest.mark.cases(2)
 @pytest.mark.parametrize("at_once", [0, 10**9], ids=["whole", "in chunks"])
 @pytest.mark.parametrize("limit", [0, 10**9], ids=["bfloat16", "float32"])
 def test_what_is_written_in_place_is_what_a_folder_holds(

@@ -1,0 +1,29 @@
+"""Which cases of a test `make test` runs: one of each browser test, some of each marked `cases`."""
+
+import os
+import zlib
+from collections import defaultdict
+
+import pytest
+
+
+def thinned(items: list[pytest.Item]) -> list[pytest.Item]:
+    """The tests to run: all, or with DPPA_CASES=one some cases of each, and none marked `long`.
+
+    Cases are evenly spaced, and begin at another place for each test. `make test-all` runs all.
+    """
+    if os.environ.get("DPPA_CASES", "all") != "one":
+        return items
+    tests: dict[str, list[pytest.Item]] = defaultdict(list)
+    for item in items:
+        if not item.get_closest_marker("long"):
+            tests[item.nodeid.partition("[")[0]].append(item)
+    kept = {item for name, found in tests.items() for item in _spread(name, found)}
+    return [item for item in items if item in kept]
+
+
+def _spread(name: str, found: list[pytest.Item]) -> list[pytest.Item]:
+    marker = found[0].get_closest_marker("cases")
+    most = 1 if "e2e" in found[0].path.parts else marker.args[0] if marker else len(found)
+    count, first = min(most, len(found)), zlib.crc32(name.encode())
+    return [found[(first + number * len(found) // count) % len(found)] for number in range(count)]
