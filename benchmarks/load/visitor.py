@@ -103,7 +103,7 @@ class Visitor:
             try:
                 took = await self.tab.call("on_pinned")
                 told = self.tab.value("pinned")
-                if told["id"] != number or not (told.get("later") or told["recipe"]):
+                if told["id"] != number or not (told.get("later") or told.get("recipe")):
                     raise ValueError(f"no pinned answer: {told!r:.200}")
                 self._seen.note("pinned answer", took)
             except (httpx.HTTPError, Refused, ValueError, KeyError) as error:
