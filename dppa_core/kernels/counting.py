@@ -12,7 +12,7 @@ from numba.cpython.unsafe.numbers import trailing_zeros
 
 from dppa_core.kernels.loops import _LOW, _ONE, _OPEN, _compiled, _value
 from dppa_core.kernels.loops import histogram as any_histogram
-from dppa_core.kernels.prefetch import fetch
+from dppa_core.kernels.paired import fetch
 from dppa_core.pruning.delta_profile import OPEN_BITS
 
 _BLOCK = 2048

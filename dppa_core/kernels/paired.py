@@ -11,6 +11,7 @@ from typing import Any, no_type_check
 
 import numpy as np
 from numba import njit, types
+from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.numpy_support import carray
 
@@ -34,6 +35,22 @@ def _pointer(context, address):
         return builder.inttoptr(arguments[0], target.get_value_type(signature.return_type))
 
     return types.CPointer(types.uint16)(types.uint64), generate
+
+
+@intrinsic
+@no_type_check
+def fetch(context, array, index):
+    """Prefetch the cache line of an element, for a loop over blocks; it may be beyond the end."""
+
+    def generate(target, builder, signature, arguments):
+        data = target.make_array(signature.args[0])(target, builder, arguments[0]).data
+        number, place = cgutils.int32_t, builder.gep(data, [arguments[1]])
+        kind = cgutils.ir.FunctionType(cgutils.ir.VoidType(), [place.type, number, number, number])
+        asked = builder.module.declare_intrinsic("llvm.prefetch", [place.type], fnty=kind)
+        builder.call(asked, [place, number(0), number(3), number(1)])  # read, all caches, data
+        return target.get_dummy_value()
+
+    return types.void(array, types.int64), generate
 
 
 @_compiled

@@ -6,9 +6,12 @@ Before reading a compiled function numba loads all its typing and lowering rules
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 from numba.core.runtime import nrt
+
+_READING = threading.Lock()
 
 
 def read_at_once(compiled: Any) -> None:
@@ -21,3 +24,16 @@ def read_at_once(compiled: Any) -> None:
             return cache._load_overload(signature, context)
 
     cache.load_overload = load
+
+
+def was_compiled(compiled: Any, signature: Any) -> bool:
+    """Read a loop for these types of arguments, if it is on disk; never compiles."""
+    with _READING:
+        if compiled.signatures:
+            return True
+        target = compiled.targetctx
+        found = compiled._cache.load_overload(signature, target)
+        if found is not None:
+            target.insert_user_function(found.entry_point, found.fndesc, [found.library])
+            compiled.add_overload(found)
+        return found is not None

@@ -15,13 +15,13 @@ from dppa_core.kernels.paired import (
     blend_and_flag,
     blend_singly,
     extent,
+    fetch,
     rows,
     signed_zero,
     weights_at,
 )
 
 # numba does not recompile this file when these change; they never change.
-from dppa_core.kernels.prefetch import fetch
 from dppa_core.kernels.rounding_ties import settle, single
 
 _BLOCK = 1024

@@ -14,7 +14,8 @@ from dppa_core.checkpoints.folders.model_files import check_links
 from dppa_core.checkpoints.matching import check_finite
 from dppa_core.checkpoints.vocabulary.tokenizer_files import check_named_files
 from dppa_core.errors import DamagedCheckpoint, NonFiniteWeights, NotAllowed, shown
-from dppa_core.models.own_step import fuse_weights
+from dppa_core.models.own_step import knows
+from dppa_core.models.parameter_views import fuse_weights
 from dppa_core.pruning.floats import FLOATS
 from dppa_core.pruning.tensor_names import is_buffer
 from dppa_core.system.error_translation import ForeignCode
@@ -73,7 +74,8 @@ def _built(source: Checkpoint, tensors: Mapping[str, Any], dtype: torch.dtype, l
         )
     _check_all_fit(model, found, state, label)
     _read_generation_config(source, model, label)
-    fuse_weights(model)
+    if knows(model):
+        fuse_weights(model)
     return model.eval()
 
 

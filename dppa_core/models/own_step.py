@@ -1,21 +1,26 @@
 """The forward pass of Llama, Mistral, Qwen2 and Qwen3 on the CPU, with a static key-value cache.
 
 transformers dispatches about 450 operations for one token of a small model; this pass dispatches
-15 for each layer. The weights stay those of the transformers model: `fuse_weights` lays the
-projections that read the same input side by side once, and the model keeps views of them, so a
-merge that is written into the model in place changes this pass too.
+15 for each layer, and one for a step once that is compiled (`kernels/token_step.py`). The weights
+stay those of the transformers model: `fuse_weights` laid the projections that read the same input
+side by side, and the model keeps views of them, so a merge that is written into the model in place
+changes this pass too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float32, Int, UInt64
+from numpy import ndarray
 from torch import Tensor
 from torch.nn import functional
+
+from dppa_core.models.parameter_views import fused_groups, side_by_side
 
 FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
 """`model_type` of the models whose layers this module knows."""
@@ -62,45 +67,6 @@ def knows(model: Any) -> bool:
     )
 
 
-def fuse_weights(model: Any) -> None:
-    """Lay the weights that read the same input side by side; the model keeps views of them.
-
-    Does nothing for models that `OwnStep` does not know.
-    """
-    if not knows(model):
-        return
-    for layer in model.model.layers:
-        for group in _fused_groups(layer):
-            whole = torch.cat([part.detach() for part in group])
-            first = 0
-            for part in group:
-                part.data = whole[first : first + len(part)]
-                first += len(part)
-
-
-def _fused_groups(layer: Any) -> list[list[Tensor]]:
-    attention, mlp = layer.self_attn, layer.mlp
-    projections = (attention.q_proj, attention.k_proj, attention.v_proj)
-    groups = [[one.weight for one in projections], [mlp.gate_proj.weight, mlp.up_proj.weight]]
-    if projections[0].bias is not None:
-        groups.append([one.bias for one in projections])
-    return groups
-
-
-def _whole(parts: Sequence[Tensor]) -> Tensor:
-    """The tensor whose rows are `parts`, without a copy if they lie side by side."""
-    first = parts[0].detach()
-    follows, rows = first.storage_offset(), 0
-    together = True
-    for part in parts:
-        together &= part.is_contiguous() and part.storage_offset() == follows
-        together &= part.untyped_storage().data_ptr() == first.untyped_storage().data_ptr()
-        follows, rows = follows + part.numel(), rows + len(part)
-    if not together:
-        return torch.cat([part.detach() for part in parts])
-    return first.as_strided((rows, *first.shape[1:]), first.stride())
-
-
 class KeyValues:
     """Keys and values of some texts, one row each, for the reserved positions."""
 
@@ -129,6 +95,11 @@ class KeyValues:
             if place != row:
                 self._values[:, place] = self._values[:, row]
 
+    def array(self) -> Float32[ndarray, "layers rows heads positions size"]:
+        """Everything, as an array of the same memory; float32 alone."""
+        found: Float32[ndarray, ...] = self._values.numpy()
+        return found
+
     def of_layer(self, index: int) -> Tensor:
         """(rows, keys then values of all heads, positions, head size): a view."""
         return self._values[index]
@@ -150,6 +121,7 @@ class OwnStep:
         self._head_bias = model.lm_head.bias
         self._layers = [_layer(layer) for layer in inner.layers]
         self._rotary = inner.rotary_emb
+        self._addresses = self._addressed()
         self._cos, self._sin = self._angles(0)
 
     def empty(self) -> KeyValues:
@@ -193,17 +165,43 @@ class OwnStep:
             x = self._finished(layer, x, seen.transpose(1, 2).reshape(texts * tokens, -1))
         return self._normed(x, self._norm).view(texts, tokens, -1)
 
+    def _addressed(self) -> UInt64[ndarray, "layers nine"] | None:
+        """`weights` of the compiled step; None if it does not know such a model."""
+        last = (self._embedding, self._norm, self._head)
+        table = [*map(_read_by_rows, self._layers), (*last, *[None] * 6)]
+        used = [one for row in table for one in row if one is not None]
+        if self._head_bias is not None or not all(
+            one.dtype == torch.float32 and one.is_contiguous() for one in used
+        ):
+            return None
+        places = [[0 if one is None else one.data_ptr() for one in row] for row in table]
+        return np.array(places, np.uint64)
+
     def step(
         self, ids: Int[Tensor, " texts"], past: KeyValues, lengths: Sequence[int]
-    ) -> Float[Tensor, "texts hidden"]:
-        """Read one more token of the texts in the first rows.
+    ) -> Float[Tensor, "texts vocabulary"]:
+        """Read one more token of the texts in the first rows; float32 logits of the next one.
 
         Args:
             lengths: How many tokens of each text were read before.
         """
-        texts, longest = len(lengths), max(lengths) + 1
-        past.reserve(texts, longest)
+        longest = max(lengths) + 1
+        past.reserve(len(lengths), longest)
         self._know(longest)
+        compiled = None if self._addresses is None else _compiled_step()
+        if compiled is None:
+            return self.logits(self._stepped(ids, past, lengths))
+        out = torch.empty(len(lengths), len(self._head))
+        sizes = self._heads, self._embedding.shape[1], self._inner, len(self._embedding)
+        angles = [one.numpy().reshape(-1, self._size) for one in (self._cos, self._sin)]
+        texts = ids.contiguous().numpy(), np.array(lengths), past.array()
+        given = self._addresses, np.array(sizes), np.float32(self._eps)
+        compiled(*given, *texts, *angles, out.numpy())
+        return out
+
+    def _stepped(self, ids: Tensor, past: KeyValues, lengths: Sequence[int]) -> Tensor:
+        """The last layer's output, (texts, hidden)."""
+        texts, longest = len(lengths), max(lengths) + 1
         equal = min(lengths) + 1 == longest
         at = torch.tensor(lengths)
         cos, sin = self._cos[at], self._sin[at]
@@ -263,15 +261,29 @@ class OwnStep:
 
 
 def _layer(layer: Any) -> _Layer:
-    attention, groups = layer.self_attn, _fused_groups(layer)
+    attention, groups = layer.self_attn, fused_groups(layer)
     normed = getattr(attention, "q_norm", None) is not None
     return _Layer(
         layer.input_layernorm.weight.detach(),
-        _whole(groups[0]),
-        _whole(groups[2]) if len(groups) > 2 else None,
+        side_by_side(groups[0]),
+        side_by_side(groups[2]) if len(groups) > 2 else None,
         (attention.q_norm.weight.detach(), attention.k_norm.weight.detach()) if normed else None,
         attention.o_proj.weight.detach().t(),
         layer.post_attention_layernorm.weight.detach(),
-        _whole(groups[1]),
+        side_by_side(groups[1]),
         layer.mlp.down_proj.weight.detach().t(),
     )
+
+
+def _read_by_rows(layer: _Layer) -> tuple[Tensor | None, ...]:
+    """The weights of a layer in the order of the compiled step, a row for each output."""
+    norms = layer.norms or (None, None)
+    attention = layer.before_attention, layer.qkv, layer.qkv_bias, *norms, layer.out.t()
+    return (*attention, layer.before_mlp, layer.gate_up, layer.down.t())
+
+
+def _compiled_step() -> Callable[..., None] | None:
+    """The compiled step, if nobody has to wait for it."""
+    from dppa_core.kernels.token_step import token_step  # noqa: PLC0415  (numba, where it is used)
+
+    return token_step()

@@ -6,7 +6,7 @@ would save, and their names, show where each one went.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -52,6 +52,45 @@ def owner_of(place: torch.Tensor, parameters: Iterable[Parameter]) -> Parameter 
         if first <= start < first + parameter.numel() * parameter.element_size():
             return parameter
     return None
+
+
+def fuse_weights(model: Any) -> None:
+    """Lay the weights that read the same input side by side; the model keeps views of them.
+
+    Args:
+        model: One that `own_step` knows.
+    """
+    for layer in model.model.layers:
+        for group in fused_groups(layer):
+            whole = torch.cat([part.detach() for part in group])
+            first = 0
+            for part in group:
+                part.data = whole[first : first + len(part)]
+                first += len(part)
+
+
+def fused_groups(layer: Any) -> list[list[torch.Tensor]]:
+    """Queries, keys and values of a layer; gate and up; the biases of the first, if it has any."""
+    attention, mlp = layer.self_attn, layer.mlp
+    projections = (attention.q_proj, attention.k_proj, attention.v_proj)
+    groups = [[one.weight for one in projections], [mlp.gate_proj.weight, mlp.up_proj.weight]]
+    if projections[0].bias is not None:
+        groups.append([one.bias for one in projections])
+    return groups
+
+
+def side_by_side(parts: Sequence[torch.Tensor]) -> torch.Tensor:
+    """The tensor whose rows are `parts`, without a copy if they lie side by side."""
+    first = parts[0].detach()
+    follows, rows = first.storage_offset(), 0
+    together = True
+    for part in parts:
+        together &= part.is_contiguous() and part.storage_offset() == follows
+        together &= part.untyped_storage().data_ptr() == first.untyped_storage().data_ptr()
+        follows, rows = follows + part.numel(), rows + len(part)
+    if not together:
+        return torch.cat([part.detach() for part in parts])
+    return first.as_strided((rows, *first.shape[1:]), first.stride())
 
 
 def _as_saved(model: Any, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from inspect import signature
+from math import isfinite
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -66,7 +67,7 @@ def check_logits(logits: Tensor) -> None:
     Raises:
         NonFiniteWeights: naming the usual cause.
     """
-    if not bool(torch.isfinite(logits.amax(-1)).all()):  # -inf is an impossible token
+    if not all(map(isfinite, logits.amax(-1).tolist())):  # -inf is an impossible token
         raise NonFiniteWeights(
             "The model computes NaN or infinity for its next token, so it has no "
             "answer. Large factors or coefficients of a merge are the usual cause."
@@ -99,7 +100,7 @@ class OwnTexts:
     @torch.inference_mode()
     def step(self, tokens: Int[Tensor, " texts"]) -> Float[Tensor, "texts vocabulary"]:
         """See `Texts`."""
-        logits = self._step.logits(self._step.step(tokens, self._past, self._lengths))
+        logits = self._step.step(tokens, self._past, self._lengths)
         check_logits(logits)
         self._lengths = [length + 1 for length in self._lengths]
         return logits

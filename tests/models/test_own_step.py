@@ -19,7 +19,8 @@ from transformers import (
 )
 
 from dppa_core.errors import NonFiniteWeights
-from dppa_core.models.own_step import OwnStep, fuse_weights, knows
+from dppa_core.models.own_step import OwnStep, knows
+from dppa_core.models.parameter_views import fuse_weights
 from dppa_core.models.texts import ForeignTexts, OwnTexts, Texts, texts_of
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
