@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Generator, Iterator
 from functools import partial
 from typing import Protocol, runtime_checkable
@@ -38,7 +39,7 @@ class Devices(Protocol):
 
 
 class OwnAnswerer:
-    """Answers in this process.
+    """Answers in this process; has the step of small models compiled, once a machine.
 
     Args:
         pool: Holds the models.
@@ -52,6 +53,7 @@ class OwnAnswerer:
     ) -> None:
         self._pool, self._engine = pool, Engine(workers)
         self._devices = devices or OwnDevices(LARGE)
+        threading.Thread(target=_compile, name="dppa-compile", daemon=True).start()
 
     def replies(
         self,
@@ -79,3 +81,9 @@ class OwnAnswerer:
     def close(self) -> None:
         """See `Answerer`."""
         self._engine.close()
+
+
+def _compile() -> None:
+    from dppa_core.kernels import token_step  # noqa: PLC0415  (numba, where it is used)
+
+    token_step.compile_elsewhere()

@@ -27,7 +27,7 @@ def read_at_once(compiled: Any) -> None:
 
 
 def was_compiled(compiled: Any, signature: Any) -> bool:
-    """Read a loop for these types of arguments, if it is on disk; never compiles."""
+    """Read a loop for these types of arguments, if it is on disk; other types are then refused."""
     with _READING:
         if compiled.signatures:
             return True
@@ -36,4 +36,5 @@ def was_compiled(compiled: Any, signature: Any) -> bool:
         if found is not None:
             target.insert_user_function(found.entry_point, found.fndesc, [found.library])
             compiled.add_overload(found)
+            compiled.disable_compile()
         return found is not None

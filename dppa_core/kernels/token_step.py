@@ -10,19 +10,22 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import no_type_check
+from typing import Any, no_type_check
 
 import numpy as np
 from numba import njit, types
 from numba.np.numpy_support import carray
 
 # numba does not recompile this file when these change; they never change.
-from dppa_core.kernels.paired import _inlined, _pointer
+from dppa_core.kernels.paired import _inlined, _pointer, fetch
 from dppa_core.kernels.ready import read_at_once, was_compiled
 
 _ZERO, _ONE = np.float32(0), np.float32(1)
+_AHEAD = 4
+"""Rows of a matrix between those that are used and those that are fetched."""
 _LOG2E, _LN2_HIGH, _LN2_LOW = (
     np.float32(1.44269504),
     np.float32(0.693359375),
@@ -94,44 +97,43 @@ def _norms(x, address, eps, out):
 @_summing
 @no_type_check
 def _times(x, w, out, add):
-    # Four rows by two texts at a time: eight sums stay in registers, each row is read once.
-    for r in range(0, w.shape[0] - 3, 4):
-        w0, w1, w2, w3 = w[r], w[r + 1], w[r + 2], w[r + 3]
-        for t in range(0, x.shape[0] - 1, 2):
-            x0, x1, left, right = x[t], x[t + 1], out[t, r : r + 4], out[t + 1, r : r + 4]
+    # Two rows by four texts: eight sums stay in registers, and each row is read once.
+    columns, fours = w.shape[1], x.shape[0] - x.shape[0] % 4
+    for r in range(0, w.shape[0] - 1, 2):
+        w0, w1 = w[r], w[r + 1]
+        for i in range((r + _AHEAD) * columns, (r + _AHEAD + 2) * columns, 16):
+            fetch(w, i)
+        for t in range(0, fours, 4):
+            x0, x1, x2, x3 = x[t], x[t + 1], x[t + 2], x[t + 3]
             a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = _ZERO
-            for i in range(w0.size):
-                p, q = x0[i], x1[i]
-                a0, a1, a2, a3 = a0 + p * w0[i], a1 + p * w1[i], a2 + p * w2[i], a3 + p * w3[i]
-                b0, b1, b2, b3 = b0 + q * w0[i], b1 + q * w1[i], b2 + q * w2[i], b3 + q * w3[i]
-            _put(left, a0, a1, a2, a3, add)
-            _put(right, b0, b1, b2, b3, add)
-        if x.shape[0] & 1:
-            _single(x[x.shape[0] - 1], w0, w1, w2, w3, out[x.shape[0] - 1, r : r + 4], add)
-    for r in range(w.shape[0] - w.shape[0] % 4, w.shape[0]):
+            for i in range(columns):
+                p, q = w0[i], w1[i]
+                a0, a1, a2, a3 = a0 + p * x0[i], a1 + p * x1[i], a2 + p * x2[i], a3 + p * x3[i]
+                b0, b1, b2, b3 = b0 + q * x0[i], b1 + q * x1[i], b2 + q * x2[i], b3 + q * x3[i]
+            _put(out[t, r : r + 2], a0, b0, add)
+            _put(out[t + 1, r : r + 2], a1, b1, add)
+            _put(out[t + 2, r : r + 2], a2, b2, add)
+            _put(out[t + 3, r : r + 2], a3, b3, add)
+        for t in range(fours, x.shape[0]):
+            a0, b0 = _ZERO, _ZERO
+            for i in range(columns):
+                a0, b0 = a0 + w0[i] * x[t, i], b0 + w1[i] * x[t, i]
+            _put(out[t, r : r + 2], a0, b0, add)
+    if w.shape[0] & 1:
+        last = w.shape[0] - 1
         for t in range(x.shape[0]):
-            row, total = w[r], _ZERO
-            for i in range(row.size):
-                total += x[t, i] * row[i]
-            out[t, r] = total + out[t, r] if add else total
-
-
-@_summing
-@no_type_check
-def _single(x, w0, w1, w2, w3, out, add):
-    a0 = a1 = a2 = a3 = _ZERO
-    for i in range(w0.size):
-        p = x[i]
-        a0, a1, a2, a3 = a0 + p * w0[i], a1 + p * w1[i], a2 + p * w2[i], a3 + p * w3[i]
-    _put(out, a0, a1, a2, a3, add)
+            total = out[t, last] if add else _ZERO
+            for i in range(columns):
+                total += x[t, i] * w[last, i]
+            out[t, last] = total
 
 
 @_inlined
 @no_type_check
-def _put(out, a0, a1, a2, a3, add):
+def _put(out, a, b, add):
     if add:
-        a0, a1, a2, a3 = a0 + out[0], a1 + out[1], a2 + out[2], a3 + out[3]
-    out[0], out[1], out[2], out[3] = a0, a1, a2, a3
+        a, b = a + out[0], b + out[1]
+    out[0], out[1] = a, b
 
 
 @_summing
@@ -262,11 +264,11 @@ past       (layers, at least as many texts, keys then values of all heads, posit
 cos, sin   (positions, head size); the first half of the sine is negated.
 logits     (texts, vocabulary): the result.
 """
-try:
+_compiled: Any = None
+"""None without a folder for the cache: nobody waits, so it is never compiled."""
+with suppress(RuntimeError):
     _compiled = njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")(_step)
     read_at_once(_compiled)
-except RuntimeError:  # no cache folder: nobody waits, so it is never compiled
-    _compiled = None
 
 
 @cache
@@ -280,24 +282,19 @@ def token_step() -> Callable[..., None] | None:
 
 
 def compile_now() -> None:
-    """Compile the step, unless it is on disk, which takes ten seconds."""
+    """Compile the step and keep it on disk: ten seconds."""
     if _compiled is not None:
         _compiled.compile(SIGNATURE)
-        _on_disk.cache_clear()
 
 
 def compile_elsewhere() -> None:
-    """As `compile_now`, in a process of low priority; this one stays free for answers."""
+    """Have it compiled, unless it is on disk, by a process of low priority, and wait for that."""
     if _compiled is None or _on_disk():
         return
     root = str(Path(__file__).resolve().parents[2])
     paths = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH", ""))))
-    lower = "import os; getattr(os, 'nice', int)(19)"
-    code = f"{lower}; from {__name__} import compile_now; compile_now()"
-    subprocess.run(
-        [sys.executable, "-P", "-c", code],
-        env={**os.environ, "PYTHONPATH": paths},
-        stdin=subprocess.DEVNULL,
-        check=False,  # without it torch answers
-    )
+    polite = "import os; getattr(os, 'nice', int)(19)"
+    code = f"{polite}; from {__name__} import compile_now; compile_now()"
+    env = {**os.environ, "PYTHONPATH": paths}
+    subprocess.run([sys.executable, "-P", "-c", code], env=env, check=False)  # else torch answers
     _on_disk.cache_clear()
