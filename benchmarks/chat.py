@@ -27,6 +27,7 @@ from dppa_core.answering.answerer import Ready
 from dppa_core.answering.process import ProcessAnswerer
 from dppa_core.evaluation.examiner import Examiner
 from dppa_core.evaluation.scores import Exam
+from dppa_core.kernels.token_step import compile_now
 from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.models.decode import prompt_ids
 from dppa_core.models.own_step import OwnStep, fuse_weights
@@ -174,6 +175,7 @@ def _spread(values: list[float]) -> dict[str, float]:
 def measure() -> dict[str, Any]:
     """All of it; a minute or two."""
     torch.set_num_threads(1)
+    compile_now()  # else torch would take its place
     pool = ModelPool()
     loaded = pool.get("zoo:math")
     prompt = prompt_ids(loaded, QUESTION)

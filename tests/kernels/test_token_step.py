@@ -119,7 +119,17 @@ def test_the_next_step_sees_weights_that_changed_in_place() -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-@pytest.mark.parametrize("place", ["norm.weight", "layers.0.mlp.up_proj.weight", "embed_tokens"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        "norm.weight",
+        "layers.0.mlp.up_proj.weight",
+        "layers.0.mlp.gate_proj.weight",
+        "layers.1.self_attn.q_proj.weight",
+        "layers.1.self_attn.k_proj.weight",
+        "embed_tokens",
+    ],
+)
 def test_a_model_that_computes_no_numbers_is_refused(value: float, place: str) -> None:
     model = model_of("llama")
     texts = OwnTexts(OwnStep(model))
