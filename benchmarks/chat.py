@@ -30,7 +30,8 @@ from dppa_core.evaluation.scores import Exam
 from dppa_core.kernels.token_step import compile_now
 from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.models.decode import prompt_ids
-from dppa_core.models.own_step import OwnStep, fuse_weights
+from dppa_core.models.own_step import OwnStep
+from dppa_core.models.parameter_views import fuse_weights
 from dppa_core.models.reply import GenerationSettings
 from dppa_core.models.texts import ForeignTexts, OwnTexts, Texts
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
