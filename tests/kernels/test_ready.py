@@ -99,15 +99,13 @@ def test_numba_computes_at_once_where_nothing_can_be_kept(
     assert ready.usual_backend(10) == "numba" and started.commands == 0
 
 
-def test_another_file_numba_or_processor_is_compiled_for_anew(
+def test_another_cache_folder_or_machine_is_compiled_for_anew(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     made_of = [ready.marker_file()]
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     made_of.append(ready.marker_file())
-    monkeypatch.setattr(ready, "version", lambda name: "0.1")
-    made_of.append(ready.marker_file())
-    monkeypatch.setattr(ready, "_processor", lambda: ("another",))
+    monkeypatch.setattr(ready, "_machine", lambda: ("another",))
     made_of.append(ready.marker_file())
     assert all(one != other for one, other in combinations(made_of, 2))
 
