@@ -91,6 +91,13 @@ def test_numba_computes_large_work_and_all_work_once_it_is_compiled(
     assert ready.usual_backend(10) == "torch" and started.commands == 1
 
 
+def test_numba_computes_at_once_where_compiling_ahead_is_switched_off(
+    started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DPPA_COMPILE", "0")
+    assert ready.usual_backend(10) == "numba" and started.commands == 0
+
+
 def test_numba_computes_at_once_where_nothing_can_be_kept(
     started: Started, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
