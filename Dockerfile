@@ -15,6 +15,8 @@ COPY docs/leaderboard.json ./docs/
 # Compiled once, by root: the page runs as somebody who may write nothing here.
 RUN python -m compileall -q .
 USER studio
+# The inner loops, for a processor like this one; on others torch computes while they are compiled.
+RUN python -c "from dppa_core.kernels.numba_backend import main; main()"
 
 # Strangers may use it: embedded models alone. -e DPPA_PUBLIC=0 for yourself (docs/reference/settings.md).
 ENV DPPA_PUBLIC=1 DPPA_LOG=json GRADIO_SERVER_NAME=0.0.0.0 GRADIO_SERVER_PORT=7860 \

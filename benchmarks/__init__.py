@@ -1,1 +1,5 @@
 """How fast DPPA Studio is on the machine at hand. Run `python -m benchmarks`."""
+
+import os
+
+os.environ.setdefault("DPPA_COMPILE", "0")  # the compiled loops are measured, with nothing beside

@@ -6,6 +6,7 @@ import signal
 # Before numpy, torch or gradio are imported anywhere: they read these once.
 os.environ.update(
     OMP_NUM_THREADS="1",
+    DPPA_COMPILE=os.environ.get("DPPA_COMPILE", "0"),  # numba in every test that names no backend
     NUMBA_NUM_THREADS=os.environ.get("NUMBA_NUM_THREADS", "2"),
     HF_HUB_OFFLINE="1",
     TRANSFORMERS_VERBOSITY="error",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Generator, Iterator
 from functools import partial
 from typing import Protocol, runtime_checkable
 
 from dppa_core.answering.answerer import Ready, ReplyEvent
+from dppa_core.kernels.ready import usual_backend
 from dppa_core.merging.in_memory.gpu_replies import OwnDevices
 from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.models.decode import rendered_prompt
@@ -39,7 +39,7 @@ class Devices(Protocol):
 
 
 class OwnAnswerer:
-    """Answers in this process; has the step of small models compiled, once a machine.
+    """Answers in this process; has the loops compiled in the background, once a machine.
 
     Args:
         pool: Holds the models.
@@ -53,7 +53,7 @@ class OwnAnswerer:
     ) -> None:
         self._pool, self._engine = pool, Engine(workers)
         self._devices = devices or OwnDevices(LARGE)
-        threading.Thread(target=_compile, name="dppa-compile", daemon=True).start()
+        usual_backend(0)  # starts to compile what is not: the step of small models as well
 
     def replies(
         self,
@@ -81,9 +81,3 @@ class OwnAnswerer:
     def close(self) -> None:
         """See `Answerer`."""
         self._engine.close()
-
-
-def _compile() -> None:
-    from dppa_core.kernels import token_step  # noqa: PLC0415  (numba, where it is used)
-
-    token_step.compile_elsewhere()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 from jaxtyping import Int64
 from numpy import ndarray
 
-from dppa_core.kernels import counting, elected, fused, loops, ranked
+from dppa_core.kernels import counting, elected, fused, loops, ranked, token_step
 from dppa_core.kernels.protocol import (
     KEPT,
     Drained,
@@ -20,7 +22,13 @@ from dppa_core.kernels.protocol import (
     Values,
     Windows,
 )
+from dppa_core.kernels.ready import marker_file
 from dppa_core.methods.shared.python_loops import Loops
+from dppa_core.methods.shared.sign_election import SignBallot
+from dppa_core.pruning.delta_profile import OPEN_BITS
+from dppa_core.pruning.tie_breaking import Window
+from dppa_core.system.folder_cache import store
+from dppa_core.system.locks import lock_folder
 
 stacked: Loops = elected
 widen, sum_squares = loops.widen, loops.sum_squares
@@ -110,3 +118,70 @@ def gather_tied(
 ) -> None:
     place = np.uint64(start), np.uint64(seed)
     loops.gather_tied(base, tuned, *place, *windows, *tied)
+
+
+def compile_all() -> None:
+    """Run every loop on a few elements of each kind of arrays that merges and profiles use."""
+    raw, wide, tally = np.zeros(64, np.uint16), np.zeros(64, np.float32), Tally()
+    fixed = [np.frombuffer(array.tobytes(), array.dtype) for array in (raw, wide)]  # as if mapped
+    level, cut = np.ones(1, np.float32), np.ones(1, np.uint64)
+    bands, place, sums = (level, cut, level), (0, 0), np.zeros((1 << 18, 2))
+    for array in (raw, fixed[0]):
+        widen(array, wide)
+    narrow(wide, raw)
+    largest(wide)
+    fuse(raw, [raw], *place, [bands], raw)
+    for one in (*fixed, wide):
+        add_whole(wide, one, one, 1.0)
+        histogram(one, one, tally)
+        split_bin(one, one, 0, np.zeros(1 << OPEN_BITS, np.int64))
+        counts, hashes = np.zeros((1, 3), np.int64), np.empty((1, 64), np.uint64)
+        gather_tied(one, one, *place, (level, cut, cut), (counts, hashes))
+    for one in fixed:
+        score(one, one, wide, wide)
+        score_random(one, one, *place, wide)
+        add_bands(wide, one, one, *place, bands)
+        add_random(wide, one, one, *place, 1, 1.0)
+        add_ranked(wide, one, one, wide, *place, bands)
+        sum_by_bin(one, one, wide, sums)
+        sum_squares(one, np.zeros(1024))
+    drain(tally)
+    _compile_rest(wide.reshape(2, 8, 4), raw)
+
+
+def _compile_rest(deltas: elected.Deltas, raw: Raw) -> None:
+    """The loops over stacked deltas, whole tensors and bins."""
+    from dppa_core.kernels import binned, whole  # noqa: PLC0415  (numba, where it is used)
+
+    elected.count_magnitudes(deltas[0], np.zeros(1 << 17, np.int64))
+    elected.count_within(deltas[0], 0, np.zeros(1 << 16, np.int64))
+    elected.gather_tied(deltas[0], 1.0, 0, 0, Window(0, 1, 8))
+    elected.vote(deltas, (), 0, 0, (1.0, 1.0))
+    elected.agree(deltas, (), 0, 0, SignBallot((1.0, 1.0), (1.0, 1.0), (1.0, 1.0), 0))
+    seed, words = np.uint64(0), np.zeros(whole.SCRATCH * (64 + whole.MARGIN), np.uint64)
+    given = tuple(np.full((3, 2), value, np.float32) for value in (np.inf, np.inf, np.inf, 1))
+    addresses = np.array([_address(raw)] * 4, np.uint64)
+    whole.sweep(addresses, (0, 0), seed, given, 64, words, raw)
+    exact = given[0].copy(), np.zeros((3, 2), np.uint64)
+    whole.finish(0, seed, given, np.zeros((3, 2, 3), np.int64), exact, 64, words, raw)
+    counts, sums = np.ones(4, np.int64), np.ones((4, 2))
+    bits, excess = np.zeros(4, np.uint32), np.zeros(4, np.float32)
+    binned.unpack(counts, counts, counts, bits, excess)
+    binned.sum_up(bits, counts, excess, np.zeros(5, np.int64), np.zeros(5), np.zeros(4))
+    parts = ((counts, counts, counts, sums),) * 2
+    binned.join(*parts, *np.empty((3, 8), np.int64), np.empty((8, 2)))
+
+
+def main() -> None:
+    """Compile, unless another process does, and write the marker."""
+    marker = marker_file()
+    marker.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(BlockingIOError):
+        handle = lock_folder(marker.parent)
+        os.nice(10)
+        compile_all()
+        token_step.compile_now()
+        # Without a cache folder it names none, and "." always exists: numba compiles as needed.
+        file = getattr(loops.widen._cache, "_cache_file", None)
+        store(marker, os.fsencode(file._index_path if file else ""))
+        os.close(handle)

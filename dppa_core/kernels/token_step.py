@@ -6,13 +6,9 @@ the same in torch. Sums are reordered to be vectorised, so results differ in the
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache
-from pathlib import Path
 from typing import Any, no_type_check
 
 import numpy as np
@@ -23,6 +19,8 @@ from numba.np.numpy_support import carray
 from dppa_core.kernels.paired import _inlined, _pointer, fetch
 from dppa_core.kernels.ready import read_at_once, was_compiled
 
+LOOK_AGAIN = 1.0
+"""Seconds between two looks for the compiled step."""
 _ZERO, _ONE = np.float32(0), np.float32(1)
 _AHEAD = 4
 """Rows of a matrix between those that are used and those that are fetched."""
@@ -271,30 +269,29 @@ with suppress(RuntimeError):
     read_at_once(_compiled)
 
 
-@cache
-def _on_disk() -> bool:
-    return was_compiled(_compiled, SIGNATURE)
+class _Readiness:
+    """Whether the step is on disk, looked up once in `LOOK_AGAIN` seconds until it is."""
+
+    def __init__(self) -> None:
+        self._found, self._next = False, 0.0
+
+    def __call__(self) -> bool:
+        now = time.monotonic()
+        if not self._found and now >= self._next:
+            self._next = now + LOOK_AGAIN
+            self._found = was_compiled(_compiled, SIGNATURE)
+        return self._found
+
+
+_is_ready = _Readiness()
 
 
 def token_step() -> Callable[..., None] | None:
     """The step, see `SIGNATURE`; None if it was not compiled yet. Reads it from disk, once."""
-    return _compiled if _compiled is not None and _on_disk() else None
+    return _compiled if _compiled is not None and _is_ready() else None
 
 
 def compile_now() -> None:
     """Compile the step and keep it on disk: ten seconds."""
     if _compiled is not None:
         _compiled.compile(SIGNATURE)
-
-
-def compile_elsewhere() -> None:
-    """Have it compiled, unless it is on disk, by a process of low priority, and wait for that."""
-    if _compiled is None or _on_disk():
-        return
-    root = str(Path(__file__).resolve().parents[2])
-    paths = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH", ""))))
-    polite = "import os; getattr(os, 'nice', int)(19)"
-    code = f"{polite}; from {__name__} import compile_now; compile_now()"
-    env = {**os.environ, "PYTHONPATH": paths}
-    subprocess.run([sys.executable, "-P", "-c", code], env=env, check=False)  # else torch answers
-    _on_disk.cache_clear()

@@ -14,6 +14,7 @@ from dppa_core.checkpoints.aligned_checkpoint import moves_rows
 from dppa_core.checkpoints.chunks import Loader, TensorPair
 from dppa_core.checkpoints.page_release import PageReleaser
 from dppa_core.kernels import get_backend
+from dppa_core.kernels.ready import usual_backend
 from dppa_core.merging.inputs import MergeInputs, open_inputs
 from dppa_core.merging.passes.chunk_pass import ChunkPass
 from dppa_core.merging.passes.combined_pass import CombinedPass
@@ -37,7 +38,7 @@ from dppa_core.system.threads import SharedValue, SparePool
 
 
 def open_merger(
-    recipe: MergeRecipe, *, backend: str = "numba", often: bool = False, **opening: Any
+    recipe: MergeRecipe, *, backend: str = "auto", often: bool = False, **opening: Any
 ) -> TensorMerger:
     """All three steps: open the models of a recipe, plan, and prepare to merge.
 
@@ -45,7 +46,8 @@ def open_merger(
         backend, often: See `TensorMerger`.
         opening: See `open_inputs`.
     """
-    get_backend(backend)  # fails before anything is read
+    if backend != "auto":
+        get_backend(backend)  # fails before anything is read
     inputs = open_inputs(recipe, **opening)
     return TensorMerger(inputs, plan_merge(inputs), backend, often=often, stop=opening.get("stop"))
 
@@ -54,12 +56,14 @@ class TensorMerger:
     """Merges one tensor at a time, in any order, any number of times. Safe for many threads.
 
     Args:
-        backend: "numba", or "torch" for the slow reference; the bytes are the same.
+        backend: "numba", "torch" for the slow reference, or "auto" for the one that `usual_backend`
+            names; the bytes are the same.
         often: Whether every tensor is requested many times: intermediate results are then kept.
         stop: Ends a survey of the whole model.
 
     Attributes:
-        inputs, plan, backend: As given.
+        inputs, plan: As given.
+        backend: The one that computes.
         recipe: The recipe, with the commits of Hub models.
         base: The base, in the vocabulary of the merge.
         combined: The pass of a method that combines deltas; None if it adds them.
@@ -69,12 +73,16 @@ class TensorMerger:
         self,
         inputs: MergeInputs,
         plan: MergePlan,
-        backend: str = "numba",
+        backend: str = "auto",
         *,
         often: bool = False,
         stop: Stop | None = None,
     ) -> None:
-        self.inputs, self.plan, self.backend = inputs, plan, backend
+        self.inputs, self.plan = inputs, plan
+        if backend == "auto":
+            numel = sum(spec.numel for spec in plan.tensors.values())
+            backend = "numba" if often else usual_backend(numel * len(inputs.tuned))
+        self.backend = backend
         self.recipe, self.base = plan.recipe, inputs.base
         self._kernels = get_backend(backend)
         self._releaser = PageReleaser((self.base, *inputs.tuned))

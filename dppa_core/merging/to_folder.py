@@ -62,7 +62,7 @@ def merge_to_folder(
     recipe: MergeRecipe,
     out: str | Path,
     *,
-    backend: str = "numba",
+    backend: str = "auto",
     overwrite: bool = False,
     shard_size: int = SHARD_SIZE,
     sync: bool = True,

@@ -18,6 +18,7 @@ from dppa_core.checkpoints.matching import check_finite
 from dppa_core.errors import NonFiniteWeights
 from dppa_core.kernels import get_backend
 from dppa_core.kernels.protocol import Kernels, Stored, Tally
+from dppa_core.profiling.bin_loops import bin_loops
 from dppa_core.profiling.significance import Scoring
 from dppa_core.pruning.delta_profile import OPEN_BITS, ModuleProfile
 from dppa_core.pruning.floats import to_float32
@@ -136,8 +137,6 @@ def joined(parts: Sequence[Bins]) -> Bins:
 
 
 def _join(one: Bins, other: Bins) -> Bins:
-    from dppa_core.kernels import binned  # noqa: PLC0415  (numba, where it is used)
-
     room, none = one.words.size + other.words.size, np.empty((0, 2))
     scored = one.sums is not None and other.sums is not None
     words, counts, places = (np.empty(room, np.int64) for _ in range(3))
@@ -146,7 +145,7 @@ def _join(one: Bins, other: Bins) -> Bins:
         (part.words, part.counts, part.places, none if part.sums is None else part.sums)
         for part in (one, other)
     )
-    found = binned.join(*parts, words, counts, places, sums)
+    found = bin_loops().join(*parts, words, counts, places, sums)
     square, summed = one.base_square + other.base_square, sums[:found] if scored else None
     kept = counts[:found].copy()  # frees the unused room
     return Bins(words[:found], kept, places[:found], square, summed)
@@ -190,9 +189,7 @@ def profile_of_bins(
     if scoring is not None and bins.sums is not None:
         return _profile_of_scores(module, pair, bins, bins.sums, scoring)
     bits, excess = np.empty(bins.words.size, np.uint32), np.empty(bins.words.size, np.float32)
-    from dppa_core.kernels import binned  # noqa: PLC0415  (numba, where it is used)
-
-    counts = bins.counts
+    binned, counts = bin_loops(), bins.counts
     binned.unpack(bins.words, counts, bins.places, bits, excess)
     if pair.numel <= EXACT_NUMEL and (bits & 1).any():
         inside, closed = _inside(pair) if bins.inside is None else bins.inside, bits & 1 == 0
@@ -231,10 +228,11 @@ def _split_scores(
     pair: TensorPair, scoring: Scoring
 ) -> tuple[Float32[ndarray, " values"], Int64[ndarray, " values"], Float64[ndarray, "values two"]]:
     """One bin for every score of a small tensor: scores, counts, and sums of |d| and d²."""
-    base = to_float32(pair.base, pair.base_dtype)
-    tuned = to_float32(pair.finetuned, pair.finetuned_dtype)
+    base = to_float32(pair.base, pair.base_dtype)[:]
+    tuned = to_float32(pair.finetuned, pair.finetuned_dtype)[:]
+    base.flags.writeable = tuned.flags.writeable = False  # as chunks are, see `Loader.chunk`
     scores = np.empty(pair.numel, np.float32)
-    scoring.score(get_backend("numba"), base, tuned, 0, scores)
+    scoring.score(get_backend("auto", pair.numel), base, tuned, 0, scores)
     values, where, counts = np.unique(scores, return_inverse=True, return_counts=True)
     size = np.abs(tuned - base).astype(np.float64)
     sums = np.zeros((values.size, 2))

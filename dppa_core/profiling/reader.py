@@ -51,7 +51,8 @@ class Reader:
         self._base, self._tuned, self._places = base, tuned, places
         self._name, self._stop = name, stop
         self._releaser = PageReleaser((base, *(one.checkpoint for one in tuned)))
-        kernels = get_backend("numba")
+        numel = sum(math.prod(base.shape(place)) for place in places[0])
+        kernels = get_backend("auto", numel * len(tuned))
         self._loaders = SparePool(lambda: Loader(kernels, self._releaser.read, heard))
         self._counters = SparePool(lambda: Counter(Loader(kernels, self._releaser.read, heard)))
 

@@ -181,7 +181,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        os.environ["DPPA_CACHE"] = str(Path(folder) / "cache")
+        os.environ |= {"DPPA_CACHE": str(Path(folder) / "cache"), "DPPA_COMPILE": "0"}
         scene = Scene(Path(folder))
         seen = kill_at_random(scene, chosen.count, chosen.seed)
         steps = kill_before_steps(scene, chosen.stride)

@@ -30,8 +30,8 @@ def merge(
     recipe: RecipeFile,
     out: Annotated[Path, typer.Option(help="The checkpoint folder to make.")],
     backend: Annotated[
-        str, typer.Option(help="numba, torch (slow, same bytes) or cuda.")
-    ] = "numba",
+        str, typer.Option(help="auto, numba, torch (slow, same bytes) or cuda.")
+    ] = "auto",
     overwrite: OverwriteFlag = False,
     shard_size: Annotated[str, typer.Option(help="Largest weight file, as 5GB.")] = "5GB",
     sync: Annotated[bool, typer.Option(help="Wait until the disk has everything.")] = True,
@@ -69,7 +69,7 @@ def _on_cluster(
     """A merge on a Ray cluster; one core per task by default."""
     from dppa_core.merging.cluster.merge import merge_on_cluster  # noqa: PLC0415  (what no other merge needs)
 
-    if backend != "numba":
+    if backend not in ("auto", "numba"):
         raise InvalidValue(
             f"On a cluster the backend is numba, got {backend}. The bytes are equal."
         )

@@ -93,7 +93,7 @@ def look_closely(
     found = find_module(mine, module)
     place = match_tensors(mine, theirs, finetuned)[found.tensor]
     scoring = score.of(found.tensor, place) if score else None
-    loader = Loader(get_backend("numba"), PageReleaser((mine, theirs)).read)
+    loader = Loader(get_backend("auto", found.numel), PageReleaser((mine, theirs)).read)
     pair = tensor_pair(mine, theirs, found.tensor, place)
     cut = _EVERYTHING
     if selection is not None:

@@ -143,7 +143,8 @@ def _kept(
     """1: in the larger half of the elements a rate keeps; 2: in the other half; 0: dropped."""
     shares = {share for rate in rates for share in ((1 - rate) / 2, 1 - rate)}
     density = sorted(shares, reverse=True)
-    found = find_cuts(Loader(get_backend("numba")), pair, [select(about, one) for one in density])
+    loader = Loader(get_backend("auto", pair.numel))
+    found = find_cuts(loader, pair, [select(about, one) for one in density])
     reach = Reach([cut for cut, _ in found], tensor_seed(pair.name)).of(np.abs(_delta(pair)), 0)
     place = {share: n for n, share in enumerate(density)}
     columns = []

@@ -169,12 +169,13 @@ class _Pass:
     ) -> None:
         self._base, self._subjects, self._pairs, self._stop = aligned.base, subjects, pairs, stop
         releaser = PageReleaser((self._base, *(one.checkpoint for one in subjects.values())))
-        self._loader = Loader(get_backend("numba"), releaser.read)
         self._places = {
             place: match_tensors(self._base, one.checkpoint, one.name)
             for place, one in subjects.items()
         }
         self._modules = next(iter(subjects.values())).profile.modules
+        numel = sum(one.module.numel for one in self._modules)
+        self._loader = Loader(get_backend("auto", numel * len(subjects)), releaser.read)
 
     def run(self, progress: Progress | None) -> list[Counts]:
         """(kept by each model, by both, by both with opposite signs) for each pair, in order."""

@@ -77,7 +77,8 @@ def count_rounded(
     base, tuned = aligned.base, aligned.tuned[0]
     places = match_tensors(base, tuned, plan.finetuned)
     modules = {m.name: m for m in find_modules({name: base.shape(name) for name in places})}
-    loader = Loader(get_backend("numba"), PageReleaser((base, tuned)).read)
+    kernels = get_backend("auto", sum(module.numel for module in modules.values()))
+    loader = Loader(kernels, PageReleaser((base, tuned)).read)
     layers = layer_count(base.names())
     rows = []
     for number, planned in enumerate(plan.modules):

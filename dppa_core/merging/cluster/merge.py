@@ -255,7 +255,7 @@ def opened(
         if load_profile(entry, (profile.base, profile.finetuned)) is None:
             save_profile(entry, profile)
     recipe = parse_recipe(known.recipe)
-    return open_merger(recipe, workers=known.threads, progress=progress, stop=stop)
+    return open_merger(recipe, backend="numba", workers=known.threads, progress=progress, stop=stop)
 
 
 _kept: dict[str, TensorMerger] = {}

@@ -23,7 +23,7 @@ RETRIES = 8
 _WAIT = 0.5
 """Seconds between checks of `stop`."""
 
-_CARRIED = ("DPPA_CACHE", "DPPA_ZOO", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE")
+_CARRIED = ("DPPA_CACHE", "DPPA_COMPILE", "DPPA_ZOO", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE")
 """Variables passed on to the nodes; no token, which would appear in the cluster's log."""
 
 
