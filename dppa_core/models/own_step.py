@@ -26,9 +26,9 @@ FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
 """`model_type` of the models whose layers this module knows."""
 ONE_CORE = 256 << 20
 """Bytes of weights up to which the compiled step, which uses one core, replaces several threads of
-torch. With one thread it is faster for any number of texts: a token of an embedded model took 0.25
-times as long as in torch for 1 text, 0.35 for 4, 0.5 for 16, 0.7 for 50 and 0.8 for 64 (medians of
-processor time by turns, in one process)."""
+torch: the bound of the examiner, not measured. With one thread it won at every number of texts: a
+token of an embedded model took 0.25 of torch's processor time for 1 text, 0.35 for 4, 0.5 for 16,
+0.7 for 50, 0.8 for 64 (medians by turns in one process, on a busy machine)."""
 _STATIC_ROTATION = ("default", "linear", "llama3")
 """Rotary embeddings whose angles depend on the position alone."""
 
