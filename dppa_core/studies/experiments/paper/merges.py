@@ -18,7 +18,7 @@ from dppa_core.studies.experiments.exams import (
     COEFFICIENTS,
     Best,
     best_coefficient,
-    climbed,
+    climbed_at,
     exam,
     own_marks,
 )
@@ -82,13 +82,7 @@ class Plan:
 
 def steps(setting: Setting, group: tuple[Subject, ...]) -> Steps[Findings]:
     """Find factors and coefficients, run AdaMerging, then ask test items."""
-    climbs = yield from together(
-        {
-            (rate, one.domain): climbed(setting, one, Treatment("dppa", rate))
-            for rate in RATES
-            for one in group
-        }
-    )
+    climbs = yield from climbed_at(setting, group, RATES)
     found = {place: search.best.amplification for place, search in climbs.items()}
     plans = _plans(group, found)
     tunable = [plan.tunable for plan in plans if not _refusal(plan)]
