@@ -26,7 +26,7 @@ from dppa_core.pruning.delta_profile import DeltaProfile, ModuleProfile
 from dppa_core.pruning.floats import to_float32
 from dppa_core.pruning.partition import select
 from dppa_core.pruning.tie_breaking import drop_cut, drop_seed, mix
-from dppa_core.recipes.calibration import Calibration, calibration_of
+from dppa_core.recipes.calibration import calibration_of
 
 Matrix = Float64[ndarray, "outputs inputs"]
 
@@ -88,7 +88,6 @@ def output_errors(
     profile: DeltaProfile,
     rates: Sequence[float],
     *,
-    calibration: Calibration | None = None,
     public: bool = False,
     progress: Progress | None = None,
     stop: Stop | None = None,
@@ -100,7 +99,6 @@ def output_errors(
         module: Short name, as "layers.3.mlp.down_proj".
         profile: Of the pair, ranked by |d|.
         rates: Rising pruning rates, each in [0, 1).
-        calibration: The text; questions of the model's own domain if None.
 
     Raises:
         InvalidValue: a rate out of range, or the text gives this module no input.
@@ -113,7 +111,7 @@ def output_errors(
     theirs = open_checkpoint(finetuned, public=public, stop=stop)
     pair = align(mine, (theirs,), (finetuned,))
     reader = theirs if pair.foreign else mine
-    text = calibration_of(finetuned, calibration)
+    text = calibration_of(finetuned)
     told = {"label": finetuned, "progress": progress, "stop": stop}
     read = statistics("gram", reader, theirs, text, **told)  # type: ignore[arg-type]
     found, ranked = find_module(pair.base, module), RankedPair(pair.base, pair.tuned[0], finetuned)

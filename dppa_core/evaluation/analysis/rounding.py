@@ -12,7 +12,7 @@ from numpy import ndarray
 from dppa_core.checkpoints.chunks import CHUNK
 from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.analysis.ranked_pair import RankedPair, RankedTensor
-from dppa_core.progress import Progress, Stop, check, report
+from dppa_core.progress import Stop, check
 from dppa_core.pruning.coefficients import Coefficient, coefficient_of
 from dppa_core.pruning.floats import DTYPE_CODES, from_float32, to_float32
 from dppa_core.pruning.module_groups import find_modules, layer_count
@@ -38,7 +38,6 @@ def count_rounded(
     dtype: str = "bfloat16",
     *,
     public: bool = False,
-    progress: Progress | None = None,
     stop: Stop | None = None,
 ) -> RoundedDelta:
     """Add a plan's kept delta to its base, and count the changes that rounding undoes.
@@ -64,14 +63,12 @@ def count_rounded(
     modules = {module.name: module for module in find_modules(shapes)}
     layers = layer_count(pair.base.names())
     rows = []
-    for number, planned in enumerate(plan.modules):
-        report(progress, number, len(plan.modules), planned.name)
+    for planned in plan.modules:
         tensor = modules[planned.name].tensor
         whole = coefficient_of(coefficient, tensor, layers)
         weights = np.array([whole * factor for factor in factors], np.float32)
         selections = [level.selection for level in planned.levels]
         rows.append(_count(pair.tensor(tensor), selections, weights, DTYPE_CODES[dtype], stop))
-    report(progress, len(rows), len(rows), "losses counted")
     counts = np.array(rows, np.int64).reshape(-1, 2, len(factors))
     return RoundedDelta(counts[:, 0], counts[:, 1])
 

@@ -37,13 +37,6 @@ def exam(setting: Setting, target: Target, domain: str, split: str = "test") -> 
     return ExamQuestion(target, domain, split, setting.items_of(split))
 
 
-def exams(
-    setting: Setting, target: Target, domains: Sequence[str], split: str = "test"
-) -> Steps[dict[str, Marks]]:
-    """Several domains for one model or merge."""
-    return all_asked({domain: exam(setting, target, domain, split) for domain in domains})
-
-
 def own_marks(setting: Setting, split: str = "test") -> Steps[dict[str, Marks]]:
     """Marks of every domain model on its own domain; raises InvalidValue if it has none right."""
     marks = yield from all_asked(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from dppa_core.errors import InvalidRecipe, InvalidValue, shown
 from dppa_core.methods.registry import METHODS, get_method
 from dppa_core.parameters import check_fields, choice, number, whole_number
-from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
+from dppa_core.recipes.yaml_text import MergeRecipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +120,7 @@ class AdaMergeSettings:
 def with_coefficients(recipe: MergeRecipe, coefficients: list[list[float]]) -> MergeRecipe:
     """The recipe with other coefficients: for each model one number, or one per layer."""
     models = tuple(
-        DomainModel(
-            model.model,
-            model.levels,
-            model.amplification,
-            row[0] if len(row) == 1 else dict(enumerate(row)),
-        )
+        replace(model, coefficient=row[0] if len(row) == 1 else dict(enumerate(row)))
         for model, row in zip(recipe.models, coefficients, strict=True)
     )
     return replace(recipe, models=models)

@@ -31,7 +31,6 @@ from dppa_core.studies.experiments.values import Findings
 from dppa_core.tuning.adamerging.settings import AdaMergeSettings
 
 RATES = (0.8, 0.9)
-METHODS = ("dppa", "dare", "ties", "task_arithmetic")
 DRAWS = 3
 STEPS, EVERY, LR, BATCH, PROMPTS = 20, 10, 0.02, 8, 100
 """Settings of AdaMerging: few long steps, a minute, instead of the paper's 500 of 0.001, ten."""
