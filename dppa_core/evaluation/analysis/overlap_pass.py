@@ -23,7 +23,7 @@ from dppa_core.evaluation.analysis.ranked_pair import RankedPair
 from dppa_core.profiling.calibration.statistics import score_of
 from dppa_core.profiling.profile import kept_profile
 from dppa_core.profiling.significance import Score
-from dppa_core.progress import Progress, Stop, check, report
+from dppa_core.progress import Progress, RunControl, Stop, check, report
 from dppa_core.pruning.density import Override, PruningParameters
 from dppa_core.pruning.module_groups import Module
 from dppa_core.pruning.overlap import Meeting, count_reaches, grid_selections, kept_at, meet
@@ -69,9 +69,8 @@ def count_meetings(
             "Naming one model twice is the usual cause."
         )
     settings = _Settings(parameters or PruningParameters(), dict(overrides or {}))
-    aligned, scores = _opened(
-        base, models, settings.parameters.significance, public, progress, stop
-    )
+    ranked_by, control = settings.parameters.significance, RunControl(progress=progress, stop=stop)
+    aligned, scores = _opened(base, models, ranked_by, public, control)
     pairs = tuple(combinations(range(len(models)), 2))
     paths = {pair: _path(aligned, pair, scores, settings) for pair in pairs}
     names = {pair: (models[pair[0]], models[pair[1]]) for pair in pairs}
@@ -95,12 +94,10 @@ def _opened(
     models: Sequence[str],
     significance: str,
     public: bool,
-    progress: Progress | None,
-    stop: Stop | None,
+    control: RunControl,
 ) -> tuple[Alignment, list[Score | None]]:
     """The aligned models, and the score that ranks the elements of each."""
-    told: dict[str, Any] = {"progress": progress, "stop": stop}
-    mine, *theirs = (open_checkpoint(name, public=public, **told) for name in (base, *models))
+    mine, *theirs = (open_checkpoint(name, public=public, **control) for name in (base, *models))
     aligned = align(mine, theirs, models)
     scores = [
         score_of(
@@ -109,7 +106,7 @@ def _opened(
             one,
             None,
             label=models[place],
-            **told,
+            **control,
         )
         for place, one in enumerate(theirs)
     ]

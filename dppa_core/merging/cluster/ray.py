@@ -46,7 +46,6 @@ class Cluster:
         function: Callable[[Any, Item], Result],
         shared: object,
         items: Sequence[Item],
-        *,
         threads: int = 1,
         stop: Stop | None = None,
     ) -> Generator[tuple[int, Result], None, None]:
