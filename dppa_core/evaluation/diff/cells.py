@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Shaped
 from numpy import ndarray
 
-from dppa_core.checkpoints.checkpoint import Checkpoint
+from dppa_core.checkpoints.checkpoint import Checkpoint, DerivedCheckpoint
 from dppa_core.evaluation.diff.report import TensorDistance, diff_sums, distance
 from dppa_core.evaluation.diff.sums import Sums, total
 from dppa_core.models.parameter_views import find_places
@@ -86,7 +86,7 @@ def diff_cells(
     )
 
 
-class ModelTensors:
+class ModelTensors(DerivedCheckpoint):
     """A merge in memory as a checkpoint, without copying.
 
     Args:
@@ -96,20 +96,15 @@ class ModelTensors:
     """
 
     def __init__(self, model: Any, base: Checkpoint) -> None:
-        self._base = base
+        super().__init__(base)
         shapes = {name: base.shape(name) for name in base.names()}
         self._places: Mapping[str, torch.Tensor] = {
             name: place for name, place in find_places(model, shapes).items() if place.dtype in _RAW
         }
-        self.config, self.folder, self.folders = base.config, base.folder, base.folders
 
     def names(self) -> tuple[str, ...]:
         """Tensor names, as in the base."""
-        return tuple(name for name in self._base.names() if name in self._places)
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        """Shape of a tensor."""
-        return self._base.shape(name)
+        return tuple(name for name in self.base.names() if name in self._places)
 
     def dtype(self, name: str) -> str:
         """Its dtype in memory: "BF16" or "F32"."""
@@ -122,13 +117,6 @@ class ModelTensors:
         values: Shaped[ndarray, " n"] = place.detach().reshape(-1).view(view).numpy()
         return values.view(raw) if raw else values
 
-    def release(self) -> None:
-        """Do nothing: the memory belongs to the model."""
-
     def content_hash(self) -> str:
         """Empty: a merge in memory has no content hash."""
         return ""
-
-    def identities(self) -> dict[Any, str]:
-        """Empty: there are no files."""
-        return {}
