@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from jaxtyping import Shaped
@@ -14,7 +14,7 @@ from dppa_core.checkpoints.checkpoint import Checkpoint, DerivedCheckpoint
 from dppa_core.evaluation.diff.report import TensorDistance, diff_sums, distance
 from dppa_core.evaluation.diff.sums import Sums, total
 from dppa_core.models.parameter_views import find_places
-from dppa_core.progress import Progress, Stop
+from dppa_core.progress import RunControl
 from dppa_core.pruning.module_groups import find_modules, order_kinds
 
 _RAW = {torch.bfloat16: ("BF16", torch.int16, "uint16"), torch.float32: ("F32", torch.float32, "")}
@@ -47,11 +47,7 @@ class CellDiff:
 
 
 def diff_cells(
-    models: Sequence[Checkpoint],
-    names: Sequence[str],
-    *,
-    progress: Progress | None = None,
-    stop: Stop | None = None,
+    models: Sequence[Checkpoint], names: Sequence[str], **control: Unpack[RunControl]
 ) -> CellDiff:
     """Compare two models made from the same base.
 
@@ -64,7 +60,7 @@ def diff_cells(
         NonFiniteWeights: NaN or infinity in a model.
         Cancelled: `stop` was set.
     """
-    sums = diff_sums(models, names, workers=1, progress=progress, stop=stop)
+    sums = diff_sums(models, names, workers=1, **control)
     modules = find_modules({name: models[0].shape(name) for name in sums})
     cells: dict[tuple[int, str], list[Sums]] = {}
     for module in modules:
