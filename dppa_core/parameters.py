@@ -10,37 +10,23 @@ from typing import Any, TypeVar
 from dppa_core.errors import InvalidRecipe, InvalidValue, closest, shown
 
 T = TypeVar("T")
+_SPAN = ("min", "max", "step")
 
 
 def number(
-    default: float, *, title: str, text: str, unit: str = "", low: float, high: float, step: float
+    default: float, *, title: str, text: str, unit: str = "", span: tuple[float, float, float]
 ) -> Any:
-    """A field that holds a float in [low, high]."""
-    metadata = {
-        "title": title,
-        "help": text,
-        "unit": unit,
-        "min": low,
-        "max": high,
-        "step": step,
-    }
-    return field(default=default, metadata=metadata)
+    """A field that holds a float; `span` is its least value, its largest, and a control's step."""
+    metadata = {"title": title, "help": text, "unit": unit}
+    return field(default=default, metadata=metadata | dict(zip(_SPAN, span, strict=True)))
 
 
 def whole_number(
-    default: int, *, title: str, text: str, unit: str = "", low: int, high: int
+    default: int, *, title: str, text: str, unit: str = "", span: tuple[int, int]
 ) -> Any:
-    """A field that holds a whole number in [low, high]."""
-    metadata = {
-        "title": title,
-        "help": text,
-        "unit": unit,
-        "min": low,
-        "max": high,
-        "step": 1,
-        "whole": True,
-    }
-    return field(default=default, metadata=metadata)
+    """A field that holds a whole number from the least to the largest of `span`."""
+    metadata = {"title": title, "help": text, "unit": unit, "min": span[0], "max": span[1]}
+    return field(default=default, metadata=metadata | {"step": 1, "whole": True})
 
 
 def model_reference(default: str, *, title: str, text: str) -> Any:

@@ -4,7 +4,8 @@ A browser test mostly waits for its page: two of them, each with an app and a br
 keep two cores busy. More, or other work beside them, would be seen by what they measure; so a
 browser test that fails is run once more with nothing beside it, and both outcomes are printed. Of
 a browser test with several widths or themes one case is run, another one for each test, and of
-tests marked `cases` some; all of them with DPPA_CASES=all. Arguments are passed on to pytest, twice.
+tests marked `cases` some; all of them with DPPA_CASES=all. Arguments are passed on to pytest,
+twice.
 """
 
 import os

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 import typer
 
@@ -43,26 +44,11 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-app.command()(profile)
-app.command()(merge)
-app.command()(plan)
-app.command()(evaluate)
-app.command()(attribute)
-app.command()(advise)
-app.command()(adamerge)
-app.command()(soup)
-app.command()(search)
-app.command()(reproduce)
-app.command()(methods)
-app.command()(leaderboard)
-app.command()(convert)
-app.command()(preflight)
-app.command()(presets)
-app.command()(compare_semantics)
-app.command()(pack)
-app.command()(diff)
-app.command()(card)
-app.command()(push)
+_FIRST = (profile, merge, plan, evaluate, attribute, advise, adamerge, soup, search, reproduce)
+_MORE = (methods, leaderboard, convert, preflight, presets, compare_semantics, pack, diff, card)
+_COMMANDS: tuple[Callable[..., None], ...] = (*_FIRST, *_MORE, push)
+for command in _COMMANDS:
+    app.command()(command)
 app.command("import")(import_recipe)
 app.command("export")(export_recipe)
 app.add_typer(zoo_app, name="zoo")

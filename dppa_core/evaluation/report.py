@@ -43,10 +43,7 @@ def _cell(found: SideBySide, who: Entrant, domain: str) -> dict[str, Any] | None
         return None
     merge = isinstance(who.target, MergeRecipe)
     return {
-        "accuracy": score.accuracy,
-        "ci95": list(score.ci95),
-        "n": score.n,
-        "tasks": {name: {"accuracy": t.accuracy, "n": t.n} for name, t in score.tasks.items()},
+        **score.to_json(),
         "loss": loss.value,
         "loss_ci95": list(loss.ends),
         "retention": interval_json(found.retention(who.key, domain) if merge else None),

@@ -105,12 +105,7 @@ def text_rows(
 
 
 def harness_rows(
-    examiner: Examiner,
-    who: Sequence[Entrant],
-    harness: Harness,
-    *,
-    progress: Progress | None = None,
-    stop: Stop | None = None,
+    examiner: Examiner, who: Sequence[Entrant], harness: Harness, progress: Progress | None = None
 ) -> list[dict[str, Any]]:
     """Harness results of each entrant, as plain values; cached."""
     asked = ["lm_eval", _FORMAT, harness.content()]
@@ -118,7 +113,7 @@ def harness_rows(
     def ask(resident: Resident) -> dict[str, Any]:
         return {"results": [_result(one) for one in harness.ask(resident)]}
 
-    return _rows(examiner, who, asked, ask, progress, stop)
+    return _rows(examiner, who, asked, ask, progress)
 
 
 def _figure(one: Interval, windows: int) -> dict[str, Any] | None:
@@ -138,7 +133,7 @@ def _rows(
     asked: Sequence[object],
     ask: Callable[[Resident], dict[str, Any]],
     progress: Progress | None,
-    stop: Stop | None,
+    stop: Stop | None = None,
 ) -> list[dict[str, Any]]:
     rows = []
     for done, one in enumerate(who):

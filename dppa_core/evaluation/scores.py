@@ -84,15 +84,14 @@ class DomainScore:
     hits: tuple[bool, ...] = field(default=(), compare=False, repr=False)
     """Whether each answer was exactly right; empty if only counts are known."""
 
+    def figures(self) -> dict[str, Any]:
+        """Accuracy with its interval, and the number of items; JSON-ready."""
+        return {"accuracy": self.accuracy, "ci95": list(self.ci95), "n": self.n}
+
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready copy without `hits`; accuracies are fractions."""
-        return {
-            "accuracy": self.accuracy,
-            "ci95": list(self.ci95),
-            "n": self.n,
-            "tasks": {name: asdict(one) for name, one in self.tasks.items()},
-            "loss": self.loss,
-        }
+        tasks = {name: asdict(one) for name, one in self.tasks.items()}
+        return {**self.figures(), "tasks": tasks, "loss": self.loss}
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,9 +30,7 @@ class BreadcrumbsParameters(Parameters):
         title="Smallest dropped",
         text="The share of each delta's elements, the smallest ones, that is dropped (beta).",
         unit="share",
-        low=0.0,
-        high=1.0,
-        step=0.01,
+        span=(0.0, 1.0, 0.01),
     )
     drop_largest: float = number(
         0.01,
@@ -40,9 +38,7 @@ class BreadcrumbsParameters(Parameters):
         text="The share of the largest elements, outliers, that is dropped (1 - gamma in the "
         "paper, gamma in mergekit).",
         unit="share",
-        low=0.0,
-        high=1.0,
-        step=0.01,
+        span=(0.0, 1.0, 0.01),
     )
     ranked_in: str = ranked_in(
         "Each tensor, as in the paper, or each row of it, as in the authors' program.",

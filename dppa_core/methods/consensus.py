@@ -24,9 +24,7 @@ class ConsensusParameters(Parameters):
         text="A task wants a position where its delta is at least this multiple of what all the "
         "others add up to; the paper tries 0.2 to 0.6.",
         unit="x",
-        low=0.0,
-        high=10.0,
-        step=0.05,
+        span=(0.0, 10.0, 0.05),
     )
     agreement: int = whole_number(
         2,
@@ -34,8 +32,7 @@ class ConsensusParameters(Parameters):
         text="How many tasks must want a position: 1 drops what no task wants, 2 also what only "
         "one wants.",
         unit="models",
-        low=0,
-        high=100,
+        span=(0, 100),
     )
     scale: float = scale(0.3)
 

@@ -24,9 +24,7 @@ class DarexQParameters(Parameters):
         title="Divisor",
         text="Survivors are divided by this, not by the share that survives, which is smaller.",
         unit="share",
-        low=0.001,
-        high=1.0,
-        step=0.01,
+        span=(0.001, 1.0, 0.01),
     )
     other_tensors: str = other_tensors_choice()
 

@@ -33,9 +33,7 @@ class DellaParameters(Parameters):
         text="Drop rates run from the mean plus half of this (the smallest element of a row) to "
         "the mean minus half of it (the largest). mergekit's epsilon is half of this.",
         unit="share",
-        low=0.0,
-        high=1.0,
-        step=0.01,
+        span=(0.0, 1.0, 0.01),
     )
     scale: float = scale(1.1)
     semantics: str = semantics(

@@ -24,18 +24,14 @@ class OwlParameters(Parameters):
         title="Strength",
         text="How far a layer's density moves from the mean (lambda).",
         unit="share",
-        low=0.0,
-        high=0.5,
-        step=0.01,
+        span=(0.0, 0.5, 0.01),
     )
     k_layer: float = number(
         5.0,
         title="Outliers of a layer",
         text="An element is an outlier above this multiple of the layer's mean |d| (M).",
         unit="x mean",
-        low=0.1,
-        high=100.0,
-        step=0.1,
+        span=(0.1, 100.0, 0.1),
     )
     ties: str = ties_choice()
     other_tensors: str = other_tensors_choice()

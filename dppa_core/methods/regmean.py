@@ -27,9 +27,7 @@ class RegmeanParameters(Parameters):
         text="Multiplies the Gram matrices beside their diagonals. Below 1 their sum can always be "
         "inverted; at 0 each input is averaged by itself.",
         unit="x",
-        low=0.0,
-        high=1.0,
-        step=0.05,
+        span=(0.0, 1.0, 0.05),
     )
     scale: float = scale(1.0)
 

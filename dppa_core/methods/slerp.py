@@ -31,9 +31,7 @@ class SlerpParameters(Parameters):
         text="Where on the way the merge stands: 0 is the first model, 1 the second; with one "
         "domain model the base is the first.",
         unit="share",
-        low=0.0,
-        high=1.0,
-        step=0.01,
+        span=(0.0, 1.0, 0.01),
     )
 
 

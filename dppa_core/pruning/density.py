@@ -55,27 +55,21 @@ class PruningParameters(Parameters):
         text="How far significance moves a layer's and a module's density from the mean. From half "
         "the density on it can leave a module with nothing: 0.05 at 90 % pruning.",
         unit="share",
-        low=0.0,
-        high=0.5,
-        step=0.01,
+        span=(0.0, 0.5, 0.01),
     )
     k_layer: float = number(
         3.0,
         title="Outliers of a layer",
         text="An element counts as significant above this multiple of the layer's mean |d|.",
         unit="x mean",
-        low=0.1,
-        high=100.0,
-        step=0.1,
+        span=(0.1, 100.0, 0.1),
     )
     k_module: float = number(
         5.0,
         title="Outliers of a module",
         text="An element counts as significant above this multiple of the module's mean |d|.",
         unit="x mean",
-        low=0.1,
-        high=100.0,
-        step=0.1,
+        span=(0.1, 100.0, 0.1),
     )
     significance: str = choice(
         "magnitude",

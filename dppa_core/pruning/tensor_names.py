@@ -30,6 +30,16 @@ def find_head(names: Iterable[str]) -> str | None:
     return _outside_blocks(_HEAD, names)
 
 
+def token_tensors(names: Collection[str]) -> dict[str, str]:
+    """Name -> role (embedding, head, bias of the head) of every tensor with one row per token."""
+    embedding, head = find_embedding(names), find_head(names)
+    found = {embedding: "embedding", head: "head"}
+    bias = head.removesuffix("weight") + "bias" if head else ""
+    if bias in names:
+        found[bias] = "bias"
+    return {name: role for name, role in found.items() if name}
+
+
 def _outside_blocks(pattern: re.Pattern[str], names: Iterable[str]) -> str | None:
     found = [name for name in names if pattern.search(name) and layer_of(name) is None]
     return min(found, key=lambda name: (len(name), name), default=None)

@@ -88,7 +88,7 @@ def accuracy(hits: Hits) -> Interval:
     return Interval(right / n, *wilson(right, n))
 
 
-def mean_interval(values: Sequence[float], weights: Sequence[float], seed: int = SEED) -> Interval:
+def mean_interval(values: Sequence[float], weights: Sequence[float]) -> Interval:
     """sum(values) / sum(weights), with the bootstrap over items.
 
     Args:
@@ -96,12 +96,12 @@ def mean_interval(values: Sequence[float], weights: Sequence[float], seed: int =
         weights: One per item, such as the answer's tokens; positive.
     """
     both = np.array([values, weights], np.float64)
-    drawn = _draws(np.full(both.shape[1], 1 / both.shape[1]), both.shape[1], 2_000, seed)
+    drawn = _draws(np.full(both.shape[1], 1 / both.shape[1]), both.shape[1], 2_000, SEED)
     sums = drawn @ both.T
     return _interval(float(both[0].sum() / both[1].sum()), sums[:, 0] / sums[:, 1])
 
 
-def ratio(pairs: Mapping[str, Pair], seed: int = SEED) -> Interval | None:
+def ratio(pairs: Mapping[str, Pair]) -> Interval | None:
     """Geometric mean over the domains of one model's share of hits divided by another's.
 
     For a single domain it is that ratio: retention, if the other is the domain's own model.
@@ -120,17 +120,17 @@ def ratio(pairs: Mapping[str, Pair], seed: int = SEED) -> Interval | None:
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.exp(np.log(one / other).mean(0))  # type: ignore[no-any-return]
 
-    return _resampled(pairs, of, seed)
+    return _resampled(pairs, of)
 
 
-def difference(pairs: Mapping[str, Pair], seed: int = SEED) -> Interval:
+def difference(pairs: Mapping[str, Pair]) -> Interval:
     """Mean over the domains, at least one, of one model's share of hits minus another's."""
 
     def of(counts: Float64[ndarray, "domains draws 4"]) -> Float64[ndarray, " draws"]:
         gaps = (counts[..., 1] - counts[..., 2]) / counts.sum(-1)
         return gaps.mean(0)  # type: ignore[no-any-return]
 
-    return _resampled(pairs, of, seed)
+    return _resampled(pairs, of)
 
 
 def sign_test(pairs: Mapping[str, Pair]) -> float:
@@ -161,7 +161,6 @@ def _counts(pair: Pair) -> Int64[ndarray, " 4"]:
 def _resampled(
     pairs: Mapping[str, Pair],
     of: Callable[[Float64[ndarray, "domains draws 4"]], Float64[ndarray, " draws"]],
-    seed: int,
 ) -> Interval:
     """A figure of the counts, with its interval over resampled counts.
 
@@ -169,7 +168,7 @@ def _resampled(
     """
     counts = np.array([_counts(pair) for pair in pairs.values()], np.float64)
     drawn = [
-        _draws((one + UNSEEN) / (one + UNSEEN).sum(), int(one.sum()), RESAMPLES, seed + place)
+        _draws((one + UNSEEN) / (one + UNSEEN).sum(), int(one.sum()), RESAMPLES, SEED + place)
         for place, one in enumerate(counts)
     ]
     return _interval(float(of(counts[:, None])[0]), of(np.array(drawn)))

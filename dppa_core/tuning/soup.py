@@ -132,15 +132,11 @@ class FoundSoup:
 
     def _scored(self, indices: Indices) -> dict[str, Any]:
         found = self.scores[indices]
-        domains = {
-            name: {"accuracy": one.accuracy, "ci95": list(one.ci95), "n": one.n}
-            for name, one in found.domains.items()
-        }
         return {
             "models": self.names(indices),
             "accuracy": found.mean,
             "ci95": list(found.ci95),
-            "domains": domains,
+            "domains": {name: one.figures() for name, one in found.domains.items()},
         }
 
 

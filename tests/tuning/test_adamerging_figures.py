@@ -4,8 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pydantic import TypeAdapter
 
 from dppa_core.errors import InvalidValue
+from dppa_core.recipes.calibration import Calibration
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.tuning.adamerging.settings import AdaMergeSettings, with_coefficients
 from dppa_core.tuning.adamerging.snapshot import (
@@ -73,13 +75,19 @@ def test_means_are_over_domains() -> None:
     found = Snapshot(0, ((1.0,),), two)
     assert (found.entropy, found.perplexity, found.accuracy) == (2.0, pytest.approx(2.0), 0.75)
     assert Snapshot(0, ((1.0,),), two | {"c": DomainFigures(1, 1, None, 1)}).accuracy is None
-    assert Snapshot.from_json(found.to_json()) == found
+    assert TypeAdapter(Snapshot).validate_python(found.to_json()) == found
 
 
 def test_a_recipe_takes_a_number_or_one_for_each_layer() -> None:
     recipe = MergeRecipe("zoo:base", (DomainModel("zoo:math"), DomainModel("zoo:law")))
     found = with_coefficients(recipe, [[0.5], [0.1, 0.2]])
     assert [model.coefficient for model in found.models] == [0.5, {0: 0.1, 1: 0.2}]
+
+
+def test_a_model_with_other_coefficients_keeps_its_calibration_text() -> None:
+    model = DomainModel("zoo:math", (0.5,), calibration=Calibration(("law",)))
+    recipe = MergeRecipe("zoo:base", (model,), parameters={"significance": "fisher"})
+    assert with_coefficients(recipe, [[0.5]]).models == (replace(model, coefficient=0.5),)
 
 
 def test_prompts_come_without_answers_and_apart_from_what_is_held_out() -> None:

@@ -1,7 +1,7 @@
 """Advice from figures known by hand, and thresholds beside the measurements they come from."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -183,7 +183,7 @@ def test_what_was_not_asked_is_not_checked() -> None:
 
 def test_advice_travels_as_json() -> None:
     facts = [DomainModelFacts("m", HUGE, probe(0.5), GOOD)]
-    value = json.loads(json.dumps(advise(facts).to_json()))
+    value = json.loads(json.dumps(asdict(advise(facts))))
     assert value["models"][0]["size"] == "large" and value["signs"][0]["found"] == "no"
     assert isinstance(advise(facts), Advice)
 

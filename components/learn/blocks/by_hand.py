@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,7 @@ def break_it(arguments: Arguments, bench: BlockContext) -> dict[str, Any]:
     from dppa_core.studies.teaching.failures.cases import CASES, run_case  # noqa: PLC0415  (torch)
 
     if not arguments:
-        return {"cases": [case.to_json() for case in CASES]}
+        return {"cases": [asdict(case) for case in CASES]}
     name, repaired = arguments.get("case"), arguments.get("repaired", False)
     if not isinstance(name, str) or not isinstance(repaired, bool):
         raise InvalidValue(f"A case is a name, and repaired is yes or no; got {shown(arguments)}.")

@@ -6,7 +6,7 @@ assets/js/plots/advice.js draws it.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import gradio as gr
@@ -62,7 +62,7 @@ def advised(session: Session, studio: Studio, emit: Emit, stop: Stop) -> dict[st
         stop=stop,
     )
     found = advise(facts)
-    return {**found.to_json(), "recipe": recipe_hash(recipe), "tries": tries(found, session)}
+    return {**asdict(found), "recipe": recipe_hash(recipe), "tries": tries(found, session)}
 
 
 def tries(found: Advice, session: Session) -> list[dict[str, Any]]:

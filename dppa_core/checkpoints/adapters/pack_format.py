@@ -8,7 +8,7 @@ docs/reference/packs.md describes it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 
 import numpy as np
 from jaxtyping import Bool, Shaped, UInt8
@@ -45,15 +45,7 @@ class PackHeader:
 
     def metadata(self) -> dict[str, str]:
         """The text pairs of its safetensors header."""
-        return {
-            "format": _KIND,
-            "version": VERSION,
-            "base": self.base,
-            "base_hash": self.base_hash,
-            "dtype": self.dtype,
-            "recipe": self.recipe,
-            "licence": self.licence,
-        }
+        return {"format": _KIND, "version": VERSION, **asdict(self)}
 
 
 def is_pack(file: SafetensorsFile) -> bool:
@@ -84,13 +76,7 @@ def read_pack_header(file: SafetensorsFile) -> PackHeader:
         raise DamagedCheckpoint(
             f"{file.path}: its header lacks {what}. A header that was edited is the usual cause."
         )
-    return PackHeader(
-        base=found["base"],
-        base_hash=found["base_hash"],
-        dtype=found["dtype"],
-        recipe=found["recipe"],
-        licence=found.get("licence", ""),
-    )
+    return PackHeader(**{field.name: found.get(field.name, "") for field in fields(PackHeader)})
 
 
 def has_delta(base: Checkpoint, name: str) -> bool:

@@ -6,7 +6,7 @@ import os
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Unpack
 
 from dppa_core.checkpoints.adapters.lora import LoraCheckpoint
 from dppa_core.checkpoints.adapters.pack_checkpoint import PackCheckpoint, find_pack
@@ -24,7 +24,7 @@ from dppa_core.errors import (
     did_you_mean,
     shown,
 )
-from dppa_core.progress import Progress, Stop
+from dppa_core.progress import RunControl
 
 ZOO_DOMAINS = ("math", "finance", "law")
 """The embedded domain models; their base is `zoo:base`."""
@@ -106,13 +106,7 @@ def _pin(ref: ModelRef) -> ModelRef:
     return replace(ref, base=base, revision=resolve(ref.location, ref.revision))
 
 
-def open_checkpoint(
-    ref: str,
-    *,
-    public: bool = False,
-    progress: Progress | None = None,
-    stop: Stop | None = None,
-) -> Checkpoint:
+def open_checkpoint(ref: str, *, public: bool = False, **control: Unpack[RunControl]) -> Checkpoint:
     """Map the weights of a reference; only headers are read.
 
     A model of the Hub is fetched first, unless it is on this disk.
@@ -129,15 +123,15 @@ def open_checkpoint(
         CheckpointError: no readable checkpoint.
         Unreachable: a Hub model is not on this disk and cannot be fetched.
     """
-    return _open(ModelRef.parse(ref, public=public), public, progress, stop)
+    return _open(ModelRef.parse(ref, public=public), public, control)
 
 
-def _open(ref: ModelRef, public: bool, progress: Progress | None, stop: Stop | None) -> Checkpoint:
-    place = _folder(ref, progress, stop)
+def _open(ref: ModelRef, public: bool, control: RunControl) -> Checkpoint:
+    place = _folder(ref, control)
     if ref.base is None:
         _refuse_file(place)
         return FolderCheckpoint(place, pickles=not public)
-    base, pack = _open(ref.base, public, progress, stop), find_pack(place)
+    base, pack = _open(ref.base, public, control), find_pack(place)
     return LoraCheckpoint(base, place) if pack is None else PackCheckpoint(base, pack)
 
 
@@ -167,13 +161,12 @@ def _embedded(text: str) -> ModelRef:
     return ModelRef("zoo", _checked_zoo_name(text[4:]))
 
 
-def _folder(ref: ModelRef, progress: Progress | None, stop: Stop | None) -> Path:
+def _folder(ref: ModelRef, control: RunControl) -> Path:
     if ref.source == "local":
         return within_roots(_path(ref.location))
     if ref.source == "hub":
         commit = resolve(ref.location, ref.revision)
-        adapter = ref.base is not None
-        return fetch(ref.location, commit, adapter=adapter, progress=progress, stop=stop)
+        return fetch(ref.location, commit, adapter=ref.base is not None, **control)
     folder = zoo_root() / _checked_zoo_name(ref.location)
     if not folder.is_dir():
         raise MissingCheckpoint(

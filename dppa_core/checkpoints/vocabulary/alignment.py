@@ -11,10 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dppa_core.checkpoints.aligned_checkpoint import (
-    RowMap,
-    map_key,
-)
+from dppa_core.checkpoints.aligned_checkpoint import RowMap, map_key
 from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.folders.weight_files import read_file
 from dppa_core.checkpoints.safetensors_reader import file_identity
@@ -121,7 +118,7 @@ class _Tokenizers:
         base: Checkpoint, tuned: Sequence[Checkpoint], names: Sequence[str]
     ) -> _Tokenizers | None:
         """Read them; None if the base has no embedding, or no model has its own tokenizer."""
-        rows = [_rows(one) for one in (base, *tuned)]
+        rows = [embedding_rows(one) for one in (base, *tuned)]
         if not all(rows):
             return None
         home = tokenizer_folder(base.folders)
@@ -226,7 +223,7 @@ def tokenizer_identities(checkpoint: Checkpoint) -> tuple[str, ...]:
     return tuple(file_identity(folder / name) for name in TOKENIZER_FILES) if folder else ()
 
 
-def _rows(checkpoint: Checkpoint) -> int:
+def embedding_rows(checkpoint: Checkpoint) -> int:
     """Rows of the embedding; 0 if there is none."""
     embedding = find_embedding(checkpoint.names())
     return checkpoint.shape(embedding)[0] if embedding else 0
@@ -236,7 +233,7 @@ def _alike(base: Checkpoint, tuned: Checkpoint) -> bool:
     """Whether a model has the base's tokenizer byte for byte, or none, and the same rows."""
     folder = tokenizer_folder(tuned.folders)
     same = folder is None or _same_files(tokenizer_folder(base.folders), folder)
-    return same and _rows(tuned) == _rows(base)
+    return same and embedding_rows(tuned) == embedding_rows(base)
 
 
 def _same_files(one: Path | None, other: Path) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.matching import tied
 from dppa_core.errors import IncompatibleCheckpoints
 from dppa_core.pruning.floats import FLOATS
-from dppa_core.pruning.tensor_names import find_embedding, find_head
+from dppa_core.pruning.tensor_names import find_head, token_tensors
 
 
 def wrap_base(
@@ -32,7 +32,7 @@ def wrap_base(
         maps: Row maps of the base, then of each domain model.
     """
     gathered = {}
-    for name, role in _vocabulary_tensors(base).items():
+    for name, role in token_tensors(base.names()).items():
         parts = [
             AlignedTensor(model, own, rows)
             for model, rows in zip(tuned, maps[1:], strict=True)
@@ -62,7 +62,7 @@ def wrap_model(
         )
     gathered: dict[str, Gathered] = {}
     order = np.arange(rows.size)
-    for name, role in _vocabulary_tensors(model).items():
+    for name, role in token_tensors(model.names()).items():
         own = _counterpart(base, role)
         if own is not None:
             _check_shapes(model, name, base, own, label)
@@ -82,18 +82,7 @@ def _check_shapes(model: Checkpoint, name: str, base: Checkpoint, own: str, labe
         )
 
 
-def _vocabulary_tensors(checkpoint: Checkpoint) -> Mapping[str, str]:
-    """Name -> role of every tensor with one row per token."""
-    names = checkpoint.names()
-    embedding, head = find_embedding(names), find_head(names)
-    found = {embedding: "embedding", head: "head"}
-    bias = head.removesuffix("weight") + "bias" if head else ""
-    if bias in names:
-        found[bias] = "bias"
-    return {name: role for name, role in found.items() if name}
-
-
 def _counterpart(checkpoint: Checkpoint, role: str) -> str | None:
     """The tensor of that role in another checkpoint; for an absent head the embedding."""
-    by_role = {role: name for name, role in _vocabulary_tensors(checkpoint).items()}
+    by_role = {role: name for name, role in token_tensors(checkpoint.names()).items()}
     return by_role.get(role) or (by_role.get("embedding") if role == "head" else None)

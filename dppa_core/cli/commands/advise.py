@@ -50,7 +50,7 @@ def advise(
             progress=progress,
         )
     found = judge(facts)
-    value = {**found.to_json(), "facts": [asdict(one) for one in facts]}
+    value = {**asdict(found), "facts": [asdict(one) for one in facts]}
     emit(value, advice_text(found), as_json=as_json)
 
 

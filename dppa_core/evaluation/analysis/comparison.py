@@ -9,7 +9,7 @@ import numpy as np
 from dppa_core.errors import IncompatibleCheckpoints, InvalidValue, shown
 from dppa_core.merging.merger import open_merger
 from dppa_core.methods.registry import METHODS, get_method
-from dppa_core.progress import Progress, Stop, check, report
+from dppa_core.progress import Progress, report
 from dppa_core.pruning.floats import FLOATS, to_float32
 from dppa_core.recipes.yaml_text import MergeRecipe
 
@@ -57,11 +57,7 @@ def _meanings(method: str) -> tuple[str, ...]:
 
 
 def compare_merges(
-    first: MergeRecipe,
-    second: MergeRecipe,
-    *,
-    progress: Progress | None = None,
-    stop: Stop | None = None,
+    first: MergeRecipe, second: MergeRecipe, *, progress: Progress | None = None
 ) -> tuple[Difference, ...]:
     """Merge both recipes tensor by tensor, and count the elements that differ.
 
@@ -71,13 +67,12 @@ def compare_merges(
     Raises:
         IncompatibleCheckpoints: the bases have different tensors.
     """
-    mergers = [open_merger(recipe, progress=progress, stop=stop) for recipe in (first, second)]
+    mergers = [open_merger(recipe, progress=progress) for recipe in (first, second)]
     names = mergers[0].names()
     if names != mergers[1].names():
         raise IncompatibleCheckpoints("The recipes merge models of other tensors: two bases?")
     found = []
     for done, name in enumerate(names):
-        check(stop)
         report(progress, done, len(names), name)
         one, other = (merger.tensor(name) for merger in mergers)
         if one[0] in FLOATS and other[0] in FLOATS:

@@ -13,26 +13,16 @@ from jaxtyping import Float32, Float64, Int64
 from numpy import ndarray
 
 from dppa_core.checkpoints.checkpoint import Checkpoint
-from dppa_core.checkpoints.chunks import CHUNK, Loader, TensorPair
-from dppa_core.checkpoints.matching import match_tensors
-from dppa_core.checkpoints.page_release import PageReleaser
-from dppa_core.checkpoints.sources.open import open_checkpoint
-from dppa_core.checkpoints.vocabulary.alignment import align
+from dppa_core.checkpoints.chunks import CHUNK
 from dppa_core.errors import UnknownName, did_you_mean
-from dppa_core.kernels import get_backend
+from dppa_core.evaluation.analysis.ranked_pair import RankedPair, RankedTensor
 from dppa_core.parameters import check_number
-from dppa_core.profiling.calibration.statistics import score_of
-from dppa_core.profiling.profile import tensor_pair
-from dppa_core.profiling.significance import Scoring, ranked_by, ranked_chunk
-from dppa_core.profiling.thresholds import find_cuts
 from dppa_core.progress import Stop, check
 from dppa_core.pruning.floats import FLOATS, to_float32
 from dppa_core.pruning.module_groups import Module, find_modules
 from dppa_core.pruning.overlap import Reach
 from dppa_core.pruning.partition import Selection
 from dppa_core.pruning.tie_breaking import Cut, tensor_seed
-
-_EVERYTHING = Cut(0.0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,23 +74,14 @@ def look_closely(
         DamagedCheckpoint: the files differ from those the plan was made for.
         CheckpointError, IncompatibleCheckpoints: see `open_checkpoint` and `match_tensors`.
     """
-    mine = open_checkpoint(base, public=public, stop=stop)
-    theirs = open_checkpoint(finetuned, public=public, stop=stop)
-    aligned = align(mine, (theirs,), (finetuned,))
-    reader = theirs if aligned.foreign else mine
-    score = score_of(significance, reader, theirs, None, label=finetuned, stop=stop)
-    mine, theirs = aligned.base, aligned.tuned[0]
-    found = find_module(mine, module)
-    place = match_tensors(mine, theirs, finetuned)[found.tensor]
-    scoring = score.of(found.tensor, place) if score else None
-    loader = Loader(get_backend("auto", found.numel), PageReleaser((mine, theirs)).read)
-    pair = tensor_pair(mine, theirs, found.tensor, place)
-    cut = _EVERYTHING
-    if selection is not None:
-        ((cut, _),) = find_cuts(ranked_by(loader, scoring), pair, [selection])
+    pair = RankedPair.open(base, finetuned, significance, public=public, stop=stop)
+    found = find_module(pair.base, module)
+    tensor = pair.tensor(found.tensor)
+    everything = Reach([Cut(0.0, 0)], tensor_seed(found.tensor))
+    reach = everything if selection is None else tensor.reach([selection])
     columns = found.shape[-1]
-    shape = found.numel // columns, columns
-    return _Sums(shape).add(loader, pair, scoring, cut, stop).closeup(found.name, top)
+    sums = _Sums((found.numel // columns, columns))
+    return sums.add(tensor, reach, stop).closeup(found.name, top)
 
 
 def find_module(base: Checkpoint, name: str) -> Module:
@@ -120,18 +101,15 @@ class _Sums:
         self._squares = tuple(np.zeros(length) for length in shape)
         self._counts = tuple(np.zeros(length, np.int64) for length in shape)
 
-    def add(
-        self, loader: Loader, pair: TensorPair, scoring: Scoring | None, cut: Cut, stop: Stop | None
-    ) -> _Sums:
+    def add(self, tensor: RankedTensor, reach: Reach, stop: Stop | None) -> _Sums:
         """Read the tensor once, some rows at a time."""
         rows, columns = self._shape
-        reach = Reach([cut], tensor_seed(pair.name))
         block = max(CHUNK // columns, 1)
         for first in range(0, rows, block):
             check(stop)
             last = min(first + block, rows)
             parts = [
-                self._kept(loader, pair, scoring, reach, start, min(start + CHUNK, last * columns))
+                _kept(tensor, reach, start, min(start + CHUNK, last * columns))
                 for start in range(first * columns, last * columns, CHUNK)
             ]
             kept = np.concatenate(parts).reshape(last - first, columns)
@@ -142,18 +120,6 @@ class _Sums:
             self._counts[1][:] += inside.sum(axis=0)
         return self
 
-    @staticmethod
-    def _kept(
-        loader: Loader,
-        pair: TensorPair,
-        scoring: Scoring | None,
-        reach: Reach,
-        start: int,
-        end: int,
-    ) -> Float64[ndarray, " n"]:
-        delta, magnitudes = ranked_chunk(loader, pair, scoring, start, end)
-        return np.where(reach.of(magnitudes, start) > 0, delta, 0).astype(np.float64)
-
     def closeup(self, name: str, top: int) -> MatrixCloseup:
         """The rows and columns with most kept d²."""
         total = math.fsum(self._squares[0])
@@ -162,6 +128,11 @@ class _Sums:
             for squares, counts in zip(self._squares, self._counts, strict=True)
         )
         return MatrixCloseup(name, self._shape, int(self._counts[0].sum()), total, rows, columns)
+
+
+def _kept(tensor: RankedTensor, reach: Reach, start: int, end: int) -> Float64[ndarray, " n"]:
+    delta, magnitudes = tensor.chunk(start, end)
+    return np.where(reach.of(magnitudes, start) > 0, delta, 0).astype(np.float64)
 
 
 def _strongest(
@@ -218,18 +189,14 @@ def read_excerpt(
     """
     for name, size in (("rows", rows), ("columns", columns)):
         check_number(name, size, 1, LARGEST)
-    mine = open_checkpoint(base, public=public, stop=stop)
-    theirs = open_checkpoint(finetuned, public=public, stop=stop)
-    aligned = align(mine, (theirs,), (finetuned,))
-    mine, theirs = aligned.base, aligned.tuned[0]
-    found = find_module(mine, module)
+    pair = RankedPair.open(base, finetuned, public=public, stop=stop)
+    found = find_module(pair.base, module)
     width = found.shape[-1]
-    place = match_tensors(mine, theirs, finetuned)[found.tensor]
     return MatrixExcerpt(
         found.name,
         (found.numel // width, width),
-        _corner(mine, found.tensor, width, rows, columns),
-        _corner(theirs, place, width, rows, columns),
+        _corner(pair.base, found.tensor, width, rows, columns),
+        _corner(pair.tuned, pair.places[found.tensor], width, rows, columns),
     )
 
 

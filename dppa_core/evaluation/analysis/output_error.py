@@ -13,24 +13,20 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 from numpy import ndarray
 
-from dppa_core.checkpoints.chunks import Loader, TensorPair
-from dppa_core.checkpoints.matching import match_tensors
+from dppa_core.checkpoints.chunks import TensorPair
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.checkpoints.vocabulary.alignment import align
 from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.analysis.matrix import find_module
-from dppa_core.kernels import get_backend
+from dppa_core.evaluation.analysis.ranked_pair import RankedPair, RankedTensor
 from dppa_core.parameters import check_number
 from dppa_core.profiling.calibration.statistics import statistics
-from dppa_core.profiling.profile import tensor_pair
-from dppa_core.profiling.thresholds import find_cuts
 from dppa_core.progress import Progress, Stop, check, report
 from dppa_core.pruning.delta_profile import DeltaProfile, ModuleProfile
 from dppa_core.pruning.floats import to_float32
-from dppa_core.pruning.overlap import Reach
 from dppa_core.pruning.partition import select
-from dppa_core.pruning.tie_breaking import drop_cut, drop_seed, mix, tensor_seed
-from dppa_core.recipes.calibration import Calibration, calibration_of
+from dppa_core.pruning.tie_breaking import drop_cut, drop_seed, mix
+from dppa_core.recipes.calibration import calibration_of
 
 Matrix = Float64[ndarray, "outputs inputs"]
 
@@ -92,7 +88,6 @@ def output_errors(
     profile: DeltaProfile,
     rates: Sequence[float],
     *,
-    calibration: Calibration | None = None,
     public: bool = False,
     progress: Progress | None = None,
     stop: Stop | None = None,
@@ -104,7 +99,6 @@ def output_errors(
         module: Short name, as "layers.3.mlp.down_proj".
         profile: Of the pair, ranked by |d|.
         rates: Rising pruning rates, each in [0, 1).
-        calibration: The text; questions of the model's own domain if None.
 
     Raises:
         InvalidValue: a rate out of range, or the text gives this module no input.
@@ -117,35 +111,34 @@ def output_errors(
     theirs = open_checkpoint(finetuned, public=public, stop=stop)
     pair = align(mine, (theirs,), (finetuned,))
     reader = theirs if pair.foreign else mine
-    text = calibration_of(finetuned, calibration)
+    text = calibration_of(finetuned)
     told = {"label": finetuned, "progress": progress, "stop": stop}
     read = statistics("gram", reader, theirs, text, **told)  # type: ignore[arg-type]
-    found = find_module(pair.base, module)
-    place = match_tensors(pair.base, pair.tuned[0], finetuned)[found.tensor]
+    found, ranked = find_module(pair.base, module), RankedPair(pair.base, pair.tuned[0], finetuned)
+    place = ranked.places[found.tensor]
     if place not in read.arrays:
         raise InvalidValue(f"{finetuned}: the inputs of {module} were not measured.")
     gram = np.asarray(read.arrays[place], np.float64)
-    tensors = tensor_pair(pair.base, pair.tuned[0], found.tensor, place)
+    tensor = ranked.tensor(found.tensor)
     about = next(item for item in profile.modules if item.module.name == found.name)
-    subject = _Subject.of(tensors, found.shape, gram, across=read.axes[place] == 0)
-    kept = _kept(about, tensors, rates)
+    subject = _Subject.of(tensor.pair, found.shape, gram, across=read.axes[place] == 0)
+    kept = _kept(about, tensor, rates)
     rows = []
     for index, rate in enumerate(rates):
         check(stop)
-        rows.append(subject.at(rate, kept[:, index], _drawn(tensors, finetuned, rate)))
+        rows.append(subject.at(rate, kept[:, index], _drawn(tensor.pair, finetuned, rate)))
         report(progress, index + 1, len(rates), f"{found.name} at {rate:.0%}")
     return OutputErrors(found.name, subject.effect, tuple(rows))
 
 
 def _kept(
-    about: ModuleProfile, pair: TensorPair, rates: Sequence[float]
+    about: ModuleProfile, tensor: RankedTensor, rates: Sequence[float]
 ) -> Int64[ndarray, "n rates"]:
     """1: in the larger half of the elements a rate keeps; 2: in the other half; 0: dropped."""
     shares = {share for rate in rates for share in ((1 - rate) / 2, 1 - rate)}
     density = sorted(shares, reverse=True)
-    loader = Loader(get_backend("auto", pair.numel))
-    found = find_cuts(loader, pair, [select(about, one) for one in density])
-    reach = Reach([cut for cut, _ in found], tensor_seed(pair.name)).of(np.abs(_delta(pair)), 0)
+    wanted = tensor.reach([select(about, one) for one in density])
+    reach = wanted.of(np.abs(_delta(tensor.pair)), 0)
     place = {share: n for n, share in enumerate(density)}
     columns = []
     for rate in rates:

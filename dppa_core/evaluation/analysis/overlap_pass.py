@@ -15,26 +15,20 @@ import numpy as np
 from jaxtyping import Int64
 from numpy import ndarray
 
-from dppa_core.checkpoints.checkpoint import Checkpoint
-from dppa_core.checkpoints.chunks import CHUNK, Loader, TensorPair
-from dppa_core.checkpoints.matching import match_tensors
-from dppa_core.checkpoints.page_release import PageReleaser
+from dppa_core.checkpoints.chunks import CHUNK
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.checkpoints.vocabulary.alignment import Alignment, align
 from dppa_core.errors import InvalidValue
-from dppa_core.kernels import get_backend
+from dppa_core.evaluation.analysis.ranked_pair import RankedPair
 from dppa_core.profiling.calibration.statistics import score_of
-from dppa_core.profiling.profile import kept_profile, tensor_pair
-from dppa_core.profiling.significance import Score, Scoring, ranked_by, ranked_chunk
-from dppa_core.profiling.thresholds import find_cuts
-from dppa_core.progress import Progress, Stop, check, report
-from dppa_core.pruning.delta_profile import DeltaProfile
+from dppa_core.profiling.profile import kept_profile
+from dppa_core.profiling.significance import Score
+from dppa_core.progress import Progress, RunControl, Stop, check, report
 from dppa_core.pruning.density import Override, PruningParameters
 from dppa_core.pruning.module_groups import Module
-from dppa_core.pruning.overlap import Meeting, Reach, count_reaches, grid_selections, kept_at, meet
+from dppa_core.pruning.overlap import Meeting, count_reaches, grid_selections, kept_at, meet
 from dppa_core.pruning.partition import Selection
 from dppa_core.pruning.rate_table import RATES
-from dppa_core.pruning.tie_breaking import tensor_seed
 from dppa_core.system.folder_cache import cache_folder, load, store
 
 _FORMAT = 1  # change it when the same weights would give other counts
@@ -75,9 +69,8 @@ def count_meetings(
             "Naming one model twice is the usual cause."
         )
     settings = _Settings(parameters or PruningParameters(), dict(overrides or {}))
-    aligned, scores = _opened(
-        base, models, settings.parameters.significance, public, progress, stop
-    )
+    ranked_by, control = settings.parameters.significance, RunControl(progress=progress, stop=stop)
+    aligned, scores = _opened(base, models, ranked_by, public, control)
     pairs = tuple(combinations(range(len(models)), 2))
     paths = {pair: _path(aligned, pair, scores, settings) for pair in pairs}
     names = {pair: (models[pair[0]], models[pair[1]]) for pair in pairs}
@@ -89,7 +82,7 @@ def count_meetings(
         for place in wanted
     }
     if missing:
-        counted = _Pass(aligned, subjects, missing, stop).run(progress)
+        counted = _Pass(subjects, missing, stop).run(progress)
         for pair, (kept, both, opposed) in zip(missing, counted, strict=True):
             found[pair] = Meeting(*names[pair], kept, both, opposed)
             _save(paths[pair], kept, both, opposed)
@@ -101,12 +94,10 @@ def _opened(
     models: Sequence[str],
     significance: str,
     public: bool,
-    progress: Progress | None,
-    stop: Stop | None,
+    control: RunControl,
 ) -> tuple[Alignment, list[Score | None]]:
     """The aligned models, and the score that ranks the elements of each."""
-    told: dict[str, Any] = {"progress": progress, "stop": stop}
-    mine, *theirs = (open_checkpoint(name, public=public, **told) for name in (base, *models))
+    mine, *theirs = (open_checkpoint(name, public=public, **control) for name in (base, *models))
     aligned = align(mine, theirs, models)
     scores = [
         score_of(
@@ -115,7 +106,7 @@ def _opened(
             one,
             None,
             label=models[place],
-            **told,
+            **control,
         )
         for place, one in enumerate(theirs)
     ]
@@ -130,11 +121,9 @@ class _Settings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Subject:
-    checkpoint: Checkpoint
-    name: str
-    profile: DeltaProfile
+    pair: RankedPair
+    modules: tuple[Module, ...]
     selections: tuple[tuple[Selection, ...], ...]
-    score: Score | None
 
 
 def _subject(
@@ -145,15 +134,10 @@ def _subject(
     settings: _Settings,
     stop: Stop | None,
 ) -> _Subject:
-    tuned = aligned.tuned[place]
-    profile = kept_profile(aligned.base, tuned, names=names, workers=1, stop=stop, score=score)
-    return _Subject(
-        tuned,
-        names[1],
-        profile,
-        grid_selections(profile, settings.parameters, settings.overrides),
-        score,
-    )
+    pair = RankedPair(aligned.base, aligned.tuned[place], names[1], score)
+    profile = kept_profile(pair.base, pair.tuned, names=names, workers=1, stop=stop, score=score)
+    selections = grid_selections(profile, settings.parameters, settings.overrides)
+    return _Subject(pair, tuple(one.module for one in profile.modules), selections)
 
 
 Counts = tuple[Int64[ndarray, "two N R"], Int64[ndarray, "N R"], Int64[ndarray, "N R"]]
@@ -161,28 +145,17 @@ Counts = tuple[Int64[ndarray, "two N R"], Int64[ndarray, "N R"], Int64[ndarray, 
 
 class _Pass:
     def __init__(
-        self,
-        aligned: Alignment,
-        subjects: dict[int, _Subject],
-        pairs: Sequence[tuple[int, int]],
-        stop: Stop | None,
+        self, subjects: dict[int, _Subject], pairs: Sequence[tuple[int, int]], stop: Stop | None
     ) -> None:
-        self._base, self._subjects, self._pairs, self._stop = aligned.base, subjects, pairs, stop
-        releaser = PageReleaser((self._base, *(one.checkpoint for one in subjects.values())))
-        self._places = {
-            place: match_tensors(self._base, one.checkpoint, one.name)
-            for place, one in subjects.items()
-        }
-        self._modules = next(iter(subjects.values())).profile.modules
-        numel = sum(one.module.numel for one in self._modules)
-        self._loader = Loader(get_backend("auto", numel * len(subjects)), releaser.read)
+        self._subjects, self._pairs, self._stop = subjects, pairs, stop
+        self._modules = next(iter(subjects.values())).modules
 
     def run(self, progress: Progress | None) -> list[Counts]:
         """(kept by each model, by both, by both with opposite signs) for each pair, in order."""
         reaches, meetings = [], []
-        for index, item in enumerate(self._modules):
-            report(progress, index, len(self._modules), item.module.name)
-            alone, together = self._module(item.module, index)
+        for index, module in enumerate(self._modules):
+            report(progress, index, len(self._modules), module.name)
+            alone, together = self._module(module, index)
             reaches.append(alone)
             meetings.append(together)
         report(progress, len(self._modules), len(self._modules), "conflict counted")
@@ -199,36 +172,24 @@ class _Pass:
     def _module(
         self, module: Module, index: int
     ) -> tuple[dict[int, Int64[ndarray, " edges"]], list[Int64[ndarray, "two edges"]]]:
-        pairs = {place: self._pair(module, place) for place in self._subjects}
-        reaches = {place: self._reach(pairs[place], place, index) for place in self._subjects}
+        tensors = {place: one.pair.tensor(module.tensor) for place, one in self._subjects.items()}
+        reaches = {
+            place: tensors[place].reach(one.selections[index])
+            for place, one in self._subjects.items()
+        }
         alone = {place: np.zeros(RATES + 1, np.int64) for place in self._subjects}
         together = [np.zeros((2, RATES + 1), np.int64) for _ in self._pairs]
         for start in range(0, module.numel, CHUNK):
             check(self._stop)
             reach, down = {}, {}
-            for place, pair in pairs.items():
-                stop, scoring = min(start + CHUNK, pair.numel), self._scoring(pair, place)
-                delta, magnitudes = ranked_chunk(self._loader, pair, scoring, start, stop)
+            for place, tensor in tensors.items():
+                delta, magnitudes = tensor.chunk(start, min(start + CHUNK, module.numel))
                 reach[place] = reaches[place].of(magnitudes, start)
                 down[place] = np.signbit(delta)
                 alone[place] += count_reaches(reach[place])
             for counts, (one, other) in zip(together, self._pairs, strict=True):
                 counts += meet(reach[one], reach[other], down[one] != down[other])
         return alone, together
-
-    def _pair(self, module: Module, place: int) -> TensorPair:
-        tuned, name = self._subjects[place].checkpoint, self._places[place][module.tensor]
-        return tensor_pair(self._base, tuned, module.tensor, name)
-
-    def _reach(self, pair: TensorPair, place: int, index: int) -> Reach:
-        subject = self._subjects[place]
-        loader = ranked_by(self._loader, self._scoring(pair, place))
-        cuts = find_cuts(loader, pair, subject.selections[index])
-        return Reach([cut for cut, _ in cuts], tensor_seed(pair.name))
-
-    def _scoring(self, pair: TensorPair, place: int) -> Scoring | None:
-        score = self._subjects[place].score
-        return score.of(pair.name, self._places[place][pair.name]) if score else None
 
 
 def _path(

@@ -9,25 +9,15 @@ import numpy as np
 from jaxtyping import Float32, Int64
 from numpy import ndarray
 
-from dppa_core.checkpoints.chunks import CHUNK, Loader, TensorPair
-from dppa_core.checkpoints.matching import match_tensors
-from dppa_core.checkpoints.page_release import PageReleaser
-from dppa_core.checkpoints.sources.open import open_checkpoint
-from dppa_core.checkpoints.vocabulary.alignment import align
+from dppa_core.checkpoints.chunks import CHUNK
 from dppa_core.errors import InvalidValue
-from dppa_core.kernels import get_backend
-from dppa_core.profiling.calibration.statistics import score_of
-from dppa_core.profiling.profile import tensor_pair
-from dppa_core.profiling.significance import Scoring, ranked_by, ranked_chunk
-from dppa_core.profiling.thresholds import find_cuts
-from dppa_core.progress import Progress, Stop, check, report
+from dppa_core.evaluation.analysis.ranked_pair import RankedPair, RankedTensor
+from dppa_core.progress import Stop, check
 from dppa_core.pruning.coefficients import Coefficient, coefficient_of
 from dppa_core.pruning.floats import DTYPE_CODES, from_float32, to_float32
 from dppa_core.pruning.module_groups import find_modules, layer_count
-from dppa_core.pruning.overlap import Reach
 from dppa_core.pruning.partition import Selection
 from dppa_core.pruning.plan import PruningPlan
-from dppa_core.pruning.tie_breaking import tensor_seed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +38,6 @@ def count_rounded(
     dtype: str = "bfloat16",
     *,
     public: bool = False,
-    progress: Progress | None = None,
     stop: Stop | None = None,
 ) -> RoundedDelta:
     """Add a plan's kept delta to its base, and count the changes that rounding undoes.
@@ -68,50 +57,36 @@ def count_rounded(
         raise InvalidValue(f"{len(plan.levels)} levels need as many factors, got {list(factors)}.")
     if dtype not in DTYPE_CODES:
         raise InvalidValue(f"dtype must be one of {', '.join(DTYPE_CODES)}, got {dtype!r}.")
-    mine = open_checkpoint(plan.base, public=public, stop=stop)
-    theirs = open_checkpoint(plan.finetuned, public=public, stop=stop)
-    aligned = align(mine, (theirs,), (plan.finetuned,))
-    reader = theirs if aligned.foreign else mine
-    significance = plan.parameters.significance
-    score = score_of(significance, reader, theirs, None, label=plan.finetuned, stop=stop)
-    base, tuned = aligned.base, aligned.tuned[0]
-    places = match_tensors(base, tuned, plan.finetuned)
-    modules = {m.name: m for m in find_modules({name: base.shape(name) for name in places})}
-    kernels = get_backend("auto", sum(module.numel for module in modules.values()))
-    loader = Loader(kernels, PageReleaser((base, tuned)).read)
-    layers = layer_count(base.names())
+    ranked_by = plan.parameters.significance
+    pair = RankedPair.open(plan.base, plan.finetuned, ranked_by, public=public, stop=stop)
+    shapes = {name: pair.base.shape(name) for name in pair.places}
+    modules = {module.name: module for module in find_modules(shapes)}
+    layers = layer_count(pair.base.names())
     rows = []
-    for number, planned in enumerate(plan.modules):
-        report(progress, number, len(plan.modules), planned.name)
+    for planned in plan.modules:
         tensor = modules[planned.name].tensor
-        pair = tensor_pair(base, tuned, tensor, places[tensor])
-        scoring = score.of(tensor, places[tensor]) if score else None
         whole = coefficient_of(coefficient, tensor, layers)
         weights = np.array([whole * factor for factor in factors], np.float32)
         selections = [level.selection for level in planned.levels]
-        rows.append(_count(loader, pair, scoring, selections, weights, DTYPE_CODES[dtype], stop))
-    report(progress, len(rows), len(rows), "losses counted")
+        rows.append(_count(pair.tensor(tensor), selections, weights, DTYPE_CODES[dtype], stop))
     counts = np.array(rows, np.int64).reshape(-1, 2, len(factors))
     return RoundedDelta(counts[:, 0], counts[:, 1])
 
 
 def _count(
-    loader: Loader,
-    pair: TensorPair,
-    scoring: Scoring | None,
+    tensor: RankedTensor,
     selections: Sequence[Selection],
     weights: Float32[ndarray, " K"],
     dtype: str,
     stop: Stop | None,
 ) -> Int64[ndarray, "two K"]:
     """Number of kept and lost elements in each partition of one tensor."""
-    cuts = [cut for cut, _ in find_cuts(ranked_by(loader, scoring), pair, selections)]
-    reach = Reach(cuts[::-1], tensor_seed(pair.name))
+    pair, reach = tensor.pair, tensor.reach(selections[::-1])
     counts, count = np.zeros((2, weights.size), np.int64), weights.size
     for start in range(0, pair.numel, CHUNK):
         check(stop)
         end = min(start + CHUNK, pair.numel)
-        delta, magnitudes = ranked_chunk(loader, pair, scoring, start, end)
+        delta, magnitudes = tensor.chunk(start, end)
         reached = reach.of(magnitudes, start)
         inside = np.flatnonzero(reached)
         partition = count - reached[inside].astype(np.intp)  # in all levels: the strongest, 0

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from jaxtyping import Shaped
 from numpy import ndarray
 
-from dppa_core.checkpoints.checkpoint import Checkpoint
+from dppa_core.checkpoints.checkpoint import Checkpoint, DerivedCheckpoint
 from dppa_core.evaluation.diff.report import TensorDistance, diff_sums, distance
 from dppa_core.evaluation.diff.sums import Sums, total
 from dppa_core.models.parameter_views import find_places
-from dppa_core.progress import Progress, Stop
+from dppa_core.progress import RunControl
 from dppa_core.pruning.module_groups import find_modules, order_kinds
 
 _RAW = {torch.bfloat16: ("BF16", torch.int16, "uint16"), torch.float32: ("F32", torch.float32, "")}
@@ -47,11 +47,7 @@ class CellDiff:
 
 
 def diff_cells(
-    models: Sequence[Checkpoint],
-    names: Sequence[str],
-    *,
-    progress: Progress | None = None,
-    stop: Stop | None = None,
+    models: Sequence[Checkpoint], names: Sequence[str], **control: Unpack[RunControl]
 ) -> CellDiff:
     """Compare two models made from the same base.
 
@@ -64,7 +60,7 @@ def diff_cells(
         NonFiniteWeights: NaN or infinity in a model.
         Cancelled: `stop` was set.
     """
-    sums = diff_sums(models, names, workers=1, progress=progress, stop=stop)
+    sums = diff_sums(models, names, workers=1, **control)
     modules = find_modules({name: models[0].shape(name) for name in sums})
     cells: dict[tuple[int, str], list[Sums]] = {}
     for module in modules:
@@ -86,7 +82,7 @@ def diff_cells(
     )
 
 
-class ModelTensors:
+class ModelTensors(DerivedCheckpoint):
     """A merge in memory as a checkpoint, without copying.
 
     Args:
@@ -96,20 +92,15 @@ class ModelTensors:
     """
 
     def __init__(self, model: Any, base: Checkpoint) -> None:
-        self._base = base
+        super().__init__(base)
         shapes = {name: base.shape(name) for name in base.names()}
         self._places: Mapping[str, torch.Tensor] = {
             name: place for name, place in find_places(model, shapes).items() if place.dtype in _RAW
         }
-        self.config, self.folder, self.folders = base.config, base.folder, base.folders
 
     def names(self) -> tuple[str, ...]:
         """Tensor names, as in the base."""
-        return tuple(name for name in self._base.names() if name in self._places)
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        """Shape of a tensor."""
-        return self._base.shape(name)
+        return tuple(name for name in self.base.names() if name in self._places)
 
     def dtype(self, name: str) -> str:
         """Its dtype in memory: "BF16" or "F32"."""
@@ -122,13 +113,6 @@ class ModelTensors:
         values: Shaped[ndarray, " n"] = place.detach().reshape(-1).view(view).numpy()
         return values.view(raw) if raw else values
 
-    def release(self) -> None:
-        """Do nothing: the memory belongs to the model."""
-
     def content_hash(self) -> str:
         """Empty: a merge in memory has no content hash."""
         return ""
-
-    def identities(self) -> dict[Any, str]:
-        """Empty: there are no files."""
-        return {}

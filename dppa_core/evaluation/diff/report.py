@@ -78,7 +78,6 @@ def diff_models(
     *,
     workers: int | None = None,
     progress: Progress | None = None,
-    stop: Stop | None = None,
 ) -> ModelDiff:
     """Compare two models in one streaming pass; memory does not grow with them.
 
@@ -94,9 +93,9 @@ def diff_models(
         CheckpointError, Unreachable: see `open_checkpoint`.
     """
     names = (first, second) if base is None else (first, second, base)
-    opened = [open_checkpoint(name, progress=progress, stop=stop) for name in names]
+    opened = [open_checkpoint(name, progress=progress) for name in names]
     models, notes = shared_rows(opened, names)
-    whole = diff_sums(models, names, workers=workers, progress=progress, stop=stop)
+    whole = diff_sums(models, names, workers=workers, progress=progress)
     return replace(_ordered(names, models[0], whole, with_base=base is not None), notes=notes)
 
 

@@ -10,6 +10,7 @@ from numpy import ndarray
 
 from dppa_core.checkpoints.aligned_checkpoint import AlignedCheckpoint, Gathered
 from dppa_core.checkpoints.checkpoint import Checkpoint
+from dppa_core.checkpoints.vocabulary.alignment import embedding_rows
 from dppa_core.checkpoints.vocabulary.tokenizer_files import read_vocabulary, tokenizer_folder
 from dppa_core.errors import IncompatibleCheckpoints, many, shown
 from dppa_core.pruning.tensor_names import find_embedding, find_head
@@ -27,7 +28,7 @@ def shared_rows(
     Raises:
         IncompatibleCheckpoints: the tokenizers have different tokens in a shared row.
     """
-    counts = [_rows(model) for model in models]
+    counts = [embedding_rows(model) for model in models]
     least = min(counts)
     if least == max(counts):
         return tuple(models), ()
@@ -41,13 +42,8 @@ def shared_rows(
     return tuple(_cut(model, least) for model in models), notes
 
 
-def _rows(model: Checkpoint) -> int:
-    embedding = find_embedding(model.names())
-    return model.shape(embedding)[0] if embedding else 0
-
-
 def _cut(model: Checkpoint, rows: int) -> Checkpoint:
-    if _rows(model) == rows:
+    if embedding_rows(model) == rows:
         return model
     tensors = {}
     for name in (find_embedding(model.names()), find_head(model.names())):

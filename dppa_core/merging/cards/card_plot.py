@@ -11,7 +11,7 @@ from xml.sax.saxutils import escape
 
 from dppa_core.pruning.module_groups import order_kinds
 
-_LEFT, _TOP, _CELL, _MARGIN, _CHARACTER = 64, 78, 62, 16, 7.2  # pixels
+_LEFT, _TOP, _CELL, MARGIN, _CHARACTER = 64, 78, 62, 16, 7.2  # pixels
 _ROWS = ((24, 22), (48, 16), (10**9, 9))
 """Most layers -> height of a row in pixels; the lowest rows show no numbers."""
 _LOWEST_TEXT = 14
@@ -38,7 +38,7 @@ def density_svg(model: str, shares: Mapping[tuple[int, str], float]) -> str:
     kinds = order_kinds(kind for _, kind in shares)
     row = next(height for most, height in _ROWS if len(layers) <= most)
     top = next(scale for scale in _SCALES if scale >= min(max(shares.values()), 1.0))
-    width = max(_LEFT + _CELL * len(kinds) + _MARGIN, 420)
+    width = max(_LEFT + _CELL * len(kinds) + MARGIN, 420)
     below = _TOP + row * len(layers)
     parts = [
         *_frame(model, shares, width, below + 62),
@@ -74,28 +74,43 @@ def _linear(part: float) -> float:
     return part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
 
 
+def frame(style: str, names: tuple[str, str], told: str, width: float, height: float) -> list[str]:
+    """The start of a plot: text for screen readers, style, background, title.
+
+    Args:
+        names: The whole title, and as much of it as is shown.
+        told: A description for screen readers.
+    """
+    title, shown = map(escape, names)
+    return [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:g}" height="{height:g}" '
+        f'viewBox="0 0 {width:g} {height:g}" role="img" aria-labelledby="t d">',
+        f'<title id="t">{title}</title>',
+        f'<desc id="d">{escape(told)}</desc>',
+        f"<style>{style}</style>",
+        f'<rect class="ground" x="0.5" y="0.5" width="{width - 1:g}" height="{height - 1:g}" '
+        'rx="6"/>',
+        f'<text class="title" x="{MARGIN}" y="26">{shown}</text>',
+    ]
+
+
 def _frame(
     model: str, shares: Mapping[tuple[int, str], float], width: int, height: int
 ) -> list[str]:
     title = f"{model}: share of each matrix's changes kept"
-    fits = int((width - 2 * _MARGIN) / _CHARACTER)
+    fits = int((width - 2 * MARGIN) / _CHARACTER)
     shown = title if len(title) <= fits else f"{model[: max(fits - 32, 8)]}…: share of changes kept"
     spread = f"from {min(shares.values()):.1%} to {max(shares.values()):.1%}"
+    told = f"A heatmap of layers by kinds of matrices; {spread}."
     return [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
-        f'viewBox="0 0 {width} {height}" role="img" aria-labelledby="t d">',
-        f'<title id="t">{escape(title)}</title>',
-        f'<desc id="d">A heatmap of layers by kinds of matrices; {spread}.</desc>',
-        f"<style>{_STYLE}</style>",
-        f'<rect class="ground" x="0.5" y="0.5" width="{width - 1}" height="{height - 1}" rx="6"/>',
-        f'<text class="title" x="{_MARGIN}" y="26">{escape(shown)}</text>',
-        f'<text class="quiet" x="{_MARGIN}" y="44">in per cent of its elements; {spread}</text>',
+        *frame(_STYLE, (title, shown), told, width, height),
+        f'<text class="quiet" x="{MARGIN}" y="44">in per cent of its elements; {spread}</text>',
     ]
 
 
 def _axes(layers: list[int], kinds: tuple[str, ...], row: int) -> list[str]:
     every = 1 if row >= _LOWEST_TEXT else 5
-    parts = [f'<text class="quiet" x="{_MARGIN}" y="{_TOP - 8}">layer</text>']
+    parts = [f'<text class="quiet" x="{MARGIN}" y="{_TOP - 8}">layer</text>']
     for column, kind in enumerate(kinds):
         x, name = _LEFT + _CELL * (column + 0.5), kind if len(kind) <= 9 else kind[:8] + "…"
         parts.append(f'<text x="{x:g}" y="{_TOP - 8}" text-anchor="middle">{escape(name)}</text>')
@@ -128,7 +143,7 @@ def _cell(
 
 def _legend(y: int, top: float) -> list[str]:
     step = 5
-    parts = [f'<text class="quiet" x="{_MARGIN}" y="{y + 10}">kept</text>']
+    parts = [f'<text class="quiet" x="{MARGIN}" y="{y + 10}">kept</text>']
     for index in range(_STEPS):
         x, colour = _LEFT + step * index, shade(index / (_STEPS - 1))
         parts.append(f'<rect fill="{colour}" x="{x}" y="{y}" width="{step}" height="12"/>')

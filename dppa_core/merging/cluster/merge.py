@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import Unpack
 
 from dppa_core.checkpoints.checkpoint import Checkpoint, known_hashes, remember_hashes
 from dppa_core.checkpoints.safetensors_writer import TensorSpec
@@ -38,7 +39,7 @@ from dppa_core.merging.to_folder import MergeReport, finish
 from dppa_core.profiling.cache import load_profile, profile_entry, save_profile
 from dppa_core.profiling.profile import profile_deltas
 from dppa_core.profiling.reader import TunedModel
-from dppa_core.progress import Progress, Stop, report
+from dppa_core.progress import Progress, RunControl, Stop, report
 from dppa_core.pruning.delta_profile import DeltaProfile
 from dppa_core.pruning.module_groups import find_modules
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, parse_recipe
@@ -92,16 +93,16 @@ def merge_on_cluster(
     """
     began = time.perf_counter()
     check_target(Path(out), (), overwrite=overwrite)
-    recipe = pinned_recipe(recipe, False)
+    recipe, control = pinned_recipe(recipe, False), RunControl(progress=progress, stop=stop)
     with joined(address) as cluster:
-        known = prepared(cluster, recipe, threads, progress, stop)
-        merger = opened(known, progress, stop)
+        known = prepared(cluster, recipe, threads, control)
+        merger = opened(known, **control)
         tally = MergeTally(merger.plan, merger.inputs.parents())
         shards = shards_of(merger, shard_size)
         target = check_target(Path(out), merger.inputs.folders(), overwrite=overwrite)
         with parts_folder(merger, shard_size, target) as parts:
             known = replace(known, folder=str(parts))
-            written = _written(cluster, known, shards, tally, progress, stop)
+            written = _written(cluster, known, shards, tally, control)
             fill = partial(gather, shards, written, parts)
             done = finish(began, merger, tally, fill, out, overwrite=overwrite, sync=sync)
             shutil.rmtree(parts, ignore_errors=True)
@@ -112,26 +113,20 @@ def merge_on_cluster(
 
 
 def prepared(
-    cluster: Cluster,
-    recipe: MergeRecipe,
-    threads: int,
-    progress: Progress | None,
-    stop: Stop | None,
+    cluster: Cluster, recipe: MergeRecipe, threads: int, control: RunControl
 ) -> MergeFacts:
     """Hash and profile all models that are not hashed and profiled yet."""
     names = references(recipe)
-    report(progress, 0, len(names), "reading the models")
+    report(control.get("progress"), 0, len(names), "reading the models")
     known = MergeFacts(dump_recipe(recipe), {}, here=os.getcwd(), threads=threads)
-    found = dict(cluster.run(hash_model, known, names, stop=stop))
+    found = dict(cluster.run(hash_model, known, names, stop=control.get("stop")))
     known = replace(known, hashes={k: v for one in found.values() for k, v in one.items()})
     if recipe.calibrated or not first_stage(recipe)[2]:
         return known  # none needed, or ranked by calibration text: the driver's own work
-    return replace(known, profiles=_profiles(cluster, known, progress, stop))
+    return replace(known, profiles=_profiles(cluster, known, control))
 
 
-def _profiles(
-    cluster: Cluster, known: MergeFacts, progress: Progress | None, stop: Stop | None
-) -> tuple[DeltaProfile, ...]:
+def _profiles(cluster: Cluster, known: MergeFacts, control: RunControl) -> tuple[DeltaProfile, ...]:
     """The profiles of all domain models: from the cache, or part by part from the nodes."""
     recipe = parse_recipe(known.recipe)
     base, tuned = _models(known)
@@ -144,9 +139,9 @@ def _profiles(
     tensors = evenly(base, PARTS_PER_CORE * max(cluster.cores() // known.threads, 1))
     items = [(missing, part) for part in tensors] if missing else []
     parts: list[tuple[DeltaProfile, ...]] = []
-    for _, part in cluster.run(profile_part, known, items, threads=known.threads, stop=stop):
+    for _, part in cluster.run(profile_part, known, items, known.threads, control.get("stop")):
         parts.append(part)
-        report(progress, len(parts), len(items), "parts of the profiles")
+        report(control.get("progress"), len(parts), len(items), "parts of the profiles")
     for number, *found in zip(missing, *parts, strict=True):
         profiles[number] = whole = joined_profile(found, base)
         save_profile(entries[number], whole)
@@ -186,18 +181,17 @@ def _written(
     known: MergeFacts,
     shards: Shards,
     tally: MergeTally,
-    progress: Progress | None,
-    stop: Stop | None,
+    control: RunControl,
 ) -> dict[str, WrittenShard]:
     """Every weight file, whether written now or before."""
     items = list(shards.items())
     written: dict[str, WrittenShard] = {}
-    for _, one in cluster.run(shard_task, known, items, threads=known.threads, stop=stop):
+    for _, one in cluster.run(shard_task, known, items, known.threads, control.get("stop")):
         written[one.file] = one
         tally.changed = tally.changed or one.changed
         for name, kept in one.kept.items():
             tally.keep(name, kept)
-        report(progress, len(written), len(shards), one.file)
+        report(control.get("progress"), len(written), len(shards), one.file)
     return written
 
 
@@ -245,9 +239,7 @@ def _models(known: MergeFacts) -> tuple[Checkpoint, tuple[Checkpoint, ...]]:
     return found.base, found.tuned
 
 
-def opened(
-    known: MergeFacts, progress: Progress | None = None, stop: Stop | None = None
-) -> TensorMerger:
+def opened(known: MergeFacts, **control: Unpack[RunControl]) -> TensorMerger:
     """A merger that uses the known hashes and profiles."""
     base, tuned = _models(known)
     for other, profile in zip(tuned, known.profiles, strict=False):
@@ -255,7 +247,7 @@ def opened(
         if load_profile(entry, (profile.base, profile.finetuned)) is None:
             save_profile(entry, profile)
     recipe = parse_recipe(known.recipe)
-    return open_merger(recipe, backend="numba", workers=known.threads, progress=progress, stop=stop)
+    return open_merger(recipe, backend="numba", workers=known.threads, **control)
 
 
 _kept: dict[str, TensorMerger] = {}

@@ -46,7 +46,6 @@ class Cluster:
         function: Callable[[Any, Item], Result],
         shared: object,
         items: Sequence[Item],
-        *,
         threads: int = 1,
         stop: Stop | None = None,
     ) -> Generator[tuple[int, Result], None, None]:
@@ -78,23 +77,11 @@ class Cluster:
                 ray.cancel(one)
 
     def caller(
-        self,
-        function: Callable[[Any, Item], Result],
-        shared: object,
-        *,
-        threads: int = 1,
-        stop: Stop | None = None,
+        self, function: Callable[[Any, Item], Result], shared: object
     ) -> Callable[[Item], Result]:
-        """`function(shared, item)` on any node, awaited; any thread may call it.
-
-        Args:
-            function: See `run`.
-            shared: See `run`.
-            threads: See `run`.
-            stop: Ends the wait, and the task if it has not begun.
-        """
+        """`function(shared, item)`, see `run`, on one core of any node; any thread may call it."""
         ray = self._ray
-        remote = ray.remote(num_cpus=threads, max_retries=RETRIES)(function)
+        remote = ray.remote(num_cpus=1, max_retries=RETRIES)(function)
         handed = ray.put(shared)
 
         def call(item: Item) -> Result:
@@ -102,7 +89,6 @@ class Cluster:
             try:
                 while not done:
                     done = bool(ray.wait([reference], timeout=_WAIT)[0])
-                    check(stop)
             finally:
                 if not done:
                     ray.cancel(reference)

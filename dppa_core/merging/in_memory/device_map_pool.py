@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Unpack
 
 from dppa_core.checkpoints.adapters.pack_format import SUFFIX
 from dppa_core.checkpoints.checkpoint import Checkpoint, FolderCheckpoint
@@ -13,7 +14,7 @@ from dppa_core.errors import InvalidValue, shown
 from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.models.loading import load_tokenizer
 from dppa_core.models.resident import Resident
-from dppa_core.progress import Progress, Stop, check
+from dppa_core.progress import RunControl, check
 from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.system.error_translation import ForeignCode
 from dppa_core.system.temporary import TemporaryFolder
@@ -49,13 +50,7 @@ class SpreadModelPool(ModelPool):
         self._max_memory = dict(max_memory) if max_memory is not None else None
 
     @contextmanager
-    def lend(
-        self,
-        target: str | MergeRecipe,
-        *,
-        progress: Progress | None = None,
-        stop: Stop | None = None,
-    ) -> Iterator[Resident]:
+    def lend(self, target: str | MergeRecipe, **control: Unpack[RunControl]) -> Iterator[Resident]:
         """A model while the block runs; its files on disk are removed afterwards.
 
         Raises:
@@ -66,8 +61,8 @@ class SpreadModelPool(ModelPool):
                 "A merge that is spread over devices is read from its folder: write it first "
                 "(dppa merge), and name the folder."
             )
-        check(stop)
-        source = open_checkpoint(target, progress=progress, stop=stop)
+        check(control.get("stop"))
+        source = open_checkpoint(target, **control)
         weights = [path.suffix for path in source.identities()]
         if not isinstance(source, FolderCheckpoint) or {*weights} != {SUFFIX}:
             raise InvalidValue(

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 
@@ -29,7 +29,7 @@ from dppa_core.merging.merger import TensorMerger, open_merger
 from dppa_core.merging.preflight.estimate import FLOAT32_LIMIT
 from dppa_core.models.loading import build_model, load_tokenizer
 from dppa_core.models.resident import Resident
-from dppa_core.progress import Progress, Stop, check, report
+from dppa_core.progress import RunControl, check, report
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 from dppa_core.system.temporary import TemporaryFolder
 
@@ -78,13 +78,7 @@ class ModelPool:
         self._table = threading.Lock()
         self._building = threading.Lock()
 
-    def get(
-        self,
-        target: str | MergeRecipe,
-        *,
-        progress: Progress | None = None,
-        stop: Stop | None = None,
-    ) -> Resident:
+    def get(self, target: str | MergeRecipe, **control: Unpack[RunControl]) -> Resident:
         """The model of a reference (`zoo:math`) or a recipe, from memory if it is there.
 
         It never changes while it is held. If the end of its use is known, `lend` lets the next
@@ -94,31 +88,23 @@ class ModelPool:
             OutOfBudget: The model alone exceeds the whole budget.
             Cancelled: `stop` was set before it was ready.
         """
-        slot = self._borrow(target, progress, stop)
+        slot = self._borrow(target, control)
         with self._table:
             slot.given = True
             slot.users -= 1
         return slot.resident
 
     @contextmanager
-    def lend(
-        self,
-        target: str | MergeRecipe,
-        *,
-        progress: Progress | None = None,
-        stop: Stop | None = None,
-    ) -> Iterator[Resident]:
+    def lend(self, target: str | MergeRecipe, **control: Unpack[RunControl]) -> Iterator[Resident]:
         """As `get`, while the block runs. The model may not be used afterwards."""
-        slot = self._borrow(target, progress, stop)
+        slot = self._borrow(target, control)
         try:
             yield slot.resident
         finally:
             with self._table:
                 slot.users -= 1
 
-    def _borrow(
-        self, target: str | MergeRecipe, progress: Progress | None, stop: Stop | None
-    ) -> _Slot:
+    def _borrow(self, target: str | MergeRecipe, control: RunControl) -> _Slot:
         """A slot with one more user."""
         if isinstance(target, MergeRecipe):
             key = recipe_hash(target)
@@ -131,11 +117,11 @@ class ModelPool:
             found = self._find(key)
             if found:
                 return found
-            check(stop)
+            check(control.get("stop"))
             if isinstance(target, MergeRecipe):
-                slot = self._merged(key, target, progress, stop)
+                slot = self._merged(key, target, control)
             else:
-                slot = self._loaded(key, target, progress, stop)
+                slot = self._loaded(key, target, control)
             self._keep(slot)
             return slot
 
@@ -177,12 +163,8 @@ class ModelPool:
             while self._nbytes() > self._byte_budget:
                 self._slots.popitem(last=False)
 
-    def _loaded(
-        self, key: str, reference: str, progress: Progress | None, stop: Stop | None
-    ) -> _Slot:
-        checkpoint = self._shelf.checkpoint(
-            reference, public=self._public, progress=progress, stop=stop
-        )
+    def _loaded(self, key: str, reference: str, control: RunControl) -> _Slot:
+        checkpoint = self._shelf.checkpoint(reference, public=self._public, **control)
         self._check_budget(key, checkpoint)  # before the long part
         tensors = {
             name: (checkpoint.dtype(name), checkpoint.shape(name), checkpoint.raw(name))
@@ -190,12 +172,8 @@ class ModelPool:
         }
         return _Slot(self._resident(key, key, checkpoint, tensors, checkpoint.identities()))
 
-    def _merged(
-        self, key: str, recipe: MergeRecipe, progress: Progress | None, stop: Stop | None
-    ) -> _Slot:
-        merger = open_merger(
-            recipe, public=self._public, shelf=self._shelf, progress=progress, stop=stop
-        )
+    def _merged(self, key: str, recipe: MergeRecipe, control: RunControl) -> _Slot:
+        merger = open_merger(recipe, public=self._public, shelf=self._shelf, **control)
         self._check_budget(key, merger.base)  # before the long part
         made_of = dict[Path, str]()
         for checkpoint in (merger.base, *merger.inputs.tuned):
@@ -209,14 +187,14 @@ class ModelPool:
         old = self._take(base, _numel(merger.base) * _itemsize(merger.base))
         if old is not None and old.places is not None:
             # Until it is another merge as a whole, it is in no table, and nobody can get it.
-            write_merge(merger, old.places, progress=progress, stop=stop)
+            write_merge(merger, old.places, **control)
             resident = replace(old.resident, key=key, made_of=made_of)
             return _Slot(resident, base, old.places)
         names, tensors = merger.names(), {}
         for done, name in enumerate(names):
-            check(stop)
+            check(control.get("stop"))
             tensors[name] = merger.tensor(name)
-            report(progress, done + 1, len(names), "merge")
+            report(control.get("progress"), done + 1, len(names), "merge")
         with _source_of(merger) as source:
             resident = self._resident(key, recipe.base, source, tensors, made_of)
         places = find_live(resident.model, tensors, merger.loader().kernels, merger.inputs.twins)

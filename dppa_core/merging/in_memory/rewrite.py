@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from dppa_core.merging.passes.deltas import Raw
 from dppa_core.merging.tensor_tasks import write_tensors
 from dppa_core.models.loading import weighs
 from dppa_core.models.parameter_views import find_places
-from dppa_core.progress import Progress, Stop
+from dppa_core.progress import RunControl
 from dppa_core.pruning.floats import FLOATS
 from dppa_core.system.error_translation import ForeignCode
 from dppa_core.system.threads import worker_count
@@ -128,8 +128,7 @@ def write_merge(
     places: Mapping[str, TensorPlace],
     *,
     workers: int | None = None,
-    progress: Progress | None = None,
-    stop: Stop | None = None,
+    **control: Unpack[RunControl],
 ) -> None:
     """Overwrite a model by a merge on the same base; the bytes are those of a merge to a folder.
 
@@ -138,16 +137,13 @@ def write_merge(
     Args:
         places: Of a model made of the same base.
         workers: Threads; one for every available core if unset. The bytes are the same.
-        progress: Called after each tensor.
-        stop: Ends the work between two slices of tensors.
+        control: Called after each tensor; ends the work between two slices of tensors.
 
     Raises:
         NonFiniteWeights: NaN or infinity in a weight, or in a sum.
         Cancelled: `stop` was set.
     """
-    write_tensors(
-        merger, _Places(merger, places), worker_count(workers), progress=progress, stop=stop
-    )
+    write_tensors(merger, _Places(merger, places), worker_count(workers), **control)
 
 
 class _Places:

@@ -18,7 +18,8 @@ from dppa_core.merging.preflight.facts import (
     ok,
     warning,
 )
-from dppa_core.merging.preflight.of_vocabulary import same_tokens, tensors_of_tokens
+from dppa_core.merging.preflight.of_vocabulary import same_tokens
+from dppa_core.pruning.tensor_names import token_tensors
 from dppa_core.system.machine import Machine
 
 
@@ -48,7 +49,7 @@ def sizes_of(
 def _moved(base: ModelFacts, tuned: Sequence[ModelFacts]) -> int:
     """Bytes of the embeddings of models whose tokens differ from the base's."""
     others = [one for one in tuned if not same_tokens(base, one) or one.rows != base.rows]
-    names = [(one, name) for one in others for name in tensors_of_tokens(one)[:1]]
+    names = [(one, name) for one in others for name in list(token_tensors(one.tensors))[:1]]
     return sum(one.tensors[name].size for one, name in names)
 
 

@@ -9,13 +9,9 @@ from collections.abc import Iterator, Mapping
 
 from dppa_core.errors import many
 from dppa_core.merging.preflight.facts import Finding, ModelFacts, listed
-from dppa_core.merging.preflight.of_vocabulary import (
-    about_template,
-    about_vocabulary,
-    tensors_of_tokens,
-)
+from dppa_core.merging.preflight.of_vocabulary import about_template, about_vocabulary
 from dppa_core.pruning.floats import FLOATS
-from dppa_core.pruning.tensor_names import find_embedding, is_buffer, match_names
+from dppa_core.pruning.tensor_names import find_embedding, is_buffer, match_names, token_tensors
 
 _SAME_NUMBERS = (
     "hidden_size",
@@ -129,16 +125,14 @@ def _tensors(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
     head = tuned.head if tuned.head in extra else None
     extra = [name for name in extra if name != head]
     if absent:
-        yield _unmatched(
-            tuned,
-            f"{many(len(absent), 'tensor of the base is', 'tensors of the base are')} not in it",
-            absent,
-        )
+        how_many = many(len(absent), "tensor of the base is", "tensors of the base are")
+        yield _unlike(tuned, f"{how_many} not in it: {listed(absent)}.")
     if extra:
-        yield _unmatched(tuned, f"It has {many(len(extra), 'tensor')} the base lacks", extra)
+        how_many = many(len(extra), "tensor")
+        yield _unlike(tuned, f"It has {how_many} the base lacks: {listed(extra)}.")
     if head:
         yield _own_head(tuned, head)
-    token_rows = tensors_of_tokens(base)  # matched by token, whatever their number
+    token_rows = token_tensors(base.tensors)  # matched by token, whatever their number
     shapes = [name for name in mine if name in places and mine[name] != theirs[places[name]]]
     other = [
         name
@@ -146,24 +140,19 @@ def _tensors(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
         if name not in token_rows or mine[name][1:] != theirs[places[name]][1:]
     ]
     if other:
-        sizes = _size(theirs[places[other[0]]]), _size(mine[other[0]])
-        yield _other_shapes(tuned, other, *sizes)
+        first, how_many = other[0], many(len(other), "tensor has", "tensors have")
+        yield _unlike(
+            tuned,
+            f"{how_many} another shape: {first} is {_size(theirs[places[first]])}, in the base "
+            f"{_size(mine[first])}.",
+            "size",
+        )
     if not (absent or extra or other):
         yield tuned.ok(
             "tensors",
             f"All {len(mine)} tensors of the base are there, in the same shapes"
             f"{' but for rows of tokens' if shapes else ''}.",
         )
-
-
-def _other_shapes(tuned: ModelFacts, names: list[str], theirs: str, ours: str) -> Finding:
-    return tuned.blocker(
-        "tensors",
-        f"{many(len(names), 'tensor has', 'tensors have')} another shape: {names[0]} is {theirs}, "
-        f"in the base {ours}.",
-        "A model of another size is the usual cause.",
-        "Choose a domain model that was made from this base.",
-    )
 
 
 def _places(base: ModelFacts, tuned: ModelFacts) -> dict[str, str]:
@@ -176,11 +165,11 @@ def _places(base: ModelFacts, tuned: ModelFacts) -> dict[str, str]:
     return places
 
 
-def _unmatched(tuned: ModelFacts, what: str, names: list[str]) -> Finding:
+def _unlike(tuned: ModelFacts, what: str, other: str = "architecture or another base") -> Finding:
     return tuned.blocker(
         "tensors",
-        f"{what}: {listed(names)}.",
-        "A model of another architecture or another base is the usual cause.",
+        what,
+        f"A model of another {other} is the usual cause.",
         "Choose a domain model that was made from this base.",
     )
 

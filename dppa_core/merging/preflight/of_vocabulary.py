@@ -9,17 +9,9 @@ from collections.abc import Iterator
 
 from dppa_core.checkpoints.vocabulary.tokens import Vocabulary, compare_vocabularies, examples
 from dppa_core.merging.preflight.facts import Finding, ModelFacts
-from dppa_core.pruning.tensor_names import find_embedding
 
 MOSTLY = 0.5
 """Share of a model's tokens that the base must have, for its embedding to be worth a merge."""
-
-
-def tensors_of_tokens(facts: ModelFacts) -> tuple[str, ...]:
-    """The tensors with a row for each token: embedding, head, and the head's bias."""
-    embedding, head = find_embedding(facts.tensors), facts.head
-    bias = head.removesuffix("weight") + "bias" if head else ""
-    return tuple(name for name in (embedding, head, bias) if name and name in facts.tensors)
 
 
 def same_tokens(base: ModelFacts, tuned: ModelFacts) -> bool:

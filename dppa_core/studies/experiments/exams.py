@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from dppa_core.errors import InvalidValue
@@ -12,7 +12,13 @@ from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.studies.experiments.questions import DocumentsQuestion, ExamQuestion, Question
 from dppa_core.studies.experiments.score_table import ByDomain, loss, scored, share
 from dppa_core.studies.experiments.setting import HARNESS, Setting, Subject, Treatment, merged
-from dppa_core.studies.experiments.steps import AskFunction, Steps, all_asked, one_by_one
+from dppa_core.studies.experiments.steps import (
+    AskFunction,
+    Steps,
+    all_asked,
+    one_by_one,
+    together,
+)
 from dppa_core.tuning.search.climb import FactorSearch, greedy_factors
 from dppa_core.tuning.search.trial import geometric_mean, task_score
 
@@ -29,13 +35,6 @@ def exam(setting: Setting, target: Target, domain: str, split: str = "test") -> 
         task, folder = domain.removeprefix(HARNESS), setting.lm_eval_tasks
         return DocumentsQuestion(target, task, split, setting.search, setting.test, folder)
     return ExamQuestion(target, domain, split, setting.items_of(split))
-
-
-def exams(
-    setting: Setting, target: Target, domains: Sequence[str], split: str = "test"
-) -> Steps[dict[str, Marks]]:
-    """Several domains for one model or merge."""
-    return all_asked({domain: exam(setting, target, domain, split) for domain in domains})
 
 
 def own_marks(setting: Setting, split: str = "test") -> Steps[dict[str, Marks]]:
@@ -114,6 +113,18 @@ def climbed(
     return one_by_one(code)
 
 
+def climbed_at(
+    setting: Setting, subjects: Sequence[Subject], rates: Sequence[float]
+) -> Steps[dict[tuple[float, str], FactorSearch]]:
+    """The climbs of DPPA for some models, by rate and domain."""
+    several = {
+        (rate, one.domain): climbed(setting, one, Treatment("dppa", rate))
+        for rate in rates
+        for one in subjects
+    }
+    return (yield from together(several))
+
+
 @dataclass(frozen=True, slots=True)
 class Best:
     """A coefficient chosen on search items."""
@@ -168,8 +179,3 @@ def retention(marks: ByDomain, own: ByDomain) -> float:
     if not all(any(own[domain].hits) for domain in marks):
         return 0.0
     return geometric_mean([share(marks[domain]) / share(own[domain]) for domain in marks])
-
-
-def by_domain(marks: Mapping[tuple[str, str], Marks], name: str) -> dict[str, Marks]:
-    """Of marks by (name, domain) those of one name."""
-    return {domain: one for (who, domain), one in marks.items() if who == name}

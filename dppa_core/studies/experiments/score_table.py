@@ -81,6 +81,10 @@ class RatedMarks:
         """Domain -> marks."""
         return {domain: self.marks[kind, rate, domain] for domain in self.own}
 
+    def kept(self, kind: str, rate: float) -> Cell:
+        """Retention over all domains."""
+        return retained(self.at(kind, rate), self.own)
+
     def gain(self, one: str, other: str, rate: float) -> Comparison:
         """One kind against another, over all domains."""
         return compared(self.at(one, rate), self.at(other, rate))
@@ -233,6 +237,10 @@ def verdict_texts(
     """The words of each verdict that occurs, in order; `{}` stands for its names."""
     names = {which: [name for name in found if verdict(found[name]) == which] for which in words}
     return [word.format(listed(names[which])) for which, word in words.items() if names[which]]
+
+
+BETTER = {1: "better at {}", -1: "worse at {}", 0: "not significantly different at {}"}
+"""Words for `verdict_texts`."""
 
 
 def number(value: float) -> str:

@@ -37,10 +37,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from dppa_core.evaluation.tables import Cell, Column, Row, Table
+from dppa_core.evaluation.tables import Cell, Table
 
 FORMAT = 1
 DIGITS = 5
@@ -92,6 +92,21 @@ class Chart:
     x: Axis
     y: Axis
     series: tuple[Series, ...]
+
+    @classmethod
+    def of(
+        cls,
+        kind: Literal["lines", "bars", "scatter"],
+        title: str,
+        axes: tuple[Axis, Axis],
+        places: Iterable[float | str],
+        cells: Mapping[str, Iterable[Cell]],
+        labels: tuple[str, ...] = (),
+    ) -> Chart:
+        """A chart of series with the same x, by name; `axes` are x and y."""
+        x = tuple(places)
+        series = tuple(Series.of(name, x, each, labels) for name, each in cells.items())
+        return cls(kind, title, *axes, series)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,49 +232,16 @@ def report_of(value: Mapping[str, Any]) -> ExperimentsReport:
     """The report that `report_json` wrote; raises ValueError for anything else."""
     if value.get("format") != FORMAT:
         raise ValueError(f"the format is {value.get('format')!r}, not {FORMAT}")
+    from pydantic import TypeAdapter  # noqa: PLC0415  (a tenth of a second)
+
     try:
-        found = tuple(_experiment_of(one) for one in value["experiments"])
-        texts = (str(value["command"]), str(value["machine"]))
-        return ExperimentsReport(*texts, dict(value["versions"]), dict(value["setting"]), found)
-    except (KeyError, TypeError) as error:
+        found = [_nested(one) for one in value["experiments"]]
+        return TypeAdapter(ExperimentsReport).validate_python({**value, "experiments": found})
+    except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"no result of experiments ({error!r})") from error
 
 
-def _experiment_of(value: Mapping[str, Any]) -> Experiment:
-    found = None
-    if not value["not_run"]:
-        found = Findings(
-            tuple(_table(one) for one in value["tables"]),
-            tuple(_plot(one) for one in value["plots"]),
-            value["finding"],
-            tuple(value["missing"]),
-            value.get("short", ""),
-        )
-    spent = value["seconds"]
-    cost = Cost(spent["processor"], spent["wall"], value["answers"], value["known"])
-    texts = {name: str(value[name]) for name in _TEXTS}
-    return Experiment(**texts, findings=found, cost=cost)
-
-
-def _table(value: Mapping[str, Any]) -> Table:
-    rows = tuple(
-        Row(tuple(Cell(**cell) for cell in row["cells"]), row["recipe"]) for row in value["rows"]
-    )
-    return Table(value["title"], tuple(Column(**one) for one in value["columns"]), rows)
-
-
-def _plot(value: Mapping[str, Any]) -> Plot:
-    given: dict[str, Any] = {
-        key: Axis(**item) if key in "xyz" else _frozen(item) for key, item in value.items()
-    }
-    if value["kind"] == "heatmap":
-        return Heatmap(**given)
-    names = [one.name for one in fields(Series)]
-    given["series"] = tuple(
-        Series(**{name: _frozen(one[name]) for name in names}) for one in value["series"]
-    )
-    return Chart(**given)
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(map(_frozen, value)) if isinstance(value, list) else value
+def _nested(value: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of an `Experiment`, which its JSON has side by side."""
+    cost = {**value["seconds"], "answers": value["answers"], "known": value["known"]}
+    return {**value, "findings": None if value["not_run"] else value, "cost": cost}

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 
@@ -18,7 +18,7 @@ from dppa_core.errors import Cancelled, InvalidRecipe
 from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.merging.merger import TensorMerger
 from dppa_core.models.resident import Resident
-from dppa_core.progress import Progress, Stop, check, report
+from dppa_core.progress import Progress, RunControl, Stop, check, report
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, recipe_hash
 from dppa_core.system.machine import available_memory
 from dppa_core.system.state_file import StateFile
@@ -90,15 +90,16 @@ def adamerge(
     check_additive(recipe)
     check_count(domains, recipe)
     _check_vocabulary(recipe)
-    deltas = PreparedDeltas(recipe, byte_budget=byte_budget, progress=progress, stop=stop)
+    control: RunControl = {"progress": progress, "stop": stop}
+    deltas = PreparedDeltas(recipe, byte_budget=byte_budget, **control)
     recipe, made_by = deltas.merger.recipe, _made_by(deltas, domains, settings)
     kept = StateFile(state, "adamerging", "run", made_by) if state is not None else None
     begun = kept.load(lambda value: RunState.from_json(value["state"])) if kept else None
-    resident = own_model(deltas.merger, progress, stop)
+    resident = own_model(deltas.merger, **control)
     scripts = tuple(encode(resident, domain) for domain in domains)
     weights = TunableModel(deltas, resident.model, per_layer=settings.per == "layer")
     if settings.positions == "teacher":
-        scripts = teach(resident, scripts, recipe, settings, progress=progress, stop=stop)
+        scripts = teach(resident, scripts, recipe, settings, **control)
     dtype = getattr(torch, recipe.dtype)
     run = Run(weights, resident, scripts, settings, dtype, begun)
 
@@ -107,38 +108,23 @@ def adamerge(
             kept.save({"state": run.state.to_json()})
 
     try:
-        _go(run, settings, keep, progress, watch, stop)
+        while run.goes_on():
+            check(stop)
+            if run.is_checkpoint():
+                report(progress, run.step, settings.steps, "checkpoint")
+                snapshot = run.take_snapshot(stop)
+                keep()
+                if watch:
+                    watch(snapshot)
+            else:
+                last = f" {run.objectives[-1]:.4f}" if run.objectives else ""
+                report(progress, run.step, settings.steps, settings.objective + last)
+                run.advance(stop)
     except Cancelled as error:
         where = f"; {state} is kept, and the same run resumes there" if state is not None else ""
         raise Cancelled(f"Stopped after step {run.state.step}, as asked{where}.") from error
     finally:
         keep()
-    return _result(recipe, run, settings)
-
-
-def _go(
-    run: Run,
-    settings: AdaMergeSettings,
-    keep: Callable[[], None],
-    progress: Progress | None,
-    watch: Watch | None,
-    stop: Stop | None,
-) -> None:
-    while run.goes_on():
-        check(stop)
-        if run.is_checkpoint():
-            report(progress, run.step, settings.steps, "checkpoint")
-            snapshot = run.take_snapshot(stop)
-            keep()
-            if watch:
-                watch(snapshot)
-        else:
-            last = f" {run.objectives[-1]:.4f}" if run.objectives else ""
-            report(progress, run.step, settings.steps, settings.objective + last)
-            run.advance(stop)
-
-
-def _result(recipe: MergeRecipe, run: Run, settings: AdaMergeSettings) -> AdaMergeResult:
     best = best_of(run.state.snapshots)
     return AdaMergeResult(
         with_coefficients(recipe, [list(row) for row in best.coefficients]),
@@ -158,7 +144,7 @@ def _check_vocabulary(recipe: MergeRecipe) -> None:
         )
 
 
-def own_model(merger: TensorMerger, progress: Progress | None, stop: Stop | None) -> Resident:
+def own_model(merger: TensorMerger, **control: Unpack[RunControl]) -> Resident:
     """The base in memory with the merge's tokenizer, not shared, because the run writes to it."""
     recipe = merger.recipe
     wanted: str | MergeRecipe = recipe.base
@@ -171,7 +157,7 @@ def own_model(merger: TensorMerger, progress: Progress | None, stop: Stop | None
             dtype="float32",
             chat_template=recipe.chat_template,
         )
-    return ModelPool(available_memory() or sys.maxsize).get(wanted, progress=progress, stop=stop)
+    return ModelPool(available_memory() or sys.maxsize).get(wanted, **control)
 
 
 def _made_by(

@@ -13,7 +13,7 @@ from numpy import ndarray
 
 from dppa_core.errors import InvalidValue
 from dppa_core.models.answer_loss import entropy, grouped, reply_logits
-from dppa_core.progress import Progress, Stop, check, report
+from dppa_core.progress import Progress, RunControl, Stop, check, report
 from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.tuning.adamerging.adamerge import own_model
 from dppa_core.tuning.adamerging.model import PreparedDeltas, TunableModel
@@ -93,11 +93,12 @@ def entropy_landscape(
     check_additive(recipe)
     check_count(domains, recipe)
     _check(recipe, axis, settings)
-    deltas = PreparedDeltas(recipe, progress=progress, stop=stop)
-    resident = own_model(deltas.merger, progress, stop)
+    control: RunControl = {"progress": progress, "stop": stop}
+    deltas = PreparedDeltas(recipe, **control)
+    resident = own_model(deltas.merger, **control)
     scripts = tuple(encode(resident, domain) for domain in domains)
     weights = TunableModel(deltas, resident.model, per_layer=False)
-    scripts = teach(resident, scripts, deltas.merger.recipe, settings, progress=progress, stop=stop)
+    scripts = teach(resident, scripts, deltas.merger.recipe, settings, **control)
     found = np.full((len(scripts), len(axis), len(axis)), np.nan)
     run = Run(weights, resident, scripts, settings, torch.float32)
     path, points = [_pair(run)], coarse_first(len(axis))

@@ -10,7 +10,7 @@ import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ from dppa_core.merging.passes.chunk_pass import add_treated
 from dppa_core.merging.passes.deltas import TensorStack
 from dppa_core.methods.registry import get_method
 from dppa_core.models.parameter_views import find_places, owner_of
-from dppa_core.progress import Progress, Stop
+from dppa_core.progress import RunControl
 from dppa_core.pruning.floats import to_float32
 from dppa_core.pruning.module_groups import layer_count, layer_of
 from dppa_core.recipes.yaml_text import MergeRecipe
@@ -58,12 +58,11 @@ class PreparedDeltas:
         recipe: MergeRecipe,
         *,
         byte_budget: int = BYTE_BUDGET,
-        progress: Progress | None = None,
-        stop: Stop | None = None,
+        **control: Unpack[RunControl],
     ) -> None:
         models = tuple(replace(model, coefficient=1.0) for model in recipe.models)
         given = replace(recipe, models=models)
-        self.merger = open_merger(given, often=True, progress=progress, stop=stop)
+        self.merger = open_merger(given, often=True, **control)
         combination = get_method(recipe.method).combination
         if combination is not None and not combination.adds(recipe.settings()):
             raise InvalidRecipe(f"method {recipe.method}: it is no sum of deltas.")

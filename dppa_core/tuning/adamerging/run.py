@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import TypeAdapter
 
 from dppa_core.evaluation.scores import domain_score
 from dppa_core.models.answer_loss import (
@@ -64,15 +65,8 @@ class RunState:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> RunState:
-        """The state that `to_json` wrote."""
-        return cls(
-            int(value["step"]),
-            _read(value["coefficients"]),
-            _read(value["mean"]),
-            _read(value["mean_square"]),
-            tuple(map(float, value["objectives"])),
-            tuple(map(Snapshot.from_json, value["snapshots"])),
-        )
+        """The state that `to_json` wrote; raises ValueError for anything else."""
+        return TypeAdapter(cls).validate_python(value)
 
 
 class Run:
@@ -193,10 +187,6 @@ class Run:
             tuple(self.objectives),
             tuple(self._snapshots),
         )
-
-
-def _read(value: Any) -> Rows:
-    return tuple(tuple(map(float, row)) for row in value)
 
 
 def _rows(values: torch.Tensor) -> Rows:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from dppa_core.errors import InvalidRecipe, InvalidValue, shown
 from dppa_core.methods.registry import METHODS, get_method
 from dppa_core.parameters import check_fields, choice, number, whole_number
-from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
+from dppa_core.recipes.yaml_text import MergeRecipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,65 +49,55 @@ class AdaMergeSettings:
         title="Start",
         text="Every coefficient before the first step.",
         unit="x",
-        low=-10.0,
-        high=10.0,
-        step=0.05,
+        span=(-10.0, 10.0, 0.05),
     )
     lr: float = number(
         1e-3,
         title="Learning rate",
         text="Of Adam: about the change of a coefficient in one step.",
-        low=1e-6,
-        high=1.0,
-        step=1e-3,
+        span=(1e-6, 1.0, 1e-3),
     )
     steps: int = whole_number(
-        500, title="Steps", text="Steps of Adam.", unit="steps", low=1, high=100_000
+        500, title="Steps", text="Steps of Adam.", unit="steps", span=(1, 100_000)
     )
     batch: int = whole_number(
-        16, title="Batch", text="Prompts of each domain in a step.", unit="prompts", low=1, high=512
+        16, title="Batch", text="Prompts of each domain in a step.", unit="prompts", span=(1, 512)
     )
     together: int = whole_number(
         16,
         title="Together",
         text="Prompts computed together; fewer need less memory.",
         unit="prompts",
-        low=1,
-        high=512,
+        span=(1, 512),
     )
     prompts: int = whole_number(
         200,
         title="Prompts",
         text="Unlabelled prompts of each domain that batches are drawn from.",
         unit="prompts",
-        low=1,
-        high=100_000,
+        span=(1, 100_000),
     )
     held_out: int = whole_number(
         100,
         title="Held out",
         text="Items of each domain, with answers, that are scored at checkpoints.",
         unit="items",
-        low=1,
-        high=100_000,
+        span=(1, 100_000),
     )
     every: int = whole_number(
-        50, title="Every", text="Steps between two checkpoints.", unit="steps", low=1, high=100_000
+        50, title="Every", text="Steps between two checkpoints.", unit="steps", span=(1, 100_000)
     )
     longest: int = whole_number(
-        48, title="Longest reply", text="Tokens.", unit="tokens", low=1, high=4096
+        48, title="Longest reply", text="Tokens.", unit="tokens", span=(1, 4096)
     )
     patience: int = whole_number(
         3,
         title="Patience",
         text="Checkpoints in a row that may show a collapse before the run ends; 0 never ends it.",
         unit="checkpoints",
-        low=0,
-        high=1000,
+        span=(0, 1000),
     )
-    seed: int = whole_number(
-        0, title="Seed", text="Of the prompts in each batch.", low=0, high=2**53
-    )
+    seed: int = whole_number(0, title="Seed", text="Of the prompts in each batch.", span=(0, 2**53))
     project: bool = False
     """Whether coefficients are put back into [0, 1] after every step."""
 
@@ -130,12 +120,7 @@ class AdaMergeSettings:
 def with_coefficients(recipe: MergeRecipe, coefficients: list[list[float]]) -> MergeRecipe:
     """The recipe with other coefficients: for each model one number, or one per layer."""
     models = tuple(
-        DomainModel(
-            model.model,
-            model.levels,
-            model.amplification,
-            row[0] if len(row) == 1 else dict(enumerate(row)),
-        )
+        replace(model, coefficient=row[0] if len(row) == 1 else dict(enumerate(row)))
         for model, row in zip(recipe.models, coefficients, strict=True)
     )
     return replace(recipe, models=models)

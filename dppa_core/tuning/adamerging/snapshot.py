@@ -64,16 +64,6 @@ class Snapshot:
         means = {"entropy": self.entropy, "perplexity": self.perplexity, "accuracy": self.accuracy}
         return {**asdict(self), "mean": means}
 
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Snapshot:
-        """The checkpoint that `to_json` wrote."""
-        return cls(
-            int(value["step"]),
-            tuple(tuple(map(float, row)) for row in value["coefficients"]),
-            {name: DomainFigures(**figures) for name, figures in value["domains"].items()},
-            bool(value["collapsed"]),
-        )
-
 
 def best_of(snapshots: Sequence[Snapshot]) -> Snapshot:
     """The best checkpoint; of equals the first."""

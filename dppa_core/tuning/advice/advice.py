@@ -6,9 +6,8 @@ Shares and retentions are fractions.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 from dppa_core.errors import many
 from dppa_core.evaluation.tables import factors_text, percent
@@ -186,10 +185,6 @@ class Advice:
 
     models: tuple[ModelAdvice, ...]
     signs: tuple[Sign, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON-ready copy."""
-        return asdict(self)
 
 
 def advise(facts: Sequence[DomainModelFacts]) -> Advice:

@@ -8,21 +8,20 @@ from functools import cache
 from dppa_core.evaluation.examiner import Examiner
 from dppa_core.evaluation.scores import DomainScore, Exam
 from dppa_core.merging.cluster.ray import Cluster
-from dppa_core.progress import Stop
 from dppa_core.tuning.search.trial import Ask
 
 
-def exams_on_cluster(cluster: Cluster, *, threads: int = 1, stop: Stop | None = None) -> Ask:
-    """A function that holds exams on any node, on `threads` cores; processes keep models."""
-    return cluster.caller(answer, (os.getcwd(), threads), threads=threads, stop=stop)
+def exams_on_cluster(cluster: Cluster) -> Ask:
+    """A function that holds exams on one core of any node; processes keep models."""
+    return cluster.caller(answer, os.getcwd())
 
 
-def answer(here: tuple[str, int], exam: Exam) -> DomainScore:
-    """Hold an exam here, in the driver's folder, to which paths are relative, on its threads."""
+def answer(folder: str, exam: Exam) -> DomainScore:
+    """Hold an exam here, in the driver's folder, to which paths are relative, in one thread."""
     import torch  # noqa: PLC0415  (seconds; the driver does not need it)
 
-    os.chdir(here[0])
-    torch.set_num_threads(here[1])
+    os.chdir(folder)
+    torch.set_num_threads(1)
     return _examiner().score(exam)
 
 

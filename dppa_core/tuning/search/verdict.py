@@ -80,7 +80,6 @@ def verdicts(
     *,
     limit: int | None = None,
     watch: Callable[[str], None] | None = None,
-    public: bool = False,
 ) -> tuple[DomainVerdict, ...]:
     """Score a recipe on the test split, domain by domain.
 
@@ -89,7 +88,7 @@ def verdicts(
         limit: Test items per domain; all if None.
         watch: Called with a description of each exam.
     """
-    found, profiles = [], remembered_profiles(public=public)
+    found, profiles = [], remembered_profiles()
     for model, domain in zip(recipe.models, domains, strict=True):
         single = alone(recipe, model)
         targets: dict[str, str | MergeRecipe] = {

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from textwrap import wrap
 from xml.sax.saxutils import escape
 
+from dppa_core.merging.cards.card_plot import MARGIN
 from dppa_core.studies.experiments.page.svg import (
     CHARACTER,
     COLOURS,
-    MARGIN,
     frame,
     named,
     spread,

@@ -10,11 +10,12 @@ import math
 from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
-from dppa_core.merging.cards.card_plot import ink_on
+from dppa_core.merging.cards import card_plot
+from dppa_core.merging.cards.card_plot import MARGIN, ink_on
 from dppa_core.studies.experiments.values import Axis, Heatmap
 
-MARGIN, CHARACTER = 16, 6.3
-"""Pixels: around everything, and the width of a letter at 11 px."""
+CHARACTER = 6.3
+"""Width of a letter at 11 px, in pixels."""
 
 STYLE = """
 text{font:11px system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;fill:#1f1d18}
@@ -39,16 +40,7 @@ def frame(title: str, told: str, width: float, height: float) -> list[str]:
     """The start of a plot: text for screen readers, background, title."""
     fits = int((width - 2 * MARGIN) / 7.4)
     shown = title if len(title) <= fits else title[: fits - 1] + "…"
-    return [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:g}" height="{height:g}" '
-        f'viewBox="0 0 {width:g} {height:g}" role="img" aria-labelledby="t d">',
-        f'<title id="t">{escape(title)}</title>',
-        f'<desc id="d">{escape(told)}</desc>',
-        f"<style>{STYLE}</style>",
-        f'<rect class="ground" x="0.5" y="0.5" width="{width - 1:g}" height="{height - 1:g}" '
-        'rx="6"/>',
-        f'<text class="title" x="{MARGIN}" y="26">{escape(shown)}</text>',
-    ]
+    return card_plot.frame(STYLE, (title, shown), told, width, height)
 
 
 def named(axis: Axis) -> str:

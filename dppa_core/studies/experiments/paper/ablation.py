@@ -8,20 +8,20 @@ from dppa_core.evaluation.tables import Cell, Column, Row, Table, factors_text
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe
 from dppa_core.studies.experiments.exams import alone, climbed, own_marks
 from dppa_core.studies.experiments.score_table import (
+    BETTER,
     SWITCHED_OFF,
     RatedMarks,
     accuracy,
     columns_by,
     points,
     pruned,
-    retained,
     told,
     verdict,
     verdict_texts,
 )
 from dppa_core.studies.experiments.setting import Setting, Treatment
 from dppa_core.studies.experiments.steps import Declared, Steps, all_asked, together
-from dppa_core.studies.experiments.values import Axis, Chart, Findings, Series
+from dppa_core.studies.experiments.values import Axis, Chart, Findings
 
 RATES = (0.8, 0.9, 0.95)
 K_LAYER = 3.0
@@ -123,7 +123,7 @@ def _table(setting: Setting, found: Ablated) -> Table:
                         Cell(variant.title),
                         Cell(100 * rate),
                         *(accuracy(marks[one.domain]) for one in setting.subjects),
-                        retained(marks, found.own),
+                        found.kept(variant.key, rate),
                         Cell("; ".join(told_of) or None),
                         *gaps,
                     ),
@@ -141,17 +141,9 @@ def _gap(found: Ablated, one: str, other: str, rate: float) -> Cell:
 
 
 def _plot(found: Ablated) -> Chart:
-    series = []
-    for rate in RATES:
-        cells = [retained(found.at(variant.key, rate), found.own) for variant in VARIANTS]
-        series.append(Series.of(pruned(rate), (variant.title for variant in VARIANTS), cells))
-    return Chart(
-        "bars",
-        "What each half of DPPA keeps",
-        Axis("variant"),
-        Axis("mean retention", "%"),
-        tuple(series),
-    )
+    kept = {pruned(rate): [found.kept(one.key, rate) for one in VARIANTS] for rate in RATES}
+    axes, titles = (Axis("variant"), Axis("mean retention", "%")), [one.title for one in VARIANTS]
+    return Chart.of("bars", "What each half of DPPA keeps", axes, titles, kept)
 
 
 def finding(found: Ablated) -> str:
@@ -159,7 +151,7 @@ def finding(found: Ablated) -> str:
     lines = [_pair(found, *pair) for pair in PAIRS]
     apart = {1: "which is better than plain magnitude", -1: "which is worse than plain magnitude"}
     for rate in RATES:
-        kept = {v: retained(found.at(v.key, rate), found.own).value for v in VARIANTS}
+        kept = {v: found.kept(v.key, rate).value for v in VARIANTS}
         known = {v: float(of) for v, of in kept.items() if isinstance(of, float)}
         best = max(known, key=lambda one: known[one], default=None)
         if best is None:
@@ -186,8 +178,7 @@ def _pair(found: Ablated, one: str, other: str, name: str, than: str) -> str:
         widest = max(gains, key=lambda at: abs(gains[at].difference.value))
         gain = told(gains[widest])
         return f"{name} against {than}: at {widest}, where they differ most, {gain}."
-    words = {1: "better at {}", -1: "worse at {}", 0: "not significantly different at {}"}
-    return f"{name} against {than}: {', '.join(verdict_texts(words, gains))}."
+    return f"{name} against {than}: {', '.join(verdict_texts(BETTER, gains))}."
 
 
 ABLATION = Declared(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dppa_core.evaluation.side_by_side import Comparison
@@ -10,10 +10,9 @@ from dppa_core.evaluation.tables import Cell, Column, Row, Table, listed, percen
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.pruning.density import PruningParameters
 from dppa_core.pruning.plan import plan_pruning
-from dppa_core.studies.experiments.exams import alone, climbed, own_marks
+from dppa_core.studies.experiments.exams import alone, climbed_at, own_marks
 from dppa_core.studies.experiments.score_table import (
-    ByDomain,
-    compared,
+    RatedMarks,
     gap,
     mean_share,
     number,
@@ -23,7 +22,7 @@ from dppa_core.studies.experiments.score_table import (
     verdict_texts,
 )
 from dppa_core.studies.experiments.setting import Setting, Treatment
-from dppa_core.studies.experiments.steps import Declared, Steps, all_asked, together
+from dppa_core.studies.experiments.steps import Declared, Steps, all_asked
 from dppa_core.studies.experiments.values import Axis, Chart, Findings, Series
 
 RATES = (0.8, 0.85, 0.9, 0.95, 0.99)
@@ -46,45 +45,31 @@ class KeptShares:
 
 
 @dataclass(frozen=True, slots=True)
-class Beyond:
-    """All results of the experiment."""
+class Beyond(RatedMarks):
+    """All results of the experiment, by method."""
 
-    marks: Mapping[tuple[str, float], ByDomain]
-    """(method, rate) -> marks by domain."""
-    kept: dict[tuple[str, float], KeptShares]
+    shares: dict[tuple[str, float], KeptShares]
     """(method, rate) -> figures, for magnitude and DP."""
 
-    def gain(self, method: str, rate: float) -> Comparison:
-        """A method against magnitude, with equal weight for each domain."""
-        return compared(self.marks[method, rate], self.marks["magnitude", rate])
+    def over(self, method: str, rate: float) -> Comparison:
+        """A method against magnitude."""
+        return self.gain(method, "magnitude", rate)
 
 
 def steps(setting: Setting) -> Steps[Findings]:
     """Climb at every rate, ask test items, and measure what the plans keep."""
-    climbs = yield from together(
-        {
-            (rate, one.domain): climbed(setting, one, Treatment("dppa", rate))
-            for rate in RATES
-            for one in setting.subjects
-        }
-    )
-    yield from own_marks(setting)
+    climbs = yield from climbed_at(setting, setting.subjects, RATES)
+    own = yield from own_marks(setting)
     asked = {}
     for method in METHODS:
         for rate in RATES:
             for one in setting.subjects:
                 amplification = climbs[rate, one.domain].best.amplification
                 factors = amplification if method == "dppa" else None
-                asked[method, rate, one.domain] = alone(
-                    setting, one, Treatment(method, rate), factors
-                )[1]
-    answers = yield from all_asked(asked)
-    marks = {
-        (method, rate): {one.domain: answers[method, rate, one.domain] for one in setting.subjects}
-        for method in METHODS
-        for rate in RATES
-    }
-    found = Beyond(marks, plans(setting))
+                _, question = alone(setting, one, Treatment(method, rate), factors)
+                asked[method, rate, one.domain] = question
+    marks = yield from all_asked(asked)
+    found = Beyond(own, marks, plans(setting))
     return Findings(
         (_table(found),), (_gains(found), _reasons(found)), finding(found), short=short(found)
     )
@@ -125,44 +110,39 @@ def _table(found: Beyond) -> Table:
     )
     rows = []
     for rate in RATES:
-        shares = [Cell(100 * mean_share(found.marks[method, rate])) for method in METHODS]
-        gains = [points(found.gain(method, rate)) for method in METHODS[1:]]
-        energies = [Cell(100 * found.kept[method, rate].energy) for method in METHODS[:2]]
-        starved = Cell(100 * found.kept["dp", rate].starved)
+        shares = [Cell(100 * mean_share(found.at(method, rate))) for method in METHODS]
+        gains = [points(found.over(method, rate)) for method in METHODS[1:]]
+        energies = [Cell(100 * found.shares[method, rate].energy) for method in METHODS[:2]]
+        starved = Cell(100 * found.shares["dp", rate].starved)
         rows.append(Row((Cell(100 * rate), *shares, *gains, *energies, starved)))
     return Table("Means over the domains, each model alone; test items", columns, tuple(rows))
 
 
 def _gains(found: Beyond) -> Chart:
-    series = []
-    for method, title in (("dp", "DP minus magnitude"), ("dppa", "DPPA minus magnitude")):
-        cells = [points(found.gain(method, rate)) for rate in RATES]
-        series.append(Series.of(title, (100 * rate for rate in RATES), cells))
-    return Chart(
-        "lines",
-        "Gain over magnitude beyond 80 %",
-        Axis("pruned", "%"),
-        Axis("gain in accuracy", "points"),
-        tuple(series),
-    )
+    cells = {
+        f"{title} minus magnitude": [points(found.over(method, rate)) for rate in RATES]
+        for method, title in TITLES.items()
+    }
+    axes, rates = (Axis("pruned", "%"), Axis("gain in accuracy", "points")), _percents(RATES)
+    return Chart.of("lines", "Gain over magnitude beyond 80 %", axes, rates, cells)
+
+
+def _percents(values: Sequence[float]) -> list[float]:
+    return [100 * value for value in values]
 
 
 def _reasons(found: Beyond) -> Chart:
-    def line(title: str, values: Sequence[float]) -> Series:
-        places = tuple(100 * rate for rate in RATES)
-        return Series(title, places, tuple(100 * value for value in values))
-
-    return Chart(
-        "lines",
-        "What the plans keep, and whom DP starves",
-        Axis("pruned", "%"),
-        Axis("share", "%"),
-        (
-            line("d² kept by magnitude", [found.kept["magnitude", r].energy for r in RATES]),
-            line("d² kept by DP", [found.kept["dp", r].energy for r in RATES]),
-            line("matrices DP starves", [found.kept["dp", r].starved for r in RATES]),
-        ),
+    lines = {
+        "d² kept by magnitude": [found.shares["magnitude", rate].energy for rate in RATES],
+        "d² kept by DP": [found.shares["dp", rate].energy for rate in RATES],
+        "matrices DP starves": [found.shares["dp", rate].starved for rate in RATES],
+    }
+    series = tuple(
+        Series(title, tuple(_percents(RATES)), tuple(_percents(each)))
+        for title, each in lines.items()
     )
+    axes = Axis("pruned", "%"), Axis("share", "%")
+    return Chart("lines", "What the plans keep, and whom DP starves", *axes, series)
 
 
 def finding(found: Beyond) -> str:
@@ -173,7 +153,7 @@ def finding(found: Beyond) -> str:
         f"Of the sum of d², DP keeps {_energies(found, first)} by magnitude at {pruned(first)}, "
         f"and {_energies(found, last)} at {pruned(last)}, where its gain is least."
     )
-    starved = [found.kept["dp", rate].starved for rate in (first, last)]
+    starved = [found.shares["dp", rate].starved for rate in (first, last)]
     lines.append(
         f"At {pruned(first)} it leaves {percent(starved[0])} of the matrices less than a tenth of "
         f"their even share, at {pruned(last)} {percent(starved[1])}: the strength moves densities "
@@ -185,17 +165,17 @@ def finding(found: Beyond) -> str:
 
 
 def _gain(found: Beyond, method: str, rate: float) -> float:
-    return found.gain(method, rate).difference.value
+    return found.over(method, rate).difference.value
 
 
 def _energies(found: Beyond, rate: float) -> str:
-    mine, other = (found.kept[method, rate].energy for method in ("dp", "magnitude"))
+    mine, other = (found.shares[method, rate].energy for method in ("dp", "magnitude"))
     return f"{percent(mine)} against {percent(other)}"
 
 
 def _roomy(found: Beyond) -> list[float]:
     """The rates at which magnitude still answers enough."""
-    rates = [r for r in RATES if mean_share(found.marks["magnitude", r]) >= FLOOR]
+    rates = [r for r in RATES if mean_share(found.at("magnitude", r)) >= FLOOR]
     return rates or list(RATES)
 
 
@@ -205,8 +185,8 @@ def _answer(found: Beyond) -> str:
     first, last = rates[0], rates[-1]
     lines = []
     for method, title in TITLES.items():
-        gains = [found.gain(method, rate) for rate in (first, last)]
-        ahead = [pruned(rate) for rate in rates if verdict(found.gain(method, rate)) > 0]
+        gains = [found.over(method, rate) for rate in (first, last)]
+        ahead = [pruned(rate) for rate in rates if verdict(found.over(method, rate)) > 0]
         moved = gains[1].difference.value - gains[0].difference.value
         how = "falls" if moved < 0 else "rises"
         lines.append(
@@ -229,7 +209,7 @@ def short(found: Beyond) -> str:
 
 
 def _course(found: Beyond, method: str, title: str) -> str:
-    gains = {pruned(rate): found.gain(method, rate) for rate in RATES}
+    gains = {pruned(rate): found.over(method, rate) for rate in RATES}
     words = {1: "is ahead of magnitude at {}", -1: "is behind magnitude at {}"}
     parts = verdict_texts(words, gains)
     if not parts:

@@ -18,7 +18,7 @@ from dppa_core.studies.experiments.exams import (
     COEFFICIENTS,
     Best,
     best_coefficient,
-    climbed,
+    climbed_at,
     exam,
     own_marks,
 )
@@ -31,7 +31,6 @@ from dppa_core.studies.experiments.values import Findings
 from dppa_core.tuning.adamerging.settings import AdaMergeSettings
 
 RATES = (0.8, 0.9)
-METHODS = ("dppa", "dare", "ties", "task_arithmetic")
 DRAWS = 3
 STEPS, EVERY, LR, BATCH, PROMPTS = 20, 10, 0.02, 8, 100
 """Settings of AdaMerging: few long steps, a minute, instead of the paper's 500 of 0.001, ten."""
@@ -82,13 +81,7 @@ class Plan:
 
 def steps(setting: Setting, group: tuple[Subject, ...]) -> Steps[Findings]:
     """Find factors and coefficients, run AdaMerging, then ask test items."""
-    climbs = yield from together(
-        {
-            (rate, one.domain): climbed(setting, one, Treatment("dppa", rate))
-            for rate in RATES
-            for one in group
-        }
-    )
+    climbs = yield from climbed_at(setting, group, RATES)
     found = {place: search.best.amplification for place, search in climbs.items()}
     plans = _plans(group, found)
     tunable = [plan.tunable for plan in plans if not _refusal(plan)]

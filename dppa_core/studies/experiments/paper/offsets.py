@@ -81,12 +81,12 @@ def _plots(changes: Mapping[str, float], cells: Mapping[Key, Contest]) -> tuple[
     order = sorted(cells, key=lambda key: key[1] * changes[key[0]])
     x = tuple(scale * changes[domain] for domain, scale in order)
     labels = tuple(_called(key, cells[key]) for key in order)
-    gaps = []
-    for method in OTHERS:
-        each = (points(against_magnitude({key[0]: cells[key]}, method)) for key in order)
-        gaps.append(Series.of(TITLES[method], x, each, labels))
+    gaps = {
+        TITLES[method]: [points(against_magnitude({k[0]: cells[k]}, method)) for k in order]
+        for method in OTHERS
+    }
     there = [key for key in order if share(cells[key].own) >= ANSWERS]
-    kept = [
+    kept = tuple(
         Series(
             TITLES[method],
             tuple(key[1] * changes[key[0]] for key in there),
@@ -94,19 +94,12 @@ def _plots(changes: Mapping[str, float], cells: Mapping[Key, Contest]) -> tuple[
             labels=tuple(_called(key, cells[key]) for key in there),
         )
         for method in (*OTHERS, "magnitude")  # the others in the colours of the first plot
-    ]
-    offset = Axis("‖d‖/‖W‖")
+    )
+    offset, of_whole = Axis("‖d‖/‖W‖"), Axis("of unpruned", "%")
+    axes = offset, Axis("minus magnitude", "points")
     return (
-        Chart(
-            "scatter", "Against magnitude", offset, Axis("minus magnitude", "points"), tuple(gaps)
-        ),
-        Chart(
-            "scatter",
-            "What is kept where half is answered",
-            offset,
-            Axis("of unpruned", "%"),
-            tuple(kept),
-        ),
+        Chart.of("scatter", "Against magnitude", axes, x, gaps, labels),
+        Chart("scatter", "What is kept where half is answered", offset, of_whole, kept),
     )
 
 

@@ -21,7 +21,7 @@ from dppa_core.studies.experiments.score_table import (
 )
 from dppa_core.studies.experiments.setting import Setting, Treatment
 from dppa_core.studies.experiments.steps import Declared, Steps, all_asked
-from dppa_core.studies.experiments.values import Axis, Chart, Findings, Series
+from dppa_core.studies.experiments.values import Axis, Chart, Findings
 
 RATES = (0.1, 0.5, 0.8, 0.9, 0.95)
 DRAWS = 5
@@ -94,19 +94,14 @@ def _table(setting: Setting, found: Pruned) -> Table:
 
 
 def _plot(found: Pruned, domain: str) -> Chart:
-    series = []
-    for method, title in TITLES.items():
-        drawn = (found.marks[method, rate, domain].cell() for rate in RATES)
-        cells = [accuracy(found.own[domain]), *drawn]
-        series.append(Series.of(title, (0.0, *(100 * rate for rate in RATES)), cells))
-    name = domain.rpartition(":")[2]
-    return Chart(
-        "lines",
-        f"{capital(name)}: what pruning costs",
-        Axis("pruned", "%"),
-        Axis("accuracy", "%"),
-        tuple(series),
-    )
+    whole = accuracy(found.own[domain])
+    cells = {
+        title: [whole, *(found.marks[method, rate, domain].cell() for rate in RATES)]
+        for method, title in TITLES.items()
+    }
+    axes = Axis("pruned", "%"), Axis("accuracy", "%")
+    title = f"{capital(domain.rpartition(':')[2])}: what pruning costs"
+    return Chart.of("lines", title, axes, [100 * rate for rate in (0.0, *RATES)], cells)
 
 
 def finding(found: Pruned) -> str:

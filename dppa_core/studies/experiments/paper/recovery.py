@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dppa_core.evaluation.scores import Marks
 from dppa_core.evaluation.side_by_side import Comparison
 from dppa_core.evaluation.tables import Cell, Column, Row, Table, factors_text, listed, percent
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe
-from dppa_core.studies.experiments.exams import alone, climbed, own_marks
+from dppa_core.studies.experiments.exams import alone, climbed_at, own_marks
 from dppa_core.studies.experiments.paper.pruning import RATES
 from dppa_core.studies.experiments.score_table import (
     SWITCHED_OFF,
+    RatedMarks,
     accuracy,
     compared,
     mean_share,
@@ -23,8 +23,8 @@ from dppa_core.studies.experiments.score_table import (
     verdict_texts,
 )
 from dppa_core.studies.experiments.setting import Setting, Treatment
-from dppa_core.studies.experiments.steps import Declared, Steps, all_asked, together
-from dppa_core.studies.experiments.values import Axis, Chart, Findings, Series
+from dppa_core.studies.experiments.steps import Declared, Steps, all_asked
+from dppa_core.studies.experiments.values import Axis, Chart, Findings
 
 CLAIM, CLAIMED_AT = 0.9, 0.8
 """The paper's claim: at least this retention at this rate."""
@@ -33,46 +33,39 @@ Place = tuple[float, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Recovered:
-    """All marks of the experiment."""
+class Recovered(RatedMarks):
+    """All marks of the experiment: of DP alone, and of DPPA with the climbed factors."""
 
-    own: dict[str, Marks]
-    before: dict[Place, Marks]
-    """DP alone."""
-    after: dict[Place, Marks]
-    """DPPA with the climbed factors."""
     factors: dict[Place, tuple[float, ...]]
     scores: dict[Place, float]
     """Scores of the climb: retention on search items."""
     recipes: dict[Place, MergeRecipe]
 
-    def at(self, marks: dict[Place, Marks], rate: float) -> dict[str, Marks]:
-        """Domain -> marks of one rate."""
-        return {domain: marks[rate, domain] for domain in self.own}
-
-    def gain(self, rate: float) -> Comparison:
+    def added(self, rate: float) -> Comparison:
         """DPPA minus DP over all domains."""
-        return compared(self.at(self.after, rate), self.at(self.before, rate))
+        return self.gain("dppa", "dp", rate)
+
+    def alone(self, domain: str, rate: float) -> Comparison:
+        """DPPA minus DP on one domain."""
+        after, before = (self.marks[kind, rate, domain] for kind in ("dppa", "dp"))
+        return compared({domain: after}, {domain: before})
 
 
 def steps(setting: Setting) -> Steps[Findings]:
     """Climb on search items, then ask test items with and without the factors."""
-    places = [(rate, one) for rate in RATES for one in setting.subjects]
-    searches = yield from together(
-        {(rate, one.domain): climbed(setting, one, Treatment("dppa", rate)) for rate, one in places}
-    )
+    searches = yield from climbed_at(setting, setting.subjects, RATES)
     factors = {place: search.best.amplification for place, search in searches.items()}
     own = yield from own_marks(setting)
-    plain = {(rate, one.domain): alone(setting, one, Treatment("dp", rate)) for rate, one in places}
-    amplified = {
-        (rate, one.domain): alone(setting, one, Treatment("dppa", rate), factors[rate, one.domain])
-        for rate, one in places
+    asked = {
+        (kind, rate, one.domain): alone(setting, one, Treatment(kind, rate), by)
+        for rate in RATES
+        for one in setting.subjects
+        for kind, by in (("dp", None), ("dppa", factors[rate, one.domain]))
     }
-    before = yield from all_asked({place: question for place, (_, question) in plain.items()})
-    after = yield from all_asked({place: question for place, (_, question) in amplified.items()})
-    recipes = {place: recipe for place, (recipe, _) in amplified.items()}
+    marks = yield from all_asked({key: question for key, (_, question) in asked.items()})
+    recipes = {key[1:]: recipe for key, (recipe, _) in asked.items() if key[0] == "dppa"}
     scores = {place: search.best.score for place, search in searches.items()}
-    found = Recovered(own, before, after, factors, scores, recipes)
+    found = Recovered(own, marks, factors, scores, recipes)
     return Findings((_table(setting, found),), (_plot(found),), finding(found), short=short(found))
 
 
@@ -90,8 +83,7 @@ def _table(setting: Setting, found: Recovered) -> Table:
     for one in setting.subjects:
         for rate in RATES:
             place = rate, one.domain
-            before, after = found.before[place], found.after[place]
-            gain = compared({one.domain: after}, {one.domain: before})
+            before, after = (found.marks[kind, rate, one.domain] for kind in ("dp", "dppa"))
             rows.append(
                 Row(
                     (
@@ -100,7 +92,7 @@ def _table(setting: Setting, found: Recovered) -> Table:
                         accuracy(before),
                         accuracy(after),
                         Cell(factors_text(found.factors[place])),
-                        points(gain, len(after.hits)),
+                        points(found.alone(one.domain, rate), len(after.hits)),
                         retained({one.domain: after}, {one.domain: found.own[one.domain]}),
                     ),
                     dump_recipe(found.recipes[place]),
@@ -110,21 +102,15 @@ def _table(setting: Setting, found: Recovered) -> Table:
 
 
 def _plot(found: Recovered) -> Chart:
-    series = []
-    for domain in found.own:
-        gains = [
-            compared({domain: found.after[rate, domain]}, {domain: found.before[rate, domain]})
-            for rate in RATES
-        ]
-        name, rates = domain.rpartition(":")[2], (100 * rate for rate in RATES)
-        series.append(Series.of(name, rates, map(points, gains)))
-    return Chart(
-        "lines",
-        "What amplification adds to DP",
-        Axis("pruned", "%"),
-        Axis("gain in accuracy", "points"),
-        tuple(series),
+    gains = {
+        domain.rpartition(":")[2]: [points(found.alone(domain, rate)) for rate in RATES]
+        for domain in found.own
+    }
+    axes, rates = (
+        (Axis("pruned", "%"), Axis("gain in accuracy", "points")),
+        [100 * r for r in RATES],
     )
+    return Chart.of("lines", "What amplification adds to DP", axes, rates, gains)
 
 
 def finding(found: Recovered) -> str:
@@ -134,11 +120,11 @@ def finding(found: Recovered) -> str:
         -1: "It makes DP worse at {}.",
         0: "No difference from DP alone was seen at {}.",
     }
-    lines = verdict_texts(words, {pruned(rate): found.gain(rate) for rate in RATES})
-    widest = max(RATES, key=lambda rate: abs(found.gain(rate).difference.value))
+    lines = verdict_texts(words, {pruned(rate): found.added(rate) for rate in RATES})
+    widest = max(RATES, key=lambda rate: abs(found.added(rate).difference.value))
     lines.append(
         f"The largest difference over all domains is at {pruned(widest)}: "
-        f"{told(found.gain(widest))}."
+        f"{told(found.added(widest))}."
     )
     lines += [_claim(found), _chance(found), _lost(found)]
     ones = sum(all(factor == 1 for factor in each) for each in found.factors.values())
@@ -149,7 +135,7 @@ def finding(found: Recovered) -> str:
 def _claimed(found: Recovered) -> tuple[dict[str, Cell], str]:
     """Retention of each domain at the claim's rate, and whether its interval supports the claim."""
     cells = {
-        domain: retained({domain: found.after[CLAIMED_AT, domain]}, {domain: own})
+        domain: retained({domain: found.marks["dppa", CLAIMED_AT, domain]}, {domain: own})
         for domain, own in found.own.items()
         if share(own)
     }
@@ -175,7 +161,7 @@ def _claim(found: Recovered) -> str:
 
 def short(found: Recovered) -> str:
     """Whether the paper's claim is reached, and what amplification adds."""
-    gain = told(found.gain(CLAIMED_AT))
+    gain = told(found.added(CLAIMED_AT))
     return (
         f"The paper's claim, {percent(CLAIM)} kept at {pruned(CLAIMED_AT)}, is "
         f"{_claimed(found)[1]} (by 95 % intervals). What amplification adds to DP there: {gain}."
@@ -186,7 +172,7 @@ def _chance(found: Recovered) -> str:
     """Retention at the claim's rate on test items, and on the items that chose the factors."""
     rate = CLAIMED_AT
     chosen = [found.scores[rate, domain] for domain in found.own]
-    kept = [share(found.after[rate, d]) / share(own) for d, own in found.own.items()]
+    kept = [share(found.marks["dppa", rate, d]) / share(own) for d, own in found.own.items()]
     return (
         f"At {pruned(rate)} the factors were chosen by search items, of which they keep "
         f"{percent(sum(chosen) / len(chosen))} (mean of the domains); of the test items they keep "
@@ -199,8 +185,8 @@ def _lost(found: Recovered) -> str:
     """The share of DP's loss that amplification recovers at the largest rate."""
     rate = RATES[-1]
     own = mean_share(found.own)
-    lost = own - mean_share(found.at(found.before, rate))
-    back = mean_share(found.at(found.after, rate)) - mean_share(found.at(found.before, rate))
+    before, after = (mean_share(found.at(kind, rate)) for kind in ("dp", "dppa"))
+    lost, back = own - before, after - before
     does = "brings {:+.1f} of them back" if back >= 0 else "takes another {:.1f} away"
     return (
         f"At {pruned(rate)} DP loses {100 * lost:.0f} points of accuracy on average, "

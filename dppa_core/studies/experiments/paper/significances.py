@@ -15,13 +15,12 @@ from dppa_core.studies.experiments.score_table import (
     mean_share,
     points,
     pruned,
-    retained,
     told,
     verdict_texts,
 )
 from dppa_core.studies.experiments.setting import HARNESS, Setting, Subject, Treatment
 from dppa_core.studies.experiments.steps import Declared, Steps, all_asked
-from dppa_core.studies.experiments.values import Axis, Chart, Findings, Series
+from dppa_core.studies.experiments.values import Axis, Chart, Findings
 
 RATES = (0.8, 0.9)
 KINDS = ("magnitude", "fisher", "activation", "random")
@@ -61,22 +60,14 @@ def _table(setting: Setting, found: RatedMarks) -> Table:
                 gap = points(found.gain(kind, "magnitude", rate))
             scores = [accuracy(marks[one.domain]) for one in setting.subjects]
             first = Cell(kind), Cell(100 * rate)
-            rows.append(Row((*first, *scores, retained(marks, found.own), gap)))
+            rows.append(Row((*first, *scores, found.kept(kind, rate), gap)))
     return Table("Each domain model alone, pruned by DP", columns, tuple(rows))
 
 
 def _plot(found: RatedMarks) -> Chart:
-    series = []
-    for rate in RATES:
-        cells = [retained(found.at(kind, rate), found.own) for kind in KINDS]
-        series.append(Series.of(pruned(rate), KINDS, cells))
-    return Chart(
-        "bars",
-        "What is kept by what ranks the entries",
-        Axis("significance"),
-        Axis("mean retention", "%"),
-        tuple(series),
-    )
+    kept = {pruned(rate): [found.kept(kind, rate) for kind in KINDS] for rate in RATES}
+    axes = Axis("significance"), Axis("mean retention", "%")
+    return Chart.of("bars", "What is kept by what ranks the entries", axes, KINDS, kept)
 
 
 def finding(found: RatedMarks) -> str:

@@ -26,7 +26,7 @@ from dppa_core.studies.experiments.score_table import (
 )
 from dppa_core.studies.experiments.setting import Setting, embedded
 from dppa_core.studies.experiments.steps import Declared, Steps
-from dppa_core.studies.experiments.values import Axis, Chart, Findings, Series
+from dppa_core.studies.experiments.values import Axis, Chart, Findings
 from dppa_core.studies.zoo.spec import EMBEDDED, SIZES, TrainingSize
 
 RATES = (0.8, 0.9)
@@ -122,15 +122,16 @@ def _apart(sizes: Mapping[str, TrainingSize], by_rate: Mapping[float, Cells]) ->
 
 
 def _plot(sizes: Mapping[str, TrainingSize], cells: Cells, rate: float) -> Chart:
-    x = tuple(_millions(size) for size in sizes.values())
-    series = []
-    for method in ("dare", *RIVALS):
-        each = (points(against_magnitude(cells[name], method)) for name in sizes)
-        series.append(Series.of(TITLES[method], x, each, tuple(sizes)))
-    title = f"Against magnitude at {percent(rate)}"
-    return Chart(
-        "lines", title, Axis("parameters", "M"), Axis("minus magnitude", "points"), tuple(series)
+    gaps = {
+        TITLES[method]: [points(against_magnitude(cells[name], method)) for name in sizes]
+        for method in ("dare", *RIVALS)
+    }
+    x, axes = (
+        map(_millions, sizes.values()),
+        (Axis("parameters", "M"), Axis("minus magnitude", "points")),
     )
+    title = f"Against magnitude at {percent(rate)}"
+    return Chart.of("lines", title, axes, x, gaps, tuple(sizes))
 
 
 def finding(sizes: Mapping[str, TrainingSize], by_rate: Mapping[float, Cells]) -> str:

@@ -18,6 +18,7 @@ from dppa_core.studies.experiments.paper.strength_rules import (
     score_of,
 )
 from dppa_core.studies.experiments.score_table import (
+    BETTER,
     compared,
     correlation,
     told,
@@ -95,9 +96,8 @@ def short(known: StrengthMeasures) -> str:
 
 
 def _places(known: StrengthMeasures, size: str) -> str:
-    words = {1: "better at {}", -1: "worse at {}", 0: "not significantly different at {}"}
     found = {percent(rate): known.paper(size, rate) for rate in known.rates}
-    return ", ".join(verdict_texts(words, found))
+    return ", ".join(verdict_texts(BETTER, found))
 
 
 def _best(known: StrengthMeasures) -> str:
@@ -108,15 +108,11 @@ def _best(known: StrengthMeasures) -> str:
     )
 
 
-def _own_paper(known: StrengthMeasures) -> str:
+def _paper(known: StrengthMeasures) -> str:
     size = next(iter(known.scores)).size
     parts = [f"{told(known.paper(size, rate))} at {percent(rate)}" for rate in known.rates]
-    listing = "; ".join(parts)
-    return f"DP's strength {PAPER:g}, the paper's, minus strength 0, test items: {listing}."
-
-
-def _paper(known: StrengthMeasures) -> str:
-    lines = [_own_paper(known)]
+    head = f"DP's strength {PAPER:g}, the paper's, minus strength 0, test items"
+    lines = [f"{head}: {'; '.join(parts)}."]
     for size in dict.fromkeys(place.size for place in known.scores if place.size):
         lines.append(f"With the models of the size {size} it is {_places(known, size)}.")
     return " ".join(lines)

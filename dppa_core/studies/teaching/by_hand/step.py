@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, SupportsFloat
+from dataclasses import dataclass, field
+from typing import SupportsFloat
 
 from jaxtyping import Float32
 from numpy import ndarray
@@ -112,10 +112,6 @@ class Step:
     """Mark -> its meaning."""
     table: NumberTable | None = None
     question: CellQuestion | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain values."""
-        return asdict(self)
 
 
 def grid(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from functools import lru_cache
 from typing import Any
 
@@ -73,5 +74,5 @@ def way_json(name: str, way: Trace) -> dict[str, Any]:
         "weights": {model: [v / way.mini.unit for v in flat] for model, flat in weights.items()},
         "shown": {model: list(map(numbers, flat)) for model, flat in weights.items()},
         "settings": {key: getattr(way.settings, key) for key in _SETTINGS},
-        "steps": [step(way, numbers).to_json() for step in STEPS],
+        "steps": [asdict(step(way, numbers)) for step in STEPS],
     }

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from dppa_core.progress import Progress, Stop
 
@@ -69,10 +69,6 @@ class ShownCase:
     columns: tuple[str, ...] = ()
     rows: tuple[tuple[str, ...], ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
-        """As plain values."""
-        return asdict(self)
-
 
 @dataclass(frozen=True, slots=True)
 class CaseTask:
@@ -96,7 +92,3 @@ class Case:
     """The change that repairs it."""
     repaired: str
     """Why the repair helps."""
-
-    def to_json(self) -> dict[str, str]:
-        """The texts shown before a run."""
-        return asdict(self)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from dppa_core.errors import UnknownName, did_you_mean
@@ -116,4 +117,4 @@ def run_case(name: str, repaired: bool, task: CaseTask) -> dict[str, Any]:
     """Run one of `CASES`; raises UnknownName for another one."""
     if name not in RUNS:
         raise UnknownName(f"No case {name!r:.80}. {did_you_mean(name[:80], RUNS)}")
-    return {"repaired": repaired, **RUNS[name](task, repaired).to_json()}
+    return {"repaired": repaired, **asdict(RUNS[name](task, repaired))}

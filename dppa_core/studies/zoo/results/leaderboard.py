@@ -279,10 +279,7 @@ def _row_json(board: Leaderboard, row: LeaderboardRow) -> dict[str, Any]:
         "parameters": dict(one.parameters),
         "factors": {domain: list(of) for domain, of in row.entry.factors.items()},
         "added": [asdict(one) for one in row.added],
-        "domains": {
-            domain: {"accuracy": one.accuracy, "ci95": list(one.ci95), "n": one.n}
-            for domain, one in found.domains.items()
-        },
+        "domains": {domain: one.figures() for domain, one in found.domains.items()},
         "retention": board.retention(row),
         "against_dppa": {"mean": gap, "ci95": [low, high], "significant": not low <= 0 <= high},
     }

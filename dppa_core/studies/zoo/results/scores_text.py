@@ -105,24 +105,15 @@ def _alone_table(report: ZooReport) -> str:
 
 def _merged_table(report: ZooReport) -> str:
     own = {domain: report.own[domain].domains[domain].accuracy for domain in DOMAINS}
-    coefficient, scores = report.plain
+    merges = [(0.0, "task arithmetic", *report.plain)]
+    for row in sorted(report.treated, key=lambda row: row.rate):
+        merges.append((row.rate, TITLES[row.method], row.coefficient, row.merged))
     rows = [
         [
-            "0 %",
-            "task arithmetic",
-            f"{coefficient:g}",
+            *(f"{100 * rate:.0f} %", title, f"{coefficient:g}"),
             *(accuracy_text(scores.domains[domain]) for domain in DOMAINS),
             f"{100 * retained(scores, own):.0f} %",
         ]
-    ]
-    rows += [
-        [
-            f"{100 * row.rate:.0f} %",
-            TITLES[row.method],
-            f"{row.coefficient:g}",
-            *(accuracy_text(row.merged.domains[domain]) for domain in DOMAINS),
-            f"{100 * retained(row.merged, own):.0f} %",
-        ]
-        for row in sorted(report.treated, key=lambda row: row.rate)
+        for rate, title, coefficient, scores in merges
     ]
     return markdown_table(["pruned", "method", "coefficient (×)", *DOMAINS, "mean retention"], rows)
