@@ -36,10 +36,6 @@ class Page:
     pruning: AdvancedPruning
     see: SeeView
     pinned: PinnedView
-    conflict: gr.HTML
-    """Carries the counts of elements that two models both keep."""
-    drill: gr.HTML
-    losses: gr.HTML
     chat: ChatView
     status: gr.HTML
     tune: gr.HTML

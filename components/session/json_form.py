@@ -47,6 +47,14 @@ def parsed_keys(value: object) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
+def asked_keys(value: object, **kinds: type) -> Mapping[str, Any]:
+    """As `parsed`, for a mapping in which some keys hold values of exactly these types."""
+    found = parsed(value)
+    if isinstance(found, Mapping) and all(type(found.get(key)) is kinds[key] for key in kinds):
+        return found
+    raise InvalidValue(f"The page sent something unreadable: {value!r:.80}.")
+
+
 def _finite(text: str) -> float:
     number = float(text)
     if not isfinite(number):

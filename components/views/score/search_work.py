@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import secrets
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from components.session.from_recipe import session_from_recipe
 from components.session.session import Session
 from components.session.state import state_of
 from components.views.score.search_words import SearchRequest, knob_words, value_text
+from components.work.job import Bounded
 from components.work.progress_stream import end_of
 from components.work.studio import Emit, Studio
 from dppa_core.errors import Cancelled, InvalidValue, OutOfBudget
@@ -34,22 +34,6 @@ if TYPE_CHECKING:
 
 PUBLIC_SECONDS, OWN_SECONDS = 240.0, 3600.0
 """Time limit of one run; the next one resumes from its trials."""
-
-
-class Bounded:
-    """A stop that sets itself after a time limit."""
-
-    def __init__(self, stop: Stop, seconds: float) -> None:
-        self._stop, self._until = stop, time.monotonic() + seconds
-
-    @property
-    def overran(self) -> bool:
-        """Whether the time limit ended the work."""
-        return time.monotonic() >= self._until and not self._stop.is_set()
-
-    def is_set(self) -> bool:
-        """Whether the work should end."""
-        return self._stop.is_set() or time.monotonic() >= self._until
 
 
 def hunted(
