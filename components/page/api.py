@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import gradio as gr
 
-from components.session.answer_settings import (
+from components.session.conversation import (
     LONGEST_ANSWER,
     LONGEST_PROMPT,
     MOST_SEED,

@@ -16,8 +16,7 @@ from components.page.wiring_models import wire_models, wire_offer
 from components.page.wiring_pinned import wire_pinned
 from components.page.wiring_tune import opening, wire_tune
 from components.session.presets import first_session
-from components.views.controls.prune import with_levels
-from components.views.controls.significance import measuring
+from components.views.controls.prune import measuring, with_levels
 from components.views.see.see import exact_payload, merged_payload, plots_payload
 from components.widgets.browser_parts import pack
 from components.widgets.controls import PRIVATE, activity_script, queued

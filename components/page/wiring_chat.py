@@ -8,8 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from components.session.answer_settings import AnswerSettings
-from components.session.conversation import Turn, stopped_turns, transcript_value
+from components.session.conversation import AnswerSettings, Turn, stopped_turns, transcript_value
 from components.session.json_form import parsed_keys
 from components.session.session import Session
 from components.views.chat.answering import stream_turn

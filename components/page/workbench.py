@@ -24,8 +24,12 @@ from components.session.presets import first_session
 from components.session.session import Session
 from components.views.chat.chat import build_chat
 from components.views.controls.models import ModelsView, build_adding, build_preset
-from components.views.controls.prune import AdvancedPruning, build_advanced, build_rate
-from components.views.controls.significance import build_significance
+from components.views.controls.prune import (
+    AdvancedPruning,
+    build_advanced,
+    build_rate,
+    build_significance,
+)
 from components.views.controls.whole_states import build_tune
 from components.views.export.export import add_export
 from components.views.export.push import build_push, wire_push

@@ -9,13 +9,11 @@ from collections import deque
 from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager, closing
 
-from components.session.answer_settings import AnswerSettings
-from components.session.conversation import Turn, activity_of, apply_events
+from components.session.conversation import AnswerSettings, Turn, activity_of, apply_events
 from components.work.error_notices import message
-from components.work.progress_stream import end_of
+from components.work.progress_stream import Changes, end_of, growing
 from components.work.question import ChatQuestion
 from components.work.studio import Emit, Studio
-from components.work.writing import Changes, growing
 from dppa_core.answering.answerer import Ready
 from dppa_core.errors import Cancelled
 from dppa_core.models.reply import GenerationSettings

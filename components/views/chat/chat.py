@@ -1,7 +1,5 @@
-"""The chat: a question, the choice of models, and the answers side by side.
-
-assets/js/panes/chat.js draws the conversation.
-"""
+"""The chat: a question, the choice of models, and the answers side by side. assets/js/panes/chat.js
+draws the conversation."""
 
 from __future__ import annotations
 
@@ -11,13 +9,13 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from components.session.answer_settings import (
+from components.session.conversation import (
     LEAST_TOP_P,
     LONGEST_ANSWER,
     LONGEST_PROMPT,
     USUAL_ANSWER,
+    transcript_value,
 )
-from components.session.conversation import transcript_value
 from components.session.session import Session
 from components.widgets.browser_parts import live, static
 from components.widgets.controls import slider

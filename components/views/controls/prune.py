@@ -1,10 +1,9 @@
 """Controls of the method, its pruning and its amplification: rate, factors, Advanced.
-
-assets/js/controls/method.js and controls.js draw the method's form and the rows of factors.
-"""
+assets/js/controls/method.js and controls.js draw the method's form and the rows of factors."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +13,9 @@ from components.session.json_form import shares_from_text
 from components.session.session import MOST_PARTITIONS, OUTLIERS, Session
 from components.widgets.browser_parts import live
 from components.widgets.controls import field_slider, slider
+from components.work.studio import Emit, Studio
+from dppa_core.progress import Stop
+from dppa_core.pruning.density import PruningParameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,40 @@ def build_advanced(session: Session) -> tuple[AdvancedPruning, dict[str, Any]]:
     controls["k_layer"] = _outliers("layer", "layer", "Layers", 3)
     controls["k_module"] = _outliers("module", "matrix", "Matrices", 5)
     return AdvancedPruning(levels, levels_note), controls
+
+
+def build_significance(session: Session) -> gr.Radio:
+    """The choice of the score."""
+    about = PruningParameters.__dataclass_fields__["significance"].metadata
+    return gr.Radio(
+        list(about["choices"]),
+        value=session.significance,
+        label=about["title"],
+        info="What ranks the changes. magnitude: their size. fisher and activation: their size "
+        "times what the model does with them, measured once on questions of its own domain; that "
+        "takes some seconds. random: a control, which should do worse.",
+        elem_id="significance",
+        buttons=[],
+    )
+
+
+def measuring(session: Session, studio: Studio) -> Iterator[str]:
+    """Make the profiles of a session in their own thread; closing the iterator stops it. Yields the
+    current step, a few times a second; nothing if all profiles are cached."""
+
+    def work(emit: Emit, stop: Stop) -> None:
+        def tell(done: int, total: int, what: str) -> None:
+            emit((f"{what} ({done} of {total})" if total > 1 else what,))
+
+        for model in session.models:
+            studio.profile(
+                session.base, model.reference, session.significance, progress=tell, stop=stop
+            )
+
+    job = studio.start("significance", work)
+    for batch in job.to_its_end(every=0.2):
+        if batch:
+            yield str(batch[-1][0])
 
 
 def _outliers(what: str, one: str, many: str, usual: int) -> gr.Slider:

@@ -1,7 +1,5 @@
 """The export pane: files of the merge, made on request and downloaded one by one.
-
-assets/js/panes/export.js draws it.
-"""
+assets/js/panes/export.js draws it."""
 
 from __future__ import annotations
 

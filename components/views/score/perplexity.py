@@ -1,7 +1,5 @@
 """Perplexity of a visitor's text for every model of the score, on a button.
-
-assets/js/panes/perplexity.js draws the table.
-"""
+assets/js/panes/perplexity.js draws the table."""
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
 """The score: base, domain models, plain merges and the merge answer the same test questions.
-
-assets/js/panes/score.js draws the table.
-"""
+assets/js/panes/score.js draws the table."""
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
-"""The search for the best factors or settings of this merge, on a button.
-
-assets/js/panes/search.js draws it.
-"""
+"""The search for the best factors or settings of this merge, on a button. assets/js/panes/search.js
+draws it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
 """Runs a search for the page: limited in time, resumable, reported trial by trial.
-
-assets/js/panes/search.js draws it.
-"""
+assets/js/panes/search.js draws it."""
 
 from __future__ import annotations
 

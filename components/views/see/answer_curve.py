@@ -1,7 +1,5 @@
 """Where an answer breaks: its loss and its greedy text over one control, the rest unchanged.
-
-assets/js/pinned/breaks.js asks and draws.
-"""
+assets/js/pinned/breaks.js asks and draws."""
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
 """Attribution of an answer to layers or modules: its loss without the delta of each.
-
-assets/js/plots/attribution.js draws it.
-"""
+assets/js/plots/attribution.js draws it."""
 
 from __future__ import annotations
 
@@ -11,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from components.session.answer_settings import LONGEST_PROMPT
+from components.session.conversation import LONGEST_PROMPT
 from components.session.session import Session
 from components.widgets.browser_parts import live, static
 from components.widgets.controls import PRIVATE, Controls

@@ -1,7 +1,5 @@
-"""Distances between two models: base, domain models, or merges.
-
-assets/js/plots/compare.js draws them.
-"""
+"""Distances between two models: base, domain models, or merges. assets/js/plots/compare.js draws
+them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
 """Details of one matrix: sizes of its changes, its rows and columns, its own rate.
-
-assets/js/plots/matrix.js draws them.
-"""
+assets/js/plots/matrix.js draws them."""
 
 from __future__ import annotations
 

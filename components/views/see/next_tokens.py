@@ -1,7 +1,5 @@
 """The likeliest next tokens of the merge, its base and its domain models, side by side.
-
-assets/js/pinned/next.js asks, draws, and applies the temperature.
-"""
+assets/js/pinned/next.js asks, draws, and applies the temperature."""
 
 from __future__ import annotations
 
@@ -9,8 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from components.session.answer_settings import LONGEST_ANSWER
-from components.session.conversation import Turn
+from components.session.conversation import LONGEST_ANSWER, Turn
 from components.session.json_form import asked_keys
 from components.session.session import Session
 from components.work.error_notices import message

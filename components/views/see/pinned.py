@@ -1,7 +1,5 @@
 """The pinned question: its answer follows the merge, while a slider moves and at rest.
-
-assets/js/pinned/ asks and draws.
-"""
+assets/js/pinned/ asks and draws."""
 
 from __future__ import annotations
 
@@ -17,11 +15,11 @@ from components.session.json_form import asked_keys
 from components.session.session import Session
 from components.widgets.browser_parts import live
 from components.work.job import Bounded
+from components.work.progress_stream import growing
 from components.work.question import checked_text
 from components.work.rate_limits import Bucket
 from components.work.studio import ANSWER_WORKERS, Studio
 from components.work.visitor import Visitor
-from components.work.writing import growing
 from dppa_core.errors import Cancelled, OutOfBudget
 from dppa_core.models.reply import GenerationSettings
 from dppa_core.recipes.yaml_text import recipe_hash
