@@ -214,12 +214,8 @@ def _wire_opening(blocks: gr.Blocks, page: Page, studio: Studio) -> None:
     @show_errors
     def on_tick() -> dict[Any, Any]:
         merged = recipe_hash(recipe) if studio.merged(recipe) else ""
-        return {
-            page.status: pack(
-                status_value(ready=studio.ready, merged=merged, memory=studio.in_memory())
-            ),
-            page.timer: gr.Timer(active=not studio.ready),
-        }
+        value = status_value(ready=studio.ready, merged=merged, memory=studio.in_memory())
+        return {page.status: pack(value), page.timer: gr.Timer(active=not studio.ready)}
 
     @show_errors
     def on_status() -> dict[Any, Any]:

@@ -1,4 +1,4 @@
-"""Conversations as plain values, and as JSON for the browser. Pure; no Gradio."""
+"""Settings of answers, and conversations as plain values and as JSON for the browser. Pure."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Long-running work as a stream of values for the browser: progress, then the result.
-assets/js/session/runs.js draws it."""
+"""Long-running work, and a growing answer, as a stream of values for the browser: progress, then
+the result. assets/js/session/runs.js draws the work."""
 
 from __future__ import annotations
 

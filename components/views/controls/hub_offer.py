@@ -26,7 +26,7 @@ from dppa_core.merging.preflight.run import PreflightReport, preflight_models
 from dppa_core.progress import Progress, Stop
 from dppa_core.system.machine import this_machine
 
-_HERE = {"yes": "Runs here: yes", "merge only": "Runs here: the merge, not the chat", "no": ""}
+_HERE = {"yes": "yes", "merge only": "the merge, not the chat", "no": "no"}
 
 
 def offered(values: Mapping[Any, Any], card: gr.HTML, studio: Studio) -> HubPreset:
@@ -83,8 +83,8 @@ def offer_lines(preset: HubPreset, missing: int, here: RunsHere) -> list[str]:
             f"Gated: accept the terms of {', '.join(preset.gated)} on huggingface.co, then "
             "`hf auth login`."
         )
-    runs = _HERE[here.word] or "Runs here: no"
-    return [*lines, f"{runs}{f' ({here.reason})' if here.reason else ''}."]
+    why = f" ({here.reason})" if here.reason else ""
+    return [*lines, f"Runs here: {_HERE[here.word]}{why}."]
 
 
 def checked(preset: HubPreset) -> dict[str, Any]:

@@ -41,10 +41,9 @@ def hunted(
     Raises OutOfBudget once the time limit of one run is over."""
     seconds = PUBLIC_SECONDS if studio.public else OWN_SECONDS
     bounded = Bounded(stop, seconds)
+    run = _climbed if hunt.way == "climb" else _studied
     try:
-        if hunt.way == "climb":
-            return _climbed(hunt, studio, known, emit, bounded)
-        return _studied(hunt, studio, known, emit, bounded)
+        return run(hunt, studio, known, emit, bounded)
     except Cancelled as error:
         if bounded.overran:
             raise OutOfBudget(

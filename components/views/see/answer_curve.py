@@ -102,13 +102,8 @@ class Point:
 
 
 def first_changes(points: Sequence[Point], start: float) -> list[tuple[float, float]]:
-    """Neighbouring values between which the answer first differs from the one at `start`.
-
-    Going up from `start`, then down; a side without a change has no entry.
-
-    Args:
-        points: By rising x; one is at `start`.
-    """
+    """Neighbouring values between which the answer first differs from the one at `start`, going up
+    from there, then down; a side without a change has no entry. `points` are by rising x."""
     usual = next(point.text for point in points if point.x == start)
     up = [point for point in points if point.x >= start]
     down = [point for point in reversed(points) if point.x <= start]
@@ -123,13 +118,7 @@ def curve_payload(
     session: Session, asked: CurveRequest, studio: Studio, known: Recent
 ) -> Iterator[dict[str, Any]]:
     """Yield the curve after some more points: first far apart, then close where the answer changes.
-
-    Args:
-        known: (recipe hash, prompt, reference) -> loss and text of earlier points.
-
-    Raises:
-        DppaError: a model cannot be read, or the work was stopped.
-    """
+    `known` holds (recipe hash, prompt, reference, contents) -> loss and text of earlier points."""
     axis, item = AXES[asked.axis], example_of(asked.prompt)
     found: dict[float, Point] = {}
     by = [item.answer if item else ""]

@@ -56,12 +56,8 @@ def next_payload(
     recipes: Recipes,
     studio: Studio,
 ) -> Iterator[dict[str, Any]]:
-    """Yield the tables of more and more models; a model that fails has a note instead.
-
-    Args:
-        turns: The conversation; a turn that continues it is read with what came before.
-        recipes: Earlier merges of the conversation.
-    """
+    """Yield the tables of more and more models; a model that fails has a note instead. `recipes`
+    are earlier merges; a turn that continues `turns` is read with what came before."""
     earlier = {recipe_hash(recipe): recipe for recipe in recipes}
     merge = earlier.get(asked.recipe) or session.recipe()
     question = _question(asked, turns, merge)

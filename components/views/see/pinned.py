@@ -45,7 +45,7 @@ class PinnedView:
     next: gr.HTML
     """Hidden: requests next tokens and carries them."""
     breaks: gr.HTML
-    """Hidden: requests curves and carries them."""
+    """Requests curves, and draws them."""
 
 
 def build_pinned() -> PinnedView:
@@ -56,8 +56,8 @@ def build_pinned() -> PinnedView:
         for item in example_items(domain)
     ]
     answer = live("pinned", {"examples": examples}, events=("move", "rest"))
-    curve = live("breaks", None, events=("trace", "halt"))
-    return PinnedView(answer, live("next", None, events=("look",)), curve)
+    following = live("next", None, events=("look",))
+    return PinnedView(answer, following, live("breaks", None, events=("trace", "halt")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +87,8 @@ class PinnedAnswers:
         self._seconds = SECONDS if studio.public else math.inf
 
     def value(self, session: Session, asked: PinnedQuestion, visitor: Visitor) -> dict[str, Any]:
-        """The answer of the session's merge; `later` says why there is none now.
-
-        Raises:
-            DppaError: the session is no merge, or it cannot answer.
-        """
+        """The answer of the session's merge; `later` says why there is none now. Raises DppaError
+        if the session is no merge, or cannot answer."""
         recipe = session.recipe()
         key = (recipe_hash(recipe), asked.prompt, self._studio.identity(recipe))
         found = self._known.find(key)

@@ -76,9 +76,9 @@ def test_a_score_does_not_outlive_the_files_it_was_made_of(
     zoo = Path(shutil.copytree(zoo_env, tmp_path / "zoo"))  # the others' models stay as they are
     monkeypatch.setenv("DPPA_ZOO", str(zoo))
     recipe = first_session().recipe()
-    before = [studio._identity(target) for target in (recipe, "zoo:law", "zoo:math")]
+    before = [studio.identity(target) for target in (recipe, "zoo:law", "zoo:math")]
     tuned_llama(random_llama(0), 9).save(zoo / "law")
-    after = [studio._identity(target) for target in (recipe, "zoo:law", "zoo:math")]
+    after = [studio.identity(target) for target in (recipe, "zoo:law", "zoo:math")]
     assert [one == other for one, other in zip(before, after, strict=True)] == [False, False, True]
 
 
