@@ -1,13 +1,13 @@
-"""Learn: lessons shown in place of the workbench, loaded when opened.
-
-assets/js/learn/entry.js draws them.
-"""
+"""Learn: lessons shown in place of the workbench, loaded when opened. assets/js/learn/entry.js
+draws them."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Any
 
 import gradio as gr
@@ -17,22 +17,77 @@ from starlette.routing import Route
 
 from components.learn.block_queue import BlockQueue
 from components.learn.blocks.context import BlockContext
+from components.learn.blocks.quiz import Quiz
 from components.learn.blocks.registry import answer
-from components.learn.catalogue import catalogue_json, lesson_json
-from components.session.json_form import parsed_keys
+from components.learn.lesson_text import Attempt, Lesson, Placed, Prose, Segment, read_lesson
+from components.session.json_form import asked_keys
 from components.session.session import Session
-from components.session.shipped import shipped
+from components.session.shipped import glossary, shipped
 from components.widgets.browser_parts import pack
 from components.widgets.controls import PRIVATE, Controls
 from components.work.error_notices import message, show_errors
 from components.work.studio import Studio
 from components.work.visitor import asker
-from dppa_core.errors import DppaError, InvalidValue
+from dppa_core.errors import DppaError, InvalidValue, UnknownName, did_you_mean
 
 STYLES = ("assets/css/learn.css", "assets/css/learn_by_hand.css")
 MOST_ASKS = 24
+FOLDER = shipped("assets/lessons")
+NUMBERED = "Lessons"
+"""The section of the list whose entries are numbered."""
+_FILE = re.compile(r"\d\d-(.+)")
 TEACHING = {"queue": False, "trigger_mode": "multiple", **PRIVATE}
 """Options of the event. It skips the queue: long work runs in `BlockQueue`, and is polled."""
+
+
+@cache
+def lessons() -> dict[str, Lesson]:
+    """Every lesson by name, in the order of the numbers in their file names."""
+    found = {}
+    for path in sorted(FOLDER.glob("*.md")):
+        name = _FILE.sub(r"\1", path.stem)
+        found[name] = read_lesson(name, path.read_text(encoding="utf-8"))
+    return found
+
+
+def number(name: str) -> int | None:
+    """Its number on the page, as in "lesson 3"; None for exercises such as Break it."""
+    counted = [one.name for one in lessons().values() if one.part == NUMBERED]
+    return counted.index(name) + 1 if name in counted else None
+
+
+def catalogue_json() -> dict[str, Any]:
+    """The entries of the list, and all terms."""
+    names = ("name", "title", "about", "minutes", "part")
+    listed = [
+        {name: getattr(one, name) for name in names}
+        | {"number": number(one.name), "quizzes": len(one.quizzes)}
+        for one in lessons().values()
+    ]
+    return {"lessons": listed, "glossary": dict(glossary())}
+
+
+def lesson_json(name: object) -> dict[str, Any]:
+    """One lesson as JSON; its HTML is safe, since HTML in Markdown is switched off."""
+    found = lessons().get(name) if isinstance(name, str) else None
+    if found is None:
+        known = did_you_mean(str(name)[:80], lessons())
+        raise UnknownName(f"There is no lesson {str(name)[:80]!r}. {known}")
+    return {
+        "name": found.name,
+        "number": number(found.name),
+        "title": found.title,
+        "minutes": found.minutes,
+        "sources": list(found.sources),
+        "segments": [_segment(one) for one in found.segments],
+    }
+
+
+_KINDS: dict[type[Segment], str] = {Prose: "prose", Placed: "block", Attempt: "try", Quiz: "quiz"}
+
+
+def _segment(one: Segment) -> dict[str, Any]:
+    return {"kind": _KINDS[type(one)], **asdict(one)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +104,10 @@ class LessonRequest:
 
 def asked(value: object) -> tuple[int, tuple[LessonRequest, ...]]:
     """Read {"id": number, "asks": [{"key", "what", "name", "arguments"}]}; raises InvalidValue."""
-    data = parsed_keys(value)
-    asks, number = data.get("asks"), data.get("id")
-    if type(number) is not int or not isinstance(asks, list) or not 1 <= len(asks) <= MOST_ASKS:
+    data = asked_keys(value, id=int, asks=list)
+    if not 1 <= len(data["asks"]) <= MOST_ASKS:
         raise InvalidValue(f"The page sent something unreadable: {value!r:.80}.")
-    return number, tuple(map(_ask, asks))
+    return data["id"], tuple(map(_ask, data["asks"]))
 
 
 def _ask(value: object) -> LessonRequest:

@@ -1,7 +1,5 @@
 """Reads a lesson: Markdown with front matter, named blocks, quizzes and exercises.
-
-docs/development.md describes the form.
-"""
+docs/development.md describes the form."""
 
 from __future__ import annotations
 

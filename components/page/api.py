@@ -12,12 +12,13 @@ from typing import Any, Literal
 
 import gradio as gr
 
-from components.session.answer_settings import (
+from components.session.conversation import (
     LONGEST_ANSWER,
     LONGEST_PROMPT,
     MOST_SEED,
     USUAL_ANSWER,
 )
+from components.session.json_form import whole_number
 from components.session.presets import first_session
 from components.session.session import MOST_MODELS
 from components.views.export.export_values import export_value, look, needed_bytes
@@ -109,8 +110,8 @@ class Endpoints:
         if not isinstance(question, str) or not 1 <= len(question.strip()) <= LONGEST_PROMPT:
             raise InvalidValue(f"question: a text of 1 to {LONGEST_PROMPT} characters.")
         prompt = whole(question.strip())
-        tokens = _whole("max_tokens", max_tokens, 1, LONGEST_ANSWER)
-        start = _whole("seed", seed, 0, MOST_SEED)
+        tokens = whole_number("max_tokens", max_tokens, 1, LONGEST_ANSWER)
+        start = whole_number("seed", seed, 0, MOST_SEED)
         warmth = check_number("temperature", temperature, 0, 2)
         self._allowance.spend(asker(request), tokens)
 
@@ -140,7 +141,7 @@ class Endpoints:
         target = self._target(self._recipe(recipe), model)
         if domain not in DOMAINS:
             raise UnknownName(f"domain: {shown(domain)}. Known: {', '.join(DOMAINS)}.")
-        limit = _whole("questions", questions, 4, MOST_QUESTIONS)
+        limit = whole_number("questions", questions, 4, MOST_QUESTIONS)
         studio = self._studio
         found = studio.finished("api", lambda stop: studio.score(target, domain, limit, stop))
         low, high = found.ci95
@@ -229,10 +230,3 @@ def _check_public(recipe: MergeRecipe) -> None:
             "calibration cannot be chosen on a public page: leave the key out, and each model is "
             "calibrated on questions of its own domain."
         )
-
-
-def _whole(name: str, value: object, low: int, high: int) -> int:
-    number = check_number(name, value, low, high)
-    if number != int(number):
-        raise InvalidValue(f"{name} must be a whole number, got {shown(value)}.")
-    return int(number)

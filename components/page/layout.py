@@ -36,10 +36,6 @@ class Page:
     pruning: AdvancedPruning
     see: SeeView
     pinned: PinnedView
-    conflict: gr.HTML
-    """Carries the counts of elements that two models both keep."""
-    drill: gr.HTML
-    losses: gr.HTML
     chat: ChatView
     status: gr.HTML
     tune: gr.HTML
@@ -48,11 +44,8 @@ class Page:
 
 
 def moved(page: Page, values: dict[Any, Any], studio: Studio) -> Session:
-    """The session after a slider moved, if it can be answered without measuring.
-
-    Raises:
-        InvalidValue: see `Controls.session` and `Studio.check_at_hand`.
-    """
+    """The session after a slider moved. Raises InvalidValue as `Controls.session` does, or if the
+    answer would have to measure first."""
     session = page.controls.session(values)
     names = [model.reference for model in session.models]
     studio.check_at_hand(session.base, names, session.ranked_by)

@@ -14,11 +14,9 @@ import gradio as gr
 from components.page.layout import LIVE, MEASURING, Page, all_outputs, drawn, moved
 from components.page.wiring_models import wire_models, wire_offer
 from components.page.wiring_pinned import wire_pinned
-from components.page.wiring_see import wire_see
 from components.page.wiring_tune import opening, wire_tune
 from components.session.presets import first_session
-from components.views.controls.prune import with_levels, with_partitions
-from components.views.controls.significance import measuring
+from components.views.controls.prune import measuring, with_levels
 from components.views.see.see import exact_payload, merged_payload, plots_payload
 from components.widgets.browser_parts import pack
 from components.widgets.controls import PRIVATE, activity_script, queued
@@ -41,7 +39,6 @@ def wire(blocks: gr.Blocks, page: Page, studio: Studio) -> None:
     wire_models(page, studio)
     wire_offer(page, studio)
     wire_tune(page, studio)
-    wire_see(page, studio)
     wire_pinned(page, studio)
     _wire_opening(blocks, page, studio)
 
@@ -67,7 +64,7 @@ def _wire_exact(page: Page, studio: Studio) -> None:
 
     @show_errors
     def on_partitions(values: dict[Any, Any]) -> dict[Any, Any]:
-        session = with_partitions(moved(page, values, studio))
+        session = replace(moved(page, values, studio), shares=())  # split evenly
         return {
             controls.shares: pack(list(session.shares)),
             page.pruning.levels: "",
@@ -187,7 +184,7 @@ def _wire_levels(page: Page, studio: Studio) -> None:
             page.see.exact: pack(exact_payload(session, studio)),
         }
 
-    pruning.editor.settle(
+    controls.shares.settle(
         on_dragged,
         inputs=controls.inputs,
         outputs=[controls.partitions, pruning.levels, page.see.exact],
@@ -217,12 +214,8 @@ def _wire_opening(blocks: gr.Blocks, page: Page, studio: Studio) -> None:
     @show_errors
     def on_tick() -> dict[Any, Any]:
         merged = recipe_hash(recipe) if studio.merged(recipe) else ""
-        return {
-            page.status: pack(
-                status_value(ready=studio.ready, merged=merged, memory=studio.in_memory())
-            ),
-            page.timer: gr.Timer(active=not studio.ready),
-        }
+        value = status_value(ready=studio.ready, merged=merged, memory=studio.in_memory())
+        return {page.status: pack(value), page.timer: gr.Timer(active=not studio.ready)}
 
     @show_errors
     def on_status() -> dict[Any, Any]:

@@ -8,8 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from components.session.answer_settings import AnswerSettings
-from components.session.conversation import Turn, stopped_turns, transcript_value
+from components.session.conversation import AnswerSettings, Turn, stopped_turns, transcript_value
 from components.session.json_form import parsed_keys
 from components.session.session import Session
 from components.views.chat.answering import stream_turn
@@ -94,9 +93,8 @@ def _wire_ends(view: ChatView, asking: Any) -> None:
 
 def question_of(values: Mapping[Any, Any], view: ChatView, session: Session) -> ChatQuestion:
     """The checked question of a handler's values; raises InvalidValue."""
-    fields = (view.max_tokens, view.temperature, view.top_p, view.seed)
-    more = (view.conversation, view.system)
-    settings = read_settings(*(values[field] for field in (*fields, *more)))
+    drawn = (view.max_tokens, view.temperature, view.top_p, view.seed)
+    settings = read_settings(*(values[field] for field in (*drawn, view.conversation, view.system)))
     against = parsed_keys(values[view.duel]).get("against")
     if not isinstance(against, str):
         raise InvalidValue(f"The blind comparison arrived in an unreadable form: {against!r:.80}.")

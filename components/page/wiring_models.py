@@ -9,12 +9,14 @@ import gradio as gr
 from gradio.components import Component
 
 from components.page.layout import MEASURING, Page, all_outputs, drawn, shown
+from components.session.json_form import parsed_keys
 from components.session.presets import find_hub_preset, hub_session
 from components.views.controls.hub_offer import checked, offer_value, offered, stream_fetch
 from components.views.controls.models import (
     chosen_reference,
     chosen_references,
-    chosen_title,
+    findings_value,
+    first_blocker,
     looked_at,
     measured,
     named_references,
@@ -22,7 +24,6 @@ from components.views.controls.models import (
     with_base,
     with_model,
 )
-from components.views.controls.preflight_findings import findings_value, first_blocker
 from components.widgets.browser_parts import pack
 from components.widgets.controls import PRIVATE, failed_script
 from components.work.error_notices import show_errors
@@ -42,10 +43,11 @@ def wire_models(page: Page, studio: Studio) -> None:
 
     @show_errors
     def on_preset(values: dict[Any, Any]) -> dict[Any, Any]:
-        offer = None if studio.public else find_hub_preset(chosen_title(values, view))
+        title = parsed_keys(values[view.preset]).get("chosen")
+        offer = None if studio.public else find_hub_preset(title)
         if offer is not None:
             return {page.offer: pack(offer_value(offer))}
-        session = preset_session(values, view)
+        session = preset_session(title)
         cleared = {page.offer: pack(None), view.findings: pack(None)}
         return shown(page, session, studio) | cleared
 

@@ -14,7 +14,7 @@ from components.session.presets import first_session
 from components.session.session import ModelChoice, Session
 from components.session.state import session_from_state, state_of
 from components.views.controls.models import check_curves, layer_count, opened
-from components.views.controls.significance import measuring
+from components.views.controls.prune import measuring
 from components.views.controls.whole_states import (
     asked,
     asked_recipe,

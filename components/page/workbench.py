@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import gradio as gr
 
@@ -23,20 +24,26 @@ from components.session.presets import first_session
 from components.session.session import Session
 from components.views.chat.chat import build_chat
 from components.views.controls.models import ModelsView, build_adding, build_preset
-from components.views.controls.prune import AdvancedPruning, build_advanced, build_rate
-from components.views.controls.significance import build_significance
+from components.views.controls.prune import (
+    AdvancedPruning,
+    build_advanced,
+    build_rate,
+    build_significance,
+)
 from components.views.controls.whole_states import build_tune
-from components.views.export.export import build_export, wire_export
+from components.views.export.export import add_export
 from components.views.export.push import build_push, wire_push
-from components.views.score.perplexity import build_perplexity, wire_perplexity
-from components.views.score.score import build_score, wire_score
-from components.views.score.search import build_search, wire_search
+from components.views.score.perplexity import add_perplexity
+from components.views.score.score import add_score
+from components.views.score.search import add_search
 from components.views.see.advice import build_advice, wire_advice
-from components.views.see.attribution import build_attribution, wire_attribution
-from components.views.see.compare import build_compare, wire_compare
-from components.views.see.experiments import RESULTS, build_experiments, wire_experiments
+from components.views.see.attribution import add_attribution
+from components.views.see.compare import add_compare
+from components.views.see.counts import add_counts
+from components.views.see.experiments import RESULTS, add_experiments
+from components.views.see.matrix import add_matrix
 from components.views.see.pinned import build_pinned
-from components.views.see.see import SeeView, build_see
+from components.views.see.see import build_see
 from components.widgets.browser_parts import live, static
 from components.widgets.controls import Controls
 from components.widgets.header import EXPLAIN, PANES, TITLE, build_views, status_value
@@ -82,7 +89,12 @@ def _layout(session: Session, studio: Studio, exports: Exports, allowance: Allow
             gr.HTML('<h2 class="sr">What the merge keeps</h2>', js_on_load=None)
             build_views()
             pinned = build_pinned()
-            see, conflict, drill, losses = _build_see(controls, studio)
+            see = build_see()
+            add_compare(controls, studio)
+            add_attribution(controls, studio)
+            add_experiments(read_settings().experiments or RESULTS)
+            add_counts(controls, studio)
+            add_matrix(controls, studio)
         with gr.Column(elem_id="side-column"):
             live("panes", None, skeleton=PANES)
             with _part("chat-pane", "Chat", "pane"):
@@ -91,8 +103,7 @@ def _layout(session: Session, studio: Studio, exports: Exports, allowance: Allow
             _build_panes(controls, studio, exports)
     wire_learn(live("learn", None, events=("ask",)), controls, studio)
     timer = gr.Timer(1.0, active=True)
-    seen = (see, pinned, conflict, drill, losses)
-    return Page(controls, models, offer, pruning, *seen, chat, status, tune, timer)
+    return Page(controls, models, offer, pruning, see, pinned, chat, status, tune, timer)
 
 
 @contextmanager
@@ -103,26 +114,14 @@ def _part(elem_id: str, title: str, kind: str = "box") -> Iterator[None]:
         yield
 
 
-def _build_see(controls: Controls, studio: Studio) -> tuple[SeeView, gr.HTML, gr.HTML, gr.HTML]:
-    see = build_see()
-    wire_compare(build_compare(), controls, studio)
-    wire_attribution(build_attribution(), controls, studio)
-    wire_experiments(build_experiments(), read_settings().experiments or RESULTS)
-    conflict = live("conflict", None, events=("count",))
-    drill = live("drill", None, events=("look",))
-    return see, conflict, drill, live("losses", None, events=("count",))
-
-
 def _build_panes(controls: Controls, studio: Studio, exports: Exports) -> None:
     known = read_settings().known_hosts
     with _part("score-pane", "Score", "pane"):
-        score = build_score()
-        wire_score(score, controls, studio)
-        wire_perplexity(build_perplexity(), score.other, controls, studio)
+        add_perplexity(add_score(controls, studio), controls, studio)
     with _part("search-pane", "Search", "pane"):
-        wire_search(build_search(), controls, studio)
+        add_search(controls, studio)
     with _part("export-pane", "Export", "pane"):
-        wire_export(build_export(), controls, studio, exports)
+        add_export(controls, studio, exports)
         push = build_push(studio)
         wire_push(push, controls, studio, exports, lambda headers: is_foreign(headers, known))
 
@@ -143,20 +142,10 @@ def _build_shape(
         amplify = live("amplify", factors_json(session), events=("change",))
         static(EXPLAIN, "explain")
     with gr.Accordion("Advanced", open=False, elem_id="advanced"):
-        pruning = build_advanced(session, build_significance(session))
+        significance = build_significance(session)
+        pruning, sliders = build_advanced(session)
         view = ModelsView(preset, *build_adding(studio))
-    controls = Controls(
-        models=models,
-        rate=rate,
-        partitions=pruning.partitions,
-        shares=pruning.editor,
-        strength=pruning.strength,
-        k_layer=pruning.k_layer,
-        k_module=pruning.k_module,
-        significance=pruning.significance,
-        amplify=amplify,
-        method=method,
-        overrides=overrides,
-    )
+    parts: dict[str, Any] = {"models": models, "rate": rate, "amplify": amplify, "method": method}
+    controls = Controls(**parts, overrides=overrides, significance=significance, **sliders)
     wire_advice(advice, controls, studio)
     return controls, view, pruning

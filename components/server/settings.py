@@ -1,7 +1,5 @@
 """Settings of the page from environment variables, read once at the start and checked.
-
-docs/reference/settings.md lists them with all others.
-"""
+docs/reference/settings.md lists them with all others."""
 
 from __future__ import annotations
 

@@ -40,8 +40,4 @@ class _Quietly(Loader):
     def exec_module(self, module: ModuleType) -> None:
         self._loader.exec_module(module)
         if hasattr(module, WRITER):  # other versions may lack it
-            setattr(module, WRITER, _nothing)
-
-
-def _nothing(*_: object) -> None:
-    """Replaces the function that writes stubs."""
+            setattr(module, WRITER, lambda *_: None)

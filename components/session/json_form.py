@@ -47,11 +47,27 @@ def parsed_keys(value: object) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
+def asked_keys(value: object, **kinds: type) -> Mapping[str, Any]:
+    """As `parsed`, for a mapping in which some keys hold values of exactly these types."""
+    found = parsed(value)
+    if isinstance(found, Mapping) and all(type(found.get(key)) is kinds[key] for key in kinds):
+        return found
+    raise InvalidValue(f"The page sent something unreadable: {value!r:.80}.")
+
+
 def _finite(text: str) -> float:
     number = float(text)
     if not isfinite(number):
         raise ValueError(text)
     return number
+
+
+def whole_number(name: str, value: object, low: int, high: int) -> int:
+    """The value, if it is a whole number in [low, high]; else InvalidValue, which names it."""
+    number = check_number(name, value, low, high)
+    if number != int(number):
+        raise InvalidValue(f"{name} must be a whole number, got {shown(value)}.")
+    return int(number)
 
 
 def models_from_json(value: object) -> tuple[str, tuple[ModelChoice, ...]]:

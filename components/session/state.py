@@ -17,6 +17,7 @@ from components.session.json_form import (
     overrides_json,
     parsed_keys,
     shares_from_json,
+    whole_number,
 )
 from components.session.method_choice import DPPA, MethodChoice, method_from_json, method_json
 from components.session.session import MOST_PARTITIONS, OUTLIERS, Session
@@ -76,10 +77,10 @@ def session_from_state(value: object) -> Session:
         base=base,
         models=models,
         rate=round(rate, 4),
-        partitions=_partitions(value.get("partitions", 2)),
+        partitions=whole_number("partitions", value.get("partitions", 2), 1, MOST_PARTITIONS),
         shares=shares_from_json(value.get("shares", [])),
         **numbers,
-        significance=_word(value.get("significance", plain["significance"].default)),
+        significance=str(value.get("significance", plain["significance"].default)),
         **factors_from_json(value.get("amplify", {"factors": []})),
         method=method_from_json(value["method"]) if "method" in value else MethodChoice(DPPA),
         overrides=overrides_from_json(value.get("overrides", {})),
@@ -93,19 +94,6 @@ def _check_version(value: Mapping[Any, Any]) -> None:
             f"This state has the version {shown(version)}, and this page reads version {VERSION}. "
             "A link from a newer or an older page is the usual cause."
         )
-
-
-def _partitions(value: object) -> int:
-    number = check_number("partitions", value, 1, MOST_PARTITIONS)
-    if number != int(number):
-        raise InvalidValue(f"partitions is a whole number, got {shown(value)}.")
-    return int(number)
-
-
-def _word(value: object) -> str:
-    if not isinstance(value, str):
-        raise InvalidValue(f"significance is a word such as magnitude, got {shown(value)}.")
-    return value
 
 
 def other_session(value: object, session: Session) -> Session | None:

@@ -119,19 +119,21 @@ class Controls:
         }
 
 
-def field_slider(name: str, *, info: str, **limits: float) -> gr.Slider:
-    """A slider for a field of `PruningParameters`, with its title, unit and range."""
+def slider(
+    name: str, limits: tuple[float, float, float], value: float, label: str, info: str
+) -> gr.Slider:
+    """A slider without buttons; `limits` are lowest, highest, step."""
+    low, high, step = limits
+    return gr.Slider(
+        low, high, value=value, step=step, label=label, info=info, elem_id=name, buttons=[]
+    )
+
+
+def field_slider(name: str, *, info: str, limits: tuple[float, ...] = ()) -> gr.Slider:
+    """A slider for a field of `PruningParameters`, with its title, unit and, by default, range."""
     item: Any = PruningParameters.__dataclass_fields__[name]
     about = item.metadata
     unit = about["unit"].replace("x ", "× ")
     label = f"{about['title']} ({unit})" if unit else about["title"]
-    return gr.Slider(
-        limits.get("low", about["min"]),
-        limits.get("high", about["max"]),
-        value=item.default,
-        step=limits.get("step", about["step"]),
-        label=label,
-        info=info,
-        elem_id=name.replace("_", "-"),
-        buttons=[],
-    )
+    low, high, step = limits or (about["min"], about["max"], about["step"])
+    return slider(name.replace("_", "-"), (low, high, step), item.default, label, info)

@@ -61,9 +61,8 @@ def status_value(
     """The part of the status that the browser does not know: whether the first models are `ready`,
     the hash of the `merged` recipe with them, and references, hashes and bytes in `memory`."""
     value: dict[str, Any] = {"models": "ready" if ready else "starting", "merged": merged}
-    if memory is None:
-        return value
-    keys, nbytes = memory
-    models = [key for key in keys if not _HASH.fullmatch(key)]
-    loaded = {"models": models, "merges": len(keys) - len(models), "bytes": nbytes}
-    return value | {"loaded": loaded}
+    if memory is not None:
+        keys, nbytes = memory
+        models = [key for key in keys if not _HASH.fullmatch(key)]
+        value["loaded"] = {"models": models, "merges": len(keys) - len(models), "bytes": nbytes}
+    return value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any
@@ -52,6 +52,22 @@ def streaming(shown: gr.HTML, handler: Handler) -> Callable[[dict[Any, Any]], It
             yield {shown: pack(value) if value else gr.skip()}
 
     return show_errors(stream)
+
+
+def wire_part(
+    part: gr.HTML, event: Any, handler: Handler, inputs: set[Any], turns: Mapping[str, Any]
+) -> None:
+    """Answer an `event` of a part with a handler's values; `turns` names its queue."""
+    asked = event(
+        streaming(part, handler),
+        inputs=inputs,
+        outputs=[part],
+        trigger_mode="always_last",
+        preprocess=False,  # a half-typed number is not an error
+        **turns,
+        **PRIVATE,
+    )
+    asked.failure(None, js=activity_script(str(part.elem_id), "idle"), **PRIVATE)
 
 
 def wire_run(

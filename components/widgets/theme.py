@@ -6,20 +6,8 @@ import gradio as gr
 
 from components.session.shipped import shipped
 
-ASSETS = shipped("assets")
-STYLES = (
-    "css/style.css",
-    "css/panes.css",
-    "css/chat.css",
-    "css/offer.css",
-    "css/tune.css",
-    "css/see.css",
-    "css/export.css",
-    "css/search.css",
-    "css/advice.css",
-    "css/experiments.css",
-    "css/views.css",
-)
+CSS = shipped("assets/css")
+STYLES = "style panes chat offer tune see export search advice experiments views".split()
 # Okabe and Ito's colours, distinguishable with colour blindness; a model has the same everywhere.
 MODEL_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9")
 BASE_COLOUR = "#8A8578"
@@ -61,39 +49,26 @@ def page_theme() -> gr.themes.Base:
     sans = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif")
     mono = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
     theme = gr.themes.Base(font=list(sans), font_mono=list(mono), radius_size="md")
-    pairs = {
-        "body_background_fill": "paper",
-        "body_text_color": "ink",
-        "body_text_color_subdued": "muted",
-        "background_fill_primary": "card",
-        "background_fill_secondary": "paper",
-        "block_background_fill": "card",
-        "block_info_text_color": "muted",
-        "block_label_text_color": "ink",
-        "block_title_text_color": "ink",
-        "border_color_primary": "line",
-        "border_color_accent": "accent",
-        "color_accent_soft": "sunk",
-        "input_background_fill": "paper",
-        "input_border_color": "edge",
-        "input_placeholder_color": "muted",
-        "button_primary_background_fill": "accent",
-        "button_primary_background_fill_hover": "accent",
-        "button_primary_text_color": "on-accent",
-        "button_secondary_background_fill": "sunk",
-        "button_secondary_text_color": "ink",
-        "checkbox_background_color": "card",
-        "checkbox_background_color_selected": "accent",
-        "checkbox_border_color": "edge",
-        "checkbox_border_color_selected": "accent",
-        "checkbox_label_background_fill": "card",
-        "checkbox_label_background_fill_selected": "sunk",
-        "checkbox_label_text_color": "ink",
-        "checkbox_label_text_color_selected": "ink",
-        "slider_color": "accent",
-        "link_text_color": "accent",
+    uses = {
+        "paper": "body_background_fill background_fill_secondary input_background_fill",
+        "ink": "body_text_color block_label_text_color block_title_text_color "
+        "button_secondary_text_color checkbox_label_text_color "
+        "checkbox_label_text_color_selected",
+        "muted": "body_text_color_subdued block_info_text_color input_placeholder_color",
+        "card": "background_fill_primary block_background_fill checkbox_background_color "
+        "checkbox_label_background_fill",
+        "line": "border_color_primary",
+        "accent": "border_color_accent button_primary_background_fill "
+        "button_primary_background_fill_hover checkbox_background_color_selected "
+        "checkbox_border_color_selected slider_color link_text_color",
+        "sunk": "color_accent_soft button_secondary_background_fill "
+        "checkbox_label_background_fill_selected",
+        "edge": "input_border_color checkbox_border_color",
+        "on-accent": "button_primary_text_color",
     }
-    values = {name: f"var(--d-{colour})" for name, colour in pairs.items()}
+    values = {
+        name: f"var(--d-{colour})" for colour, names in uses.items() for name in names.split()
+    }
     dark = {f"{name}_dark": value for name, value in values.items()}
     return theme.set(**values, **dark, block_shadow="none", block_border_width="0px")
 
@@ -107,7 +82,7 @@ def palette_css() -> str:
 
 def page_head() -> str:
     """Description and styles for the page's head."""
-    styles = "".join((ASSETS / name).read_text(encoding="utf-8") for name in STYLES)
+    styles = "".join((CSS / f"{name}.css").read_text(encoding="utf-8") for name in STYLES)
     description = "Prune, amplify and merge fine-tuned language models, and see every layer."
     return (
         f'<meta name="description" content="{description}"><style>{palette_css()}{styles}</style>'

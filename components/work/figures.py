@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,16 +37,9 @@ def merge_label(session: Session) -> str:
     return f"merged for {short_name(str(session.method.parameters(session.deciding)[named]))}"
 
 
-def plots_value(
-    tables: Mapping[str, dict[str, Any]], session: Session, *, outliers: float
-) -> dict[str, Any]:
-    """The tables of every model, from which the browser draws every rate. A change above `outliers`
-    times the mean of its matrix is an outlier."""
-    return {"tables": dict(tables), "settings": settings_json(session), "outliers": outliers}
-
-
 def settings_json(session: Session) -> dict[str, Any]:
     """The choices a table or a plan was made for; the browser compares them with its controls."""
+    pruning = session.pruning
     return {
         "base": session.base,
         "rate": session.rate,
@@ -58,20 +51,9 @@ def settings_json(session: Session) -> dict[str, Any]:
         "k_module": session.k_module,
         "significance": session.ranked_by,
         "chosen": session.significance,
-        "pruning": pruning_json(session),
-        "overrides": overrides_pairs(session),
+        "pruning": [pruning.method, *pruning.parameters.values()] if pruning else [],
+        "overrides": [list(pair) for pair in session.held],
     }
-
-
-def pruning_json(session: Session) -> list[Any]:
-    """The pruning method and its settings in order, in the browser's form."""
-    pruning = session.pruning
-    return [pruning.method, *pruning.parameters.values()] if pruning else []
-
-
-def overrides_pairs(session: Session) -> list[list[Any]]:
-    """[module, rate] of every override in use, in the browser's order."""
-    return [list(pair) for pair in session.held]
 
 
 def exact_value(
@@ -117,14 +99,12 @@ def outcome_value(outcome: MergeEffect) -> dict[str, Any]:
     rows = []
     for (layer, kind), places in cells.items():
         inside = [outcome.modules[place] for place in places]
-        numel = sum(module.numel for module in inside)
-        changed = sum(module.changed for module in inside) / numel
-        mean = sum(module.total for module in inside) / numel
         along = [
             _ratio(sum(m.along[k] for m in inside), sum(m.squares[k] for m in inside))
             for k in range(len(outcome.models))
         ]
-        rows.append([layer, kind, _digits(changed), _digits(mean), along])
+        changed, mean = _mean(inside, lambda m: m.changed), _mean(inside, lambda m: m.total)
+        rows.append([layer, kind, changed, mean, along])
     return {"models": list(outcome.models), "cells": rows}
 
 
@@ -146,7 +126,7 @@ def choices_json(session: Session) -> dict[str, Any]:
             [model.reference, _weight(model), list(session.factors_of(model.reference))]
             for model in session.active
         ],
-        "overrides": overrides_pairs(session),
+        "overrides": [list(pair) for pair in session.held],
     }
 
 
@@ -174,7 +154,13 @@ def plan_value(plan: PruningPlan) -> dict[str, Any]:
         cells.setdefault((module.layer, module.kind), []).append(module)
     return {
         "cells": [
-            [layer, kind, _kept(inside), _energy(inside)] for (layer, kind), inside in cells.items()
+            [
+                layer,
+                kind,
+                _mean(inside, lambda m: m.kept),
+                _mean(inside, lambda m: m.energy * m.numel),
+            ]
+            for (layer, kind), inside in cells.items()
         ],
         "bands": [
             [_kept_of_level(plan, layer, level) for layer in layers]
@@ -187,17 +173,14 @@ def plan_value(plan: PruningPlan) -> dict[str, Any]:
     }
 
 
-def _kept(modules: Sequence[ModulePlan]) -> float:
-    return _digits(sum(m.kept for m in modules) / sum(m.numel for m in modules))
-
-
-def _energy(modules: Sequence[ModulePlan]) -> float:
-    return _digits(sum(m.energy * m.numel for m in modules) / sum(m.numel for m in modules))
+def _mean(modules: Sequence[Any], of: Callable[[Any], float]) -> float:
+    """The sum of something over modules, for each of their elements."""
+    return _digits(sum(of(m) for m in modules) / sum(m.numel for m in modules))
 
 
 def _kept_of_level(plan: PruningPlan, layer: int, level: int) -> float:
     inside = [module for module in plan.modules if module.layer == layer]
-    return _digits(sum(m.levels[level].kept for m in inside) / sum(m.numel for m in inside))
+    return _mean(inside, lambda m: m.levels[level].kept)
 
 
 def _thresholds(plan: PruningPlan, level: int) -> list[float]:

@@ -53,6 +53,22 @@ jobs_of_event: ContextVar[EventJobs | None] = ContextVar("jobs_of_event", defaul
 """Jobs of the event that the current task or thread handles; None outside of the queue."""
 
 
+class Bounded:
+    """A stop that sets itself after a time limit."""
+
+    def __init__(self, stop: Stop, seconds: float) -> None:
+        self._stop, self._until = stop, time.monotonic() + seconds
+
+    @property
+    def overran(self) -> bool:
+        """Whether the time limit ended the work."""
+        return time.monotonic() >= self._until and not self._stop.is_set()
+
+    def is_set(self) -> bool:
+        """Whether the work should end."""
+        return self._stop.is_set() or time.monotonic() >= self._until
+
+
 class Job:
     """Work in a thread that emits events while it runs."""
 

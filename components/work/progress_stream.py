@@ -1,19 +1,22 @@
-"""Long-running work as a stream of values for the browser: progress, then the result.
-
-assets/js/session/runs.js draws it.
-"""
+"""Long-running work, and a growing answer, as a stream of values for the browser: progress, then
+the result. assets/js/session/runs.js draws the work."""
 
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from components.work.error_notices import message
 from components.work.studio import Emit, Job, Studio
+from dppa_core.answering.answerer import ReplyEvent
 from dppa_core.errors import Cancelled
+from dppa_core.models.reply import ReplyToken
 from dppa_core.progress import Stop
 
+Changes = dict[str, Any]
+"""New values of an answer's fields; see `ModelAnswer`."""
 IDLE: dict[str, Any] = {"state": "idle", "id": "", "result": None}
 """Before the first run."""
 
@@ -50,3 +53,28 @@ def stopped_value(value: object) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         return IDLE
     return {**value, "state": "stopped"} if value.get("state") == "running" else dict(value)
+
+
+def growing(events: Iterator[ReplyEvent]) -> Iterator[Changes]:
+    """The answer after each of its `ReplyToken`s, and the seconds of computing them."""
+    ends, entropy = list[int](), list[float]()
+    loss = seconds = 0.0
+    while True:
+        begun = time.perf_counter()
+        token = next(events, None)
+        seconds += time.perf_counter() - begun
+        if token is None:
+            return
+        if not isinstance(token, ReplyToken):
+            continue
+        ends.append(token.end)
+        entropy.append(round(token.entropy, 3))
+        loss += token.loss
+        yield {
+            "text": token.text,
+            "tokens": len(ends),
+            "seconds": round(seconds, 4),
+            "loss": loss / len(ends),
+            "ends": tuple(ends),
+            "entropy": tuple(entropy),
+        }

@@ -7,14 +7,16 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from components.session.answer_settings import (
+from components.session.conversation import (
     LEAST_TOP_P,
     LONGEST_ANSWER,
     LONGEST_PROMPT,
     MOST_SEED,
     AnswerSettings,
+    ModelAnswer,
+    Turn,
+    said_before,
 )
-from components.session.conversation import ModelAnswer, Turn, said_before
 from components.session.session import Session
 from components.work.figures import merge_label, short_name
 from dppa_core.errors import InvalidValue, shown

@@ -13,8 +13,6 @@ from dppa_core.system.recent import Recent
 
 OF_A_PARTY = 4
 """Limit of a party as a multiple of a tab's: a class may share one address."""
-
-
 TOKENS_PER_HOUR = 30_000
 """Tokens of answers for one tab of a public page, on the page and by endpoints together."""
 

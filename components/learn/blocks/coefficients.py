@@ -59,7 +59,6 @@ def entropy_surface(arguments: Arguments, bench: BlockContext) -> dict[str, Any]
 
 def _surface(found: Landscape, models: tuple[str, ...]) -> dict[str, Any]:
     """The partial surface; points not computed yet are None."""
-    settings = found.settings
     mean = [[None if np.isnan(one) else round(float(one), 5) for one in row] for row in found.mean]
     return {
         "names": [model.removeprefix("zoo:") for model in models],
@@ -69,9 +68,6 @@ def _surface(found: Landscape, models: tuple[str, ...]) -> dict[str, Any]:
         "path": [list(point) for point in found.path],
         "lowest": list(found.lowest),
         "settings": {
-            "lr": settings.lr,
-            "prompts": settings.prompts,
-            "start": settings.start,
-            "steps": settings.steps,
+            name: getattr(found.settings, name) for name in ("lr", "prompts", "start", "steps")
         },
     }

@@ -25,17 +25,14 @@ def conflict_rates(_arguments: Arguments, bench: BlockContext) -> dict[str, Any]
         BASE, KNOWN_MODELS, public=bench.studio.public, progress=bench.tell, stop=bench.stop
     )
     pairs = [_pair(one) for one in meetings]
-    figures: dict[str, Any] = {"closest": _label(max(pairs, key=lambda one: one["overlap"][TOLD]))}
+    closest = max(pairs, key=lambda one: one["overlap"][TOLD])
+    figures: dict[str, Any] = {"closest": f"{closest['first']} and {closest['second']}"}
     for one in pairs:
         name = f"{one['first']}-{one['second']}"
         figures[f"{name}-overlap"] = one["overlap"][TOLD]
         figures[f"{name}-conflict"] = one["conflict"][TOLD]
         figures[f"{name}-conflict-all"] = one["conflict"][0]
     return {"pairs": pairs, "figures": figures}
-
-
-def _label(pair: dict[str, Any]) -> str:
-    return f"{pair['first']} and {pair['second']}"
 
 
 def _pair(meeting: Meeting) -> dict[str, Any]:

@@ -92,9 +92,7 @@ def _figures(rows: list[dict[str, Any]]) -> dict[str, Any]:
     for row in rows:
         if row["model"].startswith("zoo:"):
             name = row["label"]
-            found[f"{name}-relative"] = row["relative"]
-            found[f"{name}-mean"] = row["mean"]
-            found[f"{name}-changed"] = row["changed"]
+            found |= {f"{name}-{key}": row[key] for key in ("relative", "mean", "changed")}
             found[f"{name}-tenth"] = row["energy"][TENTH]
             found[f"{name}-held"] = row["energy"][FIFTH]
     return found

@@ -11,7 +11,7 @@ import json
 from typing import Any
 
 from starlette.datastructures import Headers
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from components.server.guards.heads import BAD_SESSION, SESSION_FIELD, is_session_name
@@ -20,6 +20,7 @@ MOST_BYTES = 500_000
 """Limit of a request; the page's own have 20 kB, and a recipe has 100 kB at most."""
 SECONDS = 20.0
 """Time limit for a whole body to arrive."""
+CLOSE = {"Connection": "close"}
 NAMES = (SESSION_FIELD, "event_id")
 PARSED = "dppa.parsed"
 """Key of the parsed body in the scope, so that it is parsed once."""
@@ -34,34 +35,32 @@ class BodyLimits:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = Headers(scope=scope) if scope["type"] == "http" else Headers()
-        if "content-length" in headers and "transfer-encoding" in headers:
-            refusal = PlainTextResponse("Two lengths", 400, {"Connection": "close"})
-            await refusal(scope, receive, send)
-            return
-        if scope["type"] != "http" or scope["method"] in ("GET", "HEAD"):
-            await self._app(scope, receive, send)
-            return
-        kind = headers.get("content-type", "")
-        if scope["method"] == "POST" and kind.partition(";")[0].strip() != "application/json":
-            await PlainTextResponse("Not JSON", 415)(scope, receive, send)
-            return
-        try:
-            async with asyncio.timeout(SECONDS):
-                taken, body = await taken_of(receive, MOST_BYTES)
-        except TimeoutError:
-            late = f"The body did not arrive within {SECONDS:g} s"
-            await PlainTextResponse(late, 408, {"Connection": "close"})(scope, receive, send)
-            return
-        if body is None:
-            await PlainTextResponse("Too long", 413)(scope, receive, send)
-            return
-        if scope["method"] == "POST":
-            scope[PARSED], reason = parsed(body)
-            if reason:
-                await PlainTextResponse(reason, 422)(scope, receive, send)
-                return
-        await self._app(scope, again(taken, receive), send)
+        refusal = None
+        if scope["type"] == "http":
+            refusal, receive = await _checked(scope, receive)
+        await (refusal or self._app)(scope, receive, send)
+
+
+async def _checked(scope: Scope, receive: Receive) -> tuple[Response | None, Receive]:
+    """The refusal of a request, if it has one, and where its body can be read from then on."""
+    headers, posts = Headers(scope=scope), scope["method"] == "POST"
+    if "content-length" in headers and "transfer-encoding" in headers:
+        return PlainTextResponse("Two lengths", 400, CLOSE), receive
+    if scope["method"] in ("GET", "HEAD"):
+        return None, receive
+    kind = headers.get("content-type", "")
+    if posts and kind.partition(";")[0].strip() != "application/json":
+        return PlainTextResponse("Not JSON", 415), receive
+    try:
+        async with asyncio.timeout(SECONDS):
+            taken, body = await taken_of(receive, MOST_BYTES)
+    except TimeoutError:
+        late = f"The body did not arrive within {SECONDS:g} s"
+        return PlainTextResponse(late, 408, CLOSE), receive
+    if body is None:
+        return PlainTextResponse("Too long", 413), receive
+    scope[PARSED], reason = parsed(body) if posts else (None, "")
+    return PlainTextResponse(reason, 422) if reason else None, again(taken, receive)
 
 
 async def taken_of(receive: Receive, most: int) -> tuple[list[Message], bytes | None]:

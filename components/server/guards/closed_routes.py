@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any
 from urllib.parse import unquote
 
 import gradio as gr
+from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from components.server.guards.body_limits import PARSED
+from components.server.guards.heads import Guard
 from components.work.gradio_inside import CALL, CANCEL, find_event, handler_number, public_names
 
 _CLOSED = re.compile(
@@ -27,8 +28,8 @@ _CLOSED = re.compile(
     r"|.*[\x00-\x1f\x7f].*",  # Starlette ignores a line feed at the end of a path
     re.IGNORECASE | re.DOTALL,
 )
-HEADERS = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"same-origin"))
-NO_STORE = ((b"cache-control", b"no-store"),)
+HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin"}
+NO_STORE = {"Cache-Control": "no-store"}
 NOT_STORED = ("/", "/config", "/config/")
 """Paths whose answers repeat the Host header; a cache could serve them to other visitors."""
 
@@ -39,8 +40,8 @@ class ClosedRoutes:
 
     def __init__(self, app: ASGIApp, frames: Iterable[str] = ()) -> None:
         self._app = app
-        policy = " ".join(("frame-ancestors 'self'", *frames)).encode()
-        self._headers = (*HEADERS, (b"content-security-policy", policy))
+        policy = " ".join(("frame-ancestors 'self'", *frames))
+        self._headers = HEADERS | {"Content-Security-Policy": policy}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -49,41 +50,35 @@ class ClosedRoutes:
         if _CLOSED.fullmatch(unquote(scope["path"])):
             await PlainTextResponse("Not found", 404)(scope, receive, send)
             return
-        headers = self._headers + (NO_STORE if scope["path"] in NOT_STORED else ())
+        headers = self._headers | (NO_STORE if scope["path"] in NOT_STORED else {})
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                known = {name.lower() for name, _ in message["headers"]}
-                added = [pair for pair in headers if pair[0] not in known]
-                message = {**message, "headers": [*message["headers"], *added]}
+                for name, value in headers.items():
+                    MutableHeaders(scope=message).setdefault(name, value)
             await send(message)
 
         await self._app(scope, receive, guarded)
 
 
-class EventOwner:
+class EventOwner(Guard):
     """Answers 404 to cancelling another session's event, which could hold a lock of all visitors
     and start the event again, and to calling a private event by name. Gradio checks neither."""
 
     def __init__(self, app: ASGIApp, page: gr.Blocks) -> None:
-        self._app, self._page = app, page
-        self._public = public_names(page)
+        super().__init__(app)
+        self._page, self._public = page, public_names(page)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        posts = scope["type"] == "http" and scope["method"] == "POST"
-        call = CALL.fullmatch(scope["path"]) if posts else None
+    def refusal(self, scope: Scope) -> Response | None:
+        """What to answer instead of calling or cancelling an event."""
+        if scope["method"] != "POST":
+            return None
+        call = CALL.fullmatch(scope["path"])
         if call and call[1] not in self._public:
-            await PlainTextResponse("Not found", 404)(scope, receive, send)
-            return
-        refusal = None
-        if posts and CANCEL.fullmatch(scope["path"]):
-            refusal = self._refusal(scope[PARSED])
-        await (refusal or self._app)(scope, receive, send)
-
-    def _refusal(self, asked: Any) -> Response | None:
-        """What to answer instead of cancelling; None if Gradio may cancel the event."""
+            return PlainTextResponse("Not found", 404)
+        asked = scope[PARSED] if CANCEL.fullmatch(scope["path"]) else None
         if not isinstance(asked, dict):
-            return None  # Gradio reports the error
+            return None  # of a cancel, Gradio reports the error
         event = find_event(self._page, str(asked.get("event_id")))
         if event is None:  # ended: Gradio would queue one more message for the session
             return JSONResponse({"success": True})

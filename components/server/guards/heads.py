@@ -9,7 +9,7 @@ import re
 from ipaddress import IPv4Address, IPv6Address
 
 from starlette.datastructures import Headers, QueryParams
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from components.work.gradio_inside import HEARTBEAT
@@ -30,38 +30,42 @@ _HOST = re.compile(
 )
 
 
-class HeaderLimits:
-    """Answers 404 to malformed paths, 400 to malformed hosts, 422 to malformed session names. Must
-    wrap the whole application: Gradio's CORS fails on an Origin header without a Host header."""
+class Guard:
+    """Answers an HTTP request with its `refusal`, if it has one, else with the application."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        status, text = _refusal(scope) if scope["type"] == "http" else (0, "")
-        if status:
-            headers = {"X-Content-Type-Options": "nosniff"}
-            await PlainTextResponse(text, status, headers)(scope, receive, send)
-        else:
-            await self._app(scope, receive, send)
+        refusal = self.refusal(scope) if scope["type"] == "http" else None
+        await (refusal or self._app)(scope, receive, send)
+
+    def refusal(self, scope: Scope) -> Response | None:
+        """The answer to a refused request; None for others."""
+        raise NotImplementedError
+
+
+class HeaderLimits(Guard):
+    """Answers 404 to malformed paths, 400 to malformed hosts, 422 to malformed session names. Must
+    wrap the whole application: Gradio's CORS fails on an Origin header without a Host header."""
+
+    def refusal(self, scope: Scope) -> Response | None:
+        """The answer to a malformed head; None if it is well formed."""
+        headers = {"X-Content-Type-Options": "nosniff"}
+        if not _PATH.fullmatch(scope["path"]):
+            return PlainTextResponse("Not found", 404, headers)
+        if not _are_hosts(Headers(scope=scope)):
+            return PlainTextResponse(BAD_HOST, 400, headers)
+        alive = HEARTBEAT.fullmatch(scope["path"])
+        query = QueryParams(scope["query_string"]).getlist(SESSION_FIELD)
+        if not all(map(is_session_name, [*query, *(alive.groups() if alive else ())])):
+            return PlainTextResponse(BAD_SESSION, 422, headers)
+        return None
 
 
 def is_session_name(value: object) -> bool:
     """Whether a value has the form of a session or event name."""
     return isinstance(value, str) and _SESSION.fullmatch(value) is not None
-
-
-def _refusal(scope: Scope) -> tuple[int, str]:
-    """Status and text of the answer to a malformed head; status 0 if it is well formed."""
-    if not _PATH.fullmatch(scope["path"]):
-        return 404, "Not found"
-    if not _are_hosts(Headers(scope=scope)):
-        return 400, BAD_HOST
-    alive = HEARTBEAT.fullmatch(scope["path"])
-    query = QueryParams(scope["query_string"]).getlist(SESSION_FIELD)
-    if not all(map(is_session_name, [*query, *(alive.groups() if alive else ())])):
-        return 422, BAD_SESSION
-    return 0, ""
 
 
 def _are_hosts(headers: Headers) -> bool:

@@ -11,17 +11,18 @@ import socket
 from collections.abc import Iterable, Sequence
 
 from starlette.datastructures import Headers
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
+from components.server.guards.heads import Guard
 from dppa_core.errors import shown
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 USUAL_PORTS = {"http": "80", "https": "443"}
 
 
-class HostCheck:
+class HostCheck(Guard):
     """Answers 403 to requests for other hosts and to requests of other web pages.
 
     Must wrap the whole application: Gradio's own CORS answers preflights of any page. WebSocket
@@ -35,41 +36,42 @@ class HostCheck:
     ) -> None:
         """`known` are further hosts of the page; `own` None accepts every Host, as a public page
         does."""
-        self._app, self._known, self._own = app, known, own
+        super().__init__(app)
+        self._known, self._own = known, own
         self._names = (own or frozenset()) | {split_host(host)[0] for host in known}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
             await WebSocketClose(1008)(scope, receive, send)
-            return
-        refusal = self._refusal(scope) if scope["type"] == "http" else ""
-        if refusal:
-            headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
-            await PlainTextResponse(refusal, 403, headers)(scope, receive, send)
         else:
-            await self._app(scope, receive, send)
+            await super().__call__(scope, receive, send)
 
-    def _refusal(self, scope: Scope) -> str:
-        """Why a request is refused; empty if it is not."""
+    def refusal(self, scope: Scope) -> Response | None:
+        """Why a request is refused; None if it is not."""
         headers = Headers(scope=scope)
         accepted = self._names | _address(scope)
         for host in _hosts(headers) if self._own is not None else ():
             if split_host(host)[0] not in accepted:
-                return (
+                return _refused(
                     f"This copy does not answer requests for the host {shown(host)}, only for "
                     "this computer's own names (localhost, 127.0.0.1, [::1]) and hosts listed in "
                     "DPPA_HOSTS. A proxy, a container or another name of this computer is the "
                     "usual cause: list the host in DPPA_HOSTS."
                 )
         if is_foreign(headers, self._known):
-            return (
+            return _refused(
                 f"A page at {shown(headers.get('origin', 'another site'))} may not send requests "
                 f"to the host {shown(headers.get('host', ''))}: only pages of that host and of "
                 "hosts listed in DPPA_HOSTS may. If it is the same page, a proxy that changes the "
                 "Host header is the usual cause: let it pass the first one on as "
                 "X-Forwarded-Host, or list the host in DPPA_HOSTS."
             )
-        return ""
+        return None
+
+
+def _refused(text: str) -> Response:
+    headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+    return PlainTextResponse(text, 403, headers)
 
 
 def is_foreign(headers: Headers, known: Iterable[str]) -> bool:

@@ -9,10 +9,9 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -24,7 +23,7 @@ from components.server.guards.body_limits import PARSED
 from components.server.guards.value_guard import GuardedBlocks
 from components.work.gradio_inside import API, error_body, handlers, queue_of
 from components.work.rate_limits import Bucket
-from components.work.visitor import visitor_of
+from components.work.visitor import Visitor, visitor_of
 
 ADDRESS = f"{API}run/predict"
 HANDLERS = ("on_settle", "on_strength")
@@ -62,18 +61,6 @@ class Shares:
                 del self._held[party]
 
 
-class _Lane:
-    """Threads for some answers, shared fairly among parties."""
-
-    def __init__(self, name: str, threads: int, *, public: bool) -> None:
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix=name)
-        self._shares = Shares(OF_A_PARTY if public else threads)
-
-    async def run(self, party: str, answer: Callable[[], Response]) -> Response:
-        async with self._shares.one(party):
-            return await asyncio.get_running_loop().run_in_executor(self._threads, answer)
-
-
 class FastAnswers:
     """Answers the requests of sliders by calling their handlers directly."""
 
@@ -84,9 +71,13 @@ class FastAnswers:
         fast = (*HANDLERS, *WRITING)
         self._events = {key: one for key, one in fns if one.fn and one.fn.__name__ in fast}
         self._lanes = {
-            False: _Lane("sliders", AT_ONCE, public=page.studio.public),
-            True: _Lane("pinned", WRITE_AT_ONCE, public=page.studio.public),
+            False: (ThreadPoolExecutor(AT_ONCE, "sliders"), self._shares(AT_ONCE)),
+            True: (ThreadPoolExecutor(WRITE_AT_ONCE, "pinned"), self._shares(WRITE_AT_ONCE)),
         }
+        """Whether a handler writes an answer -> its threads, shared fairly among parties."""
+
+    def _shares(self, threads: int) -> Shares:
+        return Shares(OF_A_PARTY if self._page.studio.public else threads)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] != ADDRESS or scope["method"] != "POST":
@@ -95,22 +86,28 @@ class FastAnswers:
         parsed = scope[PARSED]
         asked = parsed if isinstance(parsed, dict) else {}
         visitor = visitor_of(Request(scope), asked.get("session_hash"))
-        if self._bucket and not self._bucket.take(visitor):
-            await _too_often()(scope, receive, send)
-            return
         event, values = self._asked(asked)
+        if not self._admits(visitor, new=event is None):
+            error = gr.Error("Too many requests at once: wait a moment.")
+            await _json(error_body(error), 429)(scope, receive, send)
+            return
         if event is None:
-            if self._bucket and not queue_of(self._page).sessions.admit(visitor):
-                await _too_often()(scope, receive, send)
-                return
             await self._app(scope, receive, send)
             return
         writes = event.fn.__name__ in WRITING
         more = (gr.Request(Request(scope), session_hash=visitor.session),) if writes else ()
-        answer = await self._lanes[writes].run(
-            visitor.party, partial(_answer, event, values, *more)
-        )
+        threads, shares = self._lanes[writes]
+        async with shares.one(visitor.party):
+            loop = asyncio.get_running_loop()
+            answer = await loop.run_in_executor(threads, _answer, event, values, *more)
         await answer(scope, receive, send)
+
+    def _admits(self, visitor: Visitor, *, new: bool) -> bool:
+        """Whether a visitor may send one more request now; a `new` one may start a session."""
+        if self._bucket is None:
+            return True
+        taken = self._bucket.take(visitor)
+        return taken and (not new or bool(queue_of(self._page).sessions.admit(visitor)))
 
     def _asked(self, asked: dict[str, Any]) -> tuple[Any, dict[Any, Any]]:
         """The event of a request and its values by component; None for other requests."""
@@ -139,10 +136,6 @@ def _answer(event: Any, values: dict[Any, Any], *request: gr.Request) -> Respons
             "changed_state_ids": [],
         }
     )
-
-
-def _too_often() -> Response:
-    return _json(error_body(gr.Error("Too many requests at once: wait a moment.")), 429)
 
 
 def _json(value: Any, status: int = 200) -> Response:

@@ -9,13 +9,11 @@ from collections import deque
 from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager, closing
 
-from components.session.answer_settings import AnswerSettings
 from components.session.conversation import Turn, activity_of, apply_events
 from components.work.error_notices import message
-from components.work.progress_stream import end_of
+from components.work.progress_stream import Changes, end_of, growing
 from components.work.question import ChatQuestion
 from components.work.studio import Emit, Studio
-from components.work.writing import Changes, growing
 from dppa_core.answering.answerer import Ready
 from dppa_core.errors import Cancelled
 from dppa_core.models.reply import GenerationSettings
@@ -106,7 +104,8 @@ class _Writer:
     ) -> Generator[Changes]:
         target, prompt = question.target(name), question.said_to(name)
         yield {"state": _readying(target, studio), "note": _why_it_takes(target, studio)}
-        settings = _generation(question.settings)
+        given = question.settings
+        settings = GenerationSettings(given.max_tokens, given.temperature, given.top_p, given.seed)
         with (
             studio.people.one(),
             closing(studio.answerer().replies(target, prompt, settings, stop)) as events,
@@ -143,13 +142,6 @@ def _why_it_takes(target: str | MergeRecipe, studio: Studio) -> str:
     if studio.ready or not isinstance(target, MergeRecipe) or studio.merged(target):
         return ""
     return "loading the models and merging them: only the first time takes seconds …"
-
-
-def _generation(settings: AnswerSettings) -> GenerationSettings:
-    """The settings in the core's own form."""
-    return GenerationSettings(
-        settings.max_tokens, settings.temperature, settings.top_p, settings.seed
-    )
 
 
 def _shortened(text: str) -> str:

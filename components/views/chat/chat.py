@@ -1,7 +1,5 @@
-"""The chat: a question, the choice of models, and the answers side by side.
-
-assets/js/panes/chat.js draws the conversation.
-"""
+"""The chat: a question, the choice of models, and the answers side by side. assets/js/panes/chat.js
+draws the conversation."""
 
 from __future__ import annotations
 
@@ -11,15 +9,16 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from components.session.answer_settings import (
+from components.session.conversation import (
     LEAST_TOP_P,
     LONGEST_ANSWER,
     LONGEST_PROMPT,
     USUAL_ANSWER,
+    transcript_value,
 )
-from components.session.conversation import transcript_value
 from components.session.session import Session
 from components.widgets.browser_parts import live, static
+from components.widgets.controls import slider
 from components.widgets.theme import domain_colour
 from components.work.question import target_choices
 from dppa_core.tasks import DOMAINS, example_prompts
@@ -64,9 +63,13 @@ class ChatView:
 
 def build_chat(session: Session) -> ChatView:
     """Transcript above, examples and the question below."""
+    examples = [
+        {"domain": name, "colour": domain_colour(name), "prompts": example_prompts(name)[:2]}
+        for name in DOMAINS
+    ]
     with gr.Column(elem_id="chat-stage"):
         transcript = live("transcript", transcript_value((), "idle"), events=("forget",))
-        examples = live("examples", _examples(), events=("pick",))
+        shown = live("examples", examples, events=("pick",))
     prompt = gr.Textbox(
         label="Question",
         placeholder="Type a question …",
@@ -85,7 +88,6 @@ def build_chat(session: Session) -> ChatView:
         "Answer settings show which one, and end it.</p>",
         "duel-note",
     )
-    settings = _answer_settings(session)
     return ChatView(
         transcript=transcript,
         turns=gr.State(()),
@@ -93,8 +95,8 @@ def build_chat(session: Session) -> ChatView:
         prompt=prompt,
         send=send,
         stop=stop,
-        **settings,
-        examples=examples,
+        **_answer_settings(session),
+        examples=shown,
         place=place,
     )
 
@@ -134,36 +136,27 @@ def _answer_settings(session: Session) -> dict[str, Any]:
 
 def _drawing() -> dict[str, Any]:
     return {
-        "max_tokens": gr.Slider(
-            1,
-            LONGEST_ANSWER,
-            value=USUAL_ANSWER,
-            step=1,
-            label="Longest answer (tokens)",
-            info=f"An answer ends here at the latest; {USUAL_ANSWER} is enough for the examples.",
-            elem_id="max-tokens",
-            buttons=[],
+        "max_tokens": slider(
+            "max-tokens",
+            (1, LONGEST_ANSWER, 1),
+            USUAL_ANSWER,
+            "Longest answer (tokens)",
+            f"An answer ends here at the latest; {USUAL_ANSWER} is enough for the examples.",
         ),
-        "temperature": gr.Slider(
+        "temperature": slider(
+            "temperature",
+            (0, 2, 0.1),
             0,
-            2,
-            value=0,
-            step=0.1,
-            label="Temperature",
-            info="0 always takes the likeliest word; 1 draws as the model learned it.",
-            elem_id="temperature",
-            buttons=[],
+            "Temperature",
+            "0 always takes the likeliest word; 1 draws as the model learned it.",
         ),
-        "top_p": gr.Slider(
-            LEAST_TOP_P,
+        "top_p": slider(
+            "top-p",
+            (LEAST_TOP_P, 1, 0.05),
             1,
-            value=1,
-            step=0.05,
-            label="Top-p (share)",
-            info="Draws only from the likeliest words that together hold this share; 1 draws from "
-            "all. At temperature 0 it changes nothing.",
-            elem_id="top-p",
-            buttons=[],
+            "Top-p (share)",
+            "Draws only from the likeliest words that together hold this share; 1 draws from all. "
+            "At temperature 0 it changes nothing.",
         ),
         "seed": gr.Number(
             value=0,  # no limits here: Gradio's notice of them would not name the field
@@ -172,14 +165,3 @@ def _drawing() -> dict[str, Any]:
             elem_id="seed",
         ),
     }
-
-
-def _examples() -> list[dict[str, Any]]:
-    return [
-        {
-            "domain": domain,
-            "colour": domain_colour(domain),
-            "prompts": list(example_prompts(domain)[:2]),
-        }
-        for domain in DOMAINS
-    ]

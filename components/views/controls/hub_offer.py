@@ -14,16 +14,19 @@ import gradio as gr
 
 from components.session.json_form import parsed_keys
 from components.session.presets import find_hub_preset
-from components.views.controls.preflight_findings import findings_value, offer_lines
+from components.views.controls.models import findings_value
 from components.work.progress_stream import end_of
 from components.work.studio import Emit, Studio
 from dppa_core.checkpoints.sources.open import open_checkpoint, pinned
 from dppa_core.errors import InvalidValue, NotAllowed
+from dppa_core.merging.preflight.estimate import in_time
 from dppa_core.merging.preflight.facts import in_bytes
-from dppa_core.merging.preflight.hub_presets import HubPreset, runs_here
+from dppa_core.merging.preflight.hub_presets import HubPreset, RunsHere, runs_here
 from dppa_core.merging.preflight.run import PreflightReport, preflight_models
 from dppa_core.progress import Progress, Stop
 from dppa_core.system.machine import this_machine
+
+_HERE = {"yes": "yes", "merge only": "the merge, not the chat", "no": "no"}
 
 
 def offered(values: Mapping[Any, Any], card: gr.HTML, studio: Studio) -> HubPreset:
@@ -57,6 +60,31 @@ def offer_value(preset: HubPreset, state: str = "offered", **more: Any) -> dict[
         "state": state,
         **more,
     }
+
+
+def offer_lines(preset: HubPreset, missing: int, here: RunsHere) -> list[str]:
+    """Facts about a set before its download, one a line."""
+    needed = preset.estimate(missing)
+    count = len(preset.all)
+    fetch = (
+        f"Needs a download: {in_bytes(missing)} of {count} models, "
+        f"{in_time(needed.download_seconds)} at 100 Mbit/s."
+        if missing
+        else f"All {count} models are on this disk."
+    )
+    lines = [
+        fetch,
+        f"Licence: {', '.join(preset.licences)}.",
+        f"Memory: {in_bytes(needed.merge_memory)} to merge, "
+        f"{in_bytes(needed.model_memory)} to chat.",
+    ]
+    if preset.gated:
+        lines.append(
+            f"Gated: accept the terms of {', '.join(preset.gated)} on huggingface.co, then "
+            "`hf auth login`."
+        )
+    why = f" ({here.reason})" if here.reason else ""
+    return [*lines, f"Runs here: {_HERE[here.word]}{why}."]
 
 
 def checked(preset: HubPreset) -> dict[str, Any]:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import gradio as gr
 
-from components.session.json_form import parsed_keys, reference_text
+from components.session.json_form import reference_text
 from components.session.presets import hub_choices, presets
 from components.session.session import MOST_MODELS, ModelChoice, Session
-from components.views.controls.preflight_findings import findings_value
 from components.widgets.browser_parts import live
-from components.work.figures import whole_json
+from components.work.figures import short_name, whole_json
 from components.work.studio import Studio
 from dppa_core.checkpoints.sources.open import ModelRef, needs_download, pinned, zoo_names
 from dppa_core.errors import IncompatibleCheckpoints, InvalidValue, NotAllowed
-from dppa_core.merging.preflight.facts import ORDER
+from dppa_core.merging.preflight.facts import ORDER, Finding, Severity
 from dppa_core.merging.preflight.of_weights import about_distance, distance
 from dppa_core.merging.preflight.run import PreflightReport, preflight_models
 
@@ -66,10 +65,49 @@ def build_adding(studio: Studio) -> tuple[gr.Dropdown, gr.Button, gr.Button, gr.
 
 def named_references(value: object) -> tuple[str, ...]:
     """References from typed text, separated by commas; raises InvalidValue."""
+    parts = value.split(",") if isinstance(value, str) else [value]
+    return tuple(map(_named, parts))
+
+
+def _named(value: object) -> str:
     if value is None or value == "":
         raise InvalidValue("Name a model first: choose an embedded one, or type a folder.")
-    parts = value.split(",") if isinstance(value, str) else [value]
-    return tuple(map(reference_text, parts))
+    return reference_text(value)
+
+
+def findings_value(findings: Iterable[Finding], head: str = "") -> dict[str, Any]:
+    """A short list below `head`: the problems, the most severe first, and the number of passed
+    checks."""
+    every = list(findings)
+    rows = [
+        {
+            "severity": finding.severity.value,
+            "topic": finding.topic,
+            "model": _who(finding.model),
+            "what": finding.what,
+            "why": finding.why,
+            "remedy": finding.remedy,
+        }
+        for finding in every
+        if finding.severity is not Severity.OK
+    ]
+    fine = len(every) - len(rows)
+    passed = f"{fine} more check{'s' * (fine > 1)} passed." if fine else ""
+    return {"head": head, "rows": rows, "fine": passed}
+
+
+def first_blocker(blockers: Sequence[Finding]) -> str:
+    """The blockers as one notice."""
+    first = blockers[0]
+    who = f"{_who(first.model)}: " if first.model else ""
+    return " ".join(part for part in (who + first.what, first.why, first.remedy) if part)
+
+
+def _who(reference: str) -> str:
+    """A model's name in a list: owner/name on the Hub, else its short name."""
+    if reference.startswith("hub:") and "+" not in reference:
+        return reference.removeprefix("hub:").partition("@")[0]
+    return short_name(reference) if reference else ""
 
 
 def looked_at(base: str, values: Sequence[object], studio: Studio) -> PreflightReport | None:
@@ -95,9 +133,7 @@ def measured(
 def chosen_reference(value: object, studio: Studio) -> str:
     """A reference as stored in recipes, with a pinned commit. Raises DppaError if it is malformed,
     or needs a download, which takes minutes."""
-    if value is None or value == "":
-        raise InvalidValue("Name a model first: choose an embedded one, or type a folder.")
-    reference = pinned(reference_text(value), public=studio.public)
+    reference = pinned(_named(value), public=studio.public)
     found = ModelRef.parse(reference, public=studio.public)
     if needs_download(found):
         raise NotAllowed(
@@ -109,8 +145,7 @@ def chosen_reference(value: object, studio: Studio) -> str:
 
 def chosen_references(value: object, studio: Studio) -> tuple[str, ...]:
     """One reference, or several separated by commas; see `chosen_reference`."""
-    parts = value.split(",") if isinstance(value, str) else [value]
-    return tuple(chosen_reference(part, studio) for part in parts)
+    return tuple(chosen_reference(part, studio) for part in named_references(value))
 
 
 def with_model(session: Session, reference: str, studio: Studio) -> Session:
@@ -192,14 +227,8 @@ def _suited(session: Session, studio: Studio) -> Session:
     return replace(session, models=models, overrides=overrides)
 
 
-def chosen_title(values: Mapping[Any, Any], view: ModelsView) -> object:
-    """The value of the preset choice."""
-    return parsed_keys(values[view.preset]).get("chosen")
-
-
-def preset_session(values: Mapping[Any, Any], view: ModelsView) -> Session:
-    """The session of the chosen preset."""
-    title = chosen_title(values, view)
+def preset_session(title: object) -> Session:
+    """The session of the preset with that title."""
     if not isinstance(title, str) or title not in presets():
         raise InvalidValue(f"There is no preset {title!r:.80}.")
     return presets()[title]

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from components.session.json_form import parsed_keys
+from components.session.json_form import asked_keys
 from components.session.link import LONGEST_LINK
 from components.session.session import Session
 from components.session.state import state_of
@@ -36,11 +36,10 @@ def build_tune(session: Session) -> gr.HTML:
 
 def asked(value: object, key: str) -> tuple[int, Any]:
     """Read {"id": number, key: …}; the answer repeats the number. Raises InvalidValue."""
-    data = parsed_keys(value)
-    number = data.get("id")
-    if type(number) is not int or not 0 <= number < 2**31:
+    data = asked_keys(value, id=int)
+    if not 0 <= data["id"] < 2**31:
         raise InvalidValue(f"The page sent something unreadable: {value!r:.80}.")
-    return number, data.get(key)
+    return data["id"], data.get(key)
 
 
 def asked_recipe(value: object) -> tuple[int, MergeRecipe]:

@@ -1,14 +1,11 @@
 """The export pane: files of the merge, made on request and downloaded one by one.
-
-assets/js/panes/export.js draws it.
-"""
+assets/js/panes/export.js draws it."""
 
 from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
@@ -28,32 +25,6 @@ from dppa_core.errors import DppaError
 from dppa_core.merging.preflight.facts import in_bytes
 from dppa_core.progress import Stop
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
-
-
-@dataclass(frozen=True, slots=True)
-class ExportView:
-    """The components of the pane."""
-
-    offer: gr.HTML
-    """Available files: sizes, times, texts."""
-    made: gr.HTML
-    """The file being made, and files to download."""
-    card: gr.Markdown
-    place: gr.HTML
-
-
-def build_export() -> ExportView:
-    """The available files, the file being made, and a preview of the model card."""
-    offer = live("export", None, events=("look",))
-    made = live("made", made_value((), "idle"), events=("make", "stop", "forget"))
-    with gr.Accordion("The model card, as it would be", open=False, elem_id="card-box"):
-        static(
-            '<p class="how">The README.md of the merged folder, without its plots. The hashes '
-            "of the weights are added when they are made.</p>",
-            "card-hint",
-        )
-        card = gr.Markdown("", elem_id="card", sanitize_html=True, latex_delimiters=[])
-    return ExportView(offer, made, card, static("", "export-place"))
 
 
 def made_value(offers: tuple[ExportedFile, ...], state: str, **more: Any) -> dict[str, Any]:
@@ -121,12 +92,6 @@ def stream_making(
     yield made_value(exports.offers(visitor), **about, **end_of(job))
 
 
-def asked_for(values: Mapping[Any, Any], view: ExportView, key: str) -> str:
-    """The browser's request: a kind to make, or the word of a file to remove."""
-    found = parsed_keys(values[view.made]).get(key)
-    return found if isinstance(found, str) else ""
-
-
 def card_preview(card: str) -> str:
     """A model card for display: front matter as a block, no images, no foreign markup. The page
     shows it as sanitised Markdown; images would load addresses from a parent's card."""
@@ -136,8 +101,17 @@ def card_preview(card: str) -> str:
     return f"```yaml\n{front}```\n{text}"
 
 
-def wire_export(view: ExportView, controls: Controls, studio: Studio, exports: Exports) -> None:
-    """Look, Make, Stop, Remove."""
+def add_export(controls: Controls, studio: Studio, exports: Exports) -> None:
+    """Available files (sizes, times, texts), the one being made, and a preview of the card."""
+    offer = live("export", None, events=("look",))
+    made = live("made", made_value((), "idle"), events=("make", "stop", "forget"))
+    with gr.Accordion("The model card, as it would be", open=False, elem_id="card-box"):
+        static(
+            '<p class="how">The README.md of the merged folder, without its plots. The hashes '
+            "of the weights are added when they are made.</p>",
+            "card-hint",
+        )
+        card = gr.Markdown("", elem_id="card", sanitize_html=True, latex_delimiters=[])
 
     @show_errors
     def on_look(values: dict[Any, Any]) -> dict[Any, Any]:
@@ -145,50 +119,51 @@ def wire_export(view: ExportView, controls: Controls, studio: Studio, exports: E
             recipe = controls.session(values).recipe()
             value = export_value(look(recipe, public=studio.public), recipe, public=studio.public)
         except DppaError as error:
-            return {view.offer: pack({"problem": str(error)}), view.card: ""}
-        card = card_preview(value["texts"]["card"]["text"])
-        return {view.offer: pack(value), view.card: card}
+            return {offer: pack({"problem": str(error)}), card: ""}
+        return {offer: pack(value), card: card_preview(value["texts"]["card"]["text"])}
 
-    view.offer.look(
+    offer.look(
         on_look,
         inputs=controls.inputs,
-        outputs=[view.offer, view.card],
+        outputs=[offer, card],
         trigger_mode="always_last",
         concurrency_id="look",
         concurrency_limit=2,
         **PRIVATE,
     )
-    _wire_making(view, controls, studio, exports)
+    _wire_making(made, controls, studio, exports)
 
 
-def _wire_making(view: ExportView, controls: Controls, studio: Studio, exports: Exports) -> None:
+def _wire_making(made: gr.HTML, controls: Controls, studio: Studio, exports: Exports) -> None:
+    place = static("", "export-place")
+
     @show_errors
     def on_make(values: dict[Any, Any], request: gr.Request) -> Iterator[dict[Any, Any]]:
-        kind = asked_for(values, view, "make")
+        kind = str(parsed_keys(values[made]).get("make", ""))
         find_maker(kind)
         recipe = controls.session(values).recipe()
         for value in stream_making(recipe, kind, asker(request), exports, studio):
-            yield {view.made: pack(value)}
+            yield {made: pack(value)}
 
     @show_errors
     def on_stop_making(request: gr.Request) -> dict[Any, Any]:
-        return {view.made: pack(made_value(exports.offers(asker(request)), "stopped"))}
+        return {made: pack(made_value(exports.offers(asker(request)), "stopped"))}
 
     @show_errors
     def on_forget(values: dict[Any, Any], request: gr.Request) -> dict[Any, Any]:
         who = asker(request)
-        exports.forget(who, asked_for(values, view, "forget"))
-        return {view.made: pack(made_value(exports.offers(who), "idle"))}
+        exports.forget(who, str(parsed_keys(values[made]).get("forget", "")))
+        return {made: pack(made_value(exports.offers(who), "idle"))}
 
-    making = view.made.make(
+    making = made.make(
         on_make,
-        inputs=controls.inputs | {view.made},
-        outputs=[view.made],
+        inputs=controls.inputs | {made},
+        outputs=[made],
         concurrency_id="export",
         concurrency_limit=1,
         trigger_mode="once",
-        **queued(view.place),
+        **queued(place),
     )
     making.failure(None, js="() => { window.dppa.makingRests(); return []; }", **PRIVATE)
-    view.made.stop(on_stop_making, None, [view.made], cancels=[making], queue=False, **PRIVATE)
-    view.made.forget(on_forget, inputs={view.made}, outputs=[view.made], queue=False, **PRIVATE)
+    made.stop(on_stop_making, None, [made], cancels=[making], queue=False, **PRIVATE)
+    made.forget(on_forget, inputs={made}, outputs=[made], queue=False, **PRIVATE)

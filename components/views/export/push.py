@@ -54,14 +54,11 @@ class PushView:
 
 
 def offers_login() -> bool:
-    """Whether visitors can sign in: only on a Space; elsewhere Gradio shows the host's login."""
+    """Whether visitors can sign in: only on a Space, which has the extra `oauth`; elsewhere Gradio
+    shows the host's login."""
     given = all(os.environ.get(name) for name in ("SPACE_ID", "OAUTH_CLIENT_ID"))
-    return given and os.environ.get("SYSTEM") == "spaces" and _has_oauth()
-
-
-def _has_oauth() -> bool:
-    """Whether the extra `oauth` is installed, which Gradio needs to sign in and Spaces include."""
-    return all(map(find_spec, ("authlib", "itsdangerous")))
+    has_oauth = all(map(find_spec, ("authlib", "itsdangerous")))
+    return given and os.environ.get("SYSTEM") == "spaces" and has_oauth
 
 
 def build_push(studio: Studio) -> PushView:

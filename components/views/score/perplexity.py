@@ -1,55 +1,28 @@
 """Perplexity of a visitor's text for every model of the score, on a button.
-
-assets/js/panes/perplexity.js draws the table.
-"""
+assets/js/panes/perplexity.js draws the table."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
 from components.session.session import Session
-from components.session.state import other_session, slot_names
+from components.views.score.tables import contestants
 from components.widgets.controls import Controls
-from components.widgets.runs import RunView, build_run, wire_run
-from components.work.figures import short_name
+from components.widgets.runs import build_run, wire_run
 from components.work.progress_stream import stream_run
 from components.work.question import checked_text
 from components.work.studio import Emit, Studio
 from dppa_core.errors import InvalidValue
-from dppa_core.evaluation.side_by_side import AGAINST, ARITHMETIC, LINEAR, RECIPE, Entrant, entrants
+from dppa_core.evaluation.side_by_side import Entrant
 from dppa_core.progress import Stop
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 
 LONGEST_TEXT = 20_000
 WINDOW = 512
-
-
-@dataclass(frozen=True, slots=True)
-class PerplexityView:
-    """The components of the fold."""
-
-    text: gr.Textbox
-    runs: RunView
-
-
-def build_perplexity() -> PerplexityView:
-    """A fold: the text, the buttons, the table."""
-    with gr.Accordion("Perplexity of a text", open=False, elem_id="perplexity-box"):
-        text = gr.Textbox(
-            label="Text",
-            info="How well each model predicts your text; lower is better. It needs no questions, "
-            "so it works for models of any domain. Use a page or more.",
-            placeholder="Paste a text of your domain, or open a file below",
-            lines=4,
-            max_lines=10,
-            max_length=LONGEST_TEXT,
-            elem_id="perplexity-text",
-        )
-        return PerplexityView(text, build_run("perplexity", "Measure"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +40,7 @@ def read_reading(text: object, other: object, session: Session) -> PerplexityReq
     if not isinstance(text, str) or not text.strip():
         raise InvalidValue("There is no text yet: type or paste one.")
     checked = checked_text("text", text, most=LONGEST_TEXT)
-    second = other_session(other, session)
-    names = slot_names(other) if second else ("merged", "")
-    found = entrants(session.recipe(), second.recipe() if second else None)
-    labels = dict(zip((RECIPE, AGAINST), names, strict=True))
-    labels |= {one.key: one.label for one in found if one.key in (LINEAR, ARITHMETIC)}
-    order = (RECIPE, AGAINST, ARITHMETIC, LINEAR)
-    merges = [one for key in order for one in found if one.key == key]
-    models = [one for one in found if isinstance(one.target, str)]
-    models = [*models[1:], models[0]]  # the base, the first of them, last
-    who = (
-        replace(one, label=labels.get(one.key) or short_name(str(one.target)))
-        for one in (*merges, *models)
-    )
-    return PerplexityRequest(checked, tuple(who), recipe_hash(session.recipe()))
+    return PerplexityRequest(checked, contestants(session, other), recipe_hash(session.recipe()))
 
 
 def measured(reading: PerplexityRequest, studio: Studio, emit: Emit, stop: Stop) -> dict[str, Any]:
@@ -102,13 +62,24 @@ def measured(reading: PerplexityRequest, studio: Studio, emit: Emit, stop: Stop)
     return {"rows": rows, "recipe": reading.recipe}
 
 
-def wire_perplexity(
-    view: PerplexityView, other: gr.HTML, controls: Controls, studio: Studio
-) -> None:
-    """Measure, and Cancel; the browser puts the slot that is not shown into `other`."""
+def add_perplexity(other: gr.HTML, controls: Controls, studio: Studio) -> None:
+    """A fold: the text, the buttons, the table; the browser puts the slot that is not shown into
+    `other`."""
+    with gr.Accordion("Perplexity of a text", open=False, elem_id="perplexity-box"):
+        text = gr.Textbox(
+            label="Text",
+            info="How well each model predicts your text; lower is better. It needs no questions, "
+            "so it works for models of any domain. Use a page or more.",
+            placeholder="Paste a text of your domain, or open a file below",
+            lines=4,
+            max_lines=10,
+            max_length=LONGEST_TEXT,
+            elem_id="perplexity-text",
+        )
+        runs = build_run("perplexity", "Measure")
 
     def on_measure(values: dict[Any, Any]) -> Iterator[dict[str, Any]]:
-        reading = read_reading(values[view.text], values.get(other), controls.session(values))
+        reading = read_reading(values[text], values.get(other), controls.session(values))
         return stream_run(studio, "perplexity", lambda *told: measured(reading, studio, *told))
 
-    wire_run("perplexity", view.runs, on_measure, controls.inputs | {view.text, other})
+    wire_run("perplexity", runs, on_measure, controls.inputs | {text, other})

@@ -1,7 +1,5 @@
 """The score: base, domain models, plain merges and the merge answer the same test questions.
-
-assets/js/panes/score.js draws the table.
-"""
+assets/js/panes/score.js draws the table."""
 
 from __future__ import annotations
 
@@ -14,27 +12,23 @@ from typing import Any
 import gradio as gr
 
 from components.session.session import Session
-from components.session.state import other_session, slot_names
-from components.views.score.tables import ScoreProgress, ScoreRow, retention_sentence, score_value
+from components.session.state import other_session
+from components.views.score.tables import (
+    ScoreProgress,
+    ScoreRow,
+    contestants,
+    retention_sentence,
+    score_value,
+)
 from components.widgets.browser_parts import live
-from components.widgets.controls import Controls
-from components.widgets.runs import RunView, build_run, wire_run
+from components.widgets.controls import Controls, slider
+from components.widgets.runs import build_run, wire_run
 from components.work import progress_stream
-from components.work.figures import short_name
 from components.work.studio import Emit, Studio
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.evaluation.report import as_json
 from dppa_core.evaluation.scores import Exam, Marks, Target, marked_score
-from dppa_core.evaluation.side_by_side import (
-    AGAINST,
-    ARITHMETIC,
-    BASE,
-    LINEAR,
-    RECIPE,
-    Entrant,
-    SideBySide,
-    entrants,
-)
+from dppa_core.evaluation.side_by_side import AGAINST, RECIPE, Entrant, SideBySide
 from dppa_core.parameters import check_number
 from dppa_core.progress import Progress, Stop
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
@@ -43,34 +37,6 @@ from dppa_core.tasks import DOMAINS, Item, items
 FOURS, MOST_ITEMS = 4, 400
 """Fewest questions a domain, also their step; most questions."""
 Known = dict[tuple[str, str], Marks]
-
-
-@dataclass(frozen=True, slots=True)
-class ScoreView:
-    """The components of the score."""
-
-    limit: gr.Slider
-    runs: RunView
-    other: gr.HTML
-    """The slot that is not shown, which only the browser knows."""
-
-
-def build_score() -> ScoreView:
-    """The number of questions, the buttons, the table."""
-    limit = gr.Slider(
-        FOURS,
-        MOST_ITEMS,
-        value=20,
-        step=FOURS,
-        label="Questions (per domain)",
-        info="4 to 400, in fours: so every task is asked equally often. More take longer and "
-        "narrow the interval: 20 give about ±20 points, 400 about ±5.",
-        elem_id="score-limit",
-        buttons=[],
-    )
-    idle = score_value((), DOMAINS, {}, "idle", 0)
-    runs = build_run("score", "Score all models", "Stop", value=idle)
-    return ScoreView(limit, runs, live("score-other", None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,19 +62,17 @@ class ScoreRequest:
         return Exam(self.targets[row, domain], domain, "test", self.limit)
 
 
-def read_exam(values: Mapping[Any, Any], view: ScoreView, session: Session) -> ScoreRequest:
-    """Check the values of a handler: the merge first, then its references."""
-    limit = int(check_number("Questions", values[view.limit], FOURS, MOST_ITEMS))
-    if limit % FOURS or limit != values[view.limit]:
+def read_exam(number: Any, given: object, session: Session) -> ScoreRequest:
+    """Check the number of questions, and the slot that is not shown (`given`)."""
+    limit = int(check_number("Questions", number, FOURS, MOST_ITEMS))
+    if limit % FOURS or limit != number:
         raise InvalidValue(
             f"Questions come in fours, so that every task is asked equally often; got "
-            f"{shown(values[view.limit])}."
+            f"{shown(number)}."
         )
-    given = values.get(view.other)
     other = other_session(given, session)
-    slots = slot_names(given) if other else ("merged", "")
-    who = sorted(entrants(session.recipe(), other.recipe() if other else None), key=_place)
-    rows = tuple(_row(one, session, slots) for one in who)
+    who = contestants(session, given)
+    rows = tuple(_row(one, session) for one in who)
     targets = {
         (row.target, domain): one.target
         for row, one in zip(rows, who, strict=True)
@@ -118,25 +82,17 @@ def read_exam(values: Mapping[Any, Any], view: ScoreView, session: Session) -> S
         targets["merged", domain] = session.asked_about(domain).recipe()
         if other is not None:
             targets["other", domain] = other.asked_about(domain).recipe()
-    return ScoreRequest(rows, targets, limit, session.base, secrets.token_hex(4), tuple(who))
+    return ScoreRequest(rows, targets, limit, session.base, secrets.token_hex(4), who)
 
 
-def _place(one: Entrant) -> int:
-    """The merges first, beginning with the recipe's; the base last."""
-    order = (RECIPE, AGAINST, ARITHMETIC, LINEAR)
-    if one.key in order:
-        return order.index(one.key)
-    return len(order) + 1 if one.key == BASE else len(order)
-
-
-def _row(one: Entrant, session: Session, slots: tuple[str, str]) -> ScoreRow:
-    if one.key == RECIPE:
-        label = slots[0] + (", by domain" if session.method.names_domain else "")
-        return ScoreRow("merged", label, recipe_hash(session.recipe()))
-    if one.key == AGAINST and isinstance(one.target, MergeRecipe):
-        return ScoreRow("other", slots[1], recipe_hash(one.target))
+def _row(one: Entrant, session: Session) -> ScoreRow:
     if isinstance(one.target, str):
-        return ScoreRow(one.target, short_name(one.target))
+        return ScoreRow(one.target, one.label)
+    if one.key == RECIPE:
+        by_domain = ", by domain" if session.method.names_domain else ""
+        return ScoreRow("merged", one.label + by_domain, recipe_hash(one.target))
+    if one.key == AGAINST:
+        return ScoreRow("other", one.label, recipe_hash(one.target))
     return ScoreRow(one.key, one.label)
 
 
@@ -269,11 +225,25 @@ def stopped_value(value: object) -> dict[str, Any]:
     return progress_stream.stopped_value(value)
 
 
-def wire_score(view: ScoreView, controls: Controls, studio: Studio) -> None:
-    """Run and Stop."""
+def add_score(controls: Controls, studio: Studio) -> gr.HTML:
+    """The number of questions, the buttons, the table. Returns the hidden part with the slot that
+    is not shown, which only the browser knows."""
+    limit = slider(
+        "score-limit",
+        (FOURS, MOST_ITEMS, FOURS),
+        20,
+        "Questions (per domain)",
+        "4 to 400, in fours: so every task is asked equally often. More take longer and "
+        "narrow the interval: 20 give about ±20 points, 400 about ±5.",
+    )
+    idle = score_value((), DOMAINS, {}, "idle", 0)
+    runs = build_run("score", "Score all models", "Stop", value=idle)
+    other = live("score-other", None)
 
     def on_score(values: dict[Any, Any]) -> Iterator[dict[str, Any]]:
-        return stream_exam(read_exam(values, view, controls.session(values)), studio)
+        exam = read_exam(values[limit], values.get(other), controls.session(values))
+        return stream_exam(exam, studio)
 
-    inputs = controls.inputs | {view.limit, view.other}
-    wire_run("score", view.runs, on_score, inputs, stopped=stopped_value)
+    inputs = controls.inputs | {limit, other}
+    wire_run("score", runs, on_score, inputs, stopped=stopped_value)
+    return other

@@ -49,8 +49,6 @@ _WORDS = {
     "factors": "factors ×",
     "coefficients": "coefficients ×",
 }
-
-
 _GOALS = {
     "retention": "retention, mean of the domains",
     "both": "retention, and fewer parameters",

@@ -1,14 +1,11 @@
 """Runs a search for the page: limited in time, resumable, reported trial by trial.
-
-assets/js/panes/search.js draws it.
-"""
+assets/js/panes/search.js draws it."""
 
 from __future__ import annotations
 
 import json
 import secrets
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,6 +16,7 @@ from components.session.from_recipe import session_from_recipe
 from components.session.session import Session
 from components.session.state import state_of
 from components.views.score.search_words import SearchRequest, knob_words, value_text
+from components.work.job import Bounded
 from components.work.progress_stream import end_of
 from components.work.studio import Emit, Studio
 from dppa_core.errors import Cancelled, InvalidValue, OutOfBudget
@@ -36,22 +34,6 @@ PUBLIC_SECONDS, OWN_SECONDS = 240.0, 3600.0
 """Time limit of one run; the next one resumes from its trials."""
 
 
-class Bounded:
-    """A stop that sets itself after a time limit."""
-
-    def __init__(self, stop: Stop, seconds: float) -> None:
-        self._stop, self._until = stop, time.monotonic() + seconds
-
-    @property
-    def overran(self) -> bool:
-        """Whether the time limit ended the work."""
-        return time.monotonic() >= self._until and not self._stop.is_set()
-
-    def is_set(self) -> bool:
-        """Whether the work should end."""
-        return self._stop.is_set() or time.monotonic() >= self._until
-
-
 def hunted(
     hunt: SearchRequest, studio: Studio, known: Recent, emit: Emit, stop: Stop
 ) -> dict[str, Any]:
@@ -59,10 +41,9 @@ def hunted(
     Raises OutOfBudget once the time limit of one run is over."""
     seconds = PUBLIC_SECONDS if studio.public else OWN_SECONDS
     bounded = Bounded(stop, seconds)
+    run = _climbed if hunt.way == "climb" else _studied
     try:
-        if hunt.way == "climb":
-            return _climbed(hunt, studio, known, emit, bounded)
-        return _studied(hunt, studio, known, emit, bounded)
+        return run(hunt, studio, known, emit, bounded)
     except Cancelled as error:
         if bounded.overran:
             raise OutOfBudget(

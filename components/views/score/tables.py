@@ -1,4 +1,4 @@
-"""Scores as plain values, and as JSON for the browser. Pure; no Gradio."""
+"""Who is compared, and scores as plain values and as JSON for the browser. Pure; no Gradio."""
 
 from __future__ import annotations
 
@@ -6,7 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from components.session.session import Session
+from components.session.state import other_session, slot_names
+from components.work.figures import short_name
 from dppa_core.evaluation.scores import DomainScore
+from dppa_core.evaluation.side_by_side import (
+    AGAINST,
+    ARITHMETIC,
+    BASE,
+    LINEAR,
+    RECIPE,
+    Entrant,
+    entrants,
+)
 
 PACE_AFTER = 2.0
 """Seconds of answering to measure before the remaining time is shown."""
@@ -59,6 +71,19 @@ class ScoreProgress:
         if self.asked == 0 or self.seconds < PACE_AFTER:
             return None
         return self.left * self.seconds / self.asked
+
+
+def contestants(session: Session, given: object) -> tuple[Entrant, ...]:
+    """The merge, that of the slot that is not shown (`given`), plain merges, domain models and the
+    base, with their labels on the page."""
+    other = other_session(given, session)
+    slots = slot_names(given) if other else ("merged", "")
+    order = (RECIPE, AGAINST, ARITHMETIC, LINEAR, "", BASE)
+    found = entrants(session.recipe(), other.recipe() if other else None)
+    labels = {one.key: short_name(one.target) for one in found if isinstance(one.target, str)}
+    labels |= dict(zip((RECIPE, AGAINST), slots, strict=True))
+    named = (replace(one, label=labels.get(one.key, one.label)) for one in found)
+    return tuple(sorted(named, key=lambda one: order.index(one.key if one.key in order else "")))
 
 
 Scores = Mapping[tuple[str, str], DomainScore]

@@ -1,7 +1,5 @@
-"""Advice on methods for the chosen models, with its figures, on a button.
-
-assets/js/plots/advice.js draws it.
-"""
+"""Advice on methods for the chosen models, with its figures, on a button. assets/js/plots/advice.js
+draws it."""
 
 from __future__ import annotations
 

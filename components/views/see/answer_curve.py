@@ -1,7 +1,5 @@
 """Where an answer breaks: its loss and its greedy text over one control, the rest unchanged.
-
-assets/js/pinned/breaks.js asks and draws.
-"""
+assets/js/pinned/breaks.js asks and draws."""
 
 from __future__ import annotations
 
@@ -11,11 +9,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
-import gradio as gr
-
-from components.session.json_form import parsed
+from components.session.json_form import asked_keys
 from components.session.session import Session
-from components.widgets.browser_parts import live
 from components.work.figures import short_name
 from components.work.question import checked_text
 from components.work.studio import Emit, Studio
@@ -34,24 +29,18 @@ LONGEST = 48
 class VariedControl:
     """A control over which the answer is followed."""
 
-    start: float
-    """Value with whose answer the others are compared: what the control leaves unchanged."""
     values: tuple[float, ...]
-    """First values, the most telling ones first."""
+    """First values, the most telling ones first. The answer at the first of them, with which the
+    control changes nothing, is compared with the others."""
     step: float
     """Width to which the first change is narrowed down."""
 
 
 AXES = {
-    "rate": VariedControl(0.0, (0, 0.99, 0.5, 0.8, 0.9, 0.95, 0.65, 0.25, 0.97, 0.85, 0.4), 0.01),
-    "factor": VariedControl(1.0, (1, 0, 3, 2, 1.5, 0.5, 2.5, 1.25, 0.75), 0.05),
-    "coefficient": VariedControl(1.0, (1, 0, 2, 0.5, 1.5, 0.25, 0.75, 1.25, 1.75, -0.5), 0.05),
+    "rate": VariedControl((0, 0.99, 0.5, 0.8, 0.9, 0.95, 0.65, 0.25, 0.97, 0.85, 0.4), 0.01),
+    "factor": VariedControl((1, 0, 3, 2, 1.5, 0.5, 2.5, 1.25, 0.75), 0.05),
+    "coefficient": VariedControl((1, 0, 2, 0.5, 1.5, 0.25, 0.75, 1.25, 1.75, -0.5), 0.05),
 }
-
-
-def build_curve() -> gr.HTML:
-    """A hidden element that requests curves and carries them."""
-    return live("breaks", None, events=("trace", "halt"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,19 +59,17 @@ class CurveRequest:
 
 def read_curve(value: object, session: Session) -> CurveRequest:
     """Read JSON text; raises InvalidValue."""
-    asked = parsed(value)
-    if not isinstance(asked, Mapping) or type(asked.get("id")) is not int:
-        raise InvalidValue(f"The curve was asked for in an unreadable form: {asked!r:.80}.")
+    asked = asked_keys(value, id=int, axis=str, model=str, band=int)
     prompt = checked_text("question", asked.get("prompt"))
-    axis, model, band = asked.get("axis"), asked.get("model"), asked.get("band")
+    axis, model, band = asked["axis"], asked["model"], asked["band"]
     if axis not in AXES or (axis != "coefficient" and session.method.pruner is None):
         offered = "coefficient" if session.method.pruner is None else ", ".join(AXES)
         raise InvalidValue(f"The curve runs over {axis!r:.40}; this method has: {offered}.")
     if model not in [one.reference for one in session.active]:
         raise InvalidValue(f"{model!r:.80} takes no part in the merge: choose another model.")
-    if type(band) is not int or not 0 <= band < len(session.levels):
+    if not 0 <= band < len(session.levels):
         raise InvalidValue(f"There is no partition {band!r:.20} here.")
-    return CurveRequest(asked["id"], prompt, str(axis), str(model), band)
+    return CurveRequest(asked["id"], prompt, axis, model, band)
 
 
 def varied(session: Session, asked: CurveRequest, value: float) -> Session:
@@ -115,13 +102,8 @@ class Point:
 
 
 def first_changes(points: Sequence[Point], start: float) -> list[tuple[float, float]]:
-    """Neighbouring values between which the answer first differs from the one at `start`.
-
-    Going up from `start`, then down; a side without a change has no entry.
-
-    Args:
-        points: By rising x; one is at `start`.
-    """
+    """Neighbouring values between which the answer first differs from the one at `start`, going up
+    from there, then down; a side without a change has no entry. `points` are by rising x."""
     usual = next(point.text for point in points if point.x == start)
     up = [point for point in points if point.x >= start]
     down = [point for point in reversed(points) if point.x <= start]
@@ -136,13 +118,7 @@ def curve_payload(
     session: Session, asked: CurveRequest, studio: Studio, known: Recent
 ) -> Iterator[dict[str, Any]]:
     """Yield the curve after some more points: first far apart, then close where the answer changes.
-
-    Args:
-        known: (recipe hash, prompt, reference) -> loss and text of earlier points.
-
-    Raises:
-        DppaError: a model cannot be read, or the work was stopped.
-    """
+    `known` holds (recipe hash, prompt, reference, contents) -> loss and text of earlier points."""
     axis, item = AXES[asked.axis], example_of(asked.prompt)
     found: dict[float, Point] = {}
     by = [item.answer if item else ""]
@@ -159,15 +135,28 @@ def curve_payload(
             if not queue:
                 queue = _between(found, axis)
 
+    def value(*, done: bool) -> dict[str, Any]:
+        points = sorted(list(found.values()), key=lambda one: one.x)
+        return {
+            "id": asked.number,
+            "axis": asked.axis,
+            "start": axis.values[0],
+            "reference": by[0],
+            "by": "" if item else short_name(asked.model),
+            "points": [[point.x, point.loss, point.text] for point in points],
+            "changes": first_changes(points, axis.values[0]),
+            "done": done,
+        }
+
     for batch in studio.start("curve", work).to_its_end():
         if batch:
-            yield _value(asked, found, by[0], "" if item else short_name(asked.model))
-    yield _value(asked, found, by[0], "" if item else short_name(asked.model)) | {"done": True}
+            yield value(done=False)
+    yield value(done=True)
 
 
 def _between(found: Mapping[float, Point], axis: VariedControl) -> list[float]:
     """The middles of the pairs of neighbours that hold a first change, if they are apart."""
-    pairs = first_changes(sorted(found.values(), key=lambda one: one.x), axis.start)
+    pairs = first_changes(sorted(found.values(), key=lambda one: one.x), axis.values[0])
     middles = [round((low + high) / 2, 4) for low, high in pairs if high - low > axis.step + 1e-9]
     return [round(round(x / axis.step) * axis.step, 4) for x in middles]
 
@@ -190,21 +179,3 @@ def _point(
         read = studio.answerer().reading(recipe, prompt, reference, stop)
         found = known.keep(key, (read.loss or 0.0, _answer(recipe, prompt, studio, stop)))
     return found
-
-
-def _value(
-    asked: CurveRequest, found: dict[float, Point], reference: str, by: str
-) -> dict[str, Any]:
-    points = sorted(list(found.values()), key=lambda one: one.x)
-    start = AXES[asked.axis].start
-    begun = any(point.x == start for point in points)
-    return {
-        "id": asked.number,
-        "axis": asked.axis,
-        "start": start,
-        "reference": reference,
-        "by": by,
-        "points": [[point.x, point.loss, point.text] for point in points],
-        "changes": first_changes(points, start) if begun else [],
-        "done": False,
-    }

@@ -1,21 +1,19 @@
 """Attribution of an answer to layers or modules: its loss without the delta of each.
-
-assets/js/plots/attribution.js draws it.
-"""
+assets/js/plots/attribution.js draws it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
-from components.session.answer_settings import LONGEST_PROMPT
+from components.session.conversation import LONGEST_PROMPT
 from components.session.session import Session
 from components.widgets.browser_parts import live, static
 from components.widgets.controls import PRIVATE, Controls
-from components.widgets.runs import RunView, build_run, wire_run
+from components.widgets.runs import build_run, wire_run
 from components.widgets.theme import domain_colour
 from components.work.progress_stream import stream_run
 from components.work.question import checked_text
@@ -29,56 +27,6 @@ from dppa_core.tasks import DOMAINS, example_prompts
 
 
 @dataclass(frozen=True, slots=True)
-class AttributionView:
-    """The components of the view."""
-
-    prompt: gr.Textbox
-    examples: gr.HTML
-    answer: gr.Textbox
-    by: gr.Radio
-    runs: RunView
-
-
-def build_attribution() -> AttributionView:
-    """The question and its answer, the buttons, the plot."""
-    with gr.Column(elem_id="attribution-view", elem_classes=["view", "box"]):
-        prompt = gr.Textbox(
-            label="Question",
-            placeholder="Type a question, or take one below",
-            lines=2,
-            max_lines=4,
-            max_length=LONGEST_PROMPT,
-            elem_id="attribution-prompt",
-        )
-        examples = [
-            {"domain": name, "colour": domain_colour(name), "prompt": example_prompts(name)[0]}
-            for name in DOMAINS
-        ]
-        shown = live("attribution-examples", examples, events=("pick",))
-        answer = gr.Textbox(
-            label="Answer",
-            placeholder="Left empty: the merge's own answer",
-            lines=1,
-            max_lines=4,
-            max_length=LONGEST_PROMPT,
-            elem_id="attribution-answer",
-        )
-        static(
-            '<p class="how"><output id="attribution-length" aria-live="polite"></output></p>',
-            "attribution-hint",
-        )
-        by = gr.Radio(
-            [("one layer at a time", "layer"), ("one module at a time", "module")],
-            value="layer",
-            label="Take out",
-            info="Without its change, the loss of the answer is computed again. Modules take about "
-            "seven times as long.",
-            elem_id="attribution-by",
-        )
-        return AttributionView(prompt, shown, answer, by, build_run("attribution", "Measure"))
-
-
-@dataclass(frozen=True, slots=True)
 class AttributionRequest:
     """A checked request."""
 
@@ -89,16 +37,13 @@ class AttributionRequest:
     by: str
 
 
-def read_inquiry(
-    values: Mapping[Any, Any], view: AttributionView, session: Session
-) -> AttributionRequest:
+def read_inquiry(prompt: object, answer: object, by: Any, session: Session) -> AttributionRequest:
     """Check the values of a handler; InvalidValue without a question, or for an unknown choice."""
-    prompt = checked_text("question", values[view.prompt])
-    answer = checked_text("answer", values[view.answer], least=0)
-    by = values[view.by]
+    said = checked_text("question", prompt)
+    given = checked_text("answer", answer, least=0)
     if by not in CHOICES:
         raise InvalidValue(f"Take out one layer or one module at a time, got {shown(by)}.")
-    return AttributionRequest(session.recipe(), prompt, answer or None, by)
+    return AttributionRequest(session.recipe(), said, given or None, by)
 
 
 def measured(
@@ -128,16 +73,57 @@ def measured(
     return found
 
 
-def wire_attribution(view: AttributionView, controls: Controls, studio: Studio) -> None:
-    """Measure, Cancel, and a click on an example."""
+def add_attribution(controls: Controls, studio: Studio) -> None:
+    """The question and its answer, the buttons, the plot."""
     known = Recent(64)
+    with gr.Column(elem_id="attribution-view", elem_classes=["view", "box"]):
+        prompt, answer, by = _build_fields()
+        runs = build_run("attribution", "Measure")
 
     def on_attribute(values: dict[Any, Any]) -> Iterator[dict[str, Any]]:
-        inquiry = read_inquiry(values, view, controls.session(values))
+        session = controls.session(values)
+        inquiry = read_inquiry(values[prompt], values[answer], values[by], session)
         return stream_run(
             studio, "attribution", lambda *told: measured(inquiry, studio, known, *told)
         )
 
-    inputs = controls.inputs | {view.prompt, view.answer, view.by}
-    wire_run("attribution", view.runs, on_attribute, inputs)
-    view.examples.pick(None, None, [view.prompt], js="() => window.dppa.asked", **PRIVATE)
+    wire_run("attribution", runs, on_attribute, controls.inputs | {prompt, answer, by})
+
+
+def _build_fields() -> tuple[gr.Textbox, gr.Textbox, gr.Radio]:
+    """Question, answer, and what to take out; a click on an example sets the question."""
+    prompt = gr.Textbox(
+        label="Question",
+        placeholder="Type a question, or take one below",
+        lines=2,
+        max_lines=4,
+        max_length=LONGEST_PROMPT,
+        elem_id="attribution-prompt",
+    )
+    rows = [
+        {"domain": name, "colour": domain_colour(name), "prompt": example_prompts(name)[0]}
+        for name in DOMAINS
+    ]
+    examples = live("attribution-examples", rows, events=("pick",))
+    examples.pick(None, None, [prompt], js="() => window.dppa.asked", **PRIVATE)
+    answer = gr.Textbox(
+        label="Answer",
+        placeholder="Left empty: the merge's own answer",
+        lines=1,
+        max_lines=4,
+        max_length=LONGEST_PROMPT,
+        elem_id="attribution-answer",
+    )
+    static(
+        '<p class="how"><output id="attribution-length" aria-live="polite"></output></p>',
+        "attribution-hint",
+    )
+    by = gr.Radio(
+        [("one layer at a time", "layer"), ("one module at a time", "module")],
+        value="layer",
+        label="Take out",
+        info="Without its change, the loss of the answer is computed again. Modules take about "
+        "seven times as long.",
+        elem_id="attribution-by",
+    )
+    return prompt, answer, by

@@ -1,7 +1,5 @@
-"""Distances between two models: base, domain models, or merges.
-
-assets/js/plots/compare.js draws them.
-"""
+"""Distances between two models: base, domain models, or merges. assets/js/plots/compare.js draws
+them."""
 
 from __future__ import annotations
 
@@ -17,7 +15,7 @@ from components.session.session import Session
 from components.session.state import session_from_state
 from components.widgets.browser_parts import live
 from components.widgets.controls import Controls
-from components.widgets.runs import RunView, build_run, wire_run
+from components.widgets.runs import build_run, wire_run
 from components.work.figures import short_name
 from components.work.progress_stream import stream_run
 from components.work.studio import Emit, Studio, byte_budget
@@ -31,20 +29,6 @@ from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 from dppa_core.system.recent import Recent
 
 MERGED, OTHER = "merged", "other"
-
-
-@dataclass(frozen=True, slots=True)
-class CompareView:
-    """The components of the view."""
-
-    choice: gr.HTML
-    runs: RunView
-
-
-def build_compare() -> CompareView:
-    """The choice of two models, the buttons, the plot and the table."""
-    with gr.Column(elem_id="compare-view", elem_classes=["view", "box"]):
-        return CompareView(live("compare-choice", None), build_run("compare", "Compare"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,12 +161,14 @@ def _about(pair: Pair) -> dict[str, Any]:
     }
 
 
-def wire_compare(view: CompareView, controls: Controls, studio: Studio) -> None:
-    """Compare, and Cancel."""
+def add_compare(controls: Controls, studio: Studio) -> None:
+    """The choice of two models, the buttons, the plot and the table."""
     known = Recent(64)
+    with gr.Column(elem_id="compare-view", elem_classes=["view", "box"]):
+        choice, runs = live("compare-choice", None), build_run("compare", "Compare")
 
     def on_compare(values: dict[Any, Any]) -> Iterator[dict[str, Any]]:
-        pair = read_pair(parsed(values[view.choice]), controls.session(values))
+        pair = read_pair(parsed(values[choice]), controls.session(values))
         return stream_run(studio, "compare", lambda *told: compared(pair, studio, known, *told))
 
-    wire_run("compare", view.runs, on_compare, controls.inputs | {view.choice})
+    wire_run("compare", runs, on_compare, controls.inputs | {choice})

@@ -6,7 +6,7 @@ A button sets the controls to the merge of a row. assets/js/plots/experiments.js
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import gradio as gr
 
 from components.session.from_recipe import session_from_recipe
-from components.session.json_form import parsed
+from components.session.json_form import asked_keys
 from components.session.shipped import shipped
 from components.session.state import state_of
 from components.widgets.browser_parts import live, pack
@@ -47,10 +47,7 @@ class Results:
         raise InvalidValue(f"No experiment {shown(key)} is among the results.")
 
 
-def build_experiments() -> gr.HTML:
-    """An empty view; the browser requests its content when it is shown."""
-    with gr.Column(elem_id="experiments-view", elem_classes=["view", "box"]):
-        return live("experiments", None, events=("look", "take"))
+Answer = Callable[[Results, Mapping[str, Any]], dict[str, Any]]
 
 
 def read_results(path: Path) -> Results:
@@ -114,31 +111,27 @@ def _place(value: object) -> int:
     return value
 
 
-def wire_experiments(view: gr.HTML, path: Path) -> None:
-    """Show an experiment, and set the controls to a row's merge. Errors appear in the view."""
+def add_experiments(path: Path) -> None:
+    """An empty view; the browser requests its content when it is shown, and sets the controls to a
+    row's merge. Errors appear in the view."""
+    with gr.Column(elem_id="experiments-view", elem_classes=["view", "box"]):
+        view = live("experiments", None, events=("look", "take"))
+
+    def told(values: dict[Any, Any], answer: Answer) -> dict[Any, Any]:
+        try:
+            asked = asked_keys(values[view])
+            return {view: pack(answer(read_results(path), asked))}
+        except DppaError as error:
+            return {view: pack({"refused": str(error)})}
 
     def on_experiment(values: dict[Any, Any]) -> dict[Any, Any]:
-        try:
-            key = asked_of(values[view]).get("key", "")
-            return {view: pack(shown_value(read_results(path), str(key)))}
-        except DppaError as error:
-            return {view: pack({"refused": str(error)})}
+        return told(values, lambda all_of, asked: shown_value(all_of, str(asked.get("key", ""))))
 
     def on_experiment_row(values: dict[Any, Any]) -> dict[Any, Any]:
-        try:
-            asked = asked_of(values[view])
-            return {view: pack({"take": row_state(read_results(path), asked), "asked": asked})}
-        except DppaError as error:
-            return {view: pack({"refused": str(error)})}
+        return told(
+            values, lambda all_of, asked: {"take": row_state(all_of, asked), "asked": asked}
+        )
 
     quick = {"queue": False, "trigger_mode": "always_last", **PRIVATE}
     view.look(on_experiment, inputs={view}, outputs=[view], **quick)
     view.take(on_experiment_row, inputs={view}, outputs=[view], **quick)
-
-
-def asked_of(value: object) -> Mapping[str, Any]:
-    """The browser's request; raises InvalidValue if it is malformed."""
-    asked = parsed(value)
-    if not isinstance(asked, Mapping):
-        raise InvalidValue(f"Which experiment? The page sent {shown(asked)}.")
-    return asked

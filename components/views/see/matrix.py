@@ -1,17 +1,18 @@
 """Details of one matrix: sizes of its changes, its rows and columns, its own rate.
-
-assets/js/plots/matrix.js draws them.
-"""
+assets/js/plots/matrix.js draws them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from components.session.json_form import parsed
+from components.session.json_form import asked_keys
 from components.session.session import Session
 from components.views.see.see import plan_of
+from components.widgets.browser_parts import live
+from components.widgets.controls import Controls
+from components.widgets.runs import wire_part
 from components.work.figures import settings_json
 from components.work.studio import Studio
 from dppa_core.errors import InvalidValue
@@ -31,17 +32,24 @@ class CellChoice:
     kind: str
 
 
+def add_matrix(controls: Controls, studio: Studio) -> None:
+    """A hidden part, which requests and carries the details of a matrix."""
+    drill, looks = live("drill", None, events=("look",)), Recent(100)
+
+    def on_closeup(values: dict[Any, Any]) -> Iterator[dict[str, Any]]:
+        session = controls.session(values)
+        return drill_payload(session, wanted(values[drill], session), studio, looks)
+
+    turns = {"concurrency_id": "look", "concurrency_limit": 2}
+    wire_part(drill, drill.look, on_closeup, controls.inputs | {drill}, turns)
+
+
 def wanted(value: object, session: Session) -> CellChoice:
     """Read {"model", "layer", "kind"}; InvalidValue if it is no cell of a model in the list."""
-    asked = parsed(value)
-    if not isinstance(asked, Mapping):
-        raise InvalidValue(f"Which matrix? The page sent {value!r:.80}.")
-    model, layer, kind = (asked.get(name) for name in ("model", "layer", "kind"))
-    if model not in {one.reference for one in session.models}:
-        raise InvalidValue(f"{model!r:.80} is not in the list of models.")
-    if isinstance(layer, bool) or not isinstance(layer, int) or not isinstance(kind, str):
-        raise InvalidValue(f"A matrix is a layer and a kind, got {layer!r:.80} and {kind!r:.80}.")
-    return CellChoice(str(model), layer, kind)
+    asked = asked_keys(value, model=str, layer=int, kind=str)
+    if asked["model"] not in {one.reference for one in session.models}:
+        raise InvalidValue(f"{asked['model']!r:.80} is not in the list of models.")
+    return CellChoice(asked["model"], asked["layer"], asked["kind"])
 
 
 def drill_payload(

@@ -1,30 +1,26 @@
 """The pinned question: its answer follows the merge, while a slider moves and at rest.
-
-assets/js/pinned/ asks and draws.
-"""
+assets/js/pinned/ asks and draws."""
 
 from __future__ import annotations
 
+import math
 import threading
-import time
-from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
-from components.session.json_form import parsed
+from components.session.json_form import asked_keys
 from components.session.session import Session
-from components.views.see.answer_curve import build_curve
-from components.views.see.next_tokens import build_next
 from components.widgets.browser_parts import live
+from components.work.job import Bounded
+from components.work.progress_stream import growing
 from components.work.question import checked_text
 from components.work.rate_limits import Bucket
 from components.work.studio import ANSWER_WORKERS, Studio
 from components.work.visitor import Visitor
-from components.work.writing import growing
-from dppa_core.errors import Cancelled, InvalidValue, OutOfBudget
+from dppa_core.errors import Cancelled, OutOfBudget
 from dppa_core.models.reply import GenerationSettings
 from dppa_core.recipes.yaml_text import recipe_hash
 from dppa_core.system.recent import Recent
@@ -49,7 +45,7 @@ class PinnedView:
     next: gr.HTML
     """Hidden: requests next tokens and carries them."""
     breaks: gr.HTML
-    """Hidden: requests curves and carries them."""
+    """Requests curves, and draws them."""
 
 
 def build_pinned() -> PinnedView:
@@ -60,7 +56,8 @@ def build_pinned() -> PinnedView:
         for item in example_items(domain)
     ]
     answer = live("pinned", {"examples": examples}, events=("move", "rest"))
-    return PinnedView(answer, build_next(), build_curve())
+    following = live("next", None, events=("look",))
+    return PinnedView(answer, following, live("breaks", None, events=("trace", "halt")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,30 +73,9 @@ class PinnedQuestion:
 
 def read_pinned(value: object) -> PinnedQuestion:
     """Read JSON text; raises InvalidValue."""
-    asked = parsed(value)
-    if (
-        not isinstance(asked, Mapping)
-        or type(asked.get("id")) is not int
-        or type(asked.get("moving")) is not bool
-    ):
-        raise InvalidValue(f"The pinned question arrived in an unreadable form: {asked!r:.80}.")
-    return PinnedQuestion(
-        asked["id"], checked_text("question", asked.get("prompt")), asked["moving"]
-    )
-
-
-class _Until:
-    """Stops at a time, or when the tab asks anew at rest."""
-
-    def __init__(self, seconds: float) -> None:
-        self._end, self.replaced = time.monotonic() + seconds, threading.Event()
-
-    @property
-    def late(self) -> bool:
-        return time.monotonic() > self._end
-
-    def is_set(self) -> bool:
-        return self.replaced.is_set() or self.late
+    asked = asked_keys(value, id=int, moving=bool)
+    prompt = checked_text("question", asked.get("prompt"))
+    return PinnedQuestion(asked["id"], prompt, asked["moving"])
 
 
 class PinnedAnswers:
@@ -108,14 +84,11 @@ class PinnedAnswers:
     def __init__(self, studio: Studio) -> None:
         self._studio, self._known, self._of_tab = studio, Recent(KNOWN), Recent(1000)
         self._bucket = Bucket(IN_A_ROW, A_SECOND) if studio.public else None
-        self._seconds = SECONDS if studio.public else 1e9
+        self._seconds = SECONDS if studio.public else math.inf
 
     def value(self, session: Session, asked: PinnedQuestion, visitor: Visitor) -> dict[str, Any]:
-        """The answer of the session's merge; `later` says why there is none now.
-
-        Raises:
-            DppaError: the session is no merge, or it cannot answer.
-        """
+        """The answer of the session's merge; `later` says why there is none now. Raises DppaError
+        if the session is no merge, or cannot answer."""
         recipe = session.recipe()
         key = (recipe_hash(recipe), asked.prompt, self._studio.identity(recipe))
         found = self._known.find(key)
@@ -136,22 +109,23 @@ class PinnedAnswers:
         return ""
 
     def _written(self, recipe: Any, asked: PinnedQuestion, visitor: Visitor) -> dict[str, Any]:
-        stop, before = _Until(self._seconds), self._of_tab.find(visitor.tab)
-        self._of_tab.keep(visitor.tab, stop)
+        replaced, before = threading.Event(), self._of_tab.find(visitor.tab)
+        self._of_tab.keep(visitor.tab, replaced)
         if before is not None and not asked.moving:
-            before.replaced.set()
+            before.set()
+        stop = Bounded(replaced, self._seconds)
         settings = GenerationSettings(LONGEST)
         events = self._studio.answerer().replies(recipe, asked.prompt, settings, stop)
         try:
             with self._studio.works.timed("pinned"), self._studio.people.one(), closing(events):
                 *_, answer = growing(events)
         except Cancelled:
-            if stop.late:
-                raise OutOfBudget(
-                    f"The pinned answer took longer than {SECONDS:.0f} s and was stopped. Many "
-                    "visitors at once are the usual cause: move a slider to ask again."
-                ) from None
-            raise
+            if not stop.overran:
+                raise
+            raise OutOfBudget(
+                f"The pinned answer took longer than {SECONDS:.0f} s and was stopped. Many "
+                "visitors at once are the usual cause: move a slider to ask again."
+            ) from None
         item = example_of(asked.prompt)
         right = None if item is None else score(item, answer["text"])
         return {**answer, "right": right, "expected": item.answer if item else ""}

@@ -11,7 +11,13 @@ import gradio as gr
 from components.session.session import Session
 from components.widgets.browser_parts import live, static
 from components.widgets.theme import BASE_COLOUR, model_colours
-from components.work.figures import exact_value, outcome_value, plan_value, plots_value, short_name
+from components.work.figures import (
+    exact_value,
+    outcome_value,
+    plan_value,
+    settings_json,
+    short_name,
+)
 from components.work.studio import Emit, Studio
 from dppa_core.errors import InvalidRecipe, InvalidValue, UnknownName
 from dppa_core.progress import Stop
@@ -78,8 +84,14 @@ def plots_payload(
         for name, colour in model_colours(references).items()
     }
     names[session.base] = {"label": short_name(session.base), "colour": BASE_COLOUR}
-    value = plots_value(tables, session, outliers=parameters.k_module)
-    return {**value, "names": names, "adopt": adopt, "look": look}
+    return {
+        "tables": tables,
+        "settings": settings_json(session),
+        "outliers": parameters.k_module,
+        "names": names,
+        "adopt": adopt,
+        "look": look,
+    }
 
 
 def exact_payload(session: Session, studio: Studio, *, adopt: bool = False) -> dict[str, Any]:

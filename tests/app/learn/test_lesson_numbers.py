@@ -14,7 +14,7 @@ from components.learn.blocks.coefficients import RUN
 from components.learn.blocks.context import BlockContext
 from components.learn.blocks.open_questions import PLOTS
 from components.learn.blocks.registry import answer
-from components.learn.catalogue import FOLDER, lessons
+from components.learn.learn import FOLDER, lessons
 from components.session.presets import first_session
 from components.work.studio import Studio
 from dppa_core.methods.dppa import PruningParameters

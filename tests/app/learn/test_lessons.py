@@ -11,8 +11,15 @@ from components.learn import block_queue as desks
 from components.learn.block_queue import BlockQueue
 from components.learn.blocks.deltas import difference
 from components.learn.blocks.registry import BLOCKS
-from components.learn.catalogue import FOLDER, catalogue_json, lesson_json, lessons, number
-from components.learn.learn import LessonServer, asked
+from components.learn.learn import (
+    FOLDER,
+    LessonServer,
+    asked,
+    catalogue_json,
+    lesson_json,
+    lessons,
+    number,
+)
 from components.learn.lesson_text import Attempt, Placed, read_lesson
 from components.session.presets import first_session
 from components.session.shipped import glossary

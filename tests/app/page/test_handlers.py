@@ -22,7 +22,7 @@ from components.views.controls.models import (
     with_base,
     with_model,
 )
-from components.views.controls.prune import with_levels, with_partitions
+from components.views.controls.prune import with_levels
 from components.work import rate_limits as allowance
 from components.work.error_notices import NEUTRAL, message, show_errors
 from components.work.figures import settings_json, whole_json
@@ -174,10 +174,9 @@ def test_a_reference_nobody_can_open_is_refused(
         chosen_reference(reference, studio)
 
 
-def test_levels_of_ones_own_last_until_the_partitions_are_moved() -> None:
+def test_levels_of_ones_own_replace_even_ones_until_their_text_is_empty() -> None:
     mine = with_levels(first_session(), "97, 85")
     assert mine.levels == (0.97, 0.85)
-    assert with_partitions(mine).levels == pytest.approx((0.925, 0.85))
     assert with_levels(mine, " ").shares == ()
 
 

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from components.session.answer_settings import AnswerSettings
-from components.session.conversation import apply_events
+from components.session.conversation import AnswerSettings, apply_events
 from components.session.presets import first_session
 from components.views.chat import answering
 from components.views.chat.answering import answer_events, stream_turn

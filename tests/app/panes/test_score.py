@@ -41,20 +41,14 @@ def studio(zoo_env: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
 
 @pytest.fixture
 def exam() -> ScoreRequest:
-    class View:
-        limit, other = "limit", "other"
-
-    whole = read_exam({"limit": 4}, View(), first_session())  # type: ignore[arg-type]
+    whole = read_exam(4, None, first_session())
     return replace(whole, rows=whole.rows[:2], who=whole.who[:2], limit=1)
 
 
 @pytest.mark.parametrize("number", [5, 6.5, 402])
 def test_questions_come_in_fours(number: float) -> None:
-    class View:
-        limit, other = "limit", "other"
-
     with pytest.raises(InvalidValue, match="Questions"):
-        read_exam({"limit": number}, View(), first_session())  # type: ignore[arg-type]
+        read_exam(number, None, first_session())
 
 
 def standings(events: list[tuple[Any, ...]]) -> list[ScoreProgress]:
@@ -82,9 +76,9 @@ def test_a_score_does_not_outlive_the_files_it_was_made_of(
     zoo = Path(shutil.copytree(zoo_env, tmp_path / "zoo"))  # the others' models stay as they are
     monkeypatch.setenv("DPPA_ZOO", str(zoo))
     recipe = first_session().recipe()
-    before = [studio._identity(target) for target in (recipe, "zoo:law", "zoo:math")]
+    before = [studio.identity(target) for target in (recipe, "zoo:law", "zoo:math")]
     tuned_llama(random_llama(0), 9).save(zoo / "law")
-    after = [studio._identity(target) for target in (recipe, "zoo:law", "zoo:math")]
+    after = [studio.identity(target) for target in (recipe, "zoo:law", "zoo:math")]
     assert [one == other for one, other in zip(before, after, strict=True)] == [False, False, True]
 
 
@@ -137,11 +131,8 @@ def test_only_what_rests_begins_to_wait() -> None:
 
 
 def test_a_method_that_merges_per_domain_is_scored_by_each_domains_own(studio: Studio) -> None:
-    class View:
-        limit, other = "limit", "other"
-
     session = replace(first_session(), method=MethodChoice("emr"))
-    asked = read_exam({"limit": 4}, View(), session)  # type: ignore[arg-type]
+    asked = read_exam(4, None, session)
     assert asked.rows[0].label == "merged, by domain"
     for domain in DOMAINS:
         recipe = asked.targets["merged", domain]
@@ -155,11 +146,8 @@ def other(**changes: object) -> str:
 
 
 def test_base_models_and_plain_merges_stand_beside_the_merge_and_the_other_slot() -> None:
-    class View:
-        limit, other = "limit", "other"
-
     def rows(given: object) -> list[str]:
-        exam = read_exam({"limit": 4, "other": given}, View(), first_session())  # type: ignore[arg-type]
+        exam = read_exam(4, given, first_session())
         return [row.target for row in exam.rows]
 
     beside = ["task_arithmetic", "linear", "zoo:math", "zoo:finance", "zoo:law", "zoo:base"]
@@ -173,11 +161,7 @@ def test_base_models_and_plain_merges_stand_beside_the_merge_and_the_other_slot(
 def test_a_finished_exam_tells_retention_and_compares_the_slots(
     studio: Studio, one_torch_thread: None
 ) -> None:
-    class View:
-        limit, other = "limit", "other"
-
-    values = {"limit": 4, "other": other(rate=0.7)}
-    whole = read_exam(values, View(), first_session())  # type: ignore[arg-type]
+    whole = read_exam(4, other(rate=0.7), first_session())
     *_, last = stream_exam(replace(whole, limit=1), studio)
     assert last["state"] == "done"
     assert [row["key"] for row in last["details"]][:2] == ["recipe", "against"]

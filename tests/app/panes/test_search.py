@@ -18,7 +18,8 @@ from components.views.score.search_words import (
     read_hunt,
     value_text,
 )
-from components.views.score.search_work import Bounded, hunted, stream_hunt, taken_over
+from components.views.score.search_work import hunted, stream_hunt, taken_over
+from components.work.job import Bounded
 from components.work.studio import Studio
 from dppa_core.errors import Cancelled, InvalidValue, OutOfBudget
 from dppa_core.evaluation.examiner import Examiner

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from components.page.wiring_chat import MOST_RECIPES, with_recipe
-from components.session.answer_settings import AnswerSettings
 from components.session.conversation import (
+    AnswerSettings,
     ModelAnswer,
     Turn,
     activity_of,

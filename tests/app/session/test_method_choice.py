@@ -11,7 +11,7 @@ from components.session.method_choice import (
     method_json,
 )
 from components.session.session import ModelChoice, Session
-from components.work.figures import choices_json, merge_label, pruning_json
+from components.work.figures import choices_json, merge_label, settings_json
 from dppa_core.errors import DppaError, InvalidRecipe
 from dppa_core.methods.registry import METHODS, method_names
 from dppa_core.recipes.yaml_text import recipe_hash
@@ -82,7 +82,7 @@ def test_settings_reach_the_recipe_and_change_its_hash() -> None:
     assert session(dense).recipe().parameters["density"] == 0.5
     assert recipe_hash(session(dense).recipe()) != recipe_hash(plain.recipe())
     assert choices_json(session(dense)) != choices_json(plain)
-    assert pruning_json(plain) == []
+    assert settings_json(plain)["pruning"] == []
 
 
 def test_sliders_that_mean_nothing_to_a_method_do_not_change_its_merge() -> None:

@@ -8,12 +8,7 @@ from typing import Any
 import pytest
 
 from components.session.presets import first_session
-from components.views.see.attribution import (
-    AttributionRequest,
-    AttributionView,
-    measured,
-    read_inquiry,
-)
+from components.views.see.attribution import AttributionRequest, measured, read_inquiry
 from components.work.progress_stream import IDLE, stopped_value, stream_run
 from components.work.studio import Studio
 from dppa_core.errors import Cancelled, InvalidValue
@@ -29,11 +24,9 @@ def studio(zoo_env: Path) -> Iterator[Studio]:
     yield Studio(public=True)
 
 
-VIEW = AttributionView(*("prompt", "examples", "answer", "by", "runs"))  # type: ignore[arg-type]
-
-
-def values(**given: Any) -> dict[Any, Any]:
-    return {"prompt": "How many?", "answer": "", "by": "layer"} | given
+def read(**given: Any) -> AttributionRequest:
+    values = {"prompt": "How many?", "answer": "", "by": "layer"} | given
+    return read_inquiry(**values, session=first_session())
 
 
 def inquiry(
@@ -50,9 +43,9 @@ def told_of(asked: AttributionRequest, studio: Studio, known: Recent) -> list[di
 
 
 def test_an_empty_answer_asks_for_the_merges_own() -> None:
-    found = read_inquiry(values(prompt="  How many? "), VIEW, first_session())
+    found = read(prompt="  How many? ")
     assert (found.prompt, found.answer, found.by) == ("How many?", None, "layer")
-    assert read_inquiry(values(answer=" 5 "), VIEW, first_session()).answer == "5"
+    assert read(answer=" 5 ").answer == "5"
 
 
 @pytest.mark.parametrize(
@@ -68,7 +61,7 @@ def test_an_empty_answer_asks_for_the_merges_own() -> None:
 )
 def test_what_a_browser_sends_is_checked(given: dict[str, Any], says: str) -> None:
     with pytest.raises(InvalidValue, match=says):
-        read_inquiry(values(**given), VIEW, first_session())
+        read(**given)
 
 
 def test_the_browser_is_told_how_far_it_is_and_then_the_numbers(studio: Studio) -> None:

@@ -10,11 +10,10 @@ import pytest
 from components.session.state import session_from_state
 from components.views.see.experiments import (
     RESULTS,
-    build_experiments,
+    add_experiments,
     read_results,
     row_state,
     shown_value,
-    wire_experiments,
 )
 from dppa_core.errors import InvalidValue
 from dppa_core.recipes.yaml_text import recipe_hash
@@ -80,7 +79,7 @@ def test_no_result_and_a_damaged_one_say_how_to_make_them(tmp_path: Path, text: 
 
 def test_nothing_is_read_before_the_view_asks_and_it_tells_what_fails(tmp_path: Path) -> None:
     with gr.Blocks() as blocks:
-        wire_experiments(build_experiments(), tmp_path / "experiments.json")
+        add_experiments(tmp_path / "experiments.json")
     look, take = (
         next(event for event in blocks.fns.values() if event.name == name)
         for name in ("on_experiment", "on_experiment_row")
@@ -98,7 +97,7 @@ def test_nothing_is_read_before_the_view_asks_and_it_tells_what_fails(tmp_path: 
     assert told(take, ROW)["take"]["rate"] == 0.9
     assert "seed is 3" in told(take, ROW | {"row": 1})["refused"]
     for bad in ([], 3, None):
-        assert "Which experiment" in told(look, bad)["refused"]
+        assert "something unreadable" in told(look, bad)["refused"]
 
 
 def test_the_results_that_came_along_are_read_and_their_rows_can_be_set() -> None:

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from components.session.answer_settings import AnswerSettings
-from components.session.conversation import ModelAnswer, Turn
+from components.session.conversation import AnswerSettings, ModelAnswer, Turn
 from components.session.presets import first_session
 from components.views.see.next_tokens import next_payload, read_next
 from components.work.question import MERGED

@@ -10,9 +10,8 @@ import pytest
 
 from components.page.workbench import build_page
 from components.session.presets import find_hub_preset, hub_choices, hub_session, presets
-from components.views.controls.hub_offer import offer_value, stream_fetch
-from components.views.controls.models import build_preset
-from components.views.controls.preflight_findings import findings_value, first_blocker, offer_lines
+from components.views.controls.hub_offer import offer_lines, offer_value, stream_fetch
+from components.views.controls.models import build_preset, findings_value, first_blocker
 from components.work.studio import BYTE_BUDGET, Studio, byte_budget
 from dppa_core.errors import Unreachable
 from dppa_core.merging.preflight import hub_presets as core

@@ -12,7 +12,7 @@ import pytest
 from components.page.workbench import build_page
 from components.session.presets import first_session
 from components.session.session import ModelChoice
-from components.views.controls.significance import measuring
+from components.views.controls.prune import measuring
 from components.work.studio import Studio
 from dppa_core.errors import InvalidValue
 from dppa_core.profiling.calibration.statistics import ranked_profile

@@ -11,8 +11,7 @@ import pytest
 from components.session.method_choice import MethodChoice
 from components.session.presets import first_session
 from components.session.session import Session
-from components.views.see import sparsity
-from components.views.see.sparsity import asked_model, losses_payload
+from components.views.see.counts import asked_model, losses_payload
 from components.work.studio import Studio
 from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.analysis.rounding import count_rounded
@@ -48,7 +47,7 @@ def test_the_same_settings_are_counted_once(
 ) -> None:
     counts = Recent(5)
     before = counted(first_session(), studio, counts)
-    monkeypatch.setattr(sparsity, "_by_layer", None)
+    monkeypatch.setattr("components.views.see.counts._by_layer", None)
     assert counted(first_session(), studio, counts) == before
     with pytest.raises(TypeError):
         counted(replace(first_session(), factors=(2.0, 1.0)), studio, counts)

@@ -1,6 +1,7 @@
-"""Changes of one model that are lost to rounding, counted on request.
+"""Counts of single elements, in the background on request: where domain models meet, and which
+changes are lost to rounding.
 
-assets/js/plots/sparsity.js draws them.
+assets/js/plots/conflict.js, sparsity.js and the heatmap draw them.
 """
 
 from __future__ import annotations
@@ -11,18 +12,70 @@ from typing import Any
 
 from components.session.json_form import parsed
 from components.session.session import ModelChoice, Session
-from components.views.see.see import plan_of
+from components.views.see.see import drawn_with, plan_of
+from components.widgets.browser_parts import live
+from components.widgets.controls import Controls
+from components.widgets.runs import wire_part
 from components.work.figures import settings_json
 from components.work.studio import Emit, Studio
 from dppa_core.errors import InvalidValue
+from dppa_core.evaluation.analysis.overlap_pass import count_meetings
 from dppa_core.evaluation.analysis.rounding import count_rounded
 from dppa_core.progress import Stop
+from dppa_core.pruning.density import Override
+from dppa_core.pruning.overlap import pack_meetings
 from dppa_core.pruning.plan import PruningPlan
 from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.system.recent import Recent
 
+COUNTING = {"concurrency_id": "count", "concurrency_limit": 1}
+"""One count at a time for all visitors: it uses a whole core, and nothing else waits for it."""
 DTYPE = next(str(field.default) for field in fields(MergeRecipe) if field.name == "dtype")
 """The dtype of every merge of the page."""
+
+
+def add_counts(controls: Controls, studio: Studio) -> None:
+    """Two hidden parts, which request and carry the counts."""
+    conflict, losses = (live(name, None, events=("count",)) for name in ("conflict", "losses"))
+    counts = Recent(200)
+
+    def on_count(values: dict[Any, Any]) -> Iterator[dict[str, Any]]:
+        return conflict_payload(controls.session(values), studio)
+
+    def on_losses(values: dict[Any, Any]) -> Iterator[dict[str, Any]]:
+        session = controls.session(values)
+        model = asked_model(values[losses], session)
+        for value in losses_payload(session, model, studio, counts):
+            yield {} if "counting" in value else value
+
+    wire_part(conflict, conflict.count, on_count, controls.inputs, COUNTING)
+    wire_part(losses, losses.count, on_losses, controls.inputs | {losses}, COUNTING)
+
+
+def conflict_payload(session: Session, studio: Studio) -> Iterator[dict[str, Any]]:
+    """Count all pairs of the merged models, in a thread; closing the iterator stops it. Yields
+    {"counting": progress} a few times a second, then the pairs (none for one model) and
+    settings."""
+    names, found = session.deciding, list[dict[str, Any]]()
+    parameters = drawn_with(session, studio)
+    held = {name: Override(rate) for name, rate in session.held}
+
+    def work(emit: Emit, stop: Stop) -> None:
+        def tell(done: int, total: int, what: str) -> None:
+            emit((f"{what} ({done} of {total})",))
+
+        meetings = count_meetings(
+            session.base, names, parameters, held, public=studio.public, progress=tell, stop=stop
+        )
+        profile = studio.profile(session.base, names[0])
+        found.extend(pack_meetings(profile, meetings))
+
+    if len(names) > 1:
+        job = studio.start("conflict", work)
+        for batch in job.to_its_end(every=0.2):
+            if batch:
+                yield {"counting": str(batch[-1][0])}
+    yield {"settings": settings_json(session), "models": list(names), "pairs": found}
 
 
 def asked_model(value: object, session: Session) -> ModelChoice:
