@@ -12,12 +12,7 @@ from typing import Any, Literal
 
 import gradio as gr
 
-from components.session.conversation import (
-    LONGEST_ANSWER,
-    LONGEST_PROMPT,
-    MOST_SEED,
-    USUAL_ANSWER,
-)
+from components.session.conversation import MOST_SEED, USUAL_ANSWER
 from components.session.json_form import whole_number
 from components.session.presets import first_session
 from components.session.session import MOST_MODELS
@@ -34,7 +29,7 @@ from components.work.visitor import asker
 from dppa_core.errors import InvalidValue, NotAllowed, UnknownName, shown
 from dppa_core.merging.inputs import open_inputs
 from dppa_core.merging.plan import plan_merge
-from dppa_core.models.reply import GenerationSettings, ReplyToken
+from dppa_core.models.reply import LONGEST_ANSWER, LONGEST_PROMPT, GenerationSettings, ReplyToken
 from dppa_core.parameters import check_number
 from dppa_core.progress import Stop
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, parse_recipe, recipe_hash

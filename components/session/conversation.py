@@ -6,10 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-LONGEST_PROMPT = 2000
-"""Characters of a question."""
-LONGEST_ANSWER = 256
-"""Tokens of an answer."""
 USUAL_ANSWER = 96
 """Tokens of an answer unless a visitor chooses another limit; enough for the examples."""
 LEAST_TOP_P = 0.05

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from components.session.session import ModelChoice, Session
+from components.session.session import USUAL, ModelChoice, Session
 from components.session.shipped import shipped
 from dppa_core.merging.preflight.facts import in_bytes
 from dppa_core.merging.preflight.hub_presets import HubPreset, hub_presets
@@ -60,7 +60,7 @@ def _session(entry: dict[str, Any]) -> Session:
         rate=float(entry["rate"]),
         partitions=int(entry.get("partitions", 2)),
         shares=tuple(map(float, entry.get("shares", ()))),
-        strength=float(entry.get("strength", 0.08)),
+        strength=float(entry.get("strength", USUAL.strength)),
         linked=not own,
         factors=tuple(map(float, entry.get("amplification", (1.0, 1.0)))),
         own_factors=tuple((name, tuple(map(float, row))) for name, row in own.items()),

@@ -15,6 +15,7 @@ from dppa_core.pruning.density import Override, PruningParameters
 from dppa_core.pruning.partition import check_levels, even_levels
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, Pruning
 
+USUAL = PruningParameters()
 MOST_MODELS = 5
 MOST_PARTITIONS = 4
 HIGHEST_RATE = 0.99
@@ -77,10 +78,10 @@ class Session:
     """Number of bands of the kept entries, 1 to 4; used if `shares` is empty."""
     shares: tuple[float, ...] = ()
     """Ends of the inner bands as rising shares of the kept entries, in (0, 1); if empty, even."""
-    strength: float = 0.08
-    k_layer: float = 3.0
-    k_module: float = 5.0
-    significance: str = "magnitude"
+    strength: float = USUAL.strength
+    k_layer: float = USUAL.k_layer
+    k_module: float = USUAL.k_module
+    significance: str = USUAL.significance
     """Score that ranks the changes: one of the choices of `PruningParameters`."""
     linked: bool = True
     """Whether all domain models share the factors."""

@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 
 from components.session.conversation import (
     LEAST_TOP_P,
-    LONGEST_ANSWER,
-    LONGEST_PROMPT,
     MOST_SEED,
     AnswerSettings,
     ModelAnswer,
@@ -20,7 +18,7 @@ from components.session.conversation import (
 from components.session.session import Session
 from components.work.figures import merge_label, short_name
 from dppa_core.errors import InvalidValue, shown
-from dppa_core.models.reply import Conversation, Prompt
+from dppa_core.models.reply import LONGEST_ANSWER, LONGEST_PROMPT, Conversation, Prompt
 from dppa_core.parameters import check_number
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 

@@ -16,6 +16,13 @@ OF_A_PARTY = 4
 TOKENS_PER_HOUR = 30_000
 """Tokens of answers for one tab of a public page, on the page and by endpoints together."""
 
+SLIDER_REQUESTS = (300, 60)
+"""Requests of one tab of a public page: in a row, then a second. A dragged slider sends 20."""
+PINNED_ANSWERS = (400, 2)
+"""Pinned answers that are written for one tab of a public page: in a row, then a second."""
+NEW_SESSIONS = (20, 3)
+"""New sessions of one tab, or of all calls without a session: in a row, then a second."""
+
 
 class Allowance:
     """Limits the tokens of answers for one visitor in a sliding hour."""

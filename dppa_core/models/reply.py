@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from dppa_core.errors import InvalidValue, shown
 
-MOST_TOKENS = 256
+LONGEST_ANSWER = 256
+"""Tokens of an answer."""
 LONGEST_PROMPT = 2000
+"""Characters of a question."""
 LARGEST_SEED = 2**63 - 1
 LIKELIEST = 8
 """Number of next tokens in a `Reading`."""
@@ -29,7 +31,7 @@ class GenerationSettings:
     """Same seed, prompt and model: same reply. 0 to 2**63 - 1."""
 
     def __post_init__(self) -> None:
-        _check_whole("max_new_tokens", self.max_new_tokens, 1, MOST_TOKENS)
+        _check_whole("max_new_tokens", self.max_new_tokens, 1, LONGEST_ANSWER)
         _check_whole("seed", self.seed, 0, LARGEST_SEED)
         if not 0 <= self.temperature <= 2:
             raise InvalidValue(

@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from components.server.guards.body_limits import PARSED
 from components.server.guards.value_guard import GuardedBlocks
 from components.work.gradio_inside import API, error_body, handlers, queue_of
-from components.work.rate_limits import Bucket
+from components.work.rate_limits import SLIDER_REQUESTS, Bucket
 from components.work.visitor import Visitor, visitor_of
 
 ADDRESS = f"{API}run/predict"
@@ -34,9 +34,6 @@ WRITING, WRITE_AT_ONCE = ("on_pinned",), 24
 """Handlers that also write an answer of a model, with a `gr.Request`; they have other threads."""
 OF_A_PARTY = AT_ONCE // 2
 """Most threads of one party on a public page."""
-
-MOST_IN_A_ROW, A_SECOND = 300, 60
-"""Requests of one tab of a public page; a dragged slider or a held key sends 20 a second."""
 
 
 class Shares:
@@ -67,7 +64,7 @@ class FastAnswers:
     def __init__(self, app: ASGIApp, page: GuardedBlocks) -> None:
         self._app, self._page = app, page
         fns = handlers(page).items()
-        self._bucket = Bucket(MOST_IN_A_ROW, A_SECOND) if page.studio.public else None
+        self._bucket = Bucket(*SLIDER_REQUESTS) if page.studio.public else None
         fast = (*HANDLERS, *WRITING)
         self._events = {key: one for key, one in fns if one.fn and one.fn.__name__ in fast}
         self._lanes = {

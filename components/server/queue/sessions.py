@@ -9,15 +9,13 @@ import gradio as gr
 from cachetools import LRUCache
 
 from components.work.gradio_inside import forget_values, is_remembered, queue_of
-from components.work.rate_limits import Bucket
+from components.work.rate_limits import NEW_SESSIONS, Bucket
 from components.work.visitor import Visitor
 
 OF_A_PARTY = 60
 """Most stored sessions of one party; Gradio stores 300 in all (serving.py)."""
 PARTIES = 1000
 """Parties whose sessions are counted; the least recently used one is dropped."""
-NEW_IN_A_ROW, NEW_A_SECOND = 20, 3
-"""New sessions of one tab, or of all calls without a session; a party has four times as many."""
 
 
 class Sessions:
@@ -26,7 +24,7 @@ class Sessions:
     def __init__(self, page: gr.Blocks) -> None:
         self._page = page
         self._of: LRUCache[str, LRUCache[str, None]] = LRUCache(PARTIES)
-        self._new = Bucket(NEW_IN_A_ROW, NEW_A_SECOND)
+        self._new = Bucket(*NEW_SESSIONS)
 
     def admit(self, visitor: Visitor) -> bool:
         """Record the use of a session; False if its party started too many new ones just now."""

@@ -9,18 +9,13 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from components.session.conversation import (
-    LEAST_TOP_P,
-    LONGEST_ANSWER,
-    LONGEST_PROMPT,
-    USUAL_ANSWER,
-    transcript_value,
-)
+from components.session.conversation import LEAST_TOP_P, USUAL_ANSWER, transcript_value
 from components.session.session import Session
 from components.widgets.browser_parts import live, static
 from components.widgets.controls import slider
 from components.widgets.theme import domain_colour
 from components.work.question import target_choices
+from dppa_core.models.reply import LONGEST_ANSWER, LONGEST_PROMPT
 from dppa_core.tasks import DOMAINS, example_prompts
 
 HINT = (

@@ -9,7 +9,6 @@ from typing import Any
 
 import gradio as gr
 
-from components.session.conversation import LONGEST_PROMPT
 from components.session.session import Session
 from components.widgets.browser_parts import live, static
 from components.widgets.controls import PRIVATE, Controls
@@ -20,6 +19,7 @@ from components.work.question import checked_text
 from components.work.studio import Emit, Studio
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.evaluation.analysis.attribution import CHOICES
+from dppa_core.models.reply import LONGEST_PROMPT
 from dppa_core.progress import Stop
 from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.system.recent import Recent

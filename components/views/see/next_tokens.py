@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from components.session.conversation import LONGEST_ANSWER, Turn
+from components.session.conversation import Turn
 from components.session.json_form import asked_keys
 from components.session.session import Session
 from components.work.error_notices import message
@@ -21,6 +21,7 @@ from components.work.question import (
 )
 from components.work.studio import Emit, Studio
 from dppa_core.errors import DppaError
+from dppa_core.models.reply import LONGEST_ANSWER
 from dppa_core.progress import Stop
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 

@@ -17,7 +17,7 @@ from components.widgets.browser_parts import live
 from components.work.job import Bounded
 from components.work.progress_stream import growing
 from components.work.question import checked_text
-from components.work.rate_limits import Bucket
+from components.work.rate_limits import PINNED_ANSWERS, Bucket
 from components.work.studio import ANSWER_WORKERS, Studio
 from components.work.visitor import Visitor
 from dppa_core.errors import Cancelled, OutOfBudget
@@ -30,8 +30,6 @@ LONGEST = 48
 """Most tokens of a pinned answer."""
 BUSY = 2 * ANSWER_WORKERS
 """Answers in progress from which on only sliders at rest are answered."""
-IN_A_ROW, A_SECOND = 400, 2
-"""Pinned answers of one tab of a public page: a burst, and then a rate."""
 SECONDS = 20.0
 """Time limit of one pinned answer on a public page."""
 KNOWN = 4096
@@ -83,7 +81,7 @@ class PinnedAnswers:
 
     def __init__(self, studio: Studio) -> None:
         self._studio, self._known, self._of_tab = studio, Recent(KNOWN), Recent(1000)
-        self._bucket = Bucket(IN_A_ROW, A_SECOND) if studio.public else None
+        self._bucket = Bucket(*PINNED_ANSWERS) if studio.public else None
         self._seconds = SECONDS if studio.public else math.inf
 
     def value(self, session: Session, asked: PinnedQuestion, visitor: Visitor) -> dict[str, Any]:

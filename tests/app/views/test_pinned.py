@@ -63,8 +63,7 @@ def test_a_busy_page_answers_at_rest_only(studio: Studio) -> None:
 
 
 def test_strangers_who_ask_too_often_wait(zoo_env: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pinned, "IN_A_ROW", 1)
-    monkeypatch.setattr(pinned, "A_SECOND", 0)
+    monkeypatch.setattr(pinned, "PINNED_ANSWERS", (1, 0))
     answers = PinnedAnswers(Studio(public=True))
     assert "text" in answers.value(first_session(), asked(), ADA)
     assert answers.value(first_session(), asked("2?"), ADA) == {"later": "often"}
