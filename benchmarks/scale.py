@@ -21,7 +21,7 @@ from pathlib import Path
 
 from benchmarks.synthetic import BASE, DOMAINS, Size, make
 from dppa_core.checkpoints.safetensors_writer import TensorSpec
-from dppa_core.checkpoints.shards import assign_shards
+from dppa_core.checkpoints.shard_writer import assign_shards
 from dppa_core.merging.cluster.merge import MergeFacts, evenly_sized, opened, prepared, shard_task
 from dppa_core.merging.cluster.parts import shards_of
 from dppa_core.merging.cluster.ray import joined

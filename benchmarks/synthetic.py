@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from dppa_core.checkpoints.safetensors_writer import TensorSpec
-from dppa_core.checkpoints.shards import WeightsWriter
+from dppa_core.checkpoints.shard_writer import WeightsWriter
 from dppa_core.pruning.floats import from_float32, to_float32
 
 BASE, DOMAINS = "base", ("math", "finance", "law")

@@ -30,7 +30,7 @@ from dppa_core.errors import InvalidValue, NotAllowed, UnknownName, shown
 from dppa_core.merging.inputs import open_inputs
 from dppa_core.merging.plan import plan_merge
 from dppa_core.models.reply import LONGEST_ANSWER, LONGEST_PROMPT, GenerationSettings, ReplyToken
-from dppa_core.parameters import check_number
+from dppa_core.parameter_fields import check_number
 from dppa_core.progress import Stop
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, parse_recipe, recipe_hash
 from dppa_core.tasks import DOMAINS

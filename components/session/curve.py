@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
 from dppa_core.errors import InvalidValue, shown
-from dppa_core.parameters import check_number
+from dppa_core.parameter_fields import check_number
 
 MOST_POINTS = 200
 _DIGITS = 6

@@ -22,7 +22,7 @@ from components.session.session import (
     checked_overrides,
 )
 from dppa_core.errors import InvalidValue, shown
-from dppa_core.parameters import check_number
+from dppa_core.parameter_fields import check_number
 from dppa_core.pruning.partition import check_levels
 
 LONGEST_REFERENCE = 500

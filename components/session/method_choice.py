@@ -13,7 +13,7 @@ from typing import Any, Literal
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.methods.registry import METHODS, get_method
 from dppa_core.methods.shared.contract import Method, method_values, paper_address
-from dppa_core.parameters import from_mapping
+from dppa_core.parameter_fields import from_mapping
 
 DPPA = "dppa"
 SLIDERS = ("strength", "k_layer", "k_module", "significance")

@@ -9,7 +9,7 @@ from typing import Any
 from components.session.curve import Curve, checked_curve, level_of, numbers_along
 from components.session.method_choice import DPPA, SLIDERS, MethodChoice
 from dppa_core.errors import InvalidValue, shown
-from dppa_core.parameters import check_number
+from dppa_core.parameter_fields import check_number
 from dppa_core.pruning.coefficients import Coefficient
 from dppa_core.pruning.density import Override, PruningParameters
 from dppa_core.pruning.partition import check_levels, even_levels

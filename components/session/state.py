@@ -22,7 +22,7 @@ from components.session.json_form import (
 from components.session.method_choice import DPPA, MethodChoice, method_from_json, method_json
 from components.session.session import MOST_PARTITIONS, OUTLIERS, Session
 from dppa_core.errors import InvalidValue, closest, shown
-from dppa_core.parameters import check_number
+from dppa_core.parameter_fields import check_number
 
 VERSION = 1
 _NUMBERS = {"strength": (0.0, 0.5), "k_layer": OUTLIERS, "k_module": OUTLIERS}

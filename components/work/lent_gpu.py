@@ -56,7 +56,7 @@ class LentGpu:
     ) -> Iterator[ReplyToken]:
         """The reply after every token (`generate.stream_tokens`); Unreachable if no GPU is
         assigned."""
-        from dppa_core.merging.in_memory.gpu_replies import handed_over  # noqa: PLC0415  (torch)
+        from dppa_core.answering.devices import handed_over  # noqa: PLC0415  (torch)
         from dppa_core.models.generate import stream_tokens  # noqa: PLC0415  (torch)
 
         if resident.nbytes < self._large:
@@ -86,6 +86,6 @@ def _seconds(path: Path, prompt: Prompt, settings: GenerationSettings) -> int:
 
 def _tokens_there(path: Path, prompt: Prompt, settings: GenerationSettings) -> Iterator[Any]:
     """The reply's tokens; runs in a process forked for the GPU."""
-    from dppa_core.merging.in_memory.gpu_replies import replies_from  # noqa: PLC0415
+    from dppa_core.answering.devices import replies_from  # noqa: PLC0415
 
     yield from replies_from(path, prompt, settings)

@@ -19,7 +19,7 @@ from components.session.session import Session
 from components.work.figures import merge_label, short_name
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.models.reply import LONGEST_ANSWER, LONGEST_PROMPT, Conversation, Prompt
-from dppa_core.parameters import check_number
+from dppa_core.parameter_fields import check_number
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 
 MERGED = "merged"

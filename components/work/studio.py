@@ -155,7 +155,7 @@ class Studio(Plans):
         """The answerer of questions; without a separate process the first call imports torch."""
         if self._answerer is None:
             pool = self.pool()
-            from dppa_core.answering.own import OwnAnswerer  # noqa: PLC0415  (torch)
+            from dppa_core.answering.in_process import OwnAnswerer  # noqa: PLC0415  (torch)
 
             with self._importing:
                 self._answerer = self._answerer or OwnAnswerer(pool, devices=self._lent)

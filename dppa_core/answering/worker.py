@@ -16,8 +16,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 
 from dppa_core.answering.answerer import Ready, ReplyEvent
+from dppa_core.answering.in_process import OwnAnswerer
 from dppa_core.answering.messages import Ask, Begin, Broken, End, Loaded, MessageLine, ReplyStep
-from dppa_core.answering.own import OwnAnswerer
 from dppa_core.errors import DppaError
 from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.models.reply import Reading

@@ -17,7 +17,7 @@ from dppa_core.checkpoints.chunks import slices
 from dppa_core.checkpoints.matching import check_finite, tied
 from dppa_core.checkpoints.page_release import PageReleaser
 from dppa_core.checkpoints.safetensors_writer import TensorSpec
-from dppa_core.checkpoints.shards import SHARD_SIZE, WeightsWriter, one_hash
+from dppa_core.checkpoints.shard_writer import SHARD_SIZE, WeightsWriter, one_hash
 from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint, pinned
 from dppa_core.checkpoints.sources.references import hub_parts, short_name
 from dppa_core.errors import InvalidValue, NonFiniteWeights, shown

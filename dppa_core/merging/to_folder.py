@@ -13,7 +13,7 @@ from typing import Literal
 from dppa_core.checkpoints.adapters.pack_format import as_dtype, differing
 from dppa_core.checkpoints.fingerprints import Fingerprint, written_fingerprints
 from dppa_core.checkpoints.safetensors_writer import SafetensorsWriter
-from dppa_core.checkpoints.shards import SHARD_SIZE, WeightsWriter, one_hash
+from dppa_core.checkpoints.shard_writer import SHARD_SIZE, WeightsWriter, one_hash
 from dppa_core.merging.cards.companions import Companions
 from dppa_core.merging.cards.record import MergeRecord
 from dppa_core.merging.folder import check_target, new_folder, write_config, write_provenance

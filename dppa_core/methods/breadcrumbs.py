@@ -17,7 +17,7 @@ from dppa_core.methods.shared.contract import Method
 from dppa_core.methods.shared.fields import ranked_in, scale
 from dppa_core.methods.shared.ranking import find_cuts, inside, ranks
 from dppa_core.methods.shared.stack import Combination, Rows, Stack, Streamed
-from dppa_core.parameters import Parameters, number
+from dppa_core.parameter_fields import Parameters, number
 from dppa_core.pruning.tie_breaking import Cut
 
 

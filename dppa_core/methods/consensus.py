@@ -11,7 +11,7 @@ from numpy import ndarray
 from dppa_core.methods.shared.contract import Method
 from dppa_core.methods.shared.fields import scale
 from dppa_core.methods.shared.stack import Combination, Rows, Stack
-from dppa_core.parameters import Parameters, number, whole_number
+from dppa_core.parameter_fields import Parameters, number, whole_number
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from dppa_core.methods.shared.treatment import (
     Treatments,
     treat_others,
 )
-from dppa_core.parameters import Parameters
+from dppa_core.parameter_fields import Parameters
 from dppa_core.pruning.density import other_tensors_choice
 
 

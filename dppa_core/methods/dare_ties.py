@@ -17,7 +17,7 @@ from dppa_core.methods.shared.rescaling import Mask, match_sums
 from dppa_core.methods.shared.sign_election import ballot_of
 from dppa_core.methods.shared.stack import Combination, Rows, Stack, Streamed
 from dppa_core.methods.ties import TiesParameters, Trim, survey_ties, ties
-from dppa_core.parameters import Parameters
+from dppa_core.parameter_fields import Parameters
 from dppa_core.pruning.tie_breaking import drop_cut
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from dppa_core.methods.dare import drop_at_random
 from dppa_core.methods.shared.contract import Method
 from dppa_core.methods.shared.treatment import Request, Treatments
-from dppa_core.parameters import Parameters, number
+from dppa_core.parameter_fields import Parameters, number
 from dppa_core.pruning.density import other_tensors_choice
 
 

@@ -17,7 +17,7 @@ from dppa_core.methods.shared.ranking import ranks
 from dppa_core.methods.shared.rescaling import Mask, match_sums
 from dppa_core.methods.shared.sign_election import ballot_of
 from dppa_core.methods.shared.stack import Combination, Deltas, Rows, Stack, Streamed
-from dppa_core.parameters import Parameters, check_fields, number
+from dppa_core.parameter_fields import Parameters, check_fields, number
 
 Probabilities: TypeAlias = Float64[ndarray, "rows columns"]
 

@@ -16,7 +16,7 @@ from dppa_core.methods.shared.contract import Coefficients, Method
 from dppa_core.methods.shared.fields import semantics
 from dppa_core.methods.shared.numpy_loops import elect
 from dppa_core.methods.shared.stack import Combination, Rows, Stack, Streamed
-from dppa_core.parameters import Parameters, model_reference
+from dppa_core.parameter_fields import Parameters, model_reference
 
 
 @dataclass(frozen=True, slots=True)

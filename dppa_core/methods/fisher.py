@@ -16,7 +16,7 @@ from dppa_core.methods.linear import NO_MEAN
 from dppa_core.methods.shared.contract import Method
 from dppa_core.methods.shared.fields import scale
 from dppa_core.methods.shared.stack import Combination, Rows, Stack
-from dppa_core.parameters import Parameters, choice
+from dppa_core.parameter_fields import Parameters, choice
 
 FLOOR = 1e-6
 """The least importance of an element, as in the paper's program."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from dppa_core.methods.shared.contract import Method
 from dppa_core.methods.shared.stack import Combination, Rows, Stack
-from dppa_core.parameters import Parameters, choice
+from dppa_core.parameter_fields import Parameters, choice
 
 NO_MEAN = 1e-8
 """A smaller sum of coefficients has no mean: the base stays unchanged."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from dppa_core.methods.dppa import dppa
 from dppa_core.methods.shared.contract import Method
 from dppa_core.methods.shared.treatment import Request, Treatments
-from dppa_core.parameters import Parameters
+from dppa_core.parameter_fields import Parameters
 from dppa_core.pruning.density import PruningParameters, other_tensors_choice, ties_choice
 
 

@@ -12,7 +12,7 @@ from dppa_core.methods.shared.fields import density, ranked_in, scale, semantics
 from dppa_core.methods.shared.pcb_scores import Scores, paper_scores, reference_scores
 from dppa_core.methods.shared.ranking import find_cuts, inside
 from dppa_core.methods.shared.stack import Combination, Rows, Stack, Streamed
-from dppa_core.parameters import Parameters
+from dppa_core.parameter_fields import Parameters
 from dppa_core.pruning.tie_breaking import Cut
 
 

@@ -12,7 +12,7 @@ from dppa_core.methods.linear import LinearParameters, linear
 from dppa_core.methods.shared.contract import Method
 from dppa_core.methods.shared.fields import scale
 from dppa_core.methods.shared.stack import Combination, Rows, Stack
-from dppa_core.parameters import Parameters, number
+from dppa_core.parameter_fields import Parameters, number
 
 _ROUNDING = float(np.finfo(np.float32).eps)
 

@@ -14,7 +14,7 @@ from dppa_core.methods.shared.fields import density, semantics
 from dppa_core.methods.shared.ranking import find_cuts, inside
 from dppa_core.methods.shared.sign_election import SignBallot
 from dppa_core.methods.shared.stack import Combination, Deltas, Rows, Stack, Streamed
-from dppa_core.parameters import Parameters
+from dppa_core.parameter_fields import Parameters
 from dppa_core.pruning.tie_breaking import Cut
 
 MERGEKIT_FLOOR = 1e-6

@@ -14,7 +14,7 @@ import numpy as np
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.methods.shared.contract import Coefficients, Method
 from dppa_core.methods.shared.stack import Combination, Rows, Stack, Streamed
-from dppa_core.parameters import Parameters, number
+from dppa_core.parameter_fields import Parameters, number
 
 PARALLEL = 0.9995
 """Above this cosine, and below its negative, the interpolation is linear."""

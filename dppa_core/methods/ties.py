@@ -13,7 +13,7 @@ from dppa_core.methods.shared.fields import density, ranked_in, scale, semantics
 from dppa_core.methods.shared.ranking import find_cuts
 from dppa_core.methods.shared.sign_election import SignBallot, ballot_of
 from dppa_core.methods.shared.stack import Combination, Deltas, Rows, Stack, Streamed
-from dppa_core.parameters import Parameters, choice
+from dppa_core.parameter_fields import Parameters, choice
 from dppa_core.pruning.tie_breaking import Cut
 
 

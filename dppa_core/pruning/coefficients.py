@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dppa_core.errors import IncompatibleCheckpoints, InvalidRecipe, InvalidValue, shown
-from dppa_core.parameters import check_keys, check_number
+from dppa_core.parameter_fields import check_keys, check_number
 from dppa_core.pruning.module_groups import layer_count, layer_of
 
 LARGEST_COEFFICIENT = 10.0

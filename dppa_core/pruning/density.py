@@ -15,7 +15,7 @@ from jaxtyping import Float64, Int64
 from numpy import ndarray
 
 from dppa_core.errors import InvalidValue
-from dppa_core.parameters import Parameters, check_number, choice, number
+from dppa_core.parameter_fields import Parameters, check_number, choice, number
 from dppa_core.pruning.delta_profile import DeltaProfile, ModuleProfile
 
 SIGNIFICANCE_KINDS = ("magnitude", "fisher", "activation", "random")

@@ -15,7 +15,7 @@ from jaxtyping import Float64, Int64
 from numpy import ndarray
 
 from dppa_core.errors import InvalidValue, shown
-from dppa_core.parameters import check_number, is_number
+from dppa_core.parameter_fields import check_number, is_number
 from dppa_core.pruning.delta_profile import OPEN_BITS, ModuleProfile
 
 

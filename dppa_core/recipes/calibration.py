@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dppa_core.errors import InvalidRecipe, InvalidValue, NotAllowed, shown
-from dppa_core.parameters import check_keys, check_number
+from dppa_core.parameter_fields import check_keys, check_number
 from dppa_core.tasks import DOMAINS, tasks_of
 
 TOKENS = 4096

@@ -10,7 +10,7 @@ from typing import Any
 
 from dppa_core.errors import InvalidRecipe, shown
 from dppa_core.methods.registry import METHODS, get_method
-from dppa_core.parameters import from_mapping
+from dppa_core.parameter_fields import from_mapping
 from dppa_core.pruning.coefficients import Coefficient, checked_coefficient, plain_coefficient
 from dppa_core.pruning.density import CALIBRATED_KINDS, Override
 from dppa_core.pruning.floats import DTYPE_CODES

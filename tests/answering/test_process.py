@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from dppa_core.answering.answerer import Answerer, Ready
-from dppa_core.answering.own import OwnAnswerer
+from dppa_core.answering.in_process import OwnAnswerer
 from dppa_core.answering.process import ProcessAnswerer
 from dppa_core.errors import Cancelled, DppaError, OutOfBudget
 from dppa_core.merging.in_memory.model_pool import ModelPool

@@ -229,7 +229,7 @@ TARGETS = (
         + (
             "dppa_core.pruning.coefficients",
             "dppa_core.recipes.calibration",
-            "dppa_core.parameters",
+            "dppa_core.parameter_fields",
             "yaml.constructor",
         ),
         longest=256,

@@ -19,7 +19,7 @@ from safetensors.numpy import load_file
 
 from dppa_core.checkpoints import chunks
 from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint
-from dppa_core.checkpoints.shards import SHARD_SIZE
+from dppa_core.checkpoints.shard_writer import SHARD_SIZE
 from dppa_core.merging import tensor_tasks
 from dppa_core.merging.passes import whole_pass
 from dppa_core.merging.to_folder import merge_to_folder

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from dppa_core.checkpoints.safetensors_writer import TensorSpec
-from dppa_core.checkpoints.shards import WeightsWriter
+from dppa_core.checkpoints.shard_writer import WeightsWriter
 from dppa_core.pruning.floats import from_float32
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
 from tests.helpers.tiny_models import Shape

@@ -6,7 +6,7 @@ import pytest
 from dppa_core.errors import InvalidValue
 from dppa_core.methods import breadcrumbs, consensus, dare_ties, della, sce, ties
 from dppa_core.methods.shared.ranking import inside
-from dppa_core.parameters import from_mapping
+from dppa_core.parameter_fields import from_mapping
 from tests.reference.method_cases import COMBINATIONS, EVERY
 from tests.reference.stacks import merge_model, merge_one, stack_of, streamed
 

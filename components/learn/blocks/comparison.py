@@ -12,7 +12,7 @@ from typing import Any
 from components.learn.blocks.context import Arguments, BlockContext
 from components.session.shipped import shipped
 from dppa_core.methods.registry import METHODS
-from dppa_core.parameters import check_number
+from dppa_core.parameter_fields import check_number
 from dppa_core.tasks.intervals import wilson
 
 LEADERBOARD = shipped("docs/leaderboard.json")

@@ -8,7 +8,7 @@ import numpy as np
 from numpy import ndarray
 
 from components.learn.blocks.context import Arguments, BlockContext
-from dppa_core.parameters import check_number
+from dppa_core.parameter_fields import check_number
 from dppa_core.pruning.delta_profile import DeltaProfile
 from dppa_core.pruning.density import (
     PruningParameters,

@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from components.session.session import Session
-from components.views.score.tables import contestants
+from components.views.score.score_values import contestants
 from components.widgets.controls import Controls
 from components.widgets.runs import build_run, wire_run
 from components.work.progress_stream import stream_run

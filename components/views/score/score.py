@@ -13,7 +13,7 @@ import gradio as gr
 
 from components.session.session import Session
 from components.session.state import other_session
-from components.views.score.tables import (
+from components.views.score.score_values import (
     ScoreProgress,
     ScoreRow,
     contestants,
@@ -29,7 +29,7 @@ from dppa_core.errors import InvalidValue, shown
 from dppa_core.evaluation.report import as_json
 from dppa_core.evaluation.scores import Exam, Marks, Target, marked_score
 from dppa_core.evaluation.side_by_side import AGAINST, RECIPE, Entrant, SideBySide
-from dppa_core.parameters import check_number
+from dppa_core.parameter_fields import check_number
 from dppa_core.progress import Progress, Stop
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 from dppa_core.tasks import DOMAINS, Item, items

@@ -8,7 +8,7 @@ from typing import Any
 
 from components.session.session import Session
 from dppa_core.errors import InvalidValue, shown
-from dppa_core.parameters import check_number
+from dppa_core.parameter_fields import check_number
 from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.tasks import DOMAINS
 from dppa_core.tuning.search.space import parse_knobs

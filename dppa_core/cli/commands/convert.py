@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from dppa_core.checkpoints.shards import parse_size
+from dppa_core.checkpoints.shard_writer import parse_size
 from dppa_core.cli.output import JsonFlag, OverwriteFlag, emit, progress_line
 from dppa_core.merging.convert import convert_to_folder
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dppa_core.checkpoints.shards import parse_size
+from dppa_core.checkpoints.shard_writer import parse_size
 from dppa_core.cli.cluster import RayOption
 from dppa_core.cli.output import (
     JsonFlag,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dppa_core.errors import InvalidRecipe, InvalidValue, shown
-from dppa_core.parameters import check_keys, check_number
+from dppa_core.parameter_fields import check_keys, check_number
 from dppa_core.recipes.yaml_text import MergeRecipe, load_text
 from dppa_core.recipes.yaml_text import read_mapping as read_yaml
 from dppa_core.tuning.search.space import parse_knobs, written

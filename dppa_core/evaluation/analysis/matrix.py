@@ -16,7 +16,7 @@ from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.chunks import CHUNK
 from dppa_core.errors import UnknownName, did_you_mean
 from dppa_core.evaluation.analysis.ranked_pair import RankedPair, RankedTensor
-from dppa_core.parameters import check_number
+from dppa_core.parameter_fields import check_number
 from dppa_core.progress import Stop, check
 from dppa_core.pruning.floats import FLOATS, to_float32
 from dppa_core.pruning.module_groups import Module, find_modules

@@ -19,7 +19,7 @@ from dppa_core.checkpoints.vocabulary.alignment import align
 from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.analysis.matrix import find_module
 from dppa_core.evaluation.analysis.ranked_pair import RankedPair, RankedTensor
-from dppa_core.parameters import check_number
+from dppa_core.parameter_fields import check_number
 from dppa_core.profiling.calibration.statistics import statistics
 from dppa_core.progress import Progress, Stop, check, report
 from dppa_core.pruning.delta_profile import DeltaProfile, ModuleProfile

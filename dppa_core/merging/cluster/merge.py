@@ -19,7 +19,7 @@ from typing import Unpack
 
 from dppa_core.checkpoints.checkpoint import Checkpoint, known_hashes, remember_hashes
 from dppa_core.checkpoints.safetensors_writer import TensorSpec
-from dppa_core.checkpoints.shards import SHARD_SIZE
+from dppa_core.checkpoints.shard_writer import SHARD_SIZE
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.merging.cluster.parts import (
     Shards,

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from dppa_core.checkpoints.fingerprints import written_fingerprints
 from dppa_core.checkpoints.safetensors_writer import SafetensorsWriter, TensorSpec
-from dppa_core.checkpoints.shards import METADATA, assign_shards, write_index
+from dppa_core.checkpoints.shard_writer import METADATA, assign_shards, write_index
 from dppa_core.errors import InvalidValue
 from dppa_core.merging.merger import TensorMerger
 from dppa_core.merging.tally import MergeTally

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dppa_core.parameters import choice, number
+from dppa_core.parameter_fields import choice, number
 
 
 def density(default: float, text: str = "") -> Any:

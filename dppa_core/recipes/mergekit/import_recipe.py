@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dppa_core.errors import InvalidRecipe, NoCounterpart, shown
-from dppa_core.parameters import check_keys
+from dppa_core.parameter_fields import check_keys
 from dppa_core.pruning.coefficients import Coefficient
 from dppa_core.recipes.mergekit.reader import MergekitSource, read_source
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, Pruning

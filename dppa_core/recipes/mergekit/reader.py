@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dppa_core.errors import InvalidRecipe, NoCounterpart, shown
-from dppa_core.parameters import check_keys
+from dppa_core.parameter_fields import check_keys
 from dppa_core.pruning.coefficients import Coefficient, coefficient_from
 from dppa_core.recipes.mergekit.values import Setting, read_setting
 from dppa_core.recipes.yaml_text import read_mapping

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dppa_core.errors import InvalidRecipe, NoCounterpart, shown
-from dppa_core.parameters import is_number
+from dppa_core.parameter_fields import is_number
 from dppa_core.pruning.module_groups import layer_count, layer_of
 
 _INSIDE = (

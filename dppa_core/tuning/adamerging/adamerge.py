@@ -59,6 +59,18 @@ class AdaMergeResult:
         }
 
 
+def prepared(
+    recipe: MergeRecipe,
+    domains: Sequence[Domain],
+    byte_budget: int = BYTE_BUDGET,
+    **control: Unpack[RunControl],
+) -> PreparedDeltas:
+    """The deltas of a recipe whose method adds them, with a domain for each model."""
+    check_additive(recipe)
+    check_count(domains, recipe)
+    return PreparedDeltas(recipe, byte_budget=byte_budget, **control)
+
+
 def adamerge(
     recipe: MergeRecipe,
     domains: Sequence[Domain],
@@ -87,11 +99,9 @@ def adamerge(
         Cancelled: stopped; the state is kept.
     """
     settings = settings or AdaMergeSettings()
-    check_additive(recipe)
-    check_count(domains, recipe)
     _check_vocabulary(recipe)
     control: RunControl = {"progress": progress, "stop": stop}
-    deltas = PreparedDeltas(recipe, byte_budget=byte_budget, **control)
+    deltas = prepared(recipe, domains, byte_budget, **control)
     recipe, made_by = deltas.merger.recipe, _made_by(deltas, domains, settings)
     kept = StateFile(state, "adamerging", "run", made_by) if state is not None else None
     begun = kept.load(lambda value: RunState.from_json(value["state"])) if kept else None

@@ -15,12 +15,12 @@ from dppa_core.errors import InvalidValue
 from dppa_core.models.answer_loss import entropy, grouped, reply_logits
 from dppa_core.progress import Progress, RunControl, Stop, check, report
 from dppa_core.recipes.yaml_text import MergeRecipe
-from dppa_core.tuning.adamerging.adamerge import own_model
-from dppa_core.tuning.adamerging.model import PreparedDeltas, TunableModel
+from dppa_core.tuning.adamerging.adamerge import own_model, prepared
+from dppa_core.tuning.adamerging.model import TunableModel
 from dppa_core.tuning.adamerging.replies import DomainTokens, encode, teach
 from dppa_core.tuning.adamerging.run import Run
-from dppa_core.tuning.adamerging.settings import AdaMergeSettings, check_additive
-from dppa_core.tuning.adamerging.texts import Domain, check_count
+from dppa_core.tuning.adamerging.settings import AdaMergeSettings
+from dppa_core.tuning.adamerging.texts import Domain
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,11 +90,9 @@ def entropy_landscape(
         InvalidRecipe: a method that combines deltas.
         Cancelled: stopped.
     """
-    check_additive(recipe)
-    check_count(domains, recipe)
     _check(recipe, axis, settings)
     control: RunControl = {"progress": progress, "stop": stop}
-    deltas = PreparedDeltas(recipe, **control)
+    deltas = prepared(recipe, domains, **control)
     resident = own_model(deltas.merger, **control)
     scripts = tuple(encode(resident, domain) for domain in domains)
     weights = TunableModel(deltas, resident.model, per_layer=False)

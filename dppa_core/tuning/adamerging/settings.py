@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from dppa_core.errors import InvalidRecipe, InvalidValue, shown
 from dppa_core.methods.registry import METHODS, get_method
-from dppa_core.parameters import check_fields, choice, number, whole_number
+from dppa_core.parameter_fields import check_fields, choice, number, whole_number
 from dppa_core.recipes.yaml_text import MergeRecipe
 
 

@@ -20,7 +20,7 @@ from components.views.score.score import (
     stopped_value,
     stream_exam,
 )
-from components.views.score.tables import ScoreProgress
+from components.views.score.score_values import ScoreProgress
 from components.widgets.controls import activity_script
 from components.work.studio import Studio
 from dppa_core.errors import Cancelled, InvalidValue

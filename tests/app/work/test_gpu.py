@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from components.work.lent_gpu import LARGE, LentGpu, on_zero
+from dppa_core.answering.devices import OwnDevices
 from dppa_core.errors import InvalidValue
-from dppa_core.merging.in_memory.gpu_replies import OwnDevices
 from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.models.generate import stream_tokens
 from dppa_core.models.gpu_copies import DeviceCopies, copied

@@ -8,7 +8,12 @@ from pathlib import Path
 import pytest
 
 from components.session.presets import first_session
-from components.views.score.tables import ScoreProgress, ScoreRow, retention_sentence, score_value
+from components.views.score.score_values import (
+    ScoreProgress,
+    ScoreRow,
+    retention_sentence,
+    score_value,
+)
 from components.views.see.see import exact_payload, plots_payload
 from components.widgets.browser_parts import pack
 from components.widgets.header import status_value

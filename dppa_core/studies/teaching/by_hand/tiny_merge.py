@@ -14,7 +14,7 @@ from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.in_memory import MemoryCheckpoint
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import InvalidValue, shown
-from dppa_core.parameters import check_number
+from dppa_core.parameter_fields import check_number
 from dppa_core.pruning.floats import to_float32
 
 SIDE = 6

@@ -18,7 +18,7 @@ from dppa_core.checkpoints.sources.open_models import OpenModels
 from dppa_core.merging.merger import TensorMerger, open_merger
 from dppa_core.merging.passes.chunk_pass import add_treated
 from dppa_core.merging.passes.deltas import TensorDelta, TensorStack
-from dppa_core.parameters import check_number
+from dppa_core.parameter_fields import check_number
 from dppa_core.profiling.profile import profile_delta
 from dppa_core.pruning.delta_profile import DeltaProfile
 from dppa_core.pruning.density import (

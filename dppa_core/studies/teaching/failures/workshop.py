@@ -18,7 +18,7 @@ from numpy import ndarray
 
 from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.safetensors_writer import TensorSpec
-from dppa_core.checkpoints.shards import WeightsWriter
+from dppa_core.checkpoints.shard_writer import WeightsWriter
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.evaluation.examiner import Examiner
 from dppa_core.evaluation.scores import DomainScore, Exam, Target, target_name

@@ -7,8 +7,8 @@ from functools import partial
 from typing import Protocol, runtime_checkable
 
 from dppa_core.answering.answerer import Ready, ReplyEvent
+from dppa_core.answering.devices import OwnDevices
 from dppa_core.kernels.ready import usual_backend
-from dppa_core.merging.in_memory.gpu_replies import OwnDevices
 from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.models.decode import rendered_prompt
 from dppa_core.models.engine import Engine

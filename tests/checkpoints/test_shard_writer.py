@@ -11,7 +11,7 @@ import pytest
 
 from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint
 from dppa_core.checkpoints.safetensors_writer import TensorSpec
-from dppa_core.checkpoints.shards import WeightsWriter, assign_shards, parse_size
+from dppa_core.checkpoints.shard_writer import WeightsWriter, assign_shards, parse_size
 from dppa_core.errors import InvalidValue
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
