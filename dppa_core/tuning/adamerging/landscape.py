@@ -90,7 +90,6 @@ def entropy_landscape(
         InvalidRecipe: a method that combines deltas.
         Cancelled: stopped.
     """
-    check_additive(recipe)
     check_count(domains, recipe)
     _check(recipe, axis, settings)
     control: RunControl = {"progress": progress, "stop": stop}
@@ -124,6 +123,7 @@ def entropy_landscape(
 
 
 def _check(recipe: MergeRecipe, axis: Sequence[float], settings: AdaMergeSettings) -> None:
+    check_additive(recipe)
     if len(recipe.models) != 2 or not axis or settings.per != "model":
         raise InvalidValue(
             f"A landscape needs two coefficients, one per model, and some points; got "
