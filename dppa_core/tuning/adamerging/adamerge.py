@@ -118,23 +118,38 @@ def adamerge(
             kept.save({"state": run.state.to_json()})
 
     try:
-        while run.goes_on():
-            check(stop)
-            if run.is_checkpoint():
-                report(progress, run.step, settings.steps, "checkpoint")
-                snapshot = run.take_snapshot(stop)
-                keep()
-                if watch:
-                    watch(snapshot)
-            else:
-                last = f" {run.objectives[-1]:.4f}" if run.objectives else ""
-                report(progress, run.step, settings.steps, settings.objective + last)
-                run.advance(stop)
+        _go(run, settings, keep, watch, **control)
     except Cancelled as error:
         where = f"; {state} is kept, and the same run resumes there" if state is not None else ""
         raise Cancelled(f"Stopped after step {run.state.step}, as asked{where}.") from error
     finally:
         keep()
+    return _result(recipe, run, settings)
+
+
+def _go(
+    run: Run,
+    settings: AdaMergeSettings,
+    keep: Callable[[], None],
+    watch: Watch | None,
+    progress: Progress | None = None,
+    stop: Stop | None = None,
+) -> None:
+    while run.goes_on():
+        check(stop)
+        if run.is_checkpoint():
+            report(progress, run.step, settings.steps, "checkpoint")
+            snapshot = run.take_snapshot(stop)
+            keep()
+            if watch:
+                watch(snapshot)
+        else:
+            last = f" {run.objectives[-1]:.4f}" if run.objectives else ""
+            report(progress, run.step, settings.steps, settings.objective + last)
+            run.advance(stop)
+
+
+def _result(recipe: MergeRecipe, run: Run, settings: AdaMergeSettings) -> AdaMergeResult:
     best = best_of(run.state.snapshots)
     return AdaMergeResult(
         with_coefficients(recipe, [list(row) for row in best.coefficients]),
