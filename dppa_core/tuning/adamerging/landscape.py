@@ -122,7 +122,6 @@ def entropy_landscape(
 
 
 def _check(recipe: MergeRecipe, axis: Sequence[float], settings: AdaMergeSettings) -> None:
-    check_additive(recipe)
     if len(recipe.models) != 2 or not axis or settings.per != "model":
         raise InvalidValue(
             f"A landscape needs two coefficients, one per model, and some points; got "
