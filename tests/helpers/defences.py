@@ -313,7 +313,7 @@ DEFENCES = (
     Defence(
         "and in folders that transformers is handed",
         "dppa_core/models/loading.py",
-        "        check_links(source.folder)  # whatever is loaded begins here\n",
+        "        check_links(source.folder)  # every load begins here\n",
         "",
         "tests/faults/test_links.py::test_transformers_is_handed_no_folder_with_links_that_lead_out",
     ),
@@ -369,8 +369,8 @@ DEFENCES = (
     Defence(
         "and nothing of living ones",
         "dppa_core/system/temporary.py",
-        "        handle = lock_folder(folder)\n        try:\n            shutil",
-        "        handle = os.open(folder, 0)\n        try:\n            shutil",
+        "                _close(folder, lock_folder(folder))\n",
+        "                _close(folder, os.open(folder, 0))\n",
         "tests/system/test_temporary.py::test_folders_of_living_processes_stay",
     ),
     Defence(
