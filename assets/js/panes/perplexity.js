@@ -13,7 +13,7 @@ function how(rows) {
   const alike = rows.every(({ tokens }) => tokens === rows[0].tokens);
   return `Perplexity: among how many equally likely tokens a model is as unsure as here, ${size(rows[0])}. ${rows[0].perplexity.ci95
     ? "In brackets: 95\u2009% intervals over the windows; of few windows they are wide."
-    : "Of one window no interval can be told: a longer text has more."}${alike ? "" : " These models cut the text into other tokens: compare bits per byte."}`;
+    : "One window gives no interval: use a longer text."}${alike ? "" : " These models cut the text into other tokens: compare bits per byte."}`;
 }
 
 // A text file is read here, into the box; the server receives only the box's text, on Measure.

@@ -21,7 +21,7 @@ export const scoreMeasures = [
     how: "Accuracy of the base minus the model's own, in points, on domains the model was not made for. Below 0 it knows more than the base." },
   { name: "loss", title: "loss of the right answers", text: three, brackets: two, unit: "nats per token", last: null,
     cell: (one) => ({ value: one.loss, low: one.loss_ci95[0], high: one.loss_ci95[1] }), of: () => null,
-    how: "Mean negative log-likelihood of the right answers' tokens: 0 is certain of every one. It tells models apart that answer nothing exactly right." },
+    how: "Mean negative log-likelihood of the right answers' tokens: 0 is certain of every one. It also ranks models that answer nothing exactly right." },
 ];
 
 // The range of the axis: from 0, or lower if a value is negative.

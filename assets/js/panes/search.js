@@ -21,7 +21,7 @@ const settings = (value, trial) => Object.entries(trial.values).map(([name, one]
 // The goal of a search: the mean retention, the least one, or one domain's.
 const after = (value) => value.goals?.[0] ?? "retention";
 const domainOf = (value) => after(value).split(".")[1];
-const whose = (value) => (domainOf(value) ? ` by ${domainOf(value)}` : after(value) === "worst" ? " by the domain that keeps least" : "");
+const whose = (value) => (domainOf(value) ? ` by ${domainOf(value)}` : after(value) === "worst" ? " by the worst domain" : "");
 const geometric = (shares) => (shares.length ? shares.reduce((a, b) => a * b, 1) ** (1 / shares.length) : 0);
 const isClimb = (value) => value.way === "climb";
 const goalOf = (trial) => trial.goals[0];

@@ -76,7 +76,7 @@ function sentence(result, measure) {
   const best = cells.reduce((a, b) => (b[measure.name] > a[measure.name] ? b : a));
   const where = `layer ${best.layer}, ${best.kind} (${measure.text(best[measure.name])})`;
   if (result.modules.changed === 0) return `No matrix of ${x} and ${y} differs`;
-  if (measure.name === "over_base") return `${first(x)} and ${y} are ${measure.text(all)} of the base apart, most in ${where}`;
+  if (measure.name === "over_base") return `${first(x)} and ${y} differ by ${measure.text(all)} of the base, most in ${where}`;
   if (measure.name === "delta_cosine") return `The changes of ${x} and ${y} have a cosine of ${measure.text(all)}, most in ${where}`;
   if (measure.name === "sign_agreement") return `${first(x)} and ${y} agree in ${measure.text(all)} of the signs, most in ${where}`;
   return `${measure.text(all)} of the weights are changed by ${measure.name === "first_only" ? x : y} only, most in ${where}`;

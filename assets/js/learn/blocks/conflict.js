@@ -18,7 +18,7 @@ block("conflict-rates", ({ host, result }) => {
   const names = `${pairs[0].first} and ${pairs[0].second}`;
   const titles = (rate) => ({
     overlap: `At ${percent(rate)} pruned, ${percent(value("overlap", rate))} of what ${pairs[0].first} keeps, ${pairs[0].second} keeps too`,
-    conflict: `Where ${names} meet, ${percent(value("conflict", rate))} pull apart`,
+    conflict: `Where ${names} meet, ${percent(value("conflict", rate))} change in opposite directions`,
   });
   function moved(rate, other) { // both plots are read at one rate
     if (rate === at) return;
