@@ -197,8 +197,8 @@ def _answer(found: Beyond) -> str:
     floor = [pruned(rate) for rate in RATES if rate not in rates]
     if floor:
         lines.append(
-            f"At {listed(floor)} magnitude itself answers less than {percent(FLOOR)}: nothing can "
-            "be told there."
+            f"At {listed(floor)} magnitude itself answers less than {percent(FLOOR)}: too little "
+            "to compare there."
         )
     return " ".join(lines)
 
