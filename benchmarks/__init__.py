@@ -1,4 +1,4 @@
-"""How fast DPPA Studio is on the machine at hand. Run `python -m benchmarks`."""
+"""How fast DPPA Studio is on this machine. Run `python -m benchmarks`."""
 
 import os
 

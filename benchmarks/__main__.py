@@ -11,7 +11,7 @@ from benchmarks.measure import Measurement, hand_over
 
 
 def run(only: str | None) -> Iterator[Measurement]:
-    """The parts asked for, one measurement at a time."""
+    """Yield the requested measurements one by one."""
     if only in (None, "library"):
         yield from library.measurements()
     if only == "estimate":  # on request: half a gigabyte of models is made for it

@@ -1,7 +1,7 @@
-"""`python -m benchmarks.chat [--write]`: how fast words come, beside transformers' own path.
+"""`python -m benchmarks.chat [--write]`: tokens per second, compared with transformers.
 
-Both paths compute the same tokens of the same embedded models in one run, by turns. The old one is
-transformers' forward pass with its growing cache, one operation after another.
+Both paths compute the same tokens of the same embedded models in one run, by turns. The old path is
+transformers' forward pass with its growing cache.
 """
 
 import argparse
@@ -83,7 +83,7 @@ def busy() -> Iterator[None]:
 
 
 def scored(pool: ModelPool) -> dict[str, float]:
-    """Seconds for all test items of a domain, asked of one model that is in memory."""
+    """Seconds for one model in memory to answer all test items of a domain."""
     examiner, exam = Examiner(pool, fresh=True), Exam("zoo:math", "math", "test", None)
     items = len(exam.items())
     with pool.lend("zoo:math"):
@@ -127,7 +127,7 @@ def multiplying() -> float:
 
 
 def recipe(number: int) -> MergeRecipe:
-    """A merge that nobody else asks for."""
+    """A merge nobody else requests."""
     rate = 0.5 + number / 200
     return MergeRecipe(
         "zoo:base", (DomainModel("zoo:math", (rate,)), DomainModel("zoo:law", (rate,)))
@@ -135,7 +135,7 @@ def recipe(number: int) -> MergeRecipe:
 
 
 def crowd() -> dict[str, Any]:
-    """Fifty who all ask a merge of their own and the base, at the same time."""
+    """Fifty visitors who each ask their own merge and the base at once."""
     answerer = ProcessAnswerer(3 * 2**29, public=True)
     begun = time.perf_counter()
     pid = answerer.start()
@@ -174,7 +174,7 @@ def _spread(values: list[float]) -> dict[str, float]:
 
 
 def measure() -> dict[str, Any]:
-    """All of it; a minute or two."""
+    """All results; takes minutes."""
     torch.set_num_threads(1)
     compile_now()  # else torch would take its place
     pool = ModelPool()

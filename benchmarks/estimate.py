@@ -1,7 +1,7 @@
-"""What preflight promises beside what a merge takes: seconds, and memory at the peak.
+"""Preflight's estimates compared with real merges: seconds and peak memory.
 
-Every run is a process of its own, as `dppa merge` is, with an empty cache of profiles. Nothing
-waits for the disk; seconds of the processor are told too, as they bear other work beside.
+Every run is a separate process, like `dppa merge`, with an empty profile cache. Nothing
+waits for the disk; CPU seconds are printed too, since other work affects them less.
 """
 
 import json
@@ -95,14 +95,14 @@ def _chat(folder: Path) -> Measurement:
 
 
 def _add_tokenizer(folder: Path) -> None:
-    """The embedded models' own: what it says does not matter here."""
+    """The embedded models' tokenizer: its content does not matter."""
     zoo = Path(__file__).resolve().parents[1] / "assets" / "zoo" / "base"
     for name in ("tokenizer.json", "tokenizer_config.json"):
         (folder / name).write_bytes((zoo / name).read_bytes())
 
 
 def _run(code: str, folder: Path, *arguments: str) -> tuple[float, float, int]:
-    """Seconds by the clock and of the processor, and bytes of memory at the peak."""
+    """Wall-clock seconds, CPU seconds, and peak memory in bytes."""
     with TemporaryDirectory() as cache:
         done = subprocess.run(
             [sys.executable, "-c", code, *arguments],

@@ -1,7 +1,4 @@
-"""Profile, plan and merge of the embedded models, on both backends.
-
-Knows no page.
-"""
+"""Profile, plan and merge of the embedded models, on both backends."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -29,14 +26,14 @@ def recipe() -> MergeRecipe:
 
 
 def merge_all(backend: str) -> None:
-    """Merge every tensor in memory and let it go again."""
+    """Merge every tensor in memory and discard it."""
     merger = open_merger(recipe(), backend=backend)
     for name in merger.names():
         merger.tensor(name)
 
 
 def measurements() -> Iterator[Measurement]:
-    """Every line of the library's part, as soon as it is known."""
+    """Yield each measurement of the library when it is done."""
     base, tuned = open_checkpoint("zoo:base"), open_checkpoint("zoo:math")
     profile = profile_delta(base, tuned)
     size = sum(p.module.numel for p in profile.modules) / 1e6

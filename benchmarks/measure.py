@@ -1,7 +1,4 @@
-"""A measurement: a name, a unit, and every value that was seen.
-
-Knows nothing of what is measured.
-"""
+"""A measurement: a name, a unit, and all measured values."""
 
 import json
 import os
@@ -73,7 +70,7 @@ def machine(load: bool = True) -> str:
 
 
 def resident(pid: int) -> int:
-    """Bytes of a process, shared pages by their share; needs /proc (Linux)."""
+    """Bytes of a process, shared pages pro rata; needs /proc (Linux)."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text("ascii").splitlines()
     except OSError:  # it has ended
@@ -82,7 +79,7 @@ def resident(pid: int) -> int:
 
 
 def hand_over(measured: Iterable[Measurement], as_json: bool) -> None:
-    """Say every measurement on standard error once it is there, and all of them at the end."""
+    """Print each measurement to standard error when it is done, and all at the end."""
     rows = []
     for row in measured:
         sys.stderr.write(f"{row.name}: {row.median:.1f} ms\n")

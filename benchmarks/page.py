@@ -1,6 +1,6 @@
 """The page in a browser: start-up, slider to paint, send to first token.
 
-Starts the app as a person does; knows the page through the same helper as the browser tests.
+Starts the app as a person does; drives the page with the helper of the browser tests.
 """
 
 import time
@@ -62,7 +62,7 @@ RECORD_EXACT = """() => {
 
 
 def measurements() -> Iterator[Measurement]:
-    """Every line of the page's part, as soon as it is known."""
+    """Yield each measurement of the page when it is done."""
     program = find_chromium()
     if program is None:
         raise SystemExit(HELP)
@@ -83,7 +83,7 @@ def measurements() -> Iterator[Measurement]:
 
 
 def startup(group: str, browser: Browser, server: Server, begin: float) -> Iterator[Measurement]:
-    """What a start of the app takes, from `begin` by the clock of `time.perf_counter`."""
+    """Times since the app started at `begin`, a value of `time.perf_counter`."""
     answered = 1000 * (time.perf_counter() - begin)
     yield Measurement(group, "start of the app to its first answer", (answered,))
     studio = Studio.visit(new_context(browser), server.url, whole=False)

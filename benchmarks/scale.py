@@ -1,8 +1,8 @@
-"""How long a merge on a cluster takes: the schedule, by arithmetic, and the arithmetic, measured.
+"""Predicts how long a merge on a cluster takes, and checks the prediction on this machine.
 
 Run by `python -m benchmarks.scale --folder DIR`: it merges a synthetic model on Ray clusters of
-one and of two nodes of one core on this machine, and compares how long the weight files took with
-what the same simulation says that tells how it goes for 70 billion parameters on eight nodes.
+one and of two nodes of one core on this machine, and compares the time of the weight files with
+the simulation that predicts the time for 70 billion parameters on eight nodes.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from dppa_core.merging.cluster.ray import joined
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 
 LARGE = Size(80, 8192, 28672, 1024, 64, 32000)
-"""Llama 2 of 70 billion parameters, but for a head of its own."""
+"""Llama 2 of 70 billion parameters, without its separate head."""
 GIB = 1 << 30
 
 
@@ -50,13 +50,13 @@ class Run:
     nodes: int
     files: int
     nbytes: int
-    """Of all weight files."""
+    """All weight files."""
     seconds: float
     """From the first task's start to the last one's end."""
     busy: tuple[float, ...]
     """What each task took by its own clock."""
     predicted: float
-    """By the schedule, from the tasks' times on one node."""
+    """Simulated from the tasks' times on one node."""
 
 
 def timed_shard(known: MergeFacts, item: tuple[str, tuple[TensorSpec, ...]]) -> float:
@@ -101,7 +101,7 @@ def measure(recipe: MergeRecipe, nodes: int, shard_size: int, folder: Path) -> t
 
 
 def runs(folder: Path, name: str, shard_size: int, rounds: int) -> list[Run]:
-    """The merge on one node and on two, in turn; of each the quickest of several rounds."""
+    """The merge on one node and on two, alternating; the fastest of several rounds each."""
     models = make(name, folder)
     recipe = MergeRecipe(
         str(models / BASE), tuple(DomainModel(str(models / one), (0.9, 0.8)) for one in DOMAINS)
@@ -129,7 +129,7 @@ class Machine:
 
     nodes: int
     cores: int
-    """Of a node, that take a task each."""
+    """Cores of a node; one task each."""
     node_rate: float
     """Bytes a second that a node reads or writes."""
     shared_rate: float
@@ -146,13 +146,13 @@ class Phase:
     """Bytes, all nodes together."""
     written: int
     by_cores: float
-    """Seconds by the schedule, were reading free."""
+    """Seconds by schedule, if reading were free."""
     by_bytes: float
-    """Seconds by what passes the network, were computing free."""
+    """Seconds for the network, if computing were free."""
 
     @property
     def seconds(self) -> float:
-        """Whichever is longer: both go on at once."""
+        """The longer one: both run at once."""
         return max(self.by_cores, self.by_bytes)
 
 
@@ -166,7 +166,7 @@ def phases(machine: Machine, models: int, shard_size: int, rates: dict[str, floa
     """The steps of a merge of the large model.
 
     Args:
-        machine: Where.
+        machine: Cluster.
         models: Domain models.
         shard_size: Bytes of a weight file.
         rates: Bytes of one model that a core hashes, profiles and merges in a second.

@@ -1,9 +1,9 @@
-"""How long one trial of a search takes on the embedded models, and what it writes.
+"""How long a search trial takes on the embedded models, and which files it writes.
 
     python -m benchmarks.search [--items 64] [--runs 7] [--threads 2] [--json]
 
-Every trial has other factors: the merge is written over the one before, in memory, and three
-domains of search items are asked. Target: 2 s on two cores, and no file written.
+Every trial has other factors: its merge overwrites the last one in memory, and answers the
+search items of three domains. Target: 2 s on two cores, and no file written.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def main() -> None:
     def watch(event: str, arguments: tuple[object, ...]) -> None:
         if event != "open" or arguments[0] == os.devnull:
             return
-        flags = arguments[2]  # (path, mode, flags), whoever opens it
+        flags = arguments[2]  # (path, mode, flags)
         if isinstance(flags, int) and flags & WRITING:
             written.append(str(arguments[0]))
 

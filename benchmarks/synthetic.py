@@ -1,6 +1,6 @@
 """Random Llama checkpoints of known sizes, with deltas like those of fine-tuning.
 
-Knows shapes and distributions; nothing is trained. Real deltas may be smaller, so with more ties.
+Nothing is trained. Real deltas may be smaller and so have more ties.
 """
 
 import argparse
@@ -87,7 +87,7 @@ SIZES = {
 
 
 def make(name: str, folder: Path) -> Path:
-    """The folder with `base` and three domain models of one size; made where it is not there yet.
+    """The folder with `base` and three domain models of one size; made if missing.
 
     Args:
         name: One of `SIZES`.
@@ -102,7 +102,7 @@ def make(name: str, folder: Path) -> Path:
         _write(SIZES[name], fresh)
         os.replace(fresh, target)
     finally:
-        shutil.rmtree(fresh, ignore_errors=True)  # gone already when it took its place
+        shutil.rmtree(fresh, ignore_errors=True)  # already moved into place
     return target
 
 

@@ -1,7 +1,7 @@
-"""`python -m benchmarks.ui`: what a person feels of the page, against its targets.
+"""`python -m benchmarks.ui`: the page's response times, against its targets.
 
-Slider to paint on a model of 32 layers x 7 modules, cold start, first token, and memory while one
-drags for long. Knows the page through the same helper as the browser tests.
+Slider to paint on a model of 32 layers x 7 modules, cold start, first token, and memory during
+long dragging. Drives the page with the helper of the browser tests.
 """
 
 import argparse
@@ -61,7 +61,7 @@ def slider(browser: Browser, server: Server, delay: int) -> Figure:
     return Figure(name, "ms", found.median, 30, found.p95, 50, len(found.milliseconds))
 
 
-# From the last input event to the answer of the merge as it is then.
+# From the last input event to the answer of the current merge.
 RECORD_PINNED = """() => {
     window.toPinned = [];
     window.recipes = new Set();
@@ -84,7 +84,7 @@ def pinned(browser: Browser, server: Server, delay: int) -> Iterator[Figure]:
     page.locator('.pinned[data-fresh="true"]').wait_for()
     page.evaluate(RECORD_PINNED)
     studio.rate.focus()
-    for number in range(RESTS):  # rates that no other visitor had: no answer is known
+    for number in range(RESTS):  # rates nobody had before: no cached answer
         studio.set_rate(number + (5 if delay else 45))
         page.locator('.pinned[data-fresh="true"]').wait_for()
         page.wait_for_timeout(PAUSE_MS)
@@ -123,16 +123,16 @@ def of_embedded(browser: Browser, folder: Path) -> Iterator[Figure]:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """At one moment, in bytes."""
+    """One sample, in bytes."""
 
     server: int
     browser: int
     heap: int
-    """Of the page's scripts, after a collection."""
+    """JavaScript heap after a collection."""
 
 
 class Watch:
-    """Looks at the memory of one server, one browser and one page."""
+    """Measures the memory of one server, one browser and one page."""
 
     def __init__(self, browser: Browser, server: Server, studio: Studio) -> None:
         self._server = server
@@ -151,7 +151,7 @@ class Watch:
 
 
 def dragging(browser: Browser, server: Server, seconds: float) -> tuple[Figure, ...]:
-    """Memory while one drags without a pause; the first sixth is not counted."""
+    """Memory during constant dragging; the first sixth is not counted."""
     studio = visit(browser, server, 0)
     watch, seen = Watch(browser, server, studio), list[tuple[float, Memory]]()
     begin = looked = time.monotonic()
@@ -176,7 +176,7 @@ def dragging(browser: Browser, server: Server, seconds: float) -> tuple[Figure, 
 
 
 def measure(seconds: float) -> dict[str, Any]:
-    """Everything, with the machine and the versions."""
+    """All results, with machine and versions."""
     program = find_chromium()
     if program is None:
         raise SystemExit(HELP)

@@ -1,6 +1,6 @@
-"""docs/bench-ui.json as text: into docs/benchmarks.md, between its markers.
+"""Writes docs/bench-ui.json as text into docs/benchmarks.md.
 
-`python -m benchmarks.ui_report` does it again without measuring.
+`python -m benchmarks.ui_report` does so without measuring.
 """
 
 import json
@@ -17,20 +17,20 @@ RESULT = Path("docs") / "bench-ui.json"
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One measured figure, and what it may be at most."""
+    """One measured figure, and its upper limit."""
 
     name: str
     unit: str
     median: float
     most: float | None = None
-    """For the median, or for the one value there is."""
+    """For the median, or for a single value."""
     p95: float | None = None
     p95_most: float | None = None
     runs: int = 1
 
     @property
     def met(self) -> bool:
-        """Whether every target is."""
+        """Whether all are met."""
         pairs = ((self.median, self.most), (self.p95, self.p95_most))
         return all(value <= most for value, most in pairs if value is not None and most is not None)
 
@@ -61,20 +61,20 @@ def _shown(value: float | None, unit: str) -> str:
 
 
 def texts(root: Path, found: dict[str, Any]) -> dict[Path, str]:
-    """File -> what it is to hold."""
+    """File -> its new content."""
     page = root / "docs" / "benchmarks.md"
     return {page: filled(page.read_text("utf-8"), text(found), START, END)}
 
 
 def write(root: Path, found: dict[str, Any]) -> None:
-    """Keep a result, and say it where people read."""
+    """Save a result; write its text into docs/."""
     (root / RESULT).write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", "utf-8")
     for path, content in texts(root, found).items():
         path.write_text(content, "utf-8")
 
 
 def main() -> None:
-    """Write the texts of the result that is kept."""
+    """Write the text of the saved result."""
     write(ROOT, json.loads((ROOT / RESULT).read_text("utf-8")))
 
 

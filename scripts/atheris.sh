@@ -1,6 +1,6 @@
 #!/bin/sh
 # atheris.sh: put the fuzzer into out/fuzz-packages, outside the environment of the app.
-# Does nothing when it is there already. There are wheels for Linux and some versions of Python alone.
+# Does nothing if it exists. Wheels exist only for Linux and some versions of Python.
 set -eu
 cd "$(dirname "$0")/.."
 packages=out/fuzz-packages

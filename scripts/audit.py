@@ -1,12 +1,12 @@
-"""Look up known weaknesses of what is installed, and of the oldest versions that are allowed.
+"""Look up known vulnerabilities of installed packages and of the oldest allowed versions.
 
     python scripts/audit.py [--if-reachable]
 
-pip-audit, in an environment of its own (out/audit-venv), asks PyPI. An index that is only a copy
-of PyPI knows no weaknesses, and pip-audit finds none there: so the database is first asked for a
-version that is known to be bad. If it does not say so, nothing was audited, and that is what is
-printed; the exit code is 2 then, or 0 with --if-reachable. It is 1 where a weakness is known, and
-without --if-reachable also where a package could not be looked up.
+pip-audit, in a separate environment (out/audit-venv), asks PyPI. A mirror of PyPI lists no
+vulnerabilities, and pip-audit would find none there: so the script first looks up a version known
+to be vulnerable. If that finds nothing, nothing was audited, and the script says so; the exit code
+is 2 then, or 0 with --if-reachable. It is 1 if a vulnerability is known, and without
+--if-reachable also if a package could not be looked up.
 """
 
 import json
@@ -28,7 +28,7 @@ OURS = {"dppa-studio", "pip", "setuptools"}
 
 
 def is_reachable() -> bool:
-    """Whether the database answers, and knows what is bad."""
+    """Whether the database knows the bad version."""
     try:
         with urllib.request.urlopen(KNOWN, timeout=8) as answer:
             return bool(json.load(answer).get("vulnerabilities"))
@@ -37,7 +37,7 @@ def is_reachable() -> bool:
 
 
 def installed() -> dict[str, str]:
-    """Package -> version of this environment, without what only names a build, as +cpu."""
+    """Package -> version of this environment, without build labels such as +cpu."""
     found = {one.name.lower().replace("_", "-"): one.version for one in distributions()}
     return {name: v.partition("+")[0] for name, v in found.items() if name not in OURS}
 
@@ -67,7 +67,7 @@ def audited(versions: dict[str, str]) -> list[dict[str, object]]:
 
 
 def told(what: str, found: list[dict[str, object]]) -> tuple[int, int]:
-    """Print what is known: how many weaknesses, and how many packages nobody could look up."""
+    """Print findings; return the numbers of vulnerabilities and of packages not looked up."""
     skipped = [str(one["name"]) for one in found if "skip_reason" in one]
     bad = [
         f"{one['name']} {one['version']}: {weakness['id']}, mended in "

@@ -1,6 +1,6 @@
 #!/bin/sh
 # environment.sh app|test|docs: make .venv hold what the app, its tests or the site need.
-# Installs only when the list of requirements has changed since the last time; otherwise says nothing.
+# Installs only if the list of requirements has changed since the last time; otherwise silent.
 set -eu
 cd "$(dirname "$0")/.."
 want=${1:-app}
@@ -10,7 +10,7 @@ python=$venv/bin/python
 say() { printf '%s\n' "$*" >&2; }
 die() { say "$@"; exit 1; }
 
-# Runs, and is a version the app is tested on. A pyenv shim exists and still fails, hence the run.
+# Whether it runs and is a tested version. A pyenv shim may exist and still fail, hence the run.
 fits() { "$1" -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' >/dev/null 2>&1; }
 
 find_python() {
@@ -53,7 +53,7 @@ print('\n'.join(r for e in sys.argv[1:] for r in project['optional-dependencies'
 
 digest() { "$python" -c "import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())"; }
 
-# install NAME FILE [OPTION]: what FILE lists, unless the stamp says that just this was installed.
+# install NAME FILE [OPTION]: what FILE lists, unless the stamp says it is installed.
 install() {
   stamp=$venv/.installed-$1
   now=$(digest <"$2")

@@ -1,7 +1,7 @@
-"""Make the page of the experiments, its plots, and the file that the app reads, of a finished run.
+"""Make the experiments' page, its plots and the app's file from a finished run.
 
 python scripts/experiments.py out/experiments     (make experiments)
-python scripts/experiments.py --page              the page and plots alone, of the app's file
+python scripts/experiments.py --page              page and plots only, from the app's file
 """
 
 from __future__ import annotations

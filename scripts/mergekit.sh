@@ -1,6 +1,6 @@
 #!/bin/sh
-# mergekit.sh: make out/mergekit-venv, an environment of its own with mergekit (CPU torch if .venv has it).
-# Does nothing when it is there already. The benchmark alone needs it.
+# mergekit.sh: make out/mergekit-venv, an environment with mergekit (CPU torch if .venv has it).
+# Does nothing if it exists. Only the benchmark needs it.
 set -eu
 cd "$(dirname "$0")/.."
 venv=out/mergekit-venv

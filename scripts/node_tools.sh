@@ -1,6 +1,6 @@
 #!/bin/sh
-# node_tools.sh COMMAND…: run what checks the scripts of the page (package.json); it is installed once, and
-# again when package-lock.json has changed. Where there is no Node of 20 or newer, PyPI's comes into out/node.
+# node_tools.sh COMMAND…: run a tool that checks the page's scripts (package.json). Installed once,
+# and again when package-lock.json has changed. Without Node 20 or newer, PyPI's goes into out/node.
 set -eu
 cd "$(dirname "$0")/.."
 own=out/node

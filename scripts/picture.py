@@ -1,8 +1,7 @@
 """Take pictures of every view of the page, in both themes and at both widths: `make picture`.
 
 Starts the app as a person does, and fills each view as one would: a question, a comparison, an
-attribution, a score, a search. A view that is not open waits for nobody, so the order is that of
-the page.
+attribution, a score, a search. Closed views compute nothing, so the order is that of the page.
 """
 
 import sys
@@ -56,13 +55,13 @@ def search(studio: Studio) -> None:
 
 
 def export(studio: Studio) -> None:
-    """What can be taken away."""
+    """The export pane."""
     studio.open_pane("export")
-    studio.page.wait_for_timeout(1000)  # sizes are told a moment later
+    studio.page.wait_for_timeout(1000)  # sizes arrive a moment later
 
 
 def drill(studio: Studio) -> None:
-    """The strongest matrix, opened."""
+    """Open the strongest matrix."""
     studio.open_pane("see")
     studio.page.locator('#heatmap g.cell[data-layer="5"]').last.click()
     rows = studio.page.locator("#drill-place .drill-list li").first
@@ -73,7 +72,7 @@ def drill(studio: Studio) -> None:
 def sparsity(studio: Studio) -> None:
     """What becomes of every weight."""
     _view(studio, "sparsity")
-    studio.page.wait_for_timeout(1000)  # what the dtype loses is counted when all rests
+    studio.page.wait_for_timeout(1000)  # dtype losses are counted once the page is idle
 
 
 def compare(studio: Studio) -> None:
@@ -119,7 +118,7 @@ STEPS: tuple[Callable[[Studio], None], ...] = (
 
 
 def _top(studio: Studio) -> None:
-    """Where the first screen begins; on a phone what was asked for stays in view."""
+    """Scroll to the first screen; on a phone keep the requested part in view."""
     studio.page.evaluate("() => { if (window.innerWidth > 900) window.scrollTo(0, 0); }")
 
 
@@ -146,7 +145,7 @@ def _attached(page: Page, selector: str) -> None:
 
 
 def pictures(browser: Browser, url: str) -> Iterator[Path]:
-    """Take them all, and name each."""
+    """Take all; print their names."""
     FOLDER.mkdir(exist_ok=True)
     for width, height in SIZES:
         for theme in THEMES:

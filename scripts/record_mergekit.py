@@ -1,8 +1,8 @@
-"""Run the merges of tests/reference/mergekit_cases.py through mergekit, and keep what it wrote.
+"""Run the merges of tests/reference/mergekit_cases.py through mergekit, and save the results.
 
     .venv/bin/python scripts/record_mergekit.py PYTHON
 
-PYTHON is an interpreter that has mergekit, in an environment of its own: its requirements are not
+PYTHON is an interpreter of a separate environment with mergekit, whose requirements differ from
 ours. mergekit reads the recipes with its own configuration class and merges; recipes, merged
 tensors and its version go to tests/reference/mergekit.npz. The embedding is left out, for size.
 """

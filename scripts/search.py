@@ -1,4 +1,4 @@
-"""Run the search that docs/search.md tells of, and write what came out into that page.
+"""Run the search described in docs/search.md, and write its results into that page.
 
     python scripts/search.py [--of FILE]     (make search)
 
@@ -22,7 +22,7 @@ MARKS = "<!-- search:start -->", "<!-- search:end -->"
 
 
 def run() -> dict[str, Any]:
-    """The search, timed; it goes on where it was stopped."""
+    """The search, timed; continues a stopped one."""
     (ROOT / "out").mkdir(exist_ok=True)
     command = [sys.executable, "-m", "dppa_core", "search", RECIPE, "--out", OUT]
     begun = time.perf_counter()
@@ -55,7 +55,7 @@ def block(found: dict[str, Any]) -> str:
 
 
 def _alone(test: list[dict[str, Any]]) -> list[str]:
-    """Each model by itself: what the paper's claim is about."""
+    """Each model by itself, as in the paper's claim."""
     lines = [
         "| each alone, test split | n | base % | domain model % | pruned % | retention % | "
         "kept % | claim |",
@@ -71,7 +71,7 @@ def _alone(test: list[dict[str, Any]]) -> list[str]:
 
 
 def _merged(found: dict[str, Any]) -> list[str]:
-    """All of them in one model, beside the merges that nobody searched for."""
+    """All models in one merge, compared with merges without a search."""
     beside = found["beside"]
     head = ["all in one, test split", "what was found %", *(f"{one['name']} %" for one in beside)]
     lines = [f"| {' | '.join(head)} |", "| --- " * len(head) + "|"]

@@ -1,6 +1,6 @@
-"""Hooks of MkDocs (mkdocs.yml): the commands' help as a page, and the root's documents as pages.
+"""Hooks of MkDocs (mkdocs.yml): the commands' help and the root's documents as pages.
 
-Knows files and help texts. `make docs` runs it.
+`make docs` runs it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Fill in the commands, and lead links to the root's documents to their pages."""
+    """Fill in the commands, and redirect links to the root's documents to pages."""
     if COMMANDS in markdown:
         markdown = markdown.replace(COMMANDS, commands())
     return _UP.sub(r"](\1", markdown)

@@ -1,9 +1,9 @@
 """Start the app as a Hugging Face Space would, and use it once in a browser.
 
-What a Space does, as far as this machine can: an environment of its own that holds requirements.txt
-and what a Space adds to it, a folder that cannot be written, the variables a Space sets, and no
-login. Needs the environment of the tests for the browser; `make space-check` makes both. On the
-processor alone; a Space's GPU is asked for by nothing here.
+Imitates a Space as far as this machine can: a separate environment with requirements.txt
+and what a Space adds to it, a read-only folder, the variables a Space sets, and no
+login. Needs the tests' environment for the browser; `make space-check` makes both. Uses the
+CPU only; a Space's GPU is not tested.
 
     python scripts/space_check.py [--keep FOLDER]
 """
@@ -31,16 +31,16 @@ sys.path.insert(0, str(ROOT))
 from tests.e2e.chromium import find_chromium  # noqa: E402
 from tests.e2e.page_driver import ARGUMENTS, Studio, new_context  # noqa: E402
 
-# An administrator writes where nobody may; without this capability the folder's modes count.
+# Root can write anywhere; without this capability the folder's modes count.
 BOUND = ["setpriv", "--bounding-set=-dac_override", "--inh-caps=-dac_override"]
-# On a Space Gradio's own page asks these; both fail here, where nobody answers.
+# On a Space, Gradio's page requests these; both fail here without a server.
 GRADIOS_OWN = ("fonts.googleapis.com", "huggingface.co/api/spaces/", "Space not found")
 START_SECONDS = 120.0
 QUESTION = "Tom has 12 apples and buys 5 more. How many apples does Tom have?"
 
 
 def say(text: str) -> None:
-    """Tell how far it is."""
+    """Print progress."""
     sys.stderr.write(f"{text}\n")
 
 
@@ -48,7 +48,7 @@ def python_of(version: str) -> str:
     """The interpreter of a version where it is installed, else the one that runs this."""
     named = f"python{version}"
     found = subprocess.run(["sh", "-c", f"{named} --version"], capture_output=True, check=False)
-    if found.returncode:  # a shim may be there, and lead nowhere
+    if found.returncode:  # a shim may lead nowhere
         say(f"A Space runs {named}, which is not here: checked with {sys.version.split()[0]}.")
     return sys.executable if found.returncode else named
 
@@ -82,7 +82,7 @@ def tree_of(folder: Path) -> Path:
 
 
 def variables(home: Path, port: int) -> dict[str, str]:
-    """What a Space sets; nothing of this machine but the path to programs."""
+    """A Space's variables; of this machine only the path to programs."""
     return {
         "PATH": os.environ["PATH"],
         "HOME": str(home),
@@ -93,14 +93,14 @@ def variables(home: Path, port: int) -> dict[str, str]:
         "GRADIO_SERVER_NAME": "127.0.0.1",
         "GRADIO_SERVER_PORT": str(port),
         "GRADIO_ANALYTICS_ENABLED": "False",
-        "HF_HUB_OFFLINE": "1",  # whoever checks may have no network, and nothing is to be fetched
+        "HF_HUB_OFFLINE": "1",  # there may be no network, and nothing has to be fetched
         "PYTHONUNBUFFERED": "1",
     }
 
 
 @contextmanager
 def served(python: Path, tree: Path, settings: Mapping[str, str], log: Path) -> Iterator[float]:
-    """The app while the block runs, its folder read-only; how long it took to answer."""
+    """Run the app from a read-only folder during the block; yields its start-up time."""
     bound = BOUND if os.geteuid() == 0 else []
     if subprocess.run([*bound, "touch", tree / "new"], capture_output=True, check=False).returncode:
         say("Its folder can be read only.")
@@ -124,7 +124,7 @@ def served(python: Path, tree: Path, settings: Mapping[str, str], log: Path) -> 
 
 
 def answers(address: str) -> bool:
-    """Whether there is somebody."""
+    """Whether a server answers."""
     try:
         with urllib.request.urlopen(address, timeout=5) as reply:
             return bool(reply.status == 200)
@@ -133,7 +133,7 @@ def answers(address: str) -> bool:
 
 
 def used(url: str) -> str:
-    """Open the page, move a slider, ask a question; the answer. Says how long each took."""
+    """Open the page, move a slider, ask a question; return the answer. Prints times."""
     begun = time.monotonic()
     with sync_playwright() as playwright:
         program = find_chromium()
@@ -155,7 +155,7 @@ def used(url: str) -> str:
 
 
 def main() -> None:
-    """Check, and say what was seen."""
+    """Check, and print the results."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--keep", type=Path, help="a folder to work in, which stays")
     given = parser.parse_args()

@@ -1,11 +1,10 @@
-"""Run the tests: those without a browser on all cores, then those with one, two at a time.
+"""Run the tests: those without a browser on all cores, then browser tests two at a time.
 
-A browser test mostly waits for its page: two of them, each with an app and a browser of its own,
-keep two cores busy. More, or other work beside them, would be seen by what they measure; so a
-browser test that fails is run once more with nothing beside it, and both outcomes are printed. Of
-a browser test with several widths or themes one case is run, another one for each test, and of
-tests marked `cases` some; all of them with DPPA_CASES=all. Arguments are passed on to pytest,
-twice.
+A browser test mostly waits for its page: two of them, each with its own app and browser, keep two
+cores busy. More, or other work at the same time, would disturb their timings; so a failed
+browser test is run once more alone, and both outcomes are printed. Of a browser test with several
+widths or themes one case is run, a different one for each test, and of tests marked `cases` some;
+DPPA_CASES=all runs all. Arguments are passed on to both runs of pytest.
 """
 
 import os
@@ -16,7 +15,7 @@ import pytest
 
 PYTEST = [sys.executable, "-m", "pytest", "--durations=25", "--durations-min=3"]
 WORKERS = (os.cpu_count() or 1) + 1  # some wait for a disk, or for a process they have started
-# Every worker imports the files it is told to look at, which takes seconds: each half only its own.
+# Every worker imports its files, which takes seconds: each half gets only its own.
 PLAIN = ["--ignore=tests/e2e", "-n", str(WORKERS), "--dist", "worksteal"]
 BROWSER = ["-m", "browser", "--ignore-glob=tests/[!e]*", "-n", "2", "--dist", "worksteal"]
 AGAIN = [*BROWSER[:3], "--last-failed", "--exitfirst", "-rA"]
@@ -28,7 +27,7 @@ def run(half: list[str], arguments: list[str]) -> int:
 
 
 def main(arguments: list[str]) -> int:
-    """Both halves, and the worse of their exit codes; one half may be empty."""
+    """Run both halves; return the worse exit code. One half may be empty."""
     os.environ.setdefault("DPPA_CASES", "one")  # read by tests/helpers/cases.py
     codes = [run(PLAIN, arguments), run(BROWSER, arguments)]
     if codes[1] == pytest.ExitCode.TESTS_FAILED:

@@ -1,7 +1,7 @@
 """`python -m benchmarks.abuse`: one hostile client at the public page, beside an honest visitor.
 
-The client has a process of its own and shares the cores with the server and the visitor. The server
-is told that a proxy is before it, so that both have addresses of their own.
+The client runs in its own process and shares the cores with the server and the visitor. The server
+is configured to be behind a proxy, so that each has its own address.
 """
 
 import argparse

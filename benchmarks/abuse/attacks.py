@@ -1,7 +1,7 @@
 """The attacks: what each connection of the hostile client does, again and again.
 
-`python -m benchmarks.abuse.attacks NAME URL SECONDS` attacks from a process of its own; it writes
-a line once it begins, and at the end one with the number of answers of each status.
+`python -m benchmarks.abuse.attacks NAME URL SECONDS` runs an attack as a process; it writes a
+line when it begins, and at the end one with the number of answers of each status.
 """
 
 import asyncio
@@ -113,7 +113,7 @@ ATTACKS = {
 
 
 async def attack(name: str, url: str, seconds: float) -> dict[str, int]:
-    """Attack with all connections for a time; how many answers had which status."""
+    """Attack with all connections for a time; return answers counted by status."""
     tab = Tab(url)
     tab.web.headers[PROXIED] = ADDRESS
     await tab.open()

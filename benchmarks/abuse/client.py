@@ -1,6 +1,6 @@
 """One hostile client: 20 connections from one address, and the answers it gets.
 
-Knows the page's requests; which of them make an attack is attacks.py's.
+attacks.py decides which requests make an attack.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ CHOICES = {
 
 
 class Client:
-    """Sends requests and counts their answers; waits for no work to end."""
+    """Sends requests and counts answers; does not wait for work to end."""
 
     def __init__(self, tab: Tab) -> None:
         """
@@ -60,13 +60,13 @@ class Client:
         )
 
     def body(self, event: str, session: str) -> bytes:
-        """A request for an event, of a merge that nobody asked for before."""
+        """A request for an event, for a merge not requested before."""
         self._tab.put("rate", self.rng.randrange(9_500_000) / 100_000)
         self._tab.session = session
         return self._tab.body(event)
 
     async def post(self, path: str, content: bytes, **headers: str) -> dict[str, Any]:
-        """Send a body; the answer where its status is 200, otherwise nothing."""
+        """Send a body; the answer if its status is 200, otherwise nothing."""
         answer = await self.web.post(path, content=content, headers=headers)
         return dict(answer.json()) if answer.status_code == httpx.codes.OK else {}
 
@@ -93,5 +93,5 @@ class Client:
 
 
 def made_up() -> str:
-    """A session that no page has."""
+    """A session ID no page uses."""
     return secrets.token_hex(6)

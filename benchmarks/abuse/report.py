@@ -1,6 +1,6 @@
-"""docs/bench-abuse.json as text: into docs/reliability.md, between its markers.
+"""Writes docs/bench-abuse.json as text into docs/reliability.md.
 
-`python -m benchmarks.abuse.report` does it again without measuring.
+`python -m benchmarks.abuse.report` does so without measuring.
 """
 
 import json
@@ -31,7 +31,7 @@ Row = dict[str, Any]
 
 
 def text(found: dict[str, Any]) -> str:
-    """The machine, how many targets were met, and a row for each attack; ✗ before what is not."""
+    """The machine, how many targets were met, and a row for each attack; ✗ marks a miss."""
     versions = ", ".join(f"{name} {number}" for name, number in found["versions"].items())
     lines = ["| " + " | ".join(cells) + " |" for cells in map(_cells, found["rows"])]
     kept = sum("✗" not in line for line in lines)

@@ -1,6 +1,6 @@
-"""An honest visitor at a server that is attacked, and the server before and after.
+"""Measure an honest visitor during an attack, and the server before and after.
 
-Knows visitors and what is measured of them; the attacks run in a process of their own.
+The attacks run in another process.
 """
 
 import asyncio
@@ -44,7 +44,7 @@ class Trial:
         self._came = 0
 
     async def warm_up(self) -> None:
-        """Do everything once, at the same time: threads that stay are there before the attacks."""
+        """Do everything once at a time, so that lasting threads exist before the attacks."""
         events = ("on_ask", "on_score", "on_make", *HEAVY)
         crowd = [await self._visitor(Seen(), HOST + 1 + at) for at in range(len(events))]
 
@@ -114,10 +114,10 @@ class Trial:
 
 
 async def _use(crowd: list[Visitor], seconds: float) -> tuple[int, bool]:
-    """Drag, ask and export in three tabs; what is not answered soon after that is given up.
+    """Drag, ask and export in three tabs; give up what is not answered soon after.
 
     Returns:
-        How many questions were asked, and whether the last slider was answered.
+        The number of questions asked, and whether the last slider was answered.
     """
     until, asked = time.monotonic() + seconds, list[float]()
     acts = (crowd[0].drag(until, pause=PAUSE), _ask(crowd[1], until, asked), _export(crowd[2]))

@@ -1,7 +1,7 @@
 """`python -m benchmarks.engine`: whole merges beside mergekit, loops beside memcpy.
 
 Makes synthetic models of 135 M, 494 M and 1.5 B parameters, merges them in turns with both tools on
-one core, and prints a table. A run that was killed goes on where it was.
+one core, and prints a table. A killed run can be continued.
 """
 
 import argparse
@@ -28,7 +28,7 @@ MERGEKIT = ROOT / "out" / "mergekit-venv" / "bin" / "mergekit-yaml"
 
 
 def room_needed(size: str) -> int:
-    """Bytes of the base, its domain models and two merges; four of them lie there already."""
+    """Bytes of the base, its domain models and two merges; four may exist already."""
     return sum(spec.nbytes for spec in SIZES[size].tensors()) * (len(DOMAINS) + 3)
 
 
@@ -42,7 +42,7 @@ def too_large(size: str, folder: Path) -> str:
 
 
 def versions(mergekit: Path | None) -> dict[str, str]:
-    """Of all that takes part."""
+    """Versions of what runs."""
     found = {"Python": sys.version.split()[0]}
     found |= {name: version(name) for name in ("numpy", "numba", "torch")}
     if mergekit is not None:
@@ -73,7 +73,7 @@ def arguments() -> argparse.Namespace:
 
 
 def measure(given: argparse.Namespace) -> tuple[Journal, dict[str, Any]]:
-    """Everything asked for, as far as it was not measured already."""
+    """Measure whatever was requested and is not measured yet."""
     folder: Path = given.folder.resolve()
     mergekit = None if given.without_mergekit else given.mergekit
     if mergekit is not None and not mergekit.is_file():

@@ -1,6 +1,6 @@
-"""How far two merges of the same models are apart, weight by weight.
+"""How far two merges of the same models differ, weight by weight.
 
-Run as a process of its own: `python -m benchmarks.engine.differences OURS THEIRS BASE OUT`.
+Run as a separate process: `python -m benchmarks.engine.differences OURS THEIRS BASE OUT`.
 """
 
 import json
@@ -15,12 +15,12 @@ from dppa_core.pruning.floats import to_float32
 
 
 def count(ours: Path, theirs: Path, base: Path) -> dict[str, float]:
-    """Weights in all, those of other bits, and how far they are apart beside the change itself.
+    """Number of weights, of those that differ, and the difference relative to the change.
 
     Args:
         ours: A merged folder.
         theirs: Another one, of the same tensors.
-        base: What both were merged into; gives the size of a change.
+        base: Base of both merges; gives the size of a change.
     """
     one, other, origin = (open_checkpoint(str(folder)) for folder in (ours, theirs, base))
     if set(one.names()) != set(other.names()):

@@ -1,7 +1,4 @@
-"""From rounds to figures: each a ratio within a round, its median, its range, and its target.
-
-Knows names and values of rounds; measures nothing.
-"""
+"""Figures from rounds: each a ratio within a round, with median, range and target."""
 
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,9 +15,9 @@ class Figure:
 
     name: str
     target: float | None
-    """The largest value that is good enough; None where there is none to reach."""
+    """The largest value that passes; None if there is no target."""
     values: tuple[float, ...]
-    """One a round; empty where it was not measured."""
+    """One a round; empty if not measured."""
     unit: str = ""
     also: tuple[float, ...] = ()
     """The same in CPU time."""
@@ -31,7 +28,7 @@ class Figure:
 
     @property
     def reached(self) -> bool | None:
-        """Whether the medians are good enough, of CPU time too; None where nothing says so.
+        """Whether the medians pass, of CPU time too; None without a target.
 
         On a busy machine a short run may be lucky where a long one is not.
         """

@@ -1,7 +1,7 @@
-"""The engine's loops beside a plain copy of the same bytes, and a slider's way to live weights.
+"""The engine's loops compared with a plain copy of the same bytes, and slider to live weights.
 
-Run as a process of its own, on one core: `python -m benchmarks.engine.inside MODELS`. Every round
-measures all of it, one after the other; the report divides within a round.
+Run as a separate process on one core: `python -m benchmarks.engine.inside MODELS`. Every round
+measures everything once; the report takes ratios within a round.
 """
 
 import json
@@ -77,7 +77,7 @@ def profile_all(loaded: Resident, loader: Loader, model: int = 0) -> list[Module
 
 
 def stacks(loaded: Resident, loader: Loader, ties: str) -> list[TensorStack]:
-    """What every module is merged of: three domain models, two levels each."""
+    """Inputs of each module's merge: three domain models, two levels each."""
     deltas: list[list[TensorDelta | None]] = [[] for _ in loaded.modules]
     for model, pairs in enumerate(loaded.pairs):
         for place, profile in enumerate(profile_all(loaded, loader, model)):
@@ -107,7 +107,7 @@ class Loops:
         self._target = np.zeros_like(self._source)
 
     def round(self) -> dict[str, float]:
-        """CPU seconds of one pass over all modules, by what is done."""
+        """CPU seconds of one pass over all modules, by operation."""
         half = self._loaded.numel * 2
         return {
             "copy, bytes of a profile": _seconds(lambda: self._copy(half)),
@@ -129,7 +129,7 @@ class Slider:
     """A model in memory whose weights follow a pruning rate."""
 
     def __init__(self, models: Path) -> None:
-        # Heavy, and not for those who measure loops only.
+        # Slow to import; not needed for the loops.
         import torch  # noqa: PLC0415
 
         from dppa_core.checkpoints.sources.open_models import OpenModels  # noqa: PLC0415
@@ -177,7 +177,7 @@ class Slider:
 
 
 def _seconds(action: Callable[[], object]) -> float:
-    """CPU seconds: all here is one thread that waits for nothing, and other work may go on."""
+    """CPU seconds: one thread that never waits, so other work does not count."""
     begin = time.process_time()
     action()
     return time.process_time() - begin

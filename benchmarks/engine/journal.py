@@ -1,7 +1,4 @@
-"""What was measured so far, on disk: a benchmark that was killed goes on where it was.
-
-Knows rounds and values, not what they mean.
-"""
+"""Finished measurements on disk, so that a killed benchmark can be continued."""
 
 import hashlib
 import json
@@ -12,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def source_hash() -> str:
-    """Of every file of the library: other code, another journal."""
+    """Hash of all library files: changed code, new journal."""
     digest = hashlib.sha256()
     for path in sorted((ROOT / "dppa_core").rglob("*.py")):
         digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes() + b"\0")
@@ -24,7 +21,7 @@ class Journal:
 
     Args:
         path: The file.
-        conditions: What all its rounds were measured under; with others it begins anew.
+        conditions: Those of all rounds; the file is emptied if they differ.
     """
 
     def __init__(self, path: Path, conditions: dict[str, Any]) -> None:

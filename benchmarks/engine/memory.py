@@ -1,7 +1,7 @@
-"""`python -m benchmarks.engine.memory`: what a file costs in memory that lay free for a while.
+"""`python -m benchmarks.engine.memory`: cost of writing a file into memory long unused.
 
-A virtual machine may give free memory back to its host, piece by piece; who needs it next pays for
-that, in time of the system. A merge does, for the pages of its result.
+A virtual machine may give free memory back to its host; the next process that needs it pays for
+that in system time. A merge does, for the pages of its result.
 """
 
 import sys
@@ -14,7 +14,7 @@ PAUSES = (0, 5, 0, 5, 0)
 
 
 def written() -> float:
-    """CPU seconds to write a GiB to the system's cache, which then has its memory back."""
+    """CPU seconds to write a GiB to the system's cache; its memory is freed afterwards."""
     with tempfile.TemporaryFile(dir=".", buffering=0) as file:
         begin = time.process_time()
         for _ in range(SIZE // len(PIECE)):
@@ -24,7 +24,7 @@ def written() -> float:
 
 def main() -> None:
     """Measure, and print."""
-    written()  # whose memory it is at first nobody knows
+    written()  # the first may reuse any memory
     for pause in PAUSES:
         time.sleep(pause)
         sys.stdout.write(f"a GiB, {pause} s after its memory was free: {written():.2f} s\n")

@@ -1,7 +1,4 @@
-"""Whole merges, ours and mergekit's, one after the other in rounds.
-
-Knows how to start both and what they may use; not what the figures mean.
-"""
+"""Whole merges by DPPA and by mergekit, alternating in rounds."""
 
 import json
 import os
@@ -18,7 +15,7 @@ from benchmarks.synthetic import BASE
 
 Say = Callable[[str], None]
 
-# Ours and theirs take turns; what is compared lies side by side.
+# Ours and theirs alternate, so that compared runs are adjacent.
 ROUNDS = {
     "S": (
         "dppa",
@@ -45,7 +42,7 @@ class Bench:
 
     folder: Path
     mergekit: Path | None
-    """The program `mergekit-yaml`; None where it is left out."""
+    """The program `mergekit-yaml`; None to leave it out."""
     say: Say
 
     @property
@@ -67,9 +64,9 @@ class Bench:
         return wanted
 
     def environment(self, name: str) -> dict[str, str | None]:
-        """For both the same: one thread, byte code kept, nothing asked of the Hub.
+        """The same for both: one thread, byte code kept, no Hub.
 
-        Ours begins without profiles, so that each merge makes them.
+        Ours starts without profiles, so that each merge makes them.
         """
         shutil.rmtree(self.folder / "profiles", ignore_errors=True)
         one = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
@@ -108,7 +105,7 @@ class Bench:
 
 
 def make_models(bench: Bench, size: str) -> Path:
-    """The synthetic models of a size, by a process of their own: its memory is not counted."""
+    """Make the synthetic models of a size in another process, so its memory is not counted."""
     target = bench.models / size
     if not target.is_dir():
         bench.say(f"{size}: making four models")
@@ -119,11 +116,11 @@ def make_models(bench: Bench, size: str) -> Path:
 
 
 def measure_merges(bench: Bench, journal: Journal, size: str, rounds: int) -> None:
-    """Rounds of one size until there are enough; a round counts when all of it is done."""
+    """Run rounds of one size until enough are complete; partial rounds do not count."""
     if len(journal.rounds(size)) >= rounds:
         return
     make_models(bench, size)
-    for name in bench.runs(size):  # byte code, compiled loops, files in memory: once, uncounted
+    for name in bench.runs(size):  # warms up byte code, compiled loops and file cache
         if size == "S" or not name.startswith("mergekit"):
             bench.say(f"{size}: {name}, to warm up")
             bench.once(size, name)
@@ -141,7 +138,7 @@ def measure_merges(bench: Bench, journal: Journal, size: str, rounds: int) -> No
 
 
 def measure_differences(bench: Bench, journal: Journal, size: str = "S") -> None:
-    """Ours beside mergekit's, weight by weight: as it is timed, and in its float32."""
+    """Compare ours with mergekit's by weight: as timed, and in float32."""
     if bench.mergekit is None or journal.rounds("differences"):
         return
     found = {}
@@ -163,7 +160,7 @@ def measure_differences(bench: Bench, journal: Journal, size: str = "S") -> None
 
 
 def measure_inside(bench: Bench, journal: Journal, rounds: int, size: str = "S") -> None:
-    """The loops and the slider, in a process of their own on one core."""
+    """Measure loops and slider in a separate process on one core."""
     if len(journal.rounds("inside")) >= rounds:
         return
     models, result = make_models(bench, size), bench.folder / "inside.json"

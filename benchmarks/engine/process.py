@@ -1,7 +1,6 @@
-"""One command as a whole process: what it costs, and on which cores.
+"""Run a command on chosen cores, and measure what it costs.
 
-Knows processes, not what they do. The kernel counts for us: CPU time and largest memory of the
-process and of all its children.
+CPU time and peak memory come from the kernel, and include all children.
 """
 
 import os
@@ -33,11 +32,11 @@ class Usage:
 
 
 class RunFailed(RuntimeError):
-    """A command ended with an error; the message holds the end of what it said."""
+    """A command ended with an error; the message holds the end of its output."""
 
 
 def cores() -> tuple[int, ...]:
-    """The cores this process may use; empty where the system does not tell."""
+    """The cores this process may use; empty if the system does not say."""
     if not hasattr(os, "sched_getaffinity"):
         return ()
     return tuple(sorted(os.sched_getaffinity(0)))
@@ -45,7 +44,7 @@ def cores() -> tuple[int, ...]:
 
 @contextmanager
 def pinned(chosen: Sequence[int]) -> Iterator[None]:
-    """This process, and those it starts meanwhile, on these cores only."""
+    """Pin this process, and those it starts meanwhile, to these cores."""
     before = cores()
     if not before or not chosen:
         yield
@@ -70,8 +69,8 @@ def run(
     Args:
         command: Program and arguments.
         log: Where its output goes.
-        on: The cores it may use; all where empty.
-        env: What its environment has besides this process's; None takes a name away.
+        on: The cores it may use; all if empty.
+        env: Changes to this process's environment; None removes a name.
         folder: Where it runs.
 
     Raises:
@@ -99,5 +98,5 @@ def run(
 
 
 def own_peak() -> int:
-    """Largest memory of this process: below it, that of a run cannot be told."""
+    """Peak memory of this process: smaller peaks of runs cannot be measured."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _UNIT

@@ -1,7 +1,4 @@
-"""The merges that are measured, as recipes of ours and as mergekit's.
-
-Knows models by their folders; merges nothing.
-"""
+"""Recipes of the measured merges, for DPPA and for mergekit."""
 
 from pathlib import Path
 
@@ -18,8 +15,8 @@ THEIRS = ("ties", "task_arithmetic")
 def recipe(method: str, models: Path) -> MergeRecipe:
     """All three domain models of one size.
 
-    dppa: two levels, of the modules; the whole delta of embeddings and norms. ties: every tensor
-    is trimmed, for itself, and coefficients multiply before the election: what mergekit does.
+    dppa: two levels for modules, the whole delta for embeddings and norms. ties: as in
+    mergekit, each tensor is trimmed by itself, and coefficients apply before the election.
 
     Args:
         method: One of `OURS`.
@@ -34,7 +31,7 @@ def recipe(method: str, models: Path) -> MergeRecipe:
 def write_recipes(size: str, models: Path, folder: Path) -> None:
     """Write `METHOD.yaml` for us, and `mergekit-METHOD.yaml` with the same meaning.
 
-    mergekit computes in bfloat16 unless told otherwise, which is its fastest;
+    mergekit computes in bfloat16 by default, which is its fastest;
     `mergekit-METHOD-float32.yaml` computes in float32 and rounds once, as ours do.
     """
     folder.mkdir(parents=True, exist_ok=True)

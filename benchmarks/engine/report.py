@@ -1,7 +1,4 @@
-"""What docs/benchmarks.md and docs/bench-engine.json say of a finished benchmark.
-
-Knows figures and rounds as values; measures nothing.
-"""
+"""Contents of docs/benchmarks.md and docs/bench-engine.json for a finished benchmark."""
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +10,7 @@ Rounds = Callable[[str], Sequence[Round]]
 
 
 def to_json(rounds: Rounds, conditions: Mapping[str, Any]) -> dict[str, Any]:
-    """All of it: conditions, figures, and every single run."""
+    """The JSON: conditions, figures, and every single run."""
     parts = ("S", "M", "L", "inside", "differences")
     return {
         **conditions,

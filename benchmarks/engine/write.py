@@ -1,6 +1,6 @@
-"""docs/bench-engine.json as text: into docs/benchmarks.md, between its markers.
+"""Writes docs/bench-engine.json as text into docs/benchmarks.md.
 
-`python -m benchmarks.engine.write` does it again without measuring.
+`python -m benchmarks.engine.write` does so without measuring.
 """
 
 import json
@@ -28,21 +28,21 @@ def filled(text: str, part: str, start: str = START, end: str = END) -> str:
 
 
 def texts(root: Path, found: dict[str, Any]) -> dict[Path, str]:
-    """File -> what it is to hold."""
+    """File -> its new content."""
     rounds: Callable[[str], list[Any]] = found["rounds_of"].__getitem__
     page = root / "docs" / "benchmarks.md"
     return {page: filled(page.read_text("utf-8"), docs_text(rounds, found))}
 
 
 def write(root: Path, found: dict[str, Any]) -> None:
-    """Keep a result, and say it where people read."""
+    """Save a result; write its text into docs/."""
     (root / RESULT).write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", "utf-8")
     for path, text in texts(root, found).items():
         path.write_text(text, "utf-8")
 
 
 def main() -> None:
-    """Write the texts of the result that is kept."""
+    """Write the text of the saved result."""
     write(ROOT, json.loads((ROOT / RESULT).read_text("utf-8")))
 
 

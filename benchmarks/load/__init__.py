@@ -1,1 +1,1 @@
-"""Simulated visitors of the real page: how fast it answers many of them, and what they cost."""
+"""Load test: how fast the page answers many simulated visitors, and what they cost."""

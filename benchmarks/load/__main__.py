@@ -1,8 +1,7 @@
-"""`python -m benchmarks.load`: 1, 10, 50 and 100 visitors at the real page, beside its targets.
+"""`python -m benchmarks.load`: 1, 10, 50 and 100 visitors of the real page, against targets.
 
-The visitors are in one process of their own, over real connections, and share the cores with the
-server: what they use of them is told. `--long` adds 100,000 slider moves, by visitors who come and
-go.
+The visitors run in one other process, over real connections, and share the cores with the
+server; their CPU use is reported. `--long` adds 100,000 slider moves, by visitors who come and go.
 """
 
 import argparse
@@ -40,7 +39,7 @@ def start(folder: Path, **environment: str) -> Server:
 
 
 def versions() -> dict[str, str]:
-    """Of what a page is made of."""
+    """Versions of the packages."""
     return {name: version(name) for name in ("gradio", "torch", "transformers")}
 
 
@@ -72,7 +71,7 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="into docs/, too")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     given = parser.parse_args()
-    about = machine()  # with the load before it adds its own
+    about = machine()  # before this run adds load
     with TemporaryDirectory() as folder:
         server = start(Path(folder))
         load = Load(server.url, server.process.pid)

@@ -1,8 +1,8 @@
-"""`python -m benchmarks.load.beside`: a chat beside sliders that ask without a pause.
+"""`python -m benchmarks.load.beside`: a chat during constant slider requests.
 
-In this process and without a server: alone, and with everybody at once. Each question goes to a
-merge of its own. Told are medians, and of each chat how much the processor worked for it and how
-long it waited for a core that others had; the rest it waited for the interpreter.
+In this process and without a server: alone, and with everybody at once. Each question goes to
+another merge. Reports medians, and for each chat its CPU time and how long it waited for a busy
+core; the rest is waiting for the interpreter.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def scheduled() -> tuple[float, float]:
 
 
 def chat(studio: Studio, rng: random.Random) -> Row:
-    """One question to a merge that nobody asked before."""
+    """Ask one question of a merge not asked before."""
     recipe = replace(first_session(), rate=rng.randrange(2000, 9500) / 10_000).recipe()
     firsts, began = list[float](), time.perf_counter()
 
@@ -57,7 +57,7 @@ def chat(studio: Studio, rng: random.Random) -> Row:
 
 @contextmanager
 def sliders(ask: Callable[[random.Random], None], threads: int) -> Iterator[list[float]]:
-    """So many threads that answer for as long as the block runs; how long each answer took."""
+    """Run threads that ask during the block; yields the time of each answer."""
     over, took = threading.Event(), list[float]()
 
     def answer(seed: int) -> None:
@@ -79,7 +79,7 @@ def sliders(ask: Callable[[random.Random], None], threads: int) -> Iterator[list
 
 
 def measure(seconds: float, threads: int) -> Iterator[str]:
-    """A row for each way."""
+    """One row per mode."""
     studio, rng = Studio(public=True), random.Random(0)
     page = build_page(studio)
     events = handlers(page).values()
@@ -90,7 +90,7 @@ def measure(seconds: float, threads: int) -> Iterator[str]:
     def ask(rng: random.Random) -> None:
         event.fn(usual | {strength: rng.randrange(20) / 100})
 
-    for _ in range(3):  # what is slow only once
+    for _ in range(3):  # warm up
         chat(studio, rng)
     for name, count in (("alone", 0), ("all at once", threads)):
         with sliders(ask, count) as took:

@@ -1,7 +1,4 @@
-"""What happens at once: all drag; all drag and some do all else; the long run.
-
-Knows visitors and what is measured of them; nothing of how it is written down.
-"""
+"""Phases of the load test: all drag; all drag and some do all else; the long run."""
 
 import asyncio
 import time
@@ -35,7 +32,7 @@ def quantiles(values: Iterable[float]) -> dict[str, float]:
 
 
 class Load:
-    """Visitors of one server, and what each phase came to."""
+    """Visitors of one server, and each phase's results."""
 
     def __init__(self, url: str, pid: int) -> None:
         """
@@ -61,7 +58,7 @@ class Load:
 
     @asynccontextmanager
     async def phase(self, name: str, count: int) -> AsyncIterator[tuple[list[Visitor], Seen]]:
-        """A crowd that comes, does something, and goes; what it saw is noted at the end."""
+        """Visitors open the page, do something and leave; notes what they saw."""
         seen, pid = Seen(), self._pid
         crowd = await self._crowd(count, seen)
         watch = Watch(pid)
@@ -120,7 +117,7 @@ class Load:
             first.tab.put("prompt", QUESTIONS[0])
             flood = asyncio.create_task(first.tab.flood("on_ask", GREEDY))
             await asyncio.sleep(0.3)
-            asked = time.monotonic()  # what was answered by now, nobody else waited for
+            asked = time.monotonic()  # earlier answers delayed nobody
             await asyncio.gather(*(one.ask() for one in rest))
             served = time.monotonic()
             ends, refused = await flood
@@ -131,7 +128,7 @@ class Load:
         }
 
     async def soak(self, seconds: float, count: int = 10) -> None:
-        """Crowds that come, do everything and go, over and over; memory after each has gone."""
+        """Crowds come, do everything and leave, repeatedly; measures memory after each."""
         begun, sizes, errors = time.monotonic(), list[int](), list[str]()
         while time.monotonic() - begun < seconds:
             seen = Seen()
@@ -161,7 +158,7 @@ class Load:
         )
 
     async def long(self, moves: int, at_once: int = 20) -> None:
-        """So many moves as fast as they are answered, by visitors who come, stay a while and go."""
+        """Make `moves` moves as fast as they are answered, by visitors who come and go."""
         async with self.phase("long", 1) as (_, seen):
             left = moves
 
@@ -182,7 +179,7 @@ class Load:
 
 
 async def _busy(one: Visitor, number: int, seconds: float) -> None:
-    """What a visitor does beside dragging, at a time of its own."""
+    """What a visitor does besides dragging, at its own time."""
     await asyncio.sleep(seconds * 0.5 * (number * 0.618 % 1))
     await one.ask()
     if number % ONE_IN == 0:

@@ -1,6 +1,6 @@
-"""docs/bench-load.json as text: into docs/reliability.md, between its markers.
+"""Writes docs/bench-load.json as text into docs/reliability.md.
 
-`python -m benchmarks.load.report` does it again without measuring.
+`python -m benchmarks.load.report` does so without measuring.
 """
 
 import json
@@ -41,7 +41,7 @@ def text(found: dict[str, Any]) -> str:
 
 
 def targets(phases: list[Phase]) -> Iterator[str]:
-    """A sentence for each target, ✗ before those that are missed."""
+    """A sentence for each target, with ✗ before missed ones."""
     for phase in phases:
         slider = phase["seen"].get("slider answer")
         if phase["visitors"] == CROWD and slider:
@@ -137,7 +137,7 @@ def write(
 
 
 def main() -> None:
-    """Write the text of the result that is kept."""
+    """Write the text of the saved result."""
     write(ROOT, json.loads((ROOT / "docs" / "bench-load.json").read_text("utf-8")))
 
 

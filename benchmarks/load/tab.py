@@ -1,7 +1,7 @@
 """One visitor's tab, as far as the server sees it: connections, values of controls, events.
 
-Sends what the page sends (the same requests to the same addresses, with all values that an event
-takes along), over connections of its own. Draws nothing.
+Sends what the page sends (the same requests to the same addresses, with all values of an
+event), over its own connections. Draws nothing.
 """
 
 import asyncio
@@ -22,26 +22,26 @@ PROMISED = {"content-type": "application/json"}
 
 
 class Refused(RuntimeError):
-    """The server said in one line why it does not do what was asked."""
+    """The server refused a request, and said why in one line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What a page is made of; every visitor's is alike."""
+    """The page's configuration, equal for all visitors."""
 
     events: dict[str, dict[str, Any]]
     """Handler -> its entry of the page's configuration."""
     values: dict[int, Any]
-    """Component -> what it begins with."""
+    """Component -> its initial value."""
     ids: dict[str, int]
     """elem_id -> component."""
 
     @staticmethod
     def read(page: str) -> "Layout":
-        """The configuration that a page brings along.
+        """The configuration inside a page.
 
         Raises:
-            ValueError: it brings none.
+            ValueError: it has none.
         """
         found = CONFIG.search(page)
         if found is None:
@@ -62,14 +62,14 @@ class Told:
     what: str
     """estimation, process_starts, process_generating or process_completed."""
     at: float
-    """Of the monotonic clock, in seconds."""
+    """On the monotonic clock, in seconds."""
     before: int | None = None
-    """How many are before it, where it waits."""
+    """How many are before it, if it waits."""
 
 
 @dataclass
 class Tab:
-    """A visitor's tab; `close` it as a visitor does, without a word."""
+    """A visitor's tab; `close` drops it without notice, as they do."""
 
     url: str
     layout: Layout | None = None
@@ -101,16 +101,16 @@ class Tab:
         await self.web.aclose()
 
     def put(self, name: str, value: Any) -> None:
-        """What a move of the visitor sets: the value of a component, by its elem_id."""
+        """Set a component's value by its elem_id, as a move of the visitor does."""
         self.values[self._known.ids[name]] = value
 
     def value(self, name: str) -> Any:
-        """What a component holds; JSON where it is drawn by a script of ours."""
+        """What a component holds; JSON if our scripts draw it."""
         held = self.values[self._known.ids[name]]
         return json.loads(held) if isinstance(held, str) and held[:1] in "{[" else held
 
     def body(self, name: str) -> bytes:
-        """What is sent to ask for an event, with the values that it takes along."""
+        """The request body for an event, with the values it needs."""
         event = self._known.events[name]
         body = {
             "data": [self.values.get(key) for key in event["inputs"]],
@@ -139,12 +139,12 @@ class Tab:
         return milliseconds
 
     async def run(self, name: str) -> AsyncIterator[Told]:
-        """One event that waits for its turn; what it gives is in `values` as it comes.
+        """One queued event; its outputs go into `values` as they come.
 
         Raises:
             Refused: the queue is full, or the event failed.
         """
-        async with self._turn:  # Gradio tells each message of a session once, to whoever listens
+        async with self._turn:  # Gradio sends each message of a session once, to any listener
             async for told in self._run(name):
                 yield told
 
@@ -172,10 +172,10 @@ class Tab:
                     return
 
     async def flood(self, name: str, times: int) -> tuple[list[float], int]:
-        """One event many times at once, as no page asks for it.
+        """One event many times at once, as no page does.
 
         Returns:
-            When each one that was let in ended, by the monotonic clock; and how many were not.
+            When each accepted one ended, by the monotonic clock; and how many were refused.
         """
         ends, let_in, body = list[float](), 0, self.body(name)
         for _ in range(times):
@@ -201,7 +201,7 @@ class Tab:
         return self.layout
 
     def _grown(self, event: dict[str, Any], data: list[Any], message: dict[str, Any]) -> list[Any]:
-        """The outputs after a message: the first is whole, those after it are differences."""
+        """The outputs after a message: the first is whole, later ones are differences."""
         given = (message.get("output") or {}).get("data")
         if message["msg"] not in ("process_generating", "process_completed") or given is None:
             return data

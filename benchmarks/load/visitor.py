@@ -1,6 +1,6 @@
-"""What visitors do: drag, ask, score, take away. Each notes what it saw.
+"""What visitors do: drag, ask, score, export. Each notes what it saw.
 
-Knows the page's handlers by name; how requests travel is tab.py's.
+tab.py sends the requests.
 """
 
 import asyncio
@@ -29,16 +29,16 @@ class Seen:
     """What all visitors of one phase saw."""
 
     milliseconds: dict[str, list[float]] = field(default_factory=dict)
-    """What was waited for -> how long, of each time."""
+    """What was waited for -> each waiting time."""
     errors: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
-    """Told in one line that the queue is full: no error, and no answer either."""
+    """Refusals by a full queue: neither an error nor an answer."""
     told: int = 0
-    """Questions that had to wait and were told their place."""
+    """Questions that had to wait and got their place."""
     waited: int = 0
 
     def note(self, what: str, milliseconds: float) -> None:
-        """One value more."""
+        """Add a value."""
         self.milliseconds.setdefault(what, []).append(milliseconds)
 
     def failed(self, error: Exception) -> None:
@@ -49,7 +49,7 @@ class Seen:
 
 
 class Visitor:
-    """One of many, each with settings of its own; `seed` says which."""
+    """One of many, each with its own settings, by `seed`."""
 
     def __init__(self, tab: Tab, seen: Seen, seed: int) -> None:
         self.tab, self._seen, self._rng = tab, seen, random.Random(seed)
@@ -76,7 +76,7 @@ class Visitor:
             await asyncio.sleep(max(0.0, due - time.monotonic()))
 
     async def moves(self, count: int) -> None:
-        """So many moves, each as soon as the one before was answered."""
+        """Make `moves` moves, each when the one before was answered."""
         for _ in range(count):
             self._rate = float(self._rng.randrange(100))
             await self._settled("slider answer")
@@ -93,7 +93,7 @@ class Visitor:
             self._seen.failed(error)
 
     async def follow(self, until: float, pause: float = 1.0) -> None:
-        """Move the slider; at each rest the pinned question is answered by the merge of then."""
+        """Move the slider; at each rest the current merge answers the pinned question."""
         number = 0
         while time.monotonic() < until:
             number += 1
@@ -146,7 +146,7 @@ class Visitor:
             self._seen.told += places == sorted(places, reverse=True) and places[-1] == 0
 
     def answered_since(self, turn: str | None) -> bool:
-        """Whether a turn of the conversation after that one has a token."""
+        """Whether a later turn of the conversation has a token."""
         last = self._last_turn()
         return last.get("id") != turn and any(
             one.get("tokens") or one.get("state") == "done" for one in last["answers"]

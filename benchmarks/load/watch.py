@@ -1,7 +1,4 @@
-"""What a process uses while it is under load: memory, its peak, and processor time.
-
-Knows processes, not what they do; needs /proc (Linux).
-"""
+"""Memory, peak memory and CPU time of a process under load; needs /proc (Linux)."""
 
 import asyncio
 import os
@@ -21,7 +18,7 @@ def peak(pid: int) -> int:
 
 
 def reset_peak(pid: int) -> None:
-    """Let `peak` begin anew."""
+    """Reset `peak`."""
     Path(f"/proc/{pid}/clear_refs").write_text("5", "ascii")
 
 
@@ -49,26 +46,26 @@ def cpu_seconds(pid: int) -> float:
 
 @dataclass
 class Watch:
-    """Looks at one process once a second, for as long as it is asked to."""
+    """Samples the memory of one process once a second."""
 
     pid: int
     sizes: list[tuple[float, int]] = field(default_factory=list)
-    """(monotonic time, bytes), shared pages by their share."""
+    """(monotonic time, bytes), shared pages pro rata."""
 
     async def look(self) -> None:
-        """Go on looking until cancelled."""
+        """Sample until cancelled."""
         while True:
             self.sizes.append((time.monotonic(), resident(self.pid)))
             await asyncio.sleep(EVERY)
 
     def course(self, since: float, parts: int = 10) -> list[int]:
-        """Bytes at the middle of equally long parts of what was seen since a time."""
+        """Bytes at the middle of equal parts of the samples since a time."""
         counted = [size for at, size in self.sizes if at >= since]
         places = [int((part + 0.5) * len(counted) / parts) for part in range(parts)]
         return [counted[place] for place in places] if counted else []
 
     def growth(self, since: float) -> tuple[float, float]:
-        """Bytes at the median of the first and of the last third of what was seen since a time."""
+        """Median bytes of the first and of the last third of the samples since a time."""
         counted = [size for at, size in self.sizes if at >= since] or [resident(self.pid)]
         third = max(1, len(counted) // 3)
         first, last = (sorted(part)[len(part) // 2] for part in (counted[:third], counted[-third:]))
