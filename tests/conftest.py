@@ -1,4 +1,4 @@
-"""Fixtures every test may use: tiny models on disk, a cache of its own, one thread, no network."""
+"""Fixtures every test may use: tiny models on disk, a private cache, one thread, no network."""
 
 import os
 import signal
@@ -14,8 +14,8 @@ os.environ.update(
     TOKENIZERS_PARALLELISM="false",
 )
 
-for number in (signal.SIGINT, signal.SIGHUP):  # ignored in the background of a script, by nohup
-    if signal.getsignal(number) is signal.SIG_IGN:  # what tests start would ignore it, too
+for number in (signal.SIGINT, signal.SIGHUP):  # nohup and background scripts ignore it
+    if signal.getsignal(number) is signal.SIG_IGN:  # child processes would ignore it, too
         signal.signal(number, lambda *_: None)
 
 from collections.abc import Iterator  # noqa: E402
@@ -66,7 +66,7 @@ def zoo_env(tiny_zoo: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Profiles computed by tests are kept away from the person's own."""
+    """Keep profiles computed by tests out of the user's cache."""
     before = os.environ.get("DPPA_CACHE")
     os.environ["DPPA_CACHE"] = str(tmp_path_factory.mktemp("cache"))
     yield
@@ -104,7 +104,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """A skipped test is a failure, since what is not run is not known; but for a missing GPU."""
+    """Count skipped tests as failures, except for a missing GPU."""
     reporter = session.config.pluginmanager.getplugin("terminalreporter")
     every = reporter.stats.get("skipped", []) if reporter else []
     skipped = [one for one in every if one.longrepr[2] != f"Skipped: {NO_CUDA}"]

@@ -1,4 +1,4 @@
-"""Answers by another process: the same as by this one, stopped, killed and started anew."""
+"""Answers by another process: equal to this one's; stopped, killed and restarted."""
 
 import os
 import signal

@@ -17,7 +17,7 @@ Log = Callable[[], str]
 
 @pytest.fixture
 def studio(zoo_env: Path) -> Studio:
-    """Of one's own copy: folders may be named."""
+    """For a local copy: folders may be named."""
     return Studio(public=False)
 
 
@@ -48,7 +48,7 @@ def port(served: gr.Blocks) -> int:
 
 @pytest.fixture
 def log(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> Iterator[Log]:
-    """What Gradio has printed by now, and what the server logged, in a stream of its own."""
+    """What Gradio has printed and the server has logged by now."""
     server = logging.getLogger("uvicorn.error")
     server.addHandler(caplog.handler)
     yield lambda: capfd.readouterr().err + caplog.text

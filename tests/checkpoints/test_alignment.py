@@ -1,4 +1,4 @@
-"""Rows of embedding and head belong to tokens: matched by their text, never by their number."""
+"""Rows of embedding and head are matched by token text, never by token number."""
 
 import json
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Models of the Hub: what is fetched and what not, pinned, kept, and one line for every error."""
+"""Models of the Hub: which files are fetched, pinning, caching, and one-line errors."""
 
 import json
 import os
@@ -43,7 +43,7 @@ BASE, MATH = "acme/tiny-base", "acme/tiny-math"
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
-    """Two models on a Hub of our own, and an empty cache."""
+    """Two models on a local Hub, and an empty cache."""
     server = HubServer()
     base = random_llama(0)
     base.save(tmp_path / "models" / "base")

@@ -1,4 +1,4 @@
-"""Adapters on a base: what peft merges, tensor by tensor, and what is refused."""
+"""Adapters on a base: peft's merge, tensor by tensor, and what is refused."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Tensors no model of today has, yet files may hold: empty ones, scalars, counters."""
+"""Unusual tensors that files may hold: empty ones, scalars, counters."""
 
 from pathlib import Path
 

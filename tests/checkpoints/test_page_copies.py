@@ -1,4 +1,4 @@
-"""Copies of mapped files, and hashes of what was read on the way."""
+"""Copies of mapped files, and hashes computed while reading."""
 
 from pathlib import Path
 

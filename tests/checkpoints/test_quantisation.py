@@ -1,4 +1,4 @@
-"""Quantised weights are recognised by what files say, before a weight is read."""
+"""Quantised weights are recognised from metadata, before a weight is read."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A file filled in any order by any thread: always the same bytes, never silently incomplete."""
+"""Files written in any order by any thread: the same bytes, never silently incomplete."""
 
 import errno
 import hashlib

@@ -1,4 +1,4 @@
-"""Tokens of two tokenizers, compared by their text; and read from every kind of file."""
+"""Tokens of two tokenizers, compared by text, and read from every kind of file."""
 
 import json
 from pathlib import Path

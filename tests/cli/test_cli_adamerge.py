@@ -1,4 +1,4 @@
-"""`dppa adamerge` on tiny models: the recipe, the log, and one line for every mistake."""
+"""`dppa adamerge` on tiny models: the recipe, the log, and one-line errors."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""Commands that only move numbers start without the packages that run models or pages."""
+"""Commands without models or pages start without importing the packages for those."""
 
 import os
 import subprocess

@@ -1,6 +1,6 @@
-"""Where a browser is: the system's Chromium, or one that can be installed.
+"""Finds the browser: the system's Chromium, or one that can be installed.
 
-Knows nothing of the page. Run as `python -m tests.e2e.chromium` it installs one if none is there.
+`python -m tests.e2e.chromium` installs one if none is found.
 """
 
 import os
@@ -71,7 +71,7 @@ def install_chromium() -> Path | None:
 
 
 def runs_without_password() -> bool:
-    """Whether `sudo` works without asking anybody."""
+    """Whether `sudo` works without a password."""
     done = subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False)
     return done.returncode == 0
 

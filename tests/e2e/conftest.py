@@ -40,7 +40,7 @@ def browser() -> Iterator[Browser]:
 def visit(server: Server, browser: Browser, request: pytest.FixtureRequest) -> Iterator[Visit]:
     """Open the page as a new visitor: `visit(width=390, theme="dark")`.
 
-    Afterwards no visitor's browser may have complained, nor asked another host for anything.
+    Afterwards, no browser may have logged an error or contacted another host.
     """
     open_tabs: list[Studio] = []
 
@@ -55,8 +55,8 @@ def visit(server: Server, browser: Browser, request: pytest.FixtureRequest) -> I
     failed = getattr(request.node, "failed", False)
     for studio in open_tabs:
         if not studio.page.is_closed():
-            studio.page.evaluate("0")  # what was complained of until now has arrived
-    complaints = [c for studio in open_tabs for c in studio.complaints]  # none of being closed
+            studio.page.evaluate("0")  # wait for errors logged until now
+    complaints = [c for studio in open_tabs for c in studio.complaints]  # not those of closing
     for number, studio in enumerate(open_tabs):
         if failed:
             _keep_evidence(studio, f"{request.node.name}-{number}")

@@ -1,4 +1,4 @@
-"""A cable between browser and server that can be cut: TCP, handed on byte by byte."""
+"""A TCP proxy between browser and server whose connections can be cut."""
 
 import selectors
 import socket
@@ -9,7 +9,7 @@ BLOCK = 1 << 16
 
 
 class Cable:
-    """Listens on a port of its own and hands on what comes; `cut` breaks every connection.
+    """Listens on its own port and forwards all bytes; `cut` breaks every connection.
 
     Args:
         port: Where the server listens, on the loopback.
@@ -24,7 +24,7 @@ class Cable:
         threading.Thread(target=self._listen, daemon=True).start()
 
     def cut(self) -> None:
-        """Break what is connected, and let nothing through until `mend`."""
+        """Break all connections, and refuse new ones until `mend`."""
         with self._lock:
             self._whole = False
             pairs, self._pairs = self._pairs, set()
@@ -33,7 +33,7 @@ class Cable:
                 one.shutdown(socket.SHUT_RDWR)
 
     def mend(self) -> None:
-        """Let connections through again; those that were cut stay lost."""
+        """Accept connections again; those that were cut stay lost."""
         self._whole = True
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""What the page has to show, computed from the library alone."""
+"""Values the page must show, computed by the library only."""
 
 from functools import cache
 

@@ -1,6 +1,6 @@
-"""What lessons say of the numbers that their blocks compute, held by those very numbers.
+"""Checks the lessons' sentences against the numbers that their blocks compute.
 
-Knows what a page keeps once its lessons were read; the numbers in the text itself are listed in
+Reads what the page stores after its lessons; numbers in the text itself are listed in
 tests/app/learn/test_lesson_numbers.py.
 """
 
@@ -10,7 +10,7 @@ from playwright.sync_api import Page
 
 
 def asked(page: Page, block: str, **arguments: object) -> Any:
-    """What a block gives; what was computed before is there at once."""
+    """The result of a block; cached results come at once."""
     return page.evaluate(
         "([name, args]) => dppa.learn.ask('block', name, args)", [block, arguments]
     )
@@ -70,7 +70,7 @@ def hold_surface(page: Page) -> None:
 
 
 def hold_all(page: Page) -> None:
-    """All of it, once every lesson was read and its questions answered: that keeps the numbers."""
+    """Check all, once every lesson was read and answered, which stores the numbers."""
     told = page.evaluate("() => JSON.parse(localStorage.getItem('dppa-learn')).numbers")
     hold_deltas(told)
     hold_pruning(page, told)

@@ -1,7 +1,4 @@
-"""The page as the tests see it: where things are, and how to wait for what they do.
-
-Knows selectors, not expectations.
-"""
+"""Drives the page for tests: selectors, actions, and waiting for their effects."""
 
 from dataclasses import dataclass, field
 from urllib.parse import urlparse
@@ -12,8 +9,8 @@ LEFT = ("AbortError: signal is aborted", "Unexpected error Connection errored ou
 READY_MS = 60_000
 ACT_MS = 30_000
 ANSWER_MS = 90_000
-# Playwright's own list, which a list of ours replaces, and Chromium's search box: it loads two
-# pages of its own for every window, a third of what opening ours takes.
+# Playwright's list, which ours replaces, and Chromium's search box: it loads two
+# pages for every window, a third of the time to open ours.
 SWITCHED_OFF = (
     "AvoidCorsURLLoaderRestartOnRedirect,AvoidUnnecessaryBeforeUnloadCheckSync,AimEnabled,"
     "DestroyProfileOnBrowserClose,HttpsFirstBalancedModeAutoEnable,HttpsUpgrades,LensOverlay,"
@@ -47,7 +44,7 @@ class Studio:
     ) -> "Studio":
         """Open the page in a new tab, at settings behind `?c=`, and wait until it is drawn.
 
-        Not `whole`: until its first plot is.
+        Without `whole`: until the first plot.
         """
         studio = Studio(context.new_page(), url)
         studio.page.set_default_timeout(ACT_MS)
@@ -62,7 +59,7 @@ class Studio:
     def reload(self) -> None:
         """Load the page anew from its address, as F5 does.
 
-        What the page that is left was asking for is broken off, and Gradio calls that an error.
+        The old page's requests are aborted, which Gradio reports as errors.
         """
         before = len(self.complaints)
         self.page.reload(wait_until="commit")
@@ -71,7 +68,7 @@ class Studio:
         self.complaints[before:] = [one for one in new if not any(end in one for end in LEFT)]
 
     def wait_drawn(self, whole: bool = True) -> None:
-        """Wait until the first plot is there, and what is fetched after it."""
+        """Wait for the first plot, and for what is loaded after it."""
         self.page.locator('#plots[data-ready="true"]').wait_for(state="attached", timeout=READY_MS)
         if whole:
             self.page.wait_for_function("() => window.dppa.talk.recall")
@@ -148,7 +145,7 @@ class Studio:
         )
 
     def wait_frame(self) -> None:
-        """Wait until what was set before is drawn."""
+        """Wait until current settings are drawn."""
         self.page.evaluate(
             "() => new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)))"
         )
@@ -217,14 +214,14 @@ class Studio:
             button.first.click()
 
     def open_advanced(self) -> None:
-        """Unfold what lies under Advanced."""
+        """Open the Advanced part."""
         self.unfold("advanced", "#strength")
 
     def unfold(self, accordion: str, inside: str) -> None:
         """Open an accordion, and wait until `inside` is there and stays as it is set.
 
-        Gradio tells what an accordion holds its first values once more, in the frame after it
-        was opened: faster than a person, a test would set something else before that.
+        Gradio sends the first values of an accordion's content again in the frame after it
+        was opened: a test would set something before that.
         """
         if not self.page.locator(inside).is_visible():
             self.page.locator(f"#{accordion} button").first.click()

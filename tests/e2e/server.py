@@ -1,7 +1,4 @@
-"""The app as a person starts it: `python app.py` in a process of its own.
-
-Knows where it listens and how much processor time it uses; nothing of the page.
-"""
+"""The app as a person starts it: `python app.py` in a subprocess."""
 
 import os
 import socket

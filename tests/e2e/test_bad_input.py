@@ -1,4 +1,4 @@
-"""What a careless or a hostile visitor types: one notice, nothing executed, the state kept."""
+"""Careless or hostile input: one notice, nothing executed, the state kept."""
 
 import json
 import urllib.error
@@ -67,7 +67,7 @@ def test_impossible_levels_are_marked(studio: Studio, key: str) -> None:
 
 
 def impossible(studio: Studio, levels: str, key: str) -> None:
-    """Levels that cannot be change nothing, are marked, and can be written anew."""
+    """Invalid levels change nothing, are marked, and can be corrected."""
     studio.wait_exact()
     before = state(studio)
     box = type_levels(studio, levels, key)
@@ -153,7 +153,7 @@ def test_what_is_not_for_visitors_is_closed(server: Server, path: str) -> None:
 
 
 def test_handlers_refuse_what_the_page_would_never_send(server: Server) -> None:
-    """Every public or private handler takes a bare POST; none may answer it with a traceback."""
+    """Any handler accepts a bare POST; none may answer it with a traceback."""
     with urllib.request.urlopen(f"{server.url}/config", timeout=20) as reply:
         config = json.load(reply)
     for number, _ in enumerate(config["dependencies"]):

@@ -1,4 +1,4 @@
-"""Manners of the page: what opens closes again, what is said can be read, keys do what they say."""
+"""Page behaviour: what opens can be closed, notices can be read, keys work as labelled."""
 
 import pytest
 
@@ -74,7 +74,7 @@ def test_names_of_bands_end_before_their_sliders(
 def test_no_word_of_the_framework_stays_after_scoring(studio: Studio) -> None:
     run(studio, 4)
     wait_state(studio, "done", "failed")
-    for _ in range(14):  # Gradio tells its news up to five seconds late, for one second
+    for _ in range(14):  # Gradio shows notices up to five seconds late, for one second
         assert "common." not in studio.page.evaluate("() => document.body.innerText")
         studio.page.wait_for_timeout(500)
 

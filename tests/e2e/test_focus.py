@@ -1,4 +1,4 @@
-"""What the page says about itself: which model is drawn, whose preset it is, what words mean."""
+"""Labels of the page: which model is drawn, the preset's source, what words mean."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a person sees: everything on one screen, in both themes, on a phone, readable by all."""
+"""Appearance: everything on one screen, in both themes, on a phone, accessible."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -108,5 +108,5 @@ def test_on_a_phone_the_slider_stays_beside_the_plot_it_moves(visit: Visit) -> N
 def test_the_heatmap_has_a_table_for_those_who_cannot_see_it(studio: Studio) -> None:
     studio.wait_exact(80)
     rows = studio.page.locator("#plots table.twin tbody tr")
-    rows.first.wait_for(state="attached")  # written once the plots are at rest
+    rows.first.wait_for(state="attached")  # written once the plots are idle
     assert rows.count() == len({m.layer for m in plan("math", 80).modules})

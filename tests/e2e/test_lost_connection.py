@@ -1,6 +1,6 @@
-"""A page that is reloaded, or loses its connection, in the middle of long work; two tabs at once.
+"""A page that is reloaded, or loses its connection, during long work; two tabs at once.
 
-What was asked for ends on the server; the page comes back with its settings and works.
+The work ends on the server; the page comes back with its settings and works.
 """
 
 import time
@@ -27,7 +27,7 @@ LOST = "Connection to the server was lost"
 
 @pytest.fixture
 def cable(server: Server) -> Iterator[Cable]:
-    """What the browser's packets travel through."""
+    """The proxy of the browser's connections."""
     made = Cable(urlparse(server.url).port or 0)
     yield made
     made.close()
@@ -35,12 +35,12 @@ def cable(server: Server) -> Iterator[Cable]:
 
 @pytest.fixture
 def tab(cable: Cable, browser: Browser) -> Iterator[Studio]:
-    """A visitor at the other end of the cable, at settings of their own."""
+    """A visitor behind the proxy, with their own settings."""
     studio = Studio.visit(new_context(browser), cable.url)
     set_rate(studio, 70)
     studio.wait_models()
     yield studio
-    studio.page.context.close()  # it has complained, and rightly
+    studio.page.context.close()  # its errors are expected
 
 
 def begin_chat(tab: Studio) -> None:
@@ -78,7 +78,7 @@ def begin_attribution(tab: Studio) -> None:
 
 
 def set_rate(tab: Studio, rate: int) -> None:
-    """A pruning rate that the address tells, too."""
+    """Set a pruning rate, in the address as well."""
     tab.set_rate(rate)
     wait_rest(tab)
     tab.page.wait_for_function("() => new URLSearchParams(location.search).has('c')")
@@ -97,13 +97,13 @@ is made in a second: it is begun last."""
 
 
 def outcomes(server: Server, since: int) -> dict[str, str]:
-    """How work has ended since so many lines of the log: chat -> stopped."""
+    """How work has ended after a line of the log: chat -> stopped."""
     told = (line.partition(" dppa.work ")[2] for line in server.output().splitlines()[since:])
     return dict(one.split() for one in told if one)
 
 
 def were_stopped(server: Server, since: int, works: tuple[str, ...]) -> bool:
-    """Whether none of these works came to its end; each has ended in some way within seconds."""
+    """Whether none of these was completed; each must end somehow within seconds."""
     late = time.monotonic() + 20
     while len(found := outcomes(server, since)) < len(works):
         assert time.monotonic() < late, found
@@ -113,7 +113,7 @@ def were_stopped(server: Server, since: int, works: tuple[str, ...]) -> bool:
 
 
 def interrupted(tab: Studio, server: Server, interrupt: Callable[[], None]) -> None:
-    """Every long work begun, and interrupted; each time the page comes back as it was set."""
+    """Start and interrupt every long work; each time the page keeps its settings."""
     for works in ROUNDS:
         for _ in range(MOST_TRIES):
             since = len(server.output().splitlines())
@@ -165,7 +165,7 @@ def saved(tab: Studio) -> list[str]:
 def test_two_tabs_of_one_visitor_keep_out_of_each_others_way(
     browser: Browser, server: Server
 ) -> None:
-    """One browser, so one storage: what is kept there is of both, all else of its tab."""
+    """One browser has one storage, shared by both tabs; all else belongs to a tab."""
     context = new_context(browser)
     one, other = (Studio.visit(context, server.url) for _ in range(2))
     one.wait_models()

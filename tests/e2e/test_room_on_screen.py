@@ -1,4 +1,4 @@
-"""Room on the screen: a new turn in view from its question on, no jumps, no hidden buttons."""
+"""Layout: a new turn is in view from its question on, no jumps, no hidden buttons."""
 
 from playwright.sync_api import expect
 

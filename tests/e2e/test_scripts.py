@@ -1,4 +1,4 @@
-"""Scripts of the page by themselves, in a browser without a server."""
+"""Scripts of the page, tested in a browser without a server."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -72,7 +72,7 @@ def test_a_click_right_after_stop_waits_until_the_old_run_has_ended(page: Page) 
     press("stop")
     press("send")
     assert heard() == ["stop"] and activity() == "waiting"  # Gradio would drop it
-    for _ in range(2):  # Gradio tells it twice, and takes no press before
+    for _ in range(2):  # Gradio sends it twice, and ignores clicks before
         page.evaluate(end)
         assert heard() == []
     page.wait_for_function("() => window.heard.length > 0")
@@ -81,7 +81,7 @@ def test_a_click_right_after_stop_waits_until_the_old_run_has_ended(page: Page) 
     press("send")
     press("stop")
     page.evaluate(end)
-    assert heard() == ["stop"] and activity() == "idle"  # who stops again wants no answer
+    assert heard() == ["stop"] and activity() == "idle"  # Stop drops the waiting Send
     press("send")
     page.evaluate(end)  # it failed
     assert heard() == ["send"] and activity() == "idle"
@@ -123,7 +123,7 @@ def test_marks_of_an_axis_are_round(page: Page) -> None:
     assert ask("ticks", 0.3, 0.3) == []
     tenths = [0.6, 0.7, 0.8, 0.9, 1]
     assert ask("axis", 0.63, 1) == {"low": 0.6, "high": 1, "marks": tenths}
-    # An interval that is a little more than all makes no axis of 125 %.
+    # An interval slightly above 100 % makes no axis of 125 %.
     assert ask("axis", 0, 102.3) == {"low": 0, "high": 102.3, "marks": [0, 25, 50, 75, 100]}
     assert ask("axis", 5, 5)["marks"] == [5, 5.2]
     assert (ask("three", -1.7), ask("percent", -0.3)) == ("−1.7", "−30\u2009%")  # no hyphens
@@ -140,7 +140,7 @@ def test_what_was_found_is_a_sentence_or_two_that_hold_few_figures(page: Page) -
 
 
 def test_a_decimal_comma_is_a_decimal_point(page: Page) -> None:
-    """Chromium drops it where the page's language writes a point: 0,5 would be 05."""
+    """Chromium drops it if the page's language uses a point: 0,5 would be 05."""
     page.set_content('<input type="number" step="any"><input id="text">')
     load(page, "base/number_boxes")
     for kind, expected in (("[type=number]", "0.5"), ("#text", "0,5")):
@@ -150,7 +150,7 @@ def test_a_decimal_comma_is_a_decimal_point(page: Page) -> None:
 
 
 def random_plan(seed: int) -> tuple[dict[str, Any], dict[str, list[float]]]:
-    """A table, rates of single modules and levels; and what Python keeps of every module."""
+    """A table, rates of single modules and levels; and what Python keeps per module."""
     rng = np.random.default_rng(seed)
     sizes = rng.integers(2000, 6000, int(rng.integers(2, 13)))
     heavy = [rng.standard_t(rng.integers(2, 7), size).astype(np.float32) for size in sizes]
@@ -170,7 +170,7 @@ def random_plan(seed: int) -> tuple[dict[str, Any], dict[str, list[float]]]:
 
 
 def test_densities_are_those_of_python_on_random_plans(page: Page) -> None:
-    """Between rates of the table, which are one percent apart, a curve is drawn straight."""
+    """Between the table's rates, one percent apart, a curve is linear."""
     load(page, "session/densities", "session/tables")
     cases, expected = zip(*map(random_plan, range(200)), strict=True)
     found = page.evaluate(

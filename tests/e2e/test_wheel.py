@@ -1,4 +1,4 @@
-"""The wheel in an environment without the repository: a page with its first plot, and a merge."""
+"""The wheel, installed without the repository: a page with its first plot, and a merge."""
 
 import subprocess
 import sys

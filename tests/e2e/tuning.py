@@ -1,7 +1,4 @@
-"""What the tests of whole states do on the page: wait for rest, read states, use the bar.
-
-Knows selectors, not expectations.
-"""
+"""Page actions for tests of whole states: wait for idle, read states, use the bar."""
 
 import json
 from typing import Any
@@ -17,7 +14,7 @@ DOWN = "layers.3.mlp.down_proj"
 
 
 def wait_rest(studio: Studio) -> None:
-    """Wait until the history has taken note of where the controls stand, and the server agrees."""
+    """Wait until the history has the current settings, and the server agrees."""
     studio.page.wait_for_function(
         """() => {
             const { dppa } = window, { ready, state } = dppa.history();
@@ -38,13 +35,13 @@ def state(studio: Studio) -> dict[str, Any]:
 
 
 def linked(studio: Studio) -> Session | None:
-    """The session in the address bar; None where there is none."""
+    """The session in the address bar, or None."""
     found = parse_qs(urlparse(studio.page.url).query).get("c")
     return session_from_link(found[0]) if found else None
 
 
 def wait_linked(studio: Studio, wanted: Session | None) -> None:
-    """Wait until the address says a session, or none."""
+    """Wait until the address has a session, or none."""
     for _ in range(100):
         if linked(studio) == wanted:
             return

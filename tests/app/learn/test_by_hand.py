@@ -1,4 +1,4 @@
-"""The blocks by hand: what the page may ask, and what it is told."""
+"""By-hand blocks of lessons: valid requests, and the answers."""
 
 import json
 

@@ -1,7 +1,7 @@
-"""Every number that stands in a lesson is an example it gives, or held by the library here.
+"""Every number in a lesson's text is an example of its own, or checked against the library.
 
-What a block computes stands in a lesson as a name, not as a number. All other numbers are listed: a
-new one, or one that is gone, has to be told of in `EXAMPLES` or `HELD`, and held below.
+Lessons name the values their blocks compute. All other numbers are listed here: after adding or
+removing one, update `EXAMPLES` or `HELD` and its check below.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Every lesson there is can be read and shown; what is wrong in one is named."""
+"""Every lesson can be read and shown; errors in a lesson are named."""
 
 import json
 import re
@@ -55,7 +55,7 @@ def test_a_lesson_has_a_plot_a_trial_and_questions(name: str) -> None:
 
 @pytest.mark.parametrize("name", [one.name for one in lessons().values() if one.part == "Lessons"])
 def test_a_lesson_takes_as_long_as_it_says(name: str) -> None:
-    """Its words, trials and questions included, at 230 a minute; plots are looked at meanwhile."""
+    """Words, trials and questions included, at 230 a minute; plots take no extra time."""
     (path,) = FOLDER.glob(f"*-{name}.md")
     text = path.read_text(encoding="utf-8").split("---\n", 2)[2]
     told = re.sub(r"```(block|numbers).*?```", "", text, flags=re.DOTALL)
@@ -74,7 +74,7 @@ def test_lessons_are_called_by_the_numbers_they_have() -> None:
         text = path.read_text(encoding="utf-8")
         for told, name in re.findall(r"\[lesson (\d+)\]\(lesson:([\w-]+)\)", text):
             assert number(name) == int(told), path
-    assert number("comparison") == 8 and number("delta") == 1  # told of without a link
+    assert number("comparison") == 8 and number("delta") == 1  # named without a link
 
 
 def test_markup_in_a_lesson_stays_text() -> None:
@@ -229,7 +229,7 @@ def test_one_party_has_half_of_what_waits(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_party_never_has_all_threads() -> None:
-    """Whoever asks for one lesson waited 87 s for the twelve of another one."""
+    """One lesson used to wait 87 s behind another visitor's twelve."""
     desk, go = BlockQueue(threading.Event(), 2), threading.Event()
     running, most = list[int](), list[int]()
 
@@ -257,7 +257,7 @@ def test_ones_own_copy_has_all_threads() -> None:
 
 
 def test_so_many_wait_for_lessons_and_others_are_told_at_once() -> None:
-    """Each holds a thread: one client with ten requests a second had all of them."""
+    """Each holds a thread: one client with ten requests a second took all."""
     desk, go = BlockQueue(threading.Event(), 1), threading.Event()
 
     def asks() -> None:

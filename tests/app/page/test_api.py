@@ -1,4 +1,4 @@
-"""Endpoints for programs: typed, checked, bounded, and all there is to see from outside."""
+"""Endpoints for programs: types, checks, limits, and nothing else public."""
 
 import gzip
 import hashlib
@@ -207,7 +207,7 @@ def test_a_strangers_tokens_and_time_have_an_end(
     assert ended.is_set()
 
 
-# what is to be seen -----------------------------------------------------------------------------
+# what is public -----------------------------------------------------------------------------
 
 
 def test_every_endpoint_is_named_and_told_and_nothing_else_is_public(zoo_env: Path) -> None:
@@ -299,7 +299,7 @@ def test_agents_see_the_same_endpoints_where_mcp_is_installed(address: str) -> N
 
 
 def test_files_leave_by_their_word_alone(client: Client, address: str) -> None:
-    """Neither the page's own folder of files nor Gradio's way to files gives another's."""
+    """Neither the page's folder nor Gradio's file route serves other visitors' files."""
     client.predict(recipe=RECIPE, kind="checkpoint", api_name="/export")
     for path in ("export/x", "gradio_api/file=/etc/passwd", "gradio_api/file=app.py"):
         with pytest.raises(urllib.error.HTTPError) as caught:
@@ -325,7 +325,7 @@ def test_files_leave_by_their_word_alone(client: Client, address: str) -> None:
     ],
 )
 def test_what_the_page_does_not_use_is_closed(address: str, path: str) -> None:
-    """Above all, nobody sends this server to fetch an address for them."""
+    """Above all, nobody can make this server fetch an address."""
     for before in ("gradio_api/", ""):
         status, headers = fetched_from(f"{address}/{before}{path}")
         assert status == 404 and headers["content-type"].startswith("text/plain"), before
@@ -403,7 +403,7 @@ def test_the_page_travels_compressed_where_the_browser_can_read_it(address: str)
     assert gzip.decompress(packed)[:100] == plain[:100]
 
 
-# for whoever runs it -----------------------------------------------------------------------
+# for operators -----------------------------------------------------------------------
 
 
 def test_the_page_says_that_it_is_alive(address: str) -> None:

@@ -1,4 +1,4 @@
-"""Handlers without a server, notices, threads that end, and how events are set up."""
+"""Handlers called without a server: notices, ending threads, and event settings."""
 
 import json
 import logging
@@ -53,10 +53,9 @@ def events(page: gr.Blocks, name: str) -> list[Any]:
 
 
 def press(page: gr.Blocks, name: str, **values: Any) -> dict[str, Any]:
-    """Call a handler as the page would: every input at its first value but those given by elem_id.
+    """Call a handler as the page would: inputs not given by elem_id keep their first value.
 
-    Returns outputs by elem_id, of a handler that yields several times all of them; JSON text is
-    parsed.
+    Returns outputs by elem_id, merged over all yields; JSON text is parsed.
     """
     (event,) = events(page, name)
     given = {block: values.get(block.elem_id or "", block.value) for block in event.inputs}

@@ -1,4 +1,4 @@
-"""Several models at the same time: tokens in turn, one failure alone, Stop within a token."""
+"""Several models answer at once: tokens in turn, isolated failures, Stop within a token."""
 
 import threading
 from collections.abc import Iterator
@@ -47,7 +47,7 @@ def writers(seen: Seen) -> list[str]:
 def test_models_write_a_token_each_in_turn(studio: Studio) -> None:
     seen = answers(question("merged", "zoo:base", "zoo:math"), studio)
     order = writers(seen)
-    assert len(order) == 12  # the tiny models never end by themselves so early
+    assert len(order) == 12  # the tiny models never end so early
     assert order[:3] == ["merged", "zoo:base", "zoo:math"]
     assert all(set(order[i : i + 3]) == set(order[:3]) for i in range(3, 12, 3))
     done = [name for name, changes in seen if changes.get("state") == "done"]

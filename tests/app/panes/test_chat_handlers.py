@@ -1,4 +1,4 @@
-"""The handlers of the chat without a server: what they refuse, keep, and give away."""
+"""The chat's handlers without a server: what they refuse, keep and return."""
 
 import json
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ def page(tiny_zoo: Path) -> Iterator[gr.Blocks]:
 def ask(
     page: gr.Blocks, turns: tuple[Turn, ...] = (), who: str = "ada", **values: Any
 ) -> list[dict[str, Any]]:
-    """Every output of a question, the transcript parsed; inputs not given stay as they open."""
+    """All outputs of a question, transcript parsed; other inputs keep their first values."""
     (event,) = [fn for fn in page.fns.values() if fn.name == "on_ask"]
     view = {block.elem_id: block for block in event.inputs if block.elem_id}
     opened = {"prompt": "1 + 1?", "max-tokens": 3} | values
@@ -114,7 +114,7 @@ def test_each_model_asked_takes_from_the_allowance(page: gr.Blocks) -> None:
     everyone = ["merged", "zoo:base", "zoo:math", "zoo:finance", "zoo:law"]
     (event,) = [fn for fn in page.fns.values() if fn.name == "on_ask"]
     asked = TOKENS_PER_HOUR // (256 * len(everyone))
-    for _ in range(asked):  # spent with the question, whether or not it is read to its end
+    for _ in range(asked):  # used up by the question, even if nobody reads the answer
         given = {block: block.value for block in event.inputs}
         for block in given:
             value = {"prompt": "1 + 1?", "max-tokens": 256, "answer-with": everyone}
@@ -127,7 +127,7 @@ def test_each_model_asked_takes_from_the_allowance(page: gr.Blocks) -> None:
     (named,) = [fn for fn in page.fns.values() if fn.name == "chat"]
     recipe = dump_recipe(first_session().recipe())
     with pytest.raises(gr.Error, match="up to 30,000 tokens an hour"):
-        for _ in range(3):  # the endpoint has no allowance of its own
+        for _ in range(3):  # the endpoint shares that allowance
             named.fn(recipe, "1 + 1?", Request("eve"), max_tokens=256)
 
 

@@ -1,4 +1,4 @@
-"""What is taken away: the very files of `dppa merge`, told beforehand, stopped without a trace."""
+"""Exports: the same files as `dppa merge`, announced first; stopping leaves nothing."""
 
 import json
 import threading
@@ -55,7 +55,7 @@ def left(tmp_path: Path) -> list[str]:
 def make(
     recipe: MergeRecipe, kind: str, exports: Exports, studio: Studio
 ) -> tuple[Path, list[Any]]:
-    """Make a kind of file; where it lies, and what was told."""
+    """Make a file of a kind; its path, and its progress."""
     told: list[Any] = []
     make_events(recipe, kind, ADA, exports, studio, told.append, threading.Event())
     return exports.offers(ADA)[0].path, told
@@ -113,7 +113,7 @@ def test_sizes_are_told_before_and_hold(exports: Exports, studio: Studio) -> Non
         for info in zipfile.ZipFile(packs).infolist()
         if info.filename.endswith(".safetensors")
     )
-    assert weights <= bytes_of(known, "packs") + 3 * 8192  # of headers, which are large here
+    assert weights <= bytes_of(known, "packs") + 3 * 8192  # headers, which are large here
 
 
 def test_the_pane_tells_what_there_is(studio: Studio) -> None:
@@ -147,7 +147,7 @@ def test_mergekit_gets_its_own_words_and_no_path_of_a_public_server(studio: Stud
 
 
 class After:
-    """A stop that is set once it was looked at so many times."""
+    """A stop that is set after a number of checks."""
 
     def __init__(self, looks: int) -> None:
         self.looks = looks
@@ -177,7 +177,7 @@ def test_stopped_anywhere_nothing_half_made_stays(
 
 @pytest.fixture
 def ended(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
-    """Checkpoints take until they are stopped; then this is set."""
+    """Checkpoints never finish; this is set when they stop."""
     ended = threading.Event()
 
     def slow(recipe: MergeRecipe, folder: Path, work: ExportWork) -> Path:
@@ -246,7 +246,7 @@ def test_a_stranger_reaches_nothing_of_this_computer(
     for kind in MAKERS:
         with pytest.raises(NotAllowed):
             make(recipe, kind, exports, studio)
-    for maker in MAKERS.values():  # were it asked without a look at the models
+    for maker in MAKERS.values():  # even without checking models first
         with pytest.raises(NotAllowed):
             maker(recipe, tmp_path, ExportWork(True, lambda what, share: None, None))
     assert left(tmp_path) == []

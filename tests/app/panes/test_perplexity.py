@@ -1,4 +1,4 @@
-"""Perplexity of a text on the page, without a browser: what is checked, who reads, what is told."""
+"""Perplexity of a text on the page, without a browser: checks, models, messages."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""The push: a repository with the login of who asks, last of all; the token stands nowhere."""
+"""The push to the Hub: the visitor's login, the repository last, the token stored nowhere."""
 
 import json
 import re
@@ -32,7 +32,7 @@ from tests.helpers.hub_writing import TOKEN, WritableHub, writable_hub
 
 ADA = Visitor("ada")
 
-# huggingface_hub (2.4) hands files to its client in a way that one calls old
+# huggingface_hub (2.4) passes files in a way its client deprecates
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
 
 NAME = "ada/merged"

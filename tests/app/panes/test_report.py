@@ -1,4 +1,4 @@
-"""The report: stands alone, tells what the merge is, and shows no text of models as markup."""
+"""The report: needs no other file, describes the merge, and escapes text of models."""
 
 import json
 import re

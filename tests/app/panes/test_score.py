@@ -1,4 +1,4 @@
-"""The score's events without a server: what runs is said, what was finished stays."""
+"""The score's events without a server: progress is shown, finished marks stay."""
 
 import json
 import shutil
@@ -32,7 +32,7 @@ from tests.helpers.tiny_models import random_llama, tuned_llama
 @pytest.fixture
 def studio(zoo_env: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Studio]:
     monkeypatch.setenv("DPPA_CACHE", str(tmp_path / "cache"))  # nobody has asked before
-    # Random models never end a reply, and what they say is nothing to these tests: any token does.
+    # Random models never end a reply, and these tests ignore its text: any token ends it.
     monkeypatch.setattr(
         "dppa_core.models.drafted_answers.end_ids", lambda *_: frozenset(range(259))
     )

@@ -1,4 +1,4 @@
-"""The search of the page without a browser: what is checked, told, bounded, gone on with."""
+"""The page's search without a browser: checks, progress, limits, and continuing."""
 
 import threading
 from dataclasses import replace

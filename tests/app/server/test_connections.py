@@ -1,4 +1,4 @@
-"""Slow clients lose their connection, streams keep theirs, and all together have a bound."""
+"""Slow clients lose their connection, streams keep theirs, and the total is limited."""
 
 import asyncio
 import logging

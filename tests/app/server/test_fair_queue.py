@@ -1,4 +1,4 @@
-"""Who is begun next, and who is not let in: the queue of the page, without a server."""
+"""The page's queue without a server: which event runs next, and which is refused."""
 
 import asyncio
 import threading
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 def made(make: Callable[[], T]) -> T:
-    """What is made while an event loop runs: without one, Gradio leaves loops of its own behind."""
+    """Make something while an event loop runs: without one, Gradio leaks loops."""
 
     async def inside() -> T:
         return make()
@@ -40,7 +40,7 @@ def made(make: Callable[[], T]) -> T:
 
 @pytest.fixture
 def queue() -> FairQueue:
-    """Of two kinds of work that nobody begins."""
+    """A queue of two kinds of work; starts none."""
 
     def empty() -> FairQueue:
         with gr.Blocks() as page:
@@ -53,7 +53,7 @@ def queue() -> FairQueue:
 
 
 def ask(queue: FairQueue, who: str | None, work: int = CHAT, address: str = "") -> Any:
-    """Whether one question is let in, or why not."""
+    """Whether a question is accepted, or why not."""
     body = PredictBodyInternal(session_hash=who, fn_index=work, data=[])
     request = SimpleNamespace(headers={}, client=SimpleNamespace(host=address))
     let_in, told, state = asyncio.run(queue.push(body, request, None))
@@ -61,7 +61,7 @@ def ask(queue: FairQueue, who: str | None, work: int = CHAT, address: str = "") 
 
 
 def begun(queue: FairQueue) -> str:
-    """Who is begun next; what they asked for runs from then on, and what ran before has ended."""
+    """Start the next visitor's event, and end what ran before; return the visitor."""
     queue.active_jobs.clear()
     found = queue.get_events()
     assert found is not None
@@ -70,7 +70,7 @@ def begun(queue: FairQueue) -> str:
 
 
 def place(queue: FairQueue, who: str) -> int:
-    """How many a visitor was told to be before them, at last."""
+    """The last number of visitors ahead sent to a visitor."""
     told = []
     while not queue.pending_messages_per_session[who].empty():
         told.append(queue.pending_messages_per_session[who].get_nowait())
@@ -142,7 +142,7 @@ def test_calls_without_a_session_are_those_of_one_visitor(queue: FairQueue) -> N
 
 
 def started(queue: FairQueue, studio: Studio, work: Any) -> Any:
-    """The next event, and a job that it has started; Gradio has let go of the event since."""
+    """The next event, and a job it has started; Gradio has dropped the event since."""
     assert begun(queue)
     event = queue.active_jobs.pop()[0]
 
@@ -161,7 +161,7 @@ def until_over(job: Any) -> None:
 
 
 def test_a_place_is_free_when_the_work_has_ended_and_not_before(queue: FairQueue) -> None:
-    """Cancelling an event gives Gradio's place back at once."""
+    """Cancelling an event frees Gradio's slot at once."""
     may_end, studio = threading.Event(), Studio(public=True)
     ask(queue, "hasty")
     _, job = started(queue, studio, lambda _emit, _stop: may_end.wait(5))
@@ -280,7 +280,7 @@ def test_what_a_visitor_who_left_never_read_is_forgotten(queue: FairQueue) -> No
 def test_answers_that_nobody_reads_are_bounded(
     queue: FairQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever left most of them loses them; what others wait for stays."""
+    """The session with the most loses them; the others keep theirs."""
     monkeypatch.setattr(turns, "UNREAD", 30)
     waiting = queue.pending_messages_per_session
     ask(queue, "other")

@@ -1,4 +1,4 @@
-"""The short way for sliders: how the threads of its answers are shared."""
+"""The fast path for sliders: how visitors share its threads."""
 
 import asyncio
 import threading
@@ -10,7 +10,7 @@ from components.server.queue.fast_answers import ADDRESS, AT_ONCE, FastAnswers, 
 
 
 def test_a_party_has_its_share_and_delays_no_other() -> None:
-    """All others waited 4 s for the 64 questions that one client had sent at once."""
+    """Others used to wait 4 s for 64 questions sent by one client at once."""
     shares, running, most = Shares(2), list[str](), list[int]()
 
     async def ask(party: str) -> None:

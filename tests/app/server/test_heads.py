@@ -1,4 +1,4 @@
-"""What is malformed is refused before Gradio reads it, and neither repeated nor logged."""
+"""Malformed requests are refused before Gradio reads them, and not echoed or logged."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ NO_NAMES = ["", "a b", "a/b", "é", "x" * 65, "a\n", f"{SECRET}\x1b[31m", "\x00"
 
 
 def exchange(port: int, sent: bytes) -> bytes:
-    """All that a server answers until it closes, or is silent for half a second."""
+    """The server's answer until it closes, or is silent for half a second."""
     got = b""
     with closing(socket.create_connection(("127.0.0.1", port), timeout=5)) as client:
         client.sendall(sent)
@@ -35,7 +35,7 @@ def exchange(port: int, sent: bytes) -> bytes:
 
 
 def status(port: int, path: str, *headers: str, body: Any = None) -> int:
-    """Of a request that is sent as it is; the answer repeats nothing of it."""
+    """The status of a raw request; the answer must not echo it."""
     content = json.dumps(body).encode() if body is not None else b""
     method = "GET" if body is None else "POST"
     named = () if any(one.startswith("Host") for one in headers) else ("Host: localhost",)
@@ -82,7 +82,7 @@ def test_hosts_that_can_be_are_served(host: str) -> None:
     ["a b", "a:b", "a:1:2", "[::", "[]", "[1.2.3.4]", "999.1.1.1", "u@a", "a/b", "é", "http://a"],
 )
 def test_hosts_that_cannot_be_are_refused(host: str) -> None:
-    """Gradio makes an address of them, and fails with a trace."""
+    """Gradio builds a URL of them, and fails with a trace."""
     assert refused(host=host) == refused(x_forwarded_host=host) == 400
 
 
@@ -132,7 +132,7 @@ def test_a_name_of_a_session_is_text(name: Any, port: int) -> None:
     ],
 )
 def test_a_body_that_does_not_fit_an_endpoint_is_refused(body: Any, port: int, log: Log) -> None:
-    """An unknown key, or none of those there must be; Gradio logs a trace with the key in it."""
+    """Unknown keys, or required ones missing; Gradio logs a trace with the key in it."""
     assert status(port, "/gradio_api/call/v2/plan", body=body) == 422
     time.sleep(0.05)  # it would be logged once the answer is sent
     assert_quiet(log)
@@ -147,7 +147,7 @@ def test_a_body_that_is_no_json_is_refused(body: bytes, port: int, log: Log) -> 
 
 
 def test_the_short_way_of_sliders_has_no_other_spelling(port: int) -> None:
-    """Whoever asks by another path would have no limit."""
+    """Another path would bypass the limit."""
     for path in ("run/predict%0a", "run/predict%00", "run/predict/"):
         body = {"fn_index": 0, "session_hash": "a", "data": []}
         assert status(port, f"/gradio_api/{path}", body=body) == 404, path
@@ -182,7 +182,7 @@ def test_no_head_writes_into_the_log(port: int, head: str, log: Log) -> None:
 def test_two_who_listen_to_one_session_may_both_leave(
     served: gr.Blocks, port: int, log: Log
 ) -> None:
-    """The first to leave takes the session along, on which Gradio's second stream fails."""
+    """The first to leave ends the session, on which Gradio's second stream fails."""
     waiting = served._queue.pending_messages_per_session
     waiting[SECRET] = asyncio.Queue()  # type: ignore[assignment]
     listen = f"GET /gradio_api/queue/data?session_hash={SECRET} HTTP/1.1\r\nHost: a\r\n\r\n"

@@ -1,4 +1,4 @@
-"""For which hosts the page answers, and that no other web page sends requests to it."""
+"""Which hosts the page answers for, and that it refuses other web pages' requests."""
 
 import asyncio
 import http.client

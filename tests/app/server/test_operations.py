@@ -1,4 +1,4 @@
-"""What whoever runs the page sets, reads and ends."""
+"""Settings, logs and shutdown, for operators."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""A client need not be the page: every handler is called with what no page would send."""
+"""Every handler called with values that the page never sends, as any client can."""
 
 import asyncio
 import logging
@@ -77,7 +77,7 @@ def test_no_value_of_a_strange_client_is_a_bug(
 def test_a_handler_that_believes_its_values_would_be_found(
     kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What the test above is worth: nobody has to name a new handler for it to be called."""
+    """Shows that the test above finds new handlers by itself."""
 
     @show_errors
     def on_new(number: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What nobody may see, and what no template may hold: looked for in all that leaves the page."""
+"""No secret leaves the page in any answer, file or log; templates hold no code or markup."""
 
 import io
 import json

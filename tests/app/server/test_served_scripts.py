@@ -1,4 +1,4 @@
-"""The scripts of the page as a browser fetches them: by one address for one state of all files."""
+"""The page's scripts as a browser fetches them: one address per version of all files."""
 
 import gzip
 import re
@@ -43,7 +43,7 @@ def test_nothing_else_is_served(client: TestClient, path: str) -> None:
 
 @pytest.fixture
 def fresh() -> Iterator[None]:
-    """Files are read anew within, and after."""
+    """Files are re-read inside and after."""
     for known in (sources, address):
         known.cache_clear()
     yield

@@ -1,5 +1,5 @@
-"""What no page of ours sends: read no further than it has to be, fetched from nowhere, and not
-written down."""
+"""Requests our page never sends: refused early, without fetching an address or logging
+their content."""
 
 import asyncio
 import http.client
@@ -60,7 +60,7 @@ def routes(known: Any, before: str = "") -> Iterator[str]:
 
 
 def is_open(path: str) -> bool:
-    """Whether what is asked for there gets past the doors."""
+    """Whether a request for it gets past the checks."""
     passed = []
 
     async def inside(scope: Any, receive: Any, send: Any) -> None:
@@ -84,7 +84,7 @@ def test_every_route_is_one_of_the_page_or_closed(served: gr.Blocks) -> None:
 
 @pytest.mark.parametrize("end", ["\n", "\x00", "\r\n", "\x7f"])
 def test_a_path_with_a_control_character_is_none(end: str) -> None:
-    """Starlette takes one that ends in a line feed for one without, past all that looks at paths:
+    """Starlette ignores a line feed at the end of a path, and so bypasses checks of paths:
     anybody's event could be cancelled."""
     for path in ("/gradio_api/cancel", "/gradio_api/run/predict", "/"):
         assert is_open(path) and not is_open(path + end)
@@ -107,7 +107,7 @@ def question(size: int) -> bytes:
 @pytest.mark.parametrize("where", ["queue/join", "run/predict", "call/plan", "cancel"])
 @pytest.mark.parametrize("told", [True, False])
 def test_a_body_longer_than_any_of_the_page_is_refused(port: int, where: str, told: bool) -> None:
-    """Its length may be told beforehand, or not."""
+    """With and without a declared length."""
     sent = question(MOST_BYTES + 1)
     parts = sent if told else iter([sent[: MOST_BYTES // 2], sent[MOST_BYTES // 2 :]])
     assert posted(port, f"/gradio_api/{where}", parts) == 413
@@ -118,7 +118,7 @@ def test_a_body_longer_than_any_of_the_page_is_refused(port: int, where: str, to
 def test_a_request_with_two_lengths_is_refused_and_ends_its_connection(
     port: int, method: str
 ) -> None:
-    """Behind a proxy that goes by the other length, the rest is the next visitor's request."""
+    """A proxy that uses the other length takes the rest for the next visitor's request."""
     head = f"{method} /healthz HTTP/1.1\r\nHost: localhost\r\n"
     lengths = "Content-Type: application/json\r\nContent-Length: 5\r\nTransfer-Encoding: chunked"
     hidden = "GET /config HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -130,7 +130,7 @@ def test_a_request_with_two_lengths_is_refused_and_ends_its_connection(
 
 @pytest.mark.parametrize("kind", ["text/plain", "multipart/form-data; boundary=x", ""])
 def test_only_json_is_read_which_no_page_of_others_sends_unasked(port: int, kind: str) -> None:
-    """A browser sends what is none to one's own copy, too, for any page that is open in it."""
+    """Any open page can make a browser send such a body to a local copy."""
     asked = json.dumps({"fn_index": 1, "session_hash": "a", "data": [""]})
     for where in ("queue/join", "run/predict", "call/plan", "cancel"):
         status = posted(port, f"/gradio_api/{where}", asked, **{"content-type": kind})
@@ -151,7 +151,7 @@ def test_a_handler_that_is_none_is_no_bug(port: int, log: Log) -> None:
 
 
 def test_who_listens_without_having_asked_is_told_and_no_bug(port: int, log: Log) -> None:
-    """As Gradio tells it, which logs sixty lines for each."""
+    """As Gradio reports it, with sixty log lines for each."""
     wanted = UnexpectedErrorMessage(message="404: Not Found", session_not_found=True)
     for where, told in (
         ("queue/data?session_hash=nobody", f"data: {wanted.model_dump_json()}\n\n"),
@@ -210,7 +210,7 @@ def usual(event: Any) -> list[Any]:
 def test_no_value_has_the_server_open_or_fetch_a_file(
     page: gr.Blocks, refused: Refused, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of any handler, in any place: Gradio looks for files in all of them."""
+    """In any input of any handler: Gradio looks for files in all."""
     asked: list[Any] = []
 
     async def fetched(url: str, *_args: Any, **_more: Any) -> None:
@@ -228,7 +228,7 @@ def test_no_value_has_the_server_open_or_fetch_a_file(
 
 
 def test_values_that_do_not_fit_are_not_written_down(page: gr.Blocks, refused: Refused) -> None:
-    """What is printed of an error is in the log, and may be a visitor's own question."""
+    """Printed errors go to the log, and may quote a visitor's question."""
     for event in page.fns.values():
         if event.inputs:
             error = refused(event, [SECRET] * (len(event.inputs) - 1))
@@ -241,7 +241,7 @@ def test_values_that_do_not_fit_are_not_written_down(page: gr.Blocks, refused: R
 
 
 def test_a_token_in_a_body_is_nobodys_login() -> None:
-    """Gradio gives it to handlers where nobody is signed in: a page would act for it at the Hub."""
+    """Gradio passes it to handlers if nobody is signed in: a page would use it at the Hub."""
     given: list[Any] = []
 
     def on_push(token: gr.OAuthToken | None) -> None:
@@ -268,7 +268,7 @@ def test_a_session_keeps_no_configuration_and_nothing_it_was_sent(
 
 
 def test_the_host_that_one_client_names_is_told_to_no_other(port: int) -> None:
-    """Gradio describes its endpoints once, with the Host of whoever asks first."""
+    """Gradio describes its endpoints once, with the Host of the first request."""
     told = []
     for host in ("evil.example", "honest.example"):
         with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
@@ -280,13 +280,13 @@ def test_the_host_that_one_client_names_is_told_to_no_other(port: int) -> None:
 
 @pytest.mark.parametrize("text", ['{"a":NaN}', "[-Infinity]", "1e999", '{"a":[-1e999]}'])
 def test_a_number_that_is_none_is_unreadable(text: str) -> None:
-    """What a handler tells the page again would be no JSON."""
+    """Answers that repeat it are not JSON."""
     with pytest.raises(InvalidValue, match="unreadable"):
         parsed(text)
 
 
 def test_half_a_character_is_replaced() -> None:
-    """A browser may cut one; what holds a half can neither be read by a model nor sent back."""
+    """A browser may split one; half a character cannot be tokenised or sent back."""
     assert checked_text("question", " half \ud83d ") == "half \ufffd"
     assert checked_text("question", "whole \U0001f600") == "whole \U0001f600"
     assert json.loads(pack({"of a client": "\ude00"}).encode()) == {"of a client": "?"}

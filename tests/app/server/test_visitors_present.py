@@ -1,4 +1,4 @@
-"""Who is remembered after they left."""
+"""How long visitors are remembered."""
 
 import asyncio
 from types import SimpleNamespace

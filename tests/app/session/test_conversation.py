@@ -1,4 +1,4 @@
-"""Conversations without a server: events, what the browser is sent, questions that are checked."""
+"""Conversations without a server: events, data for the browser, checks of questions."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Coefficients through points: straight lines, exactly there and back."""
+"""Coefficients by points: linear interpolation, and exact round trips."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A session in an address: there and back, and nothing that is too long, damaged or made up."""
+"""A session in a link: round trips, and refusals of long, damaged or forged ones."""
 
 import base64
 import json

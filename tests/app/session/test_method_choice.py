@@ -1,4 +1,4 @@
-"""The choice of the merge method: what it makes of the sliders, and what is refused."""
+"""The choice of the merge method: how it uses the sliders, and what it refuses."""
 
 from typing import Any
 

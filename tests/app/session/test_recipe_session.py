@@ -1,4 +1,4 @@
-"""Recipes on the page: what it can show is the same merge, the rest is refused by name."""
+"""Recipes opened on the page: shown as the same merge, or refused with the reason."""
 
 import pytest
 

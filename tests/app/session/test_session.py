@@ -1,4 +1,4 @@
-"""A visitor's choices: what they amount to, and what is refused."""
+"""A visitor's choices: the recipe they make, and refusals."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A whole session as a value: it reads back the same, and what nobody would write is refused."""
+"""A whole session as a value: round trips, and refusals of invalid values."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Advice on the page without a model: what it names can be set, and what it refuses is told."""
+"""Advice on the page without a model: it can be applied, and refusals are explained."""
 
 import threading
 from dataclasses import replace

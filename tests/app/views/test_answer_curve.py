@@ -1,4 +1,4 @@
-"""The curve of an answer over a control: what is varied, and where the answer first changes."""
+"""The curve of an answer over a control: varied settings, and where the answer changes."""
 
 import json
 from collections.abc import Iterator
@@ -60,7 +60,7 @@ def test_one_control_is_varied_and_the_rest_stays() -> None:
 
 @dataclass
 class Scripted:
-    """Answers "good" up to a rate of 0.933, and counts the merges it was asked."""
+    """Answers "good" up to a rate of 0.933, and counts the merges."""
 
     asked: int = 0
 

@@ -1,4 +1,4 @@
-"""The view of attribution without a browser: what is checked, what is kept, what is cancelled."""
+"""The attribution view without a browser: checks, kept results, cancelling."""
 
 import threading
 from collections.abc import Iterator

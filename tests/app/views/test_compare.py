@@ -1,4 +1,4 @@
-"""The view of comparisons without a browser: what may be compared, what is kept."""
+"""The comparison view without a browser: valid comparisons, kept results."""
 
 import threading
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""One matrix closely, without a browser: what it answers, remembers and refuses."""
+"""The view of one matrix, without a browser: answers, cache and refusals."""
 
 from collections.abc import Iterator
 from dataclasses import replace

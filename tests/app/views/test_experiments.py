@@ -1,4 +1,4 @@
-"""The experiments of the page without a browser: the file read when asked for, and rows set."""
+"""The page's experiments without a browser: reading the file, applying rows."""
 
 import json
 from pathlib import Path

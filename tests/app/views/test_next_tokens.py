@@ -1,4 +1,4 @@
-"""Next tokens of every model: of the merge that wrote the answer, after what its turn had read."""
+"""Next tokens of every model, from the merge and the context that wrote the answer."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Sets of the Hub on the page, and what preflight says of added models, without a server."""
+"""Hub sets on the page, and preflight of added models, without a server."""
 
 import json
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ TINY = HubPreset(
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
-    """Two tiny models on a Hub of our own; the page offers them, and nothing else."""
+    """Two tiny models on a local Hub; the page offers only these."""
     server = HubServer()
     base = random_llama(0)
     server.add(BASE, base.save(tmp_path / "base"), card={"license": "mit"})

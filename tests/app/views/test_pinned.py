@@ -1,4 +1,4 @@
-"""The pinned question: its answer is the merge's own, shared, and left out while many ask."""
+"""The pinned question: the merge's answer, shared, and skipped under load."""
 
 import json
 import threading

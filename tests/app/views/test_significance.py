@@ -1,4 +1,4 @@
-"""Another significance on the page: measured with progress, drawn from tables, refused in words."""
+"""Other significances on the page: progress, tables for the plots, refusals."""
 
 import json
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ def studio(zoo_env: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> St
 
 
 def chosen(page: gr.Blocks, **values: Any) -> Iterator[dict[str, Any]]:
-    """What the page is told, step by step, once a significance is chosen; by elem_id."""
+    """The page's updates after choosing a significance; by elem_id."""
     (event,) = [fn for fn in page.fns.values() if fn.name == "on_significance"]
     given = {block: values.get(block.elem_id or "", block.value) for block in event.inputs}
     for step in event.fn(given):
@@ -44,7 +44,7 @@ def chosen(page: gr.Blocks, **values: Any) -> Iterator[dict[str, Any]]:
 def test_what_is_measured_is_told_and_then_drawn(studio: Studio) -> None:
     *told, last = list(chosen(build_page(studio), significance="fisher"))
     notes = [json.loads(step["exact"])["measuring"] for step in told]
-    assert any(notes)  # which of them are seen depends on the machine
+    assert any(notes)  # how many are seen depends on the machine
     plots, exact = json.loads(last["plots"]), json.loads(last["exact"])
     assert plots["settings"]["significance"] == "fisher" and exact["measuring"] == ""
     assert exact["choices"]["parameters"][-1] == "fisher"

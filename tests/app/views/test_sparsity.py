@@ -1,4 +1,4 @@
-"""What the dtype loses, counted on request, without a browser."""
+"""Losses by the dtype, counted on request, without a browser."""
 
 import json
 from collections.abc import Iterator

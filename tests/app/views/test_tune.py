@@ -1,4 +1,4 @@
-"""Coming back to a whole session: by the bar, by an address, by a recipe; the handlers alone."""
+"""Restoring a whole session from the bar, a link or a recipe; handlers only."""
 
 import json
 from dataclasses import replace
@@ -147,7 +147,7 @@ def test_a_bad_link_is_told_and_the_page_opens_as_usual(
     page: gr.Blocks, link: str, words: str
 ) -> None:
     after = open_at(page, link)
-    if "open" in after["tune"]:  # a folder is looked at once the page is there
+    if "open" in after["tune"]:  # a folder is checked once the page is open
         with pytest.raises(gr.Error, match=words):
             restore(page, session_from_state(after["tune"]["open"]))
     else:

@@ -1,4 +1,4 @@
-"""Files on offer: bounded, each visitor's own, gone after a time; and how they leave."""
+"""Files on offer: limited, private to a visitor, expiring; and how they are sent."""
 
 import os
 import threading
@@ -64,7 +64,7 @@ def test_closing_leaves_no_folder(exports: Exports, tmp_path: Path) -> None:
 
 
 def test_neighbours_who_call_without_a_tab_see_no_files_of_each_other(exports: Exports) -> None:
-    """All calls from one address are one visitor, and the list holds the words of the files."""
+    """All calls from one address are one visitor, and the list holds files' secret words."""
     neighbour = Visitor("", "203.0.113.7")
     made = put(exports, neighbour)
     assert exports.offers(neighbour) == () and exports.offers() == (made,)

@@ -1,4 +1,4 @@
-"""Where replies are computed: small models by the processor, large ones by a GPU where one is."""
+"""Where replies are computed: small models on the CPU, large ones on a GPU if available."""
 
 import json
 import os

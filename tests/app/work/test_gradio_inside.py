@@ -1,4 +1,4 @@
-"""Each private part of Gradio that the page needs is as it was; a failure names the part."""
+"""Private parts of Gradio that the page needs are unchanged; a failure names the part."""
 
 import asyncio
 import inspect

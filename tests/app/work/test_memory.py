@@ -1,4 +1,4 @@
-"""How the process keeps memory, in processes of their own."""
+"""Memory settings of the process, tested in subprocesses."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Long work gives way to answers that people wait for, and keeps a quarter of the time."""
+"""Long work yields to answers people wait for, and keeps a quarter of the time."""
 
 import threading
 import time

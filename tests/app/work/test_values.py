@@ -1,4 +1,4 @@
-"""What the browser is sent: numbers of plans, conversations, scores."""
+"""Values sent to the browser: plans, conversations, scores."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Who asks: what a client can make up of itself, and what it cannot."""
+"""Identifying visitors: what a client can forge, and what not."""
 
 import asyncio
 import logging
@@ -37,7 +37,7 @@ def test_tabs_of_one_address_are_one_party() -> None:
 
 
 def test_a_handler_without_a_queue_knows_who_asks() -> None:
-    """Gradio hands it a request of its own, which fails to give the scope."""
+    """Gradio passes its own request type, which has no scope."""
     cookie = {"oauth_info": {"userinfo": {"preferred_username": "ada"}}}
     asked = request("203.0.113.7", {"host": "localhost"}, session=cookie)
     assert asker(gr.Request(asked, session_hash="a")) == Visitor("a", "203.0.113.7", "ada")

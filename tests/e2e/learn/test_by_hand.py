@@ -1,4 +1,4 @@
-"""By hand, and Break it, as on a phone: a number edited, a cell foretold, every merge broken."""
+"""The By hand and Break it blocks, as on a phone: edits, predictions, every broken merge."""
 
 from playwright.sync_api import Page, expect
 
@@ -6,7 +6,7 @@ from tests.e2e.conftest import Visit
 from tests.e2e.learn.test_learn import saved
 
 RUN_MS = 120_000
-# Of each plot the widths of its bars' tracks: lengths compare only where these are equal.
+# Widths of each plot's bar tracks: bar lengths are comparable only if these are equal.
 TRACKS = """(box) => [...box.querySelectorAll('.break-bars')].map((bars) =>
     [...bars.querySelectorAll('.break-track')].map((track) => Math.round(track.clientWidth)))"""
 WIDER = "() => document.scrollingElement.scrollWidth - innerWidth"
@@ -61,7 +61,7 @@ def test_by_hand_and_every_failure_with_its_repair(visit: Visit) -> None:
     edit_and_foretell(page)
     page.evaluate("() => dppa.learn.go('break-it')")
     opened(page, "break-it")
-    page.evaluate("() => dppa.learn.go('by-hand')")  # drawn anew: edits and step are as they were
+    page.evaluate("() => dppa.learn.go('by-hand')")  # redrawn: edits and step are unchanged
     opened(page, "by-hand")
     expect(page.locator(".block-box")).to_have_attribute("data-step", "pruned")
     page.get_by_role("button", name="Step 1", exact=False).click()
@@ -76,7 +76,7 @@ def test_by_hand_and_every_failure_with_its_repair(visit: Visit) -> None:
         for act, state in (("break", "broken"), ("repair", "repaired")):
             box.locator(f'[data-act="{act}"]').click()
             page.locator(f'[data-case="{case}"][data-state="{state}"]').wait_for(timeout=RUN_MS)
-            if case not in ("float16", "vocabulary"):  # these ask one question only
+            if case not in ("float16", "vocabulary"):  # these ask only one question
                 scores.setdefault(case, []).append(score(page, case, state))
             answer = box.locator(f'[data-side="{state}"] .break-answer').last
             right = "false" if act == "break" and case != "tied-twice" else "true"
@@ -88,6 +88,6 @@ def test_by_hand_and_every_failure_with_its_repair(visit: Visit) -> None:
     for case in merges:
         assert scores[case][0] <= 3 and scores[case][1] >= 9, scores
     assert scores["tied-twice"][0] <= scores["tied-twice"][1]
-    report = saved(page)  # what one foretold, and each case twice
+    report = saved(page)  # the prediction, and each case twice
     assert "Pruning: small changes go. Row" in report
     assert report.count("Factor 6") == 2 and "Factor 6, repaired (Set the factor to 1): " in report

@@ -1,4 +1,4 @@
-"""Every word of workbench and lessons that the glossary explains leads to what it means."""
+"""Every glossary term in workbench and lessons links to its explanation."""
 
 import re
 
@@ -32,7 +32,7 @@ def unfold_all(studio: Studio) -> None:
 
 
 def unlinked(box: Locator) -> set[str]:
-    """The terms that stand in a box, and of which none leads to its meaning there."""
+    """The terms that occur in a box without a link to their explanation."""
     text = box.evaluate(SENTENCES).replace("\u2060", "")
     linked = set(box.locator(".term").evaluate_all("all => all.map(one => one.dataset.term)"))
     return {
@@ -43,7 +43,7 @@ def unlinked(box: Locator) -> set[str]:
 
 
 def left(box: Locator) -> set[str]:
-    """As `unlinked`, once the page rests: links come after what is drawn."""
+    """As `unlinked`, once the page is idle: links come after drawing."""
     for _ in range(25):
         found = unlinked(box)
         if not found:

@@ -15,7 +15,7 @@ WAIT_MS = 60_000
 
 
 def wait_lesson(page: Page, name: str) -> None:
-    """Until a lesson and all blocks that compute by themselves are drawn."""
+    """Wait for a lesson and all blocks that compute by themselves."""
     page.locator(f'[data-part="learn"][data-lesson="{name}"][data-lesson-state="done"]').wait_for()
     page.wait_for_function(
         "() => !document.querySelector('.block-box[data-state=loading]')", timeout=WAIT_MS
@@ -64,7 +64,7 @@ def answer_all(page: Page) -> None:
 
 
 def see_surface(page: Page) -> None:
-    """The surface that was begun when its lesson was read is whole, and so is the way down."""
+    """The surface begun with its lesson is complete, and so is the descent."""
     page.evaluate("() => dppa.learn.go('coefficients')")
     wait_lesson(page, "coefficients")
     surface = page.locator('[data-block="entropy-surface"]')
@@ -80,7 +80,7 @@ def see_surface(page: Page) -> None:
 
 
 def see_pruning(page: Page) -> None:
-    """The title tells of the rate that the slider is at, and so does the legend."""
+    """Title and legend show the rate of the slider."""
     plot = page.locator(".learn-plot").first
     plot.get_by_role("slider", name="Pruning rate").press("End")
     expect(plot.locator(".plot-title")).to_have_text(re.compile(r"^At 98.% pruned, the largest"))
@@ -116,7 +116,7 @@ def class_link(page: Page) -> str:
 
 
 def see_class(page: Page, link: str) -> None:
-    """Open a class link: what was ticked is there, and nothing else."""
+    """Open a class link: it shows what was ticked, and nothing else."""
     page.goto(link, wait_until="commit")
     wait_lesson(page, "delta")
     listed = page.locator(".learn-list a[data-lesson]").evaluate_all(
@@ -133,7 +133,7 @@ def see_class(page: Page, link: str) -> None:
 
 
 def see_lessons_alone(page: Page, url: str) -> None:
-    """Open a class link without the workbench: there is no way there."""
+    """Open a class link without the workbench: nothing leads there."""
     page.goto(f"{url}/?learn=delta&class=delta.matrices", wait_until="commit")
     wait_lesson(page, "delta")
     listed = page.locator(".learn-list a[data-lesson]").evaluate_all(

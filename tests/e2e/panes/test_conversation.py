@@ -1,4 +1,4 @@
-"""The chat's answers: at the same time, coloured, blind, taken along, cleared; wide and narrow."""
+"""The chat's answers: parallel, coloured, blind, exported, cleared; wide and narrow."""
 
 import json
 import re
@@ -247,7 +247,7 @@ def test_storage_that_somebody_else_wrote_does_no_harm(visit: Visit) -> None:
 
 
 def saved(studio: Studio, title: str) -> tuple[str, str]:
-    """Name and text of what a button downloads."""
+    """Name and text of a button's download."""
     with studio.page.expect_download() as download:
         button(studio, title).click()
     return download.value.suggested_filename, download.value.path().read_text(encoding="utf-8")
@@ -304,7 +304,7 @@ def test_one_who_fails_says_why_and_the_others_go_on(studio: Studio, tmp_path: P
 
 def test_who_waits_is_told_how_many_are_before(visit: Visit) -> None:
     first, second, third = visit(), visit(), visit()
-    run(first, 400)  # one at a time: whoever scores now has to wait, and whoever asks does not
+    run(first, 400)  # one at a time: a second score has to wait, a question does not
     wait_state(first, "running")
     lines = [studio.page.locator("#score .score-line") for studio in (second, third)]
     run(second, 4)

@@ -1,4 +1,4 @@
-"""The export: what there is is told, made on request, fetched, loaded by transformers."""
+"""The export: announced, made on request, downloaded, loaded by transformers."""
 
 import zipfile
 from pathlib import Path
@@ -17,7 +17,7 @@ READY = '#export [data-export="ready"], #export[data-export="ready"]'
 
 
 def open_export(studio: Studio) -> None:
-    """Bring the export to the front, and wait until it tells what there is."""
+    """Bring the export to the front, and wait for its list of files."""
     studio.wait_exact()
     studio.open_pane("export")
     studio.page.locator(READY).first.wait_for(state="attached")

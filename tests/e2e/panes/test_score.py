@@ -1,4 +1,4 @@
-"""The score: test accuracy by domain, on a button, with progress, and it can be stopped."""
+"""The score: test accuracy by domain, started by a button, with progress and Stop."""
 
 import pytest
 from playwright.sync_api import expect

@@ -1,4 +1,4 @@
-"""The search: drawn as it comes, cancelled, gone on with, and taken over."""
+"""The search: drawn as it runs, cancelled, continued, and applied."""
 
 from playwright.sync_api import Locator, Page, expect
 

@@ -1,4 +1,4 @@
-"""The conversation over a reload: it comes back as it was, in its own tab, until it is cleared."""
+"""The conversation after a reload: restored in its own tab until it is cleared."""
 
 import json
 from typing import Any
@@ -99,7 +99,7 @@ def test_a_vote_stays_given_and_names_stay_hidden_until_then(studio: Studio) -> 
 
 
 def test_a_server_that_forgot_who_this_is_costs_no_word(studio: Studio) -> None:
-    """It remembers the latest sessions alone: a crowd, or anybody, can drive one out."""
+    """It remembers only the latest sessions: anybody can evict one."""
     studio.wait_models()
     ask_example(studio)
     before = shown(studio)

@@ -1,4 +1,4 @@
-"""Plots as files: SVG and PNG that stand alone, CSV with the numbers that are shown."""
+"""Plots as files: self-contained SVG and PNG, CSV with the numbers shown."""
 
 import csv
 import io

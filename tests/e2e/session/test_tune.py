@@ -1,4 +1,4 @@
-"""The way back: undo, redo, reset, two slots, presets, links and recipes; wide and on a phone."""
+"""Undo, redo, reset, two slots, presets, links and recipes; wide and on a phone."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -101,7 +101,7 @@ def test_several_steps_back_at_once_end_on_the_right_one(visit: Visit) -> None:
     studio.wait_exact(80)
     wait_rest(studio)
     assert studio.rate.input_value() == "80" and session_of(studio) == START
-    studio.page.wait_for_timeout(800)  # answers to the steps between come to nothing
+    studio.page.wait_for_timeout(800)  # answers to the steps between are ignored
     assert studio.page.locator("#undo").get_attribute("aria-disabled") == "true"
     assert studio.rate.input_value() == "80"
 

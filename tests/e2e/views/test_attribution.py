@@ -1,4 +1,4 @@
-"""Which layers an answer needs: measured, cancelled, marked as stale; on a screen and a phone."""
+"""Attribution of an answer to layers: measured, cancelled, stale; on screen and phone."""
 
 import pytest
 from playwright.sync_api import Page, expect

@@ -1,4 +1,4 @@
-"""What the head says is true: what is in memory, which recipe answered, what runs, who waits."""
+"""The header is correct: models in memory, which recipe answered, running and waiting work."""
 
 import re
 
@@ -48,7 +48,7 @@ def test_a_merge_waits_for_its_turn_and_for_no_answer(visit: Visit) -> None:
     second.page.locator("#method-choice").select_option("ties")
     second.page.locator("#merge-now").wait_for()
     second.page.evaluate(WATCH)
-    ask_at_length(first)  # in a process of its own
+    ask_at_length(first)  # in another process
     first.page.locator('#transcript .answer[data-state="writing"]').first.wait_for()
     second.page.locator("#merge-now").click()
     second.page.locator("#status .merged", has_text=re.compile("^merged$")).wait_for()

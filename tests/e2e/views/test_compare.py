@@ -1,4 +1,4 @@
-"""Two models or merges compared: the numbers of the library, sorted, on a screen and a phone."""
+"""Two models or merges compared: the library's numbers, sorted, on screen and phone."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Where models meet: counted on request, drawn at every rate, said truthfully."""
+"""Overlap and conflict: counted on request, drawn at all rates, and labelled."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The experiments: read when first shown, drawn, saved, a row set and taken back."""
+"""The experiments: read when first shown, drawn, saved, a row applied and undone."""
 
 from playwright.sync_api import expect
 

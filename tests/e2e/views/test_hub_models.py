@@ -1,4 +1,4 @@
-"""Sets of the Hub on the page: what they take is shown first; then they are fetched and opened."""
+"""Hub sets on the page: their size is shown first; then they are downloaded and opened."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +18,7 @@ SCREENS = [(1440, "light"), (1440, "dark"), (390, "light"), (390, "dark")]
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubServer]:
-    """A Hub of our own, where two tiny models go by the names and commits of a set."""
+    """A local Hub, where two tiny models have the names and commits of a set."""
     server, root = HubServer(), tmp_path_factory.mktemp("hub-models")
     base = random_llama(0, Shape(layers=3))
     made = {"base": base, "tuned": tuned_llama(base, 1)}

@@ -1,4 +1,4 @@
-"""Levels as a bar and coefficients as a curve: by pointer and keys, wide and on a phone."""
+"""The levels bar and the coefficient curve: by pointer and keys, wide and on a phone."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""One matrix closely: opened by click and key, a rate of its own, marks, the way back."""
+"""The view of one matrix: opened by click and key, its own rate, marks, going back."""
 
 import pytest
 
@@ -27,7 +27,7 @@ def plan(rate: float | None, levels: tuple[float, ...] = (0.9, 0.8)) -> dict[str
 
 
 def override(studio: Studio, modules: str) -> None:
-    """Give modules, a JavaScript list, a rate of 50 %, and wait until that is drawn."""
+    """Set modules (a JavaScript list) to a rate of 50 %, and wait until drawn."""
     studio.page.evaluate(
         f"""() => new Promise((done) => {{
             dppa.override({modules}, 0.5);

@@ -1,4 +1,4 @@
-"""The merge method as a choice: its own settings, and plots of what is known before a merge."""
+"""The choice of merge method: its settings, and the plots available before a merge."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def choose(studio: Studio, name: str) -> None:
 
 
 def recipe_of(choice: MethodChoice, **changes: object) -> str:
-    """What the library makes of the first screen with another method."""
+    """The library's result for the first screen with another method."""
     session = first_session()
     fields = {name: getattr(session, name) for name in session.__dataclass_fields__}
     return recipe_hash(type(session)(**(fields | {"method": choice} | changes)).recipe())
@@ -71,7 +71,7 @@ def test_a_method_of_its_own_plan_redraws_the_plots(studio: Studio) -> None:
     assert studio.page.locator("#distribution line.threshold").count() == 0
     expect(studio.page.locator("#rate em")).to_have_text("At 60\u2009% any 40\u2009% stay.")
     studio.page.evaluate("() => window.dppa.override('layers.3.mlp.down_proj', 0.25)")
-    studio.wait_frame()  # until then the plan before it is drawn, which is exact as well
+    studio.wait_frame()  # until then the previous plan is drawn, also exact
     studio.wait_exact(60)
     shown = {place: round(value, 2) for place, value in studio.cells().items()}
     assert shown.pop((3, "down")) == 0.75 and set(shown.values()) == {0.4}

@@ -1,4 +1,4 @@
-"""Models of one's own on the page: a base of another family, with its domain models."""
+"""User models on the page: a base of another family, with its domain models."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Number boxes beside the sliders: what they show is what counts."""
+"""Number boxes beside the sliders: the shown value is used."""
 
 import pytest
 

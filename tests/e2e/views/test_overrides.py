@@ -1,4 +1,4 @@
-"""Rates of single modules and coefficients by layer: in the store, in the plan, in the recipe."""
+"""Rates of single modules and coefficients by layer, in store, plan and recipe."""
 
 import pytest
 

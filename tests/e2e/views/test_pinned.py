@@ -1,4 +1,4 @@
-"""The pinned question: it follows the slider, and ends on the server's own answer."""
+"""The pinned question: it follows the slider, and ends on the server's answer."""
 
 from dataclasses import replace
 
@@ -21,7 +21,7 @@ def text(studio: Studio) -> str:
 
 
 def settled(studio: Studio) -> None:
-    """Until the answer is of the merge as it is now."""
+    """Wait for the answer of the current merge."""
     studio.page.locator('.pinned[data-fresh="true"][data-later=""]').wait_for(timeout=ANSWER_MS)
 
 

@@ -1,4 +1,4 @@
-"""The pruning slider: everything follows while it moves, and ends on the right value."""
+"""The pruning slider: all views follow it, and end on the right value."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What becomes of every weight: parts that add up, lengths, losses, keys, and a table."""
+"""The sparsity view: parts add up; lengths, losses, keys, and a table."""
 
 import numpy as np
 import pytest

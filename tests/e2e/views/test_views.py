@@ -1,4 +1,4 @@
-"""The list of views: one at a time, by keyboard, without barriers, on a screen and a phone."""
+"""The list of views: one at a time, by keyboard, accessible, on screen and phone."""
 
 import pytest
 from playwright.sync_api import expect
