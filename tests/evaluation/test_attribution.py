@@ -1,4 +1,4 @@
-"""The loss of an answer without the delta of one part, against merges made and loaded anew."""
+"""The loss of an answer without one part's delta, against newly made and loaded merges."""
 
 import threading
 from pathlib import Path
@@ -67,7 +67,7 @@ def by_hand(folder: Path, prompt: str, answer: str) -> float:
 
 
 def without(folder: Path, base: Path, parts: list[str], target: Path) -> Path:
-    """The merge in `folder`, the tensors that have one of `parts` in their names the base's."""
+    """The merge in `folder`, with the base's tensors where a name contains one of `parts`."""
     merged, old = load_file(folder / "model.safetensors"), load_file(base / "model.safetensors")
     kept = {
         name: old[name].to(value.dtype) if any(f".{p}." in f".{name}" for p in parts) else value

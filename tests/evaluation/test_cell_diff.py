@@ -1,4 +1,4 @@
-"""Cells of layers and kinds, of checkpoints and of merges in memory; settings that differ."""
+"""Differences by layer and kind, of checkpoints and merges in memory; differing settings."""
 
 import threading
 from dataclasses import replace
@@ -58,7 +58,7 @@ def test_every_number_of_a_cell_is_what_numpy_says(zoo_env: Path) -> None:
 
 
 def test_what_one_merge_keeps_and_the_other_does_not() -> None:
-    """At 90 % and 80 %, the kept nest: nothing is only in the first, a tenth only in the second."""
+    """At 90 % and 80 %, kept sets nest: nothing only in the first, a tenth only in the second."""
     base, pool = open_checkpoint("zoo:base"), ModelPool()
     narrow, wide = (
         MergeRecipe("zoo:base", (DomainModel("zoo:math", (rate,), (1.0,)),), dtype="float32")

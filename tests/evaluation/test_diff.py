@@ -1,4 +1,4 @@
-"""How far two models are apart: numbers by hand, the same for any workers, errors that say why."""
+"""How far two models differ: numbers by hand, the same for any workers, clear errors."""
 
 import json
 from dataclasses import asdict, replace
@@ -129,7 +129,7 @@ def test_rows_of_other_tokens_are_not_compared(tmp_path: Path) -> None:
     random_llama(1, replace(base.shape, vocab=base.shape.vocab + 1)).save(tmp_path / "b")
     for folder, words in (("a", "no yes"), ("b", "yes no")):
         ids = {word: row for row, word in enumerate(words.split())}
-        (tmp_path / folder / "tokenizer.json").unlink()  # it would say it alone
+        (tmp_path / folder / "tokenizer.json").unlink()  # only it would be read
         (tmp_path / folder / "vocab.json").write_text(json.dumps(ids), "utf-8")
     with pytest.raises(IncompatibleCheckpoints, match="row 0 of their embeddings is 'no' in one"):
         diff_models(str(tmp_path / "a"), str(tmp_path / "b"))

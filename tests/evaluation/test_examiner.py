@@ -1,4 +1,4 @@
-"""Marks are remembered by what was asked, and of whom."""
+"""Marks are cached by question and model."""
 
 import shutil
 from dataclasses import replace

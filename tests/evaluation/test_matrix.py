@@ -1,4 +1,4 @@
-"""One module closely: rows and columns by hand, as sorting says, and what is refused."""
+"""One module in detail: rows and columns by hand, against sorting, and refusals."""
 
 import math
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a merge did to every module, read off the model in memory."""
+"""The effect of a merge on every module of the model in memory."""
 
 import threading
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What pruning does to outputs: by hand, and by multiplying inputs as a model would."""
+"""Output error of pruning: by hand, and by multiplying inputs as a model does."""
 
 from pathlib import Path
 

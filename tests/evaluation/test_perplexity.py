@@ -1,4 +1,4 @@
-"""Perplexity in windows: every token once, the numbers of a plain loop, clear refusals."""
+"""Perplexity in windows: every token once, equal to a plain loop, clear refusals."""
 
 import math
 import threading

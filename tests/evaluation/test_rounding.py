@@ -1,4 +1,4 @@
-"""What rounding undoes: by hand, against adding everything, and what is refused."""
+"""Changes lost to rounding: by hand, against adding everything, and refusals."""
 
 from pathlib import Path
 

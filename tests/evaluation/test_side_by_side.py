@@ -1,4 +1,4 @@
-"""Who stands beside a recipe, and what marks say: figures by hand."""
+"""Models compared with a recipe, and their marks: figures by hand."""
 
 from dataclasses import replace
 
@@ -91,7 +91,7 @@ def test_a_clear_difference_names_the_better_one() -> None:
     clear = WHOLE.comparison(RECIPE, "zoo:law")
     assert clear is not None and not clear.seen  # 6 more in math, 1 fewer in law: p = 0.125
     assert clear.differs == 7 and clear.p == pytest.approx(2 * (7 + 1) / 2**7)
-    assert clear.visible >= abs(clear.difference.value)  # what was not seen was too small to see
+    assert clear.visible >= abs(clear.difference.value)  # what was not found was too small
     math = WHOLE.comparison("zoo:law", RECIPE, "math")
     assert math is not None and math.seen and math.p == pytest.approx(2 / 2**6)
     assert sentence(math, "law", "recipe").startswith("recipe is better than law: -60.0 points")

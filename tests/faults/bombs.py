@@ -1,6 +1,6 @@
-"""Small files that claim, or unpack to, far more than they are; what each of them costs to refuse.
+"""Small files that claim, or unpack to, far more than their size; what refusing each costs.
 
-Run by test_bombs.py in a process of its own, whose peak of memory is this process's alone:
+Run by test_bombs.py in a subprocess, so that its peak memory can be measured:
 `python -m tests.faults.bombs FOLDER` prints a line of JSON for each.
 """
 
@@ -30,7 +30,7 @@ GIB = 1 << 30
 
 
 def claimed_length(path: Path) -> object:
-    """A header as long as its file, of which nothing is there: the disk holds a few bytes."""
+    """A header as long as its sparse file: only a few bytes are on the disk."""
     with path.open("wb") as file:
         file.write(struct.pack("<Q", 100 << 20))
         file.truncate(8 + (100 << 20))
@@ -121,7 +121,7 @@ def crowded_recipe(path: Path) -> object:
 
 
 def rank_of_many_digits(path: Path) -> object:
-    """An adapter of a rank that no number of a processor holds."""
+    """An adapter whose rank no machine integer can hold."""
     path.mkdir()
     (path / CONFIG).write_text('{"r": 1' + "0" * 4000 + "}")
     return read_lora_config(path)
@@ -138,7 +138,7 @@ def _peak() -> int:
 
 
 def main(folder: str) -> None:
-    """Try them all, those that are large themselves last."""
+    """Try all, large files last."""
     for bomb in BOMBS:
         path = Path(folder) / bomb.__name__
         before, began = _peak(), time.thread_time()

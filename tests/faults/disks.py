@@ -1,8 +1,8 @@
-"""Disks that are really full or really read-only, in a process of its own.
+"""Disks that are really full or really read-only, in a forked process.
 
-The process is a fork that ends with the work. Where the kernel allows it (root, or a user
-namespace of one's own) the disk is a small tmpfs that nobody else sees and that goes with the
-process; elsewhere a limit on the size of files, and a folder without permission to write, which
+The process ends with the work. If the kernel allows it (root, or a private user
+namespace), the disk is a small tmpfs that only the process sees and that disappears with
+it; otherwise a limit on file sizes, and a folder without write permission, which
 root heeds once its capabilities are dropped.
 """
 
@@ -29,7 +29,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def forked(work: Callable[[], Result]) -> Result:
-    """What work gives in a fork of this process; an error it raises is raised here."""
+    """The result of work in a fork of this process; its error is raised here."""
     reading, writing = os.pipe()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # newer Pythons warn of forks beside threads
@@ -49,7 +49,7 @@ def forked(work: Callable[[], Result]) -> Result:
 
 
 def _answer(work: Callable[[], object], reading: int, writing: int) -> None:
-    """Ends this process with what work gives, written into a pipe."""
+    """End this process, with the result of work written to a pipe."""
     try:
         os.close(reading)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
@@ -72,7 +72,7 @@ def _pickled(error: BaseException) -> bytes:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file, by its path; without what fills the disk."""
+    """All files by path, except the one filling the disk."""
     files = (path for path in folder.rglob("*") if path.is_file() and path.name != _BALLAST)
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
@@ -82,9 +82,9 @@ class Disk:
     """A folder on a disk of its own; only inside `forked`.
 
     Args:
-        folder: Where it is put; made anew.
+        folder: Its path; recreated.
         nbytes: Its size.
-        mounted: Whether a file system is tried; else what an ordinary user can do.
+        mounted: Whether to mount a file system; else what an ordinary user can do.
     """
 
     folder: Path
@@ -99,16 +99,16 @@ class Disk:
 
     @property
     def full(self) -> str:
-        """What is said of it when it is full."""
+        """The error text when it is full."""
         return "the disk is full" if self.mounted else "no file may grow that large"
 
     @property
     def locked(self) -> str:
-        """What is said of it when it is read-only."""
+        """The error text when it is read-only."""
         return "read-only" if self.mounted else "no permission"
 
     def fill(self) -> None:
-        """Leave no byte free, whatever lies there."""
+        """Leave no byte free."""
         if not self.mounted:
             _limit(0)
             return
@@ -120,7 +120,7 @@ class Disk:
                 return
 
     def empty(self) -> None:
-        """Take back `fill`, and give it room."""
+        """Undo `fill`."""
         if not self.mounted:
             _limit(resource.RLIM_INFINITY)
             return
@@ -128,7 +128,7 @@ class Disk:
         _system(_libc.mount(b"none", bytes(self.folder), b"tmpfs", _REMOUNT, b"size=64m"))
 
     def lock(self) -> None:
-        """Nothing can be written any more."""
+        """Make it read-only."""
         if self.mounted:
             flags = _REMOUNT | _RDONLY
             _system(_libc.mount(b"none", bytes(self.folder), b"tmpfs", flags, None))
@@ -138,7 +138,7 @@ class Disk:
             path.chmod(0o555)
 
     def unlock(self) -> None:
-        """It can be written again."""
+        """Make it writable again."""
         if self.mounted:
             _system(_libc.mount(b"none", bytes(self.folder), b"tmpfs", _REMOUNT, None))
             return
@@ -147,7 +147,7 @@ class Disk:
 
 
 def _mount(folder: Path, nbytes: int) -> bool:
-    """Whether a tmpfs is there now, in a namespace of this process."""
+    """Mount a tmpfs in a private namespace; whether it worked."""
     try:
         _own_namespace()
         _system(_libc.mount(None, b"/", None, _REC | _PRIVATE, None))
@@ -177,7 +177,7 @@ def _limit(nbytes: int) -> None:
 
 
 def _drop_capabilities() -> None:
-    """Root without them heeds permissions as everybody does."""
+    """Without them, permissions apply to root too."""
     header = (ctypes.c_uint32 * 2)(_CAPABILITIES_3, 0)
     _system(_libc.capset(header, (ctypes.c_uint32 * 6)()))
 

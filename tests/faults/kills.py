@@ -1,8 +1,8 @@
-"""Merges killed with SIGKILL at random moments and before every step: what is left is whole.
+"""Merges killed with SIGKILL at random moments and before every step leave whole folders.
 
-Run by `make kills` and, shortly, by test_kills.py: `python -m tests.faults.kills --count 100`.
+Run by `make kills` and, shorter, by test_kills.py: `python -m tests.faults.kills --count 100`.
 The merges are forks of this process, which has everything imported: nearly every kill then
-meets the merge itself, not the start of an interpreter.
+hits the merge itself, not the start of an interpreter.
 """
 
 import argparse
@@ -30,7 +30,7 @@ Contents = dict[str, bytes]
 
 
 class Scene:
-    """Two merges of different weights and shards that take each other's place in one folder."""
+    """Two merges with different weights and shards that replace each other in one folder."""
 
     def __init__(self, root: Path) -> None:
         self.out = root / "merged" / "out"
@@ -48,20 +48,20 @@ class Scene:
         self.seconds = min(timed(lambda: self.merge(1, sync=True)) for _ in range(3))
 
     def merge(self, which: int, *, sync: bool = False) -> None:
-        """Make one of the two, in place of the other if that is there."""
+        """Make one of the two, replacing the other if present."""
         sizes = (10**9, 20_000)
         merge_to_folder(
             self._recipes[which], self.out, overwrite=True, shard_size=sizes[which], sync=sync
         )
 
     def start(self, old: bool) -> None:
-        """Nothing there but, perhaps, the first of the two."""
+        """Have no target, or the first of the two merges."""
         shutil.rmtree(self.out.parent, ignore_errors=True)
         if old:
             self.merge(0)
 
     def state(self) -> str:
-        """What lies under the target's name; fails unless it is whole."""
+        """Which merge is in the target; fails unless it is whole."""
         if not os.path.lexists(self.out):
             return "absent"
         found = contents(self.out)
@@ -104,7 +104,7 @@ def run(work: Callable[[], object], seconds: float | None = None) -> bool:
 
 
 def before_step(number: int, near: Path) -> None:
-    """Have this process killed before its so-manieth step near a folder."""
+    """Kill this process before a given step near a folder."""
     left = number
 
     def watch(event: str, args: tuple[object, ...]) -> None:
@@ -118,7 +118,7 @@ def before_step(number: int, near: Path) -> None:
 
 
 def check(scene: Scene, old: bool, one_step: bool) -> tuple[str, bool]:
-    """What a kill left, and whether a partial folder; then that the next merge clears it away."""
+    """The state after a kill, and whether a partial folder is left; the next merge clears it."""
     state = scene.state()
     if old and one_step and state == "absent":
         raise AssertionError("the old merge was gone before the new one was there")
@@ -149,7 +149,7 @@ def kill_at_random(scene: Scene, count: int, seed: int) -> Counter[str]:
 
 
 def kill_before_steps(scene: Scene, stride: int) -> int:
-    """Kill merges before every step, or every so-manieth; with the kernel's exchange and without.
+    """Kill merges before every step, or every nth; with and without the kernel's exchange.
 
     Returns:
         The number of kills.
@@ -174,7 +174,7 @@ def kill_before_steps(scene: Scene, stride: int) -> int:
 
 
 def main() -> None:
-    """Kill merges as often as asked, and say what was left."""
+    """Kill merges as often as asked, and print the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=100, help="kills at random moments")
     parser.add_argument("--stride", type=int, default=1, help="kill before every so-manieth step")

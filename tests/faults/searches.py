@@ -1,4 +1,4 @@
-"""Searches on scores known by hand that keep in a folder what they have scored."""
+"""Searches on scores known by hand that save their scores in a folder."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +16,7 @@ Ask = Callable[[Exam], DomainScore]
 
 
 def ask_by_hand() -> tuple[Ask, list[Exam]]:
-    """What answers, and what it was asked."""
+    """The scorer, and the exams it got."""
     return by_model({f"zoo:{domain}": scored(a=(8, 8)) for domain in DOMAINS}, _peaked)
 
 

@@ -1,6 +1,6 @@
-"""The app in a process of its own, while its files, its clock and its life are taken from it.
+"""The app as a subprocess, while its files vanish, its clock jumps, or it is killed.
 
-Asked through its programming interface, as any client does.
+Tested through its API.
 """
 
 import os
@@ -55,7 +55,7 @@ class App:
         )
 
     def ask(self, name: str, *values: Any) -> Any:
-        """What an endpoint answers."""
+        """An endpoint's answer."""
         client = Client(self.server.url, verbose=False, download_files=False)
         try:
             return client.predict(*values, api_name=f"/{name}")
@@ -63,7 +63,7 @@ class App:
             client.close()
 
     def fetch(self, made: dict[str, Any]) -> int:
-        """The bytes of a file on offer; the status where there is none."""
+        """The bytes of a file on offer, or the error status."""
         try:
             with urllib.request.urlopen(f"{self.server.url}/{made['address']}") as answer:
                 return len(answer.read())

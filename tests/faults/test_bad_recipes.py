@@ -1,4 +1,4 @@
-"""Recipes that are none: one clear line each; what is read is read one way only."""
+"""Invalid recipes: one clear line each; valid ones have one meaning only."""
 
 import os
 from pathlib import Path

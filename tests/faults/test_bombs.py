@@ -1,4 +1,4 @@
-"""What is small and claims to be large is refused before memory is taken: it is measured."""
+"""Small files that claim to be large are refused before memory is used; measured."""
 
 import json
 import re

@@ -1,6 +1,6 @@
-"""Files that vanish, shrink or change while work reads them, and caches with rubbish in them.
+"""Files that vanish, shrink or change while work reads them, and damaged caches.
 
-What was read is used only if it is of one version; nothing half-written stays, nothing dies.
+Data is used only if it is of one version; nothing half-written stays, nothing crashes.
 """
 
 import os
@@ -59,7 +59,7 @@ def overwrite(path: Path) -> None:
 
 
 def at_first(change: Callable[[Path], object], path: Path) -> Progress:
-    """Changes a file when work first tells how far it is."""
+    """Changes a file at the first progress report."""
     left = iter([change])
 
     def progress(done: int, total: int, what: str) -> None:
@@ -99,7 +99,7 @@ def test_weights_that_change_before_they_are_looked_at_end_no_process(
 
 
 def test_weights_that_vanish_under_a_merge_are_read_to_their_end(root: Path) -> None:
-    """Open files stay, whoever deletes or replaces them; the next merge says what is missing."""
+    """Open files survive deletion and replacement; the next merge says what is missing."""
     merge_to_folder(recipe(root), root / "whole")
     watch = at_first(lambda path: shutil.rmtree(path.parent), root / WEIGHTS)
     merge_to_folder(recipe(root), root / "out", workers=1, progress=watch)
@@ -137,7 +137,7 @@ def exports(tmp_path: Path) -> Iterator[Exports]:
 
 
 def offered(exports: Exports) -> str:
-    """The word of a file that was made."""
+    """The secret word of a new file."""
     with exports.room(ADA, 10) as room:
         path = room.folder / "file.zip"
         path.write_bytes(b"x" * 10)

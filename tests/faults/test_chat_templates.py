@@ -1,4 +1,4 @@
-"""Chat templates of strangers: rendered as transformers does, in bounds, far from any login."""
+"""Untrusted chat templates: rendered as transformers does, with limits, without logins."""
 
 import os
 import signal

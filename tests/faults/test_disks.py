@@ -1,6 +1,6 @@
-"""Disks that are really full or really read-only: told in one line, nothing half-written, no end.
+"""Disks that are really full or read-only: one-line errors, nothing half-written, no crash.
 
-Each test runs in a fork on a disk of its own; with room, or permission, the same work is then done.
+Each test runs in a fork on its own disk; with space, or permission, the same work then succeeds.
 """
 
 import subprocess
@@ -50,7 +50,7 @@ pytestmark = pytest.mark.usefixtures("zoo_env")
 
 @pytest.fixture(scope="module", autouse=True)
 def _warm(tiny_zoo: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """What forks need is imported, and its loops are loaded, before they begin."""
+    """Import what forks need and load its loops before they start."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DPPA_ZOO", str(tiny_zoo))
         for name, work in WRITERS.items():
@@ -59,13 +59,13 @@ def _warm(tiny_zoo: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
 
 @pytest.fixture(params=[True, False], ids=["disk", "limit"])
 def either(request: pytest.FixtureRequest, tmp_path: Path) -> MakeDisk:
-    """A file system where that is allowed, and what needs no permission; made in the fork."""
+    """A file system if allowed, and the way without permissions; made in the fork."""
     return lambda: Disk(tmp_path / "disk", SIZE, mounted=request.param)
 
 
 @pytest.fixture
 def disk(tmp_path: Path) -> MakeDisk:
-    """The better one of both."""
+    """The better of both."""
     return lambda: Disk(tmp_path / "disk", SIZE)
 
 
@@ -155,7 +155,7 @@ def test_a_file_for_a_visitor_goes_and_the_page_makes_the_next(disk: MakeDisk) -
 @pytest.mark.parametrize("kind", ["climb", "study"])
 def test_a_search_whose_disk_is_full_goes_on_where_it_was(tmp_path: Path, kind: str) -> None:
     def run() -> None:
-        # A small state that is written anew would find its own old page free on a full tmpfs.
+        # A small state could reuse its own old page on a full tmpfs.
         place = Disk(tmp_path / "disk", SIZE, mounted=kind == "study")
         place.empty()
         ask, asked = ask_by_hand()
@@ -179,7 +179,7 @@ def test_a_search_whose_disk_is_full_goes_on_where_it_was(tmp_path: Path, kind: 
 
 
 def test_a_page_that_finds_no_place_for_temporary_files_ends_with_one_line() -> None:
-    """Nothing may grow: as on a full disk every place is tried, and none takes a byte."""
+    """No file may grow: as on a full disk, every place is tried and fails."""
     command = f"ulimit -f 0; exec {sys.executable} app.py 2>&1 | cat"
     done = subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout.startswith("There is no folder for temporary files that can be written to.")

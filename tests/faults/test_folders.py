@@ -1,4 +1,4 @@
-"""Folders of every kind of odd: which files count, and what is refused in one clear line."""
+"""Odd folders: which files count, and what is refused in one clear line."""
 
 import json
 import os
@@ -136,5 +136,5 @@ def test_a_place_without_permission(folder: Path, monkeypatch: pytest.MonkeyPatc
     def denied(self: Path, **_: object) -> os.stat_result:
         raise PermissionError(13, "Permission denied", str(self))
 
-    monkeypatch.setattr(Path, "stat", denied)  # root may look everywhere, so no chmod
+    monkeypatch.setattr(Path, "stat", denied)  # root can read everything, so no chmod
     refused(folder, DamagedCheckpoint, "cannot be read .Permission denied")

@@ -1,4 +1,4 @@
-"""Headers of every kind of wrong: one clear line, never a crash; what safetensors reads is read."""
+"""Invalid headers: one clear line, never a crash; valid ones are read as safetensors does."""
 
 import json
 import os

@@ -1,6 +1,6 @@
-"""A Hub that is busy or breaks off, and a disk that fills meanwhile: one line, then it goes on.
+"""A busy or failing Hub, and a disk that fills: one-line errors, then downloads continue.
 
-The Hub is a server on this machine, asked over HTTP by huggingface_hub itself.
+The Hub is a local server that huggingface_hub itself uses over HTTP.
 """
 
 import time
@@ -22,7 +22,7 @@ WEIGHTS = "model.safetensors"
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
-    """A model on a Hub of our own, and empty caches."""
+    """A model on a local Hub, and empty caches."""
     server = HubServer()
     server.add(BASE, random_llama(0).save(tmp_path / "models" / "base"))
     stand_in(server, tmp_path / "cache", monkeypatch)
@@ -33,7 +33,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The waits of huggingface_hub between its attempts, in next to no time."""
+    """Shorten the waits of huggingface_hub between attempts."""
     wait = time.sleep
     monkeypatch.setattr("time.sleep", lambda seconds: wait(min(seconds, 0.01)))
 
@@ -45,13 +45,13 @@ def fails(message: str) -> None:
 
 
 def whole(hub: HubServer) -> None:
-    """The model is fetched now, and is what the Hub has."""
+    """The model is now downloaded and equals the Hub's."""
     fetched = open_checkpoint(BASE)
     assert fetched.content_hash() == open_checkpoint(str(hub.models[BASE].folder)).content_hash()
 
 
 def named(cache: Path) -> list[str]:
-    """Files that a name leads to, which are there for every program that reads the cache."""
+    """Files reachable by a name, which any program reading the cache sees."""
     return sorted(path.name for path in cache.glob("**/snapshots/*/*"))
 
 
@@ -74,7 +74,7 @@ def test_a_download_cut_short_has_no_name_and_goes_on_where_it_was(
     hub.break_off = lambda path: None
     before = len(hub.files())
     whole(hub)
-    assert set(hub.files()[before:]) <= {WEIGHTS}  # files that had come are kept
+    assert set(hub.files()[before:]) <= {WEIGHTS}  # complete files are kept
     assert WEIGHTS in named(tmp_path / "cache")
 
 

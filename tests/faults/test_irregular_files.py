@@ -1,4 +1,4 @@
-"""Named pipes and devices in the place of files: refused at once, never waited for."""
+"""Named pipes and devices instead of files: refused at once, without waiting."""
 
 import os
 import stat
@@ -36,7 +36,7 @@ def pipe(tmp_path: Path) -> Path:
 
 
 def outcome(work: Callable[[], object], pipe: Path) -> object:
-    """What some work gives or raises; fails where it waits for somebody to write to the pipe."""
+    """What work returns or raises; fails if it waits for a writer of the pipe."""
     found: list[object] = []
 
     def run() -> None:
@@ -50,7 +50,7 @@ def outcome(work: Callable[[], object], pipe: Path) -> object:
     thread.join(SOON)
     waited = thread.is_alive()
     with suppress(OSError):  # nobody reads
-        os.close(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))  # lets go of who does
+        os.close(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))  # releases a reader
     thread.join()
     assert not waited
     return found[0]

@@ -1,4 +1,4 @@
-"""A search whose process is killed in the middle goes on where it was."""
+"""A search continues after its process was killed."""
 
 import os
 import signal

@@ -1,6 +1,6 @@
-"""A merge killed at any moment leaves the old target, the new one or none; the next clears up.
+"""A merge killed at any moment leaves the old target, the new one or none; the next cleans up.
 
-A short run of what `make kills` does.
+A short version of `make kills`.
 """
 
 import re

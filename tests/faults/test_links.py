@@ -1,4 +1,4 @@
-"""Links in a model's folder: files elsewhere are not read, unless they lie where files may lie."""
+"""Links in a model's folder: targets outside are read only in allowed places."""
 
 import json
 import os

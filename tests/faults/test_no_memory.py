@@ -1,6 +1,6 @@
-"""Memory that runs out in the middle of a merge: one line, nothing half-written, the next is made.
+"""Memory that runs out during a merge: a one-line error, nothing half-written, the next works.
 
-A fork may take no more memory than it has, and has none left: whatever asks for some is refused.
+A fork is limited to the memory it has, and has none left: every allocation fails.
 """
 
 import io
@@ -29,18 +29,18 @@ SAID = "There is not enough memory for this now."
 
 
 class Hunger:
-    """Takes all memory that this process can still have, and gives it back."""
+    """Takes all memory still available to this process, and frees it."""
 
     def __init__(self) -> None:
         self._eaten: list[bytearray] = []
 
     def begin(self, *_told: object) -> None:
-        """Take it, once; anything may call this to tell how far it is."""
+        """Take it, once; usable as a progress callback."""
         if self._eaten:
             return
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         _limit(pages * resource.getpagesize())
-        jaxtyping.config.update("jaxtyping_disable", True)  # tests alone have it
+        jaxtyping.config.update("jaxtyping_disable", True)  # only in tests
         margin = bytearray(MARGIN)
         for power in range(LARGEST, SMALLEST - 1, -1):
             try:
@@ -51,7 +51,7 @@ class Hunger:
         del margin
 
     def end(self) -> None:
-        """Give it back."""
+        """Free it."""
         _limit(resource.RLIM_INFINITY)
         self._eaten.clear()
 
@@ -61,7 +61,7 @@ def _limit(nbytes: int) -> None:
 
 
 def refused(work: Callable[[Callable[..., None]], object], *, at_once: bool) -> None:
-    """Work has to end for lack of memory, and the page to say so; it tells how far it is."""
+    """Work must fail for lack of memory, and the page say so; `work` takes a callback."""
     hunger, error = Hunger(), None
     try:
         if at_once:
@@ -77,7 +77,7 @@ def refused(work: Callable[[Callable[..., None]], object], *, at_once: bool) -> 
 
 @pytest.fixture(scope="module", autouse=True)
 def _warm(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """What forks need is imported, loaded and profiled before they begin."""
+    """Import, load and profile what forks need before they start."""
     import torch  # noqa: PLC0415  (seconds)
 
     torch.set_num_threads(1)
@@ -133,7 +133,7 @@ def test_the_command_says_it_in_one_line(tmp_path: Path, monkeypatch: pytest.Mon
         return ended.value.code, said.getvalue()
 
     def starving(hunger: Hunger) -> Callable[..., object]:
-        """The same merge, begun when there is nothing left."""
+        """The same merge, started without free memory."""
 
         def merge(*given: object, **how: object) -> object:
             hunger.begin()

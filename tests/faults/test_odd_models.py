@@ -1,4 +1,4 @@
-"""Folders that are no working model: one clear line when they are loaded or asked, no traceback."""
+"""Folders with broken models: one clear line when loaded or asked, no traceback."""
 
 import json
 from collections.abc import Callable
@@ -300,7 +300,7 @@ def test_a_batch_of_replies_stays_within_the_positions_of_the_model(folder: Path
 
 
 class PanicException(BaseException):
-    """As Rust code raises it."""
+    """A panic of Rust code."""
 
 
 def test_foreign_errors_become_one_line_and_ours_pass() -> None:

@@ -1,4 +1,4 @@
-"""Files that call themselves pytorch_model.bin: no code runs, and one line says what is wrong."""
+"""Malicious or damaged pytorch_model.bin files: no code runs, and one line names the error."""
 
 import os
 import pickle
@@ -94,7 +94,7 @@ def test_objects_that_are_no_weights(folder: Path, found: Any, message: str) -> 
 
 
 def test_a_tensor_that_claims_its_neighbours_bytes(folder: Path) -> None:
-    """Mapped, it would be made of whatever lies behind it."""
+    """If mapped, it would contain whatever bytes follow."""
     torch.save({"a": torch.arange(6.0)}, folder / WEIGHTS)
     with zipfile.ZipFile(folder / WEIGHTS) as archive:
         records = {name: archive.read(name) for name in archive.namelist()}

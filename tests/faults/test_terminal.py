@@ -1,4 +1,4 @@
-"""Whatever the terminal does, a command ends with a sensible code and nothing half-done."""
+"""Closed, full or lost terminals: a command exits with a proper code, nothing half-done."""
 
 import os
 import signal
@@ -34,7 +34,7 @@ def recipe(zoo_env: Path, tmp_path: Path) -> Path:
 
 
 def dppa(*arguments: object, stdout: int, **more: str) -> tuple[int, str]:
-    """Run the command with this standard output; its exit code and standard error."""
+    """Run the command with this standard output; exit code and standard error."""
     command = [sys.executable, "-m", "dppa_core", *map(str, arguments)]
     done = subprocess.run(
         command, cwd=ROOT, env={**os.environ, **more}, text=True, check=False,
@@ -62,7 +62,7 @@ def test_a_full_disk_behind_standard_output_is_one_line(recipe: Path, form: Sequ
 def test_a_closed_standard_output_is_one_line_and_the_merge_is_there(
     recipe: Path, tmp_path: Path
 ) -> None:
-    """No file of the merge may take the closed stream's number."""
+    """No file of the merge may get the closed stream's number."""
     code = f"{sys.executable} -m dppa_core merge {recipe} --out {tmp_path / 'out'} --no-sync >&-"
     done = subprocess.run(
         code, shell=True, cwd=ROOT, stderr=subprocess.PIPE, text=True, check=False

@@ -1,11 +1,11 @@
-"""Try readers of foreign files with inputs nobody wrote; `make fuzz` runs it.
+"""Fuzz the readers of foreign files; `make fuzz` runs it.
 
     python -m tests.fuzz [TARGET …] [--runs N] [--seed N] [--write [--add]] [--collect]
 
-Every target has a process of its own, one after another. What is a finding lies below out/fuzz with
-its traceback, and makes the command fail; once mended, its input belongs into
-tests/fuzz/regressions. --write puts the figures into docs/, --add beside those of runs with other
-seeds. A run that was told to end (SIGTERM) counts what it had tried; --collect reads it again.
+Every target runs in its own process, one after another. Findings go to out/fuzz with their
+tracebacks, and make the command fail; once fixed, their inputs belong in
+tests/fuzz/regressions. --write puts the figures into docs/, --add adds them to runs with other
+seeds. A run ended by SIGTERM counts what it had tried; --collect reads it again.
 """
 
 import argparse
@@ -29,7 +29,7 @@ PACKAGES = ROOT / "out" / "fuzz-packages"
 
 
 def tried(target: Target, runs: int, seed: int) -> dict[str, Any]:
-    """What a run of one target found out."""
+    """The results of one target's run."""
     folder = ROOT / "out" / "fuzz" / target.name
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "corpus").mkdir(parents=True)
@@ -50,7 +50,7 @@ def tried(target: Target, runs: int, seed: int) -> dict[str, Any]:
 
 
 def seen(target: Target, folder: Path, *, told: bool) -> dict[str, Any]:
-    """What a run has written; one that ended before its time without being told to is a finding."""
+    """What a run has written; one that ended early without SIGTERM is a finding."""
     try:
         found: dict[str, Any] = json.loads((folder / "run.json").read_text("utf-8"))
     except FileNotFoundError:
@@ -92,7 +92,7 @@ def main() -> int:
 
 
 def keep(name: str, found: dict[str, Any], *, add: bool) -> None:
-    """Put the run of one target beside those of the others, and add it to its own."""
+    """Store the run of one target with the others, or add it to an earlier one."""
     told = json.loads(RESULT.read_text("utf-8")) if RESULT.exists() else {"targets": {}}
     told |= {"machine": machine(load=False), "atheris": version("atheris")}
     order = [target.name for target in TARGETS]

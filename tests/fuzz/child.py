@@ -1,7 +1,7 @@
-"""One coverage-guided run of one target, in a process of its own; atheris (libFuzzer) guides it.
+"""One coverage-guided run of one target by atheris (libFuzzer), in its own process.
 
-Started by tests/fuzz/__main__.py. Prints nothing: what it found out is a JSON file, written anew
-every few seconds, so that a run that is ended by an input says as much as it knew.
+Started by tests/fuzz/__main__.py. Prints nothing: its results are a JSON file, rewritten
+every few seconds, so that they survive an input that ends the run.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ _REPORTED = 5.0
 
 @dataclass
 class Run:
-    """What a run has seen so far."""
+    """Results of a run so far."""
 
     target: Target
     folder: Path
@@ -43,14 +43,14 @@ class Run:
     slowest: float = 0.0
     slowest_blown_up: float = 0.0
     first: int = 0
-    """KiB of memory at the beginning."""
+    """KiB of memory at the start."""
     findings: dict[str, str] = field(default_factory=dict)
     started: float = field(default_factory=time.monotonic)
     said: float = 0.0
     files: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="dppa-fuzz-")))
 
     def one(self, data: bytes) -> None:
-        """Try an input, and now and then a large one made of it."""
+        """Try an input, and sometimes a large one made of it."""
         self._try(data, SLOW)
         chance = Random(hashlib.sha256(data).digest())
         if chance.random() < 1 / STRETCHED:
@@ -90,7 +90,7 @@ class Run:
         (self.folder / f"{name}.txt").write_text(text, "utf-8")
 
     def write(self, done: bool) -> None:
-        """Say how far this is."""
+        """Write the state."""
         told: dict[str, Any] = {key: getattr(self, key) for key in _TOLD}
         told |= {"target": self.target.name, "done": done}
         told |= {"seconds": round(time.monotonic() - self.started, 1)}
@@ -106,7 +106,7 @@ def _peak() -> int:
 
 
 def main(name: str, folder: str, runs: str, seed: str) -> None:
-    """Try so many inputs; never returns, since libFuzzer ends the process."""
+    """Try `runs` inputs; never returns, since libFuzzer ends the process."""
     target = target_of(name)
     run = Run(target, Path(folder), int(runs))
     with atheris.instrument_imports(include=list(target.guided)):
@@ -130,7 +130,7 @@ def main(name: str, folder: str, runs: str, seed: str) -> None:
 
 
 def _quoted(word: str) -> str:
-    """A word as libFuzzer's dictionaries have it."""
+    """A word in libFuzzer's dictionary format."""
     return '"' + "".join(f"\\x{byte:02x}" for byte in word.encode()) + '"'
 
 

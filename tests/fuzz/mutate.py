@@ -1,6 +1,6 @@
-"""Changing an input as a tree: JSON stays JSON, so that changes reach what is behind the parser.
+"""Mutations of JSON as a tree, so that they stay JSON and get past the parser.
 
-Pure: the same bytes and the same chance give the same result.
+The same bytes and random numbers give the same result.
 """
 
 import json
@@ -15,7 +15,7 @@ ODD: tuple[Any, ...] = (
 
 
 def mutated(data: bytes, chance: Random) -> bytes | None:
-    """Some JSON with one to three of its values, keys or items changed; None where it is none."""
+    """JSON with one to three of its values, keys or items changed; None if it is not JSON."""
     try:
         tree = json.loads(data)
     except (ValueError, RecursionError):

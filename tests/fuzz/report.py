@@ -1,6 +1,6 @@
-"""docs/fuzz.json as a table in docs/reliability.md, between its markers.
+"""Writes docs/fuzz.json as a table into docs/reliability.md.
 
-`python -m tests.fuzz.report` writes it again without trying anything.
+`python -m tests.fuzz.report` does so without fuzzing.
 """
 
 import json
@@ -15,7 +15,7 @@ START, END = "<!-- fuzz:start -->", "<!-- fuzz:end -->"
 
 
 def table(found: dict[str, Any]) -> str:
-    """A row for each target, and what they were tried on."""
+    """A row for each target, and the machine."""
     rows = [
         "| what is read | inputs | read / refused | blown up | findings | slowest, ms "
         "| slowest blown up, s | memory, MiB | minutes |",
@@ -38,7 +38,7 @@ def table(found: dict[str, Any]) -> str:
 
 
 def write(found: dict[str, Any]) -> None:
-    """Keep a result, and say it where people read."""
+    """Save a result, and write its table."""
     RESULT.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", "utf-8")
     text = TEXT.read_text("utf-8")
     TEXT.write_text(filled(text, table(found), START, END), "utf-8")

@@ -1,7 +1,4 @@
-"""What the search for bad inputs begins with: sound files, most of them real, and regressions.
-
-Knows where such files lie; each is changed by the fuzzer, never here.
-"""
+"""Seed inputs of the fuzzer: valid files, most of them real, and regressions."""
 
 import json
 from pathlib import Path
@@ -19,7 +16,7 @@ ZOO = ROOT / "assets" / "zoo" / "math"
 
 
 def seeds(target: str) -> list[bytes]:
-    """Inputs of a target: real ones first, then those that once were a finding."""
+    """Inputs of a target: real ones first, then earlier findings."""
     kept = sorted((REGRESSIONS / target).glob("*"))
     return [*_REAL[target](), *(path.read_bytes() for path in kept)]
 
@@ -37,13 +34,13 @@ def _offset(entry: dict[str, Any]) -> int:
 
 
 def _both(value: Any) -> list[bytes]:
-    """A value as people write YAML, and as JSON, which YAML reads too and is changed as a tree."""
+    """A value as YAML, and as JSON, which YAML reads too and which is mutated as a tree."""
     text = json.dumps(value)
     return [yaml.safe_dump(json.loads(text), sort_keys=False).encode(), text.encode()]
 
 
 def _recipes() -> list[bytes]:
-    """Short ones: reading YAML takes longer than all that is done with it."""
+    """Short ones: parsing YAML takes longer than all the rest."""
     plain = b"dppa: 1\nbase: zoo:base\nmodels: [{model: zoo:math, levels: [0.9, 0.8]}]\n"
     layers = b"dppa: 1\nbase: a\nmodels:\n- {model: b, coefficient: {0: 1, 1: 0.5, 2: -3.25e-1}}\n"
     two = [{"model": "b", "levels": [0.8]}, {"model": "c", "levels": [0.5]}]

@@ -1,8 +1,8 @@
-"""What strangers write and this project reads: one reader each, called with any bytes.
+"""Fuzz targets: the project's readers of foreign files, each called with any bytes.
 
-A reader says whether it took the bytes. It may refuse them with an error of ours, in one line of
-bounded length; anything else it raises is a finding. Knows no fuzzer: `python -m tests.fuzz` and
-tests/fuzz/test_regressions.py both call these.
+A reader says whether it accepted the bytes. It may refuse them with one of our errors, in one line
+of limited length; anything else it raises is a finding. `python -m tests.fuzz` and
+tests/fuzz/test_regressions.py call these.
 """
 
 import base64
@@ -24,13 +24,13 @@ _HERE = Path("weights")
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One reader of foreign bytes, and how it is tried."""
+    """One reader of foreign bytes, and how to fuzz it."""
 
     name: str
     what: str
     """What it reads, for a table."""
     read: Callable[[bytes, Path], None]
-    """Takes the bytes and an empty folder for its files; raises errors of ours alone."""
+    """Takes the bytes and an empty folder for its files; raises only our errors."""
     runs: int
     """Inputs that `make fuzz` tries."""
     guided: tuple[str, ...]
@@ -38,16 +38,16 @@ class Target:
     longest: int = 2048
     """Bytes of most inputs."""
     largest: int = 100_000
-    """Bytes of the few that are blown up by repeating a piece."""
+    """Bytes of the few enlarged by repeating a piece."""
     words: tuple[str, ...] = ()
-    """What its language consists of."""
+    """Tokens of its language."""
 
 
 def accepts(target: Target, data: bytes, folder: Path) -> bool:
-    """Whether a target took some bytes, or refused them cleanly.
+    """Whether a target accepts the bytes; False if refused.
 
     Raises:
-        AssertionError: a refusal that is no clear line.
+        AssertionError: a refusal without a clear line.
         Exception: whatever else the reader raised; both are findings.
     """
     try:
@@ -80,7 +80,7 @@ def read_header(data: bytes, folder: Path) -> None:
 
 
 def read_recipe(data: bytes, folder: Path) -> None:
-    """A recipe; one that is read must be written and read back to an equal one."""
+    """A recipe; if valid, writing and reading it must give an equal one."""
     from dppa_core.recipes.yaml_text import dump_recipe, parse_recipe, recipe_hash  # noqa: PLC0415
 
     recipe = parse_recipe(data.decode("utf-8", "replace"))
@@ -102,7 +102,7 @@ def read_mergekit(data: bytes, folder: Path) -> None:
 
 
 def read_link(data: bytes, folder: Path) -> None:
-    """What stands behind `?c=`: JSON is packed as the page packs it, other bytes are the link."""
+    """The value of `?c=`: JSON is packed as the page packs it, other bytes are the link."""
     from components.session.link import LONGEST_LINK, link_of, session_from_link  # noqa: PLC0415
     from dppa_core.errors import InvalidValue  # noqa: PLC0415
 
@@ -144,8 +144,8 @@ _TOKENIZER = (
 def read_tokenizer(data: bytes, folder: Path) -> None:
     """The files of a model's tokenizer, as a JSON object of their contents; see `_files`.
 
-    The model is put into one vocabulary with a sound base in every way there is, and what would
-    lie beside their merge is made: tokenizer, template and numbers of tokens.
+    The model is aligned with a valid base in every way, and the files beside their merge are
+    made: tokenizer, template and token counts.
     """
     from dppa_core.checkpoints.checkpoint import FolderCheckpoint  # noqa: PLC0415
     from dppa_core.checkpoints.vocabulary.alignment import align  # noqa: PLC0415
@@ -166,7 +166,7 @@ def read_tokenizer(data: bytes, folder: Path) -> None:
             together = align(models[0], models[1:], ["theirs"], choice)
             for template in ("auto", "base", "theirs"):
                 companions_of(together, ("base", "theirs"), template)
-        except DppaError as error:  # one way may be refused, and another not
+        except DppaError as error:  # some ways may be refused
             refusals.append(error)
     if refusals:
         raise refusals[0]

@@ -1,6 +1,6 @@
-"""What a fuzzer once found, what real files say, and a few changed ones: read, or one clear line.
+"""Earlier fuzzing findings, real files and a few mutations: read, or refused in one clear line.
 
-`make fuzz` tries millions; these are what every run of the tests tries, without a fuzzer.
+`make fuzz` tries millions; these run with all tests, without a fuzzer.
 """
 
 import time

@@ -1,4 +1,4 @@
-"""Which cases of a test `make test` runs: one of each browser test, some of each marked `cases`."""
+"""Selects the cases `make test` runs: one of each browser test, some of each marked `cases`."""
 
 import os
 import zlib

@@ -1,7 +1,4 @@
-"""The command line, run in this process.
-
-Knows no command.
-"""
+"""The command line, run in this process."""
 
 import json
 import sys

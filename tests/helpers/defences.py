@@ -1,7 +1,7 @@
-"""Each defence taken away in turn, in a copy: the tests that stand for it must fail then.
+"""Removes each defence in turn, in a copy: the tests that cover it must fail.
 
 `make defences` runs `python -m tests.helpers.defences [--write] [WORD …]`: part of a title.
-A line that is no longer there ends the run with its title.
+If a line no longer exists, the run ends with its title.
 """
 
 import argparse
@@ -26,12 +26,12 @@ _FAILED = (1, 3)
 
 @dataclass(frozen=True, slots=True)
 class Defence:
-    """One line that keeps something out."""
+    """A line that prevents something."""
 
     title: str
     file: str
     text: str
-    """Stands there once."""
+    """Occurs once."""
     instead: str
     test: str
 
@@ -671,7 +671,7 @@ DEFENCES = (
 
 
 def fails_without(defence: Defence, copy: Path) -> bool:
-    """Whether its test fails in a copy of the project that lacks it."""
+    """Whether its test fails in a copy of the project without it."""
     path = copy / defence.file
     whole = path.read_text("utf-8")
     if whole.count(defence.text) != 1:
@@ -711,7 +711,7 @@ def table(found: dict[str, bool]) -> str:
 
 
 def write(found: dict[str, bool]) -> None:
-    """Keep a result, and say it where people read."""
+    """Save a result, and write its table."""
     from benchmarks.engine.write import filled  # noqa: PLC0415  (numba)
 
     RESULT.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
@@ -720,7 +720,7 @@ def write(found: dict[str, bool]) -> None:
 
 
 def main() -> int:
-    """The exit code: 1 where a defence can go and no test notices."""
+    """The exit code: 1 if no test notices that a defence is gone."""
     asked = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     asked.add_argument("words", nargs="*")
     asked.add_argument("--write", action="store_true", help="into docs/defences.json and its table")

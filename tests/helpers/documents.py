@@ -1,6 +1,6 @@
-"""The code blocks of README and docs/start, docs/guides, in their order.
+"""The code blocks of README and docs/start, docs/guides, in order.
 
-Knows Markdown's fences; `tests/test_readme.py` runs the blocks.
+`tests/test_readme.py` runs the blocks.
 """
 
 import re
@@ -22,13 +22,13 @@ class Block:
     language: str
     text: str
     title: str | None = None
-    """The file that it is, relative to where the commands are started."""
+    """The file it shows, relative to where the commands are run."""
     reason: str | None = None
     """Why it is not run."""
 
 
 def pages() -> list[Path]:
-    """What is run: the README, Start and Guides."""
+    """The pages: README, Start and Guides."""
     return [ROOT / "README.md", *sorted((ROOT / "docs").glob("start/*.md"))] + sorted(
         (ROOT / "docs").glob("guides/*.md")
     )

@@ -1,4 +1,4 @@
-"""Merges, packs, profiles and analyses of every kind, for an interpreter of their own."""
+"""Merges, packs, profiles and analyses of every kind, run in a fresh interpreter."""
 
 import sys
 from pathlib import Path
@@ -95,7 +95,7 @@ def analyse() -> None:
         count_rounded(plan, (1.5, 1.0))
         chosen = plan.modules[0].levels[0].selection
         look_closely(base, law, plan.modules[0].name, chosen)
-        own = CALIBRATED_KINDS if law == "zoo:law" else ()  # only these have a text
+        own = CALIBRATED_KINDS if law == "zoo:law" else ()  # only it has a text
         for kind in ("magnitude", "random", *own):
             count_meetings(base, (law, "zoo:math"), PruningParameters(significance=kind))
     output_errors("zoo:base", "zoo:law", module, cached_profile("zoo:base", "zoo:law"), (0.5, 0.9))

@@ -1,4 +1,4 @@
-"""Tiny models of every family that is tested: what transformers is asked to make."""
+"""Tiny models of every tested family, made by transformers."""
 
 from typing import Any
 
@@ -42,7 +42,7 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def random_model(family: str, **changed: Any) -> Any:
-    """A random causal language model of a family, in float32; some settings may be others."""
+    """A random causal language model of a family, in float32; settings can be overridden."""
     name, settings = FAMILIES[family]
     torch.manual_seed(0)
     config = getattr(transformers, f"{name}Config")(**{**settings, **changed})

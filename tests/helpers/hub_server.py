@@ -1,6 +1,6 @@
 """A Hub on this machine: model info, and files with the headers the Hub's clients rely on.
 
-Speaks HTTP on the loopback alone; folders stand in for models.
+Serves HTTP on the loopback only; folders stand in for models.
 """
 
 import hashlib
@@ -30,10 +30,10 @@ class Model:
     commit: str
     private: bool = False
     gated: bool = False
-    """Whether files are refused until terms are accepted; what there is can be seen."""
+    """Whether files are refused until terms are accepted; their list stays visible."""
     card: dict[str, Any] = field(default_factory=dict)
     large: frozenset[str] = frozenset()
-    """Files the Hub keeps outside git, and knows by their SHA-256."""
+    """Files the Hub keeps outside git, by their SHA-256."""
 
     def file(self, name: str) -> bytes | None:
         path = self.folder / name
@@ -61,10 +61,10 @@ class Model:
 
 
 class HubServer:
-    """Serves `models` by name until closed; remembers what was asked for."""
+    """Serves `models` by name until closed; records the requests."""
 
     handler: "type[Handler] | None" = None
-    """What answers; the one below unless a test's Hub can do more."""
+    """The handler class; a test's Hub may have another."""
 
     def __init__(self) -> None:
         self.models: dict[str, Model] = {}
@@ -74,12 +74,12 @@ class HubServer:
         self.ranges = True
         """Whether it answers ranges; a proxy may not."""
         self.answers = threading.Event()
-        """It takes a question and says nothing while this is cleared."""
+        """While this is cleared, requests get no answer."""
         self.answers.set()
         self.break_off: Callable[[str], int | None] = lambda path: None
         """Path -> bytes after which an answer breaks off."""
         self.status: int | None = None
-        """Answers everything with this, where it is set."""
+        """If set, the answer to every request."""
         handler = type("Asked", (self.handler or Handler,), {"hub": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
@@ -98,7 +98,7 @@ class HubServer:
         return [match[3] for match in found if match]
 
     def close(self) -> None:
-        """Answer nothing any more."""
+        """Stop answering."""
         self.answers.set()
         self._server.shutdown()
         self._thread.join()
@@ -106,7 +106,7 @@ class HubServer:
 
 
 def stand_in(server: HubServer, cache: Path, patch: pytest.MonkeyPatch) -> None:
-    """Make huggingface_hub of this process ask a server of ours, with an empty cache."""
+    """Make huggingface_hub in this process use a local server, with an empty cache."""
     template = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace("https://huggingface.co", server.url)
     patch.setattr(constants, "ENDPOINT", server.url)
     patch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)

@@ -1,6 +1,6 @@
 """A Hub on this machine that takes uploads: repositories, large files by their SHA-256, commits.
 
-Speaks what huggingface_hub speaks with LFS; whoever writes must show the token.
+Implements the LFS protocol of huggingface_hub; writes need the token.
 """
 
 import base64
@@ -162,7 +162,7 @@ class _Writer(Handler):
 
 
 class WritableHub(HubServer):
-    """A Hub that takes uploads from whoever has `TOKEN`.
+    """A Hub that takes uploads with `TOKEN`.
 
     Args:
         root: Where new repositories lie.
@@ -175,7 +175,7 @@ class WritableHub(HubServer):
         self.large: dict[str, bytes] = {}
         """SHA-256 -> content of large files."""
         self.refuse: dict[str, int] = {}
-        """Pattern of "METHOD path" -> the status it is answered with."""
+        """Pattern of "METHOD path" -> the status of its answer."""
         self.me: dict[str, Any] = {
             "type": "user",
             "name": "ada",
@@ -188,7 +188,7 @@ class WritableHub(HubServer):
         super().__init__()
 
     def changes(self) -> list[str]:
-        """What was asked for that changes something, in order."""
+        """The requests that change something, in order."""
         return [
             line
             for line in self.asked
@@ -197,12 +197,12 @@ class WritableHub(HubServer):
 
 
 def writable_hub(folder: Path, monkeypatch: pytest.MonkeyPatch, token: str | None) -> WritableHub:
-    """Put a Hub that takes uploads in the place of the real one; whoever starts it closes it.
+    """Replace the real Hub by one that takes uploads; the caller closes it.
 
     Args:
-        folder: Where it keeps what it is sent; empty.
+        folder: Where it stores uploads; empty.
         monkeypatch: Undoes it all.
-        token: The login of this computer; None: it is not logged in.
+        token: The login of this computer; None without a login.
     """
     server = WritableHub(folder / "hub")
     stand_in(server, folder / "cache", monkeypatch)

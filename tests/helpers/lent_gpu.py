@@ -1,7 +1,7 @@
-"""A Space that lends GPUs, as far as a machine without one can be it: run by test_gpu.py.
+"""A Space that lends GPUs, imitated on a machine without one: run by test_gpu.py.
 
-The package `spaces` is the real one, and so are its forked processes. What stands in is its
-service (it schedules and lets go), and PyTorch for CUDA, which the package would patch.
+The package `spaces` and its forked processes are real. Its service (schedules and releases
+GPUs) is simulated, and so is CUDA's PyTorch, which the package would patch.
 """
 
 import json
@@ -15,13 +15,13 @@ from typing import Any
 
 
 class Service(BaseHTTPRequestHandler):
-    """Lends a GPU to everybody, or says that the quota is used up."""
+    """Lends a GPU to everybody, or reports a used-up quota."""
 
     calls: Sequence[str] = ()
     refuses = False
 
     def do_POST(self) -> None:
-        """Answer, and remember what was asked."""
+        """Answer, and record the request."""
         what = self.path.partition("?")[0]
         Service.calls = (*Service.calls, what)
         lent = {"idle": False, "nvidiaIndex": 0, "nvidiaUUID": "x", "allowToken": "t"}
@@ -38,7 +38,7 @@ class Service(BaseHTTPRequestHandler):
 
 
 def main() -> None:
-    """Ask a model as on such a Space; what came of it, as JSON in the last line."""
+    """Ask a model as on such a Space; print the result as JSON in the last line."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Service)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     os.environ["SPACES_ZERO_GPU"] = "true"
@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def asked() -> dict[str, Any]:
-    """A reply from another process, one that is stopped, one that is refused, one that fails."""
+    """A reply from another process, and replies that are stopped, refused or fail."""
     from components.work.lent_gpu import LentGpu, on_zero  # noqa: PLC0415
     from dppa_core.errors import Cancelled, DppaError, Unreachable  # noqa: PLC0415
     from dppa_core.merging.in_memory.model_pool import ModelPool  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""What the tests of the open questions share: marks by hand, and steps that are answered."""
+"""Shared by the tests of the open questions: marks by hand, and answers to steps."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -20,7 +20,7 @@ def hits(right: int, n: int, loss: float = 1.0) -> Marks:
 def answered(
     steps: Steps[T], answer: Callable[[ExamQuestion], Marks]
 ) -> tuple[T, list[ExamQuestion]]:
-    """The result of steps, and what they asked."""
+    """The result of steps, and their questions."""
     asked: list[ExamQuestion] = []
     try:
         questions = next(steps)

@@ -1,6 +1,6 @@
-"""Tiny models as PyTorch saves them: pytorch_model.bin, in shards or not, of today or of long ago.
+"""Tiny models as PyTorch saves them: pytorch_model.bin, in shards or not, new or old format.
 
-Knows nothing of dppa_core.
+Does not use dppa_core.
 """
 
 import json

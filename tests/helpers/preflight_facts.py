@@ -1,4 +1,4 @@
-"""Facts by hand: tiny models as preflight sees them, without files."""
+"""Facts by hand: tiny models as seen by preflight, without files."""
 
 import math
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ def tensors(
 
 
 def model(reference: str = "acme/math", **changes: Any) -> ModelFacts:
-    """A tiny Llama of the Hub, as far as headers tell."""
+    """A tiny Llama of the Hub, from its headers."""
     facts = ModelFacts(
         reference,
         "hub",

@@ -1,4 +1,4 @@
-"""Profiles and numbers drawn by hypothesis, for tests of what must hold for all of them."""
+"""Profiles and numbers drawn by hypothesis, for property tests."""
 
 import numpy as np
 from hypothesis import strategies as st
@@ -22,7 +22,7 @@ def module(index: int, numel: int) -> Module:
 
 
 def profile_of(delta: Float32[np.ndarray, " n"], index: int = 0) -> ModuleProfile:
-    """The profile of a delta, as that of a pair whose base is zero."""
+    """The profile of a delta whose base is zero."""
     zero = np.zeros_like(delta)
     pair = TensorPair("a tensor", zero, "F32", delta, "F32")
     return profile_tensor(Loader(get_backend("numba")), module(index, delta.size), pair)

@@ -1,4 +1,4 @@
-"""A small result of experiments with every kind of plot, by hand, as the page reads it."""
+"""A small handmade result of experiments with every kind of plot, as the page reads it."""
 
 import json
 from dataclasses import replace
@@ -66,7 +66,7 @@ REPORT = ExperimentsReport(
 
 
 def write_results(folder: Path) -> Path:
-    """The file of it."""
+    """Its file."""
     path = folder / "experiments.json"
     path.write_text(json.dumps(report_json(REPORT)), "utf-8")
     return path

@@ -1,4 +1,4 @@
-"""Scores by hand, in the place of models: how searches are tested without any."""
+"""Scores by hand instead of models, for tests of searches."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -21,7 +21,7 @@ def scored(**tasks: tuple[int, int]) -> DomainScore:
 def by_model(
     own: Mapping[str, DomainScore], merged: Callable[[MergeRecipe, str], DomainScore]
 ) -> tuple[Callable[[Exam], DomainScore], list[Exam]]:
-    """What answers for models by reference and merges by a function; and what it was asked."""
+    """A scorer of models by reference and merges by a function; and the exams it got."""
     asked: list[Exam] = []
 
     def ask(exam: Exam) -> DomainScore:
@@ -34,6 +34,6 @@ def by_model(
 
 
 def factors_of(recipe: MergeRecipe) -> Sequence[float]:
-    """Of a recipe with one model."""
+    """For a recipe of one model."""
     (model,) = recipe.models
     return model.amplification

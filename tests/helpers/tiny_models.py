@@ -1,6 +1,6 @@
 """Tiny random Llama checkpoints, written byte by byte, so that tests need no network and no zoo.
 
-Knows nothing of dppa_core: the files are made from the safetensors format itself.
+Does not use dppa_core: the files are written from the format's definition.
 """
 
 import json
@@ -83,7 +83,7 @@ class TinyLlama:
     arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def save(self, folder: Path, *, dtype: str = "BF16", shards: int = 1) -> Path:
-        """Write an ordinary Hugging Face folder: config, weights, tokenizer. Returns `folder`."""
+        """Write a usual Hugging Face folder: config, weights, tokenizer. Returns `folder`."""
         folder.mkdir(parents=True, exist_ok=True)
         _json(folder / "config.json", self.shape.config(dtype))
         _json(folder / "generation_config.json", {"eos_token_id": 2, "pad_token_id": 0})

@@ -1,6 +1,6 @@
 """Tiny models whose tokenizers differ: tokens in other rows, tokens added, rows of padding.
 
-Knows nothing of dppa_core.
+Does not use dppa_core.
 """
 
 import json
@@ -55,7 +55,7 @@ def save_words(
 
 
 def shuffled(model: TinyLlama, folder: Path, seed: int, dtype: str = "BF16") -> Path:
-    """The same model with its tokens, and the rows that belong to them, in another order."""
+    """The same model with its tokens and their rows in another order."""
     model.save(folder, dtype=dtype)
     order = np.random.default_rng(seed).permutation(model.shape.vocab)
     arrays = {

@@ -1,4 +1,4 @@
-"""Both backends give the same bytes, and no term is fused with a sum."""
+"""Both backends give the same bytes, without fused multiply-adds."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def chunk(request: pytest.FixtureRequest) -> Chunk:
     acc = base + np.float32(0.3)
     stored = [from_float32(values, request.param) for values in (base, tuned)]
     for array in stored:
-        array.flags.writeable = False  # as a merge reads them: other arrays are compiled for anew
+        array.flags.writeable = False  # as a merge reads them: other arrays are compiled again
     return acc, stored[0], stored[1]
 
 
@@ -139,7 +139,7 @@ def test_a_histogram_of_usual_weights(backends: tuple[Kernels, Kernels], rare: b
     tuned = base + (RNG.standard_t(4, numel) * 1e-3).astype(np.float32)
     tuned[5000:5100] = base[5000:5100]
     if rare:
-        tuned[7000] = 1e30  # a block of usual |d| but one, counted slowly beside the others
+        tuned[7000] = 1e30  # one unusual |d| in a block: counted slowly beside the others
     base, tuned = (from_float32(values, "BF16") for values in (base, tuned))
     base.flags.writeable = tuned.flags.writeable = False
     bits = delta_of(base, tuned).view(np.uint32)

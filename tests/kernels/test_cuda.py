@@ -1,4 +1,4 @@
-"""The torch loops on a device: on the CPU here, on CUDA where there is one, with the same bytes."""
+"""The torch loops on a device: on the CPU, and on CUDA if available, with the same bytes."""
 
 from collections.abc import Callable, Iterable
 from itertools import chain
@@ -110,7 +110,7 @@ def test_a_merge_on_cuda_has_the_bytes_of_numba(recipe: MergeRecipe, method: str
         assert numba.tensor(name)[2].tobytes() == cuda.tensor(name)[2].tobytes(), name
 
 
-# Those that look at no value on their way: PyTorch can pretend to run them on a device.
+# Loops that never read a value back: PyTorch can simulate them on a device.
 BLIND = ("widen", "narrow", "add_whole", "add_bands", "add_random")
 BLIND += ("score", "score_random", "add_ranked", "sum_by_bin", "sum_squares")
 

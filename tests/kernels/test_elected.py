@@ -1,4 +1,4 @@
-"""The compiled loops over stacked deltas against the plain ones, and merges by both."""
+"""The compiled loops over stacked deltas, compared with plain ones; merges by both."""
 
 from pathlib import Path
 

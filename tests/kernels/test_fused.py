@@ -1,4 +1,4 @@
-"""Merging in one loop, and counting bfloat16: the bytes of the slow loops, whatever the numbers."""
+"""Merging in one loop, and counting bfloat16: the bytes of the slow loops for any numbers."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ START, SEED = 2**33 + 1, 2**64 - 5
 
 
 def weights(signed: slice = slice(0, N, 11)) -> tuple[np.ndarray, list[np.ndarray]]:
-    """A base and three models with many ties, unchanged elements, zeros, and those with a sign."""
+    """A base and three models with many ties, unchanged elements, and zeros of both signs."""
     base = RNG.normal(size=N).astype(np.float32)
     base[5::11], base[signed] = 0.0, -0.0
     tuned = []
@@ -82,7 +82,7 @@ def test_bfloat16_is_counted_as_any_weights(scale: float, size: int) -> None:
 
 
 def counted_twice(old: np.ndarray, new: np.ndarray) -> list[Drained]:
-    """What both backends count, which is the same."""
+    """The counts, equal on both backends."""
     found = []
     for kernels in (NUMBA, TORCH):
         tally = Tally()

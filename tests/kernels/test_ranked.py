@@ -1,4 +1,4 @@
-"""The loops over scores: both backends give the same bytes, and what plain numpy gives."""
+"""The loops over scores: the same bytes on both backends and from plain numpy."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def sides(request: pytest.FixtureRequest) -> Sides:
     raw = from_float32(base, request.param), from_float32(tuned, request.param)
     delta = to_float32(raw[1], request.param) - to_float32(raw[0], request.param)
     for array in raw:
-        array.flags.writeable = False  # as a merge reads them: other arrays are compiled for anew
+        array.flags.writeable = False  # as a merge reads them: other arrays are compiled again
     return (*raw, delta)
 
 

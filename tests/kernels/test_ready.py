@@ -1,4 +1,4 @@
-"""Nobody waits for the compiler: torch computes until the loops are compiled, all of them, once."""
+"""Nothing waits for the compiler: torch computes until all loops are compiled, once."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def run_alone(function: str, cwd: Path, zoo: Path, **env: str) -> None:
-    """In an interpreter of its own, in a folder of its own."""
+    """In a new interpreter, in a new folder."""
     script = f"from tests.helpers.every_loop import {function}; {function}()"
     told = {"PYTHONPATH": str(ROOT), "DPPA_ZOO": str(zoo), "DPPA_CACHE": str(cwd / "cache")}
     command = [sys.executable, "-c", script]

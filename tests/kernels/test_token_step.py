@@ -1,4 +1,4 @@
-"""The compiled step against torch: the same logits, whoever takes turns; it is never waited for."""
+"""The compiled step against torch: the same logits for any batch; nothing waits for it."""
 
 import os
 import subprocess
@@ -35,7 +35,7 @@ def models() -> dict[str, Any]:
 
 
 def by_torch(model: Any) -> OwnTexts:
-    """Texts of a step that is never compiled."""
+    """Texts whose step is never compiled."""
     step = OwnStep(model)
     step._addresses = None
     return OwnTexts(step)

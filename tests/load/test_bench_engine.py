@@ -1,4 +1,4 @@
-"""The benchmark's pieces on tiny models: no mergekit, no network, no minutes."""
+"""Parts of the engine benchmark on tiny models: no mergekit, no network."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""The benchmark of the page, without a browser: figures, targets, the text they become."""
+"""The page's benchmark without a browser: figures, targets, and the text."""
 
 import os
 from pathlib import Path

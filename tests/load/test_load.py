@@ -1,4 +1,4 @@
-"""Many visitors at one page, on the tiny models: what `make bench-load` does at length."""
+"""Many visitors of one page, on the tiny models: a short `make bench-load`."""
 
 import asyncio
 import json
@@ -46,7 +46,7 @@ def address(page: gr.Blocks) -> str:
 
 
 def seen_by(page: gr.Blocks, doing: Any, count: int = 1) -> Seen:
-    """What visitors saw who came, did something and left."""
+    """What visitors saw from opening to leaving."""
 
     async def visit() -> Seen:
         seen = Seen()
@@ -72,7 +72,7 @@ def test_a_few_visitors_drag_ask_and_export_and_get_what_is_theirs(
         await crowd[0].take_away()
 
     seen = seen_by(page, everything, 4)
-    assert not seen.errors and not seen.refused  # the answers' factors and rates are looked at
+    assert not seen.errors and not seen.refused  # the answers' factors and rates are checked
     counts = {what: len(found) for what, found in seen.milliseconds.items()}
     assert counts["slider answer"] >= 6 and counts["tables of another strength"] >= 2
     assert counts["first token"] == 4 and counts["export"] == 1
@@ -129,14 +129,14 @@ def held_up(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_who_joins_and_cancels_has_one_score_computed_at_a_time(
     page: gr.Blocks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Gradio's place is free as soon as an event is cancelled, though its work runs on."""
+    """Gradio's slot is free once an event is cancelled, though its work runs on."""
     running, most = list[int](), list[int]()
 
     def score(_exam: Any, _studio: Any, _emit: Any, stop: threading.Event) -> None:
         running.append(1)
         most.append(len(running))
         stop.wait(20)
-        time.sleep(0.2)  # the rest of the item that is being asked
+        time.sleep(0.2)  # the rest of the current item
         running.pop()
 
     page.studio.pool()  # imports torch
@@ -172,7 +172,7 @@ def test_sliders_never_wait_for_merges_and_models(
         await asyncio.gather(*long)
 
     def heavy(one: Visitor) -> Iterator[Coroutine[Any, Any, None]]:
-        # Of tabs of their own: one tab would wait for its first.
+        # In separate tabs: one tab would wait for its first.
         for name in ("ask", "score", "take_away"):
             tab = Tab(one.tab.url, one.tab.layout)
             tab.values = dict(one.tab.values)
@@ -269,7 +269,7 @@ def test_a_slider_measures_no_significance_of_strangers(page: gr.Blocks) -> None
 def test_who_asks_without_end_is_told_to_wait(
     page: gr.Blocks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever is asked beside the queue; more often than any page does."""
+    """Requests that bypass the queue; more often than any page does."""
     where, asked = f"{address(page)}/gradio_api/run/predict", list[Asker]()
     monkeypatch.setattr(Bucket, "take", lambda _, who: asked.append(who))
     for name in ("on_settle", "on_strength", "on_status"):

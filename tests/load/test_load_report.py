@@ -1,4 +1,4 @@
-"""What `make bench-load` writes of what it has measured."""
+"""The report of `make bench-load`."""
 
 import json
 from typing import Any

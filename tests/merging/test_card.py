@@ -1,4 +1,4 @@
-"""The model card: front matter the Hub reads, licences, what was kept, hashes, plots."""
+"""The model card: front matter for the Hub, licences, kept shares, hashes, plots."""
 
 import json
 from collections.abc import Callable
@@ -101,7 +101,7 @@ def test_a_reference_cannot_break_the_table() -> None:
 
 
 def kept(*shares: int) -> tuple[KeptModule, ...]:
-    """Modules of 100 elements in two layers, of which so many are kept."""
+    """Modules of 100 elements in two layers, with given numbers kept."""
     kinds = ("q", "k")
     return tuple(
         KeptModule(f"layers.{n // 2}.{kinds[n % 2]}", n // 2, kinds[n % 2], 100, (share,))

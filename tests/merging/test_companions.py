@@ -1,4 +1,4 @@
-"""What lies beside merged weights: whose tokenizer, template and generation settings, and why."""
+"""Files beside merged weights: whose tokenizer, template and generation settings, and why."""
 
 import json
 from pathlib import Path
@@ -39,7 +39,7 @@ def without_template(folder: Path) -> None:
 
 @pytest.fixture
 def folders(tmp_path: Path) -> tuple[Path, Path]:
-    """A base that does not chat, and a chat model with a token of its own in row 259."""
+    """A base without chat, and a chat model with an extra token in row 259."""
     base, chat = BASE.save(tmp_path / "base"), tmp_path / "chat"
     without_template(base)
     tuned = tuned_llama(BASE, 1)

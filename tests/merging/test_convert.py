@@ -1,4 +1,4 @@
-"""Any model that is read becomes a folder of safetensors with the same weights."""
+"""Any readable model becomes a folder of safetensors with the same weights."""
 
 import json
 import threading

@@ -1,6 +1,6 @@
 """Any model, stored and merged in any way, has the bytes of the slow reference.
 
-`make fuzz-merge` draws more examples than a run of all tests does, and other ones every time.
+`make fuzz-merge` draws more examples, and other ones every time.
 """
 
 import json
@@ -42,7 +42,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Stored:
-    """How one model lies on disk."""
+    """How a model is stored."""
 
     dtype: str
     shards: int
@@ -50,7 +50,7 @@ class Stored:
 
 @dataclass(frozen=True)
 class Domain:
-    """A domain model: its deltas by seed, and what the recipe does with it."""
+    """A domain model: its deltas' seed, and its part of the recipe."""
 
     stored: Stored
     seed: int
@@ -61,7 +61,7 @@ class Domain:
 
 @dataclass(frozen=True)
 class Case:
-    """A merge, and the way it is done."""
+    """A merge, and how it is run."""
 
     family: str
     tied: bool
@@ -75,9 +75,9 @@ class Case:
     workers: int
     backend: str
     at_once: bool
-    """Whether whole tensors are merged in one reading, as those of large models are."""
+    """Whether whole tensors are merged in one pass, as in large models."""
     run: int
-    """Elements read at a time where that is so."""
+    """Elements read at a time in that case."""
 
 
 @st.composite
@@ -102,7 +102,7 @@ def cases(draw: st.DrawFn, family: str) -> Case:
     place = list(FAMILIES).index(family)
 
     def one_of(options: Sequence[T]) -> T:
-        """Another first choice for each family, since few are drawn of each."""
+        """A different first choice per family, since few are drawn of each."""
         return options[(draw(st.integers(0, len(options) - 1)) + place) % len(options)]
 
     method = one_of(["dppa", "magnitude", "dppa", "task_arithmetic"])
@@ -164,7 +164,7 @@ def write(folder: Path, config: dict[str, Any], arrays: Arrays, how: Stored) -> 
 
 
 def tuned(arrays: Arrays, seed: int) -> Arrays:
-    """A domain model: heavy-tailed deltas, and some elements not moved at all."""
+    """A domain model: heavy-tailed deltas, and some unchanged elements."""
     rng, found = np.random.default_rng(seed), {}
     for name, weight in arrays.items():
         delta = 0.01 * rng.standard_t(4, weight.shape) * (rng.random(weight.shape) < 0.9)

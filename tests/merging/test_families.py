@@ -36,7 +36,7 @@ DTYPES = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32}
 
 
 def tune(model: Any, seed: int) -> Any:
-    """Move every weight in place, a few of them far; a tied head moves with its embedding."""
+    """Change all weights in place, a few a lot; a tied head changes with its embedding."""
     draw = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for weight in model.parameters():
@@ -90,7 +90,7 @@ def family(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 @pytest.mark.cases(5)
 def test_a_merge_equals_the_slow_reference(family: Family) -> None:
-    """By a method that changes from family to family; test_every_model.py draws others."""
+    """Each family by another method; test_every_model.py draws more."""
     method = ["dppa", "magnitude", "task_arithmetic"][len(family.root.name) % 3]
     levels, factors = bands(method)
     treated = [
@@ -121,7 +121,7 @@ def test_base_and_pack_are_the_merge_of_one_model(family: Family, tmp_path: Path
 
 @pytest.mark.cases(4)
 def test_transformers_loads_the_merge_whole(family: Family, tmp_path: Path) -> None:
-    """And the pool makes the same model of it, although some families are fused in memory."""
+    """The pool makes the same model, although some families are fused in memory."""
     models = ModelPool()
     for number, method in enumerate(["dppa", "task_arithmetic", "magnitude"]):
         out = tmp_path / str(number)
@@ -163,7 +163,7 @@ def test_a_merged_mixture_of_experts_answers_and_is_scored(family: Family) -> No
 
 
 def test_the_modules_are_those_of_the_reference(family: Family) -> None:
-    """Which knows the names of each family by heart; what is left in a block is a vector."""
+    """Which lists each family's names; all else in a block is a vector."""
     base, weights = SafetensorsCheckpoint(family.root / "base"), slow.read(family.root / "base")
     found = [m.tensor for m in find_modules({name: base.shape(name) for name in base.names()})]
     assert found == [delta.tensor for delta in slow.deltas(weights, weights)]
@@ -200,7 +200,7 @@ def test_a_model_saved_without_its_prefix_is_matched(gpt2: Family) -> None:
 
 
 def test_a_base_saved_without_its_prefix_is_matched(gpt2: Family, tmp_path: Path) -> None:
-    """Names begin with `h.`, so ties are drawn otherwise; with all of them kept nothing differs."""
+    """Names begin with `h.`, so ties fall differently; if all are kept, nothing differs."""
     whole = merged(gpt2.recipe("task_arithmetic"))
     save(random_model("gpt2").base_model, gpt2.root / "base", "BF16")
     found = merged(gpt2.recipe("task_arithmetic"))

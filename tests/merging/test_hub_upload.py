@@ -1,4 +1,4 @@
-"""Uploads: checked first, the repository last, nothing left of a failure, never the token."""
+"""Uploads: checks first, the repository last; failures leave nothing, no token leaks."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from tests.helpers.command import Command
 from tests.helpers.hub_writing import TOKEN, WritableHub, writable_hub
 
-# huggingface_hub (2.4) hands files to its client in a way that one calls old
+# huggingface_hub (2.4) passes files in a way its client deprecates
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
 
 NAME = "ada/merged"

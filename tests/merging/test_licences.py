@@ -1,4 +1,4 @@
-"""What a card says of licences: one, several that go together, several that do not."""
+"""Licences in a card: one, several compatible ones, several incompatible ones."""
 
 from dppa_core.merging.cards.licences import PERMISSIVE, merged_licence
 

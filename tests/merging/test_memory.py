@@ -26,9 +26,7 @@ Of mapped files what is read but not yet released counts too: on a busy machine 
 ROWS = {"small": 3_000, "large": 20_000}
 METHODS = {
     "dppa": DomainModel("model", (0.9, 0.8), (1.5, 1.0)),
-    "ties": DomainModel(
-        "model", coefficient=0.5
-    ),  # its trim is found in a survey of the whole model
+    "ties": DomainModel("model", coefficient=0.5),  # its trim needs a survey of the whole model
 }
 WORK = """
 import sys
@@ -71,7 +69,7 @@ def recipes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         recipe = MergeRecipe(str(root / name / "base"), (model,))
         found[name] = root / f"{name}.yaml"
         found[name].write_text(dump_recipe(recipe), "utf-8")
-    for other in ("law", "finance"):  # files of their own to whoever maps them
+    for other in ("law", "finance"):  # separate files when mapped
         (root / "large" / other).mkdir()
         for file in (root / "large" / "math").iterdir():
             os.link(file, root / "large" / other / file.name)
@@ -85,9 +83,9 @@ def recipes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def peak(recipe: Path, out: Path, workers: int, what: str) -> int:
-    """MiB of a merge or a pack in a process of its own, profiles included.
+    """MiB of a merge or a pack in a subprocess, profiles included.
 
-    As the kernel counts them for this program alone: ru_maxrss would include the test's own
+    As the kernel counts them for this program only: ru_maxrss would include the test's
     memory, which a new process shares until it runs its program.
     """
     arguments = [sys.executable, "-c", WORK, str(recipe), str(out), str(workers), what]

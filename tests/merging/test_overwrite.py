@@ -1,4 +1,4 @@
-"""What a merge may replace: nothing unasked, never a source, never what no merge writes."""
+"""What a merge may replace: only on request, never a source or files no merge writes."""
 
 import os
 from collections.abc import Callable
@@ -27,7 +27,7 @@ def names(folder: Path) -> list[str]:
 
 @pytest.fixture
 def out(zoo_env: Path, tmp_path: Path) -> Path:
-    """A merge that is there already."""
+    """An existing merge."""
     merge_to_folder(RECIPE, tmp_path / "out", sync=False)
     return tmp_path / "out"
 
@@ -60,7 +60,7 @@ def test_the_folder_one_is_in_is_not_exchanged_under_one(
 
 
 def appears(monkeypatch: pytest.MonkeyPatch, make: Callable[[], None]) -> None:
-    """Let `make` happen when the merge is all written but its folder not yet in place."""
+    """Call `make` when the merge is written but its folder not yet in place."""
     whole = merge_module.write_provenance
 
     def late(recipe: str, card: str, target: Path) -> None:
@@ -151,7 +151,7 @@ def test_a_parent_of_a_source_is_never_replaced(tmp_path: Path) -> None:
 def test_a_folder_whose_files_a_source_links_to_is_never_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As the cache of the Hub does: a model is a folder of links."""
+    """As in the Hub's cache: a model is a folder of links."""
     monkeypatch.setenv("DPPA_ROOTS", str(tmp_path))
     recipe = local_recipe(tmp_path)
     (tmp_path / "math").rename(tmp_path / "stored")

@@ -1,4 +1,4 @@
-"""Delta packs: they restore the merge of one model bit for bit, are small, and are checked."""
+"""Delta packs: they restore a one-model merge bit for bit, are small, and are checked."""
 
 import json
 from collections.abc import Callable
@@ -67,7 +67,7 @@ def test_mask_bits_by_hand() -> None:
 
 
 def test_a_pack_by_hand(tmp_path: Path) -> None:
-    """Of nine weights the pack holds the two that differ, as they are."""
+    """Of nine weights, the pack holds the two that differ, unchanged."""
     shape = Shape(layers=1, hidden=32)
     base = random_llama(0, shape)
     name = "model.layers.0.self_attn.q_proj.weight"

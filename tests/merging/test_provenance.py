@@ -1,4 +1,4 @@
-"""What a model's folder says of itself; a README that says nothing is no error."""
+"""Metadata in a model's folder; a README without any is no error."""
 
 from pathlib import Path
 

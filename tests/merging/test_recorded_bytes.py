@@ -1,4 +1,4 @@
-"""Merges, packs, plans and hashes are what they were when they were recorded."""
+"""Merges, packs, plans and hashes equal the recorded ones."""
 
 from pathlib import Path
 

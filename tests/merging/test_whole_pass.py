@@ -1,4 +1,4 @@
-"""Whole tensors merged in one reading: the bytes of the pass in chunks, ties included."""
+"""Whole tensors merged in one pass: the bytes of the chunked pass, ties included."""
 
 from collections.abc import Sequence
 
@@ -31,7 +31,7 @@ BOTH = ("base", "tuned")
 
 
 def pair_of(seed: int, steps: int, base: np.ndarray) -> TensorPair:
-    """A domain model; the fewer steps its deltas take, the more of them are tied."""
+    """A domain model; the fewer distinct deltas, the more ties."""
     rng = np.random.default_rng(seed)
     delta = np.round(rng.standard_t(4, SIZE) * steps) / steps * 0.002
     tuned = from_float32((to_float32(base, "BF16") + delta).astype(np.float32), "BF16")
@@ -39,7 +39,7 @@ def pair_of(seed: int, steps: int, base: np.ndarray) -> TensorPair:
 
 
 def profiled(pair: TensorPair, *, bins: bool) -> ModuleProfile:
-    """The profile of a tensor, with open bins as a large one has them if asked."""
+    """The profile of a tensor, on request with open bins like a large one's."""
     module = Module(NAME, NAME, 0, "up", SIZE, (SIZE,))
     with pytest.MonkeyPatch.context() as patch:
         if bins:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-# The nodes' own helpers may start slowly beside other tests; Ray asks nobody else about itself.
+# The nodes' helpers may start slowly beside other tests; no usage reports.
 os.environ.setdefault("RAY_agent_register_timeout_ms", "120000")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 

@@ -1,4 +1,4 @@
-"""Merges on a Ray cluster of two nodes: the bytes of one machine, whoever is killed meanwhile."""
+"""Merges on a Ray cluster of two nodes: the bytes of one machine, also after kills."""
 
 import os
 import signal
@@ -39,7 +39,7 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> MergeRecipe:
 
 @pytest.fixture(scope="module")
 def alone(recipe: MergeRecipe, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """What one machine writes."""
+    """A local merge's folder."""
     out = tmp_path_factory.mktemp("alone") / "merged"
     merge_to_folder(recipe, out, shard_size=SHARD, sync=False)
     return contents(out)
@@ -61,14 +61,14 @@ def until(found: Callable[[], object], seconds: float = 180) -> object:
 
 
 def workers(task: str) -> list[int]:
-    """Processes that do such a task now; Ray writes it into their titles."""
+    """Processes that run such a task; Ray writes it into their titles."""
     found = []
     for entry in Path("/proc").iterdir():
         try:
             if entry.name.isdigit() and (entry / "cmdline").read_bytes().startswith(task.encode()):
                 found.append(int(entry.name))
         except OSError:
-            continue  # gone meanwhile
+            continue  # just ended
     return found
 
 
@@ -79,7 +79,7 @@ def test_the_work_of_a_killed_worker_is_done_again(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("DPPA_CACHE", str(tmp_path / "cache"))  # so that profiles are made there
+    monkeypatch.setenv("DPPA_CACHE", str(tmp_path / "cache"))  # so that nodes make profiles
     killed: list[int] = []
 
     def kill(task: str) -> None:
@@ -120,7 +120,7 @@ def test_a_lost_driver_is_followed_by_one_that_goes_on(
     first.wait()
     assert not (tmp_path / "out").exists()
     (parts,) = tmp_path.glob(".out.dppa-parts-*")
-    until(lambda: not workers("ray::shard_task"))  # those of the lost driver end by themselves
+    until(lambda: not workers("ray::shard_task"))  # the lost driver's end by themselves
     before = {path.stem: (parts / path.stem).stat().st_ino for path in parts.glob("*.json")}
     again = subprocess.run(command, **run, capture_output=True, text=True, timeout=300)
     assert again.returncode == 0, again.stderr

@@ -1,4 +1,4 @@
-"""Weight files one by one, and profiles part by part: no cluster is needed to know them right."""
+"""Weight files one by one, and profiles part by part, tested without a cluster."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Models spread over devices: here the processor's memory and the disk."""
+"""Models spread over devices: here CPU memory and the disk."""
 
 from pathlib import Path
 

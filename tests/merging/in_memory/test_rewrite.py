@@ -1,4 +1,4 @@
-"""Merges written into models in memory: the same bytes, and never under anybody's hands."""
+"""Merges written into models in memory: the same bytes, and never while in use."""
 
 import threading
 from collections.abc import Iterator
@@ -50,7 +50,7 @@ def logits(resident: Resident) -> torch.Tensor:
 
 
 def filled(given: ModelPool) -> ModelPool:
-    """A pool with so many idle merges that the next one overwrites the first."""
+    """A full pool of idle merges: the next one overwrites the first."""
     for index in range(IDLE_MERGES):
         with given.lend(recipe(0.1 + index / 100)):
             pass
@@ -58,7 +58,7 @@ def filled(given: ModelPool) -> ModelPool:
 
 
 def assert_holds(resident: Resident, folder: Path) -> None:
-    """The model computes with the very weights of a folder."""
+    """The model has exactly the weights of a folder."""
     written = SafetensorsCheckpoint(folder)
     places = find_places(resident.model, {n: written.shape(n) for n in written.names()})
     assert set(places) == set(written.names())
@@ -88,7 +88,7 @@ def test_what_is_written_in_place_is_what_a_folder_holds(
     monkeypatch.setattr(pool, "FLOAT32_LIMIT", limit)
     models = filled(ModelPool())
     memories = {id(slot.resident.model) for slot in models._slots.values()}
-    for number, wanted in enumerate(RECIPES):  # the folder in chunks: so small are the models
+    for number, wanted in enumerate(RECIPES):  # the folder in chunks, as the models are small
         merge_to_folder(wanted, tmp_path / str(number), sync=False)
     monkeypatch.setattr(tensor_tasks, "AT_ONCE", at_once)
     for number, wanted in enumerate(RECIPES):
@@ -157,7 +157,7 @@ def test_two_who_ask_for_equal_recipes_share_one_model() -> None:
 
 
 class AfterSome(Stop):
-    """Set once it was looked at so many times."""
+    """Set after a number of checks."""
 
     def __init__(self, looks: int) -> None:
         self.left = looks
@@ -217,7 +217,7 @@ def test_many_visitors_at_once_each_compute_with_their_own_merge() -> None:
 
 @contextmanager
 def changed(place: torch.Tensor) -> Iterator[None]:
-    """One weight of a model other than it was."""
+    """Change one weight of a model."""
     before = place.reshape(-1)[0].clone()
     place.view(-1)[0] += 1
     yield

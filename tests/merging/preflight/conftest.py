@@ -1,4 +1,4 @@
-"""A Hub of our own with a base and a domain model on it."""
+"""A local Hub with a base and a domain model on it."""
 
 from collections.abc import Iterator
 from pathlib import Path

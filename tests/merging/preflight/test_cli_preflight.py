@@ -1,4 +1,4 @@
-"""`dppa preflight`: what it prints, and how it exits."""
+"""`dppa preflight`: its output and exit codes."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Models of the Hub: headers by ranges and no weight; every trouble is a finding of its own."""
+"""Models of the Hub: headers by ranges, no weights; every problem is a separate finding."""
 
 import json
 import time
@@ -149,7 +149,7 @@ def test_weights_in_other_formats_are_blockers(
     found = preflight_models(BASE, [MATH])
     (finding,) = blockers(found)
     assert finding.model == BASE and words in finding.why + finding.what
-    assert found.facts[0].config["model_type"] == "llama"  # the rest is told all the same
+    assert found.facts[0].config["model_type"] == "llama"  # the rest is reported anyway
 
 
 def test_pickles_have_no_header_and_are_seen_once_they_are_here(hub: HubServer) -> None:

@@ -243,7 +243,7 @@ def test_counters_on_one_side_and_weights_on_the_other_are_a_blocker() -> None:
     ],
 )
 def test_an_adapter_of_another_model_is_noted(trained_on: str, told: bool) -> None:
-    """Names are compared loosely; a folder of whoever trained it says nothing."""
+    """Names are compared loosely; the trainer's local folder says nothing."""
     local = model("models/my-base", source="local")
     adapters = (AdapterFacts("./lora", trained_on),)
     tuned = model("models/my-base+./lora", source="local", adapters=adapters)

@@ -1,4 +1,4 @@
-"""Sets of models of the Hub: what the file says, what they take, and whether they run here."""
+"""Sets of Hub models: their file, what they need, and whether they run here."""
 
 import re
 from pathlib import Path
