@@ -1,4 +1,4 @@
-"""The rules of the architecture, as tests: who may import whom, and what no file may do."""
+"""Rules of the architecture: which package may import which, and what no file may do."""
 
 import ast
 import re
@@ -174,7 +174,7 @@ def test_views_import_no_other_view() -> None:
 
 
 def users(package: str, forbidden: set[str]) -> list[str]:
-    """Modules of a package that import what they may not, with what that is."""
+    """Modules of a package with forbidden imports, and these imports."""
     return [
         f"{module_name(path)}: {sorted(top_level(path) & forbidden)}"
         for path in sources(*PACKAGES)
@@ -234,7 +234,7 @@ def test_one_module_knows_the_inside_of_gradio() -> None:
 
 
 def _is_inside(node: ast.Attribute) -> bool:
-    """Whether an attribute is a private one of another object, or of Gradio itself."""
+    """Whether an attribute is a private one of another object, or of Gradio."""
     whose = ast.unparse(node.value)
     if whose == "gr":
         return node.attr.islower() and node.attr not in PUBLIC_OF_GRADIO
@@ -353,14 +353,14 @@ def _named(node: ast.AST) -> list[str]:
 
 @cache
 def at_once(module: str) -> tuple[str, ...]:
-    """What a module of ours imports when it is imported, its packages included."""
+    """What one of our modules imports at import time, its packages included."""
     path = {module_name(p): p for p in sources(*OURS)}[module]
     own = [name for node in _statements(tree(path).body) for name in _named(node)]
     return (*own, *([module.rpartition(".")[0]] if "." in module else []))
 
 
 def brings(name: str) -> set[str]:
-    """The packages of others that an import brings along, as far as the sources say."""
+    """Third-party packages that an import loads, as far as sources show."""
     left, seen, found = [name], set[str](), set[str]()
     while left:
         one = left.pop()
@@ -407,7 +407,7 @@ def test_planning_and_merging_start_without_torch() -> None:
 
 def test_the_page_starts_without_torch_and_without_gradios_stubs() -> None:
     writes = "from gradio.component_meta import create_or_modify_pyi as write; write(None, '', [])"
-    loaded = brought_along(f"import components.page.workbench; {writes}")  # the true one would fail
+    loaded = brought_along(f"import components.page.workbench; {writes}")  # the real one fails
     assert not loaded & {"torch", "transformers", "numba"}
 
 
@@ -458,7 +458,7 @@ def test_requirements_are_ranges_any_index_can_serve() -> None:
 
 
 def _extras() -> set[str]:
-    """Packages that only who asks for an extra has; whoever imports them says so if they lack."""
+    """Optional packages of the extras; importers report a missing one."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
     named = [

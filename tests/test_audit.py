@@ -1,4 +1,4 @@
-"""No range allows a version that is known to be bad; no audit is claimed that was none."""
+"""No range allows a vulnerable version; a failed audit is never reported as done."""
 
 import json
 import re

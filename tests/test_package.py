@@ -1,4 +1,4 @@
-"""What others install: the wheel carries the command, the types and the embedded models."""
+"""The wheel contains the command, the types and the embedded models."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""What `import dppa_core` offers: the names of `__all__`, each where it is made."""
+"""The public names of `dppa_core`: those of `__all__`, each where it is defined."""
 
 import subprocess
 import sys

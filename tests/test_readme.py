@@ -1,4 +1,4 @@
-"""README, Start and Guides do what they say: commands and examples run as printed, page by page."""
+"""README, Start and Guides: commands and examples run as printed, page by page."""
 
 import re
 import runpy
@@ -116,7 +116,7 @@ LINK = re.compile(r"(?<!`)\]\(([^)\s]+)\)")
 
 
 def anchors(text: str) -> set[str]:
-    """The anchors of a page's headings, which Markdown's readers make alike."""
+    """The anchors of a page's headings, as Markdown readers make them."""
     plain = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
     heads = re.findall(r"^#+ (.+)$", plain, re.MULTILINE)
     return {re.sub(r"[\s-]+", "-", re.sub(r"[^\w\s-]", "", h).strip().lower()) for h in heads}

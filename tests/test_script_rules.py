@@ -1,4 +1,4 @@
-"""The rules of the page's scripts, as tests: what a module may import, and what stands outside."""
+"""Rules of the page's scripts: what a module may import, and which names are global."""
 
 import re
 from graphlib import CycleError, TopologicalSorter
@@ -95,7 +95,7 @@ def outside() -> dict[str, str]:
     found = {}
     for who, part in zip(("python", "tests"), parts, strict=True):
         part = re.sub(r"//.*", "", part)
-        for _ in range(3):  # what stands in brackets is no member
+        for _ in range(3):  # text in brackets is no member
             part = re.sub(r"\{[^{}]*\}|\([^()]*\)", "", part)
         named = (one.partition(":")[0].split() for one in part.split(","))
         found |= {words[-1]: who for words in named if words and words[0] != "is"}

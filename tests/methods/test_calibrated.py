@@ -1,4 +1,4 @@
-"""Methods that weigh by calibration text, with the statistics given."""
+"""Methods weighted by calibration statistics, with given statistics."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -74,7 +74,7 @@ def test_regmean_by_hand() -> None:
     stack = with_grams(stack_of([[3.0, 9.0], [0.0, 6.0]]), grams)
     # (3, 9) G_A + (0, 6) G_B = (12, 12); G_A + G_B = (3, 1; 1, 2), its inverse (2, -1; -1, 3) / 5.
     np.testing.assert_allclose(regmean(stack, RegmeanParameters(1.0)), [[2.4, 4.8]], rtol=1e-6)
-    # Without what lies beside the diagonal each input is a mean: 3 * 2/3, and 6 of B alone.
+    # With the diagonal only, each input is a mean: 3 * 2/3, and 6 of B alone.
     np.testing.assert_allclose(regmean(stack, RegmeanParameters(0.0)), [[2.0, 6.0]], rtol=1e-6)
     turned = replace(stack, deltas=np.swapaxes(stack.deltas, 1, 2), base=stack.base.T, inputs=0)
     found = regmean(turned, RegmeanParameters(1.0))

@@ -1,4 +1,4 @@
-"""Where two meanings of a method differ, counted in weights."""
+"""Weights that differ between two variants of a method, counted."""
 
 from dataclasses import replace
 from pathlib import Path

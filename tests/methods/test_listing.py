@@ -1,4 +1,4 @@
-"""`dppa methods`: what is listed is what there is, and the page of the documentation is current."""
+"""`dppa methods`: the list is complete, and the documentation's page is current."""
 
 import json
 from pathlib import Path

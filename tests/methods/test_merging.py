@@ -136,7 +136,7 @@ def test_blocks_of_any_size_keep_the_same_elements(
 
 
 def test_ties_of_one_model_is_magnitude_pruning(zoo_env: Path) -> None:
-    """Where tensors are trimmed for themselves, ties in rank included."""
+    """With tensors trimmed one by one, ties in rank included."""
     alone = DomainModel("zoo:math")
     ties = recipe("ties", parameters={"density": 0.25, "ranked_in": "tensor"})
     pruned = MergeRecipe(

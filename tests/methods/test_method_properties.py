@@ -1,4 +1,4 @@
-"""What must hold for every method: block by block, in any order of models, in the plain cases."""
+"""Properties of every method: by blocks, in any order of models, in simple cases."""
 
 from dataclasses import fields, replace
 
@@ -122,7 +122,7 @@ def test_zero_deltas_leave_the_base(name: str, parameters: object, spec: Spec) -
 def test_a_coefficient_of_zero_neither_votes_nor_counts(
     name: str, parameters: object, spec: Spec
 ) -> None:
-    """In surveys of the whole model a model that is out at one tensor must still be there."""
+    """Surveys of the whole model include models with coefficient 0 at a tensor."""
     stacks = spec.stacks()
     rng = np.random.default_rng(spec.seed)
     joined = [

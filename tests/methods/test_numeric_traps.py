@@ -1,4 +1,4 @@
-"""What other tools trip over: ties, zeros, tiny tensors, sums too large for their dtype."""
+"""Numeric errors of other tools: ties, zeros, tiny tensors, sums beyond their dtype."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from tests.reference.stacks import merge_model, merge_one, stack_of, streamed
 
 
 def test_a_delta_that_is_mostly_zero_keeps_no_zeros() -> None:
-    """Where 80 % never changed, the k-th largest is 0 and a threshold would keep everything."""
+    """If 80 % never changed, the k-th largest is 0 and a threshold would keep everything."""
     delta = np.zeros(1000, np.float32)
     delta[:150] = np.linspace(1, 2, 150)
     stack = stack_of([delta])
@@ -45,7 +45,7 @@ def test_tiny_and_one_column_tensors_are_merged(
 
 
 def test_no_outlier_to_remove_removes_nothing() -> None:
-    """mergekit loses the whole delta where its share of outliers rounds to no element."""
+    """mergekit loses the whole delta if its share of outliers rounds to no element."""
     stack = stack_of(np.arange(1, 11, dtype=np.float32)[None])
     merged = merge_one(
         COMBINATIONS["breadcrumbs"], stack, breadcrumbs.BreadcrumbsParameters(0.5, 0.01, scale=1.0)
@@ -83,7 +83,7 @@ def test_light_deltas_are_weighed_unless_mergekits_floor_is_asked_for() -> None:
 
 
 def test_a_model_that_weighs_next_to_nothing_is_heard_where_it_is_alone() -> None:
-    """Where only it has the elected sign, the mean of those who agree is its own delta."""
+    """If only it has the elected sign, the mean of agreeing models is its own delta."""
     light = np.array([3e-5, 0.0, -2e-5], np.float32)
     heavy = np.array([0.0, 5.0, 0.0], np.float32)
     merged = merge_one(COMBINATIONS["sce"], stack_of([light, heavy]), sce.SceParameters(1.0))

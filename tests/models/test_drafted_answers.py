@@ -1,4 +1,4 @@
-"""Replies drafted by right answers: the same as without a draft, and the answers' losses."""
+"""Replies drafted from right answers: the same as without drafts; the answers' losses."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -31,7 +31,7 @@ def own(resident: Resident, longest: int) -> tuple[Exchange, ...]:
 
 
 def drafts(own: Sequence[Exchange]) -> list[Exchange]:
-    """The reply, its beginning, one that goes astray in the middle, one at once, one token."""
+    """The reply, its start, one wrong from the middle, one wrong at once, one token."""
     right, part, astray, at_once, short = own
     return [
         right,
@@ -43,12 +43,12 @@ def drafts(own: Sequence[Exchange]) -> list[Exchange]:
 
 
 def foreign(model: Any) -> Texts:
-    """As for a family that is not known."""
+    """As for an unknown family."""
     return ForeignTexts(model)
 
 
 def uncut(model: Any) -> Texts:
-    """As for a model that remembers its past in one state."""
+    """As for a model that keeps its past in one state."""
     texts = ForeignTexts(model)
     texts.can_cut = False
     return texts

@@ -1,4 +1,4 @@
-"""The embedded models: our own step writes transformers' greedy words, from equal logits."""
+"""The embedded models: our step gives transformers' greedy words from equal logits."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""The engine: replies computed beside others are those of a model that answers one alone."""
+"""The engine: replies computed in a batch equal those computed alone."""
 
 import threading
 import time
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 @pytest.fixture(scope="module")
 def models() -> tuple[Any, ...]:
-    """Two whose step is our own, one that transformers computes."""
+    """Two models with our step, one computed by transformers."""
     torch.manual_seed(1)
     gpt = GPT2LMHeadModel(GPT2Config(vocab_size=60, n_positions=64, n_embd=16, n_layer=2, n_head=2))
     found = (model_of("llama"), model_of("qwen3"), gpt.eval())

@@ -82,7 +82,7 @@ def test_the_token_that_ends_a_reply_counts_and_has_no_text(
 
 def test_ends_of_tokens_cut_the_reply_into_its_tokens(resident: Resident) -> None:
     class Reader:
-        """Decodes a reply in which a letter takes two tokens and spaces lie around it."""
+        """Decodes a reply with a letter of two tokens between spaces."""
 
         chat_template, eos_token_id = None, None
 

@@ -1,4 +1,4 @@
-"""The own forward pass: transformers' numbers, for texts that join, leave and are cut."""
+"""Our own forward pass: transformers' numbers, for texts that join, leave and are cut."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -67,7 +67,7 @@ def llama() -> Any:
 
 
 def alone(model: Any, text: list[int]) -> torch.Tensor:
-    """What transformers says comes after every position."""
+    """transformers' logits at every position."""
     with torch.inference_mode():
         logits: torch.Tensor = model(input_ids=torch.tensor([text])).logits[0].float()
     return logits

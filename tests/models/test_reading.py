@@ -1,4 +1,4 @@
-"""Reading a given text: losses and next tokens are those of transformers' own forward pass."""
+"""Reading a given text: losses and next tokens equal those of transformers' forward pass."""
 
 import math
 import threading

@@ -31,7 +31,7 @@ def measured(kind: Kind, model: str) -> Statistics:
 def test_a_merge_is_the_method_on_the_deltas_and_statistics(
     zoo_env: Path, tmp_path: Path, method: str
 ) -> None:
-    """Against the slow reference, on two modules and a norm; the same bytes however it is made."""
+    """Against the slow reference, on two modules and a norm; always the same bytes."""
     models = (DomainModel("zoo:math", coefficient=0.6), DomainModel("zoo:law", coefficient=0.3))
     recipe = MergeRecipe("zoo:base", models, method, calibration=TEXT, dtype="float32")
     merge_to_folder(recipe, tmp_path / "one", workers=1)
@@ -67,7 +67,7 @@ def test_a_merge_is_the_method_on_the_deltas_and_statistics(
 
 @pytest.mark.parametrize("method", ["fisher", "regmean"])
 def test_pruned_deltas_are_weighed_too(method: str) -> None:
-    """Significance and method may look at the same text; what nobody keeps stays the base's."""
+    """Significance and method may use one text; elements no model keeps stay the base's."""
     models = tuple(DomainModel(f"zoo:{name}", (0.9,)) for name in ("math", "law"))
     pruning = Pruning("dppa", {"significance": "fisher", "other_tensors": "drop"})
     merger = open_merger(MergeRecipe("zoo:base", models, method, prune=pruning, calibration=TEXT))
@@ -75,7 +75,7 @@ def test_pruned_deltas_are_weighed_too(method: str) -> None:
     changed = {n: (merger.tensor(n)[2] != merger.base.raw(n)).mean() for n in merger.names()}
     assert changed.pop("model.norm.weight") == changed.pop("model.embed_tokens.weight") == 0
     share = np.mean([value for name, value in changed.items() if "proj" in name])
-    # A mean leaves what no model keeps; the best outputs are found by moving whole rows.
+    # Means change only kept elements; the best outputs need whole rows changed.
     assert 0.1 < share < 0.2 if method == "fisher" else share > 0.2
 
 
@@ -87,7 +87,7 @@ def test_no_coefficient_no_change(tmp_path: Path, method: str) -> None:
 
 
 def test_gpt2_is_averaged_by_its_inputs_as_well(tmp_path: Path) -> None:
-    """RegMean of one model is that model, also where a weight has a row for each input."""
+    """RegMean of one model is that model, also if a weight has a row for each input."""
     torch.manual_seed(0)
     config = transformers.GPT2Config(
         n_embd=16, n_layer=1, n_head=4, vocab_size=259, n_positions=64, bos_token_id=1,

@@ -1,4 +1,4 @@
-"""Calibration text of models with another tokenizer: each reads it with its own."""
+"""Calibration text for models with different tokenizers: each uses its own."""
 
 from pathlib import Path
 
@@ -61,7 +61,7 @@ def test_scores_by_inputs_are_the_same_whatever_the_order_of_tokens(
 def test_fisher_information_in_rows_of_another_order_is_not_taken(
     root: Path, monkeypatch: pytest.MonkeyPatch, given: MergeRecipe
 ) -> None:
-    """The modules' is; that of the embedding belongs to other rows, and |d| stands for it."""
+    """The modules' is; the embedding's belongs to other rows, so |d| replaces it."""
     monkeypatch.chdir(root / "other")
     moved = open_merger(given)
     monkeypatch.chdir(root / "plain")

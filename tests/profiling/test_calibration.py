@@ -1,4 +1,4 @@
-"""Calibration text and statistics on disk: what is read, what is refused, what is rebuilt."""
+"""Calibration text and statistics on disk: read, refused, or rebuilt."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Profiles: exact or binned, cached, and the tables drawn from them."""
+"""Profiles: exact or binned, cached, and the tables made from them."""
 
 import base64
 import shutil
@@ -80,7 +80,7 @@ def weights_of(dtype: str, numel: int) -> tuple[TensorPair, np.ndarray]:
 
 @pytest.mark.parametrize(("dtype", "error"), [("BF16", 2), ("F16", 30), ("F32", 30)])
 def test_significance_from_bins_is_that_of_the_elements(dtype: str, error: int) -> None:
-    """Of bfloat16, all elements at the edge of a bin are told from those inside of it."""
+    """In bfloat16, all elements at a bin's edge are separated from those inside."""
     pair, size = weights_of(dtype, 300_000)
     item = profile_tensor(Loader(get_backend("numba")), module(0, size.size), pair)
     assert not item.exact

@@ -1,4 +1,4 @@
-"""Elements ranked by other scores than |d|: against the slow reference, and by hand."""
+"""Elements ranked by scores other than |d|: against the slow reference, and by hand."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -55,7 +55,7 @@ def opened(root: Path) -> tuple[SafetensorsCheckpoint, SafetensorsCheckpoint]:
 
 
 def given_score(kind: str) -> Score:
-    """As if these statistics had been measured."""
+    """The score of the statistics above."""
     if kind == "random":
         return RANDOM
     if kind == "fisher":
@@ -98,14 +98,14 @@ def test_a_plan_equals_the_slow_reference(pair: Path, kind: str, ties: str) -> N
         assert found.mean_magnitude == pytest.approx(np.abs(d).mean(), rel=1e-12)
         assert [level.kept for level in found.levels] == [m.sum() for m in expected.masks]
         share = (d[expected.masks[-1]] ** 2).sum() / (d**2).sum()
-        if ties == "prune" or kind != "random":  # of equal scores a plan knows the mean alone
+        if ties == "prune" or kind != "random":  # of equal scores a plan has only the mean
             assert found.energy == pytest.approx(share, rel=2e-3)
 
 
 @pytest.mark.parametrize("kind", ["fisher", "activation", "random"])
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_merge_equals_the_slow_reference_bit_by_bit(pair: Path, kind: str, backend: str) -> None:
-    """Ranked by the score, and what is kept of an element is its delta."""
+    """Ranked by the score; a kept element keeps its delta."""
     base, tuned = opened(pair)
     score, loader = given_score(kind), Loader(get_backend(backend))
     levels, factors = (0.9, 0.8), (1.6, 0.7)
@@ -154,7 +154,7 @@ def test_inputs_are_found_from_any_place(run: int) -> None:
 
 
 def test_what_has_no_weight_is_kept_before_what_never_changed() -> None:
-    """At density 1 the whole delta stays, whatever the text says of it."""
+    """At density 1 the whole delta stays, for any text."""
     delta = np.array([0, 1, 2, 0, 3, 4], np.float32)
     none = ByElement(np.zeros(6, np.float32))
     pair = TensorPair("t", np.zeros(6, np.float32), "F32", delta, "F32")
@@ -207,7 +207,7 @@ def test_levels_nest_and_counts_are_exact(delta: np.ndarray, seed: int) -> None:
 
 
 def test_random_scores_leave_every_module_at_the_mean(pair: Path) -> None:
-    """Evenly spread numbers have no outliers: the control has no dynamics."""
+    """Uniform numbers have no outliers: the control is not dynamic."""
     plan = plan_pruning(profile_delta(*opened(pair), score=RANDOM), (0.8,))
     assert {round(m.density, 12) for m in plan.modules} == {0.2}
     assert plan.energy == pytest.approx(0.2, abs=0.02)

@@ -1,4 +1,4 @@
-"""What models show on calibration text: against slow references, by hand, from the cache."""
+"""Model statistics on calibration text: against slow references, by hand, from the cache."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Merging coefficients of tensors: by hand, and any assignment said in few words."""
+"""Merging coefficients of tensors: by hand, and short forms of any assignment."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""How large a delta is, by hand; a corner of a matrix, by what lies on disk."""
+"""The size of a delta, by hand; a corner of a matrix, against the files."""
 
 from pathlib import Path
 

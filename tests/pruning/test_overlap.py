@@ -1,4 +1,4 @@
-"""What two models both keep: by hand, against sorting everything, from the cache, and refused."""
+"""Elements two models both keep: by hand, against sorting everything, cached, refused."""
 
 import threading
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Levels and cuts: exact counts, nested masks, no zero kept, no order but the hash's."""
+"""Levels and cuts: exact counts, nested masks, no zero kept, ties in hash order."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Plans: budget, nesting, overrides, the form others read."""
+"""Plans: budget, nesting, overrides, exported form."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""One cell by itself: what its table says at every rate of its own."""
+"""The rate table of one cell, at every rate."""
 
 import numpy as np
 import pytest

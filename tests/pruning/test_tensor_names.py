@@ -1,4 +1,4 @@
-"""What the name of a tensor says, and one name in two checkpoints."""
+"""Reading tensor names, and the same name in two checkpoints."""
 
 import pytest
 

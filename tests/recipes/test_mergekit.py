@@ -1,4 +1,4 @@
-"""mergekit's recipes and ours: exact, or with what differs, or refused with the reason."""
+"""mergekit's recipes and ours: converted exactly, with noted differences, or refused."""
 
 import json
 from pathlib import Path
@@ -226,7 +226,7 @@ def test_what_no_filter_meets_has_the_value_of_all_models_and_then_the_default()
     )
     some = "parameters: {weight: 1, density: [{filter: nowhere, value: 0.5}]}"
     assert read(mergekit("ties", rest=some)).recipe.parameters["density"] == 1.0
-    own = weighted("{weight: 0.5}", "{weight: 0.5}")  # never asked of the gradient below
+    own = weighted("{weight: 0.5}", "{weight: 0.5}")  # the gradient below is unused
     assert read(mergekit("task_arithmetic", own, "parameters: {weight: [0, 1]}"))
 
 

@@ -1,4 +1,4 @@
-"""What mergekit itself made of our recipes, and what we make of them."""
+"""Our merges compared with mergekit's recorded results."""
 
 from functools import cache
 from pathlib import Path

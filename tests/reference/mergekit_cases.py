@@ -1,6 +1,6 @@
-"""Merges that mergekit and this library are to make alike, on tiny models.
+"""Merges that mergekit and this library must make alike, on tiny models.
 
-`scripts/record_mergekit.py` runs them through mergekit and keeps what it wrote beside this file.
+`scripts/record_mergekit.py` runs them through mergekit and saves the results beside this file.
 """
 
 from pathlib import Path
@@ -115,7 +115,7 @@ dtype: float32
 
 
 def texts() -> dict[str, str]:
-    """Recipes of mergekit's by name, with words of its own that no export has."""
+    """mergekit's own recipes by name, with keys that no export has."""
     return {
         "task arithmetic by gradients": GRADIENTS.format(method="task_arithmetic", more=""),
         "ties by gradients": GRADIENTS.format(method="ties", more="\n  density: 0.5"),

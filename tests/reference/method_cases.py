@@ -1,4 +1,4 @@
-"""Every method that combines deltas, with settings that reach all of its branches."""
+"""Every method that combines deltas, with settings that reach all its branches."""
 
 from dppa_core.methods import (
     breadcrumbs,

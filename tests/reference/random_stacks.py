@@ -15,7 +15,7 @@ KINDS = ("normal", "heavy", "coarse", "sparse")
 
 @dataclass(frozen=True)
 class Spec:
-    """What a random model looks like; drawn first, so that examples can be repeated."""
+    """The shape of a random model; drawn first, so that examples can be repeated."""
 
     seed: int
     kind: str

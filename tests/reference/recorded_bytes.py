@@ -1,8 +1,8 @@
-"""Recipes whose bytes are recorded: merges, packs, plans and hashes that no change may touch.
+"""Recipes with recorded bytes: merges, packs, plans and hashes that must not change.
 
-`python -m tests.reference.recorded_bytes` writes them anew, for a change that means to. Methods
-that run a model first (fisher, regmean) have their recipe's hash alone: PyTorch's sums differ from
-processor to processor.
+`python -m tests.reference.recorded_bytes` records them anew after an intended change. Methods
+that run a model first (fisher, regmean) have only their recipe's hash: PyTorch's sums differ
+between processors.
 """
 
 import hashlib
@@ -40,7 +40,7 @@ SPECIAL = {
 
 
 def recipes() -> dict[str, str]:
-    """Every method as it begins, and the special cases, as YAML."""
+    """Every method by default, and the special cases, as YAML."""
     found = {}
     for method in METHODS:
         names = ("math", "finance") if method.name == "slerp" else ("math", "finance", "law")
@@ -85,7 +85,7 @@ def _hash(text: str) -> str:
 
 
 def save_zoo(root: Path) -> None:
-    """The tiny models of the tests, as the embedded ones."""
+    """The tests' tiny models as the embedded ones."""
     base = random_llama(seed=0)
     base.save(root / "base")
     for number, name in enumerate(("math", "finance", "law")):
@@ -93,7 +93,7 @@ def save_zoo(root: Path) -> None:
 
 
 def known() -> Mapping[str, dict[str, Any]]:
-    """What is recorded."""
+    """The records."""
     found: dict[str, dict[str, Any]] = json.loads(FILE.read_text("utf-8"))
     return found
 

@@ -1,6 +1,6 @@
-"""DPPA as its specification says it: one line a step, no histogram, no kernel, no chunk.
+"""DPPA as specified: one line per step, no histogram, no kernel, no chunks.
 
-Shares no code with dppa_core. Everything about an element is decided by sorting all of them.
+Shares no code with dppa_core. Every decision about an element sorts all of them.
 """
 
 import hashlib
@@ -173,7 +173,7 @@ def plan(
     score: Score | None = None,
 ) -> list[Planned]:
     modules = deltas(base, tuned)
-    if score:  # it stands for |d| in all steps; what is kept of an element is decided by its place
+    if score:  # it replaces |d| in all steps; the place of an element decides what is kept
         modules = [replace(m, d=score(m)) for m in modules]
     adjustment = adjustments(modules, strength, k_layer, k_module)
     sizes = [m.n for m in modules]

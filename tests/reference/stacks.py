@@ -1,7 +1,4 @@
-"""Stacks for tests: deltas as lists or arrays, whole or cut into blocks of rows.
-
-Knows the library's stacks, not its methods.
-"""
+"""Stacks for tests: deltas as lists or arrays, whole or cut into blocks of rows."""
 
 from collections.abc import Iterator, Sequence
 

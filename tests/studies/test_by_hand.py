@@ -1,4 +1,4 @@
-"""One small matrix all the way: hand-computed numbers, and the merge that writes folders."""
+"""One small matrix through all steps: numbers by hand, and the merge that writes folders."""
 
 import json
 from pathlib import Path
@@ -51,8 +51,8 @@ def test_the_steps_by_hand(way: Trace) -> None:
     assert mine.significance.by_layer.tolist() == pytest.approx([0.08, 0.08, -0.08, -0.08])
     assert mine.centred.tolist() == pytest.approx([1 / 3, 1 / 3, -1, 1 / 3])
     assert mine.significance.by_module.tolist() == pytest.approx([0.08 / 3] * 2 + [-0.08, 0.08 / 3])
-    # At 0.8 no density leaves the box: 0.2 + 0.08 + 0.0267. At 0.9 the third would be at -0.06,
-    # is held at 0, and the other three share what that costs: 0.2067 - 0.02.
+    # At 0.8 no density leaves the box: 0.2 + 0.08 + 0.0267. At 0.9 the third would be -0.06,
+    # is set to 0, and the other three share the difference: 0.2067 - 0.02.
     assert mine.module.density == pytest.approx(0.2 + 0.08 + 0.08 / 3)
     assert mine.module.levels[0].density == pytest.approx(0.1 + 0.08 + 0.08 / 3 - 0.06 / 3)
     # round(36 * 0.3067) = 11 and round(36 * 0.1867) = 7 of the sorted |d|.
@@ -220,7 +220,7 @@ def test_editing_leaves_the_start_as_it_was() -> None:
 
 
 def test_what_is_asked_can_be_told_by_the_sizes() -> None:
-    """Of two changes of 11 one is in partition 1 and one in 2: neither is asked for."""
+    """Of two changes of 11, one is in partition 1, one in 2: neither is a question."""
     question = step({"start": "heavy"}, "partitions")["question"]
     assert question["veils"] and abs(DELTA[question["cell"]]) == 12
     assert "t =" not in question["text"]

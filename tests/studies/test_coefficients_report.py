@@ -1,4 +1,4 @@
-"""The comparison of AdaMerging with uniform coefficients: its statistics by hand, its pieces."""
+"""AdaMerging compared with uniform coefficients: statistics by hand, parts of the report."""
 
 from dataclasses import replace
 from pathlib import Path

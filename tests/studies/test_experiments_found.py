@@ -1,4 +1,4 @@
-"""What the experiments make of answers: figures and sentences, by hand-made marks."""
+"""Figures and sentences of the experiments, from handmade marks."""
 
 import json
 from collections.abc import Callable
@@ -41,7 +41,7 @@ Shares = Callable[[MergeRecipe, str, str], float]
 
 
 def marks(share: float, n: int) -> Marks:
-    """The first so many are right: fewer are a part of more."""
+    """The first ones are right: fewer are a subset of more."""
     right = round(share * n)
     return Marks(tuple(place < right for place in range(n)), (1.0,) * n, (2,) * n)
 

@@ -1,4 +1,4 @@
-"""The page in docs/ and its plots are what the shipped result makes of itself."""
+"""The page in docs/ and its plots match the shipped result."""
 
 import json
 from dataclasses import replace

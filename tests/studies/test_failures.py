@@ -1,4 +1,4 @@
-"""Merges that go wrong: by hand what can be counted, and the library's true words."""
+"""Failing merges: numbers by hand, and the library's real error texts."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -39,7 +39,7 @@ def test_a_weight_beyond_float16_is_refused_and_fits_bfloat16(
     assert broken["messages"][0]["kind"] == "refusal"
     assert "reach 68000, F16 holds less than 65520" in broken["messages"][0]["text"]
     assert "infinity minus infinity = NaN" in broken["said"]
-    # bfloat16 has 8 bits: between 65536 and 131072 its numbers are 512 apart, and 133 * 512 it is.
+    # bfloat16 has 8 bits: between 65536 and 131072 numbers are 512 apart; this is 133 * 512.
     assert bars(whole, 0)["merge"] == "68,096" and not whole["messages"]
     told = [answer["text"] for answer in (*broken["answers"], *whole["answers"])]
     assert ["computes NaN or infinity" in text for text in told] == [False, True, False, False]
@@ -71,7 +71,7 @@ def test_a_tied_matrix_gets_its_delta_twice_or_once(zoo_env: Path, shop: Worksho
     first = broken["rows"][0]
     assert first == ("0.5", "+0.25", "0.75", "1", "0.75, 0.75")  # 0.5 + 0.25 + 0.25
     assert "lm_head.weight is model.embed_tokens.weight" in broken["messages"][0]["text"]
-    # Which merge was asked is said: the box is no longer the same in both.
+    # The text names the merge: the box differs in both.
     assert "counted twice" in broken["messages"][0]["text"]
     assert broken["bars"][0]["high"] == 2 and len(broken["answers"]) == 2
 
@@ -98,7 +98,7 @@ def test_what_stays_and_how_long_it_is(zoo_env: Path, shop: Workshop) -> None:
     kept = bars(shown(shop, "one-percent", False), 1)
     assert list(kept) == ["keep 1\u2009% (this merge)", "keep 10\u2009%", "keep 20\u2009%"]
     lengths = bars(shown(shop, "factor-six", False), 1)
-    # ‖D'‖² = a² ‖P1‖² + ‖P2‖²: from the lengths at 1 and 2 follows the one at 6.
+    # ‖D'‖² = a² ‖P1‖² + ‖P2‖²: the lengths at 1 and 2 give the one at 6.
     one, two, six = (float(lengths[f"factor {a}"]) for a in ("1", "2", "6 (this merge)"))
     first = (two**2 - one**2) / 3
     assert six == pytest.approx((one**2 + 35 * first) ** 0.5, rel=0.1)

@@ -85,7 +85,7 @@ DOUBLES = [Double(1), Double(2), Double(3)]
 
 
 class Counting:
-    """Answers at once, each for three seconds; remembers what it was asked."""
+    """Answers at once, each for three seconds; records the questions."""
 
     def __init__(self, ends_after: int = 99) -> None:
         self.asked: list[Any] = []
@@ -140,7 +140,7 @@ def run(chosen: Sequence[Declared], out: Path, workers: Counting, **changes: Any
 
 
 def test_steps_taken_together_hand_out_their_questions_together() -> None:
-    """One asks three questions, the other one; in the first round both are asked."""
+    """One asks three questions, the other one; the first round includes both."""
 
     def three() -> Steps[int]:
         total = 0
@@ -251,7 +251,7 @@ def test_a_line_that_a_kill_cut_short_is_passed_over(tmp_path: Path) -> None:
     assert 60 <= found.cost.wall < 70
 
 
-# processes: threads stand in for them, they begin in a moment
+# processes: replaced by threads, which start at once
 
 
 def test_several_workers_answer_everything_and_end_where_they_are_stopped(
@@ -334,7 +334,7 @@ def test_what_several_draws_retain_has_an_interval_of_items_and_of_draws() -> No
 
 
 def coefficients(hits: dict[float, tuple[int, int]], *tried: float) -> tuple[float, list[float]]:
-    """The best coefficient of a merge with such answers, and all that were asked, in turn."""
+    """The best coefficient of a merge with such answers, and all tried ones in order."""
     setting, asked_for = embedded(), []
 
     def recipe(coefficient: float) -> Any:
@@ -366,7 +366,7 @@ def test_coefficients_further_out_are_tried_while_the_outermost_is_the_best() ->
 
 
 class Exams(ExperimentExaminer):
-    """A examiner whose harness answers at once, and counts how often it is asked."""
+    """An examiner whose harness answers at once, and counts its calls."""
 
     def __init__(self, *each: float) -> None:
         super().__init__()
@@ -473,7 +473,7 @@ def test_every_plot_is_xml_with_its_marks(tmp_path: Path) -> None:
     )
     tag = "{http://www.w3.org/2000/svg}"
     assert lines.findtext(f"{tag}title") == "Less is <less>"
-    # A circle in the legend and one at 0; the point without a number is none.
+    # A circle in the legend and one at 0; none for a point without a number.
     assert len(lines.findall(f".//{tag}circle")) == 2
     assert len(bars.findall(f".//{tag}rect[@class='bar']")) == 1 + 2
     assert points.findtext(f".//{tag}g/{tag}title") == "math"
@@ -535,7 +535,7 @@ def test_the_command_lists_experiments_and_wants_one_named(dppa: Command) -> Non
 def test_real_models_are_asked_once_and_a_second_run_asks_nothing(
     dppa: Command, tmp_path: Path, one_torch_thread: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The embedded law model, as a set of one's own: two items for each of seven models."""
+    """The embedded law model, as a user's set: two items for each of seven models."""
     monkeypatch.setattr(pruning, "RATES", (0.8, 0.9))
     monkeypatch.setattr(pruning, "DRAWS", 1)
     zoo = Path(__file__).resolve().parents[2] / "assets" / "zoo"

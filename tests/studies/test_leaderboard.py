@@ -1,4 +1,4 @@
-"""The leaderboard: who is asked what, what is remembered, and what the page says of it."""
+"""The leaderboard: its questions, cached answers, and page."""
 
 import json
 import math
@@ -39,7 +39,7 @@ Rating = Callable[[float], float]
 def row(
     method: str, *rights: int, n: int = 100, strength: float = 1.0, **changes: object
 ) -> LeaderboardRow:
-    """A row with that many right answers of n in each domain; fewer are a part of more."""
+    """A row with given right answers of n per domain; fewer are a subset of more."""
     hits = {
         domain: tuple(place < right for place in range(n))
         for domain, right in zip(DOMAINS, rights, strict=True)
@@ -102,9 +102,9 @@ def test_what_a_merge_adds_is_measured_against_the_sum(tmp_path: Path) -> None:
     [
         (1.0, 1.0, 1.0),
         (1.2, 1.2, 1.189),
-        (0.5, 1.4, 1.414),  # the loss only says where to begin
+        (0.5, 1.4, 1.414),  # the loss only gives the start
         (2.0, 0.5, 0.5),
-        (12.0, 12.0, 11.31),  # beyond what is asked first
+        (12.0, 12.0, 11.31),  # beyond the first ones
         (0.03, 0.03, 0.03125),
         (300.0, 300.0, 32.0),  # the largest of the grid that is allowed
         (1e-9, 1e-9, 0.01562),

@@ -1,4 +1,4 @@
-"""Rules for DP's strength: learned without the domain they are for, held against test items."""
+"""Rules for DP's strength: learned from the other domains, checked on test items."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -65,7 +65,7 @@ def test_one_a_rate_and_a_multiple_of_the_density_follow_the_rate() -> None:
 def test_the_plan_alone_chooses_by_energy_and_by_the_least_density() -> None:
     scores = peaked(dict.fromkeys(PLACES, 0.0))
     assert set(most_energy(scores, FACTS, PLACES).values()) == {0.04}
-    # All peaks are at 0, so what is learned is that no density may fall below the overall one.
+    # All peaks are at 0, so the learned rule is: no density below the overall one.
     assert set(no_starving(scores, FACTS, PLACES).values()) == {0.0}
     high = peaked(dict.fromkeys(PLACES, 0.1))
     assert set(no_starving(high, FACTS, PLACES).values()) == {0.1}

@@ -1,4 +1,4 @@
-"""The models that ship: small enough, licensed, and able to do what their cards say."""
+"""The embedded models: small enough, licensed, and as good as their cards say."""
 
 import json
 from pathlib import Path

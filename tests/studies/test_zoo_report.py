@@ -1,4 +1,4 @@
-"""The results page says what the measured report says."""
+"""The results page agrees with the measured report."""
 
 import pytest
 

@@ -183,7 +183,7 @@ def _train(
 
 
 class Interrupted(Exception):
-    """Stands for a power cut."""
+    """Simulates a power cut."""
 
 
 def test_an_interrupted_stage_ends_on_the_weights_of_an_uninterrupted_one(

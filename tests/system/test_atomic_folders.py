@@ -1,4 +1,4 @@
-"""A folder appears whole or not at all; what dead processes left of it is swept."""
+"""A folder appears whole or not at all; leftovers of dead processes are removed."""
 
 import errno
 import os
@@ -65,7 +65,7 @@ def test_a_target_that_must_stay_stays(tmp_path: Path) -> None:
 
 
 def test_the_kernel_swaps_two_folders(tmp_path: Path) -> None:
-    """Where it cannot, False; either way nothing is lost."""
+    """If it cannot, False; either way nothing is lost."""
     write(tmp_path / "a", "a")
     write(tmp_path / "b", "b")
     swapped = exchange(tmp_path / "a", tmp_path / "b")

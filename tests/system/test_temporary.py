@@ -1,4 +1,4 @@
-"""Temporary folders: gone with their process, and removed at the next start where it was killed."""
+"""Temporary folders: removed with their process, or at the next start if it was killed."""
 
 import os
 import signal
@@ -50,7 +50,7 @@ def test_every_kind_that_a_killed_process_left_is_removed(temporary: Path) -> No
 
 def test_folders_of_living_processes_stay(temporary: Path) -> None:
     kill_one_that_has("export", temporary=temporary)
-    alive = TemporaryFolder("export")  # its own start removes the dead one
+    alive = TemporaryFolder("export")  # its start removes the dead one
     remove_dead()
     assert names(temporary) == {alive.path.name}
     alive.close()

@@ -1,4 +1,4 @@
-"""Tasks side by side: results and errors in the order of tasks, whatever the number of workers."""
+"""Parallel tasks: results and errors in the order of tasks, for any number of workers."""
 
 import threading
 import weakref
@@ -61,7 +61,7 @@ def test_the_first_error_in_the_order_of_tasks_is_raised_and_no_more_begin(worke
 
 
 class _Result:
-    """Something that can be seen to go."""
+    """Can be weakly referenced."""
 
 
 @pytest.mark.parametrize("workers", WORKERS)
@@ -70,7 +70,7 @@ def test_results_that_were_handed_out_are_let_go_of(workers: int) -> None:
     for result in side_by_side([_Result] * 20, workers):
         seen.append(weakref.ref(result))
         alive = [each for each in seen[:-1] if each() is not None]
-        assert len(alive) <= 1 + workers  # one has a name here, threads are about to drop theirs
+        assert len(alive) <= 1 + workers  # one has a name here, threads will soon drop theirs
     del result
     assert not [each for each in seen if each() is not None]
 

@@ -103,7 +103,7 @@ def test_students_t_is_that_of_the_tables(freedom: float, errors: float) -> None
 
 
 def test_a_variance_that_few_values_tell_reaches_further() -> None:
-    """Three values alone: 4.303 errors. Beside a known part as large: (1 + 1)² / (1/2) = 8."""
+    """Three values alone: 4.303 errors. With an equal known part: (1 + 1)² / (1/2) = 8."""
     assert reach([VariancePart(1.0, 2)]) == pytest.approx(4.303, abs=1e-3)
     assert reach([VariancePart(1.0, 2), VariancePart(1.0, 1e12)]) == pytest.approx(
         student(8) * 2**0.5

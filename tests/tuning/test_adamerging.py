@@ -1,4 +1,4 @@
-"""AdaMerging: the gradient against plain autograd, one tensor at a time, and runs that go on."""
+"""AdaMerging: the gradient against plain autograd, one tensor at a time, and resumed runs."""
 
 import json
 import shutil
@@ -52,7 +52,7 @@ def recipe(method: str = "dppa", dtype: str = "bfloat16", base: str = "zoo:base"
 
 
 def random_model(family: str) -> Any:
-    """GPT-2, whose matrices lie transposed; or Mixtral, whose experts are one tensor in memory."""
+    """GPT-2, with transposed matrices; or Mixtral, whose experts are one tensor in memory."""
     import transformers  # noqa: PLC0415  (heavy)
 
     torch.manual_seed(0)
@@ -69,7 +69,7 @@ def random_model(family: str) -> Any:
 def tunable(
     given: MergeRecipe, per: str = "model", byte_budget: int = 1 << 30
 ) -> tuple[TunableModel, torch.nn.Module, PreparedDeltas]:
-    """The recipe's deltas, and the base in a model of its own."""
+    """The recipe's deltas, and the base in a separate model."""
     deltas = PreparedDeltas(given, byte_budget=byte_budget)
     model = ModelPool().get(given.base).model
     return TunableModel(deltas, model, per_layer=per == "layer"), model, deltas
@@ -407,7 +407,7 @@ def test_ties_that_adds_up_is_a_sum_of_what_agrees(budget: int) -> None:
 
 
 def test_a_model_of_an_election_never_loses_its_vote() -> None:
-    """A step of 1 would take its coefficient below 0, where it votes the other way round."""
+    """A step of 1 would make its coefficient negative, which reverses its vote."""
     found = adamerge(summed(), task_domains(DOMAINS, SETTINGS), replace(SETTINGS, lr=1.0))
     all_of_them = [one.coefficients for one in found.snapshots]
     assert np.min(all_of_them) == LEAST_VOTE

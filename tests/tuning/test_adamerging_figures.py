@@ -1,4 +1,4 @@
-"""Checkpoints of AdaMerging: which is best, what a collapse is, and the texts that are read."""
+"""Checkpoints of AdaMerging: the best one, collapses, and the texts used."""
 
 from dataclasses import replace
 from pathlib import Path

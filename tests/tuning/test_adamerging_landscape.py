@@ -1,4 +1,4 @@
-"""The landscape of two coefficients: the same surface that the optimiser walks on."""
+"""The landscape of two coefficients: the surface that the optimiser descends."""
 
 import threading
 
@@ -37,7 +37,7 @@ def test_the_grid_shows_what_the_optimiser_sees() -> None:
     first, second = found.lowest
     assert found.mean[found.axis.index(first), found.axis.index(second)] == found.mean.min()
     assert np.ptp(found.mean) > 0 and told[-1][:2] == (6, 6)
-    # What is told meanwhile is a part of what comes out, a point or a step more each time.
+    # Each report is a part of the result, one point or step longer each time.
     assert [int(np.isfinite(one.mean).sum()) for one in known] == [1, 2, 3, 4, 4, 4]
     assert [len(one.path) for one in known] == [1, 1, 1, 1, 2, 3]
     assert known[0].lowest == (0.0, 0.0) and known[-1].path == found.path

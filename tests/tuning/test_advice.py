@@ -1,4 +1,4 @@
-"""Advice from figures known by hand, and thresholds beside the measurements they come from."""
+"""Advice from figures by hand, and thresholds compared with the measurements behind them."""
 
 import json
 from dataclasses import asdict, replace

@@ -1,4 +1,4 @@
-"""The command that advises, on tiny models; what it asks, with answers by hand."""
+"""The advise command on tiny models; its questions, with answers by hand."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +27,7 @@ RECIPE = MergeRecipe("zoo:base", (MATH, LAW))
 
 
 class ByHand(Examiner):
-    """Knows how many of ten items everybody has right; remembers who was asked."""
+    """Has each model's right answers of ten items; records the exams."""
 
     def __init__(self, right: dict[str, int]) -> None:
         super().__init__()

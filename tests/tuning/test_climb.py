@@ -1,4 +1,4 @@
-"""The paper's climb over a recipe: on scores known by hand, after a kill, and as a command."""
+"""The paper's climb over a recipe: on scores by hand, after a kill, and as a command."""
 
 import json
 import os
@@ -94,7 +94,7 @@ def test_a_killed_search_goes_on_to_the_very_same_result(tmp_path: Path, killed_
     again = climb(RECIPE, asks, state=state, watch=lambda _m, _t, before: known.append(before))
     assert again == whole
     every = sum(len(search.trials) for search in whole.searches) + 3
-    assert len(asked) == every - killed_after  # what was scored is not asked again
+    assert len(asked) == every - killed_after  # finished scores are reused
     assert known == sorted(known, reverse=True)
 
 

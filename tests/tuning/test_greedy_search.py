@@ -1,4 +1,4 @@
-"""The greedy search for amplification factors, on scores known by hand."""
+"""The greedy search for amplification factors, on scores by hand."""
 
 import pytest
 

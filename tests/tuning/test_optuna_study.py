@@ -336,7 +336,7 @@ def test_several_trials_at_a_time_are_as_many_and_the_first_error_ends_them() ->
             together[0] += 1
             most[0] = max(most[0], together[0])
         if exam.domain == "math":
-            both.wait(timeout=30)  # two are asked at once, or nobody goes on
+            both.wait(timeout=30)  # fails unless two are asked at once
         with lock:
             together[0] -= 1
         return by_rate(exam.target, exam.domain)

@@ -1,4 +1,4 @@
-"""The greedy soup: on scores known by hand, on tiny models, and as a command."""
+"""The greedy soup: on scores by hand, on tiny models, and as a command."""
 
 import threading
 from fractions import Fraction
