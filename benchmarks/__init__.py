@@ -2,4 +2,4 @@
 
 import os
 
-os.environ.setdefault("DPPA_COMPILE", "0")  # the compiled loops are measured, with nothing beside
+os.environ.setdefault("DPPA_COMPILE", "0")  # measure only the compiled loops

@@ -45,7 +45,7 @@ def schedule(seconds: Sequence[float], cores: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The weight files of one merge on so many nodes of one core."""
+    """The weight files of one merge on some one-core nodes."""
 
     nodes: int
     files: int
@@ -68,7 +68,7 @@ def timed_shard(known: MergeFacts, item: tuple[str, tuple[TensorSpec, ...]]) -> 
 
 @contextmanager
 def cluster_of(nodes: int) -> Iterator[str]:
-    """The address of a cluster of so many nodes on this machine."""
+    """The address of a cluster of `nodes` nodes on this machine."""
     from ray.cluster_utils import Cluster  # noqa: PLC0415  (an extra, and seconds)
 
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")

@@ -70,7 +70,7 @@ def drill(studio: Studio) -> None:
 
 
 def sparsity(studio: Studio) -> None:
-    """What becomes of every weight."""
+    """Open the sparsity view."""
     _view(studio, "sparsity")
     studio.page.wait_for_timeout(1000)  # dtype losses are counted once the page is idle
 

@@ -2,8 +2,8 @@
 
     python scripts/search.py [--of FILE]     (make search)
 
-With --of the figures of an earlier run are written: one object as `--json` gives it, with
-`seconds` and `processor_seconds` beside.
+--of writes the figures of an earlier run: one object as `--json` gives it, plus
+`seconds` and `processor_seconds`.
 """
 
 from __future__ import annotations

@@ -109,7 +109,7 @@ def parts(package: str) -> list[str]:
 
 
 def part_of(package: str, module: str, order: list[str]) -> str:
-    """Which of its parts a module of a package is in."""
+    """The part of its package that a module is in."""
     first = module.removeprefix(package + ".").split(".")[0]
     return first if first in order or f"{package}.{first}" in packages() else ELSEWHERE
 
@@ -333,7 +333,7 @@ OF_THE_PLATFORM = {"spaces", "resource", "sentencepiece"}
 
 
 def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    """What runs when a module is imported."""
+    """Statements that run on import."""
     for node in body:
         yield node
         if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)):

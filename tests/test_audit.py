@@ -33,7 +33,7 @@ def test_every_requirement_is_looked_up() -> None:
 def test_an_audit_that_did_not_happen_is_not_claimed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    """Neither without a network nor at a copy of PyPI, which answers and knows no weaknesses."""
+    """Neither without a network nor with a mirror of PyPI, which lists no vulnerabilities."""
     copy = tmp_path / "json"
     copy.write_text('{"info": {}, "vulnerabilities": []}')
     for place in ("http://127.0.0.1:1/", copy.as_uri()):

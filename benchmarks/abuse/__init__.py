@@ -1,1 +1,1 @@
-"""One hostile client at the public page: what an honest visitor notices, and what stays behind."""
+"""One hostile client at the public page: effects on an honest visitor, and leftovers."""

@@ -134,7 +134,7 @@ async def _ask(one: Visitor, until: float, asked: list[float]) -> None:
     await asyncio.sleep(START_SECONDS)
     while (begun := time.monotonic()) < until:
         asked.append(begun)
-        one.tab.put("rate", 40 + len(asked))  # each is a merge of its own
+        one.tab.put("rate", 40 + len(asked))  # each is a different merge
         await one.ask()
         await asyncio.sleep(max(0.0, begun + ASK_EVERY - time.monotonic()))
 

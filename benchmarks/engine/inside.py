@@ -41,7 +41,7 @@ class Resident:
 
     modules: tuple[Module, ...]
     pairs: tuple[Mapping[str, TensorPair], ...]
-    """Of each domain model, by tensor."""
+    """By domain model and tensor."""
 
     @property
     def numel(self) -> int:

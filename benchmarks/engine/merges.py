@@ -38,7 +38,7 @@ ROUNDS = {
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """Where things are, and what runs."""
+    """A benchmark's paths and output."""
 
     folder: Path
     mergekit: Path | None
@@ -55,7 +55,7 @@ class Bench:
         return self.folder / "out"
 
     def runs(self, size: str) -> tuple[str, ...]:
-        """What a round of this size holds."""
+        """The runs in a round of this size."""
         wanted = ROUNDS[size]
         if self.mergekit is None:
             wanted = tuple(name for name in wanted if not name.startswith("mergekit"))

@@ -184,7 +184,7 @@ def test_an_adapter_may_come_from_the_hub(hub: HubServer, tmp_path: Path) -> Non
     at = hub.add("acme/adapter", folder)
     text = pinned(f"{BASE}+acme/adapter")
     assert text == f"hub:{BASE}@{commit(hub, BASE)}+hub:acme/adapter@{at}"
-    with pytest.raises(NotAllowed, match="type 'LOHA'"):  # fetched, and looked at
+    with pytest.raises(NotAllowed, match="type 'LOHA'"):  # fetched and checked
         open_checkpoint(text)
     with pytest.raises(MissingCheckpoint, match="an adapter, not a model.*BASE.hub:acme/adapter"):
         open_checkpoint("acme/adapter")
@@ -306,7 +306,7 @@ def test_a_public_page_asks_the_hub_for_nothing(hub: HubServer) -> None:
 
 
 def test_the_variables_of_the_hub_are_honoured(hub: HubServer, tmp_path: Path) -> None:
-    """In a process of its own: HF_ENDPOINT, HF_HOME and HF_HUB_OFFLINE are read once."""
+    """In a subprocess: HF_ENDPOINT, HF_HOME and HF_HUB_OFFLINE are read once."""
     command = [sys.executable, "-m", "dppa_core", "profile", MATH, "--base", BASE, "--json"]
     home = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home")}
     results = [

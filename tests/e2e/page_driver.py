@@ -57,7 +57,7 @@ class Studio:
         return studio
 
     def reload(self) -> None:
-        """Load the page anew from its address, as F5 does.
+        """Reload the page from its address, as F5 does.
 
         The old page's requests are aborted, which Gradio reports as errors.
         """

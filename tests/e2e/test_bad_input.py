@@ -14,14 +14,14 @@ EVIL = "${window.pwned='t'}{{constructor}}`<img src=x onerror=\"window.pwned='h'
 
 
 def told(studio: Studio) -> str:
-    """What appears below the buttons of the box."""
+    """The text below the buttons of the box."""
     note = studio.page.locator("#advanced .field-note")
     note.wait_for()
     return note.inner_text()
 
 
 def state(studio: Studio) -> tuple[object, ...]:
-    """What must survive a mistake."""
+    """State a mistake must keep."""
     models = studio.page.locator("#models .model-row")
     names = tuple(models.nth(i).get_attribute("data-model") for i in range(models.count()))
     return (studio.recipe, studio.rate.input_value(), names, studio.exact("kept"))

@@ -148,7 +148,7 @@ def test_a_lost_connection_ends_all_work_and_the_page_comes_back_by_itself(
 
 
 def save(tab: Studio, name: str) -> None:
-    """Keep the settings as a preset of one's own."""
+    """Save the settings as a user preset."""
     press(tab, "keep")
     page = tab.page
     page.locator("#saved-name").fill(name)

@@ -25,7 +25,7 @@ def wait_rest(studio: Studio) -> None:
 
 
 def session_of(studio: Studio) -> Session:
-    """Where the controls stand, as the browser says."""
+    """The values of the controls in the browser."""
     return session_from_state(json.loads(json.dumps(state(studio))))
 
 

@@ -21,7 +21,7 @@ TENSOR = f"model.{NAME}.weight"
 def test_rows_and_columns_of_a_change_by_hand(
     tiny_models: dict[str, TinyLlama], tmp_path: Path
 ) -> None:
-    """Of a matrix of 32 x 48 three entries change: by 3 and 4 in row 5, by 12 in row 7."""
+    """In a 32 x 48 matrix, three entries change: by 3 and 4 in row 5, by 12 in row 7."""
     base = tiny_models["base"]
     arrays = {name: array.copy() for name, array in base.arrays.items()}
     for row, column, step in ((5, 1, 3.0), (5, 2, -4.0), (7, 2, 12.0)):

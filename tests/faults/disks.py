@@ -32,7 +32,7 @@ def forked(work: Callable[[], Result]) -> Result:
     """The result of work in a fork of this process; its error is raised here."""
     reading, writing = os.pipe()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # newer Pythons warn of forks beside threads
+        warnings.simplefilter("ignore")  # newer Pythons warn of forks with threads
         child = os.fork()
     if child == 0:
         _answer(work, reading, writing)
@@ -79,7 +79,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 @dataclass(slots=True)
 class Disk:
-    """A folder on a disk of its own; only inside `forked`.
+    """A folder on its own disk; only inside `forked`.
 
     Args:
         folder: Its path; recreated.

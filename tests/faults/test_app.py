@@ -35,7 +35,7 @@ run before anything else in the app."""
 
 @dataclass
 class App:
-    """An app on folders of its own, and its address."""
+    """An app on its own folders, and its address."""
 
     folder: Path
     server: Server | None = None

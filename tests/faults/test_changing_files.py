@@ -33,7 +33,7 @@ WEIGHTS = Path("math", "model.safetensors")
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A base, a domain model, and a cache of their own."""
+    """A base, a domain model, and their own cache."""
     monkeypatch.setenv("DPPA_CACHE", str(tmp_path / "cache"))
     base = random_llama(0)
     base.save(tmp_path / "base")

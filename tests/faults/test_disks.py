@@ -113,7 +113,7 @@ def test_a_cache_that_takes_nothing_costs_time_and_nothing_else(
         return b"".join(one.magnitudes.tobytes() for one in found.modules)
 
     def measured() -> bytes:
-        """As the statistics of a model are: in a mapped file."""
+        """In a mapped file, like a model's statistics."""
         with draft(cache_folder("statistics") / "one", {"gram": (256, 256)}) as made:
             made.arrays["gram"][:] = np.arange(256)
             return made.finish({}).arrays["gram"].tobytes()

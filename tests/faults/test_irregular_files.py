@@ -36,7 +36,7 @@ def pipe(tmp_path: Path) -> Path:
 
 
 def outcome(work: Callable[[], object], pipe: Path) -> object:
-    """What work returns or raises; fails if it waits for a writer of the pipe."""
+    """The result or error of work; fails if it waits for a writer of the pipe."""
     found: list[object] = []
 
     def run() -> None:

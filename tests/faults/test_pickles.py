@@ -31,7 +31,7 @@ def refused(folder: Path, message: str, error: type[CheckpointError] = DamagedCh
 
 
 class Attack:
-    """What a malicious file holds: a call that leaves a trace."""
+    """A malicious file's content: a call that leaves a trace."""
 
     def __init__(self, trace: Path) -> None:
         self.trace = trace

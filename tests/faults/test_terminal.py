@@ -119,7 +119,7 @@ def test_a_signal_ends_a_merge_and_leaves_nothing(
 
 
 def test_a_signal_that_was_ignored_stays_ignored() -> None:
-    """As `nohup` has it."""
+    """As under `nohup`."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with terminal():

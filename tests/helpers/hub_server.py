@@ -93,7 +93,7 @@ class HubServer:
         return commit
 
     def files(self) -> list[str]:
-        """Names of files that were sent, in order."""
+        """Names of sent files, in order."""
         found = [FILE.search(line[4:]) for line in self.asked if line.startswith("GET ")]
         return [match[3] for match in found if match]
 

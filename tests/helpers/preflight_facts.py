@@ -50,5 +50,5 @@ def of(severity: Severity, found: list[Finding]) -> list[Finding]:
 
 
 def topics(severity: Severity, found: list[Finding]) -> set[str]:
-    """What the findings of one severity are about."""
+    """The topics of the findings of one severity."""
     return {finding.topic for finding in of(severity, found)}

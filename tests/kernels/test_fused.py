@@ -35,7 +35,7 @@ def some_levels(base: np.ndarray, tuned: np.ndarray, count: int, cuts: str) -> L
 
 
 def some_cuts(sizes: np.ndarray, thresholds: np.ndarray, kind: str) -> np.ndarray:
-    """No ties; cuts of half a hash, as they nearly always are; any; or just after an element."""
+    """No ties; cuts at half a hash, the usual case; any cut; or just after an element."""
     if kind == "none":
         return np.zeros(thresholds.size, np.uint64)
     if kind == "next to an element":

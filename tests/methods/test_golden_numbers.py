@@ -152,7 +152,7 @@ def test_breadcrumbs_by_row_gives_every_row_its_share() -> None:
 @pytest.mark.parametrize("ranked_in", ["model", "tensor"])
 def test_pcb_of_one_model_is_its_strongest_elements(ranked_in: str) -> None:
     parameters = pcb.PcbParameters(density=0.5, ranked_in=ranked_in)
-    # Of the three that are kept the least has the weight 0.
+    # Of the three kept ones, the least has weight 0.
     near(merge_one(COMBINATIONS["pcb"], stack_of([A]), parameters), [0.9, 0, 0, 0.5, 0, 0])
 
 

@@ -298,7 +298,7 @@ def test_overrides_need_rates() -> None:
 
 @pytest.mark.parametrize("name", COMBINING)
 def test_a_weight_that_is_no_number_is_named(tmp_path: Path, name: str) -> None:
-    """Also where it would have been trimmed away."""
+    """Also if trimming would have removed it."""
     base = random_llama(0, Shape(layers=1))
     tuned = tuned_llama(base, 1)
     tensor = "model.layers.0.mlp.up_proj.weight"

@@ -150,7 +150,7 @@ def test_settings_describe_themselves(name: str) -> None:
 
 @given(spec=specs())
 def test_exactly_as_many_as_asked_are_kept(spec: Spec) -> None:
-    """Also where most magnitudes are equal, or zero."""
+    """Also if most magnitudes are equal, or zero."""
     for stack in _lone(spec):
         for share in (0.0, 0.2, 0.5, 0.77):
             parameters = ties.TiesParameters(share, "tensor", divide="number")

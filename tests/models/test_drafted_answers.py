@@ -43,12 +43,12 @@ def drafts(own: Sequence[Exchange]) -> list[Exchange]:
 
 
 def foreign(model: Any) -> Texts:
-    """As for an unknown family."""
+    """For an unknown family."""
     return ForeignTexts(model)
 
 
 def uncut(model: Any) -> Texts:
-    """As for a model that keeps its past in one state."""
+    """For a model that keeps its past in one state."""
     texts = ForeignTexts(model)
     texts.can_cut = False
     return texts

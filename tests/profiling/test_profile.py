@@ -227,7 +227,7 @@ def test_profiling_reports_and_stops(tiny_zoo: Path) -> None:
 
 
 def unpack(array: dict) -> np.ndarray:  # type: ignore[type-arg]
-    """As the page does it."""
+    """As on the page."""
     dtype = {"u8": "u1", "f32": "<f4"}[array["dtype"]]
     codes = np.frombuffer(base64.b64decode(array["data"]), dtype).reshape(array["shape"])
     codes = codes.cumsum(axis=-1, dtype=np.int64) if array["steps"] else codes

@@ -65,7 +65,7 @@ def given_score(kind: str) -> Score:
 
 
 def slow_score(kind: str) -> slow.Score:
-    """The same from the specification alone."""
+    """The same from the specification only."""
 
     def score(delta: slow.Delta) -> np.ndarray:
         if kind == "random":

@@ -73,7 +73,7 @@ def test_fisher_is_the_mean_of_squared_gradients(zoo_env: Path) -> None:
 
 
 def test_norms_and_grams_are_those_of_the_inputs(zoo_env: Path) -> None:
-    """Of the first attention by hand: rows of the embedding, divided by their mean square."""
+    """The first attention's, by hand: embedding rows, divided by their mean square."""
     arrays = slow.read(zoo_env / "math").arrays
     rows = np.concatenate(
         [arrays["model.embed_tokens.weight"][list(s.ids)].astype(np.float64) for s in texts()]
@@ -232,7 +232,7 @@ def test_other_tensors_are_ranked_by_fisher_too_where_they_are_pruned() -> None:
 
 
 def test_a_text_of_its_own_for_each_model() -> None:
-    """Unset, an embedded model reads questions of its own domain."""
+    """By default, an embedded model reads its domain's questions."""
     own = tuple(Calibration((name,)) for name in ("math", "law"))
     explicit = tuple(
         DomainModel(f"zoo:{text.tasks[0]}", (0.9, 0.8), (1.6, 1.0), calibration=text)

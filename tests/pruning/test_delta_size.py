@@ -32,7 +32,7 @@ def test_sizes_by_hand() -> None:
     assert found.relative == pytest.approx((27 / 150) ** 0.5)
     assert dict(found.layers) == pytest.approx({0: (25 / 100) ** 0.5, 1: (2 / 50) ** 0.5})
     assert dict(found.kinds) == pytest.approx({"q": (11 / 150) ** 0.5, "up": 0.0})
-    # Largest first: 16, 9, 1, 1, 0, 0 of 27; a sixth of the weights is the largest change alone.
+    # Largest first: 16, 9, 1, 1, 0, 0 of 27; a sixth of the weights is the largest change.
     assert found.energy[[0, 50, 100]] == pytest.approx([0, 26 / 27, 1])
     assert np.interp(1 / 6, np.linspace(0, 1, 101), found.energy) == pytest.approx(
         16 / 27, abs=4e-3

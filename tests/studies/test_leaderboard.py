@@ -163,7 +163,7 @@ def test_emr_has_a_merge_for_every_domain_and_others_have_one() -> None:
 
 
 def test_linear_is_the_one_mean_that_no_strength_can_change() -> None:
-    """Fisher and RegMean have a scale beside their papers; only their variants use it."""
+    """Fisher and RegMean have a scale not in their papers; only variants use it."""
     assert {one.method.name for one in map(entry, METHODS) if not one.searched} == MEANS
     assert {v.entry.method.name for v in VARIANTS if v.entry.method.name in MEANS} == {
         "fisher",

@@ -23,7 +23,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 @pytest.fixture(autouse=True)
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The system's folder for temporary files, of this test alone."""
+    """The system's folder for temporary files, for this test only."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     return tmp_path
 

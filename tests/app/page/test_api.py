@@ -48,7 +48,7 @@ ENDPOINTS = {"/example", "/plan", "/merge", "/chat", "/score", "/export"}
 
 
 class Request:
-    """Who asks."""
+    """A caller."""
 
     session_hash = "abc"
     request = None

@@ -40,7 +40,7 @@ def answers(asked: ChatQuestion, studio: Studio) -> Seen:
 
 
 def writers(seen: Seen) -> list[str]:
-    """Who wrote a token, in order."""
+    """Token authors, in order."""
     return [name for name, changes in seen if "text" in changes]
 
 

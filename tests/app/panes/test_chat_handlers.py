@@ -103,7 +103,7 @@ def test_what_no_page_sends_is_refused_in_one_line(
     "seed", [-7, 1e99, float("inf"), float("nan"), 1.5, 2**31, "7", None, True]
 )
 def test_a_seed_that_is_none_is_refused_by_its_name(page: gr.Blocks, seed: Any) -> None:
-    """Also past what Gradio does to a value before a handler sees it."""
+    """Also after Gradio's processing of values for a handler."""
     box = next(block for block in page.blocks.values() if block.elem_id == "seed")
     with pytest.raises(gr.Error) as caught:
         ask(page, seed=box.preprocess(seed))

@@ -16,7 +16,7 @@ PASSED = 299
 
 @pytest.fixture
 def owner() -> EventOwner:
-    """Of a page with one public and one private event, where one of `ada` runs."""
+    """A page with one public and one private event, one running for `ada`."""
 
     async def passed_on(scope: Any, _receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": PASSED})

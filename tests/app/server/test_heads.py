@@ -47,13 +47,13 @@ def status(port: int, path: str, *headers: str, body: Any = None) -> int:
 
 
 def assert_quiet(log: Log) -> None:
-    """Neither what was sent nor a trace is in the log."""
+    """The log has neither the request nor a trace."""
     said = log()
     assert SECRET not in said and "Traceback" not in said
 
 
 def refused(path: str = "/", **headers: str) -> int:
-    """The status of the answer of `HeaderLimits` alone; 0 where the request goes on."""
+    """The status of `HeaderLimits`' answer; 0 if the request passes."""
     sent = []
 
     async def send(message: Any) -> None:

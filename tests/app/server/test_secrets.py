@@ -43,7 +43,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WritableHub
 
 @pytest.fixture
 def written() -> Iterator[io.StringIO]:
-    """All that any library logs, at its most talkative."""
+    """All libraries' logs, at the debug level."""
     start_log("json")
     text, root, own = io.StringIO(), logging.getLogger(), logging.getLogger("dppa")
     handler, levels = logging.StreamHandler(text), (root.level, own.level)

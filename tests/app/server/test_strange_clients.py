@@ -98,7 +98,7 @@ def posted(port: int, path: str, body: Any, **headers: str) -> int:
 
 
 def question(size: int) -> bytes:
-    """Of so many bytes, to a handler that there is."""
+    """A request of `size` bytes to a valid handler."""
     asked = {"fn_index": 1, "session_hash": "long", "data": [""]}
     short = json.dumps(asked).encode()
     return json.dumps(asked | {"data": ["x" * (size - len(short))]}).encode()

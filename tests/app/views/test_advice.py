@@ -23,7 +23,7 @@ PROFILE = ProfileFacts(0.1, 0.005, 0.7, 0.01, (0.001, 0.002, 0.004))
 
 
 def facts(*kept: float) -> tuple[DomainModelFacts, ...]:
-    """Of as many models: what the probe keeps, and a factor too large for the paper's climb."""
+    """As many models that keep these shares, with a factor too large for the paper's climb."""
     return tuple(
         DomainModelFacts(
             model.reference,

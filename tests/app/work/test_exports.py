@@ -31,7 +31,7 @@ def exports(tmp_path: Path) -> Exports:
 
 
 def put(exports: Exports, visitor: Visitor, size: int = 100, name: str = "a.zip") -> ExportedFile:
-    """Make one file, with something half-made beside it."""
+    """Make one file, next to a half-made one."""
     with exports.room(visitor, size) as room:
         path = room.folder / name
         path.write_bytes(b"x" * size)

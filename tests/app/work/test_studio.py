@@ -1,4 +1,4 @@
-"""The services behind the page: what both of its processes may hold together."""
+"""The services behind the page: the memory limit of its two processes."""
 
 import pytest
 

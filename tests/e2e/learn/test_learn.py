@@ -90,7 +90,7 @@ def see_pruning(page: Page) -> None:
 
 
 def saved(page: Page) -> str:
-    """What the person did, as the page saves it."""
+    """The person's actions, as the page has them."""
     if page.locator(".learn-fold").is_visible():
         page.locator(".learn-fold").click()
     with page.expect_download() as download:

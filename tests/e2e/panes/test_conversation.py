@@ -182,7 +182,7 @@ def test_no_serious_barrier_in_a_conversation_with_everything_open(talk: Studio)
 
 
 def tally(studio: Studio, count: int = 1) -> list[list[str]]:
-    """The rows of the tally, once there are so many."""
+    """The rows of the tally, once it has `count`."""
     rows = studio.page.locator("table.tally tbody tr")
     expect(rows).to_have_count(count)
     return [row.locator("th, td").all_inner_texts() for row in rows.all()]

@@ -69,7 +69,7 @@ def test_a_saved_drawing_stands_alone(visit: Visit, width: int, theme: str) -> N
         for one in root.findall(f"{SVG}text"):
             inks = sorted([paper, luminance(one.attrib["fill"])])
             assert (inks[1] + 0.05) / (inks[0] + 0.05) >= 4.5, one.text
-            # No line is longer than the drawing is wide: a letter takes half its height.
+            # No line is wider than the drawing: a letter is half as wide as high.
             room = (float(root.attrib["width"]) - 32) / float(one.attrib["font-size"][:-2])
             assert len(one.text or "") <= room / 0.42, one.text
         meaning = studio.page.locator(f"{box} .meaning").first.text_content() or "?"

@@ -133,7 +133,7 @@ def test_the_heatmap_shows_every_quantity_of_every_module(studio: Studio) -> Non
 
 
 def test_another_significance_is_measured_once_and_then_as_immediate(studio: Studio) -> None:
-    """Also in a public page: embedded models read questions of their own domain."""
+    """Also on a public page: embedded models read questions of their domain."""
     studio.wait_exact(80)
     studio.open_advanced()
     studio.page.locator("#significance").get_by_label("activation").check()
