@@ -4,7 +4,7 @@ import pytest
 
 from components.session.presets import presets
 from tests.e2e.conftest import Visit
-from tests.e2e.page_driver import Studio
+from tests.e2e.page_driver import ANSWER_MS, Studio
 from tests.e2e.panes.test_score import run, wait_state
 
 INSIDE_AND_ABOVE = """bubble => {
@@ -34,6 +34,8 @@ def test_a_key_chooses_a_preset(studio: Studio) -> None:
 def test_meanings_lie_within_the_window_and_above_everything(visit: Visit, width: int) -> None:
     studio = visit(width=width, height=900 if width > 900 else 844)
     studio.wait_exact(80)
+    if width > 900:  # its term is the last to come: terms are counted from the first
+        studio.page.locator("#pinned-note .term").wait_for(timeout=ANSWER_MS)
     terms = studio.page.locator(".term:visible").all()
     assert len(terms) >= 5
     for term in terms:

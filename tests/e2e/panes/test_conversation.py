@@ -148,7 +148,8 @@ def test_tokens_take_colours_afterwards_and_keys_tell_their_bits(talk: Studio) -
         talk.page.keyboard.press(key)
         assert f"token {place} of {len(bits)}" in told.inner_text()
     colours.press("Enter")
-    assert text.locator(".token").count() == 0 and text.inner_text() == plain
+    assert text.get_attribute("data-coloured") == "false" and text.inner_text() == plain
+    assert len({tokens.nth(i).evaluate(shade) for i in range(len(bits))}) == 1
 
 
 def test_the_prompt_is_shown_as_the_models_read_it(talk: Studio) -> None:
