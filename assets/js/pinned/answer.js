@@ -7,7 +7,7 @@ import * as tables from "../session/tables.js";
 import { showNext } from "./next.js";
 import { changedWords, pieces } from "./tokens.js";
 
-const REST_MS = 40, EVERY_MS = 60, PAUSE_MS = 2000, RETRY_MS = 1500, LOST_MS = 15_000;
+const REST_MS = 40, HELD_MS = 250, EVERY_MS = 60, PAINTED_MS = 20, PAUSE_MS = 2000, RETRY_MS = 1500, LOST_MS = 15_000;
 const FOLLOWS = 5e7, AT_REST = 5e8; // weights of the largest model up to which an answer is written unasked
 const KEY = "dppa.pinned.1", OWN = "own";
 
@@ -79,10 +79,17 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
     send({ id: number, prompt: pinned.question, moving: kind === "move" });
     trigger(kind);
   }
-  function settle(delay = REST_MS) {
+  // A thumb that is held may pause: only a new place is asked for, without ending the answer on its way.
+  let held = false;
+  const hold = () => { held = true; };
+  const release = () => { if (held) { held = false; settle(); } };
+  for (const name of ["pointerdown", "keydown"]) document.addEventListener(name, hold, true);
+  for (const name of ["pointerup", "pointercancel", "keyup"]) document.addEventListener(name, release, true);
+  window.addEventListener("blur", release);
+  function settle(delay = held ? HELD_MS : REST_MS) {
     clearTimeout(timer);
     timer = setTimeout(() => {
-      if (!pinned.question || isFresh() || !isFree("rest")) return;
+      if (!pinned.question || isFresh() || !isFree("rest") || flying.move?.key === current()) return;
       if (server.restoring || !server.exact || server.service.models === "starting") { settle(RETRY_MS); return; }
       if (size() > AT_REST) { later = "large"; draw(); return; }
       ask("rest");
@@ -96,7 +103,8 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
     moved = performance.now();
     if (!pinned.question || isFresh()) { draw(); return; }
     const ready = server.exact && server.service.models !== "starting" && size() <= FOLLOWS;
-    if (ready && moved > pause && isFree("move") && isFree("rest") && moved - asked > EVERY_MS) ask("move");
+    const due = () => isFree("move") && isFree("rest") && !isFresh() && moved - asked > EVERY_MS;
+    if (ready && moved > pause && due()) setTimeout(() => { if (due()) ask("move"); }, PAINTED_MS); // plots first
     settle();
     draw();
   });
@@ -108,7 +116,7 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
     const { key } = flying[kind];
     flying[kind] = null;
     later = value.later ?? "";
-    if (later && kind === "move") pause = performance.now() + PAUSE_MS;
+    if (later && later !== "replaced" && kind === "move") pause = performance.now() + PAUSE_MS;
     if (!later && key.endsWith(` ${pinned.question}`)) {
       Object.assign(pinned, { answer: value, key });
       tables.noteMerged(value.recipe);
@@ -116,8 +124,8 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
     }
     draw();
     if (isFresh()) say(aloud, value.text ?? value.trouble);
-    else if (kind === "move" && performance.now() - moved < REST_MS && !later) { if (isFree("rest")) ask("move"); }
-    else if (kind === "rest" || later !== "") settle(later && later !== "replaced" ? RETRY_MS : 0);
+    else if (kind === "move" && held && !later) { if (isFree("rest")) ask("move"); }
+    else settle(later && later !== "replaced" ? RETRY_MS : 0);
   }
   watch(() => take(get()));
 
