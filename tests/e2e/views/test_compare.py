@@ -47,7 +47,7 @@ def test_a_domain_model_against_its_base(visit: Visit, width: int) -> None:
     found = diff_cells(models, ("base", "law", "base"))
     expected = {(c.layer, c.kind): c.distance.over_base for c in found.cells}
     assert drawn(page) == pytest.approx(expected, rel=1e-3)
-    expect(page.locator("#compare .plot-title")).to_contain_text("Base and law are")
+    expect(page.locator("#compare .plot-title")).to_contain_text("Base and law differ by")
     overflow = "() => document.scrollingElement.scrollWidth - innerWidth"
     assert page.evaluate(overflow) <= 0
     assert page.locator('#compare-measure option[value="delta_cosine"]').is_disabled()
