@@ -1,4 +1,4 @@
-"""One server and one browser for all browser tests; a fresh visitor for each."""
+"""One server, one browser and one tab for all browser tests; a new visitor for each."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -36,8 +36,16 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.fixture(scope="session")
+def free_tabs() -> list[Studio]:
+    """The tab of the test before, if it can be used again."""
+    return []
+
+
 @pytest.fixture
-def visit(server: Server, browser: Browser, request: pytest.FixtureRequest) -> Iterator[Visit]:
+def visit(
+    server: Server, browser: Browser, free_tabs: list[Studio], request: pytest.FixtureRequest
+) -> Iterator[Visit]:
     """Open the page as a new visitor: `visit(width=390, theme="dark")`.
 
     Afterwards, no browser may have logged an error or contacted another host.
@@ -47,8 +55,13 @@ def visit(server: Server, browser: Browser, request: pytest.FixtureRequest) -> I
     def open_page(
         width: int = 1440, height: int = 900, theme: str = "light", link: str = ""
     ) -> Studio:
-        studio = Studio.visit(new_context(browser, width, height), server.url, theme, link)
-        open_tabs.append(studio)
+        if free_tabs:
+            studio = free_tabs.pop()
+            open_tabs.append(studio)
+            studio.become_new_visitor(width, height, theme, link)
+        else:
+            studio = Studio.visit(new_context(browser, width, height), server.url, theme, link)
+            open_tabs.append(studio)
         return studio
 
     yield open_page
@@ -60,7 +73,10 @@ def visit(server: Server, browser: Browser, request: pytest.FixtureRequest) -> I
     for number, studio in enumerate(open_tabs):
         if failed:
             _keep_evidence(studio, f"{request.node.name}-{number}")
-        studio.page.context.close()
+        if failed or free_tabs or studio.page.is_closed() or not studio.reusable:
+            studio.page.context.close()
+        else:
+            free_tabs.append(studio)
     assert not complaints, complaints
 
 

@@ -37,6 +37,8 @@ class Studio:
     page: Page
     url: str
     complaints: list[str] = field(default_factory=list)
+    reusable: bool = True
+    """Whether the next visitor may open the page in this tab."""
 
     @staticmethod
     def visit(
@@ -51,10 +53,26 @@ class Studio:
         studio.page.on("console", studio._on_console)
         studio.page.on("pageerror", lambda error: studio.complaints.append(f"error: {error}"))
         studio.page.on("request", studio._on_request)
-        settings = f"&c={link}" if link else ""
-        studio.page.goto(f"{url}/?__theme={theme}{settings}", wait_until="commit")
-        studio.wait_drawn(whole)
+        studio._open(theme, link, whole)
         return studio
+
+    def become_new_visitor(self, width: int, height: int, theme: str, link: str) -> None:
+        """Open the page again in this tab, with nothing left of the visitor before.
+
+        The scripts are compiled already: this takes under half the time of a new tab.
+        """
+        self.page.goto(f"{self.url}/healthz")  # the page's origin without its scripts
+        self.page.evaluate("() => { localStorage.clear(); sessionStorage.clear(); }")
+        self.page.context.clear_cookies()
+        self.page.context.clear_permissions()
+        self.page.set_viewport_size({"width": width, "height": height})
+        self.complaints.clear()
+        self._open(theme, link)
+
+    def _open(self, theme: str, link: str, whole: bool = True) -> None:
+        settings = f"&c={link}" if link else ""
+        self.page.goto(f"{self.url}/?__theme={theme}{settings}", wait_until="commit")
+        self.wait_drawn(whole)
 
     def reload(self) -> None:
         """Reload the page from its address, as F5 does.

@@ -152,6 +152,7 @@ def test_a_report_opens_alone_and_follows_the_readers_theme(
     studio = visit(width=width)
     open_export(studio)
     made = make(studio, "report", tmp_path)
+    studio.reusable = False
     page = studio.page.context.new_page()
     asked: list[str] = []
     complaints: list[str] = []

@@ -135,6 +135,7 @@ def test_what_no_page_kept_is_left_out(studio: Studio) -> None:
 
 def test_what_is_kept_is_shown_as_text_and_never_run(studio: Studio) -> None:
     text = kept(text=EVIL, note=EVIL, label=EVIL, prompt=EVIL, target=EVIL, ends=[len(EVIL)])
+    studio.reusable = False
     studio.page.add_init_script(f"sessionStorage.setItem('{KEY}', {json.dumps(text)})")
     reload(studio)
     button(studio, "Show the question as the models read it").click()

@@ -74,6 +74,7 @@ def test_the_ends_of_the_slider_are_exact_too(studio: Studio, percent: int) -> N
 
 def test_a_distant_visitor_ends_on_the_right_value(studio: Studio) -> None:
     studio.wait_exact(80)
+    studio.reusable = False
     devtools = studio.page.context.new_cdp_session(studio.page)
     slow = {"offline": False, "latency": 80, "downloadThroughput": -1, "uploadThroughput": -1}
     devtools.send("Network.emulateNetworkConditions", slow)
