@@ -19,8 +19,8 @@ from components.session.session import (
 from components.session.state import session_from_state, state_of
 from dppa_core.errors import DppaError, InvalidValue, shown
 from dppa_core.methods.registry import get_method
-from dppa_core.pruning.density import PruningParameters
 from dppa_core.pruning.partition import even_levels
+from dppa_core.pruning.pruning_parameters import PruningParameters
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, recipe_hash
 
 _REMEDY = "Merge it with `dppa merge recipe.yaml`, or change the recipe."

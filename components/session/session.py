@@ -11,8 +11,8 @@ from components.session.method_choice import DPPA, SLIDERS, MethodChoice
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.parameter_fields import check_number
 from dppa_core.pruning.coefficients import Coefficient
-from dppa_core.pruning.density import Override, PruningParameters
 from dppa_core.pruning.partition import check_levels, even_levels
+from dppa_core.pruning.pruning_parameters import Override, PruningParameters
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, Pruning
 
 USUAL = PruningParameters()

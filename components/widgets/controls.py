@@ -23,7 +23,7 @@ from components.session.method_choice import method_from_json, method_json
 from components.session.session import Session
 from components.widgets.browser_parts import pack
 from dppa_core.parameter_fields import check_number
-from dppa_core.pruning.density import PruningParameters
+from dppa_core.pruning.pruning_parameters import PruningParameters
 
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 """Options of every event: clients cannot use unordered inputs, and the page shows the progress."""

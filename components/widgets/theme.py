@@ -9,9 +9,10 @@ from components.session.shipped import shipped
 CSS = shipped("assets/css")
 STYLES = "style panes chat offer tune see export search advice experiments views".split()
 # Okabe and Ito's colours, distinguishable with colour blindness; a model has the same everywhere.
-MODEL_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9")
+COLOURS_OF_MODELS = {"zoo:math": "#0072B2", "zoo:finance": "#E69F00", "zoo:law": "#009E73"}
+MODEL_COLOURS = (*COLOURS_OF_MODELS.values(), "#CC79A7", "#56B4E9")
 BASE_COLOUR = "#8A8578"
-KNOWN_MODELS = ("zoo:math", "zoo:finance", "zoo:law")
+KNOWN_MODELS = tuple(COLOURS_OF_MODELS)
 
 # name: (light, dark)
 PALETTE = {
@@ -32,8 +33,7 @@ PALETTE = {
 
 def model_colours(references: tuple[str, ...]) -> dict[str, str]:
     """Reference -> colour: embedded models have fixed colours, others get the remaining ones."""
-    colours = dict(zip(KNOWN_MODELS, MODEL_COLOURS, strict=False))
-    chosen = {name: colours[name] for name in references if name in colours}
+    chosen = {one: COLOURS_OF_MODELS[one] for one in references if one in COLOURS_OF_MODELS}
     free = [c for c in MODEL_COLOURS if c not in chosen.values()]
     others = [name for name in references if name not in chosen]
     return chosen | dict(zip(others, free, strict=False))
@@ -41,7 +41,7 @@ def model_colours(references: tuple[str, ...]) -> dict[str, str]:
 
 def domain_colour(domain: str) -> str:
     """The colour of the embedded model of a domain."""
-    return model_colours(KNOWN_MODELS).get(f"zoo:{domain}", MODEL_COLOURS[-1])
+    return COLOURS_OF_MODELS.get(f"zoo:{domain}", MODEL_COLOURS[-1])
 
 
 def page_theme() -> gr.themes.Base:

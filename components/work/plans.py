@@ -11,8 +11,8 @@ from dppa_core.methods.registry import get_method
 from dppa_core.profiling.calibration.statistics import ranked_profile
 from dppa_core.progress import Progress, Stop
 from dppa_core.pruning.delta_profile import DeltaProfile
-from dppa_core.pruning.density import Override, PruningParameters
 from dppa_core.pruning.plan import PruningPlan
+from dppa_core.pruning.pruning_parameters import Override, PruningParameters
 from dppa_core.pruning.rate_table import pack_table, rate_table
 from dppa_core.recipes.yaml_text import Pruning
 from dppa_core.system.recent import Recent

@@ -15,10 +15,10 @@ from contextlib import AbstractContextManager
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from components.work.answers_in_progress import AnswersInProgress, PausingStop
 from components.work.job import Emit, Job, Work, jobs_of_event
 from components.work.lent_gpu import LentGpu, on_zero
 from components.work.malloc_and_gc import MemoryTrimmer, keep_what_is_there
-from components.work.people import GivesWay, People
 from components.work.plans import Plans
 from components.work.work_log import SECONDS, SECONDS_ELSE, WITHOUT_MODELS, WorkMetrics
 from dppa_core.answering.answerer import Answerer
@@ -64,8 +64,8 @@ def byte_budget(*, public: bool) -> int:
     return max(BYTE_BUDGET, (left or 0) // 2)
 
 
-def _giving_way(people: People, work: Work, emit: Emit, stop: Stop) -> None:
-    work(emit, GivesWay(people, stop))
+def _giving_way(people: AnswersInProgress, work: Work, emit: Emit, stop: Stop) -> None:
+    work(emit, PausingStop(people, stop))
 
 
 class Studio(Plans):
@@ -79,7 +79,7 @@ class Studio(Plans):
         self._outcomes = Recent(64)
         self._importing = threading.Lock()
         self._executor = ThreadPoolExecutor(WORKERS, thread_name_prefix="dppa")
-        self.works, self.people = WorkMetrics(), People()
+        self.works, self.people = WorkMetrics(), AnswersInProgress()
         self._trimmer = MemoryTrimmer()
         self._going: weakref.WeakSet[Job] = weakref.WeakSet()
         self.ending = threading.Event()

@@ -15,7 +15,7 @@ from dppa_core.methods.registry import get_method
 from dppa_core.profiling.calibration.statistics import Kind, Statistics, score_of, statistics
 from dppa_core.profiling.significance import Score
 from dppa_core.progress import RunControl
-from dppa_core.pruning.density import CALIBRATED_KINDS
+from dppa_core.pruning.pruning_parameters import CALIBRATED_KINDS
 from dppa_core.recipes.calibration import Calibration
 from dppa_core.recipes.yaml_text import MergeRecipe
 

@@ -13,10 +13,11 @@ from dppa_core.merging.preflight.of_weights import base_warnings
 from dppa_core.methods.registry import get_method
 from dppa_core.methods.shared.treatment import Request, Treatment, Treatments
 from dppa_core.pruning.delta_profile import DeltaProfile
-from dppa_core.pruning.density import Override, PruningParameters, significance
+from dppa_core.pruning.density import significance
 from dppa_core.pruning.floats import DTYPE_CODES
 from dppa_core.pruning.module_groups import Module
 from dppa_core.pruning.plan import PruningPlan, plan_pruning
+from dppa_core.pruning.pruning_parameters import Override, PruningParameters
 from dppa_core.recipes.yaml_text import MergeRecipe
 
 

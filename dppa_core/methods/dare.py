@@ -15,7 +15,7 @@ from dppa_core.methods.shared.treatment import (
     treat_others,
 )
 from dppa_core.parameter_fields import Parameters
-from dppa_core.pruning.density import other_tensors_choice
+from dppa_core.pruning.pruning_parameters import other_tensors_choice
 
 
 @dataclass(frozen=True, slots=True)

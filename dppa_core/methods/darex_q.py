@@ -12,7 +12,7 @@ from dppa_core.methods.dare import drop_at_random
 from dppa_core.methods.shared.contract import Method
 from dppa_core.methods.shared.treatment import Request, Treatments
 from dppa_core.parameter_fields import Parameters, number
-from dppa_core.pruning.density import other_tensors_choice
+from dppa_core.pruning.pruning_parameters import other_tensors_choice
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dppa_core.errors import InvalidValue
 from dppa_core.methods.shared.contract import Method
 from dppa_core.methods.shared.treatment import Banded, Ranked, Request, Treatments, treat_others
-from dppa_core.pruning.density import PruningParameters
+from dppa_core.pruning.pruning_parameters import PruningParameters
 
 
 def dppa(request: Request, parameters: PruningParameters) -> Treatments:

@@ -12,7 +12,11 @@ from dppa_core.methods.dppa import dppa
 from dppa_core.methods.shared.contract import Method
 from dppa_core.methods.shared.treatment import Request, Treatments
 from dppa_core.parameter_fields import Parameters, number
-from dppa_core.pruning.density import PruningParameters, other_tensors_choice, ties_choice
+from dppa_core.pruning.pruning_parameters import (
+    PruningParameters,
+    other_tensors_choice,
+    ties_choice,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,10 @@ from jaxtyping import Bool, Float32, Int64, UInt8, UInt32, UInt64
 from numpy import ndarray
 
 from dppa_core.pruning.delta_profile import DeltaProfile
-from dppa_core.pruning.density import Override, PruningParameters, densities_at, significance
+from dppa_core.pruning.density import densities_at, significance
 from dppa_core.pruning.partition import Selection, select_all
 from dppa_core.pruning.plan import held_densities
+from dppa_core.pruning.pruning_parameters import Override, PruningParameters
 from dppa_core.pruning.rate_table import RATES, CellGrid, plain
 from dppa_core.pruning.tie_breaking import Cut, mix
 

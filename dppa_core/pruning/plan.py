@@ -12,14 +12,9 @@ from numpy import ndarray
 
 from dppa_core.errors import UnknownName, did_you_mean
 from dppa_core.pruning.delta_profile import DeltaProfile, ModuleProfile
-from dppa_core.pruning.density import (
-    Override,
-    PruningParameters,
-    Significance,
-    densities_at,
-    significance,
-)
+from dppa_core.pruning.density import Significance, densities_at, significance
 from dppa_core.pruning.partition import Selection, check_levels, partition_sizes, select_all
+from dppa_core.pruning.pruning_parameters import Override, PruningParameters
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,9 @@ from jaxtyping import Float32, Float64, Int64, Shaped
 from numpy import ndarray
 
 from dppa_core.pruning.delta_profile import DeltaProfile, ModuleProfile
-from dppa_core.pruning.density import PruningParameters, densities_at, significance
+from dppa_core.pruning.density import densities_at, significance
 from dppa_core.pruning.module_groups import order_kinds
+from dppa_core.pruning.pruning_parameters import PruningParameters
 
 RATES = 101
 BINS = 48

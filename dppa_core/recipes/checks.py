@@ -8,8 +8,8 @@ from typing import Any
 from dppa_core.checkpoints.sources.references import checked_reference
 from dppa_core.errors import InvalidRecipe, InvalidValue, UnknownName, shown
 from dppa_core.parameter_fields import check_keys, check_number
-from dppa_core.pruning.density import Override
 from dppa_core.pruning.partition import check_levels
+from dppa_core.pruning.pruning_parameters import Override
 from dppa_core.recipes.calibration import Calibration, calibration_from
 
 LARGEST_FACTOR = 100.0

@@ -12,8 +12,8 @@ from dppa_core.errors import InvalidRecipe, shown
 from dppa_core.methods.registry import METHODS, get_method
 from dppa_core.parameter_fields import from_mapping
 from dppa_core.pruning.coefficients import Coefficient, checked_coefficient, plain_coefficient
-from dppa_core.pruning.density import CALIBRATED_KINDS, Override
 from dppa_core.pruning.floats import DTYPE_CODES
+from dppa_core.pruning.pruning_parameters import CALIBRATED_KINDS, Override
 from dppa_core.recipes.calibration import Calibration, calibration_of
 from dppa_core.recipes.checks import (
     CHOICES,

@@ -11,7 +11,7 @@ import yaml
 from dppa_core.errors import InvalidRecipe, shown
 from dppa_core.parameter_fields import check_keys
 from dppa_core.pruning.coefficients import checked_coefficient
-from dppa_core.pruning.density import Override
+from dppa_core.pruning.pruning_parameters import Override
 from dppa_core.recipes.checks import (
     checked_calibration,
     checked_choice,

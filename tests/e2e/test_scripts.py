@@ -8,8 +8,9 @@ import pytest
 from playwright.sync_api import Browser, Page, Route
 
 from components.widgets.scripts import sources
-from dppa_core.pruning.density import Override, PruningParameters, significance
+from dppa_core.pruning.density import significance
 from dppa_core.pruning.plan import held_densities, level_densities
+from dppa_core.pruning.pruning_parameters import Override, PruningParameters
 from dppa_core.pruning.rate_table import pack_table, rate_table
 from tests.helpers.random_profiles import pair
 

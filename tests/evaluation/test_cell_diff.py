@@ -13,8 +13,8 @@ from dppa_core.errors import Cancelled
 from dppa_core.evaluation.diff.cells import CellDiff, ModelTensors, diff_cells
 from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.merging.to_folder import merge_to_folder
-from dppa_core.pruning.density import Override
 from dppa_core.pruning.floats import to_float32
+from dppa_core.pruning.pruning_parameters import Override
 from dppa_core.recipes.differences import recipe_differences
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, Pruning
 

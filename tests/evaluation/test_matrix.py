@@ -9,8 +9,8 @@ import pytest
 from dppa_core.errors import NotAllowed, UnknownName
 from dppa_core.evaluation.analysis.matrix import look_closely
 from dppa_core.profiling.profile import cached_profile
-from dppa_core.pruning.density import PruningParameters
 from dppa_core.pruning.plan import plan_pruning
+from dppa_core.pruning.pruning_parameters import PruningParameters
 from tests.helpers.tiny_models import TinyLlama
 from tests.reference import slow
 

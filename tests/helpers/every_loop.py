@@ -13,8 +13,8 @@ from dppa_core.merging import tensor_tasks
 from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.profiling.profile import cached_profile
-from dppa_core.pruning.density import CALIBRATED_KINDS, PruningParameters
 from dppa_core.pruning.plan import plan_pruning
+from dppa_core.pruning.pruning_parameters import CALIBRATED_KINDS, PruningParameters
 from dppa_core.recipes.yaml_text import parse_recipe
 from tests.helpers.tiny_models import random_llama, tuned_llama
 from tests.reference.recorded_bytes import known, recipes, recorded

@@ -10,9 +10,9 @@ from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.merging.merger import open_merger
 from dppa_core.profiling.profile import profile_delta
 from dppa_core.pruning.delta_profile import DeltaProfile
-from dppa_core.pruning.density import PruningParameters
 from dppa_core.pruning.floats import to_float32
 from dppa_core.pruning.plan import PruningPlan, plan_pruning
+from dppa_core.pruning.pruning_parameters import PruningParameters
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from tests.helpers.tiny_models import Shape, TinyLlama, random_llama, tuned_llama
 from tests.reference import slow

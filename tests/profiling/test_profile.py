@@ -20,10 +20,10 @@ from dppa_core.profiling.binning import profile_tensor
 from dppa_core.profiling.profile import cached_profile, profile_delta, profile_deltas
 from dppa_core.profiling.reader import TunedModel
 from dppa_core.pruning.delta_profile import DeltaProfile, ModuleProfile
-from dppa_core.pruning.density import PruningParameters
 from dppa_core.pruning.floats import from_float32, to_float32
 from dppa_core.pruning.partition import select
 from dppa_core.pruning.plan import plan_pruning
+from dppa_core.pruning.pruning_parameters import PruningParameters
 from dppa_core.pruning.rate_table import RateTable, pack_table, rate_table
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.system.folder_cache import cache_folder

@@ -22,9 +22,9 @@ from dppa_core.profiling.cache import load_profile, profile_entry, save_profile
 from dppa_core.profiling.calibration.statistics import Statistics
 from dppa_core.profiling.profile import profile_delta
 from dppa_core.profiling.significance import RANDOM, AtRandom, ByElement, ByInput, Score, Scoring
-from dppa_core.pruning.density import PruningParameters
 from dppa_core.pruning.partition import select
 from dppa_core.pruning.plan import plan_pruning
+from dppa_core.pruning.pruning_parameters import PruningParameters
 from dppa_core.pruning.rate_table import rate_table
 from dppa_core.pruning.tie_breaking import tensor_seed
 from tests.helpers.random_profiles import deltas, module

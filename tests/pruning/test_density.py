@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from dppa_core.errors import DppaError, InvalidValue
 from dppa_core.pruning.delta_profile import DeltaProfile
-from dppa_core.pruning.density import PruningParameters, densities_at, significance
+from dppa_core.pruning.density import densities_at, significance
+from dppa_core.pruning.pruning_parameters import PruningParameters
 from tests.helpers.random_profiles import FOUND, pair, profile_of
 
 rates = st.floats(0, 1)

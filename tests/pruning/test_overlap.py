@@ -10,9 +10,9 @@ from dppa_core.errors import Cancelled, InvalidValue, MissingCheckpoint, Unknown
 from dppa_core.evaluation.analysis import overlap_pass as joint
 from dppa_core.evaluation.analysis.overlap_pass import count_meetings
 from dppa_core.profiling.profile import cached_profile
-from dppa_core.pruning.density import Override, PruningParameters
 from dppa_core.pruning.overlap import Meeting, Reach, kept_at, meet, pack_meetings
 from dppa_core.pruning.plan import plan_pruning
+from dppa_core.pruning.pruning_parameters import Override, PruningParameters
 from dppa_core.pruning.rate_table import RATES
 from dppa_core.pruning.tie_breaking import Cut, mix
 from tests.helpers.tiny_models import TinyLlama

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from dppa_core.errors import UnknownName
 from dppa_core.pruning.delta_profile import DeltaProfile
-from dppa_core.pruning.density import Override, PruningParameters
 from dppa_core.pruning.plan import plan_pruning
+from dppa_core.pruning.pruning_parameters import Override, PruningParameters
 from tests.helpers.random_profiles import FOUND, LEVELS, pair, profile_of
 
 

@@ -5,8 +5,8 @@ import pytest
 
 from dppa_core.errors import UnknownName
 from dppa_core.pruning.delta_profile import DeltaProfile
-from dppa_core.pruning.density import Override
 from dppa_core.pruning.plan import plan_pruning
+from dppa_core.pruning.pruning_parameters import Override
 from dppa_core.pruning.rate_table_of_matrix import cell_table, pack_cell
 from tests.helpers.random_profiles import profile_of
 

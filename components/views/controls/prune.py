@@ -15,7 +15,7 @@ from components.widgets.browser_parts import live
 from components.widgets.controls import field_slider, slider
 from components.work.studio import Emit, Studio
 from dppa_core.progress import Stop
-from dppa_core.pruning.density import PruningParameters
+from dppa_core.pruning.pruning_parameters import PruningParameters
 
 
 @dataclass(frozen=True, slots=True)

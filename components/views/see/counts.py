@@ -22,9 +22,9 @@ from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.analysis.overlap_pass import count_meetings
 from dppa_core.evaluation.analysis.rounding import count_rounded
 from dppa_core.progress import Stop
-from dppa_core.pruning.density import Override
 from dppa_core.pruning.overlap import pack_meetings
 from dppa_core.pruning.plan import PruningPlan
+from dppa_core.pruning.pruning_parameters import Override
 from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.system.recent import Recent
 

@@ -21,8 +21,8 @@ from components.work.figures import (
 from components.work.studio import Emit, Studio
 from dppa_core.errors import InvalidRecipe, InvalidValue, UnknownName
 from dppa_core.progress import Stop
-from dppa_core.pruning.density import Override, PruningParameters
 from dppa_core.pruning.plan import PruningPlan
+from dppa_core.pruning.pruning_parameters import Override, PruningParameters
 from dppa_core.recipes.yaml_text import recipe_hash
 
 SKELETON = (

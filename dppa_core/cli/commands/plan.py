@@ -15,9 +15,13 @@ from dppa_core.evaluation.tables import text_table
 from dppa_core.merging.inputs import open_inputs
 from dppa_core.merging.plan import plan_merge
 from dppa_core.profiling.calibration.statistics import ranked_profile
-from dppa_core.pruning.density import CALIBRATED_KINDS, SIGNIFICANCE_KINDS, PruningParameters
 from dppa_core.pruning.module_groups import order_kinds
 from dppa_core.pruning.plan import PruningPlan, plan_pruning
+from dppa_core.pruning.pruning_parameters import (
+    CALIBRATED_KINDS,
+    SIGNIFICANCE_KINDS,
+    PruningParameters,
+)
 from dppa_core.recipes.calibration import TOKENS, Calibration, calibration_from_words
 from dppa_core.recipes.yaml_text import load_recipe
 

@@ -24,10 +24,10 @@ from dppa_core.profiling.calibration.statistics import score_of
 from dppa_core.profiling.profile import kept_profile
 from dppa_core.profiling.significance import Score
 from dppa_core.progress import Progress, RunControl, Stop, check, report
-from dppa_core.pruning.density import Override, PruningParameters
 from dppa_core.pruning.module_groups import Module
 from dppa_core.pruning.overlap import Meeting, count_reaches, grid_selections, kept_at, meet
 from dppa_core.pruning.partition import Selection
+from dppa_core.pruning.pruning_parameters import Override, PruningParameters
 from dppa_core.pruning.rate_table import RATES
 from dppa_core.system.folder_cache import cache_folder, load, store
 

@@ -10,8 +10,8 @@ from dppa_core.methods.shared.stack import Combination
 from dppa_core.methods.shared.treatment import Request, Treatments
 from dppa_core.pruning.coefficients import Coefficient
 from dppa_core.pruning.delta_profile import DeltaProfile
-from dppa_core.pruning.density import Override
 from dppa_core.pruning.plan import PruningPlan
+from dppa_core.pruning.pruning_parameters import Override
 
 Coefficients = Sequence[tuple[str, Coefficient]]
 """Reference and merging coefficient of every domain model of a recipe."""

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from dppa_core.pruning.delta_profile import DeltaProfile
-from dppa_core.pruning.density import Override
 from dppa_core.pruning.module_groups import Module
 from dppa_core.pruning.partition import Selection
 from dppa_core.pruning.plan import Planner, PruningPlan, plan_pruning
+from dppa_core.pruning.pruning_parameters import Override
 
 
 @dataclass(frozen=True, slots=True)

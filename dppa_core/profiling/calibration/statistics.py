@@ -26,7 +26,7 @@ from dppa_core.profiling.profile import kept_profile
 from dppa_core.profiling.significance import RANDOM, ByElement, ByInput, Score, Scoring
 from dppa_core.progress import RunControl, check, report
 from dppa_core.pruning.delta_profile import DeltaProfile
-from dppa_core.pruning.density import CALIBRATED_KINDS
+from dppa_core.pruning.pruning_parameters import CALIBRATED_KINDS
 from dppa_core.recipes.calibration import Calibration, calibration_of
 from dppa_core.system.folder_cache import cache_folder
 

@@ -16,7 +16,8 @@ from dppa_core.evaluation.tables import factors_text
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.progress import Progress, Stop, report
 from dppa_core.pruning.delta_profile import DeltaProfile
-from dppa_core.pruning.density import PruningParameters, significance
+from dppa_core.pruning.density import significance
+from dppa_core.pruning.pruning_parameters import PruningParameters
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.tasks.intervals import Hits, ratio, sign_test
 from dppa_core.tuning.advice.facts import (

@@ -4,8 +4,8 @@ import pytest
 
 from dppa_core.evaluation.analysis.matrix import look_closely
 from dppa_core.profiling.profile import cached_profile
-from dppa_core.pruning.density import Override
 from dppa_core.pruning.plan import plan_pruning
+from dppa_core.pruning.pruning_parameters import Override
 from tests.e2e.conftest import Visit
 from tests.e2e.page_driver import Studio
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from dppa_core.evaluation.side_by_side import Comparison
 from dppa_core.evaluation.tables import Cell, Column, Row, Table, listed, percent
 from dppa_core.profiling.profile import cached_profile
-from dppa_core.pruning.density import PruningParameters
 from dppa_core.pruning.plan import plan_pruning
+from dppa_core.pruning.pruning_parameters import PruningParameters
 from dppa_core.studies.experiments.exams import alone, climbed_at, own_marks
 from dppa_core.studies.experiments.score_table import (
     RatedMarks,

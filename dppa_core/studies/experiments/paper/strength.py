@@ -11,8 +11,9 @@ import numpy as np
 from dppa_core.evaluation.tables import Cell, Column, Row, Table, capital, percent
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.pruning.delta_profile import DeltaProfile
-from dppa_core.pruning.density import PruningParameters, significance
+from dppa_core.pruning.density import significance
 from dppa_core.pruning.plan import plan_pruning
+from dppa_core.pruning.pruning_parameters import PruningParameters
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe
 from dppa_core.studies.experiments.exams import exam
 from dppa_core.studies.experiments.paper.strength_finding import (

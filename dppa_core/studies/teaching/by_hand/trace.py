@@ -21,18 +21,13 @@ from dppa_core.merging.passes.deltas import TensorDelta, TensorStack
 from dppa_core.parameter_fields import check_number
 from dppa_core.profiling.profile import profile_delta
 from dppa_core.pruning.delta_profile import DeltaProfile
-from dppa_core.pruning.density import (
-    Outliers,
-    PruningParameters,
-    Significance,
-    centred,
-    significance,
-)
+from dppa_core.pruning.density import Outliers, Significance, centred, significance
 from dppa_core.pruning.density import outliers as outliers_of
 from dppa_core.pruning.floats import to_float32
 from dppa_core.pruning.overlap import Reach
 from dppa_core.pruning.partition import even_levels
 from dppa_core.pruning.plan import ModulePlan, PruningPlan, plan_pruning
+from dppa_core.pruning.pruning_parameters import PruningParameters
 from dppa_core.pruning.tie_breaking import Cut, tensor_seed
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.studies.teaching.by_hand.tiny_merge import (

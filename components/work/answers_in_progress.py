@@ -15,7 +15,7 @@ FACTOR = 3.0
 """It waits at most this many times as long as it has worked since: a quarter is left to it."""
 
 
-class People:
+class AnswersInProgress:
     """Counts answers in progress that people wait for. Thread-safe."""
 
     def __init__(self) -> None:
@@ -46,16 +46,16 @@ class People:
             self._changed.wait_for(lambda: not self._waiting, seconds)
 
 
-class GivesWay:
+class PausingStop:
     """A request to stop that pauses work at its checks while people wait; for one thread."""
 
-    def __init__(self, people: People, stop: Stop) -> None:
-        self._people, self._stop, self._since = people, stop, time.monotonic()
+    def __init__(self, answers: AnswersInProgress, stop: Stop) -> None:
+        self._answers, self._stop, self._since = answers, stop, time.monotonic()
 
     def is_set(self) -> bool:
         """As of the wrapped request, after the pause."""
-        if self._people.waiting and not self._stop.is_set():
+        if self._answers.waiting and not self._stop.is_set():
             worked = time.monotonic() - self._since
-            self._people.nobody_waits(min(AT_ONCE, FACTOR * worked))
+            self._answers.nobody_waits(min(AT_ONCE, FACTOR * worked))
             self._since = time.monotonic()
         return self._stop.is_set()

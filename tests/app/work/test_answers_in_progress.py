@@ -5,18 +5,18 @@ import time
 
 import pytest
 
-from components.work.people import AT_ONCE, GivesWay, People
+from components.work.answers_in_progress import AT_ONCE, AnswersInProgress, PausingStop
 
 
 def test_without_people_a_check_takes_no_time() -> None:
-    stop, begun = GivesWay(People(), threading.Event()), time.monotonic()
+    stop, begun = PausingStop(AnswersInProgress(), threading.Event()), time.monotonic()
     assert not any(stop.is_set() for _ in range(1000))
     assert time.monotonic() - begun < AT_ONCE
 
 
 def test_a_check_waits_until_the_last_person_has_an_answer() -> None:
-    people, passed = People(), threading.Event()
-    stop = GivesWay(people, threading.Event())
+    people, passed = AnswersInProgress(), threading.Event()
+    stop = PausingStop(people, threading.Event())
     time.sleep(0.05)  # it may wait three times as long as it worked
     with people.one():
         with people.one():
@@ -29,8 +29,8 @@ def test_a_check_waits_until_the_last_person_has_an_answer() -> None:
 
 
 def test_with_people_all_the_time_it_goes_on_slowly() -> None:
-    people = People()
-    stop = GivesWay(people, threading.Event())
+    people = AnswersInProgress()
+    stop = PausingStop(people, threading.Event())
     with people.one():
         begun = time.monotonic()
         for _ in range(5):
@@ -41,16 +41,16 @@ def test_with_people_all_the_time_it_goes_on_slowly() -> None:
 
 
 def test_a_request_to_stop_is_seen_at_once() -> None:
-    people, ended = People(), threading.Event()
+    people, ended = AnswersInProgress(), threading.Event()
     ended.set()
     with people.one():
         begun = time.monotonic()
-        assert GivesWay(people, ended).is_set()
+        assert PausingStop(people, ended).is_set()
         assert time.monotonic() - begun < AT_ONCE
 
 
 def test_an_error_ends_the_wait_for_its_answer() -> None:
-    people = People()
+    people = AnswersInProgress()
     with pytest.raises(RuntimeError), people.one():
         raise RuntimeError
     assert people.waiting == 0

@@ -1,0 +1,89 @@
+"""Settings of Dynamically Pruning, and a user's own rate for one module."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from dppa_core.parameter_fields import Parameters, check_number, choice, number
+
+SIGNIFICANCE_KINDS = ("magnitude", "fisher", "activation", "random")
+"""Scores that can rank elements; a kept element always keeps its delta."""
+CALIBRATED_KINDS = ("fisher", "activation")
+"""Scores that need calibration text."""
+
+
+def ties_choice() -> Any:
+    """The setting of ranking methods for elements equal to the threshold."""
+    return choice(
+        "exact",
+        title="Ties",
+        text="Elements equal to the threshold: keep as many as the density asks, or prune all.",
+        choices=("exact", "prune"),
+    )
+
+
+def other_tensors_choice(default: str = "keep") -> Any:
+    """The setting of pruning methods for tensors that are not modules."""
+    return choice(
+        default,
+        title="Other tensors",
+        text="Embeddings, LM head, norms, biases: keep the whole delta, prune it like a module at "
+        "the overall rate, or drop it.",
+        choices=("keep", "prune", "drop"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PruningParameters(Parameters):
+    """Settings of Dynamically Pruning; the defaults are the paper's."""
+
+    strength: float = number(
+        0.08,
+        title="Strength",
+        text="How far significance moves a layer's and a module's density from the mean. From half "
+        "the density on it can leave a module with nothing: 0.05 at 90 % pruning.",
+        unit="share",
+        span=(0.0, 0.5, 0.01),
+    )
+    k_layer: float = number(
+        3.0,
+        title="Outliers of a layer",
+        text="An element counts as significant above this multiple of the layer's mean |d|.",
+        unit="x mean",
+        span=(0.1, 100.0, 0.1),
+    )
+    k_module: float = number(
+        5.0,
+        title="Outliers of a module",
+        text="An element counts as significant above this multiple of the module's mean |d|.",
+        unit="x mean",
+        span=(0.1, 100.0, 0.1),
+    )
+    significance: str = choice(
+        "magnitude",
+        title="Significance",
+        text="The score of an element. magnitude: |d|. fisher: |d| times the root of its Fisher "
+        "information. activation: |d| times the norm of its input. random: a number of its own, "
+        "the control. fisher and activation are taken from calibration text.",
+        choices=SIGNIFICANCE_KINDS,
+    )
+    ties: str = ties_choice()
+    other_tensors: str = other_tensors_choice()
+
+    @property
+    def module_strength(self) -> float:
+        """Largest shift of a module's density by its own significance."""
+        return self.strength
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """A user's pruning rate for one module."""
+
+    rate: float
+    """Share of the module's delta dropped at the last level, in [0, 1]."""
+
+    def __post_init__(self) -> None:
+        rate = check_number("override rate", self.rate, 0.0, 1.0, "It is a share: 0.5 is half.")
+        object.__setattr__(self, "rate", rate)
