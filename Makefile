@@ -5,7 +5,8 @@ PY := .venv/bin/python
 export PYTHONDONTWRITEBYTECODE :=
 
 # What `make check` runs of the tests. The first compile all inner loops: the others find them on disk.
-KERNELS := $(filter-out tests/kernels/test_cuda.py,$(wildcard tests/kernels/test_*.py)) tests/merging/test_whole_pass.py
+# They run with every call's shapes and types checked, which triples the time of a test.
+KERNELS := $(filter-out tests/kernels/test_cuda.py,$(wildcard tests/kernels/test_*.py)) tests/pruning tests/merging/test_whole_pass.py tests/merging/test_against_reference.py
 RULES := tests/test_architecture.py tests/test_script_rules.py
 
 .DEFAULT_GOAL := help
@@ -21,14 +22,14 @@ test: ## Run every test, the browser's included (ARGS="-k slider" picks some; CH
 	@$(PY) scripts/test.py $(if $(CHECKED),$(addprefix --ignore=,$(KERNELS) $(RULES))) $(ARGS)
 
 test-all: ## The tests, every browser test at every width and in both themes, and those of over a minute
-	@DPPA_CASES=all $(MAKE) test
+	@DPPA_CASES=all DPPA_CHECK_CALLS=1 $(MAKE) test
 
 check: ## Lint, format, types of Python and of the scripts, the rules of the architecture, the inner loops
 	@sh scripts/environment.sh test
 	@$(MAKE) --no-print-directory -j2 check-kernels check-types check-rules check-scripts
 
 check-kernels:
-	$(PY) -m pytest -q $(KERNELS)
+	DPPA_CHECK_CALLS=1 $(PY) -m pytest -q $(KERNELS)
 
 check-types:
 	$(PY) -m mypy

@@ -23,6 +23,12 @@ from pathlib import Path  # noqa: E402
 
 import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
+from jaxtyping import install_import_hook  # noqa: E402
+
+if os.environ.get("DPPA_CHECK_CALLS"):  # before anything of the library is imported
+    # an int is welcome where a float is annotated, as mypy has it
+    check = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
+    install_import_hook("dppa_core", check)
 
 import components  # noqa: E402, F401  (before Gradio, which else writes stubs in every worker)
 from tests.helpers.cases import thinned  # noqa: E402

@@ -68,4 +68,4 @@ def test_a_set_stop_ends_the_evaluation() -> None:
     stop = threading.Event()
     stop.set()
     with pytest.raises(Cancelled):
-        Examiner().evaluation("zoo:base", ("math",), limit=2, stop=stop)
+        Examiner(fresh=True).evaluation("zoo:base", ("math",), limit=2, stop=stop)
