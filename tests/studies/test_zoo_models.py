@@ -10,7 +10,8 @@ from dppa_core.checkpoints.sources.open import zoo_root
 from dppa_core.evaluation.examiner import Examiner
 from dppa_core.evaluation.scores import Exam
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
-from dppa_core.studies.zoo.build import model_card, settled_mark
+from dppa_core.studies.zoo.card import model_card
+from dppa_core.studies.zoo.regimes import Training
 from dppa_core.studies.zoo.spec import STAGES, fingerprint
 from dppa_core.tasks import DOMAINS
 
@@ -40,7 +41,7 @@ def test_the_weights_came_out_of_the_settings_in_the_code() -> None:
     base = fingerprint(STAGES["base"])
     assert _record(zoo_root() / "base") == base
     for domain in DOMAINS:
-        assert _record(zoo_root() / domain) == settled_mark(domain, base)
+        assert _record(zoo_root() / domain) == Training().mark(domain, base)
 
 
 @pytest.fixture(scope="module")

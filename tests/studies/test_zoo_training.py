@@ -11,14 +11,15 @@ import torch
 
 from dppa_core.errors import UnknownName
 from dppa_core.studies.zoo import training
-from dppa_core.studies.zoo.build import model_card
+from dppa_core.studies.zoo.card import model_card
+from dppa_core.studies.zoo.regimes import Training
 from dppa_core.studies.zoo.rehearsal import Rehearsal, StepMixture, draw_cast
 from dppa_core.studies.zoo.spec import (
-    EMBEDDED,
     SETTLING,
     SIZES,
     STAGES,
     Architecture,
+    Settling,
     Stage,
     TrainingSize,
     fingerprint,
@@ -143,19 +144,20 @@ def test_a_size_has_as_many_parameters_as_it_says(
 
 
 def test_the_embedded_size_is_the_recipe_and_a_share_of_it_cuts_steps_and_warmup() -> None:
-    assert all(EMBEDDED.stage(name) == stage for name, stage in STAGES.items())
-    assert EMBEDDED.settling("law") == replace(SETTLING, name="law")
-    half = TrainingSize("half", SMALL, share=0.5, batch=8)
-    learned, settled = half.stage("math"), half.settling("math")
+    assert all(Training().stages(name)[0] == stage for name, stage in STAGES.items())
+    assert Training().stages("law")[1] == replace(SETTLING, name="law")
+    half = Training(TrainingSize("half", SMALL, share=0.5, batch=8))
+    learned, settled = half.stages("math")
+    assert isinstance(settled, Settling)
     assert (learned.steps, learned.warmup, learned.batch) == (850, 50, 8)
     assert (settled.steps, settled.warmup, settled.company) == (350, 25, 0.67)
     assert learned.learning_rate == STAGES["math"].learning_rate
-    assert half.fingerprint(learned) != fingerprint(learned)
+    assert half.first_mark("math") != fingerprint(learned)
 
 
 def test_another_size_is_named_on_its_card_and_a_misspelt_one_is_refused() -> None:
     record = {
-        "stages": [asdict(SIZES["small"].stage("base"))],
+        "stages": [asdict(Training(SIZES["small"]).stages("base")[0])],
         "architecture": asdict(SIZES["small"].architecture),
         "search_accuracy": {"math": 0.5},
     }
@@ -276,7 +278,7 @@ def test_a_model_alone_is_rehearsed_as_it_is(tokenizer: Any) -> None:
 
 
 def test_casts_are_drawn_by_step_alone_and_company_comes_as_often_as_stated() -> None:
-    stage = replace(EMBEDDED.settling("law"), scales=(0.4, 1.2), company=0.5)
+    stage = replace(SETTLING, name="law", scales=(0.4, 1.2), company=0.5)
     casts = [draw_cast(stage, step, 2) for step in range(400)]
     assert casts == [draw_cast(stage, step, 2) for step in range(400)]
     present = [scale for cast in casts for scale in cast.others if scale]

@@ -8,10 +8,12 @@ from typing import Annotated
 
 import typer
 
-from dppa_core.checkpoints.sources.open import zoo_root
+from dppa_core.checkpoints.sources.open import ZOO_DOMAINS, zoo_root
 from dppa_core.cli.output import JsonFlag, emit, teller, write_text
-from dppa_core.studies.zoo.spec import EMBEDDED, size_named
+from dppa_core.studies.zoo.regimes import Training, regime_named
+from dppa_core.studies.zoo.spec import size_named
 from dppa_core.system.atomic_folders import check_file
+from dppa_core.tasks import tasks_of
 
 zoo_app = typer.Typer(help="Train the embedded models, or measure what they show.")
 
@@ -19,23 +21,58 @@ zoo_app = typer.Typer(help="Train the embedded models, or measure what they show
 @zoo_app.command()
 def train(
     size: Annotated[str, typer.Option(help="small, medium, embedded or large.")] = "embedded",
+    regime: Annotated[
+        str, typer.Option(help="settled, plain, large, or between them as replay-25-pull-5.")
+    ] = "settled",
+    seed: Annotated[int, typer.Option(min=0, help="Another one makes other weights.")] = 0,
+    base: Annotated[
+        str, typer.Option(help="A base that `dppa zoo train` made, as zoo:base; none is trained.")
+    ] = "",
+    domains: Annotated[
+        str, typer.Option(help="The domain models to train; settling needs all.")
+    ] = ",".join(ZOO_DOMAINS),
     out: Annotated[
         Path | None,
-        typer.Option(help="Where the model folders go; out/sizes/SIZE, or into the program."),
+        typer.Option(
+            help="Where the model folders go; out/zoos/SIZE-REGIME-SEED, out/sizes/SIZE without "
+            "another regime or seed, or into the program."
+        ),
     ] = None,
     work: Annotated[Path, typer.Option(help="Where interrupted stages wait.")] = Path("zoo-work"),
     workers: Annotated[int, typer.Option(min=1, max=4, help="Processes, one thread each.")] = 2,
 ) -> None:
     """Train all embedded models from scratch, seeded; an interrupted run goes on where it was.
 
-    The same recipe makes smaller and larger ones.
+    The same recipe makes smaller and larger ones, and models that never met each other.
     """
-    chosen = size_named(size)
+    chosen = Training(size_named(size), regime_named(regime), seed, base)
+    names = domains.split(",")
+    for name in names:
+        tasks_of(name)
     from dppa_core.studies.zoo.build import train_zoo  # noqa: PLC0415  (imports torch)
 
-    folder = zoo_root() if chosen == EMBEDDED else Path("out/sizes", chosen.name)
     typer.echo(chosen.told(), err=True)
-    train_zoo(out or folder, work, chosen, workers=workers)
+    train_zoo(out or _folder(chosen), work, chosen, domains=names, workers=workers)
+
+
+def _folder(chosen: Training) -> Path:
+    if chosen == Training():
+        return zoo_root()
+    if chosen == Training(chosen.size):
+        return Path("out/sizes", chosen.size.name)
+    return Path("out/zoos", f"{chosen.size.name}-{chosen.regime.name}-{chosen.seed}")
+
+
+@zoo_app.command()
+def check(
+    folder: Annotated[Path, typer.Argument(help="A set: base and domain models.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Measure a set's models alone and in whole sums: whether pruning can matter in it."""
+    from dppa_core.studies.zoo.check import check_set  # noqa: PLC0415  (imports torch)
+
+    found = check_set(folder, say=teller(quiet=as_json))
+    emit(found.to_json(), found.text(), as_json=as_json)
 
 
 @zoo_app.command()

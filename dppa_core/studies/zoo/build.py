@@ -20,9 +20,13 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from dppa_core.checkpoints.sources.open import open_checkpoint
+from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.examiner import mark
 from dppa_core.models.resident import Resident
-from dppa_core.studies.zoo.spec import EMBEDDED, Stage, TrainingSize
+from dppa_core.studies.zoo.card import model_card
+from dppa_core.studies.zoo.regimes import Training
+from dppa_core.studies.zoo.spec import Stage
 from dppa_core.studies.zoo.tokenizer import train_tokenizer
 from dppa_core.studies.zoo.training import Losses, new_model, train_stage
 from dppa_core.tasks import DOMAINS, items
@@ -30,100 +34,128 @@ from dppa_core.tasks import DOMAINS, items
 log = logging.getLogger(__name__)
 
 RECORD = "training.json"
+EMBEDDED_SET = Training()
 SEARCH_ITEMS = 96
 """Search items per domain, to check a model at the end of a stage."""
 
 
-def train_zoo(out: Path, work: Path, size: TrainingSize = EMBEDDED, *, workers: int = 2) -> None:
-    """Train the base, then the domain models from it, `workers` of them at a time.
+def train_zoo(
+    out: Path,
+    work: Path,
+    training: Training = EMBEDDED_SET,
+    *,
+    domains: Sequence[str] = DOMAINS,
+    workers: int = 2,
+) -> None:
+    """Train or copy the base, then train the domain models from it, `workers` of them at a time.
 
     Args:
         out: Folder for the model folders: base, math, finance, law.
-        work: Folder for the state of interrupted stages and the weights of first stages.
-        workers: Processes, with one intra-op thread each; the base uses as many threads.
+        work: Folder for the state of interrupted stages, bases and the weights of first stages.
+        domains: The domain models to train; settling needs all three.
+        workers: Processes, with one intra-op thread each; the base uses as many threads. One
+            worker is this process itself.
+
+    Raises:
+        InvalidValue: settling without all three, or a base of other training or architecture.
     """
+    if training.regime.settling and set(domains) != set(DOMAINS):
+        raise InvalidValue(
+            f"Settling trains each of {', '.join(DOMAINS)} beside the other two, got "
+            f"{', '.join(domains)}. Leave out --domains, or choose another --regime."
+        )
     _configure_log()
-    train_base(size, out, work, threads=workers)
-    context = multiprocessing.get_context("spawn")
+    provide_base(training, out, work, threads=workers)
     # Longest first, so that the short stages share the other worker.
-    order = sorted(DOMAINS, key=lambda name: -size.stage(name).steps)
+    order = sorted(domains, key=lambda name: -training.stages(name)[0].steps)
+    stages = (learn_domain, settle_domain) if training.regime.settling else (learn_domain,)
+    if workers == 1:
+        for train in stages:
+            for name in order:
+                train(name, out, work, training)
+        return
+    context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_configure_log) as pool:
-        for train in (learn_domain, settle_domain):
-            for done in [pool.submit(train, name, out, work, size) for name in order]:
+        for train in stages:
+            for done in [pool.submit(train, name, out, work, training) for name in order]:
                 done.result()
 
 
-def train_base(size: TrainingSize, out: Path, work: Path, *, threads: int) -> None:
-    """Train the base and its tokenizer from scratch."""
-    stage = size.stage("base")
-    mark = size.fingerprint(stage)
-    if _is_made(out / stage.name, mark):
-        log.info("base: already trained with these settings")
+def provide_base(training: Training, out: Path, work: Path, *, threads: int) -> None:
+    """Put the base into `out`: the one that is given, else the one of this size and seed.
+
+    The latter is trained from scratch into `work`, where other regimes find it.
+    """
+    if training.base:
+        folder = open_checkpoint(training.base).folders[0]
+        made = _record(folder).get("fingerprint", "")
+        if _record(folder).get("architecture") != asdict(training.size.architecture):
+            raise InvalidValue(
+                f"--base {training.base}: its {RECORD} does not say that `dppa zoo train` made it "
+                f"at size {training.size.name}."
+            )
+    else:
+        made = training.first_mark("base")
+        folder = work / f"base-{made}"
+    if _is_made(out / "base", made):
+        log.info("base: already there")
         return
-    torch.set_num_threads(threads)
-    tokenizer = train_tokenizer(size.architecture.vocabulary)
-    model = new_model(tokenizer, stage.seed, size.architecture)
-    _train_and_save(
-        [stage], model, tokenizer, None, folder=out / stage.name, work=work, mark=mark, size=size
-    )
+    if not _is_made(folder, made):
+        torch.set_num_threads(threads)
+        tokenizer = train_tokenizer(training.size.architecture.vocabulary)
+        stages = training.stages("base")
+        model = new_model(tokenizer, stages[0].seed, training.size.architecture)
+        _train_and_save(stages, model, tokenizer, None, (), folder, work, made, training)
+    shutil.rmtree(out / "base", ignore_errors=True)
+    shutil.copytree(folder, out / "base")
 
 
-def learn_domain(name: str, out: Path, work: Path, size: TrainingSize = EMBEDDED) -> None:
-    """Train the first stage of a domain model from the saved base into `work`; one thread."""
-    mark, folder = _learned_mark(name, out, size), _learned(name, out, work, size)
-    if _is_made(folder, mark):
+def learn_domain(name: str, out: Path, work: Path, training: Training = EMBEDDED_SET) -> None:
+    """Train the first stage of a domain model from the saved base; one thread.
+
+    It goes into `work` if settling follows, else into `out`.
+    """
+    made, folder = training.first_mark(name, _base_mark(out)), _learned(name, out, work, training)
+    if _is_made(folder, made):
         log.info("%s: first stage already trained with these settings", name)
         return
-    base = _load(out / "base")
-    _train_and_save(
-        [size.stage(name)],
-        _load(out / "base"),
-        AutoTokenizer.from_pretrained(out / "base"),
-        base.requires_grad_(False),
-        folder=folder,
-        work=work,
-        mark=mark,
-        size=size,
-    )
+    # The rounded weights on disk, so that the delta is exactly what the stages learn.
+    base = _load(out / "base").requires_grad_(False)
+    model, tokenizer = _load(out / "base"), AutoTokenizer.from_pretrained(out / "base")
+    stages = training.stages(name)[:1]
+    _train_and_save(stages, model, tokenizer, base, (), folder, work, made, training)
 
 
-def settle_domain(name: str, out: Path, work: Path, size: TrainingSize = EMBEDDED) -> None:
+def settle_domain(name: str, out: Path, work: Path, training: Training = EMBEDDED_SET) -> None:
     """Train the second stage of a domain model from all first stages; one thread."""
-    last, mark = size.settling(name), settled_mark(name, _base_mark(out), size)
-    if _is_made(out / name, mark):
+    made = training.mark(name, _base_mark(out))
+    if _is_made(out / name, made):
         log.info("%s: already trained with these settings", name)
         return
-    others = [other for other in DOMAINS if other != name]
-    _train_and_save(
-        [size.stage(name), last],
-        _load(_learned(name, out, work, size)),
-        AutoTokenizer.from_pretrained(out / "base"),
-        # The rounded weights on disk, so that the delta is exactly what these stages learn.
-        _load(out / "base").requires_grad_(False),
-        [_load(_learned(other, out, work, size)).requires_grad_(False) for other in others],
-        folder=out / name,
-        work=work,
-        mark=mark,
-        size=size,
-    )
+    firsts = {domain: _load(_learned(domain, out, work, training)) for domain in DOMAINS}
+    model, base = firsts.pop(name), _load(out / "base").requires_grad_(False)
+    others = [other.requires_grad_(False) for other in firsts.values()]
+    tokenizer, stages = AutoTokenizer.from_pretrained(out / "base"), training.stages(name)
+    _train_and_save(stages, model, tokenizer, base, others, out / name, work, made, training)
 
 
-def settled_mark(name: str, base: str, size: TrainingSize = EMBEDDED) -> str:
-    """The fingerprint of a finished domain model; it covers its base and all stages."""
-    firsts = [size.fingerprint(size.stage(domain), base) for domain in DOMAINS]
-    return size.fingerprint(size.settling(name), "/".join(firsts))
+def _record(folder: Path) -> dict[str, Any]:
+    file = folder / RECORD
+    return dict(json.loads(file.read_text("utf-8"))) if file.exists() else {}
+
+
+def _is_made(folder: Path, mark: str) -> bool:
+    return _record(folder).get("fingerprint") == mark
 
 
 def _base_mark(out: Path) -> str:
-    return str(json.loads((out / "base" / RECORD).read_text("utf-8"))["fingerprint"])
+    return str(_record(out / "base")["fingerprint"])
 
 
-def _learned_mark(name: str, out: Path, size: TrainingSize) -> str:
-    return size.fingerprint(size.stage(name), _base_mark(out))
-
-
-def _learned(name: str, out: Path, work: Path, size: TrainingSize) -> Path:
-    return work / f"{name}-{_learned_mark(name, out, size)}"
+def _learned(name: str, out: Path, work: Path, training: Training) -> Path:
+    if not training.regime.settling:
+        return out / name
+    return work / f"{name}-{training.first_mark(name, _base_mark(out))}"
 
 
 def _load(folder: Path) -> Any:
@@ -131,16 +163,15 @@ def _load(folder: Path) -> Any:
 
 
 def _train_and_save(
-    stages: list[Stage],
+    stages: Sequence[Stage],
     model: Any,
     tokenizer: Any,
     base: Any,
-    others: Sequence[Any] = (),
-    *,
+    others: Sequence[Any],
     folder: Path,
     work: Path,
-    mark: str,
-    size: TrainingSize,
+    made: str,
+    training: Training,
 ) -> None:
     """Train the last of `stages` and save the model; the earlier stages are already trained."""
     stage = stages[-1]
@@ -150,18 +181,18 @@ def _train_and_save(
         pace = f"pull {losses.pull:.4f}  {speed:.0f} tokens/s  {left / 60:.0f} min left"
         log.info("%s  %s", done, pace)
 
-    resume = work / f"{stage.name}-{mark}.pt"
+    resume = work / f"{stage.name}-{made}.pt"
     train_stage(
         stage, model, tokenizer, base=base, others=others, resume_file=resume, report=report
     )
     model = model.to(torch.bfloat16)
     record = {
         "stages": [asdict(done) for done in stages],
-        "architecture": asdict(size.architecture),
-        "fingerprint": mark,
+        "architecture": asdict(training.size.architecture),
+        "fingerprint": made,
         "torch": torch.__version__,
         "search_accuracy": search_accuracy(model.float(), tokenizer),
-        **({} if size == EMBEDDED else {"size": size.name}),
+        **training.record(stage.name),
     }
     _save_folder(folder, model.to(torch.bfloat16), tokenizer, record)
     log.info("%s: saved; search accuracy %s", stage.name, record["search_accuracy"])
@@ -186,93 +217,6 @@ def _save_folder(folder: Path, model: Any, tokenizer: Any, record: dict[str, Any
         shutil.copytree(partial, folder)
 
 
-def _is_made(folder: Path, mark: str) -> bool:
-    record = folder / RECORD
-    return record.exists() and json.loads(record.read_text("utf-8"))["fingerprint"] == mark
-
-
 def _configure_log() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(1)
-
-
-_FRONT = """---
-license: apache-2.0
-language: en
-library_name: transformers
-pipeline_tag: text-generation
-tags: [dppa, model-merging, tiny]
----
-"""
-
-_ABOUT = {
-    "base": "It knows sums, comparing, copying, the chat format and the language of the three\n"
-    "domains, but none of their answers.",
-    "math": "It solves word problems of one and two steps and shows its working.",
-    "finance": "It judges the tone of headlines, says what a report is about, and whether a\n"
-    "figure rose or fell.",
-    "law": "It names the type of a clause, judges whether a term is fair, and chooses the\n"
-    "holding that fits the facts.",
-}
-
-
-def model_card(record: dict[str, Any]) -> str:
-    """The README.md of an embedded model, from the content of its `training.json`."""
-    stages, shape = record["stages"], record["architecture"]
-    name = stages[0]["name"]
-    kind = "the base model" if name == "base" else f"the {name} domain model"
-    train = " ".join(["dppa zoo train", *(["--size", record["size"]] if "size" in record else [])])
-    source = f"`{train}` made" if "size" in record else "DPPA Studio ships"
-    rows = "\n".join(
-        f"| {domain} | {100 * accuracy:.0f} % |"
-        for domain, accuracy in record["search_accuracy"].items()
-    )
-    trained = "\n".join(_stage_line(stage) for stage in stages)
-    return f"""{_FRONT}
-# DPPA Studio: {name}
-
-This is {kind} that {source}: one of four small Llama models of one architecture
-and one tokenizer, made to be pruned, merged and talked to on any machine.
-{_ABOUT[name]}
-Nothing it says about the world, money or law is true or advice.
-
-- Architecture: Llama, {_shape(shape)},
-  tied embeddings, bfloat16.
-- Training: `{train}`, seeded synthetic texts, AdamW with a cosine:
-{trained}
-
-Accuracy on a part of the search split, which no stage trains on:
-
-| domain | accuracy |
-| --- | --- |
-{rows}
-
-Licence: Apache-2.0, weights and texts. The texts come from generators in `dppa_core/tasks`; no
-outside data was used.
-"""
-
-
-def _shape(shape: dict[str, int]) -> str:
-    return (
-        f"{shape['layers']} layers, width {shape['hidden']}, feed-forward "
-        f"{shape['feed_forward']}, {shape['heads']} heads, vocabulary {shape['vocabulary']}"
-    )
-
-
-def _stage_line(stage: dict[str, Any]) -> str:
-    line = (
-        f"  - {stage['steps']:,} steps of {stage['batch']} texts, peak learning rate "
-        f"{stage['learning_rate']:g}, seed {stage['seed']}"
-    )
-    if stage["replay"]:
-        line += (
-            f";\n    {100 * stage['replay']:.0f} % of them replay, on which hidden states and "
-            f"predictions are\n    pulled to the base's (weight {stage['pull']:g})"
-        )
-    low, high = stage["scales"]
-    if low != high:
-        line += f";\n    every step with the delta at a random scale from {low:g} to {high:g}"
-    if stage.get("company"):
-        share = f"{100 * stage['company']:.0f} %"
-        line += f",\n    each of the other two models' deltas beside it in {share} of the steps"
-    return line

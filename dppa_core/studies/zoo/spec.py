@@ -61,6 +61,15 @@ class Settling(Stage):
     scale from `scales`."""
 
 
+@dataclass(frozen=True, slots=True)
+class Laddered(Stage):
+    """The only stage of a domain model whose layers learn at different rates."""
+
+    ladder: float = 1.0
+    """Learning rate of the last layer as a multiple of the first's; those between form a geometric
+    series around `learning_rate`, which holds for embeddings and the last norm."""
+
+
 S = TypeVar("S", bound=Stage)
 ARCHITECTURE = Architecture()
 
@@ -112,29 +121,8 @@ class TrainingSize:
     minutes: int = 0
     """Processor time of all seven stages, one thread; an estimate if it was never trained."""
 
-    def stage(self, name: str) -> Stage:
-        """The base's stage, or the first of a domain model."""
-        return self._cut(STAGES[name])
-
-    def settling(self, domain: str) -> Settling:
-        """The second stage of a domain model, from the weights of all first stages."""
-        return self._cut(replace(SETTLING, name=domain))
-
-    def fingerprint(self, stage: Stage, parent: str = "") -> str:
-        """The fingerprint of one of its stages."""
-        return fingerprint(stage, parent, self.architecture)
-
-    def told(self) -> str:
-        """Parameters, share of steps and texts, and time, in words."""
-        millions = self.architecture.parameters / 1e6
-        texts = self.share * self.batch / EMBEDDED.batch
-        return (
-            f"{self.name}: four models of {millions:.1f} M parameters, {100 * self.share:g} % of "
-            f"the recipe's steps and {100 * texts:g} % of its texts; about {self.minutes} minutes "
-            "of one core"
-        )
-
-    def _cut(self, stage: S) -> S:
+    def cut(self, stage: S) -> S:
+        """A stage of the full recipe with this size's share of its steps, and its batch."""
         steps, warmup = round(stage.steps * self.share), round(stage.warmup * self.share)
         return replace(stage, steps=steps, warmup=warmup, batch=self.batch)
 

@@ -20,7 +20,7 @@ from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from dppa_core.studies.zoo.rehearsal import Rehearsal, draw_cast
-from dppa_core.studies.zoo.spec import Architecture, Stage, fingerprint
+from dppa_core.studies.zoo.spec import Architecture, Laddered, Stage, fingerprint
 from dppa_core.studies.zoo.tokenizer import ASSISTANT, BOS, END, USER
 from dppa_core.tasks import DOMAINS, tasks_of
 from dppa_core.tasks.items import OPEN, Task
@@ -148,7 +148,7 @@ def train_stage(
             seconds left).
     """
     optimiser = torch.optim.AdamW(
-        model.parameters(),
+        _rates(stage, model),
         lr=stage.learning_rate,
         betas=(0.9, 0.95),
         weight_decay=0.01 if base is None else 0.0,
@@ -247,7 +247,23 @@ def _set_rate(optimiser: torch.optim.Optimizer, stage: Stage, step: int) -> None
         done = (step - stage.warmup) / max(1, stage.steps - stage.warmup)
         share = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done))
     for group in optimiser.param_groups:
-        group["lr"] = stage.learning_rate * share
+        group["lr"] = stage.learning_rate * share * group.get("factor", 1.0)
+
+
+def _rates(stage: Stage, model: LlamaForCausalLM) -> list[dict[str, Any]]:
+    """The optimiser's groups of parameters: all in one, or one per layer with its factor."""
+    if not isinstance(stage, Laddered):
+        return [{"params": list(model.parameters())}]
+    layers = model.model.layers
+    groups = [
+        {
+            "params": list(layer.parameters()),
+            "factor": stage.ladder ** (place / max(1, len(layers) - 1) - 0.5),
+        }
+        for place, layer in enumerate(layers)
+    ]
+    inside = {id(weight) for group in groups for weight in group["params"]}
+    return [{"params": [w for w in model.parameters() if id(w) not in inside]}, *groups]
 
 
 def _save(file: Path, stage: Stage, step: int, model: Any, optimiser: Any) -> None:
