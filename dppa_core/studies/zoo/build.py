@@ -28,7 +28,7 @@ from dppa_core.studies.zoo.card import model_card
 from dppa_core.studies.zoo.regimes import Training
 from dppa_core.studies.zoo.spec import Stage
 from dppa_core.studies.zoo.tokenizer import train_tokenizer
-from dppa_core.studies.zoo.training import Losses, new_model, train_stage
+from dppa_core.studies.zoo.training import Losses, computes_in, new_model, train_stage
 from dppa_core.tasks import DOMAINS, items
 
 log = logging.getLogger(__name__)
@@ -191,6 +191,7 @@ def _train_and_save(
         "architecture": asdict(training.size.architecture),
         "fingerprint": made,
         "torch": torch.__version__,
+        "computed_in": computes_in(),
         "search_accuracy": search_accuracy(model.float(), tokenizer),
         **training.record(stage.name),
     }

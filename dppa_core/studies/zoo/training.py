@@ -1,4 +1,4 @@
-"""One stage of training: a resumable loop, seeded, bfloat16 autocast on float32 weights.
+"""One stage of training: a resumable loop, seeded, autocast on float32 weights.
 
 A domain model learns its own questions; on replayed other texts, a loss pulls its hidden states
 and predictions to the base's. Such deltas hardly change each other's inputs, so that a merge of
@@ -105,6 +105,12 @@ class Losses:
     """Unweighted distance to the base on the replay; 0 without replay."""
 
 
+def computes_in() -> str:
+    """The number format of a step: bfloat16, but float32 on processors without AVX-512, where
+    bfloat16 is emulated and takes sixteen times as long."""
+    return "float32" if torch.backends.cpu.get_cpu_capability() == "AVX2" else "bfloat16"
+
+
 def new_model(
     tokenizer: PreTrainedTokenizerFast, seed: int, shape: Architecture
 ) -> LlamaForCausalLM:
@@ -201,7 +207,7 @@ def _loss(
     tokenizer: PreTrainedTokenizerFast,
 ) -> tuple[torch.Tensor, Losses, int]:
     own = encode(own_turns(stage, step), tokenizer)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=computes_in() == "bfloat16"):
         answer = _cross_entropy(model(input_ids=own.ids).logits, own.labels)
         if base is None or not stage.replay:
             return answer, Losses(answer.item(), 0.0), own.ids.numel()
