@@ -10,7 +10,7 @@ KERNELS := $(filter-out tests/kernels/test_cuda.py,$(wildcard tests/kernels/test
 RULES := tests/test_architecture.py tests/test_script_rules.py
 
 .DEFAULT_GOAL := help
-.PHONY: app docs test test-all check check-kernels check-types check-rules check-scripts format bench test-cuda fuzz fuzz-merge audit defences kills results leaderboard picture figures help coefficients bench-engine bench-chat bench-ui bench-load bench-abuse bench-cluster search space-check experiments
+.PHONY: app docs test test-all check check-kernels check-types check-rules check-scripts format bench test-cuda fuzz fuzz-merge audit defences kills results leaderboard picture figures help coefficients seeds bench-engine bench-chat bench-ui bench-load bench-abuse bench-cluster search space-check experiments
 
 app: ## Open the app on the embedded models and print its address (PORT=7860 picks one)
 	@sh scripts/environment.sh app
@@ -131,6 +131,18 @@ experiments: ## The paper's experiments on the embedded models, into docs/ and t
 	@sh scripts/environment.sh app
 	@$(PY) -m dppa_core reproduce --all --out out/experiments $(ARGS)
 	@$(PY) scripts/experiments.py out/experiments
+
+SEEDS ?= 1 2 3 4 5
+REGIMES ?= plain settled
+SIZES ?= small
+
+seeds: ## Train sets of models with other seeds, and check them (SEEDS, REGIMES and SIZES pick some; ARGS="--base zoo:base")
+	@sh scripts/environment.sh app
+	@set -e; for size in $(SIZES); do for seed in $(SEEDS); do for regime in $(REGIMES); do \
+	  $(PY) -m dppa_core zoo train --size $$size --seed $$seed --regime $$regime $(ARGS) \
+	    --out out/zoos/$$size-$$regime-$$seed; \
+	  $(PY) -m dppa_core zoo check out/zoos/$$size-$$regime-$$seed; \
+	done; done; done
 
 docs: ## Build the documentation site into out/site (open out/site/index.html)
 	@sh scripts/environment.sh docs
