@@ -82,7 +82,7 @@ def test_plain_and_large_models_learn_their_own_questions_alone() -> None:
         (large,) = Training(regime=REGIMES["large"]).stages(name)
         assert (plain.steps, large.steps) == (steps, 3 * steps)
         assert large.learning_rate > plain.learning_rate
-        assert isinstance(large, Laddered) and large.ladder > 1
+        assert isinstance(large, Laddered) and large.ladder > 1 > large.width
         for stage in (plain, large):
             assert (stage.replay, stage.pull, stage.scales) == (0, 0, (1, 1))
             assert not isinstance(stage, Settling)
@@ -114,6 +114,24 @@ def test_a_ladder_moves_the_last_layer_its_multiple_of_the_first(
     assert moved == pytest.approx([0.5e-3, 1e-3, 2e-3], rel=0.01)
     norm = (model.model.norm.weight - before.model.norm.weight).detach().abs().max()
     assert float(norm) == pytest.approx(1e-3, rel=0.01)
+
+
+def test_a_narrow_first_layer_leaves_its_last_rows_as_they_are(
+    tokenizer: Any, tmp_path: Path
+) -> None:
+    before, model = (new_model(tokenizer, 0, TINY.architecture) for _ in range(2))
+    stage = Laddered("law", steps=3, batch=4, learning_rate=1e-3, warmup=1, width=0.5)
+    train_stage(
+        *(stage, model, tokenizer),
+        base=before.requires_grad_(False),
+        resume_file=tmp_path / "none.pt",
+        report=lambda *told: None,
+    )
+    trained = [
+        ((now.self_attn.v_proj.weight != then.self_attn.v_proj.weight).any(1).tolist())
+        for now, then in zip(model.model.layers, before.model.layers, strict=True)
+    ]
+    assert trained == [[row < rows for row in range(16)] for rows in (8, 12, 16)]
 
 
 def test_a_set_is_trained_on_a_given_base_and_says_how(base: Path, tmp_path: Path) -> None:

@@ -77,6 +77,7 @@ def _stage_line(stage: dict[str, Any]) -> str:
     )
     if stage.get("ladder"):
         line += f";\n    the last layer at {stage['ladder']:g} times the rate of the first"
+        line += f",\n    and the first trains {100 * stage['width']:g} % of its rows, the last all"
     if stage["replay"]:
         line += (
             f";\n    {100 * stage['replay']:.0f} % of them replay, on which hidden states and "

@@ -43,6 +43,8 @@ class Regime:
     """Factor on the recipe's learning rates."""
     ladder: float = 1.0
     """See `Laddered`; 1 for one rate in all layers."""
+    width: float = 1.0
+    """See `Laddered`; 1 to train all rows in all layers."""
 
     def stages(self, name: str) -> tuple[Stage, ...]:
         """All stages of a model at full size and seed 0, in order."""
@@ -58,7 +60,9 @@ class Regime:
             steps=self.steps[DOMAINS.index(name)],
             learning_rate=stage.learning_rate * self.rate,
         )
-        return (stage if self.ladder == 1 else Laddered(**asdict(stage), ladder=self.ladder),)
+        if self.ladder == self.width == 1:
+            return (stage,)
+        return (Laddered(**asdict(stage), ladder=self.ladder, width=self.width),)
 
 
 SETTLED, PLAIN = Regime("settled", settling=True), Regime("plain")
@@ -67,7 +71,7 @@ REGIMES = {
     for regime in (
         SETTLED,
         PLAIN,
-        Regime("large", steps=(1500, 2100, 2100), rate=2.0, ladder=4.0),
+        Regime("large", steps=(1500, 2100, 2100), rate=2.0, ladder=4.0, width=0.7),
         *(
             Regime(f"replay-{replay}-pull-{pull}", False, replay / 100, pull, (1000, 700, 700))
             for replay in (25, 10)

@@ -63,11 +63,14 @@ class Settling(Stage):
 
 @dataclass(frozen=True, slots=True)
 class Laddered(Stage):
-    """The only stage of a domain model whose layers learn at different rates."""
+    """The only stage of a domain model whose layers learn unequally."""
 
     ladder: float = 1.0
     """Learning rate of the last layer as a multiple of the first's; those between form a geometric
     series around `learning_rate`, which holds for embeddings and the last norm."""
+    width: float = 1.0
+    """Share of each matrix's rows that the first layer trains; it grows evenly to 1 in the last.
+    Rates scale a layer's delta and leave its significance, a share, as it is; this changes it."""
 
 
 S = TypeVar("S", bound=Stage)

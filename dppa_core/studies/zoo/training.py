@@ -19,8 +19,9 @@ import torch
 from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from dppa_core.studies.zoo.layers import keep_rows, parameter_groups
 from dppa_core.studies.zoo.rehearsal import Rehearsal, draw_cast
-from dppa_core.studies.zoo.spec import Architecture, Laddered, Stage, fingerprint
+from dppa_core.studies.zoo.spec import Architecture, Stage, fingerprint
 from dppa_core.studies.zoo.tokenizer import ASSISTANT, BOS, END, USER
 from dppa_core.tasks import DOMAINS, tasks_of
 from dppa_core.tasks.items import OPEN, Task
@@ -154,7 +155,7 @@ def train_stage(
             seconds left).
     """
     optimiser = torch.optim.AdamW(
-        _rates(stage, model),
+        parameter_groups(stage, model),
         lr=stage.learning_rate,
         betas=(0.9, 0.95),
         weight_decay=0.01 if base is None else 0.0,
@@ -193,6 +194,7 @@ def _step(
         with merge.step(draw_cast(stage, step, merge.others)):
             loss, losses, seen = _loss(stage, step, model, merge.rest, tokenizer)
             loss.backward()  # type: ignore[no-untyped-call]
+    keep_rows(optimiser)
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimiser.step()
     optimiser.zero_grad(set_to_none=True)
@@ -254,22 +256,6 @@ def _set_rate(optimiser: torch.optim.Optimizer, stage: Stage, step: int) -> None
         share = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done))
     for group in optimiser.param_groups:
         group["lr"] = stage.learning_rate * share * group.get("factor", 1.0)
-
-
-def _rates(stage: Stage, model: LlamaForCausalLM) -> list[dict[str, Any]]:
-    """The optimiser's groups of parameters: all in one, or one per layer with its factor."""
-    if not isinstance(stage, Laddered):
-        return [{"params": list(model.parameters())}]
-    layers = model.model.layers
-    groups = [
-        {
-            "params": list(layer.parameters()),
-            "factor": stage.ladder ** (place / max(1, len(layers) - 1) - 0.5),
-        }
-        for place, layer in enumerate(layers)
-    ]
-    inside = {id(weight) for group in groups for weight in group["params"]}
-    return [{"params": [w for w in model.parameters() if id(w) not in inside]}, *groups]
 
 
 def _save(file: Path, stage: Stage, step: int, model: Any, optimiser: Any) -> None:
