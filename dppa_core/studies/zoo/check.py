@@ -21,7 +21,8 @@ from dppa_core.evaluation.scores import retention
 from dppa_core.evaluation.tables import listed, percent, text_table
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.pruning.delta_profile import DeltaProfile
-from dppa_core.pruning.density import PruningParameters, outliers, significance
+from dppa_core.pruning.density import outliers, significance
+from dppa_core.pruning.pruning_parameters import PruningParameters
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.tasks import DOMAINS
 
@@ -118,7 +119,7 @@ class SetCheck:
                 text_table(["whole sum", "coefficient", "keeps", "of each"], sums),
                 f"{'Met' if self.met else 'Not met'}: each alone {percent(LEAST_ALONE)} or more, "
                 f"and whole sums that keep {percent(KEPT[0])} to {percent(KEPT[1])} at their best "
-                f"coefficient. Between are {between}.",
+                f"coefficient. In between: {between}.",
             ]
         )
 
