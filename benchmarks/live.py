@@ -18,7 +18,7 @@ import torch
 from benchmarks.measure import Measurement, hand_over
 from benchmarks.synthetic import BASE, DOMAINS, SIZES, make
 from dppa_core.checkpoints.sources.open_models import OpenModels
-from dppa_core.merging.in_memory.rewrite import TensorPlace, find_live, write_merge
+from dppa_core.merging.in_memory.rewrite import find_live, write_merge
 from dppa_core.merging.merger import TensorMerger, open_merger
 from dppa_core.models.loading import build_model
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
@@ -70,7 +70,7 @@ def _recipe(models: Path) -> MergeRecipe:
     return MergeRecipe(str(models / BASE), tuple(domains))
 
 
-def _live_places(merger: TensorMerger) -> dict[str, TensorPlace]:
+def _live_places(merger: TensorMerger) -> dict[str, torch.Tensor]:
     tensors = {name: merger.tensor(name) for name in merger.names()}
     model = build_model(merger.base, tensors, torch.bfloat16)
     places = find_live(model, tensors, merger.loader().kernels, merger.inputs.twins)

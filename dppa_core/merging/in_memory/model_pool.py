@@ -24,10 +24,11 @@ from dppa_core.checkpoints.sources.open import ModelRef
 from dppa_core.checkpoints.sources.open_models import OpenModels
 from dppa_core.errors import OutOfBudget
 from dppa_core.merging.folder import write_config
-from dppa_core.merging.in_memory.rewrite import TensorPlace, find_live, write_merge
+from dppa_core.merging.in_memory.rewrite import find_live, write_merge
 from dppa_core.merging.merger import TensorMerger, open_merger
 from dppa_core.merging.preflight.estimate import FLOAT32_LIMIT
 from dppa_core.models.loading import build_model, load_tokenizer
+from dppa_core.models.parameter_views import copy_model
 from dppa_core.models.resident import Resident
 from dppa_core.progress import RunControl, check, report
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
@@ -39,6 +40,9 @@ IDLE_MERGES = 2
 """Merges of one base that stay without users, for visitors who return to a recipe."""
 
 
+_Place = tuple[Resident, Mapping[str, torch.Tensor]]
+
+
 @dataclass(slots=True, eq=False)
 class _Slot:
     """A model in the pool, and its users."""
@@ -46,7 +50,7 @@ class _Slot:
     resident: Resident
     base: tuple[object, ...] | None = None
     """Key shared by merges that may reuse this memory; None if it cannot be reused."""
-    places: Mapping[str, TensorPlace] | None = None
+    places: Mapping[str, torch.Tensor] | None = None
     """Where such a merge is written."""
     users: int = 0
     """Number of users it is lent to."""
@@ -184,12 +188,11 @@ class ModelPool:
             *(*merger.base.identities().items(), *merger.inputs.twins.items()),
             *(merger.base.shape(name) for name in merger.names()),
         )
-        old = self._take(base, _numel(merger.base) * _itemsize(merger.base))
-        if old is not None and old.places is not None:
+        place = self._place(base, _numel(merger.base) * _itemsize(merger.base))
+        if place is not None:
             # Until it is another merge as a whole, it is in no table, and nobody can get it.
-            write_merge(merger, old.places, **control)
-            resident = replace(old.resident, key=key, made_of=made_of)
-            return _Slot(resident, base, old.places)
+            write_merge(merger, place[1], **control)
+            return _Slot(replace(place[0], key=key, made_of=made_of), base, place[1])
         names, tensors = merger.names(), {}
         for done, name in enumerate(names):
             check(control.get("stop"))
@@ -200,14 +203,19 @@ class ModelPool:
         places = find_live(resident.model, tensors, merger.loader().kernels, merger.inputs.twins)
         return _Slot(resident, base, places)
 
-    def _take(self, base: tuple[object, ...], nbytes: int) -> _Slot | None:
-        """Take out a merge that may be overwritten; None if building a new model is better."""
+    def _place(self, base: tuple[object, ...], nbytes: int) -> _Place | None:
+        """A merge that may be overwritten: taken out of the table, or copied; None if none fits."""
         with self._table:
-            free = [key for key, slot in self._slots.items() if slot.free and slot.base == base]
+            like = {k: one for k, one in self._slots.items() if one.places and one.base == base}
+            free = [key for key, slot in like.items() if slot.free]
             full = self._nbytes() + nbytes > self._byte_budget
             if free and (full or len(free) >= IDLE_MERGES):
-                return self._slots.pop(free[0])
-            return None
+                del self._slots[free[0]]
+                return like[free[0]].resident, like[free[0]].places
+        for slot in like.values():
+            model, places = copy_model(slot.resident.model, slot.places)
+            return replace(slot.resident, model=model), places
+        return None
 
     def _check_budget(self, key: str, checkpoint: Checkpoint) -> None:
         needed = _numel(checkpoint) * _itemsize(checkpoint)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal, Unpack
 
 import numpy as np
@@ -29,20 +28,10 @@ Tensors = Mapping[str, tuple[str, tuple[int, ...], Raw]]
 """Name -> (dtype, shape, raw elements), as `TensorMerger.tensor` gives them."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class TensorPlace:
-    """The memory of one merged tensor."""
-
-    memory: Raw
-    """Of the parameter, or of a part of it: the model computes with it."""
-    dtype: str
-    """"BF16" or "F32"."""
-
-
 def find_live(
     model: Any, tensors: Tensors, kernels: Kernels, twins: Mapping[str, str]
-) -> dict[str, TensorPlace] | None:
-    """The places of all tensors a model was made of, if it can be overwritten.
+) -> dict[str, torch.Tensor] | None:
+    """Flat views of all tensors a model was made of, if it can be overwritten.
 
     None if a single tensor is not in one piece, or differs in a bit from what would be written
     now: such a model can only be built anew.
@@ -54,13 +43,11 @@ def find_live(
     weights = {
         name: shape for name, (code, shape, _) in tensors.items() if weighs(name, code, shape)
     }
-    places, owner = dict[str, TensorPlace](), dict[int, str]()
+    places, owner = dict[str, torch.Tensor](), dict[int, str]()
     for name, view in _found(model, weights).items():
         first = owner.setdefault(view.data_ptr(), name)
         if view.dtype in _RAW and view.is_contiguous() and _may_share(name, first, twins):
-            dtype, raw = _RAW[view.dtype]
-            memory = view.reshape(-1).view(raw).numpy()
-            places[name] = TensorPlace(memory.view(FLOATS[dtype]), dtype)
+            places[name] = view.reshape(-1)
     whole = places.keys() == weights.keys()
     if whole and all(_holds(places[name], tensors, name, kernels) for name in places):
         return places
@@ -79,18 +66,24 @@ def _may_share(name: str, first: str, twins: Mapping[str, str]) -> bool:
     return name == first or twins.get(name) == first or twins.get(first) == name
 
 
-def _holds(place: TensorPlace, tensors: Tensors, name: str, kernels: Kernels) -> bool:
+def _memory(place: torch.Tensor) -> tuple[str, Raw]:
+    """A place's dtype, "BF16" or "F32", and its elements as the kernels take them."""
+    dtype, raw = _RAW[place.dtype]
+    return dtype, place.view(raw).numpy().view(FLOATS[dtype])
+
+
+def _holds(place: torch.Tensor, tensors: Tensors, name: str, kernels: Kernels) -> bool:
     """Whether a place holds a tensor bit by bit."""
-    code, _, raw = tensors[name]
-    room: Raw = np.empty(CHUNK, FLOATS[place.dtype])
+    (code, _, raw), (dtype, memory) = tensors[name], _memory(place)
+    room: Raw = np.empty(CHUNK, FLOATS[dtype])
     bits = f"u{room.itemsize}"
     for start in range(0, raw.size, CHUNK):
-        there = place.memory[start : start + CHUNK]
+        there = memory[start : start + CHUNK]
         ours = room[: there.size]
-        convert(kernels, raw[start : start + CHUNK], code, ours, place.dtype, name)
+        convert(kernels, raw[start : start + CHUNK], code, ours, dtype, name)
         if not np.array_equal(ours.view(bits), there.view(bits)):
             return False
-    return place.memory.size == raw.size
+    return memory.size == raw.size
 
 
 def convert(
@@ -125,7 +118,7 @@ def convert(
 
 def write_merge(
     merger: TensorMerger,
-    places: Mapping[str, TensorPlace],
+    places: Mapping[str, torch.Tensor],
     *,
     workers: int | None = None,
     **control: Unpack[RunControl],
@@ -135,7 +128,7 @@ def write_merge(
     After an error the model is a mix of two merges, and may only be overwritten again.
 
     Args:
-        places: Of a model made of the same base.
+        places: From `find_live`, of a model made of the same base.
         workers: Threads; one for every available core if unset. The bytes are the same.
         control: Called after each tensor; ends the work between two slices of tensors.
 
@@ -151,8 +144,9 @@ class _Places:
 
     whole: Literal["always"] = "always"
 
-    def __init__(self, merger: TensorMerger, places: Mapping[str, TensorPlace]) -> None:
-        self._merger, self._places = merger, places
+    def __init__(self, merger: TensorMerger, places: Mapping[str, torch.Tensor]) -> None:
+        self._merger = merger
+        self._places = {name: _memory(place) for name, place in places.items()}
         self._kernels = merger.loader().kernels
         self.names = tuple(places)
 
@@ -160,13 +154,12 @@ class _Places:
         return None
 
     def room(self, name: str, start: int, stop: int) -> Raw | None:
-        place = self._places[name]
-        same = self._merger.plan.tensors[name].dtype == place.dtype
-        return place.memory[start:stop] if same else None
+        dtype, memory = self._places[name]
+        return memory[start:stop] if self._merger.plan.tensors[name].dtype == dtype else None
 
     def take(self, name: str, start: int, merged: Raw, base: Raw | None) -> None:
         """See `Sink`."""
-        place = self._places[name]
-        out, code = place.memory[start : start + merged.size], self._merger.plan.tensors[name].dtype
+        dtype, memory = self._places[name]
+        out, code = memory[start : start + merged.size], self._merger.plan.tensors[name].dtype
         if not np.may_share_memory(out, merged):
-            convert(self._kernels, merged, code, out, place.dtype, name)
+            convert(self._kernels, merged, code, out, dtype, name)
