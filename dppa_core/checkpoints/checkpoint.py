@@ -13,6 +13,7 @@ from numpy import ndarray
 from dppa_core.checkpoints.file_hashes import WeightFile, file_hash, known_hash, remember_hash
 from dppa_core.checkpoints.folders.quantisation import why_quantised
 from dppa_core.checkpoints.folders.weight_files import read_config, weight_files
+from dppa_core.checkpoints.page_copies import PageCopies
 from dppa_core.checkpoints.safetensors_reader import TensorInfo, open_file
 from dppa_core.checkpoints.torch_reader import open_torch_file
 from dppa_core.errors import (
@@ -106,6 +107,7 @@ class FolderCheckpoint:
     def __init__(self, folder: str | Path, *, pickles: bool = True) -> None:
         self.folder = Path(folder)
         self.folders = (self.folder,)
+        self._held: dict[str, Shaped[ndarray, " n"]] | None = None
         self.config = read_config(self.folder)
         self._refuse_quantised({})  # its files may not even be readable
         files = weight_files(self.folder)
@@ -148,9 +150,24 @@ class FolderCheckpoint:
         return self._info(name).dtype
 
     def raw(self, name: str) -> Shaped[ndarray, " n"]:
-        """Its elements, flat and read-only, a view of the mapped file."""
+        """Its elements, flat and read-only: a view of the mapped file, or the copy held of it."""
         self._info(name)
-        return self._place[name].raw(name)
+        found = None if self._held is None else self._held.get(name)
+        if found is None:
+            found = self._place[name].raw(name)
+            if self._held is not None:
+                copied = PageCopies().copy(0, found)
+                found = self._held[name] = found if copied is None else copied
+        return found
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all tensors, as stored."""
+        return sum(self._info(name).size for name in self._place)
+
+    def hold(self) -> None:
+        """Keep a copy of every tensor that is read from now on: it is read from disk once."""
+        self._held = {}
 
     def release(self) -> None:
         """Return the pages read so far to the system; they are read again when needed."""
