@@ -5,6 +5,7 @@ Ends when the asking process closes its end of the socket, even by a crash.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import socket
@@ -86,6 +87,7 @@ def main() -> None:
         import torch  # noqa: PLC0415  (heavy: not before there is work)
 
         torch.set_num_threads(1)
+        gc.freeze()  # else every full collection searches what was imported, and all answers wait
         serve(line, begin)
     os._exit(0)  # threads of the engine may be in the middle of a turn
 

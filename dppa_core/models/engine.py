@@ -2,7 +2,7 @@
 
 Questions join and leave between tokens. One thread computes a turn of a batch: it reads the
 waiting prompts, or continues all its texts by a token. First tokens go before others, unless
-these have waited for `HEAD_START` longer.
+these have waited for `HEAD_START` longer. A batch is continued for a `SLICE` before the next one.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ from dppa_core.progress import Stop, check
 
 HEAD_START = 1.0
 """Seconds by which a question without a token goes before texts that are continued."""
+SLICE = 0.05
+"""Seconds of turns by which a batch is continued while others wait: its weights stay in the
+processor's cache, and a short answer ends before the next begins."""
 READ_TOGETHER = 16
 """Most prompts read in one turn: reading delays all others."""
 
@@ -67,7 +70,7 @@ class _Batch:
         self.waiting: deque[_Reply] = deque()
         self.busy = False
         self._texts, self._replies = texts_of(model), list[_Reply]()
-        self._served = 0.0
+        self._served, self._used = 0.0, 0.0
 
     def due(self) -> float:
         """Priority: the batch with the least value is next."""
@@ -78,6 +81,7 @@ class _Batch:
 
     def turn(self) -> None:
         """Compute a token of each reply that waits for its first one, or else of every reply."""
+        began = time.monotonic()
         self._drop()
         joining = [self.waiting.popleft() for _ in range(min(len(self.waiting), READ_TOGETHER))]
         joining = [one for one in joining if one.goes_on()]
@@ -88,7 +92,10 @@ class _Batch:
         elif self._replies:
             tokens = torch.tensor([one.token for one in self._replies])
             self._write(self._replies, self._texts.step(tokens))
-        self._served = time.monotonic()
+        now = time.monotonic()
+        self._used += now - began
+        if joining or self._used >= SLICE:
+            self._served, self._used = now, 0.0
 
     def _drop(self) -> None:
         rows = [row for row, one in enumerate(self._replies) if one.goes_on()]

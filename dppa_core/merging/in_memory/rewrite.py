@@ -14,7 +14,7 @@ from dppa_core.kernels.protocol import Kernels
 from dppa_core.merging.merger import TensorMerger
 from dppa_core.merging.passes.chunk_pass import LIMITS
 from dppa_core.merging.passes.deltas import Raw
-from dppa_core.merging.tensor_tasks import write_tensors
+from dppa_core.merging.tensor_tasks import AT_ONCE, write_tensors
 from dppa_core.models.loading import weighs
 from dppa_core.models.parameter_views import find_places
 from dppa_core.progress import RunControl
@@ -129,13 +129,16 @@ def write_merge(
 
     Args:
         places: From `find_live`, of a model made of the same base.
-        workers: Threads; one for every available core if unset. The bytes are the same.
+        workers: Threads. If unset, one for every available core; a single one for a small model,
+            which others make no faster. The bytes are the same.
         control: Called after each tensor; ends the work between two slices of tensors.
 
     Raises:
         NonFiniteWeights: NaN or infinity in a weight, or in a sum.
         Cancelled: `stop` was set.
     """
+    if workers is None and sum(spec.numel for spec in merger.plan.tensors.values()) < AT_ONCE:
+        workers = 1
     write_tensors(merger, _Places(merger, places), worker_count(workers), **control)
 
 
