@@ -69,7 +69,7 @@ def copy_model(
     def moved(old: torch.Tensor) -> torch.Tensor:
         new = torch.empty(0, dtype=old.dtype)
         storage = copies[old.untyped_storage().data_ptr()]
-        return new.set_(storage, old.storage_offset(), old.shape, old.stride())  # type: ignore[call-overload]
+        return new.set_(storage, old.storage_offset(), old.shape, old.stride())
 
     owned = {one: Parameter(moved(one), one.requires_grad) for one in model.parameters()}
     return _with_parameters(model, owned), {name: moved(view) for name, view in views.items()}

@@ -45,6 +45,20 @@ def test_rounding_equals_torch(dtype: str, name: torch.dtype) -> None:
     np.testing.assert_array_equal(from_float32(values, dtype).view(np.int16), expected)
 
 
+def test_a_held_tensor_outlives_what_is_written_over_its_file(tmp_path: Path) -> None:
+    random_llama(0).save(tmp_path)
+    checkpoint = SafetensorsCheckpoint(tmp_path)
+    first, second = checkpoint.names()[:2]
+    before = checkpoint.raw(first).copy()
+    checkpoint.hold()
+    assert not checkpoint.raw(first).flags.writeable
+    path = checkpoint.files[0].path
+    path.write_bytes(bytes(path.stat().st_size))
+    np.testing.assert_array_equal(checkpoint.raw(first), before)
+    with pytest.raises(DamagedCheckpoint, match="was changed while it was read"):
+        checkpoint.raw(second)
+
+
 @pytest.mark.parametrize("dtype", ["BF16", "F16", "F32"])
 @pytest.mark.parametrize("shards", [1, 3])
 def test_a_checkpoint_is_read_as_stored(tmp_path: Path, dtype: str, shards: int) -> None:

@@ -1,7 +1,7 @@
 """Shared models in memory: loaded or merged on demand, under a byte budget.
 
-A merge without users is overwritten by the next one on the same base, which takes a fraction of
-the time to build a model.
+A merge without users is overwritten by the next one on the same base; if all have users, a copy of
+one is. Both take a fraction of the time to build a model.
 """
 
 from __future__ import annotations
@@ -206,15 +206,19 @@ class ModelPool:
     def _place(self, base: tuple[object, ...], nbytes: int) -> _Place | None:
         """A merge that may be overwritten: taken out of the table, or copied; None if none fits."""
         with self._table:
-            like = {k: one for k, one in self._slots.items() if one.places and one.base == base}
-            free = [key for key, slot in like.items() if slot.free]
+            like = {
+                key: (one.resident, one.places)
+                for key, one in self._slots.items()
+                if one.places is not None and one.base == base
+            }
+            free = [key for key in like if self._slots[key].free]
             full = self._nbytes() + nbytes > self._byte_budget
             if free and (full or len(free) >= IDLE_MERGES):
                 del self._slots[free[0]]
-                return like[free[0]].resident, like[free[0]].places
-        for slot in like.values():
-            model, places = copy_model(slot.resident.model, slot.places)
-            return replace(slot.resident, model=model), places
+                return like[free[0]]
+        for resident, places in like.values():
+            model, views = copy_model(resident.model, places)
+            return replace(resident, model=model), views
         return None
 
     def _check_budget(self, key: str, checkpoint: Checkpoint) -> None:

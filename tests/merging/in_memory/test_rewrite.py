@@ -118,6 +118,21 @@ def test_a_few_idle_merges_stay_and_the_oldest_is_overwritten() -> None:
         assert models.loaded() == (second, third.key)
 
 
+def test_a_merge_beside_one_in_use_is_written_into_a_copy_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models, both = ModelPool(), (recipe(0.1), recipe(0.5))
+    for number, wanted in enumerate(both):
+        merge_to_folder(wanted, tmp_path / str(number), sync=False)
+    with models.lend(both[0]) as first:
+        monkeypatch.setattr(pool, "build_model", None)
+        with models.lend(both[1]) as second:
+            assert not torch.equal(logits(first), logits(second))
+            assert_holds(second, tmp_path / "1")
+        assert_holds(first, tmp_path / "0")
+        assert second.model.lm_head.weight is second.model.get_input_embeddings().weight
+
+
 def test_a_merge_on_another_base_is_left_alone() -> None:
     models = filled(ModelPool())
     other = MergeRecipe("zoo:math", (DomainModel("zoo:law"),))
