@@ -204,6 +204,7 @@ def test_planning_and_merging_start_without_torch(recipe_file: Path, tmp_path: P
     )
 
 
+@pytest.mark.long
 def test_two_processes_may_start_at_once(recipe_file: Path, tmp_path: Path) -> None:
     """On an empty cache, of profiles and of compiled kernels."""
     import os  # noqa: PLC0415 (here only)

@@ -80,6 +80,7 @@ def test_a_variable_of_such_spaces_alone_is_a_mistake_that_is_named(
         LentGpu()
 
 
+@pytest.mark.long
 def test_a_lent_gpu_streams_the_same_tokens_from_another_process(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.helpers.lent_gpu"],

@@ -72,6 +72,7 @@ def workers(task: str) -> list[int]:
     return found
 
 
+@pytest.mark.long
 def test_the_work_of_a_killed_worker_is_done_again(
     address: str,
     recipe: MergeRecipe,
