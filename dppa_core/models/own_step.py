@@ -142,23 +142,15 @@ class OwnStep:
         return cos[0, :, None], sin[:, None]
 
     def read(
-        self,
-        ids: Int[Tensor, "texts tokens"],
-        past: KeyValues,
-        first_row: int,
-        kept: Int[Tensor, " kept"],
-    ) -> Float[Tensor, "kept hidden"]:
-        """Read the beginnings of texts, padded at their ends, into rows from `first_row` on.
-
-        Args:
-            kept: Positions of the flattened `ids`.
+        self, ids: Int[Tensor, "texts tokens"], past: KeyValues, row: int, kept: Int[Tensor, " n"]
+    ) -> Float[Tensor, "n hidden"]:
+        """Read the beginnings of texts, padded at their ends, into the rows from `row` on.
 
         Returns:
-            The last layer's output there.
+            The last layer's output at the positions `kept` of the flattened `ids`.
         """
         texts, tokens = ids.shape
-        past.reserve(first_row + texts, tokens)
-        rows = slice(first_row, first_row + texts)
+        past.reserve(row + texts, tokens)
         self._know(tokens)
         cos, sin = self._cos[:tokens].repeat(texts, 1, 1), self._sin[:tokens].repeat(texts, 1, 1)
         heads, grouped = self._heads, self._heads != self._kv_heads
@@ -166,7 +158,7 @@ class OwnStep:
         for index, layer in enumerate(self._layers):
             z = self._projected(layer, x, cos, sin).view(texts, tokens, -1, self._size)
             kv = z[:, :, heads:].transpose(1, 2)
-            past.of_layer(index)[rows, :, :tokens] = kv
+            past.of_layer(index)[row : row + texts, :, :tokens] = kv
             seen = functional.scaled_dot_product_attention(
                 z[:, :, :heads].transpose(1, 2),
                 kv[:, : self._kv_heads],

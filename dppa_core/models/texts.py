@@ -96,7 +96,7 @@ class OwnTexts:
             found += self._read(texts[start : start + rows], kept[start : start + rows])
         return found
 
-    def _read(self, texts: Sequence[Sequence[int]], kept: Sequence[int]) -> Sequence[Logits]:
+    def _read(self, texts: Sequence[Sequence[int]], kept: Sequence[int]) -> tuple[Logits, ...]:
         ids = torch.zeros(len(texts), max(map(len, texts)), dtype=torch.long)
         asked = torch.zeros(ids.shape, dtype=torch.bool)
         for row, (text, last) in enumerate(zip(texts, kept, strict=True)):
@@ -106,7 +106,7 @@ class OwnTexts:
         logits = self._step.logits(self._step.read(ids, self._past, len(self._lengths), places))
         self._lengths += map(len, texts)
         check_logits(logits)
-        return logits.split(list(kept))
+        return torch.split(logits, list(kept))
 
     @torch.inference_mode()
     def step(self, tokens: Int[Tensor, " texts"]) -> Float[Tensor, "texts vocabulary"]:
