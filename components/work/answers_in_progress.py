@@ -47,15 +47,17 @@ class AnswersInProgress:
 
 
 class PausingStop:
-    """A request to stop that pauses work at its checks while people wait; for one thread."""
+    """A request to stop that pauses work at its checks while people wait, all threads together."""
 
     def __init__(self, answers: AnswersInProgress, stop: Stop) -> None:
         self._answers, self._stop, self._since = answers, stop, time.monotonic()
+        self._pausing = threading.Lock()
 
     def is_set(self) -> bool:
         """As of the wrapped request, after the pause."""
-        if self._answers.waiting and not self._stop.is_set():
-            worked = time.monotonic() - self._since
-            self._answers.nobody_waits(min(AT_ONCE, FACTOR * worked))
-            self._since = time.monotonic()
+        with self._pausing:
+            if self._answers.waiting and not self._stop.is_set():
+                worked = time.monotonic() - self._since
+                self._answers.nobody_waits(min(AT_ONCE, FACTOR * worked))
+                self._since = time.monotonic()
         return self._stop.is_set()

@@ -30,16 +30,18 @@ from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.models.answer_loss import Exchange, reference
 from dppa_core.models.decode import prompt_ids
 from dppa_core.models.drafted_answers import LONGEST, answers
+from dppa_core.models.own_step import knows
 from dppa_core.models.resident import Resident
 from dppa_core.profiling.calibration.texts import read_source
 from dppa_core.progress import Progress, Stop
 from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.system.folder_cache import cache_folder, load, store
+from dppa_core.system.threads import worker_count
 from dppa_core.tasks import Item, score
 
 _FORMAT = 1  # change it when the same models would get other marks
 SMALL = 256 << 20
-"""Models up to this many bytes use one core each and are asked in parallel."""
+"""Models up to this many bytes are asked in parallel, by threads of one core each."""
 
 
 class Examiner:
@@ -50,6 +52,7 @@ class Examiner:
         public: Whether untrusted users chose the models; local folders are then refused.
         keep: Whether to read and write marks in the cache.
         fresh: Whether to ask again and overwrite what the cache has.
+        workers: Threads that ask one small model; exams in one process share the cores.
     """
 
     def __init__(
@@ -59,8 +62,9 @@ class Examiner:
         public: bool = False,
         keep: bool = True,
         fresh: bool = False,
+        workers: int | None = None,
     ) -> None:
-        self.pool = pool or ModelPool(public=public)
+        self.pool, self._workers = pool or ModelPool(public=public), worker_count(workers)
         self.public, self._keep, self._fresh = public, keep, fresh
         self._read: dict[tuple[str, Item], Exchange] = {}
         self._lock = threading.Lock()
@@ -77,7 +81,10 @@ class Examiner:
 
         def ask(resident: Resident) -> list[Any]:
             read = self._exchanges(resident, exam.items())
-            found = mark(resident, exam.items(), read, progress=progress, stop=stop)
+            workers = self._workers if resident.nbytes <= SMALL and knows(resident.model) else 1
+            found = mark(
+                resident, exam.items(), read, workers=workers, progress=progress, stop=stop
+            )
             return [list(map(int, found.hits)), found.losses, found.tokens]
 
         return _marks(self.answer(exam.target, _asked(exam), ask, stop))
@@ -180,6 +187,7 @@ def mark(
     asked: Sequence[Item],
     read: Sequence[Exchange] | None = None,
     *,
+    workers: int = 1,
     progress: Callable[[int], None] | None = None,
     stop: Stop | None = None,
 ) -> Marks:
@@ -187,10 +195,11 @@ def mark(
 
     Args:
         read: The items' `exchanges`, if already computed.
+        workers: As of `answers`.
         progress: Called with the number of items answered so far.
     """
     read = exchanges(resident, asked) if read is None else read
-    given = answers(resident, read, progress=progress, stop=stop)
+    given = answers(resident, read, workers=workers, progress=progress, stop=stop)
     return Marks(
         tuple(score(item, one.reply) for item, one in zip(asked, given, strict=True)),
         tuple(one.loss for one in given),

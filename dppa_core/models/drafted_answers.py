@@ -6,8 +6,10 @@ the part of the greedy reply that agrees with it; only the rest is written token
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
@@ -16,11 +18,14 @@ from dppa_core.models.decode import end_ids, room, text_of
 from dppa_core.models.resident import Resident
 from dppa_core.models.texts import Texts, texts_of
 from dppa_core.progress import Stop, check
+from dppa_core.system.threads import SparePool, available_cores, side_by_side
 
 LONGEST = 48
 """Most tokens of a reply."""
 TOGETHER = 64
 """Most questions computed together."""
+_CORES = threading.BoundedSemaphore(available_cores())
+"""Batches computed at a time in this process, whoever asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,7 @@ def answers(
     *,
     longest: int = LONGEST,
     together: int = TOGETHER,
+    workers: int = 1,
     progress: Callable[[int], None] | None = None,
     stop: Stop | None = None,
 ) -> tuple[DraftedAnswer, ...]:
@@ -49,7 +55,8 @@ def answers(
     Args:
         exchanges: Prompts with their right answers.
         longest: Most tokens in a reply.
-        together: Most questions computed at once.
+        together: Most questions computed at once by a worker.
+        workers: Threads, for a model that `OwnStep` knows; they change no reply and no loss.
         progress: Called with the number of questions answered so far.
         stop: Checked before each token; raises Cancelled once set.
 
@@ -57,28 +64,30 @@ def answers(
         InvalidValue: a prompt fills all positions of the model.
         NonFiniteWeights: the model computes NaN or infinity.
     """
-    ask = _drafted if texts_of(resident.model).can_cut else _apart
-    found: list[DraftedAnswer | None] = [None] * len(exchanges)
-    order = sorted(range(len(exchanges)), key=lambda row: _length(exchanges[row]))
-    done = 0
-    for start in range(0, len(order), together):
-        rows = order[start : start + together]
-        for row, answer in zip(
-            rows, ask(resident, [exchanges[row] for row in rows], longest, stop), strict=True
-        ):
-            found[row] = answer
-        done += len(rows)
+    pool = SparePool(partial(texts_of, resident.model))
+
+    def ask(rows: Sequence[int]) -> list[DraftedAnswer]:
+        with _CORES, pool.one() as texts:
+            way = _drafted if texts.can_cut else _apart
+            return list(way(resident, texts, [exchanges[row] for row in rows], longest, stop))
+
+    order = sorted(range(len(exchanges)), key=lambda row: -_length(exchanges[row]))
+    batches = [order[start : start + together] for start in range(0, len(order), together)]
+    found: dict[int, DraftedAnswer] = {}
+    tasks = [partial(ask, rows) for rows in batches]
+    for rows, answered in zip(batches, side_by_side(tasks, workers), strict=True):
+        found |= zip(rows, answered, strict=True)
         if progress:
-            progress(done)
-    return tuple(one for one in found if one is not None)
+            progress(len(found))
+    return tuple(found[row] for row in range(len(exchanges)))
 
 
-def _length(exchange: Exchange) -> tuple[int, int]:
-    return len(exchange.prompt), len(exchange.reply)
+def _length(exchange: Exchange) -> int:
+    return len(exchange.prompt) + len(exchange.reply)
 
 
 def _apart(
-    resident: Resident, exchanges: Sequence[Exchange], longest: int, stop: Stop | None
+    resident: Resident, texts: Texts, exchanges: Sequence[Exchange], longest: int, stop: Stop | None
 ) -> Iterator[DraftedAnswer]:
     """For models whose state cannot be masked: replies of equal length, then the losses."""
     prompts = [one.prompt for one in exchanges]
@@ -96,10 +105,10 @@ def _text(resident: Resident, reply: Sequence[int]) -> str:
 
 
 def _drafted(
-    resident: Resident, exchanges: Sequence[Exchange], longest: int, stop: Stop | None
+    resident: Resident, texts: Texts, exchanges: Sequence[Exchange], longest: int, stop: Stop | None
 ) -> Iterator[DraftedAnswer]:
     check(stop)
-    texts, losses, drafts = texts_of(resident.model), list[float](), list[list[int]]()
+    losses, drafts = list[float](), list[list[int]]()
     read = texts.read(
         [one.prompt + one.reply for one in exchanges], [len(one.reply) + 1 for one in exchanges]
     )

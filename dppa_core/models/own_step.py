@@ -94,11 +94,11 @@ class KeyValues:
         )
         self._values[:, : old.shape[1], :, : old.shape[3]] = old
 
-    def keep(self, rows: Sequence[int]) -> None:
-        """Make these rows the first ones, in this order; drop the others."""
+    def keep(self, rows: Sequence[int], positions: int) -> None:
+        """Make these rows, up to a position, the first ones, in this order; drop the others."""
         for place, row in enumerate(rows):
             if place != row:
-                self._values[:, place] = self._values[:, row]
+                self._values[:, place, :, :positions] = self._values[:, row, :, :positions]
 
     def array(self) -> Float32[ndarray, "layers rows heads positions size"]:
         """Everything, as an array of the same memory; float32 alone."""
@@ -142,16 +142,15 @@ class OwnStep:
         return cos[0, :, None], sin[:, None]
 
     def read(
-        self, ids: Int[Tensor, "texts tokens"], past: KeyValues, first_row: int
-    ) -> Float[Tensor, "texts tokens hidden"]:
-        """Read the beginnings of texts, padded at their ends, into rows from `first_row` on.
+        self, ids: Int[Tensor, "texts tokens"], past: KeyValues, row: int, kept: Int[Tensor, " n"]
+    ) -> Float[Tensor, "n hidden"]:
+        """Read the beginnings of texts, padded at their ends, into the rows from `row` on.
 
         Returns:
-            The last layer's output at every position; meaningless at padding.
+            The last layer's output at the positions `kept` of the flattened `ids`.
         """
         texts, tokens = ids.shape
-        past.reserve(first_row + texts, tokens)
-        rows = slice(first_row, first_row + texts)
+        past.reserve(row + texts, tokens)
         self._know(tokens)
         cos, sin = self._cos[:tokens].repeat(texts, 1, 1), self._sin[:tokens].repeat(texts, 1, 1)
         heads, grouped = self._heads, self._heads != self._kv_heads
@@ -159,7 +158,7 @@ class OwnStep:
         for index, layer in enumerate(self._layers):
             z = self._projected(layer, x, cos, sin).view(texts, tokens, -1, self._size)
             kv = z[:, :, heads:].transpose(1, 2)
-            past.of_layer(index)[rows, :, :tokens] = kv
+            past.of_layer(index)[row : row + texts, :, :tokens] = kv
             seen = functional.scaled_dot_product_attention(
                 z[:, :, :heads].transpose(1, 2),
                 kv[:, : self._kv_heads],
@@ -167,8 +166,11 @@ class OwnStep:
                 is_causal=True,
                 enable_gqa=grouped,
             )
-            x = self._finished(layer, x, seen.transpose(1, 2).reshape(texts * tokens, -1))
-        return self._normed(x, self._norm).view(texts, tokens, -1)
+            seen = seen.transpose(1, 2).reshape(texts * tokens, -1)
+            if layer is self._layers[-1]:
+                x, seen = x[kept], seen[kept]
+            x = self._finished(layer, x, seen)
+        return self._normed(x, self._norm)
 
     def _addressed(self) -> UInt64[ndarray, "layers nine"] | None:
         """`weights` of the compiled step; None if it does not know such a model."""

@@ -22,6 +22,9 @@ from dppa_core.errors import NonFiniteWeights
 from dppa_core.models.own_step import OwnStep, knows
 
 Logits = Float[Tensor, "positions vocabulary"]
+PIECE = 512
+"""Most tokens, padding included, that several texts are read in together: buffers of this size stay
+in the cache and are not mapped anew for each product."""
 
 
 @runtime_checkable
@@ -86,16 +89,24 @@ class OwnTexts:
     @torch.inference_mode()
     def read(self, texts: Sequence[Sequence[int]], kept: Sequence[int]) -> list[Logits]:
         """See `Texts`."""
-        ids = torch.zeros(len(texts), max(map(len, texts)), dtype=torch.long)
-        for row, text in enumerate(texts):
-            ids[row, : len(text)] = torch.tensor(text)
-        hidden = self._step.read(ids, self._past, len(self._lengths))
-        self._lengths += map(len, texts)
-        found = []
-        for row, (text, last) in enumerate(zip(texts, kept, strict=True)):
-            found.append(self._step.logits(hidden[row, len(text) - last : len(text)]))
-            check_logits(found[-1])
+        longest = max(map(len, texts))
+        self._past.reserve(len(self._lengths) + len(texts), longest)
+        rows, found = max(1, PIECE // longest), list[Logits]()
+        for start in range(0, len(texts), rows):
+            found += self._read(texts[start : start + rows], kept[start : start + rows])
         return found
+
+    def _read(self, texts: Sequence[Sequence[int]], kept: Sequence[int]) -> tuple[Logits, ...]:
+        ids = torch.zeros(len(texts), max(map(len, texts)), dtype=torch.long)
+        asked = torch.zeros(ids.shape, dtype=torch.bool)
+        for row, (text, last) in enumerate(zip(texts, kept, strict=True)):
+            ids[row, : len(text)] = torch.tensor(text)
+            asked[row, len(text) - last : len(text)] = True
+        places = asked.flatten().nonzero()[:, 0]
+        logits = self._step.logits(self._step.read(ids, self._past, len(self._lengths), places))
+        self._lengths += map(len, texts)
+        check_logits(logits)
+        return torch.split(logits, list(kept))
 
     @torch.inference_mode()
     def step(self, tokens: Int[Tensor, " texts"]) -> Float[Tensor, "texts vocabulary"]:
@@ -112,8 +123,8 @@ class OwnTexts:
     @torch.inference_mode()
     def keep(self, rows: Sequence[int]) -> None:
         """See `Texts`."""
-        self._past.keep(rows)
         self._lengths = [self._lengths[row] for row in rows]
+        self._past.keep(rows, max(self._lengths, default=0))
 
 
 @dataclass(slots=True)

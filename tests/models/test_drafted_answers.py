@@ -1,7 +1,7 @@
 """Replies drafted from right answers: the same as without drafts; the answers' losses."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -114,3 +114,21 @@ def test_progress_is_told_batch_by_batch_and_stop_ends_the_work(resident: Reside
     stop.set()
     with pytest.raises(Cancelled):
         answers(resident, own(resident, 3), stop=stop)
+
+
+def test_workers_share_the_cores_and_change_no_reply_and_no_loss(
+    resident: Resident, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, drafted = drafts(own(resident, 8)), module._drafted
+    alone = answers(resident, read, longest=8, together=1)
+    busy = threading.Lock()
+
+    def watched(*given: Any) -> Iterator[Any]:
+        assert busy.acquire(blocking=False)
+        yield from drafted(*given)
+        busy.release()
+
+    assert answers(resident, read, longest=8, together=1, workers=3) == alone
+    monkeypatch.setattr(module, "_CORES", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(module, "_drafted", watched)
+    assert answers(resident, read, longest=8, together=1, workers=3) == alone

@@ -35,7 +35,7 @@ class ExperimentExaminer(Examiner):
     """Examiner of one process: models stay in memory, items and tasks are read once."""
 
     def __init__(self, stop: Stop | None = None) -> None:
-        super().__init__(ModelPool(POOL_BYTES))
+        super().__init__(ModelPool(POOL_BYTES), workers=1)
         self.stop = stop
         self._harnesses: dict[tuple[str, str | None, int | None], Harness] = {}
 

@@ -28,4 +28,4 @@ def answer(folder: str, exam: Exam) -> DomainScore:
 @cache
 def _examiner() -> Examiner:
     """This process's examiner, which keeps its models."""
-    return Examiner(keep=False)
+    return Examiner(keep=False, workers=1)

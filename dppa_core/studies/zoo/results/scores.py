@@ -70,7 +70,7 @@ class ZooExaminer:
     """Test items per domain; all if None."""
     search_items: int
     examiner: Examiner = field(
-        default_factory=lambda: Examiner(ModelPool(byte_budget=POOL_BYTES), keep=False)
+        default_factory=lambda: Examiner(ModelPool(POOL_BYTES), keep=False, workers=1)
     )
 
     def exam(self, target: Target, domain: str, split: str) -> Exam:
