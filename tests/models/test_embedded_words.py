@@ -16,6 +16,8 @@ ALL = os.environ.get("DPPA_CASES") == "all"
 ITEMS = None if ALL else 8
 """Test items of each domain; `make test-all` takes them all."""
 TOGETHER, LONGEST = 64, 48
+CLOSE = 1e-5
+"""Of the largest logit, which is about 20: sums in another order differ by float32's rounding."""
 
 
 @pytest.mark.parametrize("name", ["base", *DOMAINS])
@@ -29,7 +31,7 @@ def test_greedy_words_and_logits_are_those_of_transformers(name: str) -> None:
         found, expected = (torch.cat(one.read(prompts, [1] * len(prompts))) for one in (own, other))
         ended = torch.zeros(len(prompts), dtype=torch.bool)
         for _ in range(LONGEST):
-            assert (found - expected)[~ended].abs().max() < 1e-4
+            assert (found - expected)[~ended].abs().max() < CLOSE * expected.abs().max()
             tokens = expected.argmax(-1)
             assert torch.equal(found.argmax(-1)[~ended], tokens[~ended])
             ended |= torch.tensor([int(token) in ends for token in tokens])
