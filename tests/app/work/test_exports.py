@@ -1,5 +1,6 @@
 """Files on offer: limited, private to a visitor, expiring; and how they are sent."""
 
+import gc
 import os
 import threading
 import time
@@ -176,6 +177,7 @@ def test_the_folder_goes_with_its_owner_and_is_nobody_elses(tmp_path: Path) -> N
     (folder,) = tmp_path.iterdir()
     assert os.stat(folder).st_mode & 0o077 == 0
     del exports  # as when the process ends
+    gc.collect()
     assert list(tmp_path.iterdir()) == []
 
 
