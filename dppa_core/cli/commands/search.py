@@ -106,8 +106,8 @@ def search(
     given, chosen = load_recipe(recipe), names_in(tasks)
     varied = tuple(vary or ()), tuple(grid or ()), tuple(objective or ())
     kept = study or _beside(out, ".study.db")
-    drawn: Any = trials or 0, sampler, seed, prune, limit or 0
-    wanted = StudyOptions(*varied, *drawn, kept, name, joint)
+    most = trials or 0
+    wanted = StudyOptions(*varied, most, sampler, seed, prune, limit or 0, kept, name, joint)
     wanted = _settled(from_file(space, wanted) if space else wanted, per_model=per_model)
     studies = bool(space or vary or grid) and not wanted.joint
     stays = wanted.study if studies else state or _beside(out, ".search.json")
