@@ -143,9 +143,10 @@ def joint_search(
     start = tuple(axis.start for axis in axes)
     firsts = list(dict.fromkeys([start, *extra]))
     asked.ask([*firsts, *_around(asked, start, 1.0)])
-    _descend(asked)
-    for step in (0.5, 1.0):  # what is left, so that there is something to compare by accuracy
+    _descend(asked, 1.0)
+    for step in (0.5, 0.25, 0.125, 1.0):  # what is left: the loss may have kinks that no fit shows
         asked.ask(list(_around(asked, min(asked.on_axes(), key=asked.rank), step)))
+        _descend(asked, step)
     found = {point: Candidate(point, loss) for point, loss in asked.known.items()}
     compared = _compared(asked, firsts, budget.accuracies)
     for point, accuracy in zip(compared, accuracies(compared), strict=True):
@@ -201,9 +202,8 @@ def _around(asked: _Asked, point: Point, step: float) -> Iterator[Point]:
             yield tuple(values)
 
 
-def _descend(asked: _Asked) -> None:
+def _descend(asked: _Asked, reach: float) -> None:
     """Ask the lowest point of the fitted quadratic until the budget or the reach is spent."""
-    reach = 1.0
     while not asked.full and reach >= _NARROWEST:
         here = min(asked.on_axes(), key=asked.rank)
         move = _lowest(_fit(asked, here, reach), len(asked.axes))

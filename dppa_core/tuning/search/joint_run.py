@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dppa_core.errors import InvalidRecipe, InvalidValue, NonFiniteWeights
+from dppa_core.errors import InvalidValue, NonFiniteWeights
 from dppa_core.evaluation.scores import DomainScore, Exam
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 from dppa_core.system.threads import side_by_side
@@ -34,6 +34,7 @@ Watch = Callable[["JointTrial"], None]
 class JointTrial:
     """One setting with its scores on the search items."""
 
+    recipe: MergeRecipe
     values: Mapping[str, float]
     """By the names of the axes; empty for the recipe as given, if the axes cannot tell it."""
     loss: float | None
@@ -48,7 +49,7 @@ class JointTrial:
         return sum(shares) / len(shares) if shares else 0.0
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON-ready copy."""
+        """A JSON-ready copy without the recipe."""
         names = ("values", "loss", "retention", "retentions")
         return {name: getattr(self, name) for name in names}
 
@@ -206,7 +207,8 @@ class _Exams:
             raise InvalidValue("A joint search needs exams with the loss of the right answers.")
         values = {a.name: value for a, value in zip(self._axes, point, strict=False)}
         loss = sum(losses) / len(losses) if whole else None
-        trial = JointTrial(values, loss, retentions(known, self.own) if whole else {})
+        made = at_point(self._recipe, self._axes, point)
+        trial = JointTrial(made, values, loss, retentions(known, self.own) if whole else {})
         self.trials[point] = trial
         if self._watch:
             self._watch(trial)
@@ -215,7 +217,7 @@ class _Exams:
     def _score(self, point: Point, domain: str) -> DomainScore | None:
         try:
             return self._remembered(at_point(self._recipe, self._axes, point), domain)
-        except (InvalidRecipe, NonFiniteWeights):
+        except NonFiniteWeights:
             return None
 
     def _remembered(self, target: str | MergeRecipe, domain: str) -> DomainScore:
