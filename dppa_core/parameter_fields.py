@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import Field, field, fields
+from dataclasses import Field, asdict, field, fields
 from typing import Any, TypeVar
 
 from dppa_core.errors import InvalidRecipe, InvalidValue, closest, shown
@@ -35,10 +35,25 @@ def model_reference(default: str, *, title: str, text: str) -> Any:
     return field(default=default, metadata=metadata)
 
 
-def choice(default: str, *, title: str, text: str, choices: tuple[str, ...]) -> Any:
-    """A field that holds one of the choices."""
+def choice(
+    default: str, *, title: str, text: str, choices: tuple[str, ...], later: bool = False
+) -> Any:
+    """A field that holds one of the choices; a `later` one is omitted by `told_values` if unset."""
     metadata = {"title": title, "help": text, "unit": "", "choices": choices}
-    return field(default=default, metadata=metadata)
+    return field(default=default, metadata=metadata | ({"later": True} if later else {}))
+
+
+def told_values(settings: Any) -> dict[str, Any]:
+    """The values of a dataclass; fields newer than the format of recipes only if not the default.
+
+    So older recipes keep their text and their hash.
+    """
+    unset = [
+        item.name
+        for item in fields(settings)
+        if item.metadata.get("later") and getattr(settings, item.name) == item.default
+    ]
+    return {name: value for name, value in asdict(settings).items() if name not in unset}
 
 
 def is_number(value: object) -> bool:

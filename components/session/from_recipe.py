@@ -108,7 +108,7 @@ def _beyond_pruning(recipe: MergeRecipe) -> Iterator[str]:
         yield f"{recipe.prune.method} prunes before {recipe.method}, and here only dppa does"
         return
     for item in fields(PruningParameters):
-        value = recipe.prune.parameters[item.name]
+        value = recipe.prune.parameters.get(item.name, item.default)
         if item.name not in SLIDERS and value != item.default:
             yield f"prune has {item.name}: {value}, and here it is {item.default}"
 

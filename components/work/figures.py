@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,7 +52,7 @@ def settings_json(session: Session) -> dict[str, Any]:
         "k_module": session.k_module,
         "significance": session.ranked_by,
         "chosen": session.significance,
-        "pruning": [pruning.method, *pruning.parameters.values()] if pruning else [],
+        "pruning": [pruning.method, *asdict(pruning.settings()).values()] if pruning else [],
         "overrides": [list(pair) for pair in session.held],
     }
 

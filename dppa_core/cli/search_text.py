@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from dppa_core.evaluation.scores import DomainScore
     from dppa_core.tasks.intervals import Interval
     from dppa_core.tuning.search.climb import ClimbResult
+    from dppa_core.tuning.search.joint_run import JointResult
     from dppa_core.tuning.search.studied import StudyState
     from dppa_core.tuning.search.verdict import BaselineMerge, DomainVerdict
 
@@ -37,6 +38,34 @@ def climb_text(
         text_table(["model", "levels", "factors", "score", "settings tried"], rows),
     ]
     return "\n".join([*lines, *merge_lines(verdict, beside), *claim_lines(verdict)])
+
+
+def joint_text(
+    found: JointResult, verdict: Sequence[DomainVerdict], beside: Sequence[BaselineMerge], out: Path
+) -> str:
+    """The settings compared by accuracy, the chosen one marked; then the test split."""
+    rows = [
+        [
+            str(place + 1) + (" *" if place == found.place else ""),
+            joint_values(one.values),
+            "-" if one.loss is None else f"{one.loss:.4f}",
+            f"{100 * one.retention:.1f}",
+        ]
+        for place, one in enumerate(found.trials)
+        if place == found.place or found.search.candidates[place].accuracy is not None
+    ]
+    head = (
+        f"{out}: chosen together by {found.objective}, * of {len(found.trials)} settings on "
+        f"{found.limit} search items a domain ({found.answers} answers)"
+    )
+    body = text_table(["trial", "settings", "loss", "retention %"], rows)
+    claim = claim_lines(verdict) if len(verdict) == 1 else []
+    return "\n".join([head, body, *merge_lines(verdict, beside), *claim])
+
+
+def joint_values(values: Mapping[str, float]) -> str:
+    """A setting of a joint search; none are those of the recipe."""
+    return ", ".join(f"{name} {value:g}" for name, value in values.items()) or "as given"
 
 
 def study_text(

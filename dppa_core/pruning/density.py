@@ -44,9 +44,9 @@ class Significance:
     module: Float64[ndarray, " N"]
     """Share of a module's elements above `k_module` times its own mean |d|."""
     by_layer: Float64[ndarray, " N"]
-    """a_b of every module's layer, in [-strength, strength]."""
+    """a_b of every module's layer; in [-strength, strength] unless scaled by the mean."""
     by_module: Float64[ndarray, " N"]
-    """a_l of every module, in [-strength, strength]."""
+    """a_l of every module; likewise."""
 
     @property
     def adjustment(self) -> Float64[ndarray, " N"]:
@@ -62,9 +62,11 @@ def significance(profile: DeltaProfile, parameters: PruningParameters) -> Signif
     layer = np.array([outliers(group, parameters.k_layer).share for group in groups])
     module = np.array([outliers([item], parameters.k_module).share for item in modules])
     numel = np.array([item.numel for item in modules], dtype=np.float64)
-    by_layer = _scaled(layer - layer.mean() if layer.size else layer, layer, parameters.strength)
+    from_mean, mean = (layer - layer.mean(), layer.mean()) if layer.size else (layer, 0.0)
+    by_layer = _scaled(from_mean, layer, parameters.strength, parameters.scaling, mean)
     where = np.searchsorted(layers, [item.module.layer for item in modules]).astype(np.int64)
-    by_module = _scaled(centred(module, numel), module, parameters.module_strength)
+    strength = parameters.module_strength
+    by_module = _scaled(centred(module, numel), module, strength, parameters.scaling, 1.0)
     return Significance(layers, layer, module, by_layer[where] if layers else layer, by_module)
 
 
@@ -86,12 +88,20 @@ def centred(
 
 
 def _scaled(
-    centred: Float64[ndarray, " n"], scores: Float64[ndarray, " n"], strength: float
+    centred: Float64[ndarray, " n"],
+    scores: Float64[ndarray, " n"],
+    strength: float,
+    scaling: str,
+    mean: float,
 ) -> Float64[ndarray, " n"]:
+    """Shifts of density; `mean` is that of the scores in the unit of `centred`."""
     # Equal scores differ from their mean only by rounding, which must not be amplified.
     if not scores.size or scores.min() == scores.max():
         return np.zeros_like(centred)
-    return np.asarray(strength * centred / np.abs(centred).max())
+    if scaling == "mean":
+        return np.asarray(strength * centred / mean)
+    signed = -strength if scaling == "reversed" else strength
+    return np.asarray(signed * centred / np.abs(centred).max())
 
 
 def densities_at(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from dppa_core.errors import UnknownName, did_you_mean
+from dppa_core.parameter_fields import told_values
 from dppa_core.pruning.delta_profile import DeltaProfile, ModuleProfile
 from dppa_core.pruning.density import Significance, densities_at, significance
 from dppa_core.pruning.partition import Selection, check_levels, partition_sizes, select_all
@@ -81,7 +82,7 @@ class PruningPlan:
         return {
             **{each.name: getattr(self, each.name) for each in fields(self)},
             "levels": list(self.levels),
-            "parameters": asdict(self.parameters),
+            "parameters": told_values(self.parameters),
             "modules": [_module_json(module) for module in self.modules],
         }
 

@@ -12,6 +12,9 @@ SIGNIFICANCE_KINDS = ("magnitude", "fisher", "activation", "random")
 CALIBRATED_KINDS = ("fisher", "activation")
 """Scores that need calibration text."""
 
+SCALINGS = ("largest", "mean", "reversed")
+"""How deviations from the mean significance become shifts of density."""
+
 
 def ties_choice() -> Any:
     """The setting of ranking methods for elements equal to the threshold."""
@@ -70,6 +73,16 @@ class PruningParameters(Parameters):
     )
     ties: str = ties_choice()
     other_tensors: str = other_tensors_choice()
+    scaling: str = choice(
+        "largest",
+        title="Scaling",
+        text="How the distance of a significance from the mean becomes a shift of density. "
+        "largest, the paper's: divided by the largest distance, so that the farthest moves by the "
+        "whole strength however small it is. mean: divided by the mean, an effect size: of alike "
+        "layers none moves. reversed, the control: as largest with the opposite sign.",
+        choices=SCALINGS,
+        later=True,
+    )
 
     @property
     def module_strength(self) -> float:

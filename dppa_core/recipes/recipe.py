@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from dppa_core.errors import InvalidRecipe, shown
 from dppa_core.methods.registry import METHODS, get_method
-from dppa_core.parameter_fields import from_mapping
+from dppa_core.parameter_fields import from_mapping, told_values
 from dppa_core.pruning.coefficients import Coefficient, checked_coefficient, plain_coefficient
 from dppa_core.pruning.floats import DTYPE_CODES
 from dppa_core.pruning.pruning_parameters import CALIBRATED_KINDS, Override
@@ -78,7 +78,7 @@ class Pruning:
         if not within("prune", lambda: get_method(self.method)).prunes:
             allowed = ", ".join(method.name for method in METHODS if method.prunes)
             raise InvalidRecipe(f"prune must be one of {allowed}, got {shown(self.method)}.")
-        object.__setattr__(self, "parameters", asdict(self.settings()))
+        object.__setattr__(self, "parameters", told_values(self.settings()))
 
     def __hash__(self) -> int:
         return hash((self.method, json.dumps(self.parameters, sort_keys=True)))
@@ -122,7 +122,7 @@ class MergeRecipe:
         checked_seed(self.seed)
         object.__setattr__(self, "base", base)
         object.__setattr__(self, "models", models)
-        object.__setattr__(self, "parameters", asdict(self.settings()))
+        object.__setattr__(self, "parameters", told_values(self.settings()))
         object.__setattr__(self, "overrides", checked_overrides(self.overrides))
         for key in CHOICES:
             chosen = checked_choice(key, getattr(self, key), [model.model for model in models])

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, Route
 from components.widgets.scripts import sources
 from dppa_core.pruning.density import significance
 from dppa_core.pruning.plan import held_densities, level_densities
-from dppa_core.pruning.pruning_parameters import Override, PruningParameters
+from dppa_core.pruning.pruning_parameters import SCALINGS, Override, PruningParameters
 from dppa_core.pruning.rate_table import pack_table, rate_table
 from tests.helpers.random_profiles import pair
 
@@ -156,7 +156,8 @@ def random_plan(seed: int) -> tuple[dict[str, Any], dict[str, list[float]]]:
     sizes = rng.integers(2000, 6000, int(rng.integers(2, 13)))
     heavy = [rng.standard_t(rng.integers(2, 7), size).astype(np.float32) for size in sizes]
     profile = pair([d * (rng.random(d.size) >= rng.choice([0, 0, 0.3])) for d in heavy])
-    parameters = PruningParameters(strength=float(rng.choice([0, 0.04, 0.08, 0.3])))
+    strength, scaling = float(rng.choice([0, 0.04, 0.08, 0.3])), str(rng.choice(SCALINGS))
+    parameters = PruningParameters(strength=strength, scaling=scaling)
     levels = sorted(rng.choice(99, int(rng.integers(1, 4)), replace=False) / 100)[::-1]
     names = [one.module.name for one in profile.modules]
     chosen = rng.choice(names, int(rng.integers(0, len(names) + 1)), replace=False)

@@ -1,12 +1,14 @@
 """Searches on scores known by hand that save their scores in a folder."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from dppa_core.evaluation.scores import DomainScore, Exam
 from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.tasks import DOMAINS
 from dppa_core.tuning.search.climb import climb
+from dppa_core.tuning.search.joint_run import search_jointly
 from dppa_core.tuning.search.optuna_study import run_study
 from dppa_core.tuning.search.space import parse_knobs
 from dppa_core.tuning.search.studied import StudySettings
@@ -23,11 +25,13 @@ def ask_by_hand() -> tuple[Ask, list[Exam]]:
 def _peaked(recipe: MergeRecipe, domain: str) -> DomainScore:
     """Best at a factor of 1.2."""
     away = round(10 * abs(recipe.models[0].amplification[0] - 1.2))
-    return scored(a=(max(0, 8 - away), 8))
+    return replace(scored(a=(max(0, 8 - away), 8)), loss=float(away))
 
 
 def search(kind: str, folder: Path, ask: Ask) -> object:
-    """A climb, or a study of Optuna's."""
+    """A climb, a joint search, or a study of Optuna's."""
+    if kind == "joint":
+        return search_jointly(RECIPE, ask, state=folder / "state.json")
     if kind == "climb":
         return climb(RECIPE, ask, state=folder / "state.json")
     settings = StudySettings(parse_knobs(["rate=0.5:0.9"], RECIPE), trials=6, sampler="random")

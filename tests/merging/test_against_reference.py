@@ -59,6 +59,14 @@ def test_a_plan_equals_the_slow_reference(pair: Path, rate: float, ties: str) ->
     assert_same_plan(planned(pair, (rate,), ties), reference)
 
 
+@pytest.mark.parametrize("scaling", ["mean", "reversed"])
+def test_a_plan_of_another_scaling_equals_the_slow_reference(pair: Path, scaling: str) -> None:
+    profile = profile_delta(*(SafetensorsCheckpoint(pair / name) for name in ("base", "math")))
+    plan = plan_pruning(profile, (0.9,), PruningParameters(scaling=scaling))
+    weights = slow.read(pair / "base"), slow.read(pair / "math")
+    assert_same_plan(plan, slow.plan(*weights, [0.9], scaling=scaling))
+
+
 def test_levels_share_their_adjustments(pair: Path) -> None:
     levels = (0.97, 0.9, 0.8, 0.5, 0.1)
     reference = slow.plan(slow.read(pair / "base"), slow.read(pair / "math"), levels)

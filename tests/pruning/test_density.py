@@ -82,6 +82,59 @@ def test_strength_zero_moves_nothing(found: list[np.ndarray]) -> None:
     assert not significance(pair(found), PruningParameters(strength=0.0)).adjustment.any()
 
 
+def with_outliers(*counts: int) -> DeltaProfile:
+    """Modules of 100 ones, so many of them 100; two modules a layer."""
+    deltas = [np.where(np.arange(100) < count, 100, 1).astype(np.float32) for count in counts]
+    return pair(deltas)
+
+
+@pytest.mark.parametrize(
+    ("scaling", "counts", "wanted"),
+    [
+        # S and s are 0.03, 0.03, 0.05, 0.05 around 0.04: a quarter of the mean away.
+        ("largest", (3, 3, 5, 5), [-0.2, -0.2, 0.2, 0.2]),
+        ("reversed", (3, 3, 5, 5), [0.2, 0.2, -0.2, -0.2]),
+        ("mean", (3, 3, 5, 5), [-0.05, -0.05, 0.05, 0.05]),
+        # S 0.03 and 0.05; s 0.02, 0.04, 0.04, 0.06 around 0.04.
+        ("largest", (2, 4, 4, 6), [-0.2, -0.1, 0.1, 0.2]),
+        ("mean", (2, 4, 4, 6), [-0.075, -0.025, 0.025, 0.075]),
+        ("mean", (4, 4, 4, 4), [0, 0, 0, 0]),
+        ("mean", (0, 0, 0, 0), [0, 0, 0, 0]),
+    ],
+)
+def test_a_distance_from_the_mean_is_scaled_by_the_largest_or_by_the_mean(
+    scaling: str, counts: tuple[int, ...], wanted: list[float]
+) -> None:
+    """By hand, at strength 0.1 for the layer and as much for the module."""
+    score = significance(with_outliers(*counts), PruningParameters(strength=0.1, scaling=scaling))
+    np.testing.assert_allclose(score.adjustment, wanted, atol=1e-12)
+
+
+def test_almost_equal_layers_move_fully_by_the_largest_and_hardly_by_the_mean() -> None:
+    """52 and 50 outliers of 1000 elements; the paper's DP moves them by the whole strength."""
+    near = pair(
+        [np.where(np.arange(1000) < n, 100, 1).astype(np.float32) for n in (50, 50, 52, 52)]
+    )
+    moved = {
+        scaling: significance(near, PruningParameters(strength=0.1, scaling=scaling)).by_layer[-1]
+        for scaling in ("largest", "mean")
+    }
+    assert moved["largest"] == pytest.approx(0.1)
+    assert moved["mean"] == pytest.approx(0.1 / 51)
+
+
+@given(FOUND, rates)
+def test_shifts_scaled_by_the_mean_stay_in_the_box_and_on_budget(
+    found: list[np.ndarray], rate: float
+) -> None:
+    profile = pair(found)
+    numel = np.array([item.numel for item in profile.modules])
+    score = significance(profile, PruningParameters(strength=0.5, scaling="mean"))
+    density = densities(score.adjustment, numel, rate)
+    assert (density >= 0).all() and (density <= 1).all()
+    assert (density * numel).sum() / numel.sum() == pytest.approx(1 - rate, abs=1e-9)
+
+
 def test_modules_alike_get_no_adjustment() -> None:
     delta = np.array([1, -1, 1, 1, 1, 1, 1, -9], np.float32)
     modules = tuple(profile_of(delta, index) for index in range(4))

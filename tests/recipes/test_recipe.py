@@ -11,6 +11,7 @@ from dppa_core.recipes.yaml_text import (
     DomainModel,
     MergeRecipe,
     Override,
+    Pruning,
     dump_recipe,
     load_recipe,
     parse_recipe,
@@ -83,6 +84,20 @@ def test_defaults_are_part_of_the_hash() -> None:
         parameters={"strength": 0.08, "ties": "exact"},
     )
     assert short == spelled and recipe_hash(short) == recipe_hash(spelled)
+
+
+def test_a_setting_newer_than_the_format_is_told_only_where_it_is_set() -> None:
+    """So recipes without it keep their text and their hash."""
+    recipe = parse_recipe(TEXT)
+    assert recipe.settings().scaling == "largest" and "scaling" not in dump_recipe(recipe)
+    spelled = parse_recipe(TEXT.replace("ties: exact", "ties: exact, scaling: largest"))
+    assert spelled == recipe and recipe_hash(spelled) == recipe_hash(recipe)
+    other = parse_recipe(TEXT.replace("ties: exact", "ties: exact, scaling: mean"))
+    assert recipe_hash(other) != recipe_hash(recipe)
+    assert parse_recipe(dump_recipe(other)) == other and other.settings().scaling == "mean"
+    prune = Pruning("dppa", {"scaling": "largest"})
+    staged = replace(recipe, method="ties", parameters={}, prune=prune)
+    assert "scaling" not in dump_recipe(staged)
 
 
 @pytest.mark.parametrize(

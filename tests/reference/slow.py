@@ -83,14 +83,16 @@ def outliers(d: np.ndarray, k: float) -> float:
 
 
 def adjustments(
-    modules: Sequence[Delta], strength: float, k_layer: float, k_module: float
+    modules: Sequence[Delta], strength: float, k_layer: float, k_module: float, scaling: str
 ) -> list[float]:
+    if scaling == "reversed":
+        strength = -strength
     layers = sorted({m.layer for m in modules})
     S = {
         b: outliers(np.concatenate([m.d for m in modules if m.layer == b]), k_layer) for b in layers
     }
     mean_S = sum(S.values()) / len(S)
-    spread = max(abs(s - mean_S) for s in S.values())
+    spread = mean_S if scaling == "mean" else max(abs(s - mean_S) for s in S.values())
     equal = max(S.values()) == min(S.values())
     a_b = {b: 0.0 if equal else strength * (S[b] - mean_S) / spread for b in layers}
 
@@ -101,7 +103,7 @@ def adjustments(
     u = [x / mean_s for x in s]
     weighted = sum(x * m.n for x, m in zip(u, modules, strict=True)) / sum(m.n for m in modules)
     c = [x - weighted for x in u]
-    largest = max(abs(x) for x in c)
+    largest = 1.0 if scaling == "mean" else max(abs(x) for x in c)
     a_l = [strength * x / largest for x in c]
     return [a_b[m.layer] + a for m, a in zip(modules, a_l, strict=True)]
 
@@ -170,12 +172,13 @@ def plan(
     strength: float = 0.08,
     k_layer: float = 3.0,
     k_module: float = 5.0,
+    scaling: str = "largest",
     score: Score | None = None,
 ) -> list[Planned]:
     modules = deltas(base, tuned)
     if score:  # it replaces |d| in all steps; the place of an element decides what is kept
         modules = [replace(m, d=score(m)) for m in modules]
-    adjustment = adjustments(modules, strength, k_layer, k_module)
+    adjustment = adjustments(modules, strength, k_layer, k_module, scaling)
     sizes = [m.n for m in modules]
     by_level = [in_box(adjustment, sizes, p) for p in levels]
     keep = kept_exactly if ties == "exact" else kept_above

@@ -12,7 +12,7 @@ export let startSearch = () => {};
 const LEFT = 46, RIGHT = 12, TOP = 26, HEIGHT = 210, BOTTOM = 44;
 const IDLE = "Nothing searched yet. Settings are tried on questions of the search split, which the test has none of.";
 const BEFORE = "Score what you take over, in the Score tab, before you believe it: the test asks other questions, and plain merges stand beside it. Task arithmetic, which prunes nothing, may beat it.";
-const WAYS = { climb: "the climb", optuna: "Optuna", grid: "the grid" };
+const WAYS = { climb: "the climb", joint: "the joint search", optuna: "Optuna", grid: "the grid" };
 const named = (ref) => server.names[ref]?.label ?? ref.replace(/^zoo:/, "");
 const plain = (value) => (typeof value === "number" ? three(value) : String(value));
 const said = (name, value) => (name === "rate" ? level(value) : plain(value)); // as on the sliders
@@ -26,7 +26,7 @@ const geometric = (shares) => (shares.length ? shares.reduce((a, b) => a * b, 1)
 const isClimb = (value) => value.way === "climb";
 const goalOf = (trial) => trial.goals[0];
 const whole = (value) => value.trials.filter((trial) => trial.state === "complete");
-const bestOf = (value) => whole(value).reduce((a, b) => (a && goalOf(a) >= goalOf(b) ? a : b), null);
+const bestOf = (value) => (value.way === "joint" && value.result?.best) || whole(value).reduce((a, b) => (a && goalOf(a) >= goalOf(b) ? a : b), null);
 const SAME = 1e-9; // scores are shares of a few questions: ties are common
 const equals = (value, best) => whole(value).filter((one) => Math.abs(goalOf(one) - goalOf(best)) < SAME);
 
@@ -48,6 +48,8 @@ const HOW = {
   climb: "One mark per setting: the factor that is being raised, and the score it gives: what is kept of the domain model's score, over its tasks "
     + "(geometric mean), on the search questions. Solid: the strongest band; dashed: the next.",
   optuna: "One mark per trial: what is kept of the domain models' scores ({whose}). Hollow: given up after a domain. A click, or Enter, takes one over.",
+  joint: "One mark per setting: what is kept of the domain models' scores (mean). The loss of the right answers decides which settings are compared "
+    + "by what they keep, so the best is not always the highest mark. A click, or Enter, takes one over.",
   front: "One mark per trial: how many changes are kept, and what is kept of the domain models' scores. The line joins those that no other one beats. "
     + "Hollow: given up after a domain. A click, or Enter, takes one over.",
   grid: "Colour, number: what is kept of the domain models' scores (geometric mean), in percent. A frame with a corner: the best, or all that are equally good. A click, or Enter, takes a cell over.",
@@ -235,7 +237,7 @@ part("search", ({ host, get, watch, trigger }) => {
     drawn = key;
     const focused = root.contains(document.activeElement) ? document.activeElement.getAttribute("data-number") : null;
     const kind = kindOf(value);
-    ({ climb, optuna: trialPlot, front: frontPlot, grid: gridPlot })[kind](root, value, width, pick);
+    ({ climb, joint: trialPlot, optuna: trialPlot, front: frontPlot, grid: gridPlot })[kind](root, value, width, pick);
     if (focused !== null) root.querySelector(`[data-number="${CSS.escape(focused)}"]`)?.focus();
     say(heading, title(value));
     say(how, HOW[kind].replace("{whose}", whose(value) ? `here${whose(value)}` : "geometric mean"));

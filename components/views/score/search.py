@@ -93,10 +93,11 @@ def add_search(controls: Controls, studio: Studio) -> None:
 def _build_choices() -> dict[str, Any]:
     """The controls by their names in `read_hunt`."""
     way = gr.Radio(
-        [("climb", "climb"), ("Optuna", "optuna"), ("grid", "grid")],
+        [("climb", "climb"), ("joint", "joint"), ("Optuna", "optuna"), ("grid", "grid")],
         value="climb",
         label="Search by",
-        info="Climb: the paper's way, one factor after the other, each model alone. Optuna: many "
+        info="Climb: the paper's way, one factor after the other, each model alone. Joint: the "
+        "factors, coefficient and strength of the whole merge together, 24 settings. Optuna: many "
         "settings at once. Grid: every pair of two settings.",
         elem_id="search-way",
     )

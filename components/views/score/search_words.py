@@ -11,9 +11,11 @@ from dppa_core.errors import InvalidValue, shown
 from dppa_core.parameter_fields import check_number
 from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.tasks import DOMAINS
+from dppa_core.tuning.search.axes import axes_of
+from dppa_core.tuning.search.joint import LOSSES
 from dppa_core.tuning.search.space import parse_knobs
 
-WAYS = ("climb", "optuna", "grid")
+WAYS = ("climb", "joint", "optuna", "grid")
 RANGES: Mapping[str, str] = {
     "rate": "rate=0.5:0.95:0.01",
     "factors": "factors=0:2:0.1",
@@ -111,6 +113,9 @@ def read_hunt(given: Mapping[str, Any], session: Session) -> SearchRequest:
     limit = int(check_number("Questions", given["limit"], *ITEMS))
     recipe, goals, trials = session.recipe(), GOALS["retention"], 0
     vary: tuple[str, ...] = ()
+    if way == "joint":
+        axes_of(recipe)
+        trials = LOSSES
     if way == "optuna":
         chosen = given["vary"] if isinstance(given["vary"], list) else []
         vary = tuple(RANGES[_one_of("Vary", name, RANGES)] for name in chosen)

@@ -23,15 +23,19 @@ from dppa_core.errors import Cancelled, InvalidValue, OutOfBudget
 from dppa_core.progress import Stop, check
 from dppa_core.recipes.yaml_text import MergeRecipe, parse_recipe, recipe_hash
 from dppa_core.system.recent import Recent
+from dppa_core.tuning.search.axes import axes_of
 from dppa_core.tuning.search.climb import Trial, TrialScores, climb, made_by
+from dppa_core.tuning.search.joint_run import JointTrial, joint_made_by, search_jointly
 from dppa_core.tuning.search.space import parse_knobs
-from dppa_core.tuning.search.trial import domains_for
+from dppa_core.tuning.search.trial import density_of, domains_for, remembered_profiles
 
 if TYPE_CHECKING:
     from dppa_core.tuning.search.studied import StudyTrial
 
 PUBLIC_SECONDS, OWN_SECONDS = 240.0, 3600.0
 """Time limit of one run; the next one resumes from its trials."""
+AS_GIVEN = {"merge": "as it is"}
+"""The setting of a joint search that its numbers cannot tell: other factors for each model."""
 
 
 def hunted(
@@ -41,7 +45,7 @@ def hunted(
     Raises OutOfBudget once the time limit of one run is over."""
     seconds = PUBLIC_SECONDS if studio.public else OWN_SECONDS
     bounded = Bounded(stop, seconds)
-    run = _climbed if hunt.way == "climb" else _studied
+    run = {"climb": _climbed, "joint": _joint}.get(hunt.way, _studied)
     try:
         return run(hunt, studio, known, emit, bounded)
     except Cancelled as error:
@@ -73,6 +77,30 @@ def _climbed(
     models = found.to_json()["models"]
     best = [{name: one[name] for name in ("model", "factors", "score")} for one in models]
     return {"best": best, "take": taken_over(hunt.session, found.recipe), "front": []}
+
+
+def _joint(
+    hunt: SearchRequest, studio: Studio, known: Recent, emit: Emit, stop: Stop
+) -> dict[str, Any]:
+    from dppa_core.evaluation.examiner import Examiner  # noqa: PLC0415  (torch)
+
+    facts = joint_made_by(hunt.recipe, domains_for(hunt.recipe), hunt.limit, public=studio.public)
+    kept, rows = _kept(known, facts, lambda: TrialScores(None, facts)), list[dict[str, Any]]()
+    profiles = remembered_profiles(public=studio.public)
+
+    def watch(one: JointTrial) -> None:
+        row = {"number": len(rows), "values": dict(one.values) or AS_GIVEN, "state": "complete"}
+        scores = {"goals": [one.retention], "retentions": dict(one.retentions)}
+        found = {"density": density_of(one.recipe, profiles)}
+        rows.append(row | scores | found | {"take": taken_over(hunt.session, one.recipe)})
+        emit(("trial", rows[-1]))
+
+    ask = partial(Examiner(studio.pool(), keep=False).score, stop=stop)
+    with kept.alone(stop) as memory:
+        found = search_jointly(
+            hunt.recipe, ask, limit=hunt.limit, state=memory, watch=watch, public=studio.public
+        )
+    return {"best": rows[found.place], "take": rows[found.place]["take"], "front": []}
 
 
 def _studied(
@@ -166,6 +194,9 @@ def stream_hunt(hunt: SearchRequest, studio: Studio, known: Recent) -> Iterator[
     """Yield values for the browser, a few times a second, until there is a result. Closing the
     iterator stops the search; its trials are kept for resuming the same search."""
     knobs = parse_knobs(hunt.vary, hunt.recipe) if hunt.vary else ()
+    names = [one.name for one in knobs]
+    if hunt.way == "joint":
+        names = [*AS_GIVEN, *(axis.name for axis in axes_of(hunt.recipe))]
     grid = hunt.way == "grid"
     sides = [{"name": k.name, "values": list(k.values())} for k in knobs] if grid else []
     total = len(sides[0]["values"]) * len(sides[1]["values"]) if sides else hunt.trials
@@ -176,7 +207,7 @@ def stream_hunt(hunt: SearchRequest, studio: Studio, known: Recent) -> Iterator[
         "sides": sides,
         "limit": hunt.limit,
         "result": None,
-        "words": {k.name: knob_words(k.name) for k in knobs},
+        "words": {name: knob_words(name) for name in names},
     }
     told = ("told", replace(hunt, trials=0))
     before: list[dict[str, Any]] = known.find(told) or []

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dppa_core.cli.cluster import ExamPlace, RayOption, exam_place
-from dppa_core.cli.commands.search_study import StudyOptions, from_file, run_wanted, study_settings
+from dppa_core.cli.commands.search_study import (
+    StudyOptions,
+    from_file,
+    run_jointly,
+    run_wanted,
+    study_settings,
+)
 from dppa_core.cli.output import (
     JsonFlag,
     OverwriteFlag,
@@ -21,7 +28,7 @@ from dppa_core.cli.output import (
     teller,
     told_if_stopped,
 )
-from dppa_core.cli.search_text import climb_text, study_text
+from dppa_core.cli.search_text import climb_text, joint_text, study_text
 from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.tables import factors_text
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, load_recipe
@@ -32,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from dppa_core.tuning.search.climb import ClimbResult, Trial
+    from dppa_core.tuning.search.joint_run import JointResult
     from dppa_core.tuning.search.studied import StudyState
     from dppa_core.tuning.search.verdict import BaselineMerge, DomainVerdict
 
@@ -40,14 +48,24 @@ def search(
     recipe: RecipeFile,
     out: Annotated[Path, typer.Option(help="The recipe to write, with what was found.")],
     tasks: TasksOption = None,
-    limit: Annotated[int, typer.Option(min=1, help="Search items per domain.")] = 64,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, help="Search items per domain: 64, and 200 with --joint, if unset."),
+    ] = None,
     test_limit: Annotated[
         int | None,
         typer.Option(min=0, help="Test items per domain at the end; all if unset, 0 for none."),
     ] = None,
     state: Annotated[
-        Path | None, typer.Option(help="Where a stopped climb waits; OUT with .search.json.")
+        Path | None,
+        typer.Option(help="Where a stopped climb or joint search waits; OUT with .search.json."),
     ] = None,
+    joint: Annotated[
+        bool, typer.Option("--joint", help="Factors, coefficient and strength chosen together.")
+    ] = False,
+    per_model: Annotated[
+        bool, typer.Option("--per-model", help="With --joint: factors of each model.")
+    ] = False,
     vary: Annotated[
         list[str] | None,
         typer.Option(help="Search by Optuna: a setting, as rate=0.5:0.95, method=dppa,ties."),
@@ -58,9 +76,18 @@ def search(
     space: Annotated[Path | None, typer.Option(help="Or a YAML file with `search:`.")] = None,
     objective: Annotated[
         list[str] | None,
-        typer.Option(help="retention, worst, retention.DOMAIN, density; several give a front."),
+        typer.Option(
+            help="retention, worst, retention.DOMAIN, density; several give a front. With --joint: "
+            "accuracy or loss."
+        ),
     ] = None,
-    trials: Annotated[int, typer.Option(min=1, help="Of Optuna, earlier ones included.")] = TRIALS,
+    trials: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help=f"Settings, earlier ones included: {TRIALS} by Optuna, 24 with --joint if unset.",
+        ),
+    ] = None,
     study: Annotated[
         Path | None, typer.Option(help="SQLite file of the study; OUT with .study.db.")
     ] = None,
@@ -72,16 +99,17 @@ def search(
     ray: RayOption = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Find the best merge: by the paper's climb, by Optuna (--vary), or on a grid (--grid).
+    """Find the best merge: by the paper's climb, by --joint, by Optuna (--vary), or on a --grid.
 
     Settings are chosen on the search split; the result is scored on the test split.
     """
     given, chosen = load_recipe(recipe), names_in(tasks)
-    varied = tuple(vary or ()), tuple(grid or ()), tuple(objective or ("retention",))
+    varied = tuple(vary or ()), tuple(grid or ()), tuple(objective or ())
     kept = study or _beside(out, ".study.db")
-    wanted = StudyOptions(*varied, trials, sampler, seed, prune, limit, kept, name)
-    wanted = from_file(space, wanted) if space else wanted
-    studies = bool(space or vary or grid)
+    most = trials or 0
+    wanted = StudyOptions(*varied, most, sampler, seed, prune, limit or 0, kept, name, joint)
+    wanted = _settled(from_file(space, wanted) if space else wanted, per_model=per_model)
+    studies = bool(space or vary or grid) and not wanted.joint
     stays = wanted.study if studies else state or _beside(out, ".search.json")
     _check_targets(recipe, out, stays, overwrite=overwrite)
     say = teller(quiet=as_json)
@@ -89,19 +117,35 @@ def search(
         study_settings(given, wanted)  # a mistake is reported before any model is read
     end = f"\nStopped. Scores are in {stays}: run the same command to continue."
     with exam_place(ray) as place, told_if_stopped(end):
-        found: ClimbResult | StudyState
-        if studies:
+        found: ClimbResult | StudyState | JointResult
+        if wanted.joint:
+            found = run_jointly(given, wanted, place, chosen, say, stays, per_model=per_model)
+        elif studies:
             found = run_wanted(given, wanted, place.ask, chosen, say, place.beside)
         else:
-            found = _climbed(given, chosen, limit, stays, say, place)
+            found = _climbed(given, chosen, wanted.limit, stays, say, place)
         verdict, beside = _verdict(place, found.recipe, given, chosen, test_limit)
         replace_file(out, dump_recipe(found.recipe))
     if not studies:
         stays.unlink(missing_ok=True)
     value = {"out": str(out), **({"study": str(stays)} if studies else {}), **found.to_json()}
-    text: Callable[..., str] = study_text if studies else climb_text
+    text: Callable[..., str] = study_text if studies else joint_text if wanted.joint else climb_text
     told = text(found, verdict, beside, out)
     emit(value | _tested(verdict, beside), told, as_json=as_json)
+
+
+def _settled(wanted: StudyOptions, *, per_model: bool) -> StudyOptions:
+    """The options with the defaults of their way; raises InvalidValue for two ways at once."""
+    if wanted.joint and (wanted.vary or wanted.grid):
+        raise InvalidValue("Give either --joint or --vary and --grid: they are ways of their own.")
+    if per_model and not wanted.joint:
+        raise InvalidValue("--per-model goes with --joint: the climb finds factors of each model.")
+    objectives = wanted.objectives or ("accuracy" if wanted.joint else "retention",)
+    if wanted.joint and (len(objectives) > 1 or objectives[0] not in ("accuracy", "loss")):
+        given = ", ".join(objectives)
+        raise InvalidValue(f"A joint search has the objective accuracy or loss, got {given}.")
+    limit = wanted.limit or (200 if wanted.joint else 64)
+    return replace(wanted, objectives=objectives, limit=limit)
 
 
 def _beside(out: Path, end: str) -> Path:

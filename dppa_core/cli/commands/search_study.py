@@ -1,4 +1,4 @@
-"""Studies and grids of the command `search`: their settings, goals, and storage."""
+"""Studies, grids and joint searches of the command `search`: settings, goals, and storage."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dppa_core.cli.search_text import joint_values
 from dppa_core.errors import InvalidRecipe, InvalidValue, shown
 from dppa_core.parameter_fields import check_keys, check_number
 from dppa_core.recipes.yaml_text import MergeRecipe, load_text
 from dppa_core.recipes.yaml_text import read_mapping as read_yaml
-from dppa_core.tuning.search.space import parse_knobs, written
+from dppa_core.tuning.search.space import TRIALS, parse_knobs, written
 
 if TYPE_CHECKING:
+    from dppa_core.cli.cluster import ExamPlace
+    from dppa_core.tuning.search.joint_run import JointResult, JointTrial
     from dppa_core.tuning.search.studied import StudySettings, StudyState, StudyTrial
     from dppa_core.tuning.search.trial import Ask
 
-_KEYS = ("vary", "grid", "objectives", "trials", "sampler", "seed")
+_KEYS = ("way", "vary", "grid", "objectives", "trials", "sampler", "seed")
 MOST_TRIALS = 100_000
 
 
@@ -30,12 +33,14 @@ class StudyOptions:
     grid: tuple[str, ...]
     objectives: tuple[str, ...]
     trials: int
+    """0: the default of the way."""
     sampler: str
     seed: int
     prune: bool
     limit: int
     study: Path
     name: str
+    joint: bool = False
 
     @property
     def address(self) -> str:
@@ -55,6 +60,12 @@ def from_file(path: Path, wanted: StudyOptions) -> StudyOptions:
         texts: dict[str, Any] = {
             key: _texts(key, given[key]) for key in ("vary", "grid") if key in given
         }
+        if "way" in given:
+            if given["way"] != "joint":
+                raise InvalidRecipe(
+                    f"way may be joint, got {shown(given['way'])}. The others: vary, grid."
+                )
+            texts["joint"] = True
         if "sampler" in given:
             texts["sampler"] = given["sampler"]
         if "objectives" in given:
@@ -96,7 +107,7 @@ def study_settings(recipe: MergeRecipe, wanted: StudyOptions) -> StudySettings:
             f"A grid has two settings, got {len(knobs)}: --grid rate=0.5:0.9:0.1 "
             "--grid factor=1,1.2,1.4."
         )
-    trials = wanted.trials
+    trials = wanted.trials or TRIALS
     if wanted.grid:
         trials = len(knobs[0].values()) * len(knobs[1].values())
     check_number("trials", trials, 1, MOST_TRIALS)
@@ -141,6 +152,41 @@ def run_wanted(
         watch=watch,
         known=known,
         beside=beside,
+    )
+
+
+def run_jointly(
+    recipe: MergeRecipe,
+    wanted: StudyOptions,
+    place: ExamPlace,
+    tasks: Sequence[str] | None,
+    say: Callable[[str], None],
+    state: Path,
+    *,
+    per_model: bool,
+) -> JointResult:
+    """Run the joint search, telling each setting."""
+    from dppa_core.tuning.search.joint import LOSSES, Budget  # noqa: PLC0415  (torch)
+    from dppa_core.tuning.search.joint_run import search_jointly  # noqa: PLC0415
+
+    done, trials = count(1), wanted.trials or LOSSES
+
+    def watch(one: JointTrial) -> None:
+        loss = "overflows" if one.loss is None else f"loss {one.loss:.4f}"
+        kept = ", ".join(f"{domain} {share:.0%}" for domain, share in one.retentions.items())
+        say(f"{next(done)}/{trials} {joint_values(one.values)}: {loss}; {kept or '-'}")
+
+    return search_jointly(
+        recipe,
+        place.ask,
+        tasks=tasks,
+        limit=wanted.limit,
+        budget=Budget(trials, max(1, trials // 4)),
+        objective=wanted.objectives[0],
+        per_model=per_model,
+        state=state,
+        watch=watch,
+        beside=place.beside,
     )
 
 

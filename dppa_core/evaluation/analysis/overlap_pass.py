@@ -20,6 +20,7 @@ from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.checkpoints.vocabulary.alignment import Alignment, align
 from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.analysis.ranked_pair import RankedPair
+from dppa_core.parameter_fields import told_values
 from dppa_core.profiling.calibration.statistics import score_of
 from dppa_core.profiling.profile import kept_profile
 from dppa_core.profiling.significance import Score
@@ -199,7 +200,8 @@ def _path(
     for place in pair:
         score = scores[place]
         parts += [aligned.tuned[place].content_hash(), score.key if score else ""]
-    parts.append(json.dumps(asdict(settings), sort_keys=True))
+    told = asdict(settings) | {"parameters": told_values(settings.parameters)}
+    parts.append(json.dumps(told, sort_keys=True))
     key = hashlib.sha256("\0".join(parts).encode()).hexdigest()
     return cache_folder("conflicts") / f"{key}.npz"
 

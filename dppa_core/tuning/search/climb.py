@@ -14,6 +14,7 @@ from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import InvalidRecipe, InvalidValue
 from dppa_core.evaluation.scores import DomainScore, Exam, TaskScore, references_of
 from dppa_core.methods.registry import get_method
+from dppa_core.parameter_fields import check_number
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, recipe_hash
 from dppa_core.system.state_file import StateFile
 from dppa_core.system.threads import side_by_side
@@ -54,23 +55,27 @@ class TrialScores:
             rows = []
             for (model, factors), one in self._known.items():  # whole numbers restore the score
                 tasks = {k: [round(v.accuracy * v.n), v.n] for k, v in one.tasks.items()}
-                rows.append({"model": model, "factors": factors, "tasks": tasks})
+                row = {"model": model, "factors": factors, "tasks": tasks}
+                rows.append(row if one.loss is None else {**row, "loss": one.loss})
             if self._file:
                 self._file.save({"scores": rows})
 
 
-def _score(tasks: Mapping[str, Any]) -> DomainScore:
+def _score(tasks: Mapping[str, Any], loss: object) -> DomainScore:
     counts = {str(name): (int(right), int(n)) for name, (right, n) in tasks.items()}
     if not counts or any(not 0 <= right <= n or n < 1 for right, n in counts.values()):
         raise ValueError(f"counts of right answers {counts}")
     right, n = (sum(column) for column in zip(*counts.values(), strict=True))
     parts = {name: TaskScore(hits / of, of) for name, (hits, of) in counts.items()}
-    return DomainScore(right / n, wilson(right, n), n, parts)
+    mean = None if loss is None else check_number("loss", loss, 0, math.inf)
+    return DomainScore(right / n, wilson(right, n), n, parts, mean)
 
 
 def _scores(value: Mapping[str, Any]) -> dict[Key, DomainScore]:
     return {
-        (str(row["model"]), tuple(map(float, row["factors"]))): _score(row["tasks"])
+        (str(row["model"]), tuple(map(float, row["factors"]))): _score(
+            row["tasks"], row.get("loss")
+        )
         for row in value["scores"]
     }
 

@@ -123,9 +123,9 @@ def _setting(recipe: MergeRecipe, name: str) -> Value | None:
     first = recipe.models[0]
     if name == "method":
         return recipe.method
-    found: Any = recipe.parameters.get(name)
+    found: Any = getattr(recipe.settings(), name, None)
     if found is None and recipe.prune:
-        found = recipe.prune.parameters.get(name)
+        found = getattr(recipe.prune.settings(), name, None)
     if name == "rate":
         found = first.levels[-1]
     elif name == "levels":

@@ -60,7 +60,7 @@ def told(studio: Studio, known: Recent, **changed: Any) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("changed", "says"),
     [
-        ({"way": "luck"}, "climb, optuna, grid; got 'luck'"),
+        ({"way": "luck"}, "climb, joint, optuna, grid; got 'luck'"),
         ({"limit": 500}, "Questions must be a number from 8 to 96"),
         ({"way": "optuna", "vary": []}, "Tick at least one"),
         ({"way": "optuna", "vary": "rate"}, "Tick at least one"),
@@ -83,6 +83,29 @@ def test_a_climb_tells_every_factor_and_what_it_found(studio: Studio) -> None:
     assert all(one["factors"] == [1.1, 1.1] for one in last["result"]["best"])
     recipe = session_from_state(last["result"]["take"]).recipe()
     assert {model.amplification for model in recipe.models} == {(1.1, 1.1)}
+
+
+def test_a_joint_search_tells_every_setting_and_offers_the_best(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def with_loss(exam: Exam) -> DomainScore:
+        merge = exam.target if isinstance(exam.target, MergeRecipe) else None
+        factors = merge.models[0].amplification if merge else ()
+        return replace(answered(exam), loss=1 + sum((factor - 1.1) ** 2 for factor in factors))
+
+    monkeypatch.setattr(Examiner, "score", lambda self, exam, stop: with_loss(exam))
+    known = Recent(4)
+    last = told(studio, known, way="joint")[-1]
+    assert last["state"] == "done" and 9 < len(last["trials"]) <= 24
+    first, best = last["trials"][0], last["result"]["best"]
+    as_given = {"factor1": 1.0, "factor2": 1.0, "coefficient": 1.0, "strength": 0.08}
+    assert first["values"] == as_given and first["goals"] < best["goals"]
+    assert set(best["retentions"]) == {"math", "law", "finance"}
+    taken = session_from_state(best["take"]).recipe().models[0]
+    assert taken.amplification == pytest.approx((1.1, 1.1), abs=0.06)
+    assert last["result"]["take"] == best["take"]
+    assert last["words"]["factor1"] == "strongest band ×"
+    assert told(studio, known, way="joint")[-1]["trials"] == last["trials"]
 
 
 def test_a_grid_has_a_cell_for_every_pair_that_can_be_taken_over(studio: Studio) -> None:

@@ -77,3 +77,8 @@ def test_a_search_is_watched_cancelled_gone_on_with_and_taken_over(studio: Studi
     ticks = page.locator("#search-plot text.tick.middle").all_text_contents()
     assert ticks == ["1", "2", "3", "4", "5"]  # trials are whole
     expect(page.locator("#search .standing")).to_contain_text("Task arithmetic")
+
+    start(studio, "joint")
+    wait_trials(page, page.locator('#search-plot g.trial[data-number="1"]'))
+    expect(page.locator("#search .plot-title")).to_contain_text("coefficient × ")
+    cancel(page)

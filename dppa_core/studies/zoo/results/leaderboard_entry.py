@@ -8,84 +8,65 @@ from typing import Any
 
 from dppa_core.methods.registry import get_method
 from dppa_core.methods.shared.contract import Method
-from dppa_core.pruning.coefficients import LARGEST_COEFFICIENT
 from dppa_core.pruning.partition import even_levels
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.studies.zoo.results.scores import BASE
 from dppa_core.tasks import DOMAINS
+from dppa_core.tuning.search.axes import at_point, axes_of
+from dppa_core.tuning.search.joint import Point, SearchAxis
 
 RATE = 0.8
 """Pruning rate of methods that prune: a fifth of every delta stays."""
 EXTRA: Mapping[str, Mapping[str, Any]] = {"darex_q": {"q": 0.2}}
 """Parameters whose default does not fit this rate: the smallest q it allows. The paper finds q on
-held-out data; q divides the delta, so the searched strength covers it."""
+held-out data; q divides the delta, so the searched coefficient covers it."""
 MEANS = frozenset({"linear", "fisher", "regmean"})
-"""Means of the models as in their papers: a common coefficient cancels, so there is no strength."""
+"""Means of the models as in their papers: a common coefficient cancels, so nothing is chosen."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A method with fixed settings; only its strength varies."""
+    """A method with fixed settings; only the numbers of its axes vary."""
 
     method: Method
     changes: Mapping[str, Any] = field(default_factory=dict)
     """Parameters that differ from the defaults."""
-    factors: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    """Amplification by domain; empty: all 1."""
+    partitions: int = 1
+    """Number of bands with a factor each, if the method prunes."""
     searched: bool = True
-    """Whether a strength is searched; otherwise it is 1."""
-
-    @property
-    def scale(self) -> float | None:
-        """Default of the method's own scale of the merged delta; None without such a parameter."""
-        found = [item.default for item in fields(self.method.parameters) if item.name == "scale"]
-        return float(found[0]) if found else None  # type: ignore[arg-type]
-
-    @property
-    def most(self) -> float:
-        """The largest strength a recipe allows."""
-        return LARGEST_COEFFICIENT / (self.scale or 1.0)
+    """Whether anything is chosen on the search split."""
 
     def by_domain(self) -> str | None:
         """The parameter that names the task to answer, for methods like EMR; else None."""
         named = [item.name for item in fields(self.method.parameters) if item.metadata.get("model")]
         return named[0] if named else None
 
-    def recipes(self, strength: float) -> dict[str, MergeRecipe]:
+    def axes(self) -> tuple[SearchAxis, ...]:
+        """What a joint search chooses: see `axes_of`."""
+        return axes_of(self._recipe(DOMAINS[0])) if self.searched else ()
+
+    def recipes(self, point: Point = ()) -> dict[str, MergeRecipe]:
         """Domain -> the merge of all three that answers it; one merge except for methods like EMR.
 
         Args:
-            strength: Multiplies the method's own scale if it has one, since equal coefficients
-                may cancel there; else it is the coefficient. Methods that prune keep a fifth.
+            point: Values of the axes; by default factors and coefficients of 1, and the method's
+                own defaults. Methods that prune keep a fifth.
         """
-        parameters = {**EXTRA.get(self.method.name, {}), **self.changes}
-        if self.scale is not None:
-            parameters["scale"] = float(f"{self.scale * strength:.4g}")
-        coefficient = strength if self.scale is None else 1.0
-        models = tuple(
-            DomainModel(f"zoo:{name}", *self._levels(name), coefficient) for name in DOMAINS
-        )
-        asked = self.by_domain()
-        return {
-            domain: MergeRecipe(
-                BASE,
-                models,
-                method=self.method.name,
-                parameters=parameters | ({asked: f"zoo:{domain}"} if asked else {}),
-            )
-            for domain in DOMAINS
-        }
+        axes = self.axes() if point else ()
+        return {domain: at_point(self._recipe(domain), axes, point) for domain in DOMAINS}
 
-    def _levels(self, domain: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        if not self.method.prunes:
-            return (0.0,), (1.0,)
-        factors = self.factors.get(domain, (1.0,))
-        return even_levels(RATE, len(factors)) if len(factors) > 1 else (RATE,), factors
+    def _recipe(self, domain: str) -> MergeRecipe:
+        parameters, asked = {**EXTRA.get(self.method.name, {}), **self.changes}, self.by_domain()
+        levels = even_levels(RATE, self.partitions) if self.method.prunes else (0.0,)
+        models = tuple(DomainModel(f"zoo:{name}", levels) for name in DOMAINS)
+        own = {asked: f"zoo:{domain}"} if asked else {}
+        return MergeRecipe(BASE, models, method=self.method.name, parameters=parameters | own)
 
 
 def entry(method: Method) -> Entry:
-    """A method with its paper's settings."""
-    return Entry(method, searched=method.name not in MEANS)
+    """A method with its paper's settings; DPPA has two partitions."""
+    partitions = 2 if method.name == "dppa" else 1
+    return Entry(method, partitions=partitions, searched=method.name not in MEANS)
 
 
 @dataclass(frozen=True, slots=True)

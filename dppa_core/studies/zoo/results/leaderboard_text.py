@@ -7,7 +7,13 @@ from __future__ import annotations
 
 from dppa_core.evaluation.tables import factors_text, listed, markdown_table, signed_text
 from dppa_core.methods.registry import get_method
-from dppa_core.studies.zoo.results.leaderboard import REFERENCE, Leaderboard, LeaderboardRow, scores
+from dppa_core.studies.zoo.results.leaderboard import (
+    BUDGET,
+    REFERENCE,
+    Leaderboard,
+    LeaderboardRow,
+    scores,
+)
 from dppa_core.studies.zoo.results.leaderboard_entry import EXTRA, MEANS, RATE, MethodVariant
 from dppa_core.studies.zoo.results.scores_text import accuracy_text
 from dppa_core.tasks import DOMAINS
@@ -27,9 +33,11 @@ def _short(board: Leaderboard, command: str) -> str:
         f"All methods, each merging math, finance and law into one model, on {items} of each "
         "domain. *Retention* is the merge's accuracy divided by the domain model's own, averaged "
         "over the domains. Parameters are the papers' defaults; methods that prune keep "
-        f"{100 * (1 - RATE):.0f} % of every delta. How strong the merge is made was chosen on "
-        f"{board.search_items} search items a domain, in the same way for all, for DPPA the "
-        "amplification as well. In brackets: 95 % intervals. Accuracy is in per cent. "
+        f"{100 * (1 - RATE):.0f} % of every delta. Factors, coefficient or scale, and strength, "
+        "as far as a method has them, were chosen together on "
+        f"{board.search_items} search items a domain, with one budget for all: "
+        f"{BUDGET.losses} settings by loss, {BUDGET.accuracies} of them by retention. In brackets: "
+        "95 % intervals. Accuracy is in per cent. "
         f"Made by `{command}`.",
         _standings(board),
         *findings(board),
@@ -112,12 +120,12 @@ def _long(board: Leaderboard) -> str:
     return (
         f"The domain models answer of their own domain: {own}.\n\n"
         + markdown_table(header, rows)
-        + "\n\n*Tried*: strengths whose loss was asked, the mean negative log-likelihood of the "
-        "right answers, and those whose retention was asked too. Losses are asked at a quarter to "
-        "four times, each the double of the one before, further out while the outermost is the "
-        "best, then at half and a quarter of a doubling on both sides of the best. From there "
-        "retention is climbed both ways by half doublings until it falls; of equal ones the "
-        "smaller loss counts.\n\n"
+        + "\n\n*Tried*: settings whose loss was asked, the mean negative log-likelihood of the "
+        "right answers, and those whose retention was asked too. The first has factors and "
+        "coefficients of 1 and the method's defaults. The next change one number by a step; then "
+        "a quadratic is fitted to the losses around the best, and its lowest point is asked. By "
+        "retention are asked the lowest loss, the first setting, and others by loss that differ "
+        "from these; the highest is chosen, of equal ones the smaller loss.\n\n"
         "What the merge adds to the base, all tensors together: *length* is its norm divided by "
         "that of the sum of the three deltas, *likeness* the cosine between the two, *changed* the "
         "share of elements that are not the base's.\n\n"
@@ -127,16 +135,14 @@ def _long(board: Leaderboard) -> str:
 
 
 def _chosen(row: LeaderboardRow) -> str:
-    strength, scale = row.chosen.strength, row.entry.scale
+    values, parts = dict(row.chosen.values), list[str]()
+    factors = [values.pop(name) for name in list(values) if name.startswith("factor")]
     if not row.entry.searched:
         parts = ["a mean: nothing to choose"]
-    elif scale is None:
-        parts = [f"coefficient {strength:.3g}"]
-    else:
-        parts = [f"scale {scale * strength:.3g}"]
-    factors = row.entry.factors.items()
-    parts += [f"{domain} {factors_text(of)}" for domain, of in factors]
-    parts += [f"{name} {value:g}" for name, value in EXTRA.get(row.method, {}).items()]
+    if factors:
+        parts = [f"{'factors' if len(factors) > 1 else 'factor'} {factors_text(factors)}"]
+    others = {**values, **EXTRA.get(row.method, {})}
+    parts += [f"{name} {value:.3g}" for name, value in others.items()]
     return ", ".join(parts)
 
 

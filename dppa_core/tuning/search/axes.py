@@ -1,0 +1,123 @@
+"""The numbers of a recipe that a joint search chooses: factors, coefficient or scale, strength."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import fields, replace
+from typing import Any
+
+from dppa_core.errors import InvalidRecipe
+from dppa_core.methods.registry import get_method
+from dppa_core.pruning.coefficients import LARGEST_COEFFICIENT
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, recipe_hash
+from dppa_core.tuning.search.joint import Point, SearchAxis
+from dppa_core.tuning.search.space import short_name
+
+_FACTORS = (0.25, 4.0)
+_LEAST = 0.015
+"""Bounds of factors; the least coefficient or scale, as a multiple of the start."""
+
+
+def axes_of(recipe: MergeRecipe, *, per_model: bool = False) -> tuple[SearchAxis, ...]:
+    """The axes of a recipe, whose starts are factors of 1 and the recipe's other numbers.
+
+    A factor for each partition, if the recipe prunes. The method's own `scale` if it has one, where
+    equal coefficients may cancel; else a coefficient, which multiplies those of the recipe unless
+    they are equal. `strength`, if the pruning has one above 0.
+
+    Args:
+        per_model: Whether each model has its own factors; otherwise all share them.
+
+    Raises:
+        InvalidRecipe: shared factors for models with different numbers of partitions, or nothing
+            to choose.
+    """
+    axes = list(_factor_axes(recipe, per_model))
+    scale = getattr(recipe.settings(), "scale", None)
+    if scale is None:
+        axes += _coefficient_axis(recipe)
+    elif scale > 0:
+        axes.append(SearchAxis("scale", scale, min(scale, _LEAST), LARGEST_COEFFICIENT))
+    pruning = recipe.prune.settings() if recipe.prune else recipe.settings()
+    most = {item.name: item.metadata.get("max") for item in fields(pruning)}.get("strength")
+    if most and pruning.strength > 0:
+        strength = pruning.strength
+        axes.append(SearchAxis("strength", strength, min(strength, 0.01), most, step=1.0))
+    names = [axis.name for axis in axes]
+    if len(set(names)) < len(names):
+        raise InvalidRecipe(
+            f"Two models have the same short name ({', '.join(names)}), so their factors cannot be "
+            "told apart. Let all models share them."
+        )
+    if not axes:
+        raise InvalidRecipe(f"{recipe.method} has no factor, coefficient or strength to choose.")
+    return tuple(axes)
+
+
+def _factor_axes(recipe: MergeRecipe, per_model: bool) -> Iterator[SearchAxis]:
+    if not get_method(recipe.prune.method if recipe.prune else recipe.method).prunes:
+        return
+    counts = {len(model.levels) for model in recipe.models}
+    if not per_model and len(counts) > 1:
+        raise InvalidRecipe(
+            "The models have different numbers of partitions, so they cannot share factors. Give "
+            "them equal levels, or choose factors for each (--per-model)."
+        )
+    for model in recipe.models if per_model else recipe.models[:1]:
+        for place in range(len(model.levels)):
+            whose = f".{short_name(model)}" if per_model else ""
+            yield SearchAxis(f"factor{place + 1}{whose}", 1.0, *_FACTORS)
+
+
+def _coefficient_axis(recipe: MergeRecipe) -> list[SearchAxis]:
+    """The coefficient, or a multiplier of unequal ones; none for coefficients by layer or part."""
+    numbers = [m.coefficient for m in recipe.models if isinstance(m.coefficient, float)]
+    if len(numbers) < len(recipe.models) or not any(numbers):
+        return []
+    most = LARGEST_COEFFICIENT / max(map(abs, numbers))
+    if len(set(numbers)) > 1 or numbers[0] < 0:
+        return [SearchAxis("coefficients", 1.0, _LEAST, most)]
+    return [SearchAxis("coefficient", numbers[0], _LEAST * numbers[0], LARGEST_COEFFICIENT)]
+
+
+def given_point(recipe: MergeRecipe, axes: Sequence[SearchAxis]) -> Point:
+    """The values of a recipe on its axes; empty if they cannot tell it."""
+    values = tuple(_given(recipe, axis) for axis in axes)
+    return values if recipe_hash(at_point(recipe, axes, values)) == recipe_hash(recipe) else ()
+
+
+def _given(recipe: MergeRecipe, axis: SearchAxis) -> float:
+    name, _, whose = axis.name.partition(".")
+    if not name.startswith("factor"):
+        return axis.start
+    model = next(m for m in recipe.models if whose in ("", short_name(m)))
+    return model.amplification[int(name.removeprefix("factor")) - 1]
+
+
+def at_point(recipe: MergeRecipe, axes: Sequence[SearchAxis], point: Point) -> MergeRecipe:
+    """The recipe with the values of a point; the recipe itself for an empty one.
+
+    Raises:
+        InvalidRecipe: a value that the recipe does not allow.
+    """
+    if not point:
+        return recipe
+    values = {axis.name: value for axis, value in zip(axes, point, strict=True)}
+    own: dict[str, Any] = {n: values[n] for n in ("scale", "strength") if n in values}
+    models = tuple(_model(model, values) for model in recipe.models)
+    made = replace(recipe, models=models)
+    if "strength" in own and recipe.prune:
+        told = {**recipe.prune.parameters, "strength": own.pop("strength")}
+        made = replace(made, prune=replace(recipe.prune, parameters=told))
+    return replace(made, parameters={**recipe.parameters, **own})
+
+
+def _model(model: DomainModel, values: dict[str, float]) -> DomainModel:
+    factors = tuple(
+        values.get(f"factor{place}.{short_name(model)}", values.get(f"factor{place}", old))
+        for place, old in enumerate(model.amplification, 1)
+    )
+    coefficient = values.get("coefficient", model.coefficient)
+    if "coefficients" in values and isinstance(coefficient, float):
+        coefficient *= values["coefficients"]
+    return replace(model, amplification=factors, coefficient=coefficient)

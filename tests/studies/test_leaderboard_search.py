@@ -1,0 +1,52 @@
+"""What the leaderboard chooses for a method, and what that may cost."""
+
+import math
+
+import pytest
+
+from dppa_core.methods.registry import get_method
+from dppa_core.recipes.yaml_text import MergeRecipe
+from dppa_core.studies.zoo.results.leaderboard import BUDGET, ChosenValues, choose
+from dppa_core.studies.zoo.results.leaderboard_entry import entry
+from dppa_core.studies.zoo.results.leaderboard_exam import LeaderboardExaminer
+from dppa_core.studies.zoo.results.scores import ZooExaminer
+
+EXAMINER = LeaderboardExaminer(ZooExaminer(None, 200))
+
+
+def test_every_method_is_searched_by_the_same_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With losses by hand, lowest at the factors 0.8 / 1.2, the coefficient or scale 0.9."""
+    wanted = {"factor1": 0.8, "factor2": 1.2, "coefficient": 0.9, "scale": 0.9}
+    asked: dict[str, list[MergeRecipe]] = {"loss": [], "hits": []}
+
+    def values(made: MergeRecipe) -> dict[str, float]:
+        model, scale = made.models[0], getattr(made.settings(), "scale", 1.0)
+        factors = model.amplification if get_method(made.method).prunes else ()
+        named = {f"factor{place}": value for place, value in enumerate(factors, 1)}
+        assert isinstance(model.coefficient, float)
+        return named | {"coefficient": model.coefficient, "scale": scale}
+
+    def loss(self: LeaderboardExaminer, made: MergeRecipe, domain: str) -> float:
+        asked["loss"].append(made)
+        return 1 + sum(math.log2(value / wanted[name]) ** 2 for name, value in values(made).items())
+
+    def hits(
+        self: LeaderboardExaminer, made: MergeRecipe | str, domain: str, split: str
+    ) -> tuple[bool, ...]:
+        if isinstance(made, str):
+            return (True,) * 4
+        asked["hits"].append(made)
+        return (True, True, False, False)
+
+    monkeypatch.setattr(LeaderboardExaminer, "loss", loss)
+    monkeypatch.setattr(LeaderboardExaminer, "hits", hits)
+    for name in ("task_arithmetic", "ties", "magnitude", "dare", "dppa"):
+        for kind in asked.values():
+            kind.clear()
+        found = choose(entry(get_method(name)), EXAMINER)
+        assert len(set(asked["loss"])) == found.losses <= BUDGET.losses
+        assert len(set(asked["hits"])) == found.retentions <= BUDGET.accuracies
+        for axis, value in found.values.items():
+            assert axis == "strength" or value == pytest.approx(wanted[axis], rel=0.08), name
+    assert list(found.values) == ["factor1", "factor2", "coefficient", "strength"]
+    assert choose(entry(get_method("linear")), EXAMINER) == ChosenValues({}, 0, 0)

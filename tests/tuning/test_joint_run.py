@@ -1,0 +1,256 @@
+"""The joint search of a recipe: on scores by hand, after a kill, and as a command."""
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dppa_core.errors import InvalidRecipe, InvalidValue, NonFiniteWeights
+from dppa_core.evaluation.examiner import Examiner
+from dppa_core.evaluation.scores import DomainScore, Exam
+from dppa_core.recipes.yaml_text import (
+    DomainModel,
+    MergeRecipe,
+    Pruning,
+    dump_recipe,
+    load_recipe,
+)
+from dppa_core.tasks import DOMAINS
+from dppa_core.tuning.search.axes import at_point, axes_of, given_point
+from dppa_core.tuning.search.joint import Budget
+from dppa_core.tuning.search.joint_run import JointTrial, search_jointly
+from tests.helpers.command import Command
+from tests.helpers.scored import RECIPE, by_model, scored
+
+pytestmark = pytest.mark.usefixtures("zoo_env")
+
+OWN = {f"zoo:{domain}": scored(a=(90, 100)) for domain in DOMAINS}
+WHOLE = MergeRecipe("zoo:base", tuple(DomainModel(f"zoo:{d}") for d in DOMAINS), "task_arithmetic")
+
+
+def valley(recipe: MergeRecipe, domain: str) -> DomainScore:
+    """Best at 0.8 / 1.2 with the coefficient 1: coefficient times factor counts in a band."""
+    one, two = recipe.models[0].amplification
+    coefficient = recipe.models[0].coefficient
+    assert isinstance(coefficient, float)
+    away = (math.log2(max(x, 1e-3)) for x in (one * coefficient / 0.8, two * coefficient / 1.2))
+    loss = 0.5 + sum(x**2 for x in away) + 0.5 * math.log2(coefficient) ** 2
+    return replace(scored(a=(max(0, round(100 - 60 * (loss - 0.5))), 100)), loss=loss)
+
+
+def asker() -> tuple[Callable[[Exam], DomainScore], list[Exam]]:
+    return by_model(OWN, valley)
+
+
+def merges(asked: list[Exam]) -> set[MergeRecipe]:
+    return {one.target for one in asked if isinstance(one.target, MergeRecipe)}
+
+
+def with_factors(*factors: float, recipe: MergeRecipe = RECIPE) -> MergeRecipe:
+    models = tuple(replace(model, amplification=factors) for model in recipe.models)
+    return replace(recipe, models=models)
+
+
+# axes
+
+
+def test_the_axes_are_factors_coefficient_and_strength() -> None:
+    axes = axes_of(RECIPE)
+    assert [(axis.name, axis.start) for axis in axes] == [
+        ("factor1", 1.0),
+        ("factor2", 1.0),
+        ("coefficient", 1.0),
+        ("strength", 0.08),
+    ]
+    each = [axis.name for axis in axes_of(RECIPE, per_model=True)]
+    assert each[:3] == ["factor1.math", "factor2.math", "factor1.finance"] and len(each) == 8
+
+
+def test_a_point_becomes_a_recipe_with_its_values_and_nothing_else() -> None:
+    made = at_point(RECIPE, axes_of(RECIPE), (0.8, 1.2, 0.9, 0.04))
+    expected = with_factors(0.8, 1.2)
+    models = tuple(replace(model, coefficient=0.9) for model in expected.models)
+    parameters = {**RECIPE.parameters, "strength": 0.04}
+    assert made == replace(expected, models=models, parameters=parameters)
+
+
+def test_every_method_has_its_axes() -> None:
+    assert [axis.name for axis in axes_of(WHOLE)] == ["coefficient"]
+    ties = replace(WHOLE, method="ties")
+    assert [axis.name for axis in axes_of(ties)] == ["scale"]
+    assert at_point(ties, axes_of(ties), (1.5,)).parameters["scale"] == 1.5
+    staged = replace(RECIPE, method="ties", parameters={}, prune=Pruning("dppa"))
+    axes = axes_of(staged)
+    assert [axis.name for axis in axes] == ["factor1", "factor2", "scale", "strength"]
+    made = at_point(staged, axes, (1.0, 1.0, 1.0, 0.2))
+    assert made.prune and made.prune.parameters["strength"] == 0.2
+
+
+def test_unequal_coefficients_keep_their_ratio_and_those_by_layer_stay() -> None:
+    models = tuple(
+        DomainModel(f"zoo:{d}", coefficient=value)
+        for d, value in zip(DOMAINS, (0.5, 1.0, -0.25), strict=True)
+    )
+    recipe = replace(WHOLE, models=models)
+    (axis,) = axes_of(recipe)
+    assert (axis.name, axis.start) == ("coefficients", 1.0)
+    made = at_point(recipe, (axis,), (2.0,))
+    assert [model.coefficient for model in made.models] == [1.0, 2.0, -0.5]
+    layered = replace(recipe, models=(replace(models[0], coefficient={0: 0.5}), *models[1:]))
+    with pytest.raises(InvalidRecipe, match="no factor, coefficient or strength to choose"):
+        axes_of(layered)
+
+
+def test_a_recipe_is_told_by_its_point_if_the_axes_can() -> None:
+    given = with_factors(1.4, 0.0)
+    axes = axes_of(given)
+    assert given_point(given, axes) == (1.4, 0.0, 1.0, 0.08)
+    first, *others = RECIPE.models
+    mixed = replace(RECIPE, models=(replace(first, amplification=(2.0, 1.0)), *others))
+    assert given_point(mixed, axes) == ()
+    assert len(given_point(mixed, axes_of(mixed, per_model=True))) == 8
+    uneven = replace(RECIPE, models=(replace(first, levels=(0.8,), amplification=(1.0,)), *others))
+    with pytest.raises(InvalidRecipe, match="different numbers of partitions"):
+        axes_of(uneven)
+
+
+# the search
+
+
+def test_it_finds_the_factors_that_fit_the_coefficient() -> None:
+    ask, asked = asker()
+    found = search_jointly(RECIPE, ask, limit=16)
+    one, two = found.recipe.models[0].amplification
+    coefficient = found.recipe.models[0].coefficient
+    assert isinstance(coefficient, float)
+    assert one * coefficient == pytest.approx(0.8, rel=0.08)
+    assert two * coefficient == pytest.approx(1.2, rel=0.08)
+    assert len(merges(asked)) == len(found.trials) <= 24
+    assert {one.split for one in asked} == {"search"} and {one.limit for one in asked} == {16}
+    assert {one.domain for one in asked} == set(DOMAINS)
+    assert found.answers == 16 * 3 * len(found.trials)
+
+
+def test_factors_of_one_and_the_recipe_given_are_candidates() -> None:
+    given = with_factors(1.4, 1.0)
+    ask, asked = asker()
+    found = search_jointly(given, ask)
+    assert found.trials[0].values["factor1"] == 1.0 and found.trials[1].values["factor1"] == 1.4
+    assert {given, with_factors(1.0, 1.0)} <= merges(asked)
+    compared = [one.accuracy is not None for one in found.search.candidates]
+    assert compared[:2] == [True, True] and sum(compared) <= 6
+
+
+def test_no_exam_is_held_twice() -> None:
+    ask, asked = asker()
+    search_jointly(RECIPE, ask)
+    told = [repr(one) for one in asked]
+    assert len(set(told)) == len(told)
+
+
+def test_side_by_side_it_finds_what_it_finds_alone() -> None:
+    alone = search_jointly(RECIPE, asker()[0])
+    assert search_jointly(RECIPE, asker()[0], beside=8) == alone
+
+
+@pytest.mark.parametrize("killed_after", [0, 2, 20, 50])
+def test_a_killed_search_goes_on_to_the_very_same_result(tmp_path: Path, killed_after: int) -> None:
+    whole = search_jointly(RECIPE, asker()[0])
+    ask, every = asker()
+    left, state = iter(range(killed_after)), tmp_path / "state.json"
+
+    def dying(exam: Exam) -> DomainScore:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return ask(exam)
+
+    with pytest.raises(KeyboardInterrupt):
+        search_jointly(RECIPE, dying, state=state)
+    again, asked = asker()
+    assert search_jointly(RECIPE, again, state=state) == whole
+    assert not {repr(one) for one in asked} & {repr(one) for one in every}
+
+
+def test_a_larger_budget_goes_on_and_another_search_does_not(tmp_path: Path) -> None:
+    state = tmp_path / "state.json"
+    search_jointly(RECIPE, asker()[0], state=state, budget=Budget(9, 3))
+    ask, asked = asker()
+    search_jointly(RECIPE, ask, state=state, budget=Budget(12, 3))
+    assert len(merges(asked)) == 3
+    with pytest.raises(InvalidValue, match="items 200, now 16"):
+        search_jointly(RECIPE, asker()[0], state=state, limit=16)
+
+
+def test_weights_that_overflow_are_told_and_not_chosen() -> None:
+    def overflowing(recipe: MergeRecipe, domain: str) -> DomainScore:
+        if recipe.models[0].amplification[0] > 1:
+            raise NonFiniteWeights("inf")
+        return valley(recipe, domain)
+
+    told: list[JointTrial] = []
+    found = search_jointly(RECIPE, by_model(OWN, overflowing)[0], watch=told.append)
+    lost = [one for one in told if one.loss is None]
+    assert lost and all(one.retention == 0 and not one.retentions for one in lost)
+    assert found.trials[found.place].loss is not None
+    assert json.dumps(found.to_json(), allow_nan=False)
+
+
+def test_exams_without_losses_are_refused() -> None:
+    with pytest.raises(InvalidValue, match="needs exams with the loss"):
+        search_jointly(WHOLE, by_model(OWN, lambda recipe, domain: scored(a=(1, 2)))[0])
+
+
+# the command
+
+
+def test_the_command_writes_the_recipe_and_removes_its_state(
+    dppa: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask, asked = by_model(OWN | {"zoo:base": scored(a=(0, 100))}, _merged_or_alone)
+    monkeypatch.setattr(Examiner, "score", lambda self, exam: ask(exam))
+    recipe, out = tmp_path / "recipe.yaml", tmp_path / "found.yaml"
+    recipe.write_text(dump_recipe(RECIPE))
+    assert dppa("search", recipe, "--out", out, "--joint") == 0
+    assert "1/24 factor1 1, factor2 1, coefficient 1, strength 0.08: loss" in dppa.err
+    assert "200 search items a domain" in dppa.out and "the recipe given" in dppa.out
+    assert load_recipe(out).models[0].amplification[0] != 1.0
+    assert {path.name for path in tmp_path.iterdir()} == {"recipe.yaml", "found.yaml"}
+    asked.clear()
+    few = "--joint", "--trials", 9, "--objective", "loss", "--limit", 16, "--test-limit", 0
+    assert dppa("search", recipe, "--out", out, "--overwrite", *few, "--json") == 0
+    value = dppa.json
+    assert value["way"] == "joint" and value["budget"] == {"losses": 9, "accuracies": 2}
+    assert len(value["trials"]) == 9 and value["answers"] == 9 * 16 * 3
+    assert value["best"]["loss"] == min(one["loss"] for one in value["trials"])
+    assert {one.split for one in asked} == {"search"} and not dppa.err
+
+
+def _merged_or_alone(recipe: MergeRecipe, domain: str) -> DomainScore:
+    asks_factors = len(recipe.models) > 1 and recipe.method == "dppa"
+    return valley(recipe, domain) if asks_factors else scored(a=(50, 100))
+
+
+def test_a_file_may_name_the_way(dppa: Command, tmp_path: Path) -> None:
+    recipe, space = tmp_path / "recipe.yaml", tmp_path / "space.yaml"
+    recipe.write_text(dump_recipe(RECIPE))
+    for text, message in (
+        ("{way: joint, vary: {rate: null}}", "--joint or --vary"),
+        ("{way: climb}", "way may be joint, got 'climb'"),
+        ("{way: joint, objectives: density}", "the objective accuracy or loss, got density"),
+    ):
+        space.write_text(f"search: {text}\n")
+        assert dppa("search", recipe, "--out", tmp_path / "o.yaml", "--space", space) == 1
+        assert message in dppa.err
+
+
+def test_joint_goes_with_no_other_way(dppa: Command, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(dump_recipe(RECIPE))
+    out = "--out", tmp_path / "o.yaml"
+    assert dppa("search", recipe, *out, "--joint", "--vary", "rate=0.5:0.9") == 1
+    assert "--joint or --vary" in dppa.err
+    assert dppa("search", recipe, *out, "--per-model") == 1
+    assert "--per-model goes with --joint" in dppa.err
