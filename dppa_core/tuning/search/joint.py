@@ -96,7 +96,7 @@ class Candidate:
 
     values: Point
     loss: float
-    """Mean negative log-likelihood of the right answers; infinite for weights that overflow."""
+    """That of the right answers; infinite for weights that overflow."""
     accuracy: float | None = None
     """Mean retention; None if it was not asked."""
 

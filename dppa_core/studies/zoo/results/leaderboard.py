@@ -29,6 +29,7 @@ from dppa_core.tuning.search.joint import (
     Point,
     joint_search,
 )
+from dppa_core.tuning.search.trial import geometric_mean
 
 MAIN = ("coefficient", "scale")
 """What makes a whole merge stronger."""
@@ -164,7 +165,7 @@ def choose(entry: Entry, examiner: LeaderboardExaminer) -> ChosenValues:
     def loss(point: Point) -> float:
         made = entry.recipes(point)
         try:
-            return sum(examiner.loss(made[domain], domain) for domain in own) / len(own)
+            return geometric_mean([examiner.loss(made[domain], domain) for domain in own])
         except NonFiniteWeights:
             return math.inf
 

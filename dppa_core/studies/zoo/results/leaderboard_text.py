@@ -120,8 +120,9 @@ def _long(board: Leaderboard) -> str:
     return (
         f"The domain models answer of their own domain: {own}.\n\n"
         + markdown_table(header, rows)
-        + "\n\n*Tried*: settings whose loss was asked, the mean negative log-likelihood of the "
-        "right answers, and those whose retention was asked too. The first has factors and "
+        + "\n\n*Tried*: settings whose loss was asked, the negative log-likelihood of the "
+        "right answers, a geometric mean over the domains, and those whose retention was asked "
+        "too. The first has factors and "
         "coefficients of 1 and the method's defaults. The next change one number by a step; then "
         "a quadratic is fitted to the losses around the best, and its lowest point is asked. By "
         "retention are asked the lowest loss, the first setting, and others by loss that differ "
