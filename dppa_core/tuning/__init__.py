@@ -3,7 +3,7 @@
 Its parts in order; each imports only those before it:
 
     .            greedy soup
-    search       the paper's climb, studies, grids
+    search       the paper's climb, joint searches, studies, grids
     adamerging   coefficients by minimal entropy
     advice       which method for these models, with reasons
 """
