@@ -49,7 +49,8 @@ class JointTrial:
     So each domain has the same weight: a tenth more counts as much in a domain that is answered
     almost surely as in one with eight times its loss, which would decide a plain mean alone. Over
     16 DPPA merges of the embedded models (200 search items a domain) the order by this loss agreed
-    with that by retention to 0.91 (Spearman), the order by a plain mean to 0.56.
+    with that by retention to 0.91 (Spearman), the order by a plain mean to 0.56; the choice was
+    made on these.
     """
     retentions: Mapping[str, float]
     """Domain -> accuracy ÷ the domain model's own."""
