@@ -92,6 +92,7 @@ def test_explicit_levels_are_followed(studio: Studio, key: str) -> None:
     assert "97\u2009%, 85\u2009%" in studio.page.locator("#levels-now").inner_text()
 
 
+@pytest.mark.long
 def test_passing_through_the_levels_changes_nothing(studio: Studio) -> None:
     studio.wait_exact(80)
     box = type_levels(studio, "97, 85", "Tab")
@@ -103,6 +104,7 @@ def test_passing_through_the_levels_changes_nothing(studio: Studio) -> None:
     assert studio.drawn("rate") == "70"
 
 
+@pytest.mark.long
 def test_a_rate_outside_its_range_never_reaches_the_plan(studio: Studio) -> None:
     studio.wait_exact(80)
     box = studio.page.locator("#rate input[type=number]")

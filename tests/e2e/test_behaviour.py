@@ -73,6 +73,7 @@ def test_names_of_bands_end_before_their_sliders(
     assert min(room) >= 4
 
 
+@pytest.mark.long
 def test_no_word_of_the_framework_stays_after_scoring(studio: Studio) -> None:
     run(studio, 4)
     wait_state(studio, "done", "failed")

@@ -36,6 +36,7 @@ def test_the_plots_show_the_model_that_was_touched_last(studio: Studio) -> None:
     wait_focus(studio, MATH)
 
 
+@pytest.mark.long
 def test_models_that_are_off_come_last_and_say_so(studio: Studio) -> None:
     studio.wait_exact(80)
     switch(studio, MATH, on=False)
@@ -84,6 +85,7 @@ def test_layers_that_read_the_same_are_named_together(
     assert said.replace("\u2009", " ") == sentence
 
 
+@pytest.mark.long
 def test_a_colour_of_a_share_means_the_same_at_every_rate(studio: Studio) -> None:
     studio.wait_exact(80)
     for quantity in ("density", "rate", "energy"):
@@ -140,6 +142,7 @@ def test_a_phone_opens_on_a_plot_with_its_sliders(visit: Visit) -> None:
     assert box and 0 <= box["y"] <= 844
 
 
+@pytest.mark.long
 def test_plots_keep_their_place_and_size(studio: Studio) -> None:
     studio.wait_exact(80)
     script = """() => ['heatmap', 'kept', 'distribution'].map(id => {

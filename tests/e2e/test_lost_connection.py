@@ -132,6 +132,7 @@ def interrupted(tab: Studio, server: Server, interrupt: Callable[[], None]) -> N
     tab.wait_answer()
 
 
+@pytest.mark.long
 def test_a_reload_ends_all_work_and_keeps_the_settings(tab: Studio, server: Server) -> None:
     interrupted(tab, server, tab.reload)
 
@@ -162,6 +163,7 @@ def saved(tab: Studio) -> list[str]:
     return tab.page.locator("#saved-list .saved-name").all_inner_texts()
 
 
+@pytest.mark.long
 def test_two_tabs_of_one_visitor_keep_out_of_each_others_way(
     browser: Browser, server: Server
 ) -> None:

@@ -49,6 +49,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.long
 def test_dppa_app_opens_the_page_from_any_folder(
     installed: Path, own: Path, browser: Browser
 ) -> None:

@@ -1,5 +1,6 @@
 """The By hand and Break it blocks, as on a phone: edits, predictions, every broken merge."""
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.conftest import Visit
@@ -53,6 +54,7 @@ def score(page: Page, case: str, side: str) -> int:
     return int(bar.inner_text().split(" of ")[0])
 
 
+@pytest.mark.long
 def test_by_hand_and_every_failure_with_its_repair(visit: Visit) -> None:
     studio = visit(width=390, height=844)
     page = studio.page

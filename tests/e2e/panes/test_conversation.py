@@ -303,6 +303,7 @@ def test_one_who_fails_says_why_and_the_others_go_on(studio: Studio, tmp_path: P
     assert studio.wait_answer("zoo:base").locator(".answer-text").inner_text()
 
 
+@pytest.mark.long
 def test_who_waits_is_told_how_many_are_before(visit: Visit) -> None:
     first, second, third = visit(), visit(), visit()
     run(first, 400)  # one at a time: a second score has to wait, a question does not

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.e2e.page_driver import Studio
@@ -84,6 +85,7 @@ def test_a_question_that_was_not_sent_stays_in_its_box(studio: Studio) -> None:
     assert stored(studio) is None
 
 
+@pytest.mark.long
 def test_a_vote_stays_given_and_names_stay_hidden_until_then(studio: Studio) -> None:
     studio.wait_models()
     compare_with(studio, "zoo:math")

@@ -79,6 +79,7 @@ def test_a_drag_is_one_step_and_keys_go_back(visit: Visit) -> None:
     assert studio.rate.input_value() == "50"
 
 
+@pytest.mark.long
 def test_keys_in_a_box_of_text_are_the_boxes_own(visit: Visit) -> None:
     studio = visit()
     studio.set_rate(60)
@@ -89,6 +90,7 @@ def test_keys_in_a_box_of_text_are_the_boxes_own(visit: Visit) -> None:
     assert studio.rate.input_value() == "60" and studio.drawn("rate") == "60"
 
 
+@pytest.mark.long
 def test_several_steps_back_at_once_end_on_the_right_one(visit: Visit) -> None:
     studio = visit()
     studio.wait_exact(80)
@@ -137,6 +139,7 @@ def test_two_slots_hold_two_settings_and_say_which_is_shown(studio: Studio) -> N
     wait_recipe(studio, START)
 
 
+@pytest.mark.long
 def test_going_back_over_a_switch_goes_back_to_its_slot(visit: Visit) -> None:
     studio = visit()
     studio.wait_exact(80)
@@ -206,6 +209,7 @@ def test_somebody_else_opens_the_same_from_a_link(visit: Visit) -> None:
     assert studio.page.locator("#undo").get_attribute("aria-disabled") == "true"
 
 
+@pytest.mark.long
 def test_what_has_to_be_measured_is_opened_once_the_page_is_there(visit: Visit) -> None:
     slow = replace(START, significance="activation", rate=0.7)
     studio = visit(link=link_of(slow))
@@ -238,6 +242,7 @@ def test_share_copies_the_link_and_says_so(visit: Visit) -> None:
     wait_recipe(other, replace(START, rate=0.6))
 
 
+@pytest.mark.long
 def test_where_the_clipboard_is_closed_the_link_is_shown(studio: Studio) -> None:
     studio.page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(); }")
     press(studio, "share")

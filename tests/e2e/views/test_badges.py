@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from tests.e2e.conftest import Visit
 from tests.e2e.page_driver import Studio
 from tests.e2e.panes.test_chat import ask_at_length
@@ -41,6 +43,7 @@ def test_what_is_in_memory_is_counted_after_each_run(studio: Studio) -> None:
     assert "MiB" in (loaded.get_attribute("title") or "")
 
 
+@pytest.mark.long
 def test_a_merge_waits_for_its_turn_and_for_no_answer(visit: Visit) -> None:
     first, second = visit(), visit()
     for studio in (first, second):

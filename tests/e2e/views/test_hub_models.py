@@ -149,6 +149,7 @@ def test_a_model_that_does_not_fit_is_not_added_and_the_list_says_why(
     assert studio.page.locator(".model-row").count() == 3
 
 
+@pytest.mark.long
 def test_a_public_page_shows_the_sets_out_of_reach(
     browser: Browser, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -75,6 +75,7 @@ def test_keys_move_between_cells_and_enter_opens_one(studio: Studio) -> None:
         studio.page.locator("#drill-place").wait_for()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("typed", "becomes"), [("-5", 0), ("250", 99), ("", 50)])
 def test_its_number_box_keeps_only_what_counts(studio: Studio, typed: str, becomes: int) -> None:
     studio.wait_exact(80)
@@ -87,6 +88,7 @@ def test_its_number_box_keeps_only_what_counts(studio: Studio, typed: str, becom
     assert studio.page.evaluate(f"dppa.state.overrides['{KEY}']") == becomes / 100
 
 
+@pytest.mark.long
 def test_a_method_that_prunes_nothing_has_no_rates_but_keeps_the_note(studio: Studio) -> None:
     studio.wait_exact(80)
     opened(studio)
@@ -136,6 +138,7 @@ def test_a_rate_of_its_own_holds_and_the_others_make_up_for_it(visit: Visit, wid
     assert studio.page.evaluate(KEPT) == pytest.approx(plan(None, (0.8, 0.6)), abs=1e-5)
 
 
+@pytest.mark.long
 def test_one_click_clears_all_overrides(studio: Studio) -> None:
     studio.wait_exact(80)
     override(studio, f"['{KEY}', 'layers.0.mlp.up_proj']")

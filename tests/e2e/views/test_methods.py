@@ -134,6 +134,7 @@ def test_models_that_do_not_suit_a_method_are_told(studio: Studio) -> None:
     studio.page.locator('#status [data-recipe]:not([data-recipe=""])').wait_for(state="attached")
 
 
+@pytest.mark.long
 def test_emr_says_for_whom_it_answers(studio: Studio) -> None:
     studio.wait_exact(80)
     choose(studio, "emr")
@@ -145,6 +146,7 @@ def test_emr_says_for_whom_it_answers(studio: Studio) -> None:
     assert "answers for law" in note.inner_text()
 
 
+@pytest.mark.long
 def test_the_keyboard_reaches_the_method_and_its_settings(studio: Studio) -> None:
     studio.wait_exact(80)
     studio.page.locator("#method-choice").focus()
@@ -178,6 +180,7 @@ def test_nothing_sticks_out_and_all_of_it_reads(visit: Visit, width: int, theme:
         assert not serious, [(v["id"], v["nodes"][0]["target"]) for v in serious]
 
 
+@pytest.mark.long
 def test_on_a_phone_the_shown_model_keeps_its_place_beside_long_colour_names(visit: Visit) -> None:
     studio = visit(width=390, height=844)
     studio.wait_exact(80)

@@ -22,6 +22,7 @@ def test_what_cannot_be_falls_back_to_what_counts(
     assert told == (changed if typed in ("150", "-5") else [])
 
 
+@pytest.mark.long
 def test_an_emptied_box_changes_nothing_while_it_is_empty(studio: Studio) -> None:
     studio.set_rate(60)
     studio.page.locator("#rate input[type=number]").fill("")
@@ -29,6 +30,7 @@ def test_an_emptied_box_changes_nothing_while_it_is_empty(studio: Studio) -> Non
     assert studio.drawn("rate") == "60"
 
 
+@pytest.mark.long
 def test_everything_kept_is_said_of_changes(studio: Studio) -> None:
     studio.set_rate(0)
     studio.page.get_by_text("Every change of math is kept").first.wait_for()

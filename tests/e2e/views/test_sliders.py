@@ -133,6 +133,7 @@ def test_the_heatmap_shows_every_quantity_of_every_module(studio: Studio) -> Non
             assert cells[(module.layer, module.kind)] == value, f"{quantity} of {module.name}"
 
 
+@pytest.mark.long
 def test_another_significance_is_measured_once_and_then_as_immediate(studio: Studio) -> None:
     """Also on a public page: embedded models read questions of their domain."""
     studio.wait_exact(80)

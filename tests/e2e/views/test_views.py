@@ -10,6 +10,7 @@ from tests.e2e.test_looks import AXE, SCREENS, names
 VIEWS = {"modules": "#plots", "compare": "#compare-view", "attribution": "#attribution-view"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("screen", SCREENS, ids=names)
 def test_each_view_stands_alone_without_barriers(
     visit: Visit, screen: tuple[int, int, str]
