@@ -10,7 +10,7 @@ KERNELS := $(filter-out tests/kernels/test_cuda.py,$(wildcard tests/kernels/test
 RULES := tests/test_architecture.py tests/test_script_rules.py
 
 .DEFAULT_GOAL := help
-.PHONY: app docs test test-all check check-kernels check-types check-rules check-scripts format bench test-cuda fuzz fuzz-merge audit defences kills results leaderboard picture figures help coefficients seeds bench-engine bench-chat bench-ui bench-load bench-abuse bench-cluster search space-check experiments
+.PHONY: study app docs test test-all check check-kernels check-types check-rules check-scripts format bench test-cuda fuzz fuzz-merge audit defences kills results leaderboard picture figures help coefficients seeds bench-engine bench-chat bench-ui bench-load bench-abuse bench-cluster search space-check experiments
 
 app: ## Open the app on the embedded models and print its address (PORT=7860 picks one)
 	@sh scripts/environment.sh app
@@ -143,6 +143,11 @@ seeds: ## Train sets of models with other seeds, and check them (SEEDS, REGIMES 
 	    --out out/zoos/$$size-$$regime-$$seed; \
 	  $(PY) -m dppa_core zoo check out/zoos/$$size-$$regime-$$seed; \
 	done; done; done
+
+study: ## Measure the merges of docs/study-plan.md on all sets in out/zoos, into docs/study.md (half an hour a set)
+	@sh scripts/environment.sh app
+	@$(PY) -m dppa_core zoo study out/zoos/*-*-[0-9]* > docs/study.partial
+	@mv docs/study.partial docs/study.md
 
 docs: ## Build the documentation site into out/site (open out/site/index.html)
 	@sh scripts/environment.sh docs

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import comb, pi, sqrt, tan
+from math import atan, comb, pi, sqrt, tan
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -68,10 +68,31 @@ def student(freedom: float) -> float:
     """Standard errors on either side of a 95 % interval by Student's t; `freedom` at least 1."""
     if freedom > 100:  # the first term of its expansion about the normal distribution
         return Z95 + (Z95**3 + Z95) / (4 * freedom)
-    angles = np.linspace(0, pi / 2, 20_001)  # t = sqrt(freedom) · tan(angle)
+    angles, area = _t_area(freedom)
+    return sqrt(freedom) * tan(float(np.interp(0.95, area, angles)))
+
+
+def _t_area(freedom: float) -> tuple[Float64[ndarray, " n"], Float64[ndarray, " n"]]:
+    """Angles from 0 to pi/2, with the probability that |t| < sqrt(freedom) · tan(angle)."""
+    angles = np.linspace(0, pi / 2, 20_001)
     heights = np.cos(angles) ** (freedom - 1)
     area = np.concatenate(([0.0], np.cumsum((heights[1:] + heights[:-1]) / 2)))
-    return sqrt(freedom) * tan(float(np.interp(0.95 * area[-1], area, angles)))
+    return angles, area / area[-1]
+
+
+def p_of_t(value: float, freedom: float) -> float:
+    """The two-sided p-value of Student's t; `freedom` at least 1."""
+    return float(1 - np.interp(atan(abs(value) / sqrt(freedom)), *_t_area(freedom)))
+
+
+def holm(p_values: Sequence[float]) -> tuple[float, ...]:
+    """P-values corrected for their number, by Holm's step-down method (1979)."""
+    order = sorted(range(len(p_values)), key=lambda place: p_values[place])
+    corrected, most = [1.0] * len(p_values), 0.0
+    for rank, place in enumerate(order):
+        most = max(most, min(1.0, (len(p_values) - rank) * p_values[place]))
+        corrected[place] = most
+    return tuple(corrected)
 
 
 def wilson(right: int, n: int) -> tuple[float, float]:

@@ -76,6 +76,34 @@ def check(
 
 
 @zoo_app.command()
+def study(
+    folders: Annotated[list[Path], typer.Argument(help="Sets that `dppa zoo train` made.")],
+    out: Annotated[Path, typer.Option(help="A JSON file for each set goes here.")] = Path(
+        "out/study"
+    ),
+    limit: Annotated[int | None, typer.Option(min=1, help="Test items per domain.")] = None,
+    search_limit: Annotated[int, typer.Option(min=1, help="Search items per domain.")] = 200,
+    as_json: JsonFlag = False,
+) -> None:
+    """Measure the merges of docs/study-plan.md on some sets, and compare them over seeds.
+
+    A set whose file is there is not measured again; what was asked before comes from the cache.
+    """
+    from dppa_core.studies.zoo.study.measure import measure_set  # noqa: PLC0415  (imports torch)
+    from dppa_core.studies.zoo.study.text import markdown  # noqa: PLC0415
+
+    found = []
+    for folder in folders:
+        file, say = out / f"{folder.name}.json", teller(quiet=as_json)
+        if not file.is_file():
+            measured = measure_set(folder, limit=limit, search_items=search_limit, say=say)
+            out.mkdir(parents=True, exist_ok=True)
+            write_text(file, json.dumps(measured, indent=1) + "\n")
+        found.append(json.loads(file.read_text("utf-8")))
+    emit({"sets": found}, markdown(found, "make study"), as_json=as_json)
+
+
+@zoo_app.command()
 def report(
     out: Annotated[
         Path | None, typer.Option(help="Write the measured report here, as JSON.")

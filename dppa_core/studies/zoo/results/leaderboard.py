@@ -160,7 +160,7 @@ def choose(entry: Entry, examiner: LeaderboardExaminer) -> ChosenValues:
     axes = entry.axes()
     if not axes:
         return ChosenValues({}, 0, 0)
-    own = {domain: examiner.share(f"zoo:{domain}", domain, "search") for domain in DOMAINS}
+    own = {domain: examiner.share(entry.model(domain), domain, "search") for domain in DOMAINS}
 
     def loss(point: Point) -> float:
         made = entry.recipes(point)

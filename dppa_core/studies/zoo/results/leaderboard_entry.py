@@ -10,7 +10,6 @@ from dppa_core.methods.registry import get_method
 from dppa_core.methods.shared.contract import Method
 from dppa_core.pruning.partition import even_levels
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
-from dppa_core.studies.zoo.results.scores import BASE
 from dppa_core.tasks import DOMAINS
 from dppa_core.tuning.search.axes import at_point, axes_of
 from dppa_core.tuning.search.joint import Point, SearchAxis
@@ -35,6 +34,14 @@ class Entry:
     """Number of bands with a factor each, if the method prunes."""
     searched: bool = True
     """Whether anything is chosen on the search split."""
+    rate: float = RATE
+    """Pruning rate, if the method prunes."""
+    root: str = "zoo:"
+    """What stands before the names of the base and the domain models in their references."""
+
+    def model(self, name: str) -> str:
+        """The reference of the base or of a domain model."""
+        return f"{self.root}{name}"
 
     def by_domain(self) -> str | None:
         """The parameter that names the task to answer, for methods like EMR; else None."""
@@ -50,17 +57,19 @@ class Entry:
 
         Args:
             point: Values of the axes; by default factors and coefficients of 1, and the method's
-                own defaults. Methods that prune keep a fifth.
+                own defaults.
         """
         axes = self.axes() if point else ()
         return {domain: at_point(self._recipe(domain), axes, point) for domain in DOMAINS}
 
     def _recipe(self, domain: str) -> MergeRecipe:
         parameters, asked = {**EXTRA.get(self.method.name, {}), **self.changes}, self.by_domain()
-        levels = even_levels(RATE, self.partitions) if self.method.prunes else (0.0,)
-        models = tuple(DomainModel(f"zoo:{name}", levels) for name in DOMAINS)
-        own = {asked: f"zoo:{domain}"} if asked else {}
-        return MergeRecipe(BASE, models, method=self.method.name, parameters=parameters | own)
+        levels = even_levels(self.rate, self.partitions) if self.method.prunes else (0.0,)
+        models = tuple(DomainModel(self.model(name), levels) for name in DOMAINS)
+        own = {asked: self.model(domain)} if asked else {}
+        return MergeRecipe(
+            self.model("base"), models, method=self.method.name, parameters=parameters | own
+        )
 
 
 def entry(method: Method) -> Entry:

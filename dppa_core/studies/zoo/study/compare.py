@@ -1,0 +1,139 @@
+"""Differences between two merges over the seeds of a regime, as docs/study-plan.md fixes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import sqrt
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+from numpy import ndarray
+
+from dppa_core.studies.zoo.study.merges import ALL, MAIN_RATE, WHOLE, key_of
+from dppa_core.tasks.intervals import RESAMPLES, SEED, Interval, holm, p_of_t, student
+
+Hits = Mapping[str, str]
+"""Domain -> a character for each test item, 1 for a right answer."""
+LEAST_SEEDS = 3
+"""Fewer show figures, and no comparison."""
+LEVEL = 0.05
+GOOD = 0.5
+"""Accuracy of a domain model from which on retention is meaningful."""
+EQUAL = 0.02
+"""Retentions whose interval lies within this are said not to differ."""
+PRIMARY = (
+    ("dppa", "magnitude", "is it better than the simplest pruning?"),
+    ("dppa", "task_arithmetic", "does pruning help at all?"),
+    ("dppa", "dp", "what do factors of their own for the partitions bring?"),
+    ("dp", "magnitude", "what do uneven densities bring?"),
+    ("dppa", "reversed", "is the sign of the adjustment right?"),
+)
+"""The primary family: the two merges, and the question their difference answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeedComparison:
+    """Mean retention of one merge minus that of another, over seeds."""
+
+    one: str
+    other: str
+    question: str
+    by_seed: tuple[float, ...]
+    over_seeds: Interval
+    """Student's, over the seeds' differences."""
+    hierarchical: Interval
+    """Bootstrap: seeds, then items within each domain."""
+    p: float
+    corrected: float
+    """By Holm, over the family."""
+
+    @property
+    def interval(self) -> Interval:
+        """The wider of the two."""
+        both = (self.over_seeds, self.hierarchical)
+        return max(both, key=lambda one: one.high - one.low)
+
+    @property
+    def verdict(self) -> str:
+        """`more`, `less`, `alike`, or `open` where the seeds do not tell."""
+        found = self.interval
+        if self.corrected < LEVEL and not found.low <= 0 <= found.high:
+            return "more" if found.value > 0 else "less"
+        return "alike" if -EQUAL < found.low and found.high < EQUAL else "open"
+
+
+def divisors(own: Hits) -> dict[str, float]:
+    """What each domain's accuracy is divided by: the domain model's own, for retention.
+
+    1 for all where a domain model answers less than half of its items: accuracies are compared.
+    """
+    found = {domain: hits.count("1") / len(hits) for domain, hits in own.items()}
+    return found if min(found.values()) >= GOOD else dict.fromkeys(found, 1.0)
+
+
+def retention(hits: Hits, own: Hits) -> float:
+    """Mean over the domains of a merge's accuracy by its divisor."""
+    by = divisors(own)
+    return sum(hits[d].count("1") / len(hits[d]) / by[d] for d in own) / len(own)
+
+
+def compare(sets: Sequence[Mapping[str, Any]]) -> tuple[SeedComparison, ...]:
+    """The primary comparisons over the sets of one size and regime, one for each seed.
+
+    Args:
+        sets: What `measure_set` returned; at least `LEAST_SEEDS` of them.
+    """
+    found = [_difference(sets, one, other, question) for one, other, question in PRIMARY]
+    corrected = holm([one.p for one in found])
+    return tuple(replace(one, corrected=p) for one, p in zip(found, corrected, strict=True))
+
+
+def hits_of(measured: Mapping[str, Any], name: str) -> Hits:
+    """The hits of a merge at the main rate of all entries, or of one that prunes nothing."""
+    keys = (key_of(name, MAIN_RATE, ALL), key_of(name, 0.0, WHOLE))
+    return next(row["hits"] for row in measured["merges"] if row["key"] in keys)
+
+
+def _difference(
+    sets: Sequence[Mapping[str, Any]], one: str, other: str, question: str
+) -> SeedComparison:
+    pairs = [(hits_of(of, one), hits_of(of, other), of["own"]) for of in sets]
+    by_seed = np.array([retention(a, own) - retention(b, own) for a, b, own in pairs])
+    over, p = _student(by_seed)
+    drawn = _hierarchical([_item_draws(*pair, seed=at) for at, pair in enumerate(pairs)])
+    low, high = np.quantile(drawn, (0.025, 0.975))
+    both = Interval(float(by_seed.mean()), float(low), float(high))
+    return SeedComparison(one, other, question, tuple(map(float, by_seed)), over, both, p, p)
+
+
+def _student(values: Float64[ndarray, " seeds"]) -> tuple[Interval, float]:
+    mean, freedom = float(values.mean()), len(values) - 1
+    error = float(values.std(ddof=1)) / sqrt(len(values))
+    half = student(freedom) * error
+    p = p_of_t(mean / error, freedom) if error else float(mean == 0)
+    return Interval(mean, mean - half, mean + half), p
+
+
+def _item_draws(one: Hits, other: Hits, own: Hits, *, seed: int) -> Float64[ndarray, " draws"]:
+    """The difference of retentions on items drawn with replacement, domain by domain."""
+    rng = np.random.default_rng([SEED, seed])
+    total = np.zeros(RESAMPLES)
+    for domain, by in divisors(own).items():
+        gains = np.array([int(a) - int(b) for a, b in zip(one[domain], other[domain], strict=True)])
+        shares = [(gains == value).mean() for value in (-1, 0, 1)]
+        counts = rng.multinomial(len(gains), shares, size=RESAMPLES)
+        total += (counts[:, 2] - counts[:, 0]) / len(gains) / by / len(own)
+    return total
+
+
+def _hierarchical(
+    seeds: Sequence[Float64[ndarray, " draws"]],
+) -> Float64[ndarray, " draws"]:
+    """Means over seeds drawn with replacement; each drawn seed takes a draw of its items."""
+    rng = np.random.default_rng([SEED, len(seeds)])
+    table = np.stack(seeds)
+    which = rng.integers(len(seeds), size=(len(seeds), RESAMPLES))
+    draw = rng.integers(RESAMPLES, size=which.shape)
+    return np.asarray(table[which, draw].mean(axis=0))

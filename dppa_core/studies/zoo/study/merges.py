@@ -1,0 +1,73 @@
+"""The merges that the study measures on every set, and their controls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from dppa_core.methods.registry import get_method
+from dppa_core.studies.zoo.results.leaderboard_entry import Entry
+
+RATES = (0.8, 0.9, 0.95)
+ALL, MODULES, WHOLE = "all", "modules", "whole"
+"""What a rate counts: every entry, or those of the modules while embeddings stay whole; or nothing
+is pruned."""
+MAIN_RATE = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class StudyMerge:
+    """A merge of all three domains; a joint search chooses its numbers."""
+
+    name: str
+    rate: float
+    budget: str
+    entry: Entry
+
+    @property
+    def key(self) -> str:
+        """Unique in the study; see `key_of`."""
+        return key_of(self.name, self.rate, self.budget)
+
+
+def key_of(name: str, rate: float, budget: str) -> str:
+    """The key of a merge, as `dppa-90-all`."""
+    return f"{name}-{100 * rate:g}-{budget}"
+
+
+def merges() -> tuple[StudyMerge, ...]:
+    """All merges of a set. DP is DPPA with one partition: one factor for all that is kept."""
+    found = [StudyMerge("task_arithmetic", 0.0, WHOLE, Entry(get_method("task_arithmetic")))]
+    for rate in RATES:
+        found += [_pruned(name, rate, ALL) for name in ("magnitude", "dp", "dppa")]
+        if rate == MAIN_RATE:
+            found += [_pruned(name, rate, MODULES) for name in ("magnitude", "dp", "dppa")]
+            found.append(_pruned("dare", rate, ALL))
+            found.append(StudyMerge("ties", rate, ALL, _ties(rate)))
+    return tuple(found)
+
+
+def _pruned(name: str, rate: float, budget: str) -> StudyMerge:
+    method = get_method({"dp": "dppa"}.get(name, name))
+    others = {"other_tensors": "prune" if budget == ALL else "keep"}
+    return StudyMerge(
+        name, rate, budget, Entry(method, others, 2 if name == "dppa" else 1, rate=rate)
+    )
+
+
+def _ties(rate: float) -> Entry:
+    return Entry(get_method("ties"), {"density": round(1 - rate, 9)})
+
+
+def controls() -> dict[str, StudyMerge]:
+    """Changes of DPPA at the main rate that ought to harm it; they take the numbers it found."""
+    dppa = _pruned("dppa", MAIN_RATE, ALL)
+
+    def changed(name: str, **changes: str) -> StudyMerge:
+        entry = replace(dppa.entry, changes={**dppa.entry.changes, **changes})
+        return replace(dppa, name=name, entry=entry)
+
+    return {
+        "reversed": changed("reversed", scaling="reversed"),
+        "random": changed("random", significance="random"),
+        "shuffled": changed("shuffled"),
+    }

@@ -1,0 +1,100 @@
+"""The study as a page: figures of every merge, comparisons over seeds, and their words."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+from dppa_core.studies.zoo.study.compare import LEAST_SEEDS, SeedComparison, compare, retention
+from dppa_core.tasks.intervals import Interval
+
+TITLES = {
+    "task_arithmetic": "task arithmetic",
+    "magnitude": "magnitude pruning",
+    "dp": "DP",
+    "dppa": "DPPA (joint)",
+    "dare": "DARE",
+    "ties": "TIES",
+    "reversed": "DPPA, densities reversed",
+    "random": "DPPA, random significance",
+    "shuffled": "DPPA on shuffled deltas",
+}
+VERDICTS = {
+    "more": "keeps more",
+    "less": "keeps less",
+    "alike": "no difference",
+    "open": "open",
+}
+Measured = Mapping[str, Any]
+
+
+def markdown(sets: Sequence[Measured], command: str) -> str:
+    """The page, from what `measure_set` returned for every set."""
+    groups: dict[tuple[str, str], list[Measured]] = defaultdict(list)
+    for of in sorted(sets, key=lambda of: of["set"]["seed"]):
+        groups[of["set"]["size"], of["set"]["regime"]].append(of)
+    parts = [
+        "# Over seeds and regimes\n\nWhat was measured, and how, was fixed beforehand in the "
+        "[study plan](study-plan.md). Retention is a merge's accuracy divided by the domain "
+        f"model's own, averaged over math, finance and law. Made by `{command}`."
+    ]
+    parts += [_group(size, regime, of) for (size, regime), of in sorted(groups.items())]
+    return "\n\n".join(parts) + "\n"
+
+
+def _group(size: str, regime: str, sets: Sequence[Measured]) -> str:
+    seeds = [str(of["set"]["seed"]) for of in sets]
+    parts = [f"## {size}, {regime}", f"Seeds: {', '.join(seeds)}. {_alone(sets)}"]
+    if len(sets) >= LEAST_SEEDS:
+        parts += [_comparisons(compare(sets))]
+    else:
+        parts += [f"Fewer than {LEAST_SEEDS} seeds: figures without a comparison."]
+    return "\n\n".join([*parts, _figures(sets)])
+
+
+def _alone(sets: Sequence[Measured]) -> str:
+    means = {
+        domain: fmean(of["own"][domain].count("1") / len(of["own"][domain]) for of in sets)
+        for domain in sets[0]["own"]
+    }
+    told = ", ".join(f"{domain} {100 * mean:.1f} %" for domain, mean in means.items())
+    return f"Domain models alone answer {told} of their own items."
+
+
+def _comparisons(found: Sequence[SeedComparison]) -> str:
+    head = (
+        "| at 90 % of all entries | question | points | over seeds | seeds and items | p | "
+        "corrected | |\n| --- | --- | --- | --- | --- | --- | --- | --- |"
+    )
+    return "\n".join([head, *map(_comparison, found)])
+
+
+def _comparison(one: SeedComparison) -> str:
+    names = f"{TITLES[one.one]} minus {TITLES[one.other]}"
+    mean = f"{100 * one.over_seeds.value:+.1f}"
+    cells = (mean, _ends(one.over_seeds), _ends(one.hierarchical), _p(one.p), _p(one.corrected))
+    return f"| {names} | {one.question} | {' | '.join(cells)} | {VERDICTS[one.verdict]} |"
+
+
+def _ends(one: Interval) -> str:
+    return f"{100 * one.low:+.1f} to {100 * one.high:+.1f}"
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _figures(sets: Sequence[Measured]) -> str:
+    lines = [
+        "| merge | pruned | counted | mean retention | by seed |\n| --- | --- | --- | --- | --- |"
+    ]
+    for place, row in enumerate(sets[0]["merges"]):
+        kept = [100 * retention(of["merges"][place]["hits"], of["own"]) for of in sets]
+        seeds = ", ".join(f"{one:.1f}" for one in kept)
+        rate = f"{100 * row['rate']:g} %" if row["rate"] else "–"
+        counted = {"all": "all entries", "modules": "modules", "whole": "–"}[row["budget"]]
+        title = TITLES[row["name"]]
+        lines.append(f"| {title} | {rate} | {counted} | {fmean(kept):.1f} % | {seeds} |")
+    return "\n".join(lines)

@@ -1,0 +1,121 @@
+"""The study over seeds: comparisons by hand, controls, and a small set measured."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from dppa_core.errors import MissingCheckpoint
+from dppa_core.studies.zoo.results import leaderboard
+from dppa_core.studies.zoo.study import measure
+from dppa_core.studies.zoo.study.compare import PRIMARY, compare, divisors, retention
+from dppa_core.studies.zoo.study.merges import controls, merges
+from dppa_core.studies.zoo.study.shuffled import shuffle_set
+from dppa_core.studies.zoo.study.text import markdown
+from dppa_core.tasks import DOMAINS
+from dppa_core.tasks.intervals import holm, p_of_t, student
+from dppa_core.tuning.search.joint import Budget
+
+OWN = dict.fromkeys(DOMAINS, "1" * 8 + "00")
+
+
+def measured(seed: int, **right: int) -> dict[str, Any]:
+    """A set whose merges answer so many of ten items in every domain; 4 where nothing is said."""
+    rows = []
+    for one in (*merges(), *controls().values()):
+        bits = ("1" * right.get(one.name, 4)).ljust(10, "0")
+        row = {"key": one.key, "name": one.name, "rate": one.rate, "budget": one.budget}
+        rows.append({**row, "hits": dict.fromkeys(DOMAINS, bits)})
+    kind = {"size": "small", "regime": "plain", "seed": seed}
+    return {"set": kind, "own": OWN, "merges": rows}
+
+
+@pytest.mark.parametrize(
+    ("t", "freedom", "p"), [(2.776, 4, 0.05), (4.604, 4, 0.01), (2.571, 5, 0.05)]
+)
+def test_p_values_are_those_of_the_tables(t: float, freedom: float, p: float) -> None:
+    assert p_of_t(t, freedom) == pytest.approx(p, rel=2e-3)
+    assert p_of_t(-t, freedom) == p_of_t(t, freedom)
+    assert p_of_t(student(4), 4) == pytest.approx(0.05, abs=1e-6)
+
+
+def test_holm_is_the_example_by_hand() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx((0.03, 0.06, 0.06, 0.02))
+    assert holm([0.5, 0.9]) == (1.0, 1.0)
+
+
+def test_retention_divides_by_the_own_accuracy_of_models_that_are_good() -> None:
+    hits = dict.fromkeys(DOMAINS, "1111000000")
+    assert retention(hits, OWN) == pytest.approx(0.5)
+    poor = {**OWN, "law": "1000000000"}
+    assert set(divisors(poor).values()) == {1.0}
+    assert retention(hits, poor) == pytest.approx(0.4)
+
+
+def test_a_difference_over_seeds_is_students() -> None:
+    sets = [measured(seed, dppa=right, magnitude=4) for seed, right in ((1, 5), (2, 6), (3, 7))]
+    first = compare(sets)[0]
+    assert (first.one, first.other) == PRIMARY[0][:2]
+    assert first.by_seed == pytest.approx((0.125, 0.25, 0.375))
+    half = student(2) * 0.125 / 3**0.5
+    assert first.over_seeds.ends == pytest.approx((0.25 - half, 0.25 + half))
+    assert first.hierarchical.low < 0.25 < first.hierarchical.high
+    assert first.verdict == "open", "three seeds so far apart tell nothing"
+
+
+def test_what_every_seed_shows_alike_is_a_finding() -> None:
+    sets = [measured(s, dppa=8, magnitude=1, dp=8) for s in (1, 2, 3, 4, 5)]
+    found = {(one.one, one.other): one for one in compare(sets)}
+    assert found["dppa", "magnitude"].verdict == "more"
+    assert found["dppa", "dp"].verdict == "alike"
+    assert all(one.corrected >= one.p for one in found.values())
+    text = markdown(sets, "make study")
+    assert "| DPPA (joint) minus magnitude pruning |" in text and "keeps more" in text
+    few = markdown(sets[:2], "make study")
+    assert "figures without a comparison" in few and "keeps more" not in few
+
+
+def test_shuffled_deltas_keep_their_entries_and_lose_their_places(
+    tiny_zoo: Path, tmp_path: Path
+) -> None:
+    out = shuffle_set(tiny_zoo, tmp_path / "out")
+    base, before, after = (
+        load_file(folder / "model.safetensors")
+        for folder in (tiny_zoo / "base", tiny_zoo / "law", out / "law")
+    )
+    name = "model.layers.1.mlp.down_proj.weight"
+    deltas = [
+        (of[name].float() - base[name].float()).flatten().sort().values for of in (before, after)
+    ]
+    assert torch.allclose(*(one.sort().values for one in deltas), atol=4e-3), (
+        "bfloat16 rounds the sum in its new place"
+    )
+    assert not torch.equal(before[name], after[name])
+    assert torch.equal(before["model.norm.weight"], after["model.norm.weight"])
+
+
+@pytest.mark.usefixtures("one_torch_thread")
+def test_a_set_is_measured_whole_by_equal_budgets(
+    tiny_zoo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = tuple(one for one in merges() if one.key in ("magnitude-90-all", "dppa-90-all"))
+    monkeypatch.setattr(measure, "merges", lambda: few)
+    monkeypatch.setattr(leaderboard, "BUDGET", Budget(4, 2))
+    folder = shutil.copytree(tiny_zoo, tmp_path / "set")
+    with pytest.raises(MissingCheckpoint, match="no model base"):
+        measure.measure_set(folder, limit=2)
+    told = {"size": "small", "regime": "plain", "seed": 3}
+    for name in ("base", *DOMAINS):
+        (folder / name / "training.json").write_text(json.dumps(told))
+    lines: list[str] = []
+    found = measure.measure_set(folder, limit=2, search_items=1, say=lines.append)
+    assert found["set"] == told
+    wanted = [one.key for one in (*few, *controls().values())]
+    assert [row["key"] for row in found["merges"]] == wanted
+    assert all(row["tried"] == {"losses": 4, "retentions": 2} for row in found["merges"])
+    assert all(len(bits) == 2 for row in found["merges"] for bits in row["hits"].values())
+    assert len(lines) == 1 + len(wanted)
