@@ -9,7 +9,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
@@ -21,6 +21,7 @@ import typer
 from dppa_core.errors import InvalidValue
 from dppa_core.progress import Progress
 from dppa_core.system.atomic_folders import check_file, unwritable
+from dppa_core.tasks.item_files import own_domain
 
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe file (YAML).")]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Write one JSON object.")]
@@ -31,6 +32,21 @@ WorkersOption = Annotated[
 TasksOption = Annotated[
     str | None,
     typer.Option(help="The domain of each model, as math,finance,law; their own if unset."),
+]
+ItemsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="[NAME=]FILE",
+        help="Questions of your own, JSON lines or CSV (docs/guides/own-questions.md); one file "
+        "for each domain. --tasks may name it.",
+    ),
+]
+ScorerOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Of --items that declare none: exact, number, contains. choice if they have choices, "
+        "else exact, if unset."
+    ),
 ]
 _ENDS = [signal.SIGINT, signal.SIGTERM] + ([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])
 
@@ -109,6 +125,30 @@ def names_in(text: str | None, nothing: str = NO_DOMAIN) -> list[str] | None:
     if names is not None and not names:
         raise InvalidValue(nothing)
     return names
+
+
+def domains_in(
+    tasks: str | None,
+    files: Sequence[str] | None = None,
+    scorer: str | None = None,
+    nothing: str = NO_DOMAIN,
+) -> list[str] | None:
+    """Domains of --tasks, and of --items behind them unless they are named there; None if unset."""
+    named = names_in(tasks, nothing)
+    if scorer is not None and not files:
+        raise InvalidValue("--scorer says how --items are scored; name a file of them.")
+    own = [own_domain(one, scorer) for one in files or ()]
+    if len(set(own)) < len(own):
+        raise InvalidValue(
+            f"--items: two files have the name {max(own, key=own.count)}. Name one: --items "
+            "other=FILE."
+        )
+    if not own:
+        return named
+    by_name = {str(one): one for one in own}
+    return [by_name.get(name, name) for name in named or ()] + [
+        one for one in own if one not in (named or ())
+    ]
 
 
 def check_target(out: Path, *, overwrite: bool) -> None:

@@ -83,7 +83,11 @@ class Examiner:
             read = self._exchanges(resident, exam.items())
             workers = self._workers if resident.nbytes <= SMALL and knows(resident.model) else 1
             found = mark(
-                resident, exam.items(), read, workers=workers, progress=progress, stop=stop
+                *(resident, exam.items(), read),
+                longest=exam.tokens or LONGEST,
+                workers=workers,
+                progress=progress,
+                stop=stop,
             )
             return [list(map(int, found.hits)), found.losses, found.tokens]
 
@@ -171,7 +175,7 @@ def evaluate(
 
     Args:
         target: A model's reference ("zoo:math", a folder, "owner/name"), or a recipe.
-        domains: Of math, finance and law.
+        domains: Of math, finance and law, and `own_domain`s.
         split: "test"; "search" for choices that a test must not decide.
         limit: Items a domain; all of them where None.
 
@@ -187,6 +191,7 @@ def mark(
     asked: Sequence[Item],
     read: Sequence[Exchange] | None = None,
     *,
+    longest: int = LONGEST,
     workers: int = 1,
     progress: Callable[[int], None] | None = None,
     stop: Stop | None = None,
@@ -195,11 +200,13 @@ def mark(
 
     Args:
         read: The items' `exchanges`, if already computed.
+        longest: Most tokens of a reply.
         workers: As of `answers`.
         progress: Called with the number of items answered so far.
     """
     read = exchanges(resident, asked) if read is None else read
-    given = answers(resident, read, workers=workers, progress=progress, stop=stop)
+    how: dict[str, Any] = {"longest": longest, "workers": workers}
+    given = answers(resident, read, **how, progress=progress, stop=stop)
     return Marks(
         tuple(score(item, one.reply) for item, one in zip(asked, given, strict=True)),
         tuple(one.loss for one in given),
@@ -256,7 +263,8 @@ def _tokenizer_key(resident: Resident) -> str | None:
 
 
 def _asked(exam: Exam) -> list[list[str]]:
-    return [[item.prompt, item.answer] for item in exam.items()]
+    longest = [] if exam.tokens is None else [["tokens", str(exam.tokens)]]
+    return [*(item.asked() for item in exam.items()), *longest]
 
 
 def _marks(value: Any) -> Marks:

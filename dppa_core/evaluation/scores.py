@@ -9,7 +9,7 @@ from math import sqrt
 from typing import Any
 
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
-from dppa_core.tasks import Item, items, score
+from dppa_core.tasks import Item, OwnDomain, items, score
 from dppa_core.tasks.intervals import wilson
 
 Target = str | MergeRecipe
@@ -43,9 +43,16 @@ class Exam:
         """The items of this exam.
         Raises:
             UnknownName: no such domain.
-            InvalidValue: no such split, or more items than it has.
+            InvalidValue: no such split, or more items than an embedded one has.
         """
+        if isinstance(self.domain, OwnDomain):  # equal to others of its name
+            return self.domain.of_split(self.split, self.limit)
         return _drawn(self.domain, self.split, self.limit)
+
+    @property
+    def tokens(self) -> int | None:
+        """Most tokens of a reply, if the domain says so."""
+        return self.domain.tokens if isinstance(self.domain, OwnDomain) else None
 
 
 _drawn = lru_cache(64)(items)

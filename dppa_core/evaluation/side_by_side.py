@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.evaluation.scores import DomainScore, Marks, Target, marked_score
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
-from dppa_core.tasks import DOMAINS, Item
+from dppa_core.tasks import DOMAINS, Item, OwnDomain
 from dppa_core.tasks.intervals import Interval, Pair, difference, mean_interval, ratio, sign_test
 
 RECIPE, AGAINST, BASE = "recipe", "against", "base"
@@ -62,8 +62,14 @@ def plain_merge(recipe: MergeRecipe, models: Sequence[DomainModel], method: str)
     )
 
 
-def entrants(recipe: MergeRecipe, against: MergeRecipe | None = None) -> tuple[Entrant, ...]:
+def entrants(
+    recipe: MergeRecipe,
+    against: MergeRecipe | None = None,
+    trained_for: Mapping[str, str] | None = None,
+) -> tuple[Entrant, ...]:
     """A recipe and its baselines: base, domain models, and two plain merges.
+
+    `trained_for` gives the domains of one's own of some models.
 
     Linear is the mean of the models. Task arithmetic adds the whole deltas with the recipe's own
     coefficients: it is the recipe without pruning and amplification.
@@ -78,9 +84,11 @@ def entrants(recipe: MergeRecipe, against: MergeRecipe | None = None) -> tuple[E
     bases = dict.fromkeys(each.base for _, each in given if each)
     return (
         *(Entrant(BASE if one == recipe.base else one, one, one) for one in bases),
-        *(Entrant(one, one, one, _domains((one,))) for one in single),
+        *(Entrant(one, one, one, _domains((one,), trained_for or {})) for one in single),
         *(
-            Entrant(key, names[key], one, _domains([model.model for model in one.models]))
+            Entrant(
+                key, names[key], one, _domains([m.model for m in one.models], trained_for or {})
+            )
             for key, one in (*made, *given)
             if one is not None
         ),
@@ -97,8 +105,8 @@ def _named(recipe: MergeRecipe) -> str:
     return f"task arithmetic × {told}"
 
 
-def _domains(references: Sequence[str]) -> tuple[str, ...]:
-    found = dict.fromkeys(domain_of(one) for one in references)
+def _domains(references: Sequence[str], own: Mapping[str, str]) -> tuple[str, ...]:
+    found = dict.fromkeys(one for name in references for one in (domain_of(name), own.get(name)))
     return tuple(one for one in found if one is not None)
 
 
@@ -128,7 +136,10 @@ class SideBySide:
         return None if marks is None else mean_interval(marks.losses, marks.tokens)
 
     def own(self, domain: str) -> str | None:
-        """The domain's own model: the embedded one, else the single model that scores best."""
+        """The domain's own model: the one trained for it, else the one that scores best.
+
+        Embedded models are not compared on another embedded domain.
+        """
         single = [one for one in self.entrants if one.key == one.target]
         named = [one.key for one in single if domain in one.domains]
         if named:
@@ -136,7 +147,8 @@ class SideBySide:
         scores = {
             one.key: score.accuracy
             for one in single
-            if not one.domains and (score := self.score(one.key, domain)) is not None
+            if (not one.domains or isinstance(domain, OwnDomain))
+            and (score := self.score(one.key, domain)) is not None
         }
         return max(scores, key=lambda key: scores[key], default=None)
 
@@ -157,6 +169,10 @@ class SideBySide:
         """Base accuracy minus its own, on a domain it was not made for; else None."""
         if domain in self.entrant(key).domains or key == BASE:
             return None
+        if isinstance(domain, OwnDomain) and not any(
+            domain in one.domains for one in self.entrants
+        ):
+            return None  # nobody knows which model was made for it
         pair = self._pair(BASE, key, domain)
         return None if pair is None else difference({domain: pair})
 

@@ -1,4 +1,4 @@
-"""The domains of the embedded models: their questions, splits, scorers and examples.
+"""Domains: those of the embedded models, with questions, splits, scorers and examples; own ones.
 
 Pure: the same arguments give the same items on every machine.
 """
@@ -13,13 +13,16 @@ from types import MappingProxyType
 from dppa_core.errors import InvalidValue, UnknownName
 from dppa_core.tasks import finance, law, math
 from dppa_core.tasks.items import SPLITS, Item, Task
+from dppa_core.tasks.own_items import OwnDomain, OwnItem
 
 __all__ = [
     "DOMAINS",
     "SPLITS",
     "TEST_ITEMS",
     "Item",
+    "OwnDomain",
     "Task",
+    "check_domain",
     "draw_items",
     "example_items",
     "example_of",
@@ -52,6 +55,12 @@ def tasks_of(domain: str) -> tuple[Task, ...]:
     return _TASKS[domain]
 
 
+def check_domain(domain: str) -> None:
+    """Raise UnknownName unless it is an embedded domain or one's own."""
+    if not isinstance(domain, OwnDomain):
+        tasks_of(domain)
+
+
 def draw_items(domain: str, split: str, seed: int = 0) -> Iterator[Item]:
     """An endless stream of items, tasks in turn, without regard to repeats."""
     if split not in SPLITS:
@@ -73,8 +82,11 @@ def items(
 ) -> tuple[Item, ...]:
     """The first `n` different items of a split, tasks in turn.
 
-    `n` defaults to `TEST_ITEMS` for each task. The same arguments always give the same items.
+    `n` defaults to `TEST_ITEMS` for each task. The same arguments always give the same items. A
+    domain of one's own gives all it has, and at most `n`.
     """
+    if isinstance(domain, OwnDomain):
+        return domain.of_split(split, n)
     tasks = tasks_of(domain)
     wanted = TEST_ITEMS * len(tasks) if n is None else n
     if wanted < 1:
@@ -105,6 +117,8 @@ def items(
 
 def score(item: Item, reply: str) -> bool:
     """Whether `reply` answers `item` correctly, by the scorer of its task."""
+    if isinstance(item, OwnItem):
+        return item.right(reply)
     task = next(task for task in tasks_of(item.domain) if task.name == item.task)
     return task.score(item.answer, reply)
 

@@ -28,6 +28,10 @@ class Item:
     prompt: str
     answer: str
 
+    def asked(self) -> list[str]:
+        """Everything that decides the marks of this item."""
+        return [self.prompt, self.answer]
+
 
 @dataclass(frozen=True, slots=True)
 class Task:

@@ -93,7 +93,8 @@ SPLIT = "search"
 
 _ASK_FOR = (
     "which questions is it to be scored on? Name domains with --tasks: "
-    f"{', '.join(DOMAINS)}. Only embedded models have a known domain."
+    f"{', '.join(DOMAINS)}; or files of questions with --items. Only embedded models have a known "
+    "domain."
 )
 Watch = Callable[[Indices, Evaluation], None]
 

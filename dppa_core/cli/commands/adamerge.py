@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dppa_core.cli.output import (
+    ItemsOption,
     JsonFlag,
     OverwriteFlag,
     RecipeFile,
+    ScorerOption,
     check_target,
+    domains_in,
     emit,
     progress_line,
     teller,
@@ -74,6 +77,8 @@ def adamerge(
         list[Path] | None,
         typer.Option(help="JSON lines of a model's domain: prompt, held-out ones with answer."),
     ] = None,
+    items: ItemsOption = None,
+    scorer: ScorerOption = None,
     log: Annotated[Path | None, typer.Option(help="Its log; OUT with .log.json if unset.")] = None,
     state: Annotated[
         Path | None, typer.Option(help="State of a stopped run; OUT with .state.json if unset.")
@@ -88,7 +93,8 @@ def adamerge(
     settings = AdaMergeSettings(**{k: v for k, v in chosen.items() if v is not None})
     loaded = load_recipe(recipe)
     check_additive(loaded)
-    domains = _domains(loaded, tasks, prompts, settings)
+    named = domains_in(tasks, items, scorer)
+    domains = _domains(loaded, named, prompts, settings)
     check_count(domains, loaded)
     log, state = log or _beside(out, ".log.json"), state or _beside(out, ".state.json")
     _check_targets(out, log, state, overwrite=overwrite)
@@ -109,15 +115,16 @@ def adamerge(
 
 
 def _domains(
-    recipe: MergeRecipe, tasks: str | None, files: list[Path] | None, settings: AdaMergeSettings
+    recipe: MergeRecipe,
+    named: list[str] | None,
+    files: list[Path] | None,
+    settings: AdaMergeSettings,
 ) -> tuple[Domain, ...]:
-    if tasks is not None and files:
-        raise typer.BadParameter("give either --tasks or --prompts")
+    if named is not None and files:
+        raise typer.BadParameter("give either --tasks and --items, or --prompts")
     if files:
         return file_domains(files, settings)
-    if tasks is None:
-        return task_domains(domains_of_models(recipe), settings)
-    return task_domains([name.strip() for name in tasks.split(",")], settings)
+    return task_domains(domains_of_models(recipe) if named is None else named, settings)
 
 
 def _beside(out: Path, ending: str) -> Path:

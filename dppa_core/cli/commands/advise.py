@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dppa_core.cli.output import JsonFlag, TasksOption, WorkersOption, emit, names_in, progress_line
+from dppa_core.cli.output import (
+    ItemsOption,
+    JsonFlag,
+    ScorerOption,
+    TasksOption,
+    WorkersOption,
+    domains_in,
+    emit,
+    progress_line,
+)
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, load_recipe
 
 if TYPE_CHECKING:
@@ -23,6 +32,8 @@ def advise(
         typer.Argument(metavar="RECIPE|BASE MODEL…", help="A recipe file, or base and models."),
     ],
     tasks: TasksOption = None,
+    items: ItemsOption = None,
+    scorer: ScorerOption = None,
     limit: Annotated[int, typer.Option(min=1, help="Search items per domain.")] = 64,
     neighbours: Annotated[
         bool, typer.Option(help="Ask the factors one step away from a recipe's.")
@@ -35,7 +46,7 @@ def advise(
 
     Models with a known domain answer search items with DARE at 90 %; others are only profiled.
     """
-    given, listed = _recipe(what), names_in(tasks)
+    given, listed = _recipe(what), domains_in(tasks, items, scorer)
     from dppa_core.evaluation.examiner import Examiner  # noqa: PLC0415
     from dppa_core.tuning.advice.advice import advise as judge  # noqa: PLC0415  (imports torch, below)
     from dppa_core.tuning.advice.run import gather  # noqa: PLC0415

@@ -8,17 +8,27 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dppa_core.cli.output import JsonFlag, emit, names_in, progress_line
+from dppa_core.cli.output import (
+    ItemsOption,
+    JsonFlag,
+    ScorerOption,
+    domains_in,
+    emit,
+    names_in,
+    progress_line,
+)
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.evaluation.tables import percent_text, signed_text, text_table
 from dppa_core.recipes.yaml_text import MergeRecipe, load_recipe
-from dppa_core.tasks import DOMAINS, items
+from dppa_core.tasks import DOMAINS, OwnDomain
+from dppa_core.tasks import items as items_of
 
 if TYPE_CHECKING:
     from dppa_core.evaluation.side_by_side import Entrant
     from dppa_core.merging.in_memory.model_pool import ModelPool
 
 _RECIPES = (".yaml", ".yml")
+_KNOWN = ", ".join(DOMAINS)
 
 
 def evaluate(
@@ -32,6 +42,8 @@ def evaluate(
         str | None,
         typer.Option(help="Domains, as math,finance,law; all if neither text nor task is given."),
     ] = None,
+    items: ItemsOption = None,
+    scorer: ScorerOption = None,
     split: Annotated[str, typer.Option(help="train, search or test.")] = "test",
     limit: Annotated[
         int | None, typer.Option(min=1, help="Items per domain; all if unset.")
@@ -76,7 +88,8 @@ def evaluate(
     if lm_eval_tasks is not None and lm_eval is None:
         raise typer.BadParameter("--lm-eval-tasks is where the tasks of --lm-eval lie")
     more = text is not None or lm_eval is not None
-    domains = [] if more and tasks is None else _domains(tasks, split)
+    named = domains_in(tasks, items, scorer, f"--tasks names no domain. Known: {_KNOWN}.")
+    domains = [] if more and named is None else _domains(named, split)
     beside = recipe is not None and not alone
     from dppa_core.evaluation.examiner import Examiner  # noqa: PLC0415  (imports torch)
     from dppa_core.evaluation.lm_eval_harness import Harness  # noqa: PLC0415
@@ -85,7 +98,7 @@ def evaluate(
     from dppa_core.evaluation.run import harness_rows, measure, text_rows  # noqa: PLC0415
 
     # Unreadable inputs are refused before the first model is loaded.
-    who = _who(recipe, target, against, beside)
+    who = _who(recipe, target, against, beside, domains)
     read = None if text is None else read_text(text)
     names = names_in(lm_eval, "--lm-eval names no task.")
     harness = Harness(names, lm_eval_tasks, limit) if names else None
@@ -107,12 +120,20 @@ def evaluate(
 
 
 def _who(
-    recipe: MergeRecipe | None, target: str, against: Path | None, beside: bool
+    recipe: MergeRecipe | None,
+    target: str,
+    against: Path | None,
+    beside: bool,
+    domains: Sequence[str],
 ) -> tuple[Entrant, ...]:
     from dppa_core.evaluation.side_by_side import Entrant, entrants  # noqa: PLC0415  (imports torch)
 
     if recipe is not None and beside:
-        return entrants(recipe, load_recipe(against) if against else None)
+        # As many files as models: one for each, in the recipe's order.
+        own = [one for one in domains if isinstance(one, OwnDomain)]
+        models = [one.model for one in recipe.models]
+        trained_for = dict(zip(models, own, strict=False)) if len(own) == len(models) else {}
+        return entrants(recipe, load_recipe(against) if against else None, trained_for)
     return (Entrant("recipe" if recipe else target, Path(target).stem, recipe or target),)
 
 
@@ -125,11 +146,10 @@ def _pool(device_map: str | None, dtype: str) -> ModelPool | None:
     return SpreadModelPool(device_map or "auto", dtype)
 
 
-def _domains(tasks: str | None, split: str) -> list[str]:
-    named = names_in(tasks, f"--tasks names no domain. Known: {', '.join(DOMAINS)}.")
+def _domains(named: Sequence[str] | None, split: str) -> list[str]:
     domains = list(dict.fromkeys(named or DOMAINS))
     for domain in domains:  # before a model is loaded
-        items(domain, split, 1)
+        items_of(domain, split, 1)
     return domains
 
 

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dppa_core.cli.output import JsonFlag, emit, names_in, teller, told_if_stopped
+from dppa_core.cli.output import (
+    ItemsOption,
+    JsonFlag,
+    ScorerOption,
+    domains_in,
+    emit,
+    names_in,
+    teller,
+    told_if_stopped,
+)
 from dppa_core.errors import InvalidValue
 
 if TYPE_CHECKING:
@@ -35,6 +44,8 @@ def reproduce(
     tasks: Annotated[
         str | None, typer.Option(help="The domain of each model of a set, as math,finance,law.")
     ] = None,
+    items: ItemsOption = None,
+    scorer: ScorerOption = None,
     lm_eval: Annotated[
         str | None,
         typer.Option(help="Or a task of lm-evaluation-harness for each model, as gsm8k,piqa."),
@@ -76,7 +87,7 @@ def reproduce(
 
     setting = preset_setting(
         preset,
-        **_asked(tasks, lm_eval),
+        **_asked(domains_in(tasks, items, scorer, "--tasks names nothing."), lm_eval),
         folder=lm_eval_tasks,
         test=limit or None,
         search=search_limit,
@@ -91,11 +102,12 @@ def reproduce(
         raise typer.Exit(1)
 
 
-def _asked(tasks: str | None, lm_eval: str | None) -> dict[str, list[str] | None]:
-    named = names_in(tasks, "--tasks names nothing.")
+def _asked(named: list[str] | None, lm_eval: str | None) -> dict[str, list[str] | None]:
     harness = names_in(lm_eval, "--lm-eval names nothing.")
     if named and harness:
-        raise InvalidValue("Give either --tasks or --lm-eval: a model is asked one kind of items.")
+        raise InvalidValue(
+            "Give either --tasks and --items, or --lm-eval: a model is asked one kind of items."
+        )
     return {"tasks": named, "lm_eval": harness}
 
 

@@ -17,13 +17,15 @@ from dppa_core.cli.commands.search_study import (
     study_settings,
 )
 from dppa_core.cli.output import (
+    ItemsOption,
     JsonFlag,
     OverwriteFlag,
     RecipeFile,
+    ScorerOption,
     TasksOption,
     check_target,
+    domains_in,
     emit,
-    names_in,
     progress_line,
     teller,
     told_if_stopped,
@@ -48,6 +50,8 @@ def search(
     recipe: RecipeFile,
     out: Annotated[Path, typer.Option(help="The recipe to write, with what was found.")],
     tasks: TasksOption = None,
+    items: ItemsOption = None,
+    scorer: ScorerOption = None,
     limit: Annotated[
         int | None,
         typer.Option(min=1, help="Search items per domain: 64, and 200 with --joint, if unset."),
@@ -103,7 +107,7 @@ def search(
 
     Settings are chosen on the search split; the result is scored on the test split.
     """
-    given, chosen = load_recipe(recipe), names_in(tasks)
+    given, chosen = load_recipe(recipe), domains_in(tasks, items, scorer)
     varied = tuple(vary or ()), tuple(grid or ()), tuple(objective or ())
     kept = study or _beside(out, ".study.db")
     most = trials or 0

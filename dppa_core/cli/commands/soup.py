@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dppa_core.cli.output import (
+    ItemsOption,
     JsonFlag,
     OverwriteFlag,
     RecipeFile,
+    ScorerOption,
     check_target,
+    domains_in,
     emit,
-    names_in,
     progress_line,
     teller,
 )
@@ -33,6 +35,8 @@ def soup(
         str | None,
         typer.Option(help="Domains to score on, as math,finance,law; the models' own if unset."),
     ] = None,
+    items: ItemsOption = None,
+    scorer: ScorerOption = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Search items per domain; all if unset.")
     ] = None,
@@ -44,7 +48,7 @@ def soup(
     Of the recipe only the models count; a soup has no pruning rates and equal coefficients.
     """
     given = load_recipe(recipe)
-    domains = names_in(tasks)
+    domains = domains_in(tasks, items, scorer)
     check_target(out, overwrite=overwrite)
     from dppa_core.tuning.soup import find_soup  # noqa: PLC0415  (imports torch)
 

@@ -15,7 +15,7 @@ from dppa_core.recipes.yaml_text import load_text, read_mapping
 from dppa_core.studies.experiments.setting import HARNESS, Setting, Subject, embedded
 from dppa_core.studies.zoo.spec import SIZES
 from dppa_core.system.machine import this_machine
-from dppa_core.tasks import DOMAINS, tasks_of
+from dppa_core.tasks import DOMAINS, check_domain
 
 EMBEDDED = "embedded"
 
@@ -122,7 +122,7 @@ def _domains(
     if lm_eval is not None and tasks is None:
         return [f"{HARNESS}{name}" for name in lm_eval]
     for name in given:
-        tasks_of(name)
+        check_domain(name)
     return list(given)
 
 

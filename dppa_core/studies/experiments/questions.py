@@ -23,6 +23,7 @@ from dppa_core.progress import Stop
 from dppa_core.recipes.yaml_text import MergeRecipe, parse_recipe
 from dppa_core.recipes.yaml_text import dump_recipe as dumped
 from dppa_core.system.folder_cache import cache_folder, load, store
+from dppa_core.tasks.own_items import domain_key
 from dppa_core.tuning.adamerging.adamerge import adamerge
 from dppa_core.tuning.adamerging.settings import AdaMergeSettings
 from dppa_core.tuning.adamerging.texts import task_domains
@@ -75,7 +76,9 @@ class ExamQuestion(Exam):
 
     def key(self) -> str:
         """Key of weights, recipe, items and libraries."""
-        return _digest("exam", _identity(self.target), self.domain, self.split, self.limit)
+        return _digest(
+            "exam", _identity(self.target), domain_key(self.domain), self.split, self.limit
+        )
 
     def known(self, examiner: ExperimentExaminer) -> Marks | None:
         """Marks from the cache shared with `dppa evaluate`."""
@@ -166,7 +169,7 @@ class TuningQuestion:
     def key(self) -> str:
         """Key of weights, recipe, libraries, domains and settings."""
         told = json.dumps(asdict(self.settings), sort_keys=True)
-        return _digest("tuning", _identity(self.recipe), self.domains, told)
+        return _digest("tuning", _identity(self.recipe), list(map(domain_key, self.domains)), told)
 
     def known(self, examiner: ExperimentExaminer) -> AdaMerged | None:
         """From the experiments' own cache."""

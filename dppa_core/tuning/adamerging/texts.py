@@ -14,7 +14,7 @@ from dppa_core.evaluation.side_by_side import domains_of
 from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.system.regular_files import read_regular
 from dppa_core.system.strict_json import parse_json
-from dppa_core.tasks import DOMAINS, Item, items
+from dppa_core.tasks import DOMAINS, Item, OwnDomain, items
 from dppa_core.tuning.adamerging.settings import AdaMergeSettings
 
 LARGEST_FILE = 64 << 20
@@ -37,12 +37,17 @@ class Domain:
 def task_domains(names: Sequence[str], settings: AdaMergeSettings) -> tuple[Domain, ...]:
     """Embedded domains: prompts of the train split, held-out items of the search split.
 
+    A domain of one's own has no train split: of its search items the first half, or as many as are
+    to be held out, are held out, and the questions of the others are the prompts.
+
     Raises:
         UnknownName: no such domain.
         InvalidValue: more prompts or items than there are.
     """
     return tuple(
-        Domain(
+        _own_domain(name, settings)
+        if isinstance(name, OwnDomain)
+        else Domain(
             name,
             tuple(item.prompt for item in items(name, "train", settings.prompts, settings.seed)),
             items(name, "search", settings.held_out),
@@ -52,13 +57,26 @@ def task_domains(names: Sequence[str], settings: AdaMergeSettings) -> tuple[Doma
     )
 
 
+def _own_domain(name: OwnDomain, settings: AdaMergeSettings) -> Domain:
+    found = name.of_split("search")
+    held_out = found[: min(settings.held_out, len(found) // 2)]
+    prompts = tuple(item.prompt for item in found[len(held_out) :][: settings.prompts])
+    if not held_out or len(prompts) < settings.batch:
+        raise InvalidValue(
+            f"{name}: {many(len(found), 'search item')}, of which {len(held_out)} would be held "
+            f"out and {len(prompts)} give prompts; at least 1 and {settings.batch} (a batch) are "
+            "needed. Half of the questions are search items. Add questions, or lower --batch."
+        )
+    return Domain(name, prompts, held_out, scored=True)
+
+
 def domains_of_models(recipe: MergeRecipe) -> tuple[str, ...]:
     """The domains of a recipe's embedded models; raises InvalidValue for other models."""
     known = ", ".join("zoo:" + domain for domain in DOMAINS)
     return domains_of(
         recipe,
-        "which prompts are of its domain? Give --tasks, or one --prompts FILE for each model, in "
-        f"the recipe's order. Only embedded models have a known domain: {known}.",
+        "which prompts are of its domain? Give --tasks, or one --prompts FILE or --items FILE for "
+        f"each model, in the recipe's order. Only embedded models have a known domain: {known}.",
     )
 
 

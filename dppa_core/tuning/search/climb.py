@@ -19,6 +19,7 @@ from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, recipe_hash
 from dppa_core.system.state_file import StateFile
 from dppa_core.system.threads import side_by_side
 from dppa_core.tasks.intervals import wilson
+from dppa_core.tasks.own_items import domain_key
 from dppa_core.tuning.search.trial import ITEMS, SEARCH, Ask, domains_for, task_score
 
 Key = tuple[str, tuple[float, ...]]
@@ -291,6 +292,6 @@ def made_by(
     return {
         "recipe": recipe_hash(replace(recipe, models=plain)),
         "weights": [one.content_hash() for one in opened],
-        "domains": list(domains),
+        "domains": list(map(domain_key, domains)),
         "items": limit,
     }

@@ -94,7 +94,7 @@ class JointResult:
     @property
     def answers(self) -> int:
         """Answers of merges that were asked for: settings by items of all domains."""
-        return len(self.trials) * self.limit * len(self.domains)
+        return len(self.trials) * sum(one.n for one in self.own.values())
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready copy."""

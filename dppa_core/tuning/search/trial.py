@@ -14,7 +14,7 @@ from dppa_core.methods.registry import get_method
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.pruning.delta_profile import DeltaProfile
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
-from dppa_core.tasks import DOMAINS, tasks_of
+from dppa_core.tasks import DOMAINS, check_domain
 
 SEARCH, TEST = "search", "test"
 """Settings are chosen on the search split; reported results come from the test split."""
@@ -39,7 +39,8 @@ def domains_for(recipe: MergeRecipe, tasks: Sequence[str] | None = None) -> tupl
         return domains_of(
             recipe,
             "which questions is it to be scored on? Name one domain per model with --tasks: "
-            f"{', '.join(DOMAINS)}. Only embedded models have a known domain.",
+            f"{', '.join(DOMAINS)}; or one file of questions for each with --items. Only embedded "
+            "models have a known domain.",
         )
     if len(tasks) != len(recipe.models):
         raise InvalidValue(
@@ -48,7 +49,7 @@ def domains_for(recipe: MergeRecipe, tasks: Sequence[str] | None = None) -> tupl
             "order."
         )
     for task in tasks:
-        tasks_of(task)
+        check_domain(task)
     return tuple(tasks)
 
 

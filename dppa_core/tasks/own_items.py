@@ -1,0 +1,196 @@
+"""Questions of one's own: their scorers, and the domain they make."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Any
+
+import regex
+
+from dppa_core.errors import InvalidValue, many
+from dppa_core.tasks.items import Item, plain
+
+SEARCH, TEST = "search", "test"
+LETTERS = "ABCDEFGHIJ"
+"""The letters of choices; so many choices at most."""
+_READ_BY_PATTERN, SECONDS = 2000, 0.2
+"""Characters of a reply that a regular expression reads, and how long it may take."""
+_NUMBER = re.compile(r"(?<![\w.,])-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\d+(?:\.\d+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class OwnItem(Item):
+    """A question of one's own; `task` is its scorer, `prompt` the question with its choices."""
+
+    question: str = ""
+    choices: tuple[str, ...] = ()
+    """At most 10, for the scorer `choice`; the answer is then a letter."""
+    pattern: str = ""
+    """The regular expression of the scorer `regex`."""
+
+    def right(self, reply: str) -> bool:
+        """Whether `reply` is right, by the scorer."""
+        return SCORERS[self.task](self, reply)
+
+    def asked(self) -> list[str]:
+        """Everything that decides the marks of this item."""
+        return [self.prompt, self.answer, self.task, *self.choices, self.pattern]
+
+
+def question_text(question: str, choices: Iterable[str]) -> str:
+    """The prompt of a question: itself, and its choices by letter."""
+    lines = [f"{letter}. {text}" for letter, text in zip(LETTERS, choices, strict=False)]
+    return "\n".join([question, *lines, "Answer with the letter."] if lines else [question])
+
+
+def _exact(item: OwnItem, reply: str) -> bool:
+    return plain(reply) == plain(item.answer) != ""
+
+
+def _number(item: OwnItem, reply: str) -> bool:
+    found = last_decimal(reply)
+    return found is not None and found == last_decimal(item.answer)
+
+
+def last_decimal(text: str) -> Decimal | None:
+    """The last number in `text`: with sign, decimals and thousands separators; None without one."""
+    found = _NUMBER.findall(text[-_READ_BY_PATTERN:])
+    return Decimal(found[-1].replace(",", "")) if found else None
+
+
+def _contains(item: OwnItem, reply: str) -> bool:
+    answer = plain(item.answer)
+    return answer != "" and bool(
+        re.search(rf"(?<!\w){re.escape(answer)}(?!\w)", plain(reply[:_READ_BY_PATTERN]))
+    )
+
+
+def _choice(item: OwnItem, reply: str) -> bool:
+    return chosen_letter(reply, item.choices) == item.answer
+
+
+def chosen_letter(reply: str, choices: tuple[str, ...]) -> str | None:
+    """The letter that a reply chooses; None for none or several.
+
+    The first of these that is there: a letter at its beginning, alone or before . ) : or a comma; a
+    letter after "answer", "option" or "choice"; a letter in brackets; the text of one choice.
+    """
+    letters, text = LETTERS[: len(choices)], reply.strip()[:_READ_BY_PATTERN]
+    for form in (
+        rf"^\W*([{letters}{letters.lower()}])(?:\W*$|[).:,])",
+        rf"\b(?:[Aa]nswer|[Oo]ption|[Cc]hoice)(?: is)?\W+([{letters}])\b",
+        rf"\(([{letters}])\)",
+    ):
+        found = set(re.findall(form, text))
+        if found:
+            return found.pop().upper() if len(found) == 1 else None
+    said = plain(text)
+    named = [
+        letter
+        for letter, choice in zip(letters, map(plain, choices), strict=True)
+        if choice and re.search(rf"(?<!\w){re.escape(choice)}(?!\w)", said)
+    ]
+    return named[0] if len(named) == 1 else None
+
+
+def _regex(item: OwnItem, reply: str) -> bool:
+    try:
+        found = pattern_finds(item.pattern, reply)
+    except TimeoutError:
+        return False
+    return found is not None and found == pattern_finds(item.pattern, item.answer)
+
+
+def pattern_finds(pattern: str, text: str, seconds: float = SECONDS) -> str | None:
+    """What a regular expression finds in the first 2,000 characters; None for nothing.
+
+    Its first group, in plain form; empty if it has no group.
+
+    Raises:
+        TimeoutError: it takes longer than `seconds`.
+    """
+    found = regex.search(pattern, text[:_READ_BY_PATTERN], timeout=seconds)
+    if found is None:
+        return None
+    return plain(found[1] or "") if found.re.groups else ""
+
+
+SCORERS: Mapping[str, Callable[[OwnItem, str], bool]] = MappingProxyType(
+    {
+        "exact": _exact,
+        "number": _number,
+        "choice": _choice,
+        "contains": _contains,
+        "regex": _regex,
+    }
+)
+
+
+class OwnDomain(str):
+    """The name of a domain of one's own, with its items: goes wherever a domain's name goes.
+
+    Equal to its name, so that one run must not have two of a name; `domain_key` tells contents
+    apart. The items lie in the order of a hash, so that the order of a file does not count.
+
+    Args:
+        name: Unlike the embedded domains' names.
+        items: At least one, all with different prompts.
+        tokens: Most tokens of a reply; the usual number if None.
+    """
+
+    __slots__ = ("digest", "items", "tokens")
+    items: tuple[OwnItem, ...]
+    tokens: int | None
+    digest: str
+
+    def __new__(
+        cls, name: str, items: Iterable[OwnItem] = (), tokens: int | None = None
+    ) -> OwnDomain:
+        """Sort the items and take the digest of what they are."""
+        made = super().__new__(cls, name)
+        made.items = tuple(sorted(items, key=lambda one: (_hashed(one.question), one.prompt)))
+        made.tokens = tokens
+        told = json.dumps([[one.asked() for one in made.items], tokens])
+        made.digest = hashlib.sha256(told.encode()).hexdigest()[:16]
+        return made
+
+    def __reduce__(self) -> Any:
+        """As a call, for other processes."""
+        return OwnDomain, (str(self), self.items, self.tokens)
+
+    def of_split(self, split: str, most: int | None = None) -> tuple[OwnItem, ...]:
+        """The items of a split, at most `most` of them.
+
+        Raises:
+            InvalidValue: neither search nor test, or no item in it.
+        """
+        if split not in (SEARCH, TEST):
+            raise InvalidValue(f"{self}: own items have the splits search and test, got {split!r}.")
+        found = [one for one in self.items if split_of(one.question) == split]
+        if not found:
+            raise InvalidValue(
+                f"{self}: no item for the {split} split. Half of the questions go to search and "
+                f"half to test, by a hash; of {many(len(self.items), 'item')} all went to the "
+                "other. Add questions."
+            )
+        return tuple(found[:most])
+
+
+def _hashed(question: str) -> str:
+    return hashlib.sha256(plain(question).encode()).hexdigest()
+
+
+def split_of(question: str) -> str:
+    """`search` or `test`: half each, by a hash of the question in plain form."""
+    return SEARCH if int(_hashed(question)[-1], 16) % 2 else TEST
+
+
+def domain_key(domain: str) -> str:
+    """A text that differs for domains with other items: the name, with the digest of own items."""
+    return f"{domain} {domain.digest}" if isinstance(domain, OwnDomain) else domain

@@ -1,0 +1,145 @@
+"""`--items`: questions of one's own in every command that takes `--tasks`."""
+
+from pathlib import Path
+
+import pytest
+
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
+from tests.helpers.command import Command
+from tests.helpers.own_questions import APPLES, write_apples, write_clauses
+
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
+MODELS = (
+    DomainModel("zoo:math", (0.9, 0.8), (1.0, 1.0)),
+    DomainModel("zoo:law", (0.9, 0.8), (1.0, 1.0)),
+)
+
+
+@pytest.fixture
+def embedded(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Runs `dppa …` on the embedded models, which know some answers."""
+    return Command(capsys, monkeypatch)
+
+
+def written(folder: Path, models: tuple[DomainModel, ...] = MODELS) -> Path:
+    path = folder / "recipe.yaml"
+    path.write_text(dump_recipe(MergeRecipe("zoo:base", models)))
+    return path
+
+
+def test_a_model_answers_questions_of_a_file(embedded: Command, tmp_path: Path) -> None:
+    path = write_apples(tmp_path)
+    assert embedded("evaluate", "zoo:math", "--items", path, "--json") == 0
+    (name, found), *others = embedded.json["domains"].items()
+    assert name == "apples" and not others and found["n"] == 3 and found["accuracy"] > 0
+    assert found["tasks"] == {"number": {"accuracy": found["accuracy"], "n": 3}}
+    # Another order is the same exam; another answer is another one, although its name is the same.
+    first, *lines = APPLES.splitlines()
+    path.write_text("\n".join([first, *reversed(lines)]))
+    assert embedded("evaluate", "zoo:math", "--items", path, "--json") == 0
+    assert embedded.json["domains"]["apples"] == found
+    wrong = [f'{line.partition(", ")[0]}, "answer": 990}}' for line in lines]
+    path.write_text("\n".join([first, *wrong]))
+    assert embedded("evaluate", "zoo:math", "--items", path, "--json") == 0
+    assert embedded.json["domains"]["apples"]["accuracy"] == 0
+
+
+def test_own_questions_stand_beside_embedded_ones(dppa: Command, tmp_path: Path) -> None:
+    recipe, apples, clauses = written(tmp_path), write_apples(tmp_path), write_clauses(tmp_path)
+    given = ["--items", apples, "--items", f"terms={clauses}", "--limit", 1, "--split", "search"]
+    assert dppa("evaluate", recipe, "--tasks", "math", *given, "--json") == 0
+    value = dppa.json
+    assert value["items"] == {"math": 1, "apples": 1, "terms": 1}
+    assert dppa("evaluate", recipe, *given, "--json") == 0
+    assert list(dppa.json["items"]) == ["apples", "terms"]
+
+
+def test_retention_is_by_the_model_in_the_place_of_the_file(
+    embedded: Command, tmp_path: Path
+) -> None:
+    recipe, apples = written(tmp_path), write_apples(tmp_path)
+    given = ["--items", apples, "--items", write_clauses(tmp_path), "--split", "search"]
+    assert embedded("evaluate", recipe, *given, "--json") == 0
+    cells = {row["key"]: row["domains"]["apples"] for row in embedded.json["rows"]}
+    own = cells["zoo:math"]["accuracy"]
+    assert cells["recipe"]["retention"]["value"] == cells["recipe"]["accuracy"] / own
+    assert cells["zoo:law"]["forgetting"] and not cells["zoo:math"]["forgetting"]
+    # One file for two models: the better of them is what is kept.
+    assert embedded("evaluate", recipe, *given[:2], "--split", "search", "--json") == 0
+    cells = {row["key"]: row["domains"]["apples"] for row in embedded.json["rows"]}
+    best = max(cells["zoo:math"]["accuracy"], cells["zoo:law"]["accuracy"])
+    assert cells["recipe"]["retention"]["value"] == cells["recipe"]["accuracy"] / best
+    assert not cells["zoo:law"]["forgetting"]
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        (),
+        ("--joint", "--trials", 2),
+        ("--vary", "rate=0.7,0.8", "--trials", 2),
+        ("--grid", "rate=0.7,0.8", "--grid", "coefficient=1,1.1"),
+    ],
+    ids=["climb", "joint", "optuna", "grid"],
+)
+def test_every_search_goes_by_own_questions(
+    embedded: Command, tmp_path: Path, way: tuple[object, ...]
+) -> None:
+    recipe, apples, out = written(tmp_path, MODELS[:1]), write_apples(tmp_path), tmp_path / "o.yaml"
+    how = ["search", recipe, "--out", out, "--items", apples, *way, "--json"]
+    assert embedded(*how) == 0, embedded.err
+    (found,) = embedded.json["test"]
+    assert found["domain"] == "apples" and found["merged"]["n"] == 3
+
+
+def test_a_state_of_a_search_on_other_contents_is_refused(
+    embedded: Command, tmp_path: Path
+) -> None:
+    recipe, apples = written(tmp_path, MODELS[:1]), write_apples(tmp_path)
+    study = ["--vary", "rate=0.7,0.8", "--trials", 1, "--test-limit", 0, "--items", apples]
+    assert embedded("search", recipe, "--out", tmp_path / "o.yaml", *study) == 0, embedded.err
+    apples.write_text(APPLES.replace('"answer": 7}', '"answer": 8}'))
+    assert embedded("search", recipe, "--out", tmp_path / "o.yaml", *study, "--overwrite") == 1
+    assert "that of another search" in embedded.err and "apples" in embedded.err
+
+
+def test_tasks_name_files_in_the_order_of_the_models(embedded: Command, tmp_path: Path) -> None:
+    recipe, clauses = written(tmp_path), write_clauses(tmp_path)
+    given = ["--tasks", "math,clauses", "--items", clauses, "--limit", 2, "--no-neighbours"]
+    assert embedded("advise", recipe, *given, "--json") == 0, embedded.err
+    assert [one["probe"]["domain"] for one in embedded.json["facts"]] == ["math", "clauses"]
+
+
+def test_adamerging_scores_held_out_own_items(dppa: Command, tmp_path: Path) -> None:
+    recipe, out = written(tmp_path, MODELS[:1]), tmp_path / "o.yaml"
+    quick = ("--steps", 1, "--batch", 1, "--held-out", 1, "--longest", 3, "--items")
+    assert dppa("adamerge", recipe, "--out", out, *quick, write_apples(tmp_path), "--json") == 0
+    (figures,) = dppa.json["snapshots"][0]["domains"].values()
+    assert figures["n"] == 1 and figures["accuracy"] is not None
+    few = ("--batch", 16, "--items", tmp_path / "apples.jsonl", "--overwrite")
+    assert dppa("adamerge", recipe, "--out", out, *few) == 1
+    assert "apples: 3 search items, of which 1 would be held out and 2 give prompts" in dppa.err
+
+
+def test_a_soup_is_found_by_own_questions(dppa: Command, tmp_path: Path) -> None:
+    given = ["--out", tmp_path / "o.yaml", "--items", write_apples(tmp_path), "--json"]
+    assert dppa("soup", written(tmp_path), *given) == 0, dppa.err
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--scorer", "number"], "--scorer says how --items are scored"),
+        (["--items", "nowhere.csv"], "nowhere.csv: cannot be read"),
+        (["--items", "APPLES", "--items", "APPLES"], "two files have the name apples"),
+        (["--items", "APPLES", "--split", "train"], "the splits search and test"),
+        (["--items", "math=APPLES"], "math is the name of embedded questions"),
+    ],
+)
+def test_what_does_not_fit_is_told_before_a_model_is_read(
+    dppa: Command, tmp_path: Path, given: list[str], message: str
+) -> None:
+    path = str(write_apples(tmp_path))
+    assert dppa("evaluate", "zoo:math", *(one.replace("APPLES", path) for one in given)) == 1
+    assert message in dppa.err and dppa.err.count("\n") == 1
