@@ -9,6 +9,7 @@ import "./plots/matrix.js";
 import "./pinned/breaks.js";
 import "./controls/levels.js";
 import "./panes/chat.js";
+import "./panes/own-questions.js";
 import "./panes/perplexity.js";
 import "./panes/score.js";
 export { failed } from "./base/field_notices.js";

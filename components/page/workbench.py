@@ -33,6 +33,7 @@ from components.views.controls.prune import (
 from components.views.controls.whole_states import build_tune
 from components.views.export.export import add_export
 from components.views.export.push import build_push, wire_push
+from components.views.score.own_questions import add_own_questions
 from components.views.score.perplexity import add_perplexity
 from components.views.score.score import add_score
 from components.views.score.search import add_search
@@ -100,7 +101,7 @@ def _layout(session: Session, studio: Studio, exports: Exports, allowance: Allow
             with _part("chat-pane", "Chat", "pane"):
                 chat = build_chat(session)
                 wire_chat(chat, controls, studio, allowance)
-            _build_panes(controls, studio, exports)
+            _build_panes(controls, studio, exports, allowance)
     wire_learn(live("learn", None, events=("ask",)), controls, studio)
     timer = gr.Timer(1.0, active=True)
     return Page(controls, models, offer, pruning, see, pinned, chat, status, tune, timer)
@@ -114,10 +115,14 @@ def _part(elem_id: str, title: str, kind: str = "box") -> Iterator[None]:
         yield
 
 
-def _build_panes(controls: Controls, studio: Studio, exports: Exports) -> None:
+def _build_panes(
+    controls: Controls, studio: Studio, exports: Exports, allowance: Allowance
+) -> None:
     known = read_settings().known_hosts
     with _part("score-pane", "Score", "pane"):
-        add_perplexity(add_score(controls, studio), controls, studio)
+        other = add_score(controls, studio)
+        add_own_questions(other, controls, studio, allowance)
+        add_perplexity(other, controls, studio)
     with _part("search-pane", "Search", "pane"):
         add_search(controls, studio)
     with _part("export-pane", "Export", "pane"):

@@ -38,6 +38,7 @@ from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.system.folder_cache import cache_folder, load, store
 from dppa_core.system.threads import worker_count
 from dppa_core.tasks import Item, score
+from dppa_core.tasks.own_items import OwnItem
 
 _FORMAT = 1  # change it when the same models would get other marks
 SMALL = 256 << 20
@@ -153,7 +154,8 @@ class Examiner:
     def _exchanges(self, resident: Resident, asked: Sequence[Item]) -> tuple[Exchange, ...]:
         """The items as token ids, encoded once per tokenizer."""
         tokenizer = _tokenizer_key(resident)
-        if tokenizer is None:
+        own = any(isinstance(item, OwnItem) for item in asked)  # anybody's, without end
+        if tokenizer is None or own:
             return exchanges(resident, asked)
         with self._lock:
             new = [item for item in asked if (tokenizer, item) not in self._read]

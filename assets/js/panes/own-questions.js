@@ -1,0 +1,132 @@
+// A visitor's own questions: a row for each model, and the questions, filtered by model, right and wrong.
+// Texts of people and models are inserted as text, never as markup.
+import { html, say, put, percent } from "../base/shapes.js";
+import { paint, part, server } from "../session/parts.js";
+import { watchRuns } from "../session/runs.js";
+import { saveable } from "../session/save_plots.js";
+
+const IDLE = "Not asked yet. The merge, plain merges, the domain models and the base answer the same questions.";
+const MOST_SHOWN = 200;
+function type(box, text) {
+  Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value").set.call(box, text);
+  box.dispatchEvent(new Event("input", { bubbles: true }));
+}
+function openInChat(prompt) {
+  const box = document.querySelector("#prompt textarea");
+  if (!box) return;
+  document.querySelector('#panes button[data-pane="chat"]')?.click();
+  type(box, prompt);
+  box.focus();
+}
+
+// A file is read here, into the box; the server receives only the box's text, on Ask.
+function opener(host) {
+  const pick = html("button", { type: "button", class: "small", id: "questions-pick" }, host, "Open a file …");
+  const file = html("input", { type: "file", id: "questions-file", accept: ".jsonl,.ndjson,.json,.csv,.txt", hidden: "", tabindex: -1, "aria-label": "File of questions" }, host);
+  const note = html("p", { class: "how", role: "status" }, host);
+  const textarea = () => document.querySelector("#questions-text textarea");
+  async function read(chosen) {
+    if (!chosen) return;
+    const most = textarea().maxLength;
+    const text = chosen.size > 4 * most ? null : (await chosen.text()).replace(/^\ufeff/, "");
+    if (text === null || text.length > most) {
+      say(note, `${chosen.name} is too large: at most ${most.toLocaleString("en")} characters fit here. The command dppa evaluate --items takes more.`);
+      return;
+    }
+    type(textarea(), text);
+    say(note, `${chosen.name} stands above.`);
+  }
+  pick.addEventListener("click", () => file.click());
+  file.addEventListener("change", async () => { await read(file.files[0]); file.value = ""; });
+  const box = document.getElementById("questions-box");
+  box.addEventListener("dragover", (event) => { if (event.dataTransfer.types.includes("Files")) event.preventDefault(); });
+  box.addEventListener("drop", (event) => {
+    if (!event.dataTransfer.files.length) return;
+    event.preventDefault();
+    read(event.dataTransfer.files[0]);
+  });
+}
+function choiceOf(host, id, title, label) {
+  const choice = html("label", { class: "choice", title }, host);
+  html("span", {}, choice, label);
+  return html("select", { id }, choice);
+}
+
+part("questions", ({ host, get, watch }) => {
+  host.replaceChildren();
+  opener(host);
+  const runs = watchRuns(host, "questions", { label: "Asking", idle: IDLE });
+  const whole = html("div", { hidden: "" }, host);
+  const region = (label) => html("table", { class: "scores" }, html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label }, whole));
+  const scores = region("Scores on your questions");
+  const note = html("p", { class: "how" }, whole);
+  const filters = html("div", { class: "question-filters" }, whole);
+  const model = choiceOf(filters, "questions-model", "Whose answers the table marks", "Model");
+  const marked = choiceOf(filters, "questions-marked", "Which questions the table shows", "Show");
+  for (const name of ["all", "right", "wrong"]) html("option", { value: name }, marked, name);
+  const table = region("Your questions, right and wrong");
+  const more = html("p", { class: "how" }, whole);
+  let result = null;
+  const saves = saveable(host, "own-questions", () => result && {
+    columns: ["question", "answer", "scorer", ...result.rows.map(({ label }) => `${label} (1 right, 0 wrong)`)],
+    rows: result.items.map((item, i) => [item.question, item.answer, item.scorer, ...result.rows.map(({ hits }) => Number(hits[i]))]),
+  });
+  saves.hidden = true;
+
+  function heads(into, names) {
+    into.replaceChildren();
+    const row = html("tr", {}, html("thead", {}, into));
+    for (const name of names) html("th", { scope: "col" }, row, name);
+    return html("tbody", {}, into);
+  }
+  const interval = ([low, high]) => ` (${percent(low)}–${percent(high)})`;
+  function drawScores() {
+    const body = heads(scores, ["model", "right", "retention"]);
+    for (const row of result.rows) {
+      const tr = html("tr", { "data-key": row.key }, body);
+      tr.style.setProperty("--model", row.key === "recipe" ? "var(--d-accent)" : server.names[row.model]?.colour ?? "var(--d-base)");
+      const name = html("th", { scope: "row" }, tr);
+      html("span", { class: "swatch", "aria-hidden": "true" }, name);
+      html("span", {}, name, row.label);
+      for (const [value, ends] of [[row.accuracy, row.ci95], [row.retention?.value, row.retention?.ci95]]) {
+        const cell = html("td", {}, tr);
+        html("span", { class: "score-number" }, cell, value === undefined ? "–" : percent(value));
+        if (ends) html("span", { class: "muted" }, cell, interval(ends));
+      }
+    }
+    say(note, `${result.items.length} of ${result.all} questions are asked here; the others are for searches. In brackets: 95\u2009% intervals. Retention: divided by the domain model that answers best.`);
+  }
+  function drawItems() {
+    const hits = result.rows[Number(model.value)]?.hits ?? [];
+    const rows = result.items.map((item, i) => ({ item, right: hits[i] })).filter(({ right }) => marked.value === "all" || right === (marked.value === "right"));
+    const body = heads(table, ["question", "answer", "marked"]);
+    for (const { item, right } of rows.slice(0, MOST_SHOWN)) {
+      const tr = html("tr", { "data-right": right }, body);
+      const open = html("button", { type: "button", class: "small question-open", title: "Open in the chat" }, html("td", {}, tr), item.question);
+      open.addEventListener("click", () => openInChat(item.prompt));
+      html("td", {}, tr, item.answer);
+      html("td", {}, tr, right ? "right" : "wrong");
+    }
+    const cut = rows.length > MOST_SHOWN ? ` The first ${MOST_SHOWN} are shown; the saved table has all.` : "";
+    say(more, `${rows.length} of ${hits.length} questions.${cut} Click one to ask it in the chat.`);
+  }
+  function draw() {
+    const before = model.value;
+    model.replaceChildren();
+    result.rows.forEach(({ label }, i) => html("option", { value: i }, model, label));
+    if (before) model.value = before;
+    if (!model.value) model.value = "0";
+    drawScores();
+    drawItems();
+  }
+  for (const one of [model, marked]) one.addEventListener("change", drawItems);
+  function accept(next) {
+    if (!runs.take(next) || !next.result) return;
+    result = next.result;
+    draw();
+    whole.hidden = saves.hidden = false;
+  }
+  watch(accept);
+  accept(get());
+  paint(() => { runs.paint(result?.recipe); put(host, "data-result", Boolean(result)); });
+});

@@ -1,0 +1,134 @@
+"""A visitor's own questions for every model of the score: right or wrong, item by item.
+assets/js/panes/own-questions.js draws the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from components.session.session import Session
+from components.views.score.score_values import contestants
+from components.widgets.controls import Controls
+from components.widgets.runs import build_run, wire_run
+from components.work.progress_stream import stream_run
+from components.work.question import whole
+from components.work.rate_limits import Allowance
+from components.work.studio import Emit, Studio
+from components.work.visitor import visitor_of
+from dppa_core.errors import InvalidValue
+from dppa_core.evaluation.report import as_json
+from dppa_core.evaluation.scores import Exam
+from dppa_core.evaluation.side_by_side import Entrant
+from dppa_core.progress import Stop
+from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
+from dppa_core.tasks.item_files import read_items
+from dppa_core.tasks.own_items import OwnDomain
+
+NAME, REPLY_TOKENS = "questions", 48
+"""The domain's name; most tokens of a reply, if the questions do not say (as the examiner's)."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextLimits:
+    """Most characters of the text, and most questions in it."""
+
+    letters: int
+    questions: int
+
+
+PUBLIC, OWN = TextLimits(20_000, 60), TextLimits(100_000, 1_000)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnQuestions:
+    """A checked request: the questions, and the models."""
+
+    domain: OwnDomain
+    who: tuple[Entrant, ...]
+    recipe: str
+    """Hash of the merge."""
+
+    @property
+    def tokens(self) -> int:
+        """Most tokens that all models write."""
+        asked = len(self.domain.of_split("test")) * len(self.who)
+        return asked * (self.domain.tokens or REPLY_TOKENS)
+
+
+def read_own(text: object, other: object, session: Session, limits: TextLimits) -> OwnQuestions:
+    """Check the values of a handler; `other` is the slot that is not shown. Raises InvalidValue."""
+    said = whole(text).strip() if isinstance(text, str) else ""
+    if not said:
+        raise InvalidValue("There are no questions yet: type or paste some, or open a file.")
+    if len(said) > limits.letters:
+        raise InvalidValue(
+            f"The questions have {len(said)} characters, and at most {limits.letters} fit. "
+            "`dppa evaluate --items FILE` takes 20 MB."
+        )
+    file = f"{NAME}.jsonl" if said.startswith("{") else f"{NAME}.csv"
+    domain = read_items(said.encode(), file, most=limits.questions)
+    domain.of_split("test")
+    return OwnQuestions(domain, contestants(session, other), recipe_hash(session.recipe()))
+
+
+def answered(asked: OwnQuestions, studio: Studio, emit: Emit, stop: Stop) -> dict[str, Any]:
+    """Ask every model; runs in its own thread."""
+    from dppa_core.evaluation.run import measure  # noqa: PLC0415  (torch)
+
+    found = measure(
+        studio.examiner(),
+        asked.who,
+        (asked.domain,),
+        progress=lambda *told: emit(told),
+        stop=stop,
+    )
+    rows = []
+    for row, one in zip(as_json(found)["rows"], asked.who, strict=True):
+        cell = row["domains"][NAME]
+        names = ("accuracy", "ci95", "n", "retention")
+        model = None if isinstance(one.target, MergeRecipe) else one.target
+        hits = list(found.marks[one.key, asked.domain].hits)
+        rows.append(
+            {"key": one.key, "label": one.label, "model": model, "hits": hits}
+            | {name: cell[name] for name in names}
+        )
+    items = [
+        {"question": one.question, "prompt": one.prompt, "answer": one.answer, "scorer": one.task}
+        for one in Exam("", asked.domain).items()
+    ]
+    return {
+        "rows": rows,
+        "items": items,
+        "all": len(asked.domain.items),
+        "recipe": asked.recipe,
+    }
+
+
+def add_own_questions(
+    other: gr.HTML, controls: Controls, studio: Studio, allowance: Allowance
+) -> None:
+    """A fold: the questions, the buttons, the tables; the browser puts the slot that is not shown
+    into `other`."""
+    limits = PUBLIC if studio.public else OWN
+    with gr.Accordion("Questions of your own", open=False, elem_id="questions-box"):
+        text = gr.Textbox(
+            label="Questions with answers",
+            info="JSON lines or CSV with a header. Half of them, by a hash, are for searches; the "
+            "other half is asked here.",
+            placeholder='{"question": "What is 2 + 3?", "answer": "5", "scorer": "number"}',
+            lines=4,
+            max_lines=10,
+            max_length=limits.letters,
+            elem_id="questions-text",
+        )
+        runs = build_run("questions", "Ask all models")
+
+    def on_ask(values: dict[Any, Any]) -> Iterator[dict[str, Any]]:
+        asked = read_own(values[text], values.get(other), controls.session(values), limits)
+        allowance.spend(visitor_of(None), asked.tokens)
+        return stream_run(studio, "score", lambda *told: answered(asked, studio, *told))
+
+    wire_run("questions", runs, on_ask, controls.inputs | {text, other})

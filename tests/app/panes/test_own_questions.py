@@ -1,0 +1,92 @@
+"""A visitor's own questions on the page, without a browser: checks, limits, rows, marks."""
+
+import json
+import threading
+from typing import Any
+
+import pytest
+
+from components.session.presets import first_session
+from components.views.score.own_questions import (
+    OWN,
+    PUBLIC,
+    REPLY_TOKENS,
+    TextLimits,
+    answered,
+    read_own,
+)
+from components.work.progress_stream import stream_run
+from components.work.rate_limits import OF_A_PARTY, TOKENS_PER_HOUR, Allowance
+from components.work.studio import Studio
+from components.work.visitor import Visitor
+from dppa_core.errors import Cancelled, InvalidValue, OutOfBudget
+from dppa_core.models.drafted_answers import LONGEST
+from dppa_core.recipes.yaml_text import recipe_hash
+from tests.helpers.own_questions import APPLES, CLAUSES
+
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
+SESSION = first_session()
+
+
+@pytest.fixture
+def studio(zoo_env: object) -> Studio:
+    return Studio(public=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (" ", "no questions yet: type or paste some"),
+        (None, "no questions yet"),
+        ("{" + 20_000 * "x", "have 20001 characters, and at most 20000 fit"),
+        ('{"question": "q"}', "questions.jsonl: line 1: answer is missing"),
+        ("question,answr\nq,a", "questions.csv: line 1: no key 'answr'"),
+        ('{"question": "q", "answer": "a"}', "no item for the test split"),
+    ],
+)
+def test_what_a_browser_sends_is_checked(text: object, says: str) -> None:
+    with pytest.raises(InvalidValue, match=says):
+        read_own(text, None, SESSION, PUBLIC)
+
+
+def test_a_public_page_asks_fewer_than_ones_own_copy() -> None:
+    many = "\n".join(f'{{"question": "{n}", "answer": "a"}}' for n in range(100))
+    with pytest.raises(InvalidValue, match="more than 60 questions"):
+        read_own(many, None, SESSION, PUBLIC)
+    assert len(read_own(many, None, SESSION, OWN).domain.items) == 100
+    assert LONGEST == REPLY_TOKENS
+    whole = read_own(many, None, SESSION, TextLimits(20_000, 100))
+    assert whole.tokens == len(whole.domain.of_split("test")) * len(whole.who) * LONGEST
+    longer = read_own('{"tokens": 1024}\n' + many, None, SESSION, OWN)
+    with pytest.raises(OutOfBudget):
+        Allowance(TOKENS_PER_HOUR).spend(Visitor("tab", "address"), longer.tokens)
+    assert longer.tokens > OF_A_PARTY * TOKENS_PER_HOUR
+
+
+def test_everybody_is_asked_the_test_split_and_marked_item_by_item(studio: Studio) -> None:
+    asked = read_own(APPLES, None, SESSION, PUBLIC)
+    told: list[dict[str, Any]] = []
+    for _ in range(2):
+        told += stream_run(studio, "score", lambda *given: answered(asked, studio, *given))
+    done = [value for value in told if value["state"] == "done"]
+    assert len(done) == 2 and done[0]["result"] == done[1]["result"]
+    found = json.loads(json.dumps(done[0]["result"]))
+    labels = [row["label"] for row in found["rows"]]
+    assert labels == ["merged", "task arithmetic", "linear", "math", "finance", "law", "base"]
+    assert found["all"] == 6 and len(found["items"]) == 3 and found["recipe"] == asked.recipe
+    assert asked.recipe == recipe_hash(SESSION.recipe())
+    assert {one["scorer"] for one in found["items"]} == {"number"}
+    for row in found["rows"]:
+        assert len(row["hits"]) == row["n"] == 3 and sum(row["hits"]) == row["accuracy"] * 3
+
+
+def test_csv_is_told_by_its_first_character() -> None:
+    assert len(read_own(CLAUSES, None, SESSION, PUBLIC).domain.items) == 4
+
+
+def test_asking_can_be_stopped(studio: Studio) -> None:
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(Cancelled):
+        answered(read_own(APPLES, None, SESSION, PUBLIC), studio, lambda told: None, stop)

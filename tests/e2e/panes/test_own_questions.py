@@ -1,0 +1,48 @@
+"""A visitor's own questions: a file, a row for every model, the questions by right and wrong."""
+
+from playwright.sync_api import expect
+
+from tests.e2e.page_driver import ANSWER_MS, Studio
+from tests.helpers.own_questions import APPLES
+
+
+def test_a_file_of_questions_is_asked_looked_at_and_opened_in_the_chat(studio: Studio) -> None:
+    page = studio.page
+    studio.wait_models()
+    studio.open_pane("score")
+    studio.unfold("questions-box", "#questions-text")
+    page.locator("#questions-run").click()
+    note = page.locator("#questions-box .field-note")
+    expect(note).to_contain_text("no questions yet")
+    page.locator("#questions-text textarea").fill('{"question": "What is 2 + 3?"}')
+    page.locator("#questions-run").click()
+    expect(note).to_contain_text("line 1: answer is missing")
+    large = {"name": "large.csv", "mimeType": "text/csv", "buffer": b"x" * 500_000}
+    page.locator("#questions-file").set_input_files(large)
+    expect(page.locator("#questions .how").first).to_contain_text("large.csv is too large")
+    page.locator("#questions-file").set_input_files(
+        {"name": "apples.jsonl", "mimeType": "text/plain", "buffer": APPLES.encode()}
+    )
+    expect(page.locator("#questions .how").first).to_have_text("apples.jsonl stands above.")
+    page.locator("#questions-run").click()
+    rows = page.locator("#questions tr[data-key]")
+    expect(rows).to_have_count(7, timeout=ANSWER_MS)
+    expect(rows.first.locator("th")).to_have_text("merged")
+    expect(page.locator("#questions")).to_contain_text("3 of 6 questions are asked here")
+    items = page.locator("#questions tr[data-right]")
+    expect(items).to_have_count(3)
+    found = 0
+    for state in ("right", "wrong"):
+        page.locator("#questions-marked").select_option(state)
+        assert set(items.locator("td:last-child").all_inner_texts()) <= {state}
+        found += items.count()
+    assert found == 3
+    page.locator("#questions-marked").select_option("all")
+    page.locator("#questions-model").select_option(label="base")
+    expect(items).to_have_count(3)
+    assert page.evaluate("() => document.scrollingElement.scrollWidth - innerWidth") <= 0
+    question = items.first.locator("button")
+    said = question.inner_text()
+    question.click()
+    expect(page.locator("#prompt textarea")).to_have_value(said)
+    expect(page.locator("#prompt textarea")).to_be_visible()
