@@ -126,9 +126,9 @@ def add_own_questions(
         )
         runs = build_run("questions", "Ask all models")
 
-    def on_ask(values: dict[Any, Any]) -> Iterator[dict[str, Any]]:
+    def on_questions(values: dict[Any, Any]) -> Iterator[dict[str, Any]]:
         asked = read_own(values[text], values.get(other), controls.session(values), limits)
         allowance.spend(visitor_of(None), asked.tokens)
         return stream_run(studio, "score", lambda *told: answered(asked, studio, *told))
 
-    wire_run("questions", runs, on_ask, controls.inputs | {text, other})
+    wire_run("questions", runs, on_questions, controls.inputs | {text, other})
