@@ -143,3 +143,18 @@ def test_what_does_not_fit_is_told_before_a_model_is_read(
     path = str(write_apples(tmp_path))
     assert dppa("evaluate", "zoo:math", *(one.replace("APPLES", path) for one in given)) == 1
     assert message in dppa.err and dppa.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("way", [("--joint",), ("--vary", "coefficient=0.9,1")])
+def test_one_file_serves_all_models_and_the_best_of_them_is_what_is_kept(
+    embedded: Command, tmp_path: Path, way: tuple[object, ...]
+) -> None:
+    recipe, apples = written(tmp_path), write_apples(tmp_path)
+    given = ["search", recipe, "--out", tmp_path / "o.yaml", "--items", apples, "--trials", 1]
+    assert embedded(*given, *way, "--json") == 0, embedded.err
+    value = embedded.json
+    math, law = value["test"]
+    assert (math["model"], law["model"]) == ("zoo:math", "zoo:law")
+    assert math["own"]["accuracy"] > law["own"]["accuracy"]
+    kept = math["merged"]["accuracy"] / math["own"]["accuracy"]
+    assert value["retention"]["value"] == pytest.approx(kept)

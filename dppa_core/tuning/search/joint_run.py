@@ -13,6 +13,7 @@ from dppa_core.errors import InvalidValue, NonFiniteWeights
 from dppa_core.evaluation.scores import DomainScore, Exam
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 from dppa_core.system.threads import side_by_side
+from dppa_core.tasks import OwnDomain
 from dppa_core.tuning.search.axes import at_point, axes_of, given_point
 from dppa_core.tuning.search.climb import TrialScores, made_by
 from dppa_core.tuning.search.joint import (
@@ -26,6 +27,7 @@ from dppa_core.tuning.search.joint import (
 from dppa_core.tuning.search.trial import (
     SEARCH,
     Ask,
+    by_domain,
     domains_for,
     geometric_mean,
     retentions,
@@ -94,7 +96,11 @@ class JointResult:
     @property
     def answers(self) -> int:
         """Answers of merges that were asked for: settings by items of all domains."""
-        return len(self.trials) * sum(one.n for one in self.own.values())
+        each = [
+            one.n if isinstance(domain, OwnDomain) else self.limit
+            for domain, one in self.own.items()
+        ]
+        return len(self.trials) * sum(each)
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready copy."""
@@ -155,7 +161,7 @@ def search_jointly(
     each = domains_for(recipe, tasks)
     facts = joint_made_by(recipe, each, limit, public=public)
     memory = state if isinstance(state, TrialScores) else TrialScores(state, facts)
-    models = {domain: model.model for domain, model in zip(each, recipe.models, strict=True)}
+    models = [(domain, model.model) for domain, model in zip(each, recipe.models, strict=True)]
     exams = _Exams(recipe, axes, models, limit, ask, memory, watch, beside)
     found = joint_search(
         axes,
@@ -166,7 +172,7 @@ def search_jointly(
         objective=objective,
     )
     trials = tuple(exams.trials[one.values] for one in found.candidates)
-    return JointResult(recipe, tuple(models), limit, budget, objective, exams.own, found, trials)
+    return JointResult(recipe, tuple(exams.own), limit, budget, objective, exams.own, found, trials)
 
 
 def joint_made_by(
@@ -183,7 +189,7 @@ class _Exams:
         self,
         recipe: MergeRecipe,
         axes: tuple[SearchAxis, ...],
-        models: Mapping[str, str],
+        models: Sequence[tuple[str, str]],
         limit: int,
         ask: Ask,
         memory: TrialScores,
@@ -197,9 +203,10 @@ class _Exams:
 
     def losses(self, points: Sequence[Point]) -> list[float]:
         if not self.own:
-            asked = [partial(self._remembered, model, of) for of, model in self._models.items()]
+            asked = [partial(self._remembered, model, of) for of, model in self._models]
             found = side_by_side(asked, min(self._beside, len(asked)))
-            self.own = dict(zip(self._models, found, strict=True))
+            scores = zip((domain for domain, _ in self._models), found, strict=True)
+            self.own = by_domain(scores, lambda score: score)
         return self._losses(points)
 
     def _losses(self, points: Sequence[Point]) -> list[float]:

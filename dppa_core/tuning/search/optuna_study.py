@@ -36,6 +36,7 @@ from dppa_core.tuning.search.trial import (
     SEARCH,
     Ask,
     ProfileOf,
+    by_domain,
     density_of,
     domains_for,
     geometric_mean,
@@ -86,9 +87,10 @@ def run_study(
     study = open_study(recipe, settings, facts, storage, name)
     take_up_killed(study)
     pairs = zip(domains_for(recipe, tasks), recipe.models, strict=True)
-    own = {
-        domain: ask(Exam(model.model, domain, SEARCH, settings.limit)) for domain, model in pairs
-    }
+    asked = (
+        (domain, ask(Exam(model.model, domain, SEARCH, settings.limit))) for domain, model in pairs
+    )
+    own = by_domain(asked, lambda score: score)
     if known:
         for one in studied(study, settings, domains).trials:
             known(one)

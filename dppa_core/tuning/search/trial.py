@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from itertools import pairwise
+from typing import TypeVar
 
 from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.scores import DomainScore, Exam
@@ -14,13 +15,14 @@ from dppa_core.methods.registry import get_method
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.pruning.delta_profile import DeltaProfile
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
-from dppa_core.tasks import DOMAINS, check_domain
+from dppa_core.tasks import DOMAINS, OwnDomain, check_domain
 
 SEARCH, TEST = "search", "test"
 """Settings are chosen on the search split; reported results come from the test split."""
 ITEMS = 64
 """Default number of search items per domain."""
 
+Scored = TypeVar("Scored")
 Ask = Callable[[Exam], DomainScore]
 """Holds an exam, in this process or on a cluster."""
 
@@ -29,7 +31,8 @@ def domains_for(recipe: MergeRecipe, tasks: Sequence[str] | None = None) -> tupl
     """The domain on which each model of a recipe is scored, in the recipe's order.
 
     Args:
-        tasks: One domain per model; by default those of the embedded models.
+        tasks: One domain per model, or one domain of one's own for all; by default those of the
+            embedded models.
 
     Raises:
         UnknownName: no such domain.
@@ -42,6 +45,8 @@ def domains_for(recipe: MergeRecipe, tasks: Sequence[str] | None = None) -> tupl
             f"{', '.join(DOMAINS)}; or one file of questions for each with --items. Only embedded "
             "models have a known domain.",
         )
+    if len(tasks) == 1 and isinstance(tasks[0], OwnDomain):
+        tasks = [tasks[0]] * len(recipe.models)
     if len(tasks) != len(recipe.models):
         raise InvalidValue(
             f"The recipe has {len(recipe.models)} domain models and --tasks names {len(tasks)} "
@@ -51,6 +56,18 @@ def domains_for(recipe: MergeRecipe, tasks: Sequence[str] | None = None) -> tupl
     for task in tasks:
         check_domain(task)
     return tuple(tasks)
+
+
+def by_domain(
+    pairs: Iterable[tuple[str, Scored]], of: Callable[[Scored], DomainScore]
+) -> dict[str, Scored]:
+    """Domain -> what belongs to it: of several models of one's own questions, the best one's."""
+    found: dict[str, Scored] = {}
+    for domain, one in pairs:
+        worse = domain in found and of(one).accuracy < of(found[domain]).accuracy
+        if not (worse and isinstance(domain, OwnDomain)):
+            found[domain] = one
+    return found
 
 
 def task_score(found: DomainScore, own: DomainScore, who: str) -> float:

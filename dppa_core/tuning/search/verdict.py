@@ -14,7 +14,7 @@ from dppa_core.evaluation.tables import capital
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 from dppa_core.tasks.intervals import Interval, ratio
 from dppa_core.tuning.search.climb import alone
-from dppa_core.tuning.search.trial import TEST, Ask, density_of, remembered_profiles
+from dppa_core.tuning.search.trial import TEST, Ask, by_domain, density_of, remembered_profiles
 
 CLAIM_RETENTION, CLAIM_DENSITY = 0.9, 0.2
 """The paper's headline: at least 90 % of the performance with 20 % of the parameters."""
@@ -193,11 +193,17 @@ def rivals(
 def _baseline(
     name: str, scores: Mapping[str, DomainScore], verdict: Sequence[DomainVerdict]
 ) -> BaselineMerge:
-    pairs = {one.domain: (one.merged.hits, scores[one.domain].hits) for one in verdict}
-    kept = {one.domain: (scores[one.domain].hits, one.own.hits) for one in verdict}
+    each = _by_domain(verdict)
+    pairs = {domain: (one.merged.hits, scores[domain].hits) for domain, one in each.items()}
+    kept = {domain: (scores[domain].hits, one.own.hits) for domain, one in each.items()}
     return BaselineMerge(name, scores, ratio(kept), compared(pairs))
 
 
 def mean_retention(verdict: Sequence[DomainVerdict]) -> Interval | None:
     """Geometric mean retention of the merge; None if a domain model answers nothing right."""
-    return ratio({one.domain: (one.merged.hits, one.own.hits) for one in verdict})
+    found = _by_domain(verdict)
+    return ratio({domain: (one.merged.hits, one.own.hits) for domain, one in found.items()})
+
+
+def _by_domain(verdict: Sequence[DomainVerdict]) -> dict[str, DomainVerdict]:
+    return by_domain(((one.domain, one) for one in verdict), lambda one: one.own)
