@@ -121,10 +121,10 @@ def _build_panes(
     known = read_settings().known_hosts
     with _part("score-pane", "Score", "pane"):
         other = add_score(controls, studio)
-        add_own_questions(other, controls, studio, allowance)
+        questions = add_own_questions(other, controls, studio, allowance)
         add_perplexity(other, controls, studio)
     with _part("search-pane", "Search", "pane"):
-        add_search(controls, studio)
+        add_search(controls, studio, questions)
     with _part("export-pane", "Export", "pane"):
         add_export(controls, studio, exports)
         push = build_push(studio)

@@ -1,5 +1,7 @@
 """Marks are cached by question and model."""
 
+import hashlib
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +14,9 @@ from dppa_core.evaluation.scores import Exam
 from dppa_core.evaluation.side_by_side import entrants
 from dppa_core.recipes.calibration import Calibration
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
+from dppa_core.tasks.item_files import read_items
+from dppa_core.tasks.own_items import OwnItem
+from tests.helpers.own_questions import APPLES
 from tests.helpers.tiny_models import random_llama, tuned_llama
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread", "zoo_env")
@@ -86,3 +91,31 @@ def test_prompts_are_tokenised_once_for_all_models(monkeypatch: pytest.MonkeyPat
     for target in ("zoo:base", "zoo:math", RECIPE):
         examiner.marks(Exam(target, "math", "test", 2))
     assert asked == [2]
+
+
+def test_marks_of_own_questions_are_kept_by_content_and_those_of_embedded_ones_as_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DPPA_CACHE", str(tmp_path))
+    examiner, embedded = Examiner(), Exam("zoo:math", "math", "test", 2)
+    examiner.marks(embedded)
+    asked = [[item.prompt, item.answer] for item in embedded.items()]
+    told = json.dumps([identity("zoo:math"), asked]).encode()
+    (path,) = (tmp_path / "marks").rglob("*.json")
+    assert path.stem == hashlib.sha256(told).hexdigest()
+    own = read_items(APPLES.encode(), "apples.jsonl")
+    exam = Exam("zoo:math", own, "test")
+    first = examiner.marks(exam)
+    assert Examiner().known(exam) == first
+    changed = {
+        "order": "\n".join([APPLES.splitlines()[0], *reversed(APPLES.splitlines()[1:])]),
+        "answer": APPLES.replace("9 - 2 = 7", "8"),
+        "scorer": APPLES.replace('"number"', '"contains"'),
+        "length of replies": APPLES.replace('"number"}', '"number", "tokens": 9}'),
+    }
+    same = {
+        name: Examiner().known(replace(exam, domain=read_items(text.encode(), "apples.jsonl")))
+        for name, text in changed.items()
+    }
+    assert same == {"order": first, "answer": None, "scorer": None, "length of replies": None}
+    assert not any(isinstance(item, OwnItem) for _, item in examiner._read)

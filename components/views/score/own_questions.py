@@ -58,8 +58,13 @@ class OwnQuestions:
         return asked * (self.domain.tokens or REPLY_TOKENS)
 
 
-def read_own(text: object, other: object, session: Session, limits: TextLimits) -> OwnQuestions:
-    """Check the values of a handler; `other` is the slot that is not shown. Raises InvalidValue."""
+def limits_of(studio: Studio) -> TextLimits:
+    """The limits of a public page, or of one's own copy."""
+    return PUBLIC if studio.public else OWN
+
+
+def read_domain(text: object, limits: TextLimits, split: str = "test") -> OwnDomain:
+    """The questions that a visitor typed; InvalidValue for a mistake, or none in the split."""
     said = whole(text).strip() if isinstance(text, str) else ""
     if not said:
         raise InvalidValue("There are no questions yet: type or paste some, or open a file.")
@@ -70,7 +75,13 @@ def read_own(text: object, other: object, session: Session, limits: TextLimits) 
         )
     file = f"{NAME}.jsonl" if said.startswith("{") else f"{NAME}.csv"
     domain = read_items(said.encode(), file, most=limits.questions)
-    domain.of_split("test")
+    domain.of_split(split)
+    return domain
+
+
+def read_own(text: object, other: object, session: Session, limits: TextLimits) -> OwnQuestions:
+    """Check the values of a handler; `other` is the slot that is not shown. Raises InvalidValue."""
+    domain = read_domain(text, limits)
     return OwnQuestions(domain, contestants(session, other), recipe_hash(session.recipe()))
 
 
@@ -109,10 +120,10 @@ def answered(asked: OwnQuestions, studio: Studio, emit: Emit, stop: Stop) -> dic
 
 def add_own_questions(
     other: gr.HTML, controls: Controls, studio: Studio, allowance: Allowance
-) -> None:
+) -> gr.Textbox:
     """A fold: the questions, the buttons, the tables; the browser puts the slot that is not shown
-    into `other`."""
-    limits = PUBLIC if studio.public else OWN
+    into `other`. Returns the box of the questions, by which a search may go."""
+    limits = limits_of(studio)
     with gr.Accordion("Questions of your own", open=False, elem_id="questions-box"):
         text = gr.Textbox(
             label="Questions with answers",
@@ -132,3 +143,4 @@ def add_own_questions(
         return stream_run(studio, "score", lambda *told: answered(asked, studio, *told))
 
     wire_run("questions", runs, on_questions, controls.inputs | {text, other})
+    return text

@@ -4,10 +4,12 @@ draws it."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
 
+from components.views.score.own_questions import limits_of, read_domain
 from components.views.score.search_words import (
     GOALS,
     ITEMS,
@@ -62,14 +64,23 @@ def _build_varied() -> dict[str, Any]:
     return {"vary": vary, "goals": goals, "trials": trials, "down": down, "across": across}
 
 
-def add_search(controls: Controls, studio: Studio) -> None:
-    """The kind of search, its settings, the buttons, the plot."""
+def add_search(controls: Controls, studio: Studio, questions: gr.Textbox) -> None:
+    """The kind of search, its settings, the buttons, the plot; `questions` are a visitor's own."""
     known, choices = Recent(KEPT), _build_choices()
+    own = gr.Checkbox(
+        label="By your own questions",
+        info="Those of the pane Score, in place of the embedded ones: the half that Score leaves.",
+        elem_id="search-own",
+    )
     runs = build_run("search", "Start", value=IDLE, events=("start",))
 
     def on_search(values: dict[Any, Any]) -> Iterator[dict[str, Any]]:
         given = {name: values[component] for name, component in choices.items()}
-        return stream_hunt(read_hunt(given, controls.session(values)), studio, known)
+        hunt = read_hunt(given, controls.session(values))
+        if values[own] is True:
+            domain = read_domain(values[questions], limits_of(studio), "search")
+            hunt = replace(hunt, own=domain)
+        return stream_hunt(hunt, studio, known)
 
     show = "(way) => { document.body.dataset.search = way; window.dppa.redraw(); return []; }"
     choices["way"].change(None, [choices["way"]], js=show, **PRIVATE)
@@ -78,7 +89,7 @@ def add_search(controls: Controls, studio: Studio) -> None:
     runs.run.click(None, js="() => { window.dppa.startSearch?.(); return []; }", **PRIVATE)
     running = runs.shown.start(
         streaming(runs.shown, on_search),
-        inputs=controls.inputs | set(choices.values()),
+        inputs=controls.inputs | set(choices.values()) | {own, questions},
         outputs=[runs.shown],
         concurrency_id="search",  # its own queue: chats do not wait
         concurrency_limit=1,

@@ -10,7 +10,7 @@ from components.session.session import Session
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.parameter_fields import check_number
 from dppa_core.recipes.yaml_text import MergeRecipe
-from dppa_core.tasks import DOMAINS
+from dppa_core.tasks import DOMAINS, OwnDomain
 from dppa_core.tuning.search.axes import axes_of
 from dppa_core.tuning.search.joint import LOSSES
 from dppa_core.tuning.search.space import parse_knobs
@@ -102,6 +102,13 @@ class SearchRequest:
     vary: tuple[str, ...] = ()
     goals: tuple[str, ...] = ("retention",)
     trials: int = 0
+    own: OwnDomain | None = None
+    """A visitor's own questions in place of the embedded ones."""
+
+    @property
+    def tasks(self) -> list[str] | None:
+        """The domains it goes by; None for those of the models."""
+        return None if self.own is None else [self.own]
 
 
 def read_hunt(given: Mapping[str, Any], session: Session) -> SearchRequest:

@@ -61,7 +61,8 @@ def _climbed(
 ) -> dict[str, Any]:
     from dppa_core.evaluation.examiner import Examiner  # noqa: PLC0415  (torch)
 
-    facts = made_by(hunt.recipe, domains_for(hunt.recipe), hunt.limit, public=studio.public)
+    domains = domains_for(hunt.recipe, hunt.tasks)
+    facts = made_by(hunt.recipe, domains, hunt.limit, public=studio.public)
     kept = _kept(known, facts, lambda: TrialScores(None, facts))
 
     def watch(model: str, trial: Trial, _before: bool) -> None:
@@ -72,7 +73,12 @@ def _climbed(
     ask = partial(Examiner(studio.pool(), keep=False).score, stop=stop)
     with kept.alone(stop) as memory:
         found = climb(
-            hunt.recipe, ask, limit=hunt.limit, state=memory, watch=watch, public=studio.public
+            *(hunt.recipe, ask),
+            tasks=hunt.tasks,
+            limit=hunt.limit,
+            state=memory,
+            watch=watch,
+            public=studio.public,
         )
     models = found.to_json()["models"]
     best = [{name: one[name] for name in ("model", "factors", "score")} for one in models]
@@ -84,7 +90,8 @@ def _joint(
 ) -> dict[str, Any]:
     from dppa_core.evaluation.examiner import Examiner  # noqa: PLC0415  (torch)
 
-    facts = joint_made_by(hunt.recipe, domains_for(hunt.recipe), hunt.limit, public=studio.public)
+    domains = domains_for(hunt.recipe, hunt.tasks)
+    facts = joint_made_by(hunt.recipe, domains, hunt.limit, public=studio.public)
     kept, rows = _kept(known, facts, lambda: TrialScores(None, facts)), list[dict[str, Any]]()
     profiles = remembered_profiles(public=studio.public)
 
@@ -98,7 +105,12 @@ def _joint(
     ask = partial(Examiner(studio.pool(), keep=False).score, stop=stop)
     with kept.alone(stop) as memory:
         found = search_jointly(
-            hunt.recipe, ask, limit=hunt.limit, state=memory, watch=watch, public=studio.public
+            *(hunt.recipe, ask),
+            tasks=hunt.tasks,
+            limit=hunt.limit,
+            state=memory,
+            watch=watch,
+            public=studio.public,
         )
     return {"best": rows[found.place], "take": rows[found.place]["take"], "front": []}
 
@@ -115,7 +127,8 @@ def _studied(
     knobs, every = parse_knobs(hunt.vary, hunt.recipe), hunt.way == "grid"
     trials = len(knobs[0].values()) * len(knobs[1].values()) if every else hunt.trials
     settings = StudySettings(knobs, hunt.goals, trials, hunt.limit, every=every)
-    facts = made_by(hunt.recipe, domains_for(hunt.recipe), hunt.limit, public=studio.public)
+    domains = domains_for(hunt.recipe, hunt.tasks)
+    facts = made_by(hunt.recipe, domains, hunt.limit, public=studio.public)
     # Those facts lack coefficients and factors, which are constant here.
     facts |= {"given": recipe_hash(hunt.recipe), "vary": hunt.vary, "goals": hunt.goals}
     kept = _kept(known, facts, InMemoryStorage)
@@ -128,6 +141,7 @@ def _studied(
             hunt.recipe,
             settings,
             partial(Examiner(studio.pool(), keep=False).score, stop=stop),
+            tasks=hunt.tasks,
             storage=storage,
             watch=tell,
             known=tell,
@@ -209,7 +223,8 @@ def stream_hunt(hunt: SearchRequest, studio: Studio, known: Recent) -> Iterator[
         "result": None,
         "words": {name: knob_words(name) for name in names},
     }
-    told = ("told", replace(hunt, trials=0))
+    contents = hunt.own.digest if hunt.own is not None else ""  # names alone are equal
+    told = ("told", replace(hunt, trials=0), contents)
     before: list[dict[str, Any]] = known.find(told) or []
     trials: list[dict[str, Any]] = []
     results: list[dict[str, Any]] = []

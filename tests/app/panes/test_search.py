@@ -9,6 +9,7 @@ import pytest
 import components.views.score.search_work as search_work
 from components.session.presets import first_session
 from components.session.state import session_from_state
+from components.views.score.own_questions import PUBLIC, read_domain
 from components.views.score.search_words import (
     GOALS,
     RANGES,
@@ -26,6 +27,7 @@ from dppa_core.evaluation.examiner import Examiner
 from dppa_core.evaluation.scores import DomainScore, Exam
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 from dppa_core.system.recent import Recent
+from tests.helpers.own_questions import APPLES
 from tests.helpers.scored import scored
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
@@ -198,3 +200,26 @@ def test_what_is_varied_is_told_in_the_words_of_the_sliders() -> None:
         *("every band ×", "strongest band ×", "next band ×", "band 3 ×", "coefficient of law ×"),
         "rate",
     ]
+
+
+def test_a_search_goes_by_own_questions_and_tells_contents_apart(
+    zoo_env: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: set[object] = set()
+
+    def score(self: Examiner, exam: Exam, stop: object) -> DomainScore:
+        asked.update(item.prompt for item in exam.items())
+        return replace(answered(exam), loss=1.0)
+
+    monkeypatch.setattr(Examiner, "score", score)
+    studio, known = Studio(public=True), Recent(4)
+    for way in ("climb", "joint", "optuna", "grid"):
+        asked.clear()
+        domain = read_domain(APPLES, PUBLIC, "search")
+        hunt = replace(read_hunt(given(way=way), SESSION), own=domain)
+        ended = list(stream_hunt(hunt, studio, known))[-1]
+        assert ended["state"] == "done", ended
+        assert asked == {item.prompt for item in domain.of_split("search")}
+        other = read_domain(APPLES.replace("Tom", "Tim").replace("Ben", "Bob"), PUBLIC, "search")
+        first = next(iter(stream_hunt(replace(hunt, own=other), studio, known)))
+        assert not first["trials"]

@@ -46,3 +46,19 @@ def test_a_file_of_questions_is_asked_looked_at_and_opened_in_the_chat(studio: S
     question.click()
     expect(page.locator("#prompt textarea")).to_have_value(said)
     expect(page.locator("#prompt textarea")).to_be_visible()
+    searches(studio)
+
+
+def searches(studio: Studio) -> None:
+    """A joint search, by the half of the questions that Score leaves."""
+    page = studio.page
+    studio.open_pane("search")
+    page.locator("#search-own input").check()
+    page.locator("#search-way label", has_text="joint").click()
+    page.locator("#search-run").click()
+    done = page.locator('#search [data-search-state="done"]')
+    done.wait_for(state="attached", timeout=4 * ANSWER_MS)
+    marks = page.locator("#search-plot g.trial")
+    assert "questions" in " ".join(
+        mark.get_attribute("aria-label") or mark.text_content() or "" for mark in marks.all()
+    )
