@@ -34,7 +34,7 @@ def preset_setting(
 
     Args:
         name: embedded, a set of the Hub by name, or a YAML file with `base` and `models`.
-        tasks: The embedded domain of each model.
+        tasks: The domain of each model, embedded or one's own.
         lm_eval: Instead, a task of lm-evaluation-harness for each model.
         folder: Folder of the user's task files.
         test: Test items per domain; all if None.
@@ -54,7 +54,8 @@ def preset_setting(
     if not why and domains is None:
         why = (
             "no questions are known for the domains of its models: name an embedded domain for "
-            "each (--tasks), or a task of lm-evaluation-harness (--lm-eval)"
+            "each (--tasks), a file of questions (--items), or a task of lm-evaluation-harness "
+            "(--lm-eval)"
         )
     subjects = tuple(
         Subject(model, domain)
