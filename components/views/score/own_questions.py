@@ -20,7 +20,6 @@ from components.work.studio import Emit, Studio
 from components.work.visitor import visitor_of
 from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.report import as_json
-from dppa_core.evaluation.scores import Exam
 from dppa_core.evaluation.side_by_side import Entrant
 from dppa_core.progress import Stop
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
@@ -108,7 +107,7 @@ def answered(asked: OwnQuestions, studio: Studio, emit: Emit, stop: Stop) -> dic
         )
     items = [
         {"question": one.question, "prompt": one.prompt, "answer": one.answer, "scorer": one.task}
-        for one in Exam("", asked.domain).items()
+        for one in asked.domain.of_split("test")
     ]
     return {
         "rows": rows,
