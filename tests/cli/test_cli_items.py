@@ -164,6 +164,7 @@ def test_one_file_serves_all_models_and_the_best_of_them_is_what_is_kept(
 def test_experiments_ask_own_questions_anew_when_they_change(
     embedded: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("DPPA_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(pruning, "RATES", (0.8, 0.9))
     monkeypatch.setattr(pruning, "DRAWS", 1)
     path, apples = tmp_path / "mine.yaml", write_apples(tmp_path)
