@@ -139,7 +139,7 @@ part("amplify", ({ host, get, put, watch, trigger }) => {
   const linked = html("input", { type: "checkbox", class: "linked" }, foot);
   html("span", {}, foot, "Same factors for every model");
   html("p", { class: "how" }, host,
-    "Factor (×): multiplies the changes that stay, band by band. Pruning weakens a model; amplifying the strongest band brings it back.");
+    "Factor (×): multiplies the changes that stay, band by band. 1 is plain pruning; Score tells whether another factor gains or loses.");
   let rows = [], built = "";
 
   function send() {
@@ -272,5 +272,6 @@ part("panes", ({ host }) => {
   };
   for (const button of buttons) button.addEventListener("click", () => show(button.dataset.pane));
   window.addEventListener("resize", () => show(document.body.dataset.pane));
+  for (const link of document.querySelectorAll("#skip a")) link.addEventListener("click", () => show(link.dataset.shows));
   show("see");
 });

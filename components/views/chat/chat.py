@@ -14,7 +14,7 @@ from components.session.session import Session
 from components.widgets.browser_parts import live, static
 from components.widgets.controls import slider
 from components.widgets.theme import domain_colour
-from components.work.question import target_choices
+from components.work.question import first_targets, target_choices
 from dppa_core.models.reply import LONGEST_ANSWER, LONGEST_PROMPT
 from dppa_core.tasks import DOMAINS, example_prompts
 
@@ -100,7 +100,7 @@ def _answer_settings(session: Session) -> dict[str, Any]:
     """The choice of models, and the sampling settings."""
     targets = gr.CheckboxGroup(
         target_choices(session),
-        value=["merged"],
+        value=first_targets(session),
         label="Who answers",
         info="Side by side and at the same time, with the same question, settings and seed.",
         elem_id="answer-with",
