@@ -143,12 +143,12 @@ def read_duel(
     elif against not in [value for _, value in target_choices(session)] or against == MERGED:
         raise InvalidValue(
             f"{shown(against)} cannot be compared with the merge: it is no model of it, and no "
-            "recipe that answered in this conversation. Choose again under Answer settings."
+            "recipe that answered in this conversation. Choose again under Blind comparison."
         )
     if against == EARLIER + recipe_hash(recipes[MERGED]):
         raise InvalidValue(
             f"The merge is recipe {against.removeprefix(EARLIER)[:6]} itself now. Move a slider, "
-            "or compare with another under Answer settings."
+            "or compare with another."
         )
     order = random.SystemRandom().sample([MERGED, against], 2)
     label, outside = merge_label(session), _outside(prompt, session)

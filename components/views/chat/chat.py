@@ -79,8 +79,7 @@ def build_chat(session: Session) -> ChatView:
         stop = gr.Button("Stop", elem_id="stop")
     place = static("", "chat-place")
     static(
-        '<p class="how">A blind comparison is on: Send asks the merge and one other. '
-        "Answer settings show which one, and end it.</p>",
+        '<p class="how">A blind comparison is on: Send asks the merge and one other.</p>',
         "duel-note",
     )
     return ChatView(
@@ -105,9 +104,11 @@ def _answer_settings(session: Session) -> dict[str, Any]:
         info="Side by side and at the same time, with the same question, settings and seed.",
         elem_id="answer-with",
     )
+    duel = live("duel", {"against": ""})
     with gr.Accordion("Answer settings", open=False, elem_id="answer-settings"):
         return {
             "targets": targets,
+            "duel": duel,
             **_drawing(),
             "conversation": gr.Checkbox(
                 label="Continue the conversation",
@@ -125,7 +126,6 @@ def _answer_settings(session: Session) -> dict[str, Any]:
                 max_length=LONGEST_PROMPT,
                 elem_id="system-prompt",
             ),
-            "duel": live("duel", {"against": ""}),
         }
 
 

@@ -159,7 +159,7 @@ def verdict_sentence(found: SideBySide, plain: str) -> str:
     kept = found.mean_retention(RECIPE)
     if kept is None:
         return ""
-    return f"This merge keeps {_interval(kept)} of its models' scores. {plain}"
+    return f"Scored: keeps {_interval(kept)} of its models' scores. {plain.split(';')[0]}"
 
 
 def _interval(one: Interval) -> str:

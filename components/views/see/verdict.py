@@ -49,8 +49,9 @@ def verdict_of(recipe: MergeRecipe) -> str:
     found = {one.recipe: one for one in measured()}.get(recipe_hash(_joined(recipe)))
     beside = _beside(recipe, found)
     if found is None:
-        known = f" Measured of its models: {beside}." if beside else ""
-        return f"Not scored yet: Score shows what it keeps.{known}"
+        return (
+            f"Not scored yet (see Score). {f'Of its models: {beside}.' if beside else ''}".strip()
+        )
     kept = f"Measured: keeps {_percent(found.kept)} of its models' scores"
     return f"{kept}; {beside}." if beside else f"{kept}."
 
@@ -78,7 +79,7 @@ def _beside(recipe: MergeRecipe, found: Measured | None) -> str:
     pruned = [one for one in known if one.method == "magnitude"]
     if pruned:
         one = min(pruned, key=lambda one: abs(one.rate - rate))
-        parts.append(f"magnitude at {_percent(one.rate)} {_percent(one.kept)}")
+        parts.append(f"magnitude (at {_percent(one.rate)}) {_percent(one.kept)}")
     return ", ".join(parts)
 
 

@@ -185,6 +185,6 @@ def test_the_sentence_names_the_best_plain_merge_and_the_gap() -> None:
     said = plain_sentence(found)
     assert said.startswith("Best plain merge: task arithmetic, 90\u2009% (")
     assert "; this merge against it: -40.0 points (" in said and "not significant" not in said
-    assert verdict_sentence(found, said).startswith("This merge keeps 50\u2009% (")
+    assert verdict_sentence(found, said).startswith("Scored: keeps 50\u2009% (")
     none = SideBySide("test", who, asked, {})
     assert plain_sentence(none) == verdict_sentence(none, "") == ""

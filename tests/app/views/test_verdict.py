@@ -35,15 +35,15 @@ def test_a_preset_says_what_it_was_measured_to_keep_beside_plain_merges(title, r
     said = verdict_of(presets()[title].recipe())
     assert said == (
         f"Measured: keeps {kept('dp', rate)} of its models' scores; task "
-        f"arithmetic {share(KNOWN['task_arithmetic']['merged'])}, magnitude at "
-        f"{100 * rate:.0f}\u2009% {kept('magnitude', rate)}."
+        f"arithmetic {share(KNOWN['task_arithmetic']['merged'])}, magnitude (at "
+        f"{100 * rate:.0f}\u2009%) {kept('magnitude', rate)}."
     )
 
 
 def test_one_model_is_compared_with_its_own_magnitude_pruning():
     said = verdict_of(presets()["Math alone, pruned"].recipe())
     assert said.startswith(f"Measured: keeps {kept('dp', 0.8, 'math')} of")
-    assert said.endswith(f"magnitude at 80\u2009% {kept('magnitude', 0.8, 'math')}.")
+    assert said.endswith(f"magnitude (at 80\u2009%) {kept('magnitude', 0.8, 'math')}.")
 
 
 @pytest.mark.parametrize(
@@ -58,14 +58,14 @@ def test_one_model_is_compared_with_its_own_magnitude_pruning():
 )
 def test_changed_settings_are_not_scored_yet(session):
     said = verdict_of(session.recipe())
-    assert said.startswith("Not scored yet: Score shows")
-    assert "task arithmetic 98" in said and "magnitude at" in said
+    assert said.startswith("Not scored yet (see Score). Of its models: ")
+    assert "task arithmetic 98" in said and "magnitude (at" in said
 
 
 def test_of_own_models_nothing_is_claimed():
     models = tuple(replace(one, reference=f"/mine/{k}") for k, one in enumerate(SESSION.models))
     said = verdict_of(replace(SESSION, base="/mine/base", models=models).recipe())
-    assert said.startswith("Not scored yet:") and not re.search(r"\d", said)
+    assert said.startswith("Not scored yet") and not re.search(r"\d", said)
 
 
 def test_every_merge_of_the_results_is_known():

@@ -123,13 +123,11 @@ def test_a_conversation_is_continued_once_it_is_chosen(visit: Visit) -> None:
     studio.unfold("answer-settings", "#conversation")
     studio.page.locator("#conversation input").check()
     studio.ask("And 3 more?")
-    studio.page.locator(".turn").nth(1).locator('.answer[data-state="done"]').wait_for(
-        timeout=ANSWER_MS
-    )
     turn = studio.page.locator(".turn").nth(1)
+    turn.locator('[data-target="merged"][data-state="done"]').wait_for(timeout=ANSWER_MS)
     assert turn.locator(".turn-head .tag").inner_text() == "continues 1"
     turn.locator('button[title^="Show the question"]').click()
-    read = turn.locator(".rendered pre").inner_text()
+    read = turn.locator(".rendered pre").first.inner_text()
     assert (
         MATH.prompt in read
         and MATH.answer in read
