@@ -52,11 +52,10 @@ def button(studio: Studio, title: str) -> Locator:
 
 
 def open_settings(studio: Studio) -> None:
-    studio.unfold("answer-settings", "#against")
+    studio.unfold("answer-settings", "#max-tokens input[type=number]")
 
 
 def compare_with(studio: Studio, value: str) -> None:
-    open_settings(studio)
     studio.page.locator(f'#against option[value="{value}"]').wait_for(state="attached")
     studio.page.locator("#against").select_option(value)
 
