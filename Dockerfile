@@ -12,6 +12,7 @@ COPY dppa_core ./dppa_core
 COPY components ./components
 COPY assets ./assets
 COPY docs/leaderboard.json ./docs/
+COPY docs/results.json ./docs/
 # Compiled once, by root: the page runs as somebody who may write nothing here.
 RUN python -m compileall -q .
 USER studio

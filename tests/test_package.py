@@ -107,7 +107,7 @@ def test_the_image_holds_what_the_page_needs_and_runs_as_nobody_special() -> Non
         line[1:] for line in (ROOT / ".dockerignore").read_text("utf-8").split() if line[0] == "!"
     }
     code = {"requirements.txt", "app.py", "dppa_core", "components", "assets"}
-    assert copied == kept == code | {"docs/leaderboard.json"}
+    assert copied == kept == code | {"docs/leaderboard.json", "docs/results.json"}
     assert all((ROOT / name).exists() for name in copied)
     assert lines.index("USER studio") < lines.index('CMD ["python", "app.py"]')
     told = (ROOT / "docs" / "reference" / "settings.md").read_text("utf-8")

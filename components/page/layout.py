@@ -16,7 +16,7 @@ from components.views.see.pinned import PinnedView
 from components.views.see.see import SeeView, exact_payload, plots_payload
 from components.widgets.browser_parts import pack
 from components.widgets.controls import PRIVATE, Controls
-from components.work.question import target_choices
+from components.work.question import first_targets, target_choices
 from components.work.studio import Studio
 
 MEASURING = {"concurrency_id": "model", "concurrency_limit": 1, **PRIVATE}
@@ -75,7 +75,7 @@ def shown(page: Page, session: Session, studio: Studio, look: str = "") -> dict[
     return page.controls.show(session) | {
         page.see.plots: pack(plots_payload(session, studio, adopt=True, look=look)),
         page.see.exact: pack(exact_payload(session, studio, adopt=True)),
-        page.chat.targets: gr.CheckboxGroup(choices=answering, value=["merged"]),
+        page.chat.targets: gr.CheckboxGroup(choices=answering, value=first_targets(session)),
         page.pruning.levels: "",
     }
 

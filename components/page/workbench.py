@@ -47,7 +47,7 @@ from components.views.see.pinned import build_pinned
 from components.views.see.see import build_see
 from components.widgets.browser_parts import live, static
 from components.widgets.controls import Controls
-from components.widgets.header import EXPLAIN, PANES, TITLE, build_views, status_value
+from components.widgets.header import EXPLAIN, PANES, SKIP, TITLE, build_views, status_value
 from components.work.downloads.files import Exports
 from components.work.downloads.limits import OWN, PUBLIC
 from components.work.gradio_inside import hide_login, use_queue
@@ -76,6 +76,7 @@ def build_page(studio: Studio | None = None) -> GuardedBlocks:
 
 
 def _layout(session: Session, studio: Studio, exports: Exports, allowance: Allowance) -> Page:
+    static(SKIP, "skip")
     with gr.Row(elem_id="head"):
         static(TITLE, "title")
         preset = build_preset(studio)

@@ -51,6 +51,8 @@ class ModelAnswer:
     """Mean of -ln p over these tokens, p as the model had it: nats per token."""
     ends: tuple[int, ...] = ()
     """End of each token in the text, in characters."""
+    right: bool | None = None
+    """Whether a complete answer to an example is right; None where no answer is known."""
     entropy: tuple[float, ...] = ()
     """Entropy of the model's distribution over each token, in bits."""
 
@@ -68,6 +70,10 @@ class Turn:
     """Number of turns before it that it continues."""
     blind: bool = False
     """Whether the browser hides the answering models until the visitor has voted."""
+    expected: str = ""
+    """The right answer, if the question is an example."""
+    outside: str = ""
+    """A note if the models did not learn such questions."""
 
     def changed(self, target: str, **changes: Any) -> Turn:
         """The turn with one answer changed."""

@@ -12,10 +12,21 @@ from dppa_core import __version__
 
 _HASH = re.compile(r"[0-9a-f]{12}")
 
+SKIP = (
+    '<nav aria-label="Skip to">'
+    '<a href="#sliders-box" data-shows="see">Skip to Prune</a>'
+    '<a href="#plots" data-shows="see">Skip to See</a>'
+    '<a href="#chat-pane" data-shows="chat">Skip to Chat</a></nav>'
+)
+"""The first stops of the Tab key; shown while one has the focus."""
 TITLE = (
     f'<div class="title"><h1>DPPA Studio <small>{__version__}</small></h1>'
     '<button type="button" id="learn-open" aria-pressed="false">Learn</button>'
-    "<p>Prune, amplify and merge fine-tuned language models, and see every layer.</p></div>"
+    '<p>Dynamically prune, partition, amplify<span class="more"> (DPPA) what fine-tuning changed'
+    '</span>, <span class="more">then </span>merge. <span class="more">The embedded models are toys'
+    '</span><span class="less">Toys</span> of 4 M parameters that know few '
+    '<span class="more">kinds of question. First move the pruning rate and watch the answer.</span>'
+    '<span class="less">questions: move the rate first.</span></p></div>'
 )
 PANES = (
     '<nav aria-label="Panes"><button type="button" data-pane="see" aria-pressed="true">See</button>'
@@ -40,8 +51,7 @@ EXPLAIN = (
     '<details class="explain"><summary>What these do</summary>'
     "<p>Pruning rate (%): share of each model's changes that is dropped. "
     '<span class="stays">At 80 % the strongest 20 % stay.</span></p>'
-    "<p>Factor (×): multiplies the changes that stay, band by band, "
-    "to compensate for the dropped ones.</p></details>"
+    "<p>Factor (×): multiplies the changes that stay, band by band.</p></details>"
 )
 
 

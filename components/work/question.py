@@ -21,6 +21,8 @@ from dppa_core.errors import InvalidValue, shown
 from dppa_core.models.reply import LONGEST_ANSWER, LONGEST_PROMPT, Conversation, Prompt
 from dppa_core.parameter_fields import check_number
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
+from dppa_core.tasks import example_of, score
+from dppa_core.tasks.kinds import NUMBER_OF_KINDS, is_known_kind
 
 MERGED = "merged"
 EARLIER = "recipe:"
@@ -42,6 +44,8 @@ class ChatQuestion:
     settings: AnswerSettings = AnswerSettings()
     merge_label: str = MERGED
     blind: bool = False
+    outside: str = ""
+    """See `Turn`."""
     before: tuple[Turn, ...] = ()
     """Earlier turns, if it continues a conversation."""
 
@@ -59,8 +63,17 @@ class ChatQuestion:
     def turn(self) -> Turn:
         """The question as a new turn of the transcript."""
         answers = tuple(map(self._answer, self.targets))
-        number = secrets.token_hex(4)
-        return Turn(number, self.prompt, answers, self.settings, len(self.before), self.blind)
+        item = example_of(self.prompt)
+        return Turn(
+            secrets.token_hex(4),
+            self.prompt,
+            answers,
+            self.settings,
+            earlier=len(self.before),
+            blind=self.blind,
+            expected=item.answer if item else "",
+            outside=self.outside,
+        )
 
     def _answer(self, name: str) -> ModelAnswer:
         if name not in self.recipes:
@@ -75,6 +88,33 @@ def target_choices(session: Session) -> list[tuple[str, str]]:
     return [(MERGED, MERGED), *((short_name(name), name) for name in references)]
 
 
+def first_targets(session: Session) -> list[str]:
+    """Those ticked at first: all of the embedded models, which answer in a tenth of a second;
+    else the merge alone."""
+    if not _is_embedded(session):
+        return [MERGED]
+    return [value for _, value in target_choices(session)]
+
+
+def is_right(prompt: str, answer: str) -> bool | None:
+    """Whether an example is answered correctly; None if `prompt` is none."""
+    item = example_of(prompt)
+    return None if item is None else score(item, answer)
+
+
+def _is_embedded(session: Session) -> bool:
+    return all(value.startswith("zoo:") for _, value in target_choices(session)[1:])
+
+
+def _outside(prompt: str, session: Session) -> str:
+    if is_known_kind(prompt) or not _is_embedded(session):
+        return ""
+    return (
+        f"These models learned only {NUMBER_OF_KINDS} kinds of question; this one is outside of "
+        "them. The examples show what they know."
+    )
+
+
 def read_question(
     text: object, chosen: object, settings: AnswerSettings, session: Session
 ) -> ChatQuestion:
@@ -85,7 +125,8 @@ def read_question(
     if not targets:
         raise InvalidValue("No model is chosen. Tick one under Who answers, such as merged.")
     recipes = {MERGED: session.recipe()} if MERGED in targets else {}
-    return ChatQuestion(prompt, targets, recipes, settings, merge_label(session))
+    label, outside = merge_label(session), _outside(prompt, session)
+    return ChatQuestion(prompt, targets, recipes, settings, label, outside=outside)
 
 
 def read_duel(
@@ -102,15 +143,16 @@ def read_duel(
     elif against not in [value for _, value in target_choices(session)] or against == MERGED:
         raise InvalidValue(
             f"{shown(against)} cannot be compared with the merge: it is no model of it, and no "
-            "recipe that answered in this conversation. Choose again under Answer settings."
+            "recipe that answered in this conversation. Choose again under Blind comparison."
         )
     if against == EARLIER + recipe_hash(recipes[MERGED]):
         raise InvalidValue(
             f"The merge is recipe {against.removeprefix(EARLIER)[:6]} itself now. Move a slider, "
-            "or compare with another under Answer settings."
+            "or compare with another."
         )
     order = random.SystemRandom().sample([MERGED, against], 2)
-    return ChatQuestion(prompt, tuple(order), recipes, settings, merge_label(session), blind=True)
+    label, outside = merge_label(session), _outside(prompt, session)
+    return ChatQuestion(prompt, tuple(order), recipes, settings, label, True, outside)
 
 
 def read_settings(

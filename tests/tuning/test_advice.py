@@ -153,12 +153,13 @@ def test_a_far_factor_is_a_sign_and_unasked_neighbours_are_none() -> None:
 @pytest.mark.parametrize(
     ("rate", "kept", "found"),
     [
-        (0.8, 0.89, SignFinding.YES),
+        (0.8, 0.88, SignFinding.YES),
+        (0.8, 0.895, SignFinding.UNKNOWN),
         (0.8, 0.9, SignFinding.NO),
-        (0.5, 0.89, SignFinding.YES),
+        (0.5, 0.88, SignFinding.YES),
         (0.9, 0.8, SignFinding.NO),
         (0.9, 0.75, SignFinding.YES),
-        (0.95, 0.19, SignFinding.YES),
+        (0.95, 0.18, SignFinding.YES),
         (0.99, 0.1, SignFinding.UNKNOWN),
     ],
 )

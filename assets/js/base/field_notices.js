@@ -38,7 +38,7 @@ window.addEventListener("click", (event) => {
   if (!event.target.closest?.(".toast-wrap") && performance.now() - newest.at > READ_MS) close();
 }, true);
 window.addEventListener("input", (event) => {
-  for (const note of event.target.closest?.(".pane, .view, .box, #advanced")?.querySelectorAll(".field-note") ?? []) note.hidden = true;
+  for (const note of event.target.closest?.(".pane, .view, .box, #advanced")?.querySelectorAll(".field-note") ?? []) { note.hidden = true; say(note, ""); }
 }, true);
 
 function watch() {

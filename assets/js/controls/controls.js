@@ -139,7 +139,7 @@ part("amplify", ({ host, get, put, watch, trigger }) => {
   const linked = html("input", { type: "checkbox", class: "linked" }, foot);
   html("span", {}, foot, "Same factors for every model");
   html("p", { class: "how" }, host,
-    "Factor (×): multiplies the changes that stay, band by band. Pruning weakens a model; amplifying the strongest band brings it back.");
+    "Factor (×): multiplies the changes that stay, band by band. 1 is plain pruning; Score tells whether another factor gains or loses.");
   let rows = [], built = "";
 
   function send() {
@@ -253,7 +253,8 @@ part("preset", ({ host, get, put, watch, trigger }) => {
   paint(() => {
     const changed = Boolean(server.exact) && !controls.isWhole(wholes[chosen]);
     write(host, "data-changed", changed);
-    say(moved, `${chosen} *`);
+    const mine = controls.state.models.every(({ ref }) => !wholes[chosen].models.some(([own]) => own === ref));
+    say(moved, mine ? "Own models" : `${chosen} *`);
     const shown = changed ? "" : chosen;
     if (choice.value !== shown) choice.value = shown;
     say(note, changed ? "(changed) Choose it again to go back." : "");
@@ -272,5 +273,14 @@ part("panes", ({ host }) => {
   };
   for (const button of buttons) button.addEventListener("click", () => show(button.dataset.pane));
   window.addEventListener("resize", () => show(document.body.dataset.pane));
+  for (const link of document.querySelectorAll("#skip a")) {
+    link.addEventListener("click", (event) => { // by hand: the page has a base, so that the link would load it anew
+      event.preventDefault();
+      show(link.dataset.shows);
+      const to = document.querySelector(link.hash);
+      to.tabIndex = -1;
+      to.focus();
+    });
+  }
   show("see");
 });

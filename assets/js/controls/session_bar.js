@@ -46,10 +46,14 @@ part("tune", ({ host, get, put, watch, trigger }) => {
   const undo = button("undo", "Undo", "", history.undo);
   const redo = button("redo", "Redo", "", history.redo);
   const reset = button("reset", "Reset", "Back to what the page opens with; Undo brings this back", () => history.goTo(start));
-  const slots = html("span", { class: "slots", role: "group", "aria-label": "Two settings to switch between" }, bar);
+  const both = html("span", { class: "slots", role: "group", "aria-label": "Two settings to switch between" }, bar);
   const slotButtons = ["A", "B"].map((name) => {
-    const one = html("button", { type: "button", class: "small", id: `slot-${name}`, "aria-pressed": "false" }, slots, name);
-    one.addEventListener("click", () => history.showSlot(name));
+    const one = html("button", { type: "button", class: "small", id: `slot-${name}`, "aria-pressed": "false" }, both, name);
+    one.addEventListener("click", () => {
+      const { slot, slots } = history.history(), begins = name !== slot && !slots[name];
+      history.showSlot(name);
+      if (begins) tell(`${name} begins as a copy of ${slot}. What you change now stays in ${name}.`);
+    });
     return [name, one];
   });
   const keep = html("button", { type: "button", class: "small", id: "keep", title: "Presets of your own, and the recipe as a file" }, bar, "Save");

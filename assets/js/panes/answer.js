@@ -2,6 +2,7 @@
 // Text of people and models is inserted as text, never as markup.
 import { meaning } from "../base/glossary_bubbles.js";
 import { html, svg, say, put, three, THIN } from "../base/shapes.js";
+import { showMark } from "../pinned/answer.js";
 import { showNext } from "../pinned/next.js";
 import { pieces } from "../pinned/tokens.js";
 import { server } from "../session/parts.js";
@@ -11,6 +12,7 @@ const STATES = {
   waiting: "waits its turn …", loading: "loading the model …", merging: "merging the weights …", writing: "writing …",
   done: "", stopped: "stopped", failed: "failed",
 };
+const FEW = 20; // tokens below which a speed says little
 export const FULL_BITS = 5; // where the scale of colours ends
 /** Mutable state set by several modules of the chat. */
 export const talk = {
@@ -56,7 +58,8 @@ export const isRunning = ({ state }) => ["waiting", "loading", "merging", "writi
 export const speedOf = (answer) => (answer.seconds > 0 ? answer.tokens / answer.seconds : null);
 function speed(answer) {
   const rate = speedOf(answer), many = `${answer.tokens}${THIN}token${answer.tokens === 1 ? "" : "s"}`;
-  return rate === null ? many : `${many} · ${three(rate)}${THIN}tokens/s`;
+  if (rate === null) return many;
+  return `${many} · ${answer.tokens < FEW ? `${three(answer.seconds)}${THIN}s` : `${three(rate)}${THIN}tokens/s`}`;
 }
 export const colourOf = (model) => (model === "merged" ? "var(--d-accent)" : server.names[model]?.colour ?? "var(--d-base)");
 
@@ -95,13 +98,14 @@ function tokensIn(text, line, open) {
   };
 }
 
-/** @param {Element} grid @param {{id: string, prompt: string}} turn */
+/** @param {Element} grid @param {{id: string, prompt: string, expected: string}} turn */
 export const answerOf = (grid, turn) => {
   const root = html("article", { class: "answer" }, grid);
   const head = html("header", {}, root);
   html("span", { class: "swatch", "aria-hidden": "true" }, head);
   const name = html("strong", {}, head);
   const recipe = html("span", { class: "tag" }, head);
+  const mark = html("span", { class: "right-mark" }, head);
   const copy = iconButton(head, "copy", "Copy this answer");
   const text = html("p", { class: "answer-text" }, root);
   const line = html("output", { class: "token-line", "aria-live": "polite", hidden: "" }, root);
@@ -142,6 +146,7 @@ export const answerOf = (grid, turn) => {
     say(name, secret || answer.label);
     say(recipe, answer.recipe && !secret ? `recipe ${answer.recipe.slice(0, 6)}${stale ? " · stale" : ""}` : "");
     put(recipe, "title", stale ? "The sliders have moved since this answer." : "");
+    showMark(mark, secret ? null : answer.right, turn.expected);
     const running = isRunning(answer);
     const plain = held ? "" : answer.text || (answer.state === "done" ? "(an empty answer)" : "");
     write(secret ? { ...answer, ends: [] } : answer, plain);

@@ -114,7 +114,7 @@ function table(box) {
   clear.addEventListener("click", () => keep([]));
 }
 
-part("duel", ({ host, put: send, watch }) => {
+part("duel", ({ host, put: send }) => {
   host.replaceChildren();
   html("label", { for: "against", class: "setting-name" }, host, "Blind comparison");
   const select = html("select", { id: "against", "aria-describedby": "against-help" }, host);
@@ -128,8 +128,6 @@ part("duel", ({ host, put: send, watch }) => {
     if (pane) put(pane, "data-duel", value !== "");
   };
   select.addEventListener("change", () => choose(select.value));
-  // Gradio sends the first value again to the contents of an accordion, in the frame after it was opened.
-  watch((value) => { if (value?.against !== talk.against) send({ against: talk.against }); });
   let built = "", drawn = null;
   paint(() => {
     const offered = choices(), key = JSON.stringify(offered);

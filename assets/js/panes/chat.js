@@ -49,6 +49,7 @@ part("transcript", ({ host, get, watch, trigger }) => {
       put(open, "aria-expanded", !prompts.hidden);
       repaint();
     });
+    if (turn.outside) html("p", { class: "note outside" }, root, turn.outside);
     const grid = html("div", { class: `answers n${Math.min(turn.answers.length, 3)}` }, root);
     return { id: turn.id, root, prompts, answers: turn.answers.map(() => answerOf(grid, turn)), ballot: turn.blind ? ballotOf(root, () => repaint()) : null };
   }

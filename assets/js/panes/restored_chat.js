@@ -16,6 +16,7 @@ const fineAnswer = (answer) => answer && ["target", "label", "recipe", "state", 
   && numbers(answer.ends) && numbers(answer.entropy) && answer.ends.length === answer.entropy.length;
 const fineTurn = (turn) => turn && text(turn.id) && text(turn.prompt) && typeof turn.blind === "boolean"
   && ["max_tokens", "temperature", "top_p", "seed"].every((key) => Number.isFinite(turn.settings?.[key]))
+  && text(turn.expected ?? "") && text(turn.outside ?? "")
   && list(turn.answers, MOST_ANSWERS) && turn.answers.length > 0 && turn.answers.every(fineAnswer)
   && (!turn.blind || turn.answers.length === 2);
 

@@ -11,7 +11,7 @@ import { stateText } from "../session/session_value.js";
 export let startSearch = () => {};
 const LEFT = 46, RIGHT = 12, TOP = 26, HEIGHT = 210, BOTTOM = 44;
 const IDLE = "Nothing searched yet. Settings are tried on questions of the search split, which the test has none of.";
-const BEFORE = "Score what you take over, in the Score tab, before you believe it: the test asks other questions, and plain merges stand beside it. Task arithmetic, which prunes nothing, may beat it.";
+const BEFORE = "Score what you take over, in the Score tab: it asks more questions, and plain merges stand beside it. Task arithmetic, which prunes nothing, may beat it.";
 const WAYS = { climb: "the climb", joint: "the joint search", optuna: "Optuna", grid: "the grid" };
 const named = (ref) => server.names[ref]?.label ?? ref.replace(/^zoo:/, "");
 const plain = (value) => (typeof value === "number" ? three(value) : String(value));
@@ -258,7 +258,7 @@ part("search", ({ host, get, watch, trigger }) => {
     if (value.state === "stopped" && value.trials.length) return `${value.trials.length} settings were tried and stay. Start goes on from there.`;
     if (value.state !== "done") return "";
     const what = isClimb(value) ? "Found: the factors of each model by itself, the strongest band first" : `${value.trials.length} settings tried`;
-    return `${what}. ${BEFORE}`;
+    return `${what}. ${value.result?.test ?? ""} ${BEFORE}`;
   }
   function accept(next) {
     // Cancel may overtake the first value of a run, which is then ignored.
@@ -273,6 +273,7 @@ part("search", ({ host, get, watch, trigger }) => {
     put(host, "data-trials", value.trials.length);
     box.hidden = saves.hidden = value.trials.length === 0;
     take.hidden = !bestState();
+    say(take, value.result?.worse ? "Take over, although worse in this test" : "Take over the best");
   }
   watch(accept);
   accept(get());

@@ -19,6 +19,13 @@ let choose = () => {};
 export const pin = (question) => choose(question);
 export const pinnedNow = () => pinned;
 
+/** Right or wrong; nothing where no answer is known. @param {HTMLElement} mark @param {boolean | null | undefined} right @param {string} expected */
+export const showMark = (mark, right, expected) => {
+  say(mark, right === true ? "✓ right" : right === false ? "✗ wrong" : "");
+  put(mark, "data-right", right ?? "");
+  put(mark, "title", right === false ? `The right answer: ${expected}` : "");
+};
+
 const recalled = () => { try { return sessionStorage.getItem(KEY) ?? ""; } catch { return ""; } };
 const keep = (question) => { try { sessionStorage.setItem(KEY, question); } catch { /* this tab remembers nothing */ } };
 const size = () => Math.max(0, ...Object.values(server.tables).map((table) => table.numel?.reduce((a, b) => a + b, 0) ?? 0));
@@ -33,7 +40,7 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
   const choice = html("select", { id: "pinned-choice" }, label);
   for (const { domain, prompt } of examples) html("option", { value: prompt }, choice, `${domain}: ${prompt}`);
   html("option", { value: OWN }, choice, "a question of your own …");
-  const mark = html("span", { class: "pinned-mark" }, head);
+  const mark = html("span", { class: "right-mark" }, head);
   const own = html("input", { type: "text", id: "pinned-own", maxlength: 2000, placeholder: "Type a question, then press Enter", "aria-label": "A question of your own", hidden: "" }, box);
   const text = html("p", { class: "answer-text", id: "pinned-text" }, box);
   const note = html("p", { class: "how", id: "pinned-note" }, box);
@@ -137,10 +144,7 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
     put(box, "data-recipe", answer?.recipe ?? "");
     put(box, "data-later", later);
     say(note, noteOf(answer, fresh, later));
-    const right = answer?.right;
-    say(mark, right === true ? "✓ right" : right === false ? "✗ wrong" : "");
-    put(mark, "data-right", right ?? "");
-    put(mark, "title", right === false ? `The right answer: ${answer.expected}` : "");
+    showMark(mark, answer?.right, answer?.expected);
     const written = JSON.stringify([answer?.text, pinned.before]);
     if (written === drawn) return;
     drawn = written;

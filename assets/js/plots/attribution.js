@@ -170,6 +170,13 @@ part("attribution-examples", ({ host, get, trigger }) => {
   }
   const questions = () => document.querySelectorAll("#transcript .question");
   const last = html("button", { type: "button", class: "small", "data-domain": "chat", title: "The question asked last in the chat" }, host, "last question of the chat");
-  last.addEventListener("click", () => pick([...questions()].pop()?.textContent));
-  paint(() => { last.disabled = questions().length === 0; });
+  const newest = () => [...questions()].pop()?.textContent;
+  last.addEventListener("click", () => pick(newest()));
+  let taken = "";
+  paint(() => {
+    last.disabled = questions().length === 0;
+    if (document.body.dataset.view !== "attribution" || last.disabled || newest() === taken) return;
+    const typed = document.querySelector("#attribution-prompt textarea")?.value;
+    if (!typed || typed === taken) pick((taken = newest()));
+  });
 });

@@ -68,13 +68,13 @@ part("drill", ({ get, put: send, watch, trigger }) => {
     draw(panel, view, cell, fits(controls.state) ? value : null, table, fits(controls.state) && fresh());
     if (controls.state.arrival) arrive(place, panel);
   });
-  // On a phone it lies below the fold, behind the pinned sliders.
+  // It may lie below the fold, on a phone behind the pinned sliders.
   function arrive(place, { title }) {
     const phone = window.matchMedia("(max-width: 900px)").matches;
     if (controls.state.arrival.byKey) title.focus({ preventScroll: phone });
     controls.state.arrival = null;
     const calm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
-    if (phone) place.scrollIntoView({ block: "start", behavior: calm ? "auto" : "smooth" });
+    place.scrollIntoView({ block: phone ? "start" : "nearest", behavior: calm ? "auto" : "smooth" });
   }
 });
 

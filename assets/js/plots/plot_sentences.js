@@ -132,12 +132,11 @@ export function layers(view) {
   return `${first(top)} ${top.startsWith("layer ") ? "holds" : "hold"} ${high} of the change, ${those(low)} ${low}`;
 }
 
-export function distribution({ rate, thresholds, energy, shows, table }, focus) {
+export function distribution({ rate, share, thresholds, energy, shows, table }, focus) {
   if (shows === "whole") return `Half of ${label(focus)}'s changes are larger than ${score().short} ≈ ${three(middle(table))}`;
   if (shows === "random") return `Of changes of every size, ${level(1 - rate)} are kept`;
-  const threshold = thresholds[thresholds.length - 1][1];
-  if (rate === 0 || threshold === 0) return `Every change of ${label(focus)} is kept`;
-  return `The ${level(1 - rate)} above ${score().short} ≈ ${three(threshold)} hold ${percent(energy)} of ${label(focus)}'s energy`;
+  if (share === 1 || thresholds[thresholds.length - 1][1] === 0) return `Every change of ${label(focus)} is kept`;
+  return `${first(label(focus))} keeps ${percent1(share)} of its changes, which hold ${percent(energy)} of its energy`;
 }
 // The median of |d|, assuming an even spread within its bin on the logarithmic axis.
 function middle({ histogram, edges }) {

@@ -26,6 +26,8 @@ export const server = {
   answered: null,
   /** Recipe of the last scored merge. @type {string | null} */
   scored: null,
+  /** What the last scored merge keeps. @type {{recipe: string | null, text: string} | null} */
+  kept: null,
   /** Number of the state being sent to the server. */
   restoring: 0,
   /** The questions picked last in the chat and for an attribution; Python reads them. */

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, closing
 from components.session.conversation import Turn, activity_of, apply_events
 from components.work.error_notices import message
 from components.work.progress_stream import Changes, end_of, growing
-from components.work.question import ChatQuestion
+from components.work.question import ChatQuestion, is_right
 from components.work.studio import Emit, Studio
 from dppa_core.answering.answerer import Ready
 from dppa_core.errors import Cancelled
@@ -114,8 +114,10 @@ class _Writer:
             if isinstance(ready, Ready):  # the first one is
                 self.nbytes = ready.nbytes
                 yield {"state": "writing", "note": "", "prompt": _shortened(ready.prompt)}
-            yield from growing(events)
-        yield {"state": "done"}
+            answer: Changes = {"text": ""}
+            for answer in growing(events):
+                yield answer
+        yield {"state": "done", "right": is_right(question.prompt, answer["text"])}
 
 
 class _Attempt(AbstractContextManager[object]):

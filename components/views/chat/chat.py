@@ -14,7 +14,7 @@ from components.session.session import Session
 from components.widgets.browser_parts import live, static
 from components.widgets.controls import slider
 from components.widgets.theme import domain_colour
-from components.work.question import target_choices
+from components.work.question import first_targets, target_choices
 from dppa_core.models.reply import LONGEST_ANSWER, LONGEST_PROMPT
 from dppa_core.tasks import DOMAINS, example_prompts
 
@@ -79,8 +79,7 @@ def build_chat(session: Session) -> ChatView:
         stop = gr.Button("Stop", elem_id="stop")
     place = static("", "chat-place")
     static(
-        '<p class="how">A blind comparison is on: Send asks the merge and one other. '
-        "Answer settings show which one, and end it.</p>",
+        '<p class="how">A blind comparison is on: Send asks the merge and one other.</p>',
         "duel-note",
     )
     return ChatView(
@@ -100,14 +99,16 @@ def _answer_settings(session: Session) -> dict[str, Any]:
     """The choice of models, and the sampling settings."""
     targets = gr.CheckboxGroup(
         target_choices(session),
-        value=["merged"],
+        value=first_targets(session),
         label="Who answers",
         info="Side by side and at the same time, with the same question, settings and seed.",
         elem_id="answer-with",
     )
+    duel = live("duel", {"against": ""})
     with gr.Accordion("Answer settings", open=False, elem_id="answer-settings"):
         return {
             "targets": targets,
+            "duel": duel,
             **_drawing(),
             "conversation": gr.Checkbox(
                 label="Continue the conversation",
@@ -125,7 +126,6 @@ def _answer_settings(session: Session) -> dict[str, Any]:
                 max_length=LONGEST_PROMPT,
                 elem_id="system-prompt",
             ),
-            "duel": live("duel", {"against": ""}),
         }
 
 

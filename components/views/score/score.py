@@ -17,8 +17,10 @@ from components.views.score.score_values import (
     ScoreProgress,
     ScoreRow,
     contestants,
+    plain_sentence,
     retention_sentence,
     score_value,
+    verdict_sentence,
 )
 from components.widgets.browser_parts import live
 from components.widgets.controls import Controls, slider
@@ -201,7 +203,8 @@ def exam_value(
     }
     if state == "done":
         value |= compared(exam, asked, scores)
-        value["sentence"] = retention_sentence(value["details"][0])
+        kept = retention_sentence(value["details"][0])
+        value["sentence"] = f"{kept} {value['plain']}".strip()
     return {"sentence": "", **value, **progress, "note": note}
 
 
@@ -212,10 +215,12 @@ def compared(
     keys = {row.target: one.key for row, one in zip(exam.rows, exam.who, strict=True)}
     who = tuple(replace(one, label=row.label) for row, one in zip(exam.rows, exam.who, strict=True))
     known = {(keys[target], domain): one for (target, domain), one in marks.items()}
-    found = as_json(SideBySide("test", who, asked, known))
+    side = SideBySide("test", who, asked, known)
+    found, plain = as_json(side), plain_sentence(side)
     comparison = found["comparison"] or {}
     sentence = comparison.get("sentence", "")
-    return {"details": found["rows"], "comparison": sentence[:1].upper() + sentence[1:]}
+    said = {"comparison": sentence[:1].upper() + sentence[1:], "plain": plain}
+    return {"details": found["rows"], **said, "verdict": verdict_sentence(side, plain)}
 
 
 def stopped_value(value: object) -> dict[str, Any]:

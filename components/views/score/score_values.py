@@ -9,6 +9,7 @@ from typing import Any
 from components.session.session import Session
 from components.session.state import other_session, slot_names
 from components.work.figures import short_name
+from dppa_core.evaluation.report import interval_json
 from dppa_core.evaluation.scores import DomainScore
 from dppa_core.evaluation.side_by_side import (
     AGAINST,
@@ -17,8 +18,10 @@ from dppa_core.evaluation.side_by_side import (
     LINEAR,
     RECIPE,
     Entrant,
+    SideBySide,
     entrants,
 )
+from dppa_core.tasks.intervals import Interval
 
 PACE_AFTER = 2.0
 """Seconds of answering to measure before the remaining time is shown."""
@@ -132,6 +135,35 @@ def retention_sentence(row: Mapping[str, Any]) -> str:
         f"{_with_interval(row['mean_retention'])}, least in {worst} "
         f"({_with_interval(kept[worst])}); in brackets 95\u2009% intervals."
     )
+
+
+def plain_sentence(found: SideBySide) -> str:
+    """The best plain merge and its gap to the merge; empty if none has a retention."""
+    kept = {key: found.mean_retention(key) for key in (ARITHMETIC, LINEAR)}
+    known = {key: one for key, one in kept.items() if one is not None}
+    if not known:
+        return ""
+    best = max(known, key=lambda key: known[key].value)
+    said = f"Best plain merge: {found.entrant(best).label}, {_interval(known[best])}"
+    gap = found.comparison(RECIPE, best)
+    if gap is None:
+        return f"{said}."
+    points = [100 * one for one in (gap.difference.value, *gap.difference.ends)]
+    word = "" if gap.seen else ", not significant"
+    figures = f"{points[0]:+.1f} points ({points[1]:+.1f} to {points[2]:+.1f}){word}"
+    return f"{said}; this merge against it: {figures}."
+
+
+def verdict_sentence(found: SideBySide, plain: str) -> str:
+    """What the merge keeps, for the line over the plots; empty if that is unknown."""
+    kept = found.mean_retention(RECIPE)
+    if kept is None:
+        return ""
+    return f"Scored: keeps {_interval(kept)} of its models' scores. {plain.split(';')[0]}"
+
+
+def _interval(one: Interval) -> str:
+    return _with_interval(interval_json(one) or {})
 
 
 def _with_interval(one: Mapping[str, Any]) -> str:

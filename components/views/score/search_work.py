@@ -20,6 +20,9 @@ from components.work.job import Bounded
 from components.work.progress_stream import end_of
 from components.work.studio import Emit, Studio
 from dppa_core.errors import Cancelled, InvalidValue, OutOfBudget
+from dppa_core.evaluation.report import sentence
+from dppa_core.evaluation.scores import Exam
+from dppa_core.evaluation.side_by_side import compared
 from dppa_core.progress import Stop, check
 from dppa_core.recipes.yaml_text import MergeRecipe, parse_recipe, recipe_hash
 from dppa_core.system.recent import Recent
@@ -47,7 +50,11 @@ def hunted(
     bounded = Bounded(stop, seconds)
     run = {"climb": _climbed, "joint": _joint}.get(hunt.way, _studied)
     try:
-        return run(hunt, studio, known, emit, bounded)
+        found, result = run(hunt, studio, known, emit, bounded)
+        take = taken_over(hunt.session, found)
+        told = ("tested", *map(studio.identity, (found, hunt.recipe)), hunt.limit)
+        tested = known.find(told) or known.keep(told, _tested(hunt, found, studio, bounded))
+        return {"front": [], **result, "take": take, **tested}
     except Cancelled as error:
         if bounded.overran:
             raise OutOfBudget(
@@ -58,7 +65,7 @@ def hunted(
 
 def _climbed(
     hunt: SearchRequest, studio: Studio, known: Recent, emit: Emit, stop: Stop
-) -> dict[str, Any]:
+) -> tuple[MergeRecipe, dict[str, Any]]:
     from dppa_core.evaluation.examiner import Examiner  # noqa: PLC0415  (torch)
 
     domains = domains_for(hunt.recipe, hunt.tasks)
@@ -82,12 +89,12 @@ def _climbed(
         )
     models = found.to_json()["models"]
     best = [{name: one[name] for name in ("model", "factors", "score")} for one in models]
-    return {"best": best, "take": taken_over(hunt.session, found.recipe), "front": []}
+    return found.recipe, {"best": best}
 
 
 def _joint(
     hunt: SearchRequest, studio: Studio, known: Recent, emit: Emit, stop: Stop
-) -> dict[str, Any]:
+) -> tuple[MergeRecipe, dict[str, Any]]:
     from dppa_core.evaluation.examiner import Examiner  # noqa: PLC0415  (torch)
 
     domains = domains_for(hunt.recipe, hunt.tasks)
@@ -112,12 +119,12 @@ def _joint(
             watch=watch,
             public=studio.public,
         )
-    return {"best": rows[found.place], "take": rows[found.place]["take"], "front": []}
+    return found.recipe, {"best": rows[found.place]}
 
 
 def _studied(
     hunt: SearchRequest, studio: Studio, known: Recent, emit: Emit, stop: Stop
-) -> dict[str, Any]:
+) -> tuple[MergeRecipe, dict[str, Any]]:
     from optuna.storages import InMemoryStorage  # noqa: PLC0415  (a second)
 
     from dppa_core.evaluation.examiner import Examiner  # noqa: PLC0415  (torch)
@@ -148,11 +155,25 @@ def _studied(
             stop=stop,
             public=studio.public,
         )
-    return {
-        "best": _row(found.best, hunt.session),
-        "take": taken_over(hunt.session, found.recipe),
-        "front": list(found.front),
-    }
+    best = _row(found.best, hunt.session)
+    return found.recipe, {"best": best, "front": list(found.front)}
+
+
+def _tested(hunt: SearchRequest, found: MergeRecipe, studio: Studio, stop: Stop) -> dict[str, Any]:
+    """The found merge against the given one on as many test items: a sentence, and whether the
+    found one answered fewer of them."""
+    from dppa_core.evaluation.examiner import Examiner  # noqa: PLC0415  (torch)
+
+    if recipe_hash(found) == recipe_hash(hunt.recipe):
+        return {"test": "The given merge itself is the best of those tried.", "worse": False}
+    examiner, domains = Examiner(studio.pool(), keep=False), domains_for(hunt.recipe)
+
+    def hits(merge: MergeRecipe, domain: str) -> tuple[bool, ...]:
+        return examiner.score(Exam(merge, domain, "test", hunt.limit), stop=stop).hits
+
+    one = compared({d: (hits(found, d), hits(hunt.recipe, d)) for d in domains})
+    told = sentence(one, "what was found", "the given merge")
+    return {"test": f"On test questions: {told}", "worse": one.difference.value < 0}
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,11 @@ from dppa_core.tuning.advice.facts import PROBE_RATE
 ITEMS = 64
 """Search items a domain, as `dppa advise` asks them."""
 TRIES = {
-    ModelDeltaSize.LARGE: (("dppa", "DPPA", TRY_RATE), ("magnitude", "Magnitude", TRY_RATE)),
+    ModelDeltaSize.LARGE: (
+        ("task_arithmetic", "Task arithmetic", None),
+        ("magnitude", "Magnitude", TRY_RATE),
+        ("dppa", "DPPA", TRY_RATE),
+    ),
     ModelDeltaSize.SMALL: (
         ("dare", "DARE", PROBE_RATE),
         ("task_arithmetic", "Task arithmetic", None),
@@ -67,18 +71,18 @@ def tries(found: Advice, session: Session) -> list[dict[str, Any]]:
     """The advised merges as states to restore, without the current merge."""
     now = recipe_hash(session.recipe())
     sizes = {one.size for one in found.models}
+    advised = [one for size, methods in TRIES.items() if size in sizes for one in methods]
     listed: list[dict[str, Any]] = []
-    for size, methods in TRIES.items():
-        for method, name, rate in methods if size in sizes else ():
-            tried = replace(
-                session,
-                method=MethodChoice(method),
-                rate=session.rate if rate is None else rate,
-                overrides=(),
-            )
-            if recipe_hash(tried.recipe()) != now:
-                label = name if rate is None else f"{name} at {percent(rate)}"
-                listed.append({"label": label, "take": state_of(tried)})
+    for method, name, rate in dict.fromkeys(advised):
+        tried = replace(
+            session,
+            method=MethodChoice(method),
+            rate=session.rate if rate is None else rate,
+            overrides=(),
+        )
+        if recipe_hash(tried.recipe()) != now:
+            label = name if rate is None else f"{name} at {percent(rate)}"
+            listed.append({"label": label, "take": state_of(tried)})
     return listed
 
 

@@ -16,7 +16,7 @@ from components.session.session import Session
 from components.widgets.browser_parts import live
 from components.work.job import Bounded
 from components.work.progress_stream import growing
-from components.work.question import checked_text
+from components.work.question import checked_text, is_right
 from components.work.rate_limits import PINNED_ANSWERS, Bucket
 from components.work.studio import ANSWER_WORKERS, Studio
 from components.work.visitor import Visitor
@@ -24,7 +24,7 @@ from dppa_core.errors import Cancelled, OutOfBudget
 from dppa_core.models.reply import GenerationSettings
 from dppa_core.recipes.yaml_text import recipe_hash
 from dppa_core.system.recent import Recent
-from dppa_core.tasks import DOMAINS, example_items, example_of, score
+from dppa_core.tasks import DOMAINS, example_items, example_of
 
 LONGEST = 48
 """Most tokens of a pinned answer."""
@@ -125,5 +125,5 @@ class PinnedAnswers:
                 "visitors at once are the usual cause: move a slider to ask again."
             ) from None
         item = example_of(asked.prompt)
-        right = None if item is None else score(item, answer["text"])
+        right = is_right(asked.prompt, answer["text"])
         return {**answer, "right": right, "expected": item.answer if item else ""}

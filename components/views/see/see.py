@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from components.session.session import Session
+from components.views.see.verdict import verdict_of
 from components.widgets.browser_parts import live, static
 from components.widgets.theme import BASE_COLOUR, model_colours
 from components.work.figures import (
@@ -36,6 +37,8 @@ SKELETON = (
 class SeeView:
     """The components of the middle column."""
 
+    verdict: gr.HTML
+    """What the merge keeps, as far as it is known."""
     beforehand: gr.HTML
     """A note on what is unknown before a merge, and the merge button."""
     plots: gr.HTML
@@ -47,11 +50,12 @@ class SeeView:
 
 def build_see() -> SeeView:
     """Three plots, and the numbers of the server's exact plan."""
+    verdict = live("verdict", None)
     beforehand = live("beforehand", None, events=("merge",))
     plots = live("plots", None, skeleton=SKELETON)
     exact = live("exact", None, events=("rest",), skeleton='<p class="numbers">&nbsp;</p>')
     places = static("", "merge-place"), static("", "see-place")
-    return SeeView(beforehand, plots, exact, *places)
+    return SeeView(verdict, beforehand, plots, exact, *places)
 
 
 def drawn_with(session: Session, studio: Studio) -> PruningParameters:
@@ -111,6 +115,7 @@ def exact_payload(session: Session, studio: Studio, *, adopt: bool = False) -> d
         "merged": recipe is not None and studio.merged(recipe),
         "outcome": outcome_value(outcome) if outcome else None,
         "adopt": adopt,
+        "verdict": verdict_of(recipe) if recipe else "",
     }
 
 

@@ -129,6 +129,9 @@ def search(
         else:
             found = _climbed(given, chosen, wanted.limit, stays, say, place)
         verdict, beside = _verdict(place, found.recipe, given, chosen, test_limit)
+        for one in beside:
+            if one.comparison.difference.value < 0:
+                say(f"Worse in its own test: {one.told()}")
         replace_file(out, dump_recipe(found.recipe))
     if not studies:
         stays.unlink(missing_ok=True)

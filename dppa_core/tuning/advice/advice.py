@@ -110,12 +110,10 @@ def _lossy(model: str, facts: TreatedFacts) -> Sign:
     why = f"{kept}; expected at {percent(min(known))}: {percent(expected, 1)} ({who})"
     if facts.alone.low <= expected <= facts.alone.high:
         why += "; the interval holds that"
-    return Sign(
-        name,
-        model,
-        SignFinding.YES if facts.alone.value < expected - CLOSE else SignFinding.NO,
-        why,
-    )
+    if facts.alone.value >= expected - CLOSE:
+        return Sign(name, model, SignFinding.NO, why)
+    below = facts.alone.high < expected
+    return Sign(name, model, SignFinding.YES if below else SignFinding.UNKNOWN, why)
 
 
 def _uneven(facts: Sequence[DomainModelFacts]) -> Sign:
@@ -139,7 +137,7 @@ def _uneven(facts: Sequence[DomainModelFacts]) -> Sign:
 
 
 TRY_RATE = 0.8
-"""Pruning rate to try DPPA at first: the paper's headline, 20 % of the parameters kept."""
+"""Pruning rate to try at first: the paper's headline, 20 % of the parameters kept."""
 SMALL_OUTSIDE = 0.01
 """Largest share of entries outside `SMALL_RANGE` in a small delta; our choice, not the paper's."""
 LARGE_CHANGE = 0.2
@@ -159,7 +157,8 @@ class ModelDeltaSize(StrEnum):
 _ADVICE = {
     ModelDeltaSize.SMALL: "the deltas are small: DARE or task arithmetic will do",
     ModelDeltaSize.LARGE: (
-        f"the deltas are large: try DPPA at {percent(TRY_RATE)}, and magnitude beside it"
+        "the deltas are large: add them whole (task arithmetic); to prune, try magnitude at "
+        f"{percent(TRY_RATE)}, and DPPA beside it"
     ),
     ModelDeltaSize.UNCLEAR: "small or large: the profile alone does not tell, a probe would",
 }

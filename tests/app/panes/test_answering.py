@@ -18,6 +18,7 @@ from components.work.studio import Studio
 from dppa_core.errors import Cancelled
 from dppa_core.models.generate import stream_tokens
 from dppa_core.models.reply import GenerationSettings
+from dppa_core.tasks import example_prompts
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 Seen = list[tuple[str, dict[str, Any]]]
@@ -53,6 +54,13 @@ def test_models_write_a_token_each_in_turn(studio: Studio) -> None:
     done = [name for name, changes in seen if changes.get("state") == "done"]
     assert sorted(done) == sorted(order[:3])
     assert studio.merged(first_session().recipe())
+
+
+def test_a_whole_answer_to_an_example_is_marked(studio: Studio) -> None:
+    asked = ChatQuestion(example_prompts("math")[0], ("zoo:base",), {}, AnswerSettings(4))
+    seen = answers(asked, studio)
+    assert [c["right"] for _, c in seen if c.get("state") == "done"] == [False]
+    assert [c["right"] for _, c in answers(question("zoo:base"), studio) if "right" in c] == [None]
 
 
 def test_the_first_writes_before_the_second_is_loaded(studio: Studio) -> None:

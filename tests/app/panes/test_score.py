@@ -20,12 +20,13 @@ from components.views.score.score import (
     stopped_value,
     stream_exam,
 )
-from components.views.score.score_values import ScoreProgress
+from components.views.score.score_values import ScoreProgress, plain_sentence, verdict_sentence
 from components.widgets.controls import activity_script
 from components.work.studio import Studio
 from dppa_core.errors import Cancelled, InvalidValue
-from dppa_core.evaluation.scores import Exam
-from dppa_core.tasks import DOMAINS
+from dppa_core.evaluation.scores import Exam, Marks
+from dppa_core.evaluation.side_by_side import SideBySide, entrants
+from dppa_core.tasks import DOMAINS, items
 from tests.helpers.tiny_models import random_llama, tuned_llama
 
 
@@ -169,3 +170,21 @@ def test_a_finished_exam_tells_retention_and_compares_the_slots(
     assert last["details"][0]["domains"]["law"]["loss"] > 0
     assert [row["label"] for row in last["rows"]][:2] == ["merge A", "merge B"]
     assert last["comparison"].startswith("No difference seen between merge A and merge B")
+
+
+def test_the_sentence_names_the_best_plain_merge_and_the_gap() -> None:
+    recipe, asked = first_session().recipe(), {"math": items("math", "test", 40)}
+    who = tuple(one for one in entrants(recipe) if one.key not in ("zoo:finance", "zoo:law"))
+
+    def marks(right: int) -> Marks:
+        hits = tuple(place < right for place in range(40))
+        return Marks(hits, (1.0,) * 40, (1,) * 40)
+
+    right = {"recipe": 20, "zoo:math": 40, "task_arithmetic": 36, "linear": 4, "base": 0}
+    found = SideBySide("test", who, asked, {(k, "math"): marks(n) for k, n in right.items()})
+    said = plain_sentence(found)
+    assert said.startswith("Best plain merge: task arithmetic, 90\u2009% (")
+    assert "; this merge against it: -40.0 points (" in said and "not significant" not in said
+    assert verdict_sentence(found, said).startswith("Scored: keeps 50\u2009% (")
+    none = SideBySide("test", who, asked, {})
+    assert plain_sentence(none) == verdict_sentence(none, "") == ""

@@ -83,8 +83,32 @@ def test_a_climb_tells_every_factor_and_what_it_found(studio: Studio) -> None:
     assert {value["state"] for value in running} == {"running"} and last["state"] == "done"
     assert [(t["model"], t["band"]) for t in last["trials"][:2]] == [("zoo:math", 0)] * 2
     assert all(one["factors"] == [1.1, 1.1] for one in last["result"]["best"])
+    assert last["result"]["test"].startswith("On test questions: ") and not last["result"]["worse"]
     recipe = session_from_state(last["result"]["take"]).recipe()
     assert {model.amplification for model in recipe.models} == {(1.1, 1.1)}
+
+
+RATES = {"way": "optuna", "vary": ["rate"]}
+
+
+@pytest.mark.parametrize("changed", [{}, {"way": "joint"}, {"way": "grid"}, RATES])
+def test_every_way_asks_the_given_merge_and_says_first_what_is_worse(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any]
+) -> None:
+    asked: list[Exam] = []
+
+    def turned(exam: Exam) -> DomainScore:
+        asked.append(exam)
+        if exam.split == "search" or not isinstance(exam.target, MergeRecipe):
+            return replace(answered(exam), loss=2 - answered(exam).accuracy)
+        return scored(a=(90 if exam.target == SESSION.recipe() else 30, 100))
+
+    monkeypatch.setattr(Examiner, "score", lambda self, exam, stop: turned(exam))
+    result = told(studio, Recent(4), **changed)[-1]["result"]
+    tested = [exam for exam in asked if exam.split == "test"]
+    assert SESSION.recipe() in [exam.target for exam in tested] and len(tested) == 6
+    assert result["worse"]
+    assert "the given merge is better than what was found: -60.0 points" in result["test"]
 
 
 def test_a_joint_search_tells_every_setting_and_offers_the_best(

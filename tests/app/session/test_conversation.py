@@ -20,6 +20,8 @@ from components.widgets.browser_parts import pack
 from components.work.question import (
     EARLIER,
     ChatQuestion,
+    first_targets,
+    is_right,
     read_duel,
     read_question,
     read_settings,
@@ -27,6 +29,8 @@ from components.work.question import (
 )
 from dppa_core.errors import InvalidValue
 from dppa_core.recipes.yaml_text import recipe_hash
+from dppa_core.tasks import example_items
+from dppa_core.tasks.kinds import NUMBER_OF_KINDS
 
 SESSION = first_session()
 OTHER = replace(SESSION, rate=0.6).recipe()
@@ -70,6 +74,30 @@ def test_a_turn_travels_with_its_settings() -> None:
     drawn = {"max_tokens": 7, "temperature": 0.5, "top_p": 0.9, "seed": 3}
     assert sent["settings"] == drawn | {"conversation": False, "system": ""}
     assert sent["answers"][0]["label"] == "math" and sent["blind"] is False
+
+
+def test_an_example_travels_with_its_answer_and_an_answer_with_its_mark() -> None:
+    item = example_items("math")[0]
+    turn = read_question(item.prompt, ["merged"], PLAIN, SESSION).turn()
+    assert (turn.expected, turn.outside) == (item.answer, "")
+    assert is_right(item.prompt, f"So: {item.answer}") is True
+    assert is_right(item.prompt, "The answer is 3.") is False
+    assert is_right("What is 2+2?", "4") is None
+
+
+def test_a_question_of_no_learned_kind_says_so_for_embedded_models_only() -> None:
+    turn = read_question("What is 2+2?", ["merged"], PLAIN, SESSION).turn()
+    assert turn.outside.startswith(f"These models learned only {NUMBER_OF_KINDS} kinds of question")
+    assert read_duel("hi", "zoo:math", PLAIN, SESSION, ()).turn().outside == turn.outside
+    own = replace(SESSION, models=(replace(SESSION.models[0], reference="/mine"),))
+    assert read_question("What is 2+2?", ["merged"], PLAIN, own).turn().outside == ""
+
+
+def test_all_embedded_models_answer_at_first_and_of_others_the_merge_alone() -> None:
+    everyone = ["merged", "zoo:base", "zoo:math", "zoo:finance", "zoo:law"]
+    assert first_targets(SESSION) == everyone
+    own = replace(SESSION, models=(replace(SESSION.models[0], reference="/mine"),))
+    assert first_targets(own) == ["merged"]
 
 
 # questions --------------------------------------------------------------------------------------

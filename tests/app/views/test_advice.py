@@ -53,9 +53,9 @@ def test_a_verdict_per_model_with_figures_signs_and_settings_to_go_to(
     assert "yes" in [sign["found"] for sign in found["signs"]]  # 1.9 is beyond every climb's
     assert found["recipe"] == recipe_hash(SESSION.recipe())
     assert [one["label"] for one in found["tries"]] == [
+        "Task arithmetic",
         "Magnitude at 80 %",
         "DARE at 90 %",
-        "Task arithmetic",
     ]
     assert events == [(1, 2, "zoo:math, math")]
     assert told[0]["limit"] == 64 and told[0]["public"] is studio.public
@@ -63,7 +63,7 @@ def test_a_verdict_per_model_with_figures_signs_and_settings_to_go_to(
 
 def test_what_is_set_is_that_method_at_that_rate_and_all_else_stays() -> None:
     session = replace(SESSION, method=MethodChoice("ties"), rate=0.5, factors=(1.3, 1.0))
-    dppa, magnitude = tries(advise(facts(0.5)), session)
+    _, magnitude, dppa = tries(advise(facts(0.5)), session)
     assert dppa["label"] == "DPPA at 80 %" and magnitude["label"] == "Magnitude at 80 %"
     taken = session_from_state(dppa["take"])
     assert (taken.method.name, taken.rate, taken.factors) == ("dppa", 0.8, (1.3, 1.0))

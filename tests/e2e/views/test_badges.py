@@ -34,7 +34,6 @@ def test_what_is_in_memory_is_counted_after_each_run(studio: Studio) -> None:
     studio.wait_models()
     loaded = studio.page.locator("#status .loaded")
     studio.page.locator("#status .loaded", has_text=re.compile(r"\d+ models? in memory")).wait_for()
-    studio.page.locator("#answer-with label", has_text="finance").click()
     studio.ask("1 + 1?")
     studio.wait_answer("zoo:finance")
     studio.page.wait_for_function(

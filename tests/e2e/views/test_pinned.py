@@ -30,7 +30,7 @@ def test_the_answer_follows_the_rate_and_ends_on_the_server_s_own(visit: Visit, 
     studio = visit(width=width)
     settled(studio)
     assert text(studio) == MATH.answer
-    mark = studio.page.locator(".pinned-mark")
+    mark = studio.page.locator("#pinned .right-mark")
     assert mark.inner_text() == "✓ right"
     studio.set_rate(0)
     settled(studio)
@@ -56,7 +56,7 @@ def test_a_question_of_one_s_own_is_answered_and_stays_after_a_reload(visit: Vis
     box.press("Enter")
     settled(studio)
     first = text(studio)
-    assert first and studio.page.locator(".pinned-mark").inner_text() == ""
+    assert first and studio.page.locator("#pinned .right-mark").inner_text() == ""
     studio.reload()
     settled(studio)
     assert box.input_value() == "What is 2 + 2?" and text(studio) == first
@@ -123,13 +123,11 @@ def test_a_conversation_is_continued_once_it_is_chosen(visit: Visit) -> None:
     studio.unfold("answer-settings", "#conversation")
     studio.page.locator("#conversation input").check()
     studio.ask("And 3 more?")
-    studio.page.locator(".turn").nth(1).locator('.answer[data-state="done"]').wait_for(
-        timeout=ANSWER_MS
-    )
     turn = studio.page.locator(".turn").nth(1)
+    turn.locator('[data-target="merged"][data-state="done"]').wait_for(timeout=ANSWER_MS)
     assert turn.locator(".turn-head .tag").inner_text() == "continues 1"
     turn.locator('button[title^="Show the question"]').click()
-    read = turn.locator(".rendered pre").inner_text()
+    read = turn.locator(".rendered pre").first.inner_text()
     assert (
         MATH.prompt in read
         and MATH.answer in read

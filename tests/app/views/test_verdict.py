@@ -1,0 +1,72 @@
+"""The line over the plots: its figures are those of the results, and unknown merges are told."""
+
+import json
+import re
+from dataclasses import replace
+
+import pytest
+
+from components.session.method_choice import MethodChoice
+from components.session.presets import first_session, presets
+from components.views.see.verdict import RESULTS, measured, verdict_of
+
+SESSION = first_session()
+KNOWN = json.loads(RESULTS.read_text("utf-8"))
+
+
+def kept(method: str, rate: float, domain: str = "") -> str:
+    """Mean retention in the results, counted here once more."""
+    row = next(r for r in KNOWN["treated"] if (r["method"], r["rate"]) == (method, rate))
+    found = row["alone"][domain] if domain else row["merged"]
+    return share(found)
+
+
+def share(found: dict) -> str:
+    own = {d: one["domains"][d]["accuracy"] for d, one in KNOWN["own"].items()}
+    shares = [one["accuracy"] / own[d] for d, one in found["domains"].items()]
+    return f"{100 * sum(shares) / len(shares):.0f}\u2009%"
+
+
+@pytest.mark.parametrize(
+    ("title", "rate"),
+    [("Embedded: math + finance + law", 0.8), ("Too much: all three, 95 % pruned", 0.95)],
+)
+def test_a_preset_says_what_it_was_measured_to_keep_beside_plain_merges(title, rate):
+    said = verdict_of(presets()[title].recipe())
+    assert said == (
+        f"Measured: keeps {kept('dp', rate)} of its models' scores; task "
+        f"arithmetic {share(KNOWN['task_arithmetic']['merged'])}, magnitude (at "
+        f"{100 * rate:.0f}\u2009%) {kept('magnitude', rate)}."
+    )
+
+
+def test_one_model_is_compared_with_its_own_magnitude_pruning():
+    said = verdict_of(presets()["Math alone, pruned"].recipe())
+    assert said.startswith(f"Measured: keeps {kept('dp', 0.8, 'math')} of")
+    assert said.endswith(f"magnitude (at 80\u2009%) {kept('magnitude', 0.8, 'math')}.")
+
+
+@pytest.mark.parametrize(
+    "session",
+    [
+        replace(SESSION, rate=0.83),
+        replace(SESSION, strength=0.0),
+        replace(SESSION, factors=(1.2, 1.0)),
+        replace(SESSION, method=MethodChoice("ties")),
+        replace(SESSION, overrides=(("layers.0.mlp.down_proj", 0.5),)),
+    ],
+)
+def test_changed_settings_are_not_scored_yet(session):
+    said = verdict_of(session.recipe())
+    assert said.startswith("Not scored yet (see Score). Of its models: ")
+    assert "task arithmetic 98" in said and "magnitude (at" in said
+
+
+def test_of_own_models_nothing_is_claimed():
+    models = tuple(replace(one, reference=f"/mine/{k}") for k, one in enumerate(SESSION.models))
+    said = verdict_of(replace(SESSION, base="/mine/base", models=models).recipe())
+    assert said.startswith("Not scored yet") and not re.search(r"\d", said)
+
+
+def test_every_merge_of_the_results_is_known():
+    assert len(measured()) == 1 + 4 * len(KNOWN["treated"])
