@@ -177,7 +177,7 @@ def evaluate(
 
     Args:
         target: A model's reference ("zoo:math", a folder, "owner/name"), or a recipe.
-        domains: Of math, finance and law, and `own_domain`s.
+        domains: Of math, finance and law; or one's own, see `tasks.item_files.own_domain`.
         split: "test"; "search" for choices that a test must not decide.
         limit: Items a domain; all of them where None.
 

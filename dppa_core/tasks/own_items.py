@@ -154,11 +154,16 @@ class OwnDomain(str):
     ) -> OwnDomain:
         """Sort the items and take the digest of what they are."""
         made = super().__new__(cls, name)
-        made.items = tuple(sorted(items, key=lambda one: (_hashed(one.question), one.prompt)))
-        made.tokens = tokens
-        told = json.dumps([[one.asked() for one in made.items], tokens])
-        made.digest = hashlib.sha256(told.encode()).hexdigest()[:16]
+        ordered = tuple(sorted(items, key=lambda one: (_hashed(one.question), one.prompt)))
+        told = json.dumps([[one.asked() for one in ordered], tokens])
+        digest = hashlib.sha256(told.encode()).hexdigest()[:16]
+        for field, value in (("items", ordered), ("tokens", tokens), ("digest", digest)):
+            object.__setattr__(made, field, value)
         return made
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Refused: a domain does not change."""
+        raise AttributeError(f"{name} of a domain cannot be set")
 
     def __reduce__(self) -> Any:
         """As a call, for other processes."""

@@ -137,6 +137,8 @@ def test_a_domain_is_its_name_and_tells_its_contents_apart() -> None:
     assert domain_key("math") == "math"
     for copied in (pickle.loads(pickle.dumps(one)), deepcopy(one)):
         assert type(copied) is OwnDomain and copied.digest == one.digest
+    with pytest.raises(AttributeError):
+        one.digest = ""
     check_domain(one)
     with pytest.raises(UnknownName):
         check_domain("own")

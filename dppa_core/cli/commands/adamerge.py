@@ -121,7 +121,7 @@ def _domains(
     settings: AdaMergeSettings,
 ) -> tuple[Domain, ...]:
     if named is not None and files:
-        raise typer.BadParameter("give either --tasks and --items, or --prompts")
+        raise typer.BadParameter("give either --tasks or --prompts; --items goes with --tasks")
     if files:
         return file_domains(files, settings)
     return task_domains(domains_of_models(recipe) if named is None else named, settings)

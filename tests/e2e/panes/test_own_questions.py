@@ -5,6 +5,13 @@ from playwright.sync_api import expect
 from tests.e2e.page_driver import ANSWER_MS, Studio
 from tests.helpers.own_questions import APPLES
 
+DROP = """(text) => {
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(new File([text], "dropped.jsonl"));
+  const event = new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true });
+  document.getElementById("questions-box").dispatchEvent(event);
+}"""
+
 
 def test_a_file_of_questions_is_asked_looked_at_and_opened_in_the_chat(studio: Studio) -> None:
     page = studio.page
@@ -24,6 +31,9 @@ def test_a_file_of_questions_is_asked_looked_at_and_opened_in_the_chat(studio: S
         {"name": "apples.jsonl", "mimeType": "text/plain", "buffer": APPLES.encode()}
     )
     expect(page.locator("#questions .how").first).to_have_text("apples.jsonl stands above.")
+    page.locator("#questions-text textarea").fill("")
+    page.evaluate(DROP, APPLES)
+    expect(page.locator("#questions-text textarea")).to_have_value(APPLES)
     page.locator("#questions-run").click()
     rows = page.locator("#questions tr[data-key]")
     expect(rows).to_have_count(7, timeout=ANSWER_MS)
