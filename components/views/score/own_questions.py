@@ -62,8 +62,8 @@ def limits_of(studio: Studio) -> TextLimits:
     return PUBLIC if studio.public else OWN
 
 
-def read_domain(text: object, limits: TextLimits, split: str = "test") -> OwnDomain:
-    """The questions that a visitor typed; InvalidValue for a mistake, or none in the split."""
+def read_domain(text: object, limits: TextLimits, *splits: str) -> OwnDomain:
+    """A visitor's questions; InvalidValue for a mistake, or where one of `splits` is empty."""
     said = whole(text).strip() if isinstance(text, str) else ""
     if not said:
         raise InvalidValue("There are no questions yet: type or paste some, or open a file.")
@@ -74,13 +74,14 @@ def read_domain(text: object, limits: TextLimits, split: str = "test") -> OwnDom
         )
     file = f"{NAME}.jsonl" if said.startswith("{") else f"{NAME}.csv"
     domain = read_items(said.encode(), file, most=limits.questions)
-    domain.of_split(split)
+    for split in splits:
+        domain.of_split(split)
     return domain
 
 
 def read_own(text: object, other: object, session: Session, limits: TextLimits) -> OwnQuestions:
     """Check the values of a handler; `other` is the slot that is not shown. Raises InvalidValue."""
-    domain = read_domain(text, limits)
+    domain = read_domain(text, limits, "test")
     return OwnQuestions(domain, contestants(session, other), recipe_hash(session.recipe()))
 
 

@@ -78,7 +78,7 @@ def add_search(controls: Controls, studio: Studio, questions: gr.Textbox) -> Non
         given = {name: values[component] for name, component in choices.items()}
         hunt = read_hunt(given, controls.session(values))
         if values[own] is True:
-            domain = read_domain(values[questions], limits_of(studio), "search")
+            domain = read_domain(values[questions], limits_of(studio), "search", "test")
             hunt = replace(hunt, own=domain)
         return stream_hunt(hunt, studio, known)
 

@@ -110,6 +110,11 @@ class SearchRequest:
         """The domains it goes by; None for those of the models."""
         return None if self.own is None else [self.own]
 
+    @property
+    def contents(self) -> str:
+        """Differs for other own questions, whose domains are equal by name."""
+        return "" if self.own is None else self.own.digest
+
 
 def read_hunt(given: Mapping[str, Any], session: Session) -> SearchRequest:
     """Check the values of a handler, by names of controls. Raises InvalidValue: a value that no

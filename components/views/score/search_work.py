@@ -52,7 +52,7 @@ def hunted(
     try:
         found, result = run(hunt, studio, known, emit, bounded)
         take = taken_over(hunt.session, found)
-        told = ("tested", *map(studio.identity, (found, hunt.recipe)), hunt.limit)
+        told = ("tested", *map(studio.identity, (found, hunt.recipe)), hunt.limit, hunt.contents)
         tested = known.find(told) or known.keep(told, _tested(hunt, found, studio, bounded))
         return {"front": [], **result, "take": take, **tested}
     except Cancelled as error:
@@ -166,7 +166,8 @@ def _tested(hunt: SearchRequest, found: MergeRecipe, studio: Studio, stop: Stop)
 
     if recipe_hash(found) == recipe_hash(hunt.recipe):
         return {"test": "The given merge itself is the best of those tried.", "worse": False}
-    examiner, domains = Examiner(studio.pool(), keep=False), domains_for(hunt.recipe)
+    examiner = Examiner(studio.pool(), keep=False)
+    domains = dict.fromkeys(domains_for(hunt.recipe, hunt.tasks))
 
     def hits(merge: MergeRecipe, domain: str) -> tuple[bool, ...]:
         return examiner.score(Exam(merge, domain, "test", hunt.limit), stop=stop).hits
@@ -244,8 +245,7 @@ def stream_hunt(hunt: SearchRequest, studio: Studio, known: Recent) -> Iterator[
         "result": None,
         "words": {name: knob_words(name) for name in names},
     }
-    contents = hunt.own.digest if hunt.own is not None else ""  # names alone are equal
-    told = ("told", replace(hunt, trials=0), contents)
+    told = ("told", replace(hunt, trials=0), hunt.contents)
     before: list[dict[str, Any]] = known.find(told) or []
     trials: list[dict[str, Any]] = []
     results: list[dict[str, Any]] = []
