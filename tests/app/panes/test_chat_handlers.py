@@ -63,8 +63,9 @@ def test_an_answer_grows_and_ends_at_rest(page: gr.Blocks) -> None:
     *_, last = ask(page, answer_with=["merged"])
     (turn,) = last["shown"]["turns"]
     assert last["shown"]["activity"] == "idle" and last["shown"]["order"] == [turn["id"]]
-    (answer,) = turn["answers"]
-    assert answer["state"] == "done" and answer["tokens"] == len(answer["entropy"]) == 3
+    assert [answer["label"] for answer in turn["answers"]][:2] == ["merged", "base"]
+    for answer in turn["answers"]:
+        assert answer["state"] == "done" and answer["tokens"] == len(answer["entropy"]) == 3
     assert [turn.id for turn in last["turns"]] == [turn["id"]] and len(last["recipes"]) == 1
 
 
