@@ -115,7 +115,7 @@ def exact_payload(session: Session, studio: Studio, *, adopt: bool = False) -> d
         "merged": recipe is not None and studio.merged(recipe),
         "outcome": outcome_value(outcome) if outcome else None,
         "adopt": adopt,
-        "verdict": verdict_of(recipe) if recipe else "",
+        "verdict": verdict_of(recipe) if recipe else "No merge at these settings.",
     }
 
 
