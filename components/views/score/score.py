@@ -220,7 +220,7 @@ def compared(
     comparison = found["comparison"] or {}
     sentence = comparison.get("sentence", "")
     said = {"comparison": sentence[:1].upper() + sentence[1:], "plain": plain}
-    return {"details": found["rows"], **said, "verdict": verdict_sentence(side, plain)}
+    return {"details": found["rows"], **said, "verdict": verdict_sentence(side)}
 
 
 def stopped_value(value: object) -> dict[str, Any]:

@@ -150,16 +150,17 @@ def plain_sentence(found: SideBySide) -> str:
         return f"{said}."
     points = [100 * one for one in (gap.difference.value, *gap.difference.ends)]
     word = "" if gap.seen else ", not significant"
-    figures = f"{points[0]:+.1f} points ({points[1]:+.1f} to {points[2]:+.1f}){word}"
+    figures = f"{points[0]:+.1f} points of accuracy ({points[1]:+.1f} to {points[2]:+.1f}){word}"
     return f"{said}; this merge against it: {figures}."
 
 
-def verdict_sentence(found: SideBySide, plain: str) -> str:
-    """What the merge keeps, for the line over the plots; empty if that is unknown."""
-    kept = found.mean_retention(RECIPE)
-    if kept is None:
+def verdict_sentence(found: SideBySide) -> str:
+    """What the merge and task arithmetic keep, for the line over the plots; empty if unknown."""
+    kept, plain = found.mean_retention(RECIPE), found.mean_retention(ARITHMETIC)
+    if kept is None or plain is None:
         return ""
-    return f"Scored: keeps {_interval(kept)} of its models' scores. {plain.split(';')[0]}"
+    beside = f"task arithmetic {_interval(plain)}"
+    return f"Scored: keeps {_interval(kept)} of its models' scores; {beside}."
 
 
 def _interval(one: Interval) -> str:

@@ -184,7 +184,12 @@ def test_the_sentence_names_the_best_plain_merge_and_the_gap() -> None:
     found = SideBySide("test", who, asked, {(k, "math"): marks(n) for k, n in right.items()})
     said = plain_sentence(found)
     assert said.startswith("Best plain merge: task arithmetic, 90\u2009% (")
-    assert "; this merge against it: -40.0 points (" in said and "not significant" not in said
-    assert verdict_sentence(found, said).startswith("Scored: keeps 50\u2009% (")
+    assert (
+        "; this merge against it: -40.0 points of accuracy (" in said
+        and "not significant" not in said
+    )
+    verdict = verdict_sentence(found)
+    assert verdict.startswith("Scored: keeps 50\u2009% (")
+    assert "; task arithmetic 90\u2009% (" in verdict
     none = SideBySide("test", who, asked, {})
-    assert plain_sentence(none) == verdict_sentence(none, "") == ""
+    assert plain_sentence(none) == verdict_sentence(none) == ""
