@@ -273,7 +273,7 @@ part("panes", ({ host }) => {
   };
   for (const button of buttons) button.addEventListener("click", () => show(button.dataset.pane));
   window.addEventListener("resize", () => show(document.body.dataset.pane));
-  for (const link of document.querySelectorAll("#skip a")) {
+  for (const link of /** @type {NodeListOf<HTMLAnchorElement>} */ (document.querySelectorAll("#skip a"))) {
     link.addEventListener("click", (event) => { // by hand: the page has a base, so that the link would load it anew
       event.preventDefault();
       show(link.dataset.shows);
