@@ -277,7 +277,7 @@ part("panes", ({ host }) => {
     link.addEventListener("click", (event) => { // by hand: the page has a base, so that the link would load it anew
       event.preventDefault();
       show(link.dataset.shows);
-      const to = document.querySelector(link.hash);
+      const to = document.getElementById(link.hash.slice(1));
       to.tabIndex = -1;
       to.focus();
     });
