@@ -50,7 +50,7 @@ def verdict_of(recipe: MergeRecipe) -> str:
     beside = _beside(recipe, found)
     if found is None:
         return (
-            f"Not scored yet (see Score). {f'Of its models: {beside}.' if beside else ''}".strip()
+            f"Not scored yet (see Score). {f'Plain merges of its models keep: {beside}.' if beside else ''}".strip()
         )
     kept = f"Measured: keeps {_percent(found.kept)} of its models' scores"
     return f"{kept}; {beside}." if beside else f"{kept}."

@@ -60,7 +60,7 @@ def duel(against: Any) -> str:
 
 
 def test_an_answer_grows_and_ends_at_rest(page: gr.Blocks) -> None:
-    *_, last = ask(page, answer_with=["merged"])
+    *_, last = ask(page)
     (turn,) = last["shown"]["turns"]
     assert last["shown"]["activity"] == "idle" and last["shown"]["order"] == [turn["id"]]
     assert [answer["label"] for answer in turn["answers"]][:2] == ["merged", "base"]
