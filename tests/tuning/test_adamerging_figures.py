@@ -103,7 +103,9 @@ def test_prompts_come_without_answers_and_apart_from_what_is_held_out() -> None:
 def test_embedded_models_know_their_domains() -> None:
     models = DomainModel("zoo:law"), DomainModel("zoo:math")
     assert domains_of_models(MergeRecipe("zoo:base", models)) == ("law", "math")
-    with pytest.raises(InvalidValue, match=r"'owner/name'.*--prompts FILE or --items FILE for each"):
+    with pytest.raises(
+        InvalidValue, match=r"'owner/name'.*--prompts FILE or --items FILE for each"
+    ):
         domains_of_models(MergeRecipe("zoo:base", (DomainModel("owner/name"),)))
 
 
