@@ -49,7 +49,7 @@ def verdict_of(recipe: MergeRecipe) -> str:
     found = {one.recipe: one for one in measured()}.get(recipe_hash(_joined(recipe)))
     beside = _beside(recipe, found)
     if found is None:
-        plain = f" Plain merges of its models keep: {beside}." if beside else ""
+        plain = f" Plain merges keep: {beside}." if beside else ""
         return f"Not scored yet (see Score).{plain}"
     kept = f"Measured: keeps {_percent(found.kept)} of its models' scores"
     return f"{kept}; {beside}." if beside else f"{kept}."

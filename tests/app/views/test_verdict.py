@@ -58,7 +58,7 @@ def test_one_model_is_compared_with_its_own_magnitude_pruning():
 )
 def test_changed_settings_are_not_scored_yet(session):
     said = verdict_of(session.recipe())
-    assert said.startswith("Not scored yet (see Score). Plain merges of its models keep: ")
+    assert said.startswith("Not scored yet (see Score). Plain merges keep: ")
     assert "task arithmetic 98" in said and "magnitude (at" in said
 
 
