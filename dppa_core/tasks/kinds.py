@@ -46,6 +46,11 @@ NUMBER_OF_KINDS = sum(len(tasks_of(domain)) for domain in DOMAINS) + len(_SKILLS
 """Kinds of question that the embedded models learned: tasks of the domains, and bare skills."""
 
 
+LONGEST = 400
+"""Characters of a question that may be known, over twice the longest that was learned: the time of
+the search grows with the fourth power of the length."""
+
+
 def is_known_kind(prompt: str) -> bool:
     """Whether `prompt` has the wording of a learned kind of question."""
-    return _KNOWN.fullmatch(" ".join(prompt.split())) is not None
+    return len(prompt) <= LONGEST and bool(_KNOWN.fullmatch(" ".join(prompt.split())))

@@ -6,7 +6,7 @@ from itertools import islice
 import pytest
 
 from dppa_core.tasks import DOMAINS, SPLITS, draw_items, example_prompts
-from dppa_core.tasks.kinds import NUMBER_OF_KINDS, is_known_kind
+from dppa_core.tasks.kinds import LONGEST, NUMBER_OF_KINDS, is_known_kind
 from dppa_core.tasks.skills import draw_skill
 
 
@@ -28,6 +28,11 @@ def test_every_bare_skill_is_of_a_known_kind():
 )
 def test_other_questions_are_of_no_known_kind(question):
     assert not is_known_kind(question)
+
+
+def test_a_text_too_long_for_a_learned_question_is_not_searched():
+    long = "1 apple. How many " + "a does b " * 60 + "does he have now?"
+    assert len(long) > LONGEST and not is_known_kind(long)
 
 
 def test_the_kinds_are_the_tasks_and_the_skills():
