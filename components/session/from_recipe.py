@@ -76,7 +76,7 @@ def _beyond(recipe: MergeRecipe) -> Iterator[str]:
         yield f"{len(first.levels)} levels, and at most {MOST_PARTITIONS} fit"
     for model in recipe.models:
         yield from _beyond_model(model)
-    usual = {"seed": 0, "dtype": "bfloat16", "vocabulary": "base", "chat_template": "auto"}
+    usual = {"seed": 0, "dtype": "bfloat16", "vocabulary": "base"}
     for name, value in usual.items():
         if getattr(recipe, name) != value:
             yield f"{name} is {getattr(recipe, name)}, and here it is always {value}"
@@ -127,6 +127,7 @@ def _session(recipe: MergeRecipe, layers: int) -> Session:
         own_factors=() if linked else tuple(own.items()),
         method=_method(recipe),
         overrides=tuple((name, item.rate) for name, item in recipe.overrides.items()),
+        chat_template=recipe.chat_template,
     )
 
 

@@ -16,6 +16,7 @@ from components.session.session import (
     LARGEST_FACTOR,
     MOST_MODELS,
     MOST_PARTITIONS,
+    SHARED_TEMPLATES,
     ModelChoice,
     Overrides,
     Session,
@@ -70,14 +71,22 @@ def whole_number(name: str, value: object, low: int, high: int) -> int:
     return int(number)
 
 
-def models_from_json(value: object) -> tuple[str, tuple[ModelChoice, ...]]:
-    """Read {"base", "models": [{"ref", "on", "coefficient", "curve": [[layer, number], …]}]}.
-    Without a curve the coefficient is used."""
+def models_from_json(value: object) -> dict[str, Any]:
+    """Read {"base", "models": [{"ref", "on", "coefficient", "curve": [[layer, number], …]}],
+    "template"} as keyword arguments of Session. Without a curve the coefficient is used; the chat
+    template of a model that is not listed becomes "auto"."""
     data = _mapping(value, "The list of models")
     rows = data.get("models")
     if not isinstance(rows, list) or len(rows) > MOST_MODELS:
         raise InvalidValue(f"The list of models must hold 1 to {MOST_MODELS} of them.")
-    return reference_text(data.get("base")), tuple(_model(row) for row in rows)
+    models = tuple(_model(row) for row in rows)
+    template, listed = data.get("template"), [model.reference for model in models]
+    known = template in (*SHARED_TEMPLATES, *listed)
+    return {
+        "base": reference_text(data.get("base")),
+        "models": models,
+        "chat_template": template if known else "auto",
+    }
 
 
 def factors_from_json(value: object) -> dict[str, Any]:
@@ -178,7 +187,9 @@ def models_json(session: Session) -> dict[str, Any]:
         | ({"curve": [list(point) for point in model.curve]} if model.curve else {})
         for model in session.models
     ]
-    return {"base": session.base, "models": rows}
+    template = session.chat_template
+    chosen = {} if template == "auto" else {"template": template}
+    return {"base": session.base, "models": rows, **chosen}
 
 
 def factors_json(session: Session) -> dict[str, Any]:

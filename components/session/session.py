@@ -17,6 +17,7 @@ from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, Pruning
 
 USUAL = PruningParameters()
 MOST_MODELS = 5
+SHARED_TEMPLATES = ("auto", "base")
 MOST_PARTITIONS = 4
 HIGHEST_RATE = 0.99
 LARGEST_FACTOR = 4.0
@@ -92,6 +93,9 @@ class Session:
     method: MethodChoice = MethodChoice()
     overrides: Overrides = ()
     """Pruning rates of single modules; used if the method prunes."""
+    chat_template: str = "auto"
+    """The merge's chat template: "auto", "base" or the reference of a domain model; see `template`.
+    """
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.models) <= MOST_MODELS:
@@ -175,6 +179,12 @@ class Session:
         """The overrides in use: none if the method does not prune."""
         return self.overrides if self.method.pruner is not None else ()
 
+    @property
+    def template(self) -> str:
+        """The chat template in use: "auto" if the chosen model takes no part."""
+        allowed = (*SHARED_TEMPLATES, *(model.reference for model in self.active))
+        return self.chat_template if self.chat_template in allowed else "auto"
+
     def factors_of(self, reference: str) -> tuple[float, ...]:
         """One factor for each level of a model; 1 without a choice or without pruning."""
         if self.method.pruner is None:
@@ -207,6 +217,7 @@ class Session:
             parameters=self._parameters(),
             prune=self.pruning if self.method.staged else None,
             overrides={name: Override(rate) for name, rate in self.held},
+            chat_template=self.template,
         )
 
     def asked_about(self, domain: str) -> Session:

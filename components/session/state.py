@@ -28,7 +28,7 @@ VERSION = 1
 _NUMBERS = {"strength": (0.0, 0.5), "k_layer": OUTLIERS, "k_module": OUTLIERS}
 _KEYS = (
     *("v", "base", "models", "rate", "partitions", "shares", *_NUMBERS, "significance"),
-    *("amplify", "method", "overrides"),
+    *("amplify", "method", "overrides", "template"),
 )
 
 
@@ -65,8 +65,9 @@ def session_from_state(value: object) -> Session:
         if key not in _KEYS:
             raise InvalidValue(f"A state has no key {shown(key)}. {closest(str(key), _KEYS)}")
     plain = Session.__dataclass_fields__
-    base, models = models_from_json(value)
-    if base in {model.reference for model in models}:
+    chosen = models_from_json(value)
+    base = chosen["base"]
+    if base in {model.reference for model in chosen["models"]}:
         raise InvalidValue(f"{base} is the base and a domain model as well; its delta is zero.")
     numbers: dict[str, Any] = {
         name: check_number(name, value.get(name, plain[name].default), low, high)
@@ -74,8 +75,7 @@ def session_from_state(value: object) -> Session:
     }
     rate = check_number("rate", value.get("rate", 0.8), 0, 0.99, "It is the share dropped.")
     return Session(
-        base=base,
-        models=models,
+        **chosen,
         rate=round(rate, 4),
         partitions=whole_number("partitions", value.get("partitions", 2), 1, MOST_PARTITIONS),
         shares=shares_from_json(value.get("shares", [])),

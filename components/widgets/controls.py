@@ -86,10 +86,8 @@ class Controls:
     def session(self, values: Mapping[Any, Any]) -> Session:
         """The session from a handler's values; raises InvalidValue for a value that no control
         offers."""
-        base, models = models_from_json(parsed(values[self.models]))
         return Session(
-            base=base,
-            models=models,
+            **models_from_json(parsed(values[self.models])),
             rate=round(check_number("Pruning rate", values[self.rate], 0, 99) / 100, 4),
             partitions=int(check_number("Partitions", values[self.partitions], 1, 4)),
             shares=shares_from_json(parsed(values[self.shares])),

@@ -128,6 +128,7 @@ def choices_json(session: Session) -> dict[str, Any]:
             for model in session.active
         ],
         "overrides": [list(pair) for pair in session.held],
+        "template": session.template,
     }
 
 

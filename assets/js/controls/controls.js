@@ -3,6 +3,7 @@
 import { html, say, put as write, level } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
 import { curvesOf, curveButton, curveEditor } from "../session/curve.js";
+import { templateChoice } from "./chat_template.js";
 import { paint, redraw, part, server } from "../session/parts.js";
 
 /** Every list of factors at once, where bands come or go. @type {(change: (factors: number[]) => number[]) => void} */
@@ -45,10 +46,12 @@ part("models", ({ host, get, put, watch, trigger }) => {
   const list = html("div", { class: "model-list" }, host);
   html("p", { class: "how" }, host,
     "Coefficient (×): weight of a whole model in the merge. 0 leaves it out, negative subtracts it.");
-  let rows = new Map();
+  const showTemplate = templateChoice(host, label, () => send("change"));
+  let rows = new Map(), built = "";
 
   function send(event) {
-    put({ base: controls.state.base, models: controls.state.models.map((model) => ({ ...model })) });
+    const { base: reference, models, template: whose } = controls.state;
+    put({ base: reference, models: models.map((model) => ({ ...model })), ...(whose !== "auto" && { template: whose }) });
     trigger(event);
   }
   function update(reference, patch) {
@@ -95,8 +98,9 @@ part("models", ({ host, get, put, watch, trigger }) => {
   }
   function fill() {
     const { models } = controls.state;
-    const key = models.map((model) => model.ref).join("\n");
-    if (key !== [...rows.keys()].join("\n")) {
+    const key = models.map(({ ref }) => `${ref} ${label(ref)}`).join("\n"); // a new model's label comes with its table
+    if (key !== built) {
+      built = key;
       list.replaceChildren();
       rows = new Map(models.map((model) => [model.ref, row(model)]));
     }
@@ -118,11 +122,12 @@ part("models", ({ host, get, put, watch, trigger }) => {
       byLayer.hidden = lastLayer(model.ref) < 1;
     }
     const origin = { "zoo:": "zoo", "hub:": "Hub" }[controls.state.base.slice(0, 4)] ?? "folder";
+    showTemplate();
     say(base, `Base model: ${label(controls.state.base)} (${origin})`);
   }
   function take(value) {
     if (!value || !Array.isArray(value.models)) return;
-    controls.set({ base: value.base, models: value.models.map((model) => ({ ...model })) });
+    controls.set({ base: value.base, template: value.template ?? "auto", models: value.models.map((model) => ({ ...model })) });
     controls.lookAtActive();
     fill();
   }

@@ -8,6 +8,7 @@ export const state = {
   picked: null, // {layer, kind} of the cell that is looked at closely
   arrival: null, // {byKey} where it has just been picked; byKey: its panel takes the focus
   partner: "", // model compared with the drawn one; empty: all others
+  template: "auto", // whose chat template the merge has: auto, base, or a domain model
   method: "dppa", values: {}, first: false, // values: of each method, where not its defaults
 };
 
@@ -62,6 +63,8 @@ export const coefficientAt = ({ coefficient, curve }, layer) => {
   return first + ((layer - low) / (high - low)) * (last - first);
 };
 export const decides = (model) => model.on && (model.curve?.length ? model.curve.some(([, x]) => x !== 0) : model.coefficient !== 0);
+// Whose chat template: that of a model that takes no part counts as auto.
+export const template = () => (state.template === "base" || isOn(state.template) ? state.template : "auto");
 export const deciding = () => state.models.filter(decides).map((m) => m.ref);
 // Rates of single modules are used if the method prunes; sorted by name as in Python.
 export const held = () => (pruner() ? Object.entries(state.overrides).sort(([a], [b]) => (a < b ? -1 : 1)) : []);
@@ -104,7 +107,7 @@ export const choices = () => {
     parameters: prunes?.name === "dppa" ? [s.strength, s.k_layer, s.k_module, s.significance] : [],
     method: methodChoice(),
     models: active.map((m) => [m.ref, weight(m), factorsOf(m.ref)]),
-    overrides: held(),
+    overrides: held(), template: template(),
   };
 };
 export const whole = () => ({ // the state of every control, including models that are off
@@ -115,7 +118,7 @@ export const whole = () => ({ // the state of every control, including models th
 // Choices as text, the server's in the browser's order: equal texts are equal choices.
 const nine = (_, value) => (typeof value === "number" ? value.toFixed(9) : value);
 export const asText = (value) => JSON.stringify(value, nine);
-const ordered = ({ base, rate, levels, parameters, method, models, overrides }) => ({ base, rate, levels, parameters, method, models, overrides });
+const ordered = ({ base, rate, levels, parameters, method, models, overrides, template: whose }) => ({ base, rate, levels, parameters, method, models, overrides, template: whose });
 export const keyOf = (theirs) => asText(ordered(theirs));
 export const key = () => asText(choices());
 export const isWhole = (theirs) => keyOf(theirs) === asText(whole());

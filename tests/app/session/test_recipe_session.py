@@ -43,6 +43,8 @@ def test_a_recipe_of_the_page_comes_back_as_the_same_merge(session: Session) -> 
         recipe(method="task_arithmetic", models="[{model: zoo:math}]"),
         recipe(method="dare", models="[{model: zoo:math, levels: [0.9]}]"),
         recipe(method="ties", prune="{method: dppa, strength: 0.2, k_layer: 4}"),
+        recipe(chat_template="base"),
+        recipe(chat_template="zoo:math"),
         recipe(overrides='{"layers.3.mlp.down_proj": {rate: 0.5}}'),
         recipe(parameters="{ties: prune, other_tensors: drop, significance: random}"),
         recipe(models="[{model: zoo:math, levels: [0.95, 0.8], amplification: [2, 1]}, "
@@ -95,7 +97,6 @@ MANY = ", ".join(f"{{model: m{i}, levels: [0.9, 0.8], amplification: [1, 1]}}" f
         (recipe(seed="7"), "seed is 7"),
         (recipe(dtype="float32"), "dtype is float32"),
         (recipe(vocabulary="union"), "vocabulary is union"),
-        (recipe(chat_template="base"), "chat_template is base"),
         (recipe(parameters="{significance: fisher}", calibration="{tasks: [math]}"), "calibration"),
         (recipe(parameters="{k_layer: 50}"), "k_layer"),
         (recipe(method="ties", prune="dare", models="[{model: a, levels: [0.9]}]"), "dare prunes"),

@@ -1,5 +1,7 @@
 """A visitor's choices: the recipe they make, and refusals."""
 
+from dataclasses import replace
+
 import pytest
 
 from components.session.json_form import (
@@ -72,11 +74,28 @@ def test_a_new_partition_starts_at_one() -> None:
 
 
 def test_what_the_page_shows_reads_back_the_same() -> None:
-    before = session(linked=False, own_factors=(("zoo:math", (2.0, 1.0)),))
-    base, models = models_from_json(models_json(before))
-    after = session(base=base, models=models, **factors_from_json(factors_json(before)))
+    own = (("zoo:math", (2.0, 1.0)),)
+    before = session(linked=False, own_factors=own, chat_template="zoo:math")
+    after = session(
+        **models_from_json(models_json(before)) | factors_from_json(factors_json(before))
+    )
     assert after == before
     assert recipe_hash(after.recipe()) == recipe_hash(before.recipe())
+
+
+def test_the_recipe_names_the_chosen_chat_template_while_its_model_takes_part() -> None:
+    chosen = session(chat_template="zoo:law")
+    assert chosen.recipe().chat_template == "zoo:law"
+    assert session(chat_template="base").recipe().chat_template == "base"
+    off = tuple(replace(model, on=model.reference != "zoo:law") for model in chosen.models)
+    assert replace(chosen, models=off).recipe().chat_template == "auto"
+
+
+@pytest.mark.parametrize("template", ["zoo:finance", 3, None, ["base"]])
+def test_a_chat_template_of_no_listed_model_becomes_automatic(template: object) -> None:
+    listed = [{"ref": "zoo:math", "coefficient": 1}]
+    value = {"base": "zoo:base", "models": listed, "template": template}
+    assert models_from_json(value)["chat_template"] == "auto"
 
 
 @pytest.mark.parametrize(

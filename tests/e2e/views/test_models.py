@@ -1,12 +1,17 @@
 """User models on the page: a base of another family, with its domain models."""
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
+from playwright.sync_api import expect
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from tests.e2e.page_driver import Studio
+
+MATH = Path(__file__).parents[3] / "assets" / "zoo" / "math"
 
 
 @pytest.fixture
@@ -41,3 +46,27 @@ def test_another_family_takes_the_place_of_all(studio: Studio, family: tuple[Pat
     studio.wait_exact(80)
     studio.set_rate(60)
     assert float(studio.exact("kept")) == pytest.approx(40, abs=0.5)
+
+
+def test_the_merge_asks_in_the_chat_template_of_the_chosen_model(
+    studio: Studio, tmp_path: Path
+) -> None:
+    own = shutil.copytree(MATH, tmp_path / "tutor")
+    (own / "chat_template.jinja").write_text("Pupil: {{ messages[-1]['content'] }} Tutor:")
+    studio.wait_models()
+    template = studio.page.get_by_label("Chat template of the merge")
+    expect(template).to_be_hidden()  # the embedded models share one
+    studio.open_advanced()
+    box = studio.page.locator("#reference input, #reference textarea").first
+    box.fill(str(own))
+    box.press("Tab")
+    studio.page.locator("#add-model").click()
+    template.select_option(label="That of tutor")
+    studio.page.locator("#answer-with").get_by_label("merged").set_checked(True)
+    studio.ask("Compare 3 and 4.")
+    studio.wait_answer()
+    studio.page.locator("#transcript .turn button[aria-expanded]").last.click()
+    read = studio.page.locator("#transcript").get_by_label("The question as read by merged")
+    expect(read).to_have_text("Pupil: Compare 3 and 4. Tutor:")
+    state = json.loads(studio.page.evaluate("() => dppa.stateText(dppa.stateNow())"))
+    assert state["template"] == str(own)
