@@ -327,7 +327,7 @@ def test_every_path_that_is_named_exists() -> None:
 
 # --- what an import starts, and what is declared ---
 
-SLOW = {"torch", "transformers", "huggingface_hub", "numba", "pydantic", "optuna"}
+SLOW = {"torch", "transformers", "huggingface_hub", "numba", "pydantic", "optuna", "accelerate"}
 """Packages that a start does without; what brings one along may be imported inside a function."""
 OF_THE_PLATFORM = {"spaces", "resource", "sentencepiece"}
 

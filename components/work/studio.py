@@ -7,6 +7,7 @@ after the page is up.
 from __future__ import annotations
 
 import math
+import os
 import threading
 import weakref
 from collections.abc import Callable, Sequence
@@ -26,9 +27,10 @@ from dppa_core.answering.process import ProcessAnswerer
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.evaluation.scores import DomainScore, Exam
 from dppa_core.models.reply import GenerationSettings
+from dppa_core.models.resident import check_whole
 from dppa_core.progress import Progress, Stop, check
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
-from dppa_core.system.machine import available_memory
+from dppa_core.system.byte_sizes import MEMORY, memory_budget
 from dppa_core.system.recent import Recent
 from dppa_core.system.threads import available_cores
 
@@ -39,7 +41,8 @@ if TYPE_CHECKING:
     from dppa_core.models.resident import Resident
 
 BYTE_BUDGET = 1536 * 1024**2
-"""Bytes of models in memory; one's own copy may use half of the free memory if that is more."""
+"""Bytes of models in memory, unless `DPPA_MEMORY` says otherwise; one's own copy may use half of
+the free memory if that is more."""
 CHAT, CHATS = "chat", 48
 """Questions answered at the same time, by one engine."""
 ANSWERED = (CHAT, "next", "curve")
@@ -59,9 +62,10 @@ __all__ = ["Emit", "Job", "Studio"]
 
 
 def byte_budget(*, public: bool) -> int:
-    """Bytes of models this page may hold in memory; a public page has a fixed limit."""
-    left = None if public else available_memory()
-    return max(BYTE_BUDGET, (left or 0) // 2)
+    """Bytes of models this page may hold in memory; a public page has a fixed limit by default."""
+    if os.environ.get(MEMORY):
+        return memory_budget()
+    return BYTE_BUDGET if public else max(BYTE_BUDGET, memory_budget())
 
 
 def _giving_way(people: AnswersInProgress, work: Work, emit: Emit, stop: Stop) -> None:
@@ -184,6 +188,7 @@ class Studio(Plans):
         if found is not None:
             return found
         with self.lend(recipe, None, stop) as resident:
+            check_whole(resident, "The effect of a merge")
             done = merge_outcome(recipe, resident.model, public=self.public, stop=stop)
         self._outcomes.keep(recipe_hash(recipe), (self.identity(recipe), done))
         return done

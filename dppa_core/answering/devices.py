@@ -18,7 +18,7 @@ from dppa_core.models.decode import token_steps
 from dppa_core.models.generate import Steps, stream_tokens
 from dppa_core.models.gpu_copies import DeviceCopies
 from dppa_core.models.reply import GenerationSettings, Prompt, ReplyToken
-from dppa_core.models.resident import Resident
+from dppa_core.models.resident import Resident, is_spread
 from dppa_core.progress import Stop
 from dppa_core.system.temporary import TemporaryFolder
 
@@ -43,7 +43,8 @@ class OwnDevices:
         steps: Steps = token_steps,
     ) -> Iterator[ReplyToken]:
         """The reply after every token; see `stream_tokens`."""
-        if self._copies is None or resident.nbytes < self._large:
+        small = resident.nbytes < self._large
+        if self._copies is None or small or is_spread(resident.model):
             yield from stream_tokens(resident, prompt, settings, stop, steps)
             return
         with self._copies.lend(resident) as there:

@@ -6,7 +6,6 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
-from decimal import Decimal
 from pathlib import Path
 
 from jaxtyping import Shaped
@@ -14,32 +13,12 @@ from numpy import ndarray
 
 from dppa_core.checkpoints.folders.weight_files import INDEX, SINGLE
 from dppa_core.checkpoints.safetensors_writer import SafetensorsWriter, TensorSpec
-from dppa_core.errors import InvalidValue
 
 SHARD_SIZE = 5 * 10**9
 """Default limit of the bytes of tensors in one file, as in transformers."""
 
 METADATA = {"format": "pt"}
 """Metadata in the header of every weight file; transformers requires it."""
-
-_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([KMGT]?B|)", re.IGNORECASE | re.ASCII)
-
-
-def parse_size(text: str) -> int:
-    """Bytes of a size such as "5GB", "500 MB", "1.5GB", "123456".
-
-    Raises:
-        InvalidValue: anything else, or less than a byte.
-    """
-    match = _SIZE.fullmatch(text.strip())
-    size = Decimal(match[1]) * _UNITS[match[2].upper()] if match else Decimal(0)
-    if size < 1 or size % 1:
-        raise InvalidValue(
-            f"A shard size must be like 5GB, 500MB, 1.5GB or a number of bytes (units KB, MB, GB, "
-            f"TB, powers of 1000), got {text!r}."
-        )
-    return int(size)
 
 
 def assign_shards(specs: Iterable[TensorSpec], limit: int) -> dict[str, tuple[TensorSpec, ...]]:

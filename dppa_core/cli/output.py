@@ -21,6 +21,7 @@ import typer
 from dppa_core.errors import InvalidValue
 from dppa_core.progress import Progress
 from dppa_core.system.atomic_folders import check_file, unwritable
+from dppa_core.system.byte_sizes import use_budget
 from dppa_core.tasks.item_files import own_domain
 
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe file (YAML).")]
@@ -46,6 +47,15 @@ ScorerOption = Annotated[
     typer.Option(
         help="Of --items that declare none: exact, number, contains. choice if they have choices, "
         "else exact, if unset."
+    ),
+]
+MemoryOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SIZE",
+        help="Memory for models, as 12GB; half of what is free if unset. A larger model is spread: "
+        "GPU, memory, disk.",
+        callback=use_budget,
     ),
 ]
 _ENDS = [signal.SIGINT, signal.SIGTERM] + ([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])

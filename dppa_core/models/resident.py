@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dppa_core.errors import OutOfBudget
+
 
 @dataclass(frozen=True, slots=True)
 class Resident:
@@ -21,3 +23,21 @@ class Resident:
     """Bytes of its parameters in memory."""
     made_of: Mapping[Path, str] = field(default_factory=dict)
     """Weight file -> its identity when it was read."""
+
+
+def is_spread(model: Any) -> bool:
+    """Whether the model's layers lie on several devices or on disk, placed by accelerate."""
+    return getattr(model, "hf_device_map", None) is not None
+
+
+def check_whole(resident: Resident, what: str) -> None:
+    """Refuse a model that is spread, for work that reads or changes its weights in place.
+
+    Raises:
+        OutOfBudget: naming the work, and how to raise the budget.
+    """
+    if is_spread(resident.model):
+        raise OutOfBudget(
+            f"{what} needs the whole model in memory, and {resident.key} exceeds the budget. Raise "
+            "it with --memory or DPPA_MEMORY, such as 12GB, or choose a smaller model."
+        )

@@ -7,12 +7,10 @@ from contextlib import closing
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint
 from dppa_core.checkpoints.safetensors_writer import TensorSpec
-from dppa_core.checkpoints.shard_writer import WeightsWriter, assign_shards, parse_size
-from dppa_core.errors import InvalidValue
+from dppa_core.checkpoints.shard_writer import WeightsWriter, assign_shards
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 
@@ -22,34 +20,6 @@ LIMIT = 20_000  # of 48 kB
 
 def spec(name: str, size: int) -> TensorSpec:
     return TensorSpec(name, "U8", (size,))
-
-
-@pytest.mark.parametrize(
-    ("text", "size"),
-    [
-        ("5GB", 5 * 10**9),
-        ("500MB", 500 * 10**6),
-        ("1.5 gb", 1_500_000_000),
-        ("800KB", 800_000),
-        ("2TB", 2 * 10**12),
-        ("0.1GB", 10**8),
-        ("12B", 12),
-        ("1", 1),
-        (" 123456 ", 123456),
-    ],
-)
-def test_sizes_are_read_as_people_write_them(text: str, size: int) -> None:
-    assert parse_size(text) == size
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["", "GB", "-5GB", "0", "0GB", "1.5", "5GiB", "5G", "nan", "5,5GB", "1e9", "٥GB", "5  GB"],
-)
-def test_other_sizes_are_refused_naming_the_forms(text: str) -> None:
-    with pytest.raises(InvalidValue, match="like 5GB, 500MB, 1.5GB or a number of bytes") as caught:
-        parse_size(text)
-    assert repr(text) in str(caught.value)
 
 
 def test_a_file_is_as_full_as_it_gets_in_order_of_layers() -> None:

@@ -12,6 +12,7 @@ import typer
 from dppa_core.cli.output import (
     ItemsOption,
     JsonFlag,
+    MemoryOption,
     OverwriteFlag,
     RecipeFile,
     ScorerOption,
@@ -84,6 +85,7 @@ def adamerge(
         Path | None, typer.Option(help="State of a stopped run; OUT with .state.json if unset.")
     ] = None,
     overwrite: OverwriteFlag = False,
+    memory: MemoryOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Find merging coefficients by AdaMerging: entropy at the answers to unlabelled prompts."""

@@ -11,6 +11,7 @@ import typer
 from dppa_core.cli.output import (
     ItemsOption,
     JsonFlag,
+    MemoryOption,
     ScorerOption,
     TasksOption,
     WorkersOption,
@@ -40,6 +41,7 @@ def advise(
     ] = True,
     fresh: Annotated[bool, typer.Option("--fresh", help="Ignore cached answers.")] = False,
     workers: WorkersOption = None,
+    memory: MemoryOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Tell whether deltas are small or large, which method to try, and a recipe's failure signs.

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from dppa_core.cli.output import JsonFlag, RecipeFile, emit, progress_line
+from dppa_core.cli.output import JsonFlag, MemoryOption, RecipeFile, emit, progress_line
 from dppa_core.errors import InvalidValue, many, shown
 from dppa_core.evaluation.analysis.attribution import CHOICES, OUTSIDE, Attribution, sentence
 from dppa_core.evaluation.tables import text_table
@@ -23,6 +23,7 @@ def attribute(
     by: Annotated[
         str, typer.Option(help="Part to leave out at a time: layer or module.")
     ] = "layer",
+    memory: MemoryOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Show how an answer's loss changes without the delta of each layer, or module."""

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from dppa_core.checkpoints.shard_writer import parse_size
 from dppa_core.cli.output import JsonFlag, OverwriteFlag, emit, progress_line
 from dppa_core.merging.convert import convert_to_folder
+from dppa_core.system.byte_sizes import parse_size
 
 
 def convert(

@@ -11,6 +11,7 @@ import typer
 from dppa_core.cli.output import (
     ItemsOption,
     JsonFlag,
+    MemoryOption,
     ScorerOption,
     domains_in,
     emit,
@@ -76,6 +77,7 @@ def evaluate(
     dtype: Annotated[
         str, typer.Option(help="What a spread model computes in: float32, bfloat16, float16.")
     ] = "float32",
+    memory: MemoryOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Score a merge beside its base, its models and plain merges, with 95 % intervals.

@@ -10,7 +10,6 @@ from typing import Annotated, Any
 
 import typer
 
-from dppa_core.checkpoints.shard_writer import parse_size
 from dppa_core.cli.cluster import RayOption
 from dppa_core.cli.output import (
     JsonFlag,
@@ -24,6 +23,7 @@ from dppa_core.errors import InvalidValue
 from dppa_core.merging.to_folder import MergeReport, merge_to_folder
 from dppa_core.methods.registry import get_method
 from dppa_core.recipes.yaml_text import MergeRecipe, load_recipe
+from dppa_core.system.byte_sizes import parse_size
 
 
 def merge(

@@ -13,6 +13,7 @@ import typer
 from dppa_core.cli.output import (
     ItemsOption,
     JsonFlag,
+    MemoryOption,
     ScorerOption,
     domains_in,
     emit,
@@ -65,6 +66,7 @@ def reproduce(
         bool, typer.Option("--ask/--no-ask", help="Or ask nothing, and tell what is known.")
     ] = True,
     catalogue: Annotated[bool, typer.Option("--list", help="List them, run nothing.")] = False,
+    memory: MemoryOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Run the paper's experiments, and those on its open questions; a stopped run goes on.

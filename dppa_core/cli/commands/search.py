@@ -19,6 +19,7 @@ from dppa_core.cli.commands.search_study import (
 from dppa_core.cli.output import (
     ItemsOption,
     JsonFlag,
+    MemoryOption,
     OverwriteFlag,
     RecipeFile,
     ScorerOption,
@@ -101,6 +102,7 @@ def search(
     prune: Annotated[bool, typer.Option(help="Give trials without hope up early.")] = True,
     overwrite: OverwriteFlag = False,
     ray: RayOption = None,
+    memory: MemoryOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Find the best merge: by the paper's climb, by --joint, by Optuna (--vary), or on a --grid.

@@ -10,6 +10,7 @@ import typer
 from dppa_core.cli.output import (
     ItemsOption,
     JsonFlag,
+    MemoryOption,
     OverwriteFlag,
     RecipeFile,
     ScorerOption,
@@ -41,6 +42,7 @@ def soup(
         int | None, typer.Option(min=1, help="Search items per domain; all if unset.")
     ] = None,
     overwrite: OverwriteFlag = False,
+    memory: MemoryOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Find a greedy soup: the mean of those models that do not lower each other's score.

@@ -19,7 +19,7 @@ from dppa_core.models.decode import answer_ids, end_ids, prompt_ids, room, text_
 from dppa_core.models.loading import to_torch, weighs
 from dppa_core.models.overlay import Shell
 from dppa_core.models.reply import check_text
-from dppa_core.models.resident import Resident
+from dppa_core.models.resident import Resident, check_whole
 from dppa_core.progress import Progress, Stop, check, report
 from dppa_core.pruning.floats import FLOATS
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
@@ -52,10 +52,12 @@ def attribute(
 
     Raises:
         InvalidValue: a text is empty or too long, or `by` is unknown.
+        OutOfBudget: the merge is larger than the budget of memory.
         IncompatibleCheckpoints: a tensor cannot be replaced in memory.
         NonFiniteWeights: the model's outputs are not finite.
         Cancelled: `stop` was set.
     """
+    check_whole(resident, "Attribution")
     check_text("prompt", prompt, "Type a question first.")
     if answer is not None:
         check_text("answer", answer, "Leave it out for the merge's own.")

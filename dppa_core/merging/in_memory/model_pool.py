@@ -1,4 +1,5 @@
-"""Shared models in memory: loaded or merged on demand, under a byte budget.
+"""Shared models in memory: loaded or merged on demand, under a byte budget. A model that exceeds it
+alone is spread: the layers that do not fit lie on disk.
 
 A merge without users is overwritten by the next one on the same base; if all have users, a copy of
 one is. Both take a fraction of the time to build a model.
@@ -8,38 +9,35 @@ from __future__ import annotations
 
 import math
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Unpack
 
 import torch
 
-from dppa_core.checkpoints.aligned_checkpoint import AlignedCheckpoint
 from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.safetensors_reader import file_identity
 from dppa_core.checkpoints.sources.open import ModelRef
 from dppa_core.checkpoints.sources.open_models import OpenModels
 from dppa_core.errors import OutOfBudget
-from dppa_core.merging.folder import write_config
 from dppa_core.merging.in_memory.rewrite import find_live, write_merge
-from dppa_core.merging.merger import TensorMerger, open_merger
+from dppa_core.merging.in_memory.source import source_of
+from dppa_core.merging.in_memory.spread import load_spread, room_of
+from dppa_core.merging.merger import open_merger
 from dppa_core.merging.preflight.estimate import FLOAT32_LIMIT
 from dppa_core.models.loading import build_model, load_tokenizer
 from dppa_core.models.parameter_views import copy_model
 from dppa_core.models.resident import Resident
 from dppa_core.progress import RunControl, check, report
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
-from dppa_core.system.temporary import TemporaryFolder
-
-BYTE_BUDGET = 2 * 1024**3
+from dppa_core.system.byte_sizes import MEMORY, memory_budget
 
 IDLE_MERGES = 2
 """Merges of one base that stay without users, for visitors who return to a recipe."""
-
-
 _Place = tuple[Resident, Mapping[str, torch.Tensor]]
 
 
@@ -69,13 +67,17 @@ class ModelPool:
     Safe for many threads: one loads or merges at a time, all may read. A dropped model lives
     until its last user releases it. A model whose files were replaced is loaded again. A model
     that is lent, or was given away, never changes.
+
+    Args:
+        byte_budget: Most bytes of models in memory; `memory_budget` if unset.
+        public: For strangers: only what `ModelRef.parse` allows them, and nothing is spread.
     """
 
     computes = "float32"
     """Dtype of its models' computations."""
 
-    def __init__(self, byte_budget: int = BYTE_BUDGET, *, public: bool = False) -> None:
-        self._byte_budget = byte_budget
+    def __init__(self, byte_budget: int | None = None, *, public: bool = False) -> None:
+        self._byte_budget = memory_budget() if byte_budget is None else byte_budget
         self._public = public
         self._slots: OrderedDict[str, _Slot] = OrderedDict()
         self._shelf = OpenModels()
@@ -89,7 +91,7 @@ class ModelPool:
         merge reuse its memory.
 
         Raises:
-            OutOfBudget: The model alone exceeds the whole budget.
+            OutOfBudget: The model alone exceeds the whole budget, on a public page.
             Cancelled: `stop` was set before it was ready.
         """
         slot = self._borrow(target, control)
@@ -169,7 +171,8 @@ class ModelPool:
 
     def _loaded(self, key: str, reference: str, control: RunControl) -> _Slot:
         checkpoint = self._shelf.checkpoint(reference, public=self._public, **control)
-        self._check_budget(key, checkpoint)  # before the long part
+        if self._is_too_large(key, checkpoint):  # before the long part
+            return self._spread(reference, checkpoint, checkpoint.identities(), control)
         tensors = {
             name: (checkpoint.dtype(name), checkpoint.shape(name), checkpoint.raw(name))
             for name in checkpoint.names()
@@ -178,11 +181,13 @@ class ModelPool:
 
     def _merged(self, key: str, recipe: MergeRecipe, control: RunControl) -> _Slot:
         merger = open_merger(recipe, public=self._public, shelf=self._shelf, **control)
-        self._check_budget(key, merger.base)  # before the long part
+        too_large = self._is_too_large(key, merger.base)  # before the long part
         made_of = dict[Path, str]()
         for checkpoint in (merger.base, *merger.inputs.tuned):
             made_of |= checkpoint.identities()
         made_of |= {path: file_identity(path) for path in merger.inputs.texts()}
+        if too_large:
+            return self._spread(recipe, merger.base, made_of, control)
         base = (
             *(recipe.base, merger.inputs.companions().key),
             *(*merger.base.identities().items(), *merger.inputs.twins.items()),
@@ -198,7 +203,7 @@ class ModelPool:
             check(control.get("stop"))
             tensors[name] = merger.tensor(name)
             report(control.get("progress"), done + 1, len(names), "merge")
-        with _source_of(merger) as source:
+        with source_of(merger) as source:
             resident = self._resident(key, recipe.base, source, tensors, made_of)
         places = find_live(resident.model, tensors, merger.loader().kernels, merger.inputs.twins)
         return _Slot(resident, base, places)
@@ -221,13 +226,31 @@ class ModelPool:
             return replace(resident, model=model), views
         return None
 
-    def _check_budget(self, key: str, checkpoint: Checkpoint) -> None:
+    def _is_too_large(self, key: str, checkpoint: Checkpoint) -> bool:
         needed = _numel(checkpoint) * _itemsize(checkpoint)
-        if needed > self._byte_budget:
+        if needed > self._byte_budget and self._public:
             raise OutOfBudget(
-                f"{key} needs {needed / 1e9:.1f} GB in memory and the budget is "
-                f"{self._byte_budget / 1e9:.1f} GB. Choose a smaller model or raise the budget."
+                f"{key} needs {needed / 1e9:.1f} GB in memory and this page may use "
+                f"{self._byte_budget / 1e9:.1f} GB. Choose a smaller model, or start a copy "
+                f"of your own with more ({MEMORY}=8GB)."
             )
+        return needed > self._byte_budget
+
+    def _spread(
+        self,
+        target: str | MergeRecipe,
+        like: Checkpoint,
+        made_of: Mapping[Path, str],
+        control: RunControl,
+    ) -> _Slot:
+        """A model too large for the budget. The others leave: it fills memory alone."""
+        with self._table:
+            self._slots.clear()
+        dtype = "float32" if _itemsize(like) == 4 else "bfloat16"
+        room = room_of(self._byte_budget)
+        resident, disk = load_spread(target, dtype=dtype, max_memory=room, control=control)
+        weakref.finalize(resident.model, disk.close)
+        return _Slot(replace(resident, made_of=made_of))
 
     def _resident(
         self,
@@ -251,26 +274,3 @@ def _numel(checkpoint: Checkpoint) -> int:
 def _itemsize(checkpoint: Checkpoint) -> int:
     """Bytes of one parameter in memory."""
     return 4 if _numel(checkpoint) <= FLOAT32_LIMIT else 2
-
-
-class _Elsewhere(AlignedCheckpoint):
-    """A checkpoint with the configuration and tokenizer of another folder."""
-
-    def __init__(self, inner: Checkpoint, folder: Path, config: Mapping[str, Any]) -> None:
-        super().__init__(inner, {}, "")
-        self.folder, self.config = folder, config
-
-
-@contextmanager
-def _source_of(merger: TensorMerger) -> Iterator[Checkpoint]:
-    """The merge's base, with the merge's configuration and tokenizer while the block runs."""
-    beside = merger.inputs.companions()
-    if not beside.changed:
-        yield merger.base
-        return
-    with closing(TemporaryFolder("model")) as scratch:
-        folder = scratch.path
-        write_config(beside.config, merger.recipe.dtype, folder)
-        for file, content in beside.files.items():
-            (folder / file).write_bytes(content)
-        yield _Elsewhere(merger.base, folder, beside.config)

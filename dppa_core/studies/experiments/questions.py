@@ -28,7 +28,6 @@ from dppa_core.tuning.adamerging.adamerge import adamerge
 from dppa_core.tuning.adamerging.settings import AdaMergeSettings
 from dppa_core.tuning.adamerging.texts import task_domains
 
-POOL_BYTES = 2 << 30
 A = TypeVar("A", covariant=True)
 
 
@@ -36,7 +35,7 @@ class ExperimentExaminer(Examiner):
     """Examiner of one process: models stay in memory, items and tasks are read once."""
 
     def __init__(self, stop: Stop | None = None) -> None:
-        super().__init__(ModelPool(POOL_BYTES), workers=1)
+        super().__init__(ModelPool(), workers=1)
         self.stop = stop
         self._harnesses: dict[tuple[str, str | None, int | None], Harness] = {}
 

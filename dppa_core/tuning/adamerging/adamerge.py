@@ -6,7 +6,6 @@ positions of unlabelled prompts of all domains.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,10 +16,9 @@ import torch
 from dppa_core.errors import Cancelled, InvalidRecipe
 from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.merging.merger import TensorMerger
-from dppa_core.models.resident import Resident
+from dppa_core.models.resident import Resident, check_whole
 from dppa_core.progress import Progress, RunControl, Stop, check, report
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, recipe_hash
-from dppa_core.system.machine import available_memory
 from dppa_core.system.state_file import StateFile
 from dppa_core.tuning.adamerging.model import BYTE_BUDGET, PreparedDeltas, TunableModel
 from dppa_core.tuning.adamerging.replies import encode, teach
@@ -95,7 +93,7 @@ def adamerge(
         InvalidRecipe: a method that combines deltas, or a vocabulary that is not the base's.
         InvalidValue: domains or a state that do not fit.
         IncompatibleCheckpoints: weights are stored in another form in memory than on disk.
-        OutOfBudget: a model larger than the memory of this machine.
+        OutOfBudget: a model larger than the budget of memory.
         Cancelled: stopped; the state is kept.
     """
     settings = settings or AdaMergeSettings()
@@ -182,7 +180,9 @@ def own_model(merger: TensorMerger, **control: Unpack[RunControl]) -> Resident:
             dtype="float32",
             chat_template=recipe.chat_template,
         )
-    return ModelPool(available_memory() or sys.maxsize).get(wanted, **control)
+    resident = ModelPool().get(wanted, **control)
+    check_whole(resident, "AdaMerging")
+    return resident
 
 
 def _made_by(

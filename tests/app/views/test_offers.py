@@ -172,14 +172,17 @@ def test_facts_of_a_set_are_told_in_lines() -> None:
 
 
 @pytest.mark.parametrize(
-    ("left", "budget"), [(None, BYTE_BUDGET), (10**9, BYTE_BUDGET), (2 * 10**10, 10**10)]
+    ("left", "budget"), [(None, 2 * 10**9), (10**9, BYTE_BUDGET), (2 * 10**10, 10**10)]
 )
 def test_models_of_ones_own_may_fill_half_of_what_is_left(
     monkeypatch: pytest.MonkeyPatch, left: int | None, budget: int
 ) -> None:
-    monkeypatch.setattr("components.work.studio.available_memory", lambda: left)
+    monkeypatch.delenv("DPPA_MEMORY", raising=False)
+    monkeypatch.setattr("dppa_core.system.byte_sizes.available_memory", lambda: left)
     assert byte_budget(public=False) == budget
     assert byte_budget(public=True) == BYTE_BUDGET
+    monkeypatch.setenv("DPPA_MEMORY", "3GB")
+    assert byte_budget(public=False) == byte_budget(public=True) == 3 * 10**9
 
 
 def test_a_set_opens_with_every_model_on() -> None:

@@ -12,7 +12,6 @@ from dppa_core.merging.in_memory.device_map_pool import SpreadModelPool
 from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.models.generate import stream_reply
 from dppa_core.models.reply import GenerationSettings
-from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from tests.helpers.command import Command
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread", "zoo_env")
@@ -51,10 +50,6 @@ def test_what_cannot_be_spread_is_told() -> None:
         SpreadModelPool("everywhere")
     with pytest.raises(InvalidValue, match="dtype must be one of float32"):
         SpreadModelPool(dtype="int8")
-    recipe = MergeRecipe("zoo:base", (DomainModel("zoo:math", (0.8,)),))
-    with pytest.raises(InvalidValue, match="write it first"):
-        with SpreadModelPool().lend(recipe):
-            pass
 
 
 def test_the_command_spreads_a_folder(dppa: Command) -> None:
@@ -63,3 +58,23 @@ def test_the_command_spreads_a_folder(dppa: Command) -> None:
     assert dppa.json["domains"]["math"]["n"] == 2
     assert dppa(*spread[:-1], "everywhere") == 1
     assert "device map must be one of auto" in dppa.err
+
+
+def test_commands_spread_what_exceeds_the_given_memory(
+    dppa: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DPPA_MEMORY", "1GB")  # restored after the test
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text("dppa: 1\nbase: zoo:base\nmodels:\n- model: zoo:math\n")
+    asked = ["evaluate", recipe, "--tasks", "math", "--limit", 3, "--alone", "--fresh", "--json"]
+    assert dppa(*asked, "--memory", "80KB") == 0
+    spread = dppa.json["domains"]["math"]
+    assert dppa(*asked, "--memory", "1GB") == 0
+    whole = dppa.json["domains"]["math"]
+    assert spread["accuracy"] == whole["accuracy"]
+    assert spread["loss"] == pytest.approx(whole["loss"], rel=1e-5)
+    prompt = ["--prompt", "2 + 3?", "--memory", "80KB"]
+    assert dppa("attribute", recipe, *prompt) == 1
+    assert "Attribution needs the whole model in memory" in dppa.err
+    assert dppa("attribute", recipe, "--prompt", "2 + 3?", "--memory", "much") == 1
+    assert "--memory must be like 5GB" in dppa.err

@@ -1,6 +1,8 @@
 """Models in memory: found again, evicted by bytes, merged exactly."""
 
+import gc
 import json
+import tempfile
 import threading
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import torch
 from dppa_core.errors import Cancelled, DamagedCheckpoint, MissingCheckpoint, OutOfBudget
 from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.merging.merger import TensorMerger
+from dppa_core.models.resident import check_whole
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, recipe_hash
 from tests.helpers.tiny_models import random_llama, tuned_llama
 
@@ -63,19 +66,32 @@ def test_the_least_recently_used_leaves_when_the_budget_is_full() -> None:
     assert pool.nbytes <= 2 * size
 
 
-def test_a_model_larger_than_the_budget_is_refused_and_nothing_is_lost() -> None:
-    pool = ModelPool(byte_budget=1000)
-    with pytest.raises(OutOfBudget, match="zoo:base needs"):
-        pool.get("zoo:base")
+@pytest.mark.parametrize("target", ["zoo:base", "recipe"])
+def test_a_public_page_refuses_a_model_larger_than_its_budget_before_any_work(
+    target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TensorMerger, "tensor", None)  # must not be needed
+    pool = ModelPool(byte_budget=1000, public=True)
+    with pytest.raises(OutOfBudget, match="needs 0.0 GB in memory.*DPPA_MEMORY=8GB"):
+        pool.get(_recipe() if target == "recipe" else target)
     assert pool.loaded() == ()
 
 
-def test_a_merge_larger_than_the_budget_is_refused_before_it_is_made(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("target", ["zoo:math", "recipe"])
+def test_a_model_larger_than_the_budget_is_spread_and_answers_as_in_memory(
+    target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(TensorMerger, "tensor", None)  # must not be needed
-    with pytest.raises(OutOfBudget, match="needs .* GB in memory"):
-        ModelPool(byte_budget=1000).get(_recipe())
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    wanted = _recipe() if target == "recipe" else target
+    pool, ids = ModelPool(byte_budget=80_000), torch.arange(8)[None]
+    resident = pool.get(wanted)
+    assert set(resident.model.hf_device_map.values()) == {"cpu", "disk"}
+    assert resident.nbytes <= 80_000 and pool.get(wanted) is resident
+    assert torch.equal(resident.model(ids).logits, ModelPool().get(wanted).model(ids).logits)
+    assert list(tmp_path.glob("dppa-offload-*"))
+    del resident, pool
+    gc.collect()
+    assert not list(tmp_path.glob("dppa-offload-*"))
 
 
 def test_a_model_whose_files_were_replaced_is_made_anew(tmp_path: Path) -> None:
@@ -147,3 +163,10 @@ def test_two_pools_load_at_the_same_time() -> None:
     for thread in threads:
         thread.join()
     assert not failed
+
+
+def test_work_on_the_weights_themselves_refuses_a_spread_model_and_names_the_option() -> None:
+    resident = ModelPool(byte_budget=80_000).get("zoo:math")
+    with pytest.raises(OutOfBudget, match="AdaMerging needs the whole model.*--memory or DPPA_MEM"):
+        check_whole(resident, "AdaMerging")
+    check_whole(ModelPool().get("zoo:math"), "AdaMerging")

@@ -19,7 +19,7 @@ from dppa_core.evaluation.examiner import Examiner
 from dppa_core.evaluation.scores import Exam, Target, target_name
 from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
-from dppa_core.studies.zoo.results.scores import POOL_BYTES, Say, recipe
+from dppa_core.studies.zoo.results.scores import Say, recipe
 from dppa_core.system.atomic_folders import replace_file, unwritable
 from dppa_core.tasks import DOMAINS
 from dppa_core.tasks.intervals import accuracy
@@ -168,7 +168,7 @@ class _Pieces:
         except OSError as error:
             raise unwritable(work, error) from error
         self._work, self._say = work, say
-        self._examiner = Examiner(ModelPool(POOL_BYTES), keep=False)
+        self._examiner = Examiner(ModelPool(), keep=False)
 
     def marks(
         self, target: Target, domains: Sequence[str], split: str, limit: int | None

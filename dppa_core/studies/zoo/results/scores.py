@@ -29,7 +29,6 @@ METHODS = ("magnitude", "dare", "dp", "dppa")
 RATES = (0.5, 0.8, 0.9, 0.95)
 COEFFICIENTS = (0.7, 0.85, 1.0, 1.2)
 BASE = "zoo:base"
-POOL_BYTES = 256 * 1024**2
 
 Say = Callable[[str], None]
 
@@ -69,9 +68,7 @@ class ZooExaminer:
     test_items: int | None
     """Test items per domain; all if None."""
     search_items: int
-    examiner: Examiner = field(
-        default_factory=lambda: Examiner(ModelPool(POOL_BYTES), keep=False, workers=1)
-    )
+    examiner: Examiner = field(default_factory=lambda: Examiner(ModelPool(), keep=False, workers=1))
 
     def exam(self, target: Target, domain: str, split: str) -> Exam:
         """The items of a domain."""
