@@ -126,6 +126,38 @@ def emit(value: Any, text: str, *, as_json: bool) -> None:
         raise lost_output(error) from None
 
 
+def recipe_or_models(
+    words: Sequence[str] | None, recipe: Path | None = None
+) -> tuple[Path | None, tuple[str, ...]]:
+    """The recipe file that arguments name, or the references of models.
+
+    Args:
+        words: RECIPE, or references.
+        recipe: The older option --recipe.
+    """
+    given = tuple(words or ())
+    if len(given) == 1 and recipe is None:
+        path = Path(given[0])
+        if _is_recipe(path) or path.is_file():
+            return path, ()
+    for one in given:
+        if _is_recipe(Path(one)):
+            raise typer.BadParameter(f"give one recipe ({one}), or models, not both")
+    return recipe, given
+
+
+def _is_recipe(path: Path) -> bool:
+    return path.suffix.lower() in (".yaml", ".yml")
+
+
+def base_and_model(names: Sequence[str], base: str | None) -> tuple[str, str]:
+    """Base and model of `[BASE] MODEL`, or of MODEL with the older option --base."""
+    given = [*([base] if base is not None else []), *names]
+    if not names or len(given) > 2:
+        raise typer.BadParameter("give RECIPE, or [BASE] MODEL")
+    return (given[0], given[1]) if len(given) == 2 else ("zoo:base", given[0])
+
+
 NO_DOMAIN = "--tasks names no domain. Without --tasks the models' own are taken."
 
 

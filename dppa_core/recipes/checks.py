@@ -45,7 +45,10 @@ def checked_factors(where: str, values: Any) -> tuple[float, ...]:
     """Amplification factors of a recipe as floats in [0, 100]."""
     place = f"{where}: amplification"
     if not isinstance(values, (list, tuple)):
-        raise InvalidRecipe(f"{place} must be a list of numbers, got {shown(values)}.")
+        raise InvalidRecipe(
+            f"{place} must be a list of numbers, one for each level, such as [1.5, 1.0], got "
+            f"{shown(values)}."
+        )
     return tuple(_number(place, value, 0.0, LARGEST_FACTOR) for value in values)
 
 

@@ -117,6 +117,11 @@ def parse_recipe(text: str) -> MergeRecipe:
         InvalidRecipe: not YAML, an unknown or missing key, or a value out of range.
     """
     data = read_mapping(text)
+    if "merge_method" in data and "dppa" not in data:
+        raise InvalidRecipe(
+            "This is a mergekit configuration. `dppa import FILE --out recipe.yaml` makes a recipe "
+            "of it."
+        )
     check_keys(data, _KEYS, "recipe")
     if type(data.get("dppa")) is not int or data["dppa"] != FORMAT:  # true equals 1
         raise InvalidRecipe(
@@ -236,9 +241,14 @@ def load_text(path: str | Path, parse: Callable[[str], T]) -> T:
         raise InvalidRecipe(f"{where}: not a text file, so not a recipe.") from error
     except (OSError, ValueError) as error:  # ValueError: a name with NUL
         reason = getattr(error, "strerror", None) or error
-        raise InvalidRecipe(f"{where}: cannot be read ({reason}).") from error
+        hint = " A recipe is a file; this names a model." if _is_model(str(path)) else ""
+        raise InvalidRecipe(f"{where}: cannot be read ({reason}).{hint}") from error
     except InvalidRecipe as error:
         raise InvalidRecipe(f"{where}: {error}") from error
+
+
+def _is_model(name: str) -> bool:
+    return name.startswith("zoo:") or Path(name, "config.json").is_file()
 
 
 class RowDumper(yaml.SafeDumper):

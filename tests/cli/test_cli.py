@@ -185,6 +185,47 @@ def test_a_sharded_merge_says_so(dppa: Command, recipe_file: Path, tmp_path: Pat
     assert len(dppa.json["files"]) == 3
 
 
+def test_the_recipe_is_an_argument_and_the_base_stands_before_the_model(
+    dppa: Command, recipe_file: Path
+) -> None:
+    for old, new in (
+        (["plan", "--recipe", recipe_file], ["plan", recipe_file]),
+        (["plan", "zoo:math", "--base", "zoo:law"], ["plan", "zoo:law", "zoo:math"]),
+        (["profile", "zoo:math", "--base", "zoo:law"], ["profile", "zoo:law", "zoo:math"]),
+        (["preflight", "--recipe", recipe_file], ["preflight", recipe_file]),
+    ):
+        assert dppa(*old, "--json") == 0
+        before = dppa.json
+        assert dppa(*new, "--json") == 0
+        assert dppa.json == before
+    for words in (["plan", recipe_file, "zoo:math"], ["preflight", "zoo:base", recipe_file]):
+        assert dppa(*words) == 2
+        assert "give one recipe" in dppa.err
+    assert dppa("profile", "zoo:base", "zoo:math", "zoo:law") == 2
+
+
+@pytest.mark.parametrize("command", ["merge", "plan", "evaluate", "preflight", "search", "advise"])
+def test_a_mergekit_configuration_given_to_a_command_names_the_import(
+    dppa: Command, tmp_path: Path, command: str
+) -> None:
+    path = tmp_path / "mergekit.yaml"
+    path.write_text("merge_method: ties\nbase_model: zoo:base\nmodels: [{model: zoo:math}]\n")
+    more = ["--out", tmp_path / "out"] if command in ("merge", "search") else []
+    assert dppa(command, path, *more) == 1
+    assert "mergekit configuration. `dppa import FILE --out recipe.yaml`" in dppa.err
+
+
+def test_a_model_in_place_of_a_recipe_and_a_bare_adapter_are_told_as_such(
+    dppa: Command, tmp_path: Path
+) -> None:
+    assert dppa("merge", "zoo:math", "--out", tmp_path / "out") == 1
+    assert "A recipe is a file; this names a model." in dppa.err
+    (tmp_path / "lora").mkdir()
+    (tmp_path / "lora" / "adapter_config.json").write_text("{}")
+    assert dppa("evaluate", tmp_path / "lora") == 1
+    assert "an adapter, which is no model by itself" in dppa.err and "BASE+/" in dppa.err
+
+
 def test_a_method_without_plans_says_so(dppa: Command, recipe_file: Path) -> None:
     models = (DomainModel("zoo:math", (0.9,)),)
     recipe_file.write_text(dump_recipe(MergeRecipe("zoo:base", models, "dare")))

@@ -137,8 +137,8 @@ def chosen_reference(value: object, studio: Studio) -> str:
     found = ModelRef.parse(reference, public=studio.public)
     if needs_download(found):
         raise NotAllowed(
-            f"{found}: not on this computer yet. Download it once with `dppa profile {found} "
-            "--base BASE`, which shows the progress. Then add it here."
+            f"{found}: not on this computer yet. Download it once with `dppa profile BASE "
+            f"{found}`, which shows the progress. Then add it here."
         )
     return str(found)
 

@@ -81,6 +81,11 @@ def read_config(folder: Path) -> dict[str, Any]:
         gguf = why_gguf(_names(folder))
         if gguf is not None:
             raise IncompatibleCheckpoints(f"{folder}: {gguf}")
+        if _mode(folder / "adapter_config.json"):
+            raise MissingCheckpoint(
+                f"{folder}: an adapter, which is no model by itself. Name it behind its base: "
+                f"BASE+{folder}."
+            )
         raise MissingCheckpoint(
             f"{folder}: no config.json, so this is not a checkpoint folder. "
             "Pointing at a parent folder, or at an adapter, is the usual cause."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,13 +17,12 @@ from dppa_core.cli.output import (
     domains_in,
     emit,
     progress_line,
+    recipe_or_models,
 )
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, load_recipe
 
 if TYPE_CHECKING:
     from dppa_core.tuning.advice.advice import Advice
-
-_RECIPES = (".yaml", ".yml")
 
 
 def advise(
@@ -83,11 +81,9 @@ def advice_text(found: Advice) -> str:
 
 def _recipe(what: list[str]) -> MergeRecipe:
     """The recipe of a file, or base and models with their whole deltas."""
-    first = Path(what[0])
-    if len(what) > 1 and first.suffix.lower() not in _RECIPES:
-        return MergeRecipe(what[0], tuple(map(DomainModel, what[1:])), method="task_arithmetic")
-    if len(what) > 1:
-        raise typer.BadParameter("give one recipe, or BASE MODEL…")
-    if first.suffix.lower() in _RECIPES or first.is_file():
-        return load_recipe(first)
+    recipe, named = recipe_or_models(what)
+    if recipe is not None:
+        return load_recipe(recipe)
+    if len(named) > 1:
+        return MergeRecipe(named[0], tuple(map(DomainModel, named[1:])), method="task_arithmetic")
     raise typer.BadParameter("name a recipe file, or the base and then at least one domain model")

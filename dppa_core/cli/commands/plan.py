@@ -9,7 +9,14 @@ from typing import Annotated, Any
 
 import typer
 
-from dppa_core.cli.output import JsonFlag, WorkersOption, emit, progress_line
+from dppa_core.cli.output import (
+    JsonFlag,
+    WorkersOption,
+    base_and_model,
+    emit,
+    progress_line,
+    recipe_or_models,
+)
 from dppa_core.errors import InvalidRecipe
 from dppa_core.evaluation.tables import text_table
 from dppa_core.merging.inputs import open_inputs
@@ -29,8 +36,13 @@ DEFAULTS = PruningParameters()
 
 
 def plan(
-    model: Annotated[str | None, typer.Argument(help="The domain model.")] = None,
-    base: Annotated[str | None, typer.Option(help="Its base, zoo:base by default.")] = None,
+    what: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="RECIPE|[BASE] MODEL", help="A recipe file, or a model; its base is zoo:base."
+        ),
+    ] = None,
+    base: Annotated[str | None, typer.Option(hidden=True)] = None,
     rate: Annotated[float | None, typer.Option(help="Pruning rate, 0.8 by default.")] = None,
     levels: Annotated[str | None, typer.Option(help="Falling rates, as 0.9,0.8.")] = None,
     strength: Annotated[
@@ -59,7 +71,7 @@ def plan(
     tokens: Annotated[
         int | None, typer.Option(min=2, help=f"Tokens of it, {TOKENS} by default.")
     ] = None,
-    recipe: Annotated[Path | None, typer.Option(help="Plan every model of a recipe.")] = None,
+    recipe: Annotated[Path | None, typer.Option(hidden=True)] = None,
     workers: WorkersOption = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -67,21 +79,21 @@ def plan(
     settings = {"strength": strength, "k_layer": k_layer, "k_module": k_module, "ties": ties}
     settings |= {"significance": significance}
     chosen: dict[str, Any] = {name: value for name, value in settings.items() if value is not None}
+    recipe, models = recipe_or_models(what, recipe)
     if recipe is not None:
-        places = {"model": model, "base": base, "rate": rate, "levels": levels}
+        places = {"model": models or None, "base": base, "rate": rate, "levels": levels}
         places |= {"calibration": calibration, "tokens": tokens}
         _refuse_beside_recipe([n for n, v in places.items() if v is not None] + list(chosen))
         _plan_recipe(recipe, workers, as_json)
         return
-    if model is None:
-        raise typer.BadParameter("give either a model or --recipe FILE")
+    base, model = base_and_model(models, base)
     if rate is not None and levels is not None:
         raise typer.BadParameter("give either --rate or --levels; the last level is the rate")
     rates = _numbers(levels) if levels is not None else (0.8 if rate is None else rate,)
     parameters = replace(DEFAULTS, **chosen)
     text = _text(parameters.significance, calibration, tokens)
     with progress_line() as progress:
-        pair = "zoo:base" if base is None else base, model, parameters.significance
+        pair = base, model, parameters.significance
         known = ranked_profile(*pair, text, workers=workers, progress=progress)
     found = plan_pruning(known, rates, parameters)
     emit(found.to_json(), plan_text(found), as_json=as_json)
@@ -92,7 +104,7 @@ def _refuse_beside_recipe(names: Sequence[str]) -> None:
     if names:
         given = [n if n == "model" else "--" + n.replace("_", "-") for n in names]
         raise typer.BadParameter(
-            f"{', '.join(given)}: settled by the recipe; leave out either these or --recipe"
+            f"{', '.join(given)}: settled by the recipe; leave out either these or the recipe"
         )
 
 

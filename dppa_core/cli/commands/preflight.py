@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from dppa_core.checkpoints.sources.references import short_name
-from dppa_core.cli.output import JsonFlag, emit, progress_line
+from dppa_core.cli.output import JsonFlag, emit, progress_line, recipe_or_models
 from dppa_core.errors import many
 from dppa_core.merging.preflight.facts import ORDER, Finding, Severity
 from dppa_core.merging.preflight.hub_presets import hub_preset
@@ -21,9 +21,10 @@ _MARKS = {"blocker": "✗", "warning": "!", "note": "·", "ok": "✓"}
 
 def preflight(
     models: Annotated[
-        list[str] | None, typer.Argument(metavar="BASE MODEL…", help="The base, then the others.")
+        list[str] | None,
+        typer.Argument(metavar="RECIPE|BASE MODEL…", help="A recipe file, or base and models."),
     ] = None,
-    recipe: Annotated[Path | None, typer.Option(help="Look at the models of a recipe.")] = None,
+    recipe: Annotated[Path | None, typer.Option(hidden=True)] = None,
     preset: Annotated[str | None, typer.Option(help="Look at a set of `dppa presets`.")] = None,
     measure: Annotated[
         bool, typer.Option("--measure", help="Read weights that are here: is this the base?")
@@ -34,13 +35,14 @@ def preflight(
     as_json: JsonFlag = False,
 ) -> None:
     """Tell whether models can be merged, and what it takes, before weights are fetched."""
-    models = models or None
+    recipe, named = recipe_or_models(models, recipe)
+    models = list(named) or None
     if [recipe, preset, models].count(None) != 2:
-        raise typer.BadParameter("give BASE MODEL…, or --recipe FILE, or --preset NAME")
+        raise typer.BadParameter("give RECIPE, or BASE MODEL…, or --preset NAME")
     if preset is not None:
         models = list(hub_preset(preset).references)
     if models is not None and len(models) < 2:
-        raise typer.BadParameter("name the base, then at least one domain model")
+        raise typer.BadParameter("name a recipe, or the base and then at least one domain model")
     with progress_line() as progress:
         settings: dict[str, Any] = {"measure": measure, "workers": workers, "progress": progress}
         if models is not None:

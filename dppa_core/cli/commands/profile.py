@@ -7,19 +7,29 @@ from typing import Annotated, Any
 
 import typer
 
-from dppa_core.cli.output import JsonFlag, WorkersOption, emit, progress_line
+from dppa_core.cli.output import (
+    JsonFlag,
+    WorkersOption,
+    base_and_model,
+    emit,
+    progress_line,
+)
 from dppa_core.evaluation.tables import text_table
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.pruning.delta_profile import DeltaProfile
 
 
 def profile(
-    model: Annotated[str, typer.Argument(help="The domain model.")],
-    base: Annotated[str, typer.Option(help="The base the model was fine-tuned from.")] = "zoo:base",
+    models: Annotated[
+        list[str],
+        typer.Argument(metavar="[BASE] MODEL", help="A domain model; its base is zoo:base."),
+    ],
+    base: Annotated[str | None, typer.Option(hidden=True)] = None,
     workers: WorkersOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Show how far every module of a domain model has moved from its base."""
+    base, model = base_and_model(models, base)
     with progress_line() as progress:
         found = cached_profile(base, model, workers=workers, progress=progress)
     emit(_values(found), _text(found), as_json=as_json)
