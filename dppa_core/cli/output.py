@@ -58,6 +58,10 @@ MemoryOption = Annotated[
         callback=use_budget,
     ),
 ]
+FrameOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Write a table too: a .csv or .parquet file."),
+]
 _ENDS = [signal.SIGINT, signal.SIGTERM] + ([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])
 
 

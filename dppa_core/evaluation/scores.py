@@ -9,6 +9,7 @@ from math import sqrt
 from typing import Any
 
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
+from dppa_core.system.frames import frame_of
 from dppa_core.tasks import Item, OwnDomain, items, score
 from dppa_core.tasks.intervals import wilson
 
@@ -129,6 +130,26 @@ class Evaluation:
         """A JSON-ready copy; accuracies are fractions."""
         domains = {name: one.to_json() for name, one in self.domains.items()}
         return {"target": self.target, "split": self.split, "domains": domains, "mean": self.mean}
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame, a line a domain: accuracy as a share of 1 with its 95 % interval, and
+        the loss. Raises InvalidValue without pandas."""
+        named = {"model": self.target, "split": self.split}
+        return frame_of(
+            {**named, "domain": str(name), **score_row(one, one.loss)}
+            for name, one in self.domains.items()
+        )
+
+
+def score_row(score: DomainScore, loss: float | None) -> dict[str, Any]:
+    """The columns of a score in a data frame."""
+    return {
+        "accuracy_share": score.accuracy,
+        "accuracy_low": score.ci95[0],
+        "accuracy_high": score.ci95[1],
+        "items": score.n,
+        "loss_nats_per_token": loss,
+    }
 
 
 def domain_score(asked: Sequence[Item], replies: Sequence[str]) -> DomainScore:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from dppa_core.errors import InvalidValue, shown
-from dppa_core.evaluation.scores import DomainScore, Marks, Target, marked_score
+from dppa_core.evaluation.scores import DomainScore, Marks, Target, marked_score, score_row
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
+from dppa_core.system.frames import frame_of
 from dppa_core.tasks import DOMAINS, Item, OwnDomain
 from dppa_core.tasks.intervals import Interval, Pair, difference, mean_interval, ratio, sign_test
 
@@ -175,6 +177,26 @@ class SideBySide:
             return None  # nobody knows which model was made for it
         pair = self._pair(BASE, key, domain)
         return None if pair is None else difference({domain: pair})
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame, a line for a model and a domain: accuracy and retention as shares of
+        1 with 95 % intervals, and the loss. Raises InvalidValue without pandas."""
+        return frame_of(self._cell(one, domain) for one in self.entrants for domain in self.items)
+
+    def _cell(self, who: Entrant, domain: str) -> dict[str, Any]:
+        score, loss = self.score(who.key, domain), self.loss(who.key, domain)
+        merge = isinstance(who.target, MergeRecipe)
+        kept = self.retention(who.key, domain) if merge else None
+        low, high = kept.ends if kept else (None, None)
+        return {
+            "model": who.label,
+            "split": self.split,
+            "domain": str(domain),
+            **({} if score is None else score_row(score, loss.value if loss else None)),
+            "retention_share": kept.value if kept else None,
+            "retention_low": low,
+            "retention_high": high,
+        }
 
     def _pair(self, key: str, other: str | None, domain: str) -> Pair | None:
         one, two = self.marks.get((key, domain)), self.marks.get((other or "", domain))

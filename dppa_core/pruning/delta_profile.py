@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import InitVar, dataclass, field
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
 from numpy import ndarray
 
 from dppa_core.pruning.module_groups import Module
+from dppa_core.system.frames import frame_of
 
 OPEN_BITS = 14
 """Low bits of |d| that differ within an open bin."""
@@ -148,6 +151,24 @@ class DeltaProfile:
     modules: tuple[ModuleProfile, ...]
     other_tensors: int
     """Elements outside the modules: embeddings, LM head, norms, biases."""
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame, a line a module: its size, elements changed, |d| and norms in units
+        of the weights. Raises InvalidValue without pandas."""
+        return frame_of(
+            {
+                "module": one.module.name,
+                "layer": one.module.layer,
+                "kind": one.module.kind,
+                "elements": one.numel,
+                "changed": one.nonzero,
+                "mean_abs_delta": one.mean_magnitude,
+                "max_abs_delta": float(one.magnitudes[-1]),
+                "delta_norm": math.sqrt(one.delta_square),
+                "base_norm": math.sqrt(one.base_square),
+            }
+            for one in self.modules
+        )
 
 
 def floor_to_float32(value: float) -> np.float32:

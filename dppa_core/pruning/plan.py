@@ -16,6 +16,7 @@ from dppa_core.pruning.delta_profile import DeltaProfile, ModuleProfile
 from dppa_core.pruning.density import Significance, densities_at, significance
 from dppa_core.pruning.partition import Selection, check_levels, partition_sizes, select_all
 from dppa_core.pruning.pruning_parameters import Override, PruningParameters
+from dppa_core.system.frames import frame_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,25 @@ class PruningPlan:
             "parameters": told_values(self.parameters),
             "modules": [_module_json(module) for module in self.modules],
         }
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame, a line a module: what the last level keeps, as counts and shares of
+        1, and the elements of each partition. Raises InvalidValue without pandas."""
+        return frame_of(
+            {
+                "module": one.name,
+                "layer": one.layer,
+                "kind": one.kind,
+                "elements": one.numel,
+                "kept": one.kept,
+                "kept_share": one.kept / one.numel,
+                "energy_share": one.energy,
+                "significance_share": one.significance,
+                "threshold": one.threshold,
+                **{f"partition_{k + 1}": size for k, size in enumerate(one.partitions)},
+            }
+            for one in self.modules
+        )
 
 
 def plan_pruning(

@@ -61,7 +61,7 @@ def check_file(path: Path) -> None:
         raise unwritable(path, error) from error
 
 
-def replace_file(path: Path, text: str) -> None:
+def replace_file(path: Path, content: str | bytes) -> None:
     """Write a file atomically: at every moment it is the old one or the new one.
 
     Raises:
@@ -70,7 +70,7 @@ def replace_file(path: Path, text: str) -> None:
     new = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}")
     try:
         try:
-            new.write_text(text, "utf-8")
+            new.write_bytes(content.encode() if isinstance(content, str) else content)
             new.replace(path)
         finally:
             new.unlink(missing_ok=True)

@@ -3,7 +3,7 @@
 import pytest
 
 from dppa_core.errors import InvalidValue
-from dppa_core.tuning.search.climb import greedy_factors
+from dppa_core.tuning.search.greedy_factors import greedy_factors
 
 
 def test_it_climbs_band_by_band_to_the_peak() -> None:

@@ -27,7 +27,8 @@ from dppa_core.progress import Stop, check
 from dppa_core.recipes.yaml_text import MergeRecipe, parse_recipe, recipe_hash
 from dppa_core.system.recent import Recent
 from dppa_core.tuning.search.axes import axes_of
-from dppa_core.tuning.search.climb import Trial, TrialScores, climb, made_by
+from dppa_core.tuning.search.climb import TrialScores, climb, made_by
+from dppa_core.tuning.search.greedy_factors import Trial
 from dppa_core.tuning.search.joint_run import JointTrial, joint_made_by, search_jointly
 from dppa_core.tuning.search.space import parse_knobs
 from dppa_core.tuning.search.trial import density_of, domains_for, remembered_profiles

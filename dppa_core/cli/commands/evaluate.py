@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dppa_core.cli.output import (
+    FrameOption,
     ItemsOption,
     JsonFlag,
     MemoryOption,
@@ -21,6 +22,7 @@ from dppa_core.cli.output import (
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.evaluation.tables import percent_text, signed_text, text_table
 from dppa_core.recipes.yaml_text import MergeRecipe, load_recipe
+from dppa_core.system.frames import check_frame_file, write_frame
 from dppa_core.tasks import DOMAINS, OwnDomain
 from dppa_core.tasks import items as items_of
 
@@ -78,6 +80,7 @@ def evaluate(
         str, typer.Option(help="What a spread model computes in: float32, bfloat16, float16.")
     ] = "float32",
     memory: MemoryOption = None,
+    frame: FrameOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Score a merge beside its base, its models and plain merges, with 95 % intervals.
@@ -90,8 +93,11 @@ def evaluate(
     if lm_eval_tasks is not None and lm_eval is None:
         raise typer.BadParameter("--lm-eval-tasks is where the tasks of --lm-eval lie")
     more = text is not None or lm_eval is not None
+    check_frame_file(frame)
     named = domains_in(tasks, items, scorer, f"--tasks names no domain. Known: {_KNOWN}.")
     domains = [] if more and named is None else _domains(named, split)
+    if frame is not None and not domains:
+        raise typer.BadParameter("--frame is a table of domains; name some by --tasks or --items")
     beside = recipe is not None and not alone
     from dppa_core.evaluation.examiner import Examiner  # noqa: PLC0415  (imports torch)
     from dppa_core.evaluation.lm_eval_harness import Harness  # noqa: PLC0415
@@ -106,18 +112,24 @@ def evaluate(
     harness = Harness(names, lm_eval_tasks, limit) if names else None
     examiner = Examiner(_pool(device_map, dtype), fresh=fresh)
     value: dict[str, Any] = {}
+    table: Callable[[], Any] | None = None
     of_split: dict[str, Any] = {"split": split, "limit": limit}
     with progress_line() as told:
         if domains and beside:
-            value |= to_json(measure(examiner, who, domains, progress=told, **of_split))
+            side = measure(examiner, who, domains, progress=told, **of_split)
+            value |= to_json(side)
+            table = side.to_frame
         elif domains:
             one = examiner.evaluation(who[0].target, domains, progress=told, **of_split)
             value |= one.to_json()
+            table = one.to_frame
         if read is not None:
             settings: dict[str, Any] = {"window": window, "stride": stride, "progress": told}
             value["text"] = text_rows(examiner, who, read, **settings)
         if harness is not None:
             value["lm_eval"] = harness_rows(examiner, who, harness, progress=told)
+    if frame is not None and table is not None:
+        write_frame(table(), frame)
     emit(value, evaluated_text(value), as_json=as_json)
 
 

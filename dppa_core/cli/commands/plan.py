@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from dppa_core.cli.output import (
+    FrameOption,
     JsonFlag,
     WorkersOption,
     base_and_model,
@@ -31,6 +32,7 @@ from dppa_core.pruning.pruning_parameters import (
 )
 from dppa_core.recipes.calibration import TOKENS, Calibration, calibration_from_words
 from dppa_core.recipes.yaml_text import load_recipe
+from dppa_core.system.frames import check_frame_file, joined, write_frame
 
 DEFAULTS = PruningParameters()
 
@@ -73,6 +75,7 @@ def plan(
     ] = None,
     recipe: Annotated[Path | None, typer.Option(hidden=True)] = None,
     workers: WorkersOption = None,
+    frame: FrameOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Show what pruning would keep of every module; makes no weights."""
@@ -80,11 +83,12 @@ def plan(
     settings |= {"significance": significance}
     chosen: dict[str, Any] = {name: value for name, value in settings.items() if value is not None}
     recipe, models = recipe_or_models(what, recipe)
+    check_frame_file(frame)
     if recipe is not None:
         places = {"model": models or None, "base": base, "rate": rate, "levels": levels}
         places |= {"calibration": calibration, "tokens": tokens}
         _refuse_beside_recipe([n for n, v in places.items() if v is not None] + list(chosen))
-        _plan_recipe(recipe, workers, as_json)
+        _plan_recipe(recipe, workers, frame, as_json)
         return
     base, model = base_and_model(models, base)
     if rate is not None and levels is not None:
@@ -96,6 +100,8 @@ def plan(
         pair = base, model, parameters.significance
         known = ranked_profile(*pair, text, workers=workers, progress=progress)
     found = plan_pruning(known, rates, parameters)
+    if frame is not None:
+        write_frame(found.to_frame(), frame)
     emit(found.to_json(), plan_text(found), as_json=as_json)
 
 
@@ -126,7 +132,7 @@ def _numbers(text: str) -> tuple[float, ...]:
         raise typer.BadParameter(f"--levels wants numbers such as 0.9,0.8, got {text!r}") from None
 
 
-def _plan_recipe(path: Path, workers: int | None, as_json: bool) -> None:
+def _plan_recipe(path: Path, workers: int | None, frame: Path | None, as_json: bool) -> None:
     recipe = load_recipe(path)
     with progress_line() as progress:
         plans = plan_merge(open_inputs(recipe, workers=workers, progress=progress)).plans
@@ -135,6 +141,8 @@ def _plan_recipe(path: Path, workers: int | None, as_json: bool) -> None:
             f"{path}: the method {recipe.method} ranks no elements before it merges, so there is "
             "no plan to show. dppa and magnitude make plans, alone or as `prune` before another."
         )
+    if frame is not None:
+        write_frame(joined((found.finetuned, found.to_frame()) for found in plans), frame)
     text = "\n\n".join(plan_text(found) for found in plans)
     emit({"plans": [found.to_json() for found in plans]}, text, as_json=as_json)
 

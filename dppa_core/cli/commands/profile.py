@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from dppa_core.cli.output import (
+    FrameOption,
     JsonFlag,
     WorkersOption,
     base_and_model,
@@ -17,6 +18,7 @@ from dppa_core.cli.output import (
 from dppa_core.evaluation.tables import text_table
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.pruning.delta_profile import DeltaProfile
+from dppa_core.system.frames import check_frame_file, write_frame
 
 
 def profile(
@@ -26,12 +28,16 @@ def profile(
     ],
     base: Annotated[str | None, typer.Option(hidden=True)] = None,
     workers: WorkersOption = None,
+    frame: FrameOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Show how far every module of a domain model has moved from its base."""
     base, model = base_and_model(models, base)
+    check_frame_file(frame)
     with progress_line() as progress:
         found = cached_profile(base, model, workers=workers, progress=progress)
+    if frame is not None:
+        write_frame(found.to_frame(), frame)
     emit(_values(found), _text(found), as_json=as_json)
 
 

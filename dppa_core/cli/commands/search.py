@@ -17,6 +17,7 @@ from dppa_core.cli.commands.search_study import (
     study_settings,
 )
 from dppa_core.cli.output import (
+    FrameOption,
     ItemsOption,
     JsonFlag,
     MemoryOption,
@@ -36,12 +37,14 @@ from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.tables import factors_text
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, load_recipe
 from dppa_core.system.atomic_folders import check_file, replace_file
+from dppa_core.system.frames import check_frame_file, write_frame
 from dppa_core.tuning.search.space import TRIALS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from dppa_core.tuning.search.climb import ClimbResult, Trial
+    from dppa_core.tuning.search.climb import ClimbResult
+    from dppa_core.tuning.search.greedy_factors import Trial
     from dppa_core.tuning.search.joint_run import JointResult
     from dppa_core.tuning.search.studied import StudyState
     from dppa_core.tuning.search.verdict import BaselineMerge, DomainVerdict
@@ -103,6 +106,7 @@ def search(
     overwrite: OverwriteFlag = False,
     ray: RayOption = None,
     memory: MemoryOption = None,
+    frame: FrameOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Find the best merge: by the paper's climb, by --joint, by Optuna (--vary), or on a --grid.
@@ -118,6 +122,7 @@ def search(
     studies = bool(space or vary or grid) and not wanted.joint
     stays = wanted.study if studies else state or _beside(out, ".search.json")
     _check_targets(recipe, out, stays, overwrite=overwrite)
+    check_frame_file(frame)
     say = teller(quiet=as_json)
     if studies:
         study_settings(given, wanted)  # a mistake is reported before any model is read
@@ -135,6 +140,8 @@ def search(
             if one.comparison.difference.value < 0:
                 say(f"Worse in its own test: {one.told()}")
         replace_file(out, dump_recipe(found.recipe))
+        if frame is not None:
+            write_frame(found.to_frame(), frame)
     if not studies:
         stays.unlink(missing_ok=True)
     value = {"out": str(out), **({"study": str(stays)} if studies else {}), **found.to_json()}

@@ -19,7 +19,7 @@ from dppa_core.studies.experiments.steps import (
     one_by_one,
     together,
 )
-from dppa_core.tuning.search.climb import FactorSearch, greedy_factors
+from dppa_core.tuning.search.greedy_factors import FactorSearch, greedy_factors
 from dppa_core.tuning.search.trial import geometric_mean, task_score
 
 COEFFICIENTS = (0.5, 0.7, 0.85, 1.0, 1.2, 1.4)

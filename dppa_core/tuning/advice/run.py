@@ -30,7 +30,7 @@ from dppa_core.tuning.advice.facts import (
     ProfileFacts,
     TreatedFacts,
 )
-from dppa_core.tuning.search.climb import LARGEST, STEP
+from dppa_core.tuning.search.greedy_factors import LARGEST, STEP
 from dppa_core.tuning.search.trial import ITEMS, SEARCH, domains_for
 
 

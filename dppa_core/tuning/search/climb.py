@@ -11,15 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from dppa_core.checkpoints.sources.open import open_checkpoint
-from dppa_core.errors import InvalidRecipe, InvalidValue
+from dppa_core.errors import InvalidRecipe
 from dppa_core.evaluation.scores import DomainScore, Exam, TaskScore, references_of
 from dppa_core.methods.registry import get_method
 from dppa_core.parameter_fields import check_number
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, recipe_hash
+from dppa_core.system.frames import frame_of
 from dppa_core.system.state_file import StateFile
 from dppa_core.system.threads import side_by_side
 from dppa_core.tasks.intervals import wilson
 from dppa_core.tasks.own_items import domain_key
+from dppa_core.tuning.search.greedy_factors import FactorSearch, Trial, greedy_factors
 from dppa_core.tuning.search.trial import ITEMS, SEARCH, Ask, domains_for, task_score
 
 Key = tuple[str, tuple[float, ...]]
@@ -81,70 +83,6 @@ def _scores(value: Mapping[str, Any]) -> dict[Key, DomainScore]:
     }
 
 
-STEP = 0.1
-LARGEST = 4.0
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """One setting and its score."""
-
-    amplification: tuple[float, ...]
-    score: float
-
-
-@dataclass(frozen=True, slots=True)
-class FactorSearch:
-    """The best setting, and all trials."""
-
-    best: Trial
-    trials: tuple[Trial, ...]
-
-
-def greedy_factors(
-    score: Callable[[tuple[float, ...]], float], partitions: int, *, largest: float = LARGEST
-) -> FactorSearch:
-    """Find one amplification factor per partition (DPPA, arXiv 2403.02799).
-
-    Start with the first band alone at factor 1. For each band: start its factor at 1, raise it by
-    0.1 while the score improves, and keep the best. Unlike the authors' program this returns the
-    best setting it has seen; of equal ones the first.
-
-    Args:
-        score: A setting's score, larger is better; use a held-out split, never the test split.
-        partitions: Number of bands, at least 1.
-
-    Raises:
-        InvalidValue: no partition, or a score is not finite.
-    """
-    if partitions < 1:
-        raise InvalidValue(f"partitions must be at least 1, got {partitions}.")
-    trials: list[Trial] = []
-
-    def attempt(amplification: tuple[float, ...]) -> Trial:
-        found = score(amplification)
-        if not math.isfinite(found):
-            raise InvalidValue(
-                f"The score of the factors {list(amplification)} is {found}, which cannot be "
-                "compared. A domain without items, or a division by 0, is the usual cause."
-            )
-        trials.append(Trial(amplification, found))
-        return trials[-1]
-
-    best = Trial((0.0,) * partitions, float("-inf"))
-    for band in range(partitions):
-        before, after = best.amplification[:band], (0.0,) * (partitions - band - 1)
-        factor, last = 1.0, attempt((*before, 1.0, *after))
-        best = max((best, last), key=lambda trial: trial.score)
-        while factor + STEP <= largest + 1e-9:
-            factor = round(factor + STEP, 10)
-            trial = attempt((*before, factor, *after))
-            if trial.score <= last.score:
-                break
-            last, best = trial, max((best, trial), key=lambda trial: trial.score)
-    return FactorSearch(best, tuple(trials))
-
-
 Watch = Callable[[str, Trial, bool], None]
 """Called with a model's reference, a trial, and whether its score was known before."""
 
@@ -189,6 +127,19 @@ class ClimbResult:
             )
         ]
         return {"way": "climb", "split": SEARCH, "items": self.limit, "models": models}
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame, a line a trial: the model's factors, and the score as a share of the
+        domain model's own. Raises InvalidValue without pandas."""
+        return frame_of(
+            {"model": model.model, "domain": str(domain)}
+            | {f"factor_{k + 1}": factor for k, factor in enumerate(trial.amplification)}
+            | {"retention_share": trial.score, "best": trial == search.best}
+            for model, domain, search in zip(
+                self.given.models, self.domains, self.searches, strict=True
+            )
+            for trial in search.trials
+        )
 
 
 def alone(recipe: MergeRecipe, model: DomainModel) -> MergeRecipe:

@@ -12,6 +12,7 @@ from typing import Any
 from dppa_core.errors import InvalidValue, NonFiniteWeights
 from dppa_core.evaluation.scores import DomainScore, Exam
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
+from dppa_core.system.frames import frame_of
 from dppa_core.system.threads import side_by_side
 from dppa_core.tasks import OwnDomain
 from dppa_core.tuning.search.axes import at_point, axes_of, given_point
@@ -120,6 +121,22 @@ class JointResult:
             "trials": [one.to_json() | {"compared": compared} for one, compared in pairs],
             "best": self.trials[self.place].to_json(),
         }
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame, a line a trial: the values of the axes, the loss, and retentions as
+        shares of 1. Raises InvalidValue without pandas."""
+        return frame_of(
+            _columns(one) | {"best": index == self.place} for index, one in enumerate(self.trials)
+        )
+
+
+def _columns(trial: JointTrial) -> dict[str, Any]:
+    return {
+        **trial.values,
+        "loss_nats_per_token": trial.loss,
+        "retention_share": trial.retention,
+        **{f"retention_{domain}": share for domain, share in trial.retentions.items()},
+    }
 
 
 def search_jointly(

@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from dppa_core.errors import InvalidValue, did_you_mean
 from dppa_core.recipes.yaml_text import MergeRecipe, parse_recipe
+from dppa_core.system.frames import frame_of
 from dppa_core.tuning.search.space import TRIALS, SearchParameter, Value
 from dppa_core.tuning.search.trial import ITEMS, geometric_mean
 
@@ -148,6 +149,17 @@ class StudyState:
             "front": list(self.front),
             "best": self.best.to_json() if self.front else None,
         }
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame, a line a trial: its values, goals, and retentions as shares of 1.
+        Raises InvalidValue without pandas."""
+        return frame_of(
+            {"trial": one.number, **one.values, "state": one.state}
+            | dict(zip(self.settings.goals, one.goals, strict=False))
+            | {f"retention_{domain}": share for domain, share in one.retentions.items()}
+            | {"front": one.number in self.front}
+            for one in self.trials
+        )
 
 
 def studied(study: optuna.Study, settings: StudySettings, domains: tuple[str, ...]) -> StudyState:

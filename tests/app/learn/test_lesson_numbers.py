@@ -22,7 +22,7 @@ from dppa_core.studies.teaching.by_hand.tiny_merge import SIDE, TENSORS
 from dppa_core.studies.teaching.failures.workshop import QUESTIONS
 from dppa_core.tasks.intervals import wilson
 from dppa_core.tuning.adamerging.settings import AdaMergeSettings
-from dppa_core.tuning.search.climb import greedy_factors
+from dppa_core.tuning.search.greedy_factors import greedy_factors
 
 EXAMPLES = {
     "delta": "0.002 20 10 3 0.10 0.07 0.70",

@@ -23,7 +23,7 @@ from dppa_core.pruning.partition import even_levels
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.tasks import DOMAINS
 from dppa_core.tasks.intervals import Z95, Hits
-from dppa_core.tuning.search.climb import greedy_factors
+from dppa_core.tuning.search.greedy_factors import greedy_factors
 
 METHODS = ("magnitude", "dare", "dp", "dppa")
 RATES = (0.5, 0.8, 0.9, 0.95)
