@@ -90,8 +90,7 @@ def test_the_distribution_says_what_is_kept_and_what_that_holds(studio: Studio) 
     title = studio.page.locator(".plot-distribution h3").inner_text()
     share, energy = 100 * kept / numel, 100 * held / whole
     assert title == (
-        f"Math keeps {share:.1f}\u2009% of its changes, which hold {energy:.0f}\u2009% "
-        "of its energy"
+        f"Math keeps {share:.1f}\u2009% of its changes, {energy:.0f}\u2009% of its squared change"
     )
 
 

@@ -121,7 +121,7 @@ part("models", ({ host, get, put, watch, trigger }) => {
       write(byLayer, "aria-pressed", curve.length > 0);
       byLayer.hidden = lastLayer(model.ref) < 1;
     }
-    const origin = { "zoo:": "zoo", "hub:": "Hub" }[controls.state.base.slice(0, 4)] ?? "folder";
+    const origin = { "zoo:": "embedded", "hub:": "Hub" }[controls.state.base.slice(0, 4)] ?? "folder";
     showTemplate();
     say(base, `Base model: ${label(controls.state.base)} (${origin})`);
   }
@@ -288,4 +288,13 @@ part("panes", ({ host }) => {
     });
   }
   show("see");
+  // The columns at the sides end with the screen, below the head as well.
+  const work = document.getElementById("work"), column = document.getElementById("side-column");
+  let above = 0;
+  const fit = () => {
+    const now = Math.max(0, Math.round(column.getBoundingClientRect().top));
+    if (now !== above) work.style.setProperty("--above", `${above = now}px`);
+  };
+  window.addEventListener("scroll", fit, { passive: true });
+  new ResizeObserver(fit).observe(document.getElementById("head"));
 });

@@ -46,7 +46,8 @@ part("tune", ({ host, get, put, watch, trigger }) => {
   const undo = button("undo", "Undo", "", history.undo);
   const redo = button("redo", "Redo", "", history.redo);
   const reset = button("reset", "Reset", "Back to what the page opens with; Undo brings this back", () => history.goTo(start));
-  const both = html("span", { class: "slots", role: "group", "aria-label": "Two settings to switch between" }, bar);
+  const both = html("span", { class: "slots", role: "group", "aria-label": "Two settings to switch between", title: "Two settings to switch between and to compare" }, bar);
+  html("span", { class: "slots-name" }, both, "settings");
   const slotButtons = ["A", "B"].map((name) => {
     const one = html("button", { type: "button", class: "small", id: `slot-${name}`, "aria-pressed": "false" }, both, name);
     one.addEventListener("click", () => {

@@ -9,7 +9,7 @@ import * as frame from "../plots/frame_values.js";
 import * as words from "../plots/plot_sentences.js";
 
 const WORDS = {
-  idle: "idle", starting: "loading models …", merging: "merging …", answering: "answering …", scoring: "scoring …",
+  idle: "", starting: "loading models …", merging: "merging …", answering: "answering …", scoring: "scoring …",
   measuring: "measuring …", counting: "counting …", exporting: "exporting …",
 };
 const STOPS = { stop: "chat", "score-stop": "score" }, STARTS = { send: "chat", "score-run": "score" };
@@ -22,11 +22,10 @@ function told(what, recipe, known) {
   return state === "fresh" ? `${what} is fresh` : `${what} of ${short(recipe)} is stale`;
 }
 function loadedWords({ models = [], merges = 0, bytes = 0 } = {}) {
-  const number = models.length + merges;
-  if (!number) return ["nothing in memory yet", "Models are loaded when they are first asked."];
+  const many = [[models.length, "model"], [merges, "merge"]].filter(([number]) => number).map(([number, what]) => `${number} ${what}${number === 1 ? "" : "s"}`);
+  if (!many.length) return ["nothing loaded yet", "Models are loaded when they are first asked."];
   const names = models.map((ref) => server.names[ref]?.label ?? ref.replace(/^zoo:/, ""));
-  if (merges) names.push(merges === 1 ? "1 merge" : `${merges} merges`);
-  return [`${number} ${number === 1 ? "model" : "models"} in memory`, `${names.join(", ")}: ${size(bytes)}, shared by all visitors`];
+  return [`${many.join(" and ")} loaded`, `In memory now, for all visitors: ${[...names, ...many.slice(models.length ? 1 : 0)].join(", ")}; ${size(bytes)}. Others are loaded when they are first asked.`];
 }
 const size = (bytes) => (bytes >= 1e9 ? `${(bytes / 2 ** 30).toFixed(1)}${THIN}GiB` : `${Math.max(Math.round(bytes / 2 ** 20), 1)}${THIN}MiB`);
 
@@ -92,7 +91,8 @@ part("status", ({ host, get, watch, trigger }) => {
     const [inMemory, names] = loadedWords(server.service.loaded);
     say(loaded, inMemory);
     put(loaded, "title", names);
-    say(fresh, server.answered === null ? "not asked in the chat yet" : told("answer", server.answered, known));
+    fresh.hidden = server.answered === null;
+    if (server.answered !== null) say(fresh, told("chat answer", server.answered, known));
     scored.hidden = server.scored === null;
     if (server.scored !== null) say(scored, told("score", server.scored, known));
     const turn = waits();
@@ -138,7 +138,7 @@ part("exact", ({ host, outer, get, watch, trigger }) => {
     if (!view || !exact) return;
     const who = words.label(controls.state.focus);
     const about = view.exact ? "" : "≈ ";
-    const kept = `${who} keeps ${about}${percent1(view.share)} · ${about}${count(Math.round(view.kept))} of ${count(view.numel)} weights · energy ${about}${percent(view.energy)}`;
+    const kept = `${who} keeps ${about}${percent1(view.share)} · ${about}${count(Math.round(view.kept))} of ${count(view.numel)} weights · ${about}${percent(view.energy)} of the squared change`;
     const unknown = view.shows === "whole" && controls.method().combines && !tables.outcome();
     const rest = unknown ? " · what stays is known after the merge" : controls.method().combines ? "" : ", all of them kept";
     say(focus, view.shows === "whole" ? `${who} has ${count(view.numel)} weights${rest}` : kept);

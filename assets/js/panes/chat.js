@@ -78,12 +78,21 @@ part("transcript", ({ host, get, watch, trigger }) => {
     const rest = value.turns.filter(({ id }) => !next.order.includes(id) && !forgotten.has(id));
     return [...rest.map((turn) => endTurn(turn, "stopped")), ...now].slice(-MOST_TURNS);
   }
-  // Scroll to the question of a new turn, until it ends or the reader scrolls.
+  // Keep a new turn in view from its question on, until it ends or the reader scrolls.
   let pinned = null;
-  for (const name of ["wheel", "touchmove", "pointerdown", "keydown"]) host.addEventListener(name, () => { pinned = null; }, { passive: true });
+  const column = host.closest("#side-column"), ask = document.getElementById("chat-ask");
+  for (const name of ["wheel", "touchmove"]) column.addEventListener(name, () => { pinned = null; }, { passive: true });
+  for (const name of ["pointerdown", "keydown"]) host.addEventListener(name, () => { pinned = null; }, { passive: true });
+  function reveal(element) {
+    const own = getComputedStyle(column).overflowY === "auto"; // else the page scrolls
+    const top = (own ? column.getBoundingClientRect().top : 0) + (parseFloat(getComputedStyle(bar).top) || 0) + bar.offsetHeight;
+    const box = element.getBoundingClientRect(), hidden = box.bottom - ask.getBoundingClientRect().top;
+    const by = box.top < top ? box.top - top : Math.min(hidden, box.top - top);
+    if (by > 0 || box.top < top) (own ? column : document.scrollingElement).scrollTop += by;
+  }
   function follow() {
     const turn = turns.find(({ id }) => id === pinned);
-    if (turn) host.scrollTop += turn.root.getBoundingClientRect().top - host.getBoundingClientRect().top - bar.offsetHeight;
+    if (turn) reveal(turn.root);
     if (server.activity.chat === "idle") pinned = null;
   }
   function take(next) {
@@ -119,7 +128,7 @@ part("transcript", ({ host, get, watch, trigger }) => {
     const waiting = server.activity.chat === "waiting";
     if (queue.hidden === waiting) {
       queue.hidden = !waiting;
-      if (waiting) host.scrollTop = host.scrollHeight;
+      if (waiting) reveal(queue);
     }
     if (waiting) say(queue, `Your question is ${waits()}`);
     // only the stale marks follow the sliders

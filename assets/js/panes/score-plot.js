@@ -15,7 +15,7 @@ export const scoreMeasures = [
     how: "Share of unseen test questions answered exactly right, in percent; in brackets and as a bar, the 95 % interval. More questions make it narrower." },
   { name: "retention", title: "retention", text: percent, brackets: whole, unit: "% of the own model's", last: "mean", few: "Without a row: base and domain models, which keep nothing of another.",
     cell: (one) => one.retention && range(one.retention), of: (row) => row.mean_retention && range(row.mean_retention),
-    how: "Accuracy divided by that of the domain's own model on the same questions; last the geometric mean. 95 % intervals by drawing the questions anew." },
+    how: "Accuracy divided by that of the domain's own model on the same questions; last the geometric mean. In brackets, the 95 % interval, by drawing the questions anew." },
   { name: "forgetting", title: "forgetting", text: signed, brackets: signed, unit: "points", last: null, few: "Without a row: the base itself, and merges made for every domain.",
     cell: (one) => one.forgetting && range(one.forgetting), of: () => null,
     how: "Accuracy of the base minus the model's own, in points, on domains the model was not made for. Below 0 it knows more than the base." },

@@ -1,4 +1,4 @@
-// Where the pinned answer breaks: its loss over one control, and the value at which its text changes.
+// The pinned answer over one setting: its loss, and the value at which its text changes.
 import { html, svg, put, say, px, axis as axisOf, three, THIN } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
 import { afterFrame, part, redraw, server } from "../session/parts.js";
@@ -67,13 +67,13 @@ afterFrame(() => {
 // --- the panel ---------------------------------------------------------------------------------
 function build(parent) {
   const details = html("details", { class: "breaks" }, parent);
-  html("summary", {}, details, "Where does this answer break?");
+  html("summary", {}, details, "At which setting does this answer change?");
   const box = html("div", { class: "plot plot-breaks" }, details);
-  const label = html("label", { class: "choice", title: "The control that is varied; all others stay." }, box);
-  html("span", {}, label, "Over the");
+  const label = html("label", { class: "choice", title: "The setting that is varied; all others stay." }, box);
+  html("span", {}, label, "Setting");
   const choice = html("select", { id: "breaks-axis" }, label);
   const said = html("p", { class: "breaks-said", role: "status" }, box);
-  const root = svg("svg", { id: "breaks-plot", role: "img", "aria-label": "Loss of the answer over a control" }, box);
+  const root = svg("svg", { id: "breaks-plot", role: "img", "aria-label": "Loss of the answer over a setting" }, box);
   const how = html("p", { class: "how" }, box);
   view = { details, choice, said, root, how, width: 0 };
   saveable(box, "breaks", rows, () => root);

@@ -86,7 +86,7 @@ const first = (text) => text[0].toUpperCase() + text.slice(1);
 part("compare", ({ host, get, watch }) => {
   host.replaceChildren();
   const runs = watchRuns(host, "compare", {
-    label: "Comparing", idle: "Not compared yet. Take the base and a domain model, the merge and a domain model, or the merges in slots A and B.",
+    label: "Comparing", idle: "Not compared yet. Take the base and a domain model, the merge and a domain model, or the merges of settings A and B.",
   });
   const box = html("section", { class: "plot plot-compare" }, host);
   const wrap = html("label", { class: "choice", title: "What the colour of a cell means" }, box);

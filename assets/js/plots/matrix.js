@@ -171,7 +171,7 @@ function factsOf(view, cell, who) {
     ["kept", `${about}${percent1(cell.kept)}, ${count(Math.round(cell.kept * cell.numel))} of ${count(cell.numel)}`],
     [`of all that ${who} keeps`, `${about}${percent1(view.kept ? (cell.kept * cell.numel) / view.kept : 0)}`],
     [`of ${who}'s squared change, amplified`, `${about}${percent1(all ? (mine * cell.squares) / all : 0)}`],
-    ["its energy kept", `${about}${percent1(cell.energy)}`],
+    ["its squared change kept", `${about}${percent1(cell.energy)}`],
     ["its change after ÷ before, ‖D'‖/‖d‖", `${about}${percent1(Math.sqrt(mine))}`],
     ...size,
   ];

@@ -74,8 +74,8 @@ export function heatmap(view, focus) {
     return `The merge changed most of the ${matrices(best)} (${percent(best.value)}), least of the ${kinds(worst).replace(/ of$/, "")}`;
   }
   if (quantity === "energy") {
-    if (!planned) return `${who} keeps about ${percent(energy)} of its energy in every matrix`;
-    return `${who} keeps ${percent(energy)} of its energy, ${kinds(worst)} matrices least`;
+    if (!planned) return `${who} keeps about ${percent(energy)} of its squared change in every matrix`;
+    return `${who} keeps ${percent(energy)} of its squared change, ${kinds(worst)} matrices least`;
   }
   if (best.value - worst.value < 0.01) return `At ${level(rate)}, every kind of matrix in ${who} keeps the same share`;
   const does = quantity === "rate" ? "lose" : "keep";
@@ -136,7 +136,7 @@ export function distribution({ rate, share, thresholds, energy, shows, table }, 
   if (shows === "whole") return `Half of ${label(focus)}'s changes are larger than ${score().short} ≈ ${three(middle(table))}`;
   if (shows === "random") return `Of changes of every size, ${level(1 - rate)} are kept`;
   if (share === 1 || thresholds[thresholds.length - 1][1] === 0) return `Every change of ${label(focus)} is kept`;
-  return `${first(label(focus))} keeps ${percent1(share)} of its changes, which hold ${percent(energy)} of its energy`;
+  return `${first(label(focus))} keeps ${percent1(share)} of its changes, ${percent(energy)} of its squared change`;
 }
 // The median of |d|, assuming an even spread within its bin on the logarithmic axis.
 function middle({ histogram, edges }) {
@@ -212,8 +212,8 @@ export const QUANTITIES = {
     get how() { return `Colour, number: of the changes that both keep, the share with [opposite signs]${partner() ? "" : ", all pairs together"}.`; },
   },
   energy: {
-    title: "retained energy", unit: "share of Σd² kept", text: percent,
-    how: "Colour, number: share of a matrix's [energy] (its squared changes) that is kept.",
+    title: "squared change kept", unit: "share of Σd² kept", text: percent,
+    how: "Colour, number: share of a matrix's squared change, its [energy], that is kept.",
   },
   along: {
     title: "in the merge", unit: "share of the model's change in the merge", text: percent,

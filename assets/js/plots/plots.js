@@ -71,7 +71,7 @@ part("plots", ({ host, outer, get, watch }) => {
     const cell = pointed === null || !view ? null : view.cells[pointed];
     tip.hidden = !cell;
     if (!cell) return;
-    const kept = view.shows === "whole" ? [] : [`kept ${percent1(cell.kept)} · energy ${percent(cell.energy)}`];
+    const kept = view.shows === "whole" ? [] : [`kept ${percent1(cell.kept)} · ${percent(cell.energy)} of the squared change`];
     const met = cell.meets ? words.meets(cell, view.pruned) : [];
     const merged = cell.changed === null ? []
       : [`changed ${percent1(cell.changed)} · of ${words.label(controls.state.focus)} ${percent(cell.along)} in the merge`];

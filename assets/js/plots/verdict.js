@@ -16,7 +16,7 @@ part("verdict", ({ host }) => {
     const scored = kept !== null && kept.recipe === tables.recipe();
     put(box, "data-fresh", current);
     put(box, "data-scored", scored);
-    if (scored) say(text, kept.text);
+    if (scored) say(text, `${kept.text} ${current ? server.exact.measured : ""}`.trim());
     else if (current) say(text, server.exact.verdict);
   });
 });

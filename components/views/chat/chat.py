@@ -65,19 +65,20 @@ def build_chat(session: Session) -> ChatView:
     with gr.Column(elem_id="chat-stage"):
         transcript = live("transcript", transcript_value((), "idle"), events=("forget",))
         shown = live("examples", examples, events=("pick",))
-    prompt = gr.Textbox(
-        label="Question",
-        placeholder="Type a question …",
-        lines=2,
-        max_lines=4,
-        max_length=LONGEST_PROMPT,
-        elem_id="prompt",
-    )
-    static(HINT, "prompt-hint")
-    with gr.Row(elem_classes="buttons"):
-        send = gr.Button("Send", variant="primary", elem_id="send")
-        stop = gr.Button("Stop", elem_id="stop")
-    place = static("", "chat-place")
+    with gr.Column(elem_id="chat-ask"):
+        prompt = gr.Textbox(
+            label="Question",
+            placeholder="Type a question …",
+            lines=2,
+            max_lines=4,
+            max_length=LONGEST_PROMPT,
+            elem_id="prompt",
+        )
+        static(HINT, "prompt-hint")
+        with gr.Row(elem_classes="buttons"):
+            send = gr.Button("Send", variant="primary", elem_id="send")
+            stop = gr.Button("Stop", elem_id="stop")
+        place = static("", "chat-place")
     static(
         '<p class="how">A blind comparison is on: Send asks the merge and one other.</p>',
         "duel-note",

@@ -131,9 +131,8 @@ def retention_sentence(row: Mapping[str, Any]) -> str:
         return ""
     worst = min(kept, key=lambda name: float(kept[name]["value"]))
     return (
-        "Retention, the merge's score divided by that of each domain's own model: geometric mean "
-        f"{_with_interval(row['mean_retention'])}, least in {worst} "
-        f"({_with_interval(kept[worst])}); in brackets 95\u2009% intervals."
+        f"Retention: this merge keeps {_with_interval(row['mean_retention'])} of its models' "
+        f"scores. It keeps least in {worst}, {_with_interval(kept[worst])}."
     )
 
 
@@ -144,14 +143,16 @@ def plain_sentence(found: SideBySide) -> str:
     if not known:
         return ""
     best = max(known, key=lambda key: known[key].value)
-    said = f"Best plain merge: {found.entrant(best).label}, {_interval(known[best])}"
-    gap = found.comparison(RECIPE, best)
+    label = found.entrant(best).label
+    said = f"{label[:1].upper()}{label[1:]}, the best plain merge, keeps {_interval(known[best])}."
+    gap = found.comparison(best, RECIPE)
     if gap is None:
-        return f"{said}."
-    points = [100 * one for one in (gap.difference.value, *gap.difference.ends)]
-    word = "" if gap.seen else ", not significant"
-    figures = f"{points[0]:+.1f} points of accuracy ({points[1]:+.1f} to {points[2]:+.1f}){word}"
-    return f"{said}; this merge against it: {figures}."
+        return said
+    more, low, high = (100 * one for one in (gap.difference.value, *gap.difference.ends))
+    sign, word = (1, "more") if more >= 0 else (-1, "fewer")
+    ends = " to ".join(f"{one:.1f}".replace("-", "\u2212") for one in sorted((sign * low, sign * high)))
+    chance = "" if gap.seen else ", which may be chance"
+    return f"{said} It answers {abs(more):.1f}\u2009% {word} of all questions right ({ends}){chance}."
 
 
 def verdict_sentence(found: SideBySide) -> str:
@@ -159,8 +160,9 @@ def verdict_sentence(found: SideBySide) -> str:
     kept, plain = found.mean_retention(RECIPE), found.mean_retention(ARITHMETIC)
     if kept is None or plain is None:
         return ""
-    beside = f"task arithmetic {_interval(plain)}"
-    return f"Scored: keeps {_interval(kept)} of its models' scores; {beside}."
+    asked = sum(len(each) for each in found.items.values())
+    said = f"Scored on {asked:,} test questions: keeps {_interval(kept)} of its models' scores"
+    return f"{said}; task arithmetic {_interval(plain)}."
 
 
 def _interval(one: Interval) -> str:

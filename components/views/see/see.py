@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from components.session.session import Session
-from components.views.see.verdict import verdict_of
+from components.views.see.verdict import before_scoring, verdict_of
 from components.widgets.browser_parts import live, static
 from components.widgets.theme import BASE_COLOUR, model_colours
 from components.work.figures import (
@@ -116,6 +116,7 @@ def exact_payload(session: Session, studio: Studio, *, adopt: bool = False) -> d
         "outcome": outcome_value(outcome) if outcome else None,
         "adopt": adopt,
         "verdict": verdict_of(recipe) if recipe else "No merge at these settings.",
+        "measured": before_scoring(recipe) if recipe else "",
     }
 
 

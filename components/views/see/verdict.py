@@ -26,6 +26,8 @@ class Measured:
     rate: float
     kept: float
     """Mean over the domains of its accuracy divided by that of the domain's own model."""
+    questions: int
+    """Test questions asked, all domains together."""
 
 
 @cache
@@ -41,18 +43,32 @@ def _measured(results: Mapping[str, Any]) -> Iterator[Measured]:
         for one in (row["merged"], *row["alone"].values()):
             shares = {d: found["accuracy"] / own[d] for d, found in one["domains"].items()}
             models, kept = tuple(f"zoo:{d}" for d in shares), sum(shares.values()) / len(shares)
-            yield Measured(one["target"], models, row["method"], row["rate"], kept)
+            asked = sum(found["n"] for found in one["domains"].values())
+            yield Measured(one["target"], models, row["method"], row["rate"], kept, asked)
 
 
 def verdict_of(recipe: MergeRecipe) -> str:
     """A sentence or two: what this merge keeps, and what plain merges of its models keep."""
-    found = {one.recipe: one for one in measured()}.get(recipe_hash(_joined(recipe)))
+    found = _found(recipe)
     beside = _beside(recipe, found)
     if found is None:
         plain = f" Plain merges keep: {beside}." if beside else ""
         return f"Not scored yet (see Score).{plain}"
-    kept = f"Measured: keeps {_percent(found.kept)} of its models' scores"
+    kept = f"Measured on {found.questions:,} test questions: keeps {_percent(found.kept)} of its "
+    kept += "models' scores"
     return f"{kept}; {beside}." if beside else f"{kept}."
+
+
+def before_scoring(recipe: MergeRecipe) -> str:
+    """What stands beside a score of this merge by fewer questions; empty if it was not measured."""
+    found = _found(recipe)
+    if found is None:
+        return ""
+    return f"Measured before, on {found.questions:,} questions: {_percent(found.kept)}."
+
+
+def _found(recipe: MergeRecipe) -> Measured | None:
+    return {one.recipe: one for one in measured()}.get(recipe_hash(_joined(recipe)))
 
 
 def _joined(recipe: MergeRecipe) -> MergeRecipe:

@@ -24,16 +24,16 @@ def test_a_stale_answer_names_the_recipe_it_was_made_with(studio: Studio) -> Non
     studio.ask("1 + 1?")
     studio.wait_answer()
     status = studio.status
-    studio.page.get_by_text("answer is fresh").wait_for()
+    studio.page.get_by_text("chat answer is fresh").wait_for()
     studio.set_rate(55)
-    studio.page.get_by_text(f"answer of {asked[:6]} is stale").wait_for()
+    studio.page.get_by_text(f"chat answer of {asked[:6]} is stale").wait_for()
     assert status.get_attribute("data-fresh") == "stale"
 
 
 def test_what_is_in_memory_is_counted_after_each_run(studio: Studio) -> None:
     studio.wait_models()
     loaded = studio.page.locator("#status .loaded")
-    studio.page.locator("#status .loaded", has_text=re.compile(r"\d+ models? in memory")).wait_for()
+    studio.page.locator("#status .loaded", has_text=re.compile(r"^\d+ (models? and \d+ )?merges? loaded$")).wait_for()
     studio.ask("1 + 1?")
     studio.wait_answer("zoo:finance")
     studio.page.wait_for_function(

@@ -93,7 +93,7 @@ def test_what_stands_in_the_way_stops_the_fetch(tab: Studio, hub: HubServer) -> 
         blocker = card.locator('li[data-severity="blocker"]').first
         expect(blocker).to_contain_text("terms accepted")
         expect(card.locator(".found-head")).to_contain_text("cannot be merged")
-        assert tab.page.get_by_text("Base model: base (zoo)").count() == 1
+        assert tab.page.get_by_text("Base model: base (embedded)").count() == 1
     finally:
         gated.gated = False
 
