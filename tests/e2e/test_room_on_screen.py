@@ -8,12 +8,12 @@ from tests.e2e.panes.test_chat import choose_targets
 from tests.e2e.panes.test_conversation import ask_example, open_settings, set_number
 
 IN_VIEW = """() => {
-    const host = document.querySelector('[data-part="transcript"]').getBoundingClientRect();
     const turn = [...document.querySelectorAll('#transcript .turn')].at(-1);
     const [question, text] = ['.question', '[data-target="merged"] .answer-text']
         .map(part => turn.querySelector(part).getBoundingClientRect());
     const bar = document.querySelector('.talk-bar').getBoundingClientRect();
-    return question.top >= bar.bottom - 1 && text.bottom <= host.bottom;
+    const ask = document.querySelector('#chat-ask').getBoundingClientRect();
+    return question.top >= bar.bottom - 1 && text.bottom <= ask.top && ask.bottom <= innerHeight + 1;
 }"""
 BOXES = """() => ['#preset-box', '#head', '.tune-bar'].map(part => {
     const {x, y, width, height} = document.querySelector(part).getBoundingClientRect();

@@ -25,7 +25,7 @@ function loadedWords({ models = [], merges = 0, bytes = 0 } = {}) {
   const many = [[models.length, "model"], [merges, "merge"]].filter(([number]) => number).map(([number, what]) => `${number} ${what}${number === 1 ? "" : "s"}`);
   if (!many.length) return ["nothing loaded yet", "Models are loaded when they are first asked."];
   const names = models.map((ref) => server.names[ref]?.label ?? ref.replace(/^zoo:/, ""));
-  return [`${many.join(" and ")} loaded`, `In memory now, for all visitors: ${[...names, ...many.slice(models.length ? 1 : 0)].join(", ")}; ${size(bytes)}. Others are loaded when they are first asked.`];
+  return [`${many.join(", ")} loaded`, `In memory now, for all visitors: ${[...names, ...many.slice(models.length ? 1 : 0)].join(", ")}; ${size(bytes)}. Others are loaded when they are first asked.`];
 }
 const size = (bytes) => (bytes >= 1e9 ? `${(bytes / 2 ** 30).toFixed(1)}${THIN}GiB` : `${Math.max(Math.round(bytes / 2 ** 20), 1)}${THIN}MiB`);
 

@@ -1,6 +1,6 @@
 // The search: every trial as a mark, the Pareto front or the grid, and applying a trial.
 // Names of models and settings are inserted as text, never as markup.
-import { amounts, html, svg, say, put, px, three, percent, level, ticks, axis } from "../base/shapes.js";
+import { amounts, html, svg, say, put, px, three, percent, level, ticks, axis, spread } from "../base/shapes.js";
 import * as history from "../session/history.js";
 import { paint, part, server, setActivity } from "../session/parts.js";
 import { watchRuns } from "../session/runs.js";
@@ -102,6 +102,7 @@ function climb(root, value, width) {
     if (!lines.has(key)) lines.set(key, []);
     lines.get(key).push(trial);
   }
+  const ends = []; // one for each model, at its last line
   for (const trials of lines.values()) {
     const [{ model, band }] = trials, colour = server.names[model]?.colour ?? "var(--d-accent)";
     const points = trials.map((t) => [at.x(t.factors[t.band]), at.y(t.score)]);
@@ -111,10 +112,11 @@ function climb(root, value, width) {
       svg("circle", { class: "mark-trial", cx: px(points[i][0]), cy: px(points[i][1]), r: 4.5, fill: colour }, g);
       svg("title", {}, g, `${named(model)} × ${trial.factors.map(plain).join(" / ")}: ${percent(trial.score)}`);
     });
-    if (lines.has(`${model}/${band + 1}`)) continue; // label each model once, at its last line
-    const [x, y] = points[points.length - 1];
-    svg("text", { x: px(Math.min(x + 7, width - 50)), y: px(y - 7), class: "tick" }, root, named(model));
+    if (!lines.has(`${model}/${band + 1}`)) ends.push({ model, at: points[points.length - 1] });
   }
+  ends.sort((one, other) => one.at[1] - other.at[1]);
+  const heights = spread(ends.map(({ at: [, y] }) => y - 7), TOP + HEIGHT, 13);
+  ends.forEach(({ model, at: [x] }, i) => svg("text", { x: px(Math.min(x + 7, width - 50)), y: px(heights[i]), class: "tick" }, root, named(model)));
 }
 function marks(root, value, at, place, pick) {
   const best = value.result?.best?.number ?? bestOf(value)?.number;

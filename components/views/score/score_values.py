@@ -150,9 +150,13 @@ def plain_sentence(found: SideBySide) -> str:
         return said
     more, low, high = (100 * one for one in (gap.difference.value, *gap.difference.ends))
     sign, word = (1, "more") if more >= 0 else (-1, "fewer")
-    ends = " to ".join(f"{one:.1f}".replace("-", "\u2212") for one in sorted((sign * low, sign * high)))
+    ends = " to ".join(
+        f"{one:.1f}".replace("-", "\u2212") for one in sorted((sign * low, sign * high))
+    )
     chance = "" if gap.seen else ", which may be chance"
-    return f"{said} It answers {abs(more):.1f}\u2009% {word} of all questions right ({ends}){chance}."
+    return (
+        f"{said} It answers {abs(more):.1f}\u202f% {word} of all questions right ({ends}){chance}."
+    )
 
 
 def verdict_sentence(found: SideBySide) -> str:
@@ -161,7 +165,7 @@ def verdict_sentence(found: SideBySide) -> str:
     if kept is None or plain is None:
         return ""
     asked = sum(len(each) for each in found.items.values())
-    said = f"Scored on {asked:,} test questions: keeps {_interval(kept)} of its models' scores"
+    said = f"Scored on {asked:,} questions: keeps {_interval(kept)} of its models' scores"
     return f"{said}; task arithmetic {_interval(plain)}."
 
 
@@ -175,4 +179,4 @@ def _with_interval(one: Mapping[str, Any]) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.0f}\u2009%"
+    return f"{100 * share:.0f}\u202f%"

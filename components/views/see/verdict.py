@@ -54,8 +54,10 @@ def verdict_of(recipe: MergeRecipe) -> str:
     if found is None:
         plain = f" Plain merges keep: {beside}." if beside else ""
         return f"Not scored yet (see Score).{plain}"
-    kept = f"Measured on {found.questions:,} test questions: keeps {_percent(found.kept)} of its "
-    kept += "models' scores"
+    kept = (
+        f"Measured on {found.questions:,} questions: keeps {_percent(found.kept)} of its models' "
+    )
+    kept += "scores"
     return f"{kept}; {beside}." if beside else f"{kept}."
 
 
@@ -64,7 +66,7 @@ def before_scoring(recipe: MergeRecipe) -> str:
     found = _found(recipe)
     if found is None:
         return ""
-    return f"Measured before, on {found.questions:,} questions: {_percent(found.kept)}."
+    return f"Before, on {found.questions:,}: {_percent(found.kept)}."
 
 
 def _found(recipe: MergeRecipe) -> Measured | None:
@@ -99,4 +101,4 @@ def _beside(recipe: MergeRecipe, found: Measured | None) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.0f}\u2009%"
+    return f"{100 * share:.0f}\u202f%"

@@ -1,6 +1,7 @@
 """The score's events without a server: progress is shown, finished marks stay."""
 
 import json
+import re
 import shutil
 import threading
 from collections.abc import Iterator
@@ -183,13 +184,14 @@ def test_the_sentence_names_the_best_plain_merge_and_the_gap() -> None:
     right = {"recipe": 20, "zoo:math": 40, "task_arithmetic": 36, "linear": 4, "base": 0}
     found = SideBySide("test", who, asked, {(k, "math"): marks(n) for k, n in right.items()})
     said = plain_sentence(found)
-    assert said.startswith("Best plain merge: task arithmetic, 90\u2009% (")
-    assert (
-        "; this merge against it: -40.0 points of accuracy (" in said
-        and "not significant" not in said
-    )
+    assert said.startswith("Task arithmetic, the best plain merge, keeps 90\u202f% (")
+    assert ". It answers 40.0\u202f% more of all questions right (" in said
+    assert "chance" not in said
+    few = {key: marks(n) for key, n in (right | {"task_arithmetic": 19}).items()}
+    told = plain_sentence(replace(found, marks={(key, "math"): one for key, one in few.items()}))
+    assert re.search(r"2\.5\u202f% fewer of all questions right \([^()]+\), which may be", told)
     verdict = verdict_sentence(found)
-    assert verdict.startswith("Scored: keeps 50\u2009% (")
-    assert "; task arithmetic 90\u2009% (" in verdict
+    assert verdict.startswith("Scored on 40 questions: keeps 50\u202f% (")
+    assert "; task arithmetic 90\u202f% (" in verdict
     none = SideBySide("test", who, asked, {})
     assert plain_sentence(none) == verdict_sentence(none) == ""

@@ -8,7 +8,7 @@ import pytest
 
 from components.session.method_choice import MethodChoice
 from components.session.presets import first_session, presets
-from components.views.see.verdict import RESULTS, measured, verdict_of
+from components.views.see.verdict import RESULTS, before_scoring, measured, verdict_of
 
 SESSION = first_session()
 KNOWN = json.loads(RESULTS.read_text("utf-8"))
@@ -24,7 +24,17 @@ def kept(method: str, rate: float, domain: str = "") -> str:
 def share(found: dict) -> str:
     own = {d: one["domains"][d]["accuracy"] for d, one in KNOWN["own"].items()}
     shares = [one["accuracy"] / own[d] for d, one in found["domains"].items()]
-    return f"{100 * sum(shares) / len(shares):.0f}\u2009%"
+    return f"{100 * sum(shares) / len(shares):.0f}\u202f%"
+
+
+def asked() -> int:
+    return sum(one["n"] for one in KNOWN["base"]["domains"].values())
+
+
+def test_beside_a_score_the_measured_share_and_its_questions_are_named():
+    said = before_scoring(SESSION.recipe())
+    assert said == f"Before, on {asked():,}: {kept('dp', 0.8)}."
+    assert before_scoring(replace(SESSION, rate=0.83).recipe()) == ""
 
 
 @pytest.mark.parametrize(
@@ -34,16 +44,19 @@ def share(found: dict) -> str:
 def test_a_preset_says_what_it_was_measured_to_keep_beside_plain_merges(title, rate):
     said = verdict_of(presets()[title].recipe())
     assert said == (
-        f"Measured: keeps {kept('dp', rate)} of its models' scores; task "
+        f"Measured on {asked():,} questions: keeps {kept('dp', rate)} of its models' scores; task "
         f"arithmetic {share(KNOWN['task_arithmetic']['merged'])}, magnitude (at "
-        f"{100 * rate:.0f}\u2009%) {kept('magnitude', rate)}."
+        f"{100 * rate:.0f}\u202f%) {kept('magnitude', rate)}."
     )
 
 
 def test_one_model_is_compared_with_its_own_magnitude_pruning():
     said = verdict_of(presets()["Math alone, pruned"].recipe())
-    assert said.startswith(f"Measured: keeps {kept('dp', 0.8, 'math')} of")
-    assert said.endswith(f"magnitude (at 80\u2009%) {kept('magnitude', 0.8, 'math')}.")
+    asked_math = KNOWN["own"]["math"]["domains"]["math"]["n"]
+    assert said.startswith(
+        f"Measured on {asked_math} questions: keeps {kept('dp', 0.8, 'math')} of"
+    )
+    assert said.endswith(f"magnitude (at 80\u202f%) {kept('magnitude', 0.8, 'math')}.")
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,9 @@ def measures(studio: Studio) -> None:
         assert float(dot.get_attribute("data-value") or "nan") == pytest.approx(
             float(cell.get_attribute("data-retention") or "nan"), abs=1e-5
         )
-    expect(page.locator("#score .score-line")).to_contain_text("geometric mean")
+    expect(page.locator("#score .score-line")).to_contain_text(
+        "of its models' scores. It keeps least in"
+    )
     fits = "table => table.scrollWidth <= table.parentElement.clientWidth"
     for measure, rows in (("loss", 7), ("forgetting", 3)):  # merges forget nothing: no row of "–"
         page.locator("#score-measure").select_option(measure)
