@@ -117,20 +117,24 @@ coefficients: ## Compare AdaMerging with the best uniform coefficient, into docs
 	@sh scripts/environment.sh app
 	@$(PY) -m dppa_core zoo coefficients --work out/coefficients $(ARGS) > docs/adamerging-results.partial
 	@mv docs/adamerging-results.partial docs/adamerging-results.md
+	@$(PY) scripts/stated_figures.py
 
 leaderboard: ## Rank all merge methods on the embedded models, into docs/
 	@sh scripts/environment.sh app
 	@$(PY) -m dppa_core leaderboard --out docs/leaderboard.json > docs/leaderboard.partial
 	@mv docs/leaderboard.partial docs/leaderboard.md
+	@$(PY) scripts/stated_figures.py
 
 search: ## The paper's climb on the embedded models, into docs/search.md (a few minutes)
 	@sh scripts/environment.sh app
 	@$(PY) scripts/search.py
+	@$(PY) scripts/stated_figures.py
 
 experiments: ## The paper's experiments on the embedded models, into docs/ and the page (goes on where it was stopped)
 	@sh scripts/environment.sh app
 	@$(PY) -m dppa_core reproduce --all --out out/experiments $(ARGS)
 	@$(PY) scripts/experiments.py out/experiments
+	@$(PY) scripts/stated_figures.py
 
 SEEDS ?= 1 2 3 4 5
 REGIMES ?= plain settled

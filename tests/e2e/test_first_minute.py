@@ -18,6 +18,9 @@ from tests.e2e.server import ROOT
 
 ZOO = ROOT / "assets" / "zoo"
 MOST_TABS = 15
+SCROLLS = """() => [...document.querySelectorAll('#side-column, #side-column *')].filter(one =>
+    one.scrollHeight > one.clientHeight + 1 && /auto|scroll/.test(getComputedStyle(one).overflowY)
+    && one.matches(':not(textarea)')).map(one => one.id)"""
 FOCUSED = """() => [document.activeElement.closest('#skip a')?.textContent ?? '',
     document.activeElement.matches('#examples button.example')]"""
 
@@ -33,6 +36,9 @@ def test_all_answer_an_example_and_are_marked(studio: Studio) -> None:
     wrong = studio.answer(BASE).locator(".right-mark")
     assert wrong.get_attribute("title") == "The right answer: 12 + 5 = 17. The answer is 17."
     assert re.search(r"\d\u2009tokens? · [\d.e× ⁻\d]+\u2009s$", speed(studio))
+
+    assert set(studio.page.evaluate(SCROLLS)) <= {"side-column"}  # all answers in one tall box
+    assert not re.search("not asked|idle", studio.status.inner_text())
 
 
 def weight(tensors: dict[str, Tensor], module: str) -> Tensor:
@@ -72,8 +78,10 @@ def test_the_line_over_the_plots_tells_what_is_measured_and_never_of_other_setti
     studio.wait_exact()
     line = studio.page.locator(".verdict-box summary")
     expect(line).to_have_text(verdict_of(first_session().recipe()))
+    expect(studio.page.locator("#pinned-text")).not_to_be_empty()
     studio.set_rate(83)
     expect(line).to_contain_text("Not scored yet")
+    expect(studio.page.locator("#pinned-note")).to_contain_text("the same answer as before")
 
 
 def test_the_distribution_says_what_is_kept_and_what_that_holds(studio: Studio) -> None:

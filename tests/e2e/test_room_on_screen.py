@@ -13,7 +13,8 @@ IN_VIEW = """() => {
         .map(part => turn.querySelector(part).getBoundingClientRect());
     const bar = document.querySelector('.talk-bar').getBoundingClientRect();
     const ask = document.querySelector('#chat-ask').getBoundingClientRect();
-    return question.top >= bar.bottom - 1 && text.bottom <= ask.top && ask.bottom <= innerHeight + 1;
+    return question.top >= bar.bottom - 1 && text.bottom <= ask.top
+        && ask.bottom <= innerHeight + 1;
 }"""
 BOXES = """() => ['#preset-box', '#head', '.tune-bar'].map(part => {
     const {x, y, width, height} = document.querySelector(part).getBoundingClientRect();

@@ -48,7 +48,7 @@ def of(name: str, mode: int) -> Colour:
 
 
 def rules() -> Iterator[tuple[str, str]]:
-    """(selector, declarations) of every style sheet of the page; the report has colours of its own."""
+    """(selector, declarations) of every style sheet of the page; the report has its own colours."""
     for path in sorted(CSS.glob("*.css")):
         if path.stem != "report":
             text = re.sub(r"(?s)/\*.*?\*/", "", path.read_text(encoding="utf-8"))

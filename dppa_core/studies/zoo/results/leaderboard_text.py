@@ -1,6 +1,6 @@
 """The leaderboard as Markdown; every number comes from the measured leaderboard.
 
-The README copies the text before the second heading.
+scripts/stated_figures.py copies its first rows into the README.
 """
 
 from __future__ import annotations

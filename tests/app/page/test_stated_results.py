@@ -1,0 +1,202 @@
+"""What the page, the lessons and the first pages of the documentation state as a result is so.
+
+Every sentence with a figure or a comparison (tests/helpers/visible_text.py) has one of these:
+figures that scripts/stated_figures.py writes from the data, a comparison below, an entry in
+stated.yaml, or no figure but those that code fills in. A new sentence without one fails.
+"""
+
+import math
+import re
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import pytest
+import yaml
+
+import dppa_core as dppa
+from components.session.presets import presets
+from components.views.see.verdict import measured, verdict_of
+from dppa_core.checkpoints.sources.open import open_checkpoint
+from dppa_core.tasks.intervals import wilson
+from scripts.stated_figures import ROOT, STATED, Results, found, rewritten, text_of
+from tests.helpers.visible_text import END, RESULT, stated
+
+DATA = Results()
+SHORTEST = 15
+"""Characters from which a part of a sentence is not met in another by chance."""
+ENTERED: dict[str, Any] = yaml.safe_load(text_of("tests/app/page/stated.yaml"))
+
+
+def ahead(method: str, of: str = "dppa") -> bool:
+    """Keeps more; of DPPA, by more than chance explains."""
+    if of != "dppa":
+        return bool(DATA.board[method]["retention"] > DATA.board[of]["retention"])
+    against = DATA.board[method]["against_dppa"]
+    return bool(against["mean"] > 0 and against["significant"])
+
+
+def behind(method: str) -> bool:
+    """Keeps less than DPPA by more than chance explains."""
+    against = DATA.board[method]["against_dppa"]
+    return bool(against["mean"] < 0 and against["significant"])
+
+
+def whole_beats_all() -> bool:
+    """Task arithmetic and magnitude pruning before DPPA, and DPPA before DARE."""
+    return ahead("task_arithmetic") and ahead("magnitude") and behind("dare")
+
+
+def alone(column: str) -> tuple[float, float]:
+    """The ends of the interval of a difference at 95 %, models pruned one at a time."""
+    low, high = found(
+        rf"{column} has no gain; .*? to -[\d.]+ points \((-?[\d.]+) to (-?[\d.]+)\) at 95 %",
+        DATA.experiments["beyond"]["finding"],
+    )
+    return float(low), float(high)
+
+
+@cache
+def parameters() -> int:
+    """Of an embedded model."""
+    base = open_checkpoint("zoo:base")
+    return sum(math.prod(base.shape(name)) for name in base.names())
+
+
+def half_width(n: int) -> float:
+    low, high = wilson(n // 2, n)
+    return 100 * (high - low) / 2
+
+
+COMPARISONS: dict[str, Callable[[], bool]] = {
+    "Task arithmetic, which prunes nothing, may beat it.": lambda: ahead("task_arithmetic"),
+    "Against DARE, the rival that the paper chose, it is clearly better here:": (
+        lambda: behind("dare")
+    ),
+    "{} against {} retention. (Of methods that draw, one draw was asked; another may be points "
+    "away, which these intervals do not know.) Plain task arithmetic, which prunes nothing, keeps "
+    "more than both.": lambda: ahead("task_arithmetic") and ahead("task_arithmetic", of="dare"),
+    "Here it beats DARE, and plain magnitude and task arithmetic beat it.": whole_beats_all,
+    "Always, since it beats DARE.": lambda: behind("dare"),
+    "So do others that are simpler, and they beat DPPA too.": whole_beats_all,
+    "- **The paper recommends DPPA for large deltas; here it kept less than plain magnitude.": (
+        lambda: ahead("magnitude") and max(alone("DPPA")) < 0
+    ),
+    "More take longer and narrow the interval: 20 give about ±20 points, 400 about ±5.": (
+        lambda: round(half_width(20)) == 20 and round(half_width(400)) == 5
+    ),
+    "The embedded models are toys Toys of 4 M parameters that know few kinds of question.": (
+        lambda: round(parameters() / 1e6) == 4
+    ),
+    "The app comes with a base and three domain models (math, finance, law) of 4 million "
+    "parameters each.": lambda: round(parameters() / 1e6) == 4,
+    "The app comes with four embedded models of 4 million parameters each.": (
+        lambda: round(parameters() / 1e6) == 4
+    ),
+    "`merged` is an ordinary Hugging Face folder of 8 MB.": (
+        lambda: round(2 * parameters() / 1e6) == 8  # two bytes each
+    ),
+    "On the embedded models 20 % of the entries hold about 70 % of it.": (
+        lambda: round(plan().energy, 1) == 0.7 and round(plan().density, 2) == 0.2
+    ),
+    "The largest 1 % hold a small part of the change.": lambda: plan((0.99,)).energy < 0.2,
+}
+
+
+@cache
+def plan(levels: tuple[float, ...] = (0.9, 0.8)) -> Any:
+    return dppa.plan(dppa.profile("zoo:base", "zoo:math"), levels=levels)
+
+
+def written() -> set[str]:
+    """Sentences whose figures scripts/stated_figures.py writes."""
+    found_in = set(DATA.table().splitlines())
+    for one in STATED:
+        said = " ".join(one.match(text_of(one.path)).group().split())
+        parts = [part for part in END.split(said) if len(part) > SHORTEST]
+        found_in |= {s for s in stated()[one.path] if any(part in s for part in parts)}
+    return found_in
+
+
+def entered() -> set[str]:
+    """Sentences of stated.yaml, and the comparisons."""
+    listed = (ENTERED[what] for what in ("no result", "setting", "held"))
+    return {sentence for sentences in (*listed, COMPARISONS) for sentence in sentences}
+
+
+def filled_in(path: str, sentence: str) -> bool:
+    """Whether code fills in its figures, and a test calls that code."""
+    return path in ENTERED["generated"] and "{}" in sentence and not re.search(r"\d", sentence)
+
+
+def test_every_sentence_that_may_state_a_result_is_held_by_its_data() -> None:
+    known = entered() | written()
+    missing = [
+        f"{path}: {one}"
+        for path, sentences in stated().items()
+        for one in sentences
+        if one not in known and not filled_in(path, one)
+    ]
+    assert not missing, "enter these (see the first lines of this file):\n" + "\n".join(missing)
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "DPPA beats TIES by far.",
+        "It keeps 93 % of the score.",
+        "Of 17 methods it is the third.",
+        "Fewer layers score worse here.",
+        "Whole deltas keep more of law.",
+        "This gives 3.2 points in finance.",
+    ],
+)
+def test_a_new_sentence_with_a_result_is_noticed(sentence: str) -> None:
+    assert RESULT.search(sentence) and sentence not in entered()
+
+
+def test_nothing_is_entered_that_no_page_says() -> None:
+    said = {one for sentences in stated().values() for one in sentences}
+    assert not entered() - said
+    assert not [path for path in ENTERED["generated"] if path not in stated()]
+
+
+@pytest.mark.parametrize("path", sorted({one.path for one in STATED}))
+def test_figures_of_a_page_are_those_that_were_measured(path: str) -> None:
+    """`python scripts/stated_figures.py` rewrites them."""
+    assert text_of(path) == rewritten(path, DATA)
+
+
+@pytest.mark.parametrize("sentence", COMPARISONS)
+def test_a_comparison_holds(sentence: str) -> None:
+    assert COMPARISONS[sentence]()
+
+
+def test_words_around_the_figures_of_the_readme_hold() -> None:
+    assert ahead("task_arithmetic"), "keeps ... less; start without pruning"
+    assert ahead("magnitude"), "it keeps ... more than DPPA; start with plain magnitude"
+    assert max(alone("DPPA")) < 0, "lose ... more with DPPA"
+    rows = DATA.experiments["ablation"]["finding"]
+    assert "DPA alone against plain magnitude: better at 95 %" in rows, "gains ... over magnitude"
+    assert ahead("emr"), "or Nth of those that make one model"
+    assert "slerp" not in DATA.board, "SLERP merges two models only"
+
+
+@pytest.mark.parametrize("sentence", ENTERED["held"])
+def test_what_holds_a_sentence_is_there(sentence: str) -> None:
+    for path, text in ENTERED["held"][sentence].items():
+        assert " ".join(text.split()) in " ".join(text_of(path).split()), path
+
+
+@pytest.mark.parametrize("path", ENTERED["generated"])
+def test_a_file_with_sentences_to_fill_in_has_its_test(path: str) -> None:
+    assert (ROOT / ENTERED["generated"][path]).is_file()
+
+
+def test_the_line_over_the_plots_is_filled_in_from_the_results() -> None:
+    """Of every preset that was measured: its figures are those of docs/results.json."""
+    shares = {f"{100 * one.kept:.0f}" for one in measured()}
+    told = [verdict_of(preset.recipe()) for preset in presets().values()]
+    assert sum(one.startswith("Measured on ") for one in told) >= 3
+    for line in told:
+        assert set(re.findall(r"(?:keeps|arithmetic|\)) (\d+)", line)) <= shares
