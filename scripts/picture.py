@@ -24,11 +24,10 @@ FOLDER = ROOT / "docs" / "pictures"
 
 
 def chat(studio: Studio) -> None:
-    """The first question, answered by the merge and the base."""
+    """The first question, answered by all models."""
     studio.open_pane("chat")
     studio.page.locator('#examples button.example[data-domain="math"]').first.click()
     studio.page.wait_for_function("() => document.querySelector('#prompt textarea').value")
-    studio.page.locator("#answer-with label", has_text="base").click()
     studio.page.locator("#send").click()
     studio.wait_answer("merged")
     studio.wait_answer("zoo:base")
