@@ -13,6 +13,7 @@ const STATES = {
   done: "", stopped: "stopped", failed: "failed",
 };
 const FEW = 20; // tokens below which a speed says little
+const SHORTEST = 0.001; // seconds that are told; fewer would be a power of ten
 export const FULL_BITS = 5; // where the scale of colours ends
 /** Mutable state set by several modules of the chat. */
 export const talk = {
@@ -59,7 +60,7 @@ export const speedOf = (answer) => (answer.seconds > 0 ? answer.tokens / answer.
 function speed(answer) {
   const rate = speedOf(answer), many = `${answer.tokens}${THIN}token${answer.tokens === 1 ? "" : "s"}`;
   if (rate === null) return many;
-  return `${many} · ${answer.tokens < FEW ? `${three(answer.seconds)}${THIN}s` : `${three(rate)}${THIN}tokens/s`}`;
+  return `${many} · ${answer.tokens < FEW ? `${three(Math.max(answer.seconds, SHORTEST))}${THIN}s` : `${three(rate)}${THIN}tokens/s`}`;
 }
 export const colourOf = (model) => (model === "merged" ? "var(--d-accent)" : server.names[model]?.colour ?? "var(--d-base)");
 
