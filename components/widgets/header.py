@@ -26,7 +26,7 @@ TITLE = (
     '</span>, <span class="more">then </span>merge. <span class="more">The embedded models are toys'
     '</span><span class="less">Toys</span> of 4 M parameters that know few '
     '<span class="more">kinds of question. First move the pruning rate and watch the answer.</span>'
-    '<span class="less">questions: move the rate first.</span></p></div>'
+    '<span class="less">questions. Move the rate first.</span></p></div>'
 )
 PANES = (
     '<nav aria-label="Panes"><button type="button" data-pane="see" aria-pressed="true">See</button>'

@@ -19,7 +19,7 @@ const freshness = (recipe, known) => (recipe === null ? "none" : recipe === know
 // The recipe that answered or was scored, and whether the controls still describe it.
 function told(what, recipe, known) {
   const state = freshness(recipe, known);
-  return state === "fresh" ? `${what} is fresh` : `${what} of ${short(recipe)} is stale`;
+  return state === "fresh" ? `${what} matches the settings` : `${what} of ${short(recipe)} is older than the settings`;
 }
 function loadedWords({ models = [], merges = 0, bytes = 0 } = {}) {
   const many = [[models.length, "model"], [merges, "merge"]].filter(([number]) => number).map(([number, what]) => `${number} ${what}${number === 1 ? "" : "s"}`);

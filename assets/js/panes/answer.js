@@ -13,7 +13,7 @@ const STATES = {
   done: "", stopped: "stopped", failed: "failed",
 };
 const FEW = 20; // tokens below which a speed says little
-const SHORTEST = 0.001; // seconds that are told; fewer would be a power of ten
+const SHORTEST = 0.001; // seconds that are told at least
 export const FULL_BITS = 5; // where the scale of colours ends
 /** Mutable state set by several modules of the chat. */
 export const talk = {
@@ -58,9 +58,10 @@ export const copyText = async (text, button) => {
 export const isRunning = ({ state }) => ["waiting", "loading", "merging", "writing"].includes(state);
 export const speedOf = (answer) => (answer.seconds > 0 ? answer.tokens / answer.seconds : null);
 function speed(answer) {
-  const rate = speedOf(answer), many = `${answer.tokens}${THIN}token${answer.tokens === 1 ? "" : "s"}`;
-  if (rate === null) return many;
-  return `${many} · ${answer.tokens < FEW ? `${three(Math.max(answer.seconds, SHORTEST))}${THIN}s` : `${three(rate)}${THIN}tokens/s`}`;
+  const many = `${answer.tokens}${THIN}token${answer.tokens === 1 ? "" : "s"}`;
+  if (!answer.tokens || (isRunning(answer) && !answer.seconds)) return many;
+  const seconds = Math.max(answer.seconds, SHORTEST), time = seconds < 1 ? `${three(1000 * seconds)}${THIN}ms` : `${three(seconds)}${THIN}s`;
+  return `${many} · ${answer.tokens < FEW ? time : `${three(answer.tokens / seconds)}${THIN}tokens/s`}`;
 }
 export const colourOf = (model) => (model === "merged" ? "var(--d-accent)" : server.names[model]?.colour ?? "var(--d-base)");
 

@@ -15,7 +15,7 @@ const MOST_TURNS = 20;
 part("transcript", ({ host, get, watch, trigger }) => {
   host.replaceChildren();
   const empty = html("p", { class: "empty" }, host,
-    "Ask your own question or take one of these, then Send. Each question stands alone unless Answer settings continue the conversation.");
+    "Ask your own question or take one of these, then Send. Each question stands alone; Answer settings, below, can continue the conversation.");
   const bar = barOf(host, {
     turns: () => value.turns,
     redraw: () => repaint(),

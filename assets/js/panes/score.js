@@ -9,7 +9,7 @@ import { scoreMeasures, scoreReach, scorePlot } from "./score-plot.js";
 
 const tidy = resultText;
 const MEASURES = scoreMeasures;
-const IDLE = "Not run yet. The merge, two plain merges, the domain models and the base answer the same unseen questions. If settings A and B are two merges, both answer.";
+const IDLE = "Not run yet. The merge, two plain merges (mean and sum of the models), the domain models and the base answer the same unseen questions. If settings B differ from A, both answer.";
 const remaining = (seconds) => (seconds === null ? "" : about(seconds));
 function stopped(cells) {
   const finished = cells.filter(Boolean).length;

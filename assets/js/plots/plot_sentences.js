@@ -155,9 +155,9 @@ export function readHeatmap({ quantity, shows, changed, pruned }) {
   return `${QUANTITIES[quantity].how}${bar}`;
 }
 export function readLayers({ shows, changed }) {
-  if (shows === "plan") return "One bar per layer, the strongest [partition] darkest. Dashed: all layers.";
-  if (shows === "random") return "One bar per layer. Dashed: all layers.";
-  if (changed !== null) return "One bar per layer: weights that are not the base's. Dashed: all layers.";
+  if (shows === "plan") return "One bar per layer, the strongest [partition] darkest. Dashed: the mean of all layers.";
+  if (shows === "random") return "One bar per layer. Dashed: the mean of all layers.";
+  if (changed !== null) return "One bar per layer: weights that are not the base's. Dashed: the mean of all layers.";
   return "One bar per layer: its part of the sum of all [|d|]. Dashed: if all were alike.";
 }
 export function readDistribution({ shows }) {

@@ -6,8 +6,9 @@ import * as tables from "../session/tables.js";
 part("verdict", ({ host }) => {
   host.replaceChildren();
   const box = html("details", { class: "verdict-box" }, host);
-  const text = html("span", {}, html("summary", {}, box), "What this merge keeps …");
-  const more = html("p", { class: "how" }, box, "When to prune: to store or send small deltas, or to merge models that disturb each other. Otherwise add whole deltas. "
+  const line = html("summary", {}, box), text = html("span", {}, line, "What this merge keeps …");
+  html("span", { class: "more" }, line, " Prune to store or send small deltas.");
+  const more = html("p", { class: "how" }, box, "Or prune to merge models that disturb each other; otherwise add whole deltas. "
     + "Their figures here are test scores at the coefficient that was best on the search questions. ");
   const evidence = html("button", { type: "button", class: "link" }, more, "All experiments");
   evidence.addEventListener("click", () => document.querySelector('#views [data-view="experiments"]')?.click());

@@ -54,10 +54,8 @@ def verdict_of(recipe: MergeRecipe) -> str:
     if found is None:
         plain = f" Plain merges keep: {beside}." if beside else ""
         return f"Not scored yet (see Score).{plain}"
-    kept = (
-        f"Measured on {found.questions:,} questions: keeps {_percent(found.kept)} of its models' "
-    )
-    kept += "scores"
+    asked, share = f"{found.questions:,}", _percent(found.kept)
+    kept = f"On {asked} questions this merge keeps {share} of its models' scores"
     return f"{kept}; {beside}." if beside else f"{kept}."
 
 
@@ -91,12 +89,15 @@ def _beside(recipe: MergeRecipe, found: Measured | None) -> str:
     rate = max(one.levels[-1] for one in recipe.models)
     known = [one for one in measured() if one.models == models and one != found]
     parts = [
-        f"task arithmetic {_percent(one.kept)}" for one in known if one.method == "task_arithmetic"
+        f"unpruned task arithmetic {_percent(one.kept)}"
+        for one in known
+        if one.method == "task_arithmetic"
     ]
     pruned = [one for one in known if one.method == "magnitude"]
     if pruned:
         one = min(pruned, key=lambda one: abs(one.rate - rate))
-        parts.append(f"magnitude (at {_percent(one.rate)}) {_percent(one.kept)}")
+        at = "" if one.rate == rate else f" (at {_percent(one.rate)})"
+        parts.append(f"magnitude pruning{at} {_percent(one.kept)}")
     return ", ".join(parts)
 
 

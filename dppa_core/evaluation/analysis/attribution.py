@@ -128,8 +128,8 @@ def sentence(found: Attribution) -> str:
     what = "layer" if found.by == "layer" else "module"
     if most.change < SMALLEST and least.change > -SMALLEST:
         return (
-            f"No {what} matters for this answer by itself: without any one of them its loss stays "
-            f"at {_number(found.loss)} nats per token."
+            f"No {what} matters for this answer by itself: without any one of them its loss, "
+            f"{_number(found.loss)} nats per token, changes by less than {SMALLEST:g}."
         )
     if most.change >= SMALLEST:
         text = (

@@ -44,9 +44,9 @@ def test_beside_a_score_the_measured_share_and_its_questions_are_named():
 def test_a_preset_says_what_it_was_measured_to_keep_beside_plain_merges(title, rate):
     said = verdict_of(presets()[title].recipe())
     assert said == (
-        f"Measured on {asked():,} questions: keeps {kept('dp', rate)} of its models' scores; task "
-        f"arithmetic {share(KNOWN['task_arithmetic']['merged'])}, magnitude (at "
-        f"{100 * rate:.0f}\u202f%) {kept('magnitude', rate)}."
+        f"On {asked():,} questions this merge keeps {kept('dp', rate)} of its models' scores; "
+        f"unpruned task arithmetic {share(KNOWN['task_arithmetic']['merged'])}, magnitude pruning "
+        f"{kept('magnitude', rate)}."
     )
 
 
@@ -54,9 +54,9 @@ def test_one_model_is_compared_with_its_own_magnitude_pruning():
     said = verdict_of(presets()["Math alone, pruned"].recipe())
     asked_math = KNOWN["own"]["math"]["domains"]["math"]["n"]
     assert said.startswith(
-        f"Measured on {asked_math} questions: keeps {kept('dp', 0.8, 'math')} of"
+        f"On {asked_math} questions this merge keeps {kept('dp', 0.8, 'math')} of"
     )
-    assert said.endswith(f"magnitude (at 80\u202f%) {kept('magnitude', 0.8, 'math')}.")
+    assert said.endswith(f"magnitude pruning {kept('magnitude', 0.8, 'math')}.")
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_one_model_is_compared_with_its_own_magnitude_pruning():
 def test_changed_settings_are_not_scored_yet(session):
     said = verdict_of(session.recipe())
     assert said.startswith("Not scored yet (see Score). Plain merges keep: ")
-    assert "task arithmetic 98" in said and "magnitude (at" in said
+    assert "unpruned task arithmetic 98" in said and "magnitude pruning" in said
 
 
 def test_of_own_models_nothing_is_claimed():

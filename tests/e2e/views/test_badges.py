@@ -24,9 +24,9 @@ def test_a_stale_answer_names_the_recipe_it_was_made_with(studio: Studio) -> Non
     studio.ask("1 + 1?")
     studio.wait_answer()
     status = studio.status
-    studio.page.get_by_text("chat answer is fresh").wait_for()
+    studio.page.get_by_text("chat answer matches the settings").wait_for()
     studio.set_rate(55)
-    studio.page.get_by_text(f"chat answer of {asked[:6]} is stale").wait_for()
+    studio.page.get_by_text(f"chat answer of {asked[:6]} is older than the settings").wait_for()
     assert status.get_attribute("data-fresh") == "stale"
 
 
