@@ -39,6 +39,8 @@ class Studio:
     complaints: list[str] = field(default_factory=list)
     reusable: bool = True
     """Whether the next visitor may open the page in this tab."""
+    kept_for: str = ""
+    """The file and screen whose next test may go on with the page as it is."""
 
     @staticmethod
     def visit(

@@ -69,6 +69,7 @@ def test_levels_and_bands_are_written_alike(studio: Studio) -> None:
     assert cuts == ["92.5\u2009%", "85\u2009%"]
 
 
+@pytest.mark.keeps
 @pytest.mark.parametrize(
     ("shares", "sentence"),
     [
@@ -106,6 +107,7 @@ def test_the_first_view_follows_the_slider_visibly(studio: Studio) -> None:
     assert min(grown) > 8  # pixels
 
 
+@pytest.mark.keeps
 def test_a_key_reaches_the_meaning_of_a_word(studio: Studio) -> None:
     studio.wait_exact(80)
     for selector in (".plot-heatmap .how .term", "#exact .term", "#status .term"):

@@ -27,6 +27,7 @@ def screen(request: pytest.FixtureRequest, visit: Visit) -> Iterator[Studio]:
     yield studio
 
 
+@pytest.mark.keeps
 def test_the_first_screen_shows_the_preset_already_merged(studio: Studio) -> None:
     studio.wait_exact(80)
     studio.wait_models()
@@ -43,6 +44,7 @@ def test_the_first_screen_shows_the_preset_already_merged(studio: Studio) -> Non
     assert studio.status.get_attribute("data-fresh") == "none"
 
 
+@pytest.mark.keeps
 def test_nothing_scrolls_sideways(screen: Studio) -> None:
     widths = screen.page.evaluate(
         "() => [document.scrollingElement.scrollWidth, document.documentElement.clientWidth]"
@@ -56,6 +58,7 @@ def test_nothing_scrolls_sideways(screen: Studio) -> None:
         assert overflow <= 0, pane
 
 
+@pytest.mark.keeps
 def test_the_theme_is_followed(screen: Studio, request: pytest.FixtureRequest) -> None:
     script = """() => {
         const page = document.querySelector('.gradio-container');
@@ -86,6 +89,7 @@ def test_no_serious_barrier_in_any_pane(screen: Studio) -> None:
     assert not found, found
 
 
+@pytest.mark.long
 def test_every_slider_says_what_it_is(studio: Studio) -> None:
     studio.open_advanced()
     for slider in studio.page.locator("input[type=range]").all():
@@ -95,6 +99,7 @@ def test_every_slider_says_what_it_is(studio: Studio) -> None:
             assert slider.evaluate(script).strip()
 
 
+@pytest.mark.long
 def test_on_a_phone_the_slider_stays_beside_the_plot_it_moves(visit: Visit) -> None:
     studio = visit(width=390, height=844)
     studio.wait_exact(80)

@@ -128,6 +128,7 @@ NONE = ("{", "5", "[]", '{"turns": 5}', '{"turns": [null]}', '{"turns": [{}], "v
 ODD = ({"text": 5}, {"ends": [1, 2]}, {"loss": "x"}, {"entropy": [None]}, {"text": "x" * 60_000})
 
 
+@pytest.mark.keeps
 def test_what_no_page_kept_is_left_out(studio: Studio) -> None:
     recall = f"text => (sessionStorage.setItem('{KEY}', text), dppa.talk.recall().length)"
     assert studio.page.evaluate(recall, kept()) == 1

@@ -46,6 +46,7 @@ def luminance(colour: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
+@pytest.mark.keeps
 @pytest.mark.parametrize(("width", "theme"), THEMES)
 def test_a_saved_drawing_stands_alone(visit: Visit, width: int, theme: str) -> None:
     studio = visit(width=width, theme=theme)
@@ -76,6 +77,7 @@ def test_a_saved_drawing_stands_alone(visit: Visit, width: int, theme: str) -> N
         assert meaning[:20] not in words, "the bubble of a word is no part of the picture"
 
 
+@pytest.mark.keeps
 @pytest.mark.parametrize(("width", "theme"), THEMES)
 def test_a_saved_picture_is_the_drawing_at_twice_its_size(
     visit: Visit, width: int, theme: str
@@ -88,6 +90,7 @@ def test_a_saved_picture_is_the_drawing_at_twice_its_size(
     assert picture.stat().st_size > 5000, "an empty picture is smaller"
 
 
+@pytest.mark.keeps
 def test_the_numbers_of_the_heatmap_are_those_of_the_plan(studio: Studio) -> None:
     studio.wait_exact(80)
     studio.choose("quantity", "density")
@@ -104,6 +107,7 @@ def test_the_numbers_of_the_heatmap_are_those_of_the_plan(studio: Studio) -> Non
         assert row["model"] == "zoo:math"
 
 
+@pytest.mark.keeps
 def test_the_numbers_of_the_bars_are_the_partitions(studio: Studio) -> None:
     studio.wait_exact(80)
     rows = table(saved(studio, "section.plot-kept", "csv"))
@@ -115,6 +119,7 @@ def test_the_numbers_of_the_bars_are_the_partitions(studio: Studio) -> None:
         assert [100 * value for value in values] == pytest.approx(drawn, abs=1e-2)
 
 
+@pytest.mark.keeps
 def test_the_numbers_of_the_distribution_add_up(studio: Studio) -> None:
     studio.wait_exact(80)
     rows = table(saved(studio, "section.plot-distribution", "csv"))
