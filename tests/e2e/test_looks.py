@@ -45,17 +45,11 @@ def test_the_first_screen_shows_the_preset_already_merged(studio: Studio) -> Non
 
 
 @pytest.mark.keeps
-def test_nothing_scrolls_sideways(screen: Studio) -> None:
-    widths = screen.page.evaluate(
-        "() => [document.scrollingElement.scrollWidth, document.documentElement.clientWidth]"
-    )
-    assert widths[0] <= widths[1]
-    for pane in ("see", "chat", "score", "search", "export"):
-        screen.open_pane(pane)
-        overflow = screen.page.evaluate(
-            "() => document.scrollingElement.scrollWidth - document.documentElement.clientWidth"
-        )
-        assert overflow <= 0, pane
+def test_the_heatmap_has_a_table_for_those_who_cannot_see_it(studio: Studio) -> None:
+    studio.wait_exact(80)
+    rows = studio.page.locator("#plots table.twin tbody tr")
+    rows.first.wait_for(state="attached")  # written once the plots are idle
+    assert rows.count() == len({m.layer for m in plan("math", 80).modules})
 
 
 @pytest.mark.keeps
@@ -67,6 +61,20 @@ def test_the_theme_is_followed(screen: Studio, request: pytest.FixtureRequest) -
     red, green, blue = screen.page.evaluate(script)[:3]
     dark = "dark" in request.node.callspec.id
     assert (red + green + blue < 3 * 128) == dark
+
+
+@pytest.mark.keeps
+def test_nothing_scrolls_sideways(screen: Studio) -> None:
+    widths = screen.page.evaluate(
+        "() => [document.scrollingElement.scrollWidth, document.documentElement.clientWidth]"
+    )
+    assert widths[0] <= widths[1]
+    for pane in ("see", "chat", "score", "search", "export"):
+        screen.open_pane(pane)
+        overflow = screen.page.evaluate(
+            "() => document.scrollingElement.scrollWidth - document.documentElement.clientWidth"
+        )
+        assert overflow <= 0, pane
 
 
 def test_no_serious_barrier_in_any_pane(screen: Studio) -> None:
@@ -108,10 +116,3 @@ def test_on_a_phone_the_slider_stays_beside_the_plot_it_moves(visit: Visit) -> N
     for selector in ("#rate input[type=range]", "svg#heatmap"):
         box = studio.page.locator(selector).bounding_box()
         assert box and box["y"] < 844 and box["y"] + box["height"] > 0, f"{selector} is off screen"
-
-
-def test_the_heatmap_has_a_table_for_those_who_cannot_see_it(studio: Studio) -> None:
-    studio.wait_exact(80)
-    rows = studio.page.locator("#plots table.twin tbody tr")
-    rows.first.wait_for(state="attached")  # written once the plots are idle
-    assert rows.count() == len({m.layer for m in plan("math", 80).modules})

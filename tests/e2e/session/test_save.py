@@ -131,6 +131,21 @@ def test_the_numbers_of_the_distribution_add_up(studio: Studio) -> None:
     assert all(float(row["|d| from"]) < float(row["|d| to"]) for row in rows)
 
 
+@pytest.mark.keeps
+def test_a_text_that_a_spreadsheet_would_run_is_marked(studio: Studio) -> None:
+    studio.page.evaluate(
+        """() => {
+            const box = document.createElement("div");
+            box.id = "box";
+            document.body.append(box);
+            const rows = [["=1+1", -2, 'a "b", c'], ["+x", null, 0.1 + 0.2]];
+            window.dppa.saveable(box, "made", () => ({columns: ["a (b)", "c", "d"], rows}));
+        }"""
+    )
+    text = saved(studio, "#box", "csv").read_bytes().decode()
+    assert text == 'a (b),c,d\r\n\'=1+1,-2,"a ""b"", c"\r\n\'+x,,0.3\r\n'
+
+
 def test_the_scores_are_saved_once_there_are_any(studio: Studio) -> None:
     page = studio.page
     studio.wait_models()
@@ -152,17 +167,3 @@ def test_the_scores_are_saved_once_there_are_any(studio: Studio) -> None:
             shown.get_attribute("data-accuracy") or "nan"
         )
         assert row["law: questions (count)"] == "4"
-
-
-def test_a_text_that_a_spreadsheet_would_run_is_marked(studio: Studio) -> None:
-    studio.page.evaluate(
-        """() => {
-            const box = document.createElement("div");
-            box.id = "box";
-            document.body.append(box);
-            const rows = [["=1+1", -2, 'a "b", c'], ["+x", null, 0.1 + 0.2]];
-            window.dppa.saveable(box, "made", () => ({columns: ["a (b)", "c", "d"], rows}));
-        }"""
-    )
-    text = saved(studio, "#box", "csv").read_bytes().decode()
-    assert text == 'a (b),c,d\r\n\'=1+1,-2,"a ""b"", c"\r\n\'+x,,0.3\r\n'
