@@ -1,5 +1,6 @@
 """Drives the page for tests: selectors, actions, and waiting for their effects."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import urlparse
 
@@ -76,13 +77,18 @@ class Studio:
         self.page.goto(f"{self.url}/?__theme={theme}{settings}", wait_until="commit")
         self.wait_drawn(whole)
 
-    def reload(self) -> None:
-        """Reload the page from its address, as F5 does.
+    def reload(self, by: Callable[[], object] | None = None) -> None:
+        """Reload the page from its address, as F5 does, or by an action that makes it do so.
 
         The old page's requests are aborted, which Gradio reports as errors.
         """
         before = len(self.complaints)
-        self.page.reload(wait_until="commit")
+        if by:
+            self.page.evaluate("window.left = true")
+            by()
+            self.page.wait_for_function("() => !window.left")
+        else:
+            self.page.reload(wait_until="commit")
         self.wait_drawn()
         new = self.complaints[before:]
         self.complaints[before:] = [one for one in new if not any(end in one for end in LEFT)]
