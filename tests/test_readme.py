@@ -17,6 +17,7 @@ LESS = {
     "advise": ["--limit", "2"],
     "--grid": ["--limit", "2", "--test-limit", "0"],
     "--vary": ["--limit", "2", "--test-limit", "0", "--trials", "1"],
+    "--joint": ["--limit", "2", "--test-limit", "0", "--trials", "3"],
     "search": ["--limit", "9", "--test-limit", "0"],  # the climb needs an answer to every task
     "soup": ["--limit", "1"],
     "adamerge": [

@@ -48,20 +48,25 @@ def visit(
 ) -> Iterator[Visit]:
     """Open the page as a new visitor: `visit(width=390, theme="dark")`.
 
+    After a test marked `keeps`, the next of its file on the same screen goes on with its page.
     Afterwards, no browser may have logged an error or contacted another host.
     """
     open_tabs: list[Studio] = []
+    keeps = request.node.get_closest_marker("keeps")
 
     def open_page(
         width: int = 1440, height: int = 900, theme: str = "light", link: str = ""
     ) -> Studio:
+        screen = f"{request.node.path}: {width} x {height}, {theme}, {link}"
         if free_tabs:
             studio = free_tabs.pop()
             open_tabs.append(studio)
-            studio.become_new_visitor(width, height, theme, link)
+            if studio.kept_for != screen:
+                studio.become_new_visitor(width, height, theme, link)
         else:
             studio = Studio.visit(new_context(browser, width, height), server.url, theme, link)
             open_tabs.append(studio)
+        studio.kept_for = screen if keeps else ""
         return studio
 
     yield open_page

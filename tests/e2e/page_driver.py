@@ -1,5 +1,6 @@
 """Drives the page for tests: selectors, actions, and waiting for their effects."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import urlparse
 
@@ -39,6 +40,8 @@ class Studio:
     complaints: list[str] = field(default_factory=list)
     reusable: bool = True
     """Whether the next visitor may open the page in this tab."""
+    kept_for: str = ""
+    """The file and screen whose next test may go on with the page as it is."""
 
     @staticmethod
     def visit(
@@ -74,13 +77,18 @@ class Studio:
         self.page.goto(f"{self.url}/?__theme={theme}{settings}", wait_until="commit")
         self.wait_drawn(whole)
 
-    def reload(self) -> None:
-        """Reload the page from its address, as F5 does.
+    def reload(self, by: Callable[[], object] | None = None) -> None:
+        """Reload the page from its address, as F5 does, or by an action that makes it do so.
 
         The old page's requests are aborted, which Gradio reports as errors.
         """
         before = len(self.complaints)
-        self.page.reload(wait_until="commit")
+        if by:
+            self.page.evaluate("window.left = true")
+            by()
+            self.page.wait_for_function("() => !window.left")
+        else:
+            self.page.reload(wait_until="commit")
         self.wait_drawn()
         new = self.complaints[before:]
         self.complaints[before:] = [one for one in new if not any(end in one for end in LEFT)]

@@ -3,6 +3,7 @@
 import json
 import re
 
+import pytest
 import torch
 from playwright.sync_api import expect
 from safetensors.torch import load_file
@@ -84,6 +85,7 @@ def test_the_line_over_the_plots_tells_what_is_measured_and_never_of_other_setti
     expect(studio.page.locator("#pinned-note")).to_contain_text("the same answer as before")
 
 
+@pytest.mark.keeps
 def test_the_distribution_says_what_is_kept_and_what_that_holds(studio: Studio) -> None:
     """Counted in the weights: the largest |d| of every matrix, as many as its plan keeps."""
     studio.wait_exact()

@@ -69,6 +69,7 @@ def test_levels_and_bands_are_written_alike(studio: Studio) -> None:
     assert cuts == ["92.5\u2009%", "85\u2009%"]
 
 
+@pytest.mark.keeps
 @pytest.mark.parametrize(
     ("shares", "sentence"),
     [
@@ -96,16 +97,7 @@ def test_a_colour_of_a_share_means_the_same_at_every_rate(studio: Studio) -> Non
             assert scale == [0, 1], quantity
 
 
-def test_the_first_view_follows_the_slider_visibly(studio: Studio) -> None:
-    studio.wait_exact(80)
-    title = studio.page.locator(".plot-heatmap h3")
-    before, widths = title.inner_text(), studio.kept_widths()
-    studio.set_rate(40)
-    assert title.inner_text() != before
-    grown = [b - a for a, b in zip(widths, studio.kept_widths(), strict=True)]
-    assert min(grown) > 8  # pixels
-
-
+@pytest.mark.keeps
 def test_a_key_reaches_the_meaning_of_a_word(studio: Studio) -> None:
     studio.wait_exact(80)
     for selector in (".plot-heatmap .how .term", "#exact .term", "#status .term"):
@@ -115,6 +107,16 @@ def test_a_key_reaches_the_meaning_of_a_word(studio: Studio) -> None:
         term.focus()
         meaning.wait_for()
         assert meaning.inner_text().strip()
+
+
+def test_the_first_view_follows_the_slider_visibly(studio: Studio) -> None:
+    studio.wait_exact(80)
+    title = studio.page.locator(".plot-heatmap h3")
+    before, widths = title.inner_text(), studio.kept_widths()
+    studio.set_rate(40)
+    assert title.inner_text() != before
+    grown = [b - a for a, b in zip(widths, studio.kept_widths(), strict=True)]
+    assert min(grown) > 8  # pixels
 
 
 def test_plots_stay_in_sight_while_the_sliders_scroll(visit: Visit) -> None:

@@ -27,6 +27,7 @@ def screen(request: pytest.FixtureRequest, visit: Visit) -> Iterator[Studio]:
     yield studio
 
 
+@pytest.mark.keeps
 def test_the_first_screen_shows_the_preset_already_merged(studio: Studio) -> None:
     studio.wait_exact(80)
     studio.wait_models()
@@ -43,6 +44,26 @@ def test_the_first_screen_shows_the_preset_already_merged(studio: Studio) -> Non
     assert studio.status.get_attribute("data-fresh") == "none"
 
 
+@pytest.mark.keeps
+def test_the_heatmap_has_a_table_for_those_who_cannot_see_it(studio: Studio) -> None:
+    studio.wait_exact(80)
+    rows = studio.page.locator("#plots table.twin tbody tr")
+    rows.first.wait_for(state="attached")  # written once the plots are idle
+    assert rows.count() == len({m.layer for m in plan("math", 80).modules})
+
+
+@pytest.mark.keeps
+def test_the_theme_is_followed(screen: Studio, request: pytest.FixtureRequest) -> None:
+    script = """() => {
+        const page = document.querySelector('.gradio-container');
+        return getComputedStyle(page).backgroundColor.match(/[0-9.]+/g).map(Number);
+    }"""
+    red, green, blue = screen.page.evaluate(script)[:3]
+    dark = "dark" in request.node.callspec.id
+    assert (red + green + blue < 3 * 128) == dark
+
+
+@pytest.mark.keeps
 def test_nothing_scrolls_sideways(screen: Studio) -> None:
     widths = screen.page.evaluate(
         "() => [document.scrollingElement.scrollWidth, document.documentElement.clientWidth]"
@@ -54,16 +75,6 @@ def test_nothing_scrolls_sideways(screen: Studio) -> None:
             "() => document.scrollingElement.scrollWidth - document.documentElement.clientWidth"
         )
         assert overflow <= 0, pane
-
-
-def test_the_theme_is_followed(screen: Studio, request: pytest.FixtureRequest) -> None:
-    script = """() => {
-        const page = document.querySelector('.gradio-container');
-        return getComputedStyle(page).backgroundColor.match(/[0-9.]+/g).map(Number);
-    }"""
-    red, green, blue = screen.page.evaluate(script)[:3]
-    dark = "dark" in request.node.callspec.id
-    assert (red + green + blue < 3 * 128) == dark
 
 
 def test_no_serious_barrier_in_any_pane(screen: Studio) -> None:
@@ -86,6 +97,7 @@ def test_no_serious_barrier_in_any_pane(screen: Studio) -> None:
     assert not found, found
 
 
+@pytest.mark.long
 def test_every_slider_says_what_it_is(studio: Studio) -> None:
     studio.open_advanced()
     for slider in studio.page.locator("input[type=range]").all():
@@ -95,6 +107,7 @@ def test_every_slider_says_what_it_is(studio: Studio) -> None:
             assert slider.evaluate(script).strip()
 
 
+@pytest.mark.long
 def test_on_a_phone_the_slider_stays_beside_the_plot_it_moves(visit: Visit) -> None:
     studio = visit(width=390, height=844)
     studio.wait_exact(80)
@@ -103,10 +116,3 @@ def test_on_a_phone_the_slider_stays_beside_the_plot_it_moves(visit: Visit) -> N
     for selector in ("#rate input[type=range]", "svg#heatmap"):
         box = studio.page.locator(selector).bounding_box()
         assert box and box["y"] < 844 and box["y"] + box["height"] > 0, f"{selector} is off screen"
-
-
-def test_the_heatmap_has_a_table_for_those_who_cannot_see_it(studio: Studio) -> None:
-    studio.wait_exact(80)
-    rows = studio.page.locator("#plots table.twin tbody tr")
-    rows.first.wait_for(state="attached")  # written once the plots are idle
-    assert rows.count() == len({m.layer for m in plan("math", 80).modules})

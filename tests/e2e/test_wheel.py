@@ -1,13 +1,16 @@
 """The wheel, installed without the repository: a page with its first plot, and a merge."""
 
+import os
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser
 
+from dppa_core.system.locks import lock_folder
 from tests.e2e.page_driver import Studio, new_context
 from tests.e2e.server import ROOT, Server
 
@@ -42,11 +45,15 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder; nothing of the repository is on any path."""
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder for the command's files; nothing of the repository is on any path."""
     monkeypatch.delenv("PYTHONPATH", raising=False)
     monkeypatch.setenv("DPPA_CACHE", str(tmp_path / "cache"))
-    return tmp_path
+    monkeypatch.setenv("DPPA_COMPILE", "1")  # not before the merge, but beside it, elsewhere:
+    (tmp_path / "cache" / "compiled").mkdir(parents=True)
+    handle = lock_folder(tmp_path / "cache" / "compiled")  # as if another process did so now
+    yield tmp_path
+    os.close(handle)
 
 
 @pytest.mark.long

@@ -93,6 +93,7 @@ def peak(recipe: Path, out: Path, workers: int, what: str) -> int:
     return int(done.stdout) // 1024
 
 
+@pytest.mark.cases(2)
 @pytest.mark.parametrize("workers, what", [(1, "merge"), (2, "merge"), (2, "pack")])
 def test_peak_memory_stays_flat(
     recipes: dict[str, Path], tmp_path: Path, workers: int, what: str

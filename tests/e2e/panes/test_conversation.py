@@ -108,6 +108,7 @@ def test_models_write_at_the_same_time_and_say_how_fast_and_how_sure(talk: Studi
         assert re.fullmatch(r"loss [\d.]+.*\snats/token", answer.locator(".loss").inner_text())
 
 
+@pytest.mark.long
 def test_stop_ends_all_who_write(talk: Studio) -> None:
     choose_targets(talk, "merged", "math", "law")
     open_settings(talk)

@@ -58,6 +58,7 @@ def test_a_checkpoint_is_fetched_loads_and_equals_the_command_lines(
     assert AutoTokenizer.from_pretrained(folder)("1 + 1")["input_ids"]
 
 
+@pytest.mark.keeps
 @pytest.mark.parametrize("width", SIZES)
 def test_sizes_and_times_are_told_before_anything_is_made(visit: Visit, width: int) -> None:
     studio = visit(width=width)
@@ -72,6 +73,7 @@ def test_sizes_and_times_are_told_before_anything_is_made(visit: Visit, width: i
     assert studio.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
+@pytest.mark.keeps
 def test_the_recipe_is_saved_as_the_page_has_it(studio: Studio, tmp_path: Path) -> None:
     open_export(studio)
     with studio.page.expect_download() as waited:
@@ -83,6 +85,7 @@ def test_the_recipe_is_saved_as_the_page_has_it(studio: Studio, tmp_path: Path) 
     assert recipe_hash(load_recipe(tmp_path / "recipe.yaml")) == studio.recipe
 
 
+@pytest.mark.keeps
 def test_the_card_is_shown_as_text_of_its_own(studio: Studio) -> None:
     open_export(studio)
     studio.page.locator("#card-box button").first.click()

@@ -1,6 +1,7 @@
 """The conversation after a reload: restored in its own tab until it is cleared."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -33,8 +34,21 @@ def stored(studio: Studio) -> Any:
     return json.loads(studio.page.evaluate(f"() => sessionStorage.getItem('{KEY}')") or "null")
 
 
-def reload(studio: Studio) -> None:
-    studio.reload()
+RELOAD_WHILE_WRITING = """() => {
+    // In the page, the moment the first word is there: no round trip can come late.
+    const text = '#transcript .answer[data-state="writing"] .answer-text';
+    const watch = new MutationObserver(() => {
+        if (!document.querySelector(text)?.textContent.trim()) return;
+        watch.disconnect();
+        location.reload();
+    });
+    const options = {subtree: true, childList: true, attributes: true, characterData: true};
+    watch.observe(document.querySelector('#transcript'), options);
+}"""
+
+
+def reload(studio: Studio, by: Callable[[], object] | None = None) -> None:
+    studio.reload(by)
     studio.wait_exact()
     studio.open_pane("chat")
 
@@ -62,10 +76,8 @@ def test_it_comes_back_goes_on_and_ends_with_clear(studio: Studio) -> None:
 
 def test_what_was_being_written_is_kept_up_to_there(studio: Studio) -> None:
     studio.wait_models()
-    ask_at_length(studio)
-    writing = studio.page.locator('#transcript .answer[data-state="writing"] .answer-text').first
-    expect(writing).not_to_be_empty()
-    reload(studio)
+    studio.page.evaluate(RELOAD_WHILE_WRITING)
+    reload(studio, lambda: ask_at_length(studio))
     [[question, *answers]] = shown(studio)
     assert question and len(answers) == 3
     assert {state for state, _, _ in answers} <= {"stopped", "done"}
@@ -128,6 +140,7 @@ NONE = ("{", "5", "[]", '{"turns": 5}', '{"turns": [null]}', '{"turns": [{}], "v
 ODD = ({"text": 5}, {"ends": [1, 2]}, {"loss": "x"}, {"entropy": [None]}, {"text": "x" * 60_000})
 
 
+@pytest.mark.keeps
 def test_what_no_page_kept_is_left_out(studio: Studio) -> None:
     recall = f"text => (sessionStorage.setItem('{KEY}', text), dppa.talk.recall().length)"
     assert studio.page.evaluate(recall, kept()) == 1

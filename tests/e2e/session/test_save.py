@@ -46,6 +46,7 @@ def luminance(colour: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
+@pytest.mark.keeps
 @pytest.mark.parametrize(("width", "theme"), THEMES)
 def test_a_saved_drawing_stands_alone(visit: Visit, width: int, theme: str) -> None:
     studio = visit(width=width, theme=theme)
@@ -76,6 +77,7 @@ def test_a_saved_drawing_stands_alone(visit: Visit, width: int, theme: str) -> N
         assert meaning[:20] not in words, "the bubble of a word is no part of the picture"
 
 
+@pytest.mark.keeps
 @pytest.mark.parametrize(("width", "theme"), THEMES)
 def test_a_saved_picture_is_the_drawing_at_twice_its_size(
     visit: Visit, width: int, theme: str
@@ -88,6 +90,7 @@ def test_a_saved_picture_is_the_drawing_at_twice_its_size(
     assert picture.stat().st_size > 5000, "an empty picture is smaller"
 
 
+@pytest.mark.keeps
 def test_the_numbers_of_the_heatmap_are_those_of_the_plan(studio: Studio) -> None:
     studio.wait_exact(80)
     studio.choose("quantity", "density")
@@ -104,6 +107,7 @@ def test_the_numbers_of_the_heatmap_are_those_of_the_plan(studio: Studio) -> Non
         assert row["model"] == "zoo:math"
 
 
+@pytest.mark.keeps
 def test_the_numbers_of_the_bars_are_the_partitions(studio: Studio) -> None:
     studio.wait_exact(80)
     rows = table(saved(studio, "section.plot-kept", "csv"))
@@ -115,6 +119,7 @@ def test_the_numbers_of_the_bars_are_the_partitions(studio: Studio) -> None:
         assert [100 * value for value in values] == pytest.approx(drawn, abs=1e-2)
 
 
+@pytest.mark.keeps
 def test_the_numbers_of_the_distribution_add_up(studio: Studio) -> None:
     studio.wait_exact(80)
     rows = table(saved(studio, "section.plot-distribution", "csv"))
@@ -124,6 +129,21 @@ def test_the_numbers_of_the_distribution_add_up(studio: Studio) -> None:
     )
     assert total <= 1.0 + 1e-6 and kept == pytest.approx(0.2, abs=0.01)
     assert all(float(row["|d| from"]) < float(row["|d| to"]) for row in rows)
+
+
+@pytest.mark.keeps
+def test_a_text_that_a_spreadsheet_would_run_is_marked(studio: Studio) -> None:
+    studio.page.evaluate(
+        """() => {
+            const box = document.createElement("div");
+            box.id = "box";
+            document.body.append(box);
+            const rows = [["=1+1", -2, 'a "b", c'], ["+x", null, 0.1 + 0.2]];
+            window.dppa.saveable(box, "made", () => ({columns: ["a (b)", "c", "d"], rows}));
+        }"""
+    )
+    text = saved(studio, "#box", "csv").read_bytes().decode()
+    assert text == 'a (b),c,d\r\n\'=1+1,-2,"a ""b"", c"\r\n\'+x,,0.3\r\n'
 
 
 def test_the_scores_are_saved_once_there_are_any(studio: Studio) -> None:
@@ -147,17 +167,3 @@ def test_the_scores_are_saved_once_there_are_any(studio: Studio) -> None:
             shown.get_attribute("data-accuracy") or "nan"
         )
         assert row["law: questions (count)"] == "4"
-
-
-def test_a_text_that_a_spreadsheet_would_run_is_marked(studio: Studio) -> None:
-    studio.page.evaluate(
-        """() => {
-            const box = document.createElement("div");
-            box.id = "box";
-            document.body.append(box);
-            const rows = [["=1+1", -2, 'a "b", c'], ["+x", null, 0.1 + 0.2]];
-            window.dppa.saveable(box, "made", () => ({columns: ["a (b)", "c", "d"], rows}));
-        }"""
-    )
-    text = saved(studio, "#box", "csv").read_bytes().decode()
-    assert text == 'a (b),c,d\r\n\'=1+1,-2,"a ""b"", c"\r\n\'+x,,0.3\r\n'

@@ -202,6 +202,7 @@ def test_the_address_follows_and_a_reload_restores_everything(studio: Studio) ->
     wait_linked(studio, None)
 
 
+@pytest.mark.long
 def test_somebody_else_opens_the_same_from_a_link(visit: Visit) -> None:
     studio = visit(link=link_of(RICH))
     wait_recipe(studio, RICH)

@@ -46,14 +46,21 @@ def own(hub: HubServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
     running.stop()
 
 
-@pytest.fixture
-def tab(own: Server, browser: Browser) -> Iterator[Studio]:
-    """A visitor of that app."""
+@pytest.fixture(scope="module")
+def one_tab(own: Server, browser: Browser) -> Iterator[Studio]:
+    """The tab of all visitors of that app."""
     studio = Studio.visit(new_context(browser), own.url)
-    studio.wait_exact(80)
     yield studio
     studio.page.context.close()
-    assert not studio.complaints, studio.complaints
+
+
+@pytest.fixture
+def tab(one_tab: Studio) -> Iterator[Studio]:
+    """A visitor of that app."""
+    one_tab.become_new_visitor(1440, 900, "light", "")
+    one_tab.wait_exact(80)
+    yield one_tab
+    assert not one_tab.complaints, one_tab.complaints
 
 
 def choose(studio: Studio) -> Locator:
@@ -114,19 +121,18 @@ def test_a_set_is_fetched_and_opened(tab: Studio, hub: HubServer) -> None:
 
 @pytest.mark.parametrize(("width", "theme"), SCREENS)
 def test_the_card_fits_every_screen(
-    own: Server, browser: Browser, hub: HubServer, width: int, theme: str
+    one_tab: Studio, hub: HubServer, width: int, theme: str
 ) -> None:
-    studio = Studio.visit(new_context(browser, width), own.url, theme)
-    studio.wait_exact(80)
-    card = choose(studio)
+    one_tab.become_new_visitor(width, 900, theme, "")
+    one_tab.wait_exact(80)
+    card = choose(one_tab)
     card.get_by_role("button", name="Check before fetching").click()
     card.locator(".found-head").wait_for()
-    overflow = studio.page.evaluate(
+    overflow = one_tab.page.evaluate(
         "() => document.scrollingElement.scrollWidth - document.documentElement.clientWidth"
     )
     assert overflow <= 0
-    studio.page.context.close()
-    assert not studio.complaints
+    assert not one_tab.complaints
 
 
 def folder_that_does_not_fit(path: Path) -> str:

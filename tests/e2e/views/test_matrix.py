@@ -36,6 +36,7 @@ def override(studio: Studio, modules: str) -> None:
     )
 
 
+@pytest.mark.keeps
 def test_a_click_opens_a_matrix_with_its_strongest_rows(studio: Studio) -> None:
     studio.wait_exact(80)
     assert not studio.page.locator("#drill-place").is_visible()

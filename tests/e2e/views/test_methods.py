@@ -31,6 +31,7 @@ def recipe_of(choice: MethodChoice, **changes: object) -> str:
     return recipe_hash(type(session)(**(fields | {"method": choice} | changes)).recipe())
 
 
+@pytest.mark.keeps
 def test_every_method_is_offered_and_dppa_is_chosen(studio: Studio) -> None:
     studio.wait_exact(80)
     options = studio.page.locator("#method-choice option")
@@ -110,6 +111,7 @@ def test_dppa_can_come_first(studio: Studio) -> None:
     assert "hands to TIES" in studio.page.locator("#beforehand p").inner_text()
 
 
+@pytest.mark.long
 def test_an_answer_of_another_method_is_stale(studio: Studio) -> None:
     studio.wait_models()
     choose(studio, "linear")

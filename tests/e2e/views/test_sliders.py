@@ -24,6 +24,7 @@ def shows_the_plan_of(studio: Studio, domain: str, percent: int) -> None:
         assert shown == pytest.approx(kept, abs=0.2), f"layer {layer}"
 
 
+@pytest.mark.keeps
 def test_a_drag_moves_every_plot_and_ends_on_the_exact_plan(studio: Studio) -> None:
     studio.wait_exact(80)
     studio.choose("focus", "zoo:math")
@@ -42,8 +43,10 @@ def test_a_drag_moves_every_plot_and_ends_on_the_exact_plan(studio: Studio) -> N
         assert old != new
     assert float(studio.exact("kept")) == pytest.approx(kept_percent(final), abs=0.1)
     shows_the_plan_of(studio, "math", final)
+    studio.set_rate(80)
 
 
+@pytest.mark.keeps
 def test_arrow_keys_count_as_moves(studio: Studio) -> None:
     studio.wait_exact(80)
     studio.choose("quantity", "density")
@@ -55,8 +58,10 @@ def test_arrow_keys_count_as_moves(studio: Studio) -> None:
     assert studio.rate.input_value() == "73"
     assert studio.kept_widths() != widths
     shows_the_plan_of(studio, studio.drawn("focus").removeprefix("zoo:"), 73)
+    studio.set_rate(80)
 
 
+@pytest.mark.keeps
 def test_the_number_box_counts_as_a_move(studio: Studio) -> None:
     studio.wait_exact(80)
     box = studio.page.locator("#rate input[type=number]")
@@ -64,12 +69,60 @@ def test_the_number_box_counts_as_a_move(studio: Studio) -> None:
     box.press("Tab")
     studio.wait_exact(95)
     assert float(studio.exact("kept")) == pytest.approx(kept_percent(95), abs=0.1)
+    studio.set_rate(80)
 
 
+@pytest.mark.keeps
 @pytest.mark.parametrize("percent", [0, 99])
 def test_the_ends_of_the_slider_are_exact_too(studio: Studio, percent: int) -> None:
     studio.set_rate(percent)
     assert float(studio.exact("kept")) == pytest.approx(kept_percent(percent), abs=0.1)
+    studio.set_rate(80)
+
+
+@pytest.mark.keeps
+def test_thresholds_move_with_the_rate(studio: Studio) -> None:
+    studio.wait_exact(80)
+    line = studio.page.locator("#distribution line.threshold").first
+    before = float(line.get_attribute("x1") or 0)
+    studio.set_rate(95)
+    assert float(line.get_attribute("x1") or 0) > before  # more is dropped: the cut moves right
+    studio.set_rate(80)
+
+
+@pytest.mark.keeps
+def test_the_heatmap_shows_every_quantity_of_every_module(studio: Studio) -> None:
+    studio.wait_exact(80)
+    studio.choose("focus", "zoo:law")
+    expected = plan("law", 80).modules
+    for quantity in ("significance", "density", "rate", "mean", "energy"):
+        studio.choose("quantity", quantity)
+        studio.wait_frame()
+        cells = studio.cells()
+        name = {"mean": "mean_magnitude"}.get(quantity, quantity)
+        assert len(cells) == len(expected)
+        for module in expected:
+            # four digits are shown, and the tables hold 16-bit numbers
+            value = pytest.approx(getattr(module, name), rel=1e-2, abs=1e-5)
+            assert cells[(module.layer, module.kind)] == value, f"{quantity} of {module.name}"
+
+
+def test_strength_and_partitions_change_the_plan(studio: Studio) -> None:
+    studio.wait_exact(80)
+    studio.choose("quantity", "density")
+    uneven = studio.cells()
+    studio.open_advanced()
+    studio.set_range(studio.page.locator("#strength input[type=range]"), 0)
+    studio.page.wait_for_function(
+        "() => new Set([...document.querySelectorAll('#heatmap g.cell')]"
+        ".map(c => (+c.dataset.value).toFixed(2))).size === 1"
+    )
+    assert len({round(v, 2) for v in uneven.values()}) > 1
+    studio.set_range(studio.page.locator("#partitions input[type=range]"), 4)
+    fourth = '#amplify .factor-row[data-partition="3"]'
+    studio.page.locator(fourth).first.wait_for(timeout=ACT_MS)
+    studio.wait_exact(80)
+    assert {partition for _, partition in studio.bands()} == {0, 1, 2, 3}
 
 
 def test_a_distant_visitor_ends_on_the_right_value(studio: Studio) -> None:
@@ -78,8 +131,8 @@ def test_a_distant_visitor_ends_on_the_right_value(studio: Studio) -> None:
     devtools = studio.page.context.new_cdp_session(studio.page)
     slow = {"offline": False, "latency": 80, "downloadThroughput": -1, "uploadThroughput": -1}
     devtools.send("Network.emulateNetworkConditions", slow)
-    studio.drag_rate(55)
-    studio.drag_rate(91, steps=60)
+    studio.drag_rate(55, steps=15)
+    studio.drag_rate(91)
     final = int(float(studio.rate.input_value()))
     studio.wait_exact(final)
     assert float(studio.exact("kept")) == pytest.approx(kept_percent(final), abs=0.1)
@@ -109,30 +162,6 @@ def test_plots_keep_their_elements_and_their_zoom(studio: Studio) -> None:
     assert reset.is_visible()
 
 
-def test_thresholds_move_with_the_rate(studio: Studio) -> None:
-    studio.wait_exact(80)
-    line = studio.page.locator("#distribution line.threshold").first
-    before = float(line.get_attribute("x1") or 0)
-    studio.set_rate(95)
-    assert float(line.get_attribute("x1") or 0) > before  # more is dropped: the cut moves right
-
-
-def test_the_heatmap_shows_every_quantity_of_every_module(studio: Studio) -> None:
-    studio.wait_exact(80)
-    studio.choose("focus", "zoo:law")
-    expected = plan("law", 80).modules
-    for quantity in ("significance", "density", "rate", "mean", "energy"):
-        studio.choose("quantity", quantity)
-        studio.wait_frame()
-        cells = studio.cells()
-        name = {"mean": "mean_magnitude"}.get(quantity, quantity)
-        assert len(cells) == len(expected)
-        for module in expected:
-            # four digits are shown, and the tables hold 16-bit numbers
-            value = pytest.approx(getattr(module, name), rel=1e-2, abs=1e-5)
-            assert cells[(module.layer, module.kind)] == value, f"{quantity} of {module.name}"
-
-
 @pytest.mark.long
 def test_another_significance_is_measured_once_and_then_as_immediate(studio: Studio) -> None:
     """Also on a public page: embedded models read questions of their domain."""
@@ -155,21 +184,3 @@ def test_another_significance_is_measured_once_and_then_as_immediate(studio: Stu
     studio.page.locator("#significance").get_by_label("magnitude").check()
     studio.page.locator('#plots [data-significance="magnitude"]').wait_for(state="attached")
     studio.wait_exact(93)
-
-
-def test_strength_and_partitions_change_the_plan(studio: Studio) -> None:
-    studio.wait_exact(80)
-    studio.choose("quantity", "density")
-    uneven = studio.cells()
-    studio.open_advanced()
-    studio.set_range(studio.page.locator("#strength input[type=range]"), 0)
-    studio.page.wait_for_function(
-        "() => new Set([...document.querySelectorAll('#heatmap g.cell')]"
-        ".map(c => (+c.dataset.value).toFixed(2))).size === 1"
-    )
-    assert len({round(v, 2) for v in uneven.values()}) > 1
-    studio.set_range(studio.page.locator("#partitions input[type=range]"), 4)
-    fourth = '#amplify .factor-row[data-partition="3"]'
-    studio.page.locator(fourth).first.wait_for(timeout=ACT_MS)
-    studio.wait_exact(80)
-    assert {partition for _, partition in studio.bands()} == {0, 1, 2, 3}
