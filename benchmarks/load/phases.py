@@ -8,8 +8,7 @@ from typing import Any
 
 from benchmarks.load.tab import Layout, Tab
 from benchmarks.load.visitor import QUESTIONS, Seen, Visitor
-from benchmarks.load.watch import Watch, children, cpu_seconds, peak
-from benchmarks.measure import resident
+from benchmarks.load.watch import Watch, cpu_seconds, peak, together
 
 CROWDS = (1, 10, 50, 100)
 DRAG_SECONDS, ALL_SECONDS = 12.0, 30.0
@@ -85,7 +84,7 @@ class Load:
                 "told": seen.told,
                 "server_cores": round((cpu_seconds(pid) - server) / seconds, 2),
                 "own_cores": round((time.process_time() - own) / seconds, 2),
-                "bytes": max(size for _, size in watch.sizes),
+                **watch.most(),
                 "peak": peak(pid),
                 "course": watch.course(begun),
                 "first_third": first,
@@ -129,7 +128,7 @@ class Load:
 
     async def soak(self, seconds: float, count: int = 10) -> None:
         """Crowds come, do everything and leave, repeatedly; measures memory after each."""
-        begun, sizes, errors = time.monotonic(), list[int](), list[str]()
+        begun, sizes, errors = time.monotonic(), list[tuple[int, int]](), list[str]()
         while time.monotonic() - begun < seconds:
             seen = Seen()
             crowd = await self._crowd(count, seen)
@@ -139,10 +138,8 @@ class Load:
             await asyncio.gather(*acts, *busy)
             await asyncio.gather(*(one.tab.close() for one in crowd))
             await asyncio.sleep(2)
-            sizes.append(sum(resident(pid) for pid in (self._pid, *children(self._pid))))
+            sizes.append(together(self._pid))
             errors += seen.errors
-        third = max(1, len(sizes) // 3)
-        first, last = (sorted(part)[len(part) // 2] for part in (sizes[:third], sizes[-third:]))
         self.phases.append(
             {
                 "name": "soak",
@@ -152,8 +149,6 @@ class Load:
                 "errors": len(errors),
                 "first_errors": errors[:3],
                 "course": sizes,
-                "first_third": first,
-                "last_third": last,
             }
         )
 
