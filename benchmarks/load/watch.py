@@ -67,7 +67,9 @@ class Watch:
     def most(self) -> dict[str, int]:
         """The most bytes of the server, of what it has started, and of all together."""
         sizes = [(page, answering, page + answering) for _, page, answering in self.sizes]
-        return dict(zip(("bytes", "answering", "together"), map(max, *sizes, (0, 0, 0)), strict=True))
+        return dict(
+            zip(("bytes", "answering", "together"), map(max, *sizes, (0, 0, 0)), strict=True)
+        )
 
     def course(self, since: float, parts: int = 10) -> list[int]:
         """Bytes of the server at the middle of equal parts of the samples since a time."""
