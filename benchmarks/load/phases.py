@@ -109,6 +109,12 @@ class Load:
                 acts.append(_busy(one, number, seconds))
             await asyncio.gather(*acts)
 
+    async def merges(self, count: int) -> None:
+        """Everybody asks a merge of their own, all at once, three times."""
+        async with self.phase("merges", count) as (crowd, _):
+            for _ in range(3):
+                await asyncio.gather(*(one.ask() for one in crowd))
+
     async def greedy(self, others: int = 9) -> None:
         """One visitor asks many questions at once; then others ask one each."""
         async with self.phase("greedy", others + 1) as (crowd, seen):
