@@ -36,8 +36,8 @@ from dppa_core.recipes.yaml_text import MergeRecipe
 LOOKS = 0.05
 """Seconds between checks of a reply's `stop` while nothing comes."""
 _MEMORY = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": str(4 << 20)}
-"""Settings of glibc. By default each of the threads that answer keeps what it has freed, and so does
-the process if it was as large as a merge."""
+"""Settings of glibc. By default each thread that answers keeps what it has freed, and the process
+keeps what was as large as a merge."""
 _log = logging.getLogger("dppa.answers")
 Step = ReplyEvent | Reading | BaseException | None
 Replies = SimpleQueue[Step]
