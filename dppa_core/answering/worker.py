@@ -30,7 +30,7 @@ from dppa_core.system.shortage import ShortageAsError
 
 TOGETHER = 128
 """Most answers written at a time; more wait."""
-MERGES = 12
+MERGES = 6
 """Most merges that answer at a time, besides those being computed. Each needs weights of its own,
 and they are made one after the other: to hold more of them ends no answer sooner."""
 
