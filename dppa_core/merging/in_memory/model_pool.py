@@ -264,9 +264,8 @@ class ModelPool:
         tensors: dict[str, Any],
         made_of: Mapping[Path, str],
     ) -> Resident:
-        tokenizer = load_tokenizer(
-            source, label, plain=self._plain
-        )  # quick, and it may be missing: done first
+        # Quick, and it may be missing: done first.
+        tokenizer = load_tokenizer(source, label, plain=self._plain)
         itemsize = _itemsize(source)
         dtype = torch.float32 if itemsize == 4 else torch.bfloat16
         model = build_model(source, tensors, dtype, label, plain=self._plain)
