@@ -44,11 +44,12 @@ class Load:
         self.phases: list[dict[str, Any]] = []
         self._seed = 0
 
-    async def _crowd(self, count: int, seen: Seen) -> list[Visitor]:
+    async def _crowd(self, count: int, seen: Seen, *, strangers: bool = False) -> list[Visitor]:
         made = []
         for _ in range(count):
             self._seed += 1
-            tab = Tab(self._url, self._layout)
+            high, low = divmod(self._seed, 256)
+            tab = Tab(self._url, self._layout, address=f"10.0.{high}.{low}" if strangers else "")
             made.append(Visitor(tab, seen, self._seed))
         for begin in range(0, count, 5):  # they come in fives
             await asyncio.gather(*(one.arrive() for one in made[begin : begin + 5]))
@@ -137,7 +138,7 @@ class Load:
         begun, sizes, errors = time.monotonic(), list[tuple[int, int]](), list[str]()
         while time.monotonic() - begun < seconds:
             seen = Seen()
-            crowd = await self._crowd(count, seen)
+            crowd = await self._crowd(count, seen, strangers=True)  # each with its own limits
             until = time.monotonic() + ALL_SECONDS
             acts = [one.follow(until) for one in crowd]
             busy = [_busy(one, number, ALL_SECONDS) for number, one in enumerate(crowd)]
