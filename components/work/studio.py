@@ -54,7 +54,7 @@ WORKERS = 12 + CHATS
 ANSWER_WORKERS = max(1, available_cores() - 1)
 """Models that compute a token at the same time; one core is left to the page."""
 WARM_AFTER = 6.0
-"""Seconds after which this process imports torch even if nobody has opened the page."""
+"""Seconds after which torch is imported even if nobody has opened the page."""
 
 T = TypeVar("T")
 
@@ -203,7 +203,7 @@ class Studio(Plans):
         first one is slow. Once the first page has been drawn, this process imports torch."""
 
         def work() -> None:
-            if not self._apart:
+            if not self._apart or available_cores() == 1:  # it would hold up the server's start
                 self.opened.wait(WARM_AFTER)
                 check(self.ending)
             settings = GenerationSettings(max_new_tokens=2)

@@ -11,7 +11,7 @@ import pytest
 from components.page import command, workbench
 from components.server import logs
 from components.server.settings import read_settings
-from components.work import malloc_and_gc
+from components.work import malloc_and_gc, studio
 from components.work.studio import Studio
 from dppa_core.answering import process
 from dppa_core.errors import Cancelled, InvalidValue
@@ -31,8 +31,8 @@ def served(zoo_env: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
             begun.append(self)
             first.set()
 
-    def build(studio: Studio) -> Any:
-        studios.append(studio)
+    def build(services: Studio) -> Any:
+        studios.append(services)
         first.wait(20 if read_settings().warm else 0)
         raise InvalidValue("enough")
 
@@ -45,15 +45,16 @@ def served(zoo_env: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(workbench, "build_page", build)
     monkeypatch.setattr(logs, "start_log", lambda _form: None)
     monkeypatch.setattr(malloc_and_gc, "few_heaps", lambda: None)
+    monkeypatch.setattr(studio, "available_cores", lambda: 2)
     monkeypatch.setattr(command.gc, "disable", lambda: None)
     return serve
 
 
 def test_the_answering_process_is_started_with_the_server_and_ends_with_it(served: Any) -> None:
-    (running,), studio = served()
+    (running,), services = served()
     assert running.over.wait(20)
     with pytest.raises(Cancelled):
-        studio.answerer().start()
+        services.answerer().start()
 
 
 def test_without_warm_models_no_process_is_started_before_somebody_asks(
