@@ -19,9 +19,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy and torch are impo
 
 from playwright.sync_api import Browser, sync_playwright
 
+from benchmarks.cold import cold_start
 from benchmarks.measure import Measurement, machine, resident
 from benchmarks.page import RECORD_PAINTS, first_token, startup, visit
-from benchmarks.ui_report import ROOT, Figure, text, write
+from benchmarks.ui_report import RESULT, ROOT, Figure, text, with_figures, write
 from tests.e2e.chromium import HELP, find_chromium
 from tests.e2e.page_driver import ARGUMENTS, Studio
 from tests.e2e.server import Server
@@ -181,8 +182,8 @@ def dragging(browser: Browser, server: Server, seconds: float) -> tuple[Figure, 
     return tuple(figures)
 
 
-def measure(seconds: float) -> dict[str, Any]:
-    """All results, with machine and versions."""
+def measure(seconds: float, *, cold: bool = False) -> dict[str, Any]:
+    """All results, or only those of a fresh copy, with machine and versions."""
     program = find_chromium()
     if program is None:
         raise SystemExit(HELP)
@@ -193,6 +194,9 @@ def measure(seconds: float) -> dict[str, Any]:
         versions = {"Chromium": browser.version} | {
             package: version(package) for package in ("gradio", "torch", "transformers")
         }
+        figures += cold_start(browser)
+        if cold:
+            return {"machine": machine(), "versions": versions, "figures": [*map(asdict, figures)]}
         figures += of_embedded(browser, folder)
         zoo = many_layers(folder / "zoo")
         cache = str(folder / "cache")
@@ -215,10 +219,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ui", description=__doc__)
     parser.add_argument("--seconds", type=float, default=SHORT, help=f"of dragging ({SHORT})")
     parser.add_argument("--long", action="store_true", help="drag for ten minutes")
+    parser.add_argument("--cold", action="store_true", help="only the start of a fresh copy")
     parser.add_argument("--write", action="store_true", help="into docs/, too")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     given = parser.parse_args()
-    found = measure(LONG if given.long else given.seconds)
+    found = measure(LONG if given.long else given.seconds, cold=given.cold)
+    if given.cold:  # the others stay as they were measured
+        found = with_figures(json.loads((ROOT / RESULT).read_text("utf-8")), found["figures"])
     if given.write:
         write(ROOT, found)
     print(json.dumps(found, indent=2) if given.json else text(found))

@@ -35,6 +35,13 @@ class Figure:
         return all(value <= most for value, most in pairs if value is not None and most is not None)
 
 
+def with_figures(found: dict[str, Any], new: list[dict[str, Any]]) -> dict[str, Any]:
+    """A result in which new figures take the places of those with their names."""
+    names = {figure["name"] for figure in new}
+    kept = [figure for figure in found["figures"] if figure["name"] not in names]
+    return found | {"figures": new + kept}
+
+
 def text(found: dict[str, Any]) -> str:
     """A line on the machine, and a table."""
     versions = ", ".join(f"{name} {number}" for name, number in found["versions"].items())

@@ -338,6 +338,7 @@ SLOW = {
     "optuna",
     "accelerate",
     "pandas",
+    "gradio",
 }
 """Packages that a start does without; what brings one along may be imported inside a function."""
 OF_THE_PLATFORM = {"spaces", "resource", "sentencepiece"}

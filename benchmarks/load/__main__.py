@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 
 from benchmarks.load.phases import CROWDS, Load
-from benchmarks.load.report import ROOT, text, write
+from benchmarks.load.report import CROWD, RESULT, ROOT, text, write
 from benchmarks.measure import machine
 from tests.e2e.server import Server
 
@@ -50,6 +50,8 @@ async def measure(load: Load, crowds: tuple[int, ...], moves: int) -> None:
         _say(load.phases[-1])
         await load.everything(count)
         _say(load.phases[-1])
+    await load.merges(CROWD)
+    _say(load.phases[-1])
     await load.greedy()
     _say(load.phases[-1])
     if moves:
@@ -68,6 +70,7 @@ def main() -> None:
     parser.add_argument("--long", action="store_true", help=f"and {LONG_MOVES:,} moves in a row")
     parser.add_argument("--moves", type=int, default=LONG_MOVES, help="of the long run")
     parser.add_argument("--soak", type=float, help="only this: seconds of crowds who come and go")
+    parser.add_argument("--merges", action="store_true", help=f"only {CROWD} who ask own merges")
     parser.add_argument("--write", action="store_true", help="into docs/, too")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     given = parser.parse_args()
@@ -76,15 +79,20 @@ def main() -> None:
         server = start(Path(folder))
         load = Load(server.url, server.process.pid)
         try:
-            if given.soak:
-                asyncio.run(load.soak(given.soak))
+            if given.soak or given.merges:
+                asyncio.run(load.soak(given.soak) if given.soak else load.merges(CROWD))
             else:
                 asyncio.run(measure(load, tuple(given.crowds), given.moves if given.long else 0))
         finally:
             server.stop()
     found = {"machine": about, "load_after": os.getloadavg()[0], "versions": versions()}
     found["phases"] = load.phases
-    if given.soak or given.json:
+    if given.soak or given.merges:  # the others stay as they were measured
+        kept = json.loads((ROOT / RESULT).read_text("utf-8"))
+        names = {phase["name"] for phase in load.phases}
+        others = [phase for phase in kept["phases"] if phase["name"] not in names]
+        found = kept | {"phases": others + load.phases}
+    if given.json:
         print(json.dumps(found, indent=2))
         return
     if given.write:

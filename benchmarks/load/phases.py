@@ -8,8 +8,7 @@ from typing import Any
 
 from benchmarks.load.tab import Layout, Tab
 from benchmarks.load.visitor import QUESTIONS, Seen, Visitor
-from benchmarks.load.watch import Watch, children, cpu_seconds, peak
-from benchmarks.measure import resident
+from benchmarks.load.watch import Watch, cpu_seconds, peak, together
 
 CROWDS = (1, 10, 50, 100)
 DRAG_SECONDS, ALL_SECONDS = 12.0, 30.0
@@ -45,11 +44,12 @@ class Load:
         self.phases: list[dict[str, Any]] = []
         self._seed = 0
 
-    async def _crowd(self, count: int, seen: Seen) -> list[Visitor]:
+    async def _crowd(self, count: int, seen: Seen, *, strangers: bool = False) -> list[Visitor]:
         made = []
         for _ in range(count):
             self._seed += 1
-            tab = Tab(self._url, self._layout)
+            high, low = divmod(self._seed, 256)
+            tab = Tab(self._url, self._layout, address=f"10.0.{high}.{low}" if strangers else "")
             made.append(Visitor(tab, seen, self._seed))
         for begin in range(0, count, 5):  # they come in fives
             await asyncio.gather(*(one.arrive() for one in made[begin : begin + 5]))
@@ -85,7 +85,7 @@ class Load:
                 "told": seen.told,
                 "server_cores": round((cpu_seconds(pid) - server) / seconds, 2),
                 "own_cores": round((time.process_time() - own) / seconds, 2),
-                "bytes": max(size for _, size in watch.sizes),
+                **watch.most(),
                 "peak": peak(pid),
                 "course": watch.course(begun),
                 "first_third": first,
@@ -110,6 +110,12 @@ class Load:
                 acts.append(_busy(one, number, seconds))
             await asyncio.gather(*acts)
 
+    async def merges(self, count: int) -> None:
+        """Everybody asks a merge of their own, all at once, three times."""
+        async with self.phase("merges", count) as (crowd, _):
+            for _ in range(3):
+                await asyncio.gather(*(one.ask() for one in crowd))
+
     async def greedy(self, others: int = 9) -> None:
         """One visitor asks many questions at once; then others ask one each."""
         async with self.phase("greedy", others + 1) as (crowd, seen):
@@ -129,20 +135,18 @@ class Load:
 
     async def soak(self, seconds: float, count: int = 10) -> None:
         """Crowds come, do everything and leave, repeatedly; measures memory after each."""
-        begun, sizes, errors = time.monotonic(), list[int](), list[str]()
+        begun, sizes, errors = time.monotonic(), list[tuple[int, int]](), list[str]()
         while time.monotonic() - begun < seconds:
             seen = Seen()
-            crowd = await self._crowd(count, seen)
+            crowd = await self._crowd(count, seen, strangers=True)  # each with its own limits
             until = time.monotonic() + ALL_SECONDS
             acts = [one.follow(until) for one in crowd]
             busy = [_busy(one, number, ALL_SECONDS) for number, one in enumerate(crowd)]
             await asyncio.gather(*acts, *busy)
             await asyncio.gather(*(one.tab.close() for one in crowd))
             await asyncio.sleep(2)
-            sizes.append(sum(resident(pid) for pid in (self._pid, *children(self._pid))))
+            sizes.append(together(self._pid))
             errors += seen.errors
-        third = max(1, len(sizes) // 3)
-        first, last = (sorted(part)[len(part) // 2] for part in (sizes[:third], sizes[-third:]))
         self.phases.append(
             {
                 "name": "soak",
@@ -152,8 +156,6 @@ class Load:
                 "errors": len(errors),
                 "first_errors": errors[:3],
                 "course": sizes,
-                "first_third": first,
-                "last_third": last,
             }
         )
 

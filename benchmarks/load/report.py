@@ -10,15 +10,20 @@ from typing import Any
 
 from benchmarks.engine.journal import ROOT
 from benchmarks.engine.write import filled
+from benchmarks.load.watch import thirds
 
 TEXT = Path("docs") / "reliability.md"
+RESULT = Path("docs") / "bench-load.json"
 MIB = 2**20
 SLIDER_MS, MOST_BYTES, MOST_GROWTH = 250.0, 4 * 10**9, 100 * MIB
+MOST_TOGETHER = 15 * 10**8
+"""Bytes of the server and of the answering process, while `CROWD` visitors use the page."""
 CROWD = 50
 """Visitors whose figures have targets."""
 KINDS = {
     "drag": "drag",
     "everything": "drag and do all else",
+    "merges": "each ask a merge of their own",
     "greedy": "ask",
     "long": "come and go",
 }
@@ -29,11 +34,12 @@ Phase = dict[str, Any]
 def text(found: dict[str, Any]) -> str:
     """The machine, the targets, and a table for each of speed and cost."""
     versions = ", ".join(f"{name} {number}" for name, number in found["versions"].items())
-    phases = found["phases"]
+    phases = [phase for phase in found["phases"] if phase["name"] != "soak"]
     parts = [
         f"{found['machine']}; {versions}. "
         f"The load was that before the start, and {found['load_after']:.1f} at the end.",
         "\n".join(f"- {line}" for line in targets(phases)),
+        "\n".join(f"- {_soak(one)}" for one in found["phases"] if one["name"] == "soak"),
         "\n".join(_speed(phases)),
         "\n".join(_cost(phases)),
     ]
@@ -51,6 +57,13 @@ def targets(phases: list[Phase]) -> Iterator[str]:
                 met,
                 f"{CROWD} visitors who {doing}: 95 % of the answers to a slider come within "
                 f"{slider['p95']:.0f} ms (at most {SLIDER_MS:.0f}), {phase['errors']} errors",
+            )
+        if phase["visitors"] == CROWD and "together" in phase:
+            yield _told(
+                phase["together"] <= MOST_TOGETHER,
+                f"{CROWD} visitors who {KINDS[phase['name']]}: the server and the answering "
+                f"process never used more than {phase['together'] / 10**9:.2f} GB together "
+                f"(at most {MOST_TOGETHER / 10**9:.1f})",
             )
     biggest = max(phase["peak"] for phase in phases)
     yield _told(
@@ -71,6 +84,29 @@ def targets(phases: list[Phase]) -> Iterator[str]:
                 f"come and go: memory grew by {grown / MIB:.0f} MiB from first third to last "
                 f"(at most {MOST_GROWTH / MIB:.0f}), {phase['errors']} errors{tenths}",
             )
+
+
+def _soak(phase: Phase) -> str:
+    """Memory of both processes after crowds who came and left."""
+    parts, grown = list[str](), list[int]()
+    for name, sizes in zip(
+        ("server", "answering process"), zip(*phase["course"], strict=True), strict=True
+    ):
+        first, last = thirds(sizes)
+        grown.append(last - first)
+        shown = ", ".join(
+            f"{size / MIB:.0f}" for size in (sizes[0], sizes[len(sizes) // 2], sizes[-1])
+        )
+        parts.append(
+            f"the {name} had {shown} MiB after the first, the middle and the last crowd, and grew "
+            f"by {grown[-1] / MIB:.0f} from the first third to the last"
+        )
+    return _told(
+        max(grown) <= MOST_GROWTH and not phase["errors"],
+        f"{phase['crowds']} crowds of {phase['visitors']} who come, do everything and leave within "
+        f"{phase['seconds'] / 60:.0f} minutes: {'; '.join(parts)} (at most "
+        f"{MOST_GROWTH / MIB:.0f}), {phase['errors']} errors",
+    )
 
 
 def _greedy(phase: Phase) -> str:
@@ -98,9 +134,10 @@ def _speed(phases: list[Phase]) -> Iterator[str]:
 def _cost(phases: list[Phase]) -> Iterator[str]:
     yield (
         "| visitors | who | slider answers a second | errors | told that it is full | "
-        "waited, and told their place | server's cores | visitors' cores | server's memory |"
+        "waited, and told their place | server's cores | visitors' cores | server's memory | "
+        "answering process's | together |"
     )
-    yield "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"
+    yield "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
     for phase in phases:
         cells = [
             f"{phase['visitors']}",
@@ -111,9 +148,13 @@ def _cost(phases: list[Phase]) -> Iterator[str]:
             f"{phase['told']} of {phase['waited']}",
             f"{phase['server_cores']:.2f}",
             f"{phase['own_cores']:.2f}",
-            f"{phase['bytes'] / MIB:.0f} MiB",
+            *(_mib(phase.get(name)) for name in ("bytes", "answering", "together")),
         ]
         yield f"| {' | '.join(cells)} |"
+
+
+def _mib(size: int | None) -> str:
+    return "–" if size is None else f"{size / MIB:.0f} MiB"
 
 
 def time_text(milliseconds: float) -> str:

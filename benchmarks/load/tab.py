@@ -75,6 +75,8 @@ class Tab:
     layout: Layout | None = None
     session: str = field(default_factory=lambda: secrets.token_hex(6))
     values: dict[int, Any] = field(default_factory=dict)
+    address: str = ""
+    """Where it says it comes from, as a proxy would say; else all come from this machine."""
     web: httpx.AsyncClient = field(init=False)
     _alive: httpx.Response | None = None
     """The connection that tells the server that the tab is open."""
@@ -82,7 +84,10 @@ class Tab:
 
     def __post_init__(self) -> None:
         # The server is on this machine, without TLS: reading certificates would take longest.
-        self.web = httpx.AsyncClient(base_url=self.url, timeout=PATIENCE, verify=False)
+        said = {"X-Forwarded-For": self.address} if self.address else {}
+        self.web = httpx.AsyncClient(
+            base_url=self.url, timeout=PATIENCE, verify=False, headers=said
+        )
 
     async def open(self) -> None:
         """Load the page, its theme and its first plots; say that the tab is open."""

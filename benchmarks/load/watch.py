@@ -3,6 +3,7 @@
 import asyncio
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,29 +45,45 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def together(pid: int) -> tuple[int, int]:
+    """Bytes of a process, and of those that it has started, by `resident`."""
+    return resident(pid), sum(map(resident, children(pid)))
+
+
 @dataclass
 class Watch:
-    """Samples the memory of one process once a second."""
+    """Samples the memory of a server, and of its answering process, once a second."""
 
     pid: int
-    sizes: list[tuple[float, int]] = field(default_factory=list)
-    """(monotonic time, bytes), shared pages pro rata."""
+    sizes: list[tuple[float, int, int]] = field(default_factory=list)
+    """(monotonic time, bytes of the server, bytes of what it has started)."""
 
     async def look(self) -> None:
         """Sample until cancelled."""
         while True:
-            self.sizes.append((time.monotonic(), resident(self.pid)))
+            self.sizes.append((time.monotonic(), *together(self.pid)))
             await asyncio.sleep(EVERY)
 
+    def most(self) -> dict[str, int]:
+        """The most bytes of the server, of what it has started, and of all together."""
+        sizes = [(page, answering, page + answering) for _, page, answering in self.sizes]
+        return dict(
+            zip(("bytes", "answering", "together"), map(max, *sizes, (0, 0, 0)), strict=True)
+        )
+
     def course(self, since: float, parts: int = 10) -> list[int]:
-        """Bytes at the middle of equal parts of the samples since a time."""
-        counted = [size for at, size in self.sizes if at >= since]
+        """Bytes of the server at the middle of equal parts of the samples since a time."""
+        counted = [size for at, size, _ in self.sizes if at >= since]
         places = [int((part + 0.5) * len(counted) / parts) for part in range(parts)]
         return [counted[place] for place in places] if counted else []
 
     def growth(self, since: float) -> tuple[float, float]:
-        """Median bytes of the first and of the last third of the samples since a time."""
-        counted = [size for at, size in self.sizes if at >= since] or [resident(self.pid)]
-        third = max(1, len(counted) // 3)
-        first, last = (sorted(part)[len(part) // 2] for part in (counted[:third], counted[-third:]))
-        return first, last
+        """Median bytes of the server in the first and the last third of the samples."""
+        return thirds([size for at, size, _ in self.sizes if at >= since] or [resident(self.pid)])
+
+
+def thirds(values: Sequence[int]) -> tuple[int, int]:
+    """Medians of the first and of the last third of some values."""
+    third = max(1, len(values) // 3)
+    first, last = (sorted(part)[len(part) // 2] for part in (values[:third], values[-third:]))
+    return first, last

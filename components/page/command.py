@@ -7,6 +7,7 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 NAME = "dppa app"
 
@@ -26,23 +27,31 @@ def serve() -> None:
     gc.disable()  # a start makes 300,000 lasting objects; collecting during it is wasted time
     from components.server.logs import start_log  # noqa: PLC0415  (Gradio: after `gc.disable`)
     from components.server.settings import check_temporary_folder, read_settings  # noqa: PLC0415
+    from components.session.presets import first_session  # noqa: PLC0415
     from components.work.malloc_and_gc import few_heaps, keep_what_is_there  # noqa: PLC0415
+    from components.work.studio import Studio  # noqa: PLC0415
     from dppa_core.checkpoints.sources.open import open_checkpoint  # noqa: PLC0415
     from dppa_core.errors import DppaError  # noqa: PLC0415
 
     few_heaps()
-    try:
-        settings = read_settings()
-        check_temporary_folder()
-        open_checkpoint("zoo:base")  # nothing can be shown without it
-        start_log(settings.log)
-        # Gradio reads the environment too, and ends with a trace if a variable is invalid.
-        from components.page.workbench import build_page, start  # noqa: PLC0415
-        from components.server.serving import until_told  # noqa: PLC0415
+    with ExitStack() as ending:
+        try:
+            settings = read_settings()
+            check_temporary_folder()
+            open_checkpoint("zoo:base")  # nothing can be shown without it
+            start_log(settings.log)
+            studio = Studio(public=settings.public, apart=True)
+            ending.callback(studio.close)
+            if settings.warm:  # the answering process imports torch while this one imports Gradio
+                studio.warm_up(first_session().recipe())
+            # Gradio reads the environment too, and ends with a trace if a variable is invalid.
+            from components.page.workbench import build_page, start  # noqa: PLC0415
+            from components.server.serving import until_told  # noqa: PLC0415
 
-        page = build_page()
-        start(page, settings)
-    except DppaError as error:
-        sys.exit(str(error))
+            page = build_page(studio)
+            start(page, settings)
+        except DppaError as error:
+            sys.exit(str(error))
+        ending.pop_all()
     keep_what_is_there()
     until_told(page)

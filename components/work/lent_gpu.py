@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import gradio as gr
-
 from dppa_core.errors import DppaError, InvalidValue, Unreachable
 from dppa_core.progress import Stop, check
 
@@ -56,6 +54,8 @@ class LentGpu:
     ) -> Iterator[ReplyToken]:
         """The reply after every token (`generate.stream_tokens`); Unreachable if no GPU is
         assigned."""
+        import gradio as gr  # noqa: PLC0415  (a second; whoever gets here has it)
+
         from dppa_core.answering.devices import handed_over  # noqa: PLC0415  (torch)
         from dppa_core.models.generate import stream_tokens  # noqa: PLC0415  (torch)
 

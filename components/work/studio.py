@@ -1,7 +1,7 @@
 """Services that all visitors share: plans, models in memory, answers, and work in threads.
 
-It stores no visitor's data. The part that needs torch is imported on first use, by a thread started
-after the page is up.
+It stores no visitor's data, and imports no Gradio: the answering process starts before that is
+imported. The part that needs torch is imported on first use, by a thread, after the page is up.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ WORKERS = 12 + CHATS
 ANSWER_WORKERS = max(1, available_cores() - 1)
 """Models that compute a token at the same time; one core is left to the page."""
 WARM_AFTER = 6.0
-"""Seconds after the start at which models are loaded even if nobody has opened the page."""
+"""Seconds after which torch is imported even if nobody has opened the page."""
 
 T = TypeVar("T")
 
@@ -199,15 +199,18 @@ class Studio(Plans):
         return found[1] if found is not None and found[0] == self.identity(recipe) else None
 
     def warm_up(self, recipe: MergeRecipe) -> None:
-        """Load the models of the first question, once the first page has been drawn."""
+        """Let the answering process load the models of the first question and write a token: the
+        first one is slow. Once the first page has been drawn, this process imports torch."""
 
         def work() -> None:
-            self.opened.wait(WARM_AFTER)
-            check(self.ending)
-            # The first token of a process is slow.
+            if not self._apart or available_cores() == 1:  # it would hold up the server's start
+                self.opened.wait(WARM_AFTER)
+                check(self.ending)
             settings = GenerationSettings(max_new_tokens=2)
             for _ in self.answerer().replies(recipe, "1 + 1", settings, self.ending):
                 pass
+            self.opened.wait(WARM_AFTER)
+            check(self.ending)
             self.pool()
             keep_what_is_there()
 

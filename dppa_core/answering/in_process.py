@@ -12,8 +12,7 @@ from dppa_core.kernels.ready import usual_backend
 from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.models.decode import rendered_prompt
 from dppa_core.models.engine import Engine
-from dppa_core.models.generate import Steps
-from dppa_core.models.reading import read_text
+from dppa_core.models.generate import Steps, read_text
 from dppa_core.models.reply import GenerationSettings, Prompt, Reading, ReplyToken
 from dppa_core.models.resident import Resident
 from dppa_core.progress import Stop

@@ -35,6 +35,9 @@ from dppa_core.recipes.yaml_text import MergeRecipe
 
 LOOKS = 0.05
 """Seconds between checks of a reply's `stop` while nothing comes."""
+_MEMORY = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": str(4 << 20)}
+"""Settings of glibc. By default each thread that answers keeps what it has freed, and the process
+keeps what was as large as a merge."""
 _log = logging.getLogger("dppa.answers")
 Step = ReplyEvent | Reading | BaseException | None
 Replies = SimpleQueue[Step]
@@ -61,7 +64,7 @@ class _Running:
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", f"{__package__}.worker", str(theirs.fileno())],
             pass_fds=(theirs.fileno(),),
-            env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
+            env={**_MEMORY, **os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
             stdin=subprocess.DEVNULL,
         )
         theirs.close()

@@ -12,8 +12,10 @@ import socket
 import sys
 import threading
 import traceback
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 
 from dppa_core.answering.answerer import Ready, ReplyEvent
@@ -22,22 +24,28 @@ from dppa_core.answering.messages import Ask, Begin, Broken, End, Loaded, Messag
 from dppa_core.errors import DppaError
 from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.models.reply import Reading
+from dppa_core.progress import check
+from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 from dppa_core.system.shortage import ShortageAsError
 
 TOGETHER = 128
 """Most answers written at a time; more wait."""
+MERGES = 6
+"""Most merges that answer at a time, besides those being computed. Each needs weights of its own,
+and they are made one after the other: to hold more of them ends no answer sooner."""
 
 
 def serve(line: MessageLine, begin: Begin) -> None:
     """Answer until the socket closes."""
-    pool = ModelPool(begin.byte_budget, public=begin.public)
+    pool = ModelPool(begin.byte_budget, public=begin.public, plain=True)
+    merges = FewMerges(MERGES + begin.workers)
     answerer = OwnAnswerer(pool, workers=begin.workers)
     stops: dict[int, threading.Event] = {}
     with ThreadPoolExecutor(TOGETHER, thread_name_prefix="dppa-answer") as threads:
         while (message := line.receive()) is not None:
             if isinstance(message, Ask):
                 stop = stops[message.number] = threading.Event()
-                done = threads.submit(_answer, answerer, message, stop, line)
+                done = threads.submit(_answer, answerer, merges, message, stop, line)
                 done.add_done_callback(partial(_ended, line, stops, message.number))
             elif isinstance(message, End) and message.number in stops:
                 stops[message.number].set()
@@ -46,9 +54,40 @@ def serve(line: MessageLine, begin: Begin) -> None:
         answerer.close()
 
 
-def _answer(answerer: OwnAnswerer, asked: Ask, stop: threading.Event, line: MessageLine) -> None:
+class FewMerges:
+    """Lets `most` merges answer at a time, each any number of questions; models as well.
+
+    Whoever has a place needs no second one, nor anybody who reads, so each wait ends.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most, self._changed = most, threading.Condition()
+        self._answers = Counter[str]()
+
+    @contextmanager
+    def place(self, target: str | MergeRecipe) -> Iterator[None]:
+        """Wait until this target may answer; it has its place during the block."""
+        if isinstance(target, str):
+            yield
+            return
+        key = recipe_hash(target)
+        with self._changed:
+            self._changed.wait_for(lambda: key in self._answers or len(self._answers) < self._most)
+            self._answers[key] += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._answers -= Counter([key])  # drops what is 0
+                self._changed.notify_all()
+
+
+def _answer(
+    answerer: OwnAnswerer, merges: FewMerges, asked: Ask, stop: threading.Event, line: MessageLine
+) -> None:
     try:
-        with ShortageAsError():
+        with ShortageAsError(), merges.place(asked.target):
+            check(stop)
             for event in _events(answerer, asked, stop):
                 if isinstance(event, Ready):
                     line.send(Loaded(*answerer.loaded()))

@@ -178,7 +178,6 @@ def main() -> None:
     marker.parent.mkdir(parents=True, exist_ok=True)
     with suppress(BlockingIOError):
         handle = lock_folder(marker.parent)
-        os.nice(10)
         compile_all()
         token_step.compile_now()
         # Without a cache folder it names none, and "." always exists: numba compiles as needed.

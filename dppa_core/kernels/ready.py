@@ -24,6 +24,8 @@ from dppa_core.system.locks import lock_folder
 LARGE = 1 << 26
 """Elements times models from which waiting for the compiler takes less time than torch."""
 
+_COMPILE = f"import os; os.nice(19); from {__package__}.numba_backend import main; main()"
+"""What the compiling process runs: behind everything else, its imports as well."""
 _READING = threading.Lock()
 
 
@@ -108,7 +110,7 @@ def _compiled_elsewhere(marker: Path) -> bool:
         root = str(Path(__file__).resolve().parents[2])
         paths = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH", ""))))
         process = subprocess.Popen(
-            [sys.executable, "-P", "-c", f"from {__package__}.numba_backend import main; main()"],
+            [sys.executable, "-P", "-c", _COMPILE],
             env={**os.environ, "PYTHONPATH": paths},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

@@ -45,7 +45,7 @@ def prompt_ids(resident: Resident, prompt: Prompt) -> list[int]:
     with ForeignCode(f"{resident.key}: its tokenizer fails", OF_ANOTHER):
         special = not tokenizer.chat_template
         ids = [int(i) for i in tokenizer(text, add_special_tokens=special)["input_ids"]]
-    rows = resident.model.get_input_embeddings().num_embeddings
+    rows = len(resident.model.get_input_embeddings().weight)
     if not ids or max(ids) >= rows:
         made = (
             f"has a token {max(ids)}, its model {rows} tokens" if ids else "makes no tokens of it"

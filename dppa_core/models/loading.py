@@ -16,6 +16,7 @@ from dppa_core.checkpoints.vocabulary.tokenizer_files import check_named_files
 from dppa_core.errors import DamagedCheckpoint, NonFiniteWeights, NotAllowed, shown
 from dppa_core.models.own_step import knows
 from dppa_core.models.parameter_views import fuse_weights
+from dppa_core.models.plain import is_plain, plain_model, plain_tokenizer
 from dppa_core.pruning.floats import FLOATS
 from dppa_core.pruning.tensor_names import is_buffer
 from dppa_core.system.error_translation import ForeignCode
@@ -33,7 +34,12 @@ _MIXED = "Weights and configuration of different models in one folder are the us
 
 
 def build_model(
-    source: Checkpoint, tensors: Mapping[str, Any], dtype: torch.dtype, label: str = ""
+    source: Checkpoint,
+    tensors: Mapping[str, Any],
+    dtype: torch.dtype,
+    label: str = "",
+    *,
+    plain: bool = False,
 ) -> Any:
     """A transformers model of `source`'s architecture that holds `tensors`.
 
@@ -42,14 +48,22 @@ def build_model(
         tensors: Name -> (dtype name, shape, raw 1-D array), as `TensorMerger.tensor` gives them.
         dtype: What the model computes in.
         label: Name of the model in messages; its folder if empty.
+        plain: Whether a `PlainModel` will do, if it is such a model.
 
     Raises:
         DamagedCheckpoint: the configuration describes no language model, or other tensors.
         NotAllowed: it asks for code of its own, or a link leads out of its folder.
         NonFiniteWeights: NaN or infinity, naming tensor and model.
     """
+    label = label or str(source.folder)
+    if plain and is_plain(source.config):
+        check_links(source.folder)
+        model = plain_model(source, _state(tensors, dtype, label))
+        if model is not None:
+            fuse_weights(model)
+            return model.eval()
     with _LOADING:
-        return _built(source, tensors, dtype, label or str(source.folder))
+        return _built(source, tensors, dtype, label)
 
 
 def _built(source: Checkpoint, tensors: Mapping[str, Any], dtype: torch.dtype, label: str) -> Any:
@@ -79,8 +93,11 @@ def _built(source: Checkpoint, tensors: Mapping[str, Any], dtype: torch.dtype, l
     return model.eval()
 
 
-def load_tokenizer(source: Checkpoint, label: str = "") -> Any:
+def load_tokenizer(source: Checkpoint, label: str = "", *, plain: bool = False) -> Any:
     """The tokenizer in a checkpoint's folder.
+
+    Args:
+        plain: Whether a `PlainModel` reads its tokens, if it is such a model.
 
     Raises:
         DamagedCheckpoint: it is missing, or cannot be read without code of its own.
@@ -89,6 +106,12 @@ def load_tokenizer(source: Checkpoint, label: str = "") -> Any:
     label = label or str(source.folder)
     cause = "A folder saved without one is the usual cause: copy the tokenizer files of its base."
     with _LOADING, ForeignCode(f"{label}: its tokenizer cannot be read", cause):
+        if plain and is_plain(source.config):
+            check_links(source.folder)
+            check_named_files(source.folder)
+            found = plain_tokenizer(source.folder)
+            if found is not None:
+                return found
         from transformers import AutoTokenizer  # noqa: PLC0415  (heavy)
 
         config = _load_config(source, label)

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch.nn import Parameter
 
+from dppa_core.models.plain import PlainModel
 from dppa_core.pruning.tensor_names import match_names
 
 
@@ -123,6 +124,8 @@ def side_by_side(parts: Sequence[torch.Tensor]) -> torch.Tensor:
 
 def _as_saved(model: Any, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Tensors named and cut as `save_pretrained` does."""
+    if isinstance(model, PlainModel):
+        return dict(tensors)
     from transformers.core_model_loading import revert_weight_conversion  # noqa: PLC0415  (heavy)
 
     return dict(revert_weight_conversion(model, dict(tensors)))

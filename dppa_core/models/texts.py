@@ -15,8 +15,6 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from transformers import DynamicCache
-from transformers.cache_utils import DynamicLayer
 
 from dppa_core.errors import NonFiniteWeights
 from dppa_core.models.own_step import OwnStep, knows
@@ -131,7 +129,7 @@ class OwnTexts:
 class _Group:
     """Texts that were read together, and transformers' cache of them."""
 
-    cache: DynamicCache
+    cache: Any
     seen: Bool[Tensor, "texts columns"]
     """Which columns of the cache belong to each text."""
 
@@ -168,6 +166,8 @@ class ForeignTexts:
         return list(zip([0, *edges], [*edges, len(texts)], strict=True))
 
     def _group(self, texts: Sequence[Sequence[int]]) -> _Group:
+        from transformers import DynamicCache  # noqa: PLC0415  (heavy: most models need none)
+
         longest = max(map(len, texts))
         first = torch.tensor([[longest - len(text)] for text in texts])
         return _Group(DynamicCache(config=self._model.config), torch.arange(longest) >= first)
@@ -234,6 +234,8 @@ def _reads_padded(model: Any) -> bool:
     """Whether texts of different lengths may share a batch: the whole cache can be masked."""
     if "position_ids" not in signature(model.forward).parameters:
         return False
+    from transformers.cache_utils import DynamicCache, DynamicLayer  # noqa: PLC0415  (heavy)
+
     return all(type(layer) is DynamicLayer for layer in DynamicCache(config=model.config).layers)
 
 

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from dppa_core.answering.answerer import Answerer, Ready
 from dppa_core.answering.in_process import OwnAnswerer
 from dppa_core.answering.process import ProcessAnswerer
+from dppa_core.answering.worker import FewMerges
 from dppa_core.errors import Cancelled, DppaError, OutOfBudget
 from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.models.reply import GenerationSettings, ReplyToken
@@ -119,3 +121,23 @@ def test_the_process_ends_with_the_one_that_asks(answerer: ProcessAnswerer) -> N
         time.sleep(0.05)
     else:
         assert not Path(f"/proc/{pid}/cmdline").exists()
+
+
+def test_few_merges_answer_at_a_time_and_each_any_number_of_questions() -> None:
+    merges, go, inside = FewMerges(2), threading.Event(), list[object]()
+    recipes = [replace(RECIPE, seed=number) for number in range(6)]
+
+    def answer(target: str | MergeRecipe) -> None:
+        with merges.place(target):
+            inside.append(target)
+            go.wait(20)
+
+    with ThreadPoolExecutor(20) as pool:
+        asked = [pool.submit(answer, one) for one in (*recipes[:2] * 3, *recipes[2:], "zoo:base")]
+        while len(inside) < 7:
+            time.sleep(0.01)
+        assert set(inside) == {*recipes[:2], "zoo:base"}
+        go.set()
+        for one in asked:
+            one.result(20)
+    assert set(inside) == {*recipes, "zoo:base"}

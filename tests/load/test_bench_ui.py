@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.measure import resident
 from benchmarks.ui import many_layers
-from benchmarks.ui_report import END, START, Figure, text, texts
+from benchmarks.ui_report import END, START, Figure, text, texts, with_figures
 from dppa_core.checkpoints.sources.open import open_checkpoint
 
 
@@ -38,6 +38,13 @@ def test_a_figure_stands_beside_its_target() -> None:
 @pytest.mark.parametrize("missed", [{"median": 30.1}, {"p95": 50.1}])
 def test_a_missed_target_is_marked(missed: dict[str, float]) -> None:
     assert "| slider to paint ✗ |" in text(found(**missed))
+
+
+def test_a_figure_that_is_measured_alone_leaves_the_others() -> None:
+    old = found()
+    new = [{"name": "start", "unit": "s", "median": 2.0, "most": 3.0}]
+    both = with_figures(with_figures(old, [new[0] | {"median": 9.0}]), new)
+    assert both["figures"] == [*new, *found()["figures"]] and "| start | 2 s | 3 s |" in text(both)
 
 
 def test_a_value_without_a_target_is_never_missed() -> None:

@@ -25,6 +25,8 @@ def found(**changed: Any) -> dict[str, Any]:
         "server_cores": 0.5,
         "own_cores": 0.1,
         "bytes": 600 * 2**20,
+        "answering": 500 * 2**20,
+        "together": 1000 * 2**20,
         "peak": 7 * 10**8,
         "course": [2**20, 2**21],
         "first_third": 100.0,
@@ -39,10 +41,16 @@ def test_figures_stand_beside_their_targets_and_missed_ones_are_marked() -> None
     told = text(found())
     assert "- 50 visitors who drag: 95 % of the answers to a slider come within 240 ms" in told
     assert "| 50 | drag | slider answer | 1,234 | 12 ms | 240 ms | 1.5 s |" in told
-    assert "| 50 | drag | 98 | 0 | 0 | 3 of 3 | 0.50 | 0.10 | 600 MiB |" in told
+    assert (
+        "| 50 | drag | 98 | 0 | 0 | 3 of 3 | 0.50 | 0.10 | 600 MiB | 500 MiB | 1000 MiB |" in told
+    )
     assert "✗" not in told
     assert "✗ 50 visitors" in text(found(errors=1))
     assert "it was 1, 2 MiB" in text(found(name="long"))
+    assert (
+        "✗ 50 visitors who drag: the server and the answering process never used more than 1.60 GB"
+        in text(found(together=16 * 10**8))
+    )
     assert "✗ The server never used more than 4.10 GB" in text(found(peak=4.1e9))
 
 
@@ -56,3 +64,15 @@ def test_the_text_goes_between_its_markers(tmp_path: Any) -> None:
     assert "before it" not in content and json.loads(
         (tmp_path / "docs/bench-load.json").read_text()
     )
+
+
+def test_crowds_who_come_and_go_leave_the_memory_of_both_processes_flat() -> None:
+    course = [[700 * 2**20, 300 * 2**20], [720 * 2**20, 310 * 2**20], [710 * 2**20, 305 * 2**20]]
+    soak = {"name": "soak", "visitors": 10, "crowds": 3, "seconds": 1200, "errors": 0}
+    told = found()
+    told["phases"].append(soak | {"course": course})
+    assert "- 3 crowds of 10 who come, do everything and leave within 20 minutes" in text(told)
+    assert "the server had 700, 720, 710 MiB" in text(told)
+    assert "the answering process had 300, 310, 305 MiB" in text(told) and "✗" not in text(told)
+    course[2][1] = 500 * 2**20
+    assert "- ✗ 3 crowds" in text(told)

@@ -11,8 +11,7 @@ from dppa_core.errors import InvalidValue
 from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.models.decode import answer_ids, prompt_ids
 from dppa_core.models.engine import Engine
-from dppa_core.models.generate import stream_tokens
-from dppa_core.models.reading import read_text
+from dppa_core.models.generate import read_text, stream_tokens
 from dppa_core.models.reply import LIKELIEST, TEMPERATURES, GenerationSettings
 from dppa_core.models.resident import Resident
 

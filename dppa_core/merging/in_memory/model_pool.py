@@ -71,14 +71,18 @@ class ModelPool:
     Args:
         byte_budget: Most bytes of models in memory; `memory_budget` if unset.
         public: For strangers: only what `ModelRef.parse` allows them, and nothing is spread.
+        plain: Whether only `OwnStep` computes them on the processor: a small Llama is then built
+            without transformers (`PlainModel`).
     """
 
     computes = "float32"
     """Dtype of its models' computations."""
 
-    def __init__(self, byte_budget: int | None = None, *, public: bool = False) -> None:
+    def __init__(
+        self, byte_budget: int | None = None, *, public: bool = False, plain: bool = False
+    ) -> None:
         self._byte_budget = memory_budget() if byte_budget is None else byte_budget
-        self._public = public
+        self._public, self._plain = public, plain
         self._slots: OrderedDict[str, _Slot] = OrderedDict()
         self._shelf = OpenModels()
         self._table = threading.Lock()
@@ -260,10 +264,11 @@ class ModelPool:
         tensors: dict[str, Any],
         made_of: Mapping[Path, str],
     ) -> Resident:
-        tokenizer = load_tokenizer(source, label)  # quick, and it may be missing: done first
+        # Quick, and it may be missing: done first.
+        tokenizer = load_tokenizer(source, label, plain=self._plain)
         itemsize = _itemsize(source)
         dtype = torch.float32 if itemsize == 4 else torch.bfloat16
-        model = build_model(source, tensors, dtype, label)
+        model = build_model(source, tensors, dtype, label, plain=self._plain)
         return Resident(key, model, tokenizer, _numel(source) * itemsize, made_of)
 
 
