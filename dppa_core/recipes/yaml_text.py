@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -248,7 +249,7 @@ def load_text(path: str | Path, parse: Callable[[str], T]) -> T:
 
 
 def _is_model(name: str) -> bool:
-    return name.startswith("zoo:") or Path(name, "config.json").is_file()
+    return name.startswith("zoo:") or os.path.isfile(os.path.join(name, "config.json"))
 
 
 class RowDumper(yaml.SafeDumper):

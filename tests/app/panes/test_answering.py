@@ -156,8 +156,9 @@ def test_closing_the_stream_gives_the_models_back(
 
     monkeypatch.setattr(studio.pool(), "lend", watched)
     stream = stream_turn(question("zoo:base", "zoo:math", tokens=200), studio)
-    while len(lent) < 2:
-        next(stream)
+    for _ in stream:  # on a busy machine both may have answered before the first look
+        if len(lent) == 2:
+            break
     stream.close()
     assert returned.wait(5)
 
