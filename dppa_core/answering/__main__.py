@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 
-LATER = 10
+LATER = 4
 """By how much the thread that imports is nicer than those that answer."""
 
 
