@@ -223,9 +223,10 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="into docs/, too")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     given = parser.parse_args()
+    load = os.getloadavg()[0]
     found = measure(LONG if given.long else given.seconds, cold=given.cold)
     if given.cold:  # the others stay as they were measured
-        found = with_figures(json.loads((ROOT / RESULT).read_text("utf-8")), found["figures"])
+        found = with_figures(json.loads((ROOT / RESULT).read_text("utf-8")), found["figures"], load)
     if given.write:
         write(ROOT, found)
     print(json.dumps(found, indent=2) if given.json else text(found))

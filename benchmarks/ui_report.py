@@ -35,11 +35,15 @@ class Figure:
         return all(value <= most for value, most in pairs if value is not None and most is not None)
 
 
-def with_figures(found: dict[str, Any], new: list[dict[str, Any]]) -> dict[str, Any]:
-    """A result in which new figures take the places of those with their names."""
+def with_figures(found: dict[str, Any], new: list[dict[str, Any]], load: float) -> dict[str, Any]:
+    """A result in which new figures take the places of those with their names.
+
+    Args:
+        load: Of the machine, when they were measured.
+    """
     names = {figure["name"] for figure in new}
     kept = [figure for figure in found["figures"] if figure["name"] not in names]
-    return found | {"figures": new + kept}
+    return found | {"figures": new + kept, "load_of_first": [len(new), round(load, 1)]}
 
 
 def text(found: dict[str, Any]) -> str:
@@ -60,7 +64,9 @@ def text(found: dict[str, Any]) -> str:
         ]
         mark = "" if figure.met else " ✗"
         rows.append(f"| {figure.name}{mark} | {' | '.join(cells)} |")
-    return "\n".join([f"{found['machine']}; {versions}.", "", *rows])
+    count, load = found.get("load_of_first", (0, 0))
+    later = f" The first {count} figures were measured later, at a load of {load}." if count else ""
+    return "\n".join([f"{found['machine']}; {versions}.{later}", "", *rows])
 
 
 def _shown(value: float | None, unit: str) -> str:

@@ -62,7 +62,7 @@ class _Running:
         root = str(Path(__file__).resolve().parents[2])
         paths = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH", ""))))
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", f"{__package__}.worker", str(theirs.fileno())],
+            [sys.executable, "-P", "-m", __package__, str(theirs.fileno())],
             pass_fds=(theirs.fileno(),),
             env={**_MEMORY, **os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
             stdin=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""The answering process: `python -m dppa_core.answering.worker FILE_DESCRIPTOR`.
+"""What the answering process does (`dppa_core/answering/__main__.py`).
 
 Ends when the asking process closes its end of the socket, even by a crash.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
 import socket
 import sys
 import threading
@@ -119,7 +118,6 @@ def _ended(
 
 def main() -> None:
     """Serve over the socket whose number is the first argument."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the asking process ends this one
     line = MessageLine(socket.socket(fileno=int(sys.argv[1])))
     begin = line.receive()
     if isinstance(begin, Begin):
@@ -129,7 +127,3 @@ def main() -> None:
         gc.freeze()  # else every full collection searches what was imported, and all answers wait
         serve(line, begin)
     os._exit(0)  # threads of the engine may be in the middle of a turn
-
-
-if __name__ == "__main__":
-    main()

@@ -6,12 +6,14 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dppa_core.answering.__main__ import LATER
 from dppa_core.answering.answerer import Answerer, Ready
 from dppa_core.answering.in_process import OwnAnswerer
 from dppa_core.answering.process import ProcessAnswerer
@@ -141,3 +143,25 @@ def test_few_merges_answer_at_a_time_and_each_any_number_of_questions() -> None:
         for one in asked:
             one.result(20)
     assert set(inside) == {*recipes, "zoo:base"}
+
+
+def priorities(pid: int) -> set[int]:
+    """Of all threads of a process, as far as they have not just ended."""
+    found = set[int]()
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(ProcessLookupError):
+            found.add(os.getpriority(os.PRIO_PROCESS, int(task.name)))
+    return found
+
+
+def test_what_imports_is_nicer_than_the_page_and_what_answers_is_not() -> None:
+    answerer, mine, seen = ProcessAnswerer(2**30, public=True), os.getpriority(0, 0), set[int]()
+    pid = answerer.start()
+    asked = threading.Thread(target=lambda: text(answerer.replies("zoo:base", "1?", LONG)))
+    asked.start()
+    while not answerer.loaded()[0]:
+        seen |= priorities(pid)
+        time.sleep(0.01)
+    assert priorities(pid) == {mine} and max(seen) == min(19, mine + LATER)
+    asked.join(60)
+    answerer.close()

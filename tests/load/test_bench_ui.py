@@ -43,7 +43,8 @@ def test_a_missed_target_is_marked(missed: dict[str, float]) -> None:
 def test_a_figure_that_is_measured_alone_leaves_the_others() -> None:
     old = found()
     new = [{"name": "start", "unit": "s", "median": 2.0, "most": 3.0}]
-    both = with_figures(with_figures(old, [new[0] | {"median": 9.0}]), new)
+    both = with_figures(with_figures(old, [new[0] | {"median": 9.0}], 1), new, 2.5)
+    assert "The first 1 figures were measured later, at a load of 2.5." in text(both)
     assert both["figures"] == [*new, *found()["figures"]] and "| start | 2 s | 3 s |" in text(both)
 
 
