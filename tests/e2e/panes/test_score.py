@@ -102,7 +102,7 @@ def reads_a_text(studio: Studio) -> None:
             "all => all.map(one => one.dataset.perplexity)"
         )
     )
-    expect(page.locator("#perplexity .how .term")).to_have_count(2)  # perplexity, token
+    expect(page.locator("#perplexity .how .term")).to_have_count(3)  # perplexity, token, interval
     assert page.evaluate("() => document.scrollingElement.scrollWidth - innerWidth") <= 0
 
 
