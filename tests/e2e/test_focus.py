@@ -183,6 +183,7 @@ CONTRAST = """() => {
 }"""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_bands_stand_out_from_the_paper_and_from_each_other(visit: Visit, theme: str) -> None:
     studio = visit(theme=theme)

@@ -84,6 +84,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     running.server.stop()
 
 
+@pytest.mark.long
 def test_a_clock_that_jumps_by_years_neither_removes_nor_keeps_anything(app: App) -> None:
     before = app.ask("chat", RECIPE, "1 + 1 = ?"), app.ask("score", RECIPE, "math", "merged", 4)
     (app.folder / "jump").touch()

@@ -1,5 +1,6 @@
 """Learn as a person uses it: every lesson in one visit, each question answered wrong and right."""
 
+import os
 import re
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from tests.e2e.lesson_sentences import hold_all
 from tests.e2e.test_looks import AXE
 
 WAIT_MS = 60_000
+EVERY = os.environ.get("DPPA_CASES") != "one"
+"""Whether axe looks at every lesson, or at every third: it takes a second each."""
 
 
 def wait_lesson(page: Page, name: str) -> None:
@@ -169,7 +172,8 @@ def test_every_lesson_is_read_and_its_questions_answered(
         if name == "pruning":
             see_pruning(page)
         answer_all(page)
-        assert not problems(page), (name, problems(page))
+        if EVERY or place % 3 == 0:
+            assert not problems(page), (name, problems(page))
         if name != "glossary":
             assert not left(page.locator(".lesson")), name
     see_surface(page)

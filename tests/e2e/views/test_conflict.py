@@ -85,6 +85,7 @@ def test_a_negative_coefficient_turns_signs_round_and_the_tip_says_what_is_count
     assert "law keeps" in tip and "with opposite signs" in tip and "unpruned" in tip
 
 
+@pytest.mark.long
 def test_other_settings_are_counted_anew_and_one_model_has_no_conflict(studio: Studio) -> None:
     studio.wait_exact(80)
     look_at(studio, "overlap")
