@@ -13,7 +13,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -149,7 +148,7 @@ class Engine:
     def __init__(self, workers: int = 1) -> None:
         self._workers, self._computing = workers, 0
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="dppa-engine")
-        self._lock = threading.RLock()  # a turn may end before its callback is added
+        self._lock = threading.Lock()
         self._closed = False
         self._batches: dict[int, _Batch] = {}
         self._once: list[_Once] = []
@@ -197,23 +196,30 @@ class Engine:
         """Stop computing; pending replies end as `Cancelled`."""
         with self._lock:
             self._closed = True
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._go()
+        self._threads.shutdown(wait=False)
 
     def _go(self) -> None:
-        """Give every free thread a batch."""
+        """Give every free thread a batch, or end all that is pending once the engine is closed."""
         with self._lock:
             known: list[_Batch | _Once] = [*self._batches.values(), *self._once]
             ready = sorted((one for one in known if not one.busy and not one.empty()), key=_due)
-            for batch in ready[: self._workers - self._computing]:
-                if self._closed:
+            if self._closed:
+                for batch in ready:
                     batch.fail(_ENDED)
-                    continue
+                return
+            for batch in ready[: self._workers - self._computing]:
                 batch.busy = True
                 self._computing += 1
-                self._threads.submit(batch.turn).add_done_callback(partial(self._turned, batch))
+                self._threads.submit(self._turn, batch)
 
-    def _turned(self, batch: _Batch | _Once, done: Future[None]) -> None:
-        error = _ENDED if done.cancelled() else done.exception()
+    def _turn(self, batch: _Batch | _Once) -> None:
+        """Run a turn of a batch that nothing else runs, then begin what is due."""
+        error = None
+        try:
+            batch.turn()
+        except BaseException as found:  # noqa: BLE001  (each caller of the batch raises it)
+            error = found
         with self._lock:
             batch.busy = False
             self._computing -= 1

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -39,39 +40,67 @@ def engine() -> Iterator[Engine]:
     made.close()
 
 
-QUESTION = st.tuples(
-    st.integers(0, 2), TEXT, st.integers(1, 12), st.sampled_from([0.0, 0.8]), st.integers(1, 12)
-)
+QUESTION = st.tuples(st.integers(0, 2), TEXT, TEXT, st.integers(1, 12))
 
 
 @given(questions=st.lists(QUESTION, min_size=1, max_size=8), workers=st.integers(1, 2))
 @settings(max_examples=25)
-def test_a_reply_is_the_same_whoever_joins_leaves_or_stops(
+def test_logits_are_the_same_whoever_joins_leaves_or_stops(
     models: tuple[Any, ...], questions: list[Any], workers: int
 ) -> None:
     engine = Engine(workers)
 
-    def ask(question: Any, steps: Any) -> list[int]:
-        model, text, limit, temperature, leaves = question
-        tokens = steps(models[model], text, sampler(temperature, 0.9, 7), limit, None)
-        found = [token for _, (token, _) in zip(range(leaves), tokens, strict=False)]
+    def ask(question: Any, steps: Any) -> torch.Tensor:
+        model, text, answer, leaves = question
+        seen, following = list[torch.Tensor](), iter(answer)
+
+        def choose(logits: torch.Tensor) -> torch.Tensor:  # no choice depends on rounding
+            seen.append(logits)
+            return torch.tensor([next(following)])
+
+        tokens = steps(models[model], text, choose, len(answer), None)
+        for _ in range(min(leaves, len(answer))):
+            next(tokens)
         tokens.close()
-        return found
+        return torch.cat(seen[:leaves])
 
     with ThreadPoolExecutor(len(questions)) as pool:
         beside = list(pool.map(lambda one: ask(one, engine.steps), questions))
-    assert beside == [ask(one, token_steps) for one in questions]
+    for found, question in zip(beside, questions, strict=True):
+        torch.testing.assert_close(found, ask(question, token_steps), atol=1e-5, rtol=1e-5)
     engine.close()
 
 
-def test_losses_and_entropies_are_those_of_a_model_alone(
-    models: tuple[Any, ...], engine: Engine
+def test_a_turn_that_ends_at_once_is_never_run_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, counted = Engine(4), list[int]()
+    submit = engine._threads.submit
+
+    def slow_submit(*work: Any) -> Any:  # the turn ends before the caller of submit goes on
+        found = submit(*work)
+        time.sleep(0.002)
+        return found
+
+    monkeypatch.setattr(engine._threads, "submit", slow_submit)
+    with ThreadPoolExecutor(8) as pool:
+        asked = [pool.submit(engine.once, partial(counted.append, place)) for place in range(200)]
+        assert [one.result(30) for one in asked] == [None] * 200
+    assert sorted(counted) == list(range(200))
+    engine.close()
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.8])
+def test_tokens_losses_and_entropies_are_those_of_a_model_alone(
+    models: tuple[Any, ...], engine: Engine, temperature: float
 ) -> None:
     texts = [[1, 2, 3], [4], [5, 6]]
-    runs = [engine.steps(models[0], text, greedy, 6) for text in texts]
+
+    def begun(text: list[int], steps: Any) -> Any:
+        return steps(models[0], text, sampler(temperature, 0.9, 7), 6)
+
+    runs = [begun(text, engine.steps) for text in texts]
     found = [list(run) for run in zip(*runs, strict=True)]  # a token of each in turn
     for row, text in enumerate(texts):
-        alone = list(token_steps(models[0], text, greedy, 6))
+        alone = list(begun(text, token_steps))
         for (token, seen), (expected, numbers) in zip(
             [step[row] for step in found], alone, strict=True
         ):
