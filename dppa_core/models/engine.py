@@ -12,7 +12,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -214,12 +216,16 @@ class Engine:
                 self._threads.submit(self._turn, batch)
 
     def _turn(self, batch: _Batch | _Once) -> None:
-        """Run a turn of a batch that nothing else runs, then begin what is due."""
-        error = None
-        try:
+        """Run a turn of a batch that no other thread runs, then begin what is due."""
+        with ExitStack() as after:
+            after.push(partial(self._turned, batch))
             batch.turn()
-        except BaseException as found:  # noqa: BLE001  (each caller of the batch raises it)
-            error = found
+        self._go()
+
+    def _turned(
+        self, batch: _Batch | _Once, kind: object, error: BaseException | None, trace: object
+    ) -> bool:
+        """End a turn; its error becomes that of all who wait for this batch."""
         with self._lock:
             batch.busy = False
             self._computing -= 1
@@ -228,7 +234,7 @@ class Engine:
             if batch.empty():
                 self._batches = {key: one for key, one in self._batches.items() if one is not batch}
                 self._once = [one for one in self._once if one is not batch]
-        self._go()
+        return True
 
 
 def _due(one: _Batch | _Once) -> float:
