@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,6 +79,16 @@ def shown(page: Page, session: Session, studio: Studio, look: str = "") -> dict[
         page.chat.targets: gr.CheckboxGroup(choices=answering, value=first_targets(session)),
         page.pruning.levels: "",
     }
+
+
+def sent_once(updates: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
+    """The last yields of a handler that changes controls.
+
+    Gradio sends the last yield again when the handler ends, which would undo what a person changed
+    in between; here that one changes nothing.
+    """
+    yield updates
+    yield {next(iter(updates)): gr.skip()}
 
 
 def all_outputs(page: Page) -> list[Component]:

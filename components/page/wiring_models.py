@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from components.page.layout import MEASURING, Page, all_outputs, drawn, shown
+from components.page.layout import MEASURING, Page, all_outputs, drawn, sent_once, shown
 from components.session.json_form import parsed_keys
 from components.session.presets import find_hub_preset, hub_session
 from components.views.controls.hub_offer import checked, offer_value, offered, stream_fetch
@@ -75,7 +75,8 @@ def _wire_adding(page: Page, studio: Studio, told: list[Component]) -> None:
         reference = chosen_reference(values[view.reference], studio)
         session = with_model(session, reference, studio)
         found = measured(report, session.base, (reference,), studio)
-        yield shown(page, session, studio, look=reference) | {view.findings: pack(found)}
+        done = shown(page, session, studio, look=reference) | {view.findings: pack(found)}
+        yield from sent_once(done)
 
     @show_errors
     def on_base(values: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
@@ -88,7 +89,8 @@ def _wire_adding(page: Page, studio: Studio, told: list[Component]) -> None:
         session = with_base(session, base, models, studio)
         found = measured(report, base, models or kept, studio)
         look = models[0] if models else ""
-        yield shown(page, session, studio, look=look) | {view.findings: pack(found)}
+        done = shown(page, session, studio, look=look) | {view.findings: pack(found)}
+        yield from sent_once(done)
 
     for button, handler in ((view.add, on_add), (view.use, on_base)):
         naming: set[Any] = controls.inputs | {view.reference}
@@ -118,8 +120,10 @@ def wire_offer(page: Page, studio: Studio) -> None:
     def on_fetch(values: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
         preset = offered(values, card, studio)
         for value, references in stream_fetch(preset, studio):
-            opened = references and _opened(page, preset.title, references, studio)
-            yield opened or {card: pack(value)}
+            if references:
+                yield from sent_once(_opened(page, preset.title, references, studio))
+            else:
+                yield {card: pack(value)}
 
     @show_errors
     def on_stop_fetching(values: dict[Any, Any]) -> dict[Any, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from components.page.layout import Page, all_outputs, restored
+from components.page.layout import Page, all_outputs, restored, sent_once
 from components.session.from_recipe import session_from_recipe
 from components.session.link import PARAMETER, session_from_link
 from components.session.presets import first_session
@@ -80,7 +80,7 @@ def _followed(
         for what in measuring(session, studio):
             yield {page.see.exact: pack({"measuring": what})}
     check_curves(session, studio)
-    yield restored(page, session, studio) | {page.tune: pack({"done": number})}
+    yield from sent_once(restored(page, session, studio) | {page.tune: pack({"done": number})})
 
 
 def _of_recipe(recipe: MergeRecipe, studio: Studio) -> Session:

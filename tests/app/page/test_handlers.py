@@ -52,16 +52,21 @@ def events(page: gr.Blocks, name: str) -> list[Any]:
     return [fn for fn in page.fns.values() if fn.name == name]
 
 
+def yielded(page: gr.Blocks, name: str, **values: Any) -> list[dict[Any, Any]]:
+    """As `press`: every yield of a handler, or all it returns."""
+    (event,) = events(page, name)
+    given = {one: values.get(one.elem_id or "", one.value) for one in event.inputs}
+    result = event.fn(given)
+    return [result] if isinstance(result, dict) else list(result)
+
+
 def press(page: gr.Blocks, name: str, **values: Any) -> dict[str, Any]:
     """Call a handler as the page would: inputs not given by elem_id keep their first value.
 
     Returns outputs by elem_id, merged over all yields; JSON text is parsed.
     """
-    (event,) = events(page, name)
-    given = {block: values.get(block.elem_id or "", block.value) for block in event.inputs}
-    result = event.fn(given)
-    if not isinstance(result, dict):
-        result = {key: value for part in result for key, value in part.items()}
+    parts = [item for part in yielded(page, name, **values) for item in part.items()]
+    result = {key: value for key, value in parts if value != gr.skip()}
     return {block.elem_id: _read(value) for block, value in result.items()}
 
 
@@ -249,6 +254,11 @@ def test_a_model_just_added_is_the_one_that_is_drawn(page: gr.Blocks, tiny_zoo: 
     folder = str(tiny_zoo / "law")
     out = press(page, "on_add", reference=folder)
     assert out["plots"]["look"] == folder and folder in out["plots"]["tables"]
+
+
+def test_the_yield_that_gradio_sends_twice_undoes_nothing(page: gr.Blocks, tiny_zoo: Path) -> None:
+    *_, adding, again = yielded(page, "on_add", reference=str(tiny_zoo / "law"))
+    assert len(adding) > 5 and list(again.values()) == [gr.skip()]
 
 
 def test_the_browser_knows_where_every_preset_puts_the_controls(page: gr.Blocks) -> None:
