@@ -11,18 +11,18 @@ from gradio.components import Component
 from components.page.layout import MEASURING, Page, all_outputs, drawn, sent_once, shown
 from components.session.json_form import parsed_keys
 from components.session.presets import find_hub_preset, hub_session
-from components.views.controls.hub_offer import checked, offer_value, offered, stream_fetch
+from components.session.session import Session
+from components.views.controls.hub_offer import Offer, checked, offer_value, offered, stream_fetch
 from components.views.controls.models import (
     chosen_reference,
-    chosen_references,
     findings_value,
     first_blocker,
+    is_here,
     looked_at,
     measured,
     named_references,
     preset_session,
-    with_base,
-    with_model,
+    with_named,
 )
 from components.widgets.browser_parts import pack
 from components.widgets.controls import PRIVATE, failed_script
@@ -38,7 +38,7 @@ FETCHING = {"concurrency_id": "hub", "concurrency_limit": 1, **PRIVATE}
 
 
 def wire_models(page: Page, studio: Studio) -> None:
-    """Presets, Remove, Add, Use as base."""
+    """Presets, Remove, models of one's own."""
     controls, view = page.controls, page.models
 
     @show_errors
@@ -46,7 +46,7 @@ def wire_models(page: Page, studio: Studio) -> None:
         title = parsed_keys(values[view.preset]).get("chosen")
         offer = None if studio.public else find_hub_preset(title)
         if offer is not None:
-            return {page.offer: pack(offer_value(offer))}
+            return {page.offer: pack(offer_value(Offer(offer.references, offer)))}
         session = preset_session(title)
         cleared = {page.offer: pack(None), view.findings: pack(None)}
         return shown(page, session, studio) | cleared
@@ -57,8 +57,8 @@ def wire_models(page: Page, studio: Studio) -> None:
         answering = gr.CheckboxGroup(choices=target_choices(session))
         return drawn(page, session, studio) | {page.chat.targets: answering}
 
-    told = [*all_outputs(page), view.findings]
-    view.preset.choose(on_preset, inputs={view.preset}, outputs=[*told, page.offer], **PRIVATE)
+    told = [*all_outputs(page), view.findings, page.offer]
+    view.preset.choose(on_preset, inputs={view.preset}, outputs=told, **PRIVATE)
     _wire_adding(page, studio, told)
     outputs = [page.see.plots, page.see.exact, page.chat.targets]
     controls.models.remove(on_removed, inputs=controls.inputs, outputs=outputs, **PRIVATE)
@@ -68,34 +68,42 @@ def _wire_adding(page: Page, studio: Studio, told: list[Component]) -> None:
     controls, view = page.controls, page.models
 
     @show_errors
-    def on_add(values: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
+    def on_use(values: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
         session = controls.session(values)
-        report = looked_at(session.base, (values[view.reference],), studio)
+        base, models = named_references(values[view.base], values[view.reference])
+        listed = models or tuple(model.reference for model in session.models)
+        report = looked_at(base or session.base, listed, studio)
         yield from _told(page, report)
-        reference = chosen_reference(values[view.reference], studio)
-        session = with_model(session, reference, studio)
-        found = measured(report, session.base, (reference,), studio)
-        done = shown(page, session, studio, look=reference) | {view.findings: pack(found)}
-        yield from sent_once(done)
+        named = (base or session.base, *listed)
+        if report is not None and not all(is_here(one, studio) for one in named):
+            offer = Offer(named, new_base=bool(base))
+            card = offer_value(offer, report=report)
+            yield from sent_once({page.offer: pack(card), view.findings: pack(None)})
+            return
+        exact = tuple(chosen_reference(one, studio) for one in named)
+        yield from sent_once(_used(page, session, bool(base), exact, studio, report))
 
-    @show_errors
-    def on_base(values: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
-        session = controls.session(values)
-        base, *models = named_references(values[view.reference])
-        kept = [model.reference for model in session.models]
-        report = looked_at(base, models or kept, studio)
-        yield from _told(page, report)
-        base, *models = chosen_references(values[view.reference], studio)
-        session = with_base(session, base, models, studio)
-        found = measured(report, base, models or kept, studio)
-        look = models[0] if models else ""
-        done = shown(page, session, studio, look=look) | {view.findings: pack(found)}
-        yield from sent_once(done)
+    naming: set[Any] = controls.inputs | {view.base, view.reference}
+    event = view.use.click(on_use, inputs=naming, outputs=told, **MEASURING)
+    event.failure(None, js=failed_script("adding"), **PRIVATE)
 
-    for button, handler in ((view.add, on_add), (view.use, on_base)):
-        naming: set[Any] = controls.inputs | {view.reference}
-        event = button.click(handler, inputs=naming, outputs=told, **MEASURING)
-        event.failure(None, js=failed_script("adding"), **PRIVATE)
+
+def _used(
+    page: Page,
+    session: Session,
+    new_base: bool,
+    references: tuple[str, ...],
+    studio: Studio,
+    report: PreflightReport | None = None,
+) -> dict[Any, Any]:
+    """The updates after typed models, the base first, are used: the first of them is drawn."""
+    base, *models = references
+    session = with_named(session, base if new_base else "", models, studio)
+    found = measured(report, base, models, studio)
+    return shown(page, session, studio, look=models[0]) | {
+        page.models.findings: pack(found),
+        page.offer: pack(None),
+    }
 
 
 def _told(page: Page, report: PreflightReport | None) -> Iterator[dict[Any, Any]]:
@@ -109,7 +117,7 @@ def _told(page: Page, report: PreflightReport | None) -> Iterator[dict[Any, Any]
 
 
 def wire_offer(page: Page, studio: Studio) -> None:
-    """The card of a set of Hub models: Check, Fetch and open, Stop."""
+    """The card of models to fetch: Check, Fetch, Stop."""
     card = page.offer
 
     @show_errors
@@ -118,12 +126,15 @@ def wire_offer(page: Page, studio: Studio) -> None:
 
     @show_errors
     def on_fetch(values: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
-        preset = offered(values, card, studio)
-        for value, references in stream_fetch(preset, studio):
-            if references:
-                yield from sent_once(_opened(page, preset.title, references, studio))
-            else:
+        offer = offered(values, card, studio)
+        session = page.controls.session(values)
+        for value, references in stream_fetch(offer, studio):
+            if not references:
                 yield {card: pack(value)}
+            elif offer.preset is None:
+                yield from sent_once(_used(page, session, offer.new_base, references, studio))
+            else:
+                yield from sent_once(_opened(page, offer.preset.title, references, studio))
 
     @show_errors
     def on_stop_fetching(values: dict[Any, Any]) -> dict[Any, Any]:
@@ -132,7 +143,7 @@ def wire_offer(page: Page, studio: Studio) -> None:
     checking = card.check(on_check, inputs={card}, outputs=[card], **FETCHING)
     fetching = card.fetch(
         on_fetch,
-        inputs={card},
+        inputs=page.controls.inputs | {card},
         outputs=[*all_outputs(page), page.models.preset, page.models.findings, card],
         trigger_mode="once",
         **FETCHING,

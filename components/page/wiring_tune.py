@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import gradio as gr
@@ -48,8 +48,8 @@ def wire_tune(page: Page, studio: Studio) -> None:
     @show_errors
     def on_read(values: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
         try:
-            number, recipe = asked_recipe(values[page.tune])
-            yield from _followed(page, _of_recipe(recipe, studio), number, studio)
+            number, recipe, notes = asked_recipe(values[page.tune], studio)
+            yield from _followed(page, _of_recipe(recipe, studio), number, studio, notes)
         except DppaError as error:  # shown in the panel, which would cover a notice
             yield {page.tune: pack({"refused": str(error)})}
 
@@ -73,14 +73,15 @@ def wire_tune(page: Page, studio: Studio) -> None:
 
 
 def _followed(
-    page: Page, session: Session, number: int, studio: Studio
+    page: Page, session: Session, number: int, studio: Studio, notes: Sequence[str] = ()
 ) -> Iterator[dict[Any, Any]]:
     """Measure what a session needs, then yield all its updates."""
     if not is_at_hand(session, studio):
         for what in measuring(session, studio):
             yield {page.see.exact: pack({"measuring": what})}
     check_curves(session, studio)
-    yield from sent_once(restored(page, session, studio) | {page.tune: pack({"done": number})})
+    done = {"done": number, **({"notes": list(notes)} if notes else {})}
+    yield from sent_once(restored(page, session, studio) | {page.tune: pack(done)})
 
 
 def _of_recipe(recipe: MergeRecipe, studio: Studio) -> Session:

@@ -23,7 +23,7 @@ from components.session.method_choice import catalogue, method_json
 from components.session.presets import first_session
 from components.session.session import Session
 from components.views.chat.chat import build_chat
-from components.views.controls.models import ModelsView, build_adding, build_preset
+from components.views.controls.models import ModelsView, build_own, build_preset
 from components.views.controls.prune import (
     AdvancedPruning,
     build_advanced,
@@ -137,6 +137,7 @@ def _build_shape(
 ) -> tuple[Controls, ModelsView, AdvancedPruning]:
     with _part("models-box", "Models"):
         models = live("models", models_json(session), events=("change", "remove"))
+        view = ModelsView(preset, *build_own(studio))
     with gr.Column(elem_id="method-box", elem_classes="box"):
         chosen = {"methods": catalogue(), **method_json(session.method)}
         method = live("method", chosen, events=("choose",))
@@ -150,7 +151,6 @@ def _build_shape(
     with gr.Accordion("Advanced", open=False, elem_id="advanced"):
         significance = build_significance(session)
         pruning, sliders = build_advanced(session)
-        view = ModelsView(preset, *build_adding(studio))
     parts: dict[str, Any] = {"models": models, "rate": rate, "amplify": amplify, "method": method}
     controls = Controls(**parts, overrides=overrides, significance=significance, **sliders)
     wire_advice(advice, controls, studio)

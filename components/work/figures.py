@@ -22,12 +22,13 @@ TAKEN = ("merged", *zoo_names())
 
 
 def short_name(reference: str) -> str:
-    """A model's short, unique name on the page. A folder whose name is taken is shown with its
-    parent folder."""
+    """A model's short, unique name on the page. Where the name is taken, a folder is shown with its
+    parent folder, a model of the Hub with its owner."""
     name = references.short_name(reference)
     if name not in TAKEN or reference.startswith("zoo:"):
         return name
-    return "/".join([part for part in reference.split("/") if part][-2:])
+    longer = "/".join([part for part in reference.split("/") if part][-2:])
+    return longer.removeprefix("hub:").partition("@")[0] if reference.startswith("hub:") else longer
 
 
 def merge_label(session: Session) -> str:

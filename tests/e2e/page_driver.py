@@ -239,6 +239,15 @@ class Studio:
         if button.count() and button.first.is_visible():
             button.first.click()
 
+    def use_models(self, models: str, base: str = "") -> None:
+        """Type models of one's own, and press the button."""
+        self.unfold("own-models", "#use-models")
+        for name, text in (("reference", models), ("own-base", base)):
+            field = self.page.locator(f"#{name} input").first
+            field.fill(text)
+            field.press("Tab")
+        self.page.locator("#use-models").click()
+
     def open_advanced(self) -> None:
         """Open the Advanced part."""
         self.unfold("advanced", "#strength")

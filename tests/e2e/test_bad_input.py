@@ -15,7 +15,7 @@ EVIL = "${window.pwned='t'}{{constructor}}`<img src=x onerror=\"window.pwned='h'
 
 def told(studio: Studio) -> str:
     """The text below the buttons of the box."""
-    note = studio.page.locator("#advanced .field-note")
+    note = studio.page.locator(".field-note:visible")
     note.wait_for()
     return note.inner_text()
 
@@ -29,11 +29,7 @@ def state(studio: Studio) -> tuple[object, ...]:
 
 def add_model(studio: Studio, reference: str) -> None:
     """Ask for a model by its reference, as a person would."""
-    studio.open_advanced()
-    box = studio.page.locator("#reference input, #reference textarea").first
-    box.fill(reference)
-    box.press("Tab")
-    studio.page.locator("#add-model").click()
+    studio.use_models(reference)
 
 
 @pytest.mark.keeps

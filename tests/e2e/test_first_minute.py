@@ -125,11 +125,8 @@ def test_a_drill_down_opens_where_it_is_seen(visit: Visit) -> None:
 
 def test_a_refused_addition_leaves_no_text_but_its_notice(studio: Studio) -> None:
     studio.wait_models()
-    studio.open_advanced()
-    studio.page.locator("#reference input").fill("/nowhere")
-    studio.page.locator("#reference input").press("Enter")
-    studio.page.locator("#add-model").click()
-    note = studio.page.locator("#advanced .field-note")
+    studio.use_models("/nowhere")
+    note = studio.page.locator("#own-models .field-note")
     expect(note).to_contain_text("nowhere: No such folder.")
     expect(studio.page.locator(".toast-body")).to_have_count(0)
     assert "Error" not in studio.page.locator("body").inner_text()

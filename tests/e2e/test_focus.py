@@ -123,8 +123,8 @@ def test_plots_stay_in_sight_while_the_sliders_scroll(visit: Visit) -> None:
     studio = visit(height=800)
     studio.wait_exact(80)
     studio.open_advanced()
-    studio.page.locator("#use-base").scroll_into_view_if_needed()
-    for selector in ("#use-base", "svg#heatmap"):
+    studio.page.locator("#k-module").scroll_into_view_if_needed()
+    for selector in ("#k-module", "svg#heatmap"):
         box = studio.page.locator(selector).bounding_box()
         assert box and box["y"] >= 0 and box["y"] + box["height"] <= 800, selector
 

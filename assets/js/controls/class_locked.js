@@ -6,7 +6,7 @@ const list = (name, buttons) => buttons.map(([key, title]) => [key, title, `#${n
 export const leavable = [
   ["Settings", [
     ["preset", "Preset", "#preset-box"],
-    ["models", "Which models take part", "#models .switch input, #models .remove, #reference, #add-model, #use-base"],
+    ["models", "Which models take part", "#models .switch input, #models .remove, #own-models"],
     ["coefficient", "Coefficients", "#models .slide, #models .by-layer, #models .model-list + .how"],
     ["method", "Method and its settings", "#method"],
     ["rate", "Pruning rate", "#sliders-box > :has(+ #rate, + * #rate), #rate, #explain .explain > p:first-of-type"],

@@ -1,4 +1,4 @@
-// The preflight findings as a list, and the card of a set of Hub models.
+// The preflight findings as a list, and the card of models that are not here yet: a set, or typed ones.
 // Nothing is requested or downloaded before a button is pressed.
 import { html, say, put as write } from "../base/shapes.js";
 import { part } from "../session/parts.js";
@@ -59,7 +59,8 @@ part("offer", ({ host, outer, get, put, watch, trigger }) => {
   const ask = (event, words) => () => {
     if (event !== "stop" && (busy || value?.state === "fetching")) return;
     busy = event === "stop" ? "" : words;
-    put({ name: value.name });
+    const { name, references, new_base } = value;
+    put(references ? { name, references, new_base } : { name });
     trigger(event);
     fill();
   };
@@ -69,9 +70,11 @@ part("offer", ({ host, outer, get, put, watch, trigger }) => {
   fetch.classList.add("lead");
   close.addEventListener("click", () => {
     if (value?.state === "fetching") ask("stop", "")();
+    const typed = Boolean(value?.references);
     value = null;
     fill();
-    document.getElementById("preset-choice")?.focus();
+    const from = typed ? document.querySelector("#reference input") : document.getElementById("preset-choice");
+    from?.focus();
   });
 
   function fill() {
@@ -101,7 +104,7 @@ part("offer", ({ host, outer, get, put, watch, trigger }) => {
   }
   function take(next) {
     if (next && !next.title) return; // a value put by this card
-    const fresh = next !== null && next.name !== value?.name;
+    const fresh = next !== null && (next.name !== value?.name || `${next.references}` !== `${value?.references}`);
     busy = "";
     value = next;
     fill();

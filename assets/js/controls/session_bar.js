@@ -2,7 +2,7 @@
 // session_value.js defines the state.
 import { html, say, put as write } from "../base/shapes.js";
 import * as history from "../session/history.js";
-import { savedPresets, recipeFile, download } from "../session/own_presets.js";
+import { savedPresets, openFile, recipeFile, download } from "../session/own_presets.js";
 import { redraw, paint, part, server, setActivity } from "../session/parts.js";
 import { adoptState, linkText, stateNow, addressWith, stateText } from "../session/session_value.js";
 
@@ -95,6 +95,20 @@ part("tune", ({ host, get, put, watch, trigger }) => {
     panel.style.left = `${Math.max(EDGE, Math.min(left, document.documentElement.clientWidth - panel.offsetWidth - EDGE))}px`; // beside a scroll bar, not below it
   });
 
+  // --- a recipe dropped on the models --------------------------------------------------------------
+  let dropped = false;
+  const models = document.getElementById("models-box");
+  const isFile = (event) => event.dataTransfer?.types.includes("Files");
+  models?.addEventListener("dragover", (event) => { if (isFile(event)) { event.preventDefault(); models.classList.add("drop"); } });
+  for (const end of ["dragleave", "drop"]) models?.addEventListener(end, () => models.classList.remove("drop"));
+  models?.addEventListener("drop", (event) => {
+    const [file] = event.dataTransfer?.files ?? [];
+    if (!file) return;
+    event.preventDefault();
+    dropped = true;
+    openFile(file, tell);
+  });
+
   // --- the link ---------------------------------------------------------------------------------
   async function share() {
     const link = await linkText(stateNow());
@@ -134,7 +148,10 @@ part("tune", ({ host, get, put, watch, trigger }) => {
   function take(value) {
     if (value?.done && value.done === server.restoring) {
       answered();
-      if (panel.matches(":popover-open")) { emptied(); close(); tell("The recipe is open."); }
+      const read = Boolean(value.notes) || panel.matches(":popover-open") || dropped;
+      dropped = false;
+      if (panel.matches(":popover-open")) { emptied(); close(); }
+      if (read) tell(["The recipe is open.", ...(value.notes ?? []).map((one) => `Differs from mergekit: ${one}`)].join(" "));
       redraw();
     }
     if (value?.refused) {

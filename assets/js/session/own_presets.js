@@ -86,30 +86,34 @@ export const savedPresets = (parent, tell, close) => {
 };
 
 // --- the recipe as a file: ask(event, payload) sends a request to the server -------------------------------
+/** Opens a recipe file that was dropped on the page. @type {(file: File, told?: (what: string, wrong?: boolean) => void) => Promise<void>} */
+export let openFile = async () => {};
 export const recipeFile = (parent, tell, ask, longest) => {
   html("h3", {}, parent, "Recipe file");
-  html("p", { class: "how" }, parent, "All that repeats this merge, for the command dppa merge and for this page.");
+  html("p", { class: "how" }, parent, "All that repeats this merge, for the command dppa merge and for this page. Recipes of mergekit open too.");
   const line = html("div", { class: "line" }, parent);
   const save = html("button", { type: "button", class: "small", id: "recipe-save" }, line, "Download recipe.yaml");
   const pick = html("button", { type: "button", class: "small", id: "recipe-pick" }, line, "Open a file …");
-  const file = html("input", { type: "file", id: "recipe-file", accept: ".yaml,.yml", hidden: "", tabindex: -1, "aria-label": "Recipe file" }, line);
+  const file = html("input", { type: "file", id: "recipe-file", accept: ".yaml,.yml,.txt", hidden: "", tabindex: -1, "aria-label": "Recipe file" }, line);
   const box = html("textarea", { id: "recipe-text", rows: 3, "aria-label": "A recipe, pasted", placeholder: "… or paste a recipe here", spellcheck: "false" }, parent);
   const use = html("button", { type: "button", class: "small", id: "recipe-use" }, parent, "Open this recipe");
-  function open(text) {
-    if (!text.trim()) { tell("There is no recipe in the box.", true); return; }
-    if (text.length > longest) { tell(`This has ${text.length} characters, and a recipe at most ${longest}. Another kind of file is the usual cause.`, true); return; }
-    tell("Opening the recipe …");
+  function open(text, told = tell) {
+    if (!text.trim()) { told("There is no recipe in it.", true); return; }
+    if (text.length > longest) { told(`This has ${text.length} characters, and a recipe at most ${longest}. Another kind of file is the usual cause.`, true); return; }
+    told("Opening the recipe …");
     ask("read", { recipe: text });
   }
+  openFile = async (chosen, told = tell) => {
+    // Larger than any recipe: not read.
+    if (chosen.size > 4 * longest) told(`${chosen.name} has ${chosen.size} bytes, too many for a recipe.`, true);
+    else open(await chosen.text(), told);
+  };
   save.addEventListener("click", () => ask("write", {}));
   pick.addEventListener("click", () => file.click());
   use.addEventListener("click", () => open(box.value));
   file.addEventListener("change", async () => {
     const [chosen] = file.files;
-    if (!chosen) return;
-    // Larger than any recipe: not read.
-    if (chosen.size > 4 * longest) tell(`${chosen.name} has ${chosen.size} bytes, too many for a recipe.`, true);
-    else open(await chosen.text());
+    if (chosen) await openFile(chosen);
     file.value = "";
   });
   return () => { box.value = ""; };

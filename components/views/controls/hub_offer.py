@@ -1,96 +1,150 @@
-"""The card of a set of Hub models: its needs, its preflight, and a download on request.
+"""The card of models that are not here yet: what they need, their preflight, and a download.
 
-Nothing is requested or downloaded before a button is pressed.
+It offers a set of Hub models, or the models that a person typed. Nothing is downloaded before a
+button is pressed.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from components.session.json_form import parsed_keys
+from components.session.json_form import parsed_keys, reference_text
 from components.session.presets import find_hub_preset
+from components.session.session import MOST_MODELS
 from components.views.controls.models import findings_value
 from components.work.progress_stream import end_of
 from components.work.studio import Emit, Studio
 from dppa_core.checkpoints.sources.open import open_checkpoint, pinned
 from dppa_core.errors import InvalidValue, NotAllowed
-from dppa_core.merging.preflight.estimate import in_time
+from dppa_core.merging.preflight.estimate import Estimate, in_time
 from dppa_core.merging.preflight.facts import in_bytes
-from dppa_core.merging.preflight.hub_presets import HubPreset, RunsHere, runs_here
+from dppa_core.merging.preflight.hub_presets import HubPreset, runs_here
 from dppa_core.merging.preflight.run import PreflightReport, preflight_models
 from dppa_core.progress import Progress, Stop
 from dppa_core.system.machine import this_machine
 
 _HERE = {"yes": "yes", "merge only": "the merge, not the chat", "no": "no"}
+TYPED = "typed"
+"""Name of the card of typed models; no set has it."""
 
 
-def offered(values: Mapping[Any, Any], card: gr.HTML, studio: Studio) -> HubPreset:
-    """The set whose card is open; raises NotAllowed on a public page, InvalidValue without a
-    set."""
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """Models that a card offers."""
+
+    references: tuple[str, ...]
+    """Of the base, then of the domain models."""
+    preset: HubPreset | None = None
+    """The set they form; None if they were typed."""
+    new_base: bool = True
+    """Whether the base was typed too; otherwise the models join those of the page."""
+
+    @property
+    def names(self) -> list[str]:
+        """What is to be fetched, as people call it: owner/name on the Hub."""
+        wanted = self.references if self.new_base else self.references[1:]
+        return [one.removeprefix("hub:").partition("@")[0] for one in wanted]
+
+
+def offered(values: Mapping[Any, Any], card: gr.HTML, studio: Studio) -> Offer:
+    """What the open card offers; raises NotAllowed on a public page, InvalidValue without one."""
     if studio.public:
         raise NotAllowed(
             "Models of the Hub are not offered on a public page. They work in your own copy."
         )
-    name = parsed_keys(values[card]).get("name")
-    preset = find_hub_preset(name)
+    keys = parsed_keys(values[card])
+    if keys.get("name") == TYPED:
+        return _typed(keys)
+    preset = find_hub_preset(keys.get("name"))
     if preset is None:
-        raise InvalidValue(f"There is no set of models {name!r:.80}.")
-    return preset
+        raise InvalidValue(f"There is no set of models {keys.get('name')!r:.80}.")
+    return Offer(preset.references, preset)
 
 
-def offer_value(preset: HubPreset, state: str = "offered", **more: Any) -> dict[str, Any]:
-    """The value of the card in a state (offered, fetching or stopped). `more` may be findings, what
-    (current step), share (of the bytes, 0 to 1), trouble."""
-    from huggingface_hub import constants  # noqa: PLC0415  (a third of a second)
+def _typed(keys: Mapping[str, Any]) -> Offer:
+    references = keys.get("references")
+    if not isinstance(references, list) or not 2 <= len(references) <= MOST_MODELS + 1:
+        raise InvalidValue(f"The page sent something unreadable: {references!r:.80}.")
+    named = tuple(map(reference_text, references))
+    return Offer(named, new_base=keys.get("new_base") is True)
 
-    missing = preset.missing()
-    here = runs_here(preset.estimate(missing), this_machine(Path(constants.HF_HUB_CACHE)))
+
+def offer_value(
+    offer: Offer, state: str = "offered", report: PreflightReport | None = None, **more: Any
+) -> dict[str, Any]:
+    """The value of the card in a state (offered, fetching or stopped).
+
+    Args:
+        report: The preflight of these models; its findings are listed. Only then is known what
+            typed models need.
+        more: what (the current step), share (of its bytes, 0 to 1), trouble.
+    """
+    what: dict[str, Any]
+    needed: Estimate | None = None if report is None else report.estimate
+    if offer.preset is not None:
+        needed = offer.preset.estimate(offer.preset.missing())
+        gated, licences = offer.preset.gated, offer.preset.licences
+        what = {"name": offer.preset.name, "title": offer.preset.title, "note": offer.preset.note}
+    else:
+        facts = () if report is None else report.facts
+        gated = tuple(one.reference for one in facts if one.gated and one.missing)
+        licences = tuple(dict.fromkeys(one.licence or "not stated" for one in facts))
+        title = offer.names[0] if len(offer.names) == 1 else f"{len(offer.names)} models"
+        what = {"name": TYPED, "title": title, "note": "", "new_base": offer.new_base}
+        what["references"] = list(offer.references)
+    end = "open" if offer.new_base else "add"
+    download = 0 if needed is None else needed.download
     return {
-        "name": preset.name,
-        "title": preset.title,
-        "note": preset.note,
-        "models": [model.model for model in preset.all],
-        "lines": offer_lines(preset, missing, here),
-        "open": "Open" if not missing else f"Fetch {in_bytes(missing)} and open",
+        **what,
+        "models": offer.names,
+        "lines": [] if needed is None else offer_lines(offer, needed, licences, gated),
+        "open": f"Fetch {in_bytes(download)} and {end}" if download else end.capitalize(),
         "state": state,
+        "findings": None if report is None else _found(report),
         **more,
     }
 
 
-def offer_lines(preset: HubPreset, missing: int, here: RunsHere) -> list[str]:
-    """Facts about a set before its download, one a line."""
-    needed = preset.estimate(missing)
-    count = len(preset.all)
+def offer_lines(
+    offer: Offer, needed: Estimate, licences: tuple[str, ...], gated: tuple[str, ...]
+) -> list[str]:
+    """Facts before a download, one a line."""
+    from huggingface_hub import constants  # noqa: PLC0415  (a third of a second)
+
+    count = len(offer.names)
+    many = f"{count} models" if count > 1 else "the model"
     fetch = (
-        f"Needs a download: {in_bytes(missing)} of {count} models, "
+        f"Needs a download: {in_bytes(needed.download)} of {many}, "
         f"{in_time(needed.download_seconds)} at 100 Mbit/s."
-        if missing
-        else f"All {count} models are on this disk."
+        if needed.download
+        else f"On this disk: {'all ' * (count > 1)}{many}."
     )
     lines = [
         fetch,
-        f"Licence: {', '.join(preset.licences)}.",
+        f"Licence: {', '.join(licences)}.",
         f"Memory: {in_bytes(needed.merge_memory)} to merge, "
         f"{in_bytes(needed.model_memory)} to chat.",
     ]
-    if preset.gated:
+    if gated:
         lines.append(
-            f"Gated: accept the terms of {', '.join(preset.gated)} on huggingface.co, then "
+            f"Gated: accept the terms of {', '.join(gated)} on huggingface.co, then "
             "`hf auth login`."
         )
+    here = runs_here(needed, this_machine(Path(constants.HF_HUB_CACHE)))
     why = f" ({here.reason})" if here.reason else ""
     return [*lines, f"Runs here: {_HERE[here.word]}{why}."]
 
 
-def checked(preset: HubPreset) -> dict[str, Any]:
+def checked(offer: Offer) -> dict[str, Any]:
     """The card with the preflight findings; contacts the Hub, downloads no weights."""
-    base, *models = preset.references
-    return offer_value(preset, findings=_found(preflight_models(base, models)))
+    base, *models = offer.references
+    return offer_value(offer, report=preflight_models(base, models))
 
 
 def _found(report: PreflightReport) -> dict[str, Any]:
@@ -98,60 +152,81 @@ def _found(report: PreflightReport) -> dict[str, Any]:
     return findings_value(report.findings, head)
 
 
-def fetch_events(preset: HubPreset, studio: Studio, emit: Emit, stop: Stop) -> None:
-    """Check, download and measure a set; runs in its own thread. Emits ("now", what, share),
+def fetch_events(offer: Offer, studio: Studio, emit: Emit, stop: Stop) -> None:
+    """Check, download and measure models; runs in its own thread. Emits ("now", what, share),
     ("found", Report) and, on success, ("opened", references)."""
     emit(("now", "Asking the Hub", None))
-    base, *models = preset.references
+    base, *models = offer.references
     report = preflight_models(base, models, stop=stop)
     emit(("found", report))
     if report.blockers:
         return
     exact = []
-    for number, reference in enumerate(preset.references, 1):
-        name = preset.all[number - 1].model
+    for number, reference in enumerate(offer.references, 1):
+        name = reference.removeprefix("hub:").partition("@")[0]
         reference = pinned(reference)
-        tell = _teller(f"Fetching {name} ({number} of {len(preset.all)})", emit, bytes_too=True)
+        tell = FetchTeller(f"Fetching {name} ({number} of {len(offer.references)})", emit)
         open_checkpoint(reference, progress=tell, stop=stop)
         exact.append(reference)
     for reference in exact[1:]:
-        tell = _teller(f"Measuring {reference.removeprefix('hub:').partition('@')[0]}", emit)
-        studio.profile(exact[0], reference, progress=tell, stop=stop)
+        measured = _measuring(f"Measuring {reference.removeprefix('hub:').partition('@')[0]}", emit)
+        studio.profile(exact[0], reference, progress=measured, stop=stop)
     emit(("opened", tuple(exact)))
 
 
-def _teller(what: str, emit: Emit, *, bytes_too: bool = False) -> Progress:
+class FetchTeller:
+    """Tells how many bytes of a model are here, how fast they come, and how long it takes.
+
+    Bytes that were here before do not count for the rate.
+    """
+
+    def __init__(self, what: str, emit: Emit) -> None:
+        self._what, self._emit = what, emit
+        self._began: tuple[float, int] | None = None
+
+    def __call__(self, done: int, total: int, _what: str) -> None:
+        """Emit a sentence and the share."""
+        now = time.monotonic()
+        self._began = self._began or (now, done)
+        seconds, came = now - self._began[0], done - self._began[1]
+        words = f"{self._what}: {in_bytes(done)} of {in_bytes(total)}"
+        if seconds >= 1 and came > 0:
+            rate = came / seconds
+            words += f", {in_bytes(round(rate))}/s, {in_time((total - done) / rate)} left"
+        self._emit(("now", words, done / total if total else None))
+
+
+def _measuring(what: str, emit: Emit) -> Progress:
     def tell(done: int, total: int, _what: str) -> None:
-        words = f"{what}: {in_bytes(done)} of {in_bytes(total)}" if bytes_too else what
-        emit(("now", words, done / total if total else None))
+        emit(("now", what, done / total if total else None))
 
     return tell
 
 
-def stream_fetch(
-    preset: HubPreset, studio: Studio
-) -> Iterator[tuple[dict[str, Any], tuple[str, ...]]]:
+def stream_fetch(offer: Offer, studio: Studio) -> Iterator[tuple[dict[str, Any], tuple[str, ...]]]:
     """Yield the changing card, and at the end the references to open."""
     now: dict[str, Any] = {"what": "Asking the Hub", "share": None}
-    findings: dict[str, Any] | None = None
+    report: PreflightReport | None = None
     opened: tuple[str, ...] = ()
-    card = offer_value(preset, "fetching")  # its size, as it was when the fetching began
+    card = offer_value(offer, "fetching")  # its size, as it was when the fetching began
     yield {**card, **now}, ()
-    job = studio.start("fetch", lambda emit, stop: fetch_events(preset, studio, emit, stop))
+    job = studio.start("fetch", lambda emit, stop: fetch_events(offer, studio, emit, stop))
     shown = time.monotonic()
     for batch in job.batches(every=0.25):
         for event in batch:
             if event[0] == "now":
                 now = {"what": event[1], "share": event[2]}
             elif event[0] == "found":
-                findings = _found(event[1])
+                report = event[1]
+                known = offer_value(offer, "fetching", report)
+                card = known if offer.preset is None else card | {"findings": known["findings"]}
             else:
                 opened = event[1]
         if batch or time.monotonic() - shown > 2:
             shown = time.monotonic()
-            yield {**card, **now, "findings": findings}, ()
+            yield {**card, **now}, ()
     note = end_of(job).get("note")
     if job.error is None and opened:
         yield {}, opened
     else:
-        yield offer_value(preset, findings=findings, **({"trouble": note} if note else {})), ()
+        yield offer_value(offer, report=report, **({"trouble": note} if note else {})), ()

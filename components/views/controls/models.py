@@ -11,7 +11,7 @@ import gradio as gr
 from components.session.json_form import reference_text
 from components.session.presets import hub_choices, presets
 from components.session.session import MOST_MODELS, ModelChoice, Session
-from components.widgets.browser_parts import live
+from components.widgets.browser_parts import live, static
 from components.work.figures import short_name, whole_json
 from components.work.studio import Studio
 from dppa_core.checkpoints.sources.open import ModelRef, needs_download, pinned, zoo_names
@@ -20,11 +20,13 @@ from dppa_core.merging.preflight.facts import ORDER, Finding, Severity
 from dppa_core.merging.preflight.of_weights import about_distance, distance
 from dppa_core.merging.preflight.run import PreflightReport, preflight_models
 
-PUBLIC_HELP = "One of the embedded models. Your own models can be used in a local copy."
+PUBLIC_HELP = "One of the embedded models. Your own models can be used in a copy of your own."
 LOCAL_HELP = (
-    "An embedded model, a folder with config.json and safetensors weights, or a downloaded model "
-    "of the Hub (owner/name); MODEL+ADAPTER adds a LoRA adapter. BASE, MODEL, … replace all."
+    "A folder with config.json and safetensors weights, owner/name[@revision] of the Hub, or an "
+    "embedded model. MODEL+ADAPTER adds a LoRA adapter or a delta pack. Commas separate several."
 )
+RECIPE_HELP = "A recipe file, ours or mergekit's: drop it on this box, or open it under Save."
+BASE_HELP = "What they were fine-tuned from. Empty: they join the models above."
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +34,8 @@ class ModelsView:
     """The choice of a preset, and the components that add a model."""
 
     preset: gr.HTML
+    base: gr.Dropdown
     reference: gr.Dropdown
-    add: gr.Button
     use: gr.Button
     findings: gr.HTML
 
@@ -47,32 +49,52 @@ def build_preset(studio: Studio) -> gr.HTML:
         return live("preset", value, events=("choose",))
 
 
-def build_adding(studio: Studio) -> tuple[gr.Dropdown, gr.Button, gr.Button, gr.HTML]:
-    """The field for a reference, two buttons, and the preflight findings."""
-    reference = gr.Dropdown(
-        [f"zoo:{name}" for name in zoo_names()],
-        value=None,
-        label="Another model",
-        info=PUBLIC_HELP if studio.public else LOCAL_HELP,
-        allow_custom_value=not studio.public,
-        elem_id="reference",
-    )
-    with gr.Row(elem_classes="buttons"):
-        add = gr.Button("Add as domain model", size="sm", elem_id="add-model")
-        use = gr.Button("Use as base", size="sm", elem_id="use-base")
-    return reference, add, use, live("findings", None)
+def build_own(studio: Studio) -> tuple[gr.Dropdown, gr.Dropdown, gr.Button, gr.HTML]:
+    """The fields for domain models and their base, a button, and the preflight findings."""
+    embedded: dict[str, Any] = {
+        "choices": [f"zoo:{name}" for name in zoo_names()],
+        "value": None,
+        "allow_custom_value": not studio.public,
+    }
+    with gr.Accordion("Use your own models …", open=False, elem_id="own-models"):
+        reference = gr.Dropdown(
+            label="Domain models",
+            info=PUBLIC_HELP if studio.public else LOCAL_HELP,
+            elem_id="reference",
+            **embedded,
+        )
+        base = gr.Dropdown(label="Their base", info=BASE_HELP, elem_id="own-base", **embedded)
+        with gr.Row(elem_classes="buttons"):
+            use = gr.Button("Check and use", size="sm", elem_id="use-models")
+        findings = live("findings", None)
+        static(f'<p class="how">{RECIPE_HELP}</p>', "recipe-help")
+    return base, reference, use, findings
 
 
-def named_references(value: object) -> tuple[str, ...]:
-    """References from typed text, separated by commas; raises InvalidValue."""
-    parts = value.split(",") if isinstance(value, str) else [value]
-    return tuple(map(_named, parts))
+def named_references(base: object, models: object) -> tuple[str, tuple[str, ...]]:
+    """Base, empty if none was typed, and domain models, separated by commas.
+
+    Raises:
+        InvalidValue: nothing was typed, several bases, or no name between two commas.
+    """
+    bases, named = _listed(base), _listed(models)
+    if not bases and not named:
+        raise InvalidValue(
+            "Name a model first: type a folder or owner/name of the Hub, or choose an embedded one."
+        )
+    if len(bases) > 1:
+        raise InvalidValue(
+            f"A merge has one base; {len(bases)} are named: {', '.join(bases)[:200]}. Write the "
+            "domain models into their own field."
+        )
+    return "".join(bases), named
 
 
-def _named(value: object) -> str:
+def _listed(value: object) -> tuple[str, ...]:
     if value is None or value == "":
-        raise InvalidValue("Name a model first: choose an embedded one, or type a folder.")
-    return reference_text(value)
+        return ()
+    parts = value.split(",") if isinstance(value, str) else [value]
+    return tuple(map(reference_text, parts))
 
 
 def findings_value(findings: Iterable[Finding], head: str = "") -> dict[str, Any]:
@@ -110,12 +132,9 @@ def _who(reference: str) -> str:
     return short_name(reference) if reference else ""
 
 
-def looked_at(base: str, values: Sequence[object], studio: Studio) -> PreflightReport | None:
+def looked_at(base: str, names: Sequence[str], studio: Studio) -> PreflightReport | None:
     """The preflight of models before they are added; None on a public page."""
-    if studio.public:
-        return None
-    names = [named_references(value)[0] for value in values]
-    return preflight_models(base, names)
+    return None if studio.public else preflight_models(base, names)
 
 
 def measured(
@@ -130,40 +149,53 @@ def measured(
     return findings_value(every, "Added; checked before:" if report else "Opened:")
 
 
+def is_here(reference: str, studio: Studio) -> bool:
+    """Whether a model opens without a download. Raises DppaError if it is malformed or unknown."""
+    pin = pinned(reference, public=studio.public)
+    return not needs_download(ModelRef.parse(pin, public=studio.public))
+
+
 def chosen_reference(value: object, studio: Studio) -> str:
     """A reference as stored in recipes, with a pinned commit. Raises DppaError if it is malformed,
     or needs a download, which takes minutes."""
-    reference = pinned(_named(value), public=studio.public)
+    reference = pinned(reference_text(value), public=studio.public)
     found = ModelRef.parse(reference, public=studio.public)
     if needs_download(found):
         raise NotAllowed(
-            f"{found}: not on this computer yet. Download it once with `dppa profile BASE "
-            f"{found}`, which shows the progress. Then add it here."
+            f"{found}: not on this computer yet. Type it under Models, Use your own models: there "
+            "it is fetched."
         )
     return str(found)
 
 
-def chosen_references(value: object, studio: Studio) -> tuple[str, ...]:
-    """One reference, or several separated by commas; see `chosen_reference`."""
-    return tuple(chosen_reference(part, studio) for part in named_references(value))
-
-
-def with_model(session: Session, reference: str, studio: Studio) -> Session:
-    """The session with one more domain model; opens and measures it."""
-    if len(session.models) >= MOST_MODELS:
+def with_models(session: Session, references: Sequence[str], studio: Studio) -> Session:
+    """The session with more domain models; opens and measures them."""
+    if len(session.models) + len(references) > MOST_MODELS:
         raise InvalidValue(
-            f"The list holds {MOST_MODELS} domain models already. Remove one before adding another."
+            f"The list holds {len(session.models)} domain models of at most {MOST_MODELS}. Remove "
+            "one before adding another."
         )
-    if reference == session.base:
-        raise InvalidValue(f"{reference} is the base itself: its delta would be zero everywhere.")
-    wanted = replace(session, models=(*session.models, ModelChoice(reference)))
-    studio.profile(session.base, reference, fresh=True)
+    if session.base in references:
+        raise InvalidValue(f"{session.base} is the base itself: its delta is zero everywhere.")
+    added = tuple(map(ModelChoice, references))
+    wanted = replace(session, models=(*session.models, *added))
+    for reference in references:
+        studio.profile(session.base, reference, fresh=True)
     return wanted
 
 
+def with_named(session: Session, base: str, references: Sequence[str], studio: Studio) -> Session:
+    """The session with what was typed: another base, if one is named, or more models."""
+    if base:
+        return with_base(session, base, references, studio)
+    return with_models(session, references, studio)
+
+
 def with_base(session: Session, base: str, models: Sequence[str], studio: Studio) -> Session:
-    """The session on another base, with other `models` if any; measures every domain model."""
-    choices = tuple(map(ModelChoice, models)) or session.models
+    """The session on another base, with these models; measures them. Models that were listed
+    before keep their coefficients; without any named, all are kept."""
+    listed = {choice.reference: choice for choice in session.models}
+    choices = tuple(listed.get(one, ModelChoice(one)) for one in models) or session.models
     if any(model.reference == base for model in choices):
         raise InvalidValue(
             f"{base} is in the list of domain models. Remove it there before it is the base."
@@ -174,8 +206,8 @@ def with_base(session: Session, base: str, models: Sequence[str], studio: Studio
             studio.profile(base, model.reference, fresh=True)
     except IncompatibleCheckpoints as error:
         raise IncompatibleCheckpoints(
-            f"{error} Models of another family replace all at once: write BASE, MODEL, … and "
-            "choose Use as base."
+            f"{error} Models of another family replace all at once: name their base and all "
+            "of them."
         ) from error
     return _suited(wanted, studio)
 

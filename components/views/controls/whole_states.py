@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
@@ -14,12 +16,17 @@ from components.session.state import state_of
 from components.widgets.browser_parts import live
 from components.work.plans import PLAIN
 from components.work.studio import Studio
+from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint
 from dppa_core.errors import InvalidValue
+from dppa_core.recipes.mergekit.import_recipe import import_mergekit
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, parse_recipe, recipe_hash
 
 LONGEST_RECIPE = 50_000
 """Most characters of a recipe file."""
 FILE_NAME = "recipe.yaml"
+DTYPE = "bfloat16"
+"""Of every merge of the page."""
+_MERGEKIT = re.compile(r"^merge_method\s*:", re.MULTILINE)
 
 
 def build_tune(session: Session) -> gr.HTML:
@@ -42,15 +49,34 @@ def asked(value: object, key: str) -> tuple[int, Any]:
     return data["id"], data.get(key)
 
 
-def asked_recipe(value: object) -> tuple[int, MergeRecipe]:
-    """The number of the request, and its recipe; raises InvalidRecipe if it is none."""
+def asked_recipe(value: object, studio: Studio) -> tuple[int, MergeRecipe, tuple[str, ...]]:
+    """The number of the request, its recipe, and how a merge by mergekit would differ.
+
+    Raises:
+        InvalidRecipe: neither a recipe of ours nor of mergekit.
+        NoCounterpart: mergekit's, and ours cannot express it.
+    """
     number, text = asked(value, "recipe")
     if not isinstance(text, str) or len(text) > LONGEST_RECIPE:
         raise InvalidValue(
             f"A recipe is a text of up to {LONGEST_RECIPE} characters. Another kind of file, such "
             "as a file of weights, is the usual cause."
         )
-    return number, parse_recipe(text)
+    if not _MERGEKIT.search(text):
+        return number, parse_recipe(text), ()
+    found = import_mergekit(text, lambda base: _tensor_names(base, studio))
+    recipe = replace(found.recipe, dtype=DTYPE)
+    if recipe == found.recipe:
+        return number, recipe, found.notes
+    kept = f"It writes {found.recipe.dtype}, and the page {DTYPE}."
+    return number, recipe, (*found.notes, kept)
+
+
+def _tensor_names(base: str, studio: Studio) -> tuple[str, ...]:
+    """Names of a base's tensors; none of a model of the Hub, which is not fetched for this."""
+    if ModelRef.parse(base, public=studio.public).source == "hub":
+        return ()
+    return open_checkpoint(base, public=studio.public).names()
 
 
 def file_value(session: Session, number: int) -> dict[str, Any]:

@@ -18,9 +18,9 @@ from components.server.serving import launch_options
 from components.session.presets import first_session, presets
 from components.views.controls.models import (
     chosen_reference,
-    chosen_references,
+    named_references,
     with_base,
-    with_model,
+    with_models,
 )
 from components.views.controls.prune import with_levels
 from components.work import rate_limits as allowance
@@ -107,21 +107,21 @@ def test_a_bug_is_logged_and_told_neutrally(caplog: pytest.LogCaptureFixture) ->
 def test_a_model_that_is_not_there_leaves_the_session_as_it_was(studio: Studio) -> None:
     session = first_session()
     with pytest.raises(MissingCheckpoint):
-        with_model(session, "/no/such/folder", studio)
+        with_models(session, ["/no/such/folder"], studio)
     with pytest.raises(InvalidValue, match="already"):
-        with_model(session, "zoo:math", studio)
+        with_models(session, ["zoo:math"], studio)
     with pytest.raises(InvalidValue, match="base itself"):
-        with_model(session, "zoo:base", studio)
+        with_models(session, ["zoo:base"], studio)
 
 
 def test_a_folder_becomes_a_domain_model(studio: Studio, tiny_zoo: Path) -> None:
     folder = str(tiny_zoo / "law")
-    assert with_model(first_session(), folder, studio).models[-1].reference == folder
+    assert with_models(first_session(), [folder], studio).models[-1].reference == folder
 
 
 def test_a_public_page_opens_no_folder(zoo_env: Path) -> None:
     with pytest.raises(NotAllowed):
-        with_model(first_session(), str(zoo_env / "law"), Studio(public=True))
+        with_models(first_session(), [str(zoo_env / "law")], Studio(public=True))
 
 
 def test_a_domain_model_cannot_be_the_base_as_well(studio: Studio) -> None:
@@ -132,10 +132,9 @@ def test_a_domain_model_cannot_be_the_base_as_well(studio: Studio) -> None:
 def test_a_base_of_another_family_comes_with_its_models(studio: Studio, tmp_path: Path) -> None:
     wide = random_llama(0, Shape(hidden=64))
     base, tuned = str(wide.save(tmp_path / "base")), str(tuned_llama(wide, 1).save(tmp_path / "my"))
-    with pytest.raises(IncompatibleCheckpoints, match="write BASE, MODEL, …"):
+    with pytest.raises(IncompatibleCheckpoints, match="name their base and all"):
         with_base(first_session(), base, (), studio)
-    both = chosen_references(f"{base}, {tuned}", studio)
-    session = with_base(first_session(), both[0], both[1:], studio)
+    session = with_base(first_session(), *named_references(base, tuned), studio)
     assert session.base == base and [model.reference for model in session.models] == [tuned]
     assert session.recipe().base == base
     with pytest.raises(InvalidValue, match="Remove it"):
@@ -158,6 +157,27 @@ def test_another_base_keeps_the_rates_and_curves_that_suit_it(
     after = with_base(session, str(tiny_zoo / "base"), (), studio)
     assert after.models[0].curve == session.models[0].curve and after.models[1].curve == ()
     assert after.overrides == ((module.name, 0.5),)
+
+
+def test_models_are_named_in_a_list_with_at_most_one_base() -> None:
+    assert named_references("", " a , zoo:law") == ("", ("a", "zoo:law"))
+    assert named_references("zoo:base", None) == ("zoo:base", ())
+    wrong = (("", "", "Name a model"), ("a, b", "c", "one base"), ("", "a,,b", "a name such as"))
+    for base, models, told in wrong:
+        with pytest.raises(InvalidValue, match=told):
+            named_references(base, models)
+
+
+def test_models_listed_before_keep_their_coefficients_on_another_base(
+    studio: Studio, tiny_zoo: Path
+) -> None:
+    math, *others = first_session().models
+    session = replace(first_session(), models=(replace(math, coefficient=0.4), *others))
+    after = with_base(session, str(tiny_zoo / "base"), ("zoo:law", "zoo:math"), studio)
+    assert [(one.reference, one.coefficient) for one in after.models] == [
+        ("zoo:law", others[-1].coefficient),
+        ("zoo:math", 0.4),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -252,12 +272,12 @@ def test_levels_that_can_be_set_every_control(page: gr.Blocks) -> None:
 
 def test_a_model_just_added_is_the_one_that_is_drawn(page: gr.Blocks, tiny_zoo: Path) -> None:
     folder = str(tiny_zoo / "law")
-    out = press(page, "on_add", reference=folder)
+    out = press(page, "on_use", reference=folder)
     assert out["plots"]["look"] == folder and folder in out["plots"]["tables"]
 
 
 def test_the_yield_that_gradio_sends_twice_undoes_nothing(page: gr.Blocks, tiny_zoo: Path) -> None:
-    *_, adding, again = yielded(page, "on_add", reference=str(tiny_zoo / "law"))
+    *_, adding, again = yielded(page, "on_use", reference=str(tiny_zoo / "law"))
     assert len(adding) > 5 and list(again.values()) == [gr.skip()]
 
 
@@ -335,7 +355,7 @@ def test_moving_sliders_skip_the_queue_and_end_on_the_last_value(page: gr.Blocks
 
 
 def test_models_work_one_at_a_time(page: gr.Blocks) -> None:
-    kinds = {name: "model" for name in ("on_add", "on_base", "on_merge")}
+    kinds = {name: "model" for name in ("on_use", "on_merge")}
     kinds |= {name: "exam" for name in ("on_score", "on_compare", "on_attribute")}  # minutes, not s
     for name, kind in kinds.items():
         (event,) = events(page, name)

@@ -10,13 +10,19 @@ import pytest
 
 from components.page.workbench import build_page
 from components.session.presets import find_hub_preset, hub_choices, hub_session, presets
-from components.views.controls.hub_offer import offer_lines, offer_value, stream_fetch
+from components.views.controls.hub_offer import (
+    FetchTeller,
+    Offer,
+    offer_lines,
+    offer_value,
+    stream_fetch,
+)
 from components.views.controls.models import build_preset, findings_value, first_blocker
 from components.work.studio import BYTE_BUDGET, Studio, byte_budget
 from dppa_core.errors import Unreachable
 from dppa_core.merging.preflight import hub_presets as core
 from dppa_core.merging.preflight.facts import Finding, Severity
-from dppa_core.merging.preflight.hub_presets import HubPreset, PresetModel, hub_presets, runs_here
+from dppa_core.merging.preflight.hub_presets import HubPreset, PresetModel, hub_presets
 from dppa_core.system.machine import Machine
 from tests.app.page.test_handlers import press
 from tests.helpers.hub_server import HubServer, stand_in
@@ -83,7 +89,7 @@ def test_fetching_opens_the_set_with_its_commits(page: gr.Blocks, hub: HubServer
         out["findings"]["fine"].startswith("1 more")
     )
     again = press(page, "on_preset", preset=json.dumps({"chosen": TINY.title}))
-    assert again["offer"]["lines"][0] == "All 2 models are on this disk."
+    assert again["offer"]["lines"][0] == "On this disk: all 2 models."
     assert again["offer"]["open"] == "Open"
 
 
@@ -91,7 +97,7 @@ def test_what_stands_in_the_way_is_told_and_nothing_is_fetched(
     studio: Studio, hub: HubServer
 ) -> None:
     hub.models[MATH].gated = True
-    (*_, (value, references)) = stream_fetch(TINY, studio)
+    (*_, (value, references)) = stream_fetch(Offer(TINY.references, TINY), studio)
     assert not references and value["state"] == "offered"
     assert value["findings"]["rows"][0]["severity"] == "blocker"
     assert hub.sent["model.safetensors"] < 20_000
@@ -102,7 +108,7 @@ def test_a_fetch_that_breaks_off_says_so_and_can_be_begun_again(
 ) -> None:
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     monkeypatch.setattr("components.views.controls.hub_offer.open_checkpoint", _breaks)
-    (*_, (value, references)) = stream_fetch(TINY, studio)
+    (*_, (value, references)) = stream_fetch(Offer(TINY.references, TINY), studio)
     assert not references and value["trouble"] == "the line is down"
 
 
@@ -128,11 +134,53 @@ def test_a_card_nobody_can_have_is_refused(page: gr.Blocks, value: str) -> None:
         press(page, "on_check", offer=value)
 
 
+def test_a_typed_model_of_the_hub_is_looked_up_and_fetched_only_on_request(
+    page: gr.Blocks, hub: HubServer
+) -> None:
+    out = press(page, "on_use", reference=MATH, **{"own-base": BASE})
+    offer = out["offer"]
+    assert offer["references"] == [BASE, MATH] and offer["new_base"] is True
+    assert offer["lines"][:2] == [
+        "Needs a download: 111 kB of 2 models, 1 s at 100 Mbit/s.",
+        "Licence: mit.",
+    ]
+    assert offer["open"] == "Fetch 111 kB and open" and "models" not in out
+    assert offer["findings"]["head"] == "These can be merged."
+    assert hub.sent["model.safetensors"] < 20_000
+    out = press(page, "on_fetch", offer=json.dumps(offer))
+    math = f"hub:{MATH}@{hub.models[MATH].commit}"
+    assert out["models"]["base"] == f"hub:{BASE}@{hub.models[BASE].commit}"
+    assert [one["ref"] for one in out["models"]["models"]] == [math]
+    assert out["plots"]["look"] == math and out["offer"] == "null"
+
+
+def test_a_typed_model_joins_the_models_of_the_page(
+    studio: Studio, hub: HubServer, tmp_path: Path
+) -> None:
+    offer = Offer((str(tmp_path / "base"), MATH), new_base=False)
+    assert offer.names == [MATH]
+    (*_, (_, references)) = stream_fetch(offer, studio)
+    assert references == (str(tmp_path / "base"), f"hub:{MATH}@{hub.models[MATH].commit}")
+
+
+def test_a_download_says_its_rate_and_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, told = [0.0], list[Any]()
+    monkeypatch.setattr("components.views.controls.hub_offer.time.monotonic", lambda: clock[0])
+    tell = FetchTeller("Fetching a/b (1 of 2)", told.append)
+    tell(40_000_000, 100_000_000, "")  # here before
+    clock[0] = 10.0
+    tell(60_000_000, 100_000_000, "")
+    assert told == [
+        ("now", "Fetching a/b (1 of 2): 40 MB of 100 MB", 0.4),
+        ("now", "Fetching a/b (1 of 2): 60 MB of 100 MB, 2 MB/s, 20 s left", 0.6),
+    ]
+
+
 def test_a_model_that_does_not_fit_is_not_added_and_the_reason_stays_in_sight(
     page: gr.Blocks, tmp_path: Path
 ) -> None:
     folder = str(random_llama(0, Shape(hidden=64)).save(tmp_path / "wide"))
-    (event,) = [fn for fn in page.fns.values() if fn.name == "on_add"]
+    (event,) = [fn for fn in page.fns.values() if fn.name == "on_use"]
     given = {b: folder if b.elem_id == "reference" else b.value for b in event.inputs}
     steps = event.fn(given)
     (told,) = next(steps).values()
@@ -143,7 +191,7 @@ def test_a_model_that_does_not_fit_is_not_added_and_the_reason_stays_in_sight(
 
 
 def test_a_model_that_fits_is_added_with_what_was_found(page: gr.Blocks, tiny_zoo: Path) -> None:
-    out = press(page, "on_add", reference=str(tiny_zoo / "law"))
+    out = press(page, "on_use", reference=str(tiny_zoo / "law"))
     assert out["findings"]["head"].startswith("Added")
     assert {row["severity"] for row in out["findings"]["rows"]} <= {"note", "warning"}
 
@@ -162,10 +210,12 @@ def test_a_list_holds_what_is_not_as_it_should_be_and_counts_the_rest() -> None:
     )
 
 
-def test_facts_of_a_set_are_told_in_lines() -> None:
+def test_facts_of_a_set_are_told_in_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     gated = HubPreset("t", "T", PresetModel("a/b", 10**9, gated=True), (PresetModel("a/c", 10**9),))
     small = Machine(10**9, 10**12)
-    lines = offer_lines(gated, 4 * 10**9, runs_here(gated.estimate(4 * 10**9), small))
+    monkeypatch.setattr("components.views.controls.hub_offer.this_machine", lambda _: small)
+    offer = Offer(gated.references, gated)
+    lines = offer_lines(offer, gated.estimate(4 * 10**9), gated.licences, gated.gated)
     assert lines[0] == "Needs a download: 4 GB of 2 models, 5 min at 100 Mbit/s."
     assert any(line.startswith("Gated: accept the terms of a/b") for line in lines)
     assert lines[-1].startswith("Runs here: the merge, not the chat (")
@@ -190,4 +240,5 @@ def test_a_set_opens_with_every_model_on() -> None:
     assert session.base == "hub:a/b@1" and len(session.active) == 2
     assert find_hub_preset(core.hub_presets()[0].title) is core.hub_presets()[0]
     assert find_hub_preset("Everything kept: plain sum") is None
-    assert offer_value(hub_presets()[0])["name"] == hub_presets()[0].name
+    first = hub_presets()[0]
+    assert offer_value(Offer(first.references, first))["name"] == first.name

@@ -102,6 +102,22 @@ def test_numbers_by_layer_of_a_recipe_reach_the_list_of_models(page: gr.Blocks) 
     assert row["curve"][0] == [0, 0.5] and row["curve"][-1][1] == 1.0
 
 
+def test_a_recipe_of_mergekit_opens_with_its_differences(page: gr.Blocks) -> None:
+    text = """merge_method: ties
+base_model: zoo:base
+models: [{model: zoo:math, parameters: {density: 0.3, weight: 0.6}}]
+parameters: {normalize: true}
+dtype: float32
+"""
+    after = press(page, "on_read", tune=json.dumps({"id": 4, "recipe": text}))
+    (row,) = after["models"]["models"]
+    assert after["method"]["method"] == "ties" and row["ref"] == "zoo:math"
+    assert after["tune"]["done"] == 4 and after["tune"]["notes"][-1].startswith("It writes float32")
+    far = text.replace("merge_method: ties", "merge_method: nosuch")
+    after = press(page, "on_read", tune=json.dumps({"id": 5, "recipe": far}))
+    assert after.keys() == {"tune"} and "no counterpart" in after["tune"]["refused"]
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

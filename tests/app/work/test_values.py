@@ -89,6 +89,7 @@ def test_a_model_is_called_by_its_last_name() -> None:
 @pytest.mark.parametrize("name", ["merged", "base", "math"])
 def test_a_folder_whose_name_is_taken_is_called_by_two_folders(name: str) -> None:
     assert short_name(f"/models/mine/{name}") == f"mine/{name}"
+    assert short_name(f"hub:acme/{name}@{'a' * 40}") == f"acme/{name}"
 
 
 def test_an_embedded_model_keeps_its_colour_whoever_stands_beside_it() -> None:

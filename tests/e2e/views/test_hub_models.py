@@ -1,5 +1,6 @@
 """Hub sets on the page: their size is shown first; then they are downloaded and opened."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -116,7 +117,30 @@ def test_a_set_is_fetched_and_opened(tab: Studio, hub: HubServer) -> None:
     assert tab.page.locator("#preset-choice").input_value() == PRESET.title
     tab.set_rate(60)
     assert float(tab.exact("kept")) == pytest.approx(40, abs=0.5)
-    expect(choose(tab)).to_contain_text("All 2 models are on this disk.")
+    expect(choose(tab)).to_contain_text("On this disk: all 2 models.")
+
+
+def test_typed_models_are_looked_up_fetched_and_used(tab: Studio, hub: HubServer) -> None:
+    base, tuned = (hub.models[model.model].folder for model in PRESET.all)
+    for name, folder in (("base", base), ("math", tuned), ("law", tuned)):
+        hub.add(f"acme/{name}", folder, card={"license": "mit"})
+    tab.use_models("acme/math", base="acme/base")
+    card = tab.page.locator("#offer section.offer")
+    expect(card.get_by_role("heading")).to_have_text("2 models")
+    expect(card.locator(".found-head")).to_have_text("These can be merged.")
+    expect(card).to_contain_text("Licence: mit.")
+    card.get_by_role("button", name=re.compile("^Fetch .* and open$")).click()
+    tab.page.get_by_text("Base model: acme/base (Hub)").wait_for()
+    card.wait_for(state="hidden")
+    assert tab.page.locator(".model-row").count() == 1
+    before = hub.sent["model.safetensors"]
+    tab.use_models("acme/law")
+    fetch = card.get_by_role("button", name=re.compile("^Fetch .* and add$"))
+    fetch.wait_for()
+    assert hub.sent["model.safetensors"] - before < 20_000
+    fetch.click()
+    tab.page.locator('.model-row[data-model^="hub:acme/law@"]').wait_for()
+    assert tab.page.locator(".model-row").count() == 2
 
 
 @pytest.mark.parametrize(("width", "theme"), SCREENS)
@@ -144,11 +168,7 @@ def test_a_model_that_does_not_fit_is_not_added_and_the_list_says_why(
     studio: Studio, tmp_path: Path
 ) -> None:
     studio.wait_exact(80)
-    studio.open_advanced()
-    box = studio.page.locator("#reference input, #reference textarea").first
-    box.fill(folder_that_does_not_fit(tmp_path))
-    box.press("Tab")
-    studio.page.locator("#add-model").click()
+    studio.use_models(folder_that_does_not_fit(tmp_path))
     blockers = studio.page.locator('#findings li[data-severity="blocker"]')
     expect(blockers.first).to_contain_text("wide:")
     expect(studio.page.locator("#findings .found-head")).to_contain_text("Not added")

@@ -32,11 +32,7 @@ def family(tmp_path: Path) -> tuple[Path, Path]:
 
 def test_another_family_takes_the_place_of_all(studio: Studio, family: tuple[Path, Path]) -> None:
     studio.wait_exact(80)
-    studio.open_advanced()
-    box = studio.page.locator("#reference input, #reference textarea").first
-    box.fill(f"{family[0]}, {family[1]}")
-    box.press("Enter")
-    studio.page.locator("#use-base").click()
+    studio.use_models(str(family[1]), base=str(family[0]))
     studio.page.get_by_text("Base model: origin (folder)").wait_for()
     studio.page.wait_for_function(
         "() => document.querySelectorAll('#heatmap g.cell').length === 3 * 4"
@@ -56,11 +52,7 @@ def test_the_merge_asks_in_the_chat_template_of_the_chosen_model(
     studio.wait_models()
     template = studio.page.get_by_label("Chat template of the merge")
     expect(template).to_be_hidden()  # the embedded models share one
-    studio.open_advanced()
-    box = studio.page.locator("#reference input, #reference textarea").first
-    box.fill(str(own))
-    box.press("Tab")
-    studio.page.locator("#add-model").click()
+    studio.use_models(str(own))
     template.select_option(label="That of tutor")
     studio.page.locator("#answer-with").get_by_label("merged").set_checked(True)
     studio.ask("Compare 3 and 4.")
