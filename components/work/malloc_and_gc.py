@@ -25,8 +25,11 @@ def few_heaps() -> None:
 
 
 class MemoryTrimmer:
-    """Returns freed memory to the system, some `seconds` after the first end of work. glibc would
-    keep it: 140 MB after a dozen stopped scores."""
+    """Returns freed memory to the system, some `seconds` after the first end of work.
+
+    glibc would keep it: 140 MB after a dozen stopped scores. What work left in cycles is collected
+    before: with collections as rare as `keep_what_is_there` makes them, it was 40 MB in median.
+    """
 
     def __init__(self, trim: Callable[[], object] | None = None, seconds: float = 5.0) -> None:
         self._trim = trim or _malloc_trim
@@ -45,6 +48,7 @@ class MemoryTrimmer:
     def _now(self) -> None:
         with self._lock:
             self._pending = False
+        gc.collect()
         self._trim()
 
 

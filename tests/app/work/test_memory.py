@@ -1,8 +1,10 @@
 """Memory settings of the process, tested in subprocesses."""
 
+import gc
 import subprocess
 import sys
 import threading
+import weakref
 
 from components.work.malloc_and_gc import MemoryTrimmer
 
@@ -83,3 +85,20 @@ def test_memory_is_given_back_once_for_many_ends_of_work() -> None:
             trimmer.work_ended()
         assert trimmed.wait(5) and len(trims) == count
         trimmed.clear()
+
+
+def test_what_work_left_in_a_cycle_is_collected_before_memory_is_returned() -> None:
+    class Left:
+        itself: "Left"
+
+    left = Left()
+    left.itself = left
+    known, trimmed = weakref.ref(left), threading.Event()
+    gc.disable()
+    try:
+        del left
+        assert known() is not None
+        MemoryTrimmer(trimmed.set, seconds=0.01).work_ended()
+        assert trimmed.wait(10) and known() is None
+    finally:
+        gc.enable()
