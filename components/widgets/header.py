@@ -22,11 +22,11 @@ SKIP = (
 TITLE = (
     f'<div class="title"><h1>DPPA Studio <small>{__version__}</small></h1>'
     '<button type="button" id="learn-open" aria-pressed="false">Learn</button>'
-    '<p>Dynamically prune, partition, amplify<span class="more"> (DPPA) what fine-tuning changed'
-    '</span>, <span class="more">then </span>merge. <span class="more">The embedded models are toys'
-    '</span><span class="less">Toys</span> of 4 M parameters that know few '
-    '<span class="more">kinds of question. First move the pruning rate and watch the answer.</span>'
-    '<span class="less">questions. Move the rate first.</span></p></div>'
+    '<p><span class="more">Dynamically prune, partition, amplify (DPPA)</span><span class="less">'
+    'Prune, amplify</span> what fine-tuning changed, then merge. <span class="more">The embedded '
+    'models are toys</span><span class="less">Toys</span> of 4 M parameters that know few kinds of '
+    'question. <span class="more">First move the pruning rate and watch the answer.</span></p>'
+    "</div>"
 )
 PANES = (
     '<nav aria-label="Panes"><button type="button" data-pane="see" aria-pressed="true">See</button>'
@@ -50,7 +50,7 @@ VIEWS = {
 EXPLAIN = (
     '<details class="explain"><summary>What these do</summary>'
     "<p>Pruning rate (%): share of each model's changes that is dropped. "
-    '<span class="stays">At 80 % the strongest 20 % stay.</span></p>'
+    '<span class="stays">At 80 % the strongest 20 % stay, more where they stand out.</span></p>'
     "<p>Factor (×): multiplies the changes that stay, band by band.</p></details>"
 )
 

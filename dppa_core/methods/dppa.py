@@ -26,8 +26,8 @@ METHOD = Method(
     name="dppa",
     title="DPPA",
     paper="arXiv:2403.02799",
-    summary="Keeps the largest delta entries, more of them in significant layers and modules, "
-    "in partitions with an amplification factor each.",
+    summary="Keeps the largest delta entries, more of them in significant layers and modules; each "
+    "partition of them has an amplification factor.",
     parameters=PruningParameters,
     treat=dppa,
     levels="many",

@@ -75,9 +75,18 @@ def test_no_quarrel_is_told_where_there_is_none(profile: ProfileFacts) -> None:
     assert size is ModelDeltaSize.LARGE and not any("disagree" in line for line in why)
 
 
-def test_the_mean_of_the_draws_decides_and_nine_tenths_are_enough() -> None:
-    assert judged(MIDDLE, probe(0.85, 0.95, 0.9))[0] is ModelDeltaSize.SMALL
-    assert judged(MIDDLE, probe(0.84, 0.95, 0.9))[0] is ModelDeltaSize.LARGE
+def test_draws_that_agree_decide_and_nine_tenths_are_enough() -> None:
+    assert judged(MIDDLE, probe(0.9, 0.95, 0.91))[0] is ModelDeltaSize.SMALL
+    assert judged(MIDDLE, probe(0.84, 0.89, 0.8))[0] is ModelDeltaSize.LARGE
+
+
+@pytest.mark.parametrize("profile", [TINY, MIDDLE, HUGE])
+def test_draws_on_both_sides_make_a_size_unclear(profile: ProfileFacts) -> None:
+    size, by, why = judged(profile, probe(0.84, 0.95, 0.9))
+    assert (size, by) == (ModelDeltaSize.UNCLEAR, "probe")
+    assert not any("disagree" in line for line in why)
+    (one,) = advise([DomainModelFacts("m", profile, probe(0.84, 0.95))]).models
+    assert "add them whole" in one.advice
 
 
 def test_draws_on_both_sides_and_wide_intervals_are_told() -> None:

@@ -1,17 +1,24 @@
 // What this merge keeps, over the plots: as scored here, else what is known of it.
+import { go } from "../learn/entry.js";
 import { html, put, say } from "../base/shapes.js";
 import { paint, part, server } from "../session/parts.js";
 import * as tables from "../session/tables.js";
+
+/** The lesson with every method, from the leaderboard. */
+const RANKED = "comparison";
 
 part("verdict", ({ host }) => {
   host.replaceChildren();
   const box = html("details", { class: "verdict-box" }, host);
   const line = html("summary", {}, box), text = html("span", {}, line, "What this merge keeps …");
-  html("span", { class: "more" }, line, " Prune to store or send small deltas.");
-  const more = html("p", { class: "how" }, box, "Or prune to merge models that disturb each other; otherwise add whole deltas. "
-    + "Their figures here are test scores at the coefficient that was best on the search questions. ");
+  html("span", { class: "more" }, line, " Pruning is for small files, and for models that disturb each other.");
+  const more = html("p", { class: "how" }, box, "Pruning is for small files, and for models that disturb each other in a sum; otherwise add whole changes (task arithmetic). "
+    + "The figures are of these toys, on test questions, with the coefficient that was best on other questions. "
+    + "Score real models on questions of your own. ");
   const evidence = html("button", { type: "button", class: "link" }, more, "All experiments");
   evidence.addEventListener("click", () => document.querySelector('#views [data-view="experiments"]')?.click());
+  say(html("span", {}, more), " · ");
+  html("button", { type: "button", class: "link" }, more, "All methods, ranked").addEventListener("click", () => go(RANKED));
   paint(() => {
     const current = tables.isCurrent(), { kept } = server;
     const scored = kept !== null && kept.recipe === tables.recipe();

@@ -9,7 +9,8 @@ export let override = () => {};
 function stays() {
   const rate = controls.rate(), drops = `At ${level(rate)}`;
   if (rate === 0) return `${drops} all of them stay.`;
-  return controls.shows() === "random" ? `${drops} any ${level(1 - rate)} stay.` : `${drops} the strongest ${level(1 - rate)} stay.`;
+  const uneven = controls.pruner()?.name === "dppa" && controls.state.strength > 0 ? ", more where they stand out" : "";
+  return controls.shows() === "random" ? `${drops} any ${level(1 - rate)} stay.` : `${drops} the strongest ${level(1 - rate)} stay${uneven}.`;
 }
 paint(() => {
   const text = stays();

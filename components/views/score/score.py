@@ -238,8 +238,8 @@ def add_score(controls: Controls, studio: Studio) -> gr.HTML:
         (FOURS, MOST_ITEMS, FOURS),
         20,
         "Questions (per domain)",
-        "4 to 400, in steps of four: so every task is asked equally often. More take longer and "
-        "tell smaller differences: 20 about 20 points of 100, 400 about 5.",
+        "4 to 400, in steps of four: so every task is asked equally often. With 20 only "
+        "differences above about 20 points of 100 are seen, with 400 above about 5.",
     )
     idle = score_value((), DOMAINS, {}, "idle", 0)
     runs = build_run("score", "Score all models", "Stop", value=idle)

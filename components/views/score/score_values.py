@@ -131,8 +131,8 @@ def retention_sentence(row: Mapping[str, Any]) -> str:
         return ""
     worst = min(kept, key=lambda name: float(kept[name]["value"]))
     return (
-        f"Retention: this merge keeps {_with_interval(row['mean_retention'])} of its models' "
-        f"scores. It keeps least in {worst}, {_with_interval(kept[worst])}."
+        f"Retention: this merge answers {_with_interval(row['mean_retention'])} as well as its "
+        f"models do alone; least in {worst}, {_with_interval(kept[worst])}."
     )
 
 
@@ -154,9 +154,7 @@ def plain_sentence(found: SideBySide) -> str:
         f"{one:.1f}".replace("-", "\u2212") for one in sorted((sign * low, sign * high))
     )
     chance = "" if gap.seen else ", which may be chance"
-    return (
-        f"{said} It answers {abs(more):.1f}\u202f% {word} of all questions right ({ends}){chance}."
-    )
+    return f"{said} Of 100 questions it answers {abs(more):.1f} {word} right ({ends}){chance}."
 
 
 def verdict_sentence(found: SideBySide) -> str:
@@ -165,7 +163,7 @@ def verdict_sentence(found: SideBySide) -> str:
     if kept is None or plain is None:
         return ""
     asked = sum(len(each) for each in found.items.values())
-    said = f"Scored on {asked:,} questions: keeps {_interval(kept)} of its models' scores"
+    said = f"Scored on {asked:,} questions: answers {_interval(kept)} as well as its models alone"
     return f"{said}; task arithmetic {_interval(plain)}."
 
 

@@ -35,6 +35,7 @@ TRIES = {
         ("dare", "DARE", PROBE_RATE),
         ("task_arithmetic", "Task arithmetic", None),
     ),
+    ModelDeltaSize.UNCLEAR: (("task_arithmetic", "Task arithmetic", None),),
 }
 """Advised merges: (method, its name, pruning rate)."""
 
@@ -43,9 +44,10 @@ def build_advice() -> RunView:
     """A fold with a description, the buttons, and the result."""
     with gr.Accordion("What should I try?", open=False, elem_id="advice-box"):
         static(
-            f'<p class="how">Measures whether the changes of each model are small or large: its '
-            f"own profile, and DARE at {percent(PROBE_RATE)} on {ITEMS} search questions. For a "
-            "merge by DPPA, its failure signs too. About 15 s for each model.</p>",
+            '<p class="how">Tells whether the changes of each model are small, so that most may be '
+            f"dropped, or large: DARE drops {percent(PROBE_RATE)} of them, and {ITEMS} questions "
+            "are asked. For a merge by DPPA it looks for signs of failure too. About 15 s a "
+            "model.</p>",
             "advice-how",
         )
         return build_run("advice", "Advise")
@@ -60,7 +62,7 @@ def advised(session: Session, studio: Studio, emit: Emit, stop: Stop) -> dict[st
         *(recipe, studio.examiner()),
         limit=ITEMS,
         public=studio.public,
-        progress=lambda *told: emit(told),
+        progress=lambda done, total, what: emit((done, total, what.replace("zoo:", ""))),
         stop=stop,
     )
     found = advise(facts)

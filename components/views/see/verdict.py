@@ -13,6 +13,12 @@ from components.session.shipped import shipped
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 
 RESULTS = shipped("docs/results.json")
+OTHERS = {
+    "task_arithmetic": "unpruned task arithmetic",
+    "dp": "DPPA with factors 1",
+    "magnitude": "magnitude pruning",
+}
+"""Method in the results -> how the line names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +30,8 @@ class Measured:
     models: tuple[str, ...]
     method: str
     rate: float
+    coefficient: float | None
+    """The best one of those searched, in a merge of several models."""
     kept: float
     """Mean over the domains of its accuracy divided by that of the domain's own model."""
     questions: int
@@ -40,23 +48,26 @@ def _measured(results: Mapping[str, Any]) -> Iterator[Measured]:
     own = {d: one["domains"][d]["accuracy"] for d, one in results["own"].items()}
     plain = {"method": "task_arithmetic", "rate": 0.0, "alone": {}, **results["task_arithmetic"]}
     for row in (plain, *results["treated"]):
-        for one in (row["merged"], *row["alone"].values()):
+        merges = [(row["coefficient"], row["merged"])]
+        for coefficient, one in (*merges, *((None, one) for one in row["alone"].values())):
             shares = {d: found["accuracy"] / own[d] for d, found in one["domains"].items()}
             models, kept = tuple(f"zoo:{d}" for d in shares), sum(shares.values()) / len(shares)
             asked = sum(found["n"] for found in one["domains"].values())
-            yield Measured(one["target"], models, row["method"], row["rate"], kept, asked)
+            what = row["method"], row["rate"], coefficient
+            yield Measured(one["target"], models, *what, kept, asked)
 
 
 def verdict_of(recipe: MergeRecipe) -> str:
-    """A sentence or two: what this merge keeps, and what plain merges of its models keep."""
+    """A sentence or two: what this merge keeps, and what others of its models keep."""
     found = _found(recipe)
     beside = _beside(recipe, found)
     if found is None:
-        plain = f" Plain merges keep: {beside}." if beside else ""
-        return f"Not scored yet (see Score).{plain}"
+        known = f" Of the same models: {beside}." if beside else ""
+        return f"Not scored yet (see Score).{known}"
+    alone = "its models do" if len(found.models) > 1 else "its model does"
     asked, share = f"{found.questions:,}", _percent(found.kept)
-    kept = f"On {asked} questions this merge keeps {share} of its models' scores"
-    return f"{kept}; {beside}." if beside else f"{kept}."
+    kept = f"This merge answers {share} as well as {alone} alone, on {asked} questions."
+    return f"{kept} {beside[:1].upper()}{beside[1:]}." if beside else kept
 
 
 def before_scoring(recipe: MergeRecipe) -> str:
@@ -83,21 +94,20 @@ def _joined(recipe: MergeRecipe) -> MergeRecipe:
 
 
 def _beside(recipe: MergeRecipe, found: Measured | None) -> str:
-    """Task arithmetic, and magnitude pruning at the nearest rate, of the same models; empty if
-    they were not measured."""
+    """Task arithmetic, DPPA and magnitude pruning of the same models, at the nearest rate, without
+    the merge itself; empty if they were not measured."""
     models = tuple(one.model for one in recipe.models)
     rate = max(one.levels[-1] for one in recipe.models)
-    known = [one for one in measured() if one.models == models and one != found]
-    parts = [
-        f"unpruned task arithmetic {_percent(one.kept)}"
-        for one in known
-        if one.method == "task_arithmetic"
-    ]
-    pruned = [one for one in known if one.method == "magnitude"]
-    if pruned:
-        one = min(pruned, key=lambda one: abs(one.rate - rate))
-        at = "" if one.rate == rate else f" (at {_percent(one.rate)})"
-        parts.append(f"magnitude pruning{at} {_percent(one.kept)}")
+    parts = []
+    for method, name in OTHERS.items():
+        known = [one for one in measured() if (one.models, one.method) == (models, method)]
+        if not known or (found and found.method == method):
+            continue
+        one = min(known, key=lambda one: abs(one.rate - rate))
+        at = f" at {_percent(one.rate)}" if one.rate not in (0.0, rate) else ""
+        if found is None and not one.rate and one.coefficient is not None:
+            at = f" with coefficient {one.coefficient:g}"
+        parts.append(f"{name}{at} {_percent(one.kept)}")
     return ", ".join(parts)
 
 

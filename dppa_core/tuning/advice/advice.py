@@ -162,6 +162,9 @@ _ADVICE = {
     ),
     ModelDeltaSize.UNCLEAR: "small or large: the profile alone does not tell, a probe would",
 }
+_BETWEEN = (
+    "between small and large, draws of DARE lie on both sides: add them whole (task arithmetic)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,9 +202,12 @@ def size_by_profile(facts: ProfileFacts) -> ModelDeltaSize:
 
 
 def size_by_probe(facts: ProbeFacts | None) -> ModelDeltaSize | None:
-    """Small or large by the paper's rule of thumb; None without a conclusive probe."""
+    """Small or large by the paper's rule of thumb, unclear if its draws disagree; None without a
+    conclusive probe."""
     if facts is None or not facts.tells:
         return None
+    if facts.split:
+        return ModelDeltaSize.UNCLEAR
     return ModelDeltaSize.SMALL if enough(facts.retention) else ModelDeltaSize.LARGE
 
 
@@ -209,13 +215,14 @@ def _judged(facts: DomainModelFacts) -> ModelAdvice:
     by_profile, by_probe = size_by_profile(facts.profile), size_by_probe(facts.probe)
     size = by_probe or by_profile
     why = (*_probe_lines(facts.probe), *_profile_lines(facts.profile, by_profile))
-    if by_probe and by_profile is not ModelDeltaSize.UNCLEAR and by_probe is not by_profile:
+    if by_probe and ModelDeltaSize.UNCLEAR not in (by_probe, by_profile) and by_probe != by_profile:
         why += (
             f"probe and profile disagree: {by_probe} by the probe, {by_profile} by the profile; "
             "the probe counts, since it asked the model",
         )
     by = "probe" if by_probe else "profile"
-    return ModelAdvice(facts.model, size, by, by_profile, _ADVICE[size], why)
+    advice = _BETWEEN if by_probe is ModelDeltaSize.UNCLEAR else _ADVICE[size]
+    return ModelAdvice(facts.model, size, by, by_profile, advice, why)
 
 
 def _probe_lines(facts: ProbeFacts | None) -> tuple[str, ...]:
@@ -237,7 +244,7 @@ def _probe_lines(facts: ProbeFacts | None) -> tuple[str, ...]:
         f"{many(len(facts.draws), 'draw')}: {drawn}; small from {least}",
     ]
     if facts.split:
-        lines.append(f"draws lie on both sides of {least}: the choice is a close one")
+        lines.append(f"draws lie on both sides of {least}: neither small nor large")
     elif any(one.low <= PROBE_KEEPS <= one.high for one in facts.draws):
         lines.append(f"intervals hold {least}: more items (--limit) would tell better")
     return tuple(lines)

@@ -42,7 +42,7 @@ def test_a_verdict_per_model_with_figures_signs_and_settings_to_go_to(
 
     def gather(recipe: object, examiner: Any, **given: Any) -> tuple[DomainModelFacts, ...]:
         told.append(given)
-        given["progress"](1, 2, "zoo:math, math")
+        given["progress"](1, 2, "math, math")
         return facts(0.5, 0.95)
 
     monkeypatch.setattr(advice_run, "gather", gather)
@@ -57,7 +57,7 @@ def test_a_verdict_per_model_with_figures_signs_and_settings_to_go_to(
         "Magnitude at 80 %",
         "DARE at 90 %",
     ]
-    assert events == [(1, 2, "zoo:math, math")]
+    assert events == [(1, 2, "math, math")]
     assert told[0]["limit"] == 64 and told[0]["public"] is studio.public
 
 

@@ -145,8 +145,8 @@ def _rule(found: Pruned) -> str:
     end = f"large in {listed(large)}" if large else "small in every domain"
     return (
         f"DARE at 90 % keeps, mean of the draws: {told_of}; by the paper's rule of thumb the "
-        f"deltas are {end}. `dppa advise` asks fewer items and draws, so that it can say otherwise "
-        "of a delta whose draws lie on both sides of 90 %."
+        f"deltas are {end}. `dppa advise` asks fewer items and draws; a delta "
+        "whose draws lie on both sides of 90 % it calls unclear."
     )
 
 
