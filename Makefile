@@ -10,7 +10,7 @@ KERNELS := $(filter-out tests/kernels/test_cuda.py,$(wildcard tests/kernels/test
 RULES := tests/test_architecture.py tests/test_script_rules.py
 
 .DEFAULT_GOAL := help
-.PHONY: study app docs test test-all check check-kernels check-types check-rules check-scripts format bench test-cuda fuzz fuzz-merge audit defences kills results leaderboard picture figures help coefficients seeds bench-engine bench-chat bench-ui bench-load bench-abuse bench-cluster search space-check experiments
+.PHONY: study app docs test test-all check check-kernels check-types check-rules check-scripts format bench test-cuda fuzz fuzz-merge audit defences kills results leaderboard picture figures help coefficients seeds bench-engine bench-chat bench-ui bench-load bench-chain bench-abuse bench-cluster search space-check experiments
 
 app: ## Open the app on the embedded models and print its address (PORT=7860 picks one)
 	@sh scripts/environment.sh app
@@ -65,6 +65,10 @@ bench-ui: ## Measure what one feels of the page, into docs/ (ARGS=--long drags t
 bench-chat: ## Measure how fast words come, beside transformers' own path, into docs/ (two minutes)
 	@sh scripts/environment.sh app
 	@$(PY) -m benchmarks.chat --write $(ARGS)
+
+bench-chain: ## Run every command on a set of 1.1 billion parameters in 6 GB, into docs/ (half an hour, 13 GB of disk)
+	@sh scripts/environment.sh app
+	@$(PY) -m benchmarks.chain --write $(ARGS)
 
 bench-load: ## Simulate 1, 10, 50 and 100 visitors, into docs/ (ARGS=--long adds 100,000 slider moves)
 	@sh scripts/environment.sh test

@@ -81,9 +81,10 @@ class Size:
 SIZES = {
     "S": Size(30, 576, 1536, 192, 9, 49152),
     "M": Size(24, 896, 4864, 128, 14, 151936),
+    "B": Size(22, 2048, 5632, 256, 32, 65536),
     "L": Size(28, 1536, 8960, 256, 12, 151936),
 }
-"""135 million, 494 million and 1.5 billion parameters."""
+"""135 million, 494 million, 1.1 billion and 1.5 billion parameters."""
 
 
 def make(name: str, folder: Path) -> Path:

@@ -34,7 +34,8 @@ def build_rate(session: Session) -> gr.Slider:
         (0, 99, 1),
         round(session.rate * 100),
         "Pruning rate (%)",
-        "Share of each model's changes that is dropped. _At 80 % the strongest 20 % stay, more where they stand out._",
+        "Share of each model's changes that is dropped. _At 80 % the strongest 20 % stay, more "
+        "where they stand out._",
     )
 
 

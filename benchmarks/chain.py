@@ -1,0 +1,144 @@
+"""Every command a merge needs, on a set of 1.1 billion parameters, in a given budget of memory.
+
+    python -m benchmarks.chain [--size B] [--memory 6GB] [--write]
+
+The weights are random and the shapes real, so scores mean nothing; times and memory do. Each
+command is a process of its own. Questions are our own, two of each domain; their pattern calls any
+reply right, since a search needs models that answer something.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from benchmarks.engine.process import RunFailed, Usage, run
+from benchmarks.engine.write import filled
+from benchmarks.measure import machine
+from benchmarks.synthetic import BASE, DOMAINS, SIZES, make
+from dppa_core.checkpoints.sources.open import zoo_root
+from dppa_core.merging.preflight.facts import in_bytes
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
+
+PAGE = Path("docs/benchmarks.md")
+MARKERS = "<!-- chain:start -->", "<!-- chain:end -->"
+QUESTIONS = 40
+"""Of each domain; a hash splits them into search and test."""
+ASKED = "2"
+"""Questions a domain, of each split."""
+STEPS = ("preflight", "profile", "plan", "merge", "evaluate", "search", "adamerge", "attribute")
+
+
+def prepared(size: str, folder: Path) -> Path:
+    """The models, with the tokenizer of the embedded ones, questions and a recipe; what an earlier
+    run left is removed."""
+    models = make(size, folder)
+    shutil.rmtree(models / "cache", ignore_errors=True)
+    for left in (*models.glob("searched.*"), *models.glob("ada.*")):
+        left.unlink()
+    for name in (BASE, *DOMAINS):
+        for file in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+            if (zoo_root() / "base" / file).is_file():
+                shutil.copyfile(zoo_root() / "base" / file, models / name / file)
+    for shift, domain in enumerate(DOMAINS):
+        rows = (
+            {
+                "question": f"What is {n} plus {shift}?",
+                "answer": str(n + shift),
+                "pattern": "(?s).*",
+            }
+            for n in range(QUESTIONS)
+        )
+        (models / f"{domain}.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
+    levels, factors = (0.9, 0.8), (1.0, 1.0)
+    mine = [DomainModel(str(models / name), levels, factors, 0.7) for name in DOMAINS]
+    recipe = MergeRecipe(str(models / BASE), tuple(mine))
+    (models / "recipe.yaml").write_text(dump_recipe(recipe))
+    return models
+
+
+def commands(models: Path, memory: str) -> dict[str, list[str]]:
+    """Step -> arguments of `dppa`."""
+    recipe = str(models / "recipe.yaml")
+    refs = [str(models / name) for name in (BASE, *DOMAINS)]
+    items = [word for d in DOMAINS for word in ("--items", f"own-{d}={models / d}.jsonl")]
+    names = ",".join(f"own-{domain}" for domain in DOMAINS)
+    asked = [*items, "--tasks", names, "--scorer", "regex", "--memory", memory]
+    found = {
+        "preflight": ["preflight", *refs],
+        "profile": ["profile", *refs[:2]],
+        "plan": ["plan", recipe],
+        "merge": ["merge", recipe, "--out", str(models / "merged"), "--overwrite"],
+        "evaluate": ["evaluate", recipe, *asked, "--limit", ASKED],
+        "search": ["search", recipe, *asked, "--vary", "factor=0.8:1.2", "--trials", "6"],
+        "adamerge": ["adamerge", recipe, *asked, "--steps", "3", "--batch", "1"],
+        "attribute": ["attribute", recipe, "--prompt", "What is 2 plus 2?", "--answer", "4"],
+    }
+    found["search"] += ["--limit", ASKED, "--test-limit", "0", "--overwrite"]
+    found["search"] += ["--out", str(models / "searched.yaml")]
+    found["adamerge"] += ["--held-out", ASKED, "--every", "3", "--prompts-each", "4"]
+    found["adamerge"] += ["--together", "1", "--overwrite", "--out", str(models / "ada.yaml")]
+    found["attribute"] += ["--memory", memory]
+    return found
+
+
+def measured(
+    models: Path, memory: str, steps: Sequence[str], say: Callable[[str], object]
+) -> Iterator[tuple[str, Usage | str]]:
+    """Step -> its cost, or the end of what it said if it failed."""
+    env = {"DPPA_CACHE": str(models / "cache"), "OMP_NUM_THREADS": "1"}
+    for step, arguments in commands(models, memory).items():
+        if step not in steps:
+            continue
+        try:
+            found: Usage | str = run(
+                [sys.executable, "-m", "dppa_core", *arguments], models / f"{step}.log", env=env
+            )
+        except RunFailed as error:
+            found = str(error)
+        say(f"{step}: {found if isinstance(found, str) else _told(found)}\n")
+        yield step, found
+
+
+def _told(cost: Usage) -> str:
+    return f"{cost.wall:.0f} s, {cost.cpu:.0f} s of processor, {in_bytes(cost.peak)}"
+
+
+def table(found: Sequence[tuple[str, Usage | str]], memory: str, parameters: int) -> str:
+    """The costs as Markdown."""
+    head = f"{machine()}; {parameters / 1e9:.2f} billion parameters, `--memory {memory}`."
+    rows = ["| command | wall s | processor s | peak memory |", "| --- | --- | --- | --- |"]
+    for step, cost in found:
+        if isinstance(cost, str):
+            rows.append(f"| `dppa {step}` ✗ | – | – | – |")
+        else:
+            rows.append(
+                f"| `dppa {step}` | {cost.wall:.0f} | {cost.cpu:.0f} | {in_bytes(cost.peak)} |"
+            )
+    return "\n".join([head, "", *rows])
+
+
+def main() -> None:
+    """Make the models, run the commands, print or write the table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.chain", description=__doc__)
+    parser.add_argument("--size", choices=SIZES, default="B")
+    parser.add_argument("--memory", default="6GB")
+    parser.add_argument("--folder", type=Path, default=Path("out/bench-chain"))
+    parser.add_argument("--steps", nargs="+", choices=STEPS, default=STEPS)
+    parser.add_argument("--write", action="store_true", help=f"into {PAGE}, too")
+    given = parser.parse_args()
+    models = prepared(given.size, given.folder)
+    found = list(measured(models, given.memory, given.steps, sys.stderr.write))
+    parameters = sum(spec.numel for spec in SIZES[given.size].tensors())
+    text = table(found, given.memory, parameters)
+    sys.stdout.write(text + "\n")
+    if given.write:
+        PAGE.write_text(filled(PAGE.read_text("utf-8"), text, *MARKERS), "utf-8")
+    if any(isinstance(cost, str) for _, cost in found):
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()
