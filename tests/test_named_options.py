@@ -32,7 +32,7 @@ COMMANDS = dict(commands(typer.main.get_command(app)))
 
 
 def texts() -> Iterator[tuple[str, str]]:
-    """(place, text) of every text in the sources but docstrings; {} stands for what is filled in."""
+    """(place, text) of every text in the sources but docstrings; {} is what is filled in."""
     for path in SOURCES:
         tree = ast.parse(path.read_text("utf-8"))
         left_out = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
