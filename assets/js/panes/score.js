@@ -2,6 +2,7 @@
 import { html, svg, say, put, percent } from "../base/shapes.js";
 import { redraw, paint, part, server, waits } from "../session/parts.js";
 import { saveable } from "../session/save_plots.js";
+import * as controls from "../session/controls.js";
 import * as tables from "../session/tables.js";
 import { resultText } from "../plots/experiment-plots.js";
 import { about, left } from "../controls/status.js";
@@ -158,8 +159,13 @@ part("score", ({ host, get, watch }) => {
   }
   watch(take);
   take(get());
+  document.addEventListener("click", (event) => {
+    if (event.target.closest?.("#score-others button")) document.body.dataset.askAnyway = "true";
+  });
   let last;
   paint(() => {
+    const { models } = controls.state;
+    put(document.body, "data-own-models", models.length > 0 && models.every(({ ref }) => !ref.startsWith("zoo:")));
     const current = tables.recipe();
     if (current !== last) { last = current; stale(); }
     const activity = server.activity.score;

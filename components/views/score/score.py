@@ -22,7 +22,7 @@ from components.views.score.score_values import (
     score_value,
     verdict_sentence,
 )
-from components.widgets.browser_parts import live
+from components.widgets.browser_parts import live, static
 from components.widgets.controls import Controls, slider
 from components.widgets.runs import build_run, wire_run
 from components.work import progress_stream
@@ -230,9 +230,18 @@ def stopped_value(value: object) -> dict[str, Any]:
     return progress_stream.stopped_value(value)
 
 
+_OTHERS = (
+    '<p class="how">These questions are those of the embedded models: sums, headlines, clauses. For '
+    "models of your own, take <em>Questions of your own</em> or <em>Perplexity of a text</em>, "
+    'below.</p><button type="button" class="link">Ask these all the same</button>'
+)
+"""Shown in place of the button if no domain model is embedded."""
+
+
 def add_score(controls: Controls, studio: Studio) -> gr.HTML:
     """The number of questions, the buttons, the table. Returns the hidden part with the slot that
     is not shown, which only the browser knows."""
+    static(_OTHERS, "score-others")
     limit = slider(
         "score-limit",
         (FOURS, MOST_ITEMS, FOURS),

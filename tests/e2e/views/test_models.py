@@ -43,6 +43,12 @@ def test_another_family_takes_the_place_of_all(studio: Studio, family: tuple[Pat
     studio.set_rate(60)
     assert float(studio.exact("kept")) == pytest.approx(40, abs=0.5)
 
+    studio.page.locator('#panes [data-pane="score"]').click()
+    run = studio.page.locator("#score-run")
+    expect(run).to_be_hidden()  # the embedded questions are not for these
+    studio.page.get_by_role("button", name="Ask these all the same").click()
+    expect(run).to_be_visible()
+
 
 def test_the_merge_asks_in_the_chat_template_of_the_chosen_model(
     studio: Studio, tmp_path: Path
