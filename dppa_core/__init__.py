@@ -14,6 +14,7 @@ Its packages in order; each imports only those before it:
     merging      merges, tensor by tensor
     answering    answers to many users, from a separate process
     evaluation   scores of models on tasks
+    figures      Plotly figures of profiles, plans and scores
     tuning       search for coefficients and settings
     studies      measurements and lessons made with the library
     cli          the command line

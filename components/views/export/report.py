@@ -16,14 +16,14 @@ import plotly.io
 import plotly.offline
 
 from components.session.shipped import shipped
-from components.views.export.report_figures import (
+from dppa_core.checkpoints.sources.references import short_name
+from dppa_core.figures.matrices import (
     Shares,
     axes_of,
-    bands_figure,
+    heatmap,
+    kept_shares,
     planned_shares,
-    shares_figure,
 )
-from dppa_core.checkpoints.sources.references import short_name
 from dppa_core.merging.cards.licences import merged_licence
 from dppa_core.merging.cards.record import MergeRecord
 from dppa_core.methods.registry import get_method
@@ -127,17 +127,17 @@ def _model(about: Reported, index: int, figures: list[str]) -> str:
     plan = about.plans[index] if index < len(about.plans) else None
     parts = [
         f"<section><h2>{escape(name)}</h2>",
-        _plot(figures, shares_figure(shares, "kept"), _most(name, shares, "keeps most, {} of it")),
+        _plot(figures, heatmap(shares, "kept"), _most(name, shares, "keeps most, {} of it")),
         _twin(shares),
     ]
     if plan is not None:
         found = planned_shares(plan, "significance")
         words = f"Kept in each layer of {name}, the strongest partition darkest"
         parts += [
-            _plot(figures, bands_figure(plan, BLUES), words),
+            _plot(figures, kept_shares(plan, BLUES), words),
             _plot(
                 figures,
-                shares_figure(found, "significance"),
+                heatmap(found, "significance"),
                 _most(name, found, "is most significant, {} of it outliers"),
             ),
         ]

@@ -13,11 +13,11 @@ from components.session.presets import first_session
 from components.views.export.export_values import PLOTLY
 from components.views.export.export_work import ExportWork, make_report
 from components.views.export.report import Reported, report_html
-from components.views.export.report_figures import (
-    bands_figure,
+from dppa_core.figures.matrices import (
+    heatmap,
     ink_on,
+    kept_shares,
     planned_shares,
-    shares_figure,
 )
 from dppa_core.merging.cards.provenance import Parent
 from dppa_core.merging.cards.record import KeptModule, MergeRecord
@@ -97,7 +97,7 @@ def test_no_text_of_people_or_models_is_markup() -> None:
 
 
 def test_shares_become_cells_in_per_cent() -> None:
-    figure = shares_figure({(0, "q"): 0.5, (1, "q"): 0.25, (1, "down"): 0.125}, "kept")
+    figure = heatmap({(0, "q"): 0.5, (1, "q"): 0.25, (1, "down"): 0.125}, "kept")
     heat = figure.data[0]
     assert list(heat.x) == ["q", "down"] and list(heat.y) == ["0", "1"]
     assert [list(row) for row in heat.z] == [[50.0, None], [25.0, 12.5]]
@@ -115,7 +115,7 @@ def test_numbers_read_on_every_colour(share: float) -> None:
 
 def test_bands_of_a_layer_add_up_to_what_it_keeps(zoo_env: Path) -> None:
     plan = plan_pruning(cached_profile("zoo:base", "zoo:math"), (0.9, 0.8))
-    strongest, after = bands_figure(plan, ("#000", "#111")).data
+    strongest, after = kept_shares(plan, ("#000", "#111")).data
     assert strongest.name == "strongest 10 %" and after.name == "kept between 10 % and 20 %"
     for index, layer in enumerate((0, 1)):
         inside = [module for module in plan.modules if module.layer == layer]

@@ -1,7 +1,6 @@
-"""The plots of a report as Plotly figures: kept shares of every matrix and layer.
+"""Figures by layer and kind of matrix: a heatmap of any share, and the kept share of every layer.
 
-The report's script sets the colours of text and background for the reader's theme. Plotly
-interprets markup in labels, so names of matrices, which come from checkpoints, are escaped.
+Plotly interprets markup in labels, so names of matrices, which come from checkpoints, are escaped.
 """
 
 from __future__ import annotations
@@ -21,12 +20,19 @@ Shares = Mapping[tuple[int, str], float]
 ROW, MOST_HEIGHT = 26, 900  # pixels
 MOST_NUMBERS = 200
 """Most cells for which each shows its number; otherwise only on hover."""
+BLUES = ("#0072B2", "#66AAD1", "#A6CDE4", "#D6E8F2")
+"""Of the partitions, the strongest first; further ones have the last."""
 INK_TURNS = 0.18
 """Relative luminance at which black and white have the same contrast."""
 
 
-def shares_figure(shares: Shares, what: str) -> go.Figure:
-    """A heatmap in per cent: layers down, kinds of matrices across; `what` names the share."""
+def heatmap(shares: Shares, what: str) -> go.Figure:
+    """A heatmap in per cent: layers down, kinds of matrices across.
+
+    Args:
+        shares: At least one; see `planned_shares`.
+        what: Names the share, on hover.
+    """
     layers, kinds = axes_of(shares)
     values = [[_percent(shares.get((layer, kind))) for kind in kinds] for layer in layers]
     names = [escape(kind) for kind in kinds]
@@ -78,8 +84,12 @@ def ink_on(share: float) -> str:
     return "#000" if luminance > INK_TURNS else "#fff"
 
 
-def bands_figure(plan: PruningPlan, colours: Sequence[str]) -> go.Figure:
-    """Bars of the kept share of every layer, stacked by partition, in per cent of its weights."""
+def kept_shares(plan: PruningPlan, colours: Sequence[str] = BLUES) -> go.Figure:
+    """Bars of the kept share of every layer, stacked by partition, in per cent of its weights.
+
+    Args:
+        colours: Of the partitions, the strongest first; further ones have the last.
+    """
     layers = sorted({module.layer for module in plan.modules})
     figure = go.Figure()
     for index, level in enumerate(plan.levels):
@@ -104,7 +114,11 @@ def bands_figure(plan: PruningPlan, colours: Sequence[str]) -> go.Figure:
 
 
 def planned_shares(plan: PruningPlan, quantity: str) -> dict[tuple[int, str], float]:
-    """(layer, kind) -> significance or energy, a mean weighted by size."""
+    """(layer, kind) -> a share of its modules, the mean weighted by size.
+
+    Args:
+        quantity: density, energy or significance of `ModulePlan`.
+    """
     sums: dict[tuple[int, str], list[float]] = {}
     for module in plan.modules:
         place = sums.setdefault((module.layer, module.kind), [0.0, 0.0])

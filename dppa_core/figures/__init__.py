@@ -1,0 +1,20 @@
+"""Plotly figures of profiles, plans and scores, for notebooks and reports.
+
+Everything returns a `plotly.graph_objects.Figure`; `themed` gives it the page's colours. Plotly
+comes with the extra `app`: pip install 'dppa-studio[app]'.
+"""
+
+from dppa_core.figures.changes import agreement, distribution
+from dppa_core.figures.matrices import heatmap, kept_shares, planned_shares
+from dppa_core.figures.scores import scores
+from dppa_core.figures.style import themed
+
+__all__ = [
+    "agreement",
+    "distribution",
+    "heatmap",
+    "kept_shares",
+    "planned_shares",
+    "scores",
+    "themed",
+]
