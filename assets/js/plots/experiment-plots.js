@@ -53,14 +53,17 @@ function yAxis(root, chart, width, marks, at) {
   const middle = TOP + HEIGHT / 2;
   svg("text", { x: 11, y: middle, class: "axis middle", transform: `rotate(-90 11 ${middle})` }, root, axisText(chart.y));
 }
-// All names; numbers that would overlap the previous one appear only in the tips.
+// All names; of numbers that would overlap, the first and the last, the others only in the tips.
 function xAxis(root, chart, width, names, at) {
   const foot = TOP + HEIGHT, tilted = tilts(names, width);
-  let last = -Infinity; // where the label before ends
-  for (const value of names ?? marksOf(chart)) {
-    const x = at(value), text = names ? String(value) : number(value), half = (text.length * LETTER) / 2;
-    if (!names && x - half < last + 4) continue;
-    last = x + half;
+  const labels = (names ?? marksOf(chart)).map((value) => ({ x: at(value), text: names ? String(value) : number(value) }));
+  const apart = (one, next) => next.x - one.x >= ((one.text.length + next.text.length) * LETTER) / 2 + 4;
+  const shown = [];
+  for (const one of labels) {
+    if (names || !shown.length || apart(shown.at(-1), one)) shown.push(one);
+    else if (one === labels.at(-1) && shown.length > 1) shown.splice(-1, 1, one);
+  }
+  for (const { x, text } of shown) {
     svg("text", { x: px(x), y: foot + 16, class: `tick ${tilted ? "end" : "middle"}`, ...(tilted ? { transform: `rotate(-32 ${px(x)} ${foot + 12})` } : {}) }, root, text);
   }
   svg("text", { x: px((LEFT + width - RIGHT) / 2), y: foot + below(names, width) - 6, class: "axis middle" }, root, axisText(chart.x));
