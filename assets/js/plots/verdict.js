@@ -11,7 +11,7 @@ part("verdict", ({ host }) => {
   host.replaceChildren();
   const box = html("details", { class: "verdict-box" }, host);
   const line = html("summary", {}, box), text = html("span", {}, line, "What this merge keeps …");
-  html("span", { class: "more" }, line, " Pruning is for small files, and for models that disturb each other.");
+  html("span", { class: "more" }, line, " Pruning is for small files.");
   const more = html("p", { class: "how" }, box, "Pruning is for small files, and for models that disturb each other in a sum; otherwise add whole changes (task arithmetic). "
     + "The figures are of these toys, on test questions, with the coefficient that was best on other questions. "
     + "Score real models on questions of your own. ");

@@ -28,6 +28,7 @@ from dppa_core.pruning.delta_profile import DeltaProfile, ModuleProfile
 from dppa_core.pruning.module_groups import Module
 from dppa_core.system import machine
 from dppa_core.system.machine import Machine, available_memory, free_disk
+from scripts.size_table import PAGE, table
 from tests.helpers.preflight_facts import base, model, of
 
 SIZES = Sizes(parameters=1000, stored=(2000, 2000, 4000))
@@ -193,3 +194,7 @@ def test_a_container_has_less_than_its_machine(
     assert available_memory() == 800  # 1000 - 700, and 500 of files that give way
     (tmp_path / "memory.max").write_text("max\n")
     assert available_memory() == 2048
+
+
+def test_the_table_by_size_holds_what_the_formulas_give() -> None:
+    assert table() in PAGE.read_text("utf-8")
