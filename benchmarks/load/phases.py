@@ -14,6 +14,8 @@ CROWDS = (1, 10, 50, 100)
 DRAG_SECONDS, ALL_SECONDS = 12.0, 30.0
 ONE_IN = 5
 """Of so many visitors one scores, one exports, and one drags the strength instead."""
+BESIDE = 5
+"""Visitors who drag while all others ask merges of their own."""
 GREEDY = 20
 """Questions that one visitor asks at once, while others ask one each."""
 STAYS = 50
@@ -111,10 +113,20 @@ class Load:
             await asyncio.gather(*acts)
 
     async def merges(self, count: int) -> None:
-        """Everybody asks a merge of their own, all at once, three times."""
-        async with self.phase("merges", count) as (crowd, _):
-            for _ in range(3):
-                await asyncio.gather(*(one.ask() for one in crowd))
+        """Everybody asks a merge of their own, all at once, three times, while some others drag."""
+        async with self.phase("merges", count + BESIDE) as (crowd, _):
+            asking, dragging = crowd[BESIDE:], crowd[:BESIDE]
+
+            async def ask() -> None:
+                for _ in range(3):
+                    await asyncio.gather(*(one.ask() for one in asking))
+
+            asked = asyncio.create_task(ask())
+            while not asked.done():
+                until = time.monotonic() + 1
+                await asyncio.gather(*(one.drag(until) for one in dragging))
+            await asked
+        self.phases[-1]["visitors"] = count
 
     async def greedy(self, others: int = 9) -> None:
         """One visitor asks many questions at once; then others ask one each."""

@@ -23,7 +23,7 @@ CROWD = 50
 KINDS = {
     "drag": "drag",
     "everything": "drag and do all else",
-    "merges": "each ask a merge of their own",
+    "merges": "each ask a merge of their own, beside five who drag",
     "greedy": "ask",
     "long": "come and go",
 }
