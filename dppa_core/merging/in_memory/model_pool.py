@@ -173,10 +173,17 @@ class ModelPool:
             while self._nbytes() > self._byte_budget:
                 self._slots.popitem(last=False)
 
+    def _make_room(self, nbytes: int) -> None:
+        """Drop the models that were used longest ago, until so many bytes more fit."""
+        with self._table:
+            while self._slots and self._nbytes() + nbytes > self._byte_budget:
+                self._slots.popitem(last=False)
+
     def _loaded(self, key: str, reference: str, control: RunControl) -> _Slot:
         checkpoint = self._shelf.checkpoint(reference, public=self._public, **control)
         if self._is_too_large(key, checkpoint):  # before the long part
             return self._spread(reference, checkpoint, checkpoint.identities(), control)
+        self._make_room(_numel(checkpoint) * _itemsize(checkpoint))
         tensors = {
             name: (checkpoint.dtype(name), checkpoint.shape(name), checkpoint.raw(name))
             for name in checkpoint.names()
@@ -197,11 +204,13 @@ class ModelPool:
             *(*merger.base.identities().items(), *merger.inputs.twins.items()),
             *(merger.base.shape(name) for name in merger.names()),
         )
-        place = self._place(base, _numel(merger.base) * _itemsize(merger.base))
+        nbytes = _numel(merger.base) * _itemsize(merger.base)
+        place = self._place(base, nbytes)
         if place is not None:
             # Until it is another merge as a whole, it is in no table, and nobody can get it.
             write_merge(merger, place[1], **control)
             return _Slot(replace(place[0], key=key, made_of=made_of), base, place[1])
+        self._make_room(2 * nbytes)  # weights exist twice until the model is built
         names, tensors = merger.names(), {}
         for done, name in enumerate(names):
             check(control.get("stop"))

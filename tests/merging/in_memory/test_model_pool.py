@@ -5,6 +5,7 @@ import json
 import tempfile
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -64,6 +65,23 @@ def test_the_least_recently_used_leaves_when_the_budget_is_full() -> None:
     pool.get("zoo:law")
     assert pool.loaded() == ("zoo:base", "zoo:law")
     assert pool.nbytes <= 2 * size
+
+
+def test_room_is_made_before_the_weights_of_a_model_are_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    size, seen = ModelPool().get("zoo:base").nbytes, list[int]()
+    pool = ModelPool(byte_budget=2 * size)
+    build = pool._resident
+
+    def watched(*given: Any) -> Any:
+        seen.append(pool.nbytes)
+        return build(*given)
+
+    monkeypatch.setattr(pool, "_resident", watched)
+    for target in ("zoo:base", "zoo:math", "zoo:law", _recipe()):
+        pool.get(target)
+    assert seen == [0, size, size, 0]  # a merge exists twice until it is a model
 
 
 @pytest.mark.parametrize("target", ["zoo:base", "recipe"])
