@@ -2,8 +2,9 @@
 
     python -m benchmarks.chain [--size B] [--memory 6GB] [--write]
 
-The weights are random and the shapes real, so scores mean nothing; times and memory do. Each
-command is a process of its own. Questions are our own, two of each domain; their pattern calls any
+The weights are random and the shapes real, so scores mean nothing; times and memory do. Memory is
+what a process has written (RssAnon); mapped files, which the system takes back at will, are not
+counted. Each command is a process of its own. Questions are our own, two of each domain; their pattern calls any
 reply right, since a search needs models that answer something.
 """
 
@@ -11,7 +12,9 @@ import argparse
 import json
 import shutil
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.engine.process import RunFailed, Usage, run
@@ -84,6 +87,30 @@ def commands(models: Path, memory: str) -> dict[str, list[str]]:
     return found
 
 
+class AnonymousPeak(threading.Thread):
+    """The largest RssAnon of this process's children, looked at five times a second."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.bytes, self.ended = 0, threading.Event()
+
+    def run(self) -> None:
+        """Look until `ended` is set."""
+        while not self.ended.wait(0.2):
+            for listed in Path("/proc/self/task").glob("*/children"):
+                for pid in listed.read_text().split():
+                    self.bytes = max(self.bytes, _anonymous(pid))
+
+
+def _anonymous(pid: str) -> int:
+    """Bytes; 0 if the process has just ended."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("RssAnon")), 0)
+
+
 def measured(
     models: Path, memory: str, steps: Sequence[str], say: Callable[[str], object]
 ) -> Iterator[tuple[str, Usage | str]]:
@@ -92,12 +119,16 @@ def measured(
     for step, arguments in commands(models, memory).items():
         if step not in steps:
             continue
+        peak = AnonymousPeak()
+        peak.start()
         try:
-            found: Usage | str = run(
-                [sys.executable, "-m", "dppa_core", *arguments], models / f"{step}.log", env=env
-            )
+            command = [sys.executable, "-m", "dppa_core", *arguments]
+            cost = run(command, models / f"{step}.log", env=env)
+            found: Usage | str = replace(cost, peak=peak.bytes)
         except RunFailed as error:
             found = str(error)
+        finally:
+            peak.ended.set()
         say(f"{step}: {found if isinstance(found, str) else _told(found)}\n")
         yield step, found
 
