@@ -4,8 +4,8 @@
 
 The weights are random and the shapes real, so scores mean nothing; times and memory do. Memory is
 what a process has written (RssAnon); mapped files, which the system takes back at will, are not
-counted. Each command is a process of its own. Questions are our own, two of each domain; their pattern calls any
-reply right, since a search needs models that answer something.
+counted. Each command is a process of its own. Questions are our own, two of each domain; their
+pattern calls any reply right, since a search needs models that answer something.
 """
 
 import argparse
