@@ -121,6 +121,7 @@ part("plots", ({ host, outer, get, watch }) => {
     const other = document.body.dataset.view === "sparsity";
     modules.hidden = quantity.parentElement.hidden = other;
     sparsity.panel.hidden = !other;
+    say(focus.parentElement.querySelector("span:not(.swatch)"), other ? "Model" : "of");
     if (other) partner.parentElement.hidden = true;
     if (other) sparsity.draw(view, sizes.distribution); else drawModules();
     report(input);

@@ -98,17 +98,22 @@ def offer_value(
         title = offer.names[0] if len(offer.names) == 1 else f"{len(offer.names)} models"
         what = {"name": TYPED, "title": title, "note": "", "new_base": offer.new_base}
         what["references"] = list(offer.references)
-    end = "open" if offer.new_base else "add"
-    download = 0 if needed is None else needed.download
     return {
         **what,
         "models": offer.names,
         "lines": [] if needed is None else offer_lines(offer, needed, licences, gated),
-        "open": f"Fetch {in_bytes(download)} and {end}" if download else end.capitalize(),
+        "open": _button("open" if offer.new_base else "add", needed),
         "state": state,
         "findings": None if report is None else _found(report),
         **more,
     }
+
+
+def _button(end: str, needed: Estimate | None) -> str:
+    """The words of the button that fetches; typed models are unknown until they are checked."""
+    if needed is None:
+        return f"Fetch and {end}"
+    return f"Fetch {in_bytes(needed.download)} and {end}" if needed.download else end.capitalize()
 
 
 def offer_lines(

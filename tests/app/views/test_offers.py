@@ -158,7 +158,7 @@ def test_a_typed_model_joins_the_models_of_the_page(
     studio: Studio, hub: HubServer, tmp_path: Path
 ) -> None:
     offer = Offer((str(tmp_path / "base"), MATH), new_base=False)
-    assert offer.names == [MATH]
+    assert offer.names == [MATH] and offer_value(offer, "stopped")["open"] == "Fetch and add"
     (*_, (_, references)) = stream_fetch(offer, studio)
     assert references == (str(tmp_path / "base"), f"hub:{MATH}@{hub.models[MATH].commit}")
 
