@@ -161,10 +161,11 @@ def test_merges_are_compared_with_dppa_and_ties_is_added_up_for_adamerging() -> 
     assert all(None not in one.low for plot in result.plots for one in plot.series)
     for sentence in (
         "math + finance at 80 %, mean retention with one coefficient: task arithmetic 94 %",
-        "ahead of DPPA task arithmetic +25.0 points",
-        "behind DPPA DARE -30.0 points",
+        "more is kept by task arithmetic +25.0 points",
+        "less is kept by DARE -30.0 points",
         "no significant difference for TIES",
-        "With AdaMerging DPPA at 90 % keeps 67 %. Minus that: DARE (one draw) -30.0 points",
+        "With AdaMerging, DPPA at 90 % keeps 67 %. The others with AdaMerging, minus DPPA: DARE "
+        "(one draw) -30.0 points",
         "AdaMerging made 0 of 7 merges better and 0 worse",
     ):
         assert sentence in result.finding

@@ -211,10 +211,11 @@ def _rank(found: MergesMeasured, group: tuple[str, ...], rate: float) -> str:
 
 
 def _versus(found: MergesMeasured, group: tuple[str, ...], rate: float) -> str:
-    words = {1: "ahead of DPPA {}", -1: "behind DPPA {}", 0: "no significant difference for {}"}
+    words = {1: "more is kept by {}", -1: "less is kept by {}"}
+    words[0] = "no significant difference for {}"
     others = _against(found, group, rate, tuned=False)
     parts = verdict_texts(words, {f"{t} {gap(difference_of(of))}": of for t, of in others.items()})
-    return f"Each minus DPPA at {pruned(rate)}: {'; '.join(parts)}." if parts else ""
+    return f"Against DPPA at {pruned(rate)}: {'; '.join(parts)}." if parts else ""
 
 
 def _against(
@@ -286,4 +287,5 @@ def _papers_way(found: MergesMeasured, group: tuple[str, ...], rate: float) -> s
     ]
     kept = found.kept(reference).value
     share = f" keeps {kept:.0f} %" if isinstance(kept, float) else ""
-    return f"With AdaMerging DPPA at {pruned(rate)}{share}. Minus that: {'; '.join(gaps)}."
+    ours = f"With AdaMerging, DPPA at {pruned(rate)}{share}."
+    return f"{ours} The others with AdaMerging, minus DPPA: {'; '.join(gaps)}."

@@ -154,7 +154,7 @@ PRUNING = Declared(
     key="pruning",
     number="1",
     title="DP, magnitude and DARE at rising rates",
-    question="Does Dynamically Pruning keep more of a model than plain magnitude, or DARE?",
+    question="Does DP (Dynamically Pruning) keep more of a model than plain magnitude or DARE?",
     measured="Each domain model's delta is pruned and put back on the base alone, the whole delta "
     "of embeddings and norms with it, and asked {test} test items of its domain. DP at the paper's "
     f"strength 0.08, magnitude at one rate for all matrices, DARE {DRAWS} times with other seeds. "
