@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from jaxtyping import Bool
+from numpy import ndarray
 
 from dppa_core.checkpoints.adapters.pack_format import (
     MASK,
@@ -47,6 +49,7 @@ from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe, r
 from dppa_core.system.threads import worker_count
 
 _LONGEST_NAME = 100
+Differs = Bool[ndarray, " slice"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +138,11 @@ def pack_names(models: Sequence[DomainModel]) -> dict[str, DomainModel]:
     return found
 
 
-def check_packable(recipe: MergeRecipe) -> None:
-    """Refuse a recipe without parts of single models; raises InvalidRecipe."""
-    if get_method(recipe.method).combination is not None and len(recipe.models) > 1:
+def check_packable(recipe: MergeRecipe, *, whole: bool = False) -> None:
+    """Refuse a recipe without parts of single models, unless it is packed as a `whole`, and one of
+    another vocabulary; raises InvalidRecipe."""
+    combined = get_method(recipe.method).combination is not None and len(recipe.models) > 1
+    if combined and not whole:
         raise InvalidRecipe(
             f"{recipe.method} makes one delta of all models, so it has no pack of a single one. "
             "Merge into a folder, then pack that: the only model of a recipe of task_arithmetic."
@@ -186,12 +191,12 @@ class _Packer:
     def write(self, path: Path) -> PackReport:
         """Count the differing weights, lay the file out, and fill it."""
         began, recipe = time.perf_counter(), self._merger.recipe
-        counted = _PackSink(self._merger, self._names)
+        counted = DifferenceSink(self._merger, self._names)
         write_tensors(self._merger, counted, self._workers, verb="compare ", **self._told)
         totals = {name: sum(found.values()) for name, found in counted.counts.items()}
         totals = {name: total for name, total in totals.items() if total}
         with closing(SafetensorsWriter(path, self._specs(totals), self._metadata())) as writer:
-            sink = _PackSink(self._merger, tuple(totals), writer, counted.places())
+            sink = DifferenceSink(self._merger, tuple(totals), writer, counted.places())
             write_tensors(self._merger, sink, self._workers, verb="pack ", **self._told)
             sha256 = writer.finish()
         numel, stored = sum(self._numel.values()), sum(totals.values())
@@ -226,8 +231,9 @@ class _Packer:
             yield TensorSpec(VALUES + name, self._dtype, (total,))
 
 
-class _PackSink:
-    """Counts, in every slice, the weights that differ from the base; then writes them in place."""
+class DifferenceSink:
+    """Counts, in every slice, the weights that differ from the base; then writes them in place, as
+    masks and values."""
 
     whole: Literal["never"] = "never"
 
@@ -271,5 +277,15 @@ class _PackSink:
         if self._writer is None:
             self.counts[name][start] = int(np.count_nonzero(differs))
         else:
-            self._writer.place(MASK + name, to_mask(differs), start // 8)
-            self._writer.place(VALUES + name, merged[differs], self._places[name][start])
+            self.write(self._writer, name, start, differs, merged)
+
+    def write(
+        self, writer: SafetensorsWriter, name: str, start: int, differs: Differs, merged: Raw
+    ) -> None:
+        """Place one slice of a tensor: which weights differ, and these weights."""
+        writer.place(MASK + name, to_mask(differs), start // 8)
+        writer.place(VALUES + name, merged[differs], self.place(name, start))
+
+    def place(self, name: str, start: int) -> int:
+        """Place of a slice's first weight among those of its tensor that differ."""
+        return self._places[name][start]

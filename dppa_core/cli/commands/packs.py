@@ -19,7 +19,8 @@ from dppa_core.cli.output import (
 )
 from dppa_core.evaluation.tables import text_table
 from dppa_core.merging.to_pack import PackReport, pack_models
-from dppa_core.recipes.yaml_text import load_recipe
+from dppa_core.merging.to_patch import patch_base
+from dppa_core.recipes.yaml_text import MergeRecipe, load_recipe
 
 
 def pack(
@@ -32,6 +33,9 @@ def pack(
         float | None,
         typer.Option(help="Instead of the recipe's; 1 for packs that get theirs when merged."),
     ] = None,
+    form: Annotated[
+        str, typer.Option("--format", help="dppa, or vllm: one patch of the base, for a server.")
+    ] = "dppa",
     overwrite: OverwriteFlag = False,
     sync: Annotated[bool, typer.Option(help="Wait until the disk has everything.")] = True,
     workers: WorkersOption = None,
@@ -39,6 +43,11 @@ def pack(
 ) -> None:
     """Write what a recipe leaves of each delta as a small file; BASE+FILE is then a model."""
     given = load_recipe(recipe)
+    if form not in ("dppa", "vllm"):
+        raise typer.BadParameter(f"{form!r} is no format; allowed are dppa and vllm")
+    if form == "vllm":
+        _patch(given, out, model, coefficient, overwrite, sync, workers, as_json)
+        return
     with progress_line() as progress:
         found = pack_models(
             given,
@@ -53,6 +62,29 @@ def pack(
     packs = [{**asdict(one), "reference": _reference(out, one)} for one in found]
     values: dict[str, Any] = {"folder": str(out), "packs": packs}
     emit(values, _text(out, found), as_json=as_json)
+
+
+def _patch(
+    recipe: MergeRecipe,
+    out: Path,
+    model: str | None,
+    coefficient: float | None,
+    overwrite: bool,
+    sync: bool,
+    workers: int | None,
+    as_json: bool,
+) -> None:
+    if model is not None or coefficient is not None:
+        raise typer.BadParameter(
+            "--model and --coefficient are for packs; a patch is the whole merge"
+        )
+    with progress_line() as progress:
+        found = patch_base(
+            *(recipe, out), overwrite=overwrite, sync=sync, workers=workers, progress=progress
+        )
+    head = f"{out / found.file}: {found.nbytes / 1e6:.2f} MB"
+    share = f"{found.stored / max(found.numel, 1):.2%} of the weights of {found.base}"
+    emit({"folder": str(out), "patch": asdict(found)}, f"{head}, {share}", as_json=as_json)
 
 
 def _reference(out: Path, one: PackReport) -> str:

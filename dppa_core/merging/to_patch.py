@@ -1,0 +1,154 @@
+"""From a recipe to one sparse patch of its base: flat indices and weights of every tensor.
+
+These are the fields of vLLM's `CheckpointWeightPatch`, which a running server applies to the base:
+vllm.model_executor.model_loader.checkpoint_weight_patch.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dppa_core.checkpoints.adapters.pack_format import has_delta
+from dppa_core.checkpoints.fingerprints import known_fingerprint
+from dppa_core.checkpoints.safetensors_reader import open_file
+from dppa_core.checkpoints.safetensors_writer import SafetensorsWriter, TensorSpec
+from dppa_core.errors import DppaError, NotAllowed
+from dppa_core.merging.folder import Entries, new_folder
+from dppa_core.merging.merger import TensorMerger, open_merger
+from dppa_core.merging.passes.deltas import Raw
+from dppa_core.merging.tensor_tasks import write_tensors
+from dppa_core.merging.to_pack import DifferenceSink, Differs, check_packable
+from dppa_core.progress import Progress, Stop
+from dppa_core.pruning.floats import DTYPE_CODES
+from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, recipe_hash
+from dppa_core.system.threads import worker_count
+
+FILE_NAME = "patch.safetensors"
+INDICES, VALUES = ".indices", ".values"
+"""Ends of a tensor's entries."""
+_KIND = "dppa-patch"
+
+
+@dataclass(frozen=True, slots=True)
+class PatchReport:
+    """What a patch holds."""
+
+    base: str
+    """Reference of the base it is laid over."""
+    file: str
+    recipe_hash: str
+    numel: int
+    """Weights of the model, buffers apart."""
+    stored: int
+    """Weights in the patch: those that differ from the base once rounded."""
+    nbytes: int
+    """Size of the file."""
+    sha256: str
+
+
+def patch_base(
+    recipe: MergeRecipe,
+    out: str | Path,
+    *,
+    overwrite: bool = False,
+    sync: bool = True,
+    public: bool = False,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    stop: Stop | None = None,
+) -> PatchReport:
+    """Write what a recipe changes of its base into `out`/patch.safetensors.
+
+    For every tensor NAME that differs, NAME.indices (I64, rising) and NAME.values hold the changed
+    weights; the header's `shapes` holds the shape of each as JSON. Memory does not grow with the
+    model.
+
+    Args:
+        overwrite: Whether an existing folder with a patch may be replaced.
+        sync, public, workers, progress, stop: See `merge_to_folder`.
+
+    Raises:
+        InvalidRecipe: the vocabulary is not the base's.
+        InvalidValue, NotAllowed, CheckpointError: see `pack_models`.
+    """
+    check_packable(recipe, whole=True)
+    out, threads = Path(out), worker_count(workers)
+    told: dict[str, Any] = {"progress": progress, "stop": stop}
+    read: list[Path] = []
+    with new_folder(out, read, overwrite=overwrite, sync=sync, check_entries=_check) as folder:
+        merger = open_merger(recipe, public=public, workers=threads, **told)
+        read += merger.inputs.folders()
+        return _written(merger, folder / FILE_NAME, threads, told)
+
+
+def _written(
+    merger: TensorMerger, path: Path, threads: int, told: Mapping[str, Any]
+) -> PatchReport:
+    names = tuple(name for name in merger.names() if has_delta(merger.base, name))
+    counted = DifferenceSink(merger, names)
+    write_tensors(merger, counted, threads, verb="compare ", **told)
+    totals = {name: sum(found.values()) for name, found in counted.counts.items()}
+    totals = {name: total for name, total in totals.items() if total}
+    dtype = DTYPE_CODES[merger.recipe.dtype]
+    shapes = {name: merger.base.shape(name) for name in totals}
+    texts = {
+        "format": _KIND,
+        "version": "1",
+        "base": merger.recipe.base,
+        "base_hash": known_fingerprint(merger.base),
+        "recipe": dump_recipe(merger.recipe),
+        "shapes": json.dumps(shapes),
+    }
+    with closing(SafetensorsWriter(path, _specs(totals, dtype), texts)) as writer:
+        sink = _PatchSink(merger, tuple(totals), writer, counted.places())
+        write_tensors(merger, sink, threads, verb="write ", **told)
+        sha256 = writer.finish()
+    return PatchReport(
+        base=merger.recipe.base,
+        file=path.name,
+        recipe_hash=recipe_hash(merger.recipe),
+        numel=sum(merger.plan.tensors[name].numel for name in names),
+        stored=sum(totals.values()),
+        nbytes=os.stat(path).st_size,
+        sha256=sha256,
+    )
+
+
+def _specs(totals: Mapping[str, int], dtype: str) -> Iterator[TensorSpec]:
+    for name, total in totals.items():
+        yield TensorSpec(name + INDICES, "I64", (total,))
+        yield TensorSpec(name + VALUES, dtype, (total,))
+
+
+class _PatchSink(DifferenceSink):
+    """As its base class; writes flat indices in place of masks."""
+
+    def write(
+        self, writer: SafetensorsWriter, name: str, start: int, differs: Differs, merged: Raw
+    ) -> None:
+        """See `DifferenceSink.write`."""
+        place = self.place(name, start)
+        writer.place(name + INDICES, np.flatnonzero(differs).astype(np.int64) + start, place)
+        writer.place(name + VALUES, merged[differs], place)
+
+
+def _check(out: Path, found: Entries) -> None:
+    """Refuse to replace a folder that holds anything but a patch."""
+    for entry in sorted(found, key=lambda entry: entry.name):
+        try:
+            ours = open_file(Path(entry.path)).metadata.get("format") == _KIND
+        except (DppaError, OSError):
+            ours = False
+        if not ours:
+            raise NotAllowed(
+                f"{out}: holds {entry.name}, which is no patch, and is not overwritten. Move it "
+                "away, or choose another folder."
+            )
