@@ -75,7 +75,7 @@ def named_references(base: object, models: object) -> tuple[str, tuple[str, ...]
     """Base, empty if none was typed, and domain models, separated by commas.
 
     Raises:
-        InvalidValue: nothing was typed, several bases, or no name between two commas.
+        InvalidValue: nothing was typed, several bases, too many models, or no name between commas.
     """
     bases, named = _listed(base), _listed(models)
     if not bases and not named:
@@ -86,6 +86,11 @@ def named_references(base: object, models: object) -> tuple[str, tuple[str, ...]
         raise InvalidValue(
             f"A merge has one base; {len(bases)} are named: {', '.join(bases)[:200]}. Write the "
             "domain models into their own field."
+        )
+    if len(named) > MOST_MODELS:
+        raise InvalidValue(
+            f"{len(named)} domain models are named, and the page merges at most {MOST_MODELS}. "
+            "`dppa merge` takes any number."
         )
     return "".join(bases), named
 

@@ -162,7 +162,13 @@ def test_another_base_keeps_the_rates_and_curves_that_suit_it(
 def test_models_are_named_in_a_list_with_at_most_one_base() -> None:
     assert named_references("", " a , zoo:law") == ("", ("a", "zoo:law"))
     assert named_references("zoo:base", None) == ("zoo:base", ())
-    wrong = (("", "", "Name a model"), ("a, b", "c", "one base"), ("", "a,,b", "a name such as"))
+    many = ",".join(f"m{n}" for n in range(20))
+    wrong = (
+        ("", many, "20 domain models"),
+        ("", "", "Name a model"),
+        ("a, b", "c", "one base"),
+        ("", "a,,b", "a name such as"),
+    )
     for base, models, told in wrong:
         with pytest.raises(InvalidValue, match=told):
             named_references(base, models)
