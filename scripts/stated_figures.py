@@ -53,6 +53,12 @@ class Results:
         against = self.board[method]["against_dppa"]
         return unsigned((against["mean"], *against["ci95"]), 100)
 
+    def unsure(self, method: str) -> tuple[str, ...]:
+        """Points by which DPPA is before a method, and the interval around 0, whose lower end is
+        written without its sign."""
+        mean, low, high = self.ahead(method)
+        return mean, low.removeprefix("-"), high
+
     def place(self, method: str, without: str = "") -> tuple[str, str]:
         """Its rank, and the number of ranked methods."""
         ranked = [name for name in self.board if name != without]
@@ -151,7 +157,7 @@ POINTS = r"(-?[\d.]+) points \((-?[\d.]+) to ([-+]?[\d.]+)\)"
 MEAN = r"\| mean retention \| [^|]+\| ([\d.]+) \(([\d.]+)–([\d.]+)\)"
 WORSE = r"better than what was found: -([\d.]+) points \(95 % interval -10"
 STRENGTH = "".join(rf" (-[\d.]+) points \([^)]+\) at {rate} %.*?" for rate in (85, 90, 95))
-AHEAD = "# points more than DPPA (# to #)"
+BESIDE = "DPPA keeps # points more than magnitude (-# to #)"
 STATED = (
     StatedFigures(
         README,
@@ -162,10 +168,10 @@ STATED = (
             *data.ahead("task_arithmetic"),
         ),
     ),
-    StatedFigures(README, AHEAD, lambda data: data.ahead("magnitude")),
+    StatedFigures(README, BESIDE, lambda data: data.unsure("magnitude")),
     StatedFigures(
         README,
-        "at a time lose # points more with DPPA at 80 % (# to #) and # at 95 % (# to #)",
+        "at a time, they lose # points more with DPPA at 80 % (# to #) and # at 95 % (# to #)",
         lambda data: (
             *data.finding("beyond", rf"DPPA has no gain; .*?from {POINTS} at 80 %"),
             *data.finding("beyond", rf"DPPA has no gain; .*?80 % to {POINTS} at 95 %"),
@@ -183,15 +189,15 @@ STATED = (
         "DPPA ranks # of # methods (SLERP merges two models only), or # of the # that make one",
         lambda data: (*data.place("dppa"), *data.place("dppa", without="emr")),
     ),
-    StatedFigures(README, "coefficients 1 it keeps # % (# to #, geometric", of_search(MEAN)),
+    StatedFigures(README, "coefficients 1 DPPA keeps # % (# to #, geometric", of_search(MEAN)),
     StatedFigures(README, "Pruning methods keep # %", lambda _: (f"{100 * (1 - RATE):.0f}",)),
     StatedFigures(
         TEN,
         "keeps # % (#–#) of the domain models' scores, and task arithmetic # % (#–#).",
         of_search(MEAN + r" \| ([\d.]+) \(([\d.]+)–([\d.]+)\)"),
     ),
-    StatedFigures(TEN, "scores lower, # %.", lambda data: (data.kept("dppa"),)),
-    StatedFigures(SCORE, "80 % keeps # points more (# to #)", lambda data: data.ahead("magnitude")),
+    StatedFigures(TEN, "keeps # % (arithmetic mean).", lambda data: (data.kept("dppa"),)),
+    StatedFigures(SCORE, BESIDE, lambda data: data.unsure("magnitude")),
     StatedFigures(SEARCH, "of three worse by # points than", of_search(WORSE)),
     StatedFigures(TUNE, "of three worse by # points (", of_search(WORSE)),
     StatedFigures(
