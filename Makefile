@@ -66,7 +66,7 @@ bench-chat: ## Measure how fast words come, beside transformers' own path, into 
 	@sh scripts/environment.sh app
 	@$(PY) -m benchmarks.chat --write $(ARGS)
 
-bench-chain: ## Run every command on a set of 1.1 billion parameters in 6 GB, into docs/ (half an hour, 13 GB of disk)
+bench-chain: ## Run every command on random models in 6 GB, into docs/ (ARGS="--size S" takes 5 minutes, 1.1 billion parameters over an hour)
 	@sh scripts/environment.sh app
 	@$(PY) -m benchmarks.chain --write $(ARGS)
 
