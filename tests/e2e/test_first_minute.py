@@ -82,6 +82,10 @@ def test_the_line_over_the_plots_tells_what_is_measured_and_never_of_other_setti
     expect(studio.page.locator("#pinned-text")).not_to_be_empty()
     studio.set_rate(83)
     expect(line).to_contain_text("Not scored yet")
+    studio.page.locator(".verdict-box summary").click()
+    studio.page.get_by_role("button", name="All methods, ranked").click()
+    expect(studio.page.get_by_role("heading", name="Honest comparison").first).to_be_visible()
+    studio.page.locator("#learn-open").click()
     expect(studio.page.locator("#pinned-note")).to_contain_text("the same answer as before")
 
 

@@ -121,6 +121,8 @@ export const rename = (name) => {
 };
 document.addEventListener("click", (event) => {
   if (event.target.closest?.("#learn-open")) go(learn.open ? "" : "start");
+  const lesson = event.target.closest?.("[data-opens]")?.dataset.opens; // a button elsewhere that leads to a lesson
+  if (lesson) go(lesson);
 });
 window.addEventListener("popstate", () => { if ((named() ?? "") !== learn.open) show(named(), true); });
 

@@ -1,5 +1,4 @@
 // What this merge keeps, over the plots: as scored here, else what is known of it.
-import { go } from "../learn/entry.js";
 import { html, put, say } from "../base/shapes.js";
 import { paint, part, server } from "../session/parts.js";
 import * as tables from "../session/tables.js";
@@ -18,7 +17,7 @@ part("verdict", ({ host }) => {
   const evidence = html("button", { type: "button", class: "link" }, more, "All experiments");
   evidence.addEventListener("click", () => document.querySelector('#views [data-view="experiments"]')?.click());
   say(html("span", {}, more), " · ");
-  html("button", { type: "button", class: "link" }, more, "All methods, ranked").addEventListener("click", () => go(RANKED));
+  html("button", { type: "button", class: "link", "data-opens": RANKED }, more, "All methods, ranked");
   paint(() => {
     const current = tables.isCurrent(), { kept } = server;
     const scored = kept !== null && kept.recipe === tables.recipe();
