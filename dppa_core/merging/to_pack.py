@@ -193,8 +193,7 @@ class _Packer:
         began, recipe = time.perf_counter(), self._merger.recipe
         counted = DifferenceSink(self._merger, self._names)
         write_tensors(self._merger, counted, self._workers, verb="compare ", **self._told)
-        totals = {name: sum(found.values()) for name, found in counted.counts.items()}
-        totals = {name: total for name, total in totals.items() if total}
+        totals = counted.totals()
         with closing(SafetensorsWriter(path, self._specs(totals), self._metadata())) as writer:
             sink = DifferenceSink(self._merger, tuple(totals), writer, counted.places())
             write_tensors(self._merger, sink, self._workers, verb="pack ", **self._told)
@@ -249,6 +248,11 @@ class DifferenceSink:
         self.counts: dict[str, dict[int, int]] = {name: {} for name in names}
         """Tensor -> start of a slice -> weights that differ."""
         self.kept: dict[str, int] = {}
+
+    def totals(self) -> dict[str, int]:
+        """Tensor -> weights that differ, of those tensors that do."""
+        sums = {name: sum(found.values()) for name, found in self.counts.items()}
+        return {name: total for name, total in sums.items() if total}
 
     def places(self) -> dict[str, dict[int, int]]:
         """Tensor -> start of a slice -> place of its first weight among those that differ."""

@@ -95,8 +95,7 @@ def _written(
     names = tuple(name for name in merger.names() if has_delta(merger.base, name))
     counted = DifferenceSink(merger, names)
     write_tensors(merger, counted, threads, verb="compare ", **told)
-    totals = {name: sum(found.values()) for name, found in counted.counts.items()}
-    totals = {name: total for name, total in totals.items() if total}
+    totals = counted.totals()
     dtype = DTYPE_CODES[merger.recipe.dtype]
     shapes = {name: merger.base.shape(name) for name in totals}
     texts = {
