@@ -15,6 +15,7 @@ from components.session.session import Session
 from components.views.controls.hub_offer import Offer, checked, offer_value, offered, stream_fetch
 from components.views.controls.models import (
     chosen_reference,
+    extended,
     findings_value,
     first_blocker,
     is_here,
@@ -71,6 +72,8 @@ def _wire_adding(page: Page, studio: Studio, told: list[Component]) -> None:
     def on_use(values: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
         session = controls.session(values)
         base, models = named_references(values[view.base], values[view.reference])
+        if not base:
+            extended(session, models)  # refused before anything is looked up
         listed = models or tuple(model.reference for model in session.models)
         report = looked_at(base or session.base, listed, studio)
         yield from _told(page, report)

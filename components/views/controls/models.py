@@ -173,8 +173,9 @@ def chosen_reference(value: object, studio: Studio) -> str:
     return str(found)
 
 
-def with_models(session: Session, references: Sequence[str], studio: Studio) -> Session:
-    """The session with more domain models; opens and measures them."""
+def extended(session: Session, references: Sequence[str]) -> Session:
+    """The session with more domain models, before they are opened; InvalidValue if it cannot have
+    them: too many, the base itself, or one that is listed."""
     if len(session.models) + len(references) > MOST_MODELS:
         raise InvalidValue(
             f"The list holds {len(session.models)} domain models of at most {MOST_MODELS}. Remove "
@@ -182,8 +183,12 @@ def with_models(session: Session, references: Sequence[str], studio: Studio) -> 
         )
     if session.base in references:
         raise InvalidValue(f"{session.base} is the base itself: its delta is zero everywhere.")
-    added = tuple(map(ModelChoice, references))
-    wanted = replace(session, models=(*session.models, *added))
+    return replace(session, models=(*session.models, *map(ModelChoice, references)))
+
+
+def with_models(session: Session, references: Sequence[str], studio: Studio) -> Session:
+    """As `extended`; opens and measures the models."""
+    wanted = extended(session, references)
     for reference in references:
         studio.profile(session.base, reference, fresh=True)
     return wanted

@@ -282,6 +282,13 @@ def test_a_model_just_added_is_the_one_that_is_drawn(page: gr.Blocks, tiny_zoo: 
     assert out["plots"]["look"] == folder and folder in out["plots"]["tables"]
 
 
+def test_a_model_in_the_list_is_refused_before_any_check_is_shown(page: gr.Blocks) -> None:
+    (event,) = events(page, "on_use")
+    given = {one: "zoo:math" if one.elem_id == "reference" else one.value for one in event.inputs}
+    with pytest.raises(gr.Error, match="in the list already"):
+        next(event.fn(given))
+
+
 def test_the_yield_that_gradio_sends_twice_undoes_nothing(page: gr.Blocks, tiny_zoo: Path) -> None:
     *_, adding, again = yielded(page, "on_use", reference=str(tiny_zoo / "law"))
     assert len(adding) > 5 and list(again.values()) == [gr.skip()]
