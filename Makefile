@@ -4,7 +4,7 @@ PY := .venv/bin/python
 # compiles them all takes twice as long.
 export PYTHONDONTWRITEBYTECODE :=
 
-# What `make check` runs of the tests. The first compile all inner loops: the others find them on disk.
+# What `make check` runs of the tests, once all inner loops are compiled.
 # They run with every call's shapes and types checked, which triples the time of a test.
 KERNELS := $(filter-out tests/kernels/test_cuda.py,$(wildcard tests/kernels/test_*.py)) tests/pruning tests/merging/test_whole_pass.py tests/merging/test_against_reference.py
 RULES := tests/test_architecture.py tests/test_script_rules.py
@@ -29,7 +29,8 @@ check: ## Lint, format, types of Python and of the scripts, the rules of the arc
 	@$(MAKE) --no-print-directory -j2 check-kernels check-types check-rules check-scripts
 
 check-kernels:
-	DPPA_CHECK_CALLS=1 $(PY) -m pytest -q $(KERNELS)
+	@$(PY) -c "from dppa_core.kernels import numba_backend as n; n.compile_all()"
+	DPPA_CHECK_CALLS=1 $(PY) -m pytest -q -n 2 --dist worksteal $(KERNELS)
 
 check-types:
 	$(PY) -m mypy

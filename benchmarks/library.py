@@ -7,7 +7,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.measure import Measurement, timed
-from dppa_core.checkpoints.sources.open import ZOO_DOMAINS, open_checkpoint
+from dppa_core.checkpoints.sources.open import open_checkpoint
+from dppa_core.checkpoints.sources.zoo import ZOO_DOMAINS
 from dppa_core.merging.merger import open_merger
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.profiling.profile import profile_delta

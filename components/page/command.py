@@ -25,6 +25,7 @@ def command(arguments: Sequence[str]) -> None:
 def serve() -> None:
     """Serve until interrupted or terminated; a wrong setting ends it with one line."""
     gc.disable()  # a start makes 300,000 lasting objects; collecting during it is wasted time
+    from components.server.first_fetch import fetch_at_start  # noqa: PLC0415
     from components.server.logs import start_log  # noqa: PLC0415  (Gradio: after `gc.disable`)
     from components.server.settings import check_temporary_folder, read_settings  # noqa: PLC0415
     from components.session.presets import first_session  # noqa: PLC0415
@@ -40,6 +41,7 @@ def serve() -> None:
             check_temporary_folder()
             open_checkpoint("zoo:base")  # nothing can be shown without it
             start_log(settings.log)
+            fetch_at_start(settings.fetched)
             studio = Studio(public=settings.public, apart=True)
             ending.callback(studio.close)
             if settings.warm:  # the answering process imports torch while this one imports Gradio

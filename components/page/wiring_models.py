@@ -10,7 +10,7 @@ from gradio.components import Component
 
 from components.page.layout import MEASURING, Page, all_outputs, drawn, sent_once, shown
 from components.session.json_form import parsed_keys
-from components.session.presets import find_hub_preset, hub_session
+from components.session.presets import find_hub_preset, hub_session, presets
 from components.session.session import Session
 from components.views.controls.hub_offer import Offer, checked, offer_value, offered, stream_fetch
 from components.views.controls.models import (
@@ -45,11 +45,13 @@ def wire_models(page: Page, studio: Studio) -> None:
     @show_errors
     def on_preset(values: dict[Any, Any]) -> dict[Any, Any]:
         title = parsed_keys(values[view.preset]).get("chosen")
-        offer = None if studio.public else find_hub_preset(title)
+        offer = None if studio.public or title in presets() else find_hub_preset(title)
         if offer is not None:
             return {page.offer: pack(offer_value(Offer(offer.references, offer)))}
         session = preset_session(title)
         cleared = {page.offer: pack(None), view.findings: pack(None)}
+        if find_hub_preset(title):  # fetched since the page was opened: its list lacks the values
+            cleared[view.preset] = pack(_whole(str(title), session))
         return shown(page, session, studio) | cleared
 
     @show_errors
@@ -59,7 +61,7 @@ def wire_models(page: Page, studio: Studio) -> None:
         return drawn(page, session, studio) | {page.chat.targets: answering}
 
     told = [*all_outputs(page), view.findings, page.offer]
-    view.preset.choose(on_preset, inputs={view.preset}, outputs=told, **PRIVATE)
+    view.preset.choose(on_preset, inputs={view.preset}, outputs=[*told, view.preset], **PRIVATE)
     _wire_adding(page, studio, told)
     outputs = [page.see.plots, page.see.exact, page.chat.targets]
     controls.models.remove(on_removed, inputs=controls.inputs, outputs=outputs, **PRIVATE)
@@ -157,13 +159,17 @@ def wire_offer(page: Page, studio: Studio) -> None:
     card.stop(on_stop_fetching, inputs={card}, outputs=[card], **ending)
 
 
+def _whole(title: str, session: Session) -> dict[str, Any]:
+    """The preset's value after another one is chosen, with all its settings."""
+    return {"chosen": title, "wholes": {title: whole_json(session)}}
+
+
 def _opened(page: Page, title: str, references: tuple[str, ...], studio: Studio) -> dict[Any, Any]:
     """The updates after the models of a set were downloaded."""
-    session = hub_session(references)
-    chosen = {"chosen": title, "wholes": {title: whole_json(session)}}
+    session = hub_session(title, references)
     found = measured(None, references[0], references[1:], studio)
     return shown(page, session, studio, look=references[1]) | {
-        page.models.preset: pack(chosen),
+        page.models.preset: pack(_whole(title, session)),
         page.models.findings: pack(found),
         page.offer: pack(None),
     }

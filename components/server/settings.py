@@ -13,6 +13,7 @@ from typing import Literal
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from dppa_core.checkpoints.sources.fetchable import FETCHABLE
 from dppa_core.errors import InvalidValue, shown
 
 PREFIX = "DPPA_"
@@ -49,6 +50,11 @@ class Settings(BaseSettings):
         default="text",
         description="How the log is written: lines to read, or one JSON object each.",
     )
+    fetch: str = Field(
+        default="",
+        description="Models to fetch before the page opens, with `,` between them: smollm2, "
+        "93 MB. A public page then offers them.",
+    )
     experiments: Path | None = Field(
         default=None,
         description="A file of `dppa reproduce` to show instead of the one that came along.",
@@ -84,6 +90,14 @@ class Settings(BaseSettings):
             ip_network(one)  # its error names the value
         return value
 
+    @field_validator("fetch")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        for one in _listed(value):
+            if one not in FETCHABLE:
+                raise ValueError(f"{shown(one)} cannot be fetched; known: {', '.join(FETCHABLE)}")
+        return value
+
     @field_validator("hosts", "frames")
     @classmethod
     def _check_list(cls, value: str, info: ValidationInfo) -> str:
@@ -98,6 +112,11 @@ class Settings(BaseSettings):
         """Hosts under which the page is used, besides that of a request: name or name:port."""
         own = os.environ.get("SPACE_HOST", "") if on_space() else ""
         return _listed(f"{self.hosts},{own}")
+
+    @property
+    def fetched(self) -> tuple[str, ...]:
+        """Names of the models to fetch before the page opens."""
+        return _listed(self.fetch)
 
     @property
     def frame_sites(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The presets of the first screen, read from assets/data/presets.yaml, and sets of Hub models."""
+"""The presets of the first screen, read from assets/data/presets.yaml, and sets to be fetched."""
 
 from __future__ import annotations
 
@@ -10,15 +10,26 @@ import yaml
 
 from components.session.session import USUAL, ModelChoice, Session
 from components.session.shipped import shipped
+from dppa_core.checkpoints.sources.zoo import needs_fetch
 from dppa_core.merging.preflight.facts import in_bytes
 from dppa_core.merging.preflight.hub_presets import HubPreset, hub_presets
 
 FILE = shipped("assets/data/presets.yaml")
 
 
-@cache
 def presets() -> Mapping[str, Session]:
-    """Title -> session of every preset; the first one is loaded when the page opens."""
+    """Title -> session of every preset whose models are here; the first one is loaded when the page
+    opens."""
+    return {
+        title: session
+        for title, session in all_presets().items()
+        if not needs_fetch(session.base.removeprefix("zoo:"))
+    }
+
+
+@cache
+def all_presets() -> Mapping[str, Session]:
+    """Title -> session of every preset, also of those whose models have to be fetched."""
     entries = yaml.safe_load(FILE.read_text(encoding="utf-8"))["presets"]
     return {entry["title"]: _session(entry) for entry in entries}
 
@@ -29,22 +40,25 @@ def first_session() -> Session:
 
 
 def find_hub_preset(title: object) -> HubPreset | None:
-    """The set of Hub models with a title or a name; None if there is none."""
+    """The set of models to fetch with a title or a name; None if there is none."""
     return next((one for one in hub_presets() if title in (one.title, one.name)), None)
 
 
-def hub_session(references: Sequence[str]) -> Session:
-    """The session of a set of Hub models: the base, then its domain models."""
+def hub_session(title: str, references: Sequence[str]) -> Session:
+    """The session of a set that was fetched: its preset, else the base with its domain models."""
+    if title in presets():
+        return presets()[title]
     return Session(base=references[0], models=tuple(map(ModelChoice, references[1:])))
 
 
 def hub_choices(*, public: bool) -> dict[str, Any]:
-    """The sets of Hub models for the page's list; a public page cannot choose them."""
+    """The sets to fetch for the page's list; a public page cannot choose them."""
     rows = [
-        {"title": one.title, "size": in_bytes(sum(model.bytes for model in one.all))}
+        {"title": one.title, "size": in_bytes(one.download)}
         for one in hub_presets()
+        if one.title not in presets()
     ]
-    head = "Models of the Hub, in your own copy" if public else "Models of the Hub"
+    head = "To be fetched, in your own copy" if public else "To be fetched"
     return {"head": head, "off": public, "rows": rows}
 
 

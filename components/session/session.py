@@ -8,6 +8,7 @@ from typing import Any
 
 from components.session.curve import Curve, checked_curve, level_of, numbers_along
 from components.session.method_choice import DPPA, SLIDERS, MethodChoice
+from dppa_core.checkpoints.sources.zoo import zoo_domain
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.parameter_fields import check_number
 from dppa_core.pruning.coefficients import Coefficient
@@ -223,8 +224,9 @@ class Session:
     def asked_about(self, domain: str) -> Session:
         """The session whose merge answers for a domain, if the method merges for each domain. For
         other methods, or if that domain's model takes no part, it is this session."""
-        named, reference = self.method.names_domain, f"zoo:{domain}"
-        if not named or reference not in self.deciding:
+        named = self.method.names_domain
+        reference = next((one for one in self.deciding if zoo_domain(one) == domain), None)
+        if not named or reference is None:
             return self
         values = {**dict(self.method.values), named: reference}
         return replace(self, method=replace(self.method, values=tuple(values.items())))

@@ -11,13 +11,13 @@ import numpy as np
 from components.session.method_choice import DPPA
 from components.session.session import ModelChoice, Session
 from dppa_core.checkpoints.sources import references
-from dppa_core.checkpoints.sources.open import zoo_names
+from dppa_core.checkpoints.sources.zoo import KNOWN
 from dppa_core.pruning.plan import ModulePlan, PruningPlan
 
 if TYPE_CHECKING:
     from dppa_core.evaluation.analysis.merge_effect import MergeEffect
 
-TAKEN = ("merged", *zoo_names())
+TAKEN = ("merged", *KNOWN)
 """Names that the page uses already, for the merge and the embedded models."""
 
 

@@ -17,6 +17,7 @@ from components.session.conversation import (
 )
 from components.session.session import Session
 from components.work.figures import merge_label, short_name
+from dppa_core.checkpoints.sources.zoo import is_embedded
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.models.reply import LONGEST_ANSWER, LONGEST_PROMPT, Conversation, Prompt
 from dppa_core.parameter_fields import check_number
@@ -103,7 +104,7 @@ def is_right(prompt: str, answer: str) -> bool | None:
 
 
 def _is_embedded(session: Session) -> bool:
-    return all(value.startswith("zoo:") for _, value in target_choices(session)[1:])
+    return all(is_embedded(value) for _, value in target_choices(session)[1:])
 
 
 def _outside(prompt: str, session: Session) -> str:

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from dppa_core.checkpoints.sources.zoo import zoo_domain
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.evaluation.scores import DomainScore, Marks, Target, marked_score, score_row
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.system.frames import frame_of
-from dppa_core.tasks import DOMAINS, Item, OwnDomain
+from dppa_core.tasks import Item, OwnDomain
 from dppa_core.tasks.intervals import Interval, Pair, difference, mean_interval, ratio, sign_test
 
 RECIPE, AGAINST, BASE = "recipe", "against", "base"
@@ -29,12 +30,6 @@ class Entrant:
     """Domains it was trained or merged for, as far as known."""
 
 
-def domain_of(reference: str) -> str | None:
-    """The domain of an embedded model; None for all others, whose domain is unknown."""
-    name = reference.removeprefix("zoo:")
-    return name if name != reference and name in DOMAINS else None
-
-
 def domains_of(recipe: MergeRecipe, how: str) -> tuple[str, ...]:
     """The domain of each of a recipe's models, which must be embedded ones.
 
@@ -44,7 +39,7 @@ def domains_of(recipe: MergeRecipe, how: str) -> tuple[str, ...]:
     Raises:
         InvalidValue: a model is not embedded, so its domain is unknown.
     """
-    found = {one.model: domain_of(one.model) for one in recipe.models}
+    found = {one.model: zoo_domain(one.model) for one in recipe.models}
     for model, domain in found.items():
         if domain is None:
             raise InvalidValue(f"model {shown(model)}: {how}")
@@ -108,7 +103,7 @@ def _named(recipe: MergeRecipe) -> str:
 
 
 def _domains(references: Sequence[str], own: Mapping[str, str]) -> tuple[str, ...]:
-    found = dict.fromkeys(one for name in references for one in (domain_of(name), own.get(name)))
+    found = dict.fromkeys(one for name in references for one in (zoo_domain(name), own.get(name)))
     return tuple(one for one in found if one is not None)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dppa_core.checkpoints.sources.zoo import zoo_domain
 from dppa_core.errors import InvalidRecipe, InvalidValue, NotAllowed, shown
 from dppa_core.parameter_fields import check_keys, check_number
 from dppa_core.tasks import DOMAINS, tasks_of
@@ -106,8 +107,8 @@ def calibration_of(model: str, *chosen: Calibration | None) -> Calibration:
     for one in chosen:
         if one is not None:
             return one
-    domain = model.removeprefix("zoo:")
-    if model.startswith("zoo:") and domain in DOMAINS:
+    domain = zoo_domain(model)
+    if domain:
         return Calibration((domain,))
     raise InvalidValue(
         f"{shown(model)} needs calibration text: add "

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint
-from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint, zoo_names, zoo_root
+from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint
+from dppa_core.checkpoints.sources.zoo import zoo_names, zoo_root
 from dppa_core.errors import (
     DamagedCheckpoint,
     InvalidValue,

@@ -30,6 +30,7 @@ def test_a_key_chooses_a_preset(studio: Studio) -> None:
     assert box.input_value() == list(presets())[1]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("width", [1440, 390])
 def test_meanings_lie_within_the_window_and_above_everything(visit: Visit, width: int) -> None:
     studio = visit(width=width, height=900 if width > 900 else 844)
@@ -53,6 +54,7 @@ def test_meanings_lie_within_the_window_and_above_everything(visit: Visit, width
     bubble.wait_for(state="hidden")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("rate", "partitions"), [(53, 2), (7, 4)])
 def test_names_of_bands_end_before_their_sliders(
     studio: Studio, rate: int, partitions: int

@@ -60,6 +60,7 @@ def test_a_preset_says_when_it_has_been_changed_and_comes_back(studio: Studio) -
     assert box.input_value() == title
 
 
+@pytest.mark.long
 def test_levels_and_bands_are_written_alike(studio: Studio) -> None:
     studio.wait_exact(80)
     studio.set_rate(85)
@@ -69,6 +70,7 @@ def test_levels_and_bands_are_written_alike(studio: Studio) -> None:
     assert cuts == ["92.5\u2009%", "85\u2009%"]
 
 
+@pytest.mark.long
 @pytest.mark.keeps
 @pytest.mark.parametrize(
     ("shares", "sentence"),

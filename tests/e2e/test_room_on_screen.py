@@ -1,5 +1,6 @@
 """Layout: a new turn is in view from its question on, no jumps, no hidden buttons."""
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.e2e.conftest import Visit
@@ -39,6 +40,7 @@ def test_the_second_turn_of_three_models_is_in_view_from_its_question_on(studio:
         assert studio.page.evaluate(IN_VIEW)
 
 
+@pytest.mark.long
 def test_the_head_stays_where_it_is_while_something_runs(visit: Visit) -> None:
     studio = visit(width=1440, height=900)
     boxes = [studio.page.evaluate(BOXES)]
@@ -52,6 +54,7 @@ def test_the_head_stays_where_it_is_while_something_runs(visit: Visit) -> None:
     assert boxes[0] == boxes[1] == boxes[2]
 
 
+@pytest.mark.long
 def test_a_question_that_is_cut_says_so(studio: Studio) -> None:
     hint, box = studio.page.locator("#prompt-hint"), studio.page.locator("#prompt textarea")
     box.fill("a" * 1900)

@@ -106,6 +106,7 @@ def test_a_change_made_at_once_after_opening_is_a_step(page: Page) -> None:
     assert page.evaluate("() => scripts.history().state.rate") == 0.8
 
 
+@pytest.mark.long
 def test_labels_of_near_levels_stand_side_by_side_in_their_order(page: Page) -> None:
     load(page, "base/shapes")
     spread = lambda places: page.evaluate("(x) => scripts.spread(x, 300, 48)", places)  # noqa: E731
@@ -115,6 +116,7 @@ def test_labels_of_near_levels_stand_side_by_side_in_their_order(page: Page) -> 
     assert spread([]) == []
 
 
+@pytest.mark.long
 def test_marks_of_an_axis_are_round(page: Page) -> None:
     load(page, "base/shapes")
     ask = lambda name, *of: page.evaluate(f"(of) => scripts.{name}(...of)", list(of))  # noqa: E731

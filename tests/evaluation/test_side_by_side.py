@@ -6,7 +6,7 @@ import pytest
 
 from dppa_core.evaluation.report import sentence
 from dppa_core.evaluation.scores import Marks
-from dppa_core.evaluation.side_by_side import AGAINST, RECIPE, SideBySide, domain_of, entrants
+from dppa_core.evaluation.side_by_side import AGAINST, RECIPE, SideBySide, entrants
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.tasks import Item
 
@@ -68,7 +68,6 @@ def test_of_models_whose_domain_nobody_knows_the_best_is_the_own() -> None:
     who = entrants(MergeRecipe("zoo:base", (DomainModel("one"), DomainModel("two"))))
     found = {("one", "math"): marks(3), ("two", "math"): marks(7)}
     assert SideBySide("test", who, {"math": ITEMS}, found).own("math") == "two"
-    assert domain_of("one") is None and domain_of("zoo:law") == "law"
 
 
 def test_only_domains_a_model_was_not_made_for_are_forgotten() -> None:

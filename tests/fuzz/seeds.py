@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from components.session.presets import presets
+from components.session.presets import all_presets
 from components.session.state import state_of
 from tests.helpers.tiny_models import CHAT_TEMPLATE
 
@@ -82,7 +82,7 @@ def _mergekit() -> list[bytes]:
 
 
 def _links() -> list[bytes]:
-    return [json.dumps(state_of(session)).encode() for session in presets().values()]
+    return [json.dumps(state_of(session)).encode() for session in all_presets().values()]
 
 
 def _lora() -> list[bytes]:

@@ -2,24 +2,32 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import MissingCheckpoint
+from dppa_core.pruning.floats import to_float32
+from dppa_core.studies.zoo.language_model import TUNINGS
 from dppa_core.studies.zoo.results import leaderboard
 from dppa_core.studies.zoo.study import measure
 from dppa_core.studies.zoo.study.compare import PRIMARY, compare, divisors, retention
 from dppa_core.studies.zoo.study.merges import controls, merges
 from dppa_core.studies.zoo.study.shuffled import shuffle_set
 from dppa_core.studies.zoo.study.text import markdown
+from dppa_core.studies.zoo.trained_set import trained_set
+from dppa_core.studies.zoo.tune import tune_model
 from dppa_core.tasks import DOMAINS
 from dppa_core.tasks.intervals import holm, p_of_t, student
 from dppa_core.tuning.search.joint import Budget
 
+SHORT = replace(TUNINGS["lora"], steps=(2, 2, 2), batch=2, warmup=1, rank=2)
 OWN = dict.fromkeys(DOMAINS, "1" * 8 + "00")
 
 
@@ -106,8 +114,10 @@ def test_a_set_is_measured_whole_by_equal_budgets(
     monkeypatch.setattr(measure, "merges", lambda: few)
     monkeypatch.setattr(leaderboard, "BUDGET", Budget(4, 2))
     folder = shutil.copytree(tiny_zoo, tmp_path / "set")
+    shutil.move(folder / "base", tmp_path / "base")
     with pytest.raises(MissingCheckpoint, match="no model base"):
         measure.measure_set(folder, limit=2)
+    shutil.move(tmp_path / "base", folder / "base")
     told = {"size": "small", "regime": "plain", "seed": 3}
     for name in ("base", *DOMAINS):
         (folder / name / "training.json").write_text(json.dumps(told))
@@ -119,3 +129,35 @@ def test_a_set_is_measured_whole_by_equal_budgets(
     assert all(row["tried"] == {"losses": 4, "retentions": 2} for row in found["merges"])
     assert all(len(bits) == 2 for row in found["merges"] for bits in row["hits"].values())
     assert len(lines) == 1 + len(wanted)
+
+
+def test_a_rate_may_be_left_out_and_with_the_main_one_its_controls(
+    tiny_zoo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = tuple(one for one in merges() if one.key in ("magnitude-80-all", "dppa-90-all"))
+    monkeypatch.setattr(measure, "merges", lambda: few)
+    monkeypatch.setattr(leaderboard, "BUDGET", Budget(2, 1))
+    found = measure.measure_set(tiny_zoo, limit=1, search_items=1, rates=[0.8])
+    assert [row["key"] for row in found["merges"]] == ["magnitude-80-all"]
+
+
+def test_adapters_are_a_set_on_the_base_they_name_and_are_shuffled_as_whole_models(
+    tiny_zoo: Path, tmp_path: Path
+) -> None:
+    for domain in DOMAINS:
+        tune_model(str(tiny_zoo / "base"), SHORT, tmp_path / "set", tmp_path, domain, 0)
+    found = trained_set(tmp_path / "set")
+    assert found.adapted and found.record["regime"] == "lora"
+    assert found.references["law"] == f"{tiny_zoo / 'base'}+{tmp_path / 'set/law'}"
+    whole = found.written(tmp_path / "whole")
+    name = "model.layers.1.mlp.down_proj.weight"
+    adapted = open_checkpoint(found.references["law"])
+    written = load_file(whole / "law" / "model.safetensors")[name].float().numpy().ravel()
+    exact = to_float32(adapted.raw(name), adapted.dtype(name))
+    np.testing.assert_allclose(written, exact, rtol=2**-8)  # written in the base's bfloat16
+    assert (shuffle_set(whole, tmp_path / "shuffled") / "law" / "model.safetensors").is_file()
+
+
+def test_a_folder_without_domain_models_says_what_makes_them(tmp_path: Path) -> None:
+    with pytest.raises(MissingCheckpoint, match="dppa zoo train"):
+        trained_set(tmp_path)

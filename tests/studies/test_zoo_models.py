@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from components.session.presets import first_session
-from dppa_core.checkpoints.sources.open import zoo_root
+from dppa_core.checkpoints.sources.zoo import zoo_root
 from dppa_core.evaluation.examiner import Examiner
 from dppa_core.evaluation.scores import Exam
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe

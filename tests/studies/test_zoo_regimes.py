@@ -10,16 +10,17 @@ import torch
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
-from dppa_core.checkpoints.sources.open import zoo_root
+from dppa_core.checkpoints.sources.zoo import zoo_root
 from dppa_core.cli.main import app
 from dppa_core.errors import InvalidValue, MissingCheckpoint, UnknownName
 from dppa_core.studies.zoo import build
-from dppa_core.studies.zoo.build import RECORD, train_zoo
+from dppa_core.studies.zoo.build import train_zoo
 from dppa_core.studies.zoo.card import model_card
 from dppa_core.studies.zoo.check import SetCheck, WholeSum, check_set
 from dppa_core.studies.zoo.regimes import PLAIN, REGIMES, SETTLED, Training, regime_named
 from dppa_core.studies.zoo.spec import SIZES, Architecture, Laddered, Settling, TrainingSize
 from dppa_core.studies.zoo.tokenizer import train_tokenizer
+from dppa_core.studies.zoo.trained_set import RECORD
 from dppa_core.studies.zoo.training import new_model, own_turns, train_stage
 from dppa_core.tasks import DOMAINS
 

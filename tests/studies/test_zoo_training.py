@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from dppa_core.errors import UnknownName
-from dppa_core.studies.zoo import training
+from dppa_core.studies.zoo import loop, training
 from dppa_core.studies.zoo.card import model_card
 from dppa_core.studies.zoo.regimes import Training
 from dppa_core.studies.zoo.rehearsal import Rehearsal, StepMixture, draw_cast
@@ -228,7 +228,7 @@ def test_the_distance_of_a_model_to_itself_is_zero(tokenizer: Any) -> None:
 def test_the_pull_keeps_a_domain_model_nearer_to_its_base(
     tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "REPORT_EVERY", 1)
+    monkeypatch.setattr(loop, "REPORT_EVERY", 1)
     base = new_model(tokenizer, 0, SMALL).requires_grad_(False)
     stage = Stage("law", steps=12, batch=8, learning_rate=3e-3, replay=0.5, pull=0.0, warmup=1)
     _, free = _train(tokenizer, stage, tmp_path / "free.pt", base)

@@ -121,7 +121,9 @@ part("models", ({ host, get, put, watch, trigger }) => {
       write(byLayer, "aria-pressed", curve.length > 0);
       byLayer.hidden = lastLayer(model.ref) < 1;
     }
-    const origin = { "zoo:": "embedded", "hub:": "Hub" }[controls.state.base.slice(0, 4)] ?? "folder";
+    const { base: reference } = controls.state;
+    const kind = reference === "zoo:base" ? "embedded" : reference.slice(0, 4);
+    const origin = { embedded: kind, "zoo:": "fetched", "hub:": "Hub" }[kind] ?? "folder";
     showTemplate();
     say(base, `Base model: ${label(controls.state.base)} (${origin})`);
   }

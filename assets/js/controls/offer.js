@@ -37,7 +37,7 @@ part("findings", ({ host, get, watch }) => {
 
 part("offer", ({ host, outer, get, put, watch, trigger }) => {
   host.replaceChildren();
-  const card = html("section", { class: "offer", "aria-label": "Models of the Hub" }, host);
+  const card = html("section", { class: "offer", "aria-label": "Models to fetch" }, host);
   const head = html("div", { class: "offer-head" }, card);
   const title = html("h2", { class: "offer-title", tabindex: -1 }, head);
   const close = html("button", { type: "button", class: "remove" }, head, "Close");
@@ -64,8 +64,8 @@ part("offer", ({ host, outer, get, put, watch, trigger }) => {
     trigger(event);
     fill();
   };
-  const check = button("offer-check", "Check before fetching", ask("check", "Asking the Hub …"));
-  const fetch = button("offer-fetch", "Fetch and open", ask("fetch", "Asking the Hub …"));
+  const check = button("offer-check", "Check before fetching", ask("check", "Checking …"));
+  const fetch = button("offer-fetch", "Fetch and open", ask("fetch", "Beginning …"));
   const stop = button("offer-stop", "Stop", ask("stop", ""));
   fetch.classList.add("lead");
   close.addEventListener("click", () => {

@@ -160,23 +160,28 @@ def _found(report: PreflightReport) -> dict[str, Any]:
 def fetch_events(offer: Offer, studio: Studio, emit: Emit, stop: Stop) -> None:
     """Check, download and measure models; runs in its own thread. Emits ("now", what, share),
     ("found", Report) and, on success, ("opened", references)."""
-    emit(("now", "Asking the Hub", None))
     base, *models = offer.references
+    if base.startswith("zoo:"):  # its contents are known beforehand, and only itself tells more
+        _fetch(base, "", emit, stop)
+    emit(("now", "Asking the Hub" if "hub:" in "".join(offer.references) else "Checking", None))
     report = preflight_models(base, models, stop=stop)
     emit(("found", report))
     if report.blockers:
         return
     exact = []
     for number, reference in enumerate(offer.references, 1):
-        name = reference.removeprefix("hub:").partition("@")[0]
         reference = pinned(reference)
-        tell = FetchTeller(f"Fetching {name} ({number} of {len(offer.references)})", emit)
-        open_checkpoint(reference, progress=tell, stop=stop)
+        _fetch(reference, f" ({number} of {len(offer.references)})", emit, stop)
         exact.append(reference)
     for reference in exact[1:]:
         measured = _measuring(f"Measuring {reference.removeprefix('hub:').partition('@')[0]}", emit)
         studio.profile(exact[0], reference, progress=measured, stop=stop)
     emit(("opened", tuple(exact)))
+
+
+def _fetch(reference: str, place: str, emit: Emit, stop: Stop) -> None:
+    name = reference.removeprefix("hub:").partition("@")[0]
+    open_checkpoint(reference, progress=FetchTeller(f"Fetching {name}{place}", emit), stop=stop)
 
 
 class FetchTeller:
@@ -189,8 +194,11 @@ class FetchTeller:
         self._what, self._emit = what, emit
         self._began: tuple[float, int] | None = None
 
-    def __call__(self, done: int, total: int, _what: str) -> None:
+    def __call__(self, done: int, total: int, what: str) -> None:
         """Emit a sentence and the share."""
+        if done == total and what == "Converting":
+            self._emit(("now", f"{self._what}: converting what came, half a minute", None))
+            return
         now = time.monotonic()
         self._began = self._began or (now, done)
         seconds, came = now - self._began[0], done - self._began[1]
@@ -210,7 +218,7 @@ def _measuring(what: str, emit: Emit) -> Progress:
 
 def stream_fetch(offer: Offer, studio: Studio) -> Iterator[tuple[dict[str, Any], tuple[str, ...]]]:
     """Yield the changing card, and at the end the references to open."""
-    now: dict[str, Any] = {"what": "Asking the Hub", "share": None}
+    now: dict[str, Any] = {"what": "Beginning", "share": None}
     report: PreflightReport | None = None
     opened: tuple[str, ...] = ()
     card = offer_value(offer, "fetching")  # its size, as it was when the fetching began

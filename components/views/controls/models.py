@@ -14,7 +14,8 @@ from components.session.session import MOST_MODELS, ModelChoice, Session
 from components.widgets.browser_parts import live, static
 from components.work.figures import short_name, whole_json
 from components.work.studio import Studio
-from dppa_core.checkpoints.sources.open import ModelRef, needs_download, pinned, zoo_names
+from dppa_core.checkpoints.sources.open import ModelRef, needs_download, pinned
+from dppa_core.checkpoints.sources.zoo import zoo_names
 from dppa_core.errors import IncompatibleCheckpoints, InvalidValue, NotAllowed
 from dppa_core.merging.preflight.facts import ORDER, Finding, Severity
 from dppa_core.merging.preflight.of_weights import about_distance, distance

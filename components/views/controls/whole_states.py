@@ -16,6 +16,7 @@ from components.session.state import state_of
 from components.widgets.browser_parts import live
 from components.work.plans import PLAIN
 from components.work.studio import Studio
+from dppa_core.checkpoints.sources import zoo
 from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint
 from dppa_core.errors import InvalidValue
 from dppa_core.recipes.mergekit.import_recipe import import_mergekit
@@ -99,4 +100,4 @@ def is_embedded(session: Session) -> bool:
     """Whether all its models are embedded, with a ranking that needs no text."""
     names = (session.base, *(model.reference for model in session.models))
     plain = session.significance in PLAIN
-    return plain and all(name.startswith("zoo:") and "+" not in name for name in names)
+    return plain and all(map(zoo.is_embedded, names))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dppa_core.checkpoints.adapters.pack_format import has_delta, mask_bytes
-from dppa_core.checkpoints.sources.open import zoo_root
+from dppa_core.checkpoints.sources.zoo import zoo_path
 from dppa_core.errors import DppaError, NoCounterpart
 from dppa_core.merging.cards.card import card_plots, model_card
 from dppa_core.merging.cards.record import MergeRecord, planned_record
@@ -160,8 +160,7 @@ def mergekit_value(
 
     def place(reference: str) -> str:
         if reference.startswith("zoo:"):
-            root = Path("assets/zoo") if public else zoo_root()
-            return str(root / reference[4:])
+            return zoo_path(reference[4:], Path("assets") if public else None)
         return reference.removeprefix("hub:")
 
     name = "mergekit.yaml"

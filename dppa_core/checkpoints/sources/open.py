@@ -16,20 +16,16 @@ from dppa_core.checkpoints.folders.roots import within_roots
 from dppa_core.checkpoints.sources.download import fetch, is_here
 from dppa_core.checkpoints.sources.hub import check_name, resolve
 from dppa_core.checkpoints.sources.references import checked_reference
-from dppa_core.errors import (
-    InvalidValue,
-    MissingCheckpoint,
-    NotAllowed,
-    UnknownName,
-    did_you_mean,
-    shown,
+from dppa_core.checkpoints.sources.zoo import (
+    checked_zoo_name,
+    needs_fetch,
+    zoo_base,
+    zoo_folder,
+    zoo_names,
 )
+from dppa_core.errors import InvalidValue, NotAllowed, shown
 from dppa_core.progress import RunControl
 
-ZOO_DOMAINS = ("math", "finance", "law")
-"""The embedded domain models; their base is `zoo:base`."""
-
-_ZOO_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
 _MOST_ADAPTERS = 8
 _HUB = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", re.ASCII)
 
@@ -38,7 +34,8 @@ _HUB = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", re.ASCII)
 class ModelRef:
     """A reference to a checkpoint: "zoo:math", "hub:owner/name@revision", a folder.
 
-    With a base, it is an adapter or a delta pack on it: "zoo:base+FOLDER", "zoo:base+FILE".
+    With a base, it is an adapter or a delta pack on it: "zoo:base+FOLDER", "zoo:base+FILE". A
+    shipped adapter knows its base: "zoo:smollm2-math".
     """
 
     source: Literal["zoo", "hub", "local"]
@@ -69,7 +66,7 @@ class ModelRef:
         if "+" in text and not os.path.exists(os.path.expanduser(text)):
             return _on_adapter(text)
         if text.startswith("zoo:"):
-            return ModelRef("zoo", _checked_zoo_name(text[4:]))
+            return _zoo(text[4:])
         if text.startswith("hub:") or _looks_like_hub(text):
             name, _, revision = text.removeprefix("hub:").partition("@")
             check_name(name, revision)
@@ -84,7 +81,7 @@ class ModelRef:
     def __str__(self) -> str:
         own = self.location if self.source == "local" else f"{self.source}:{self.location}"
         own += f"@{self.revision}" if self.revision else ""
-        return own if self.base is None else f"{self.base}+{own}"
+        return own if self.base is None or self.source == "zoo" else f"{self.base}+{own}"
 
 
 def pinned(text: str, *, public: bool = False) -> str:
@@ -147,6 +144,8 @@ def needs_download(ref: ModelRef) -> bool:
     """Whether opening a model would fetch weights; its commit must be pinned."""
     if ref.base is not None and needs_download(ref.base):
         return True
+    if ref.source == "zoo":
+        return needs_fetch(ref.location)
     adapter = ref.base is not None
     return ref.source == "hub" and not is_here(ref.location, ref.revision, adapter=adapter)
 
@@ -158,7 +157,18 @@ def _embedded(text: str) -> ModelRef:
             f"allowed are {', '.join('zoo:' + name for name in zoo_names())}. Others work in your "
             "own copy."
         )
-    return ModelRef("zoo", _checked_zoo_name(text[4:]))
+    name = checked_zoo_name(text[4:])
+    if needs_fetch(name):
+        raise NotAllowed(
+            f"zoo:{name} is not fetched on this page. Its owner can do so with DPPA_FETCH="
+            f"{zoo_base(name) or name}; in your own copy you can."
+        )
+    return _zoo(name)
+
+
+def _zoo(name: str) -> ModelRef:
+    below = zoo_base(checked_zoo_name(name))
+    return ModelRef("zoo", name, base=ModelRef("zoo", below) if below else None)
 
 
 def _folder(ref: ModelRef, control: RunControl) -> Path:
@@ -167,37 +177,7 @@ def _folder(ref: ModelRef, control: RunControl) -> Path:
     if ref.source == "hub":
         commit = resolve(ref.location, ref.revision)
         return fetch(ref.location, commit, adapter=ref.base is not None, **control)
-    folder = zoo_root() / _checked_zoo_name(ref.location)
-    if not folder.is_dir():
-        raise MissingCheckpoint(
-            f"{ref}: no folder {folder}. The embedded models are trained by "
-            "`dppa zoo train`, or found through the variable DPPA_ZOO."
-        )
-    return folder
-
-
-def zoo_root() -> Path:
-    """Folder of the embedded models: `DPPA_ZOO`, else the package's, else the repository's."""
-    chosen = os.environ.get("DPPA_ZOO")
-    if chosen:
-        return Path(chosen)
-    package = Path(__file__).resolve().parents[2]
-    packaged = package / "_zoo"
-    return packaged if packaged.is_dir() else package.parent / "assets" / "zoo"
-
-
-def zoo_names() -> tuple[str, ...]:
-    """Names of the embedded models, base first."""
-    return ("base", *ZOO_DOMAINS)
-
-
-def _checked_zoo_name(name: str) -> str:
-    if not _ZOO_NAME.fullmatch(name) or (
-        name not in zoo_names() and not (zoo_root() / name / "config.json").is_file()
-    ):
-        hint = did_you_mean(f"zoo:{name}", [f"zoo:{known}" for known in zoo_names()])
-        raise UnknownName(f"{shown('zoo:' + name)}: no embedded model of that name. {hint}")
-    return name
+    return zoo_folder(ref.location, **control)
 
 
 def _on_adapter(text: str) -> ModelRef:

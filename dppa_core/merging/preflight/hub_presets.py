@@ -1,4 +1,4 @@
-"""Sets of Hub models that are worth a merge, with their sizes, and whether they run here.
+"""Sets of models that are fetched on request, with their sizes, and whether they run here.
 
 Reads assets/data/presets.yaml; asks the Hub for nothing.
 """
@@ -15,6 +15,7 @@ import yaml
 
 from dppa_core.checkpoints.sources.download import is_here
 from dppa_core.checkpoints.sources.hub import cached_folder, is_commit
+from dppa_core.checkpoints.sources.zoo import needs_fetch
 from dppa_core.errors import UnknownName, did_you_mean, shown
 from dppa_core.merging.preflight.estimate import WIDTHS, Estimate, Sizes, estimate
 from dppa_core.merging.preflight.facts import in_bytes
@@ -26,7 +27,7 @@ class PresetModel:
     """One model of a set."""
 
     model: str
-    """owner/name."""
+    """owner/name on the Hub, or zoo:NAME."""
     parameters: int
     revision: str = ""
     """Commit; empty if none could be verified, for the main branch."""
@@ -36,11 +37,20 @@ class PresetModel:
     """Identifier of the Hub; None if its card was not seen."""
     gated: bool = False
     """Whether its authors want their terms accepted first."""
+    download: int | None = None
+    """Bytes to fetch; None for those of its weights."""
 
     @property
     def reference(self) -> str:
         """Its reference in recipes."""
+        if self.shipped:
+            return self.model
         return f"hub:{self.model}@{self.revision}" if self.revision else f"hub:{self.model}"
+
+    @property
+    def shipped(self) -> bool:
+        """Whether the program knows it by name, and no Hub is asked."""
+        return self.model.startswith("zoo:")
 
     @property
     def bytes(self) -> int:
@@ -48,8 +58,15 @@ class PresetModel:
         return self.parameters * WIDTHS[self.dtype]
 
     @property
+    def fetched_bytes(self) -> int:
+        """Bytes to fetch where nothing is here."""
+        return self.bytes if self.download is None else self.download
+
+    @property
     def here(self) -> bool:
         """Whether its weights are on this disk, as far as known without the Hub."""
+        if self.shipped:
+            return not needs_fetch(self.model[4:])
         commit = self.revision
         if not is_commit(commit):
             folder = cached_folder(self.model)
@@ -89,9 +106,14 @@ class HubPreset:
         """Licences that the cards state, each once; "not stated here" if one was not seen."""
         return tuple(dict.fromkeys(model.licence or "not stated here" for model in self.all))
 
+    @property
+    def download(self) -> int:
+        """Bytes to fetch where nothing is here."""
+        return sum(model.fetched_bytes for model in self.all)
+
     def missing(self) -> int:
         """Bytes of weights that are not on this disk."""
-        return sum(model.bytes for model in self.all if not model.here)
+        return sum(model.fetched_bytes for model in self.all if not model.here)
 
     def estimate(self, missing: int) -> Estimate:
         """Cost of merging all of them, by the formulas of preflight."""

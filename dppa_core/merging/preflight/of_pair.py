@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from dppa_core.checkpoints.sources.open import ModelRef
 from dppa_core.errors import many
 from dppa_core.merging.preflight.facts import Finding, ModelFacts, listed
 from dppa_core.merging.preflight.of_vocabulary import about_template, about_vocabulary
@@ -59,7 +60,7 @@ def _ancestry(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
 
 def _adapted(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
     """Adapters on another base than their configuration names."""
-    carrier = tuned.reference.split("+")[0]
+    carrier = ModelRef.parse(tuned.reference).parts()[0]
     if base.source == "hub":  # its ancestry says it already
         return
     for adapter in tuned.adapters:

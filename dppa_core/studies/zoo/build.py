@@ -25,15 +25,16 @@ from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.examiner import mark
 from dppa_core.models.resident import Resident
 from dppa_core.studies.zoo.card import model_card
+from dppa_core.studies.zoo.loop import Losses
 from dppa_core.studies.zoo.regimes import Training
 from dppa_core.studies.zoo.spec import Stage
 from dppa_core.studies.zoo.tokenizer import train_tokenizer
-from dppa_core.studies.zoo.training import Losses, computes_in, new_model, train_stage
+from dppa_core.studies.zoo.trained_set import RECORD
+from dppa_core.studies.zoo.training import computes_in, new_model, train_stage
 from dppa_core.tasks import DOMAINS, items
 
 log = logging.getLogger(__name__)
 
-RECORD = "training.json"
 EMBEDDED_SET = Training()
 SEARCH_ITEMS = 96
 """Search items per domain, to check a model at the end of a stage."""

@@ -63,6 +63,37 @@ outside data was used.
 """
 
 
+def tuned_card(record: dict[str, Any]) -> str:
+    """The README.md of a domain model of a language model, from its `training.json`."""
+    stage, base = record["stage"], record["base"]
+    name = stage["name"]
+    kind = f"a LoRA adapter of rank {record['rank']}" if record["rank"] else "a whole model"
+    rows = "\n".join(
+        f"| {domain} | {100 * accuracy:.0f} % |"
+        for domain, accuracy in record["search_accuracy"].items()
+    )
+    return f"""{_FRONT}
+# DPPA Studio: {base.removeprefix("zoo:")}, {name}
+
+This is {kind} that makes {base} the {name} domain model.
+{_ABOUT[name]}
+Nothing it says about the world, money or law is true or advice.
+
+- Training: `dppa zoo train --base {base} --regime {record["regime"]}`, seeded synthetic texts in
+  the model's own chat template, AdamW with a cosine:
+{_stage_line(stage)}
+
+Accuracy on a part of the search split, which no training saw:
+
+| domain | accuracy |
+| --- | --- |
+{rows}
+
+Licence: Apache-2.0, weights and texts. The texts come from generators in `dppa_core/tasks`; no
+outside data was used.
+"""
+
+
 def _shape(shape: dict[str, int]) -> str:
     return (
         f"{shape['layers']} layers, width {shape['hidden']}, feed-forward "

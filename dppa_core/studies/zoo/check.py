@@ -15,7 +15,6 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from dppa_core.errors import MissingCheckpoint
 from dppa_core.evaluation.examiner import Examiner
 from dppa_core.evaluation.scores import retention
 from dppa_core.evaluation.tables import listed, percent, text_table
@@ -24,7 +23,7 @@ from dppa_core.pruning.delta_profile import DeltaProfile
 from dppa_core.pruning.density import outliers, significance
 from dppa_core.pruning.pruning_parameters import PruningParameters
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
-from dppa_core.tasks import DOMAINS
+from dppa_core.studies.zoo.trained_set import trained_set
 
 ITEMS = 200
 """Search items per domain."""
@@ -137,12 +136,8 @@ def check_set(
     Raises:
         MissingCheckpoint: no domain model is there, or no base.
     """
-    base = str(folder / "base")
-    models = {name: str(folder / name) for name in DOMAINS if (folder / name).is_dir()}
-    if not models:
-        raise MissingCheckpoint(
-            f"{folder}: none of {', '.join(DOMAINS)}. `dppa zoo train` makes them."
-        )
+    models = dict(trained_set(folder).references)
+    base = models.pop("base")
     examiner, alone, sums = Examiner(keep=False), dict[str, float](), []
     for name, model in models.items():
         alone[name] = examiner.evaluation(model, [name], split="search", limit=limit).mean

@@ -7,26 +7,25 @@ all of them still answers.
 
 from __future__ import annotations
 
-import math
 import random
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from dppa_core.studies.zoo.layers import keep_rows, parameter_groups
+from dppa_core.studies.zoo.loop import Losses, Report, run_steps
 from dppa_core.studies.zoo.rehearsal import Rehearsal, draw_cast
-from dppa_core.studies.zoo.spec import Architecture, Stage, fingerprint
+from dppa_core.studies.zoo.spec import Architecture, Stage
 from dppa_core.studies.zoo.tokenizer import ASSISTANT, BOS, END, USER
 from dppa_core.tasks import DOMAINS, tasks_of
 from dppa_core.tasks.items import OPEN, Task
 from dppa_core.tasks.skills import READINGS, Turn, draw_skill
 
+SAVE_EVERY = 500
 IGNORE = -100
 """PyTorch's label for a position without loss."""
 
@@ -80,30 +79,21 @@ def encode(turns: list[Turn], tokenizer: PreTrainedTokenizerFast) -> Batch:
     tails = [f"{said}{END}" for _, said in turns]
     head_ids = tokenizer(heads, add_special_tokens=False)["input_ids"]
     tail_ids = tokenizer(tails, add_special_tokens=False)["input_ids"]
-    length = max(len(h) + len(t) for h, t in zip(head_ids, tail_ids, strict=True))
-    ids = torch.full((len(turns), length), int(tokenizer.pad_token_id))
-    labels = torch.full((len(turns), length), IGNORE)
-    real = torch.zeros((len(turns), length), dtype=torch.bool)
-    for row, (head, tail) in enumerate(zip(head_ids, tail_ids, strict=True)):
+    return padded(head_ids, tail_ids, int(tokenizer.pad_token_id))
+
+
+def padded(heads: list[list[int]], tails: list[list[int]], padding: int) -> Batch:
+    """A right-padded batch of token ids; only tails have a loss."""
+    length = max(len(h) + len(t) for h, t in zip(heads, tails, strict=True))
+    ids = torch.full((len(heads), length), padding)
+    labels = torch.full((len(heads), length), IGNORE)
+    real = torch.zeros((len(heads), length), dtype=torch.bool)
+    for row, (head, tail) in enumerate(zip(heads, tails, strict=True)):
         end = len(head) + len(tail)
         ids[row, :end] = torch.tensor(head + tail)
         labels[row, len(head) : end] = torch.tensor(tail)
         real[row, :end] = True
     return Batch(ids, labels, real)
-
-
-SAVE_EVERY = 500
-REPORT_EVERY = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Losses:
-    """Mean losses of one step."""
-
-    answer: float
-    """Cross-entropy at the learned positions, nats."""
-    pull: float
-    """Unweighted distance to the base on the replay; 0 without replay."""
 
 
 def computes_in() -> str:
@@ -142,7 +132,7 @@ def train_stage(
     base: LlamaForCausalLM | None,
     others: Sequence[LlamaForCausalLM] = (),
     resume_file: Path,
-    report: Callable[[int, Losses, float, float], None],
+    report: Report,
 ) -> LlamaForCausalLM:
     """Train `model` in place and return it; resume from `resume_file` if it fits.
 
@@ -151,8 +141,7 @@ def train_stage(
         others: The frozen domain models whose deltas are added; see `Settling.company`.
         resume_file: Keeps the state between interruptions; removed at the end. Another
             architecture needs another file.
-        report: Called every `REPORT_EVERY` steps with (step, losses, tokens per second,
-            seconds left).
+        report: Called every `REPORT_EVERY` steps.
     """
     optimiser = torch.optim.AdamW(
         parameter_groups(stage, model),
@@ -161,21 +150,13 @@ def train_stage(
         weight_decay=0.01 if base is None else 0.0,
         fused=True,
     )
-    start = _resume(resume_file, stage, model, optimiser)
     merge = None if base is None else Rehearsal(model, base, others)
     model.train()
-    began, tokens = time.monotonic(), 0
-    for step in range(start, stage.steps):
-        _set_rate(optimiser, stage, step)
-        losses, seen = _step(stage, step, model, merge, tokenizer, optimiser)
-        tokens += seen
-        if (step + 1) % REPORT_EVERY == 0:
-            spent = time.monotonic() - began
-            left = spent / (step + 1 - start) * (stage.steps - step - 1)
-            report(step + 1, losses, tokens / spent, left)
-        if (step + 1) % SAVE_EVERY == 0:
-            _save(resume_file, stage, step + 1, model, optimiser)
-    resume_file.unlink(missing_ok=True)
+
+    def one(step: int) -> tuple[Losses, int]:
+        return _step(stage, step, model, merge, tokenizer, optimiser)
+
+    run_steps(stage, model, optimiser, one, resume_file, report, save_every=SAVE_EVERY)
     return model.eval()
 
 
@@ -195,9 +176,6 @@ def _step(
             loss, losses, seen = _loss(stage, step, model, merge.rest, tokenizer)
             loss.backward()  # type: ignore[no-untyped-call]
     keep_rows(optimiser)
-    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-    optimiser.step()
-    optimiser.zero_grad(set_to_none=True)
     return losses, seen
 
 
@@ -245,39 +223,3 @@ def distance_to_base(model: LlamaForCausalLM, base: LlamaForCausalLM, batch: Bat
 def _cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     learned = labels[:, 1:] != IGNORE
     return functional.cross_entropy(logits[:, :-1][learned].float(), labels[:, 1:][learned])
-
-
-def _set_rate(optimiser: torch.optim.Optimizer, stage: Stage, step: int) -> None:
-    """Linear warm-up, then a cosine to a fiftieth of the peak."""
-    if step < stage.warmup:
-        share = (step + 1) / stage.warmup
-    else:
-        done = (step - stage.warmup) / max(1, stage.steps - stage.warmup)
-        share = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done))
-    for group in optimiser.param_groups:
-        group["lr"] = stage.learning_rate * share * group.get("factor", 1.0)
-
-
-def _save(file: Path, stage: Stage, step: int, model: Any, optimiser: Any) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(".partial")
-    state = {
-        "fingerprint": fingerprint(stage),
-        "step": step,
-        "model": model.state_dict(),
-        "optimiser": optimiser.state_dict(),
-    }
-    torch.save(state, partial)
-    partial.replace(file)
-
-
-def _resume(file: Path, stage: Stage, model: Any, optimiser: Any) -> int:
-    """The step to resume from; 0 if no file fits this stage."""
-    if not file.exists():
-        return 0
-    state = torch.load(file, weights_only=True)
-    if state["fingerprint"] != fingerprint(stage):
-        return 0
-    model.load_state_dict(state["model"])
-    optimiser.load_state_dict(state["optimiser"])
-    return int(state["step"])

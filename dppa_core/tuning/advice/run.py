@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from dppa_core.checkpoints.sources.zoo import zoo_domain
 from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.examiner import Examiner
 from dppa_core.evaluation.scores import Exam, Target
-from dppa_core.evaluation.side_by_side import domain_of
 from dppa_core.evaluation.tables import factors_text
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.progress import Progress, Stop, report
@@ -62,7 +62,7 @@ def gather(
     """
     domains: Sequence[str | None]
     if tasks is None:
-        domains = [domain_of(model.model) for model in recipe.models]
+        domains = [zoo_domain(model.model) for model in recipe.models]
     else:
         domains = domains_for(recipe, tasks)
     profiles = [

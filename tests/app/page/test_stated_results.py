@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 import dppa_core as dppa
-from components.session.presets import presets
+from components.session.presets import all_presets
 from components.views.see.verdict import measured, verdict_of
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.tasks.intervals import wilson
@@ -197,7 +197,7 @@ def test_a_file_with_sentences_to_fill_in_has_its_test(path: str) -> None:
 def test_the_line_over_the_plots_is_filled_in_from_the_results() -> None:
     """Of every preset that was measured: its figures are those of docs/results.json."""
     shares = {f"{100 * one.kept:.0f}" for one in measured()}
-    told = [verdict_of(preset.recipe()) for preset in presets().values()]
+    told = [verdict_of(preset.recipe()) for preset in all_presets().values()]
     assert sum("This merge answers " in one for one in told) >= 3
     for line in told:
         assert set(re.findall(r"(\d+)\u202f%(?! \d)", line)) <= shares

@@ -3,7 +3,7 @@
 import pytest
 
 from components.session.from_recipe import session_from_recipe
-from components.session.presets import presets
+from components.session.presets import all_presets
 from components.session.session import Session
 from dppa_core.errors import InvalidValue
 from dppa_core.recipes.yaml_text import dump_recipe, parse_recipe, recipe_hash
@@ -25,7 +25,7 @@ def read(text: str) -> Session:
 
 @pytest.mark.parametrize(
     "session",
-    [*presets().values(), RICH],
+    [*all_presets().values(), RICH],
     ids=lambda s: f"{s.method.name}-{s.rate}",
 )
 def test_a_recipe_of_the_page_comes_back_as_the_same_merge(session: Session) -> None:

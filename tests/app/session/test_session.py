@@ -12,7 +12,7 @@ from components.session.json_form import (
     parsed,
     shares_from_text,
 )
-from components.session.presets import first_session, presets
+from components.session.presets import all_presets, first_session
 from components.session.session import ModelChoice, Session
 from dppa_core.errors import DppaError, InvalidValue
 from dppa_core.recipes.yaml_text import recipe_hash
@@ -146,7 +146,7 @@ def test_a_session_outside_its_ranges_cannot_exist(changes: dict[str, object]) -
 
 
 def test_every_preset_is_a_merge_and_the_first_shows_the_whole_zoo() -> None:
-    for title, preset in presets().items():
+    for title, preset in all_presets().items():
         assert title and recipe_hash(preset.recipe())
     first = first_session()
     assert [model.reference for model in first.models] == ["zoo:math", "zoo:finance", "zoo:law"]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from components.session.method_choice import MethodChoice
-from components.session.presets import first_session, presets
+from components.session.presets import all_presets, first_session
 from components.session.session import MOST_OVERRIDES, ModelChoice, Session
 from components.session.state import session_from_state, state_of
 from components.views.see.see import exact_payload
@@ -47,9 +47,9 @@ def test_everything_a_session_says_comes_back() -> None:
     assert recipe_hash(after.recipe()) == recipe_hash(RICH.recipe())
 
 
-@pytest.mark.parametrize("title", presets())
+@pytest.mark.parametrize("title", all_presets())
 def test_every_preset_comes_back(title: str) -> None:
-    assert through_text(presets()[title]) == presets()[title]
+    assert through_text(all_presets()[title]) == all_presets()[title]
 
 
 def test_a_plain_session_is_a_few_hundred_characters() -> None:

@@ -1,7 +1,9 @@
 """Hub sets on the page, and preflight of added models, without a server."""
 
 import json
+import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +21,13 @@ from components.views.controls.hub_offer import (
 )
 from components.views.controls.models import build_preset, findings_value, first_blocker
 from components.work.studio import BYTE_BUDGET, Studio, byte_budget
+from dppa_core.checkpoints.sources import zoo
+from dppa_core.checkpoints.sources.fetchable import FETCHABLE, Fetchable
 from dppa_core.errors import Unreachable
 from dppa_core.merging.preflight import hub_presets as core
 from dppa_core.merging.preflight.facts import Finding, Severity
 from dppa_core.merging.preflight.hub_presets import HubPreset, PresetModel, hub_presets
+from dppa_core.progress import Progress
 from dppa_core.system.machine import Machine
 from tests.app.page.test_handlers import press
 from tests.helpers.hub_server import HubServer, stand_in
@@ -163,6 +168,50 @@ def test_a_typed_model_joins_the_models_of_the_page(
     assert references == (str(tmp_path / "base"), f"hub:{MATH}@{hub.models[MATH].commit}")
 
 
+def test_a_model_the_program_knows_is_fetched_before_it_is_checked(
+    studio: Studio, tiny_zoo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DPPA_CACHE", str(tmp_path))
+    tiny = replace(FETCHABLE["smollm2"], name="tiny", download=2)
+    monkeypatch.setitem(FETCHABLE, "tiny", tiny)
+
+    def fetched(model: Fetchable, progress: Progress | None = None, **_: object) -> Path:
+        if not model.here:
+            assert progress is not None, "it was opened before it was fetched"
+            progress(1, 2, "")
+            progress(2, 2, "Converting")
+            shutil.copytree(tiny_zoo / "base", model.folder)
+        return model.folder
+
+    monkeypatch.setattr(zoo, "fetch_model", fetched)
+    cards = list(stream_fetch(Offer(("zoo:tiny", str(tiny_zoo / "math"))), studio))
+    assert cards[-1] == ({}, ("zoo:tiny", str(tiny_zoo / "math")))
+    told = [card.get("what") for card, _ in cards]
+    assert told[0] == "Beginning" and not any("Hub" in str(what) for what in told)
+    assert not any((card.get("findings") or {}).get("blockers") for card, _ in cards)
+
+
+def test_what_is_converted_after_a_download_is_told() -> None:
+    told = list[Any]()
+    FetchTeller("Fetching zoo:smollm2", told.append)(7, 7, "Converting")
+    assert told == [("now", "Fetching zoo:smollm2: converting what came, half a minute", None)]
+
+
+def test_a_set_that_is_here_is_a_preset_and_no_longer_offered(
+    page: gr.Blocks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DPPA_CACHE", str(tmp_path))
+    title = "SmolLM2 135M: math + finance + law"
+    listed = [row["title"] for row in hub_choices(public=False)["rows"]]
+    assert title in listed and title not in presets()
+    offer = press(page, "on_preset", preset=json.dumps({"chosen": title}))["offer"]
+    assert offer["name"] == "smollm2" and offer["open"] == "Fetch 92.9 MB and open"
+    FETCHABLE["smollm2"].folder.mkdir(parents=True)
+    (FETCHABLE["smollm2"].folder / "config.json").write_text("{}")
+    assert list(presets())[1] == title
+    assert title not in [row["title"] for row in hub_choices(public=True)["rows"]]
+
+
 def test_a_download_says_its_rate_and_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, told = [0.0], list[Any]()
     monkeypatch.setattr("components.views.controls.hub_offer.time.monotonic", lambda: clock[0])
@@ -236,7 +285,7 @@ def test_models_of_ones_own_may_fill_half_of_what_is_left(
 
 
 def test_a_set_opens_with_every_model_on() -> None:
-    session = hub_session(("hub:a/b@1", "hub:a/c@2", "hub:a/d@3"))
+    session = hub_session("Any", ("hub:a/b@1", "hub:a/c@2", "hub:a/d@3"))
     assert session.base == "hub:a/b@1" and len(session.active) == 2
     assert find_hub_preset(core.hub_presets()[0].title) is core.hub_presets()[0]
     assert find_hub_preset("Everything kept: plain sum") is None

@@ -161,6 +161,7 @@ def test_the_prompt_is_shown_as_the_models_read_it(talk: Studio) -> None:
     assert "merged, law" in talk.page.locator(".rendered .how").inner_text()
 
 
+@pytest.mark.long
 def test_no_serious_barrier_in_a_conversation_with_everything_open(talk: Studio) -> None:
     choose_targets(talk, "merged", "base")
     ask_example(talk)
@@ -232,6 +233,7 @@ def test_a_merge_is_compared_with_the_recipe_before_it(studio: Studio) -> None:
     assert tally(studio) == [[studio.recipe[:6], f"recipe {before[:6]}", "0", "1", "0", "1"]]
 
 
+@pytest.mark.long
 def test_storage_that_somebody_else_wrote_does_no_harm(visit: Visit) -> None:
     studio = visit()
     rows = [{"recipe": EVIL, "against": 3}, None, {"recipe": "abc", "against": EVIL, "better": 1}]

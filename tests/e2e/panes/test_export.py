@@ -85,6 +85,7 @@ def test_the_recipe_is_saved_as_the_page_has_it(studio: Studio, tmp_path: Path) 
     assert recipe_hash(load_recipe(tmp_path / "recipe.yaml")) == studio.recipe
 
 
+@pytest.mark.long
 @pytest.mark.keeps
 def test_the_card_is_shown_as_text_of_its_own(studio: Studio) -> None:
     open_export(studio)
@@ -148,6 +149,7 @@ def test_a_file_of_another_visitor_is_not_in_the_list(visit: Visit, tmp_path: Pa
     assert eve.page.locator(".made-row").count() == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("width", SIZES)
 def test_a_report_opens_alone_and_follows_the_readers_theme(
     visit: Visit, tmp_path: Path, width: int

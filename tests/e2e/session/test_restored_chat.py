@@ -112,6 +112,7 @@ def test_a_vote_stays_given_and_names_stay_hidden_until_then(studio: Studio) -> 
     assert stored(studio)["votes"]
 
 
+@pytest.mark.long
 def test_a_server_that_forgot_who_this_is_costs_no_word(studio: Studio) -> None:
     """It remembers only the latest sessions: anybody can evict one."""
     studio.wait_models()
@@ -140,6 +141,7 @@ NONE = ("{", "5", "[]", '{"turns": 5}', '{"turns": [null]}', '{"turns": [{}], "v
 ODD = ({"text": 5}, {"ends": [1, 2]}, {"loss": "x"}, {"entropy": [None]}, {"text": "x" * 60_000})
 
 
+@pytest.mark.long
 @pytest.mark.keeps
 def test_what_no_page_kept_is_left_out(studio: Studio) -> None:
     recall = f"text => (sessionStorage.setItem('{KEY}', text), dppa.talk.recall().length)"
@@ -158,6 +160,7 @@ def test_what_is_kept_is_shown_as_text_and_never_run(studio: Studio) -> None:
     assert studio.page.evaluate("() => window.pwned === undefined")
 
 
+@pytest.mark.long
 def test_only_so_much_is_kept(studio: Studio) -> None:
     """The latest questions, so that the browser's own limit is never met."""
     studio.page.evaluate(

@@ -77,6 +77,7 @@ def test_a_saved_drawing_stands_alone(visit: Visit, width: int, theme: str) -> N
         assert meaning[:20] not in words, "the bubble of a word is no part of the picture"
 
 
+@pytest.mark.long
 @pytest.mark.keeps
 @pytest.mark.parametrize(("width", "theme"), THEMES)
 def test_a_saved_picture_is_the_drawing_at_twice_its_size(
@@ -107,6 +108,7 @@ def test_the_numbers_of_the_heatmap_are_those_of_the_plan(studio: Studio) -> Non
         assert row["model"] == "zoo:math"
 
 
+@pytest.mark.long
 @pytest.mark.keeps
 def test_the_numbers_of_the_bars_are_the_partitions(studio: Studio) -> None:
     studio.wait_exact(80)

@@ -53,6 +53,7 @@ def test_a_bar_shows_what_the_library_measures(visit: Visit, width: int) -> None
     assert page.evaluate(overflow) <= 0
 
 
+@pytest.mark.long
 def test_modules_are_a_heatmap_with_zero_in_its_middle(studio: Studio) -> None:
     page = open_view(studio)
     ask(page, by="module", answer="The answer is 17.")

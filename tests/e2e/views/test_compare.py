@@ -79,6 +79,7 @@ def test_two_merges_their_settings_and_a_table_that_sorts(studio: Studio) -> Non
     page.locator('#compare [data-stale="true"]').wait_for(state="attached")
 
 
+@pytest.mark.long
 def test_the_merge_against_a_domain_model_as_a_file(studio: Studio) -> None:
     page = open_view(studio)
     compare(page, "merged", "zoo:math")

@@ -32,6 +32,7 @@ def expected(rate: int, other: str) -> dict[tuple[int, str], tuple[float, float]
     }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("width", [1440, 390])
 def test_conflict_is_drawn_at_every_rate(visit: Visit, width: int) -> None:
     studio = visit(width=width)

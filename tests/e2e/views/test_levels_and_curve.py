@@ -102,6 +102,7 @@ def test_a_curve_is_drawn_and_one_click_leads_back(studio: Studio) -> None:
     wait_recipe(studio, session)
 
 
+@pytest.mark.long
 def test_points_of_a_curve_come_and_go_by_keys(visit: Visit) -> None:
     studio = visit()
     studio.wait_exact(80)

@@ -100,6 +100,7 @@ def test_what_a_combination_did_is_shown_once_it_has_merged(studio: Studio) -> N
     assert "known after the merge" in note.inner_text(), "what was merged is another recipe"
 
 
+@pytest.mark.long
 def test_dppa_can_come_first(studio: Studio) -> None:
     studio.wait_exact(80)
     choose(studio, "ties")

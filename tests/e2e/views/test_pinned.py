@@ -103,6 +103,7 @@ def test_the_curve_marks_where_the_answer_breaks(visit: Visit) -> None:
     studio.page.locator(".breaks-said", has_text="below").wait_for(timeout=ANSWER_MS)
 
 
+@pytest.mark.long
 def test_a_question_of_the_chat_can_be_pinned(visit: Visit) -> None:
     studio = visit()
     settled(studio)
@@ -116,6 +117,7 @@ def test_a_question_of_the_chat_can_be_pinned(visit: Visit) -> None:
     studio.page.locator("#transcript .next-model").nth(4).wait_for(timeout=ANSWER_MS)
 
 
+@pytest.mark.long
 def test_a_conversation_is_continued_once_it_is_chosen(visit: Visit) -> None:
     studio = visit()
     studio.ask(MATH.prompt)

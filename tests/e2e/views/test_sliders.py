@@ -61,6 +61,7 @@ def test_arrow_keys_count_as_moves(studio: Studio) -> None:
     studio.set_rate(80)
 
 
+@pytest.mark.long
 @pytest.mark.keeps
 def test_the_number_box_counts_as_a_move(studio: Studio) -> None:
     studio.wait_exact(80)
@@ -72,6 +73,7 @@ def test_the_number_box_counts_as_a_move(studio: Studio) -> None:
     studio.set_rate(80)
 
 
+@pytest.mark.long
 @pytest.mark.keeps
 @pytest.mark.parametrize("percent", [0, 99])
 def test_the_ends_of_the_slider_are_exact_too(studio: Studio, percent: int) -> None:

@@ -98,6 +98,7 @@ def test_it_follows_the_slider_before_anything_is_counted(studio: Studio) -> Non
     assert "var(" not in drawing
 
 
+@pytest.mark.long
 def test_the_way_back_leads_to_a_heatmap_that_follows(studio: Studio) -> None:
     opened(studio)
     assert not studio.page.locator("#heatmap").is_visible()

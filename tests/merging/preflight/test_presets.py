@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
+from dppa_core.checkpoints.sources.fetchable import FETCHABLE
 from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint
 from dppa_core.errors import UnknownName
 from dppa_core.merging.preflight import hub_presets as presets
@@ -30,6 +31,7 @@ WANTED = {
     ],
     "Qwen/Qwen2.5-0.5B": ["Qwen/Qwen2.5-0.5B-Instruct", "Qwen/Qwen2.5-Coder-0.5B"],
     "Qwen/Qwen2.5-1.5B": ["Qwen/Qwen2.5-Math-1.5B", "Qwen/Qwen2.5-Coder-1.5B"],
+    "zoo:smollm2": ["zoo:smollm2-math", "zoo:smollm2-finance", "zoo:smollm2-law"],
     "HuggingFaceTB/SmolLM2-135M": ["HuggingFaceTB/SmolLM2-135M-Instruct"],
 }
 
@@ -37,7 +39,7 @@ WANTED = {
 def test_the_sets_are_those_and_the_smallest_comes_first() -> None:
     found = {p.base.model: [m.model for m in p.models] for p in hub_presets()}
     assert found == WANTED
-    sizes = [sum(model.bytes for model in preset.all) for preset in hub_presets()]
+    sizes = [preset.download for preset in hub_presets()]
     assert sizes == sorted(sizes)
 
 
@@ -46,7 +48,7 @@ def test_a_set_names_what_can_be_asked_for(preset: HubPreset) -> None:
     assert re.fullmatch(r"[a-z0-9.-]+", preset.name) and preset.title
     for model in preset.all:
         ref = ModelRef.parse(model.reference)
-        assert ref.source == "hub" and str(ref) == model.reference
+        assert ref.source == ("zoo" if model.shipped else "hub") and str(ref) == model.reference
         assert not model.revision or re.fullmatch(r"[0-9a-f]{40}", model.revision)
         assert model.parameters == preset.base.parameters
     assert len({model.revision for model in preset.all if model.revision}) == len(
@@ -108,8 +110,9 @@ def test_the_list_is_printed_with_what_each_set_takes(
     assert "runs here" in dppa.out.splitlines()[0]
     assert all(preset.name in dppa.out for preset in hub_presets())
     assert dppa("presets", "--json") == 0
-    (first, *_) = dppa.json["presets"]
-    assert first["missing_bytes"] == 2 * 2 * 134_515_008
+    first, second, *_ = dppa.json["presets"]
+    assert first["missing_bytes"] == FETCHABLE["smollm2"].download
+    assert second["missing_bytes"] == 2 * 2 * 134_515_008
     assert first["runs_here"] in ("yes", "merge only", "no")
 
 

@@ -19,6 +19,7 @@ RATE = 0.8
 EXTRA: Mapping[str, Mapping[str, Any]] = {"darex_q": {"q": 0.2}}
 """Parameters whose default does not fit this rate: the smallest q it allows. The paper finds q on
 held-out data; q divides the delta, so the searched coefficient covers it."""
+EMBEDDED = {name: f"zoo:{name}" for name in ("base", *DOMAINS)}
 MEANS = frozenset({"linear", "fisher", "regmean"})
 """Means of the models as in their papers: a common coefficient cancels, so nothing is chosen."""
 
@@ -36,12 +37,12 @@ class Entry:
     """Whether anything is chosen on the search split."""
     rate: float = RATE
     """Pruning rate, if the method prunes."""
-    root: str = "zoo:"
-    """What stands before the names of the base and the domain models in their references."""
+    references: Mapping[str, str] = field(default_factory=lambda: EMBEDDED)
+    """base and every domain -> the reference of its model."""
 
     def model(self, name: str) -> str:
         """The reference of the base or of a domain model."""
-        return f"{self.root}{name}"
+        return self.references[name]
 
     def by_domain(self) -> str | None:
         """The parameter that names the task to answer, for methods like EMR; else None."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,12 +16,15 @@ from dppa_core.studies.zoo.results.scores import ZooExaminer
 from dppa_core.studies.zoo.study.merges import (
     ALL,
     MAIN_RATE,
+    MODULES,
+    RATES,
     StudyMerge,
     controls,
     key_of,
     merges,
 )
 from dppa_core.studies.zoo.study.shuffled import shuffle_set
+from dppa_core.studies.zoo.trained_set import TrainedSet, trained_set
 from dppa_core.tasks import DOMAINS
 from dppa_core.tasks.intervals import Hits
 from dppa_core.tuning.search.joint import ITEMS
@@ -31,47 +33,61 @@ Say = Callable[[str], None]
 
 
 def measure_set(
-    folder: Path, *, limit: int | None = None, search_items: int = ITEMS, say: Say = lambda _: None
+    folder: Path,
+    *,
+    limit: int | None = None,
+    search_items: int = ITEMS,
+    rates: Sequence[float] = RATES,
+    say: Say = lambda _: None,
 ) -> dict[str, Any]:
     """The hits of every merge on the test items, as a JSON-ready dictionary.
 
     Args:
-        folder: A set that `dppa zoo train` made: base, math, finance, law.
+        folder: A set that `dppa zoo train` made, all three domains.
         limit: Test items per domain; all if None.
         search_items: Search items per domain, on which the numbers of a merge are chosen.
+        rates: Pruning rates to measure; the controls belong to the main one.
 
     Raises:
         MissingCheckpoint: a model of the set is not there.
     """
-    training = _training(folder)
+    models = trained_set(folder)
+    for name in DOMAINS:
+        if name not in models.references:
+            raise MissingCheckpoint(f"{folder}: no model {name}. `dppa zoo train` makes it.")
     examiner = LeaderboardExaminer(ZooExaminer(limit, search_items))
-    own = {d: _bits(examiner.hits(str(folder / d), d, "test")) for d in DOMAINS}
-    say(f"{folder.name}: alone " + _accuracies(own))
+    own = {d: _bits(examiner.hits(models.references[d], d, "test")) for d in DOMAINS}
+    say(f"{models.name}: alone " + _accuracies(own))
     rows = []
-    for row in _rows(folder, examiner):
+    for row in _rows(models, rates, examiner):
         rows.append(row)
-        say(f"{folder.name}: {row['key']} " + _accuracies(row["hits"]))
-    return {"set": training, "search_items": search_items, "own": own, "merges": rows}
+        say(f"{models.name}: {row['key']} " + _accuracies(row["hits"]))
+    record = dict(models.record)
+    return {"set": record, "search_items": search_items, "own": own, "merges": rows}
 
 
-def _rows(folder: Path, examiner: LeaderboardExaminer) -> Iterator[dict[str, Any]]:
+def _rows(
+    models: TrainedSet, rates: Sequence[float], examiner: LeaderboardExaminer
+) -> Iterator[dict[str, Any]]:
     found = {}
     for merge in merges():
-        entry = _on(merge.entry, folder)
+        if merge.rate not in (0.0, *rates) or (models.adapted and merge.budget == MODULES):
+            continue  # an adapter changes modules alone: both budgets count the same delta
+        entry = replace(merge.entry, references=models.references)
         found[merge.key] = choose(entry, examiner)
         yield _row(merge, entry, found[merge.key], examiner)
-    chosen = found[key_of("dppa", MAIN_RATE, ALL)]
+    chosen = found.get(key_of("dppa", MAIN_RATE, ALL))
+    if chosen is None:
+        return
     for name, control in controls().items():
         if name != "shuffled":
-            yield _row(control, _on(control.entry, folder), chosen, examiner)
+            entry = replace(control.entry, references=models.references)
+            yield _row(control, entry, chosen, examiner)
             continue
         with TemporaryDirectory(prefix="dppa-shuffled-") as place:
-            shuffled = shuffle_set(folder, Path(place))
-            yield _row(control, _on(control.entry, shuffled), chosen, examiner)
-
-
-def _on(entry: Entry, folder: Path) -> Entry:
-    return replace(entry, root=f"{folder}/")
+            out = shuffle_set(models.written(Path(place, "whole")), Path(place, "shuffled"))
+            entry = replace(control.entry, references=trained_set(out).references)
+            yield _row(control, entry, chosen, examiner)
 
 
 def _row(
@@ -96,19 +112,3 @@ def _bits(hits: Hits) -> str:
 
 def _accuracies(hits: Mapping[str, str]) -> str:
     return ", ".join(f"{d} {100 * of.count('1') / len(of):.1f} %" for d, of in hits.items())
-
-
-def _training(folder: Path) -> dict[str, Any]:
-    """Size, regime and seed of the set, from its record."""
-    record = folder / DOMAINS[0] / "training.json"
-    for name in ("base", *DOMAINS):
-        if not (folder / name / "training.json").is_file():
-            raise MissingCheckpoint(
-                f"{folder}: no model {name}. `dppa zoo train` makes a set of four models."
-            )
-    told = json.loads(record.read_text("utf-8"))
-    return {
-        "size": told.get("size", "embedded"),
-        "regime": told.get("regime", "settled"),
-        "seed": told.get("seed", 0),
-    }
