@@ -20,7 +20,9 @@ from dppa_core.cli.output import (
     progress_line,
 )
 from dppa_core.errors import InvalidValue
+from dppa_core.merging.preflight.facts import in_bytes
 from dppa_core.merging.to_folder import MergeReport, merge_to_folder
+from dppa_core.merging.to_gguf import check_target, write_gguf
 from dppa_core.methods.registry import get_method
 from dppa_core.recipes.yaml_text import MergeRecipe, load_recipe
 from dppa_core.system.byte_sizes import parse_size
@@ -32,6 +34,9 @@ def merge(
     backend: Annotated[
         str, typer.Option(help="auto, numba, torch (slow, same bytes) or cuda.")
     ] = "auto",
+    gguf: Annotated[
+        Path | None, typer.Option(help="Write the merge as this GGUF file, too, for llama.cpp.")
+    ] = None,
     overwrite: OverwriteFlag = False,
     shard_size: Annotated[str, typer.Option(help="Largest weight file, as 5GB.")] = "5GB",
     sync: Annotated[bool, typer.Option(help="Wait until the disk has everything.")] = True,
@@ -41,6 +46,8 @@ def merge(
 ) -> None:
     """Merge the models of a recipe into a folder that transformers loads."""
     given = load_recipe(recipe)
+    if gguf is not None:
+        check_target(gguf)  # before the long work
     how: dict[str, Any] = {
         "overwrite": overwrite,
         "shard_size": parse_size(shard_size),
@@ -60,7 +67,11 @@ def merge(
         *(f"calibrated: {model} on {text}" for model, text in done.calibration.items()),
         *(f"warning: {warning}" for warning in done.warnings),
     ]
-    emit({"folder": str(out), **asdict(done)}, "\n".join(lines), as_json=as_json)
+    told = {"folder": str(out), **asdict(done)}
+    if gguf is not None:
+        told["gguf"] = asdict(write_gguf(out, gguf))
+        lines.append(f"{gguf}: {in_bytes(gguf.stat().st_size)} for llama.cpp")
+    emit(told, "\n".join(lines), as_json=as_json)
 
 
 def _on_cluster(
