@@ -8,10 +8,18 @@ public pages apply. Clients read these docstrings.
 
 import time
 from contextlib import closing
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import gradio as gr
 
+from components.page.api_pictures import (
+    Picture,
+    distribution_picture,
+    heatmap_picture,
+    kept_picture,
+    plan_of,
+    scores_picture,
+)
 from components.session.conversation import MOST_SEED, USUAL_ANSWER
 from components.session.json_form import whole_number
 from components.session.presets import first_session
@@ -26,7 +34,9 @@ from components.work.question import whole
 from components.work.rate_limits import Allowance
 from components.work.studio import CHAT, CHATS, Studio
 from components.work.visitor import asker
+from dppa_core.checkpoints.sources.zoo import zoo_domain
 from dppa_core.errors import InvalidValue, NotAllowed, UnknownName, shown
+from dppa_core.evaluation.scores import DomainScore
 from dppa_core.merging.inputs import open_inputs
 from dppa_core.merging.plan import plan_merge
 from dppa_core.models.reply import LONGEST_ANSWER, LONGEST_PROMPT, GenerationSettings, ReplyToken
@@ -142,6 +152,55 @@ class Endpoints:
         low, high = found.ci95
         return {"accuracy": found.accuracy, "low": low, "high": high, "questions": found.n}
 
+    def picture(
+        self, recipe: str, kind: Picture, model: str = "", questions: int = 20
+    ) -> dict[str, str]:
+        """Draw a merge as SVG: its matrices, what its partitions hold, its changes, or its scores.
+
+        Args:
+            recipe: A recipe as YAML text; `example` gives one.
+            kind: heatmap (kept share of every matrix), kept (partitions by kind of matrix), distribution (sizes of changes), or scores (merge, base and domain model in the domain).
+            model: The domain model to draw, as the recipe names it; the first if empty. For scores, its domain is asked.
+            questions: For scores: 4 to 400, in fours.
+
+        Returns:
+            svg: the picture; it needs no other file.
+        """  # noqa: E501  (Gradio reads one line a value)
+        given = self._recipe(recipe)
+        if kind == "scores":
+            return {"svg": self._scored(given, model, questions)}
+        if kind not in get_args(Picture):
+            raise UnknownName(f"kind: {shown(kind)}. Known: {', '.join(get_args(Picture))}.")
+        public = self._studio.public
+        plans = self._studio.finished(
+            "api", lambda stop: plan_merge(open_inputs(given, public=public, stop=stop)).plans
+        )
+        plan = plan_of(tuple(plans), model)
+        if kind == "distribution":
+            profile = self._studio.profile(plan.base, plan.finetuned)
+            return {"svg": distribution_picture(plan.finetuned, profile, plan)}
+        return {"svg": (heatmap_picture if kind == "heatmap" else kept_picture)(plan)}
+
+    def _scored(self, recipe: MergeRecipe, model: str, questions: int) -> str:
+        names = [one.model for one in recipe.models]
+        model = model or names[0]
+        domain = zoo_domain(model)
+        if model not in names or domain is None:
+            known = ", ".join(one for one in names if zoo_domain(one)) or "none here"
+            raise UnknownName(f"model: {shown(model)}. Scored are models of a domain: {known}.")
+        limit, studio = whole_number("questions", questions, 4, MOST_QUESTIONS), self._studio
+        asked: dict[str, str | MergeRecipe] = {
+            "merged": recipe,
+            recipe.base: recipe.base,
+            model: model,
+        }
+
+        def score(target: str | MergeRecipe) -> DomainScore:
+            return studio.finished("api", lambda stop: studio.score(target, domain, limit, stop))
+
+        found = {name: score(target) for name, target in asked.items()}
+        return scores_picture(domain, found)
+
     def export(self, recipe: str, kind: Kind, request: gr.Request) -> dict[str, Any]:
         """Make a file of a merge to download, or give a text of it.
 
@@ -203,6 +262,7 @@ def add_api(studio: Studio, exports: Exports, allowance: Allowance) -> None:
         (outside.merge, "model", 1),
         (outside.chat, CHAT, CHATS),
         (outside.score, "exam", 1),
+        (outside.picture, "exam", 1),
         (outside.export, "export", 1),
     ):
         gr.api(  # type: ignore[attr-defined]

@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from xml.etree import ElementTree
 
 import gradio as gr
 import pytest
@@ -44,7 +45,7 @@ from dppa_core.recipes.yaml_text import dump_recipe, recipe_hash
 from tests.e2e.server import free_port
 
 RECIPE = dump_recipe(first_session().recipe())
-ENDPOINTS = {"/example", "/plan", "/merge", "/chat", "/score", "/export"}
+ENDPOINTS = {"/example", "/plan", "/merge", "/chat", "/score", "/picture", "/export"}
 
 
 class Request:
@@ -205,6 +206,59 @@ def test_a_strangers_tokens_and_time_have_an_end(
     with pytest.raises(OutOfBudget, match="longer than the 0 s"):
         outside._studio.finished("api", endless)
     assert ended.is_set()
+
+
+# pictures -----------------------------------------------------------------------------------
+
+
+def drawn(outside: Endpoints, kind: str, **more: Any) -> ElementTree.Element:
+    """A picture, read as XML."""
+    return ElementTree.fromstring(outside.picture(RECIPE, kind, **more)["svg"])  # type: ignore[arg-type]
+
+
+def texts(picture: ElementTree.Element) -> list[str]:
+    return ["".join(one.itertext()) for one in picture.iter() if one.tag.endswith("text")]
+
+
+def test_the_heatmap_holds_the_kept_share_of_every_matrix(outside: Endpoints) -> None:
+    plan = outside.plan(RECIPE)["plans"][1]
+    found = texts(drawn(outside, "heatmap", model="zoo:finance"))
+    assert {f"{100 * one['kept'] / one['numel']:.1f}" for one in plan["modules"]} <= set(found)
+
+
+def test_partitions_changes_and_scores_are_drawn_with_title_and_axes(outside: Endpoints) -> None:
+    kept = texts(drawn(outside, "kept"))
+    assert "What each partition holds of math" in kept and "partition 2" in kept
+    sizes = texts(drawn(outside, "distribution"))
+    assert "Sizes of the changes of math, 80 % pruned" in sizes
+    assert "|d|, change of a weight (power of ten)" in sizes
+    scored = texts(drawn(outside, "scores", model="zoo:law", questions=4))
+    assert "law: right answers to 4 test questions" in scored and "accuracy (%)" in scored
+    assert {"merged", "base", "law"} <= set(scored)
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"kind": "photo"}, "Known: heatmap, kept"),
+        ({"kind": "heatmap", "model": "zoo:base"}, "takes no part"),
+        ({"kind": "scores", "model": "zoo:base"}, "Scored are models of a domain: zoo:math"),
+        ({"kind": "scores", "questions": 3}, "questions"),
+    ],
+)
+def test_a_picture_that_cannot_be_drawn_says_why(
+    outside: Endpoints, changed: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(DppaError, match=says):
+        outside.picture(RECIPE, **changed)
+
+
+def test_a_method_without_a_plan_has_no_picture_of_one(outside: Endpoints) -> None:
+    recipe = (
+        "dppa: 1\nbase: zoo:base\nmethod: ties\nmodels: [{model: zoo:math}, {model: zoo:law}]\n"
+    )
+    with pytest.raises(InvalidValue, match="decides while it merges"):
+        outside.picture(recipe, "kept")
 
 
 # what is public -----------------------------------------------------------------------------

@@ -162,7 +162,8 @@ def _series(
     several, bars = len(chart.series), chart.kind == "bars"
     step = (x.at(1) - x.at(0)) * 0.8 / several if names else 0.0
     # Shift each line's intervals, or they would hide each other.
-    aside = (place - (several - 1) / 2) * (step if bars else 3.0)
+    shift = 3.0 if any(one.low for one in chart.series) else 0.0
+    aside = (place - (several - 1) / 2) * (step if bars else shift)
     for at, value in enumerate(series.y):
         if value is None:
             continue
