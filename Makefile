@@ -10,7 +10,7 @@ KERNELS := $(filter-out tests/kernels/test_cuda.py,$(wildcard tests/kernels/test
 RULES := tests/test_architecture.py tests/test_script_rules.py
 
 .DEFAULT_GOAL := help
-.PHONY: study app docs test test-all check check-kernels check-types check-rules check-scripts format bench test-cuda fuzz fuzz-merge audit defences kills results leaderboard picture figures help coefficients seeds bench-engine bench-chat bench-ui bench-load bench-chain bench-abuse bench-cluster search space-check experiments
+.PHONY: study app docs test test-all check check-kernels check-types check-rules check-scripts format bench test-cuda fuzz fuzz-merge audit defences kills results leaderboard picture figures help coefficients seeds bench-engine bench-chat bench-ui bench-load bench-chain bench-abuse bench-cluster search space-check experiments test-mergekit
 
 app: ## Open the app on the embedded models and print its address (PORT=7860 picks one)
 	@sh scripts/environment.sh app
@@ -88,6 +88,11 @@ space-check: ## Start the app as a Space would, in an environment of its own, an
 	@$(PY) -m tests.e2e.chromium
 	@$(PY) scripts/space_check.py $(ARGS)
 
+test-mergekit: ## Merge tiny models of four families by mergekit itself and compare every weight (5 minutes; ARGS=qwen2 takes one)
+	@sh scripts/environment.sh test
+	@sh scripts/mergekit.sh
+	@$(PY) scripts/test_mergekit.py $(ARGS)
+
 test-cuda: ## The tests of the backend cuda; they need such a device
 	@sh scripts/environment.sh test
 	@$(PY) -m pytest -q -rs tests/kernels/test_cuda.py $(ARGS)
@@ -144,6 +149,7 @@ experiments: ## The paper's experiments on the embedded models, into docs/ and t
 SEEDS ?= 1 2 3 4 5
 REGIMES ?= plain settled
 SIZES ?= small
+SETS ?= $(wildcard out/zoos/*-*-[0-9]*)
 
 seeds: ## Train sets of models with other seeds, and check them (SEEDS, REGIMES and SIZES pick some; ARGS="--base zoo:base")
 	@sh scripts/environment.sh app
@@ -153,9 +159,9 @@ seeds: ## Train sets of models with other seeds, and check them (SEEDS, REGIMES 
 	  $(PY) -m dppa_core zoo check out/zoos/$$size-$$regime-$$seed; \
 	done; done; done
 
-study: ## Measure the merges of docs/study-plan.md on all sets in out/zoos, into docs/study.md (half an hour a set)
+study: ## Measure the merges of docs/study-plan.md on SETS, by default all in out/zoos, into docs/study (half an hour a set) and docs/study.md
 	@sh scripts/environment.sh app
-	@$(PY) -m dppa_core zoo study out/zoos/*-*-[0-9]* > docs/study.partial
+	@$(PY) -m dppa_core zoo study --out docs/study $(SETS) $(wildcard docs/study/*.json) $(ARGS) > docs/study.partial
 	@mv docs/study.partial docs/study.md
 
 docs: ## Build the documentation site into out/site (open out/site/index.html)

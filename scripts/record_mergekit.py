@@ -7,7 +7,6 @@ ours. mergekit reads the recipes with its own configuration class and merges; re
 tensors and its version go to tests/reference/mergekit.npz. The embedding is left out, for size.
 """
 
-import subprocess
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,19 +19,14 @@ sys.path.insert(0, str(ROOT))  # run as a script, from wherever
 from safetensors.numpy import load_file  # noqa: E402
 
 from dppa_core.recipes.mergekit.export import export_mergekit  # noqa: E402
-from tests.reference.mergekit_cases import RECORDED, SHAPE, recipes, save_models, texts  # noqa: E402
-
-RUN = """
-import importlib.metadata, sys, yaml
-from mergekit.config import MergeConfiguration
-from mergekit.merge import run_merge
-from mergekit.options import MergeOptions
-options = MergeOptions(copy_tokenizer=False, quiet=True, write_model_card=False)
-for number in range(int(sys.argv[1])):
-    config = MergeConfiguration.model_validate(yaml.safe_load(open(f"{number}.yaml")))
-    run_merge(config, f"out{number}", options)
-print(importlib.metadata.version("mergekit"))
-"""
+from tests.reference.mergekit_cases import (  # noqa: E402
+    RECORDED,
+    SHAPE,
+    recipes,
+    run_mergekit,
+    save_models,
+    texts,
+)
 
 
 def main() -> None:
@@ -41,11 +35,8 @@ def main() -> None:
         root = Path(folder)
         save_models(root)
         wanted = exported(root) | texts()
-        for number, text in enumerate(wanted.values()):
-            (root / f"{number}.yaml").write_text(text, "utf-8")
-        command = [sys.argv[1], "-c", RUN, str(len(wanted))]
-        done = subprocess.run(command, cwd=root, check=True, stdout=subprocess.PIPE, text=True)
-        kept = {"version": np.array(done.stdout.split()[-1])}
+        version = run_mergekit(Path(sys.argv[1]), root, list(wanted.values()))
+        kept = {"version": np.array(version)}
         for number, (name, text) in enumerate(wanted.items()):
             kept[f"{name}/recipe"] = np.array(text)
             for file in sorted((root / f"out{number}").glob("*.safetensors")):

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -185,6 +186,12 @@ def test_a_sharded_merge_says_so(dppa: Command, recipe_file: Path, tmp_path: Pat
     assert len(dppa.json["files"]) == 3
 
 
+def _lasting(told: dict[str, Any]) -> dict[str, Any]:
+    """What a command says, without the free memory and disk of the moment."""
+    found = [one for one in told.get("findings", ()) if one["topic"] not in ("memory", "disk")]
+    return {**told, "findings": found}
+
+
 def test_the_recipe_is_an_argument_and_the_base_stands_before_the_model(
     dppa: Command, recipe_file: Path
 ) -> None:
@@ -195,9 +202,9 @@ def test_the_recipe_is_an_argument_and_the_base_stands_before_the_model(
         (["preflight", "--recipe", recipe_file], ["preflight", recipe_file]),
     ):
         assert dppa(*old, "--json") == 0
-        before = dppa.json
+        before = _lasting(dppa.json)
         assert dppa(*new, "--json") == 0
-        assert dppa.json == before
+        assert _lasting(dppa.json) == before
     for words in (["plan", recipe_file, "zoo:math"], ["preflight", "zoo:base", recipe_file]):
         assert dppa(*words) == 2
         assert "give one recipe" in dppa.err

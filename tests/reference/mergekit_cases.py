@@ -3,6 +3,8 @@
 `scripts/record_mergekit.py` runs them through mergekit and saves the results beside this file.
 """
 
+import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from dppa_core.pruning.coefficients import PartCoefficient
@@ -12,7 +14,35 @@ from tests.helpers.tiny_models import Shape, random_llama, tuned_llama
 RECORDED = Path(__file__).with_name("mergekit.npz")
 NAMES = ("base", "a", "b")
 # Every tensor has a multiple of eight elements, so that shares of them are whole numbers.
-SHAPE = Shape(layers=3, hidden=8, intermediate=16, heads=2, kv_heads=1)
+LAYERS = 3
+SHAPE = Shape(layers=LAYERS, hidden=8, intermediate=16, heads=2, kv_heads=1)
+
+
+RUN = """
+import importlib.metadata, sys, yaml
+from mergekit.config import MergeConfiguration
+from mergekit.merge import run_merge
+from mergekit.options import MergeOptions
+options = MergeOptions(copy_tokenizer=False, quiet=True, write_model_card=False)
+for number in range(int(sys.argv[1])):
+    config = MergeConfiguration.model_validate(yaml.safe_load(open(f"{number}.yaml")))
+    run_merge(config, f"out{number}", options)
+print(importlib.metadata.version("mergekit"))
+"""
+
+
+def run_mergekit(python: Path, root: Path, texts: Sequence[str]) -> str:
+    """Merge each recipe of mergekit's into `root`/out0, out1, …; returns mergekit's version.
+
+    Args:
+        python: An interpreter of an environment with mergekit.
+        root: The folder the recipes' model names are relative to.
+    """
+    for number, text in enumerate(texts):
+        (root / f"{number}.yaml").write_text(text, "utf-8")
+    command = [str(python), "-c", RUN, str(len(texts))]
+    done = subprocess.run(command, cwd=root, check=True, stdout=subprocess.PIPE, text=True)
+    return done.stdout.split()[-1]
 
 
 def save_models(root: Path) -> None:

@@ -1,0 +1,90 @@
+"""Run every method that mergekit has too on tiny models of four families, and compare the weights.
+
+    .venv/bin/python scripts/test_mergekit.py [FAMILY …]
+
+mergekit runs in out/mergekit-venv, which `scripts/mergekit.sh` makes. `make test` compares with
+recorded results of a Llama; this compares with the program itself, embeddings included.
+"""
+
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # run as a script, from wherever
+
+import torch  # noqa: E402
+from safetensors.numpy import load_file  # noqa: E402
+
+from dppa_core.checkpoints.sources.open import open_checkpoint  # noqa: E402
+from dppa_core.merging.merger import open_merger  # noqa: E402
+from dppa_core.pruning.floats import to_float32  # noqa: E402
+from dppa_core.recipes.mergekit.export import export_mergekit  # noqa: E402
+from dppa_core.recipes.yaml_text import MergeRecipe  # noqa: E402
+from tests.helpers.families import random_model  # noqa: E402
+from tests.reference.mergekit_cases import LAYERS, NAMES, recipes, run_mergekit  # noqa: E402
+
+PYTHON = ROOT / "out" / "mergekit-venv" / "bin" / "python"
+FAMILIES = ("llama", "qwen2", "mistral", "gemma2")
+
+
+def main(families: list[str]) -> int:
+    """1 if a weight of a merge differs by more than rounding, else 0."""
+    differing = 0
+    for family in families or FAMILIES:
+        with TemporaryDirectory() as place:
+            root = Path(place)
+            save_family(family, root)
+            differing += compare(family, root)
+    return int(differing > 0)
+
+
+def save_family(family: str, root: Path) -> None:
+    """Folders base, a and b of a family in float32; a and b differ from base everywhere."""
+    model = random_model(family, num_hidden_layers=LAYERS)
+    start = {name: weight.clone() for name, weight in model.state_dict().items()}
+    for seed, name in enumerate(NAMES):
+        draws = torch.Generator().manual_seed(seed)
+        for key, weight in model.named_parameters():
+            noise = 0.1 * seed * torch.randn(weight.shape, generator=draws)
+            weight.data.copy_(start[key] + noise)
+        model.save_pretrained(root / name)
+
+
+def compare(family: str, root: Path) -> int:
+    """The number of merges that differ; prints a line for each."""
+    base = open_checkpoint(str(root / "base"))
+    shapes = {name: base.shape(name) for name in base.names()}
+    cases = recipes(root)
+    texts = {
+        name: export_mergekit(one, shapes=shapes, place=lambda reference: Path(reference).name).text
+        for name, one in cases.items()
+    }
+    version = run_mergekit(PYTHON, root, list(texts.values()))
+    differing = 0
+    for number, (name, recipe) in enumerate(cases.items()):
+        worst, where = largest_difference(recipe, root / f"out{number}")
+        differing += worst > 1e-5
+        mark = "differs" if worst > 1e-5 else "equal"
+        sys.stdout.write(f"{family}, {name}: {mark} ({worst:.1e}, {where}; mergekit {version})\n")
+    return differing
+
+
+def largest_difference(recipe: MergeRecipe, folder: Path) -> tuple[float, str]:
+    """The largest difference of a weight relative to the tensor's largest, and its tensor."""
+    theirs: dict[str, np.ndarray] = {}
+    for file in folder.glob("*.safetensors"):
+        theirs |= load_file(file)
+    merger, worst = open_merger(recipe), (0.0, "no tensor")
+    for name in merger.names():
+        dtype, shape, raw = merger.tensor(name)
+        ours = to_float32(raw, dtype).reshape(shape)
+        apart = float(np.abs(ours - theirs[name]).max() / max(np.abs(ours).max(), 1e-9))
+        worst = max(worst, (apart, name))
+    return worst
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
