@@ -17,7 +17,7 @@ from dppa_core.pruning.floats import to_float32
 from dppa_core.studies.zoo.language_model import TUNINGS
 from dppa_core.studies.zoo.results import leaderboard
 from dppa_core.studies.zoo.study import measure
-from dppa_core.studies.zoo.study.compare import PRIMARY, compare, divisors, retention
+from dppa_core.studies.zoo.study.compare import PRIMARY, apart, compare, divisors, retention
 from dppa_core.studies.zoo.study.merges import controls, merges
 from dppa_core.studies.zoo.study.shuffled import shuffle_set
 from dppa_core.studies.zoo.study.text import markdown
@@ -37,9 +37,10 @@ def measured(seed: int, **right: int) -> dict[str, Any]:
     for one in (*merges(), *controls().values()):
         bits = ("1" * right.get(one.name, 4)).ljust(10, "0")
         row = {"key": one.key, "name": one.name, "rate": one.rate, "budget": one.budget}
+        row["values"] = {"coefficient": 0.75}
         rows.append({**row, "hits": dict.fromkeys(DOMAINS, bits)})
     kind = {"size": "small", "regime": "plain", "seed": seed}
-    return {"set": kind, "own": OWN, "merges": rows}
+    return {"set": kind, "search_items": 7, "own": OWN, "merges": rows}
 
 
 @pytest.mark.parametrize(
@@ -84,7 +85,18 @@ def test_what_every_seed_shows_alike_is_a_finding() -> None:
     text = markdown(sets, "make study")
     assert "| DPPA (joint) minus magnitude pruning |" in text and "keeps more" in text
     few = markdown(sets[:2], "make study")
-    assert "figures without a comparison" in few and "keeps more" not in few
+    assert "figures without a claim" in few and "keeps more" not in few
+    assert "10 of math" in few and "7 search items" in few
+    assert "| magnitude pruning | 90 % | 12.5 % | 10.0, 10.0, 10.0 | -87.5 (" in few
+
+
+def test_two_merges_of_one_set_differ_by_an_interval_over_its_questions() -> None:
+    hits = {row["name"]: row["hits"] for row in measured(1, dppa=8, magnitude=1)["merges"]}
+    found = apart(hits["magnitude"], hits["dppa"], OWN)
+    # By hand: 7 of 10 apart in each domain, divided by 0.8: sd = sqrt(0.7 * 0.3 / 10 / 3) / 0.8.
+    assert found.value == pytest.approx(-0.875)
+    assert found.low == pytest.approx(-0.875 - 1.96 * 0.1046, abs=0.03)
+    assert found.high == pytest.approx(-0.875 + 1.96 * 0.1046, abs=0.03)
 
 
 def test_shuffled_deltas_keep_their_entries_and_lose_their_places(

@@ -128,7 +128,10 @@ def check(
 
 @zoo_app.command()
 def study(
-    folders: Annotated[list[Path], typer.Argument(help="Sets that `dppa zoo train` made.")],
+    folders: Annotated[
+        list[Path],
+        typer.Argument(help="Sets that `dppa zoo train` made, or JSON files of measured ones."),
+    ],
     out: Annotated[Path, typer.Option(help="A JSON file for each set goes here.")] = Path(
         "out/study"
     ),
@@ -146,9 +149,9 @@ def study(
     from dppa_core.studies.zoo.study.measure import measure_set  # noqa: PLC0415  (imports torch)
     from dppa_core.studies.zoo.study.text import markdown  # noqa: PLC0415
 
-    found, wanted = [], _rates(rates)
-    for folder in folders:
-        file, say = out / f"{folder.name}.json", teller(quiet=as_json)
+    found, wanted, say = [], _rates(rates), teller(quiet=as_json)
+    for name, folder in {one.name.removesuffix(".json"): one for one in folders}.items():
+        file = folder if folder.suffix == ".json" else out / f"{name}.json"
         if not file.is_file():
             measured = measure_set(
                 folder, limit=limit, search_items=search_limit, rates=wanted, say=say

@@ -96,6 +96,13 @@ def hits_of(measured: Mapping[str, Any], name: str) -> Hits:
     return next(row["hits"] for row in measured["merges"] if row["key"] in keys)
 
 
+def apart(one: Hits, other: Hits, own: Hits) -> Interval:
+    """Retention of one merge of a set minus another's, with an interval over its items alone."""
+    gap = retention(one, own) - retention(other, own)
+    low, high = np.quantile(_item_draws(one, other, own, seed=0), (0.025, 0.975))
+    return Interval(gap, float(low), float(high))
+
+
 def _difference(
     sets: Sequence[Mapping[str, Any]], one: str, other: str, question: str
 ) -> SeedComparison:

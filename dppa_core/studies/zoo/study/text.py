@@ -7,7 +7,14 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from dppa_core.studies.zoo.study.compare import LEAST_SEEDS, SeedComparison, compare, retention
+from dppa_core.studies.zoo.study.compare import (
+    LEAST_SEEDS,
+    SeedComparison,
+    apart,
+    compare,
+    retention,
+)
+from dppa_core.studies.zoo.study.merges import MAIN_RATE
 from dppa_core.tasks.intervals import Interval
 
 TITLES = {
@@ -50,8 +57,42 @@ def _group(size: str, regime: str, sets: Sequence[Measured]) -> str:
     if len(sets) >= LEAST_SEEDS:
         parts += [_comparisons(compare(sets))]
     else:
-        parts += [f"Fewer than {LEAST_SEEDS} seeds: figures without a comparison."]
+        parts += [
+            f"Fewer than {LEAST_SEEDS} seeds: figures without a claim. Intervals (95 %) are over "
+            "questions alone; other seeds may differ by more."
+        ]
+        return "\n\n".join([*parts, *map(_one_set, sets)])
     return "\n\n".join([*parts, _figures(sets)])
+
+
+def _one_set(of: Measured) -> str:
+    """The figures of one set, each merge beside DPPA at the same rate."""
+    lines = [
+        "| merge | pruned | mean retention | math, finance, law | minus DPPA (joint) | settings |"
+        "\n| --- | --- | --- | --- | --- | --- |"
+    ]
+    beside = {row["rate"]: row["hits"] for row in of["merges"] if row["name"] == "dppa"}
+    for row in of["merges"]:
+        kept = f"{100 * retention(row['hits'], of['own']):.1f} %"
+        each = ", ".join(
+            f"{100 * hits.count('1') / len(hits):.1f}" for hits in row["hits"].values()
+        )
+        other = beside.get(row["rate"] or MAIN_RATE)
+        gap = "–"
+        if other is not None and row["name"] != "dppa":
+            found = apart(row["hits"], other, of["own"])
+            gap = f"{100 * found.value:+.1f} ({_ends(found)})"
+        values = ", ".join(f"{name} {value:.3g}" for name, value in row["values"].items())
+        cells = (TITLES[row["name"]], _rate(row), kept, each, gap, values)
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _rate(row: Measured) -> str:
+    if not row["rate"]:
+        return "–"
+    whole = ", embeddings whole" if row["budget"] == "modules" else ""
+    return f"{100 * row['rate']:g} %{whole}"
 
 
 def _alone(sets: Sequence[Measured]) -> str:
@@ -60,7 +101,11 @@ def _alone(sets: Sequence[Measured]) -> str:
         for domain in sets[0]["own"]
     }
     told = ", ".join(f"{domain} {100 * mean:.1f} %" for domain, mean in means.items())
-    return f"Domain models alone answer {told} of their own items."
+    asked = ", ".join(f"{len(hits)} of {domain}" for domain, hits in sets[0]["own"].items())
+    return (
+        f"Domain models alone answer {told} of their own test items ({asked}). Settings were "
+        f"chosen on {sets[0]['search_items']} search items of each domain."
+    )
 
 
 def _comparisons(found: Sequence[SeedComparison]) -> str:
