@@ -12,6 +12,7 @@ import platform
 import subprocess
 import sys
 import threading
+import time
 from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
@@ -21,6 +22,8 @@ from typing import Any
 from dppa_core.system.folder_cache import cache_folder, load
 from dppa_core.system.locks import lock_folder
 
+LOOK_AGAIN = 1.0
+"""Seconds between two looks for a compiled loop."""
 LARGE = 1 << 26
 """Elements times models from which waiting for the compiler takes less time than torch."""
 
@@ -59,6 +62,26 @@ def was_compiled(compiled: Any, signature: Any) -> bool:
             compiled.add_overload(found)
             compiled.disable_compile()
         return found is not None
+
+
+class Readiness:
+    """Whether a loop is on disk, looked up once in `LOOK_AGAIN` seconds until it is.
+
+    Args:
+        compiled: The loop; None without a folder for the cache: then it never is.
+        signature: The types of its arguments.
+    """
+
+    def __init__(self, compiled: Any, signature: Any) -> None:
+        self._compiled, self._signature = compiled, signature
+        self._found, self._next = False, 0.0
+
+    def __call__(self) -> bool:
+        now = time.monotonic()
+        if not self._found and self._compiled is not None and now >= self._next:
+            self._next = now + LOOK_AGAIN
+            self._found = was_compiled(self._compiled, self._signature)
+        return self._found
 
 
 def usual_backend(work: int) -> str:

@@ -6,7 +6,6 @@ the same in torch. Sums are reordered to be vectorised, so results differ in the
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, no_type_check
@@ -17,10 +16,8 @@ from numba.np.numpy_support import carray
 
 # numba does not recompile this file when these change; they never change.
 from dppa_core.kernels.paired import _inlined, _pointer, fetch
-from dppa_core.kernels.ready import read_at_once, was_compiled
+from dppa_core.kernels.ready import Readiness, read_at_once
 
-LOOK_AGAIN = 1.0
-"""Seconds between two looks for the compiled step."""
 _ZERO, _ONE = np.float32(0), np.float32(1)
 _AHEAD = 4
 """Rows of a matrix between those that are used and those that are fetched."""
@@ -269,26 +266,12 @@ with suppress(RuntimeError):
     read_at_once(_compiled)
 
 
-class _Readiness:
-    """Whether the step is on disk, looked up once in `LOOK_AGAIN` seconds until it is."""
-
-    def __init__(self) -> None:
-        self._found, self._next = False, 0.0
-
-    def __call__(self) -> bool:
-        now = time.monotonic()
-        if not self._found and now >= self._next:
-            self._next = now + LOOK_AGAIN
-            self._found = was_compiled(_compiled, SIGNATURE)
-        return self._found
-
-
-_is_ready = _Readiness()
+_is_ready = Readiness(_compiled, SIGNATURE)
 
 
 def token_step() -> Callable[..., None] | None:
     """The step, see `SIGNATURE`; None if it was not compiled yet. Reads it from disk, once."""
-    return _compiled if _compiled is not None and _is_ready() else None
+    return _compiled if _is_ready() else None
 
 
 def compile_now() -> None:

@@ -185,7 +185,15 @@ def add_product(
         scale: alpha / r, or alpha / sqrt(r).
         norms: For DoRA, the Euclidean norm each row of the sum is scaled to.
     """
+    from dppa_core.kernels.low_rank import add_product as compiled  # noqa: PLC0415  (numba)
+
     out = np.empty(weight.shape, np.float32)
+    fast = compiled() if norms is None and weight.flags.c_contiguous else None
+    if fast is not None:
+        wide = (np.ascontiguousarray(part, np.float64) for part in (left, right))
+        mapped = not weight.flags.writeable  # another type to the compiler
+        fast(weight.copy() if mapped else weight, *wide, float(scale), out)
+        return out
     for start in range(0, weight.shape[0], _ROWS):
         rows = slice(start, start + _ROWS)
         total = _product(left[rows], right)
