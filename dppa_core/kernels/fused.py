@@ -1,4 +1,4 @@
-"""The compiled loop that merges up to three models and reads each byte once.
+"""Compiled loops that read each byte once: up to three models into one, and an adapter's weight.
 
 numba detects changes by file: when a function it uses from `paired` or `loops` changes, touch this
 file too.
@@ -6,9 +6,12 @@ file too.
 
 from __future__ import annotations
 
-from typing import no_type_check
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, no_type_check
 
 import numpy as np
+from numba import njit, types
 
 from dppa_core.kernels.loops import _ZERO, _compiled
 from dppa_core.kernels.paired import (
@@ -22,6 +25,7 @@ from dppa_core.kernels.paired import (
     unsure,
     weights_at,
 )
+from dppa_core.kernels.ready import Readiness, read_at_once
 
 # Pairs per block: five arrays of them and the hashes stay in a core's cache.
 _BLOCK = 1024
@@ -67,3 +71,39 @@ def fuse(addresses, start, seed, thresholds, cuts, weights, out):
             most = extent(block)[1]
         highest = max(highest, most)
     return highest
+
+
+@no_type_check
+def _add_product(weight, left, right, scale, out):
+    total = np.empty(weight.shape[1], np.float64)
+    for i in range(weight.shape[0]):
+        total[:] = 0.0
+        for k in range(left.shape[1]):
+            factor = left[i, k]
+            for j in range(total.size):
+                total[j] += factor * right[k, j]
+        for j in range(total.size):
+            out[i, j] = np.float32(total[j] * scale + weight[i, j])
+
+
+_SINGLE, _DOUBLE = types.float32[:, ::1], types.float64[:, ::1]
+SIGNATURE = (_SINGLE, _DOUBLE, _DOUBLE, types.float64, _SINGLE)
+"""weight (rows, columns), left (rows, rank), right (rank, columns), scale, out (rows, columns)."""
+_added: Any = None
+"""None without a folder for the cache: nobody waits, so it is never compiled."""
+with suppress(RuntimeError):
+    # Without fast-math: no multiplication and addition are fused, and none change places.
+    _added = njit(cache=True, nogil=True)(_add_product)
+    read_at_once(_added)
+_is_ready = Readiness(_added, SIGNATURE)
+
+
+def add_product() -> Callable[..., None] | None:
+    """Writes weight + scale * left @ right into out; None if it was not compiled yet."""
+    return _added if _is_ready() else None
+
+
+def compile_now() -> None:
+    """Compile the loop and keep it on disk: a second."""
+    if _added is not None:
+        _added.compile(SIGNATURE)

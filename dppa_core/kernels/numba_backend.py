@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Int64
 from numpy import ndarray
 
-from dppa_core.kernels import counting, elected, fused, loops, low_rank, ranked, token_step
+from dppa_core.kernels import counting, elected, fused, loops, ranked, token_step
 from dppa_core.kernels.protocol import (
     KEPT,
     Drained,
@@ -180,7 +180,7 @@ def main() -> None:
         handle = lock_folder(marker.parent)
         compile_all()
         token_step.compile_now()
-        low_rank.compile_now()
+        fused.compile_now()
         # Without a cache folder it names none, and "." always exists: numba compiles as needed.
         file = getattr(loops.widen._cache, "_cache_file", None)
         store(marker, os.fsencode(file._index_path if file else ""))

@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dppa_core.checkpoints.adapters.lora import add_product
-from dppa_core.kernels import low_rank
+from dppa_core.kernels import fused
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _compiled() -> None:
-    code = "from dppa_core.kernels.low_rank import compile_now; compile_now()"
+    code = "from dppa_core.kernels.fused import compile_now; compile_now()"
     subprocess.run([sys.executable, "-c", code], check=True)
-    low_rank._is_ready._next = 0.0
-    assert low_rank.add_product() is not None
+    fused._is_ready._next = 0.0
+    assert fused.add_product() is not None
 
 
 @given(st.integers(1, 9), st.integers(1, 70), st.integers(1, 9), st.integers(0, 99), st.booleans())
@@ -33,7 +33,7 @@ def test_a_weight_with_an_adapter_has_numpys_bits(
     weight.setflags(write=seed % 2 == 0)  # as mapped from a file
     fast = add_product(weight, left, right, 1.7)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(low_rank, "_is_ready", lambda: False)
+        patch.setattr(fused, "_is_ready", lambda: False)
         slow = add_product(weight, left, right, 1.7)
     assert np.array_equal(fast.view(np.uint32), slow.view(np.uint32))
 

@@ -121,9 +121,7 @@ part("models", ({ host, get, put, watch, trigger }) => {
       write(byLayer, "aria-pressed", curve.length > 0);
       byLayer.hidden = lastLayer(model.ref) < 1;
     }
-    const { base: reference } = controls.state;
-    const kind = reference === "zoo:base" ? "embedded" : reference.slice(0, 4);
-    const origin = { embedded: kind, "zoo:": "fetched", "hub:": "Hub" }[kind] ?? "folder";
+    const origin = controls.state.base === "zoo:base" ? "embedded" : { "zoo:": "fetched", "hub:": "Hub" }[controls.state.base.slice(0, 4)] ?? "folder";
     showTemplate();
     say(base, `Base model: ${label(controls.state.base)} (${origin})`);
   }

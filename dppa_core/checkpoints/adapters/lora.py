@@ -185,7 +185,7 @@ def add_product(
         scale: alpha / r, or alpha / sqrt(r).
         norms: For DoRA, the Euclidean norm each row of the sum is scaled to.
     """
-    from dppa_core.kernels.low_rank import add_product as compiled  # noqa: PLC0415  (numba)
+    from dppa_core.kernels.fused import add_product as compiled  # noqa: PLC0415  (numba)
 
     out = np.empty(weight.shape, np.float32)
     fast = compiled() if norms is None and weight.flags.c_contiguous else None
