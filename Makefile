@@ -4,13 +4,13 @@ PY := .venv/bin/python
 # compiles them all takes twice as long.
 export PYTHONDONTWRITEBYTECODE :=
 
-# What `make check` runs of the tests, once all inner loops are compiled.
-# They run with every call's shapes and types checked, which triples the time of a test.
-KERNELS := $(filter-out tests/kernels/test_cuda.py,$(wildcard tests/kernels/test_*.py)) tests/pruning tests/merging/test_whole_pass.py tests/merging/test_against_reference.py
+# What `make check` runs of the tests, with every call's shapes and types checked, which triples the
+# time of a test: the slow reference and what is compared with it. `make test-all` checks all calls.
+SHAPES := tests/pruning tests/merging/test_whole_pass.py tests/merging/test_against_reference.py
 RULES := tests/test_architecture.py tests/test_script_rules.py
 
 .DEFAULT_GOAL := help
-.PHONY: study app docs test test-all check check-kernels check-types check-rules check-scripts format bench test-cuda fuzz fuzz-merge audit defences kills results leaderboard picture figures help coefficients seeds bench-engine bench-chat bench-ui bench-load bench-chain bench-abuse bench-cluster search space-check experiments test-mergekit
+.PHONY: study app docs test test-all check check-shapes check-types check-rules check-scripts format bench test-cuda fuzz fuzz-merge audit defences kills results leaderboard picture figures help coefficients seeds bench-engine bench-chat bench-ui bench-load bench-chain bench-abuse bench-cluster search space-check experiments test-mergekit
 
 app: ## Open the app on the embedded models and print its address (PORT=7860 picks one)
 	@sh scripts/environment.sh app
@@ -19,18 +19,17 @@ app: ## Open the app on the embedded models and print its address (PORT=7860 pic
 test: ## Run every test, the browser's included (ARGS="-k slider" picks some; CHECKED=1 leaves out what `make check` ran)
 	@sh scripts/environment.sh test
 	@$(PY) -m tests.e2e.chromium
-	@$(PY) scripts/test.py $(if $(CHECKED),$(addprefix --ignore=,$(KERNELS) $(RULES))) $(ARGS)
+	@$(PY) scripts/test.py $(if $(CHECKED),$(addprefix --ignore=,$(SHAPES) $(RULES))) $(ARGS)
 
 test-all: ## The tests, every browser test at every width and in both themes, and those of over a minute
 	@DPPA_CASES=all DPPA_CHECK_CALLS=1 $(MAKE) test
 
-check: ## Lint, format, types of Python and of the scripts, the rules of the architecture, the inner loops
+check: ## Lint, format, types of Python and of the scripts, the rules of the architecture, shapes
 	@sh scripts/environment.sh test
-	@$(MAKE) --no-print-directory -j2 check-kernels check-types check-rules check-scripts
+	@$(MAKE) --no-print-directory -j2 check-shapes check-types check-rules check-scripts
 
-check-kernels:
-	@$(PY) -c "from dppa_core.kernels import numba_backend as n; n.compile_all()"
-	DPPA_CHECK_CALLS=1 $(PY) -m pytest -q -n 2 --dist worksteal $(KERNELS)
+check-shapes:
+	DPPA_CHECK_CALLS=1 $(PY) -m pytest -q $(SHAPES)
 
 check-types:
 	$(PY) -m mypy

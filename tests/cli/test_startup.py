@@ -19,6 +19,7 @@ print("loaded:", *{name.split(".")[0] for name in sys.modules})
 """
 
 
+@pytest.mark.cases(2)
 @pytest.mark.parametrize(
     "command",
     [

@@ -95,6 +95,7 @@ def test_a_clock_that_jumps_by_years_neither_removes_nor_keeps_anything(app: App
     (app.folder / "jump").unlink()
 
 
+@pytest.mark.long
 def test_models_that_vanish_under_the_page_are_missed_by_name_and_work_when_they_are_back(
     app: App,
 ) -> None:

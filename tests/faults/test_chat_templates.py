@@ -56,6 +56,7 @@ def test_the_embedded_template_needs_no_process(zoo_env: Path) -> None:
     assert text.endswith("2 + 3?<|end|><|assistant|>") and never._running is None
 
 
+@pytest.mark.cases(1)
 @pytest.mark.parametrize(
     "template",
     [

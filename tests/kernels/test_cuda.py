@@ -68,7 +68,7 @@ def arrays(arguments: Iterable[object]) -> list[np.ndarray]:
     return [one for one in chain.from_iterable(nested) if isinstance(one, np.ndarray)]
 
 
-@pytest.mark.cases(2)
+@pytest.mark.cases(1)
 @pytest.mark.parametrize("kernels", DEVICES)
 @pytest.mark.parametrize("dtype", ["BF16", "F32"])
 def test_every_loop_writes_the_bytes_of_numba(dtype: str, kernels: Callable[[], Kernels]) -> None:

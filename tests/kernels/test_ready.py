@@ -37,6 +37,7 @@ def test_merges_and_packs_have_their_recorded_bytes_without_numba(
     os.close(lock)
 
 
+@pytest.mark.long
 def test_after_compiling_no_merge_profile_or_analysis_compiles_anything(
     tiny_zoo: Path, tmp_path: Path
 ) -> None:

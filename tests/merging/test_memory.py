@@ -93,7 +93,7 @@ def peak(recipe: Path, out: Path, workers: int, what: str) -> int:
     return int(done.stdout) // 1024
 
 
-@pytest.mark.cases(2)
+@pytest.mark.cases(1)
 @pytest.mark.parametrize("workers, what", [(1, "merge"), (2, "merge"), (2, "pack")])
 def test_peak_memory_stays_flat(
     recipes: dict[str, Path], tmp_path: Path, workers: int, what: str
@@ -102,6 +102,7 @@ def test_peak_memory_stays_flat(
     assert large - small < MARGIN
 
 
+@pytest.mark.cases(1)
 @pytest.mark.parametrize("method", METHODS)
 def test_more_models_and_larger_ones_take_no_more(
     recipes: dict[str, Path], tmp_path: Path, method: str

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import MissingCheckpoint
 from dppa_core.pruning.floats import to_float32
+from dppa_core.studies.zoo import tune
 from dppa_core.studies.zoo.language_model import TUNINGS
 from dppa_core.studies.zoo.results import leaderboard
 from dppa_core.studies.zoo.study import measure
@@ -22,10 +23,10 @@ from dppa_core.studies.zoo.study.merges import controls, merges
 from dppa_core.studies.zoo.study.shuffled import shuffle_set
 from dppa_core.studies.zoo.study.text import markdown
 from dppa_core.studies.zoo.trained_set import trained_set
-from dppa_core.studies.zoo.tune import tune_model
 from dppa_core.tasks import DOMAINS
 from dppa_core.tasks.intervals import holm, p_of_t, student
 from dppa_core.tuning.search.joint import Budget
+from tests.helpers.command import Command
 
 SHORT = replace(TUNINGS["lora"], steps=(2, 2, 2), batch=2, warmup=1, rank=2)
 OWN = dict.fromkeys(DOMAINS, "1" * 8 + "00")
@@ -154,10 +155,11 @@ def test_a_rate_may_be_left_out_and_with_the_main_one_its_controls(
 
 
 def test_adapters_are_a_set_on_the_base_they_name_and_are_shuffled_as_whole_models(
-    tiny_zoo: Path, tmp_path: Path
+    tiny_zoo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(tune, "search_accuracy", lambda *_: dict.fromkeys(DOMAINS, 0.0))
     for domain in DOMAINS:
-        tune_model(str(tiny_zoo / "base"), SHORT, tmp_path / "set", tmp_path, domain, 0)
+        tune.tune_model(str(tiny_zoo / "base"), SHORT, tmp_path / "set", tmp_path, domain, 0)
     found = trained_set(tmp_path / "set")
     assert found.adapted and found.record["regime"] == "lora"
     assert found.references["law"] == f"{tiny_zoo / 'base'}+{tmp_path / 'set/law'}"
@@ -173,3 +175,26 @@ def test_adapters_are_a_set_on_the_base_they_name_and_are_shuffled_as_whole_mode
 def test_a_folder_without_domain_models_says_what_makes_them(tmp_path: Path) -> None:
     with pytest.raises(MissingCheckpoint, match="dppa zoo train"):
         trained_set(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [
+        (("--rates", "0.7"), "--rates '0.7': the study has 0.8, 0.9, 0.95"),
+        (("--methods", "tie"), "Did you mean 'ties'?"),
+    ],
+)
+def test_what_the_study_does_not_have_is_refused_before_anything_is_asked(
+    dppa: Command, tiny_zoo: Path, option: tuple[str, str], says: str
+) -> None:
+    assert dppa("zoo", "study", tiny_zoo, *option) != 0
+    assert says in dppa.err
+
+
+def test_a_measured_set_is_read_from_its_file_and_listed_once(
+    dppa: Command, tmp_path: Path
+) -> None:
+    file = tmp_path / "one.json"
+    file.write_text(json.dumps(measured(4, dppa=8)))
+    assert dppa("zoo", "study", tmp_path / "one", file, "--out", tmp_path, "--json") == 0
+    assert [of["set"]["seed"] for of in dppa.json["sets"]] == [4]

@@ -14,7 +14,7 @@ from dppa_core.cli.output import JsonFlag, emit, progress_line, teller, write_te
 from dppa_core.errors import InvalidValue, UnknownName, did_you_mean, shown
 from dppa_core.studies.zoo.regimes import Training, regime_named
 from dppa_core.studies.zoo.spec import size_named
-from dppa_core.studies.zoo.study.merges import RATES
+from dppa_core.studies.zoo.study.merges import METHODS, RATES
 from dppa_core.system.atomic_folders import check_file
 from dppa_core.tasks import tasks_of
 
@@ -140,6 +140,9 @@ def study(
     rates: Annotated[
         str, typer.Option(help="Pruning rates, as 0.8,0.9; without 0.9 there are no controls.")
     ] = "0.8,0.9,0.95",
+    methods: Annotated[
+        str, typer.Option(help="Merges; without dppa there are no controls.")
+    ] = ",".join(METHODS),
     as_json: JsonFlag = False,
 ) -> None:
     """Measure the merges of docs/study-plan.md on some sets, and compare them over seeds.
@@ -154,12 +157,25 @@ def study(
         file = folder if folder.suffix == ".json" else out / f"{name}.json"
         if not file.is_file():
             measured = measure_set(
-                folder, limit=limit, search_items=search_limit, rates=wanted, say=say
+                folder,
+                limit=limit,
+                search_items=search_limit,
+                rates=wanted,
+                methods=_methods(methods),
+                say=say,
             )
             out.mkdir(parents=True, exist_ok=True)
             write_text(file, json.dumps(measured, indent=1) + "\n")
         found.append(json.loads(file.read_text("utf-8")))
     emit({"sets": found}, markdown(found, "make study"), as_json=as_json)
+
+
+def _methods(text: str) -> list[str]:
+    names = [one.strip() for one in text.split(",")]
+    for name in names:
+        if name not in METHODS:
+            raise UnknownName(f"--methods {shown(name)}. {did_you_mean(name, METHODS)}")
+    return names
 
 
 def _rates(text: str) -> list[float]:

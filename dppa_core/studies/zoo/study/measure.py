@@ -16,6 +16,7 @@ from dppa_core.studies.zoo.results.scores import ZooExaminer
 from dppa_core.studies.zoo.study.merges import (
     ALL,
     MAIN_RATE,
+    METHODS,
     MODULES,
     RATES,
     StudyMerge,
@@ -38,6 +39,7 @@ def measure_set(
     limit: int | None = None,
     search_items: int = ITEMS,
     rates: Sequence[float] = RATES,
+    methods: Sequence[str] = METHODS,
     say: Say = lambda _: None,
 ) -> dict[str, Any]:
     """The hits of every merge on the test items, as a JSON-ready dictionary.
@@ -47,6 +49,7 @@ def measure_set(
         limit: Test items per domain; all if None.
         search_items: Search items per domain, on which the numbers of a merge are chosen.
         rates: Pruning rates to measure; the controls belong to the main one.
+        methods: Names of the merges to measure; the controls belong to dppa.
 
     Raises:
         MissingCheckpoint: a model of the set is not there.
@@ -59,7 +62,7 @@ def measure_set(
     own = {d: _bits(examiner.hits(models.references[d], d, "test")) for d in DOMAINS}
     say(f"{models.name}: alone " + _accuracies(own))
     rows = []
-    for row in _rows(models, rates, examiner):
+    for row in _rows(models, rates, methods, examiner):
         rows.append(row)
         say(f"{models.name}: {row['key']} " + _accuracies(row["hits"]))
     record = dict(models.record)
@@ -67,11 +70,16 @@ def measure_set(
 
 
 def _rows(
-    models: TrainedSet, rates: Sequence[float], examiner: LeaderboardExaminer
+    models: TrainedSet,
+    rates: Sequence[float],
+    methods: Sequence[str],
+    examiner: LeaderboardExaminer,
 ) -> Iterator[dict[str, Any]]:
     found = {}
     for merge in merges():
-        if merge.rate not in (0.0, *rates) or (models.adapted and merge.budget == MODULES):
+        if merge.rate not in (0.0, *rates) or merge.name not in methods:
+            continue
+        if models.adapted and merge.budget == MODULES:
             continue  # an adapter changes modules alone: both budgets count the same delta
         entry = replace(merge.entry, references=models.references)
         found[merge.key] = choose(entry, examiner)

@@ -12,6 +12,7 @@ ALL, MODULES, WHOLE = "all", "modules", "whole"
 """What a rate counts: every entry, or those of the modules while embeddings stay whole; or nothing
 is pruned."""
 MAIN_RATE = 0.9
+METHODS = ("task_arithmetic", "magnitude", "dp", "dppa", "dare", "ties")
 
 
 @dataclass(frozen=True, slots=True)
