@@ -172,5 +172,5 @@ function noteOf(answer, fresh, later) {
   if (answer?.trouble) return answer.trouble;
   if (!answer) return "Written as soon as the models are in memory …";
   const marked = !pinned.before ? "" : pinned.before !== answer.text ? " · marked: changed since the sliders last rested" : fresh ? " · the same answer as before" : "";
-  return `recipe ${answer.recipe.slice(0, 6)} · ${three(1000 * answer.seconds)}${THIN}ms${marked}${fresh ? "" : " · following …"}`;
+  return `recipe ${answer.recipe.slice(0, 6)} · ${answer.seconds < 1 ? `${three(1000 * answer.seconds)}${THIN}ms` : `${three(answer.seconds)}${THIN}s`}${marked}${fresh ? "" : " · following …"}`;
 }
