@@ -81,9 +81,9 @@ def largest_difference(recipe: MergeRecipe, folder: Path) -> tuple[float, str]:
     for name in merger.names():
         dtype, shape, raw = merger.tensor(name)
         ours = to_float32(raw, dtype).reshape(shape)
-        apart = float(np.abs(ours - theirs[name]).max() / max(np.abs(ours).max(), 1e-9))
-        worst = max(worst, (apart, name))
-    return worst
+        apart = float(np.abs(ours - theirs.pop(name)).max() / max(np.abs(ours).max(), 1e-9))
+        worst = max(worst, (apart if np.isfinite(apart) else np.inf, name))
+    return (np.inf, next(iter(theirs))) if theirs else worst
 
 
 if __name__ == "__main__":

@@ -42,6 +42,7 @@ from dppa_core.merging.plan import plan_merge
 from dppa_core.models.reply import LONGEST_ANSWER, LONGEST_PROMPT, GenerationSettings, ReplyToken
 from dppa_core.parameter_fields import check_number
 from dppa_core.progress import Stop
+from dppa_core.pruning.plan import PruningPlan
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, parse_recipe, recipe_hash
 from dppa_core.tasks import DOMAINS
 
@@ -167,6 +168,8 @@ class Endpoints:
             svg: the picture; it needs no other file.
         """  # noqa: E501  (Gradio reads one line a value)
         given = self._recipe(recipe)
+        if not isinstance(model, str):
+            raise UnknownName(f"model: a text, got {shown(model)}.")
         if kind == "scores":
             return {"svg": self._scored(given, model, questions)}
         if kind not in get_args(Picture):
@@ -177,9 +180,19 @@ class Endpoints:
         )
         plan = plan_of(tuple(plans), model)
         if kind == "distribution":
-            profile = self._studio.profile(plan.base, plan.finetuned)
-            return {"svg": distribution_picture(plan.finetuned, profile, plan)}
+            return {"svg": self._distribution(given, plan)}
         return {"svg": (heatmap_picture if kind == "heatmap" else kept_picture)(plan)}
+
+    def _distribution(self, recipe: MergeRecipe, plan: PruningPlan) -> str:
+        if plan.parameters.significance != "magnitude" or recipe.overrides:
+            raise InvalidValue(
+                "A distribution is drawn of plans that rank by magnitude, without rates of their "
+                "own for single modules. `heatmap` and `kept` draw this one."
+            )
+        profile = self._studio.finished(
+            "api", lambda stop: self._studio.profile(plan.base, plan.finetuned, stop=stop)
+        )
+        return distribution_picture(plan.finetuned, profile, plan)
 
     def _scored(self, recipe: MergeRecipe, model: str, questions: int) -> str:
         names = [one.model for one in recipe.models]
@@ -195,11 +208,10 @@ class Endpoints:
             model: model,
         }
 
-        def score(target: str | MergeRecipe) -> DomainScore:
-            return studio.finished("api", lambda stop: studio.score(target, domain, limit, stop))
+        def score(stop: Stop) -> dict[str, DomainScore]:
+            return {name: studio.score(one, domain, limit, stop) for name, one in asked.items()}
 
-        found = {name: score(target) for name, target in asked.items()}
-        return scores_picture(domain, found)
+        return scores_picture(domain, studio.finished("api", score))
 
     def export(self, recipe: str, kind: Kind, request: gr.Request) -> dict[str, Any]:
         """Make a file of a merge to download, or give a text of it.

@@ -23,9 +23,10 @@ TITLE = (
     f'<div class="title"><h1>DPPA Studio <small>{__version__}</small></h1>'
     '<button type="button" id="learn-open" aria-pressed="false">Learn</button>'
     '<p><span class="more">Dynamically prune, partition, amplify (DPPA)</span><span class="less">'
-    'Prune, amplify</span> what fine-tuning changed, then merge. <span class="toys"><span class="more">The '
-    'embedded models are toys</span><span class="less">Toys</span> of 4 M parameters that know few '
-    'kinds of question.</span> <span class="more">First move the pruning rate and watch the answer.</span></p>'
+    'Prune, amplify</span> what fine-tuning changed, then merge. <span class="toys">'
+    '<span class="more">The embedded models are toys</span><span class="less">Toys</span> of 4 M '
+    'parameters that know few kinds of question.</span> <span class="more">First move the pruning '
+    "rate and watch the answer.</span></p>"
     "</div>"
 )
 PANES = (

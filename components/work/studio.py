@@ -24,6 +24,7 @@ from components.work.plans import Plans
 from components.work.work_log import SECONDS, SECONDS_ELSE, WITHOUT_MODELS, WorkMetrics
 from dppa_core.answering.answerer import Answerer
 from dppa_core.answering.process import ProcessAnswerer
+from dppa_core.checkpoints.sources.fetchable import FETCHABLE
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.evaluation.scores import DomainScore, Exam
 from dppa_core.models.reply import GenerationSettings
@@ -61,11 +62,18 @@ T = TypeVar("T")
 __all__ = ["Emit", "Job", "Studio"]
 
 
+AT_ONCE = 6
+"""Models of float32 in the budget: a third of it, this process's, holds a merge and its base."""
+
+
 def byte_budget(*, public: bool) -> int:
-    """Bytes of models this page may hold in memory; a public page has a fixed limit by default."""
+    """Bytes of models this page may hold in memory; a public page has a fixed limit by default, a
+    larger one where a real model was fetched for it."""
     if os.environ.get(MEMORY):
         return memory_budget()
-    return BYTE_BUDGET if public else max(BYTE_BUDGET, memory_budget())
+    fetched = (AT_ONCE * 4 * one.parameters for one in FETCHABLE.values() if one.here)
+    least = max((BYTE_BUDGET, *fetched))
+    return least if public else max(least, memory_budget())
 
 
 def _giving_way(people: AnswersInProgress, work: Work, emit: Emit, stop: Stop) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Shaped
 from numpy import ndarray
 
-from dppa_core.checkpoints.checkpoint import FolderCheckpoint
+from dppa_core.checkpoints.checkpoint import Checkpoint, FolderCheckpoint
 from dppa_core.errors import IncompatibleCheckpoints, InvalidValue
 from dppa_core.pruning.floats import to_float32
 from dppa_core.system.atomic_folders import check_file, unwritable
@@ -32,11 +32,10 @@ _ARCHITECTURES = {
 }
 """model_type of a configuration -> its architecture in GGUF."""
 _STORED = {"F32": "F32", "F16": "F16", "BF16": "BF16"}
-_SPLITS = {
-    r"\p{N}{1,3}": "llama-bpe",
-    r"\p{N}|": "qwen2",
-}
-"""A part of the expression that splits a text -> its name in llama.cpp."""
+_WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"
+_REST = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+_SPLITS = {_WORDS + r"\p{N}{1,3}" + _REST: "llama-bpe", _WORDS + r"\p{N}" + _REST: "qwen2"}
+"""The whole expression that splits a text -> its name in llama.cpp."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +83,20 @@ def write_gguf(folder: str | Path, file: str | Path) -> GgufReport:
     )
 
 
-def check_target(file: Path) -> None:
+def check_target(file: Path, *, overwrite: bool = True) -> None:
     """Raise InvalidValue if no GGUF file can be written there."""
     if file.suffix != ".gguf":
         raise InvalidValue(f"{file}: a GGUF file ends in .gguf.")
+    if file.exists() and not overwrite:
+        raise InvalidValue(f"{file}: exists already. Choose another name, or --overwrite.")
     check_file(file)
+
+
+def check_source(model: Checkpoint) -> None:
+    """Raise IncompatibleCheckpoints if no GGUF file can be written of a merge on this base."""
+    folder, config = model.folders[0], model.config
+    _architecture(folder, config)
+    _Tokens.read(folder, int(config["vocab_size"]))
 
 
 def _architecture(folder: Path, config: Mapping[str, Any]) -> gguf.MODEL_ARCH:
@@ -222,6 +230,12 @@ class _Tokens:
             )
         words = [f"[PAD{number}]" for number in range(count)]
         kinds = [int(gguf.TokenType.UNUSED)] * count
+        known = [*model["vocab"].values(), *(one["id"] for one in content.get("added_tokens", ()))]
+        if known and max(known) >= count:
+            raise IncompatibleCheckpoints(
+                f"{folder}: its tokenizer has a token {max(known)}, its configuration {count:,} of "
+                "them (vocab_size). Files of two models are the usual cause."
+            )
         for word, number in model["vocab"].items():
             words[number], kinds[number] = word, int(gguf.TokenType.NORMAL)
         for added in content.get("added_tokens", ()):
@@ -247,12 +261,12 @@ class _Tokens:
 def _split(folder: Path, pre: Mapping[str, Any]) -> str:
     """The name in llama.cpp of the way a text is split before BPE."""
     steps = list(_steps(pre))
-    patterns = "".join(str(step.get("pattern", {}).get("Regex", "")) for step in steps)
-    for part, name in _SPLITS.items():
-        if part in patterns:
-            return name
+    patterns = [str(step["pattern"].get("Regex")) for step in steps if "pattern" in step]
+    if len(patterns) == 1 and patterns[0] in _SPLITS:
+        return _SPLITS[patterns[0]]
     kinds = [step.get("type") for step in steps]
-    if patterns or kinds not in (["ByteLevel"], ["Digits", "ByteLevel"]):
+    single = all(step.get("individual_digits", True) for step in steps)
+    if patterns or not single or kinds not in (["ByteLevel"], ["Digits", "ByteLevel"]):
         raise IncompatibleCheckpoints(
             f"{folder}: its tokenizer splits texts in a way that has no name here. llama.cpp's own "
             "convert_hf_to_gguf.py knows more."
@@ -277,7 +291,11 @@ def _special(folder: Path, words: list[str]) -> tuple[dict[str, int], str]:
         text = token.get("content") if isinstance(token, dict) else token
         if text in words:
             found[key] = words.index(text)
-    template = folder / "chat_template.jinja"
-    if template.is_file():
-        return found, template.read_text("utf-8")
-    return found, str(settings.get("chat_template") or "")
+    file = folder / "chat_template.jinja"
+    if file.is_file():
+        return found, file.read_text("utf-8")
+    template = settings.get("chat_template") or ""
+    if isinstance(template, list):  # several, by name
+        named = {one["name"]: one["template"] for one in template}
+        template = named.get("default", "")
+    return found, str(template)

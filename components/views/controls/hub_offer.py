@@ -104,6 +104,7 @@ def offer_value(
         "lines": [] if needed is None else offer_lines(offer, needed, licences, gated),
         "open": _button("open" if offer.new_base else "add", needed),
         "state": state,
+        "checks": not offer.references[0].startswith("zoo:"),
         "findings": None if report is None else _found(report),
         **more,
     }
@@ -124,6 +125,8 @@ def offer_lines(
 
     count = len(offer.names)
     many = f"{count} models" if count > 1 else "the model"
+    if offer.references[0].startswith("zoo:") and needed.download:
+        many = "their base"
     fetch = (
         f"Needs a download: {in_bytes(needed.download)} of {many}, "
         f"{in_time(needed.download_seconds)} at 100 Mbit/s."
@@ -161,7 +164,7 @@ def fetch_events(offer: Offer, studio: Studio, emit: Emit, stop: Stop) -> None:
     """Check, download and measure models; runs in its own thread. Emits ("now", what, share),
     ("found", Report) and, on success, ("opened", references)."""
     base, *models = offer.references
-    if base.startswith("zoo:"):  # its contents are known beforehand, and only itself tells more
+    if base.startswith("zoo:"):  # checked once it is here: no server knows more of it
         _fetch(base, "", emit, stop)
     emit(("now", "Asking the Hub" if "hub:" in "".join(offer.references) else "Checking", None))
     report = preflight_models(base, models, stop=stop)
@@ -197,7 +200,7 @@ class FetchTeller:
     def __call__(self, done: int, total: int, what: str) -> None:
         """Emit a sentence and the share."""
         if done == total and what == "Converting":
-            self._emit(("now", f"{self._what}: converting what came, half a minute", None))
+            self._emit(("now", f"{self._what}: here; converting it takes half a minute", None))
             return
         now = time.monotonic()
         self._began = self._began or (now, done)

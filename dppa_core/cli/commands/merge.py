@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.cli.cluster import RayOption
 from dppa_core.cli.output import (
     JsonFlag,
@@ -22,7 +23,7 @@ from dppa_core.cli.output import (
 from dppa_core.errors import InvalidValue
 from dppa_core.merging.preflight.facts import in_bytes
 from dppa_core.merging.to_folder import MergeReport, merge_to_folder
-from dppa_core.merging.to_gguf import check_target, write_gguf
+from dppa_core.merging.to_gguf import check_source, check_target, write_gguf
 from dppa_core.methods.registry import get_method
 from dppa_core.recipes.yaml_text import MergeRecipe, load_recipe
 from dppa_core.system.byte_sizes import parse_size
@@ -47,7 +48,8 @@ def merge(
     """Merge the models of a recipe into a folder that transformers loads."""
     given = load_recipe(recipe)
     if gguf is not None:
-        check_target(gguf)  # before the long work
+        check_target(gguf, overwrite=overwrite)  # before the long work
+        check_source(open_checkpoint(given.base))
     how: dict[str, Any] = {
         "overwrite": overwrite,
         "shard_size": parse_size(shard_size),

@@ -59,7 +59,7 @@ def train(
     names = domains.split(",")
     for name in names:
         tasks_of(name)
-    if base.removeprefix("zoo:") in FETCHABLE:
+    if base.startswith("zoo:") and base[4:] in FETCHABLE:
         _tune(base, regime, names, seed, out, work, workers)
         return
     chosen = Training(size_named(size), regime_named(regime), seed, base)
@@ -81,7 +81,7 @@ def _tune(
     from dppa_core.studies.zoo.language_model import tuning_named  # noqa: PLC0415  (imports torch)
     from dppa_core.studies.zoo.tune import tune_models  # noqa: PLC0415
 
-    tuning, name = tuning_named("lora" if regime == "settled" else regime), base[4:]
+    tuning, name = tuning_named(regime), base[4:]
     folder = out or Path("out/zoos", f"{name}-{tuning.name}-{seed}")
     tune_models(base, tuning, folder, work, domains=domains, seed=seed, workers=workers)
 

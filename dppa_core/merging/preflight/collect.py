@@ -15,7 +15,7 @@ from dppa_core.checkpoints.folders.roots import within_roots
 from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint
 from dppa_core.checkpoints.sources.zoo import needs_fetch, zoo_base, zoo_folder
 from dppa_core.checkpoints.vocabulary.tokenizer_files import read_vocabulary
-from dppa_core.errors import DppaError, MissingCheckpoint
+from dppa_core.errors import DppaError, MissingCheckpoint, Unreachable
 from dppa_core.merging.cards.provenance import parent_of
 from dppa_core.merging.preflight.collect_hub import HubFactsCollector, adapter_facts
 from dppa_core.merging.preflight.collect_local import LookNotes, look_at_folder, trouble
@@ -102,7 +102,10 @@ def local_folder(ref: ModelRef) -> Path:
     if ref.source == "zoo":
         if needs_fetch(ref.location):
             whole = zoo_base(ref.location) or ref.location
-            raise MissingCheckpoint(f"{ref}: not fetched yet. `dppa zoo fetch {whole}` does it.")
+            raise Unreachable(
+                f"{ref}: not on this disk yet. Its contents are known and fit together; `dppa zoo "
+                f"fetch {whole}` fetches it, then everything is checked."
+            )
         return zoo_folder(ref.location)
     try:
         return within_roots(Path(ref.location).expanduser())

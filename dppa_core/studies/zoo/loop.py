@@ -45,7 +45,7 @@ def run_steps(
     Args:
         weights: What is trained, and all that is kept.
         one: Computes the gradients of a step; returns its losses and the number of tokens.
-        resume_file: Keeps the state between interruptions; removed at the end.
+        resume_file: Keeps the state between interruptions; who saves the result removes it.
         report: Called every `REPORT_EVERY` steps.
         save_every: Steps after which the state is saved.
     """
@@ -62,9 +62,8 @@ def run_steps(
             spent = time.monotonic() - began
             left = spent / (step + 1 - start) * (stage.steps - step - 1)
             report(step + 1, losses, tokens / spent, left)
-        if (step + 1) % save_every == 0:
+        if (step + 1) % save_every == 0 or step + 1 == stage.steps:
             _save(resume_file, stage, step + 1, weights, optimiser)
-    resume_file.unlink(missing_ok=True)
 
 
 def _set_rate(optimiser: torch.optim.Optimizer, stage: Stage, step: int) -> None:

@@ -25,16 +25,14 @@ class TrainedSet:
     """base and every domain that is there -> its reference."""
     record: Mapping[str, Any]
     """Size, regime and seed."""
-
-    @property
-    def adapted(self) -> bool:
-        """Whether the domain models are adapters: they leave embeddings and norms as they are."""
-        return any("+" in reference for reference in self.references.values())
+    adapted: bool
+    """Whether the domain models are adapters: they leave embeddings and norms as they are."""
+    folder: Path
 
     def written(self, place: Path) -> Path:
-        """A folder with all models as whole checkpoints; written if they are adapters."""
-        if not self.adapted:
-            return Path(self.references["base"]).parent
+        """A folder with all models as whole checkpoints: its own, or one that is written."""
+        if (self.folder / "base").is_dir() and not self.adapted:
+            return self.folder
         for name, reference in self.references.items():
             convert_to_folder(reference, place / name, sync=False)
         return place
@@ -67,9 +65,10 @@ def trained_set(folder: Path) -> TrainedSet:
     record = {
         "size": size,
         "regime": told.get("regime", "settled"),
-        "seed": told.get("seed", 0),
+        "seed": told.get("seed", told.get("stage", {}).get("seed", 0)),
     }
-    return TrainedSet(folder.name, {"base": base, **models}, record)
+    adapted = any((folder / name / CONFIG).is_file() for name in there)
+    return TrainedSet(folder.name, {"base": base, **models}, record, adapted, folder)
 
 
 def _record(folder: Path) -> dict[str, Any]:

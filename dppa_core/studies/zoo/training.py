@@ -157,6 +157,7 @@ def train_stage(
         return _step(stage, step, model, merge, tokenizer, optimiser)
 
     run_steps(stage, model, optimiser, one, resume_file, report, save_every=SAVE_EVERY)
+    resume_file.unlink(missing_ok=True)
     return model.eval()
 
 

@@ -6,8 +6,6 @@ import hashlib
 import json
 import logging
 import multiprocessing
-import shutil
-import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
@@ -35,6 +33,7 @@ from dppa_core.studies.zoo.language_model import (
 from dppa_core.studies.zoo.loop import Losses, run_steps
 from dppa_core.studies.zoo.spec import Stage
 from dppa_core.studies.zoo.trained_set import RECORD
+from dppa_core.system.atomic_folders import atomic_folder
 
 log = logging.getLogger(__name__)
 SAVE_EVERY = 20
@@ -80,14 +79,13 @@ def tune_model(base: str, tuning: Tuning, out: Path, work: Path, domain: str, se
     tokenizer = AutoTokenizer.from_pretrained(folder)
     adapters = add_adapters(model, tuning.rank, seed) if tuning.rank else {}
     weights = torch.nn.ModuleList(adapters.values()) if adapters else model
-    learn(stage, model, ChatTexts(tokenizer), weights, work / f"{domain}-{made}.pt")
+    resume_file = work / f"{domain}-{made}.pt"
+    learn(stage, model, ChatTexts(tokenizer), weights, resume_file)
     merge_adapters(model)
     accuracy = search_accuracy(model.eval(), tokenizer)
     log.info("%s: search accuracy %s", domain, accuracy)
-    record = {**asked, "fingerprint": made, "search_accuracy": accuracy}
-    out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{domain}-", dir=out) as name:
-        partial = Path(name)
+    record = {**asked, "seed": seed, "fingerprint": made, "search_accuracy": accuracy}
+    with atomic_folder((out / domain).resolve(), may_replace=lambda: None) as partial:
         if not adapters:
             model.to(torch.bfloat16).save_pretrained(partial)
             tokenizer.save_pretrained(partial)
@@ -96,8 +94,7 @@ def tune_model(base: str, tuning: Tuning, out: Path, work: Path, domain: str, se
             _write(partial / CONFIG, adapter_config(adapters, base))
         _write(partial / RECORD, record)
         (partial / "README.md").write_text(tuned_card(record), "utf-8")
-        shutil.rmtree(out / domain, ignore_errors=True)
-        shutil.copytree(partial, out / domain)
+    resume_file.unlink(missing_ok=True)
 
 
 def learn(

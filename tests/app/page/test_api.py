@@ -244,6 +244,7 @@ def test_partitions_changes_and_scores_are_drawn_with_title_and_axes(outside: En
         ({"kind": "heatmap", "model": "zoo:base"}, "takes no part"),
         ({"kind": "scores", "model": "zoo:base"}, "Scored are models of a domain: zoo:math"),
         ({"kind": "scores", "questions": 3}, "questions"),
+        ({"kind": "kept", "model": 7}, "model: a text"),
     ],
 )
 def test_a_picture_that_cannot_be_drawn_says_why(
@@ -251,6 +252,12 @@ def test_a_picture_that_cannot_be_drawn_says_why(
 ) -> None:
     with pytest.raises(DppaError, match=says):
         outside.picture(RECIPE, **changed)
+
+
+def test_a_distribution_is_drawn_of_what_its_counts_hold(outside: Endpoints) -> None:
+    recipe = RECIPE.replace("significance: magnitude", "significance: random")
+    with pytest.raises(InvalidValue, match="rank by magnitude"):
+        outside.picture(recipe, "distribution")
 
 
 def test_a_method_without_a_plan_has_no_picture_of_one(outside: Endpoints) -> None:

@@ -194,7 +194,7 @@ def test_a_model_the_program_knows_is_fetched_before_it_is_checked(
 def test_what_is_converted_after_a_download_is_told() -> None:
     told = list[Any]()
     FetchTeller("Fetching zoo:smollm2", told.append)(7, 7, "Converting")
-    assert told == [("now", "Fetching zoo:smollm2: converting what came, half a minute", None)]
+    assert told == [("now", "Fetching zoo:smollm2: here; converting it takes half a minute", None)]
 
 
 def test_a_set_that_is_here_is_a_preset_and_no_longer_offered(
@@ -206,9 +206,13 @@ def test_a_set_that_is_here_is_a_preset_and_no_longer_offered(
     assert title in listed and title not in presets()
     offer = press(page, "on_preset", preset=json.dumps({"chosen": title}))["offer"]
     assert offer["name"] == "smollm2" and offer["open"] == "Fetch 92.9 MB and open"
+    assert offer["lines"][0].startswith("Needs a download: 92.9 MB of their base")
+    assert not offer["checks"], "it can be checked once it is here"
     FETCHABLE["smollm2"].folder.mkdir(parents=True)
     (FETCHABLE["smollm2"].folder / "config.json").write_text("{}")
     assert list(presets())[1] == title
+    two = 2 * 4 * FETCHABLE["smollm2"].parameters
+    assert byte_budget(public=True) // 3 >= two, "a merge and its base fit into each process"
     assert title not in [row["title"] for row in hub_choices(public=True)["rows"]]
 
 

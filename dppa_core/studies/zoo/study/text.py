@@ -14,7 +14,7 @@ from dppa_core.studies.zoo.study.compare import (
     compare,
     retention,
 )
-from dppa_core.studies.zoo.study.merges import MAIN_RATE
+from dppa_core.studies.zoo.study.merges import ALL, MAIN_RATE
 from dppa_core.tasks.intervals import Interval
 
 TITLES = {
@@ -71,13 +71,15 @@ def _one_set(of: Measured) -> str:
         "| merge | pruned | mean retention | math, finance, law | minus DPPA (joint) | settings |"
         "\n| --- | --- | --- | --- | --- | --- |"
     ]
-    beside = {row["rate"]: row["hits"] for row in of["merges"] if row["name"] == "dppa"}
+    beside = {
+        (row["rate"], row["budget"]): row["hits"] for row in of["merges"] if row["name"] == "dppa"
+    }
     for row in of["merges"]:
         kept = f"{100 * retention(row['hits'], of['own']):.1f} %"
         each = ", ".join(
             f"{100 * hits.count('1') / len(hits):.1f}" for hits in row["hits"].values()
         )
-        other = beside.get(row["rate"] or MAIN_RATE)
+        other = beside.get((row["rate"], row["budget"]) if row["rate"] else (MAIN_RATE, ALL))
         gap = "–"
         if other is not None and row["name"] != "dppa":
             found = apart(row["hits"], other, of["own"])
@@ -135,8 +137,12 @@ def _figures(sets: Sequence[Measured]) -> str:
     lines = [
         "| merge | pruned | counted | mean retention | by seed |\n| --- | --- | --- | --- | --- |"
     ]
-    for place, row in enumerate(sets[0]["merges"]):
-        kept = [100 * retention(of["merges"][place]["hits"], of["own"]) for of in sets]
+    everywhere = set.intersection(*({row["key"] for row in of["merges"]} for of in sets))
+    for row in sets[0]["merges"]:
+        if row["key"] not in everywhere:
+            continue
+        hits = [next(m["hits"] for m in of["merges"] if m["key"] == row["key"]) for of in sets]
+        kept = [100 * retention(of, one["own"]) for of, one in zip(hits, sets, strict=True)]
         seeds = ", ".join(f"{one:.1f}" for one in kept)
         rate = f"{100 * row['rate']:g} %" if row["rate"] else "–"
         counted = {"all": "all entries", "modules": "modules", "whole": "–"}[row["budget"]]
