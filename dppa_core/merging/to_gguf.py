@@ -7,8 +7,7 @@ is known; others are refused, because a wrong form runs and answers nonsense.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from numpy import ndarray
 
 from dppa_core.checkpoints.checkpoint import Checkpoint, FolderCheckpoint
 from dppa_core.errors import IncompatibleCheckpoints, InvalidValue
+from dppa_core.merging.gguf_tokens import GgufTokens
 from dppa_core.pruning.floats import to_float32
 from dppa_core.system.atomic_folders import check_file, unwritable
 
@@ -32,10 +32,6 @@ _ARCHITECTURES = {
 }
 """model_type of a configuration -> its architecture in GGUF."""
 _STORED = {"F32": "F32", "F16": "F16", "BF16": "BF16"}
-_WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"
-_REST = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-_SPLITS = {_WORDS + r"\p{N}{1,3}" + _REST: "llama-bpe", _WORDS + r"\p{N}" + _REST: "qwen2"}
-"""The whole expression that splits a text -> its name in llama.cpp."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +60,7 @@ def write_gguf(folder: str | Path, file: str | Path) -> GgufReport:
     source = FolderCheckpoint(folder)
     config = dict(source.config)
     architecture = _architecture(source.folder, config)
-    tokens = _Tokens.read(source.folder, int(config["vocab_size"]))
+    tokens = GgufTokens.read(source.folder, int(config["vocab_size"]))
     partial = target.with_name(f".{target.name}.partial")
     try:
         writer = gguf.GGUFWriter(partial, gguf.MODEL_ARCH_NAMES[architecture])
@@ -96,7 +92,7 @@ def check_source(model: Checkpoint) -> None:
     """Raise IncompatibleCheckpoints if no GGUF file can be written of a merge on this base."""
     folder, config = model.folders[0], model.config
     _architecture(folder, config)
-    _Tokens.read(folder, int(config["vocab_size"]))
+    GgufTokens.read(folder, int(config["vocab_size"]))
 
 
 def _architecture(folder: Path, config: Mapping[str, Any]) -> gguf.MODEL_ARCH:
@@ -204,98 +200,3 @@ def interleaved(values: Shaped[ndarray, rows * columns], heads: int) -> Shaped[n
     rest = values.shape[1:]
     halves = values.reshape(heads, 2, values.shape[0] // heads // 2, *rest)
     return halves.swapaxes(1, 2).reshape(values.shape)
-
-
-@dataclass(frozen=True, slots=True)
-class _Tokens:
-    """A byte-level BPE tokenizer, and the chat template."""
-
-    words: list[str]
-    kinds: list[int]
-    merges: list[str]
-    split: str
-    special: dict[str, int]
-    template: str
-
-    @staticmethod
-    def read(folder: Path, count: int) -> _Tokens:
-        """Read tokenizer.json and its settings; raises IncompatibleCheckpoints for other kinds."""
-        file = folder / "tokenizer.json"
-        content = json.loads(file.read_text("utf-8")) if file.is_file() else {}
-        model = content.get("model", {})
-        if model.get("type") != "BPE" or model.get("byte_fallback"):
-            raise IncompatibleCheckpoints(
-                f"{folder}: GGUF files are written with byte-level BPE tokenizers (Llama 3, Qwen, "
-                "SmolLM) in tokenizer.json. llama.cpp's own convert_hf_to_gguf.py knows others."
-            )
-        words = [f"[PAD{number}]" for number in range(count)]
-        kinds = [int(gguf.TokenType.UNUSED)] * count
-        known = [*model["vocab"].values(), *(one["id"] for one in content.get("added_tokens", ()))]
-        if known and max(known) >= count:
-            raise IncompatibleCheckpoints(
-                f"{folder}: its tokenizer has a token {max(known)}, its configuration {count:,} of "
-                "them (vocab_size). Files of two models are the usual cause."
-            )
-        for word, number in model["vocab"].items():
-            words[number], kinds[number] = word, int(gguf.TokenType.NORMAL)
-        for added in content.get("added_tokens", ()):
-            kind = gguf.TokenType.CONTROL if added["special"] else gguf.TokenType.USER_DEFINED
-            words[added["id"]], kinds[added["id"]] = added["content"], int(kind)
-        merges = [one if isinstance(one, str) else " ".join(one) for one in model["merges"]]
-        split = _split(folder, content.get("pre_tokenizer") or {})
-        return _Tokens(words, kinds, merges, split, *_special(folder, words))
-
-    def add(self, writer: Any) -> None:
-        """Add it to a file."""
-        writer.add_tokenizer_model("gpt2")
-        writer.add_tokenizer_pre(self.split)
-        writer.add_token_list(self.words)
-        writer.add_token_types(self.kinds)
-        writer.add_token_merges(self.merges)
-        for key, number in self.special.items():
-            getattr(writer, f"add_{key}_token_id")(number)
-        if self.template:
-            writer.add_chat_template(self.template)
-
-
-def _split(folder: Path, pre: Mapping[str, Any]) -> str:
-    """The name in llama.cpp of the way a text is split before BPE."""
-    steps = list(_steps(pre))
-    patterns = [str(step["pattern"].get("Regex")) for step in steps if "pattern" in step]
-    if len(patterns) == 1 and patterns[0] in _SPLITS:
-        return _SPLITS[patterns[0]]
-    kinds = [step.get("type") for step in steps]
-    single = all(step.get("individual_digits", True) for step in steps)
-    if patterns or not single or kinds not in (["ByteLevel"], ["Digits", "ByteLevel"]):
-        raise IncompatibleCheckpoints(
-            f"{folder}: its tokenizer splits texts in a way that has no name here. llama.cpp's own "
-            "convert_hf_to_gguf.py knows more."
-        )
-    return "smollm" if "Digits" in kinds else "gpt-2"
-
-
-def _steps(pre: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    if pre.get("type") == "Sequence":
-        for one in pre["pretokenizers"]:
-            yield from _steps(one)
-    elif pre:
-        yield pre
-
-
-def _special(folder: Path, words: list[str]) -> tuple[dict[str, int], str]:
-    file = folder / "tokenizer_config.json"
-    settings = json.loads(file.read_text("utf-8")) if file.is_file() else {}
-    found = {}
-    for key in ("bos", "eos", "unk", "pad"):
-        token = settings.get(f"{key}_token")
-        text = token.get("content") if isinstance(token, dict) else token
-        if text in words:
-            found[key] = words.index(text)
-    file = folder / "chat_template.jinja"
-    if file.is_file():
-        return found, file.read_text("utf-8")
-    template = settings.get("chat_template") or ""
-    if isinstance(template, list):  # several, by name
-        named = {one["name"]: one["template"] for one in template}
-        template = named.get("default", "")
-    return found, str(template)
