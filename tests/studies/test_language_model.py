@@ -129,5 +129,5 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(
 
 
 def test_an_unknown_regime_names_those_of_a_language_model() -> None:
-    with pytest.raises(UnknownName, match="full, large, lora"):
+    with pytest.raises(UnknownName, match="--regime takes lora, full, large"):
         tuning_named("settled")

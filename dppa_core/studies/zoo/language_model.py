@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn import functional
 from transformers import DynamicCache
 
-from dppa_core.errors import UnknownName, did_you_mean, shown
+from dppa_core.errors import UnknownName, shown
 from dppa_core.models.texts import cache_argument
 from dppa_core.studies.zoo.spec import Stage
 from dppa_core.studies.zoo.training import IGNORE, Batch, own_turns, padded
@@ -59,7 +59,7 @@ def tuning_named(name: str) -> Tuning:
     """The tuning with this name; raises UnknownName with the closest one."""
     if name not in TUNINGS:
         raise UnknownName(
-            f"No regime {shown(name)} for a language model. {did_you_mean(name, tuple(TUNINGS))}"
+            f"No regime {shown(name)} for a language model. --regime takes {', '.join(TUNINGS)}."
         )
     return TUNINGS[name]
 
