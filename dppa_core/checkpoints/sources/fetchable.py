@@ -149,7 +149,9 @@ def _download(model: Fetchable, file: Path, progress: Progress | None, stop: Sto
         while part := answer.read(_CHUNK):
             check(stop)
             done += out.write(part)
-            if done > model.download or time.monotonic() > until:
+            if done > model.download:
+                raise ConnectionError(f"it sends more than {model.download:,} bytes")
+            if time.monotonic() > until:
                 raise TimeoutError(f"{done / 1e6:.0f} MB came in {_LONGEST // 60} minutes")
             report(progress, done, model.download, model.title)
 

@@ -14,8 +14,9 @@ from typing import Any
 import yaml
 
 from dppa_core.checkpoints.sources.download import is_here
+from dppa_core.checkpoints.sources.fetchable import FETCHABLE
 from dppa_core.checkpoints.sources.hub import cached_folder, is_commit
-from dppa_core.checkpoints.sources.zoo import needs_fetch
+from dppa_core.checkpoints.sources.zoo import needs_fetch, zoo_base
 from dppa_core.errors import UnknownName, did_you_mean, shown
 from dppa_core.merging.preflight.estimate import WIDTHS, Estimate, Sizes, estimate
 from dppa_core.merging.preflight.facts import in_bytes
@@ -194,12 +195,22 @@ def hub_preset(name: str) -> HubPreset:
     return known[name]
 
 
+def _model(entry: Mapping[str, Any]) -> PresetModel:
+    """A model of a set; what is known of one that the program fetches stands with it."""
+    name = str(entry["model"]).removeprefix("zoo:")
+    known = FETCHABLE.get(zoo_base(name) or name)
+    if known is None:
+        return PresetModel(**entry)
+    download = 0 if zoo_base(name) else known.download
+    return PresetModel(entry["model"], known.parameters, licence=known.licence, download=download)
+
+
 def _preset(entry: Mapping[str, Any]) -> HubPreset:
-    models = tuple(PresetModel(**model) for model in entry["models"])
+    models = tuple(map(_model, entry["models"]))
     return HubPreset(
         entry["name"],
         entry["title"],
-        PresetModel(**entry["base"]),
+        _model(entry["base"]),
         models,
         " ".join(str(entry.get("note", "")).split()),
     )
