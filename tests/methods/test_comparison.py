@@ -39,7 +39,7 @@ def test_of_equal_coefficients_the_order_does_not_matter(zoo_env: Path) -> None:
 @pytest.mark.parametrize(
     ("method", "name", "message"),
     [
-        ("linear", "mergekit", "linear has no semantics 'mergekit'. Methods that have: ties"),
+        ("linear", "mergekit", "linear has no semantics 'mergekit'. Methods that have: dppa, ties"),
         ("ties", "authors", "It has paper, mergekit."),
         ("ties", "paper", "means paper already.* Others of ties: mergekit"),
     ],

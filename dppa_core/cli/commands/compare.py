@@ -19,7 +19,8 @@ _SHOWN = 12
 def compare_semantics(
     recipe: RecipeFile,
     other: Annotated[
-        str, typer.Option("--with", help="The other meaning: mergekit, reference or paper.")
+        str,
+        typer.Option("--with", help="The other meaning: mergekit, reference, authors or paper."),
     ] = "mergekit",
     as_json: JsonFlag = False,
 ) -> None:
@@ -28,7 +29,7 @@ def compare_semantics(
     second = with_semantics(first, other)
     with progress_line() as progress:
         found = compare_merges(first, second, progress=progress)
-    names = (str(first.parameters["semantics"]), other)
+    names = (str(first.settings().semantics), other)
     emit(_values(found, names), _text(found, first.method, names), as_json=as_json)
 
 

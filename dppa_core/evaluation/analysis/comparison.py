@@ -41,7 +41,7 @@ def with_semantics(recipe: MergeRecipe, name: str) -> MergeRecipe:
         several = ", ".join(m.name for m in METHODS if _meanings(m.name))
         known = f"It has {', '.join(choices)}." if choices else f"Methods that have: {several}."
         raise InvalidValue(f"{method.name} has no semantics {shown(name)}. {known}")
-    if recipe.parameters["semantics"] == name:
+    if recipe.settings().semantics == name:
         raise InvalidValue(
             f"The recipe means {name} already, so there is nothing to compare. Others of "
             f"{method.name}: {', '.join(one for one in choices if one != name)}."

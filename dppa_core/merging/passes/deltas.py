@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,7 @@ from dppa_core.methods.shared.treatment import (
 from dppa_core.profiling.binning import profile_tensor
 from dppa_core.profiling.significance import Scoring, ranked_by
 from dppa_core.profiling.thresholds import find_cuts
+from dppa_core.pruning.floats import from_float32, to_float32
 from dppa_core.pruning.module_groups import Module
 from dppa_core.pruning.partition import select
 from dppa_core.pruning.tie_breaking import drop_cut, drop_seed, tensor_seed
@@ -91,7 +93,31 @@ class RandomDelta:
         kernels.add_random(acc, base, tuned, start, self.seed, self.cut, self.weight)
 
 
-FixedTreatment = WholeDelta | Bands | RankedBands | RandomDelta
+@dataclass(frozen=True, slots=True)
+class Bfloat16Delta:
+    """A delta rounded to bfloat16, its parts times their factors and rounded again."""
+
+    parts: tuple[tuple[WholeDelta | Bands | RankedBands, float], ...]
+    """Disjoint parts of the delta, each with weight 1, and their factors."""
+    coefficient: float
+    """What the products are multiplied with, without rounding."""
+
+    def bands(self) -> None:
+        return None
+
+    def add(self, kernels: Kernels, acc: Chunk, base: Stored, tuned: Stored, start: int) -> None:
+        for part, factor in self.parts:
+            delta = np.zeros_like(acc)
+            part.add(kernels, delta, base, tuned, start)
+            product = _round(np.float32(factor) * _round(delta))
+            np.add(acc, np.float32(self.coefficient) * product, out=acc)
+
+
+def _round(values: Chunk) -> Chunk:
+    return to_float32(from_float32(values, "BF16"), "BF16")
+
+
+FixedTreatment = WholeDelta | Bands | RankedBands | RandomDelta | Bfloat16Delta
 """A treatment with its numbers fixed for one tensor. `add` adds the treated delta of one chunk that
 begins at the flat index `start`; `bands` gives its levels of |d|, None if it has none."""
 
@@ -166,8 +192,10 @@ def fix_treatment(
     if isinstance(treatment, DroppedTreatment) or numel == 0:
         return None
     if isinstance(treatment, WholeTreatment):
-        weight = weight_of(coefficient, treatment.factor)
-        return TensorDelta(pair, model, WholeDelta(weight), numel)
+        whole = WholeDelta(weight_of(coefficient, treatment.factor))
+        parts = ((WholeDelta(1.0), treatment.factor),)
+        fixed = Bfloat16Delta(parts, coefficient) if treatment.rounded else whole
+        return TensorDelta(pair, model, fixed, numel)
     if isinstance(treatment, RandomDrop):
         weight, cut = weight_of(coefficient, treatment.factor), drop_cut(treatment.rate)
         random = RandomDelta(drop_seed(pair.name, model, seed), cut, weight)
@@ -193,7 +221,7 @@ def _rank(
     module = Module(pair.name, pair.name, -1, "other", pair.numel, (pair.numel,))
     profile = profile_tensor(loader, module, pair, models, scoring)
     selections = tuple(select(profile, 1 - rate, treatment.ties) for rate in treatment.rates)
-    return Banded(selections, treatment.factors)
+    return Banded(selections, treatment.factors, treatment.rounded)
 
 
 def _fix_bands(
@@ -205,11 +233,18 @@ def _fix_bands(
     scoring: Scoring | None,
 ) -> TensorDelta:
     found = find_cuts(ranked_by(loader, scoring), pair, banded.selections)
-    levels = (
-        np.array([cut.threshold for cut, _ in found], dtype=np.float32),
-        np.array([cut.tie_cut for cut, _ in found], dtype=np.uint64),
-        np.array([weight_of(coefficient, f) for f in banded.factors], dtype=np.float32),
-    )
-    bands = Bands(tensor_seed(pair.name), levels)
-    treatment = bands if scoring is None else RankedBands(bands, scoring)
+    thresholds = np.array([cut.threshold for cut, _ in found], dtype=np.float32)
+    ties = np.array([cut.tie_cut for cut, _ in found], dtype=np.uint64)
+
+    def weighted(weights: Sequence[float]) -> Bands | RankedBands:
+        levels = thresholds, ties, np.array(weights, dtype=np.float32)
+        bands = Bands(tensor_seed(pair.name), levels)
+        return bands if scoring is None else RankedBands(bands, scoring)
+
+    treatment: FixedTreatment
+    if banded.rounded:
+        parts = zip(map(weighted, np.eye(len(found)).tolist()), banded.factors, strict=True)
+        treatment = Bfloat16Delta(tuple(parts), coefficient)
+    else:
+        treatment = weighted([weight_of(coefficient, f) for f in banded.factors])
     return TensorDelta(pair, model, treatment, found[-1][1])

@@ -204,5 +204,7 @@ def _selections(model: PlannedDelta) -> object:
 
 def _fits(model: PlannedDelta) -> bool:
     treatment = model.treatment
+    if model.dtype != "BF16" or getattr(treatment, "rounded", False):
+        return False
     banded = isinstance(treatment, Banded) and len(treatment.selections) <= LEVELS
-    return model.dtype == "BF16" and (banded or isinstance(treatment, WholeTreatment))
+    return banded or isinstance(treatment, WholeTreatment)

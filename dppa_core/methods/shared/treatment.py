@@ -17,6 +17,8 @@ class WholeTreatment:
     """Add the whole delta, times a factor."""
 
     factor: float = 1.0
+    rounded: bool = False
+    """Whether the delta, and its product with the factor, are rounded to bfloat16."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,8 @@ class Banded:
 
     selections: tuple[Selection, ...]
     factors: tuple[float, ...]
+    rounded: bool = False
+    """As for a whole delta."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,8 @@ class Ranked:
     rates: tuple[float, ...]
     factors: tuple[float, ...]
     ties: str
+    rounded: bool = False
+    """As for a whole delta."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +84,6 @@ class Treatments:
     """The plan of methods that rank elements."""
 
 
-def treat_others(choice: str, pruned: Treatment) -> Treatment:
+def treat_others(choice: str, pruned: Treatment, kept: Treatment = WholeTreatment()) -> Treatment:
     """The treatment of embeddings, norms and biases: `keep`, `prune` or `drop`."""
-    if choice == "prune":
-        return pruned
-    return WholeTreatment() if choice == "keep" else DroppedTreatment()
+    return {"prune": pruned, "keep": kept, "drop": DroppedTreatment()}[choice]
