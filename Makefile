@@ -29,7 +29,7 @@ check: ## Lint, format, types of Python and of the scripts, the rules of the arc
 	@$(MAKE) --no-print-directory -j2 check-shapes check-types check-rules check-scripts
 
 check-shapes:
-	DPPA_CHECK_CALLS=1 $(PY) -m pytest -q $(SHAPES)
+	DPPA_CHECK_CALLS=1 $(PY) -m pytest -q -n 2 $(SHAPES)
 
 check-types:
 	$(PY) -m mypy

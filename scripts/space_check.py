@@ -5,7 +5,7 @@ and what a Space adds to it, a read-only folder, the variables a Space sets, and
 login. Needs the tests' environment for the browser; `make space-check` makes both. Uses the
 CPU only; a Space's GPU is not tested.
 
-    python scripts/space_check.py [--keep FOLDER]
+    python scripts/space_check.py [--keep FOLDER] [--begin-with ENVIRONMENT]
 """
 
 import argparse
@@ -53,13 +53,17 @@ def python_of(version: str) -> str:
     return sys.executable if found.returncode else named
 
 
-def environment_of(folder: Path) -> Path:
-    """A new virtual environment with what a Space installs; its interpreter."""
+def environment_of(folder: Path, begin_with: Path | None) -> Path:
+    """A new virtual environment with what a Space installs; its interpreter.
+
+    One that already holds requirements.txt and nothing else is used as it is, to save minutes.
+    """
     head = yaml.safe_load((ROOT / "README.md").read_text("utf-8").split("---")[1])
-    venv = folder / "venv"
-    subprocess.run(
-        [python_of(head["python_version"]), "-m", "venv", "--without-pip", venv], check=True
-    )
+    venv = begin_with or folder / "venv"
+    if not begin_with:
+        subprocess.run(
+            [python_of(head["python_version"]), "-m", "venv", "--without-pip", venv], check=True
+        )
     python = venv / "bin" / "python"
     pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet"]
     added = (f"gradio[oauth,mcp]=={head['sdk_version']}", "spaces", "uvicorn>=0.14.0")
@@ -158,13 +162,19 @@ def main() -> None:
     """Check, and print the results."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--keep", type=Path, help="a folder to work in, which stays")
+    said = "an environment that holds requirements.txt alone, to add to; a new one without"
+    parser.add_argument("--begin-with", type=Path, metavar="ENVIRONMENT", help=said)
     given = parser.parse_args()
     folder = given.keep or Path(tempfile.mkdtemp(prefix="dppa-space-"))
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o755)
     try:
         say("Installing what a Space installs …")
-        python, tree, home = environment_of(folder), tree_of(folder), folder / "home"
+        python, tree, home = (
+            environment_of(folder, given.begin_with),
+            tree_of(folder),
+            folder / "home",
+        )
         home.mkdir(exist_ok=True)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))

@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,22 +32,25 @@ def commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, se
 COMMANDS = dict(commands(typer.main.get_command(app)))
 
 
-def texts() -> Iterator[tuple[str, str]]:
+@cache
+def texts() -> list[tuple[str, str]]:
     """(place, text) of every text in the sources but docstrings; {} is what is filled in."""
-    for path in SOURCES:
-        tree = ast.parse(path.read_text("utf-8"))
-        left_out = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-        for node in ast.walk(tree):
-            if isinstance(node, ast.JoinedStr):
-                left_out |= set(map(id, node.values))
-                parts = [
-                    one.value if isinstance(one, ast.Constant) else "{}" for one in node.values
-                ]
-                yield f"{path.name}, line {node.lineno}", "".join(map(str, parts))
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                if id(node) not in left_out:
-                    yield f"{path.name}, line {node.lineno}", node.value
+    return [found for path in SOURCES for found in texts_of(path)]
+
+
+def texts_of(path: Path) -> Iterator[tuple[str, str]]:
+    """Those of a file."""
+    tree = ast.parse(path.read_text("utf-8"))
+    left_out = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            left_out |= set(map(id, node.values))
+            parts = [one.value if isinstance(one, ast.Constant) else "{}" for one in node.values]
+            yield f"{path.name}, line {node.lineno}", "".join(map(str, parts))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            if id(node) not in left_out:
+                yield f"{path.name}, line {node.lineno}", node.value
 
 
 def options(text: str) -> list[str]:

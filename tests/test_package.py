@@ -57,6 +57,7 @@ def test_the_library_alone_says_how_to_get_the_page() -> None:
     assert done.returncode == 1 and "make app" in done.stderr and "[app]" in done.stderr
 
 
+@pytest.mark.cases(1)
 @pytest.mark.parametrize("arguments", [["--help"], ["plan", "--help"], ["merge", "--help"]])
 def test_the_command_explains_itself(arguments: list[str]) -> None:
     command = [sys.executable, "-m", "dppa_core", *arguments]

@@ -154,6 +154,7 @@ def priorities(pid: int) -> set[int]:
     return found
 
 
+@pytest.mark.long
 def test_what_imports_is_nicer_than_the_page_and_what_answers_is_not() -> None:
     answerer, mine, seen = ProcessAnswerer(2**30, public=True), os.getpriority(0, 0), set[int]()
     pid = answerer.start()

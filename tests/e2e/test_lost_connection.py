@@ -137,6 +137,7 @@ def test_a_reload_ends_all_work_and_keeps_the_settings(tab: Studio, server: Serv
     interrupted(tab, server, tab.reload)
 
 
+@pytest.mark.long
 def test_a_lost_connection_ends_all_work_and_the_page_comes_back_by_itself(
     tab: Studio, server: Server, cable: Cable
 ) -> None:

@@ -71,6 +71,7 @@ def test_dppa_app_opens_the_page_from_any_folder(
         server.stop()
 
 
+@pytest.mark.long
 def test_the_installed_command_merges(installed: Path, own: Path) -> None:
     (own / "recipe.yaml").write_text(RECIPE, encoding="utf-8")
     command = [str(installed), "merge", "recipe.yaml", "--out", "merged"]
@@ -79,6 +80,7 @@ def test_the_installed_command_merges(installed: Path, own: Path) -> None:
     assert (own / "merged" / "model.safetensors").is_file()
 
 
+@pytest.mark.long
 def test_a_port_that_is_none_is_refused_in_a_line(installed: Path, own: Path) -> None:
     command = [str(installed), "app", "--port", "many"]
     done = subprocess.run(command, cwd=own, capture_output=True, text=True, check=False)

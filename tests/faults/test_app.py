@@ -111,6 +111,7 @@ def test_models_that_vanish_under_the_page_are_missed_by_name_and_work_when_they
     assert app.ask("export", RECIPE, "checkpoint")["bytes"] > 1e6
 
 
+@pytest.mark.long
 def test_a_cleared_temporary_folder_costs_the_files_that_lay_there(app: App) -> None:
     made = app.ask("export", RECIPE, "packs")
     (folder,) = (app.folder / "tmp").glob("dppa-export-*")
@@ -119,6 +120,7 @@ def test_a_cleared_temporary_folder_costs_the_files_that_lay_there(app: App) -> 
     assert app.fetch(app.ask("export", RECIPE, "packs")) == made["bytes"]
 
 
+@pytest.mark.long
 def test_an_app_killed_in_a_merge_and_an_answer_leaves_nothing_and_begins_where_it_was(
     app: App,
 ) -> None:

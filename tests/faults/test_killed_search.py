@@ -14,6 +14,7 @@ from tests.faults.searches import ask_by_hand, search
 pytestmark = pytest.mark.usefixtures("zoo_env", "one_torch_thread")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["climb", "joint", "study"])
 def test_a_killed_search_asks_again_at_most_what_it_was_asking(kind: str, tmp_path: Path) -> None:
     log = tmp_path / "answered"  # a file outlives its process

@@ -103,6 +103,7 @@ def test_a_narrow_encoding_shows_question_marks(zoo_env: Path, tmp_path: Path) -
     assert b"?d?/?W?" in (tmp_path / "said").read_bytes()
 
 
+@pytest.mark.cases(1)
 @pytest.mark.parametrize("number", ENDS, ids=lambda number: number.name)
 def test_a_signal_ends_a_merge_and_leaves_nothing(
     recipe: Path, tmp_path: Path, number: signal.Signals

@@ -90,6 +90,7 @@ def test_a_border_among_equal_magnitudes_keeps_as_many_as_asked(
         assert np.abs(stack.deltas[0])[kept].min() == largest
 
 
+@pytest.mark.cases(1)
 @pytest.mark.parametrize(
     "parameters", [{}, {"semantics": "mergekit"}, {"ranked_in": "tensor", "divide": "number"}]
 )

@@ -28,6 +28,7 @@ def run_alone(function: str, cwd: Path, zoo: Path, **env: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.long
 def test_merges_and_packs_have_their_recorded_bytes_without_numba(
     tiny_zoo: Path, tmp_path: Path
 ) -> None:

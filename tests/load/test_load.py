@@ -99,6 +99,7 @@ def test_equal_recipes_of_two_visitors_are_one_model(
     assert held[0] == held[1] and held[0]
 
 
+@pytest.mark.long
 def test_who_asks_many_questions_keeps_nobody_waiting(
     page: gr.Blocks, one_torch_thread: None
 ) -> None:
@@ -161,6 +162,7 @@ def test_who_joins_and_cancels_has_one_score_computed_at_a_time(
     assert not running and max(most) == 1
 
 
+@pytest.mark.long
 def test_sliders_never_wait_for_merges_and_models(
     page: gr.Blocks, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -102,6 +102,7 @@ def test_peak_memory_stays_flat(
     assert large - small < MARGIN
 
 
+@pytest.mark.long
 @pytest.mark.cases(1)
 @pytest.mark.parametrize("method", METHODS)
 def test_more_models_and_larger_ones_take_no_more(

@@ -74,6 +74,7 @@ def test_rows_in_any_portion_give_the_same(name: str, parameters: object, spec: 
         _close(merge_model(COMBINATIONS[name], stacks, parameters, rows), whole)
 
 
+@pytest.mark.cases(8)
 @pytest.mark.parametrize(("name", "parameters"), UNORDERED, ids=str)
 @given(spec=specs())
 @settings(max_examples=15)
@@ -84,6 +85,7 @@ def test_the_order_of_models_does_not_matter(name: str, parameters: object, spec
     _close(merge_model(COMBINATIONS[name], turned, parameters), merged, rtol=1e-4)
 
 
+@pytest.mark.cases(8)
 @pytest.mark.parametrize(("name", "parameters"), UNORDERED, ids=str)
 @given(spec=specs())
 @settings(max_examples=10)

@@ -20,6 +20,7 @@ CLOSE = 1e-5
 """Of the largest logit, which is about 20: sums in another order differ by float32's rounding."""
 
 
+@pytest.mark.cases(2)
 @pytest.mark.parametrize("name", ["base", *DOMAINS])
 def test_greedy_words_and_logits_are_those_of_transformers(name: str) -> None:
     resident = ModelPool(public=True).get(f"zoo:{name}")

@@ -26,6 +26,7 @@ RECIPES = [
 ]
 
 
+@pytest.mark.cases(1)
 @pytest.mark.parametrize("embedded", [True, False])
 def test_models_and_merges_say_what_those_of_transformers_say(
     embedded: bool, tiny_zoo: Path, monkeypatch: pytest.MonkeyPatch

@@ -68,6 +68,7 @@ def test_the_page_says_for_and_against() -> None:
     assert as_json(report(found(BETTER)))["found"][0]["gain"] == difference(BETTER, UNIFORM, OWN)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("one_torch_thread", "zoo_env")
 def test_a_measurement_goes_on_where_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -532,6 +532,7 @@ def test_the_command_lists_experiments_and_wants_one_named(dppa: Command) -> Non
     assert dppa("reproduce", "prunning") == 1 and "'pruning'" in dppa.err
 
 
+@pytest.mark.long
 def test_real_models_are_asked_once_and_a_second_run_asks_nothing(
     dppa: Command, tmp_path: Path, one_torch_thread: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

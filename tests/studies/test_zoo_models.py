@@ -49,6 +49,7 @@ def examiner() -> Examiner:
     return Examiner(keep=False)
 
 
+@pytest.mark.cases(1)
 @pytest.mark.parametrize("domain", DOMAINS)
 def test_a_domain_model_answers_its_own_domain_and_the_base_does_not(
     examiner: Examiner, domain: str
@@ -59,6 +60,7 @@ def test_a_domain_model_answers_its_own_domain_and_the_base_does_not(
     assert base <= 0.4
 
 
+@pytest.mark.long
 def test_whole_deltas_of_all_three_keep_four_fifths_of_every_domain(examiner: Examiner) -> None:
     recipe = MergeRecipe(
         "zoo:base",

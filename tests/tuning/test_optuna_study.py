@@ -269,6 +269,7 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+@pytest.mark.long
 def test_the_command_stores_the_study_and_writes_the_winner(dppa: Command, recipe: Path) -> None:
     out = recipe.with_name("best.yaml")
     wanted = ("--vary", "rate=0.5:0.95", "--objective", "retention", "--objective", "density")

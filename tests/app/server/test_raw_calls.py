@@ -2,7 +2,10 @@
 
 import asyncio
 import logging
+import os
 import random
+import zlib
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
@@ -48,6 +51,14 @@ async def call(page: gr.Blocks, event: Any, values: list[Any]) -> None:
         await answer["iterator"].aclose()  # ends the work
 
 
+def places(name: str, count: int) -> Sequence[int]:
+    """The inputs to replace: all, or with DPPA_CASES=one two of them, others for each handler."""
+    if os.environ.get("DPPA_CASES") != "one" or count < 3:
+        return range(count)
+    first = zlib.crc32(name.encode()) % count
+    return first, (first + count // 2) % count
+
+
 async def call_oddly(page: gr.Blocks, caplog: pytest.LogCaptureFixture) -> set[str]:
     """Every handler, with each of its inputs in turn replaced by something odd; their names."""
     rng, called = random.Random(0), set()
@@ -55,7 +66,7 @@ async def call_oddly(page: gr.Blocks, caplog: pytest.LogCaptureFixture) -> set[s
         if event.fn is None:
             continue
         usual = [one.get_config().get("value") for one in event.inputs]
-        for place in range(len(usual)) if usual else [None]:
+        for place in places(event.name, len(usual)) or [None]:
             values = list(usual)
             if place is not None:
                 values[place] = rng.choice(ODD)

@@ -56,6 +56,7 @@ def ask_at_length(studio: Studio) -> None:
     studio.ask(prompt)
 
 
+@pytest.mark.long
 def test_the_merged_model_gives_the_same_answer_again_and_says_which_recipe(studio: Studio) -> None:
     studio.wait_models()
     for _ in range(2):
@@ -71,6 +72,7 @@ def test_the_merged_model_gives_the_same_answer_again_and_says_which_recipe(stud
     assert prompt.split()[0] in asked
 
 
+@pytest.mark.long
 def test_an_answer_is_stale_once_a_slider_has_moved(studio: Studio) -> None:
     studio.wait_models()
     studio.ask(example(studio))

@@ -126,6 +126,7 @@ def test_stop_ends_all_who_write(talk: Studio) -> None:
     ask_example(talk)  # and the next question is answered
 
 
+@pytest.mark.long
 def test_tokens_take_colours_afterwards_and_keys_tell_their_bits(talk: Studio) -> None:
     choose_targets(talk, "merged", "base")
     ask_example(talk, "finance")
@@ -152,6 +153,7 @@ def test_tokens_take_colours_afterwards_and_keys_tell_their_bits(talk: Studio) -
     assert len({tokens.nth(i).evaluate(shade) for i in range(len(bits))}) == 1
 
 
+@pytest.mark.long
 def test_the_prompt_is_shown_as_the_models_read_it(talk: Studio) -> None:
     choose_targets(talk, "merged", "law")
     prompt = ask_example(talk, "law")
@@ -219,6 +221,7 @@ def test_a_blind_vote_hides_who_answers_and_is_counted(talk: Studio) -> None:
     assert talk.page.evaluate("() => Object.keys(localStorage).filter(k => /vote/.test(k))") == []
 
 
+@pytest.mark.long
 def test_a_merge_is_compared_with_the_recipe_before_it(studio: Studio) -> None:
     studio.wait_models()
     ask_example(studio)
@@ -256,6 +259,7 @@ def saved(studio: Studio, title: str) -> tuple[str, str]:
     return download.value.suggested_filename, download.value.path().read_text(encoding="utf-8")
 
 
+@pytest.mark.long
 def test_the_conversation_is_copied_downloaded_and_cleared(talk: Studio) -> None:
     question = f"```\n{EVIL}\n# no heading"
     choose_targets(talk, "merged", "base")

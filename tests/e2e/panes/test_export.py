@@ -120,6 +120,7 @@ STOP_AT_ONCE = """() => {
 }"""
 
 
+@pytest.mark.long
 def test_making_is_stopped_and_leaves_nothing_to_fetch(studio: Studio) -> None:
     open_export(studio)
     row = studio.page.locator('.take-row[data-kind="report"]')
@@ -137,6 +138,7 @@ def test_making_is_stopped_and_leaves_nothing_to_fetch(studio: Studio) -> None:
     assert studio.page.locator(".made-row").count() == 0
 
 
+@pytest.mark.long
 def test_a_file_of_another_visitor_is_not_in_the_list(visit: Visit, tmp_path: Path) -> None:
     ada, eve = visit(), visit()
     open_export(ada)
@@ -179,6 +181,7 @@ def test_a_report_opens_alone_and_follows_the_readers_theme(
     assert asked == [made.as_uri()] and complaints == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("width", SIZES)
 def test_a_push_without_a_login_says_what_to_do(visit: Visit, width: int) -> None:
     studio = visit(width=width)

@@ -74,6 +74,7 @@ def test_it_comes_back_goes_on_and_ends_with_clear(studio: Studio) -> None:
     assert shown(studio) == [] and stored(studio) is None
 
 
+@pytest.mark.long
 def test_what_was_being_written_is_kept_up_to_there(studio: Studio) -> None:
     studio.wait_models()
     studio.page.evaluate(RELOAD_WHILE_WRITING)
@@ -84,6 +85,7 @@ def test_what_was_being_written_is_kept_up_to_there(studio: Studio) -> None:
     assert any("the page was loaded anew" in text and len(text) > 60 for _, _, text in answers)
 
 
+@pytest.mark.long
 def test_a_question_that_was_not_sent_stays_in_its_box(studio: Studio) -> None:
     studio.open_pane("chat")
     box = studio.page.locator("#prompt textarea")

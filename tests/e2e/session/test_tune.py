@@ -42,6 +42,7 @@ def studio(visit: Visit, request: pytest.FixtureRequest) -> Studio:
     return studio
 
 
+@pytest.mark.long
 def test_undo_after_an_override_and_redo(studio: Studio) -> None:
     studio.page.evaluate("name => window.dppa.override(name, 0.25)", DOWN)
     held = replace(START, overrides=((DOWN, 0.25),))
@@ -108,6 +109,7 @@ def test_several_steps_back_at_once_end_on_the_right_one(visit: Visit) -> None:
     assert studio.rate.input_value() == "80"
 
 
+@pytest.mark.long
 def test_reset_can_be_undone(studio: Studio) -> None:
     assert studio.page.locator("#reset").get_attribute("aria-disabled") == "true"
     studio.set_rate(55)
@@ -119,6 +121,7 @@ def test_reset_can_be_undone(studio: Studio) -> None:
     assert studio.rate.input_value() == "55"
 
 
+@pytest.mark.long
 def test_two_slots_hold_two_settings_and_say_which_is_shown(studio: Studio) -> None:
     pressed = "#slot-{}[aria-pressed='true']"
     assert studio.page.locator(pressed.format("A")).count() == 1
@@ -154,6 +157,7 @@ def test_going_back_over_a_switch_goes_back_to_its_slot(visit: Visit) -> None:
     assert studio.page.locator("#slot-B[aria-pressed='true']").count() == 1
 
 
+@pytest.mark.long
 def test_a_preset_of_ones_own_is_saved_applied_renamed_and_removed(studio: Studio) -> None:
     page, name = studio.page, "mine <img src=x onerror=boom()> ${1}"
     studio.set_rate(65)
@@ -230,6 +234,7 @@ def test_a_bad_link_is_told_and_the_page_opens_as_usual(visit: Visit, link: str)
     wait_linked(studio, None)
 
 
+@pytest.mark.long
 def test_share_copies_the_link_and_says_so(visit: Visit) -> None:
     studio = visit()
     studio.page.context.grant_permissions(["clipboard-read", "clipboard-write"])

@@ -73,6 +73,7 @@ def test_modules_are_a_heatmap_with_zero_in_its_middle(studio: Studio) -> None:
     expect(page.locator("#attribution .tip")).to_contain_text("to a loss of")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("width", [1440, 390])
 def test_cancel_ends_the_work_and_keeps_what_was_there(visit: Visit, width: int) -> None:
     studio = visit(width=width)
@@ -93,6 +94,7 @@ def test_cancel_ends_the_work_and_keeps_what_was_there(visit: Visit, width: int)
     expect(page.locator("#attribution .standing")).to_contain_text("the merge as it is now")
 
 
+@pytest.mark.long
 def test_it_is_stale_once_the_recipe_moves_and_fresh_when_it_comes_back(studio: Studio) -> None:
     page = open_view(studio)
     ask(page)

@@ -18,6 +18,7 @@ WATCH = """() => {  // what the head says, from now on: "activity: words"
 }"""
 
 
+@pytest.mark.long
 def test_a_stale_answer_names_the_recipe_it_was_made_with(studio: Studio) -> None:
     studio.wait_models()
     asked = studio.recipe

@@ -90,6 +90,7 @@ def test_the_merge_against_a_domain_model_as_a_file(studio: Studio) -> None:
     assert "cosine of the two changes (cosine)" in lines[0]
 
 
+@pytest.mark.long
 def test_it_can_be_cancelled_and_bad_choices_are_refused(studio: Studio) -> None:
     page = open_view(studio)
     page.locator("#compare-first").select_option("zoo:math")

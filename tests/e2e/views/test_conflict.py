@@ -57,6 +57,7 @@ def test_conflict_is_drawn_at_every_rate(visit: Visit, width: int) -> None:
     assert studio.page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
 
 
+@pytest.mark.long
 @pytest.mark.keeps
 def test_all_others_are_the_sum_of_the_pairs(studio: Studio) -> None:
     studio.wait_exact(80)

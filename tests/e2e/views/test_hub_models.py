@@ -72,6 +72,7 @@ def choose(studio: Studio) -> Locator:
     return card
 
 
+@pytest.mark.long
 def test_a_set_says_what_it_takes_before_anybody_is_asked(tab: Studio, hub: HubServer) -> None:
     before, asked = tab.recipe, len(hub.asked)
     card = choose(tab)
@@ -84,6 +85,7 @@ def test_a_set_says_what_it_takes_before_anybody_is_asked(tab: Studio, hub: HubS
     card.wait_for(state="hidden")
 
 
+@pytest.mark.long
 def test_checking_lists_findings_and_fetches_no_weight(tab: Studio, hub: HubServer) -> None:
     sent = hub.sent["model.safetensors"]
     card = choose(tab)
@@ -92,6 +94,7 @@ def test_checking_lists_findings_and_fetches_no_weight(tab: Studio, hub: HubServ
     assert hub.sent["model.safetensors"] - sent < 20_000
 
 
+@pytest.mark.long
 def test_what_stands_in_the_way_stops_the_fetch(tab: Studio, hub: HubServer) -> None:
     gated = hub.models[PRESET.models[0].model]
     gated.gated = True

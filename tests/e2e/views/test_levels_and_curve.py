@@ -30,6 +30,7 @@ def levels_change(studio: Studio) -> tuple[float, ...]:
     return session.levels
 
 
+@pytest.mark.long
 def test_levels_are_added_moved_and_removed_by_keys(studio: Studio) -> None:
     studio.open_advanced()
     studio.page.locator("#amplify input[type=number]").first.fill("1.6")
@@ -68,6 +69,7 @@ def test_a_level_is_dragged_and_everything_follows(studio: Studio) -> None:
     assert levels_change(studio) == (0.8, 0.6)
 
 
+@pytest.mark.long
 def test_a_curve_is_drawn_and_one_click_leads_back(studio: Studio) -> None:
     row = studio.page.locator(MATH)
     button = row.locator(".by-layer")

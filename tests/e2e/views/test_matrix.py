@@ -100,6 +100,7 @@ def test_a_method_that_prunes_nothing_has_no_rates_but_keeps_the_note(studio: St
     assert not studio.page.locator("#own-rate, #own-follow").locator("visible=true").count()
 
 
+@pytest.mark.long
 def test_on_a_phone_the_opened_panel_is_scrolled_to(visit: Visit) -> None:
     studio = visit(width=390)
     studio.wait_exact(80)

@@ -78,6 +78,7 @@ def test_a_method_of_its_own_plan_redraws_the_plots(studio: Studio) -> None:
     assert shown.pop((3, "down")) == 0.75 and set(shown.values()) == {0.4}
 
 
+@pytest.mark.long
 def test_what_a_combination_did_is_shown_once_it_has_merged(studio: Studio) -> None:
     studio.wait_exact(80)
     studio.wait_models()
@@ -126,6 +127,7 @@ def test_an_answer_of_another_method_is_stale(studio: Studio) -> None:
     assert studio.recipe == first_recipe()
 
 
+@pytest.mark.long
 def test_models_that_do_not_suit_a_method_are_told(studio: Studio) -> None:
     studio.wait_exact(80)
     choose(studio, "slerp")

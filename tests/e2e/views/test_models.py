@@ -30,6 +30,7 @@ def family(tmp_path: Path) -> tuple[Path, Path]:
     return tmp_path / "origin", tmp_path / "tuned"
 
 
+@pytest.mark.long
 def test_another_family_takes_the_place_of_all(studio: Studio, family: tuple[Path, Path]) -> None:
     studio.wait_exact(80)
     studio.use_models(str(family[1]), base=str(family[0]))

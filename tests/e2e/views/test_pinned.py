@@ -47,6 +47,7 @@ def test_the_answer_follows_the_rate_and_ends_on_the_server_s_own(visit: Visit, 
     assert studio.page.locator("#pinned-text .changed").count() >= 1
 
 
+@pytest.mark.long
 def test_a_question_of_one_s_own_is_answered_and_stays_after_a_reload(visit: Visit) -> None:
     studio = visit()
     settled(studio)
@@ -62,6 +63,7 @@ def test_a_question_of_one_s_own_is_answered_and_stays_after_a_reload(visit: Vis
     assert box.input_value() == "What is 2 + 2?" and text(studio) == first
 
 
+@pytest.mark.long
 def test_a_token_opens_what_else_each_model_would_write(visit: Visit) -> None:
     studio = visit()
     settled(studio)
@@ -81,6 +83,7 @@ def test_a_token_opens_what_else_each_model_would_write(visit: Visit) -> None:
     assert 0 < warm < cold <= 1
 
 
+@pytest.mark.long
 def test_the_curve_marks_where_the_answer_breaks(visit: Visit) -> None:
     studio = visit()
     settled(studio)

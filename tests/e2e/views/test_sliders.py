@@ -127,6 +127,7 @@ def test_strength_and_partitions_change_the_plan(studio: Studio) -> None:
     assert {partition for _, partition in studio.bands()} == {0, 1, 2, 3}
 
 
+@pytest.mark.long
 def test_a_distant_visitor_ends_on_the_right_value(studio: Studio) -> None:
     studio.wait_exact(80)
     studio.reusable = False
