@@ -5,7 +5,8 @@ PY := .venv/bin/python
 export PYTHONDONTWRITEBYTECODE :=
 
 # What `make check` runs of the tests, with every call's shapes and types checked, which triples the
-# time of a test: the slow reference and what is compared with it. `make test-all` checks all calls.
+# time of a test: some cases of the slow reference and of what is compared with it. `make test-all`
+# checks all calls.
 SHAPES := tests/pruning tests/merging/test_whole_pass.py tests/merging/test_against_reference.py
 RULES := tests/test_architecture.py tests/test_script_rules.py
 
@@ -29,7 +30,7 @@ check: ## Lint, format, types of Python and of the scripts, the rules of the arc
 	@$(MAKE) --no-print-directory -j2 check-shapes check-types check-rules check-scripts
 
 check-shapes:
-	DPPA_CHECK_CALLS=1 $(PY) -m pytest -q -n 2 $(SHAPES)
+	DPPA_CASES=one DPPA_CHECK_CALLS=1 $(PY) -m pytest -q $(SHAPES)
 
 check-types:
 	$(PY) -m mypy

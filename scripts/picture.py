@@ -74,7 +74,7 @@ def sparsity(studio: Studio) -> None:
     studio.page.wait_for_timeout(1000)  # dtype losses are counted once the page is idle
 
 
-def compare(studio: Studio) -> None:
+def distance(studio: Studio) -> None:
     """The merge and the model of math."""
     _view(studio, "compare")
     studio.page.locator("#compare-second").select_option("zoo:math")
@@ -111,7 +111,7 @@ def hands(studio: Studio) -> None:
 
 STEPS: tuple[Callable[[Studio], None], ...] = (
     *(chat, score, search, export),
-    *(drill, sparsity, compare, attribution, experiments),  # beside the export, which stays open
+    *(drill, sparsity, distance, attribution, experiments),  # beside the export, which stays open
     *(lesson, hands),
 )
 

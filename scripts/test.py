@@ -13,12 +13,13 @@ import sys
 
 import pytest
 
-PYTEST = [sys.executable, "-m", "pytest", "--durations=25", "--durations-min=3"]
+PYTEST = [sys.executable, "-m", "pytest", "--durations=25", "--durations-min=3", "--assert=plain"]
+# To rewrite every assertion takes each worker ten seconds: only what failed is told in full.
+FULL = ["--last-failed", "--assert=rewrite", "-rA"]
 WORKERS = (os.cpu_count() or 1) + 1  # some wait for a disk, or for a process they have started
 # Every worker imports its files, which takes seconds: each half gets only its own.
 PLAIN = ["--ignore=tests/e2e", "-n", str(WORKERS), "--dist", "worksteal"]
 BROWSER = ["-m", "browser", "--ignore-glob=tests/[!e]*", "-n", "2", "--dist", "worksteal"]
-AGAIN = [*BROWSER[:3], "--last-failed", "--exitfirst", "-rA"]
 
 
 def run(half: list[str], arguments: list[str]) -> int:
@@ -29,10 +30,13 @@ def run(half: list[str], arguments: list[str]) -> int:
 def main(arguments: list[str]) -> int:
     """Run both halves; return the worse exit code. One half may be empty."""
     os.environ.setdefault("DPPA_CASES", "one")  # read by tests/helpers/cases.py
-    codes = [run(PLAIN, arguments), run(BROWSER, arguments)]
-    if codes[1] == pytest.ExitCode.TESTS_FAILED:
-        sys.stderr.write("\nOnce more what failed, one at a time: what passes now is unsteady.\n")
-        codes[1] = run(AGAIN, arguments)
+    codes = []
+    for half, alone in ((PLAIN, PLAIN[:1]), (BROWSER, BROWSER[:3])):
+        codes.append(run(half, arguments))
+        if codes[-1] == pytest.ExitCode.TESTS_FAILED:
+            sys.stderr.write("\nOnce more what failed, one at a time and told in full.\n")
+            again = run([*alone, *FULL], arguments)
+            codes[-1] = again if half is BROWSER else codes[-1]
     none = int(pytest.ExitCode.NO_TESTS_COLLECTED)
     ran = [code for code in codes if code != none]
     return max(ran, key=abs, default=none)

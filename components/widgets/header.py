@@ -41,7 +41,7 @@ PANES = (
 VIEWS = {
     "modules": ("Modules", "Share of every matrix that the merge keeps"),
     "sparsity": ("Sparsity", "What becomes of every weight of a model"),
-    "compare": ("Compare", "How far two models or merges are apart"),
+    "compare": ("Distance", "How far two models or merges are apart"),
     "attribution": ("Attribution", "Which layers an answer needs"),
     "experiments": ("Experiments", "Results of the paper's experiments on the embedded models"),
 }

@@ -75,6 +75,7 @@ def test_a_foreseen_error_arrives_as_it_was_raised(answerer: ProcessAnswerer) ->
     assert list(answerer.replies("zoo:base", "1 + 1?", GenerationSettings(3)))
 
 
+@pytest.mark.long
 def test_a_killed_process_loses_its_answers_alone(answerer: ProcessAnswerer) -> None:
     pid, errors = answerer.start(), list[BaseException]()
     begun = threading.Barrier(5)

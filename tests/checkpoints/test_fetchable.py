@@ -205,6 +205,7 @@ def test_a_stopped_download_leaves_nothing(tiny: Fetchable) -> None:
     assert left(tiny) == []
 
 
+@pytest.mark.long
 def test_a_model_that_cannot_be_converted_says_why(tiny: Fetchable, tmp_path: Path) -> None:
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:

@@ -305,6 +305,7 @@ def test_a_public_page_asks_the_hub_for_nothing(hub: HubServer) -> None:
     assert not hub.asked
 
 
+@pytest.mark.long
 def test_the_variables_of_the_hub_are_honoured(hub: HubServer, tmp_path: Path) -> None:
     """In a subprocess: HF_ENDPOINT, HF_HOME and HF_HUB_OFFLINE are read once."""
     command = [sys.executable, "-m", "dppa_core", "profile", MATH, "--base", BASE, "--json"]

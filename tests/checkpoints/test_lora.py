@@ -1,12 +1,12 @@
 """Adapters on a base: peft's merge, tensor by tensor, and what is refused."""
 
+import importlib
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import peft
 import pytest
 import torch
 import transformers
@@ -36,6 +36,12 @@ pytestmark = [
     # and takes the bias of an adapter for a piece of a sharded one
     pytest.mark.filterwarnings("ignore:.*lora_B.bias.* A 1-D or zero-sized"),
 ]
+
+
+def peft() -> Any:
+    """The package, imported where it is used: it takes seconds in every process."""
+    return importlib.import_module("peft")
+
 
 ATTENTION = ["q_proj", "v_proj"]
 UP = "model.layers.1.mlp.up_proj.weight"
@@ -73,9 +79,9 @@ def saved_base(folder: Path, family: str = "llama") -> Path:
 def adapted(base: Path, folder: Path, **settings: Any) -> dict[str, np.ndarray]:
     """Save a random adapter in `folder`; what peft itself merges, by the base's names."""
     model = transformers.AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
-    config = peft.LoraConfig(**{"r": 4, "lora_alpha": 8, "init_lora_weights": False, **settings})
+    config = peft().LoraConfig(**{"r": 4, "lora_alpha": 8, "init_lora_weights": False, **settings})
     torch.manual_seed(1)  # peft draws the first A and B itself
-    wrapped = peft.get_peft_model(model, config)
+    wrapped = peft().get_peft_model(model, config)
     draw = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for name, weight in wrapped.named_parameters():
@@ -190,7 +196,7 @@ def test_a_merge_takes_adapters_and_whole_models_alike(
     base, adapter = pair
     whole = tmp_path / "whole"
     model = transformers.AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
-    peft.PeftModel.from_pretrained(model, adapter).merge_and_unload().save_pretrained(whole)
+    peft().PeftModel.from_pretrained(model, adapter).merge_and_unload().save_pretrained(whole)
 
     def recipe(reference: str) -> MergeRecipe:
         return MergeRecipe(str(base), (DomainModel(reference, (0.9, 0.7), (1.5, 1.0)),))

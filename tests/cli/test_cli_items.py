@@ -148,6 +148,7 @@ def test_what_does_not_fit_is_told_before_a_model_is_read(
     assert message in dppa.err and dppa.err.count("\n") == 1
 
 
+@pytest.mark.cases(1)
 @pytest.mark.parametrize("way", [("--joint",), ("--vary", "coefficient=0.9,1")])
 def test_one_file_serves_all_models_and_the_best_of_them_is_what_is_kept(
     embedded: Command, tmp_path: Path, way: tuple[object, ...]
@@ -163,6 +164,7 @@ def test_one_file_serves_all_models_and_the_best_of_them_is_what_is_kept(
     assert value["retention"]["value"] == pytest.approx(kept)
 
 
+@pytest.mark.long
 def test_experiments_ask_own_questions_anew_when_they_change(
     embedded: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

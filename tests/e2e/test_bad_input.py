@@ -32,6 +32,7 @@ def add_model(studio: Studio, reference: str) -> None:
     studio.use_models(reference)
 
 
+@pytest.mark.long
 @pytest.mark.keeps
 def test_every_model_switched_off_is_said_not_crashed(studio: Studio) -> None:
     studio.wait_exact(80)
@@ -66,6 +67,7 @@ def type_levels(studio: Studio, text: str, key: str) -> Locator:
     return box
 
 
+@pytest.mark.long
 @pytest.mark.keeps
 @pytest.mark.parametrize("key", ["Enter", "Tab"])
 def test_impossible_levels_are_marked(studio: Studio, key: str) -> None:

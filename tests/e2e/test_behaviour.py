@@ -99,6 +99,7 @@ def test_only_a_key_frames_the_heatmap(studio: Studio) -> None:
     assert studio.page.evaluate(outline) == "solid"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("keys", ["Control+Enter", "Meta+Enter", "Shift+Enter"])
 def test_keys_send_the_question(studio: Studio, keys: str) -> None:
     studio.wait_models()

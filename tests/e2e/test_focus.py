@@ -23,6 +23,7 @@ def wait_focus(studio: Studio, reference: str) -> None:
     assert studio.page.locator("#focus").input_value() == reference
 
 
+@pytest.mark.long
 def test_the_plots_show_the_model_that_was_touched_last(studio: Studio) -> None:
     studio.wait_exact(80)
     switch(studio, FINANCE, on=False)
@@ -45,6 +46,7 @@ def test_models_that_are_off_come_last_and_say_so(studio: Studio) -> None:
     assert options == ["finance", "law", "math (off)"]
 
 
+@pytest.mark.long
 def test_a_preset_says_when_it_has_been_changed_and_comes_back(studio: Studio) -> None:
     studio.wait_exact(80)
     note = studio.page.locator("#preset [data-changed]").first
@@ -121,6 +123,7 @@ def test_the_first_view_follows_the_slider_visibly(studio: Studio) -> None:
     assert min(grown) > 8  # pixels
 
 
+@pytest.mark.long
 def test_plots_stay_in_sight_while_the_sliders_scroll(visit: Visit) -> None:
     studio = visit(height=800)
     studio.wait_exact(80)

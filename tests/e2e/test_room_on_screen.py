@@ -66,6 +66,7 @@ def test_a_question_that_is_cut_says_so(studio: Studio) -> None:
     assert hint.inner_text() == "Shift+Enter or Ctrl+Enter sends."
 
 
+@pytest.mark.long
 def test_what_is_wrong_with_the_seed_is_told_below_the_button(studio: Studio) -> None:
     studio.wait_models()
     open_settings(studio)

@@ -18,6 +18,7 @@ from dppa_core.recipes.yaml_text import (
     parse_recipe,
     recipe_hash,
 )
+from tests.helpers.cases import examples
 
 HEAD = "dppa: 1\nbase: zoo:base\n"
 TEXT = HEAD + "models: [{model: zoo:math}]\n"
@@ -223,7 +224,7 @@ RECIPES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(RECIPES | TREES | st.dictionaries(WORDS, TREES), st.booleans())
 def test_any_tree_is_a_recipe_or_refused_in_one_line(tree: object, flow: bool) -> None:
     text = yaml.dump(tree, default_flow_style=flow, allow_unicode=True)

@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from dppa_core.checkpoints.safetensors_reader import open_file
 from dppa_core.errors import DamagedCheckpoint, MissingCheckpoint
 from dppa_core.system import regular_files
+from tests.helpers.cases import examples
 
 W = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
 
@@ -147,7 +148,7 @@ HEADERS = st.dictionaries(
 )
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(HEADERS | st.binary(max_size=20), st.binary(max_size=16), st.binary(max_size=3))
 def test_any_header_is_read_as_safetensors_reads_it_or_refused(
     tmp_path_factory: pytest.TempPathFactory, header: object, data: bytes, junk: bytes
@@ -170,7 +171,7 @@ def test_any_header_is_read_as_safetensors_reads_it_or_refused(
 
 
 @pytest.mark.long
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(
     st.lists(
         st.tuples(st.integers(0, 3), st.integers(-1, 1), st.sampled_from(["F32", "U8"])), max_size=3

@@ -81,6 +81,7 @@ def test_any_other_configuration_is_left_to_transformers(
     assert said[0] == said[1] and said[0] is not PlainModel
 
 
+@pytest.mark.long
 def test_an_answer_of_an_embedded_merge_imports_neither_transformers_models_nor_sympy() -> None:
     script = (
         "import sys\n"

@@ -246,7 +246,7 @@ def test_a_text_of_its_own_for_each_model() -> None:
 def test_a_profile_for_the_page_is_the_plan_of_a_merge() -> None:
     profile = ranked_profile("zoo:base", "zoo:math", "fisher", TEXT, public=True)
     recipe = told("fisher")
-    plan = plan_pruning(profile, (0.9, 0.8), recipe.settings())
+    plan = plan_pruning(profile, (0.9, 0.8), recipe.settings().pruning)
     assert plan == open_merger(recipe, public=True).plan.plans[0]
 
 

@@ -95,6 +95,7 @@ def test_a_written_adapter_opens_as_the_model_that_was_trained(
     np.testing.assert_allclose(written, learned, atol=0.01 * np.abs(learned).max())
 
 
+@pytest.mark.long
 def test_an_interrupted_training_goes_on_to_the_same_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,8 +1,6 @@
 """The leaderboard: its questions, cached answers, and page."""
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,6 +27,7 @@ from dppa_core.studies.zoo.results.leaderboard_text import findings, markdown
 from dppa_core.studies.zoo.results.scores import ZooExaminer
 from dppa_core.tasks import DOMAINS, items
 from dppa_core.tuning.search.joint import Budget
+from tests.helpers.command import Command
 from tests.helpers.tiny_models import random_llama, tuned_llama
 
 
@@ -263,8 +262,6 @@ def test_the_committed_figures_are_read_by_the_page_as_they_are() -> None:
     assert all(row.keys() <= now.keys() for row in shipped["rows"])
 
 
-def test_a_method_nobody_knows_is_one_line() -> None:
-    command = [sys.executable, "-m", "dppa_core", "leaderboard", "--methods", "tiess"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 1 and done.stdout == ""
-    assert done.stderr.strip() == "dppa: No merge method 'tiess'. Did you mean 'ties'?"
+def test_a_method_nobody_knows_is_one_line(dppa: Command) -> None:
+    assert dppa("leaderboard", "--methods", "tiess") == 1 and dppa.out == ""
+    assert dppa.err.strip() == "dppa: No merge method 'tiess'. Did you mean 'ties'?"

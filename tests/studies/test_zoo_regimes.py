@@ -167,6 +167,7 @@ def test_what_is_made_is_skipped_and_another_seed_makes_other_weights(
     assert any(not torch.equal(one[key], other[key]) for key in one)
 
 
+@pytest.mark.long
 def test_settled_models_meet_after_their_first_stages(base: Path, tmp_path: Path) -> None:
     training = Training(TINY, SETTLED, 1, str(base))
     train_zoo(tmp_path / "set", tmp_path / "work", training, workers=1)
@@ -175,6 +176,7 @@ def test_settled_models_meet_after_their_first_stages(base: Path, tmp_path: Path
     assert record["fingerprint"] == training.mark("law", "0123456789ab")
 
 
+@pytest.mark.long
 def test_regimes_of_one_seed_share_the_base_and_seeds_do_not(
     tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

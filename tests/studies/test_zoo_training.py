@@ -225,6 +225,7 @@ def test_the_distance_of_a_model_to_itself_is_zero(tokenizer: Any) -> None:
     assert distance_to_base(new_model(tokenizer, 1, SMALL), model, batch).item() > 0.1
 
 
+@pytest.mark.long
 def test_the_pull_keeps_a_domain_model_nearer_to_its_base(
     tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,7 @@ const WORDS = '[data-testid="block-info"], .info-text, label[for], .setting-name
   + ".lesson .prose-text :is(p, li, em, strong, .figure), .lesson .block-box :is(p, li)";
 const REST_MS = 250; // from the first change to a pass over all of them: four passes a second of 0.5 ms while a slider moves
 // Words mostly used in their everyday sense; scripts mark them where they are terms.
-const PLAIN = new Set(["exact", "input", "speed", "length", "loss"]);
+const PLAIN = new Set(["exact", "input", "speed", "length", "sureness"]);
 // Word -> its term in the glossary.
 const ALSO = { factor: "amplification factor", amplification: "amplification factor", matrices: "matrix", module: "matrix", method: "merge method", "size |d|": "|d|",
   "linear module": "matrix", outlier: "outliers", magnitude: "magnitude pruning", "opposite sign": "opposite signs", "search question": "search split", bands: "partition", band: "partition" };

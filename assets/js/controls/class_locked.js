@@ -18,7 +18,7 @@ export const leavable = [
     ["outliers", "Outliers", "#k-layer, #k-module"],
     ["history", "Undo, Save and Share", "#tune"],
   ]],
-  ["Views", list("views", [["modules", "Modules"], ["sparsity", "Sparsity"], ["compare", "Compare"], ["attribution", "Attribution"], ["experiments", "Experiments"]])],
+  ["Views", list("views", [["modules", "Modules"], ["sparsity", "Sparsity"], ["compare", "Distance"], ["attribution", "Attribution"], ["experiments", "Experiments"]])],
   ["Beside the plots", [
     ...list("panes", [["chat", "Chat"], ["score", "Score"], ["search", "Search"], ["export", "Export"]]),
     ["answers", "Who answers, and how", "#answer-with, #answer-settings"],

@@ -1,7 +1,7 @@
-// One answer of the chat: model, text, speed and loss; its tokens coloured by entropy.
+// One answer of the chat: model, text, speed and sureness; its tokens coloured by entropy.
 // Text of people and models is inserted as text, never as markup.
 import { meaning } from "../base/glossary_bubbles.js";
-import { html, svg, say, put, three, THIN } from "../base/shapes.js";
+import { html, svg, say, put, percent1, three, THIN } from "../base/shapes.js";
 import { showMark } from "../pinned/answer.js";
 import { showNext } from "../pinned/next.js";
 import { pieces } from "../pinned/tokens.js";
@@ -112,9 +112,9 @@ export const answerOf = (grid, turn) => {
   const text = html("p", { class: "answer-text" }, root);
   const line = html("output", { class: "token-line", "aria-live": "polite", hidden: "" }, root);
   const stats = html("p", { class: "stats", hidden: "" }, root);
-  const fast = html("span", { class: "speed" }, stats), surprise = html("span", { class: "loss" }, stats);
+  const fast = html("span", { class: "speed" }, stats), surprise = html("span", { class: "sureness" }, stats);
   meaning(fast, "speed");
-  meaning(surprise, "loss");
+  meaning(surprise, "sureness");
   const note = html("p", { class: "note" }, root);
   let shown = null, key = "";
   const tokens = tokensIn(text, line, (i) => {
@@ -160,7 +160,7 @@ export const answerOf = (grid, turn) => {
     copy.hidden = !plain || !answer.text;
     stats.hidden = Boolean(secret) || !answer.tokens;
     say(fast, speed(answer));
-    say(surprise, `loss ${three(+answer.loss.toFixed(6))}${THIN}nats/token`);
+    say(surprise, `sure ${percent1(Math.exp(-answer.loss))}`);
     const unbegun = answer.state === "stopped" && !answer.text ? "stopped before its first word" : "";
     say(note, answer.note || unbegun || STATES[secret && running ? "writing" : answer.state] || "");
     if (!secret && !answer.before && answer.recipe && (answer.state === "writing" || answer.state === "done")) tables.noteMerged(answer.recipe);

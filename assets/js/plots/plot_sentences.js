@@ -40,7 +40,7 @@ const spread = ({ best, worst }) => (best.value > 0 ? (best.value - worst.value)
 const kinds = ({ names }) => (names.length > 2 ? `${names.length} kinds of` : list(names.map((kind) => WHERE[kind] ?? kind)));
 const matrices = (those) => (those.names.length > 1 || WHERE[those.names[0]] ? `${kinds(those)} matrices` : those.names[0]);
 const first = (text) => text[0].toUpperCase() + text.slice(1);
-const layersOf = ({ names }) => `${list(names.map((name, i) => (i ? name.toLowerCase() : name)))} layers`;
+const layersOf = ({ names }) => `${list(names.map((name) => name.toLowerCase()))} layers`;
 
 export function heatmap(view, focus) {
   const { quantity, cells, rate, energy, shows } = view;
@@ -52,12 +52,13 @@ export function heatmap(view, focus) {
   const alike = spread(byKind) < 0.03;
   const planned = shows === "plan";
   if (quantity === "significance" || quantity === "mean") {
-    const did = quantity === "significance" ? "stand out" : score().short !== "|d|" ? "weigh" : "changed";
+    const changed = score().short === "|d|" ? "changed" : "has changes that weigh";
+    const [has, most] = quantity === "significance" ? ["has outliers", "has most outliers"] : [changed, `${changed} most`];
     const late = spread(byThird) > spread(byKind);
-    const and = (share) => (planned ? `, and keep ${percent(share)}` : "");
-    if (!late && alike) return `All matrices of ${who} ${did} alike${and(mean(cells.map((c) => c.kept)))}`;
-    const [what, kept] = late ? [layersOf(byThird.best), byThird.best.kept] : [`The ${matrices(best)}`, best.kept];
-    return `${what} of ${who} ${did} most${and(kept)}`;
+    const and = (share) => (planned ? `; they keep ${percent(share)}` : "");
+    if (!late && alike) return `${first(who)} ${has} alike in all matrices${and(mean(cells.map((c) => c.kept)))}`;
+    const [what, kept] = late ? [layersOf(byThird.best), byThird.best.kept] : [matrices(best), best.kept];
+    return `${first(who)} ${most} in its ${what}${and(kept)}`;
   }
   if (quantity === "relative") {
     if (alike) return `All matrices of ${who} moved ${percent(best.value)} of their size`;

@@ -171,6 +171,7 @@ def test_a_search_goes_on_where_it_was_and_repeats_nothing(
     assert not [q for q in asked[before:] if isinstance(q.target, MergeRecipe)]
 
 
+@pytest.mark.cases(1)
 @pytest.mark.parametrize("goal", ["worst", "math"])
 def test_what_ranks_the_changes_is_searched_for_what_one_domain_keeps(
     studio: Studio, goal: str

@@ -117,6 +117,7 @@ def test_stop_ends_the_answer_and_its_worker(studio: Studio, server: Server) -> 
     studio.page.locator("#transcript .turn").nth(2).wait_for()
 
 
+@pytest.mark.long
 def test_closing_the_tab_ends_the_worker(studio: Studio, server: Server) -> None:
     studio.wait_models()
     ask_at_length(studio)

@@ -106,6 +106,7 @@ def reads_a_text(studio: Studio) -> None:
     assert page.evaluate("() => document.scrollingElement.scrollWidth - innerWidth") <= 0
 
 
+@pytest.mark.long
 def test_scoring_can_be_stopped(studio: Studio) -> None:
     run(studio, 50)
     note = studio.page.locator("#score-pane .field-note")

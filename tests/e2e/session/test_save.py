@@ -46,6 +46,7 @@ def luminance(colour: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
+@pytest.mark.long
 @pytest.mark.keeps
 @pytest.mark.parametrize(("width", "theme"), THEMES)
 def test_a_saved_drawing_stands_alone(visit: Visit, width: int, theme: str) -> None:

@@ -259,6 +259,7 @@ def test_where_the_clipboard_is_closed_the_link_is_shown(studio: Studio) -> None
     assert width <= 0
 
 
+@pytest.mark.long
 def test_a_recipe_goes_down_and_up(studio: Studio, tmp_path: Path) -> None:
     studio.page.evaluate("state => window.dppa.goTo(state)", state_of(RICH))
     wait_recipe(studio, RICH)

@@ -107,6 +107,7 @@ def test_it_is_stale_once_the_recipe_moves_and_fresh_when_it_comes_back(studio: 
     page.locator('#attribution [data-stale="false"]').wait_for(state="attached")
 
 
+@pytest.mark.long
 def test_the_last_question_of_the_chat_can_be_taken(studio: Studio) -> None:
     page = open_view(studio)
     last = page.locator('#attribution-examples button[data-domain="chat"]')

@@ -31,6 +31,7 @@ def test_a_stale_answer_names_the_recipe_it_was_made_with(studio: Studio) -> Non
     assert status.get_attribute("data-fresh") == "stale"
 
 
+@pytest.mark.long
 def test_what_is_in_memory_is_counted_after_each_run(studio: Studio) -> None:
     studio.wait_models()
     loaded = studio.page.locator("#status .loaded")

@@ -67,6 +67,7 @@ def test_all_others_are_the_sum_of_the_pairs(studio: Studio) -> None:
         assert value == pytest.approx(np.mean([pair[place][0] for pair in pairs]), abs=2e-4)
 
 
+@pytest.mark.long
 def test_a_negative_coefficient_turns_signs_round_and_the_tip_says_what_is_counted(
     studio: Studio,
 ) -> None:

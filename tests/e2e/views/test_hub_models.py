@@ -109,6 +109,7 @@ def test_what_stands_in_the_way_stops_the_fetch(tab: Studio, hub: HubServer) -> 
         gated.gated = False
 
 
+@pytest.mark.long
 def test_a_set_is_fetched_and_opened(tab: Studio, hub: HubServer) -> None:
     card = choose(tab)
     card.get_by_role("button", name="Fetch 538 MB and open").click()
@@ -167,6 +168,7 @@ def folder_that_does_not_fit(path: Path) -> str:
     return str(random_llama(0, Shape(hidden=64)).save(path / "wide"))
 
 
+@pytest.mark.long
 def test_a_model_that_does_not_fit_is_not_added_and_the_list_says_why(
     studio: Studio, tmp_path: Path
 ) -> None:

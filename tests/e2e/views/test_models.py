@@ -51,6 +51,7 @@ def test_another_family_takes_the_place_of_all(studio: Studio, family: tuple[Pat
     expect(run).to_be_visible()
 
 
+@pytest.mark.long
 def test_the_merge_asks_in_the_chat_template_of_the_chosen_model(
     studio: Studio, tmp_path: Path
 ) -> None:

@@ -110,6 +110,7 @@ def test_the_way_back_leads_to_a_heatmap_that_follows(studio: Studio) -> None:
     assert studio.drawn("rate") == "55"
 
 
+@pytest.mark.long
 def test_the_table_holds_the_same_numbers_and_other_methods_say_what_is_not_known(
     studio: Studio,
 ) -> None:

@@ -41,7 +41,7 @@ def test_a_view_is_opened_by_keyboard_and_the_plots_are_as_they_were(studio: Stu
     page.locator('#views button[data-view="compare"]').focus()
     page.keyboard.press("Enter")
     expect(page.locator("#compare-view")).to_be_visible()
-    expect(page.locator('#views button[aria-pressed="true"]')).to_have_text("Compare")
+    expect(page.locator('#views button[aria-pressed="true"]')).to_have_text("Distance")
     studio.set_range(studio.rate, 70)
     page.locator('#views button[data-view="modules"]').press("Enter")
     studio.wait_exact(70)
