@@ -13,7 +13,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
+from pydantic import TypeAdapter
+
 from dppa_core.errors import InvalidValue
+from dppa_core.evaluation.analysis.curvature import Curvature, curvature
 from dppa_core.evaluation.examiner import Examiner, identity, threads_for
 from dppa_core.evaluation.lm_eval_harness import Harness, task_files
 from dppa_core.evaluation.scores import Exam, Marks, Target
@@ -23,6 +26,7 @@ from dppa_core.progress import Stop
 from dppa_core.recipes.yaml_text import MergeRecipe, parse_recipe
 from dppa_core.recipes.yaml_text import dump_recipe as dumped
 from dppa_core.system.folder_cache import cache_folder, load, store
+from dppa_core.tasks import items
 from dppa_core.tasks.own_items import domain_key
 from dppa_core.tuning.adamerging.adamerge import adamerge
 from dppa_core.tuning.adamerging.settings import AdaMergeSettings
@@ -194,6 +198,38 @@ class TuningQuestion:
     def told(self) -> str:
         """Method, rates, domains."""
         return f"AdaMerging of {_named(self.recipe)}: {', '.join(self.domains)}"
+
+
+@dataclass(frozen=True, slots=True)
+class CurvatureQuestion:
+    """Losses of a pruned model on right answers, foretold and with several factors."""
+
+    recipe: MergeRecipe
+    domain: str
+    limit: int
+    """Number of search items."""
+    factors: tuple[float, ...]
+
+    def key(self) -> str:
+        """Key of weights, recipe, libraries, domain, number of items and factors."""
+        asked = domain_key(self.domain), self.limit, self.factors
+        return _digest("curvature", _identity(self.recipe), *asked)
+
+    def known(self, examiner: ExperimentExaminer) -> Curvature | None:
+        """From the experiments' own cache."""
+        found = load(_entry(self))
+        return None if found is None else TypeAdapter(Curvature).validate_json(found)
+
+    def answer(self, examiner: ExperimentExaminer) -> Curvature:
+        """Read the right answers at every point."""
+        asked = items(self.domain, "search", self.limit)
+        found = curvature(self.recipe, asked, self.factors, stop=examiner.stop)
+        store(_entry(self), json.dumps(asdict(found)).encode())
+        return found
+
+    def told(self) -> str:
+        """Method, rate, domain."""
+        return f"losses around {_named(self.recipe)}: {self.domain}"
 
 
 Answers = Mapping[Question[Any], Any]

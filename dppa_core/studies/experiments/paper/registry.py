@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dppa_core.errors import UnknownName, did_you_mean
 from dppa_core.studies.experiments.paper.ablation import ABLATION
 from dppa_core.studies.experiments.paper.beyond import BEYOND
+from dppa_core.studies.experiments.paper.gain import GAIN
 from dppa_core.studies.experiments.paper.merges import MERGES, PAIR
 from dppa_core.studies.experiments.paper.offsets import OFFSETS
 from dppa_core.studies.experiments.paper.pruning import PRUNING
@@ -27,6 +28,7 @@ EXPERIMENTS: tuple[Declared, ...] = (
     MODEL_SIZES,
     OFFSETS,
     STRENGTH,
+    GAIN,
 )
 
 
