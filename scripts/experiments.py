@@ -1,6 +1,7 @@
 """Make the experiments' page, its plots and the app's file from a finished run.
 
 python scripts/experiments.py out/experiments     (make experiments)
+python scripts/experiments.py --add out/more      those run apart from the others, as well
 python scripts/experiments.py --page              page and plots only, from the app's file
 """
 
@@ -9,9 +10,18 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS, ASSET = ROOT / "docs", ROOT / "assets" / "data" / "experiments.json"
+
+
+def with_more(report: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+    """A report with the experiments of another, which say how and where they were made."""
+    made = f"by `{more['command']}` on {more['machine']}"
+    added = {one["key"]: {**one, "made": made} for one in more["experiments"]}
+    kept = [added.pop(one["key"], one) for one in report["experiments"]]
+    return {**report, "experiments": [*kept, *added.values()]}
 
 
 def main() -> None:
@@ -21,7 +31,12 @@ def main() -> None:
     from dppa_core.studies.experiments.runner import RESULT  # noqa: PLC0415  (the path first)
     from dppa_core.studies.experiments.values import report_of  # noqa: PLC0415
 
-    if sys.argv[1] != "--page":
+    if sys.argv[1] == "--add":
+        given = json.loads((Path(sys.argv[2]) / RESULT).read_text("utf-8"))
+        whole = with_more(json.loads(ASSET.read_text("utf-8")), given)
+        text = json.dumps(whole, allow_nan=False, indent=1, ensure_ascii=False)
+        ASSET.write_text(f"{text}\n", "utf-8")
+    elif sys.argv[1] != "--page":
         ASSET.write_text((Path(sys.argv[1]) / RESULT).read_text("utf-8"), "utf-8")
     write_page(report_of(json.loads(ASSET.read_text("utf-8"))), DOCS)
 

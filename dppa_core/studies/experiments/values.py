@@ -169,6 +169,8 @@ class Experiment:
     not_run: str = ""
     """Why it was not run."""
     cost: Cost = field(default_factory=Cost)
+    made: str = ""
+    """Command and machine, if it was run apart from the others of its report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +210,7 @@ def _experiment_json(one: Experiment) -> dict[str, Any]:
     }
 
 
-_TEXTS = ("key", "number", "title", "question", "measured", "not_run")
+_TEXTS = ("key", "number", "title", "question", "measured", "not_run", "made")
 
 
 def _seconds(processor: float, wall: float) -> dict[str, float]:

@@ -102,7 +102,7 @@ def _experiment(one: Experiment) -> list[str]:
     parts += [f"**Left out.** {what}" for what in found.missing]
     parts.append(
         f"`{one.key}`: {one.cost.answers} answers, {lasting(one.cost.processor)} of processor, "
-        f"{lasting(one.cost.wall)} by the clock."
+        f"{lasting(one.cost.wall)} by the clock{f'; run apart, {one.made}' if one.made else ''}."
     )
     return parts
 
