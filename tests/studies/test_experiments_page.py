@@ -6,7 +6,8 @@ from pathlib import Path
 
 from dppa_core.studies.experiments.page.text import OTHERS, PAGE, PLOTS, page, pictures_of
 from dppa_core.studies.experiments.paper.registry import EXPERIMENTS
-from dppa_core.studies.experiments.values import report_of
+from dppa_core.studies.experiments.values import report_json, report_of
+from scripts.experiments import with_more
 
 ROOT = Path(__file__).resolve().parents[2]
 REPORT = report_of(json.loads((ROOT / "assets" / "data" / "experiments.json").read_text("utf-8")))
@@ -29,3 +30,14 @@ def test_every_experiment_is_on_the_page_run_or_with_its_reason() -> None:
     assert [one.key for one in REPORT.experiments] == [one.key for one in EXPERIMENTS]
     assert all(one.findings is None or one.findings.finding for one in REPORT.experiments)
     assert all(bool(one.not_run) == (one.findings is None) for one in REPORT.experiments)
+
+
+def test_one_that_was_run_apart_replaces_the_old_one_and_says_how_it_was_made() -> None:
+    first, second = report_json(REPORT)["experiments"][:2]
+    report, other = {"experiments": [first, second]}, {**second, "title": "anew"}
+    more = {"command": "dppa reproduce x", "machine": "here", "experiments": [other]}
+    found = with_more(report, more)["experiments"]
+    assert found[0] == first and found[1]["title"] == "anew"
+    apart = replace(REPORT.experiments[0], made=found[1]["made"])
+    line = page(replace(REPORT, experiments=(apart,))).rstrip().rpartition("\n")[2]
+    assert line.endswith("; run apart, by `dppa reproduce x` on here.")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from dppa_core.evaluation.analysis.curvature import Curvature
 from dppa_core.evaluation.scores import Marks
 from dppa_core.evaluation.side_by_side import Comparison
-from dppa_core.evaluation.tables import Cell, Column, Row, Table, percent
+from dppa_core.evaluation.tables import Cell, Column, Row, Table, listed, percent
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe
 from dppa_core.studies.experiments.exams import alone, exam
 from dppa_core.studies.experiments.questions import CurvatureQuestion
@@ -61,11 +61,6 @@ class Gains:
     @property
     def _pair(self) -> tuple[dict[Place, Marks], dict[Place, Marks]]:
         return self.amplified, self.plain
-
-    def mean(self, what: str, rate: float) -> float:
-        """Mean over the domains of a figure of `figures`."""
-        each = [self.figures(place)[what] for place in self.found if place[1] == rate]
-        return sum(each) / len(each)
 
     def figures(self, place: Place) -> dict[str, float]:
         """Foretold and measured figures at one place."""
@@ -180,41 +175,40 @@ def _factors(gains: Gains) -> Chart:
 
 
 def finding(gains: Gains) -> str:
-    """What a factor wins back, whether that is foretold, and where it ends."""
-    alike = [gains.found[place].quadratic.alike for place in gains.found if place[1] >= DRAWN]
-    most = max(RATES, key=lambda rate: gains.gain(rate).difference.value)
+    """What a factor wins back, and how far that is foretold."""
+    high = [place for place in gains.found if place[1] >= DRAWN]
+    alike = [gains.found[place].quadratic.alike for place in high]
     last = RATES[-1]
+    back = [_won_back(gains, place) for place in high if place[1] == last]
     factors, measured = _both(gains, "factor")
     costs, paid = _both(gains, "cost")
     energy = [-gains.figures(place)["energy"] for place in gains.found]
+    apart = [_apart(gains, rate) for rate in (RATES[1], last)]
     lines = [
         short(gains),
         f"By the second order of the loss, a factor wins back {percent(min(alike))} to "
         f"{percent(max(alike))} of the cost from {pruned(DRAWN)} on: what pruning removes changes "
         "the logits partly as what it keeps does, and stronger kept entries stand in for it.",
-        f"The best factor goes with the foretold one: rank correlation "
-        f"{number(correlation(factors, measured))} over {len(factors)} places.",
-        f"So does the cost of pruning ({number(correlation(costs, paid))}); the lost share of d² "
-        f"orders the costs as well as {number(correlation(energy, paid))}.",
-        f"The size of the cost is foretold where little is pruned: at {pruned(RATES[1])} it is "
-        f"{_ratio(gains, RATES[1])} of the measured one, at {pruned(last)} {_ratio(gains, last)}.",
+        f"Measured at {pruned(last)}, it wins back {percent(min(back))} to {percent(max(back))}.",
+        f"Rank correlation over {len(factors)} places: of the best factor with the foretold one "
+        f"{number(correlation(factors, measured))}; of the cost with the foretold one "
+        f"{number(correlation(costs, paid))}, with the lost share of d² "
+        f"{number(correlation(energy, paid))}.",
+        f"Foretold and measured cost are {number(apart[0])} nats per token apart at "
+        f"{pruned(RATES[1])}, {number(apart[1])} at {pruned(last)} (means over the domains)"
+        + (
+            ": far from the domain model the loss rises faster than its second order."
+            if apart[1] > 2 * apart[0]
+            else "."
+        ),
     ]
-    if gains.mean("cost", last) > 1.25 * gains.mean("foretold cost", last):
-        lines.append(
-            "Far from the domain model the loss rises faster than its second order, and no factor "
-            f"brings that part back: with the best one {number(gains.mean('left', most))} nats per "
-            f"token are left at {pruned(most)}, where most answers come back, and "
-            f"{number(gains.mean('left', last))} at {pruned(last)}."
-        )
     return " ".join(lines)
 
 
 def short(gains: Gains) -> str:
-    """Where the gain is largest, and how large it is at the ends."""
-    first, last = RATES[0], RATES[-1]
-    most = max(RATES, key=lambda rate: gains.gain(rate).difference.value)
-    told = [f"{gap(gains.gain(rate).difference)} at {pruned(rate)}" for rate in (first, most, last)]
-    return f"One factor on all that magnitude keeps adds {', '.join(dict.fromkeys(told))}."
+    """What the best factor adds at every rate."""
+    told = [f"{gap(gains.gain(rate).difference)} at {pruned(rate)}" for rate in RATES]
+    return f"The best factor on all that magnitude keeps adds {listed(told)}."
 
 
 def _both(gains: Gains, what: str) -> tuple[Sequence[float], Sequence[float]]:
@@ -222,8 +216,15 @@ def _both(gains: Gains, what: str) -> tuple[Sequence[float], Sequence[float]]:
     return [one[f"foretold {what}"] for one in each], [one[what] for one in each]
 
 
-def _ratio(gains: Gains, rate: float) -> str:
-    return percent(gains.mean("foretold cost", rate) / gains.mean("cost", rate))
+def _won_back(gains: Gains, place: Place) -> float:
+    one = gains.figures(place)
+    return 1 - one["left"] / one["cost"] if one["cost"] > 0 else 0.0
+
+
+def _apart(gains: Gains, rate: float) -> float:
+    """Mean distance between foretold and measured cost."""
+    each = [gains.figures(place) for place in gains.found if place[1] == rate]
+    return sum(abs(one["cost"] - one["foretold cost"]) for one in each) / len(each)
 
 
 GAIN = Declared(
