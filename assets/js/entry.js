@@ -13,6 +13,7 @@ import "./plots/plots.js";
 import { lossesNow, sparsityOf } from "./plots/sparsity.js";
 import "./controls/class_locked.js";
 import "./controls/controls.js";
+import "./controls/panes.js";
 import "./controls/method.js";
 import { tuneFailed } from "./controls/session_bar.js";
 import "./controls/status.js";

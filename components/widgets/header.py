@@ -22,11 +22,11 @@ SKIP = (
 TITLE = (
     f'<div class="title"><h1>DPPA Studio <small>{__version__}</small></h1>'
     '<button type="button" id="learn-open" aria-pressed="false">Learn</button>'
-    '<p><span class="more">Dynamically prune, partition, amplify (DPPA)</span><span class="less">'
-    'Prune, amplify</span> what fine-tuning changed, then merge. <span class="toys">'
-    '<span class="more">The embedded models are toys</span><span class="less">Toys</span> of 4 M '
-    'parameters that know few kinds of question.</span> <span class="more">First move the pruning '
-    "rate and watch the answer.</span></p>"
+    '<p>Merge fine-tuned models and keep only their largest changes<span class="more">: prune '
+    'dynamically, partition, amplify</span> (DPPA). <span class="toys"><span class="more">The '
+    'embedded models are toys</span><span class="less">Toys</span> of 4 M parameters that know few '
+    'kinds of question.</span> <span class="more">First move the pruning rate and watch the '
+    "answer.</span></p>"
     "</div>"
 )
 PANES = (

@@ -160,7 +160,7 @@ export const answerOf = (grid, turn) => {
     copy.hidden = !plain || !answer.text;
     stats.hidden = Boolean(secret) || !answer.tokens;
     say(fast, speed(answer));
-    say(surprise, `sure ${percent1(Math.exp(-answer.loss))}`);
+    say(surprise, `mean probability ${percent1(Math.exp(-answer.loss))}`);
     const unbegun = answer.state === "stopped" && !answer.text ? "stopped before its first word" : "";
     say(note, answer.note || unbegun || STATES[secret && running ? "writing" : answer.state] || "");
     if (!secret && !answer.before && answer.recipe && (answer.state === "writing" || answer.state === "done")) tables.noteMerged(answer.recipe);

@@ -10,7 +10,7 @@ import { scoreMeasures, scoreReach, scorePlot } from "./score-plot.js";
 
 const tidy = resultText;
 const MEASURES = scoreMeasures;
-const IDLE = "Not run yet. The merge, two plain merges (mean and sum of the models), the domain models and the base answer the same unseen questions. If settings B differ from A, both answer.";
+const IDLE = "Not run yet. The merge, two plain merges (linear: the mean of the models; task arithmetic: the base plus all changes), the domain models and the base answer the same unseen questions. If settings B differ from A, both answer.";
 const remaining = (seconds) => (seconds === null ? "" : about(seconds));
 function stopped(cells) {
   const finished = cells.filter(Boolean).length;

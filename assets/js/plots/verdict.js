@@ -10,8 +10,8 @@ part("verdict", ({ host }) => {
   host.replaceChildren();
   const box = html("details", { class: "verdict-box" }, host);
   const line = html("summary", {}, box), text = html("span", {}, line, "What this merge keeps …");
-  html("span", { class: "more" }, line, " Pruning is for small files.");
-  const more = html("p", { class: "how" }, box, "Pruning is for small files, and for models that disturb each other in a sum; otherwise add whole changes (task arithmetic). "
+  html("span", { class: "more" }, line, " Pruning makes packs smaller, not the merged model.");
+  const more = html("p", { class: "how" }, box, "Prune to store or send each model's changes as a small file (a pack, under Export), or to merge models that disturb each other in a sum. Otherwise add whole changes (task arithmetic). "
     + "The figures are of these toys, on test questions, with the coefficient that was best on other questions. "
     + "Score real models on questions of your own. ");
   const evidence = html("button", { type: "button", class: "link" }, more, "All experiments");

@@ -27,7 +27,7 @@ LOCAL_HELP = (
     "embedded model. MODEL+ADAPTER adds a LoRA adapter or a delta pack. Commas separate several."
 )
 RECIPE_HELP = "A recipe file, ours or mergekit's: drop it on this box, or open it under Save."
-BASE_HELP = "What they were fine-tuned from. Empty: they join the models above."
+BASE_HELP = "What they were fine-tuned from. Empty: the base above."
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,8 +127,8 @@ def add_own_questions(
     with gr.Accordion("Questions of your own", open=False, elem_id="questions-box"):
         text = gr.Textbox(
             label="Questions with answers",
-            info="JSON lines or CSV with a header. Half of them, by a hash, are for searches; the "
-            "other half is asked here.",
+            info="JSON lines or CSV with a header. Half of them, always the same, are kept for "
+            "Search; the other half is asked here.",
             placeholder='{"question": "What is 2 + 3?", "answer": "5", "scorer": "number"}',
             lines=4,
             max_lines=10,

@@ -131,8 +131,8 @@ def retention_sentence(row: Mapping[str, Any]) -> str:
         return ""
     worst = min(kept, key=lambda name: float(kept[name]["value"]))
     return (
-        f"Retention: this merge answers {_with_interval(row['mean_retention'])} as well as its "
-        f"models do alone; least in {worst}, {_with_interval(kept[worst])}."
+        f"Retention: this merge keeps {_with_interval(row['mean_retention'])} of its models' own "
+        f"accuracy; least in {worst}, {_with_interval(kept[worst])}."
     )
 
 
@@ -144,17 +144,18 @@ def plain_sentence(found: SideBySide) -> str:
         return ""
     best = max(known, key=lambda key: known[key].value)
     label = found.entrant(best).label
-    said = f"{label[:1].upper()}{label[1:]}, the best plain merge, keeps {_interval(known[best])}."
+    said = f"{label[:1].upper()}{label[1:]}, the best plain merge, keeps {_interval(known[best])}"
     gap = found.comparison(best, RECIPE)
     if gap is None:
-        return said
+        return f"{said}."
     more, low, high = (100 * one for one in (gap.difference.value, *gap.difference.ends))
     sign, word = (1, "more") if more >= 0 else (-1, "fewer")
     ends = " to ".join(
         f"{one:.1f}".replace("-", "\u2212") for one in sorted((sign * low, sign * high))
     )
     chance = "" if gap.seen else ", which may be chance"
-    return f"{said} Of 100 questions it answers {abs(more):.1f} {word} right ({ends}){chance}."
+    than = f"{abs(more):.1f} {word} right than this merge ({ends}){chance}"
+    return f"{said}: of 100 questions, {than}."
 
 
 def verdict_sentence(found: SideBySide) -> str:
@@ -163,7 +164,7 @@ def verdict_sentence(found: SideBySide) -> str:
     if kept is None or plain is None:
         return ""
     asked = sum(len(each) for each in found.items.values())
-    said = f"Scored on {asked:,} questions: answers {_interval(kept)} as well as its models alone"
+    said = f"Scored on {asked:,} questions: keeps {_interval(kept)} of its models' own accuracy"
     return f"{said}; task arithmetic {_interval(plain)}."
 
 

@@ -64,9 +64,9 @@ def verdict_of(recipe: MergeRecipe) -> str:
     if found is None:
         known = f" Of the same models: {beside}." if beside else ""
         return f"Not scored yet (see Score).{known}"
-    alone = "its models do" if len(found.models) > 1 else "its model does"
+    whose = "its models'" if len(found.models) > 1 else "its model's"
     asked, share = f"{found.questions:,}", _percent(found.kept)
-    kept = f"This merge answers {share} as well as {alone} alone, on {asked} questions."
+    kept = f"This merge keeps {share} of {whose} own accuracy, on {asked} questions."
     return f"{kept} {beside[:1].upper()}{beside[1:]}." if beside else kept
 
 
@@ -105,8 +105,9 @@ def _beside(recipe: MergeRecipe, found: Measured | None) -> str:
             continue
         one = min(known, key=lambda one: abs(one.rate - rate))
         at = f" at {_percent(one.rate)}" if one.rate not in (0.0, rate) else ""
-        if found is None and not one.rate and one.coefficient is not None:
-            at = f" with coefficient {one.coefficient:g}"
+        given = {model.coefficient for model in recipe.models}
+        if not one.rate and one.coefficient is not None and given != {one.coefficient}:
+            at = f" (coefficient {one.coefficient:g})"
         parts.append(f"{name}{at} {_percent(one.kept)}")
     return ", ".join(parts)
 

@@ -58,7 +58,7 @@ _REMEDIES = {
     "reference": "Write zoo:NAME, owner/name of the Hub, or a folder.",
     "access": "Get access, or take another model.",
     "format": "Use the model it was made from.",
-    "files": "Correct the name, or fetch the model again.",
+    "files": "Correct the name; a folder must be on the machine that runs this program.",
     "network": "Try again with a network, or name a folder that holds the model.",
 }
 _REPAIRS = {

@@ -198,6 +198,6 @@ def test_the_line_over_the_plots_is_filled_in_from_the_results() -> None:
     """Of every preset that was measured: its figures are those of docs/results.json."""
     shares = {f"{100 * one.kept:.0f}" for one in measured()}
     told = [verdict_of(preset.recipe()) for preset in all_presets().values()]
-    assert sum("This merge answers " in one for one in told) >= 3
+    assert sum("This merge keeps " in one for one in told) >= 3
     for line in told:
         assert set(re.findall(r"(\d+)\u202f%(?! \d)", line)) <= shares

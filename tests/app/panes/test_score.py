@@ -185,13 +185,15 @@ def test_the_sentence_names_the_best_plain_merge_and_the_gap() -> None:
     found = SideBySide("test", who, asked, {(k, "math"): marks(n) for k, n in right.items()})
     said = plain_sentence(found)
     assert said.startswith("Task arithmetic, the best plain merge, keeps 90\u202f% (")
-    assert ". Of 100 questions it answers 40.0 more right (" in said
+    assert ": of 100 questions, 40.0 more right than this merge (" in said
     assert "chance" not in said
     few = {key: marks(n) for key, n in (right | {"task_arithmetic": 19}).items()}
     told = plain_sentence(replace(found, marks={(key, "math"): one for key, one in few.items()}))
-    assert re.search(r"answers 2\.5 fewer right \([^()]+\), which may be", told)
+    assert re.search(
+        r"of 100 questions, 2\.5 fewer right than this merge \([^()]+\), which may be", told
+    )
     verdict = verdict_sentence(found)
-    assert verdict.startswith("Scored on 40 questions: answers 50\u202f% (")
+    assert verdict.startswith("Scored on 40 questions: keeps 50\u202f% (")
     assert "; task arithmetic 90\u202f% (" in verdict
     none = SideBySide("test", who, asked, {})
     assert plain_sentence(none) == verdict_sentence(none) == ""

@@ -44,8 +44,9 @@ def test_beside_a_score_the_measured_share_and_its_questions_are_named():
 def test_a_preset_says_what_it_was_measured_to_keep_beside_plain_merges(title, rate):
     said = verdict_of(presets()[title].recipe())
     assert said == (
-        f"This merge answers {kept('dp', rate)} as well as its models do alone, on {asked():,} "
-        f"questions. Unpruned task arithmetic {share(KNOWN['task_arithmetic']['merged'])}, "
+        f"This merge keeps {kept('dp', rate)} of its models' own accuracy, on {asked():,} "
+        f"questions. Unpruned task arithmetic (coefficient 0.85) "
+        f"{share(KNOWN['task_arithmetic']['merged'])}, "
         f"magnitude pruning {kept('magnitude', rate)}."
     )
 
@@ -54,7 +55,7 @@ def test_one_model_is_compared_with_its_own_magnitude_pruning():
     said = verdict_of(presets()["Math alone, pruned"].recipe())
     asked_math = KNOWN["own"]["math"]["domains"]["math"]["n"]
     assert said.startswith(
-        f"This merge answers {kept('dp', 0.8, 'math')} as well as its model does alone, on "
+        f"This merge keeps {kept('dp', 0.8, 'math')} of its model's own accuracy, on "
         f"{asked_math} questions."
     )
     assert said.endswith(f" Magnitude pruning {kept('magnitude', 0.8, 'math')}.")
@@ -73,7 +74,7 @@ def test_one_model_is_compared_with_its_own_magnitude_pruning():
 def test_changed_settings_are_not_scored_yet(session):
     said = verdict_of(session.recipe())
     assert said.startswith("Not scored yet (see Score). Of the same models: ")
-    assert "unpruned task arithmetic with coefficient 0.85 98" in said
+    assert "unpruned task arithmetic (coefficient 0.85) 98" in said
     rate = 0.8 if session.pruning else 0.5  # the nearest one to no pruning
     at = "" if session.pruning and session.rate == rate else f" at {100 * rate:.0f}\u202f%"
     assert f"DPPA with factors 1{at} {kept('dp', rate)}, magnitude pruning{at} " in said
@@ -84,7 +85,7 @@ def test_magnitude_pruning_stands_beside_dppa_and_not_beside_itself():
     (row,) = [r for r in KNOWN["treated"] if (r["method"], r["rate"]) == ("magnitude", 0.8)]
     models = tuple(replace(one, coefficient=row["coefficient"]) for one in SESSION.models)
     said = verdict_of(replace(plain, models=models).recipe())
-    assert said.startswith(f"This merge answers {kept('magnitude', 0.8)} as well")
+    assert said.startswith(f"This merge keeps {kept('magnitude', 0.8)} of its models' own")
     assert said.endswith(f"DPPA with factors 1 {kept('dp', 0.8)}.") and "magnitude" not in said
 
 

@@ -141,7 +141,7 @@ def test_retention_is_told_with_its_interval_and_the_worst_domain() -> None:
     }
     sentence = retention_sentence(row)
     assert sentence == (
-        "Retention: this merge answers 63\u202f% (55–71) as well as its models do alone; "
+        "Retention: this merge keeps 63\u202f% (55–71) of its models' own accuracy; "
         "least in law, 50\u202f% (40–60)."
     )
     assert retention_sentence({**row, "mean_retention": None}) == ""

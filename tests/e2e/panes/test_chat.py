@@ -1,9 +1,13 @@
 """The chat: answers from the merged model, stops, stale marks, several models, several visitors."""
 
 import time
+from dataclasses import replace
 
 import pytest
+from playwright.sync_api import expect
 
+from components.session.link import link_of
+from components.session.presets import first_session
 from tests.e2e.conftest import Visit
 from tests.e2e.expected import first_recipe, long_question, reply
 from tests.e2e.page_driver import Studio
@@ -159,3 +163,23 @@ def test_an_empty_question_is_not_sent(studio: Studio) -> None:
         send.click()
     studio.page.wait_for_timeout(500)
     assert studio.page.locator("#transcript .answer").count() == 0
+
+
+def test_a_model_that_was_removed_is_asked_no_more_and_the_others_are(visit: Visit) -> None:
+    studio = visit()
+    studio.page.get_by_role("button", name="Remove law").click()
+    expect(studio.page.locator("#answer-with input")).to_have_count(4)
+    studio.ask("1 + 1 = ?")
+    studio.wait_answer("zoo:finance")
+    studio.page.locator("#undo").click()
+    expect(studio.page.locator("#answer-with input")).to_have_count(5)
+    studio.ask("2 + 2 = ?")
+    studio.wait_answer("merged")
+
+
+def test_a_link_to_other_models_ticks_those_that_are_there(visit: Visit) -> None:
+    pair = replace(first_session(), models=first_session().models[:2])
+    studio = visit(link=link_of(pair))
+    expect(studio.page.locator("#answer-with input")).to_have_count(4)
+    studio.ask("1 + 1 = ?")
+    studio.wait_answer("zoo:finance")

@@ -105,7 +105,7 @@ def test_models_write_at_the_same_time_and_say_how_fast_and_how_sure(talk: Studi
         answer = talk.wait_answer(target)
         speed = answer.locator(".speed").inner_text()
         assert re.fullmatch(r"\d+\stokens? · [\d.]+\s(tokens/s|ms|s)", speed), speed
-        assert re.fullmatch(r"sure [\d.]+\s%", answer.locator(".sureness").inner_text())
+        assert re.fullmatch(r"mean probability [\d.]+\s%", answer.locator(".sureness").inner_text())
 
 
 @pytest.mark.long

@@ -64,7 +64,7 @@ def measures(studio: Studio) -> None:
             float(cell.get_attribute("data-retention") or "nan"), abs=1e-5
         )
     expect(page.locator("#score .score-line")).to_contain_text(
-        "as well as its models do alone; least in"
+        "of its models' own accuracy; least in"
     )
     fits = "table => table.scrollWidth <= table.parentElement.clientWidth"
     for measure, rows in (("loss", 7), ("forgetting", 3)):  # merges forget nothing: no row of "–"

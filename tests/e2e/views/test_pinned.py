@@ -138,3 +138,16 @@ def test_a_conversation_is_continued_once_it_is_chosen(visit: Visit) -> None:
         and MATH.answer in read
         and read.index(MATH.prompt) < read.index("And 3 more?")
     )
+
+
+def test_undo_and_reset_write_the_answer_of_the_settings_that_came_back(visit: Visit) -> None:
+    studio = visit()
+    settled(studio)
+    for back in ("#undo", "#reset"):
+        studio.set_rate(99)
+        settled(studio)
+        assert text(studio) != MATH.answer
+        studio.page.locator(back).click()
+        studio.wait_exact(80)
+        settled(studio)
+        assert text(studio) == MATH.answer, back
