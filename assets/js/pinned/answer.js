@@ -172,6 +172,6 @@ function noteOf(answer, fresh, later) {
   if (later === "large") return "These models are too large to merge unasked: Send asks them.";
   if (answer?.trouble) return answer.trouble;
   if (!answer) return "Written as soon as the models are in memory …";
-  const marked = !pinned.before ? "" : pinned.before !== answer.text ? " · marked: changed since the sliders last rested" : fresh ? " · the same answer as before" : "";
+  const marked = !pinned.before ? "" : pinned.before !== answer.text ? " · highlighted: changed since the sliders last rested" : fresh ? " · the same answer as before" : "";
   return `recipe ${answer.recipe.slice(0, 6)} · ${answer.seconds < 1 ? `${three(1000 * answer.seconds)}${THIN}ms` : `${three(answer.seconds)}${THIN}s`}${marked}${fresh ? "" : " · following …"}`;
 }

@@ -44,10 +44,10 @@ def build_advice() -> RunView:
     """A fold with a description, the buttons, and the result."""
     with gr.Accordion("What should I try?", open=False, elem_id="advice-box"):
         static(
-            '<p class="how">Tells whether the changes of each model are small, so that most may be '
-            f"dropped, or large: DARE drops {percent(PROBE_RATE)} of them, and {ITEMS} questions "
-            "are asked. For a merge by DPPA it looks for signs of failure too. About 15 s a "
-            "model.</p>",
+            '<p class="how">Measures whether most changes of each model may be dropped, and '
+            f"suggests methods to try: {ITEMS} questions are asked after {percent(PROBE_RATE)} of "
+            "the changes were dropped at random (DARE). For a merge by DPPA it looks for signs of "
+            "failure too. About 15 s a model.</p>",
             "advice-how",
         )
         return build_run("advice", "Advise")

@@ -104,7 +104,7 @@ def _beside(recipe: MergeRecipe, found: Measured | None) -> str:
         if not known or (found and found.method == method):
             continue
         one = min(known, key=lambda one: abs(one.rate - rate))
-        at = f" at {_percent(one.rate)}" if one.rate not in (0.0, rate) else ""
+        at = f" (at {_percent(one.rate)})" if one.rate not in (0.0, rate) else ""
         given = {model.coefficient for model in recipe.models}
         if not one.rate and one.coefficient is not None and given != {one.coefficient}:
             at = f" (coefficient {one.coefficient:g})"

@@ -170,11 +170,12 @@ def _here(model: HubModel, file: str) -> bool:
 
 
 def _away(reference: str, error: Unreachable) -> Finding:
+    why = str(error).partition(": ")[2] or str(error)
     return blocker(
         "network",
         reference,
         "The Hub is not reachable, and the model is not on this disk.",
-        str(error).partition(": ")[2] or str(error),
+        why[:1].upper() + why[1:],
         "Try again with a network, or name a folder that holds the model.",
     )
 

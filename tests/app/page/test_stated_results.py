@@ -200,4 +200,4 @@ def test_the_line_over_the_plots_is_filled_in_from_the_results() -> None:
     told = [verdict_of(preset.recipe()) for preset in all_presets().values()]
     assert sum("This merge keeps " in one for one in told) >= 3
     for line in told:
-        assert set(re.findall(r"(\d+)\u202f%(?! \d)", line)) <= shares
+        assert set(re.findall(r"(\d+)\u202f%(?!\))", line)) <= shares

@@ -76,7 +76,7 @@ def test_changed_settings_are_not_scored_yet(session):
     assert said.startswith("Not scored yet (see Score). Of the same models: ")
     assert "unpruned task arithmetic (coefficient 0.85) 98" in said
     rate = 0.8 if session.pruning else 0.5  # the nearest one to no pruning
-    at = "" if session.pruning and session.rate == rate else f" at {100 * rate:.0f}\u202f%"
+    at = "" if session.pruning and session.rate == rate else f" (at {100 * rate:.0f}\u202f%)"
     assert f"DPPA with factors 1{at} {kept('dp', rate)}, magnitude pruning{at} " in said
 
 

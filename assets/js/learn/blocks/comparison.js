@@ -52,7 +52,7 @@ block("leaderboard", ({ host, result }) => {
     rows: result.rows.map((row) => ({
       label: row.title, value: row.mean, low: row.low, high: row.high, strong: row.method === "dppa",
       hollow: row.method !== "dppa" && !row.significant,
-      text: row.method === "dppa" ? `0 (keeps ${percent1(row.retention)})` : `${points(row.mean)}${row.significant ? "" : " (no significant difference)"}`,
+      text: row.method === "dppa" ? `0 (keeps ${percent1(row.retention)})` : `${points(row.mean)}${row.significant ? "" : " (may be chance)"}`,
     })),
     how: `Points of retention more or less than DPPA, which keeps ${percent1(own.retention)}: mean of the three domains, with 95${THIN}% intervals of the paired differences. Right of the line: better. A hollow dot: no significant difference from DPPA.`,
   });
