@@ -58,6 +58,11 @@ class Gains:
             *({d: marks[d, r] for d, r in self.found if r == rate} for marks in self._pair)
         )
 
+    def alone(self, domain: str, rate: float) -> Comparison:
+        """The same on one domain."""
+        with_, without = (marks[domain, rate] for marks in self._pair)
+        return compared({domain: with_}, {domain: without})
+
     @property
     def _pair(self) -> tuple[dict[Place, Marks], dict[Place, Marks]]:
         return self.amplified, self.plain
@@ -102,7 +107,7 @@ def steps(setting: Setting) -> Steps[Findings]:
     marks = yield from all_asked(asked)
     plain, amplified = ({p: marks[*p, which] for p in questions} for which in (1, 0))
     gains = Gains(found, recipes, plain, amplified)
-    charts = _losses(gains), _factors(gains)
+    charts = _added(gains), _losses(gains), _factors(gains)
     return Findings((_table(gains),), charts, finding(gains), short=short(gains))
 
 
@@ -142,20 +147,30 @@ def _table(gains: Gains) -> Table:
             Cell(one["left"]),
             accuracy(without),
             accuracy(with_),
-            points(compared({domain: with_}, {domain: without}), len(with_.hits)),
+            points(gains.alone(*place), len(with_.hits)),
         )
         rows.append(Row(cells, dump_recipe(recipe)))
     title = "Magnitude pruning of one model, and one factor on what is kept"
     return Table(title, columns, tuple(rows))
 
 
+def _added(gains: Gains) -> Chart:
+    cells = {
+        domain: [points(gains.alone(domain, rate)) for rate in RATES]
+        for domain in dict.fromkeys(domain for domain, _ in gains.found)
+    }
+    axes = Axis("pruned", "%"), Axis("gain in accuracy", "points")
+    title = "What the best factor adds to magnitude"
+    return Chart.of("lines", title, axes, [100 * rate for rate in RATES], cells)
+
+
 def _losses(gains: Gains) -> Chart:
-    lines = []
+    lines, drawn = [], tuple(factor for factor in FACTORS if factor <= 2)
     for place, one in gains.found.items():
         if place[1] == DRAWN:
-            lines.append(Series(place[0], FACTORS, one.losses))
-            foretold = tuple(one.quadratic.at(factor) for factor in FACTORS)
-            lines.append(Series(f"{place[0]}, foretold", FACTORS, foretold))
+            lines.append(Series(place[0], drawn, one.losses[: len(drawn)]))
+            foretold = tuple(map(one.quadratic.at, drawn))
+            lines.append(Series(f"{place[0]}, foretold", drawn, foretold))
     axes = Axis("factor", "×"), Axis("loss of right answers", "nats per token")
     return Chart("lines", f"Loss against the factor at {pruned(DRAWN)}", *axes, tuple(lines))
 
@@ -202,7 +217,22 @@ def finding(gains: Gains) -> str:
             else "."
         ),
     ]
-    return " ".join(lines)
+    return " ".join([*lines, *_fades(gains)])
+
+
+def _fades(gains: Gains) -> list[str]:
+    """A sentence for each domain whose gain is largest before the last rate."""
+    lines, last = [], RATES[-1]
+    for domain in dict.fromkeys(domain for domain, _ in gains.found):
+        gain = {rate: gains.alone(domain, rate).difference.value for rate in RATES}
+        most = max(RATES, key=lambda rate: gain[rate])
+        if most < last and gain[most] > 0:
+            left = [number(gains.figures((domain, rate))["left"]) for rate in (most, last)]
+            lines.append(
+                f"In {domain} the gain fades beyond {pruned(most)}: with the best factor "
+                f"{left[0]} nats per token of the cost are left there, {left[1]} at {pruned(last)}."
+            )
+    return lines
 
 
 def short(gains: Gains) -> str:
