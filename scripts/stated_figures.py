@@ -186,6 +186,13 @@ STATED = (
     ),
     StatedFigures(
         README,
+        "chosen by the loss, gains # points there (# to #);",
+        lambda data: data.finding(
+            "gain", r"\+([\d.]+) points \(\+([\d.]+) to \+([\d.]+)\) at 95 %"
+        ),
+    ),
+    StatedFigures(
+        README,
         "DPPA ranks # of # methods (SLERP merges two models only), or # of the # that make one",
         lambda data: (*data.place("dppa"), *data.place("dppa", without="emr")),
     ),
