@@ -18,6 +18,9 @@ DOCS, ASSET = ROOT / "docs", ROOT / "assets" / "data" / "experiments.json"
 
 def with_more(report: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
     """A report with the experiments of another, which say how and where they were made."""
+    for name in ("setting", "versions"):
+        if report[name] != more[name]:
+            sys.exit(f"The runs differ in their {name}: {report[name]} and {more[name]}.")
     made = f"by `{more['command']}` on {more['machine']}"
     added = {one["key"]: {**one, "made": made} for one in more["experiments"]}
     kept = [added.pop(one["key"], one) for one in report["experiments"]]

@@ -56,14 +56,15 @@ def python_of(version: str) -> str:
 def environment_of(folder: Path, begin_with: Path | None) -> Path:
     """A new virtual environment with what a Space installs; its interpreter.
 
-    One that already holds requirements.txt and nothing else is used as it is, to save minutes.
+    Args:
+        begin_with: One that holds requirements.txt and nothing else: what a Space adds is installed
+            into it, which saves minutes.
     """
     head = yaml.safe_load((ROOT / "README.md").read_text("utf-8").split("---")[1])
-    venv = begin_with or folder / "venv"
+    host = python_of(head["python_version"])
+    venv = begin_with.absolute() if begin_with else folder / "venv"
     if not begin_with:
-        subprocess.run(
-            [python_of(head["python_version"]), "-m", "venv", "--without-pip", venv], check=True
-        )
+        subprocess.run([host, "-m", "venv", "--without-pip", venv], check=True)
     python = venv / "bin" / "python"
     pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet"]
     added = (f"gradio[oauth,mcp]=={head['sdk_version']}", "spaces", "uvicorn>=0.14.0")

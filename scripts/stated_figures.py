@@ -186,7 +186,7 @@ STATED = (
     ),
     StatedFigures(
         README,
-        "chosen by the loss, gains # points there (# to #);",
+        "chosen by the loss, gains # points there (# to #; [why]",
         lambda data: data.finding(
             "gain", r"\+([\d.]+) points \(\+([\d.]+) to \+([\d.]+)\) at 95 %"
         ),

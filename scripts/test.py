@@ -15,7 +15,7 @@ import pytest
 
 PYTEST = [sys.executable, "-m", "pytest", "--durations=25", "--durations-min=3", "--assert=plain"]
 # To rewrite every assertion takes each worker ten seconds: only what failed is told in full.
-FULL = ["--last-failed", "--assert=rewrite", "-rA"]
+FULL = ["--last-failed", "--assert=rewrite", "-rA", "--maxfail=10"]
 WORKERS = (os.cpu_count() or 1) + 1  # some wait for a disk, or for a process they have started
 # Every worker imports its files, which takes seconds: each half gets only its own.
 PLAIN = ["--ignore=tests/e2e", "-n", str(WORKERS), "--dist", "worksteal"]
@@ -34,7 +34,10 @@ def main(arguments: list[str]) -> int:
     for half, alone in ((PLAIN, PLAIN[:1]), (BROWSER, BROWSER[:3])):
         codes.append(run(half, arguments))
         if codes[-1] == pytest.ExitCode.TESTS_FAILED:
-            sys.stderr.write("\nOnce more what failed, one at a time and told in full.\n")
+            sys.stderr.write(
+                "\nOnce more what failed, one at a time and told in full. Passing now counts for "
+                "tests with a browser alone.\n"
+            )
             again = run([*alone, *FULL], arguments)
             codes[-1] = again if half is BROWSER else codes[-1]
     none = int(pytest.ExitCode.NO_TESTS_COLLECTED)

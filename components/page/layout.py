@@ -17,7 +17,7 @@ from components.views.see.pinned import PinnedView
 from components.views.see.see import SeeView, exact_payload, plots_payload
 from components.widgets.browser_parts import pack
 from components.widgets.controls import PRIVATE, Controls
-from components.work.question import kept_targets, target_choices
+from components.work.question import first_targets, target_choices
 from components.work.studio import Studio
 
 MEASURING = {"concurrency_id": "model", "concurrency_limit": 1, **PRIVATE}
@@ -61,25 +61,22 @@ def drawn(page: Page, session: Session, studio: Studio, **more: Any) -> dict[Any
     }
 
 
-def restored(page: Page, session: Session, studio: Studio, chosen: object = None) -> dict[Any, Any]:
-    """As `shown`, for a restored session: of the models `chosen` in the chat all that are left."""
+def restored(page: Page, session: Session, studio: Studio) -> dict[Any, Any]:
+    """As `shown`, for a restored session: the chat keeps its choice of models."""
+    answering = target_choices(session)
     return shown(page, session, studio) | {
-        page.chat.targets: answerers(session, chosen),
+        page.chat.targets: gr.CheckboxGroup(choices=answering),
         page.see.exact: pack(exact_payload(session, studio, adopt=True) | {"measuring": ""}),
     }
 
 
-def answerers(session: Session, chosen: object = None) -> gr.CheckboxGroup:
-    """Who can answer, and who is ticked: Gradio refuses a ticked one that is no choice."""
-    return gr.CheckboxGroup(choices=target_choices(session), value=kept_targets(session, chosen))
-
-
 def shown(page: Page, session: Session, studio: Studio, look: str = "") -> dict[Any, Any]:
     """The updates after the models or all controls change at once."""
+    answering = target_choices(session)
     return page.controls.show(session) | {
         page.see.plots: pack(plots_payload(session, studio, adopt=True, look=look)),
         page.see.exact: pack(exact_payload(session, studio, adopt=True)),
-        page.chat.targets: answerers(session),
+        page.chat.targets: gr.CheckboxGroup(choices=answering, value=first_targets(session)),
         page.pruning.levels: "",
     }
 

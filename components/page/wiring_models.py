@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import gradio as gr
 from gradio.components import Component
 
-from components.page.layout import MEASURING, Page, all_outputs, answerers, drawn, sent_once, shown
+from components.page.layout import MEASURING, Page, all_outputs, drawn, sent_once, shown
 from components.session.json_form import parsed_keys
 from components.session.presets import find_hub_preset, hub_session, presets
 from components.session.session import Session
@@ -28,6 +29,7 @@ from components.widgets.browser_parts import pack
 from components.widgets.controls import PRIVATE, failed_script
 from components.work.error_notices import show_errors
 from components.work.figures import whole_json
+from components.work.question import target_choices
 from components.work.studio import Studio
 from dppa_core.errors import IncompatibleCheckpoints
 from dppa_core.merging.preflight.run import PreflightReport
@@ -55,15 +57,14 @@ def wire_models(page: Page, studio: Studio) -> None:
     @show_errors
     def on_removed(values: dict[Any, Any]) -> dict[Any, Any]:
         session = controls.session(values)
-        answering = answerers(session, values[page.chat.targets])
+        answering = gr.CheckboxGroup(choices=target_choices(session))
         return drawn(page, session, studio) | {page.chat.targets: answering}
 
     told = [*all_outputs(page), view.findings, page.offer]
     view.preset.choose(on_preset, inputs={view.preset}, outputs=[*told, view.preset], **PRIVATE)
     _wire_adding(page, studio, told)
     outputs = [page.see.plots, page.see.exact, page.chat.targets]
-    removing = controls.inputs | {page.chat.targets}
-    controls.models.remove(on_removed, inputs=removing, outputs=outputs, **PRIVATE)
+    controls.models.remove(on_removed, inputs=controls.inputs, outputs=outputs, **PRIVATE)
 
 
 def _wire_adding(page: Page, studio: Studio, told: list[Component]) -> None:

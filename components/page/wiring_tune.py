@@ -43,13 +43,13 @@ def wire_tune(page: Page, studio: Studio) -> None:
     def on_restore(values: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
         number, state = asked(values[page.tune], "state")
         session = opened(session_from_state(state), studio)
-        yield from _followed(page, session, number, studio, values)
+        yield from _followed(page, session, number, studio)
 
     @show_errors
     def on_read(values: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
         try:
             number, recipe, notes = asked_recipe(values[page.tune], studio)
-            yield from _followed(page, _of_recipe(recipe, studio), number, studio, values, notes)
+            yield from _followed(page, _of_recipe(recipe, studio), number, studio, notes)
         except DppaError as error:  # shown in the panel, which would cover a notice
             yield {page.tune: pack({"refused": str(error)})}
 
@@ -58,7 +58,7 @@ def wire_tune(page: Page, studio: Studio) -> None:
         number, _ = asked(values[page.tune], "id")
         return {page.tune: pack(file_value(page.controls.session(values), number))}
 
-    inputs = {page.tune, page.chat.targets}
+    inputs = {page.tune}
     restoring = page.tune.restore(
         on_restore, inputs=inputs, outputs=outputs, trigger_mode="multiple", **TUNING
     )
@@ -73,12 +73,7 @@ def wire_tune(page: Page, studio: Studio) -> None:
 
 
 def _followed(
-    page: Page,
-    session: Session,
-    number: int,
-    studio: Studio,
-    values: dict[Any, Any],
-    notes: Sequence[str] = (),
+    page: Page, session: Session, number: int, studio: Studio, notes: Sequence[str] = ()
 ) -> Iterator[dict[Any, Any]]:
     """Measure what a session needs, then yield all its updates."""
     if not is_at_hand(session, studio):
@@ -86,8 +81,7 @@ def _followed(
             yield {page.see.exact: pack({"measuring": what})}
     check_curves(session, studio)
     done = {"done": number, **({"notes": list(notes)} if notes else {})}
-    updates = restored(page, session, studio, values[page.chat.targets])
-    yield from sent_once(updates | {page.tune: pack(done)})
+    yield from sent_once(restored(page, session, studio) | {page.tune: pack(done)})
 
 
 def _of_recipe(recipe: MergeRecipe, studio: Studio) -> Session:

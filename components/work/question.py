@@ -97,13 +97,6 @@ def first_targets(session: Session) -> list[str]:
     return [value for _, value in target_choices(session)]
 
 
-def kept_targets(session: Session, chosen: object) -> list[str]:
-    """Those of the ticked that still can answer; if none, those ticked at first."""
-    ticked = chosen if isinstance(chosen, list) else []
-    kept = [value for _, value in target_choices(session) if value in ticked]
-    return kept or first_targets(session)
-
-
 def is_right(prompt: str, answer: str) -> bool | None:
     """Whether an example is answered correctly; None if `prompt` is none."""
     item = example_of(prompt)

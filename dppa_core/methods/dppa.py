@@ -27,7 +27,7 @@ class DppaParameters(PruningParameters):
         "paper",
         title="Semantics",
         text="authors: as their program computes. A factor holds for stronger partitions, too, if "
-        "it is larger than theirs; embeddings and norms that are kept take the largest of all; "
+        "it is larger in magnitude; embeddings and norms that are kept take the largest of all; "
         "elements equal to a threshold are pruned; deltas and products are rounded to bfloat16.",
         choices=("paper", "authors"),
         later=True,

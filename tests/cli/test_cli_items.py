@@ -75,7 +75,6 @@ def test_retention_is_by_the_model_in_the_place_of_the_file(
 
 
 @pytest.mark.cases(1)
-@pytest.mark.cases(2)
 @pytest.mark.parametrize(
     "way",
     [

@@ -47,7 +47,8 @@ def test_the_best_factor_wins_back_the_squared_cosine() -> None:
 
 def test_slopes_move_the_best_factor() -> None:
     sloped = Quadratic(1.0, 0.8, 0.1, kept=4.0, crossed=2.0, removed=4.0)
-    assert sloped.best_factor == pytest.approx(1.3) and sloped.at(1.0) == pytest.approx(2.9)
+    assert sloped.best_factor == pytest.approx(1.3)
+    assert (sloped.at(1.0), sloped.at(2.0)) == pytest.approx((2.9, 3.7))
 
 
 def test_of_nothing_kept_no_factor_is_better() -> None:
@@ -115,8 +116,22 @@ def test_products_are_those_of_automatic_differentiation(
     assert slopes == pytest.approx([means["gk"], means["gr"]], rel=0.01, abs=1e-4)
 
 
-def test_the_kept_share_is_that_of_the_squares(found: Curvature) -> None:
-    assert 0.3 < found.energy < 1
+def test_the_kept_share_is_that_of_the_squares(
+    recipe: MergeRecipe, whole: MergeRecipe, found: Curvature
+) -> None:
+    one, all_, base = (
+        dict(ModelPool().get(target).model.named_parameters())
+        for target in (recipe, whole, recipe.base)
+    )
+    kept, delta = (
+        sum(
+            float((by[n].detach().double() - base[n].detach().double()).square().sum())
+            for n in base
+            if "proj" in n
+        )
+        for by in (one, all_)
+    )
+    assert found.energy == pytest.approx(kept / delta, rel=1e-5)
 
 
 def test_it_takes_one_model(recipe: MergeRecipe) -> None:

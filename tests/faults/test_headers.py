@@ -170,7 +170,6 @@ def test_any_header_is_read_as_safetensors_reads_it_or_refused(
         assert raw.nbytes == info.size
 
 
-@pytest.mark.long
 @settings(max_examples=examples(300))
 @given(
     st.lists(

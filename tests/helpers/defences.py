@@ -729,7 +729,7 @@ def main() -> int:
     found = json.loads(RESULT.read_text("utf-8")) if options.words and RESULT.exists() else {}
     with tempfile.TemporaryDirectory(prefix="dppa-defences-") as folder:
         copy = Path(folder) / "copy"
-        unwanted = shutil.ignore_patterns(".git", ".venv", "out", "pictures", "__pycache__")
+        unwanted = shutil.ignore_patterns(".git", ".venv*", "out", "pictures", "__pycache__")
         shutil.copytree(ROOT, copy, ignore=unwanted)
         for defence in chosen:
             found[defence.title] = fails_without(defence, copy)

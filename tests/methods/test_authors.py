@@ -48,8 +48,12 @@ def by_their_program(
     for name, weight in base.arrays.items():
         delta = torch.tensor(tuned.arrays[name] - weight).bfloat16().flatten()
         result = torch.zeros_like(delta)
-        everything = np.full(delta.numel(), others == "keep")
-        masks = plan[name].masks if name in plan else [everything] * len(LEVELS)
+        masks = [np.full(delta.numel(), others == "keep")] * len(LEVELS)
+        if name in plan:
+            masks = plan[name].masks
+        elif others == "prune":
+            whole = slow.Delta(name, name, -1, "other", (tuned.arrays[name] - weight).ravel())
+            masks = [slow.kept_above(whole, 1 - rate) for rate in LEVELS]
         for mask, factor in zip(masks, factors, strict=True):
             product = factor * torch.where(torch.tensor(mask), delta, 0)
             result = torch.where(product.abs() > result.abs(), product, result)
@@ -69,9 +73,10 @@ def test_a_merge_is_the_one_of_their_program(
         np.testing.assert_array_equal(to_float32(raw, dtype), expected[name], name)
 
 
-def test_embeddings_can_still_be_dropped(tiny_zoo: Path) -> None:
-    merger = open_merger(recipe_of(tiny_zoo, (1.8, 1.0), other_tensors="drop"))
-    expected = by_their_program(tiny_zoo, (1.8, 1.0), "drop")
+@pytest.mark.parametrize("others", ["drop", "prune"])
+def test_embeddings_can_be_dropped_or_pruned(tiny_zoo: Path, others: str) -> None:
+    merger = open_merger(recipe_of(tiny_zoo, (1.8, 1.0), other_tensors=others))
+    expected = by_their_program(tiny_zoo, (1.8, 1.0), others)
     dtype, _, raw = merger.tensor("model.embed_tokens.weight")
     np.testing.assert_array_equal(to_float32(raw, dtype), expected["model.embed_tokens.weight"])
 
@@ -90,3 +95,16 @@ def test_a_recipe_of_the_paper_s_meaning_is_written_as_before(tiny_zoo: Path) ->
     plain = MergeRecipe(str(tiny_zoo / "base"), (DomainModel(str(tiny_zoo / "math"), LEVELS),))
     named = replace(plain, parameters={"semantics": "paper"})
     assert dump_recipe(named) == dump_recipe(plain) and recipe_hash(named) == recipe_hash(plain)
+
+
+def test_entries_ranked_at_random_are_rounded_as_well(tiny_zoo: Path) -> None:
+    rounded = open_merger(recipe_of(tiny_zoo, (1.8, 1.0), significance="random"))
+    given = dict(semantics="paper", significance="random", ties="prune")
+    plain = open_merger(recipe_of(tiny_zoo, (1.8, 1.0), **given))
+    base = slow.read(tiny_zoo / "base")
+    for module in rounded.plan.modules:
+        weights = base.arrays[module.tensor].ravel()
+        one, other = (merger.tensor(module.tensor)[2] - weights for merger in (rounded, plain))
+        assert ((one != 0) == (other != 0)).all(), "the same entries are kept"
+        np.testing.assert_allclose(one, other, rtol=0.01, atol=1e-6)
+        assert (one != other).any()

@@ -4,6 +4,8 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from dppa_core.studies.experiments.page.text import OTHERS, PAGE, PLOTS, page, pictures_of
 from dppa_core.studies.experiments.paper.registry import EXPERIMENTS
 from dppa_core.studies.experiments.values import report_json, report_of
@@ -34,10 +36,13 @@ def test_every_experiment_is_on_the_page_run_or_with_its_reason() -> None:
 
 def test_one_that_was_run_apart_replaces_the_old_one_and_says_how_it_was_made() -> None:
     first, second = report_json(REPORT)["experiments"][:2]
-    report, other = {"experiments": [first, second]}, {**second, "title": "anew"}
-    more = {"command": "dppa reproduce x", "machine": "here", "experiments": [other]}
+    same = {"setting": {"base": "zoo:base"}, "versions": {}}
+    report, other = {"experiments": [first, second], **same}, {**second, "title": "anew"}
+    more = {"command": "dppa reproduce x", "machine": "here", "experiments": [other], **same}
     found = with_more(report, more)["experiments"]
     assert found[0] == first and found[1]["title"] == "anew"
+    with pytest.raises(SystemExit, match="differ in their setting"):
+        with_more(report, {**more, "setting": {}})
     apart = replace(REPORT.experiments[0], made=found[1]["made"])
     line = page(replace(REPORT, experiments=(apart,))).rstrip().rpartition("\n")[2]
     assert line.endswith("; run apart, by `dppa reproduce x` on here.")

@@ -81,6 +81,7 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
   const isFresh = () => pinned.key === current();
   const isFree = (kind) => !flying[kind] || performance.now() - flying[kind].at > LOST_MS;
   function ask(kind) {
+    if (server.restoring) { settle(); return; } // the server would answer with the settings before
     asked = performance.now();
     flying[kind] = { id: ++number, key: current(), at: asked };
     send({ id: number, prompt: pinned.question, moving: kind === "move" });
@@ -97,7 +98,6 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
     clearTimeout(timer);
     timer = setTimeout(() => {
       if (!pinned.question || isFresh() || !isFree("rest") || flying.move?.key === current()) return;
-      if (server.restoring) { settle(REST_MS); return; } // the server would answer with the settings before
       if (!server.exact || server.service.models === "starting") { settle(RETRY_MS); return; }
       if (size() > AT_REST) { later = "large"; draw(); return; }
       ask("rest");
@@ -110,7 +110,7 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
     seen = key;
     moved = performance.now();
     if (!pinned.question || isFresh()) { draw(); return; }
-    const ready = !server.restoring && server.exact && server.service.models !== "starting" && size() <= FOLLOWS;
+    const ready = server.exact && server.service.models !== "starting" && size() <= FOLLOWS;
     const due = () => isFree("move") && isFree("rest") && !isFresh() && moved - asked > EVERY_MS;
     if (ready && moved > pause && due()) setTimeout(() => { if (due()) ask("move"); }, PAINTED_MS); // plots first
     settle();

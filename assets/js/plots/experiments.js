@@ -104,7 +104,7 @@ function howOf(parent, one, about) {
   html("p", {}, box, `${title}: ${models.map(({ model, domain }) => `${model} (${domain})`).join(", ")} on ${base}; ${test ?? "all"} test items a domain, ${search} search items for what is chosen.`);
   if (base.startsWith("zoo:")) html("p", {}, box, "Not run: the sets of the Hub, the paper's Llama 2 7B among them (dppa presets; dppa reproduce --preset).");
   const versions = Object.entries(about.versions).map(([name, version]) => `${name} ${version}`).join(", ");
-  html("p", {}, box, `This one: ${one.answers} answers, ${minutes(one.seconds.processor)} of processor, ${minutes(one.seconds.wall)} by the clock, on ${about.machine} (${versions})`
+  html("p", {}, box, `This one: ${one.answers} answers, ${minutes(one.seconds.processor)} of processor, ${minutes(one.seconds.wall)} by the clock, ${one.made || `on ${about.machine}`} (${versions})`
     + `${one.known ? `; ${one.known} answers were known before` : ""}.`);
   html("pre", {}, box, `${about.command}\ndppa reproduce ${one.key}   # this one alone`);
 }

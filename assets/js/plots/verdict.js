@@ -6,14 +6,14 @@ import * as tables from "../session/tables.js";
 /** The lesson with every method, from the leaderboard. */
 const RANKED = "comparison";
 
-part("verdict", ({ host }) => {
+part("verdict", ({ host, get }) => {
   host.replaceChildren();
   const box = html("details", { class: "verdict-box" }, host);
   const line = html("summary", {}, box), text = html("span", {}, line, "What this merge keeps …");
   html("span", { class: "more" }, line, " Pruning makes packs smaller, not the merged model.");
-  const more = html("p", { class: "how" }, box, "Prune to store or send each model's changes as a small file (a pack, under Export), or to merge models that disturb each other in a sum. Otherwise add whole changes (task arithmetic). "
-    + "The figures are of these toys, on test questions, with the coefficient that was best on other questions. "
-    + "Score real models on questions of your own. ");
+  html("p", { class: "how" }, box, "Prune to store or send each model's changes as a small file (a pack, under Export), or to merge models that disturb each other in a sum. Otherwise add whole changes (task arithmetic). "
+    + "Score real models on questions of your own.");
+  const more = html("p", { class: "how" }, box, `${get()?.purposes ?? ""} `);
   const evidence = html("button", { type: "button", class: "link" }, more, "All experiments");
   evidence.addEventListener("click", () => document.querySelector('#views [data-view="experiments"]')?.click());
   say(html("span", {}, more), " · ");

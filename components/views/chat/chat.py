@@ -24,6 +24,17 @@ HINT = (
 )
 
 
+class Ticks(gr.CheckboxGroup):
+    """Who answers. A tick outlives its model: it counts again once the model comes back, and a
+    question leaves it out until then. Gradio's own would refuse the question."""
+
+    is_template = True
+
+    def preprocess(self, payload: Any) -> Any:
+        """The ticked values, those that are no choice now included."""
+        return [one for one in payload if isinstance(one, str)] if isinstance(payload, list) else []
+
+
 @dataclass(frozen=True, slots=True)
 class ChatView:
     """The components of the chat."""
@@ -98,7 +109,7 @@ def build_chat(session: Session) -> ChatView:
 
 def _answer_settings(session: Session) -> dict[str, Any]:
     """The choice of models, and the sampling settings."""
-    targets = gr.CheckboxGroup(
+    targets = Ticks(
         target_choices(session),
         value=first_targets(session),
         label="Who answers",

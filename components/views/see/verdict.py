@@ -10,9 +10,13 @@ from functools import cache
 from typing import Any
 
 from components.session.shipped import shipped
+from dppa_core.methods.registry import get_method
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 
 RESULTS = shipped("docs/results.json")
+LEADERBOARD = shipped("docs/leaderboard.json")
+FOR_EACH_DOMAIN = "emr"
+"""The method that makes a checkpoint for each domain, not one for all."""
 OTHERS = {
     "task_arithmetic": "unpruned task arithmetic",
     "dp": "DPPA with factors 1",
@@ -78,6 +82,30 @@ def before_scoring(recipe: MergeRecipe) -> str:
     return f"Before, on {found.questions:,}: {_percent(found.kept)}."
 
 
+@cache
+def which_for_what() -> str:
+    """The best merges of the embedded models for each purpose, by `make leaderboard`."""
+    rows = json.loads(LEADERBOARD.read_text(encoding="utf-8"))["rows"]
+    told = {r["method"]: f"{get_method(r['method']).title} ({_tenths(r)})" for r in rows}
+    (own,) = (row for row in rows if row["method"] == "dppa")
+    one = [row for row in rows if row["method"] != FOR_EACH_DOMAIN]
+    sparse = [row for row in one if get_method(row["method"]).prunes]
+    alike = [r for r in sparse if r is own or not r["against_dppa"]["significant"]]
+    best = alike if own is sparse[0] else sparse[:1]
+    seen = ", no difference seen" if len(best) > 1 else ""
+    asked = sum(found["n"] for found in own["domains"].values())
+    return (
+        f"Of the embedded toys, on {asked:,} test questions, in brackets what is kept of their "
+        f"own accuracy. For the best answers of one model: {told[one[0]['method']]}. For small "
+        f"packs, a fifth of each change: {' or '.join(told[row['method']] for row in best)}{seen}. "
+        f"For a model of its own for each kind of question: {told[FOR_EACH_DOMAIN]}."
+    )
+
+
+def _tenths(row: Mapping[str, Any]) -> str:
+    return f"{100 * row['retention']:.1f}\u202f%"
+
+
 def _found(recipe: MergeRecipe) -> Measured | None:
     return {one.recipe: one for one in measured()}.get(recipe_hash(_joined(recipe)))
 
@@ -105,8 +133,8 @@ def _beside(recipe: MergeRecipe, found: Measured | None) -> str:
             continue
         one = min(known, key=lambda one: abs(one.rate - rate))
         at = f" (at {_percent(one.rate)})" if one.rate not in (0.0, rate) else ""
-        given = {model.coefficient for model in recipe.models}
-        if not one.rate and one.coefficient is not None and given != {one.coefficient}:
+        differs = any(model.coefficient != one.coefficient for model in recipe.models)
+        if not one.rate and one.coefficient is not None and differs:
             at = f" (coefficient {one.coefficient:g})"
         parts.append(f"{name}{at} {_percent(one.kept)}")
     return ", ".join(parts)

@@ -24,7 +24,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dppa_core.errors import InvalidValue
+from dppa_core.errors import InvalidValue, OutOfBudget
 from dppa_core.evaluation.examiner import exchanges, threads_for
 from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.merging.merger import open_merger
@@ -38,6 +38,8 @@ from dppa_core.tasks.items import Item
 
 STEP = 0.02
 """Share of a direction by which weights move, either way, to find how logits change along it."""
+LARGEST = 500_000_000
+"""Most weights: base, kept and removed part and the model itself are in memory in float32."""
 TOGETHER = 32
 """Texts read at once."""
 
@@ -101,12 +103,20 @@ def curvature(
 
     Raises:
         InvalidValue: not one domain model.
+        OutOfBudget: a model of more than `LARGEST` weights.
     """
     if len(recipe.models) != 1:
         raise InvalidValue(f"It takes one domain model, got {len(recipe.models)}.")
     plain = DomainModel(recipe.models[0].model)
     whole = MergeRecipe(recipe.base, (plain,), "task_arithmetic", dtype="float32")
     pruned = replace(plain, levels=recipe.models[0].levels[-1:])
+    tensors = open_merger(whole, **control).plan.tensors.values()
+    numel = sum(spec.numel for spec in tensors)
+    if numel > LARGEST:
+        raise OutOfBudget(
+            f"{plain.model}: its curvature takes 16 bytes for each of its {numel:,} weights; at "
+            f"most {LARGEST:,} are allowed. A smaller model of the family is a way out."
+        )
     resident = ModelPool().get(whole, **control)  # not shared, because it is written to
     parts = _Parts(replace(recipe, models=(pruned,), dtype="float32"), whole, resident)
     read = exchanges(resident, asked)

@@ -119,7 +119,7 @@ def _round(values: Chunk) -> Chunk:
 
 FixedTreatment = WholeDelta | Bands | RankedBands | RandomDelta | Bfloat16Delta
 """A treatment with its numbers fixed for one tensor. `add` adds the treated delta of one chunk that
-begins at the flat index `start`; `bands` gives its levels of |d|, None if it has none."""
+begins at the flat index `start`; `bands` gives its levels of |d|, None if it has none or rounds."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

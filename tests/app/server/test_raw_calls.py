@@ -60,7 +60,7 @@ def places(name: str, count: int) -> Sequence[int]:
 
 
 async def call_oddly(page: gr.Blocks, caplog: pytest.LogCaptureFixture) -> set[str]:
-    """Every handler, with each of its inputs in turn replaced by something odd; their names."""
+    """Every handler, with its `places` in turn replaced by something odd; their names."""
     rng, called = random.Random(0), set()
     for event in page.fns.values():
         if event.fn is None:

@@ -8,7 +8,14 @@ import pytest
 
 from components.session.method_choice import MethodChoice
 from components.session.presets import first_session, presets
-from components.views.see.verdict import RESULTS, before_scoring, measured, verdict_of
+from components.views.see.verdict import (
+    LEADERBOARD,
+    RESULTS,
+    before_scoring,
+    measured,
+    verdict_of,
+    which_for_what,
+)
 
 SESSION = first_session()
 KNOWN = json.loads(RESULTS.read_text("utf-8"))
@@ -97,3 +104,13 @@ def test_of_own_models_nothing_is_claimed():
 
 def test_every_merge_of_the_results_is_known():
     assert len(measured()) == 1 + 4 * len(KNOWN["treated"])
+
+
+def test_each_purpose_has_the_merge_that_the_leaderboard_names():
+    rows = json.loads(LEADERBOARD.read_text("utf-8"))["rows"]
+    kept = {row["method"]: f"({100 * row['retention']:.1f}\u202f%)" for row in rows}
+    said = which_for_what()
+    assert f"For the best answers of one model: Task arithmetic {kept['task_arithmetic']}." in said
+    both = f"DPPA {kept['dppa']} or Magnitude pruning {kept['magnitude']}, no difference seen."
+    assert f"For small packs, a fifth of each change: {both}" in said
+    assert said.endswith(f"EMR-Merging {kept['emr']}.") and "on 1,600 test questions" in said

@@ -63,9 +63,10 @@ def _head(report: ExperimentsReport) -> list[str]:
     test = given["test_items"] or "all"
     models = ", ".join(f"{one['model']} ({one['domain']})" for one in given["models"])
     versions = ", ".join(f"{name} {version}" for name, version in report.versions.items())
-    processor = sum(one.cost.processor for one in report.experiments)
-    wall = sum(one.cost.wall for one in report.experiments)
-    known = sum(one.cost.known for one in report.experiments)
+    together = [one.cost for one in report.experiments if not one.made]
+    processor = sum(cost.processor for cost in together)
+    wall = sum(cost.wall for cost in together)
+    known = sum(cost.known for cost in together)
     left = [one.title for one in report.experiments if one.not_run]
     lines = [
         f"{given['title']}: {models} on {given['base']}. {test} test items a domain; settings are "

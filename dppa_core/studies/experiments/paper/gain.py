@@ -1,4 +1,4 @@
-"""Experiment 6e: why a factor brings answers back, and where that ends."""
+"""Experiment 6e: why a factor brings answers back."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from dppa_core.studies.experiments.steps import Declared, Steps, all_asked
 from dppa_core.studies.experiments.values import Axis, Chart, Findings, Series
 
 RATES = (0.5, 0.8, 0.9, 0.95, 0.98)
-FACTORS = (0.8, 0.9, 1.0, 1.1, 1.2, 1.35, 1.5, 1.75, 2.0, 2.5, 3.0, 3.5, 4.0)
+FACTORS = (0.5, 0.65, 0.8, 0.9, 1.0, 1.1, 1.2, 1.35, 1.5, 1.75, 2.0, 2.5, 3.0, 3.5, 4.0)
 DRAWN = 0.9
 """The rate whose losses are drawn over the factor."""
 Place = tuple[str, float]
@@ -191,20 +191,23 @@ def _factors(gains: Gains) -> Chart:
 
 def finding(gains: Gains) -> str:
     """What a factor wins back, and how far that is foretold."""
-    high = [place for place in gains.found if place[1] >= DRAWN]
-    alike = [gains.found[place].quadratic.alike for place in high]
     last = RATES[-1]
-    back = [_won_back(gains, place) for place in high if place[1] == last]
+    there = [place for place in gains.found if place[1] == last]
+    alike = [gains.found[place].quadratic.alike for place in there]
+    back = [1 - one["left"] / one["cost"] for one in map(gains.figures, there) if one["cost"] > 0]
     factors, measured = _both(gains, "factor")
     costs, paid = _both(gains, "cost")
     energy = [-gains.figures(place)["energy"] for place in gains.found]
     apart = [_apart(gains, rate) for rate in (RATES[1], last)]
     lines = [
         short(gains),
-        f"By the second order of the loss, a factor wins back {percent(min(alike))} to "
-        f"{percent(max(alike))} of the cost from {pruned(DRAWN)} on: what pruning removes changes "
-        "the logits partly as what it keeps does, and stronger kept entries stand in for it.",
-        f"Measured at {pruned(last)}, it wins back {percent(min(back))} to {percent(max(back))}.",
+        "The reason: what pruning removes changes the logits partly as what it keeps does, and "
+        f"stronger kept entries stand in for it. By the second order of the loss, slopes left "
+        f"aside, that wins back {_span(alike)} of the cost at {pruned(last)}.",
+    ]
+    if back:
+        lines.append(f"Measured there, the best factor wins back {_span(back)}.")
+    lines += [
         f"Rank correlation over {len(factors)} places: of the best factor with the foretold one "
         f"{number(correlation(factors, measured))}; of the cost with the foretold one "
         f"{number(correlation(costs, paid))}, with the lost share of d² "
@@ -212,27 +215,17 @@ def finding(gains: Gains) -> str:
         f"Foretold and measured cost are {number(apart[0])} nats per token apart at "
         f"{pruned(RATES[1])}, {number(apart[1])} at {pruned(last)} (means over the domains)"
         + (
-            ": far from the domain model the loss rises faster than its second order."
+            ": far from the domain model the loss rises faster than its second order, and single "
+            "factors are foretold roughly."
             if apart[1] > 2 * apart[0]
             else "."
         ),
     ]
-    return " ".join([*lines, *_fades(gains)])
+    return " ".join(lines)
 
 
-def _fades(gains: Gains) -> list[str]:
-    """A sentence for each domain whose gain is largest before the last rate."""
-    lines, last = [], RATES[-1]
-    for domain in dict.fromkeys(domain for domain, _ in gains.found):
-        gain = {rate: gains.alone(domain, rate).difference.value for rate in RATES}
-        most = max(RATES, key=lambda rate: gain[rate])
-        if most < last and gain[most] > 0:
-            left = [number(gains.figures((domain, rate))["left"]) for rate in (most, last)]
-            lines.append(
-                f"In {domain} the gain fades beyond {pruned(most)}: with the best factor "
-                f"{left[0]} nats per token of the cost are left there, {left[1]} at {pruned(last)}."
-            )
-    return lines
+def _span(shares: Sequence[float]) -> str:
+    return f"{percent(min(shares))} to {percent(max(shares))}"
 
 
 def short(gains: Gains) -> str:
@@ -246,11 +239,6 @@ def _both(gains: Gains, what: str) -> tuple[Sequence[float], Sequence[float]]:
     return [one[f"foretold {what}"] for one in each], [one[what] for one in each]
 
 
-def _won_back(gains: Gains, place: Place) -> float:
-    one = gains.figures(place)
-    return 1 - one["left"] / one["cost"] if one["cost"] > 0 else 0.0
-
-
 def _apart(gains: Gains, rate: float) -> float:
     """Mean distance between foretold and measured cost."""
     each = [gains.figures(place) for place in gains.found if place[1] == rate]
@@ -260,14 +248,15 @@ def _apart(gains: Gains, rate: float) -> float:
 GAIN = Declared(
     key="gain",
     number="6e",
-    title="Why a factor helps, and where that ends",
-    question="Why does the gain of amplification grow beyond 80 %, and then fade?",
+    title="Why a factor helps",
+    question="Why does amplification bring answers back, and how many at which rate?",
     measured="Each domain model alone, pruned by magnitude at five rates; the kept entries of all "
     "matrices times one factor. On {search} search items the loss of the right answers is measured "
-    "with 13 factors from 0.8 to 4. It is foretold from the unpruned model alone, by the second "
-    "order of its loss: with k the kept and r the removed part of the delta and G the Gauss-Newton "
-    "matrix, pruning costs rᵀGr / 2, and the best factor is 1 + kᵀGr / kᵀGk (both with the slope "
-    "added, which is small). The products are those of the changes of the logits along k and r. "
+    f"with {len(FACTORS)} factors from {FACTORS[0]:g} to {FACTORS[-1]:g}. It is foretold from the "
+    "unpruned model alone, by the second order of its loss: with k the kept and r the removed part "
+    "of the delta and G the Gauss-Newton matrix, pruning costs rᵀGr / 2, and the best factor is "
+    "1 + kᵀGr / kᵀGk, both with the slope added. The products are those of the changes of the "
+    "logits along k and r. "
     "Then {test} test items are asked without a factor and with the best one; differences are "
     "paired by item.",
     steps=steps,
