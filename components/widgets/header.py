@@ -24,9 +24,9 @@ TITLE = (
     '<button type="button" id="learn-open" aria-pressed="false">Learn</button>'
     '<p>Merge fine-tuned models and keep only their largest changes<span class="more">: prune '
     'dynamically, partition, amplify</span> (DPPA). <span class="toys"><span class="more">The '
-    'embedded models are toys</span><span class="less">Toys</span> of 4 M parameters that know few '
-    'kinds of question.</span> <span class="more">First move the pruning rate and watch the '
-    "answer.</span></p>"
+    "embedded models are toys of 4 M parameters that know few kinds of question.</span>"
+    '<span class="less">Toys of 4 M parameters, few kinds of question.</span></span> '
+    '<span class="more">First move the pruning rate and watch the answer.</span></p>'
     "</div>"
 )
 PANES = (
