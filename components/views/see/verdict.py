@@ -94,11 +94,12 @@ def which_for_what() -> str:
     best = alike if own is sparse[0] else sparse[:1]
     seen = ", no difference seen" if len(best) > 1 else ""
     asked = sum(found["n"] for found in own["domains"].values())
+    pruned = " or ".join(told[row["method"]] for row in best)
     return (
         f"Of the embedded toys, on {asked:,} test questions, in brackets what is kept of their "
-        f"own accuracy. For the best answers of one model: {told[one[0]['method']]}. For small "
-        f"packs, a fifth of each change: {' or '.join(told[row['method']] for row in best)}{seen}. "
-        f"For a model of its own for each kind of question: {told[FOR_EACH_DOMAIN]}."
+        f"own accuracy at settings searched for each method. For the best answers of one model: "
+        f"{told[one[0]['method']]}. For small packs, a fifth of each change: {pruned}{seen}. If "
+        f"each kind of question may have a model of its own: {told[FOR_EACH_DOMAIN]}."
     )
 
 
