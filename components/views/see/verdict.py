@@ -19,7 +19,7 @@ FOR_EACH_DOMAIN = "emr"
 """The method that makes a checkpoint for each domain, not one for all."""
 OTHERS = {
     "task_arithmetic": "unpruned task arithmetic",
-    "dp": "DPPA with factors 1",
+    "dp": "unamplified DPPA",
     "magnitude": "magnitude pruning",
 }
 """Method in the results -> how the line names it."""

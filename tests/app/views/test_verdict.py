@@ -84,7 +84,7 @@ def test_changed_settings_are_not_scored_yet(session):
     assert "unpruned task arithmetic (coefficient 0.85) 98" in said
     rate = 0.8 if session.pruning else 0.5  # the nearest one to no pruning
     at = "" if session.pruning and session.rate == rate else f" (at {100 * rate:.0f}\u202f%)"
-    assert f"DPPA with factors 1{at} {kept('dp', rate)}, magnitude pruning{at} " in said
+    assert f"unamplified DPPA{at} {kept('dp', rate)}, magnitude pruning{at} " in said
 
 
 def test_magnitude_pruning_stands_beside_dppa_and_not_beside_itself():
@@ -93,7 +93,7 @@ def test_magnitude_pruning_stands_beside_dppa_and_not_beside_itself():
     models = tuple(replace(one, coefficient=row["coefficient"]) for one in SESSION.models)
     said = verdict_of(replace(plain, models=models).recipe())
     assert said.startswith(f"This merge keeps {kept('magnitude', 0.8)} of its models' own")
-    assert said.endswith(f"DPPA with factors 1 {kept('dp', 0.8)}.") and "magnitude" not in said
+    assert said.endswith(f"unamplified DPPA {kept('dp', 0.8)}.") and "magnitude" not in said
 
 
 def test_of_own_models_nothing_is_claimed():

@@ -165,10 +165,11 @@ def _added(gains: Gains) -> Chart:
 
 
 def _losses(gains: Gains) -> Chart:
-    lines, drawn = [], tuple(factor for factor in FACTORS if factor <= 2)
+    lines, drawn = [], tuple(factor for factor in FACTORS if 0.8 <= factor <= 2)
+    first = FACTORS.index(drawn[0])
     for place, one in gains.found.items():
         if place[1] == DRAWN:
-            lines.append(Series(place[0], drawn, one.losses[: len(drawn)]))
+            lines.append(Series(place[0], drawn, one.losses[first : first + len(drawn)]))
             foretold = tuple(map(one.quadratic.at, drawn))
             lines.append(Series(f"{place[0]}, foretold", drawn, foretold))
     axes = Axis("factor", "×"), Axis("loss of right answers", "nats per token")
