@@ -17,7 +17,7 @@ app: ## Open the app on the embedded models and print its address (PORT=7860 pic
 	@sh scripts/environment.sh app
 	@if [ -n "$$PORT" ]; then export GRADIO_SERVER_PORT="$$PORT"; fi; exec $(PY) app.py
 
-test: ## Run every test, the browser's included (ARGS="-k slider" picks some; CHECKED=1 leaves out what `make check` ran)
+test: ## Run the tests, the browser's included (ARGS="-k slider" picks some; CHECKED=1 leaves out what `make check` ran)
 	@sh scripts/environment.sh test
 	@$(PY) -m tests.e2e.chromium
 	@$(PY) scripts/test.py $(if $(CHECKED),$(addprefix --ignore=,$(SHAPES) $(RULES))) $(ARGS)

@@ -27,7 +27,7 @@ from torch import Tensor
 from dppa_core.errors import InvalidValue, OutOfBudget
 from dppa_core.evaluation.examiner import exchanges, threads_for
 from dppa_core.merging.in_memory.model_pool import ModelPool
-from dppa_core.merging.merger import open_merger
+from dppa_core.merging.merger import TensorMerger, open_merger
 from dppa_core.models.answer_loss import Exchange, grouped, reply_logits, surprise
 from dppa_core.models.parameter_views import find_places
 from dppa_core.models.resident import Resident
@@ -110,15 +110,16 @@ def curvature(
     plain = DomainModel(recipe.models[0].model)
     whole = MergeRecipe(recipe.base, (plain,), "task_arithmetic", dtype="float32")
     pruned = replace(plain, levels=recipe.models[0].levels[-1:])
-    tensors = open_merger(whole, **control).plan.tensors.values()
-    numel = sum(spec.numel for spec in tensors)
+    merger = open_merger(whole, **control)
+    numel = sum(spec.numel for spec in merger.plan.tensors.values())
     if numel > LARGEST:
         raise OutOfBudget(
             f"{plain.model}: its curvature takes 16 bytes for each of its {numel:,} weights; at "
             f"most {LARGEST:,} are allowed. A smaller model of the family is a way out."
         )
     resident = ModelPool().get(whole, **control)  # not shared, because it is written to
-    parts = _Parts(replace(recipe, models=(pruned,), dtype="float32"), whole, resident)
+    some = open_merger(replace(recipe, models=(pruned,), dtype="float32"))
+    parts = _Parts(some, merger, resident)
     read = exchanges(resident, asked)
     with threads_for(resident), torch.inference_mode():
         start, tokens = _read(resident, read)
@@ -141,8 +142,7 @@ def curvature(
 class _Parts:
     """Base, kept and removed part of every pruned matrix, and its place in memory."""
 
-    def __init__(self, pruned: MergeRecipe, whole: MergeRecipe, resident: Resident) -> None:
-        some, all_ = open_merger(pruned), open_merger(whole)
+    def __init__(self, some: TensorMerger, all_: TensorMerger, resident: Resident) -> None:
         names = [module.tensor for module in some.plan.modules]
         shapes = {name: some.plan.tensors[name].shape for name in names}
         self._places = find_places(resident.model, shapes)
