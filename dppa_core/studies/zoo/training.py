@@ -97,9 +97,12 @@ def padded(heads: list[list[int]], tails: list[list[int]], padding: int) -> Batc
 
 
 def computes_in() -> str:
-    """The number format of a step: bfloat16, but float32 on processors without AVX-512, where
-    bfloat16 is emulated and takes sixteen times as long."""
-    return "float32" if torch.backends.cpu.get_cpu_capability() == "AVX2" else "bfloat16"
+    """The number format of a step: bfloat16 where the processor multiplies it, else float32.
+
+    Where bfloat16 is emulated, a step takes three to sixteen times as long.
+    """
+    asked = getattr(torch.cpu, "get_capabilities", dict)  # not in older versions of torch
+    return "bfloat16" if asked().get("avx512_bf16") else "float32"
 
 
 def new_model(
