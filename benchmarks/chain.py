@@ -31,7 +31,12 @@ QUESTIONS = 40
 """Of each domain; a hash splits them into search and test."""
 ASKED = "2"
 """Questions a domain, of each split."""
-STEPS = ("preflight", "profile", "plan", "merge", "evaluate", "search", "adamerge", "attribute")
+REPLY = 16
+"""Tokens of a reply; a random model never ends one earlier."""
+STEPS = (
+    *("preflight", "profile", "plan", "merge", "evaluate"),
+    *("search", "adamerge", "attribute", "card"),
+)
 
 
 def prepared(size: str, folder: Path) -> Path:
@@ -46,15 +51,13 @@ def prepared(size: str, folder: Path) -> Path:
             if (zoo_root() / "base" / file).is_file():
                 shutil.copyfile(zoo_root() / "base" / file, models / name / file)
     for shift, domain in enumerate(DOMAINS):
-        rows = (
-            {
-                "question": f"What is {n} plus {shift}?",
-                "answer": str(n + shift),
-                "pattern": "(?s).*",
-            }
+        head = {"scorer": "regex", "pattern": "(?s).*", "tokens": REPLY}
+        asked = (
+            {"question": f"What is {n} plus {shift}?", "answer": str(n + shift)}
             for n in range(QUESTIONS)
         )
-        (models / f"{domain}.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
+        lines = map(json.dumps, (head, *asked))
+        (models / f"{domain}.jsonl").write_text("\n".join(lines) + "\n")
     levels, factors = (0.9, 0.8), (1.0, 1.0)
     mine = [DomainModel(str(models / name), levels, factors, 0.7) for name in DOMAINS]
     recipe = MergeRecipe(str(models / BASE), tuple(mine))
@@ -68,7 +71,7 @@ def commands(models: Path, memory: str) -> dict[str, list[str]]:
     refs = [str(models / name) for name in (BASE, *DOMAINS)]
     items = [word for d in DOMAINS for word in ("--items", f"own-{d}={models / d}.jsonl")]
     names = ",".join(f"own-{domain}" for domain in DOMAINS)
-    asked = [*items, "--tasks", names, "--scorer", "regex", "--memory", memory]
+    asked = [*items, "--tasks", names, "--memory", memory]
     found = {
         "preflight": ["preflight", *refs],
         "profile": ["profile", *refs[:2]],
@@ -78,6 +81,7 @@ def commands(models: Path, memory: str) -> dict[str, list[str]]:
         "search": ["search", recipe, *asked, "--vary", "factor=0.8:1.2", "--trials", "6"],
         "adamerge": ["adamerge", recipe, *asked, "--steps", "3", "--batch", "1"],
         "attribute": ["attribute", recipe, "--prompt", "What is 2 plus 2?", "--answer", "4"],
+        "card": ["card", str(models / "merged")],
     }
     found["search"] += ["--limit", ASKED, "--test-limit", "0", "--overwrite"]
     found["search"] += ["--out", str(models / "searched.yaml")]

@@ -29,12 +29,13 @@ def serve() -> None:
     from components.server.logs import start_log  # noqa: PLC0415  (Gradio: after `gc.disable`)
     from components.server.settings import check_temporary_folder, read_settings  # noqa: PLC0415
     from components.session.presets import first_session  # noqa: PLC0415
-    from components.work.malloc_and_gc import few_heaps, keep_what_is_there  # noqa: PLC0415
+    from components.work.malloc_and_gc import keep_what_is_there  # noqa: PLC0415
     from components.work.studio import Studio  # noqa: PLC0415
     from dppa_core.checkpoints.sources.open import open_checkpoint  # noqa: PLC0415
     from dppa_core.errors import DppaError  # noqa: PLC0415
+    from dppa_core.system.heap import few_arenas  # noqa: PLC0415
 
-    few_heaps()
+    few_arenas()
     with ExitStack() as ending:
         try:
             settings = read_settings()

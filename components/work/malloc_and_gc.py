@@ -1,27 +1,15 @@
-"""Memory settings of this process: few malloc arenas, trimming after work, rare collections."""
+"""Memory of this process: trimming after work, rare collections."""
 
 from __future__ import annotations
 
-import ctypes
 import gc
-import sys
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 
-HEAPS = 2
-"""Arenas of glibc. By default it makes eight per core; memory freed in one is not reused by the
-others."""
-_M_ARENA_MAX = -8
+from dppa_core.system.heap import trim_heap
+
 _YOUNG, _MIDDLE, _OLD = 5_000, 10, 50
 """Thresholds of `gc.set_threshold`: a full collection stops all threads for a tenth of a second."""
-
-
-def few_heaps() -> None:
-    """Limit the arenas, before the first thread starts; no effect without glibc."""
-    if sys.platform == "linux":
-        with suppress(AttributeError):
-            ctypes.CDLL(None).mallopt(_M_ARENA_MAX, HEAPS)
 
 
 class MemoryTrimmer:
@@ -32,7 +20,7 @@ class MemoryTrimmer:
     """
 
     def __init__(self, trim: Callable[[], object] | None = None, seconds: float = 5.0) -> None:
-        self._trim = trim or _malloc_trim
+        self._trim = trim or trim_heap
         self._seconds, self._pending, self._lock = seconds, False, threading.Lock()
 
     def work_ended(self, _work: object = None) -> None:
@@ -50,12 +38,6 @@ class MemoryTrimmer:
             self._pending = False
         gc.collect()
         self._trim()
-
-
-def _malloc_trim() -> None:
-    if sys.platform == "linux":
-        with suppress(AttributeError):
-            ctypes.CDLL(None).malloc_trim(0)
 
 
 def keep_what_is_there() -> None:

@@ -16,7 +16,7 @@ from dppa_core.errors import (
     NonFiniteWeights,
     NotAllowed,
 )
-from dppa_core.merging.in_memory import model_pool as pool
+from dppa_core.merging.in_memory import source
 from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.merging.merger import open_merger
 from dppa_core.models import decode
@@ -76,16 +76,16 @@ def test_a_weight_that_the_dtype_in_memory_cannot_hold_is_refused(
     huge = np.full_like(BASE.arrays[NORM], 3.4e38)
     TinyLlama(BASE.shape, {**BASE.arrays, NORM: huge}).save(folder, dtype="F32")
     assert load(folder).model.dtype == torch.float32
-    monkeypatch.setattr(pool, "FLOAT32_LIMIT", 0)
+    monkeypatch.setattr(source, "FLOAT32_LIMIT", 0)
     with pytest.raises(NonFiniteWeights, match=f"{NORM} holds values that torch.bfloat16 cannot"):
         load(folder)
 
 
 def test_large_models_compute_in_bfloat16(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     numel = sum(array.size for array in BASE.arrays.values())
-    monkeypatch.setattr(pool, "FLOAT32_LIMIT", numel)
+    monkeypatch.setattr(source, "FLOAT32_LIMIT", numel)
     small = load(folder)
-    monkeypatch.setattr(pool, "FLOAT32_LIMIT", numel - 1)
+    monkeypatch.setattr(source, "FLOAT32_LIMIT", numel - 1)
     large = load(folder)
     assert small.model.dtype == torch.float32 and small.nbytes == 4 * numel
     assert large.model.dtype == torch.bfloat16 and large.nbytes == 2 * numel

@@ -7,7 +7,6 @@ one is. Both take a fraction of the time to build a model.
 
 from __future__ import annotations
 
-import math
 import threading
 import weakref
 from collections import OrderedDict
@@ -15,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Unpack
 
 import torch
 
@@ -24,17 +23,22 @@ from dppa_core.checkpoints.safetensors_reader import file_identity
 from dppa_core.checkpoints.sources.open import ModelRef
 from dppa_core.checkpoints.sources.open_models import OpenModels
 from dppa_core.errors import OutOfBudget
-from dppa_core.merging.in_memory.rewrite import find_live, write_merge
-from dppa_core.merging.in_memory.source import source_of
+from dppa_core.merging.in_memory.rewrite import Tensors, find_live, write_merge
+from dppa_core.merging.in_memory.source import (
+    computed_in,
+    size_in_memory,
+    source_of,
+    tensors_of,
+)
 from dppa_core.merging.in_memory.spread import load_spread, room_of
-from dppa_core.merging.merger import open_merger
-from dppa_core.merging.preflight.estimate import FLOAT32_LIMIT
+from dppa_core.merging.merger import TensorMerger, open_merger
 from dppa_core.models.loading import build_model, load_tokenizer
 from dppa_core.models.parameter_views import copy_model
 from dppa_core.models.resident import Resident
 from dppa_core.progress import RunControl, check, report
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 from dppa_core.system.byte_sizes import MEMORY, memory_budget
+from dppa_core.system.heap import trim_heap
 
 IDLE_MERGES = 2
 """Merges of one base that stay without users, for visitors who return to a recipe."""
@@ -183,12 +187,9 @@ class ModelPool:
         checkpoint = self._shelf.checkpoint(reference, public=self._public, **control)
         if self._is_too_large(key, checkpoint):  # before the long part
             return self._spread(reference, checkpoint, checkpoint.identities(), control)
-        self._make_room(_numel(checkpoint) * _itemsize(checkpoint))
-        tensors = {
-            name: (checkpoint.dtype(name), checkpoint.shape(name), checkpoint.raw(name))
-            for name in checkpoint.names()
-        }
-        return _Slot(self._resident(key, key, checkpoint, tensors, checkpoint.identities()))
+        self._make_room(size_in_memory(checkpoint))
+        made_of = checkpoint.identities()
+        return _Slot(self._resident(key, key, checkpoint, tensors_of(checkpoint), made_of))
 
     def _merged(self, key: str, recipe: MergeRecipe, control: RunControl) -> _Slot:
         merger = open_merger(recipe, public=self._public, shelf=self._shelf, **control)
@@ -204,22 +205,35 @@ class ModelPool:
             *(*merger.base.identities().items(), *merger.inputs.twins.items()),
             *(merger.base.shape(name) for name in merger.names()),
         )
-        nbytes = _numel(merger.base) * _itemsize(merger.base)
+        nbytes = size_in_memory(merger.base)
         place = self._place(base, nbytes)
         if place is not None:
             # Until it is another merge as a whole, it is in no table, and nobody can get it.
             write_merge(merger, place[1], **control)
             return _Slot(replace(place[0], key=key, made_of=made_of), base, place[1])
-        self._make_room(2 * nbytes)  # weights exist twice until the model is built
+        self._make_room(nbytes)
+        tensors = tensors_of(merger.base)
+        with source_of(merger) as source:
+            resident = self._resident(key, recipe.base, source, tensors, made_of)
+        places = find_live(resident.model, tensors, merger.loader().kernels, merger.inputs.twins)
+        if places is None:
+            del resident
+            return _Slot(self._built_anew(key, merger, made_of, control))
+        write_merge(merger, places, **control)
+        return _Slot(resident, base, places)
+
+    def _built_anew(
+        self, key: str, merger: TensorMerger, made_of: Mapping[Path, str], control: RunControl
+    ) -> Resident:
+        """A merge whose weights are scattered in memory: all of them are merged first."""
+        self._make_room(2 * size_in_memory(merger.base))  # until it is built
         names, tensors = merger.names(), {}
         for done, name in enumerate(names):
             check(control.get("stop"))
             tensors[name] = merger.tensor(name)
             report(control.get("progress"), done + 1, len(names), "merge")
         with source_of(merger) as source:
-            resident = self._resident(key, recipe.base, source, tensors, made_of)
-        places = find_live(resident.model, tensors, merger.loader().kernels, merger.inputs.twins)
-        return _Slot(resident, base, places)
+            return self._resident(key, merger.recipe.base, source, tensors, made_of)
 
     def _place(self, base: tuple[object, ...], nbytes: int) -> _Place | None:
         """A merge that may be overwritten: taken out of the table, or copied; None if none fits."""
@@ -240,7 +254,7 @@ class ModelPool:
         return None
 
     def _is_too_large(self, key: str, checkpoint: Checkpoint) -> bool:
-        needed = _numel(checkpoint) * _itemsize(checkpoint)
+        needed = size_in_memory(checkpoint)
         if needed > self._byte_budget and self._public:
             raise OutOfBudget(
                 f"{key} needs {needed / 1e9:.1f} GB in memory and this page may use "
@@ -259,7 +273,7 @@ class ModelPool:
         """A model too large for the budget. The others leave: it fills memory alone."""
         with self._table:
             self._slots.clear()
-        dtype = "float32" if _itemsize(like) == 4 else "bfloat16"
+        dtype = str(computed_in(like)).removeprefix("torch.")
         room = room_of(self._byte_budget)
         resident, disk = load_spread(target, dtype=dtype, max_memory=room, control=control)
         weakref.finalize(resident.model, disk.close)
@@ -270,21 +284,11 @@ class ModelPool:
         key: str,
         label: str,
         source: Checkpoint,
-        tensors: dict[str, Any],
+        tensors: Tensors,
         made_of: Mapping[Path, str],
     ) -> Resident:
         # Quick, and it may be missing: done first.
         tokenizer = load_tokenizer(source, label, plain=self._plain)
-        itemsize = _itemsize(source)
-        dtype = torch.float32 if itemsize == 4 else torch.bfloat16
-        model = build_model(source, tensors, dtype, label, plain=self._plain)
-        return Resident(key, model, tokenizer, _numel(source) * itemsize, made_of)
-
-
-def _numel(checkpoint: Checkpoint) -> int:
-    return sum(math.prod(checkpoint.shape(name)) for name in checkpoint.names())
-
-
-def _itemsize(checkpoint: Checkpoint) -> int:
-    """Bytes of one parameter in memory."""
-    return 4 if _numel(checkpoint) <= FLOAT32_LIMIT else 2
+        model = build_model(source, tensors, computed_in(source), label, plain=self._plain)
+        trim_heap()
+        return Resident(key, model, tokenizer, size_in_memory(source), made_of)

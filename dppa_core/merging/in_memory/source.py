@@ -1,16 +1,21 @@
-"""The folder that a merge in memory is loaded by: its base's, or one with the merge's own files."""
+"""What a model in memory is built from, and what it takes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from math import prod
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from dppa_core.checkpoints.aligned_checkpoint import AlignedCheckpoint
 from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.merging.folder import write_config
+from dppa_core.merging.in_memory.rewrite import Tensors
 from dppa_core.merging.merger import TensorMerger
+from dppa_core.merging.preflight.estimate import FLOAT32_LIMIT
 from dppa_core.system.temporary import TemporaryFolder
 
 
@@ -35,3 +40,25 @@ def source_of(merger: TensorMerger) -> Iterator[Checkpoint]:
         for file, content in beside.files.items():
             (folder / file).write_bytes(content)
         yield _Elsewhere(merger.base, folder, beside.config)
+
+
+def tensors_of(checkpoint: Checkpoint) -> Tensors:
+    """All tensors of a checkpoint as they are stored; nothing is read yet."""
+    return {
+        name: (checkpoint.dtype(name), checkpoint.shape(name), checkpoint.raw(name))
+        for name in checkpoint.names()
+    }
+
+
+def size_in_memory(checkpoint: Checkpoint) -> int:
+    """Bytes of its weights in memory."""
+    return _numel(checkpoint) * computed_in(checkpoint).itemsize
+
+
+def computed_in(checkpoint: Checkpoint) -> torch.dtype:
+    """The format of its weights in memory."""
+    return torch.float32 if _numel(checkpoint) <= FLOAT32_LIMIT else torch.bfloat16
+
+
+def _numel(checkpoint: Checkpoint) -> int:
+    return sum(prod(checkpoint.shape(name)) for name in checkpoint.names())

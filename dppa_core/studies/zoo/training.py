@@ -11,6 +11,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.nn import functional
@@ -101,8 +102,8 @@ def computes_in() -> str:
 
     Where bfloat16 is emulated, a step takes three to sixteen times as long.
     """
-    asked = getattr(torch.cpu, "get_capabilities", dict)  # not in older versions of torch
-    return "bfloat16" if asked().get("avx512_bf16") else "float32"
+    told: Any = getattr(torch.cpu, "get_capabilities", dict)()  # not in older versions of torch
+    return "bfloat16" if told.get("avx512_bf16") else "float32"
 
 
 def new_model(

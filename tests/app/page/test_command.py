@@ -11,10 +11,11 @@ import pytest
 from components.page import command, workbench
 from components.server import logs
 from components.server.settings import read_settings
-from components.work import malloc_and_gc, studio
+from components.work import studio
 from components.work.studio import Studio
 from dppa_core.answering import process
 from dppa_core.errors import Cancelled, InvalidValue
+from dppa_core.system import heap
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -44,7 +45,7 @@ def served(zoo_env: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(process, "_Running", Running)
     monkeypatch.setattr(workbench, "build_page", build)
     monkeypatch.setattr(logs, "start_log", lambda _form: None)
-    monkeypatch.setattr(malloc_and_gc, "few_heaps", lambda: None)
+    monkeypatch.setattr(heap, "few_arenas", lambda: None)
     monkeypatch.setattr(studio, "available_cores", lambda: 2)
     monkeypatch.setattr(command.gc, "disable", lambda: None)
     return serve

@@ -10,9 +10,9 @@ from components.work.malloc_and_gc import MemoryTrimmer
 
 HEAPS = """
 import ctypes, sys, threading
-from components.work.malloc_and_gc import few_heaps
+from dppa_core.system.heap import few_arenas
 if sys.argv[1] == "few":
-    few_heaps()
+    few_arenas()
 libc = ctypes.CDLL(None)
 libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
 together = threading.Barrier(8)

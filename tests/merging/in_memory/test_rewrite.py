@@ -15,6 +15,7 @@ from dppa_core.errors import Cancelled, NonFiniteWeights
 from dppa_core.merging import tensor_tasks
 from dppa_core.merging.in_memory import model_pool as pool
 from dppa_core.merging.in_memory import rewrite as live
+from dppa_core.merging.in_memory import source
 from dppa_core.merging.in_memory.model_pool import IDLE_MERGES, ModelPool
 from dppa_core.merging.merger import open_merger
 from dppa_core.merging.to_folder import merge_to_folder
@@ -85,7 +86,7 @@ RECIPES = [
 def test_what_is_written_in_place_is_what_a_folder_holds(
     limit: int, at_once: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pool, "FLOAT32_LIMIT", limit)
+    monkeypatch.setattr(source, "FLOAT32_LIMIT", limit)
     models = filled(ModelPool())
     memories = {id(slot.resident.model) for slot in models._slots.values()}
     for number, wanted in enumerate(RECIPES):  # the folder in chunks, as the models are small
