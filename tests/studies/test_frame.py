@@ -521,8 +521,14 @@ def test_every_model_of_a_set_is_asked_about_a_domain_of_its_own(tmp_path: Path)
 def test_a_set_of_the_hub_tells_why_it_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
     assert "gated" in preset_setting("llama-2-7b").hindrance
-    monkeypatch.setattr("dppa_core.system.machine.available_memory", lambda: 1 << 30)
+    monkeypatch.setattr("dppa_core.system.machine.free_disk", lambda _folder: 1 << 30)
     assert "too large" in preset_setting("qwen2.5-1.5b", tasks=["math", "law"]).hindrance
+
+
+def test_a_set_larger_than_memory_is_run_spread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dppa_core.system.machine.available_memory", lambda: 1 << 30)
+    monkeypatch.setattr("dppa_core.system.machine.free_disk", lambda _folder: 1 << 40)
+    assert not preset_setting("qwen2.5-1.5b", tasks=["math", "law"]).hindrance
 
 
 def test_the_command_lists_experiments_and_wants_one_named(dppa: Command) -> None:
@@ -532,18 +538,42 @@ def test_the_command_lists_experiments_and_wants_one_named(dppa: Command) -> Non
     assert dppa("reproduce", "prunning") == 1 and "'pruning'" in dppa.err
 
 
+def _own_set(folder: Path) -> Path:
+    """The embedded law model, as a user's set."""
+    zoo = Path(__file__).resolve().parents[2] / "assets" / "zoo"
+    path = folder / "mine.yaml"
+    path.write_text(f"base: {zoo / 'base'}\nmodels:\n  - model: {zoo / 'law'}\n")
+    return path
+
+
+@pytest.mark.long
+def test_a_set_larger_than_the_budget_gives_the_same_figures(
+    dppa: Command, tmp_path: Path, one_torch_thread: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pruning, "RATES", (0.9,))
+    monkeypatch.setattr(pruning, "DRAWS", 1)
+    given = ("reproduce", "pruning", "--preset", _own_set(tmp_path), "--tasks", "law")
+    given = (*given, "--limit", 2, "--workers", 1, "--json")
+    found = []
+    for memory in ("8MB", "1GB"):
+        monkeypatch.setenv("DPPA_CACHE", str(tmp_path / memory))
+        assert dppa(*given, "--memory", memory, "--out", tmp_path / memory) == 0
+        found.append(dppa.json["experiments"][0])
+    spread, whole = found
+    assert spread["known"] == whole["known"] == 0, "each budget asks for itself"
+    assert spread["tables"] == whole["tables"]
+
+
 @pytest.mark.long
 def test_real_models_are_asked_once_and_a_second_run_asks_nothing(
     dppa: Command, tmp_path: Path, one_torch_thread: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The embedded law model, as a user's set: two items for each of seven models."""
+    """Two items for each of seven models."""
     monkeypatch.setattr(pruning, "RATES", (0.8, 0.9))
     monkeypatch.setattr(pruning, "DRAWS", 1)
     zoo = Path(__file__).resolve().parents[2] / "assets" / "zoo"
-    path = tmp_path / "mine.yaml"
-    path.write_text(f"base: {zoo / 'base'}\nmodels:\n  - model: {zoo / 'law'}\n")
-    given = ("reproduce", "pruning", "--preset", path, "--tasks", "law", "--limit", 2)
-    given = (*given, "--workers", 1, "--out", tmp_path / "out")
+    given = ("reproduce", "pruning", "--preset", _own_set(tmp_path), "--tasks", "law")
+    given = (*given, "--limit", 2, "--workers", 1, "--out", tmp_path / "out")
     assert dppa(*given) == 0
     assert "pruning 6/6: law by dare 90 %: law, test" in dppa.err
     first = json.loads((tmp_path / "out" / RESULT).read_text())

@@ -138,6 +138,6 @@ def _hindrance(preset: HubPreset) -> str:
             f"{', '.join(gated)} is gated: accept its terms on the Hub and log in (`hf auth login`)"
         )
     here = runs_here(preset.estimate(missing), this_machine(Path(constants.HF_HUB_CACHE)))
-    if not (here.merge and here.chat):
+    if not here.merge:  # a model that exceeds memory is spread
         why.append(f"too large for this machine: it takes {here.reason}")
     return "; ".join(why)

@@ -19,6 +19,7 @@ import torch
 from dppa_core.errors import Cancelled, InvalidValue, OutOfBudget, many
 from dppa_core.progress import Stop
 from dppa_core.studies.experiments.questions import ExperimentExaminer, Question
+from dppa_core.system.byte_sizes import memory_budget
 
 _ENDS = (signal.SIGINT, signal.SIGTERM)
 _examiners: list[ExperimentExaminer] = []
@@ -67,14 +68,17 @@ def in_pool(pool: Executor, questions: Sequence[Question[Any]]) -> Iterator[Answ
 
 @contextmanager
 def workers(count: int) -> Iterator[Workers]:
-    """That many workers; 1 is this process itself. At the end they stop within one token."""
+    """That many workers; 1 is this process itself. At the end they stop within one token.
+
+    They share the budget of memory evenly.
+    """
     if count == 1:
         yield partial(map, partial(_timed, ExperimentExaminer()))
         return
     context = multiprocessing.get_context("spawn")
-    stop = context.Event()
+    stop, share = context.Event(), memory_budget() // count
     pool = ProcessPoolExecutor(
-        count, mp_context=context, initializer=_begin_worker, initargs=(stop,)
+        count, mp_context=context, initializer=_begin_worker, initargs=(stop, share)
     )
     try:
         with _signals_ignored():  # a process inherits ignored signals
@@ -100,11 +104,11 @@ def _signals_ignored() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _begin_worker(stop: Stop) -> None:
+def _begin_worker(stop: Stop, byte_budget: int) -> None:
     for number in _ENDS:  # for a start in another thread
         signal.signal(number, signal.SIG_IGN)
     torch.set_num_threads(1)  # more threads than cores slow each other down
-    _examiners.append(ExperimentExaminer(stop))
+    _examiners.append(ExperimentExaminer(stop, byte_budget))
 
 
 def _begun() -> bool:

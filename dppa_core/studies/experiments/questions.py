@@ -36,10 +36,14 @@ A = TypeVar("A", covariant=True)
 
 
 class ExperimentExaminer(Examiner):
-    """Examiner of one process: models stay in memory, items and tasks are read once."""
+    """Examiner of one process: models stay in memory, items and tasks are read once.
 
-    def __init__(self, stop: Stop | None = None) -> None:
-        super().__init__(ModelPool(), workers=1)
+    Args:
+        byte_budget: Most bytes of its models in memory; `memory_budget` if unset.
+    """
+
+    def __init__(self, stop: Stop | None = None, byte_budget: int | None = None) -> None:
+        super().__init__(ModelPool(byte_budget), workers=1)
         self.stop = stop
         self._harnesses: dict[tuple[str, str | None, int | None], Harness] = {}
 
