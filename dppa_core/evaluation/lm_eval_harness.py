@@ -1,7 +1,6 @@
 """Tasks of lm-evaluation-harness (the package `lm_eval`, an extra) on a model in memory.
 
-Task files may contain code (`!function`), which runs here: only the command line may choose them,
-never a page.
+Task files may contain code (`!function`), which runs here. With `public` such tasks are refused.
 """
 
 from __future__ import annotations
@@ -9,29 +8,22 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
-from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from dppa_core.checkpoints.vocabulary.render import rendered_chat
-from dppa_core.errors import InvalidValue, UnknownName, closest, many
+from dppa_core.errors import DamagedCheckpoint, Unreachable
+from dppa_core.evaluation.harness_tasks import SEED, find_tasks, task_files
 from dppa_core.models.resident import Resident
+from dppa_core.progress import Stop, check
 from dppa_core.system.error_translation import ForeignCode
 from dppa_core.tasks.intervals import Interval, mean_interval, wilson
 
-SEED = 1234
-"""Seed of few-shot examples; the harness's own default."""
-TOGETHER = 16
-_FORMAT = 1  # change it when the same tasks would be asked differently
-_USUAL = (
-    "A mistake in a task file, or data that has to be fetched while the network is away, is the "
-    "usual cause."
-)
+_USUAL = "A mistake in a task file is the usual cause."
+_SILENT = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +42,6 @@ class TaskResult:
     """Value of each document; empty if the metric is not their mean."""
 
 
-def task_files(folder: Path | None) -> str:
-    """A hash of the package versions and of all files in a task folder."""
-    digest = hashlib.sha256(f"{_FORMAT} {TOGETHER} {SEED}".encode())
-    for name in ("lm_eval", "datasets") if find_spec("lm_eval") else ():
-        digest.update(f"{name} {version(name)}".encode())
-    files = [] if folder is None else [one for one in folder.rglob("*") if one.is_file()]
-    for path in sorted(one for one in files if "__pycache__" not in one.parts):
-        content = hashlib.sha256(path.read_bytes()).hexdigest()
-        digest.update(f"{path.relative_to(folder or path)} {content}".encode())
-    return digest.hexdigest()
-
-
 class Harness:
     """The requested tasks, found and read once.
 
@@ -69,44 +49,27 @@ class Harness:
         names: Tasks, or groups of tasks.
         folder: The user's task files; the harness's own if None.
         limit: Documents per task; all if None.
+        public: Whether untrusted users chose the names.
 
     Raises:
-        InvalidValue: the package is not installed, or the folder does not exist.
-        UnknownName: no such task.
-        DamagedCheckpoint: a task file cannot be read.
+        InvalidValue, UnknownName, NotAllowed, DamagedCheckpoint: as `find_tasks`.
     """
 
     def __init__(
-        self, names: Sequence[str], folder: Path | None = None, limit: int | None = None
+        self,
+        names: Sequence[str],
+        folder: Path | None = None,
+        limit: int | None = None,
+        *,
+        public: bool = False,
     ) -> None:
-        if find_spec("lm_eval") is None:
-            raise InvalidValue(
-                "Tasks of lm-evaluation-harness need the package lm_eval, which is not installed: "
-                "pip install 'dppa-studio[lm-eval]', or pip install '.[lm-eval]' in the repository."
-            )
-        if folder is not None and not folder.is_dir():
-            raise InvalidValue(f"{folder}: there is no folder of task files.")
-        from lm_eval.tasks import TaskManager  # noqa: PLC0415  (seconds)
-
-        for name in ("lm_eval", "datasets"):
-            logging.getLogger(name).setLevel(logging.ERROR)
         self.names, self.limit, self._folder = tuple(names), limit, folder
-        path = None if folder is None else str(folder)
-        with ForeignCode("The task files cannot be read", _USUAL):
-            # The harness has 15,000 task files: read them only if no folder is given.
-            self._manager = TaskManager(include_path=path, include_defaults=path is None)
-            known = set(self._manager.all_tasks)
-        for one in self.names:
-            if one not in known:
-                raise UnknownName(
-                    f"No task {one!r} in {folder or 'lm-evaluation-harness'}, which has "
-                    f"{many(len(known), 'task')}. {closest(one, known)}"
-                )
+        self._manager = find_tasks(self.names, folder, public=public)
 
-    def content(self) -> str:
-        """A hash of task files, settings and documents; raises DamagedCheckpoint as `ask`."""
+    def content(self, stop: Stop | None = None) -> str:
+        """A hash of task files, settings and documents; raises as `ask`."""
         digest = hashlib.sha256(f"{task_files(self._folder)} {self.limit}".encode())
-        with _silence(f"lm-evaluation-harness fails at {', '.join(self.names)}"):
+        with self._silence("lm-evaluation-harness", stop):
             for name, task in sorted(self._loaded()["tasks"].items()):
                 told = [name, task.dump_config(), list(task.eval_docs)]
                 if task.get_config("num_fewshot"):
@@ -114,35 +77,29 @@ class Harness:
                 digest.update(json.dumps(told, sort_keys=True, default=_plain).encode())
         return digest.hexdigest()
 
-    def ask(self, resident: Resident) -> tuple[TaskResult, ...]:
+    def ask(
+        self,
+        resident: Resident,
+        answered: Callable[[int], None] | None = None,
+        stop: Stop | None = None,
+    ) -> tuple[TaskResult, ...]:
         """Every metric of every task for one model, with its chat template if it has one.
+
+        Args:
+            answered: Called with the number of requests answered so far; a question with choices
+                makes one request for each.
 
         Raises:
             DamagedCheckpoint: the harness fails; its error in one line.
+            Unreachable: a task's data have to be fetched, and the network is away.
         """
         from lm_eval.evaluator import evaluate  # noqa: PLC0415  (seconds)
-        from lm_eval.models.huggingface import HFLM  # noqa: PLC0415  (seconds)
 
-        class _Chat(HFLM):  # type: ignore[misc]
-            """Renders chat templates within the bounds of `rendered_chat`."""
+        from dppa_core.evaluation.harness_model import HarnessModel  # noqa: PLC0415  (seconds)
 
-            def apply_chat_template(
-                self, chat_history: Any, add_generation_prompt: bool = True
-            ) -> str:
-                whose = f"{resident.key}: its chat template"
-                finish = not add_generation_prompt
-                return rendered_chat(self.tokenizer, chat_history, whose, finish=finish)
-
-        what = f"{resident.key}: lm-evaluation-harness fails at {', '.join(self.names)}"
-        with _silence(what):
-            model = _Chat(
-                pretrained=resident.model,
-                tokenizer=resident.tokenizer,
-                batch_size=TOGETHER,
-                device=str(resident.model.device),
-            )
+        with self._silence(f"{resident.key}: lm-evaluation-harness", stop):
             found = evaluate(
-                lm=model,
+                lm=HarnessModel(resident, answered, stop),
                 task_dict=self._loaded(),
                 limit=self.limit,
                 bootstrap_iters=0,
@@ -160,18 +117,37 @@ class Harness:
             task.set_fewshot_seed(seed=SEED)
         return loaded
 
+    @contextmanager
+    def _silence(self, who: str, stop: Stop | None) -> Iterator[None]:
+        """Suppress progress bars and notices: standard output belongs to the command.
+
+        One thread at a time: the output is that of the whole process.
+        """
+        quiet, named = io.StringIO(), ", ".join(self.names)
+        while not _SILENT.acquire(timeout=0.1):
+            check(stop)
+        try:
+            with (
+                ForeignCode(f"{who} fails at {named}", _USUAL),
+                redirect_stdout(quiet),
+                redirect_stderr(quiet),
+            ):
+                yield
+        except DamagedCheckpoint as error:
+            if isinstance(error.__cause__, ConnectionError):  # what `datasets` raises
+                raise Unreachable(
+                    f"{named}: the questions have to be fetched from the Hugging Face Hub, which "
+                    f"does not answer ({error.__cause__}). Once fetched they are kept. Check the "
+                    "network, and that HF_HUB_OFFLINE is not set."
+                ) from error
+            raise
+        finally:
+            _SILENT.release()
+
 
 def _plain(value: Any) -> str:
     """A function by its name: its repr contains an address. `task_files` hashes its source."""
     return f"{value.__module__}.{value.__qualname__}" if callable(value) else str(value)
-
-
-@contextmanager
-def _silence(what: str) -> Iterator[None]:
-    """Suppress progress bars and notices: standard output belongs to the command."""
-    quiet = io.StringIO()
-    with ForeignCode(what, _USUAL), redirect_stdout(quiet), redirect_stderr(quiet):
-        yield
 
 
 def _results(found: Mapping[str, Any]) -> Iterable[TaskResult]:

@@ -11,6 +11,7 @@ from math import prod
 from typing import Any
 
 from dppa_core.checkpoints.sources.open import open_checkpoint
+from dppa_core.errors import many
 from dppa_core.evaluation.examiner import SMALL, Examiner
 from dppa_core.evaluation.lm_eval_harness import Harness, TaskResult
 from dppa_core.evaluation.perplexity import perplexity
@@ -105,15 +106,29 @@ def text_rows(
 
 
 def harness_rows(
-    examiner: Examiner, who: Sequence[Entrant], harness: Harness, progress: Progress | None = None
+    examiner: Examiner,
+    who: Sequence[Entrant],
+    harness: Harness,
+    progress: Progress | None = None,
+    stop: Stop | None = None,
 ) -> list[dict[str, Any]]:
     """Harness results of each entrant, as plain values; cached."""
-    asked = ["lm_eval", _FORMAT, harness.content()]
+    asked = ["lm_eval", _FORMAT, harness.content(stop)]
+    standing = (0, len(who), "")
+
+    def begin(*told: Any) -> None:
+        nonlocal standing
+        standing = told
+        report(progress, *standing)
+
+    def tell(count: int) -> None:
+        done, total, label = standing
+        report(progress, done, total, f"{label}: {many(count, 'request')} answered")
 
     def ask(resident: Resident) -> dict[str, Any]:
-        return {"results": [_result(one) for one in harness.ask(resident)]}
+        return {"results": [_result(one) for one in harness.ask(resident, tell, stop)]}
 
-    return _rows(examiner, who, asked, ask, progress)
+    return _rows(examiner, who, asked, ask, begin, stop)
 
 
 def _figure(one: Interval, windows: int) -> dict[str, Any] | None:

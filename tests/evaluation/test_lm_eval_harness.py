@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,14 @@ import datasets
 import pytest
 import torch
 
-from dppa_core.errors import DamagedCheckpoint, InvalidValue, UnknownName
+from dppa_core.errors import (
+    Cancelled,
+    DamagedCheckpoint,
+    InvalidValue,
+    NotAllowed,
+    UnknownName,
+    Unreachable,
+)
 from dppa_core.evaluation import run as evaluate_more
 from dppa_core.evaluation.lm_eval_harness import Harness, TaskResult
 from dppa_core.evaluation.perplexity import Perplexity
@@ -76,9 +84,9 @@ def test_what_was_asked_before_is_remembered_until_something_differs(
     asked: list[str] = []
     ask, read = Harness.ask, evaluate_more.perplexity
 
-    def counted(self: Harness, resident: Resident) -> tuple[TaskResult, ...]:
+    def counted(self: Harness, *given: Any) -> tuple[TaskResult, ...]:
         asked.append("task")
-        return ask(self, resident)
+        return ask(self, *given)
 
     def foreseen(*args: Any, **options: Any) -> Perplexity:
         asked.append("text")
@@ -122,6 +130,109 @@ def test_what_cannot_be_asked_is_named(tmp_path: Path, monkeypatch: pytest.Monke
     (tmp_path / "sums.yaml").write_text(task)
     with pytest.raises(DamagedCheckpoint, match="lm-evaluation-harness fails at dppa_sums"):
         Harness(["dppa_sums"], tmp_path).ask(ModelPool().get("zoo:math"))
-    monkeypatch.setattr("dppa_core.evaluation.lm_eval_harness.find_spec", lambda name: None)
+    monkeypatch.setattr("dppa_core.evaluation.harness_tasks.find_spec", lambda name: None)
     with pytest.raises(InvalidValue, match=r"pip install '.\[lm-eval\]'"):
         Harness(["dppa_sums"], FOLDER)
+
+
+PAPER = {
+    ("AdaptLLM/finance-tasks", "FPB"): "sentiment",
+    ("AdaptLLM/finance-tasks", "FiQA_SA"): "sentiment",
+    ("coastalcph/lex_glue", "case_hold"): "case_hold",
+}
+"""(data set, part of it) -> a file of two made-up questions with its columns."""
+
+
+def test_the_papers_tasks_ask_their_data_sets_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    load = datasets.load_dataset
+
+    def sample(path: str, name: str) -> Any:
+        files = {"test": str(FOLDER / "paper" / f"{PAPER[path, name]}.jsonl")}
+        return load("json", data_files=files)
+
+    monkeypatch.setattr(datasets, "load_dataset", sample)
+    names = ("fpb", "fiqa", "casehold")
+    harness = Harness(names, public=True)
+    tasks = harness._loaded()["tasks"]
+    for name, rights in zip(names, ((0, 2), (0, 2), (0, 1)), strict=True):
+        docs = list(tasks[name].eval_docs)
+        assert tuple(tasks[name].doc_to_target(doc) for doc in docs) == rights
+        text, choices = tasks[name].doc_to_text(docs[0]), tasks[name].doc_to_choice(docs[0])
+        if name == "casehold":
+            assert text.startswith("Complete the following excerpt from a US court opinion:\nThe ")
+            assert len(choices) == 5
+        else:
+            assert text == docs[0]["input"] and choices == ["Positive", "Negative", "Neutral"]
+    counts: list[int] = []
+    found = harness.ask(ModelPool().get("zoo:law"), counts.append)
+    metrics = [("fpb", "acc"), ("fiqa", "acc"), ("casehold", "acc"), ("casehold", "acc_norm")]
+    assert [(one.task, one.metric) for one in found] == metrics
+    assert {one.n for one in found} == {2}
+    assert counts == list(range(1, 2 * (3 + 3 + 5) + 1))
+
+
+def write_task(folder: Path, *changes: tuple[str, str], more: str = "") -> Path:
+    """The task of ours in a folder, with some of its text replaced and some added."""
+    text = (FOLDER / "sums.yaml").read_text()
+    for before, after in changes:
+        text = text.replace(before, after)
+    (folder / "sums.yaml").write_text(text + more)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "says"),
+    [
+        ("doc_to_target: right", "doc_to_target: !function code.right", "names code"),
+        ("metric: acc", "metric: rouge", "a metric that may run code, rouge"),
+        ("higher_is_better: true", "hf_evaluate: true", "a metric that may run code, acc"),
+        ("task: dppa_sums", "task: dppa_sums\nunsafe_code: true", "has the key unsafe_code"),
+        ("task: dppa_sums", "task: dppa_sums\nclass: !function code.Task", "names code"),
+        ("task: dppa_sums", "task: dppa_sums\ncustom_dataset: code.load", "the key custom_dataset"),
+        ("task: dppa_sums", "task: dppa_sums\ninclude: other.yaml", "other.yaml names code"),
+    ],
+)
+def test_a_public_page_runs_no_code_of_a_task(
+    tmp_path: Path, before: str, after: str, says: str
+) -> None:
+    (tmp_path / "other.yaml").write_text("process_docs: !function code.ran\n")
+    (tmp_path / "code.py").write_text("raise SystemExit('it ran')\n")
+    with pytest.raises(NotAllowed, match=f"'dppa_sums' cannot be asked on a public page: .*{says}"):
+        Harness(["dppa_sums"], write_task(tmp_path, (before, after)), public=True)
+
+
+def test_a_public_page_asks_a_task_without_code_and_no_group(tmp_path: Path) -> None:
+    assert Harness(["dppa_sums"], FOLDER, public=True).names == ("dppa_sums",)
+    write_task(tmp_path, more="tag: all_sums\n")
+    (tmp_path / "group.yaml").write_text("group: sums\ntask: [dppa_sums]\n")
+    for name in ("all_sums", "sums"):
+        with pytest.raises(NotAllowed, match=f"'{name}' cannot be asked on a public page"):
+            Harness([name], tmp_path, public=True)
+
+
+def test_asking_stops_between_two_tokens(tmp_path: Path) -> None:
+    writes = ("output_type: multiple_choice", "output_type: generate_until")
+    options = "generation_kwargs: {until: [zzz], max_gen_toks: 40}\n"
+    changes = (writes, ("doc_to_choice: choices\n", ""), ("metric: acc", "metric: exact_match"))
+    harness = Harness(["dppa_sums"], write_task(tmp_path, *changes, more=options), 2)
+    stop, resident, tokens = threading.Event(), ModelPool().get("zoo:math"), list[None]()
+
+    def count(_module: Any, _given: Any) -> None:
+        tokens.append(None)
+        if len(tokens) == 3:
+            stop.set()
+
+    with resident.model.register_forward_pre_hook(count), pytest.raises(Cancelled):
+        harness.ask(resident, stop=stop)
+    assert len(tokens) == 3
+    with pytest.raises(Cancelled):  # and before a batch of choices
+        Harness(["dppa_sums"], FOLDER).ask(resident, stop=stop)
+
+
+def test_data_that_cannot_be_fetched_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(**_given: Any) -> Any:
+        raise ConnectionError("Couldn't reach 'AdaptLLM/finance-tasks' on the Hub")
+
+    monkeypatch.setattr(datasets, "load_dataset", absent)
+    with pytest.raises(Unreachable, match="fpb: the questions have to be fetched from the Hugging"):
+        Harness(["fpb"]).content()

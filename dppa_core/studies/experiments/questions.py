@@ -18,7 +18,8 @@ from pydantic import TypeAdapter
 from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.analysis.curvature import Curvature, curvature
 from dppa_core.evaluation.examiner import Examiner, identity, threads_for
-from dppa_core.evaluation.lm_eval_harness import Harness, task_files
+from dppa_core.evaluation.harness_tasks import task_files
+from dppa_core.evaluation.lm_eval_harness import Harness
 from dppa_core.evaluation.scores import Exam, Marks, Target
 from dppa_core.evaluation.tables import factors_text
 from dppa_core.merging.in_memory.model_pool import ModelPool

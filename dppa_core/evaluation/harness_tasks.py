@@ -1,0 +1,133 @@
+"""Task files of lm-evaluation-harness: found by name, and checked for what they may do.
+
+Knows no model. Task files may contain code (`!function`), which runs when a task is loaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterable, Sequence
+from functools import cache
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dppa_core.errors import InvalidValue, NotAllowed, UnknownName, closest, many
+from dppa_core.system.error_translation import ForeignCode
+
+PAPER_TASKS = Path(__file__).parent / "paper_tasks"
+"""Task files of our own, for data sets of the paper that the package lacks."""
+SEED, TOGETHER = 1234, 16
+"""Seed of few-shot examples, the package's own default; requests of a batch."""
+_FORMAT = 1  # change it when the same tasks would be asked differently
+_METRICS = {"acc", "acc_norm", "exact_match", "perplexity", "word_perplexity", "byte_perplexity"}
+_METRICS |= {"bits_per_byte", "mcc", "f1"}
+"""Metrics that the package computes itself; it fetches the code of any other from the Hub."""
+_METRIC_KEYS = {"metric", "aggregation", "higher_is_better", "ignore_case", "ignore_punctuation"}
+_METRIC_KEYS |= {"ignore_numbers", "regexes_to_ignore"}
+_KEYS = {"task", "tag", "include", "dataset_path", "dataset_name", "dataset_kwargs"}
+_KEYS |= {"training_split", "validation_split", "test_split", "fewshot_split", "num_fewshot"}
+_KEYS |= {"doc_to_text", "doc_to_choice", "doc_to_target", "description", "fewshot_config"}
+_KEYS |= {"target_delimiter", "fewshot_delimiter", "gen_prefix", "output_type", "metadata"}
+_KEYS |= {"generation_kwargs", "filter_list", "repeats", "metric_list", "task_alias"}
+_KEYS |= {"should_decontaminate", "doc_to_decontamination_query"}
+
+
+def task_files(folder: Path | None) -> str:
+    """A hash of the package versions and of all files in a task folder; see `find_tasks`."""
+    digest = hashlib.sha256(f"{_FORMAT} {TOGETHER} {SEED}".encode())
+    for name in ("lm_eval", "datasets") if find_spec("lm_eval") else ():
+        digest.update(f"{name} {version(name)}".encode())
+    folder = PAPER_TASKS if folder is None else folder
+    files = (path for path in folder.rglob("*") if path.is_file())
+    for path in sorted(one for one in files if "__pycache__" not in one.parts):
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest.update(f"{path.relative_to(folder)} {content}".encode())
+    return digest.hexdigest()
+
+
+def find_tasks(names: Sequence[str], folder: Path | None, *, public: bool = False) -> Any:
+    """A manager of the package that has all of the named tasks.
+
+    Args:
+        names: Tasks, or groups of tasks.
+        folder: The user's task files; the package's own and the paper's if None.
+        public: Whether untrusted users chose the names: tasks that run code are then refused.
+
+    Raises:
+        InvalidValue: the package is not installed, or the folder does not exist.
+        UnknownName: no such task.
+        NotAllowed: with `public`, a task that is not declarative.
+        DamagedCheckpoint: a task file cannot be read.
+    """
+    if find_spec("lm_eval") is None:
+        raise InvalidValue(
+            "Tasks of lm-evaluation-harness need the package lm_eval, which is not installed: "
+            "pip install 'dppa-studio[lm-eval]', or pip install '.[lm-eval]' in the repository."
+        )
+    if folder is not None and not folder.is_dir():
+        raise InvalidValue(f"{folder}: there is no folder of task files.")
+    for name in ("lm_eval", "datasets"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    manager = _tasks_of(folder or PAPER_TASKS)
+    if folder is None and not set(names) <= set(manager.all_tasks):
+        manager = _every_task()
+    _check_known(names, manager.all_tasks, folder)
+    for name in names if public else ():
+        _check_declarative(name, manager.task_index[name].yaml_path)
+    return manager
+
+
+def _tasks_of(folder: Path, *, include_defaults: bool = False) -> Any:
+    from lm_eval.tasks import TaskManager  # noqa: PLC0415  (seconds)
+
+    usual = "A mistake in a task file is the usual cause."
+    with ForeignCode("The task files cannot be read", usual):
+        return TaskManager(include_path=str(folder), include_defaults=include_defaults)
+
+
+@cache
+def _every_task() -> Any:
+    """The paper's tasks and the package's, whose 15,000 files take a quarter of a minute."""
+    return _tasks_of(PAPER_TASKS, include_defaults=True)
+
+
+def _check_known(names: Sequence[str], known: Iterable[str], folder: Path | None) -> None:
+    known = set(known)
+    for one in names:
+        if one not in known:
+            raise UnknownName(
+                f"No task {one!r} in {folder or 'lm-evaluation-harness'}, which has "
+                f"{many(len(known), 'task')}. {closest(one, known)}"
+            )
+
+
+def _check_declarative(name: str, path: Path | None) -> None:
+    """Raise NotAllowed for a group, and for a task that runs code of its own or of the Hub."""
+    reason = "it is a group of tasks" if path is None else _code_in(path)
+    if reason:
+        raise NotAllowed(
+            f"The task {name!r} cannot be asked on a public page: {reason}. Allowed are single "
+            "tasks that run no code. Your own copy asks every task."
+        )
+
+
+def _code_in(path: Path) -> str:
+    """Why a task file is not declarative; empty if it is."""
+    try:
+        config = yaml.safe_load(path.read_bytes())
+    except yaml.YAMLError:  # a tag, as !function
+        return f"{path.name} names code"
+    unknown = sorted(set(config) - _KEYS)
+    if unknown or not isinstance(config.get("task", ""), str):
+        return f"{path.name} has the key {unknown[0] if unknown else 'task'}"
+    for one in config.get("metric_list", ()):
+        if one["metric"] not in _METRICS or set(one) - _METRIC_KEYS:
+            return f"{path.name} has a metric that may run code, {one['metric']}"
+    included = config.get("include", [])
+    listed = [included] if isinstance(included, str) else included
+    return next(filter(None, (_code_in(path.parent / one) for one in listed)), "")
