@@ -12,6 +12,7 @@ import "./controls/levels.js";
 import "./panes/chat.js";
 import "./panes/own-questions.js";
 import "./panes/perplexity.js";
+import "./panes/ready-tasks.js";
 import "./panes/score.js";
 export { failed } from "./base/field_notices.js";
 export { offerRests } from "./controls/offer.js";

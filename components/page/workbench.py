@@ -35,6 +35,7 @@ from components.views.export.export import add_export
 from components.views.export.push import build_push, wire_push
 from components.views.score.own_questions import add_own_questions
 from components.views.score.perplexity import add_perplexity
+from components.views.score.ready_tasks import TaskOffer, add_ready_tasks
 from components.views.score.score import add_score
 from components.views.score.search import add_search
 from components.views.see.advice import build_advice, wire_advice
@@ -119,17 +120,25 @@ def _part(elem_id: str, title: str, kind: str = "box") -> Iterator[None]:
 def _build_panes(
     controls: Controls, studio: Studio, exports: Exports, allowance: Allowance
 ) -> None:
-    known = read_settings().known_hosts
+    settings = read_settings()
+    offered = TaskOffer(settings.offered_tasks if studio.public else None, settings.task_files)
     with _part("score-pane", "Score", "pane"):
         other = add_score(controls, studio)
         questions = add_own_questions(other, controls, studio, allowance)
+        add_ready_tasks(other, controls, studio, allowance, offered)
         add_perplexity(other, controls, studio)
     with _part("search-pane", "Search", "pane"):
         add_search(controls, studio, questions)
     with _part("export-pane", "Export", "pane"):
         add_export(controls, studio, exports)
         push = build_push(studio)
-        wire_push(push, controls, studio, exports, lambda headers: is_foreign(headers, known))
+        wire_push(
+            push,
+            controls,
+            studio,
+            exports,
+            lambda headers: is_foreign(headers, settings.known_hosts),
+        )
 
 
 def _build_shape(

@@ -59,6 +59,16 @@ class Settings(BaseSettings):
         default=None,
         description="A file of `dppa reproduce` to show instead of the one that came along.",
     )
+    tasks: str = Field(
+        default="",
+        description="Tasks of lm-evaluation-harness that a public page offers, with `,` between "
+        "them; they run no code. Unset, none. Your own copy asks every task.",
+    )
+    task_files: Path | None = Field(
+        default=None,
+        description="A folder of task files of lm-evaluation-harness, in the place of its own. On "
+        "your own copy their code runs.",
+    )
     metrics: bool = Field(default=False, description="Whether /metrics answers, for Prometheus.")
     hosts: str = Field(
         default="",
@@ -117,6 +127,11 @@ class Settings(BaseSettings):
     def fetched(self) -> tuple[str, ...]:
         """Names of the models to fetch before the page opens."""
         return _listed(self.fetch)
+
+    @property
+    def offered_tasks(self) -> tuple[str, ...]:
+        """Names of the tasks that a public page offers."""
+        return _listed(self.tasks)
 
     @property
     def frame_sites(self) -> tuple[str, ...]:

@@ -124,6 +124,7 @@ class Harness:
         One thread at a time: the output is that of the whole process.
         """
         quiet, named = io.StringIO(), ", ".join(self.names)
+        check(stop)
         while not _SILENT.acquire(timeout=0.1):
             check(stop)
         try:

@@ -19,7 +19,11 @@ PICTURES = ROOT / "out" / "e2e"
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """`python app.py` on the embedded models."""
     folder = tmp_path_factory.mktemp("server")
-    running = Server.start(folder / "app.log", DPPA_EXPERIMENTS=str(write_results(folder)))
+    environment = {
+        "DPPA_EXPERIMENTS": str(write_results(folder)),
+        "DPPA_TASK_FILES": "tests/harness",
+    }
+    running = Server.start(folder / "app.log", **environment)
     yield running
     running.stop()
     assert running.process.returncode == 0, "told to end, it ends by itself and in order"

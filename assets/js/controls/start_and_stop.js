@@ -11,6 +11,7 @@ const RUNS = [ // part, start button, stop button
   ["advice", "advice-run", "advice-stop"],
   ["perplexity", "perplexity-run", "perplexity-stop"],
   ["questions", "questions-run", "questions-stop"],
+  ["tasks", "tasks-run", "tasks-stop"],
 ];
 const QUIET_MS = 150; // Gradio reports the end of a stopped run twice, and is ready after the second report
 const PATIENCE_MS = 3000; // Gradio reports nothing if the run ended by itself when Stop was pressed

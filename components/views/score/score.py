@@ -232,8 +232,9 @@ def stopped_value(value: object) -> dict[str, Any]:
 
 _OTHERS = (
     '<p class="how">These questions are those of the embedded models: sums, headlines, clauses. '
-    "For models of your own, take <em>Questions of your own</em> or <em>Perplexity of a text</em>, "
-    'below.</p><button type="button" class="link">Ask these all the same</button>'
+    'For models of your own, take <em>Questions of your own</em><span class="of-tasks">, <em>Ready '
+    "tasks</em></span> or <em>Perplexity of a text</em>, below.</p>"
+    '<button type="button" class="link">Ask these all the same</button>'
 )
 """Shown in place of the button if no domain model is embedded."""
 

@@ -1,0 +1,56 @@
+// Ready tasks of lm-evaluation-harness: a table for each task, a row for each model, a column for each metric.
+// Names are inserted as text, never as markup.
+import { html, put, say, three } from "../base/shapes.js";
+import { paint, part, server } from "../session/parts.js";
+import { watchRuns } from "../session/runs.js";
+import { saveable } from "../session/save_plots.js";
+
+const IDLE = "Not asked yet. The merge, plain merges, the domain models and the base are asked the same questions.";
+const HOW = "Higher is better, unless a column says otherwise. In brackets: 95\u2009% intervals over the questions; a value that is no mean over them has none.";
+const heading = ({ metric, higher_is_better: higher }) => `${metric.replace(",", ", ")}${higher === false ? ", lower is better" : ""}`;
+
+part("tasks", ({ host, get, watch }) => {
+  host.replaceChildren();
+  const runs = watchRuns(host, "tasks", { label: "Asking", idle: IDLE });
+  const tables = html("div", { hidden: "" }, host);
+  const note = html("p", { class: "how", hidden: "" }, host);
+  let result = null;
+  const saves = saveable(host, "ready-tasks", () => result && {
+    columns: ["model", "task", "metric", "value", "95 % interval from", "95 % interval to", "questions"],
+    rows: result.rows.flatMap((row) => row.results.map((one) => [row.label, one.task, one.metric, one.value, ...(one.ci95 ?? [null, null]), one.n])),
+  });
+  saves.hidden = true;
+  function drawTask(task) {
+    const first = result.rows[0].results.filter((one) => one.task === task);
+    html("h3", {}, tables, `${task}, ${first[0].n} questions`);
+    const scroll = html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Table of ${task}` }, tables);
+    const table = html("table", { class: "scores", "data-task": task }, scroll);
+    const head = html("tr", {}, html("thead", {}, table));
+    html("th", { scope: "col" }, head, "model");
+    for (const one of first) html("th", { scope: "col" }, head, heading(one));
+    const body = html("tbody", {}, table);
+    for (const row of result.rows) {
+      const tr = html("tr", { "data-key": row.key }, body);
+      tr.style.setProperty("--model", row.key === "recipe" ? "var(--d-accent)" : server.names[row.model]?.colour ?? "var(--d-base)");
+      const name = html("th", { scope: "row" }, tr);
+      html("span", { class: "swatch", "aria-hidden": "true" }, name);
+      html("span", {}, name, row.label);
+      for (const one of row.results.filter((other) => other.task === task)) {
+        const cell = html("td", { "data-value": one.value }, tr);
+        html("span", { class: "score-number" }, cell, one.value === null ? "–" : three(one.value));
+        if (one.ci95) html("span", { class: "muted" }, cell, ` (${one.ci95.map(three).join("–")})`);
+      }
+    }
+  }
+  function accept(next) {
+    if (!runs.take(next) || !next.result) return;
+    result = next.result;
+    tables.replaceChildren();
+    for (const task of new Set(result.rows[0].results.map((one) => one.task))) drawTask(task);
+    say(note, HOW);
+    tables.hidden = note.hidden = saves.hidden = false;
+  }
+  watch(accept);
+  accept(get());
+  paint(() => { runs.paint(result?.recipe); put(host, "data-result", Boolean(result)); });
+});

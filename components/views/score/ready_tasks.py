@@ -1,0 +1,160 @@
+"""Ready tasks of lm-evaluation-harness, by name, for every model of the score.
+assets/js/panes/ready-tasks.js draws the tables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from components.session.session import Session
+from components.views.score.own_questions import REPLY_TOKENS
+from components.views.score.score_values import contestants
+from components.widgets.controls import Controls, slider
+from components.widgets.runs import build_run, wire_run
+from components.work.progress_stream import stream_run
+from components.work.question import whole
+from components.work.rate_limits import Allowance
+from components.work.studio import Emit, Studio
+from components.work.visitor import visitor_of
+from dppa_core.errors import InvalidValue, NotAllowed, shown
+from dppa_core.evaluation.lm_eval_harness import Harness
+from dppa_core.evaluation.side_by_side import Entrant
+from dppa_core.parameter_fields import check_number
+from dppa_core.progress import Stop
+from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
+
+MOST_TASKS, LONGEST = 5, 400
+"""Tasks of one run; characters of their names."""
+STEP, PUBLIC_ITEMS, OWN_ITEMS = 5, 60, 1_000
+"""Fewest questions of a task, also their step; most of them on a public page, and on one's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskOffer:
+    """The tasks that this page asks."""
+
+    names: tuple[str, ...] | None = None
+    """All that a public page offers; None for any."""
+    folder: Path | None = None
+    """Task files in the place of the package's."""
+
+    @property
+    def told(self) -> str:
+        """What to type, in a sentence or two."""
+        if self.names is not None:
+            return f"With commas between them. This page offers {', '.join(self.names)}."
+        if self.folder is not None:
+            return f"Names in {self.folder}, with commas between them."
+        return (
+            "Names in lm-evaluation-harness, with commas between them. Those of the paper: gsm8k, "
+            "fpb, fiqa, casehold. The first run fetches the questions from the Hugging Face Hub."
+        )
+
+    @property
+    def most(self) -> int:
+        """Most questions of a task."""
+        return OWN_ITEMS if self.names is None else PUBLIC_ITEMS
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRequest:
+    """A checked request: the tasks, their questions, and the models."""
+
+    names: tuple[str, ...]
+    limit: int
+    """Questions of a task."""
+    who: tuple[Entrant, ...]
+    recipe: str
+    """Hash of the merge."""
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that the request counts as, at the usual length of a reply."""
+        return len(self.names) * self.limit * len(self.who) * REPLY_TOKENS
+
+
+def read_tasks(
+    text: object, number: Any, other: object, session: Session, offer: TaskOffer
+) -> TaskRequest:
+    """Check the values of a handler; `other` is the slot that is not shown.
+
+    Raises:
+        InvalidValue: no task, too many, or a number of questions out of range.
+        NotAllowed: a task that a public page does not offer.
+    """
+    said = whole(text) if isinstance(text, str) else ""
+    names = tuple(dict.fromkeys(re.findall(r"[^\s,;]+", said[: LONGEST + 1])))
+    if not names:
+        raise InvalidValue("There is no task yet: type the name of one, such as arc_easy.")
+    if len(names) > MOST_TASKS or len(said) > LONGEST:
+        raise InvalidValue(
+            f"At most {MOST_TASKS} tasks in {LONGEST} characters are asked at once; "
+            "`dppa evaluate --lm-eval` asks more."
+        )
+    for name in names if offer.names is not None else ():
+        if name not in (offer.names or ()):
+            raise NotAllowed(
+                f"This page does not ask the task {shown(name)}; it offers "
+                f"{', '.join(offer.names or ())}. Your own copy asks every task."
+            )
+    limit = int(check_number("Questions", number, STEP, offer.most))
+    return TaskRequest(names, limit, contestants(session, other), recipe_hash(session.recipe()))
+
+
+def tasks_asked(
+    asked: TaskRequest, offer: TaskOffer, studio: Studio, emit: Emit, stop: Stop
+) -> dict[str, Any]:
+    """Ask every model; runs in its own thread."""
+    from dppa_core.evaluation.run import harness_rows  # noqa: PLC0415  (torch)
+
+    emit((0, 0, "Looking up the tasks; the first time takes up to a minute"))
+    harness = Harness(asked.names, offer.folder, asked.limit, public=studio.public)
+    emit((0, 0, "Reading the questions"))
+    rows = harness_rows(
+        studio.examiner(), asked.who, harness, progress=lambda *told: emit(told), stop=stop
+    )
+    for row, one in zip(rows, asked.who, strict=True):
+        row["model"] = None if isinstance(one.target, MergeRecipe) else one.target
+        for result in row["results"]:
+            result["value"] = result["value"] if isfinite(result["value"]) else None
+    return {"rows": rows, "recipe": asked.recipe}
+
+
+def add_ready_tasks(
+    other: gr.HTML, controls: Controls, studio: Studio, allowance: Allowance, offer: TaskOffer
+) -> None:
+    """A fold: names, number of questions, buttons, tables; the browser puts the slot that is not
+    shown into `other`. Nothing on a page that offers no task."""
+    if offer.names == ():
+        return
+    with gr.Accordion("Ready tasks", open=False, elem_id="tasks-box"):
+        text = gr.Textbox(
+            label="Tasks",
+            info=offer.told,
+            placeholder=", ".join((offer.names or ("arc_easy", "piqa"))[:2]),
+            max_lines=1,
+            max_length=LONGEST,
+            elem_id="tasks-text",
+        )
+        limit = slider(
+            "tasks-limit",
+            (STEP, offer.most, STEP),
+            20,
+            "Questions (per task)",
+            "The first ones of each task. More take longer and show smaller differences.",
+        )
+        runs = build_run("tasks", "Ask all models")
+
+    def on_tasks(values: dict[Any, Any]) -> Iterator[dict[str, Any]]:
+        session = controls.session(values)
+        asked = read_tasks(values[text], values[limit], values.get(other), session, offer)
+        allowance.spend(visitor_of(None), asked.tokens)
+        return stream_run(studio, "score", lambda *told: tasks_asked(asked, offer, studio, *told))
+
+    wire_run("tasks", runs, on_tasks, controls.inputs | {text, limit, other})
