@@ -6,12 +6,12 @@ assigned.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dppa_core.errors import DppaError, InvalidValue, Unreachable
+from dppa_core.models.resident import LARGE
 from dppa_core.progress import Stop, check
 
 if TYPE_CHECKING:
@@ -19,14 +19,7 @@ if TYPE_CHECKING:
     from dppa_core.models.reply import GenerationSettings, Prompt, ReplyToken
     from dppa_core.models.resident import Resident
 
-LARGE = 256 << 20
-"""Size in bytes from which a model's replies are computed on the GPU."""
 _FIRST_SECONDS, _TOKENS_A_SECOND = 20, 8
-
-
-def on_zero() -> bool:
-    """Whether this is a Space that assigns a GPU for each call (ZeroGPU)."""
-    return os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
 
 
 class LentGpu:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from components.work.answers_in_progress import AnswersInProgress, PausingStop
 from components.work.job import Emit, Job, Work, jobs_of_event
-from components.work.lent_gpu import LentGpu, on_zero
+from components.work.lent_gpu import LentGpu
 from components.work.malloc_and_gc import MemoryTrimmer, keep_what_is_there
 from components.work.plans import Plans
 from components.work.work_log import SECONDS, SECONDS_ELSE, WITHOUT_MODELS, WorkMetrics
@@ -32,6 +32,7 @@ from dppa_core.models.resident import check_whole
 from dppa_core.progress import Progress, Stop, check
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 from dppa_core.system.byte_sizes import MEMORY, memory_budget
+from dppa_core.system.gpus import on_zero
 from dppa_core.system.recent import Recent
 from dppa_core.system.threads import available_cores
 

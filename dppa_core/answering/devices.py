@@ -15,24 +15,16 @@ import torch
 
 from dppa_core.errors import DppaError
 from dppa_core.models.decode import token_steps
+from dppa_core.models.devices import copied, gpus, lend
 from dppa_core.models.generate import Steps, stream_tokens
-from dppa_core.models.gpu_copies import DeviceCopies
 from dppa_core.models.reply import GenerationSettings, Prompt, ReplyToken
-from dppa_core.models.resident import Resident, is_spread
+from dppa_core.models.resident import Resident
 from dppa_core.progress import Stop
 from dppa_core.system.temporary import TemporaryFolder
 
 
 class OwnDevices:
-    """The processor, and the first GPU that PyTorch sees.
-
-    The GPU replies for models from `large` bytes on, if it has room for a copy.
-    """
-
-    def __init__(self, large: int) -> None:
-        on_gpu = torch.cuda.is_available()
-        self._large = large
-        self._copies = DeviceCopies(torch.device("cuda")) if on_gpu else None
+    """The processor, and the GPUs of this process; see `models.devices.lend`."""
 
     def replies(
         self,
@@ -43,12 +35,8 @@ class OwnDevices:
         steps: Steps = token_steps,
     ) -> Iterator[ReplyToken]:
         """The reply after every token; see `stream_tokens`."""
-        small = resident.nbytes < self._large
-        if self._copies is None or small or is_spread(resident.model):
-            yield from stream_tokens(resident, prompt, settings, stop, steps)
-            return
-        with self._copies.lend(resident) as there:
-            yield from stream_tokens(there or resident, prompt, settings, stop, steps)
+        with lend(resident) as there:
+            yield from stream_tokens(there, prompt, settings, stop, steps)
 
 
 def replies_from(
@@ -64,9 +52,8 @@ def replies_from(
         process as the name of its class alone.
     """
     torch.set_num_threads(1)  # the process before the fork has threads that are missing here
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        yield from stream_tokens(taken_over(path, device), prompt, settings)
+        yield from stream_tokens(taken_over(path), prompt, settings)
     except DppaError as error:
         yield error
 
@@ -83,9 +70,11 @@ def handed_over(resident: Resident) -> Iterator[Path]:
         yield path
 
 
-def taken_over(path: Path, device: torch.device) -> Resident:
-    """The model of `handed_over`, on a device."""
+def taken_over(path: Path) -> Resident:
+    """The model of `handed_over`, on the GPU that this process was assigned."""
     # Our own objects, which the restricted loader rejects.
     found: Resident = torch.load(path, map_location="cpu", mmap=True, weights_only=False)
-    found.model.to(device)
+    for gpu in gpus(assigned=True)[:1]:
+        dtype = gpu.number_format(found.model.dtype, exact=False)
+        found = replace(found, model=copied(found.model, gpu.device, dtype))
     return found

@@ -11,15 +11,13 @@ from dppa_core.answering.devices import OwnDevices
 from dppa_core.kernels.ready import usual_backend
 from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.models.decode import rendered_prompt
+from dppa_core.models.devices import lend
 from dppa_core.models.engine import Engine
 from dppa_core.models.generate import Steps, read_text
 from dppa_core.models.reply import GenerationSettings, Prompt, Reading, ReplyToken
 from dppa_core.models.resident import Resident
 from dppa_core.progress import Stop
 from dppa_core.recipes.yaml_text import MergeRecipe
-
-LARGE = 256 << 20
-"""Bytes of a model from which on a GPU, if there is one, computes its replies."""
 
 
 @runtime_checkable
@@ -43,15 +41,14 @@ class OwnAnswerer:
     Args:
         pool: Holds the models.
         workers: Models that compute at the same time, one thread each.
-        devices: Where replies are computed; by default the processor, and a GPU for models of
-            `LARGE` bytes.
+        devices: Where replies are computed; `OwnDevices` if None.
     """
 
     def __init__(
         self, pool: ModelPool, *, workers: int = 1, devices: Devices | None = None
     ) -> None:
         self._pool, self._engine = pool, Engine(workers)
-        self._devices = devices or OwnDevices(LARGE)
+        self._devices = devices or OwnDevices()
         usual_backend(0)  # starts to compile what is not: the step of small models as well
 
     def replies(
@@ -70,8 +67,8 @@ class OwnAnswerer:
         self, target: str | MergeRecipe, prompt: Prompt, text: str, stop: Stop | None = None
     ) -> Reading:
         """See `Answerer`."""
-        with self._pool.lend(target, stop=stop) as resident:
-            return self._engine.once(partial(read_text, resident, prompt, text))
+        with self._pool.lend(target, stop=stop) as resident, lend(resident) as there:
+            return self._engine.once(partial(read_text, there, prompt, text))
 
     def loaded(self) -> tuple[tuple[str, ...], int]:
         """See `Answerer`."""

@@ -7,15 +7,13 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from dppa_core.checkpoints.checkpoint import Checkpoint
-from dppa_core.checkpoints.folders.weight_files import COMPANIONS, known_sha256
 from dppa_core.checkpoints.sources.open import open_checkpoint
+from dppa_core.evaluation.identity import identity
 from dppa_core.evaluation.scores import (
     DomainScore,
     Evaluation,
@@ -29,18 +27,16 @@ from dppa_core.evaluation.scores import (
 from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.models.answer_loss import Exchange, reference
 from dppa_core.models.decode import prompt_ids
+from dppa_core.models.devices import cards_for, lend, place_of
 from dppa_core.models.drafted_answers import LONGEST, answers
 from dppa_core.models.own_step import knows
 from dppa_core.models.resident import Resident
-from dppa_core.profiling.calibration.texts import read_source
 from dppa_core.progress import Progress, Stop
-from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.system.folder_cache import cache_folder, load, store
 from dppa_core.system.threads import worker_count
 from dppa_core.tasks import Item, score
 from dppa_core.tasks.own_items import OwnItem
 
-_FORMAT = 1  # change it when the same models would get other marks
 SMALL = 256 << 20
 """Models up to this many bytes are asked in parallel, by threads of one core each."""
 
@@ -137,15 +133,35 @@ class Examiner:
             asked: Everything beside the target that decides the answer, as plain values.
             ask: Asks the model; returns plain values.
         """
-        entry = self._entry(target, asked)
-        found = self._cached(entry)
+        expected = self._entry(target, asked)
+        found = self._cached(expected)
         if found is None:
-            with self.pool.lend(target, stop=stop) as resident, threads_for(resident):
+            with self.lend(target, stop) as resident:
+                place, entry = place_of(resident.model), expected
+                if place or cards_for(resident.nbytes):  # the expected GPU may have had no room
+                    entry = self._entry(target, asked, place)
+                    found = self._cached(entry)
+                    if found is not None:
+                        return found
                 data = json.dumps(ask(resident)).encode()
             if self._keep:
                 store(entry, data)
             found = json.loads(data)
         return found
+
+    @contextmanager
+    def lend(self, target: Target, stop: Stop | None = None) -> Iterator[Resident]:
+        """A model or merge where it computes, with its number of threads, while the block runs."""
+        with (
+            self.pool.lend(target, stop=stop) as resident,
+            threads_for(resident),
+            lend(resident) as there,
+        ):
+            yield there
+
+    def at_once(self, target: Target) -> int:
+        """Exams of such models at a time; see `ModelPool.at_once`."""
+        return self.pool.at_once(open_checkpoint(references_of(target)[0], public=self.public))
 
     def _cached(self, entry: Path) -> Any:
         data = load(entry) if self._keep and not self._fresh else None
@@ -163,9 +179,14 @@ class Examiner:
                 self._read[tokenizer, item] = one
             return tuple(self._read[tokenizer, item] for item in asked)
 
-    def _entry(self, target: Target, asked: Sequence[object]) -> Path:
+    def _entry(
+        self, target: Target, asked: Sequence[object], place: Sequence[str] | None = None
+    ) -> Path:
+        """Where marks are kept; `place` of the model that is asked, the expected one if None."""
         computed = [] if self.pool.computes == "float32" else [self.pool.computes]
-        text = json.dumps([identity(target, public=self.public), asked, *computed])
+        expected = self.pool.expected_place if place is None else lambda _: place
+        asker = identity(target, expected, public=self.public)
+        text = json.dumps([asker, asked, *computed])
         key = hashlib.sha256(text.encode()).hexdigest()
         return cache_folder("marks") / f"{key}.json"
 
@@ -232,25 +253,6 @@ def threads_for(resident: Resident) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def identity(target: Target, *, public: bool = False) -> str:
-    """A text that changes with the weights, tokenizers, calibration texts and library versions."""
-    texts: list[str] = []
-    if isinstance(target, MergeRecipe) and target.calibrated:
-        chosen = (target.calibration_of(model) for model in target.models)
-        texts = [read_source(one).digest for one in chosen]
-    opened = (open_checkpoint(one, public=public) for one in references_of(target))
-    programs = [f"{package} {version(package)}" for package in ("torch", "transformers")]
-    told = [_FORMAT, LONGEST, programs, target_name(target), texts]
-    return json.dumps([*told, *map(_contents, opened)])
-
-
-def _contents(checkpoint: Checkpoint) -> list[str]:
-    """Hashes of all files a model is loaded from."""
-    files = [folder / name for folder in checkpoint.folders for name in COMPANIONS]
-    config = json.dumps(checkpoint.config, sort_keys=True, default=str)
-    return [checkpoint.content_hash(), config, *(known_sha256(path) for path in files)]
 
 
 def _tokenizer_key(resident: Resident) -> str | None:

@@ -16,6 +16,7 @@ import torch
 from torch.nn import functional
 
 from dppa_core.errors import DamagedCheckpoint, InvalidValue, shown
+from dppa_core.models.devices import input_device
 from dppa_core.models.resident import Resident
 from dppa_core.models.texts import check_logits
 from dppa_core.progress import Progress, Stop, check, report
@@ -149,8 +150,8 @@ def _token_ids(resident: Resident, text: str) -> Sequence[int]:
 
 def _losses(model: Any, ids: Sequence[int]) -> torch.Tensor:
     """Loss of every token but the first, in nats."""
-    read = torch.tensor([ids])
+    read = torch.tensor([ids], device=input_device(model))
     with torch.inference_mode():
         logits = model(input_ids=read, use_cache=False).logits[0, :-1].float()
         check_logits(logits)
-        return functional.cross_entropy(logits, read[0, 1:], reduction="none")
+        return functional.cross_entropy(logits, read[0, 1:], reduction="none").cpu()

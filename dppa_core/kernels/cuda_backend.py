@@ -18,6 +18,7 @@ import torch
 from dppa_core.errors import InvalidValue
 from dppa_core.kernels import torch_backend as reference
 from dppa_core.kernels.protocol import Kernels
+from dppa_core.system.gpus import cuda_devices
 
 PIECE = 1 << 15
 """Most elements that torch gives to a single thread."""
@@ -53,12 +54,13 @@ def cuda() -> Kernels:
     Raises:
         InvalidValue: PyTorch sees none.
     """
-    if not torch.cuda.is_available():
+    found = cuda_devices()
+    if not found:
         raise InvalidValue(
             "backend cuda: PyTorch sees no CUDA device here. A PyTorch built for CPUs alone, or a "
             "missing driver, is the usual cause; numba does the same on the CPU."
         )
-    return on_device(torch.device("cuda"))
+    return on_device(torch.device(found[0]))
 
 
 @cache

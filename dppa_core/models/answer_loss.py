@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from dppa_core.errors import NonFiniteWeights
 from dppa_core.models.decode import answer_ids, end_ids, greedy_tokens, room
+from dppa_core.models.devices import input_device
 from dppa_core.models.resident import Resident
 from dppa_core.progress import Stop
 
@@ -38,12 +39,13 @@ def reply_logits(
 ) -> tuple[Float[Tensor, "positions vocab"], Int[Tensor, " positions"]]:
     """Float32 logits at every position that predicts a reply's token, and those tokens.
 
-    Texts are padded at their ends: no position sees what comes after it.
+    Both lie where the model computes. Texts are padded at their ends: no position sees what comes
+    after it.
 
     Raises:
         NonFiniteWeights: the model computes NaN or infinity.
     """
-    texts = [one.prompt + one.reply for one in exchanges]
+    device, texts = input_device(model), [one.prompt + one.reply for one in exchanges]
     longest = max(map(len, texts))
     ids = torch.zeros((len(texts), longest), dtype=torch.long)
     predicts = torch.zeros((len(texts), longest), dtype=torch.bool)
@@ -51,6 +53,7 @@ def reply_logits(
         ids[row, : len(text)] = torch.tensor(text)
         predicts[row, len(one.prompt) - 1 : len(text) - 1] = True
     kept = longest - min(len(one.prompt) for one in exchanges) + 1
+    ids, predicts = ids.to(device), predicts.to(device)
     out = model(input_ids=ids, use_cache=False, logits_to_keep=kept)
     logits = out.logits[predicts[:, -kept:]].float()
     if not bool(torch.isfinite(logits.amax(-1)).all()):

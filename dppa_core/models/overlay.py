@@ -21,7 +21,7 @@ class Shell:
     """A copy of a model's structure that shares its parameters.
 
     Args:
-        model: A transformers model on the CPU.
+        model: A transformers model in one piece, on any device.
         shapes: Name in the checkpoint -> shape, of the tensors that may be exchanged.
 
     Attributes:

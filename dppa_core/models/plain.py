@@ -21,9 +21,8 @@ from torch.nn import Module, ModuleList, Parameter
 from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.folders.weight_files import read_object
 from dppa_core.checkpoints.vocabulary.tokenizer_files import SETTINGS
+from dppa_core.models.resident import LARGE
 
-MOST_BYTES = 256 << 20
-"""Bytes of a model from which on a GPU may have to compute it, which needs transformers' pass."""
 _NUMBERS = (
     *("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "head_dim"),
     *("num_key_value_heads", "vocab_size", "max_position_embeddings"),
@@ -125,7 +124,8 @@ def plain_model(source: Checkpoint, weights: Mapping[str, Tensor]) -> PlainModel
     """
     wanted, ends = _shapes(source.config), _ends(source)
     fits = {name: tuple(value.shape) for name, value in weights.items()} == wanted
-    small = sum(value.nbytes for value in weights.values()) < MOST_BYTES
+    # A GPU may have to compute a larger one, which needs transformers' forward pass.
+    small = sum(value.nbytes for value in weights.values()) < LARGE
     if not (fits and small and all(type(one) is int for one in ends)):
         return None
     return PlainModel(source.config, ends, {name: weights[name] for name in wanted})

@@ -9,6 +9,9 @@ from typing import Any
 
 from dppa_core.errors import OutOfBudget
 
+LARGE = 256 << 20
+"""Bytes of a model from which on a GPU, if there is one, computes it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Resident:

@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from dppa_core.errors import NonFiniteWeights
+from dppa_core.models.devices import input_device
 from dppa_core.models.own_step import OwnStep, knows
 
 Logits = Float[Tensor, "positions vocabulary"]
@@ -58,7 +59,7 @@ class Texts(Protocol):
 
 
 def texts_of(model: Any) -> Texts:
-    """No texts yet, for a model: `OwnTexts` if `OwnStep` knows it."""
+    """No texts yet, for a model: `OwnTexts` on the processor if `OwnStep` knows it."""
     return OwnTexts(OwnStep(model)) if knows(model) else ForeignTexts(model)
 
 
@@ -188,22 +189,19 @@ class ForeignTexts:
     def _forward(
         self, group: _Group, ids: Int[Tensor, "texts new"], new: int, kept: int
     ) -> Float[Tensor, "texts kept vocabulary"]:
-        away = self._model.device.type == "meta"  # weights on disk: accelerate moves the inputs
+        device = input_device(self._model)
         more: dict[str, Tensor] = {}
         if not bool(group.seen.all()):
             positions = (group.seen.long().cumsum(-1) - 1).clamp(min=0)[:, -new:]
             more = {"attention_mask": group.seen.long(), "position_ids": positions}
-        if not away:
-            ids = ids.to(self._model.device)
-            more = {name: value.to(self._model.device) for name, value in more.items()}
         out = self._model(
-            input_ids=ids,
+            input_ids=ids.to(device),
             use_cache=True,
             logits_to_keep=kept,
             **{self._argument: group.cache},
-            **more,
+            **{name: value.to(device) for name, value in more.items()},
         )
-        logits: Tensor = out.logits[:, -kept:].float().cpu()  # sampled on the CPU: seeds agree
+        logits: Tensor = out.logits[:, -kept:].cpu().float()  # sampled on the CPU: seeds agree
         return logits
 
     def cut(self, lengths: Sequence[int]) -> None:

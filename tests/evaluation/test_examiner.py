@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from dppa_core.evaluation.examiner import Examiner, identity
+from dppa_core.evaluation.examiner import Examiner
+from dppa_core.evaluation.identity import identity
 from dppa_core.evaluation.run import measure
 from dppa_core.evaluation.scores import Exam
 from dppa_core.evaluation.side_by_side import entrants

@@ -56,12 +56,13 @@ def main() -> None:
 
 def asked() -> dict[str, Any]:
     """A reply from another process, and replies that are stopped, refused or fail."""
-    from components.work.lent_gpu import LentGpu, on_zero  # noqa: PLC0415
+    from components.work.lent_gpu import LentGpu  # noqa: PLC0415
     from dppa_core.errors import Cancelled, DppaError, Unreachable  # noqa: PLC0415
     from dppa_core.merging.in_memory.model_pool import ModelPool  # noqa: PLC0415
     from dppa_core.models.decode import token_steps  # noqa: PLC0415
     from dppa_core.models.generate import stream_tokens  # noqa: PLC0415
     from dppa_core.models.reply import GenerationSettings  # noqa: PLC0415
+    from dppa_core.system.gpus import on_zero  # noqa: PLC0415
 
     steps = token_steps
     resident, prompt = ModelPool().get("zoo:math"), "What is 12 + 5?"

@@ -16,6 +16,7 @@ from dppa_core.evaluation.analysis.attribution import Attribution, Effect, parts
 from dppa_core.merging.inputs import merge_base
 from dppa_core.models.answer_loss import Exchange, own_replies, reply_logits, surprise
 from dppa_core.models.decode import answer_ids, end_ids, prompt_ids, room, text_of
+from dppa_core.models.devices import free_room, lend
 from dppa_core.models.loading import to_torch, weighs
 from dppa_core.models.overlay import Shell
 from dppa_core.models.reply import check_text
@@ -23,7 +24,6 @@ from dppa_core.models.resident import Resident, check_whole
 from dppa_core.progress import Progress, Stop, check, report
 from dppa_core.pruning.floats import FLOATS
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
-from dppa_core.system.machine import available_memory
 
 MOST_TOKENS = 96
 """Longest answer of the merge itself, in tokens."""
@@ -70,18 +70,18 @@ def attribute(
     parts = parts_of(shapes, by)
     check(stop)
     report(progress, 0, len(parts), "the answer")
-    exchange = _exchange(resident, prompt, answer, stop)
-    run = _Run(recipe, base, Shell(resident.model, shapes), exchange)
-    loss = run.loss(())
-    effects = []
-    for done, part in enumerate(parts):
+    with lend(resident, exact=True) as there:
+        exchange = _exchange(there, prompt, answer, stop)
+        run = _Run(recipe, base, Shell(there.model, shapes), exchange)
+        loss = run.loss(())
+        effects = []
+        for done, part in enumerate(parts):
+            check(stop)
+            report(progress, done, len(parts), part.name)
+            without = run.loss(part.tensors)
+            effects.append(Effect(part, without, without - loss))
         check(stop)
-        report(progress, done, len(parts), part.name)
-        without = run.loss(part.tensors)
-        effects.append(Effect(part, without, without - loss))
-    check(stop)
-    roomy = (available_memory() or resident.nbytes + 1) > resident.nbytes
-    reference = run.loss(tuple(shapes)) if roomy else None
+        reference = run.loss(tuple(shapes)) if free_room(there) else None
     report(progress, len(parts), len(parts), "done")
     said = answer if answer is not None else _text(resident, exchange)
     counted = len(exchange.reply), by, loss, reference, tuple(effects)

@@ -29,6 +29,7 @@ from dppa_core.evaluation.examiner import exchanges, threads_for
 from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.merging.merger import TensorMerger, open_merger
 from dppa_core.models.answer_loss import Exchange, grouped, reply_logits, surprise
+from dppa_core.models.devices import moved
 from dppa_core.models.parameter_views import find_places
 from dppa_core.models.resident import Resident
 from dppa_core.progress import RunControl, check
@@ -118,6 +119,7 @@ def curvature(
             f"most {LARGEST:,} are allowed. A smaller model of the family is a way out."
         )
     resident = ModelPool().get(whole, **control)  # not shared, because it is written to
+    resident = replace(resident, model=moved(resident.model, resident.nbytes))
     some = open_merger(replace(recipe, models=(pruned,), dtype="float32"))
     parts = _Parts(some, merger, resident)
     read = exchanges(resident, asked)
@@ -165,7 +167,8 @@ class _Parts:
 
 def _read(resident: Resident, read: Sequence[Exchange]) -> tuple[Logits, Int[Tensor, " tokens"]]:
     parts = [reply_logits(resident.model, group) for group in grouped(read, TOGETHER)]
-    return torch.cat([logits for logits, _ in parts]), torch.cat([tokens for _, tokens in parts])
+    logits, tokens = zip(*parts, strict=True)
+    return torch.cat(logits).cpu(), torch.cat(tokens).cpu()
 
 
 def _products(

@@ -6,8 +6,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import Unpack
 
+import torch
+
+from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.merging.in_memory.spread import check_spread, load_spread
+from dppa_core.models.devices import expected_place
 from dppa_core.models.resident import Resident
 from dppa_core.progress import RunControl, check
 from dppa_core.recipes.yaml_text import MergeRecipe
@@ -32,6 +36,14 @@ class SpreadModelPool(ModelPool):
         super().__init__()
         check_spread(device_map, dtype)
         self._map, self.computes, self._max_memory = device_map, dtype, max_memory
+
+    def expected_place(self, checkpoint: Checkpoint) -> tuple[str, ...]:
+        """See `ModelPool`."""
+        return expected_place(0, getattr(torch, self.computes), spread=True)
+
+    def at_once(self, checkpoint: Checkpoint) -> int:
+        """One: it fills all devices."""
+        return 1
 
     @contextmanager
     def lend(self, target: str | MergeRecipe, **control: Unpack[RunControl]) -> Iterator[Resident]:

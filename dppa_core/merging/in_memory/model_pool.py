@@ -24,14 +24,10 @@ from dppa_core.checkpoints.sources.open import ModelRef
 from dppa_core.checkpoints.sources.open_models import OpenModels
 from dppa_core.errors import OutOfBudget
 from dppa_core.merging.in_memory.rewrite import Tensors, find_live, write_merge
-from dppa_core.merging.in_memory.source import (
-    computed_in,
-    size_in_memory,
-    source_of,
-    tensors_of,
-)
+from dppa_core.merging.in_memory.source import memory_of, source_of, tensors_of
 from dppa_core.merging.in_memory.spread import load_spread, room_of
 from dppa_core.merging.merger import TensorMerger, open_merger
+from dppa_core.models.devices import cards_for, expected_place
 from dppa_core.models.loading import build_model, load_tokenizer
 from dppa_core.models.parameter_views import copy_model
 from dppa_core.models.resident import Resident
@@ -139,6 +135,16 @@ class ModelPool:
             self._keep(slot)
             return slot
 
+    def expected_place(self, checkpoint: Checkpoint) -> tuple[str, ...]:
+        """What `place_of` is expected to say of a model, or of a merge on this base."""
+        nbytes, dtype = memory_of(checkpoint)
+        return expected_place(nbytes, dtype, spread=nbytes > self._byte_budget)
+
+    def at_once(self, checkpoint: Checkpoint) -> int:
+        """How many such models compute at a time: one a GPU, if the budget holds them; else 1."""
+        nbytes, _ = memory_of(checkpoint)
+        return max(1, min(cards_for(nbytes), self._byte_budget // nbytes))
+
     def loaded(self) -> tuple[str, ...]:
         """Keys of the models in memory, least recently used first."""
         with self._table:
@@ -187,7 +193,7 @@ class ModelPool:
         checkpoint = self._shelf.checkpoint(reference, public=self._public, **control)
         if self._is_too_large(key, checkpoint):  # before the long part
             return self._spread(reference, checkpoint, checkpoint.identities(), control)
-        self._make_room(size_in_memory(checkpoint))
+        self._make_room(memory_of(checkpoint)[0])
         made_of = checkpoint.identities()
         return _Slot(self._resident(key, key, checkpoint, tensors_of(checkpoint), made_of))
 
@@ -205,7 +211,7 @@ class ModelPool:
             *(*merger.base.identities().items(), *merger.inputs.twins.items()),
             *(merger.base.shape(name) for name in merger.names()),
         )
-        nbytes = size_in_memory(merger.base)
+        nbytes, _ = memory_of(merger.base)
         place = self._place(base, nbytes)
         if place is not None:
             # Until it is another merge as a whole, it is in no table, and nobody can get it.
@@ -226,7 +232,7 @@ class ModelPool:
         self, key: str, merger: TensorMerger, made_of: Mapping[Path, str], control: RunControl
     ) -> Resident:
         """A merge whose weights are scattered in memory: all of them are merged first."""
-        self._make_room(2 * size_in_memory(merger.base))  # until it is built
+        self._make_room(2 * memory_of(merger.base)[0])  # until it is built
         names, tensors = merger.names(), {}
         for done, name in enumerate(names):
             check(control.get("stop"))
@@ -254,7 +260,7 @@ class ModelPool:
         return None
 
     def _is_too_large(self, key: str, checkpoint: Checkpoint) -> bool:
-        needed = size_in_memory(checkpoint)
+        needed, _ = memory_of(checkpoint)
         if needed > self._byte_budget and self._public:
             raise OutOfBudget(
                 f"{key} needs {needed / 1e9:.1f} GB in memory and this page may use "
@@ -273,7 +279,7 @@ class ModelPool:
         """A model too large for the budget. The others leave: it fills memory alone."""
         with self._table:
             self._slots.clear()
-        dtype = str(computed_in(like)).removeprefix("torch.")
+        dtype = str(memory_of(like)[1]).removeprefix("torch.")
         room = room_of(self._byte_budget)
         resident, disk = load_spread(target, dtype=dtype, max_memory=room, control=control)
         weakref.finalize(resident.model, disk.close)
@@ -289,6 +295,7 @@ class ModelPool:
     ) -> Resident:
         # Quick, and it may be missing: done first.
         tokenizer = load_tokenizer(source, label, plain=self._plain)
-        model = build_model(source, tensors, computed_in(source), label, plain=self._plain)
+        nbytes, dtype = memory_of(source)
+        model = build_model(source, tensors, dtype, label, plain=self._plain)
         trim_heap()
-        return Resident(key, model, tokenizer, size_in_memory(source), made_of)
+        return Resident(key, model, tokenizer, nbytes, made_of)

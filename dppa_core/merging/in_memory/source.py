@@ -50,15 +50,8 @@ def tensors_of(checkpoint: Checkpoint) -> Tensors:
     }
 
 
-def size_in_memory(checkpoint: Checkpoint) -> int:
-    """Bytes of its weights in memory."""
-    return _numel(checkpoint) * computed_in(checkpoint).itemsize
-
-
-def computed_in(checkpoint: Checkpoint) -> torch.dtype:
-    """The format of its weights in memory."""
-    return torch.float32 if _numel(checkpoint) <= FLOAT32_LIMIT else torch.bfloat16
-
-
-def _numel(checkpoint: Checkpoint) -> int:
-    return sum(prod(checkpoint.shape(name)) for name in checkpoint.names())
+def memory_of(checkpoint: Checkpoint) -> tuple[int, torch.dtype]:
+    """Bytes of a model in memory, and the dtype of its parameters there."""
+    numel = sum(prod(checkpoint.shape(name)) for name in checkpoint.names())
+    dtype = torch.float32 if numel <= FLOAT32_LIMIT else torch.bfloat16
+    return numel * dtype.itemsize, dtype

@@ -1,7 +1,7 @@
 """Runs a model over calibration text, and collects statistics of it.
 
 Sums are made in the order of the samples, on one thread, so that statistics do not depend on the
-machine's cores.
+machine's cores. A large model computes on a GPU, if there is one; the sums stay in memory.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.errors import IncompatibleCheckpoints, NonFiniteWeights
+from dppa_core.models.devices import input_device, moved
 from dppa_core.models.loading import build_model
 from dppa_core.profiling.calibration.texts import Sample
 from dppa_core.progress import RunControl, check, report
@@ -47,7 +48,7 @@ class CalibratedModel:
             name: (checkpoint.dtype(name), shapes[name], checkpoint.raw(name)) for name in shapes
         }
         self.label, self.shapes = label, floats
-        self.model = build_model(checkpoint, tensors, dtype, label)
+        self.model = moved(build_model(checkpoint, tensors, dtype, label), numel * dtype.itemsize)
         self._parameters = dict(self.model.named_parameters(remove_duplicate=False))
         self._places = match_names(tuple(floats), tuple(self._parameters))
         self.modules = tuple(m.tensor for m in find_modules(floats))
@@ -121,15 +122,18 @@ def collect_inputs(
     def watch(tensor: str) -> Callable[[Any, tuple[Tensor, ...]], None]:
         def look(_: Any, inputs: tuple[Tensor, ...]) -> None:
             rows = inputs[0].detach().reshape(-1, inputs[0].shape[-1]).float()
-            if gram:
+            if not gram:
+                squares[tensor] += rows.double().square().sum(0).cpu().numpy()
+            elif rows.device.type == "cpu":
                 torch.from_numpy(out[tensor]).addmm_(rows.T, rows)
             else:
-                squares[tensor] += rows.double().square().sum(0).numpy()
+                torch.from_numpy(out[tensor]).add_((rows.T @ rows).cpu())
 
         return look
 
     def step(sample: Sample) -> None:
-        subject.model(input_ids=torch.tensor([sample.ids]), use_cache=False)
+        ids = torch.tensor([sample.ids], device=input_device(subject.model))
+        subject.model(input_ids=ids, use_cache=False)
 
     hooks = [subject.linear(name)[0].register_forward_pre_hook(watch(name)) for name in out]
     with torch.inference_mode():
@@ -164,7 +168,7 @@ def collect_fisher(
         names.setdefault(subject.parameter(tensor), []).append(tensor)
 
     def take(parameter: Any) -> None:
-        grad = parameter.grad.float().reshape(-1)
+        grad = parameter.grad.float().reshape(-1).cpu()
         torch.from_numpy(out[names[parameter][0]]).addcmul_(grad, grad)
         parameter.grad = None  # one tensor's gradient in memory at a time
 
@@ -204,7 +208,7 @@ def _read(
 
 
 def _log_likelihood(model: Any, sample: Sample) -> Tensor:
-    ids = torch.tensor([sample.ids])
+    ids = torch.tensor([sample.ids], device=input_device(model))
     logits = model(input_ids=ids, use_cache=False).logits[0, sample.learned - 1 : -1].float()
     return -torch.nn.functional.cross_entropy(logits, ids[0, sample.learned :], reduction="sum")
 

@@ -85,10 +85,9 @@ def statistics(
     """
     source = read_source(calibration, control.get("stop"))
     key = _key(kind, base, tuned, source)
-    path = cache_folder("statistics") / f"{key}.bin"
-    stored = open_stored(path)
+    stored = open_stored(_path(key))  # what the processor computed counts everywhere
     if stored is None:
-        stored = _measured(kind, (base, tuned), source, path, label, **control)
+        key, stored = _measured(kind, (base, tuned), source, label, **control)
     return Statistics(
         kind, key, stored.arrays, stored.about.get("axes", {}), stored.about.get("norm", 0.0)
     )
@@ -150,12 +149,23 @@ def ranked_profile(
     return kept_profile(*aligned, names=names, score=score, workers=workers, **control)
 
 
-def _key(kind: Kind, base: Checkpoint, tuned: Checkpoint, source: CalibrationText) -> str:
+def _path(key: str) -> Path:
+    return cache_folder("statistics") / f"{key}.bin"
+
+
+def _key(
+    kind: Kind,
+    base: Checkpoint,
+    tuned: Checkpoint,
+    source: CalibrationText,
+    place: tuple[str, ...] = (),
+) -> str:
+    """Differs by model, tokenizer and text, and by the GPU that computes (`place_of`)."""
     digest = hashlib.sha256()
     parts = (str(_FORMAT), kind, str(LONGEST), tuned.content_hash(), source.digest)
     config = json.dumps(tuned.config, sort_keys=True)
     files = (f"{name}:{known_sha256(base.folder / name)}" for name in _TOKENIZER_FILES)
-    for part in (*parts, config, *files):
+    for part in (*parts, config, *files, *place):
         digest.update(f"{len(part)}\0{part}".encode())
     return digest.hexdigest()
 
@@ -164,24 +174,31 @@ def _measured(
     kind: Kind,
     pair: tuple[Checkpoint, Checkpoint],
     source: CalibrationText,
-    path: Path,
     label: str,
     **control: Unpack[RunControl],
-) -> Stored:
+) -> tuple[str, Stored]:
+    """The key of new statistics, or of those that this GPU computed before, and they."""
     report(control.get("progress"), 0, 1, f"{label} is loaded to read its calibration text")
     # Heavy: torch and transformers, only if the cache has nothing.
+    from dppa_core.models.devices import place_of  # noqa: PLC0415
     from dppa_core.models.loading import load_tokenizer  # noqa: PLC0415
     from dppa_core.profiling.calibration import run  # noqa: PLC0415
 
     tokenizer = load_tokenizer(pair[0], label)
     check(control.get("stop"))
     subject = run.CalibratedModel(pair[1], label)
+    place = place_of(subject.model)
+    key = _key(kind, *pair, source, place)
+    path = _path(key)
+    known = open_stored(path) if place else None
+    if known is not None:
+        return key, known
     texts = samples(source, tokenizer, min(LONGEST, subject.positions), subject.vocabulary)
     if kind == "fisher":
         sizes = {name: (math.prod(shape),) for name, shape in subject.shapes.items()}
         with draft(path, sizes) as made:
             norm = run.collect_fisher(subject, texts, made.arrays, **control)
-            return made.finish({"norm": norm})
+            return key, made.finish({"norm": norm})
     with draft(path, run.input_shapes(subject, gram=kind == "gram")) as made:
         axes = run.collect_inputs(subject, texts, made.arrays, gram=kind == "gram", **control)
-        return made.finish({"axes": axes})
+        return key, made.finish({"axes": axes})

@@ -17,8 +17,9 @@ from pydantic import TypeAdapter
 
 from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.analysis.curvature import Curvature, curvature
-from dppa_core.evaluation.examiner import Examiner, identity, threads_for
+from dppa_core.evaluation.examiner import Examiner
 from dppa_core.evaluation.harness_tasks import task_files
+from dppa_core.evaluation.identity import identity
 from dppa_core.evaluation.lm_eval_harness import Harness
 from dppa_core.evaluation.scores import Exam, Marks, Target
 from dppa_core.evaluation.tables import factors_text
@@ -136,7 +137,7 @@ class DocumentsQuestion:
             InvalidValue: no metric of the task marks every document right or wrong.
         """
         limit = None if self.test is None else self.search + self.test
-        with examiner.pool.lend(self.target, stop=examiner.stop) as resident, threads_for(resident):
+        with examiner.lend(self.target, examiner.stop) as resident:
             found = examiner.harness(self.task, self.folder, limit).ask(resident)
         each = next((one.each for one in found if one.each and set(one.each) <= {0.0, 1.0}), None)
         if each is None or len(each) <= self.search:

@@ -7,7 +7,7 @@ positions of unlabelled prompts of all domains.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -16,6 +16,7 @@ import torch
 from dppa_core.errors import Cancelled, InvalidRecipe
 from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.merging.merger import TensorMerger
+from dppa_core.models.devices import moved, place_of
 from dppa_core.models.resident import Resident, check_whole
 from dppa_core.progress import Progress, RunControl, Stop, check, report
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, recipe_hash
@@ -100,10 +101,10 @@ def adamerge(
     _check_vocabulary(recipe)
     control: RunControl = {"progress": progress, "stop": stop}
     deltas = prepared(recipe, domains, byte_budget, **control)
-    recipe, made_by = deltas.merger.recipe, _made_by(deltas, domains, settings)
+    recipe, resident = deltas.merger.recipe, own_model(deltas.merger, **control)
+    made_by = _made_by(deltas, domains, settings, resident)
     kept = StateFile(state, "adamerging", "run", made_by) if state is not None else None
     begun = kept.load(lambda value: RunState.from_json(value["state"])) if kept else None
-    resident = own_model(deltas.merger, **control)
     scripts = tuple(encode(resident, domain) for domain in domains)
     weights = TunableModel(deltas, resident.model, per_layer=settings.per == "layer")
     if settings.positions == "teacher":
@@ -168,7 +169,8 @@ def _check_vocabulary(recipe: MergeRecipe) -> None:
 
 
 def own_model(merger: TensorMerger, **control: Unpack[RunControl]) -> Resident:
-    """The base in memory with the merge's tokenizer, not shared, because the run writes to it."""
+    """The base with the merge's tokenizer, on a GPU if it is large (`moved`); not shared, because
+    the run writes to it."""
     recipe = merger.recipe
     wanted: str | MergeRecipe = recipe.base
     if merger.inputs.companions().changed:  # a merge with coefficients 0 has its chat template
@@ -182,13 +184,17 @@ def own_model(merger: TensorMerger, **control: Unpack[RunControl]) -> Resident:
         )
     resident = ModelPool().get(wanted, **control)
     check_whole(resident, "AdaMerging")
-    return resident
+    return replace(resident, model=moved(resident.model, resident.nbytes))
 
 
 def _made_by(
-    deltas: PreparedDeltas, domains: Sequence[Domain], settings: AdaMergeSettings
+    deltas: PreparedDeltas,
+    domains: Sequence[Domain],
+    settings: AdaMergeSettings,
+    resident: Resident,
 ) -> dict[str, Any]:
     """Everything a run depends on, except its number of steps."""
+    place = place_of(resident.model)
     merger = deltas.merger
     chosen = {k: v for k, v in asdict(settings).items() if k != "steps"}
     models = [merger.base.content_hash(), *(one.content_hash() for one in merger.inputs.tuned)]
@@ -196,5 +202,6 @@ def _made_by(
         "recipe": recipe_hash(merger.recipe),
         "weights": "-".join(models),
         "texts": fingerprint(domains),
+        **({"place": ", ".join(place)} if place else {}),
         **chosen,
     }

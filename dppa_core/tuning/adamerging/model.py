@@ -2,6 +2,10 @@
 
 A backward pass turns each tensor's gradient into dL/dλ = <dL/dθ, D'> as soon as it is computed,
 and frees it: memory holds one model and the gradient of one tensor.
+
+The model may lie on a GPU: forward and backward pass run there. Deltas stay in the processor's
+memory, so each merge is computed there and copied to the GPU piece by piece, and each gradient is
+copied back for the products.
 """
 
 from __future__ import annotations
@@ -210,7 +214,7 @@ class TunableModel:
         flat = gradient.detach().reshape(-1)
         dots = np.zeros(self._deltas.models)
         for start, base, deltas in self._deltas.pieces(name):
-            dots += deltas @ flat[start : start + base.size].float().numpy()
+            dots += deltas @ flat[start : start + base.size].float().cpu().numpy()
         found: Coefficients = np.outer(dots, self._shares(name))
         return found
 
@@ -271,6 +275,6 @@ def _holds(view: torch.Tensor, base: Checkpoint, name: str) -> bool:
     raw, flat = base.raw(name), view.view(-1)
     for start in range(0, raw.size, CHUNK):
         part = torch.from_numpy(to_float32(raw[start : start + CHUNK], base.dtype(name)).copy())
-        if not torch.equal(part.to(flat.dtype), flat[start : start + part.numel()]):
+        if not torch.equal(part.to(flat.dtype), flat[start : start + part.numel()].cpu()):
             return False
     return True

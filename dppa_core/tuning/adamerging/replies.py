@@ -13,6 +13,7 @@ from pathlib import Path
 
 from dppa_core.models.answer_loss import Exchange, own_replies, reference
 from dppa_core.models.decode import prompt_ids
+from dppa_core.models.devices import place_of
 from dppa_core.models.resident import Resident
 from dppa_core.progress import Progress, Stop, report
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
@@ -83,22 +84,21 @@ def teach(
         )
         deltas = PreparedDeltas(alone, byte_budget=0, stop=stop)
         prompts = script.prompts + script.held_out
-        both = _remembered(deltas, prompts, settings)
+        entry = _entry(deltas, prompts, settings, place_of(resident.model))
+        both = _remembered(entry, prompts)
         if both is None:
             weights = TunableModel(deltas, resident.model, per_layer=False)
             weights.write(weights.start(1.0))
             both = own_replies(resident, prompts, longest=settings.longest, stop=stop)
             weights.write(weights.start(0.0))
-            store(_entry(deltas, prompts, settings), json.dumps([x.reply for x in both]).encode())
+            store(entry, json.dumps([x.reply for x in both]).encode())
         count = len(script.prompts)
         found.append(replace(script, taught=both[:count], held_out_taught=both[count:]))
     return tuple(found)
 
 
-def _remembered(
-    deltas: PreparedDeltas, prompts: Sequence[tuple[int, ...]], settings: AdaMergeSettings
-) -> tuple[Exchange, ...] | None:
-    known = load(_entry(deltas, prompts, settings))
+def _remembered(entry: Path, prompts: Sequence[tuple[int, ...]]) -> tuple[Exchange, ...] | None:
+    known = load(entry)
     if known is None:
         return None
     replies = json.loads(known)
@@ -106,9 +106,12 @@ def _remembered(
 
 
 def _entry(
-    deltas: PreparedDeltas, prompts: Sequence[tuple[int, ...]], settings: AdaMergeSettings
+    deltas: PreparedDeltas,
+    prompts: Sequence[tuple[int, ...]],
+    settings: AdaMergeSettings,
+    place: Sequence[str],
 ) -> Path:
     merger = deltas.merger
     weights = [one.content_hash() for one in (merger.base, *merger.inputs.tuned)]
-    text = json.dumps([weights, settings.longest, prompts])
+    text = json.dumps([weights, settings.longest, prompts, *place])
     return cache_folder("replies") / hashlib.sha256(text.encode()).hexdigest()

@@ -10,18 +10,21 @@ from pathlib import Path
 import pytest
 import torch
 
-from components.work.lent_gpu import LARGE, LentGpu, on_zero
+from components.work.lent_gpu import LentGpu
 from dppa_core.answering.devices import OwnDevices
 from dppa_core.errors import InvalidValue
 from dppa_core.merging.in_memory.model_pool import ModelPool
+from dppa_core.models import devices
+from dppa_core.models.devices import Gpu, GpuCopies, copied
 from dppa_core.models.generate import stream_tokens
-from dppa_core.models.gpu_copies import DeviceCopies, copied
 from dppa_core.models.reply import GenerationSettings
-from dppa_core.models.resident import Resident
+from dppa_core.models.resident import LARGE, Resident
+from dppa_core.system.gpus import on_zero
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread", "zoo_env")
 
 CPU = torch.device("cpu")
+GPU = Gpu(CPU, "a card", bfloat16=False)
 QUESTION = "What is 12 + 5?"
 
 
@@ -31,7 +34,8 @@ def resident() -> Resident:
 
 
 def test_a_copy_answers_alike_shares_no_memory_and_keeps_what_is_tied(resident: Resident) -> None:
-    copy, settings = copied(resident, CPU), GenerationSettings(temperature=1, seed=2)
+    copy = replace(resident, model=copied(resident.model, CPU))
+    settings = GenerationSettings(temperature=1, seed=2)
     before = {id(one) for one in resident.model.parameters()}
     assert not before & {id(one) for one in copy.model.parameters()}
     pairs = zip(resident.model.parameters(), copy.model.parameters(), strict=True)
@@ -44,7 +48,7 @@ def test_a_copy_answers_alike_shares_no_memory_and_keeps_what_is_tied(resident: 
 
 def test_copies_leave_when_room_is_short_but_never_while_they_are_used(resident: Resident) -> None:
     room = [2 * resident.nbytes]
-    copies = DeviceCopies(CPU, lambda device: room[0])
+    copies = GpuCopies([GPU], lambda device: room[0])
     first, second = (replace(resident, key=key) for key in "ab")
     with copies.lend(first) as one:
         room[0] = 0
@@ -53,7 +57,7 @@ def test_copies_leave_when_room_is_short_but_never_while_they_are_used(resident:
     room[0] = resident.nbytes
     with copies.lend(first) as still:
         assert still is one
-    left = iter((0, resident.nbytes, resident.nbytes))  # as much as the first copy frees
+    left = iter((0, 0, resident.nbytes, resident.nbytes))  # as much as the first copy frees
     copies._free = lambda device: next(left)
     with copies.lend(second) as other:
         assert other is not None and other is not one
@@ -65,8 +69,9 @@ def test_without_a_gpu_models_of_any_size_are_answered_by_the_processor(
     resident: Resident, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(devices, "own_copies", lambda: GpuCopies(devices.gpus()))
     large, settings = replace(resident, nbytes=2 * LARGE), GenerationSettings()
-    found = list(OwnDevices(LARGE).replies(large, QUESTION, settings, None))
+    found = list(OwnDevices().replies(large, QUESTION, settings, None))
     assert found == list(stream_tokens(resident, QUESTION, settings))
 
 

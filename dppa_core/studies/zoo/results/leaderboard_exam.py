@@ -17,9 +17,11 @@ from numpy import ndarray
 
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.evaluation.examiner import exchanges
+from dppa_core.evaluation.identity import usual_place
 from dppa_core.evaluation.scores import Target, references_of, target_name
 from dppa_core.merging.merger import open_merger
 from dppa_core.models.answer_loss import grouped, reply_logits, surprise
+from dppa_core.models.devices import lend
 from dppa_core.progress import Progress, report
 from dppa_core.pruning.floats import to_float32
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
@@ -72,9 +74,10 @@ class LeaderboardExaminer:
 
         def read() -> bytes:
             total, count = 0.0, 0
-            with self.zoo.examiner.pool.lend(target) as resident, torch.inference_mode():
-                for group in grouped(exchanges(resident, asked), TOGETHER):
-                    logits, tokens = reply_logits(resident.model, group)
+            pool = self.zoo.examiner.pool
+            with pool.lend(target) as resident, lend(resident) as there, torch.inference_mode():
+                for group in grouped(exchanges(there, asked), TOGETHER):
+                    logits, tokens = reply_logits(there.model, group)
                     total += float(surprise(logits, tokens).double().sum())
                     count += len(tokens)
             return struct.pack("<d", total / count)
@@ -93,9 +96,11 @@ class LeaderboardExaminer:
 
 def _entry(kind: str, target: Target, asked: tuple[Item, ...]) -> Path:
     """A key that changes with the weights, the recipe or the items."""
-    weights = [open_checkpoint(one).content_hash() for one in references_of(target)]
+    opened = [open_checkpoint(one) for one in references_of(target)]
+    weights = [one.content_hash() for one in opened]
     text = [[item.prompt, item.answer] for item in asked]
-    identity = json.dumps([kind, target_name(target), weights, text])
+    place = () if kind == "added" else usual_place(opened[0])  # weights alone decide what is added
+    identity = json.dumps([kind, target_name(target), weights, text, *place])
     return cache_folder("leaderboard") / hashlib.sha256(identity.encode()).hexdigest()[:32]
 
 

@@ -1,0 +1,258 @@
+"""Where models compute: small ones on the processor, large ones on a GPU that has room.
+
+A GPU computes with a copy, because the next merge overwrites a merge in the processor's memory.
+Without a GPU every model stays as and where it is.
+"""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+import torch
+
+from dppa_core.models.resident import LARGE, Resident, is_spread
+from dppa_core.system.gpus import cuda_devices
+from dppa_core.system.machine import available_memory
+
+_RESERVE = 2 << 30
+"""Bytes of a GPU left free for activations and caches when a model is copied to it."""
+_WITH_GRADIENTS = 2
+"""Room that a model takes with the gradients and activations of a backward pass, in its sizes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """One CUDA device."""
+
+    device: torch.device
+    name: str
+    """Of the card, as "NVIDIA H100 80GB HBM3"."""
+    bfloat16: bool
+    """Whether the card multiplies bfloat16 itself; PyTorch imitates it on others, slowly."""
+
+    def number_format(self, dtype: torch.dtype, *, exact: bool) -> torch.dtype:
+        """What a copy of a model of `dtype` computes in.
+
+        Args:
+            exact: Keep float32, for work that subtracts losses or takes gradients.
+        """
+        if dtype not in (torch.float32, torch.bfloat16) or (exact and dtype == torch.float32):
+            return dtype
+        return torch.bfloat16 if self.bfloat16 else torch.float32
+
+
+def gpus(*, assigned: bool = False) -> tuple[Gpu, ...]:
+    """All GPUs of this process; for `assigned` see `cuda_devices`."""
+    found = []
+    for name in cuda_devices(assigned=assigned):
+        with torch.cuda.device(name):
+            native = torch.cuda.is_bf16_supported(including_emulation=False)
+        found.append(Gpu(torch.device(name), torch.cuda.get_device_name(name), native))
+    return tuple(found)
+
+
+def free_bytes(device: torch.device) -> int:
+    """Bytes of a CUDA device that are left for weights."""
+    return max(0, int(torch.cuda.mem_get_info(device)[0]) - _RESERVE)
+
+
+def copied(model: Any, device: torch.device, dtype: torch.dtype | None = None) -> Any:
+    """The same model on a device; tied weights stay tied.
+
+    Args:
+        dtype: Of its floating-point weights; unchanged if None. Buffers keep theirs: angles of
+            rotary embeddings are float32 in every model.
+    """
+    moved: dict[int, Any] = {}
+    for weight in model.parameters():
+        to = dtype if weight.is_floating_point() else None
+        fresh = weight.detach().to(device, to or weight.dtype, copy=True)
+        moved[id(weight)] = torch.nn.Parameter(fresh, weight.requires_grad)
+    for buffer in model.buffers():
+        moved[id(buffer)] = buffer.detach().to(device, copy=True)
+    return copy.deepcopy(model, moved)
+
+
+@dataclass(slots=True, eq=False)
+class _Copy:
+    resident: Resident
+    gpu: Gpu
+    users: int = 0
+
+
+class GpuCopies:
+    """Copies of models on GPUs; where room is short, unused ones leave, the longest unused first.
+
+    Safe for many threads: one copies at a time.
+
+    Args:
+        gpus: Where copies may lie.
+        free: Bytes left on a device.
+    """
+
+    def __init__(
+        self, gpus: Sequence[Gpu], free: Callable[[torch.device], int] = free_bytes
+    ) -> None:
+        self.gpus, self._free = tuple(gpus), free
+        self._copies: OrderedDict[object, _Copy] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def lend(self, resident: Resident, *, exact: bool = False) -> Iterator[Resident | None]:
+        """The copy of a model while the block runs; None if no GPU has room for it.
+
+        A copy that exists is shared. A new one goes to the GPU whose copies have the fewest users.
+        """
+        made = self._borrow(resident, exact)
+        try:
+            yield None if made is None else made.resident
+        finally:
+            if made is not None:
+                with self._lock:
+                    made.users -= 1
+
+    def moved(self, model: Any, nbytes: int) -> Any:
+        """A copy for gradients that only its holder uses; the model itself if none has room."""
+        with self._lock:
+            for gpu in self._least_used():
+                dtype = gpu.number_format(model.dtype, exact=True)
+                if self._make_room(gpu, _WITH_GRADIENTS * _scaled(nbytes, model.dtype, dtype)):
+                    return copied(model, gpu.device, dtype)
+        return model
+
+    def _borrow(self, resident: Resident, exact: bool) -> _Copy | None:
+        # A recipe names the same merge only while the files it is made of are the same.
+        exact = exact and resident.model.dtype == torch.float32  # others compute alike
+        key = (resident.key, tuple(sorted(resident.made_of.items())), exact)
+        with self._lock:
+            found = self._copies.get(key)
+            if found is None:
+                found = self._copy(resident, exact)
+                if found is None:
+                    return None
+                self._copies[key] = found
+            self._copies.move_to_end(key)
+            found.users += 1
+            return found
+
+    def _copy(self, resident: Resident, exact: bool) -> _Copy | None:
+        model, before = resident.model, resident.model.dtype
+        for gpu in self._least_used():
+            dtype = gpu.number_format(before, exact=exact)
+            nbytes = _scaled(resident.nbytes, before, dtype)
+            if self._make_room(gpu, nbytes):
+                there = copied(model, gpu.device, dtype)
+                return _Copy(replace(resident, model=there, nbytes=nbytes), gpu)
+        return None
+
+    def _least_used(self) -> list[Gpu]:
+        users = {gpu: 0 for gpu in self.gpus}
+        for one in self._copies.values():
+            users[one.gpu] += one.users
+        return sorted(self.gpus, key=users.__getitem__)
+
+    def _make_room(self, gpu: Gpu, nbytes: int) -> bool:
+        idle = [key for key, one in self._copies.items() if one.gpu == gpu and not one.users]
+        while self._free(gpu.device) < nbytes:
+            torch.cuda.empty_cache()  # what PyTorch keeps counts as used
+            if self._free(gpu.device) >= nbytes:
+                break
+            if not idle:
+                return False
+            del self._copies[idle.pop(0)]
+        return True
+
+
+def free_room(resident: Resident) -> bool:
+    """Whether another such model fits where this one lies; True if the system does not say."""
+    device = resident.model.device
+    free = free_bytes(device) if device.type == "cuda" else available_memory()
+    return free is None or free > resident.nbytes
+
+
+def _scaled(nbytes: int, before: torch.dtype, after: torch.dtype) -> int:
+    return nbytes * after.itemsize // before.itemsize
+
+
+@cache
+def own_copies() -> GpuCopies:
+    """The copies of this process. The first call starts CUDA if there is a GPU."""
+    return GpuCopies(gpus())
+
+
+@contextmanager
+def lend(resident: Resident, *, exact: bool = False) -> Iterator[Resident]:
+    """The model where it computes, while the block runs: itself, or its copy on a GPU.
+
+    Models below `LARGE` bytes, and those spread by accelerate, stay where they are.
+
+    Args:
+        exact: See `Gpu.number_format`.
+    """
+    if resident.nbytes < LARGE or is_spread(resident.model):
+        yield resident
+        return
+    with own_copies().lend(resident, exact=exact) as there:
+        yield there or resident
+
+
+def moved(model: Any, nbytes: int) -> Any:
+    """A model that only its holder uses, for gradients: on a GPU if it is large and has room."""
+    return model if nbytes < LARGE else own_copies().moved(model, nbytes)
+
+
+def cards_for(nbytes: int) -> int:
+    """GPUs that compute a model of so many bytes; 0 if the processor does."""
+    return 0 if nbytes < LARGE else len(own_copies().gpus)
+
+
+def expected_place(nbytes: int, dtype: torch.dtype, *, spread: bool = False) -> tuple[str, ...]:
+    """What `place_of` will say of a model; a lack of room on the GPU is not foreseen.
+
+    Args:
+        nbytes, dtype: Of the model in memory.
+        spread: Whether accelerate spreads it.
+    """
+    if not spread and nbytes < LARGE:
+        return ()
+    found = own_copies().gpus
+    if not found:
+        return ()
+    if spread:
+        return (_told(dtype), "spread", *(gpu.name for gpu in found))
+    return (_told(found[0].number_format(dtype, exact=False)), found[0].name)
+
+
+def place_of(model: Any) -> tuple[str, ...]:
+    """Number format and GPU of a model, for the keys of cached results: GPUs round differently.
+
+    Returns:
+        Nothing for a model on the processor alone.
+    """
+    found = own_copies().gpus if _on_gpu(model) else ()
+    if is_spread(model) and found:
+        return (_told(model.dtype), "spread", *(gpu.name for gpu in found))
+    names = (gpu.name for gpu in found if gpu.device == model.device)
+    return (_told(model.dtype), *names) if found else ()
+
+
+def _on_gpu(model: Any) -> bool:
+    places = model.hf_device_map.values() if is_spread(model) else [model.device.type]
+    return any(str(one) not in ("cpu", "disk", "meta") for one in places)
+
+
+def _told(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def input_device(model: Any) -> torch.device:
+    """Where a model takes its inputs; the processor if accelerate moves them."""
+    found: torch.device = model.device
+    return torch.device("cpu") if found.type == "meta" else found
