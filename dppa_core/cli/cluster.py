@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from dppa_core.recipes.yaml_text import MergeRecipe
     from dppa_core.tuning.search.trial import Ask
 
 RayOption = Annotated[
@@ -32,12 +33,14 @@ class ExamPlace:
 
 
 @contextmanager
-def exam_place(ray: str | None) -> Iterator[ExamPlace]:
-    """Models in this process if unset, or on the cluster of an address while the block runs."""
+def exam_place(ray: str | None, recipe: MergeRecipe) -> Iterator[ExamPlace]:
+    """Merges like a recipe in this process if unset, or on the cluster of an address while the
+    block runs."""
     if ray is None:
         from dppa_core.evaluation.examiner import Examiner  # noqa: PLC0415  (torch)
 
-        yield ExamPlace(Examiner(keep=False).score)
+        examiner = Examiner(keep=False)
+        yield ExamPlace(examiner.score, examiner.at_once(recipe))
         return
     from dppa_core.merging.cluster.ray import joined  # noqa: PLC0415  (what no other search needs)
     from dppa_core.tuning.search.cluster import exams_on_cluster  # noqa: PLC0415

@@ -37,7 +37,7 @@ def measure(
     progress: Progress | None = None,
     stop: Stop | None = None,
 ) -> SideBySide:
-    """Ask all entrants about all domains; small models in parallel, one per core.
+    """Ask all entrants about all domains; small models in parallel, one a core, or one a GPU.
 
     Args:
         limit: Items per domain, tasks in turn; all if None.
@@ -61,8 +61,10 @@ def measure(
             told(len(asked[domain]))  # cached marks report no items one by one
         return found
 
-    small = all(4 * _numel(one.target, examiner.public) <= SMALL for one in who)
-    workers = min(available_cores(), len(who)) if small else 1
+    targets = [one.target for one in who]
+    small = all(4 * _numel(one, examiner.public) <= SMALL for one in targets)
+    together = available_cores() if small else min(map(examiner.at_once, targets), default=1)
+    workers = min(together, len(who))
     marks: dict[tuple[str, str], Marks] = {}
     for found in side_by_side([partial(ask, one) for one in who], workers):
         marks |= found

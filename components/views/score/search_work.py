@@ -78,7 +78,8 @@ def _climbed(
         row = {"model": model, "factors": list(trial.amplification), "band": band}
         emit(("trial", row | {"score": trial.score}))
 
-    ask = partial(Examiner(studio.pool(), keep=False).score, stop=stop)
+    examiner = Examiner(studio.pool(), public=studio.public, keep=False)
+    ask = partial(examiner.score, stop=stop)
     with kept.alone(stop) as memory:
         found = climb(
             *(hunt.recipe, ask),
@@ -87,6 +88,7 @@ def _climbed(
             state=memory,
             watch=watch,
             public=studio.public,
+            beside=examiner.at_once(hunt.recipe),
         )
     models = found.to_json()["models"]
     best = [{name: one[name] for name in ("model", "factors", "score")} for one in models]
@@ -110,7 +112,8 @@ def _joint(
         rows.append(row | scores | found | {"take": taken_over(hunt.session, one.recipe)})
         emit(("trial", rows[-1]))
 
-    ask = partial(Examiner(studio.pool(), keep=False).score, stop=stop)
+    examiner = Examiner(studio.pool(), public=studio.public, keep=False)
+    ask = partial(examiner.score, stop=stop)
     with kept.alone(stop) as memory:
         found = search_jointly(
             *(hunt.recipe, ask),
@@ -119,6 +122,7 @@ def _joint(
             state=memory,
             watch=watch,
             public=studio.public,
+            beside=examiner.at_once(hunt.recipe),
         )
     return found.recipe, {"best": rows[found.place]}
 
@@ -144,17 +148,19 @@ def _studied(
     def tell(one: StudyTrial) -> None:
         emit(("trial", _row(one, hunt.session)))
 
+    examiner = Examiner(studio.pool(), public=studio.public, keep=False)
     with kept.alone(stop) as storage:
         found = run_study(
             hunt.recipe,
             settings,
-            partial(Examiner(studio.pool(), keep=False).score, stop=stop),
+            partial(examiner.score, stop=stop),
             tasks=hunt.tasks,
             storage=storage,
             watch=tell,
             known=tell,
             stop=stop,
             public=studio.public,
+            beside=examiner.at_once(hunt.recipe),
         )
     best = _row(found.best, hunt.session)
     return found.recipe, {"best": best, "front": list(found.front)}
@@ -167,7 +173,7 @@ def _tested(hunt: SearchRequest, found: MergeRecipe, studio: Studio, stop: Stop)
 
     if recipe_hash(found) == recipe_hash(hunt.recipe):
         return {"test": "The given merge itself is the best of those tried.", "worse": False}
-    examiner = Examiner(studio.pool(), keep=False)
+    examiner = Examiner(studio.pool(), public=studio.public, keep=False)
     domains = dict.fromkeys(domains_for(hunt.recipe, hunt.tasks))
 
     def hits(merge: MergeRecipe, domain: str) -> tuple[bool, ...]:

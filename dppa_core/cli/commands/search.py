@@ -127,7 +127,7 @@ def search(
     if studies:
         study_settings(given, wanted)  # a mistake is reported before any model is read
     end = f"\nStopped. Scores are in {stays}: run the same command to continue."
-    with exam_place(ray) as place, told_if_stopped(end):
+    with exam_place(ray, given) as place, told_if_stopped(end):
         found: ClimbResult | StudyState | JointResult
         if wanted.joint:
             found = run_jointly(given, wanted, place, chosen, say, stays, per_model=per_model)
