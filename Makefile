@@ -93,9 +93,9 @@ test-mergekit: ## Merge tiny models of four families by mergekit itself and comp
 	@sh scripts/mergekit.sh
 	@$(PY) scripts/test_mergekit.py $(ARGS)
 
-test-cuda: ## The tests of the backend cuda; they need such a device
+test-cuda: ## Merge kernels and models on a CUDA device against the processor; they need such a device
 	@sh scripts/environment.sh test
-	@$(PY) -m pytest -q -rs tests/kernels/test_cuda.py $(ARGS)
+	@$(PY) -m pytest -q -rs tests/kernels/test_cuda.py tests/models/test_cuda_models.py $(ARGS)
 
 fuzz-merge: ## Merge thousands of random models, and compare with the slow reference (DPPA_FUZZ=300 draws fewer)
 	@sh scripts/environment.sh test

@@ -1,0 +1,235 @@
+"""Everything that runs a model computes on a GPU: shown on a fake one, which refuses the CPU's."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import pytest
+import torch
+
+from dppa_core.answering.devices import OwnDevices
+from dppa_core.checkpoints.sources.open import open_checkpoint
+from dppa_core.cli.cluster import exam_place
+from dppa_core.errors import InvalidValue
+from dppa_core.evaluation.analysis.attribution_run import attribute
+from dppa_core.evaluation.analysis.curvature import curvature
+from dppa_core.evaluation.examiner import Examiner
+from dppa_core.evaluation.lm_eval_harness import Harness
+from dppa_core.evaluation.perplexity import perplexity
+from dppa_core.evaluation.scores import Exam
+from dppa_core.merging.in_memory.model_pool import ModelPool
+from dppa_core.models import devices
+from dppa_core.models.devices import Gpu, GpuCopies, lend, place_of
+from dppa_core.models.own_step import knows
+from dppa_core.models.reply import GenerationSettings
+from dppa_core.models.resident import Resident
+from dppa_core.models.texts import ForeignTexts, OwnTexts, texts_of
+from dppa_core.profiling.calibration.statistics import statistics
+from dppa_core.recipes.calibration import calibration_of
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
+from dppa_core.system.gpus import cuda_devices
+from dppa_core.tasks import items
+from dppa_core.tuning.adamerging.adamerge import adamerge
+from dppa_core.tuning.adamerging.settings import AdaMergeSettings
+from dppa_core.tuning.adamerging.texts import task_domains
+from tests.helpers.fake_device import CARD, CUDA, FakeCudaTensor, fake_cuda
+
+pytestmark = pytest.mark.usefixtures("one_torch_thread", "zoo_env")
+LAYERS = 2
+RECIPE = MergeRecipe("zoo:base", (DomainModel("zoo:math", (0.9, 0.7), (1.6, 1.0), 0.8),))
+
+
+@pytest.fixture(scope="module")
+def resident(tiny_zoo: Path) -> Resident:
+    return ModelPool().get(str(tiny_zoo / "math"))
+
+
+def test_the_fake_device_refuses_what_cuda_refuses() -> None:
+    with fake_cuda():
+        one = torch.ones(3, device="cuda")
+        assert one.device == CUDA and (one + torch.tensor(2.0)).tolist() == [3, 3, 3]
+        with pytest.raises(RuntimeError, match="on the same device"):
+            one + torch.ones(3)
+        with pytest.raises(TypeError, match="numpy"):
+            one.numpy()
+        assert isinstance(torch.ones(3).to(CUDA), FakeCudaTensor)
+        assert type(one.cpu()) is type(one.to("cpu")) is torch.Tensor
+
+
+def test_a_copy_on_a_gpu_is_computed_by_transformers_own_forward_pass(resident: Resident) -> None:
+    assert knows(resident.model) and isinstance(texts_of(resident.model), OwnTexts)
+    with fake_cuda(), lend(resident) as there:
+        assert not knows(there.model) and isinstance(texts_of(there.model), ForeignTexts)
+
+
+def test_chat_replies(resident: Resident) -> None:
+    settings = GenerationSettings(temperature=1, seed=2, max_new_tokens=12)
+    asked: Any = (resident, "What is 12 + 5?", settings, None)
+    here = list(OwnDevices().replies(*asked))
+    with fake_cuda() as computed:
+        there = list(OwnDevices().replies(*asked))
+    assert [one.id for one in there] == [one.id for one in here]
+    losses = [[one.loss for one in tokens] for tokens in (here, there)]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+    assert computed.there >= LAYERS * 8 * len(there) and not computed.here
+
+
+def test_evaluation() -> None:
+    exam = Exam(RECIPE, "math", "search", 70)
+    here = Examiner(keep=False).marks(exam)
+    with fake_cuda() as computed:
+        there = Examiner(keep=False).marks(exam)
+    assert there.hits == here.hits and there.losses == pytest.approx(here.losses, rel=1e-5)
+    assert computed.there > LAYERS * 8 and not computed.here
+
+
+def test_perplexity(resident: Resident) -> None:
+    text = "The term is fair. " * 20
+    here = perplexity(resident, text, window=64)
+    with fake_cuda() as computed, lend(resident) as copied:
+        there = perplexity(copied, text, window=64)
+    assert there.loss.value == pytest.approx(here.loss.value, rel=1e-6)
+    assert computed.there == here.windows * (LAYERS * 8 + 1) and not computed.here
+
+
+def test_attribution() -> None:
+    merged = ModelPool().get(RECIPE)
+    here = attribute(RECIPE, merged, "How many apples?", "Seventeen.")
+    with fake_cuda() as computed:
+        there = attribute(RECIPE, merged, "How many apples?", "Seventeen.")
+    assert [one.loss for one in there.effects] == pytest.approx([one.loss for one in here.effects])
+    assert there.base_loss == pytest.approx(here.base_loss)
+    assert computed.there == 5 * (LAYERS * 8 + 1) and not computed.here
+
+
+def test_curvature() -> None:
+    pruned = MergeRecipe("zoo:base", (DomainModel("zoo:math", (0.5,), (1.0,)),))
+    asked = items("math", "search", 3)
+    here = curvature(pruned, asked, [1.2])
+    with fake_cuda() as computed:
+        there = curvature(pruned, asked, [1.2])
+    assert there.losses == pytest.approx(here.losses) and there.energy == here.energy
+    assert computed.there == 6 * (LAYERS * 8 + 1) and not computed.here
+
+
+@pytest.mark.parametrize("kind", ["fisher", "norms", "gram"])
+def test_calibration(tmp_path: Path, kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DPPA_CACHE", str(tmp_path))
+    base, tuned = map(open_checkpoint, ("zoo:base", "zoo:math"))
+    text = calibration_of("zoo:math")
+    asked: Any = (kind, base, tuned, text)
+    with fake_cuda() as computed:
+        there = statistics(*asked, label="math")
+        again = statistics(*asked, label="math")  # from the cache
+    here = statistics(*asked, label="math")
+    assert again.key == there.key != here.key and there.axes == here.axes
+    for name, array in here.arrays.items():
+        np.testing.assert_allclose(there.arrays[name], array, rtol=1e-5, atol=1e-9)
+    # The sums of Gram matrices lie in memory, their products do not.
+    assert computed.there > LAYERS * 8 and not computed.here
+
+
+SETTINGS = AdaMergeSettings(
+    steps=1, lr=0.05, every=1, batch=2, together=2, prompts=3, held_out=2, longest=3
+)
+
+
+def test_a_step_and_checkpoints_of_adamerging(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DPPA_CACHE", str(tmp_path))
+    domains, state = task_domains(["math"], SETTINGS), tmp_path / "state.json"
+    with fake_cuda() as computed:
+        there = adamerge(RECIPE, domains, SETTINGS, state=state)
+    here = adamerge(RECIPE, domains, SETTINGS)
+    assert there.objectives == pytest.approx(here.objectives)
+    for one, other in zip(there.snapshots, here.snapshots, strict=True):
+        np.testing.assert_allclose(one.coefficients, other.coefficients, rtol=1e-6)
+        assert one.domains["math"].entropy == pytest.approx(other.domains["math"].entropy)
+    # Forward and backward pass: three products for each of the seven matrices and the head.
+    assert computed.there > 3 * (LAYERS * 7 + 1) and not computed.here
+    with pytest.raises(InvalidValue, match="another"):  # of the processor: other last bits
+        adamerge(RECIPE, domains, SETTINGS, state=state)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_harness(resident: Resident, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
+    monkeypatch.chdir(Path(__file__).parents[2])
+    harness = Harness(["dppa_sums"], Path("tests/harness"))
+    here = harness.ask(resident)
+    with fake_cuda() as computed, lend(resident) as copied:
+        assert harness.ask(copied) == here
+    assert computed.there >= LAYERS * 8 and not computed.here
+
+
+def test_marks_are_kept_by_number_format_and_card(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DPPA_CACHE", str(tmp_path))
+    exam = Exam("zoo:math", "math", "search", 5)
+    examiner = Examiner()
+    with fake_cuda(free=0):  # no room: the processor answers, and its marks are kept as such
+        found = examiner.marks(exam)
+        assert examiner.known(exam) is None
+    assert examiner.known(exam) == found
+    for native in (False, True):
+        with fake_cuda(bfloat16=native):
+            assert examiner.known(exam) is None
+            found = examiner.marks(exam)
+            assert examiner.known(exam) == found
+    assert len(list((tmp_path / "marks").iterdir())) == 3
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_number_formats(native: bool) -> None:
+    gpu = Gpu(CUDA, CARD, native)
+    bfloat16, float32 = torch.bfloat16, torch.float32
+    usual = bfloat16 if native else float32
+    for dtype, exact, expected in (
+        *((bfloat16, False, usual), (bfloat16, True, usual)),
+        *((float32, False, usual), (float32, True, float32)),
+        (torch.float16, False, torch.float16),
+    ):
+        assert gpu.number_format(dtype, exact=exact) == expected
+
+
+def test_a_copy_in_bfloat16_is_told_so_and_its_angles_stay_float32(resident: Resident) -> None:
+    with fake_cuda(bfloat16=True), lend(resident) as there, lend(resident, exact=True) as exact:
+        assert place_of(there.model) == ("bfloat16", CARD)
+        assert place_of(exact.model) == ("float32", CARD)
+        assert place_of(resident.model) == ()
+        assert there.nbytes * 2 == exact.nbytes == resident.nbytes
+        assert {one.dtype for one in there.model.buffers()} == {torch.float32}
+
+
+def test_copies_go_to_the_card_with_the_fewest_users(resident: Resident) -> None:
+    cards = [Gpu(torch.device("cpu", n), CARD, bfloat16=False) for n in range(2)]
+    copies = GpuCopies(cards, lambda _: 1 << 40)
+    first, second, third = (replace(resident, key=key) for key in "abc")
+    with copies.lend(first), copies.lend(second):
+        assert [one.gpu for one in copies._copies.values()] == cards
+        with copies.lend(first), copies.lend(third):
+            assert [one.gpu for one in copies._copies.values()][-1] == cards[1]
+
+
+def test_trials_run_one_a_card_as_far_as_memory_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    card = Gpu(CUDA, CARD, bfloat16=False)
+    examiner = Examiner(ModelPool(1 << 20))
+    assert examiner.at_once("zoo:base") == 1
+    with fake_cuda():
+        monkeypatch.setattr(devices, "own_copies", lambda: GpuCopies([card] * 4))
+        assert examiner.at_once("zoo:base") == 4
+        assert Examiner(ModelPool(250_000)).at_once("zoo:base") == 2
+        with exam_place(None, RECIPE) as place:
+            assert place.beside == 4
+
+
+def test_a_space_that_assigns_gpus_has_none_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert cuda_devices() == ("cuda:0", "cuda:1")
+    monkeypatch.setenv("SPACES_ZERO_GPU", "true")
+    assert cuda_devices() == () and cuda_devices(assigned=True) == ("cuda:0", "cuda:1")
