@@ -32,7 +32,7 @@ from dppa_core.models.resident import check_whole
 from dppa_core.progress import Progress, Stop, check
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 from dppa_core.system.byte_sizes import MEMORY, memory_budget
-from dppa_core.system.gpus import on_zero
+from dppa_core.system.machine import on_zero
 from dppa_core.system.recent import Recent
 from dppa_core.system.threads import available_cores
 

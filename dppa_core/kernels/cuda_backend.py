@@ -18,7 +18,7 @@ import torch
 from dppa_core.errors import InvalidValue
 from dppa_core.kernels import torch_backend as reference
 from dppa_core.kernels.protocol import Kernels
-from dppa_core.system.gpus import cuda_devices
+from dppa_core.system.machine import cuda_devices
 
 PIECE = 1 << 15
 """Most elements that torch gives to a single thread."""

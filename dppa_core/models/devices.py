@@ -18,8 +18,7 @@ from typing import Any
 import torch
 
 from dppa_core.models.resident import LARGE, Resident, is_spread
-from dppa_core.system.gpus import cuda_devices
-from dppa_core.system.machine import available_memory
+from dppa_core.system.machine import available_memory, cuda_devices
 
 _RESERVE = 2 << 30
 """Bytes of a GPU left free for activations and caches when a model is copied to it."""

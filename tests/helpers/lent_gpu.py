@@ -62,7 +62,7 @@ def asked() -> dict[str, Any]:
     from dppa_core.models.decode import token_steps  # noqa: PLC0415
     from dppa_core.models.generate import stream_tokens  # noqa: PLC0415
     from dppa_core.models.reply import GenerationSettings  # noqa: PLC0415
-    from dppa_core.system.gpus import on_zero  # noqa: PLC0415
+    from dppa_core.system.machine import on_zero  # noqa: PLC0415
 
     steps = token_steps
     resident, prompt = ModelPool().get("zoo:math"), "What is 12 + 5?"

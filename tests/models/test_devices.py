@@ -29,7 +29,7 @@ from dppa_core.models.texts import ForeignTexts, OwnTexts, texts_of
 from dppa_core.profiling.calibration.statistics import statistics
 from dppa_core.recipes.calibration import calibration_of
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
-from dppa_core.system.gpus import cuda_devices
+from dppa_core.system.machine import cuda_devices
 from dppa_core.tasks import items
 from dppa_core.tuning.adamerging.adamerge import adamerge
 from dppa_core.tuning.adamerging.settings import AdaMergeSettings

@@ -199,12 +199,11 @@ class ModelPool:
 
     def _merged(self, key: str, recipe: MergeRecipe, control: RunControl) -> _Slot:
         merger = open_merger(recipe, public=self._public, shelf=self._shelf, **control)
-        too_large = self._is_too_large(key, merger.base)  # before the long part
         made_of = dict[Path, str]()
         for checkpoint in (merger.base, *merger.inputs.tuned):
             made_of |= checkpoint.identities()
         made_of |= {path: file_identity(path) for path in merger.inputs.texts()}
-        if too_large:
+        if self._is_too_large(key, merger.base):  # before the long part
             return self._spread(recipe, merger.base, made_of, control)
         base = (
             *(recipe.base, merger.inputs.companions().key),

@@ -19,7 +19,7 @@ from dppa_core.models.devices import Gpu, GpuCopies, copied
 from dppa_core.models.generate import stream_tokens
 from dppa_core.models.reply import GenerationSettings
 from dppa_core.models.resident import LARGE, Resident
-from dppa_core.system.gpus import on_zero
+from dppa_core.system.machine import on_zero
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread", "zoo_env")
 
