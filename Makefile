@@ -11,7 +11,7 @@ SHAPES := tests/pruning tests/merging/test_whole_pass.py tests/merging/test_agai
 RULES := tests/test_architecture.py tests/test_script_rules.py
 
 .DEFAULT_GOAL := help
-.PHONY: study app docs test test-all check check-shapes check-types check-rules check-scripts format bench test-cuda fuzz fuzz-merge audit defences kills results leaderboard picture figures help coefficients seeds bench-engine bench-chat bench-ui bench-load bench-chain bench-abuse bench-cluster search space-check experiments test-mergekit
+.PHONY: study app docs test test-all check check-shapes check-types check-rules check-scripts format bench test-cuda fuzz fuzz-merge audit defences kills results leaderboard picture figures help coefficients seeds bench-engine bench-chat bench-ui bench-load bench-chain bench-cold bench-abuse bench-cluster search space-check experiments test-mergekit
 
 app: ## Open the app on the embedded models and print its address (PORT=7860 picks one)
 	@sh scripts/environment.sh app
@@ -70,6 +70,10 @@ bench-chat: ## Measure how fast words come, beside transformers' own path, into 
 bench-chain: ## Run every command on random models in 6 GB, into docs/ (ARGS="--size S" takes 5 minutes, 1.1 billion parameters over an hour)
 	@sh scripts/environment.sh app
 	@$(PY) -m benchmarks.chain --write $(ARGS)
+
+bench-cold: ## Merge files that are not in the system's cache beside reading them, into docs/ (4 minutes; root limits the disk, too)
+	@sh scripts/environment.sh app
+	@$(PY) -m benchmarks.cold_files --write $(ARGS)
 
 bench-load: ## Simulate 1, 10, 50 and 100 visitors, into docs/ (ARGS=--long adds 100,000 slider moves)
 	@sh scripts/environment.sh test

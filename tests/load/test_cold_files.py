@@ -1,0 +1,44 @@
+"""The benchmark of cold files on tiny models; whether a disk drops pages is not asked."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import cold_files, synthetic
+from benchmarks.cold_files import CASES, Bench, Timing, cached, measured, rows, table
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for cached pages")
+
+
+def test_every_case_is_timed_beside_reading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(synthetic.SIZES, "S", synthetic.Size(2, 64, 128, 32, 4, 256))
+    monkeypatch.setenv("DPPA_CACHE", str(tmp_path))  # the benchmark sets it; restored afterwards
+    monkeypatch.setattr(Bench, "drop", lambda bench: None)
+    bench = Bench(synthetic.make("S", tmp_path))
+    found = measured(bench, 2, lambda text: None)
+    assert list(found) == [case.name for case in CASES]
+    assert all(len(timings) == 2 for timings in found.values())
+    assert not (bench.models / "merged").exists()
+    text = table("S", bench, 2, rows("as it is", found))
+    assert text.count("| as it is |") == len(CASES) and "GB in 4 files; n = 2." in text
+
+
+def test_a_row_gives_medians_and_marks_a_missed_target() -> None:
+    timings = (Timing(1.0, 2.0, 0.5, 0.7), Timing(1.0, 4.0, 0.5, 0.9))
+    (line,) = rows("disk", {"merge": timings})
+    assert line == "| disk | merge ✗ | 1.00 | 3.00 | 0.38 (0.25–0.50) | 0.50 | 0.80 |"
+
+
+def test_files_that_stay_in_the_cache_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "base" / "model.safetensors"
+    file.parent.mkdir()
+    file.write_bytes(bytes(1 << 16))
+    assert cached(file) == 1.0  # just written
+    monkeypatch.setattr(cold_files, "cached", lambda path: 0.5)
+    with pytest.raises(SystemExit, match="50% of its pages"):
+        Bench(tmp_path).drop()
