@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from io import TextIOWrapper
@@ -19,6 +20,7 @@ from typing import Annotated, Any
 import typer
 
 from dppa_core.errors import InvalidValue
+from dppa_core.merging.preflight.estimate import in_time
 from dppa_core.progress import Progress
 from dppa_core.system.atomic_folders import check_file, unwritable
 from dppa_core.system.byte_sizes import use_budget
@@ -236,13 +238,19 @@ def told_if_stopped(text: str) -> Iterator[None]:
 
 @contextmanager
 def progress_line() -> Iterator[Progress | None]:
-    """A line on stderr that is redrawn, and wiped at the end; None without a terminal."""
+    """A line on stderr that is redrawn, and wiped at the end; None without a terminal.
+
+    From the third second on it says how long the rest takes, if all parts take the same time.
+    """
     if not sys.stderr.isatty():
         yield None
         return
+    began = time.monotonic()
 
     def draw(done: int, total: int, what: str) -> None:
-        sys.stderr.write(f"\r\x1b[K{done}/{total} {what}")
+        spent = time.monotonic() - began
+        left = f", {in_time(spent / done * (total - done))} left" if done and spent > 3 else ""
+        sys.stderr.write(f"\r\x1b[K{done}/{total} {what}{left}")
         sys.stderr.flush()
 
     try:

@@ -18,12 +18,16 @@ from dppa_core.evaluation.perplexity import perplexity
 from dppa_core.evaluation.report import interval_json
 from dppa_core.evaluation.scores import Exam, Marks, Target, references_of
 from dppa_core.evaluation.side_by_side import Entrant, SideBySide
+from dppa_core.merging.preflight.estimate import answer_seconds, in_time
+from dppa_core.models.drafted_answers import LONGEST, TOGETHER
 from dppa_core.models.resident import Resident
 from dppa_core.progress import Progress, Stop, check, report
 from dppa_core.system.threads import available_cores, side_by_side
 from dppa_core.tasks import items
 from dppa_core.tasks.intervals import Interval
 
+TOLD = 5.0
+"""Seconds from which on the time to expect is told."""
 _FORMAT = 2  # change it when the same text or task would give other values
 
 
@@ -41,7 +45,7 @@ def measure(
 
     Args:
         limit: Items per domain, tasks in turn; all if None.
-        progress: Called for each item, by any thread, one at a time.
+        progress: Called for each item, by any thread, one at a time; first with the time to expect.
     """
     asked = {domain: items(domain, split, limit) for domain in domains}
     total, lock = len(who) * sum(map(len, asked.values())), threading.Lock()
@@ -61,15 +65,40 @@ def measure(
             told(len(asked[domain]))  # cached marks report no items one by one
         return found
 
-    targets = [one.target for one in who]
-    small = all(4 * _numel(one, examiner.public) <= SMALL for one in targets)
-    together = available_cores() if small else min(map(examiner.at_once, targets), default=1)
-    workers = min(together, len(who))
+    workers = min(_at_once(examiner, [one.target for one in who]), len(who))
+    exams = [Exam(one.target, domain, split, limit) for one in who for domain in domains]
+    seconds = expected_seconds(examiner, exams) / workers
+    if seconds >= TOLD:
+        report(progress, 0, total, f"about {in_time(seconds)} in all")
     marks: dict[tuple[str, str], Marks] = {}
     for found in side_by_side([partial(ask, one) for one in who], workers):
         marks |= found
     check(stop)
     return SideBySide(split, tuple(who), asked, marks)
+
+
+def _at_once(examiner: Examiner, targets: Sequence[Target]) -> int:
+    if all(4 * _numel(one, examiner.public) <= SMALL for one in targets):
+        return available_cores()
+    return min(map(examiner.at_once, targets), default=1)
+
+
+def expected_seconds(examiner: Examiner, exams: Sequence[Exam]) -> float:
+    """Seconds of one core for the answers that no cache knows, once the models are in memory.
+
+    Four letters count as a token. Wrong replies may be longer than right ones: in the mean they are
+    taken as halfway between the right answer and the longest reply.
+    """
+    found = 0.0
+    for one in exams:
+        asked = one.items()
+        if not asked or examiner.known(one) is not None:
+            continue
+        answer = sum(len(item.answer) for item in asked) / len(asked) / 4
+        prompt = sum(len(item.prompt) for item in asked) / len(asked) / 4
+        reply, numel = (answer + (one.tokens or LONGEST)) / 2, _numel(one.target, examiner.public)
+        found += answer_seconds(numel, len(asked), prompt + answer, reply, TOGETHER)
+    return found
 
 
 def _numel(target: Target, public: bool) -> int:

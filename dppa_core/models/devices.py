@@ -169,10 +169,15 @@ class GpuCopies:
         return True
 
 
+def free_memory(model: Any) -> int | None:
+    """Bytes that are free where a model computes; None if the system does not say."""
+    device = getattr(model, "device", None)
+    return free_bytes(device) if device and device.type == "cuda" else available_memory()
+
+
 def free_room(resident: Resident) -> bool:
     """Whether another such model fits where this one lies; True if the system does not say."""
-    device = resident.model.device
-    free = free_bytes(device) if device.type == "cuda" else available_memory()
+    free = free_memory(resident.model)
     return free is None or free > resident.nbytes
 
 

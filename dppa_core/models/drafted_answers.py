@@ -10,11 +10,13 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 
 from dppa_core.models.answer_loss import Exchange, own_replies, reply_logits, surprise
 from dppa_core.models.decode import end_ids, room, text_of
+from dppa_core.models.devices import free_memory
 from dppa_core.models.resident import Resident
 from dppa_core.models.texts import Texts, texts_of
 from dppa_core.progress import Stop, check
@@ -24,6 +26,8 @@ LONGEST = 48
 """Most tokens of a reply."""
 TOGETHER = 64
 """Most questions computed together."""
+_SHARE = 4
+"""They take at most this part of the free memory, a fourth."""
 _CORES = threading.BoundedSemaphore(available_cores())
 """Batches computed at a time in this process, whoever asks."""
 
@@ -55,7 +59,7 @@ def answers(
     Args:
         exchanges: Prompts with their right answers.
         longest: Most tokens in a reply.
-        together: Most questions computed at once by a worker.
+        together: Most questions computed at once by a worker; fewer where memory is short.
         workers: Threads, for a model that `OwnStep` knows; they change no reply and no loss.
         progress: Called with the number of questions answered so far.
         stop: Checked before each token; raises Cancelled once set.
@@ -65,6 +69,9 @@ def answers(
         NonFiniteWeights: the model computes NaN or infinity.
     """
     pool = SparePool(partial(texts_of, resident.model))
+    free = free_memory(resident.model)
+    if free is not None:
+        together = min(together, fitting(resident.model, exchanges, longest, free // workers))
 
     def ask(rows: Sequence[int]) -> list[DraftedAnswer]:
         with _CORES, pool.one() as texts:
@@ -80,6 +87,18 @@ def answers(
         if progress:
             progress(len(found))
     return tuple(found[row] for row in range(len(exchanges)))
+
+
+def fitting(model: Any, exchanges: Sequence[Exchange], longest: int, free: int) -> int:
+    """Questions whose keys, values and logits take a fourth of some free bytes; at least 1."""
+    whole: Any = model.config
+    one = whole.get_text_config() if hasattr(whole, "get_text_config") else whole
+    heads = int(getattr(one, "num_key_value_heads", None) or one.num_attention_heads)
+    width = int(getattr(one, "head_dim", None) or one.hidden_size // one.num_attention_heads)
+    keys = 2 * int(one.num_hidden_layers) * heads * width * int(model.dtype.itemsize)
+    tokens = max(map(_length, exchanges), default=0) + longest
+    logits = 4 * int(one.vocab_size) * (max((len(e.reply) for e in exchanges), default=0) + 1)
+    return max(1, free // _SHARE // (keys * tokens + logits))
 
 
 def _length(exchange: Exchange) -> int:

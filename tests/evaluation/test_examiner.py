@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from dppa_core.evaluation import run
 from dppa_core.evaluation.examiner import Examiner
 from dppa_core.evaluation.identity import identity
-from dppa_core.evaluation.run import measure
+from dppa_core.evaluation.run import expected_seconds, measure
 from dppa_core.evaluation.scores import Exam
 from dppa_core.evaluation.side_by_side import entrants
 from dppa_core.recipes.calibration import Calibration
@@ -49,6 +50,21 @@ def test_what_was_asked_before_is_remembered_and_needs_no_model(
     assert examiner.known(replace(exam, limit=4)) is None
     assert examiner.known(replace(exam, split="search")) is None
     assert examiner.known(replace(exam, target=replace(RECIPE, seed=1))) is None
+
+
+def test_the_time_to_expect_is_told_first_and_only_of_what_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DPPA_CACHE", str(tmp_path))
+    monkeypatch.setattr(run, "TOLD", 0.0)
+    told: list[tuple[int, int, str]] = []
+    who, exam = entrants(RECIPE)[:1], Exam("zoo:base", "math", "test", 3)
+    seconds = expected_seconds(Examiner(), [exam])
+    assert expected_seconds(Examiner(), [exam, replace(exam, target="zoo:math")]) == 2 * seconds > 0
+    measure(Examiner(), who, ("math",), limit=3, progress=lambda *now: told.append(now))
+    assert told[0][:2] == (0, 3) and told[0][2].startswith("about ")
+    known = replace(exam, target=who[0].target)
+    assert expected_seconds(Examiner(), [known]) == 0, "it was answered"
 
 
 def test_replaced_weights_and_tokenizers_are_others(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dppa_core.cli.output import terminal
+from dppa_core.cli.output import progress_line, terminal
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,6 +41,21 @@ def dppa(*arguments: object, stdout: int, **more: str) -> tuple[int, str]:
         stdout=stdout, stderr=subprocess.PIPE,
     )  # fmt: skip
     return done.returncode, done.stderr
+
+
+def test_the_line_of_progress_says_how_long_the_rest_takes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    with progress_line() as told:
+        assert told is not None
+        for second, done in ((0, 0), (2, 1), (60, 2)):
+            now[0] = second
+            told(done, 10, "law")
+    drawn = [one.strip() for one in capsys.readouterr().err.split("\r\x1b[K")]
+    assert drawn == ["", "0/10 law", "1/10 law", "2/10 law, 4 min left", ""]
 
 
 def test_a_reader_that_has_left_is_no_error_worth_a_word(recipe: Path) -> None:

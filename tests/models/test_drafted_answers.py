@@ -12,7 +12,7 @@ from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.models import drafted_answers as module
 from dppa_core.models.answer_loss import Exchange, own_replies, reply_logits, surprise
 from dppa_core.models.decode import prompt_ids, text_of
-from dppa_core.models.drafted_answers import answers
+from dppa_core.models.drafted_answers import answers, fitting
 from dppa_core.models.resident import Resident
 from dppa_core.models.texts import ForeignTexts, Texts, texts_of
 
@@ -55,6 +55,25 @@ def uncut(model: Any) -> Texts:
 
 
 WAYS = pytest.mark.parametrize("way", [texts_of, foreign, uncut])
+
+
+def test_a_batch_takes_a_fourth_of_the_free_memory(resident: Resident) -> None:
+    one = resident.model.config
+    heads = one.num_key_value_heads * one.head_dim
+    asked = [Exchange((1,) * 7, (2,) * 3), Exchange((1,), (2,) * 5)]
+    each = 2 * one.num_hidden_layers * heads * 4 * (10 + 12) + 4 * one.vocab_size * (5 + 1)
+    assert fitting(resident.model, asked, 12, 4 * 9 * each) == 9
+    assert fitting(resident.model, asked, 12, 4 * 9 * each - 4) == 8
+    assert fitting(resident.model, asked, 12, 0) == 1
+
+
+def test_short_memory_makes_batches_smaller(
+    resident: Resident, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = list[int]()
+    monkeypatch.setattr(module, "free_memory", lambda _model: 1)
+    answers(resident, own(resident, 3), longest=3, progress=seen.append)
+    assert seen == list(range(1, len(seen) + 1))
 
 
 @pytest.mark.parametrize("together", [1, 2, 5])

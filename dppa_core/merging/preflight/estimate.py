@@ -6,6 +6,7 @@ docs/reference/preflight.md states the formulas.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 MERGE_MEMORY = 380_000_000
@@ -28,6 +29,11 @@ DISK_RATE = 0.4e9
 """Bytes per second, written and synced."""
 LINE_RATE = 12.5e6
 """Bytes a second of a download over a line of 100 Mbit/s; yours may differ tenfold."""
+MULTIPLY_RATES = {4: 5e10, 2: 2e10}
+"""Additions and multiplications a second of one core, by the bytes of a weight: bfloat16 is slower
+on processors that imitate it."""
+WEIGHT_RATE = 6e9
+"""Bytes of weights a second that one core reads for every token of a reply."""
 WIDTHS = {"bfloat16": 2, "float16": 2, "float32": 4}
 """Bytes of a number."""
 
@@ -99,6 +105,23 @@ def memory_to_chat(parameters: int) -> int:
     """
     width = 4 if parameters <= FLOAT32_LIMIT else 2
     return MODEL_MEMORY + parameters * (width + 2)
+
+
+def answer_seconds(
+    parameters: int, questions: int, tokens: float, reply: float, together: int
+) -> float:
+    """Seconds of one core that a model takes for questions.
+
+    Args:
+        tokens: Of a question with its right answer, which are read at once.
+        reply: Tokens of a reply, which are written one after the other.
+        together: Questions that share a pass over the weights.
+    """
+    width = 4 if parameters <= FLOAT32_LIMIT else 2
+    work = 2 * parameters / MULTIPLY_RATES[width]
+    batches = math.ceil(questions / together)
+    step = max(parameters * width / WEIGHT_RATE, work * min(questions, together))
+    return work * questions * tokens + batches * reply * step
 
 
 def in_time(seconds: float) -> str:

@@ -13,10 +13,13 @@ from dppa_core.merging.preflight.estimate import (
     LINE_RATE,
     MERGE_MEMORY,
     MODEL_MEMORY,
+    MULTIPLY_RATES,
     PASS_RATE,
     START,
     THREAD_MEMORY,
+    WEIGHT_RATE,
     Sizes,
+    answer_seconds,
     estimate,
     in_time,
     memory_to_chat,
@@ -62,6 +65,15 @@ def test_a_download_is_told_at_a_hundred_megabits() -> None:
 def test_large_models_answer_in_two_bytes_a_parameter() -> None:
     assert memory_to_chat(200_000_000) - MODEL_MEMORY == 200_000_000 * (4 + 2)
     assert memory_to_chat(7_000_000_000) - MODEL_MEMORY == 7_000_000_000 * (2 + 2)
+
+
+def test_answers_take_the_products_of_a_prompt_and_a_pass_over_the_weights_for_each_token() -> None:
+    one = answer_seconds(1000, questions=1, tokens=10, reply=5, together=64)
+    assert one == pytest.approx(2000 / MULTIPLY_RATES[4] * 10 + 5 * 4000 / WEIGHT_RATE)
+    # 128 questions in two passes: at 64 a pass the products of a step take longer than its reading
+    many = answer_seconds(1000, questions=128, tokens=10, reply=5, together=64)
+    work = 2000 / MULTIPLY_RATES[4]
+    assert many == pytest.approx(work * 1280 + 2 * 5 * work * 64)
 
 
 @pytest.mark.parametrize(
