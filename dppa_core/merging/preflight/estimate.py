@@ -101,7 +101,8 @@ def estimate(sizes: Sizes) -> Estimate:
 def memory_to_chat(parameters: int) -> int:
     """Bytes of a program that answers with one model of a number of parameters.
 
-    During construction its weights exist twice: as merged, and as the model holds them.
+    During construction the weights of some families exist twice: as merged, and as the model holds
+    them.
     """
     width = 4 if parameters <= FLOAT32_LIMIT else 2
     return MODEL_MEMORY + parameters * (width + 2)
