@@ -10,7 +10,7 @@ from gradio.components import Component
 
 from components.page.layout import MEASURING, Page, all_outputs, drawn, sent_once, shown
 from components.session.json_form import parsed_keys
-from components.session.presets import find_hub_preset, hub_session, presets
+from components.session.presets import fetched_session, find_fetchable_set, presets
 from components.session.session import Session
 from components.views.controls.hub_offer import Offer, checked, offer_value, offered, stream_fetch
 from components.views.controls.models import (
@@ -45,12 +45,12 @@ def wire_models(page: Page, studio: Studio) -> None:
     @show_errors
     def on_preset(values: dict[Any, Any]) -> dict[Any, Any]:
         title = parsed_keys(values[view.preset]).get("chosen")
-        offer = None if studio.public or title in presets() else find_hub_preset(title)
+        offer = None if studio.public or title in presets() else find_fetchable_set(title)
         if offer is not None:
             return {page.offer: pack(offer_value(Offer(offer.references, offer)))}
         session = preset_session(title)
         cleared = {page.offer: pack(None), view.findings: pack(None)}
-        if find_hub_preset(title):  # fetched since the page was opened: its list lacks the values
+        if find_fetchable_set(title):  # fetched since the page opened: its list lacks the values
             cleared[view.preset] = pack(_whole(str(title), session))
         return shown(page, session, studio) | cleared
 
@@ -166,7 +166,7 @@ def _whole(title: str, session: Session) -> dict[str, Any]:
 
 def _opened(page: Page, title: str, references: tuple[str, ...], studio: Studio) -> dict[Any, Any]:
     """The updates after the models of a set were downloaded."""
-    session = hub_session(title, references)
+    session = fetched_session(title, references)
     found = measured(None, references[0], references[1:], studio)
     return shown(page, session, studio, look=references[1]) | {
         page.models.preset: pack(_whole(title, session)),

@@ -12,7 +12,7 @@ from components.session.session import USUAL, ModelChoice, Session
 from components.session.shipped import shipped
 from dppa_core.checkpoints.sources.zoo import needs_fetch
 from dppa_core.merging.preflight.facts import in_bytes
-from dppa_core.merging.preflight.hub_presets import HubPreset, hub_presets
+from dppa_core.merging.preflight.fetchable_sets import FetchableSet, fetchable_sets
 
 FILE = shipped("assets/data/presets.yaml")
 
@@ -39,23 +39,23 @@ def first_session() -> Session:
     return next(iter(presets().values()))
 
 
-def find_hub_preset(title: object) -> HubPreset | None:
+def find_fetchable_set(title: object) -> FetchableSet | None:
     """The set of models to fetch with a title or a name; None if there is none."""
-    return next((one for one in hub_presets() if title in (one.title, one.name)), None)
+    return next((one for one in fetchable_sets() if title in (one.title, one.name)), None)
 
 
-def hub_session(title: str, references: Sequence[str]) -> Session:
+def fetched_session(title: str, references: Sequence[str]) -> Session:
     """The session of a set that was fetched: its preset, else the base with its domain models."""
     if title in presets():
         return presets()[title]
     return Session(base=references[0], models=tuple(map(ModelChoice, references[1:])))
 
 
-def hub_choices(*, public: bool) -> dict[str, Any]:
+def fetchable_choices(*, public: bool) -> dict[str, Any]:
     """The sets to fetch for the page's list; a public page cannot choose them."""
     rows = [
         {"title": one.title, "size": in_bytes(one.download)}
-        for one in hub_presets()
+        for one in fetchable_sets()
         if one.title not in presets()
     ]
     head = "To be fetched, in your own copy" if public else "To be fetched"

@@ -15,7 +15,7 @@ from typing import Any
 import gradio as gr
 
 from components.session.json_form import parsed_keys, reference_text
-from components.session.presets import find_hub_preset
+from components.session.presets import find_fetchable_set
 from components.session.session import MOST_MODELS
 from components.views.controls.models import findings_value
 from components.work.progress_stream import end_of
@@ -24,7 +24,7 @@ from dppa_core.checkpoints.sources.open import open_checkpoint, pinned
 from dppa_core.errors import InvalidValue, NotAllowed
 from dppa_core.merging.preflight.estimate import Estimate, in_time
 from dppa_core.merging.preflight.facts import in_bytes
-from dppa_core.merging.preflight.hub_presets import HubPreset, runs_here
+from dppa_core.merging.preflight.fetchable_sets import FetchableSet, runs_here
 from dppa_core.merging.preflight.run import PreflightReport, preflight_models
 from dppa_core.progress import Progress, Stop
 from dppa_core.system.machine import this_machine
@@ -40,7 +40,7 @@ class Offer:
 
     references: tuple[str, ...]
     """Of the base, then of the domain models."""
-    preset: HubPreset | None = None
+    preset: FetchableSet | None = None
     """The set they form; None if they were typed."""
     new_base: bool = True
     """Whether the base was typed too; otherwise the models join those of the page."""
@@ -61,7 +61,7 @@ def offered(values: Mapping[Any, Any], card: gr.HTML, studio: Studio) -> Offer:
     keys = parsed_keys(values[card])
     if keys.get("name") == TYPED:
         return _typed(keys)
-    preset = find_hub_preset(keys.get("name"))
+    preset = find_fetchable_set(keys.get("name"))
     if preset is None:
         raise InvalidValue(f"There is no set of models {keys.get('name')!r:.80}.")
     return Offer(preset.references, preset)

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from components.session.json_form import reference_text
-from components.session.presets import hub_choices, presets
+from components.session.presets import fetchable_choices, presets
 from components.session.session import MOST_MODELS, ModelChoice, Session
 from components.widgets.browser_parts import live, static
 from components.work.figures import short_name, whole_json
@@ -44,7 +44,7 @@ class ModelsView:
 def build_preset(studio: Studio) -> gr.HTML:
     """The choice of a preset, and whether the controls still match it."""
     wholes = {title: whole_json(session) for title, session in presets().items()}
-    hub = hub_choices(public=studio.public)
+    hub = fetchable_choices(public=studio.public)
     value = {"chosen": next(iter(wholes)), "wholes": wholes, "hub": hub}
     with gr.Column(elem_id="preset-box", min_width=0):
         return live("preset", value, events=("choose",))

@@ -12,7 +12,7 @@ from dppa_core.checkpoints.sources.references import short_name
 from dppa_core.cli.output import JsonFlag, emit, progress_line, recipe_or_models
 from dppa_core.errors import many
 from dppa_core.merging.preflight.facts import ORDER, Finding, Severity
-from dppa_core.merging.preflight.hub_presets import hub_preset
+from dppa_core.merging.preflight.fetchable_sets import fetchable_set
 from dppa_core.merging.preflight.run import PreflightReport, preflight_models, preflight_recipe
 from dppa_core.recipes.yaml_text import load_recipe
 
@@ -40,7 +40,7 @@ def preflight(
     if [recipe, preset, models].count(None) != 2:
         raise typer.BadParameter("give RECIPE, or BASE MODEL…, or --preset NAME")
     if preset is not None:
-        models = list(hub_preset(preset).references)
+        models = list(fetchable_set(preset).references)
     if models is not None and len(models) < 2:
         raise typer.BadParameter("name a recipe, or the base and then at least one domain model")
     with progress_line() as progress:

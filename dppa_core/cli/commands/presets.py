@@ -8,7 +8,7 @@ from typing import Any
 from dppa_core.cli.output import JsonFlag, emit
 from dppa_core.evaluation.tables import text_table
 from dppa_core.merging.preflight.facts import counted, in_bytes
-from dppa_core.merging.preflight.hub_presets import hub_presets, preset_json
+from dppa_core.merging.preflight.fetchable_sets import fetchable_sets, preset_json
 from dppa_core.system.machine import this_machine
 
 
@@ -17,7 +17,7 @@ def presets(as_json: JsonFlag = False) -> None:
     from huggingface_hub import constants  # noqa: PLC0415  (a third of a second)
 
     machine = this_machine(Path(constants.HF_HUB_CACHE))
-    found = [preset_json(preset, machine) for preset in hub_presets()]
+    found = [preset_json(preset, machine) for preset in fetchable_sets()]
     value = {"memory": machine.memory, "disk": machine.disk, "presets": found}
     emit(value, presets_text(found), as_json=as_json)
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from dppa_core.errors import InvalidRecipe, InvalidValue, shown
-from dppa_core.merging.preflight.hub_presets import HubPreset, hub_preset, runs_here
+from dppa_core.merging.preflight.fetchable_sets import FetchableSet, fetchable_set, runs_here
 from dppa_core.recipes.yaml_text import load_text, read_mapping
 from dppa_core.studies.experiments.setting import HARNESS, Setting, Subject, embedded
 from dppa_core.studies.zoo.spec import SIZES
@@ -89,7 +89,7 @@ def _models(name: str) -> tuple[str, str, list[str], str]:
         return given.title, given.base, [one.model for one in given.subjects], ""
     if Path(name).suffix in (".yaml", ".yml"):
         return load_text(name, _file)
-    preset = hub_preset(name)
+    preset = fetchable_set(name)
     models = [model.reference for model in preset.models]
     return preset.title, preset.base.reference, models, _hindrance(preset)
 
@@ -127,7 +127,7 @@ def _domains(
     return list(given)
 
 
-def _hindrance(preset: HubPreset) -> str:
+def _hindrance(preset: FetchableSet) -> str:
     """Why a set of the Hub cannot run on this machine; empty if no reason is known."""
     from huggingface_hub import constants, get_token  # noqa: PLC0415  (a third of a second)
 

@@ -11,7 +11,12 @@ import gradio as gr
 import pytest
 
 from components.page.workbench import build_page
-from components.session.presets import find_hub_preset, hub_choices, hub_session, presets
+from components.session.presets import (
+    fetchable_choices,
+    fetched_session,
+    find_fetchable_set,
+    presets,
+)
 from components.views.controls.hub_offer import (
     FetchTeller,
     Offer,
@@ -24,9 +29,9 @@ from components.work.studio import BYTE_BUDGET, Studio, byte_budget
 from dppa_core.checkpoints.sources import zoo
 from dppa_core.checkpoints.sources.fetchable import FETCHABLE, Fetchable
 from dppa_core.errors import Unreachable
-from dppa_core.merging.preflight import hub_presets as core
+from dppa_core.merging.preflight import fetchable_sets as core
 from dppa_core.merging.preflight.facts import Finding, Severity
-from dppa_core.merging.preflight.hub_presets import HubPreset, PresetModel, hub_presets
+from dppa_core.merging.preflight.fetchable_sets import FetchableSet, PresetModel, fetchable_sets
 from dppa_core.progress import Progress
 from dppa_core.system.machine import Machine
 from tests.app.page.test_handlers import press
@@ -34,7 +39,7 @@ from tests.helpers.hub_server import HubServer, stand_in
 from tests.helpers.tiny_models import Shape, random_llama, tuned_llama
 
 BASE, MATH = "acme/tiny-base", "acme/tiny-math"
-TINY = HubPreset(
+TINY = FetchableSet(
     "tiny", "Tiny: base + math", PresetModel(BASE, 23_808), (PresetModel(MATH, 23_808),)
 )
 
@@ -47,8 +52,8 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
     server.add(BASE, base.save(tmp_path / "base"), card={"license": "mit"})
     server.add(MATH, tuned_llama(base, 1).save(tmp_path / "math"), card={"license": "mit"})
     stand_in(server, tmp_path / "cache", monkeypatch)
-    for module in ("components.session.presets", "dppa_core.merging.preflight.hub_presets"):
-        monkeypatch.setattr(f"{module}.hub_presets", lambda: (TINY,))
+    for module in ("components.session.presets", "dppa_core.merging.preflight.fetchable_sets"):
+        monkeypatch.setattr(f"{module}.fetchable_sets", lambda: (TINY,))
     yield server
     server.close()
 
@@ -58,10 +63,10 @@ def card(name: str) -> str:
 
 
 def test_sets_of_the_hub_are_listed_and_on_a_public_page_out_of_reach() -> None:
-    mine, theirs = (hub_choices(public=public) for public in (False, True))
-    assert [row["title"] for row in mine["rows"]] == [one.title for one in hub_presets()]
+    mine, theirs = (fetchable_choices(public=public) for public in (False, True))
+    assert [row["title"] for row in mine["rows"]] == [one.title for one in fetchable_sets()]
     assert not mine["off"] and theirs["off"] and "your own copy" in theirs["head"]
-    titles = [*presets()] + [one.title for one in hub_presets()]
+    titles = [*presets()] + [one.title for one in fetchable_sets()]
     assert len(set(titles)) == len(titles)
     with gr.Blocks():
         value = json.loads(build_preset(Studio(public=True)).value)
@@ -202,7 +207,7 @@ def test_a_set_that_is_here_is_a_preset_and_no_longer_offered(
 ) -> None:
     monkeypatch.setenv("DPPA_CACHE", str(tmp_path))
     title = "SmolLM2 135M: math + finance + law"
-    listed = [row["title"] for row in hub_choices(public=False)["rows"]]
+    listed = [row["title"] for row in fetchable_choices(public=False)["rows"]]
     assert title in listed and title not in presets()
     offer = press(page, "on_preset", preset=json.dumps({"chosen": title}))["offer"]
     assert offer["name"] == "smollm2" and offer["open"] == "Fetch 92.9 MB and open"
@@ -213,7 +218,7 @@ def test_a_set_that_is_here_is_a_preset_and_no_longer_offered(
     assert list(presets())[1] == title
     two = 2 * 4 * FETCHABLE["smollm2"].parameters
     assert byte_budget(public=True) // 3 >= two, "a merge and its base fit into each process"
-    assert title not in [row["title"] for row in hub_choices(public=True)["rows"]]
+    assert title not in [row["title"] for row in fetchable_choices(public=True)["rows"]]
 
 
 def test_a_download_says_its_rate_and_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -264,7 +269,9 @@ def test_a_list_holds_what_is_not_as_it_should_be_and_counts_the_rest() -> None:
 
 
 def test_facts_of_a_set_are_told_in_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    gated = HubPreset("t", "T", PresetModel("a/b", 10**9, gated=True), (PresetModel("a/c", 10**9),))
+    gated = FetchableSet(
+        "t", "T", PresetModel("a/b", 10**9, gated=True), (PresetModel("a/c", 10**9),)
+    )
     small = Machine(10**9, 10**12)
     monkeypatch.setattr("components.views.controls.hub_offer.this_machine", lambda _: small)
     offer = Offer(gated.references, gated)
@@ -289,9 +296,9 @@ def test_models_of_ones_own_may_fill_half_of_what_is_left(
 
 
 def test_a_set_opens_with_every_model_on() -> None:
-    session = hub_session("Any", ("hub:a/b@1", "hub:a/c@2", "hub:a/d@3"))
+    session = fetched_session("Any", ("hub:a/b@1", "hub:a/c@2", "hub:a/d@3"))
     assert session.base == "hub:a/b@1" and len(session.active) == 2
-    assert find_hub_preset(core.hub_presets()[0].title) is core.hub_presets()[0]
-    assert find_hub_preset("Everything kept: plain sum") is None
-    first = hub_presets()[0]
+    assert find_fetchable_set(core.fetchable_sets()[0].title) is core.fetchable_sets()[0]
+    assert find_fetchable_set("Everything kept: plain sum") is None
+    first = fetchable_sets()[0]
     assert offer_value(Offer(first.references, first))["name"] == first.name

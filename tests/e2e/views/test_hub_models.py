@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator, expect
 
-from dppa_core.merging.preflight.hub_presets import hub_preset
+from dppa_core.merging.preflight.fetchable_sets import fetchable_set
 from tests.e2e.page_driver import Studio, new_context
 from tests.e2e.server import Server
 from tests.helpers.hub_server import HubServer
 from tests.helpers.tiny_models import Shape, random_llama, tuned_llama
 
-PRESET = hub_preset("smollm2-135m")
+PRESET = fetchable_set("smollm2-135m")
 SCREENS = [(1440, "light"), (1440, "dark"), (390, "light"), (390, "dark")]
 
 

@@ -9,13 +9,13 @@ from huggingface_hub import constants
 from dppa_core.checkpoints.sources.fetchable import FETCHABLE
 from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint
 from dppa_core.errors import UnknownName
-from dppa_core.merging.preflight import hub_presets as presets
+from dppa_core.merging.preflight import fetchable_sets as presets
 from dppa_core.merging.preflight.estimate import MERGE_MEMORY, MODEL_MEMORY
-from dppa_core.merging.preflight.hub_presets import (
-    HubPreset,
+from dppa_core.merging.preflight.fetchable_sets import (
+    FetchableSet,
     PresetModel,
-    hub_preset,
-    hub_presets,
+    fetchable_set,
+    fetchable_sets,
     runs_here,
 )
 from dppa_core.system.machine import Machine
@@ -37,14 +37,14 @@ WANTED = {
 
 
 def test_the_sets_are_those_and_the_smallest_comes_first() -> None:
-    found = {p.base.model: [m.model for m in p.models] for p in hub_presets()}
+    found = {p.base.model: [m.model for m in p.models] for p in fetchable_sets()}
     assert found == WANTED
-    sizes = [preset.download for preset in hub_presets()]
+    sizes = [preset.download for preset in fetchable_sets()]
     assert sizes == sorted(sizes)
 
 
-@pytest.mark.parametrize("preset", hub_presets(), ids=lambda preset: preset.name)
-def test_a_set_names_what_can_be_asked_for(preset: HubPreset) -> None:
+@pytest.mark.parametrize("preset", fetchable_sets(), ids=lambda preset: preset.name)
+def test_a_set_names_what_can_be_asked_for(preset: FetchableSet) -> None:
     assert re.fullmatch(r"[a-z0-9.-]+", preset.name) and preset.title
     for model in preset.all:
         ref = ModelRef.parse(model.reference)
@@ -58,12 +58,12 @@ def test_a_set_names_what_can_be_asked_for(preset: HubPreset) -> None:
 
 def test_an_unknown_set_is_answered_with_the_nearest() -> None:
     with pytest.raises(UnknownName, match="Did you mean 'llama-2-7b'"):
-        hub_preset("llama2-7b")
+        fetchable_set("llama2-7b")
 
 
-def made(parameters: int = 1000, **settings: object) -> HubPreset:
+def made(parameters: int = 1000, **settings: object) -> FetchableSet:
     one = PresetModel(BASE, parameters, **settings)  # type: ignore[arg-type]
-    return HubPreset("tiny", "Tiny", one, (PresetModel(MATH, parameters, dtype="float32"),))
+    return FetchableSet("tiny", "Tiny", one, (PresetModel(MATH, parameters, dtype="float32"),))
 
 
 def test_sizes_and_estimates_by_hand() -> None:
@@ -108,7 +108,7 @@ def test_the_list_is_printed_with_what_each_set_takes(
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     assert dppa("presets") == 0
     assert "runs here" in dppa.out.splitlines()[0]
-    assert all(preset.name in dppa.out for preset in hub_presets())
+    assert all(preset.name in dppa.out for preset in fetchable_sets())
     assert dppa("presets", "--json") == 0
     first, second, *_ = dppa.json["presets"]
     assert first["missing_bytes"] == FETCHABLE["smollm2"].download
@@ -119,7 +119,7 @@ def test_the_list_is_printed_with_what_each_set_takes(
 def test_preflight_looks_at_a_set(
     hub: HubServer, dppa: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(presets, "hub_presets", lambda: (made(),))
+    monkeypatch.setattr(presets, "fetchable_sets", lambda: (made(),))
     assert dppa("preflight", "--preset", "tiny", "--json") == 0
     assert dppa.json["models"] == [f"hub:{MATH}"] and dppa.json["ready"]
     assert dppa("preflight", "--preset", "nosuch") == 1

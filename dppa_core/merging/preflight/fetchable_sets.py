@@ -76,7 +76,7 @@ class PresetModel:
 
 
 @dataclass(frozen=True, slots=True)
-class HubPreset:
+class FetchableSet:
     """A base and the domain models made from it."""
 
     name: str
@@ -151,7 +151,7 @@ def runs_here(needed: Estimate, machine: Machine) -> RunsHere:
     return RunsHere(merge, merge and chat, "; ".join(reasons))
 
 
-def preset_json(preset: HubPreset, machine: Machine) -> dict[str, Any]:
+def preset_json(preset: FetchableSet, machine: Machine) -> dict[str, Any]:
     """A set as JSON values, with what it takes and whether it runs here."""
     missing = preset.missing()
     needed = preset.estimate(missing)
@@ -174,7 +174,7 @@ def preset_json(preset: HubPreset, machine: Machine) -> dict[str, Any]:
 
 
 @cache
-def hub_presets() -> tuple[HubPreset, ...]:
+def fetchable_sets() -> tuple[FetchableSet, ...]:
     """All sets, the smallest first."""
     package = Path(__file__).resolve().parents[2]
     packaged, own = package / "_presets.yaml", package.parent / "assets" / "data" / "presets.yaml"
@@ -183,13 +183,13 @@ def hub_presets() -> tuple[HubPreset, ...]:
     return tuple(_preset(entry) for entry in entries)
 
 
-def hub_preset(name: str) -> HubPreset:
+def fetchable_set(name: str) -> FetchableSet:
     """The set of that name.
 
     Raises:
         UnknownName: there is no such preset; names the closest one.
     """
-    known = {preset.name: preset for preset in hub_presets()}
+    known = {preset.name: preset for preset in fetchable_sets()}
     if name not in known:
         raise UnknownName(f"No preset {shown(name)}. {did_you_mean(name, known)}")
     return known[name]
@@ -205,9 +205,9 @@ def _model(entry: Mapping[str, Any]) -> PresetModel:
     return PresetModel(entry["model"], known.parameters, licence=known.licence, download=download)
 
 
-def _preset(entry: Mapping[str, Any]) -> HubPreset:
+def _preset(entry: Mapping[str, Any]) -> FetchableSet:
     models = tuple(map(_model, entry["models"]))
-    return HubPreset(
+    return FetchableSet(
         entry["name"],
         entry["title"],
         _model(entry["base"]),
