@@ -10,6 +10,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -35,9 +36,9 @@ class Model:
     large: frozenset[str] = frozenset()
     """Files the Hub keeps outside git, by their SHA-256."""
 
-    def file(self, name: str) -> bytes | None:
+    def file(self, name: str) -> Path | None:
         path = self.folder / name
-        return path.read_bytes() if path.is_file() else None
+        return path if path.is_file() else None
 
     def info(self, name: str) -> dict[str, Any]:
         files = sorted(path for path in self.folder.rglob("*") if path.is_file())
@@ -51,13 +52,27 @@ class Model:
         }
 
     def _sibling(self, path: Path) -> dict[str, Any]:
-        data, name = path.read_bytes(), str(path.relative_to(self.folder))
-        blob = hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
-        entry: dict[str, Any] = {"rfilename": name, "size": len(data), "blobId": blob}
+        size, name = path.stat().st_size, str(path.relative_to(self.folder))
+        sha, blob = hashes(path)
+        entry: dict[str, Any] = {"rfilename": name, "size": size, "blobId": blob}
         if name in self.large:
-            sha = hashlib.sha256(data).hexdigest()
-            entry["lfs"] = {"size": len(data), "sha256": sha, "pointerSize": 134}
+            entry["lfs"] = {"size": size, "sha256": sha, "pointerSize": 134}
         return entry
+
+
+def hashes(path: Path) -> tuple[str, str]:
+    """SHA-256 of a file, and git's hash; once for each version of it."""
+    return _hashes(path, path.stat().st_size, path.stat().st_mtime_ns)
+
+
+@cache
+def _hashes(path: Path, size: int, _changed: int) -> tuple[str, str]:
+    sha, blob = hashlib.sha256(), hashlib.sha1(b"blob %d\0" % size)
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            sha.update(piece)
+            blob.update(piece)
+    return sha.hexdigest(), blob.hexdigest()
 
 
 class HubServer:
@@ -153,21 +168,24 @@ class Handler(BaseHTTPRequestHandler):
         self._send(status, b"{}", body=body, headers={"X-Error-Code": code})
 
     def _send_file(self, path: str, model: Model, name: str, *, body: bool) -> None:
-        data = model.file(name)
-        if data is None:
+        file = model.file(name)
+        if file is None:
             self._fail(404, "EntryNotFound", body=body)
             return
+        size = file.stat().st_size
         headers = {
-            "ETag": f'"{hashlib.sha256(data).hexdigest()}"',
+            "ETag": f'"{hashes(file)[0]}"',
             "X-Repo-Commit": model.commit,
             "Accept-Ranges": "bytes",
         }
         wanted = self.headers.get("Range", "") if self.hub.ranges else ""
-        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", wanted)
+        asked, first, last = re.fullmatch(r"bytes=(\d+)-(\d*)", wanted), 0, size - 1
         if asked:
-            first, last = int(asked[1]), min(int(asked[2] or len(data)), len(data) - 1)
-            headers["Content-Range"] = f"bytes {first}-{last}/{len(data)}"
-            data = data[first : last + 1]
+            first, last = int(asked[1]), min(int(asked[2] or size), size - 1)
+            headers["Content-Range"] = f"bytes {first}-{last}/{size}"
+        with file.open("rb") as opened:
+            opened.seek(first)
+            data = opened.read(last + 1 - first)
         if body:
             self.hub.sent[name] += len(data)
         self._send(206 if asked else 200, data, body=body, headers=headers, path=path)

@@ -3,6 +3,7 @@ taken away."""
 
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -32,25 +33,25 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def studio(models: Path, tmp_path: Path, browser: Browser) -> Iterator[Studio]:
     """A visitor of an app whose Hub offers them, with an empty cache."""
-    hub = HubServer()
-    for name in (synthetic.BASE, *synthetic.DOMAINS):
-        hub.add(f"acme/{name}", models / name, card={"license": "apache-2.0"})
-    app = Server.start(
-        tmp_path / "app.log",
-        HF_ENDPOINT=hub.url,
-        HF_HUB_OFFLINE="0",
-        HF_HOME=str(tmp_path / "home"),
-        HF_HUB_DISABLE_XET="1",
-        DPPA_CACHE=str(tmp_path / "cache"),
-        DPPA_MEMORY="6GB",
-        DPPA_WARM="0",
-    )
-    studio = Studio.visit(new_context(browser), app.url)
-    yield studio
-    assert not studio.complaints, studio.complaints
-    studio.page.context.close()
-    app.stop()
-    hub.close()
+    with ExitStack() as ending:
+        hub = ending.enter_context(closing(HubServer()))
+        for name in (synthetic.BASE, *synthetic.DOMAINS):
+            hub.add(f"acme/{name}", models / name, card={"license": "apache-2.0"})
+        app = Server.start(
+            tmp_path / "app.log",
+            HF_ENDPOINT=hub.url,
+            HF_HUB_OFFLINE="0",
+            HF_HOME=str(tmp_path / "home"),
+            HF_HUB_DISABLE_XET="1",
+            DPPA_CACHE=str(tmp_path / "cache"),
+            DPPA_MEMORY="6GB",
+            DPPA_WARM="0",
+        )
+        ending.callback(app.stop)
+        studio = Studio.visit(new_context(browser), app.url)
+        ending.callback(studio.page.context.close)
+        yield studio
+        assert not studio.complaints, studio.complaints
 
 
 @pytest.mark.long
