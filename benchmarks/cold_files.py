@@ -208,6 +208,7 @@ def measured(
 def _merged(bench: Bench, case: Case) -> tuple[float, float, float]:
     merge = partial(bench.merge, case)
     cold = _cold(bench, merge)
+    bench.tidy()
     warm = _seconds(merge)[0]
     bench.tidy()
     return *cold, warm
@@ -272,7 +273,7 @@ def main() -> None:
             lines += rows(disk, measured(bench, given.rounds, sys.stderr.write))
     text = table(given.size, bench, given.rounds, lines)
     sys.stdout.write(text + "\n")
-    if given.write:
+    if given.write and any(line.startswith(f"| {given.limit} MB/s") for line in lines):
         PAGE.write_text(filled(PAGE.read_text("utf-8"), text, *MARKERS), "utf-8")
 
 

@@ -9,14 +9,23 @@ import os
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import torch
+
 from benchmarks.measure import Measurement
 from benchmarks.synthetic import DOMAINS, make
 from dppa_core.merging.preflight.collect_local import look_at_folder
-from dppa_core.merging.preflight.estimate import DISK_RATE, estimate, memory_to_chat
+from dppa_core.merging.preflight.estimate import (
+    DISK_RATE,
+    MULTIPLY_RATES,
+    WEIGHT_RATE,
+    estimate,
+    memory_to_chat,
+)
 from dppa_core.merging.preflight.of_merge import sizes_of
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
 
@@ -58,6 +67,27 @@ def measurements() -> Iterator[Measurement]:
         models = make("S", Path(folder))
         yield from (_merge(models, *case) for case in (("dppa", 1), ("dppa", 2), ("ties", 1)))
         yield _chat(models / "base")
+    yield from _answers()
+
+
+def _answers() -> Iterator[Measurement]:
+    """What an answer is made of: 64 prompts' products, and a pass over the weights, on one core."""
+    torch.set_num_threads(1)
+    for width, dtype in ((4, torch.float32), (2, torch.bfloat16)):
+        weights = torch.ones(5632, 2048, dtype=dtype)
+        for rows in (64, 1):
+            tokens, times = torch.ones(rows, 2048, dtype=dtype), []
+            for _ in range(40):
+                began = time.perf_counter()
+                torch.nn.functional.linear(tokens, weights)
+                times.append(1000 * (time.perf_counter() - began))
+            rate = 1000 / statistics.median(times)
+            told = f"{rate * weights.nbytes / 1e9:.1f} GB/s, estimate {WEIGHT_RATE / 1e9:.1f}"
+            if rows > 1:
+                work = rate * 2 * rows * weights.numel() / 1e9
+                told = f"{work:.0f} billion a second, estimate {MULTIPLY_RATES[width] / 1e9:.0f}"
+            name = f"{rows} × 2,048 times 5,632 × 2,048, {str(dtype).removeprefix('torch.')}"
+            yield Measurement(GROUP, name, tuple(times), told)
 
 
 def _merge(models: Path, method: str, workers: int) -> Measurement:

@@ -240,21 +240,25 @@ def told_if_stopped(text: str) -> Iterator[None]:
 def progress_line() -> Iterator[Progress | None]:
     """A line on stderr that is redrawn, and wiped at the end; None without a terminal.
 
-    From the third second on it says how long the rest takes, if all parts take the same time.
+    From the third second of each part of the work on, it says how long the rest of that part takes.
     """
-    if not sys.stderr.isatty():
+    stream = sys.stderr  # harness tasks are asked with another one in its place
+    if not stream.isatty():
         yield None
         return
-    began = time.monotonic()
+    began, before = time.monotonic(), (0, 0)
 
     def draw(done: int, total: int, what: str) -> None:
-        spent = time.monotonic() - began
+        nonlocal began, before
+        if done < before[0] or total != before[1]:  # another part of the work
+            began = time.monotonic()
+        before, spent = (done, total), time.monotonic() - began
         left = f", {in_time(spent / done * (total - done))} left" if done and spent > 3 else ""
-        sys.stderr.write(f"\r\x1b[K{done}/{total} {what}{left}")
-        sys.stderr.flush()
+        stream.write(f"\r\x1b[K{done}/{total} {what}{left}")
+        stream.flush()
 
     try:
         yield draw
     finally:
-        sys.stderr.write("\r\x1b[K")
-        sys.stderr.flush()
+        stream.write("\r\x1b[K")
+        stream.flush()

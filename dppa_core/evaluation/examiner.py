@@ -183,10 +183,11 @@ class Examiner:
         self, target: Target, asked: Sequence[object], place: Sequence[str] | None = None
     ) -> Path:
         """Where marks are kept; `place` of the model that is asked, the expected one if None."""
-        computed = [] if self.pool.computes == "float32" else [self.pool.computes]
+        base = open_checkpoint(references_of(target)[0], public=self.public)
+        computed = self.pool.computes(base)
         expected = self.pool.expected_place if place is None else lambda _: place
         asker = identity(target, expected, public=self.public)
-        text = json.dumps([asker, asked, *computed])
+        text = json.dumps([asker, asked, *([] if computed == "float32" else [computed])])
         key = hashlib.sha256(text.encode()).hexdigest()
         return cache_folder("marks") / f"{key}.json"
 

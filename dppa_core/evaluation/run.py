@@ -10,6 +10,8 @@ from functools import partial
 from math import prod
 from typing import Any
 
+import torch
+
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import many
 from dppa_core.evaluation.examiner import SMALL, Examiner
@@ -18,6 +20,7 @@ from dppa_core.evaluation.perplexity import perplexity
 from dppa_core.evaluation.report import interval_json
 from dppa_core.evaluation.scores import Exam, Marks, Target, references_of
 from dppa_core.evaluation.side_by_side import Entrant, SideBySide
+from dppa_core.merging.in_memory.source import memory_of
 from dppa_core.merging.preflight.estimate import answer_seconds, in_time
 from dppa_core.models.drafted_answers import LONGEST, TOGETHER
 from dppa_core.models.resident import Resident
@@ -27,7 +30,7 @@ from dppa_core.tasks import items
 from dppa_core.tasks.intervals import Interval
 
 TOLD = 5.0
-"""Seconds from which on the time to expect is told."""
+"""Seconds; of shorter evaluations no time is told."""
 _FORMAT = 2  # change it when the same text or task would give other values
 
 
@@ -67,7 +70,7 @@ def measure(
 
     workers = min(_at_once(examiner, [one.target for one in who]), len(who))
     exams = [Exam(one.target, domain, split, limit) for one in who for domain in domains]
-    seconds = expected_seconds(examiner, exams) / workers
+    seconds = expected_seconds(examiner, exams) / max(workers, torch.get_num_threads())
     if seconds >= TOLD:
         report(progress, 0, total, f"about {in_time(seconds)} in all")
     marks: dict[tuple[str, str], Marks] = {}
@@ -84,15 +87,18 @@ def _at_once(examiner: Examiner, targets: Sequence[Target]) -> int:
 
 
 def expected_seconds(examiner: Examiner, exams: Sequence[Exam]) -> float:
-    """Seconds of one core for the answers that no cache knows, once the models are in memory.
+    """Seconds of one core for the answers that no cache knows, once the models are in memory; 0 for
+    those of a GPU, and of models that are spread.
 
     Four letters count as a token. Wrong replies may be longer than right ones: in the mean they are
     taken as halfway between the right answer and the longest reply.
     """
-    found = 0.0
+    found, pool = 0.0, examiner.pool
     for one in exams:
         asked = one.items()
-        if not asked or examiner.known(one) is not None:
+        opened = open_checkpoint(references_of(one.target)[0], public=examiner.public)
+        elsewhere = pool.expected_place(opened) or memory_of(opened)[0] > pool.byte_budget
+        if not asked or elsewhere or examiner.known(one) is not None:
             continue
         answer = sum(len(item.answer) for item in asked) / len(asked) / 4
         prompt = sum(len(item.prompt) for item in asked) / len(asked) / 4

@@ -27,7 +27,7 @@ LONGEST = 48
 TOGETHER = 64
 """Most questions computed together."""
 _SHARE = 4
-"""They take at most this part of the free memory, a fourth."""
+"""A batch takes at most a fourth of the free memory."""
 _CORES = threading.BoundedSemaphore(available_cores())
 """Batches computed at a time in this process, whoever asks."""
 
@@ -71,7 +71,8 @@ def answers(
     pool = SparePool(partial(texts_of, resident.model))
     free = free_memory(resident.model)
     if free is not None:
-        together = min(together, fitting(resident.model, exchanges, longest, free // workers))
+        most = fitting(resident.model, exchanges, longest, free // workers)
+        together = together if most is None else min(together, most)
 
     def ask(rows: Sequence[int]) -> list[DraftedAnswer]:
         with _CORES, pool.one() as texts:
@@ -89,15 +90,20 @@ def answers(
     return tuple(found[row] for row in range(len(exchanges)))
 
 
-def fitting(model: Any, exchanges: Sequence[Exchange], longest: int, free: int) -> int:
-    """Questions whose keys, values and logits take a fourth of some free bytes; at least 1."""
+def fitting(model: Any, exchanges: Sequence[Exchange], longest: int, free: int) -> int | None:
+    """Questions whose keys, values and logits take a fourth of some free bytes, at least 1; None
+    for a model whose configuration does not tell how many these are."""
     whole: Any = model.config
     one = whole.get_text_config() if hasattr(whole, "get_text_config") else whole
-    heads = int(getattr(one, "num_key_value_heads", None) or one.num_attention_heads)
-    width = int(getattr(one, "head_dim", None) or one.hidden_size // one.num_attention_heads)
-    keys = 2 * int(one.num_hidden_layers) * heads * width * int(model.dtype.itemsize)
+    try:
+        heads = int(getattr(one, "num_key_value_heads", None) or one.num_attention_heads)
+        width = int(getattr(one, "head_dim", None) or one.hidden_size // one.num_attention_heads)
+        layers, vocabulary = int(one.num_hidden_layers), int(one.vocab_size)
+    except (AttributeError, TypeError, RuntimeError):  # the last: they differ by layer
+        return None
+    keys = 2 * layers * heads * width * int(model.dtype.itemsize)
     tokens = max(map(_length, exchanges), default=0) + longest
-    logits = 4 * int(one.vocab_size) * (max((len(e.reply) for e in exchanges), default=0) + 1)
+    logits = 4 * vocabulary * (max((len(e.reply) for e in exchanges), default=0) + 1)
     return max(1, free // _SHARE // (keys * tokens + logits))
 
 

@@ -20,8 +20,11 @@ def few_arenas() -> None:
 
 
 def trim_heap() -> None:
-    """Return freed memory to the system: glibc keeps freed pieces of up to 32 MB each, which was
-    half of a model after its weights were laid side by side."""
+    """Return freed memory to the system.
+
+    glibc keeps freed pieces of up to 32 MB: 1.2 GB after a model of 1.1 billion parameters in
+    bfloat16 was built.
+    """
     if sys.platform == "linux":
         with suppress(AttributeError):
             ctypes.CDLL(None).malloc_trim(0)

@@ -14,6 +14,9 @@ from dppa_core.evaluation.identity import identity
 from dppa_core.evaluation.run import expected_seconds, measure
 from dppa_core.evaluation.scores import Exam
 from dppa_core.evaluation.side_by_side import entrants
+from dppa_core.merging.in_memory import source
+from dppa_core.merging.in_memory.device_map_pool import SpreadModelPool
+from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.recipes.calibration import Calibration
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.tasks.item_files import read_items
@@ -65,6 +68,15 @@ def test_the_time_to_expect_is_told_first_and_only_of_what_is_asked(
     assert told[0][:2] == (0, 3) and told[0][2].startswith("about ")
     known = replace(exam, target=who[0].target)
     assert expected_seconds(Examiner(), [known]) == 0, "it was answered"
+
+
+def test_answers_in_bfloat16_are_others_than_those_in_float32(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(source, "FLOAT32_LIMIT", 0)
+    pools = (ModelPool(), SpreadModelPool("auto", "float32"), SpreadModelPool("auto", "bfloat16"))
+    first, exact, same = (Examiner(pool)._entry("zoo:law", ["asked"]) for pool in pools)
+    assert first != exact and first == same
 
 
 def test_replaced_weights_and_tokenizers_are_others(

@@ -54,8 +54,12 @@ def test_the_line_of_progress_says_how_long_the_rest_takes(
         for second, done in ((0, 0), (2, 1), (60, 2)):
             now[0] = second
             told(done, 10, "law")
+        for second, done in ((61, 1), (71, 2)):  # another part begins anew
+            now[0] = second
+            told(done, 12, "merge")
     drawn = [one.strip() for one in capsys.readouterr().err.split("\r\x1b[K")]
-    assert drawn == ["", "0/10 law", "1/10 law", "2/10 law, 4 min left", ""]
+    law = ["0/10 law", "1/10 law", "2/10 law, 4 min left"]
+    assert drawn == ["", *law, "1/12 merge", "2/12 merge, 50 s left", ""]
 
 
 def test_a_reader_that_has_left_is_no_error_worth_a_word(recipe: Path) -> None:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -65,6 +66,17 @@ def test_a_batch_takes_a_fourth_of_the_free_memory(resident: Resident) -> None:
     assert fitting(resident.model, asked, 12, 4 * 9 * each) == 9
     assert fitting(resident.model, asked, 12, 4 * 9 * each - 4) == 8
     assert fitting(resident.model, asked, 12, 0) == 1
+
+
+@pytest.mark.parametrize("missing", ["num_attention_heads", "vocab_size", "hidden_size"])
+def test_a_configuration_that_tells_no_size_of_keys_bounds_no_batch(
+    resident: Resident, missing: str
+) -> None:
+    told = {"num_attention_heads": 2, "hidden_size": 8, "num_hidden_layers": 2, "vocab_size": 9}
+    model = SimpleNamespace(config=SimpleNamespace(**told), dtype=torch.float32)
+    assert fitting(model, [Exchange((1,), (2,))], 12, 10**9)
+    delattr(model.config, missing)
+    assert fitting(model, [Exchange((1,), (2,))], 12, 0) is None
 
 
 def test_short_memory_makes_batches_smaller(

@@ -24,7 +24,10 @@ from dppa_core.models.resident import Resident, check_whole
 from dppa_core.progress import Progress, Stop, check, report
 from dppa_core.pruning.floats import FLOATS
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
+from dppa_core.system.byte_sizes import memory_budget
 
+_WITH_BASE = 3
+"""Room for a merge, all weights of the base, and those that lie side by side, in its sizes."""
 MOST_TOKENS = 96
 """Longest answer of the merge itself, in tokens."""
 
@@ -81,11 +84,15 @@ def attribute(
             without = run.loss(part.tensors)
             effects.append(Effect(part, without, without - loss))
         check(stop)
-        reference = run.loss(tuple(shapes)) if free_room(there) else None
+        reference = run.loss(tuple(shapes)) if _holds_base_too(there) else None
     report(progress, len(parts), len(parts), "done")
     said = answer if answer is not None else _text(resident, exchange)
     counted = len(exchange.reply), by, loss, reference, tuple(effects)
     return Attribution(recipe_hash(recipe), prompt, said, answer is None, *counted)
+
+
+def _holds_base_too(merge: Resident) -> bool:
+    return free_room(merge) and _WITH_BASE * merge.nbytes <= memory_budget()
 
 
 def _exchange(resident: Resident, prompt: str, answer: str | None, stop: Stop | None) -> Exchange:

@@ -35,11 +35,15 @@ class SpreadModelPool(ModelPool):
     ) -> None:
         super().__init__()
         check_spread(device_map, dtype)
-        self._map, self.computes, self._max_memory = device_map, dtype, max_memory
+        self._map, self._dtype, self._max_memory = device_map, dtype, max_memory
 
     def expected_place(self, checkpoint: Checkpoint) -> tuple[str, ...]:
         """See `ModelPool`."""
-        return expected_place(0, getattr(torch, self.computes), spread=True)
+        return expected_place(0, getattr(torch, self._dtype), spread=True)
+
+    def computes(self, checkpoint: Checkpoint) -> str:
+        """See `ModelPool`."""
+        return self._dtype
 
     def at_once(self, checkpoint: Checkpoint) -> int:
         """One: it fills all devices."""
@@ -52,7 +56,7 @@ class SpreadModelPool(ModelPool):
         resident, disk = load_spread(
             target,
             device_map=self._map,
-            dtype=self.computes,
+            dtype=self._dtype,
             max_memory=self._max_memory,
             control=control,
         )

@@ -24,14 +24,19 @@ from dppa_core.checkpoints.sources.open import ModelRef
 from dppa_core.checkpoints.sources.open_models import OpenModels
 from dppa_core.errors import OutOfBudget
 from dppa_core.merging.in_memory.rewrite import Tensors, find_live, write_merge
-from dppa_core.merging.in_memory.source import memory_of, source_of, tensors_of
+from dppa_core.merging.in_memory.source import (
+    memory_of,
+    merged_tensors,
+    source_of,
+    tensors_of,
+)
 from dppa_core.merging.in_memory.spread import load_spread, room_of
-from dppa_core.merging.merger import TensorMerger, open_merger
+from dppa_core.merging.merger import open_merger
 from dppa_core.models.devices import cards_for, expected_place
 from dppa_core.models.loading import build_model, load_tokenizer
 from dppa_core.models.parameter_views import copy_model
 from dppa_core.models.resident import Resident
-from dppa_core.progress import RunControl, check, report
+from dppa_core.progress import RunControl, check
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 from dppa_core.system.byte_sizes import MEMORY, memory_budget
 from dppa_core.system.heap import trim_heap
@@ -75,9 +80,6 @@ class ModelPool:
             without transformers (`PlainModel`).
     """
 
-    computes = "float32"
-    """Dtype of its models' computations."""
-
     def __init__(
         self, byte_budget: int | None = None, *, public: bool = False, plain: bool = False
     ) -> None:
@@ -85,6 +87,8 @@ class ModelPool:
         self._public, self._plain = public, plain
         self._slots: OrderedDict[str, _Slot] = OrderedDict()
         self._shelf = OpenModels()
+        self._scattered = set[tuple[object, ...]]()
+        """Bases whose merges cannot be written into a model in memory."""
         self._table = threading.Lock()
         self._building = threading.Lock()
 
@@ -139,6 +143,10 @@ class ModelPool:
         """What `place_of` is expected to say of a model, or of a merge on this base."""
         nbytes, dtype = memory_of(checkpoint)
         return expected_place(nbytes, dtype, spread=nbytes > self._byte_budget)
+
+    def computes(self, checkpoint: Checkpoint) -> str:
+        """Dtype of a model's computations on the processor."""
+        return str(memory_of(checkpoint)[1]).removeprefix("torch.")
 
     def at_once(self, checkpoint: Checkpoint) -> int:
         """How many such models compute at a time: one a GPU, if the budget holds them; else 1."""
@@ -216,29 +224,22 @@ class ModelPool:
             # Until it is another merge as a whole, it is in no table, and nobody can get it.
             write_merge(merger, place[1], **control)
             return _Slot(replace(place[0], key=key, made_of=made_of), base, place[1])
-        self._make_room(nbytes)
-        tensors = tensors_of(merger.base)
-        with source_of(merger) as source:
-            resident = self._resident(key, recipe.base, source, tensors, made_of)
-        places = find_live(resident.model, tensors, merger.loader().kernels, merger.inputs.twins)
-        if places is None:
+        if base not in self._scattered:
+            self._make_room(nbytes)
+            tensors = tensors_of(merger.base)
+            with source_of(merger) as source:
+                resident = self._resident(key, recipe.base, source, tensors, made_of)
+            kernels, twins = merger.loader().kernels, merger.inputs.twins
+            places = find_live(resident.model, tensors, kernels, twins)
+            if places is not None:
+                write_merge(merger, places, **control)
+                return _Slot(resident, base, places)
+            self._scattered.add(base)
             del resident
-            return _Slot(self._built_anew(key, merger, made_of, control))
-        write_merge(merger, places, **control)
-        return _Slot(resident, base, places)
-
-    def _built_anew(
-        self, key: str, merger: TensorMerger, made_of: Mapping[Path, str], control: RunControl
-    ) -> Resident:
-        """A merge whose weights are scattered in memory: all of them are merged first."""
-        self._make_room(2 * memory_of(merger.base)[0])  # until it is built
-        names, tensors = merger.names(), {}
-        for done, name in enumerate(names):
-            check(control.get("stop"))
-            tensors[name] = merger.tensor(name)
-            report(control.get("progress"), done + 1, len(names), "merge")
+        self._make_room(2 * nbytes)  # until it is built
         with source_of(merger) as source:
-            return self._resident(key, merger.recipe.base, source, tensors, made_of)
+            tensors = merged_tensors(merger, **control)
+            return _Slot(self._resident(key, recipe.base, source, tensors, made_of))
 
     def _place(self, base: tuple[object, ...], nbytes: int) -> _Place | None:
         """A merge that may be overwritten: taken out of the table, or copied; None if none fits."""
@@ -278,8 +279,7 @@ class ModelPool:
         """A model too large for the budget. The others leave: it fills memory alone."""
         with self._table:
             self._slots.clear()
-        dtype = str(memory_of(like)[1]).removeprefix("torch.")
-        room = room_of(self._byte_budget)
+        room, dtype = room_of(self._byte_budget), self.computes(like)
         resident, disk = load_spread(target, dtype=dtype, max_memory=room, control=control)
         weakref.finalize(resident.model, disk.close)
         return _Slot(replace(resident, made_of=made_of))

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 
@@ -16,6 +16,7 @@ from dppa_core.merging.folder import write_config
 from dppa_core.merging.in_memory.rewrite import Tensors
 from dppa_core.merging.merger import TensorMerger
 from dppa_core.merging.preflight.estimate import FLOAT32_LIMIT
+from dppa_core.progress import RunControl, check, report
 from dppa_core.system.temporary import TemporaryFolder
 
 
@@ -48,6 +49,16 @@ def tensors_of(checkpoint: Checkpoint) -> Tensors:
         name: (checkpoint.dtype(name), checkpoint.shape(name), checkpoint.raw(name))
         for name in checkpoint.names()
     }
+
+
+def merged_tensors(merger: TensorMerger, **control: Unpack[RunControl]) -> Tensors:
+    """All tensors of a merge."""
+    names, tensors = merger.names(), {}
+    for done, name in enumerate(names, 1):
+        check(control.get("stop"))
+        tensors[name] = merger.tensor(name)
+        report(control.get("progress"), done, len(names), "merge")
+    return tensors
 
 
 def memory_of(checkpoint: Checkpoint) -> tuple[int, torch.dtype]:

@@ -260,3 +260,19 @@ def test_a_family_that_cannot_be_saved_as_it_was_loaded_is_built_anew(
     with models.lend(recipe(0.5)) as third:
         assert len(models.loaded()) == IDLE_MERGES + 1
         assert torch.equal(logits(third), logits(ModelPool().get(recipe(0.5))))
+
+
+def test_a_base_whose_merges_cannot_be_written_in_place_is_built_once_for_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    built, build, models = list[str](), pool.build_model, ModelPool()
+
+    def counted(*given: Any, **settings: Any) -> Any:
+        built.append("model")
+        return build(*given, **settings)
+
+    monkeypatch.setattr(pool, "find_live", lambda *_given: None)
+    monkeypatch.setattr(pool, "build_model", counted)
+    for rate in (0.1, 0.2, 0.3):
+        models.get(recipe(rate))
+    assert len(built) == 4, "the first one shows that the base's weights lie scattered"
