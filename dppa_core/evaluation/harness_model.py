@@ -10,6 +10,7 @@ from transformers import LogitsProcessor, LogitsProcessorList
 
 from dppa_core.checkpoints.vocabulary.render import rendered_chat
 from dppa_core.evaluation.harness_tasks import TOGETHER
+from dppa_core.models.devices import input_device
 from dppa_core.models.resident import Resident
 from dppa_core.progress import Stop, check
 
@@ -34,6 +35,7 @@ class HarnessModel(HFLM):  # type: ignore[misc]
             batch_size=TOGETHER,
             device=str(resident.model.device),
         )
+        self._device = input_device(resident.model)  # the package takes "meta" of weights on disk
         self._key, self._stop = resident.key, stop
         self.cache_hook = _Counter(answered)
 
@@ -57,7 +59,7 @@ class _Counter:
     def __init__(self, answered: Callable[[int], None] | None) -> None:
         self._answered, self._count = answered, 0
 
-    def add_partial(self, *_told: Any) -> None:
+    def add_partial(self, *_answer: Any) -> None:
         self._count += 1
         if self._answered is not None:
             self._answered(self._count)

@@ -1,13 +1,15 @@
 """Task files of lm-evaluation-harness: found by name, and checked for what they may do.
 
-Knows no model. Task files may contain code (`!function`), which runs when a task is loaded.
+Knows no model. Task files may contain code (`!function`), which runs when a task is loaded, and
+templates, which are programs too.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -15,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from dppa_core.errors import InvalidValue, NotAllowed, UnknownName, closest, many
 from dppa_core.system.error_translation import ForeignCode
@@ -56,7 +59,8 @@ def find_tasks(names: Sequence[str], folder: Path | None, *, public: bool = Fals
     Args:
         names: Tasks, or groups of tasks.
         folder: The user's task files; the package's own and the paper's if None.
-        public: Whether untrusted users chose the names: tasks that run code are then refused.
+        public: Whether untrusted users chose the names: tasks that run code are then refused, and
+            messages name no folder.
 
     Raises:
         InvalidValue: the package is not installed, or the folder does not exist.
@@ -70,13 +74,15 @@ def find_tasks(names: Sequence[str], folder: Path | None, *, public: bool = Fals
             "pip install 'dppa-studio[lm-eval]', or pip install '.[lm-eval]' in the repository."
         )
     if folder is not None and not folder.is_dir():
-        raise InvalidValue(f"{folder}: there is no folder of task files.")
+        gone = "This page's folder of task files does not exist; its operator sets it."
+        raise InvalidValue(gone if public else f"{folder}: there is no folder of task files.")
     for name in ("lm_eval", "datasets"):
         logging.getLogger(name).setLevel(logging.ERROR)
     manager = _tasks_of(folder or PAPER_TASKS)
     if folder is None and not set(names) <= set(manager.all_tasks):
         manager = _every_task()
-    _check_known(names, manager.all_tasks, folder)
+    whose = "lm-evaluation-harness" if folder is None else str(folder)
+    _check_known(names, manager.all_tasks, "the task files of this page" if public else whose)
     for name in names if public else ():
         _check_declarative(name, manager.task_index[name].yaml_path)
     return manager
@@ -96,13 +102,34 @@ def _every_task() -> Any:
     return _tasks_of(PAPER_TASKS, include_defaults=True)
 
 
-def _check_known(names: Sequence[str], known: Iterable[str], folder: Path | None) -> None:
+@contextmanager
+def sandboxed_templates() -> Iterator[None]:
+    """Render templates of the package without access to the internals of Python.
+
+    For the whole process: one thread at a time. A template that tries raises a SecurityError.
+    """
+    from lm_eval import utils  # noqa: PLC0415  (seconds)
+
+    usual = utils.env
+    utils.env = ImmutableSandboxedEnvironment(
+        loader=usual.loader,
+        undefined=usual.undefined,
+        keep_trailing_newline=usual.keep_trailing_newline,
+    )
+    utils.env.filters.update(usual.filters)
+    try:
+        yield
+    finally:
+        utils.env = usual
+
+
+def _check_known(names: Sequence[str], known: Iterable[str], where: str) -> None:
     known = set(known)
     for one in names:
         if one not in known:
             raise UnknownName(
-                f"No task {one!r} in {folder or 'lm-evaluation-harness'}, which has "
-                f"{many(len(known), 'task')}. {closest(one, known)}"
+                f"No task {one!r} among the {many(len(known), 'task')} in {where}. "
+                f"{closest(one, known)}"
             )
 
 
@@ -110,10 +137,15 @@ def _check_declarative(name: str, path: Path | None) -> None:
     """Raise NotAllowed for a group, and for a task that runs code of its own or of the Hub."""
     reason = "it is a group of tasks" if path is None else _code_in(path)
     if reason:
-        raise NotAllowed(
-            f"The task {name!r} cannot be asked on a public page: {reason}. Allowed are single "
-            "tasks that run no code. Your own copy asks every task."
-        )
+        raise not_declarative(f"The task {name!r}", reason)
+
+
+def not_declarative(what: str, reason: str) -> NotAllowed:
+    """The error for tasks that a public page refuses; `what` names them."""
+    return NotAllowed(
+        f"{what} cannot be asked on a public page: {reason}. Allowed are single tasks that run no "
+        "code. Your own copy asks every task."
+    )
 
 
 def _code_in(path: Path) -> str:

@@ -1,6 +1,7 @@
 """Tasks of lm-evaluation-harness (the package `lm_eval`, an extra) on a model in memory.
 
-Task files may contain code (`!function`), which runs here. With `public` such tasks are refused.
+Task files may contain code (`!function`), which runs here. With `public` such tasks are refused,
+and templates are rendered in a sandbox.
 """
 
 from __future__ import annotations
@@ -10,20 +11,29 @@ import io
 import json
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from jinja2.exceptions import SecurityError
+
 from dppa_core.errors import DamagedCheckpoint, Unreachable
-from dppa_core.evaluation.harness_tasks import SEED, find_tasks, task_files
+from dppa_core.evaluation.harness_tasks import (
+    SEED,
+    find_tasks,
+    not_declarative,
+    sandboxed_templates,
+    task_files,
+)
 from dppa_core.models.resident import Resident
 from dppa_core.progress import Stop, check
 from dppa_core.system.error_translation import ForeignCode
 from dppa_core.tasks.intervals import Interval, mean_interval, wilson
 
 _USUAL = "A mistake in a task file is the usual cause."
-_SILENT = threading.Lock()
+_ALONE = threading.Lock()
+"""Held while the package runs: output and templates are those of the whole process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +59,7 @@ class Harness:
         names: Tasks, or groups of tasks.
         folder: The user's task files; the harness's own if None.
         limit: Documents per task; all if None.
-        public: Whether untrusted users chose the names.
+        public: Whether untrusted users chose the names; see `find_tasks`.
 
     Raises:
         InvalidValue, UnknownName, NotAllowed, DamagedCheckpoint: as `find_tasks`.
@@ -63,18 +73,19 @@ class Harness:
         *,
         public: bool = False,
     ) -> None:
-        self.names, self.limit, self._folder = tuple(names), limit, folder
+        self.names, self.limit = tuple(names), limit
+        self._folder, self._public = folder, public
         self._manager = find_tasks(self.names, folder, public=public)
 
     def content(self, stop: Stop | None = None) -> str:
         """A hash of task files, settings and documents; raises as `ask`."""
         digest = hashlib.sha256(f"{task_files(self._folder)} {self.limit}".encode())
-        with self._silence("lm-evaluation-harness", stop):
+        with self._alone("lm-evaluation-harness", stop):
             for name, task in sorted(self._loaded()["tasks"].items()):
-                told = [name, task.dump_config(), list(task.eval_docs)]
+                parts = [name, task.dump_config(), list(task.eval_docs)]
                 if task.get_config("num_fewshot"):
-                    told.append(list(task.fewshot_docs()))
-                digest.update(json.dumps(told, sort_keys=True, default=_plain).encode())
+                    parts.append(list(task.fewshot_docs()))
+                digest.update(json.dumps(parts, sort_keys=True, default=_plain).encode())
         return digest.hexdigest()
 
     def ask(
@@ -92,12 +103,13 @@ class Harness:
         Raises:
             DamagedCheckpoint: the harness fails; its error in one line.
             Unreachable: a task's data have to be fetched, and the network is away.
+            NotAllowed: with `public`, a template reaches for code.
         """
         from lm_eval.evaluator import evaluate  # noqa: PLC0415  (seconds)
 
         from dppa_core.evaluation.harness_model import HarnessModel  # noqa: PLC0415  (seconds)
 
-        with self._silence(f"{resident.key}: lm-evaluation-harness", stop):
+        with self._alone(f"{resident.key}: lm-evaluation-harness", stop):
             found = evaluate(
                 lm=HarnessModel(resident, answered, stop),
                 task_dict=self._loaded(),
@@ -118,32 +130,37 @@ class Harness:
         return loaded
 
     @contextmanager
-    def _silence(self, who: str, stop: Stop | None) -> Iterator[None]:
-        """Suppress progress bars and notices: standard output belongs to the command.
+    def _alone(self, who: str, stop: Stop | None) -> Iterator[None]:
+        """Run the package: one thread at a time, quiet, with its errors as ours.
 
-        One thread at a time: the output is that of the whole process.
+        Progress bars and notices are suppressed: standard output belongs to the command.
         """
-        quiet, named = io.StringIO(), ", ".join(self.names)
+        output, names = io.StringIO(), ", ".join(self.names)
         check(stop)
-        while not _SILENT.acquire(timeout=0.1):
+        while not _ALONE.acquire(timeout=0.1):
             check(stop)
         try:
             with (
-                ForeignCode(f"{who} fails at {named}", _USUAL),
-                redirect_stdout(quiet),
-                redirect_stderr(quiet),
+                ForeignCode(f"{who} fails at {names}", _USUAL),
+                redirect_stdout(output),
+                redirect_stderr(output),
+                sandboxed_templates() if self._public else nullcontext(),
             ):
                 yield
         except DamagedCheckpoint as error:
+            if isinstance(error.__cause__, SecurityError):
+                what = "The task" if len(self.names) == 1 else "One of the tasks"
+                reason = "a template reaches for code"
+                raise not_declarative(f"{what} {names}", reason) from error
             if isinstance(error.__cause__, ConnectionError):  # what `datasets` raises
                 raise Unreachable(
-                    f"{named}: the questions have to be fetched from the Hugging Face Hub, which "
+                    f"{names}: the questions have to be fetched from the Hugging Face Hub, which "
                     f"does not answer ({error.__cause__}). Once fetched they are kept. Check the "
                     "network, and that HF_HUB_OFFLINE is not set."
                 ) from error
             raise
         finally:
-            _SILENT.release()
+            _ALONE.release()
 
 
 def _plain(value: Any) -> str:

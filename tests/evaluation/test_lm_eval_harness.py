@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import lm_eval.utils
 import pytest
 import torch
 
@@ -21,6 +22,7 @@ from dppa_core.errors import (
 from dppa_core.evaluation import run as evaluate_more
 from dppa_core.evaluation.lm_eval_harness import Harness, TaskResult
 from dppa_core.evaluation.perplexity import Perplexity
+from dppa_core.merging.in_memory.device_map_pool import SpreadModelPool
 from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.models.answer_loss import Exchange, reply_logits, surprise
 from dppa_core.models.decode import prompt_ids
@@ -65,6 +67,13 @@ def test_a_task_of_ours_gets_the_numbers_of_a_plain_loop() -> None:
     assert found == TaskResult("dppa_sums", "acc", share, interval, 6, True, hits)
 
 
+def test_a_model_on_disk_answers_as_one_in_memory() -> None:
+    harness = Harness(["dppa_sums"], FOLDER, 3)
+    with SpreadModelPool("auto", "float32", {"cpu": 1_000}).lend("zoo:math") as spread:
+        assert spread.model.hf_device_map == {"": "disk"}
+        assert harness.ask(spread) == harness.ask(ModelPool().get("zoo:math"))
+
+
 def test_the_command_asks_it_of_everybody(dppa: Command, tmp_path: Path) -> None:
     options = ["--lm-eval", "dppa_sums", "--lm-eval-tasks", FOLDER, "--limit", 2]
     text = tmp_path / "text.txt"
@@ -76,6 +85,20 @@ def test_the_command_asks_it_of_everybody(dppa: Command, tmp_path: Path) -> None
     assert "domains" not in dppa.json
     assert dppa("evaluate", "zoo:law", *options, "--text", text) == 0
     assert "dppa_sums     acc" in dppa.out and "89" in dppa.out and not dppa.err
+
+
+def test_the_terminal_shows_the_requests_as_they_are_answered(
+    dppa: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    options = ["--lm-eval", "dppa_sums", "--lm-eval-tasks", FOLDER, "--limit", 1]
+    assert dppa("evaluate", "zoo:law", *options, "--fresh") == 0
+    drawn = dppa.err.split("\r\x1b[K")
+    shown = [one for one in drawn if one.partition(",")[0].endswith("answered")]
+    (asked,) = (FOLDER / "sums.jsonl").read_text().splitlines()[:1]
+    assert len(shown) == len(json.loads(asked)["choices"])
+    assert "1 request answered" in shown[0]
+    assert all(one.startswith("0/1 ") for one in shown)  # and not the package's own bars
 
 
 def test_what_was_asked_before_is_remembered_until_something_differs(
@@ -130,6 +153,10 @@ def test_what_cannot_be_asked_is_named(tmp_path: Path, monkeypatch: pytest.Monke
     (tmp_path / "sums.yaml").write_text(task)
     with pytest.raises(DamagedCheckpoint, match="lm-evaluation-harness fails at dppa_sums"):
         Harness(["dppa_sums"], tmp_path).ask(ModelPool().get("zoo:math"))
+    for name, folder in (("dppa_sum", tmp_path), ("dppa_sums", tmp_path / "nowhere")):
+        with pytest.raises((UnknownName, InvalidValue)) as refused:
+            Harness([name], folder, public=True)
+        assert str(tmp_path) not in str(refused.value)
     monkeypatch.setattr("dppa_core.evaluation.harness_tasks.find_spec", lambda name: None)
     with pytest.raises(InvalidValue, match=r"pip install '.\[lm-eval\]'"):
         Harness(["dppa_sums"], FOLDER)
@@ -199,6 +226,19 @@ def test_a_public_page_runs_no_code_of_a_task(
     (tmp_path / "code.py").write_text("raise SystemExit('it ran')\n")
     with pytest.raises(NotAllowed, match=f"'dppa_sums' cannot be asked on a public page: .*{says}"):
         Harness(["dppa_sums"], write_task(tmp_path, (before, after)), public=True)
+
+
+@pytest.mark.parametrize("key", ["doc_to_text", "doc_to_target", "doc_to_choice", "description"])
+def test_a_template_of_a_public_page_reaches_no_code(tmp_path: Path, key: str) -> None:
+    code = "{{ cycler.__init__.__globals__.os.mkdir('ran') }}"
+    lines = (FOLDER / "sums.yaml").read_text().splitlines()
+    kept = [one for one in lines if not one.startswith(f"{key}:")]
+    ran, task = tmp_path / "ran", "\n".join([*kept, f'{key}: "{code}"'])
+    (tmp_path / "sums.yaml").write_text(task.replace("'ran'", f"'{ran}'"))
+    usual = lm_eval.utils.env
+    with pytest.raises(NotAllowed, match="task dppa_sums cannot .*a template reaches for code"):
+        Harness(["dppa_sums"], tmp_path, public=True).ask(ModelPool().get("zoo:math"))
+    assert lm_eval.utils.env is usual and not ran.exists()
 
 
 def test_a_public_page_asks_a_task_without_code_and_no_group(tmp_path: Path) -> None:
