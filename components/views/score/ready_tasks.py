@@ -19,10 +19,10 @@ from components.widgets.controls import Controls, slider
 from components.widgets.runs import build_run, wire_run
 from components.work.progress_stream import stream_run
 from components.work.question import whole
-from components.work.rate_limits import Allowance
+from components.work.rate_limits import TOKENS_PER_HOUR, Allowance
 from components.work.studio import Emit, Studio
 from components.work.visitor import visitor_of
-from dppa_core.errors import InvalidValue, NotAllowed, shown
+from dppa_core.errors import InvalidValue, NotAllowed, many, shown
 from dppa_core.evaluation.lm_eval_harness import Harness
 from dppa_core.evaluation.side_by_side import Entrant
 from dppa_core.parameter_fields import check_number
@@ -31,6 +31,8 @@ from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 
 MOST_TASKS, LONGEST = 5, 400
 """Tasks of one run; characters of their names."""
+PUBLIC_ANSWERS = TOKENS_PER_HOUR // REPLY_TOKENS
+"""Most tasks × questions × models of one run on a public page: a first run fits the allowance."""
 STEP, PUBLIC_ITEMS, OWN_ITEMS = 5, 60, 1_000
 """Fewest questions of a task, also their step; most of them on a public page, and on one's own."""
 
@@ -45,7 +47,7 @@ class TaskOffer:
     """Task files in the place of the package's."""
 
     @property
-    def told(self) -> str:
+    def names_info(self) -> str:
         """What to type, in a sentence or two."""
         if self.names is not None:
             return f"With commas between them. This page offers {', '.join(self.names)}."
@@ -60,6 +62,14 @@ class TaskOffer:
     def most(self) -> int:
         """Most questions of a task."""
         return OWN_ITEMS if self.names is None else PUBLIC_ITEMS
+
+    @property
+    def number_info(self) -> str:
+        """What the number of questions means, and its limit on a public page."""
+        said = "The first ones of each task. More take longer and show smaller differences."
+        if self.names is None:
+            return said
+        return f"{said} Tasks × questions × models may be {PUBLIC_ANSWERS} at most."
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +95,8 @@ def read_tasks(
     """Check the values of a handler; `other` is the slot that is not shown.
 
     Raises:
-        InvalidValue: no task, too many, or a number of questions out of range.
+        InvalidValue: no task, too many, a number of questions out of range, or too many answers
+            for a public page.
         NotAllowed: a task that a public page does not offer.
     """
     said = whole(text) if isinstance(text, str) else ""
@@ -104,26 +115,41 @@ def read_tasks(
                 f"{', '.join(offer.names or ())}. Your own copy asks every task."
             )
     limit = int(check_number("Questions", number, STEP, offer.most))
-    return TaskRequest(names, limit, contestants(session, other), recipe_hash(session.recipe()))
+    request = TaskRequest(names, limit, contestants(session, other), recipe_hash(session.recipe()))
+    if offer.names is not None:
+        _check_answers(request)
+    return request
+
+
+def _check_answers(request: TaskRequest) -> None:
+    tasks, models = len(request.names), len(request.who)
+    if tasks * request.limit * models <= PUBLIC_ANSWERS:
+        return
+    each = PUBLIC_ANSWERS // (tasks * models) // STEP * STEP
+    raise InvalidValue(
+        f"{many(tasks, 'task')} × {request.limit} questions × {models} models are "
+        f"{tasks * request.limit * models} answers, and this page gives {PUBLIC_ANSWERS} at once. "
+        f"Ask at most {each} questions{' of each task, or fewer tasks' if tasks > 1 else ''}."
+    )
 
 
 def tasks_asked(
-    asked: TaskRequest, offer: TaskOffer, studio: Studio, emit: Emit, stop: Stop
+    request: TaskRequest, offer: TaskOffer, studio: Studio, emit: Emit, stop: Stop
 ) -> dict[str, Any]:
     """Ask every model; runs in its own thread."""
     from dppa_core.evaluation.run import harness_rows  # noqa: PLC0415  (torch)
 
     emit((0, 0, "Looking up the tasks; the first time takes up to a minute"))
-    harness = Harness(asked.names, offer.folder, asked.limit, public=studio.public)
+    harness = Harness(request.names, offer.folder, request.limit, public=studio.public)
     emit((0, 0, "Reading the questions"))
     rows = harness_rows(
-        studio.examiner(), asked.who, harness, progress=lambda *told: emit(told), stop=stop
+        studio.examiner(), request.who, harness, progress=lambda *told: emit(told), stop=stop
     )
-    for row, one in zip(rows, asked.who, strict=True):
+    for row, one in zip(rows, request.who, strict=True):
         row["model"] = None if isinstance(one.target, MergeRecipe) else one.target
         for result in row["results"]:
             result["value"] = result["value"] if isfinite(result["value"]) else None
-    return {"rows": rows, "recipe": asked.recipe}
+    return {"rows": rows, "recipe": request.recipe}
 
 
 def add_ready_tasks(
@@ -136,7 +162,7 @@ def add_ready_tasks(
     with gr.Accordion("Ready tasks", open=False, elem_id="tasks-box"):
         text = gr.Textbox(
             label="Tasks",
-            info=offer.told,
+            info=offer.names_info,
             placeholder=", ".join((offer.names or ("arc_easy", "piqa"))[:2]),
             max_lines=1,
             max_length=LONGEST,
@@ -147,14 +173,14 @@ def add_ready_tasks(
             (STEP, offer.most, STEP),
             20,
             "Questions (per task)",
-            "The first ones of each task. More take longer and show smaller differences.",
+            offer.number_info,
         )
         runs = build_run("tasks", "Ask all models")
 
     def on_tasks(values: dict[Any, Any]) -> Iterator[dict[str, Any]]:
         session = controls.session(values)
-        asked = read_tasks(values[text], values[limit], values.get(other), session, offer)
-        allowance.spend(visitor_of(None), asked.tokens)
-        return stream_run(studio, "score", lambda *told: tasks_asked(asked, offer, studio, *told))
+        request = read_tasks(values[text], values[limit], values.get(other), session, offer)
+        allowance.spend(visitor_of(None), request.tokens)
+        return stream_run(studio, "score", lambda *told: tasks_asked(request, offer, studio, *told))
 
     wire_run("tasks", runs, on_tasks, controls.inputs | {text, limit, other})

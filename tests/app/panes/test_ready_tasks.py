@@ -11,16 +11,22 @@ import pytest
 from components.page.workbench import build_page
 from components.server.settings import read_settings
 from components.session.presets import first_session
+from components.session.session import MOST_MODELS, ModelChoice, Session
+from components.views.score.own_questions import REPLY_TOKENS
 from components.views.score.ready_tasks import (
     LONGEST,
     OWN_ITEMS,
+    PUBLIC_ANSWERS,
     PUBLIC_ITEMS,
+    STEP,
     TaskOffer,
     read_tasks,
     tasks_asked,
 )
 from components.work.progress_stream import stream_run
+from components.work.rate_limits import TOKENS_PER_HOUR, Allowance
 from components.work.studio import Studio
+from components.work.visitor import Visitor
 from dppa_core.errors import Cancelled, DppaError, InvalidValue, NotAllowed
 from dppa_core.recipes.yaml_text import recipe_hash
 
@@ -63,6 +69,57 @@ def test_names_are_separated_by_commas_or_spaces_and_asked_once() -> None:
     asked = read_tasks("b, a;b  c", 20, None, SESSION, OFFER)
     assert asked.names == ("b", "a", "c") and asked.recipe == recipe_hash(SESSION.recipe())
     assert asked.tokens == 3 * 20 * 7 * 48
+
+
+FIVE = TaskOffer(tuple("abcde"), ROOT / "tests" / "harness")
+FULL = Session(base="zoo:base", models=tuple(ModelChoice(f"zoo:m{n}") for n in range(MOST_MODELS)))
+"""As many models as the page merges."""
+
+
+@pytest.mark.parametrize(
+    ("text", "number", "session", "remedy"),
+    [
+        ("a", PUBLIC_ITEMS, SESSION, None),
+        ("a, b", 40, SESSION, None),
+        ("a, b, c, d, e", 15, SESSION, None),
+        ("a, b, c, d, e", STEP, FULL, None),
+        (
+            "a, b",
+            PUBLIC_ITEMS,
+            SESSION,
+            "2 tasks × 60 questions × 7 .* 840 .* 40 questions of each",
+        ),
+        ("a, b, c, d, e", 20, SESSION, "are 700 answers, .* 625 at once.* 15 .*, or fewer tasks"),
+        (
+            "a, b, c, d",
+            PUBLIC_ITEMS,
+            FULL,
+            "4 tasks × 60 questions × 9 .* 2160 .* most 15 questions",
+        ),
+    ],
+)
+def test_a_first_request_on_a_public_page_fits_the_allowance_or_is_told_a_remedy(
+    text: str, number: int, session: Session, remedy: str | None
+) -> None:
+    if remedy is None:
+        asked = read_tasks(text, number, None, session, FIVE)
+        Allowance(TOKENS_PER_HOUR).spend(Visitor("tab", "party"), asked.tokens)
+        return
+    with pytest.raises(InvalidValue, match=remedy):
+        read_tasks(text, number, None, session, FIVE)
+
+
+def test_an_own_copy_has_no_limit_of_answers() -> None:
+    assert read_tasks("a, b, c, d, e", 1000, None, SESSION, OFFER).limit == 1000
+
+
+def test_the_guide_names_the_limits_of_a_public_page() -> None:
+    guide = (ROOT / "docs/guides/own-questions.md").read_text()
+    said = " ".join(guide.split())
+    assert f"takes up to {PUBLIC_ITEMS} questions of a task" in said
+    assert f"questions × models may be {PUBLIC_ANSWERS} at most" in said
+    assert f"counts as {REPLY_TOKENS} of the {TOKENS_PER_HOUR:,} tokens" in said
+    assert str(PUBLIC_ANSWERS) in FIVE.number_info and str(PUBLIC_ANSWERS) not in OFFER.number_info
 
 
 @pytest.mark.parametrize("offer", [OFFER, PUBLIC])
