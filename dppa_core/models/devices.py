@@ -11,6 +11,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -22,8 +23,11 @@ from dppa_core.system.machine import available_memory, cuda_devices
 
 _RESERVE = 2 << 30
 """Bytes of a GPU left free for activations and caches when a model is copied to it."""
+IDLE_MERGES = 2
+"""Copies of merges that stay on a GPU without users; a search makes a merge for each trial."""
 _WITH_GRADIENTS = 2
 """Room that a model takes with the gradients and activations of a backward pass, in its sizes."""
+_PLACES: ContextVar[set[tuple[str, ...]] | None] = ContextVar("places", default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,12 @@ def free_bytes(device: torch.device) -> int:
     return max(0, int(torch.cuda.mem_get_info(device)[0]) - _RESERVE)
 
 
+def unused_bytes(device: torch.device) -> int:
+    """Bytes of a CUDA device for activations: free ones, and those that PyTorch holds unused."""
+    held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return int(torch.cuda.mem_get_info(device)[0]) + int(held)
+
+
 def copied(model: Any, device: torch.device, dtype: torch.dtype | None = None) -> Any:
     """The same model on a device; tied weights stay tied.
 
@@ -81,15 +91,17 @@ def copied(model: Any, device: torch.device, dtype: torch.dtype | None = None) -
 
 @dataclass(slots=True, eq=False)
 class _Copy:
+    key: object
     resident: Resident
     gpu: Gpu
     users: int = 0
 
 
 class GpuCopies:
-    """Copies of models on GPUs; where room is short, unused ones leave, the longest unused first.
+    """Copies of models on GPUs.
 
-    Safe for many threads: one copies at a time.
+    Unused ones leave where room is short, the longest unused first; unused merges beyond
+    `IDLE_MERGES` a card at once. Safe for many threads: one copies at a time.
 
     Args:
         gpus: Where copies may lie.
@@ -115,7 +127,7 @@ class GpuCopies:
         finally:
             if made is not None:
                 with self._lock:
-                    made.users -= 1
+                    self._give_back(made)
 
     def moved(self, model: Any, nbytes: int) -> Any:
         """A copy for gradients that only its holder uses; the model itself if none has room."""
@@ -133,32 +145,42 @@ class GpuCopies:
         with self._lock:
             found = self._copies.get(key)
             if found is None:
-                found = self._copy(resident, exact)
+                found = self._copy(key, resident, exact)
                 if found is None:
                     return None
                 self._copies[key] = found
-            self._copies.move_to_end(key)
             found.users += 1
             return found
 
-    def _copy(self, resident: Resident, exact: bool) -> _Copy | None:
+    def _give_back(self, made: _Copy) -> None:
+        made.users -= 1
+        self._copies.move_to_end(made.key)
+        idle = [key for key in self._idle(made.gpu) if self._copies[key].resident.is_merge]
+        for old in idle[:-IDLE_MERGES]:
+            del self._copies[old]
+
+    def _idle(self, gpu: Gpu) -> list[object]:
+        """Keys of unused copies, the longest unused first."""
+        return [key for key, one in self._copies.items() if one.gpu == gpu and not one.users]
+
+    def _copy(self, key: object, resident: Resident, exact: bool) -> _Copy | None:
         model, before = resident.model, resident.model.dtype
         for gpu in self._least_used():
             dtype = gpu.number_format(before, exact=exact)
             nbytes = _scaled(resident.nbytes, before, dtype)
             if self._make_room(gpu, nbytes):
                 there = copied(model, gpu.device, dtype)
-                return _Copy(replace(resident, model=there, nbytes=nbytes), gpu)
+                return _Copy(key, replace(resident, model=there, nbytes=nbytes), gpu)
         return None
 
     def _least_used(self) -> list[Gpu]:
-        users = {gpu: 0 for gpu in self.gpus}
-        for one in self._copies.values():
-            users[one.gpu] += one.users
-        return sorted(self.gpus, key=users.__getitem__)
+        def users(gpu: Gpu) -> int:
+            return sum(one.users for one in self._copies.values() if one.gpu == gpu)
+
+        return sorted(self.gpus, key=users)
 
     def _make_room(self, gpu: Gpu, nbytes: int) -> bool:
-        idle = [key for key, one in self._copies.items() if one.gpu == gpu and not one.users]
+        idle = self._idle(gpu)
         while self._free(gpu.device) < nbytes:
             torch.cuda.empty_cache()  # what PyTorch keeps counts as used
             if self._free(gpu.device) >= nbytes:
@@ -172,13 +194,13 @@ class GpuCopies:
 def free_memory(model: Any) -> int | None:
     """Bytes that are free where a model computes; None if the system does not say."""
     device = getattr(model, "device", None)
-    return free_bytes(device) if device and device.type == "cuda" else available_memory()
+    return unused_bytes(device) if device and device.type == "cuda" else available_memory()
 
 
 def free_room(resident: Resident) -> bool:
     """Whether another such model fits where this one lies; True if the system does not say."""
     free = free_memory(resident.model)
-    return free is None or free > resident.nbytes
+    return free is None or free > resident.nbytes + _RESERVE * _on_gpu(resident.model)
 
 
 def _scaled(nbytes: int, before: torch.dtype, after: torch.dtype) -> int:
@@ -209,7 +231,22 @@ def lend(resident: Resident, *, exact: bool = False) -> Iterator[Resident]:
 
 def moved(model: Any, nbytes: int) -> Any:
     """A model that only its holder uses, for gradients: on a GPU if it is large and has room."""
-    return model if nbytes < LARGE else own_copies().moved(model, nbytes)
+    made = model if nbytes < LARGE else own_copies().moved(model, nbytes)
+    places = _PLACES.get()
+    if places is not None:
+        places.add(place_of(made))
+    return made
+
+
+@contextmanager
+def places_of_moved() -> Iterator[set[tuple[str, ...]]]:
+    """`place_of` every model that this thread gets from `moved` while the block runs."""
+    found = set[tuple[str, ...]]()
+    before = _PLACES.set(found)
+    try:
+        yield found
+    finally:
+        _PLACES.reset(before)
 
 
 def cards_for(nbytes: int) -> int:
@@ -217,21 +254,22 @@ def cards_for(nbytes: int) -> int:
     return 0 if nbytes < LARGE else len(own_copies().gpus)
 
 
-def expected_place(nbytes: int, dtype: torch.dtype, *, spread: bool = False) -> tuple[str, ...]:
+def expected_place(
+    nbytes: int, dtype: torch.dtype, *, spread: bool = False, exact: bool = False
+) -> tuple[str, ...]:
     """What `place_of` will say of a model; a lack of room on the GPU is not foreseen.
 
     Args:
         nbytes, dtype: Of the model in memory.
         spread: Whether accelerate spreads it.
+        exact: See `Gpu.number_format`; True for a model that is `moved`.
     """
-    if not spread and nbytes < LARGE:
-        return ()
-    found = own_copies().gpus
+    found = own_copies().gpus if spread or nbytes >= LARGE else ()
     if not found:
         return ()
     if spread:
         return (_told(dtype), "spread", *(gpu.name for gpu in found))
-    return (_told(found[0].number_format(dtype, exact=False)), found[0].name)
+    return (_told(found[0].number_format(dtype, exact=exact)), found[0].name)
 
 
 def place_of(model: Any) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 from dppa_core.errors import OutOfBudget
 
 LARGE = 256 << 20
-"""Bytes of a model from which on a GPU, if there is one, computes it."""
+"""Models of at least this many bytes compute on a GPU, if there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,11 @@ class Resident:
     """Bytes of its parameters in memory."""
     made_of: Mapping[Path, str] = field(default_factory=dict)
     """Weight file -> its identity when it was read."""
+
+    @property
+    def is_merge(self) -> bool:
+        """Whether its key is a recipe's hash; a folder so named counts as a merge, too."""
+        return re.fullmatch("[0-9a-f]{12}", self.key) is not None
 
 
 def is_spread(model: Any) -> bool:

@@ -16,7 +16,15 @@ from dppa_core.evaluation.perplexity import perplexity
 from dppa_core.evaluation.scores import Exam
 from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.models import devices
-from dppa_core.models.devices import Gpu, GpuCopies, free_bytes, gpus, lend, place_of
+from dppa_core.models.devices import (
+    Gpu,
+    GpuCopies,
+    free_bytes,
+    gpus,
+    lend,
+    place_of,
+    unused_bytes,
+)
 from dppa_core.models.reply import GenerationSettings
 from dppa_core.profiling.calibration.statistics import statistics
 from dppa_core.recipes.calibration import calibration_of
@@ -57,6 +65,16 @@ def test_the_cards_say_what_they_are() -> None:
     for one in gpus():
         assert one.name and free_bytes(one.device) > 0
         assert one.bfloat16 == (torch.cuda.get_device_capability(one.device) >= (8, 0))
+
+
+def test_memory_that_pytorch_holds_unused_is_free_for_batches() -> None:
+    device, block, slack = gpus()[0].device, 1 << 30, 1 << 28
+    held = torch.empty(block, dtype=torch.uint8, device=device)
+    during = unused_bytes(device)
+    del held
+    assert unused_bytes(device) - during > block - slack
+    torch.cuda.empty_cache()
+    assert unused_bytes(device) - during > block - slack
 
 
 def test_a_copy_in_bfloat16_answers_there(monkeypatch: pytest.MonkeyPatch) -> None:
