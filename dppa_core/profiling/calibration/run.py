@@ -19,7 +19,7 @@ from torch import Tensor
 
 from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.errors import IncompatibleCheckpoints, NonFiniteWeights
-from dppa_core.models.devices import input_device, moved
+from dppa_core.models.devices import expected_place, input_device, moved
 from dppa_core.models.loading import build_model
 from dppa_core.profiling.calibration.texts import Sample
 from dppa_core.progress import RunControl, check, report
@@ -36,22 +36,16 @@ class CalibratedModel:
     """A model in memory, and the parameters that its tensors on disk became."""
 
     def __init__(self, checkpoint: Checkpoint, label: str) -> None:
-        shapes = {name: checkpoint.shape(name) for name in checkpoint.names()}
-        floats = {
-            name: shape
-            for name, shape in shapes.items()
-            if checkpoint.dtype(name) in FLOATS and not is_buffer(name, shape)
-        }
-        numel = sum(math.prod(shape) for shape in floats.values())
-        dtype = torch.float32 if numel <= FLOAT32_LIMIT else torch.bfloat16
+        nbytes, dtype = _memory_of(checkpoint)
         tensors = {
-            name: (checkpoint.dtype(name), shapes[name], checkpoint.raw(name)) for name in shapes
+            name: (checkpoint.dtype(name), checkpoint.shape(name), checkpoint.raw(name))
+            for name in checkpoint.names()
         }
-        self.label, self.shapes = label, floats
-        self.model = moved(build_model(checkpoint, tensors, dtype, label), numel * dtype.itemsize)
+        self.label, self.shapes = label, _floats(checkpoint)
+        self.model = moved(build_model(checkpoint, tensors, dtype, label), nbytes)
         self._parameters = dict(self.model.named_parameters(remove_duplicate=False))
-        self._places = match_names(tuple(floats), tuple(self._parameters))
-        self.modules = tuple(m.tensor for m in find_modules(floats))
+        self._places = match_names(tuple(self.shapes), tuple(self._parameters))
+        self.modules = tuple(m.tensor for m in find_modules(self.shapes))
         positions = getattr(self.model.config, "max_position_embeddings", None)
         self.positions = int(positions) if isinstance(positions, int) else 1 << 30
         self.vocabulary = int(self.model.get_input_embeddings().num_embeddings)
@@ -87,6 +81,28 @@ class CalibratedModel:
             f"{self.label}: {tensor} is no separate linear layer in memory, so its inputs cannot "
             "be seen. A router, or experts that are fused, are the usual cause."
         )
+
+
+def likely_place(checkpoint: Checkpoint) -> tuple[str, ...]:
+    """What `place_of` will say of its `CalibratedModel`, if a GPU has room; loads no weights."""
+    return expected_place(*_memory_of(checkpoint), exact=True)
+
+
+def _floats(checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:
+    """Shapes of the tensors that are parameters."""
+    shapes = {name: checkpoint.shape(name) for name in checkpoint.names()}
+    return {
+        name: shape
+        for name, shape in shapes.items()
+        if checkpoint.dtype(name) in FLOATS and not is_buffer(name, shape)
+    }
+
+
+def _memory_of(checkpoint: Checkpoint) -> tuple[int, torch.dtype]:
+    """Bytes of the parameters in memory, and their dtype there."""
+    numel = sum(map(math.prod, _floats(checkpoint).values()))
+    dtype = torch.float32 if numel <= FLOAT32_LIMIT else torch.bfloat16
+    return numel * dtype.itemsize, dtype
 
 
 def input_shapes(subject: CalibratedModel, *, gram: bool) -> dict[str, tuple[int, ...]]:

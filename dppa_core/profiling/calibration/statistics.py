@@ -87,6 +87,8 @@ def statistics(
     key = _key(kind, base, tuned, source)
     stored = open_stored(_path(key))  # what the processor computed counts everywhere
     if stored is None:
+        key, stored = _of_gpu(kind, (base, tuned), source)
+    if stored is None:
         key, stored = _measured(kind, (base, tuned), source, label, **control)
     return Statistics(
         kind, key, stored.arrays, stored.about.get("axes", {}), stored.about.get("norm", 0.0)
@@ -170,6 +172,18 @@ def _key(
     return digest.hexdigest()
 
 
+def _of_gpu(
+    kind: Kind, pair: tuple[Checkpoint, Checkpoint], source: CalibrationText
+) -> tuple[str, Stored | None]:
+    """Key of statistics that a GPU of this machine computed, and these statistics if any."""
+    # Heavy: torch and transformers, only if the cache has nothing of the processor.
+    from dppa_core.profiling.calibration import run  # noqa: PLC0415
+
+    place = run.likely_place(pair[1])
+    key = _key(kind, *pair, source, place)
+    return key, open_stored(_path(key)) if place else None
+
+
 def _measured(
     kind: Kind,
     pair: tuple[Checkpoint, Checkpoint],
@@ -177,7 +191,8 @@ def _measured(
     label: str,
     **control: Unpack[RunControl],
 ) -> tuple[str, Stored]:
-    """The key of new statistics, or of those that this GPU computed before, and they."""
+    """Key of the statistics of a loaded model, and the statistics: new ones, or cached ones if
+    the model lies elsewhere than expected."""
     report(control.get("progress"), 0, 1, f"{label} is loaded to read its calibration text")
     # Heavy: torch and transformers, only if the cache has nothing.
     from dppa_core.models.devices import place_of  # noqa: PLC0415
@@ -191,7 +206,7 @@ def _measured(
     key = _key(kind, *pair, source, place)
     path = _path(key)
     known = open_stored(path) if place else None
-    if known is not None:
+    if known is not None:  # of another GPU than the expected one
         return key, known
     texts = samples(source, tokenizer, min(LONGEST, subject.positions), subject.vocabulary)
     if kind == "fisher":
