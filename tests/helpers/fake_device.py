@@ -7,6 +7,7 @@ To the C++ of PyTorch the tensors lie on the CPU, since one built for CPUs ends 
 autograd meets another device. So kernels are chosen as for the CPU, and the numbers are the same.
 """
 
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from torch.utils._pytree import tree_flatten, tree_map
 
 from dppa_core.models import devices
 from dppa_core.models.devices import Gpu, GpuCopies
+from dppa_core.models.own_step import OwnStep
 
 CUDA, CARD = torch.device("cuda:0"), "a fake card"
 aten = torch.ops.aten
@@ -180,7 +182,7 @@ class CreatedThere(TorchDispatchMode):
 
 
 class Elsewhere(TorchDispatchMode):
-    """Counts products of matrices on the CPU."""
+    """Counts products of matrices on the CPU, in the thread that enters it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -204,10 +206,40 @@ class FakeCuda(TorchFunctionMode):
 
 @dataclass(slots=True)
 class Computed:
-    """Products of matrices while a block ran."""
+    """Products of matrices while a block ran, also in threads that it started.
+
+    NumPy and kernels of numba are not seen, but for the steps of `OwnStep`: each counts as one.
+    """
 
     there: int = 0
     here: int = 0
+
+
+@contextmanager
+def counted(modes: list[Elsewhere], steps: list[None]) -> Iterator[None]:
+    """Lists a counter for this thread and for each thread that starts, and the steps."""
+    run, step = threading.Thread.run, OwnStep.step
+
+    @contextmanager
+    def entered() -> Iterator[None]:
+        mine = Elsewhere()
+        modes.append(mine)
+        with FakeCuda(), mine:
+            yield
+
+    def run_counted(thread: threading.Thread) -> None:
+        with entered():
+            run(thread)
+
+    def step_counted(*args: Any) -> Any:
+        steps.append(None)
+        return step(*args)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threading.Thread, "run", run_counted)
+        patch.setattr(OwnStep, "step", step_counted)
+        with entered():
+            yield
 
 
 @contextmanager
@@ -219,13 +251,13 @@ def fake_cuda(*, bfloat16: bool = False, free: int = 1 << 40) -> Iterator[Comput
         free: Bytes left there.
     """
     copies = GpuCopies([Gpu(CUDA, CARD, bfloat16)], lambda _: free)
-    found, elsewhere = Computed(), Elsewhere()
+    found, modes, steps = Computed(), list[Elsewhere](), list[None]()
     FakeCudaTensor.operations.clear()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(devices, "own_copies", lambda: copies)
-        patch.setattr(devices, "free_bytes", lambda _: free)
+        patch.setattr(devices, "unused_bytes", lambda _: free)
         patch.setattr(devices, "LARGE", 0)
-        with FakeCuda(), elsewhere:
+        with counted(modes, steps):
             yield found
     found.there = sum(FakeCudaTensor.operations[one] for one in PRODUCTS)
-    found.here = elsewhere.products
+    found.here = sum(one.products for one in modes) + len(steps)

@@ -1,6 +1,7 @@
 """Everything that runs a model computes on a GPU: shown on a fake one, which refuses the CPU's."""
 
 from dataclasses import replace
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import datasets
 import numpy as np
 import pytest
 import torch
+from transformers import LlamaForCausalLM
 
 from dppa_core.answering.devices import OwnDevices
 from dppa_core.checkpoints.sources.open import open_checkpoint
@@ -26,6 +28,7 @@ from dppa_core.models.own_step import knows
 from dppa_core.models.reply import GenerationSettings
 from dppa_core.models.resident import Resident
 from dppa_core.models.texts import ForeignTexts, OwnTexts, texts_of
+from dppa_core.profiling.calibration import run
 from dppa_core.profiling.calibration.statistics import statistics
 from dppa_core.recipes.calibration import calibration_of
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
@@ -64,7 +67,32 @@ def test_a_copy_on_a_gpu_is_computed_by_transformers_own_forward_pass(resident: 
         assert not knows(there.model) and isinstance(texts_of(there.model), ForeignTexts)
 
 
-def test_chat_replies(resident: Resident) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_work_of_the_processor_is_counted_in_every_thread(resident: Resident, workers: int) -> None:
+    exam, settings = Exam("zoo:math", "math", "search", 70), GenerationSettings(max_new_tokens=12)
+    with fake_cuda(free=0) as computed:
+        Examiner(keep=False, workers=workers).marks(exam)
+    assert computed.here > LAYERS * 4 and not computed.there
+    with fake_cuda(free=0) as computed:
+        tokens = list(OwnDevices().replies(resident, "What is 12 + 5?", settings, None))
+    assert computed.here > LAYERS * 4 + len(tokens) - 2 and not computed.there
+
+
+@pytest.fixture
+def passes(monkeypatch: pytest.MonkeyPatch) -> list[None]:
+    """Grows with each forward pass of transformers, wherever it computes."""
+    found, forward = list[None](), LlamaForCausalLM.forward
+
+    @wraps(forward)
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        found.append(None)
+        return forward(*args, **kwargs)
+
+    monkeypatch.setattr(LlamaForCausalLM, "forward", counted)
+    return found
+
+
+def test_chat_replies(resident: Resident, passes: list[None]) -> None:
     settings = GenerationSettings(temperature=1, seed=2, max_new_tokens=12)
     asked: Any = (resident, "What is 12 + 5?", settings, None)
     here = list(OwnDevices().replies(*asked))
@@ -73,16 +101,19 @@ def test_chat_replies(resident: Resident) -> None:
     assert [one.id for one in there] == [one.id for one in here]
     losses = [[one.loss for one in tokens] for tokens in (here, there)]
     assert losses[1] == pytest.approx(losses[0], rel=1e-5)
-    assert computed.there >= LAYERS * 8 * len(there) and not computed.here
+    assert len(passes) == len(there)
+    assert computed.there == len(passes) * (LAYERS * 8 + 1) and not computed.here
 
 
-def test_evaluation() -> None:
+def test_evaluation(passes: list[None]) -> None:
     exam = Exam(RECIPE, "math", "search", 70)
-    here = Examiner(keep=False).marks(exam)
+    here = Examiner(keep=False, workers=1).marks(exam)
+    assert not passes
     with fake_cuda() as computed:
-        there = Examiner(keep=False).marks(exam)
+        there = Examiner(keep=False, workers=1).marks(exam)
     assert there.hits == here.hits and there.losses == pytest.approx(here.losses, rel=1e-5)
-    assert computed.there > LAYERS * 8 and not computed.here
+    assert len(passes) > 2  # one for each of two batches, and one for each step of their replies
+    assert computed.there == len(passes) * (LAYERS * 8 + 1) and not computed.here
 
 
 def test_perplexity(resident: Resident) -> None:
@@ -117,13 +148,24 @@ def test_curvature() -> None:
 @pytest.mark.parametrize("kind", ["fisher", "norms", "gram"])
 def test_calibration(tmp_path: Path, kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DPPA_CACHE", str(tmp_path))
+    loaded, build_model = list[str](), run.build_model
+
+    def build(*args: Any) -> Any:
+        loaded.append(args[-1])
+        return build_model(*args)
+
+    monkeypatch.setattr(run, "build_model", build)
     base, tuned = map(open_checkpoint, ("zoo:base", "zoo:math"))
     text = calibration_of("zoo:math")
     asked: Any = (kind, base, tuned, text)
     with fake_cuda() as computed:
         there = statistics(*asked, label="math")
-        again = statistics(*asked, label="math")  # from the cache
+        again = statistics(*asked, label="math")
+        assert loaded == ["math"]  # the second time it is from the cache
     here = statistics(*asked, label="math")
+    with fake_cuda():
+        assert statistics(*asked, label="math").key == here.key
+    assert len(loaded) == 2  # what the processor computed counts everywhere
     assert again.key == there.key != here.key and there.axes == here.axes
     for name, array in here.arrays.items():
         np.testing.assert_allclose(there.arrays[name], array, rtol=1e-5, atol=1e-9)
