@@ -15,19 +15,22 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from pydantic import TypeAdapter
 
+from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.analysis.curvature import Curvature, curvature
 from dppa_core.evaluation.examiner import Examiner
 from dppa_core.evaluation.harness_tasks import task_files
 from dppa_core.evaluation.identity import identity
 from dppa_core.evaluation.lm_eval_harness import Harness
-from dppa_core.evaluation.scores import Exam, Marks, Target
+from dppa_core.evaluation.scores import Exam, Marks, Target, references_of
 from dppa_core.evaluation.tables import factors_text
 from dppa_core.merging.in_memory.model_pool import ModelPool
+from dppa_core.models.devices import place_of, places_of_moved
 from dppa_core.progress import Stop
 from dppa_core.recipes.yaml_text import MergeRecipe, parse_recipe
 from dppa_core.recipes.yaml_text import dump_recipe as dumped
-from dppa_core.system.folder_cache import cache_folder, load, store
+from dppa_core.studies.experiments.kept_answers import computed, entry, exact_place, keep
+from dppa_core.system.folder_cache import load, store
 from dppa_core.tasks import items
 from dppa_core.tasks.own_items import domain_key
 from dppa_core.tuning.adamerging.adamerge import adamerge
@@ -62,7 +65,8 @@ class Question(Protocol[A]):
     """A frozen value that can be hashed and sent to another process."""
 
     def key(self) -> str:
-        """Equal for questions with equal weights, recipe, items, libraries and settings."""
+        """Equal for questions with equal weights, recipe, items, libraries and settings; some
+        take the place that computes, for their cached answers."""
         ...
 
     def known(self, examiner: ExperimentExaminer) -> A | None:
@@ -119,15 +123,16 @@ class DocumentsQuestion:
     folder: str | None = None
     """Folder of the user's task files."""
 
-    def key(self) -> str:
+    def key(self, place: tuple[str, ...] = ()) -> str:
         """Key of weights, recipe, libraries, the task's name and files, and number of documents."""
         files = task_files(Path(self.folder) if self.folder else None)
         asked = self.task, self.search, self.test, self.folder, files
-        return _digest("documents", _identity(self.target), *asked)
+        return _digest("documents", _identity(self.target, place), *asked)
 
     def known(self, examiner: ExperimentExaminer) -> Marks | None:
         """From the experiments' own cache."""
-        found = load(_entry(self))
+        expected = examiner.pool.expected_place(open_checkpoint(references_of(self.target)[0]))
+        found = load(entry(self.key(expected)))
         return None if found is None else self._part(json.loads(found))
 
     def answer(self, examiner: ExperimentExaminer) -> Marks:
@@ -138,11 +143,15 @@ class DocumentsQuestion:
         """
         limit = None if self.test is None else self.search + self.test
         with examiner.lend(self.target, examiner.stop) as resident:
+            path = entry(self.key(place_of(resident.model)))
+            kept = load(path)
+            if kept is not None:  # by the processor, as the expected GPU has no room
+                return self._part(json.loads(kept))
             found = examiner.harness(self.task, self.folder, limit).ask(resident)
         each = next((one.each for one in found if one.each and set(one.each) <= {0.0, 1.0}), None)
         if each is None or len(each) <= self.search:
             raise _no_marks(self.task, each, self.search)
-        store(_entry(self), json.dumps([int(one) for one in each]).encode())
+        store(path, json.dumps([int(one) for one in each]).encode())
         return self._part(each)
 
     def told(self) -> str:
@@ -175,14 +184,15 @@ class TuningQuestion:
     """Embedded domains, one per model."""
     settings: AdaMergeSettings
 
-    def key(self) -> str:
+    def key(self, place: tuple[str, ...] = ()) -> str:
         """Key of weights, recipe, libraries, domains and settings."""
         told = json.dumps(asdict(self.settings), sort_keys=True)
-        return _digest("tuning", _identity(self.recipe), list(map(domain_key, self.domains)), told)
+        domains = list(map(domain_key, self.domains))
+        return _digest("tuning", _identity(self.recipe, place), domains, told)
 
     def known(self, examiner: ExperimentExaminer) -> AdaMerged | None:
         """From the experiments' own cache."""
-        found = load(_entry(self))
+        found = computed(self.recipe, self.key)
         if found is None:
             return None
         value = json.loads(found)
@@ -190,14 +200,15 @@ class TuningQuestion:
 
     def answer(self, examiner: ExperimentExaminer) -> AdaMerged:
         """Run AdaMerging; a stopped run resumes from its last checkpoint."""
-        state = _entry(self).with_suffix(".state.json")
+        state = entry(self.key(exact_place(self.recipe))).with_suffix(".state.json")
         state.parent.mkdir(parents=True, exist_ok=True)
         domains = task_domains(self.domains, self.settings)
-        found = adamerge(self.recipe, domains, self.settings, state=state, stop=examiner.stop)
+        with places_of_moved() as places:
+            found = adamerge(self.recipe, domains, self.settings, state=state, stop=examiner.stop)
         collapsed = any(one.collapsed for one in found.snapshots)
         tuned = AdaMerged(found.recipe, found.best.step, found.snapshots[-1].step, collapsed)
         value = {**asdict(tuned), "recipe": dumped(tuned.recipe)}
-        store(_entry(self), json.dumps(value).encode())
+        keep(places, self.key, json.dumps(value))
         state.unlink(missing_ok=True)
         return tuned
 
@@ -216,21 +227,22 @@ class CurvatureQuestion:
     """Number of search items."""
     factors: tuple[float, ...]
 
-    def key(self) -> str:
+    def key(self, place: tuple[str, ...] = ()) -> str:
         """Key of weights, recipe, libraries, domain, number of items and factors."""
         asked = domain_key(self.domain), self.limit, self.factors
-        return _digest("curvature", _identity(self.recipe), *asked)
+        return _digest("curvature", _identity(self.recipe, place), *asked)
 
     def known(self, examiner: ExperimentExaminer) -> Curvature | None:
         """From the experiments' own cache."""
-        found = load(_entry(self))
+        found = computed(self.recipe, self.key)
         return None if found is None else TypeAdapter(Curvature).validate_json(found)
 
     def answer(self, examiner: ExperimentExaminer) -> Curvature:
         """Read the right answers at every point."""
         asked = items(self.domain, "search", self.limit)
-        found = curvature(self.recipe, asked, self.factors, stop=examiner.stop)
-        store(_entry(self), json.dumps(asdict(found)).encode())
+        with places_of_moved() as places:
+            found = curvature(self.recipe, asked, self.factors, stop=examiner.stop)
+        keep(places, self.key, json.dumps(asdict(found)))
         return found
 
     def told(self) -> str:
@@ -241,18 +253,14 @@ class CurvatureQuestion:
 Answers = Mapping[Question[Any], Any]
 
 
-def _entry(question: Question[Any]) -> Path:
-    return cache_folder("experiments") / f"{question.key()}.json"
-
-
 def _digest(*parts: object) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
 @cache
-def _identity(target: Target) -> str:
+def _identity(target: Target, place: tuple[str, ...] = ()) -> str:
     """The target's identity, cached in this process: weights do not change during a run."""
-    return identity(target)
+    return identity(target, lambda _: place)
 
 
 def _named(target: Target) -> str:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,16 +17,16 @@ from numpy import ndarray
 
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.evaluation.examiner import exchanges
-from dppa_core.evaluation.identity import usual_place
 from dppa_core.evaluation.scores import Target, references_of, target_name
 from dppa_core.merging.merger import open_merger
 from dppa_core.models.answer_loss import grouped, reply_logits, surprise
-from dppa_core.models.devices import lend
+from dppa_core.models.devices import lend, place_of
+from dppa_core.models.resident import Resident
 from dppa_core.progress import Progress, report
 from dppa_core.pruning.floats import to_float32
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.studies.zoo.results.scores import ZooExaminer
-from dppa_core.system.folder_cache import cache_folder, kept
+from dppa_core.system.folder_cache import cache_folder, kept, load
 from dppa_core.tasks import Item
 from dppa_core.tasks.intervals import accuracy
 
@@ -59,10 +59,10 @@ class LeaderboardExaminer:
         def tell(count: int) -> None:
             report(self.progress, count, len(exam.items()), f"{domain}, {split}")
 
-        def ask() -> bytes:
+        def ask(_: Resident) -> bytes:  # the examiner shares the copy of the model that is lent
             return bytes(self.zoo.examiner.marks(exam, progress=tell).hits)
 
-        return tuple(map(bool, kept(_entry("hits", target, exam.items()), ask)))
+        return tuple(map(bool, self._kept("hits", target, exam.items(), ask)))
 
     def share(self, target: Target, domain: str, split: str) -> float:
         """The accuracy, as a fraction."""
@@ -72,17 +72,16 @@ class LeaderboardExaminer:
         """Mean loss of the search items' right answers, in nats per token; needs no decoding."""
         asked = self.zoo.exam(target, domain, "search").items()
 
-        def read() -> bytes:
+        def read(there: Resident) -> bytes:
             total, count = 0.0, 0
-            pool = self.zoo.examiner.pool
-            with pool.lend(target) as resident, lend(resident) as there, torch.inference_mode():
+            with torch.inference_mode():
                 for group in grouped(exchanges(there, asked), TOGETHER):
                     logits, tokens = reply_logits(there.model, group)
                     total += float(surprise(logits, tokens).double().sum())
                     count += len(tokens)
             return struct.pack("<d", total / count)
 
-        return float(struct.unpack("<d", kept(_entry("loss", target, asked), read))[0])
+        return float(struct.unpack("<d", self._kept("loss", target, asked, read))[0])
 
     def added(self, merge: MergeRecipe) -> Added:
         """The delta of a merge."""
@@ -93,13 +92,25 @@ class LeaderboardExaminer:
 
         return Added(*struct.unpack("<3d", kept(_entry("added", merge, ()), compare)))
 
+    def _kept(
+        self, kind: str, target: Target, asked: tuple[Item, ...], ask: Callable[[Resident], bytes]
+    ) -> bytes:
+        """An answer of a model, from the cache under the place where it computes."""
+        pool = self.zoo.examiner.pool
+        expected = pool.expected_place(open_checkpoint(references_of(target)[0]))
+        found = load(_entry(kind, target, asked, expected))
+        if found is not None:
+            return found
+        with pool.lend(target) as resident, lend(resident) as there:
+            entry = _entry(kind, target, asked, place_of(there.model))
+            return kept(entry, lambda: ask(there))
 
-def _entry(kind: str, target: Target, asked: tuple[Item, ...]) -> Path:
-    """A key that changes with the weights, the recipe or the items."""
+
+def _entry(kind: str, target: Target, asked: tuple[Item, ...], place: Sequence[str] = ()) -> Path:
+    """A key that changes with the weights, the recipe, the items or the model's `place_of`."""
     opened = [open_checkpoint(one) for one in references_of(target)]
     weights = [one.content_hash() for one in opened]
     text = [[item.prompt, item.answer] for item in asked]
-    place = () if kind == "added" else usual_place(opened[0])  # weights alone decide what is added
     identity = json.dumps([kind, target_name(target), weights, text, *place])
     return cache_folder("leaderboard") / hashlib.sha256(identity.encode()).hexdigest()[:32]
 
