@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
 
 def climb_text(
-    found: ClimbResult, verdict: Sequence[DomainVerdict], beside: Sequence[BaselineMerge], out: Path
+    found: ClimbResult,
+    verdict: Sequence[DomainVerdict],
+    beside: Sequence[BaselineMerge],
+    out: Path,
+    asked: tuple[int, int],
 ) -> str:
     """Factors by model, then the test split and the paper's claim."""
     rows = [
@@ -34,14 +38,18 @@ def climb_text(
         for model, search in zip(found.given.models, found.searches, strict=True)
     ]
     lines = [
-        f"{out}: factors found on {found.limit} search items a domain",
+        f"{out}: factors found on {_items(asked)}",
         text_table(["model", "levels", "factors", "score", "settings tried"], rows),
     ]
     return "\n".join([*lines, *merge_lines(verdict, beside), *claim_lines(verdict)])
 
 
 def joint_text(
-    found: JointResult, verdict: Sequence[DomainVerdict], beside: Sequence[BaselineMerge], out: Path
+    found: JointResult,
+    verdict: Sequence[DomainVerdict],
+    beside: Sequence[BaselineMerge],
+    out: Path,
+    asked: tuple[int, int],
 ) -> str:
     """The settings compared by accuracy, the chosen one marked; then the test split."""
     rows = [
@@ -56,7 +64,7 @@ def joint_text(
     ]
     head = (
         f"{out}: chosen together by {found.objective}, * of {len(found.trials)} settings on "
-        f"{found.limit} search items a domain ({found.answers} answers)"
+        f"{_items(asked)} ({found.answers} answers)"
     )
     body = text_table(["trial", "settings", "loss", "retention %"], rows)
     claim = claim_lines(verdict) if len(verdict) == 1 else []
@@ -69,7 +77,11 @@ def joint_values(values: Mapping[str, float]) -> str:
 
 
 def study_text(
-    found: StudyState, verdict: Sequence[DomainVerdict], beside: Sequence[BaselineMerge], out: Path
+    found: StudyState,
+    verdict: Sequence[DomainVerdict],
+    beside: Sequence[BaselineMerge],
+    out: Path,
+    asked: tuple[int, int],
 ) -> str:
     """The undominated trials, or the grid as a table; then the test split."""
     best = found.best
@@ -88,23 +100,29 @@ def study_text(
         ]
         body = text_table(["trial", "settings", *found.settings.goals, "kept %"], rows)
     ends = [one.state for one in found.trials]
-    told = f"{len(ends)} trials on {found.settings.limit} search items a domain"
+    told = f"{len(ends)} trials on {_items(asked)}"
     lost = [f"{ends.count(state)} {word}" for state, word in _ENDS.items() if state in ends]
     place = found.trials.index(best) + 1
     head = f"{out}: the best of {', '.join([told, *lost])}: trial {place}"
     claim = claim_lines(verdict) if len(verdict) == 1 else []  # it is about a model alone
-    return "\n".join([head, body, _chance(found), *merge_lines(verdict, beside), *claim])
+    return "\n".join([head, body, _chance(found, asked), *merge_lines(verdict, beside), *claim])
 
 
-def _chance(found: StudyState) -> str:
+def _chance(found: StudyState, asked: tuple[int, int]) -> str:
     """How far apart two settings must be to differ by more than the draw of the items."""
     shares = [min(share, 1.0) for share in found.best.retentions.values()]
     spread = sum(share * (1 - share) for share in shares) / len(shares)
-    apart = 196 * sqrt(2 * spread / (len(shares) * found.settings.limit))
+    apart = 196 * sqrt(2 * spread / (len(shares) * asked[0]))
     return (
         f"Two settings less than about {max(apart, 1):.0f} points apart may differ by chance: "
-        f"{found.settings.limit} items a domain are few."
+        f"{_items(asked)} are few."
     )
+
+
+def _items(asked: tuple[int, int]) -> str:
+    """The fewest and the most search items of a domain."""
+    fewest, most = asked
+    return f"{fewest if fewest == most else f'{fewest} to {most}'} search items a domain"
 
 
 _ENDS = {"pruned": "given up early", "failed": "failed"}

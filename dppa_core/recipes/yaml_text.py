@@ -220,6 +220,11 @@ def load_recipe(path: str | Path) -> MergeRecipe:
     Raises:
         InvalidRecipe: no such file, not text, or not a recipe; the message begins with the path.
     """
+    if Path(path).suffix.lower() in (".jsonl", ".csv"):
+        raise InvalidRecipe(
+            f"{path}: a file of questions, not a recipe. The recipe comes first, questions stand "
+            "behind --items."
+        )
     return load_text(path, parse_recipe)
 
 

@@ -13,6 +13,8 @@ MEMORY = "DPPA_MEMORY"
 """Environment variable of `memory_budget`."""
 _UNKNOWN = 4 * 10**9
 """Free memory assumed where the system does not say."""
+_LEAST = 10**6
+"""Bytes that a budget must have."""
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([KMGT]?B|)", re.IGNORECASE | re.ASCII)
 
@@ -43,7 +45,7 @@ def memory_budget() -> int:
         InvalidValue: the variable is set to no size.
     """
     chosen = os.environ.get(MEMORY, "")
-    return parse_size(chosen, MEMORY) if chosen else (available_memory() or _UNKNOWN) // 2
+    return _budget(chosen, MEMORY) if chosen else (available_memory() or _UNKNOWN) // 2
 
 
 def use_budget(text: str | None) -> None:
@@ -53,4 +55,14 @@ def use_budget(text: str | None) -> None:
         InvalidValue: it is no size.
     """
     if text is not None:
-        os.environ[MEMORY] = str(parse_size(text, "--memory"))
+        os.environ[MEMORY] = str(_budget(text, "--memory"))
+
+
+def _budget(text: str, what: str) -> int:
+    size = parse_size(text, what)
+    if size < _LEAST:
+        raise InvalidValue(
+            f"{what} {text.strip()} is {size} bytes, which hold no model. A missing unit is the "
+            f"usual cause: write {size}GB, or at least 1MB."
+        )
+    return size

@@ -6,6 +6,8 @@ import pytest
 
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
 from dppa_core.studies.experiments.paper import pruning
+from dppa_core.tasks.item_files import own_domain
+from dppa_core.tuning.search.trial import asked_range
 from tests.helpers.command import Command
 from tests.helpers.own_questions import APPLES, write_apples, write_clauses
 
@@ -54,6 +56,26 @@ def test_own_questions_stand_beside_embedded_ones(dppa: Command, tmp_path: Path)
     assert value["items"] == {"math": 1, "apples": 1, "terms": 1}
     assert dppa("evaluate", recipe, *given, "--json") == 0
     assert list(dppa.json["items"]) == ["apples", "terms"]
+    assert dppa("evaluate", recipe, *given) == 0
+    assert "apples: 3 of 6 questions are of the search split; --split test asks" in dppa.out
+
+
+def test_a_file_of_questions_in_the_place_of_the_recipe_is_told(
+    dppa: Command, tmp_path: Path
+) -> None:
+    apples = write_apples(tmp_path)
+    assert dppa("evaluate", apples, "--items", written(tmp_path)) == 1
+    assert "a file of questions, not a recipe" in dppa.err and "--items" in dppa.err
+
+
+def test_a_search_tells_how_many_questions_it_asked(dppa: Command, tmp_path: Path) -> None:
+
+    own = own_domain(str(write_apples(tmp_path)), None)
+    assert asked_range([own], 64) == (3, 3) and asked_range([own, "law"], 64) == (3, 64)
+    recipe, out = written(tmp_path), tmp_path / "out.yaml"
+    for option in (("--trials", 2), ("--sampler", "random"), ("--objective", "worst")):
+        assert dppa("search", recipe, "--out", out, *option) == 1
+        assert f"{option[0]} has no meaning for the paper's climb" in dppa.err
 
 
 def test_retention_is_by_the_model_in_the_place_of_the_file(

@@ -48,6 +48,8 @@ def test_half_of_the_free_memory_is_the_budget_unless_one_is_chosen(
     assert memory_budget() == 6 * 10**9
     with pytest.raises(InvalidValue, match="--memory must be like 5GB.*got '6 gigs'"):
         use_budget("6 gigs")
+    with pytest.raises(InvalidValue, match="--memory 12 is 12 bytes.*write 12GB"):
+        use_budget("12")
     monkeypatch.setenv(MEMORY, "much")
     with pytest.raises(InvalidValue, match="DPPA_MEMORY must be like"):
         memory_budget()

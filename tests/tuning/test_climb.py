@@ -70,7 +70,7 @@ def test_the_score_is_the_geometric_mean_over_the_tasks() -> None:
     own = scored(a=(8, 8), b=(4, 8))
     assert task_score(scored(a=(4, 8), b=(4, 8)), own, "m") == pytest.approx(0.5**0.5)
     assert task_score(scored(a=(0, 8), b=(8, 8)), own, "m") == 0
-    with pytest.raises(InvalidValue, match="m itself answers none of the 8 .* task b"):
+    with pytest.raises(InvalidValue, match="m itself answers none of the 8 .* kind b"):
         task_score(own, scored(a=(8, 8), b=(0, 8)), "m")
     with pytest.raises(InvalidValue, match="nothing to retain"):
         retentions({"law": own}, {"law": scored(a=(0, 8))})

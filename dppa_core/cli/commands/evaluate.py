@@ -130,7 +130,16 @@ def evaluate(
             value["lm_eval"] = harness_rows(examiner, who, harness, progress=told)
     if frame is not None and table is not None:
         write_frame(table(), frame)
-    emit(value, evaluated_text(value), as_json=as_json)
+    halves = [_half(one, split) for one in domains if isinstance(one, OwnDomain)]
+    emit(value, "\n".join([evaluated_text(value), *halves]), as_json=as_json)
+
+
+def _half(domain: OwnDomain, split: str) -> str:
+    here, other = len(domain.of_split(split)), "search" if split == "test" else "test"
+    return (
+        f"{domain}: {here} of {len(domain.items)} questions are of the {split} split; "
+        f"--split {other} asks the others."
+    )
 
 
 def _who(

@@ -138,7 +138,7 @@ def search(
         verdict, beside = _verdict(place, found.recipe, given, chosen, test_limit)
         for one in beside:
             if one.comparison.difference.value < 0:
-                say(f"Worse in its own test: {one.told()}")
+                say(f"On the test items: {one.told()}")
         replace_file(out, dump_recipe(found.recipe))
         if frame is not None:
             write_frame(found.to_frame(), frame)
@@ -146,7 +146,7 @@ def search(
         stays.unlink(missing_ok=True)
     value = {"out": str(out), **({"study": str(stays)} if studies else {}), **found.to_json()}
     text: Callable[..., str] = study_text if studies else joint_text if wanted.joint else climb_text
-    told = text(found, verdict, beside, out)
+    told = text(found, verdict, beside, out, _asked(found.recipe, chosen, wanted.limit))
     emit(value | _tested(verdict, beside), told, as_json=as_json)
 
 
@@ -156,12 +156,29 @@ def _settled(wanted: StudyOptions, *, per_model: bool) -> StudyOptions:
         raise InvalidValue("Give either --joint or --vary and --grid: they are ways of their own.")
     if per_model and not wanted.joint:
         raise InvalidValue("--per-model goes with --joint: the climb finds factors of each model.")
+    climbs = not (wanted.joint or wanted.vary or wanted.grid)
+    for option, given in (
+        ("--trials", wanted.trials),
+        ("--objective", wanted.objectives),
+        ("--sampler", wanted.sampler != "tpe"),
+    ):
+        if climbs and given:
+            raise InvalidValue(
+                f"{option} has no meaning for the paper's climb. It goes with --vary, --grid or "
+                "--joint; leave it out otherwise."
+            )
     objectives = wanted.objectives or ("accuracy" if wanted.joint else "retention",)
     if wanted.joint and (len(objectives) > 1 or objectives[0] not in ("accuracy", "loss")):
-        given = ", ".join(objectives)
-        raise InvalidValue(f"A joint search has the objective accuracy or loss, got {given}.")
+        named = ", ".join(objectives)
+        raise InvalidValue(f"A joint search has the objective accuracy or loss, got {named}.")
     limit = wanted.limit or (200 if wanted.joint else 64)
     return replace(wanted, objectives=objectives, limit=limit)
+
+
+def _asked(recipe: MergeRecipe, tasks: list[str] | None, limit: int) -> tuple[int, int]:
+    from dppa_core.tuning.search.trial import asked_range, domains_for  # noqa: PLC0415  (torch)
+
+    return asked_range(domains_for(recipe, tasks), limit)
 
 
 def _beside(out: Path, end: str) -> Path:

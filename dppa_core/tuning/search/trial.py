@@ -58,6 +58,12 @@ def domains_for(recipe: MergeRecipe, tasks: Sequence[str] | None = None) -> tupl
     return tuple(tasks)
 
 
+def asked_range(domains: Iterable[str], limit: int) -> tuple[int, int]:
+    """The fewest and the most search items of a domain, at most `limit`."""
+    counts = [len(Exam("", domain, SEARCH, limit).items()) for domain in domains]
+    return min(counts), max(counts)
+
+
 def by_domain(
     pairs: Iterable[tuple[str, Scored]], of: Callable[[Scored], DomainScore]
 ) -> dict[str, Scored]:
@@ -85,7 +91,7 @@ def task_score(found: DomainScore, own: DomainScore, who: str) -> float:
     for name, task in own.tasks.items():
         if not task.accuracy:
             raise InvalidValue(
-                f"{who} itself answers none of the {task.n} search items of the task {name}, so "
+                f"{who} itself answers none of the {task.n} search items of the kind {name}, so "
                 "the retention of a merge is undefined. A model of another domain, or too few "
                 "items (--limit), is the usual cause."
             )
