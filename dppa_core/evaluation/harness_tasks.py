@@ -26,6 +26,8 @@ PAPER_TASKS = Path(__file__).parent / "paper_tasks"
 """Task files of our own, for data sets of the paper that the package lacks."""
 SEED, TOGETHER = 1234, 16
 """Seed of few-shot examples, the package's own default; requests of a batch."""
+MOST_LISTED = 5
+"""Most tasks that a message names when it misses one."""
 _FORMAT = 1  # change it when the same tasks would be asked differently
 _METRICS = {"acc", "acc_norm", "exact_match", "perplexity", "word_perplexity", "byte_perplexity"}
 _METRICS |= {"bits_per_byte", "mcc", "f1"}
@@ -82,7 +84,7 @@ def find_tasks(names: Sequence[str], folder: Path | None, *, public: bool = Fals
     if folder is None and not set(names) <= set(manager.all_tasks):
         manager = _every_task()
     whose = "lm-evaluation-harness" if folder is None else str(folder)
-    _check_known(names, manager.all_tasks, "the task files of this page" if public else whose)
+    _check_known(names, manager.all_tasks, "this page's folder of task files" if public else whose)
     for name in names if public else ():
         _check_declarative(name, manager.task_index[name].yaml_path)
     return manager
@@ -125,11 +127,12 @@ def sandboxed_templates() -> Iterator[None]:
 
 def _check_known(names: Sequence[str], known: Iterable[str], where: str) -> None:
     known = set(known)
+    listed = f": {', '.join(sorted(known))}" if 0 < len(known) <= MOST_LISTED else ""
     for one in names:
         if one not in known:
             raise UnknownName(
-                f"No task {one!r} among the {many(len(known), 'task')} in {where}. "
-                f"{closest(one, known)}"
+                f"No task {one!r} in {where}, which has {many(len(known), 'task')}{listed}. "
+                f"{closest(one, known)}".rstrip()
             )
 
 

@@ -1,11 +1,11 @@
 // A visitor's own questions: a row for each model, and the questions, filtered by model, right and wrong.
 // Texts of people and models are inserted as text, never as markup.
-import { html, say, put, percent } from "../base/shapes.js";
+import { html, say, percent } from "../base/shapes.js";
 import { paint, part, server } from "../session/parts.js";
-import { watchRuns } from "../session/runs.js";
-import { saveable } from "../session/save_plots.js";
+import { measuredRuns, measuredTable } from "./measured.js";
 
 const IDLE = "Not asked yet. The merge, plain merges, the domain models and the base answer the same questions.";
+const kept = (done, total) => `Cancelled after ${done} of ${total} answers. Those of models that had finished are kept: ask again to go on.`;
 const MOST_SHOWN = 200;
 function type(box, text) {
   Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value").set.call(box, text);
@@ -55,7 +55,7 @@ function choiceOf(host, id, title, label) {
 part("questions", ({ host, get, watch }) => {
   host.replaceChildren();
   opener(host);
-  const runs = watchRuns(host, "questions", { label: "Asking", idle: IDLE });
+  const runs = measuredRuns(host, "questions", IDLE, kept);
   const whole = html("div", { hidden: "" }, host);
   const region = (label) => html("table", { class: "scores" }, html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label }, whole));
   const scores = region("Scores on your questions");
@@ -67,11 +67,11 @@ part("questions", ({ host, get, watch }) => {
   const table = region("Your questions, right and wrong");
   const more = html("p", { class: "how" }, whole);
   let result = null;
-  const saves = saveable(host, "own-questions", () => result && {
+  const saves = measuredTable(host, "own-questions", () => ({
+    recipe: result.recipe,
     columns: ["question", "answer", "scorer", ...result.rows.map(({ label }) => `${label} (1 right, 0 wrong)`)],
     rows: result.items.map((item, i) => [item.question, item.answer, item.scorer, ...result.rows.map(({ hits }) => Number(hits[i]))]),
-  });
-  saves.hidden = true;
+  }));
 
   function heads(into, names) {
     into.replaceChildren();
@@ -128,5 +128,5 @@ part("questions", ({ host, get, watch }) => {
   }
   watch(accept);
   accept(get());
-  paint(() => { runs.paint(result?.recipe); put(host, "data-result", Boolean(result)); });
+  paint(runs.paint);
 });

@@ -1,25 +1,25 @@
 // Ready tasks of lm-evaluation-harness: a table for each task, a row for each model, a column for each metric.
 // Names are inserted as text, never as markup.
-import { html, put, say, three } from "../base/shapes.js";
+import { html, say, three } from "../base/shapes.js";
 import { paint, part, server } from "../session/parts.js";
-import { watchRuns } from "../session/runs.js";
-import { saveable } from "../session/save_plots.js";
+import { measuredRuns, measuredTable } from "./measured.js";
 
 const IDLE = "Not asked yet. The merge, plain merges, the domain models and the base are asked the same questions.";
 const HOW = "Higher is better, unless a column says otherwise. In brackets: 95\u2009% intervals over the questions; a value that is no mean over them has none.";
+const kept = (done, total) => `Cancelled after ${done} of ${total} models. Their results are kept: ask again to go on with the others.`;
 const heading = ({ metric, higher_is_better: higher }) => `${metric.replace(",", ", ")}${higher === false ? ", lower is better" : ""}`;
 
 part("tasks", ({ host, get, watch }) => {
   host.replaceChildren();
-  const runs = watchRuns(host, "tasks", { label: "Asking", idle: IDLE });
+  const runs = measuredRuns(host, "tasks", IDLE, kept);
   const tables = html("div", { hidden: "" }, host);
   const note = html("p", { class: "how", hidden: "" }, host);
   let result = null;
-  const saves = saveable(host, "ready-tasks", () => result && {
+  const saves = measuredTable(host, "ready-tasks", () => ({
+    recipe: result.recipe,
     columns: ["model", "task", "metric", "value", "95 % interval from", "95 % interval to", "questions"],
     rows: result.rows.flatMap((row) => row.results.map((one) => [row.label, one.task, one.metric, one.value, ...(one.ci95 ?? [null, null]), one.n])),
-  });
-  saves.hidden = true;
+  }));
   function drawTask(task) {
     const first = result.rows[0].results.filter((one) => one.task === task);
     html("h3", {}, tables, `${task}, ${first[0].n} questions`);
@@ -52,5 +52,5 @@ part("tasks", ({ host, get, watch }) => {
   }
   watch(accept);
   accept(get());
-  paint(() => { runs.paint(result?.recipe); put(host, "data-result", Boolean(result)); });
+  paint(runs.paint);
 });

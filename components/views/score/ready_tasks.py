@@ -59,6 +59,12 @@ class TaskOffer:
         )
 
     @property
+    def examples(self) -> tuple[str, ...]:
+        """Names that can be typed; none for a folder, whose files are read at the first run."""
+        usual = ("arc_easy", "piqa") if self.folder is None else ()
+        return usual if self.names is None else self.names[:2]
+
+    @property
     def most(self) -> int:
         """Most questions of a task."""
         return OWN_ITEMS if self.names is None else PUBLIC_ITEMS
@@ -102,7 +108,8 @@ def read_tasks(
     said = whole(text) if isinstance(text, str) else ""
     names = tuple(dict.fromkeys(re.findall(r"[^\s,;]+", said[: LONGEST + 1])))
     if not names:
-        raise InvalidValue("There is no task yet: type the name of one, such as arc_easy.")
+        such = f", such as {offer.examples[0]}" if offer.examples else ""
+        raise InvalidValue(f"There is no task yet: type the name of one{such}.")
     if len(names) > MOST_TASKS or len(said) > LONGEST:
         raise InvalidValue(
             f"At most {MOST_TASKS} tasks in {LONGEST} characters are asked at once; "
@@ -163,7 +170,7 @@ def add_ready_tasks(
         text = gr.Textbox(
             label="Tasks",
             info=offer.names_info,
-            placeholder=", ".join((offer.names or ("arc_easy", "piqa"))[:2]),
+            placeholder=", ".join(offer.examples),
             max_lines=1,
             max_length=LONGEST,
             elem_id="tasks-text",

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +21,9 @@ from components.work.rate_limits import OF_A_PARTY, TOKENS_PER_HOUR, Allowance
 from components.work.studio import Studio
 from components.work.visitor import Visitor
 from dppa_core.errors import Cancelled, InvalidValue, OutOfBudget
+from dppa_core.evaluation import examiner
 from dppa_core.models.drafted_answers import LONGEST
+from dppa_core.models.resident import Resident
 from dppa_core.recipes.yaml_text import recipe_hash
 from tests.helpers.own_questions import APPLES, CLAUSES
 
@@ -90,3 +93,25 @@ def test_asking_can_be_stopped(studio: Studio) -> None:
     stop.set()
     with pytest.raises(Cancelled):
         answered(read_own(APPLES, None, SESSION, PUBLIC), studio, lambda told: None, stop)
+
+
+def test_models_that_had_finished_when_it_was_cancelled_are_asked_no_more(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DPPA_CACHE", str(tmp_path))
+    stop, asked = threading.Event(), read_own(APPLES, None, SESSION, PUBLIC)
+    models, mark = list[str](), examiner.mark
+
+    def counted(resident: Resident, *given: Any, **how: Any) -> Any:
+        found = mark(resident, *given, **how)
+        models.append(resident.key)
+        if len(models) == 2:
+            stop.set()
+        return found
+
+    monkeypatch.setattr(examiner, "mark", counted)
+    with pytest.raises(Cancelled):
+        answered(asked, studio, lambda told: None, stop)
+    assert 2 <= len(models) < 7
+    found = answered(asked, studio, lambda told: None, threading.Event())
+    assert len(found["rows"]) == len(models) == len(set(models)) == 7

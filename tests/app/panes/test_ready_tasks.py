@@ -27,7 +27,10 @@ from components.work.progress_stream import stream_run
 from components.work.rate_limits import TOKENS_PER_HOUR, Allowance
 from components.work.studio import Studio
 from components.work.visitor import Visitor
-from dppa_core.errors import Cancelled, DppaError, InvalidValue, NotAllowed
+from dppa_core.errors import Cancelled, DppaError, InvalidValue, NotAllowed, UnknownName
+from dppa_core.evaluation.harness_tasks import MOST_LISTED, find_tasks
+from dppa_core.evaluation.lm_eval_harness import Harness
+from dppa_core.models.resident import Resident
 from dppa_core.recipes.yaml_text import recipe_hash
 
 ROOT = Path(__file__).parents[3]
@@ -156,6 +159,57 @@ def test_asking_can_be_stopped() -> None:
     stop.set()
     with pytest.raises(Cancelled):
         tasks_asked(asked, OFFER, Studio(public=False), lambda told: None, stop)
+
+
+def test_models_that_had_finished_when_it_was_cancelled_are_asked_no_more(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DPPA_CACHE", str(tmp_path))
+    stop, asked = threading.Event(), read_tasks("dppa_sums", 5, None, SESSION, OFFER)
+    studio, ask, models = Studio(public=False), Harness.ask, list[str]()
+
+    def counted(harness: Harness, resident: Resident, *told: Any) -> Any:
+        models.append(resident.key)
+        return ask(harness, resident, *told)
+
+    def emit(told: Any) -> None:
+        if told[0] == 2:
+            stop.set()
+
+    monkeypatch.setattr(Harness, "ask", counted)
+    with pytest.raises(Cancelled):
+        tasks_asked(asked, OFFER, studio, emit, stop)
+    finished = models[:2]
+    models.clear()
+    found = tasks_asked(asked, OFFER, studio, lambda told: None, threading.Event())
+    assert len(found["rows"]) == 7 and len(models) == 5 and not set(finished) & set(models)
+
+
+@pytest.mark.parametrize(
+    ("offer", "examples", "such"),
+    [
+        (TaskOffer(), "arc_easy, piqa", ", such as arc_easy."),
+        (OFFER, "", "type the name of one."),
+        (TaskOffer(("a", "b", "c"), OFFER.folder), "a, b", ", such as a."),
+    ],
+)
+def test_examples_are_tasks_that_can_be_asked(offer: TaskOffer, examples: str, such: str) -> None:
+    assert ", ".join(offer.examples) == examples
+    with pytest.raises(InvalidValue, match=such):
+        read_tasks("", 20, None, SESSION, offer)
+
+
+@pytest.mark.parametrize("count", [1, MOST_LISTED, MOST_LISTED + 1])
+def test_a_folder_of_few_tasks_is_listed_to_those_who_miss_one(tmp_path: Path, count: int) -> None:
+    text = (ROOT / "tests/harness/sums.yaml").read_text()
+    names = [f"sums_{letter}" for letter in "abcdef"[:count]]
+    for name in names:
+        (tmp_path / f"{name}.yaml").write_text(text.replace("dppa_sums", name))
+    with pytest.raises(UnknownName) as raised:
+        find_tasks(["gsm8k"], tmp_path)
+    listed = f": {', '.join(names)}" if count <= MOST_LISTED else ""
+    tasks = f"{count} task{'s' if count > 1 else ''}"
+    assert str(raised.value) == f"No task 'gsm8k' in {tmp_path}, which has {tasks}{listed}."
 
 
 def test_without_the_package_the_message_says_how_to_install_it(

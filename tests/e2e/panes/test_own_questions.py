@@ -1,5 +1,8 @@
 """A visitor's own questions: a file, a row for every model, the questions by right and wrong."""
 
+import re
+from time import time_ns
+
 from playwright.sync_api import expect
 
 from tests.e2e.page_driver import ANSWER_MS, Studio
@@ -11,6 +14,14 @@ DROP = """(text) => {
   const event = new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true });
   document.getElementById("questions-box").dispatchEvent(event);
 }"""
+
+STOP_WHEN_ANSWERED = """() => new MutationObserver((_, observer) => {
+  if (!/^[1-9][0-9]* of /.test(document.querySelector("#questions .standing").textContent)) return;
+  observer.disconnect();
+  document.getElementById("questions-stop").click();
+}).observe(document.getElementById("questions"), {
+  characterData: true, childList: true, subtree: true,
+})"""
 
 
 def test_a_file_of_questions_is_asked_looked_at_and_opened_in_the_chat(studio: Studio) -> None:
@@ -57,6 +68,45 @@ def test_a_file_of_questions_is_asked_looked_at_and_opened_in_the_chat(studio: S
     expect(page.locator("#prompt textarea")).to_have_value(said)
     expect(page.locator("#prompt textarea")).to_be_visible()
     searches(studio)
+
+
+def test_the_table_tells_its_recipe_though_a_later_run_is_cancelled(studio: Studio) -> None:
+    page, status = studio.page, studio.page.locator("#questions .standing")
+    label, text = page.locator("#questions .measured"), page.locator("#questions-text textarea")
+    studio.wait_models()
+    studio.open_pane("score")
+    studio.unfold("questions-box", "#questions-text")
+    text.fill(APPLES)
+    page.locator("#questions-run").click()
+    name = studio.recipe[:6]
+    measured = f"Measured on recipe {name}, the merge as it is now."
+    expect(label).to_have_text(measured, timeout=ANSWER_MS)
+    studio.set_rate(72)
+    stale = re.compile(f"Stale: measured on recipe {name}")
+    expect(label).to_have_text(stale)
+    begun = time_ns()  # nobody has answered these
+    asked = (
+        f'{{"question": "What is {begun} + {n}?", "answer": "{begun + n}"}}' for n in range(600)
+    )
+    text.fill("\n".join(asked))
+    page.evaluate(STOP_WHEN_ANSWERED)
+    page.locator("#questions-run").click()
+    stopped = page.locator('#questions [data-questions-state="stopped"]')
+    stopped.wait_for(state="attached", timeout=ANSWER_MS)
+    expect(status).to_have_text(
+        re.compile(
+            r"Cancelled after \d+ of \d+ answers\. Those of models that had finished are kept"
+        )
+    )
+    expect(label).to_have_text(stale)
+    with page.expect_download() as download:
+        page.locator('#questions button[data-save="csv"]').click()
+    assert download.value.suggested_filename == f"dppa-own-questions-{name}.csv"
+    text.fill("")
+    page.locator("#questions-run").click()
+    expect(page.locator("#questions-box .field-note")).to_contain_text("no questions yet")
+    expect(status).to_have_text("")
+    expect(label).to_have_text(stale)
 
 
 def searches(studio: Studio) -> None:

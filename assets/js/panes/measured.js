@@ -1,0 +1,84 @@
+// Runs whose table stays while another one runs, fails or is cancelled: a label beside the table, and the name
+// of its file, tell the recipe that was measured.
+import { html, put, say } from "../base/shapes.js";
+import { server } from "../session/parts.js";
+import { watchRuns } from "../session/runs.js";
+import * as tables from "../session/tables.js";
+
+function labelOf(measured, current) {
+  const name = measured.slice(0, 6);
+  if (current === null) return `Measured on recipe ${name}.`; // the current one is not known yet
+  if (current !== measured) return `Stale: measured on recipe ${name}, and the merge has changed since. Measure again.`;
+  return `Measured on recipe ${name}, the merge as it is now.`;
+}
+
+/**
+ * As `watchRuns`, with a label for the table below it.
+ * @param {HTMLElement} host @param {string} name Of the activity, and of the buttons NAME-run and NAME-stop.
+ * @param {string} idle
+ * @param {(done: number, total: number) => string} kept Says what a cancelled run leaves, once something was done.
+ */
+export const measuredRuns = (host, name, idle, kept) => {
+  const runs = watchRuns(host, name, { label: "Asking", idle });
+  const label = html("p", { class: "how measured", role: "status", hidden: "" }, host);
+  let last = { state: "idle" }, recipe = "", cleared = "";
+  function told(next) {
+    if (next.state === "done") return { told: "Done." };
+    return next.state === "stopped" && next.done ? { told: kept(next.done, next.total) } : {};
+  }
+  // A run begins: the message of the one before is over, even if this one is refused or leaves the queue.
+  document.addEventListener("click", (event) => {
+    if (!event.target.closest?.(`#${name}-run`) || last.state === "idle") return;
+    cleared = last.id;
+    const activity = server.activity[name];
+    runs.take({ state: recipe ? "done" : "idle", told: "" });
+    server.activity[name] = activity;
+  });
+  return {
+    // Whether a value counts; see `watchRuns`.
+    take(next) {
+      if (next?.id && next.id === cleared) return false; // Cancel sends it again
+      if (!next || !runs.take({ ...next, ...told(next) })) return false;
+      last = next;
+      recipe = next.result?.recipe ?? recipe;
+      return true;
+    },
+    paint() {
+      runs.paint("");
+      put(host, "data-result", Boolean(recipe));
+      label.hidden = !recipe;
+      if (!recipe) return;
+      const current = tables.recipe();
+      put(label, "data-stale", current !== null && current !== recipe);
+      say(label, labelOf(recipe, current));
+    },
+  };
+};
+
+// --- the table as a file: RFC 4180; a text that a spreadsheet would run as a formula is marked as text ----
+function field(value) {
+  if (value === null || value === undefined) return "";
+  if (typeof value === "number") return String(+value.toPrecision(9));
+  const text = /^[=+\-@\t\r]/.test(value) ? `'${value}` : String(value);
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+const csv = ({ columns, rows }) => [columns, ...rows].map((row) => `${row.map(field).join(",")}\r\n`).join("");
+
+/**
+ * The button that saves a table, hidden until there is one. In a plot's `saveable` the file is named after the
+ * recipe of the controls.
+ * @param {HTMLElement} host @param {string} name
+ * @param {() => {recipe: string, columns: string[], rows: any[][]}} table With the recipe that was measured.
+ */
+export const measuredTable = (host, name, table) => {
+  const bar = html("div", { class: "saves", role: "group", "aria-label": "Save", hidden: "" }, host);
+  const title = "Save the numbers as a table (CSV)";
+  const button = html("button", { type: "button", class: "save", "data-save": "csv", title, "aria-label": title }, bar, "CSV");
+  button.addEventListener("click", () => {
+    const saved = table();
+    const href = URL.createObjectURL(new Blob([csv(saved)], { type: "text/csv;charset=utf-8" }));
+    html("a", { href, download: `dppa-${name}-${saved.recipe.slice(0, 6)}.csv` }).click();
+    setTimeout(() => URL.revokeObjectURL(href), 10_000);
+  });
+  return bar;
+};
