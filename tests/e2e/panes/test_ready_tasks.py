@@ -80,6 +80,8 @@ def stays_labelled(studio: Studio) -> None:
     expect(status).to_contain_text("Cancelled")
     expect(label).to_have_text(stale)
     assert studio.recipe[:6] != name
+    warned, calm = (one.evaluate(STYLE)[0] for one in (label, status))
+    assert warned != calm
     with page.expect_download() as download:
         page.locator('#tasks button[data-save="csv"]').click()
     assert download.value.suggested_filename == f"dppa-ready-tasks-{name}.csv"
