@@ -1,5 +1,5 @@
-// Runs whose table stays while another one runs, fails or is cancelled: a label beside the table, and the name
-// of its file, tell the recipe that was measured.
+// Runs whose table stays while another one runs, fails or is cancelled: a label beside the table tells the recipe
+// that was measured.
 import { html, put, say } from "../base/shapes.js";
 import { server } from "../session/parts.js";
 import { watchRuns } from "../session/runs.js";
@@ -53,32 +53,4 @@ export const measuredRuns = (host, name, idle, kept) => {
       say(label, labelOf(recipe, current));
     },
   };
-};
-
-// --- the table as a file: RFC 4180; a text that a spreadsheet would run as a formula is marked as text ----
-function field(value) {
-  if (value === null || value === undefined) return "";
-  if (typeof value === "number") return String(+value.toPrecision(9));
-  const text = /^[=+\-@\t\r]/.test(value) ? `'${value}` : String(value);
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-}
-const csv = ({ columns, rows }) => [columns, ...rows].map((row) => `${row.map(field).join(",")}\r\n`).join("");
-
-/**
- * The button that saves a table, hidden until there is one. In a plot's `saveable` the file is named after the
- * recipe of the controls.
- * @param {HTMLElement} host @param {string} name
- * @param {() => {recipe: string, columns: string[], rows: any[][]}} table With the recipe that was measured.
- */
-export const measuredTable = (host, name, table) => {
-  const bar = html("div", { class: "saves", role: "group", "aria-label": "Save", hidden: "" }, host);
-  const title = "Save the numbers as a table (CSV)";
-  const button = html("button", { type: "button", class: "save", "data-save": "csv", title, "aria-label": title }, bar, "CSV");
-  button.addEventListener("click", () => {
-    const saved = table();
-    const href = URL.createObjectURL(new Blob([csv(saved)], { type: "text/csv;charset=utf-8" }));
-    html("a", { href, download: `dppa-${name}-${saved.recipe.slice(0, 6)}.csv` }).click();
-    setTimeout(() => URL.revokeObjectURL(href), 10_000);
-  });
-  return bar;
 };

@@ -2,7 +2,8 @@
 // Texts of people and models are inserted as text, never as markup.
 import { html, say, percent } from "../base/shapes.js";
 import { paint, part, server } from "../session/parts.js";
-import { measuredRuns, measuredTable } from "./measured.js";
+import { saveable } from "../session/save_plots.js";
+import { measuredRuns } from "./measured.js";
 
 const IDLE = "Not asked yet. The merge, plain merges, the domain models and the base answer the same questions.";
 const kept = (done, total) => `Cancelled after ${done} of ${total} answers. Those of models that had finished are kept: ask again to go on.`;
@@ -67,11 +68,12 @@ part("questions", ({ host, get, watch }) => {
   const table = region("Your questions, right and wrong");
   const more = html("p", { class: "how" }, whole);
   let result = null;
-  const saves = measuredTable(host, "own-questions", () => ({
+  const saves = saveable(host, "own-questions", () => result && {
     recipe: result.recipe,
     columns: ["question", "answer", "scorer", ...result.rows.map(({ label }) => `${label} (1 right, 0 wrong)`)],
     rows: result.items.map((item, i) => [item.question, item.answer, item.scorer, ...result.rows.map(({ hits }) => Number(hits[i]))]),
-  }));
+  });
+  saves.hidden = true;
 
   function heads(into, names) {
     into.replaceChildren();

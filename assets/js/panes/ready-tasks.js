@@ -2,7 +2,8 @@
 // Names are inserted as text, never as markup.
 import { html, say, three } from "../base/shapes.js";
 import { paint, part, server } from "../session/parts.js";
-import { measuredRuns, measuredTable } from "./measured.js";
+import { saveable } from "../session/save_plots.js";
+import { measuredRuns } from "./measured.js";
 
 const IDLE = "Not asked yet. The merge, plain merges, the domain models and the base are asked the same questions.";
 const HOW = "Higher is better, unless a column says otherwise. In brackets: 95\u2009% intervals over the questions; a value that is no mean over them has none.";
@@ -15,11 +16,12 @@ part("tasks", ({ host, get, watch }) => {
   const tables = html("div", { hidden: "" }, host);
   const note = html("p", { class: "how", hidden: "" }, host);
   let result = null;
-  const saves = measuredTable(host, "ready-tasks", () => ({
+  const saves = saveable(host, "ready-tasks", () => result && {
     recipe: result.recipe,
     columns: ["model", "task", "metric", "value", "95 % interval from", "95 % interval to", "questions"],
     rows: result.rows.flatMap((row) => row.results.map((one) => [row.label, one.task, one.metric, one.value, ...(one.ci95 ?? [null, null]), one.n])),
-  }));
+  });
+  saves.hidden = true;
   function drawTask(task) {
     const first = result.rows[0].results.filter((one) => one.task === task);
     html("h3", {}, tables, `${task}, ${first[0].n} questions`);

@@ -155,10 +155,11 @@ function give(blob, name) {
 
 // --- the buttons -------------------------------------------------------------------------------
 // box: what holds .plot-title, the svg and the sentences on how to read it. shown(): the svg, or null where
-// only a table is; rows(): {columns: names with units, rows} of what is shown, or null where nothing is yet.
+// only a table is; rows(): {columns: names with units, rows} of what is shown, or null where nothing is yet. A
+// table with a `recipe` was measured on that one: its file is named so, whatever the controls say now.
 export const saveable = (box, name, rows, shown = () => null) => {
   const bar = html("div", { class: "saves", role: "group", "aria-label": "Save" }, box);
-  const file = (kind) => `dppa-${name}-${(tables.recipe() || "recipe").slice(0, 6)}.${kind}`;
+  const file = (kind, recipe) => `dppa-${name}-${(recipe ?? (tables.recipe() || "recipe")).slice(0, 6)}.${kind}`;
   const button = (kind, title, save) => {
     const one = html("button", { type: "button", class: "save", "data-save": kind, title, "aria-label": title }, bar, kind.toUpperCase());
     one.addEventListener("click", save);
@@ -169,7 +170,7 @@ export const saveable = (box, name, rows, shown = () => null) => {
   }
   button("csv", "Save the numbers as a table (CSV)", () => {
     const table = rows();
-    if (table) give(new Blob([csv(table)], { type: "text/csv;charset=utf-8" }), file("csv"));
+    if (table) give(new Blob([csv(table)], { type: "text/csv;charset=utf-8" }), file("csv", table.recipe));
   });
   return bar;
 };
