@@ -14,7 +14,7 @@ MEMORY = "DPPA_MEMORY"
 _UNKNOWN = 4 * 10**9
 """Free memory assumed where the system does not say."""
 _LEAST = 10**6
-"""Bytes that a budget must have."""
+"""Bytes that a budget without a unit must have."""
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([KMGT]?B|)", re.IGNORECASE | re.ASCII)
 
@@ -60,9 +60,9 @@ def use_budget(text: str | None) -> None:
 
 def _budget(text: str, what: str) -> int:
     size = parse_size(text, what)
-    if size < _LEAST:
+    if size < _LEAST and text.strip().isdigit():
         raise InvalidValue(
             f"{what} {text.strip()} is {size} bytes, which hold no model. A missing unit is the "
-            f"usual cause: write {size}GB, or at least 1MB."
+            f"usual cause: write {size}GB."
         )
     return size
