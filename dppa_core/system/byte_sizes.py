@@ -55,7 +55,7 @@ def use_budget(text: str | None) -> None:
         InvalidValue: it is no size.
     """
     if text is not None:
-        os.environ[MEMORY] = str(_budget(text, "--memory"))
+        os.environ[MEMORY] = f"{_budget(text, '--memory')}B"
 
 
 def _budget(text: str, what: str) -> int:
