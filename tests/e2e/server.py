@@ -15,6 +15,18 @@ ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 120.0
 
 
+def with_hub(url: str, folder: Path) -> dict[str, str]:
+    """Environment of an app that asks a Hub of this machine, with empty caches in a folder."""
+    return {
+        "HF_ENDPOINT": url,
+        "HF_HUB_OFFLINE": "0",
+        "HF_HOME": str(folder / "home"),
+        "HF_HUB_DISABLE_XET": "1",
+        "DPPA_CACHE": str(folder / "cache"),
+        "DPPA_WARM": "0",
+    }
+
+
 def free_port() -> int:
     """A port nobody listens on now."""
     with socket.socket() as probe:

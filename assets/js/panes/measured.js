@@ -54,3 +54,16 @@ export const measuredRuns = (host, name, idle, kept) => {
     },
   };
 };
+
+/**
+ * A row of such a table, with the model's name in its colour.
+ * @param {Element} body @param {{key: string, model: string, label: string}} row
+ */
+export const modelRow = (body, row) => {
+  const tr = html("tr", { "data-key": row.key }, body);
+  tr.style.setProperty("--model", row.key === "recipe" ? "var(--d-accent)" : server.names[row.model]?.colour ?? "var(--d-base)");
+  const name = html("th", { scope: "row" }, tr);
+  html("span", { class: "swatch", "aria-hidden": "true" }, name);
+  html("span", {}, name, row.label);
+  return tr;
+};

@@ -1,9 +1,9 @@
 // A visitor's own questions: a row for each model, and the questions, filtered by model, right and wrong.
 // Texts of people and models are inserted as text, never as markup.
 import { html, say, percent } from "../base/shapes.js";
-import { paint, part, server } from "../session/parts.js";
+import { paint, part } from "../session/parts.js";
 import { saveable } from "../session/save_plots.js";
-import { measuredRuns } from "./measured.js";
+import { measuredRuns, modelRow } from "./measured.js";
 
 const IDLE = "Not asked yet. The merge, plain merges, the domain models and the base answer the same questions.";
 const kept = (done, total) => `Cancelled after ${done} of ${total} answers. Those of models that had finished are kept: ask again to go on.`;
@@ -85,11 +85,7 @@ part("questions", ({ host, get, watch }) => {
   function drawScores() {
     const body = heads(scores, ["model", "right", "retention"]);
     for (const row of result.rows) {
-      const tr = html("tr", { "data-key": row.key }, body);
-      tr.style.setProperty("--model", row.key === "recipe" ? "var(--d-accent)" : server.names[row.model]?.colour ?? "var(--d-base)");
-      const name = html("th", { scope: "row" }, tr);
-      html("span", { class: "swatch", "aria-hidden": "true" }, name);
-      html("span", {}, name, row.label);
+      const tr = modelRow(body, row);
       for (const [value, ends] of [[row.accuracy, row.ci95], [row.retention?.value, row.retention?.ci95]]) {
         const cell = html("td", {}, tr);
         html("span", { class: "score-number" }, cell, value === undefined ? "–" : percent(value));

@@ -1,9 +1,9 @@
 // Ready tasks of lm-evaluation-harness: a table for each task, a row for each model, a column for each metric.
 // Names are inserted as text, never as markup.
 import { html, say, three } from "../base/shapes.js";
-import { paint, part, server } from "../session/parts.js";
+import { paint, part } from "../session/parts.js";
 import { saveable } from "../session/save_plots.js";
-import { measuredRuns } from "./measured.js";
+import { measuredRuns, modelRow } from "./measured.js";
 
 const IDLE = "Not asked yet. The merge, plain merges, the domain models and the base are asked the same questions.";
 const HOW = "Higher is better, unless a column says otherwise. In brackets: 95\u2009% intervals over the questions; a value that is no mean over them has none.";
@@ -32,11 +32,7 @@ part("tasks", ({ host, get, watch }) => {
     for (const one of first) html("th", { scope: "col" }, head, heading(one));
     const body = html("tbody", {}, table);
     for (const row of result.rows) {
-      const tr = html("tr", { "data-key": row.key }, body);
-      tr.style.setProperty("--model", row.key === "recipe" ? "var(--d-accent)" : server.names[row.model]?.colour ?? "var(--d-base)");
-      const name = html("th", { scope: "row" }, tr);
-      html("span", { class: "swatch", "aria-hidden": "true" }, name);
-      html("span", {}, name, row.label);
+      const tr = modelRow(body, row);
       for (const one of row.results.filter((other) => other.task === task)) {
         const cell = html("td", { "data-value": one.value }, tr);
         html("span", { class: "score-number" }, cell, one.value === null ? "–" : three(one.value));

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Locator, expect
 
 from dppa_core.merging.preflight.fetchable_sets import fetchable_set
 from tests.e2e.page_driver import Studio, new_context
-from tests.e2e.server import Server
+from tests.e2e.server import Server, with_hub
 from tests.helpers.hub_server import HubServer
 from tests.helpers.tiny_models import Shape, random_llama, tuned_llama
 
@@ -34,15 +34,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubServer]:
 def own(hub: HubServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The app on that Hub, with an empty cache."""
     root = tmp_path_factory.mktemp("own")
-    running = Server.start(
-        root / "app.log",
-        HF_ENDPOINT=hub.url,
-        HF_HUB_OFFLINE="0",
-        HF_HOME=str(root / "home"),
-        HF_HUB_DISABLE_XET="1",
-        DPPA_CACHE=str(root / "cache"),
-        DPPA_WARM="0",
-    )
+    running = Server.start(root / "app.log", **with_hub(hub.url, root))
     yield running
     running.stop()
 

@@ -13,7 +13,7 @@ from benchmarks import synthetic
 from benchmarks.chain import prepared
 from tests.e2e.page_driver import ANSWER_MS, Studio, new_context
 from tests.e2e.panes.test_export import make, open_export
-from tests.e2e.server import Server
+from tests.e2e.server import Server, with_hub
 from tests.helpers.hub_server import HubServer
 
 TINY = synthetic.Size(2, 64, 128, 32, 4, 1024)
@@ -37,16 +37,8 @@ def studio(models: Path, tmp_path: Path, browser: Browser) -> Iterator[Studio]:
         hub = ending.enter_context(closing(HubServer()))
         for name in (synthetic.BASE, *synthetic.DOMAINS):
             hub.add(f"acme/{name}", models / name, card={"license": "apache-2.0"})
-        app = Server.start(
-            tmp_path / "app.log",
-            HF_ENDPOINT=hub.url,
-            HF_HUB_OFFLINE="0",
-            HF_HOME=str(tmp_path / "home"),
-            HF_HUB_DISABLE_XET="1",
-            DPPA_CACHE=str(tmp_path / "cache"),
-            DPPA_MEMORY="6GB",
-            DPPA_WARM="0",
-        )
+        settings = with_hub(hub.url, tmp_path) | {"DPPA_MEMORY": "6GB"}
+        app = Server.start(tmp_path / "app.log", **settings)
         ending.callback(app.stop)
         studio = Studio.visit(new_context(browser), app.url)
         ending.callback(studio.page.context.close)
