@@ -100,7 +100,7 @@ def test_explicit_levels_are_followed(studio: Studio, key: str) -> None:
     type_levels(studio, "97, 85", key)
     studio.wait_exact(85)
     assert float(studio.exact("kept")) == pytest.approx(15.0, abs=0.1)
-    assert "97\u2009%, 85\u2009%" in studio.page.locator("#levels-now").inner_text()
+    assert "97\u202f%, 85\u202f%" in studio.page.locator("#levels-now").inner_text()
 
 
 @pytest.mark.long

@@ -36,7 +36,7 @@ def test_all_answer_an_example_and_are_marked(studio: Studio) -> None:
     assert marks["merged"] == marks["zoo:math"] == "true" and marks[BASE] == "false"
     wrong = studio.answer(BASE).locator(".right-mark")
     assert wrong.get_attribute("title") == "The right answer: 12 + 5 = 17. The answer is 17."
-    assert re.search(r"\d\u2009tokens? · [\d.]+\u2009(ms|s)$", speed(studio))
+    assert re.search(r"\d\u202ftokens? · [\d.]+\u202f(ms|s)$", speed(studio))
 
     assert set(studio.page.evaluate(SCROLLS)) <= {"side-column"}  # all answers in one tall box
     assert not re.search("not asked|idle", studio.status.inner_text())
@@ -104,7 +104,7 @@ def test_the_distribution_says_what_is_kept_and_what_that_holds(studio: Studio) 
     title = studio.page.locator(".plot-distribution h3").inner_text()
     share, energy = 100 * kept / numel, 100 * held / whole
     assert title == (
-        f"Math keeps {share:.1f}\u2009% of its changes, {energy:.0f}\u2009% of its squared change"
+        f"Math keeps {share:.1f}\u202f% of its changes, {energy:.0f}\u202f% of its squared change"
     )
 
 

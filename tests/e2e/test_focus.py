@@ -68,8 +68,8 @@ def test_levels_and_bands_are_written_alike(studio: Studio) -> None:
     studio.set_rate(85)
     names = studio.page.locator("#amplify .factor-name").all_inner_texts()
     cuts = studio.page.locator("#distribution text.cut").all_text_contents()
-    assert names == ["strongest 7.5\u2009%", "next 7.5\u2009%"]
-    assert cuts == ["92.5\u2009%", "85\u2009%"]
+    assert names == ["strongest 7.5\u202f%", "next 7.5\u202f%"]
+    assert cuts == ["92.5\u202f%", "85\u202f%"]
 
 
 @pytest.mark.long
@@ -87,7 +87,7 @@ def test_layers_that_read_the_same_are_named_together(
 ) -> None:
     view = {"table": {"layers": [0, 1, 2, 3]}, "bands": [shares], "shows": "plan"}
     said = studio.page.evaluate("view => dppa.words.layers(view)", view)
-    assert said.replace("\u2009", " ") == sentence
+    assert said.replace("\u202f", " ") == sentence
 
 
 @pytest.mark.long

@@ -129,7 +129,7 @@ def test_marks_of_an_axis_are_round(page: Page) -> None:
     # An interval slightly above 100 % makes no axis of 125 %.
     assert ask("axis", 0, 102.3) == {"low": 0, "high": 102.3, "marks": [0, 25, 50, 75, 100]}
     assert ask("axis", 5, 5)["marks"] == [5, 5.2]
-    assert (ask("three", -1.7), ask("percent", -0.3)) == ("−1.7", "−30\u2009%")  # no hyphens
+    assert (ask("three", -1.7), ask("percent", -0.3)) == ("−1.7", "−30\u202f%")  # no hyphens
 
 
 def test_what_was_found_is_a_sentence_or_two_that_hold_few_figures(page: Page) -> None:

@@ -23,7 +23,7 @@ PAGES = (
 END = re.compile(r"(?<=[.!?:;])[*”\"]*\s+(?=[A-Z*`\[\"“{])")
 IN_SCRIPT = re.compile(r'"((?:[^"\\\n]|\\.)*)"|`((?:[^`\\]|\\.)*)`')
 RESULT = re.compile(
-    r"\d[\s\u2009\u202f]?%|\bpoints\b|\bof (?:the )?\d+\b|± ?\d|\d M param"
+    r"\d[\s\u202f]?%|\bpoints\b|\bof (?:the )?\d+\b|± ?\d|\d M param"
     r"|\b\d+ (?:models|methods|questions|items|million)\b"
     r"|\b(?:better|worse|beats?|outperforms?|loses?|gains?|wins?|stands at|significant(?:ly)?)\b"
     r"|\b(?:keeps?|kept) (?:more|less|most|least|nearly|about|fewer)\b|\branks (?!the)",

@@ -156,7 +156,7 @@ def test_a_vote_is_told_as_it_was_held() -> None:
 def test_every_step_says_its_numbers() -> None:
     said = {one["key"]: one for one in explain({"start": "heavy"})["steps"]}
     assert said["delta"]["cells"][1] == "d = A − W = 6 − 18 = −12"
-    assert said["significance"]["lines"][2].endswith("s = 1/36 = 2.778\u2009%")
+    assert said["significance"]["lines"][2].endswith("s = 1/36 = 2.778\u202f%")
     assert "0.2 + 0.08 + 0.02667 = 0.3067" in said["rate"]["lines"][-1]
     assert said["pruned"]["cells"][2] == "|d| = 3 < 7: dropped"
     assert said["amplified"]["cells"][1] == "partition 1: 1.6 × (−12) = −19.2"

@@ -86,7 +86,7 @@ def test_a_foreign_base_is_warned_of(zoo_env: Path, shop: Workshop) -> None:
 
 def test_opposite_deltas_cancel_out(zoo_env: Path, shop: Workshop) -> None:
     added = bars(shown(shop, "opposite-signs", False), 1)
-    assert added["both added"] == "30\u2009%"  # 1 - 0.7
+    assert added["both added"] == "30\u202f%"  # 1 - 0.7
     other = open_checkpoint(str(shop.room("math-opposed")))
     base, math = open_checkpoint("zoo:base"), open_checkpoint("zoo:math")
     name = "model.layers.0.self_attn.q_proj.weight"
@@ -96,7 +96,7 @@ def test_opposite_deltas_cancel_out(zoo_env: Path, shop: Workshop) -> None:
 
 def test_what_stays_and_how_long_it_is(zoo_env: Path, shop: Workshop) -> None:
     kept = bars(shown(shop, "one-percent", False), 1)
-    assert list(kept) == ["keep 1\u2009% (this merge)", "keep 10\u2009%", "keep 20\u2009%"]
+    assert list(kept) == ["keep 1\u202f% (this merge)", "keep 10\u202f%", "keep 20\u202f%"]
     lengths = bars(shown(shop, "factor-six", False), 1)
     # ‖D'‖² = a² ‖P1‖² + ‖P2‖²: the lengths at 1 and 2 give the one at 6.
     one, two, six = (float(lengths[f"factor {a}"]) for a in ("1", "2", "6 (this merge)"))

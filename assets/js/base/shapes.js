@@ -1,5 +1,5 @@
 // Numbers as text, colours for amounts, SVG elements.
-export const THIN = "\u2009";
+export const THIN = "\u202f"; // holds a number and its unit in one line
 
 // --- numbers -------------------------------------------------------------------------------
 const SUPER = "⁰¹²³⁴⁵⁶⁷⁸⁹";

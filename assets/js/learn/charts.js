@@ -134,11 +134,10 @@ export const lines = (host, spec) => {
   };
   root.addEventListener("pointerdown", (event) => { root.setPointerCapture(event.pointerId); point(event); });
   root.addEventListener("pointermove", (event) => { if (event.buttons) point(event); });
-  const together = (text) => (text ?? "").replaceAll("\u2009", "\u202f"); // keeps a number and its % in one line
   function words() {
-    say(title, together(spec.title));
+    say(title, spec.title ?? "");
     title.hidden = !spec.title;
-    say(how, together(spec.how));
+    say(how, spec.how ?? "");
     say(label, spec.slider ?? spec.x.label);
   }
   words();
@@ -173,7 +172,7 @@ export const bars = (host, spec) => {
   const how = html("p", { class: "how" }, box);
   let width = 0;
   function draw() {
-    say(title, spec.title);
+    say(title, spec.title ?? "");
     say(how, spec.how ?? "");
     if (width <= 0) return;
     root.replaceChildren();
@@ -248,7 +247,7 @@ export const cells = (host, spec) => {
     });
   }
   function draw() {
-    say(title, spec.title);
+    say(title, spec.title ?? "");
     if (cells.length !== spec.values.length || cells[0]?.length !== spec.values[0]?.length) build();
     const top = spec.top ?? (Math.max(...spec.values.flat().map(Math.abs)) || 1);
     spec.values.forEach((row, r) => row.forEach((value, c) => {

@@ -92,7 +92,7 @@ part("questions", ({ host, get, watch }) => {
         if (ends) html("span", { class: "muted" }, cell, interval(ends));
       }
     }
-    say(note, `${result.items.length} of ${result.all} questions are asked here; the others are for searches. In brackets: 95\u2009% intervals. Retention: divided by the domain model that answers best.`);
+    say(note, `${result.items.length} of ${result.all} questions are asked here; the others are for searches. In brackets: 95\u202f% intervals. Retention: divided by the domain model that answers best.`);
   }
   function drawItems() {
     const hits = result.rows[Number(model.value)]?.hits ?? [];

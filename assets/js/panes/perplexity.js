@@ -12,7 +12,7 @@ const COLUMNS = ["model", "perplexity", "bits per byte"];
 function how(rows) {
   const alike = rows.every(({ tokens }) => tokens === rows[0].tokens);
   return `Perplexity: among how many equally likely tokens a model is as unsure as here, ${size(rows[0])}. ${rows[0].perplexity.ci95
-    ? "In brackets: 95\u2009% intervals over the windows; of few windows they are wide."
+    ? "In brackets: 95\u202f% intervals over the windows; of few windows they are wide."
     : "One window gives no interval: use a longer text."}${alike ? "" : " These models cut the text into other tokens: compare bits per byte."}`;
 }
 

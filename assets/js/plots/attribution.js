@@ -19,7 +19,7 @@ function title({ effects, by }) {
   if (most.change < SMALLEST) return `No ${by} matters for this answer by itself`;
   const who = most.layer === null ? "What lies outside the layers" : most.kind === null ? `Layer ${most.layer}`
     : `The ${most.kind} module of layer ${most.layer}`;
-  return `${who} matters most: ${signed(most.change)}\u2009${UNIT}`;
+  return `${who} matters most: ${signed(most.change)}\u202f${UNIT}`;
 }
 const HOW = {
   layer: "One bar per layer: how the answer's loss changes without the layer's change. To the right of 0 the answer needs the layer, to the left it "
@@ -93,7 +93,7 @@ part("attribution", ({ host, get, watch }) => {
     const effect = pointed === null || !result ? null : result.effects[pointed];
     tip.hidden = !effect;
     if (!effect) return;
-    const text = `${nameOf(effect)}: ${signed(effect.change)}\u2009${UNIT}, to a loss of ${three(effect.loss)}`;
+    const text = `${nameOf(effect)}: ${signed(effect.change)}\u202f${UNIT}, to a loss of ${three(effect.loss)}`;
     say(tip, text);
     const { x, y, width, height } = map.boxOf(pointed);
     const left = Math.min(Math.max(x + width / 2 - 130, 0), Math.max(two.clientWidth - 260, 0));
@@ -115,7 +115,7 @@ part("attribution", ({ host, get, watch }) => {
     say(how, HOW[result.by]);
     say(sentence, result.sentence);
     const base = result.base_loss === null ? "" : ` Without any delta, as the base, it is ${three(result.base_loss)}.`;
-    say(about, `${result.own ? "The merge's own answer" : "The answer"}, ${result.tokens} tokens: “${result.answer}”. Its loss is ${three(result.loss)}\u2009${UNIT}.${base} Question: “${result.prompt}”`);
+    say(about, `${result.own ? "The merge's own answer" : "The answer"}, ${result.tokens} tokens: “${result.answer}”. Its loss is ${three(result.loss)}\u202f${UNIT}.${base} Question: “${result.prompt}”`);
     twin(result);
   }
   function rows() {

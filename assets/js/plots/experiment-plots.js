@@ -85,7 +85,7 @@ function tip(root, chart, series, i) {
   const interval = typeof low === "number" && typeof high === "number" ? ` (${number(low)} to ${number(high)})` : "";
   const x = typeof series.x[i] === "number" ? number(series.x[i]) : series.x[i];
   const label = series.labels[i] ? `, ${series.labels[i]}` : "";
-  svg("title", {}, root, `${series.name}${label}: ${chart.x.title} ${x}${chart.x.unit === "%" ? "\u2009%" : ""}, ${chart.y.title} ${number(series.y[i])}${chart.y.unit === "%" ? "\u2009%" : ` ${chart.y.unit}`}${interval}`);
+  svg("title", {}, root, `${series.name}${label}: ${chart.x.title} ${x}${chart.x.unit === "%" ? "\u202f%" : ""}, ${chart.y.title} ${number(series.y[i])}${chart.y.unit === "%" ? "\u202f%" : ` ${chart.y.unit}`}${interval}`);
 }
 function seriesOf(root, chart, series, place, many, at) {
   const colour = colourOf(series.name, place), band = at.room ? Math.min((at.room * 0.8) / many, 26) : 0;

@@ -191,7 +191,7 @@ export const barsPlot = (root) => {
     scaleTop = niceTop(Math.max(...last, 1e-9));
     const span = (width - BARS_LEFT - BARS_RIGHT) / scaleTop;
     // A tick stands at its number: half of 25 % is 12.5 %, not 13 %.
-    ticks.forEach((tick, i) => say(tick, `${Number(((100 * scaleTop * i) / 2).toFixed(1))}\u2009%`));
+    ticks.forEach((tick, i) => say(tick, `${Number(((100 * scaleTop * i) / 2).toFixed(1))}\u202f%`));
     bands.forEach((row, i) => {
       let before = 0;
       row.forEach((rect, k) => {

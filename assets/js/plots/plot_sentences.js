@@ -218,7 +218,7 @@ export const QUANTITIES = {
   },
   along: {
     title: "in the merge", unit: "share of the model's change in the merge", text: percent,
-    how: "Colour, number: how far the merge went along the model's change; 100\u2009% is all of it.",
+    how: "Colour, number: how far the merge went along the model's change; 100\u202f% is all of it.",
   },
   changed: {
     title: "changed by the merge", unit: "share of weights changed", text: percent,
@@ -226,4 +226,4 @@ export const QUANTITIES = {
   },
 };
 // Outliers are rare: two decimals below one percent.
-function smallPercent(share) { return share < 0.01 ? `${(100 * share).toFixed(2)}\u2009%` : percent(share); }
+function smallPercent(share) { return share < 0.01 ? `${(100 * share).toFixed(2)}\u202f%` : percent(share); }

@@ -78,7 +78,7 @@ part("plots", ({ host, outer, get, watch }) => {
     const lines = [
       `layer ${cell.layer}, ${cell.kind} · ${count(cell.numel)} weights`,
       ...(cell.own === null ? [] : [`◆ its own pruning rate: ${level(cell.own)}`]), ...kept, ...met, ...merged,
-      ...(met.length ? [] : [`significance ${three(100 * cell.significance)}\u2009% · mean ${words.score().short} ${three(cell.mean)}`]),
+      ...(met.length ? [] : [`significance ${three(100 * cell.significance)}\u202f% · mean ${words.score().short} ${three(cell.mean)}`]),
     ];
     while (tip.children.length > lines.length) tip.lastChild.remove();
     while (tip.children.length < lines.length) html("div", {}, tip);

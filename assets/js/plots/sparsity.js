@@ -114,7 +114,7 @@ function framed(rows, width, count) {
   for (let i = 0; i <= steps; i++) {
     const x = px(LEFT + (span * i) / steps);
     svg("line", { x1: x, x2: x, y1: TOP - 4, y2: height - BOTTOM, class: "grid" }, root);
-    svg("text", { x, y: height - BOTTOM + 16, class: "tick middle" }, root, `${(100 / steps) * i}\u2009%`);
+    svg("text", { x, y: height - BOTTOM + 16, class: "tick middle" }, root, `${(100 / steps) * i}\u202f%`);
   }
   svg("text", { x: px(LEFT + span / 2), y: height - 6, class: "axis middle" }, root, span < 300 ? "share of the weights" : "share of the weights in matrices");
   const from = width - ratio + 30, room = ratio - 76;

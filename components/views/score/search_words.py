@@ -77,7 +77,7 @@ def value_text(name: str, value: float | str) -> str:
     """A setting's value as on the sliders: a rate in percent."""
     if isinstance(value, str):
         return value
-    return f"{100 * value:g}\u2009%" if name == "rate" else f"{value:g}"
+    return f"{100 * value:g}\u202f%" if name == "rate" else f"{value:g}"
 
 
 def range_words(text: str) -> str:
@@ -86,7 +86,7 @@ def range_words(text: str) -> str:
     if "," in values:
         return f"{name}: {values.replace(',', ', ')}"
     low, high = (float(one) for one in values.split(":")[:2])
-    least = value_text(name, low).removesuffix("\u2009%")
+    least = value_text(name, low).removesuffix("\u202f%")
     return f"{knob_words(name)} {least}–{value_text(name, high)}"
 
 

@@ -144,7 +144,7 @@ def test_a_grid_has_a_cell_for_every_pair_that_can_be_taken_over(studio: Studio)
         assert set(session.factors) == {trial["values"]["factor"]}
     assert last["result"]["best"]["values"]["rate"] == 0.7
     assert last["words"] == {"rate": "rate", "factor": "every band ×"}
-    assert value_text("rate", 0.7) == "70\u2009%" and value_text("factor", 1.2) == "1.2"
+    assert value_text("rate", 0.7) == "70\u202f%" and value_text("factor", 1.2) == "1.2"
 
 
 def test_a_search_goes_on_where_it_was_and_repeats_nothing(
@@ -213,7 +213,7 @@ def test_what_is_taken_over_is_that_merge_and_models_that_are_off_stay() -> None
 
 def test_what_is_varied_is_told_in_the_words_of_the_sliders() -> None:
     assert [range_words(text) for text in RANGES.values()] == [
-        "rate 50–95\u2009%",
+        "rate 50–95\u202f%",
         *("factors × 0–2", "coefficients × 0.3–1.5", "strength 0–0.3", "levels 1–4"),
         "method: dppa, magnitude, dare, ties",
         "significance: magnitude, fisher, activation",

@@ -40,7 +40,7 @@ def test_an_experiment_is_read_drawn_saved_and_a_row_is_set(visit: Visit) -> Non
     expect(page.locator("#experiments .standing")).to_contain_text("seed is 3")
     rows.nth(0).get_by_role("button").click()
     expect(page.locator("#experiments .standing")).to_contain_text(
-        "merge of DPPA, pruned 90\u2009%"
+        "merge of DPPA, pruned 90\u202f%"
     )
     expect(studio.rate).to_have_value("90")
     page.locator('#tune [data-restoring="false"]').wait_for(state="attached")

@@ -159,5 +159,5 @@ def test_where_the_others_cannot_make_up_for_it_the_page_says_so(studio: Studio)
     studio.set_rate(99)
     override(studio, "dppa.view().cells.flatMap(c => c.modules)")
     studio.wait_exact(99)
-    said = studio.page.locator(".drill-own .how").inner_text().replace("\u2009", " ")
+    said = studio.page.locator(".drill-own .how").inner_text().replace("\u202f", " ")
     assert "keep 50.0 %, not 1.0 %: the others cannot make up for all of it" in said

@@ -70,7 +70,7 @@ def test_a_method_of_its_own_plan_redraws_the_plots(studio: Studio) -> None:
     studio.wait_exact(60)
     assert {round(value, 2) for value in studio.cells().values()} == {0.4}
     assert studio.page.locator("#distribution line.threshold").count() == 0
-    expect(studio.page.locator("#rate em")).to_have_text("At 60\u2009% any 40\u2009% stay.")
+    expect(studio.page.locator("#rate em")).to_have_text("At 60\u202f% any 40\u202f% stay.")
     studio.page.evaluate("() => window.dppa.override('layers.3.mlp.down_proj', 0.25)")
     studio.wait_frame()  # until then the previous plan is drawn, also exact
     studio.wait_exact(60)

@@ -118,6 +118,6 @@ def test_the_table_holds_the_same_numbers_and_other_methods_say_what_is_not_know
     counted(studio)
     studio.page.locator("#panel-sparsity summary").click()
     row = studio.page.locator("#sparsity-table tbody tr").first.inner_text()
-    assert row.replace("\u2009", " ").split("\t")[:3] == ["all", "10.0 %", "10.0 %"]
+    assert row.replace("\u202f", " ").split("\t")[:3] == ["all", "10.0 %", "10.0 %"]
     studio.page.locator("#method select").first.select_option("ties")
     studio.page.locator(".losses-line", has_text="known after the merge").wait_for()

@@ -10,8 +10,8 @@ const SIDE = 6, WAIT_MS = 250, KEPT = "dppa-by-hand";
 const STARTS = [["heavy", "made up, a few stand out"], ["random", "made up, none stands out"], ["real", "from math and finance"]];
 /** @type {[string, string, number, number, number, (x: number) => string][]} */
 const SETTINGS = [
-  ["rate", "Pruning rate", 0.5, 0.95, 0.05, (x) => `${Math.round(100 * x)}\u2009%`],
-  ["factor", "Factor of partition 1", 0, 4, 0.1, (x) => `×\u2009${+x.toFixed(1)}`],
+  ["rate", "Pruning rate", 0.5, 0.95, 0.05, (x) => `${Math.round(100 * x)}\u202f%`],
+  ["factor", "Factor of partition 1", 0, 4, 0.1, (x) => `×\u202f${+x.toFixed(1)}`],
   ["first", "Coefficient of A", -2, 2, 0.1, (x) => String(+x.toFixed(1)).replace("-", "−")],
   ["second", "Coefficient of B", -2, 2, 0.1, (x) => String(+x.toFixed(1)).replace("-", "−")],
 ];

@@ -13,7 +13,7 @@ from dppa_core.studies.teaching.by_hand.tiny_merge import SIDE
 
 DIGITS = 4
 """Significant digits of a shown number."""
-MINUS, THIN, TIMES = "\u2212", "\u2009", "\u00d7"
+MINUS, THIN, TIMES = "\u2212", "\u202f", "\u00d7"
 
 
 @dataclass(frozen=True, slots=True)
