@@ -105,6 +105,7 @@ class HubServer:
         """Offer a folder under a name; returns its commit."""
         commit = hashlib.sha1(f"{name}{len(self.asked)}".encode()).hexdigest()
         self.models[name] = Model(folder, commit, **settings)
+        self.models[name].info(name)  # hashes of gigabytes take longer than a client waits
         return commit
 
     def files(self) -> list[str]:
