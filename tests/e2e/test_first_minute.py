@@ -9,11 +9,12 @@ from playwright.sync_api import expect
 from safetensors.torch import load_file
 from torch import Tensor
 
-from components.views.see.verdict import verdict_of
+from components.session.state import session_from_state
+from components.views.see.verdict import point_made, verdict_of
 from dppa_core.tasks.kinds import NUMBER_OF_KINDS
 from tests.e2e.conftest import Visit
 from tests.e2e.expected import ACTIVE, BASE, first_session, plan
-from tests.e2e.page_driver import Studio
+from tests.e2e.page_driver import ANSWER_MS, Studio
 from tests.e2e.panes.test_chat import example
 from tests.e2e.server import ROOT
 
@@ -79,7 +80,7 @@ def test_the_line_over_the_plots_tells_what_is_measured_and_never_of_other_setti
     studio.wait_exact()
     line = studio.page.locator(".verdict-box summary span").first
     expect(line).to_have_text(verdict_of(first_session().recipe()))
-    expect(studio.page.locator("#pinned-text")).not_to_be_empty()
+    expect(studio.page.locator("#pinned-text")).not_to_be_empty(timeout=ANSWER_MS)
     studio.set_rate(83)
     expect(line).to_contain_text("Not scored yet")
     studio.page.locator(".verdict-box summary").click()
@@ -87,6 +88,18 @@ def test_the_line_over_the_plots_tells_what_is_measured_and_never_of_other_setti
     expect(studio.page.get_by_role("heading", name="Honest comparison").first).to_be_visible()
     studio.page.locator("#learn-open").click()
     expect(studio.page.locator("#pinned-note")).to_contain_text("the same answer as before")
+
+
+def test_three_clicks_prune_the_merge_and_amplify_it(studio: Studio) -> None:
+    studio.wait_exact()
+    line = studio.page.locator(".verdict-box summary span").first
+    for shown in point_made():
+        button = studio.page.get_by_role("button", name=shown.text)
+        button.click()
+        expect(button).to_have_attribute("aria-pressed", "true")
+        expect(line).to_have_text(verdict_of(session_from_state(shown.state).recipe()))
+    studio.page.locator("#undo").click()
+    expect(button).to_have_attribute("aria-pressed", "false")
 
 
 @pytest.mark.keeps

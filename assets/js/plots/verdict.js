@@ -1,5 +1,7 @@
 // What this merge keeps, over the plots: as scored here, else what is known of it.
 import { html, put, say } from "../base/shapes.js";
+import * as controls from "../session/controls.js";
+import * as history from "../session/history.js";
 import { paint, part, server } from "../session/parts.js";
 import * as tables from "../session/tables.js";
 
@@ -18,7 +20,17 @@ part("verdict", ({ host, get }) => {
   evidence.addEventListener("click", () => document.querySelector('#views [data-view="experiments"]')?.click());
   say(html("span", {}, more), " · ");
   html("button", { type: "button", class: "link", "data-opens": RANKED }, more, "All methods, ranked");
+  const point = html("div", { class: "point-made", role: "group", "aria-label": "Set the merge, and see what it keeps" }, host);
+  html("span", { class: "point-what" }, point, "Accuracy kept:");
+  const shows = (get()?.shows ?? []).map(({ text, recipe, state }, place) => {
+    if (place) html("span", { class: "point-next", "aria-hidden": "true" }, point, "→");
+    const button = html("button", { type: "button", class: "small", title: "Set the controls to this merge of the embedded models; Undo brings back what was there" }, point, text);
+    button.addEventListener("click", () => history.goTo(state));
+    return { button, recipe };
+  });
   paint(() => {
+    point.hidden = controls.state.base !== "zoo:base";
+    for (const { button, recipe } of shows) put(button, "aria-pressed", tables.recipe() === recipe);
     const current = tables.isCurrent(), { kept } = server;
     const scored = kept !== null && kept.recipe === tables.recipe();
     put(box, "data-fresh", current);

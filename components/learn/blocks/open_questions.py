@@ -1,4 +1,5 @@
-"""A block on questions the paper leaves open: an experiment of `dppa reproduce`, and its plot."""
+"""A block on what was measured: the overview, or an experiment on a question that the paper leaves
+open, and its plot."""
 
 from __future__ import annotations
 
@@ -11,8 +12,11 @@ from components.learn.blocks.context import Arguments, BlockContext, choice
 from components.session.shipped import shipped
 
 RESULTS = shipped("assets/data/experiments.json")
-PLOTS = {"beyond": 0, "sizes": 1, "offsets": 0, "significance": 0}
+PLOTS = {"overview": 0, "beyond": 0, "sizes": 1, "offsets": 0, "significance": 0}
 """Experiment -> the shown plot."""
+OVERVIEW = "overview"
+OPEN = [key for key in PLOTS if key != OVERVIEW]
+"""Those a visitor chooses from."""
 AXES = {"minus magnitude": "accuracy minus magnitude's"}
 """Title of a vertical axis -> a longer one."""
 Series = Mapping[str, Mapping[Any, float]]
@@ -36,7 +40,7 @@ def open_question(arguments: Arguments, _bench: BlockContext) -> dict[str, Any]:
     found = _experiments()[key]
     plot = _plot(key)
     return {
-        "keys": [[one, _experiments()[one]["title"]] for one in PLOTS],
+        "keys": [] if key == OVERVIEW else [[one, _experiments()[one]["title"]] for one in OPEN],
         "key": key,
         "question": found["question"],
         "finding": found["finding"],
@@ -52,6 +56,15 @@ def _plot(key: str) -> dict[str, Any]:
     of = {one["name"]: dict(zip(one["x"], one["y"], strict=True)) for one in plot["series"]}
     y = {**plot["y"], "title": AXES.get(plot["y"]["title"], plot["y"]["title"])}
     return {**plot, "title": HEADLINES[key](of), "y": y}
+
+
+def _overview(of: Series) -> str:
+    rate = max(of["DPPA"], key=lambda rate: of["DPPA"][rate] - of["DP, as pruned"][rate])
+    told = {name: f"{line[rate]:.0f}\u202f%" for name, line in of.items()}
+    return (
+        f"At {rate:g}\u202f% pruned, DPPA keeps {told['DPPA']}, magnitude "
+        f"{told['magnitude pruning']}, DP as pruned {told['DP, as pruned']}"
+    )
 
 
 def _beyond(of: Series) -> str:
@@ -80,6 +93,7 @@ def _ranked(of: Series) -> str:
 
 
 HEADLINES: dict[str, Callable[[Series], str]] = {
+    "overview": _overview,
     "beyond": _beyond,
     "sizes": _sizes,
     "offsets": _offsets,
@@ -101,7 +115,17 @@ def _figures() -> dict[str, Any]:
         "weak-last": _against_none("0.04"),
         "strong-last": _against_none("0.08"),
         **_by_chance(),
+        **_at_the_largest_gain(),
     }
+
+
+def _at_the_largest_gain() -> dict[str, float]:
+    """The rate at which searched factors bring back most of the merge, and what is kept there."""
+    series = _experiments()["overview"]["plots"][PLOTS["overview"]]["series"]
+    whole, magnitude, pruned, ours = (dict(zip(s["x"], s["y"], strict=True)) for s in series)
+    rate = max(ours, key=lambda rate: ours[rate] - pruned[rate])
+    kept = {"whole": whole, "magnitude": magnitude, "pruned": pruned, "dppa": ours}
+    return {"gain-rate": rate / 100, **{f"gain-{k}": line[rate] / 100 for k, line in kept.items()}}
 
 
 def _by_chance() -> dict[str, float]:

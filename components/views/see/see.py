@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import gradio as gr
 
 from components.session.session import Session
-from components.views.see.verdict import before_scoring, verdict_of, which_for_what
+from components.views.see.verdict import before_scoring, point_made, verdict_of, which_for_what
 from components.widgets.browser_parts import live, static
 from components.widgets.theme import BASE_COLOUR, model_colours
 from components.work.figures import (
@@ -50,7 +50,9 @@ class SeeView:
 
 def build_see() -> SeeView:
     """Three plots, and the numbers of the server's exact plan."""
-    verdict = live("verdict", {"purposes": which_for_what()})
+    verdict = live(
+        "verdict", {"purposes": which_for_what(), "shows": list(map(asdict, point_made()))}
+    )
     beforehand = live("beforehand", None, events=("merge",))
     plots = live("plots", None, skeleton=SKELETON)
     exact = live("exact", None, events=("rest",), skeleton='<p class="numbers">&nbsp;</p>')

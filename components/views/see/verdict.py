@@ -9,18 +9,21 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
+from components.session.from_recipe import session_from_recipe
 from components.session.shipped import shipped
+from components.session.state import state_of
 from dppa_core.methods.registry import get_method
-from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
+from dppa_core.recipes.yaml_text import MergeRecipe, parse_recipe, recipe_hash
+from dppa_core.tasks import DOMAINS
 
 RESULTS = shipped("docs/results.json")
 LEADERBOARD = shipped("docs/leaderboard.json")
 FOR_EACH_DOMAIN = "emr"
 """The method that makes a checkpoint for each domain, not one for all."""
 OTHERS = {
-    "task_arithmetic": "unpruned task arithmetic",
-    "dp": "unamplified DPPA",
-    "magnitude": "magnitude pruning",
+    "task_arithmetic": "task arithmetic",
+    "dppa": "DPPA",
+    "magnitude": "magnitude",
 }
 """Method in the results -> how the line names it."""
 
@@ -34,8 +37,8 @@ class Measured:
     models: tuple[str, ...]
     method: str
     rate: float
-    coefficient: float | None
-    """The best one of those searched, in a merge of several models."""
+    searched: bool
+    """Whether a search chose its factors, coefficient and strength; otherwise all are 1."""
     kept: float
     """Mean over the domains of its accuracy divided by that of the domain's own model."""
     questions: int
@@ -49,16 +52,51 @@ def measured() -> tuple[Measured, ...]:
 
 
 def _measured(results: Mapping[str, Any]) -> Iterator[Measured]:
-    own = {d: one["domains"][d]["accuracy"] for d, one in results["own"].items()}
-    plain = {"method": "task_arithmetic", "rate": 0.0, "alone": {}, **results["task_arithmetic"]}
-    for row in (plain, *results["treated"]):
-        merges = [(row["coefficient"], row["merged"])]
-        for coefficient, one in (*merges, *((None, one) for one in row["alone"].values())):
-            shares = {d: found["accuracy"] / own[d] for d, found in one["domains"].items()}
-            models, kept = tuple(f"zoo:{d}" for d in shares), sum(shares.values()) / len(shares)
-            asked = sum(found["n"] for found in one["domains"].values())
-            what = row["method"], row["rate"], coefficient
-            yield Measured(one["target"], models, *what, kept, asked)
+    for row in results["merges"]:
+        for pair in (row["merged"], *row.get("alone", {}).values()):
+            for searched, one in ((True, pair["best"]), (False, pair["plain"])):
+                models = tuple(f"zoo:{domain}" for domain in one["domains"])
+                asked = sum(found["n"] for found in one["domains"].values())
+                what = row["method"], row["rate"], searched
+                yield Measured(one["hash"], models, *what, one["kept"], asked)
+
+
+@dataclass(frozen=True, slots=True)
+class ShownMerge:
+    """A merge that a click sets, to show what the results say."""
+
+    text: str
+    """What it does, and what it keeps."""
+    recipe: str
+    """Its hash."""
+    state: Mapping[str, Any]
+    """The state of the session that makes it."""
+
+
+@cache
+def point_made() -> tuple[ShownMerge, ...]:
+    """The embedded models added whole, then pruned, then amplified: at the rate at which
+    amplification brings back most."""
+    merges = json.loads(RESULTS.read_text(encoding="utf-8"))["merges"]
+    known = {(row["method"], row["rate"]): row["merged"] for row in merges}
+
+    def brought_back(rate: float) -> float:
+        one = known["dppa", rate]
+        return float(one["best"]["kept"] - one["plain"]["kept"])
+
+    rate = max((rate for method, rate in known if method == "dppa"), key=brought_back)
+    whole, ours = known["task_arithmetic", 0.0]["best"], known["dppa", rate]
+    return (
+        _shown("unpruned {}", whole),
+        _shown(f"{_percent(rate)} pruned {{}}", ours["plain"]),
+        _shown("amplified {}", ours["best"]),
+    )
+
+
+def _shown(text: str, merge: Mapping[str, Any]) -> ShownMerge:
+    session = session_from_recipe(parse_recipe(merge["recipe"]), 0)
+    told = text.format(_percent(merge["kept"]))
+    return ShownMerge(told, recipe_hash(session.recipe()), state_of(session))
 
 
 def verdict_of(recipe: MergeRecipe) -> str:
@@ -66,12 +104,12 @@ def verdict_of(recipe: MergeRecipe) -> str:
     found = _found(recipe)
     beside = _beside(recipe, found)
     if found is None:
-        known = f" Of the same models: {beside}." if beside else ""
+        known = f" Of the same models, with searched settings: {beside}." if beside else ""
         return f"Not scored yet (see Score).{known}"
     whose = "its models'" if len(found.models) > 1 else "its model's"
     asked, share = f"{found.questions:,}", _percent(found.kept)
     kept = f"This merge keeps {share} of {whose} own accuracy, on {asked} questions."
-    return f"{kept} {beside[:1].upper()}{beside[1:]}." if beside else kept
+    return f"{kept} With searched settings: {beside}." if beside else kept
 
 
 def before_scoring(recipe: MergeRecipe) -> str:
@@ -98,9 +136,21 @@ def which_for_what() -> str:
     return (
         f"Of the embedded toys, on {asked:,} test questions, in brackets what is kept of their "
         f"own accuracy at settings searched for each method. For the best answers of one model: "
-        f"{told[one[0]['method']]}. For small packs, a fifth of each change: {pruned}{seen}. If "
-        f"each kind of question may have a model of its own: {told[FOR_EACH_DOMAIN]}."
+        f"{told[one[0]['method']]}. For small packs, a fifth of each change: {pruned}{seen}. "
+        f"For smaller ones, a twentieth: {_sparsest()}. If each kind of question may have a model "
+        f"of its own: {told[FOR_EACH_DOMAIN]}."
     )
+
+
+def _sparsest() -> str:
+    """DPPA and magnitude pruning at the highest rate of the results, the better one first."""
+    together = {f"zoo:{domain}" for domain in DOMAINS}
+    known = [one for one in measured() if one.searched and set(one.models) == together]
+    last = max(one.rate for one in known)
+    rows = [one for one in known if one.rate == last and one.method in OTHERS]
+    rows.sort(key=lambda one: -one.kept)
+    named = [f"{get_method(one.method).title} ({100 * one.kept:.1f}\u202f%)" for one in rows]
+    return ", before ".join(named)
 
 
 def _tenths(row: Mapping[str, Any]) -> str:
@@ -123,20 +173,18 @@ def _joined(recipe: MergeRecipe) -> MergeRecipe:
 
 
 def _beside(recipe: MergeRecipe, found: Measured | None) -> str:
-    """Task arithmetic, DPPA and magnitude pruning of the same models, at the nearest rate, without
-    the merge itself; empty if they were not measured."""
+    """Task arithmetic, DPPA and magnitude pruning of the same models with searched settings, at the
+    nearest rate, without the merge itself; empty if they were not measured."""
     models = tuple(one.model for one in recipe.models)
     rate = max(one.levels[-1] for one in recipe.models)
     parts = []
     for method, name in OTHERS.items():
         known = [one for one in measured() if (one.models, one.method) == (models, method)]
-        if not known or (found and found.method == method):
+        best = [one for one in known if one.searched]
+        if not best or found in best:
             continue
-        one = min(known, key=lambda one: abs(one.rate - rate))
+        one = min(best, key=lambda one: abs(one.rate - rate))
         at = f" (at {_percent(one.rate)})" if one.rate not in (0.0, rate) else ""
-        differs = any(model.coefficient != one.coefficient for model in recipe.models)
-        if not one.rate and one.coefficient is not None and differs:
-            at = f" (coefficient {one.coefficient:g})"
         parts.append(f"{name}{at} {_percent(one.kept)}")
     return ", ".join(parts)
 

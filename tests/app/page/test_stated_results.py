@@ -5,6 +5,7 @@ figures that scripts/stated_figures.py writes from the data, a comparison below,
 stated.yaml, or no figure but those that code fills in. A new sentence without one fails.
 """
 
+import json
 import math
 import re
 from collections.abc import Callable
@@ -57,6 +58,21 @@ def alone(column: str) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def searched(method: str, rate: float) -> dict[str, Any]:
+    """The merge of all three in the results."""
+    rows = json.loads(text_of("docs/results.json"))["merges"]
+    (row,) = (one for one in rows if (one["method"], one["rate"]) == (method, rate))
+    found: dict[str, Any] = row["merged"]
+    return found
+
+
+def outcome(rate: float) -> str:
+    """DPPA's, merged: against task arithmetic, magnitude pruning."""
+    rows = DATA.experiments["overview"]["tables"][0]["rows"]
+    (row,) = (one for one in rows if one["cells"][1]["value"] == 100 * rate and one["recipe"])
+    return str(row["cells"][-1]["value"])
+
+
 @cache
 def parameters() -> int:
     """Of an embedded model."""
@@ -81,8 +97,16 @@ COMPARISONS: dict[str, Callable[[], bool]] = {
     "In the same merge, pruned by 80 %, no difference is seen:": between,
     "Always, since it beats DARE.": lambda: behind("dare"),
     "So do plain magnitude, which is simpler, and task arithmetic, which beats DPPA too.": between,
-    "- **The paper recommends DPPA for large deltas; models pruned alone keep less with it than "
-    "with plain magnitude.": lambda: max(alone("DPPA")) < 0,
+    "- **Factors found one after the other, as in the paper, lose that.": (
+        lambda: max(alone("DPPA")) < 0
+    ),
+    "Pruned more, the merge loses more, and the order changes.": lambda: (
+        all(
+            searched(name, 0.8)["best"]["kept"] > searched(name, 0.95)["best"]["kept"]
+            for name in ("dppa", "magnitude", "dp", "dare")
+        )
+        and outcome(0.8) == "loses, ties" != outcome(0.95)
+    ),
     "With 20 only differences above about 20 points of 100 are seen, with 400 above about 5.": (
         lambda: round(half_width(20)) == 20 and round(half_width(400)) == 5
     ),
@@ -178,8 +202,10 @@ def test_words_around_the_figures_of_the_readme_hold() -> None:
     assert ahead("task_arithmetic"), "keeps ... less; start without pruning"
     assert between(), "no difference is seen: DPPA keeps ... more than magnitude"
     assert max(alone("DPPA")) < 0, "lose ... more with DPPA"
-    rows = DATA.experiments["ablation"]["finding"]
-    assert "DPA alone against plain magnitude: better at 95 %" in rows, "gains ... over magnitude"
+    assert outcome(0.95) == "loses, wins", "DPPA is ahead (of magnitude)"
+    chosen = searched("dppa", 0.95)["values"]
+    assert chosen["factor2"] > 1.5 * chosen["factor1"], "the weaker band takes the larger factor"
+    assert chosen["strength"] < 0.02, "DP's strength is nearly 0"
     assert ahead("emr"), "or Nth of those that make one model"
     assert "slerp" not in DATA.board, "SLERP merges two models only"
 

@@ -3,44 +3,58 @@
 import json
 import re
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from components.session.from_recipe import session_from_recipe
 from components.session.method_choice import MethodChoice
 from components.session.presets import first_session, presets
+from components.session.state import session_from_state
 from components.views.see.verdict import (
     LEADERBOARD,
     RESULTS,
     before_scoring,
     measured,
+    point_made,
     verdict_of,
     which_for_what,
 )
+from dppa_core.recipes.yaml_text import parse_recipe, recipe_hash
 
 SESSION = first_session()
 KNOWN = json.loads(RESULTS.read_text("utf-8"))
 
 
-def kept(method: str, rate: float, domain: str = "") -> str:
+def merge(method: str, rate: float, domain: str = "") -> dict[str, Any]:
+    """A merge of the results, before and after its search."""
+    row = next(r for r in KNOWN["merges"] if (r["method"], r["rate"]) == (method, rate))
+    found: dict[str, Any] = row["alone"][domain] if domain else row["merged"]
+    return found
+
+
+def kept(method: str, rate: float, domain: str = "", when: str = "best") -> str:
     """Mean retention in the results, counted here once more."""
-    row = next(r for r in KNOWN["treated"] if (r["method"], r["rate"]) == (method, rate))
-    found = row["alone"][domain] if domain else row["merged"]
-    return share(found)
-
-
-def share(found: dict) -> str:
-    own = {d: one["domains"][d]["accuracy"] for d, one in KNOWN["own"].items()}
-    shares = [one["accuracy"] / own[d] for d, one in found["domains"].items()]
+    found = merge(method, rate, domain)[when]["domains"]
+    own = {d: KNOWN["models"][d][d]["accuracy"] for d in found}
+    shares = [one["accuracy"] / own[d] for d, one in found.items()]
     return f"{100 * sum(shares) / len(shares):.0f}\u202f%"
 
 
+def others(rate: float) -> str:
+    return (
+        f"With searched settings: task arithmetic {kept('task_arithmetic', 0.0)}, "
+        f"DPPA {kept('dppa', rate)}, magnitude {kept('magnitude', rate)}."
+    )
+
+
 def asked() -> int:
-    return sum(one["n"] for one in KNOWN["base"]["domains"].values())
+    return sum(one["n"] for one in KNOWN["models"]["base"].values())
 
 
 def test_beside_a_score_the_measured_share_and_its_questions_are_named():
     said = before_scoring(SESSION.recipe())
-    assert said == f"Before, on {asked():,}: {kept('dp', 0.8)}."
+    assert said == f"Before, on {asked():,}: {kept('dp', 0.8, when='plain')}."
     assert before_scoring(replace(SESSION, rate=0.83).recipe()) == ""
 
 
@@ -48,24 +62,22 @@ def test_beside_a_score_the_measured_share_and_its_questions_are_named():
     ("title", "rate"),
     [("Embedded: math + finance + law", 0.8), ("Too much: all three, 95 % pruned", 0.95)],
 )
-def test_a_preset_says_what_it_was_measured_to_keep_beside_plain_merges(title, rate):
+def test_a_preset_says_what_it_was_measured_to_keep_beside_searched_merges(title, rate):
     said = verdict_of(presets()[title].recipe())
     assert said == (
-        f"This merge keeps {kept('dp', rate)} of its models' own accuracy, on {asked():,} "
-        f"questions. Unpruned task arithmetic (coefficient 0.85) "
-        f"{share(KNOWN['task_arithmetic']['merged'])}, "
-        f"magnitude pruning {kept('magnitude', rate)}."
+        f"This merge keeps {kept('dp', rate, when='plain')} of its models' own accuracy, on "
+        f"{asked():,} questions. {others(rate)}"
     )
 
 
-def test_one_model_is_compared_with_its_own_magnitude_pruning():
+def test_one_model_is_compared_with_its_own_merges():
     said = verdict_of(presets()["Math alone, pruned"].recipe())
-    asked_math = KNOWN["own"]["math"]["domains"]["math"]["n"]
-    assert said.startswith(
-        f"This merge keeps {kept('dp', 0.8, 'math')} of its model's own accuracy, on "
-        f"{asked_math} questions."
+    asked_math = KNOWN["models"]["math"]["math"]["n"]
+    assert said == (
+        f"This merge keeps {kept('dppa', 0.8, 'math', 'plain')} of its model's own accuracy, on "
+        f"{asked_math} questions. With searched settings: DPPA {kept('dppa', 0.8, 'math')}, "
+        f"magnitude {kept('magnitude', 0.8, 'math')}."
     )
-    assert said.endswith(f" Magnitude pruning {kept('magnitude', 0.8, 'math')}.")
 
 
 @pytest.mark.parametrize(
@@ -80,20 +92,40 @@ def test_one_model_is_compared_with_its_own_magnitude_pruning():
 )
 def test_changed_settings_are_not_scored_yet(session):
     said = verdict_of(session.recipe())
-    assert said.startswith("Not scored yet (see Score). Of the same models: ")
-    assert "unpruned task arithmetic (coefficient 0.85) 98" in said
-    rate = 0.8 if session.pruning else 0.5  # the nearest one to no pruning
-    at = "" if session.pruning and session.rate == rate else f" (at {100 * rate:.0f}\u202f%)"
-    assert f"unamplified DPPA{at} {kept('dp', rate)}, magnitude pruning{at} " in said
+    assert said.startswith("Not scored yet (see Score). Of the same models, with searched settings")
+    at = "" if session.pruning and session.rate == 0.8 else f" (at {80}\u202f%)"
+    assert f"DPPA{at} {kept('dppa', 0.8)}, magnitude{at} {kept('magnitude', 0.8)}." in said
 
 
-def test_magnitude_pruning_stands_beside_dppa_and_not_beside_itself():
-    plain = replace(SESSION, method=MethodChoice("magnitude"))
-    (row,) = [r for r in KNOWN["treated"] if (r["method"], r["rate"]) == ("magnitude", 0.8)]
-    models = tuple(replace(one, coefficient=row["coefficient"]) for one in SESSION.models)
-    said = verdict_of(replace(plain, models=models).recipe())
-    assert said.startswith(f"This merge keeps {kept('magnitude', 0.8)} of its models' own")
-    assert said.endswith(f"unamplified DPPA {kept('dp', 0.8)}.") and "magnitude" not in said
+@pytest.mark.parametrize("method", ["dppa", "magnitude"])
+def test_a_searched_merge_stands_beside_the_others_and_not_beside_itself(method):
+    recipe = parse_recipe(merge(method, 0.8)["best"]["recipe"])
+    said = verdict_of(session_from_recipe(recipe, 0).recipe())
+    assert said.startswith(f"This merge keeps {kept(method, 0.8)} of its models' own")
+    names = {"dppa": "DPPA", "magnitude": "magnitude"}
+    assert names.pop(method) not in said
+    (other,) = names.values()
+    assert said.endswith(f"{other} {kept(dict(map(reversed, names.items()))[other], 0.8)}.")
+
+
+def test_three_clicks_show_what_pruning_costs_and_what_amplification_brings_back():
+    """Their figures are those of the results, and each is a merge that the line knows."""
+    whole, pruned, amplified = point_made()
+    rate = max(
+        (row["rate"] for row in KNOWN["merges"] if row["method"] == "dppa"),
+        key=lambda rate: merge("dppa", rate)["gain"]["value"],
+    )
+    assert whole.text == f"unpruned {kept('task_arithmetic', 0.0)}"
+    assert pruned.text == f"{100 * rate:.0f}\u202f% pruned {kept('dp', rate, when='plain')}"
+    assert amplified.text == f"amplified {kept('dppa', rate)}"
+    for one, said in ((whole, kept("task_arithmetic", 0.0)), (amplified, kept("dppa", rate))):
+        recipe = session_from_state(one.state).recipe()
+        assert verdict_of(recipe).startswith(f"This merge keeps {said} of its models' own")
+
+
+def test_the_amplified_preset_is_the_merge_that_the_search_found():
+    made = presets()["95 % pruned, then amplified"].recipe()
+    assert recipe_hash(made) == merge("dppa", 0.95)["best"]["hash"]
 
 
 def test_of_own_models_nothing_is_claimed():
@@ -103,7 +135,7 @@ def test_of_own_models_nothing_is_claimed():
 
 
 def test_every_merge_of_the_results_is_known():
-    assert len(measured()) == 1 + 4 * len(KNOWN["treated"])
+    assert len(measured()) == 2 * sum(1 + len(row.get("alone", {})) for row in KNOWN["merges"])
 
 
 def test_each_purpose_has_the_merge_that_the_leaderboard_names():
@@ -111,6 +143,10 @@ def test_each_purpose_has_the_merge_that_the_leaderboard_names():
     kept = {row["method"]: f"({100 * row['retention']:.1f}\u202f%)" for row in rows}
     said = which_for_what()
     assert f"For the best answers of one model: Task arithmetic {kept['task_arithmetic']}." in said
-    both = f"DPPA {kept['dppa']} or Magnitude pruning {kept['magnitude']}, no difference seen."
-    assert f"For small packs, a fifth of each change: {both}" in said
+    alike = f"DPPA {kept['dppa']} or Magnitude pruning {kept['magnitude']} or DAREx-q "
+    alike += f"{kept['darex_q']}, no difference seen."
+    assert f"For small packs, a fifth of each change: {alike}" in said
+    smallest = [merge(name, 0.95)["best"]["kept"] for name in ("dppa", "magnitude")]
+    told = "For smaller ones, a twentieth: DPPA ({:.1f}\u202f%), before Magnitude pruning ({:.1f}"
+    assert told.format(*(100 * one for one in smallest)) in said
     assert said.endswith(f"EMR-Merging {kept['emr']}.") and "on 1,600 test questions" in said
