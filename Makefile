@@ -122,10 +122,11 @@ kills: ## Kill a hundred merges and look at what is left (ARGS="--count 1000" ki
 	@sh scripts/environment.sh test
 	@$(PY) -m tests.faults.kills $(ARGS)
 
-results: ## Measure what the embedded models show, into docs/ (half an hour)
+results: ## Measure what the embedded models show, into docs/ and the page (an hour and a half)
 	@sh scripts/environment.sh app
 	@$(PY) -m dppa_core zoo report --out docs/results.json > docs/results.partial
 	@mv docs/results.partial docs/results.md
+	@$(PY) scripts/experiments.py --page
 
 coefficients: ## Compare AdaMerging with the best uniform coefficient, into docs/ (a quarter of an hour)
 	@sh scripts/environment.sh app

@@ -27,6 +27,24 @@ def with_more(report: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
     return {**report, "experiments": [*kept, *added.values()]}
 
 
+def with_overview(report: dict[str, Any]) -> dict[str, Any]:
+    """A report that begins with the overview of what `make results` and `make study` measured."""
+    from dppa_core.studies.experiments.overview import KEY, overview  # noqa: PLC0415
+    from dppa_core.studies.experiments.values import experiment_json  # noqa: PLC0415
+
+    results = json.loads((DOCS / "results.json").read_text("utf-8"))
+    studies = [json.loads(file.read_text("utf-8")) for file in sorted(DOCS.glob("study/*.json"))]
+    others = [one for one in report["experiments"] if one["key"] != KEY]
+    first = experiment_json(overview(results, studies))
+    return {**report, "experiments": [first, *others]}
+
+
+def write(report: dict[str, Any]) -> None:
+    """Replace the app's file."""
+    text = json.dumps(report, allow_nan=False, indent=1, ensure_ascii=False)
+    ASSET.write_text(f"{text}\n", "utf-8")
+
+
 def main() -> None:
     """Write all three."""
     sys.path.insert(0, str(ROOT))
@@ -36,11 +54,10 @@ def main() -> None:
 
     if sys.argv[1] == "--add":
         given = json.loads((Path(sys.argv[2]) / RESULT).read_text("utf-8"))
-        whole = with_more(json.loads(ASSET.read_text("utf-8")), given)
-        text = json.dumps(whole, allow_nan=False, indent=1, ensure_ascii=False)
-        ASSET.write_text(f"{text}\n", "utf-8")
+        write(with_more(json.loads(ASSET.read_text("utf-8")), given))
     elif sys.argv[1] != "--page":
         ASSET.write_text((Path(sys.argv[1]) / RESULT).read_text("utf-8"), "utf-8")
+    write(with_overview(json.loads(ASSET.read_text("utf-8"))))
     write_page(report_of(json.loads(ASSET.read_text("utf-8"))), DOCS)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 Ends = Sequence[float]
@@ -120,6 +120,14 @@ def capital(text: str) -> str:
 def factors_text(factors: Sequence[float]) -> str:
     """Factors, the strongest band first: 1.4 / 1."""
     return " / ".join(f"{factor:g}" for factor in factors)
+
+
+def settings_text(values: Mapping[str, float]) -> str:
+    """The numbers that a search chose: factors 0.8 / 1.2, coefficient 0.98."""
+    factors = [f"{value:.3g}" for name, value in values.items() if name.startswith("factor")]
+    others = {name: value for name, value in values.items() if not name.startswith("factor")}
+    told = [f"{'factors' if len(factors) > 1 else 'factor'} {' / '.join(factors)}"][: len(factors)]
+    return ", ".join(told + [f"{name} {value:.3g}" for name, value in others.items()])
 
 
 def listed(names: Sequence[str]) -> str:

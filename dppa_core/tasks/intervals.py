@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import atan, comb, pi, sqrt, tan
+from math import atan, comb, erfc, pi, sqrt, tan
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -83,6 +83,14 @@ def _t_area(freedom: float) -> tuple[Float64[ndarray, " n"], Float64[ndarray, " 
 def p_of_t(value: float, freedom: float) -> float:
     """The two-sided p-value of Student's t; `freedom` at least 1."""
     return float(1 - np.interp(atan(abs(value) / sqrt(freedom)), *_t_area(freedom)))
+
+
+def p_of_interval(found: Interval) -> float:
+    """The two-sided p-value of a normal mean from its 95 % interval; 1 for an interval of 0."""
+    error = (found.high - found.low) / (2 * Z95)
+    if not error:
+        return float(found.value == 0)
+    return erfc(abs(found.value) / error / sqrt(2))
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:

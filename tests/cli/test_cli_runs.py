@@ -7,9 +7,15 @@ from pathlib import Path
 import pytest
 
 import dppa_core.studies.zoo.results.scores as report_module
-from dppa_core.evaluation.scores import Evaluation, domain_score
-from dppa_core.studies.zoo.results.scores import MethodScores, ZooReport
-from dppa_core.tasks import DOMAINS, Item
+from dppa_core.studies.zoo.results.choosing import ChosenValues
+from dppa_core.studies.zoo.results.scores import (
+    MethodScores,
+    ScoredMerge,
+    SearchedMerge,
+    ZooReport,
+    entry,
+)
+from dppa_core.tasks import DOMAINS
 from tests.helpers.command import Command
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
@@ -17,17 +23,25 @@ pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]]:
-    """Stands in for the half hour of measuring; keeps what it was asked."""
+    """Stands in for the hour of measuring; keeps what it was asked."""
     asked: list[dict[str, object]] = []
 
     def measure(*, say: Callable[[str], None], **options: object) -> ZooReport:
         asked.append(options)
         say("base: measured")
-        items = [Item("math", "one_step", "?", "The answer is 1.")]
-        scored = Evaluation("x", "test", {d: domain_score(items, ["1"]) for d in DOMAINS})
-        alone = {d: Evaluation("x", "test", {d: scored.domains[d]}) for d in DOMAINS}
-        rows = tuple(MethodScores(m, 0.9, {}, alone, 1.0, scored) for m in ("dare", "dppa"))
-        return ZooReport(scored, dict.fromkeys(DOMAINS, scored), (1.0, scored), rows, None, 30)
+        hits = {domain: (True, False) for domain in DOMAINS}
+
+        def merge(method: str, *domains: str) -> SearchedMerge:
+            made = entry(method, 0.9, domains or DOMAINS).recipes()
+            one = ScoredMerge(next(iter(made.values())), {d: hits[d] for d in domains or DOMAINS})
+            return SearchedMerge(one, ChosenValues({}, 0, 0), one)
+
+        rows = tuple(
+            MethodScores(name, 0.9, {d: merge(name, d) for d in DOMAINS}, merge(name))
+            for name in ("magnitude", "dppa")
+        )
+        models = dict.fromkeys(("base", *DOMAINS), hits)
+        return ZooReport(models, merge("task_arithmetic"), rows, None, 200)
 
     monkeypatch.setattr(report_module, "measure", measure)
     return asked
@@ -39,8 +53,8 @@ def test_the_report_is_text_for_people_and_json_in_a_file(
     assert dppa("zoo", "report", "--limit", 5, "--out", tmp_path / "results.json") == 0
     assert "| dppa |" in dppa.out.lower() and dppa.err == "base: measured\n"
     written = json.loads((tmp_path / "results.json").read_text("utf-8"))
-    assert written["search_items"] == 30 and len(written["treated"]) == 2
-    assert measured == [{"limit": 5, "search_limit": 30, "workers": 2}]
+    assert written["search_items"] == 200 and len(written["merges"]) == 3
+    assert measured == [{"limit": 5, "search_limit": 200, "workers": 2}]
     assert dppa("zoo", "report", "--json") == 0
     assert dppa.json == written and not dppa.err
 

@@ -19,6 +19,7 @@ from dppa_core.studies.zoo.results.coefficients import (
 )
 from dppa_core.studies.zoo.results.coefficients_text import as_json, difference, findings, markdown
 from dppa_core.tasks import DOMAINS
+from dppa_core.tasks.intervals import Interval
 from dppa_core.tuning.adamerging.settings import AdaMergeSettings
 from tests.helpers.command import Command
 
@@ -50,10 +51,10 @@ def test_retention_is_the_mean_of_shares_over_the_models_own() -> None:
 
 def test_the_gain_is_paired_by_item() -> None:
     # In each domain 2 of 10 items change from wrong to right: mean 0.2, variance 1.6 / 9.
-    gain, half = difference(BETTER, UNIFORM, OWN)
-    assert gain == pytest.approx(0.2)
-    assert half == pytest.approx(1.959964 * (3 * (1.6 / 9) / 10 / 9) ** 0.5)
-    assert difference(UNIFORM, UNIFORM, OWN) == (0.0, 0.0)
+    gain = difference(BETTER, UNIFORM, OWN)
+    half = 1.959964 * (3 * (1.6 / 9) / 10 / 9) ** 0.5
+    assert (gain.value, gain.low, gain.high) == pytest.approx((0.2, 0.2 - half, 0.2 + half))
+    assert difference(UNIFORM, UNIFORM, OWN) == Interval(0.0, 0.0, 0.0)
 
 
 def test_the_page_says_for_and_against() -> None:
@@ -65,7 +66,8 @@ def test_the_page_says_for_and_against() -> None:
     assert "no checkpoint was better than the start" in sentences[1]
     assert "+0.0 points" in sentences[2] and "within" in sentences[2]
     assert "collapse" in sentences[3]
-    assert as_json(report(found(BETTER)))["found"][0]["gain"] == difference(BETTER, UNIFORM, OWN)
+    gain = as_json(report(found(BETTER)))["found"][0]["gain"]
+    assert Interval(**gain) == difference(BETTER, UNIFORM, OWN)
 
 
 @pytest.mark.long

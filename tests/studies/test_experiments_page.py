@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from dppa_core.studies.experiments.overview import KEY
 from dppa_core.studies.experiments.page.text import OTHERS, PAGE, PLOTS, page, pictures_of
 from dppa_core.studies.experiments.paper.registry import EXPERIMENTS
 from dppa_core.studies.experiments.values import report_json, report_of
-from scripts.experiments import with_more
+from scripts.experiments import with_more, with_overview
 
 ROOT = Path(__file__).resolve().parents[2]
 REPORT = report_of(json.loads((ROOT / "assets" / "data" / "experiments.json").read_text("utf-8")))
@@ -29,9 +30,15 @@ def test_what_was_not_run_is_marked() -> None:
 
 
 def test_every_experiment_is_on_the_page_run_or_with_its_reason() -> None:
-    assert [one.key for one in REPORT.experiments] == [one.key for one in EXPERIMENTS]
+    assert [one.key for one in REPORT.experiments] == [KEY, *(one.key for one in EXPERIMENTS)]
     assert all(one.findings is None or one.findings.finding for one in REPORT.experiments)
     assert all(bool(one.not_run) == (one.findings is None) for one in REPORT.experiments)
+
+
+def test_the_overview_is_that_of_the_measured_results() -> None:
+    """`make results` writes both."""
+    written = json.loads((ROOT / "assets" / "data" / "experiments.json").read_text("utf-8"))
+    assert with_overview(written) == written
 
 
 def test_one_that_was_run_apart_replaces_the_old_one_and_says_how_it_was_made() -> None:
@@ -43,6 +50,6 @@ def test_one_that_was_run_apart_replaces_the_old_one_and_says_how_it_was_made() 
     assert found[0] == first and found[1]["title"] == "anew"
     with pytest.raises(SystemExit, match="differ in their setting"):
         with_more(report, {**more, "setting": {}})
-    apart = replace(REPORT.experiments[0], made=found[1]["made"])
+    apart = replace(REPORT.experiments[1], made=found[1]["made"])
     line = page(replace(REPORT, experiments=(apart,))).rstrip().rpartition("\n")[2]
     assert line.endswith("; run apart, by `dppa reproduce x` on here.")

@@ -12,20 +12,19 @@ from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.methods.registry import METHODS, get_method
 from dppa_core.models.decode import prompt_ids
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
-from dppa_core.studies.zoo.results import leaderboard as board_module
-from dppa_core.studies.zoo.results import leaderboard_exam
+from dppa_core.studies.zoo.results import choosing, merge_examiner
+from dppa_core.studies.zoo.results.choosing import ChosenValues
+from dppa_core.studies.zoo.results.entry import MEANS, VARIANTS, MethodVariant, entry
 from dppa_core.studies.zoo.results.leaderboard import (
-    ChosenValues,
     Leaderboard,
     LeaderboardRow,
     as_json,
     measure,
 )
-from dppa_core.studies.zoo.results.leaderboard_entry import MEANS, VARIANTS, MethodVariant, entry
-from dppa_core.studies.zoo.results.leaderboard_exam import Added, LeaderboardExaminer, added
 from dppa_core.studies.zoo.results.leaderboard_text import findings, markdown
-from dppa_core.studies.zoo.results.scores import ZooExaminer
+from dppa_core.studies.zoo.results.merge_examiner import Added, MergeExaminer, added
 from dppa_core.tasks import DOMAINS, items
+from dppa_core.tasks.intervals import Interval
 from dppa_core.tuning.search.joint import Budget
 from tests.helpers.command import Command
 from tests.helpers.tiny_models import random_llama, tuned_llama
@@ -49,8 +48,8 @@ def board(*rows: LeaderboardRow, refused: dict[str, str] | None = None) -> Leade
     return Leaderboard(rows, refused or {}, dict.fromkeys(DOMAINS, 0.8), None, 30)
 
 
-def examiner(search_items: int, test_items: int | None = None) -> LeaderboardExaminer:
-    return LeaderboardExaminer(ZooExaminer(test_items, search_items))
+def examiner(search_items: int, test_items: int | None = None) -> MergeExaminer:
+    return MergeExaminer(test_items, search_items)
 
 
 # numbers
@@ -64,17 +63,26 @@ def test_retention_is_the_mean_of_the_ratios() -> None:
 def test_a_difference_is_paired_item_by_item() -> None:
     """Ten of a hundred items more in one domain: by hand."""
     one, two = row("ties", 50, 40, 40), row("dppa", 40, 40, 40)
-    mean, low, high = board(one, two).against(one, two)
-    assert mean == pytest.approx(0.1 / 0.8 / 3)
+    found = board(one, two).against(one, two)
+    assert found.value == pytest.approx(0.1 / 0.8 / 3)
     variance = (0.1 * 0.9 * 100 / 99) / 0.8**2  # of the differences, with n - 1
     half = 1.959963984540054 * (variance / 100) ** 0.5 / 3
-    assert (low, high) == pytest.approx((mean - half, mean + half))
-    assert low > 0, "every item that differs is for the first: paired, that is plain"
+    assert found.ends == pytest.approx((found.value - half, found.value + half))
+    assert found.low > 0, "every item that differs is for the first: paired, that is plain"
 
 
 def test_equal_answers_differ_by_nothing() -> None:
     one = row("ties", 50, 40, 40)
-    assert board(one).against(one, one) == (0, 0, 0)
+    assert board(one).against(one, one) == Interval(0, 0, 0)
+
+
+def test_whether_a_difference_is_by_chance_is_corrected_for_the_number_of_rows() -> None:
+    """Seven items more of a hundred, paired: p = 0.0063 alone, above 0.05 as the least of eight."""
+    ours, more = row("dppa", 40, 40, 40), row("ties", 47, 40, 40)
+    assert board(ours, more).sides() == {"ties": 1}
+    others = [row(name, 40, 40, 40) for name in ("sce", "pcb", "emr", "owl", "della", "dare")]
+    assert board(ours, more, *others).sides()["ties"] == 1
+    assert board(ours, more, *others, row("linear", 40, 40, 40)).sides()["ties"] == 0
 
 
 def test_what_a_merge_adds_is_measured_against_the_sum(tmp_path: Path) -> None:
@@ -153,7 +161,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_what_was_measured_is_not_asked_again(
     cache: Path, zoo_env: Path, one_torch_thread: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(board_module, "BUDGET", Budget(2, 2))
+    monkeypatch.setattr(choosing, "BUDGET", Budget(2, 2))
     first = measure(["slerp", "emr", "linear"], test_items=2, search_items=1)
     assert sorted(row.method for row in first.rows) == ["dppa", "emr", "linear"]
     assert {row.method: row.chosen for row in first.rows}["linear"] == ChosenValues({}, 0, 0)
@@ -165,7 +173,7 @@ def test_what_was_measured_is_not_asked_again(
         raise AssertionError("asked again")
 
     for name in ("reply_logits", "added"):
-        monkeypatch.setattr(leaderboard_exam, name, never)
+        monkeypatch.setattr(merge_examiner, name, never)
     monkeypatch.setattr(Examiner, "marks", never)
     assert measure(["slerp", "emr", "linear"], test_items=2, search_items=1) == first
     with pytest.raises(AssertionError, match="asked again"):

@@ -6,12 +6,11 @@ import pytest
 
 from dppa_core.methods.registry import get_method
 from dppa_core.recipes.yaml_text import MergeRecipe
-from dppa_core.studies.zoo.results.leaderboard import BUDGET, ChosenValues, choose
-from dppa_core.studies.zoo.results.leaderboard_entry import entry
-from dppa_core.studies.zoo.results.leaderboard_exam import LeaderboardExaminer
-from dppa_core.studies.zoo.results.scores import ZooExaminer
+from dppa_core.studies.zoo.results.choosing import BUDGET, ChosenValues, choose
+from dppa_core.studies.zoo.results.entry import entry
+from dppa_core.studies.zoo.results.merge_examiner import MergeExaminer
 
-EXAMINER = LeaderboardExaminer(ZooExaminer(None, 200))
+EXAMINER = MergeExaminer(None, 200)
 
 
 def test_every_method_is_searched_by_the_same_budget(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -26,20 +25,20 @@ def test_every_method_is_searched_by_the_same_budget(monkeypatch: pytest.MonkeyP
         assert isinstance(model.coefficient, float)
         return named | {"coefficient": model.coefficient, "scale": scale}
 
-    def loss(self: LeaderboardExaminer, made: MergeRecipe, domain: str) -> float:
+    def loss(self: MergeExaminer, made: MergeRecipe, domain: str) -> float:
         asked["loss"].append(made)
         return 1 + sum(math.log2(value / wanted[name]) ** 2 for name, value in values(made).items())
 
     def hits(
-        self: LeaderboardExaminer, made: MergeRecipe | str, domain: str, split: str
+        self: MergeExaminer, made: MergeRecipe | str, domain: str, split: str
     ) -> tuple[bool, ...]:
         if isinstance(made, str):
             return (True,) * 4
         asked["hits"].append(made)
         return (True, True, False, False)
 
-    monkeypatch.setattr(LeaderboardExaminer, "loss", loss)
-    monkeypatch.setattr(LeaderboardExaminer, "hits", hits)
+    monkeypatch.setattr(MergeExaminer, "loss", loss)
+    monkeypatch.setattr(MergeExaminer, "hits", hits)
     for name in ("task_arithmetic", "ties", "magnitude", "dare", "dppa"):
         for kind in asked.values():
             kind.clear()

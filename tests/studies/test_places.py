@@ -16,8 +16,7 @@ from dppa_core.studies.experiments.questions import (
     ExperimentExaminer,
     TuningQuestion,
 )
-from dppa_core.studies.zoo.results.leaderboard_exam import LeaderboardExaminer
-from dppa_core.studies.zoo.results.scores import ZooExaminer
+from dppa_core.studies.zoo.results.merge_examiner import MergeExaminer
 from dppa_core.tuning.adamerging.settings import AdaMergeSettings
 from tests.helpers.fake_device import fake_cuda
 
@@ -62,19 +61,19 @@ def test_documents_that_the_processor_answered_for_lack_of_room_are_its_own() ->
     assert question.answer(examiner) == first and examiner.asked == 2
 
 
-def hits(examiner: LeaderboardExaminer) -> Any:
+def hits(examiner: MergeExaminer) -> Any:
     return examiner.hits("zoo:math", "math", "test")
 
 
-def loss(examiner: LeaderboardExaminer) -> Any:
+def loss(examiner: MergeExaminer) -> Any:
     return examiner.loss("zoo:math", "math")
 
 
 @pytest.mark.parametrize("measure", [hits, loss])
 def test_the_leaderboard_keeps_what_each_place_computed(
-    measure: Callable[[LeaderboardExaminer], Any], cache: Path
+    measure: Callable[[MergeExaminer], Any], cache: Path
 ) -> None:
-    examiner = LeaderboardExaminer(ZooExaminer(2, 2))
+    examiner = MergeExaminer(2, 2)
     with fake_cuda(free=0) as computed:
         found = measure(examiner)
     assert computed.here and not computed.there

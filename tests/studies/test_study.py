@@ -16,7 +16,7 @@ from dppa_core.errors import MissingCheckpoint
 from dppa_core.pruning.floats import to_float32
 from dppa_core.studies.zoo import tune
 from dppa_core.studies.zoo.language_model import TUNINGS
-from dppa_core.studies.zoo.results import leaderboard
+from dppa_core.studies.zoo.results import choosing
 from dppa_core.studies.zoo.study import measure
 from dppa_core.studies.zoo.study.compare import PRIMARY, apart, compare, divisors, retention
 from dppa_core.studies.zoo.study.merges import controls, merges
@@ -125,7 +125,7 @@ def test_a_set_is_measured_whole_by_equal_budgets(
 ) -> None:
     few = tuple(one for one in merges() if one.key in ("magnitude-90-all", "dppa-90-all"))
     monkeypatch.setattr(measure, "merges", lambda: few)
-    monkeypatch.setattr(leaderboard, "BUDGET", Budget(4, 2))
+    monkeypatch.setattr(choosing, "BUDGET", Budget(4, 2))
     folder = shutil.copytree(tiny_zoo, tmp_path / "set")
     shutil.move(folder / "base", tmp_path / "base")
     with pytest.raises(MissingCheckpoint, match="no model base"):
@@ -149,7 +149,7 @@ def test_a_rate_may_be_left_out_and_with_the_main_one_its_controls(
 ) -> None:
     few = tuple(one for one in merges() if one.key in ("magnitude-80-all", "dppa-90-all"))
     monkeypatch.setattr(measure, "merges", lambda: few)
-    monkeypatch.setattr(leaderboard, "BUDGET", Budget(2, 1))
+    monkeypatch.setattr(choosing, "BUDGET", Budget(2, 1))
     found = measure.measure_set(tiny_zoo, limit=1, search_items=1, rates=[0.8])
     assert [row["key"] for row in found["merges"]] == ["magnitude-80-all"]
 

@@ -1,88 +1,130 @@
 """The results page agrees with the measured report."""
 
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
 import pytest
 
-from dppa_core.evaluation.scores import DomainScore, Evaluation
 from dppa_core.studies.zoo.build import model_card
-from dppa_core.studies.zoo.results.scores import MethodScores, ZooReport, recipe, retained
+from dppa_core.studies.zoo.results import choosing
+from dppa_core.studies.zoo.results.choosing import ChosenValues
+from dppa_core.studies.zoo.results.merge_examiner import MergeExaminer
+from dppa_core.studies.zoo.results.retained import retained, scores, sides
+from dppa_core.studies.zoo.results.scores import (
+    ALONE,
+    MethodScores,
+    ScoredMerge,
+    SearchedMerge,
+    ZooReport,
+    as_json,
+    entry,
+    searched,
+)
 from dppa_core.studies.zoo.results.scores_text import findings, markdown
 from dppa_core.tasks import DOMAINS
-from dppa_core.tasks.intervals import wilson
+from dppa_core.tasks.intervals import Interval
+from dppa_core.tuning.search.joint import Budget
 
 
-def _scores(**shares: float) -> Evaluation:
-    domains = {
-        name: DomainScore(share, wilson(round(share * 100), 100), 100, {})
-        for name, share in shares.items()
-    }
-    return Evaluation("x", "test", domains)
+def _hits(right: int, domains: Sequence[str] = DOMAINS) -> dict[str, tuple[bool, ...]]:
+    """The first ones of a hundred items right, in every domain."""
+    return {domain: tuple(place < right for place in range(100)) for domain in domains}
 
 
-def _row(method: str, alone: float, merged: float, rate: float = 0.9) -> MethodScores:
-    return MethodScores(
-        method,
-        rate,
-        {domain: (1.5, 1.0) for domain in DOMAINS} if method == "dppa" else {},
-        {domain: _scores(**{domain: alone}) for domain in DOMAINS},
-        1.2,
-        _scores(**dict.fromkeys(DOMAINS, merged)),
+def _merge(method: str, rate: float, right: int, before: int = 30, *domains: str) -> SearchedMerge:
+    of = entry(method, rate, domains or DOMAINS)
+    values = {axis.name: 2 * axis.start for axis in of.axes()}
+    plain, best = of.recipes(), of.recipes(tuple(values.values()))
+    return SearchedMerge(
+        ScoredMerge(plain[of.domains[0]], _hits(before, of.domains)),
+        ChosenValues(values, 24, 6),
+        ScoredMerge(best[of.domains[0]], _hits(right, of.domains)),
     )
+
+
+def _row(method: str, alone: int, merged: int, rate: float = 0.9, before: int = 30) -> MethodScores:
+    domains = DOMAINS if method in ALONE else ()
+    each = {domain: _merge(method, rate, alone, before, domain) for domain in domains}
+    return MethodScores(method, rate, each, _merge(method, rate, merged))
 
 
 @pytest.fixture
 def report() -> ZooReport:
-    full = dict.fromkeys(DOMAINS, 1.0)
-    return ZooReport(
-        base=_scores(**dict.fromkeys(DOMAINS, 0.02)),
-        own={domain: _scores(**full) for domain in DOMAINS},
-        plain=(1.0, _scores(**dict.fromkeys(DOMAINS, 0.9))),
-        treated=(_row("dare", 0.5, 0.4), _row("dppa", 0.8, 0.7)),
-        test_items=None,
-        search_items=60,
-    )
+    rows = (_row("magnitude", 60, 60), _row("dare", 50, 40), _row("dppa", 80, 70))
+    models = {"base": _hits(2), **{domain: _hits(100) for domain in DOMAINS}}
+    return ZooReport(models, _merge("task_arithmetic", 0.0, 90), rows, None, 60)
 
 
 def test_findings_name_the_best_merge_and_what_whole_deltas_keep(report: ZooReport) -> None:
     first = findings(report)[0]
     assert "DPPA at 90 %" in first
-    assert "keeps 70 %" in first
-    assert "keep 90 %" in first
+    assert "keeps 70.0 %" in first
+    assert "keep 90.0 %" in first
 
 
-def test_findings_rank_the_methods_at_each_rate(report: ZooReport) -> None:
+def test_findings_rank_the_methods_at_each_rate_beside_magnitude(report: ZooReport) -> None:
     assert (
-        "At 90 % pruning, mean accuracy of the domains pruned one at a time: DPPA 80 %, DARE 50 %."
-        in findings(report)
-    )
+        "At 90 % pruning, merged and searched: DPPA 70.0 %, magnitude 60.0 %, DARE 40.0 %. "
+        "DPPA minus magnitude: +10.0 (+6.6 to +13.4) points."
+    ) in findings(report)
 
 
-def test_findings_say_where_dare_loses_a_tenth(report: ZooReport) -> None:
-    assert "in math, finance, law" in findings(report)[-1]
-
-
-def test_findings_say_when_the_deltas_are_small(report: ZooReport) -> None:
-    small = ZooReport(report.base, report.own, report.plain, (_row("dare", 0.95, 0.9),), None, 60)
-    assert "in no domain" in findings(small)[-1]
-
-
-def test_the_page_has_every_row_with_its_interval_and_the_command(report: ZooReport) -> None:
+def test_the_page_has_every_row_before_and_after_its_search(report: ZooReport) -> None:
     page = markdown(report, "dppa zoo report")
     assert "`dppa zoo report`" in page
-    assert page.count("| DPPA |") == 2
-    assert "80.0 (71.1–86.7)" in page
-    assert "math 1.5 / 1" in page
+    assert page.count("| DPPA |") == 3
+    assert "30.0 → 80.0 (71.1–86.7)" in page and "+50.0 (" in page
+    assert "factors 2 / 2, coefficient 2, strength 0.16" in page
+
+
+def test_json_has_every_merge_its_gain_and_what_it_is_ahead_of_magnitude(report: ZooReport) -> None:
+    value = json.loads(json.dumps(as_json(report)))
+    assert [row["method"] for row in value["merges"]][0] == "task_arithmetic"
+    ours = value["merges"][-1]
+    assert ours["merged"]["gain"]["value"] == pytest.approx(0.4)
+    assert ours["merged"]["minus"]["magnitude"]["value"] == pytest.approx(0.1)
+    assert ours["merged"]["minus"]["task_arithmetic"]["value"] == pytest.approx(-0.2)
+    assert ours["alone"]["law"]["minus"]["magnitude"]["value"] == pytest.approx(0.2)
+    assert ours["alone"]["law"]["best"]["kept"] == pytest.approx(0.8)
+    assert value["models"]["base"]["math"]["accuracy"] == 0.02
 
 
 def test_retained_is_the_mean_of_the_ratios() -> None:
     own = {"math": 1.0, "finance": 0.5, "law": 0.8}
-    assert retained(_scores(math=0.5, finance=0.5, law=0.4), own) == pytest.approx(2 / 3)
+    found = scores({"math": (True, False), "finance": (True, True), "law": (False, False)})
+    assert retained(found, own) == pytest.approx((0.5 + 2 + 0) / 3)
 
 
-def test_dp_is_dppa_with_one_partition_at_factor_1() -> None:
-    made = recipe("dp", 0.8, ["math"])
-    assert made.method == "dppa"
-    assert made.models[0].levels == (0.8,)
-    assert made.models[0].amplification == (1.0,)
+def test_differences_are_told_from_chance_as_holm_corrects_them() -> None:
+    clear, slight, none = (
+        Interval(0.1, 0.05, 0.15),
+        Interval(-0.02, -0.038, -0.002),
+        Interval(0, 0, 0),
+    )
+    assert sides([slight]) == (-1,)
+    assert sides([clear, slight, none]) == (1, 0, 0)
+
+
+def test_before_its_search_dppa_is_dp() -> None:
+    (model,) = entry("dp", 0.8, ["math"]).recipes()["math"].models
+    assert (model.levels, model.amplification) == ((0.8,), (1.0,))
+    (model,) = entry("dppa", 0.8, ["math"]).recipes()["math"].models
+    assert (model.levels, model.amplification) == ((0.9, 0.8), (1.0, 1.0))
+
+
+def test_a_small_run_chooses_on_search_items_and_scores_test_items(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zoo_env: Path, one_torch_thread: None
+) -> None:
+    monkeypatch.setenv("DPPA_CACHE", str(tmp_path))
+    monkeypatch.setattr(choosing, "BUDGET", Budget(3, 2))
+    found = searched("dppa", 0.9, ["law"], MergeExaminer(2, 2))
+    assert (found.chosen.losses, found.chosen.retentions) == (3, 2)
+    assert found.plain.recipe == entry("dp", 0.9, ["law"]).recipes()["law"]
+    values, model = found.chosen.values, found.best.recipe.models[0]
+    assert model.amplification == (values["factor1"], values["factor2"])
+    assert model.coefficient == values["coefficient"]
+    assert {len(hits) for hits in (found.plain.hits["law"], found.best.hits["law"])} == {2}
 
 
 def test_a_card_states_licence_training_and_scores() -> None:

@@ -43,7 +43,7 @@ function plotOf(parent, plot, name, bounds) {
   html("h3", { class: "plot-title" }, box, tidy(plot.title));
   resultLegend(html("ul", { class: "legend" }, box), plot);
   const root = svg("svg", { role: "img", "aria-label": `${plot.title}. The table below holds the numbers.` }, box);
-  if (plot.kind !== "heatmap" && plot.series.some((one) => one.low.length)) html("p", { class: "how" }, box, "Whiskers: 95\u2009% intervals.");
+  if (plot.kind !== "heatmap" && plot.series.some((one) => one.low.length)) html("p", { class: "how" }, box, "Whiskers: 95\u202f% intervals.");
   saveable(box, name, () => resultRows(plot), () => root);
   let drawn = 0;
   return () => {
@@ -65,7 +65,7 @@ function cellOf(tr, cell, first, every) {
 function nameOf({ cells }, columns) {
   const end = cells.findIndex(({ n, low }) => n !== null || low !== null);
   return cells.slice(0, Math.max(end, 1)).map(({ value }, k) => {
-    const unit = columns[k].unit === "%" ? "\u2009%" : columns[k].unit && ` ${columns[k].unit}`;
+    const unit = columns[k].unit === "%" ? "\u202f%" : columns[k].unit && ` ${columns[k].unit}`;
     return k ? `${columns[k].title} ${worded(value)}${unit}` : worded(value);
   }).join(", ");
 }
@@ -73,7 +73,7 @@ function tableOf(parent, table, place, name, set) {
   const box = html("section", { class: "result-table" }, parent), about = html("p", { class: "how" }, box);
   const scroll = html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": table.title, "data-long": table.rows.length > LONG }, box);
   const root = html("table", {}, scroll), every = itemsOf(table), some = table.rows.some((row) => row.recipe);
-  say(about, `${table.title}${every.length === 1 ? `; ${every[0]} items each` : ""}. In brackets: 95\u2009% intervals.`);
+  say(about, `${table.title}${every.length === 1 ? `; ${every[0]} items each` : ""}. In brackets: 95\u202f% intervals.`);
   const head = html("tr", {}, html("thead", {}, root));
   table.columns.forEach((column, k) => {
     html("th", { scope: "col" }, head, axis(column).replace("coefficient", "coeffi\u00adcient")); // the longest word of all heads
@@ -100,6 +100,7 @@ function howOf(parent, one, about) {
   const box = html("details", { class: "result-how" }, parent);
   html("summary", {}, box, "How it was measured, and the command");
   prose(box, "", one.measured);
+  if (!one.answers) { html("pre", {}, box, one.made); return; }
   const { title, base, models, test_items: test, search_items: search } = about.setting;
   html("p", {}, box, `${title}: ${models.map(({ model, domain }) => `${model} (${domain})`).join(", ")} on ${base}; ${test ?? "all"} test items a domain, ${search} search items for what is chosen.`);
   if (base.startsWith("zoo:")) html("p", {}, box, "Not run: the sets of the Hub, the paper's Llama 2 7B among them (dppa presets; dppa reproduce --preset).");

@@ -192,7 +192,7 @@ def report(
         Path | None, typer.Option(help="Write the measured report here, as JSON.")
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Test items per domain.")] = None,
-    search_limit: Annotated[int, typer.Option(min=1, help="Search items per domain.")] = 30,
+    search_limit: Annotated[int, typer.Option(min=1, help="Search items per domain.")] = 200,
     workers: Annotated[int, typer.Option(min=1, max=8, help="Processes, one thread each.")] = 2,
     as_json: JsonFlag = False,
 ) -> None:
@@ -208,7 +208,7 @@ def report(
     )
     try:
         emit(to_json(found), markdown(found, "make results"), as_json=as_json)
-    finally:  # half an hour's work: lost output must not lose the file
+    finally:  # an hour's work: lost output must not lose the file
         if out is not None:
             write_text(out, json.dumps(to_json(found), indent=1) + "\n")
 

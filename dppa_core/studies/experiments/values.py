@@ -170,7 +170,8 @@ class Experiment:
     """Why it was not run."""
     cost: Cost = field(default_factory=Cost)
     made: str = ""
-    """Command and machine, if it was run apart from the others of its report."""
+    """Command and machine, if it was run apart from the others of its report; of one without
+    answers of its own, the command that measures what it shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,11 +196,12 @@ def report_json(report: ExperimentsReport) -> dict[str, Any]:
         "versions": dict(report.versions),
         "setting": dict(report.setting),
         "seconds": _seconds(sum(c.processor for c in costs), sum(c.wall for c in costs)),
-        "experiments": [_experiment_json(one) for one in report.experiments],
+        "experiments": [experiment_json(one) for one in report.experiments],
     }
 
 
-def _experiment_json(one: Experiment) -> dict[str, Any]:
+def experiment_json(one: Experiment) -> dict[str, Any]:
+    """The JSON object of one experiment."""
     found = one.findings or Findings((), (), "")
     return {
         **{name: getattr(one, name) for name in _TEXTS},

@@ -101,11 +101,16 @@ def _experiment(one: Experiment) -> list[str]:
     for table in found.tables:
         parts += [f"**{table.title}**", table.markdown()]
     parts += [f"**Left out.** {what}" for what in found.missing]
-    parts.append(
+    return [*parts, _made(one)]
+
+
+def _made(one: Experiment) -> str:
+    if not one.cost.answers:
+        return f"Made by `{one.made}`."
+    return (
         f"`{one.key}`: {one.cost.answers} answers, {lasting(one.cost.processor)} of processor, "
         f"{lasting(one.cost.wall)} by the clock{f'; run apart, {one.made}' if one.made else ''}."
     )
-    return parts
 
 
 def _picture(one: Experiment, place: int) -> str:

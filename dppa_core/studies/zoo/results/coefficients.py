@@ -18,8 +18,7 @@ from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.examiner import Examiner
 from dppa_core.evaluation.scores import Exam, Target, target_name
 from dppa_core.merging.in_memory.model_pool import ModelPool
-from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
-from dppa_core.studies.zoo.results.scores import Say, recipe
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, recipe_hash
 from dppa_core.system.atomic_folders import replace_file, unwritable
 from dppa_core.tasks import DOMAINS
 from dppa_core.tasks.intervals import accuracy
@@ -29,8 +28,8 @@ from dppa_core.tuning.adamerging.texts import task_domains
 
 GRID = tuple(round(0.1 * step, 1) for step in range(1, 11))
 RATE = 0.9
-METHOD = "dp"
 
+Say = Callable[[str], None]
 DomainHits = Mapping[str, tuple[bool, ...]]
 """Domain -> whether each item was answered right."""
 
@@ -85,6 +84,12 @@ class CoefficientReport:
     search_items: int
 
 
+def unamplified() -> MergeRecipe:
+    """DPPA of all three domain models, one partition at factor 1."""
+    models = tuple(DomainModel(f"zoo:{domain}", (RATE,)) for domain in DOMAINS)
+    return MergeRecipe("zoo:base", models, method="dppa")
+
+
 def common(start: float, held_out: int) -> AdaMergeSettings:
     """A few long steps, a minute a search, instead of the paper's 500 short ones, half an hour."""
     return AdaMergeSettings(
@@ -113,7 +118,7 @@ def measure(
     pieces = _Pieces(work, say)
     own = {d: pieces.marks(f"zoo:{d}", (d,), "test", limit)[d] for d in DOMAINS}
     searched = {d: pieces.marks(f"zoo:{d}", (d,), "search", search_limit)[d] for d in DOMAINS}
-    plain = recipe(METHOD, RATE, DOMAINS)
+    plain = unamplified()
 
     def uniform(coefficient: float) -> MergeRecipe:
         return with_coefficients(plain, [[coefficient]] * len(DOMAINS))

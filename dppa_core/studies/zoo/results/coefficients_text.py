@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from dppa_core.evaluation.tables import capital, markdown_table, percent_text
 from dppa_core.studies.zoo.results.coefficients import (
-    METHOD,
     RATE,
     CoefficientReport,
     CoefficientsFound,
@@ -15,9 +15,9 @@ from dppa_core.studies.zoo.results.coefficients import (
     common,
     retention,
 )
-from dppa_core.studies.zoo.results.scores import paired_gain
+from dppa_core.studies.zoo.results.retained import paired_gain
 from dppa_core.tasks import DOMAINS
-from dppa_core.tasks.intervals import accuracy
+from dppa_core.tasks.intervals import Interval, accuracy
 
 
 def as_json(report: CoefficientReport) -> dict[str, Any]:
@@ -38,15 +38,15 @@ def as_json(report: CoefficientReport) -> dict[str, Any]:
                 "course": one.course,
                 "collapsed": one.collapsed,
                 "test": shares(one.marks),
-                "gain": difference(one.marks, report.uniform[1], report.own),
+                "gain": asdict(difference(one.marks, report.uniform[1], report.own)),
             }
             for one in report.found
         ],
     }
 
 
-def difference(merged: DomainHits, other: DomainHits, own: DomainHits) -> tuple[float, float]:
-    """Mean retention of one merge minus another's, paired by item, and half its 95 % interval."""
+def difference(merged: DomainHits, other: DomainHits, own: DomainHits) -> Interval:
+    """Mean retention of one merge minus another's, paired by item."""
     return paired_gain(merged, other, {domain: accuracy(own[domain]).value for domain in merged})
 
 
@@ -58,7 +58,7 @@ def markdown(report: CoefficientReport, command: str) -> str:
     return "\n\n".join(
         (
             "# What AdaMerging found on the embedded models",
-            f"All three domain models, pruned by {METHOD.upper()} at {100 * RATE:.0f} %. Accuracy "
+            f"All three domain models, pruned by DP at {100 * RATE:.0f} %. Accuracy "
             f"in per cent on test items ({items}) with 95 % Wilson intervals; retention is the "
             "mean of score ÷ domain model's own score. The gain over the best uniform coefficient "
             "is paired by item, with its 95 % interval. Coefficients and checkpoints were chosen "
@@ -95,14 +95,14 @@ def findings(report: CoefficientReport) -> list[str]:
     lines = []
     coefficient, tested = report.uniform
     for one in report.found:
-        gain, half = difference(one.marks, tested, report.own)
+        gain = difference(one.marks, tested, report.own)
         if one.step == 0 and one.settings.start == coefficient:
             lines.append(f"{capital(one.title)}: no checkpoint was better than the start.")
             continue
-        sure = "beyond" if abs(gain) > half else "within"
+        sure = "within" if gain.low <= 0 <= gain.high else "beyond"
         lines.append(
-            f"{capital(one.title)}: {100 * gain:+.1f} points of mean retention against the best "
-            f"uniform coefficient, {sure} the 95 % interval."
+            f"{capital(one.title)}: {100 * gain.value:+.1f} points of mean retention against the "
+            f"best uniform coefficient, {sure} the 95 % interval."
         )
     fallen = [one.title for one in report.found if one.collapsed]
     if fallen:
@@ -118,9 +118,10 @@ def _row(
     kept = f"{100 * retention(marks, report.own):.1f} %"
     if found is None:
         return [title, *cells, kept, "–", "–"]
-    gain, half = difference(marks, report.uniform[1], report.own)
+    gain = difference(marks, report.uniform[1], report.own)
+    half = (gain.high - gain.low) / 2
     best = f"{found.step} of {found.settings.steps}"
-    return [title, *cells, kept, f"{100 * gain:+.1f} ± {100 * half:.1f}", best]
+    return [title, *cells, kept, f"{100 * gain.value:+.1f} ± {100 * half:.1f}", best]
 
 
 def _course(found: CoefficientsFound) -> str:

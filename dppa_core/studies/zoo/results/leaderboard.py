@@ -7,53 +7,23 @@ recipe, so that a run can resume. `leaderboard_text` writes the page.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from dppa_core.errors import InvalidRecipe, NonFiniteWeights
-from dppa_core.evaluation.scores import DomainScore, Evaluation
+from dppa_core.errors import InvalidRecipe
 from dppa_core.methods.registry import METHODS, get_method
 from dppa_core.progress import Progress
-from dppa_core.studies.zoo.results.leaderboard_entry import VARIANTS, Entry, MethodVariant, entry
-from dppa_core.studies.zoo.results.leaderboard_exam import Added, LeaderboardExaminer
-from dppa_core.studies.zoo.results.scores import ZooExaminer, paired_gain, retained
+from dppa_core.studies.zoo.results.choosing import ChosenValues, choose
+from dppa_core.studies.zoo.results.entry import VARIANTS, Entry, MethodVariant, entry
+from dppa_core.studies.zoo.results.merge_examiner import Added, MergeExaminer
+from dppa_core.studies.zoo.results.retained import paired_gain, retained, scores, sides
 from dppa_core.tasks import DOMAINS
-from dppa_core.tasks.intervals import Hits, accuracy
-from dppa_core.tuning.search.joint import (
-    ACCURACIES,
-    ITEMS,
-    LOSSES,
-    Budget,
-    Point,
-    joint_search,
-)
-from dppa_core.tuning.search.trial import geometric_mean
+from dppa_core.tasks.intervals import Hits, Interval
+from dppa_core.tuning.search.joint import ITEMS
 
 MAIN = ("coefficient", "scale")
 """What makes a whole merge stronger."""
-BUDGET = Budget(LOSSES, ACCURACIES)
-"""Settings asked of every method: 24 by loss, 6 by retention."""
-
-
-@dataclass(frozen=True, slots=True)
-class ChosenValues:
-    """The values chosen on the search split, and the cost of the search."""
-
-    values: Mapping[str, float]
-    """By the names of the entry's axes; empty for a method with nothing to choose."""
-    losses: int
-    """Number of settings whose loss was measured."""
-    retentions: int
-    """Number of settings whose retention was measured."""
-
-    @property
-    def point(self) -> Point:
-        """The values in the order of the axes."""
-        return tuple(self.values.values())
-
-
 REFERENCE = "dppa"
 """The method all others are compared with."""
 
@@ -98,17 +68,24 @@ class Leaderboard:
         """Mean over the domains of a merge's accuracy divided by the domain model's own."""
         return retained(scores(row.hits), dict(self.own))
 
-    def against(self, row: LeaderboardRow, other: LeaderboardRow) -> tuple[float, float, float]:
-        """Difference of two retentions with its 95 % interval, as fractions."""
-        gain, half = paired_gain(row.hits, other.hits, self.own)
-        return gain, gain - half, gain + half
+    def against(self, row: LeaderboardRow, other: LeaderboardRow) -> Interval:
+        """Difference of two retentions, as a fraction."""
+        return paired_gain(row.hits, other.hits, self.own)
 
+    def itself(self, row: LeaderboardRow) -> LeaderboardRow:
+        """The row of the method with its paper's settings."""
+        return next(one for one in self.rows if one.method == row.method)
 
-def scores(hits: Mapping[str, Hits]) -> Evaluation:
-    """Domain -> accuracy with its interval."""
-    found = {domain: accuracy(of) for domain, of in hits.items()}
-    domains = {d: DomainScore(one.value, one.ends, len(hits[d]), {}) for d, one in found.items()}
-    return Evaluation("", "", domains)
+    def sides(self) -> dict[str, int]:
+        """Method -> 1 if it keeps more than the reference, -1 if less, 0 if no difference is seen;
+        corrected for their number."""
+        others = [row for row in self.rows if row is not self.reference]
+        found = sides([self.against(row, self.reference) for row in others])
+        return dict(zip((row.method for row in others), found, strict=True))
+
+    def changed(self) -> tuple[int, ...]:
+        """The same of each variant, against its method."""
+        return sides([self.against(row, self.itself(row)) for _, row in self.variants])
 
 
 def measure(
@@ -130,7 +107,7 @@ def measure(
     """
     chosen = [get_method(name) for name in names] if names is not None else list(METHODS)
     methods = [method for method in METHODS if method in chosen or method.name == REFERENCE]
-    examiner = LeaderboardExaminer(ZooExaminer(test_items, search_items), progress)
+    examiner = MergeExaminer(test_items, search_items, progress)
     own = {domain: examiner.share(f"zoo:{domain}", domain, "test") for domain in DOMAINS}
     rows, refused = [], {}
     for method in methods:
@@ -145,7 +122,7 @@ def measure(
     return replace(board, rows=tuple(order))
 
 
-def _row(entry: Entry, examiner: LeaderboardExaminer) -> LeaderboardRow:
+def _row(entry: Entry, examiner: MergeExaminer) -> LeaderboardRow:
     """Choose on the search split, then score on the test split."""
     chosen = choose(entry, examiner)
     made = entry.recipes(chosen.point)
@@ -155,45 +132,14 @@ def _row(entry: Entry, examiner: LeaderboardExaminer) -> LeaderboardRow:
     )
 
 
-def choose(entry: Entry, examiner: LeaderboardExaminer) -> ChosenValues:
-    """The values that a joint search finds on the search items; the same budget for every entry."""
-    axes = entry.axes()
-    if not axes:
-        return ChosenValues({}, 0, 0)
-    own = {domain: examiner.share(entry.model(domain), domain, "search") for domain in DOMAINS}
-
-    def loss(point: Point) -> float:
-        made = entry.recipes(point)
-        try:
-            return geometric_mean([examiner.loss(made[domain], domain) for domain in own])
-        except NonFiniteWeights:
-            return math.inf
-
-    def retention(point: Point) -> float:
-        made = entry.recipes(point)
-        try:
-            hits = {domain: examiner.hits(made[domain], domain, "search") for domain in own}
-        except NonFiniteWeights:
-            return 0.0
-        return retained(scores(hits), own)
-
-    found = joint_search(
-        axes,
-        lambda points: list(map(loss, points)),
-        lambda points: list(map(retention, points)),
-        budget=BUDGET,
-    )
-    values = {axis.name: value for axis, value in zip(axes, found.best.values, strict=True)}
-    compared = [one for one in found.candidates if one.accuracy is not None]
-    return ChosenValues(values, len(found.candidates), len(compared))
-
-
 def as_json(board: Leaderboard) -> dict[str, Any]:
     """A JSON-ready copy."""
+    found = board.sides()
     return {
-        "rows": [_row_json(board, row) for row in board.rows],
+        "rows": [_row_json(board, row, found.get(row.method, 0)) for row in board.rows],
         "variants": [
-            {"what": variant.what, **_row_json(board, row)} for variant, row in board.variants
+            {"what": variant.what, **_row_json(board, row, side)}
+            for (variant, row), side in zip(board.variants, board.changed(), strict=True)
         ],
         "refused": dict(board.refused),
         "own": dict(board.own),
@@ -202,8 +148,8 @@ def as_json(board: Leaderboard) -> dict[str, Any]:
     }
 
 
-def _row_json(board: Leaderboard, row: LeaderboardRow) -> dict[str, Any]:
-    gap, low, high = board.against(row, board.reference)
+def _row_json(board: Leaderboard, row: LeaderboardRow, side: int) -> dict[str, Any]:
+    gap = board.against(row, board.reference)
     found = scores(row.hits)
     one, values = row.entry.recipes(row.chosen.point)[DOMAINS[0]], row.chosen.values
     strength = [values[axis.name] / axis.start for axis in row.entry.axes() if axis.name in MAIN]
@@ -218,5 +164,9 @@ def _row_json(board: Leaderboard, row: LeaderboardRow) -> dict[str, Any]:
         "added": [asdict(one) for one in row.added],
         "domains": {domain: one.figures() for domain, one in found.domains.items()},
         "retention": board.retention(row),
-        "against_dppa": {"mean": gap, "ci95": [low, high], "significant": not low <= 0 <= high},
+        "against_dppa": {
+            "mean": gap.value,
+            "ci95": list(gap.ends),
+            "significant": bool(side),
+        },
     }

@@ -5,18 +5,19 @@ scripts/stated_figures.py copies its first rows into the README.
 
 from __future__ import annotations
 
-from dppa_core.evaluation.tables import factors_text, listed, markdown_table, signed_text
+from dppa_core.evaluation.tables import listed, markdown_table, settings_text, signed_text
 from dppa_core.methods.registry import get_method
+from dppa_core.studies.zoo.results.choosing import BUDGET
+from dppa_core.studies.zoo.results.entry import EXTRA, MEANS, RATE, MethodVariant
 from dppa_core.studies.zoo.results.leaderboard import (
-    BUDGET,
     REFERENCE,
     Leaderboard,
     LeaderboardRow,
-    scores,
 )
-from dppa_core.studies.zoo.results.leaderboard_entry import EXTRA, MEANS, RATE, MethodVariant
+from dppa_core.studies.zoo.results.retained import scores
 from dppa_core.studies.zoo.results.scores_text import accuracy_text
 from dppa_core.tasks import DOMAINS
+from dppa_core.tasks.intervals import Interval
 
 
 def markdown(board: Leaderboard, command: str) -> str:
@@ -46,13 +47,15 @@ def _short(board: Leaderboard, command: str) -> str:
 
 
 def _standings(board: Leaderboard) -> str:
-    reference = board.reference
+    seen = board.sides()
     rows = [
         [
             _title(row),
             *_answers(row),
             f"{100 * board.retention(row):.1f} %",
-            _against(board, row, reference),
+            _gap(board.against(row, board.reference), seen[row.method])
+            if row.method in seen
+            else "–",
         ]
         for row in board.rows
     ]
@@ -63,22 +66,18 @@ def _answers(row: LeaderboardRow) -> list[str]:
     return [accuracy_text(scores(row.hits).domains[domain]) for domain in DOMAINS]
 
 
-def _against(board: Leaderboard, row: LeaderboardRow, reference: LeaderboardRow) -> str:
-    if row is reference:
-        return "–"
-    mean, low, high = board.against(row, reference)
-    told = signed_text(mean, (low, high))
-    return f"{told}, not significant" if low <= 0 <= high else f"**{told}**"
+def _gap(found: Interval, side: int) -> str:
+    told = signed_text(found.value, found.ends)
+    return f"**{told}**" if side else f"{told}, not significant"
 
 
 def findings(board: Leaderboard) -> list[str]:
     """Sentences on the results, for and against DPPA."""
-    reference = board.reference
-    better, worse, alike = list[str](), list[str](), list[str]()
-    for row in board.rows:
-        if row.method != REFERENCE:
-            _, low, high = board.against(row, reference)
-            (better if low > 0 else worse if high < 0 else alike).append(_title(row))
+    seen = board.sides()
+    better, alike, worse = (
+        [get_method(name).title for name, found in seen.items() if found == side]
+        for side in (1, 0, -1)
+    )
     place = [row.method for row in board.rows].index(REFERENCE) + 1
     lines = [f"DPPA stands at place {place} of {len(board.rows)}."]
     if better:
@@ -91,8 +90,8 @@ def findings(board: Leaderboard) -> list[str]:
     if worse:
         lines.append(f"Less than DPPA: {listed(worse)}.")
     lines.append(
-        "Each comparison stands alone: of twenty without a real difference, one is expected "
-        "to look like one."
+        "Intervals are those of one comparison; whether a difference is by chance is decided by "
+        f"p-values corrected for the {len(seen)} comparisons (Holm)."
     )
     told = [" ".join(lines)]
     if _by_domain(board):
@@ -136,15 +135,8 @@ def _long(board: Leaderboard) -> str:
 
 
 def _chosen(row: LeaderboardRow) -> str:
-    values, parts = dict(row.chosen.values), list[str]()
-    factors = [values.pop(name) for name in list(values) if name.startswith("factor")]
-    if not row.entry.searched:
-        parts = ["a mean: nothing to choose"]
-    if factors:
-        parts = [f"{'factors' if len(factors) > 1 else 'factor'} {factors_text(factors)}"]
-    others = {**values, **EXTRA.get(row.method, {})}
-    parts += [f"{name} {value:.3g}" for name, value in others.items()]
-    return ", ".join(parts)
+    given = settings_text({**row.chosen.values, **EXTRA.get(row.method, {})})
+    return given if row.entry.searched else "a mean: nothing to choose"
 
 
 def _added(row: LeaderboardRow) -> list[str]:
@@ -157,22 +149,26 @@ def _added(row: LeaderboardRow) -> list[str]:
 
 
 def _reasons(board: Leaderboard) -> list[str]:
+    changed = board.changed()
     rows = [
         [
             f"{_title(row)}, {variant.what}",
             *_answers(row),
             f"{100 * board.retention(row):.1f} %",
-            _against(board, row, _same(board, row)),
+            _gap(board.against(row, board.itself(row)), side),
             _chosen(row),
             *_added(row)[:2],
         ]
-        for variant, row in board.variants
+        for (variant, row), side in zip(board.variants, changed, strict=True)
     ]
     header = ["method", *DOMAINS, "mean retention", "against itself, points"]
     parts = [
         "Merged once more with one setting changed, searched and scored in the same way.",
         markdown_table([*header, "chosen", "length", "likeness"], rows),
-        "\n".join(f"- {_reason(board, variant, row)}" for variant, row in board.variants),
+        "\n".join(
+            f"- {_reason(board, variant, row, side)}"
+            for (variant, row), side in zip(board.variants, changed, strict=True)
+        ),
     ]
     means = [row for row in board.rows if row.method in MEANS]
     if means:
@@ -180,11 +176,10 @@ def _reasons(board: Leaderboard) -> list[str]:
     return parts
 
 
-def _reason(board: Leaderboard, variant: MethodVariant, row: LeaderboardRow) -> str:
-    before = _same(board, row)
+def _reason(board: Leaderboard, variant: MethodVariant, row: LeaderboardRow, side: int) -> str:
+    before = board.itself(row)
     one, two = (100 * board.retention(each) for each in (before, row))
-    _, low, high = board.against(row, before)
-    chance = "within what chance explains" if low <= 0 <= high else "beyond chance"
+    chance = "beyond chance" if side else "within what chance explains"
     (length, likeness, _), (longer, alike, _) = _added(before), _added(row)
     return (
         f"{variant.why} As the board has it, it keeps {one:.1f} %; {variant.what}, {two:.1f} %, "
@@ -200,11 +195,6 @@ def _of_means(means: list[LeaderboardRow]) -> str:
         f"{listed(told)} of its length. Linear is task arithmetic with a coefficient of one third, "
         "and nothing else."
     )
-
-
-def _same(board: Leaderboard, row: LeaderboardRow) -> LeaderboardRow:
-    """The row of the method with its paper's settings."""
-    return next(one for one in board.rows if one.method == row.method)
 
 
 def _by_domain(board: Leaderboard) -> list[LeaderboardRow]:

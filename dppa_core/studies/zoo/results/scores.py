@@ -1,7 +1,9 @@
 """Measures every number of the results page on the embedded models.
 
-Scores the base, the domain models, each domain pruned by four methods, and merges of all three.
-Factors and coefficients are chosen on the search split; results come from the test split.
+Scores the base, the domain models, merges of all three by four methods that prune, and each domain
+pruned by two of them: as pruned, and with the numbers that a joint search chose on the search
+split, at one budget for all.
+Results come from the test split; they are cached, so that a run can resume.
 """
 
 from __future__ import annotations
@@ -9,144 +11,142 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
-from math import sqrt
+from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
 import torch
 
-from dppa_core.evaluation.examiner import Examiner
-from dppa_core.evaluation.scores import Evaluation, Exam, Target, retention
-from dppa_core.merging.in_memory.model_pool import ModelPool
-from dppa_core.pruning.partition import even_levels
-from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
+from dppa_core.evaluation.scores import Evaluation, target_name
+from dppa_core.methods.registry import get_method
+from dppa_core.profiling.profile import cached_profile
+from dppa_core.pruning.delta_size import delta_size
+from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe
+from dppa_core.studies.zoo.results.choosing import ChosenValues, choose
+from dppa_core.studies.zoo.results.entry import Entry
+from dppa_core.studies.zoo.results.merge_examiner import MergeExaminer
+from dppa_core.studies.zoo.results.retained import paired_gain, retained, scores
 from dppa_core.tasks import DOMAINS
-from dppa_core.tasks.intervals import Z95, Hits
-from dppa_core.tuning.search.greedy_factors import greedy_factors
+from dppa_core.tasks.intervals import Hits, Interval
+from dppa_core.tuning.search.joint import ITEMS
 
-METHODS = ("magnitude", "dare", "dp", "dppa")
-RATES = (0.5, 0.8, 0.9, 0.95)
-COEFFICIENTS = (0.7, 0.85, 1.0, 1.2)
 BASE = "zoo:base"
+WHOLE = "task_arithmetic"
+METHODS = ("magnitude", "dare", "dp", "dppa")
+ALONE = ("magnitude", "dppa")
+"""Methods that also prune each domain's delta alone: the simplest, and DPPA."""
+RATES = (0.8, 0.9, 0.95)
 
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
+class ScoredMerge:
+    """A merge, and its right answers to the test items of its domains."""
+
+    recipe: MergeRecipe
+    hits: Mapping[str, Hits]
+
+    @property
+    def found(self) -> Evaluation:
+        """Domain -> accuracy with its interval."""
+        return scores(self.hits)
+
+    def kept(self, own: Mapping[str, float]) -> float:
+        """Mean over the domains of its accuracy divided by the domain model's own."""
+        return retained(self.found, own)
+
+
+@dataclass(frozen=True, slots=True)
+class SearchedMerge:
+    """One merge before and after its numbers were chosen."""
+
+    plain: ScoredMerge
+    """Factors and coefficient 1, the method's own settings; of DPPA, one partition, as of DP."""
+    chosen: ChosenValues
+    best: ScoredMerge
+    """With the chosen values."""
+
+
+@dataclass(frozen=True, slots=True)
 class MethodScores:
-    """One method at one rate: single domains, and the merge of all three."""
+    """One method at one rate."""
 
     method: str
     rate: float
-    factors: dict[str, tuple[float, ...]]
-    """Amplification per domain, from the search split; all 1 except for DPPA."""
-    alone: dict[str, Evaluation]
-    """Each domain's pruned delta on the base, scored on its own domain."""
-    coefficient: float
-    """The coefficient of all three models that is best on the search split."""
-    merged: Evaluation
+    alone: Mapping[str, SearchedMerge]
+    """Each domain's pruned delta on the base, scored on its own domain; empty if not measured."""
+    merged: SearchedMerge
+    """All three."""
 
 
 @dataclass(frozen=True, slots=True)
 class ZooReport:
     """Everything measured, on the test split."""
 
-    base: Evaluation
-    own: dict[str, Evaluation]
-    plain: tuple[float, Evaluation]
-    """Task arithmetic of the whole deltas: coefficient and scores."""
+    models: Mapping[str, Mapping[str, Hits]]
+    """base and every domain -> the hits of its model on each domain."""
+    whole: SearchedMerge
+    """Task arithmetic: the whole deltas of all three."""
     treated: tuple[MethodScores, ...]
     test_items: int | None
     search_items: int
 
+    @property
+    def own(self) -> dict[str, float]:
+        """Domain -> accuracy of its own model."""
+        return {d: scores(self.models[d]).domains[d].accuracy for d in DOMAINS}
 
-@dataclass(frozen=True, slots=True)
-class ZooExaminer:
-    """Holds exams on the embedded models and their merges."""
+    def row(self, method: str, rate: float) -> MethodScores:
+        """The results of a method at a rate; raises StopIteration if there are none."""
+        return next(one for one in self.treated if (one.method, one.rate) == (method, rate))
 
-    test_items: int | None
-    """Test items per domain; all if None."""
-    search_items: int
-    examiner: Examiner = field(default_factory=lambda: Examiner(ModelPool(), keep=False, workers=1))
-
-    def exam(self, target: Target, domain: str, split: str) -> Exam:
-        """The items of a domain."""
-        limit = self.search_items if split == "search" else self.test_items
-        return Exam(target, domain, split, limit)
-
-    def test(self, target: Target, domains: Sequence[str] = DOMAINS) -> Evaluation:
-        """Scores on the test split."""
-        return self.examiner.evaluation(target, domains, limit=self.test_items)
-
-    def search(self, target: Target, domains: Sequence[str] = DOMAINS) -> Evaluation:
-        """Scores on a part of the search split."""
-        return self.examiner.evaluation(target, domains, split="search", limit=self.search_items)
+    def gain(self, one: ScoredMerge, other: ScoredMerge) -> Interval:
+        """Mean retention of one merge minus another's on the same items."""
+        return paired_gain(one.hits, other.hits, {d: self.own[d] for d in one.hits})
 
 
-def recipe(
-    method: str,
-    rate: float,
-    domains: Sequence[str],
-    *,
-    factors: dict[str, tuple[float, ...]] | None = None,
-    coefficient: float = 1.0,
-) -> MergeRecipe:
-    """The recipe of a method of the report: `dp` is DPPA with one partition at factor 1."""
-    factors = factors or {}
-    models = tuple(
-        DomainModel(
-            f"zoo:{domain}",
-            even_levels(rate, len(factors[domain])) if domain in factors else (rate,),
-            factors.get(domain, (1.0,)),
-            coefficient,
-        )
-        for domain in domains
-    )
+def entry(method: str, rate: float, domains: Sequence[str] = DOMAINS) -> Entry:
+    """A method of the report: `dp` is DPPA with one partition, at factor 1 before its search."""
+    if method == WHOLE:
+        return Entry(get_method(WHOLE), domains=domains)
     # For a fair comparison: by default DARE would also drop from embeddings and norms.
-    parameters = {"other_tensors": "keep"} if method == "dare" else {}
-    return MergeRecipe(
-        BASE, models, method="dppa" if method == "dp" else method, parameters=parameters
-    )
+    changes = {"other_tensors": "keep"} if method == "dare" else {}
+    named = get_method("dppa" if method == "dp" else method)
+    partitions = 2 if method == "dppa" else 1
+    return Entry(named, changes, partitions=partitions, rate=rate, domains=domains)
 
 
 def measure(
     *,
     limit: int | None = None,
-    search_limit: int = 30,
+    search_limit: int = ITEMS,
     rates: Sequence[float] = RATES,
     workers: int = 2,
     say: Say = lambda text: None,
 ) -> ZooReport:
-    """Measure everything; takes about a quarter of an hour on two cores at the defaults.
+    """Measure everything; takes about an hour on two cores at the defaults, unless cached.
 
     Args:
         limit: Test items per domain; all if None.
         search_limit: Search items per domain.
     """
-    examiner = ZooExaminer(limit, search_limit)
-    base = examiner.test(BASE)
-    say(f"base: {_line(base)}")
-    own = {domain: examiner.test(f"zoo:{domain}") for domain in DOMAINS}
-    for domain, scores in own.items():
-        say(f"{domain}: {_line(scores)}")
-    bests = {domain: examiner.search(f"zoo:{domain}", [domain]).mean for domain in DOMAINS}
-    coefficient = best_coefficient(examiner, "task_arithmetic", 0.0, {}, bests)
-    whole = recipe("task_arithmetic", 0.0, DOMAINS, coefficient=coefficient)
-    plain = (coefficient, examiner.test(whole))
-    say(f"task arithmetic × {coefficient}: {_line(plain[1])}")
+    examiner = MergeExaminer(limit, search_limit)
+    models = {
+        name: {domain: examiner.hits(f"zoo:{name}", domain, "test") for domain in DOMAINS}
+        for name in ("base", *DOMAINS)
+    }
+    for name, hits in models.items():
+        say(f"{name}: {_line(hits)}")
+    whole = searched(WHOLE, 0.0, DOMAINS, examiner)
+    say(f"task arithmetic: {_line(whole.best.hits)} {dict(whole.chosen.values)}")
     treated = []
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=one_thread) as processes:
-        rows = [(method, rate) for method in METHODS for rate in rates]
-        jobs = [
-            processes.submit(treat, limit, search_limit, method, rate, bests)
-            for method, rate in rows
-        ]
-        for job in jobs:
+        rows = [(method, rate) for rate in rates for method in METHODS]
+        for job in [processes.submit(treat, limit, search_limit, *row) for row in rows]:
             treated.append(job.result())
             say(_row_line(treated[-1]))
-    return ZooReport(base, own, plain, tuple(treated), limit, search_limit)
+    return ZooReport(models, whole, tuple(treated), limit, search_limit)
 
 
 def one_thread() -> None:
@@ -154,100 +154,84 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def treat(
-    limit: int | None, search_limit: int, method: str, rate: float, bests: dict[str, float]
-) -> MethodScores:
+def treat(limit: int | None, search_limit: int, method: str, rate: float) -> MethodScores:
     """Measure one method at one rate."""
-    examiner = ZooExaminer(limit, search_limit)
-    factors = {d: best_factors(examiner, rate, d) for d in DOMAINS} if method == "dppa" else {}
-    alone = {
-        domain: examiner.test(recipe(method, rate, [domain], factors=factors), [domain])
-        for domain in DOMAINS
-    }
-    coefficient = best_coefficient(examiner, method, rate, factors, bests)
-    merge = recipe(method, rate, DOMAINS, factors=factors, coefficient=coefficient)
-    return MethodScores(method, rate, factors, alone, coefficient, examiner.test(merge))
+    examiner = MergeExaminer(limit, search_limit)
+    domains = DOMAINS if method in ALONE else ()
+    alone = {domain: searched(method, rate, [domain], examiner) for domain in domains}
+    return MethodScores(method, rate, alone, searched(method, rate, DOMAINS, examiner))
 
 
-def best_factors(examiner: ZooExaminer, rate: float, domain: str) -> tuple[float, ...]:
-    """The paper's greedy search over two partitions, scored on the search split."""
+def searched(
+    method: str, rate: float, domains: Sequence[str], examiner: MergeExaminer
+) -> SearchedMerge:
+    """Score a merge as it is, choose its numbers on the search split, and score it with them."""
+    whole = entry(method, rate, domains)
+    before = entry("dp", rate, domains) if method == "dppa" else whole  # at factors of 1 the same
+    chosen = choose(whole, examiner)
 
-    def score(amplification: tuple[float, ...]) -> float:
-        tried = recipe("dppa", rate, [domain], factors={domain: amplification})
-        return examiner.search(tried, [domain]).mean
+    def scored(recipe: MergeRecipe) -> ScoredMerge:
+        return ScoredMerge(recipe, {d: examiner.hits(recipe, d, "test") for d in domains})
 
-    return greedy_factors(score, 2).best.amplification
-
-
-def best_coefficient(
-    examiner: ZooExaminer,
-    method: str,
-    rate: float,
-    factors: dict[str, tuple[float, ...]],
-    bests: dict[str, float],
-) -> float:
-    """The common coefficient with the best mean retention on the search split."""
-
-    def mean_retention(coefficient: float) -> float:
-        tried = recipe(method, rate, DOMAINS, factors=factors, coefficient=coefficient)
-        return retained(examiner.search(tried), bests)
-
-    return max(COEFFICIENTS, key=mean_retention)
-
-
-def retained(scores: Evaluation, own: dict[str, float]) -> float:
-    """Mean over the domains of the score ÷ the domain model's own, where that is not 0."""
-    shares = retention(scores, own).values()
-    return sum(shares) / len(shares) if shares else 0.0
-
-
-def paired_gain(
-    merged: Mapping[str, Hits], other: Mapping[str, Hits], own: Mapping[str, float]
-) -> tuple[float, float]:
-    """Mean retention of one merge minus another's on the same items, and half its 95 % interval.
-
-    Each item gives one difference; the variance is that of a mean of independent means. The domain
-    models' own scores count as exact; a domain whose own score is 0 does not count.
-    """
-    mean = square = 0.0
-    owns = {domain: score for domain, score in own.items() if score}
-    for domain, score in owns.items():
-        gaps = (np.array(merged[domain], float) - np.array(other[domain], float)) / score
-        mean += float(gaps.mean()) / len(owns)
-        spread = float(gaps.var(ddof=1)) if gaps.size > 1 else 0.0
-        square += spread / gaps.size / len(owns) ** 2
-    return mean, Z95 * sqrt(square)
+    first = domains[0]
+    best = scored(whole.recipes(chosen.point)[first])
+    return SearchedMerge(scored(before.recipes()[first]), chosen, best)
 
 
 def _row_line(row: MethodScores) -> str:
-    alone = ", ".join(f"{domain} {100 * scores.mean:.0f} %" for domain, scores in row.alone.items())
-    return (
-        f"{row.method} {row.rate}: alone {alone}; merged × {row.coefficient}: "
-        f"{_line(row.merged)} {row.factors or ''}"
-    )
+    values = dict(row.merged.chosen.values)
+    return f"{row.method} {row.rate}: {_line(row.merged.best.hits)} {values}"
 
 
-def _line(scores: Evaluation) -> str:
-    return ", ".join(f"{d} {100 * s.accuracy:.0f} %" for d, s in scores.domains.items())
+def _line(hits: Mapping[str, Hits]) -> str:
+    return ", ".join(f"{d} {100 * s.accuracy:.0f} %" for d, s in scores(hits).domains.items())
 
 
 def as_json(report: ZooReport) -> dict[str, Any]:
     """A JSON-ready copy."""
+    models = {
+        name: {d: one.figures() for d, one in scores(hits).domains.items()}
+        for name, hits in report.models.items()
+    }
+    whole = {"method": WHOLE, "rate": 0.0, "merged": _json(report, report.whole, {})}
     return {
-        "base": report.base.to_json(),
-        "own": {domain: scores.to_json() for domain, scores in report.own.items()},
-        "task_arithmetic": {"coefficient": report.plain[0], "merged": report.plain[1].to_json()},
-        "treated": [
-            {
-                "method": row.method,
-                "rate": row.rate,
-                "factors": row.factors,
-                "alone": {domain: scores.to_json() for domain, scores in row.alone.items()},
-                "coefficient": row.coefficient,
-                "merged": row.merged.to_json(),
-            }
-            for row in report.treated
-        ],
+        "models": models,
+        "sizes": {d: delta_size(cached_profile(BASE, f"zoo:{d}")).relative for d in DOMAINS},
+        "merges": [whole, *(_row_json(report, row) for row in report.treated)],
         "test_items": report.test_items,
         "search_items": report.search_items,
+    }
+
+
+def _row_json(report: ZooReport, row: MethodScores) -> dict[str, Any]:
+    simplest = report.row("magnitude", row.rate)
+    others = {WHOLE: report.whole.best, "magnitude": simplest.merged.best}
+    alone = {
+        domain: _json(report, one, {"magnitude": simplest.alone[domain].best})
+        for domain, one in row.alone.items()
+    }
+    merged = _json(report, row.merged, others)
+    return {"method": row.method, "rate": row.rate, "alone": alone, "merged": merged}
+
+
+def _json(
+    report: ZooReport, merge: SearchedMerge, others: Mapping[str, ScoredMerge]
+) -> dict[str, Any]:
+    against = {name: report.gain(merge.best, other) for name, other in others.items()}
+    return {
+        "values": dict(merge.chosen.values),
+        "tried": {"losses": merge.chosen.losses, "retentions": merge.chosen.retentions},
+        "gain": asdict(report.gain(merge.best, merge.plain)),
+        "minus": {name: asdict(found) for name, found in against.items()},
+        "plain": _scored_json(report, merge.plain),
+        "best": _scored_json(report, merge.best),
+    }
+
+
+def _scored_json(report: ZooReport, merge: ScoredMerge) -> dict[str, Any]:
+    return {
+        "recipe": dump_recipe(merge.recipe),
+        "hash": target_name(merge.recipe),
+        "kept": merge.kept({d: report.own[d] for d in merge.hits}),
+        "domains": {d: one.figures() for d, one in merge.found.domains.items()},
     }

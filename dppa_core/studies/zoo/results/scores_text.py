@@ -2,63 +2,78 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from dppa_core.evaluation.scores import DomainScore
-from dppa_core.evaluation.tables import factors_text, markdown_table, percent_text
-from dppa_core.studies.zoo.results.scores import MethodScores, ZooReport, retained
+from dppa_core.evaluation.tables import (
+    listed,
+    markdown_table,
+    percent_text,
+    settings_text,
+    signed_text,
+)
+from dppa_core.studies.zoo.results.choosing import BUDGET
+from dppa_core.studies.zoo.results.retained import scores
+from dppa_core.studies.zoo.results.scores import MethodScores, ScoredMerge, SearchedMerge, ZooReport
 from dppa_core.tasks import DOMAINS
+from dppa_core.tasks.intervals import Hits, Interval
 
 TITLES = {"magnitude": "magnitude", "dare": "DARE", "dp": "DP", "dppa": "DPPA"}
 
 
 def markdown(report: ZooReport, command: str) -> str:
-    """The whole page: scores, each domain pruned, all three merged, and the findings."""
+    """The whole page: the models, all three merged, each domain pruned, and the findings."""
     items = "all test items" if report.test_items is None else f"{report.test_items} test items"
     return "\n\n".join(
         (
-            f"Accuracy in per cent on {items} of each domain, with 95 % Wilson intervals; factors "
-            f"and coefficients were chosen on {report.search_items} search items a domain. Every "
-            "method treats the modules and keeps the whole delta of the other tensors. "
-            f"Made by `{command}`.",
+            f"Accuracy in per cent on {items} of each domain, with 95 % intervals. Every method "
+            "treats the modules and keeps the whole delta of the other tensors. *As pruned*: all "
+            "factors and coefficients are 1. *Searched*: factors, coefficient and strength, as far "
+            f"as a method has them, were chosen together on {report.search_items} search items a "
+            f"domain, with one budget for all: {BUDGET.losses} settings by loss, "
+            f"{BUDGET.accuracies} of them by accuracy. *Retention* is accuracy divided by the "
+            "domain model's own, averaged over the domains. Differences are in points, between "
+            f"answers to the same items. Made by `{command}`.",
             "**The models.** " + _models_sentence(report),
             _models_table(report),
-            "**All three merged**, one coefficient for all, the best on the search split.",
+            "**All three merged.**",
             _merged_table(report),
             "**What was found.** " + " ".join(findings(report)),
             "## One domain at a time",
-            "Its delta pruned and put back on the base, scored on its own domain.",
+            "Its delta pruned and put back on the base, scored on its own domain: as pruned → "
+            "searched.",
             _alone_table(report),
+            "## Chosen on the search split",
+            _settings_table(report),
         )
     )
 
 
 def findings(report: ZooReport) -> list[str]:
     """Sentences on the results, for and against DPPA."""
-    own = {domain: report.own[domain].domains[domain].accuracy for domain in DOMAINS}
-    best = max(report.treated, key=lambda row: retained(row.merged, own))
-    plain = retained(report.plain[1], own)
+    best = max(report.treated, key=lambda row: row.merged.best.kept(report.own))
+    kept, whole = best.merged.best.kept(report.own), report.whole.best.kept(report.own)
     lines = [
         f"The best pruned merge is {TITLES[best.method]} at {100 * best.rate:.0f} %: it keeps "
-        f"{100 * retained(best.merged, own):.0f} % of the domain models' scores on average; whole "
-        f"deltas (task arithmetic) keep {100 * plain:.0f} %."
+        f"{100 * kept:.1f} % of the domain models' accuracy; whole deltas (task arithmetic) keep "
+        f"{100 * whole:.1f} %."
     ]
     for rate in sorted({row.rate for row in report.treated}):
-        rows = {row.method: row for row in report.treated if row.rate == rate}
-        means = {name: sum(e.mean for e in row.alone.values()) / 3 for name, row in rows.items()}
-        order = sorted(means, key=lambda name: -means[name])
-        told = ", ".join(f"{TITLES[name]} {100 * means[name]:.0f} %" for name in order)
-        lines.append(
-            f"At {100 * rate:.0f} % pruning, mean accuracy of the domains pruned one at a time: "
-            f"{told}."
-        )
-    dare = next((r for r in report.treated if r.method == "dare" and r.rate == 0.9), None)
-    if dare:
-        lost = [d for d in DOMAINS if dare.alone[d].mean < 0.9 * own[d]]
-        where = ", ".join(lost) if lost else "no domain"
-        lines.append(
-            f"One draw of DARE at 90 % loses more than a tenth of the score in {where}; one draw "
-            "says little, and the experiments say from several which deltas are large."
-        )
+        rows = [row for row in report.treated if row.rate == rate]
+        lines.append(_at_rate(report, rate, {row.method: row for row in rows}))
     return lines
+
+
+def _at_rate(report: ZooReport, rate: float, rows: Mapping[str, MethodScores]) -> str:
+    """Who keeps how much when merged; DPPA beside magnitude pruning, the simplest."""
+    kept = {name: row.merged.best.kept(report.own) for name, row in rows.items()}
+    order = sorted(kept, key=lambda name: -kept[name])
+    told = ", ".join(f"{TITLES[name]} {100 * kept[name]:.1f} %" for name in order)
+    line = f"At {100 * rate:.0f} % pruning, merged and searched: {told}."
+    if not {"dppa", "magnitude"} <= rows.keys():
+        return line
+    gain = report.gain(rows["dppa"].merged.best, rows["magnitude"].merged.best)
+    return f"{line} DPPA minus magnitude: {_points(gain)} points."
 
 
 def accuracy_text(scored: DomainScore) -> str:
@@ -67,25 +82,42 @@ def accuracy_text(scored: DomainScore) -> str:
 
 
 def _models_sentence(report: ZooReport) -> str:
-    own = {domain: report.own[domain].domains[domain].accuracy for domain in DOMAINS}
-    answered = ", ".join(f"{name} {100 * share:.0f} %" for name, share in own.items())
+    answered = listed([f"{name} {100 * share:.0f} %" for name, share in report.own.items()])
+    base = scores(report.models["base"]).mean
     return (
-        f"The base answers {100 * report.base.mean:.0f} % on average; "
-        f"the domain models answer of their own domain: {answered}."
+        f"The base answers {100 * base:.0f} % on average; the domain models answer of their own "
+        f"domain: {answered}."
     )
 
 
 def _models_table(report: ZooReport) -> str:
-    found = {"base": report.base} | {f"{name} model": own for name, own in report.own.items()}
     rows = [
-        [name, *(accuracy_text(scores.domains[domain]) for domain in DOMAINS)]
-        for name, scores in found.items()
+        [name if name == "base" else f"{name} model", *_accuracies(hits)]
+        for name, hits in report.models.items()
     ]
     return markdown_table(["model", *DOMAINS], rows)
 
 
-def _factors(row: MethodScores) -> str:
-    return "; ".join(f"{domain} {factors_text(of)}" for domain, of in row.factors.items())
+def _accuracies(hits: Mapping[str, Hits]) -> list[str]:
+    return [accuracy_text(one) for one in scores(hits).domains.values()]
+
+
+def _merged_table(report: ZooReport) -> str:
+    merges = [(0.0, "task arithmetic", report.whole)]
+    merges += [(row.rate, TITLES[row.method], row.merged) for row in report.treated]
+    rows = [
+        [
+            f"{100 * rate:.0f} %",
+            title,
+            f"{100 * one.plain.kept(report.own):.1f} %",
+            f"{100 * one.best.kept(report.own):.1f} %",
+            _points(report.gain(one.best, one.plain)),
+            *_accuracies(one.best.hits),
+        ]
+        for rate, title, one in merges
+    ]
+    head = ["pruned", "method", "retention as pruned", "searched", "gain by the search"]
+    return markdown_table([*head, *(f"{domain}, searched" for domain in DOMAINS)], rows)
 
 
 def _alone_table(report: ZooReport) -> str:
@@ -93,27 +125,47 @@ def _alone_table(report: ZooReport) -> str:
         [
             f"{100 * row.rate:.0f} %",
             TITLES[row.method],
-            *(accuracy_text(row.alone[domain].domains[domain]) for domain in DOMAINS),
-            _factors(row) or "–",
+            *(_before_after(row.alone[domain], domain) for domain in DOMAINS),
+            _mean_gain(report, row),
         ]
-        for row in sorted(report.treated, key=lambda row: row.rate)
+        for row in report.treated
+        if row.alone
     ]
-    return markdown_table(
-        ["pruned", "method", *DOMAINS, "factors (strongest / next band, ×)"], rows
-    )
+    return markdown_table(["pruned", "method", *DOMAINS, "mean gain of retention"], rows)
 
 
-def _merged_table(report: ZooReport) -> str:
-    own = {domain: report.own[domain].domains[domain].accuracy for domain in DOMAINS}
-    merges = [(0.0, "task arithmetic", *report.plain)]
-    for row in sorted(report.treated, key=lambda row: row.rate):
-        merges.append((row.rate, TITLES[row.method], row.coefficient, row.merged))
-    rows = [
+def _before_after(merge: SearchedMerge, domain: str) -> str:
+    before = merge.plain.found.domains[domain].accuracy
+    return f"{100 * before:.1f} → {accuracy_text(merge.best.found.domains[domain])}"
+
+
+def _mean_gain(report: ZooReport, row: MethodScores) -> str:
+    def together(merges: Mapping[str, ScoredMerge]) -> ScoredMerge:
+        hits = {domain: one.hits[domain] for domain, one in merges.items()}
+        return ScoredMerge(merges[DOMAINS[0]].recipe, hits)
+
+    best = together({domain: one.best for domain, one in row.alone.items()})
+    plain = together({domain: one.plain for domain, one in row.alone.items()})
+    return _points(report.gain(best, plain))
+
+
+def _settings_table(report: ZooReport) -> str:
+    rows = [["0 %", "task arithmetic", _settings(report.whole), *["–"] * len(DOMAINS)]]
+    rows += [
         [
-            *(f"{100 * rate:.0f} %", title, f"{coefficient:g}"),
-            *(accuracy_text(scores.domains[domain]) for domain in DOMAINS),
-            f"{100 * retained(scores, own):.0f} %",
+            f"{100 * row.rate:.0f} %",
+            TITLES[row.method],
+            _settings(row.merged),
+            *(_settings(row.alone[d]) if row.alone else "–" for d in DOMAINS),
         ]
-        for rate, title, coefficient, scores in merges
+        for row in report.treated
     ]
-    return markdown_table(["pruned", "method", "coefficient (×)", *DOMAINS, "mean retention"], rows)
+    return markdown_table(["pruned", "method", "all three", *DOMAINS], rows)
+
+
+def _settings(merge: SearchedMerge) -> str:
+    return settings_text(merge.chosen.values)
+
+
+def _points(found: Interval) -> str:
+    return signed_text(found.value, found.ends)

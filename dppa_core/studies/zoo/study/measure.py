@@ -9,10 +9,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from dppa_core.errors import MissingCheckpoint
-from dppa_core.studies.zoo.results.leaderboard import ChosenValues, choose
-from dppa_core.studies.zoo.results.leaderboard_entry import Entry
-from dppa_core.studies.zoo.results.leaderboard_exam import LeaderboardExaminer
-from dppa_core.studies.zoo.results.scores import ZooExaminer
+from dppa_core.studies.zoo.results.choosing import ChosenValues, choose
+from dppa_core.studies.zoo.results.entry import Entry
+from dppa_core.studies.zoo.results.merge_examiner import MergeExaminer
 from dppa_core.studies.zoo.study.merges import (
     ALL,
     MAIN_RATE,
@@ -58,7 +57,7 @@ def measure_set(
     for name in DOMAINS:
         if name not in models.references:
             raise MissingCheckpoint(f"{folder}: no model {name}. `dppa zoo train` makes it.")
-    examiner = LeaderboardExaminer(ZooExaminer(limit, search_items))
+    examiner = MergeExaminer(limit, search_items)
     own = {d: _bits(examiner.hits(models.references[d], d, "test")) for d in DOMAINS}
     say(f"{models.name}: alone " + _accuracies(own))
     rows = []
@@ -73,7 +72,7 @@ def _rows(
     models: TrainedSet,
     rates: Sequence[float],
     methods: Sequence[str],
-    examiner: LeaderboardExaminer,
+    examiner: MergeExaminer,
 ) -> Iterator[dict[str, Any]]:
     found = {}
     for merge in merges():
@@ -99,7 +98,7 @@ def _rows(
 
 
 def _row(
-    merge: StudyMerge, entry: Entry, chosen: ChosenValues, examiner: LeaderboardExaminer
+    merge: StudyMerge, entry: Entry, chosen: ChosenValues, examiner: MergeExaminer
 ) -> dict[str, Any]:
     made = entry.recipes(chosen.point)
     return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from dppa_core.methods.registry import get_method
-from dppa_core.studies.zoo.results.leaderboard_entry import Entry
+from dppa_core.studies.zoo.results.entry import Entry
 
 RATES = (0.8, 0.9, 0.95)
 ALL, MODULES, WHOLE = "all", "modules", "whole"

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+from dppa_core.evaluation.tables import settings_text
 from dppa_core.studies.zoo.study.compare import (
     LEAST_SEEDS,
     SeedComparison,
@@ -84,8 +85,8 @@ def _one_set(of: Measured) -> str:
         if other is not None and row["name"] != "dppa":
             found = apart(row["hits"], other, of["own"])
             gap = f"{100 * found.value:+.1f} ({_ends(found)})"
-        values = ", ".join(f"{name} {value:.3g}" for name, value in row["values"].items())
-        cells = (TITLES[row["name"]], _rate(row), kept, each, gap, values)
+        settings = settings_text(row["values"])
+        cells = (TITLES[row["name"]], _rate(row), kept, each, gap, settings)
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -1,8 +1,8 @@
-"""The entries of the leaderboard and their recipes."""
+"""Merges whose numbers are chosen: methods with fixed settings, and those of the leaderboard."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -39,6 +39,8 @@ class Entry:
     """Pruning rate, if the method prunes."""
     references: Mapping[str, str] = field(default_factory=lambda: EMBEDDED)
     """base and every domain -> the reference of its model."""
+    domains: Sequence[str] = DOMAINS
+    """The models merged, each scored on its own domain."""
 
     def model(self, name: str) -> str:
         """The reference of the base or of a domain model."""
@@ -51,22 +53,22 @@ class Entry:
 
     def axes(self) -> tuple[SearchAxis, ...]:
         """What a joint search chooses: see `axes_of`."""
-        return axes_of(self._recipe(DOMAINS[0])) if self.searched else ()
+        return axes_of(self._recipe(self.domains[0])) if self.searched else ()
 
     def recipes(self, point: Point = ()) -> dict[str, MergeRecipe]:
-        """Domain -> the merge of all three that answers it; one merge except for methods like EMR.
+        """Domain -> the merge that answers it; the same for all except for methods like EMR.
 
         Args:
             point: Values of the axes; by default factors and coefficients of 1, and the method's
                 own defaults.
         """
         axes = self.axes() if point else ()
-        return {domain: at_point(self._recipe(domain), axes, point) for domain in DOMAINS}
+        return {domain: at_point(self._recipe(domain), axes, point) for domain in self.domains}
 
     def _recipe(self, domain: str) -> MergeRecipe:
         parameters, asked = {**EXTRA.get(self.method.name, {}), **self.changes}, self.by_domain()
         levels = even_levels(self.rate, self.partitions) if self.method.prunes else (0.0,)
-        models = tuple(DomainModel(self.model(name), levels) for name in DOMAINS)
+        models = tuple(DomainModel(self.model(name), levels) for name in self.domains)
         own = {asked: self.model(domain)} if asked else {}
         return MergeRecipe(
             self.model("base"), models, method=self.method.name, parameters=parameters | own

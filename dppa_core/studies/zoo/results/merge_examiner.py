@@ -1,4 +1,4 @@
-"""Measurements for the leaderboard: hits, losses and deltas of merges, all cached."""
+"""Hits, losses and deltas of merges of the embedded models and of trained sets, all cached."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import math
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +16,9 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from dppa_core.checkpoints.sources.open import open_checkpoint
-from dppa_core.evaluation.examiner import exchanges
-from dppa_core.evaluation.scores import Target, references_of, target_name
+from dppa_core.evaluation.examiner import Examiner, exchanges
+from dppa_core.evaluation.scores import Exam, Target, references_of, target_name
+from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.merging.merger import open_merger
 from dppa_core.models.answer_loss import grouped, reply_logits, surprise
 from dppa_core.models.devices import lend, place_of
@@ -25,7 +26,6 @@ from dppa_core.models.resident import Resident
 from dppa_core.progress import Progress, report
 from dppa_core.pruning.floats import to_float32
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
-from dppa_core.studies.zoo.results.scores import ZooExaminer
 from dppa_core.system.folder_cache import cache_folder, kept, load
 from dppa_core.tasks import Item
 from dppa_core.tasks.intervals import accuracy
@@ -46,21 +46,29 @@ class Added:
 
 
 @dataclass(frozen=True, slots=True)
-class LeaderboardExaminer:
+class MergeExaminer:
     """Scores models and recipes; scores are cached."""
 
-    zoo: ZooExaminer
+    test_items: int | None
+    """Test items per domain; all if None."""
+    search_items: int
     progress: Progress | None = None
+    examiner: Examiner = field(default_factory=lambda: Examiner(ModelPool(), keep=False, workers=1))
+
+    def exam(self, target: Target, domain: str, split: str) -> Exam:
+        """The items of a domain."""
+        limit = self.search_items if split == "search" else self.test_items
+        return Exam(target, domain, split, limit)
 
     def hits(self, target: Target, domain: str, split: str) -> tuple[bool, ...]:
         """Whether a model or merge answers each item right."""
-        exam = self.zoo.exam(target, domain, split)
+        exam = self.exam(target, domain, split)
 
         def tell(count: int) -> None:
             report(self.progress, count, len(exam.items()), f"{domain}, {split}")
 
         def ask(_: Resident) -> bytes:  # the examiner shares the copy of the model that is lent
-            return bytes(self.zoo.examiner.marks(exam, progress=tell).hits)
+            return bytes(self.examiner.marks(exam, progress=tell).hits)
 
         return tuple(map(bool, self._kept("hits", target, exam.items(), ask)))
 
@@ -70,7 +78,7 @@ class LeaderboardExaminer:
 
     def loss(self, target: Target, domain: str) -> float:
         """Mean loss of the search items' right answers, in nats per token; needs no decoding."""
-        asked = self.zoo.exam(target, domain, "search").items()
+        asked = self.exam(target, domain, "search").items()
 
         def read(there: Resident) -> bytes:
             total, count = 0.0, 0
@@ -96,7 +104,7 @@ class LeaderboardExaminer:
         self, kind: str, target: Target, asked: tuple[Item, ...], ask: Callable[[Resident], bytes]
     ) -> bytes:
         """An answer of a model, from the cache under the place where it computes."""
-        pool = self.zoo.examiner.pool
+        pool = self.examiner.pool
         expected = pool.expected_place(open_checkpoint(references_of(target)[0]))
         found = load(_entry(kind, target, asked, expected))
         if found is not None:

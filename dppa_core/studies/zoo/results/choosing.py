@@ -1,0 +1,69 @@
+"""The numbers of an entry, chosen by a joint search on search items; one budget for every entry."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dppa_core.errors import NonFiniteWeights
+from dppa_core.studies.zoo.results.entry import Entry
+from dppa_core.studies.zoo.results.merge_examiner import MergeExaminer
+from dppa_core.studies.zoo.results.retained import retained, scores
+from dppa_core.tuning.search.joint import ACCURACIES, LOSSES, Budget, Point, joint_search
+from dppa_core.tuning.search.trial import geometric_mean
+
+BUDGET = Budget(LOSSES, ACCURACIES)
+"""Settings asked of every entry: 24 by loss, 6 by retention."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenValues:
+    """The values chosen on the search split, and the cost of the search."""
+
+    values: Mapping[str, float]
+    """By the names of the entry's axes; empty for a method with nothing to choose."""
+    losses: int
+    """Number of settings whose loss was measured."""
+    retentions: int
+    """Number of settings whose retention was measured."""
+
+    @property
+    def point(self) -> Point:
+        """The values in the order of the axes."""
+        return tuple(self.values.values())
+
+
+def choose(entry: Entry, examiner: MergeExaminer) -> ChosenValues:
+    """The values that a joint search finds on the search items; the same budget for every entry."""
+    axes = entry.axes()
+    if not axes:
+        return ChosenValues({}, 0, 0)
+    own = {
+        domain: examiner.share(entry.model(domain), domain, "search") for domain in entry.domains
+    }
+
+    def loss(point: Point) -> float:
+        made = entry.recipes(point)
+        try:
+            return geometric_mean([examiner.loss(made[domain], domain) for domain in own])
+        except NonFiniteWeights:
+            return math.inf
+
+    def retention(point: Point) -> float:
+        made = entry.recipes(point)
+        try:
+            hits = {domain: examiner.hits(made[domain], domain, "search") for domain in own}
+        except NonFiniteWeights:
+            return 0.0
+        return retained(scores(hits), own)
+
+    found = joint_search(
+        axes,
+        lambda points: list(map(loss, points)),
+        lambda points: list(map(retention, points)),
+        budget=BUDGET,
+    )
+    values = {axis.name: value for axis, value in zip(axes, found.best.values, strict=True)}
+    compared = [one for one in found.candidates if one.accuracy is not None]
+    return ChosenValues(values, len(found.candidates), len(compared))

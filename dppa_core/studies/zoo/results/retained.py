@@ -1,0 +1,56 @@
+"""What merges keep of the domain models' accuracy, and differences of two merges."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import sqrt
+
+import numpy as np
+
+from dppa_core.evaluation.scores import DomainScore, Evaluation, retention
+from dppa_core.tasks.intervals import Z95, Hits, Interval, accuracy, holm, p_of_interval
+
+LEVEL = 0.05
+"""Differences with a smaller p-value, corrected for their number, are not by chance."""
+
+
+def scores(hits: Mapping[str, Hits]) -> Evaluation:
+    """Domain -> accuracy with its interval."""
+    found = {domain: accuracy(of) for domain, of in hits.items()}
+    domains = {d: DomainScore(one.value, one.ends, len(hits[d]), {}) for d, one in found.items()}
+    return Evaluation("", "", domains)
+
+
+def retained(found: Evaluation, own: Mapping[str, float]) -> float:
+    """Mean over the domains of the score ÷ the domain model's own, where that is not 0."""
+    shares = retention(found, own).values()
+    return sum(shares) / len(shares) if shares else 0.0
+
+
+def paired_gain(
+    merged: Mapping[str, Hits], other: Mapping[str, Hits], own: Mapping[str, float]
+) -> Interval:
+    """Mean retention of one merge minus another's on the same items.
+
+    Each item gives one difference; the variance is that of a mean of independent means. The domain
+    models' own scores count as exact; a domain whose own score is 0 does not count.
+    """
+    mean = square = 0.0
+    owns = {domain: score for domain, score in own.items() if score}
+    for domain, score in owns.items():
+        gaps = (np.array(merged[domain], float) - np.array(other[domain], float)) / score
+        mean += float(gaps.mean()) / len(owns)
+        spread = float(gaps.var(ddof=1)) if gaps.size > 1 else 0.0
+        square += spread / gaps.size / len(owns) ** 2
+    half = Z95 * sqrt(square)
+    return Interval(mean, mean - half, mean + half)
+
+
+def sides(found: Sequence[Interval]) -> tuple[int, ...]:
+    """Of each difference 1 if it is above 0, -1 below, 0 if chance explains it: by p-values below
+    0.05, corrected by Holm for the number of differences."""
+    corrected = holm([p_of_interval(one) for one in found])
+    return tuple(
+        0 if p >= LEVEL else 1 if one.value > 0 else -1
+        for one, p in zip(found, corrected, strict=True)
+    )
