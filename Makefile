@@ -168,6 +168,7 @@ study: ## Measure the merges of docs/study-plan.md on SETS, by default all in ou
 	@sh scripts/environment.sh app
 	@$(PY) -m dppa_core zoo study --out docs/study $(SETS) $(wildcard docs/study/*.json) $(ARGS) > docs/study.partial
 	@mv docs/study.partial docs/study.md
+	@$(PY) scripts/experiments.py --page
 
 docs: ## Build the documentation site into out/site (open out/site/index.html)
 	@sh scripts/environment.sh docs

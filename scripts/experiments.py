@@ -2,7 +2,7 @@
 
 python scripts/experiments.py out/experiments     (make experiments)
 python scripts/experiments.py --add out/more      those run apart from the others, as well
-python scripts/experiments.py --page              page and plots only, from the app's file
+python scripts/experiments.py --page              only the overview, the page and its plots
 """
 
 from __future__ import annotations

@@ -125,9 +125,10 @@ def factors_text(factors: Sequence[float]) -> str:
 def settings_text(values: Mapping[str, float]) -> str:
     """The numbers that a search chose: factors 0.8 / 1.2, coefficient 0.98."""
     factors = [f"{value:.3g}" for name, value in values.items() if name.startswith("factor")]
-    others = {name: value for name, value in values.items() if not name.startswith("factor")}
-    told = [f"{'factors' if len(factors) > 1 else 'factor'} {' / '.join(factors)}"][: len(factors)]
-    return ", ".join(told + [f"{name} {value:.3g}" for name, value in others.items()])
+    told = [f"{name} {value:.3g}" for name, value in values.items() if name[:6] != "factor"]
+    if factors:
+        told.insert(0, f"{'factors' if len(factors) > 1 else 'factor'} {' / '.join(factors)}")
+    return ", ".join(told)
 
 
 def listed(names: Sequence[str]) -> str:

@@ -86,7 +86,8 @@ def p_of_t(value: float, freedom: float) -> float:
 
 
 def p_of_interval(found: Interval) -> float:
-    """The two-sided p-value of a normal mean from its 95 % interval; 1 for an interval of 0."""
+    """The two-sided p-value of a normal mean from its 95 % interval; without a width 1 if the mean
+    is 0, else 0: every item differs by as much."""
     error = (found.high - found.low) / (2 * Z95)
     if not error:
         return float(found.value == 0)

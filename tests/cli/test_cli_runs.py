@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]]:
-    """Stands in for the hour of measuring; keeps what it was asked."""
+    """Stands in for the measuring; keeps what it was asked."""
     asked: list[dict[str, object]] = []
 
     def measure(*, say: Callable[[str], None], **options: object) -> ZooReport:

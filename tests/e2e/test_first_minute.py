@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from components.session.state import session_from_state
-from components.views.see.verdict import point_made, verdict_of
+from components.views.see.verdict import shown_merges, verdict_of
 from dppa_core.tasks.kinds import NUMBER_OF_KINDS
 from tests.e2e.conftest import Visit
 from tests.e2e.expected import ACTIVE, BASE, first_session, plan
@@ -93,7 +93,7 @@ def test_the_line_over_the_plots_tells_what_is_measured_and_never_of_other_setti
 def test_three_clicks_prune_the_merge_and_amplify_it(studio: Studio) -> None:
     studio.wait_exact()
     line = studio.page.locator(".verdict-box summary span").first
-    for shown in point_made():
+    for shown in shown_merges():
         button = studio.page.get_by_role("button", name=shown.text)
         button.click()
         expect(button).to_have_attribute("aria-pressed", "true")

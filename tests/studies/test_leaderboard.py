@@ -238,7 +238,10 @@ def test_a_variant_is_told_beside_its_method() -> None:
     assert "| DARE, embeddings and norms whole | 70.0" in long
     assert "it keeps 50.0 %; embeddings and norms whole, 87.5 %, which is beyond chance." in long
     assert "from 0.50 to 0.50 of the sum's length, and from a likeness of 0.25 to 0.25" in long
-    assert as_json(found)["variants"][0]["parameters"] == {"other_tensors": "keep"}
+    (told,) = as_json(found)["variants"]
+    assert told["parameters"] == {"other_tensors": "keep"} and "against_dppa" not in told
+    assert told["against_itself"]["significant"] is True
+    assert told["against_itself"]["mean"] == pytest.approx(0.375)
     assert "one third" not in long, "nothing is said of means that are not there"
 
 

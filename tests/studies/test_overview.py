@@ -26,6 +26,7 @@ CLEAR, SLIGHT, NONE = (0.1, 0.06, 0.14), (0.03, 0.002, 0.058), (0.0, -0.01, 0.01
 BEHIND = (-0.1, -0.14, -0.06)
 RESULTS = {
     "search_items": 200,
+    "models": {"base": {"math": {"n": 400}, "law": {"n": 600}}},
     "sizes": {"math": 0.25, "finance": 0.2, "law": 0.15},
     "merges": [
         {"method": "task_arithmetic", "rate": 0.0, "merged": merge(0.97, 0.9)},
@@ -35,14 +36,20 @@ RESULTS = {
             "merged": merge(0.8, 0.7),
             "alone": {domain: merge(0.7, 0.6) for domain in DOMAINS},
         },
+        {"method": "dp", "rate": 0.9, "merged": merge(0.79, 0.6)},
         {
             "method": "dppa",
             "rate": 0.9,
-            "merged": merge(0.87, 0.75, magnitude=CLEAR, task_arithmetic=BEHIND),
+            "merged": merge(
+                *(0.87, 0.6),
+                magnitude=CLEAR,
+                magnitude_as_pruned=CLEAR,
+                task_arithmetic=BEHIND,
+            ),
             "alone": {
-                "math": merge(0.8, 0.6, magnitude=SLIGHT),
-                "finance": merge(0.7, 0.6, magnitude=NONE),
-                "law": merge(0.6, 0.6, magnitude=BEHIND),
+                "math": merge(0.8, 0.6, magnitude=SLIGHT, magnitude_as_pruned=NONE),
+                "finance": merge(0.7, 0.6, magnitude=NONE, magnitude_as_pruned=NONE),
+                "law": merge(0.6, 0.6, magnitude=BEHIND, magnitude_as_pruned=NONE),
             },
         },
     ],
@@ -58,8 +65,12 @@ STUDY = {
     "own": hits(40),
     "merges": [
         {"name": "task_arithmetic", "rate": 0.0, "budget": "whole", "hits": hits(4)},
-        {"name": "magnitude", "rate": 0.9, "budget": "all", "hits": hits(30)},
-        {"name": "dppa", "rate": 0.9, "budget": "all", "hits": hits(30), "values": {}},
+        *(
+            {"name": name, "rate": rate, "budget": "all", "hits": hits(right), "values": {}}
+            for rate, right in ((0.8, 35), (0.9, 30))
+            for name in ("magnitude", "dp", "dppa")
+        ),
+        {"name": "dppa", "rate": 0.9, "budget": "modules", "hits": hits(1), "values": {}},
     ],
 }
 
@@ -75,24 +86,35 @@ def outcomes(found: Experiment) -> list[object]:
 
 
 def test_wins_ties_and_losses_are_corrected_for_all_differences(found: Experiment) -> None:
-    """SLIGHT excludes 0 by itself (p = 0.036) and not among seven differences."""
-    merged, other, math, finance, law = outcomes(found)
-    assert merged == "loses, wins", "against task arithmetic, magnitude"
-    assert other == "wins, ties"
-    assert (math, finance, law) == ("undecided", "ties", "loses")
-    assert "all 7 differences" in found.measured
+    """SLIGHT excludes 0 by itself (p = 0.036) and not among nine differences."""
+    merged, *others = outcomes(found)
+    assert merged == "loses, wins, wins", "task arithmetic, magnitude as pruned, searched"
+    assert others[:2] == ["one seed: no claim"] * 2
+    assert others[2:] == ["ties, undecided", "ties, ties", "ties, loses"]
+    assert "all 9 differences" in found.measured and "all 1,000 test items" in found.measured
 
 
-def test_the_finding_says_what_pruning_leaves_and_what_amplification_brings_back(
-    found: Experiment,
-) -> None:
+def test_a_set_of_one_seed_is_shown_at_every_rate_and_changes_no_outcome(found: Experiment) -> None:
+    assert found.findings
+    rows = found.findings.tables[0].rows[1:]
+    assert [[cell.value for cell in row.cells[:2]] for row in rows] == [
+        ["small, plain, seed 1", 80.0],
+        ["small, plain, seed 1", 90.0],
+    ]
+    assert "small, plain, seed 1 at 90 %, no claim: DPPA minus" in found.findings.finding
+    assert outcomes(overview(RESULTS, [])) == [
+        one for one in outcomes(found) if one != "one seed: no claim"
+    ]
+
+
+def test_the_finding_says_what_pruning_leaves_and_what_each_method_keeps(found: Experiment) -> None:
     assert found.findings
     said = found.findings.finding
-    assert "At 90 % DP leaves 75.0 % of the models' accuracy" in said
-    assert "DPPA keeps 87.0 % and magnitude pruning 80.0 %, whole deltas 97.0 %" in said
-    assert "factors 1.1 / 2, coefficient 1, strength 0.01; the paper's strength is 0.08." in said
-    assert "against task arithmetic: wins at 90 % in small, plain" in said
-    assert "loses at 90 % in embedded, settled (-10.0 points, -14.0 to -6.0)" in said
+    assert "At 90 % magnitude pruning leaves 70.0 % of the models' accuracy" in said
+    assert "DP at the paper's strength 0.08 leaves 60.0 %" in said
+    assert "magnitude keeps 80.0 %, DP with one factor 79.0 %, DPPA 87.0 %, whole deltas 97" in said
+    assert "DPPA's settings: factors 1.1 / 2, coefficient 1, strength 0.01." in said
+    assert "against task arithmetic: loses at 90 % (-10.0 points, -14.0 to -6.0)" in said
     assert "undecided with math at 90 % (+3.0 points" in said
 
 
@@ -101,7 +123,7 @@ def test_rows_of_the_embedded_models_can_be_set_and_sizes_are_those_of_the_delta
 ) -> None:
     assert found.findings
     several, single = found.findings.tables
-    assert [row.recipe is not None for row in several.rows] == [True, False]
+    assert [row.recipe is not None for row in several.rows] == [True, False, False]
     assert [row.cells[1].value for row in single.rows] == [0.25, 0.2, 0.15]
     lines, points = found.findings.plots
     assert [one.name for one in points.series] == ["90 %"] and lines.series[-1].y == (87.0,)

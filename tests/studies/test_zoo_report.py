@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -56,11 +57,12 @@ def report() -> ZooReport:
     return ZooReport(models, _merge("task_arithmetic", 0.0, 90), rows, None, 60)
 
 
-def test_findings_name_the_best_merge_and_what_whole_deltas_keep(report: ZooReport) -> None:
+def test_findings_name_the_best_merge_and_those_not_told_apart_from_it(report: ZooReport) -> None:
     first = findings(report)[0]
-    assert "DPPA at 90 %" in first
-    assert "keeps 70.0 %" in first
-    assert "keep 90.0 %" in first
+    assert first.startswith("Of the pruned merges DPPA at 90 % keeps most, 70.0 % of the")
+    assert "not told apart" not in first and "keep 90.0 %" in first
+    alike = replace(report, treated=(*report.treated, _row("dp", 70, 70)))
+    assert "not told apart from it (Holm): DP at 90 %." in findings(alike)[0]
 
 
 def test_findings_rank_the_methods_at_each_rate_beside_magnitude(report: ZooReport) -> None:

@@ -168,7 +168,7 @@ def test_a_far_factor_is_a_sign_and_unasked_neighbours_are_none() -> None:
         (0.8, 0.9, SignFinding.NO),
         (0.5, 0.88, SignFinding.YES),
         (0.9, 0.92, SignFinding.NO),
-        (0.95, 0.9, SignFinding.YES),
+        (0.95, 0.85, SignFinding.YES),
         (0.99, 0.1, SignFinding.UNKNOWN),
     ],
 )
@@ -209,21 +209,26 @@ def kept_by_dppa(rate: float, where: str) -> list[float]:
     return [scores[name][name]["accuracy"] / own[name] for name in own]
 
 
-def test_expected_retention_is_the_least_that_was_measured() -> None:
+def test_every_embedded_model_keeps_what_is_expected() -> None:
     least = {rate: min(kept_by_dppa(rate, "alone")) for rate in (0.9, 0.95)}
-    assert EXPECTED[0.95][0] == pytest.approx(min(least.values()), abs=6e-4)
+    assert min(least.values()) == pytest.approx(0.912, abs=6e-4) and min(least.values()) > 0.9
+    assert {expected for expected, _ in EXPECTED.values()} == {0.9}
 
 
-def test_domains_count_as_uneven_beyond_what_was_measured() -> None:
-    kept = kept_by_dppa(0.8, "merged")
-    assert max(kept) - min(kept) == pytest.approx(0.103, abs=6e-4) and UNEVEN > 0.103
+@pytest.mark.parametrize(("rate", "apart"), [(0.8, 0.10), (0.9, 0.21), (0.95, 0.28)])
+def test_domains_count_as_uneven_by_a_bound_told_beside_what_was_measured(
+    rate: float, apart: float
+) -> None:
+    kept = kept_by_dppa(rate, "merged")
+    assert max(kept) - min(kept) == pytest.approx(apart, abs=6e-3) and UNEVEN == 0.15
 
 
 def test_the_largest_factor_is_that_of_the_results() -> None:
     rows = json.loads(RESULTS.read_text("utf-8"))["merges"]
     chosen = [one["values"] for row in rows if row["method"] == "dppa" for one in found_by(row)]
     factors = [value for each in chosen for name, value in each.items() if "factor" in name]
-    assert max(factors) == LARGEST_FACTOR
+    assert sorted(set(factors))[-2:] == [pytest.approx(LARGEST_FACTOR, abs=6e-3), 4.0]
+    assert factors.count(4.0) == 2
 
 
 def found_by(row: dict[str, Any]) -> list[dict[str, Any]]:

@@ -20,16 +20,16 @@ part("verdict", ({ host, get }) => {
   evidence.addEventListener("click", () => document.querySelector('#views [data-view="experiments"]')?.click());
   say(html("span", {}, more), " · ");
   html("button", { type: "button", class: "link", "data-opens": RANKED }, more, "All methods, ranked");
-  const point = html("div", { class: "point-made", role: "group", "aria-label": "Set the merge, and see what it keeps" }, host);
-  html("span", { class: "point-what" }, point, "Accuracy kept:");
-  const shows = (get()?.shows ?? []).map(({ text, recipe, state }, place) => {
-    if (place) html("span", { class: "point-next", "aria-hidden": "true" }, point, "→");
-    const button = html("button", { type: "button", class: "small", title: "Set the controls to this merge of the embedded models; Undo brings back what was there" }, point, text);
+  const row = html("div", { class: "shown-merges", role: "group", "aria-label": "Set the merge, and see what it keeps" }, host);
+  html("span", { class: "shown-what" }, row, "Kept of the models' accuracy:");
+  const shows = (get()?.shows ?? []).map(({ text, how, recipe, state }, place) => {
+    if (place) html("span", { class: "shown-next", "aria-hidden": "true" }, row, "→");
+    const button = html("button", { type: "button", class: "small", title: `${how} A click sets the controls to this merge; Undo brings back what was there.` }, row, text);
     button.addEventListener("click", () => history.goTo(state));
     return { button, recipe };
   });
   paint(() => {
-    point.hidden = controls.state.base !== "zoo:base";
+    row.hidden = controls.state.base !== "zoo:base";
     for (const { button, recipe } of shows) put(button, "aria-pressed", tables.recipe() === recipe);
     const current = tables.isCurrent(), { kept } = server;
     const scored = kept !== null && kept.recipe === tables.recipe();

@@ -19,6 +19,14 @@ OPEN = [key for key in PLOTS if key != OVERVIEW]
 """Those a visitor chooses from."""
 AXES = {"minus magnitude": "accuracy minus magnitude's"}
 """Title of a vertical axis -> a longer one."""
+WORDS = {
+    True: "Wins and losses are beyond chance, p-values corrected for all comparisons (Holm); ties "
+    "lie within 2 points; the others are undecided.",
+    False: "No difference seen: the 95\u202f% interval of the difference holds 0. A cell is one "
+    "model whose delta was made shorter or longer. Large by the advice: as long as the page's "
+    "advice calls a large delta.",
+}
+"""Whether it is the overview -> the meaning of the finding's words."""
 Series = Mapping[str, Mapping[Any, float]]
 """Curves of a plot: name -> x -> y."""
 NOTES = {
@@ -46,6 +54,7 @@ def open_question(arguments: Arguments, _bench: BlockContext) -> dict[str, Any]:
         "finding": found["finding"],
         "plot": plot,
         "note": NOTES.get(plot["y"]["title"], ""),
+        "words": WORDS[key == OVERVIEW],
         "figures": _figures(),
     }
 
@@ -59,12 +68,17 @@ def _plot(key: str) -> dict[str, Any]:
 
 
 def _overview(of: Series) -> str:
-    rate = max(of["DPPA"], key=lambda rate: of["DPPA"][rate] - of["DP, as pruned"][rate])
+    rate = _where_most_is_gained(of)
     told = {name: f"{line[rate]:.0f}\u202f%" for name, line in of.items()}
     return (
-        f"At {rate:g}\u202f% pruned, DPPA keeps {told['DPPA']}, magnitude "
-        f"{told['magnitude pruning']}, DP as pruned {told['DP, as pruned']}"
+        f"At {rate:g}\u202f% pruned, DPPA keeps {told['DPPA']}, magnitude {told['magnitude']}; "
+        f"magnitude as pruned {told['magnitude as pruned']}"
     )
+
+
+def _where_most_is_gained(of: Series) -> float:
+    """The rate at which DPPA keeps most beyond what magnitude pruning leaves."""
+    return float(max(of["DPPA"], key=lambda x: of["DPPA"][x] - of["magnitude as pruned"][x]))
 
 
 def _beyond(of: Series) -> str:
@@ -120,12 +134,12 @@ def _figures() -> dict[str, Any]:
 
 
 def _at_the_largest_gain() -> dict[str, float]:
-    """The rate at which searched factors bring back most of the merge, and what is kept there."""
-    series = _experiments()["overview"]["plots"][PLOTS["overview"]]["series"]
-    whole, magnitude, pruned, ours = (dict(zip(s["x"], s["y"], strict=True)) for s in series)
-    rate = max(ours, key=lambda rate: ours[rate] - pruned[rate])
-    kept = {"whole": whole, "magnitude": magnitude, "pruned": pruned, "dppa": ours}
-    return {"gain-rate": rate / 100, **{f"gain-{k}": line[rate] / 100 for k, line in kept.items()}}
+    """The rate at which DPPA gains most, and what each merge of the overview keeps there."""
+    plot = _experiments()[OVERVIEW]["plots"][PLOTS[OVERVIEW]]
+    of = {one["name"]: dict(zip(one["x"], one["y"], strict=True)) for one in plot["series"]}
+    rate = _where_most_is_gained(of)
+    kept = {f"gain-{name.lower().replace(' ', '-')}": line[rate] / 100 for name, line in of.items()}
+    return {"gain-rate": rate / 100, **kept}
 
 
 def _by_chance() -> dict[str, float]:

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from components.session.session import Session
-from components.views.see.verdict import before_scoring, point_made, verdict_of, which_for_what
+from components.views.see.verdict import before_scoring, shown_merges, verdict_of, which_for_what
 from components.widgets.browser_parts import live, static
 from components.widgets.theme import BASE_COLOUR, model_colours
 from components.work.figures import (
@@ -51,7 +51,7 @@ class SeeView:
 def build_see() -> SeeView:
     """Three plots, and the numbers of the server's exact plan."""
     verdict = live(
-        "verdict", {"purposes": which_for_what(), "shows": list(map(asdict, point_made()))}
+        "verdict", {"purposes": which_for_what(), "shows": list(map(asdict, shown_merges()))}
     )
     beforehand = live("beforehand", None, events=("merge",))
     plots = live("plots", None, skeleton=SKELETON)

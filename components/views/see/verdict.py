@@ -12,9 +12,10 @@ from typing import Any
 from components.session.from_recipe import session_from_recipe
 from components.session.shipped import shipped
 from components.session.state import state_of
+from dppa_core.evaluation.tables import settings_text
 from dppa_core.methods.registry import get_method
 from dppa_core.recipes.yaml_text import MergeRecipe, parse_recipe, recipe_hash
-from dppa_core.tasks import DOMAINS
+from dppa_core.tasks.intervals import Interval
 
 RESULTS = shipped("docs/results.json")
 LEADERBOARD = shipped("docs/leaderboard.json")
@@ -66,7 +67,9 @@ class ShownMerge:
     """A merge that a click sets, to show what the results say."""
 
     text: str
-    """What it does, and what it keeps."""
+    """What was done, and what it keeps."""
+    how: str
+    """Its settings in a sentence."""
     recipe: str
     """Its hash."""
     state: Mapping[str, Any]
@@ -74,29 +77,38 @@ class ShownMerge:
 
 
 @cache
-def point_made() -> tuple[ShownMerge, ...]:
-    """The embedded models added whole, then pruned, then amplified: at the rate at which
-    amplification brings back most."""
+def shown_merges() -> tuple[ShownMerge, ...]:
+    """The embedded models added whole, pruned by magnitude, and by DPPA with searched settings: at
+    the rate at which DPPA keeps most beyond what pruning leaves."""
     merges = json.loads(RESULTS.read_text(encoding="utf-8"))["merges"]
     known = {(row["method"], row["rate"]): row["merged"] for row in merges}
 
-    def brought_back(rate: float) -> float:
-        one = known["dppa", rate]
-        return float(one["best"]["kept"] - one["plain"]["kept"])
+    def gained(rate: float) -> float:
+        ours, plain = known["dppa", rate]["best"], known["magnitude", rate]["plain"]
+        return float(ours["kept"] - plain["kept"])
 
-    rate = max((rate for method, rate in known if method == "dppa"), key=brought_back)
-    whole, ours = known["task_arithmetic", 0.0]["best"], known["dppa", rate]
+    rate = max((rate for method, rate in known if method == "dppa"), key=gained)
+    ours = known["dppa", rate]
     return (
-        _shown("unpruned {}", whole),
-        _shown(f"{_percent(rate)} pruned {{}}", ours["plain"]),
-        _shown("amplified {}", ours["best"]),
+        _shown("unpruned {}", "Whole changes, added.", known["task_arithmetic", 0.0]["best"]),
+        _shown(
+            f"{_percent(rate)} pruned {{}}",
+            "The largest changes of every matrix, as they are.",
+            known["magnitude", rate]["plain"],
+        ),
+        _shown(
+            "amplified {}",
+            f"About the same changes, enlarged by DPPA: {settings_text(ours['values'])}, as a "
+            "search chose them.",
+            ours["best"],
+        ),
     )
 
 
-def _shown(text: str, merge: Mapping[str, Any]) -> ShownMerge:
+def _shown(text: str, how: str, merge: Mapping[str, Any]) -> ShownMerge:
     session = session_from_recipe(parse_recipe(merge["recipe"]), 0)
     told = text.format(_percent(merge["kept"]))
-    return ShownMerge(told, recipe_hash(session.recipe()), state_of(session))
+    return ShownMerge(told, how, recipe_hash(session.recipe()), state_of(session))
 
 
 def verdict_of(recipe: MergeRecipe) -> str:
@@ -137,20 +149,25 @@ def which_for_what() -> str:
         f"Of the embedded toys, on {asked:,} test questions, in brackets what is kept of their "
         f"own accuracy at settings searched for each method. For the best answers of one model: "
         f"{told[one[0]['method']]}. For small packs, a fifth of each change: {pruned}{seen}. "
-        f"For smaller ones, a twentieth: {_sparsest()}. If each kind of question may have a model "
-        f"of its own: {told[FOR_EACH_DOMAIN]}."
+        f"For smaller ones, a twentieth of each matrix: {_sparsest()}. If each kind of question "
+        f"may have a model of its own: {told[FOR_EACH_DOMAIN]}."
     )
 
 
 def _sparsest() -> str:
-    """DPPA and magnitude pruning at the highest rate of the results, the better one first."""
-    together = {f"zoo:{domain}" for domain in DOMAINS}
-    known = [one for one in measured() if one.searched and set(one.models) == together]
-    last = max(one.rate for one in known)
-    rows = [one for one in known if one.rate == last and one.method in OTHERS]
-    rows.sort(key=lambda one: -one.kept)
-    named = [f"{get_method(one.method).title} ({100 * one.kept:.1f}\u202f%)" for one in rows]
-    return ", before ".join(named)
+    """DPPA and magnitude pruning at the highest rate of the results, and whether they differ."""
+    merges = json.loads(RESULTS.read_text(encoding="utf-8"))["merges"]
+    last = max(row["rate"] for row in merges)
+    known = {row["method"]: row["merged"] for row in merges if row["rate"] == last}
+    told = {
+        name: f"{get_method(name).title} ({100 * known[name]['best']['kept']:.1f}\u202f%)"
+        for name in ("dppa", "magnitude")
+    }
+    gap = Interval(**known["dppa"]["minus"]["magnitude"])
+    if gap.low <= 0 <= gap.high:
+        return f"{told['dppa']} or {told['magnitude']}, no difference seen"
+    best, other = ("dppa", "magnitude") if gap.value > 0 else ("magnitude", "dppa")
+    return f"{told[best]}, before {told[other]}"
 
 
 def _tenths(row: Mapping[str, Any]) -> str:

@@ -208,7 +208,7 @@ def report(
     )
     try:
         emit(to_json(found), markdown(found, "make results"), as_json=as_json)
-    finally:  # an hour's work: lost output must not lose the file
+    finally:  # long work: lost output must not lose the file
         if out is not None:
             write_text(out, json.dumps(to_json(found), indent=1) + "\n")
 

@@ -6,7 +6,7 @@ Made from what `make results` and `make study` measured; asks nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dppa_core.evaluation.tables import Cell, Column, Row, Table, listed, settings_text
@@ -20,55 +20,63 @@ from dppa_core.tasks.intervals import Interval
 KEY = "overview"
 EMBEDDED = "embedded, settled"
 OUTCOMES = ("wins", "ties", "undecided", "loses")
-WHOLE, SIMPLEST = "task_arithmetic", "magnitude"
-NAMES = {WHOLE: "task arithmetic", SIMPLEST: "magnitude"}
+WHOLE, SIMPLEST, AS_PRUNED = "task_arithmetic", "magnitude", "magnitude_as_pruned"
+RIVALS = {WHOLE: "task arithmetic", AS_PRUNED: "magnitude as pruned", SIMPLEST: "magnitude"}
+"""Key of a difference in the results -> the rival's name."""
+PRUNED = "dp_as_pruned"
+NAMES = {**RIVALS, PRUNED: "DP as pruned", "dp": "DP", "dppa": "DPPA"}
 
 
 @dataclass(frozen=True, slots=True)
 class RatedMerge:
-    """DPPA at one rate beside the others, every method with searched settings."""
+    """DPPA at one rate beside the others."""
 
     set: str
-    models: str
+    domain: str
+    """Of a single model; empty for several."""
     size: float | None
     """‖d‖ ÷ ‖W‖ of a single model; None for several."""
     rate: float
     kept: Mapping[str, float]
-    """Method -> mean retention, as a fraction; `pruned` is DP without any factor."""
+    """By the keys of `NAMES`: mean retention, as a fraction."""
     minus: Mapping[str, Interval]
-    """Method -> DPPA's mean retention minus the method's, as a fraction."""
+    """Rival -> DPPA's mean retention minus the rival's, as a fraction."""
     values: Mapping[str, float]
     """The numbers of DPPA that the search chose."""
     recipe: str | None
-    outcomes: Mapping[str, str]
-    """Method -> one of `OUTCOMES`, for DPPA against it."""
+    outcomes: Mapping[str, str] = field(default_factory=dict)
+    """Rival -> one of `OUTCOMES`, for DPPA against it; empty where one seed allows no claim."""
 
 
 def overview(results: Mapping[str, Any], studies: Sequence[Mapping[str, Any]]) -> Experiment:
     """The overview from docs/results.json and the sets in docs/study."""
-    rows = _decided([*_merged(results), *_alone(results), *map(_of_study, studies)])
-    several = [row for row in rows if row.size is None]
-    single = [row for row in rows if row.size is not None]
+    merged, alone = list(_merged(results)), list(_alone(results))
+    decided = _decided([*merged, *alone])
+    merged, alone = decided[: len(merged)], decided[len(merged) :]
+    others = [row for of in studies for row in _of_study(of)]
     tables = (
-        _table("Math, finance and law in one model", several, [Column("set")]),
-        _table("One model alone", single, [Column("domain"), Column("‖d‖ / ‖W‖")]),
+        _table("Math, finance and law in one model", [*merged, *others], [Column("set")]),
+        _table("One model alone", alone, [Column("domain"), Column("‖d‖ / ‖W‖")]),
     )
-    ours = [row for row in several if row.set == EMBEDDED]
-    found = Findings(tables, (_by_rate(ours), _by_size(single)), _finding(rows), (), _short(ours))
+    plots = _by_rate(merged), _by_size(alone)
+    found = Findings(tables, plots, _finding(merged, alone, others), (), _short(merged))
+    asked = sum(one["n"] for one in results["models"]["base"].values())
     return Experiment(
         KEY,
         "0",
         "When does DPPA win, tie and lose?",
-        "Does DPPA keep more than plain magnitude pruning, and more than adding whole deltas?",
+        "Does DPPA keep more than magnitude pruning, and more than adding whole deltas?",
         f"Every method's factors, coefficient and strength were chosen together on "
-        f"{results['search_items']} search items a domain, with one budget for all "
-        "(`make results`; other sets: `make study`, with their own numbers of items), then scored "
-        "on test items. *As pruned*: DP without any factor. A rate counts the entries of the "
+        f"{results['search_items']} search items a domain, with one budget for all, and scored on "
+        f"all {asked:,} test items (`make results`). *As pruned*: nothing was chosen; factors and "
+        "coefficients are 1, DP has the paper's strength. Retention is accuracy divided by the "
+        "domain model's own, the arithmetic mean of the domains. A rate counts the entries of the "
         "modules; embeddings and norms stay whole. DPPA wins or loses where the difference is "
-        f"beyond chance: p-values below 0.05, corrected for all "
-        f"{sum(len(row.minus) for row in rows)} differences of both tables (Holm). It ties where "
-        f"the interval lies within ±{100 * EQUAL:g} points, and is undecided otherwise. Each set "
-        "was trained with one seed, which no interval covers.",
+        "beyond chance: p-values below 0.05, corrected for all "
+        f"{sum(len(row.minus) for row in decided)} differences of the embedded models (Holm). It "
+        f"ties where the interval lies within ±{100 * EQUAL:g} points, and is undecided otherwise. "
+        "Intervals cover the items, not the training: each set was trained with one seed. Other "
+        "sets (`make study`, with their own numbers of items) are shown without an outcome.",
         found,
         made="make results",
     )
@@ -78,9 +86,10 @@ def _merged(results: Mapping[str, Any]) -> Iterator[RatedMerge]:
     known = {(row["method"], row["rate"]): row["merged"] for row in results["merges"]}
     for (method, rate), ours in known.items():
         if method == "dppa":
-            kept = {name: known[name, rate]["best"]["kept"] for name in (SIMPLEST, "dppa")}
+            kept = {name: known[name, rate]["best"]["kept"] for name in (SIMPLEST, "dp", "dppa")}
             kept[WHOLE] = known[WHOLE, 0.0]["best"]["kept"]
-            yield _row(ours, "math + finance + law", None, rate, kept)
+            kept[AS_PRUNED] = known[SIMPLEST, rate]["plain"]["kept"]
+            yield _row(ours, "", None, rate, kept)
 
 
 def _alone(results: Mapping[str, Any]) -> Iterator[RatedMerge]:
@@ -89,28 +98,31 @@ def _alone(results: Mapping[str, Any]) -> Iterator[RatedMerge]:
         for (method, rate), each in known.items():
             if method == "dppa":
                 kept = {n: known[n, rate][domain]["best"]["kept"] for n in (SIMPLEST, "dppa")}
+                kept[AS_PRUNED] = known[SIMPLEST, rate][domain]["plain"]["kept"]
                 yield _row(each[domain], domain, size, rate, kept)
 
 
 def _row(
-    ours: Mapping[str, Any], models: str, size: float | None, rate: float, kept: dict[str, float]
+    ours: Mapping[str, Any], domain: str, size: float | None, rate: float, kept: dict[str, float]
 ) -> RatedMerge:
     minus = {name: Interval(**found) for name, found in ours["minus"].items()}
-    kept = {**kept, "pruned": ours["plain"]["kept"]}
+    kept = {**kept, PRUNED: ours["plain"]["kept"]}
     values, recipe = ours["values"], ours["best"]["recipe"]
-    return RatedMerge(EMBEDDED, models, size, rate, kept, minus, values, recipe, {})
+    return RatedMerge(EMBEDDED, domain, size, rate, kept, minus, values, recipe)
 
 
-def _of_study(of: Mapping[str, Any]) -> RatedMerge:
-    """The set's merge at the rate of its study."""
+def _of_study(of: Mapping[str, Any]) -> Iterator[RatedMerge]:
+    """The set's merges, one for each rate of all entries at which DPPA was measured."""
     told, own = of["set"], of["own"]
-    rows = {row["name"]: row for row in of["merges"] if row["budget"] != "modules"}
-    hits = {name: row["hits"] for name, row in rows.items()}
-    kept = {name: retention(hits[name], own) for name in (SIMPLEST, WHOLE, "dppa")}
-    minus = {name: apart(hits["dppa"], hits[name], own) for name in (SIMPLEST, WHOLE)}
-    name, models = f"{told['size']}, {told['regime']}", " + ".join(own)
-    rate, values = rows["dppa"]["rate"], rows["dppa"]["values"]
-    return RatedMerge(name, models, None, rate, kept, minus, values, None, {})
+    known = {(row["name"], row["rate"]): row for row in of["merges"] if row["budget"] != "modules"}
+    for (name, rate), ours in known.items():
+        if name == "dppa":
+            hits = {n: known[n, rate]["hits"] for n in (SIMPLEST, "dp") if (n, rate) in known}
+            hits |= {WHOLE: known[WHOLE, 0.0]["hits"], "dppa": ours["hits"]}
+            kept = {n: retention(of_one, own) for n, of_one in hits.items()}
+            minus = {n: apart(ours["hits"], hits[n], own) for n in (WHOLE, SIMPLEST)}
+            title = f"{told['size']}, {told['regime']}, seed {told['seed']}"
+            yield RatedMerge(title, "", None, rate, kept, minus, ours["values"], None)
 
 
 def _decided(rows: Sequence[RatedMerge]) -> list[RatedMerge]:
@@ -129,41 +141,39 @@ def _outcome(found: Interval, side: int) -> str:
 
 
 def _table(title: str, rows: Sequence[RatedMerge], first: Sequence[Column]) -> Table:
-    rivals = [name for name in NAMES if name in rows[0].minus]
+    rivals = [name for name in RIVALS if name in rows[0].minus]
+    shown = [name for name in NAMES if name in rows[0].kept]
     columns = (
         *first,
         Column("pruned", "%"),
-        *(Column(NAMES[name], "%") for name in rivals),
-        Column("as pruned by DP", "%"),
-        Column("DPPA", "%"),
-        *(Column(f"minus {NAMES[name]}", "points") for name in rivals),
-        Column("outcome" if len(rivals) == 1 else "outcomes"),
+        *(Column(NAMES[name], "%") for name in shown),
+        *(Column(f"DPPA minus {NAMES[name]}", "points") for name in rivals),
+        Column("outcomes, in this order"),
     )
-    return Table(title, columns, tuple(_cells(row, rivals) for row in rows))
+    return Table(title, columns, tuple(_cells(row, shown, rivals) for row in rows))
 
 
-def _cells(row: RatedMerge, rivals: Sequence[str]) -> Row:
-    first = [Cell(row.set)] if row.size is None else [Cell(row.models), Cell(row.size)]
-    kept = (row.kept.get(name) for name in (*rivals, "pruned", "dppa"))
+def _cells(row: RatedMerge, shown: Sequence[str], rivals: Sequence[str]) -> Row:
+    first = [Cell(row.domain), Cell(row.size)] if row.domain else [Cell(row.set)]
+    kept = (row.kept.get(name) for name in shown)
+    gaps = (row.minus.get(name) for name in rivals)
+    told = ", ".join(row.outcomes[name] for name in rivals if row.outcomes)
     cells = (
         *first,
         Cell(100 * row.rate),
         *(Cell(None if one is None else 100 * one) for one in kept),
-        *(points(row.minus[name]) for name in rivals),
-        Cell(", ".join(row.outcomes[name] for name in rivals)),
+        *(Cell(None) if one is None else points(one) for one in gaps),
+        Cell(told or "one seed: no claim"),
     )
     return Row(cells, row.recipe)
 
 
 def _by_rate(rows: Sequence[RatedMerge]) -> Chart:
     """Retention of the merge of all three over the rate."""
-    titles = {WHOLE: "task arithmetic, nothing pruned", SIMPLEST: "magnitude pruning"}
-    titles |= {"pruned": "DP, as pruned", "dppa": "DPPA"}
-    kept = {title: [Cell(100 * row.kept[name]) for row in rows] for name, title in titles.items()}
+    kept = {NAMES[name]: [Cell(100 * row.kept[name]) for row in rows] for name in NAMES}
     axes = Axis("pruned", "%"), Axis("retention, mean of the domains", "%")
-    return Chart.of(
-        "lines", "The three embedded models in one", axes, [100 * row.rate for row in rows], kept
-    )
+    rates = [100 * row.rate for row in rows]
+    return Chart.of("lines", "The three embedded models in one", axes, rates, kept)
 
 
 def _by_size(rows: Sequence[RatedMerge]) -> Chart:
@@ -173,7 +183,7 @@ def _by_size(rows: Sequence[RatedMerge]) -> Chart:
             pruned(rate),
             [row.size or 0.0 for row in rows if row.rate == rate],
             [points(row.minus[SIMPLEST]) for row in rows if row.rate == rate],
-            tuple(row.models for row in rows if row.rate == rate),
+            tuple(row.domain for row in rows if row.rate == rate),
         )
         for rate in dict.fromkeys(row.rate for row in rows)
     ]
@@ -181,49 +191,56 @@ def _by_size(rows: Sequence[RatedMerge]) -> Chart:
     return Chart("scatter", "Each model alone", *axes, tuple(series))
 
 
-def _finding(rows: Sequence[RatedMerge]) -> str:
-    """What is kept where amplification brings back most, then the outcomes by rival."""
-    several = [row for row in rows if row.size is None]
-    single = [row for row in rows if row.size is not None]
-    most = max((row for row in several if row.set == EMBEDDED), key=_brought_back)
-    lines = [_kept_at(most), *(_outcomes(several, name, "Merged") for name in (SIMPLEST, WHOLE))]
-    return " ".join([*lines, _outcomes(single, SIMPLEST, "Each model alone")])
+def _finding(
+    merged: Sequence[RatedMerge], alone: Sequence[RatedMerge], others: Sequence[RatedMerge]
+) -> str:
+    """What is kept where DPPA gains most, then the outcomes by rival."""
+    lines = [_kept_at(max(merged, key=_gained))]
+    lines += [_outcomes(merged, name, "Merged") for name in (SIMPLEST, AS_PRUNED, WHOLE)]
+    lines += [_outcomes(alone, name, "Each model alone") for name in (SIMPLEST, AS_PRUNED)]
+    return " ".join([*lines, *map(_without_claim, others)])
 
 
-def _short(rows: Sequence[RatedMerge]) -> str:
-    """The embedded merges in a sentence or two."""
-    return f"{_kept_at(max(rows, key=_brought_back))} {_outcomes(rows, SIMPLEST, 'Merged')}"
+def _short(merged: Sequence[RatedMerge]) -> str:
+    """The embedded merges in a few sentences."""
+    return f"{_kept_at(max(merged, key=_gained))} {_outcomes(merged, SIMPLEST, 'Merged')}"
 
 
-def _brought_back(row: RatedMerge) -> float:
-    return row.kept["dppa"] - row.kept["pruned"]
+def _gained(row: RatedMerge) -> float:
+    return row.kept["dppa"] - row.kept[AS_PRUNED]
 
 
 def _kept_at(row: RatedMerge) -> str:
     told = {name: f"{100 * share:.1f} %" for name, share in row.kept.items()}
+    strength = PruningParameters().strength
     return (
-        f"At {pruned(row.rate)} DP leaves {told['pruned']} of the models' accuracy in the merge of "
-        f"the embedded models; with searched settings DPPA keeps {told['dppa']} and magnitude "
-        f"pruning {told[SIMPLEST]}, whole deltas {told[WHOLE]}. DPPA's: "
-        f"{settings_text(row.values)}; the paper's strength is {PruningParameters().strength:g}."
+        f"At {pruned(row.rate)} magnitude pruning leaves {told[AS_PRUNED]} of the models' accuracy "
+        f"in the merge of the embedded models, DP at the paper's strength {strength:g} leaves "
+        f"{told[PRUNED]}. With searched settings magnitude keeps {told[SIMPLEST]}, DP with one "
+        f"factor {told['dp']}, DPPA {told['dppa']}, whole deltas {told[WHOLE]}. DPPA's settings: "
+        f"{settings_text(row.values)}."
     )
 
 
 def _outcomes(rows: Sequence[RatedMerge], rival: str, who: str) -> str:
-    sets = {row.set for row in rows}
     parts = []
     for outcome in OUTCOMES:
         same = [row for row in rows if row.outcomes[rival] == outcome]
-        names = [f"{_place(row, len(sets) > 1)} ({_gap(row.minus[rival])})" for row in same]
+        names = [f"{_place(row)} ({_gap(row.minus[rival], whole=not row.domain)})" for row in same]
         parts += [f"{outcome} {listed(names)}"] if names else []
     return f"{who}, DPPA against {NAMES[rival]}: {'; '.join(parts)}."
 
 
-def _place(row: RatedMerge, named: bool) -> str:
-    """Where it was measured; with its set if there are several."""
-    whose = f"with {row.models} " if row.size is not None else ""
-    return f"{whose}at {pruned(row.rate)}{f' in {row.set}' if named else ''}"
+def _place(row: RatedMerge) -> str:
+    return f"{f'with {row.domain} ' if row.domain else ''}at {pruned(row.rate)}"
 
 
-def _gap(found: Interval) -> str:
-    return f"{100 * found.value:+.1f} points, {100 * found.low:+.1f} to {100 * found.high:+.1f}"
+def _without_claim(row: RatedMerge) -> str:
+    gaps = [f"{NAMES[name]} {_gap(found)}" for name, found in row.minus.items()]
+    return f"{row.set} at {pruned(row.rate)}, no claim: DPPA minus {listed(gaps)}."
+
+
+def _gap(found: Interval, *, whole: bool = True) -> str:
+    """A difference in points; its interval, too, unless the table alone shows it."""
+    ends = f", {100 * found.low:+.1f} to {100 * found.high:+.1f}" if whole else ""
+    return f"{100 * found.value:+.1f} points{ends}"

@@ -16,7 +16,7 @@ from components.views.see.verdict import (
     RESULTS,
     before_scoring,
     measured,
-    point_made,
+    shown_merges,
     verdict_of,
     which_for_what,
 )
@@ -110,17 +110,18 @@ def test_a_searched_merge_stands_beside_the_others_and_not_beside_itself(method)
 
 def test_three_clicks_show_what_pruning_costs_and_what_amplification_brings_back():
     """Their figures are those of the results, and each is a merge that the line knows."""
-    whole, pruned, amplified = point_made()
+    whole, pruned, amplified = shown_merges()
     rate = max(
         (row["rate"] for row in KNOWN["merges"] if row["method"] == "dppa"),
-        key=lambda rate: merge("dppa", rate)["gain"]["value"],
+        key=lambda rate: merge("dppa", rate)["minus"]["magnitude_as_pruned"]["value"],
     )
     assert whole.text == f"unpruned {kept('task_arithmetic', 0.0)}"
-    assert pruned.text == f"{100 * rate:.0f}\u202f% pruned {kept('dp', rate, when='plain')}"
+    assert pruned.text == f"{100 * rate:.0f}\u202f% pruned {kept('magnitude', rate, when='plain')}"
     assert amplified.text == f"amplified {kept('dppa', rate)}"
-    for one, said in ((whole, kept("task_arithmetic", 0.0)), (amplified, kept("dppa", rate))):
-        recipe = session_from_state(one.state).recipe()
-        assert verdict_of(recipe).startswith(f"This merge keeps {said} of its models' own")
+    for one in (whole, pruned, amplified):
+        said = verdict_of(session_from_state(one.state).recipe())
+        assert said.startswith(f"This merge keeps {one.text.rsplit(' ')[-1]} of its models' own")
+    assert "strength 0.0109" in amplified.how
 
 
 def test_the_amplified_preset_is_the_merge_that_the_search_found():
@@ -147,6 +148,6 @@ def test_each_purpose_has_the_merge_that_the_leaderboard_names():
     alike += f"{kept['darex_q']}, no difference seen."
     assert f"For small packs, a fifth of each change: {alike}" in said
     smallest = [merge(name, 0.95)["best"]["kept"] for name in ("dppa", "magnitude")]
-    told = "For smaller ones, a twentieth: DPPA ({:.1f}\u202f%), before Magnitude pruning ({:.1f}"
+    told = "a twentieth of each matrix: DPPA ({:.1f}\u202f%), before Magnitude pruning ({:.1f}"
     assert told.format(*(100 * one for one in smallest)) in said
     assert said.endswith(f"EMR-Merging {kept['emr']}.") and "on 1,600 test questions" in said

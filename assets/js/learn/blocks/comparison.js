@@ -54,7 +54,7 @@ block("leaderboard", ({ host, result }) => {
       hollow: row.method !== "dppa" && !row.significant,
       text: row.method === "dppa" ? `0 (keeps ${percent1(row.retention)})` : `${points(row.mean)}${row.significant ? "" : " (may be chance)"}`,
     })),
-    how: `Points of retention more or less than DPPA, which keeps ${percent1(own.retention)}: mean of the three domains, with 95${THIN}% intervals of the paired differences. Right of the line: better. A hollow dot: no significant difference from DPPA.`,
+    how: `Points of retention more or less than DPPA, which keeps ${percent1(own.retention)}: mean of the three domains, with 95${THIN}% intervals of the paired differences. Right of the line: better. A hollow dot: no significant difference from DPPA, p-values corrected for all comparisons (Holm).`,
   });
   const fold = html("details", {}, host);
   html("summary", {}, fold, "What each method does");

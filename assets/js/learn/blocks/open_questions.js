@@ -14,7 +14,7 @@ block("open-question", ({ host, result, ask }) => {
   const fold = html("details", {}, host); // first one says what one expects
   html("summary", {}, fold, "What was found, with all numbers");
   const found = html("ul", { class: "finding" }, fold);
-  html("p", { class: "how" }, fold, "No difference seen: the 95\u202f% interval of the difference holds 0. A cell is one model whose delta was made shorter or longer. Large by the advice: as long as the page's advice calls a large delta.");
+  html("p", { class: "how" }, fold, result.words);
   if (result.keys.length) select(bar, "Experiment", result.keys, result.key, async (key) => {
     try { draw(await ask({ key })); } catch (error) { say(told, error.message); }
   });

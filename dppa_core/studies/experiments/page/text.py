@@ -69,13 +69,13 @@ def _head(report: ExperimentsReport) -> list[str]:
     known = sum(cost.known for cost in together)
     left = [one.title for one in report.experiments if one.not_run]
     lines = [
-        f"{given['title']}: {models} on {given['base']}. {test} test items a domain; settings are "
-        f"chosen on {given['search_items']} search items a domain, which are others. In brackets: "
-        "95 % intervals; of means over random draws Student's, of items and draws. Mean retention "
-        "is the geometric mean of the domains': low where one of them is. Each comparison stands "
-        "alone: of twenty without a real difference, one is expected to look like one. An answer, "
-        "as they are counted below, is one model or merge asked all its items of a domain, or one "
-        "run of AdaMerging.",
+        f"Of all but the overview. {given['title']}: {models} on {given['base']}. {test} test "
+        f"items a domain; settings are chosen on {given['search_items']} search items a domain, "
+        "which are others. In brackets: 95 % intervals; of means over random draws Student's, of "
+        "items and draws. Mean retention is the geometric mean of the domains': low where one of "
+        "them is. Each comparison stands alone: of twenty without a real difference, one is "
+        "expected to look like one. An answer, as they are counted below, is one model or merge "
+        "asked all its items of a domain, or one run of AdaMerging.",
         f"Made by `{report.command}` on {report.machine} ({versions}): {lasting(processor)} of "
         f"processor, {lasting(wall)} by the clock, added up over experiments and runs; other work "
         "may have been beside them."

@@ -136,9 +136,21 @@ def as_json(board: Leaderboard) -> dict[str, Any]:
     """A JSON-ready copy."""
     found = board.sides()
     return {
-        "rows": [_row_json(board, row, found.get(row.method, 0)) for row in board.rows],
+        "rows": [
+            {
+                **_row_json(board, row),
+                "against_dppa": _gap_json(
+                    board.against(row, board.reference), found.get(row.method, 0)
+                ),
+            }
+            for row in board.rows
+        ],
         "variants": [
-            {"what": variant.what, **_row_json(board, row, side)}
+            {
+                "what": variant.what,
+                **_row_json(board, row),
+                "against_itself": _gap_json(board.against(row, board.itself(row)), side),
+            }
             for (variant, row), side in zip(board.variants, board.changed(), strict=True)
         ],
         "refused": dict(board.refused),
@@ -148,8 +160,11 @@ def as_json(board: Leaderboard) -> dict[str, Any]:
     }
 
 
-def _row_json(board: Leaderboard, row: LeaderboardRow, side: int) -> dict[str, Any]:
-    gap = board.against(row, board.reference)
+def _gap_json(found: Interval, side: int) -> dict[str, Any]:
+    return {"mean": found.value, "ci95": list(found.ends), "significant": bool(side)}
+
+
+def _row_json(board: Leaderboard, row: LeaderboardRow) -> dict[str, Any]:
     found = scores(row.hits)
     one, values = row.entry.recipes(row.chosen.point)[DOMAINS[0]], row.chosen.values
     strength = [values[axis.name] / axis.start for axis in row.entry.axes() if axis.name in MAIN]
@@ -164,9 +179,4 @@ def _row_json(board: Leaderboard, row: LeaderboardRow, side: int) -> dict[str, A
         "added": [asdict(one) for one in row.added],
         "domains": {domain: one.figures() for domain, one in found.domains.items()},
         "retention": board.retention(row),
-        "against_dppa": {
-            "mean": gap.value,
-            "ci95": list(gap.ends),
-            "significant": bool(side),
-        },
     }

@@ -37,8 +37,8 @@ def _short(board: Leaderboard, command: str) -> str:
         f"{100 * (1 - RATE):.0f} % of every delta. Factors, coefficient or scale, and strength, "
         "as far as a method has them, were chosen together on "
         f"{board.search_items} search items a domain, with one budget for all: "
-        f"{BUDGET.losses} settings by loss, {BUDGET.accuracies} of them by retention. In brackets: "
-        "95 % intervals. Accuracy is in per cent. "
+        f"at most {BUDGET.losses} settings by loss, {BUDGET.accuracies} of them by retention. In "
+        "brackets: 95 % intervals. Accuracy is in per cent. "
         f"Made by `{command}`.",
         _standings(board),
         *findings(board),

@@ -40,7 +40,7 @@ def paired_gain(
     for domain, score in owns.items():
         gaps = (np.array(merged[domain], float) - np.array(other[domain], float)) / score
         mean += float(gaps.mean()) / len(owns)
-        spread = float(gaps.var(ddof=1)) if gaps.size > 1 else 0.0
+        spread = float(gaps.var(ddof=1)) if gaps.size > 1 else 1 / score**2  # the largest possible
         square += spread / gaps.size / len(owns) ** 2
     half = Z95 * sqrt(square)
     return Interval(mean, mean - half, mean + half)

@@ -124,7 +124,7 @@ def measure(
     workers: int = 2,
     say: Say = lambda text: None,
 ) -> ZooReport:
-    """Measure everything; takes about an hour on two cores at the defaults, unless cached.
+    """Measure everything; takes an hour and a half on two cores at the defaults, unless cached.
 
     Args:
         limit: Test items per domain; all if None.
@@ -205,13 +205,17 @@ def as_json(report: ZooReport) -> dict[str, Any]:
 
 def _row_json(report: ZooReport, row: MethodScores) -> dict[str, Any]:
     simplest = report.row("magnitude", row.rate)
-    others = {WHOLE: report.whole.best, "magnitude": simplest.merged.best}
     alone = {
-        domain: _json(report, one, {"magnitude": simplest.alone[domain].best})
+        domain: _json(report, one, _magnitudes(simplest.alone[domain]))
         for domain, one in row.alone.items()
     }
+    others = {WHOLE: report.whole.best, **_magnitudes(simplest.merged)}
     merged = _json(report, row.merged, others)
     return {"method": row.method, "rate": row.rate, "alone": alone, "merged": merged}
+
+
+def _magnitudes(merge: SearchedMerge) -> dict[str, ScoredMerge]:
+    return {"magnitude": merge.best, "magnitude_as_pruned": merge.plain}
 
 
 def _json(

@@ -13,8 +13,8 @@ from dppa_core.evaluation.tables import (
     signed_text,
 )
 from dppa_core.studies.zoo.results.choosing import BUDGET
-from dppa_core.studies.zoo.results.retained import scores
-from dppa_core.studies.zoo.results.scores import MethodScores, ScoredMerge, SearchedMerge, ZooReport
+from dppa_core.studies.zoo.results.retained import paired_gain, scores, sides
+from dppa_core.studies.zoo.results.scores import MethodScores, SearchedMerge, ZooReport
 from dppa_core.tasks import DOMAINS
 from dppa_core.tasks.intervals import Hits, Interval
 
@@ -27,10 +27,12 @@ def markdown(report: ZooReport, command: str) -> str:
     return "\n\n".join(
         (
             f"Accuracy in per cent on {items} of each domain, with 95 % intervals. Every method "
-            "treats the modules and keeps the whole delta of the other tensors. *As pruned*: all "
-            "factors and coefficients are 1. *Searched*: factors, coefficient and strength, as far "
+            "treats the modules and keeps the whole delta of the other tensors. DP is DPPA with "
+            "one partition: one factor for all that is kept. *As pruned*: all factors and "
+            "coefficients are 1, DP's strength is the paper's. *Searched*: factors, coefficient "
+            "and strength, as far "
             f"as a method has them, were chosen together on {report.search_items} search items a "
-            f"domain, with one budget for all: {BUDGET.losses} settings by loss, "
+            f"domain, with one budget for all: at most {BUDGET.losses} settings by loss, "
             f"{BUDGET.accuracies} of them by accuracy. *Retention* is accuracy divided by the "
             "domain model's own, averaged over the domains. Differences are in points, between "
             f"answers to the same items. Made by `{command}`.",
@@ -52,16 +54,23 @@ def markdown(report: ZooReport, command: str) -> str:
 def findings(report: ZooReport) -> list[str]:
     """Sentences on the results, for and against DPPA."""
     best = max(report.treated, key=lambda row: row.merged.best.kept(report.own))
+    others = [row for row in report.treated if row is not best]
+    found = sides([report.gain(row.merged.best, best.merged.best) for row in others])
+    alike = [_named(row) for row, side in zip(others, found, strict=True) if not side]
     kept, whole = best.merged.best.kept(report.own), report.whole.best.kept(report.own)
+    apart = f"; not told apart from it (Holm): {listed(alike)}" if alike else ""
     lines = [
-        f"The best pruned merge is {TITLES[best.method]} at {100 * best.rate:.0f} %: it keeps "
-        f"{100 * kept:.1f} % of the domain models' accuracy; whole deltas (task arithmetic) keep "
-        f"{100 * whole:.1f} %."
+        f"Of the pruned merges {_named(best)} keeps most, {100 * kept:.1f} % of the domain models' "
+        f"accuracy{apart}. Whole deltas (task arithmetic) keep {100 * whole:.1f} %."
     ]
     for rate in sorted({row.rate for row in report.treated}):
         rows = [row for row in report.treated if row.rate == rate]
         lines.append(_at_rate(report, rate, {row.method: row for row in rows}))
     return lines
+
+
+def _named(row: MethodScores) -> str:
+    return f"{TITLES[row.method]} at {100 * row.rate:.0f} %"
 
 
 def _at_rate(report: ZooReport, rate: float, rows: Mapping[str, MethodScores]) -> str:
@@ -140,13 +149,9 @@ def _before_after(merge: SearchedMerge, domain: str) -> str:
 
 
 def _mean_gain(report: ZooReport, row: MethodScores) -> str:
-    def together(merges: Mapping[str, ScoredMerge]) -> ScoredMerge:
-        hits = {domain: one.hits[domain] for domain, one in merges.items()}
-        return ScoredMerge(merges[DOMAINS[0]].recipe, hits)
-
-    best = together({domain: one.best for domain, one in row.alone.items()})
-    plain = together({domain: one.plain for domain, one in row.alone.items()})
-    return _points(report.gain(best, plain))
+    best = {domain: one.best.hits[domain] for domain, one in row.alone.items()}
+    plain = {domain: one.plain.hits[domain] for domain, one in row.alone.items()}
+    return _points(paired_gain(best, plain, report.own))
 
 
 def _settings_table(report: ZooReport) -> str:
