@@ -159,7 +159,7 @@ MEAN = r"\| mean retention \| [^|]+\| ([\d.]+) \(([\d.]+)–([\d.]+)\)"
 WORSE = r"better than what was found: -([\d.]+) points \(95 % interval -10"
 STRENGTH = "".join(rf" (-[\d.]+) points \([^)]+\) at {rate} %.*?" for rate in (85, 90, 95))
 BESIDE = "DPPA keeps # points more than magnitude (-# to #)"
-AT_95 = {"set": "embedded, settled", "pruned": 95.0}
+AT_95 = {"models": "embedded, settled", "pruned": 95.0}
 STATED = (
     StatedFigures(
         README,
@@ -179,7 +179,7 @@ STATED = (
             *data.cell("overview", AT_95, "magnitude as pruned"),
             *data.cell("overview", AT_95, "magnitude"),
             *data.cell("overview", AT_95, "DPPA"),
-            *data.cell("overview", AT_95, "DPPA minus magnitude"),
+            *data.cell("overview", AT_95, "minus magnitude"),
         ),
     ),
     StatedFigures(

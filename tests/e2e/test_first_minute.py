@@ -98,6 +98,9 @@ def test_three_clicks_prune_the_merge_and_amplify_it(studio: Studio) -> None:
         button.click()
         expect(button).to_have_attribute("aria-pressed", "true")
         expect(line).to_have_text(verdict_of(session_from_state(shown.state).recipe()))
+        mark = studio.page.locator(".pinned .right-mark")
+        right = "✓ right" if "95" not in shown.text else "✗ wrong"
+        expect(mark).to_have_text(right, timeout=ANSWER_MS)
     studio.page.locator("#undo").click()
     expect(button).to_have_attribute("aria-pressed", "false")
 

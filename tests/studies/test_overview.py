@@ -1,5 +1,7 @@
 """The overview of the experiments: outcomes of DPPA, from measured merges."""
 
+from typing import Any
+
 import pytest
 
 from dppa_core.studies.experiments.overview import KEY, overview
@@ -24,7 +26,7 @@ def merge(kept: float, before: float, **minus: tuple[float, float, float]) -> di
 
 CLEAR, SLIGHT, NONE = (0.1, 0.06, 0.14), (0.03, 0.002, 0.058), (0.0, -0.01, 0.01)
 BEHIND = (-0.1, -0.14, -0.06)
-RESULTS = {
+RESULTS: dict[str, Any] = {
     "search_items": 200,
     "models": {"base": {"math": {"n": 400}, "law": {"n": 600}}},
     "sizes": {"math": 0.25, "finance": 0.2, "law": 0.15},
@@ -88,7 +90,7 @@ def outcomes(found: Experiment) -> list[object]:
 def test_wins_ties_and_losses_are_corrected_for_all_differences(found: Experiment) -> None:
     """SLIGHT excludes 0 by itself (p = 0.036) and not among nine differences."""
     merged, *others = outcomes(found)
-    assert merged == "loses, wins, wins", "task arithmetic, magnitude as pruned, searched"
+    assert merged == "loses, wins", "task arithmetic, magnitude"
     assert others[:2] == ["one seed: no claim"] * 2
     assert others[2:] == ["ties, undecided", "ties, ties", "ties, loses"]
     assert "all 9 differences" in found.measured and "all 1,000 test items" in found.measured
@@ -114,8 +116,18 @@ def test_the_finding_says_what_pruning_leaves_and_what_each_method_keeps(found: 
     assert "DP at the paper's strength 0.08 leaves 60.0 %" in said
     assert "magnitude keeps 80.0 %, DP with one factor 79.0 %, DPPA 87.0 %, whole deltas 97" in said
     assert "DPPA's settings: factors 1.1 / 2, coefficient 1, strength 0.01." in said
+    assert said.startswith("Merged, DPPA against magnitude: wins at 90 % (+10.0 points, +6.0 to")
     assert "against task arithmetic: loses at 90 % (-10.0 points, -14.0 to -6.0)" in said
-    assert "undecided with math at 90 % (+3.0 points" in said
+    assert "wins against magnitude, as pruned and searched, with none." in said
+    assert "keep less than none would" not in said
+
+
+def test_a_search_that_did_harm_is_named() -> None:
+    """Magnitude as pruned keeps more than searched: DPPA's win against the searched one is none."""
+    worse = {**RESULTS["merges"][1], "alone": {d: merge(0.7, 0.78) for d in DOMAINS}}
+    rows = [RESULTS["merges"][0], worse, *RESULTS["merges"][2:]]
+    found = overview({**RESULTS, "merges": rows}, []).findings
+    assert found and "keep less than none would with math at 90 %" in found.finding
 
 
 def test_rows_of_the_embedded_models_can_be_set_and_sizes_are_those_of_the_deltas(

@@ -43,7 +43,7 @@ function plotOf(parent, plot, name, bounds) {
   html("h3", { class: "plot-title" }, box, tidy(plot.title));
   resultLegend(html("ul", { class: "legend" }, box), plot);
   const root = svg("svg", { role: "img", "aria-label": `${plot.title}. The table below holds the numbers.` }, box);
-  if (plot.kind !== "heatmap" && plot.series.some((one) => one.low.length)) html("p", { class: "how" }, box, "Whiskers: 95\u202f% intervals.");
+  if (plot.kind !== "heatmap" && plot.series.some((one) => one.low.some((end) => end !== null))) html("p", { class: "how" }, box, "Whiskers: 95\u202f% intervals.");
   saveable(box, name, () => resultRows(plot), () => root);
   let drawn = 0;
   return () => {

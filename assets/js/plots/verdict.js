@@ -2,6 +2,7 @@
 import { html, put, say } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
 import * as history from "../session/history.js";
+import { pin } from "../pinned/answer.js";
 import { paint, part, server } from "../session/parts.js";
 import * as tables from "../session/tables.js";
 
@@ -25,7 +26,7 @@ part("verdict", ({ host, get }) => {
   const shows = (get()?.shows ?? []).map(({ text, how, recipe, state }, place) => {
     if (place) html("span", { class: "shown-next", "aria-hidden": "true" }, row, "→");
     const button = html("button", { type: "button", class: "small", title: `${how} A click sets the controls to this merge; Undo brings back what was there.` }, row, text);
-    button.addEventListener("click", () => history.goTo(state));
+    button.addEventListener("click", () => { pin(get().question); history.goTo(state); });
     return { button, recipe };
   });
   paint(() => {

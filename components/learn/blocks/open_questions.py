@@ -55,6 +55,7 @@ def open_question(arguments: Arguments, _bench: BlockContext) -> dict[str, Any]:
         "plot": plot,
         "note": NOTES.get(plot["y"]["title"], ""),
         "words": WORDS[key == OVERVIEW],
+        "at": 100 * _at_the_largest_gain()["gain-rate"] if key == OVERVIEW else None,
         "figures": _figures(),
     }
 

@@ -9,7 +9,13 @@ from typing import Any
 import gradio as gr
 
 from components.session.session import Session
-from components.views.see.verdict import before_scoring, shown_merges, verdict_of, which_for_what
+from components.views.see.verdict import (
+    before_scoring,
+    shown_merges,
+    telling_question,
+    verdict_of,
+    which_for_what,
+)
 from components.widgets.browser_parts import live, static
 from components.widgets.theme import BASE_COLOUR, model_colours
 from components.work.figures import (
@@ -50,9 +56,9 @@ class SeeView:
 
 def build_see() -> SeeView:
     """Three plots, and the numbers of the server's exact plan."""
-    verdict = live(
-        "verdict", {"purposes": which_for_what(), "shows": list(map(asdict, shown_merges()))}
-    )
+    shows = [asdict(one) for one in shown_merges()]
+    told = {"purposes": which_for_what(), "shows": shows, "question": telling_question()}
+    verdict = live("verdict", told)
     beforehand = live("beforehand", None, events=("merge",))
     plots = live("plots", None, skeleton=SKELETON)
     exact = live("exact", None, events=("rest",), skeleton='<p class="numbers">&nbsp;</p>')

@@ -15,6 +15,7 @@ from components.session.state import state_of
 from dppa_core.evaluation.tables import settings_text
 from dppa_core.methods.registry import get_method
 from dppa_core.recipes.yaml_text import MergeRecipe, parse_recipe, recipe_hash
+from dppa_core.tasks import example_items
 from dppa_core.tasks.intervals import Interval
 
 RESULTS = shipped("docs/results.json")
@@ -103,6 +104,11 @@ def shown_merges() -> tuple[ShownMerge, ...]:
             ours["best"],
         ),
     )
+
+
+def telling_question() -> str:
+    """A question of the chat that the merge answers right, then wrong, then right again."""
+    return next(item.prompt for item in example_items("finance") if item.task == "sentiment")
 
 
 def _shown(text: str, how: str, merge: Mapping[str, Any]) -> ShownMerge:

@@ -55,7 +55,7 @@ def overview(results: Mapping[str, Any], studies: Sequence[Mapping[str, Any]]) -
     merged, alone = decided[: len(merged)], decided[len(merged) :]
     others = [row for of in studies for row in _of_study(of)]
     tables = (
-        _table("Math, finance and law in one model", [*merged, *others], [Column("set")]),
+        _table("Math, finance and law in one model", [*merged, *others], [Column("models")]),
         _table("One model alone", alone, [Column("domain"), Column("‖d‖ / ‖W‖")]),
     )
     plots = _by_rate(merged), _by_size(alone)
@@ -75,8 +75,9 @@ def overview(results: Mapping[str, Any], studies: Sequence[Mapping[str, Any]]) -
         "beyond chance: p-values below 0.05, corrected for all "
         f"{sum(len(row.minus) for row in decided)} differences of the embedded models (Holm). It "
         f"ties where the interval lies within ±{100 * EQUAL:g} points, and is undecided otherwise. "
-        "Intervals cover the items, not the training: each set was trained with one seed. Other "
-        "sets (`make study`, with their own numbers of items) are shown without an outcome.",
+        "Outcomes stand in the order of the differences. Intervals cover the items, not the "
+        "training: each set was trained with one seed. Other sets (`make study`, with their own "
+        "numbers of items) are shown without an outcome.",
         found,
         made="make results",
     )
@@ -141,14 +142,15 @@ def _outcome(found: Interval, side: int) -> str:
 
 
 def _table(title: str, rows: Sequence[RatedMerge], first: Sequence[Column]) -> Table:
-    rivals = [name for name in RIVALS if name in rows[0].minus]
+    several = rows[0].size is None
+    rivals = [WHOLE, SIMPLEST] if several else [AS_PRUNED, SIMPLEST]
     shown = [name for name in NAMES if name in rows[0].kept]
     columns = (
         *first,
         Column("pruned", "%"),
         *(Column(NAMES[name], "%") for name in shown),
-        *(Column(f"DPPA minus {NAMES[name]}", "points") for name in rivals),
-        Column("outcomes, in this order"),
+        *(Column(f"minus {NAMES[name]}", "points") for name in rivals),
+        Column("outcomes"),
     )
     return Table(title, columns, tuple(_cells(row, shown, rivals) for row in rows))
 
@@ -194,16 +196,15 @@ def _by_size(rows: Sequence[RatedMerge]) -> Chart:
 def _finding(
     merged: Sequence[RatedMerge], alone: Sequence[RatedMerge], others: Sequence[RatedMerge]
 ) -> str:
-    """What is kept where DPPA gains most, then the outcomes by rival."""
-    lines = [_kept_at(max(merged, key=_gained))]
-    lines += [_outcomes(merged, name, "Merged") for name in (SIMPLEST, AS_PRUNED, WHOLE)]
-    lines += [_outcomes(alone, name, "Each model alone") for name in (SIMPLEST, AS_PRUNED)]
+    """The outcomes by rival, then what is kept where DPPA gains most."""
+    lines = [_outcomes(merged, name) for name in (SIMPLEST, WHOLE)]
+    lines += [_kept_at(max(merged, key=_gained)), _of_models_alone(alone)]
     return " ".join([*lines, *map(_without_claim, others)])
 
 
 def _short(merged: Sequence[RatedMerge]) -> str:
     """The embedded merges in a few sentences."""
-    return f"{_kept_at(max(merged, key=_gained))} {_outcomes(merged, SIMPLEST, 'Merged')}"
+    return f"{_outcomes(merged, SIMPLEST)} {_kept_at(max(merged, key=_gained))}"
 
 
 def _gained(row: RatedMerge) -> float:
@@ -222,17 +223,34 @@ def _kept_at(row: RatedMerge) -> str:
     )
 
 
-def _outcomes(rows: Sequence[RatedMerge], rival: str, who: str) -> str:
+def _outcomes(rows: Sequence[RatedMerge], rival: str) -> str:
     parts = []
     for outcome in OUTCOMES:
         same = [row for row in rows if row.outcomes[rival] == outcome]
-        names = [f"{_place(row)} ({_gap(row.minus[rival], whole=not row.domain)})" for row in same]
+        names = [f"at {pruned(row.rate)} ({_gap(row.minus[rival])})" for row in same]
         parts += [f"{outcome} {listed(names)}"] if names else []
-    return f"{who}, DPPA against {NAMES[rival]}: {'; '.join(parts)}."
+    return f"Merged, DPPA against {NAMES[rival]}: {'; '.join(parts)}."
+
+
+def _of_models_alone(rows: Sequence[RatedMerge]) -> str:
+    """Where DPPA wins against magnitude both as pruned and searched, and where the search of
+    magnitude did harm."""
+    both = [row for row in rows if {row.outcomes[n] for n in (SIMPLEST, AS_PRUNED)} == {"wins"}]
+    worse = [row for row in rows if row.kept[SIMPLEST] < row.kept[AS_PRUNED]]
+    lines = [
+        f"Each model alone, DPPA wins against magnitude, as pruned and searched, with "
+        f"{listed([_place(row) for row in both]) or 'none'}."
+    ]
+    if worse:
+        lines.append(
+            "The search of magnitude chose settings that keep less than none would with "
+            f"{listed([_place(row) for row in worse])}: compare with both."
+        )
+    return " ".join(lines)
 
 
 def _place(row: RatedMerge) -> str:
-    return f"{f'with {row.domain} ' if row.domain else ''}at {pruned(row.rate)}"
+    return f"{row.domain} at {pruned(row.rate)}"
 
 
 def _without_claim(row: RatedMerge) -> str:
@@ -240,7 +258,5 @@ def _without_claim(row: RatedMerge) -> str:
     return f"{row.set} at {pruned(row.rate)}, no claim: DPPA minus {listed(gaps)}."
 
 
-def _gap(found: Interval, *, whole: bool = True) -> str:
-    """A difference in points; its interval, too, unless the table alone shows it."""
-    ends = f", {100 * found.low:+.1f} to {100 * found.high:+.1f}" if whole else ""
-    return f"{100 * found.value:+.1f} points{ends}"
+def _gap(found: Interval) -> str:
+    return f"{100 * found.value:+.1f} points, {100 * found.low:+.1f} to {100 * found.high:+.1f}"

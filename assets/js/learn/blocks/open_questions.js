@@ -4,7 +4,7 @@ import { resultText as tidy, resultNumber as number } from "../../plots/experime
 import { select, lines, ranges } from "../charts.js";
 import { block } from "../frame.js";
 
-const COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7"], DASHES = ["none", "7 4", "2 4", "8 3 2 3"];
+const COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#8a5a00", "#777777"], DASHES = ["none", "7 4", "2 4", "8 3 2 3", "12 3", "4 2"];
 
 block("open-question", ({ host, result, ask }) => {
   const bar = html("div", { class: "plot-bar" }, host);
@@ -40,11 +40,11 @@ block("open-question", ({ host, result, ask }) => {
       y: { label: unit(y), low: ends[0] * 1.05, high: ends[1] * 1.05 || 1, text: number },
       series: series.map((one, i) => {
         const rows = one.x.map((at, k) => [at, one.y[k], one.low[k], one.high[k]]).sort((a, b) => a[0] - b[0]);
-        return { label: one.name, colour: COLOURS[i % 4], dash: DASHES[i % 4], marks: true, points: rows.map(([at, value]) => [at, value]), spans: rows.map(([at, , from, to]) => [at, from, to]) };
+        return { label: one.name, colour: COLOURS[i % COLOURS.length], dash: DASHES[i % DASHES.length], marks: true, points: rows.map(([at, value]) => [at, value]), spans: rows.map(([at, , from, to]) => [at, from, to]) };
       }),
       slider: x.title,
-      at: low,
-      how: `Across: ${unit(x)}. Up: ${unit(y)}. Upright strokes: 95 % intervals.`,
+      at: result.at ?? low,
+      how: `Across: ${unit(x)}. Up: ${unit(y)}. ${series.some((one) => one.low.some((end) => end !== null)) ? "Upright strokes: 95 % intervals." : ""}`,
     });
   }
   function spans({ title, y, series }, note) {
