@@ -2,9 +2,15 @@
 import { html, put, say } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
 import * as history from "../session/history.js";
-import { pin } from "../pinned/answer.js";
 import { paint, part, server } from "../session/parts.js";
 import * as tables from "../session/tables.js";
+
+function pin(question) {
+  const choice = document.querySelector("#pinned-choice");
+  if (!(choice instanceof HTMLSelectElement)) return;
+  choice.value = question;
+  choice.dispatchEvent(new Event("change"));
+}
 
 /** The lesson with every method, from the leaderboard. */
 const RANKED = "comparison";
