@@ -116,8 +116,9 @@ COMPARISONS: dict[str, Callable[[], bool]] = {
     "In the same merge, pruned by 80 %, no difference is seen:": between,
     "Always, since it beats DARE.": lambda: behind("dare"),
     "So do plain magnitude, which is simpler, and task arithmetic, which beats DPPA too.": between,
-    "The weaker band has the larger factor, and DP's strength is almost the least that the search "
-    "allows ([when it wins]).": lambda: chosen_at_95(),
+    "The weaker band has the larger factor, and DP's strength is nearly 0 ([when it wins]).": (
+        lambda: chosen_at_95()
+    ),
     "with searched settings every embedded model keeps more, docs/results.json": lambda: (
         min(
             one["best"]["kept"]
