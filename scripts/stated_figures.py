@@ -200,17 +200,9 @@ STATED = (
     ),
     StatedFigures(
         README,
-        "chosen by the loss, gains # points there (# to #; [why]",
-        lambda data: data.finding(
-            "gain", r"\+([\d.]+) points \(\+([\d.]+) to \+([\d.]+)\) at 95 %"
-        ),
-    ),
-    StatedFigures(
-        README,
         "DPPA ranks # of # methods (SLERP merges two models only), or # of the # that make one",
         lambda data: (*data.place("dppa"), *data.place("dppa", without="emr")),
     ),
-    StatedFigures(README, "coefficients 1 DPPA keeps # % (# to #, geometric", of_search(MEAN)),
     StatedFigures(README, "Pruning methods keep # %", lambda _: (f"{100 * (1 - RATE):.0f}",)),
     StatedFigures(
         TEN,

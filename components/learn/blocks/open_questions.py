@@ -12,9 +12,9 @@ from components.learn.blocks.context import Arguments, BlockContext, choice
 from components.session.shipped import shipped
 
 RESULTS = shipped("assets/data/experiments.json")
-PLOTS = {"overview": 0, "beyond": 0, "sizes": 1, "offsets": 0, "significance": 0}
-"""Experiment -> the shown plot."""
 OVERVIEW = "overview"
+PLOTS = {OVERVIEW: 0, "beyond": 0, "sizes": 1, "offsets": 0, "significance": 0}
+"""Experiment -> the shown plot."""
 OPEN = [key for key in PLOTS if key != OVERVIEW]
 """Those a visitor chooses from."""
 AXES = {"minus magnitude": "accuracy minus magnitude's"}

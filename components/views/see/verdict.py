@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -50,11 +50,17 @@ class Measured:
 @cache
 def measured() -> tuple[Measured, ...]:
     """Every merge in the results."""
-    return tuple(_measured(json.loads(RESULTS.read_text(encoding="utf-8"))))
+    return tuple(_measured(_merges()))
 
 
-def _measured(results: Mapping[str, Any]) -> Iterator[Measured]:
-    for row in results["merges"]:
+@cache
+def _merges() -> tuple[Mapping[str, Any], ...]:
+    """The rows of the results: a method at a rate."""
+    return tuple(json.loads(RESULTS.read_text(encoding="utf-8"))["merges"])
+
+
+def _measured(rows: Iterable[Mapping[str, Any]]) -> Iterator[Measured]:
+    for row in rows:
         for pair in (row["merged"], *row.get("alone", {}).values()):
             for searched, one in ((True, pair["best"]), (False, pair["plain"])):
                 models = tuple(f"zoo:{domain}" for domain in one["domains"])
@@ -81,8 +87,7 @@ class ShownMerge:
 def shown_merges() -> tuple[ShownMerge, ...]:
     """The embedded models added whole, pruned by magnitude, and by DPPA with searched settings: at
     the rate at which DPPA keeps most beyond what pruning leaves."""
-    merges = json.loads(RESULTS.read_text(encoding="utf-8"))["merges"]
-    known = {(row["method"], row["rate"]): row["merged"] for row in merges}
+    known = {(row["method"], row["rate"]): row["merged"] for row in _merges()}
 
     def gained(rate: float) -> float:
         ours, plain = known["dppa", rate]["best"], known["magnitude", rate]["plain"]
@@ -162,9 +167,8 @@ def which_for_what() -> str:
 
 def _sparsest() -> str:
     """DPPA and magnitude pruning at the highest rate of the results, and whether they differ."""
-    merges = json.loads(RESULTS.read_text(encoding="utf-8"))["merges"]
-    last = max(row["rate"] for row in merges)
-    known = {row["method"]: row["merged"] for row in merges if row["rate"] == last}
+    last = max(row["rate"] for row in _merges())
+    known = {row["method"]: row["merged"] for row in _merges() if row["rate"] == last}
     told = {
         name: f"{get_method(name).title} ({100 * known[name]['best']['kept']:.1f}\u202f%)"
         for name in ("dppa", "magnitude")
