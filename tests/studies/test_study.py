@@ -18,8 +18,15 @@ from dppa_core.studies.zoo import tune
 from dppa_core.studies.zoo.language_model import TUNINGS
 from dppa_core.studies.zoo.results import choosing
 from dppa_core.studies.zoo.study import measure
-from dppa_core.studies.zoo.study.compare import PRIMARY, apart, compare, divisors, retention
-from dppa_core.studies.zoo.study.merges import controls, merges
+from dppa_core.studies.zoo.study.compare import (
+    PRIMARY,
+    apart,
+    claim_rates,
+    compare,
+    divisors,
+    retention,
+)
+from dppa_core.studies.zoo.study.merges import CLAIM_RATES, StudyMerge, controls, merges
 from dppa_core.studies.zoo.study.shuffled import shuffle_set
 from dppa_core.studies.zoo.study.text import markdown
 from dppa_core.studies.zoo.trained_set import trained_set
@@ -32,10 +39,14 @@ SHORT = replace(TUNINGS["lora"], steps=(2, 2, 2), batch=2, warmup=1, rank=2)
 OWN = dict.fromkeys(DOMAINS, "1" * 8 + "00")
 
 
+def every_control() -> list[StudyMerge]:
+    return [one for rate in CLAIM_RATES for one in controls(rate).values()]
+
+
 def measured(seed: int, **right: int) -> dict[str, Any]:
     """A set whose merges answer so many of ten items in every domain; 4 where nothing is said."""
     rows = []
-    for one in (*merges(), *controls().values()):
+    for one in (*merges(), *every_control()):
         bits = ("1" * right.get(one.name, 4)).ljust(10, "0")
         row = {"key": one.key, "name": one.name, "rate": one.rate, "budget": one.budget}
         row["values"] = {"coefficient": 0.75}
@@ -58,17 +69,18 @@ def test_holm_is_the_example_by_hand() -> None:
     assert holm([0.5, 0.9]) == (1.0, 1.0)
 
 
-def test_retention_divides_by_the_own_accuracy_of_models_that_are_good() -> None:
+def test_retention_divides_by_the_own_accuracy() -> None:
     hits = dict.fromkeys(DOMAINS, "1111000000")
     assert retention(hits, OWN) == pytest.approx(0.5)
-    poor = {**OWN, "law": "1000000000"}
-    assert set(divisors(poor).values()) == {1.0}
-    assert retention(hits, poor) == pytest.approx(0.4)
+    assert retention(hits, {**OWN, "law": "1" * 4 + "0" * 6}) == pytest.approx((0.5 + 0.5 + 1) / 3)
+    nothing = {**OWN, "law": "0" * 10}
+    assert divisors(nothing)["law"] == 1.0
+    assert retention(dict.fromkeys(DOMAINS, "0" * 10), nothing) == 0.0
 
 
 def test_a_difference_over_seeds_is_students() -> None:
     sets = [measured(seed, dppa=right, magnitude=4) for seed, right in ((1, 5), (2, 6), (3, 7))]
-    first = compare(sets)[0]
+    first = compare(sets, 0.9)[0]
     assert (first.one, first.other) == PRIMARY[0][:2]
     assert first.by_seed == pytest.approx((0.125, 0.25, 0.375))
     half = student(2) * 0.125 / 3**0.5
@@ -79,12 +91,16 @@ def test_a_difference_over_seeds_is_students() -> None:
 
 def test_what_every_seed_shows_alike_is_a_finding() -> None:
     sets = [measured(s, dppa=8, magnitude=1, dp=8) for s in (1, 2, 3, 4, 5)]
-    found = {(one.one, one.other): one for one in compare(sets)}
+    found = {(one.one, one.other): one for one in compare(sets, 0.95)}
     assert found["dppa", "magnitude"].verdict == "more"
     assert found["dppa", "dp"].verdict == "alike"
     assert all(one.corrected >= one.p for one in found.values())
+    assert claim_rates(sets) == CLAIM_RATES
     text = markdown(sets, "make study")
+    assert "at 90 % of all entries" in text and "at 95 % of all entries" in text
     assert "| DPPA (joint) minus magnitude pruning |" in text and "keeps more" in text
+    lacking = [row for row in sets[4]["merges"] if row["key"] != "reversed-90-all"]
+    assert claim_rates([*sets[:4], {**sets[4], "merges": lacking}]) == (0.95,)
     few = markdown(sets[:2], "make study")
     assert "figures without a claim" in few and "keeps more" not in few
     assert "10 of math" in few and "7 search items" in few
@@ -137,7 +153,7 @@ def test_a_set_is_measured_whole_by_equal_budgets(
     lines: list[str] = []
     found = measure.measure_set(folder, limit=2, search_items=1, say=lines.append)
     assert found["set"] == told
-    wanted = [one.key for one in (*few, *controls().values())]
+    wanted = [one.key for one in (*few, *controls(0.9).values())]
     assert [row["key"] for row in found["merges"]] == wanted
     assert all(row["tried"] == {"losses": 4, "retentions": 2} for row in found["merges"])
     assert all(len(bits) == 2 for row in found["merges"] for bits in row["hits"].values())

@@ -138,7 +138,7 @@ def study(
     limit: Annotated[int | None, typer.Option(min=1, help="Test items per domain.")] = None,
     search_limit: Annotated[int, typer.Option(min=1, help="Search items per domain.")] = 200,
     rates: Annotated[
-        str, typer.Option(help="Pruning rates, as 0.8,0.9; without 0.9 there are no controls.")
+        str, typer.Option(help="Pruning rates, as 0.8,0.9; controls belong to 0.9 and 0.95.")
     ] = "0.8,0.9,0.95",
     methods: Annotated[
         str, typer.Option(help="Merges; without dppa there are no controls.")

@@ -77,8 +77,7 @@ def overview(results: Mapping[str, Any], studies: Sequence[Mapping[str, Any]]) -
         f"ties where the interval lies within ±{100 * EQUAL:g} points, and is undecided otherwise. "
         "Outcomes stand in the order of the differences. Intervals cover the items, not the "
         "training: each set was trained with one seed. Other sets (`make study`, with their own "
-        "numbers of items) are shown without an outcome; where a model answers less than half of "
-        "its items, by accuracy instead of retention.",
+        "numbers of items) are shown without an outcome.",
         found,
         made="make results",
     )

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from dppa_core.studies.zoo.study.merges import ALL, MAIN_RATE, WHOLE, key_of
+from dppa_core.studies.zoo.study.merges import ALL, CLAIM_RATES, WHOLE, key_of
 from dppa_core.tasks.intervals import RESAMPLES, SEED, Interval, holm, p_of_t, student
 
 Hits = Mapping[str, str]
@@ -19,8 +19,6 @@ Hits = Mapping[str, str]
 LEAST_SEEDS = 3
 """Fewer show figures, and no comparison."""
 LEVEL = 0.05
-GOOD = 0.5
-"""Accuracy of a domain model from which on retention is meaningful."""
 EQUAL = 0.02
 """Retentions whose interval lies within this are said not to differ."""
 PRIMARY = (
@@ -65,12 +63,9 @@ class SeedComparison:
 
 
 def divisors(own: Hits) -> dict[str, float]:
-    """What each domain's accuracy is divided by: the domain model's own, for retention.
-
-    1 for all where a domain model answers less than half of its items: accuracies are compared.
-    """
-    found = {domain: hits.count("1") / len(hits) for domain, hits in own.items()}
-    return found if min(found.values()) >= GOOD else dict.fromkeys(found, 1.0)
+    """What each domain's accuracy is divided by for retention: the domain model's own; 1 if that
+    answers nothing."""
+    return {domain: hits.count("1") / len(hits) or 1.0 for domain, hits in own.items()}
 
 
 def retention(hits: Hits, own: Hits) -> float:
@@ -79,21 +74,37 @@ def retention(hits: Hits, own: Hits) -> float:
     return sum(hits[d].count("1") / len(hits[d]) / by[d] for d in own) / len(own)
 
 
-def compare(sets: Sequence[Mapping[str, Any]]) -> tuple[SeedComparison, ...]:
+def claim_rates(sets: Sequence[Mapping[str, Any]]) -> tuple[float, ...]:
+    """The rates at which every set was measured with its controls."""
+    known = [{row["key"] for row in of["merges"]} for of in sets]
+    wanted = {name for pair in PRIMARY for name in pair[:2]}
+    return tuple(
+        rate
+        for rate in CLAIM_RATES
+        if all(keys.intersection(_keys(name, rate)) for keys in known for name in wanted)
+    )
+
+
+def compare(sets: Sequence[Mapping[str, Any]], rate: float) -> tuple[SeedComparison, ...]:
     """The primary comparisons over the sets of one size and regime, one for each seed.
 
     Args:
         sets: What `measure_set` returned; at least `LEAST_SEEDS` of them.
+        rate: One of `claim_rates(sets)`.
     """
-    found = [_difference(sets, one, other, question) for one, other, question in PRIMARY]
+    found = [_difference(sets, one, other, rate, question) for one, other, question in PRIMARY]
     corrected = holm([one.p for one in found])
     return tuple(replace(one, corrected=p) for one, p in zip(found, corrected, strict=True))
 
 
-def hits_of(measured: Mapping[str, Any], name: str) -> Hits:
-    """The hits of a merge at the main rate of all entries, or of one that prunes nothing."""
-    keys = (key_of(name, MAIN_RATE, ALL), key_of(name, 0.0, WHOLE))
+def hits_of(measured: Mapping[str, Any], name: str, rate: float) -> Hits:
+    """The hits of a merge at a rate of all entries, or of one that prunes nothing."""
+    keys = _keys(name, rate)
     return next(row["hits"] for row in measured["merges"] if row["key"] in keys)
+
+
+def _keys(name: str, rate: float) -> tuple[str, str]:
+    return key_of(name, rate, ALL), key_of(name, 0.0, WHOLE)
 
 
 def apart(one: Hits, other: Hits, own: Hits) -> Interval:
@@ -104,9 +115,9 @@ def apart(one: Hits, other: Hits, own: Hits) -> Interval:
 
 
 def _difference(
-    sets: Sequence[Mapping[str, Any]], one: str, other: str, question: str
+    sets: Sequence[Mapping[str, Any]], one: str, other: str, rate: float, question: str
 ) -> SeedComparison:
-    pairs = [(hits_of(of, one), hits_of(of, other), of["own"]) for of in sets]
+    pairs = [(hits_of(of, one, rate), hits_of(of, other, rate), of["own"]) for of in sets]
     by_seed = np.array([retention(a, own) - retention(b, own) for a, b, own in pairs])
     over, p = _student(by_seed)
     drawn = _hierarchical([_item_draws(*pair, seed=at) for at, pair in enumerate(pairs)])

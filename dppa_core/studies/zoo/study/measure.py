@@ -14,7 +14,7 @@ from dppa_core.studies.zoo.results.entry import Entry
 from dppa_core.studies.zoo.results.merge_examiner import MergeExaminer
 from dppa_core.studies.zoo.study.merges import (
     ALL,
-    MAIN_RATE,
+    CLAIM_RATES,
     METHODS,
     MODULES,
     RATES,
@@ -47,7 +47,7 @@ def measure_set(
         folder: A set that `dppa zoo train` made, all three domains.
         limit: Test items per domain; all if None.
         search_items: Search items per domain, on which the numbers of a merge are chosen.
-        rates: Pruning rates to measure; the controls belong to the main one.
+        rates: Pruning rates to measure; the controls belong to `CLAIM_RATES`.
         methods: Names of the merges to measure; the controls belong to dppa.
 
     Raises:
@@ -83,10 +83,16 @@ def _rows(
         entry = replace(merge.entry, references=models.references)
         found[merge.key] = choose(entry, examiner)
         yield _row(merge, entry, found[merge.key], examiner)
-    chosen = found.get(key_of("dppa", MAIN_RATE, ALL))
-    if chosen is None:
-        return
-    for name, control in controls().items():
+    for rate in CLAIM_RATES:
+        chosen = found.get(key_of("dppa", rate, ALL))
+        if chosen is not None:
+            yield from _controls(models, rate, chosen, examiner)
+
+
+def _controls(
+    models: TrainedSet, rate: float, chosen: ChosenValues, examiner: MergeExaminer
+) -> Iterator[dict[str, Any]]:
+    for name, control in controls(rate).items():
         if name != "shuffled":
             entry = replace(control.entry, references=models.references)
             yield _row(control, entry, chosen, examiner)

@@ -12,6 +12,9 @@ ALL, MODULES, WHOLE = "all", "modules", "whole"
 """What a rate counts: every entry, or those of the modules while embeddings stay whole; or nothing
 is pruned."""
 MAIN_RATE = 0.9
+"""The rate of DARE, TIES and the budget of the modules."""
+CLAIM_RATES = (0.9, 0.95)
+"""The rates at which merges are compared over seeds, and to which the controls belong."""
 METHODS = ("task_arithmetic", "magnitude", "dp", "dppa", "dare", "ties")
 
 
@@ -59,9 +62,9 @@ def _ties(rate: float) -> Entry:
     return Entry(get_method("ties"), {"density": round(1 - rate, 9)})
 
 
-def controls() -> dict[str, StudyMerge]:
-    """Changes of DPPA at the main rate that ought to harm it; they take the numbers it found."""
-    dppa = _pruned("dppa", MAIN_RATE, ALL)
+def controls(rate: float) -> dict[str, StudyMerge]:
+    """Changes of DPPA at a rate that ought to harm it; they take the numbers it found."""
+    dppa = _pruned("dppa", rate, ALL)
 
     def changed(name: str, **changes: str) -> StudyMerge:
         entry = replace(dppa.entry, changes={**dppa.entry.changes, **changes})

@@ -12,6 +12,7 @@ from dppa_core.studies.zoo.study.compare import (
     LEAST_SEEDS,
     SeedComparison,
     apart,
+    claim_rates,
     compare,
     retention,
 )
@@ -56,7 +57,7 @@ def _group(size: str, regime: str, sets: Sequence[Measured]) -> str:
     seeds = [str(of["set"]["seed"]) for of in sets]
     parts = [f"## {size}, {regime}", f"Seeds: {', '.join(seeds)}. {_alone(sets)}"]
     if len(sets) >= LEAST_SEEDS:
-        parts += [_comparisons(compare(sets))]
+        parts += [_comparisons(compare(sets, rate), rate) for rate in claim_rates(sets)]
     else:
         parts += [
             f"Fewer than {LEAST_SEEDS} seeds: figures without a claim. Intervals (95 %) are over "
@@ -111,10 +112,10 @@ def _alone(sets: Sequence[Measured]) -> str:
     )
 
 
-def _comparisons(found: Sequence[SeedComparison]) -> str:
+def _comparisons(found: Sequence[SeedComparison], rate: float) -> str:
     head = (
-        "| at 90 % of all entries | question | points | over seeds | seeds and items | p | "
-        "corrected | |\n| --- | --- | --- | --- | --- | --- | --- | --- |"
+        f"| at {100 * rate:g} % of all entries | question | points | over seeds | seeds and items "
+        "| p | corrected | |\n| --- | --- | --- | --- | --- | --- | --- | --- |"
     )
     return "\n".join([head, *map(_comparison, found)])
 
