@@ -86,15 +86,16 @@ def _checksum(*data: bytes | memoryview) -> bytes:
 def trim(newest: Path, largest: int | None = None) -> None:
     """Limit the folder of an entry to `LARGEST_CACHE` or `largest` bytes; this entry stays."""
     entries = []
-    for path in newest.parent.iterdir():
+    for entry in os.scandir(newest.parent):  # thousands of entries, at every store
         try:
-            entries.append((path.stat().st_mtime_ns, path.stat().st_size, path))
+            status = entry.stat()
         except FileNotFoundError:  # another process trimmed it
             continue
+        entries.append((status.st_mtime_ns, status.st_size, entry.path))
     excess = sum(size for _, size, _ in entries) - (LARGEST_CACHE if largest is None else largest)
     for _, size, path in sorted(entries):
         if excess <= 0:
             return
-        if path != newest:
-            path.unlink(missing_ok=True)
+        if path != str(newest):
+            Path(path).unlink(missing_ok=True)
             excess -= size
