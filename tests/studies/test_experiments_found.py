@@ -13,7 +13,7 @@ from dppa_core.recipes.yaml_text import MergeRecipe, parse_recipe
 from dppa_core.studies.experiments.page.text import page, pictures_of
 from dppa_core.studies.experiments.paper.ablation import ABLATION
 from dppa_core.studies.experiments.paper.beyond import BEYOND
-from dppa_core.studies.experiments.paper.gain import GAIN
+from dppa_core.studies.experiments.paper.gain import FACTORS, GAIN
 from dppa_core.studies.experiments.paper.merges import MERGES, PAIR
 from dppa_core.studies.experiments.paper.pruning import PRUNING
 from dppa_core.studies.experiments.paper.recovery import RECOVERY
@@ -242,11 +242,17 @@ def test_gain_tells_what_a_factor_adds_and_wins_back() -> None:
         [20.0, 0.5, 0.5, 1.8, 1.75, 0.5 + (0.75**2 - 2 * 0.75 * 0.8) / 2]
     )
     assert values(result, "law", 95.0)[-1] == pytest.approx(30)
-    assert "+30.0 points (+20.0 to +39.0) at 95 % and +0.0 points" in result.short
+    assert "+30.0 points (+20.0 to +39.0) at 95 %, +0.0 points" in result.short
+    loss, kept_slope, removed_slope, kept, crossed, removed = values(result, "law", 80.0, table=1)
+    assert (kept, crossed, removed) == pytest.approx((1, 0.8, 1))
+    assert values(result, "law", 80.0, table=2)[FACTORS.index(1.0)] == pytest.approx(
+        loss - removed_slope + removed / 2
+    )
+    assert kept_slope == 0
     for sentence in (
-        "slopes left aside, that wins back 96 % to 96 % of the cost at 98 %.",
-        "Measured there, the best factor wins back 96 % to 96 %.",
-        "of the best factor with the foretold one 0.894;",
-        "are 0 nats per token apart at 80 %, 0 at 98 % (means over the domains).",
+        "slopes left aside, that wins back 99 % to 99 % of the cost at 99.5 %.",
+        "Measured there, the best factor wins back 99 % to 99 %.",
+        "of the best factor with the foretold one 0.802;",
+        "are 0 nats per token apart at 80 %, 0 at 99.5 % (means over the domains).",
     ):
         assert sentence in result.finding, result.finding

@@ -6,6 +6,7 @@ import "./blocks/matrices.js";
 import "./blocks/pruning.js";
 import "./blocks/significance.js";
 import "./blocks/amplification.js";
+import "./blocks/factors.js";
 import "./blocks/conflict.js";
 import "./blocks/coefficients.js";
 import "./blocks/comparison.js";

@@ -42,13 +42,18 @@ def _experiments() -> dict[str, dict[str, Any]]:
     return {one["key"]: one for one in report["experiments"]}
 
 
+def experiment(key: str) -> dict[str, Any]:
+    """The JSON of one experiment that was run."""
+    return _experiments()[key]
+
+
 def open_question(arguments: Arguments, _bench: BlockContext) -> dict[str, Any]:
     """One experiment, {"key"} of `PLOTS`: its question, its finding, and a plot."""
     key = choice(arguments, "key", tuple(PLOTS))
-    found = _experiments()[key]
+    found = experiment(key)
     plot = _plot(key)
     return {
-        "keys": [] if key == OVERVIEW else [[one, _experiments()[one]["title"]] for one in OPEN],
+        "keys": [] if key == OVERVIEW else [[one, experiment(one)["title"]] for one in OPEN],
         "key": key,
         "question": found["question"],
         "finding": found["finding"],
@@ -62,7 +67,7 @@ def open_question(arguments: Arguments, _bench: BlockContext) -> dict[str, Any]:
 
 def _plot(key: str) -> dict[str, Any]:
     """Its plot, with a longer title and vertical axis."""
-    plot = _experiments()[key]["plots"][PLOTS[key]]
+    plot = experiment(key)["plots"][PLOTS[key]]
     of = {one["name"]: dict(zip(one["x"], one["y"], strict=True)) for one in plot["series"]}
     y = {**plot["y"], "title": AXES.get(plot["y"]["title"], plot["y"]["title"])}
     return {**plot, "title": HEADLINES[key](of), "y": y}
@@ -121,7 +126,7 @@ def _points(x: float) -> str:
 
 
 def _figures() -> dict[str, Any]:
-    dp, dppa = _experiments()["beyond"]["plots"][0]["series"]
+    dp, dppa = experiment("beyond")["plots"][0]["series"]
     return {
         "dp-first": dp["y"][0] / 100,
         "dp-last": dp["y"][3] / 100,
@@ -136,7 +141,7 @@ def _figures() -> dict[str, Any]:
 
 def _at_the_largest_gain() -> dict[str, float]:
     """The rate at which DPPA gains most, and what each merge of the overview keeps there."""
-    plot = _experiments()[OVERVIEW]["plots"][PLOTS[OVERVIEW]]
+    plot = experiment(OVERVIEW)["plots"][PLOTS[OVERVIEW]]
     of = {one["name"]: dict(zip(one["x"], one["y"], strict=True)) for one in plot["series"]}
     rate = _where_most_is_gained(of)
     kept = {f"gain-{name.lower().replace(' ', '-')}": line[rate] / 100 for name, line in of.items()}
@@ -146,7 +151,7 @@ def _at_the_largest_gain() -> dict[str, float]:
 def _by_chance() -> dict[str, float]:
     """Random ranking at 90 %: finance's share right, that of all three, mean retention. The share
     of all three is in whole per cent, as in the finding."""
-    (table,) = _experiments()["significance"]["tables"]
+    (table,) = experiment("significance")["tables"]
     rows = [[cell["value"] for cell in row["cells"]] for row in table["rows"]]
     (row,) = (one for one in rows if one[:2] == ["random", 90.0])
     titles = [column["title"] for column in table["columns"]]
@@ -160,7 +165,7 @@ def _by_chance() -> dict[str, float]:
 
 def _against_none(strength: str) -> float:
     """Accuracy at a strength of DP minus accuracy at strength 0, at 95 %, mean of three domains."""
-    maps = _experiments()["strength"]["plots"][:3]
+    maps = experiment("strength")["plots"][:3]
     cells = [
         one["cells"][one["rows"].index("95 %")][one["columns"].index(strength)] for one in maps
     ]

@@ -12,6 +12,7 @@ from components.learn.blocks.comparison import interval_width, leaderboard
 from components.learn.blocks.conflict import conflict_rates, sign_election
 from components.learn.blocks.context import Arguments, BlockContext
 from components.learn.blocks.deltas import delta_excerpt, delta_sizes
+from components.learn.blocks.factors import loss_by_factor
 from components.learn.blocks.matrices import matrix_counts
 from components.learn.blocks.open_questions import open_question
 from components.learn.blocks.pruning import output_error
@@ -32,6 +33,7 @@ BLOCKS: dict[str, Block] = {
     "entropy-surface": entropy_surface,
     "interval-width": interval_width,
     "leaderboard": leaderboard,
+    "loss-by-factor": loss_by_factor,
     "matrix-counts": matrix_counts,
     "open-question": open_question,
     "output-error": output_error,

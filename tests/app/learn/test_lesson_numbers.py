@@ -29,7 +29,7 @@ EXAMPLES = {
     "matrices": "2 7 3 8",
     "pruning": "0 1 90 80 50 95 5 3 100",
     "significance": "0 1 2 80 90 95 100 0.18 0.98",
-    "amplification": "0 1 2 90 80 95 0.5 0.2",
+    "amplification": "0 1 2 50 90 80 95 99.5 0.5 0.2",
     "conflict": "0 80",
     "coefficients": "0 1 100",
     "comparison": "92 90 80 95 50 1 2 3 200 41 39",

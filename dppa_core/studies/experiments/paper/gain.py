@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 
 from dppa_core.evaluation.analysis.curvature import Curvature
 from dppa_core.evaluation.scores import Marks
@@ -25,8 +25,10 @@ from dppa_core.studies.experiments.setting import HARNESS, Setting, Subject, Tre
 from dppa_core.studies.experiments.steps import Declared, Steps, all_asked
 from dppa_core.studies.experiments.values import Axis, Chart, Findings, Series
 
-RATES = (0.5, 0.8, 0.9, 0.95, 0.98)
+RATES = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995)
 FACTORS = (0.5, 0.65, 0.8, 0.9, 1.0, 1.1, 1.2, 1.35, 1.5, 1.75, 2.0, 2.5, 3.0, 3.5, 4.0)
+PRODUCTS = ("g·k", "g·r", "kᵀGk", "kᵀGr", "rᵀGr")
+"""Names of the fields of a `Quadratic` after its loss."""
 DRAWN = 0.9
 """The rate whose losses are drawn over the factor."""
 Place = tuple[str, float]
@@ -108,7 +110,8 @@ def steps(setting: Setting) -> Steps[Findings]:
     plain, amplified = ({p: marks[*p, which] for p in questions} for which in (1, 0))
     gains = Gains(found, recipes, plain, amplified)
     charts = _added(gains), _losses(gains), _factors(gains)
-    return Findings((_table(gains),), charts, finding(gains), short=short(gains))
+    tables = _table(gains), _products(gains), _measured(gains)
+    return Findings(tables, charts, finding(gains), short=short(gains))
 
 
 def _recipe(setting: Setting, subject: Subject, rate: float) -> MergeRecipe:
@@ -152,6 +155,29 @@ def _table(gains: Gains) -> Table:
         rows.append(Row(cells, dump_recipe(recipe)))
     title = "Magnitude pruning of one model, and one factor on what is kept"
     return Table(title, columns, tuple(rows))
+
+
+def _products(gains: Gains) -> Table:
+    """What the parabola L(a) of each place is made of."""
+    columns = [Column(one, "nats/token") for one in ("L", *PRODUCTS)]
+    rows = {place: tuple(asdict(one.quadratic).values()) for place, one in gains.found.items()}
+    return _of_places("The products that foretell it, from the unpruned model alone", columns, rows)
+
+
+def _measured(gains: Gains) -> Table:
+    columns = [Column(f"× {factor:g}", "nats/token") for factor in FACTORS]
+    rows = {place: one.losses for place, one in gains.found.items()}
+    return _of_places("Loss of the right answers with each factor, measured", columns, rows)
+
+
+def _of_places(
+    title: str, columns: Sequence[Column], rows: Mapping[Place, Sequence[float]]
+) -> Table:
+    cells = tuple(
+        Row((Cell(domain), Cell(100 * rate), *map(Cell, values)))
+        for (domain, rate), values in rows.items()
+    )
+    return Table(title, (Column("domain"), Column("pruned", "%"), *columns), cells)
 
 
 def _added(gains: Gains) -> Chart:
@@ -251,15 +277,14 @@ GAIN = Declared(
     number="6e",
     title="Why a factor helps",
     question="Why does amplification bring answers back, and how many at which rate?",
-    measured="Each domain model alone, pruned by magnitude at five rates; the kept entries of all "
-    "matrices times one factor. On {search} search items the loss of the right answers is measured "
-    f"with {len(FACTORS)} factors from {FACTORS[0]:g} to {FACTORS[-1]:g}. It is foretold from the "
-    "unpruned model alone, by the second order of its loss: with k the kept and r the removed part "
-    "of the delta and G the Gauss-Newton matrix, pruning costs rᵀGr / 2, and the best factor is "
-    "1 + kᵀGr / kᵀGk, both with the slope added. The products are those of the changes of the "
-    "logits along k and r. "
-    "Then {test} test items are asked without a factor and with the best one; differences are "
-    "paired by item.",
+    measured=f"Each domain model alone, pruned by magnitude at {len(RATES)} rates; the kept "
+    "entries of all matrices times one factor. On {search} search items the loss of the right "
+    f"answers is measured with {len(FACTORS)} factors from {FACTORS[0]:g} to {FACTORS[-1]:g}. It "
+    "is foretold from the unpruned model alone, by the second order of its loss: with k the kept "
+    "and r the removed part of the delta and G the Gauss-Newton matrix, pruning costs rᵀGr / 2, "
+    "and the best factor is 1 + kᵀGr / kᵀGk, both with the slope added. The products are those of "
+    "the changes of the logits along k and r. Then {test} test items are asked without a factor "
+    "and with the best one; differences are paired by item.",
     steps=steps,
     wants=lambda setting: (
         "it reads right answers, and tasks of lm-evaluation-harness have none here"
