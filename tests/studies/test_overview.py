@@ -91,7 +91,7 @@ def test_wins_ties_and_losses_are_corrected_for_all_differences(found: Experimen
     """SLIGHT excludes 0 by itself (p = 0.036) and not among nine differences."""
     merged, *others = outcomes(found)
     assert merged == "loses, wins", "task arithmetic, magnitude"
-    assert others[:2] == ["one seed: no claim"] * 2
+    assert others[:2] == ["few seeds: no claim"] * 2
     assert others[2:] == ["ties, undecided", "ties, ties", "ties, loses"]
     assert "all 9 differences" in found.measured and "all 1,000 test items" in found.measured
 
@@ -105,8 +105,28 @@ def test_a_set_of_one_seed_is_shown_at_every_rate_and_changes_no_outcome(found: 
     ]
     assert "small, plain, seed 1 at 90 %, no claim: DPPA minus" in found.findings.finding
     assert outcomes(overview(RESULTS, [])) == [
-        one for one in outcomes(found) if one != "one seed: no claim"
+        one for one in outcomes(found) if one != "few seeds: no claim"
     ]
+
+
+def test_sets_of_three_seeds_are_one_row_a_rate_with_the_outcomes_of_the_study() -> None:
+    def measured(seed: int, dppa: int) -> dict[str, Any]:
+        known = {"magnitude": 20, "dp": 20, "dppa": dppa, "reversed": 10}
+        merges = [
+            {"key": f"{name}-95-all", "name": name, "rate": 0.95, "budget": "all", "values": {}}
+            | {"hits": hits(right)}
+            for name, right in known.items()
+        ]
+        whole = {**STUDY["merges"][0], "key": "task_arithmetic-0-whole"}
+        kind = {"size": "small", "regime": "settled", "seed": seed}
+        return {"set": kind, "own": hits(40), "merges": [whole, *merges]}
+
+    found = overview(RESULTS, [measured(seed, 38 + seed % 2) for seed in (1, 2, 3)])
+    assert found.findings
+    row = found.findings.tables[0].rows[1]
+    assert [cell.value for cell in row.cells[:2]] == ["small, settled, 3 seeds", 95.0]
+    assert outcomes(found)[1] == "wins, wins", "task arithmetic keeps 4 of 40, magnitude 20"
+    assert "3 seeds at 95 %, wins and wins: DPPA minus task arithmetic +" in found.findings.finding
 
 
 def test_the_finding_says_what_pruning_leaves_and_what_each_method_keeps(found: Experiment) -> None:

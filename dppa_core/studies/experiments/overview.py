@@ -5,61 +5,41 @@ Made from what `make results` and `make study` measured; asks nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dppa_core.evaluation.tables import Cell, Column, Row, Table, listed, settings_text
 from dppa_core.pruning.pruning_parameters import PruningParameters
+from dppa_core.studies.experiments.rated_merges import (
+    AS_PRUNED,
+    NAMES,
+    OUTCOMES,
+    PRUNED,
+    SIMPLEST,
+    WHOLE,
+    RatedMerge,
+    of_results,
+    of_studies,
+)
 from dppa_core.studies.experiments.score_table import points, pruned
 from dppa_core.studies.experiments.values import Axis, Chart, Experiment, Findings, Series
-from dppa_core.studies.zoo.results.retained import sides
-from dppa_core.studies.zoo.study.compare import EQUAL, apart, retention
+from dppa_core.studies.zoo.study.compare import EQUAL, LEAST_SEEDS
 from dppa_core.tasks.intervals import Interval
 
 KEY = "overview"
-EMBEDDED = "embedded, settled"
-OUTCOMES = ("wins", "ties", "undecided", "loses")
-WHOLE, SIMPLEST, AS_PRUNED = "task_arithmetic", "magnitude", "magnitude_as_pruned"
-RIVALS = {WHOLE: "task arithmetic", AS_PRUNED: "magnitude as pruned", SIMPLEST: "magnitude"}
-"""Key of a difference in the results -> the rival's name."""
-PRUNED = "dp_as_pruned"
-NAMES = {**RIVALS, PRUNED: "DP as pruned", "dp": "DP", "dppa": "DPPA"}
-
-
-@dataclass(frozen=True, slots=True)
-class RatedMerge:
-    """DPPA at one rate beside the others."""
-
-    set: str
-    domain: str
-    """Of a single model; empty for several."""
-    size: float | None
-    """‖d‖ ÷ ‖W‖ of a single model; None for several."""
-    rate: float
-    kept: Mapping[str, float]
-    """By the keys of `NAMES`: mean retention, as a fraction."""
-    minus: Mapping[str, Interval]
-    """Rival -> DPPA's mean retention minus the rival's, as a fraction."""
-    values: Mapping[str, float]
-    """The numbers of DPPA that the search chose."""
-    recipe: str | None
-    outcomes: Mapping[str, str] = field(default_factory=dict)
-    """Rival -> one of `OUTCOMES`, for DPPA against it; empty where one seed allows no claim."""
 
 
 def overview(results: Mapping[str, Any], studies: Sequence[Mapping[str, Any]]) -> Experiment:
     """The overview from docs/results.json and the sets in docs/study."""
-    merged, alone = list(_merged(results)), list(_alone(results))
-    decided = _decided([*merged, *alone])
-    merged, alone = decided[: len(merged)], decided[len(merged) :]
-    others = [row for of in studies for row in _of_study(of)]
+    merged, alone = of_results(results)
+    others = of_studies(studies)
     tables = (
         _table("Math, finance and law in one model", [*merged, *others], [Column("models")]),
         _table("One model alone", alone, [Column("domain"), Column("‖d‖ / ‖W‖")]),
     )
     plots = _by_rate(merged), _by_size(alone)
     found = Findings(tables, plots, _finding(merged, alone, others), (), _short(merged))
+    differences = sum(len(row.minus) for row in (*merged, *alone))
     asked = sum(one["n"] for one in results["models"]["base"].values())
     return Experiment(
         KEY,
@@ -72,73 +52,17 @@ def overview(results: Mapping[str, Any], studies: Sequence[Mapping[str, Any]]) -
         "coefficients are 1, DP has the paper's strength. Retention is accuracy divided by the "
         "domain model's own, the arithmetic mean of the domains. A rate counts the entries of the "
         "modules; embeddings and norms stay whole. DPPA wins or loses where the difference is "
-        "beyond chance: p-values below 0.05, corrected for all "
-        f"{sum(len(row.minus) for row in decided)} differences of the embedded models (Holm). It "
-        f"ties where the interval lies within ±{100 * EQUAL:g} points, and is undecided otherwise. "
-        "Outcomes stand in the order of the differences. Intervals cover the items, not the "
-        "training: each set was trained with one seed. Other sets (`make study`, with their own "
-        "numbers of items) are shown without an outcome.",
+        f"beyond chance: p-values below 0.05, corrected for all {differences} differences of the "
+        "embedded models (Holm). It ties where the interval lies within "
+        f"±{100 * EQUAL:g} points, and is undecided otherwise. Outcomes stand in the order of the "
+        "differences. Intervals of the embedded models cover the items, not the training: they "
+        "were trained with one seed. Other sets (`make study`, with their own numbers of items) "
+        f"count all entries, embeddings too. With {LEAST_SEEDS} seeds or more they have intervals "
+        "over seeds and items, and outcomes corrected for the five comparisons of the [study "
+        "plan](study-plan.md); with fewer they have none.",
         found,
         made="make results",
     )
-
-
-def _merged(results: Mapping[str, Any]) -> Iterator[RatedMerge]:
-    known = {(row["method"], row["rate"]): row["merged"] for row in results["merges"]}
-    for (method, rate), ours in known.items():
-        if method == "dppa":
-            kept = {name: known[name, rate]["best"]["kept"] for name in (SIMPLEST, "dp", "dppa")}
-            kept[WHOLE] = known[WHOLE, 0.0]["best"]["kept"]
-            kept[AS_PRUNED] = known[SIMPLEST, rate]["plain"]["kept"]
-            yield _row(ours, "", None, rate, kept)
-
-
-def _alone(results: Mapping[str, Any]) -> Iterator[RatedMerge]:
-    known = {(row["method"], row["rate"]): row.get("alone", {}) for row in results["merges"]}
-    for domain, size in results["sizes"].items():
-        for (method, rate), each in known.items():
-            if method == "dppa":
-                kept = {n: known[n, rate][domain]["best"]["kept"] for n in (SIMPLEST, "dppa")}
-                kept[AS_PRUNED] = known[SIMPLEST, rate][domain]["plain"]["kept"]
-                yield _row(each[domain], domain, size, rate, kept)
-
-
-def _row(
-    ours: Mapping[str, Any], domain: str, size: float | None, rate: float, kept: dict[str, float]
-) -> RatedMerge:
-    minus = {name: Interval(**found) for name, found in ours["minus"].items()}
-    kept = {**kept, PRUNED: ours["plain"]["kept"]}
-    values, recipe = ours["values"], ours["best"]["recipe"]
-    return RatedMerge(EMBEDDED, domain, size, rate, kept, minus, values, recipe)
-
-
-def _of_study(of: Mapping[str, Any]) -> Iterator[RatedMerge]:
-    """The set's merges, one for each rate of all entries at which DPPA was measured."""
-    told, own = of["set"], of["own"]
-    known = {(row["name"], row["rate"]): row for row in of["merges"] if row["budget"] != "modules"}
-    for (name, rate), ours in known.items():
-        if name == "dppa":
-            hits = {n: known[n, rate]["hits"] for n in (SIMPLEST, "dp") if (n, rate) in known}
-            hits |= {WHOLE: known[WHOLE, 0.0]["hits"], "dppa": ours["hits"]}
-            kept = {n: retention(of_one, own) for n, of_one in hits.items()}
-            minus = {n: apart(ours["hits"], hits[n], own) for n in (WHOLE, SIMPLEST)}
-            title = f"{told['size']}, {told['regime']}, seed {told['seed']}"
-            yield RatedMerge(title, "", None, rate, kept, minus, ours["values"], None)
-
-
-def _decided(rows: Sequence[RatedMerge]) -> list[RatedMerge]:
-    """The rows with their outcomes, corrected for the number of differences."""
-    found = iter(sides([each for row in rows for each in row.minus.values()]))
-    return [
-        replace(row, outcomes={n: _outcome(one, next(found)) for n, one in row.minus.items()})
-        for row in rows
-    ]
-
-
-def _outcome(found: Interval, side: int) -> str:
-    if side:
-        return "wins" if side > 0 else "loses"
-    return "ties" if -EQUAL < found.low and found.high < EQUAL else "undecided"
 
 
 def _table(title: str, rows: Sequence[RatedMerge], first: Sequence[Column]) -> Table:
@@ -165,7 +89,7 @@ def _cells(row: RatedMerge, shown: Sequence[str], rivals: Sequence[str]) -> Row:
         Cell(100 * row.rate),
         *(Cell(None if one is None else 100 * one) for one in kept),
         *(Cell(None) if one is None else points(one) for one in gaps),
-        Cell(told or "one seed: no claim"),
+        Cell(told or "few seeds: no claim"),
     )
     return Row(cells, row.recipe)
 
@@ -199,7 +123,7 @@ def _finding(
     """The outcomes by rival, then what is kept where DPPA gains most."""
     lines = [_outcomes(merged, name) for name in (SIMPLEST, WHOLE)]
     lines += [_kept_at(max(merged, key=_gained)), _of_models_alone(alone)]
-    return " ".join([*lines, *map(_without_claim, others)])
+    return " ".join([*lines, *map(_of_others, others)])
 
 
 def _short(merged: Sequence[RatedMerge]) -> str:
@@ -253,9 +177,10 @@ def _place(row: RatedMerge) -> str:
     return f"{row.domain} at {pruned(row.rate)}"
 
 
-def _without_claim(row: RatedMerge) -> str:
+def _of_others(row: RatedMerge) -> str:
     gaps = [f"{NAMES[name]} {_gap(found)}" for name, found in row.minus.items()]
-    return f"{row.set} at {pruned(row.rate)}, no claim: DPPA minus {listed(gaps)}."
+    told = listed([row.outcomes[name] for name in row.minus if row.outcomes]) or "no claim"
+    return f"{row.set} at {pruned(row.rate)}, {told}: DPPA minus {listed(gaps)}."
 
 
 def _gap(found: Interval) -> str:

@@ -1,0 +1,144 @@
+"""Merges of DPPA beside others at one rate, from what `make results` and `make study` measured."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from statistics import fmean
+from typing import Any
+
+from dppa_core.studies.zoo.results.retained import sides
+from dppa_core.studies.zoo.study.compare import (
+    EQUAL,
+    LEAST_SEEDS,
+    apart,
+    claim_rates,
+    compare,
+    hits_of,
+    retention,
+)
+from dppa_core.tasks.intervals import Interval
+
+EMBEDDED = "embedded, settled"
+OUTCOMES = ("wins", "ties", "undecided", "loses")
+WHOLE, SIMPLEST, AS_PRUNED = "task_arithmetic", "magnitude", "magnitude_as_pruned"
+RIVALS = {WHOLE: "task arithmetic", AS_PRUNED: "magnitude as pruned", SIMPLEST: "magnitude"}
+"""Key of a difference in the results -> the rival's name."""
+PRUNED = "dp_as_pruned"
+NAMES = {**RIVALS, PRUNED: "DP as pruned", "dp": "DP", "dppa": "DPPA"}
+
+
+@dataclass(frozen=True, slots=True)
+class RatedMerge:
+    """DPPA at one rate beside the others."""
+
+    set: str
+    domain: str
+    """Of a single model; empty for several."""
+    size: float | None
+    """‖d‖ ÷ ‖W‖ of a single model; None for several."""
+    rate: float
+    kept: Mapping[str, float]
+    """By the keys of `NAMES`: mean retention, as a fraction."""
+    minus: Mapping[str, Interval]
+    """Rival -> DPPA's mean retention minus the rival's, as a fraction."""
+    values: Mapping[str, float]
+    """The numbers of DPPA that the search chose."""
+    recipe: str | None
+    outcomes: Mapping[str, str] = field(default_factory=dict)
+    """Rival -> one of `OUTCOMES`, for DPPA against it; empty where one seed allows no claim."""
+
+
+def of_results(results: Mapping[str, Any]) -> tuple[list[RatedMerge], list[RatedMerge]]:
+    """The embedded models merged, and each alone, with outcomes corrected for all differences."""
+    merged, alone = list(_merged(results)), list(_alone(results))
+    decided = _decided([*merged, *alone])
+    return decided[: len(merged)], decided[len(merged) :]
+
+
+def of_studies(studies: Sequence[Mapping[str, Any]]) -> list[RatedMerge]:
+    """Sets of at least `LEAST_SEEDS` seeds together, at the rates of the study plan; others one by
+    one, without an outcome."""
+    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
+    for of in sorted(studies, key=lambda of: of["set"]["seed"]):
+        groups[of["set"]["size"], of["set"]["regime"]].append(of)
+    found = list[RatedMerge]()
+    for sets in groups.values():
+        rates = claim_rates(sets) if len(sets) >= LEAST_SEEDS else ()
+        if rates:
+            found += [_over_seeds(sets, rate) for rate in rates]
+        else:
+            found += [row for of in sets for row in _of_set(of)]
+    return found
+
+
+def _merged(results: Mapping[str, Any]) -> Iterator[RatedMerge]:
+    known = {(row["method"], row["rate"]): row["merged"] for row in results["merges"]}
+    for (method, rate), ours in known.items():
+        if method == "dppa":
+            kept = {name: known[name, rate]["best"]["kept"] for name in (SIMPLEST, "dp", "dppa")}
+            kept[WHOLE] = known[WHOLE, 0.0]["best"]["kept"]
+            kept[AS_PRUNED] = known[SIMPLEST, rate]["plain"]["kept"]
+            yield _row(ours, "", None, rate, kept)
+
+
+def _alone(results: Mapping[str, Any]) -> Iterator[RatedMerge]:
+    known = {(row["method"], row["rate"]): row.get("alone", {}) for row in results["merges"]}
+    for domain, size in results["sizes"].items():
+        for (method, rate), each in known.items():
+            if method == "dppa":
+                kept = {n: known[n, rate][domain]["best"]["kept"] for n in (SIMPLEST, "dppa")}
+                kept[AS_PRUNED] = known[SIMPLEST, rate][domain]["plain"]["kept"]
+                yield _row(each[domain], domain, size, rate, kept)
+
+
+def _row(
+    ours: Mapping[str, Any], domain: str, size: float | None, rate: float, kept: dict[str, float]
+) -> RatedMerge:
+    minus = {name: Interval(**found) for name, found in ours["minus"].items()}
+    kept = {**kept, PRUNED: ours["plain"]["kept"]}
+    values, recipe = ours["values"], ours["best"]["recipe"]
+    return RatedMerge(EMBEDDED, domain, size, rate, kept, minus, values, recipe)
+
+
+def _of_set(of: Mapping[str, Any]) -> Iterator[RatedMerge]:
+    """The set's merges, one for each rate of all entries at which DPPA was measured."""
+    told, own = of["set"], of["own"]
+    known = {(row["name"], row["rate"]): row for row in of["merges"] if row["budget"] != "modules"}
+    for (name, rate), ours in known.items():
+        if name == "dppa":
+            hits = {n: known[n, rate]["hits"] for n in (SIMPLEST, "dp") if (n, rate) in known}
+            hits |= {WHOLE: known[WHOLE, 0.0]["hits"], "dppa": ours["hits"]}
+            kept = {n: retention(of_one, own) for n, of_one in hits.items()}
+            minus = {n: apart(ours["hits"], hits[n], own) for n in (WHOLE, SIMPLEST)}
+            title = f"{told['size']}, {told['regime']}, seed {told['seed']}"
+            yield RatedMerge(title, "", None, rate, kept, minus, ours["values"], None)
+
+
+def _over_seeds(sets: Sequence[Mapping[str, Any]], rate: float) -> RatedMerge:
+    """Means over the seeds; differences with the intervals and outcomes of the study."""
+    names = (SIMPLEST, "dp", WHOLE, "dppa")
+    kept = {n: fmean(retention(hits_of(of, n, rate), of["own"]) for of in sets) for n in names}
+    found = {one.other: one for one in compare(sets, rate) if one.one == "dppa"}
+    minus = {name: found[name].interval for name in (WHOLE, SIMPLEST)}
+    words = {"more": "wins", "less": "loses", "alike": "ties", "open": "undecided"}
+    outcomes = {name: words[found[name].verdict] for name in minus}
+    told = sets[0]["set"]
+    title = f"{told['size']}, {told['regime']}, {len(sets)} seeds"
+    return RatedMerge(title, "", None, rate, kept, minus, {}, None, outcomes)
+
+
+def _decided(rows: Sequence[RatedMerge]) -> list[RatedMerge]:
+    """The rows with their outcomes, corrected for the number of differences."""
+    found = iter(sides([each for row in rows for each in row.minus.values()]))
+    return [
+        replace(row, outcomes={n: _outcome(one, next(found)) for n, one in row.minus.items()})
+        for row in rows
+    ]
+
+
+def _outcome(found: Interval, side: int) -> str:
+    if side:
+        return "wins" if side > 0 else "loses"
+    return "ties" if -EQUAL < found.low and found.high < EQUAL else "undecided"
