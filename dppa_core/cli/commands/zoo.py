@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +15,7 @@ from dppa_core.cli.output import JsonFlag, emit, progress_line, teller, write_te
 from dppa_core.errors import InvalidValue, UnknownName, did_you_mean, shown
 from dppa_core.studies.zoo.regimes import Training, regime_named
 from dppa_core.studies.zoo.spec import size_named
-from dppa_core.studies.zoo.study.merges import METHODS, RATES
+from dppa_core.studies.zoo.study.merges import BUDGETS, METHODS, RATES
 from dppa_core.system.atomic_folders import check_file
 from dppa_core.tasks import tasks_of
 
@@ -143,6 +144,9 @@ def study(
     methods: Annotated[
         str, typer.Option(help="Merges; without dppa there are no controls.")
     ] = ",".join(METHODS),
+    budgets: Annotated[
+        str, typer.Option(help="What a rate counts: all entries, those of modules, or both.")
+    ] = ",".join(BUDGETS),
     as_json: JsonFlag = False,
 ) -> None:
     """Measure the merges of docs/study-plan.md on some sets, and compare them over seeds.
@@ -161,7 +165,8 @@ def study(
                 limit=limit,
                 search_items=search_limit,
                 rates=wanted,
-                methods=_methods(methods),
+                methods=_known("--methods", methods, METHODS),
+                budgets=_known("--budgets", budgets, BUDGETS),
                 say=say,
             )
             out.mkdir(parents=True, exist_ok=True)
@@ -170,11 +175,11 @@ def study(
     emit({"sets": found}, markdown(found, "make study"), as_json=as_json)
 
 
-def _methods(text: str) -> list[str]:
+def _known(option: str, text: str, known: Sequence[str]) -> list[str]:
     names = [one.strip() for one in text.split(",")]
     for name in names:
-        if name not in METHODS:
-            raise UnknownName(f"--methods {shown(name)}. {did_you_mean(name, METHODS)}")
+        if name not in known:
+            raise UnknownName(f"{option} {shown(name)}. {did_you_mean(name, known)}")
     return names
 
 

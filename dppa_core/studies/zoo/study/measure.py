@@ -14,10 +14,12 @@ from dppa_core.studies.zoo.results.entry import Entry
 from dppa_core.studies.zoo.results.merge_examiner import MergeExaminer
 from dppa_core.studies.zoo.study.merges import (
     ALL,
+    BUDGETS,
     CLAIM_RATES,
     METHODS,
     MODULES,
     RATES,
+    WHOLE,
     StudyMerge,
     controls,
     key_of,
@@ -39,6 +41,7 @@ def measure_set(
     search_items: int = ITEMS,
     rates: Sequence[float] = RATES,
     methods: Sequence[str] = METHODS,
+    budgets: Sequence[str] = BUDGETS,
     say: Say = lambda _: None,
 ) -> dict[str, Any]:
     """The hits of every merge on the test items, as a JSON-ready dictionary.
@@ -49,6 +52,7 @@ def measure_set(
         search_items: Search items per domain, on which the numbers of a merge are chosen.
         rates: Pruning rates to measure; the controls belong to `CLAIM_RATES`.
         methods: Names of the merges to measure; the controls belong to dppa.
+        budgets: What their rates count; the controls belong to all entries.
 
     Raises:
         MissingCheckpoint: a model of the set is not there.
@@ -60,8 +64,15 @@ def measure_set(
     examiner = MergeExaminer(limit, search_items)
     own = {d: _bits(examiner.hits(models.references[d], d, "test")) for d in DOMAINS}
     say(f"{models.name}: alone " + _accuracies(own))
+    wanted = [
+        merge
+        for merge in merges()
+        if merge.rate in (0.0, *rates)
+        and merge.name in methods
+        and merge.budget in (WHOLE, *budgets)
+    ]
     rows = []
-    for row in _rows(models, rates, methods, examiner):
+    for row in _rows(models, wanted, examiner):
         rows.append(row)
         say(f"{models.name}: {row['key']} " + _accuracies(row["hits"]))
     record = dict(models.record)
@@ -70,14 +81,11 @@ def measure_set(
 
 def _rows(
     models: TrainedSet,
-    rates: Sequence[float],
-    methods: Sequence[str],
+    wanted: Sequence[StudyMerge],
     examiner: MergeExaminer,
 ) -> Iterator[dict[str, Any]]:
     found = {}
-    for merge in merges():
-        if merge.rate not in (0.0, *rates) or merge.name not in methods:
-            continue
+    for merge in wanted:
         if models.adapted and merge.budget == MODULES:
             continue  # an adapter changes modules alone: both budgets count the same delta
         entry = replace(merge.entry, references=models.references)
