@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -156,23 +157,59 @@ def study(
     from dppa_core.studies.zoo.study.measure import measure_set  # noqa: PLC0415  (imports torch)
     from dppa_core.studies.zoo.study.text import markdown  # noqa: PLC0415
 
-    found, wanted, say = [], _rates(rates), teller(quiet=as_json)
+    measure = partial(
+        measure_set,
+        limit=limit,
+        search_items=search_limit,
+        rates=_rates(rates),
+        methods=_known("--methods", methods, METHODS),
+        budgets=_known("--budgets", budgets, BUDGETS),
+        say=teller(quiet=as_json),
+    )
+    found = _measured(folders, out, measure)
+    emit({"sets": found}, markdown(found, "make study"), as_json=as_json)
+
+
+@zoo_app.command()
+def survey(
+    folders: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Sets that `dppa zoo train` made, `zoo` for the embedded models, or JSON files of "
+            "measured ones."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="A JSON file for each set goes here.")] = Path(
+        "out/survey"
+    ),
+    limit: Annotated[int | None, typer.Option(min=1, help="Test items per domain.")] = None,
+    search_limit: Annotated[int, typer.Option(min=1, help="Search items per domain.")] = 200,
+    as_json: JsonFlag = False,
+) -> None:
+    """Prune every model of some sets alone, and find what foretells how much it keeps.
+
+    A set whose file is there is not measured again; what was asked before comes from the cache.
+    """
+    from dppa_core.studies.zoo.survey.measure import survey_set  # noqa: PLC0415  (imports torch)
+    from dppa_core.studies.zoo.survey.text import markdown  # noqa: PLC0415
+
+    say = teller(quiet=as_json)
+    measure = partial(survey_set, limit=limit, search_items=search_limit, say=say)
+    found = [one for records in _measured(folders, out, measure) for one in records]
+    emit({"deltas": found}, markdown(found, "make survey"), as_json=as_json)
+
+
+def _measured(folders: Sequence[Path], out: Path, measure: Callable[[Path], Any]) -> list[Any]:
+    """What is in the sets' JSON files, each of which is made if it is missing."""
+    found = []
     for name, folder in {one.name.removesuffix(".json"): one for one in folders}.items():
         file = folder if folder.suffix == ".json" else out / f"{name}.json"
         if not file.is_file():
-            measured = measure_set(
-                folder,
-                limit=limit,
-                search_items=search_limit,
-                rates=wanted,
-                methods=_known("--methods", methods, METHODS),
-                budgets=_known("--budgets", budgets, BUDGETS),
-                say=say,
-            )
+            measured = measure(folder)
             out.mkdir(parents=True, exist_ok=True)
             write_text(file, json.dumps(measured, indent=1) + "\n")
         found.append(json.loads(file.read_text("utf-8")))
-    emit({"sets": found}, markdown(found, "make study"), as_json=as_json)
+    return found
 
 
 def _known(option: str, text: str, known: Sequence[str]) -> list[str]:

@@ -5,4 +5,5 @@ Its parts in order; each imports only those before it:
     .            the models: specified, trained, described
     results      tables measured on them
     study        the same merges on sets of other seeds and regimes
+    survey       each delta of such sets alone: what foretells how far it can be pruned
 """

@@ -1,0 +1,113 @@
+"""Measures each delta of a set alone, at several rates; what was measured before is cached."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from dppa_core.methods.registry import get_method
+from dppa_core.profiling.profile import cached_profile
+from dppa_core.pruning.delta_profile import DeltaProfile
+from dppa_core.pruning.plan import plan_pruning
+from dppa_core.pruning.pruning_parameters import PruningParameters
+from dppa_core.studies.zoo.results.choosing import choose
+from dppa_core.studies.zoo.results.entry import EMBEDDED, Entry
+from dppa_core.studies.zoo.results.merge_examiner import MergeExaminer
+from dppa_core.studies.zoo.trained_set import trained_set
+from dppa_core.tasks import DOMAINS
+from dppa_core.tasks.intervals import Hits
+from dppa_core.tuning.advice.run import profile_facts
+from dppa_core.tuning.search.joint import ITEMS
+
+RATES = (0.5, 0.8, 0.9, 0.95, 0.98)
+SEARCHED_AT = (0.9, 0.95)
+"""Rates at which every method's numbers are searched."""
+BANDS = {"magnitude": 1, "dppa": 2, "dare": 1}
+"""Method -> number of factors."""
+SHIPPED = "zoo"
+"""Stands for the embedded models where a folder is expected."""
+Say = Callable[[str], None]
+
+
+def survey_set(
+    folder: Path,
+    *,
+    limit: int | None = None,
+    search_items: int = ITEMS,
+    say: Say = lambda _: None,
+) -> list[dict[str, Any]]:
+    """A JSON-ready record for each domain model of a set, each pruned alone.
+
+    Rates count the entries of the modules; embeddings and norms stay whole.
+
+    Args:
+        folder: A set that `dppa zoo train` made, or `zoo` for the embedded models.
+        limit: Test items per domain; all if None.
+        search_items: Search items per domain, on which the numbers of a method are chosen.
+
+    Raises:
+        MissingCheckpoint: a model of the set is not there.
+    """
+    if str(folder) == SHIPPED:
+        references: Mapping[str, str] = EMBEDDED
+        told: Mapping[str, Any] = {"size": "embedded", "regime": "settled", "seed": 0}
+    else:
+        models = trained_set(folder)
+        references, told = models.references, models.record
+    examiner, found = MergeExaminer(limit, search_items), []
+    for domain in (name for name in DOMAINS if name in references):
+        found.append({"set": dict(told), **_delta(references, domain, examiner)})
+        say(f"{folder.name}: {domain}")
+    return found
+
+
+def _delta(references: Mapping[str, str], domain: str, examiner: MergeExaminer) -> dict[str, Any]:
+    profile = cached_profile(references["base"], references[domain])
+    places = []
+    for rate in RATES:
+        entries = {
+            method: Entry(
+                *(get_method(method), {}, bands),
+                rate=rate,
+                references=references,
+                domains=(domain,),
+            )
+            for method, bands in BANDS.items()
+        }
+        place: dict[str, Any] = {"rate": rate, "energy": kept_energy(profile, rate)}
+        place["pruned"] = _bits(_hits(entries["magnitude"], (), domain, examiner))
+        if rate in SEARCHED_AT:
+            place["searched"] = {}
+            for method, entry in entries.items():
+                chosen = choose(entry, examiner)
+                hits = _bits(_hits(entry, chosen.point, domain, examiner))
+                place["searched"][method] = {"values": dict(chosen.values), "hits": hits}
+        places.append(place)
+    facts = profile_facts(profile)
+    return {
+        "domain": domain,
+        "change": facts.relative_change,
+        "significance": list(facts.significance),
+        "own": _bits(examiner.hits(references[domain], domain, "test")),
+        "places": places,
+    }
+
+
+def kept_energy(profile: DeltaProfile, rate: float) -> float:
+    """The share of the modules' sum of d² that magnitude pruning keeps at a rate, in [0, 1]."""
+    plan = plan_pruning(profile, (rate,), PruningParameters(strength=0.0))
+    total = sum(item.delta_square for item in profile.modules)
+    kept = sum(module.levels[-1].selection.energy for module in plan.modules)
+    return kept / total if total else 1.0
+
+
+def _hits(
+    entry: Entry, point: tuple[float, ...], domain: str, examiner: MergeExaminer
+) -> tuple[bool, ...]:
+    return examiner.hits(entry.recipes(point)[domain], domain, "test")
+
+
+def _bits(hits: Hits) -> str:
+    """A character for each item, 1 for a right answer."""
+    return "".join("01"[hit] for hit in hits)

@@ -1,0 +1,146 @@
+"""The survey of single deltas: rules by hand, their error elsewhere, and a small set measured."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dppa_core.errors import MissingCheckpoint
+from dppa_core.profiling.profile import cached_profile
+from dppa_core.studies.zoo.results import choosing
+from dppa_core.studies.zoo.survey import measure
+from dppa_core.studies.zoo.survey.measure import survey_set
+from dppa_core.studies.zoo.survey.rule import (
+    RULES,
+    KeptRule,
+    PrunedPlace,
+    error,
+    figures,
+    fit,
+    foretold_elsewhere,
+    places_of,
+)
+from dppa_core.studies.zoo.survey.text import markdown
+from dppa_core.tasks import DOMAINS
+from dppa_core.tuning.search.joint import Budget
+from tests.helpers.command import Command
+
+RATES = (0.5, 0.8, 0.9, 0.95, 0.98)
+
+
+def curve(place: PrunedPlace) -> float:
+    """Half is kept where the kept share of d² is 0.3."""
+    return 1 / (1 + math.exp(-3 * (figures(place)["energy kept"] - math.log(0.3 / 0.7))))
+
+
+def places(count: int = 4) -> list[PrunedPlace]:
+    """Deltas of several sizes whose retention depends on the kept energy alone."""
+    found = []
+    for seed in range(count):
+        for size, domain in enumerate(DOMAINS):
+            for rate in RATES:
+                energy = (1 - rate) ** (0.4 + 0.1 * ((seed + size) % 3))
+                one = PrunedPlace(str(seed), domain, rate, 0.1 + 0.05 * seed, energy, 0.0)
+                found.append(PrunedPlace(*_facts(one), curve(one)))
+    return found
+
+
+def _facts(one: PrunedPlace) -> tuple[str, str, float, float, float]:
+    return one.set, one.domain, one.rate, one.change, one.energy
+
+
+def test_the_figures_of_a_place_are_those_by_hand() -> None:
+    found = figures(PrunedPlace("a", "math", 0.8, 0.5, 0.75, 1.0))
+    assert found["rate"] == pytest.approx(math.log(4))
+    assert found["energy kept"] == pytest.approx(math.log(3))
+    assert found["size"] == pytest.approx(math.log(0.5))
+    assert found["size removed"] == pytest.approx(math.log(0.25)), "half of the length is removed"
+
+
+def test_a_fit_finds_the_curve_that_made_the_retentions() -> None:
+    rule = fit(places(), ("energy kept",))
+    wanted = (-3 * math.log(0.3 / 0.7), 3.0)
+    assert rule.weights == pytest.approx(wanted, abs=0.02)
+    assert [rule.foretold(one) for one in places()] == pytest.approx(
+        [one.kept for one in places()], abs=2e-3
+    )
+
+
+def test_a_fit_to_retentions_of_one_and_of_nothing_stays_finite() -> None:
+    extreme = [PrunedPlace("a", "math", rate, 0.2, 1 - rate, 1.2 * (rate < 0.9)) for rate in RATES]
+    rule = fit(extreme, ("rate",))
+    assert all(map(math.isfinite, rule.weights))
+    assert [round(rule.foretold(one)) for one in extreme] == [1, 1, 0, 0, 0]
+
+
+def test_the_rule_that_tells_is_better_on_sets_it_has_not_seen() -> None:
+    found = {names: error(places(), foretold_elsewhere(places(), names)) for names in RULES}
+    assert found["energy kept",] < 0.01
+    assert found["energy kept",] < found["rate",] < found["size",]
+
+
+def test_an_error_is_a_mean_of_the_sets_and_retentions_above_one_count_as_one() -> None:
+    few = [
+        PrunedPlace("a", "math", 0.9, 0.2, 0.5, 1.3),
+        PrunedPlace("b", "math", 0.9, 0.2, 0.5, 0.5),
+        PrunedPlace("b", "law", 0.9, 0.2, 0.5, 0.1),
+    ]
+    assert error(few, np.array([0.8, 0.5, 0.5])) == pytest.approx((0.2 + (0.0 + 0.4) / 2) / 2)
+
+
+def record(seed: int, domain: str, magnitude: int, dppa: int) -> dict[str, Any]:
+    def bits(right: int) -> str:
+        return "1" * right + "0" * (20 - right)
+
+    searched = {"magnitude": magnitude, "dppa": dppa, "dare": magnitude}
+    places = [
+        {"rate": 0.8, "energy": 0.7, "pruned": bits(20)},
+        {
+            "rate": 0.95,
+            "energy": 0.3,
+            "pruned": bits(magnitude),
+            "searched": {name: {"values": {}, "hits": bits(n)} for name, n in searched.items()},
+        },
+    ]
+    told = {"size": "small", "regime": "plain", "seed": seed}
+    return {"set": told, "domain": domain, "change": 0.2, "own": bits(20), "places": places}
+
+
+def test_the_page_tells_what_methods_add_where_much_is_foretold_lost() -> None:
+    records = [
+        record(seed, domain, 8, 12 + seed) for seed in (1, 2, 3) for domain in ("math", "law")
+    ]
+    assert {one.kept for one in places_of(records)} == {1.0, 0.4}
+    text = markdown(records, "make survey")
+    assert "6 deltas of 3 sets" in text and "80, 95 %" in text
+    assert "| 0 to 50 % (6, 3) | +30.0 (+17.6 to +42.4) | +0.0 (+0.0 to +0.0) |" in text
+    assert places_of([{**records[0], "own": "0" * 20}]) == []
+    assert "A rule needs 2 sets at least" in markdown(records[:2], "make survey")
+
+
+def test_a_rule_says_a_share() -> None:
+    rule = KeptRule(("rate",), (900.0, 100.0))
+    assert rule.foretold(PrunedPlace("a", "math", 0.9, 0.2, 0.5, 0.0)) == pytest.approx(1)
+
+
+@pytest.mark.usefixtures("one_torch_thread")
+def test_a_set_is_surveyed_by_command_and_not_twice(
+    tiny_zoo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dppa: Command
+) -> None:
+    monkeypatch.setattr(measure, "RATES", (0.5, 0.9))
+    monkeypatch.setattr(choosing, "BUDGET", Budget(2, 1))
+    arguments = ("zoo", "survey", tiny_zoo, "--out", tmp_path, "--limit", 2, "--search-limit", 1)
+    assert dppa(*arguments, "--json") == 0
+    found = dppa.json["deltas"]
+    assert [one["domain"] for one in found] == list(DOMAINS)
+    first, second = found[0]["places"]
+    assert set(second["searched"]) == {"magnitude", "dppa", "dare"} and "searched" not in first
+    assert len(second["pruned"]) == 2 and 0 < second["energy"] < first["energy"] <= 1
+    profile = cached_profile(str(tiny_zoo / "base"), str(tiny_zoo / "math"))
+    assert measure.kept_energy(profile, 0.0) == pytest.approx(1)
+    monkeypatch.setattr(measure, "survey_set", pytest.fail)
+    assert dppa(*arguments, "--json") == 0 and dppa.json["deltas"] == found
+    with pytest.raises(MissingCheckpoint):
+        survey_set(tmp_path / "nothing")
