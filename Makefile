@@ -11,7 +11,7 @@ SHAPES := tests/pruning tests/merging/test_whole_pass.py tests/merging/test_agai
 RULES := tests/test_architecture.py tests/test_script_rules.py
 
 .DEFAULT_GOAL := help
-.PHONY: study app docs test test-all check check-shapes check-types check-rules check-scripts format bench test-cuda fuzz fuzz-merge audit defences kills results leaderboard picture figures help coefficients seeds bench-engine bench-chat bench-ui bench-load bench-chain bench-cold bench-abuse bench-cluster search space-check experiments test-mergekit
+.PHONY: study survey app docs test test-all check check-shapes check-types check-rules check-scripts format bench test-cuda fuzz fuzz-merge audit defences kills results leaderboard picture figures help coefficients seeds bench-engine bench-chat bench-ui bench-load bench-chain bench-cold bench-abuse bench-cluster search space-check experiments test-mergekit
 
 app: ## Open the app on the embedded models and print its address (PORT=7860 picks one)
 	@sh scripts/environment.sh app
@@ -169,6 +169,11 @@ study: ## Measure the merges of docs/study-plan.md on SETS, by default all in ou
 	@$(PY) -m dppa_core zoo study --out docs/study $(SETS) $(wildcard docs/study/*.json) $(ARGS) > docs/study.partial
 	@mv docs/study.partial docs/study.md
 	@$(PY) scripts/experiments.py --page
+
+survey: ## Prune each model of SETS alone, and find what foretells how much it keeps, into docs/survey and docs/survey.md (five minutes a set)
+	@sh scripts/environment.sh app
+	@$(PY) -m dppa_core zoo survey --out docs/survey $(SETS) $(wildcard docs/survey/*.json) $(ARGS) > docs/survey.partial
+	@mv docs/survey.partial docs/survey.md
 
 docs: ## Build the documentation site into out/site (open out/site/index.html)
 	@sh scripts/environment.sh docs

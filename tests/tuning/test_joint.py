@@ -3,10 +3,20 @@
 import math
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import pytest
+from jaxtyping import Float64
+from numpy import ndarray
 
 from dppa_core.errors import InvalidValue
-from dppa_core.tuning.search.joint import Budget, JointSearch, Point, SearchAxis, joint_search
+from dppa_core.tuning.search.joint import (
+    Budget,
+    JointSearch,
+    Point,
+    SearchAxis,
+    _lowest,
+    joint_search,
+)
 
 FIRST, SECOND = SearchAxis("factor1", 1.0, 0.25, 4.0), SearchAxis("factor2", 1.0, 0.25, 4.0)
 COEFFICIENT = SearchAxis("coefficient", 1.0, 0.015, 10.0)
@@ -88,6 +98,31 @@ def test_factors_and_coefficient_that_depend_on_each_other_are_found_together() 
     found = asked.search(FIRST, SECOND, COEFFICIENT, objective="loss")
     assert doublings(found.best.values, (0.8, 1.2, 1.0)) < 0.1
     assert found.best.loss - 0.3 < 0.02 * (merge((1.0, 1.0, 1.0)) - 0.3)
+
+
+def steep(point: Point) -> float:
+    """As of a merge pruned too far: the loss is a power of the distance, up to 15 times the lowest.
+
+    The lowest is 0.3, at the factors 0.57 and 1.04 with the coefficient 2.3 and the strength 0.022.
+    """
+    one, two, coefficient, strength = (math.log2(value) for value in point)
+    away = (one + coefficient - 0.4) ** 2 + 0.6 * (two + coefficient - 1.26) ** 2
+    return 0.3 * math.exp(away + 0.5 * (coefficient - 1.2) ** 2 + 0.3 * (strength + 5.5) ** 2)
+
+
+def test_a_loss_that_rises_by_orders_of_magnitude_is_searched_by_its_logarithm() -> None:
+    asked = Asked(steep)
+    found = asked.search(FIRST, SECOND, COEFFICIENT, STRENGTH, objective="loss")
+    assert steep((1.0, 1.0, 1.0, 0.08)) > 4
+    assert found.best.loss < 0.31
+    assert Asked(lambda _: 0.0).search(FIRST, objective="loss").best.loss == 0
+
+
+def test_the_fit_ends_where_a_place_among_others_rounds_to_less_than_alone() -> None:
+    def rounded(places: Float64[ndarray, "m d"]) -> Float64[ndarray, " m"]:
+        return np.full(len(places), 1.0 if len(places) == 1 else 1 - 1e-12)
+
+    assert _lowest(rounded, 4).tolist() == [0, 0, 0, 0]
 
 
 def test_the_start_is_first_and_is_always_compared() -> None:

@@ -43,13 +43,6 @@ def choose(entry: Entry, examiner: MergeExaminer) -> ChosenValues:
         domain: examiner.share(entry.model(domain), domain, "search") for domain in entry.domains
     }
 
-    def loss(point: Point) -> float:
-        made = entry.recipes(point)
-        try:
-            return geometric_mean([examiner.loss(made[domain], domain) for domain in own])
-        except NonFiniteWeights:
-            return math.inf
-
     def retention(point: Point) -> float:
         made = entry.recipes(point)
         try:
@@ -60,10 +53,20 @@ def choose(entry: Entry, examiner: MergeExaminer) -> ChosenValues:
 
     found = joint_search(
         axes,
-        lambda points: list(map(loss, points)),
+        lambda points: [loss_of(entry, examiner, point) for point in points],
         lambda points: list(map(retention, points)),
         budget=BUDGET,
     )
     values = {axis.name: value for axis, value in zip(axes, found.best.values, strict=True)}
     compared = [one for one in found.candidates if one.accuracy is not None]
     return ChosenValues(values, len(found.candidates), len(compared))
+
+
+def loss_of(entry: Entry, examiner: MergeExaminer, point: Point) -> float:
+    """Geometric mean over the domains of the loss of the right answers; infinite for weights that
+    overflow."""
+    made = entry.recipes(point)
+    try:
+        return geometric_mean([examiner.loss(made[domain], domain) for domain in entry.domains])
+    except NonFiniteWeights:
+        return math.inf

@@ -1,0 +1,61 @@
+"""How close a joint search comes to the lowest loss within its budget, on sets of trained models.
+
+python scripts/search_losses.py out/zoos/small-settled-1 …     (also `zoo`, the embedded models)
+
+Prints the lowest loss of DPPA's merge (two factors, coefficient, strength; all entries pruned)
+after 12, 24, 48 and 96 settings, on 200 search items of each domain.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+AFTER = (12, 24, 48, 96)
+RATES = (0.9, 0.95)
+
+
+def lowest(folder: str, rate: float) -> list[float]:
+    """The lowest losses found, in nats per token, by number of settings."""
+    from dppa_core.studies.zoo.results.choosing import loss_of  # noqa: PLC0415  (the path first)
+    from dppa_core.studies.zoo.results.merge_examiner import MergeExaminer  # noqa: PLC0415
+    from dppa_core.studies.zoo.study.merges import key_of, merges  # noqa: PLC0415
+    from dppa_core.studies.zoo.trained_set import trained_set  # noqa: PLC0415
+    from dppa_core.tuning.search.joint import ITEMS, Budget, Point, joint_search  # noqa: PLC0415
+
+    (one,) = (one for one in merges() if one.key == key_of("dppa", rate, "all"))
+    entry = one.entry
+    if folder != "zoo":
+        entry = replace(entry, references=trained_set(Path(folder)).references)
+    examiner, seen = MergeExaminer(None, ITEMS), list[float]()
+
+    def losses(points: Sequence[Point]) -> list[float]:
+        found = [loss_of(entry, examiner, point) for point in points]
+        seen.extend(found)
+        return found
+
+    none = Budget(AFTER[-1], 1)
+    joint_search(entry.axes(), losses, lambda points: [0.0] * len(points), budget=none)
+    return [min(seen[:count]) for count in AFTER]
+
+
+def main() -> None:
+    """Print a line for each set and rate."""
+    sys.path.insert(0, str(ROOT))
+    _write("set", "pruned", *(f"after {count}" for count in AFTER))
+    for folder in sys.argv[1:]:
+        for rate in RATES:
+            found = (f"{loss:.4f}" for loss in lowest(folder, rate))
+            _write(Path(folder).name, f"{100 * rate:g} %", *found)
+
+
+def _write(*cells: str) -> None:
+    sys.stdout.write("\t".join(cells) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
