@@ -126,7 +126,10 @@ def test_sets_of_three_seeds_are_one_row_a_rate_with_the_outcomes_of_the_study()
     row = found.findings.tables[0].rows[1]
     assert [cell.value for cell in row.cells[:2]] == ["small, settled, 3 seeds", 95.0]
     assert outcomes(found)[1] == "wins, wins", "task arithmetic keeps 4 of 40, magnitude 20"
-    assert "3 seeds at 95 %, wins and wins: DPPA minus task arithmetic +" in found.findings.finding
+    said = (
+        "Over training seeds (small, settled, 3 seeds), 95 % of all entries: DPPA wins against task"
+    )
+    assert said in found.findings.finding and said in found.findings.short
 
 
 def test_the_finding_says_what_pruning_leaves_and_what_each_method_keeps(found: Experiment) -> None:

@@ -27,6 +27,12 @@ from dppa_core.studies.zoo.study.compare import EQUAL, LEAST_SEEDS
 from dppa_core.tasks.intervals import Interval
 
 KEY = "overview"
+WORDS = {
+    "wins": "wins against",
+    "loses": "loses against",
+    "ties": "ties with",
+    "undecided": "is undecided against",
+}
 
 
 def overview(results: Mapping[str, Any], studies: Sequence[Mapping[str, Any]]) -> Experiment:
@@ -38,7 +44,7 @@ def overview(results: Mapping[str, Any], studies: Sequence[Mapping[str, Any]]) -
         _table("One model alone", alone, [Column("domain"), Column("‖d‖ / ‖W‖")]),
     )
     plots = _by_rate(merged), _by_size(alone)
-    found = Findings(tables, plots, _finding(merged, alone, others), (), _short(merged))
+    found = Findings(tables, plots, _finding(merged, alone, others), (), _short(merged, others))
     differences = sum(len(row.minus) for row in (*merged, *alone))
     asked = sum(one["n"] for one in results["models"]["base"].values())
     return Experiment(
@@ -126,9 +132,10 @@ def _finding(
     return " ".join([*lines, *map(_of_others, others)])
 
 
-def _short(merged: Sequence[RatedMerge]) -> str:
-    """The embedded merges in a few sentences."""
-    return f"{_outcomes(merged, SIMPLEST)} {_kept_at(max(merged, key=_gained))}"
+def _short(merged: Sequence[RatedMerge], others: Sequence[RatedMerge]) -> str:
+    """The embedded merges and those over seeds in a few sentences."""
+    lines = [_outcomes(merged, SIMPLEST), _kept_at(max(merged, key=_gained))]
+    return " ".join([*lines, *(_of_others(row) for row in others if row.outcomes)])
 
 
 def _gained(row: RatedMerge) -> float:
@@ -178,9 +185,16 @@ def _place(row: RatedMerge) -> str:
 
 
 def _of_others(row: RatedMerge) -> str:
-    gaps = [f"{NAMES[name]} {_gap(found)}" for name, found in row.minus.items()]
-    told = listed([row.outcomes[name] for name in row.minus if row.outcomes]) or "no claim"
-    return f"{row.set} at {pruned(row.rate)}, {told}: DPPA minus {listed(gaps)}."
+    if not row.outcomes:
+        gaps = [f"{NAMES[name]} {_gap(found)}" for name, found in row.minus.items()]
+        return f"{row.set} at {pruned(row.rate)}, no claim: DPPA minus {listed(gaps)}."
+    told = [
+        f"{WORDS[row.outcomes[name]]} {NAMES[name]} ({_gap(found)})"
+        for name, found in row.minus.items()
+    ]
+    return (
+        f"Over training seeds ({row.set}), {pruned(row.rate)} of all entries: DPPA {listed(told)}."
+    )
 
 
 def _gap(found: Interval) -> str:
