@@ -170,9 +170,10 @@ study: ## Measure the merges of docs/study-plan.md on SETS, by default all in ou
 	@mv docs/study.partial docs/study.md
 	@$(PY) scripts/experiments.py --page
 
-survey: ## Prune each model of SETS alone, and find what foretells how much it keeps, into docs/survey and docs/survey.md (five minutes a set)
+SURVEYED ?= $(wildcard out/zoos/small-*-[0-9]*)
+survey: ## Prune each model of SURVEYED (`zoo` too is a set) alone, and find what foretells how much it keeps, into docs/survey and docs/survey.md (five minutes a set)
 	@sh scripts/environment.sh app
-	@$(PY) -m dppa_core zoo survey --out docs/survey $(SETS) $(wildcard docs/survey/*.json) $(ARGS) > docs/survey.partial
+	@$(PY) -m dppa_core zoo survey --out docs/survey $(SURVEYED) $(wildcard docs/survey/*.json) $(ARGS) > docs/survey.partial
 	@mv docs/survey.partial docs/survey.md
 
 docs: ## Build the documentation site into out/site (open out/site/index.html)

@@ -185,9 +185,14 @@ STATED = (
     ),
     StatedFigures(
         README,
-        "Over three training seeds of smaller models, embeddings pruned too, DPPA keeps # points "
-        "more (# to #;",
-        lambda data: data.cell("overview", SEEDS_AT_95, "minus magnitude"),
+        "Over three training seeds of smaller models, embeddings pruned too, magnitude keeps # %, "
+        "DPPA # %, # points more (# to #), whole deltas # %;",
+        lambda data: (
+            *data.cell("overview", SEEDS_AT_95, "magnitude"),
+            *data.cell("overview", SEEDS_AT_95, "DPPA"),
+            *data.cell("overview", SEEDS_AT_95, "minus magnitude"),
+            *data.cell("overview", SEEDS_AT_95, "task arithmetic"),
+        ),
     ),
     StatedFigures(
         README,

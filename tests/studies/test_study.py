@@ -21,6 +21,7 @@ from dppa_core.studies.zoo.study import measure
 from dppa_core.studies.zoo.study.compare import (
     PRIMARY,
     apart,
+    by_accuracy,
     claim_rates,
     compare,
     divisors,
@@ -98,6 +99,13 @@ def test_what_every_seed_shows_alike_is_a_finding() -> None:
     assert claim_rates(sets) == CLAIM_RATES
     text = markdown(sets, "make study")
     assert "at 90 % of all entries" in text and "at 95 % of all entries" in text
+    assert "By accuracy" not in text
+    poor = [{**of, "own": {**OWN, "math": "1" * 4 + "0" * 6}} for of in sets]
+    both = markdown(poor, "make study")
+    assert "By accuracy, since a model answers less than half." in both
+    assert compare(by_accuracy(poor), 0.95)[0].over_seeds.value == pytest.approx(0.7)
+    none = [{**of, "merges": of["merges"][:-1]} for of in sets]
+    assert claim_rates(none) == (0.9, 0.95), "shuffled deltas are in no comparison"
     assert "| DPPA (joint) minus magnitude pruning |" in text and "keeps more" in text
     lacking = [row for row in sets[4]["merges"] if row["key"] != "reversed-90-all"]
     assert claim_rates([*sets[:4], {**sets[4], "merges": lacking}]) == (0.95,)

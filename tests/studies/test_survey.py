@@ -1,6 +1,7 @@
 """The survey of single deltas: rules by hand, their error elsewhere, and a small set measured."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from dppa_core.errors import MissingCheckpoint
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.studies.zoo.results import choosing
+from dppa_core.studies.zoo.results.entry import EMBEDDED
 from dppa_core.studies.zoo.survey import measure
 from dppa_core.studies.zoo.survey.measure import survey_set
 from dppa_core.studies.zoo.survey.rule import (
@@ -42,17 +44,15 @@ def places(count: int = 4) -> list[PrunedPlace]:
         for size, domain in enumerate(DOMAINS):
             for rate in RATES:
                 energy = (1 - rate) ** (0.4 + 0.1 * ((seed + size) % 3))
-                one = PrunedPlace(str(seed), domain, rate, 0.1 + 0.05 * seed, energy, 0.0)
-                found.append(PrunedPlace(*_facts(one), curve(one)))
+                one = PrunedPlace(
+                    str(seed), ("small", seed), domain, rate, 0.1 + 0.05 * seed, energy, 0.0
+                )
+                found.append(replace(one, kept=curve(one)))
     return found
 
 
-def _facts(one: PrunedPlace) -> tuple[str, str, float, float, float]:
-    return one.set, one.domain, one.rate, one.change, one.energy
-
-
 def test_the_figures_of_a_place_are_those_by_hand() -> None:
-    found = figures(PrunedPlace("a", "math", 0.8, 0.5, 0.75, 1.0))
+    found = figures(PrunedPlace("a", ("small", 1), "math", 0.8, 0.5, 0.75, 1.0))
     assert found["rate"] == pytest.approx(math.log(4))
     assert found["energy kept"] == pytest.approx(math.log(3))
     assert found["size"] == pytest.approx(math.log(0.5))
@@ -69,7 +69,10 @@ def test_a_fit_finds_the_curve_that_made_the_retentions() -> None:
 
 
 def test_a_fit_to_retentions_of_one_and_of_nothing_stays_finite() -> None:
-    extreme = [PrunedPlace("a", "math", rate, 0.2, 1 - rate, 1.2 * (rate < 0.9)) for rate in RATES]
+    extreme = [
+        PrunedPlace("a", ("small", 1), "math", rate, 0.2, 1 - rate, 1.2 * (rate < 0.9))
+        for rate in RATES
+    ]
     rule = fit(extreme, ("rate",))
     assert all(map(math.isfinite, rule.weights))
     assert [round(rule.foretold(one)) for one in extreme] == [1, 1, 0, 0, 0]
@@ -83,9 +86,9 @@ def test_the_rule_that_tells_is_better_on_sets_it_has_not_seen() -> None:
 
 def test_an_error_is_a_mean_of_the_sets_and_retentions_above_one_count_as_one() -> None:
     few = [
-        PrunedPlace("a", "math", 0.9, 0.2, 0.5, 1.3),
-        PrunedPlace("b", "math", 0.9, 0.2, 0.5, 0.5),
-        PrunedPlace("b", "law", 0.9, 0.2, 0.5, 0.1),
+        PrunedPlace("a", ("small", 1), "math", 0.9, 0.2, 0.5, 1.3),
+        PrunedPlace("b", ("small", 2), "math", 0.9, 0.2, 0.5, 0.5),
+        PrunedPlace("b", ("small", 2), "law", 0.9, 0.2, 0.5, 0.1),
     ]
     assert error(few, np.array([0.8, 0.5, 0.5])) == pytest.approx((0.2 + (0.0 + 0.4) / 2) / 2)
 
@@ -105,7 +108,14 @@ def record(seed: int, domain: str, magnitude: int, dppa: int) -> dict[str, Any]:
         },
     ]
     told = {"size": "small", "regime": "plain", "seed": seed}
-    return {"set": told, "domain": domain, "change": 0.2, "own": bits(20), "places": places}
+    return {
+        "set": told,
+        "search_items": 9,
+        "domain": domain,
+        "change": 0.2,
+        "own": bits(20),
+        "places": places,
+    }
 
 
 def test_the_page_tells_what_methods_add_where_much_is_foretold_lost() -> None:
@@ -115,14 +125,33 @@ def test_the_page_tells_what_methods_add_where_much_is_foretold_lost() -> None:
     assert {one.kept for one in places_of(records)} == {1.0, 0.4}
     text = markdown(records, "make survey")
     assert "6 deltas of 3 sets" in text and "80, 95 %" in text
+    assert "20 of math and 20 of law" in text and "9 search items" in text
     assert "| 0 to 50 % (6, 3) | +30.0 (+17.6 to +42.4) | +0.0 (+0.0 to +0.0) |" in text
     assert places_of([{**records[0], "own": "0" * 20}]) == []
-    assert "A rule needs 2 sets at least" in markdown(records[:2], "make survey")
+    assert "A rule needs sets of 2 bases" in markdown(records[:2], "make survey")
+
+
+def test_sets_of_one_base_are_left_out_together() -> None:
+    alike = [replace(one, base=("small", 0)) for one in places(2)]
+    other = [replace(one, base=("small", 1)) for one in places(1)]
+    rule = fit(other, ("rate",))
+    found = foretold_elsewhere([*alike, *other], ("rate",))
+    assert found[: len(alike)] == pytest.approx([rule.foretold(one) for one in alike])
+
+
+@pytest.mark.parametrize("method", measure.BANDS)
+def test_every_method_leaves_whole_what_is_no_module(method: str) -> None:
+    entry = measure.entry_alone(method, 0.9, EMBEDDED, "math")
+    recipe = entry.recipes()["math"]
+    assert recipe.parameters["other_tensors"] == "keep" and len(recipe.models) == 1
+    assert len(recipe.models[0].levels) == measure.BANDS[method]
 
 
 def test_a_rule_says_a_share() -> None:
     rule = KeptRule(("rate",), (900.0, 100.0))
-    assert rule.foretold(PrunedPlace("a", "math", 0.9, 0.2, 0.5, 0.0)) == pytest.approx(1)
+    assert rule.foretold(
+        PrunedPlace("a", ("small", 1), "math", 0.9, 0.2, 0.5, 0.0)
+    ) == pytest.approx(1)
 
 
 @pytest.mark.usefixtures("one_torch_thread")

@@ -118,6 +118,14 @@ def test_a_loss_that_rises_by_orders_of_magnitude_is_searched_by_its_logarithm()
     assert Asked(lambda _: 0.0).search(FIRST, objective="loss").best.loss == 0
 
 
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_loss_that_is_no_number_counts_as_infinite(bad: float) -> None:
+    found = Asked(lambda point: bad if point[0] > 1 else 1 + point[0]).search(FIRST, SECOND)
+    assert found.best.values[0] == 0.25
+    nowhere = Asked(lambda _: bad).search(FIRST, SECOND, objective="loss")
+    assert nowhere.best.values == (1.0, 1.0) and nowhere.best.loss == math.inf
+
+
 def test_the_fit_ends_where_a_place_among_others_rounds_to_less_than_alone() -> None:
     def rounded(places: Float64[ndarray, "m d"]) -> Float64[ndarray, " m"]:
         return np.full(len(places), 1.0 if len(places) == 1 else 1 - 1e-12)

@@ -2,34 +2,46 @@
 
 from __future__ import annotations
 
+from statistics import fmean
 from typing import Any
 
 from components.learn.blocks.context import Arguments, BlockContext
 from components.learn.blocks.open_questions import experiment
 
-PARTS = ("loss", "slope_kept", "slope_removed", "kept", "crossed", "removed")
-"""Parts of the parabola, in the order of the experiment's second table."""
+COLUMNS = {
+    "energy": ("d² kept", 100),
+    "foretold-cost": ("cost, foretold", 1),
+    "cost": ("cost, measured", 1),
+    "foretold-best": ("best factor, foretold", 1),
+    "best": ("best factor, measured", 1),
+    "left": ("cost left with it", 1),
+    "without": ("accuracy without", 100),
+    "with": ("accuracy with it", 100),
+}
+"""Name -> a column of the experiment's first table, and what it is divided by."""
+QUOTED = "law"
+"""The model of the lesson's sentence."""
 
 
 def loss_by_factor(_arguments: Arguments, _bench: BlockContext) -> dict[str, Any]:
-    """All places of the experiment *gain*: a domain model pruned at a rate. Losses in nats per
-    token, shares as fractions."""
+    """All places of the experiment *gain*: a domain model pruned at a rate. Losses and costs in
+    nats per token, shares as fractions."""
+    from dppa_core.evaluation.analysis.curvature import Quadratic  # noqa: PLC0415  (imports torch)
+
     found, products, measured = experiment("gain")["tables"]
     factors = [float(one["title"].removeprefix("× ")) for one in measured["columns"][2:]]
     titles = [one["title"] for one in found["columns"]]
     places = []
     for row, parts, losses in zip(*map(_rows, (found, products, measured)), strict=True):
-        of = dict(zip(titles, row, strict=True))
+        of, loss = dict(zip(titles, row, strict=True)), Quadratic(*parts[2:])
         places.append(
             {
                 "domain": of["domain"],
                 "rate": of["pruned"] / 100,
-                "parts": dict(zip(PARTS, parts[2:], strict=True)),
-                "losses": losses[2:],
-                "energy": of["d² kept"] / 100,
-                "best": of["best factor, measured"],
-                "without": of["accuracy without"] / 100,
-                "with": of["accuracy with it"] / 100,
+                "unpruned": loss.loss,
+                "foretold": list(map(loss.at, factors)),
+                "measured": losses[2:],
+                **{name: of[title] / unit for name, (title, unit) in COLUMNS.items()},
             }
         )
     return {"factors": factors, "places": places, "figures": _figures(places)}
@@ -40,6 +52,11 @@ def _rows(table: dict[str, Any]) -> list[list[Any]]:
 
 
 def _figures(places: list[dict[str, Any]]) -> dict[str, float]:
-    """What stands in the lesson: law where it gains most."""
-    one = max((p for p in places if p["domain"] == "law"), key=lambda p: p["with"] - p["without"])
-    return {name: one[name] for name in ("rate", "best", "without", "with")}
+    """What stands in the lesson: one model where it gains most, and the mean of all there."""
+
+    def gained(place: dict[str, Any]) -> float:
+        return float(place["with"] - place["without"])
+
+    one = max((place for place in places if place["domain"] == QUOTED), key=gained)
+    mean = fmean(gained(place) for place in places if place["rate"] == one["rate"])
+    return {**{name: one[name] for name in ("rate", "best", "without", "with")}, "mean": mean}

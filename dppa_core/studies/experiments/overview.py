@@ -64,8 +64,10 @@ def overview(results: Mapping[str, Any], studies: Sequence[Mapping[str, Any]]) -
         "differences. Intervals of the embedded models cover the items, not the training: they "
         "were trained with one seed. Other sets (`make study`, with their own numbers of items) "
         f"count all entries, embeddings too. With {LEAST_SEEDS} seeds or more they have intervals "
-        "over seeds and items, and outcomes corrected for the five comparisons of the [study "
-        "plan](study-plan.md); with fewer they have none.",
+        "over seeds, the wider of Student's and a bootstrap over seeds and items, and outcomes "
+        "corrected for the five comparisons of a rate ([study plan](study-plan.md)); with fewer "
+        "they have none. Settings of the embedded models, of plain sets and of SmolLM2 were found "
+        "before the search fitted logarithms (the plan's last section).",
         found,
         made="make results",
     )
@@ -126,7 +128,7 @@ def _by_size(rows: Sequence[RatedMerge]) -> Chart:
 def _finding(
     merged: Sequence[RatedMerge], alone: Sequence[RatedMerge], others: Sequence[RatedMerge]
 ) -> str:
-    """The outcomes by rival, then what is kept where DPPA gains most."""
+    """The outcomes by rival, then what is kept where DPPA gains most, then the other sets."""
     lines = [_outcomes(merged, name) for name in (SIMPLEST, WHOLE)]
     lines += [_kept_at(max(merged, key=_gained)), _of_models_alone(alone)]
     return " ".join([*lines, *map(_of_others, others)])
@@ -192,9 +194,8 @@ def _of_others(row: RatedMerge) -> str:
         f"{WORDS[row.outcomes[name]]} {NAMES[name]} ({_gap(found)})"
         for name, found in row.minus.items()
     ]
-    return (
-        f"Over training seeds ({row.set}), {pruned(row.rate)} of all entries: DPPA {listed(told)}."
-    )
+    share = f"{pruned(row.rate)} of all entries"
+    return f"At {share}, over training seeds ({row.set}), DPPA {listed(told)}."
 
 
 def _gap(found: Interval) -> str:

@@ -18,6 +18,7 @@ from dppa_core.studies.zoo.study.compare import (
     hits_of,
     retention,
 )
+from dppa_core.studies.zoo.trained_set import set_title
 from dppa_core.tasks.intervals import Interval
 
 EMBEDDED = "embedded, settled"
@@ -44,10 +45,11 @@ class RatedMerge:
     minus: Mapping[str, Interval]
     """Rival -> DPPA's mean retention minus the rival's, as a fraction."""
     values: Mapping[str, float]
-    """The numbers of DPPA that the search chose."""
+    """The numbers of DPPA that the search chose; empty for several seeds, each has its own."""
     recipe: str | None
     outcomes: Mapping[str, str] = field(default_factory=dict)
-    """Rival -> one of `OUTCOMES`, for DPPA against it; empty where one seed allows no claim."""
+    """Rival -> one of `OUTCOMES`, for DPPA against it; empty where too few seeds allow
+    no claim."""
 
 
 def of_results(results: Mapping[str, Any]) -> tuple[list[RatedMerge], list[RatedMerge]]:
@@ -58,8 +60,8 @@ def of_results(results: Mapping[str, Any]) -> tuple[list[RatedMerge], list[Rated
 
 
 def of_studies(studies: Sequence[Mapping[str, Any]]) -> list[RatedMerge]:
-    """Sets of at least `LEAST_SEEDS` seeds together, at the rates of the study plan; others one by
-    one, without an outcome."""
+    """Sets of at least `LEAST_SEEDS` seeds together, at their `claim_rates`; others one by one,
+    without an outcome."""
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
     for of in sorted(studies, key=lambda of: of["set"]["seed"]):
         groups[of["set"]["size"], of["set"]["regime"]].append(of)
@@ -112,8 +114,7 @@ def _of_set(of: Mapping[str, Any]) -> Iterator[RatedMerge]:
             hits |= {WHOLE: known[WHOLE, 0.0]["hits"], "dppa": ours["hits"]}
             kept = {n: retention(of_one, own) for n, of_one in hits.items()}
             minus = {n: apart(ours["hits"], hits[n], own) for n in (WHOLE, SIMPLEST)}
-            title = f"{told['size']}, {told['regime']}, seed {told['seed']}"
-            yield RatedMerge(title, "", None, rate, kept, minus, ours["values"], None)
+            yield RatedMerge(set_title(told), "", None, rate, kept, minus, ours["values"], None)
 
 
 def _over_seeds(sets: Sequence[Mapping[str, Any]], rate: float) -> RatedMerge:

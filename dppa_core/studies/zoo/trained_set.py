@@ -71,6 +71,11 @@ def trained_set(folder: Path) -> TrainedSet:
     return TrainedSet(folder.name, {"base": base, **models}, record, adapted, folder)
 
 
+def set_title(record: Mapping[str, Any]) -> str:
+    """Size, regime and seed of a set."""
+    return f"{record['size']}, {record['regime']}, seed {record['seed']}"
+
+
 def _record(folder: Path) -> dict[str, Any]:
     file = folder / RECORD
     return dict(json.loads(file.read_text("utf-8"))) if file.is_file() else {}

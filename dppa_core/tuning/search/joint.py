@@ -176,7 +176,8 @@ class _Asked:
         new = [one for one in dict.fromkeys(points) if one not in self.known]
         new = new[: self._most - len(self.known)]
         if new:
-            self.known |= zip(new, self._losses(new), strict=True)
+            found = (math.inf if math.isnan(loss) else loss for loss in self._losses(new))
+            self.known |= zip(new, found, strict=True)
 
     def places(self, point: Point) -> tuple[float, ...]:
         """Steps from the start; 0 on an axis whose value is 0, which no step reaches."""
@@ -228,6 +229,8 @@ def _fit(asked: _Asked, here: Point, reach: float) -> Quadratic:
     least norm. Logarithms ten times as far above as the median are cut: an overflow says nothing
     about slopes.
     """
+    if math.isinf(asked.known[here]):  # so are all others
+        return lambda places: np.zeros(len(places))
     points = asked.on_axes()
     away = (np.array([asked.places(p) for p in points]) - asked.places(here)) / reach
     near = np.abs(away).max(axis=1) <= _FAR
@@ -260,7 +263,7 @@ def _lowest(value: Quadratic, axes: int) -> Float64[ndarray, " d"]:
             tried = np.concatenate([tried, changed])
         values = value(tried)
         order = np.lexsort((np.abs(tried).sum(axis=1), values))
-        if values[order[0]] >= lowest:
+        if not values[order[0]] < lowest:
             return here
         here, lowest = tried[order[0]], float(values[order[0]])
 

@@ -176,3 +176,16 @@ def test_masks_by_hand_nest(block: Callable[..., dict[str, Any]]) -> None:
 
 def test_failures_and_questions_are_as_many_as_said(block: Callable[..., dict[str, Any]]) -> None:
     assert len(block("break-it")["cases"]) == 7 and QUESTIONS == 12
+
+
+def test_losses_by_factor_are_the_experiments(block: Callable[..., dict[str, Any]]) -> None:
+    found = block("loss-by-factor")
+    plain = found["factors"].index(1.0)
+    for place in found["places"]:
+        for kind, cost in (("foretold", "foretold-cost"), ("measured", "cost")):
+            gap = place[kind][plain] - place["unpruned"]
+            assert gap == pytest.approx(place[cost], abs=1e-3 * max(1, place[kind][plain]))
+        best = min(place["measured"])
+        assert found["factors"][place["measured"].index(best)] == place["best"]
+    assert {place["domain"] for place in found["places"]} == {"math", "finance", "law"}
+    assert 0 < found["figures"]["mean"] < found["figures"]["with"] - found["figures"]["without"]

@@ -4,13 +4,7 @@ import { select, lines } from "../charts.js";
 import { block } from "../frame.js";
 
 const times = (x) => `×${THIN}${three(x)}`;
-const SMOOTH = 0.02, HEADROOM = 1.25;
-// The loss with a factor on what is kept, by the second order around the unpruned model.
-const foretold = ({ loss, slope_kept, slope_removed, kept, crossed, removed }, factor) => {
-  const more = factor - 1;
-  return loss + more * slope_kept - slope_removed + (more * more * kept - 2 * more * crossed + removed) / 2;
-};
-const bestOf = ({ slope_kept, kept, crossed }) => 1 + (crossed - slope_kept) / kept;
+const HEADROOM = 1.25;
 
 block("loss-by-factor", ({ host, result }) => {
   const { factors, places } = result, low = factors[0], high = factors.at(-1);
@@ -20,23 +14,17 @@ block("loss-by-factor", ({ host, result }) => {
   select(bar, "Model", named("domain").map((one) => [one, one]), domain, (name) => { domain = name; draw(); });
   select(bar, "Pruned", named("rate").map((one) => [one, percent(one)]), rate, (one) => { rate = +one; draw(); });
   const at = () => places.find((one) => one.domain === domain && one.rate === rate);
-  const lossAt = (place, factor) => place.losses[factors.indexOf(factor)];
-  const costs = (place) => {
-    const cost = lossAt(place, 1) - place.parts.loss, left = lossAt(place, place.best) - place.parts.loss;
-    return { cost, left, said: foretold(place.parts, 1) - place.parts.loss };
-  };
   function spec() {
-    const place = at(), { parts, losses } = place, { cost, left, said } = costs(place);
-    const grid = Array.from({ length: Math.round((high - low) / SMOOTH) + 1 }, (_, i) => low + i * SMOOTH);
-    const top = Math.max(lossAt(place, 1), lossAt(place, low), foretold(parts, 1), parts.loss * 2) * HEADROOM;
-    const turned = cost > 0 ? `, ${times(place.best)} leaves ${two(left)}` : "";
+    const place = at(), { unpruned, foretold, measured, cost, best, left } = place, plain = factors.indexOf(1);
+    const top = Math.max(measured[plain], measured[0], foretold[plain], 2 * unpruned) * HEADROOM;
+    const curve = (losses) => factors.map((factor, i) => [factor, losses[i]]);
     return {
-      title: `${domain}, ${percent(rate)} pruned: costs ${two(cost)} nats per token (foretold ${two(said)})${turned}`,
+      title: `${domain}, ${percent(rate)} pruned: costs ${two(cost)} nats per token (foretold ${two(place["foretold-cost"])})${cost > 0 ? `, ${times(best)} leaves ${two(left)}` : ""}`,
       y: { label: "loss of right answers, nats per token", low: 0, high: top, text: three },
       series: [
-        { label: "measured", colour: "#0072B2", marks: true, points: factors.map((factor, i) => [factor, losses[i]]) },
-        { label: "foretold", colour: "#D55E00", dash: "7 4", points: grid.map((factor) => [factor, foretold(parts, factor)]) },
-        { label: "not pruned", colour: "var(--d-edge)", dash: "2 4", points: [[low, parts.loss], [high, parts.loss]] },
+        { label: "measured", colour: "#0072B2", marks: true, points: curve(measured) },
+        { label: "foretold", colour: "#D55E00", dash: "7 4", points: curve(foretold) },
+        { label: "not pruned", colour: "var(--d-edge)", dash: "2 4", points: [[low, unpruned], [high, unpruned]] },
       ],
     };
   }
@@ -56,10 +44,11 @@ block("loss-by-factor", ({ host, result }) => {
     const head = html("tr", {}, html("thead", {}, table)), body = html("tbody", {}, table);
     for (const text of ["pruned", "Σ d² kept", "cost, foretold", "cost, measured", "best factor, foretold", "measured", "cost left", "accuracy without it", "with it"]) html("th", { scope: "col" }, head, text);
     for (const one of places.filter((place) => place.domain === domain)) {
-      const { cost, left, said } = costs(one), line = html("tr", {}, body);
+      const line = html("tr", {}, body);
       put(line, "aria-current", one.rate === rate);
       html("th", { scope: "row" }, line, percent(one.rate));
-      for (const text of [percent(one.energy), two(said), two(cost), times(bestOf(one.parts)), times(one.best), two(left), percent1(one.without), percent1(one.with)]) html("td", {}, line, text);
+      const cells = [percent(one.energy), two(one["foretold-cost"]), two(one.cost), times(one["foretold-best"]), times(one.best), two(one.left), percent1(one.without), percent1(one.with)];
+      for (const text of cells) html("td", {}, line, text);
     }
   }
   function draw() {

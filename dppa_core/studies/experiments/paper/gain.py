@@ -161,7 +161,7 @@ def _products(gains: Gains) -> Table:
     """What the parabola L(a) of each place is made of."""
     columns = [Column(one, "nats/token") for one in ("L", *PRODUCTS)]
     rows = {place: tuple(asdict(one.quadratic).values()) for place, one in gains.found.items()}
-    return _of_places("The products that foretell it, from the unpruned model alone", columns, rows)
+    return _of_places("Products of the unpruned model, which foretell the loss", columns, rows)
 
 
 def _measured(gains: Gains) -> Table:
@@ -279,12 +279,13 @@ GAIN = Declared(
     question="Why does amplification bring answers back, and how many at which rate?",
     measured=f"Each domain model alone, pruned by magnitude at {len(RATES)} rates; the kept "
     "entries of all matrices times one factor. On {search} search items the loss of the right "
-    f"answers is measured with {len(FACTORS)} factors from {FACTORS[0]:g} to {FACTORS[-1]:g}. It "
-    "is foretold from the unpruned model alone, by the second order of its loss: with k the kept "
-    "and r the removed part of the delta and G the Gauss-Newton matrix, pruning costs rᵀGr / 2, "
-    "and the best factor is 1 + kᵀGr / kᵀGk, both with the slope added. The products are those of "
-    "the changes of the logits along k and r. Then {test} test items are asked without a factor "
-    "and with the best one; differences are paired by item.",
+    f"answers is measured with {len(FACTORS)} factors from {FACTORS[0]:g} to {FACTORS[-1]:g}; "
+    "where the last is best, a larger one may be better. The loss is foretold from the unpruned "
+    "model alone, by its second order: with k the kept and r the removed part of the delta and G "
+    "the Gauss-Newton matrix, pruning costs rᵀGr / 2, and the best factor is 1 + kᵀGr / kᵀGk, both "
+    "with the slope added. The products are those of the changes of the logits along k and r. Then "
+    "{test} test items are asked without a factor and with the best one; differences are paired by "
+    "item.",
     steps=steps,
     wants=lambda setting: (
         "it reads right answers, and tasks of lm-evaluation-harness have none here"

@@ -14,6 +14,11 @@ LEVEL = 0.05
 """Differences with a smaller p-value, corrected for their number, are not by chance."""
 
 
+def bits(hits: Hits) -> str:
+    """A character for each item, 1 for a right answer."""
+    return "".join("01"[hit] for hit in hits)
+
+
 def scores(hits: Mapping[str, Hits]) -> Evaluation:
     """Domain -> accuracy with its interval."""
     found = {domain: accuracy(of) for domain, of in hits.items()}

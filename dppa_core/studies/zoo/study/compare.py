@@ -97,6 +97,11 @@ def compare(sets: Sequence[Mapping[str, Any]], rate: float) -> tuple[SeedCompari
     return tuple(replace(one, corrected=p) for one, p in zip(found, corrected, strict=True))
 
 
+def by_accuracy(sets: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The sets with divisors of 1: what was a retention is an accuracy."""
+    return [{**of, "own": dict.fromkeys(of["own"], "1")} for of in sets]
+
+
 def hits_of(measured: Mapping[str, Any], name: str, rate: float) -> Hits:
     """The hits of a merge at a rate of all entries, or of one that prunes nothing."""
     keys = _keys(name, rate)
@@ -114,24 +119,25 @@ def apart(one: Hits, other: Hits, own: Hits) -> Interval:
     return Interval(gap, float(low), float(high))
 
 
-def _difference(
-    sets: Sequence[Mapping[str, Any]], one: str, other: str, rate: float, question: str
-) -> SeedComparison:
-    pairs = [(hits_of(of, one, rate), hits_of(of, other, rate), of["own"]) for of in sets]
-    by_seed = np.array([retention(a, own) - retention(b, own) for a, b, own in pairs])
-    over, p = _student(by_seed)
-    drawn = _hierarchical([_item_draws(*pair, seed=at) for at, pair in enumerate(pairs)])
-    low, high = np.quantile(drawn, (0.025, 0.975))
-    both = Interval(float(by_seed.mean()), float(low), float(high))
-    return SeedComparison(one, other, question, tuple(map(float, by_seed)), over, both, p, p)
-
-
-def _student(values: Float64[ndarray, " seeds"]) -> tuple[Interval, float]:
+def student_interval(values: Float64[ndarray, " seeds"]) -> tuple[Interval, float]:
+    """Mean and its interval (95 %, Student's), and the p-value against 0; two values at least."""
     mean, freedom = float(values.mean()), len(values) - 1
     error = float(values.std(ddof=1)) / sqrt(len(values))
     half = student(freedom) * error
     p = p_of_t(mean / error, freedom) if error else float(mean == 0)
     return Interval(mean, mean - half, mean + half), p
+
+
+def _difference(
+    sets: Sequence[Mapping[str, Any]], one: str, other: str, rate: float, question: str
+) -> SeedComparison:
+    pairs = [(hits_of(of, one, rate), hits_of(of, other, rate), of["own"]) for of in sets]
+    by_seed = np.array([retention(a, own) - retention(b, own) for a, b, own in pairs])
+    over, p = student_interval(by_seed)
+    drawn = _hierarchical([_item_draws(*pair, seed=at) for at, pair in enumerate(pairs)])
+    low, high = np.quantile(drawn, (0.025, 0.975))
+    both = Interval(float(by_seed.mean()), float(low), float(high))
+    return SeedComparison(one, other, question, tuple(map(float, by_seed)), over, both, p, p)
 
 
 def _item_draws(one: Hits, other: Hits, own: Hits, *, seed: int) -> Float64[ndarray, " draws"]:

@@ -12,6 +12,7 @@ from dppa_core.errors import MissingCheckpoint
 from dppa_core.studies.zoo.results.choosing import ChosenValues, choose
 from dppa_core.studies.zoo.results.entry import Entry
 from dppa_core.studies.zoo.results.merge_examiner import MergeExaminer
+from dppa_core.studies.zoo.results.retained import bits
 from dppa_core.studies.zoo.study.merges import (
     ALL,
     BUDGETS,
@@ -28,7 +29,6 @@ from dppa_core.studies.zoo.study.merges import (
 from dppa_core.studies.zoo.study.shuffled import shuffle_set
 from dppa_core.studies.zoo.trained_set import TrainedSet, trained_set
 from dppa_core.tasks import DOMAINS
-from dppa_core.tasks.intervals import Hits
 from dppa_core.tuning.search.joint import ITEMS
 
 Say = Callable[[str], None]
@@ -62,7 +62,7 @@ def measure_set(
         if name not in models.references:
             raise MissingCheckpoint(f"{folder}: no model {name}. `dppa zoo train` makes it.")
     examiner = MergeExaminer(limit, search_items)
-    own = {d: _bits(examiner.hits(models.references[d], d, "test")) for d in DOMAINS}
+    own = {d: bits(examiner.hits(models.references[d], d, "test")) for d in DOMAINS}
     say(f"{models.name}: alone " + _accuracies(own))
     wanted = [
         merge
@@ -122,13 +122,8 @@ def _row(
         "budget": merge.budget,
         "values": dict(chosen.values),
         "tried": {"losses": chosen.losses, "retentions": chosen.retentions},
-        "hits": {d: _bits(examiner.hits(made[d], d, "test")) for d in DOMAINS},
+        "hits": {d: bits(examiner.hits(made[d], d, "test")) for d in DOMAINS},
     }
-
-
-def _bits(hits: Hits) -> str:
-    """A character for each item, 1 for a right answer."""
-    return "".join("01"[hit] for hit in hits)
 
 
 def _accuracies(hits: Mapping[str, str]) -> str:

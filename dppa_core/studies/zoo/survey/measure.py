@@ -14,9 +14,9 @@ from dppa_core.pruning.pruning_parameters import PruningParameters
 from dppa_core.studies.zoo.results.choosing import choose
 from dppa_core.studies.zoo.results.entry import EMBEDDED, Entry
 from dppa_core.studies.zoo.results.merge_examiner import MergeExaminer
+from dppa_core.studies.zoo.results.retained import bits
 from dppa_core.studies.zoo.trained_set import trained_set
 from dppa_core.tasks import DOMAINS
-from dppa_core.tasks.intervals import Hits
 from dppa_core.tuning.advice.run import profile_facts
 from dppa_core.tuning.search.joint import ITEMS
 
@@ -57,7 +57,8 @@ def survey_set(
         references, told = models.references, models.record
     examiner, found = MergeExaminer(limit, search_items), []
     for domain in (name for name in DOMAINS if name in references):
-        found.append({"set": dict(told), **_delta(references, domain, examiner)})
+        delta = _delta(references, domain, examiner)
+        found.append({"set": dict(told), "search_items": search_items, **delta})
         say(f"{folder.name}: {domain}")
     return found
 
@@ -66,22 +67,14 @@ def _delta(references: Mapping[str, str], domain: str, examiner: MergeExaminer) 
     profile = cached_profile(references["base"], references[domain])
     places = []
     for rate in RATES:
-        entries = {
-            method: Entry(
-                *(get_method(method), {}, bands),
-                rate=rate,
-                references=references,
-                domains=(domain,),
-            )
-            for method, bands in BANDS.items()
-        }
+        entries = {method: entry_alone(method, rate, references, domain) for method in BANDS}
         place: dict[str, Any] = {"rate": rate, "energy": kept_energy(profile, rate)}
-        place["pruned"] = _bits(_hits(entries["magnitude"], (), domain, examiner))
+        place["pruned"] = bits(_hits(entries["magnitude"], (), domain, examiner))
         if rate in SEARCHED_AT:
             place["searched"] = {}
             for method, entry in entries.items():
                 chosen = choose(entry, examiner)
-                hits = _bits(_hits(entry, chosen.point, domain, examiner))
+                hits = bits(_hits(entry, chosen.point, domain, examiner))
                 place["searched"][method] = {"values": dict(chosen.values), "hits": hits}
         places.append(place)
     facts = profile_facts(profile)
@@ -89,9 +82,20 @@ def _delta(references: Mapping[str, str], domain: str, examiner: MergeExaminer) 
         "domain": domain,
         "change": facts.relative_change,
         "significance": list(facts.significance),
-        "own": _bits(examiner.hits(references[domain], domain, "test")),
+        "own": bits(examiner.hits(references[domain], domain, "test")),
         "places": places,
     }
+
+
+def entry_alone(method: str, rate: float, references: Mapping[str, str], domain: str) -> Entry:
+    """One model pruned by a method; what is no module stays whole."""
+    changes = {"other_tensors": "keep"}
+    return Entry(
+        *(get_method(method), changes, BANDS[method]),
+        rate=rate,
+        references=references,
+        domains=(domain,),
+    )
 
 
 def kept_energy(profile: DeltaProfile, rate: float) -> float:
@@ -106,8 +110,3 @@ def _hits(
     entry: Entry, point: tuple[float, ...], domain: str, examiner: MergeExaminer
 ) -> tuple[bool, ...]:
     return examiner.hits(entry.recipes(point)[domain], domain, "test")
-
-
-def _bits(hits: Hits) -> str:
-    """A character for each item, 1 for a right answer."""
-    return "".join("01"[hit] for hit in hits)

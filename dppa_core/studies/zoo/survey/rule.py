@@ -16,6 +16,8 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
+from dppa_core.studies.zoo.trained_set import set_title
+
 RULES = (
     ("rate",),
     ("energy kept",),
@@ -35,7 +37,9 @@ class PrunedPlace:
     """A delta at one rate."""
 
     set: str
-    """Size, regime and seed: what is left out together."""
+    """Size, regime and seed."""
+    base: tuple[str, int]
+    """Size and seed: sets of one base are left out together."""
     domain: str
     rate: float
     change: float
@@ -67,14 +71,10 @@ def places_of(records: Sequence[Mapping[str, Any]]) -> list[PrunedPlace]:
         own = one["own"].count("1")
         for at in one["places"] if own else ():
             kept = at["pruned"].count("1") / own
-            facts = one["change"], at["energy"], kept
-            found.append(PrunedPlace(set_name(one["set"]), one["domain"], at["rate"], *facts))
+            told = one["set"]
+            names = set_title(told), (told["size"], told["seed"]), one["domain"]
+            found.append(PrunedPlace(*names, at["rate"], one["change"], at["energy"], kept))
     return found
-
-
-def set_name(told: Mapping[str, Any]) -> str:
-    """Size, regime and seed of a set."""
-    return f"{told['size']}, {told['regime']}, seed {told['seed']}"
 
 
 def figures(place: PrunedPlace) -> dict[str, float]:
@@ -107,12 +107,12 @@ def fit(places: Sequence[PrunedPlace], names: tuple[str, ...]) -> KeptRule:
 def foretold_elsewhere(
     places: Sequence[PrunedPlace], names: tuple[str, ...]
 ) -> Float64[ndarray, " places"]:
-    """Each place's retention by the rule that the other sets give. Needs two sets at least."""
+    """Each place's retention by the rule that the sets of other bases give; needs two bases."""
     found = np.zeros(len(places))
-    for left in dict.fromkeys(place.set for place in places):
-        rule = fit([place for place in places if place.set != left], names)
+    for left in dict.fromkeys(place.base for place in places):
+        rule = fit([place for place in places if place.base != left], names)
         for at, place in enumerate(places):
-            if place.set == left:
+            if place.base == left:
                 found[at] = rule.foretold(place)
     return found
 

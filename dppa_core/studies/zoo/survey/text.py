@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import sqrt
 from typing import Any
 
 import numpy as np
 
 from dppa_core.evaluation.tables import listed, markdown_table
+from dppa_core.studies.zoo.study.compare import LEAST_SEEDS, student_interval
 from dppa_core.studies.zoo.survey.measure import SEARCHED_AT
 from dppa_core.studies.zoo.survey.rule import (
     RULES,
@@ -18,13 +18,12 @@ from dppa_core.studies.zoo.survey.rule import (
     fit,
     foretold_elsewhere,
     places_of,
-    set_name,
 )
-from dppa_core.tasks.intervals import Interval, student
+from dppa_core.studies.zoo.trained_set import set_title
 
 BINS = ((0.9, 1.01), (0.5, 0.9), (0.0, 0.5))
 """Foretold retentions that are told together."""
-LEAST_SETS = 2
+LEAST_BASES = 2
 RIVALS = {"dppa": "DPPA", "dare": "DARE"}
 Record = Mapping[str, Any]
 
@@ -34,14 +33,17 @@ def markdown(records: Sequence[Record], command: str) -> str:
     places = places_of(records)
     sets = dict.fromkeys(place.set for place in places)
     rates = ", ".join(f"{100 * rate:g}" for rate in dict.fromkeys(one.rate for one in places))
+    asked = {one["domain"]: len(one["own"]) for one in records}
+    items = listed([f"{count} of {domain}" for domain, count in asked.items()])
     parts = [
         "# How far can a delta be pruned?",
-        f"{len(records)} deltas of {len(sets)} sets ({'; '.join(sets)}), each pruned alone by "
-        f"magnitude at {rates} % of the modules' entries, nothing chosen. Retention is accuracy "
-        f"divided by the domain model's own, on all test items. Made by `{command}`.",
+        f"{len({(one.set, one.domain) for one in places})} deltas of {len(sets)} sets "
+        f"({'; '.join(sets)}), each pruned alone by magnitude at {rates} % of the modules' "
+        "entries, nothing chosen. Retention is accuracy divided by the domain model's own, on test "
+        f"items ({items}). Made by `{command}`.",
     ]
-    if len(sets) < LEAST_SETS:
-        parts.append(f"A rule needs {LEAST_SETS} sets at least whose models answer anything.")
+    if len({place.base for place in places}) < LEAST_BASES:
+        parts.append(f"A rule needs sets of {LEAST_BASES} bases whose models answer anything.")
     else:
         parts += _rules(records, places)
     return "\n\n".join(parts) + "\n"
@@ -54,18 +56,20 @@ def _rules(records: Sequence[Record], places: Sequence[PrunedPlace]) -> list[str
     searched = listed([f"{100 * rate:g} %" for rate in SEARCHED_AT])
     keys = [(one.set, one.domain, one.rate) for one in places]
     return [
-        "## What tells it beforehand",
+        "## Which figures foretell retention",
         "A logistic curve over figures of the profile, which asks no question. *Error*: mean "
-        "distance between foretold and measured retention, each set foretold by the others.",
+        "distance between foretold and measured retention; each set is foretold by sets of other "
+        "bases. The best rule is the one with the least error, so its own error is optimistic.",
         markdown_table(
             ["figures", "error, points"],
             [[" and ".join(names), f"{100 * errors[names]:.1f}"] for names in RULES],
         ),
         _formula(fit(places, best)),
-        "## What other methods add there",
-        f"At {searched} the numbers of every method are searched on the search items, with one "
-        "budget. Differences are means over the deltas of a set, then over the sets, with "
-        "Student's interval over sets (95 %); in brackets the deltas and sets.",
+        "## What DPPA and DARE add",
+        f"At {searched} the numbers of every method are searched on "
+        f"{records[0]['search_items']} search items, with one budget. Differences are means over "
+        "the deltas of a set, then over the sets, with Student's interval over sets (95 %), not "
+        "corrected for their number: they support no claim. In brackets the deltas and sets.",
         _methods(records, dict(zip(keys, by_rule[best], strict=True))),
     ]
 
@@ -88,7 +92,7 @@ def _methods(records: Sequence[Record], foretold: Mapping[tuple[str, str, float]
     for low, high in BINS:
         gaps: dict[str, dict[str, list[float]]] = {name: {} for name in RIVALS}
         for one in records:
-            own, name = one["own"].count("1"), set_name(one["set"])
+            own, name = one["own"].count("1"), set_title(one["set"])
             for at in one["places"]:
                 key = name, one["domain"], at["rate"]
                 if "searched" not in at or not low <= foretold.get(key, -1.0) < high:
@@ -106,9 +110,7 @@ def _methods(records: Sequence[Record], foretold: Mapping[tuple[str, str, float]
 
 def _told(by_set: Mapping[str, Sequence[float]]) -> str:
     means = np.array([np.mean(of) for of in by_set.values()])
-    mean = float(means.mean())
-    if len(means) < 3:
-        return f"{100 * mean:+.1f}"
-    half = student(len(means) - 1) * float(means.std(ddof=1)) / sqrt(len(means))
-    found = Interval(mean, mean - half, mean + half)
-    return f"{100 * mean:+.1f} ({100 * found.low:+.1f} to {100 * found.high:+.1f})"
+    if len(means) < LEAST_SEEDS:
+        return f"{100 * means.mean():+.1f}"
+    found = student_interval(means)[0]
+    return f"{100 * found.value:+.1f} ({100 * found.low:+.1f} to {100 * found.high:+.1f})"
