@@ -107,7 +107,9 @@ def half_width(n: int) -> float:
 COMPARISONS: dict[str, Callable[[], bool]] = {
     "From 90 % on, law's loss rises much faster than the parabola, and the right factor, near the "
     "foretold one, takes most of that back.": parted,
-    "Finance wants a larger factor than foretold, and less comes back.": finance_is_harder,
+    "Finance wants a larger factor than foretold, and wins back less than law does.": (
+        finance_is_harder
+    ),
     "Up to 80 % the curves agree, and there is little to win.": together,
     "So the gain grows with the rate, and fades when hardly anything is kept.": rising_and_fading,
     "Task arithmetic, which prunes nothing, may beat it.": lambda: ahead("task_arithmetic"),
