@@ -26,6 +26,8 @@ from dppa_core.studies.experiments.steps import Declared, Steps, all_asked
 from dppa_core.studies.experiments.values import Axis, Chart, Findings, Series
 
 RATES = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995)
+SET_UP_TO = 0.99
+"""Rows at larger rates have no recipe: the sliders of the page end here."""
 FACTORS = (0.5, 0.65, 0.8, 0.9, 1.0, 1.1, 1.2, 1.35, 1.5, 1.75, 2.0, 2.5, 3.0, 3.5, 4.0)
 PRODUCTS = ("g·k", "g·r", "kᵀGk", "kᵀGr", "rᵀGr")
 """Names of the fields of a `Quadratic` after its loss."""
@@ -152,7 +154,7 @@ def _table(gains: Gains) -> Table:
             accuracy(with_),
             points(gains.alone(*place), len(with_.hits)),
         )
-        rows.append(Row(cells, dump_recipe(recipe)))
+        rows.append(Row(cells, dump_recipe(recipe) if rate <= SET_UP_TO else None))
     title = "Magnitude pruning of one model, and one factor on what is kept"
     return Table(title, columns, tuple(rows))
 
