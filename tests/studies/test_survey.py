@@ -171,5 +171,7 @@ def test_a_set_is_surveyed_by_command_and_not_twice(
     assert measure.kept_energy(profile, 0.0) == pytest.approx(1)
     monkeypatch.setattr(measure, "survey_set", pytest.fail)
     assert dppa(*arguments, "--json") == 0 and dppa.json["deltas"] == found
+    (tmp_path / f"{tiny_zoo.name}.json").write_text("{")
+    assert dppa(*arguments) == 1 and "not the JSON of a measured set" in dppa.err
     with pytest.raises(MissingCheckpoint):
         survey_set(tmp_path / "nothing")

@@ -208,7 +208,12 @@ def _measured(folders: Sequence[Path], out: Path, measure: Callable[[Path], Any]
             measured = measure(folder)
             out.mkdir(parents=True, exist_ok=True)
             write_text(file, json.dumps(measured, indent=1) + "\n")
-        found.append(json.loads(file.read_text("utf-8")))
+        try:
+            found.append(json.loads(file.read_text("utf-8")))
+        except ValueError as error:
+            raise InvalidValue(
+                f"{file}: not the JSON of a measured set ({error}). Remove it, and measure again."
+            ) from error
     return found
 
 
