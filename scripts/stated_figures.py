@@ -197,17 +197,10 @@ STATED = (
     StatedFigures(
         README,
         "models lose # points of accuracy more than with magnitude at 80 % (# to #) and # at 95 % "
-        "(# to #).",
+        "(# to #;",
         lambda data: (
             *data.finding("beyond", rf"DPPA has no gain; .*?from {POINTS} at 80 %"),
             *data.finding("beyond", rf"DPPA has no gain; .*?80 % to {POINTS} at 95 %"),
-        ),
-    ),
-    StatedFigures(
-        README,
-        "At 95 %, climbed factors without DP gain # points over plain magnitude (# to #;",
-        lambda data: data.cell(
-            "ablation", {"variant": "DPA alone", "pruned": 95.0}, "minus plain magnitude"
         ),
     ),
     StatedFigures(

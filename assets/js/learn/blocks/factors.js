@@ -4,12 +4,12 @@ import { select, lines } from "../charts.js";
 import { block } from "../frame.js";
 
 const times = (x) => `×${THIN}${three(x)}`;
-const HEADROOM = 1.25;
+const HEADROOM = 1.25, FIRST_RATE = 0.9, STEP = 0.05;
 
 block("loss-by-factor", ({ host, result }) => {
   const { factors, places } = result, low = factors[0], high = factors.at(-1);
   const named = (key) => [...new Set(places.map((one) => one[key]))];
-  let domain = "law", rate = result.figures.rate;
+  let domain = "law", rate = FIRST_RATE;
   const bar = html("div", { class: "plot-bar" }, host);
   select(bar, "Model", named("domain").map((one) => [one, one]), domain, (name) => { domain = name; draw(); });
   select(bar, "Pruned", named("rate").map((one) => [one, percent(one)]), rate, (one) => { rate = +one; draw(); });
@@ -31,10 +31,10 @@ block("loss-by-factor", ({ host, result }) => {
   const plot = lines(host, {
     name: "loss-by-factor",
     label: "Loss of right answers over the factor on what pruning kept",
-    x: { label: "factor on what is kept", low, high, text: times },
+    x: { label: "factor on what is kept", low, high, step: STEP, text: times },
     slider: "Factor",
     at: 1,
-    how: "Up: loss of right answers, in nats per token; lower is better. Foretold from the unpruned model alone; measured on questions of the search split.",
+    how: "Up: loss of right answers, in nats per token; lower is better. Foretold from the unpruned model alone; measured on questions of the search split. Cost: this loss minus the unpruned model's; below 0, pruning helps. The best factor has the least loss, which need not be the most right answers.",
     ...spec(),
   });
   const scroll = html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "All rates as a table" }, host);
@@ -42,7 +42,7 @@ block("loss-by-factor", ({ host, result }) => {
   function fill() {
     table.replaceChildren();
     const head = html("tr", {}, html("thead", {}, table)), body = html("tbody", {}, table);
-    for (const text of ["pruned", "Σ d² kept", "cost, foretold", "cost, measured", "best factor, foretold", "measured", "cost left", "accuracy without it", "with it"]) html("th", { scope: "col" }, head, text);
+    for (const text of ["pruned", "Σ d² kept", "cost, foretold", "cost, measured", "best factor, foretold", "best factor, measured", "cost left with it", "accuracy without it", "accuracy with it"]) html("th", { scope: "col" }, head, text);
     for (const one of places.filter((place) => place.domain === domain)) {
       const line = html("tr", {}, body);
       put(line, "aria-current", one.rate === rate);
