@@ -100,10 +100,7 @@ def entry_alone(method: str, rate: float, references: Mapping[str, str], domain:
 
 def kept_energy(profile: DeltaProfile, rate: float) -> float:
     """The share of the modules' sum of d² that magnitude pruning keeps at a rate, in [0, 1]."""
-    plan = plan_pruning(profile, (rate,), PruningParameters(strength=0.0))
-    total = sum(item.delta_square for item in profile.modules)
-    kept = sum(module.levels[-1].selection.energy for module in plan.modules)
-    return kept / total if total else 1.0
+    return plan_pruning(profile, (rate,), PruningParameters(strength=0.0)).energy
 
 
 def _hits(
