@@ -67,6 +67,7 @@ def test_a_copy_on_a_gpu_is_computed_by_transformers_own_forward_pass(resident: 
         assert not knows(there.model) and isinstance(texts_of(there.model), ForeignTexts)
 
 
+@pytest.mark.usefixtures("short_replies")
 @pytest.mark.parametrize("workers", [1, 2])
 def test_work_of_the_processor_is_counted_in_every_thread(resident: Resident, workers: int) -> None:
     exam, settings = Exam("zoo:math", "math", "search", 70), GenerationSettings(max_new_tokens=12)
@@ -76,6 +77,12 @@ def test_work_of_the_processor_is_counted_in_every_thread(resident: Resident, wo
     with fake_cuda(free=0) as computed:
         tokens = list(OwnDevices().replies(resident, "What is 12 + 5?", settings, None))
     assert computed.here > LAYERS * 4 + len(tokens) - 2 and not computed.there
+
+
+@pytest.fixture
+def short_replies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Random models never end their replies, and the fake device is slow."""
+    monkeypatch.setattr("dppa_core.evaluation.examiner.LONGEST", 6)
 
 
 @pytest.fixture
@@ -105,6 +112,7 @@ def test_chat_replies(resident: Resident, passes: list[None]) -> None:
     assert computed.there == len(passes) * (LAYERS * 8 + 1) and not computed.here
 
 
+@pytest.mark.usefixtures("short_replies")
 def test_evaluation(passes: list[None]) -> None:
     exam = Exam(RECIPE, "math", "search", 70)
     here = Examiner(keep=False, workers=1).marks(exam)
@@ -207,6 +215,7 @@ def test_the_harness(resident: Resident, tmp_path: Path, monkeypatch: pytest.Mon
     assert computed.there >= LAYERS * 8 and not computed.here
 
 
+@pytest.mark.usefixtures("short_replies")
 def test_marks_are_kept_by_number_format_and_card(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
