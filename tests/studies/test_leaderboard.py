@@ -172,7 +172,7 @@ def test_what_was_measured_is_not_asked_again(
     def never(*_: object, **__: object) -> None:
         raise AssertionError("asked again")
 
-    for name in ("reply_logits", "added"):
+    for name in ("texts_of", "added"):
         monkeypatch.setattr(merge_examiner, name, never)
     monkeypatch.setattr(Examiner, "marks", never)
     assert measure(["slerp", "emr", "linear"], test_items=2, search_items=1) == first

@@ -20,9 +20,10 @@ from dppa_core.evaluation.examiner import Examiner, exchanges
 from dppa_core.evaluation.scores import Exam, Target, references_of, target_name
 from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.merging.merger import open_merger
-from dppa_core.models.answer_loss import grouped, reply_logits, surprise
+from dppa_core.models.answer_loss import grouped, surprise
 from dppa_core.models.devices import lend, place_of
 from dppa_core.models.resident import Resident
+from dppa_core.models.texts import texts_of
 from dppa_core.progress import Progress, report
 from dppa_core.pruning.floats import to_float32
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
@@ -84,8 +85,10 @@ class MergeExaminer:
             total, count = 0.0, 0
             with torch.inference_mode():
                 for group in grouped(exchanges(there, asked), TOGETHER):
-                    logits, tokens = reply_logits(there.model, group)
-                    total += float(surprise(logits, tokens).double().sum())
+                    written = [one.prompt + one.reply[:-1] for one in group]
+                    logits = texts_of(there.model).read(written, [len(e.reply) for e in group])
+                    tokens = torch.tensor([token for one in group for token in one.reply])
+                    total += float(surprise(torch.cat(logits), tokens).double().sum())
                     count += len(tokens)
             return struct.pack("<d", total / count)
 
