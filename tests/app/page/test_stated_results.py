@@ -208,7 +208,7 @@ def test_a_new_sentence_with_a_result_is_noticed(sentence: str) -> None:
 
 
 def test_the_merges_at_95_and_over_seeds_are_as_the_pages_say() -> None:
-    told = [outcome(rate, "small, settled, 3 seeds") for rate in (0.9, 0.95)]
+    told = [outcome(rate, f"small, settled, {DATA.seeds} seeds") for rate in (0.9, 0.95)]
     assert chosen_at_95() and told == ["loses, undecided", "loses, wins"]
 
 
