@@ -126,7 +126,7 @@ def test_sets_of_three_seeds_are_one_row_a_rate_with_the_outcomes_of_the_study()
     row = found.findings.tables[0].rows[1]
     assert [cell.value for cell in row.cells[:2]] == ["small, settled, 3 seeds", 95.0]
     assert outcomes(found)[1] == "wins, wins", "task arithmetic keeps 4 of 40, magnitude 20"
-    said = "At 95 % of all entries, over training seeds (small, settled, 3 seeds), DPPA wins"
+    said = "(small, settled, 3 seeds; embeddings pruned too), DPPA against magnitude: wins at 95 %"
     assert said in found.findings.finding and said in found.findings.short
 
 

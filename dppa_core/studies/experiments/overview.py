@@ -27,12 +27,6 @@ from dppa_core.studies.zoo.study.compare import EQUAL, LEAST_SEEDS
 from dppa_core.tasks.intervals import Interval
 
 KEY = "overview"
-WORDS = {
-    "wins": "wins against",
-    "loses": "loses against",
-    "ties": "ties with",
-    "undecided": "is undecided against",
-}
 
 
 def overview(results: Mapping[str, Any], studies: Sequence[Mapping[str, Any]]) -> Experiment:
@@ -128,16 +122,22 @@ def _by_size(rows: Sequence[RatedMerge]) -> Chart:
 def _finding(
     merged: Sequence[RatedMerge], alone: Sequence[RatedMerge], others: Sequence[RatedMerge]
 ) -> str:
-    """The outcomes by rival, then what is kept where DPPA gains most, then the other sets."""
-    lines = [_outcomes(merged, name) for name in (SIMPLEST, WHOLE)]
-    lines += [_kept_at(max(merged, key=_gained)), _of_models_alone(alone)]
-    return " ".join([*lines, *map(_of_others, others)])
+    """The outcomes, what is kept where DPPA gains most, then models alone and sets of few seeds."""
+    few = [row for row in others if not row.outcomes]
+    told = [_short(merged, others), _kept_at(max(merged, key=_gained)), _of_models_alone(alone)]
+    return " ".join([*told, *map(_without_claim, few)])
 
 
 def _short(merged: Sequence[RatedMerge], others: Sequence[RatedMerge]) -> str:
-    """The embedded merges and those over seeds in a few sentences."""
-    lines = [_outcomes(merged, SIMPLEST), _kept_at(max(merged, key=_gained))]
-    return " ".join([*lines, *(_of_others(row) for row in others if row.outcomes)])
+    """The outcomes of the embedded merges and of those over seeds."""
+    several: dict[str, list[RatedMerge]] = {"Merged": list(merged)}
+    for row in others:
+        if row.outcomes:
+            title = f"Over training seeds ({row.set}; embeddings pruned too)"
+            several.setdefault(title, []).append(row)
+    return " ".join(
+        _outcomes(rows, rival, who) for who, rows in several.items() for rival in (SIMPLEST, WHOLE)
+    )
 
 
 def _gained(row: RatedMerge) -> float:
@@ -156,13 +156,13 @@ def _kept_at(row: RatedMerge) -> str:
     )
 
 
-def _outcomes(rows: Sequence[RatedMerge], rival: str) -> str:
+def _outcomes(rows: Sequence[RatedMerge], rival: str, who: str) -> str:
     parts = []
     for outcome in OUTCOMES:
         same = [row for row in rows if row.outcomes[rival] == outcome]
         names = [f"at {pruned(row.rate)} ({_gap(row.minus[rival])})" for row in same]
         parts += [f"{outcome} {listed(names)}"] if names else []
-    return f"Merged, DPPA against {NAMES[rival]}: {'; '.join(parts)}."
+    return f"{who}, DPPA against {NAMES[rival]}: {'; '.join(parts)}."
 
 
 def _of_models_alone(rows: Sequence[RatedMerge]) -> str:
@@ -186,16 +186,9 @@ def _place(row: RatedMerge) -> str:
     return f"{row.domain} at {pruned(row.rate)}"
 
 
-def _of_others(row: RatedMerge) -> str:
-    if not row.outcomes:
-        gaps = [f"{NAMES[name]} {_gap(found)}" for name, found in row.minus.items()]
-        return f"{row.set} at {pruned(row.rate)}, no claim: DPPA minus {listed(gaps)}."
-    told = [
-        f"{WORDS[row.outcomes[name]]} {NAMES[name]} ({_gap(found)})"
-        for name, found in row.minus.items()
-    ]
-    share = f"{pruned(row.rate)} of all entries"
-    return f"At {share}, over training seeds ({row.set}), DPPA {listed(told)}."
+def _without_claim(row: RatedMerge) -> str:
+    gaps = [f"{NAMES[name]} {_gap(found)}" for name, found in row.minus.items()]
+    return f"{row.set} at {pruned(row.rate)}, no claim: DPPA minus {listed(gaps)}."
 
 
 def _gap(found: Interval) -> str:
