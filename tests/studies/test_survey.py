@@ -1,5 +1,6 @@
 """The survey of single deltas: rules by hand, their error elsewhere, and a small set measured."""
 
+import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -13,19 +14,19 @@ from dppa_core.profiling.profile import cached_profile
 from dppa_core.studies.zoo.results import choosing
 from dppa_core.studies.zoo.results.entry import EMBEDDED
 from dppa_core.studies.zoo.survey import measure
+from dppa_core.studies.zoo.survey.kept_rule import KeptRule
 from dppa_core.studies.zoo.survey.measure import survey_set
 from dppa_core.studies.zoo.survey.rule import (
     RULES,
-    KeptRule,
     PrunedPlace,
     error,
-    figures,
     fit,
     foretold_elsewhere,
     places_of,
 )
 from dppa_core.studies.zoo.survey.text import markdown
 from dppa_core.tasks import DOMAINS
+from dppa_core.tuning.advice.run import kept_energy
 from dppa_core.tuning.search.joint import Budget
 from tests.helpers.command import Command
 
@@ -34,7 +35,7 @@ RATES = (0.5, 0.8, 0.9, 0.95, 0.98)
 
 def curve(place: PrunedPlace) -> float:
     """Half is kept where the kept share of d² is 0.3."""
-    return 1 / (1 + math.exp(-3 * (figures(place)["energy kept"] - math.log(0.3 / 0.7))))
+    return 1 / (1 + math.exp(-3 * (place.figures["energy kept"] - math.log(0.3 / 0.7))))
 
 
 def places(count: int = 4) -> list[PrunedPlace]:
@@ -45,14 +46,14 @@ def places(count: int = 4) -> list[PrunedPlace]:
             for rate in RATES:
                 energy = (1 - rate) ** (0.4 + 0.1 * ((seed + size) % 3))
                 one = PrunedPlace(
-                    str(seed), ("small", seed), domain, rate, 0.1 + 0.05 * seed, energy, 0.0
+                    str(seed), f"small {seed}", domain, rate, 0.1 + 0.05 * seed, energy, 1000, 0.0
                 )
                 found.append(replace(one, kept=curve(one)))
     return found
 
 
 def test_the_figures_of_a_place_are_those_by_hand() -> None:
-    found = figures(PrunedPlace("a", ("small", 1), "math", 0.8, 0.5, 0.75, 1.0))
+    found = PrunedPlace("a", "small 1", "math", 0.8, 0.5, 0.75, 1000, 1.0).figures
     assert found["rate"] == pytest.approx(math.log(4))
     assert found["energy kept"] == pytest.approx(math.log(3))
     assert found["size"] == pytest.approx(math.log(0.5))
@@ -63,19 +64,19 @@ def test_a_fit_finds_the_curve_that_made_the_retentions() -> None:
     rule = fit(places(), ("energy kept",))
     wanted = (-3 * math.log(0.3 / 0.7), 3.0)
     assert rule.weights == pytest.approx(wanted, abs=0.02)
-    assert [rule.foretold(one) for one in places()] == pytest.approx(
+    assert [rule.foretold(one.figures) for one in places()] == pytest.approx(
         [one.kept for one in places()], abs=2e-3
     )
 
 
 def test_a_fit_to_retentions_of_one_and_of_nothing_stays_finite() -> None:
     extreme = [
-        PrunedPlace("a", ("small", 1), "math", rate, 0.2, 1 - rate, 1.2 * (rate < 0.9))
+        PrunedPlace("a", "small 1", "math", rate, 0.2, 1 - rate, 1000, 1.2 * (rate < 0.9))
         for rate in RATES
     ]
     rule = fit(extreme, ("rate",))
     assert all(map(math.isfinite, rule.weights))
-    assert [round(rule.foretold(one)) for one in extreme] == [1, 1, 0, 0, 0]
+    assert [round(rule.foretold(one.figures)) for one in extreme] == [1, 1, 0, 0, 0]
 
 
 def test_the_rule_that_tells_is_better_on_sets_it_has_not_seen() -> None:
@@ -86,9 +87,9 @@ def test_the_rule_that_tells_is_better_on_sets_it_has_not_seen() -> None:
 
 def test_an_error_is_a_mean_of_the_sets_and_retentions_above_one_count_as_one() -> None:
     few = [
-        PrunedPlace("a", ("small", 1), "math", 0.9, 0.2, 0.5, 1.3),
-        PrunedPlace("b", ("small", 2), "math", 0.9, 0.2, 0.5, 0.5),
-        PrunedPlace("b", ("small", 2), "law", 0.9, 0.2, 0.5, 0.1),
+        PrunedPlace("a", "small 1", "math", 0.9, 0.2, 0.5, 1000, 1.3),
+        PrunedPlace("b", "small 2", "math", 0.9, 0.2, 0.5, 1000, 0.5),
+        PrunedPlace("b", "small 2", "law", 0.9, 0.2, 0.5, 1000, 0.1),
     ]
     assert error(few, np.array([0.8, 0.5, 0.5])) == pytest.approx((0.2 + (0.0 + 0.4) / 2) / 2)
 
@@ -99,11 +100,11 @@ def record(seed: int, domain: str, magnitude: int, dppa: int) -> dict[str, Any]:
 
     searched = {"magnitude": magnitude, "dppa": dppa, "dare": magnitude}
     places = [
-        {"rate": 0.8, "energy": 0.7, "pruned": bits(20)},
+        {"rate": 0.8, "energy": 0.7, "pruned": {"magnitude": bits(20), "dare": bits(10)}},
         {
             "rate": 0.95,
             "energy": 0.3,
-            "pruned": bits(magnitude),
+            "pruned": {"magnitude": bits(magnitude), "dare": bits(magnitude // 2)},
             "searched": {name: {"values": {}, "hits": bits(n)} for name, n in searched.items()},
         },
     ]
@@ -113,6 +114,7 @@ def record(seed: int, domain: str, magnitude: int, dppa: int) -> dict[str, Any]:
         "search_items": 9,
         "domain": domain,
         "change": 0.2,
+        "entries": 1000,
         "own": bits(20),
         "places": places,
     }
@@ -122,21 +124,22 @@ def test_the_page_tells_what_methods_add_where_much_is_foretold_lost() -> None:
     records = [
         record(seed, domain, 8, 12 + seed) for seed in (1, 2, 3) for domain in ("math", "law")
     ]
-    assert {one.kept for one in places_of(records)} == {1.0, 0.4}
+    assert {one.kept for one in places_of(records, "magnitude")} == {1.0, 0.4}
+    assert {one.kept for one in places_of(records, "dare")} == {0.5, 0.2}
     text = markdown(records, "make survey")
-    assert "6 deltas of 3 sets" in text and "80, 95 %" in text
+    assert "6 deltas of 3 sets" in text and "80, 95 %" in text and "for 6 of the deltas" in text
     assert "20 of math and 20 of law" in text and "9 search items" in text
     assert "| 0 to 50 % (6, 3) | +30.0 (+17.6 to +42.4) | +0.0 (+0.0 to +0.0) |" in text
-    assert places_of([{**records[0], "own": "0" * 20}]) == []
+    assert places_of([{**records[0], "own": "0" * 20}], "dare") == []
     assert "A rule needs sets of 2 bases" in markdown(records[:2], "make survey")
 
 
 def test_sets_of_one_base_are_left_out_together() -> None:
-    alike = [replace(one, base=("small", 0)) for one in places(2)]
-    other = [replace(one, base=("small", 1)) for one in places(1)]
+    alike = [replace(one, base="small 0") for one in places(2)]
+    other = [replace(one, base="small 1") for one in places(1)]
     rule = fit(other, ("rate",))
     found = foretold_elsewhere([*alike, *other], ("rate",))
-    assert found[: len(alike)] == pytest.approx([rule.foretold(one) for one in alike])
+    assert found[: len(alike)] == pytest.approx([rule.foretold(one.figures) for one in alike])
 
 
 @pytest.mark.parametrize("method", measure.BANDS)
@@ -149,9 +152,7 @@ def test_every_method_leaves_whole_what_is_no_module(method: str) -> None:
 
 def test_a_rule_says_a_share() -> None:
     rule = KeptRule(("rate",), (900.0, 100.0))
-    assert rule.foretold(
-        PrunedPlace("a", ("small", 1), "math", 0.9, 0.2, 0.5, 0.0)
-    ) == pytest.approx(1)
+    assert rule.foretold({"rate": 2.0}) == pytest.approx(1)
 
 
 @pytest.mark.usefixtures("one_torch_thread")
@@ -166,9 +167,14 @@ def test_a_set_is_surveyed_by_command_and_not_twice(
     assert [one["domain"] for one in found] == list(DOMAINS)
     first, second = found[0]["places"]
     assert set(second["searched"]) == {"magnitude", "dppa", "dare"} and "searched" not in first
-    assert len(second["pruned"]) == 2 and 0 < second["energy"] < first["energy"] <= 1
+    assert set(map(len, second["pruned"].values())) == {2}
+    assert 0 < second["energy"] < first["energy"] <= 1
     profile = cached_profile(str(tiny_zoo / "base"), str(tiny_zoo / "math"))
-    assert measure.kept_energy(profile, 0.0) == pytest.approx(1)
+    assert kept_energy(profile, 0.0) == pytest.approx(1)
+    assert dppa(*arguments[:2], tiny_zoo, "--limit", 2, "--out", tmp_path / "b", "--no-search") == 0
+    assert "What DPPA and DARE add" not in dppa.out
+    (text,) = (tmp_path / "b").iterdir()
+    assert not any("searched" in at for one in json.loads(text.read_text()) for at in one["places"])
     monkeypatch.setattr(measure, "survey_set", pytest.fail)
     assert dppa(*arguments, "--json") == 0 and dppa.json["deltas"] == found
     (tmp_path / f"{tiny_zoo.name}.json").write_text("{")

@@ -29,8 +29,8 @@ def train(
     regime: Annotated[
         str,
         typer.Option(
-            help="settled, plain, large, or between them as replay-25-pull-5; on a language model "
-            "lora, full or large."
+            help="settled, plain (or a part of its steps, as plain-25), large, or between them as "
+            "replay-25-pull-5; on a language model lora, full or large."
         ),
     ] = "settled",
     seed: Annotated[int, typer.Option(min=0, help="Another one makes other weights.")] = 0,
@@ -184,17 +184,26 @@ def survey(
     ),
     limit: Annotated[int | None, typer.Option(min=1, help="Test items per domain.")] = None,
     search_limit: Annotated[int, typer.Option(min=1, help="Search items per domain.")] = 200,
+    search: Annotated[
+        bool, typer.Option(help="Compare methods with searched numbers: most of the time.")
+    ] = True,
     as_json: JsonFlag = False,
 ) -> None:
     """Prune every model of some sets alone, and find what foretells how much it keeps.
 
     A set whose file is there is not measured again; what was asked before comes from the cache.
     """
-    from dppa_core.studies.zoo.survey.measure import survey_set  # noqa: PLC0415  (imports torch)
+    from dppa_core.studies.zoo.survey.measure import (  # noqa: PLC0415  (imports torch)
+        SEARCHED_AT,
+        survey_set,
+    )
     from dppa_core.studies.zoo.survey.text import markdown  # noqa: PLC0415
 
     say = teller(quiet=as_json)
-    measure = partial(survey_set, limit=limit, search_items=search_limit, say=say)
+    rates = SEARCHED_AT if search else ()
+    measure = partial(
+        survey_set, limit=limit, search_items=search_limit, searched_at=rates, say=say
+    )
     found = [one for records in _measured(folders, out, measure) for one in records]
     emit({"deltas": found}, markdown(found, "make survey"), as_json=as_json)
 

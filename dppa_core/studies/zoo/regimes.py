@@ -71,6 +71,10 @@ REGIMES = {
     for regime in (
         SETTLED,
         PLAIN,
+        *(  # less deeply trained
+            Regime(f"plain-{percent}", steps=(5 * percent, 7 * percent, 7 * percent))
+            for percent in (25, 50)
+        ),
         Regime("large", steps=(1500, 2100, 2100), rate=2.0, ladder=4.0, width=0.7),
         *(
             Regime(f"replay-{replay}-pull-{pull}", False, replay / 100, pull, (1000, 700, 700))
@@ -79,7 +83,8 @@ REGIMES = {
         ),
     )
 }
-"""Between settled and plain lie replay and pull without settling."""
+"""Between settled and plain lie replay and pull without settling; plain-25 has a quarter of plain's
+steps."""
 
 
 def regime_named(name: str) -> Regime:

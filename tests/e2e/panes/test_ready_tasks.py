@@ -50,6 +50,7 @@ def test_tasks_are_asked_by_name(studio: Studio) -> None:
     expect(rows).to_have_count(7, timeout=ANSWER_MS)
     expect(rows.first.locator("th")).to_have_text("merged")
     expect(rows.last.locator("th")).to_have_text("base")
+    expect(page.locator("#tasks thead th").last).to_have_text("accuracy (acc)")
     expect(page.locator("#tasks h3")).to_have_text("dppa_sums, 6 questions")
     expect(page.locator("#tasks .measured")).to_contain_text("the merge as it is now")
     values = page.locator("#tasks td[data-value]")

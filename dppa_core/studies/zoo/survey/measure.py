@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from dppa_core.methods.registry import get_method
 from dppa_core.profiling.profile import cached_profile
-from dppa_core.pruning.delta_profile import DeltaProfile
-from dppa_core.pruning.plan import plan_pruning
-from dppa_core.pruning.pruning_parameters import PruningParameters
 from dppa_core.studies.zoo.results.choosing import choose
 from dppa_core.studies.zoo.results.entry import EMBEDDED, Entry
 from dppa_core.studies.zoo.results.merge_examiner import MergeExaminer
 from dppa_core.studies.zoo.results.retained import bits
 from dppa_core.studies.zoo.trained_set import trained_set
 from dppa_core.tasks import DOMAINS
-from dppa_core.tuning.advice.run import profile_facts
+from dppa_core.tuning.advice.run import kept_energy, profile_facts
 from dppa_core.tuning.search.joint import ITEMS
 
 RATES = (0.5, 0.8, 0.9, 0.95, 0.98)
 SEARCHED_AT = (0.9, 0.95)
-"""Rates at which every method's numbers are searched."""
+"""Rates at which every method's numbers are searched by default."""
+PRUNED = ("magnitude", "dare")
+"""Methods whose retention is measured at every rate with nothing chosen."""
 BANDS = {"magnitude": 1, "dppa": 2, "dare": 1}
 """Method -> number of factors."""
 SHIPPED = "zoo"
@@ -35,6 +34,7 @@ def survey_set(
     *,
     limit: int | None = None,
     search_items: int = ITEMS,
+    searched_at: Sequence[float] = SEARCHED_AT,
     say: Say = lambda _: None,
 ) -> list[dict[str, Any]]:
     """A JSON-ready record for each domain model of a set, each pruned alone.
@@ -45,32 +45,45 @@ def survey_set(
         folder: A set that `dppa zoo train` made, or `zoo` for the embedded models.
         limit: Test items per domain; all if None.
         search_items: Search items per domain, on which the numbers of a method are chosen.
+        searched_at: Rates at which they are chosen, most of the time of a survey.
 
     Raises:
         MissingCheckpoint: a model of the set is not there.
     """
     if str(folder) == SHIPPED:
         references: Mapping[str, str] = EMBEDDED
-        told: Mapping[str, Any] = {"size": "embedded", "regime": "settled", "seed": 0}
+        told: Mapping[str, Any] = {
+            "size": "embedded",
+            "regime": "settled",
+            "seed": 0,
+            "base": references["base"],
+        }
     else:
         models = trained_set(folder)
         references, told = models.references, models.record
     examiner, found = MergeExaminer(limit, search_items), []
     for domain in (name for name in DOMAINS if name in references):
-        delta = _delta(references, domain, examiner)
+        delta = _delta(references, domain, examiner, searched_at)
         found.append({"set": dict(told), "search_items": search_items, **delta})
         say(f"{folder.name}: {domain}")
     return found
 
 
-def _delta(references: Mapping[str, str], domain: str, examiner: MergeExaminer) -> dict[str, Any]:
+def _delta(
+    references: Mapping[str, str],
+    domain: str,
+    examiner: MergeExaminer,
+    searched_at: Sequence[float],
+) -> dict[str, Any]:
     profile = cached_profile(references["base"], references[domain])
     places = []
     for rate in RATES:
         entries = {method: entry_alone(method, rate, references, domain) for method in BANDS}
         place: dict[str, Any] = {"rate": rate, "energy": kept_energy(profile, rate)}
-        place["pruned"] = bits(_hits(entries["magnitude"], (), domain, examiner))
-        if rate in SEARCHED_AT:
+        place["pruned"] = {
+            method: bits(_hits(entries[method], (), domain, examiner)) for method in PRUNED
+        }
+        if rate in searched_at:
             place["searched"] = {}
             for method, entry in entries.items():
                 chosen = choose(entry, examiner)
@@ -80,6 +93,7 @@ def _delta(references: Mapping[str, str], domain: str, examiner: MergeExaminer) 
     facts = profile_facts(profile)
     return {
         "domain": domain,
+        "entries": sum(module.numel for module in profile.modules),
         "change": facts.relative_change,
         "significance": list(facts.significance),
         "own": bits(examiner.hits(references[domain], domain, "test")),
@@ -96,11 +110,6 @@ def entry_alone(method: str, rate: float, references: Mapping[str, str], domain:
         references=references,
         domains=(domain,),
     )
-
-
-def kept_energy(profile: DeltaProfile, rate: float) -> float:
-    """The share of the modules' sum of d² that magnitude pruning keeps at a rate, in [0, 1]."""
-    return plan_pruning(profile, (rate,), PruningParameters(strength=0.0)).energy
 
 
 def _hits(

@@ -1,13 +1,12 @@
-"""What a delta keeps when magnitude pruning prunes it, foretold from its profile.
+"""Rules that foretell what a delta keeps when it is pruned, fitted to measured deltas.
 
-A logistic curve is fitted to retention over one or two figures of the profile, by maximum
+A logistic curve is fitted to retention over some figures of the profile, by maximum
 quasi-likelihood (Papke and Wooldridge, 1996: a fraction as the outcome). Rules are compared by
 their error on sets that the fit has not seen.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
+from dppa_core.studies.zoo.survey.kept_rule import KeptRule, figures
 from dppa_core.studies.zoo.trained_set import set_title
 
 RULES = (
@@ -25,11 +25,12 @@ RULES = (
     ("size removed",),
     ("rate", "size"),
     ("energy kept", "size"),
+    ("rate", "size", "model"),
+    ("energy kept", "size", "model"),
 )
-"""The figures of each rule; see `figures`."""
+"""The figures of each rule; see `kept_rule.figures`."""
 _STEPS, _RIDGE = 60, 1e-4
 """Newton steps, and the penalty that keeps a perfect fit finite."""
-_EDGE = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,53 +39,39 @@ class PrunedPlace:
 
     set: str
     """Size, regime and seed."""
-    base: tuple[str, int]
-    """Size and seed: sets of one base are left out together."""
+    base: str
+    """Sets of one base are left out together."""
     domain: str
     rate: float
     change: float
     """‖d‖/‖W‖ over the modules."""
     energy: float
     """Share of the sum of d² that is kept."""
+    entries: int
+    """Of the modules."""
     kept: float
-    """Accuracy pruned by magnitude ÷ the domain model's own."""
+    """Accuracy when pruned ÷ the domain model's own."""
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """See `kept_rule.figures`."""
+        return figures(self.rate, self.energy, self.change, self.entries)
 
 
-@dataclass(frozen=True, slots=True)
-class KeptRule:
-    """Foretells the retention of magnitude pruning."""
-
-    figures: tuple[str, ...]
-    weights: tuple[float, ...]
-    """Of 1, then of each figure; their sum of products is the logit of the retention."""
-
-    def foretold(self, place: PrunedPlace) -> float:
-        """The retention, as a fraction."""
-        row = _row(place, self.figures)
-        return 1 / (1 + math.exp(-min(max(float(row @ np.array(self.weights)), -50.0), 50.0)))
-
-
-def places_of(records: Sequence[Mapping[str, Any]]) -> list[PrunedPlace]:
-    """All places of some records of `survey_set`; models that answer nothing are left out."""
+def places_of(records: Sequence[Mapping[str, Any]], method: str) -> list[PrunedPlace]:
+    """All places of some records of `survey_set`, pruned by magnitude or DARE; models that answer
+    nothing are left out."""
     found = []
     for one in records:
         own = one["own"].count("1")
         for at in one["places"] if own else ():
-            kept = at["pruned"].count("1") / own
+            kept = at["pruned"][method].count("1") / own
             told = one["set"]
-            names = set_title(told), (told["size"], told["seed"]), one["domain"]
-            found.append(PrunedPlace(*names, at["rate"], one["change"], at["energy"], kept))
+            base = told.get("base") or f"{told['size']}, seed {told['seed']}"
+            names = set_title(told), base, one["domain"]
+            sizes = one["change"], at["energy"], one["entries"]
+            found.append(PrunedPlace(*names, at["rate"], *sizes, kept))
     return found
-
-
-def figures(place: PrunedPlace) -> dict[str, float]:
-    """What a rule may use, on scales on which a logit is about straight."""
-    return {
-        "rate": _logit(place.rate),
-        "energy kept": _logit(place.energy),
-        "size": math.log(place.change),
-        "size removed": math.log(place.change * math.sqrt(max(1 - place.energy, _EDGE))),
-    }
 
 
 def fit(places: Sequence[PrunedPlace], names: tuple[str, ...]) -> KeptRule:
@@ -113,7 +100,7 @@ def foretold_elsewhere(
         rule = fit([place for place in places if place.base != left], names)
         for at, place in enumerate(places):
             if place.base == left:
-                found[at] = rule.foretold(place)
+                found[at] = rule.foretold(place.figures)
     return found
 
 
@@ -125,10 +112,4 @@ def error(places: Sequence[PrunedPlace], foretold: Float64[ndarray, " places"]) 
 
 
 def _row(place: PrunedPlace, names: Sequence[str]) -> Float64[ndarray, " figures"]:
-    known = figures(place)
-    return np.array([1.0, *(known[name] for name in names)])
-
-
-def _logit(share: float) -> float:
-    inside = min(max(share, _EDGE), 1 - _EDGE)
-    return math.log(inside / (1 - inside))
+    return np.array([1.0, *(place.figures[name] for name in names)])
