@@ -127,6 +127,7 @@ results: ## Measure what the embedded models show, into docs/ and the page (an h
 	@$(PY) -m dppa_core zoo report --out docs/results.json > docs/results.partial
 	@mv docs/results.partial docs/results.md
 	@$(PY) scripts/experiments.py --page
+	@$(PY) scripts/stated_figures.py
 
 coefficients: ## Compare AdaMerging with the best uniform coefficient, into docs/ (a quarter of an hour)
 	@sh scripts/environment.sh app
@@ -169,6 +170,7 @@ study: ## Measure the merges of docs/study-plan.md on SETS, by default all in ou
 	@$(PY) -m dppa_core zoo study --out docs/study $(SETS) $(wildcard docs/study/*.json) $(ARGS) > docs/study.partial
 	@mv docs/study.partial docs/study.md
 	@$(PY) scripts/experiments.py --page
+	@$(PY) scripts/stated_figures.py
 
 SURVEYED ?= $(wildcard out/zoos/small-*-[0-9]*)
 survey: ## Prune each model of SURVEYED (`zoo` too is a set) alone, and find what foretells how much it keeps, into docs/survey and docs/survey.md (five minutes a set)

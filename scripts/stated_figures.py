@@ -1,133 +1,25 @@
 """Figures of measured results in hand-written pages: rewrite each one from the data it rests on.
 
-`make leaderboard`, `make results` and `make experiments` run it. A sentence whose words no longer
-hold (a rank, "more", "less") is not rewritten: tests/app/page/test_stated_results.py fails then.
+`make leaderboard`, `make results`, `make study` and `make experiments` run it. A sentence whose
+words no longer hold (a rank, "more", "less") is not rewritten: then
+tests/app/page/test_stated_results.py fails.
 """
 
-import json
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))  # run as a script, from wherever
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a script, from wherever
 
-from dppa_core.evaluation.tables import signed_text  # noqa: E402
-from dppa_core.methods.registry import get_method  # noqa: E402
 from dppa_core.studies.zoo.results.entry import RATE  # noqa: E402
-from dppa_core.tasks import DOMAINS  # noqa: E402
+from scripts.measured_results import ROOT, Results, found, text_of  # noqa: E402
 
 TEN, README = "docs/start/ten-minutes.md", "README.md"
 TUNE, SCORE, SEARCH = (f"docs/guides/{name}.md" for name in ("tune-by-eye", "score", "search"))
 COEFFICIENTS = "docs/guides/coefficients.md"
-SHORT = 8
-"""Methods of the README's table."""
-ORDINAL = {1: "st", 2: "nd", 3: "rd"}
-
-
-class Results:
-    """The measured data, read once."""
-
-    @cached_property
-    def board(self) -> dict[str, dict[str, Any]]:
-        """Method -> its row of the leaderboard, the best first."""
-        rows = json.loads(text_of("docs/leaderboard.json"))["rows"]
-        return {row["method"]: row for row in rows}
-
-    @cached_property
-    def experiments(self) -> dict[str, dict[str, Any]]:
-        """Key -> experiment."""
-        listed = json.loads(text_of("assets/data/experiments.json"))["experiments"]
-        return {one["key"]: one for one in listed}
-
-    def kept(self, method: str) -> str:
-        """Mean retention in per cent."""
-        return f"{100 * self.board[method]['retention']:.1f}"
-
-    def ahead(self, method: str) -> tuple[str, ...]:
-        """Points of retention by which a method is before DPPA, and the interval; without signs."""
-        against = self.board[method]["against_dppa"]
-        return unsigned((against["mean"], *against["ci95"]), 100)
-
-    def unsure(self, method: str) -> tuple[str, ...]:
-        """Points by which DPPA is before a method, and the interval around 0, whose lower end is
-        written without its sign."""
-        mean, low, high = self.ahead(method)
-        return mean, low.removeprefix("-"), high
-
-    def place(self, method: str, without: str = "") -> tuple[str, str]:
-        """Its rank, and the number of ranked methods."""
-        ranked = [name for name in self.board if name != without]
-        place = ranked.index(method) + 1
-        return f"{place}{ORDINAL.get(place, 'th')}", str(len(ranked))
-
-    def finding(self, key: str, pattern: str) -> tuple[str, ...]:
-        """Figures of an experiment's finding; a difference's own sign is left out."""
-        return unsigned(map(float, found(pattern, self.experiments[key]["finding"])))
-
-    @cached_property
-    def seeds(self) -> int:
-        """Training seeds of the small settled models in the overview."""
-        rows = self.experiments["overview"]["tables"][0]["rows"]
-        names = dict.fromkeys(str(row["cells"][0]["value"]) for row in rows)
-        (count,) = found(r"small, settled, (\d+) seeds", "; ".join(names))
-        return int(count)
-
-    def over_seeds(self, column: str) -> tuple[str, ...]:
-        """A cell of the small settled models at 95 %, a mean of their training seeds."""
-        row = {"models": f"small, settled, {self.seeds} seeds", "pruned": 95.0}
-        return self.cell("overview", row, column)
-
-    def cell(self, key: str, row: Mapping[str, object], column: str) -> tuple[str, ...]:
-        """A cell of an experiment's first table, and its interval if it has one."""
-        table = self.experiments[key]["tables"][0]
-        titles = [one["title"] for one in table["columns"]]
-        for each in table["rows"]:
-            cells = dict(zip(titles, each["cells"], strict=True))
-            if all(cells[title]["value"] == value for title, value in row.items()):
-                cell = cells[column]
-                figures = (cell["value"], cell["low"], cell["high"])
-                return unsigned(one for one in figures if one is not None)
-        raise LookupError(f"{key} has no row {row}")
-
-    def table(self) -> str:
-        """The first methods of the leaderboard as rows of a table."""
-        return "\n".join(f"| {' | '.join(self._row(name))} |" for name in list(self.board)[:SHORT])
-
-    def _row(self, method: str) -> Iterator[str]:
-        row = self.board[method]
-        yield get_method(method).title
-        for domain in DOMAINS:
-            score = row["domains"][domain]
-            low, high = (100 * one for one in score["ci95"])
-            yield f"{100 * score['accuracy']:.1f} ({low:.1f}–{high:.1f})"
-        yield f"{self.kept(method)} %"
-        against = row["against_dppa"]
-        told = signed_text(against["mean"], tuple(against["ci95"]))
-        sure = f"**{told}**" if against["significant"] else f"{told}, not significant"
-        yield "–" if method == "dppa" else sure
-
-
-def unsigned(values: Any, scale: float = 1) -> tuple[str, ...]:
-    """One decimal each, without the sign of the first; the ends of an interval keep their order."""
-    first, *rest = (scale * one for one in values)
-    sign = -1 if first < 0 else 1
-    return f"{abs(first):.1f}", *(f"{one:.1f}" for one in sorted(sign * one for one in rest))
-
-
-def found(pattern: str, text: str) -> tuple[str, ...]:
-    """The groups of the only place of a pattern."""
-    (match,) = re.finditer(pattern, text)
-    return match.groups()
-
-
-def text_of(path: str) -> str:
-    """A file of the repository; lines of prose are not joined."""
-    return (ROOT / path).read_text(encoding="utf-8")
+EMBEDDED_MODELS = "docs/embedded-models.md"
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +64,8 @@ MEAN = r"\| mean retention \| [^|]+\| ([\d.]+) \(([\d.]+)–([\d.]+)\)"
 WORSE = r"better than what was found: -([\d.]+) points \(95 % interval -10"
 STRENGTH = "".join(rf" (-[\d.]+) points \([^)]+\) at {rate} %.*?" for rate in (85, 90, 95))
 BESIDE = "DPPA keeps # points more than magnitude (-# to #)"
+PLAIN_AT_90 = {"models": "small, plain, seed 1", "pruned": 90.0}
+SMOLLM2_AT_90 = {"models": "smollm2, lora, seed 0", "pruned": 90.0}
 AT_95 = {"models": "embedded, settled", "pruned": 95.0}
 STATED = (
     StatedFigures(
@@ -206,6 +100,25 @@ STATED = (
             *data.over_seeds("minus magnitude"),
             *data.over_seeds("task arithmetic"),
         ),
+    ),
+    StatedFigures(
+        README,
+        "Without seed 1, by which the search was improved, the lead is # points (# to #; "
+        "corrected p #)",
+        lambda data: data.later_seeds(),
+    ),
+    StatedFigures(
+        README,
+        "In one small set whole deltas keep # %, of SmolLM2 # %",
+        lambda data: (
+            *data.cell("overview", PLAIN_AT_90, "task arithmetic"),
+            *data.cell("overview", SMOLLM2_AT_90, "task arithmetic"),
+        ),
+    ),
+    StatedFigures(
+        EMBEDDED_MODELS,
+        "sums keep # to # % of that ([study](study.md)).",
+        lambda data: data.whole_sums(),
     ),
     StatedFigures(
         README,

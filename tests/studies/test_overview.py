@@ -126,7 +126,7 @@ def test_sets_of_three_seeds_are_one_row_a_rate_with_the_outcomes_of_the_study()
     row = found.findings.tables[0].rows[1]
     assert [cell.value for cell in row.cells[:2]] == ["small, settled, 3 seeds", 95.0]
     assert outcomes(found)[1] == "wins, wins", "task arithmetic keeps 4 of 40, magnitude 20"
-    said = "(small, settled, 3 seeds; embeddings pruned too), DPPA against magnitude: wins at 95 %"
+    said = "(small, settled, 3 seeds; rates of all entries), DPPA wins against magnitude at 95 %"
     assert said in found.findings.finding and said in found.findings.short
 
 
@@ -137,8 +137,8 @@ def test_the_finding_says_what_pruning_leaves_and_what_each_method_keeps(found: 
     assert "DP at the paper's strength 0.08 leaves 60.0 %" in said
     assert "magnitude keeps 80.0 %, DP with one factor 79.0 %, DPPA 87.0 %, whole deltas 97" in said
     assert "DPPA's settings: factors 1.1 / 2, coefficient 1, strength 0.01." in said
-    assert said.startswith("Merged, DPPA against magnitude: wins at 90 % (+10.0 points, +6.0 to")
-    assert "against task arithmetic: loses at 90 % (-10.0 points, -14.0 to -6.0)" in said
+    assert said.startswith("Merged, DPPA wins against magnitude at 90 % (+10.0 points, +6.0 to")
+    assert "loses against task arithmetic at 90 % (-10.0 points, -14.0 to -6.0)" in said
     assert "wins against magnitude, as pruned and searched, with none." in said
     assert "keep less than none would" not in said
 

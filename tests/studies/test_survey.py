@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import MissingCheckpoint
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.studies.zoo.results import choosing
@@ -26,7 +27,6 @@ from dppa_core.studies.zoo.survey.rule import (
 )
 from dppa_core.studies.zoo.survey.text import markdown
 from dppa_core.tasks import DOMAINS
-from dppa_core.tuning.advice.run import kept_energy
 from dppa_core.tuning.search.joint import Budget
 from tests.helpers.command import Command
 
@@ -46,14 +46,14 @@ def places(count: int = 4) -> list[PrunedPlace]:
             for rate in RATES:
                 energy = (1 - rate) ** (0.4 + 0.1 * ((seed + size) % 3))
                 one = PrunedPlace(
-                    str(seed), f"small {seed}", domain, rate, 0.1 + 0.05 * seed, energy, 1000, 0.0
+                    str(seed), f"small {seed}", domain, rate, 0.1 + 0.05 * seed, energy, 0.0
                 )
                 found.append(replace(one, kept=curve(one)))
     return found
 
 
 def test_the_figures_of_a_place_are_those_by_hand() -> None:
-    found = PrunedPlace("a", "small 1", "math", 0.8, 0.5, 0.75, 1000, 1.0).figures
+    found = PrunedPlace("a", "small 1", "math", 0.8, 0.5, 0.75, 1.0).figures
     assert found["rate"] == pytest.approx(math.log(4))
     assert found["energy kept"] == pytest.approx(math.log(3))
     assert found["size"] == pytest.approx(math.log(0.5))
@@ -71,7 +71,7 @@ def test_a_fit_finds_the_curve_that_made_the_retentions() -> None:
 
 def test_a_fit_to_retentions_of_one_and_of_nothing_stays_finite() -> None:
     extreme = [
-        PrunedPlace("a", "small 1", "math", rate, 0.2, 1 - rate, 1000, 1.2 * (rate < 0.9))
+        PrunedPlace("a", "small 1", "math", rate, 0.2, 1 - rate, 1.2 * (rate < 0.9))
         for rate in RATES
     ]
     rule = fit(extreme, ("rate",))
@@ -87,9 +87,9 @@ def test_the_rule_that_tells_is_better_on_sets_it_has_not_seen() -> None:
 
 def test_an_error_is_a_mean_of_the_sets_and_retentions_above_one_count_as_one() -> None:
     few = [
-        PrunedPlace("a", "small 1", "math", 0.9, 0.2, 0.5, 1000, 1.3),
-        PrunedPlace("b", "small 2", "math", 0.9, 0.2, 0.5, 1000, 0.5),
-        PrunedPlace("b", "small 2", "law", 0.9, 0.2, 0.5, 1000, 0.1),
+        PrunedPlace("a", "small 1", "math", 0.9, 0.2, 0.5, 1.3),
+        PrunedPlace("b", "small 2", "math", 0.9, 0.2, 0.5, 0.5),
+        PrunedPlace("b", "small 2", "law", 0.9, 0.2, 0.5, 0.1),
     ]
     assert error(few, np.array([0.8, 0.5, 0.5])) == pytest.approx((0.2 + (0.0 + 0.4) / 2) / 2)
 
@@ -108,13 +108,12 @@ def record(seed: int, domain: str, magnitude: int, dppa: int) -> dict[str, Any]:
             "searched": {name: {"values": {}, "hits": bits(n)} for name, n in searched.items()},
         },
     ]
-    told = {"size": "small", "regime": "plain", "seed": seed}
+    told = {"size": "small", "regime": "plain", "seed": seed, "base": f"base {seed}"}
     return {
         "set": told,
         "search_items": 9,
         "domain": domain,
         "change": 0.2,
-        "entries": 1000,
         "own": bits(20),
         "places": places,
     }
@@ -127,11 +126,30 @@ def test_the_page_tells_what_methods_add_where_much_is_foretold_lost() -> None:
     assert {one.kept for one in places_of(records, "magnitude")} == {1.0, 0.4}
     assert {one.kept for one in places_of(records, "dare")} == {0.5, 0.2}
     text = markdown(records, "make survey")
-    assert "6 deltas of 3 sets" in text and "80, 95 %" in text and "for 6 of the deltas" in text
+    assert "6 deltas of 3 sets on 3 bases" in text and "in 3 of the sets" in text
+    assert "| models | sets | 80 % pruned | 95 % pruned |" in text
+    assert "| small, plain | 3 | 100 / 50 | 40 / 20 |" in text
+    assert "DARE keeps more than magnitude, by over a point, with none." in text
     assert "20 of math and 20 of law" in text and "9 search items" in text
     assert "| 0 to 50 % (6, 3) | +30.0 (+17.6 to +42.4) | +0.0 (+0.0 to +0.0) |" in text
     assert places_of([{**records[0], "own": "0" * 20}], "dare") == []
     assert "A rule needs sets of 2 bases" in markdown(records[:2], "make survey")
+
+
+def test_the_page_tells_with_which_models_dare_keeps_more() -> None:
+    records = [record(seed, "math", 8, 12) for seed in (1, 2)]
+    for one in records:
+        one["places"][1]["pruned"]["dare"] = "1" * 9 + "0" * 11
+    assert "with small, plain at 95 %. These" in markdown(records, "make survey")
+
+
+def test_a_figure_that_differs_by_rounding_alone_is_left_out() -> None:
+    """The deviation of equal numbers may be 1e-17, by which other deltas would be very far away."""
+    alike = [replace(one, change=0.1 + 0.2) for one in places()]
+    known = fit(alike, ("energy kept", "size"))
+    other = replace(alike[0], change=3.0)
+    expected = fit(alike, ("energy kept",)).foretold(other.figures)
+    assert known.foretold(other.figures) == pytest.approx(expected, abs=1e-6)
 
 
 def test_sets_of_one_base_are_left_out_together() -> None:
@@ -151,8 +169,9 @@ def test_every_method_leaves_whole_what_is_no_module(method: str) -> None:
 
 
 def test_a_rule_says_a_share() -> None:
-    rule = KeptRule(("rate",), (900.0, 100.0))
-    assert rule.foretold({"rate": 2.0}) == pytest.approx(1)
+    rule = KeptRule(("rate",), (-900.0, -100.0))
+    assert 0 < rule.foretold({"rate": 2.0}) < 1e-9, "exp of 1,100 would overflow"
+    assert KeptRule((), (math.log(3),)).foretold({"rate": 2.0}) == pytest.approx(0.75)
 
 
 @pytest.mark.usefixtures("one_torch_thread")
@@ -165,12 +184,14 @@ def test_a_set_is_surveyed_by_command_and_not_twice(
     assert dppa(*arguments, "--json") == 0
     found = dppa.json["deltas"]
     assert [one["domain"] for one in found] == list(DOMAINS)
+    (base,) = {one["set"]["base"] for one in found}
+    assert base == open_checkpoint(str(tiny_zoo / "base")).content_hash()
     first, second = found[0]["places"]
     assert set(second["searched"]) == {"magnitude", "dppa", "dare"} and "searched" not in first
     assert set(map(len, second["pruned"].values())) == {2}
     assert 0 < second["energy"] < first["energy"] <= 1
     profile = cached_profile(str(tiny_zoo / "base"), str(tiny_zoo / "math"))
-    assert kept_energy(profile, 0.0) == pytest.approx(1)
+    assert measure.kept_energy(profile, 0.0) == pytest.approx(1)
     assert dppa(*arguments[:2], tiny_zoo, "--limit", 2, "--out", tmp_path / "b", "--no-search") == 0
     assert "What DPPA and DARE add" not in dppa.out
     (text,) = (tmp_path / "b").iterdir()

@@ -8,7 +8,7 @@ import { measuredRuns, modelRow } from "./measured.js";
 const IDLE = "Not asked yet. The merge, plain merges, the domain models and the base are asked the same questions.";
 const HOW = "Higher is better, unless a column says otherwise. In brackets: 95\u202f% intervals over the questions; a value that is no mean over them has none.";
 const kept = (done, total) => `Cancelled after ${done} of ${total} models. Their results are kept: ask again to go on with the others.`;
-const WORDS = new Map([["acc", "accuracy"], ["acc_norm", "accuracy, answers weighed by length"], ["exact_match", "exact match"]]);
+const WORDS = new Map([["acc", "accuracy"], ["acc_norm", "accuracy, likelihoods divided by length"], ["exact_match", "exact match"]]);
 function heading({ metric, higher_is_better: higher }) {
   const [name, ...filters] = metric.split(",");
   const told = WORDS.has(name) ? `${WORDS.get(name)} (${name})` : name;

@@ -185,7 +185,7 @@ def survey(
     limit: Annotated[int | None, typer.Option(min=1, help="Test items per domain.")] = None,
     search_limit: Annotated[int, typer.Option(min=1, help="Search items per domain.")] = 200,
     search: Annotated[
-        bool, typer.Option(help="Compare methods with searched numbers: most of the time.")
+        bool, typer.Option(help="Search each method's settings, too; this takes most of the time.")
     ] = True,
     as_json: JsonFlag = False,
 ) -> None:

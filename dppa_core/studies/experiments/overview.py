@@ -27,6 +27,12 @@ from dppa_core.studies.zoo.study.compare import EQUAL, LEAST_SEEDS
 from dppa_core.tasks.intervals import Interval
 
 KEY = "overview"
+WORDS = {
+    "wins": "wins against {}",
+    "loses": "loses against {}",
+    "ties": "ties with {}",
+    "undecided": "is undecided against {}",
+}
 
 
 def overview(results: Mapping[str, Any], studies: Sequence[Mapping[str, Any]]) -> Experiment:
@@ -133,7 +139,7 @@ def _short(merged: Sequence[RatedMerge], others: Sequence[RatedMerge]) -> str:
     several: dict[str, list[RatedMerge]] = {"Merged": list(merged)}
     for row in others:
         if row.outcomes:
-            title = f"Over training seeds ({row.set}; embeddings pruned too)"
+            title = f"Over training seeds ({row.set}; rates of all entries)"
             several.setdefault(title, []).append(row)
     return " ".join(
         _outcomes(rows, rival, who) for who, rows in several.items() for rival in (SIMPLEST, WHOLE)
@@ -161,8 +167,8 @@ def _outcomes(rows: Sequence[RatedMerge], rival: str, who: str) -> str:
     for outcome in OUTCOMES:
         same = [row for row in rows if row.outcomes[rival] == outcome]
         names = [f"at {pruned(row.rate)} ({_gap(row.minus[rival])})" for row in same]
-        parts += [f"{outcome} {listed(names)}"] if names else []
-    return f"{who}, DPPA against {NAMES[rival]}: {'; '.join(parts)}."
+        parts += [f"{WORDS[outcome].format(NAMES[rival])} {listed(names)}"] if names else []
+    return f"{who}, DPPA {'; '.join(parts)}."
 
 
 def _of_models_alone(rows: Sequence[RatedMerge]) -> str:

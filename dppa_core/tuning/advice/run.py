@@ -17,7 +17,6 @@ from dppa_core.profiling.profile import cached_profile
 from dppa_core.progress import Progress, Stop, report
 from dppa_core.pruning.delta_profile import DeltaProfile
 from dppa_core.pruning.density import significance
-from dppa_core.pruning.plan import plan_pruning
 from dppa_core.pruning.pruning_parameters import PruningParameters
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.tasks.intervals import Hits, ratio, sign_test
@@ -113,11 +112,6 @@ def profile_facts(profile: DeltaProfile) -> ProfileFacts:
         zeros=1 - sum(one.nonzero for one in modules) / numel,
         significance=(float(shares.min()), float(np.mean(shares)), float(shares.max())),
     )
-
-
-def kept_energy(profile: DeltaProfile, rate: float) -> float:
-    """The share of the modules' sum of d² that magnitude pruning keeps at a rate, in [0, 1]."""
-    return plan_pruning(profile, (rate,), PruningParameters(strength=0.0)).energy
 
 
 def neighbours_of(factors: Sequence[float]) -> tuple[tuple[float, ...], ...]:

@@ -14,20 +14,18 @@ _STEEP = 50.0
 """Largest logit, so that exp stays finite."""
 
 
-def figures(rate: float, energy: float, change: float, entries: int) -> dict[str, float]:
+def figures(rate: float, energy: float, change: float) -> dict[str, float]:
     """What a rule may use, on scales on which a logit is about straight.
 
     Args:
         rate: Share of the modules' entries that is dropped.
         energy: Share of the sum of d² that magnitude pruning keeps.
         change: ‖d‖/‖W‖ over the modules, above 0.
-        entries: Of the modules: how large the model is.
     """
     return {
         "rate": _logit(rate),
         "energy kept": _logit(energy),
         "size": math.log(max(change, _EDGE)),
-        "model": math.log(entries),
         "size removed": math.log(max(change * math.sqrt(max(1 - energy, _EDGE)), _EDGE)),
     }
 
@@ -36,14 +34,14 @@ def figures(rate: float, energy: float, change: float, entries: int) -> dict[str
 class KeptRule:
     """Foretells the retention of one model whose modules are pruned."""
 
-    figures: tuple[str, ...]
-    """Names of `figures`."""
+    names: tuple[str, ...]
+    """Some keys of `figures`."""
     weights: tuple[float, ...]
     """Of 1, then of each figure; their sum of products is the logit of the retention."""
 
     def foretold(self, known: Mapping[str, float]) -> float:
         """The retention, as a fraction, from the values of `figures`."""
-        rows = (1.0, *(known[name] for name in self.figures))
+        rows = (1.0, *(known[name] for name in self.names))
         logit = math.fsum(weight * row for weight, row in zip(self.weights, rows, strict=True))
         return 1 / (1 + math.exp(-min(max(logit, -_STEEP), _STEEP)))
 

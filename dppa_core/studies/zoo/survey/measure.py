@@ -6,15 +6,19 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.methods.registry import get_method
 from dppa_core.profiling.profile import cached_profile
+from dppa_core.pruning.delta_profile import DeltaProfile
+from dppa_core.pruning.plan import plan_pruning
+from dppa_core.pruning.pruning_parameters import PruningParameters
 from dppa_core.studies.zoo.results.choosing import choose
 from dppa_core.studies.zoo.results.entry import EMBEDDED, Entry
 from dppa_core.studies.zoo.results.merge_examiner import MergeExaminer
 from dppa_core.studies.zoo.results.retained import bits
 from dppa_core.studies.zoo.trained_set import trained_set
 from dppa_core.tasks import DOMAINS
-from dppa_core.tuning.advice.run import kept_energy, profile_facts
+from dppa_core.tuning.advice.run import profile_facts
 from dppa_core.tuning.search.joint import ITEMS
 
 RATES = (0.5, 0.8, 0.9, 0.95, 0.98)
@@ -45,7 +49,7 @@ def survey_set(
         folder: A set that `dppa zoo train` made, or `zoo` for the embedded models.
         limit: Test items per domain; all if None.
         search_items: Search items per domain, on which the numbers of a method are chosen.
-        searched_at: Rates at which they are chosen, most of the time of a survey.
+        searched_at: Rates at which they are chosen, which takes most of a survey's time.
 
     Raises:
         MissingCheckpoint: a model of the set is not there.
@@ -61,10 +65,11 @@ def survey_set(
     else:
         models = trained_set(folder)
         references, told = models.references, models.record
+    told = {**told, "base": open_checkpoint(references["base"]).content_hash()}
     examiner, found = MergeExaminer(limit, search_items), []
     for domain in (name for name in DOMAINS if name in references):
         delta = _delta(references, domain, examiner, searched_at)
-        found.append({"set": dict(told), "search_items": search_items, **delta})
+        found.append({"set": told, "search_items": search_items, **delta})
         say(f"{folder.name}: {domain}")
     return found
 
@@ -93,7 +98,6 @@ def _delta(
     facts = profile_facts(profile)
     return {
         "domain": domain,
-        "entries": sum(module.numel for module in profile.modules),
         "change": facts.relative_change,
         "significance": list(facts.significance),
         "own": bits(examiner.hits(references[domain], domain, "test")),
@@ -110,6 +114,11 @@ def entry_alone(method: str, rate: float, references: Mapping[str, str], domain:
         references=references,
         domains=(domain,),
     )
+
+
+def kept_energy(profile: DeltaProfile, rate: float) -> float:
+    """The share of the modules' sum of d² that magnitude pruning keeps at a rate, in [0, 1]."""
+    return plan_pruning(profile, (rate,), PruningParameters(strength=0.0)).energy
 
 
 def _hits(

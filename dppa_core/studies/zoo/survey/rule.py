@@ -19,16 +19,15 @@ from dppa_core.studies.zoo.survey.kept_rule import KeptRule, figures
 from dppa_core.studies.zoo.trained_set import set_title
 
 RULES = (
+    (),
     ("rate",),
     ("energy kept",),
     ("size",),
     ("size removed",),
     ("rate", "size"),
     ("energy kept", "size"),
-    ("rate", "size", "model"),
-    ("energy kept", "size", "model"),
 )
-"""The figures of each rule; see `kept_rule.figures`."""
+"""The figures of each rule (`kept_rule.figures`); without any, all retentions are alike."""
 _STEPS, _RIDGE = 60, 1e-4
 """Newton steps, and the penalty that keeps a perfect fit finite."""
 
@@ -40,22 +39,20 @@ class PrunedPlace:
     set: str
     """Size, regime and seed."""
     base: str
-    """Sets of one base are left out together."""
+    """Hash of the base's weights: sets of one base are left out together."""
     domain: str
     rate: float
     change: float
     """‖d‖/‖W‖ over the modules."""
     energy: float
-    """Share of the sum of d² that is kept."""
-    entries: int
-    """Of the modules."""
+    """Share of the sum of d² that magnitude pruning keeps, whatever the method."""
     kept: float
     """Accuracy when pruned ÷ the domain model's own."""
 
     @property
     def figures(self) -> dict[str, float]:
         """See `kept_rule.figures`."""
-        return figures(self.rate, self.energy, self.change, self.entries)
+        return figures(self.rate, self.energy, self.change)
 
 
 def places_of(records: Sequence[Mapping[str, Any]], method: str) -> list[PrunedPlace]:
@@ -67,10 +64,8 @@ def places_of(records: Sequence[Mapping[str, Any]], method: str) -> list[PrunedP
         for at in one["places"] if own else ():
             kept = at["pruned"][method].count("1") / own
             told = one["set"]
-            base = told.get("base") or f"{told['size']}, seed {told['seed']}"
-            names = set_title(told), base, one["domain"]
-            sizes = one["change"], at["energy"], one["entries"]
-            found.append(PrunedPlace(*names, at["rate"], *sizes, kept))
+            names = set_title(told), told["base"], one["domain"]
+            found.append(PrunedPlace(*names, at["rate"], one["change"], at["energy"], kept))
     return found
 
 
@@ -78,7 +73,8 @@ def fit(places: Sequence[PrunedPlace], names: tuple[str, ...]) -> KeptRule:
     """The rule on these figures that makes the retentions most likely."""
     rows = np.stack([_row(place, names) for place in places])
     middle = rows.mean(axis=0) * (np.arange(rows.shape[1]) > 0)
-    spread = np.where(rows.std(axis=0) > 0, rows.std(axis=0), 1.0)
+    varied = rows.std(axis=0) > 1e-9 * np.abs(rows).max(axis=0)  # not by rounding alone
+    spread = np.where(varied, rows.std(axis=0), 1.0)
     x = (rows - middle) / spread
     y = np.clip([place.kept for place in places], 0.0, 1.0)
     weights = np.zeros(x.shape[1])

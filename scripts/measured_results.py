@@ -1,0 +1,145 @@
+"""Measured results of docs/ and assets/data/, of which hand-written pages state figures."""
+
+import json
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # run as a script, from wherever
+
+from dppa_core.evaluation.tables import signed_text  # noqa: E402
+from dppa_core.methods.registry import get_method  # noqa: E402
+from dppa_core.studies.zoo.study.compare import compare, hits_of, retention  # noqa: E402
+from dppa_core.tasks import DOMAINS  # noqa: E402
+
+SHORT = 8
+"""Methods of the README's table."""
+ORDINAL = {1: "st", 2: "nd", 3: "rd"}
+
+
+class Results:
+    """The measured data, read once."""
+
+    @cached_property
+    def board(self) -> dict[str, dict[str, Any]]:
+        """Method -> its row of the leaderboard, the best first."""
+        rows = json.loads(text_of("docs/leaderboard.json"))["rows"]
+        return {row["method"]: row for row in rows}
+
+    @cached_property
+    def experiments(self) -> dict[str, dict[str, Any]]:
+        """Key -> experiment."""
+        listed = json.loads(text_of("assets/data/experiments.json"))["experiments"]
+        return {one["key"]: one for one in listed}
+
+    def kept(self, method: str) -> str:
+        """Mean retention in per cent."""
+        return f"{100 * self.board[method]['retention']:.1f}"
+
+    def ahead(self, method: str) -> tuple[str, ...]:
+        """Points of retention by which a method is before DPPA, and the interval; without signs."""
+        against = self.board[method]["against_dppa"]
+        return unsigned((against["mean"], *against["ci95"]), 100)
+
+    def unsure(self, method: str) -> tuple[str, ...]:
+        """Points by which DPPA is before a method, and the interval around 0, whose lower end is
+        written without its sign."""
+        mean, low, high = self.ahead(method)
+        return mean, low.removeprefix("-"), high
+
+    def place(self, method: str, without: str = "") -> tuple[str, str]:
+        """Its rank, and the number of ranked methods."""
+        ranked = [name for name in self.board if name != without]
+        place = ranked.index(method) + 1
+        return f"{place}{ORDINAL.get(place, 'th')}", str(len(ranked))
+
+    def finding(self, key: str, pattern: str) -> tuple[str, ...]:
+        """Figures of an experiment's finding; a difference's own sign is left out."""
+        return unsigned(map(float, found(pattern, self.experiments[key]["finding"])))
+
+    @cached_property
+    def seeds(self) -> int:
+        """Training seeds of the small settled models in the overview."""
+        rows = self.experiments["overview"]["tables"][0]["rows"]
+        names = dict.fromkeys(str(row["cells"][0]["value"]) for row in rows)
+        (count,) = found(r"small, settled, (\d+) seeds", "; ".join(names))
+        return int(count)
+
+    @cached_property
+    def settled(self) -> list[dict[str, Any]]:
+        """The measured small settled sets, by seed."""
+        return [
+            json.loads(text_of(f"docs/study/small-settled-{seed}.json"))
+            for seed in range(1, self.seeds + 1)
+        ]
+
+    def later_seeds(self) -> tuple[str, ...]:
+        """DPPA minus magnitude at 95 % without seed 1: points, interval, corrected p."""
+        (found,) = (
+            one
+            for one in compare(self.settled[1:], 0.95)
+            if (one.one, one.other) == ("dppa", "magnitude")
+        )
+        gap = found.interval
+        return *unsigned((gap.value, gap.low, gap.high), 100), f"{found.corrected:.3f}"
+
+    def whole_sums(self) -> tuple[str, ...]:
+        """Least and largest retention of the whole sums of the small settled sets, in per cent."""
+        kept = [retention(hits_of(of, "task_arithmetic", 0.0), of["own"]) for of in self.settled]
+        return f"{100 * min(kept):.0f}", f"{100 * max(kept):.0f}"
+
+    def over_seeds(self, column: str) -> tuple[str, ...]:
+        """A cell of the small settled models at 95 %, a mean of their training seeds."""
+        row = {"models": f"small, settled, {self.seeds} seeds", "pruned": 95.0}
+        return self.cell("overview", row, column)
+
+    def cell(self, key: str, row: Mapping[str, object], column: str) -> tuple[str, ...]:
+        """A cell of an experiment's first table, and its interval if it has one."""
+        table = self.experiments[key]["tables"][0]
+        titles = [one["title"] for one in table["columns"]]
+        for each in table["rows"]:
+            cells = dict(zip(titles, each["cells"], strict=True))
+            if all(cells[title]["value"] == value for title, value in row.items()):
+                cell = cells[column]
+                figures = (cell["value"], cell["low"], cell["high"])
+                return unsigned(one for one in figures if one is not None)
+        raise LookupError(f"{key} has no row {row}")
+
+    def table(self) -> str:
+        """The first methods of the leaderboard as rows of a table."""
+        return "\n".join(f"| {' | '.join(self._row(name))} |" for name in list(self.board)[:SHORT])
+
+    def _row(self, method: str) -> Iterator[str]:
+        row = self.board[method]
+        yield get_method(method).title
+        for domain in DOMAINS:
+            score = row["domains"][domain]
+            low, high = (100 * one for one in score["ci95"])
+            yield f"{100 * score['accuracy']:.1f} ({low:.1f}–{high:.1f})"
+        yield f"{self.kept(method)} %"
+        against = row["against_dppa"]
+        told = signed_text(against["mean"], tuple(against["ci95"]))
+        sure = f"**{told}**" if against["significant"] else f"{told}, not significant"
+        yield "–" if method == "dppa" else sure
+
+
+def unsigned(values: Any, scale: float = 1) -> tuple[str, ...]:
+    """One decimal each, without the sign of the first; the ends of an interval keep their order."""
+    first, *rest = (scale * one for one in values)
+    sign = -1 if first < 0 else 1
+    return f"{abs(first):.1f}", *(f"{one:.1f}" for one in sorted(sign * one for one in rest))
+
+
+def found(pattern: str, text: str) -> tuple[str, ...]:
+    """The groups of the only place of a pattern."""
+    (match,) = re.finditer(pattern, text)
+    return match.groups()
+
+
+def text_of(path: str) -> str:
+    """A file of the repository; lines of prose are not joined."""
+    return (ROOT / path).read_text(encoding="utf-8")
