@@ -71,8 +71,9 @@ def loss(examiner: MergeExaminer) -> Any:
 
 @pytest.mark.parametrize("measure", [hits, loss])
 def test_the_leaderboard_keeps_what_each_place_computed(
-    measure: Callable[[MergeExaminer], Any], cache: Path
+    measure: Callable[[MergeExaminer], Any], cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("dppa_core.evaluation.examiner.LONGEST", 6)  # the fake device is slow
     examiner = MergeExaminer(2, 2)
     with fake_cuda(free=0) as computed:
         found = measure(examiner)
