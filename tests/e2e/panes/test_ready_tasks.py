@@ -85,10 +85,12 @@ def stays_labelled(studio: Studio) -> None:
         expect(label).to_have_text(f"Measured on recipe {name}, the merge as it is now.")
     else:
         expect(label).to_have_text(stale)
+        expect(page.locator("#tasks tr[data-key]")).to_have_count(7)
         warned, calm = (one.evaluate(STYLE)[0] for one in (label, status))
         assert warned != calm
     with page.expect_download() as download:
         page.locator('#tasks button[data-save="csv"]').click()
     assert download.value.suggested_filename == f"dppa-ready-tasks-{name}.csv"
     lines = download.value.path().read_text("utf-8").splitlines()
-    assert len(lines) > 1 and lines[1].startswith("merged,dppa_sums,acc,")
+    rows = page.locator("#tasks tr[data-key]").count()
+    assert len(lines) == 1 + rows and lines[1].startswith("merged,dppa_sums,acc,")
