@@ -168,7 +168,7 @@ def test_a_far_factor_is_a_sign_and_unasked_neighbours_are_none() -> None:
         (0.8, 0.9, SignFinding.NO),
         (0.5, 0.88, SignFinding.YES),
         (0.9, 0.92, SignFinding.NO),
-        (0.95, 0.85, SignFinding.YES),
+        (0.95, 0.75, SignFinding.YES),
         (0.99, 0.1, SignFinding.UNKNOWN),
     ],
 )
@@ -211,11 +211,11 @@ def kept_by_dppa(rate: float, where: str) -> list[float]:
 
 def test_every_embedded_model_keeps_what_is_expected() -> None:
     least = {rate: min(kept_by_dppa(rate, "alone")) for rate in (0.9, 0.95)}
-    assert min(least.values()) == pytest.approx(0.912, abs=6e-4) and min(least.values()) > 0.9
-    assert {expected for expected, _ in EXPECTED.values()} == {0.9}
+    assert least == {0.9: pytest.approx(0.945, abs=6e-4), 0.95: pytest.approx(0.843, abs=6e-4)}
+    assert all(kept > EXPECTED[rate][0] for rate, kept in least.items())
 
 
-@pytest.mark.parametrize(("rate", "apart"), [(0.8, 0.10), (0.9, 0.21), (0.95, 0.28)])
+@pytest.mark.parametrize(("rate", "apart"), [(0.8, 0.123), (0.9, 0.174), (0.95, 0.305)])
 def test_domains_count_as_uneven_by_a_bound_told_beside_what_was_measured(
     rate: float, apart: float
 ) -> None:
@@ -228,7 +228,7 @@ def test_the_largest_factor_is_that_of_the_results() -> None:
     chosen = [one["values"] for row in rows if row["method"] == "dppa" for one in found_by(row)]
     factors = [value for each in chosen for name, value in each.items() if "factor" in name]
     assert sorted(set(factors))[-2:] == [pytest.approx(LARGEST_FACTOR, abs=6e-3), 4.0]
-    assert factors.count(4.0) == 2
+    assert factors.count(4.0) == 1
 
 
 def found_by(row: dict[str, Any]) -> list[dict[str, Any]]:

@@ -121,7 +121,7 @@ def test_three_clicks_show_what_pruning_costs_and_what_amplification_brings_back
     for one in (whole, pruned, amplified):
         said = verdict_of(session_from_state(one.state).recipe())
         assert said.startswith(f"This merge keeps {one.text.rsplit(' ')[-1]} of its models' own")
-    assert "strength 0.0109" in amplified.how
+    assert "strength 0.0168" in amplified.how
 
 
 def test_the_amplified_preset_is_the_merge_that_the_search_found():
@@ -144,8 +144,8 @@ def test_each_purpose_has_the_merge_that_the_leaderboard_names():
     kept = {row["method"]: f"({100 * row['retention']:.1f}\u202f%)" for row in rows}
     said = which_for_what()
     assert f"For the best answers of one model: Task arithmetic {kept['task_arithmetic']}." in said
-    alike = f"DPPA {kept['dppa']} or Magnitude pruning {kept['magnitude']} or DAREx-q "
-    alike += f"{kept['darex_q']}, no difference seen."
+    alike = f"DPPA {kept['dppa']} or Magnitude pruning {kept['magnitude']} or OWL {kept['owl']} or "
+    alike += f"DAREx-q {kept['darex_q']}, no difference seen."
     assert f"For small packs, a fifth of each change: {alike}" in said
     smallest = [merge(name, 0.95)["best"]["kept"] for name in ("dppa", "magnitude")]
     told = "a twentieth of each matrix: DPPA ({:.1f}\u202f%), before Magnitude pruning ({:.1f}"
