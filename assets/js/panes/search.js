@@ -187,7 +187,7 @@ function gridPlot(root, value, width, pick) {
 }
 
 part("search", ({ host, get, watch, trigger }) => {
-  document.body.dataset.search ??= "climb";
+  document.body.dataset.search ??= "joint";
   host.replaceChildren();
   const earlier = html("p", { class: "how", hidden: "" }, host); // names the shown result, after another way was chosen
   const runs = watchRuns(host, "search", { label: "Searching", idle: IDLE });

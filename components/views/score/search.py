@@ -36,7 +36,7 @@ from dppa_core.system.recent import Recent
 
 KEPT = 24
 """Number of searches whose trials are kept for resuming."""
-IDLE: dict[str, Any] = {"state": "idle", "id": "", "way": "climb", "trials": [], "result": None}
+IDLE: dict[str, Any] = {"state": "idle", "id": "", "way": "joint", "trials": [], "result": None}
 
 
 def _build_varied() -> dict[str, Any]:
@@ -104,11 +104,11 @@ def add_search(controls: Controls, studio: Studio, questions: gr.Textbox) -> Non
 def _build_choices() -> dict[str, Any]:
     """The controls by their names in `read_hunt`."""
     way = gr.Radio(
-        [("climb", "climb"), ("joint", "joint"), ("Optuna", "optuna"), ("grid", "grid")],
-        value="climb",
+        [("joint", "joint"), ("climb", "climb"), ("Optuna", "optuna"), ("grid", "grid")],
+        value="joint",
         label="Search by",
-        info="Climb: the paper's way, one factor after the other, each model alone. Joint: the "
-        "factors, coefficient and strength of the whole merge together, 24 settings. Optuna: many "
+        info="Joint: the factors, coefficient and strength of the whole merge together, 24 settings. "
+        "Climb: the paper's way, one factor after the other, each model alone. Optuna: many "
         "settings at once. Grid: every pair of two settings.",
         elem_id="search-way",
     )

@@ -15,7 +15,7 @@ from dppa_core.tuning.search.axes import axes_of
 from dppa_core.tuning.search.joint import LOSSES
 from dppa_core.tuning.search.space import parse_knobs
 
-WAYS = ("climb", "joint", "optuna", "grid")
+WAYS = ("joint", "climb", "optuna", "grid")
 RANGES: Mapping[str, str] = {
     "rate": "rate=0.5:0.95:0.01",
     "factors": "factors=0:2:0.1",

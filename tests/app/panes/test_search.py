@@ -62,7 +62,7 @@ def told(studio: Studio, known: Recent, **changed: Any) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("changed", "says"),
     [
-        ({"way": "luck"}, "climb, joint, optuna, grid; got 'luck'"),
+        ({"way": "luck"}, "joint, climb, optuna, grid; got 'luck'"),
         ({"limit": 500}, "Questions must be a number from 8 to 96"),
         ({"way": "optuna", "vary": []}, "Tick at least one"),
         ({"way": "optuna", "vary": "rate"}, "Tick at least one"),
