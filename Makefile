@@ -146,9 +146,9 @@ search: ## The paper's climb on the embedded models, into docs/search.md (a few 
 	@$(PY) scripts/search.py
 	@$(PY) scripts/stated_figures.py
 
-experiments: ## The paper's experiments on the embedded models, into docs/ and the page (goes on where it was stopped)
+experiments: ## The paper's experiments on the embedded models, into docs/ and the page (75 minutes of a core; goes on where it was stopped)
 	@sh scripts/environment.sh app
-	@$(PY) -m dppa_core reproduce --all --out out/experiments $(ARGS)
+	@$(PY) -m dppa_core reproduce --all --search-limit 200 --out out/experiments $(ARGS)
 	@$(PY) scripts/experiments.py out/experiments
 	@$(PY) scripts/stated_figures.py
 
@@ -172,9 +172,11 @@ study: ## Measure the merges of docs/study-plan.md on SETS, by default all in ou
 	@$(PY) scripts/experiments.py --page
 	@$(PY) scripts/stated_figures.py
 
-SURVEYED ?= $(wildcard out/zoos/small-*-[0-9]*)
-survey: ## Prune each model of SURVEYED (`zoo` too is a set) alone, and find what foretells how much it keeps, into docs/survey and docs/survey.md (five minutes a set)
+SURVEYED ?= zoo $(filter-out out/zoos/smollm2%,$(patsubst %/law,%,$(wildcard out/zoos/*/law)))
+SCALED ?= $(wildcard out/zoos/small-settled-1 out/zoos/small-settled-2 out/zoos/small-plain-1 out/zoos/small-plain-3)
+survey: ## Prune each model of SURVEYED (`zoo`: the embedded ones) alone, and those of SCALED at half and one and a half times their size too, and find what foretells how much is kept, into docs/survey and docs/survey.md (five minutes a set)
 	@sh scripts/environment.sh app
+	@for scale in 0.5 1.5; do $(PY) -m dppa_core zoo survey --scale $$scale --out docs/survey $(SCALED) > /dev/null || exit 1; done
 	@$(PY) -m dppa_core zoo survey --out docs/survey $(SURVEYED) $(wildcard docs/survey/*.json) $(ARGS) > docs/survey.partial
 	@mv docs/survey.partial docs/survey.md
 

@@ -29,7 +29,7 @@ from dppa_core.cli.commands.push import push
 from dppa_core.cli.commands.reproduce import reproduce
 from dppa_core.cli.commands.search import search
 from dppa_core.cli.commands.soup import soup
-from dppa_core.cli.commands.zoo import zoo_app
+from dppa_core.cli.commands.zoo.zoo import zoo_app
 from dppa_core.cli.output import check_here, terminal
 from dppa_core.errors import DppaError
 from dppa_core.system.shortage import ShortageAsError

@@ -10,21 +10,24 @@ import numpy as np
 import pytest
 
 from dppa_core.checkpoints.sources.open import open_checkpoint
-from dppa_core.errors import MissingCheckpoint
+from dppa_core.errors import InvalidValue, MissingCheckpoint
 from dppa_core.profiling.profile import cached_profile
+from dppa_core.pruning.coefficients import coefficient_of
 from dppa_core.studies.zoo.results import choosing
 from dppa_core.studies.zoo.results.entry import EMBEDDED
 from dppa_core.studies.zoo.survey import measure
 from dppa_core.studies.zoo.survey.kept_rule import KeptRule
 from dppa_core.studies.zoo.survey.measure import survey_set
 from dppa_core.studies.zoo.survey.rule import (
-    RULES,
     PrunedPlace,
     error,
+    errors_elsewhere,
     fit,
     foretold_elsewhere,
     places_of,
+    shrunk,
 )
+from dppa_core.studies.zoo.survey.shrunk import kept_energy, shrunk_coefficient
 from dppa_core.studies.zoo.survey.text import markdown
 from dppa_core.tasks import DOMAINS
 from dppa_core.tuning.search.joint import Budget
@@ -46,18 +49,27 @@ def places(count: int = 4) -> list[PrunedPlace]:
             for rate in RATES:
                 energy = (1 - rate) ** (0.4 + 0.1 * ((seed + size) % 3))
                 one = PrunedPlace(
-                    str(seed), f"small {seed}", domain, rate, 0.1 + 0.05 * seed, energy, 0.0
+                    *(str(seed), f"small {seed}", domain, rate, 0.1 + 0.05 * seed, energy),
+                    *(energy, 0.0),
                 )
                 found.append(replace(one, kept=curve(one)))
     return found
 
 
 def test_the_figures_of_a_place_are_those_by_hand() -> None:
-    found = PrunedPlace("a", "small 1", "math", 0.8, 0.5, 0.75, 1.0).figures
+    found = PrunedPlace("a", "small 1", "math", 0.8, 0.5, 0.75, 0.9, 1.0).figures
     assert found["rate"] == pytest.approx(math.log(4))
     assert found["energy kept"] == pytest.approx(math.log(3))
     assert found["size"] == pytest.approx(math.log(0.5))
-    assert found["size removed"] == pytest.approx(math.log(0.25)), "half of the length is removed"
+    assert found["noise"] == pytest.approx(math.log(0.5 * math.sqrt(0.8 / 0.2)))
+    assert found["shrunk"] == pytest.approx(math.log(9))
+
+
+def test_a_retention_between_two_factors_lies_on_the_line_between_theirs() -> None:
+    known = {"own": "1" * 20, "shrunk": {"0.5": "1" * 16 + "0" * 4, "0": "1" * 4 + "0" * 16}}
+    assert [shrunk(known, factor) for factor in (0.25, 0.5, 0.75, 1.0)] == pytest.approx(
+        [0.5, 0.8, 0.9, 1.0]
+    )
 
 
 def test_a_fit_finds_the_curve_that_made_the_retentions() -> None:
@@ -71,7 +83,7 @@ def test_a_fit_finds_the_curve_that_made_the_retentions() -> None:
 
 def test_a_fit_to_retentions_of_one_and_of_nothing_stays_finite() -> None:
     extreme = [
-        PrunedPlace("a", "small 1", "math", rate, 0.2, 1 - rate, 1.2 * (rate < 0.9))
+        PrunedPlace("a", "small 1", "math", rate, 0.2, 1 - rate, 1.0, 1.2 * (rate < 0.9))
         for rate in RATES
     ]
     rule = fit(extreme, ("rate",))
@@ -80,16 +92,16 @@ def test_a_fit_to_retentions_of_one_and_of_nothing_stays_finite() -> None:
 
 
 def test_the_rule_that_tells_is_better_on_sets_it_has_not_seen() -> None:
-    found = {names: error(places(), foretold_elsewhere(places(), names)) for names in RULES}
+    found = errors_elsewhere(places())
     assert found["energy kept",] < 0.01
     assert found["energy kept",] < found["rate",] < found["size",]
 
 
 def test_an_error_is_a_mean_of_the_sets_and_retentions_above_one_count_as_one() -> None:
     few = [
-        PrunedPlace("a", "small 1", "math", 0.9, 0.2, 0.5, 1.3),
-        PrunedPlace("b", "small 2", "math", 0.9, 0.2, 0.5, 0.5),
-        PrunedPlace("b", "small 2", "law", 0.9, 0.2, 0.5, 0.1),
+        PrunedPlace("a", "small 1", "math", 0.9, 0.2, 0.5, 1.0, 1.3),
+        PrunedPlace("b", "small 2", "math", 0.9, 0.2, 0.5, 1.0, 0.5),
+        PrunedPlace("b", "small 2", "law", 0.9, 0.2, 0.5, 1.0, 0.1),
     ]
     assert error(few, np.array([0.8, 0.5, 0.5])) == pytest.approx((0.2 + (0.0 + 0.4) / 2) / 2)
 
@@ -115,6 +127,7 @@ def record(seed: int, domain: str, magnitude: int, dppa: int) -> dict[str, Any]:
         "domain": domain,
         "change": 0.2,
         "own": bits(20),
+        "shrunk": {"0": bits(0), "0.3": bits(12)},
         "places": places,
     }
 
@@ -132,7 +145,19 @@ def test_the_page_tells_what_methods_add_where_much_is_foretold_lost() -> None:
     assert "DARE keeps more than magnitude, by over a point, with none." in text
     assert "20 of math and 20 of law" in text and "9 search items" in text
     assert "| 0 to 50 % (6, 3) | +30.0 (+17.6 to +42.4) | +0.0 (+0.0 to +0.0) |" in text
-    assert places_of([{**records[0], "own": "0" * 20}], "dare") == []
+    assert "| small, plain | 70: 100 / 83 | 30: 40 / 60 |" in text
+    assert (
+        "at 95 % (6 places in 3 sets), it loses 60 points on average, shrinking alone 40. " in text
+    )
+    assert "DPPA brings back 30 points, magnitude with one factor 0. In 0 of these DPPA" in text
+    assert "In 2 of these" in markdown(
+        [{**one, "shrunk": {"0": "1" * 20}} for one in records[:2]], ""
+    )
+    assert "more than shrinking, at one of these rates, with small, plain. It" in text
+    with pytest.raises(InvalidValue, match="older version"):
+        markdown([{key: one[key] for key in one if key != "shrunk"} for one in records], "")
+    few = {**records[0], "own": "1" * 4 + "0" * 16}
+    assert places_of([few], "dare") == [], "a fifth is too little to keep"
     assert "A rule needs sets of 2 bases" in markdown(records[:2], "make survey")
 
 
@@ -168,6 +193,17 @@ def test_every_method_leaves_whole_what_is_no_module(method: str) -> None:
     assert len(recipe.models[0].levels) == measure.BANDS[method]
 
 
+def test_a_shrunk_delta_is_whole_outside_the_modules() -> None:
+    profile = cached_profile(EMBEDDED["base"], EMBEDDED["math"])
+    coefficient = shrunk_coefficient(0.2, profile, 0.5)
+    given = {
+        name: coefficient_of(coefficient, f"model.layers.0.{name}.weight", 6)
+        for name in ("self_attn.q_proj", "mlp.up_proj", "input_layernorm")
+    }
+    assert given == {"self_attn.q_proj": 0.1, "mlp.up_proj": 0.1, "input_layernorm": 0.5}
+    assert coefficient_of(coefficient, "model.embed_tokens.weight", 6) == 0.5
+
+
 def test_a_rule_says_a_share() -> None:
     rule = KeptRule(("rate",), (-900.0, -100.0))
     assert 0 < rule.foretold({"rate": 2.0}) < 1e-9, "exp of 1,100 would overflow"
@@ -191,11 +227,20 @@ def test_a_set_is_surveyed_by_command_and_not_twice(
     assert set(map(len, second["pruned"].values())) == {2}
     assert 0 < second["energy"] < first["energy"] <= 1
     profile = cached_profile(str(tiny_zoo / "base"), str(tiny_zoo / "math"))
-    assert measure.kept_energy(profile, 0.0) == pytest.approx(1)
+    assert kept_energy(profile, 0.0) == pytest.approx(1)
+    assert [len(found[0]["shrunk"][name]) for name in ("0", "0.5")] == [2, 2]
     assert dppa(*arguments[:2], tiny_zoo, "--limit", 2, "--out", tmp_path / "b", "--no-search") == 0
     assert "What DPPA and DARE add" not in dppa.out
     (text,) = (tmp_path / "b").iterdir()
     assert not any("searched" in at for one in json.loads(text.read_text()) for at in one["places"])
+    assert dppa(*arguments, "--json", "--scale", 0.5, "--out", tmp_path / "c") == 0
+    half = dppa.json["deltas"][0]
+    assert half["set"]["scale"] == 0.5 and half["change"] == found[0]["change"] / 2
+    assert not any("searched" in at for at in half["places"])
+    assert (tmp_path / "c" / f"{tiny_zoo.name}-x0.5.json").is_file()
+    again = (tmp_path / f"{tiny_zoo.name}.json", "--scale", 0.5, "--out", tmp_path / "d")
+    assert dppa(*arguments, "--json", *again) == 0
+    assert len(dppa.json["deltas"]) == 2 * len(found), "a set and its file are not the same"
     monkeypatch.setattr(measure, "survey_set", pytest.fail)
     assert dppa(*arguments, "--json") == 0 and dppa.json["deltas"] == found
     (tmp_path / f"{tiny_zoo.name}.json").write_text("{")

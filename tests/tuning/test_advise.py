@@ -47,7 +47,7 @@ class ByHand(Examiner):
 
 def hand() -> ByHand:
     right = {"zoo:base": 1, "zoo:math": 10, "zoo:law": 8, "dare 1": 6, "dppa 1": 9, "dppa 2": 7}
-    return ByHand(right)
+    return ByHand({**right, "magnitude 1": 5})
 
 
 def test_figures_are_counts_divided_by_the_models_own(zoo_env: Path) -> None:
@@ -56,6 +56,7 @@ def test_figures_are_counts_divided_by_the_models_own(zoo_env: Path) -> None:
     assert (math.probe.base, math.probe.own, math.probe.n) == (0.1, 1.0, 10)
     assert [one.value for one in math.probe.draws] == pytest.approx([0.6] * 3)
     assert [one.value for one in law.probe.draws] == pytest.approx([0.75] * 3)
+    assert math.probe.magnitude and math.probe.magnitude.value == pytest.approx(0.5)
     assert math.treated.alone and math.treated.merged and math.treated.neighbours
     assert (math.treated.alone.value, math.treated.merged.value) == pytest.approx((0.9, 0.7))
     factors = [one.factors for one in math.treated.neighbours]
@@ -118,7 +119,7 @@ def test_a_model_alone_leaves_out_what_combines_models() -> None:
     assert (single.method, single.parameters["strength"], single.prune) == ("dppa", 0.02, None)
     assert single.chat_template == "auto"
     assert single_recipe(ties, LAW).chat_template == "zoo:law"
-    assert probe_recipe(ties, MATH, 2).models == (DomainModel("zoo:math", (0.9,)),)
+    assert probe_recipe(ties, MATH, "dare", 2).models == (DomainModel("zoo:math", (0.9,)),)
 
 
 def test_the_profile_agrees_with_the_weights(

@@ -47,6 +47,8 @@ class ProbeFacts:
     own: float
     draws: tuple[Interval, ...]
     """Retention of each draw of DARE; empty if the domain model answers nothing right."""
+    magnitude: Interval | None = None
+    """Retention pruned by magnitude at the same rate; None if the model answers nothing right."""
 
     @property
     def tells(self) -> bool:

@@ -19,7 +19,7 @@ from dppa_core.pruning.delta_profile import DeltaProfile
 from dppa_core.pruning.density import significance
 from dppa_core.pruning.pruning_parameters import PruningParameters
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
-from dppa_core.tasks.intervals import Hits, ratio, sign_test
+from dppa_core.tasks.intervals import Hits, Interval, ratio, sign_test
 from dppa_core.tuning.advice.facts import (
     PROBE_DRAWS,
     PROBE_RATE,
@@ -90,7 +90,7 @@ def _count(recipe: MergeRecipe, domains: Sequence[str | None], neighbours: bool)
     for model, domain in zip(recipe.models, domains, strict=True):
         near = len(neighbours_of(model.amplification)) if neighbours else 0
         treated = 2 + near if prunes_by_dppa(recipe) else 0
-        total += 0 if domain is None else 2 + PROBE_DRAWS + treated
+        total += 0 if domain is None else 3 + PROBE_DRAWS + treated
     return total
 
 
@@ -154,16 +154,19 @@ class _Gathering:
         return self.examiner.marks(exam, stop=self.stop).hits
 
     def _probe(self, model: DomainModel, domain: str, own: Hits) -> ProbeFacts:
+        def kept(tried: MergeRecipe, what: str) -> Interval | None:
+            return ratio({domain: (self._hits(tried, domain, f"{what} of {model.model}"), own)})
+
         base = self._hits(self.recipe.base, domain, self.recipe.base)
-        what = f"DARE of {model.model}"
-        hits = [
-            self._hits(probe_recipe(self.recipe, model, seed), domain, what)
-            for seed in range(PROBE_DRAWS if any(own) else 0)
-        ]
-        drawn = [ratio({domain: (one, own)}) for one in hits]
+        told = domain, len(own), _share(base), _share(own)
+        if not any(own):
+            return ProbeFacts(*told, ())
+        seeds = range(PROBE_DRAWS)
+        drawn = [kept(probe_recipe(self.recipe, model, "dare", seed), "DARE") for seed in seeds]
         return ProbeFacts(
-            *(domain, len(own), _share(base), _share(own)),
+            *told,
             tuple(one for one in drawn if one is not None),
+            magnitude=kept(probe_recipe(self.recipe, model, "magnitude"), "magnitude"),
         )
 
     def _treated(self, model: DomainModel, domain: str, own: Hits) -> TreatedFacts:
@@ -212,12 +215,15 @@ def single_recipe(recipe: MergeRecipe, model: DomainModel) -> MergeRecipe:
     )
 
 
-def probe_recipe(recipe: MergeRecipe, model: DomainModel, seed: int) -> MergeRecipe:
-    """DARE at 90 % on one model's modules; unlike in its paper, other tensors keep their delta."""
+def probe_recipe(
+    recipe: MergeRecipe, model: DomainModel, method: str, seed: int = 0
+) -> MergeRecipe:
+    """A method at 90 % on one model's modules; other tensors keep their delta, unlike in DARE's
+    paper."""
     return replace(
         single_recipe(recipe, model),
         models=(DomainModel(model.model, (PROBE_RATE,)),),
-        method="dare",
+        method=method,
         parameters={"other_tensors": "keep"},
         overrides={},
         calibration=None,

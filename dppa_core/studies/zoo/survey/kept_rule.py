@@ -1,6 +1,6 @@
-"""What a delta keeps when it is pruned, foretold from its profile: no question is asked.
+"""What a delta keeps when it is pruned, foretold by a logistic curve over some figures of it.
 
-A logistic curve over figures of the profile; `rule.py` fits it and measures its error.
+`rule.py` fits the curve and measures its error.
 """
 
 from __future__ import annotations
@@ -10,23 +10,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 _EDGE = 1e-6
+_FEW = 0.01
+"""Retentions closer to 0 or 1 are not told apart: some hundred items were asked."""
 _STEEP = 50.0
 """Largest logit, so that exp stays finite."""
 
 
-def figures(rate: float, energy: float, change: float) -> dict[str, float]:
+def figures(rate: float, energy: float, change: float, shrunk: float) -> dict[str, float]:
     """What a rule may use, on scales on which a logit is about straight.
 
     Args:
         rate: Share of the modules' entries that is dropped.
         energy: Share of the sum of d² that magnitude pruning keeps.
         change: ‖d‖/‖W‖ over the modules, above 0.
+        shrunk: Retention if nothing is dropped but the modules' deltas are multiplied by `energy`.
     """
+    noise = change * math.sqrt(rate / max(1 - rate, _EDGE))
     return {
         "rate": _logit(rate),
         "energy kept": _logit(energy),
         "size": math.log(max(change, _EDGE)),
-        "size removed": math.log(max(change * math.sqrt(max(1 - energy, _EDGE)), _EDGE)),
+        "noise": math.log(max(noise, _EDGE)),
+        "shrunk": _logit(min(max(shrunk, _FEW), 1 - _FEW)),
     }
 
 

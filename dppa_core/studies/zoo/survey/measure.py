@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from dppa_core.checkpoints.sources.open import open_checkpoint
+from dppa_core.evaluation.scores import Target
 from dppa_core.methods.registry import get_method
 from dppa_core.profiling.profile import cached_profile
-from dppa_core.pruning.delta_profile import DeltaProfile
-from dppa_core.pruning.plan import plan_pruning
-from dppa_core.pruning.pruning_parameters import PruningParameters
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.studies.zoo.results.choosing import choose
 from dppa_core.studies.zoo.results.entry import EMBEDDED, Entry
 from dppa_core.studies.zoo.results.merge_examiner import MergeExaminer
 from dppa_core.studies.zoo.results.retained import bits
+from dppa_core.studies.zoo.survey.shrunk import kept_energy, shrunk_coefficient
 from dppa_core.studies.zoo.trained_set import trained_set
 from dppa_core.tasks import DOMAINS
 from dppa_core.tuning.advice.run import profile_facts
@@ -26,6 +27,8 @@ SEARCHED_AT = (0.9, 0.95)
 """Rates at which every method's numbers are searched by default."""
 PRUNED = ("magnitude", "dare")
 """Methods whose retention is measured at every rate with nothing chosen."""
+SHRUNK = (0.0, 0.2, 0.35, 0.5, 0.65, 0.8)
+"""Factors by which the modules' deltas are shrunk, with nothing dropped."""
 BANDS = {"magnitude": 1, "dppa": 2, "dare": 1}
 """Method -> number of factors."""
 SHIPPED = "zoo"
@@ -39,6 +42,7 @@ def survey_set(
     limit: int | None = None,
     search_items: int = ITEMS,
     searched_at: Sequence[float] = SEARCHED_AT,
+    scale: float = 1.0,
     say: Say = lambda _: None,
 ) -> list[dict[str, Any]]:
     """A JSON-ready record for each domain model of a set, each pruned alone.
@@ -50,6 +54,7 @@ def survey_set(
         limit: Test items per domain; all if None.
         search_items: Search items per domain, on which the numbers of a method are chosen.
         searched_at: Rates at which they are chosen, which takes most of a survey's time.
+        scale: The models surveyed are base + scale · delta, above 0; other than 1 is not searched.
 
     Raises:
         MissingCheckpoint: a model of the set is not there.
@@ -66,9 +71,11 @@ def survey_set(
         models = trained_set(folder)
         references, told = models.references, models.record
     told = {**told, "base": open_checkpoint(references["base"]).content_hash()}
+    if scale != 1:
+        told, searched_at = {**told, "scale": scale}, ()
     examiner, found = MergeExaminer(limit, search_items), []
     for domain in (name for name in DOMAINS if name in references):
-        delta = _delta(references, domain, examiner, searched_at)
+        delta = _delta(references, domain, examiner, searched_at, scale)
         found.append({"set": told, "search_items": search_items, **delta})
         say(f"{folder.name}: {domain}")
     return found
@@ -79,6 +86,7 @@ def _delta(
     domain: str,
     examiner: MergeExaminer,
     searched_at: Sequence[float],
+    scale: float,
 ) -> dict[str, Any]:
     profile = cached_profile(references["base"], references[domain])
     places = []
@@ -86,7 +94,8 @@ def _delta(
         entries = {method: entry_alone(method, rate, references, domain) for method in BANDS}
         place: dict[str, Any] = {"rate": rate, "energy": kept_energy(profile, rate)}
         place["pruned"] = {
-            method: bits(_hits(entries[method], (), domain, examiner)) for method in PRUNED
+            method: bits(_scaled_hits(entries[method], scale, domain, examiner))
+            for method in PRUNED
         }
         if rate in searched_at:
             place["searched"] = {}
@@ -96,11 +105,21 @@ def _delta(
                 place["searched"][method] = {"values": dict(chosen.values), "hits": hits}
         places.append(place)
     facts = profile_facts(profile)
+
+    def whole(factor: float) -> str:
+        target: Target = references[domain]
+        if scale != 1 or factor != 1:
+            coefficient = scale if factor == 1 else shrunk_coefficient(factor, profile, scale)
+            model = DomainModel(references[domain], coefficient=coefficient)
+            target = MergeRecipe(references["base"], (model,), method="task_arithmetic")
+        return bits(examiner.hits(target, domain, "test"))
+
     return {
         "domain": domain,
-        "change": facts.relative_change,
+        "change": scale * facts.relative_change,
         "significance": list(facts.significance),
-        "own": bits(examiner.hits(references[domain], domain, "test")),
+        "own": whole(1.0),
+        "shrunk": {f"{factor:g}": whole(factor) for factor in SHRUNK},
         "places": places,
     }
 
@@ -116,9 +135,13 @@ def entry_alone(method: str, rate: float, references: Mapping[str, str], domain:
     )
 
 
-def kept_energy(profile: DeltaProfile, rate: float) -> float:
-    """The share of the modules' sum of d² that magnitude pruning keeps at a rate, in [0, 1]."""
-    return plan_pruning(profile, (rate,), PruningParameters(strength=0.0)).energy
+def _scaled_hits(
+    entry: Entry, scale: float, domain: str, examiner: MergeExaminer
+) -> tuple[bool, ...]:
+    """Of the pruned delta times a scale; nothing is chosen."""
+    recipe = entry.recipes()[domain]
+    models = tuple(replace(one, coefficient=scale) for one in recipe.models)
+    return examiner.hits(replace(recipe, models=models), domain, "test")
 
 
 def _hits(

@@ -7,6 +7,7 @@ their error on sets that the fit has not seen.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
+from dppa_core.errors import InvalidValue
 from dppa_core.studies.zoo.survey.kept_rule import KeptRule, figures
 from dppa_core.studies.zoo.trained_set import set_title
 
@@ -23,11 +25,18 @@ RULES = (
     ("rate",),
     ("energy kept",),
     ("size",),
-    ("size removed",),
+    ("noise",),
     ("rate", "size"),
     ("energy kept", "size"),
+    ("shrunk",),
 )
 """The figures of each rule (`kept_rule.figures`); without any, all retentions are alike."""
+ASKED = "shrunk"
+"""The figure for which questions are asked."""
+KEEPS = 0.9
+"""Retention that counts as kept: the paper's rule of thumb."""
+LEAST_OWN = 0.25
+"""Least accuracy of a domain model whose retention is a figure and no noise."""
 _STEPS, _RIDGE = 60, 1e-4
 """Newton steps, and the penalty that keeps a perfect fit finite."""
 
@@ -37,7 +46,7 @@ class PrunedPlace:
     """A delta at one rate."""
 
     set: str
-    """Size, regime and seed."""
+    """Size, regime and seed, and the scale of the deltas if it is not 1."""
     base: str
     """Hash of the base's weights: sets of one base are left out together."""
     domain: str
@@ -46,27 +55,52 @@ class PrunedPlace:
     """‖d‖/‖W‖ over the modules."""
     energy: float
     """Share of the sum of d² that magnitude pruning keeps, whatever the method."""
+    shrunk: float
+    """Retention of the whole delta if the modules' part is multiplied by `energy`."""
     kept: float
     """Accuracy when pruned ÷ the domain model's own."""
 
     @property
     def figures(self) -> dict[str, float]:
         """See `kept_rule.figures`."""
-        return figures(self.rate, self.energy, self.change)
+        return figures(self.rate, self.energy, self.change, self.shrunk)
 
 
 def places_of(records: Sequence[Mapping[str, Any]], method: str) -> list[PrunedPlace]:
-    """All places of some records of `survey_set`, pruned by magnitude or DARE; models that answer
-    nothing are left out."""
+    """All places of some records of `survey_set`, pruned by magnitude or DARE; without models that
+    answer too little (`LEAST_OWN`)."""
     found = []
     for one in records:
         own = one["own"].count("1")
-        for at in one["places"] if own else ():
+        for at in one["places"] if own >= LEAST_OWN * len(one["own"]) else ():
             kept = at["pruned"][method].count("1") / own
-            told = one["set"]
-            names = set_title(told), told["base"], one["domain"]
-            found.append(PrunedPlace(*names, at["rate"], one["change"], at["energy"], kept))
+            names = title(one["set"]), one["set"]["base"], one["domain"]
+            figures = at["rate"], one["change"], at["energy"], shrunk(one, at["energy"])
+            found.append(PrunedPlace(*names, *figures, kept))
     return found
+
+
+def shrunk(record: Mapping[str, Any], factor: float) -> float:
+    """The retention at a factor in [0, 1], on straight lines between the measured ones.
+
+    Raises:
+        InvalidValue: a record of an older version has none.
+    """
+    if "shrunk" not in record:
+        raise InvalidValue(
+            f"{title(record['set'])}: measured by an older version, without shrunk deltas. Remove "
+            "its JSON file, and measure again."
+        )
+    known = {float(name): hits.count("1") for name, hits in record["shrunk"].items()}
+    known[1.0] = own = record["own"].count("1")
+    factors = sorted(known)
+    return float(np.interp(factor, factors, [known[one] / own for one in factors]))
+
+
+def title(told: Mapping[str, Any]) -> str:
+    """Size, regime and seed of a set, and the scale of its deltas if it is not 1."""
+    scale = told.get("scale", 1)
+    return set_title(told) + ("" if scale == 1 else f", × {scale:g}")
 
 
 def fit(places: Sequence[PrunedPlace], names: tuple[str, ...]) -> KeptRule:
@@ -109,3 +143,22 @@ def error(places: Sequence[PrunedPlace], foretold: Float64[ndarray, " places"]) 
 
 def _row(place: PrunedPlace, names: Sequence[str]) -> Float64[ndarray, " figures"]:
     return np.array([1.0, *(place.figures[name] for name in names)])
+
+
+def errors_elsewhere(
+    places: Sequence[PrunedPlace], rates: Sequence[float] = ()
+) -> dict[tuple[str, ...], float]:
+    """The error of every rule on sets of other bases, at some rates; at all if none is named."""
+    at = [number for number, one in enumerate(places) if not rates or one.rate in rates]
+    some = [places[number] for number in at]
+    if not some:
+        return dict.fromkeys(RULES, math.nan)
+    return {names: error(some, foretold_elsewhere(places, names)[at]) for names in RULES}
+
+
+def best_rule(
+    errors: Mapping[tuple[str, ...], float], without: str | None = None
+) -> tuple[str, ...]:
+    """The figures with the least error, of equal ones the fewest; a figure may be left out."""
+    names = [one for one in errors if without not in one]
+    return min(names, key=lambda one: (round(errors[one], 4), len(one)))

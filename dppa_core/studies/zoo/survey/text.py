@@ -2,33 +2,51 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
 import numpy as np
 
+from dppa_core.errors import many
 from dppa_core.evaluation.tables import listed, markdown_table
 from dppa_core.studies.zoo.study.compare import LEAST_SEEDS, student_interval
 from dppa_core.studies.zoo.survey.kept_rule import KeptRule
 from dppa_core.studies.zoo.survey.measure import PRUNED
 from dppa_core.studies.zoo.survey.rule import (
+    ASKED,
+    KEEPS,
+    LEAST_OWN,
     RULES,
     PrunedPlace,
-    error,
+    best_rule,
+    errors_elsewhere,
     fit,
     foretold_elsewhere,
     places_of,
+    shrunk,
+    title,
 )
-from dppa_core.studies.zoo.trained_set import set_title
 
 BINS = ((0.9, 1.01), (0.5, 0.9), (0.0, 0.5))
 """Foretold retentions that are told together."""
 LEAST_BASES = 2
-A_POINT = 0.01
+A_POINT, FAR, WIDE = 0.01, 0.05, 0.1
+TRIED = 0.9
+"""A rate at which little and much is kept: at others most rules are right more easily."""
+SHRUNK_AT = (0.8, 0.9, 0.95)
+_SEED = re.compile(r", seed \d+")
 TITLES = {"magnitude": "magnitude", "dppa": "DPPA", "dare": "DARE"}
 RIVALS = ("dppa", "dare")
-SYMBOLS = {"rate": "logit p", "energy kept": "logit E", "size": "ln s", "size removed": "ln r"}
+SYMBOLS = {
+    "rate": "logit p",
+    "energy kept": "logit E",
+    "size": "ln s",
+    "noise": "ln n",
+    "shrunk": "logit R",
+}
 """Figures of the rules, as the page writes them."""
 Record = Mapping[str, Any]
 
@@ -50,46 +68,53 @@ def markdown(records: Sequence[Record], command: str) -> str:
         "([regimes](embedded-models.md#with-other-seeds-and-trained-alone)): `settled` models met "
         "each other in training, `plain` ones were trained alone.",
         f"{len(deltas)} deltas of {len({one.set for one in known})} sets on {len(bases)} bases. "
-        f"Test items: {items}. Nothing was chosen. DARE drops at random, one draw, and multiplies "
-        f"what is kept by 1/(1 − p). Made by `{command}`.",
+        "*× 0.5* stands for base + 0.5 · delta, pruned as if it were a model of its own (`dppa zoo "
+        "survey --scale 0.5`); small, medium and embedded models have 0.6, 1.3 and 4.2 million "
+        f"parameters. Models that answer less than {100 * LEAST_OWN:g} % are left out. "
+        f"Test items: {items}. Nothing was chosen but where a search is named. DARE drops at "
+        f"random, one draw, and multiplies what is kept by 1/(1 − p). Made by `{command}`.",
         *_kept(records),
+        *_shrunk(known),
+        *_regained(records),
     ]
     if len(bases) < LEAST_BASES:
         parts.append(f"A rule needs sets of {LEAST_BASES} bases whose models answer anything.")
         return "\n\n".join(parts) + "\n"
-    errors = {method: _errors(of) for method, of in places.items()}
-    best = {
-        method: min(of, key=lambda n: (round(of[n], 4), len(n))) for method, of in errors.items()
-    }
-    rules = {method: fit(of, best[method]) for method, of in places.items()}
-    parts += _rules(errors, rules)
+    errors = {method: errors_elsewhere(of) for method, of in places.items()}
+    best = best_rule(errors["magnitude"])
+    parts += _rules(errors, places)
     searched = [one for one in records if any("searched" in at for at in one["places"])]
     if searched:
         keys = [(one.set, one.domain, one.rate) for one in known]
-        foretold = foretold_elsewhere(known, best["magnitude"])
+        foretold = foretold_elsewhere(known, best)
         parts += _added(searched, dict(zip(keys, foretold, strict=True)))
     return "\n\n".join(parts) + "\n"
 
 
+def _groups(places: Sequence[PrunedPlace]) -> dict[str, list[PrunedPlace]]:
+    """The places of all seeds of a size, a regime and a scale."""
+    groups: dict[str, list[PrunedPlace]] = {}
+    for one in places:
+        groups.setdefault(_SEED.sub("", one.set), []).append(one)
+    return groups
+
+
 def _kept(records: Sequence[Record]) -> list[str]:
     """Mean retention by regime, rate and method, and where DARE keeps more than magnitude."""
-    groups: dict[str, list[Record]] = {}
-    for one in records:
-        if "1" in one["own"]:
-            groups.setdefault(f"{one['set']['size']}, {one['set']['regime']}", []).append(one)
-    if not groups:
-        return []
+    by_method = {method: _groups(places_of(records, method)) for method in PRUNED}
     rates = list(dict.fromkeys(at["rate"] for one in records for at in one["places"]))
     rows, more = [], []
-    for name, of in groups.items():
-        kept = {method: _means(places_of(of, method), rates) for method in PRUNED}
-        pairs = list(zip(rates, *kept.values(), strict=True))
-        sets = len({set_title(one["set"]) for one in of})
+    for name, of in by_method["magnitude"].items():
+        kept = [_means(groups[name], rates) for groups in by_method.values()]
+        pairs = list(zip(rates, *kept, strict=True))
+        sets = len({one.set for one in of})
         rows.append([name, f"{sets}", *(f"{100 * a:.0f} / {100 * b:.0f}" for _, a, b in pairs)])
         ahead = [
             f"{100 * rate:g} %" for rate, magnitude, dare in pairs if dare - magnitude > A_POINT
         ]
         more += [f"{name} at {listed(ahead)}"] if ahead else []
+    if not rows:
+        return []
     return [
         "## What is kept",
         "Mean retention of the deltas in per cent, pruned by magnitude / by DARE:",
@@ -99,35 +124,110 @@ def _kept(records: Sequence[Record]) -> list[str]:
     ]
 
 
+def _shrunk(places: Sequence[PrunedPlace]) -> list[str]:
+    """How much of magnitude's loss is that the delta becomes shorter."""
+    rates = [rate for rate in dict.fromkeys(one.rate for one in places) if rate in SHRUNK_AT]
+    rows, apart = [], {}
+    for name, of in _groups(places).items():
+        at_rates = [[one for one in of if one.rate == rate] for rate in rates]
+        means = [
+            [fmean(getattr(one, figure) for one in at) for figure in ("energy", "kept", "shrunk")]
+            for at in at_rates
+        ]
+        rows.append([name, *("{:.0f}: {:.0f} / {:.0f}".format(*_percent(at)) for at in means)])
+        apart[name] = max((whole - kept for _, kept, whole in means), default=0.0)
+    more = [name for name, gap in apart.items() if gap > WIDE]
+    alike = [name for name in apart if name not in more]
+    return [
+        "## Pruning by magnitude shrinks a delta",
+        "What magnitude pruning keeps of d holds a share E of Σ d². Seen along d, the pruned delta "
+        "is E · d, and the rest stands at a right angle to it. So one may ask how much of the loss "
+        "comes from the shrinking: nothing is dropped, and the modules' deltas are multiplied by E "
+        "(answers at six factors, straight lines between them). Factors above 1 make a delta "
+        "longer again.",
+        "E in per cent: retention pruned by magnitude / shrunk by E, means of the deltas in per "
+        "cent:",
+        markdown_table(["models", *(f"{100 * rate:g} % pruned" for rate in rates)], rows),
+        f"Pruning costs over {100 * WIDE:g} points more than shrinking, at one of these rates, "
+        f"with {'; '.join(more) or 'none'}. It does not with {'; '.join(alike) or 'none'}: there "
+        "shrinking alone costs about as much, or more.",
+    ]
+
+
+def _percent(shares: Sequence[float]) -> list[float]:
+    return [100 * share for share in shares]
+
+
+def _regained(records: Sequence[Record]) -> list[str]:
+    """What a search of DPPA's settings brings back, beside what shrinking costs."""
+    found, sets = [], set()
+    for one in records:
+        own = one["own"].count("1")
+        for at in one["places"] if own >= LEAST_OWN * len(one["own"]) else ():
+            kept = at["pruned"]["magnitude"].count("1") / own
+            if "searched" in at and kept < KEEPS:
+                back = [
+                    at["searched"][method]["hits"].count("1") / own - kept
+                    for method in ("dppa", "magnitude")
+                ]
+                found.append((1 - kept, 1 - shrunk(one, at["energy"]), *back))
+                sets.add(title(one["set"]))
+    if not found:
+        return []
+    lost, shrinking, *back = (100 * fmean(column) for column in zip(*found, strict=True))
+    more = sum(dppa > shrinking + FAR for _, shrinking, dppa, _ in found)
+    return [
+        f"Where magnitude loses a tenth or more and settings were searched, at "
+        f"{_searched_at(records)} ({many(len(found), 'place')} in {many(len(sets), 'set')}), it "
+        f"loses {lost:.0f} points on average, shrinking alone {shrinking:.0f}. DPPA brings back "
+        f"{back[0]:.0f} points, magnitude with one factor {back[1]:.0f}. In {more} of these DPPA "
+        f"brings back over {100 * FAR:g} points more than shrinking costs."
+    ]
+
+
+def _searched_at(records: Sequence[Record]) -> str:
+    rates = {at["rate"] for one in records for at in one["places"] if "searched" in at}
+    return listed([f"{100 * rate:g} %" for rate in sorted(rates)])
+
+
 def _means(places: Sequence[PrunedPlace], rates: Sequence[float]) -> list[float]:
     return [fmean(one.kept for one in places if one.rate == rate) for rate in rates]
 
 
-def _errors(places: Sequence[PrunedPlace]) -> dict[tuple[str, ...], float]:
-    return {names: error(places, foretold_elsewhere(places, names)) for names in RULES}
-
-
 def _rules(
-    errors: Mapping[str, Mapping[tuple[str, ...], float]], rules: Mapping[str, KeptRule]
+    errors: Mapping[str, Mapping[tuple[str, ...], float]],
+    places: Mapping[str, Sequence[PrunedPlace]],
 ) -> list[str]:
+    told = {m: (of, errors_elsewhere(places[m], (TRIED,))) for m, of in errors.items()}
+    formulas = []
+    for method, of in errors.items():
+        for names in dict.fromkeys((best_rule(of), best_rule(of, without=ASKED))):
+            formulas.append(f"- {_formula(TITLES[method], fit(places[method], names))}")
     rows = [
         [
             " and ".join(SYMBOLS[name] for name in names) or "none: the mean of the other sets",
-            *(f"{100 * of[names]:.1f}" for of in errors.values()),
+            *(_points(of[names]) for pair in told.values() for of in pair),
         ]
         for names in RULES
     ]
+    heads = [f"{TITLES[m]}, {at}" for m in errors for at in ("all rates", f"{100 * TRIED:g} %")]
     return [
         "## Which figures foretell retention",
-        "The *profile* of a delta is made from its weights; no question is asked. A rule is a "
-        "logistic curve over figures of it. *Error*: mean distance between foretold and measured "
-        "retention, in points; each set is foretold by sets of other bases. The best rule is the "
-        "one with the least error, so its own error is optimistic.",
-        markdown_table(["figures", *(f"error, {TITLES[method]}" for method in errors)], rows),
+        "A rule is a logistic curve over some figures. All but R are of the *profile*, which is "
+        "made from the weights: no question is asked. *Error*: mean distance between foretold and "
+        "measured retention, in points; each set is foretold by sets of other bases. The best rule "
+        "is the one with the least error, so its own error is optimistic.",
+        markdown_table(["figures", *heads], rows),
         "p is the rate, E the share of the sum of d² that magnitude pruning keeps, s = ‖d‖/‖W‖ "
-        "over the modules, r = s·√(1 − E). The best rules, fitted to all sets:",
-        "\n".join(f"- {_formula(TITLES[method], rule)}" for method, rule in rules.items()),
+        "over the modules, n = s·√(p/(1 − p)) the size of DARE's noise beside the weights, R the "
+        "retention if the modules are shrunk by E, for which the same test questions are asked. "
+        "The best rules, and the best without questions, fitted to all sets:",
+        "\n".join(formulas),
     ]
+
+
+def _points(error: float) -> str:
+    return "–" if math.isnan(error) else f"{100 * error:.1f}"
 
 
 def _formula(title: str, rule: KeptRule) -> str:
@@ -141,9 +241,8 @@ def _formula(title: str, rule: KeptRule) -> str:
 def _added(
     records: Sequence[Record], foretold: Mapping[tuple[str, str, float], float]
 ) -> list[str]:
-    rates = {at["rate"] for one in records for at in one["places"] if "searched" in at}
-    searched = listed([f"{100 * rate:g} %" for rate in sorted(rates)])
-    sets = dict.fromkeys(set_title(one["set"]) for one in records)
+    searched = _searched_at(records)
+    sets = dict.fromkeys(title(one["set"]) for one in records)
     return [
         "## What DPPA and DARE add",
         f"At {searched} each method's factors, coefficient and strength were searched on "
@@ -160,7 +259,7 @@ def _methods(records: Sequence[Record], foretold: Mapping[tuple[str, str, float]
     for low, high in BINS:
         gaps: dict[str, dict[str, list[float]]] = {name: {} for name in RIVALS}
         for one in records:
-            own, name = one["own"].count("1"), set_title(one["set"])
+            own, name = one["own"].count("1"), title(one["set"])
             for at in one["places"]:
                 key = name, one["domain"], at["rate"]
                 if "searched" not in at or not low <= foretold.get(key, -1.0) < high:

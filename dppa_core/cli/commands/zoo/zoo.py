@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from dppa_core.checkpoints.sources.fetchable import FETCHABLE, fetch_model
 from dppa_core.checkpoints.sources.zoo import ZOO_DOMAINS, set_names, zoo_root
+from dppa_core.cli.commands.zoo.studies import study, survey
 from dppa_core.cli.output import JsonFlag, emit, progress_line, teller, write_text
-from dppa_core.errors import InvalidValue, UnknownName, did_you_mean, shown
+from dppa_core.errors import UnknownName, did_you_mean, shown
 from dppa_core.studies.zoo.regimes import Training, regime_named
 from dppa_core.studies.zoo.spec import size_named
-from dppa_core.studies.zoo.study.merges import BUDGETS, METHODS, RATES
 from dppa_core.system.atomic_folders import check_file
 from dppa_core.tasks import tasks_of
 
@@ -129,120 +127,6 @@ def check(
 
 
 @zoo_app.command()
-def study(
-    folders: Annotated[
-        list[Path],
-        typer.Argument(help="Sets that `dppa zoo train` made, or JSON files of measured ones."),
-    ],
-    out: Annotated[Path, typer.Option(help="A JSON file for each set goes here.")] = Path(
-        "out/study"
-    ),
-    limit: Annotated[int | None, typer.Option(min=1, help="Test items per domain.")] = None,
-    search_limit: Annotated[int, typer.Option(min=1, help="Search items per domain.")] = 200,
-    rates: Annotated[
-        str, typer.Option(help="Pruning rates, as 0.8,0.9; controls belong to 0.9 and 0.95.")
-    ] = "0.8,0.9,0.95",
-    methods: Annotated[
-        str, typer.Option(help="Merges; without dppa there are no controls.")
-    ] = ",".join(METHODS),
-    budgets: Annotated[
-        str, typer.Option(help="What a rate counts: all entries, those of modules, or both.")
-    ] = ",".join(BUDGETS),
-    as_json: JsonFlag = False,
-) -> None:
-    """Measure the merges of docs/study-plan.md on some sets, and compare them over seeds.
-
-    A set whose file is there is not measured again; what was asked before comes from the cache.
-    """
-    from dppa_core.studies.zoo.study.measure import measure_set  # noqa: PLC0415  (imports torch)
-    from dppa_core.studies.zoo.study.text import markdown  # noqa: PLC0415
-
-    measure = partial(
-        measure_set,
-        limit=limit,
-        search_items=search_limit,
-        rates=_rates(rates),
-        methods=_known("--methods", methods, METHODS),
-        budgets=_known("--budgets", budgets, BUDGETS),
-        say=teller(quiet=as_json),
-    )
-    found = _measured(folders, out, measure)
-    emit({"sets": found}, markdown(found, "make study"), as_json=as_json)
-
-
-@zoo_app.command()
-def survey(
-    folders: Annotated[
-        list[Path],
-        typer.Argument(
-            help="Sets that `dppa zoo train` made, `zoo` for the embedded models, or JSON files of "
-            "measured ones."
-        ),
-    ],
-    out: Annotated[Path, typer.Option(help="A JSON file for each set goes here.")] = Path(
-        "out/survey"
-    ),
-    limit: Annotated[int | None, typer.Option(min=1, help="Test items per domain.")] = None,
-    search_limit: Annotated[int, typer.Option(min=1, help="Search items per domain.")] = 200,
-    search: Annotated[
-        bool, typer.Option(help="Search each method's settings, too; this takes most of the time.")
-    ] = True,
-    as_json: JsonFlag = False,
-) -> None:
-    """Prune every model of some sets alone, and find what foretells how much it keeps.
-
-    A set whose file is there is not measured again; what was asked before comes from the cache.
-    """
-    from dppa_core.studies.zoo.survey.measure import (  # noqa: PLC0415  (imports torch)
-        SEARCHED_AT,
-        survey_set,
-    )
-    from dppa_core.studies.zoo.survey.text import markdown  # noqa: PLC0415
-
-    say = teller(quiet=as_json)
-    rates = SEARCHED_AT if search else ()
-    measure = partial(
-        survey_set, limit=limit, search_items=search_limit, searched_at=rates, say=say
-    )
-    found = [one for records in _measured(folders, out, measure) for one in records]
-    emit({"deltas": found}, markdown(found, "make survey"), as_json=as_json)
-
-
-def _measured(folders: Sequence[Path], out: Path, measure: Callable[[Path], Any]) -> list[Any]:
-    """What is in the sets' JSON files, each of which is made if it is missing."""
-    found = []
-    for name, folder in {one.name.removesuffix(".json"): one for one in folders}.items():
-        file = folder if folder.suffix == ".json" else out / f"{name}.json"
-        if not file.is_file():
-            measured = measure(folder)
-            out.mkdir(parents=True, exist_ok=True)
-            write_text(file, json.dumps(measured, indent=1) + "\n")
-        try:
-            found.append(json.loads(file.read_text("utf-8")))
-        except ValueError as error:
-            raise InvalidValue(
-                f"{file}: not the JSON of a measured set ({error}). Remove it, and measure again."
-            ) from error
-    return found
-
-
-def _known(option: str, text: str, known: Sequence[str]) -> list[str]:
-    names = [one.strip() for one in text.split(",")]
-    for name in names:
-        if name not in known:
-            raise UnknownName(f"{option} {shown(name)}. {did_you_mean(name, known)}")
-    return names
-
-
-def _rates(text: str) -> list[float]:
-    known = {f"{rate:g}": rate for rate in RATES}
-    for one in text.split(","):
-        if one.strip() not in known:
-            raise InvalidValue(f"--rates {shown(one)}: the study has {', '.join(known)}.")
-    return [known[one.strip()] for one in text.split(",")]
-
-
-@zoo_app.command()
 def report(
     out: Annotated[
         Path | None, typer.Option(help="Write the measured report here, as JSON.")
@@ -291,3 +175,7 @@ def coefficients(
     chosen = " ".join(f"{name} {value}" for name, value in given.items() if value is not None)
     command = f'make coefficients ARGS="{chosen}"' if chosen else "make coefficients"
     emit(to_json(found), markdown(found, command), as_json=as_json)
+
+
+for _command in (study, survey):
+    zoo_app.command()(_command)

@@ -1,0 +1,1 @@
+"""`dppa zoo`: train sets of models, and measure what they show."""
