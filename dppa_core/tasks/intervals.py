@@ -18,6 +18,8 @@ from numpy import ndarray
 from dppa_core.errors import InvalidValue
 
 Z95 = 1.959963984540054
+LEVEL = 0.05
+"""Differences with a smaller p-value, corrected for their number, are not by chance."""
 RESAMPLES = 10_000
 """Draws of every bootstrap; more would change the third digit of a percentile."""
 UNSEEN = 0.5

@@ -25,13 +25,11 @@ def off(one: dict[str, float]) -> float:
 
 
 def parted() -> bool:
-    """From 90 % on, law's pruning costs three times what is foretold, the best factor takes back
-    more than half of that, and is no eighth away from the foretold one."""
+    """From 95 % on, law's pruning costs three times what is foretold, and the best factor, below
+    the foretold one, takes back more than half of that."""
     return all(
-        one["cost, measured"] > 3 * one["cost, foretold"]
-        and won(one) > 1 / 2
-        and abs(off(one) - 1) < 1 / 8
-        for one in gains("law", 90)
+        one["cost, measured"] > 3 * one["cost, foretold"] and won(one) > 1 / 2 and off(one) < 1
+        for one in gains("law", 95)
     )
 
 

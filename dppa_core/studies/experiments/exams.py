@@ -1,4 +1,4 @@
-"""Questions shared by several experiments: exams, the paper's climb, the best coefficient."""
+"""Questions shared by several experiments: exams, chosen factors, the best coefficient."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dppa_core.evaluation.scores import Marks, Target
 from dppa_core.pruning.partition import even_levels
 from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.studies.experiments.questions import DocumentsQuestion, ExamQuestion, Question
-from dppa_core.studies.experiments.score_table import ByDomain, loss, scored, share
+from dppa_core.studies.experiments.score_table import ByDomain, loss, mean_share, share
 from dppa_core.studies.experiments.setting import HARNESS, Setting, Subject, Treatment, merged
 from dppa_core.studies.experiments.steps import (
     AskFunction,
@@ -19,14 +19,23 @@ from dppa_core.studies.experiments.steps import (
     one_by_one,
     together,
 )
-from dppa_core.tuning.search.greedy_factors import FactorSearch, greedy_factors
-from dppa_core.tuning.search.trial import geometric_mean, task_score
+from dppa_core.tuning.search.axes import at_point, axes_of
+from dppa_core.tuning.search.joint import Budget, Point, joint_search
+from dppa_core.tuning.search.trial import geometric_mean
 
 COEFFICIENTS = (0.5, 0.7, 0.85, 1.0, 1.2, 1.4)
 """Coefficients tried for every merge; further ones by this factor while the outermost is best."""
 FURTHER, LEAST, LARGEST = 1.2, 0.1, 4.0
 BANDS = 2
 """Number of amplified partitions, as in the paper."""
+FACTOR_BUDGET = Budget(12, 6)
+"""Settings by loss and by accuracy for two factors; half of the losses of a whole merge's search,
+which has twice as many numbers to choose."""
+CHOSEN = (
+    f"together by a joint search of {FACTOR_BUDGET.losses} settings by loss, "
+    f"{FACTOR_BUDGET.accuracies} of them by accuracy, factors of 1 always among them"
+)
+"""How factors are chosen, in words."""
 
 
 def exam(setting: Setting, target: Target, domain: str, split: str = "test") -> Question[Marks]:
@@ -85,40 +94,59 @@ def whole(setting: Setting, subject: Subject, scale: float) -> Target:
     return merged(setting, [subject], Treatment("task_arithmetic"), coefficients=scale)
 
 
-def climbed(
+@dataclass(frozen=True, slots=True)
+class ChosenFactors:
+    """Factors of two bands, chosen on search items."""
+
+    amplification: tuple[float, ...]
+    """The strongest band first."""
+    kept: float
+    """Accuracy on the search items divided by the unpruned delta's, as a fraction; 0 if that
+    answers nothing."""
+
+
+def chosen(
     setting: Setting, subject: Subject, treatment: Treatment, scale: float = 1.0
-) -> Steps[FactorSearch]:
-    """The paper's greedy climb over two bands, scored on search items.
+) -> Steps[ChosenFactors]:
+    """Factors of two bands, chosen together on search items by a joint search.
 
     Args:
         treatment: A method with partitions; the levels split the kept entries evenly.
-        scale: Scale of the delta, also of the unpruned one that scores are compared with.
+        scale: Scale of the delta, also of the unpruned one that accuracies are divided by.
     """
-    unpruned = whole(setting, subject, scale)
-    who = subject.model if scale == 1 else f"base + {scale:g} · the delta of {subject.model}"
+    plain, _ = alone(setting, subject, treatment, (1.0,) * BANDS, "search", scale)
+    axes = [axis for axis in axes_of(plain) if axis.name.startswith("factor")]
 
-    def code(ask: AskFunction) -> FactorSearch:
-        def score(target: Target) -> float:
-            marks = ask(exam(setting, target, subject.domain, "search"))
-            found = scored(setting, subject.domain, "search", marks)
-            own = ask(exam(setting, unpruned, subject.domain, "search"))
-            of_own = scored(setting, subject.domain, "search", own)
-            return task_score(found, of_own, who)
+    def code(ask: AskFunction) -> ChosenFactors:
+        def marks(target: Target) -> ByDomain:
+            return {subject.domain: ask(exam(setting, target, subject.domain, "search"))}
 
-        return greedy_factors(
-            lambda factors: score(alone(setting, subject, treatment, factors, "search", scale)[0]),
-            BANDS,
+        def lost(point: Point) -> float:
+            found = marks(at_point(plain, axes, point))
+            return loss(found) if found[subject.domain].losses else 1 - mean_share(found)
+
+        def answered(point: Point) -> float:
+            return mean_share(marks(at_point(plain, axes, point)))
+
+        found = joint_search(
+            axes,
+            lambda points: list(map(lost, points)),
+            lambda points: list(map(answered, points)),
+            budget=FACTOR_BUDGET,
         )
+        own = mean_share(marks(whole(setting, subject, scale)))
+        kept = (found.best.accuracy or 0.0) / own if own else 0.0
+        return ChosenFactors(found.best.values, kept)
 
     return one_by_one(code)
 
 
-def climbed_at(
+def chosen_at(
     setting: Setting, subjects: Sequence[Subject], rates: Sequence[float]
-) -> Steps[dict[tuple[float, str], FactorSearch]]:
-    """The climbs of DPPA for some models, by rate and domain."""
+) -> Steps[dict[tuple[float, str], ChosenFactors]]:
+    """The factors of DPPA for some models, by rate and domain."""
     several = {
-        (rate, one.domain): climbed(setting, one, Treatment("dppa", rate))
+        (rate, one.domain): chosen(setting, one, Treatment("dppa", rate))
         for rate in rates
         for one in subjects
     }

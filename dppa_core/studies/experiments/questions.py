@@ -276,10 +276,10 @@ def _named(target: Target) -> str:
 
 
 def _factors(recipe: MergeRecipe) -> str:
-    """Factors and coefficients that distinguish the merges of a climb."""
+    """Factors and coefficients that distinguish the merges of a search."""
     each = [factors_text(model.amplification) for model in recipe.models]
-    climbed = any(len(model.amplification) > 1 for model in recipe.models)
-    factors = f", factors {', '.join(each)}" if climbed else ""
+    banded = any(len(model.amplification) > 1 for model in recipe.models)
+    factors = f", factors {', '.join(each)}" if banded else ""
     sizes = {one.coefficient for one in recipe.models if isinstance(one.coefficient, float | int)}
     other = sorted(sizes - {1.0})
     return factors + (f", × {', '.join(f'{one:g}' for one in other)}" if other else "")

@@ -15,7 +15,16 @@ from dppa_core.evaluation.side_by_side import Comparison
 from dppa_core.evaluation.tables import Cell, Column, listed, signed_text
 from dppa_core.studies.experiments.setting import HARNESS, Setting
 from dppa_core.tasks import intervals
-from dppa_core.tasks.intervals import Z95, Interval, VariancePart, ratio, reach
+from dppa_core.tasks.intervals import (
+    LEVEL,
+    Z95,
+    Interval,
+    VariancePart,
+    holm,
+    p_of_interval,
+    ratio,
+    reach,
+)
 
 ByDomain = Mapping[str, Marks]
 """Domain -> marks of one model."""
@@ -228,14 +237,24 @@ def told(found: Comparison | Interval) -> str:
 
 def verdict(found: Comparison | Interval) -> int:
     """1: the first is better; -1: it is worse; 0: no significant difference."""
-    return 0 if not seen(found) else 1 if difference_of(found).value > 0 else -1
+    return verdicts([found])[0]
+
+
+def verdicts(found: Sequence[Comparison | Interval]) -> list[int]:
+    """The verdict of each of several comparisons, p-values corrected for their number (Holm)."""
+    p_values = [one.p if isinstance(one, Comparison) else p_of_interval(one) for one in found]
+    return [
+        0 if not seen(one) or p >= LEVEL else 1 if difference_of(one).value > 0 else -1
+        for one, p in zip(found, holm(p_values), strict=True)
+    ]
 
 
 def verdict_texts(
     words: Mapping[int, str], found: Mapping[str, Comparison | Interval]
 ) -> list[str]:
     """The words of each verdict that occurs, in order; `{}` stands for its names."""
-    names = {which: [name for name in found if verdict(found[name]) == which] for which in words}
+    sides = dict(zip(found, verdicts(list(found.values())), strict=True))
+    names = {which: [name for name in found if sides[name] == which] for which in words}
     return [word.format(listed(names[which])) for which, word in words.items() if names[which]]
 
 
@@ -251,10 +270,3 @@ def number(value: float) -> str:
 def lasting(seconds: float) -> str:
     """A time in minutes from 90 seconds on, in seconds below."""
     return f"{seconds / 60:.1f} minutes" if seconds >= 90 else f"{seconds:.0f} s"
-
-
-SWITCHED_OFF = (
-    "A band begins switched off, with factor 0, and stays so where no factor from 1 on makes the "
-    "score better: then more is pruned than the row says."
-)
-"""Note below tables of factors: the meaning of a factor of 0."""

@@ -73,9 +73,9 @@ def _head(report: ExperimentsReport) -> list[str]:
         f"items a domain; settings are chosen on {given['search_items']} search items a domain, "
         "which are others. In brackets: 95 % intervals; of means over random draws Student's, of "
         "items and draws. Mean retention is the geometric mean of the domains': low where one of "
-        "them is. Each comparison stands alone: of twenty without a real difference, one is "
-        "expected to look like one. An answer, as they are counted below, is one model or merge "
-        "asked all its items of a domain, or one run of AdaMerging.",
+        "them is. Intervals are those of one comparison; a sentence on several says better or "
+        "worse by p-values corrected for their number (Holm). An answer, as they are counted "
+        "below, is one model or merge asked all its items of a domain, or one run of AdaMerging.",
         f"Made by `{report.command}` on {report.machine} ({versions}): {lasting(processor)} of "
         f"processor, {lasting(wall)} by the clock, added up over experiments and runs; other work "
         "may have been beside them."

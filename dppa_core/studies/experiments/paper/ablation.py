@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 from dppa_core.evaluation.tables import Cell, Column, Row, Table, factors_text
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe
-from dppa_core.studies.experiments.exams import alone, climbed, own_marks
+from dppa_core.studies.experiments.exams import CHOSEN, alone, chosen, own_marks
 from dppa_core.studies.experiments.score_table import (
     BETTER,
-    SWITCHED_OFF,
     RatedMarks,
     accuracy,
     columns_by,
@@ -18,6 +17,7 @@ from dppa_core.studies.experiments.score_table import (
     told,
     verdict,
     verdict_texts,
+    verdicts,
 )
 from dppa_core.studies.experiments.setting import Setting, Treatment
 from dppa_core.studies.experiments.steps import Declared, Steps, all_asked, together
@@ -74,18 +74,18 @@ class Ablated(RatedMarks):
 
 
 def steps(setting: Setting) -> Steps[Findings]:
-    """Climb the factors, then ask test items."""
+    """Choose the factors, then ask test items."""
     places = [
         (variant, rate, one) for variant in VARIANTS for rate in RATES for one in setting.subjects
     ]
-    climbs = yield from together(
+    found_by = yield from together(
         {
-            (variant.key, rate, one.domain): climbed(setting, one, variant.treatment(rate))
+            (variant.key, rate, one.domain): chosen(setting, one, variant.treatment(rate))
             for variant, rate, one in places
             if variant.amplified
         }
     )
-    factors = {place: search.best.amplification for place, search in climbs.items()}
+    factors = {place: search.amplification for place, search in found_by.items()}
     asked = {
         (variant.key, rate, one.domain): alone(
             setting, one, variant.treatment(rate), factors.get((variant.key, rate, one.domain))
@@ -174,7 +174,7 @@ def short(found: Ablated) -> str:
 
 def _pair(found: Ablated, one: str, other: str, name: str, than: str) -> str:
     gains = {pruned(rate): found.gain(one, other, rate) for rate in RATES}
-    if not any(map(verdict, gains.values())):
+    if not any(verdicts(list(gains.values()))):
         widest = max(gains, key=lambda at: abs(gains[at].difference.value))
         gain = told(gains[widest])
         return f"{name} against {than}: at {widest}, where they differ most, {gain}."
@@ -190,7 +190,7 @@ ABLATION = Declared(
     measured="Each domain model alone, pruned at 80, 90 and 95 %, {test} test items of its "
     "domain. Plain magnitude: one rate for all matrices. OWL-style: densities by layer alone, "
     f"with DP's strength 0.08 and outliers above {K_LAYER:g} times the mean. DPA alone: one rate "
-    "for all matrices, two even bands with factors. Factors are climbed on {search} search items a "
-    f"domain. {SWITCHED_OFF} Differences are paired by item, the domains counting equally.",
+    f"for all matrices, two even bands with factors. Factors are chosen on {{search}} search items "
+    f"a domain, {CHOSEN}. Differences are paired by item, the domains counting equally.",
     steps=steps,
 )

@@ -10,7 +10,7 @@ from dppa_core.evaluation.tables import Cell, Column, Row, Table, listed, percen
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.pruning.plan import plan_pruning
 from dppa_core.pruning.pruning_parameters import PruningParameters
-from dppa_core.studies.experiments.exams import alone, climbed_at, own_marks
+from dppa_core.studies.experiments.exams import CHOSEN, alone, chosen_at, own_marks
 from dppa_core.studies.experiments.score_table import (
     RatedMarks,
     gap,
@@ -18,8 +18,8 @@ from dppa_core.studies.experiments.score_table import (
     number,
     points,
     pruned,
-    verdict,
     verdict_texts,
+    verdicts,
 )
 from dppa_core.studies.experiments.setting import Setting, Treatment
 from dppa_core.studies.experiments.steps import Declared, Steps, all_asked
@@ -57,14 +57,14 @@ class Beyond(RatedMarks):
 
 
 def steps(setting: Setting) -> Steps[Findings]:
-    """Climb at every rate, ask test items, and measure what the plans keep."""
-    climbs = yield from climbed_at(setting, setting.subjects, RATES)
+    """Choose factors at every rate, ask test items, and measure what the plans keep."""
+    factors_at = yield from chosen_at(setting, setting.subjects, RATES)
     own = yield from own_marks(setting)
     asked = {}
     for method in METHODS:
         for rate in RATES:
             for one in setting.subjects:
-                amplification = climbs[rate, one.domain].best.amplification
+                amplification = factors_at[rate, one.domain].amplification
                 factors = amplification if method == "dppa" else None
                 _, question = alone(setting, one, Treatment(method, rate), factors)
                 asked[method, rate, one.domain] = question
@@ -185,14 +185,15 @@ def _answer(found: Beyond) -> str:
     first, last = rates[0], rates[-1]
     lines = []
     for method, title in TITLES.items():
-        gains = [found.over(method, rate) for rate in (first, last)]
-        ahead = [pruned(rate) for rate in rates if verdict(found.over(method, rate)) > 0]
-        moved = gains[1].difference.value - gains[0].difference.value
+        gains = [found.over(method, rate) for rate in rates]
+        sides = dict(zip(rates, verdicts(gains), strict=True))
+        ahead = [pruned(rate) for rate in rates if sides[rate] > 0]
+        moved = gains[-1].difference.value - gains[0].difference.value
         how = "falls" if moved < 0 else "rises"
         lines.append(
             f"{title} {f'is ahead of magnitude at {listed(ahead)}' if ahead else 'has no gain'}; "
             f"its difference {how} from {gap(gains[0].difference)} at {pruned(first)} to "
-            f"{gap(gains[1].difference)} at {pruned(last)}."
+            f"{gap(gains[-1].difference)} at {pruned(last)}."
         )
     floor = [pruned(rate) for rate in RATES if rate not in rates]
     if floor:
@@ -209,12 +210,12 @@ def short(found: Beyond) -> str:
 
 
 def _course(found: Beyond, method: str, title: str) -> str:
-    gains = {pruned(rate): found.over(method, rate) for rate in RATES}
+    gains = {pruned(rate): found.over(method, rate) for rate in _roomy(found)}
     words = {1: "is ahead of magnitude at {}", -1: "is behind magnitude at {}"}
     parts = verdict_texts(words, gains)
     if not parts:
         return f"No difference between {title} and magnitude was seen at any rate from 80 % on."
-    ahead = max(map(verdict, gains.values())) > 0
+    ahead = max(verdicts(list(gains.values()))) > 0
     return f"{title} {', and '.join(parts)}{'' if ahead else ', and ahead at none'}."
 
 
@@ -225,8 +226,8 @@ BEYOND = Declared(
     question="Does the gain shrink as the rate rises beyond 80 %, as the paper reports without "
     "saying why?",
     measured="Each domain model alone at five rates, {test} test items of its domain; factors are "
-    "climbed on {search} search items. Beside the answers stands what the plans keep, before any "
-    "weight is touched: the share of the sum of d², and how many matrices DP leaves less than a "
-    "tenth of the even share 1 − rate.",
+    f"chosen on {{search}} search items, {CHOSEN}. Beside the answers stands what the plans keep, "
+    "before any weight is touched: the share of the sum of d², and how many matrices DP leaves "
+    "less than a tenth of the even share 1 − rate.",
     steps=steps,
 )

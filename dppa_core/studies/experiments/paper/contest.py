@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.scores import Marks
 from dppa_core.evaluation.side_by_side import Comparison
 from dppa_core.evaluation.tables import Cell, factors_text
-from dppa_core.studies.experiments.exams import BANDS, alone, climbed, exam, whole
+from dppa_core.studies.experiments.exams import alone, chosen, exam, whole
 from dppa_core.studies.experiments.score_table import (
     ByDomain,
     Draws,
@@ -22,7 +21,7 @@ from dppa_core.studies.experiments.score_table import (
     compared,
     flipped,
     retained,
-    verdict,
+    verdicts,
 )
 from dppa_core.studies.experiments.setting import Setting, Subject, Treatment
 from dppa_core.studies.experiments.steps import Steps, all_asked, together
@@ -46,9 +45,7 @@ class Contest:
     marks: Mapping[str, Draws]
     """Marks of every method; one draw for deterministic methods."""
     factors: tuple[float, ...]
-    """Factors of DPPA's two bands, climbed on the search items."""
-    unclimbed: str = ""
-    """Why the factors are 1 instead; empty if they were climbed."""
+    """Factors of DPPA's two bands, chosen on the search items."""
 
     def one(self, method: str) -> Marks:
         """Marks of a deterministic method."""
@@ -61,18 +58,13 @@ class Contest:
         return accuracy(self.own), *each
 
     def factors_cell(self) -> Cell:
-        """The factors, or "not climbed"."""
-        return Cell("not climbed" if self.unclimbed else factors_text(self.factors))
+        """The factors."""
+        return Cell(factors_text(self.factors))
 
 
 def contest(setting: Setting, subject: Subject, rate: float, scale: float = 1.0) -> Steps[Contest]:
-    """Climb, then ask the test items; `rate` in [0, 1), `scale` also of the unpruned delta."""
-    why = ""
-    try:
-        climb = yield from climbed(setting, subject, Treatment("dppa", rate), scale)
-        factors = climb.best.amplification
-    except InvalidValue as error:  # unpruned it answers none of a task's items: no score to climb
-        factors, why = (1.0,) * BANDS, str(error).partition(", so ")[0]
+    """Choose factors, then ask test items; `rate` in [0, 1), `scale` also of the unpruned delta."""
+    factors = (yield from chosen(setting, subject, Treatment("dppa", rate), scale)).amplification
     asked = {
         (method, seed): alone(setting, subject, Treatment(method, rate, seed=seed), scale=scale)[1]
         for method in METHODS[:3]
@@ -84,7 +76,7 @@ def contest(setting: Setting, subject: Subject, rate: float, scale: float = 1.0)
     marks = {
         method: Draws(tuple(found[key] for key in asked if key[0] == method)) for method in METHODS
     }
-    return Contest(subject, rate, scale, found["own", 0], marks, tuple(factors), why)
+    return Contest(subject, rate, scale, found["own", 0], marks, factors)
 
 
 def contests(
@@ -99,16 +91,6 @@ def contests(
         for scale in scales
     }
     return (yield from together(several))
-
-
-def unclimbed(several: Iterable[Contest]) -> tuple[str, ...]:
-    """The models whose factors were not climbed, with the reasons."""
-    return tuple(
-        f"DPPA's climb for {one.subject.name} × {one.scale:g}: {one.unclimbed}. Its factors are "
-        f"{factors_text(one.factors)}."
-        for one in several
-        if one.unclimbed
-    )
 
 
 def against_magnitude(several: Mapping[str, Contest], method: str) -> Comparison | Interval:
@@ -128,5 +110,5 @@ def kept(several: Mapping[str, Contest], method: str) -> Cell:
 
 def tally(several: Iterable[Contest], method: str) -> tuple[int, int, int]:
     """Number of contests in which a method is better than magnitude, not different, and worse."""
-    found = [verdict(against_magnitude({one.subject.domain: one}, method)) for one in several]
+    found = verdicts([against_magnitude({one.subject.domain: one}, method) for one in several])
     return found.count(1), found.count(0), found.count(-1)

@@ -15,16 +15,17 @@ from dppa_core.pruning.partition import even_levels
 from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.studies.experiments.exams import (
     BANDS,
+    CHOSEN,
     COEFFICIENTS,
     Best,
     best_coefficient,
-    climbed_at,
+    chosen_at,
     exam,
     own_marks,
 )
 from dppa_core.studies.experiments.paper.merges_text import Merge, MergesMeasured, findings
 from dppa_core.studies.experiments.questions import TuningQuestion
-from dppa_core.studies.experiments.score_table import SWITCHED_OFF, Draws
+from dppa_core.studies.experiments.score_table import Draws
 from dppa_core.studies.experiments.setting import HARNESS, Setting, Subject, Treatment, merged
 from dppa_core.studies.experiments.steps import Declared, Steps, all_asked, together
 from dppa_core.studies.experiments.values import Findings
@@ -45,7 +46,7 @@ class Plan:
     rate: float
     """0: nothing is pruned."""
     factors: tuple[tuple[float, ...], ...] = ()
-    """Factors of each model, from its climb; only for DPPA."""
+    """Factors of each model, chosen for it alone; only for DPPA."""
     summed: bool = False
     """For TIES: whether to sum agreeing deltas times their coefficients, not to average them."""
 
@@ -81,8 +82,8 @@ class Plan:
 
 def steps(setting: Setting, group: tuple[Subject, ...]) -> Steps[Findings]:
     """Find factors and coefficients, run AdaMerging, then ask test items."""
-    climbs = yield from climbed_at(setting, group, RATES)
-    found = {place: search.best.amplification for place, search in climbs.items()}
+    searches = yield from chosen_at(setting, group, RATES)
+    found = {place: search.amplification for place, search in searches.items()}
     plans = _plans(group, found)
     tunable = [plan.tunable for plan in plans if not _refusal(plan)]
     own = yield from own_marks(setting, "search")
@@ -172,8 +173,7 @@ def _refusal(plan: Plan) -> str:
 
 _MEASURED = (
     "at 80 % and 90 % pruning (task arithmetic: whole deltas), {test} test items of each domain. "
-    f"DPPA's factors come from the climb of each model alone. {SWITCHED_OFF} Without "
-    "AdaMerging there is one "
+    f"DPPA's factors are chosen for each model alone, {CHOSEN}. Without AdaMerging there is one "
     f"coefficient for all models, for TIES its scale: of {listed(list(map(str, COEFFICIENTS)))} "
     "the one that retains most of {search} search items a domain, of equals the one with the "
     "smaller loss; while it is the outermost, a fifth more or less is tried too. With AdaMerging "

@@ -20,8 +20,8 @@ from dppa_core.studies.experiments.score_table import (
     points,
     pruned,
     told,
-    verdict,
     verdict_texts,
+    verdicts,
 )
 from dppa_core.studies.experiments.values import Axis, Chart, Findings, Series
 from dppa_core.tasks.intervals import Interval
@@ -265,11 +265,11 @@ def _adamerging(found: MergesMeasured) -> str:
                 gains.append((one, compared(one.first, before.first)))
     if not gains:
         return ""
-    better = [one for one, gain in gains if verdict(gain) > 0]
-    worse = [one for one, gain in gains if verdict(gain) < 0]
+    sides = verdicts([gain for _, gain in gains])
+    better, worse = sides.count(1), sides.count(-1)
     most, gain = max(gains, key=lambda pair: abs(pair[1].difference.value))
     return (
-        f"AdaMerging made {len(better)} of {len(gains)} merges better and {len(worse)} worse, in "
+        f"AdaMerging made {better} of {len(gains)} merges better and {worse} worse, in "
         f"the others no difference was seen. Its largest effect: {_named(most.domains)} by "
         f"{TITLES[most.method]}{f' at {pruned(most.rate)}' if most.rate else ''}, {told(gain)}."
     )

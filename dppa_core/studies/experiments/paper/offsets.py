@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dppa_core.errors import many
 from dppa_core.evaluation.tables import Cell, Column, Row, Table, in_brackets, listed, percent
 from dppa_core.profiling.profile import cached_profile
+from dppa_core.studies.experiments.exams import CHOSEN
 from dppa_core.studies.experiments.paper.contest import (
     DRAWS,
     METHODS,
@@ -15,10 +16,8 @@ from dppa_core.studies.experiments.paper.contest import (
     against_magnitude,
     contests,
     tally,
-    unclimbed,
 )
 from dppa_core.studies.experiments.score_table import (
-    SWITCHED_OFF,
     against_draws,
     correlation,
     difference_of,
@@ -31,7 +30,6 @@ from dppa_core.studies.experiments.score_table import (
 from dppa_core.studies.experiments.setting import Setting
 from dppa_core.studies.experiments.steps import Declared, Steps
 from dppa_core.studies.experiments.values import Axis, Chart, Findings, Series
-from dppa_core.tuning.advice.advice import LARGE_CHANGE
 from dppa_core.tuning.advice.run import profile_facts
 
 RATE = 0.9
@@ -58,8 +56,7 @@ def steps(setting: Setting) -> Steps[Findings]:
         for domain in setting.domains
         for scale in SCALES
     }
-    told_of = finding(changes, cells), unclimbed(cells.values())
-    return Findings((_table(changes, cells),), _plots(changes, cells), *told_of)
+    return Findings((_table(changes, cells),), _plots(changes, cells), finding(changes, cells))
 
 
 def _table(changes: Mapping[str, float], cells: Mapping[Key, Contest]) -> Table:
@@ -125,7 +122,7 @@ def finding(changes: Mapping[str, float], cells: Mapping[Key, Contest]) -> str:
             "no difference was seen."
         )
     lines.append(_by_scale(cells, OTHERS[0]))
-    lines += [_trend(offsets, cells), _amplified(cells), _dare(changes, cells)]
+    lines += [_trend(offsets, cells), _amplified(cells), _dare(cells)]
     return " ".join(line for line in lines if line)
 
 
@@ -169,17 +166,15 @@ def _amplified(cells: Mapping[Key, Contest]) -> str:
     )
 
 
-def _dare(changes: Mapping[str, float], cells: Mapping[Key, Contest]) -> str:
-    """The paper's rule of thumb and the advice's bound, if there is something to retain."""
+def _dare(cells: Mapping[Key, Contest]) -> str:
+    """The paper's rule of thumb, if there is something to retain."""
     there = {key: one for key, one in cells.items() if share(one.own) >= ANSWERS}
     small = [key for key, one in there.items() if (_kept(one, "dare") or 0.0) >= 100 * KEEPS]
-    large = [key for key in there if key[1] * changes[key[0]] >= LARGE_CHANGE]
     names = [_called(key, there[key]) for key in small]
     return (
         f"Of the {many(len(there), 'cell')} whose unpruned model answers half or more, DARE keeps "
         f"{percent(KEEPS)} of it in {len(small)}{in_brackets(names)}: small deltas by the paper's "
-        f"rule of thumb. Of the {len(large)} from ‖d‖/‖W‖ {LARGE_CHANGE:g} on, large by the "
-        f"advice, {len(set(large) & set(small))} are among them."
+        "rule of thumb."
     )
 
 
@@ -195,7 +190,7 @@ OFFSETS = Declared(
     measured="Every delta D is mixed as base + s·D, s from 0.25 to 2: that is the model, unpruned, "
     f"that pruning is compared with. It is pruned at {percent(RATE)} by every method and asked "
     f"{{test}} test items of its domain; DARE {DRAWS} times with other seeds, DPPA with factors "
-    f"climbed on {{search}} search items at every size. {SWITCHED_OFF} Pruning keeps the same "
-    "entries at every size.",
+    f"chosen on {{search}} search items at every size, {CHOSEN}. Pruning keeps the same entries at "
+    "every size.",
     steps=steps,
 )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dppa_core.errors import many
 from dppa_core.evaluation.side_by_side import Comparison
 from dppa_core.evaluation.tables import Cell, Column, Row, Table, factors_text, listed, percent
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe
-from dppa_core.studies.experiments.exams import alone, climbed_at, own_marks
+from dppa_core.studies.experiments.exams import CHOSEN, alone, chosen_at, own_marks
 from dppa_core.studies.experiments.paper.pruning import RATES
 from dppa_core.studies.experiments.score_table import (
-    SWITCHED_OFF,
     RatedMarks,
     accuracy,
     compared,
@@ -34,11 +34,11 @@ Place = tuple[float, str]
 
 @dataclass(frozen=True, slots=True)
 class Recovered(RatedMarks):
-    """All marks of the experiment: of DP alone, and of DPPA with the climbed factors."""
+    """All marks of the experiment: of DP alone, and of DPPA with the chosen factors."""
 
     factors: dict[Place, tuple[float, ...]]
     scores: dict[Place, float]
-    """Scores of the climb: retention on search items."""
+    """Retention with these factors on the search items that chose them."""
     recipes: dict[Place, MergeRecipe]
 
     def added(self, rate: float) -> Comparison:
@@ -52,9 +52,9 @@ class Recovered(RatedMarks):
 
 
 def steps(setting: Setting) -> Steps[Findings]:
-    """Climb on search items, then ask test items with and without the factors."""
-    searches = yield from climbed_at(setting, setting.subjects, RATES)
-    factors = {place: search.best.amplification for place, search in searches.items()}
+    """Choose factors on search items, then ask test items with and without the factors."""
+    searches = yield from chosen_at(setting, setting.subjects, RATES)
+    factors = {place: search.amplification for place, search in searches.items()}
     own = yield from own_marks(setting)
     asked = {
         (kind, rate, one.domain): alone(setting, one, Treatment(kind, rate), by)
@@ -64,7 +64,7 @@ def steps(setting: Setting) -> Steps[Findings]:
     }
     marks = yield from all_asked({key: question for key, (_, question) in asked.items()})
     recipes = {key[1:]: recipe for key, (recipe, _) in asked.items() if key[0] == "dppa"}
-    scores = {place: search.best.score for place, search in searches.items()}
+    scores = {place: search.kept for place, search in searches.items()}
     found = Recovered(own, marks, factors, scores, recipes)
     return Findings((_table(setting, found),), (_plot(found),), finding(found), short=short(found))
 
@@ -128,7 +128,11 @@ def finding(found: Recovered) -> str:
     )
     lines += [_claim(found), _chance(found), _lost(found)]
     ones = sum(all(factor == 1 for factor in each) for each in found.factors.values())
-    lines.append(f"In {ones} of {len(found.factors)} climbs the factors found are all 1, plain DP.")
+    weaker = sum(each[-1] > each[0] for each in found.factors.values())
+    lines.append(
+        f"Of {many(len(found.factors), 'search', 'searches')} {ones} chose factors of 1, plain DP; "
+        f"in {weaker} the weaker band has the larger factor."
+    )
     return " ".join(lines)
 
 
@@ -176,8 +180,7 @@ def _chance(found: Recovered) -> str:
     return (
         f"At {pruned(rate)} the factors were chosen by search items, of which they keep "
         f"{percent(sum(chosen) / len(chosen))} (mean of the domains); of the test items they keep "
-        f"{percent(sum(kept) / len(kept))}. What is kept of the search items alone was chance, "
-        "which the climb took for a gain."
+        f"{percent(sum(kept) / len(kept))}. Choosing on some items keeps more of these by chance."
     )
 
 
@@ -199,9 +202,8 @@ RECOVERY = Declared(
     number="2",
     title="Recovery by DPA",
     question="How much of what pruning cost is brought back by amplifying bands of the delta?",
-    measured="DP at each rate, its kept entries split into two equal bands. The factors are found "
-    "by the paper's climb on {search} search items a domain (the strongest band first, upwards "
-    f"from 1 in steps of 0.1 while the score improves). {SWITCHED_OFF} Then {{test}} test items "
+    measured="DP at each rate, its kept entries split into two equal bands. Factors are chosen "
+    f"on {{search}} search items a domain, {CHOSEN}. Then {{test}} test items "
     "are asked. Differences are paired by item.",
     steps=steps,
 )

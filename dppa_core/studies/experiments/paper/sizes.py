@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dppa_core.evaluation.tables import Cell, Column, Row, Table, listed, percent
+from dppa_core.studies.experiments.exams import CHOSEN
 from dppa_core.studies.experiments.paper.contest import (
     DRAWS,
     METHODS,
@@ -15,10 +16,8 @@ from dppa_core.studies.experiments.paper.contest import (
     against_magnitude,
     contests,
     kept,
-    unclimbed,
 )
 from dppa_core.studies.experiments.score_table import (
-    SWITCHED_OFF,
     difference_of,
     points,
     share,
@@ -65,8 +64,7 @@ def steps(setting: Setting) -> Steps[Findings]:
     }
     tables = (_trained(named, by_rate[RATES[0]]), _together(named, by_rate), _apart(named, by_rate))
     plots = tuple(_plot(named, cells, rate) for rate, cells in by_rate.items())
-    missing = unclimbed(found.values())
-    return Findings(tables, plots, finding(named, by_rate), missing)
+    return Findings(tables, plots, finding(named, by_rate))
 
 
 def _millions(size: TrainingSize) -> float:
@@ -185,8 +183,8 @@ MODEL_SIZES = Declared(
     question="Does DPPA gain more over plain magnitude in larger models?",
     measured="The recipe of the embedded models at several sizes (`dppa zoo train --size`). Every "
     "domain model's delta is pruned and put back on its base alone, and asked {test} test items of "
-    f"its domain; DARE {DRAWS} times with other seeds, DPPA with factors climbed on {{search}} "
-    f"search items. {SWITCHED_OFF}",
+    f"its domain; DARE {DRAWS} times with other seeds, DPPA with factors chosen on {{search}} "
+    f"search items, {CHOSEN}.",
     steps=steps,
     wants=wants,
 )

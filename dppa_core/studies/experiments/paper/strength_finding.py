@@ -22,8 +22,8 @@ from dppa_core.studies.experiments.score_table import (
     compared,
     correlation,
     told,
-    verdict,
     verdict_texts,
+    verdicts,
 )
 
 Answered = Mapping[tuple[RatePoint, float], Marks]
@@ -75,8 +75,8 @@ class StrengthMeasures:
     def holds(self) -> bool:
         """Whether the best rule beats strength 0 at a rate and is never worse than 0 or the
         paper's; on test items, all domains together."""
-        plain = [verdict(self.against(0.0, rate)) for rate in self.rates]
-        paper = [verdict(self.against(PAPER, rate)) for rate in self.rates]
+        plain = verdicts([self.against(0.0, rate) for rate in self.rates])
+        paper = verdicts([self.against(PAPER, rate) for rate in self.rates])
         return max(plain) > 0 and min(plain) >= 0 and min(paper) >= 0
 
 

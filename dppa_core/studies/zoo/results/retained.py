@@ -8,10 +8,7 @@ from math import sqrt
 import numpy as np
 
 from dppa_core.evaluation.scores import DomainScore, Evaluation, retention
-from dppa_core.tasks.intervals import Z95, Hits, Interval, accuracy, holm, p_of_interval
-
-LEVEL = 0.05
-"""Differences with a smaller p-value, corrected for their number, are not by chance."""
+from dppa_core.tasks.intervals import LEVEL, Z95, Hits, Interval, accuracy, holm, p_of_interval
 
 
 def bits(hits: Hits) -> str:

@@ -12,13 +12,12 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from dppa_core.studies.zoo.study.merges import ALL, CLAIM_RATES, WHOLE, key_of
-from dppa_core.tasks.intervals import RESAMPLES, SEED, Interval, holm, p_of_t, student
+from dppa_core.tasks.intervals import LEVEL, RESAMPLES, SEED, Interval, holm, p_of_t, student
 
 Hits = Mapping[str, str]
 """Domain -> a character for each test item, 1 for a right answer."""
 LEAST_SEEDS = 3
 """Fewer show figures, and no comparison."""
-LEVEL = 0.05
 EQUAL = 0.02
 """Retentions whose interval lies within this are said not to differ."""
 PRIMARY = (
