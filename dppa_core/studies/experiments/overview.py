@@ -66,8 +66,8 @@ def overview(results: Mapping[str, Any], studies: Sequence[Mapping[str, Any]]) -
         f"count all entries, embeddings too. With {LEAST_SEEDS} seeds or more they have intervals "
         "over seeds, the wider of Student's and a bootstrap over seeds and items, and outcomes "
         "corrected for the five comparisons of a rate ([study plan](study-plan.md)); with fewer "
-        "they have none. Settings of plain sets and of SmolLM2 were found before the search fitted "
-        "logarithms (the plan's last section).",
+        "they have none. Settings of SmolLM2 were found before the search fitted logarithms (the "
+        "plan's last section).",
         found,
         made="make results",
     )
