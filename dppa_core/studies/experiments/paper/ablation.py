@@ -15,7 +15,6 @@ from dppa_core.studies.experiments.score_table import (
     points,
     pruned,
     told,
-    verdict,
     verdict_texts,
     verdicts,
 )
@@ -150,20 +149,28 @@ def finding(found: Ablated) -> str:
     """The gains of DP and DPA, alone and together, and of OWL-style."""
     lines = [_pair(found, *pair) for pair in PAIRS]
     apart = {1: "which is better than plain magnitude", -1: "which is worse than plain magnitude"}
-    for rate in RATES:
-        kept = {v: found.kept(v.key, rate).value for v in VARIANTS}
-        known = {v: float(of) for v, of in kept.items() if isinstance(of, float)}
-        best = max(known, key=lambda one: known[one], default=None)
-        if best is None:
-            continue
-        seen = verdict(found.gain(best.key, "magnitude", rate))
-        than = apart.get(seen, "with no significant difference from plain magnitude")
-        if best.key == "magnitude":
-            than = "the first of the table"
-        lines.append(
-            f"At {pruned(rate)} {best.title} has the largest, {known[best]:.0f} %, {than}."
-        )
+    at_rates = {rate: _largest(found, rate) for rate in RATES}
+    largest = {rate: one for rate, one in at_rates.items() if one is not None}
+    gains = {
+        rate: found.gain(best.key, "magnitude", rate)
+        for rate, (best, _) in largest.items()
+        if best.key != "magnitude"
+    }
+    sides = dict(zip(gains, verdicts(list(gains.values())), strict=True))
+    for rate, (best, kept) in largest.items():
+        than = "the first of the table"
+        if rate in sides:
+            alike = "with no significant difference from plain magnitude"
+            than = apart.get(sides[rate], alike)
+        lines.append(f"At {pruned(rate)} {best.title} has the largest, {kept:.0f} %, {than}.")
     return " ".join(lines)
+
+
+def _largest(found: Ablated, rate: float) -> tuple[PruningVariant, float] | None:
+    """The variant that keeps most, and how much, in per cent; None if nothing is kept by any."""
+    kept = ((one, found.kept(one.key, rate).value) for one in VARIANTS)
+    known = [(one, float(of)) for one, of in kept if isinstance(of, float)]
+    return max(known, key=lambda pair: pair[1], default=None)
 
 
 def short(found: Ablated) -> str:

@@ -25,7 +25,7 @@ from dppa_core.studies.experiments.score_table import (
     points,
     share,
     told,
-    verdict,
+    verdicts,
 )
 from dppa_core.studies.experiments.setting import Setting
 from dppa_core.studies.experiments.steps import Declared, Steps
@@ -149,15 +149,19 @@ def _trend(offsets: list[float], cells: Mapping[Key, Contest]) -> str:
 
 def _amplified(cells: Mapping[Key, Contest]) -> str:
     """Whether DARE's rescaling helps: magnitude with twice the factor is another cell."""
-    ahead = {key: one for key, one in cells.items() if _verdict(one, "dare") > 0}
+    against = [against_magnitude({key[0]: one}, "dare") for key, one in cells.items()]
+    sides = dict(zip(cells, verdicts(against), strict=True))
+    ahead = {key: one for key, one in cells.items() if sides[key] > 0}
     doubled = {key: cells.get((key[0], 2 * key[1])) for key in ahead}
     both = {key: other for key, other in doubled.items() if other is not None}
     if not both:
         return ""
-    found = [
-        verdict(against_draws({key[0]: other.one("magnitude")}, {key[0]: cells[key].marks["dare"]}))
-        for key, other in both.items()
-    ]
+    found = verdicts(
+        [
+            against_draws({key[0]: other.one("magnitude")}, {key[0]: cells[key].marks["dare"]})
+            for key, other in both.items()
+        ]
+    )
     return (
         f"DARE is ahead in {many(len(ahead), 'cell')}. Is that the random choice, or its rescaling "
         f"by {1 / (1 - RATE):.0f}? Magnitude can be amplified, too: the same delta at twice the "
@@ -176,10 +180,6 @@ def _dare(cells: Mapping[Key, Contest]) -> str:
         f"{percent(KEEPS)} of it in {len(small)}{in_brackets(names)}: small deltas by the paper's "
         "rule of thumb."
     )
-
-
-def _verdict(one: Contest, method: str) -> int:
-    return verdict(against_magnitude({one.subject.domain: one}, method))
 
 
 OFFSETS = Declared(
