@@ -14,6 +14,10 @@ from dppa_core.cli.output import JsonFlag, emit, teller, write_text
 from dppa_core.errors import InvalidValue, UnknownName, did_you_mean, shown
 from dppa_core.studies.zoo.study.merges import BUDGETS, METHODS, RATES
 
+STUDY_KEYS = ("set", "own", "merges")
+SURVEY_KEYS = ("set", "own", "shrunk", "places")
+"""What each record of a JSON file has."""
+
 
 def study(
     folders: Annotated[
@@ -52,7 +56,7 @@ def study(
         budgets=_known("--budgets", budgets, BUDGETS),
         say=teller(quiet=as_json),
     )
-    found = _measured(folders, out, measure)
+    found = _measured(folders, out, measure, STUDY_KEYS)
     emit({"sets": found}, markdown(found, "make study"), as_json=as_json)
 
 
@@ -101,12 +105,18 @@ def survey(
         say=say,
     )
     suffix = "" if scale == 1 else f"-x{scale:g}"
-    found = [one for records in _measured(folders, out, measure, suffix) for one in records]
+    found = [
+        one for records in _measured(folders, out, measure, SURVEY_KEYS, suffix) for one in records
+    ]
     emit({"deltas": found}, markdown(found, "make survey"), as_json=as_json)
 
 
 def _measured(
-    folders: Sequence[Path], out: Path, measure: Callable[[Path], Any], suffix: str = ""
+    folders: Sequence[Path],
+    out: Path,
+    measure: Callable[[Path], Any],
+    keys: Sequence[str],
+    suffix: str = "",
 ) -> list[Any]:
     """What is in the sets' JSON files, each of which is made if it is missing."""
     found = []
@@ -120,11 +130,17 @@ def _measured(
             out.mkdir(parents=True, exist_ok=True)
             write_text(file, json.dumps(measured, indent=1) + "\n")
         try:
-            found.append(json.loads(file.read_text("utf-8")))
-        except ValueError as error:
+            known = json.loads(file.read_text("utf-8"))
+        except ValueError:
+            known = None
+        records = known if isinstance(known, list) else [known]
+        if not all(isinstance(one, dict) and one.keys() >= set(keys) for one in records):
             raise InvalidValue(
-                f"{file}: not the JSON of a measured set ({error}). Remove it, and measure again."
-            ) from error
+                f"{file}: not the JSON of a measured set, with {', '.join(keys)}. A file of "
+                "another command or an older version is the usual cause. Remove it, and measure "
+                "again."
+            )
+        found.append(known)
     return found
 
 

@@ -16,7 +16,6 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from dppa_core.errors import InvalidValue
 from dppa_core.studies.zoo.survey.kept_rule import KeptRule, figures
 from dppa_core.studies.zoo.trained_set import set_title
 
@@ -81,16 +80,7 @@ def places_of(records: Sequence[Mapping[str, Any]], method: str) -> list[PrunedP
 
 
 def shrunk(record: Mapping[str, Any], factor: float) -> float:
-    """The retention at a factor in [0, 1], on straight lines between the measured ones.
-
-    Raises:
-        InvalidValue: a record of an older version has none.
-    """
-    if "shrunk" not in record:
-        raise InvalidValue(
-            f"{title(record['set'])}: measured by an older version, without shrunk deltas. Remove "
-            "its JSON file, and measure again."
-        )
+    """The retention at a factor in [0, 1], on straight lines between the measured ones."""
     known = {float(name): hits.count("1") for name, hits in record["shrunk"].items()}
     known[1.0] = own = record["own"].count("1")
     factors = sorted(known)
