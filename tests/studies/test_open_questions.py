@@ -15,10 +15,11 @@ from dppa_core.studies.experiments.paper.contest import (
     contest,
     tally,
 )
-from dppa_core.studies.experiments.paper.sizes import MODEL_SIZES, seen_apart
+from dppa_core.studies.experiments.paper.sizes import MODEL_SIZES, seen_apart, trained_alike
 from dppa_core.studies.experiments.presets import trained
 from dppa_core.studies.experiments.questions import ExamQuestion
 from dppa_core.studies.experiments.score_table import Draws, correlation, difference_of
+from dppa_core.studies.zoo.spec import SIZES
 from dppa_core.tasks import DOMAINS
 from tests.helpers.open_questions import SETTING, answered, hits
 
@@ -125,10 +126,16 @@ def test_a_larger_model_gains_more_where_magnitude_loses_more() -> None:
     sizes = found.tables[0]
     assert [row.cells[0].value for row in sizes.rows] == ["small", "embedded"]
     assert sizes.rows[0].cells[1].value == 0.6
-    assert "small learned from fewer texts" in found.finding
-    assert "At 90 % the largest gains less by DPPA than the smallest." in found.finding
+    assert "They learned from different numbers of texts" in found.finding
+    assert "At 90 % embedded gains less by DPPA than small." in found.finding
     together = found.tables[1].rows
     assert [round(float(row.cells[-1].value or 0)) for row in together] == [50, -20, 50, -20]
+
+
+def test_sizes_are_compared_with_those_that_learned_from_as_many_texts() -> None:
+    assert list(trained_alike(SIZES)) == ["small", "medium", "embedded-short", "large"]
+    two = {name: SIZES[name] for name in ("small", "embedded")}
+    assert trained_alike(two) == two
 
 
 def test_two_gains_are_apart_beyond_both_their_intervals() -> None:

@@ -7,8 +7,10 @@ import pytest
 from dppa_core.studies.experiments.overview import KEY, overview
 from dppa_core.studies.experiments.page.text import page
 from dppa_core.studies.experiments.values import (
+    Chart,
     Experiment,
     ExperimentsReport,
+    Heatmap,
     experiment_json,
     report_json,
     report_of,
@@ -126,8 +128,8 @@ def test_sets_of_three_seeds_are_one_row_a_rate_with_the_outcomes_of_the_study()
     row = found.findings.tables[0].rows[1]
     assert [cell.value for cell in row.cells[:2]] == ["small, settled, 3 seeds", 95.0]
     assert outcomes(found)[1] == "wins, wins", "task arithmetic keeps 4 of 40, magnitude 20"
-    said = "(small, settled, 3 seeds; rates of all entries), DPPA wins against magnitude at 95 %"
-    assert said in found.findings.finding and said in found.findings.short
+    assert "small settled, 3 seeds at 95 % (+" in found.findings.finding
+    assert "DPPA wins 2 against magnitude and loses none" in found.findings.finding
 
 
 def test_the_finding_says_what_pruning_leaves_and_what_each_method_keeps(found: Experiment) -> None:
@@ -137,8 +139,10 @@ def test_the_finding_says_what_pruning_leaves_and_what_each_method_keeps(found: 
     assert "DP at the paper's strength 0.08 leaves 60.0 %" in said
     assert "magnitude keeps 80.0 %, DP with one factor 79.0 %, DPPA 87.0 %, whole deltas 97" in said
     assert "DPPA's settings: factors 1.1 / 2, coefficient 1, strength 0.01." in said
-    assert said.startswith("Merged, DPPA wins against magnitude at 90 % (+10.0 points, +6.0 to")
-    assert "loses against task arithmetic at 90 % (-10.0 points, -14.0 to -6.0)" in said
+    assert said.startswith("Of 1 merges of math, finance and law DPPA wins 1 against magnitude")
+    wins, loses = "DPPA wins against magnitude", "DPPA loses against task arithmetic"
+    assert f"{wins}: the embedded models at 90 % (+10.0 points, +6.0 to +14.0)." in said
+    assert f"{loses}: the embedded models at 90 % (-10.0 points, -14.0 to -6.0)." in said
     assert "wins against magnitude, as pruned and searched, with none." in said
     assert "keep less than none would" not in said
 
@@ -158,8 +162,22 @@ def test_rows_of_the_embedded_models_can_be_set_and_sizes_are_those_of_the_delta
     several, single = found.findings.tables
     assert [row.recipe is not None for row in several.rows] == [True, False, False]
     assert [row.cells[1].value for row in single.rows] == [0.25, 0.2, 0.15]
-    lines, points = found.findings.plots
-    assert [one.name for one in points.series] == ["90 %"] and lines.series[-1].y == (87.0,)
+    lines = found.findings.plots[-1]
+    assert isinstance(lines, Chart) and lines.series[-1].y == (87.0,)
+
+
+def test_the_first_figure_marks_who_wins_at_each_rate_in_each_set(found: Experiment) -> None:
+    assert found.findings
+    magnitude, whole = found.findings.plots[:2]
+    assert isinstance(magnitude, Heatmap) and isinstance(whole, Heatmap)
+    assert magnitude.columns == ("80 %", "90 %")
+    cells = dict(
+        zip(magnitude.rows, zip(magnitude.cells, magnitude.marks, strict=True), strict=True)
+    )
+    assert cells["embedded settled"] == ((None, 10.0), ("", "▲"))
+    assert cells["small plain seed 1"] == ((0.0, 0.0), ("", "")), "one seed: no mark"
+    assert cells["law alone, 0.15"] == ((None, -10.0), ("", "▼"))
+    assert whole.rows == ("embedded settled", "small plain seed 1")
 
 
 def test_it_travels_as_json_and_stands_first_on_the_page(found: Experiment) -> None:
@@ -168,6 +186,8 @@ def test_it_travels_as_json_and_stands_first_on_the_page(found: Experiment) -> N
     value = report_json(report)
     assert report_json(report_of(value)) == value
     text = page(report)
-    assert text.index("When does DPPA win") < text.index("## Models, items and time")
+    assert text.startswith("# The experiments\n\n## When does DPPA win, tie and lose?\n\n- Of 1")
+    assert text.count("DPPA wins against magnitude: ") == 1, "the finding stands once"
+    assert text.index("overview-1.svg") < text.index("## Models, items and time")
     assert "Made by `make results`." in text and "0 answers" not in text
     assert experiment_json(found)["key"] == KEY

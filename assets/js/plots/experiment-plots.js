@@ -133,7 +133,7 @@ function drawChart(root, chart, width, bounds) {
 }
 
 function drawHeatmap(root, map, width) {
-  const left = Math.min(12 + 6.6 * Math.max(...map.rows.map((one) => one.length)), width * 0.34);
+  const left = Math.min(12 + 6.6 * Math.max(...map.rows.map((one) => one.length)), width * 0.42);
   const row = 28, step = (width - left - RIGHT) / map.columns.length, top = 54, foot = top + row * map.rows.length;
   const values = there(map.cells.flat()), [low, high] = [Math.min(...values), Math.max(...values)];
   const reach = map.middle === null ? 0 : Math.max(...values.map((v) => Math.abs(v - map.middle)), 1e-12);
@@ -148,7 +148,8 @@ function drawHeatmap(root, map, width) {
     map.cells[i].forEach((value, j) => {
       const g = svg("g", { class: "point", "data-row": name, "data-column": map.columns[j], ...(value === null ? {} : { "data-value": value }) }, root);
       svg("rect", { x: px(left + step * j + 1), y: px(top + row * i + 1), width: px(step - 2), height: row - 2, rx: 2, fill: value === null ? "var(--d-sunk)" : ramp.colour(share(value)) }, g);
-      svg("text", { class: "number", x: px(left + step * (j + 0.5)), y: px(top + row * (i + 0.5)), fill: value === null ? "var(--d-ink)" : ramp.ink(share(value)) }, g, value === null ? "–" : number(value));
+      const sign = map.marks[i]?.[j] ?? "";
+      svg("text", { class: "number", x: px(left + step * (j + 0.5)), y: px(top + row * (i + 0.5)), fill: value === null ? "var(--d-ink)" : ramp.ink(share(value)) }, g, value === null ? "–" : `${number(value)} ${sign}`.trim());
       svg("title", {}, g, `${map.y.title} ${name}, ${map.x.title} ${map.columns[j]}: ${value === null ? "none" : number(value)} ${map.z.unit}`);
     });
   });
@@ -158,7 +159,8 @@ function scale(root, map, { left, width, foot }, [low, high], ramp) {
   const steps = 32, wide = (width - left - RIGHT) / steps;
   for (let i = 0; i < steps; i++) svg("rect", { x: px(left + wide * i), y: foot + 12, width: px(wide + 0.5), height: 8, fill: ramp.colour(i / (steps - 1)) }, root);
   svg("text", { x: px(left), y: foot + 36, class: "tick" }, root, number(low));
-  svg("text", { x: px(left + (width - left - RIGHT) / 2), y: foot + 36, class: "axis middle" }, root, axisText(map.z));
+  const fits = axisText(map.z).length * LETTER + 90 < width - left - RIGHT; // between the numbers, else below them
+  svg("text", fits ? { x: px(left + (width - left - RIGHT) / 2), y: foot + 36, class: "axis middle" } : { x: px(width - RIGHT), y: foot + 50, class: "axis end" }, root, axisText(map.z));
   svg("text", { x: px(width - RIGHT), y: foot + 36, class: "tick end" }, root, number(high));
 }
 export const resultPlot = (root, plot, width, bounds = null) => (plot.kind === "heatmap" ? drawHeatmap : drawChart)(root, plot, width, bounds);

@@ -39,11 +39,12 @@ function scaleOf(plots, plot) {
   return alike.length > 1 ? resultBounds(alike) : null;
 }
 function plotOf(parent, plot, name, bounds) {
-  const box = html("section", { class: "plot plot-result" }, parent);
+  const box = html("section", { class: `plot plot-result ${plot.how ? "wide" : ""}` }, parent);
   html("h3", { class: "plot-title" }, box, tidy(plot.title));
   resultLegend(html("ul", { class: "legend" }, box), plot);
   const root = svg("svg", { role: "img", "aria-label": `${plot.title}. The table below holds the numbers.` }, box);
   if (plot.kind !== "heatmap" && plot.series.some((one) => one.low.some((end) => end !== null))) html("p", { class: "how" }, box, "Whiskers: 95\u202f% intervals.");
+  if (plot.how) prose(box, "how", plot.how);
   saveable(box, name, () => resultRows(plot), () => root);
   let drawn = 0;
   return () => {

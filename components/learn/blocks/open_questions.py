@@ -13,7 +13,7 @@ from components.session.shipped import shipped
 
 RESULTS = shipped("assets/data/experiments.json")
 OVERVIEW = "overview"
-PLOTS = {OVERVIEW: 0, "beyond": 0, "sizes": 1, "offsets": 0, "significance": 0}
+PLOTS = {OVERVIEW: 2, "beyond": 0, "sizes": 1, "offsets": 0, "significance": 0}
 """Experiment -> the shown plot."""
 OPEN = [key for key in PLOTS if key != OVERVIEW]
 """Those a visitor chooses from."""
@@ -58,6 +58,7 @@ def open_question(arguments: Arguments, _bench: BlockContext) -> dict[str, Any]:
         "question": found["question"],
         "finding": found["finding"],
         "plot": plot,
+        "map": found["plots"][0] if key == OVERVIEW else None,
         "note": NOTES.get(plot["y"]["title"], ""),
         "words": WORDS[key == OVERVIEW],
         "at": 100 * _at_the_largest_gain()["gain-rate"] if key == OVERVIEW else None,

@@ -5,6 +5,7 @@ Made from what `make results` and `make study` measured; asks nothing.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from dppa_core.evaluation.tables import Cell, Column, Row, Table, listed, settin
 from dppa_core.pruning.pruning_parameters import PruningParameters
 from dppa_core.studies.experiments.rated_merges import (
     AS_PRUNED,
+    EMBEDDED,
     NAMES,
     OUTCOMES,
     PRUNED,
@@ -22,17 +24,25 @@ from dppa_core.studies.experiments.rated_merges import (
     of_studies,
 )
 from dppa_core.studies.experiments.score_table import points, pruned
-from dppa_core.studies.experiments.values import Axis, Chart, Experiment, Findings, Series
+from dppa_core.studies.experiments.values import Axis, Chart, Experiment, Findings, Heatmap
 from dppa_core.studies.zoo.study.compare import EQUAL, LEAST_SEEDS
 from dppa_core.tasks.intervals import Interval
 
 KEY = "overview"
+MERGED = (SIMPLEST, WHOLE)
+"""Rivals of a merge of several."""
 WORDS = {
     "wins": "wins against {}",
     "loses": "loses against {}",
     "ties": "ties with {}",
     "undecided": "is undecided against {}",
 }
+MARKS = {"wins": "▲", "loses": "▼", "ties": "=", "undecided": "?"}
+LEGEND = (
+    "▲ DPPA wins, ▼ loses, = ties, ? undecided; without a mark: too few seeds to say. A number "
+    "behind *alone* is the delta's size, ‖d‖ / ‖W‖. Rates of embedded models count the entries of "
+    "the modules, those of other sets all entries."
+)
 
 
 def overview(results: Mapping[str, Any], studies: Sequence[Mapping[str, Any]]) -> Experiment:
@@ -43,8 +53,8 @@ def overview(results: Mapping[str, Any], studies: Sequence[Mapping[str, Any]]) -
         _table("Math, finance and law in one model", [*merged, *others], [Column("models")]),
         _table("One model alone", alone, [Column("domain"), Column("‖d‖ / ‖W‖")]),
     )
-    plots = _by_rate(merged), _by_size(alone)
-    found = Findings(tables, plots, _finding(merged, alone, others), (), _short(merged, others))
+    maps = _map([*merged, *others, *alone], SIMPLEST), _map([*merged, *others], WHOLE)
+    found = Findings(tables, (*maps, _by_rate(merged)), _finding(merged, alone, others))
     differences = sum(len(row.minus) for row in (*merged, *alone))
     asked = sum(one["n"] for one in results["models"]["base"].values())
     return Experiment(
@@ -75,7 +85,7 @@ def overview(results: Mapping[str, Any], studies: Sequence[Mapping[str, Any]]) -
 
 def _table(title: str, rows: Sequence[RatedMerge], first: Sequence[Column]) -> Table:
     several = rows[0].size is None
-    rivals = [WHOLE, SIMPLEST] if several else [AS_PRUNED, SIMPLEST]
+    rivals = [*reversed(MERGED)] if several else [AS_PRUNED, SIMPLEST]
     shown = [name for name in NAMES if name in rows[0].kept and name != "dp"]  # room on the page
     columns = (
         *first,
@@ -110,40 +120,71 @@ def _by_rate(rows: Sequence[RatedMerge]) -> Chart:
     return Chart.of("lines", "The three embedded models in one", axes, rates, kept)
 
 
-def _by_size(rows: Sequence[RatedMerge]) -> Chart:
-    """DPPA minus magnitude over the size of the delta, a series for each rate."""
-    series = [
-        Series.of(
-            pruned(rate),
-            [row.size or 0.0 for row in rows if row.rate == rate],
-            [points(row.minus[SIMPLEST]) for row in rows if row.rate == rate],
-            tuple(row.domain for row in rows if row.rate == rate),
-        )
-        for rate in dict.fromkeys(row.rate for row in rows)
-    ]
-    axes = Axis("size of the delta, ‖d‖ / ‖W‖"), Axis("DPPA minus magnitude", "points")
-    return Chart("scatter", "Each model alone", *axes, tuple(series))
+def _map(rows: Sequence[RatedMerge], rival: str) -> Heatmap:
+    """DPPA minus a rival, in points: models down, rates across; a mark says who wins."""
+    rates = sorted({row.rate for row in rows})
+    shown = [row for row in rows if rival in row.minus]
+    of = {(_row_name(row), row.rate): row for row in shown}
+    names = tuple(dict.fromkeys(map(_row_name, shown)))
+    places = [[of.get((name, rate)) for rate in rates] for name in names]
+    return Heatmap(
+        f"DPPA minus {NAMES[rival]}",
+        Axis("pruned"),
+        Axis("models"),
+        Axis(f"DPPA minus {NAMES[rival]}", "points"),
+        tuple(f"{100 * rate:g} %" for rate in rates),
+        names,
+        tuple(tuple(_points(row.minus[rival]) if row else None for row in of) for of in places),
+        0.0,
+        tuple(
+            tuple(MARKS[row.outcomes[rival]] if row and row.outcomes else "" for row in of)
+            for of in places
+        ),
+        LEGEND,
+    )
+
+
+def _points(found: Interval) -> float:
+    """A difference in points, to a tenth."""
+    return round(100 * found.value, 1)
+
+
+def _row_name(row: RatedMerge) -> str:
+    return f"{row.domain} alone, {row.size:.2f}" if row.domain else row.set.replace(", ", " ")
 
 
 def _finding(
     merged: Sequence[RatedMerge], alone: Sequence[RatedMerge], others: Sequence[RatedMerge]
 ) -> str:
-    """The outcomes, what is kept where DPPA gains most, then models alone and sets of few seeds."""
+    """How often DPPA wins, then where, what is kept where it gains most, then models alone and
+    sets of few seeds."""
     few = [row for row in others if not row.outcomes]
-    told = [_short(merged, others), _kept_at(max(merged, key=_gained)), _of_models_alone(alone)]
-    return " ".join([*told, *map(_without_claim, few)])
+    decided = [*merged, *(row for row in others if row.outcomes)]
+    told = [_tally(decided)]
+    told += [_places(decided, rival, outcome) for rival in MERGED for outcome in OUTCOMES]
+    told += [_kept_at(max(merged, key=_gained)), _of_models_alone(alone)]
+    return " ".join(filter(None, [*told, *map(_without_claim, few)]))
 
 
-def _short(merged: Sequence[RatedMerge], others: Sequence[RatedMerge]) -> str:
-    """The outcomes of the embedded merges and of those over seeds."""
-    several: dict[str, list[RatedMerge]] = {"Merged": list(merged)}
-    for row in others:
-        if row.outcomes:
-            title = f"Over training seeds ({row.set}; rates of all entries)"
-            several.setdefault(title, []).append(row)
-    return " ".join(
-        _outcomes(rows, rival, who) for who, rows in several.items() for rival in (SIMPLEST, WHOLE)
-    )
+def _tally(rows: Sequence[RatedMerge]) -> str:
+    """How often DPPA wins and loses against each rival."""
+    counts = {rival: Counter(row.outcomes[rival] for row in rows) for rival in MERGED}
+    parts = [
+        f"{of['wins'] or 'none'} against {NAMES[rival]} and loses {of['loses'] or 'none'}"
+        for rival, of in counts.items()
+    ]
+    return f"Of {len(rows)} merges of math, finance and law DPPA wins {', '.join(parts)}."
+
+
+def _places(rows: Sequence[RatedMerge], rival: str, outcome: str) -> str:
+    """The merges with one outcome against a rival; empty if there is none."""
+    by_set: dict[str, list[str]] = {}
+    for row in rows:
+        if row.outcomes[rival] == outcome:
+            who = "the embedded models" if row.set == EMBEDDED else row.set.replace(", ", " ", 1)
+            by_set.setdefault(who, []).append(f"{pruned(row.rate)} ({_gap(row.minus[rival])})")
+    where = "; ".join(f"{who} at {listed(rates)}" for who, rates in by_set.items())
+    return f"DPPA {WORDS[outcome].format(NAMES[rival])}: {where}." if where else ""
 
 
 def _gained(row: RatedMerge) -> float:
@@ -160,15 +201,6 @@ def _kept_at(row: RatedMerge) -> str:
         f"factor {told['dp']}, DPPA {told['dppa']}, whole deltas {told[WHOLE]}. DPPA's settings: "
         f"{settings_text(row.values)}."
     )
-
-
-def _outcomes(rows: Sequence[RatedMerge], rival: str, who: str) -> str:
-    parts = []
-    for outcome in OUTCOMES:
-        same = [row for row in rows if row.outcomes[rival] == outcome]
-        names = [f"at {pruned(row.rate)} ({_gap(row.minus[rival])})" for row in same]
-        parts += [f"{WORDS[outcome].format(NAMES[rival])} {listed(names)}"] if names else []
-    return f"{who}, DPPA {'; '.join(parts)}."
 
 
 def _of_models_alone(rows: Sequence[RatedMerge]) -> str:

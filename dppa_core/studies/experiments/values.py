@@ -30,7 +30,7 @@ Plots by kind:
                             point, or an empty list. Bars: x are names, the same for all series
     heatmap                 columns: [text], rows: [text], cells: [[number or null]], one list per
                             row; z: {title, unit}; middle: the neutral number of diverging colours,
-                            else null
+                            else null; marks: a sign for each cell, or empty; how: their meaning
 """
 
 from __future__ import annotations
@@ -122,6 +122,10 @@ class Heatmap:
     cells: tuple[tuple[float | None, ...], ...]
     middle: float | None = None
     """Neutral number of diverging colours."""
+    marks: tuple[tuple[str, ...], ...] = ()
+    """A sign behind each number; empty: none."""
+    how: str = ""
+    """What the signs and names mean."""
     kind: Literal["heatmap"] = "heatmap"
 
 

@@ -1,6 +1,6 @@
 // Questions the paper leaves open: results of experiments, as curves or as ranges with intervals.
-import { html, say, three } from "../../base/shapes.js";
-import { resultText as tidy, resultNumber as number } from "../../plots/experiment-plots.js";
+import { html, svg, say, three } from "../../base/shapes.js";
+import { resultText as tidy, resultNumber as number, resultPlot } from "../../plots/experiment-plots.js";
 import { select, lines, ranges } from "../charts.js";
 import { block } from "../frame.js";
 
@@ -25,8 +25,17 @@ block("open-question", ({ host, result, ask }) => {
     fold.open = false;
     say(told, "");
     place.replaceChildren();
+    if (result.map) mapOf(result.map);
     if (plot.kind === "bars") spans(plot, note);
     else curves(plot);
+  }
+  // Who wins, over sets and rates: the first figure of the view Experiments.
+  function mapOf(map) {
+    const box = html("section", { class: "plot plot-result" }, place);
+    html("h3", { class: "plot-title" }, box, map.title);
+    const root = svg("svg", { role: "img", "aria-label": `${map.title}. The numbers stand in the view Experiments.` }, box);
+    html("p", { class: "how" }, box, map.how.replaceAll("*", ""));
+    new ResizeObserver(() => { if (box.clientWidth) resultPlot(root, map, box.clientWidth); }).observe(box);
   }
   function curves({ title, x, y, series }) {
     const xs = series.flatMap((one) => one.x), ys = series.flatMap((one) => [...one.low, ...one.high, ...one.y]).filter((value) => value !== null);

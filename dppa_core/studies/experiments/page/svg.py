@@ -94,7 +94,9 @@ def heatmap_svg(heatmap: Heatmap) -> str:
         parts.append(f'<text x="{left - 8:g}" y="{y:g}" text-anchor="end">{escape(name)}</text>')
         for column, value in enumerate(heatmap.cells[row]):
             place = left + cell * column, _TOP + _ROW * row
-            parts.append(_cell(place, cell, value, _colour(value, low, high, heatmap.middle)))
+            colour = _colour(value, low, high, heatmap.middle)
+            sign = f" {heatmap.marks[row][column]}" if heatmap.marks else ""
+            parts.append(_cell(place, cell, value, colour, sign.rstrip()))
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
@@ -113,7 +115,9 @@ def _mixed(one: Colour, other: Colour, share: float) -> Colour:
     return red, green, blue
 
 
-def _cell(place: tuple[float, float], width: float, value: float | None, colour: Colour) -> str:
+def _cell(
+    place: tuple[float, float], width: float, value: float | None, colour: Colour, sign: str
+) -> str:
     x, y = place
     size = f'x="{x + 1:g}" y="{y + 1:g}" width="{width - 2:g}" height="{_ROW - 2}"'
     if value is None:
@@ -123,5 +127,5 @@ def _cell(place: tuple[float, float], width: float, value: float | None, colour:
     return (
         f'<rect fill="#{red:02x}{green:02x}{blue:02x}" {size}/>'
         f'<text class="{ink_on(colour)}" x="{x + width / 2:g}" y="{y + _ROW / 2 + 4:g}" '
-        f'text-anchor="middle">{number}</text>'
+        f'text-anchor="middle">{number}{sign}</text>'
     )

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from dppa_core.studies.experiments.page.chart import chart_svg
 from dppa_core.studies.experiments.page.svg import heatmap_svg
 from dppa_core.studies.experiments.score_table import lasting
-from dppa_core.studies.experiments.values import Chart, Experiment, ExperimentsReport
+from dppa_core.studies.experiments.values import Chart, Experiment, ExperimentsReport, Heatmap
 from dppa_core.system.atomic_folders import replace_file, unwritable
 
 PAGE, PLOTS = "experiments.md", "experiments"
+OVERVIEW = "overview"
+"""Key of the one whose finding and first plot open the page."""
 OTHERS = (
     "Not run: the sets of the Hub that `dppa presets` lists, the paper's Llama 2 7B among them. "
     "`dppa reproduce --preset NAME` asks them the same."
@@ -45,10 +48,27 @@ def pictures_of(report: ExperimentsReport) -> Mapping[str, str]:
 
 def page(report: ExperimentsReport) -> str:
     """The whole page."""
-    parts = ["# The experiments", *_summary(report), "## Models, items and time", *_head(report)]
+    parts = ["# The experiments"]
+    for one in report.experiments:
+        parts += _opening(one) if one.key == OVERVIEW else []
+    parts += [*_summary(report), "## Models, items and time", *_head(report)]
     for one in report.experiments:
         parts += _experiment(one)
     return "\n\n".join(parts) + "\n"
+
+
+def _opening(one: Experiment) -> list[str]:
+    """The overview's sentences, one a line, and its first plot."""
+    if one.findings is None:
+        return []
+    first = one.findings.plots[0]
+    sentences = re.split(r"(?<=\.) (?=\D)", one.findings.finding)
+    return [
+        f"## {one.title}",
+        "\n".join(f"- {sentence}" for sentence in sentences),
+        f"![{first.title}]({PLOTS}/{_picture(one, 0)})",
+        *([first.how] if isinstance(first, Heatmap) and first.how else []),
+    ]
 
 
 def _summary(report: ExperimentsReport) -> list[str]:
@@ -93,9 +113,13 @@ def _experiment(one: Experiment) -> list[str]:
     if one.findings is None:
         return [*parts, f"**Not run**: {one.not_run}"]
     found = one.findings
-    parts.append(f"**What was found.** {found.finding}")
+    first = 1 if one.key == OVERVIEW else 0
+    if not first:
+        parts.append(f"**What was found.** {found.finding}")
     parts += [
-        f"![{plot.title}]({PLOTS}/{_picture(one, place)})" for place, plot in enumerate(found.plots)
+        f"![{plot.title}]({PLOTS}/{_picture(one, place)})"
+        for place, plot in enumerate(found.plots)
+        if place >= first
     ]
     parts.append(f"**How.** {one.measured}")
     for table in found.tables:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,10 +19,12 @@ from dppa_core.studies.experiments.paper.contest import (
     kept,
 )
 from dppa_core.studies.experiments.score_table import (
+    BETTER,
     difference_of,
+    gap,
     points,
     share,
-    told,
+    verdict_texts,
 )
 from dppa_core.studies.experiments.setting import Setting, embedded
 from dppa_core.studies.experiments.steps import Declared, Steps
@@ -81,8 +84,7 @@ def _trained(sizes: Mapping[str, TrainingSize], cells: Cells) -> Table:
     )
     rows = []
     for name, size in sizes.items():
-        texts = 100 * size.share * size.batch / EMBEDDED.batch
-        known = Cell(name), Cell(_millions(size)), Cell(100 * size.share), Cell(texts)
+        known = Cell(name), Cell(_millions(size)), Cell(100 * size.share), Cell(_texts(size))
         own = (one.cells()[0] for one in cells[name].values())
         rows.append(Row((*known, *own)))
     return Table("The sizes, and what their domain models answer", columns, tuple(rows))
@@ -120,29 +122,53 @@ def _apart(sizes: Mapping[str, TrainingSize], by_rate: Mapping[float, Cells]) ->
 
 
 def _plot(sizes: Mapping[str, TrainingSize], cells: Cells, rate: float) -> Chart:
+    alike = trained_alike(sizes)
     gaps = {
-        TITLES[method]: [points(against_magnitude(cells[name], method)) for name in sizes]
+        TITLES[method]: [points(against_magnitude(cells[name], method)) for name in alike]
         for method in ("dare", *RIVALS)
     }
     x, axes = (
-        map(_millions, sizes.values()),
+        map(_millions, alike.values()),
         (Axis("parameters", "M"), Axis("minus magnitude", "points")),
     )
     title = f"Against magnitude at {percent(rate)}"
-    return Chart.of("lines", title, axes, x, gaps, tuple(sizes))
+    return Chart.of("lines", title, axes, x, gaps, tuple(alike))
+
+
+def trained_alike(sizes: Mapping[str, TrainingSize]) -> Mapping[str, TrainingSize]:
+    """The sizes with as many texts as most of them; all, if no two learned from as many."""
+    counts = Counter(map(_texts, sizes.values()))
+    usual, members = counts.most_common(1)[0]
+    if members == 1:
+        return sizes
+    return {name: size for name, size in sizes.items() if _texts(size) == usual}
+
+
+def _texts(size: TrainingSize) -> float:
+    """Texts of training, in per cent of the embedded models'."""
+    return 100 * size.share * size.batch / EMBEDDED.batch
+
+
+def _called(name: str, size: TrainingSize) -> str:
+    return f"{name} ({_millions(size):.1f} M)"
 
 
 def finding(sizes: Mapping[str, TrainingSize], by_rate: Mapping[float, Cells]) -> str:
     """The findings, for and against a gain that grows with the model."""
     lines = [_caution(sizes, by_rate)]
     for rate, cells in by_rate.items():
+        lines += [_growth(trained_alike(sizes), cells, rate)]
         for method in RIVALS:
-            parts = [
-                f"{told(against_magnitude(cells[name], method))} at {_millions(size):.1f} M"
+            gains = {
+                _called(name, size): against_magnitude(cells[name], method)
                 for name, size in sizes.items()
-            ]
-            lines.append(f"{TITLES[method]} minus magnitude at {percent(rate)}: {listed(parts)}.")
-    lines += [_growth(sizes, cells, rate) for rate, cells in by_rate.items()]
+            }
+            parts = [f"{gap(difference_of(one))} at {name}" for name, one in gains.items()]
+            sides = "; ".join(verdict_texts(BETTER, gains))
+            lines.append(
+                f"{TITLES[method]} minus magnitude at {percent(rate)}: {listed(parts)}; corrected "
+                f"for {len(gains)} comparisons {sides}."
+            )
     return " ".join(lines)
 
 
@@ -151,12 +177,15 @@ def _caution(sizes: Mapping[str, TrainingSize], by_rate: Mapping[float, Cells]) 
     own = []
     for name, size in sizes.items():
         each = [share(one.own) for one in cells[name].values()]
-        own.append(f"{percent(sum(each) / len(each))} at {_millions(size):.1f} M")
-    short = [name for name, size in sizes.items() if size.share < 1 or size.batch < EMBEDDED.batch]
-    lines = f"The domain models answer of their own domain, on average, {listed(own)}"
-    if short:
-        lines += f"; {listed(short)} learned from fewer texts, so size and training differ together"
-    return f"{lines}."
+        own.append(f"{percent(sum(each) / len(each))} at {_called(name, size)}")
+    lines = f"The domain models answer of their own domain, on average, {listed(own)}."
+    alike = trained_alike(sizes)
+    if alike == sizes and len(set(map(_texts, sizes.values()))) > 1:
+        return f"{lines} They learned from different numbers of texts, so size and training differ."
+    if alike == sizes:
+        return lines
+    others = listed([name for name in sizes if name not in alike])
+    return f"{lines} Size alone differs between {listed(list(alike))}; {others} had other training."
 
 
 def _growth(sizes: Mapping[str, TrainingSize], cells: Cells, rate: float) -> str:
@@ -165,10 +194,11 @@ def _growth(sizes: Mapping[str, TrainingSize], cells: Cells, rate: float) -> str
     least, most = cells[names[0]], cells[names[-1]]
     gains = [difference_of(against_magnitude(one, "dppa")) for one in (least, most)]
     apart = seen_apart(gains[0].value, gains[1].value, *(one.high - one.low for one in gains))
-    what = "more" if gains[1].value > gains[0].value else "less"
+    between = f"between {names[0]} and {names[-1]}"
     if not apart:
-        return f"At {percent(rate)} no difference in DPPA's gain between the smallest and the largest was seen."  # noqa: E501
-    return f"At {percent(rate)} the largest gains {what} by DPPA than the smallest."
+        return f"At {percent(rate)} no difference in DPPA's gain {between} was seen."
+    what = "more" if gains[1].value > gains[0].value else "less"
+    return f"At {percent(rate)} {names[-1]} gains {what} by DPPA than {names[0]}."
 
 
 def seen_apart(one: float, other: float, wide: float, broad: float) -> bool:
