@@ -154,7 +154,7 @@ def _build_shape(
     with _part("sliders-box", "Prune"):
         rate = build_rate(session)
         overrides = live("overrides", overrides_json(session), events=("change",))
-        gr.HTML("<h2>Amplify <small>(× 1: unchanged)</small></h2>", js_on_load=None)
+        gr.HTML("<h2>Amplify <small>(× 1 changes nothing)</small></h2>", js_on_load=None)
         amplify = live("amplify", factors_json(session), events=("change",))
         static(EXPLAIN, "explain")
     with gr.Accordion("Advanced", open=False, elem_id="advanced"):

@@ -47,8 +47,8 @@ ItemsOption = Annotated[
 ScorerOption = Annotated[
     str | None,
     typer.Option(
-        help="Of --items that declare none: exact, number, contains. choice if they have choices, "
-        "else exact, if unset."
+        help="Of --items that declare none: exact, number, contains. If unset: choice "
+        "for choices, number for a number, else exact."
     ),
 ]
 MemoryOption = Annotated[

@@ -58,6 +58,11 @@ def _number(item: OwnItem, reply: str) -> bool:
     return found is not None and found == last_decimal(item.answer)
 
 
+def is_number(text: str) -> bool:
+    """Whether a text is one number, as `last_decimal` reads it, and nothing else."""
+    return _NUMBER.fullmatch(text) is not None
+
+
 def last_decimal(text: str) -> Decimal | None:
     """The last number in `text`: with sign, decimals and thousands separators; None without one."""
     found = _NUMBER.findall(text[-_READ_BY_PATTERN:])

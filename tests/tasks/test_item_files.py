@@ -18,9 +18,17 @@ def test_json_lines_and_csv_say_the_same() -> None:
     one, other = read_items(lines.encode(), "a.jsonl"), read_items(table.encode(), "a.csv")
     assert one == other == "a" and one.digest == other.digest
     assert {(x.task, x.question, x.answer) for x in one.items} == {
-        ("exact", "q, r", "1"),
+        ("number", "q, r", "1"),
         ("choice", "s", "B"),
     }
+
+
+def test_an_answer_that_is_a_number_is_compared_as_a_number() -> None:
+    """A model that explains its sum is right; text around a number is still compared whole."""
+    lines = '{"question": "12 + 5", "answer": "17"}\n{"question": "Which room?", "answer": "17 b"}'
+    number, words = sorted(read_items(lines.encode(), "x").items, key=lambda one: one.answer)
+    assert number.task == "number" and number.right("12 + 5 = 17. The answer is 17.")
+    assert words.task == "exact" and not words.right("It is 17 b.")
 
 
 def test_a_first_line_declares_for_all_and_an_option_for_files_that_declare_none() -> None:

@@ -9,6 +9,8 @@ const SERIES = 8; // distinguishable colours and marks
 // One decimal from 10 on, three digits below; as in docs/experiments.md.
 export const resultNumber = (value) => (Math.abs(value) >= 10 ? value.toFixed(1).replace(/\.0$/, "") : String(+value.toPrecision(3))).replace("-", "−");
 const number = resultNumber;
+/** With one decimal if it is a share or a difference of shares. */
+export const resultValue = (value, unit) => (unit === "%" || unit === "points" ? String(+value.toFixed(1)).replace("-", "−") : number(value));
 // As the rest of the page writes them: no line ends between a number and its sign.
 export const resultText = (text) => text.replace(/(\d) %/g, "$1\u202f%").replace(/(^|[\s(])-(?=\d)/g, "$1−").replaceAll("‖d‖/‖W‖", "‖d‖/\u2060‖W‖");
 const axisText = ({ title, unit }) => (unit ? `${title} (${unit})` : title);

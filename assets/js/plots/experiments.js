@@ -5,14 +5,14 @@ import * as history from "../session/history.js";
 import { paint, part } from "../session/parts.js";
 import { saveable } from "../session/save_plots.js";
 import { stateText } from "../session/session_value.js";
-import { resultNumber, resultAxis, resultText, resultBounds, resultLegend, resultRows, resultPlot } from "./experiment-plots.js";
+import { resultValue, resultAxis, resultText, resultBounds, resultLegend, resultRows, resultPlot } from "./experiment-plots.js";
 
-const number = resultNumber, axis = resultAxis, tidy = resultText;
+const number = resultValue, axis = resultAxis, tidy = resultText;
 const minutes = (seconds) => (seconds >= 90 ? `${(seconds / 60).toFixed(1)} minutes` : `${Math.round(seconds)} s`);
-// A paragraph; backticks mark a command, and stars a name.
+// A paragraph; backticks mark a command, and stars a name; links are for the documents.
 function prose(parent, kind, text) {
   const paragraph = html("p", { class: kind }, parent);
-  for (const part of tidy(text).split(/(`[^`]+`|\*[^\s*][^*]*\*)/)) {
+  for (const part of tidy(text).replace(/\[([^\]]+)\]\([^)]+\)/g, "$1").split(/(`[^`]+`|\*[^\s*][^*]*\*)/)) {
     const tag = { "`": "code", "*": "em" }[part[0]];
     html(tag && part.length > 1 ? tag : "span", {}, paragraph, tag && part.length > 1 ? part.slice(1, -1) : part);
   }
@@ -31,7 +31,7 @@ function found(parent, text) {
   const list = html("ul", { class: "findings-more" }, parent);
   for (const one of others) prose(html("li", {}, list), "", one);
 }
-const worded = (value) => (typeof value === "number" ? number(value) : tidy(value ?? "–"));
+const worded = (value, unit) => (typeof value === "number" ? number(value, unit) : tidy(value ?? "–"));
 
 // Adjacent plots of one measure share one scale.
 function scaleOf(plots, plot) {
@@ -55,10 +55,10 @@ function plotOf(parent, plot, name, bounds) {
 
 // A number of items common to all cells is shown once, others in their cells' tips.
 const itemsOf = (table) => [...new Set(table.rows.flatMap((row) => row.cells.map((cell) => cell.n)).filter((n) => n !== null))];
-function cellOf(tr, cell, first, every) {
+function cellOf(tr, cell, unit, first, every) {
   const td = html(first ? "th" : "td", first ? { scope: "row" } : {}, tr);
-  html("span", {}, td, worded(cell.value));
-  if (cell.low !== null && cell.high !== null) html("span", { class: "muted" }, td, ` (${number(cell.low)}\u00a0to ${number(cell.high)})`); // breaks after "to" in a narrow column
+  html("span", {}, td, worded(cell.value, unit));
+  if (cell.low !== null && cell.high !== null) html("span", { class: "muted" }, td, ` (${number(cell.low, unit)}\u00a0to ${number(cell.high, unit)})`); // breaks after "to" in a narrow column
   if (cell.note) html("span", { class: "muted note" }, td, cell.note.replace(" draws", "\u00a0draws"));
   if (cell.n !== null && every.length > 1) td.title = `${cell.n} items`;
 }
@@ -67,7 +67,7 @@ function nameOf({ cells }, columns) {
   const end = cells.findIndex(({ n, low }) => n !== null || low !== null);
   return cells.slice(0, Math.max(end, 1)).map(({ value }, k) => {
     const unit = columns[k].unit === "%" ? "\u202f%" : columns[k].unit && ` ${columns[k].unit}`;
-    return k ? `${columns[k].title} ${worded(value)}${unit}` : worded(value);
+    return k ? `${columns[k].title} ${worded(value, columns[k].unit)}${unit}` : worded(value, columns[k].unit);
   }).join(", ");
 }
 function tableOf(parent, table, place, name, set) {
@@ -84,7 +84,7 @@ function tableOf(parent, table, place, name, set) {
   table.rows.forEach((row, i) => {
     const tr = html("tr", { "data-row": i }, body);
     row.cells.forEach((cell, k) => {
-      cellOf(tr, cell, k === 0, every);
+      cellOf(tr, cell, table.columns[k].unit, k === 0, every);
       if (some && !k) setter(html("td", {}, tr), row, nameOf(row, table.columns), () => set({ table: place, row: i }, nameOf(row, table.columns)));
     });
   });

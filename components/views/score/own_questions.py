@@ -129,7 +129,7 @@ def add_own_questions(
             label="Questions with answers",
             info="JSON lines or CSV with a header. Half of them, always the same, are kept for "
             "Search; the other half is asked here.",
-            placeholder='{"question": "What is 2 + 3?", "answer": "5", "scorer": "number"}',
+            placeholder='{"question": "What is 2 + 3?", "answer": "5"}',
             lines=4,
             max_lines=10,
             max_length=limits.letters,

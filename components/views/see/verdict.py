@@ -98,12 +98,12 @@ def shown_merges() -> tuple[ShownMerge, ...]:
     return (
         _shown("unpruned {}", "Whole changes, added.", known["task_arithmetic", 0.0]["best"]),
         _shown(
-            f"{_percent(rate)} pruned {{}}",
+            f"magnitude, {_percent(rate)} pruned {{}}",
             "The largest changes of every matrix, as they are.",
             known["magnitude", rate]["plain"],
         ),
         _shown(
-            "amplified {}",
+            "DPPA, amplified {}",
             f"About the same changes, enlarged by DPPA: {settings_text(ours['values'])}, as a "
             "search chose them.",
             ours["best"],
