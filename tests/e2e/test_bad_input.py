@@ -58,6 +58,20 @@ def test_a_model_that_is_not_there_gives_a_notice(studio: Studio, reference: str
     assert studio.page.locator("#evil").count() == 0
 
 
+@pytest.mark.keeps
+def test_a_coefficient_out_of_range_says_what_it_became(studio: Studio) -> None:
+    studio.wait_exact(80)
+    box = studio.page.locator("#models .model-row input[type=number]").first
+    box.fill("5")
+    box.press("Tab")
+    assert told(studio) == "Coefficient of math (×): -1 to 2. 5 became 2.00."
+    box.fill("1")
+    box.press("Tab")
+    assert studio.page.locator(".field-note:visible").count() == 0, (
+        "it is over with the next number"
+    )
+
+
 def type_levels(studio: Studio, text: str, key: str) -> Locator:
     """Write into the box of levels, and leave it by a key."""
     studio.open_advanced()

@@ -1,5 +1,6 @@
 // Controls drawn by script: the list of models, the amplification rows.
 // Each change goes to the state (the next frame draws it) and to the server.
+import { noteAt } from "../base/field_notices.js";
 import { html, say, put as write, level } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
 import { curvesOf, curveButton, curveEditor } from "../session/curve.js";
@@ -34,7 +35,11 @@ export function slider(parent, { name, low, high, step, digits, value, limits = 
     show(clamp(+number.value));
     onMove(clamp(+number.value));
   });
-  number.addEventListener("blur", () => { number.value = text(shown); });
+  number.addEventListener("blur", () => {
+    const typed = number.value.trim();
+    number.value = text(shown);
+    if (typed && clamp(+typed) !== +typed) noteAt(box, `${name}: ${limits.min} to ${limits.max}. ${typed} became ${number.value}.`);
+  });
   show(value);
   return { box, show };
 }
