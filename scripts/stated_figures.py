@@ -68,7 +68,9 @@ PLAIN_SEEDS = 4
 PLAIN_AT_90 = {"models": f"small, plain, {PLAIN_SEEDS} seeds", "pruned": 90.0}
 SMOLLM2_AT_90 = {"models": "smollm2, lora, seed 0", "pruned": 90.0}
 ALONE_AT_95, OVER_MAGNITUDE = {"pruned": 95.0}, "minus plain magnitude"
-AT_95 = {"models": "embedded, settled", "pruned": 95.0}
+AT_80, AT_90, AT_95 = (
+    {"models": "embedded, settled", "pruned": rate} for rate in (80.0, 90.0, 95.0)
+)
 STATED = (
     StatedFigures(
         README,
@@ -125,6 +127,31 @@ STATED = (
             *(one.lstrip("-") for one in data.cell("overview", PLAIN_AT_90, "minus magnitude")),
             *data.cell("overview", SMOLLM2_AT_90, "task arithmetic"),
         ),
+    ),
+    StatedFigures(
+        EMBEDDED_MODELS,
+        "keep # % of the domain models' accuracy; at 80 % pruning DPPA keeps # %, magnitude "
+        "pruning # %, each",
+        lambda data: (
+            *data.cell("overview", AT_80, "task arithmetic"),
+            *data.cell("overview", AT_80, "DPPA"),
+            *data.cell("overview", AT_80, "magnitude"),
+        ),
+    ),
+    StatedFigures(
+        EMBEDDED_MODELS,
+        "magnitude pruning leaves # % in the merge, DP at the paper's strength # %. With settings "
+        "searched for each, magnitude keeps # %, DP with one factor # %, DPPA # %.",
+        lambda data: data.finding(
+            "overview",
+            r"pruning leaves ([\d.]+) %.* leaves ([\d.]+) %.*magnitude keeps ([\d.]+) %, DP with "
+            r"one factor ([\d.]+) %, DPPA ([\d.]+) %",
+        ),
+    ),
+    StatedFigures(
+        EMBEDDED_MODELS,
+        "At 90 % DPPA keeps # points more than magnitude (# to #;",
+        lambda data: data.cell("overview", AT_90, "minus magnitude"),
     ),
     StatedFigures(
         EMBEDDED_MODELS,

@@ -9,7 +9,7 @@ import torch
 
 from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint
 from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint
-from dppa_core.checkpoints.sources.zoo import zoo_names, zoo_root
+from dppa_core.checkpoints.sources.zoo import KNOWN, zoo_names, zoo_root
 from dppa_core.errors import (
     DamagedCheckpoint,
     InvalidValue,
@@ -128,7 +128,7 @@ def test_references(zoo_env: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert ModelRef.parse("zoo:math") == ModelRef("zoo", "math")
     assert str(ModelRef.parse("zoo:math")) == "zoo:math"
     assert ModelRef.parse(" /some/folder ") == ModelRef("local", "/some/folder")
-    assert zoo_root() == zoo_env and zoo_names() == ("base", "math", "finance", "law")
+    assert zoo_root() == zoo_env and zoo_names() == KNOWN
     assert open_checkpoint("zoo:math").folder == zoo_env / "math"
     monkeypatch.chdir(zoo_env.parent)
     assert ModelRef.parse(f"{zoo_env.name}/math").source == "local"

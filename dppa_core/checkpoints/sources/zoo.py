@@ -1,7 +1,8 @@
 """Models that the program ships, by name; and those it ships a part of and fetches the rest.
 
-zoo:base, zoo:math, zoo:finance and zoo:law lie whole in assets/zoo. zoo:smollm2 is fetched, and
-zoo:smollm2-math and its like are adapters in assets/adapters on it.
+zoo:base, zoo:math, zoo:finance and zoo:law lie whole in assets/zoo, so do zoo:apart-math and its
+like, which were trained without each other. zoo:smollm2 is fetched, and zoo:smollm2-math and its
+like are adapters in assets/adapters on it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from dppa_core.progress import RunControl
 
 ZOO_DOMAINS = ("math", "finance", "law")
 """The embedded domain models; their base is `zoo:base`."""
-KNOWN = ("base", *ZOO_DOMAINS)
+APART = tuple(f"apart-{domain}" for domain in ZOO_DOMAINS)
+"""Those of the same base that never met each other, in the same order."""
+KNOWN = ("base", *ZOO_DOMAINS, *APART)
 """The embedded models, base first."""
 
 _ZOO_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
@@ -65,7 +68,7 @@ def is_embedded(reference: str) -> bool:
 def zoo_domain(reference: str) -> str | None:
     """The domain of a shipped domain model, as zoo:math or zoo:smollm2-math; None for others."""
     name = reference.removeprefix("zoo:")
-    domain = name.rpartition("-")[2] if zoo_base(name) else name
+    domain = name.rpartition("-")[2] if zoo_base(name) or name in APART else name
     return domain if name != reference and domain in ZOO_DOMAINS else None
 
 
