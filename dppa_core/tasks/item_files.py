@@ -21,9 +21,9 @@ from dppa_core.tasks.own_items import (
     SCORERS,
     OwnDomain,
     OwnItem,
-    is_number,
     pattern_finds,
     question_text,
+    usual_scorer,
 )
 
 LARGEST_FILE = 20_000_000
@@ -213,7 +213,9 @@ def _item(row: Mapping[str, Any], name: str, declared: _Declared, where: str) ->
     _check_keys(list(row), _KEYS, where)
     question, answer = (_text(row[key], key, where) for key in ("question", "answer"))
     choices = _choices(row["choices"], where) if row.get("choices") is not None else ()
-    scorer = _known_scorer(row.get("scorer") or declared.scorer or usual(answer, choices), where)
+    scorer = _known_scorer(
+        row.get("scorer") or declared.scorer or usual_scorer(answer, choices), where
+    )
     if (scorer == "choice") != bool(choices):
         raise InvalidValue(
             f"{where}: the scorer is {scorer}, and the item has {'' if choices else 'no '}choices; "
@@ -234,13 +236,6 @@ def _item(row: Mapping[str, Any], name: str, declared: _Declared, where: str) ->
             "Another scorer, or an answer that says it, is what it needs."
         )
     return item
-
-
-def usual(answer: str, choices: Sequence[str]) -> str:
-    """The scorer of an item that names none."""
-    if choices:
-        return "choice"
-    return "number" if is_number(answer) else "exact"
 
 
 def _choices(value: object, where: str) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from types import MappingProxyType
@@ -58,9 +58,11 @@ def _number(item: OwnItem, reply: str) -> bool:
     return found is not None and found == last_decimal(item.answer)
 
 
-def is_number(text: str) -> bool:
-    """Whether a text is one number, as `last_decimal` reads it, and nothing else."""
-    return _NUMBER.fullmatch(text) is not None
+def usual_scorer(answer: str, choices: Sequence[str]) -> str:
+    """The scorer of an item that names none: `number` if its answer is one and nothing else."""
+    if choices:
+        return "choice"
+    return "number" if _NUMBER.fullmatch(answer) else "exact"
 
 
 def last_decimal(text: str) -> Decimal | None:

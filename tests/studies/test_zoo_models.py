@@ -11,7 +11,7 @@ from dppa_core.evaluation.examiner import Examiner
 from dppa_core.evaluation.scores import Exam
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.studies.zoo.card import model_card
-from dppa_core.studies.zoo.regimes import Training, regime_named
+from dppa_core.studies.zoo.regimes import BETWEEN, Training, regime_named
 from dppa_core.studies.zoo.spec import STAGES, fingerprint
 from dppa_core.tasks import DOMAINS
 
@@ -41,7 +41,7 @@ def test_the_weights_came_out_of_the_settings_in_the_code() -> None:
     assert _record(zoo_root() / "base") == base
     for domain in DOMAINS:
         assert _record(zoo_root() / domain) == Training().mark(domain, base)
-    apart = Training(regime=regime_named("replay-25-pull-5"), seed=1, base="zoo:base")
+    apart = Training(regime=regime_named(BETWEEN), seed=1, base="zoo:base")
     for domain, name in zip(DOMAINS, APART, strict=True):
         assert _record(zoo_root() / name) == apart.mark(domain, base)
 

@@ -28,7 +28,7 @@ part("verdict", ({ host, get }) => {
   say(html("span", {}, more), " · ");
   html("button", { type: "button", class: "link", "data-opens": RANKED }, more, "All methods, ranked");
   const row = html("div", { class: "shown-merges", role: "group", "aria-label": "Set the merge, and see what it keeps" }, host);
-  html("span", { class: "shown-what" }, row, "Kept of the models' accuracy:");
+  html("span", { class: "shown-what" }, row, "Accuracy kept:");
   const shows = (get()?.shows ?? []).map(({ text, how, recipe, state }, place) => {
     if (place) html("span", { class: "shown-next", "aria-hidden": "true" }, row, "→");
     const button = html("button", { type: "button", class: "small", title: `${how} A click sets the controls to this merge; Undo brings back what was there.` }, row, text);
@@ -36,7 +36,8 @@ part("verdict", ({ host, get }) => {
     return { button, recipe };
   });
   paint(() => {
-    row.hidden = controls.state.base !== "zoo:base";
+    const { base, models } = controls.state;
+    row.hidden = base !== "zoo:base" || models.some(({ ref }) => ref.startsWith("zoo:apart-"));
     for (const { button, recipe } of shows) put(button, "aria-pressed", tables.recipe() === recipe);
     const current = tables.isCurrent(), { kept } = server;
     const scored = kept !== null && kept.recipe === tables.recipe();

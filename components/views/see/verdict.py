@@ -1,5 +1,6 @@
 """What a merge keeps, as far as it is known before it is scored: read from the results of
-`make results`. assets/js/plots/verdict.js shows it over the plots."""
+`make results` and, for the models trained apart, of `make study`. assets/js/plots/verdict.js shows
+it over the plots."""
 
 from __future__ import annotations
 
@@ -12,13 +13,16 @@ from typing import Any
 from components.session.from_recipe import session_from_recipe
 from components.session.shipped import shipped
 from components.session.state import state_of
+from dppa_core.checkpoints.sources.zoo import APART
 from dppa_core.evaluation.tables import settings_text
 from dppa_core.methods.registry import get_method
 from dppa_core.recipes.yaml_text import MergeRecipe, parse_recipe, recipe_hash
+from dppa_core.studies.zoo.study.compare import retention
 from dppa_core.tasks import example_items
 from dppa_core.tasks.intervals import Interval
 
 RESULTS = shipped("docs/results.json")
+APART_STUDY = shipped("docs/study/embedded-replay-25-pull-5-1.json")
 LEADERBOARD = shipped("docs/leaderboard.json")
 FOR_EACH_DOMAIN = "emr"
 """The method that makes a checkpoint for each domain, not one for all."""
@@ -35,7 +39,7 @@ class Measured:
     """A merge of the results."""
 
     recipe: str
-    """Its hash."""
+    """Its hash; empty where only its settings are known."""
     models: tuple[str, ...]
     method: str
     rate: float
@@ -49,8 +53,19 @@ class Measured:
 
 @cache
 def measured() -> tuple[Measured, ...]:
-    """Every merge in the results."""
-    return tuple(_measured(_merges()))
+    """Every merge in the results, and those of the models trained apart."""
+    return (*_measured(_merges()), *_trained_apart())
+
+
+def _trained_apart() -> Iterator[Measured]:
+    """Merges of the study, whose rates count all entries; each has searched settings."""
+    of = json.loads(APART_STUDY.read_text(encoding="utf-8"))
+    models = tuple(f"zoo:{name}" for name in APART)
+    asked = sum(map(len, of["own"].values()))
+    for row in of["merges"]:
+        if row["name"] in OTHERS:
+            kept = retention(row["hits"], of["own"])
+            yield Measured("", models, row["name"], row["rate"], True, kept, asked)
 
 
 @cache

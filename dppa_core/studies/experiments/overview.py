@@ -41,9 +41,9 @@ MARKS = {"wins": "▲", "loses": "▼", "ties": "=", "undecided": "?"}
 LEGEND = (
     "▲ DPPA wins, ▼ loses, = ties, ? undecided; without a mark: too few seeds to say. Many "
     "comparisons are made, so an interval without 0 is not enough to win (Holm). *Settled*: "
-    "trained inside merges, *plain*: each model alone; *small*: 0.6 M parameters, *embedded*: 4.2 "
-    "M. A number behind *alone* is the delta's size, ‖d‖ / ‖W‖. Rates of embedded models count "
-    "the entries of the modules, those of other sets all entries."
+    "trained inside merges, *plain*: each model alone, *between*: alone, with replay; *small*: "
+    "0.6 M parameters, *embedded*: 4.2 M. A number behind *alone* is the delta's size, ‖d‖ / ‖W‖. "
+    "Rates of embedded models count the entries of the modules, those of other sets all entries."
 )
 
 

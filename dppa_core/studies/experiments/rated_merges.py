@@ -18,7 +18,7 @@ from dppa_core.studies.zoo.study.compare import (
     hits_of,
     retention,
 )
-from dppa_core.studies.zoo.trained_set import set_title
+from dppa_core.studies.zoo.trained_set import kind_title, set_title
 from dppa_core.tasks.intervals import Interval
 
 EMBEDDED = "embedded, settled"
@@ -126,7 +126,7 @@ def _over_seeds(sets: Sequence[Mapping[str, Any]], rate: float) -> RatedMerge:
     words = {"more": "wins", "less": "loses", "alike": "ties", "open": "undecided"}
     outcomes = {name: words[found[name].verdict] for name in minus}
     told = sets[0]["set"]
-    title = f"{told['size']}, {told['regime']}, {len(sets)} seeds"
+    title = f"{kind_title(told)}, {len(sets)} seeds"
     return RatedMerge(title, "", None, rate, kept, minus, {}, None, outcomes)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from dppa_core.checkpoints.adapters.lora_config import CONFIG
 from dppa_core.errors import MissingCheckpoint
 from dppa_core.merging.convert import convert_to_folder
+from dppa_core.studies.zoo.regimes import BETWEEN
 from dppa_core.tasks import DOMAINS
 
 RECORD = "training.json"
@@ -73,7 +74,13 @@ def trained_set(folder: Path) -> TrainedSet:
 
 def set_title(record: Mapping[str, Any]) -> str:
     """Size, regime and seed of a set."""
-    return f"{record['size']}, {record['regime']}, seed {record['seed']}"
+    return f"{kind_title(record)}, seed {record['seed']}"
+
+
+def kind_title(record: Mapping[str, Any]) -> str:
+    """Size and regime of a set; the study plan's regime `between` by this name."""
+    regime = "between" if record["regime"] == BETWEEN else record["regime"]
+    return f"{record['size']}, {regime}"
 
 
 def _record(folder: Path) -> dict[str, Any]:

@@ -159,7 +159,7 @@ COMPARISONS: dict[str, Callable[[], bool]] = {
     ),
     "Toys of 4 M parameters, few kinds of question.": lambda: round(parameters() / 1e6) == 4,
     "The app comes with a base and three domain models (math, finance, law) of 4 million "
-    "parameters each.": lambda: round(parameters() / 1e6) == 4,
+    "parameters each, and three [trained apart].": lambda: round(parameters() / 1e6) == 4,
     "The app comes with four embedded models of 4 million parameters each.": (
         lambda: round(parameters() / 1e6) == 4
     ),
