@@ -11,7 +11,7 @@ SHAPES := tests/pruning tests/merging/test_whole_pass.py tests/merging/test_agai
 RULES := tests/test_architecture.py tests/test_script_rules.py
 
 .DEFAULT_GOAL := help
-.PHONY: study survey app docs test test-all check check-shapes check-types check-rules check-scripts format bench test-cuda fuzz fuzz-merge audit defences kills results leaderboard picture figures help coefficients seeds bench-engine bench-chat bench-ui bench-load bench-chain bench-cold bench-abuse bench-cluster search space-check experiments test-mergekit
+.PHONY: sizes study survey app docs test test-all check check-shapes check-types check-rules check-scripts format bench test-cuda fuzz fuzz-merge audit defences kills results leaderboard picture figures help coefficients seeds bench-engine bench-chat bench-ui bench-load bench-chain bench-cold bench-abuse bench-cluster search space-check experiments test-mergekit
 
 app: ## Open the app on the embedded models and print its address (PORT=7860 picks one)
 	@sh scripts/environment.sh app
@@ -146,7 +146,12 @@ search: ## The paper's climb on the embedded models, into docs/search.md (a few 
 	@$(PY) scripts/search.py
 	@$(PY) scripts/stated_figures.py
 
-experiments: ## The paper's experiments on the embedded models, into docs/ and the page (75 minutes of a core; goes on where it was stopped)
+TRAINED ?= small medium embedded-short
+sizes: ## Train the embedded models' recipe at the sizes TRAINED into out/sizes, for `make experiments` (an hour of a core; `large` two more)
+	@sh scripts/environment.sh app
+	@set -e; for size in $(TRAINED); do $(PY) -m dppa_core zoo train --size $$size --out out/sizes/$$size $(ARGS); done
+
+experiments: ## The paper's experiments on the embedded models and those of `make sizes`, into docs/ and the page (75 minutes of a core; goes on where it was stopped)
 	@sh scripts/environment.sh app
 	@$(PY) -m dppa_core reproduce --all --search-limit 200 --out out/experiments $(ARGS)
 	@$(PY) scripts/experiments.py out/experiments

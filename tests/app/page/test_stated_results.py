@@ -20,6 +20,7 @@ import dppa_core as dppa
 from components.session.presets import all_presets
 from components.views.see.verdict import measured, verdict_of
 from dppa_core.checkpoints.sources.open import open_checkpoint
+from dppa_core.checkpoints.sources.zoo import KNOWN
 from dppa_core.studies.zoo.survey.rule import places_of
 from dppa_core.tasks.intervals import wilson
 from dppa_core.tuning.advice.advice import EXPECTED
@@ -160,8 +161,8 @@ COMPARISONS: dict[str, Callable[[], bool]] = {
     "Toys of 4 M parameters, few kinds of question.": lambda: round(parameters() / 1e6) == 4,
     "The app comes with a base and three domain models (math, finance, law) of 4 million "
     "parameters each, and three [trained apart].": lambda: round(parameters() / 1e6) == 4,
-    "The app comes with four embedded models of 4 million parameters each.": (
-        lambda: round(parameters() / 1e6) == 4
+    "The app comes with seven embedded models of 4 million parameters each.": (
+        lambda: round(parameters() / 1e6) == 4 and len(KNOWN) == 7
     ),
     "`merged` is an ordinary Hugging Face folder of 8 MB.": (
         lambda: round(2 * parameters() / 1e6) == 8  # two bytes each
