@@ -16,7 +16,7 @@ from dppa_core.methods.registry import get_method  # noqa: E402
 from dppa_core.studies.zoo.study.compare import compare, hits_of, retention  # noqa: E402
 from dppa_core.tasks import DOMAINS  # noqa: E402
 
-SHORT = 6
+SHORT = 5
 """Methods of the README's table."""
 ORDINAL = {1: "st", 2: "nd", 3: "rd"}
 

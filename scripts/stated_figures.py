@@ -64,8 +64,9 @@ MEAN = r"\| mean retention \| [^|]+\| ([\d.]+) \(([\d.]+)–([\d.]+)\)"
 WORSE = r"better than what was found: -([\d.]+) points \(95 % interval -10"
 STRENGTH = "".join(rf" (-[\d.]+) points \([^)]+\) at {rate} %.*?" for rate in (85, 90, 95))
 BESIDE = "DPPA keeps # points more than magnitude (-# to #)"
-PLAIN_SEEDS = 4
+PLAIN_SEEDS, BETWEEN_SEEDS = 4, 3
 PLAIN_AT_90 = {"models": f"small, plain, {PLAIN_SEEDS} seeds", "pruned": 90.0}
+BETWEEN_AT_90 = {"models": f"small, between, {BETWEEN_SEEDS} seeds", "pruned": 90.0}
 SMOLLM2_AT_90 = {"models": "smollm2, lora, seed 0", "pruned": 90.0}
 ALONE_AT_95, OVER_MAGNITUDE = {"pruned": 95.0}, "minus plain magnitude"
 AT_80, AT_90, AT_95 = (
@@ -119,12 +120,16 @@ STATED = (
     StatedFigures(
         README,
         "Over # training seeds of small ones whole deltas keep # %. Pruned by 90 %, DPPA keeps # "
-        "points more than magnitude there (-# to #), no difference. Of SmolLM2 whole deltas keep "
-        "# %",
+        "points more than magnitude there (-# to #), no difference. Trained with a "
+        "quarter of other texts (replay), whole deltas keep # % over # seeds, DPPA pruned by 90 % "
+        "# points less (# to #). Of SmolLM2 whole deltas keep # %",
         lambda data: (
             str(PLAIN_SEEDS),
             *data.cell("overview", PLAIN_AT_90, "task arithmetic"),
             *(one.lstrip("-") for one in data.cell("overview", PLAIN_AT_90, "minus magnitude")),
+            *data.cell("overview", BETWEEN_AT_90, "task arithmetic"),
+            str(BETWEEN_SEEDS),
+            *data.cell("overview", BETWEEN_AT_90, "minus task arithmetic"),
             *data.cell("overview", SMOLLM2_AT_90, "task arithmetic"),
         ),
     ),
