@@ -150,7 +150,7 @@ function drawHeatmap(root, map, width) {
     map.cells[i].forEach((value, j) => {
       const g = svg("g", { class: "point", "data-row": name, "data-column": map.columns[j], ...(value === null ? {} : { "data-value": value }) }, root);
       svg("rect", { x: px(left + step * j + 1), y: px(top + row * i + 1), width: px(step - 2), height: row - 2, rx: 2, fill: value === null ? "var(--d-sunk)" : ramp.colour(share(value)) }, g);
-      const sign = map.marks[i]?.[j] ?? "";
+      const sign = map.marks?.[i]?.[j] ?? ""; // files of earlier versions have none
       svg("text", { class: "number", x: px(left + step * (j + 0.5)), y: px(top + row * (i + 0.5)), fill: value === null ? "var(--d-ink)" : ramp.ink(share(value)) }, g, value === null ? "–" : `${number(value)} ${sign}`.trim());
       svg("title", {}, g, `${map.y.title} ${name}, ${map.x.title} ${map.columns[j]}: ${value === null ? "none" : number(value)} ${map.z.unit}`);
     });
