@@ -1,6 +1,5 @@
 // Controls drawn by script: the list of models, the amplification rows.
 // Each change goes to the state (the next frame draws it) and to the server.
-import { noteAt } from "../base/field_notices.js";
 import { html, say, put as write, level } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
 import { curvesOf, curveButton, curveEditor } from "../session/curve.js";
@@ -38,7 +37,9 @@ export function slider(parent, { name, low, high, step, digits, value, limits = 
   number.addEventListener("blur", () => {
     const typed = number.value.trim();
     number.value = text(shown);
-    if (typed && clamp(+typed) !== +typed) noteAt(box, `${name}: ${limits.min} to ${limits.max}. ${typed} became ${number.value}.`);
+    if (!typed || clamp(+typed) === +typed) return;
+    const told = `${name}: ${limits.min} to ${limits.max}. ${typed} became ${number.value}.`;
+    box.dispatchEvent(new CustomEvent("corrected", { bubbles: true, detail: told })); // base/number_boxes.js shows it
   });
   show(value);
   return { box, show };
