@@ -38,4 +38,4 @@ window.addEventListener("beforeinput", (event) => {
 }, true);
 window.addEventListener("keydown", (event) => { if (event.key === "Enter") settle(event); }, true);
 window.addEventListener("blur", settle, true);
-window.addEventListener("corrected", ({ target, detail }) => noteAt(target, detail));
+window.addEventListener("corrected", (event) => noteAt(event.target, /** @type {CustomEvent} */ (event).detail));
