@@ -138,7 +138,7 @@ def test_titles_of_open_questions_say_what_was_found(block: Callable[..., dict[s
     assert titles["offsets"] == (
         "DARE minus magnitude: +62.0 points at ‖d‖/‖W‖ 0.08, −72.8 points at 0.38"
     )
-    assert titles["sizes"].endswith("−9.5 points at 1.3\u202fM, −3.8 points at 4.2\u202fM")
+    assert titles["sizes"].endswith("−2.8 points at 1.3\u202fM, +3.0 points at 4.2\u202fM")
     assert "by magnitude 82\u202f%, by fisher 47\u202f%" in titles["significance"]
 
 
