@@ -18,6 +18,9 @@ STUDY_KEYS = ("set", "own", "merges")
 SURVEY_KEYS = ("set", "own", "shrunk", "places")
 """What each record of a JSON file has."""
 
+TestItems = Annotated[int | None, typer.Option(min=1, help="Test items per domain.")]
+SearchItems = Annotated[int, typer.Option(min=1, help="Search items per domain.")]
+
 
 def study(
     folders: Annotated[
@@ -27,8 +30,8 @@ def study(
     out: Annotated[Path, typer.Option(help="A JSON file for each set goes here.")] = Path(
         "out/study"
     ),
-    limit: Annotated[int | None, typer.Option(min=1, help="Test items per domain.")] = None,
-    search_limit: Annotated[int, typer.Option(min=1, help="Search items per domain.")] = 200,
+    limit: TestItems = None,
+    search_limit: SearchItems = 200,
     rates: Annotated[
         str, typer.Option(help="Pruning rates, as 0.8,0.9; controls belong to 0.9 and 0.95.")
     ] = "0.8,0.9,0.95",
@@ -71,8 +74,8 @@ def survey(
     out: Annotated[Path, typer.Option(help="A JSON file for each set goes here.")] = Path(
         "out/survey"
     ),
-    limit: Annotated[int | None, typer.Option(min=1, help="Test items per domain.")] = None,
-    search_limit: Annotated[int, typer.Option(min=1, help="Search items per domain.")] = 200,
+    limit: TestItems = None,
+    search_limit: SearchItems = 200,
     search: Annotated[
         bool, typer.Option(help="Search each method's settings, too; this takes most of the time.")
     ] = True,

@@ -95,7 +95,7 @@ def heatmap_svg(heatmap: Heatmap) -> str:
         for column, value in enumerate(heatmap.cells[row]):
             place = left + cell * column, _TOP + _ROW * row
             colour = _colour(value, low, high, heatmap.middle)
-            sign = f" {heatmap.marks[row][column]}" if heatmap.marks else ""
+            sign = f" {escape(heatmap.marks[row][column])}" if heatmap.marks else ""
             parts.append(_cell(place, cell, value, colour, sign.rstrip()))
     return "\n".join([*parts, "</svg>"]) + "\n"
 

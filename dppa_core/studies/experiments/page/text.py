@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from dppa_core.studies.experiments.overview import KEY
 from dppa_core.studies.experiments.page.chart import chart_svg
 from dppa_core.studies.experiments.page.svg import heatmap_svg
 from dppa_core.studies.experiments.score_table import lasting
@@ -13,8 +14,6 @@ from dppa_core.studies.experiments.values import Chart, Experiment, ExperimentsR
 from dppa_core.system.atomic_folders import replace_file, unwritable
 
 PAGE, PLOTS = "experiments.md", "experiments"
-OVERVIEW = "overview"
-"""Key of the one whose finding and first plot open the page."""
 OTHERS = (
     "Not run: the sets of the Hub that `dppa presets` lists, the paper's Llama 2 7B among them. "
     "`dppa reproduce --preset NAME` asks them the same."
@@ -50,7 +49,7 @@ def page(report: ExperimentsReport) -> str:
     """The whole page."""
     parts = ["# The experiments"]
     for one in report.experiments:
-        parts += _opening(one) if one.key == OVERVIEW else []
+        parts += _opening(one) if one.key == KEY else []
     parts += [*_summary(report), "## Models, items and time", *_head(report)]
     for one in report.experiments:
         parts += _experiment(one)
@@ -113,7 +112,7 @@ def _experiment(one: Experiment) -> list[str]:
     if one.findings is None:
         return [*parts, f"**Not run**: {one.not_run}"]
     found = one.findings
-    first = 1 if one.key == OVERVIEW else 0
+    first = 1 if one.key == KEY else 0
     if not first:
         parts.append(f"**What was found.** {found.finding}")
     parts += [
