@@ -35,9 +35,10 @@ part("verdict", ({ host, get }) => {
     button.addEventListener("click", () => { pin(get().question); history.goTo(state); });
     return { button, recipe };
   });
+  const theirs = new Set((get()?.shows ?? []).flatMap(({ state }) => state.models.map(({ ref }) => ref)));
   paint(() => {
     const { base, models } = controls.state;
-    row.hidden = base !== "zoo:base" || models.some(({ ref }) => ref.startsWith("zoo:apart-"));
+    row.hidden = base !== "zoo:base" || !models.some(({ ref }) => theirs.has(ref));
     for (const { button, recipe } of shows) put(button, "aria-pressed", tables.recipe() === recipe);
     const current = tables.isCurrent(), { kept } = server;
     const scored = kept !== null && kept.recipe === tables.recipe();
