@@ -26,7 +26,7 @@ TITLE = (
     'dynamically, partition, amplify</span> (DPPA). <span class="toys"><span class="more">The '
     "embedded models are toys of 4 M parameters that know few kinds of question.</span>"
     '<span class="less">Toys of 4 M parameters, few kinds of question.</span></span> '
-    '<span class="more">First move the pruning rate and watch the answer.</span></p>'
+    '<span class="more first-step">First move the pruning rate and watch the answer.</span></p>'
     "</div>"
 )
 PANES = (

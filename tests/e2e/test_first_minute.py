@@ -105,6 +105,28 @@ def test_three_clicks_prune_the_merge_and_amplify_it(studio: Studio) -> None:
     expect(button).to_have_attribute("aria-pressed", "false")
 
 
+def test_a_phone_has_the_three_merges_in_one_row(visit: Visit) -> None:
+    studio = visit(width=390, height=844)
+    studio.wait_exact()
+    buttons = studio.page.locator(".shown-merges button")
+    boxes = [button.bounding_box() for button in buttons.all()]
+    assert len({box["y"] for box in boxes if box}) == 1
+    assert [" ".join(text.split()) for text in buttons.all_inner_texts()] == [
+        f"{one.name} {one.kept}".replace("\u202f", " ") for one in shown_merges()
+    ]
+
+
+def test_a_click_on_a_merge_keeps_a_question_of_ones_own(studio: Studio) -> None:
+    studio.wait_exact()
+    studio.page.locator("#pinned-choice").select_option("own")
+    own = studio.page.locator("#pinned-own")
+    own.fill("Term: The vendor may end it. Is the term fair or unfair?")
+    own.press("Enter")
+    studio.page.locator(".shown-merges button").first.click()
+    expect(studio.page.locator("#pinned-choice")).to_have_value("own")
+    expect(own).to_have_value(re.compile("^Term: The vendor"))
+
+
 @pytest.mark.keeps
 def test_the_distribution_says_what_is_kept_and_what_that_holds(studio: Studio) -> None:
     """Counted in the weights: the largest |d| of every matrix, as many as its plan keeps."""

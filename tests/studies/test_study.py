@@ -90,6 +90,14 @@ def test_a_difference_over_seeds_is_students() -> None:
     assert first.verdict == "open", "three seeds so far apart tell nothing"
 
 
+def test_searches_that_end_at_an_end_of_the_factors_are_counted_without_controls() -> None:
+    of = measured(1)
+    for row in of["merges"]:
+        if row["name"] in {"dppa", "reversed"}:
+            row["values"] = {"factor1": 1.0, "factor2": 4.0 if row["rate"] == 0.9 else 3.9}
+    assert "between 0.25 and 4; 2 of 4 searches" in markdown([of], "make study")
+
+
 def test_what_every_seed_shows_alike_is_a_finding() -> None:
     sets = [measured(s, dppa=8, magnitude=1, dp=8) for s in (1, 2, 3, 4, 5)]
     found = {(one.one, one.other): one for one in compare(sets, 0.95)}

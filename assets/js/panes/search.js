@@ -32,7 +32,7 @@ const equals = (value, best) => whole(value).filter((one) => Math.abs(goalOf(one
 
 // --- words ----------------------------------------------------------------------------------
 function title(value) {
-  const first = value.state === "done" ? "Best" : "Best so far";
+  const first = `Best on the search questions${value.state === "done" ? "" : " so far"}`;
   if (isClimb(value)) { // each model by itself: there is no overall best
     const best = new Map();
     for (const trial of value.trials) if (!(best.get(trial.model)?.score >= trial.score)) best.set(trial.model, trial);

@@ -5,9 +5,10 @@ import * as history from "../session/history.js";
 import { paint, part, server } from "../session/parts.js";
 import * as tables from "../session/tables.js";
 
+/** Ask the merge an example; a question of one's own stays. @param {string} question */
 function pin(question) {
-  const choice = document.querySelector("#pinned-choice");
-  if (!(choice instanceof HTMLSelectElement)) return;
+  const choice = document.querySelector("#pinned-choice"), own = document.querySelector("#pinned-own");
+  if (!(choice instanceof HTMLSelectElement) || (own instanceof HTMLInputElement && own.value && !own.hidden)) return;
   choice.value = question;
   choice.dispatchEvent(new Event("change"));
 }
@@ -29,9 +30,12 @@ part("verdict", ({ host, get }) => {
   html("button", { type: "button", class: "link", "data-opens": RANKED }, more, "All methods, ranked");
   const row = html("div", { class: "shown-merges", role: "group", "aria-label": "Set the merge, and see what it keeps" }, host);
   html("span", { class: "shown-what" }, row, "Accuracy kept:");
-  const shows = (get()?.shows ?? []).map(({ text, how, recipe, state }, place) => {
+  const shows = (get()?.shows ?? []).map(({ name, done, kept, how, recipe, state }, place) => {
     if (place) html("span", { class: "shown-next", "aria-hidden": "true" }, row, "→");
-    const button = html("button", { type: "button", class: "small", title: `${how} A click sets the controls to this merge; Undo brings back what was there.` }, row, text);
+    const button = html("button", { type: "button", class: "small", title: `${how} A click sets the controls to this merge; Undo brings back what was there.` }, row);
+    const said = html("span", {}, button, name);
+    html("span", { class: "more" }, said, done);
+    said.append(` ${kept}`);
     button.addEventListener("click", () => { pin(get().question); history.goTo(state); });
     return { button, recipe };
   });

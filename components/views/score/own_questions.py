@@ -72,8 +72,9 @@ def read_domain(text: object, limits: TextLimits, *splits: str) -> OwnDomain:
             f"The questions have {len(said)} characters, and at most {limits.letters} fit. "
             "`dppa evaluate --items FILE` takes 20 MB."
         )
-    file = f"{NAME}.jsonl" if said.startswith("{") else f"{NAME}.csv"
-    domain = read_items(said.encode(), file, most=limits.questions)
+    form = "jsonl" if said.startswith("{") else "csv"
+    file = f"Your questions, read as .{form}"
+    domain = read_items(said.encode(), file, NAME, most=limits.questions)
     for split in splits:
         domain.of_split(split)
     return domain

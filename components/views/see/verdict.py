@@ -88,14 +88,23 @@ def _measured(rows: Iterable[Mapping[str, Any]]) -> Iterator[Measured]:
 class ShownMerge:
     """A merge that a click sets, to show what the results say."""
 
-    text: str
-    """What was done, and what it keeps."""
+    name: str
+    """Its method."""
+    done: str
+    """What more was done; begins with a comma, or is empty."""
+    kept: str
+    """The share that it keeps, in percent."""
     how: str
     """Its settings in a sentence."""
     recipe: str
     """Its hash."""
     state: Mapping[str, Any]
     """The state of the session that makes it."""
+
+    @property
+    def text(self) -> str:
+        """What was done, and what it keeps."""
+        return f"{self.name}{self.done} {self.kept}"
 
 
 @cache
@@ -111,14 +120,16 @@ def shown_merges() -> tuple[ShownMerge, ...]:
     rate = max((rate for method, rate in known if method == "dppa"), key=gained)
     ours = known["dppa", rate]
     return (
-        _shown("unpruned {}", "Whole changes, added.", known["task_arithmetic", 0.0]["best"]),
+        _shown("unpruned", "", "Whole changes, added.", known["task_arithmetic", 0.0]["best"]),
         _shown(
-            f"magnitude, {_percent(rate)} pruned {{}}",
+            "magnitude",
+            f", {_percent(rate)} pruned",
             "The largest changes of every matrix, as they are.",
             known["magnitude", rate]["plain"],
         ),
         _shown(
-            "DPPA, amplified {}",
+            "DPPA",
+            ", amplified",
             f"About the same changes, enlarged by DPPA: {settings_text(ours['values'])}, as a "
             "search chose them.",
             ours["best"],
@@ -131,10 +142,10 @@ def telling_question() -> str:
     return next(item.prompt for item in example_items("finance") if item.task == "sentiment")
 
 
-def _shown(text: str, how: str, merge: Mapping[str, Any]) -> ShownMerge:
+def _shown(name: str, done: str, how: str, merge: Mapping[str, Any]) -> ShownMerge:
     session = session_from_recipe(parse_recipe(merge["recipe"]), 0)
-    told = text.format(_percent(merge["kept"]))
-    return ShownMerge(told, how, recipe_hash(session.recipe()), state_of(session))
+    kept = _percent(merge["kept"])
+    return ShownMerge(name, done, kept, how, recipe_hash(session.recipe()), state_of(session))
 
 
 def verdict_of(recipe: MergeRecipe) -> str:

@@ -13,9 +13,10 @@ from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, recipe_hash
 from dppa_core.tuning.search.joint import Point, SearchAxis
 from dppa_core.tuning.search.space import short_name
 
-_FACTORS = (0.25, 4.0)
+FACTORS = (0.25, 4.0)
+"""Bounds of factors."""
 _LEAST = 0.015
-"""Bounds of factors; the least coefficient or scale, as a multiple of the start."""
+"""The least coefficient or scale, as a multiple of the start."""
 
 
 def axes_of(recipe: MergeRecipe, *, per_model: bool = False) -> tuple[SearchAxis, ...]:
@@ -66,7 +67,7 @@ def _factor_axes(recipe: MergeRecipe, per_model: bool) -> Iterator[SearchAxis]:
     for model in recipe.models if per_model else recipe.models[:1]:
         for place in range(len(model.levels)):
             whose = f".{short_name(model)}" if per_model else ""
-            yield SearchAxis(f"factor{place + 1}{whose}", 1.0, *_FACTORS)
+            yield SearchAxis(f"factor{place + 1}{whose}", 1.0, *FACTORS)
 
 
 def _coefficient_axis(recipe: MergeRecipe) -> list[SearchAxis]:

@@ -43,8 +43,8 @@ def studio(zoo_env: object) -> Studio:
         (" ", "no questions yet: type or paste some"),
         (None, "no questions yet"),
         ("{" + 20_000 * "x", "have 20001 characters, and at most 20000 fit"),
-        ('{"question": "q"}', "questions.jsonl: line 1: answer is missing"),
-        ("question,answr\nq,a", "questions.csv: line 1: no key 'answr'"),
+        ('{"question": "q"}', "questions, read as .jsonl: line 1: answer is missing"),
+        ("question,answr\nq,a", "questions, read as .csv: line 1: no key 'answr'"),
         ('{"question": "q", "answer": "a"}', "no item for the test split"),
     ],
 )

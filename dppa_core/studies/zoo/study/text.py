@@ -21,8 +21,9 @@ from dppa_core.studies.zoo.study.compare import (
     retention,
     student_interval,
 )
-from dppa_core.studies.zoo.study.merges import ALL, MAIN_RATE, key_of
+from dppa_core.studies.zoo.study.merges import ALL, MAIN_RATE, key_of, merges
 from dppa_core.tasks.intervals import Interval, holm
+from dppa_core.tuning.search.axes import FACTORS
 
 TITLES = {
     "task_arithmetic": "task arithmetic",
@@ -57,10 +58,24 @@ def markdown(sets: Sequence[Measured], command: str) -> str:
         "after seed 1 of the small settled sets had been seen, so it tells what the later seeds "
         "show alone. Retention is a merge's accuracy divided by the domain model's own, averaged "
         "over math, finance and law. The search's least strength is 0.01, so DP and DPPA come near "
-        f"to one rate for all matrices and never quite reach it. Made by `{command}`."
+        f"to one rate for all matrices and never quite reach it. {_at_an_end(sets)} Made by "
+        f"`{command}`."
     ]
     parts += [_group(size, regime, of) for (size, regime), of in sorted(groups.items())]
     return "\n\n".join(parts) + "\n"
+
+
+def _at_an_end(sets: Sequence[Measured]) -> str:
+    """How many searches chose a factor at an end of its range: the best may lie beyond."""
+    named = {one.name for one in merges()}  # a control takes the factors that DPPA found
+    values = [row["values"] for of in sets for row in of["merges"] if row["name"] in named]
+    factors = [[v for name, v in one.items() if name.startswith("factor")] for one in values]
+    asked = [of for of in factors if of]
+    ended = sum(any(v in FACTORS for v in of) for of in asked)
+    return (
+        f"Factors lie between {FACTORS[0]:g} and {FACTORS[1]:g}; {ended} of {len(asked)} searches "
+        "of them ended at an end, beyond which the best may lie."
+    )
 
 
 def _group(size: str, regime: str, sets: Sequence[Measured]) -> str:
