@@ -38,7 +38,8 @@ BARS = Chart(
     ),
 )
 MAP = Heatmap(
-    "Gain", Axis("strength"), X, Y, ("0", "0.08"), ("90", "95"), ((1.0, None), (0, -2)), 0
+    *("Gain", Axis("strength"), X, Y, ("0", "0.08"), ("90", "95"), ((1.0, None), (0, -2)), 0),
+    places=(((0, 0), None), (None, (0, 2))),  # the last row of the table has no merge
 )
 TABLE = Table(
     "Accuracy",

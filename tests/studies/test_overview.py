@@ -4,8 +4,11 @@ from typing import Any
 
 import pytest
 
+from dppa_core.checkpoints.sources.zoo import APART
+from dppa_core.recipes.yaml_text import parse_recipe
 from dppa_core.studies.experiments.overview import KEY, overview
 from dppa_core.studies.experiments.page.text import page
+from dppa_core.studies.experiments.rated_merges import of_studies
 from dppa_core.studies.experiments.values import (
     Chart,
     Experiment,
@@ -15,6 +18,8 @@ from dppa_core.studies.experiments.values import (
     report_json,
     report_of,
 )
+from dppa_core.studies.zoo.regimes import BETWEEN
+from dppa_core.studies.zoo.study.merges import key_of
 from dppa_core.tasks import DOMAINS
 
 
@@ -182,6 +187,25 @@ def test_the_first_figure_marks_who_wins_at_each_rate_in_each_set(found: Experim
     assert cells["small plain seed 1"] == ((0.0, 0.0), ("", "")), "one seed: no mark"
     assert cells["law alone, 0.15"] == ((None, -10.0), ("", "▼"))
     assert whole.rows == ("embedded settled", "small plain seed 1")
+    places = dict(zip(magnitude.rows, magnitude.places, strict=True))
+    assert places["embedded settled"] == (None, (0, 0))
+    assert places["law alone, 0.15"] == (None, (1, 2))
+
+
+def test_a_merge_of_models_that_came_along_has_its_recipe() -> None:
+    values = {"factor1": 1.5, "factor2": 2.5, "coefficient": 0.9, "strength": 0.02}
+    rows = [
+        {**row, "values": values, "key": key_of(row["name"], row["rate"], row["budget"])}
+        for row in STUDY["merges"]
+    ]
+    kind = {"size": "embedded", "regime": BETWEEN}
+    sets = [{**STUDY, "set": {**kind, "seed": seed}, "merges": rows} for seed in (1, 2)]
+    (first, other) = (of_studies([of])[-1].recipe for of in sets)
+    assert first and other is None, "only seed 1 came along"
+    made = parse_recipe(first)
+    assert [one.model for one in made.models] == [f"zoo:{name}" for name in APART]
+    assert made.models[0].levels == (0.95, 0.9) and made.models[0].amplification == (1.5, 2.5)
+    assert made.settings().other_tensors == "prune", "the rate counts all entries"
 
 
 def test_it_travels_as_json_and_stands_first_on_the_page(found: Experiment) -> None:

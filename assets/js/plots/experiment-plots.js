@@ -134,7 +134,8 @@ function drawChart(root, chart, width, bounds) {
   chart.series.forEach((series, place) => seriesOf(root, chart, series, place, chart.series.length, at));
 }
 
-function drawHeatmap(root, map, width) {
+// `pick` gives what a click on a cell does, by its place (table and row), or nothing.
+function drawHeatmap(root, map, width, pick) {
   const left = Math.min(12 + 6.6 * Math.max(...map.rows.map((one) => one.length)), width * 0.42);
   const row = 28, step = (width - left - RIGHT) / map.columns.length, top = 54, foot = top + row * map.rows.length;
   const values = there(map.cells.flat()), [low, high] = [Math.min(...values), Math.max(...values)];
@@ -152,10 +153,22 @@ function drawHeatmap(root, map, width) {
       svg("rect", { x: px(left + step * j + 1), y: px(top + row * i + 1), width: px(step - 2), height: row - 2, rx: 2, fill: value === null ? "var(--d-sunk)" : ramp.colour(share(value)) }, g);
       const sign = map.marks?.[i]?.[j] ?? ""; // files of earlier versions have none
       svg("text", { class: "number", x: px(left + step * (j + 0.5)), y: px(top + row * (i + 0.5)), fill: value === null ? "var(--d-ink)" : ramp.ink(share(value)) }, g, value === null ? "–" : `${number(value)} ${sign}`.trim());
-      svg("title", {}, g, `${map.y.title} ${name}, ${map.x.title} ${map.columns[j]}: ${value === null ? "none" : number(value)} ${map.z.unit}`);
+      const told = `${map.y.title} ${name}, ${map.x.title} ${map.columns[j]}: ${value === null ? "none" : number(value)} ${map.z.unit}`;
+      const place = map.places?.[i]?.[j], go = place && pick?.(place, `${name}, ${map.columns[j]} pruned`);
+      svg("title", {}, g, go ? `${told}. A click, or Enter, sets the controls to this merge.` : told);
+      if (go) clickable(g, told, go);
     });
   });
   scale(root, map, { left, width, foot }, map.middle === null ? [low, high] : [map.middle - reach, map.middle + reach], ramp);
+}
+function clickable(g, told, go) {
+  for (const [name, value] of Object.entries({ tabindex: 0, role: "button", "aria-label": `Set the controls to this merge. ${told}` })) put(g, name, value);
+  g.addEventListener("click", go);
+  g.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" && event.key !== " ") return;
+    event.preventDefault();
+    go();
+  });
 }
 function scale(root, map, { left, width, foot }, [low, high], ramp) {
   const steps = 32, wide = (width - left - RIGHT) / steps;
@@ -165,7 +178,8 @@ function scale(root, map, { left, width, foot }, [low, high], ramp) {
   svg("text", fits ? { x: px(left + (width - left - RIGHT) / 2), y: foot + 36, class: "axis middle" } : { x: px(width - RIGHT), y: foot + 50, class: "axis end" }, root, axisText(map.z));
   svg("text", { x: px(width - RIGHT), y: foot + 36, class: "tick end" }, root, number(high));
 }
-export const resultPlot = (root, plot, width, bounds = null) => (plot.kind === "heatmap" ? drawHeatmap : drawChart)(root, plot, width, bounds);
+/** Draw a plot. @param {any} [bounds] of a chart @param {(place: [number, number], what: string) => (() => void) | null} [pick] of a heatmap */
+export const resultPlot = (root, plot, width, bounds = null, pick = () => null) => (plot.kind === "heatmap" ? drawHeatmap(root, plot, width, pick) : drawChart(root, plot, width, bounds));
 
 // The numbers of a plot, for a file.
 export const resultRows = (plot) => {

@@ -38,18 +38,19 @@ function scaleOf(plots, plot) {
   const alike = plots.filter((one) => one.kind === plot.kind && one.kind !== "heatmap" && axis(one.y) === axis(plot.y));
   return alike.length > 1 ? resultBounds(alike) : null;
 }
-function plotOf(parent, plot, name, bounds) {
+function plotOf(parent, plot, name, bounds, pick) {
   const box = html("section", { class: `plot plot-result ${plot.how ? "wide" : ""}` }, parent);
   html("h3", { class: "plot-title" }, box, tidy(plot.title));
   resultLegend(html("ul", { class: "legend" }, box), plot);
-  const root = svg("svg", { role: "img", "aria-label": `${plot.title}. The table below holds the numbers.` }, box);
+  const root = svg("svg", { role: plot.places?.length ? "group" : "img", "aria-label": `${plot.title}. The table below holds the numbers.` }, box);
   if (plot.kind !== "heatmap" && plot.series.some((one) => one.low.some((end) => end !== null))) html("p", { class: "how" }, box, "Whiskers: 95\u202f% intervals.");
   if (plot.how) prose(box, "how", plot.how);
+  if (plot.places?.flat().some((place) => place && pick(place, ""))) html("p", { class: "how" }, box, "Underlined: a click sets the controls to this merge.");
   saveable(box, name, () => resultRows(plot), () => root);
   let drawn = 0;
   return () => {
     const width = Math.floor(box.clientWidth);
-    if (width && width !== drawn) resultPlot(root, plot, (drawn = width), bounds);
+    if (width && width !== drawn) resultPlot(root, plot, (drawn = width), bounds, pick);
   };
 }
 
@@ -137,7 +138,8 @@ part("experiments", ({ host, get, put: send, watch, trigger }) => {
     if (one.not_run) prose(body, "problem", `Not run: ${one.not_run}`);
     else found(body, one.finding);
     const plots = html("div", { class: "result-plots" }, body);
-    draws = one.plots.map((plot, i) => plotOf(plots, plot, `experiment-${one.number}-${i + 1}`, scaleOf(one.plots, plot)));
+    const pick = ([table, row], what) => (one.tables[table].rows[row].recipe ? () => set({ table, row }, what) : null);
+    draws = one.plots.map((plot, i) => plotOf(plots, plot, `experiment-${one.number}-${i + 1}`, scaleOf(one.plots, plot), pick));
     one.tables.forEach((table, i) => tableOf(body, table, i, `experiment-${one.number}-table-${i + 1}`, set));
     for (const what of one.missing) prose(body, "how", `Left out. ${what}`);
     howOf(body, one, about);

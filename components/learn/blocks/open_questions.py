@@ -10,6 +10,7 @@ from typing import Any
 
 from components.learn.blocks.context import Arguments, BlockContext, choice
 from components.session.shipped import shipped
+from components.views.see.experiments import read_results, row_state, shown_value
 
 RESULTS = shipped("assets/data/experiments.json")
 OVERVIEW = "overview"
@@ -48,22 +49,31 @@ def experiment(key: str) -> dict[str, Any]:
 
 
 def open_question(arguments: Arguments, _bench: BlockContext) -> dict[str, Any]:
-    """One experiment, {"key"} of `PLOTS`: its question, its finding, and a plot."""
+    """One experiment, {"key"} of `PLOTS`: its question, its finding, and a plot. With "table" and
+    "row", the session of the merge there."""
     key = choice(arguments, "key", tuple(PLOTS))
-    found = experiment(key)
-    plot = _plot(key)
+    if "row" in arguments:
+        return {"take": row_state(read_results(RESULTS), {**arguments, "key": key})}
+    found, plot = experiment(key), _plot(key)
     return {
         "keys": [] if key == OVERVIEW else [[one, experiment(one)["title"]] for one in OPEN],
         "key": key,
         "question": found["question"],
         "finding": found["finding"],
         "plot": plot,
-        "map": found["plots"][0] if key == OVERVIEW else None,
+        **(_map() if key == OVERVIEW else {"map": None}),
         "note": NOTES.get(plot["y"]["title"], ""),
         "words": WORDS[key == OVERVIEW],
         "at": 100 * _at_the_largest_gain()["gain-rate"] if key == OVERVIEW else None,
         "figures": _figures(),
     }
+
+
+def _map() -> dict[str, Any]:
+    """The overview's first figure, and by table and row whether the page can set the merge."""
+    shown = shown_value(read_results(RESULTS), OVERVIEW)["shown"]
+    can = [[row["recipe"] for row in table["rows"]] for table in shown["tables"]]
+    return {"map": shown["plots"][0], "set": can}
 
 
 def _plot(key: str) -> dict[str, Any]:

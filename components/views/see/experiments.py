@@ -19,6 +19,7 @@ from components.session.shipped import shipped
 from components.session.state import state_of
 from components.widgets.browser_parts import live, pack
 from components.widgets.controls import PRIVATE
+from dppa_core.checkpoints.sources.zoo import zoo_names
 from dppa_core.errors import DppaError, InvalidValue, shown
 from dppa_core.recipes.yaml_text import parse_recipe
 from dppa_core.studies.experiments.values import report_of
@@ -83,12 +84,18 @@ def shown_value(results: Results, key: str) -> dict[str, Any]:
 
 
 def _can_be_set(recipe: str | None) -> bool:
-    """Whether the models of a row are here; those of a run elsewhere are only in its folders."""
+    """Whether the page can show a row's merge, and its models are here: not those of a run
+    elsewhere, or not yet fetched."""
     if not recipe:
         return False
     merge = parse_recipe(recipe)
+    try:
+        session_from_recipe(merge, 0)
+    except InvalidValue:
+        return False
     names = (merge.base, *(model.model for model in merge.models))
-    return all(":" in name or Path(name).is_dir() for name in names)
+    here = {f"zoo:{name}" for name in zoo_names()}
+    return all(name in here if ":" in name else Path(name).is_dir() for name in names)
 
 
 def row_state(results: Results, asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -41,8 +41,9 @@ MARKS = {"wins": "▲", "loses": "▼", "ties": "=", "undecided": "?"}
 LEGEND = (
     "▲ DPPA wins, ▼ loses, = ties, ? undecided; without a mark: too few seeds to say. Many "
     "comparisons are made, so an interval without 0 is not enough to win (Holm). *Settled*: "
-    "trained inside merges, *plain*: each model alone, *between*: alone, with replay; *small*: "
-    "0.6 M parameters, *embedded*: 4.2 M. A number behind *alone* is the delta's size, ‖d‖ / ‖W‖. "
+    "trained inside merges, *plain*: each model alone, *between*: alone, with replay, *large "
+    "deltas*: alone, three times as long at twice the rate; *small*: 0.6 M parameters, *medium*: "
+    "1.3 M, *embedded*: 4.2 M. A number behind *alone* is the delta's size, ‖d‖ / ‖W‖. "
     "Rates of embedded models count the entries of the modules, those of other sets all entries."
 )
 
@@ -51,11 +52,12 @@ def overview(results: Mapping[str, Any], studies: Sequence[Mapping[str, Any]]) -
     """The overview from docs/results.json and the sets in docs/study."""
     merged, alone = of_results(results)
     others = of_studies(studies)
+    several = [*merged, *others]
     tables = (
-        _table("Math, finance and law in one model", [*merged, *others], [Column("models")]),
+        _table("Math, finance and law in one model", several, [Column("models")]),
         _table("One model alone", alone, [Column("domain"), Column("‖d‖ / ‖W‖")]),
     )
-    maps = _map([*merged, *others, *alone], SIMPLEST), _map([*merged, *others], WHOLE)
+    maps = _map((several, alone), SIMPLEST), _map((several,), WHOLE)
     found = Findings(tables, (*maps, _by_rate(merged)), _finding(merged, alone, others))
     differences = sum(len(row.minus) for row in (*merged, *alone))
     asked = sum(one["n"] for one in results["models"]["base"].values())
@@ -123,13 +125,16 @@ def _by_rate(rows: Sequence[RatedMerge]) -> Chart:
     return Chart.of("lines", "The three embedded models in one", axes, rates, kept)
 
 
-def _map(rows: Sequence[RatedMerge], rival: str) -> Heatmap:
-    """DPPA minus a rival, in points: models down, rates across; a mark says who wins."""
-    rates = sorted({row.rate for row in rows})
-    shown = [row for row in rows if rival in row.minus]
-    of = {(_row_name(row), row.rate): row for row in shown}
-    names = tuple(dict.fromkeys(map(_row_name, shown)))
-    places = [[of.get((name, rate)) for rate in rates] for name in names]
+def _map(tables: Sequence[Sequence[RatedMerge]], rival: str) -> Heatmap:
+    """DPPA minus a rival, in points: models down, rates across; a mark says who wins. The rows of
+    the tables lie in their order."""
+    rates = sorted({row.rate for rows in tables for row in rows})
+    found = [(row, (k, i)) for k, rows in enumerate(tables) for i, row in enumerate(rows)]
+    shown = [(row, place) for row, place in found if rival in row.minus]
+    of = {(_row_name(row), row.rate): row for row, _ in shown}
+    where = {(_row_name(row), row.rate): place for row, place in shown}
+    names = tuple(dict.fromkeys(name for name, _ in of))
+    cells = [[of.get((name, rate)) for rate in rates] for name in names]
     return Heatmap(
         f"DPPA minus {NAMES[rival]}",
         Axis("pruned"),
@@ -137,12 +142,13 @@ def _map(rows: Sequence[RatedMerge], rival: str) -> Heatmap:
         Axis(f"DPPA minus {NAMES[rival]}", "points"),
         tuple(f"{100 * rate:g} %" for rate in rates),
         names,
-        tuple(tuple(_points(row.minus[rival]) if row else None for row in of) for of in places),
+        tuple(tuple(_points(row.minus[rival]) if row else None for row in of) for of in cells),
         0.0,
         tuple(
             tuple(MARKS[row.outcomes[rival]] if row and row.outcomes else "" for row in of)
-            for of in places
+            for of in cells
         ),
+        tuple(tuple(where.get((name, rate)) for rate in rates) for name in names),
         LEGEND,
     )
 

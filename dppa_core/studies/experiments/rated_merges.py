@@ -8,6 +8,9 @@ from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any
 
+from dppa_core.checkpoints.sources.zoo import APART
+from dppa_core.recipes.yaml_text import dump_recipe
+from dppa_core.studies.zoo.regimes import BETWEEN
 from dppa_core.studies.zoo.results.retained import sides
 from dppa_core.studies.zoo.study.compare import (
     EQUAL,
@@ -18,7 +21,9 @@ from dppa_core.studies.zoo.study.compare import (
     hits_of,
     retention,
 )
+from dppa_core.studies.zoo.study.merges import recipe_of
 from dppa_core.studies.zoo.trained_set import kind_title, set_title
+from dppa_core.tasks import DOMAINS
 from dppa_core.tasks.intervals import Interval
 
 EMBEDDED = "embedded, settled"
@@ -26,6 +31,11 @@ OUTCOMES = ("wins", "ties", "undecided", "loses")
 WHOLE, SIMPLEST, AS_PRUNED = "task_arithmetic", "magnitude", "magnitude_as_pruned"
 RIVALS = {WHOLE: "task arithmetic", AS_PRUNED: "magnitude as pruned", SIMPLEST: "magnitude"}
 """Key of a difference in the results -> the rival's name."""
+SHIPPED = {
+    ("embedded", BETWEEN, 1): ("base", *APART),
+    ("smollm2", "lora", 0): ("smollm2", *(f"smollm2-{domain}" for domain in DOMAINS)),
+}
+"""Size, regime and seed of sets that came along -> names of base, math, finance and law."""
 PRUNED = "dp_as_pruned"
 NAMES = {**RIVALS, PRUNED: "DP as pruned", "dp": "DP", "dppa": "DPPA"}
 
@@ -47,6 +57,7 @@ class RatedMerge:
     values: Mapping[str, float]
     """The numbers of DPPA that the search chose; empty for several seeds, each has its own."""
     recipe: str | None
+    """None if the models did not come along."""
     outcomes: Mapping[str, str] = field(default_factory=dict)
     """Rival -> one of `OUTCOMES`, for DPPA against it; empty where too few seeds allow
     no claim."""
@@ -114,7 +125,17 @@ def _of_set(of: Mapping[str, Any]) -> Iterator[RatedMerge]:
             hits |= {WHOLE: known[WHOLE, 0.0]["hits"], "dppa": ours["hits"]}
             kept = {n: retention(of_one, own) for n, of_one in hits.items()}
             minus = {n: apart(ours["hits"], hits[n], own) for n in (WHOLE, SIMPLEST)}
-            yield RatedMerge(set_title(told), "", None, rate, kept, minus, ours["values"], None)
+            made = _recipe_of(told, ours)
+            yield RatedMerge(set_title(told), "", None, rate, kept, minus, ours["values"], made)
+
+
+def _recipe_of(told: Mapping[str, Any], row: Mapping[str, Any]) -> str | None:
+    """The recipe of a measured merge, if its set's models came along."""
+    names = SHIPPED.get((told["size"], told["regime"], told["seed"]))
+    if names is None:
+        return None
+    models = {name: f"zoo:{one}" for name, one in zip(("base", *DOMAINS), names, strict=True)}
+    return dump_recipe(recipe_of(row, models))
 
 
 def _over_seeds(sets: Sequence[Mapping[str, Any]], rate: float) -> RatedMerge:

@@ -124,6 +124,8 @@ class Heatmap:
     """Neutral number of diverging colours."""
     marks: tuple[tuple[str, ...], ...] = ()
     """A sign behind each number; empty: none."""
+    places: tuple[tuple[tuple[int, int] | None, ...], ...] = ()
+    """Table and row, from 0, of each number; empty: none."""
     how: str = ""
     """What the signs and names mean."""
     kind: Literal["heatmap"] = "heatmap"

@@ -78,8 +78,8 @@ def set_title(record: Mapping[str, Any]) -> str:
 
 
 def kind_title(record: Mapping[str, Any]) -> str:
-    """Size and regime of a set; the study plan's regime `between` by this name."""
-    regime = "between" if record["regime"] == BETWEEN else record["regime"]
+    """Size and regime of a set; `between` as in the study plan, `large` told apart from a size."""
+    regime = {BETWEEN: "between", "large": "large deltas"}.get(record["regime"], record["regime"])
     return f"{record['size']}, {regime}"
 
 

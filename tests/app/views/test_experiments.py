@@ -29,7 +29,7 @@ def test_one_experiment_is_sent_whole_and_the_others_by_name(tmp_path: Path) -> 
     assert "comes first" in value["list"][1]["not_run"]
     shown = value["shown"]
     assert [plot["kind"] for plot in shown["plots"]] == ["lines", "bars", "heatmap"]
-    assert [row["recipe"] for row in shown["tables"][0]["rows"]] == [True, True, False]
+    assert [row["recipe"] for row in shown["tables"][0]["rows"]] == [True, False, False]
     assert shown["tables"][0]["rows"][0]["cells"][2]["low"] == 59.2
     assert value["about"]["command"] == "dppa reproduce --all"
     assert shown_value(results, "last")["shown"]["tables"] == []
@@ -105,10 +105,8 @@ def test_the_results_that_came_along_are_read_and_their_rows_can_be_set() -> Non
     rows = [
         {"key": one["key"], "table": t, "row": r}
         for one in results.experiments
-        for t, table in enumerate(one["tables"])
+        for t, table in enumerate(shown_value(results, one["key"])["shown"]["tables"])
         for r, row in enumerate(table["rows"])
         if row["recipe"]
     ]
-    assert rows and all(row_state(results, asked)["models"] for asked in rows)
-    for one in results.experiments:
-        assert shown_value(results, one["key"])["shown"]["question"]
+    assert len(rows) > 50 and all(row_state(results, asked)["models"] for asked in rows)

@@ -1,6 +1,7 @@
 // Questions the paper leaves open: results of experiments, as curves or as ranges with intervals.
 import { html, svg, say, three } from "../../base/shapes.js";
 import { resultText as tidy, resultNumber as number, resultPlot } from "../../plots/experiment-plots.js";
+import * as history from "../../session/history.js";
 import { select, lines, ranges } from "../charts.js";
 import { block } from "../frame.js";
 
@@ -33,9 +34,17 @@ block("open-question", ({ host, result, ask }) => {
   function mapOf(map) {
     const box = html("section", { class: "plot plot-result" }, place);
     html("h3", { class: "plot-title" }, box, map.title);
-    const root = svg("svg", { role: "img", "aria-label": `${map.title}. The numbers stand in the view Experiments.` }, box);
-    html("p", { class: "how" }, box, map.how.replaceAll("*", ""));
-    new ResizeObserver(() => { if (box.clientWidth) resultPlot(root, map, box.clientWidth); }).observe(box);
+    const root = svg("svg", { role: "group", "aria-label": `${map.title}. The numbers stand in the view Experiments.` }, box);
+    html("p", { class: "how" }, box, `${map.how.replaceAll("*", "")} Underlined: a click sets the controls of the page to this merge, and leaves the lesson.`);
+    const pick = ([table, row]) => (result.set[table]?.[row] ? () => { take(table, row); } : null);
+    new ResizeObserver(() => { if (box.clientWidth) resultPlot(root, map, box.clientWidth, null, pick); }).observe(box);
+  }
+  async function take(table, row) {
+    try {
+      const found = await ask({ key: result.key, table, row });
+      history.goTo(found.take);
+      document.querySelector("#learn-open")?.click();
+    } catch (error) { say(told, error.message); }
   }
   function curves({ title, x, y, series }) {
     const xs = series.flatMap((one) => one.x), ys = series.flatMap((one) => [...one.low, ...one.high, ...one.y]).filter((value) => value !== null);

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from dppa_core.methods.registry import get_method
+from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.studies.zoo.results.entry import Entry
 
 RATES = (0.8, 0.9, 0.95)
@@ -61,6 +64,19 @@ def _pruned(name: str, rate: float, budget: str) -> StudyMerge:
 
 def _ties(rate: float) -> Entry:
     return Entry(get_method("ties"), {"density": round(1 - rate, 9)})
+
+
+def recipe_of(row: Mapping[str, Any], references: Mapping[str, str]) -> MergeRecipe:
+    """The recipe of a measured merge.
+
+    Args:
+        row: Its key, and the values that its search chose.
+        references: base and every domain -> the model's reference.
+    """
+    (merge,) = (one for one in merges() if one.key == row["key"])
+    entry = replace(merge.entry, references=references)
+    point = tuple(row["values"][axis.name] for axis in entry.axes())
+    return entry.recipes(point)[entry.domains[0]]
 
 
 def controls(rate: float) -> dict[str, StudyMerge]:
