@@ -62,7 +62,11 @@ def measure_set(
         if name not in models.references:
             raise MissingCheckpoint(f"{folder}: no model {name}. `dppa zoo train` makes it.")
     examiner = MergeExaminer(limit, search_items)
-    own = {d: bits(examiner.hits(models.references[d], d, "test")) for d in DOMAINS}
+    unmerged = {
+        name: {d: bits(examiner.hits(models.references[name], d, "test")) for d in DOMAINS}
+        for name in ("base", *DOMAINS)
+    }
+    own = {d: unmerged[d][d] for d in DOMAINS}
     say(f"{models.name}: alone " + _accuracies(own))
     wanted = [
         merge
@@ -76,7 +80,8 @@ def measure_set(
         rows.append(row)
         say(f"{models.name}: {row['key']} " + _accuracies(row["hits"]))
     record = dict(models.record)
-    return {"set": record, "search_items": search_items, "own": own, "merges": rows}
+    asked = {"set": record, "search_items": search_items, "own": own, "unmerged": unmerged}
+    return {**asked, "merges": rows}
 
 
 def _rows(

@@ -19,7 +19,7 @@ MAIN_RATE = 0.9
 """The rate of DARE, TIES and the budget of the modules."""
 CLAIM_RATES = (0.9, 0.95)
 """The rates at which merges are compared over seeds, and to which the controls belong."""
-METHODS = ("task_arithmetic", "magnitude", "dp", "dppa", "dare", "ties")
+METHODS = ("task_arithmetic", "magnitude", "dp", "dpa", "dppa", "dare", "ties")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +43,11 @@ def key_of(name: str, rate: float, budget: str) -> str:
 
 
 def merges() -> tuple[StudyMerge, ...]:
-    """All merges of a set. DP is DPPA with one partition: one factor for all that is kept."""
+    """All merges of a set. DP is DPPA with one partition: one factor for all that is kept. DPA is
+    DPPA with strength 0: one rate for all matrices."""
     found = [StudyMerge("task_arithmetic", 0.0, WHOLE, Entry(get_method("task_arithmetic")))]
     for rate in RATES:
-        found += [_pruned(name, rate, ALL) for name in ("magnitude", "dp", "dppa")]
+        found += [_pruned(name, rate, ALL) for name in ("magnitude", "dp", "dpa", "dppa")]
         if rate == MAIN_RATE:
             found += [_pruned(name, rate, MODULES) for name in ("magnitude", "dp", "dppa")]
             found.append(_pruned("dare", rate, ALL))
@@ -55,11 +56,12 @@ def merges() -> tuple[StudyMerge, ...]:
 
 
 def _pruned(name: str, rate: float, budget: str) -> StudyMerge:
-    method = get_method({"dp": "dppa"}.get(name, name))
-    others = {"other_tensors": "prune" if budget == ALL else "keep"}
-    return StudyMerge(
-        name, rate, budget, Entry(method, others, 2 if name == "dppa" else 1, rate=rate)
-    )
+    method = get_method("dppa" if name in ("dp", "dpa") else name)
+    others: dict[str, Any] = {"other_tensors": "prune" if budget == ALL else "keep"}
+    if name == "dpa":
+        others["strength"] = 0.0
+    partitions = 2 if name in ("dpa", "dppa") else 1
+    return StudyMerge(name, rate, budget, Entry(method, others, partitions, rate=rate))
 
 
 def _ties(rate: float) -> Entry:

@@ -29,6 +29,7 @@ TITLES = {
     "task_arithmetic": "task arithmetic",
     "magnitude": "magnitude pruning",
     "dp": "DP",
+    "dpa": "DPA (strength 0)",
     "dppa": "DPPA (joint)",
     "dare": "DARE",
     "ties": "TIES",
