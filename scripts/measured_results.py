@@ -13,7 +13,7 @@ sys.path.insert(0, str(ROOT))  # run as a script, from wherever
 
 from dppa_core.evaluation.tables import signed_text  # noqa: E402
 from dppa_core.methods.registry import get_method  # noqa: E402
-from dppa_core.studies.zoo.study.compare import compare, hits_of, retention  # noqa: E402
+from dppa_core.studies.zoo.study.compare import compare  # noqa: E402
 from dppa_core.tasks import DOMAINS  # noqa: E402
 
 SHORT = 5
@@ -86,11 +86,6 @@ class Results:
         )
         gap = found.interval
         return *unsigned((gap.value, gap.low, gap.high), 100), f"{found.corrected:.3f}"
-
-    def whole_sums(self) -> tuple[str, ...]:
-        """Least and largest retention of the whole sums of the small settled sets, in per cent."""
-        kept = [retention(hits_of(of, "task_arithmetic", 0.0), of["own"]) for of in self.settled]
-        return f"{100 * min(kept):.0f}", f"{100 * max(kept):.0f}"
 
     def over_seeds(self, column: str) -> tuple[str, ...]:
         """A cell of the small settled models at 95 %, a mean of their training seeds."""

@@ -14,9 +14,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a script, from wherever
 
 from dppa_core.studies.zoo.results.entry import RATE  # noqa: E402
+from dppa_core.tasks import DOMAINS  # noqa: E402
 from scripts.measured_results import ROOT, Results, found, text_of  # noqa: E402
 
-TEN, README = "docs/start/ten-minutes.md", "README.md"
+TEN, README, SMOLLM2 = "docs/start/ten-minutes.md", "README.md", "docs/guides/smollm2.md"
 TUNE, SCORE, SEARCH = (f"docs/guides/{name}.md" for name in ("tune-by-eye", "score", "search"))
 COEFFICIENTS = "docs/guides/coefficients.md"
 EMBEDDED_MODELS, PLAN = "docs/embedded-models.md", "docs/study-plan.md"
@@ -75,8 +76,8 @@ AT_80, AT_90, AT_95 = (
 STATED = (
     StatedFigures(
         README,
-        "(task arithmetic), keep # % of the domain models' scores. DPPA with a fifth of each delta "
-        "keeps # %, # points less (# to #;",
+        "(task arithmetic), keep # % of the domain models' scores. DPPA with a fifth of each "
+        "matrix keeps # %, # points less (# to #;",
         lambda data: (
             *(data.kept("task_arithmetic"), data.kept("dppa")),
             *data.ahead("task_arithmetic"),
@@ -119,18 +120,28 @@ STATED = (
     ),
     StatedFigures(
         README,
-        "Over # training seeds of small ones whole deltas keep # %. Pruned by 90 %, DPPA keeps # "
-        "points more than magnitude there (-# to #), no difference. Trained with a "
+        "Over # training seeds of small ones whole deltas keep # %. Pruned merges keep less; one "
+        "model, not merged, keeps # % or more. Trained with a "
         "quarter of other texts (replay), whole deltas keep # % over # seeds, DPPA pruned by 90 % "
-        "# points less (# to #). Of SmolLM2 whole deltas keep # %",
+        "# points less (# to #). Of SmolLM2 whole deltas keep # % (one seed), DPPA pruned by 90 % "
+        "# points less (# to #).",
         lambda data: (
             str(PLAIN_SEEDS),
             *data.cell("overview", PLAIN_AT_90, "task arithmetic"),
-            *(one.lstrip("-") for one in data.cell("overview", PLAIN_AT_90, "minus magnitude")),
+            f"{100 / len(DOMAINS):.1f}",
             *data.cell("overview", BETWEEN_AT_90, "task arithmetic"),
             str(BETWEEN_SEEDS),
             *data.cell("overview", BETWEEN_AT_90, "minus task arithmetic"),
             *data.cell("overview", SMOLLM2_AT_90, "task arithmetic"),
+            *data.cell("overview", SMOLLM2_AT_90, "minus task arithmetic"),
+        ),
+    ),
+    StatedFigures(
+        SMOLLM2,
+        "sum of the three keeps # % of that, the embedded models', which met in training, # %.",
+        lambda data: (
+            *data.cell("overview", SMOLLM2_AT_90, "task arithmetic"),
+            *data.cell("overview", AT_80, "task arithmetic"),
         ),
     ),
     StatedFigures(
@@ -159,15 +170,11 @@ STATED = (
         lambda data: data.cell("overview", AT_90, "minus magnitude"),
     ),
     StatedFigures(
-        EMBEDDED_MODELS,
-        "sums keep # to # % of that ([study](study.md)).",
-        lambda data: data.whole_sums(),
-    ),
-    StatedFigures(
         README,
-        "Each model alone, pruned by 95 %, against magnitude (`make experiments`): DP with the "
-        "paper's strength, 0.08, answers # points less (# to #). One factor answers # more (# to "
-        "#), two factors # more (# to #). DP with two factors answers # more (# to #).",
+        "Each model alone, pruned by 95 %, against magnitude without a factor (`make "
+        "experiments`): DP with the paper's strength, 0.08, answers # points less (# to #). One "
+        "factor answers # more (# to #), two factors # more (# to #). DP with two factors answers "
+        "# more (# to #).",
         lambda data: (
             *data.cell("ablation", {**ALONE_AT_95, "variant": "DP alone"}, OVER_MAGNITUDE),
             *data.finding("gain", rf"{POINTS} at 95 %"),
@@ -180,7 +187,7 @@ STATED = (
         "DPPA ranks # of # methods (SLERP merges two models only), or # of the # that make one",
         lambda data: (*data.place("dppa"), *data.place("dppa", without="emr")),
     ),
-    StatedFigures(README, "Pruning methods keep # %", lambda _: (f"{100 * (1 - RATE):.0f}",)),
+    StatedFigures(README, "DPPA and magnitude keep # %", lambda _: (f"{100 * (1 - RATE):.0f}",)),
     StatedFigures(
         TEN,
         "keeps # % (#–#) of the domain models' scores, and task arithmetic # % (#–#).",

@@ -20,6 +20,7 @@ from dppa_core.studies.zoo.results import choosing
 from dppa_core.studies.zoo.study import measure
 from dppa_core.studies.zoo.study.compare import (
     PRIMARY,
+    SECONDARY,
     apart,
     by_accuracy,
     claim_rates,
@@ -103,6 +104,7 @@ def test_what_every_seed_shows_alike_is_a_finding() -> None:
     found = {(one.one, one.other): one for one in compare(sets, 0.95)}
     assert found["dppa", "magnitude"].verdict == "more"
     assert found["dppa", "dp"].verdict == "alike"
+    assert {one.verdict for one in compare(sets, 0.95, SECONDARY)} == {"more"}, "dpa answers 4"
     assert all(one.corrected >= one.p for one in found.values())
     assert claim_rates(sets) == CLAIM_RATES
     text = markdown(sets, "make study")

@@ -71,6 +71,7 @@ def _figures(rows: list[dict[str, Any]]) -> dict[str, Any]:
     level = [row["title"] for row in others if not row["significant"]]
     own = next(row for row in rows if row["method"] == "dppa")
     dare = next(row for row in rows if row["method"] == "dare")
+    (whole,) = (one for one in _leaderboard()["variants"] if one["method"] == "dare")
     return {
         "place": rows.index(own) + 1,
         "methods": len(rows),
@@ -79,4 +80,5 @@ def _figures(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "level": ", ".join(level),
         "dppa": own["retention"],
         "dare": dare["retention"],
+        "dare-whole": whole["retention"],
     }

@@ -9,11 +9,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dppa_core.errors import many
 from dppa_core.evaluation.tables import Cell, Column, Row, Table, listed, settings_text
 from dppa_core.pruning.pruning_parameters import PruningParameters
 from dppa_core.studies.experiments.rated_merges import (
     AS_PRUNED,
-    EMBEDDED,
     NAMES,
     OUTCOMES,
     PRUNED,
@@ -36,11 +36,14 @@ WORDS = {
     "loses": "loses against {}",
     "ties": "ties with {}",
     "undecided": "is undecided against {}",
+    "too low": "and {} both keep less than one model that is not merged",
 }
-MARKS = {"wins": "▲", "loses": "▼", "ties": "=", "undecided": "?"}
+MARKS = {"wins": "▲", "loses": "▼", "ties": "=", "undecided": "?", "too low": "×"}
 LEGEND = (
-    "▲ DPPA wins, ▼ loses, = ties, ? undecided; without a mark: too few seeds to say. Many "
-    "comparisons are made, so an interval without 0 is not enough to win (Holm). *Settled*: "
+    "▲ DPPA wins, ▼ loses, = ties (within 2 points), ? undecided, × both keep less than one model "
+    "that is not merged, so nothing is told; without a mark: too few seeds. Many comparisons are "
+    "made, so an interval without 0 is not enough to win (Holm). Marks of the embedded models hold "
+    "for their one training, those of other sets over seeds. *Settled*: "
     "trained inside merges, *plain*: each model alone, *between*: alone, with replay, *large "
     "deltas*: alone, three times as long at twice the rate; *small*: 0.6 M parameters, *medium*: "
     "1.3 M, *embedded*: 4.2 M. A number behind *alone* is the delta's size, ‖d‖ / ‖W‖. "
@@ -76,7 +79,8 @@ def overview(results: Mapping[str, Any], studies: Sequence[Mapping[str, Any]]) -
         f"difference is beyond chance: p-values below 0.05, corrected for all {differences} "
         f"differences of the embedded models (Holm). It ties where the interval lies within "
         f"±{100 * EQUAL:g} points, and is undecided otherwise. Outcomes stand in the order of the "
-        "differences. Intervals of the embedded models cover the items, not the training: they "
+        "differences: against task arithmetic, then against magnitude. Intervals of the embedded "
+        "models cover the items, not the training: they "
         "were trained with one seed. Other sets (`make study`, with their own numbers of items) "
         f"count all entries, embeddings too. With {LEAST_SEEDS} seeds or more they have intervals "
         "over seeds, the wider of Student's and a bootstrap over seeds and items, and outcomes "
@@ -168,22 +172,40 @@ def _finding(
     """How often DPPA wins, then where, what is kept where it gains most, then models alone and
     sets of few seeds."""
     few = [row for row in others if not row.outcomes]
-    decided = [*merged, *(row for row in others if row.outcomes)]
-    told = [_tally(decided)]
+    decided = [row for row in others if row.outcomes]
+    told = [_tally(decided)] if decided else []
     told += [_places(decided, rival, outcome) for rival in MERGED for outcome in OUTCOMES]
-    told += [_kept_at(max(merged, key=_gained)), _of_models_alone(alone)]
+    told += [_once(merged), _kept_at(max(merged, key=_gained)), _of_models_alone(alone)]
     return " ".join(filter(None, [*told, *map(_without_claim, few)]))
 
 
 def _tally(rows: Sequence[RatedMerge]) -> str:
-    """How often DPPA wins and loses against each rival."""
+    """How often DPPA wins and loses against each rival, over training seeds."""
     counts = {rival: Counter(row.outcomes[rival] for row in rows) for rival in MERGED}
     parts = [
         f"against {NAMES[rival]} it wins {of['wins'] or 'none'} and loses {of['loses'] or 'none'}"
         for rival, of in counts.items()
     ]
-    merges = f"{len(rows)} merges of math, finance and law by DPPA"
-    return f"Here are {merges}, at several rates: {'; '.join(parts)}."
+    kinds = len({row.set for row in rows})
+    return (
+        f"Over training seeds, in {many(kinds, 'kind')} of models and at several rates, "
+        f"{many(len(rows), 'merge')} of math, finance and law: {'; '.join(parts)}."
+    )
+
+
+def _once(rows: Sequence[RatedMerge]) -> str:
+    """The outcomes of the embedded models, which were trained with one seed."""
+    told = []
+    for rival in MERGED:
+        for outcome in OUTCOMES:
+            there = [row for row in rows if row.outcomes[rival] == outcome]
+            gaps = [f"{pruned(row.rate)} ({_gap(row.minus[rival])})" for row in there]
+            if gaps:
+                told.append(f"{WORDS[outcome].format(NAMES[rival])} at {listed(gaps)}")
+    return (
+        "The embedded models, one training, with intervals over questions alone: DPPA "
+        f"{'; '.join(told)}."
+    )
 
 
 def _places(rows: Sequence[RatedMerge], rival: str, outcome: str) -> str:
@@ -191,7 +213,7 @@ def _places(rows: Sequence[RatedMerge], rival: str, outcome: str) -> str:
     by_set: dict[str, list[str]] = {}
     for row in rows:
         if row.outcomes[rival] == outcome:
-            who = "the embedded models" if row.set == EMBEDDED else row.set.replace(", ", " ", 1)
+            who = row.set.replace(", ", " ", 1)
             by_set.setdefault(who, []).append(f"{pruned(row.rate)} ({_gap(row.minus[rival])})")
     where = "; ".join(f"{who} at {listed(rates)}" for who, rates in by_set.items())
     return f"DPPA {WORDS[outcome].format(NAMES[rival])}: {where}." if where else ""

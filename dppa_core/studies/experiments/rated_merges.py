@@ -27,7 +27,7 @@ from dppa_core.tasks import DOMAINS
 from dppa_core.tasks.intervals import Interval
 
 EMBEDDED = "embedded, settled"
-OUTCOMES = ("wins", "ties", "undecided", "loses")
+OUTCOMES = ("wins", "ties", "undecided", "loses", "too low")
 WHOLE, SIMPLEST, AS_PRUNED = "task_arithmetic", "magnitude", "magnitude_as_pruned"
 RIVALS = {WHOLE: "task arithmetic", AS_PRUNED: "magnitude as pruned", SIMPLEST: "magnitude"}
 """Key of a difference in the results -> the rival's name."""
@@ -145,6 +145,7 @@ def _over_seeds(sets: Sequence[Mapping[str, Any]], rate: float) -> RatedMerge:
     found = {one.other: one for one in compare(sets, rate) if one.one == "dppa"}
     minus = {name: found[name].interval for name in (WHOLE, SIMPLEST)}
     words = {"more": "wins", "less": "loses", "alike": "ties", "open": "undecided"}
+    words["worthless"] = "too low"
     outcomes = {name: words[found[name].verdict] for name in minus}
     told = sets[0]["set"]
     title = f"{kind_title(told)}, {len(sets)} seeds"

@@ -15,6 +15,7 @@ from dppa_core.tuning.search.space import short_name
 
 FACTORS = (0.25, 4.0)
 """Bounds of factors."""
+LEAST_STRENGTH = 0.01
 _LEAST = 0.015
 """The least coefficient or scale, as a multiple of the start."""
 
@@ -43,7 +44,7 @@ def axes_of(recipe: MergeRecipe, *, per_model: bool = False) -> tuple[SearchAxis
     most = {item.name: item.metadata.get("max") for item in fields(pruning)}.get("strength")
     if most and pruning.strength > 0:
         strength = pruning.strength
-        axes.append(SearchAxis("strength", strength, min(strength, 0.01), most, step=1.0))
+        axes.append(SearchAxis("strength", strength, min(strength, LEAST_STRENGTH), most, step=1.0))
     names = [axis.name for axis in axes]
     if len(set(names)) < len(names):
         raise InvalidRecipe(

@@ -324,7 +324,7 @@ def test_results_are_as_the_lessons_say(studio: Studio) -> None:
         for key in ("beyond", "significance")
     }
     beyond, ranked = (one["value"] for one in found.values())
-    assert "DPPA is ahead of magnitude at 85 %, 90 % and 95 %" in beyond["finding"]  # type: ignore[index]
+    assert "DPPA is ahead of magnitude without a factor at 85 %, 90 % and 95 %" in beyond["finding"]  # type: ignore[index]
     assert "at 95 % 33 %" in beyond["finding"]  # type: ignore[index]
     for rate in ranked["plot"]["series"]:  # type: ignore[index]
         of = dict(zip(rate["x"], rate["y"], strict=True))

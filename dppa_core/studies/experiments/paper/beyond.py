@@ -28,6 +28,7 @@ from dppa_core.studies.experiments.values import Axis, Chart, Findings, Series
 RATES = (0.8, 0.85, 0.9, 0.95, 0.99)
 METHODS = ("magnitude", "dp", "dppa")
 TITLES = {"dp": "DP", "dppa": "DPPA"}
+AHEAD = "is ahead of magnitude without a factor at"
 STARVED = 0.1
 """A matrix with less than this part of its even share counts as starved."""
 FLOOR = 0.1
@@ -191,7 +192,7 @@ def _answer(found: Beyond) -> str:
         moved = gains[-1].difference.value - gains[0].difference.value
         how = "falls" if moved < 0 else "rises"
         lines.append(
-            f"{title} {f'is ahead of magnitude at {listed(ahead)}' if ahead else 'has no gain'}; "
+            f"{title} {f'{AHEAD} {listed(ahead)}' if ahead else 'has no gain'}; "
             f"its difference {how} from {gap(gains[0].difference)} at {pruned(first)} to "
             f"{gap(gains[-1].difference)} at {pruned(last)}."
         )
@@ -211,7 +212,7 @@ def short(found: Beyond) -> str:
 
 def _course(found: Beyond, method: str, title: str) -> str:
     gains = {pruned(rate): found.over(method, rate) for rate in _roomy(found)}
-    words = {1: "is ahead of magnitude at {}", -1: "is behind magnitude at {}"}
+    words = {1: f"{AHEAD} {{}}", -1: "is behind magnitude without a factor at {}"}
     parts = verdict_texts(words, gains)
     if not parts:
         return f"No difference between {title} and magnitude was seen at any rate from 80 % on."

@@ -230,8 +230,8 @@ def finding(gains: Gains) -> str:
     apart = [_apart(gains, rate) for rate in (RATES[1], last)]
     lines = [
         short(gains),
-        "The reason: what pruning removes changes the logits partly as what it keeps does, and "
-        f"stronger kept entries stand in for it. By the second order of the loss, slopes left "
+        "A possible reason: what pruning removes changes the logits partly as what it keeps does, "
+        f"and stronger kept entries stand in for it. By the second order of the loss, slopes left "
         f"aside, that wins back {_span(alike)} of the cost at {pruned(last)}.",
     ]
     if back:

@@ -33,8 +33,11 @@ def _short(board: Leaderboard, command: str) -> str:
     parts = [
         f"All methods, each merging math, finance and law into one model, on {items} of each "
         "domain. *Retention* is the merge's accuracy divided by the domain model's own, averaged "
-        "over the domains. Parameters are the papers' defaults; methods that prune keep "
-        f"{100 * (1 - RATE):.0f} % of every delta. Factors, coefficient or scale, and strength, "
+        "over the domains. Parameters are the papers' defaults. Methods that prune keep "
+        f"{100 * (1 - RATE):.0f} % of every matrix and embeddings whole, unless their papers do "
+        "not: DARE, TIES and DARE-TIES prune embeddings too; SCE, Model Breadcrumbs and "
+        "PCB-Merging keep a tenth. Below, DARE and these three have it the other way too. "
+        "Factors, coefficient or scale, and strength, "
         "as far as a method has them, were chosen together on "
         f"{board.search_items} search items a domain, with one budget for all: "
         f"at most {BUDGET.losses} settings by loss, {BUDGET.accuracies} of them by retention. In "

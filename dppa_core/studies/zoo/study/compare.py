@@ -25,9 +25,15 @@ PRIMARY = (
     ("dppa", "task_arithmetic", "does pruning help at all?"),
     ("dppa", "dp", "what do factors of their own for the partitions bring?"),
     ("dp", "magnitude", "what do uneven densities bring?"),
-    ("dppa", "reversed", "is the sign of the adjustment right?"),
+    ("dppa", "reversed", "is the sign right? (the reversed one has DPPA's numbers)"),
 )
 """The primary family: the two merges, and the question their difference answers."""
+SECONDARY = (
+    ("dppa", "dpa", "what do uneven densities bring, beside two factors?"),
+    ("dpa", "magnitude", "what do two factors bring without them?"),
+)
+"""Those planned later, corrected for their own number."""
+Pairs = Sequence[tuple[str, str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,8 @@ class SeedComparison:
     p: float
     corrected: float
     """By Holm, over the family."""
+    worthless: bool = False
+    """Whether both merges keep less than one model of the set by itself."""
 
     @property
     def interval(self) -> Interval:
@@ -54,8 +62,10 @@ class SeedComparison:
 
     @property
     def verdict(self) -> str:
-        """`more`, `less`, `alike`, or `open` where the seeds do not tell."""
+        """`more`, `less`, `alike`, `open` where the seeds do not tell, or `worthless`."""
         found = self.interval
+        if self.worthless:
+            return "worthless"
         if self.corrected < LEVEL and not found.low <= 0 <= found.high:
             return "more" if found.value > 0 else "less"
         return "alike" if -EQUAL < found.low and found.high < EQUAL else "open"
@@ -73,10 +83,19 @@ def retention(hits: Hits, own: Hits) -> float:
     return sum(hits[d].count("1") / len(hits[d]) / by[d] for d in own) / len(own)
 
 
-def claim_rates(sets: Sequence[Mapping[str, Any]]) -> tuple[float, ...]:
-    """The rates at which every set was measured with its controls."""
+def of_one_model(measured: Mapping[str, Any]) -> float:
+    """The most that a domain model keeps which is not merged, in the unit of `retention`; where
+    that was not measured, the least it can be: all of its own domain and nothing else."""
+    own, asked = measured["own"], measured.get("unmerged")
+    if asked is None:
+        return float(measured.get("least", 1 / len(own)))
+    return max(retention(asked[domain], own) for domain in own)
+
+
+def claim_rates(sets: Sequence[Mapping[str, Any]], pairs: Pairs = PRIMARY) -> tuple[float, ...]:
+    """The rates at which every set was measured with all merges of the pairs."""
     known = [{row["key"] for row in of["merges"]} for of in sets]
-    wanted = {name for pair in PRIMARY for name in pair[:2]}
+    wanted = {name for pair in pairs for name in pair[:2]}
     return tuple(
         rate
         for rate in CLAIM_RATES
@@ -84,21 +103,31 @@ def claim_rates(sets: Sequence[Mapping[str, Any]]) -> tuple[float, ...]:
     )
 
 
-def compare(sets: Sequence[Mapping[str, Any]], rate: float) -> tuple[SeedComparison, ...]:
-    """The primary comparisons over the sets of one size and regime, one for each seed.
+def compare(
+    sets: Sequence[Mapping[str, Any]], rate: float, pairs: Pairs = PRIMARY
+) -> tuple[SeedComparison, ...]:
+    """Comparisons over the sets of one size and regime, one for each seed.
 
     Args:
         sets: What `measure_set` returned; at least `LEAST_SEEDS` of them.
-        rate: One of `claim_rates(sets)`.
+        rate: One of `claim_rates(sets, pairs)`.
+        pairs: The family, for which p-values are corrected.
     """
-    found = [_difference(sets, one, other, rate, question) for one, other, question in PRIMARY]
+    found = [_difference(sets, one, other, rate, question) for one, other, question in pairs]
     corrected = holm([one.p for one in found])
     return tuple(replace(one, corrected=p) for one, p in zip(found, corrected, strict=True))
 
 
 def by_accuracy(sets: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """The sets with divisors of 1: what was a retention is an accuracy."""
-    return [{**of, "own": dict.fromkeys(of["own"], "1")} for of in sets]
+    return [
+        {
+            **of,
+            "own": dict.fromkeys(of["own"], "1"),
+            "least": max(divisors(of["own"]).values()) / len(of["own"]),
+        }
+        for of in sets
+    ]
 
 
 def hits_of(measured: Mapping[str, Any], name: str, rate: float) -> Hits:
@@ -136,7 +165,10 @@ def _difference(
     drawn = _hierarchical([_item_draws(*pair, seed=at) for at, pair in enumerate(pairs)])
     low, high = np.quantile(drawn, (0.025, 0.975))
     both = Interval(float(by_seed.mean()), float(low), float(high))
-    return SeedComparison(one, other, question, tuple(map(float, by_seed)), over, both, p, p)
+    best = max(np.mean([retention(pair[at], pair[2]) for pair in pairs]) for at in (0, 1))
+    worthless = bool(best < np.mean([of_one_model(of) for of in sets]))
+    gaps = tuple(map(float, by_seed))
+    return SeedComparison(one, other, question, gaps, over, both, p, p, worthless)
 
 
 def _item_draws(one: Hits, other: Hits, own: Hits, *, seed: int) -> Float64[ndarray, " draws"]:

@@ -11,19 +11,22 @@ import numpy as np
 
 from dppa_core.evaluation.tables import settings_text
 from dppa_core.studies.zoo.study.compare import (
+    EQUAL,
     LEAST_SEEDS,
+    SECONDARY,
     SeedComparison,
     apart,
     by_accuracy,
     claim_rates,
     compare,
     divisors,
+    of_one_model,
     retention,
     student_interval,
 )
 from dppa_core.studies.zoo.study.merges import ALL, MAIN_RATE, key_of, merges
 from dppa_core.tasks.intervals import Interval, holm
-from dppa_core.tuning.search.axes import FACTORS
+from dppa_core.tuning.search.axes import FACTORS, LEAST_STRENGTH
 
 TITLES = {
     "task_arithmetic": "task arithmetic",
@@ -40,8 +43,9 @@ TITLES = {
 VERDICTS = {
     "more": "keeps more",
     "less": "keeps less",
-    "alike": "no difference",
+    "alike": f"within {100 * EQUAL:g} points",
     "open": "open",
+    "worthless": "none: both below one model",
 }
 POOR = 0.5
 """Accuracy of a domain model below which differences are shown by accuracy as well."""
@@ -58,24 +62,25 @@ def markdown(sets: Sequence[Measured], command: str) -> str:
         "measured, and how. Its end lists what was changed later, and when: the search, for one, "
         "after seed 1 of the small settled sets had been seen, so it tells what the later seeds "
         "show alone. Retention is a merge's accuracy divided by the domain model's own, averaged "
-        "over math, finance and law. The search's least strength is 0.01, so DP and DPPA come near "
-        f"to one rate for all matrices and never quite reach it. {_at_an_end(sets)} Made by "
-        f"`{command}`."
+        f"over math, finance and law. {_at_an_end(sets)} Made by `{command}`."
     ]
     parts += [_group(size, regime, of) for (size, regime), of in sorted(groups.items())]
     return "\n\n".join(parts) + "\n"
 
 
 def _at_an_end(sets: Sequence[Measured]) -> str:
-    """How many searches chose a factor at an end of its range: the best may lie beyond."""
-    named = {one.name for one in merges()}  # a control takes the factors that DPPA found
+    """How many searches chose a number at an end of its range: the best may lie beyond."""
+    named = {one.name for one in merges()}  # a control takes the numbers that DPPA found
     values = [row["values"] for of in sets for row in of["merges"] if row["name"] in named]
     factors = [[v for name, v in one.items() if name.startswith("factor")] for one in values]
     asked = [of for of in factors if of]
     ended = sum(any(v in FACTORS for v in of) for of in asked)
+    strengths = [one["strength"] for one in values if "strength" in one]
+    least = sum(v <= LEAST_STRENGTH for v in strengths)
     return (
         f"Factors lie between {FACTORS[0]:g} and {FACTORS[1]:g}; {ended} of {len(asked)} searches "
-        "of them ended at an end, beyond which the best may lie."
+        f"of them ended there, {least} of {len(strengths)} at the least strength, "
+        f"{LEAST_STRENGTH:g}: beyond may be better. DPA is strength 0."
     )
 
 
@@ -104,7 +109,18 @@ def _claims(sets: Sequence[Measured], by: str) -> list[str]:
         f"{by}. P-values are corrected by Holm: for the five comparisons of a rate, as planned, "
         f"and for all {sum(map(len, found.values()))} of the rates below.",
         *(_comparisons(of, rate, [next(every) for _ in of]) for rate, of in found.items()),
+        *_secondary(sets),
     ]
+
+
+def _secondary(sets: Sequence[Measured]) -> list[str]:
+    """The comparisons planned later, at the rates that all sets were measured at."""
+    found = {rate: compare(sets, rate, SECONDARY) for rate in claim_rates(sets, SECONDARY)}
+    every = iter(holm([one.p for of in found.values() for one in of]))
+    tables = [_comparisons(of, rate, [next(every) for _ in of]) for rate, of in found.items()]
+    return (
+        [f"Planned later, corrected for the {len(SECONDARY)} of a rate:", *tables] if tables else []
+    )
 
 
 def _one_set(of: Measured) -> str:
@@ -148,9 +164,18 @@ def _alone(sets: Sequence[Measured]) -> str:
     told = ", ".join(f"{domain} {100 * mean:.1f} %" for domain, mean in means.items())
     asked = ", ".join(f"{len(hits)} of {domain}" for domain, hits in sets[0]["own"].items())
     return (
-        f"Domain models alone answer {told} of their own test items ({asked}). Settings were "
-        f"chosen on {sets[0]['search_items']} search items of each domain."
+        f"Domain models alone answer {told} of their own test items ({asked}). {_unmerged(sets)} "
+        f"Settings were chosen on {sets[0]['search_items']} search items of each domain."
     )
+
+
+def _unmerged(sets: Sequence[Measured]) -> str:
+    """What is kept without a merge: by the base, and by the best of the domain models."""
+    best = f"{100 * fmean(map(of_one_model, sets)):.1f} %"
+    if not all("unmerged" in of for of in sets):
+        return f"Not merged, the best of them keeps {best} or more."
+    base = fmean(retention(of["unmerged"]["base"], of["own"]) for of in sets)
+    return f"Not merged, the best of them keeps {best}, the base {100 * base:.1f} %."
 
 
 def _comparisons(found: Sequence[SeedComparison], rate: float, every: Sequence[float]) -> str:
