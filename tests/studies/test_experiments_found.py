@@ -175,7 +175,7 @@ def test_merges_are_compared_with_dppa_and_ties_is_added_up_for_adamerging() -> 
         "no significant difference for TIES",
         "With AdaMerging, DPPA at 90 % keeps 67 %. The others with AdaMerging, minus DPPA: DARE "
         "(one draw) -30.0 points",
-        "AdaMerging made 0 of 7 merges better and 0 worse",
+        "AdaMerging, 20 steps, made 0 of 7 merges better and 0 worse",
     ):
         assert sentence in result.finding
 

@@ -136,7 +136,7 @@ function drawChart(root, chart, width, bounds) {
 
 // `pick` gives what a click on a cell does, by its place (table and row), or nothing.
 function drawHeatmap(root, map, width, pick) {
-  const left = Math.min(12 + 6.6 * Math.max(...map.rows.map((one) => one.length)), width * 0.42);
+  const left = Math.min(12 + 6.6 * Math.max(...map.rows.map((one) => one.length)), width * 0.48);
   const row = 28, step = (width - left - RIGHT) / map.columns.length, top = 54, foot = top + row * map.rows.length;
   const values = there(map.cells.flat()), [low, high] = [Math.min(...values), Math.max(...values)];
   const reach = map.middle === null ? 0 : Math.max(...values.map((v) => Math.abs(v - map.middle)), 1e-12);

@@ -39,7 +39,7 @@ function scaleOf(plots, plot) {
   return alike.length > 1 ? resultBounds(alike) : null;
 }
 function plotOf(parent, plot, name, bounds, pick) {
-  const box = html("section", { class: `plot plot-result ${plot.how ? "wide" : ""}` }, parent);
+  const box = html("section", { class: `plot plot-result ${plot.marks?.length ? "wide" : ""}` }, parent);
   html("h3", { class: "plot-title" }, box, tidy(plot.title));
   resultLegend(html("ul", { class: "legend" }, box), plot);
   const root = svg("svg", { role: plot.places?.length ? "group" : "img", "aria-label": `${plot.title}. The table below holds the numbers.` }, box);

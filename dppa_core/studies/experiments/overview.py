@@ -153,7 +153,7 @@ def _map(tables: Sequence[Sequence[RatedMerge]], rival: str) -> Heatmap:
             for of in cells
         ),
         tuple(tuple(where.get((name, rate)) for rate in rates) for name in names),
-        LEGEND,
+        LEGEND if rival == SIMPLEST else "",
     )
 
 

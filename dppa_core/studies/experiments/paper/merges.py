@@ -23,7 +23,7 @@ from dppa_core.studies.experiments.exams import (
     exam,
     own_marks,
 )
-from dppa_core.studies.experiments.paper.merges_text import Merge, MergesMeasured, findings
+from dppa_core.studies.experiments.paper.merges_text import STEPS, Merge, MergesMeasured, findings
 from dppa_core.studies.experiments.questions import TuningQuestion
 from dppa_core.studies.experiments.score_table import Draws
 from dppa_core.studies.experiments.setting import HARNESS, Setting, Subject, Treatment, merged
@@ -33,8 +33,8 @@ from dppa_core.tuning.adamerging.settings import AdaMergeSettings
 
 RATES = (0.8, 0.9)
 DRAWS = 3
-STEPS, EVERY, LR, BATCH, PROMPTS = 20, 10, 0.02, 8, 100
-"""Settings of AdaMerging: few long steps, a minute, instead of the paper's 500 of 0.001, ten."""
+EVERY, LR, BATCH, PROMPTS = 10, 0.02, 8, 100
+"""Settings of AdaMerging, beside its `STEPS`."""
 
 
 @dataclass(frozen=True, slots=True)
