@@ -273,7 +273,8 @@ def _adamerging(found: MergesMeasured) -> str:
     return (
         f"AdaMerging, {STEPS} steps, made {better} of {len(gains)} merges better and {worse} "
         "worse, in the others no difference was seen. Its largest effect: "
-        f"{_named(most.domains)} by {TITLES[most.method]}{f' at {pruned(most.rate)}' if most.rate else ''}, {told(gain)}."
+        f"{_named(most.domains)} by {TITLES[most.method]}"
+        f"{f' at {pruned(most.rate)}' if most.rate else ''}, {told(gain)}."
     )
 
 
