@@ -28,7 +28,7 @@ from dppa_core.studies.zoo.study.compare import (
     divisors,
     retention,
 )
-from dppa_core.studies.zoo.study.merges import CLAIM_RATES, StudyMerge, controls, merges
+from dppa_core.studies.zoo.study.merges import CLAIM_RATES, RATES, StudyMerge, controls, merges
 from dppa_core.studies.zoo.study.shuffled import shuffle_set
 from dppa_core.studies.zoo.study.text import markdown
 from dppa_core.studies.zoo.trained_set import trained_set
@@ -106,7 +106,8 @@ def test_what_every_seed_shows_alike_is_a_finding() -> None:
     assert found["dppa", "dp"].verdict == "alike"
     assert {one.verdict for one in compare(sets, 0.95, SECONDARY)} == {"more"}, "dpa answers 4"
     assert all(one.corrected >= one.p for one in found.values())
-    assert claim_rates(sets) == CLAIM_RATES
+    assert claim_rates(sets) == RATES
+    assert [len(compare(sets, rate)) for rate in RATES] == [4, 5, 5], "no control at 80 %"
     text = markdown(sets, "make study")
     assert "at 90 % of all entries" in text and "at 95 % of all entries" in text
     assert "By accuracy" not in text
@@ -115,10 +116,10 @@ def test_what_every_seed_shows_alike_is_a_finding() -> None:
     assert "By accuracy, since a model answers less than half." in both
     assert compare(by_accuracy(poor), 0.95)[0].over_seeds.value == pytest.approx(0.7)
     none = [{**of, "merges": of["merges"][:-1]} for of in sets]
-    assert claim_rates(none) == (0.9, 0.95), "shuffled deltas are in no comparison"
+    assert claim_rates(none) == RATES, "shuffled deltas are in no comparison"
     assert "| DPPA (joint) minus magnitude pruning |" in text and "keeps more" in text
     lacking = [row for row in sets[4]["merges"] if row["key"] != "reversed-90-all"]
-    assert claim_rates([*sets[:4], {**sets[4], "merges": lacking}]) == (0.95,)
+    assert claim_rates([*sets[:4], {**sets[4], "merges": lacking}]) == (0.8, 0.95)
     few = markdown(sets[:2], "make study")
     assert "figures without a claim" in few and "keeps more" not in few
     assert "10 of math" in few and "7 search items" in few

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from dppa_core.studies.zoo.study.merges import ALL, CLAIM_RATES, WHOLE, key_of
+from dppa_core.studies.zoo.study.merges import ALL, CLAIM_RATES, RATES, WHOLE, key_of
 from dppa_core.tasks.intervals import LEVEL, RESAMPLES, SEED, Interval, holm, p_of_t, student
 
 Hits = Mapping[str, str]
@@ -27,7 +27,8 @@ PRIMARY = (
     ("dp", "magnitude", "what do uneven densities bring?"),
     ("dppa", "reversed", "is the sign right? (the reversed one has DPPA's numbers)"),
 )
-"""The primary family: the two merges, and the question their difference answers."""
+"""The primary family: the two merges, and the question their difference answers; the last is a
+control, which belongs to `CLAIM_RATES`."""
 SECONDARY = (
     ("dppa", "dpa", "what do uneven densities bring, beside two factors?"),
     ("dpa", "magnitude", "what do two factors bring without them?"),
@@ -95,12 +96,21 @@ def of_one_model(measured: Mapping[str, Any]) -> float:
 def claim_rates(sets: Sequence[Mapping[str, Any]], pairs: Pairs = PRIMARY) -> tuple[float, ...]:
     """The rates at which every set was measured with all merges of the pairs."""
     known = [{row["key"] for row in of["merges"]} for of in sets]
-    wanted = {name for pair in pairs for name in pair[:2]}
     return tuple(
         rate
-        for rate in CLAIM_RATES
-        if all(keys.intersection(_keys(name, rate)) for keys in known for name in wanted)
+        for rate in RATES
+        if all(
+            keys.intersection(_keys(name, rate))
+            for keys in known
+            for one, other, _ in _family(pairs, rate)
+            for name in (one, other)
+        )
     )
+
+
+def _family(pairs: Pairs, rate: float) -> Pairs:
+    """The pairs without controls at a rate that has none."""
+    return pairs if rate in CLAIM_RATES else [one for one in pairs if one[1] != "reversed"]
 
 
 def compare(
@@ -111,9 +121,10 @@ def compare(
     Args:
         sets: What `measure_set` returned; at least `LEAST_SEEDS` of them.
         rate: One of `claim_rates(sets, pairs)`.
-        pairs: The family, for which p-values are corrected.
+        pairs: The family, for which p-values are corrected; controls only at `CLAIM_RATES`.
     """
-    found = [_difference(sets, one, other, rate, question) for one, other, question in pairs]
+    family = _family(pairs, rate)
+    found = [_difference(sets, one, other, rate, question) for one, other, question in family]
     corrected = holm([one.p for one in found])
     return tuple(replace(one, corrected=p) for one, p in zip(found, corrected, strict=True))
 

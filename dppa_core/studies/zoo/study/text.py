@@ -13,6 +13,7 @@ from dppa_core.evaluation.tables import settings_text
 from dppa_core.studies.zoo.study.compare import (
     EQUAL,
     LEAST_SEEDS,
+    PRIMARY,
     SECONDARY,
     SeedComparison,
     apart,
@@ -105,9 +106,10 @@ def _claims(sets: Sequence[Measured], by: str) -> list[str]:
     if not found:
         return ["No rate was measured in every set with all controls: no comparison."]
     every = iter(holm([one.p for of in found.values() for one in of]))
+    every_one = sum(map(len, found.values()))
     return [
-        f"{by}. P-values are corrected by Holm: for the five comparisons of a rate, as planned, "
-        f"and for all {sum(map(len, found.values()))} of the rates below.",
+        f"{by}. P-values are corrected by Holm: for the {len(PRIMARY)} comparisons of a rate, as "
+        f"planned (one less without a control), and for all {every_one} of the rates below.",
         *(_comparisons(of, rate, [next(every) for _ in of]) for rate, of in found.items()),
         *_secondary(sets),
     ]
