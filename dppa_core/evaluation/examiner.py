@@ -15,6 +15,7 @@ import torch
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.evaluation.identity import identity
 from dppa_core.evaluation.scores import (
+    LONGEST_REPLY,
     DomainScore,
     Evaluation,
     Exam,
@@ -86,7 +87,7 @@ class Examiner:
                 progress=progress,
                 stop=stop,
             )
-            return [list(map(int, found.hits)), found.losses, found.tokens]
+            return [list(map(int, found.hits)), found.losses, found.tokens, found.replies]
 
         return _marks(self.answer(exam.target, _asked(exam), ask, stop))
 
@@ -231,10 +232,12 @@ def mark(
     read = exchanges(resident, asked) if read is None else read
     how: dict[str, Any] = {"longest": longest, "workers": workers}
     given = answers(resident, read, **how, progress=progress, stop=stop)
+    own = all(isinstance(item, OwnItem) for item in asked)
     return Marks(
         tuple(score(item, one.reply) for item, one in zip(asked, given, strict=True)),
         tuple(one.loss for one in given),
         tuple(one.tokens for one in given),
+        tuple(one.reply[:LONGEST_REPLY] for one in given) if own else (),
     )
 
 
@@ -273,5 +276,6 @@ def _asked(exam: Exam) -> list[list[str]]:
 
 
 def _marks(value: Any) -> Marks:
-    hits, losses, tokens = value
-    return Marks(tuple(map(bool, hits)), tuple(losses), tuple(tokens))
+    hits, losses, tokens, *replies = value  # those of earlier versions have no replies
+    told = tuple(replies[0]) if replies else ()
+    return Marks(tuple(map(bool, hits)), tuple(losses), tuple(tokens), told)

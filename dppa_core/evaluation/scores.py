@@ -59,6 +59,9 @@ class Exam:
 _drawn = lru_cache(64)(items)
 
 
+LONGEST_REPLY = 300
+
+
 @dataclass(frozen=True, slots=True)
 class Marks:
     """The results of one model, item by item."""
@@ -69,6 +72,8 @@ class Marks:
     """Negative log-likelihood of the right answer, summed over its tokens, in nats."""
     tokens: tuple[int, ...]
     """Length of the right answer, including its end token."""
+    replies: tuple[str, ...] = ()
+    """What was written, to questions of one's own alone; cut at `LONGEST_REPLY` characters."""
 
 
 @dataclass(frozen=True, slots=True)

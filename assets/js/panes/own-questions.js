@@ -70,8 +70,8 @@ part("questions", ({ host, get, watch }) => {
   let result = null;
   const saves = saveable(host, "own-questions", () => result && {
     recipe: result.recipe,
-    columns: ["question", "answer", "scorer", ...result.rows.map(({ label }) => `${label} (1 right, 0 wrong)`)],
-    rows: result.items.map((item, i) => [item.question, item.answer, item.scorer, ...result.rows.map(({ hits }) => Number(hits[i]))]),
+    columns: ["question", "answer", "scorer", ...result.rows.flatMap(({ label }) => [`${label} (1 right, 0 wrong)`, `${label}: reply`])],
+    rows: result.items.map((item, i) => [item.question, item.answer, item.scorer, ...result.rows.flatMap(({ hits, replies }) => [Number(hits[i]), replies[i] ?? ""])]),
   });
   saves.hidden = true;
 
@@ -95,14 +95,15 @@ part("questions", ({ host, get, watch }) => {
     say(note, `${result.items.length} of ${result.all} questions are asked here; the others are for searches. In brackets: 95\u202f% intervals. Retention: divided by the domain model that answers best.`);
   }
   function drawItems() {
-    const hits = result.rows[Number(model.value)]?.hits ?? [];
-    const rows = result.items.map((item, i) => ({ item, right: hits[i] })).filter(({ right }) => marked.value === "all" || right === (marked.value === "right"));
-    const body = heads(table, ["question", "answer", "marked"]);
-    for (const { item, right } of rows.slice(0, MOST_SHOWN)) {
+    const { hits, replies } = result.rows[Number(model.value)] ?? { hits: [], replies: [] };
+    const rows = result.items.map((item, i) => ({ item, right: hits[i], reply: replies[i] ?? "–" })).filter(({ right }) => marked.value === "all" || right === (marked.value === "right"));
+    const body = heads(table, ["question", "right answer", "its reply", "marked"]);
+    for (const { item, right, reply } of rows.slice(0, MOST_SHOWN)) {
       const tr = html("tr", { "data-right": right }, body);
       const open = html("button", { type: "button", class: "small question-open", title: "Open in the chat" }, html("td", {}, tr), item.question);
       open.addEventListener("click", () => openInChat(item.prompt));
       html("td", {}, tr, item.answer);
+      html("td", { class: "reply" }, tr, reply);
       html("td", {}, tr, right ? "right" : "wrong");
     }
     const cut = rows.length > MOST_SHOWN ? ` The first ${MOST_SHOWN} are shown; the saved table has all.` : "";

@@ -102,9 +102,10 @@ def answered(asked: OwnQuestions, studio: Studio, emit: Emit, stop: Stop) -> dic
         cell = row["domains"][NAME]
         names = ("accuracy", "ci95", "n", "retention")
         model = None if isinstance(one.target, MergeRecipe) else one.target
-        hits = list(found.marks[one.key, asked.domain].hits)
+        marks = found.marks[one.key, asked.domain]
+        told = {"hits": list(marks.hits), "replies": list(marks.replies)}
         rows.append(
-            {"key": one.key, "label": one.label, "model": model, "hits": hits}
+            {"key": one.key, "label": one.label, "model": model, **told}
             | {name: cell[name] for name in names}
         )
     items = [

@@ -82,6 +82,10 @@ def test_everybody_is_asked_the_test_split_and_marked_item_by_item(studio: Studi
     assert {one["scorer"] for one in found["items"]} == {"number"}
     for row in found["rows"]:
         assert len(row["hits"]) == row["n"] == 3 and sum(row["hits"]) == row["accuracy"] * 3
+        items = asked.domain.of_split("test")
+        assert [item.right(one) for item, one in zip(items, row["replies"], strict=True)] == (
+            row["hits"]
+        ), "marked by what is shown"
 
 
 def test_csv_is_told_by_its_first_character() -> None:

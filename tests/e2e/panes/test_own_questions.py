@@ -59,6 +59,9 @@ def test_a_file_of_questions_is_asked_looked_at_and_opened_in_the_chat(studio: S
         found += items.count()
     assert found == 3
     page.locator("#questions-marked").select_option("all")
+    page.locator("#questions-model").select_option(label="math")
+    for row in items.all():
+        assert re.search(r"\d", row.locator(".reply").inner_text())
     page.locator("#questions-model").select_option(label="base")
     expect(items).to_have_count(3)
     assert page.evaluate("() => document.scrollingElement.scrollWidth - innerWidth") <= 0
