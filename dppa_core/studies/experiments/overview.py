@@ -20,12 +20,14 @@ from dppa_core.studies.experiments.rated_merges import (
     SIMPLEST,
     WHOLE,
     RatedMerge,
+    halves,
     of_results,
     of_studies,
 )
 from dppa_core.studies.experiments.score_table import points, pruned
 from dppa_core.studies.experiments.values import Axis, Chart, Experiment, Findings, Heatmap
-from dppa_core.studies.zoo.study.compare import EQUAL, LEAST_SEEDS
+from dppa_core.studies.zoo.study.compare import EQUAL, LEAST_SEEDS, SECONDARY
+from dppa_core.studies.zoo.study.text import VERDICTS
 from dppa_core.tasks.intervals import Interval
 
 KEY = "overview"
@@ -37,6 +39,13 @@ WORDS = {
     "ties": "ties with {}",
     "undecided": "is undecided against {}",
     "too low": "and {} both keep less than one model that is not merged",
+}
+HALVES = {
+    (
+        "dppa",
+        "dpa",
+    ): "What uneven densities add to two factors (DPPA minus DPA, which is strength 0)",
+    ("dpa", "magnitude"): "What two factors add without them (DPA minus magnitude)",
 }
 MARKS = {"wins": "▲", "loses": "▼", "ties": "=", "undecided": "?", "too low": "×"}
 LEGEND = (
@@ -61,7 +70,7 @@ def overview(results: Mapping[str, Any], studies: Sequence[Mapping[str, Any]]) -
         _table("One model alone", alone, [Column("domain"), Column("‖d‖ / ‖W‖")]),
     )
     maps = _map((several, alone), SIMPLEST), _map((several,), WHOLE)
-    found = Findings(tables, (*maps, _by_rate(merged)), _finding(merged, alone, others))
+    found = Findings(tables, (*maps, _by_rate(merged)), _finding(merged, alone, others, studies))
     differences = sum(len(row.minus) for row in (*merged, *alone))
     asked = sum(one["n"] for one in results["models"]["base"].values())
     return Experiment(
@@ -167,7 +176,10 @@ def _row_name(row: RatedMerge) -> str:
 
 
 def _finding(
-    merged: Sequence[RatedMerge], alone: Sequence[RatedMerge], others: Sequence[RatedMerge]
+    merged: Sequence[RatedMerge],
+    alone: Sequence[RatedMerge],
+    others: Sequence[RatedMerge],
+    studies: Sequence[Mapping[str, Any]],
 ) -> str:
     """How often DPPA wins, then where, what is kept where it gains most, then models alone and
     sets of few seeds."""
@@ -175,6 +187,7 @@ def _finding(
     decided = [row for row in others if row.outcomes]
     told = [_tally(decided)] if decided else []
     told += [_places(decided, rival, outcome) for rival in MERGED for outcome in OUTCOMES]
+    told += [_halves(studies, pair) for pair in SECONDARY]
     told += [_once(merged), _kept_at(max(merged, key=_gained)), _of_models_alone(alone)]
     return " ".join(filter(None, [*told, *map(_without_claim, few)]))
 
@@ -191,6 +204,17 @@ def _tally(rows: Sequence[RatedMerge]) -> str:
         f"Over training seeds, in {many(kinds, 'kind')} of models and at several rates, "
         f"{many(len(rows), 'merge')} of math, finance and law: {'; '.join(parts)}."
     )
+
+
+def _halves(studies: Sequence[Mapping[str, Any]], pair: tuple[str, str, str]) -> str:
+    """What one half adds to the other, over seeds; empty where it was not measured."""
+    there = [one for one in halves(studies) if (one.found.one, one.found.other) == pair[:2]]
+    told = [
+        f"{one.set.replace(', ', ' ', 1)} at {pruned(one.rate)} ({_gap(one.found.interval)}; "
+        f"{VERDICTS[one.found.verdict]})"
+        for one in there
+    ]
+    return f"{HALVES[pair[:2]]}: {'; '.join(told)}." if told else ""
 
 
 def _once(rows: Sequence[RatedMerge]) -> str:

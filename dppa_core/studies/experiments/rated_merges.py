@@ -15,6 +15,8 @@ from dppa_core.studies.zoo.results.retained import sides
 from dppa_core.studies.zoo.study.compare import (
     EQUAL,
     LEAST_SEEDS,
+    SECONDARY,
+    SeedComparison,
     apart,
     claim_rates,
     compare,
@@ -73,17 +75,46 @@ def of_results(results: Mapping[str, Any]) -> tuple[list[RatedMerge], list[Rated
 def of_studies(studies: Sequence[Mapping[str, Any]]) -> list[RatedMerge]:
     """Sets of at least `LEAST_SEEDS` seeds together, at their `claim_rates`; others one by one,
     without an outcome."""
-    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
-    for of in sorted(studies, key=lambda of: of["set"]["seed"]):
-        groups[of["set"]["size"], of["set"]["regime"]].append(of)
     found = list[RatedMerge]()
-    for sets in groups.values():
+    for sets in _groups(studies):
         rates = claim_rates(sets) if len(sets) >= LEAST_SEEDS else ()
         if rates:
             found += [_over_seeds(sets, rate) for rate in rates]
         else:
             found += [row for of in sets for row in _of_set(of)]
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class HalfGain:
+    """What one half of DPPA adds in a merge, over seeds."""
+
+    set: str
+    rate: float
+    found: SeedComparison
+
+
+def halves(studies: Sequence[Mapping[str, Any]]) -> list[HalfGain]:
+    """The secondary comparisons of every set of at least `LEAST_SEEDS` seeds that has them."""
+    return [
+        HalfGain(_title(sets), rate, one)
+        for sets in _groups(studies)
+        if len(sets) >= LEAST_SEEDS
+        for rate in claim_rates(sets, SECONDARY)
+        for one in compare(sets, rate, SECONDARY)
+    ]
+
+
+def _groups(studies: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+    """The sets of each size and regime, by seed."""
+    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
+    for of in sorted(studies, key=lambda of: of["set"]["seed"]):
+        groups[of["set"]["size"], of["set"]["regime"]].append(of)
+    return list(groups.values())
+
+
+def _title(sets: Sequence[Mapping[str, Any]]) -> str:
+    return f"{kind_title(sets[0]['set'])}, {len(sets)} seeds"
 
 
 def _merged(results: Mapping[str, Any]) -> Iterator[RatedMerge]:
@@ -147,9 +178,7 @@ def _over_seeds(sets: Sequence[Mapping[str, Any]], rate: float) -> RatedMerge:
     words = {"more": "wins", "less": "loses", "alike": "ties", "open": "undecided"}
     words["worthless"] = "too low"
     outcomes = {name: words[found[name].verdict] for name in minus}
-    told = sets[0]["set"]
-    title = f"{kind_title(told)}, {len(sets)} seeds"
-    return RatedMerge(title, "", None, rate, kept, minus, {}, None, outcomes)
+    return RatedMerge(_title(sets), "", None, rate, kept, minus, {}, None, outcomes)
 
 
 def _decided(rows: Sequence[RatedMerge]) -> list[RatedMerge]:
