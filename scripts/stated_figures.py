@@ -62,6 +62,7 @@ def adamerging(row: str) -> tuple[str, ...]:
 
 POINTS = r"([-+]?[\d.]+) points \(([-+]?[\d.]+) to ([-+]?[\d.]+)\)"
 MEAN = r"\| mean retention \| [^|]+\| ([\d.]+) \(([\d.]+)–([\d.]+)\)"
+CLIMBED = r"\| mean retention \| ([\d.]+) \(([\d.]+)–([\d.]+)\)"
 WORSE = r"better than what was found: -([\d.]+) points \(95 % interval -10"
 STRENGTH = "".join(rf" (-[\d.]+) points \([^)]+\) at {rate} %.*?" for rate in (85, 90, 95))
 BESIDE = "DPPA keeps # points more than magnitude (-# to #)"
@@ -84,6 +85,11 @@ STATED = (
         ),
     ),
     StatedFigures(README, BESIDE, lambda data: data.unsure("magnitude")),
+    StatedFigures(
+        README,
+        "each model by itself) DPPA keeps # % (# to #; geometric mean, `make search`)",
+        of_search(CLIMBED),
+    ),
     StatedFigures(
         README,
         "At 95 % magnitude pruning leaves # % of the models' accuracy. With settings searched "
