@@ -63,7 +63,8 @@ def markdown(sets: Sequence[Measured], command: str) -> str:
         "measured, and how. Its end lists what was changed later, and when: the search, for one, "
         "after seed 1 of the small settled sets had been seen, so it tells what the later seeds "
         "show alone. Retention is a merge's accuracy divided by the domain model's own, averaged "
-        f"over math, finance and law. {_at_an_end(sets)} Made by `{command}`."
+        "over math, finance and law. All sets are asked the same items; intervals treat them as "
+        f"independent, though patterns of sentences recur. {_at_an_end(sets)} Made by `{command}`."
     ]
     parts += [_group(size, regime, of) for (size, regime), of in sorted(groups.items())]
     return "\n\n".join(parts) + "\n"

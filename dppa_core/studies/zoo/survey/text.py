@@ -58,6 +58,8 @@ def markdown(records: Sequence[Record], command: str) -> str:
     asked = {one["domain"]: len(one["own"]) for one in records}
     items = listed([f"{count} of {domain}" for domain, count in asked.items()])
     deltas, bases = {(one.set, one.domain) for one in known}, {one.base for one in known}
+    sets = {one.set for one in known}
+    scaled = sum("×" in one for one in sets)
     parts = [
         "# How far can a delta be pruned?",
         "A *delta* is a domain model minus its base. Here each one is pruned, put back on its base "
@@ -67,7 +69,8 @@ def markdown(records: Sequence[Record], command: str) -> str:
         "sets of models differ in size, seed and regime: how the domain models were trained "
         "([regimes](embedded-models.md#with-other-seeds-and-trained-alone)): `settled` models met "
         "each other in training, `plain` ones were trained alone.",
-        f"{len(deltas)} deltas of {len({one.set for one in known})} sets on {len(bases)} bases. "
+        f"{len(deltas)} deltas, of {len(sets) - scaled} trained sets and {scaled} of them at "
+        f"another size, on {len(bases)} bases. "
         "*× 0.5* stands for base + 0.5 · delta, pruned as if it were a model of its own (`dppa zoo "
         "survey --scale 0.5`); small, medium and embedded models have 0.6, 1.3 and 4.2 million "
         f"parameters. Models that answer less than {100 * LEAST_OWN:g} % are left out. "
