@@ -139,7 +139,10 @@ def test_the_page_tells_what_methods_add_where_much_is_foretold_lost() -> None:
     assert {one.kept for one in places_of(records, "magnitude")} == {1.0, 0.4}
     assert {one.kept for one in places_of(records, "dare")} == {0.5, 0.2}
     text = markdown(records, "make survey")
-    assert "6 deltas of 3 sets on 3 bases" in text and "in 3 of the sets" in text
+    assert (
+        "6 deltas, of 3 trained sets and 0 of them at another size, on 3 bases" in text
+        and "in 3 of the sets" in text
+    )
     assert "| models | sets | 80 % pruned | 95 % pruned |" in text
     assert "| small, plain | 3 | 100 / 50 | 40 / 20 |" in text
     assert "DARE keeps more than magnitude, by over a point, with none." in text
