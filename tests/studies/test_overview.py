@@ -120,6 +120,15 @@ def test_a_set_of_one_seed_is_shown_at_every_rate_and_changes_no_outcome(found: 
     ]
 
 
+def test_a_set_whose_merges_keep_less_than_one_of_its_models_says_so() -> None:
+    low = [{**row, "hits": hits(8)} for row in STUDY["merges"]]
+    found = overview(RESULTS, [{**STUDY, "merges": low}]).findings
+    assert found and isinstance(found.plots[0], Heatmap)
+    assert "none keeps as much as one model that is not merged." in found.finding
+    row = found.plots[0].rows.index("small plain seed 1")
+    assert found.plots[0].marks[row] == ("×", "×"), "8 of 40, and one of two domains is a half"
+
+
 def test_sets_of_three_seeds_are_one_row_a_rate_with_the_outcomes_of_the_study() -> None:
     def measured(seed: int, dppa: int) -> dict[str, Any]:
         known = {"magnitude": 20, "dp": 20, "dpa": 30, "dppa": dppa, "reversed": 10}

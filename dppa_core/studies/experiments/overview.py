@@ -157,13 +157,17 @@ def _map(tables: Sequence[Sequence[RatedMerge]], rival: str) -> Heatmap:
         names,
         tuple(tuple(_points(row.minus[rival]) if row else None for row in of) for of in cells),
         0.0,
-        tuple(
-            tuple(MARKS[row.outcomes[rival]] if row and row.outcomes else "" for row in of)
-            for of in cells
-        ),
+        tuple(tuple(_mark(row, rival) if row else "" for row in of) for of in cells),
         tuple(tuple(where.get((name, rate)) for rate in rates) for name in names),
         LEGEND if rival == SIMPLEST else "",
     )
+
+
+def _mark(row: RatedMerge, rival: str) -> str:
+    """Who wins; of few seeds, only whether both keep too little."""
+    if row.outcomes:
+        return MARKS[row.outcomes[rival]]
+    return MARKS["too low"] if rival in row.too_low else ""
 
 
 def _points(found: Interval) -> float:
@@ -282,7 +286,8 @@ def _place(row: RatedMerge) -> str:
 
 def _without_claim(row: RatedMerge) -> str:
     gaps = [f"{NAMES[name]} {_gap(found)}" for name, found in row.minus.items()]
-    return f"{row.set} at {pruned(row.rate)}, no claim: DPPA minus {listed(gaps)}."
+    low = "; none keeps as much as one model that is not merged" if len(row.too_low) > 1 else ""
+    return f"{row.set} at {pruned(row.rate)}, no claim: DPPA minus {listed(gaps)}{low}."
 
 
 def _gap(found: Interval) -> str:

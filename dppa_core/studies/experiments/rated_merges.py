@@ -21,6 +21,7 @@ from dppa_core.studies.zoo.study.compare import (
     claim_rates,
     compare,
     hits_of,
+    of_one_model,
     retention,
 )
 from dppa_core.studies.zoo.study.merges import recipe_of
@@ -63,6 +64,8 @@ class RatedMerge:
     outcomes: Mapping[str, str] = field(default_factory=dict)
     """Rival -> one of `OUTCOMES`, for DPPA against it; empty where too few seeds allow
     no claim."""
+    too_low: tuple[str, ...] = ()
+    """Of few seeds: rivals that keep less than one model that is not merged, as DPPA does."""
 
 
 def of_results(results: Mapping[str, Any]) -> tuple[list[RatedMerge], list[RatedMerge]]:
@@ -156,8 +159,10 @@ def _of_set(of: Mapping[str, Any]) -> Iterator[RatedMerge]:
             hits |= {WHOLE: known[WHOLE, 0.0]["hits"], "dppa": ours["hits"]}
             kept = {n: retention(of_one, own) for n, of_one in hits.items()}
             minus = {n: apart(ours["hits"], hits[n], own) for n in (WHOLE, SIMPLEST)}
-            made = _recipe_of(told, ours)
-            yield RatedMerge(set_title(told), "", None, rate, kept, minus, ours["values"], made)
+            made, least = _recipe_of(told, ours), of_one_model(of)
+            low = tuple(n for n in minus if max(kept[n], kept["dppa"]) < least)
+            row = RatedMerge(set_title(told), "", None, rate, kept, minus, ours["values"], made)
+            yield replace(row, too_low=low)
 
 
 def _recipe_of(told: Mapping[str, Any], row: Mapping[str, Any]) -> str | None:
