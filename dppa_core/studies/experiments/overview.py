@@ -211,8 +211,9 @@ def _tally(rows: Sequence[RatedMerge]) -> str:
 
 
 def _halves(studies: Sequence[Mapping[str, Any]], pair: tuple[str, str, str]) -> str:
-    """What one half adds to the other, over seeds; empty where it was not measured."""
-    there = [one for one in halves(studies) if (one.found.one, one.found.other) == pair[:2]]
+    """What one half adds to the other, over seeds, where a merge is worth more than one model."""
+    known = [one for one in halves(studies) if (one.found.one, one.found.other) == pair[:2]]
+    there = [one for one in known if not one.found.worthless]
     told = [
         f"{one.set.replace(', ', ' ', 1)} at {pruned(one.rate)} ({_gap(one.found.interval)}; "
         f"{VERDICTS[one.found.verdict]})"
