@@ -148,8 +148,8 @@ def test_sets_of_three_seeds_are_one_row_a_rate_with_the_outcomes_of_the_study()
     assert outcomes(found)[1] == "wins, wins", "task arithmetic keeps 4 of 40, magnitude 20"
     assert "small settled, 3 seeds at 95 % (+" in found.findings.finding
     assert found.findings.finding.startswith(
-        "Over training seeds, in 1 kind of models and at several rates, 1 merge of math, finance "
-        "and law: against magnitude it wins 1 and loses none;"
+        "Of 1 merge of math, finance and law over training seeds, DPPA keeps more than magnitude "
+        "pruning in 1 and less in none. More than whole deltas it keeps in 1 and less in none."
     )
     halves = (
         "What two factors add without them (DPA minus magnitude): small settled, 3 seeds at 95 %"
@@ -162,6 +162,7 @@ def test_sets_of_three_seeds_are_one_row_a_rate_with_the_outcomes_of_the_study()
     found = overview(RESULTS, low)
     assert found.findings and outcomes(found)[1] == "too low, too low", "12 of 40, below a half"
     assert "DPPA and magnitude both keep less than one model" in found.findings.finding
+    assert "in none and less in none; in 1 both keep less than" in found.findings.finding
 
 
 def test_the_finding_says_what_pruning_leaves_and_what_each_method_keeps(found: Experiment) -> None:
@@ -239,7 +240,7 @@ def test_it_travels_as_json_and_stands_first_on_the_page(found: Experiment) -> N
     assert report_json(report_of(value)) == value
     text = page(report)
     assert text.startswith(
-        "# The experiments\n\n## When does DPPA win, tie and lose?\n\n- The embedded"
+        "# The experiments\n\n## When does DPPA win, tie and lose?\n\nThe embedded"
     )
     assert text.count("The embedded models, one training") == 1, "the finding stands once"
     assert text.index("overview-1.svg") < text.index("## Models, items and time")

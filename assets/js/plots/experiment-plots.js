@@ -134,6 +134,7 @@ function drawChart(root, chart, width, bounds) {
   chart.series.forEach((series, place) => seriesOf(root, chart, series, place, chart.series.length, at));
 }
 
+const SIGNS = { "▲": "wins", "▼": "loses", "=": "ties", "?": "undecided", "×": "both below one model that is not merged" };
 // `pick` gives what a click on a cell does, by its place (table and row), or nothing.
 function drawHeatmap(root, map, width, pick) {
   const left = Math.min(12 + 6.6 * Math.max(...map.rows.map((one) => one.length)), width * 0.48);
@@ -149,14 +150,15 @@ function drawHeatmap(root, map, width, pick) {
   map.rows.forEach((name, i) => {
     svg("text", { x: px(left - 6), y: px(top + row * (i + 0.5) + 4), class: "tick end" }, root, name);
     map.cells[i].forEach((value, j) => {
-      const g = svg("g", { class: "point", "data-row": name, "data-column": map.columns[j], ...(value === null ? {} : { "data-value": value }) }, root);
-      svg("rect", { x: px(left + step * j + 1), y: px(top + row * i + 1), width: px(step - 2), height: row - 2, rx: 2, fill: value === null ? "var(--d-sunk)" : ramp.colour(share(value)) }, g);
       const sign = map.marks?.[i]?.[j] ?? ""; // files of earlier versions have none
-      svg("text", { class: "number", x: px(left + step * (j + 0.5)), y: px(top + row * (i + 0.5)), fill: value === null ? "var(--d-ink)" : ramp.ink(share(value)) }, g, value === null ? "–" : `${number(value)} ${sign}`.trim());
-      const told = `${map.y.title} ${name}, ${map.x.title} ${map.columns[j]}: ${value === null ? "none" : number(value)} ${map.z.unit}`;
+      const told = value === null || sign === "×" ? null : value; // the colour of one that tells nothing would
+      const g = svg("g", { class: "point", "data-row": name, "data-column": map.columns[j], ...(value === null ? {} : { "data-value": value }) }, root);
+      svg("rect", { x: px(left + step * j + 1), y: px(top + row * i + 1), width: px(step - 2), height: row - 2, rx: 2, fill: told === null ? "var(--d-sunk)" : ramp.colour(share(told)) }, g);
+      svg("text", { class: "number", x: px(left + step * (j + 0.5)), y: px(top + row * (i + 0.5)), fill: told === null ? "var(--d-ink)" : ramp.ink(share(told)) }, g, value === null ? "–" : `${number(value)} ${sign}`.trim());
+      const said = `${map.y.title} ${name}, ${map.x.title} ${map.columns[j]}: ${value === null ? "not measured" : `${number(value)} ${map.z.unit}${sign && `, ${SIGNS[sign]}`}`}`;
       const place = map.places?.[i]?.[j], go = place && pick?.(place, `${name}, ${map.columns[j]} pruned`);
-      svg("title", {}, g, go ? `${told}. A click, or Enter, sets the controls to this merge.` : told);
-      if (go) clickable(g, told, go);
+      svg("title", {}, g, go ? `${said}. A click, or Enter, sets the controls to this merge.` : said);
+      if (go) clickable(g, said, go);
     });
   });
   scale(root, map, { left, width, foot }, map.middle === null ? [low, high] : [map.middle - reach, map.middle + reach], ramp);

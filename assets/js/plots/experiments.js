@@ -18,7 +18,7 @@ function prose(parent, kind, text) {
   }
 }
 // The finding: a sentence or two as a paragraph, then the others with their figures, one a line.
-const MANY = 6, LONG = 18; // figures, rows
+const MANY = 8, LONG = 18; // figures, rows
 export const findings = (text) => {
   const sentences = text.split(/(?<=\.) (?=\D)/), two = sentences.slice(0, 2).join(" ");
   const first = (two.match(/\d+(\.\d+)?/g) ?? []).length > MANY ? 1 : 2;
@@ -27,9 +27,11 @@ export const findings = (text) => {
 function found(parent, text) {
   const [first, ...others] = findings(text);
   prose(parent, "finding", first);
-  if (!others.length) return;
-  const list = html("ul", { class: "findings-more" }, parent);
-  for (const one of others) prose(html("li", {}, list), "", one);
+  return () => { if (others.length) list(parent, others); };
+}
+function list(parent, others) {
+  const root = html("ul", { class: "findings-more" }, parent);
+  for (const one of others) prose(html("li", {}, root), "", one);
 }
 const worded = (value, unit) => (typeof value === "number" ? number(value, unit) : tidy(value ?? "–"));
 
@@ -135,11 +137,14 @@ part("experiments", ({ host, get, put: send, watch, trigger }) => {
     body.replaceChildren();
     put(host, "data-shown", one.key);
     html("p", { class: "question" }, body, tidy(one.question));
+    const map = Boolean(one.plots[0]?.marks?.length); // which says it at a glance: the other sentences follow it
     if (one.not_run) prose(body, "problem", `Not run: ${one.not_run}`);
-    else found(body, one.finding);
+    const rest = one.not_run ? () => {} : found(body, one.finding);
+    if (!map) rest();
     const plots = html("div", { class: "result-plots" }, body);
-    const pick = ([table, row], what) => (one.tables[table].rows[row].recipe ? () => set({ table, row }, what) : null);
-    draws = one.plots.map((plot, i) => plotOf(plots, plot, `experiment-${one.number}-${i + 1}`, scaleOf(one.plots, plot), pick));
+    const pick = (title) => ([table, row], what) => (one.tables[table].rows[row].recipe ? () => set({ table, row }, `${title.split(" minus ")[0]}, ${what}`) : null);
+    draws = one.plots.map((plot, i) => plotOf(plots, plot, `experiment-${one.number}-${i + 1}`, scaleOf(one.plots, plot), pick(plot.title)));
+    if (map) rest();
     one.tables.forEach((table, i) => tableOf(body, table, i, `experiment-${one.number}-table-${i + 1}`, set));
     for (const what of one.missing) prose(body, "how", `Left out. ${what}`);
     howOf(body, one, about);

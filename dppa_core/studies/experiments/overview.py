@@ -12,6 +12,7 @@ from typing import Any
 from dppa_core.errors import many
 from dppa_core.evaluation.tables import Cell, Column, Row, Table, listed, settings_text
 from dppa_core.pruning.pruning_parameters import PruningParameters
+from dppa_core.studies.experiments.overview_map import difference_map
 from dppa_core.studies.experiments.rated_merges import (
     AS_PRUNED,
     NAMES,
@@ -25,7 +26,12 @@ from dppa_core.studies.experiments.rated_merges import (
     of_studies,
 )
 from dppa_core.studies.experiments.score_table import points, pruned
-from dppa_core.studies.experiments.values import Axis, Chart, Experiment, Findings, Heatmap
+from dppa_core.studies.experiments.values import (
+    Axis,
+    Chart,
+    Experiment,
+    Findings,
+)
 from dppa_core.studies.zoo.study.compare import EQUAL, LEAST_SEEDS, SECONDARY
 from dppa_core.studies.zoo.study.text import VERDICTS
 from dppa_core.tasks.intervals import Interval
@@ -47,17 +53,6 @@ HALVES = {
     ): "What uneven densities add to two factors (DPPA minus DPA, which is strength 0)",
     ("dpa", "magnitude"): "What two factors add without them (DPA minus magnitude)",
 }
-MARKS = {"wins": "▲", "loses": "▼", "ties": "=", "undecided": "?", "too low": "×"}
-LEGEND = (
-    "▲ DPPA wins, ▼ loses, = ties (within 2 points), ? undecided, × both keep less than one model "
-    "that is not merged, so nothing is told; without a mark: too few seeds. Many comparisons are "
-    "made, so an interval without 0 is not enough to win (Holm). Marks of the embedded models hold "
-    "for their one training, those of other sets over seeds. *Settled*: "
-    "trained inside merges, *plain*: each model alone, *between*: alone, with replay, *large "
-    "deltas*: alone, three times as long at twice the rate; *small*: 0.6 M parameters, *medium*: "
-    "1.3 M, *embedded*: 4.2 M. A number behind *alone* is the delta's size, ‖d‖ / ‖W‖. "
-    "Rates of embedded models count the entries of the modules, those of other sets all entries."
-)
 
 
 def overview(results: Mapping[str, Any], studies: Sequence[Mapping[str, Any]]) -> Experiment:
@@ -69,7 +64,7 @@ def overview(results: Mapping[str, Any], studies: Sequence[Mapping[str, Any]]) -
         _table("Math, finance and law in one model", several, [Column("models")]),
         _table("One model alone", alone, [Column("domain"), Column("‖d‖ / ‖W‖")]),
     )
-    maps = _map((several, alone), SIMPLEST), _map((several,), WHOLE)
+    maps = difference_map((several, alone), SIMPLEST), difference_map((several,), WHOLE)
     found = Findings(tables, (*maps, _by_rate(merged)), _finding(merged, alone, others, studies))
     differences = sum(len(row.minus) for row in (*merged, *alone))
     asked = sum(one["n"] for one in results["models"]["base"].values())
@@ -138,47 +133,6 @@ def _by_rate(rows: Sequence[RatedMerge]) -> Chart:
     return Chart.of("lines", "The three embedded models in one", axes, rates, kept)
 
 
-def _map(tables: Sequence[Sequence[RatedMerge]], rival: str) -> Heatmap:
-    """DPPA minus a rival, in points: models down, rates across; a mark says who wins. The rows of
-    the tables lie in their order."""
-    rates = sorted({row.rate for rows in tables for row in rows})
-    found = [(row, (k, i)) for k, rows in enumerate(tables) for i, row in enumerate(rows)]
-    shown = [(row, place) for row, place in found if rival in row.minus]
-    of = {(_row_name(row), row.rate): row for row, _ in shown}
-    where = {(_row_name(row), row.rate): place for row, place in shown}
-    names = tuple(dict.fromkeys(name for name, _ in of))
-    cells = [[of.get((name, rate)) for rate in rates] for name in names]
-    return Heatmap(
-        f"DPPA minus {NAMES[rival]}",
-        Axis("pruned"),
-        Axis("models"),
-        Axis(f"DPPA minus {NAMES[rival]}", "points"),
-        tuple(f"{100 * rate:g} %" for rate in rates),
-        names,
-        tuple(tuple(_points(row.minus[rival]) if row else None for row in of) for of in cells),
-        0.0,
-        tuple(tuple(_mark(row, rival) if row else "" for row in of) for of in cells),
-        tuple(tuple(where.get((name, rate)) for rate in rates) for name in names),
-        LEGEND if rival == SIMPLEST else "",
-    )
-
-
-def _mark(row: RatedMerge, rival: str) -> str:
-    """Who wins; of few seeds, only whether both keep too little."""
-    if row.outcomes:
-        return MARKS[row.outcomes[rival]]
-    return MARKS["too low"] if rival in row.too_low else ""
-
-
-def _points(found: Interval) -> float:
-    """A difference in points, to a tenth."""
-    return round(100 * found.value, 1)
-
-
-def _row_name(row: RatedMerge) -> str:
-    return f"{row.domain} alone, {row.size:.2f}" if row.domain else row.set.replace(", ", " ")
-
-
 def _finding(
     merged: Sequence[RatedMerge],
     alone: Sequence[RatedMerge],
@@ -197,17 +151,25 @@ def _finding(
 
 
 def _tally(rows: Sequence[RatedMerge]) -> str:
-    """How often DPPA wins and loses against each rival, over training seeds."""
-    counts = {rival: Counter(row.outcomes[rival] for row in rows) for rival in MERGED}
-    parts = [
-        f"against {NAMES[rival]} it wins {of['wins'] or 'none'} and loses {of['loses'] or 'none'}"
-        for rival, of in counts.items()
-    ]
-    kinds = len({row.set for row in rows})
+    """How often DPPA keeps more and less than each rival, over training seeds."""
+    counts = [Counter(row.outcomes[rival] for row in rows) for rival in MERGED]
+    (simple, whole) = (_counted(of) for of in counts)
+    merges = f"{many(len(rows), 'merge')} of math, finance and law over training seeds"
     return (
-        f"Over training seeds, in {many(kinds, 'kind')} of models and at several rates, "
-        f"{many(len(rows), 'merge')} of math, finance and law: {'; '.join(parts)}."
+        f"Of {merges}, DPPA keeps more than magnitude pruning in {simple}. More than whole deltas "
+        f"it keeps in {whole}."
     )
+
+
+def _counted(of: Counter[str]) -> str:
+    said = f"{of['wins'] or 'none'} and less in {of['loses'] or 'none'}"
+    if of["ties"]:
+        said += f", within {100 * EQUAL:g} points in {of['ties']}"
+    if of["undecided"]:
+        said += f", undecided in {of['undecided']}"
+    if of["too low"]:
+        said += f"; in {of['too low']} both keep less than one model that is not merged"
+    return said
 
 
 def _halves(studies: Sequence[Mapping[str, Any]], pair: tuple[str, str, str]) -> str:

@@ -109,6 +109,10 @@ class Chart:
         return cls(kind, title, *axes, series)
 
 
+NOTHING_TOLD = "×"
+"""The sign of a number that tells nothing: its cell has no colour."""
+
+
 @dataclass(frozen=True, slots=True)
 class Heatmap:
     """A matrix of numbers as colours."""

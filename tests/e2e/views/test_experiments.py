@@ -50,7 +50,7 @@ def test_an_experiment_is_read_drawn_saved_and_a_row_is_set(visit: Visit) -> Non
     (cell,) = page.locator('#experiments g.point[role="button"]').all()
     cell.focus()
     page.keyboard.press("Enter")
-    expect(page.locator("#experiments .standing")).to_contain_text("merge of 90, 0 pruned")
+    expect(page.locator("#experiments .standing")).to_contain_text("merge of Gain, 90, 0 pruned")
     expect(studio.rate).to_have_value("90")
 
     page.locator("#experiment-choice").select_option("last")

@@ -35,16 +35,17 @@ block("open-question", ({ host, result, ask }) => {
     const box = html("section", { class: "plot plot-result" }, place);
     html("h3", { class: "plot-title" }, box, map.title);
     const root = svg("svg", { role: "group", "aria-label": `${map.title}. The numbers stand in the view Experiments.` }, box);
-    html("p", { class: "how" }, box, `${map.how.replaceAll("*", "")} Underlined: a click sets the controls of the page to this merge, and leaves the lesson.`);
-    const pick = ([table, row]) => (result.set[table]?.[row] ? () => { take(table, row); } : null);
+    html("p", { class: "how" }, box, `${map.how.replaceAll("*", "")} Underlined: a click sets the controls of the page to this merge.`);
+    const news = html("p", { class: "how", role: "status" }, box);
+    const pick = ([table, row], what) => (result.set[table]?.[row] ? () => { take({ table, row }, what, news); } : null);
     new ResizeObserver(() => { if (box.clientWidth) resultPlot(root, map, box.clientWidth, null, pick); }).observe(box);
   }
-  async function take(table, row) {
+  async function take(place, what, news) {
     try {
-      const found = await ask({ key: result.key, table, row });
+      const found = await ask({ key: result.key, ...place });
       history.goTo(found.take);
-      document.querySelector("#learn-open")?.click();
-    } catch (error) { say(told, error.message); }
+      say(news, `The controls of the page are set to the merge of ${what}, its models included. Learn, above, leads there and back; Undo there brings back what was set before.`);
+    } catch (error) { say(news, error.message); }
   }
   function curves({ title, x, y, series }) {
     const xs = series.flatMap((one) => one.x), ys = series.flatMap((one) => [...one.low, ...one.high, ...one.y]).filter((value) => value !== null);

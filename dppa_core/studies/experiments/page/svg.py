@@ -12,7 +12,7 @@ from xml.sax.saxutils import escape
 
 from dppa_core.merging.cards import card_plot
 from dppa_core.merging.cards.card_plot import MARGIN, ink_on
-from dppa_core.studies.experiments.values import Axis, Heatmap
+from dppa_core.studies.experiments.values import NOTHING_TOLD, Axis, Heatmap
 
 CHARACTER = 6.3
 """Width of a letter at 11 px, in pixels."""
@@ -94,8 +94,10 @@ def heatmap_svg(heatmap: Heatmap) -> str:
         parts.append(f'<text x="{left - 8:g}" y="{y:g}" text-anchor="end">{escape(name)}</text>')
         for column, value in enumerate(heatmap.cells[row]):
             place = left + cell * column, _TOP + _ROW * row
-            colour = _colour(value, low, high, heatmap.middle)
-            sign = f" {escape(heatmap.marks[row][column])}" if heatmap.marks else ""
+            mark = heatmap.marks[row][column] if heatmap.marks else ""
+            shown = None if mark == NOTHING_TOLD else value
+            colour = _colour(shown, low, high, heatmap.middle)
+            sign = f" {escape(mark)}"
             parts.append(_cell(place, cell, value, colour, sign.rstrip()))
     return "\n".join([*parts, "</svg>"]) + "\n"
 

@@ -57,16 +57,17 @@ def page(report: ExperimentsReport) -> str:
 
 
 def _opening(one: Experiment) -> list[str]:
-    """The overview's sentences, one a line, and its first plot."""
+    """The overview's first two sentences, its first plot, and the other sentences, one a line."""
     if one.findings is None:
         return []
     first = one.findings.plots[0]
     sentences = re.split(r"(?<=\.) (?=\D)", one.findings.finding)
     return [
         f"## {one.title}",
-        "\n".join(f"- {sentence}" for sentence in sentences),
+        " ".join(sentences[:2]),
         f"![{first.title}]({PLOTS}/{_picture(one, 0)})",
         *([first.how] if isinstance(first, Heatmap) and first.how else []),
+        "\n".join(f"- {sentence}" for sentence in sentences[2:]),
     ]
 
 
