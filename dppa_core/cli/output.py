@@ -48,7 +48,7 @@ ScorerOption = Annotated[
     str | None,
     typer.Option(
         help="Of --items that declare none: exact, number, contains. If unset: choice "
-        "for choices, number for a number, else exact."
+        "for choices, number for a number, with a unit or not, else exact."
     ),
 ]
 MemoryOption = Annotated[

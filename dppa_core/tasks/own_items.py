@@ -22,6 +22,8 @@ LETTERS = "ABCDEFGHIJ"
 _READ_BY_PATTERN, SECONDS = 2000, 0.2
 """Characters of a reply that a regular expression reads, and how long it may take."""
 _NUMBER = re.compile(r"(?<![\w.,])-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\d+(?:\.\d+)?")
+_AMOUNT = re.compile(rf"[$€£¥]?\s?(?:{_NUMBER.pattern})\s?(?:%|[^\W\d_]{{2,}})?")
+"""A number, with a sign of currency or a unit (a word of two letters or more), or without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +61,10 @@ def _number(item: OwnItem, reply: str) -> bool:
 
 
 def usual_scorer(answer: str, choices: Sequence[str]) -> str:
-    """The scorer of an item that names none: `number` if its answer is one and nothing else."""
+    """The scorer of an item that names none: `number` for a number, as 5, $5 or 5 apples."""
     if choices:
         return "choice"
-    return "number" if _NUMBER.fullmatch(answer) else "exact"
+    return "number" if _AMOUNT.fullmatch(answer) else "exact"
 
 
 def last_decimal(text: str) -> Decimal | None:
@@ -149,22 +151,29 @@ class OwnDomain(str):
         name: Unlike the embedded domains' names.
         items: At least one, all with different prompts.
         tokens: Most tokens of a reply; the usual number if None.
+        whole: Whether the test has all items, and the search none.
     """
 
-    __slots__ = ("digest", "items", "tokens")
+    __slots__ = ("digest", "items", "tokens", "whole")
     items: tuple[OwnItem, ...]
     tokens: int | None
+    whole: bool
     digest: str
 
     def __new__(
-        cls, name: str, items: Iterable[OwnItem] = (), tokens: int | None = None
+        cls,
+        name: str,
+        items: Iterable[OwnItem] = (),
+        tokens: int | None = None,
+        whole: bool = False,
     ) -> OwnDomain:
         """Sort the items and take the digest of what they are."""
         made = super().__new__(cls, name)
         ordered = tuple(sorted(items, key=lambda one: (_hashed(one.question), one.prompt)))
-        told = json.dumps([[one.asked() for one in ordered], tokens])
+        told = json.dumps([[one.asked() for one in ordered], tokens, *(["whole"] if whole else [])])
         digest = hashlib.sha256(told.encode()).hexdigest()[:16]
-        for field, value in (("items", ordered), ("tokens", tokens), ("digest", digest)):
+        fields = {"items": ordered, "tokens": tokens, "whole": whole, "digest": digest}
+        for field, value in fields.items():
             object.__setattr__(made, field, value)
         return made
 
@@ -174,7 +183,11 @@ class OwnDomain(str):
 
     def __reduce__(self) -> Any:
         """As a call, for other processes."""
-        return OwnDomain, (str(self), self.items, self.tokens)
+        return OwnDomain, (str(self), self.items, self.tokens, self.whole)
+
+    def undivided(self) -> OwnDomain:
+        """The same domain, whose test has all items."""
+        return OwnDomain(str(self), self.items, self.tokens, whole=True)
 
     def of_split(self, split: str, most: int | None = None) -> tuple[OwnItem, ...]:
         """The items of a split, at most `most` of them.
@@ -184,7 +197,9 @@ class OwnDomain(str):
         """
         if split not in (SEARCH, TEST):
             raise InvalidValue(f"{self}: own items have the splits search and test, got {split!r}.")
-        found = [one for one in self.items if split_of(one.question) == split]
+        found = [
+            one for one in self.items if (TEST if self.whole else split_of(one.question)) == split
+        ]
         if not found:
             raise InvalidValue(
                 f"{self}: no item for the {split} split. Half of the questions go to search and "

@@ -123,6 +123,9 @@ def test_a_click_on_a_merge_keeps_a_question_of_ones_own(studio: Studio) -> None
     own.fill("Term: The vendor may end it. Is the term fair or unfair?")
     own.press("Enter")
     studio.page.locator(".shown-merges button").first.click()
+    expect(studio.page.locator(".shown-merges button").first).to_have_attribute(
+        "aria-pressed", "true"
+    )
     expect(studio.page.locator("#pinned-choice")).to_have_value("own")
     expect(own).to_have_value(re.compile("^Term: The vendor"))
 

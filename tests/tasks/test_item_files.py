@@ -29,6 +29,10 @@ def test_an_answer_that_is_a_number_is_compared_as_a_number() -> None:
     number, words = sorted(read_items(lines.encode(), "x").items, key=lambda one: one.answer)
     assert number.task == "number" and number.right("12 + 5 = 17. The answer is 17.")
     assert words.task == "exact" and not words.right("It is 17 b.")
+    for amount in ("$17", "17 apples", "17 %"):
+        told = f'{{"question": "12 + 5", "answer": "{amount}"}}'
+        (one,) = read_items(told.encode(), "x").items
+        assert one.task == "number" and one.right("The answer is 17."), amount
 
 
 def test_a_first_line_declares_for_all_and_an_option_for_files_that_declare_none() -> None:

@@ -8,6 +8,7 @@ import { measuredRuns, modelRow } from "./measured.js";
 const IDLE = "Not asked yet. The merge, plain merges, the domain models and the base answer the same questions.";
 const kept = (done, total) => `Cancelled after ${done} of ${total} answers. Those of models that had finished are kept: ask again to go on.`;
 const MOST_SHOWN = 200;
+const SCORERS = { exact: "the whole reply", number: "its last number", choice: "its choice", contains: "anywhere in the reply", regex: "what the pattern finds" };
 function type(box, text) {
   Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value").set.call(box, text);
   box.dispatchEvent(new Event("input", { bubbles: true }));
@@ -58,6 +59,7 @@ part("questions", ({ host, get, watch }) => {
   opener(host);
   const runs = measuredRuns(host, "questions", IDLE, kept);
   const whole = html("div", { hidden: "" }, host);
+  const earlier = html("p", { class: "how earlier" }, whole);
   const region = (label) => html("table", { class: "scores" }, html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label }, whole));
   const scores = region("Scores on your questions");
   const note = html("p", { class: "how" }, whole);
@@ -67,7 +69,9 @@ part("questions", ({ host, get, watch }) => {
   for (const name of ["all", "right", "wrong"]) html("option", { value: name }, marked, name);
   const table = region("Your questions, right and wrong");
   const more = html("p", { class: "how" }, whole);
-  let result = null;
+  let result = null, starting = "", asked = ""; // the texts of the newest run, and of the table
+  const text = () => document.querySelector("#questions-text textarea")?.value ?? "";
+  document.addEventListener("click", (event) => { if (event.target.closest?.("#questions-run")) starting = text(); }, true);
   const saves = saveable(host, "own-questions", () => result && {
     recipe: result.recipe,
     columns: ["question", "answer", "scorer", ...result.rows.flatMap(({ label }) => [`${label} (1 right, 0 wrong)`, `${label}: reply`])],
@@ -92,22 +96,24 @@ part("questions", ({ host, get, watch }) => {
         if (ends) html("span", { class: "muted" }, cell, interval(ends));
       }
     }
-    say(note, `${result.items.length} of ${result.all} questions are asked here; the others are for searches. In brackets: 95\u202f% intervals. Retention: divided by the domain model that answers best.`);
+    const asked = result.items.length < result.all ? `${result.items.length} of ${result.all} questions are asked here; the others are for searches.` : `All ${result.all} questions are asked: fewer than ${result.divided} are not divided, so what a search by them finds is scored on others.`;
+    say(note, `${asked} In brackets: 95\u202f% intervals. Retention: divided by the domain model that answers best.`);
   }
   function drawItems() {
     const { hits, replies } = result.rows[Number(model.value)] ?? { hits: [], replies: [] };
     const rows = result.items.map((item, i) => ({ item, right: hits[i], reply: replies[i] ?? "–" })).filter(({ right }) => marked.value === "all" || right === (marked.value === "right"));
-    const body = heads(table, ["question", "right answer", "its reply", "marked"]);
+    const body = heads(table, ["question, right answer and reply", "marked"]);
     for (const { item, right, reply } of rows.slice(0, MOST_SHOWN)) {
       const tr = html("tr", { "data-right": right }, body);
-      const open = html("button", { type: "button", class: "small question-open", title: "Open in the chat" }, html("td", {}, tr), item.question);
+      const all = html("td", { class: "asked" }, tr);
+      const open = html("button", { type: "button", class: "small question-open", title: "Put into the chat" }, all, item.question);
       open.addEventListener("click", () => openInChat(item.prompt));
-      html("td", {}, tr, item.answer);
-      html("td", { class: "reply" }, tr, reply);
+      html("span", { class: "muted" }, all, `Right answer (${SCORERS[item.scorer]}): ${item.answer}`);
+      html("span", { class: "reply" }, all, `Reply: ${reply}`);
       html("td", {}, tr, right ? "right" : "wrong");
     }
     const cut = rows.length > MOST_SHOWN ? ` The first ${MOST_SHOWN} are shown; the saved table has all.` : "";
-    say(more, `${rows.length} of ${hits.length} questions.${cut} Click one to ask it in the chat.`);
+    say(more, `${rows.length} of ${hits.length} questions.${cut} Click one to put it into the chat.`);
   }
   function draw() {
     const before = model.value;
@@ -122,10 +128,14 @@ part("questions", ({ host, get, watch }) => {
   function accept(next) {
     if (!runs.take(next) || !next.result) return;
     result = next.result;
+    asked = starting;
     draw();
     whole.hidden = saves.hidden = false;
   }
   watch(accept);
   accept(get());
-  paint(runs.paint);
+  paint(() => {
+    runs.paint();
+    say(earlier, asked && text() !== asked ? "Of the questions asked before, not of those above:" : "");
+  });
 });

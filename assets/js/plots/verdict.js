@@ -5,13 +5,17 @@ import * as history from "../session/history.js";
 import { paint, part, server } from "../session/parts.js";
 import * as tables from "../session/tables.js";
 
-/** Ask the merge an example; a question of one's own stays. @param {string} question */
+let ours = false, chosen = false; // whether this module, or the visitor, chose the pinned question
+/** Ask the merge an example, unless the visitor has chosen a question. @param {string} question */
 function pin(question) {
-  const choice = document.querySelector("#pinned-choice"), own = document.querySelector("#pinned-own");
-  if (!(choice instanceof HTMLSelectElement) || (own instanceof HTMLInputElement && own.value && !own.hidden)) return;
+  const choice = document.querySelector("#pinned-choice");
+  if (!(choice instanceof HTMLSelectElement) || chosen) return;
+  ours = true;
   choice.value = question;
-  choice.dispatchEvent(new Event("change"));
+  choice.dispatchEvent(new Event("change", { bubbles: true }));
+  ours = false;
 }
+document.addEventListener("change", (event) => { if (event.target instanceof Element && event.target.id === "pinned-choice" && !ours) chosen = true; }, true);
 
 /** The lesson with every method, from the leaderboard. */
 const RANKED = "comparison";
@@ -29,7 +33,7 @@ part("verdict", ({ host, get }) => {
   say(html("span", {}, more), " · ");
   html("button", { type: "button", class: "link", "data-opens": RANKED }, more, "All methods, ranked");
   const row = html("div", { class: "shown-merges", role: "group", "aria-label": "Set the merge, and see what it keeps" }, host);
-  html("span", { class: "shown-what" }, row, "Accuracy kept:");
+  const what = html("span", { class: "shown-what" }, row, "Accuracy kept");
   const shows = (get()?.shows ?? []).map(({ name, done, kept, how, recipe, state }, place) => {
     if (place) html("span", { class: "shown-next", "aria-hidden": "true" }, row, "→");
     const button = html("button", { type: "button", class: "small", title: `${how} A click sets the controls to this merge; Undo brings back what was there.` }, row);
@@ -39,6 +43,8 @@ part("verdict", ({ host, get }) => {
     button.addEventListener("click", () => { pin(get().question); history.goTo(state); });
     return { button, recipe };
   });
+  html("span", { class: "less" }, what, `; the last two${get()?.shows?.[1]?.done.replace(",", "") ?? ""}`); // not on the buttons of a phone
+  what.append(":");
   const theirs = new Set((get()?.shows ?? []).flatMap(({ state }) => state.models.map(({ ref }) => ref)));
   paint(() => {
     const { base, models } = controls.state;

@@ -28,6 +28,8 @@ from dppa_core.tasks.own_items import OwnDomain
 
 NAME, REPLY_TOKENS = "questions", 48
 """The domain's name; most tokens of a reply, if the questions do not say (as the examiner's)."""
+DIVIDED = 40
+"""So many questions are divided between test and search; of fewer, a half says too little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,10 @@ def read_domain(text: object, limits: TextLimits, *splits: str) -> OwnDomain:
             f"The questions have {len(said)} characters, and at most {limits.letters} fit. "
             "`dppa evaluate --items FILE` takes 20 MB."
         )
+    if said.startswith("["):
+        raise InvalidValue(
+            "One question a line, each in { }, without [ ] around them or commas between."
+        )
     form = "jsonl" if said.startswith("{") else "csv"
     file = f"Your questions, read as .{form}"
     domain = read_items(said.encode(), file, NAME, most=limits.questions)
@@ -82,7 +88,9 @@ def read_domain(text: object, limits: TextLimits, *splits: str) -> OwnDomain:
 
 def read_own(text: object, other: object, session: Session, limits: TextLimits) -> OwnQuestions:
     """Check the values of a handler; `other` is the slot that is not shown. Raises InvalidValue."""
-    domain = read_domain(text, limits, "test")
+    domain = read_domain(text, limits)
+    if len(domain.items) < DIVIDED:
+        domain = domain.undivided()
     return OwnQuestions(domain, contestants(session, other), recipe_hash(session.recipe()))
 
 
@@ -116,6 +124,7 @@ def answered(asked: OwnQuestions, studio: Studio, emit: Emit, stop: Stop) -> dic
         "rows": rows,
         "items": items,
         "all": len(asked.domain.items),
+        "divided": DIVIDED,
         "recipe": asked.recipe,
     }
 
@@ -129,8 +138,8 @@ def add_own_questions(
     with gr.Accordion("Questions of your own", open=False, elem_id="questions-box"):
         text = gr.Textbox(
             label="Questions with answers",
-            info="JSON lines or CSV with a header. Half of them, always the same, are kept for "
-            "Search; the other half is asked here.",
+            info=f"JSON lines or CSV with a header. All are asked; of {DIVIDED} or more, half, "
+            "always the same, are kept for Search.",
             placeholder='{"question": "What is 2 + 3?", "answer": "5"}',
             lines=4,
             max_lines=10,

@@ -45,7 +45,8 @@ def studio(zoo_env: object) -> Studio:
         ("{" + 20_000 * "x", "have 20001 characters, and at most 20000 fit"),
         ('{"question": "q"}', "questions, read as .jsonl: line 1: answer is missing"),
         ("question,answr\nq,a", "questions, read as .csv: line 1: no key 'answr'"),
-        ('{"question": "q", "answer": "a"}', "no item for the test split"),
+        ('[{"question": "q", "answer": "a"}]', r"each in \{ \}, without \[ \] around them"),
+        ("question;answer\nq;a", "columns have commas between them, not ;"),
     ],
 )
 def test_what_a_browser_sends_is_checked(text: object, says: str) -> None:
@@ -77,11 +78,13 @@ def test_everybody_is_asked_the_test_split_and_marked_item_by_item(studio: Studi
     found = json.loads(json.dumps(done[0]["result"]))
     labels = [row["label"] for row in found["rows"]]
     assert labels == ["merged", "task arithmetic", "linear", "math", "finance", "law", "base"]
-    assert found["all"] == 6 and len(found["items"]) == 3 and found["recipe"] == asked.recipe
+    assert found["all"] == len(found["items"]) == 6, "fewer than 40 are not divided"
+    assert found["recipe"] == asked.recipe
     assert asked.recipe == recipe_hash(SESSION.recipe())
     assert {one["scorer"] for one in found["items"]} == {"number"}
     for row in found["rows"]:
-        assert len(row["hits"]) == row["n"] == 3 and sum(row["hits"]) == row["accuracy"] * 3
+        assert len(row["hits"]) == row["n"] == 6
+        assert sum(row["hits"]) == pytest.approx(row["accuracy"] * 6)
         items = asked.domain.of_split("test")
         assert [item.right(one) for item, one in zip(items, row["replies"], strict=True)] == (
             row["hits"]

@@ -49,21 +49,21 @@ def test_a_file_of_questions_is_asked_looked_at_and_opened_in_the_chat(studio: S
     rows = page.locator("#questions tr[data-key]")
     expect(rows).to_have_count(7, timeout=ANSWER_MS)
     expect(rows.first.locator("th")).to_have_text("merged")
-    expect(page.locator("#questions")).to_contain_text("3 of 6 questions are asked here")
+    expect(page.locator("#questions")).to_contain_text("All 6 questions are asked")
     items = page.locator("#questions tr[data-right]")
-    expect(items).to_have_count(3)
+    expect(items).to_have_count(6)
     found = 0
     for state in ("right", "wrong"):
         page.locator("#questions-marked").select_option(state)
         assert set(items.locator("td:last-child").all_inner_texts()) <= {state}
         found += items.count()
-    assert found == 3
+    assert found == 6
     page.locator("#questions-marked").select_option("all")
     page.locator("#questions-model").select_option(label="math")
     for row in items.all():
         assert re.search(r"\d", row.locator(".reply").inner_text())
     page.locator("#questions-model").select_option(label="base")
-    expect(items).to_have_count(3)
+    expect(items).to_have_count(6)
     assert page.evaluate("() => document.scrollingElement.scrollWidth - innerWidth") <= 0
     question = items.first.locator("button")
     said = question.inner_text()
