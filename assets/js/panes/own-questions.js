@@ -60,14 +60,14 @@ part("questions", ({ host, get, watch }) => {
   const runs = measuredRuns(host, "questions", IDLE, kept);
   const whole = html("div", { hidden: "" }, host);
   const earlier = html("p", { class: "how earlier" }, whole);
-  const region = (label) => html("table", { class: "scores" }, html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label }, whole));
+  const region = (label, kind = "") => html("table", { class: `scores ${kind}` }, html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label }, whole));
   const scores = region("Scores on your questions");
   const note = html("p", { class: "how" }, whole);
   const filters = html("div", { class: "question-filters" }, whole);
   const model = choiceOf(filters, "questions-model", "Whose answers the table marks", "Model");
   const marked = choiceOf(filters, "questions-marked", "Which questions the table shows", "Show");
   for (const name of ["all", "right", "wrong"]) html("option", { value: name }, marked, name);
-  const table = region("Your questions, right and wrong");
+  const table = region("Your questions, right and wrong", "own-items");
   const more = html("p", { class: "how" }, whole);
   let result = null, starting = "", asked = ""; // the texts of the newest run, and of the table
   const text = () => document.querySelector("#questions-text textarea")?.value ?? "";
@@ -96,7 +96,7 @@ part("questions", ({ host, get, watch }) => {
         if (ends) html("span", { class: "muted" }, cell, interval(ends));
       }
     }
-    const asked = result.items.length < result.all ? `${result.items.length} of ${result.all} questions are asked here; the others are for searches.` : `All ${result.all} questions are asked: fewer than ${result.divided} are not divided, so what a search by them finds is scored on others.`;
+    const asked = result.items.length < result.all ? `${result.items.length} of ${result.all} questions are asked here; the others are for searches.` : `All ${result.all} questions are asked: fewer than ${result.divided} are not divided. If you search by them, score on others.`;
     say(note, `${asked} In brackets: 95\u202f% intervals. Retention: divided by the domain model that answers best.`);
   }
   function drawItems() {
