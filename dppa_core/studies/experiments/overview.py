@@ -47,11 +47,8 @@ WORDS = {
     "too low": "and {} both keep less than one model that is not merged",
 }
 HALVES = {
-    (
-        "dppa",
-        "dpa",
-    ): "What uneven densities add to two factors (DPPA minus DPA, which is strength 0)",
-    ("dpa", "magnitude"): "What two factors add without them (DPA minus magnitude)",
+    "dppa": "What uneven densities add to two factors (DPPA minus DPA, which is strength 0)",
+    "dpa": "What two factors add without them (DPA minus magnitude)",
 }
 
 
@@ -84,8 +81,8 @@ def overview(results: Mapping[str, Any], studies: Sequence[Mapping[str, Any]]) -
         f"differences of the embedded models (Holm). It ties where the interval lies within "
         f"±{100 * EQUAL:g} points, and is undecided otherwise. Outcomes stand in the order of the "
         "differences: against task arithmetic, then against magnitude. Intervals of the embedded "
-        "models cover the items, not the training: they "
-        "were trained with one seed. Other sets (`make study`, with their own numbers of items) "
+        "models cover the items, not the training: they were trained with one seed. Other sets "
+        "(`make study`, with their own numbers of items) "
         f"count all entries, embeddings too. With {LEAST_SEEDS} seeds or more they have intervals "
         "over seeds, the wider of Student's and a bootstrap over seeds and items, and outcomes "
         "corrected for the five comparisons of a rate ([study plan](study-plan.md)); with fewer "
@@ -181,7 +178,7 @@ def _halves(studies: Sequence[Mapping[str, Any]], pair: tuple[str, str, str]) ->
         f"{VERDICTS[one.found.verdict]})"
         for one in there
     ]
-    return f"{HALVES[pair[:2]]}: {'; '.join(told)}." if told else ""
+    return f"{HALVES[pair[0]]}: {'; '.join(told)}." if told else ""
 
 
 def _once(rows: Sequence[RatedMerge]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
@@ -18,6 +17,7 @@ from dppa_core.studies.zoo.study.compare import (
     SECONDARY,
     SeedComparison,
     apart,
+    by_kind,
     claim_rates,
     compare,
     hits_of,
@@ -79,7 +79,7 @@ def of_studies(studies: Sequence[Mapping[str, Any]]) -> list[RatedMerge]:
     """Sets of at least `LEAST_SEEDS` seeds together, at their `claim_rates`; others one by one,
     without an outcome."""
     found = list[RatedMerge]()
-    for sets in _groups(studies):
+    for sets in by_kind(studies).values():
         rates = claim_rates(sets) if len(sets) >= LEAST_SEEDS else ()
         if rates:
             found += [_over_seeds(sets, rate) for rate in rates]
@@ -101,19 +101,11 @@ def halves(studies: Sequence[Mapping[str, Any]]) -> list[HalfGain]:
     """The secondary comparisons of every set of at least `LEAST_SEEDS` seeds that has them."""
     return [
         HalfGain(_title(sets), rate, one)
-        for sets in _groups(studies)
+        for sets in by_kind(studies).values()
         if len(sets) >= LEAST_SEEDS
         for rate in claim_rates(sets, SECONDARY)
         for one in compare(sets, rate, SECONDARY)
     ]
-
-
-def _groups(studies: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
-    """The sets of each size and regime, by seed."""
-    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
-    for of in sorted(studies, key=lambda of: of["set"]["seed"]):
-        groups[of["set"]["size"], of["set"]["regime"]].append(of)
-    return list(groups.values())
 
 
 def _title(sets: Sequence[Mapping[str, Any]]) -> str:

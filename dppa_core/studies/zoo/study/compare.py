@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import sqrt
@@ -91,6 +92,16 @@ def of_one_model(measured: Mapping[str, Any]) -> float:
     if asked is None:
         return float(measured.get("least", 1 / len(own)))
     return max(retention(asked[domain], own) for domain in own)
+
+
+def by_kind(
+    sets: Sequence[Mapping[str, Any]],
+) -> dict[tuple[str, str], list[Mapping[str, Any]]]:
+    """Size and regime -> their sets, by seed."""
+    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
+    for of in sorted(sets, key=lambda of: of["set"]["seed"]):
+        groups[of["set"]["size"], of["set"]["regime"]].append(of)
+    return groups
 
 
 def claim_rates(sets: Sequence[Mapping[str, Any]], pairs: Pairs = PRIMARY) -> tuple[float, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
@@ -18,6 +17,7 @@ from dppa_core.studies.zoo.study.compare import (
     SeedComparison,
     apart,
     by_accuracy,
+    by_kind,
     claim_rates,
     compare,
     divisors,
@@ -55,9 +55,6 @@ Measured = Mapping[str, Any]
 
 def markdown(sets: Sequence[Measured], command: str) -> str:
     """The page, from what `measure_set` returned for every set."""
-    groups: dict[tuple[str, str], list[Measured]] = defaultdict(list)
-    for of in sorted(sets, key=lambda of: of["set"]["seed"]):
-        groups[of["set"]["size"], of["set"]["regime"]].append(of)
     parts = [
         "# Over seeds and regimes\n\nThe [study plan](study-plan.md) fixed beforehand what is "
         "measured, and how. Its end lists what was changed later, and when: the search, for one, "
@@ -66,7 +63,7 @@ def markdown(sets: Sequence[Measured], command: str) -> str:
         "over math, finance and law. All sets are asked the same items; intervals treat them as "
         f"independent, though patterns of sentences recur. {_at_an_end(sets)} Made by `{command}`."
     ]
-    parts += [_group(size, regime, of) for (size, regime), of in sorted(groups.items())]
+    parts += [_group(size, regime, of) for (size, regime), of in sorted(by_kind(sets).items())]
     return "\n\n".join(parts) + "\n"
 
 
