@@ -18,7 +18,7 @@ function prose(parent, kind, text) {
   }
 }
 // The finding: a sentence or two as a paragraph, then the others with their figures, one a line.
-const MANY = 8, LONG = 18; // figures, rows
+const MANY = 6, LONG = 18; // figures, rows
 export const findings = (text) => {
   const sentences = text.split(/(?<=\.) (?=\D)/), two = sentences.slice(0, 2).join(" ");
   const first = (two.match(/\d+(\.\d+)?/g) ?? []).length > MANY ? 1 : 2;

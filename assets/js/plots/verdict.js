@@ -33,7 +33,7 @@ part("verdict", ({ host, get }) => {
   say(html("span", {}, more), " · ");
   html("button", { type: "button", class: "link", "data-opens": RANKED }, more, "All methods, ranked");
   const row = html("div", { class: "shown-merges", role: "group", "aria-label": "Set the merge, and see what it keeps" }, host);
-  const what = html("span", { class: "shown-what" }, row, "Accuracy kept");
+  html("span", { class: "shown-what" }, row, "Accuracy kept:");
   const shows = (get()?.shows ?? []).map(({ name, done, kept, how, recipe, state }, place) => {
     if (place) html("span", { class: "shown-next", "aria-hidden": "true" }, row, "→");
     const button = html("button", { type: "button", class: "small", title: `${how} A click sets the controls to this merge; Undo brings back what was there.` }, row);
@@ -43,8 +43,6 @@ part("verdict", ({ host, get }) => {
     button.addEventListener("click", () => { pin(get().question); history.goTo(state); });
     return { button, recipe };
   });
-  html("span", { class: "less" }, what, `; the last two${get()?.shows?.[1]?.done.replace(",", "") ?? ""}`); // not on the buttons of a phone
-  what.append(":");
   const theirs = new Set((get()?.shows ?? []).flatMap(({ state }) => state.models.map(({ ref }) => ref)));
   paint(() => {
     const { base, models } = controls.state;

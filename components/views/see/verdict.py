@@ -129,7 +129,7 @@ def shown_merges() -> tuple[ShownMerge, ...]:
         ),
         _shown(
             "DPPA",
-            ", searched factors",
+            ", searched",
             f"About the same changes, enlarged by DPPA: {settings_text(ours['values'])}, as a "
             "search chose them.",
             ours["best"],

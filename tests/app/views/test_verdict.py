@@ -127,7 +127,7 @@ def test_three_clicks_show_what_pruning_costs_and_what_amplification_brings_back
     assert whole.text == f"unpruned {kept('task_arithmetic', 0.0)}"
     left = kept("magnitude", rate, when="plain")
     assert pruned.text == f"magnitude, {100 * rate:.0f}\u202f% pruned {left}"
-    assert amplified.text == f"DPPA, searched factors {kept('dppa', rate)}"
+    assert amplified.text == f"DPPA, searched {kept('dppa', rate)}"
     for one in (whole, pruned, amplified):
         said = verdict_of(session_from_state(one.state).recipe())
         assert said.startswith(f"This merge keeps {one.text.rsplit(' ')[-1]} of its models' own")
