@@ -24,8 +24,7 @@ part("verdict", ({ host, get }) => {
   host.replaceChildren();
   const box = html("details", { class: "verdict-box" }, host);
   const line = html("summary", {}, box), text = html("span", {}, line, "What this merge keeps …");
-  html("span", { class: "more" }, line, " Pruning makes packs smaller, not the merged model.");
-  html("p", { class: "how" }, box, "Prune to store or send each model's changes as a small file (a pack, under Export), or to merge models that disturb each other in a sum. Otherwise add whole changes (task arithmetic). "
+  html("p", { class: "how" }, box, "Prune to store or send each model's changes as a small file (a pack, under Export); the merged model does not get smaller. Otherwise add whole changes (task arithmetic). "
     + "Score real models on questions of your own.");
   const more = html("p", { class: "how" }, box, `${get()?.purposes ?? ""} `);
   const evidence = html("button", { type: "button", class: "link" }, more, "All experiments");
