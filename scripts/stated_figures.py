@@ -79,7 +79,7 @@ AT_80, AT_90, AT_95 = (
 STATED = (
     StatedFigures(
         README,
-        "(task arithmetic), keep # % of the domain models' scores. DPPA with a fifth of each "
+        "(task arithmetic) keep # % of the domain models' scores. DPPA with a fifth of each "
         "matrix keeps # %, # points less (# to #;",
         lambda data: (
             *(data.kept("task_arithmetic"), data.kept("dppa")),

@@ -9,7 +9,7 @@ let ours = false, chosen = false; // whether this module, or the visitor, chose 
 /** Ask the merge an example, unless the visitor has chosen a question. @param {string} question */
 function pin(question) {
   const choice = document.querySelector("#pinned-choice");
-  if (!(choice instanceof HTMLSelectElement) || chosen) return;
+  if (!(choice instanceof HTMLSelectElement) || chosen || choice.value === "own") return; // also one kept from before a reload
   ours = true;
   choice.value = question;
   choice.dispatchEvent(new Event("change", { bubbles: true }));

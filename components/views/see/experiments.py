@@ -95,7 +95,10 @@ def _can_be_set(recipe: str | None) -> bool:
         return False
     names = (merge.base, *(model.model for model in merge.models))
     here = {f"zoo:{name}" for name in zoo_names()}
-    return all(name in here if ":" in name else Path(name).is_dir() for name in names)
+    return all(
+        name in here if name.startswith("zoo:") else ":" in name or Path(name).is_dir()
+        for name in names
+    )
 
 
 def row_state(results: Results, asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -45,6 +45,16 @@ def test_a_row_about_models_that_are_elsewhere_cannot_be_set(tmp_path: Path) -> 
     assert not any(row["recipe"] for row in rows)
 
 
+def test_a_row_of_models_of_the_hub_can_be_set_and_one_that_is_not_fetched_cannot(
+    tmp_path: Path,
+) -> None:
+    for base, can in (("hub:owner/base", True), ("zoo:not-here", False)):
+        path = write_results(tmp_path)
+        path.write_text(path.read_text("utf-8").replace("zoo:base", base), "utf-8")
+        first, *_ = shown_value(read_results(path), "")["shown"]["tables"][0]["rows"]
+        assert first["recipe"] is can
+
+
 def test_a_row_is_set_as_the_merge_that_was_asked(tmp_path: Path) -> None:
     results = read_results(write_results(tmp_path))
     session = session_from_state(row_state(results, ROW))
