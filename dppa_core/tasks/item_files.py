@@ -146,7 +146,7 @@ def _csv_rows(data: bytes, file: str) -> Iterator[tuple[int, Mapping[str, Any]]]
                 head = [cell.strip() for cell in cells]
                 if len(head) == 1 and ";" in head[0]:
                     raise InvalidValue(
-                        f"{where}: columns have commas between them, not ; {EXAMPLE}"
+                        f"{where}: columns have commas between them, not semicolons. {EXAMPLE}"
                     )
                 _check_keys(head, _KEYS, where)
             elif len(cells) != len(head):

@@ -46,7 +46,7 @@ def studio(zoo_env: object) -> Studio:
         ('{"question": "q"}', "questions, read as .jsonl: line 1: answer is missing"),
         ("question,answr\nq,a", "questions, read as .csv: line 1: no key 'answr'"),
         ('[{"question": "q", "answer": "a"}]', r"each in \{ \}, without \[ \] around them"),
-        ("question;answer\nq;a", "columns have commas between them, not ;"),
+        ("question;answer\nq;a", "columns have commas between them, not semicolons"),
     ],
 )
 def test_what_a_browser_sends_is_checked(text: object, says: str) -> None:
