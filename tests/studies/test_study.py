@@ -95,8 +95,8 @@ def test_searches_that_end_at_an_end_of_the_factors_are_counted_without_controls
     of = measured(1)
     for row in of["merges"]:
         if row["name"] in {"dppa", "reversed"}:
-            row["values"] = {"factor1": 1.0, "factor2": 4.0 if row["rate"] == 0.9 else 3.9}
-    assert "between 0.25 and 4; 2 of 4 searches" in markdown([of], "make study")
+            row["values"] = {"factor1": 1.0, "factor2": 16.0 if row["rate"] == 0.9 else 4.0}
+    assert "coefficient between 0.25 and 4; 2 of 4 searches" in markdown([of], "make study")
 
 
 def test_what_every_seed_shows_alike_is_a_finding() -> None:

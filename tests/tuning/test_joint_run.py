@@ -89,6 +89,18 @@ def test_every_method_has_its_axes() -> None:
     assert made.prune and made.prune.parameters["strength"] == 0.2
 
 
+@pytest.mark.parametrize("per_model", [False, True])
+def test_where_all_tensors_are_pruned_factors_suffice_in_a_wider_range(per_model: bool) -> None:
+    whole = replace(RECIPE, parameters={"other_tensors": "prune"})
+    axes = axes_of(whole, per_model=per_model)
+    assert not [axis.name for axis in axes if axis.name.startswith("coefficient")]
+    assert [axis.high for axis in axes[:2]] == [16.0, 16.0]
+    staged = replace(
+        whole, method="ties", parameters={}, prune=Pruning("dppa", {"other_tensors": "prune"})
+    )
+    assert [axis.high for axis in axes_of(staged)[:3]] == [4.0, 4.0, 10.0]  # beside a scale
+
+
 def test_unequal_coefficients_keep_their_ratio_and_those_by_layer_stay() -> None:
     models = tuple(
         DomainModel(f"zoo:{d}", coefficient=value)

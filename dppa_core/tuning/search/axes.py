@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
@@ -14,7 +14,9 @@ from dppa_core.tuning.search.joint import Point, SearchAxis
 from dppa_core.tuning.search.space import short_name
 
 FACTORS = (0.25, 4.0)
-"""Bounds of factors."""
+"""Bounds of factors beside a coefficient or scale."""
+LONE_FACTORS = (1 / 16, 16.0)
+"""Bounds of factors where neither is chosen."""
 LEAST_STRENGTH = 0.01
 _LEAST = 0.015
 """The least coefficient or scale, as a multiple of the start."""
@@ -25,7 +27,9 @@ def axes_of(recipe: MergeRecipe, *, per_model: bool = False) -> tuple[SearchAxis
 
     A factor for each partition, if the recipe prunes. The method's own `scale` if it has one, where
     equal coefficients may cancel; else a coefficient, which multiplies those of the recipe unless
-    they are equal. `strength`, if the pruning has one above 0.
+    they are equal. No coefficient if all tensors are pruned: it would multiply what the factors
+    multiply, so the search would have one number too many. `strength`, if the pruning has one
+    above 0.
 
     Args:
         per_model: Whether each model has its own factors; otherwise all share them.
@@ -36,11 +40,11 @@ def axes_of(recipe: MergeRecipe, *, per_model: bool = False) -> tuple[SearchAxis
     """
     axes = list(_factor_axes(recipe, per_model))
     scale = getattr(recipe.settings(), "scale", None)
-    if scale is None:
-        axes += _coefficient_axis(recipe)
-    elif scale > 0:
+    if scale:
         axes.append(SearchAxis("scale", scale, min(scale, _LEAST), LARGEST_COEFFICIENT))
-    pruning = recipe.prune.settings() if recipe.prune else recipe.settings()
+    elif scale is None and not _factors_suffice(recipe):
+        axes += _coefficient_axis(recipe)
+    pruning = _pruning(recipe)
     most = {item.name: item.metadata.get("max") for item in fields(pruning)}.get("strength")
     if most and pruning.strength > 0:
         strength = pruning.strength
@@ -56,6 +60,17 @@ def axes_of(recipe: MergeRecipe, *, per_model: bool = False) -> tuple[SearchAxis
     return tuple(axes)
 
 
+def _pruning(recipe: MergeRecipe) -> Any:
+    """The settings of what prunes the deltas."""
+    return recipe.prune.settings() if recipe.prune else recipe.settings()
+
+
+def _factors_suffice(recipe: MergeRecipe) -> bool:
+    """Whether a coefficient would multiply the same entries as the factors, all of the delta."""
+    all_pruned = getattr(_pruning(recipe), "other_tensors", None) == "prune"
+    return all_pruned and get_method(recipe.method).combination is None
+
+
 def _factor_axes(recipe: MergeRecipe, per_model: bool) -> Iterator[SearchAxis]:
     if not get_method(recipe.prune.method if recipe.prune else recipe.method).prunes:
         return
@@ -65,10 +80,11 @@ def _factor_axes(recipe: MergeRecipe, per_model: bool) -> Iterator[SearchAxis]:
             "The models have different numbers of partitions, so they cannot share factors. Give "
             "them equal levels, or choose factors for each (--per-model)."
         )
+    bounds = LONE_FACTORS if _factors_suffice(recipe) else FACTORS
     for model in recipe.models if per_model else recipe.models[:1]:
         for place in range(len(model.levels)):
             whose = f".{short_name(model)}" if per_model else ""
-            yield SearchAxis(f"factor{place + 1}{whose}", 1.0, *FACTORS)
+            yield SearchAxis(f"factor{place + 1}{whose}", 1.0, *bounds)
 
 
 def _coefficient_axis(recipe: MergeRecipe) -> list[SearchAxis]:
@@ -104,7 +120,15 @@ def at_point(recipe: MergeRecipe, axes: Sequence[SearchAxis], point: Point) -> M
     """
     if not point:
         return recipe
-    values = {axis.name: value for axis, value in zip(axes, point, strict=True)}
+    return with_values(recipe, {axis.name: value for axis, value in zip(axes, point, strict=True)})
+
+
+def with_values(recipe: MergeRecipe, values: Mapping[str, float]) -> MergeRecipe:
+    """The recipe with the values of named axes.
+
+    Raises:
+        InvalidRecipe: a value that the recipe does not allow.
+    """
     own: dict[str, Any] = {n: values[n] for n in ("scale", "strength") if n in values}
     models = tuple(_model(model, values) for model in recipe.models)
     made = replace(recipe, models=models)
@@ -114,7 +138,7 @@ def at_point(recipe: MergeRecipe, axes: Sequence[SearchAxis], point: Point) -> M
     return replace(made, parameters={**recipe.parameters, **own})
 
 
-def _model(model: DomainModel, values: dict[str, float]) -> DomainModel:
+def _model(model: DomainModel, values: Mapping[str, float]) -> DomainModel:
     factors = tuple(
         values.get(f"factor{place}.{short_name(model)}", values.get(f"factor{place}", old))
         for place, old in enumerate(model.amplification, 1)

@@ -9,6 +9,7 @@ from typing import Any
 from dppa_core.methods.registry import get_method
 from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.studies.zoo.results.entry import Entry
+from dppa_core.tuning.search.axes import with_values
 
 RATES = (0.8, 0.9, 0.95)
 ALL, MODULES, WHOLE = "all", "modules", "whole"
@@ -77,8 +78,7 @@ def recipe_of(row: Mapping[str, Any], references: Mapping[str, str]) -> MergeRec
     """
     (merge,) = (one for one in merges() if one.key == row["key"])
     entry = replace(merge.entry, references=references)
-    point = tuple(row["values"][axis.name] for axis in entry.axes())
-    return entry.recipes(point)[entry.domains[0]]
+    return with_values(entry.recipes()[entry.domains[0]], row["values"])
 
 
 def controls(rate: float) -> dict[str, StudyMerge]:

@@ -27,7 +27,7 @@ from dppa_core.studies.zoo.study.compare import (
 )
 from dppa_core.studies.zoo.study.merges import ALL, MAIN_RATE, key_of, merges
 from dppa_core.tasks.intervals import Interval, holm
-from dppa_core.tuning.search.axes import FACTORS, LEAST_STRENGTH
+from dppa_core.tuning.search.axes import FACTORS, LEAST_STRENGTH, LONE_FACTORS
 
 TITLES = {
     "task_arithmetic": "task arithmetic",
@@ -71,16 +71,23 @@ def _at_an_end(sets: Sequence[Measured]) -> str:
     """How many searches chose a number at an end of its range: the best may lie beyond."""
     named = {one.name for one in merges()}  # a control takes the numbers that DPPA found
     values = [row["values"] for of in sets for row in of["merges"] if row["name"] in named]
-    factors = [[v for name, v in one.items() if name.startswith("factor")] for one in values]
-    asked = [of for of in factors if of]
-    ended = sum(any(v in FACTORS for v in of) for of in asked)
+    asked = [one for one in values if any(name.startswith("factor") for name in one)]
+    ended = sum(
+        any(v in _bounds(one) for name, v in one.items() if name.startswith("factor"))
+        for one in asked
+    )
     strengths = [one["strength"] for one in values if "strength" in one]
     least = sum(v <= LEAST_STRENGTH for v in strengths)
     return (
-        f"Factors lie between {FACTORS[0]:g} and {FACTORS[1]:g}; {ended} of {len(asked)} searches "
-        f"of them ended there, {least} of {len(strengths)} at the least strength, "
+        f"Factors lie between {LONE_FACTORS[0]:g} and {LONE_FACTORS[1]:g}, beside a coefficient "
+        f"between {FACTORS[0]:g} and {FACTORS[1]:g}; {ended} of {len(asked)} searches of them "
+        f"ended there, {least} of {len(strengths)} at the least strength, "
         f"{LEAST_STRENGTH:g}: beyond may be better. DPA is strength 0."
     )
+
+
+def _bounds(values: Mapping[str, float]) -> tuple[float, float]:
+    return FACTORS if "coefficient" in values else LONE_FACTORS
 
 
 def _group(size: str, regime: str, sets: Sequence[Measured]) -> str:
