@@ -28,7 +28,7 @@ from dppa_core.studies.zoo.study.compare import (
     divisors,
     retention,
 )
-from dppa_core.studies.zoo.study.merges import CLAIM_RATES, RATES, StudyMerge, controls, merges
+from dppa_core.studies.zoo.study.merges import RATES, merges
 from dppa_core.studies.zoo.study.shuffled import shuffle_set
 from dppa_core.studies.zoo.study.text import markdown
 from dppa_core.studies.zoo.trained_set import trained_set
@@ -41,14 +41,10 @@ SHORT = replace(TUNINGS["lora"], steps=(2, 2, 2), batch=2, warmup=1, rank=2)
 OWN = dict.fromkeys(DOMAINS, "1" * 8 + "00")
 
 
-def every_control() -> list[StudyMerge]:
-    return [one for rate in CLAIM_RATES for one in controls(rate).values()]
-
-
 def measured(seed: int, **right: int) -> dict[str, Any]:
     """A set whose merges answer so many of ten items in every domain; 4 where nothing is said."""
     rows = []
-    for one in (*merges(), *every_control()):
+    for one in merges():
         bits = ("1" * right.get(one.name, 4)).ljust(10, "0")
         row = {"key": one.key, "name": one.name, "rate": one.rate, "budget": one.budget}
         row["values"] = {"coefficient": 0.75}
@@ -91,10 +87,10 @@ def test_a_difference_over_seeds_is_students() -> None:
     assert first.verdict == "open", "three seeds so far apart tell nothing"
 
 
-def test_searches_that_end_at_an_end_of_the_factors_are_counted_without_controls() -> None:
+def test_searches_that_end_at_an_end_of_the_factors_are_counted() -> None:
     of = measured(1)
     for row in of["merges"]:
-        if row["name"] in {"dppa", "reversed"}:
+        if row["name"] == "dppa":
             row["values"] = {"factor1": 1.0, "factor2": 16.0 if row["rate"] == 0.9 else 4.0}
     assert "coefficient between 0.25 and 4; 2 of 4 searches" in markdown([of], "make study")
 
@@ -158,7 +154,8 @@ def test_shuffled_deltas_keep_their_entries_and_lose_their_places(
 def test_a_set_is_measured_whole_by_equal_budgets(
     tiny_zoo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    few = tuple(one for one in merges() if one.key in ("magnitude-90-all", "dppa-90-all"))
+    wanted = ["magnitude-90-all", "dppa-90-all", "reversed-90-all", "shuffled-90-all"]
+    few = tuple(one for one in merges() if one.key in wanted)
     monkeypatch.setattr(measure, "merges", lambda: few)
     monkeypatch.setattr(choosing, "BUDGET", Budget(4, 2))
     folder = shutil.copytree(tiny_zoo, tmp_path / "set")
@@ -172,16 +169,13 @@ def test_a_set_is_measured_whole_by_equal_budgets(
     lines: list[str] = []
     found = measure.measure_set(folder, limit=2, search_items=1, say=lines.append)
     assert found["set"] == told
-    wanted = [one.key for one in (*few, *controls(0.9).values())]
     assert [row["key"] for row in found["merges"]] == wanted
     assert all(row["tried"] == {"losses": 4, "retentions": 2} for row in found["merges"])
     assert all(len(bits) == 2 for row in found["merges"] for bits in row["hits"].values())
     assert len(lines) == 1 + len(wanted)
 
 
-def test_a_rate_may_be_left_out_and_with_the_main_one_its_controls(
-    tiny_zoo: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_rate_may_be_left_out(tiny_zoo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     few = tuple(one for one in merges() if one.key in ("magnitude-80-all", "dppa-90-all"))
     monkeypatch.setattr(measure, "merges", lambda: few)
     monkeypatch.setattr(choosing, "BUDGET", Budget(2, 1))

@@ -35,9 +35,9 @@ def study(
     rates: Annotated[
         str, typer.Option(help="Pruning rates, as 0.8,0.9; controls belong to 0.9 and 0.95.")
     ] = "0.8,0.9,0.95",
-    methods: Annotated[
-        str, typer.Option(help="Merges; without dppa there are no controls.")
-    ] = ",".join(METHODS),
+    methods: Annotated[str, typer.Option(help="Merges; the last three are controls.")] = ",".join(
+        METHODS
+    ),
     budgets: Annotated[
         str, typer.Option(help="What a rate counts: all entries, those of modules, or both.")
     ] = ",".join(BUDGETS),

@@ -34,14 +34,19 @@ class ChosenValues:
         return tuple(self.values.values())
 
 
-def choose(entry: Entry, examiner: MergeExaminer) -> ChosenValues:
-    """The values that a joint search finds on the search items; the same budget for every entry."""
+def choose(
+    entry: Entry, examiner: MergeExaminer, models: Mapping[str, str] | None = None
+) -> ChosenValues:
+    """The values that a joint search finds on the search items; the same budget for every entry.
+
+    Args:
+        models: Domain -> the model whose accuracy a merge's is divided by; by default the merged.
+    """
     axes = entry.axes()
     if not axes:
         return ChosenValues({}, 0, 0)
-    own = {
-        domain: examiner.share(entry.model(domain), domain, "search") for domain in entry.domains
-    }
+    models = models or entry.references
+    own = {domain: examiner.share(models[domain], domain, "search") for domain in entry.domains}
 
     def retention(point: Point) -> float:
         made = entry.recipes(point)

@@ -26,7 +26,7 @@ PRIMARY = (
     ("dppa", "task_arithmetic", "does pruning help at all?"),
     ("dppa", "dp", "what do factors of their own for the partitions bring?"),
     ("dp", "magnitude", "what do uneven densities bring?"),
-    ("dppa", "reversed", "is the sign right? (the reversed one has DPPA's numbers)"),
+    ("dppa", "reversed", "is the sign of the adjustment right?"),
 )
 """The primary family: the two merges, and the question their difference answers; the last is a
 control, which belongs to `CLAIM_RATES`."""

@@ -14,16 +14,13 @@ from dppa_core.studies.zoo.results.entry import Entry
 from dppa_core.studies.zoo.results.merge_examiner import MergeExaminer
 from dppa_core.studies.zoo.results.retained import bits
 from dppa_core.studies.zoo.study.merges import (
-    ALL,
     BUDGETS,
-    CLAIM_RATES,
     METHODS,
     MODULES,
     RATES,
+    SHUFFLED,
     WHOLE,
     StudyMerge,
-    controls,
-    key_of,
     merges,
 )
 from dppa_core.studies.zoo.study.shuffled import shuffle_set
@@ -51,7 +48,7 @@ def measure_set(
         limit: Test items per domain; all if None.
         search_items: Search items per domain, on which the numbers of a merge are chosen.
         rates: Pruning rates to measure; the controls belong to `CLAIM_RATES`.
-        methods: Names of the merges to measure; the controls belong to dppa.
+        methods: Names of the merges to measure.
         budgets: What their rates count; the controls belong to all entries.
 
     Raises:
@@ -76,44 +73,29 @@ def measure_set(
         and merge.budget in (WHOLE, *budgets)
     ]
     rows = []
-    for row in _rows(models, wanted, examiner):
-        rows.append(row)
-        say(f"{models.name}: {row['key']} " + _accuracies(row["hits"]))
+    with TemporaryDirectory(prefix="dppa-shuffled-") as place:
+        for row in _rows(models, wanted, examiner, Path(place)):
+            rows.append(row)
+            say(f"{models.name}: {row['key']} " + _accuracies(row["hits"]))
     record = dict(models.record)
     asked = {"set": record, "search_items": search_items, "own": own, "unmerged": unmerged}
     return {**asked, "merges": rows}
 
 
 def _rows(
-    models: TrainedSet,
-    wanted: Sequence[StudyMerge],
-    examiner: MergeExaminer,
+    models: TrainedSet, wanted: Sequence[StudyMerge], examiner: MergeExaminer, place: Path
 ) -> Iterator[dict[str, Any]]:
-    found = {}
+    shuffled = None
     for merge in wanted:
         if models.adapted and merge.budget == MODULES:
             continue  # an adapter changes modules alone: both budgets count the same delta
-        entry = replace(merge.entry, references=models.references)
-        found[merge.key] = choose(entry, examiner)
-        yield _row(merge, entry, found[merge.key], examiner)
-    for rate in CLAIM_RATES:
-        chosen = found.get(key_of("dppa", rate, ALL))
-        if chosen is not None:
-            yield from _controls(models, rate, chosen, examiner)
-
-
-def _controls(
-    models: TrainedSet, rate: float, chosen: ChosenValues, examiner: MergeExaminer
-) -> Iterator[dict[str, Any]]:
-    for name, control in controls(rate).items():
-        if name != "shuffled":
-            entry = replace(control.entry, references=models.references)
-            yield _row(control, entry, chosen, examiner)
-            continue
-        with TemporaryDirectory(prefix="dppa-shuffled-") as place:
-            out = shuffle_set(models.written(Path(place, "whole")), Path(place, "shuffled"))
-            entry = replace(control.entry, references=trained_set(out).references)
-            yield _row(control, entry, chosen, examiner)
+        references = models.references
+        if merge.name == SHUFFLED:
+            if shuffled is None:
+                shuffled = shuffle_set(models.written(place / "whole"), place / "shuffled")
+            references = trained_set(shuffled).references
+        entry = replace(merge.entry, references=references)
+        yield _row(merge, entry, choose(entry, examiner, models.references), examiner)
 
 
 def _row(

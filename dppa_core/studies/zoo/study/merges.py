@@ -20,7 +20,14 @@ MAIN_RATE = 0.9
 """The rate of DARE, TIES and the budget of the modules."""
 CLAIM_RATES = (0.9, 0.95)
 """The rates at which merges are compared over seeds, and to which the controls belong."""
-METHODS = ("task_arithmetic", "magnitude", "dp", "dpa", "dppa", "dare", "ties")
+SHUFFLED = "shuffled"
+CONTROLS: Mapping[str, Mapping[str, Any]] = {
+    "reversed": {"scaling": "reversed"},
+    "random": {"significance": "random"},
+    SHUFFLED: {},
+}
+"""Changes of DPPA that ought to harm it; the last merges deltas in random order."""
+METHODS = ("task_arithmetic", "magnitude", "dp", "dpa", "dppa", "dare", "ties", *CONTROLS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +51,8 @@ def key_of(name: str, rate: float, budget: str) -> str:
 
 
 def merges() -> tuple[StudyMerge, ...]:
-    """All merges of a set. DP is DPPA with one partition: one factor for all that is kept. DPA is
-    DPPA with strength 0: one rate for all matrices."""
+    """All merges of a set, the controls last. DP is DPPA with one partition: one factor for all
+    that is kept. DPA is DPPA with strength 0: one rate for all matrices."""
     found = [StudyMerge("task_arithmetic", 0.0, WHOLE, Entry(get_method("task_arithmetic")))]
     for rate in RATES:
         found += [_pruned(name, rate, ALL) for name in ("magnitude", "dp", "dpa", "dppa")]
@@ -53,16 +60,17 @@ def merges() -> tuple[StudyMerge, ...]:
             found += [_pruned(name, rate, MODULES) for name in ("magnitude", "dp", "dppa")]
             found.append(_pruned("dare", rate, ALL))
             found.append(StudyMerge("ties", rate, ALL, _ties(rate)))
+    found += [_pruned(name, rate, ALL) for rate in CLAIM_RATES for name in CONTROLS]
     return tuple(found)
 
 
 def _pruned(name: str, rate: float, budget: str) -> StudyMerge:
-    method = get_method("dppa" if name in ("dp", "dpa") else name)
-    others: dict[str, Any] = {"other_tensors": "prune" if budget == ALL else "keep"}
-    if name == "dpa":
-        others["strength"] = 0.0
-    partitions = 2 if name in ("dpa", "dppa") else 1
-    return StudyMerge(name, rate, budget, Entry(method, others, partitions, rate=rate))
+    by_dppa = name in ("dp", "dpa", "dppa", *CONTROLS)
+    changes: dict[str, Any] = {"other_tensors": "prune" if budget == ALL else "keep"}
+    changes |= {"strength": 0.0} if name == "dpa" else CONTROLS.get(name, {})
+    partitions = 2 if by_dppa and name != "dp" else 1
+    method = get_method("dppa" if by_dppa else name)
+    return StudyMerge(name, rate, budget, Entry(method, changes, partitions, rate=rate))
 
 
 def _ties(rate: float) -> Entry:
@@ -79,18 +87,3 @@ def recipe_of(row: Mapping[str, Any], references: Mapping[str, str]) -> MergeRec
     (merge,) = (one for one in merges() if one.key == row["key"])
     entry = replace(merge.entry, references=references)
     return with_values(entry.recipes()[entry.domains[0]], row["values"])
-
-
-def controls(rate: float) -> dict[str, StudyMerge]:
-    """Changes of DPPA at a rate that ought to harm it; they take the numbers it found."""
-    dppa = _pruned("dppa", rate, ALL)
-
-    def changed(name: str, **changes: str) -> StudyMerge:
-        entry = replace(dppa.entry, changes={**dppa.entry.changes, **changes})
-        return replace(dppa, name=name, entry=entry)
-
-    return {
-        "reversed": changed("reversed", scaling="reversed"),
-        "random": changed("random", significance="random"),
-        "shuffled": changed("shuffled"),
-    }

@@ -25,7 +25,7 @@ from dppa_core.studies.zoo.study.compare import (
     retention,
     student_interval,
 )
-from dppa_core.studies.zoo.study.merges import ALL, MAIN_RATE, key_of, merges
+from dppa_core.studies.zoo.study.merges import ALL, MAIN_RATE, key_of
 from dppa_core.tasks.intervals import Interval, holm
 from dppa_core.tuning.search.axes import FACTORS, LEAST_STRENGTH, LONE_FACTORS
 
@@ -69,8 +69,7 @@ def markdown(sets: Sequence[Measured], command: str) -> str:
 
 def _at_an_end(sets: Sequence[Measured]) -> str:
     """How many searches chose a number at an end of its range: the best may lie beyond."""
-    named = {one.name for one in merges()}  # a control takes the numbers that DPPA found
-    values = [row["values"] for of in sets for row in of["merges"] if row["name"] in named]
+    values = [row["values"] for of in sets for row in of["merges"]]
     asked = [one for one in values if any(name.startswith("factor") for name in one)]
     ended = sum(
         any(v in _bounds(one) for name, v in one.items() if name.startswith("factor"))
