@@ -78,7 +78,7 @@ class Examiner:
         """Ask all items, or read their marks from the cache; for `progress` see `mark`."""
 
         def ask(resident: Resident) -> list[Any]:
-            read = self._exchanges(resident, exam.items())
+            read = self.exchanges(resident, exam.items())
             workers = self._workers if resident.nbytes <= SMALL and knows(resident.model) else 1
             found = mark(
                 *(resident, exam.items(), read),
@@ -168,7 +168,7 @@ class Examiner:
         data = load(entry) if self._keep and not self._fresh else None
         return None if data is None else json.loads(data)
 
-    def _exchanges(self, resident: Resident, asked: Sequence[Item]) -> tuple[Exchange, ...]:
+    def exchanges(self, resident: Resident, asked: Sequence[Item]) -> tuple[Exchange, ...]:
         """The items as token ids, encoded once per tokenizer."""
         tokenizer = _tokenizer_key(resident)
         own = any(isinstance(item, OwnItem) for item in asked)  # anybody's, without end

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +14,11 @@ from platformdirs import user_cache_path
 
 LARGEST_CACHE = 1 << 30
 """Bytes of one cache folder; the least recently used entries are removed first."""
+_SHARE = 64
+"""A process lists a folder again, which may hold thousands of entries, when it has added a
+sixty-fourth of this."""
+_added = Counter[Path]()
+"""Folder -> bytes that this process added since it last listed it."""
 _CHECKSUM = 16
 
 
@@ -48,7 +54,7 @@ def store(path: Path, *data: bytes | memoryview) -> None:
             for part in data:
                 file.write(part)
         os.replace(name, path)
-        trim(path)
+        _limit(path, _CHECKSUM + sum(memoryview(part).nbytes for part in data))
     except OSError:
         return
     finally:
@@ -83,10 +89,20 @@ def _checksum(*data: bytes | memoryview) -> bytes:
     return digest.digest()
 
 
+def _limit(newest: Path, size: int) -> None:
+    """Trim the folder of a new entry when it may have outgrown its limit."""
+    folder = newest.parent
+    listed = folder in _added
+    _added[folder] += size
+    if not listed or _added[folder] * _SHARE > LARGEST_CACHE:
+        _added[folder] = 0
+        trim(newest)
+
+
 def trim(newest: Path, largest: int | None = None) -> None:
     """Limit the folder of an entry to `LARGEST_CACHE` or `largest` bytes; this entry stays."""
     entries = []
-    for entry in os.scandir(newest.parent):  # thousands of entries, at every store
+    for entry in os.scandir(newest.parent):
         try:
             status = entry.stat()
         except FileNotFoundError:  # another process trimmed it

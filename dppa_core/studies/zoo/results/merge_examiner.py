@@ -16,7 +16,7 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from dppa_core.checkpoints.sources.open import open_checkpoint
-from dppa_core.evaluation.examiner import Examiner, exchanges
+from dppa_core.evaluation.examiner import Examiner
 from dppa_core.evaluation.scores import Exam, Target, references_of, target_name
 from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.merging.merger import open_merger
@@ -84,7 +84,7 @@ class MergeExaminer:
         def read(there: Resident) -> bytes:
             total, count = 0.0, 0
             with torch.inference_mode():
-                for group in grouped(exchanges(there, asked), TOGETHER):
+                for group in grouped(self.examiner.exchanges(there, asked), TOGETHER):
                     written = [one.prompt + one.reply[:-1] for one in group]
                     logits = texts_of(there.model).read(written, [len(e.reply) for e in group])
                     tokens = torch.tensor([token for one in group for token in one.reply])
