@@ -24,13 +24,13 @@ def lowest(folder: str, rate: float) -> list[float]:
     from dppa_core.studies.zoo.results.merge_examiner import MergeExaminer  # noqa: PLC0415
     from dppa_core.studies.zoo.study.merges import key_of, merges  # noqa: PLC0415
     from dppa_core.studies.zoo.trained_set import trained_set  # noqa: PLC0415
-    from dppa_core.tuning.search.joint import ITEMS, Budget, Point, joint_search  # noqa: PLC0415
+    from dppa_core.tuning.search.joint import JOINT_ITEMS, Budget, Point, joint_search  # noqa: PLC0415
 
     (one,) = (one for one in merges() if one.key == key_of("dppa", rate, "all"))
     entry = one.entry
     if folder != "zoo":
         entry = replace(entry, references=trained_set(Path(folder)).references)
-    examiner, seen = MergeExaminer(None, ITEMS), list[float]()
+    examiner, seen = MergeExaminer(None, JOINT_ITEMS), list[float]()
 
     def losses(points: Sequence[Point]) -> list[float]:
         found = [loss_of(entry, examiner, point) for point in points]

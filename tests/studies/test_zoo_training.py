@@ -208,7 +208,9 @@ def test_an_interrupted_stage_ends_on_the_weights_of_an_uninterrupted_one(
     monkeypatch.setattr(training, "_step", step)
     resumed, _ = _train(tokenizer, stage, tmp_path / "cut.pt", seed=99)
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
-    assert not (tmp_path / "cut.pt").exists()
+    again, losses = _train(tokenizer, stage, tmp_path / "cut.pt", seed=99)
+    assert all(torch.equal(whole[name], again[name]) for name in whole), "kept until it is saved"
+    assert not losses
 
 
 def test_a_resume_file_of_other_settings_is_not_used(tokenizer: Any, tmp_path: Path) -> None:

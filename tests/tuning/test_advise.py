@@ -16,14 +16,15 @@ from dppa_core.tuning.advice.run import (
     neighbours_of,
     probe_recipe,
     profile_facts,
-    single_recipe,
 )
+from dppa_core.tuning.search.trial import single_recipe
 from tests.helpers.command import Command
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 MATH, LAW = (DomainModel(f"zoo:{name}", (0.9, 0.8), (1.2, 1.0), 0.5) for name in ("math", "law"))
 RECIPE = MergeRecipe("zoo:base", (MATH, LAW))
+MATH_WHOLE, LAW_WHOLE = (DomainModel(f"zoo:{name}") for name in ("math", "law"))
 
 
 class ByHand(Examiner):
@@ -119,6 +120,10 @@ def test_a_model_alone_leaves_out_what_combines_models() -> None:
     assert (single.method, single.parameters["strength"], single.prune) == ("dppa", 0.02, None)
     assert single.chat_template == "auto"
     assert single_recipe(ties, LAW).chat_template == "zoo:law"
+    emr = replace(
+        RECIPE, method="emr", parameters={"domain": "zoo:law"}, models=(MATH_WHOLE, LAW_WHOLE)
+    )
+    assert single_recipe(emr, MATH_WHOLE).parameters["domain"] == "zoo:math"
     assert probe_recipe(ties, MATH, "dare", 2).models == (DomainModel("zoo:math", (0.9,)),)
 
 

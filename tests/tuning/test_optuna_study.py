@@ -39,9 +39,9 @@ def by_rate(recipe: MergeRecipe, domain: str) -> DomainScore:
 
 def studied(*vary: str, ask: Callable[[Exam], DomainScore] | None = None, **settings: object):  # type: ignore[no-untyped-def]  # noqa: ANN201
     storage = settings.pop("storage", None)
-    stop = settings.pop("stop", None)
+    stop, recipe = settings.pop("stop", None), settings.pop("recipe", RECIPE)
     made = StudySettings(parse_knobs(vary, RECIPE), **settings)  # type: ignore[arg-type]
-    return run_study(RECIPE, made, ask or by_model(OWN, by_rate)[0], storage=storage, stop=stop)  # type: ignore[arg-type]
+    return run_study(recipe, made, ask or by_model(OWN, by_rate)[0], storage=storage, stop=stop)  # type: ignore[arg-type]
 
 
 # --- what may be varied -------------------------------------------------------------------------
@@ -224,6 +224,9 @@ def test_a_stopped_study_goes_on_where_it_was(tmp_path: Path) -> None:
         InvalidValue, match=r"\(vary rate=0.5:0.95:0.0001, now rate=0.5:0.9:0.0001\)"
     ):
         studied("rate=0.5:0.9", trials=8, storage=url)
+    halved = tuple(replace(model, coefficient=0.5) for model in RECIPE.models)
+    with pytest.raises(InvalidValue, match="given"):
+        studied("rate=0.5:0.95", trials=8, storage=url, recipe=replace(RECIPE, models=halved))
 
 
 def test_the_recipe_given_is_tried_first_where_the_ranges_hold_it() -> None:

@@ -90,13 +90,15 @@ part("questions", ({ host, get, watch }) => {
     const body = heads(scores, ["model", "right", "retention"]);
     for (const row of result.rows) {
       const tr = modelRow(body, row);
-      for (const [value, ends] of [[row.accuracy, row.ci95], [row.retention?.value, row.retention?.ci95]]) {
+      const right = row.n < result.divided ? `${row.hits.filter(Boolean).length} of ${row.n}` : percent(row.accuracy);
+      const retention = row.retention ? percent(row.retention.value) : "–";
+      for (const [shown, ends] of [[right, row.ci95], [retention, row.retention?.ci95]]) {
         const cell = html("td", {}, tr);
-        html("span", { class: "score-number" }, cell, value === undefined ? "–" : percent(value));
+        html("span", { class: "score-number" }, cell, shown);
         if (ends) html("span", { class: "muted" }, cell, interval(ends));
       }
     }
-    const asked = result.items.length < result.all ? `${result.items.length} of ${result.all} questions are asked here; the others are for searches.` : `All ${result.all} questions are asked: fewer than ${result.divided} are not divided. If you search by them, score on others.`;
+    const asked = result.items.length < result.all ? `${result.items.length} of ${result.all} questions are asked here; the others are for searches.` : `All ${result.all} different questions are asked: fewer than ${result.divided} are not divided. If you search by them, score on others.`;
     say(note, `${asked} In brackets: 95\u202f% intervals. Retention: divided by the domain model that answers best.`);
   }
   function drawItems() {

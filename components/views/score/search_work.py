@@ -27,7 +27,7 @@ from dppa_core.progress import Stop, check
 from dppa_core.recipes.yaml_text import MergeRecipe, parse_recipe, recipe_hash
 from dppa_core.system.recent import Recent
 from dppa_core.tuning.search.axes import axes_of
-from dppa_core.tuning.search.climb import TrialScores, climb, made_by
+from dppa_core.tuning.search.climb import TrialScores, climb, climb_made_by
 from dppa_core.tuning.search.greedy_factors import Trial
 from dppa_core.tuning.search.joint_run import JointTrial, joint_made_by, search_jointly
 from dppa_core.tuning.search.space import parse_knobs
@@ -70,7 +70,7 @@ def _climbed(
     from dppa_core.evaluation.examiner import Examiner  # noqa: PLC0415  (torch)
 
     domains = domains_for(hunt.recipe, hunt.tasks)
-    facts = made_by(hunt.recipe, domains, hunt.limit, public=studio.public)
+    facts = climb_made_by(hunt.recipe, domains, hunt.limit, public=studio.public)
     kept = _kept(known, facts, lambda: TrialScores(None, facts))
 
     def watch(model: str, trial: Trial, _before: bool) -> None:
@@ -133,16 +133,15 @@ def _studied(
     from optuna.storages import InMemoryStorage  # noqa: PLC0415  (a second)
 
     from dppa_core.evaluation.examiner import Examiner  # noqa: PLC0415  (torch)
-    from dppa_core.tuning.search.optuna_study import run_study  # noqa: PLC0415
+    from dppa_core.tuning.search.optuna_study import run_study, study_made_by  # noqa: PLC0415
     from dppa_core.tuning.search.studied import StudySettings  # noqa: PLC0415
 
     knobs, every = parse_knobs(hunt.vary, hunt.recipe), hunt.way == "grid"
     trials = len(knobs[0].values()) * len(knobs[1].values()) if every else hunt.trials
     settings = StudySettings(knobs, hunt.goals, trials, hunt.limit, every=every)
     domains = domains_for(hunt.recipe, hunt.tasks)
-    facts = made_by(hunt.recipe, domains, hunt.limit, public=studio.public)
-    # Those facts lack coefficients and factors, which are constant here.
-    facts |= {"given": recipe_hash(hunt.recipe), "vary": hunt.vary, "goals": hunt.goals}
+    facts = study_made_by(hunt.recipe, domains, hunt.limit, public=studio.public)
+    facts |= {"vary": hunt.vary, "goals": hunt.goals}
     kept = _kept(known, facts, InMemoryStorage)
 
     def tell(one: StudyTrial) -> None:
@@ -157,7 +156,7 @@ def _studied(
             tasks=hunt.tasks,
             storage=storage,
             watch=tell,
-            known=tell,
+            earlier=tell,
             stop=stop,
             public=studio.public,
             beside=examiner.at_once(hunt.recipe),

@@ -10,7 +10,7 @@ import typer
 
 from dppa_core.cli.output import JsonFlag, emit, names_in, progress_line, write_text
 from dppa_core.system.atomic_folders import check_file
-from dppa_core.tuning.search.joint import ITEMS as SEARCH
+from dppa_core.tuning.search.joint import JOINT_ITEMS as SEARCH
 
 
 def leaderboard(

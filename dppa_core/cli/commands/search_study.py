@@ -136,7 +136,7 @@ def run_wanted(
 
     settings, done = study_settings(recipe, wanted), count(1)
 
-    def known(one: StudyTrial) -> None:
+    def earlier(one: StudyTrial) -> None:
         next(done)
 
     def watch(one: StudyTrial) -> None:  # of trials that were broken off the study keeps a number
@@ -150,7 +150,7 @@ def run_wanted(
         storage=wanted.address,
         name=wanted.name,
         watch=watch,
-        known=known,
+        earlier=earlier,
         beside=beside,
     )
 

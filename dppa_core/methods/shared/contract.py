@@ -45,6 +45,12 @@ class Method:
         """Whether it makes single deltas sparse, and so may precede a combination."""
         return self.treat is not None and self.levels != "none"
 
+    @property
+    def named_models(self) -> tuple[str, ...]:
+        """Parameters that name a model of the merge, as EMR's domain."""
+        every = fields(self.parameters)
+        return tuple(one.name for one in every if one.metadata.get("model"))
+
     def plan(
         self,
         profile: DeltaProfile,

@@ -196,7 +196,7 @@ def best_coefficient(
 
 
 def _further(best: float, known: Sequence[float]) -> list[float]:
-    """The next coefficient beyond the best if that is the outermost; else None."""
+    """The next coefficient beyond the best if that is the outermost, in a list; else none."""
     step = FURTHER if best == max(known) else 1 / FURTHER if best == min(known) else None
     following = round(best * step, 2) if step else 0.0
     return [following] if LEAST <= following <= LARGEST else []

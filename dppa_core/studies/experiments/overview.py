@@ -32,7 +32,7 @@ from dppa_core.studies.experiments.values import (
     Experiment,
     Findings,
 )
-from dppa_core.studies.zoo.study.compare import EQUAL, LEAST_SEEDS, SECONDARY
+from dppa_core.studies.zoo.study.compare import EQUAL, LEAST_SEEDS, PRIMARY, SECONDARY
 from dppa_core.studies.zoo.study.text import VERDICTS
 from dppa_core.tasks.intervals import Interval
 
@@ -201,8 +201,10 @@ def _places(rows: Sequence[RatedMerge], rival: str, outcome: str) -> str:
     by_set: dict[str, list[str]] = {}
     for row in rows:
         if row.outcomes[rival] == outcome:
-            who = row.set.replace(", ", " ", 1)
-            by_set.setdefault(who, []).append(f"{pruned(row.rate)} ({_gap(row.minus[rival])})")
+            who, gap = row.set.replace(", ", " ", 1), _gap(row.minus[rival])
+            if outcome == "undecided" and (row.minus[rival].low > 0 or row.minus[rival].high < 0):
+                gap += f", not significant as one of {len(PRIMARY)} comparisons"
+            by_set.setdefault(who, []).append(f"{pruned(row.rate)} ({gap})")
     where = "; ".join(f"{who} at {listed(rates)}" for who, rates in by_set.items())
     return f"DPPA {WORDS[outcome].format(NAMES[rival])}: {where}." if where else ""
 

@@ -24,7 +24,7 @@ from dppa_core.studies.zoo.study.compare import (
     of_one_model,
     retention,
 )
-from dppa_core.studies.zoo.study.merges import recipe_of
+from dppa_core.studies.zoo.study.merges import MODULES, recipe_of
 from dppa_core.studies.zoo.trained_set import kind_title, set_title
 from dppa_core.tasks import DOMAINS
 from dppa_core.tasks.intervals import Interval
@@ -144,7 +144,7 @@ def _row(
 def _of_set(of: Mapping[str, Any]) -> Iterator[RatedMerge]:
     """The set's merges, one for each rate of all entries at which DPPA was measured."""
     told, own = of["set"], of["own"]
-    known = {(row["name"], row["rate"]): row for row in of["merges"] if row["budget"] != "modules"}
+    known = {(row["name"], row["rate"]): row for row in of["merges"] if row["budget"] != MODULES}
     for (name, rate), ours in known.items():
         if name == "dppa":
             hits = {n: known[n, rate]["hits"] for n in (SIMPLEST, "dp") if (n, rate) in known}

@@ -10,6 +10,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -214,7 +215,7 @@ def run_all(
     for place, one in enumerate(chosen, 1):
         say(f"{place} of {len(chosen)}: {one.number} {one.title}")
         done.append(runner.run(one))
-        report = ExperimentsReport(command, machine(), versions(), setting.to_json(), tuple(done))
+        report = replace(report, experiments=tuple(done))
         write(report, out)
         yield done[-1]
     return report

@@ -9,6 +9,7 @@ The format, number `FORMAT`. A file is one object:
     experiments in their order, each
 
         key, number, title, question, measured    texts; `key` is its name on the command line
+        made        the command that measured it
         not_run     why it was not run, then without tables and plots; empty if it was run
         missing     parts that were not run, each with its reason
         tables      [{title, columns: [{title, unit}], rows: [{cells, recipe}]}]
@@ -30,7 +31,8 @@ Plots by kind:
                             point, or an empty list. Bars: x are names, the same for all series
     heatmap                 columns: [text], rows: [text], cells: [[number or null]], one list per
                             row; z: {title, unit}; middle: the neutral number of diverging colours,
-                            else null; marks: a sign for each cell, or empty; how: their meaning
+                            else null; marks: a sign for each cell, or empty; places: [table, row]
+                            of each cell, or null; how: what the marks mean
 """
 
 from __future__ import annotations

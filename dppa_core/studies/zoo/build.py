@@ -10,7 +10,6 @@ import json
 import logging
 import multiprocessing
 import shutil
-import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
@@ -29,8 +28,9 @@ from dppa_core.studies.zoo.loop import Losses
 from dppa_core.studies.zoo.regimes import Training
 from dppa_core.studies.zoo.spec import Stage
 from dppa_core.studies.zoo.tokenizer import train_tokenizer
-from dppa_core.studies.zoo.trained_set import RECORD
+from dppa_core.studies.zoo.trained_set import RECORD, record_of
 from dppa_core.studies.zoo.training import computes_in, new_model, train_stage
+from dppa_core.system.atomic_folders import atomic_folder
 from dppa_core.tasks import DOMAINS, items
 
 log = logging.getLogger(__name__)
@@ -89,8 +89,8 @@ def provide_base(training: Training, out: Path, work: Path, *, threads: int) -> 
     """
     if training.base:
         folder = open_checkpoint(training.base).folders[0]
-        made = _record(folder).get("fingerprint", "")
-        if _record(folder).get("architecture") != asdict(training.size.architecture):
+        made = record_of(folder).get("fingerprint", "")
+        if record_of(folder).get("architecture") != asdict(training.size.architecture):
             raise InvalidValue(
                 f"--base {training.base}: its {RECORD} does not say that `dppa zoo train` made it "
                 f"at size {training.size.name}."
@@ -107,8 +107,8 @@ def provide_base(training: Training, out: Path, work: Path, *, threads: int) -> 
         stages = training.stages("base")
         model = new_model(tokenizer, stages[0].seed, training.size.architecture)
         _train_and_save(stages, model, tokenizer, None, (), folder, work, made, training)
-    shutil.rmtree(out / "base", ignore_errors=True)
-    shutil.copytree(folder, out / "base")
+    with atomic_folder((out / "base").resolve(), may_replace=lambda: None) as partial:
+        shutil.copytree(folder, partial, dirs_exist_ok=True)
 
 
 def learn_domain(name: str, out: Path, work: Path, training: Training = EMBEDDED_SET) -> None:
@@ -140,17 +140,12 @@ def settle_domain(name: str, out: Path, work: Path, training: Training = EMBEDDE
     _train_and_save(stages, model, tokenizer, base, others, out / name, work, made, training)
 
 
-def _record(folder: Path) -> dict[str, Any]:
-    file = folder / RECORD
-    return dict(json.loads(file.read_text("utf-8"))) if file.exists() else {}
-
-
 def _is_made(folder: Path, mark: str) -> bool:
-    return _record(folder).get("fingerprint") == mark
+    return record_of(folder).get("fingerprint") == mark
 
 
 def _base_mark(out: Path) -> str:
-    return str(_record(out / "base")["fingerprint"])
+    return str(record_of(out / "base")["fingerprint"])
 
 
 def _learned(name: str, out: Path, work: Path, training: Training) -> Path:
@@ -197,6 +192,7 @@ def _train_and_save(
         **training.record(stage.name),
     }
     _save_folder(folder, model.to(torch.bfloat16), tokenizer, record)
+    resume.unlink(missing_ok=True)
     log.info("%s: saved; search accuracy %s", stage.name, record["search_accuracy"])
 
 
@@ -209,14 +205,11 @@ def search_accuracy(model: Any, tokenizer: Any) -> dict[str, float]:
 
 
 def _save_folder(folder: Path, model: Any, tokenizer: Any, record: dict[str, Any]) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as partial:
+    with atomic_folder(folder.resolve(), may_replace=lambda: None) as partial:
         model.save_pretrained(partial)
         tokenizer.save_pretrained(partial)
-        Path(partial, RECORD).write_text(json.dumps(record, indent=2) + "\n", "utf-8")
-        Path(partial, "README.md").write_text(model_card(record), "utf-8")
-        shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(partial, folder)
+        (partial / RECORD).write_text(json.dumps(record, indent=2) + "\n", "utf-8")
+        (partial / "README.md").write_text(model_card(record), "utf-8")
 
 
 def _configure_log() -> None:

@@ -56,7 +56,7 @@ TUNINGS = {
 
 
 def tuning_named(name: str) -> Tuning:
-    """The tuning with this name; raises UnknownName with the closest one."""
+    """The tuning with this name; raises UnknownName, which lists all."""
     if name not in TUNINGS:
         raise UnknownName(
             f"No regime {shown(name)} for a language model. --regime takes {', '.join(TUNINGS)}."

@@ -50,7 +50,7 @@ def trained_set(folder: Path) -> TrainedSet:
         raise MissingCheckpoint(
             f"{folder}: none of {', '.join(DOMAINS)}. `dppa zoo train` makes them."
         )
-    told = _record(folder / there[0])
+    told = record_of(folder / there[0])
     base = str(folder / "base") if (folder / "base").is_dir() else str(told.get("base", ""))
     if not base:
         raise MissingCheckpoint(
@@ -83,6 +83,7 @@ def kind_title(record: Mapping[str, Any]) -> str:
     return f"{record['size']}, {regime}"
 
 
-def _record(folder: Path) -> dict[str, Any]:
+def record_of(folder: Path) -> dict[str, Any]:
+    """What the folder of a trained model says of its training; empty if it says nothing."""
     file = folder / RECORD
     return dict(json.loads(file.read_text("utf-8"))) if file.is_file() else {}

@@ -143,8 +143,8 @@ def train_stage(
     Args:
         base: The frozen base that a domain model is pulled to; None when training the base.
         others: The frozen domain models whose deltas are added; see `Settling.company`.
-        resume_file: Keeps the state between interruptions; removed at the end. Another
-            architecture needs another file.
+        resume_file: Keeps the state between interruptions; who saves the model removes it.
+            Another architecture needs another file.
         report: Called every `REPORT_EVERY` steps.
     """
     optimiser = torch.optim.AdamW(
@@ -161,7 +161,6 @@ def train_stage(
         return _step(stage, step, model, merge, tokenizer, optimiser)
 
     run_steps(stage, model, optimiser, one, resume_file, report, save_every=SAVE_EVERY)
-    resume_file.unlink(missing_ok=True)
     return model.eval()
 
 

@@ -32,7 +32,7 @@ from dppa_core.studies.zoo.language_model import (
 )
 from dppa_core.studies.zoo.loop import Losses, run_steps
 from dppa_core.studies.zoo.spec import Stage
-from dppa_core.studies.zoo.trained_set import RECORD
+from dppa_core.studies.zoo.trained_set import RECORD, record_of
 from dppa_core.system.atomic_folders import atomic_folder
 
 log = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ def tune_model(base: str, tuning: Tuning, out: Path, work: Path, domain: str, se
     stage = tuning.stage(domain, seed)
     asked = {"base": base, "regime": tuning.name, "rank": tuning.rank, "stage": asdict(stage)}
     made = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:12]
-    if _made(out / domain) == made:
+    if record_of(out / domain).get("fingerprint") == made:
         log.info("%s: already trained with these settings", domain)
         return
     folder = open_checkpoint(base).folders[0]
@@ -115,11 +115,6 @@ def learn(
         log.info("%s  %.0f tokens/s  %.0f min left", done, speed, left / 60)
 
     run_steps(stage, weights, optimiser, one, resume_file, report, save_every=SAVE_EVERY)
-
-
-def _made(folder: Path) -> str:
-    file = folder / RECORD
-    return str(json.loads(file.read_text("utf-8"))["fingerprint"]) if file.is_file() else ""
 
 
 def _write(file: Path, content: dict[str, Any]) -> None:

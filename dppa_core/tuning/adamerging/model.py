@@ -23,7 +23,7 @@ from numpy import ndarray
 
 from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.chunks import CHUNK, Loader, widen
-from dppa_core.errors import IncompatibleCheckpoints, InvalidRecipe
+from dppa_core.errors import IncompatibleCheckpoints
 from dppa_core.merging.merger import open_merger
 from dppa_core.merging.passes.chunk_pass import add_treated
 from dppa_core.merging.passes.deltas import TensorStack
@@ -68,8 +68,6 @@ class PreparedDeltas:
         given = replace(recipe, models=models)
         self.merger = open_merger(given, often=True, **control)
         combination = get_method(recipe.method).combination
-        if combination is not None and not combination.adds(recipe.settings()):
-            raise InvalidRecipe(f"method {recipe.method}: it is no sum of deltas.")
         self.models = len(models)
         self.least = -math.inf if combination is None else LEAST_VOTE
         self._loader: Loader = self.merger.loader()

@@ -24,10 +24,6 @@ from dppa_core.tuning.advice.facts import (
     interval_text,
 )
 
-LARGEST_FACTOR = 4.0
-"""The bound of the joint search; one of its searches for DPPA on the embedded models ended there
-(docs/results.json, made by `make results`). The summary of the paper used here gives no range of
-factors."""
 UNSTABLE = 0.1
 """A larger change of retention by one step (0.1) of a factor is unstable. A choice of ours: it
 equals the whole loss that the paper allows."""
@@ -76,8 +72,8 @@ def failure_signs(facts: Sequence[DomainModelFacts]) -> tuple[Sign, ...]:
 
 def _unstable(model: str, facts: TreatedFacts) -> Sign:
     name, largest = "unstable factors", max(facts.factors)
-    high = f"the largest factor is {largest:g}; searches look up to {LARGEST_FACTOR:g}"
-    if largest > LARGEST_FACTOR + CLOSE:
+    high = f"the largest factor is {largest:g}; searches look up to {facts.bound:g}"
+    if largest > facts.bound + CLOSE:
         return Sign(name, model, SignFinding.YES, high)
     if facts.neighbours is None or facts.alone is None:
         return Sign(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from dppa_core.evaluation.tables import percent_text
 from dppa_core.tasks.intervals import Interval
+from dppa_core.tuning.search.axes import FACTORS
 
 PROBE_RATE = 0.9
 """Rate of the DARE probe. DPPA (arXiv 2403.02799), open question 3: where DARE at 90 % keeps less
@@ -88,6 +89,9 @@ class TreatedFacts:
     """Retention of its domain in the whole merge; None if not measured."""
     neighbours: tuple[Neighbour, ...] | None = None
     """None if not measured."""
+    bound: float = FACTORS[1]
+    """The largest factor that a joint search of the recipe tries. The summary of the paper used
+    here gives no range."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,8 +30,9 @@ from dppa_core.tuning.advice.facts import (
     ProfileFacts,
     TreatedFacts,
 )
+from dppa_core.tuning.search.axes import factor_bounds
 from dppa_core.tuning.search.greedy_factors import LARGEST, STEP
-from dppa_core.tuning.search.trial import ITEMS, SEARCH, domains_for
+from dppa_core.tuning.search.trial import ITEMS, SEARCH, domains_for, single_recipe
 
 
 def gather(
@@ -140,7 +141,7 @@ class _Gathering:
     ) -> DomainModelFacts:
         by_dppa = prunes_by_dppa(self.recipe)
         if domain is None:
-            treated = TreatedFacts(model.levels[-1], model.amplification) if by_dppa else None
+            treated = self._factors(model) if by_dppa else None
             return DomainModelFacts(model.model, profile, None, treated)
         own = self._hits(model.model, domain, model.model)
         probe = self._probe(model, domain, own)
@@ -170,9 +171,9 @@ class _Gathering:
         )
 
     def _treated(self, model: DomainModel, domain: str, own: Hits) -> TreatedFacts:
-        rate, factors = model.levels[-1], model.amplification
+        facts = self._factors(model)
         if not any(own):
-            return TreatedFacts(rate, factors)
+            return facts
         single = single_recipe(self.recipe, model)
         here = self._hits(single, domain, f"{model.model} alone")
         # A recipe of one model with coefficient 1 is the same merge.
@@ -180,11 +181,15 @@ class _Gathering:
         near = None
         if self.neighbours:
             near = tuple(
-                self._neighbour(model, other, domain, own, here) for other in neighbours_of(factors)
+                self._neighbour(model, other, domain, own, here)
+                for other in neighbours_of(facts.factors)
             )
-        return TreatedFacts(
-            rate, factors, ratio({domain: (here, own)}), ratio({domain: (merged, own)}), near
-        )
+        kept = (ratio({domain: (hits, own)}) for hits in (here, merged))
+        return replace(facts, alone=next(kept), merged=next(kept), neighbours=near)
+
+    def _factors(self, model: DomainModel) -> TreatedFacts:
+        bound = factor_bounds(self.recipe)[1]
+        return TreatedFacts(model.levels[-1], model.amplification, bound=bound)
 
     def _neighbour(
         self, model: DomainModel, factors: tuple[float, ...], domain: str, own: Hits, here: Hits
@@ -192,27 +197,6 @@ class _Gathering:
         tried = single_recipe(self.recipe, replace(model, amplification=factors))
         hits = self._hits(tried, domain, f"{model.model} at {factors_text(factors)}")
         return Neighbour(factors, sum(hits) / sum(own), sign_test({domain: (hits, here)}))
-
-
-def single_recipe(recipe: MergeRecipe, model: DomainModel) -> MergeRecipe:
-    """The merge the paper scores: one model's pruned delta alone on the base.
-
-    A method after the pruning stage is left out, because it combines models. A vocabulary or chat
-    template of another model becomes the default.
-    """
-    method, parameters = recipe.method, recipe.parameters
-    if recipe.prune is not None:
-        method, parameters = recipe.prune.method, recipe.prune.parameters
-    own = ("base", "union", "auto", model.model)
-    return replace(
-        recipe,
-        models=(replace(model, coefficient=1.0),),
-        method=method,
-        parameters=parameters,
-        prune=None,
-        vocabulary=recipe.vocabulary if recipe.vocabulary in own else "base",
-        chat_template=recipe.chat_template if recipe.chat_template in own else "auto",
-    )
 
 
 def probe_recipe(

@@ -71,6 +71,11 @@ def _factors_suffice(recipe: MergeRecipe) -> bool:
     return all_pruned and get_method(recipe.method).combination is None
 
 
+def factor_bounds(recipe: MergeRecipe) -> tuple[float, float]:
+    """The least and the largest factor that a search of a recipe tries."""
+    return LONE_FACTORS if _factors_suffice(recipe) else FACTORS
+
+
 def _factor_axes(recipe: MergeRecipe, per_model: bool) -> Iterator[SearchAxis]:
     if not get_method(recipe.prune.method if recipe.prune else recipe.method).prunes:
         return
@@ -80,11 +85,10 @@ def _factor_axes(recipe: MergeRecipe, per_model: bool) -> Iterator[SearchAxis]:
             "The models have different numbers of partitions, so they cannot share factors. Give "
             "them equal levels, or choose factors for each (--per-model)."
         )
-    bounds = LONE_FACTORS if _factors_suffice(recipe) else FACTORS
     for model in recipe.models if per_model else recipe.models[:1]:
         for place in range(len(model.levels)):
             whose = f".{short_name(model)}" if per_model else ""
-            yield SearchAxis(f"factor{place + 1}{whose}", 1.0, *bounds)
+            yield SearchAxis(f"factor{place + 1}{whose}", 1.0, *factor_bounds(recipe))
 
 
 def _coefficient_axis(recipe: MergeRecipe) -> list[SearchAxis]:

@@ -22,7 +22,14 @@ from dppa_core.system.threads import side_by_side
 from dppa_core.tasks.intervals import wilson
 from dppa_core.tasks.own_items import domain_key
 from dppa_core.tuning.search.greedy_factors import FactorSearch, Trial, greedy_factors
-from dppa_core.tuning.search.trial import ITEMS, SEARCH, Ask, domains_for, task_score
+from dppa_core.tuning.search.trial import (
+    ITEMS,
+    SEARCH,
+    Ask,
+    domains_for,
+    single_recipe,
+    task_score,
+)
 
 Key = tuple[str, tuple[float, ...]]
 """A domain model and its factors; no factors for the model itself."""
@@ -44,15 +51,19 @@ class TrialScores:
         self._known = (self._file.load(_scores) if self._file else None) or {}
         self._lock = threading.Lock()
 
-    def __len__(self) -> int:
-        return len(self._known)
-
     def find(self, key: Key) -> DomainScore | None:
         """The known score of a setting, or None."""
         return self._known.get(key)
 
-    def keep(self, key: Key, score: DomainScore) -> None:
-        """Remember a score."""
+    def score(self, key: Key, exam: Exam, ask: Ask) -> DomainScore:
+        """The score of a setting: the known one, or that of an exam held now."""
+        found = self.find(key)
+        if found is None:
+            found = ask(exam)
+            self._keep(key, found)
+        return found
+
+    def _keep(self, key: Key, score: DomainScore) -> None:
         with self._lock:
             self._known[key] = score
             rows = []
@@ -142,11 +153,6 @@ class ClimbResult:
         )
 
 
-def alone(recipe: MergeRecipe, model: DomainModel) -> MergeRecipe:
-    """The merge the paper scores: one model's pruned and amplified delta on the base."""
-    return replace(recipe, models=(replace(model, coefficient=1.0),))
-
-
 def climb(
     recipe: MergeRecipe,
     ask: Ask,
@@ -178,7 +184,7 @@ def climb(
     """
     check_climbable(recipe)
     domains = domains_for(recipe, tasks)
-    facts = made_by(recipe, domains, limit, public=public)
+    facts = climb_made_by(recipe, domains, limit, public=public)
     memory = state if isinstance(state, TrialScores) else TrialScores(state, facts)
     climbs = [
         partial(_climb_one, recipe, model, domain, limit, ask, memory, watch)
@@ -198,30 +204,19 @@ def _climb_one(
     watch: Watch | None,
 ) -> tuple[DomainScore, FactorSearch]:
     exam = Exam(model.model, domain, SEARCH, limit)
-    own = _remembered(memory, ask, (model.model, ()), exam)
+    own = memory.score((model.model, ()), exam, ask)
 
     def score(factors: tuple[float, ...]) -> float:
         key = model.model, factors
         known = memory.find(key) is not None
-        tried = alone(recipe, replace(model, amplification=factors))
-        found = task_score(
-            _remembered(memory, ask, key, Exam(tried, domain, SEARCH, limit)), own, model.model
-        )
+        tried = single_recipe(recipe, replace(model, amplification=factors))
+        here = memory.score(key, Exam(tried, domain, SEARCH, limit), ask)
+        found = task_score(here, own, model.model)
         if watch:
             watch(model.model, Trial(factors, found), known)
         return found
 
     return own, greedy_factors(score, len(model.levels))
-
-
-def _remembered(
-    memory: TrialScores, ask: Ask, key: tuple[str, tuple[float, ...]], exam: Exam
-) -> DomainScore:
-    found = memory.find(key)
-    if found is None:
-        found = ask(exam)
-        memory.keep(key, found)
-    return found
 
 
 def check_climbable(recipe: MergeRecipe) -> None:
@@ -234,10 +229,19 @@ def check_climbable(recipe: MergeRecipe) -> None:
         )
 
 
+def climb_made_by(
+    recipe: MergeRecipe, domains: Sequence[str], limit: int, *, public: bool = False
+) -> dict[str, Any]:
+    """Everything that the scores of a climb depend on; it leaves out a method after the pruning."""
+    facts = made_by(recipe, domains, limit, public=public)
+    return facts | {"alone": recipe.prune.method} if recipe.prune else facts
+
+
 def made_by(
     recipe: MergeRecipe, domains: Sequence[str], limit: int, *, public: bool = False
 ) -> dict[str, Any]:
-    """Everything that the scores of a climb depend on."""
+    """The facts of every search: the recipe without factors and coefficients, the weights, and the
+    questions."""
     plain = tuple(replace(model, amplification=(1.0,), coefficient=1.0) for model in recipe.models)
     opened = (open_checkpoint(name, public=public) for name in references_of(recipe))
     return {

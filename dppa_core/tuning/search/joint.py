@@ -32,7 +32,7 @@ with other factors for each model."""
 Measure = Callable[[Sequence[Point]], Sequence[float]]
 """Scores settings that do not depend on each other, so they may be asked in parallel."""
 OBJECTIVES = ("accuracy", "loss")
-LOSSES, ACCURACIES, ITEMS = 24, 6, 200
+LOSSES, ACCURACIES, JOINT_ITEMS = 24, 6, 200
 """The default budget: settings by loss, settings by accuracy, search items per domain."""
 MOST_SETTINGS = 10_000
 _WIDEST, _NARROWEST = 4.0, 1 / 64

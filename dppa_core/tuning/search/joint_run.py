@@ -18,7 +18,7 @@ from dppa_core.tasks import OwnDomain
 from dppa_core.tuning.search.axes import at_point, axes_of, given_point
 from dppa_core.tuning.search.climb import TrialScores, made_by
 from dppa_core.tuning.search.joint import (
-    ITEMS,
+    JOINT_ITEMS,
     Budget,
     JointSearch,
     Point,
@@ -144,7 +144,7 @@ def search_jointly(
     ask: Ask,
     *,
     tasks: Sequence[str] | None = None,
-    limit: int = ITEMS,
+    limit: int = JOINT_ITEMS,
     budget: Budget | None = None,
     objective: str = "accuracy",
     per_model: bool = False,
@@ -259,9 +259,5 @@ class _Exams:
 
     def _remembered(self, target: str | MergeRecipe, domain: str) -> DomainScore:
         named = recipe_hash(target) if isinstance(target, MergeRecipe) else target
-        key = f"{named} {domain}", ()
-        found = self._memory.find(key)
-        if found is None:
-            found = self._ask(Exam(target, domain, SEARCH, self._limit))
-            self._memory.keep(key, found)
-        return found
+        exam = Exam(target, domain, SEARCH, self._limit)
+        return self._memory.score((f"{named} {domain}", ()), exam, self._ask)

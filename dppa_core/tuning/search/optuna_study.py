@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from copy import copy
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import optuna
 from optuna.trial import Trial, TrialState
@@ -15,7 +15,7 @@ from optuna.trial import Trial, TrialState
 from dppa_core.errors import InvalidRecipe, NonFiniteWeights
 from dppa_core.evaluation.scores import DomainScore, Exam
 from dppa_core.progress import Stop, check
-from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe
+from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, recipe_hash
 from dppa_core.system.threads import side_by_side
 from dppa_core.tuning.search.climb import made_by
 from dppa_core.tuning.search.open_study import STARTUP, one_line, open_study, take_up_killed
@@ -56,7 +56,7 @@ def run_study(
     storage: str | optuna.storages.BaseStorage | None = None,
     name: str = "dppa",
     watch: Watch | None = None,
-    known: Watch | None = None,
+    earlier: Watch | None = None,
     stop: Stop | None = None,
     public: bool = False,
     beside: int = 1,
@@ -73,7 +73,10 @@ def run_study(
         tasks: The domain of each model; by default those of the embedded models.
         storage: Optuna's: a URL such as sqlite:///study.db, or an open storage; None: in memory.
         name: The study's name in the storage; an existing study is resumed.
+        watch: Called with each trial that ends.
+        earlier: Called with each trial of earlier runs, before the first new one.
         stop: Checked between trials; the study stays.
+        public: Whether untrusted users chose the models; local folders are then refused.
         beside: Trials in parallel, one thread each. With several, the next draw depends on which
             trial ends first.
 
@@ -81,22 +84,31 @@ def run_study(
         InvalidValue: an unknown goal, or a study of another search.
         Cancelled: as requested; the unfinished trial is repeated next time.
     """
-    domains = tuple(dict.fromkeys(domains_for(recipe, tasks)))
+    each = domains_for(recipe, tasks)
+    domains = tuple(dict.fromkeys(each))
     check_goals(settings.goals, domains)
-    facts = made_by(recipe, domains, settings.limit, public=public)
+    facts = study_made_by(recipe, domains, settings.limit, public=public)
     study = open_study(recipe, settings, facts, storage, name)
     take_up_killed(study)
-    pairs = zip(domains_for(recipe, tasks), recipe.models, strict=True)
     asked = (
-        (domain, ask(Exam(model.model, domain, SEARCH, settings.limit))) for domain, model in pairs
+        (domain, ask(Exam(model.model, domain, SEARCH, settings.limit)))
+        for domain, model in zip(each, recipe.models, strict=True)
     )
     own = by_domain(asked, lambda score: score)
-    if known:
+    if earlier:
         for one in studied(study, settings, domains).trials:
-            known(one)
+            earlier(one)
     run = _Run(recipe, settings, ask, domains, own, remembered_profiles(public=public))
     _try_all(study, run, watch, stop, beside)
     return studied(study, settings, domains)
+
+
+def study_made_by(
+    recipe: MergeRecipe, domains: Sequence[str], limit: int, *, public: bool = False
+) -> dict[str, Any]:
+    """Everything that the scores of a study depend on, beside its settings: factors and
+    coefficients, too, which are constant where they do not vary."""
+    return made_by(recipe, domains, limit, public=public) | {"given": recipe_hash(recipe)}
 
 
 def _try_all(

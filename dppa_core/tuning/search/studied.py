@@ -38,8 +38,8 @@ class TrialOutcome:
         return self.retentions[goal.partition(".")[2]]
 
 
-def check_goals(goals: Sequence[str], domains: Sequence[str]) -> tuple[str, ...]:
-    """The goals, checked; raises InvalidValue for none, unknown or twice, and density first."""
+def check_goals(goals: Sequence[str], domains: Sequence[str]) -> None:
+    """Raise InvalidValue for no goal, an unknown one or one twice, and for density first."""
     known = (RETENTION, WORST, DENSITY, *(f"{RETENTION}.{domain}" for domain in domains))
     for goal in goals:
         if goal not in known:
@@ -51,7 +51,6 @@ def check_goals(goals: Sequence[str], domains: Sequence[str]) -> tuple[str, ...]
             "density cannot be the first objective: keeping nothing would be best. Name "
             "retention before it."
         )
-    return tuple(goals)
 
 
 def direction(goal: str) -> Literal["minimize", "maximize"]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 from typing import TypeVar
@@ -56,6 +57,27 @@ def domains_for(recipe: MergeRecipe, tasks: Sequence[str] | None = None) -> tupl
     for task in tasks:
         check_domain(task)
     return tuple(tasks)
+
+
+def single_recipe(recipe: MergeRecipe, model: DomainModel) -> MergeRecipe:
+    """The merge the paper scores: one model's pruned and amplified delta alone on the base.
+
+    A method after the pruning stage is left out, because it combines models. A vocabulary or chat
+    template of another model becomes the default, a model that a parameter names becomes this one.
+    """
+    method, parameters = recipe.method, recipe.parameters
+    if recipe.prune is not None:
+        method, parameters = recipe.prune.method, recipe.prune.parameters
+    own = ("base", "union", "auto", model.model)
+    return replace(
+        recipe,
+        models=(replace(model, coefficient=1.0),),
+        method=method,
+        parameters={**parameters, **dict.fromkeys(get_method(method).named_models, model.model)},
+        prune=None,
+        vocabulary=recipe.vocabulary if recipe.vocabulary in own else "base",
+        chat_template=recipe.chat_template if recipe.chat_template in own else "auto",
+    )
 
 
 def asked_range(domains: Iterable[str], limit: int) -> tuple[int, int]:

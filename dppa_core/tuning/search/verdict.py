@@ -13,8 +13,14 @@ from dppa_core.evaluation.side_by_side import ARITHMETIC, Comparison, compared, 
 from dppa_core.evaluation.tables import capital
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 from dppa_core.tasks.intervals import Interval, ratio
-from dppa_core.tuning.search.climb import alone
-from dppa_core.tuning.search.trial import TEST, Ask, by_domain, density_of, remembered_profiles
+from dppa_core.tuning.search.trial import (
+    TEST,
+    Ask,
+    by_domain,
+    density_of,
+    remembered_profiles,
+    single_recipe,
+)
 
 CLAIM_RETENTION, CLAIM_DENSITY = 0.9, 0.2
 """The paper's headline: at least 90 % of the performance with 20 % of the parameters."""
@@ -90,7 +96,7 @@ def verdicts(
     """
     found, profiles = [], remembered_profiles()
     for model, domain in zip(recipe.models, domains, strict=True):
-        single = alone(recipe, model)
+        single = single_recipe(recipe, model)
         targets: dict[str, str | MergeRecipe] = {
             "the base": recipe.base,
             model.model: model.model,

@@ -49,7 +49,8 @@ def test_a_file_of_questions_is_asked_looked_at_and_opened_in_the_chat(studio: S
     rows = page.locator("#questions tr[data-key]")
     expect(rows).to_have_count(7, timeout=ANSWER_MS)
     expect(rows.first.locator("th")).to_have_text("merged")
-    expect(page.locator("#questions")).to_contain_text("All 6 questions are asked")
+    expect(page.locator("#questions")).to_contain_text("All 6 different questions are asked")
+    expect(rows.first.locator(".score-number").first).to_contain_text(" of 6")
     items = page.locator("#questions tr[data-right]")
     expect(items).to_have_count(6)
     found = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dppa_core.evaluation.tables import Cell, Column, Row, Table, factors_text
+from dppa_core.pruning.pruning_parameters import PruningParameters
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe
 from dppa_core.studies.experiments.exams import CHOSEN, alone, chosen, own_marks
 from dppa_core.studies.experiments.score_table import (
@@ -23,7 +24,7 @@ from dppa_core.studies.experiments.steps import Declared, Steps, all_asked, toge
 from dppa_core.studies.experiments.values import Axis, Chart, Findings
 
 RATES = (0.8, 0.9, 0.95)
-K_LAYER = 3.0
+K_LAYER = PruningParameters().k_layer
 """DP's own, so that OWL-style is DP's step from layers without the one to modules."""
 Place = tuple[str, float, str]
 """Variant, rate, domain."""
@@ -196,8 +197,9 @@ ABLATION = Declared(
     "(DPA)?",
     measured="Each domain model alone, pruned at 80, 90 and 95 %, {test} test items of its "
     "domain. Plain magnitude: one rate for all matrices. OWL-style: densities by layer alone, "
-    f"with DP's strength 0.08 and outliers above {K_LAYER:g} times the mean. DPA alone: one rate "
-    f"for all matrices, two even bands with factors. Factors are chosen on {{search}} search items "
-    f"a domain, {CHOSEN}. Differences are paired by item, the domains counting equally.",
+    f"with DP's strength {PruningParameters().strength:g} and outliers above {K_LAYER:g} times the "
+    "mean. DPA alone: one rate for all matrices, two even bands with factors. Factors are chosen "
+    f"on {{search}} search items a domain, {CHOSEN}. Differences are paired by item, the domains "
+    "counting equally.",
     steps=steps,
 )

@@ -53,9 +53,7 @@ class Contest:
 
     def cells(self) -> tuple[Cell, ...]:
         """Accuracies: the whole delta, then every method."""
-        drawn = (self.marks[method] for method in METHODS)
-        each = (one.cell() if len(one.marks) > 1 else accuracy(one.marks[0]) for one in drawn)
-        return accuracy(self.own), *each
+        return accuracy(self.own), *(self.marks[method].cell() for method in METHODS)
 
     def factors_cell(self) -> Cell:
         """The factors."""

@@ -97,7 +97,8 @@ def steps(setting: Setting, group: tuple[Subject, ...]) -> Steps[Findings]:
     )
     plain = yield from together({plan: _tested(setting, plan, best[plan]) for plan in plans})
     tuned = yield from together({plan: _tuned(setting, plan, best[plan]) for plan in tunable})
-    of_own = yield from own_marks(setting)
+    every = yield from own_marks(setting)
+    of_own = {one.domain: every[one.domain] for one in group}
     missing = dict.fromkeys(why for plan in plans if (why := _refusal(plan)))
     return findings(MergesMeasured(of_own, (*plain.values(), *tuned.values())), tuple(missing))
 

@@ -54,11 +54,6 @@ class Merge:
         return TITLES[self.method] + (", AdaMerging" if self.tuned else "")
 
     @property
-    def domains(self) -> tuple[str, ...]:
-        """The merged domains."""
-        return tuple(self.draws)
-
-    @property
     def first(self) -> dict[str, Marks]:
         """Domain -> marks of the first draw."""
         return {domain: draws.marks[0] for domain, draws in self.draws.items()}
@@ -83,22 +78,22 @@ class MergesMeasured:
     """All merges of the experiment."""
 
     own: Mapping[str, Marks]
-    """Marks of each domain model on its own domain."""
+    """Marks of each merged domain model on its own domain."""
     merges: tuple[Merge, ...]
 
-    def groups(self) -> list[tuple[str, ...]]:
-        """The sets of merged domains."""
-        return list(dict.fromkeys(one.domains for one in self.merges))
+    @property
+    def named(self) -> str:
+        """The merged domains."""
+        return " + ".join(domain.rpartition(":")[2] for domain in self.own)
 
     def rates(self) -> list[float]:
         """The pruning rates above 0, ascending."""
         return sorted({one.rate for one in self.merges if one.rate})
 
-    def of(self, group: tuple[str, ...], method: str, rate: float, tuned: bool) -> Merge | None:
+    def of(self, method: str, rate: float, tuned: bool) -> Merge | None:
         """One merge, or None; merges of whole deltas match every rate."""
         for one in self.merges:
-            same = one.domains == group and one.method == method and one.tuned == tuned
-            if same and one.rate in (rate, 0.0):
+            if one.method == method and one.tuned == tuned and one.rate in (rate, 0.0):
                 return one
         return None
 
@@ -108,45 +103,32 @@ class MergesMeasured:
             {domain: draws.marks[place] for domain, draws in one.draws.items()}
             for place in range(one.drawn)
         ]
-        return mean_retained(each, {domain: self.own[domain] for domain in one.domains})
+        return mean_retained(each, self.own)
 
 
 def findings(found: MergesMeasured, missing: tuple[str, ...]) -> Findings:
-    """Tables, plots and findings by the set of domains."""
-    groups = found.groups()
-    return Findings(
-        tuple(_table(found, group) for group in groups),
-        tuple(_plot(found, group) for group in groups),
-        finding(found),
-        missing,
-        short(found),
-    )
+    """Table, plot and findings."""
+    return Findings((_table(found),), (_plot(found),), finding(found), missing, short(found))
 
 
-def _named(group: tuple[str, ...]) -> str:
-    return " + ".join(domain.rpartition(":")[2] for domain in group)
-
-
-def _table(found: MergesMeasured, group: tuple[str, ...]) -> Table:
+def _table(found: MergesMeasured) -> Table:
     columns = (
         Column("merge"),
         Column("pruned", "%"),
         Column("coefficient", "×"),
-        *(Column(domain.rpartition(":")[2], "%") for domain in group),
+        *(Column(domain.rpartition(":")[2], "%") for domain in found.own),
         Column("mean retention", "%"),
         *(Column(f"minus DPPA at {pruned(rate)}", "points") for rate in found.rates()),
         Column("minus the same with one coefficient", "points"),
     )
     rows = []
     for one in sorted(found.merges, key=lambda one: one.rate):
-        if one.domains != group:
-            continue
         scores = [of.cell() for of in one.draws.values()]
         references = [
-            found.of(group, REFERENCE, rate, one.tuned) if one.rate in (rate, 0.0) else None
+            found.of(REFERENCE, rate, one.tuned) if one.rate in (rate, 0.0) else None
             for rate in found.rates()
         ]
-        before = found.of(group, one.method, one.rate, False) if one.tuned else None
+        before = found.of(one.method, one.rate, False) if one.tuned else None
         rows.append(
             Row(
                 (
@@ -161,7 +143,7 @@ def _table(found: MergesMeasured, group: tuple[str, ...]) -> Table:
                 dump_recipe(one.recipe),
             )
         )
-    return Table(f"{_named(group)}, test items", columns, tuple(rows))
+    return Table(f"{found.named}, test items", columns, tuple(rows))
 
 
 def _gap(one: Merge, other: Merge | None) -> Cell:
@@ -170,21 +152,21 @@ def _gap(one: Merge, other: Merge | None) -> Cell:
     return points(one.against(other))
 
 
-def _plot(found: MergesMeasured, group: tuple[str, ...]) -> Chart:
+def _plot(found: MergesMeasured) -> Chart:
     series = []
     for rate in found.rates():
         for tuned in (False, True):
             places = [
                 (title, one)
                 for method, title in TITLES.items()
-                if (one := found.of(group, method, rate, tuned)) is not None
+                if (one := found.of(method, rate, tuned)) is not None
             ]
             name = f"{pruned(rate)}{', AdaMerging' if tuned else ''}"
             kept = (found.kept(one) for _, one in places)
             series.append(Series.of(name, (title for title, _ in places), kept))
     return Chart(
         "bars",
-        f"{capital(_named(group))} in one model",
+        f"{capital(found.named)} in one model",
         Axis("method"),
         Axis("mean retention", "%"),
         tuple(series),
@@ -194,38 +176,36 @@ def _plot(found: MergesMeasured, group: tuple[str, ...]) -> Chart:
 def finding(found: MergesMeasured) -> str:
     """DPPA against each method, with and without AdaMerging, and the best merge."""
     lines = []
-    for group in found.groups():
-        for rate in found.rates():
-            lines.append(_rank(found, group, rate))
-            lines.append(_versus(found, group, rate))
+    for rate in found.rates():
+        lines += [_rank(found, rate), _versus(found, rate)]
     lines.append(_adamerging(found))
-    lines += [_papers_way(found, group, rate) for group in found.groups() for rate in found.rates()]
+    lines += [_papers_way(found, rate) for rate in found.rates()]
     return " ".join(line for line in lines if line)
 
 
-def _rank(found: MergesMeasured, group: tuple[str, ...], rate: float) -> str:
-    merges = {title: found.of(group, method, rate, False) for method, title in TITLES.items()}
+def _rank(found: MergesMeasured, rate: float) -> str:
+    merges = {title: found.of(method, rate, False) for method, title in TITLES.items()}
     cells = {title: found.kept(one) for title, one in merges.items() if one is not None}
     kept = {title: one.value for title, one in cells.items() if isinstance(one.value, float)}
     order = sorted(kept, key=lambda title: -kept[title])
     said = ", ".join(f"{title} {kept[title]:.0f} %" for title in order)
-    return f"{_named(group)} at {pruned(rate)}, mean retention with one coefficient: {said}."
+    return f"{found.named} at {pruned(rate)}, mean retention with one coefficient: {said}."
 
 
-def _versus(found: MergesMeasured, group: tuple[str, ...], rate: float) -> str:
+def _versus(found: MergesMeasured, rate: float) -> str:
     words = {1: "more is kept by {}", -1: "less is kept by {}"}
     words[0] = "no significant difference for {}"
-    others = _against(found, group, rate, tuned=False)
+    others = _against(found, rate, tuned=False)
     parts = verdict_texts(words, {f"{t} {gap(difference_of(of))}": of for t, of in others.items()})
     return f"Against DPPA at {pruned(rate)}: {'; '.join(parts)}." if parts else ""
 
 
 def _against(
-    found: MergesMeasured, group: tuple[str, ...], rate: float, *, tuned: bool
+    found: MergesMeasured, rate: float, *, tuned: bool
 ) -> dict[str, Comparison | Interval]:
-    reference = found.of(group, REFERENCE, rate, tuned)
+    reference = found.of(REFERENCE, rate, tuned)
     others = {
-        title: found.of(group, method, rate, tuned)
+        title: found.of(method, rate, tuned)
         for method, title in TITLES.items()
         if method != REFERENCE
     }
@@ -244,25 +224,24 @@ def _once(one: Merge) -> str:
 def short(found: MergesMeasured) -> str:
     """DPPA against the others at every rate, without and with AdaMerging."""
     lines = []
-    for group in found.groups():
-        for rate in found.rates():
-            line = f"at {pruned(rate)} DPPA is {_placed(found, group, rate, tuned=False)}"
-            if found.of(group, REFERENCE, rate, True):
-                line += f"; with AdaMerging {_placed(found, group, rate, tuned=True)}"
-            lines.append(f"{capital(line)}.")
+    for rate in found.rates():
+        line = f"at {pruned(rate)} DPPA is {_placed(found, rate, tuned=False)}"
+        if found.of(REFERENCE, rate, True):
+            line += f"; with AdaMerging {_placed(found, rate, tuned=True)}"
+        lines.append(f"{capital(line)}.")
     return " ".join(lines)
 
 
-def _placed(found: MergesMeasured, group: tuple[str, ...], rate: float, *, tuned: bool) -> str:
+def _placed(found: MergesMeasured, rate: float, *, tuned: bool) -> str:
     words = {-1: "ahead of {}", 1: "behind {}", 0: "not significantly different from {}"}
-    return ", ".join(verdict_texts(words, _against(found, group, rate, tuned=tuned)))
+    return ", ".join(verdict_texts(words, _against(found, rate, tuned=tuned)))
 
 
 def _adamerging(found: MergesMeasured) -> str:
     gains = []
     for one in found.merges:
         if one.tuned:
-            before = found.of(one.domains, one.method, one.rate, False)
+            before = found.of(one.method, one.rate, False)
             if before is not None:
                 gains.append((one, compared(one.first, before.first)))
     if not gains:
@@ -273,20 +252,20 @@ def _adamerging(found: MergesMeasured) -> str:
     return (
         f"AdaMerging, {STEPS} steps, made {better} of {len(gains)} merges better and {worse} "
         "worse, in the others no difference was seen. Its largest effect: "
-        f"{_named(most.domains)} by {TITLES[most.method]}"
+        f"{found.named} by {TITLES[most.method]}"
         f"{f' at {pruned(most.rate)}' if most.rate else ''}, {told(gain)}."
     )
 
 
-def _papers_way(found: MergesMeasured, group: tuple[str, ...], rate: float) -> str:
+def _papers_way(found: MergesMeasured, rate: float) -> str:
     """DPPA with AdaMerging, the paper's full method, against the others with AdaMerging."""
-    reference = found.of(group, REFERENCE, rate, True)
+    reference = found.of(REFERENCE, rate, True)
     if reference is None:
         return ""
     gaps = [
         f"{TITLES[method]}{_once(other)} {told(other.against(reference))}"
         for method in TITLES
-        if method != REFERENCE and (other := found.of(group, method, rate, True)) is not None
+        if method != REFERENCE and (other := found.of(method, rate, True)) is not None
     ]
     kept = found.kept(reference).value
     share = f" keeps {kept:.0f} %" if isinstance(kept, float) else ""

@@ -30,15 +30,14 @@ from dppa_core.studies.experiments.score_table import (
 from dppa_core.studies.experiments.setting import Setting
 from dppa_core.studies.experiments.steps import Declared, Steps
 from dppa_core.studies.experiments.values import Axis, Chart, Findings, Series
+from dppa_core.tuning.advice.facts import PROBE_KEEPS, PROBE_RATE
 from dppa_core.tuning.advice.run import profile_facts
 
-RATE = 0.9
-"""Rate of the paper's rule of thumb for DARE; at 80 % the methods hardly differ."""
+RATE = PROBE_RATE
+"""At 80 % the methods hardly differ."""
 SCALES = (0.25, 0.5, 1.0, 1.5, 2.0)
 ANSWERS = 0.5
 """Smallest accuracy of an unpruned model that leaves something to retain."""
-KEEPS = 0.9
-"""Share that DARE keeps where deltas are small, by the paper's rule of thumb."""
 OTHERS = METHODS[1:]
 Key = tuple[str, float]
 """Domain, scale."""
@@ -173,12 +172,12 @@ def _amplified(cells: Mapping[Key, Contest]) -> str:
 def _dare(cells: Mapping[Key, Contest]) -> str:
     """The paper's rule of thumb, if there is something to retain."""
     there = {key: one for key, one in cells.items() if share(one.own) >= ANSWERS}
-    small = [key for key, one in there.items() if (_kept(one, "dare") or 0.0) >= 100 * KEEPS]
+    small = [key for key, one in there.items() if (_kept(one, "dare") or 0.0) >= 100 * PROBE_KEEPS]
     names = [_called(key, there[key]) for key in small]
     return (
         f"Of the {many(len(there), 'cell')} whose unpruned model answers half or more, DARE keeps "
-        f"{percent(KEEPS)} of it in {len(small)}{in_brackets(names)}: small deltas by the paper's "
-        "rule of thumb."
+        f"{percent(PROBE_KEEPS)} of it in {len(small)}{in_brackets(names)}: small deltas by the "
+        "paper's rule of thumb."
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from dppa_core.evaluation.scores import Marks
 from dppa_core.evaluation.side_by_side import Comparison
 from dppa_core.evaluation.tables import Cell, Column, Row, Table, capital, listed, percent
+from dppa_core.pruning.pruning_parameters import PruningParameters
 from dppa_core.recipes.yaml_text import dump_recipe
 from dppa_core.studies.experiments.exams import alone, own_marks
 from dppa_core.studies.experiments.score_table import (
@@ -22,6 +23,7 @@ from dppa_core.studies.experiments.score_table import (
 from dppa_core.studies.experiments.setting import Setting, Treatment
 from dppa_core.studies.experiments.steps import Declared, Steps, all_asked
 from dppa_core.studies.experiments.values import Axis, Chart, Findings
+from dppa_core.tuning.advice.facts import PROBE_KEEPS, PROBE_RATE
 
 RATES = (0.1, 0.5, 0.8, 0.9, 0.95)
 DRAWS = 5
@@ -139,8 +141,8 @@ def _noise(found: Pruned) -> str:
 
 
 def _rule(found: Pruned) -> str:
-    kept = {d: found.marks["dare", 0.9, d].mean / share(own) for d, own in found.own.items()}
-    large = [domain for domain, of in kept.items() if of < 0.9]
+    kept = {d: found.marks["dare", PROBE_RATE, d].mean / share(own) for d, own in found.own.items()}
+    large = [domain for domain, of in kept.items() if of < PROBE_KEEPS]
     told_of = listed([f"{domain} {percent(of)}" for domain, of in kept.items()])
     end = f"large in {listed(large)}" if large else "small in every domain"
     return (
@@ -157,7 +159,8 @@ PRUNING = Declared(
     question="Does DP (Dynamically Pruning) keep more of a model than plain magnitude or DARE?",
     measured="Each domain model's delta is pruned and put back on the base alone, the whole delta "
     "of embeddings and norms with it, and asked {test} test items of its domain. DP at the paper's "
-    f"strength 0.08, magnitude at one rate for all matrices, DARE {DRAWS} times with other seeds. "
-    "Differences are paired by item, the domains counting equally.",
+    f"strength {PruningParameters().strength:g}, magnitude at one rate for all matrices, DARE "
+    f"{DRAWS} times with other seeds. Differences are paired by item, the domains counting "
+    "equally.",
     steps=steps,
 )

@@ -25,8 +25,9 @@ from dppa_core.studies.experiments.score_table import (
 from dppa_core.studies.experiments.setting import Setting, Treatment
 from dppa_core.studies.experiments.steps import Declared, Steps, all_asked
 from dppa_core.studies.experiments.values import Axis, Chart, Findings
+from dppa_core.tuning.search.verdict import CLAIM_DENSITY, CLAIM_RETENTION
 
-CLAIM, CLAIMED_AT = 0.9, 0.8
+CLAIM, CLAIMED_AT = CLAIM_RETENTION, round(1 - CLAIM_DENSITY, 9)
 """The paper's claim: at least this retention at this rate."""
 Place = tuple[float, str]
 """Rate, domain."""

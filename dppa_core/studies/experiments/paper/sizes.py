@@ -40,7 +40,7 @@ Cells = Mapping[str, Mapping[str, Contest]]
 
 
 def wants(setting: Setting) -> str:
-    """Models of at least one other size."""
+    """Why the experiment cannot run: it needs models of other sizes. Empty if it can."""
     if setting.sizes:
         return ""
     if setting.base != embedded().base:

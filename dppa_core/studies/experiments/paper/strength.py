@@ -126,7 +126,11 @@ def _spread(profile: DeltaProfile) -> tuple[float, float]:
 def _map(known: StrengthMeasures) -> Table:
     columns = (
         *(Column("domain"), Column("pruned", "%"), Column("‖d‖/‖W‖"), Column("spread of s")),
-        *(Column("least density at 0.08", "%"), Column("best by accuracy"), Column("by loss")),
+        *(
+            Column(f"least density at {PAPER:g}", "%"),
+            Column("best by accuracy"),
+            Column("by loss"),
+        ),
         *(Column(f"loss at {one:g}", "nats") for one in STRENGTHS),
     )
     rows = []
@@ -191,7 +195,7 @@ def _tests(models: Models, known: StrengthMeasures) -> Table:
 
 
 def _plots(known: StrengthMeasures) -> tuple[Heatmap, ...]:
-    """One series per domain, and one per other size: the mean of its domains."""
+    """One heatmap per domain, and one per other size: the mean of its domains."""
     shown: dict[str, list[RatePoint]] = {}
     for place in known.scores:
         shown.setdefault(f"size {place.size}" if place.size else place.name, []).append(place)

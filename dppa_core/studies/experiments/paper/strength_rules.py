@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from dppa_core.pruning.pruning_parameters import PruningParameters
+
 STRENGTHS = (0.0, 0.02, 0.04, 0.06, 0.08, 0.1)
-PAPER = 0.08
+PAPER = PruningParameters().strength
 PER_DENSITY = (0.0, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0)
 """Multiples of the density to try."""
 Score = tuple[float, float]

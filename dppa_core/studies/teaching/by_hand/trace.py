@@ -20,7 +20,6 @@ from dppa_core.merging.passes.chunk_pass import add_treated
 from dppa_core.merging.passes.deltas import TensorDelta, TensorStack
 from dppa_core.parameter_fields import check_number
 from dppa_core.profiling.profile import profile_delta
-from dppa_core.pruning.delta_profile import DeltaProfile
 from dppa_core.pruning.density import Outliers, Significance, centred, significance
 from dppa_core.pruning.density import outliers as outliers_of
 from dppa_core.pruning.floats import to_float32
@@ -87,8 +86,6 @@ class HandSettings:
 class TreatedDelta:
     """Pruning and amplification of one domain model's delta."""
 
-    model: str
-    profile: DeltaProfile
     significance: Significance
     layers: tuple[Outliers, ...]
     """Outliers of each layer, k_layer times its mean."""
@@ -181,8 +178,6 @@ def _treated(
     whole = MergeRecipe(BASE, (DomainModel(model),), "task_arithmetic", dtype="float32")
     delta = _parts(open_merger(whole, shelf=shelf))[model]
     return TreatedDelta(
-        model,
-        profile,
         found,
         tuple(outliers_of(group, parameters.k_layer) for group in groups),
         tuple(outliers_of([one], parameters.k_module) for one in profile.modules),

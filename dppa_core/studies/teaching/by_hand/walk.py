@@ -65,7 +65,8 @@ def _scaled(values: object, unit: float) -> list[object]:
 
 
 def way_json(name: str, way: Trace) -> dict[str, Any]:
-    """A trace as plain values: {"start", "unit", "weights", "settings", "steps"}."""
+    """A trace as plain values: {"start", "unit", "weights", "shown",
+    "settings", "steps"}."""
     numbers = Numbers(way.mini.unit)
     weights = {model: way.mini.weights[model][YOURS].ravel().tolist() for model in MODELS}
     return {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 from dppa_core.methods.registry import get_method
@@ -42,14 +42,9 @@ class Entry:
     domains: Sequence[str] = DOMAINS
     """The models merged, each scored on its own domain."""
 
-    def model(self, name: str) -> str:
-        """The reference of the base or of a domain model."""
-        return self.references[name]
-
     def by_domain(self) -> str | None:
         """The parameter that names the task to answer, for methods like EMR; else None."""
-        named = [item.name for item in fields(self.method.parameters) if item.metadata.get("model")]
-        return named[0] if named else None
+        return next(iter(self.method.named_models), None)
 
     def axes(self) -> tuple[SearchAxis, ...]:
         """What a joint search chooses: see `axes_of`."""
@@ -68,10 +63,10 @@ class Entry:
     def _recipe(self, domain: str) -> MergeRecipe:
         parameters, asked = {**EXTRA.get(self.method.name, {}), **self.changes}, self.by_domain()
         levels = even_levels(self.rate, self.partitions) if self.method.prunes else (0.0,)
-        models = tuple(DomainModel(self.model(name), levels) for name in self.domains)
-        own = {asked: self.model(domain)} if asked else {}
+        models = tuple(DomainModel(self.references[name], levels) for name in self.domains)
+        own = {asked: self.references[domain]} if asked else {}
         return MergeRecipe(
-            self.model("base"), models, method=self.method.name, parameters=parameters | own
+            self.references["base"], models, method=self.method.name, parameters=parameters | own
         )
 
 

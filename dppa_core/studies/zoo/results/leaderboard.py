@@ -20,7 +20,7 @@ from dppa_core.studies.zoo.results.merge_examiner import Added, MergeExaminer
 from dppa_core.studies.zoo.results.retained import paired_gain, retained, scores, sides
 from dppa_core.tasks import DOMAINS
 from dppa_core.tasks.intervals import Hits, Interval
-from dppa_core.tuning.search.joint import ITEMS
+from dppa_core.tuning.search.joint import JOINT_ITEMS
 
 MAIN = ("coefficient", "scale")
 """What makes a whole merge stronger."""
@@ -92,7 +92,7 @@ def measure(
     names: Sequence[str] | None = None,
     *,
     test_items: int | None = None,
-    search_items: int = ITEMS,
+    search_items: int = JOINT_ITEMS,
     progress: Progress | None = None,
 ) -> Leaderboard:
     """Score every method; takes several minutes of one core each unless cached.

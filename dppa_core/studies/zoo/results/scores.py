@@ -27,7 +27,7 @@ from dppa_core.studies.zoo.results.merge_examiner import MergeExaminer
 from dppa_core.studies.zoo.results.retained import paired_gain, retained, scores
 from dppa_core.tasks import DOMAINS
 from dppa_core.tasks.intervals import Hits, Interval
-from dppa_core.tuning.search.joint import ITEMS
+from dppa_core.tuning.search.joint import JOINT_ITEMS
 
 BASE = "zoo:base"
 WHOLE = "task_arithmetic"
@@ -119,7 +119,7 @@ def entry(method: str, rate: float, domains: Sequence[str] = DOMAINS) -> Entry:
 def measure(
     *,
     limit: int | None = None,
-    search_limit: int = ITEMS,
+    search_limit: int = JOINT_ITEMS,
     rates: Sequence[float] = RATES,
     workers: int = 2,
     say: Say = lambda text: None,

@@ -26,7 +26,7 @@ from dppa_core.studies.zoo.study.merges import (
 from dppa_core.studies.zoo.study.shuffled import shuffle_set
 from dppa_core.studies.zoo.trained_set import TrainedSet, trained_set
 from dppa_core.tasks import DOMAINS
-from dppa_core.tuning.search.joint import ITEMS
+from dppa_core.tuning.search.joint import JOINT_ITEMS
 
 Say = Callable[[str], None]
 
@@ -35,7 +35,7 @@ def measure_set(
     folder: Path,
     *,
     limit: int | None = None,
-    search_items: int = ITEMS,
+    search_items: int = JOINT_ITEMS,
     rates: Sequence[float] = RATES,
     methods: Sequence[str] = METHODS,
     budgets: Sequence[str] = BUDGETS,

@@ -25,7 +25,7 @@ from dppa_core.studies.zoo.study.compare import (
     retention,
     student_interval,
 )
-from dppa_core.studies.zoo.study.merges import ALL, MAIN_RATE, key_of
+from dppa_core.studies.zoo.study.merges import ALL, MAIN_RATE, MODULES, key_of
 from dppa_core.tasks.intervals import Interval, holm
 from dppa_core.tuning.search.axes import FACTORS, LEAST_STRENGTH, LONE_FACTORS
 
@@ -158,7 +158,7 @@ def _one_set(of: Measured) -> str:
 def _rate(row: Measured) -> str:
     if not row["rate"]:
         return "–"
-    whole = ", embeddings whole" if row["budget"] == "modules" else ""
+    whole = ", embeddings whole" if row["budget"] == MODULES else ""
     return f"{100 * row['rate']:g} %{whole}"
 
 

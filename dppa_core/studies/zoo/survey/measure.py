@@ -20,7 +20,7 @@ from dppa_core.studies.zoo.survey.shrunk import kept_energy, shrunk_coefficient
 from dppa_core.studies.zoo.trained_set import trained_set
 from dppa_core.tasks import DOMAINS
 from dppa_core.tuning.advice.run import profile_facts
-from dppa_core.tuning.search.joint import ITEMS
+from dppa_core.tuning.search.joint import JOINT_ITEMS
 
 RATES = (0.5, 0.8, 0.9, 0.95, 0.98)
 SEARCHED_AT = (0.9, 0.95)
@@ -40,7 +40,7 @@ def survey_set(
     folder: Path,
     *,
     limit: int | None = None,
-    search_items: int = ITEMS,
+    search_items: int = JOINT_ITEMS,
     searched_at: Sequence[float] = SEARCHED_AT,
     scale: float = 1.0,
     say: Say = lambda _: None,

@@ -32,8 +32,6 @@ RULES = (
 """The figures of each rule (`kept_rule.figures`); without any, all retentions are alike."""
 ASKED = "shrunk"
 """The figure for which questions are asked."""
-KEEPS = 0.9
-"""Retention that counts as kept: the paper's rule of thumb."""
 LEAST_OWN = 0.25
 """Least accuracy of a domain model whose retention is a figure and no noise."""
 _STEPS, _RIDGE = 60, 1e-4

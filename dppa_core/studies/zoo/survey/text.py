@@ -17,7 +17,6 @@ from dppa_core.studies.zoo.survey.kept_rule import KeptRule
 from dppa_core.studies.zoo.survey.measure import PRUNED
 from dppa_core.studies.zoo.survey.rule import (
     ASKED,
-    KEEPS,
     LEAST_OWN,
     RULES,
     PrunedPlace,
@@ -29,6 +28,7 @@ from dppa_core.studies.zoo.survey.rule import (
     shrunk,
     title,
 )
+from dppa_core.tuning.advice.facts import PROBE_KEEPS
 
 BINS = ((0.9, 1.01), (0.5, 0.9), (0.0, 0.5))
 """Foretold retentions that are told together."""
@@ -168,7 +168,7 @@ def _regained(records: Sequence[Record]) -> list[str]:
         own = one["own"].count("1")
         for at in one["places"] if own >= LEAST_OWN * len(one["own"]) else ():
             kept = at["pruned"]["magnitude"].count("1") / own
-            if "searched" in at and kept < KEEPS:
+            if "searched" in at and kept < PROBE_KEEPS:
                 back = [
                     at["searched"][method]["hits"].count("1") / own - kept
                     for method in ("dppa", "magnitude")
