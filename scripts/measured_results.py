@@ -13,7 +13,7 @@ sys.path.insert(0, str(ROOT))  # run as a script, from wherever
 
 from dppa_core.evaluation.tables import signed_text  # noqa: E402
 from dppa_core.methods.registry import get_method  # noqa: E402
-from dppa_core.studies.zoo.study.compare import compare  # noqa: E402
+from dppa_core.studies.zoo.study.compare import SECONDARY, compare  # noqa: E402
 from dppa_core.tasks import DOMAINS  # noqa: E402
 
 SHORT = 5
@@ -62,35 +62,18 @@ class Results:
         return unsigned(map(float, found(pattern, self.experiments[key]["finding"])))
 
     @cached_property
-    def seeds(self) -> int:
-        """Training seeds of the small settled models in the overview."""
-        rows = self.experiments["overview"]["tables"][0]["rows"]
-        names = dict.fromkeys(str(row["cells"][0]["value"]) for row in rows)
-        (count,) = found(r"small, settled, (\d+) seeds", "; ".join(names))
-        return int(count)
-
-    @cached_property
     def settled(self) -> list[dict[str, Any]]:
-        """The measured small settled sets, by seed."""
-        return [
-            json.loads(text_of(f"docs/study/small-settled-{seed}.json"))
-            for seed in range(1, self.seeds + 1)
-        ]
+        """The measured settled sets of all sizes and seeds."""
+        files = sorted(ROOT.glob("docs/study/*-settled-*.json"))
+        return [json.loads(file.read_text("utf-8")) for file in files]
 
-    def later_seeds(self) -> tuple[str, ...]:
-        """DPPA minus magnitude at 95 % without seed 1: points, interval, corrected p."""
-        (found,) = (
-            one
-            for one in compare(self.settled[1:], 0.95)
-            if (one.one, one.other) == ("dppa", "magnitude")
-        )
-        gap = found.interval
-        return *unsigned((gap.value, gap.low, gap.high), 100), f"{found.corrected:.3f}"
-
-    def over_seeds(self, column: str) -> tuple[str, ...]:
-        """A cell of the small settled models at 95 %, a mean of their training seeds."""
-        row = {"models": f"small, settled, {self.seeds} seeds", "pruned": 95.0}
-        return self.cell("overview", row, column)
+    def over_sizes(self, one: str, other: str, rate: float) -> tuple[str, ...]:
+        """Points by which a merge keeps more than another over the settled sets, and the interval,
+        whose lower end is written without its sign."""
+        pairs = [*compare(self.settled, rate), *compare(self.settled, rate, SECONDARY)]
+        (gap,) = (of.interval for of in pairs if (of.one, of.other) == (one, other))
+        mean, low, high = unsigned((gap.value, gap.low, gap.high), 100)
+        return mean, low.removeprefix("-"), high
 
     def cell(self, key: str, row: Mapping[str, object], column: str) -> tuple[str, ...]:
         """A cell of an experiment's first table, and its interval if it has one."""

@@ -14,13 +14,14 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a script, from wherever
 
 from dppa_core.studies.zoo.results.entry import RATE  # noqa: E402
+from dppa_core.studies.zoo.study.merges import CLAIM_RATES  # noqa: E402
 from dppa_core.tasks import DOMAINS  # noqa: E402
 from scripts.measured_results import ROOT, Results, found, text_of  # noqa: E402
 
 TEN, README, SMOLLM2 = "docs/start/ten-minutes.md", "README.md", "docs/guides/smollm2.md"
 TUNE, SCORE, SEARCH = (f"docs/guides/{name}.md" for name in ("tune-by-eye", "score", "search"))
 COEFFICIENTS = "docs/guides/coefficients.md"
-EMBEDDED_MODELS, PLAN = "docs/embedded-models.md", "docs/study-plan.md"
+EMBEDDED_MODELS = "docs/embedded-models.md"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +68,6 @@ WORSE = r"better than what was found: -([\d.]+) points \(95 % interval -10"
 STRENGTH = "".join(rf" (-[\d.]+) points \([^)]+\) at {rate} %.*?" for rate in (85, 90, 95))
 BESIDE = "DPPA keeps # points more than magnitude (-# to #)"
 PLAIN_SEEDS, BETWEEN_SEEDS = 5, 3
-MEDIUM_SEEDS = 5
-MEDIUM_AT_95 = {"models": f"medium, settled, {MEDIUM_SEEDS} seeds", "pruned": 95.0}
 PLAIN_AT_90 = {"models": f"small, plain, {PLAIN_SEEDS} seeds", "pruned": 90.0}
 BETWEEN_AT_90 = {"models": f"small, between, {BETWEEN_SEEDS} seeds", "pruned": 90.0}
 SMOLLM2_AT_90 = {"models": "smollm2, lora, seed 0", "pruned": 90.0}
@@ -105,34 +104,15 @@ STATED = (
     ),
     StatedFigures(
         README,
-        "Over # training seeds of smaller models, embeddings pruned too, magnitude keeps # %, "
-        "DPPA # %, # points more (# to #), whole deltas # %;",
-        lambda data: (
-            str(data.seeds),
-            *data.over_seeds("magnitude"),
-            *data.over_seeds("DPPA"),
-            *data.over_seeds("minus magnitude"),
-            *data.over_seeds("task arithmetic"),
+        "DPPA keeps # points more than magnitude at 90 % (# to #), # at 95 % (-# to #); its two "
+        "factors with even densities (DPA) # (# to #) and # (# to #); its uneven densities with "
+        "one factor (DP) # (-# to #) and # (-# to #).",
+        lambda data: tuple(
+            figure
+            for name in ("dppa", "dpa", "dp")
+            for rate in CLAIM_RATES
+            for figure in data.over_sizes(name, "magnitude", rate)
         ),
-    ),
-    StatedFigures(
-        README,
-        "Without seed 1, by which the search was improved, the lead is # points (# to #; "
-        "corrected p #)",
-        lambda data: data.later_seeds(),
-    ),
-    StatedFigures(
-        README,
-        "Over # seeds of medium models no lead is seen: DPPA keeps # points less (-# to #);",
-        lambda data: (
-            str(MEDIUM_SEEDS),
-            *(one.lstrip("-") for one in data.cell("overview", MEDIUM_AT_95, "minus magnitude")),
-        ),
-    ),
-    StatedFigures(
-        PLAN,
-        "and +# (# to #) at 95 %, where p corrected for five comparisons is #.",
-        lambda data: data.later_seeds(),
     ),
     StatedFigures(
         README,

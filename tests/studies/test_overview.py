@@ -155,6 +155,13 @@ def test_sets_of_three_seeds_are_one_row_a_rate_with_the_outcomes_of_the_study()
         "What two factors add without them (DPA minus magnitude): small settled, 3 seeds at 95 %"
     )
     assert f"{halves} (+25.0 points, +19.6 to +30.4; keeps more)." in found.findings.finding
+    both = [measured(seed, 38) for seed in (1, 2, 3)]
+    both += [{**of, "set": {**of["set"], "size": "medium"}} for of in both]
+    found = overview(RESULTS, both)
+    assert found.findings
+    told = "All 6 settled sets, sizes together (not planned): at 95 % DPPA minus magnitude (+45.0 "
+    assert told in found.findings.finding
+    assert "keeps more), two factors alone (DPA) (+25.0 points" in found.findings.finding
     low = [{**measured(seed, 12), "own": hits(40)} for seed in (1, 2, 3)]
     for of in low:
         for row in of["merges"]:

@@ -28,7 +28,7 @@ from dppa_core.studies.zoo.study.compare import (
     divisors,
     retention,
 )
-from dppa_core.studies.zoo.study.merges import RATES, merges
+from dppa_core.studies.zoo.study.merges import METHODS, RATES, merges
 from dppa_core.studies.zoo.study.shuffled import shuffle_set
 from dppa_core.studies.zoo.study.text import markdown
 from dppa_core.studies.zoo.trained_set import trained_set
@@ -93,6 +93,16 @@ def test_searches_that_end_at_an_end_of_the_factors_are_counted() -> None:
         if row["name"] == "dppa":
             row["values"] = {"factor1": 1.0, "factor2": 16.0 if row["rate"] == 0.9 else 4.0}
     assert "coefficient between 0.25 and 4; 2 of 4 searches" in markdown([of], "make study")
+
+
+def test_sets_of_two_sizes_are_compared_together_where_merges_are_worth_something() -> None:
+    def page(right: int) -> str:
+        small = [measured(seed, **dict.fromkeys(METHODS, right)) for seed in (1, 2, 3)]
+        medium = [{**of, "set": {**of["set"], "size": "medium"}} for of in small]
+        return markdown([*small, *medium], "make study")
+
+    assert "## plain, all sizes\n\nThe 6 sets of medium and small together" in page(8)
+    assert "all sizes" not in page(1), "all keep an eighth, one model a third"
 
 
 def test_what_every_seed_shows_alike_is_a_finding() -> None:

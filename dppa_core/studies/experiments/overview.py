@@ -32,7 +32,15 @@ from dppa_core.studies.experiments.values import (
     Experiment,
     Findings,
 )
-from dppa_core.studies.zoo.study.compare import EQUAL, LEAST_SEEDS, PRIMARY, SECONDARY
+from dppa_core.studies.zoo.study.compare import (
+    EQUAL,
+    LEAST_SEEDS,
+    PRIMARY,
+    SECONDARY,
+    claim_rates,
+    compare,
+    of_all_sizes,
+)
 from dppa_core.studies.zoo.study.text import VERDICTS
 from dppa_core.tasks.intervals import Interval
 
@@ -45,6 +53,12 @@ WORDS = {
     "ties": "ties with {}",
     "undecided": "is undecided against {}",
     "too low": "and {} both keep less than one model that is not merged",
+}
+PARTS = {
+    ("dppa", "magnitude"): "DPPA minus magnitude",
+    ("dpa", "magnitude"): "two factors alone (DPA)",
+    ("dp", "magnitude"): "uneven densities alone (DP)",
+    ("dppa", "dpa"): "uneven densities beside two factors",
 }
 HALVES = {
     "dppa": "What uneven densities add to two factors (DPPA minus DPA, which is strength 0)",
@@ -86,8 +100,8 @@ def overview(results: Mapping[str, Any], studies: Sequence[Mapping[str, Any]]) -
         f"count all entries, embeddings too. With {LEAST_SEEDS} seeds or more they have intervals "
         "over seeds, the wider of Student's and a bootstrap over seeds and items, and outcomes "
         "corrected for the five comparisons of a rate ([study plan](study-plan.md)); with fewer "
-        "they have none. Settings of SmolLM2 were found before the search fitted logarithms (the "
-        "plan's last section).",
+        "they have none. Settings of SmolLM2 and of embedded, between were found by older searches "
+        "(the plan's last section).",
         found,
         made="make results",
     )
@@ -141,6 +155,7 @@ def _finding(
     few = [row for row in others if not row.outcomes]
     decided = [row for row in others if row.outcomes]
     told = [_tally(decided)] if decided else []
+    told += [_all_sizes(regime, of) for regime, of in of_all_sizes(studies).items()]
     told += [_places(decided, rival, outcome) for rival in MERGED for outcome in OUTCOMES]
     told += [_halves(studies, pair) for pair in SECONDARY]
     told += [_once(merged), _kept_at(max(merged, key=_gained)), _of_models_alone(alone)]
@@ -155,6 +170,25 @@ def _tally(rows: Sequence[RatedMerge]) -> str:
     return (
         f"Of {merges}, DPPA keeps more than magnitude pruning in {simple}. More than whole deltas "
         f"it keeps in {whole}."
+    )
+
+
+def _all_sizes(regime: str, sets: Sequence[Mapping[str, Any]]) -> str:
+    """What each part of DPPA brings, over the sets of all sizes of a regime."""
+    rates = claim_rates(sets, SECONDARY)
+    told = []
+    for rate in rates:
+        found = [*compare(sets, rate, PRIMARY), *compare(sets, rate, SECONDARY)]
+        by = {(one.one, one.other): one for one in found}
+        parts = [
+            f"{what} ({_gap(by[pair].interval)}; {VERDICTS[by[pair].verdict]})"
+            for pair, what in PARTS.items()
+        ]
+        told.append(f"at {pruned(rate)} {listed(parts)}")
+    return (
+        f"All {len(sets)} {regime} sets, sizes together (not planned): {'; '.join(told)}."
+        if told
+        else ""
     )
 
 

@@ -20,6 +20,7 @@ from components.session.presets import all_presets
 from components.views.see.verdict import measured, verdict_of
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.checkpoints.sources.zoo import KNOWN
+from dppa_core.studies.zoo.study.compare import SECONDARY, compare
 from dppa_core.tasks.intervals import wilson
 from dppa_core.tuning.advice.advice import EXPECTED
 from scripts.measured_results import ROOT, Results, found, text_of
@@ -205,8 +206,21 @@ def test_a_new_sentence_with_a_result_is_noticed(sentence: str) -> None:
 
 
 def test_the_merges_at_95_and_over_seeds_are_as_the_pages_say() -> None:
-    told = [outcome(rate, f"small, settled, {DATA.seeds} seeds") for rate in (0.9, 0.95)]
-    assert chosen_at_95() and told == ["loses, undecided", "loses, wins"]
+    sizes = (f"{size}, settled, 5 seeds" for size in ("small", "medium"))
+    told = [outcome(rate, name) for name in sizes for rate in (0.9, 0.95)]
+    assert chosen_at_95() and told == ["loses, undecided"] * 4, "at one size it is open"
+    assert len(DATA.settled) == 10
+    pairs = [("dppa", "magnitude"), ("dpa", "magnitude"), ("dp", "magnitude"), ("dppa", "dpa")]
+    found = {rate: [verdict(*pair, rate) for pair in pairs] for rate in (0.9, 0.95)}
+    assert found[0.9] == ["more", "more", "alike", "open"]
+    assert found[0.95] == ["open", "more", "alike", "open"]
+
+
+def verdict(one: str, other: str, rate: float) -> str:
+    """Of two merges, over the settled sets of all sizes."""
+    pairs = [*compare(DATA.settled, rate), *compare(DATA.settled, rate, SECONDARY)]
+    (found,) = (of.verdict for of in pairs if (of.one, of.other) == (one, other))
+    return found
 
 
 def test_nothing_is_entered_that_no_page_says() -> None:

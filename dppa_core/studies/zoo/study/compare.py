@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from math import sqrt
 from typing import Any
 
@@ -102,6 +103,23 @@ def by_kind(
     for of in sorted(sets, key=lambda of: of["set"]["seed"]):
         groups[of["set"]["size"], of["set"]["regime"]].append(of)
     return groups
+
+
+def of_all_sizes(
+    sets: Sequence[Mapping[str, Any]],
+) -> dict[str, list[Mapping[str, Any]]]:
+    """Regime -> its sets of all sizes that have `LEAST_SEEDS`, if there are several such sizes and
+    not all merges keep less than one model does."""
+    groups: dict[str, list[list[Mapping[str, Any]]]] = defaultdict(list)
+    for (_, regime), of in sorted(by_kind(sets).items()):
+        if len(of) >= LEAST_SEEDS:
+            groups[regime].append(of)
+    joined = {regime: [*chain(*of)] for regime, of in groups.items() if len(of) > 1}
+    return {
+        regime: of
+        for regime, of in joined.items()
+        if not all(one.worthless for rate in claim_rates(of) for one in compare(of, rate))
+    }
 
 
 def claim_rates(sets: Sequence[Mapping[str, Any]], pairs: Pairs = PRIMARY) -> tuple[float, ...]:

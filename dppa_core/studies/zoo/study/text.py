@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dppa_core.evaluation.tables import settings_text
+from dppa_core.evaluation.tables import listed, settings_text
 from dppa_core.studies.zoo.study.compare import (
     EQUAL,
     LEAST_SEEDS,
@@ -21,6 +21,7 @@ from dppa_core.studies.zoo.study.compare import (
     claim_rates,
     compare,
     divisors,
+    of_all_sizes,
     of_one_model,
     retention,
     student_interval,
@@ -58,12 +59,12 @@ def markdown(sets: Sequence[Measured], command: str) -> str:
     parts = [
         "# Over seeds and regimes\n\nThe [study plan](study-plan.md) fixed beforehand what is "
         "measured, and how. Its end lists what was changed later, and when: the search, for one, "
-        "after seed 1 of the small settled sets had been seen, so it tells what the later seeds "
-        "show alone. Retention is a merge's accuracy divided by the domain model's own, averaged "
+        "twice. Retention is a merge's accuracy divided by the domain model's own, averaged "
         "over math, finance and law. All sets are asked the same items; intervals treat them as "
         f"independent, though patterns of sentences recur. {_at_an_end(sets)} Made by `{command}`."
     ]
     parts += [_group(size, regime, of) for (size, regime), of in sorted(by_kind(sets).items())]
+    parts += [_all_sizes(regime, of) for regime, of in of_all_sizes(sets).items()]
     return "\n\n".join(parts) + "\n"
 
 
@@ -102,6 +103,15 @@ def _group(size: str, regime: str, sets: Sequence[Measured]) -> str:
     if any(share < POOR for of in sets for share in divisors(of["own"]).values()):
         parts += _claims(by_accuracy(sets), "By accuracy, since a model answers less than half")
     return "\n\n".join([*parts, _figures(sets)])
+
+
+def _all_sizes(regime: str, sets: Sequence[Measured]) -> str:
+    sizes = listed(list(dict.fromkeys(of["set"]["size"] for of in sets)))
+    told = (
+        f"The {len(sets)} sets of {sizes} together, each counting once. Not planned: decided after "
+        "the tables of each size had been seen."
+    )
+    return "\n\n".join([f"## {regime}, all sizes", told, *_claims(sets, "By retention")])
 
 
 def _claims(sets: Sequence[Measured], by: str) -> list[str]:
