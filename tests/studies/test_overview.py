@@ -148,8 +148,9 @@ def test_sets_of_three_seeds_are_one_row_a_rate_with_the_outcomes_of_the_study()
     assert outcomes(found)[1] == "wins, wins", "task arithmetic keeps 4 of 40, magnitude 20"
     assert "small settled, 3 seeds at 95 % (+" in found.findings.finding
     assert found.findings.finding.startswith(
-        "Of 1 merge of math, finance and law over training seeds, DPPA keeps more than magnitude "
-        "pruning in 1 and less in none. More than whole deltas it keeps in 1 and less in none."
+        "In 1 comparison (1 group of sets over training seeds, each at its rates) DPPA keeps more "
+        "than magnitude pruning in 1 and less in none. More than whole deltas it keeps in 1 and "
+        "less in none."
     )
     halves = (
         "What two factors add without them (DPA minus magnitude): small settled, 3 seeds at 95 %"
@@ -159,8 +160,8 @@ def test_sets_of_three_seeds_are_one_row_a_rate_with_the_outcomes_of_the_study()
     both += [{**of, "set": {**of["set"], "size": "medium"}} for of in both]
     found = overview(RESULTS, both)
     assert found.findings
-    told = "All 6 settled sets, sizes together (not planned): at 95 % DPPA minus magnitude (+45.0 "
-    assert told in found.findings.finding
+    told = "All 6 settled sets, sizes together (not planned, so hints and no claims): at 95 % "
+    assert f"{told}DPPA minus magnitude (+45.0 points, " in found.findings.finding
     assert "keeps more), two factors alone (DPA) (+25.0 points" in found.findings.finding
     low = [{**measured(seed, 12), "own": hits(40)} for seed in (1, 2, 3)]
     for of in low:

@@ -92,7 +92,7 @@ def test_searches_that_end_at_an_end_of_the_factors_are_counted() -> None:
     for row in of["merges"]:
         if row["name"] == "dppa":
             row["values"] = {"factor1": 1.0, "factor2": 16.0 if row["rate"] == 0.9 else 4.0}
-    assert "coefficient between 0.25 and 4; 2 of 4 searches" in markdown([of], "make study")
+    assert "coefficient, between 0.25 and 4. 2 of 4 searches" in markdown([of], "make study")
 
 
 def test_sets_of_two_sizes_are_compared_together_where_merges_are_worth_something() -> None:

@@ -58,7 +58,9 @@ PARTS = {
     ("dppa", "magnitude"): "DPPA minus magnitude",
     ("dpa", "magnitude"): "two factors alone (DPA)",
     ("dp", "magnitude"): "uneven densities alone (DP)",
-    ("dppa", "dpa"): "uneven densities beside two factors",
+    ("dppa", "dp"): "two factors beside uneven densities (DPPA minus DP)",
+    ("dppa", "dpa"): "uneven densities beside two factors (DPPA minus DPA)",
+    ("dppa", "reversed"): "DPPA minus DPPA with reversed densities",
 }
 HALVES = {
     "dppa": "What uneven densities add to two factors (DPPA minus DPA, which is strength 0)",
@@ -166,10 +168,11 @@ def _tally(rows: Sequence[RatedMerge]) -> str:
     """How often DPPA keeps more and less than each rival, over training seeds."""
     counts = [Counter(row.outcomes[rival] for row in rows) for rival in MERGED]
     (simple, whole) = (_counted(of) for of in counts)
-    merges = f"{many(len(rows), 'merge')} of math, finance and law over training seeds"
+    sets = many(len({row.set for row in rows}), "group of sets", "groups of sets")
     return (
-        f"Of {merges}, DPPA keeps more than magnitude pruning in {simple}. More than whole deltas "
-        f"it keeps in {whole}."
+        f"In {many(len(rows), 'comparison')} ({sets} over training seeds, each at its rates) DPPA "
+        f"keeps more than magnitude pruning in {simple}. More than whole deltas it keeps in "
+        f"{whole}."
     )
 
 
@@ -186,7 +189,8 @@ def _all_sizes(regime: str, sets: Sequence[Mapping[str, Any]]) -> str:
         ]
         told.append(f"at {pruned(rate)} {listed(parts)}")
     return (
-        f"All {len(sets)} {regime} sets, sizes together (not planned): {'; '.join(told)}."
+        f"All {len(sets)} {regime} sets, sizes together (not planned, so hints and no claims): "
+        f"{'; '.join(told)}."
         if told
         else ""
     )

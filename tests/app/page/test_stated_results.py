@@ -131,6 +131,10 @@ COMPARISONS: dict[str, Callable[[], bool]] = {
         if row["method"] == "dppa"
         for one in row["alone"].values()
     ),
+    "- **Merged and pruned hard, DPPA with searched settings may keep more than magnitude; two "
+    "factors are the likely reason.": lambda: (
+        outcome(0.95) == "loses, wins" and verdict("dpa", "magnitude", 0.95) == "more"
+    ),
     "With 20 only differences above about 20 points of 100 are seen, with 400 above about 5.": (
         lambda: round(half_width(20)) == 20 and round(half_width(400)) == 5
     ),

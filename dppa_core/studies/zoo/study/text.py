@@ -79,10 +79,12 @@ def _at_an_end(sets: Sequence[Measured]) -> str:
     strengths = [one["strength"] for one in values if "strength" in one]
     least = sum(v <= LEAST_STRENGTH for v in strengths)
     return (
-        f"Factors lie between {LONE_FACTORS[0]:g} and {LONE_FACTORS[1]:g}, beside a coefficient "
-        f"between {FACTORS[0]:g} and {FACTORS[1]:g}; {ended} of {len(asked)} searches of them "
-        f"ended there, {least} of {len(strengths)} at the least strength, "
-        f"{LEAST_STRENGTH:g}: beyond may be better. DPA is strength 0."
+        f"Factors lie between {LONE_FACTORS[0]:g} and {LONE_FACTORS[1]:g}; by the older search, "
+        f"beside a coefficient, between {FACTORS[0]:g} and {FACTORS[1]:g}. {ended} of {len(asked)} "
+        f"searches chose such an end, {least} of {len(strengths)} the least strength, "
+        f"{LEAST_STRENGTH:g}: beyond may be better. DPA is strength 0. Within its settings a "
+        "search may miss better numbers (the plan says how near it comes), so small differences "
+        "may come from that."
     )
 
 
@@ -92,26 +94,43 @@ def _bounds(values: Mapping[str, float]) -> tuple[float, float]:
 
 def _group(size: str, regime: str, sets: Sequence[Measured]) -> str:
     seeds = [str(of["set"]["seed"]) for of in sets]
-    parts = [f"## {size}, {regime}", f"Seeds: {', '.join(seeds)}. {_alone(sets)}"]
+    told = f"Seeds: {', '.join(seeds)}. {_alone(sets)}{_older(sets)}"
+    parts = [f"## {size}, {regime}", told]
     if len(sets) < LEAST_SEEDS:
         parts += [
             f"Fewer than {LEAST_SEEDS} seeds: figures without a claim. Intervals (95 %) are over "
             "questions alone; other seeds may differ by more."
         ]
         return "\n\n".join([*parts, *map(_one_set, sets)])
-    parts += _claims(sets, "By retention")
+    return "\n\n".join([*parts, *_compared(sets), _figures(sets)])
+
+
+def _older(sets: Sequence[Measured]) -> str:
+    """A note on sets whose searches chose a coefficient where all entries are pruned."""
+    pruned = (row for of in sets for row in of["merges"] if row["budget"] == ALL)
+    if not any({"factor1", "coefficient"} <= row["values"].keys() for row in pruned):
+        return ""
+    return (
+        " Measured with the older search, which chose a coefficient, too; the controls have "
+        "DPPA's numbers, which favours DPPA."
+    )
+
+
+def _compared(sets: Sequence[Measured]) -> list[str]:
+    """The comparisons by retention, and by accuracy where a model answers little."""
+    parts = _claims(sets, "By retention")
     if any(share < POOR for of in sets for share in divisors(of["own"]).values()):
         parts += _claims(by_accuracy(sets), "By accuracy, since a model answers less than half")
-    return "\n\n".join([*parts, _figures(sets)])
+    return parts
 
 
 def _all_sizes(regime: str, sets: Sequence[Measured]) -> str:
     sizes = listed(list(dict.fromkeys(of["set"]["size"] for of in sets)))
     told = (
         f"The {len(sets)} sets of {sizes} together, each counting once. Not planned: decided after "
-        "the tables of each size had been seen."
+        "the tables of each size had been seen. So its outcomes are hints and no claims."
     )
-    return "\n\n".join([f"## {regime}, all sizes", told, *_claims(sets, "By retention")])
+    return "\n\n".join([f"## {regime}, all sizes", told, *_compared(sets)])
 
 
 def _claims(sets: Sequence[Measured], by: str) -> list[str]:
@@ -123,7 +142,8 @@ def _claims(sets: Sequence[Measured], by: str) -> list[str]:
     every_one = sum(map(len, found.values()))
     return [
         f"{by}. P-values are corrected by Holm: for the {len(PRIMARY)} comparisons of a rate, as "
-        f"planned (one less without a control), and for all {every_one} of the rates below.",
+        f"planned (one less without a control), and for all {every_one} of the rates below. The "
+        "last column goes by the former.",
         *(_comparisons(of, rate, [next(every) for _ in of]) for rate, of in found.items()),
         *_secondary(sets),
     ]
@@ -135,7 +155,13 @@ def _secondary(sets: Sequence[Measured]) -> list[str]:
     every = iter(holm([one.p for of in found.values() for one in of]))
     tables = [_comparisons(of, rate, [next(every) for _ in of]) for rate, of in found.items()]
     return (
-        [f"Planned later, corrected for the {len(SECONDARY)} of a rate:", *tables] if tables else []
+        [
+            f"Planned later and secondary, so hints and no claims; corrected for the "
+            f"{len(SECONDARY)} of a rate:",
+            *tables,
+        ]
+        if tables
+        else []
     )
 
 
