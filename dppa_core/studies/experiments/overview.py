@@ -177,23 +177,20 @@ def _tally(rows: Sequence[RatedMerge]) -> str:
 
 
 def _all_sizes(regime: str, sets: Sequence[Mapping[str, Any]]) -> str:
-    """What each part of DPPA brings, over the sets of all sizes of a regime."""
-    rates = claim_rates(sets, SECONDARY)
+    """What each part of DPPA brings, over the sets of all sizes of a regime; a sentence a rate."""
     told = []
-    for rate in rates:
+    for rate in claim_rates(sets, SECONDARY):
         found = [*compare(sets, rate, PRIMARY), *compare(sets, rate, SECONDARY)]
         by = {(one.one, one.other): one for one in found}
         parts = [
             f"{what} ({_gap(by[pair].interval)}; {VERDICTS[by[pair].verdict]})"
             for pair, what in PARTS.items()
         ]
-        told.append(f"at {pruned(rate)} {listed(parts)}")
-    return (
-        f"All {len(sets)} {regime} sets, sizes together (not planned, so hints and no claims): "
-        f"{'; '.join(told)}."
-        if told
-        else ""
-    )
+        told.append(
+            f"All {len(sets)} {regime} sets at {pruned(rate)}, sizes together (not planned, so "
+            f"hints and no claims): {', '.join(parts)}."
+        )
+    return " ".join(told)
 
 
 def _counted(of: Counter[str]) -> str:
