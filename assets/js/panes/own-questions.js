@@ -7,7 +7,7 @@ import { measuredRuns, modelRow } from "./measured.js";
 
 const IDLE = "Not asked yet. The merge, plain merges, the domain models and the base answer the same questions.";
 const kept = (done, total) => `Cancelled after ${done} of ${total} answers. Those of models that had finished are kept: ask again to go on.`;
-const MOST_SHOWN = 200;
+const MOST_SHOWN = 200, LEAST = 10;
 const SCORERS = { exact: "the whole reply", number: "its last number", choice: "its choice", contains: "anywhere in the reply", regex: "what the pattern finds" };
 function type(box, text) {
   Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value").set.call(box, text);
@@ -91,15 +91,15 @@ part("questions", ({ host, get, watch }) => {
     for (const row of result.rows) {
       const tr = modelRow(body, row);
       const right = row.n < result.divided ? `${row.hits.filter(Boolean).length} of ${row.n}` : percent(row.accuracy);
-      const retention = row.retention ? percent(row.retention.value) : "–";
-      for (const [shown, ends] of [[right, row.ci95], [retention, row.retention?.ci95]]) {
+      const share = row.n < LEAST ? undefined : row.retention; // of fewer its interval says nothing
+      for (const [shown, ends] of [[right, row.ci95], [share ? percent(share.value) : "–", share?.ci95]]) {
         const cell = html("td", {}, tr);
         html("span", { class: "score-number" }, cell, shown);
         if (ends) html("span", { class: "muted" }, cell, interval(ends));
       }
     }
     const asked = result.items.length < result.all ? `${result.items.length} of ${result.all} questions are asked here; the others are for searches.` : `All ${result.all} different questions are asked: fewer than ${result.divided} are not divided. If you search by them, score on others.`;
-    say(note, `${asked} In brackets: 95\u202f% intervals. Retention: divided by the domain model that answers best.`);
+    say(note, `${asked} In brackets: 95\u202f% intervals. Retention, from ${LEAST} questions on: divided by the domain model that answers best.`);
   }
   function drawItems() {
     const { hits, replies } = result.rows[Number(model.value)] ?? { hits: [], replies: [] };

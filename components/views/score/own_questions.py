@@ -138,8 +138,8 @@ def add_own_questions(
     with gr.Accordion("Questions of your own", open=False, elem_id="questions-box"):
         text = gr.Textbox(
             label="Questions with answers",
-            info=f"JSON lines or CSV with a header. All are asked; of {DIVIDED} or more, half, "
-            "always the same, are kept for Search.",
+            info=f"JSON lines or CSV with a header. Up to {DIVIDED - 1}: all are asked. From "
+            f"{DIVIDED} on: half, always the same, are asked here, the others are for Search.",
             placeholder='{"question": "What is 2 + 3?", "answer": "5"}',
             lines=4,
             max_lines=10,

@@ -107,9 +107,10 @@ def _build_choices() -> dict[str, Any]:
         [("joint", "joint"), ("climb", "climb"), ("Optuna", "optuna"), ("grid", "grid")],
         value="joint",
         label="Search by",
-        info="Joint: the factors, coefficient and strength of the whole merge together, 24 "
-        "settings. Climb: the paper's way, one factor after the other, each model alone. Optuna: "
-        "many settings at once. Grid: every pair of two settings.",
+        info="Joint: what the method has of factors (shared by all models), coefficient and "
+        "strength, together, 24 settings; rates and models stay. Climb: the paper's way, one "
+        "factor after the other, each model alone. Optuna: many settings at once. Grid: every "
+        "pair of two settings.",
         elem_id="search-way",
     )
     varied = _build_varied()

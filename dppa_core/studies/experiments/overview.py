@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dppa_core.errors import many
-from dppa_core.evaluation.tables import Cell, Column, Row, Table, listed, settings_text
+from dppa_core.evaluation.tables import Cell, Column, Row, Table, in_brackets, listed, settings_text
 from dppa_core.pruning.pruning_parameters import PruningParameters
 from dppa_core.studies.experiments.overview_map import difference_map
 from dppa_core.studies.experiments.rated_merges import (
@@ -26,17 +26,13 @@ from dppa_core.studies.experiments.rated_merges import (
     of_studies,
 )
 from dppa_core.studies.experiments.score_table import points, pruned
-from dppa_core.studies.experiments.values import (
-    Axis,
-    Chart,
-    Experiment,
-    Findings,
-)
+from dppa_core.studies.experiments.values import Axis, Chart, Experiment, Findings
 from dppa_core.studies.zoo.study.compare import (
     EQUAL,
     LEAST_SEEDS,
     PRIMARY,
     SECONDARY,
+    SeedComparison,
     claim_rates,
     compare,
     of_all_sizes,
@@ -166,13 +162,12 @@ def _finding(
 
 def _tally(rows: Sequence[RatedMerge]) -> str:
     """How often DPPA keeps more and less than each rival, over training seeds."""
-    counts = [Counter(row.outcomes[rival] for row in rows) for rival in MERGED]
-    (simple, whole) = (_counted(of) for of in counts)
+    simple, whole = (_counted(Counter(row.outcomes[rival] for row in rows)) for rival in MERGED)
     sets = many(len({row.set for row in rows}), "group of sets", "groups of sets")
     return (
         f"In {many(len(rows), 'comparison')} ({sets} over training seeds, each at its rates) DPPA "
-        f"keeps more than magnitude pruning in {simple}. More than whole deltas it keeps in "
-        f"{whole}."
+        f"keeps more than whole deltas in {whole} and more than magnitude pruning in {simple}; "
+        "the embedded models, one training, are not counted."
     )
 
 
@@ -183,7 +178,7 @@ def _all_sizes(regime: str, sets: Sequence[Mapping[str, Any]]) -> str:
         found = [*compare(sets, rate, PRIMARY), *compare(sets, rate, SECONDARY)]
         by = {(one.one, one.other): one for one in found}
         parts = [
-            f"{what} ({_gap(by[pair].interval)}; {VERDICTS[by[pair].verdict]})"
+            f"{what} ({_gap(by[pair].interval)}; {_verdict(by[pair])})"
             for pair, what in PARTS.items()
         ]
         told.append(
@@ -194,14 +189,14 @@ def _all_sizes(regime: str, sets: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _counted(of: Counter[str]) -> str:
-    said = f"{of['wins'] or 'none'} and less in {of['loses'] or 'none'}"
-    if of["ties"]:
-        said += f", within {100 * EQUAL:g} points in {of['ties']}"
-    if of["undecided"]:
-        said += f", undecided in {of['undecided']}"
-    if of["too low"]:
-        said += f"; in {of['too low']} both keep less than one model that is not merged"
-    return said
+    others = {
+        "less": of["loses"],
+        f"within {100 * EQUAL:g} points": of["ties"],
+        "undecided": of["undecided"],
+        "both below one model that is not merged": of["too low"],
+    }
+    told = [f"{what} in {count}" for what, count in others.items() if count]
+    return f"{of['wins'] or 'none'}{in_brackets(told)}"
 
 
 def _halves(studies: Sequence[Mapping[str, Any]], pair: tuple[str, str, str]) -> str:
@@ -210,10 +205,17 @@ def _halves(studies: Sequence[Mapping[str, Any]], pair: tuple[str, str, str]) ->
     there = [one for one in known if not one.found.worthless]
     told = [
         f"{one.set.replace(', ', ' ', 1)} at {pruned(one.rate)} ({_gap(one.found.interval)}; "
-        f"{VERDICTS[one.found.verdict]})"
+        f"{_verdict(one.found)})"
         for one in there
     ]
     return f"{HALVES[pair[0]]}: {'; '.join(told)}." if told else ""
+
+
+def _verdict(found: SeedComparison) -> str:
+    """Its word; an interval without 0 may be open once p is corrected."""
+    without = found.interval.low > 0 or found.interval.high < 0
+    word = VERDICTS[found.verdict]
+    return f"{word} after correction" if found.verdict == "open" and without else word
 
 
 def _once(rows: Sequence[RatedMerge]) -> str:
