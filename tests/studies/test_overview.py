@@ -160,8 +160,9 @@ def test_sets_of_three_seeds_are_one_row_a_rate_with_the_outcomes_of_the_study()
     both += [{**of, "set": {**of["set"], "size": "medium"}} for of in both]
     found = overview(RESULTS, both)
     assert found.findings
-    told = "All 6 settled sets at 95 %, sizes together (not planned, so hints and no claims): "
-    assert f"{told}DPPA minus magnitude (+45.0 points, " in found.findings.finding
+    said = found.findings.finding
+    assert "over the 6 settled sets, at 95 %, two factors alone (DPA) keep +25.0, uneven" in said
+    assert "The 6 settled sets at 95 %, hints and no claims: DPPA minus magnitude (+45.0 p" in said
     assert "keeps more), two factors alone (DPA) (+25.0 points" in found.findings.finding
     low = [{**measured(seed, 12), "own": hits(40)} for seed in (1, 2, 3)]
     for of in low:

@@ -13,6 +13,7 @@ from dppa_core.errors import many
 from dppa_core.evaluation.tables import Cell, Column, Row, Table, in_brackets, listed, settings_text
 from dppa_core.pruning.pruning_parameters import PruningParameters
 from dppa_core.studies.experiments.overview_map import difference_map
+from dppa_core.studies.experiments.overview_sizes import all_sizes, gap_text, verdict_word
 from dppa_core.studies.experiments.rated_merges import (
     AS_PRUNED,
     NAMES,
@@ -32,13 +33,8 @@ from dppa_core.studies.zoo.study.compare import (
     LEAST_SEEDS,
     PRIMARY,
     SECONDARY,
-    SeedComparison,
-    claim_rates,
-    compare,
     of_all_sizes,
 )
-from dppa_core.studies.zoo.study.text import VERDICTS
-from dppa_core.tasks.intervals import Interval
 
 KEY = "overview"
 MERGED = (SIMPLEST, WHOLE)
@@ -49,14 +45,6 @@ WORDS = {
     "ties": "ties with {}",
     "undecided": "is undecided against {}",
     "too low": "and {} both keep less than one model that is not merged",
-}
-PARTS = {
-    ("dppa", "magnitude"): "DPPA minus magnitude",
-    ("dpa", "magnitude"): "two factors alone (DPA)",
-    ("dp", "magnitude"): "uneven densities alone (DP)",
-    ("dppa", "dp"): "two factors beside uneven densities (DPPA minus DP)",
-    ("dppa", "dpa"): "uneven densities beside two factors (DPPA minus DPA)",
-    ("dppa", "reversed"): "DPPA minus DPPA with reversed densities",
 }
 HALVES = {
     "dppa": "What uneven densities add to two factors (DPPA minus DPA, which is strength 0)",
@@ -153,7 +141,7 @@ def _finding(
     few = [row for row in others if not row.outcomes]
     decided = [row for row in others if row.outcomes]
     told = [_tally(decided)] if decided else []
-    told += [_all_sizes(regime, of) for regime, of in of_all_sizes(studies).items()]
+    told += [all_sizes(regime, of) for regime, of in of_all_sizes(studies).items()]
     told += [_places(decided, rival, outcome) for rival in MERGED for outcome in OUTCOMES]
     told += [_halves(studies, pair) for pair in SECONDARY]
     told += [_once(merged), _kept_at(max(merged, key=_gained)), _of_models_alone(alone)]
@@ -169,23 +157,6 @@ def _tally(rows: Sequence[RatedMerge]) -> str:
         f"keeps more than whole deltas in {whole} and more than magnitude pruning in {simple}; "
         "the embedded models, one training, are not counted."
     )
-
-
-def _all_sizes(regime: str, sets: Sequence[Mapping[str, Any]]) -> str:
-    """What each part of DPPA brings, over the sets of all sizes of a regime; a sentence a rate."""
-    told = []
-    for rate in claim_rates(sets, SECONDARY):
-        found = [*compare(sets, rate, PRIMARY), *compare(sets, rate, SECONDARY)]
-        by = {(one.one, one.other): one for one in found}
-        parts = [
-            f"{what} ({_gap(by[pair].interval)}; {_verdict(by[pair])})"
-            for pair, what in PARTS.items()
-        ]
-        told.append(
-            f"All {len(sets)} {regime} sets at {pruned(rate)}, sizes together (not planned, so "
-            f"hints and no claims): {', '.join(parts)}."
-        )
-    return " ".join(told)
 
 
 def _counted(of: Counter[str]) -> str:
@@ -204,18 +175,11 @@ def _halves(studies: Sequence[Mapping[str, Any]], pair: tuple[str, str, str]) ->
     known = [one for one in halves(studies) if (one.found.one, one.found.other) == pair[:2]]
     there = [one for one in known if not one.found.worthless]
     told = [
-        f"{one.set.replace(', ', ' ', 1)} at {pruned(one.rate)} ({_gap(one.found.interval)}; "
-        f"{_verdict(one.found)})"
+        f"{one.set.replace(', ', ' ', 1)} at {pruned(one.rate)} ({gap_text(one.found.interval)}; "
+        f"{verdict_word(one.found)})"
         for one in there
     ]
     return f"{HALVES[pair[0]]}: {'; '.join(told)}." if told else ""
-
-
-def _verdict(found: SeedComparison) -> str:
-    """Its word; an interval without 0 may be open once p is corrected."""
-    without = found.interval.low > 0 or found.interval.high < 0
-    word = VERDICTS[found.verdict]
-    return f"{word} after correction" if found.verdict == "open" and without else word
 
 
 def _once(rows: Sequence[RatedMerge]) -> str:
@@ -224,7 +188,7 @@ def _once(rows: Sequence[RatedMerge]) -> str:
     for rival in MERGED:
         for outcome in OUTCOMES:
             there = [row for row in rows if row.outcomes[rival] == outcome]
-            gaps = [f"{pruned(row.rate)} ({_gap(row.minus[rival])})" for row in there]
+            gaps = [f"{pruned(row.rate)} ({gap_text(row.minus[rival])})" for row in there]
             if gaps:
                 told.append(f"{WORDS[outcome].format(NAMES[rival])} at {listed(gaps)}")
     return (
@@ -238,7 +202,7 @@ def _places(rows: Sequence[RatedMerge], rival: str, outcome: str) -> str:
     by_set: dict[str, list[str]] = {}
     for row in rows:
         if row.outcomes[rival] == outcome:
-            who, gap = row.set.replace(", ", " ", 1), _gap(row.minus[rival])
+            who, gap = row.set.replace(", ", " ", 1), gap_text(row.minus[rival])
             if outcome == "undecided" and (row.minus[rival].low > 0 or row.minus[rival].high < 0):
                 gap += f", not significant as one of {len(PRIMARY)} comparisons"
             by_set.setdefault(who, []).append(f"{pruned(row.rate)} ({gap})")
@@ -284,10 +248,6 @@ def _place(row: RatedMerge) -> str:
 
 
 def _without_claim(row: RatedMerge) -> str:
-    gaps = [f"{NAMES[name]} {_gap(found)}" for name, found in row.minus.items()]
+    gaps = [f"{NAMES[name]} {gap_text(found)}" for name, found in row.minus.items()]
     low = "; none keeps as much as one model that is not merged" if len(row.too_low) > 1 else ""
     return f"{row.set} at {pruned(row.rate)}, no claim: DPPA minus {listed(gaps)}{low}."
-
-
-def _gap(found: Interval) -> str:
-    return f"{100 * found.value:+.1f} points, {100 * found.low:+.1f} to {100 * found.high:+.1f}"

@@ -1,0 +1,83 @@
+"""What each part of DPPA brings over the sets of all sizes of a regime, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dppa_core.evaluation.tables import listed
+from dppa_core.studies.experiments.score_table import pruned
+from dppa_core.studies.zoo.study.compare import (
+    PRIMARY,
+    SECONDARY,
+    SeedComparison,
+    claim_rates,
+    compare,
+)
+from dppa_core.studies.zoo.study.text import VERDICTS
+from dppa_core.tasks.intervals import Interval
+
+PARTS = {
+    ("dppa", "magnitude"): "DPPA minus magnitude",
+    ("dpa", "magnitude"): "two factors alone (DPA)",
+    ("dp", "magnitude"): "uneven densities alone (DP)",
+    ("dppa", "dp"): "two factors beside uneven densities (DPPA minus DP)",
+    ("dppa", "dpa"): "uneven densities beside two factors (DPPA minus DPA)",
+    ("dppa", "reversed"): "DPPA minus DPPA with reversed densities",
+}
+"""The two merges of each comparison -> its words."""
+HINT = {
+    "two factors alone (DPA) keep": ("dpa", "magnitude"),
+    "uneven densities alone (DP)": ("dp", "magnitude"),
+    "both (DPPA)": ("dppa", "magnitude"),
+}
+"""What the first sentence tells: words, and the two merges."""
+Found = Mapping[tuple[str, str], SeedComparison]
+"""The two merges -> their comparison at one rate."""
+
+
+def all_sizes(regime: str, sets: Sequence[Mapping[str, Any]]) -> str:
+    """A sentence with the points of each part alone, then one a rate with all comparisons; empty
+    if no rate was measured in every set."""
+    rates = claim_rates(sets, SECONDARY)
+    found = [_found(sets, rate) for rate in rates]
+    if not found:
+        return ""
+    of = f"{len(sets)} {regime} sets"
+    return " ".join([_hint(of, rates, found), *map(_at, rates, found, [of] * len(rates))])
+
+
+def _found(sets: Sequence[Mapping[str, Any]], rate: float) -> Found:
+    pairs = [*compare(sets, rate, PRIMARY), *compare(sets, rate, SECONDARY)]
+    return {(one.one, one.other): one for one in pairs}
+
+
+def _hint(of: str, rates: Sequence[float], found: Sequence[Found]) -> str:
+    told = [
+        f"{what} {listed([f'{100 * each[pair].over_seeds.value:+.1f}' for each in found])}"
+        for what, pair in HINT.items()
+    ]
+    return (
+        f"A hint, since it was not planned to put sizes together: over the {of}, at "
+        f"{listed([pruned(rate) for rate in rates])}, {', '.join(told)} points against magnitude."
+    )
+
+
+def _at(rate: float, found: Found, of: str) -> str:
+    parts = [
+        f"{what} ({gap_text(found[pair].interval)}; {verdict_word(found[pair])})"
+        for pair, what in PARTS.items()
+    ]
+    return f"The {of} at {pruned(rate)}, hints and no claims: {', '.join(parts)}."
+
+
+def verdict_word(found: SeedComparison) -> str:
+    """Its word; an interval without 0 may be open once p is corrected."""
+    without = found.interval.low > 0 or found.interval.high < 0
+    word = VERDICTS[found.verdict]
+    return f"{word} after correction" if found.verdict == "open" and without else word
+
+
+def gap_text(found: Interval) -> str:
+    """A difference in points with its interval."""
+    return f"{100 * found.value:+.1f} points, {100 * found.low:+.1f} to {100 * found.high:+.1f}"
