@@ -126,8 +126,7 @@ STATED = (
         "Over # training seeds of small ones whole deltas keep # %, less than the # % or more of "
         "one model that is not merged; so do pruned merges. Trained with a quarter of other texts "
         "(replay) and a pull to the base, whole deltas keep # % over # seeds, DPPA pruned by 80 % "
-        "# points less (# to #). Of SmolLM2 whole deltas keep # % (one seed, no claim), DPPA "
-        "pruned by 90 % # points less (# to #).",
+        "# points less (# to #).",
         lambda data: (
             str(PLAIN_SEEDS),
             *data.cell("overview", PLAIN_AT_90, "task arithmetic"),
@@ -135,8 +134,6 @@ STATED = (
             *data.cell("overview", BETWEEN_AT_80, "task arithmetic"),
             str(BETWEEN_SEEDS),
             *data.cell("overview", BETWEEN_AT_80, "minus task arithmetic"),
-            *data.cell("overview", SMOLLM2_AT_90, "task arithmetic"),
-            *data.cell("overview", SMOLLM2_AT_90, "minus task arithmetic"),
         ),
     ),
     StatedFigures(
