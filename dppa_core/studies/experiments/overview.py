@@ -13,7 +13,12 @@ from dppa_core.errors import many
 from dppa_core.evaluation.tables import Cell, Column, Row, Table, in_brackets, listed, settings_text
 from dppa_core.pruning.pruning_parameters import PruningParameters
 from dppa_core.studies.experiments.overview_map import difference_map
-from dppa_core.studies.experiments.overview_sizes import all_sizes, gap_text, verdict_word
+from dppa_core.studies.experiments.overview_sizes import (
+    all_sizes,
+    gap_text,
+    verdict_word,
+    without_zero,
+)
 from dppa_core.studies.experiments.rated_merges import (
     AS_PRUNED,
     NAMES,
@@ -203,7 +208,7 @@ def _places(rows: Sequence[RatedMerge], rival: str, outcome: str) -> str:
     for row in rows:
         if row.outcomes[rival] == outcome:
             who, gap = row.set.replace(", ", " ", 1), gap_text(row.minus[rival])
-            if outcome == "undecided" and (row.minus[rival].low > 0 or row.minus[rival].high < 0):
+            if outcome == "undecided" and without_zero(row.minus[rival]):
                 gap += f", not significant as one of {len(PRIMARY)} comparisons"
             by_set.setdefault(who, []).append(f"{pruned(row.rate)} ({gap})")
     where = "; ".join(f"{who} at {listed(rates)}" for who, rates in by_set.items())

@@ -73,9 +73,14 @@ def _at(rate: float, found: Found, of: str) -> str:
 
 def verdict_word(found: SeedComparison) -> str:
     """Its word; an interval without 0 may be open once p is corrected."""
-    without = found.interval.low > 0 or found.interval.high < 0
     word = VERDICTS[found.verdict]
-    return f"{word} after correction" if found.verdict == "open" and without else word
+    corrected = found.verdict == "open" and without_zero(found.interval)
+    return f"{word} after correction" if corrected else word
+
+
+def without_zero(found: Interval) -> bool:
+    """Whether an interval lies on one side of 0."""
+    return found.low > 0 or found.high < 0
 
 
 def gap_text(found: Interval) -> str:
