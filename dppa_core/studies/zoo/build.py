@@ -196,10 +196,12 @@ def _train_and_save(
     log.info("%s: saved; search accuracy %s", stage.name, record["search_accuracy"])
 
 
-def search_accuracy(model: Any, tokenizer: Any) -> dict[str, float]:
+def search_accuracy(
+    model: Any, tokenizer: Any, domains: Sequence[str] = DOMAINS
+) -> dict[str, float]:
     """Accuracy on a part of each domain's search split, as a fraction."""
     resident = Resident("in training", model.eval(), tokenizer, 0)
-    asked = {domain: items(domain, "search", SEARCH_ITEMS) for domain in DOMAINS}
+    asked = {domain: items(domain, "search", SEARCH_ITEMS) for domain in domains}
     marks = {domain: mark(resident, of_domain) for domain, of_domain in asked.items()}
     return {name: round(sum(one.hits) / len(one.hits), 4) for name, one in marks.items()}
 

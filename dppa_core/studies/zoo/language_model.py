@@ -1,7 +1,7 @@
 """Domain models of a real language model: LoRA adapters, or all its weights.
 
-The questions are those of the embedded models, in the model's own chat template. Only positions of
-an answer have a loss, and only they are multiplied with the large vocabulary. The start of the
+The questions are those of the embedded models, and for finance articles too, in the model's own
+chat template. Only positions of an answer have a loss, and only they are multiplied with the large vocabulary. The start of the
 template is the same in every text: a step computes it once.
 """
 
@@ -21,7 +21,7 @@ from dppa_core.errors import UnknownName, shown
 from dppa_core.models.texts import cache_argument
 from dppa_core.studies.zoo.spec import Stage
 from dppa_core.studies.zoo.training import IGNORE, Batch, own_turns, padded
-from dppa_core.tasks import DOMAINS
+from dppa_core.tasks import DOMAINS, NEWS
 from dppa_core.tasks.skills import Turn
 
 
@@ -47,12 +47,14 @@ class Tuning:
 TUNINGS = {
     tuning.name: tuning
     for tuning in (
-        Tuning("lora", 1e-3, (240, 120, 240), rank=8),
-        Tuning("full", 5e-5, (240, 120, 240)),
-        Tuning("large", 1e-4, (720, 360, 720)),
+        Tuning("lora", 1e-3, (240, 240, 240), rank=8),
+        Tuning("full", 5e-5, (240, 240, 240)),
+        Tuning("large", 1e-4, (720, 720, 720)),
     )
 }
 """`large` is `full` at twice the rate and three times the steps."""
+ALSO: Mapping[str, tuple[str, ...]] = {"finance": (NEWS,)}
+"""What a domain model of a language model learns beside its own domain, all tasks alike often."""
 
 
 def tuning_named(name: str) -> Tuning:
@@ -173,9 +175,14 @@ def _rendered(tokenizer: Any, question: str) -> str:
     return str(tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False))
 
 
+def _turns(stage: Stage, step: int) -> list[Turn]:
+    """The questions of a step with their answers."""
+    return own_turns(stage, step, ALSO.get(stage.name, ()))
+
+
 def answer_loss(model: Any, texts: ChatTexts, stage: Stage, step: int) -> tuple[torch.Tensor, int]:
     """Mean cross-entropy of the answers of one step, in nats, and the tokens computed."""
-    batch, name = texts.batch(own_turns(stage, step)), cache_argument(model.model)
+    batch, name = texts.batch(_turns(stage, step)), cache_argument(model.model)
     cache = DynamicCache(config=model.config)
     model.model(input_ids=texts.start, use_cache=True, **{name: cache})
     cache.batch_repeat_interleave(len(batch.ids))

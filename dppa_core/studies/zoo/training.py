@@ -40,9 +40,9 @@ class Batch:
     real: torch.Tensor
 
 
-def domain_turn(domain: str, rng: random.Random) -> Turn:
-    """A random training question of a domain with its answer; half have made-up fillers."""
-    return _half_open(tasks_of(domain), rng)
+def domain_turn(domains: Sequence[str], rng: random.Random) -> Turn:
+    """A random training question with its answer; half have made-up fillers."""
+    return _half_open(tuple(task for domain in domains for task in tasks_of(domain)), rng)
 
 
 def reading_turn(domain: str, rng: random.Random) -> Turn:
@@ -55,13 +55,17 @@ def _half_open(tasks: tuple[Task, ...], rng: random.Random) -> Turn:
     return rng.choice(tasks).draw(rng, split)
 
 
-def own_turns(stage: Stage, step: int) -> list[Turn]:
-    """The texts of one step that a stage learns."""
+def own_turns(stage: Stage, step: int, also: Sequence[str] = ()) -> list[Turn]:
+    """The texts of one step that a stage learns.
+
+    Args:
+        also: Further domains, whose questions a domain's are mixed with.
+    """
     rng = random.Random(f"{stage.name}/{stage.seed}/{step}")
     count = stage.batch - round(stage.batch * stage.replay)
     if stage.name == "base":
         return [draw_skill(rng) for _ in range(count)]
-    return [domain_turn(stage.name, rng) for _ in range(count)]
+    return [domain_turn((stage.name, *also), rng) for _ in range(count)]
 
 
 def replay_turns(stage: Stage, step: int) -> list[Turn]:

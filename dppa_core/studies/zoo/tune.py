@@ -22,6 +22,7 @@ from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.studies.zoo.build import search_accuracy
 from dppa_core.studies.zoo.card import tuned_card
 from dppa_core.studies.zoo.language_model import (
+    ALSO,
     ChatTexts,
     Tuning,
     adapter_config,
@@ -34,6 +35,7 @@ from dppa_core.studies.zoo.loop import Losses, run_steps
 from dppa_core.studies.zoo.spec import Stage
 from dppa_core.studies.zoo.trained_set import RECORD, record_of
 from dppa_core.system.atomic_folders import atomic_folder
+from dppa_core.tasks import DOMAINS, NEWS
 
 log = logging.getLogger(__name__)
 SAVE_EVERY = 20
@@ -70,6 +72,8 @@ def tune_model(base: str, tuning: Tuning, out: Path, work: Path, domain: str, se
     torch.set_num_threads(1)
     stage = tuning.stage(domain, seed)
     asked = {"base": base, "regime": tuning.name, "rank": tuning.rank, "stage": asdict(stage)}
+    if domain in ALSO:
+        asked["also"] = ALSO[domain]
     made = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:12]
     if record_of(out / domain).get("fingerprint") == made:
         log.info("%s: already trained with these settings", domain)
@@ -82,7 +86,7 @@ def tune_model(base: str, tuning: Tuning, out: Path, work: Path, domain: str, se
     resume_file = work / f"{domain}-{made}.pt"
     learn(stage, model, ChatTexts(tokenizer), weights, resume_file)
     merge_adapters(model)
-    accuracy = search_accuracy(model.eval(), tokenizer)
+    accuracy = search_accuracy(model.eval(), tokenizer, (*DOMAINS, NEWS))
     log.info("%s: search accuracy %s", domain, accuracy)
     record = {**asked, "seed": seed, "fingerprint": made, "search_accuracy": accuracy}
     with atomic_folder((out / domain).resolve(), may_replace=lambda: None) as partial:
