@@ -11,7 +11,7 @@ SHAPES := tests/pruning tests/merging/test_whole_pass.py tests/merging/test_agai
 RULES := tests/test_architecture.py tests/test_script_rules.py
 
 .DEFAULT_GOAL := help
-.PHONY: sizes study survey app docs test test-all check check-shapes check-types check-rules check-scripts format bench test-cuda fuzz fuzz-merge audit defences kills results leaderboard picture figures help coefficients seeds bench-engine bench-chat bench-ui bench-load bench-chain bench-cold bench-abuse bench-cluster search space-check experiments test-mergekit
+.PHONY: experiments-smollm2 sizes study survey app docs test test-all check check-shapes check-types check-rules check-scripts format bench test-cuda fuzz fuzz-merge audit defences kills results leaderboard picture figures help coefficients seeds bench-engine bench-chat bench-ui bench-load bench-chain bench-cold bench-abuse bench-cluster search space-check experiments test-mergekit
 
 app: ## Open the app on the embedded models and print its address (PORT=7860 picks one)
 	@sh scripts/environment.sh app
@@ -155,6 +155,15 @@ experiments: ## The paper's experiments on the embedded models and those of `mak
 	@sh scripts/environment.sh app
 	@$(PY) -m dppa_core reproduce --all --search-limit 200 --out out/experiments $(ARGS)
 	@$(PY) scripts/experiments.py out/experiments
+	@$(PY) scripts/stated_figures.py
+
+experiments-smollm2: ## Experiments 1 to 4 and the leaderboard on SmolLM2's models, into docs/smollm2 and the page (HOURS of a core; goes on where it was stopped)
+	@sh scripts/environment.sh app
+	@$(PY) -m dppa_core reproduce pruning recovery pair merges ablation --preset smollm2 --tasks math,news,law \
+	  --limit 40 --search-limit 20 --out out/experiments-smollm2 $(ARGS)
+	@$(PY) scripts/experiments.py --set smollm2 out/experiments-smollm2
+	@$(PY) -m dppa_core leaderboard --set assets/adapters/smollm2 --limit 60 --search-limit 20 --out docs/smollm2/leaderboard.json > docs/smollm2/leaderboard.partial
+	@mv docs/smollm2/leaderboard.partial docs/smollm2/leaderboard.md
 	@$(PY) scripts/stated_figures.py
 
 SEEDS ?= 1 2 3 4 5

@@ -3,6 +3,7 @@
 python scripts/experiments.py out/experiments     (make experiments)
 python scripts/experiments.py --add out/more      those run apart from the others, as well
 python scripts/experiments.py --page              only the overview, the page and its plots
+python scripts/experiments.py --set smollm2 out/experiments-smollm2     those of other models
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCS, ASSET = ROOT / "docs", ROOT / "assets" / "data" / "experiments.json"
+DOCS, DATA = ROOT / "docs", ROOT / "assets" / "data"
+ASSET = DATA / "experiments.json"
 
 
 def with_more(report: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
@@ -39,10 +41,10 @@ def with_overview(report: dict[str, Any]) -> dict[str, Any]:
     return {**report, "experiments": [first, *others]}
 
 
-def write(report: dict[str, Any]) -> None:
+def write(report: dict[str, Any], file: Path = ASSET) -> None:
     """Replace the app's file."""
     text = json.dumps(report, allow_nan=False, indent=1, ensure_ascii=False)
-    ASSET.write_text(f"{text}\n", "utf-8")
+    file.write_text(f"{text}\n", "utf-8")
 
 
 def main() -> None:
@@ -52,6 +54,11 @@ def main() -> None:
     from dppa_core.studies.experiments.runner import RESULT  # noqa: PLC0415  (the path first)
     from dppa_core.studies.experiments.values import report_of  # noqa: PLC0415
 
+    if sys.argv[1] == "--set":
+        given = json.loads((Path(sys.argv[3]) / RESULT).read_text("utf-8"))
+        write(given, DATA / f"experiments-{sys.argv[2]}.json")
+        write_page(report_of(given), DOCS / sys.argv[2])
+        return
     if sys.argv[1] == "--add":
         given = json.loads((Path(sys.argv[2]) / RESULT).read_text("utf-8"))
         write(with_more(json.loads(ASSET.read_text("utf-8")), given))

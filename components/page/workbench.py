@@ -95,7 +95,8 @@ def _layout(session: Session, studio: Studio, exports: Exports, allowance: Allow
             see = build_see()
             add_compare(controls, studio)
             add_attribution(controls, studio)
-            add_experiments(read_settings().experiments or RESULTS)
+            own = read_settings().experiments
+            add_experiments((own,) if own else RESULTS)
             add_counts(controls, studio)
             add_matrix(controls, studio)
         with gr.Column(elem_id="side-column"):

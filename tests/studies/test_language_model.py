@@ -18,6 +18,7 @@ from dppa_core.pruning.floats import to_float32
 from dppa_core.studies.zoo import tune
 from dppa_core.studies.zoo.card import tuned_card
 from dppa_core.studies.zoo.language_model import (
+    ALSO,
     TUNINGS,
     ChatTexts,
     add_adapters,
@@ -52,6 +53,15 @@ def test_a_step_has_the_loss_of_its_answers_in_whole_chats() -> None:
         losses.append(functional.cross_entropy(logits, ids[0, before:], reduction="none"))
     found, _ = answer_loss(model, texts, stage, 3)
     assert found.item() == pytest.approx(torch.cat(losses).mean().item(), rel=1e-5)
+
+
+def test_finance_learns_articles_beside_its_own_questions_and_the_others_their_own_alone() -> None:
+    stage = replace(SHORT.stage("finance", 0), batch=200)
+    turns = own_turns(stage, 0, ALSO["finance"])
+    articles = sum(asked.count("million") >= 6 for asked, _ in turns)
+    assert 50 < articles < 110, "two of five tasks are articles"
+    law = SHORT.stage("law", 0)
+    assert own_turns(law, 0, ALSO.get("law", ())) == own_turns(law, 0)
 
 
 def test_an_adapter_begins_as_nothing_and_every_part_of_it_learns() -> None:

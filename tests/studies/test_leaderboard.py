@@ -1,12 +1,14 @@
 """The leaderboard: its questions, cached answers, and page."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from dppa_core.checkpoints.sources.zoo import zoo_root
 from dppa_core.evaluation.examiner import Examiner
 from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.methods.registry import METHODS, get_method
@@ -23,6 +25,7 @@ from dppa_core.studies.zoo.results.leaderboard import (
 )
 from dppa_core.studies.zoo.results.leaderboard_text import findings, markdown
 from dppa_core.studies.zoo.results.merge_examiner import Added, MergeExaminer, added
+from dppa_core.studies.zoo.trained_set import trained_set
 from dppa_core.tasks import DOMAINS, items
 from dppa_core.tasks.intervals import Interval
 from dppa_core.tuning.search.joint import Budget
@@ -198,6 +201,29 @@ def test_the_loss_is_that_of_the_right_answers(
                 read.append(token)
     assert found == pytest.approx(-sum(logs) / len(logs), rel=1e-5)
     assert examiner(4).loss("zoo:law", "law") == found, "remembered to the last bit"
+
+
+def test_another_set_is_merged_and_named(
+    cache: Path, tmp_path: Path, one_torch_thread: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("base", *DOMAINS):
+        shutil.copytree(zoo_root() / name, tmp_path / "set" / name)
+    record = {"size": "small", "regime": "plain", "seed": 3}
+    (tmp_path / "set/math/training.json").write_text(json.dumps(record), "utf-8")
+    monkeypatch.setattr(choosing, "BUDGET", Budget(1, 1))
+    found = measure(["linear"], trained_set(tmp_path / "set"), test_items=1, search_items=1)
+    models = {str(tmp_path / "set" / domain) for domain in DOMAINS}
+    assert all({m.model for m in r.entry.recipes()["law"].models} == models for r in found.rows)
+    page = markdown(found, "dppa leaderboard --set set")
+    assert "merging math, finance and law of small, plain, seed 3 into one model" in page
+    assert set(as_json(found)["rows"][0]["domains"]) == set(DOMAINS)
+
+
+def test_a_set_without_a_model_is_one_line(dppa: Command, tmp_path: Path) -> None:
+    shutil.copytree(zoo_root() / "law", tmp_path / "set" / "law")
+    (tmp_path / "set" / "base").mkdir()
+    assert dppa("leaderboard", "--set", str(tmp_path / "set")) == 1 and dppa.out == ""
+    assert "no model math. `dppa zoo train` makes it." in dppa.err
 
 
 # what the page says

@@ -1,6 +1,7 @@
 """The questions: seeded, disjoint between splits, and scored exactly."""
 
 import random
+import re
 
 import pytest
 from hypothesis import example, given
@@ -10,13 +11,16 @@ from dppa_core import tasks
 from dppa_core.errors import InvalidValue, UnknownName
 from dppa_core.tasks import (
     DOMAINS,
+    NEWS,
     SPLITS,
+    example_items,
     example_of,
     example_prompts,
     finance,
     items,
     law,
     math,
+    news,
     score,
     tasks_of,
 )
@@ -28,6 +32,7 @@ POOLS = {
     "things": math.THINGS,
     "parties": law.PARTIES,
     "places": law.PLACES,
+    "people in the news": news.NAMES,
 }
 WORDINGS = {
     "openings": math.OPENINGS,
@@ -46,10 +51,18 @@ WORDINGS = {
     "harsh terms": law.HARSH,
     "mild terms": law.MILD,
     "holding questions": law.HOLDING_QUESTIONS,
+    "openings of articles": news.OPENINGS,
+    "rises": news.UP,
+    "falls": news.DOWN,
+    "asides": news.ASIDES,
+    "questions on amounts": news.AMOUNT_QUESTIONS,
 }
 
 
-@pytest.mark.parametrize("domain", DOMAINS)
+ALL = (*DOMAINS, NEWS)
+
+
+@pytest.mark.parametrize("domain", ALL)
 def test_a_full_test_has_200_different_items_of_every_task(domain: str) -> None:
     drawn = items(domain, "test")
     counts = {task.name: 0 for task in tasks_of(domain)}
@@ -59,12 +72,12 @@ def test_a_full_test_has_200_different_items_of_every_task(domain: str) -> None:
     assert len({item.prompt for item in drawn}) == len(drawn)
 
 
-@pytest.mark.parametrize("domain", DOMAINS)
+@pytest.mark.parametrize("domain", ALL)
 def test_every_domain_has_two_tasks_or_more(domain: str) -> None:
     assert len(tasks_of(domain)) >= 2
 
 
-@pytest.mark.parametrize("domain", DOMAINS)
+@pytest.mark.parametrize("domain", ALL)
 @pytest.mark.parametrize("split", SPLITS)
 def test_the_reference_answer_scores_and_an_empty_reply_does_not(domain: str, split: str) -> None:
     for item in items(domain, split, 60):
@@ -101,7 +114,7 @@ def test_company_names_of_two_splits_never_meet() -> None:
 
 
 def test_prompts_of_train_and_test_never_meet() -> None:
-    for domain in DOMAINS:
+    for domain in ALL:
         train = {item.prompt for item in items(domain, "train", 1000)}
         assert not train & {item.prompt for item in items(domain, "test", 400)}
 
@@ -121,6 +134,38 @@ def test_a_direction_is_scored_by_its_figures() -> None:
         if item.task == "direction":
             old, new = (int(part.split()[0]) for part in item.answer.split("$")[1:])
             assert ("rose" in item.answer) == (new > old)
+
+
+def figures_told(article: str) -> dict[str, tuple[int, int]]:
+    """Figure -> what it was and is, read from an article's sentences."""
+    found = {}
+    for sentence in article.split(". "):
+        sums = [int(number) for number in re.findall(r"\$(\d+) million", sentence)]
+        if sums:
+            old_first = re.search(r"from \$\d+ million.* to ", sentence)
+            found[sentence.split()[0].lower()] = tuple(sums if old_first else sums[::-1])
+    return found
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_the_answer_on_an_article_is_what_its_sentences_say(split: str) -> None:
+    for item in items(NEWS, split, 200):
+        told = figures_told(item.prompt)
+        assert len(told) == 3
+        named = item.answer.split()[0].lower()
+        if item.task == "figure":
+            assert item.answer.endswith(f" is ${told[named][1]} million.")
+            assert named in item.prompt.rpartition(". ")[2]
+            continue
+        rose = "rose" in item.answer
+        assert [name for name, (old, new) in told.items() if (new > old) == rose] == [named]
+
+
+def test_the_example_of_the_news_is_an_article_like_the_others() -> None:
+    (example,) = example_items(NEWS)
+    assert figures_told(example.prompt)["profit"] == (7, 4)
+    assert score(example, "It is profit that fell.") and not score(example, "Profit or debt.")
+    assert example_of(example.prompt) == example
 
 
 @pytest.mark.parametrize(

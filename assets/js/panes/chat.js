@@ -2,6 +2,7 @@
 // Text of people and models is inserted as text, never as markup.
 import { html, say, put } from "../base/shapes.js";
 import { redraw, paint, part, server, waits } from "../session/parts.js";
+import * as controls from "../session/controls.js";
 import * as tables from "../session/tables.js";
 import { pin } from "../pinned/answer.js";
 import { stops } from "../controls/start_and_stop.js";
@@ -11,6 +12,7 @@ import { barOf } from "./conversation.js";
 import { recall, endTurn, remember, typed } from "./restored_chat.js";
 
 const MOST_TURNS = 20;
+const LEARNED_ARTICLES = new Set(["zoo:smollm2"]); // bases whose finance models read articles
 
 part("transcript", ({ host, get, watch, trigger }) => {
   host.replaceChildren();
@@ -170,10 +172,11 @@ document.addEventListener("input", (event) => {
 part("examples", ({ host, get, trigger }) => {
   host.replaceChildren();
   if (typed && !document.querySelector("#prompt textarea")?.value) { server.picked = typed; trigger("pick"); }
-  for (const { domain, colour, prompts } of get() || []) {
+  const long = [];
+  for (const { domain, colour, prompts, articles } of get() || []) {
     const group = html("div", { class: "example-group", role: "group", "aria-label": `Examples: ${domain}` }, host);
     group.style.setProperty("--model", colour);
-    prompts.forEach((prompt, i) => {
+    [...prompts, ...articles].forEach((prompt, i) => {
       const button = html("button", { type: "button", class: "example", "data-domain": domain, title: prompt,
         "aria-label": `Example ${i + 1}, ${domain}: ${prompt}` }, group);
       const head = html("span", { class: "example-domain" }, button);
@@ -181,6 +184,8 @@ part("examples", ({ host, get, trigger }) => {
       html("span", {}, head, domain);
       html("span", { class: "example-text" }, button, prompt);
       button.addEventListener("click", () => { server.picked = prompt; trigger("pick"); });
+      if (i >= prompts.length) long.push(button);
     });
   }
+  paint(() => { for (const button of long) button.hidden = !LEARNED_ARTICLES.has(controls.state.base); });
 });

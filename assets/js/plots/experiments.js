@@ -116,21 +116,30 @@ function howOf(parent, one, about) {
 
 part("experiments", ({ host, get, put: send, watch, trigger }) => {
   host.replaceChildren();
-  const choice = html("label", { class: "choice", hidden: "" }, host);
-  html("span", {}, choice, "Experiment");
-  const select = html("select", { id: "experiment-choice" }, choice);
+  const chooser = (name, id) => {
+    const choice = html("label", { class: "choice", hidden: "" }, host);
+    html("span", {}, choice, name);
+    return html("select", { id }, choice);
+  };
+  const select = chooser("Experiment", "experiment-choice"), models = chooser("Models", "experiment-models");
   const line = html("p", { class: "standing", role: "status" }, host, "Reading the results …");
   const body = html("div", { class: "result" }, host);
-  let asked = false, draws = [], shown = null, wanted = "", taken = "";
+  let asked = false, draws = [], shown = null, of = 0, wanted = "", taken = "";
   const ask = (event, what) => { send(what); trigger(event); };
-  select.addEventListener("change", () => { say(line, ""); ask("look", { key: select.value }); });
+  select.addEventListener("change", () => { say(line, ""); ask("look", { of, key: select.value }); });
+  models.addEventListener("change", () => { say(line, ""); ask("look", { of: models.selectedIndex, key: "" }); });
   function set(place, what) {
     wanted = what;
     say(line, "");
-    ask("take", { key: shown, ...place });
+    ask("take", { of, key: shown, ...place });
   }
-  function fill({ list, about, shown: one }) {
-    choice.hidden = false;
+  function fill({ list, about, shown: one, models: titles, of: place }) {
+    of = place;
+    models.replaceChildren();
+    for (const title of titles) html("option", {}, models, title);
+    models.selectedIndex = of;
+    select.parentElement.hidden = false;
+    models.parentElement.hidden = titles.length < 2;
     select.replaceChildren();
     for (const { key, number: place, title, not_run: why } of list) html("option", { value: key }, select, `${place}  ${title}${why ? " (not run)" : ""}`);
     shown = select.value = one.key;

@@ -16,7 +16,7 @@ from components.widgets.controls import slider
 from components.widgets.theme import domain_colour
 from components.work.question import first_targets, target_choices
 from dppa_core.models.reply import LONGEST_ANSWER, LONGEST_PROMPT
-from dppa_core.tasks import DOMAINS, example_prompts
+from dppa_core.tasks import DOMAINS, NEWS, example_prompts
 
 HINT = (
     '<p class="how"><span class="keys">Shift+Enter or Ctrl+Enter sends.</span>'
@@ -70,7 +70,12 @@ class ChatView:
 def build_chat(session: Session) -> ChatView:
     """Transcript above, examples and the question below."""
     examples = [
-        {"domain": name, "colour": domain_colour(name), "prompts": example_prompts(name)[:2]}
+        {
+            "domain": name,
+            "colour": domain_colour(name),
+            "prompts": example_prompts(name)[:2],
+            "articles": example_prompts(NEWS) if name == "finance" else (),
+        }
         for name in DOMAINS
     ]
     with gr.Column(elem_id="chat-stage"):

@@ -6,7 +6,7 @@ A button sets the controls to the merge of a row. assets/js/plots/experiments.js
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,10 @@ from dppa_core.errors import DppaError, InvalidValue, shown
 from dppa_core.recipes.yaml_text import parse_recipe
 from dppa_core.studies.experiments.values import report_of
 
-RESULTS = shipped("assets/data/experiments.json")
-"""Results of `make experiments`."""
+RESULTS = tuple(
+    shipped(f"assets/data/{name}.json") for name in ("experiments", "experiments-smollm2")
+)
+"""Results of `make experiments` and of `make experiments-smollm2`."""
 HEAD = ("key", "number", "title", "not_run")
 ABOUT = ("command", "machine", "versions", "setting", "seconds")
 
@@ -49,6 +51,15 @@ class Results:
 
 
 Answer = Callable[[Results, Mapping[str, Any]], dict[str, Any]]
+
+
+def results_of(files: Sequence[Path], asked: Mapping[str, Any]) -> Results:
+    """The results of the models that are asked about: {"of": place of their file}, 0 if unset.
+    InvalidValue: see `read_results`, or there are no such models."""
+    try:
+        return read_results(files[_place(asked.get("of", 0))])
+    except IndexError as error:
+        raise InvalidValue(f"There are no results of models {asked['of']}.") from error
 
 
 def read_results(path: Path) -> Results:
@@ -121,21 +132,30 @@ def _place(value: object) -> int:
     return value
 
 
-def add_experiments(path: Path) -> None:
+def add_experiments(files: Sequence[Path]) -> None:
     """An empty view; the browser requests its content when it is shown, and sets the controls to a
-    row's merge. Errors appear in the view."""
+    row's merge. Errors appear in the view.
+
+    Args:
+        files: One for each set of models.
+    """
     with gr.Column(elem_id="experiments-view", elem_classes=["view", "box"]):
         view = live("experiments", None, events=("look", "take"))
 
     def told(values: dict[Any, Any], answer: Answer) -> dict[Any, Any]:
         try:
             asked = asked_keys(values[view])
-            return {view: pack(answer(read_results(path), asked))}
+            return {view: pack(answer(results_of(files, asked), asked))}
         except DppaError as error:
             return {view: pack({"refused": str(error)})}
 
+    def look(results: Results, asked: Mapping[str, Any]) -> dict[str, Any]:
+        titles = [read_results(file).about["setting"]["title"] for file in files]
+        found = shown_value(results, str(asked.get("key", "")))
+        return {**found, "models": titles, "of": asked.get("of", 0)}
+
     def on_experiment(values: dict[Any, Any]) -> dict[Any, Any]:
-        return told(values, lambda all_of, asked: shown_value(all_of, str(asked.get("key", ""))))
+        return told(values, look)
 
     def on_experiment_row(values: dict[Any, Any]) -> dict[Any, Any]:
         return told(

@@ -1,8 +1,8 @@
 """Domain models of a real language model: LoRA adapters, or all its weights.
 
 The questions are those of the embedded models, and for finance articles too, in the model's own
-chat template. Only positions of an answer have a loss, and only they are multiplied with the large vocabulary. The start of the
-template is the same in every text: a step computes it once.
+chat template. Only positions of an answer have a loss, and only they are multiplied with the large
+vocabulary. The start of the template is the same in every text: a step computes it once.
 """
 
 from __future__ import annotations

@@ -30,6 +30,15 @@ class TrainedSet:
     """Whether the domain models are adapters: they leave embeddings and norms as they are."""
     folder: Path
 
+    def all_references(self) -> Mapping[str, str]:
+        """`references`; raises MissingCheckpoint unless all three domains are there."""
+        for name in DOMAINS:
+            if name not in self.references:
+                raise MissingCheckpoint(
+                    f"{self.folder}: no model {name}. `dppa zoo train` makes it."
+                )
+        return self.references
+
     def written(self, place: Path) -> Path:
         """A folder with all models as whole checkpoints: its own, or one that is written."""
         if (self.folder / "base").is_dir() and not self.adapted:

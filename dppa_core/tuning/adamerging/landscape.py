@@ -12,13 +12,12 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from dppa_core.errors import InvalidValue
-from dppa_core.models.answer_loss import entropy, grouped, reply_logits
 from dppa_core.progress import Progress, RunControl, Stop, check, report
 from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.tuning.adamerging.adamerge import own_model, prepared
 from dppa_core.tuning.adamerging.model import TunableModel
-from dppa_core.tuning.adamerging.replies import DomainTokens, encode, teach
-from dppa_core.tuning.adamerging.run import Run
+from dppa_core.tuning.adamerging.replies import encode, teach
+from dppa_core.tuning.adamerging.run import Run, means
 from dppa_core.tuning.adamerging.settings import AdaMergeSettings
 from dppa_core.tuning.adamerging.texts import Domain
 
@@ -112,7 +111,9 @@ def entropy_landscape(
     for done, (i, k) in enumerate(points, 1):
         check(stop)
         weights.write(np.array([[axis[i]], [axis[k]]]))
-        found[:, i, k] = [_mean_entropy(resident.model, one, settings) for one in scripts]
+        with torch.inference_mode():
+            of_each = [means(resident.model, one.taught, settings.together) for one in scripts]
+        found[:, i, k] = [unsure for unsure, _ in of_each]
         tell(done, "points of the landscape")
     for step in range(settings.steps):
         run.advance(stop)
@@ -132,13 +133,3 @@ def _check(recipe: MergeRecipe, axis: Sequence[float], settings: AdaMergeSetting
 def _pair(run: Run) -> tuple[float, float]:
     (first,), (second,) = run.state.coefficients
     return first, second
-
-
-def _mean_entropy(model: object, script: DomainTokens, settings: AdaMergeSettings) -> float:
-    total, positions = 0.0, 0
-    with torch.inference_mode():
-        for group in grouped(script.taught, settings.together):
-            logits, tokens = reply_logits(model, group)
-            total += float(entropy(logits).sum())
-            positions += len(tokens)
-    return total / positions

@@ -204,8 +204,8 @@ def score_domain(
         if script.domain.scored:
             accuracy = _accuracy(resident, script, written)
     with torch.inference_mode():
-        unsure, _ = _means(resident.model, read, settings.together)
-        _, surprised = _means(resident.model, script.references, settings.together)
+        unsure, _ = means(resident.model, read, settings.together)
+        _, surprised = means(resident.model, script.references, settings.together)
     return DomainFigures(unsure, math.exp(surprised), accuracy, len(script.held_out))
 
 
@@ -218,7 +218,7 @@ def _accuracy(resident: Resident, script: DomainTokens, written: Sequence[Exchan
     return domain_score(script.domain.held_out, texts).accuracy
 
 
-def _means(model: Any, exchanges: Sequence[Exchange], together: int) -> tuple[float, float]:
+def means(model: Any, exchanges: Sequence[Exchange], together: int) -> tuple[float, float]:
     """Mean entropy, and mean negative log-likelihood of the replies, per position, in nats."""
     entropies, surprises, count = 0.0, 0.0, 0
     for group in grouped(exchanges, together):

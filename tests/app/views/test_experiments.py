@@ -89,7 +89,7 @@ def test_no_result_and_a_damaged_one_say_how_to_make_them(tmp_path: Path, text: 
 
 def test_nothing_is_read_before_the_view_asks_and_it_tells_what_fails(tmp_path: Path) -> None:
     with gr.Blocks() as blocks:
-        add_experiments(tmp_path / "experiments.json")
+        add_experiments((tmp_path / "experiments.json",))
     look, take = (
         next(event for event in blocks.fns.values() if event.name == name)
         for name in ("on_experiment", "on_experiment_row")

@@ -1,4 +1,4 @@
-"""Every merge method on the embedded models: one merge of all three domains each, scored alike.
+"""Every merge method on one set of models: one merge of all three domains each, scored alike.
 
 A joint search with one budget for all chooses factors, coefficient or scale, and strength of each
 merge on the search split; results come from the test split. They are cached by the hash of their
@@ -15,13 +15,15 @@ from dppa_core.errors import InvalidRecipe
 from dppa_core.methods.registry import METHODS, get_method
 from dppa_core.progress import Progress
 from dppa_core.studies.zoo.results.choosing import ChosenValues, choose
-from dppa_core.studies.zoo.results.entry import VARIANTS, Entry, MethodVariant, entry
+from dppa_core.studies.zoo.results.entry import EMBEDDED, VARIANTS, Entry, MethodVariant, entry
 from dppa_core.studies.zoo.results.merge_examiner import Added, MergeExaminer
 from dppa_core.studies.zoo.results.retained import paired_gain, retained, scores, sides
+from dppa_core.studies.zoo.trained_set import TrainedSet, set_title
 from dppa_core.tasks import DOMAINS
 from dppa_core.tasks.intervals import Hits, Interval
 from dppa_core.tuning.search.joint import JOINT_ITEMS
 
+EMBEDDED_TITLE = "the embedded models"
 MAIN = ("coefficient", "scale")
 """What makes a whole merge stronger."""
 REFERENCE = "dppa"
@@ -56,6 +58,8 @@ class Leaderboard:
     """Domain -> accuracy of its own model on the test items."""
     test_items: int | None
     search_items: int
+    title: str = EMBEDDED_TITLE
+    """The set whose models are merged."""
     variants: tuple[tuple[MethodVariant, LeaderboardRow], ...] = ()
     """Methods again, with other settings."""
 
@@ -90,6 +94,7 @@ class Leaderboard:
 
 def measure(
     names: Sequence[str] | None = None,
+    models: TrainedSet | None = None,
     *,
     test_items: int | None = None,
     search_items: int = JOINT_ITEMS,
@@ -99,25 +104,31 @@ def measure(
 
     Args:
         names: Methods; all if None. DPPA is always included.
+        models: The set to merge; the embedded models if None.
         test_items: Per domain; all if None.
         search_items: Per domain, of the search split.
 
     Raises:
         UnknownName: no such method.
+        MissingCheckpoint: a model of the set is not there.
     """
+    references = models.all_references() if models else EMBEDDED
     chosen = [get_method(name) for name in names] if names is not None else list(METHODS)
     methods = [method for method in METHODS if method in chosen or method.name == REFERENCE]
     examiner = MergeExaminer(test_items, search_items, progress)
-    own = {domain: examiner.share(f"zoo:{domain}", domain, "test") for domain in DOMAINS}
+    own = {domain: examiner.share(references[domain], domain, "test") for domain in DOMAINS}
     rows, refused = [], {}
     for method in methods:
         try:
-            rows.append(_row(entry(method), examiner))
+            rows.append(_row(replace(entry(method), references=references), examiner))
         except InvalidRecipe as error:
             refused[method.name] = str(error)
     variants = [one for one in VARIANTS if one.entry.method in methods]
-    again = tuple((one, _row(one.entry, examiner)) for one in variants)
-    board = Leaderboard((), refused, own, test_items, search_items, again)
+    again = tuple(
+        (one, _row(replace(one.entry, references=references), examiner)) for one in variants
+    )
+    title = set_title(models.record) if models else EMBEDDED_TITLE
+    board = Leaderboard((), refused, own, test_items, search_items, title, again)
     order = sorted(rows, key=lambda row: -board.retention(row))
     return replace(board, rows=tuple(order))
 
@@ -168,7 +179,10 @@ def _row_json(board: Leaderboard, row: LeaderboardRow) -> dict[str, Any]:
     found = scores(row.hits)
     one, values = row.entry.recipes(row.chosen.point)[DOMAINS[0]], row.chosen.values
     strength = [values[axis.name] / axis.start for axis in row.entry.axes() if axis.name in MAIN]
-    factors = {model.model.removeprefix("zoo:"): list(model.amplification) for model in one.models}
+    factors = {
+        domain: list(model.amplification)
+        for domain, model in zip(row.entry.domains, one.models, strict=True)
+    }
     return {
         "method": row.method,
         "strength": strength[0] if strength else 1.0,

@@ -8,7 +8,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from dppa_core.errors import MissingCheckpoint
 from dppa_core.studies.zoo.results.choosing import ChosenValues, choose
 from dppa_core.studies.zoo.results.entry import Entry
 from dppa_core.studies.zoo.results.merge_examiner import MergeExaminer
@@ -55,12 +54,9 @@ def measure_set(
         MissingCheckpoint: a model of the set is not there.
     """
     models = trained_set(folder)
-    for name in DOMAINS:
-        if name not in models.references:
-            raise MissingCheckpoint(f"{folder}: no model {name}. `dppa zoo train` makes it.")
-    examiner = MergeExaminer(limit, search_items)
+    references, examiner = models.all_references(), MergeExaminer(limit, search_items)
     unmerged = {
-        name: {d: bits(examiner.hits(models.references[name], d, "test")) for d in DOMAINS}
+        name: {d: bits(examiner.hits(references[name], d, "test")) for d in DOMAINS}
         for name in ("base", *DOMAINS)
     }
     own = {d: unmerged[d][d] for d in DOMAINS}
