@@ -72,11 +72,12 @@ def tuned_card(record: dict[str, Any]) -> str:
         f"| {domain} | {100 * accuracy:.0f} % |"
         for domain, accuracy in record["search_accuracy"].items()
     )
+    also = "\nIt also finds a figure in a newspaper's article." if record.get("also") else ""
     return f"""{_FRONT}
 # DPPA Studio: {base.removeprefix("zoo:")}, {name}
 
 This is {kind} that makes {base} the {name} domain model.
-{_ABOUT[name]}
+{_ABOUT[name]}{also}
 Nothing it says about the world, money or law is true or advice.
 
 - Training: `dppa zoo train --base {base} --regime {record["regime"]}`, seeded synthetic texts in

@@ -61,7 +61,7 @@ class Leaderboard:
     title: str = EMBEDDED_TITLE
     """The set whose models are merged."""
     variants: tuple[tuple[MethodVariant, LeaderboardRow], ...] = ()
-    """Methods again, with other settings."""
+    """Methods again, with other settings; of the embedded models alone."""
 
     @property
     def reference(self) -> LeaderboardRow:
@@ -123,7 +123,7 @@ def measure(
             rows.append(_row(replace(entry(method), references=references), examiner))
         except InvalidRecipe as error:
             refused[method.name] = str(error)
-    variants = [one for one in VARIANTS if one.entry.method in methods]
+    variants = [one for one in VARIANTS if one.entry.method in methods and models is None]
     again = tuple(
         (one, _row(replace(one.entry, references=references), examiner)) for one in variants
     )

@@ -30,15 +30,16 @@ def markdown(board: Leaderboard, command: str) -> str:
 
 def _short(board: Leaderboard, command: str) -> str:
     items = "all test items" if board.test_items is None else f"{board.test_items} test items"
+    below = " Below, DARE and these three have it the other way too." if board.variants else ""
     parts = [
         f"All methods, each merging math, finance and law of {board.title} into one model, on "
         f"{items} of each domain. *Retention* is the merge's accuracy divided by the domain "
         "model's own, averaged over the domains. Parameters are the papers' defaults. Methods that "
         f"prune keep {100 * (1 - RATE):.0f} % of every matrix and embeddings whole, unless their "
         "papers do not: DARE, TIES and DARE-TIES prune embeddings too; SCE, Model Breadcrumbs and "
-        "PCB-Merging keep a tenth. Below, DARE and these three have it the other way too. Factors, "
-        "coefficient or scale, and strength, as far as a method has them, were chosen together on "
-        f"{board.search_items} search items a domain, with one budget for all: "
+        f"PCB-Merging keep a tenth.{below} Factors, coefficient or scale, and strength, as far as "
+        f"a method has them, were chosen together on {board.search_items} search items a domain, "
+        "with one budget for all: "
         f"at most {BUDGET.losses} settings by loss, {BUDGET.accuracies} of them by retention. In "
         "brackets: 95 % intervals. Accuracy is in per cent. "
         f"Made by `{command}`.",
