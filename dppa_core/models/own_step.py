@@ -100,6 +100,12 @@ class KeyValues:
             if place != row:
                 self._values[:, place, :, :positions] = self._values[:, row, :, :positions]
 
+    def repeat(self, row: int, rows: int, positions: int) -> None:
+        """Copy a row, up to a position, to the `rows` - 1 rows behind it."""
+        self._values[:, row + 1 : row + rows, :, :positions] = self._values[
+            :, row : row + 1, :, :positions
+        ]
+
     def array(self) -> Float32[ndarray, "layers rows heads positions size"]:
         """Everything, as an array of the same memory; float32 alone."""
         found: Float32[ndarray, ...] = self._values.numpy()
@@ -142,28 +148,42 @@ class OwnStep:
         return cos[0, :, None], sin[:, None]
 
     def read(
-        self, ids: Int[Tensor, "texts tokens"], past: KeyValues, row: int, kept: Int[Tensor, " n"]
+        self,
+        ids: Int[Tensor, "texts tokens"],
+        past: KeyValues,
+        row: int,
+        kept: Int[Tensor, " n"],
+        first: int = 0,
     ) -> Float[Tensor, "n hidden"]:
         """Read the beginnings of texts, padded at their ends, into the rows from `row` on.
+
+        Args:
+            first: Position of the first token; those before it were read into these rows.
 
         Returns:
             The last layer's output at the positions `kept` of the flattened `ids`.
         """
         texts, tokens = ids.shape
-        past.reserve(row + texts, tokens)
-        self._know(tokens)
-        cos, sin = self._cos[:tokens].repeat(texts, 1, 1), self._sin[:tokens].repeat(texts, 1, 1)
+        end = first + tokens
+        past.reserve(row + texts, end)
+        self._know(end)
+        cos, sin = (one[first:end].repeat(texts, 1, 1) for one in (self._cos, self._sin))
+        mask = torch.ones(tokens, end, dtype=torch.bool).tril(first) if first else None
         heads, grouped = self._heads, self._heads != self._kv_heads
         x = functional.embedding(ids.reshape(-1), self._embedding)
         for index, layer in enumerate(self._layers):
             z = self._projected(layer, x, cos, sin).view(texts, tokens, -1, self._size)
             kv = z[:, :, heads:].transpose(1, 2)
-            past.of_layer(index)[row : row + texts, :, :tokens] = kv
+            known = past.of_layer(index)[row : row + texts]
+            known[:, :, first:end] = kv
+            if first:
+                kv = known[:, :, :end]
             seen = functional.scaled_dot_product_attention(
                 z[:, :, :heads].transpose(1, 2),
                 kv[:, : self._kv_heads],
                 kv[:, self._kv_heads :],
-                is_causal=True,
+                attn_mask=mask,
+                is_causal=mask is None,
                 enable_gqa=grouped,
             )
             seen = seen.transpose(1, 2).reshape(texts * tokens, -1)

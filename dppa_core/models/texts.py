@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from inspect import signature
+from itertools import takewhile
 from math import isfinite
 from typing import Any, Protocol, runtime_checkable
 
@@ -24,6 +25,9 @@ Logits = Float[Tensor, "positions vocabulary"]
 PIECE = 512
 """Most tokens, padding included, that several texts are read in together: buffers of this size stay
 in the cache and are not mapped anew for each product."""
+ALIKE = 16
+"""Least number of tokens at the start of all texts that are read once for all of them: the frame of
+most chat templates, or the worked examples before a question."""
 
 
 @runtime_checkable
@@ -63,6 +67,15 @@ def texts_of(model: Any) -> Texts:
     return OwnTexts(OwnStep(model)) if knows(model) else ForeignTexts(model)
 
 
+def alike(texts: Sequence[Sequence[int]], kept: Sequence[int]) -> int:
+    """How many tokens all texts begin with alike, none of them kept; 0 if fewer than `ALIKE`, or
+    there is one text."""
+    last = min(len(text) - count for text, count in zip(texts, kept, strict=True))
+    columns = zip(*(text[:last] for text in texts), strict=True)
+    found = len(list(takewhile(lambda tokens: len(set(tokens)) == 1, columns)))
+    return found if len(texts) > 1 and found >= ALIKE else 0
+
+
 def check_logits(logits: Tensor) -> None:
     """Refuse logits, (…, vocab), if a row has no finite maximum.
 
@@ -88,22 +101,30 @@ class OwnTexts:
     @torch.inference_mode()
     def read(self, texts: Sequence[Sequence[int]], kept: Sequence[int]) -> list[Logits]:
         """See `Texts`."""
-        longest = max(map(len, texts))
+        longest, first = max(map(len, texts)), alike(texts, kept)
         self._past.reserve(len(self._lengths) + len(texts), longest)
-        rows, found = max(1, PIECE // longest), list[Logits]()
+        if first:
+            row, nothing = len(self._lengths), torch.zeros(0, dtype=torch.long)
+            self._step.read(torch.tensor([texts[0][:first]]), self._past, row, nothing)
+            self._past.repeat(row, len(texts), first)
+        rows, found = max(1, PIECE // (longest - first)), list[Logits]()
         for start in range(0, len(texts), rows):
-            found += self._read(texts[start : start + rows], kept[start : start + rows])
+            piece = [text[first:] for text in texts[start : start + rows]]
+            found += self._read(piece, kept[start : start + rows], first)
         return found
 
-    def _read(self, texts: Sequence[Sequence[int]], kept: Sequence[int]) -> tuple[Logits, ...]:
+    def _read(
+        self, texts: Sequence[Sequence[int]], kept: Sequence[int], first: int
+    ) -> tuple[Logits, ...]:
         ids = torch.zeros(len(texts), max(map(len, texts)), dtype=torch.long)
         asked = torch.zeros(ids.shape, dtype=torch.bool)
         for row, (text, last) in enumerate(zip(texts, kept, strict=True)):
             ids[row, : len(text)] = torch.tensor(text)
             asked[row, len(text) - last : len(text)] = True
         places = asked.flatten().nonzero()[:, 0]
-        logits = self._step.logits(self._step.read(ids, self._past, len(self._lengths), places))
-        self._lengths += map(len, texts)
+        hidden = self._step.read(ids, self._past, len(self._lengths), places, first)
+        logits = self._step.logits(hidden)
+        self._lengths += (first + len(text) for text in texts)
         check_logits(logits)
         return torch.split(logits, list(kept))
 

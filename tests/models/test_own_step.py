@@ -21,7 +21,7 @@ from transformers import (
 from dppa_core.errors import NonFiniteWeights
 from dppa_core.models.own_step import OwnStep, knows
 from dppa_core.models.parameter_views import fuse_weights
-from dppa_core.models.texts import ForeignTexts, OwnTexts, Texts, texts_of
+from dppa_core.models.texts import ALIKE, ForeignTexts, OwnTexts, Texts, alike, texts_of
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 SIZES = {
@@ -116,12 +116,36 @@ def texts(request: pytest.FixtureRequest, llama: Any) -> Iterator[Texts]:
 
 
 TEXT = st.lists(st.integers(0, 59), min_size=1, max_size=20)
+JOINING = st.lists(TEXT, min_size=1, max_size=3)
+FRAME = st.lists(st.integers(0, 59), min_size=ALIKE, max_size=2 * ALIKE)
 MOVE = st.one_of(
-    st.lists(TEXT, min_size=1, max_size=3),  # texts join
+    JOINING,
+    st.builds(lambda frame, texts: [frame + text for text in texts], FRAME, JOINING),
     st.integers(0, 59),  # all are continued
     st.tuples(st.just("keep"), st.integers(0, 2**10)),
     st.tuples(st.just("cut"), st.integers(1, 6)),
 )
+
+
+def test_what_all_texts_begin_with_is_read_once(
+    llama: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = list[tuple[int, ...]]()
+    whole = OwnStep.read
+
+    def noted(self: OwnStep, ids: torch.Tensor, *others: Any) -> torch.Tensor:
+        read.append(tuple(ids.shape))
+        return whole(self, ids, *others)
+
+    monkeypatch.setattr(OwnStep, "read", noted)
+    frame = list(range(ALIKE))
+    texts = [[*frame, 20, 21], [*frame, 30], [*frame, 20, 22, 23]]
+    found = OwnTexts(OwnStep(llama)).read(texts, [2, 1, 1])
+    assert read == [(1, ALIKE), (3, 3)]
+    for text, logits in zip(texts, found, strict=True):
+        assert torch.allclose(logits, alone(llama, text)[-len(logits) :], atol=1e-4)
+    assert alike(texts, [2, 2, 1]) == 0, "a kept position lies within"
+    assert alike([text[1:] for text in texts], [1, 1, 1]) == 0 and alike(texts[:1], [1]) == 0
 
 
 @pytest.mark.parametrize("own", [True, False])
