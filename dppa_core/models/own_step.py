@@ -10,7 +10,6 @@ changes this pass too.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from numpy import ndarray
 from torch import Tensor
 from torch.nn import functional
 
-from dppa_core.models.parameter_views import fused_groups, side_by_side
+from dppa_core.models.parameter_views import LayerWeights, by_rows, layer_of
 
 FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
 """`model_type` of the models whose layers this module knows."""
@@ -31,24 +30,6 @@ token of an embedded model took 0.25 of torch's processor time for 1 text, 0.35 
 0.7 for 50, 0.8 for 64 (medians by turns in one process, on a busy machine)."""
 _STATIC_ROTATION = ("default", "linear", "llama3")
 """Rotary embeddings whose angles depend on the position alone."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Layer:
-    """Weights of one layer; the fused ones are views of the model's parameters."""
-
-    before_attention: Tensor
-    qkv: Tensor
-    """(queries + 2 x key-value heads) x head size rows."""
-    qkv_bias: Tensor | None
-    norms: tuple[Tensor, Tensor] | None
-    """Norms of every head of queries and of keys (Qwen3)."""
-    out: Tensor
-    """Transposed: (heads x head size, hidden)."""
-    before_mlp: Tensor
-    gate_up: Tensor
-    down: Tensor
-    """Transposed: (inner, hidden)."""
 
 
 def knows(model: Any) -> bool:
@@ -130,7 +111,7 @@ class OwnStep:
         self._embedding = inner.embed_tokens.weight.detach()
         self._norm, self._head = inner.norm.weight.detach(), model.lm_head.weight.detach()
         self._head_bias = model.lm_head.bias
-        self._layers = [_layer(layer) for layer in inner.layers]
+        self._layers = [layer_of(layer) for layer in inner.layers]
         self._rotary = inner.rotary_emb
         self._addresses = self._addressed()
         self._cos, self._sin = self._angles(0)
@@ -195,7 +176,7 @@ class OwnStep:
     def _addressed(self) -> UInt64[ndarray, "layers nine"] | None:
         """`weights` of the compiled step; None if it does not know such a model."""
         last = (self._embedding, self._norm, self._head)
-        table = [*map(_read_by_rows, self._layers), (*last, *[None] * 6)]
+        table = [*map(by_rows, self._layers), (*last, *[None] * 6)]
         used = [one for row in table for one in row if one is not None]
         parallel = torch.get_num_threads() > 1 and sum(one.nbytes for one in used) > ONE_CORE
         if (
@@ -270,7 +251,7 @@ class OwnStep:
             return functional.rms_norm(x, weight.shape, weight, self._eps)
         return weight * functional.rms_norm(x.float(), weight.shape, None, self._eps).to(x.dtype)
 
-    def _projected(self, layer: _Layer, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    def _projected(self, layer: LayerWeights, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         """Queries and keys, rotated, and values: (tokens, all heads, head size)."""
         z = functional.linear(self._normed(x, layer.before_attention), layer.qkv, layer.qkv_bias)
         z = z.view(len(x), -1, self._size)
@@ -282,34 +263,12 @@ class OwnStep:
         torch.addcmul(turning * cos, swapped, sin, out=turning)
         return z
 
-    def _finished(self, layer: _Layer, x: Tensor, seen: Tensor) -> Tensor:
+    def _finished(self, layer: LayerWeights, x: Tensor, seen: Tensor) -> Tensor:
         """The layer's output, given its input and the attention's: (tokens, hidden)."""
         x = torch.addmm(x, seen, layer.out)
         wide = functional.linear(self._normed(x, layer.before_mlp), layer.gate_up)
         gate = functional.silu(wide[:, : self._inner])
         return torch.addmm(x, gate.mul_(wide[:, self._inner :]), layer.down)
-
-
-def _layer(layer: Any) -> _Layer:
-    attention, groups = layer.self_attn, fused_groups(layer)
-    normed = getattr(attention, "q_norm", None) is not None
-    return _Layer(
-        layer.input_layernorm.weight.detach(),
-        side_by_side(groups[0]),
-        side_by_side(groups[2]) if len(groups) > 2 else None,
-        (attention.q_norm.weight.detach(), attention.k_norm.weight.detach()) if normed else None,
-        attention.o_proj.weight.detach().t(),
-        layer.post_attention_layernorm.weight.detach(),
-        side_by_side(groups[1]),
-        layer.mlp.down_proj.weight.detach().t(),
-    )
-
-
-def _read_by_rows(layer: _Layer) -> tuple[Tensor | None, ...]:
-    """The weights of a layer in the order of the compiled step, a row for each output."""
-    norms = layer.norms or (None, None)
-    attention = layer.before_attention, layer.qkv, layer.qkv_bias, *norms, layer.out.t()
-    return (*attention, layer.before_mlp, layer.gate_up, layer.down.t())
 
 
 def _compiled_step() -> Callable[..., None] | None:

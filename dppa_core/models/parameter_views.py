@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
+from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.nn import Parameter
 
 from dppa_core.models.plain import PlainModel
 from dppa_core.pruning.tensor_names import match_names
 
 
-def find_places(model: Any, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, torch.Tensor]:
+def find_places(model: Any, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
     """Views of the model's parameters: writing to one changes the model.
 
     Tensors that share memory, as an embedding and its tied head, are both included.
@@ -46,7 +48,7 @@ def find_places(model: Any, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, 
     }
 
 
-def owner_of(place: torch.Tensor, parameters: Iterable[Parameter]) -> Parameter | None:
+def owner_of(place: Tensor, parameters: Iterable[Parameter]) -> Parameter | None:
     """The parameter in whose memory a place begins, or None. Parameters may share storage."""
     start = place.data_ptr()
     for parameter in parameters:
@@ -56,9 +58,7 @@ def owner_of(place: torch.Tensor, parameters: Iterable[Parameter]) -> Parameter 
     return None
 
 
-def copy_model(
-    model: Any, views: Mapping[str, torch.Tensor]
-) -> tuple[Any, dict[str, torch.Tensor]]:
+def copy_model(model: Any, views: Mapping[str, Tensor]) -> tuple[Any, dict[str, Tensor]]:
     """A copy of a model, and of views of its parameters; configuration and buffers are shared.
 
     Parameters and views share memory as the model's do. It takes a twentieth of the time to build
@@ -67,7 +67,7 @@ def copy_model(
     memory = {value.untyped_storage().data_ptr(): value for value in model.parameters()}
     copies = {place: value.untyped_storage().clone() for place, value in memory.items()}
 
-    def moved(old: torch.Tensor) -> torch.Tensor:
+    def moved(old: Tensor) -> Tensor:
         new = torch.empty(0, dtype=old.dtype)
         storage = copies[old.untyped_storage().data_ptr()]
         return new.set_(storage, old.storage_offset(), old.shape, old.stride())
@@ -98,7 +98,7 @@ def fuse_weights(model: Any) -> None:
                 first += len(part)
 
 
-def fused_groups(layer: Any) -> list[list[torch.Tensor]]:
+def fused_groups(layer: Any) -> list[list[Tensor]]:
     """Queries, keys and values of a layer; gate and up; the biases of the first, if it has any."""
     attention, mlp = layer.self_attn, layer.mlp
     projections = (attention.q_proj, attention.k_proj, attention.v_proj)
@@ -108,7 +108,7 @@ def fused_groups(layer: Any) -> list[list[torch.Tensor]]:
     return groups
 
 
-def side_by_side(parts: Sequence[torch.Tensor]) -> torch.Tensor:
+def side_by_side(parts: Sequence[Tensor]) -> Tensor:
     """The tensor whose rows are `parts`, without a copy if they lie side by side."""
     first = parts[0].detach()
     follows, rows = first.storage_offset(), 0
@@ -122,7 +122,7 @@ def side_by_side(parts: Sequence[torch.Tensor]) -> torch.Tensor:
     return first.as_strided((rows, *first.shape[1:]), first.stride())
 
 
-def _as_saved(model: Any, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def _as_saved(model: Any, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Tensors named and cut as `save_pretrained` does."""
     if isinstance(model, PlainModel):
         return dict(tensors)
@@ -131,14 +131,14 @@ def _as_saved(model: Any, tensors: Mapping[str, torch.Tensor]) -> dict[str, torc
     return dict(revert_weight_conversion(model, dict(tensors)))
 
 
-def _rest(kept: Mapping[str, torch.Tensor], used: set[int]) -> Iterator[tuple[torch.Tensor, str]]:
+def _rest(kept: Mapping[str, Tensor], used: set[int]) -> Iterator[tuple[Tensor, str]]:
     """Parameters without a match: transformers saves copies of them."""
     for name, value in kept.items():
         if value.untyped_storage().data_ptr() not in used and value.is_contiguous():
             yield value, name
 
 
-def _inside(model: Any, name: str, parameter: torch.Tensor) -> dict[str, torch.Tensor]:
+def _inside(model: Any, name: str, parameter: Tensor) -> dict[str, Tensor]:
     """Places inside one parameter, found from the numbers of its elements."""
     numbers = torch.arange(parameter.numel()).reshape(parameter.shape)
     found = {}
@@ -151,7 +151,7 @@ def _inside(model: Any, name: str, parameter: torch.Tensor) -> dict[str, torch.T
     return found
 
 
-def _regular(numbers: torch.Tensor, moved: torch.Tensor) -> tuple[int, tuple[int, ...]] | None:
+def _regular(numbers: Tensor, moved: Tensor) -> tuple[int, tuple[int, ...]] | None:
     """Offset and strides that make `moved` of `numbers`; None if there are none."""
     if not moved.numel():
         return None
@@ -164,3 +164,44 @@ def _regular(numbers: torch.Tensor, moved: torch.Tensor) -> tuple[int, tuple[int
     ):
         return None
     return origin, strides
+
+
+@dataclass(frozen=True, slots=True)
+class LayerWeights:
+    """Weights of one layer; the fused ones are views of the model's parameters."""
+
+    before_attention: Tensor
+    qkv: Tensor
+    """(queries + 2 x key-value heads) x head size rows."""
+    qkv_bias: Tensor | None
+    norms: tuple[Tensor, Tensor] | None
+    """Norms of every head of queries and of keys (Qwen3)."""
+    out: Tensor
+    """Transposed: (heads x head size, hidden)."""
+    before_mlp: Tensor
+    gate_up: Tensor
+    down: Tensor
+    """Transposed: (inner, hidden)."""
+
+
+def layer_of(layer: Any) -> LayerWeights:
+    """The weights of a layer, after `fuse_weights`."""
+    attention, groups = layer.self_attn, fused_groups(layer)
+    normed = getattr(attention, "q_norm", None) is not None
+    return LayerWeights(
+        layer.input_layernorm.weight.detach(),
+        side_by_side(groups[0]),
+        side_by_side(groups[2]) if len(groups) > 2 else None,
+        (attention.q_norm.weight.detach(), attention.k_norm.weight.detach()) if normed else None,
+        attention.o_proj.weight.detach().t(),
+        layer.post_attention_layernorm.weight.detach(),
+        side_by_side(groups[1]),
+        layer.mlp.down_proj.weight.detach().t(),
+    )
+
+
+def by_rows(layer: LayerWeights) -> tuple[Tensor | None, ...]:
+    """The weights of a layer in the order of the compiled step, a row for each output."""
+    norms = layer.norms or (None, None)
+    attention = layer.before_attention, layer.qkv, layer.qkv_bias, *norms, layer.out.t()
+    return (*attention, layer.before_mlp, layer.gate_up, layer.down.t())

@@ -69,18 +69,9 @@ class ChatView:
 
 def build_chat(session: Session) -> ChatView:
     """Transcript above, examples and the question below."""
-    examples = [
-        {
-            "domain": name,
-            "colour": domain_colour(name),
-            "prompts": example_prompts(name)[:2],
-            "articles": example_prompts(NEWS) if name == "finance" else (),
-        }
-        for name in DOMAINS
-    ]
     with gr.Column(elem_id="chat-stage"):
         transcript = live("transcript", transcript_value((), "idle"), events=("forget",))
-        shown = live("examples", examples, events=("pick",))
+        shown = live("examples", _examples(), events=("pick",))
     with gr.Column(elem_id="chat-ask"):
         prompt = gr.Textbox(
             label="Question",
@@ -110,6 +101,19 @@ def build_chat(session: Session) -> ChatView:
         examples=shown,
         place=place,
     )
+
+
+def _examples() -> list[dict[str, Any]]:
+    """Two questions of each domain, and for finance articles, which language models alone read."""
+    return [
+        {
+            "domain": name,
+            "colour": domain_colour(name),
+            "prompts": example_prompts(name)[:2],
+            "articles": example_prompts(NEWS) if name == "finance" else (),
+        }
+        for name in DOMAINS
+    ]
 
 
 def _answer_settings(session: Session) -> dict[str, Any]:

@@ -111,9 +111,8 @@ def entropy_landscape(
     for done, (i, k) in enumerate(points, 1):
         check(stop)
         weights.write(np.array([[axis[i]], [axis[k]]]))
-        with torch.inference_mode():
-            of_each = [means(resident.model, one.taught, settings.together) for one in scripts]
-        found[:, i, k] = [unsure for unsure, _ in of_each]
+        read = (means(resident.model, one.taught, settings.together) for one in scripts)
+        found[:, i, k] = [unsure for unsure, _ in read]
         tell(done, "points of the landscape")
     for step in range(settings.steps):
         run.advance(stop)

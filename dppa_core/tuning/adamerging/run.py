@@ -203,9 +203,8 @@ def score_domain(
         read = read or written
         if script.domain.scored:
             accuracy = _accuracy(resident, script, written)
-    with torch.inference_mode():
-        unsure, _ = means(resident.model, read, settings.together)
-        _, surprised = means(resident.model, script.references, settings.together)
+    unsure, _ = means(resident.model, read, settings.together)
+    _, surprised = means(resident.model, script.references, settings.together)
     return DomainFigures(unsure, math.exp(surprised), accuracy, len(script.held_out))
 
 
@@ -218,6 +217,7 @@ def _accuracy(resident: Resident, script: DomainTokens, written: Sequence[Exchan
     return domain_score(script.domain.held_out, texts).accuracy
 
 
+@torch.inference_mode()
 def means(model: Any, exchanges: Sequence[Exchange], together: int) -> tuple[float, float]:
     """Mean entropy, and mean negative log-likelihood of the replies, per position, in nats."""
     entropies, surprises, count = 0.0, 0.0, 0
