@@ -42,13 +42,13 @@ def with_overview(report: dict[str, Any]) -> dict[str, Any]:
 
 
 def write(report: dict[str, Any], file: Path = ASSET) -> None:
-    """Replace the app's file."""
+    """Replace a file of the app."""
     text = json.dumps(report, allow_nan=False, indent=1, ensure_ascii=False)
     file.write_text(f"{text}\n", "utf-8")
 
 
 def main() -> None:
-    """Write all three."""
+    """Write what the command line names."""
     sys.path.insert(0, str(ROOT))
     from dppa_core.studies.experiments.page.text import write_page  # noqa: PLC0415
     from dppa_core.studies.experiments.runner import RESULT  # noqa: PLC0415  (the path first)

@@ -136,7 +136,7 @@ class OwnStep:
         kept: Int[Tensor, " n"],
         first: int = 0,
     ) -> Float[Tensor, "n hidden"]:
-        """Read the beginnings of texts, padded at their ends, into the rows from `row` on.
+        """Read tokens of texts, padded at their ends, into the rows from `row` on.
 
         Args:
             first: Position of the first token; those before it were read into these rows.

@@ -1,4 +1,4 @@
-"""Where the tensors of a checkpoint lie in the memory of a model that was made of them.
+"""Views of a model's parameters: where the tensors of a checkpoint lie, and the layers' weights.
 
 Families rename, stack and join tensors on their way into memory: the tensors that transformers
 would save, and their names, show where each one went.

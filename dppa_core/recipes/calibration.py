@@ -9,7 +9,7 @@ from typing import Any
 from dppa_core.checkpoints.sources.zoo import zoo_domain
 from dppa_core.errors import InvalidRecipe, InvalidValue, NotAllowed, shown
 from dppa_core.parameter_fields import check_keys, check_number
-from dppa_core.tasks import DOMAINS, tasks_of
+from dppa_core.tasks import DOMAINS, KNOWN_DOMAINS, tasks_of
 
 TOKENS = 4096
 """Default number of tokens."""
@@ -56,7 +56,7 @@ class Calibration:
         if self.text:
             raise NotAllowed(
                 "calibration: files of this computer are not read on a public page; allowed are "
-                f"tasks: {', '.join(DOMAINS)}. Others work in your own copy."
+                f"tasks: {', '.join(KNOWN_DOMAINS)}. Others work in your own copy."
             )
 
 

@@ -1,4 +1,4 @@
-"""Domains: those of the embedded models, with questions, splits, scorers and examples; own ones.
+"""Domains of shipped models, with questions, splits, scorers and examples; own ones.
 
 Pure: the same arguments give the same items on every machine.
 """
@@ -17,6 +17,7 @@ from dppa_core.tasks.own_items import OwnDomain, OwnItem
 
 __all__ = [
     "DOMAINS",
+    "KNOWN_DOMAINS",
     "NEWS",
     "SPLITS",
     "TEST_ITEMS",
@@ -35,8 +36,8 @@ __all__ = [
 
 DOMAINS = ("math", "finance", "law")
 NEWS = "news"
-"""A domain of running text, too long for the embedded models: the finance models of language models
-learn it beside their own."""
+"""News articles, too long for the embedded models; the finance models of language models learn this
+domain beside their own."""
 TEST_ITEMS = 200
 """Items of each task in a full test."""
 _PATIENCE = 5000
@@ -45,6 +46,8 @@ _PATIENCE = 5000
 _TASKS: Mapping[str, tuple[Task, ...]] = MappingProxyType(
     {"math": math.TASKS, "finance": finance.TASKS, "law": law.TASKS, NEWS: news.TASKS}
 )
+KNOWN_DOMAINS = tuple(_TASKS)
+"""Names that a domain may have beside one's own."""
 _EXAMPLES = MappingProxyType(
     {
         "math": math.EXAMPLES,
@@ -58,14 +61,14 @@ _EXAMPLES = MappingProxyType(
 def tasks_of(domain: str) -> tuple[Task, ...]:
     """Tasks of a domain; raises UnknownName for an unknown one."""
     if domain not in _TASKS:
-        close = get_close_matches(domain, _TASKS, n=1)
-        hint = f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(_TASKS)}."
+        close = get_close_matches(domain, KNOWN_DOMAINS, n=1)
+        hint = f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(KNOWN_DOMAINS)}."
         raise UnknownName(f"No domain {domain!r}. {hint}")
     return _TASKS[domain]
 
 
 def check_domain(domain: str) -> None:
-    """Raise UnknownName unless it is an embedded domain or one's own."""
+    """Raise UnknownName unless it is a known domain or one's own."""
     if not isinstance(domain, OwnDomain):
         tasks_of(domain)
 

@@ -1,4 +1,4 @@
-"""A company's results, told in a paragraph of running text. Only language models learn it."""
+"""A company's results, told in a news article. Only language models learn it."""
 
 from __future__ import annotations
 

@@ -19,9 +19,10 @@ from transformers import (
 )
 
 from dppa_core.errors import NonFiniteWeights
+from dppa_core.models import texts as texts_module
 from dppa_core.models.own_step import OwnStep, knows
 from dppa_core.models.parameter_views import fuse_weights
-from dppa_core.models.texts import ALIKE, ForeignTexts, OwnTexts, Texts, alike, texts_of
+from dppa_core.models.texts import ForeignTexts, OwnTexts, Texts, shared_prefix, texts_of
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 SIZES = {
@@ -117,7 +118,7 @@ def texts(request: pytest.FixtureRequest, llama: Any) -> Iterator[Texts]:
 
 TEXT = st.lists(st.integers(0, 59), min_size=1, max_size=20)
 JOINING = st.lists(TEXT, min_size=1, max_size=3)
-FRAME = st.lists(st.integers(0, 59), min_size=ALIKE, max_size=2 * ALIKE)
+FRAME = st.lists(st.integers(0, 59), min_size=32, max_size=40)
 MOVE = st.one_of(
     JOINING,
     st.builds(lambda frame, texts: [frame + text for text in texts], FRAME, JOINING),
@@ -127,7 +128,7 @@ MOVE = st.one_of(
 )
 
 
-def test_what_all_texts_begin_with_is_read_once(
+def test_a_prefix_that_all_texts_share_is_read_once(
     llama: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read = list[tuple[int, ...]]()
@@ -138,14 +139,26 @@ def test_what_all_texts_begin_with_is_read_once(
         return whole(self, ids, *others)
 
     monkeypatch.setattr(OwnStep, "read", noted)
-    frame = list(range(ALIKE))
-    texts = [[*frame, 20, 21], [*frame, 30], [*frame, 20, 22, 23]]
-    found = OwnTexts(OwnStep(llama)).read(texts, [2, 1, 1])
-    assert read == [(1, ALIKE), (3, 3)]
+    monkeypatch.setattr(texts_module, "PIECE", 6)
+    prefix = list(range(32))
+    texts = [[*prefix, 20, 21], [*prefix, 30], [*prefix, 20, 22, 23]]
+    own = OwnTexts(OwnStep(llama))
+    found = own.read(texts, [2, 1, 1])
+    assert read == [(1, 32), (2, 2), (1, 3)], "in pieces of six tokens"
     for text, logits in zip(texts, found, strict=True):
         assert torch.allclose(logits, alone(llama, text)[-len(logits) :], atol=1e-4)
-    assert alike(texts, [2, 2, 1]) == 0, "a kept position lies within"
-    assert alike([text[1:] for text in texts], [1, 1, 1]) == 0 and alike(texts[:1], [1]) == 0
+    for text, logits in zip(texts, own.step(torch.tensor([7, 8, 9])), strict=True):
+        text.append(7 + texts.index(text))
+        assert torch.allclose(logits, alone(llama, text)[-1], atol=1e-4)
+
+
+def test_a_prefix_is_shared_only_where_that_saves_enough() -> None:
+    prefix = list(range(32))
+    texts = [[*prefix, 20], [*prefix, 30], [*prefix, 40]]
+    assert shared_prefix(texts, [1, 1, 1]) == 32
+    assert shared_prefix(texts, [1, 2, 1]) == 0, "31 tokens of two texts are too few"
+    assert shared_prefix([text[1:] for text in texts], [1, 1, 1]) == 0
+    assert shared_prefix(texts[:1], [1]) == 0
 
 
 @pytest.mark.parametrize("own", [True, False])

@@ -215,8 +215,9 @@ def test_another_set_is_merged_and_named(
     models = {str(tmp_path / "set" / domain) for domain in DOMAINS}
     assert all({m.model for m in r.entry.recipes()["law"].models} == models for r in found.rows)
     page = markdown(found, "dppa leaderboard --set set")
-    assert "merging math, finance and law of small, plain, seed 3 into one model" in page
-    assert set(as_json(found)["rows"][0]["domains"]) == set(DOMAINS)
+    assert "merging the three domain models of the set small, plain, seed 3 into one" in page
+    assert {one.entry.recipes()["law"].base for one in found.rows} == {str(tmp_path / "set/base")}
+    assert found.variants == () and as_json(found)["models"] == "the set small, plain, seed 3"
 
 
 def test_a_set_without_a_model_is_one_line(dppa: Command, tmp_path: Path) -> None:

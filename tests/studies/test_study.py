@@ -37,7 +37,7 @@ from dppa_core.tasks.intervals import holm, p_of_t, student
 from dppa_core.tuning.search.joint import Budget
 from tests.helpers.command import Command
 
-SHORT = replace(TUNINGS["lora"], steps=(2, 2, 2), batch=2, warmup=1, rank=2)
+SHORT = replace(TUNINGS["lora"], steps=2, batch=2, warmup=1, rank=2)
 OWN = dict.fromkeys(DOMAINS, "1" * 8 + "00")
 
 

@@ -55,6 +55,8 @@ WORDINGS = {
     "rises": news.UP,
     "falls": news.DOWN,
     "asides": news.ASIDES,
+    "questions on rises": news.RISE_QUESTIONS,
+    "questions on falls": news.FALL_QUESTIONS,
     "questions on amounts": news.AMOUNT_QUESTIONS,
 }
 

@@ -12,7 +12,6 @@ import { barOf } from "./conversation.js";
 import { recall, endTurn, remember, typed } from "./restored_chat.js";
 
 const MOST_TURNS = 20;
-const LEARNED_ARTICLES = new Set(["zoo:smollm2"]); // bases whose finance models read articles
 
 part("transcript", ({ host, get, watch, trigger }) => {
   host.replaceChildren();
@@ -176,7 +175,7 @@ part("examples", ({ host, get, trigger }) => {
   for (const { domain, colour, prompts, articles } of get() || []) {
     const group = html("div", { class: "example-group", role: "group", "aria-label": `Examples: ${domain}` }, host);
     group.style.setProperty("--model", colour);
-    [...prompts, ...articles].forEach((prompt, i) => {
+    [...prompts, ...(articles?.prompts ?? [])].forEach((prompt, i) => {
       const button = html("button", { type: "button", class: "example", "data-domain": domain, title: prompt,
         "aria-label": `Example ${i + 1}, ${domain}: ${prompt}` }, group);
       const head = html("span", { class: "example-domain" }, button);
@@ -184,8 +183,8 @@ part("examples", ({ host, get, trigger }) => {
       html("span", {}, head, domain);
       html("span", { class: "example-text" }, button, prompt);
       button.addEventListener("click", () => { server.picked = prompt; trigger("pick"); });
-      if (i >= prompts.length) long.push(button);
+      if (i >= prompts.length) long.push({ button, bases: articles.bases });
     });
   }
-  paint(() => { for (const button of long) button.hidden = !LEARNED_ARTICLES.has(controls.state.base); });
+  paint(() => { for (const { button, bases } of long) button.hidden = !bases.includes(controls.state.base); });
 });

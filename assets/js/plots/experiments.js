@@ -124,22 +124,22 @@ part("experiments", ({ host, get, put: send, watch, trigger }) => {
   const select = chooser("Experiment", "experiment-choice"), models = chooser("Models", "experiment-models");
   const line = html("p", { class: "standing", role: "status" }, host, "Reading the results …");
   const body = html("div", { class: "result" }, host);
-  let asked = false, draws = [], shown = null, of = 0, wanted = "", taken = "";
+  let asked = false, draws = [], shown = null, chosen = 0, wanted = "", taken = "";
   const ask = (event, what) => { send(what); trigger(event); };
-  select.addEventListener("change", () => { say(line, ""); ask("look", { of, key: select.value }); });
-  models.addEventListener("change", () => { say(line, ""); ask("look", { of: models.selectedIndex, key: "" }); });
+  select.addEventListener("change", () => { say(line, ""); ask("look", { models: chosen, key: select.value }); });
+  models.addEventListener("change", () => { say(line, ""); ask("look", { models: Number(models.value), key: shown, or_first: true }); });
   function set(place, what) {
     wanted = what;
     say(line, "");
-    ask("take", { of, key: shown, ...place });
+    ask("take", { models: chosen, key: shown, ...place });
   }
-  function fill({ list, about, shown: one, models: titles, of: place }) {
-    of = place;
+  function fill({ list, about, shown: one, models: sets, chosen: place }) {
+    chosen = place;
     models.replaceChildren();
-    for (const title of titles) html("option", {}, models, title);
-    models.selectedIndex = of;
+    for (const { title, place: value } of sets) html("option", { value }, models, title);
+    models.value = String(chosen);
     select.parentElement.hidden = false;
-    models.parentElement.hidden = titles.length < 2;
+    models.parentElement.hidden = sets.length < 2;
     select.replaceChildren();
     for (const { key, number: place, title, not_run: why } of list) html("option", { value: key }, select, `${place}  ${title}${why ? " (not run)" : ""}`);
     shown = select.value = one.key;
@@ -161,7 +161,7 @@ part("experiments", ({ host, get, put: send, watch, trigger }) => {
   }
   function take(value) {
     if (!value) return;
-    if (value.refused) { say(line, value.refused); return; }
+    if (value.refused) { say(line, value.refused); models.value = String(chosen); return; }
     if (value.list) { say(line, ""); fill(value); }
     if (value.take) {
       taken = stateText(value.take);

@@ -15,6 +15,7 @@ from components.widgets.browser_parts import live, static
 from components.widgets.controls import slider
 from components.widgets.theme import domain_colour
 from components.work.question import first_targets, target_choices
+from dppa_core.checkpoints.sources.fetchable import FETCHABLE
 from dppa_core.models.reply import LONGEST_ANSWER, LONGEST_PROMPT
 from dppa_core.tasks import DOMAINS, NEWS, example_prompts
 
@@ -104,13 +105,15 @@ def build_chat(session: Session) -> ChatView:
 
 
 def _examples() -> list[dict[str, Any]]:
-    """Two questions of each domain, and for finance articles, which language models alone read."""
+    """Two questions of each domain; and articles, which the models of some bases alone read."""
+    bases = [f"zoo:{name}" for name in FETCHABLE]
+    articles = {"finance": {"prompts": example_prompts(NEWS), "bases": bases}}
     return [
         {
             "domain": name,
             "colour": domain_colour(name),
             "prompts": example_prompts(name)[:2],
-            "articles": example_prompts(NEWS) if name == "finance" else (),
+            "articles": articles.get(name),
         }
         for name in DOMAINS
     ]

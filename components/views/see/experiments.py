@@ -20,14 +20,12 @@ from components.session.state import state_of
 from components.widgets.browser_parts import live, pack
 from components.widgets.controls import PRIVATE
 from dppa_core.checkpoints.sources.zoo import zoo_names
-from dppa_core.errors import DppaError, InvalidValue, shown
+from dppa_core.errors import DppaError, InvalidValue, many, shown
 from dppa_core.recipes.yaml_text import parse_recipe
 from dppa_core.studies.experiments.values import report_of
 
-RESULTS = tuple(
-    shipped(f"assets/data/{name}.json") for name in ("experiments", "experiments-smollm2")
-)
-"""Results of `make experiments` and of `make experiments-smollm2`."""
+RESULTS = (shipped("assets/data/experiments.json"),)
+"""Results of `make experiments`."""
 HEAD = ("key", "number", "title", "not_run")
 ABOUT = ("command", "machine", "versions", "setting", "seconds")
 
@@ -54,12 +52,23 @@ Answer = Callable[[Results, Mapping[str, Any]], dict[str, Any]]
 
 
 def results_of(files: Sequence[Path], asked: Mapping[str, Any]) -> Results:
-    """The results of the models that are asked about: {"of": place of their file}, 0 if unset.
+    """The results of the chosen models: {"models": place of their file}, the first if unset.
     InvalidValue: see `read_results`, or there are no such models."""
-    try:
-        return read_results(files[_place(asked.get("of", 0))])
-    except IndexError as error:
-        raise InvalidValue(f"There are no results of models {asked['of']}.") from error
+    place = _place(asked.get("models", 0))
+    if place >= len(files):
+        raise InvalidValue(f"No models {place}: there are results of {many(len(files), 'set')}.")
+    return read_results(files[place])
+
+
+def listed(files: Sequence[Path]) -> list[dict[str, Any]]:
+    """Title and place of the models whose results can be read."""
+    found = []
+    for place, file in enumerate(files):
+        try:
+            found.append({"place": place, "title": read_results(file).about["setting"]["title"]})
+        except InvalidValue:  # told when they are asked for
+            continue
+    return found
 
 
 def read_results(path: Path) -> Results:
@@ -150,9 +159,11 @@ def add_experiments(files: Sequence[Path]) -> None:
             return {view: pack({"refused": str(error)})}
 
     def look(results: Results, asked: Mapping[str, Any]) -> dict[str, Any]:
-        titles = [read_results(file).about["setting"]["title"] for file in files]
-        found = shown_value(results, str(asked.get("key", "")))
-        return {**found, "models": titles, "of": asked.get("of", 0)}
+        key = str(asked.get("key", ""))
+        if asked.get("or_first") and key not in {one["key"] for one in results.experiments}:
+            key = ""
+        found = shown_value(results, key)
+        return {**found, "models": listed(files), "chosen": asked.get("models", 0)}
 
     def on_experiment(values: dict[Any, Any]) -> dict[Any, Any]:
         return told(values, look)

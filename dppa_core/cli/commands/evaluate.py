@@ -23,7 +23,7 @@ from dppa_core.errors import InvalidValue, shown
 from dppa_core.evaluation.tables import percent_text, signed_text, text_table
 from dppa_core.recipes.yaml_text import MergeRecipe, load_recipe
 from dppa_core.system.frames import check_frame_file, write_frame
-from dppa_core.tasks import DOMAINS, OwnDomain
+from dppa_core.tasks import DOMAINS, KNOWN_DOMAINS, OwnDomain
 from dppa_core.tasks import items as items_of
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from dppa_core.merging.in_memory.model_pool import ModelPool
 
 _RECIPES = (".yaml", ".yml")
-_KNOWN = ", ".join(DOMAINS)
+_KNOWN = ", ".join(KNOWN_DOMAINS)
 
 
 def evaluate(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from dppa_core.tasks import NEWS
+
 _FRONT = """---
 license: apache-2.0
 language: en
@@ -22,6 +24,8 @@ _ABOUT = {
     "law": "It names the type of a clause, judges whether a term is fair, and chooses the\n"
     "holding that fits the facts.",
 }
+_ARTICLES = """
+It also finds in a news article which figure rose or fell, and how large one is now."""
 
 
 def model_card(record: dict[str, Any]) -> str:
@@ -72,7 +76,7 @@ def tuned_card(record: dict[str, Any]) -> str:
         f"| {domain} | {100 * accuracy:.0f} % |"
         for domain, accuracy in record["search_accuracy"].items()
     )
-    also = "\nIt also finds a figure in a newspaper's article." if record.get("also") else ""
+    also = _ARTICLES if NEWS in record.get("also", ()) else ""
     return f"""{_FRONT}
 # DPPA Studio: {base.removeprefix("zoo:")}, {name}
 

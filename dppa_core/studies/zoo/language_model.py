@@ -21,7 +21,7 @@ from dppa_core.errors import UnknownName, shown
 from dppa_core.models.texts import cache_argument
 from dppa_core.studies.zoo.spec import Stage
 from dppa_core.studies.zoo.training import IGNORE, Batch, own_turns, padded
-from dppa_core.tasks import DOMAINS, NEWS
+from dppa_core.tasks import NEWS
 from dppa_core.tasks.skills import Turn
 
 
@@ -31,8 +31,8 @@ class Tuning:
 
     name: str
     learning_rate: float
-    steps: tuple[int, int, int]
-    """Of math, finance and law."""
+    steps: int
+    """Of each."""
     rank: int = 0
     """Of the adapters; 0 to train all weights."""
     batch: int = 16
@@ -40,21 +40,23 @@ class Tuning:
 
     def stage(self, domain: str, seed: int) -> Stage:
         """The only stage of a domain model."""
-        steps = self.steps[DOMAINS.index(domain)]
-        return Stage(domain, steps, self.batch, self.learning_rate, warmup=self.warmup, seed=seed)
+        return Stage(
+            domain, self.steps, self.batch, self.learning_rate, warmup=self.warmup, seed=seed
+        )
 
 
 TUNINGS = {
     tuning.name: tuning
     for tuning in (
-        Tuning("lora", 1e-3, (240, 240, 240), rank=8),
-        Tuning("full", 5e-5, (240, 240, 240)),
-        Tuning("large", 1e-4, (720, 720, 720)),
+        Tuning("lora", 1e-3, 240, rank=8),
+        Tuning("full", 5e-5, 240),
+        Tuning("large", 1e-4, 720),
     )
 }
 """`large` is `full` at twice the rate and three times the steps."""
-ALSO: Mapping[str, tuple[str, ...]] = {"finance": (NEWS,)}
-"""What a domain model of a language model learns beside its own domain, all tasks alike often."""
+EXTRA_DOMAINS: Mapping[str, tuple[str, ...]] = {"finance": (NEWS,)}
+"""What a domain model of a language model learns beside its own domain; every task of both is drawn
+equally often."""
 
 
 def tuning_named(name: str) -> Tuning:
@@ -175,14 +177,10 @@ def _rendered(tokenizer: Any, question: str) -> str:
     return str(tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False))
 
 
-def _turns(stage: Stage, step: int) -> list[Turn]:
-    """The questions of a step with their answers."""
-    return own_turns(stage, step, ALSO.get(stage.name, ()))
-
-
 def answer_loss(model: Any, texts: ChatTexts, stage: Stage, step: int) -> tuple[torch.Tensor, int]:
     """Mean cross-entropy of the answers of one step, in nats, and the tokens computed."""
-    batch, name = texts.batch(_turns(stage, step)), cache_argument(model.model)
+    turns = own_turns(stage, step, EXTRA_DOMAINS.get(stage.name, ()))
+    batch, name = texts.batch(turns), cache_argument(model.model)
     cache = DynamicCache(config=model.config)
     model.model(input_ids=texts.start, use_cache=True, **{name: cache})
     cache.batch_repeat_interleave(len(batch.ids))

@@ -30,7 +30,7 @@ class TrainedSet:
     """Whether the domain models are adapters: they leave embeddings and norms as they are."""
     folder: Path
 
-    def all_references(self) -> Mapping[str, str]:
+    def complete(self) -> Mapping[str, str]:
         """`references`; raises MissingCheckpoint unless all three domains are there."""
         for name in DOMAINS:
             if name not in self.references:

@@ -40,7 +40,7 @@ class Batch:
     real: torch.Tensor
 
 
-def domain_turn(domains: Sequence[str], rng: random.Random) -> Turn:
+def turn_of(domains: tuple[str, ...], rng: random.Random) -> Turn:
     """A random training question with its answer; half have made-up fillers."""
     return _half_open(tuple(task for domain in domains for task in tasks_of(domain)), rng)
 
@@ -65,7 +65,7 @@ def own_turns(stage: Stage, step: int, also: Sequence[str] = ()) -> list[Turn]:
     count = stage.batch - round(stage.batch * stage.replay)
     if stage.name == "base":
         return [draw_skill(rng) for _ in range(count)]
-    return [domain_turn((stage.name, *also), rng) for _ in range(count)]
+    return [turn_of((stage.name, *also), rng) for _ in range(count)]
 
 
 def replay_turns(stage: Stage, step: int) -> list[Turn]:

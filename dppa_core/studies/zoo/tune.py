@@ -22,7 +22,7 @@ from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.studies.zoo.build import search_accuracy
 from dppa_core.studies.zoo.card import tuned_card
 from dppa_core.studies.zoo.language_model import (
-    ALSO,
+    EXTRA_DOMAINS,
     ChatTexts,
     Tuning,
     adapter_config,
@@ -72,8 +72,8 @@ def tune_model(base: str, tuning: Tuning, out: Path, work: Path, domain: str, se
     torch.set_num_threads(1)
     stage = tuning.stage(domain, seed)
     asked = {"base": base, "regime": tuning.name, "rank": tuning.rank, "stage": asdict(stage)}
-    if domain in ALSO:
-        asked["also"] = ALSO[domain]
+    if domain in EXTRA_DOMAINS:
+        asked["also"] = EXTRA_DOMAINS[domain]
     made = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:12]
     if record_of(out / domain).get("fingerprint") == made:
         log.info("%s: already trained with these settings", domain)

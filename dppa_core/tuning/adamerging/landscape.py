@@ -111,8 +111,8 @@ def entropy_landscape(
     for done, (i, k) in enumerate(points, 1):
         check(stop)
         weights.write(np.array([[axis[i]], [axis[k]]]))
-        read = (means(resident.model, one.taught, settings.together) for one in scripts)
-        found[:, i, k] = [unsure for unsure, _ in read]
+        of_each = [means(resident.model, one.taught, settings.together) for one in scripts]
+        found[:, i, k] = [unsure for unsure, _ in of_each]
         tell(done, "points of the landscape")
     for step in range(settings.steps):
         run.advance(stop)

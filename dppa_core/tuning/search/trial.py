@@ -16,7 +16,7 @@ from dppa_core.methods.registry import get_method
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.pruning.delta_profile import DeltaProfile
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
-from dppa_core.tasks import DOMAINS, OwnDomain, check_domain
+from dppa_core.tasks import KNOWN_DOMAINS, OwnDomain, check_domain
 
 SEARCH, TEST = "search", "test"
 """Settings are chosen on the search split; reported results come from the test split."""
@@ -43,8 +43,8 @@ def domains_for(recipe: MergeRecipe, tasks: Sequence[str] | None = None) -> tupl
         return domains_of(
             recipe,
             "which questions is it to be scored on? Name one domain per model with --tasks: "
-            f"{', '.join(DOMAINS)}; or one file of questions for each with --items. Only embedded "
-            "models have a known domain.",
+            f"{', '.join(KNOWN_DOMAINS)}; or one file of questions for each with --items. Only "
+            "embedded models have a known domain.",
         )
     if len(tasks) == 1 and isinstance(tasks[0], OwnDomain):
         tasks = [tasks[0]] * len(recipe.models)

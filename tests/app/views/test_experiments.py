@@ -110,8 +110,37 @@ def test_nothing_is_read_before_the_view_asks_and_it_tells_what_fails(tmp_path: 
         assert "something unreadable" in told(look, bad)["refused"]
 
 
-def test_the_results_that_came_along_are_read_and_their_rows_can_be_set() -> None:
-    results = read_results(RESULTS)
+def test_models_are_chosen_and_those_without_results_do_not_hide_the_others(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    other = write_results(tmp_path / "other")
+    other.write_text(other.read_text("utf-8").replace("By hand", "Others"), "utf-8")
+    files = (write_results(tmp_path), tmp_path / "absent.json", other)
+    with gr.Blocks() as blocks:
+        add_experiments(files)
+    look = next(event for event in blocks.fns.values() if event.name == "on_experiment")
+    (view,) = look.inputs
+
+    def told(**asked: object) -> dict[str, Any]:
+        answer: dict[str, Any] = json.loads(look.fn({view: json.dumps(asked)})[view])
+        return answer
+
+    found = told(key="")
+    assert found["models"] == [{"place": 0, "title": "By hand"}, {"place": 2, "title": "Others"}]
+    assert found["chosen"] == 0
+    found = told(models=2, key="last")
+    assert (found["chosen"], found["shown"]["key"]) == (2, "last")
+    assert found["about"]["setting"]["title"] == "Others"
+    assert told(models=2, key="gone", or_first=True)["shown"]["key"] == "first"
+    assert "No experiment" in told(models=2, key="gone")["refused"]
+    assert "no results at absent.json" in told(models=1, key="")["refused"]
+    assert "No models 3: there are results of 3 sets" in told(models=3, key="")["refused"]
+    for bad in (-1, True, "0"):
+        assert "whole number from 0" in told(models=bad, key="")["refused"]
+
+
+@pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
+def test_the_results_that_came_along_are_read_and_their_rows_can_be_set(path: Path) -> None:
+    results = read_results(path)
     rows = [
         {"key": one["key"], "table": t, "row": r}
         for one in results.experiments

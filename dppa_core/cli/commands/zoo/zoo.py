@@ -16,7 +16,6 @@ from dppa_core.errors import UnknownName, did_you_mean, shown
 from dppa_core.studies.zoo.regimes import Training, regime_named
 from dppa_core.studies.zoo.spec import size_named
 from dppa_core.system.atomic_folders import check_file
-from dppa_core.tasks import tasks_of
 
 zoo_app = typer.Typer(help="Train the embedded models, or measure what they show.")
 
@@ -58,7 +57,10 @@ def train(
     """
     names = domains.split(",")
     for name in names:
-        tasks_of(name)
+        if name not in ZOO_DOMAINS:
+            raise UnknownName(
+                f"--domains: no domain model {shown(name)}. {did_you_mean(name, ZOO_DOMAINS)}"
+            )
     if base.startswith("zoo:") and base[4:] in FETCHABLE:
         _tune(base, regime, names, seed, out, work, workers)
         return

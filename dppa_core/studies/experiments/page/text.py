@@ -47,10 +47,11 @@ def pictures_of(report: ExperimentsReport) -> Mapping[str, str]:
 
 def page(report: ExperimentsReport) -> str:
     """The whole page."""
-    parts = ["# The experiments"]
+    overview = any(one.key == KEY for one in report.experiments)
+    parts = ["# The experiments" + ("" if overview else f": {report.setting['title']}")]
     for one in report.experiments:
         parts += _opening(one) if one.key == KEY else []
-    parts += [*_summary(report), "## Models, items and time", *_head(report)]
+    parts += [*_summary(report), "## Models, items and time", *_head(report, overview)]
     for one in report.experiments:
         parts += _experiment(one)
     return "\n\n".join(parts) + "\n"
@@ -78,7 +79,7 @@ def _summary(report: ExperimentsReport) -> list[str]:
     return ["## In short", "\n".join(lines)] if lines else []
 
 
-def _head(report: ExperimentsReport) -> list[str]:
+def _head(report: ExperimentsReport, overview: bool) -> list[str]:
     given = report.setting
     test = given["test_items"] or "all"
     models = ", ".join(f"{one['model']} ({one['domain']})" for one in given["models"])
@@ -89,13 +90,14 @@ def _head(report: ExperimentsReport) -> list[str]:
     known = sum(cost.known for cost in together)
     left = [one.title for one in report.experiments if one.not_run]
     lines = [
-        f"Of all but the overview. {given['title']}: {models} on {given['base']}. {test} test "
-        f"items a domain; settings are chosen on {given['search_items']} search items a domain, "
-        "which are others. In brackets: 95 % intervals; of means over random draws Student's, of "
-        "items and draws. Mean retention is the geometric mean of the domains': low where one of "
-        "them is. Intervals are those of one comparison; a sentence on several says better or "
-        "worse by p-values corrected for their number (Holm). An answer, as they are counted "
-        "below, is one model or merge asked all its items of a domain, or one run of AdaMerging.",
+        f"{'Of all but the overview. ' if overview else ''}{given['title']}: {models} on "
+        f"{given['base']}. {test} test items a domain; settings are chosen on "
+        f"{given['search_items']} search items a domain, which are others. In brackets: 95 % "
+        "intervals; of means over random draws Student's, of items and draws. Mean retention is "
+        "the geometric mean of the domains': low where one of them is. Intervals are those of one "
+        "comparison; a sentence on several says better or worse by p-values corrected for their "
+        "number (Holm). An answer, as they are counted below, is one model or merge asked all its "
+        "items of a domain, or one run of AdaMerging.",
         f"Made by `{report.command}` on {report.machine} ({versions}): {lasting(processor)} of "
         f"processor, {lasting(wall)} by the clock, added up over experiments and runs; other work "
         "may have been beside them."

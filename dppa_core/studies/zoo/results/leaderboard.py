@@ -112,7 +112,7 @@ def measure(
         UnknownName: no such method.
         MissingCheckpoint: a model of the set is not there.
     """
-    references = models.all_references() if models else EMBEDDED
+    references = models.complete() if models else EMBEDDED
     chosen = [get_method(name) for name in names] if names is not None else list(METHODS)
     methods = [method for method in METHODS if method in chosen or method.name == REFERENCE]
     examiner = MergeExaminer(test_items, search_items, progress)
@@ -123,11 +123,9 @@ def measure(
             rows.append(_row(replace(entry(method), references=references), examiner))
         except InvalidRecipe as error:
             refused[method.name] = str(error)
-    variants = [one for one in VARIANTS if one.entry.method in methods and models is None]
-    again = tuple(
-        (one, _row(replace(one.entry, references=references), examiner)) for one in variants
-    )
-    title = set_title(models.record) if models else EMBEDDED_TITLE
+    variants = [] if models else [one for one in VARIANTS if one.entry.method in methods]
+    again = tuple((one, _row(one.entry, examiner)) for one in variants)
+    title = f"the set {set_title(models.record)}" if models else EMBEDDED_TITLE
     board = Leaderboard((), refused, own, test_items, search_items, title, again)
     order = sorted(rows, key=lambda row: -board.retention(row))
     return replace(board, rows=tuple(order))
@@ -147,6 +145,7 @@ def as_json(board: Leaderboard) -> dict[str, Any]:
     """A JSON-ready copy."""
     found = board.sides()
     return {
+        "models": board.title,
         "rows": [
             {
                 **_row_json(board, row),

@@ -32,7 +32,7 @@ def _short(board: Leaderboard, command: str) -> str:
     items = "all test items" if board.test_items is None else f"{board.test_items} test items"
     below = " Below, DARE and these three have it the other way too." if board.variants else ""
     parts = [
-        f"All methods, each merging math, finance and law of {board.title} into one model, on "
+        f"All methods, each merging the three domain models of {board.title} into one, on "
         f"{items} of each domain. *Retention* is the merge's accuracy divided by the domain "
         "model's own, averaged over the domains. Parameters are the papers' defaults. Methods that "
         f"prune keep {100 * (1 - RATE):.0f} % of every matrix and embeddings whole, unless their "

@@ -54,7 +54,7 @@ def measure_set(
         MissingCheckpoint: a model of the set is not there.
     """
     models = trained_set(folder)
-    references, examiner = models.all_references(), MergeExaminer(limit, search_items)
+    references, examiner = models.complete(), MergeExaminer(limit, search_items)
     unmerged = {
         name: {d: bits(examiner.hits(references[name], d, "test")) for d in DOMAINS}
         for name in ("base", *DOMAINS)
