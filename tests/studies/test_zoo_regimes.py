@@ -23,6 +23,7 @@ from dppa_core.studies.zoo.tokenizer import train_tokenizer
 from dppa_core.studies.zoo.trained_set import RECORD
 from dppa_core.studies.zoo.training import new_model, own_turns, train_stage
 from dppa_core.tasks import DOMAINS
+from tests.helpers.command import Command
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 TINY = TrainingSize(
@@ -228,6 +229,18 @@ def test_only_the_shipped_set_goes_into_the_program(
     result = CliRunner().invoke(app, ["zoo", "train", *options])
     assert result.exit_code == 0, result.output
     assert asked == [Path(folder) if folder else zoo_root()]
+
+
+@pytest.mark.parametrize("base", ["zoo:base", "zoo:smollm2"])
+def test_a_domain_without_a_model_of_its_own_is_refused_before_anything(
+    base: str, dppa: Command, tmp_path: Path
+) -> None:
+    asked = ["--base", base, "--domains", "math,news", "--out", str(tmp_path / "out")]
+    assert dppa("zoo", "train", *asked) == 1
+    assert dppa.err.startswith(
+        "dppa: --domains: no domain model 'news'. Known: finance, law, math."
+    )
+    assert not (tmp_path / "out").exists()
 
 
 def _sum(domains: str, coefficient: float, kept: float) -> WholeSum:
