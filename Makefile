@@ -146,8 +146,8 @@ search: ## The paper's climb on the embedded models, into docs/search.md (a few 
 	@$(PY) scripts/search.py
 	@$(PY) scripts/stated_figures.py
 
-TRAINED ?= small medium embedded-short
-sizes: ## Train the embedded models' recipe at the sizes TRAINED into out/sizes, for `make experiments` (an hour of a core; `large` two more)
+TRAINED ?= small medium embedded-short large
+sizes: ## Train the embedded models' recipe at the sizes TRAINED into out/sizes, for `make experiments` (three hours of a core, two of them for `large`)
 	@sh scripts/environment.sh app
 	@set -e; for size in $(TRAINED); do $(PY) -m dppa_core zoo train --size $$size --out out/sizes/$$size $(ARGS); done
 

@@ -122,7 +122,7 @@ class TrainingSize:
     """Share of the full number of steps, warm-up included, in every stage."""
     batch: int = 64
     minutes: int = 0
-    """Processor time of all seven stages, one thread; an estimate if it was never trained."""
+    """Processor time of all seven stages, one thread."""
 
     def cut(self, stage: S) -> S:
         """A stage of the full recipe with this size's share of its steps, and its batch."""
