@@ -183,7 +183,9 @@ part("examples", ({ host, get, trigger }) => {
       html("span", {}, head, domain);
       html("span", { class: "example-text" }, button, prompt);
       button.addEventListener("click", () => { server.picked = prompt; trigger("pick"); });
-      if (i >= prompts.length) long.push({ button, bases: articles.bases });
+      if (i < prompts.length) return;
+      button.classList.add("article");
+      long.push({ button, bases: articles.bases });
     });
   }
   paint(() => { for (const { button, bases } of long) button.hidden = !bases.includes(controls.state.base); });

@@ -121,7 +121,7 @@ part("experiments", ({ host, get, put: send, watch, trigger }) => {
     html("span", {}, choice, name);
     return html("select", { id }, choice);
   };
-  const select = chooser("Experiment", "experiment-choice"), models = chooser("Models", "experiment-models");
+  const models = chooser("Models", "experiment-models"), select = chooser("Experiment", "experiment-choice");
   const line = html("p", { class: "standing", role: "status" }, host, "Reading the results …");
   const body = html("div", { class: "result" }, host);
   let asked = false, draws = [], shown = null, chosen = 0, wanted = "", taken = "";

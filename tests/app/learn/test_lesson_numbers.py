@@ -127,7 +127,7 @@ def test_a_smaller_strength_loses_less(block: Callable[..., dict[str, Any]]) -> 
     assert figures["dp-last"] < figures["dp-first"] < 0
     beyond, sizes = (block("open-question", key=key) for key in ("beyond", "sizes"))
     assert "At 99 % magnitude itself answers less than 10 %" in beyond["finding"]
-    assert max(sizes["plot"]["series"][0]["x"]) < 5  # million parameters: "a few"
+    assert int(max(sizes["plot"]["series"][0]["x"])) == 12  # million parameters
 
 
 def test_titles_of_open_questions_say_what_was_found(block: Callable[..., dict[str, Any]]) -> None:
@@ -138,7 +138,7 @@ def test_titles_of_open_questions_say_what_was_found(block: Callable[..., dict[s
     assert titles["offsets"] == (
         "DARE minus magnitude: +62.0 points at ‖d‖/‖W‖ 0.08, −72.8 points at 0.38"
     )
-    assert titles["sizes"].endswith("−2.8 points at 1.3\u202fM, +3.0 points at 4.2\u202fM")
+    assert titles["sizes"].endswith("+3.0 points at 4.2\u202fM, +2.7 points at 12.2\u202fM")
     assert "by magnitude 82\u202f%, by fisher 47\u202f%" in titles["significance"]
 
 

@@ -60,6 +60,14 @@ def ask_at_length(studio: Studio) -> None:
     studio.ask(prompt)
 
 
+def test_articles_are_no_example_for_the_embedded_models(studio: Studio) -> None:
+    studio.open_pane("chat")
+    article = studio.page.locator("#examples button.article")
+    expect(article).to_have_count(1)
+    expect(article).to_be_hidden()
+    expect(studio.page.locator("#examples button.example:visible")).to_have_count(6)
+
+
 @pytest.mark.long
 def test_the_merged_model_gives_the_same_answer_again_and_says_which_recipe(studio: Studio) -> None:
     studio.wait_models()

@@ -48,7 +48,7 @@ def pictures_of(report: ExperimentsReport) -> Mapping[str, str]:
 def page(report: ExperimentsReport) -> str:
     """The whole page."""
     overview = any(one.key == KEY for one in report.experiments)
-    parts = ["# The experiments" + ("" if overview else f": {report.setting['title']}")]
+    parts = ["# The experiments" + ("" if overview else f" ({report.setting['title']})")]
     for one in report.experiments:
         parts += _opening(one) if one.key == KEY else []
     parts += [*_summary(report), "## Models, items and time", *_head(report, overview)]

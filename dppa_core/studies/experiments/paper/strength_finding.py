@@ -166,10 +166,9 @@ def _rule(known: StrengthMeasures) -> str:
 
 
 def _end(known: StrengthMeasures) -> str:
-    if known.holds:
-        return "So a rule that chooses the strength holds on the test items."
     plain = {percent(rate): known.against(0.0, rate) for rate in known.rates}
+    end = "never worse beyond chance" if known.holds else "none holds at every rate"
     return (
         "Against strength 0, one rate for all matrices, the best rule is "
-        f"{', '.join(verdict_texts(BETTER, plain))}: none holds at every rate."
+        f"{', '.join(verdict_texts(BETTER, plain))}: {end}."
     )
