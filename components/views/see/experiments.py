@@ -24,8 +24,10 @@ from dppa_core.errors import DppaError, InvalidValue, many, shown
 from dppa_core.recipes.yaml_text import parse_recipe
 from dppa_core.studies.experiments.values import report_of
 
-RESULTS = (shipped("assets/data/experiments.json"),)
-"""Results of `make experiments`."""
+RESULTS = tuple(
+    shipped(f"assets/data/{name}.json") for name in ("experiments", "experiments-smollm2")
+)
+"""Results of `make experiments` and of `make experiments-smollm2`."""
 HEAD = ("key", "number", "title", "not_run")
 ABOUT = ("command", "machine", "versions", "setting", "seconds")
 
