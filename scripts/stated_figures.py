@@ -138,7 +138,8 @@ STATED = (
     ),
     StatedFigures(
         SMOLLM2,
-        "sum of the three keeps # % of that, the embedded models', which met in training, # %.",
+        "the three keep # % of that (arithmetic mean of the domains); the embedded models, which "
+        "differ in more than size, keep # %.",
         lambda data: (
             *data.cell("overview", SMOLLM2_AT_90, "task arithmetic"),
             *data.cell("overview", AT_80, "task arithmetic"),

@@ -195,8 +195,8 @@ def test_the_ablation_tells_each_half_by_itself() -> None:
     assert values(result, "DPA alone", 90.0)[0] == pytest.approx(70)
     assert values(result, "OWL-style", 90.0)[0] == pytest.approx(50)
     for sentence in (
-        "DP alone against plain magnitude: worse at 80 %, 90 % and 95 %.",
-        "DPA alone against plain magnitude: better at 80 %, 90 % and 95 %.",
+        "DP alone against magnitude without a factor: worse at 80 %, 90 % and 95 %.",
+        "DPA alone against magnitude without a factor: better at 80 %, 90 % and 95 %.",
         "DPA on top of DP against DP alone: better at",
         "At 95 % DPA alone has the largest, 78 %, which is better than plain magnitude.",
     ):

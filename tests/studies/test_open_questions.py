@@ -127,7 +127,7 @@ def test_a_larger_model_gains_more_where_magnitude_loses_more() -> None:
     assert [row.cells[0].value for row in sizes.rows] == ["small", "embedded"]
     assert sizes.rows[0].cells[1].value == 0.6
     assert "They learned from different numbers of texts" in found.finding
-    assert "At 90 % embedded gains less by DPPA than small." in found.finding
+    assert "At 90 % embedded gains less by DPPA than small: -" in found.finding
     together = found.tables[1].rows
     assert [round(float(row.cells[-1].value or 0)) for row in together] == [50, -20, 50, -20]
 

@@ -54,9 +54,9 @@ VARIANTS = (
 )
 
 PAIRS = (
-    ("dp", "magnitude", "DP alone", "plain magnitude"),
-    ("dpa", "magnitude", "DPA alone", "plain magnitude"),
-    ("both", "magnitude", "DPPA, both halves,", "plain magnitude"),
+    ("dp", "magnitude", "DP alone", "magnitude without a factor"),
+    ("dpa", "magnitude", "DPA alone", "magnitude without a factor"),
+    ("both", "magnitude", "DPPA, both halves,", "magnitude without a factor"),
     ("both", "dp", "DPA on top of DP", "DP alone"),
     ("both", "dpa", "DP on top of DPA", "DPA alone"),
     ("owl", "dp", "OWL-style, layers only,", "DP, which moves modules as well"),

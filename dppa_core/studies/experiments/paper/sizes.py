@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from dppa_core.evaluation.tables import Cell, Column, Row, Table, listed, percent
+from dppa_core.evaluation.tables import Cell, Column, Row, Table, listed, percent, signed_text
 from dppa_core.studies.experiments.exams import CHOSEN
 from dppa_core.studies.experiments.paper.contest import (
     DRAWS,
@@ -185,7 +185,8 @@ def _caution(sizes: Mapping[str, TrainingSize], by_rate: Mapping[float, Cells]) 
     if alike == sizes:
         return lines
     others = listed([name for name in sizes if name not in alike])
-    return f"{lines} Size alone differs between {listed(list(alike))}; {others} had other training."
+    same = f"The recipe is the same at {listed(list(alike))}, however well it suits the size"
+    return f"{lines} {same}; {others} had other training."
 
 
 def _growth(sizes: Mapping[str, TrainingSize], cells: Cells, rate: float) -> str:
@@ -198,7 +199,11 @@ def _growth(sizes: Mapping[str, TrainingSize], cells: Cells, rate: float) -> str
     if not apart:
         return f"At {percent(rate)} no difference in DPPA's gain {between} was seen."
     what = "more" if gains[1].value > gains[0].value else "less"
-    return f"At {percent(rate)} {names[-1]} gains {what} by DPPA than {names[0]}."
+    each = [f"{signed_text(one.value, (one.low, one.high))} points" for one in reversed(gains)]
+    return (
+        f"At {percent(rate)} {names[-1]} gains {what} by DPPA than {names[0]}: "
+        f"{' and '.join(each)}, before any correction."
+    )
 
 
 def seen_apart(one: float, other: float, wide: float, broad: float) -> bool:

@@ -39,7 +39,7 @@ TITLES = {
     "dare": "DARE",
     "ties": "TIES",
     "reversed": "DPPA, densities reversed",
-    "random": "DPPA, random significance",
+    "random": "DPPA, entries ranked at random",
     "shuffled": "DPPA on shuffled deltas",
 }
 VERDICTS = {
