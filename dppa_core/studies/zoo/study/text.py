@@ -59,9 +59,10 @@ def markdown(sets: Sequence[Measured], command: str) -> str:
     parts = [
         "# Over seeds and regimes\n\nThe [study plan](study-plan.md) fixed beforehand what is "
         "measured, and how. Its end lists what was changed later, and when: the search, for one, "
-        "twice. Retention is a merge's accuracy divided by the domain model's own, averaged "
-        "over math, finance and law. All sets are asked the same items; intervals treat them as "
-        f"independent, though patterns of sentences recur. {_at_an_end(sets)} Made by `{command}`."
+        "twice. Retention is a merge's accuracy divided by the domain model's own, the arithmetic "
+        "mean of math, finance and law (most experiments use the geometric one). All sets are "
+        "asked the same items; intervals treat them as independent, though "
+        f"patterns of sentences recur. {_at_an_end(sets)} Made by `{command}`."
     ]
     parts += [_group(size, regime, of) for (size, regime), of in sorted(by_kind(sets).items())]
     parts += [_all_sizes(regime, of) for regime, of in of_all_sizes(sets).items()]
