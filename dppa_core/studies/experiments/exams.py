@@ -96,7 +96,7 @@ def whole(setting: Setting, subject: Subject, scale: float) -> Target:
 
 @dataclass(frozen=True, slots=True)
 class ChosenFactors:
-    """Factors of two bands, chosen on search items."""
+    """A factor for each band, chosen on search items."""
 
     amplification: tuple[float, ...]
     """The strongest band first."""
@@ -106,15 +106,20 @@ class ChosenFactors:
 
 
 def chosen(
-    setting: Setting, subject: Subject, treatment: Treatment, scale: float = 1.0
+    setting: Setting,
+    subject: Subject,
+    treatment: Treatment,
+    scale: float = 1.0,
+    bands: int = BANDS,
 ) -> Steps[ChosenFactors]:
-    """Factors of two bands, chosen together on search items by a joint search.
+    """A factor for each band, chosen together on search items by a joint search.
 
     Args:
         treatment: A method with partitions; the levels split the kept entries evenly.
         scale: Scale of the delta, also of the unpruned one that accuracies are divided by.
+        bands: Number of levels.
     """
-    plain, _ = alone(setting, subject, treatment, (1.0,) * BANDS, "search", scale)
+    plain, _ = alone(setting, subject, treatment, (1.0,) * bands, "search", scale)
     axes = [axis for axis in axes_of(plain) if axis.name.startswith("factor")]
 
     def code(ask: AskFunction) -> ChosenFactors:

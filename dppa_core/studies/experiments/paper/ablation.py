@@ -36,33 +36,42 @@ class PruningVariant:
 
     key: str
     title: str
-    amplified: bool
+    factors: int
+    """Number of factors chosen on search items, one for each band; 0 for plain pruning."""
 
     def treatment(self, rate: float) -> Treatment:
         """The treatment at a rate."""
         parameters = (("k_layer", K_LAYER),) if self.key == "owl" else ()
-        method = {"dpa": "magnitude", "both": "dppa"}.get(self.key, self.key)
+        method = {"one": "magnitude", "dpa": "magnitude", "both": "dppa"}.get(self.key, self.key)
         return Treatment(method, rate, parameters)
 
 
 VARIANTS = (
-    PruningVariant("magnitude", "plain magnitude", False),
-    PruningVariant("owl", "OWL-style", False),
-    PruningVariant("dp", "DP alone", False),
-    PruningVariant("dpa", "DPA alone", True),
-    PruningVariant("both", "both (DPPA)", True),
+    PruningVariant("magnitude", "plain magnitude", 0),
+    PruningVariant("owl", "OWL-style", 0),
+    PruningVariant("dp", "DP alone", 0),
+    PruningVariant("one", "magnitude, one factor", 1),
+    PruningVariant("dpa", "DPA alone", 2),
+    PruningVariant("both", "both (DPPA)", 2),
 )
 
 PAIRS = (
     ("dp", "magnitude", "DP alone", "magnitude without a factor"),
+    ("one", "magnitude", "One factor for all kept entries", "magnitude without a factor"),
     ("dpa", "magnitude", "DPA alone", "magnitude without a factor"),
+    ("dpa", "one", "DPA's two factors", "one factor"),
     ("both", "magnitude", "DPPA, both halves,", "magnitude without a factor"),
     ("both", "dp", "DPA on top of DP", "DP alone"),
     ("both", "dpa", "DP on top of DPA", "DPA alone"),
     ("owl", "dp", "OWL-style, layers only,", "DP, which moves modules as well"),
 )
 """Compared variants, and their names in a sentence."""
-REFERENCES = {"magnitude": "plain magnitude", "dp": "DP alone", "dpa": "DPA alone"}
+REFERENCES = {
+    "magnitude": "plain magnitude",
+    "dp": "DP alone",
+    "one": "one factor",
+    "dpa": "DPA alone",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +89,11 @@ def steps(setting: Setting) -> Steps[Findings]:
     ]
     found_by = yield from together(
         {
-            (variant.key, rate, one.domain): chosen(setting, one, variant.treatment(rate))
+            (variant.key, rate, one.domain): chosen(
+                setting, one, variant.treatment(rate), bands=variant.factors
+            )
             for variant, rate, one in places
-            if variant.amplified
+            if variant.factors
         }
     )
     factors = {place: search.amplification for place, search in found_by.items()}
@@ -113,7 +124,7 @@ def _table(setting: Setting, found: Ablated) -> Table:
             told_of = [
                 f"{one.name} {factors_text(found.factors[variant.key, rate, one.domain])}"
                 for one in setting.subjects
-                if variant.amplified
+                if variant.factors
             ]
             single = len(setting.subjects) == 1
             recipe = found.recipes[variant.key, rate, setting.subjects[0].domain]
@@ -175,8 +186,10 @@ def _largest(found: Ablated, rate: float) -> tuple[PruningVariant, float] | None
 
 
 def short(found: Ablated) -> str:
-    """Each half against plain magnitude, and both together against DPA alone."""
-    pairs = [pair for pair in PAIRS if pair[1] == "magnitude" or pair[:2] == ("both", "dpa")]
+    """Each half against magnitude with and without a factor, and both together against DPA."""
+    pairs = [
+        pair for pair in PAIRS if pair[1] in ("magnitude", "one") or pair[:2] == ("both", "dpa")
+    ]
     return " ".join(_pair(found, *pair) for pair in pairs)
 
 
@@ -198,8 +211,9 @@ ABLATION = Declared(
     measured="Each domain model alone, pruned at 80, 90 and 95 %, {test} test items of its "
     "domain. Plain magnitude: one rate for all matrices. OWL-style: densities by layer alone, "
     f"with DP's strength {PruningParameters().strength:g} and outliers above {K_LAYER:g} times the "
-    "mean. DPA alone: one rate for all matrices, two even bands with factors. Factors are chosen "
-    f"on {{search}} search items a domain, {CHOSEN}. Differences are paired by item, the domains "
+    "mean. Magnitude, one factor: one rate for all matrices, everything kept times a factor. DPA "
+    "alone: one rate for all matrices, two even bands with factors. Factors are chosen on "
+    f"{{search}} search items a domain, {CHOSEN}. Differences are paired by item, the domains "
     "counting equally.",
     steps=steps,
 )
