@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,13 @@ def listed(files: Sequence[Path]) -> list[dict[str, Any]]:
 
 
 def read_results(path: Path) -> Results:
-    """The results in a file; InvalidValue if there are none, or the file is not such a result."""
+    """The results in a file; InvalidValue if there are none, or the file is not such a result.
+    A file is read again when it has changed."""
+    return _read(path, path.stat().st_mtime_ns if path.exists() else 0)
+
+
+@lru_cache(maxsize=8)
+def _read(path: Path, _changed: int) -> Results:
     remedy = "`dppa reproduce --all` makes them; DPPA_EXPERIMENTS names another file."
     try:
         value = json.loads(path.read_text("utf-8"))

@@ -23,13 +23,16 @@ from dppa_core.studies.experiments.score_table import (
 from dppa_core.studies.experiments.setting import Setting, Treatment
 from dppa_core.studies.experiments.steps import Declared, Steps, all_asked
 from dppa_core.studies.experiments.values import Axis, Chart, Findings
-from dppa_core.tuning.advice.facts import PROBE_KEEPS, PROBE_RATE
+from dppa_core.tuning.advice.facts import PROBE_RATE, enough
 
 RATES = (0.1, 0.5, 0.8, 0.9, 0.95)
 DRAWS = 5
 TITLES = {"magnitude": "magnitude", "dp": "DP", "dare": "DARE"}
 Key = tuple[str, float, str]
 """Method, rate, domain."""
+
+
+UNCLEAR = "unclear (draws on both sides of 90 %)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,14 +144,17 @@ def _noise(found: Pruned) -> str:
 
 
 def _rule(found: Pruned) -> str:
-    kept = {d: found.marks["dare", PROBE_RATE, d].mean / share(own) for d, own in found.own.items()}
-    large = [domain for domain, of in kept.items() if of < PROBE_KEEPS]
-    told_of = listed([f"{domain} {percent(of)}" for domain, of in kept.items()])
-    end = f"large in {listed(large)}" if large else "small in every domain"
+    kept: list[str] = []
+    domains: dict[str, list[str]] = {"large": [], "small": [], UNCLEAR: []}
+    for domain, own in found.own.items():
+        draws = found.marks["dare", PROBE_RATE, domain]
+        sides = {enough(one / share(own)) for one in draws.shares}
+        domains[UNCLEAR if len(sides) > 1 else "small" if True in sides else "large"] += [domain]
+        kept.append(f"{domain} {percent(draws.mean / share(own))}")
+    sizes = [f"{size} in {listed(of)}" for size, of in domains.items() if of]
     return (
-        f"DARE at 90 % keeps, mean of the draws: {told_of}; by the paper's rule of thumb the "
-        f"deltas are {end}. `dppa advise` asks fewer items and draws; a delta "
-        "whose draws lie on both sides of 90 % it calls unclear."
+        f"DARE at 90 % keeps, mean of the draws: {listed(kept)}; by the paper's rule of thumb the "
+        f"deltas are {', '.join(sizes)}."
     )
 
 
