@@ -157,7 +157,7 @@ def report(
 
 @zoo_app.command()
 def coefficients(
-    work: Annotated[Path, typer.Option(help="Where measured pieces wait.")] = Path("zoo-work"),
+    work: Annotated[Path, typer.Option(help="Where logs of AdaMerging wait.")] = Path("zoo-work"),
     limit: Annotated[int | None, typer.Option(min=1, help="Test items per domain.")] = None,
     search_limit: Annotated[int, typer.Option(min=1, help="Search items per domain.")] = 60,
     ways: Annotated[

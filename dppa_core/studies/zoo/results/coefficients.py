@@ -2,7 +2,7 @@
 
 The uniform coefficient is the best of a grid on search items; AdaMerging starts there, or at 0.3 as
 in the paper, and keeps its best checkpoint on the same items. Results come from the test split.
-Each piece is stored in a work folder, so that a measurement can resume.
+Answers are cached and logs of AdaMerging stored in a work folder, so that it can resume.
 """
 
 from __future__ import annotations
@@ -108,33 +108,33 @@ def measure(
     """Measure everything, or what is still missing.
 
     Args:
-        work: Folder of the pieces; use another one for other models or another version.
+        work: Folder of AdaMerging's logs; use another one for other models or another version.
         limit: Test items per domain; all if None.
         search_limit: Search items per domain.
 
     Raises:
         InvalidValue: the work folder cannot be written.
     """
-    pieces = _Pieces(work, say)
-    own = {d: pieces.marks(f"zoo:{d}", (d,), "test", limit)[d] for d in DOMAINS}
-    searched = {d: pieces.marks(f"zoo:{d}", (d,), "search", search_limit)[d] for d in DOMAINS}
+    asked = _Measurements(work, say)
+    own = {d: asked.marks(f"zoo:{d}", (d,), "test", limit)[d] for d in DOMAINS}
+    searched = {d: asked.marks(f"zoo:{d}", (d,), "search", search_limit)[d] for d in DOMAINS}
     plain = unamplified()
 
     def uniform(coefficient: float) -> MergeRecipe:
         return with_coefficients(plain, [[coefficient]] * len(DOMAINS))
 
     grid = {
-        c: retention(pieces.marks(uniform(c), DOMAINS, "search", search_limit), searched)
+        c: retention(asked.marks(uniform(c), DOMAINS, "search", search_limit), searched)
         for c in GRID
     }
     best = max(grid, key=lambda c: grid[c])
-    tested = pieces.marks(uniform(best), DOMAINS, "test", limit)
+    tested = asked.marks(uniform(best), DOMAINS, "test", limit)
     found = []
     for way in ways:
         settings = replace(common(best, search_limit), **way.changes)
-        log = pieces.run(plain, settings)
+        log = asked.run(plain, settings)
         rows = [list(row) for row in log["best"]["coefficients"]]
-        marks = pieces.marks(with_coefficients(plain, rows), DOMAINS, "test", limit)
+        marks = asked.marks(with_coefficients(plain, rows), DOMAINS, "test", limit)
         found.append(_found(way, settings, log, marks))
     return CoefficientReport(own, grid, (best, tested), tuple(found), search_limit)
 
@@ -164,8 +164,8 @@ def _found(
     )
 
 
-class _Pieces:
-    """Stored pieces; makes and stores those that are missing."""
+class _Measurements:
+    """Asks models and runs AdaMerging, whose logs are kept in the work folder."""
 
     def __init__(self, work: Path, say: Say) -> None:
         try:
@@ -173,37 +173,26 @@ class _Pieces:
         except OSError as error:
             raise unwritable(work, error) from error
         self._work, self._say = work, say
-        self._examiner = Examiner(ModelPool(), keep=False)
+        self._examiner = Examiner(ModelPool())
 
     def marks(
         self, target: Target, domains: Sequence[str], split: str, limit: int | None
     ) -> DomainHits:
         """Which items of a split a model answers rightly."""
-        name = f"{target_name(target).replace(':', '-')}-{split}-{limit or 'all'}.json"
-
-        def ask() -> dict[str, str]:
-            exams = {domain: Exam(target, domain, split, limit) for domain in domains}
-            found = {domain: self._examiner.marks(exam).hits for domain, exam in exams.items()}
-            return {domain: "".join(str(int(hit)) for hit in of) for domain, of in found.items()}
-
-        kept = self._kept(name, ask)
-        return {domain: tuple(mark == "1" for mark in text) for domain, text in kept.items()}
+        exams = {domain: Exam(target, domain, split, limit) for domain in domains}
+        marks = {domain: self._examiner.marks(exam) for domain, exam in exams.items()}
+        self._say(f"asked {target_name(target)}: {', '.join(domains)}, {split}")
+        return {domain: found.hits for domain, found in marks.items()}
 
     def run(self, plain: MergeRecipe, settings: AdaMergeSettings) -> dict[str, Any]:
         """The log of a run of AdaMerging."""
         text = recipe_hash(plain) + json.dumps(asdict(settings), sort_keys=True)
         key = hashlib.sha256(text.encode()).hexdigest()[:12]
-        state = self._work / f"{key}.state.json"
-        domains = task_domains(DOMAINS, settings)
-        log: dict[str, Any] = self._kept(
-            f"{key}.log.json", lambda: adamerge(plain, domains, settings, state=state).to_json()
-        )
-        state.unlink(missing_ok=True)
-        return log
-
-    def _kept(self, name: str, make: Callable[[], Any]) -> Any:
-        path = self._work / name
+        path, state = (self._work / f"{key}.{name}.json" for name in ("log", "state"))
         if not path.exists():
-            replace_file(path, json.dumps(make(), allow_nan=False) + "\n")
-            self._say(f"measured {name}")
-        return json.loads(path.read_text("utf-8"))
+            found = adamerge(plain, task_domains(DOMAINS, settings), settings, state=state)
+            replace_file(path, json.dumps(found.to_json(), allow_nan=False) + "\n")
+            state.unlink(missing_ok=True)
+            self._say(f"ran AdaMerging: {path.name}")
+        log: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        return log
