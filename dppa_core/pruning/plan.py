@@ -149,6 +149,11 @@ Planner = Callable[
 ]
 
 
+def kept_energy(profile: DeltaProfile, rate: float) -> float:
+    """The share of the modules' sum of d² that magnitude pruning keeps at a rate, in [0, 1]."""
+    return plan_pruning(profile, (rate,), PruningParameters(strength=0.0)).energy
+
+
 def level_densities(
     profile: DeltaProfile,
     adjustment: Float64[ndarray, " N"],

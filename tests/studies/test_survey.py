@@ -13,10 +13,10 @@ from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import MissingCheckpoint
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.pruning.coefficients import coefficient_of
+from dppa_core.pruning.plan import kept_energy
 from dppa_core.studies.zoo.results import choosing
 from dppa_core.studies.zoo.results.entry import EMBEDDED
 from dppa_core.studies.zoo.survey import measure
-from dppa_core.studies.zoo.survey.kept_rule import KeptRule
 from dppa_core.studies.zoo.survey.measure import survey_set
 from dppa_core.studies.zoo.survey.rule import (
     PrunedPlace,
@@ -27,9 +27,10 @@ from dppa_core.studies.zoo.survey.rule import (
     places_of,
     shrunk,
 )
-from dppa_core.studies.zoo.survey.shrunk import kept_energy, shrunk_coefficient
+from dppa_core.studies.zoo.survey.shrunk import shrunk_coefficient
 from dppa_core.studies.zoo.survey.text import markdown
 from dppa_core.tasks import DOMAINS
+from dppa_core.tuning.advice.kept_rule import KeptRule
 from dppa_core.tuning.search.joint import Budget
 from tests.helpers.command import Command
 

@@ -231,7 +231,7 @@ def test_only_the_shipped_set_goes_into_the_program(
     assert asked == [Path(folder) if folder else zoo_root()]
 
 
-@pytest.mark.parametrize("base", ["zoo:base", "zoo:smollm2"])
+@pytest.mark.parametrize("base", ["zoo:base", "zoo:smollm2", "smollm2"])
 def test_a_domain_without_a_model_of_its_own_is_refused_before_anything(
     base: str, dppa: Command, tmp_path: Path
 ) -> None:

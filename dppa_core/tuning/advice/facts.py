@@ -19,6 +19,8 @@ PROBE_KEEPS = 0.9
 SMALL_RANGE = 0.002
 """Largest |d| of small deltas: the range of supervised fine-tuning in which DARE drops 90 % without
 loss (arXiv 2311.03099, abstract), for weights of models with 7 to 70 billion parameters."""
+TOLD_RATES = (0.8, 0.9, 0.95)
+"""Rates at which the survey's rule foretells what magnitude keeps."""
 CLOSE = 1e-9  # factors and rates are decimal numbers
 
 
@@ -36,6 +38,9 @@ class ProfileFacts:
     """Share of entries with d = 0."""
     significance: tuple[float, float, float]
     """Least, mean and largest over the modules: share of |d| above five times the module's mean."""
+    foretold: tuple[tuple[float, float], ...] = ()
+    """Pruning rate, and the retention that the survey's rule foretells for magnitude there; empty
+    for a delta of a size that the survey has not seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +94,8 @@ class TreatedFacts:
     """Retention of its domain in the whole merge; None if not measured."""
     neighbours: tuple[Neighbour, ...] | None = None
     """None if not measured."""
+    foretold: float | None = None
+    """What the survey's rule foretells for magnitude at this rate; None if it foretells nothing."""
     bound: float = FACTORS[1]
     """The largest factor that a joint search of the recipe tries. The summary of the paper used
     here gives no range."""

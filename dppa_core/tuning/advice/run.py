@@ -17,6 +17,7 @@ from dppa_core.profiling.profile import cached_profile
 from dppa_core.progress import Progress, Stop, report
 from dppa_core.pruning.delta_profile import DeltaProfile
 from dppa_core.pruning.density import significance
+from dppa_core.pruning.plan import kept_energy
 from dppa_core.pruning.pruning_parameters import PruningParameters
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.tasks.intervals import Hits, Interval, ratio, sign_test
@@ -24,12 +25,14 @@ from dppa_core.tuning.advice.facts import (
     PROBE_DRAWS,
     PROBE_RATE,
     SMALL_RANGE,
+    TOLD_RATES,
     DomainModelFacts,
     Neighbour,
     ProbeFacts,
     ProfileFacts,
     TreatedFacts,
 )
+from dppa_core.tuning.advice.kept_rule import foretold
 from dppa_core.tuning.search.axes import factor_bounds
 from dppa_core.tuning.search.greedy_factors import LARGEST, STEP
 from dppa_core.tuning.search.trial import ITEMS, SEARCH, domains_for, single_recipe
@@ -75,7 +78,7 @@ def gather(
     total = _count(recipe, domains, neighbours)
     gathering = _Gathering(recipe, examiner, limit, neighbours, progress, stop, total)
     return tuple(
-        gathering.facts(model, profile_facts(profile), domain)
+        gathering.facts(model, profile, domain)
         for model, profile, domain in zip(recipe.models, profiles, domains, strict=True)
     )
 
@@ -104,15 +107,28 @@ def profile_facts(profile: DeltaProfile) -> ProfileFacts:
             "architecture without numbered layers is the usual cause."
         )
     numel = sum(one.numel for one in modules)
-    base = sum(one.base_square for one in modules)
     shares = significance(profile, PruningParameters()).module
     return ProfileFacts(
-        relative_change=math.sqrt(sum(one.delta_square for one in modules) / base) if base else 0.0,
+        relative_change=_change(profile),
         mean_magnitude=sum(one.total for one in modules) / numel,
         outside=sum(one.count_above(SMALL_RANGE) for one in modules) / numel,
         zeros=1 - sum(one.nonzero for one in modules) / numel,
         significance=(float(shares.min()), float(np.mean(shares)), float(shares.max())),
+        foretold=tuple(
+            (rate, kept) for rate in TOLD_RATES if (kept := kept_at(profile, rate)) is not None
+        ),
     )
+
+
+def kept_at(profile: DeltaProfile, rate: float) -> float | None:
+    """The retention that the survey's rule foretells, pruned by magnitude; None: see `foretold`."""
+    return foretold(kept_energy(profile, rate), _change(profile))
+
+
+def _change(profile: DeltaProfile) -> float:
+    """‖d‖/‖W‖ over the modules."""
+    base = sum(one.base_square for one in profile.modules)
+    return math.sqrt(sum(one.delta_square for one in profile.modules) / base) if base else 0.0
 
 
 def neighbours_of(factors: Sequence[float]) -> tuple[tuple[float, ...], ...]:
@@ -137,16 +153,16 @@ class _Gathering:
     done: int = 0
 
     def facts(
-        self, model: DomainModel, profile: ProfileFacts, domain: str | None
+        self, model: DomainModel, profile: DeltaProfile, domain: str | None
     ) -> DomainModelFacts:
-        by_dppa = prunes_by_dppa(self.recipe)
+        figures = profile_facts(profile)
+        plain = self._factors(model, profile) if prunes_by_dppa(self.recipe) else None
         if domain is None:
-            treated = self._factors(model) if by_dppa else None
-            return DomainModelFacts(model.model, profile, None, treated)
+            return DomainModelFacts(model.model, figures, None, plain)
         own = self._hits(model.model, domain, model.model)
         probe = self._probe(model, domain, own)
-        treated = self._treated(model, domain, own) if by_dppa else None
-        return DomainModelFacts(model.model, profile, probe, treated)
+        treated = self._treated(model, domain, own, plain) if plain else None
+        return DomainModelFacts(model.model, figures, probe, treated)
 
     def _hits(self, target: Target, domain: str, what: str) -> Hits:
         report(self.progress, self.done, self.total, f"{what}, {domain}")
@@ -170,8 +186,9 @@ class _Gathering:
             magnitude=kept(probe_recipe(self.recipe, model, "magnitude"), "magnitude"),
         )
 
-    def _treated(self, model: DomainModel, domain: str, own: Hits) -> TreatedFacts:
-        facts = self._factors(model)
+    def _treated(
+        self, model: DomainModel, domain: str, own: Hits, facts: TreatedFacts
+    ) -> TreatedFacts:
         if not any(own):
             return facts
         single = single_recipe(self.recipe, model)
@@ -187,9 +204,9 @@ class _Gathering:
         kept = (ratio({domain: (hits, own)}) for hits in (here, merged))
         return replace(facts, alone=next(kept), merged=next(kept), neighbours=near)
 
-    def _factors(self, model: DomainModel) -> TreatedFacts:
-        bound = factor_bounds(self.recipe)[1]
-        return TreatedFacts(model.levels[-1], model.amplification, bound=bound)
+    def _factors(self, model: DomainModel, profile: DeltaProfile) -> TreatedFacts:
+        rate, bound = model.levels[-1], factor_bounds(self.recipe)[1]
+        return TreatedFacts(rate, model.amplification, foretold=kept_at(profile, rate), bound=bound)
 
     def _neighbour(
         self, model: DomainModel, factors: tuple[float, ...], domain: str, own: Hits, here: Hits

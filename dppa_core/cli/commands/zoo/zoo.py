@@ -35,7 +35,7 @@ def train(
         str,
         typer.Option(
             help="A base that `dppa zoo train` made, as zoo:base, or a language model, as "
-            "zoo:smollm2; none is trained."
+            "smollm2; none is trained."
         ),
     ] = "",
     domains: Annotated[
@@ -61,8 +61,8 @@ def train(
             raise UnknownName(
                 f"--domains: no domain model {shown(name)}. {did_you_mean(name, ZOO_DOMAINS)}"
             )
-    if base.startswith("zoo:") and base[4:] in FETCHABLE:
-        _tune(base, regime, names, seed, out, work, workers)
+    if base.removeprefix("zoo:") in FETCHABLE:
+        _tune(base.removeprefix("zoo:"), regime, names, seed, out, work, workers)
         return
     chosen = Training(size_named(size), regime_named(regime), seed, base)
     from dppa_core.studies.zoo.build import train_zoo  # noqa: PLC0415  (imports torch)
@@ -72,7 +72,7 @@ def train(
 
 
 def _tune(
-    base: str,
+    name: str,
     regime: str,
     domains: list[str],
     seed: int,
@@ -83,9 +83,9 @@ def _tune(
     from dppa_core.studies.zoo.language_model import tuning_named  # noqa: PLC0415  (imports torch)
     from dppa_core.studies.zoo.tune import tune_models  # noqa: PLC0415
 
-    tuning, name = tuning_named(regime), base[4:]
+    tuning = tuning_named(regime)
     folder = out or Path("out/zoos", f"{name}-{tuning.name}-{seed}")
-    tune_models(base, tuning, folder, work, domains=domains, seed=seed, workers=workers)
+    tune_models(f"zoo:{name}", tuning, folder, work, domains=domains, seed=seed, workers=workers)
 
 
 def _folder(chosen: Training) -> Path:

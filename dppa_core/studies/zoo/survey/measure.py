@@ -11,12 +11,13 @@ from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.evaluation.scores import Target
 from dppa_core.methods.registry import get_method
 from dppa_core.profiling.profile import cached_profile
+from dppa_core.pruning.plan import kept_energy
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.studies.zoo.results.choosing import choose
 from dppa_core.studies.zoo.results.entry import EMBEDDED, Entry
 from dppa_core.studies.zoo.results.merge_examiner import MergeExaminer
 from dppa_core.studies.zoo.results.retained import bits
-from dppa_core.studies.zoo.survey.shrunk import kept_energy, shrunk_coefficient
+from dppa_core.studies.zoo.survey.shrunk import shrunk_coefficient
 from dppa_core.studies.zoo.trained_set import trained_set
 from dppa_core.tasks import DOMAINS
 from dppa_core.tuning.advice.run import profile_facts

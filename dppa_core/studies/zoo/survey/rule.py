@@ -16,8 +16,8 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from dppa_core.studies.zoo.survey.kept_rule import KeptRule, figures
 from dppa_core.studies.zoo.trained_set import set_title
+from dppa_core.tuning.advice.kept_rule import KeptRule, figures
 
 RULES = (
     (),

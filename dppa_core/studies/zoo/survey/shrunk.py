@@ -8,13 +8,6 @@ from __future__ import annotations
 
 from dppa_core.pruning.coefficients import Coefficient, PartCoefficient
 from dppa_core.pruning.delta_profile import DeltaProfile
-from dppa_core.pruning.plan import plan_pruning
-from dppa_core.pruning.pruning_parameters import PruningParameters
-
-
-def kept_energy(profile: DeltaProfile, rate: float) -> float:
-    """The share of the modules' sum of d² that magnitude pruning keeps at a rate, in [0, 1]."""
-    return plan_pruning(profile, (rate,), PruningParameters(strength=0.0)).energy
 
 
 def shrunk_coefficient(factor: float, profile: DeltaProfile, scale: float = 1.0) -> Coefficient:

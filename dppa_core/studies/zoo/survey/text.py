@@ -13,7 +13,6 @@ import numpy as np
 from dppa_core.errors import many
 from dppa_core.evaluation.tables import listed, markdown_table
 from dppa_core.studies.zoo.study.compare import LEAST_SEEDS, student_interval
-from dppa_core.studies.zoo.survey.kept_rule import KeptRule
 from dppa_core.studies.zoo.survey.measure import PRUNED
 from dppa_core.studies.zoo.survey.rule import (
     ASKED,
@@ -29,6 +28,7 @@ from dppa_core.studies.zoo.survey.rule import (
     title,
 )
 from dppa_core.tuning.advice.facts import PROBE_KEEPS
+from dppa_core.tuning.advice.kept_rule import KeptRule
 
 BINS = ((0.9, 1.01), (0.5, 0.9), (0.0, 0.5))
 """Foretold retentions that are told together."""
