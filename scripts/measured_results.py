@@ -98,7 +98,8 @@ class Results:
             score = row["domains"][domain]
             low, high = (100 * one for one in score["ci95"])
             yield f"{100 * score['accuracy']:.1f} ({low:.1f}–{high:.1f})"
-        yield f"{self.kept(method)} %"
+        low, high = (100 * one for one in row["retention_ci95"])
+        yield f"{self.kept(method)} % ({low:.1f}–{high:.1f})"
         against = row["against_dppa"]
         told = signed_text(against["mean"], tuple(against["ci95"]))
         sure = f"**{told}**" if against["significant"] else f"{told}, not significant"

@@ -43,8 +43,8 @@ def row(
     }
     made = replace(entry(get_method(method)), changes=changes)
     values = {axis.name: moved * axis.start for axis in made.axes()}
-    chosen = ChosenValues(values, 9, 3)
-    return LeaderboardRow(made, chosen, hits, (Added(0.5, 0.25, 0.75),))
+    chosen = ChosenValues(values, 9, 3, values)
+    return LeaderboardRow(made, chosen, hits, (Added(0.5, 0.25, 0.75),), hits)
 
 
 def board(*rows: LeaderboardRow, refused: dict[str, str] | None = None) -> Leaderboard:
@@ -61,6 +61,27 @@ def examiner(search_items: int, test_items: int | None = None) -> MergeExaminer:
 def test_retention_is_the_mean_of_the_ratios() -> None:
     one = row("dppa", 80, 40, 60)
     assert board(one).retention(one) == pytest.approx((1 + 0.5 + 0.75) / 3)
+
+
+def test_a_retention_has_the_interval_of_its_items() -> None:
+    """Half of 100 items are right in each domain, own accuracy 0.8: by hand."""
+    one = row("dppa", 50, 50, 50)
+    square = 3 * (0.25 * 100 / 99) / 0.8**2 / 100 / 9
+    half = 1.959964 * square**0.5
+    found = board(one).kept(one)
+    assert (found.value, found.low, found.high) == pytest.approx(
+        (0.625, 0.625 - half, 0.625 + half)
+    )
+
+
+def test_the_setting_of_least_loss_is_told_where_it_is_another() -> None:
+    one, two = row("dppa", 80, 40, 60), row("ties", 50, 40, 40)
+    other = replace(two.chosen, by_loss={"scale": 1.5})
+    less = {domain: (True,) * 24 + (False,) * 76 for domain in DOMAINS}
+    shown = board(one, replace(two, chosen=other, by_loss=less))
+    lines = [line for line in markdown(shown, "x").splitlines() if "9, 3" in line]
+    assert "| 9, 3 | the same |" in lines[0] and "scale 1.5: 30.0 % (" in lines[1]
+    assert as_json(shown)["rows"][1]["by_loss"]["retention"] == pytest.approx(0.3)
 
 
 def test_a_difference_is_paired_item_by_item() -> None:
@@ -251,7 +272,7 @@ def test_nothing_is_claimed_where_nothing_is_better() -> None:
 def test_the_short_part_has_every_domain_and_the_rest_what_was_chosen() -> None:
     page = markdown(board(BEST, ALIKE, OURS, WORSE), "make leaderboard")
     short, _, long = page.partition("\n## ")
-    assert "| DPPA | 60.0 (50.2–69.1) |" in short and "| 75.0 % | – |" in short
+    assert "| DPPA | 60.0 (50.2–69.1) |" in short and "| 75.0 % (68.0–82.0) | – |" in short
     assert "`make leaderboard`" in short
     assert "not significant" in next(line for line in short.splitlines() if "| DARE |" in line)
     assert "**+25.0 (" in short, "a difference beyond chance stands out"
@@ -279,7 +300,7 @@ def test_means_are_told_by_how_little_they_add() -> None:
     found = replace(board(*rows), variants=((variant, row("fisher", 60, 60, 60)),))
     page = markdown(found, "make leaderboard")
     assert "Linear 0.50 and Fisher 0.50 of its length" in page
-    assert "| Linear | a mean: nothing to choose | – | 0.50 | 0.25 | 75 % |" in page
+    assert "| Linear | a mean: nothing to choose | – | – | 0.50 | 0.25 | 75 % |" in page
 
 
 def test_json_has_every_figure() -> None:

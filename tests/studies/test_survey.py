@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from dppa_core.pruning.plan import kept_energy
 from dppa_core.studies.zoo.results import choosing
 from dppa_core.studies.zoo.results.entry import EMBEDDED
 from dppa_core.studies.zoo.survey import measure
+from dppa_core.studies.zoo.survey.breaks import break_points, crossing, told
 from dppa_core.studies.zoo.survey.measure import survey_set
 from dppa_core.studies.zoo.survey.rule import (
     PrunedPlace,
@@ -251,3 +253,58 @@ def test_a_set_is_surveyed_by_command_and_not_twice(
         assert dppa(*arguments) == 1 and "not the JSON of a measured set" in dppa.err
     with pytest.raises(MissingCheckpoint):
         survey_set(tmp_path / "nothing")
+
+
+def test_a_model_breaks_between_two_rates_on_a_line_over_logit_p() -> None:
+    assert crossing((0.5, 0.9), (1.0, 0.8)) == pytest.approx(0.75), "half of the way to logit 0.9"
+    assert crossing((0.5, 0.9), (0.9, 0.8)) == pytest.approx(0.5)
+    assert crossing((0.5, 0.8, 0.9), (1.0, 0.95, 0.91)) is None, "it never breaks"
+    assert crossing((0.5, 0.8, 0.9), (0.7, 1.0, 0.8)) is None, "it is broken from the start"
+
+
+def broken(seed: int, keeps: Sequence[float], energies: Sequence[float], **told: Any) -> Any:
+    """A record whose model keeps the factor it is shrunk by, and so much of 20 when pruned."""
+    of = {"size": "small", "regime": "plain", "seed": seed, "base": f"{seed}", **told}
+    places = [
+        {"rate": rate, "energy": energy, "pruned": dict.fromkeys(("magnitude", "dare"), hits(kept))}
+        for rate, energy, kept in zip(RATES, energies, keeps, strict=True)
+    ]
+    whole = {f"{factor:g}": hits(factor) for factor in (0.0, 0.5)}
+    return {
+        "set": of,
+        "search_items": 2,
+        "domain": "law",
+        "own": hits(1.0),
+        "change": 0.1 + 0.02 * seed,
+        "shrunk": whole,
+        "places": places,
+    }
+
+
+def hits(share: float) -> str:
+    return "1" * round(20 * share) + "0" * (20 - round(20 * share))
+
+
+LATE, SOON = (1.0, 0.95, 0.8, 0.6, 0.4), (1.0, 0.8, 0.7, 0.5, 0.3)
+
+
+def test_break_points_stand_beside_those_of_the_shrunk_delta() -> None:
+    records = [broken(seed, keeps, keeps) for seed, keeps in enumerate((LATE, SOON) * 2)]
+    assert [one.pruned for one in break_points(records)] == [
+        pytest.approx(one.shrunk) for one in break_points(records)
+    ]
+    page = "\n".join(told(records))
+    assert "| small, plain | 4 | 0.130 |" in page
+    assert "correlates 1.00 (1.00 to 1.00) with that of the shrunk delta" in page
+    assert "is wrong by 0 points on average" in page
+    assert told(records[:3]) == []
+
+
+def test_rules_are_tested_on_a_model_of_another_size_and_not_fitted_to_it() -> None:
+    here = [broken(seed, keeps, keeps) for seed, keeps in enumerate((LATE, SOON) * 2)]
+    there = broken(9, LATE, LATE, size="smollm2")
+    page = markdown([*here, there], "make survey")
+    formulas = [line for line in page.splitlines() if "logit(retention)" in line]
+    assert formulas and all(line in markdown(here, "make survey") for line in formulas)
+    assert "| smollm2, plain | 95 | 60 |" in page and "Wrong on average" in page
+    assert "not fitted to" not in markdown(here, "make survey")

@@ -14,6 +14,14 @@ _FEW = 0.01
 """Retentions closer to 0 or 1 are not told apart: some hundred items were asked."""
 _STEEP = 50.0
 """Largest logit, so that exp stays finite."""
+SYMBOLS = {
+    "rate": "logit p",
+    "energy kept": "logit E",
+    "size": "ln s",
+    "noise": "ln n",
+    "shrunk": "logit R",
+}
+"""Figures of the rules, as docs/survey.md writes them."""
 
 
 def figures(

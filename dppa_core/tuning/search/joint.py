@@ -109,6 +109,9 @@ class JointSearch:
     axes: tuple[SearchAxis, ...]
     candidates: tuple[Candidate, ...]
     best: Candidate
+    """By the objective."""
+    by_loss: Candidate
+    """The one of least loss."""
 
 
 def joint_search(
@@ -158,7 +161,7 @@ def joint_search(
 
     by_loss = found[min(found, key=asked.rank)]
     best = by_loss if objective == "loss" else min((found[p] for p in compared), key=rank)
-    return JointSearch(asked.axes, tuple(found.values()), best)
+    return JointSearch(asked.axes, tuple(found.values()), best, by_loss)
 
 
 class _Asked:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dppa_core.errors import NonFiniteWeights
 from dppa_core.studies.zoo.results.entry import Entry
@@ -27,6 +27,8 @@ class ChosenValues:
     """Number of settings whose loss was measured."""
     retentions: int
     """Number of settings whose retention was measured."""
+    by_loss: Mapping[str, float] = field(default_factory=dict)
+    """The values of the least loss."""
 
     @property
     def point(self) -> Point:
@@ -62,9 +64,12 @@ def choose(
         lambda points: list(map(retention, points)),
         budget=BUDGET,
     )
-    values = {axis.name: value for axis, value in zip(axes, found.best.values, strict=True)}
     compared = [one for one in found.candidates if one.accuracy is not None]
-    return ChosenValues(values, len(found.candidates), len(compared))
+    values, by_loss = (
+        {axis.name: value for axis, value in zip(axes, one.values, strict=True)}
+        for one in (found.best, found.by_loss)
+    )
+    return ChosenValues(values, len(found.candidates), len(compared), by_loss)
 
 
 def loss_of(entry: Entry, examiner: MergeExaminer, point: Point) -> float:

@@ -17,7 +17,13 @@ from dppa_core.progress import Progress
 from dppa_core.studies.zoo.results.choosing import ChosenValues, choose
 from dppa_core.studies.zoo.results.entry import EMBEDDED, VARIANTS, Entry, MethodVariant, entry
 from dppa_core.studies.zoo.results.merge_examiner import Added, MergeExaminer
-from dppa_core.studies.zoo.results.retained import paired_gain, retained, scores, sides
+from dppa_core.studies.zoo.results.retained import (
+    paired_gain,
+    retained,
+    retained_interval,
+    scores,
+    sides,
+)
 from dppa_core.studies.zoo.trained_set import TrainedSet, set_title
 from dppa_core.tasks import DOMAINS
 from dppa_core.tasks.intervals import Hits, Interval
@@ -40,6 +46,8 @@ class LeaderboardRow:
     """Domain -> hits on its test items."""
     added: tuple[Added, ...]
     """Delta of the merge, or of one merge per domain."""
+    by_loss: Mapping[str, Hits]
+    """The hits of the setting of least loss, which may be the chosen one."""
 
     @property
     def method(self) -> str:
@@ -71,6 +79,14 @@ class Leaderboard:
     def retention(self, row: LeaderboardRow) -> float:
         """Mean over the domains of a merge's accuracy divided by the domain model's own."""
         return retained(scores(row.hits), dict(self.own))
+
+    def kept(self, row: LeaderboardRow) -> Interval:
+        """The same with its interval over the items."""
+        return retained_interval(row.hits, self.own)
+
+    def kept_by_loss(self, row: LeaderboardRow) -> Interval:
+        """The same of the setting of least loss."""
+        return retained_interval(row.by_loss, self.own)
 
     def against(self, row: LeaderboardRow, other: LeaderboardRow) -> Interval:
         """Difference of two retentions, as a fraction."""
@@ -134,11 +150,13 @@ def measure(
 def _row(entry: Entry, examiner: MergeExaminer) -> LeaderboardRow:
     """Choose on the search split, then score on the test split."""
     chosen = choose(entry, examiner)
-    made = entry.recipes(chosen.point)
-    hits = {domain: examiner.hits(made[domain], domain, "test") for domain in DOMAINS}
-    return LeaderboardRow(
-        entry, chosen, hits, tuple(examiner.added(one) for one in dict.fromkeys(made.values()))
+    made, lowest = (entry.recipes(tuple(of.values())) for of in (chosen.values, chosen.by_loss))
+    hits, by_loss = (
+        {domain: examiner.hits(one[domain], domain, "test") for domain in DOMAINS}
+        for one in (made, lowest)
     )
+    added = tuple(examiner.added(one) for one in dict.fromkeys(made.values()))
+    return LeaderboardRow(entry, chosen, hits, added, by_loss)
 
 
 def as_json(board: Leaderboard) -> dict[str, Any]:
@@ -192,4 +210,10 @@ def _row_json(board: Leaderboard, row: LeaderboardRow) -> dict[str, Any]:
         "added": [asdict(one) for one in row.added],
         "domains": {domain: one.figures() for domain, one in found.domains.items()},
         "retention": board.retention(row),
+        "retention_ci95": list(board.kept(row).ends),
+        "by_loss": {
+            "values": dict(row.chosen.by_loss),
+            "retention": board.kept_by_loss(row).value,
+            "retention_ci95": list(board.kept_by_loss(row).ends),
+        },
     }

@@ -5,7 +5,13 @@ scripts/stated_figures.py copies its first rows into the README.
 
 from __future__ import annotations
 
-from dppa_core.evaluation.tables import listed, markdown_table, settings_text, signed_text
+from dppa_core.evaluation.tables import (
+    listed,
+    markdown_table,
+    percent_text,
+    settings_text,
+    signed_text,
+)
 from dppa_core.methods.registry import get_method
 from dppa_core.studies.zoo.results.choosing import BUDGET
 from dppa_core.studies.zoo.results.entry import EXTRA, MEANS, RATE, MethodVariant
@@ -55,7 +61,7 @@ def _standings(board: Leaderboard) -> str:
         [
             _title(row),
             *_answers(row),
-            f"{100 * board.retention(row):.1f} %",
+            _kept(board.kept(row)),
             _gap(board.against(row, board.reference), seen[row.method])
             if row.method in seen
             else "–",
@@ -63,6 +69,10 @@ def _standings(board: Leaderboard) -> str:
         for row in board.rows
     ]
     return markdown_table(["method", *DOMAINS, "mean retention", "against DPPA, points"], rows)
+
+
+def _kept(found: Interval) -> str:
+    return percent_text(found.value, found.ends, "–", " %")
 
 
 def _answers(row: LeaderboardRow) -> list[str]:
@@ -117,8 +127,8 @@ def _long(board: Leaderboard) -> str:
     for row in board.rows:
         asked = f"{row.chosen.losses}, {row.chosen.retentions}"
         tried = asked if row.entry.searched else "–"
-        rows.append([_title(row), _chosen(row), tried, *_added(row)])
-    header = ["method", "chosen", "tried", "length", "likeness", "changed"]
+        rows.append([_title(row), _chosen(row), tried, _by_loss(board, row), *_added(row)])
+    header = ["method", "chosen", "tried", "by loss alone", "length", "likeness", "changed"]
     return (
         f"The domain models answer of their own domain: {own}.\n\n"
         + markdown_table(header, rows)
@@ -128,7 +138,9 @@ def _long(board: Leaderboard) -> str:
         "coefficients of 1 and the method's defaults. The next change one number by a step; then "
         "a quadratic is fitted to the losses around the best, and its lowest point is asked. By "
         "retention are asked the lowest loss, the first setting, and others by loss that differ "
-        "from these; the highest is chosen, of equal ones the smaller loss.\n\n"
+        "from these; the highest is chosen, of equal ones the smaller loss. *By loss "
+        "alone*: the setting of least loss, if it is another one, and its mean retention on the "
+        "test items.\n\n"
         "What the merge adds to the base, all tensors together: *length* is its norm divided by "
         "that of the sum of the three deltas, *likeness* the cosine between the two, *changed* the "
         "share of elements that are not the base's.\n\n"
@@ -140,6 +152,12 @@ def _long(board: Leaderboard) -> str:
 def _chosen(row: LeaderboardRow) -> str:
     given = settings_text({**row.chosen.values, **EXTRA.get(row.method, {})})
     return given if row.entry.searched else "a mean: nothing to choose"
+
+
+def _by_loss(board: Leaderboard, row: LeaderboardRow) -> str:
+    if row.chosen.by_loss == row.chosen.values:
+        return "the same" if row.entry.searched else "–"
+    return f"{settings_text(row.chosen.by_loss)}: {_kept(board.kept_by_loss(row))}"
 
 
 def _added(row: LeaderboardRow) -> list[str]:
@@ -157,7 +175,7 @@ def _reasons(board: Leaderboard) -> list[str]:
         [
             f"{_title(row)}, {variant.what}",
             *_answers(row),
-            f"{100 * board.retention(row):.1f} %",
+            _kept(board.kept(row)),
             _gap(board.against(row, board.itself(row)), side),
             _chosen(row),
             *_added(row)[:2],

@@ -29,6 +29,11 @@ def retained(found: Evaluation, own: Mapping[str, float]) -> float:
     return sum(shares) / len(shares) if shares else 0.0
 
 
+def retained_interval(hits: Mapping[str, Hits], own: Mapping[str, float]) -> Interval:
+    """The mean retention with its interval; the domain models' own scores count as exact."""
+    return paired_gain(hits, {domain: (False,) * len(of) for domain, of in hits.items()}, own)
+
+
 def paired_gain(
     merged: Mapping[str, Hits], other: Mapping[str, Hits], own: Mapping[str, float]
 ) -> Interval:

@@ -8,6 +8,7 @@ their error on sets that the fit has not seen.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
+from dppa_core.studies.zoo.spec import SIZES
 from dppa_core.studies.zoo.trained_set import set_title
 from dppa_core.tuning.advice.kept_rule import KeptRule, figures
 
@@ -34,6 +36,7 @@ ASKED = "shrunk"
 """The figure for which questions are asked."""
 LEAST_OWN = 0.25
 """Least accuracy of a domain model whose retention is a figure and no noise."""
+_SEED = re.compile(r", seed \d+")
 _STEPS, _RIDGE = 60, 1e-4
 """Newton steps, and the penalty that keeps a perfect fit finite."""
 
@@ -89,6 +92,17 @@ def title(told: Mapping[str, Any]) -> str:
     """Size, regime and seed of a set, and the scale of its deltas if it is not 1."""
     scale = told.get("scale", 1)
     return set_title(told) + ("" if scale == 1 else f", × {scale:g}")
+
+
+def kind(name: str) -> str:
+    """The title of a set without its seed."""
+    return _SEED.sub("", name)
+
+
+def trained_here(records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Records of the sizes that `dppa zoo train` trains from nothing: rules are fitted to these
+    alone, and tested on the others."""
+    return [one for one in records if one["set"]["size"] in SIZES]
 
 
 def fit(places: Sequence[PrunedPlace], names: tuple[str, ...]) -> KeptRule:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 from dppa_core.errors import many
 from dppa_core.evaluation.tables import listed, markdown_table
 from dppa_core.studies.zoo.study.compare import LEAST_SEEDS, student_interval
+from dppa_core.studies.zoo.survey import breaks, elsewhere
 from dppa_core.studies.zoo.survey.measure import PRUNED
 from dppa_core.studies.zoo.survey.rule import (
     ASKED,
@@ -23,12 +23,14 @@ from dppa_core.studies.zoo.survey.rule import (
     errors_elsewhere,
     fit,
     foretold_elsewhere,
+    kind,
     places_of,
     shrunk,
     title,
+    trained_here,
 )
 from dppa_core.tuning.advice.facts import PROBE_KEEPS
-from dppa_core.tuning.advice.kept_rule import KeptRule
+from dppa_core.tuning.advice.kept_rule import SYMBOLS, KeptRule
 
 BINS = ((0.9, 1.01), (0.5, 0.9), (0.0, 0.5))
 """Foretold retentions that are told together."""
@@ -37,17 +39,8 @@ A_POINT, FAR, WIDE = 0.01, 0.05, 0.1
 TRIED = 0.9
 """A rate at which little and much is kept: at others most rules are right more easily."""
 SHRUNK_AT = (0.8, 0.9, 0.95)
-_SEED = re.compile(r", seed \d+")
 TITLES = {"magnitude": "magnitude", "dppa": "DPPA", "dare": "DARE"}
 RIVALS = ("dppa", "dare")
-SYMBOLS = {
-    "rate": "logit p",
-    "energy kept": "logit E",
-    "size": "ln s",
-    "noise": "ln n",
-    "shrunk": "logit R",
-}
-"""Figures of the rules, as the page writes them."""
 Record = Mapping[str, Any]
 
 
@@ -55,8 +48,7 @@ def markdown(records: Sequence[Record], command: str) -> str:
     """The page, from the records of `survey_set` for all sets."""
     places = {method: places_of(records, method) for method in PRUNED}
     known = places["magnitude"]
-    asked = {one["domain"]: len(one["own"]) for one in records}
-    items = listed([f"{count} of {domain}" for domain, count in asked.items()])
+    items = "; ".join(_items(records))
     deltas, bases = {(one.set, one.domain) for one in known}, {one.base for one in known}
     sets = {one.set for one in known}
     scaled = sum("×" in one for one in sets)
@@ -73,19 +65,24 @@ def markdown(records: Sequence[Record], command: str) -> str:
         f"another size, on {len(bases)} bases. "
         "*× 0.5* stands for base + 0.5 · delta, pruned as if it were a model of its own (`dppa zoo "
         "survey --scale 0.5`); small, medium and embedded models have 0.6, 1.3 and 4.2 million "
-        f"parameters. Models that answer less than {100 * LEAST_OWN:g} % are left out. "
-        f"Test items: {items}. Nothing was chosen but where a search is named. DARE drops at "
-        f"random, one draw, and multiplies what is kept by 1/(1 − p). Made by `{command}`.",
+        "parameters, smollm2 has 135. Models that answer less than "
+        f"{100 * LEAST_OWN:g} % are left out. Test items: {items}. Nothing was chosen but where a "
+        "search is named. DARE drops at random, one draw, and multiplies what is kept by "
+        f"1/(1 − p). Made by `{command}`.",
         *_kept(records),
         *_shrunk(known),
         *_regained(records),
+        *breaks.told(records),
     ]
+    fitted = trained_here(records)
+    places = {method: places_of(fitted, method) for method in PRUNED}
+    known, bases = places["magnitude"], {one.base for one in places["magnitude"]}
     if len(bases) < LEAST_BASES:
         parts.append(f"A rule needs sets of {LEAST_BASES} bases whose models answer anything.")
         return "\n\n".join(parts) + "\n"
     errors = {method: errors_elsewhere(of) for method, of in places.items()}
     best = best_rule(errors["magnitude"])
-    parts += _rules(errors, places)
+    parts += [*_rules(errors, places), *elsewhere.told(records, errors, places)]
     searched = [one for one in records if any("searched" in at for at in one["places"])]
     if searched:
         keys = [(one.set, one.domain, one.rate) for one in known]
@@ -94,11 +91,23 @@ def markdown(records: Sequence[Record], command: str) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def _items(records: Sequence[Record]) -> list[str]:
+    """How many test items were asked of each domain; models of elsewhere apart."""
+    asked: dict[str, dict[str, int]] = {}
+    for one in sorted(records, key=lambda one: one not in trained_here([one])):
+        name = "" if trained_here([one]) else f"{one['set']['size']}: "
+        asked.setdefault(name, {})[one["domain"]] = len(one["own"])
+    return [
+        name + listed([f"{count} of {domain}" for domain, count in of.items()])
+        for name, of in asked.items()
+    ]
+
+
 def _groups(places: Sequence[PrunedPlace]) -> dict[str, list[PrunedPlace]]:
     """The places of all seeds of a size, a regime and a scale."""
     groups: dict[str, list[PrunedPlace]] = {}
     for one in places:
-        groups.setdefault(_SEED.sub("", one.set), []).append(one)
+        groups.setdefault(kind(one.set), []).append(one)
     return groups
 
 
