@@ -90,7 +90,7 @@ def test_the_line_over_the_plots_tells_what_is_measured_and_never_of_other_setti
     expect(studio.page.locator("#pinned-note")).to_contain_text("the same answer as before")
 
 
-def test_three_clicks_prune_the_merge_and_amplify_it(studio: Studio) -> None:
+def test_clicks_prune_the_merge_and_amplify_it(studio: Studio) -> None:
     studio.wait_exact()
     line = studio.page.locator(".verdict-box summary span").first
     for shown in shown_merges():
@@ -105,7 +105,7 @@ def test_three_clicks_prune_the_merge_and_amplify_it(studio: Studio) -> None:
     expect(button).to_have_attribute("aria-pressed", "false")
 
 
-def test_a_phone_has_the_three_merges_in_one_row(visit: Visit) -> None:
+def test_a_phone_has_the_four_merges_in_one_row(visit: Visit) -> None:
     studio = visit(width=390, height=844)
     studio.wait_exact()
     buttons = studio.page.locator(".shown-merges button")

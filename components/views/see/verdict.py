@@ -89,9 +89,7 @@ class ShownMerge:
     """A merge that a click sets, to show what the results say."""
 
     name: str
-    """Its method."""
-    done: str
-    """What more was done; begins with a comma, or is empty."""
+    """What was done."""
     kept: str
     """The share that it keeps, in percent."""
     how: str
@@ -104,13 +102,14 @@ class ShownMerge:
     @property
     def text(self) -> str:
         """What was done, and what it keeps."""
-        return f"{self.name}{self.done} {self.kept}"
+        return f"{self.name} {self.kept}"
 
 
 @cache
 def shown_merges() -> tuple[ShownMerge, ...]:
-    """The embedded models added whole, pruned by magnitude, and by DPPA with searched settings: at
-    the rate at which DPPA keeps most beyond what pruning leaves."""
+    """The embedded models added whole, pruned by magnitude, and what is left then enlarged by one
+    factor or by DPPA, each with searched settings: at the rate at which DPPA keeps most beyond what
+    pruning leaves."""
     known = {(row["method"], row["rate"]): row["merged"] for row in _merges()}
 
     def gained(rate: float) -> float:
@@ -118,20 +117,24 @@ def shown_merges() -> tuple[ShownMerge, ...]:
         return float(ours["kept"] - plain["kept"])
 
     rate = max((rate for method, rate in known if method == "dppa"), key=gained)
-    ours = known["dppa", rate]
+    one, ours = known["magnitude", rate], known["dppa", rate]
     return (
-        _shown("unpruned", "", "Whole changes, added.", known["task_arithmetic", 0.0]["best"]),
+        _shown("unpruned", "Whole changes, added.", known["task_arithmetic", 0.0]["best"]),
         _shown(
-            "magnitude",
-            f", {_percent(rate)} pruned",
-            "The largest changes of every matrix, as they are.",
-            known["magnitude", rate]["plain"],
+            f"{_percent(rate)} pruned",
+            "The largest changes of every matrix, as they are (magnitude pruning).",
+            one["plain"],
         ),
         _shown(
-            "DPPA",
-            ", searched",
+            "enlarged",
+            f"The same changes, all enlarged alike: {settings_text(one['values'])}, as a search "
+            "chose them.",
+            one["best"],
+        ),
+        _shown(
+            "by DPPA",
             f"About the same changes, enlarged by DPPA: {settings_text(ours['values'])}, as a "
-            "search chose them.",
+            "search of as many settings chose them.",
             ours["best"],
         ),
     )
@@ -142,10 +145,10 @@ def telling_question() -> str:
     return next(item.prompt for item in example_items("finance") if item.task == "sentiment")
 
 
-def _shown(name: str, done: str, how: str, merge: Mapping[str, Any]) -> ShownMerge:
+def _shown(name: str, how: str, merge: Mapping[str, Any]) -> ShownMerge:
     session = session_from_recipe(parse_recipe(merge["recipe"]), 0)
     kept = _percent(merge["kept"])
-    return ShownMerge(name, done, kept, how, recipe_hash(session.recipe()), state_of(session))
+    return ShownMerge(name, kept, how, recipe_hash(session.recipe()), state_of(session))
 
 
 def verdict_of(recipe: MergeRecipe) -> str:

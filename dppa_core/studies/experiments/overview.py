@@ -91,8 +91,7 @@ def overview(results: Mapping[str, Any], studies: Sequence[Mapping[str, Any]]) -
         f"count all entries, embeddings too. With {LEAST_SEEDS} seeds or more they have intervals "
         "over seeds, the wider of Student's and a bootstrap over seeds and items, and outcomes "
         "corrected for the five comparisons of a rate ([study plan](study-plan.md)); with fewer "
-        "they have none. Settings of embedded, between were found by an older search "
-        "(the plan's last section).",
+        "they have none.",
         found,
         made="make results",
     )

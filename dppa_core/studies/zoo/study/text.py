@@ -80,8 +80,8 @@ def _at_an_end(sets: Sequence[Measured]) -> str:
     strengths = [one["strength"] for one in values if "strength" in one]
     least = sum(v <= LEAST_STRENGTH for v in strengths)
     return (
-        f"Factors lie between {LONE_FACTORS[0]:g} and {LONE_FACTORS[1]:g}; by the older search, "
-        f"beside a coefficient, between {FACTORS[0]:g} and {FACTORS[1]:g}. {ended} of {len(asked)} "
+        f"Factors lie between {LONE_FACTORS[0]:g} and {LONE_FACTORS[1]:g}; where embeddings stay "
+        f"whole, beside a coefficient, between {FACTORS[0]:g} and {FACTORS[1]:g}. {ended} of {len(asked)} "
         f"searches chose such an end, {least} of {len(strengths)} the least strength, "
         f"{LEAST_STRENGTH:g}: beyond may be better. DPA is strength 0. Within its settings a "
         "search may miss better numbers (the plan says how near it comes), so small differences "
@@ -95,7 +95,7 @@ def _bounds(values: Mapping[str, float]) -> tuple[float, float]:
 
 def _group(size: str, regime: str, sets: Sequence[Measured]) -> str:
     seeds = [str(of["set"]["seed"]) for of in sets]
-    told = f"Seeds: {', '.join(seeds)}. {_alone(sets)}{_older(sets)}"
+    told = f"Seeds: {', '.join(seeds)}. {_alone(sets)}"
     parts = [f"## {size}, {regime}", told]
     if len(sets) < LEAST_SEEDS:
         parts += [
@@ -104,17 +104,6 @@ def _group(size: str, regime: str, sets: Sequence[Measured]) -> str:
         ]
         return "\n\n".join([*parts, *map(_one_set, sets)])
     return "\n\n".join([*parts, *_compared(sets), _figures(sets)])
-
-
-def _older(sets: Sequence[Measured]) -> str:
-    """A note on sets whose searches chose a coefficient where all entries are pruned."""
-    pruned = (row for of in sets for row in of["merges"] if row["budget"] == ALL)
-    if not any({"factor1", "coefficient"} <= row["values"].keys() for row in pruned):
-        return ""
-    return (
-        " Measured with the older search, which chose a coefficient, too; the controls have "
-        "DPPA's numbers, which favours DPPA."
-    )
 
 
 def _compared(sets: Sequence[Measured]) -> list[str]:
