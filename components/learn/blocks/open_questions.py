@@ -28,6 +28,8 @@ WORDS = {
     "advice calls a large delta.",
 }
 """Whether it is the overview -> the meaning of the finding's words."""
+REAL_RATE = 90.0
+"""The pruning rate, in per cent, at which merges of SmolLM2's models are told."""
 Series = Mapping[str, Mapping[Any, float]]
 """Curves of a plot: name -> x -> y."""
 NOTES = {
@@ -147,7 +149,20 @@ def _figures() -> dict[str, Any]:
         "strong-last": _against_none("0.08"),
         **_by_chance(),
         **_at_the_largest_gain(),
+        **_of_a_real_model(),
     }
+
+
+def _of_a_real_model() -> dict[str, float]:
+    """What three merges of SmolLM2's models keep at 90 %."""
+    for table in experiment(OVERVIEW)["tables"]:
+        titles = [column["title"] for column in table["columns"]]
+        for row in table["rows"]:
+            at = dict(zip(titles, (cell["value"] for cell in row["cells"]), strict=True))
+            if str(at.get("models")).startswith("smollm2") and at["pruned"] == REAL_RATE:
+                names = ("task arithmetic", "magnitude", "DPPA")
+                return {f"real-{name.lower().replace(' ', '-')}": at[name] / 100 for name in names}
+    return {}
 
 
 def _at_the_largest_gain() -> dict[str, float]:

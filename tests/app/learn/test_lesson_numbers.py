@@ -32,7 +32,7 @@ EXAMPLES = {
     "amplification": "0 1 2 50 90 80 95 99.5 0.5 0.2",
     "conflict": "0 80",
     "coefficients": "0 1 100",
-    "comparison": "92 90 80 95 50 1 2 3 200 41 39",
+    "comparison": "92 90 80 95 50 1 2 3 200 41 39 135",
     "open": "0 1 2 7 13 80 85 90 8 95 99",
     "by-hand": "95 50 3 5 0",
     "break-it": "",
