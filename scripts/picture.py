@@ -1,11 +1,13 @@
 """Take pictures of every view of the page, in both themes and at both widths: `make picture`.
 
+    python scripts/picture.py [STEP …]      some of them, as chat drill; all if none is named
+
 Starts the app as a person does, and fills each view as one would: a question, a comparison, an
 attribution, a score, a search. Closed views compute nothing, so the order is that of the page.
 """
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,6 +16,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # run as a script, from wherever
 
+from dppa_core.checkpoints.sources.fetchable import FETCHABLE  # noqa: E402
 from tests.e2e.chromium import HELP, find_chromium  # noqa: E402
 from tests.e2e.page_driver import ANSWER_MS, ARGUMENTS, Studio, new_context  # noqa: E402
 from tests.e2e.server import Server  # noqa: E402
@@ -23,14 +26,15 @@ THEMES = ("light", "dark")
 FOLDER = ROOT / "docs" / "pictures"
 
 
-def chat(studio: Studio) -> None:
+def chat(studio: Studio, others: Sequence[str] = ("zoo:base",)) -> None:
     """The first question, answered by all models."""
     studio.open_pane("chat")
     studio.page.locator('#examples button.example[data-domain="math"]').first.click()
     studio.page.wait_for_function("() => document.querySelector('#prompt textarea').value")
     studio.page.locator("#send").click()
     studio.wait_answer("merged")
-    studio.wait_answer("zoo:base")
+    for name in others:
+        studio.wait_answer(name)
     _top(studio)
 
 
@@ -99,6 +103,14 @@ def experiments(studio: Studio) -> None:
     studio.page.locator("#experiments-view").scroll_into_view_if_needed()
 
 
+def real_model(studio: Studio) -> None:
+    """SmolLM2's domain models: thirty layers, and a question in plain English."""
+    studio.page.locator("#preset-choice").select_option("SmolLM2 135M: math + finance + law")
+    studio.page.locator('#heatmap g.cell[data-layer="29"]').first.wait_for(timeout=ANSWER_MS)
+    studio.wait_models()
+    chat(studio, ())
+
+
 def lesson(studio: Studio) -> None:
     """How pruning by significance works."""
     _learn(studio, "significance")
@@ -112,7 +124,7 @@ def hands(studio: Studio) -> None:
 STEPS: tuple[Callable[[Studio], None], ...] = (
     *(chat, score, search, export),
     *(drill, sparsity, distance, attribution, experiments),  # beside the export, which stays open
-    *(lesson, hands),
+    *(real_model, lesson, hands),
 )
 
 
@@ -143,15 +155,18 @@ def _attached(page: Page, selector: str) -> None:
     page.locator(selector).first.wait_for(state="attached", timeout=ANSWER_MS)
 
 
-def pictures(browser: Browser, url: str) -> Iterator[Path]:
-    """Take all; print their names."""
+def pictures(browser: Browser, url: str, names: Sequence[str]) -> Iterator[Path]:
+    """Take those named, or all; a real model only where it was fetched."""
+    steps = [step for step in STEPS if not names or step.__name__ in names]
+    if not FETCHABLE["smollm2"].here:
+        steps = [step for step in steps if step is not real_model]
     FOLDER.mkdir(exist_ok=True)
     for width, height in SIZES:
         for theme in THEMES:
             context = new_context(browser, width, height)
             studio = Studio.visit(context, url, theme)
             studio.wait_models()
-            for step in STEPS:
+            for step in steps:
                 step(studio)
                 studio.page.evaluate("() => document.activeElement.blur()")
                 path = FOLDER / f"{step.__name__}-{width}-{theme}.png"
@@ -169,7 +184,7 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=program, args=list(ARGUMENTS))
         server = Server.start(Path(folder) / "app.log")
         try:
-            for path in pictures(browser, server.url):
+            for path in pictures(browser, server.url, sys.argv[1:]):
                 sys.stdout.write(f"{path.relative_to(ROOT)}\n")
         finally:
             server.stop()
