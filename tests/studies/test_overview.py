@@ -161,7 +161,8 @@ def test_sets_of_three_seeds_are_one_row_a_rate_with_the_outcomes_of_the_study()
     found = overview(RESULTS, both)
     assert found.findings
     said = found.findings.finding
-    assert "over the 6 settled sets, at 95 %, two factors alone (DPA) keep +25.0, uneven" in said
+    assert "over all 6 settled sets DPPA minus magnitude is +45.0 points (" in found.findings.short
+    assert "(DPA), bring +25.0 points (" in found.findings.short
     assert "The 6 settled sets at 95 %, hints and no claims: DPPA minus magnitude (+45.0 p" in said
     assert "keeps more), two factors alone (DPA) (+25.0 points" in found.findings.finding
     low = [{**measured(seed, 12), "own": hits(40)} for seed in (1, 2, 3)]
@@ -250,7 +251,7 @@ def test_it_travels_as_json_and_stands_first_on_the_page(found: Experiment) -> N
     assert report_json(report_of(value)) == value
     text = page(report)
     assert text.startswith(
-        "# The experiments\n\n## When does DPPA win, tie and lose?\n\nThe embedded"
+        "# The experiments\n\n## When does DPPA win, tie and lose?\n\n- In the emb"
     )
     assert text.count("The embedded models, one training") == 1, "the finding stands once"
     assert text.index("overview-1.svg") < text.index("## Models, items and time")

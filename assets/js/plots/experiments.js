@@ -19,12 +19,17 @@ function prose(parent, kind, text) {
 }
 // The finding: a sentence or two as a paragraph, then the others with their figures, one a line.
 const MANY = 6, LONG = 18; // figures, rows
+const sentencesOf = (text) => text.split(/(?<=\.) (?=\D)/);
 export const findings = (text) => {
-  const sentences = text.split(/(?<=\.) (?=\D)/), two = sentences.slice(0, 2).join(" ");
+  const sentences = sentencesOf(text), two = sentences.slice(0, 2).join(" ");
   const first = (two.match(/\d+(\.\d+)?/g) ?? []).length > MANY ? 1 : 2;
   return [sentences.slice(0, first).join(" "), ...sentences.slice(first)];
 };
-function found(parent, text) {
+function found(parent, text, plain) {
+  if (plain) { // the overview: a few sentences, then all of its figures
+    list(parent, sentencesOf(plain));
+    return () => list(parent, sentencesOf(text));
+  }
   const [first, ...others] = findings(text);
   prose(parent, "finding", first);
   return () => { if (others.length) list(parent, others); };
@@ -148,7 +153,7 @@ part("experiments", ({ host, get, put: send, watch, trigger }) => {
     html("p", { class: "question" }, body, tidy(one.question));
     const map = Boolean(one.plots[0]?.marks?.length); // which says it at a glance: the other sentences follow it
     if (one.not_run) prose(body, "problem", `Not run: ${one.not_run}`);
-    const rest = one.not_run ? () => {} : found(body, one.finding);
+    const rest = one.not_run ? () => {} : found(body, one.finding, one.key === "overview" ? one.short : "");
     if (!map) rest();
     const plots = html("div", { class: "result-plots" }, body);
     const pick = (title) => ([table, row], what) => (one.tables[table].rows[row].recipe ? () => set({ table, row }, `${title.split(" minus ")[0]}, ${what}`) : null);

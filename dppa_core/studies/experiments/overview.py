@@ -13,6 +13,7 @@ from dppa_core.errors import many
 from dppa_core.evaluation.tables import Cell, Column, Row, Table, in_brackets, listed, settings_text
 from dppa_core.pruning.pruning_parameters import PruningParameters
 from dppa_core.studies.experiments.overview_map import difference_map
+from dppa_core.studies.experiments.overview_plain import plain
 from dppa_core.studies.experiments.overview_sizes import (
     all_sizes,
     gap_text,
@@ -67,7 +68,9 @@ def overview(results: Mapping[str, Any], studies: Sequence[Mapping[str, Any]]) -
         _table("One model alone", alone, [Column("domain"), Column("‖d‖ / ‖W‖")]),
     )
     maps = difference_map((several, alone), SIMPLEST), difference_map((several,), WHOLE)
-    found = Findings(tables, (*maps, _by_rate(merged)), _finding(merged, alone, others, studies))
+    charts, finding = (*maps, _by_rate(merged)), _finding(merged, alone, others, studies)
+    short = plain(merged, [row for row in others if row.outcomes], studies)
+    found = Findings(tables, charts, finding, short=short)
     differences = sum(len(row.minus) for row in (*merged, *alone))
     asked = sum(one["n"] for one in results["models"]["base"].values())
     return Experiment(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dppa_core.evaluation.tables import listed
 from dppa_core.studies.experiments.score_table import pruned
 from dppa_core.studies.zoo.study.compare import (
     PRIMARY,
@@ -26,41 +25,20 @@ PARTS = {
     ("dppa", "reversed"): "DPPA minus DPPA with reversed densities",
 }
 """The two merges of each comparison -> its words."""
-HINT = {
-    "two factors alone (DPA) keep": ("dpa", "magnitude"),
-    "uneven densities alone (DP)": ("dp", "magnitude"),
-    "both (DPPA)": ("dppa", "magnitude"),
-}
-"""What the first sentence tells: words, and the two merges."""
 Found = Mapping[tuple[str, str], SeedComparison]
 """The two merges -> their comparison at one rate."""
 
 
 def all_sizes(regime: str, sets: Sequence[Mapping[str, Any]]) -> str:
-    """A sentence with the points of each part alone, then one a rate with all comparisons; empty
-    if no rate was measured in every set."""
-    rates = claim_rates(sets, SECONDARY)
-    found = [_found(sets, rate) for rate in rates]
-    if not found:
-        return ""
+    """A sentence a rate with all comparisons; empty if no rate was measured in every set."""
     of = f"{len(sets)} {regime} sets"
-    return " ".join([_hint(of, rates, found), *map(_at, rates, found, [of] * len(rates))])
+    return " ".join(_at(rate, by_pair(sets, rate), of) for rate in claim_rates(sets, SECONDARY))
 
 
-def _found(sets: Sequence[Mapping[str, Any]], rate: float) -> Found:
+def by_pair(sets: Sequence[Mapping[str, Any]], rate: float) -> Found:
+    """All comparisons at a rate by the names of their two merges."""
     pairs = [*compare(sets, rate, PRIMARY), *compare(sets, rate, SECONDARY)]
     return {(one.one, one.other): one for one in pairs}
-
-
-def _hint(of: str, rates: Sequence[float], found: Sequence[Found]) -> str:
-    told = [
-        f"{what} {listed([f'{100 * each[pair].over_seeds.value:+.1f}' for each in found])}"
-        for what, pair in HINT.items()
-    ]
-    return (
-        f"A hint, since it was not planned to put sizes together: over the {of}, at "
-        f"{listed([pruned(rate) for rate in rates])}, {', '.join(told)} points against magnitude."
-    )
 
 
 def _at(rate: float, found: Found, of: str) -> str:

@@ -58,23 +58,29 @@ def page(report: ExperimentsReport) -> str:
 
 
 def _opening(one: Experiment) -> list[str]:
-    """The overview's first two sentences, its first plot, and the other sentences, one a line."""
+    """The overview in plain sentences, its first plot, and all findings, one a line."""
     if one.findings is None:
         return []
     first = one.findings.plots[0]
-    sentences = re.split(r"(?<=\.) (?=\D)", one.findings.finding)
+    plain, all_found = (
+        "\n".join(f"- {sentence}" for sentence in re.split(r"(?<=\.) (?=\D)", text))
+        for text in (one.findings.short, one.findings.finding)
+    )
     return [
         f"## {one.title}",
-        " ".join(sentences[:2]),
+        plain,
         f"![{first.title}]({PLOTS}/{_picture(one, 0)})",
         *([first.how] if isinstance(first, Heatmap) and first.how else []),
-        "\n".join(f"- {sentence}" for sentence in sentences[2:]),
+        "### With all numbers",
+        all_found,
     ]
 
 
 def _summary(report: ExperimentsReport) -> list[str]:
     """The findings, one line per experiment that has a short one; the README copies it."""
-    found = [(one, one.findings.short) for one in report.experiments if one.findings]
+    found = [
+        (one, one.findings.short) for one in report.experiments if one.findings and one.key != KEY
+    ]
     lines = [f"- {one.title} ({one.number}): {short}" for one, short in found if short]
     return ["## In short", "\n".join(lines)] if lines else []
 

@@ -81,8 +81,9 @@ def _at_an_end(sets: Sequence[Measured]) -> str:
     least = sum(v <= LEAST_STRENGTH for v in strengths)
     return (
         f"Factors lie between {LONE_FACTORS[0]:g} and {LONE_FACTORS[1]:g}; where embeddings stay "
-        f"whole, beside a coefficient, between {FACTORS[0]:g} and {FACTORS[1]:g}. {ended} of {len(asked)} "
-        f"searches chose such an end, {least} of {len(strengths)} the least strength, "
+        f"whole, beside a coefficient, between {FACTORS[0]:g} and {FACTORS[1]:g}. "
+        f"{ended} of {len(asked)} searches chose such an end, {least} of {len(strengths)} the "
+        "least strength, "
         f"{LEAST_STRENGTH:g}: beyond may be better. DPA is strength 0. Within its settings a "
         "search may miss better numbers (the plan says how near it comes), so small differences "
         "may come from that."

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
-from typing import Any
 
 import numpy as np
 
 from dppa_core.evaluation.tables import markdown_table
-from dppa_core.studies.zoo.survey.rule import LEAST_OWN, kind, shrunk, title
+from dppa_core.studies.zoo.survey.rule import LEAST_OWN, Record, kind, shrunk, title
 from dppa_core.tuning.advice.facts import PROBE_KEEPS
 
 DRAWS, SEED = 10_000, 0
@@ -49,7 +48,7 @@ def crossing(rates: Sequence[float], kept: Sequence[float]) -> float | None:
     return None
 
 
-def break_points(records: Sequence[Mapping[str, Any]]) -> list[BreakPoint]:
+def break_points(records: Sequence[Record]) -> list[BreakPoint]:
     """Of each delta that has both; without models that answer too little (`LEAST_OWN`)."""
     found = []
     for one in records:
@@ -65,7 +64,7 @@ def break_points(records: Sequence[Mapping[str, Any]]) -> list[BreakPoint]:
     return found
 
 
-def told(records: Sequence[Mapping[str, Any]]) -> list[str]:
+def told(records: Sequence[Record]) -> list[str]:
     """A section of the page; empty with too few break points."""
     found = break_points(records)
     if len(found) < LEAST_BREAKS:

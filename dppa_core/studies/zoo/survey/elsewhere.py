@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from statistics import fmean
-from typing import Any
 
 from dppa_core.evaluation.tables import markdown_table
 from dppa_core.studies.zoo.survey.rule import (
     ASKED,
     PrunedPlace,
+    Record,
     best_rule,
     fit,
     kind,
@@ -20,7 +20,7 @@ from dppa_core.tuning.advice.kept_rule import SYMBOLS, KeptRule
 
 
 def told(
-    records: Sequence[Mapping[str, Any]],
+    records: Sequence[Record],
     errors: Mapping[str, Mapping[tuple[str, ...], float]],
     fitted: Mapping[str, Sequence[PrunedPlace]],
 ) -> list[str]:

@@ -34,6 +34,8 @@ RULES = (
 """The figures of each rule (`kept_rule.figures`); without any, all retentions are alike."""
 ASKED = "shrunk"
 """The figure for which questions are asked."""
+Record = Mapping[str, Any]
+"""What `survey_set` found of one delta."""
 LEAST_OWN = 0.25
 """Least accuracy of a domain model whose retention is a figure and no noise."""
 _SEED = re.compile(r", seed \d+")
@@ -66,7 +68,7 @@ class PrunedPlace:
         return figures(self.rate, self.energy, self.change, self.shrunk)
 
 
-def places_of(records: Sequence[Mapping[str, Any]], method: str) -> list[PrunedPlace]:
+def places_of(records: Sequence[Record], method: str) -> list[PrunedPlace]:
     """All places of some records of `survey_set`, pruned by magnitude or DARE; without models that
     answer too little (`LEAST_OWN`)."""
     found = []
@@ -80,7 +82,7 @@ def places_of(records: Sequence[Mapping[str, Any]], method: str) -> list[PrunedP
     return found
 
 
-def shrunk(record: Mapping[str, Any], factor: float) -> float:
+def shrunk(record: Record, factor: float) -> float:
     """The retention at a factor in [0, 1], on straight lines between the measured ones."""
     known = {float(name): hits.count("1") for name, hits in record["shrunk"].items()}
     known[1.0] = own = record["own"].count("1")
@@ -99,7 +101,7 @@ def kind(name: str) -> str:
     return _SEED.sub("", name)
 
 
-def trained_here(records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def trained_here(records: Sequence[Record]) -> list[Record]:
     """Records of the sizes that `dppa zoo train` trains from nothing: rules are fitted to these
     alone, and tested on the others."""
     return [one for one in records if one["set"]["size"] in SIZES]

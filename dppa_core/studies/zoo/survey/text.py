@@ -5,55 +5,69 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from statistics import fmean
-from typing import Any
 
-import numpy as np
-
-from dppa_core.errors import many
 from dppa_core.evaluation.tables import listed, markdown_table
-from dppa_core.studies.zoo.study.compare import LEAST_SEEDS, student_interval
-from dppa_core.studies.zoo.survey import breaks, elsewhere
+from dppa_core.studies.zoo.survey import breaks, elsewhere, searched
 from dppa_core.studies.zoo.survey.measure import PRUNED
 from dppa_core.studies.zoo.survey.rule import (
     ASKED,
     LEAST_OWN,
     RULES,
     PrunedPlace,
+    Record,
     best_rule,
     errors_elsewhere,
     fit,
     foretold_elsewhere,
     kind,
     places_of,
-    shrunk,
-    title,
     trained_here,
 )
-from dppa_core.tuning.advice.facts import PROBE_KEEPS
+from dppa_core.studies.zoo.survey.searched import TITLES
 from dppa_core.tuning.advice.kept_rule import SYMBOLS, KeptRule
 
-BINS = ((0.9, 1.01), (0.5, 0.9), (0.0, 0.5))
-"""Foretold retentions that are told together."""
 LEAST_BASES = 2
-A_POINT, FAR, WIDE = 0.01, 0.05, 0.1
+A_POINT, WIDE = 0.01, 0.1
 TRIED = 0.9
 """A rate at which little and much is kept: at others most rules are right more easily."""
 SHRUNK_AT = (0.8, 0.9, 0.95)
-TITLES = {"magnitude": "magnitude", "dppa": "DPPA", "dare": "DARE"}
-RIVALS = ("dppa", "dare")
-Record = Mapping[str, Any]
 
 
 def markdown(records: Sequence[Record], command: str) -> str:
     """The page, from the records of `survey_set` for all sets."""
-    places = {method: places_of(records, method) for method in PRUNED}
-    known = places["magnitude"]
+    everywhere = places_of(records, "magnitude")
+    parts = [
+        "# How far can a delta be pruned?",
+        *_intro(records, everywhere, command),
+        *_kept(records),
+        *_shrunk(everywhere),
+        *searched.regained(records),
+        *breaks.told(records),
+    ]
+    fitted = trained_here(records)
+    places = {method: places_of(fitted, method) for method in PRUNED}
+    known, bases = places["magnitude"], {one.base for one in places["magnitude"]}
+    if len(bases) < LEAST_BASES:
+        parts.append(f"A rule needs sets of {LEAST_BASES} bases whose models answer anything.")
+        return "\n\n".join(parts) + "\n"
+    errors = {method: errors_elsewhere(of) for method, of in places.items()}
+    best = best_rule(errors["magnitude"])
+    parts += [*_rules(errors, places), *elsewhere.told(records, errors, places)]
+    asked = [one for one in records if any("searched" in at for at in one["places"])]
+    if asked:
+        keys = [(one.set, one.domain, one.rate) for one in known]
+        foretold = foretold_elsewhere(known, best)
+        parts += searched.added(asked, dict(zip(keys, foretold, strict=True)))
+    return "\n\n".join(parts) + "\n"
+
+
+def _intro(records: Sequence[Record], known: Sequence[PrunedPlace], command: str) -> list[str]:
+    """What is measured, and on what."""
     items = "; ".join(_items(records))
     deltas, bases = {(one.set, one.domain) for one in known}, {one.base for one in known}
     sets = {one.set for one in known}
     scaled = sum("×" in one for one in sets)
-    parts = [
-        "# How far can a delta be pruned?",
+    return [
         "A *delta* is a domain model minus its base. Here each one is pruned, put back on its base "
         "alone, and asked the test items of its domain. *Retention* is the accuracy divided by the "
         "domain model's own. Rates count the entries of the *modules*, the matrices inside the "
@@ -69,26 +83,7 @@ def markdown(records: Sequence[Record], command: str) -> str:
         f"{100 * LEAST_OWN:g} % are left out. Test items: {items}. Nothing was chosen but where a "
         "search is named. DARE drops at random, one draw, and multiplies what is kept by "
         f"1/(1 − p). Made by `{command}`.",
-        *_kept(records),
-        *_shrunk(known),
-        *_regained(records),
-        *breaks.told(records),
     ]
-    fitted = trained_here(records)
-    places = {method: places_of(fitted, method) for method in PRUNED}
-    known, bases = places["magnitude"], {one.base for one in places["magnitude"]}
-    if len(bases) < LEAST_BASES:
-        parts.append(f"A rule needs sets of {LEAST_BASES} bases whose models answer anything.")
-        return "\n\n".join(parts) + "\n"
-    errors = {method: errors_elsewhere(of) for method, of in places.items()}
-    best = best_rule(errors["magnitude"])
-    parts += [*_rules(errors, places), *elsewhere.told(records, errors, places)]
-    searched = [one for one in records if any("searched" in at for at in one["places"])]
-    if searched:
-        keys = [(one.set, one.domain, one.rate) for one in known]
-        foretold = foretold_elsewhere(known, best)
-        parts += _added(searched, dict(zip(keys, foretold, strict=True)))
-    return "\n\n".join(parts) + "\n"
 
 
 def _items(records: Sequence[Record]) -> list[str]:
@@ -170,38 +165,6 @@ def _percent(shares: Sequence[float]) -> list[float]:
     return [100 * share for share in shares]
 
 
-def _regained(records: Sequence[Record]) -> list[str]:
-    """What a search of DPPA's settings brings back, beside what shrinking costs."""
-    found, sets = [], set()
-    for one in records:
-        own = one["own"].count("1")
-        for at in one["places"] if own >= LEAST_OWN * len(one["own"]) else ():
-            kept = at["pruned"]["magnitude"].count("1") / own
-            if "searched" in at and kept < PROBE_KEEPS:
-                back = [
-                    at["searched"][method]["hits"].count("1") / own - kept
-                    for method in ("dppa", "magnitude")
-                ]
-                found.append((1 - kept, 1 - shrunk(one, at["energy"]), *back))
-                sets.add(title(one["set"]))
-    if not found:
-        return []
-    lost, shrinking, *back = (100 * fmean(column) for column in zip(*found, strict=True))
-    more = sum(dppa > shrinking + FAR for _, shrinking, dppa, _ in found)
-    return [
-        f"Where magnitude loses a tenth or more and settings were searched, at "
-        f"{_searched_at(records)} ({many(len(found), 'place')} in {many(len(sets), 'set')}), it "
-        f"loses {lost:.0f} points on average, shrinking alone {shrinking:.0f}. DPPA brings back "
-        f"{back[0]:.0f} points, magnitude with one factor {back[1]:.0f}. In {more} of these DPPA "
-        f"brings back over {100 * FAR:g} points more than shrinking costs."
-    ]
-
-
-def _searched_at(records: Sequence[Record]) -> str:
-    rates = {at["rate"] for one in records for at in one["places"] if "searched" in at}
-    return listed([f"{100 * rate:g} %" for rate in sorted(rates)])
-
-
 def _means(places: Sequence[PrunedPlace], rates: Sequence[float]) -> list[float]:
     return [fmean(one.kept for one in places if one.rate == rate) for rate in rates]
 
@@ -248,48 +211,3 @@ def _formula(title: str, rule: KeptRule) -> str:
         for name, weight in zip(rule.names, rule.weights[1:], strict=True)
     )
     return f"{title}: logit(retention) = {rule.weights[0]:.2f}{terms}".replace("= -", "= −")
-
-
-def _added(
-    records: Sequence[Record], foretold: Mapping[tuple[str, str, float], float]
-) -> list[str]:
-    searched = _searched_at(records)
-    sets = dict.fromkeys(title(one["set"]) for one in records)
-    return [
-        "## What DPPA and DARE add",
-        f"At {searched} each method's factors, coefficient and strength were searched on "
-        f"{records[0]['search_items']} search items, with one budget, in {len(sets)} of the sets "
-        f"({'; '.join(sets)}). Differences are means over the deltas of a set, then over the sets, "
-        "with Student's interval over sets (95 %), not corrected for their number: they support no "
-        "claim. In brackets the deltas and sets.",
-        _methods(records, foretold),
-    ]
-
-
-def _methods(records: Sequence[Record], foretold: Mapping[tuple[str, str, float], float]) -> str:
-    rows = []
-    for low, high in BINS:
-        gaps: dict[str, dict[str, list[float]]] = {name: {} for name in RIVALS}
-        for one in records:
-            own, name = one["own"].count("1"), title(one["set"])
-            for at in one["places"]:
-                key = name, one["domain"], at["rate"]
-                if "searched" not in at or not low <= foretold.get(key, -1.0) < high:
-                    continue
-                known = {m: of["hits"].count("1") / own for m, of in at["searched"].items()}
-                for rival in RIVALS:
-                    gaps[rival].setdefault(name, []).append(known[rival] - known["magnitude"])
-        many = sum(map(len, gaps["dppa"].values()))
-        if many:
-            told = f"{100 * low:g} to {100 * min(high, 1):g} % ({many}, {len(gaps['dppa'])})"
-            rows.append([told, *(_told(gaps[rival]) for rival in RIVALS)])
-    heads = [f"{TITLES[name]} minus magnitude, points" for name in RIVALS]
-    return markdown_table(["foretold retention by magnitude", *heads], rows)
-
-
-def _told(by_set: Mapping[str, Sequence[float]]) -> str:
-    means = np.array([np.mean(of) for of in by_set.values()])
-    if len(means) < LEAST_SEEDS:
-        return f"{100 * means.mean():+.1f}"
-    found = student_interval(means)[0]
-    return f"{100 * found.value:+.1f} ({100 * found.low:+.1f} to {100 * found.high:+.1f})"
