@@ -55,6 +55,11 @@ def of_search(row: str) -> Callable[[Results], tuple[str, ...]]:
     return lambda _: found(row, text_of("docs/search.md"))
 
 
+def of_survey(row: str) -> Callable[[Results], tuple[str, ...]]:
+    """Figures of docs/survey.md."""
+    return lambda _: found(row, text_of("docs/survey.md"))
+
+
 def adamerging(row: str) -> tuple[str, ...]:
     """Mean retention, gain and half of its interval in docs/adamerging-results.md."""
     mean = r"([\d.]+) % \| (?:\+([\d.]+) ± ([\d.]+)|–) \|"
@@ -135,6 +140,17 @@ STATED = (
             *data.cell("overview", BETWEEN_AT_80, "task arithmetic"),
             str(BETWEEN_SEEDS),
             *data.cell("overview", BETWEEN_AT_80, "minus task arithmetic"),
+        ),
+    ),
+    StatedFigures(
+        "docs/method.md",
+        "model breaks correlates # (# to #) with the rate at which it breaks if nothing is dropped "
+        "and its delta is multiplied by E. With ln ‖d‖/‖W‖ it correlates # (-# to #). These are # "
+        "deltas",
+        lambda data: (
+            *of_survey(r"correlates ([\d.]+) \(([\d.]+) to ([\d.]+)\) with that of")(data),
+            *of_survey(r"and ([\d.]+) \(-([\d.]+) to ([\d.]+)\) with ln")(data),
+            *of_survey(r"break point of (\d+) deltas")(data),
         ),
     ),
     StatedFigures(
