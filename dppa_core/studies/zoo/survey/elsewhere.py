@@ -44,7 +44,8 @@ def told(
     return [
         "## A model that the rules were not fitted to",
         "Mean retention of the deltas in per cent, as measured and as the rules foretell it. "
-        "These models are no part of the fit above.",
+        "These models are no part of the fit above; that was decided after their figures had been "
+        "seen.",
         *parts,
         f"Wrong on average over deltas and rates: {'; '.join(wrong)}.",
     ]
