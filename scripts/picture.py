@@ -124,7 +124,7 @@ def hands(studio: Studio) -> None:
 STEPS: tuple[Callable[[Studio], None], ...] = (
     *(chat, score, search, export),
     *(drill, sparsity, distance, attribution, experiments),  # beside the export, which stays open
-    *(real_model, lesson, hands),
+    *(lesson, hands, real_model),
 )
 
 
@@ -156,8 +156,9 @@ def _attached(page: Page, selector: str) -> None:
 
 
 def pictures(browser: Browser, url: str, names: Sequence[str]) -> Iterator[Path]:
-    """Take those named, or all; a real model only where it was fetched."""
-    steps = [step for step in STEPS if not names or step.__name__ in names]
+    """Take those named, or all; a real model only where it was fetched. KeyError: no such step."""
+    known = {step.__name__: step for step in STEPS}
+    steps = [known[name] for name in names or known]
     if not FETCHABLE["smollm2"].here:
         steps = [step for step in steps if step is not real_model]
     FOLDER.mkdir(exist_ok=True)

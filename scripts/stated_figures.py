@@ -144,13 +144,12 @@ STATED = (
     ),
     StatedFigures(
         "docs/method.md",
-        "model breaks correlates # (# to #) with the rate at which it breaks if nothing is dropped "
-        "and its delta is multiplied by E. With ln ‖d‖/‖W‖ it correlates # (-# to #). These are # "
-        "deltas",
+        "their logits correlate # (# to #) over # deltas, on models of 0.6 to 135 million "
+        "parameters. With ln ‖d‖/‖W‖ the former correlates # (# to #) over",
         lambda data: (
-            *of_survey(r"correlates ([\d.]+) \(([\d.]+) to ([\d.]+)\) with that of")(data),
-            *of_survey(r"and ([\d.]+) \(-([\d.]+) to ([\d.]+)\) with ln")(data),
-            *of_survey(r"break point of (\d+) deltas")(data),
+            *of_survey(r"they correlate ([\d.]+) \(([\d.]+) to ([\d.]+)\)")(data),
+            *of_survey(r"deltas (\d+) break between")(data),
+            *of_survey(r"correlates ([\d.]+) \(([\d.]+) to ([\d.]+)\) over the models")(data),
         ),
     ),
     StatedFigures(

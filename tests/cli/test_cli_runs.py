@@ -34,7 +34,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]]:
         def merge(method: str, *domains: str) -> SearchedMerge:
             made = entry(method, 0.9, domains or DOMAINS).recipes()
             one = ScoredMerge(next(iter(made.values())), {d: hits[d] for d in domains or DOMAINS})
-            return SearchedMerge(one, ChosenValues({}, 0, 0), one)
+            return SearchedMerge(one, ChosenValues({}, 0, 0, {}), one)
 
         rows = tuple(
             MethodScores(name, 0.9, {d: merge(name, d) for d in DOMAINS}, merge(name))

@@ -78,7 +78,7 @@ def test_the_setting_of_least_loss_is_told_where_it_is_another() -> None:
     one, two = row("dppa", 80, 40, 60), row("ties", 50, 40, 40)
     other = replace(two.chosen, by_loss={"scale": 1.5})
     less = {domain: (True,) * 24 + (False,) * 76 for domain in DOMAINS}
-    shown = board(one, replace(two, chosen=other, by_loss=less))
+    shown = board(one, replace(two, chosen=other, hits_by_loss=less))
     lines = [line for line in markdown(shown, "x").splitlines() if "9, 3" in line]
     assert "| 9, 3 | the same |" in lines[0] and "scale 1.5: 30.0 % (" in lines[1]
     assert as_json(shown)["rows"][1]["by_loss"]["retention"] == pytest.approx(0.3)
@@ -189,7 +189,7 @@ def test_what_was_measured_is_not_asked_again(
     monkeypatch.setattr(choosing, "BUDGET", Budget(2, 2))
     first = measure(["slerp", "emr", "linear"], test_items=2, search_items=1)
     assert sorted(row.method for row in first.rows) == ["dppa", "emr", "linear"]
-    assert {row.method: row.chosen for row in first.rows}["linear"] == ChosenValues({}, 0, 0)
+    assert {row.method: row.chosen for row in first.rows}["linear"] == ChosenValues({}, 0, 0, {})
     assert set(first.refused) == {"slerp"} and "one other" in first.refused["slerp"]
     assert all(len(hits) == 2 for row in first.rows for hits in row.hits.values())
     assert [len(row.added) for row in first.rows if row.method == "emr"] == [3]

@@ -48,4 +48,4 @@ def test_every_method_is_searched_by_the_same_budget(monkeypatch: pytest.MonkeyP
         for axis, value in found.values.items():
             assert axis == "strength" or value == pytest.approx(wanted[axis], rel=0.08), name
     assert list(found.values) == ["factor1", "factor2", "coefficient", "strength"]
-    assert choose(entry(get_method("linear")), EXAMINER) == ChosenValues({}, 0, 0)
+    assert choose(entry(get_method("linear")), EXAMINER) == ChosenValues({}, 0, 0, {})

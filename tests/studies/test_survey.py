@@ -293,11 +293,16 @@ def test_break_points_stand_beside_those_of_the_shrunk_delta() -> None:
     assert [one.pruned for one in break_points(records)] == [
         pytest.approx(one.shrunk) for one in break_points(records)
     ]
-    page = "\n".join(told(records))
+    whole, never = broken(4, (0.8, *SOON[1:]), SOON), broken(5, (1.0,) * 5, (1.0,) * 5)
+    page = "\n".join(told([*records, whole, never]))
     assert "| small, plain | 4 | 0.130 |" in page
-    assert "correlates 1.00 (1.00 to 1.00) with that of the shrunk delta" in page
-    assert "is wrong by 0 points on average" in page
-    assert told(records[:3]) == []
+    assert "Of 6 deltas 4 break between" in page
+    assert "of the others (small plain) 1 are broken at the lowest rate already" in page
+    assert "they correlate 1.00 (1.00 to 1.00)" in page
+    assert "earlier than shrinking does with none." in page
+    sooner = [broken(seed, SOON, LATE) for seed in range(3)]
+    assert "earlier than shrinking does with small, plain." in "\n".join(told(sooner))
+    assert told(records[:2]) == [], "two bases give no interval"
 
 
 def test_rules_are_tested_on_a_model_of_another_size_and_not_fitted_to_it() -> None:

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from dppa_core.checkpoints.sources.zoo import zoo_root
 from dppa_core.cli.main import app
 from dppa_core.errors import InvalidValue, MissingCheckpoint, UnknownName
-from dppa_core.studies.zoo import build
+from dppa_core.studies.zoo import build, tune
 from dppa_core.studies.zoo.build import train_zoo
 from dppa_core.studies.zoo.card import model_card
 from dppa_core.studies.zoo.check import SetCheck, WholeSum, check_set
@@ -231,7 +231,7 @@ def test_only_the_shipped_set_goes_into_the_program(
     assert asked == [Path(folder) if folder else zoo_root()]
 
 
-@pytest.mark.parametrize("base", ["zoo:base", "zoo:smollm2", "smollm2"])
+@pytest.mark.parametrize("base", ["zoo:base", "zoo:smollm2"])
 def test_a_domain_without_a_model_of_its_own_is_refused_before_anything(
     base: str, dppa: Command, tmp_path: Path
 ) -> None:
@@ -241,6 +241,17 @@ def test_a_domain_without_a_model_of_its_own_is_refused_before_anything(
         "dppa: --domains: no domain model 'news'. Known: finance, law, math."
     )
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("base", ["zoo:smollm2", "smollm2"])
+def test_a_language_model_is_tuned_by_either_name(
+    base: str, dppa: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(tune, "tune_models", lambda base, *rest, **more: asked.append(base))
+    chosen = ["--base", base, "--regime", "lora", "--out", str(tmp_path)]
+    assert dppa("zoo", "train", *chosen) == 0, dppa.err
+    assert asked == ["zoo:smollm2"]
 
 
 def _sum(domains: str, coefficient: float, kept: float) -> WholeSum:

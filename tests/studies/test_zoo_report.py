@@ -39,7 +39,7 @@ def _merge(method: str, rate: float, right: int, before: int = 30, *domains: str
     plain, best = of.recipes(), of.recipes(tuple(values.values()))
     return SearchedMerge(
         ScoredMerge(plain[of.domains[0]], _hits(before, of.domains)),
-        ChosenValues(values, 24, 6),
+        ChosenValues(values, 24, 6, values),
         ScoredMerge(best[of.domains[0]], _hits(right, of.domains)),
     )
 

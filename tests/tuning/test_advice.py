@@ -3,11 +3,17 @@
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
-from statistics import median
+from statistics import median, quantiles
 
 import pytest
 
-from dppa_core.studies.zoo.survey.rule import errors_elsewhere, fit, places_of, trained_here
+from dppa_core.studies.zoo.survey.rule import (
+    errors_elsewhere,
+    fit,
+    foretold_elsewhere,
+    places_of,
+    trained_here,
+)
 from dppa_core.tasks.intervals import Interval
 from dppa_core.tuning.advice.advice import (
     ERROR_TEXT,
@@ -25,7 +31,14 @@ from dppa_core.tuning.advice.facts import (
     ProfileFacts,
     TreatedFacts,
 )
-from dppa_core.tuning.advice.kept_rule import ERROR, FITTED, SURVEYED, foretold
+from dppa_core.tuning.advice.kept_rule import (
+    ERROR,
+    FITTED,
+    FITTED_RATE,
+    FITTED_SIZES,
+    SHORTFALL,
+    foretold,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 SURVEY, STUDY = ROOT / "docs" / "survey", ROOT / "docs" / "study"
@@ -170,10 +183,10 @@ def test_a_far_factor_is_a_sign_and_unasked_neighbours_are_none() -> None:
         (0.8, None, 0.895, SignFinding.UNKNOWN),
         (0.8, None, 0.9, SignFinding.NO),
         (0.5, None, 0.88, SignFinding.YES),
-        (0.9, 0.8, 0.64, SignFinding.NO),
-        (0.9, 0.8, 0.634, SignFinding.UNKNOWN),
-        (0.95, 0.6, 0.42, SignFinding.YES),
-        (0.95, 0.1, 0.01, SignFinding.NO),
+        (0.9, 0.8, 0.5, SignFinding.NO),
+        (0.9, 0.8, 0.495, SignFinding.UNKNOWN),
+        (0.95, 0.6, 0.28, SignFinding.YES),
+        (0.95, 0.3, 0.01, SignFinding.UNKNOWN),
         (0.99, None, 0.1, SignFinding.UNKNOWN),
     ],
 )
@@ -189,7 +202,7 @@ def test_what_the_rule_foretells_is_told_with_its_error_or_why_it_foretells_noth
     (line,) = [one for one in told if "foretells" in one]
     assert "it keeps 94 % at 80 %, 81 % at 90 %" in line and ERROR_TEXT in line
     (line,) = [one for one in judged(HUGE)[2] if "foretells" in one]
-    assert "nothing: it has seen ‖d‖/‖W‖ from 0.073 to 0.8" in line
+    assert "nothing: it was fitted to ‖d‖/‖W‖ from 0.073 to 0.8" in line
 
 
 def test_domains_far_apart_are_uneven_unless_chance_explains_it() -> None:
@@ -219,10 +232,20 @@ def test_the_rule_is_the_one_fitted_to_all_surveyed_deltas() -> None:
     assert FITTED.weights == tuple(round(one, 2) for one in known.weights)
     assert errors_elsewhere(places, (0.9,))[FITTED.names] == pytest.approx(ERROR, abs=5e-4)
     sizes = [one.change for one in places]
-    assert pytest.approx((min(sizes), max(sizes)), rel=0.01) == SURVEYED
+    assert pytest.approx((min(sizes), max(sizes)), rel=0.01) == FITTED_SIZES
     one = places[0]
-    assert foretold(one.energy, one.change) == FITTED.foretold(one.figures)
-    assert foretold(0.5, 0.01) is None, "smaller than any delta of the survey"
+    assert foretold(one.rate, one.energy, one.change) == FITTED.foretold(one.figures)
+    assert foretold(0.9, 0.5, 0.01) is None, "shorter than any delta that it was fitted to"
+    assert max(place.rate for place in places) == FITTED_RATE
+    assert foretold(0.99, 0.1, 0.2) is None
+
+
+def test_one_delta_of_twenty_falls_short_of_the_rule_by_more_than_is_expected() -> None:
+    records = [one for path in SURVEY.glob("*.json") for one in json.loads(path.read_text("utf-8"))]
+    places = places_of(trained_here(records), "magnitude")
+    known = foretold_elsewhere(places, FITTED.names)
+    short = [f - min(one.kept, 1.0) for f, one in zip(known, places, strict=True) if one.rate > 0.8]
+    assert quantiles(short, n=20)[-1] == pytest.approx(SHORTFALL, abs=6e-3)
 
 
 def test_domains_count_as_uneven_where_most_settled_trainings_are_more_even() -> None:

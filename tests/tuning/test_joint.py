@@ -169,7 +169,8 @@ def test_accuracy_decides_among_the_lowest_losses_and_the_loss_between_equal_one
     assert found.best.accuracy == max(
         one.accuracy for one in found.candidates if one.accuracy is not None
     )
-    assert found.best.values[0] > 0.95
+    assert found.best.values[0] > 0.95 > found.by_loss.values[0]
+    assert found.by_loss.loss == min(one.loss for one in found.candidates)
     equal = Asked(bowl(0.8)).search(COEFFICIENT)
     assert equal.best.loss == min(one.loss for one in equal.candidates)
 

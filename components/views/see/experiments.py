@@ -77,11 +77,16 @@ def listed(files: Sequence[Path]) -> list[dict[str, Any]]:
 def read_results(path: Path) -> Results:
     """The results in a file; InvalidValue if there are none, or the file is not such a result.
     A file is read again when it has changed."""
-    return _read(path, path.stat().st_mtime_ns if path.exists() else 0)
+    try:
+        status = path.stat()
+        changed = status.st_mtime_ns, status.st_size
+    except OSError:  # told when it is read
+        changed = 0, 0
+    return _read(path, changed)
 
 
 @lru_cache(maxsize=8)
-def _read(path: Path, _changed: int) -> Results:
+def _read(path: Path, _changed: tuple[int, int]) -> Results:
     remedy = "`dppa reproduce --all` makes them; DPPA_EXPERIMENTS names another file."
     try:
         value = json.loads(path.read_text("utf-8"))

@@ -107,9 +107,9 @@ class ShownMerge:
 
 @cache
 def shown_merges() -> tuple[ShownMerge, ...]:
-    """The embedded models added whole, pruned by magnitude, and what is left then enlarged by one
-    factor or by DPPA, each with searched settings: at the rate at which DPPA keeps most beyond what
-    pruning leaves."""
+    """The embedded models added whole, pruned by magnitude as they are, with one factor, and by
+    DPPA, each but the second with searched settings: at the rate at which DPPA keeps most beyond
+    what pruning leaves."""
     known = {(row["method"], row["rate"]): row["merged"] for row in _merges()}
 
     def gained(rate: float) -> float:
@@ -126,15 +126,15 @@ def shown_merges() -> tuple[ShownMerge, ...]:
             one["plain"],
         ),
         _shown(
-            "enlarged",
-            f"The same changes, all enlarged alike: {settings_text(one['values'])}, as a search "
-            "chose them.",
+            "one factor",
+            "The same changes of the matrices, all times one factor: "
+            f"{settings_text(one['values'])}, as a search chose them.",
             one["best"],
         ),
         _shown(
-            "by DPPA",
-            f"About the same changes, enlarged by DPPA: {settings_text(ours['values'])}, as a "
-            "search of as many settings chose them.",
+            "DPPA",
+            f"About the same changes, by DPPA: {settings_text(ours['values'])}, as a search of as "
+            "many settings chose them.",
             ours["best"],
         ),
     )

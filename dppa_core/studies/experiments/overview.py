@@ -26,6 +26,7 @@ from dppa_core.studies.experiments.rated_merges import (
     OUTCOMES,
     PRUNED,
     SIMPLEST,
+    TOO_LOW,
     WHOLE,
     RatedMerge,
     halves,
@@ -50,7 +51,7 @@ WORDS = {
     "loses": "loses against {}",
     "ties": "ties with {}",
     "undecided": "is undecided against {}",
-    "too low": "and {} both keep less than one model that is not merged",
+    TOO_LOW: "and {} both keep less than one model that is not merged",
 }
 HALVES = {
     "dppa": "What uneven densities add to two factors (DPPA minus DPA, which is strength 0)",
@@ -171,7 +172,7 @@ def _counted(of: Counter[str]) -> str:
         "less": of["loses"],
         f"within {100 * EQUAL:g} points": of["ties"],
         "undecided": of["undecided"],
-        "both below one model that is not merged": of["too low"],
+        "both below one model that is not merged": of[TOO_LOW],
     }
     told = [f"{what} in {count}" for what, count in others.items() if count]
     return f"{of['wins'] or 'none'}{in_brackets(told)}"

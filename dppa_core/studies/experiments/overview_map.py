@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dppa_core.studies.experiments.rated_merges import NAMES, SIMPLEST, RatedMerge
+from dppa_core.studies.experiments.rated_merges import NAMES, SIMPLEST, TOO_LOW, RatedMerge
 from dppa_core.studies.experiments.values import NOTHING_TOLD, Axis, Heatmap
 from dppa_core.tasks.intervals import Interval
 
-MARKS = {"wins": "▲", "loses": "▼", "ties": "=", "undecided": "?", "too low": NOTHING_TOLD}
+MARKS = {"wins": "▲", "loses": "▼", "ties": "=", "undecided": "?", TOO_LOW: NOTHING_TOLD}
 LEGEND = (
     "▲ DPPA wins, ▼ loses, = ties (within 2 points), ? undecided, × both keep less than one model "
     "that is not merged, so nothing is told; without a mark: too few seeds. Many comparisons are "
@@ -50,7 +50,7 @@ def _mark(row: RatedMerge, rival: str) -> str:
     """Who wins; of few seeds, only whether both keep too little."""
     if row.outcomes:
         return MARKS[row.outcomes[rival]]
-    return MARKS["too low"] if rival in row.too_low else ""
+    return MARKS[TOO_LOW] if rival in row.too_low else ""
 
 
 def _points(found: Interval) -> float:

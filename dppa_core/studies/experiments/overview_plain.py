@@ -6,15 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dppa_core.errors import many
-from dppa_core.evaluation.tables import in_brackets, listed
+from dppa_core.evaluation.tables import in_brackets, listed, signed_text
 from dppa_core.studies.experiments.overview_sizes import Found, by_pair
-from dppa_core.studies.experiments.rated_merges import SIMPLEST, WHOLE, RatedMerge
+from dppa_core.studies.experiments.rated_merges import SIMPLEST, TOO_LOW, WHOLE, RatedMerge
 from dppa_core.studies.experiments.score_table import pruned
 from dppa_core.studies.zoo.study.compare import EQUAL, SECONDARY, claim_rates, of_all_sizes
 from dppa_core.tasks.intervals import Interval
-
-TOO_LOW = "too low"
-"""The outcome where both merges keep less than one model that is not merged."""
 
 
 def plain(
@@ -63,9 +60,9 @@ def _together(regime: str, sets: Sequence[Mapping[str, Any]]) -> str:
         _gaps(rates, found, (one, SIMPLEST)) for one in ("dppa", "dpa", "dp")
     )
     return (
-        f"A hint, since it was not planned: over all {len(sets)} {regime} sets DPPA minus "
-        f"magnitude is {both}. Its two factors alone, at one rate for all matrices (DPA), bring "
-        f"{factors}; its uneven densities alone (DP) bring {densities}."
+        f"A hint, since it was not planned to put sizes together: over all {len(sets)} {regime} "
+        f"sets DPPA minus magnitude is {both}. DPPA's two factors alone, at one rate for all "
+        f"matrices (DPA), bring {factors}; its uneven densities alone (DP) bring {densities}."
     )
 
 
@@ -75,27 +72,32 @@ def _gaps(rates: Sequence[float], found: Sequence[Found], pair: tuple[str, str])
 
 
 def _points(found: Interval) -> str:
-    return f"{100 * found.value:+.1f} points ({100 * found.low:+.1f} to {100 * found.high:+.1f})"
+    return signed_text(found.value, found.ends, " points")
 
 
 def _useless(rows: Sequence[RatedMerge]) -> str:
-    """The sets whose merges keep less than one model, whole or pruned."""
-    useless = [row for row in rows if {row.outcomes[one] for one in (WHOLE, SIMPLEST)} == {TOO_LOW}]
-    names = dict.fromkeys(" ".join(row.set.split(", ")[:-1]) for row in useless)
+    """The merges left out of the comparisons: both keep less than one model."""
+    out = [row for row in rows if TOO_LOW in (row.outcomes[WHOLE], row.outcomes[SIMPLEST])]
+    rates: dict[str, list[str]] = {}
+    for row in out:
+        rates.setdefault(row.set.replace(", ", " ", 1), []).append(pruned(row.rate))
+    names = [f"{name} at {listed(at)}" for name, at in rates.items()]
     if not names:
         return ""
     return (
-        f"Where models do not add up, pruning does not mend it: merges of {listed(list(names))}, "
-        "whole or pruned, keep less than one model that is not merged, and are left out above."
+        "Where models do not add up, pruning does not mend it: both merges keep less than one "
+        f"model that is not merged, and are left out here, with {'; '.join(names)}."
     )
 
 
 def _once(merged: Sequence[RatedMerge]) -> str:
     """The models that the program opens with."""
-    gaps = {rival: [row.minus[rival] for row in merged] for rival in (SIMPLEST, WHOLE)}
-    told = [
-        f"{_points(gap)} at {pruned(row.rate)}"
-        for gap, row in zip(gaps[SIMPLEST], merged, strict=True)
-    ]
-    less = ", and always less than whole deltas" if all(one.high < 0 for one in gaps[WHOLE]) else ""
-    return f"In the embedded models, trained once, DPPA minus magnitude is {listed(told)}{less}."
+    if not merged:
+        return ""
+    told = [f"{_points(row.minus[SIMPLEST])} at {pruned(row.rate)}" for row in merged]
+    less = all(row.minus[WHOLE].high < 0 for row in merged)
+    whole = "; whole deltas keep more at each rate" if less else ""
+    return (
+        "In the embedded models, trained once, with intervals over questions alone, DPPA minus "
+        f"magnitude is {listed(told)}{whole}."
+    )

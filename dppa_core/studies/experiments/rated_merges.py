@@ -30,7 +30,9 @@ from dppa_core.tasks import DOMAINS
 from dppa_core.tasks.intervals import Interval
 
 EMBEDDED = "embedded, settled"
-OUTCOMES = ("wins", "ties", "undecided", "loses", "too low")
+TOO_LOW = "too low"
+"""The outcome where both merges keep less than one model that is not merged."""
+OUTCOMES = ("wins", "ties", "undecided", "loses", TOO_LOW)
 WHOLE, SIMPLEST, AS_PRUNED = "task_arithmetic", "magnitude", "magnitude_as_pruned"
 RIVALS = {WHOLE: "task arithmetic", AS_PRUNED: "magnitude as pruned", SIMPLEST: "magnitude"}
 """Key of a difference in the results -> the rival's name."""
@@ -173,7 +175,7 @@ def _over_seeds(sets: Sequence[Mapping[str, Any]], rate: float) -> RatedMerge:
     found = {one.other: one for one in compare(sets, rate) if one.one == "dppa"}
     minus = {name: found[name].interval for name in (WHOLE, SIMPLEST)}
     words = {"more": "wins", "less": "loses", "alike": "ties", "open": "undecided"}
-    words["worthless"] = "too low"
+    words["worthless"] = TOO_LOW
     outcomes = {name: words[found[name].verdict] for name in minus}
     return RatedMerge(_title(sets), "", None, rate, kept, minus, {}, None, outcomes)
 

@@ -15,7 +15,8 @@ The format, number `FORMAT`. A file is one object:
         tables      [{title, columns: [{title, unit}], rows: [{cells, recipe}]}]
         plots       [{kind, title, x: {title, unit}, y: …, series, …}]
         finding     one paragraph, made from the numbers
-        short       one or two sentences for the page's summary; may be empty
+        short       one or two sentences for the page's summary, of the overview some to open the
+                    page with; may be empty
         seconds     {processor, wall}: of all its runs; `answers` asked for, `known` of them from
                     runs that are not in this folder's journal
 
@@ -151,7 +152,8 @@ class Findings:
     missing: tuple[str, ...] = ()
     """Parts that were not run, with reasons."""
     short: str = ""
-    """One or two sentences for the summary; may be empty."""
+    """One or two sentences for the summary, of the overview some to open the page with; may be
+    empty."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from dppa_core.tuning.advice.facts import (
     enough,
     interval_text,
 )
-from dppa_core.tuning.advice.kept_rule import ERROR, SURVEYED
+from dppa_core.tuning.advice.kept_rule import ERROR, FITTED_SIZES, SHORTFALL
 
 UNSTABLE = 0.1
 """A larger change of retention by one step (0.1) of a factor is unstable. A choice of ours: it
@@ -115,8 +115,11 @@ def _expected(facts: TreatedFacts) -> tuple[float | None, str]:
     if facts.foretold is None:
         beyond = f"beyond {percent(CLAIMED_RATE)} nothing is known to expect"
         return None, f"{beyond} of a delta of this size"
-    rule = f"the survey's rule foretells {percent(facts.foretold)}, wrong by {ERROR_TEXT}"
-    return max(0.0, facts.foretold - ERROR), rule
+    rule = f"the survey's rule foretells {percent(facts.foretold)} for magnitude"
+    if facts.foretold <= SHORTFALL:
+        return None, f"{rule}, so no loss is beyond the expected"
+    often = f"one delta of twenty keeps {100 * SHORTFALL:.0f} points less than that"
+    return facts.foretold - SHORTFALL, f"{rule}; {often}"
 
 
 def _uneven(facts: Sequence[DomainModelFacts]) -> Sign:
@@ -267,9 +270,10 @@ def _profile_lines(facts: ProfileFacts, size: ModelDeltaSize) -> tuple[str, ...]
             f"by {ERROR_TEXT}, too much to tell a size"
         )
     else:
-        low, high = SURVEYED
+        low, high = FITTED_SIZES
         lines.append(
-            f"the survey's rule foretells nothing: it has seen ‖d‖/‖W‖ from {low:g} to {high:g}"
+            "the survey's rule foretells nothing: it was fitted to ‖d‖/‖W‖ from "
+            f"{low:g} to {high:g}, of models up to 4.2 million parameters"
         )
     if least == most:
         lines.append("all modules are equally significant: DPPA prunes them all alike")

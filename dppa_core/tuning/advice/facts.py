@@ -40,7 +40,7 @@ class ProfileFacts:
     """Least, mean and largest over the modules: share of |d| above five times the module's mean."""
     foretold: tuple[tuple[float, float], ...] = ()
     """Pruning rate, and the retention that the survey's rule foretells for magnitude there; empty
-    for a delta of a size that the survey has not seen."""
+    for a delta of a size that the rule was not fitted to."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,7 +122,7 @@ def profile_facts(profile: DeltaProfile) -> ProfileFacts:
 
 def kept_at(profile: DeltaProfile, rate: float) -> float | None:
     """The retention that the survey's rule foretells, pruned by magnitude; None: see `foretold`."""
-    return foretold(kept_energy(profile, rate), _change(profile))
+    return foretold(rate, kept_energy(profile, rate), _change(profile))
 
 
 def _change(profile: DeltaProfile) -> float:

@@ -119,7 +119,7 @@ def test_models_trained_apart_have_the_figures_of_the_study():
 
 def test_four_clicks_show_what_pruning_costs_and_what_amplification_brings_back():
     """Their figures are those of the results, and each is a merge that the line knows."""
-    whole, pruned, enlarged, amplified = shown_merges()
+    whole, pruned, scaled, amplified = shown_merges()
     rate = max(
         (row["rate"] for row in KNOWN["merges"] if row["method"] == "dppa"),
         key=lambda rate: merge("dppa", rate)["minus"]["magnitude_as_pruned"]["value"],
@@ -127,8 +127,8 @@ def test_four_clicks_show_what_pruning_costs_and_what_amplification_brings_back(
     assert whole.text == f"unpruned {kept('task_arithmetic', 0.0)}"
     left = kept("magnitude", rate, when="plain")
     assert pruned.text == f"{100 * rate:.0f}\u202f% pruned {left}"
-    assert enlarged.text == f"enlarged {kept('magnitude', rate)}"
-    assert amplified.text == f"by DPPA {kept('dppa', rate)}"
+    assert scaled.text == f"one factor {kept('magnitude', rate)}"
+    assert amplified.text == f"DPPA {kept('dppa', rate)}"
     for one in shown_merges():
         said = verdict_of(session_from_state(one.state).recipe())
         assert said.startswith(f"This merge keeps {one.text.rsplit(' ')[-1]} of its models' own")

@@ -186,7 +186,8 @@ def _largest(found: Ablated, rate: float) -> tuple[PruningVariant, float] | None
 
 
 def short(found: Ablated) -> str:
-    """Each half against magnitude with and without a factor, and both together against DPA."""
+    """Every variant against magnitude without a factor, two factors against one, and both halves
+    against DPA."""
     pairs = [
         pair for pair in PAIRS if pair[1] in ("magnitude", "one") or pair[:2] == ("both", "dpa")
     ]

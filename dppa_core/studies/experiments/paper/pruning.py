@@ -23,7 +23,7 @@ from dppa_core.studies.experiments.score_table import (
 from dppa_core.studies.experiments.setting import Setting, Treatment
 from dppa_core.studies.experiments.steps import Declared, Steps, all_asked
 from dppa_core.studies.experiments.values import Axis, Chart, Findings
-from dppa_core.tuning.advice.facts import PROBE_RATE, enough
+from dppa_core.tuning.advice.facts import PROBE_KEEPS, PROBE_RATE, enough
 
 RATES = (0.1, 0.5, 0.8, 0.9, 0.95)
 DRAWS = 5
@@ -32,7 +32,8 @@ Key = tuple[str, float, str]
 """Method, rate, domain."""
 
 
-UNCLEAR = "unclear (draws on both sides of 90 %)"
+UNCLEAR = f"unclear (draws on both sides of {percent(PROBE_KEEPS)})"
+"""The word for a delta whose draws disagree."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,8 @@ def _rule(found: Pruned) -> str:
     for domain, own in found.own.items():
         draws = found.marks["dare", PROBE_RATE, domain]
         sides = {enough(one / share(own)) for one in draws.shares}
-        domains[UNCLEAR if len(sides) > 1 else "small" if True in sides else "large"] += [domain]
+        size = "small" if True in sides else "large"
+        domains[UNCLEAR if len(sides) > 1 else size].append(domain)
         kept.append(f"{domain} {percent(draws.mean / share(own))}")
     sizes = [f"{size} in {listed(of)}" for size, of in domains.items() if of]
     return (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from dppa_core.errors import NonFiniteWeights
 from dppa_core.studies.zoo.results.entry import Entry
@@ -27,7 +27,7 @@ class ChosenValues:
     """Number of settings whose loss was measured."""
     retentions: int
     """Number of settings whose retention was measured."""
-    by_loss: Mapping[str, float] = field(default_factory=dict)
+    by_loss: Mapping[str, float]
     """The values of the least loss."""
 
     @property
@@ -46,7 +46,7 @@ def choose(
     """
     axes = entry.axes()
     if not axes:
-        return ChosenValues({}, 0, 0)
+        return ChosenValues({}, 0, 0, {})
     models = models or entry.references
     own = {domain: examiner.share(models[domain], domain, "search") for domain in entry.domains}
 

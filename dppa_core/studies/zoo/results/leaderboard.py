@@ -46,7 +46,7 @@ class LeaderboardRow:
     """Domain -> hits on its test items."""
     added: tuple[Added, ...]
     """Delta of the merge, or of one merge per domain."""
-    by_loss: Mapping[str, Hits]
+    hits_by_loss: Mapping[str, Hits]
     """The hits of the setting of least loss, which may be the chosen one."""
 
     @property
@@ -86,7 +86,7 @@ class Leaderboard:
 
     def kept_by_loss(self, row: LeaderboardRow) -> Interval:
         """The same of the setting of least loss."""
-        return retained_interval(row.by_loss, self.own)
+        return retained_interval(row.hits_by_loss, self.own)
 
     def against(self, row: LeaderboardRow, other: LeaderboardRow) -> Interval:
         """Difference of two retentions, as a fraction."""

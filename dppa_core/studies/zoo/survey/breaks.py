@@ -1,31 +1,45 @@
-"""Where pruning by magnitude breaks a model, and which figure foretells the place."""
+"""Where pruning by magnitude breaks a model, beside where shrinking its delta does."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from statistics import fmean, median
+from statistics import fmean
 
 import numpy as np
+from jaxtyping import Float64
+from numpy import ndarray
 
-from dppa_core.evaluation.tables import markdown_table
-from dppa_core.studies.zoo.survey.rule import LEAST_OWN, Record, kind, shrunk, title
+from dppa_core.evaluation.tables import listed, markdown_table
+from dppa_core.studies.zoo.survey.rule import (
+    LEAST_OWN,
+    Record,
+    is_trained_here,
+    kind,
+    shrunk,
+    title,
+)
 from dppa_core.tuning.advice.facts import PROBE_KEEPS
+from dppa_core.tuning.advice.kept_rule import logit
 
-DRAWS, SEED = 10_000, 0
-"""Draws of the bootstrap over sets."""
-LEAST_BREAKS = 4
-"""Fewer break points have no correlation that means anything."""
+DRAWS, DRAW_SEED = 10_000, 0
+"""Draws of the bootstrap over bases."""
+LEAST_BASES = 3
+"""Fewer bases give a correlation no interval."""
+APART = 0.05
+"""A difference of mean break points that is told."""
 
 
 @dataclass(frozen=True, slots=True)
 class BreakPoint:
     """The rates from which one delta keeps less than nine tenths of its model's answers."""
 
-    set: str
     kind: str
     """Size, regime and scale of the set."""
+    base: str
+    """Hash of the base's weights."""
+    trained_here: bool
     change: float
     """‖d‖/‖W‖ over the modules."""
     pruned: float
@@ -39,92 +53,131 @@ def crossing(rates: Sequence[float], kept: Sequence[float]) -> float | None:
     the measured ones; None if that is not between two of them."""
     pairs = list(zip(rates, kept, strict=True))
     for (before, high), (after, low) in zip(pairs, pairs[1:], strict=False):
-        if high >= PROBE_KEEPS > low:
-            way = (high - PROBE_KEEPS) / (high - low)
-            place = (1 - way) * _logit(before) + way * _logit(after)
-            return 1 / (1 + math.exp(-place))
         if high < PROBE_KEEPS:
             return None
+        if low < PROBE_KEEPS:
+            way = (high - PROBE_KEEPS) / (high - low)
+            place = (1 - way) * logit(before) + way * logit(after)
+            return 1 / (1 + math.exp(-place))
     return None
 
 
-def break_points(records: Sequence[Record]) -> list[BreakPoint]:
-    """Of each delta that has both; without models that answer too little (`LEAST_OWN`)."""
-    found = []
-    for one in records:
-        own, places = one["own"].count("1"), one["places"]
-        if own < LEAST_OWN * len(one["own"]):
-            continue
-        rates = [at["rate"] for at in places]
-        pruned = crossing(rates, [at["pruned"]["magnitude"].count("1") / own for at in places])
-        whole = crossing(rates, [shrunk(one, at["energy"]) for at in places])
-        if pruned and whole:
-            name = title(one["set"])
-            found.append(BreakPoint(name, kind(name), one["change"], pruned, whole))
-    return found
-
-
 def told(records: Sequence[Record]) -> list[str]:
-    """A section of the page; empty with too few break points."""
-    found = break_points(records)
-    if len(found) < LEAST_BREAKS:
+    """A section of the page; empty without break points of several bases."""
+    answering = [one for one in records if one["own"].count("1") >= LEAST_OWN * len(one["own"])]
+    found = break_points(answering)
+    if len({one.base for one in found if one.trained_here}) < LEAST_BASES:
         return []
-    rows = []
-    for name in dict.fromkeys(one.kind for one in found):
-        of = [one for one in found if one.kind == name]
-        means = (fmean(one.change for one in of), *_means(of))
-        rows.append([name, f"{len(of)}", f"{means[0]:.3f}", *(f"{100 * m:.0f}" for m in means[1:])])
-    whole, size = _correlation(found, "shrunk"), _correlation(found, "change")
-    middle = median(one.pruned for one in found)
-    off = 100 * fmean(abs(one.pruned - one.shrunk) for one in found)
-    same = 100 * fmean(abs(one.pruned - middle) for one in found)
+    groups = {name: [one for one in found if one.kind == name] for name in _kinds(found)}
+    rows = [
+        [name, f"{len(of)}", f"{fmean(one.change for one in of):.3f}", *map(_percent, _means(of))]
+        for name, of in groups.items()
+    ]
+    earlier = [name for name, of in groups.items() if _means(of)[1] - _means(of)[0] > APART]
+    here = [one for one in found if one.trained_here]
     return [
         "## Where pruning breaks a model",
-        f"A model *breaks* at the rate from which it keeps less than {100 * PROBE_KEEPS:g} %. The "
-        f"break point of {len(found)} deltas lies between two measured rates, pruned by magnitude "
-        "and shrunk by E; means in per cent:",
+        f"A model *breaks* at the rate from which it keeps less than {100 * PROBE_KEEPS:g} %. Of "
+        f"{len(answering)} deltas {len(found)} break between two measured rates, both pruned by "
+        f"magnitude and shrunk by E; {_left_out(answering)} Means in per cent:",
         markdown_table(
             ["models", "deltas", "‖d‖/‖W‖", "breaks, pruned", "breaks, shrunk by E"], rows
         ),
-        "The break point is foretold by how much *shorter* a model's delta may become, not by its "
-        f"size. Its logit correlates {whole} with that of the shrunk delta, and {size} with ln "
-        "‖d‖/‖W‖ (in brackets 95 % intervals, bootstrap over sets). The rate at which the "
-        f"shrunk delta breaks is wrong by {off:.0f} points on average, one rate for all (the "
-        f"median, {100 * middle:.0f} %) by {same:.0f}. So magnitude pruning breaks a model about "
-        "where its delta has become too short. That part of the loss a factor above 1 can undo; "
-        "what is dropped at a right angle to d it cannot.",
+        f"The logits of both go together: they correlate {_correlation(found, _shrunk)} (in "
+        "brackets 95 % intervals, bootstrap over bases). With ln ‖d‖/‖W‖ that of the pruned one "
+        f"correlates {_correlation(here, _size)} over the models trained here, and "
+        f"{_correlation(found, _size)} over all. This describes, and foretells nothing: both are "
+        "measured with the same questions. Pruning breaks a model more than "
+        f"{100 * APART:g} points of rate earlier than shrinking does with "
+        f"{'; '.join(earlier) or 'none'}. A factor of 1/E would give the delta its length back, "
+        "but enlarges the rest of what is kept as well.",
     ]
+
+
+def break_points(records: Sequence[Record]) -> list[BreakPoint]:
+    """Of each delta that breaks between measured rates, pruned and shrunk."""
+    found = []
+    for one in records:
+        pruned, whole = _crossings(one)
+        if pruned and whole:
+            names = kind(title(one["set"])), one["set"]["base"], is_trained_here(one)
+            found.append(BreakPoint(*names, one["change"], pruned, whole))
+    return found
+
+
+def _crossings(record: Record) -> tuple[float | None, float | None]:
+    """Pruned by magnitude, and shrunk."""
+    own, places = record["own"].count("1"), record["places"]
+    rates = [at["rate"] for at in places]
+    kept = [at["pruned"]["magnitude"].count("1") / own for at in places]
+    return crossing(rates, kept), crossing(rates, [shrunk(record, at["energy"]) for at in places])
+
+
+def _left_out(records: Sequence[Record]) -> str:
+    """How many break before the lowest rate, and how many others have no such point."""
+    others = [one for one in records if None in _crossings(one)]
+    if not others:
+        return "none is left out."
+    early = sum(_first(one) < PROBE_KEEPS for one in others)
+    kinds = listed([name.replace(", ", " ") for name in _kinds_of(others)])
+    broken = "are broken at the lowest rate already, by pruning or shrinking"
+    if early == len(others):
+        return f"the other {early} ({kinds}) {broken}."
+    return f"of the others ({kinds}) {early} {broken}, and {len(others) - early} never."
+
+
+def _first(record: Record) -> float:
+    """What is kept at the lowest rate, pruned or shrunk, whichever is less."""
+    own, at = record["own"].count("1"), record["places"][0]
+    return min(float(at["pruned"]["magnitude"].count("1") / own), shrunk(record, at["energy"]))
+
+
+def _kinds_of(records: Sequence[Record]) -> dict[str, None]:
+    return dict.fromkeys(kind(title(one["set"])) for one in records)
+
+
+def _kinds(found: Sequence[BreakPoint]) -> dict[str, None]:
+    return dict.fromkeys(one.kind for one in found)
 
 
 def _means(found: Sequence[BreakPoint]) -> tuple[float, float]:
     return fmean(one.pruned for one in found), fmean(one.shrunk for one in found)
 
 
-def _correlation(found: Sequence[BreakPoint], figure: str) -> str:
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f}"
+
+
+def _shrunk(one: BreakPoint) -> float:
+    return logit(one.shrunk)
+
+
+def _size(one: BreakPoint) -> float:
+    return math.log(one.change)
+
+
+def _correlation(found: Sequence[BreakPoint], figure: Callable[[BreakPoint], float]) -> str:
     """Between the logit of the break point and a figure, with its interval."""
-    names = list(dict.fromkeys(one.set for one in found))
-    sets = np.array([names.index(one.set) for one in found])
-    y = np.array([_logit(one.pruned) for one in found])
-    of = {"shrunk": [_logit(one.shrunk) for one in found]}
-    of["change"] = [math.log(one.change) for one in found]
-    x = np.array(of[figure])
+    names = list(dict.fromkeys(one.base for one in found))
+    bases = np.array([names.index(one.base) for one in found])
+    x, y = np.array([(figure(one), logit(one.pruned)) for one in found]).T
     value = _weighted(x, y, np.ones(len(x)))
     if math.isnan(value):
         return "–"
-    drawn = []
-    for seed in np.random.default_rng(SEED).integers(len(names), size=(DRAWS, len(names))):
-        weights = np.bincount(seed, minlength=len(names))[sets].astype(float)
-        drawn.append(_weighted(x, y, weights))
+    rng = np.random.default_rng(DRAW_SEED)
+    drawn = [
+        _weighted(x, y, np.bincount(bases_drawn, minlength=len(names))[bases].astype(float))
+        for bases_drawn in rng.integers(len(names), size=(DRAWS, len(names)))
+    ]
     low, high = np.nanquantile(drawn, (0.025, 0.975))
     return f"{value:.2f} ({low:.2f} to {high:.2f})"
 
 
-def _weighted(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> float:
+def _weighted(
+    x: Float64[ndarray, " n"], y: Float64[ndarray, " n"], weights: Float64[ndarray, " n"]
+) -> float:
+    """Pearson's correlation of weighted pairs; nan without spread."""
     total = weights.sum()
     dx, dy = x - (weights @ x) / total, y - (weights @ y) / total
     spread = math.sqrt((weights @ dx**2) * (weights @ dy**2))
     return float((weights * dx) @ dy / spread) if spread else math.nan
-
-
-def _logit(share: float) -> float:
-    return math.log(share / (1 - share))

@@ -32,6 +32,14 @@ RULES = (
     ("shrunk",),
 )
 """The figures of each rule (`kept_rule.figures`); without any, all retentions are alike."""
+SYMBOLS = {
+    "rate": "logit p",
+    "energy kept": "logit E",
+    "size": "ln s",
+    "noise": "ln n",
+    "shrunk": "logit R",
+}
+"""Figures of the rules, as docs/survey.md writes them."""
 ASKED = "shrunk"
 """The figure for which questions are asked."""
 Record = Mapping[str, Any]
@@ -101,10 +109,15 @@ def kind(name: str) -> str:
     return _SEED.sub("", name)
 
 
-def trained_here(records: Sequence[Record]) -> list[Record]:
-    """Records of the sizes that `dppa zoo train` trains from nothing: rules are fitted to these
+def is_trained_here(record: Record) -> bool:
+    """Whether `dppa zoo train` trains the base from nothing, too: rules are fitted to such deltas
     alone, and tested on the others."""
-    return [one for one in records if one["set"]["size"] in SIZES]
+    return record["set"]["size"] in SIZES
+
+
+def trained_here(records: Sequence[Record]) -> list[Record]:
+    """Those of them."""
+    return list(filter(is_trained_here, records))
 
 
 def fit(places: Sequence[PrunedPlace], names: tuple[str, ...]) -> KeptRule:

@@ -16,6 +16,7 @@ from dppa_core.tuning.advice.facts import PROBE_KEEPS
 BINS = ((0.9, 1.01), (0.5, 0.9), (0.0, 0.5))
 """Foretold retentions that are told together."""
 FAR = 0.05
+"""A difference of retentions that is told."""
 TITLES = {"magnitude": "magnitude", "dppa": "DPPA", "dare": "DARE"}
 RIVALS = ("dppa", "dare")
 
@@ -53,6 +54,7 @@ def _searched_at(records: Sequence[Record]) -> str:
 
 
 def added(records: Sequence[Record], foretold: Mapping[tuple[str, str, float], float]) -> list[str]:
+    """A section of the page: what DPPA and DARE keep beyond magnitude, by what is foretold."""
     searched = _searched_at(records)
     sets = dict.fromkeys(title(one["set"]) for one in records)
     return [
@@ -79,9 +81,9 @@ def _methods(records: Sequence[Record], foretold: Mapping[tuple[str, str, float]
                 known = {m: of["hits"].count("1") / own for m, of in at["searched"].items()}
                 for rival in RIVALS:
                     gaps[rival].setdefault(name, []).append(known[rival] - known["magnitude"])
-        many = sum(map(len, gaps["dppa"].values()))
-        if many:
-            told = f"{100 * low:g} to {100 * min(high, 1):g} % ({many}, {len(gaps['dppa'])})"
+        count = sum(map(len, gaps["dppa"].values()))
+        if count:
+            told = f"{100 * low:g} to {100 * min(high, 1):g} % ({count}, {len(gaps['dppa'])})"
             rows.append([told, *(_told(gaps[rival]) for rival in RIVALS)])
     heads = [f"{TITLES[name]} minus magnitude, points" for name in RIVALS]
     return markdown_table(["foretold retention by magnitude", *heads], rows)

@@ -13,18 +13,20 @@ from dppa_core.studies.zoo.survey.rule import (
     ASKED,
     LEAST_OWN,
     RULES,
+    SYMBOLS,
     PrunedPlace,
     Record,
     best_rule,
     errors_elsewhere,
     fit,
     foretold_elsewhere,
+    is_trained_here,
     kind,
     places_of,
     trained_here,
 )
 from dppa_core.studies.zoo.survey.searched import TITLES
-from dppa_core.tuning.advice.kept_rule import SYMBOLS, KeptRule
+from dppa_core.tuning.advice.kept_rule import KeptRule
 
 LEAST_BASES = 2
 A_POINT, WIDE = 0.01, 0.1
@@ -53,7 +55,7 @@ def markdown(records: Sequence[Record], command: str) -> str:
     errors = {method: errors_elsewhere(of) for method, of in places.items()}
     best = best_rule(errors["magnitude"])
     parts += [*_rules(errors, places), *elsewhere.told(records, errors, places)]
-    asked = [one for one in records if any("searched" in at for at in one["places"])]
+    asked = [one for one in fitted if any("searched" in at for at in one["places"])]
     if asked:
         keys = [(one.set, one.domain, one.rate) for one in known]
         foretold = foretold_elsewhere(known, best)
@@ -89,8 +91,8 @@ def _intro(records: Sequence[Record], known: Sequence[PrunedPlace], command: str
 def _items(records: Sequence[Record]) -> list[str]:
     """How many test items were asked of each domain; models of elsewhere apart."""
     asked: dict[str, dict[str, int]] = {}
-    for one in sorted(records, key=lambda one: one not in trained_here([one])):
-        name = "" if trained_here([one]) else f"{one['set']['size']}: "
+    for one in sorted(records, key=is_trained_here, reverse=True):
+        name = "" if is_trained_here(one) else f"{one['set']['size']}: "
         asked.setdefault(name, {})[one["domain"]] = len(one["own"])
     return [
         name + listed([f"{count} of {domain}" for domain, count in of.items()])
@@ -190,13 +192,14 @@ def _rules(
         "## Which figures foretell retention",
         "A rule is a logistic curve over some figures. All but R are of the *profile*, which is "
         "made from the weights: no question is asked. *Error*: mean distance between foretold and "
-        "measured retention, in points; each set is foretold by sets of other bases. The best rule "
-        "is the one with the least error, so its own error is optimistic.",
+        "measured retention, in points; each set is foretold by sets of other bases, all "
+        "of them trained here. The best rule is the one with the least error, so its own error is "
+        "optimistic.",
         markdown_table(["figures", *heads], rows),
         "p is the rate, E the share of the sum of d² that magnitude pruning keeps, s = ‖d‖/‖W‖ "
         "over the modules, n = s·√(p/(1 − p)) the size of DARE's noise beside the weights, R the "
         "retention if the modules are shrunk by E, for which the same test questions are asked. "
-        "The best rules, and the best without questions, fitted to all sets:",
+        "The best rules, and the best without questions, fitted to all sets of such bases:",
         "\n".join(formulas),
     ]
 
