@@ -135,7 +135,7 @@ coefficients: ## Compare AdaMerging with the best uniform coefficient, into docs
 	@mv docs/adamerging-results.partial docs/adamerging-results.md
 	@$(PY) scripts/stated_figures.py
 
-leaderboard: ## Rank all merge methods on the embedded models, into docs/
+leaderboard: ## Rank all merge methods on the embedded models, into docs/ (half an hour of a core)
 	@sh scripts/environment.sh app
 	@$(PY) -m dppa_core leaderboard --out docs/leaderboard.json > docs/leaderboard.partial
 	@mv docs/leaderboard.partial docs/leaderboard.md

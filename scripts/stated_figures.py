@@ -75,6 +75,7 @@ BESIDE = "DPPA keeps # points more than magnitude (-# to #)"
 PLAIN_SEEDS, BETWEEN_SEEDS = 5, 3
 PLAIN_AT_90 = {"models": f"small, plain, {PLAIN_SEEDS} seeds", "pruned": 90.0}
 BETWEEN_AT_80 = {"models": f"small, between, {BETWEEN_SEEDS} seeds", "pruned": 80.0}
+APART_AT_80 = {"models": "embedded, between, seed 1", "pruned": 80.0}
 SMOLLM2_AT_90 = {"models": "smollm2, lora, seed 0", "pruned": 90.0}
 ONE = "magnitude, one factor"
 ALONE_AT_95, OVER_MAGNITUDE = {"pruned": 95.0}, "minus plain magnitude"
@@ -84,8 +85,8 @@ AT_80, AT_90, AT_95 = (
 STATED = (
     StatedFigures(
         README,
-        "(task arithmetic) keep # % of the domain models' scores. DPPA with a fifth of each "
-        "matrix keeps # %, # points less (# to #;",
+        "(task arithmetic) keep # % of the domain models' scores. DPPA with a fifth of the "
+        "matrices keeps # %, # points less (# to #;",
         lambda data: (
             *(data.kept("task_arithmetic"), data.kept("dppa")),
             *data.ahead("task_arithmetic"),
@@ -94,7 +95,7 @@ STATED = (
     StatedFigures(README, BESIDE, lambda data: data.unsure("magnitude")),
     StatedFigures(
         README,
-        "the paper's climb) DPPA keeps # % (# to #; geometric mean, `make search`)",
+        "and the paper's climb DPPA keeps # % (# to #; geometric mean, `make search`)",
         of_search(CLIMBED),
     ),
     StatedFigures(
@@ -110,9 +111,11 @@ STATED = (
     ),
     StatedFigures(
         README,
-        "Whole deltas keep # and # points more than DPPA.",
+        "Whole deltas keep # (# to #) and # (# to #) points more than DPPA.",
         lambda data: tuple(
-            data.over_sizes("dppa", "task_arithmetic", rate)[0] for rate in CLAIM_RATES
+            figure
+            for rate in CLAIM_RATES
+            for figure in data.over_sizes("dppa", "task_arithmetic", rate)
         ),
     ),
     StatedFigures(
@@ -131,14 +134,15 @@ STATED = (
         README,
         "Over # training seeds of small ones whole deltas keep # %, less than the # % or more of "
         "one model that is not merged; so do pruned merges. Trained with a quarter of other texts "
-        "(replay) and a pull to the base, whole deltas keep # % over # seeds, DPPA pruned by 80 % "
-        "# points less (# to #).",
+        "(replay) and a pull to the base, whole deltas keep # % over # seeds "
+        "(larger models, one seed: # %), DPPA pruned by 80 % # points less (# to #).",
         lambda data: (
             str(PLAIN_SEEDS),
             *data.cell("overview", PLAIN_AT_90, "task arithmetic"),
             f"{100 / len(DOMAINS):.1f}",
             *data.cell("overview", BETWEEN_AT_80, "task arithmetic"),
             str(BETWEEN_SEEDS),
+            *data.cell("overview", APART_AT_80, "task arithmetic"),
             *data.cell("overview", BETWEEN_AT_80, "minus task arithmetic"),
         ),
     ),
@@ -204,7 +208,7 @@ STATED = (
         "DPPA ranks # of # methods (SLERP merges two models only), or # of the # that make one",
         lambda data: (*data.place("dppa"), *data.place("dppa", without="emr")),
     ),
-    StatedFigures(README, "DPPA and magnitude keep # %", lambda _: (f"{100 * (1 - RATE):.0f}",)),
+    StatedFigures(README, "Magnitude keeps # % of every", lambda _: (f"{100 * (1 - RATE):.0f}",)),
     StatedFigures(
         TEN,
         "keeps # % (#–#) of the domain models' scores, and task arithmetic # % (#–#).",

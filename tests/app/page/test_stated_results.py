@@ -101,6 +101,23 @@ def parameters() -> int:
     return sum(math.prod(base.shape(name)) for name in base.names())
 
 
+def halves_at_95() -> bool:
+    """In experiment 4 one factor, two and both halves keep more than none, DP less."""
+    told = DATA.experiments["ablation"]["finding"]
+    than = "against magnitude without a factor"
+    names = ("One factor for all kept entries", "DPA alone", "DPPA, both halves,")
+    better = [re.search(rf"{name} {than}: better at [^:.]*95 %", told) for name in names]
+    return all(better) and bool(re.search(rf"DP alone {than}: worse at [^:.]*95 %", told))
+
+
+def brought_back() -> tuple[str, ...]:
+    """Points that DPPA and magnitude with one factor bring back in the survey."""
+    (found,) = re.findall(
+        r"DPPA brings back (\d+) points, magnitude with one factor (\d+)", text_of("docs/survey.md")
+    )
+    return tuple(found)
+
+
 def half_width(n: int) -> float:
     low, high = wilson(n // 2, n)
     return 100 * (high - low) / 2
@@ -124,6 +141,9 @@ COMPARISONS: dict[str, Callable[[], bool]] = {
     ),
     "At 80 % the difference is open:": between,
     "So do plain magnitude, which is simpler, and task arithmetic, which beats DPPA too.": between,
+    "- **At 95 % factors help these models; uneven densities (DP) at the paper's strength, 0.08, do "
+    "not.": halves_at_95,
+    "In [four smaller sets] two were no better than one.": lambda: len(set(brought_back())) == 1,
     "- **Merged and pruned hard, DPPA with searched settings may keep more than magnitude; two "
     "factors are the likely reason.": lambda: (
         outcome(0.95) == "loses, wins" and verdict("dpa", "magnitude", 0.95) == "more"

@@ -160,7 +160,10 @@ def _plot(found: Ablated) -> Chart:
 def finding(found: Ablated) -> str:
     """The gains of DP and DPA, alone and together, and of OWL-style."""
     lines = [_pair(found, *pair) for pair in PAIRS]
-    apart = {1: "which is better than plain magnitude", -1: "which is worse than plain magnitude"}
+    apart = {
+        1: ", which is better than plain magnitude",
+        -1: ", which is worse than plain magnitude",
+    }
     at_rates = {rate: _largest(found, rate) for rate in RATES}
     largest = {rate: one for rate, one in at_rates.items() if one is not None}
     gains = {
@@ -170,11 +173,9 @@ def finding(found: Ablated) -> str:
     }
     sides = dict(zip(gains, verdicts(list(gains.values())), strict=True))
     for rate, (best, kept) in largest.items():
-        than = "the first of the table"
-        if rate in sides:
-            alike = "with no significant difference from plain magnitude"
-            than = apart.get(sides[rate], alike)
-        lines.append(f"At {pruned(rate)} {best.title} has the largest, {kept:.0f} %, {than}.")
+        alike = ", with no significant difference from plain magnitude"
+        than = apart.get(sides[rate], alike) if rate in sides else ""
+        lines.append(f"At {pruned(rate)} {best.title} keeps most, {kept:.0f} %{than}.")
     return " ".join(lines)
 
 

@@ -28,6 +28,7 @@ from dppa_core.studies.experiments.values import Axis, Chart, Findings, Series
 RATES = (0.8, 0.85, 0.9, 0.95, 0.99)
 METHODS = ("magnitude", "dp", "dppa")
 TITLES = {"dp": "DP", "dppa": "DPPA"}
+BEHIND = "is behind magnitude without a factor at"
 AHEAD = "is ahead of magnitude without a factor at"
 STARVED = 0.1
 """A matrix with less than this part of its even share counts as starved."""
@@ -148,7 +149,8 @@ def _reasons(found: Beyond) -> Chart:
 
 def finding(found: Beyond) -> str:
     """How the gain changes with the rate, and what changes with it."""
-    lines = [_answer(found), *(_course(found, method, TITLES[method]) for method in METHODS[1:])]
+    courses = (_course(found, method, TITLES[method]) for method in METHODS[1:])
+    lines = [_answer(found), *(one for one in courses if AHEAD not in one or BEHIND in one)]
     first, last = RATES[0], min(RATES, key=lambda rate: _gain(found, "dp", rate))
     lines.append(
         f"Of the sum of d², DP keeps {_energies(found, first)} by magnitude at {pruned(first)}, "
@@ -212,7 +214,7 @@ def short(found: Beyond) -> str:
 
 def _course(found: Beyond, method: str, title: str) -> str:
     gains = {pruned(rate): found.over(method, rate) for rate in _roomy(found)}
-    words = {1: f"{AHEAD} {{}}", -1: "is behind magnitude without a factor at {}"}
+    words = {1: f"{AHEAD} {{}}", -1: f"{BEHIND} {{}}"}
     parts = verdict_texts(words, gains)
     if not parts:
         return f"No difference between {title} and magnitude was seen at any rate from 80 % on."

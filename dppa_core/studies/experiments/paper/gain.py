@@ -33,6 +33,8 @@ PRODUCTS = ("g·k", "g·r", "kᵀGk", "kᵀGr", "rᵀGr")
 """Names of the fields of a `Quadratic` after its loss."""
 DRAWN = 0.9
 """The rate whose losses are drawn over the factor."""
+TELLING = 0.95
+"""A rate at which factors matter."""
 Place = tuple[str, float]
 """Domain, rate."""
 
@@ -227,6 +229,7 @@ def finding(gains: Gains) -> str:
     factors, measured = _both(gains, "factor")
     costs, paid = _both(gains, "cost")
     energy = [-gains.figures(place)["energy"] for place in gains.found]
+    rates = [rate for _, rate in gains.found]
     apart = [_apart(gains, rate) for rate in (RATES[1], last)]
     lines = [
         short(gains),
@@ -238,19 +241,32 @@ def finding(gains: Gains) -> str:
         lines.append(f"Measured there, the best factor wins back {_span(back)}.")
     lines += [
         f"Rank correlation over {len(factors)} places: of the best factor with the foretold one "
-        f"{number(correlation(factors, measured))}; of the cost with the foretold one "
+        f"{number(correlation(factors, measured))}, with the rate alone "
+        f"{number(correlation(rates, measured))}; of the cost with the foretold one "
         f"{number(correlation(costs, paid))}, with the lost share of d² "
         f"{number(correlation(energy, paid))}.",
         f"Foretold and measured cost are {number(apart[0])} nats per token apart at "
         f"{pruned(RATES[1])}, {number(apart[1])} at {pruned(last)} (means over the domains)"
         + (
-            ": far from the domain model the loss rises faster than its second order, and single "
-            "factors are foretold roughly."
+            ": far from the domain model the loss rises faster than its second order. "
+            f"{_too_small(gains)}"
             if apart[1] > 2 * apart[0]
             else "."
         ),
     ]
     return " ".join(lines)
+
+
+def _too_small(gains: Gains) -> str:
+    """How much larger than foretold the cost is where a factor begins to matter."""
+    each = [gains.figures(place) for place in gains.found if place[1] == TELLING]
+    times = [one["cost"] / one["foretold cost"] for one in each if one["foretold cost"] > 0]
+    if not times:
+        return ""
+    return (
+        f"At {pruned(TELLING)} it costs {number(min(times))} to {number(max(times))} times as much "
+        "as foretold."
+    )
 
 
 def _span(shares: Sequence[float]) -> str:

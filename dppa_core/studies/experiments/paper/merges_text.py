@@ -251,7 +251,7 @@ def _adamerging(found: MergesMeasured) -> str:
     most, gain = max(gains, key=lambda pair: abs(pair[1].difference.value))
     return (
         f"AdaMerging, {STEPS} steps, made {better} of {len(gains)} merges better and {worse} "
-        "worse, in the others no difference was seen. Its largest effect: "
+        "worse, in the others none is beyond chance. Its largest effect: "
         f"{found.named} by {TITLES[most.method]}"
         f"{f' at {pruned(most.rate)}' if most.rate else ''}, {told(gain)}."
     )

@@ -137,10 +137,17 @@ def finding(found: Recovered) -> str:
     return " ".join(lines)
 
 
-def _claimed(found: Recovered) -> tuple[dict[str, Cell], str]:
+def _by_dp(found: Recovered) -> str:
+    """The same of DP, without amplification."""
+    told_of = _claimed(found, "dp")[1]
+    same = told_of == _claimed(found)[1]
+    return "by DP without factors as well" if same else f"without factors {told_of}"
+
+
+def _claimed(found: Recovered, method: str = "dppa") -> tuple[dict[str, Cell], str]:
     """Retention of each domain at the claim's rate, and whether its interval supports the claim."""
     cells = {
-        domain: retained({domain: found.marks["dppa", CLAIMED_AT, domain]}, {domain: own})
+        domain: retained({domain: found.marks[method, CLAIMED_AT, domain]}, {domain: own})
         for domain, own in found.own.items()
         if share(own)
     }
@@ -169,7 +176,8 @@ def short(found: Recovered) -> str:
     gain = told(found.added(CLAIMED_AT))
     return (
         f"The paper's claim, {percent(CLAIM)} kept at {pruned(CLAIMED_AT)}, is "
-        f"{_claimed(found)[1]} (by 95 % intervals). What amplification adds to DP there: {gain}."
+        f"{_claimed(found)[1]} (by 95 % intervals), {_by_dp(found)}. What amplification adds to "
+        f"DP there: {gain}."
     )
 
 

@@ -14,7 +14,7 @@ from dppa_core.evaluation.tables import (
 )
 from dppa_core.methods.registry import get_method
 from dppa_core.studies.zoo.results.choosing import BUDGET
-from dppa_core.studies.zoo.results.entry import EXTRA, MEANS, RATE, MethodVariant
+from dppa_core.studies.zoo.results.entry import DRAWN, EXTRA, MEANS, RATE, MethodVariant
 from dppa_core.studies.zoo.results.leaderboard import (
     REFERENCE,
     Leaderboard,
@@ -41,12 +41,14 @@ def _short(board: Leaderboard, command: str) -> str:
         f"All methods, each merging the three domain models of {board.title} into one, on "
         f"{items} of each domain. *Retention* is the merge's accuracy divided by the domain "
         "model's own, averaged over the domains. Parameters are the papers' defaults. Methods that "
-        f"prune keep {100 * (1 - RATE):.0f} % of every matrix and embeddings whole, unless their "
-        "papers do not: DARE, TIES and DARE-TIES prune embeddings too; SCE, Model Breadcrumbs and "
-        f"PCB-Merging keep a tenth.{below} Factors, coefficient or scale, and strength, as far as "
-        f"a method has them, were chosen together on {board.search_items} search items a domain, "
+        f"prune keep {100 * (1 - RATE):.0f} % of the matrices and embeddings whole, DPPA and "
+        "OWL on average, unless their papers do not: DARE, TIES and DARE-TIES prune embeddings "
+        f"too; SCE, Model Breadcrumbs and PCB-Merging keep a tenth.{below} Factors, "
+        "coefficient or scale, and strength, as far as a method has them, were chosen together on "
+        f"{board.search_items} search items a domain, "
         "with one budget for all: "
-        f"at most {BUDGET.losses} settings by loss, {BUDGET.accuracies} of them by retention. In "
+        f"at most {BUDGET.losses} settings by loss, {BUDGET.accuracies} of them by retention, so "
+        f"{BUDGET.losses * board.search_items * len(DOMAINS):,} questions. In "
         "brackets: 95 % intervals. Accuracy is in per cent. "
         f"Made by `{command}`.",
         _standings(board),
@@ -107,6 +109,9 @@ def findings(board: Leaderboard) -> list[str]:
         f"p-values corrected for the {len(seen)} comparisons (Holm)."
     )
     told = [" ".join(lines)]
+    drawn = [_title(row) for row in board.rows if row.method in DRAWN]
+    if drawn:
+        told.append(f"Drawn at random, once, which the intervals do not cover: {listed(drawn)}.")
     if _by_domain(board):
         named = listed([_title(row) for row in _by_domain(board)])
         told.append(
@@ -201,11 +206,13 @@ def _reason(board: Leaderboard, variant: MethodVariant, row: LeaderboardRow, sid
     before = board.itself(row)
     one, two = (100 * board.retention(each) for each in (before, row))
     chance = "beyond chance" if side else "within what chance explains"
+    same = [_title(one) for one in board.rows if one.hits == row.hits]
+    twin = f" It gives the same answers as {listed(same)}." if same else ""
     (length, likeness, _), (longer, alike, _) = _added(before), _added(row)
     return (
         f"{variant.why} As the board has it, it keeps {one:.1f} %; {variant.what}, {two:.1f} %, "
         f"which is {chance}. What it adds goes from {length} to {longer} of the sum's length, and "
-        f"from a likeness of {likeness} to {alike}."
+        f"from a likeness of {likeness} to {alike}.{twin}"
     )
 
 
