@@ -208,6 +208,18 @@ STATED = (
         "DPPA ranks # of # methods (SLERP merges two models only), or # of the # that make one",
         lambda data: (*data.place("dppa"), *data.place("dppa", without="emr")),
     ),
+    StatedFigures(
+        README,
+        "# others do not differ significantly from DPPA.",
+        lambda data: (
+            str(
+                sum(
+                    name != "dppa" and not row["against_dppa"]["significant"]
+                    for name, row in data.board.items()
+                )
+            ),
+        ),
+    ),
     StatedFigures(README, "Magnitude keeps # % of every", lambda _: (f"{100 * (1 - RATE):.0f}",)),
     StatedFigures(
         TEN,

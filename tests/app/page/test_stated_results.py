@@ -141,8 +141,8 @@ COMPARISONS: dict[str, Callable[[], bool]] = {
     ),
     "At 80 % the difference is open:": between,
     "So do plain magnitude, which is simpler, and task arithmetic, which beats DPPA too.": between,
-    "- **At 95 % factors help these models; uneven densities (DP) at the paper's strength, 0.08, do "
-    "not.": halves_at_95,
+    "- **At 95 % factors help these models; uneven densities (DP) at the paper's strength, 0.08, "
+    "do not.": halves_at_95,
     "In [four smaller sets] two were no better than one.": lambda: len(set(brought_back())) == 1,
     "- **Merged and pruned hard, DPPA with searched settings may keep more than magnitude; two "
     "factors are the likely reason.": lambda: (

@@ -27,6 +27,7 @@ from dppa_core.studies.zoo.study.compare import (
     student_interval,
 )
 from dppa_core.studies.zoo.study.merges import ALL, MAIN_RATE, MODULES, key_of
+from dppa_core.studies.zoo.trained_set import set_title
 from dppa_core.tasks.intervals import Interval, holm
 from dppa_core.tuning.search.axes import FACTORS, LEAST_STRENGTH, LONE_FACTORS
 
@@ -119,9 +120,23 @@ def _all_sizes(regime: str, sets: Sequence[Measured]) -> str:
     sizes = listed(list(dict.fromkeys(of["set"]["size"] for of in sets)))
     told = (
         f"The {len(sets)} sets of {sizes} together, each counting once. Not planned: decided after "
-        "the tables of each size had been seen. So its outcomes are hints and no claims."
+        "the tables of each size had been seen. So its outcomes are hints and no claims. DPPA "
+        f"minus magnitude by set: {'; '.join(_leverage(sets, rate) for rate in claim_rates(sets))}."
     )
     return "\n\n".join([f"## {regime}, all sizes", told, *_compared(sets)])
+
+
+def _leverage(sets: Sequence[Measured], rate: float) -> str:
+    """The set with the largest difference at a rate, beside the mean of the others, in points."""
+    (gaps,) = (
+        one.by_seed for one in compare(sets, rate) if (one.one, one.other) == ("dppa", "magnitude")
+    )
+    largest = max(range(len(gaps)), key=lambda place: abs(gaps[place]))
+    rest = fmean(gap for place, gap in enumerate(gaps) if place != largest)
+    return (
+        f"at {100 * rate:g} % {set_title(sets[largest]['set'])} {100 * gaps[largest]:+.1f} points, "
+        f"the others {100 * rest:+.1f} on average"
+    )
 
 
 def _claims(sets: Sequence[Measured], by: str) -> list[str]:
