@@ -60,6 +60,15 @@ def of_survey(row: str) -> Callable[[Results], tuple[str, ...]]:
     return lambda _: found(row, text_of("docs/survey.md"))
 
 
+def with_embeddings_whole() -> tuple[str, ...]:
+    """Points by which DPPA keeps more than magnitude where embeddings stay whole, in docs/study.md;
+    there the difference is magnitude's."""
+    row = r"\| magnitude pruning \| 90 %, embeddings whole \|[^|]+\|[^|]+\| "
+    figures = found(rf"{row}([-+.\d]+) \(([-+.\d]+) to ([-+.\d]+)\)", text_of("docs/study.md"))
+    mean, low, high = (-float(one) for one in figures)
+    return f"{mean:.1f}", f"{-high:.1f}", f"{low:.1f}"
+
+
 def adamerging(row: str) -> tuple[str, ...]:
     """Mean retention, gain and half of its interval in docs/adamerging-results.md."""
     mean = r"([\d.]+) % \| (?:\+([\d.]+) ± ([\d.]+)|–) \|"
@@ -117,6 +126,11 @@ STATED = (
             for rate in CLAIM_RATES
             for figure in data.over_sizes("dppa", "task_arithmetic", rate)
         ),
+    ),
+    StatedFigures(
+        README,
+        "With embeddings whole (5 sets, 90 %) DPPA keeps # more than magnitude (-# to #).",
+        lambda _: with_embeddings_whole(),
     ),
     StatedFigures(
         README,
