@@ -4,10 +4,13 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
+
+from components.views.see.verdict import STUDIED
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -108,7 +111,11 @@ def test_the_image_holds_what_the_page_needs_and_runs_as_nobody_special() -> Non
         line[1:] for line in (ROOT / ".dockerignore").read_text("utf-8").split() if line[0] == "!"
     }
     code = {"requirements.txt", "app.py", "dppa_core", "components", "assets"}
-    assert copied == kept == code | {"docs/leaderboard.json", "docs/results.json"}
+    wheel = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    inside = wheel["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    documents = {path for path in inside if path.startswith("docs/")}
+    assert documents == {"docs/leaderboard.json", "docs/results.json", *STUDIED}
+    assert copied == kept == code | documents
     assert all((ROOT / name).exists() for name in copied)
     assert lines.index("USER studio") < lines.index('CMD ["python", "app.py"]')
     told = (ROOT / "docs" / "reference" / "settings.md").read_text("utf-8")

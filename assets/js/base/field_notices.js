@@ -37,9 +37,10 @@ window.addEventListener("click", (event) => {
   if (part) noteAt(rowOf(part), "");
   if (!event.target.closest?.(".toast-wrap") && performance.now() - newest.at > READ_MS) close();
 }, true);
-window.addEventListener("input", (event) => {
-  for (const note of event.target.closest?.(".pane, .view, .box, #advanced")?.querySelectorAll(".field-note") ?? []) { note.hidden = true; say(note, ""); }
-}, true);
+const clear = (place) => { for (const note of place?.querySelectorAll(".field-note") ?? []) { note.hidden = true; say(note, ""); } };
+window.addEventListener("input", (event) => clear(event.target.closest?.(".pane, .view, .box, #advanced")), true);
+// The controls were set to another merge: what was corrected before is not there any more.
+export const clearNotes = () => clear(document);
 
 function watch() {
   const wrap = document.querySelector(".toast-wrap");

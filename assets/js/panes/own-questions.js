@@ -35,6 +35,10 @@ function opener(host) {
       say(note, `${chosen.name} is too large: at most ${most.toLocaleString("en")} characters fit here. The command dppa evaluate --items takes more.`);
       return;
     }
+    if (text.includes("\0") || (text.match(/\ufffd/g) ?? []).length > text.length / 100) {
+      say(note, `${chosen.name} is not a text file in UTF-8: wanted are JSON lines or CSV.`);
+      return;
+    }
     type(textarea(), text);
     say(note, `${chosen.name} stands above.`);
   }

@@ -166,6 +166,7 @@ part("score", ({ host, get, watch }) => {
   paint(() => {
     const { models } = controls.state;
     put(document.body, "data-own-models", models.length > 0 && models.every(({ ref }) => !ref.startsWith("zoo:")));
+    put(document.body, "data-taught", models.some(({ ref }) => ref.startsWith("zoo:smollm2-")));
     put(document.body, "data-toys", models.some(({ ref }) => /^zoo:(apart-)?(math|finance|law)$/.test(ref)));
     const current = tables.recipe();
     if (current !== last) { last = current; stale(); }

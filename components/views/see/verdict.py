@@ -13,16 +13,20 @@ from typing import Any
 from components.session.from_recipe import session_from_recipe
 from components.session.shipped import shipped
 from components.session.state import state_of
-from dppa_core.checkpoints.sources.zoo import APART
 from dppa_core.evaluation.tables import settings_text
 from dppa_core.methods.registry import get_method
 from dppa_core.recipes.yaml_text import MergeRecipe, parse_recipe, recipe_hash
 from dppa_core.studies.zoo.study.compare import retention
+from dppa_core.studies.zoo.study.merges import recipe_of
 from dppa_core.tasks import example_items
 from dppa_core.tasks.intervals import Interval
 
 RESULTS = shipped("docs/results.json")
-APART_STUDY = shipped("docs/study/embedded-replay-25-pull-5-1.json")
+STUDIED = {
+    "docs/study/embedded-replay-25-pull-5-1.json": ("zoo:base", "zoo:apart-"),
+    "docs/study/smollm2.json": ("zoo:smollm2", "zoo:smollm2-"),
+}
+"""Files of `make study` that come along -> base, and names of the models up to the domain."""
 LEADERBOARD = shipped("docs/leaderboard.json")
 FOR_EACH_DOMAIN = "emr"
 """The method that makes a checkpoint for each domain, not one for all."""
@@ -39,7 +43,7 @@ class Measured:
     """A merge of the results."""
 
     recipe: str
-    """Its hash; empty where only its settings are known."""
+    """Its hash."""
     models: tuple[str, ...]
     method: str
     rate: float
@@ -53,19 +57,21 @@ class Measured:
 
 @cache
 def measured() -> tuple[Measured, ...]:
-    """Every merge in the results, and those of the models trained apart."""
-    return (*_measured(_merges()), *_trained_apart())
+    """Every merge in the results, and those of the sets of the study that come along."""
+    studied = (one for file, names in STUDIED.items() for one in _studied(file, *names))
+    return (*_measured(_merges()), *studied)
 
 
-def _trained_apart() -> Iterator[Measured]:
-    """Merges of the study, whose rates count all entries; each has searched settings."""
-    of = json.loads(APART_STUDY.read_text(encoding="utf-8"))
-    models = tuple(f"zoo:{name}" for name in APART)
+def _studied(file: str, base: str, prefix: str) -> Iterator[Measured]:
+    """Merges of a set, whose rates count all entries; each has searched settings."""
+    of = json.loads(shipped(file).read_text(encoding="utf-8"))
+    models = {domain: f"{prefix}{domain}" for domain in of["own"]}
     asked = sum(map(len, of["own"].values()))
     for row in of["merges"]:
         if row["name"] in OTHERS:
-            kept = retention(row["hits"], of["own"])
-            yield Measured("", models, row["name"], row["rate"], True, kept, asked)
+            recipe = recipe_hash(_joined(recipe_of(row, {"base": base, **models})))
+            what = tuple(models.values()), row["name"], row["rate"]
+            yield Measured(recipe, *what, True, retention(row["hits"], of["own"]), asked)
 
 
 @cache
@@ -126,7 +132,7 @@ def shown_merges() -> tuple[ShownMerge, ...]:
             one["plain"],
         ),
         _shown(
-            "one factor",
+            "× one factor",
             "The same changes of the matrices, all times one factor: "
             f"{settings_text(one['values'])}, as a search chose them.",
             one["best"],

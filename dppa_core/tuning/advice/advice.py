@@ -217,6 +217,7 @@ def _judged(facts: DomainModelFacts) -> ModelAdvice:
     by_profile, by_probe = size_by_profile(facts.profile), size_by_probe(facts.probe)
     size = by_probe or by_profile
     why = (*_probe_lines(facts.probe), *_profile_lines(facts.profile, by_profile))
+    why += () if by_probe else (_forecast(facts.profile),)
     if by_probe and ModelDeltaSize.UNCLEAR not in (by_probe, by_profile) and by_probe != by_profile:
         why += (
             f"probe and profile disagree: {by_probe} by the probe, {by_profile} by the profile; "
@@ -254,6 +255,21 @@ def _probe_lines(facts: ProbeFacts | None) -> tuple[str, ...]:
     return tuple(lines)
 
 
+def _forecast(facts: ProfileFacts) -> str:
+    """What the survey's rule foretells where no question was asked."""
+    if facts.foretold:
+        kept = ", ".join(f"{percent(of)} at {percent(rate)}" for rate, of in facts.foretold)
+        return (
+            f"pruned by magnitude, the survey's rule foretells, it keeps {kept}; the rule is wrong "
+            f"by {ERROR_TEXT}, too much to tell a size"
+        )
+    low, high = FITTED_SIZES
+    return (
+        "the survey's rule foretells nothing: it was fitted to ‖d‖/‖W‖ from "
+        f"{low:g} to {high:g}, of models up to 4.2 million parameters"
+    )
+
+
 def _profile_lines(facts: ProfileFacts, size: ModelDeltaSize) -> tuple[str, ...]:
     least, mean, most = facts.significance
     lines = [
@@ -263,18 +279,6 @@ def _profile_lines(facts: ProfileFacts, size: ModelDeltaSize) -> tuple[str, ...]
         f"significance of the modules {percent(least, 3)} to {percent(most, 3)}, mean "
         f"{percent(mean, 3)}; {percent(facts.zeros, 1)} of the entries unchanged",
     ]
-    if facts.foretold:
-        kept = ", ".join(f"{percent(of)} at {percent(rate)}" for rate, of in facts.foretold)
-        lines.append(
-            f"pruned by magnitude, the survey's rule foretells, it keeps {kept}; the rule is wrong "
-            f"by {ERROR_TEXT}, too much to tell a size"
-        )
-    else:
-        low, high = FITTED_SIZES
-        lines.append(
-            "the survey's rule foretells nothing: it was fitted to ‖d‖/‖W‖ from "
-            f"{low:g} to {high:g}, of models up to 4.2 million parameters"
-        )
     if least == most:
         lines.append("all modules are equally significant: DPPA prunes them all alike")
     if facts.zeros >= TRY_RATE:

@@ -44,7 +44,7 @@ block("open-question", ({ host, result, ask }) => {
     try {
       const found = await ask({ key: result.key, ...place });
       history.goTo(found.take);
-      say(news, `The controls of the page are set to the merge of ${what}, its models included. Learn, above, leads there and back; Undo there brings back what was set before.`);
+      say(news, `The controls of the page are set to the merge of ${what}, its models included. Workbench, above, leads there, and Learn back; Undo there brings back what was set before.`);
     } catch (error) { say(news, error.message); }
   }
   function curves({ title, x, y, series }) {
