@@ -40,7 +40,7 @@ window.addEventListener("click", (event) => {
 const clear = (place) => { for (const note of place?.querySelectorAll(".field-note") ?? []) { note.hidden = true; say(note, ""); } };
 window.addEventListener("input", (event) => clear(event.target.closest?.(".pane, .view, .box, #advanced")), true);
 // The controls were set to another merge: what was corrected before is not there any more.
-export const clearNotes = () => clear(document);
+window.addEventListener("dppa:replaced", () => clear(document));
 
 function watch() {
   const wrap = document.querySelector(".toast-wrap");

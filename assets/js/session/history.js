@@ -1,6 +1,5 @@
 // Undo and redo: one step for every finished change, and two slots to switch between.
 // States are values (session_value.js); the function given to `restoreBy` requests one.
-import { clearNotes } from "../base/field_notices.js";
 import { redraw, paint, server } from "./parts.js";
 import { stateText, stateNow, changeOf, adoptState } from "./session_value.js";
 import * as tables from "./tables.js";
@@ -103,7 +102,7 @@ export const redo = () => {
 // Go to a chosen state: a preset, the start, the other slot. It is a step like any other.
 export const goTo = (state, slot = now?.slot ?? "A") => {
   if (!now) return;
-  clearNotes(); // of fields whose values are replaced
+  window.dispatchEvent(new Event("dppa:replaced")); // base/field_notices.js hides what is told of old values
   hasten();
   const step = entry(state, slot);
   if (step.text === now.text && slot === now.slot) return;

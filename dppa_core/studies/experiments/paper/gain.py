@@ -130,15 +130,11 @@ def _amplified(recipe: MergeRecipe, factor: float) -> MergeRecipe:
 def _table(gains: Gains) -> Table:
     columns = (
         Column("domain"),
-        Column("pruned", "%"),
-        Column("d² kept", "%"),
-        Column("cost, foretold", "nats/token"),
-        Column("cost, measured", "nats/token"),
-        Column("best factor, foretold", "×"),
-        Column("best factor, measured", "×"),
+        *(Column(one, "%") for one in ("pruned", "d² kept")),
+        *(Column(f"cost, {one}", "nats/token") for one in ("foretold", "measured")),
+        *(Column(f"best factor, {one}", "×") for one in ("foretold", "measured")),
         Column("cost left with it", "nats/token"),
-        Column("accuracy without", "%"),
-        Column("accuracy with it", "%"),
+        *(Column(f"accuracy {one}", "%") for one in ("without", "with it")),
         Column("gain", "points"),
     )
     rows = []
@@ -207,17 +203,13 @@ def _losses(gains: Gains) -> Chart:
 
 
 def _factors(gains: Gains) -> Chart:
-    domains = dict.fromkeys(domain for domain, _ in gains.found)
-    series = tuple(
-        Series(
-            domain,
-            tuple(gains.figures((domain, rate))["foretold factor"] for rate in RATES),
-            tuple(gains.best((domain, rate)) for rate in RATES),
-        )
-        for domain in domains
-    )
+    series = []
+    for domain in dict.fromkeys(domain for domain, _ in gains.found):
+        foretold = [gains.figures((domain, rate))["foretold factor"] for rate in RATES]
+        best = [gains.best((domain, rate)) for rate in RATES]
+        series.append(Series(domain, tuple(foretold), tuple(best)))
     axes = Axis("foretold factor", "×"), Axis("best factor", "×")
-    return Chart("scatter", "The best factor, foretold and measured", *axes, series)
+    return Chart("scatter", "The best factor, foretold and measured", *axes, tuple(series))
 
 
 def finding(gains: Gains) -> str:
@@ -247,12 +239,7 @@ def finding(gains: Gains) -> str:
         f"{number(correlation(energy, paid))}.",
         f"Foretold and measured cost are {number(apart[0])} nats per token apart at "
         f"{pruned(RATES[1])}, {number(apart[1])} at {pruned(last)} (means over the domains)"
-        + (
-            ": far from the domain model the loss rises faster than its second order. "
-            f"{_too_small(gains)}"
-            if apart[1] > 2 * apart[0]
-            else "."
-        ),
+        + (_too_small(gains) if apart[1] > 2 * apart[0] else "."),
     ]
     return " ".join(lines)
 
@@ -261,12 +248,11 @@ def _too_small(gains: Gains) -> str:
     """How much larger than foretold the cost is where a factor begins to matter."""
     each = [gains.figures(place) for place in gains.found if place[1] == TELLING]
     times = [one["cost"] / one["foretold cost"] for one in each if one["foretold cost"] > 0]
+    faster = ": far from the domain model the loss rises faster than its second order."
     if not times:
-        return ""
-    return (
-        f"At {pruned(TELLING)} it costs {number(min(times))} to {number(max(times))} times as much "
-        "as foretold."
-    )
+        return faster
+    span = f"{number(min(times))} to {number(max(times))}"
+    return f"{faster} At {pruned(TELLING)} it costs {span} times as much as foretold."
 
 
 def _span(shares: Sequence[float]) -> str:
