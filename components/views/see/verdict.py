@@ -132,7 +132,7 @@ def shown_merges() -> tuple[ShownMerge, ...]:
             one["plain"],
         ),
         _shown(
-            "× one factor",
+            "one factor",
             "The same changes of the matrices, all times one factor: "
             f"{settings_text(one['values'])}, as a search chose them.",
             one["best"],

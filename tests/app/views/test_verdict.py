@@ -127,7 +127,7 @@ def test_four_clicks_show_what_pruning_costs_and_what_amplification_brings_back(
     assert whole.text == f"unpruned {kept('task_arithmetic', 0.0)}"
     left = kept("magnitude", rate, when="plain")
     assert pruned.text == f"{100 * rate:.0f}\u202f% pruned {left}"
-    assert scaled.text == f"× one factor {kept('magnitude', rate)}"
+    assert scaled.text == f"one factor {kept('magnitude', rate)}"
     assert amplified.text == f"DPPA {kept('dppa', rate)}"
     for one in shown_merges():
         said = verdict_of(session_from_state(one.state).recipe())
