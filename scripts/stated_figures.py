@@ -224,7 +224,7 @@ STATED = (
     ),
     StatedFigures(
         README,
-        "# others do not differ significantly from DPPA.",
+        "# others do not differ significantly.",
         lambda data: (
             str(
                 sum(
