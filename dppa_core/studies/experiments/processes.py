@@ -44,8 +44,8 @@ def nobody(questions: Sequence[Question[Any]]) -> Iterator[Answered]:
     """No answers: raises InvalidValue if a question is not in the cache."""
     if questions:
         raise InvalidValue(
-            f"it is not measured to its end: at least {many(len(questions), 'answer')} are missing. "
-            "The same command without --no-ask goes on."
+            f"it is not measured to its end: at least {many(len(questions), 'answer')} are "
+            "missing. The same command without --no-ask goes on."
         )
     return iter(())
 
