@@ -157,7 +157,7 @@ experiments: ## The paper's experiments on the embedded models and those of `mak
 	@$(PY) scripts/experiments.py out/experiments
 	@$(PY) scripts/stated_figures.py
 
-experiments-smollm2: ## Experiments 1 to 4 and the leaderboard on SmolLM2's models, into docs/smollm2 and the page (some five hours of a core; goes on where it was stopped)
+experiments-smollm2: ## Experiments 1 to 4 and the leaderboard on SmolLM2's models, into docs/smollm2 and the page (some nine hours of a core; goes on where it was stopped)
 	@sh scripts/environment.sh app
 	@$(PY) -m dppa_core reproduce pruning recovery pair merges ablation --preset smollm2 --tasks math,news,law \
 	  --limit 40 --search-limit 20 --out out/experiments-smollm2 $(ARGS)
