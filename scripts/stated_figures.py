@@ -77,7 +77,6 @@ def adamerging(row: str) -> tuple[str, ...]:
 
 POINTS = r"([-+]?[\d.]+) points \(([-+]?[\d.]+) to ([-+]?[\d.]+)\)"
 MEAN = r"\| mean retention \| [^|]+\| ([\d.]+) \(([\d.]+)–([\d.]+)\)"
-CLIMBED = r"\| mean retention \| ([\d.]+) \(([\d.]+)–([\d.]+)\)"
 WORSE = r"better than what was found: -([\d.]+) points \(95 % interval -10"
 STRENGTH = "".join(rf" (-[\d.]+) points \([^)]+\) at {rate} %.*?" for rate in (85, 90, 95))
 BESIDE = "DPPA keeps # points more than magnitude (-# to #)"
@@ -102,11 +101,6 @@ STATED = (
         ),
     ),
     StatedFigures(README, BESIDE, lambda data: data.unsure("magnitude")),
-    StatedFigures(
-        README,
-        "and the paper's climb DPPA keeps # % (# to #; geometric mean, `make search`)",
-        of_search(CLIMBED),
-    ),
     StatedFigures(
         README,
         "at 95 %: magnitude pruning leaves # % of their accuracy. With settings searched alike "
@@ -219,20 +213,8 @@ STATED = (
     ),
     StatedFigures(
         README,
-        "DPPA ranks # of # methods (SLERP merges two models only), or # of the # that make one",
+        "DPPA ranks # of # methods, or # of the # that make one",
         lambda data: (*data.place("dppa"), *data.place("dppa", without="emr")),
-    ),
-    StatedFigures(
-        README,
-        "# others do not differ significantly.",
-        lambda data: (
-            str(
-                sum(
-                    name != "dppa" and not row["against_dppa"]["significant"]
-                    for name, row in data.board.items()
-                )
-            ),
-        ),
     ),
     StatedFigures(README, "Magnitude keeps # % of every", lambda _: (f"{100 * (1 - RATE):.0f}",)),
     StatedFigures(
