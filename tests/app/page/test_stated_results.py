@@ -23,7 +23,8 @@ from dppa_core.checkpoints.sources.zoo import KNOWN
 from dppa_core.studies.zoo.study.compare import SECONDARY, compare
 from dppa_core.tasks.intervals import wilson
 from scripts.measured_results import ROOT, Results, found, text_of
-from scripts.stated_figures import STATED, rewritten
+from scripts.stated_figures import rewritten
+from scripts.stated_sentences import STATED
 from tests.helpers.gain_claims import finance_is_harder, parted, rising_and_fading, together
 from tests.helpers.visible_text import END, RESULT, stated
 
