@@ -68,7 +68,10 @@ def told(records: Sequence[Record]) -> list[str]:
     found = break_points(answering)
     if len({one.base for one in found if one.trained_here}) < LEAST_BASES:
         return []
-    groups = {name: [one for one in found if one.kind == name] for name in _kinds(found)}
+    groups = {
+        name: [one for one in found if one.kind == name]
+        for name in dict.fromkeys(one.kind for one in found)
+    }
     rows = [
         [name, f"{len(of)}", f"{fmean(one.change for one in of):.3f}", *map(_percent, _means(of))]
         for name, of in groups.items()
@@ -119,7 +122,8 @@ def _left_out(records: Sequence[Record]) -> str:
     if not others:
         return "none is left out."
     early = sum(_first(one) < PROBE_KEEPS for one in others)
-    kinds = listed([name.replace(", ", " ") for name in _kinds_of(others)])
+    names = dict.fromkeys(kind(title(one["set"])).replace(", ", " ") for one in others)
+    kinds = listed(list(names))
     broken = "are broken at the lowest rate already, by pruning or shrinking"
     if early == len(others):
         return f"the other {early} ({kinds}) {broken}."
@@ -130,14 +134,6 @@ def _first(record: Record) -> float:
     """What is kept at the lowest rate, pruned or shrunk, whichever is less."""
     own, at = record["own"].count("1"), record["places"][0]
     return min(float(at["pruned"]["magnitude"].count("1") / own), shrunk(record, at["energy"]))
-
-
-def _kinds_of(records: Sequence[Record]) -> dict[str, None]:
-    return dict.fromkeys(kind(title(one["set"])) for one in records)
-
-
-def _kinds(found: Sequence[BreakPoint]) -> dict[str, None]:
-    return dict.fromkeys(one.kind for one in found)
 
 
 def _means(found: Sequence[BreakPoint]) -> tuple[float, float]:
