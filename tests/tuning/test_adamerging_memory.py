@@ -1,4 +1,4 @@
-"""The memory of a gradient does not grow with the number of domain models."""
+"""The memory of deltas has a budget; that of a gradient does not grow with the number of models."""
 
 import subprocess
 import sys
@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from dppa_core.system.byte_sizes import MEMORY
+from dppa_core.tuning.adamerging.model import delta_budget
 from tests.helpers.tiny_models import Shape, random_llama, tuned_llama
 
 MARGIN = 100
@@ -59,3 +61,11 @@ def test_the_peak_is_the_same_for_one_domain_model_and_for_seven(tmp_path: Path)
     assert done.returncode == 0, done.stderr
     one, seven = map(int, done.stdout.split())
     assert seven - one < MARGIN
+
+
+@pytest.mark.parametrize(("models", "deltas"), [("4GB", 2 * 10**9), ("10MB", 512 * 2**20)])
+def test_deltas_take_half_of_what_models_may_and_at_least_512_mebibytes(
+    monkeypatch: pytest.MonkeyPatch, models: str, deltas: int
+) -> None:
+    monkeypatch.setenv(MEMORY, models)
+    assert delta_budget() == deltas

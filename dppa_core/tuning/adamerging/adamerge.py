@@ -21,7 +21,7 @@ from dppa_core.models.resident import Resident, check_whole
 from dppa_core.progress import Progress, RunControl, Stop, check, report
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, recipe_hash
 from dppa_core.system.state_file import StateFile
-from dppa_core.tuning.adamerging.model import BYTE_BUDGET, PreparedDeltas, TunableModel
+from dppa_core.tuning.adamerging.model import PreparedDeltas, TunableModel
 from dppa_core.tuning.adamerging.replies import encode, teach
 from dppa_core.tuning.adamerging.run import Run, RunState
 from dppa_core.tuning.adamerging.settings import AdaMergeSettings, check_additive, with_coefficients
@@ -61,7 +61,7 @@ class AdaMergeResult:
 def prepared(
     recipe: MergeRecipe,
     domains: Sequence[Domain],
-    byte_budget: int = BYTE_BUDGET,
+    byte_budget: int | None = None,
     **control: Unpack[RunControl],
 ) -> PreparedDeltas:
     """The deltas of a recipe whose method adds them, with a domain for each model."""
@@ -76,7 +76,7 @@ def adamerge(
     settings: AdaMergeSettings | None = None,
     *,
     state: Path | None = None,
-    byte_budget: int = BYTE_BUDGET,
+    byte_budget: int | None = None,
     progress: Progress | None = None,
     watch: Watch | None = None,
     stop: Stop | None = None,
@@ -88,7 +88,8 @@ def adamerge(
         domains: One per model, in the recipe's order.
         state: A file to resume from; written at every checkpoint and at the end, also of a
             stopped run. A resumed run has the same result.
-        byte_budget: Largest size of deltas kept in memory beside the model, in bytes.
+        byte_budget: Largest size of deltas kept in memory beside the model, in bytes; see
+            `PreparedDeltas`.
 
     Raises:
         InvalidRecipe: a method that combines deltas, or a vocabulary that is not the base's.

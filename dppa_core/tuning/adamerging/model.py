@@ -33,12 +33,17 @@ from dppa_core.progress import RunControl
 from dppa_core.pruning.floats import to_float32
 from dppa_core.pruning.module_groups import layer_count, layer_of
 from dppa_core.recipes.yaml_text import MergeRecipe
+from dppa_core.system.byte_sizes import memory_budget
 
-BYTE_BUDGET = 512 << 20
-"""Default size of deltas kept in memory; others are computed again at every step."""
+_LEAST_BUDGET = 512 << 20
 LEAST_VOTE = 0.001
 """Smallest coefficient for methods that elect signs: a model with coefficient 0 has no vote, and
 one below 0 votes for the opposite sign."""
+
+
+def delta_budget() -> int:
+    """Half of what models may take (see `memory_budget`), at least 512 MiB."""
+    return max(_LEAST_BUDGET, memory_budget() // 2)
 
 
 class PreparedDeltas:
@@ -46,7 +51,8 @@ class PreparedDeltas:
 
     Args:
         recipe: Defines the treatment of the deltas; its coefficients are ignored.
-        byte_budget: Largest size of deltas kept in memory, in bytes.
+        byte_budget: Largest size of deltas kept in memory, in bytes; others are computed again at
+            every step. By default `delta_budget`.
 
     Attributes:
         merger: The merger of the recipe with all coefficients 1.
@@ -61,7 +67,7 @@ class PreparedDeltas:
         self,
         recipe: MergeRecipe,
         *,
-        byte_budget: int = BYTE_BUDGET,
+        byte_budget: int | None = None,
         **control: Unpack[RunControl],
     ) -> None:
         models = tuple(replace(model, coefficient=1.0) for model in recipe.models)
@@ -72,7 +78,7 @@ class PreparedDeltas:
         self.least = -math.inf if combination is None else LEAST_VOTE
         self._loader: Loader = self.merger.loader()
         self.names = tuple(name for name in self.merger.names() if self._is_own(name))
-        self._room = byte_budget
+        self._room = delta_budget() if byte_budget is None else byte_budget
         self._kept: dict[str, Float32[ndarray, "K n"]] = {}
 
     def pieces(
