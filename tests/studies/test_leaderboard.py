@@ -13,6 +13,7 @@ from dppa_core.evaluation.examiner import Examiner
 from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.methods.registry import METHODS, get_method
 from dppa_core.models.decode import prompt_ids
+from dppa_core.recipes.calibration import Calibration
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.studies.zoo.results import choosing, merge_examiner
 from dppa_core.studies.zoo.results.choosing import ChosenValues
@@ -166,6 +167,15 @@ def test_linear_is_the_one_mean_that_nothing_can_change() -> None:
     assert not entry(get_method("linear")).axes()
 
 
+def test_statistics_of_other_models_are_measured_on_questions_of_their_domains() -> None:
+    others = {name: f"folder/{name}" for name in ("base", *DOMAINS)}
+    made = replace(entry(get_method("fisher")), references=others).recipes()["law"]
+    assert [model.calibration for model in made.models] == [Calibration((d,)) for d in DOMAINS]
+    plain = replace(entry(get_method("ties")), references=others).recipes()["law"]
+    for one in (plain, entry(get_method("fisher")).recipes()["law"]):
+        assert {model.calibration for model in one.models} == {None}
+
+
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.what)
 def test_a_variant_is_another_merge_than_its_method(variant: MethodVariant) -> None:
     plain = entry(variant.entry.method)
@@ -232,7 +242,9 @@ def test_another_set_is_merged_and_named(
     record = {"size": "small", "regime": "plain", "seed": 3}
     (tmp_path / "set/math/training.json").write_text(json.dumps(record), "utf-8")
     monkeypatch.setattr(choosing, "BUDGET", Budget(1, 1))
-    found = measure(["linear"], trained_set(tmp_path / "set"), test_items=1, search_items=1)
+    given = trained_set(tmp_path / "set")
+    found = measure(["linear", "fisher"], given, test_items=1, search_items=1)
+    assert {row.method for row in found.rows} == {"linear", "fisher", "dppa"}
     models = {str(tmp_path / "set" / domain) for domain in DOMAINS}
     assert all({m.model for m in r.entry.recipes()["law"].models} == models for r in found.rows)
     page = markdown(found, "dppa leaderboard --set set")

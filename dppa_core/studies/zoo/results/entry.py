@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from dppa_core.checkpoints.sources.zoo import zoo_domain
 from dppa_core.methods.registry import get_method
 from dppa_core.methods.shared.contract import Method
 from dppa_core.pruning.partition import even_levels
+from dppa_core.recipes.calibration import Calibration
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.tasks import DOMAINS
 from dppa_core.tuning.search.axes import at_point, axes_of
@@ -65,11 +67,18 @@ class Entry:
     def _recipe(self, domain: str) -> MergeRecipe:
         parameters, asked = {**EXTRA.get(self.method.name, {}), **self.changes}, self.by_domain()
         levels = even_levels(self.rate, self.partitions) if self.method.prunes else (0.0,)
-        models = tuple(DomainModel(self.references[name], levels) for name in self.domains)
+        models = tuple(self._model(name, levels) for name in self.domains)
         own = {asked: self.references[domain]} if asked else {}
         return MergeRecipe(
             self.references["base"], models, method=self.method.name, parameters=parameters | own
         )
+
+    def _model(self, domain: str, levels: tuple[float, ...]) -> DomainModel:
+        """A domain model; if its statistics are needed, measured on questions of its domain."""
+        reference, combination = self.references[domain], self.method.combination
+        needs = combination is not None and combination.statistics and not zoo_domain(reference)
+        text = Calibration((domain,)) if needs else None  # embedded models have one of their own
+        return DomainModel(reference, levels, calibration=text)
 
 
 def entry(method: Method) -> Entry:
@@ -90,6 +99,19 @@ class MethodVariant:
 
 
 VARIANTS = (
+    MethodVariant(
+        Entry(get_method("dppa"), {"scaling": "mean"}, partitions=2),
+        "shifts by effect size",
+        "DPPA shifts densities by the distance of a layer's significance from the mean, divided by "
+        "the largest distance, which moves alike layers, too. Divided by the mean, it moves them "
+        "as far as they differ.",
+    ),
+    MethodVariant(
+        Entry(get_method("dppa"), {"semantics": "authors"}, partitions=2),
+        "as the authors' program",
+        "The authors' program gives strong partitions the larger of the factors, amplifies the "
+        "embeddings by the largest of all, and rounds to bfloat16.",
+    ),
     MethodVariant(
         Entry(get_method("sce"), {"semantics": "reference"}),
         "all positions merged",
