@@ -31,6 +31,12 @@ class Results:
         return {row["method"]: row for row in rows}
 
     @cached_property
+    def variants(self) -> dict[tuple[str, str], dict[str, Any]]:
+        """Method and what is changed -> its row below the leaderboard."""
+        rows = json.loads(text_of("docs/leaderboard.json"))["variants"]
+        return {(row["method"], row["what"]): row for row in rows}
+
+    @cached_property
     def experiments(self) -> dict[str, dict[str, Any]]:
         """Key -> experiment."""
         listed = json.loads(text_of("assets/data/experiments.json"))["experiments"]
@@ -44,6 +50,13 @@ class Results:
         """Points of retention by which a method is before DPPA, and the interval; without signs."""
         against = self.board[method]["against_dppa"]
         return unsigned((against["mean"], *against["ci95"]), 100)
+
+    def loss(self, method: str, what: str) -> tuple[str, ...]:
+        """Points of retention that a method loses if changed, and the interval, whose lower end is
+        written without its sign."""
+        against = self.variants[method, what]["against_itself"]
+        mean, low, high = unsigned((against["mean"], *against["ci95"]), 100)
+        return mean, low.removeprefix("-"), high
 
     def unsure(self, method: str) -> tuple[str, ...]:
         """Points by which DPPA is before a method, and the interval around 0, whose lower end is

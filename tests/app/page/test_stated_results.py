@@ -281,6 +281,11 @@ def test_words_around_the_figures_of_the_readme_hold() -> None:
     assert "slerp" not in DATA.board, "SLERP merges two models only"
 
 
+def test_options_of_dppa_change_it_by_chance_as_the_method_page_says() -> None:
+    sides = [row["against_itself"] for (name, _), row in DATA.variants.items() if name == "dppa"]
+    assert len(sides) == 2 and not any(side["significant"] for side in sides)
+
+
 @pytest.mark.parametrize("sentence", ENTERED["held"])
 def test_what_holds_a_sentence_is_there(sentence: str) -> None:
     for path, text in ENTERED["held"][sentence].items():
