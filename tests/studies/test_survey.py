@@ -227,6 +227,8 @@ def test_a_set_is_surveyed_by_command_and_not_twice(
     (base,) = {one["set"]["base"] for one in found}
     assert base == open_checkpoint(str(tiny_zoo / "base")).content_hash()
     first, second = found[0]["places"]
+    assert set(first["loss"]["measured"]) == {f"{factor:g}" for factor in measure.FACTORS}
+    assert first["loss"]["own"] == second["loss"]["own"]
     assert set(second["searched"]) == {"magnitude", "dppa", "dare"} and "searched" not in first
     assert set(map(len, second["pruned"].values())) == {2}
     assert 0 < second["energy"] < first["energy"] <= 1
@@ -240,7 +242,7 @@ def test_a_set_is_surveyed_by_command_and_not_twice(
     assert dppa(*arguments, "--json", "--scale", 0.5, "--out", tmp_path / "c") == 0
     half = dppa.json["deltas"][0]
     assert half["set"]["scale"] == 0.5 and half["change"] == found[0]["change"] / 2
-    assert not any("searched" in at for at in half["places"])
+    assert not any({"searched", "loss"} & set(at) for at in half["places"])
     assert (tmp_path / "c" / f"{tiny_zoo.name}-x0.5.json").is_file()
     again = (tmp_path / f"{tiny_zoo.name}.json", "--scale", 0.5, "--out", tmp_path / "d")
     assert dppa(*arguments, "--json", *again) == 0

@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64
-from numpy import ndarray
 
 from dppa_core.evaluation import side_by_side
+from dppa_core.evaluation.analysis.ranks import mean_ranks
 from dppa_core.evaluation.scores import DomainScore, Exam, Marks, TaskScore, marked_score
 from dppa_core.evaluation.side_by_side import Comparison
 from dppa_core.evaluation.tables import Cell, Column, listed, signed_text
@@ -193,18 +192,10 @@ def points(found: Comparison | Interval, n: int | None = None) -> Cell:
 
 def correlation(x: Sequence[float], y: Sequence[float]) -> float:
     """Spearman's rank correlation, in [-1, 1]; 0 if one of them is constant."""
-    ranks = np.stack([_ranks(x), _ranks(y)])
+    ranks = np.stack([mean_ranks(x), mean_ranks(y)])
     if ranks.std(1).min() == 0:
         return 0.0
     return float(np.corrcoef(ranks)[0, 1])
-
-
-def _ranks(values: Sequence[float]) -> Float64[ndarray, " n"]:
-    """Ascending ranks; equal values share their mean rank."""
-    given = np.array(values, np.float64)
-    below, equal = (given[:, None] > given).sum(1), (given[:, None] == given).sum(1)
-    found: Float64[ndarray, " n"] = below + (equal - 1) / 2
-    return found
 
 
 def pruned(rate: float) -> str:

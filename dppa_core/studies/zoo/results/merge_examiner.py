@@ -7,15 +7,17 @@ import json
 import math
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float64
 from numpy import ndarray
+from pydantic import TypeAdapter
 
 from dppa_core.checkpoints.sources.open import open_checkpoint
+from dppa_core.evaluation.analysis.curvature import Curvature, curvature
 from dppa_core.evaluation.examiner import Examiner
 from dppa_core.evaluation.scores import Exam, Target, references_of, target_name
 from dppa_core.merging.in_memory.model_pool import ModelPool
@@ -102,6 +104,17 @@ class MergeExaminer:
             return struct.pack("<3d", found.length, found.likeness, found.changed)
 
         return Added(*struct.unpack("<3d", kept(_entry("added", merge, ()), compare)))
+
+    def curvature(self, pruned: MergeRecipe, domain: str, factors: Sequence[float]) -> Curvature:
+        """Losses of one pruned model on the search items' right answers, foretold and measured."""
+        asked = self.exam(pruned, domain, "search").items()
+        place = self.examiner.pool.expected_place(open_checkpoint(pruned.base))
+        entry = _entry(f"curvature {list(factors)}", pruned, asked, place)
+
+        def find() -> bytes:
+            return json.dumps(asdict(curvature(pruned, asked, factors))).encode()
+
+        return TypeAdapter(Curvature).validate_json(kept(entry, find))
 
     def _kept(
         self, kind: str, target: Target, asked: tuple[Item, ...], ask: Callable[[Resident], bytes]

@@ -7,11 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-import numpy as np
-from jaxtyping import Float64
-from numpy import ndarray
-
 from dppa_core.evaluation.tables import listed, markdown_table
+from dppa_core.studies.zoo.survey.correlation import correlation
 from dppa_core.studies.zoo.survey.rule import (
     LEAST_OWN,
     Record,
@@ -23,8 +20,6 @@ from dppa_core.studies.zoo.survey.rule import (
 from dppa_core.tuning.advice.facts import PROBE_KEEPS
 from dppa_core.tuning.advice.kept_rule import logit
 
-DRAWS, DRAW_SEED = 10_000, 0
-"""Draws of the bootstrap over bases."""
 LEAST_BASES = 3
 """Fewer bases give a correlation no interval."""
 APART = 0.05
@@ -108,6 +103,11 @@ def break_points(records: Sequence[Record]) -> list[BreakPoint]:
     return found
 
 
+def pruned_break(record: Record) -> float | None:
+    """The rate at which a delta breaks, pruned by magnitude."""
+    return _crossings(record)[0]
+
+
 def _crossings(record: Record) -> tuple[float | None, float | None]:
     """Pruned by magnitude, and shrunk."""
     own, places = record["own"].count("1"), record["places"]
@@ -154,26 +154,9 @@ def _size(one: BreakPoint) -> float:
 
 def _correlation(found: Sequence[BreakPoint], figure: Callable[[BreakPoint], float]) -> str:
     """Between the logit of the break point and a figure, with its interval."""
-    names = list(dict.fromkeys(one.base for one in found))
-    bases = np.array([names.index(one.base) for one in found])
-    x, y = np.array([(figure(one), logit(one.pruned)) for one in found]).T
-    value = _weighted(x, y, np.ones(len(x)))
-    if math.isnan(value):
-        return "–"
-    rng = np.random.default_rng(DRAW_SEED)
-    drawn = [
-        _weighted(x, y, np.bincount(bases_drawn, minlength=len(names))[bases].astype(float))
-        for bases_drawn in rng.integers(len(names), size=(DRAWS, len(names)))
-    ]
-    low, high = np.nanquantile(drawn, (0.025, 0.975))
-    return f"{value:.2f} ({low:.2f} to {high:.2f})"
+    figures, points = ([of(one) for one in found] for of in (figure, _point))
+    return correlation(figures, points, [one.base for one in found])
 
 
-def _weighted(
-    x: Float64[ndarray, " n"], y: Float64[ndarray, " n"], weights: Float64[ndarray, " n"]
-) -> float:
-    """Pearson's correlation of weighted pairs; nan without spread."""
-    total = weights.sum()
-    dx, dy = x - (weights @ x) / total, y - (weights @ y) / total
-    spread = math.sqrt((weights @ dx**2) * (weights @ dy**2))
-    return float((weights * dx) @ dy / spread) if spread else math.nan
+def _point(one: BreakPoint) -> float:
+    return logit(one.pruned)

@@ -30,6 +30,10 @@ PRUNED = ("magnitude", "dare")
 """Methods whose retention is measured at every rate with nothing chosen."""
 SHRUNK = (0.0, 0.2, 0.35, 0.5, 0.65, 0.8)
 """Factors by which the modules' deltas are shrunk, with nothing dropped."""
+FACTORS = (1.0, 1.25, 1.5, 2.0, 2.5, 3.0)
+"""Factors on what magnitude pruning keeps, with which the loss of right answers is measured."""
+LOSS_ITEMS = 60
+"""Most search items whose loss is measured; every one is read 11 times at a rate."""
 BANDS = {"magnitude": 1, "dppa": 2, "dare": 1}
 """Method -> number of factors."""
 SHIPPED = "zoo"
@@ -98,6 +102,8 @@ def _delta(
             method: bits(_scaled_hits(entries[method], scale, domain, examiner))
             for method in PRUNED
         }
+        if scale == 1:
+            place["loss"] = _loss(entries["magnitude"].recipes()[domain], domain, examiner)
         if rate in searched_at:
             place["searched"] = {}
             for method, entry in entries.items():
@@ -122,6 +128,19 @@ def _delta(
         "own": whole(1.0),
         "shrunk": {f"{factor:g}": whole(factor) for factor in SHRUNK},
         "places": places,
+    }
+
+
+def _loss(pruned: MergeRecipe, domain: str, examiner: MergeExaminer) -> dict[str, Any]:
+    """Mean loss of right answers in nats per token: of the model itself, of the pruned one as
+    foretold near it, and as measured with each of `FACTORS`; and the foretold best factor."""
+    few = replace(examiner, search_items=min(examiner.search_items, LOSS_ITEMS))
+    found = few.curvature(pruned, domain, FACTORS)
+    return {
+        "own": found.quadratic.loss,
+        "foretold": found.quadratic.at(1.0),
+        "best_factor": found.quadratic.best_factor,
+        "measured": dict(zip(map("{:g}".format, FACTORS), found.losses, strict=True)),
     }
 
 

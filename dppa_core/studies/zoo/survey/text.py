@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from dppa_core.evaluation.tables import listed, markdown_table
-from dppa_core.studies.zoo.survey import breaks, elsewhere, searched
+from dppa_core.studies.zoo.survey import breaks, elsewhere, searched, second_order
 from dppa_core.studies.zoo.survey.measure import PRUNED
 from dppa_core.studies.zoo.survey.rule import (
     ASKED,
@@ -45,6 +45,7 @@ def markdown(records: Sequence[Record], command: str) -> str:
         *_shrunk(everywhere),
         *searched.regained(records),
         *breaks.told(records),
+        *second_order.told(records),
     ]
     fitted = trained_here(records)
     places = {method: places_of(fitted, method) for method in PRUNED}

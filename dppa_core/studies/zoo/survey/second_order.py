@@ -1,0 +1,206 @@
+"""What the second order foretells: the cost of pruning, the best factor, and the break point.
+
+docs/method.md derives it; `evaluation/analysis/curvature.py` computes it without a pruned model.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+import numpy as np
+
+from dppa_core.evaluation.analysis.ranks import mean_ranks
+from dppa_core.evaluation.tables import markdown_table
+from dppa_core.studies.zoo.survey.breaks import pruned_break
+from dppa_core.studies.zoo.survey.correlation import Figures, correlation
+from dppa_core.studies.zoo.survey.rule import LEAST_OWN, Record, kind, title
+from dppa_core.tuning.advice.facts import PROBE_KEEPS
+from dppa_core.tuning.advice.kept_rule import logit
+
+AT = (0.5, 0.8, 0.9, 0.95)
+LEAST_BASES = 3
+"""Fewer bases support no correlation, and no rule for the break point."""
+SMALLEST = 1e-6
+"""Least foretold cost, in nats per token, of which a logarithm is taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """One delta pruned by magnitude at one rate, in nats per token of right answers."""
+
+    rate: float
+    energy: float
+    """Share of the sum of d² that is kept."""
+    cost: float
+    """Measured loss minus that of the domain model."""
+    foretold: float
+    factor: float
+    """Of least measured loss, among those asked."""
+    foretold_factor: float
+
+
+@dataclass(frozen=True, slots=True)
+class ForetoldDelta:
+    """One delta at all rates."""
+
+    kind: str
+    """Size, regime and scale of the set."""
+    base: str
+    """Hash of the base's weights."""
+    change: float
+    """‖d‖/‖W‖ over the modules."""
+    at: tuple[Forecast, ...]
+    breaks: float | None
+    """The rate at which it breaks; see `breaks.py`."""
+
+    def foretold_at(self, rate: float) -> float:
+        """ln of the foretold cost, on straight lines over logit p."""
+        return float(np.interp(logit(rate), self._rates(), self._costs()))
+
+    def foretold_break(self, cost: float) -> float:
+        """The logit of the rate from which the foretold cost is above a given one (as ln)."""
+        return float(np.interp(cost, self._costs(), self._rates()))
+
+    def _rates(self) -> list[float]:
+        return [logit(one.rate) for one in self.at]
+
+    def _costs(self) -> list[float]:
+        rising = np.maximum.accumulate([max(one.foretold, SMALLEST) for one in self.at])
+        return [math.log(one) for one in rising]
+
+
+def told(records: Sequence[Record]) -> list[str]:
+    """A section of the page; empty unless losses of several bases were measured."""
+    found = foretold_deltas(records)
+    if len({one.base for one in found}) < LEAST_BASES:
+        return []
+    rates = [rate for rate in AT if all(_at(one, rate) for one in found)]
+    groups = {
+        name: [one for one in found if one.kind == name]
+        for name in dict.fromkeys(one.kind for one in found)
+    }
+    return [
+        "## What the second order foretells",
+        "Near a domain model the loss of right answers is quadratic in the weights. Slope and "
+        "curvature there foretell what pruning costs and which factor on the rest is best; no "
+        "pruned model is asked ([derivation](method.md#why-a-factor-helps)). Measured / foretold, "
+        f"means of the {len(found)} deltas whose sets were at hand, on their search items. Cost of "
+        "magnitude pruning in nats per token of the answer:",
+        markdown_table(
+            ["models", "deltas", *(f"{100 * rate:g} % pruned" for rate in rates)],
+            [
+                [name, f"{len(of)}", *(_pair(of, rate, "cost", ".3f") for rate in rates)]
+                for name, of in groups.items()
+            ],
+        ),
+        f"The factor of least loss, of {_asked(records)}, and the foretold one:",
+        markdown_table(
+            ["models", *(f"{100 * rate:g} % pruned" for rate in rates)],
+            [
+                [name, *(_pair(of, rate, "factor", ".2f") for rate in rates)]
+                for name, of in groups.items()
+            ],
+        ),
+        _together(found),
+        *_breaks(found),
+    ]
+
+
+def foretold_deltas(records: Sequence[Record]) -> list[ForetoldDelta]:
+    """The deltas whose losses were measured, of models that answer."""
+    found = []
+    for one in records:
+        places = [_forecast(at) for at in one["places"] if "loss" in at]
+        if places and one["own"].count("1") >= LEAST_OWN * len(one["own"]):
+            name, base = kind(title(one["set"])), one["set"]["base"]
+            found.append(ForetoldDelta(name, base, one["change"], tuple(places), pruned_break(one)))
+    return found
+
+
+def _forecast(at: Record) -> Forecast:
+    loss = at["loss"]
+    own, measured = loss["own"], {float(k): v for k, v in loss["measured"].items()}
+    best = min(measured, key=lambda factor: (measured[factor], factor))
+    costs = measured[1.0] - own, loss["foretold"] - own
+    return Forecast(at["rate"], at["energy"], *costs, best, loss["best_factor"])
+
+
+def _at(one: ForetoldDelta, rate: float) -> Forecast | None:
+    return next((place for place in one.at if place.rate == rate), None)
+
+
+def _pair(of: Sequence[ForetoldDelta], rate: float, what: str, form: str) -> str:
+    """Measured / foretold, means over deltas."""
+    names = ("cost", "foretold") if what == "cost" else ("factor", "foretold_factor")
+    places = [place for one in of if (place := _at(one, rate))]
+    return " / ".join(f"{fmean(getattr(one, name) for one in places):{form}}" for name in names)
+
+
+def _asked(records: Sequence[Record]) -> str:
+    factors = next(
+        at["loss"]["measured"] for one in records for at in one["places"] if "loss" in at
+    )
+    return ", ".join(factors)
+
+
+def _together(found: Sequence[ForetoldDelta]) -> str:
+    """Rank correlations over all deltas and rates."""
+    places = [(one, place) for one in found for place in one.at]
+    bases = [one.base for one, _ in places]
+    costs = mean_ranks([place.cost for _, place in places])
+    factors = mean_ranks([place.factor for _, place in places])
+
+    def of(values: Sequence[float], measured: Figures) -> str:
+        return correlation(mean_ranks(values), measured, bases)
+
+    lost = [1 - place.energy for _, place in places]
+    return (
+        f"Over {len(places)} pairs of a delta and a rate, the measured cost has a rank correlation "
+        f"of {of([place.foretold for _, place in places], costs)} with the foretold one, "
+        f"{of(lost, costs)} with the lost energy 1 − E, and "
+        f"{of([one.change**2 * (1 - place.energy) for one, place in places], costs)} with "
+        "(‖d‖/‖W‖)² · (1 − E), the squared length of what is removed. The best factor has "
+        f"{of([place.foretold_factor for _, place in places], factors)} with the foretold one, "
+        f"{of(lost, factors)} with 1 − E (in brackets 95 % intervals, bootstrap over bases)."
+    )
+
+
+def _breaks(found: Sequence[ForetoldDelta]) -> list[str]:
+    """How far off the break point is foretold, each base by the others."""
+    broken = [(one, logit(one.breaks)) for one in found if one.breaks]
+    bases = {one.base for one, _ in broken}
+    if len(bases) < LEAST_BASES:
+        return []
+    wrong: dict[str, list[float]] = {}
+    for base in bases:
+        known = [(one, point) for one, point in broken if one.base != base]
+        cost = fmean(one.foretold_at(_rate(point)) for one, point in known)
+        mean = fmean(point for _, point in known)
+        sizes, points = zip(*((math.log(one.change), point) for one, point in known), strict=True)
+        slope, start = np.polyfit(sizes, points, 1)
+        for one, point in broken:
+            if one.base == base:
+                guesses = {
+                    "cost": one.foretold_break(cost),
+                    "size": slope * math.log(one.change) + start,
+                    "mean": mean,
+                }
+                for name, guess in guesses.items():
+                    wrong.setdefault(name, []).append(abs(_rate(guess) - _rate(point)))
+    off = {name: f"{100 * fmean(of):.1f}" for name, of in wrong.items()}
+    cost = fmean(one.foretold_at(_rate(point)) for one, point in broken)
+    return [
+        f"{len(broken)} of these deltas break between measured rates (below "
+        f"{100 * PROBE_KEEPS:g} % kept), where the foretold cost is {math.exp(cost):.3f} nats per "
+        "token in the geometric mean. *Where the foretold cost reaches that of the other bases' "
+        f"break points* is off by {off['cost']} points of rate on average; a line over ln "
+        f"‖d‖/‖W‖, fitted to other bases, by {off['size']}; their mean break point by "
+        f"{off['mean']}."
+    ]
+
+
+def _rate(point: float) -> float:
+    return 1 / (1 + math.exp(-point))
