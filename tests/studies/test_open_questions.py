@@ -15,12 +15,13 @@ from dppa_core.studies.experiments.paper.contest import (
     contest,
     tally,
 )
-from dppa_core.studies.experiments.paper.sizes import MODEL_SIZES, seen_apart, trained_alike
+from dppa_core.studies.experiments.paper.sizes import MODEL_SIZES, beyond, trained_alike
 from dppa_core.studies.experiments.presets import trained
 from dppa_core.studies.experiments.questions import ExamQuestion
 from dppa_core.studies.experiments.score_table import Draws, correlation, difference_of
 from dppa_core.studies.zoo.spec import SIZES
 from dppa_core.tasks import DOMAINS
+from dppa_core.tasks.intervals import Interval
 from tests.helpers.open_questions import SETTING, answered, hits
 
 RIGHT = {"task_arithmetic": 20, "magnitude": 16, "dare": 8, "dppa": 12}
@@ -127,7 +128,8 @@ def test_a_larger_model_gains_more_where_magnitude_loses_more() -> None:
     assert [row.cells[0].value for row in sizes.rows] == ["small", "embedded"]
     assert sizes.rows[0].cells[1].value == 0.6
     assert "They learned from different numbers of texts" in found.finding
-    assert "At 90 % embedded gains less by DPPA than small: -" in found.finding
+    assert "At 90 % DPPA's gain differs between sizes: -" in found.finding
+    assert "embedded minus small, before any correction" in found.finding
     together = found.tables[1].rows
     assert [round(float(row.cells[-1].value or 0)) for row in together] == [50, -20, 50, -20]
 
@@ -138,9 +140,9 @@ def test_sizes_are_compared_with_those_that_learned_from_as_many_texts() -> None
     assert trained_alike(two) == two
 
 
-def test_two_gains_are_apart_beyond_both_their_intervals() -> None:
-    assert seen_apart(0.5, -0.2, 0.6, 0.8)
-    assert not seen_apart(0.5, 0.1, 0.6, 0.8)
+def test_a_difference_of_gains_has_the_errors_of_both() -> None:
+    found = beyond(Interval(0.5, 0.2, 0.8), Interval(-0.2, -0.6, 0.2))
+    assert (found.value, *found.ends) == pytest.approx((0.7, 0.2, 1.2)), "√(0.3² + 0.4²) = 0.5"
 
 
 def test_a_delta_too_small_to_answer_anything_keeps_factors_of_one() -> None:

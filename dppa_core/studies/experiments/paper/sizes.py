@@ -30,6 +30,7 @@ from dppa_core.studies.experiments.setting import Setting, embedded
 from dppa_core.studies.experiments.steps import Declared, Steps
 from dppa_core.studies.experiments.values import Axis, Chart, Findings
 from dppa_core.studies.zoo.spec import EMBEDDED, SIZES, TrainingSize
+from dppa_core.tasks.intervals import Interval
 
 RATES = (0.8, 0.9)
 RIVALS = ("dp", "dppa")
@@ -190,25 +191,23 @@ def _caution(sizes: Mapping[str, TrainingSize], by_rate: Mapping[float, Cells]) 
 
 
 def _growth(sizes: Mapping[str, TrainingSize], cells: Cells, rate: float) -> str:
-    """Whether the largest model gains more than the smallest; their items are the same."""
+    """Whether the largest model gains more than the smallest."""
     names = list(sizes)
-    least, most = cells[names[0]], cells[names[-1]]
-    gains = [difference_of(against_magnitude(one, "dppa")) for one in (least, most)]
-    apart = seen_apart(gains[0].value, gains[1].value, *(one.high - one.low for one in gains))
-    between = f"between {names[0]} and {names[-1]}"
-    if not apart:
-        return f"At {percent(rate)} no difference in DPPA's gain {between} was seen."
-    what = "more" if gains[1].value > gains[0].value else "less"
-    each = [f"{signed_text(one.value, (one.low, one.high))} points" for one in reversed(gains)]
-    return (
-        f"At {percent(rate)} {names[-1]} gains {what} by DPPA than {names[0]}: "
-        f"{' and '.join(each)}, before any correction."
+    least, most = (
+        difference_of(against_magnitude(cells[n], "dppa")) for n in (names[0], names[-1])
     )
+    more = beyond(most, least)
+    told = f"{signed_text(more.value, more.ends, ' points')}, {names[-1]} minus {names[0]}"
+    if more.low <= 0 <= more.high:
+        return f"At {percent(rate)} no difference in DPPA's gain between sizes was seen: {told}."
+    return f"At {percent(rate)} DPPA's gain differs between sizes: {told}, before any correction."
 
 
-def seen_apart(one: float, other: float, wide: float, broad: float) -> bool:
-    """Whether two differences are further apart than the widths of their intervals explain."""
-    return abs(one - other) > math.hypot(wide / 2, broad / 2)
+def beyond(one: Interval, other: Interval) -> Interval:
+    """How far a figure is above another, their errors taken as independent."""
+    value = one.value - other.value
+    half = math.hypot(one.high - one.low, other.high - other.low) / 2
+    return Interval(value, value - half, value + half)
 
 
 MODEL_SIZES = Declared(
