@@ -16,6 +16,7 @@ from dppa_core.tasks.items import SPLITS, Item, Task
 from dppa_core.tasks.own_items import OwnDomain, OwnItem
 
 __all__ = [
+    "DESCRIBED",
     "DOMAINS",
     "KNOWN_DOMAINS",
     "NEWS",
@@ -38,6 +39,8 @@ DOMAINS = ("math", "finance", "law")
 NEWS = "news"
 """News articles, too long for the embedded models; the finance models of language models learn this
 domain beside their own."""
+DESCRIBED = MappingProxyType({NEWS: "news, articles of six sentences"})
+"""Domains whose name alone does not say what they ask."""
 TEST_ITEMS = 200
 """Items of each task in a full test."""
 _PATIENCE = 5000

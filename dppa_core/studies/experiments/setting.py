@@ -9,7 +9,7 @@ from typing import Any
 from dppa_core.errors import InvalidValue
 from dppa_core.pruning.coefficients import Coefficient
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
-from dppa_core.tasks import DOMAINS
+from dppa_core.tasks import DESCRIBED, DOMAINS
 
 TEST_ITEMS, SEARCH_ITEMS = 200, 64
 HARNESS = "lm-eval:"
@@ -68,7 +68,10 @@ class Setting:
         return {
             "title": self.title,
             "base": self.base,
-            "models": [{"model": one.model, "domain": one.domain} for one in self.subjects],
+            "models": [
+                {"model": one.model, "domain": DESCRIBED.get(one.domain, one.domain)}
+                for one in self.subjects
+            ],
             "test_items": self.test,
             "search_items": self.search,
         }
