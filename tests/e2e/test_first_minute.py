@@ -159,6 +159,7 @@ def test_slot_b_says_that_it_begins_as_a_copy_and_own_models_are_called_own(
     refs = [{**model, "ref": f"mine{i}"} for i, model in enumerate(state["models"])]
     studio.page.evaluate("models => dppa.set({models})", refs)
     expect(studio.page.locator("#preset-choice option").first).to_have_text("Own models")
+    expect(studio.page.locator(".preset-note")).to_have_text("Choose a preset to go back.")
 
 
 def test_a_drill_down_opens_where_it_is_seen(visit: Visit) -> None:

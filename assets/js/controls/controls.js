@@ -268,6 +268,6 @@ part("preset", ({ host, get, put, watch, trigger }) => {
     say(moved, mine ? "Own models" : `${chosen} *`);
     const shown = changed ? "" : chosen;
     if (choice.value !== shown) choice.value = shown;
-    say(note, changed ? "(changed) Choose it again to go back." : "");
+    say(note, !changed ? "" : mine ? "Choose a preset to go back." : "(changed) Choose it again to go back.");
   });
 });

@@ -10,6 +10,9 @@ const GROUPS = Object.fromEntries([
 ]);
 
 export const rowHeight = (layers) => Math.max(10, Math.min(34, Math.floor(272 / layers)));
+const isTall = (row) => row >= 20;
+// Whether so many layers have rows tall enough for a number in every cell.
+export const isNumbered = (layers) => isTall(rowHeight(layers));
 
 // onPoint(index or null): the cell under the pointer or chosen by keyboard. onPick(index, byKey): it was
 // clicked, or Enter was pressed on it. Colours are for amounts, or for signed values with zero in the middle.
@@ -38,7 +41,7 @@ export function heatmapPlot(root, onPoint, { colour: viridis, ink: inkOn } = amo
       const place = { x: px(x + 3), y: y + row - 2 - barHeight, height: barHeight };
       svg("rect", { class: "track", ...place, width: px(step - 6) }, g);
       const kept = svg("rect", { class: "kept", ...place, width: 0 }, g);
-      const text = row >= 20 && step >= 38
+      const text = isTall(row) && step >= 38
         ? svg("text", { x: px(x + step / 2), y: y + (row - barHeight) / 2, class: "number" }, g, "") : null;
       const size = row >= 20 ? 5 : 3;
       const [right, middle] = [x + step - 3 - size, y + 2 + size];

@@ -2,6 +2,7 @@
 import { percent, percent1, level, three } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
 import { server } from "../session/parts.js";
+import { isNumbered } from "./heatmap.js";
 import { isPair, partner, countFailed, meetingNow } from "./conflict.js";
 
 const mean = (numbers) => numbers.reduce((a, b) => a + b, 0) / Math.max(numbers.length, 1);
@@ -149,11 +150,12 @@ function middle({ histogram, edges }) {
 }
 
 // --- how to read the plots ------------------------------------------------------------------
-export function readHeatmap({ quantity, shows, changed, pruned }) {
-  if (isPair(quantity)) return `${QUANTITIES[quantity].how} ${pruned ? "Before pruning: in the tip." : "Counted before pruning."}`;
+export function readHeatmap({ table, quantity, shows, changed, pruned }) {
+  const how = isNumbered(table.layers.length) ? QUANTITIES[quantity].how : QUANTITIES[quantity].how.replace("Colour, number", "Colour");
+  if (isPair(quantity)) return `${how} ${pruned ? "Before pruning: in the tip." : "Counted before pruning."}`;
   const moves = ["density", "rate", "energy"].includes(quantity);
   const bar = shows !== "whole" ? ` Bar: share kept${moves ? "" : ", which the slider moves"}.` : changed !== null ? " Bar: share changed." : "";
-  return `${QUANTITIES[quantity].how}${bar}`;
+  return `${how}${bar}`;
 }
 export function readLayers({ shows, changed }) {
   if (shows === "plan") return "One bar per layer, the strongest [partition] darkest. Dashed: the mean of all layers.";
