@@ -162,7 +162,7 @@ experiments-smollm2: ## Experiments 1 to 4 and the leaderboard on SmolLM2's mode
 	@$(PY) -m dppa_core reproduce pruning recovery pair merges ablation --preset smollm2 --tasks math,news,law \
 	  --limit 40 --search-limit 20 --out out/experiments-smollm2 $(ARGS)
 	@$(PY) scripts/experiments.py --set smollm2 out/experiments-smollm2
-	@$(PY) -m dppa_core zoo survey --no-search --limit 60 --out docs/survey assets/adapters/smollm2 docs/survey/*.json > docs/survey.partial
+	@$(PY) -m dppa_core zoo survey --no-search --limit 60 --search-limit 20 --out docs/survey assets/adapters/smollm2 docs/survey/*.json > docs/survey.partial
 	@mv docs/survey.partial docs/survey.md
 	@$(PY) -m dppa_core leaderboard --set assets/adapters/smollm2 --limit 60 --search-limit 20 --out docs/smollm2/leaderboard.json > docs/smollm2/leaderboard.partial
 	@mv docs/smollm2/leaderboard.partial docs/smollm2/leaderboard.md

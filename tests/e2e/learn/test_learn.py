@@ -90,6 +90,16 @@ def see_pruning(page: Page) -> None:
     assert told and abs(float(told[1]) - largest) <= 0.5
 
 
+def see_map(page: Page, url: str) -> None:
+    """A click on a cell of the map sets the controls, and says so where it is seen."""
+    page.goto(f"{url}/?learn=comparison", wait_until="commit")
+    wait_lesson(page, "comparison")
+    page.locator('.plot-result g[role="button"]').first.click()
+    told = page.locator('.plot-result [role="status"]')
+    expect(told).to_contain_text("The controls of the page are set to the merge of")
+    expect(told).to_be_in_viewport()
+
+
 def saved(page: Page) -> str:
     """The person's actions, as the page has them."""
     if page.locator(".learn-fold").is_visible():
@@ -197,3 +207,4 @@ def test_every_lesson_is_read_and_its_questions_answered(
     assert "learn=" not in page.url
     see_class(page, link)
     see_lessons_alone(page, studio.url)
+    see_map(page, studio.url)

@@ -46,6 +46,7 @@ block("open-question", ({ host, result, ask }) => {
       history.goTo(found.take);
       say(news, `The controls of the page are set to the merge of ${what}, its models included. Workbench, above, leads there, and Learn back; Undo there brings back what was set before.`);
     } catch (error) { say(news, error.message); }
+    news.scrollIntoView({ block: "nearest" });
   }
   function curves({ title, x, y, series }) {
     const xs = series.flatMap((one) => one.x), ys = series.flatMap((one) => [...one.low, ...one.high, ...one.y]).filter((value) => value !== null);
