@@ -155,7 +155,8 @@ def test_the_page_tells_what_methods_add_where_much_is_foretold_lost() -> None:
     assert (
         "at 95 % (6 places in 3 sets), it loses 60 points on average, shrinking alone 40. " in text
     )
-    assert "DPPA brings back 30 points, magnitude with one factor 0. In 0 of these DPPA" in text
+    assert "DPPA brings back 30 points, magnitude with one factor 0; by sets, " in text
+    assert "is +30.0 (+17.6 to +42.4) points (Student's interval over sets). In 0 of" in text
     assert "In 2 of these" in markdown(
         [{**one, "shrunk": {"0": "1" * 20}} for one in records[:2]], ""
     )

@@ -183,9 +183,9 @@ def test_a_far_factor_is_a_sign_and_unasked_neighbours_are_none() -> None:
         (0.8, None, 0.895, SignFinding.UNKNOWN),
         (0.8, None, 0.9, SignFinding.NO),
         (0.5, None, 0.88, SignFinding.YES),
-        (0.9, 0.8, 0.5, SignFinding.NO),
-        (0.9, 0.8, 0.495, SignFinding.UNKNOWN),
-        (0.95, 0.6, 0.28, SignFinding.YES),
+        (0.9, 0.8, 0.46, SignFinding.NO),
+        (0.9, 0.8, 0.455, SignFinding.UNKNOWN),
+        (0.95, 0.6, 0.24, SignFinding.YES),
         (0.95, 0.3, 0.01, SignFinding.UNKNOWN),
         (0.99, None, 0.1, SignFinding.UNKNOWN),
     ],
@@ -202,7 +202,7 @@ def test_what_the_rule_foretells_is_told_with_its_error_or_why_it_foretells_noth
     (line,) = [one for one in told if "foretells" in one]
     assert "it keeps 94 % at 80 %, 81 % at 90 %" in line and ERROR_TEXT in line
     (line,) = [one for one in judged(HUGE)[2] if "foretells" in one]
-    assert "nothing: it was fitted to ‖d‖/‖W‖ from 0.073 to 0.8" in line
+    assert "nothing: it was fitted to ‖d‖/‖W‖ from 0.073 to 0.78" in line
 
 
 def test_domains_far_apart_are_uneven_unless_chance_explains_it() -> None:

@@ -23,7 +23,7 @@ RIVALS = ("dppa", "dare")
 
 def regained(records: Sequence[Record]) -> list[str]:
     """What a search of DPPA's settings brings back, beside what shrinking costs."""
-    found, sets = [], set()
+    found, more_than_one = [], dict[str, list[float]]()
     for one in records:
         own = one["own"].count("1")
         for at in one["places"] if own >= LEAST_OWN * len(one["own"]) else ():
@@ -34,16 +34,18 @@ def regained(records: Sequence[Record]) -> list[str]:
                     for method in ("dppa", "magnitude")
                 ]
                 found.append((1 - kept, 1 - shrunk(one, at["energy"]), *back))
-                sets.add(title(one["set"]))
+                more_than_one.setdefault(title(one["set"]), []).append(back[0] - back[1])
     if not found:
         return []
     lost, shrinking, *back = (100 * fmean(column) for column in zip(*found, strict=True))
+    sets = many(len(more_than_one), "set")
     more = sum(dppa > shrinking + FAR for _, shrinking, dppa, _ in found)
     return [
         f"Where magnitude loses a tenth or more and settings were searched, at "
-        f"{_searched_at(records)} ({many(len(found), 'place')} in {many(len(sets), 'set')}), it "
-        f"loses {lost:.0f} points on average, shrinking alone {shrinking:.0f}. DPPA brings back "
-        f"{back[0]:.0f} points, magnitude with one factor {back[1]:.0f}. In {more} of these DPPA "
+        f"{_searched_at(records)} ({many(len(found), 'place')} in {sets}), it loses {lost:.0f} "
+        f"points on average, shrinking alone {shrinking:.0f}. DPPA brings back {back[0]:.0f} "
+        f"points, magnitude with one factor {back[1]:.0f}; by sets, DPPA minus that is "
+        f"{_told(more_than_one)} points (Student's interval over sets). In {more} of these DPPA "
         f"brings back over {100 * FAR:g} points more than shrinking costs."
     ]
 

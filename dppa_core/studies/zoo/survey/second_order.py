@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from statistics import fmean, median
 
 import numpy as np
 
@@ -23,8 +23,6 @@ from dppa_core.tuning.advice.kept_rule import logit
 AT = (0.5, 0.8, 0.9, 0.95)
 LEAST_BASES = 3
 """Fewer bases support no correlation, and no rule for the break point."""
-SMALLEST = 1e-6
-"""Least foretold cost, in nats per token, of which a logarithm is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +55,18 @@ class ForetoldDelta:
     """The rate at which it breaks; see `breaks.py`."""
 
     def foretold_at(self, rate: float) -> float:
-        """ln of the foretold cost, on straight lines over logit p."""
+        """The foretold cost, on straight lines over logit p."""
         return float(np.interp(logit(rate), self._rates(), self._costs()))
 
     def foretold_break(self, cost: float) -> float:
-        """The logit of the rate from which the foretold cost is above a given one (as ln)."""
+        """The logit of the rate at which the foretold cost reaches a given one."""
         return float(np.interp(cost, self._costs(), self._rates()))
 
     def _rates(self) -> list[float]:
         return [logit(one.rate) for one in self.at]
 
     def _costs(self) -> list[float]:
-        rising = np.maximum.accumulate([max(one.foretold, SMALLEST) for one in self.at])
-        return [math.log(one) for one in rising]
+        return [float(cost) for cost in np.maximum.accumulate([one.foretold for one in self.at])]
 
 
 def told(records: Sequence[Record]) -> list[str]:
@@ -177,7 +174,7 @@ def _breaks(found: Sequence[ForetoldDelta]) -> list[str]:
     wrong: dict[str, list[float]] = {}
     for base in bases:
         known = [(one, point) for one, point in broken if one.base != base]
-        cost = fmean(one.foretold_at(_rate(point)) for one, point in known)
+        cost = median(one.foretold_at(_rate(point)) for one, point in known)
         mean = fmean(point for _, point in known)
         sizes, points = zip(*((math.log(one.change), point) for one, point in known), strict=True)
         slope, start = np.polyfit(sizes, points, 1)
@@ -191,11 +188,11 @@ def _breaks(found: Sequence[ForetoldDelta]) -> list[str]:
                 for name, guess in guesses.items():
                     wrong.setdefault(name, []).append(abs(_rate(guess) - _rate(point)))
     off = {name: f"{100 * fmean(of):.1f}" for name, of in wrong.items()}
-    cost = fmean(one.foretold_at(_rate(point)) for one, point in broken)
+    cost = median(one.foretold_at(_rate(point)) for one, point in broken)
     return [
         f"{len(broken)} of these deltas break between measured rates (below "
-        f"{100 * PROBE_KEEPS:g} % kept), where the foretold cost is {math.exp(cost):.3f} nats per "
-        "token in the geometric mean. *Where the foretold cost reaches that of the other bases' "
+        f"{100 * PROBE_KEEPS:g} % kept), where the median of the foretold cost is {cost:.3f} "
+        "nats per token. *Where the foretold cost reaches that of the other bases' "
         f"break points* is off by {off['cost']} points of rate on average; a line over ln "
         f"‖d‖/‖W‖, fitted to other bases, by {off['size']}; their mean break point by "
         f"{off['mean']}."
