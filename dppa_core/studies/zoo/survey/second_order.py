@@ -168,35 +168,34 @@ def _together(found: Sequence[ForetoldDelta]) -> str:
 def _breaks(found: Sequence[ForetoldDelta]) -> list[str]:
     """How far off the break point is foretold, each base by the others."""
     broken = [(one, logit(one.breaks)) for one in found if one.breaks]
-    bases = {one.base for one, _ in broken}
-    if len(bases) < LEAST_BASES:
+    if len({one.base for one, _ in broken}) < LEAST_BASES:
         return []
-    wrong: dict[str, list[float]] = {}
-    for base in bases:
-        known = [(one, point) for one, point in broken if one.base != base]
-        cost = median(one.foretold_at(_rate(point)) for one, point in known)
-        mean = fmean(point for _, point in known)
-        sizes, points = zip(*((math.log(one.change), point) for one, point in known), strict=True)
-        slope, start = np.polyfit(sizes, points, 1)
-        for one, point in broken:
-            if one.base == base:
-                guesses = {
-                    "cost": one.foretold_break(cost),
-                    "size": slope * math.log(one.change) + start,
-                    "mean": mean,
-                }
-                for name, guess in guesses.items():
-                    wrong.setdefault(name, []).append(abs(_rate(guess) - _rate(point)))
-    off = {name: f"{100 * fmean(of):.1f}" for name, of in wrong.items()}
+    wrong = [
+        [abs(_rate(guess) - _rate(point)) for guess in _guesses(one, broken)]
+        for one, point in broken
+    ]
+    by_cost, by_size, by_mean = (f"{100 * fmean(of):.1f}" for of in zip(*wrong, strict=True))
     cost = median(one.foretold_at(_rate(point)) for one, point in broken)
     return [
         f"{len(broken)} of these deltas break between measured rates (below "
-        f"{100 * PROBE_KEEPS:g} % kept), where the median of the foretold cost is {cost:.3f} "
-        "nats per token. *Where the foretold cost reaches that of the other bases' "
-        f"break points* is off by {off['cost']} points of rate on average; a line over ln "
-        f"‖d‖/‖W‖, fitted to other bases, by {off['size']}; their mean break point by "
-        f"{off['mean']}."
+        f"{100 * PROBE_KEEPS:g} % kept), where the median of the foretold cost is {cost:.3f} nats "
+        "per token. *Where the foretold cost reaches that of the other bases' break points* is off "
+        f"by {by_cost} points of rate on average; a line over ln ‖d‖/‖W‖, fitted to other bases, "
+        f"by {by_size}; their mean break point by {by_mean}."
     ]
+
+
+def _guesses(
+    one: ForetoldDelta, broken: Sequence[tuple[ForetoldDelta, float]]
+) -> tuple[float, float, float]:
+    """The logit of the break point, from deltas of other bases: by the foretold cost, by the size,
+    and by their mean."""
+    known = [(other, point) for other, point in broken if other.base != one.base]
+    cost = median(other.foretold_at(_rate(point)) for other, point in known)
+    sizes, points = zip(*((math.log(other.change), point) for other, point in known), strict=True)
+    slope, start = np.polyfit(sizes, points, 1)
+    by_size = float(slope * math.log(one.change) + start)
+    return one.foretold_break(cost), by_size, fmean(points)
 
 
 def _rate(point: float) -> float:
