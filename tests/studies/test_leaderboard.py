@@ -291,6 +291,14 @@ def test_the_short_part_has_every_domain_and_the_rest_what_was_chosen() -> None:
     assert "| DPPA |" in long and "coefficient 1.4" in long
 
 
+def test_methods_that_were_not_asked_are_named_or_counted() -> None:
+    assert markdown(board(OURS, WORSE), "").startswith(f"2 of {len(METHODS)} methods, each")
+    rows = [row(one.name, 60, 60, 60) for one in METHODS if one.name not in ("pcb", "slerp")]
+    refused = {"slerp": "takes two."}
+    page = markdown(board(*rows, refused=refused), "")
+    assert page.startswith("All methods but PCB-Merging, each")
+
+
 def test_a_variant_is_told_beside_its_method() -> None:
     variant = next(one for one in VARIANTS if one.entry.method.name == "dare")
     again = row("dare", 70, 70, 70, other_tensors="keep")

@@ -12,7 +12,7 @@ from dppa_core.evaluation.tables import (
     settings_text,
     signed_text,
 )
-from dppa_core.methods.registry import get_method
+from dppa_core.methods.registry import METHODS, get_method
 from dppa_core.studies.zoo.results.choosing import BUDGET
 from dppa_core.studies.zoo.results.entry import DRAWN, EXTRA, MEANS, RATE, MethodVariant
 from dppa_core.studies.zoo.results.leaderboard import (
@@ -24,6 +24,9 @@ from dppa_core.studies.zoo.results.retained import scores
 from dppa_core.studies.zoo.results.scores_text import accuracy_text
 from dppa_core.tasks import DOMAINS
 from dppa_core.tasks.intervals import Interval
+
+MOST_LEFT = 3
+"""Most methods that are named if they were left out."""
 
 
 def markdown(board: Leaderboard, command: str) -> str:
@@ -38,7 +41,7 @@ def _short(board: Leaderboard, command: str) -> str:
     items = "all test items" if board.test_items is None else f"{board.test_items} test items"
     below = " Below, DARE and these three have it the other way too." if board.variants else ""
     parts = [
-        f"All methods, each merging the three domain models of {board.title} into one, on "
+        f"{_which(board)}, each merging the three domain models of {board.title} into one, on "
         f"{items} of each domain. *Retention* is the merge's accuracy divided by the domain "
         "model's own, averaged over the domains. Parameters are the papers' defaults. Methods that "
         f"prune keep {100 * (1 - RATE):.0f} % of the matrices and embeddings whole, DPPA and "
@@ -55,6 +58,15 @@ def _short(board: Leaderboard, command: str) -> str:
         *findings(board),
     ]
     return "\n\n".join(parts)
+
+
+def _which(board: Leaderboard) -> str:
+    """The methods that are ranked."""
+    known = {row.method for row in board.rows} | set(board.refused)
+    left = [method.title for method in METHODS if method.name not in known]
+    if len(left) > MOST_LEFT:
+        return f"{len(board.rows)} of {len(METHODS)} methods"
+    return f"All methods but {listed(left)}" if left else "All methods"
 
 
 def _standings(board: Leaderboard) -> str:
