@@ -158,7 +158,7 @@ STATED = (
         "their logits correlate # (# to #) over # deltas, on models of 0.6 to 135 million "
         "parameters. With ln ‖d‖/‖W‖ the former correlates # (# to #) over",
         lambda data: (
-            *of_survey(r"they correlate ([\d.]+) \(([\d.]+) to ([\d.]+)\)")(data),
+            *of_survey(r"both rates correlate ([\d.]+) \(([\d.]+) to ([\d.]+)\)")(data),
             *of_survey(r"deltas (\d+) break between")(data),
             *of_survey(r"correlates ([\d.]+) \(([\d.]+) to ([\d.]+)\) over the models")(data),
         ),
@@ -175,12 +175,30 @@ STATED = (
         ),
     ),
     StatedFigures(
+        SMOLLM2,
+        "at 80 % DPPA keeps # %, DARE # %, TIES # %, whole deltas # %. No difference is beyond "
+        "chance (whole deltas minus DPPA -# points, -# to #),",
+        lambda _: of_smollm2(
+            r"law at 80 %, mean retention with one coefficient: DPPA (\d+) %, DARE (\d+) %, TIES "
+            r"(\d+) %, task arithmetic (\d+) %.*? task arithmetic -([\d.]+) points \(-([\d.]+) to "
+            r"\+([\d.]+)\)\. math"
+        ),
+    ),
+    StatedFigures(
         "docs/method.md",
         "`scaling: mean` keeps # points less (-# to #), `semantics: authors` # points less (# to "
-        "#);",
+        "#),",
         lambda data: (
             *data.loss("dppa", "shifts by effect size"),
             *data.loss("dppa", "as the authors' program"),
+        ),
+    ),
+    StatedFigures(
+        "docs/method.md",
+        "correlation of # (# to #) with the foretold one, the cost one of # (# to #).",
+        lambda data: (
+            *of_survey(r"best factor has ([\d.]+) \(([\d.]+) to ([\d.]+)\) with the fore")(data),
+            *of_survey(r"correlation of ([\d.]+) \(([\d.]+) to ([\d.]+)\) with the fore")(data),
         ),
     ),
     StatedFigures(

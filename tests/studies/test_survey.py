@@ -143,7 +143,7 @@ def test_the_page_tells_what_methods_add_where_much_is_foretold_lost() -> None:
     assert {one.kept for one in places_of(records, "dare")} == {0.5, 0.2}
     text = markdown(records, "make survey")
     assert (
-        "6 deltas, of 3 trained sets and 0 of them at another size, on 3 bases" in text
+        "6 deltas of 3 sets, on 3 bases: 3 trained ones, and 0 whose deltas are multiplied." in text
         and "in 3 of the sets" in text
     )
     assert "| models | sets | 80 % pruned | 95 % pruned |" in text
@@ -301,7 +301,7 @@ def test_break_points_stand_beside_those_of_the_shrunk_delta() -> None:
     assert "| small, plain | 4 | 0.130 |" in page
     assert "Of 6 deltas 4 break between" in page
     assert "of the others (small plain) 1 are broken at the lowest rate already" in page
-    assert "they correlate 1.00 (1.00 to 1.00)" in page
+    assert "both rates correlate 1.00 (1.00 to 1.00)" in page
     assert "earlier than shrinking does with none." in page
     sooner = [broken(seed, SOON, LATE) for seed in range(3)]
     assert "earlier than shrinking does with small, plain." in "\n".join(told(sooner))

@@ -149,7 +149,8 @@ def _tuned(setting: Setting, plan: Plan, best: Best) -> Steps[Merge]:
     )
     told = f"AdaMerging, step {found.step} of {found.steps}"
     told += ", a collapse was seen" if found.collapsed else ""
-    return Merge(plan.method, plan.rate, True, told, found.recipe, _by_domain(domains, marks))
+    drawn, stayed = _by_domain(domains, marks), found.step == 0
+    return Merge(plan.method, plan.rate, True, told, found.recipe, drawn, stayed)
 
 
 def _settings(setting: Setting, best: Best) -> AdaMergeSettings:

@@ -47,6 +47,8 @@ class Merge:
     recipe: MergeRecipe
     draws: Mapping[str, Draws]
     """Domain -> draws; one for a deterministic method."""
+    unmoved: bool = False
+    """Whether the checkpoint of AdaMerging that search items chose is the start, step 0."""
 
     @property
     def name(self) -> str:
@@ -248,13 +250,25 @@ def _adamerging(found: MergesMeasured) -> str:
         return ""
     sides = verdicts([gain for _, gain in gains])
     better, worse = sides.count(1), sides.count(-1)
-    most, gain = max(gains, key=lambda pair: abs(pair[1].difference.value))
-    return (
+    lines = [
         f"AdaMerging, {STEPS} steps, made {better} of {len(gains)} merges better and {worse} "
-        "worse, in the others none is beyond chance. Its largest effect: "
-        f"{found.named} by {TITLES[most.method]}"
-        f"{f' at {pruned(most.rate)}' if most.rate else ''}, {told(gain)}."
-    )
+        "worse, in the others none is beyond chance."
+    ]
+    stayed = [one.method for one, _ in gains if one.unmoved]
+    if stayed:
+        summed = ", and TIES alone differs, as it is summed" if "ties" in stayed else ""
+        lines.append(
+            f"For {len(stayed)} of them the search items chose the start, step 0: it changed no "
+            f"coefficient there{summed}."
+        )
+    moved = [pair for pair in gains if not pair[0].unmoved]
+    if moved:
+        most, gain = max(moved, key=lambda pair: abs(pair[1].difference.value))
+        lines.append(
+            f"Its largest effect: {found.named} by {TITLES[most.method]}"
+            f"{f' at {pruned(most.rate)}' if most.rate else ''}, {told(gain)}."
+        )
+    return " ".join(lines)
 
 
 def _papers_way(found: MergesMeasured, rate: float) -> str:

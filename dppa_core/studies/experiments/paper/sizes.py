@@ -200,7 +200,10 @@ def _growth(sizes: Mapping[str, TrainingSize], cells: Cells, rate: float) -> str
     told = f"{signed_text(more.value, more.ends, ' points')}, {names[-1]} minus {names[0]}"
     if more.low <= 0 <= more.high:
         return f"At {percent(rate)} no difference in DPPA's gain between sizes was seen: {told}."
-    return f"At {percent(rate)} DPPA's gain differs between sizes: {told}, before any correction."
+    return (
+        f"At {percent(rate)} DPPA's gain differs between sizes: {told}, before any correction, one "
+        "training a size."
+    )
 
 
 def beyond(one: Interval, other: Interval) -> Interval:

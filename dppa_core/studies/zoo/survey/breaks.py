@@ -81,14 +81,14 @@ def told(records: Sequence[Record]) -> list[str]:
         markdown_table(
             ["models", "deltas", "‖d‖/‖W‖", "breaks, pruned", "breaks, shrunk by E"], rows
         ),
-        f"The logits of both go together: they correlate {_correlation(found, _shrunk)} (in "
+        f"On the scale log(p / (1 − p)) both rates correlate {_correlation(found, _shrunk)} (in "
         "brackets 95 % intervals, bootstrap over bases). With ln ‖d‖/‖W‖ that of the pruned one "
         f"correlates {_correlation(here, _size)} over the models trained here, and "
         f"{_correlation(found, _size)} over all. This describes, and foretells nothing: both are "
         "measured with the same questions. Pruning breaks a model more than "
         f"{100 * APART:g} points of rate earlier than shrinking does with "
-        f"{'; '.join(earlier) or 'none'}. A factor of 1/E would give the delta its length back, "
-        "but enlarges the rest of what is kept as well.",
+        f"{'; '.join(earlier) or 'none'}. A factor of 1/E gives the part along d its full "
+        "length; the whole pruned delta is then 1/√E times as long as d.",
     ]
 
 

@@ -94,23 +94,17 @@ def _delta(
     scale: float,
 ) -> dict[str, Any]:
     profile = cached_profile(references["base"], references[domain])
-    places = []
-    for rate in RATES:
-        entries = {method: entry_alone(method, rate, references, domain) for method in BANDS}
-        place: dict[str, Any] = {"rate": rate, "energy": kept_energy(profile, rate)}
-        place["pruned"] = {
-            method: bits(_scaled_hits(entries[method], scale, domain, examiner))
-            for method in PRUNED
+    places = [
+        {
+            "rate": rate,
+            "energy": kept_energy(profile, rate),
+            **_at_rate(rate, references, domain, examiner, scale),
         }
-        if scale == 1:
-            place["loss"] = _loss(entries["magnitude"].recipes()[domain], domain, examiner)
-        if rate in searched_at:
-            place["searched"] = {}
-            for method, entry in entries.items():
-                chosen = choose(entry, examiner)
-                hits = bits(_hits(entry, chosen.point, domain, examiner))
-                place["searched"][method] = {"values": dict(chosen.values), "hits": hits}
-        places.append(place)
+        for rate in RATES
+    ]
+    for place in places:
+        if place["rate"] in searched_at:
+            place["searched"] = _searched(place["rate"], references, domain, examiner)
     facts = profile_facts(profile)
 
     def whole(factor: float) -> str:
@@ -129,6 +123,39 @@ def _delta(
         "shrunk": {f"{factor:g}": whole(factor) for factor in SHRUNK},
         "places": places,
     }
+
+
+def _at_rate(
+    rate: float,
+    references: Mapping[str, str],
+    domain: str,
+    examiner: MergeExaminer,
+    scale: float,
+) -> dict[str, Any]:
+    """Hits with nothing chosen; and losses, unless the delta is scaled."""
+    entries = {method: entry_alone(method, rate, references, domain) for method in PRUNED}
+    found: dict[str, Any] = {
+        "pruned": {
+            method: bits(_scaled_hits(entry, scale, domain, examiner))
+            for method, entry in entries.items()
+        }
+    }
+    if scale == 1:
+        found["loss"] = _loss(entries["magnitude"].recipes()[domain], domain, examiner)
+    return found
+
+
+def _searched(
+    rate: float, references: Mapping[str, str], domain: str, examiner: MergeExaminer
+) -> dict[str, Any]:
+    """Method -> the values that a search chooses, and the hits with them."""
+    found = {}
+    for method in BANDS:
+        entry = entry_alone(method, rate, references, domain)
+        chosen = choose(entry, examiner)
+        hits = bits(_hits(entry, chosen.point, domain, examiner))
+        found[method] = {"values": dict(chosen.values), "hits": hits}
+    return found
 
 
 def _loss(pruned: MergeRecipe, domain: str, examiner: MergeExaminer) -> dict[str, Any]:

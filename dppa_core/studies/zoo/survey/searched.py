@@ -65,7 +65,8 @@ def added(records: Sequence[Record], foretold: Mapping[tuple[str, str, float], f
         f"{records[0]['search_items']} search items, with one budget, in {len(sets)} of the sets "
         f"({'; '.join(sets)}). Differences are means over the deltas of a set, then over the sets, "
         "with Student's interval over sets (95 %), not corrected for their number: they support no "
-        "claim. In brackets the deltas and sets.",
+        "claim. Magnitude has its one factor searched, too; the bins are those without. In "
+        "brackets the deltas and sets.",
         _methods(records, foretold),
     ]
 
@@ -87,7 +88,7 @@ def _methods(records: Sequence[Record], foretold: Mapping[tuple[str, str, float]
         if count:
             told = f"{100 * low:g} to {100 * min(high, 1):g} % ({count}, {len(gaps['dppa'])})"
             rows.append([told, *(_told(gaps[rival]) for rival in RIVALS)])
-    heads = [f"{TITLES[name]} minus magnitude, points" for name in RIVALS]
+    heads = [f"{TITLES[name]} minus magnitude with one factor, points" for name in RIVALS]
     return markdown_table(["foretold retention by magnitude", *heads], rows)
 
 

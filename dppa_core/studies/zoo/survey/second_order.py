@@ -11,16 +11,21 @@ from dataclasses import dataclass
 from statistics import fmean, median
 
 import numpy as np
+from jaxtyping import Float64
+from numpy import ndarray
 
 from dppa_core.evaluation.analysis.ranks import mean_ranks
-from dppa_core.evaluation.tables import markdown_table
+from dppa_core.evaluation.tables import listed, markdown_table
 from dppa_core.studies.zoo.survey.breaks import pruned_break
-from dppa_core.studies.zoo.survey.correlation import Figures, correlation
+from dppa_core.studies.zoo.survey.correlation import correlation
+from dppa_core.studies.zoo.survey.measure import LOSS_ITEMS
 from dppa_core.studies.zoo.survey.rule import LEAST_OWN, Record, kind, title
 from dppa_core.tuning.advice.facts import PROBE_KEEPS
 from dppa_core.tuning.advice.kept_rule import logit
 
-AT = (0.5, 0.8, 0.9, 0.95)
+AT = (0.5, 0.8, 0.9, 0.95, 0.98)
+MEASURED = {"cost": ("cost", "foretold"), "factor": ("factor", "foretold_factor")}
+"""What is measured, and the fields of a `Forecast` that hold it and its forecast."""
 LEAST_BASES = 3
 """Fewer bases support no correlation, and no rule for the break point."""
 
@@ -81,11 +86,11 @@ def told(records: Sequence[Record]) -> list[str]:
     }
     return [
         "## What the second order foretells",
-        "Near a domain model the loss of right answers is quadratic in the weights. Slope and "
-        "curvature there foretell what pruning costs and which factor on the rest is best; no "
-        "pruned model is asked ([derivation](method.md#why-a-factor-helps)). Measured / foretold, "
-        f"means of the {len(found)} deltas whose sets were at hand, on their search items. Cost of "
-        "magnitude pruning in nats per token of the answer:",
+        "If the loss of right answers were quadratic in the weights, its slope and curvature at "
+        "the domain model would tell what pruning costs and which factor on the rest is best; no "
+        "pruned model is asked ([derivation](method.md#why-a-factor-helps)). Here both are "
+        f"measured too, for {len(found)} deltas, on at most {LOSS_ITEMS} search items each. "
+        "Measured / foretold, means. Cost of magnitude pruning in nats per token of the answer:",
         markdown_table(
             ["models", "deltas", *(f"{100 * rate:g} % pruned" for rate in rates)],
             [
@@ -93,7 +98,8 @@ def told(records: Sequence[Record]) -> list[str]:
                 for name, of in groups.items()
             ],
         ),
-        f"The factor of least loss, of {_asked(records)}, and the foretold one:",
+        f"The factor of least loss, of {_asked(records)}, and the foretold one, which has no such "
+        "bounds:",
         markdown_table(
             ["models", *(f"{100 * rate:g} % pruned" for rate in rates)],
             [
@@ -101,9 +107,25 @@ def told(records: Sequence[Record]) -> list[str]:
                 for name, of in groups.items()
             ],
         ),
+        _wrong_at(found, rates),
         _together(found),
         *_breaks(found),
     ]
+
+
+def _wrong_at(found: Sequence[ForetoldDelta], rates: Sequence[float]) -> str:
+    """Where the forecast is far off."""
+    said = []
+    for what, names in MEASURED.items():
+        for rate in rates:
+            of = [place for one in found if (place := _at(one, rate))]
+            off = [_is_far(*(getattr(place, name) for name in names)) for place in of]
+            said.append(f"{what} at {100 * rate:g} % for {sum(off)}")
+    return f"Of {len(found)} deltas it is wrong by more than a factor of 2: {listed(said)}."
+
+
+def _is_far(measured: float, foretold: float) -> bool:
+    return not 0.5 <= (measured / foretold if foretold else math.inf) <= 2.0
 
 
 def foretold_deltas(records: Sequence[Record]) -> list[ForetoldDelta]:
@@ -131,9 +153,9 @@ def _at(one: ForetoldDelta, rate: float) -> Forecast | None:
 
 def _pair(of: Sequence[ForetoldDelta], rate: float, what: str, form: str) -> str:
     """Measured / foretold, means over deltas."""
-    names = ("cost", "foretold") if what == "cost" else ("factor", "foretold_factor")
     places = [place for one in of if (place := _at(one, rate))]
-    return " / ".join(f"{fmean(getattr(one, name) for one in places):{form}}" for name in names)
+    means = (fmean(getattr(one, name) for one in places) for name in MEASURED[what])
+    return " / ".join(f"{mean:{form}}" for mean in means)
 
 
 def _asked(records: Sequence[Record]) -> str:
@@ -144,25 +166,38 @@ def _asked(records: Sequence[Record]) -> str:
 
 
 def _together(found: Sequence[ForetoldDelta]) -> str:
-    """Rank correlations over all deltas and rates."""
+    """Rank correlations over all deltas, within each rate: what rises with the rate gains nothing
+    by that."""
     places = [(one, place) for one in found for place in one.at]
-    bases = [one.base for one, _ in places]
-    costs = mean_ranks([place.cost for _, place in places])
-    factors = mean_ranks([place.factor for _, place in places])
+    rates = np.array([place.rate for _, place in places])
 
-    def of(values: Sequence[float], measured: Figures) -> str:
-        return correlation(mean_ranks(values), measured, bases)
+    def ranked(values: Sequence[float]) -> Float64[ndarray, " n"]:
+        ranks = np.empty(len(rates))
+        for rate in np.unique(rates):
+            at = rates == rate
+            ranks[at] = mean_ranks(np.array(values)[at].tolist())
+        return ranks
 
+    def of(values: Sequence[float], measured: Sequence[float]) -> str:
+        return correlation(ranked(values), ranked(measured), [one.base for one, _ in places])
+
+    costs = [place.cost for _, place in places]
+    factors = [place.factor for _, place in places]
     lost = [1 - place.energy for _, place in places]
+    sizes = [one.change**2 * (1 - place.energy) for one, place in places]
     return (
-        f"Over {len(places)} pairs of a delta and a rate, the measured cost has a rank correlation "
-        f"of {of([place.foretold for _, place in places], costs)} with the foretold one, "
-        f"{of(lost, costs)} with the lost energy 1 − E, and "
-        f"{of([one.change**2 * (1 - place.energy) for one, place in places], costs)} with "
+        f"Among deltas pruned at one rate ({_listed_rates(rates)}), the measured cost has a rank "
+        f"correlation of {of([place.foretold for _, place in places], costs)} with the foretold "
+        f"one, {of(lost, costs)} with the lost energy 1 − E, and {of(sizes, costs)} with "
         "(‖d‖/‖W‖)² · (1 − E), the squared length of what is removed. The best factor has "
-        f"{of([place.foretold_factor for _, place in places], factors)} with the foretold one, "
-        f"{of(lost, factors)} with 1 − E (in brackets 95 % intervals, bootstrap over bases)."
+        f"{of([place.foretold_factor for _, place in places], factors)} with the foretold one and "
+        f"{of(lost, factors)} with 1 − E (in brackets 95 % intervals, bootstrap over "
+        f"{len({one.base for one in found})} bases; not corrected for their number)."
     )
+
+
+def _listed_rates(rates: Float64[ndarray, " n"]) -> str:
+    return listed([f"{100 * rate:g} %" for rate in np.unique(rates)])
 
 
 def _breaks(found: Sequence[ForetoldDelta]) -> list[str]:
@@ -179,9 +214,9 @@ def _breaks(found: Sequence[ForetoldDelta]) -> list[str]:
     return [
         f"{len(broken)} of these deltas break between measured rates (below "
         f"{100 * PROBE_KEEPS:g} % kept), where the median of the foretold cost is {cost:.3f} nats "
-        "per token. *Where the foretold cost reaches that of the other bases' break points* is off "
-        f"by {by_cost} points of rate on average; a line over ln ‖d‖/‖W‖, fitted to other bases, "
-        f"by {by_size}; their mean break point by {by_mean}."
+        "per token. Three guesses, each from other bases, and their mean errors in points of rate: "
+        f"the rate at which the foretold cost reaches that median, {by_cost}; a line over "
+        f"ln ‖d‖/‖W‖, {by_size}; the mean break point, {by_mean}."
     ]
 
 

@@ -78,10 +78,10 @@ def _intro(records: Sequence[Record], known: Sequence[PrunedPlace], command: str
         "sets of models differ in size, seed and regime: how the domain models were trained "
         "([regimes](embedded-models.md#with-other-seeds-and-trained-alone)): `settled` models met "
         "each other in training, `plain` ones were trained alone.",
-        f"{len(deltas)} deltas, of {len(sets) - scaled} trained sets and {scaled} of them at "
-        f"another size, on {len(bases)} bases. "
-        "*× 0.5* stands for base + 0.5 · delta, pruned as if it were a model of its own (`dppa zoo "
-        "survey --scale 0.5`); small, medium and embedded models have 0.6, 1.3 and 4.2 million "
+        f"{len(deltas)} deltas of {len(sets)} sets, on {len(bases)} bases: {len(sets) - scaled} "
+        f"trained ones, and {scaled} whose deltas are multiplied. *× 0.5* stands for base + 0.5 · "
+        "delta, pruned as if it were a model of its own (`dppa zoo survey --scale 0.5`); small, "
+        "medium and embedded models have 0.6, 1.3 and 4.2 million "
         "parameters, smollm2 has 135. Models that answer less than "
         f"{100 * LEAST_OWN:g} % are left out. Test items: {items}. Nothing was chosen but where a "
         "search is named. DARE drops at random, one draw, and multiplies what is kept by "
@@ -199,8 +199,9 @@ def _rules(
         markdown_table(["figures", *heads], rows),
         "p is the rate, E the share of the sum of d² that magnitude pruning keeps, s = ‖d‖/‖W‖ "
         "over the modules, n = s·√(p/(1 − p)) the size of DARE's noise beside the weights, R the "
-        "retention if the modules are shrunk by E, for which the same test questions are asked. "
-        "The best rules, and the best without questions, fitted to all sets of such bases:",
+        "retention if the modules are shrunk by E. R is no forecast: it is measured on the same "
+        "test questions. The best rules, and the best without questions, fitted to all sets of "
+        "such bases:",
         "\n".join(formulas),
     ]
 
