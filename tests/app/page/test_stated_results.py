@@ -280,6 +280,13 @@ def test_words_around_the_figures_of_the_readme_hold() -> None:
     assert "slerp" not in DATA.board, "SLERP merges two models only"
 
 
+def test_regmean_and_emr_keep_far_more_on_smollm2_as_its_guide_says() -> None:
+    rows = json.loads(text_of("docs/smollm2/leaderboard.json"))["rows"]
+    gaps = {row["method"]: row["against_dppa"] for row in rows}
+    far = {name for name, gap in gaps.items() if gap["significant"] and gap["mean"] > 0.3}
+    assert far == {"regmean", "emr"} and not gaps["magnitude"]["significant"] and len(rows) == 14
+
+
 def test_options_of_dppa_change_it_by_chance_as_the_method_page_says() -> None:
     sides = [row["against_itself"] for (name, _), row in DATA.variants.items() if name == "dppa"]
     assert len(sides) == 2 and not any(side["significant"] for side in sides)
