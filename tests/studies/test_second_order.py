@@ -43,7 +43,7 @@ RECORDS = [record(seed, seed % 2) for seed in range(4)]
 def test_costs_and_factors_stand_beside_the_foretold_ones() -> None:
     page = "\n".join(told(RECORDS))
     assert "| small, plain | 4 | 0.050 / 0.025 | 0.200 / 0.100 |" in page, "0.02, 0.08 / half"
-    assert "| small, plain | 1.50 / 1.25 | 1.50 / 1.25 |" in page
+    assert "| small, plain | 4 | 1.50 / 1.25 | 1.50 / 1.25 |" in page
     assert "The factor of least loss, of 1, 1.5, 2, and the foretold one" in page
 
 

@@ -6,7 +6,7 @@ docs/method.md derives it; `evaluation/analysis/curvature.py` computes it withou
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
@@ -91,26 +91,27 @@ def told(records: Sequence[Record]) -> list[str]:
         "pruned model is asked ([derivation](method.md#why-a-factor-helps)). Here both are "
         f"measured too, for {len(found)} deltas, on at most {LOSS_ITEMS} search items each. "
         "Measured / foretold, means. Cost of magnitude pruning in nats per token of the answer:",
-        markdown_table(
-            ["models", "deltas", *(f"{100 * rate:g} % pruned" for rate in rates)],
-            [
-                [name, f"{len(of)}", *(_pair(of, rate, "cost", ".3f") for rate in rates)]
-                for name, of in groups.items()
-            ],
-        ),
+        _table(groups, rates, "cost", ".3f"),
         f"The factor of least loss, of {_asked(records)}, and the foretold one, which has no such "
         "bounds:",
-        markdown_table(
-            ["models", *(f"{100 * rate:g} % pruned" for rate in rates)],
-            [
-                [name, *(_pair(of, rate, "factor", ".2f") for rate in rates)]
-                for name, of in groups.items()
-            ],
-        ),
+        _table(groups, rates, "factor", ".2f"),
         _wrong_at(found, rates),
         _together(found),
         *_breaks(found),
     ]
+
+
+def _table(
+    groups: Mapping[str, Sequence[ForetoldDelta]], rates: Sequence[float], what: str, form: str
+) -> str:
+    """Measured / foretold of every kind of set at every rate."""
+    return markdown_table(
+        ["models", "deltas", *(f"{100 * rate:g} % pruned" for rate in rates)],
+        [
+            [name, f"{len(of)}", *(_pair(of, rate, what, form) for rate in rates)]
+            for name, of in groups.items()
+        ],
+    )
 
 
 def _wrong_at(found: Sequence[ForetoldDelta], rates: Sequence[float]) -> str:
