@@ -5,8 +5,9 @@ The paper leaves the normalisation open: here it is min-max to [0, 1], as in the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import combinations_with_replacement
 
 import numpy as np
 from jaxtyping import Float64
@@ -17,6 +18,9 @@ from dppa_core.methods.shared.stack import Deltas, Rows, Stack, Streamed
 
 OUTLIERS = 0.0001
 """Share of the smallest and of the largest |d| that the authors' program clamps."""
+
+PIECE = 1 << 13
+"""Elements that are scored at once."""
 
 Wide = Float64[ndarray, "rows columns"]
 
@@ -36,15 +40,24 @@ class PaperScores:
 
     def __call__(self, stack: Stack) -> Deltas:
         """Scores in units of the mean: a softmax over n elements times n."""
-        deltas, models = stack.signed(), len(self.own_means)
+        deltas = stack.signed()
         scores = np.empty(deltas.shape, np.float32)
-        for i in range(models):
-            across = np.zeros(stack.base.shape)
-            for j in range(models):
-                across += np.exp(self.norm(deltas, i, j)) / self.means[i, j]
-            within = np.exp(models * self.norm(deltas, i, i)) / self.own_means[i]
-            scores[i] = within * across
+        for rows in pieces(deltas):
+            scores[:, rows] = self._scored(deltas[:, rows])
         return scores
+
+    def _scored(self, deltas: Deltas) -> Deltas:
+        models = len(deltas)
+        within, across = np.empty(deltas.shape), np.zeros(deltas.shape)
+        for i, j in pairs(models):
+            norm = self.norm(deltas, i, j)
+            power = np.exp(norm) / self.means[i, j]
+            across[i] += power
+            if i == j:
+                within[i] = np.exp(models * norm) / self.own_means[i]
+            else:
+                across[j] += power
+        return np.asarray((within * across).astype(np.float32))
 
     def norm(self, deltas: Deltas, i: int, j: int) -> Wide:
         """The products of two models' deltas in [0, 1]."""
@@ -60,29 +73,46 @@ def product(deltas: Deltas, i: int, j: int) -> Wide:
     return np.asarray(np.multiply(deltas[i], deltas[j], dtype=np.float64))
 
 
+def pairs(models: int) -> list[tuple[int, int]]:
+    """All pairs of models with i <= j: products are symmetric."""
+    return list(combinations_with_replacement(range(models), 2))
+
+
+def pieces(deltas: Deltas) -> Iterator[slice]:
+    """Rows so few that arrays of float64 stay in the processor's cache: twice as fast."""
+    _, rows, columns = deltas.shape
+    step = max(PIECE // columns, 1)
+    yield from (slice(start, start + step) for start in range(0, rows, step))
+
+
 def paper_scores(tensors: Sequence[Streamed]) -> PaperScores:
     """Two passes: the range of every product, then the divisors of every softmax."""
     models = tensors[0].models
-    pairs = [(i, j) for i in range(models) for j in range(models)]
     low, high = np.full((models, models), np.inf), np.full((models, models), -np.inf)
-    for tensor in tensors:
-        for stack in tensor.stacks():
-            deltas = stack.signed()
-            for i, j in pairs:
-                products = product(deltas, i, j)
-                low[i, j] = min(low[i, j], products.min())
-                high[i, j] = max(high[i, j], products.max())
+    for deltas in _parts(tensors):
+        for i, j in pairs(models):
+            products = product(deltas, i, j)
+            low[i, j] = low[j, i] = min(low[i, j], products.min())
+            high[i, j] = high[j, i] = max(high[i, j], products.max())
     span = np.where(high > low, high - low, 1.0)
     ranged = PaperScores(low, span, np.ones((models, models)), np.ones(models))
     sums, own = np.zeros((models, models)), np.zeros(models)
+    for deltas in _parts(tensors):
+        for i, j in pairs(models):
+            norm = ranged.norm(deltas, i, j)
+            sums[i, j] += np.exp(norm).sum()
+            sums[j, i] = sums[i, j]
+            if i == j:
+                own[i] += np.exp(models * norm).sum()
+    numel = sum(tensor.numel for tensor in tensors)
+    return PaperScores(low, span, sums / numel, own / numel)
+
+
+def _parts(tensors: Sequence[Streamed]) -> Iterator[Deltas]:
     for tensor in tensors:
         for stack in tensor.stacks():
             deltas = stack.signed()
-            for i, j in pairs:
-                sums[i, j] += np.exp(ranged.norm(deltas, i, j)).sum()
-            own += [np.exp(models * ranged.norm(deltas, i, i)).sum() for i in range(models)]
-    numel = sum(tensor.numel for tensor in tensors)
-    return PaperScores(low, span, sums / numel, own / numel)
+            yield from (deltas[:, rows] for rows in pieces(deltas))
 
 
 @dataclass(frozen=True, slots=True)
