@@ -15,7 +15,12 @@ from dppa_core.studies.experiments.paper.contest import (
     contest,
     tally,
 )
-from dppa_core.studies.experiments.paper.sizes import MODEL_SIZES, beyond, trained_alike
+from dppa_core.studies.experiments.paper.sizes import (
+    MODEL_SIZES,
+    beyond,
+    disagreement,
+    trained_alike,
+)
 from dppa_core.studies.experiments.presets import trained
 from dppa_core.studies.experiments.questions import ExamQuestion
 from dppa_core.studies.experiments.score_table import Draws, correlation, difference_of
@@ -132,6 +137,25 @@ def test_a_larger_model_gains_more_where_magnitude_loses_more() -> None:
     assert "embedded minus small, before any correction" in found.finding
     together = found.tables[1].rows
     assert [round(float(row.cells[-1].value or 0)) for row in together] == [50, -20, 50, -20]
+
+
+def test_a_size_where_retention_and_accuracy_differ_in_sign_is_named() -> None:
+    found, _ = answered(contest(SETTING, SETTING.subjects[0], 0.9), by_method)
+    weak, strong = (
+        replace(
+            found,
+            own=hits(own, 20),
+            marks=found.marks | {name: Draws((hits(right, 20),)) for name, right in marks.items()},
+        )
+        for own, marks in (
+            (4, {"magnitude": 4, "dppa": 1}),
+            (20, {"magnitude": 10, "dppa": 15}),
+        )
+    )
+    # Kept: magnitude sqrt(1 * 0.5), DPPA sqrt(0.25 * 0.75); answered: 14 of 40, and 16.
+    told = disagreement({"small": {"math": weak, "law": strong}}, 0.9, "dppa")
+    assert told.endswith("by accuracy at small (43 % kept, magnitude 71 %).")
+    assert not disagreement({"small": {"law": strong}}, 0.9, "dppa")
 
 
 def test_sizes_are_compared_with_those_that_learned_from_as_many_texts() -> None:

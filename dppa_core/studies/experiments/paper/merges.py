@@ -186,8 +186,9 @@ _MEASURED = (
     "up, as AdaMerging++ does, from the best coefficient of that sum. Rows with AdaMerging are "
     "compared with DPPA with it, the others with DPPA without. "
     "TIES trims every tensor, as in its paper; DPPA and DARE keep the whole delta of embeddings "
-    "and norms. Retention is the geometric mean over the domains. Other pages tell of the same "
-    "merge with other items, factors or coefficients, so their figures differ."
+    "and norms. Retention is the geometric mean over the domains; differences are of accuracies, "
+    "each domain counting alike, so that the two may disagree. Other pages tell of the same merge "
+    "with other items, factors or coefficients, so their figures differ."
 )
 
 PAIR = Declared(

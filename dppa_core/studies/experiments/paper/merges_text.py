@@ -231,6 +231,7 @@ def short(found: MergesMeasured) -> str:
         if found.of(REFERENCE, rate, True):
             line += f"; with AdaMerging {_placed(found, rate, tuned=True)}"
         lines.append(f"{capital(line)}.")
+    lines.append("Tuned unequally: DPPA's factors were searched, the others have a coefficient.")
     return " ".join(lines)
 
 

@@ -170,7 +170,24 @@ def finding(sizes: Mapping[str, TrainingSize], by_rate: Mapping[float, Cells]) -
                 f"{TITLES[method]} minus magnitude at {percent(rate)}: {listed(parts)}; corrected "
                 f"for {len(gains)} comparisons {sides}."
             )
-    return " ".join(lines)
+            lines.append(disagreement(cells, rate, method))
+    return " ".join(line for line in lines if line)
+
+
+def disagreement(cells: Cells, rate: float, method: str) -> str:
+    """Where a method answers more than magnitude but keeps less, or the reverse."""
+    lines = []
+    for size, of in cells.items():
+        ours, theirs = kept(of, method).value, kept(of, "magnitude").value
+        more = difference_of(against_magnitude(of, method)).value
+        if isinstance(ours, float) and isinstance(theirs, float) and (ours - theirs) * more < 0:
+            lines.append(f"{size} ({ours:.0f} % kept, magnitude {theirs:.0f} %)")
+    if not lines:
+        return ""
+    return (
+        f"{TITLES[method]} minus magnitude at {percent(rate)} has another sign by retention than "
+        f"by accuracy at {listed(lines)}."
+    )
 
 
 def _caution(sizes: Mapping[str, TrainingSize], by_rate: Mapping[float, Cells]) -> str:
@@ -221,7 +238,9 @@ MODEL_SIZES = Declared(
     measured="The recipe of the embedded models at several sizes (`dppa zoo train --size`). Every "
     "domain model's delta is pruned and put back on its base alone, and asked {test} test items of "
     f"its domain; DARE {DRAWS} times with other seeds, DPPA with factors chosen on {{search}} "
-    f"search items, {CHOSEN}.",
+    f"search items, {CHOSEN}. Retention, what is kept, is the geometric mean over the domains, in "
+    "which a domain that is hardly answered weighs as much as the others; differences are of "
+    "accuracies.",
     steps=steps,
     wants=wants,
 )
