@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from dppa_core.studies.zoo.survey.correlation import correlation_gap, mean_gap
 from dppa_core.studies.zoo.survey.second_order import foretold_deltas, told
 
 RATES = (0.5, 0.8, 0.9, 0.95, 0.98)
@@ -44,7 +45,7 @@ def test_costs_and_factors_stand_beside_the_foretold_ones() -> None:
     page = "\n".join(told(RECORDS))
     assert "| small, plain | 4 | 0.050 / 0.025 | 0.200 / 0.100 |" in page, "0.02, 0.08 / half"
     assert "| small, plain | 4 | 1.50 / 1.25 | 1.50 / 1.25 |" in page
-    assert "The factor of least loss, of 1, 1.5, 2, and the foretold one" in page
+    assert "The factor of least loss, of 1, 1.5, 2 (none below 1 was tried), and the" in page
 
 
 def test_a_forecast_off_by_more_than_a_factor_of_two_is_counted() -> None:
@@ -69,6 +70,15 @@ def test_the_break_point_is_foretold_from_other_bases() -> None:
     assert "the median of the foretold cost is 0.100 nats per token" in page
     assert "the rate at which the foretold cost reaches that median, 0.0;" in page
     assert "the mean break point, 0.0" not in page
+    assert "Minus the mean: the foretold cost -" in page, "nearer than the mean"
+
+
+def test_a_gap_of_correlations_and_of_means_is_drawn_pair_by_pair() -> None:
+    y, bases = [1.0, 2.0, 3.0, 4.0, 1.0, 2.0, 3.0, 4.0], ["a"] * 4 + ["b"] * 4
+    assert correlation_gap(y, y[::-1], y, bases) == "+2.00 (+2.00 to +2.00)", "1 and -1"
+    assert correlation_gap(y, [0.0] * 8, y, bases) == "–", "without spread there is none"
+    two = [2.0] * 4 + [4.0] * 4
+    assert mean_gap(two, [1.0] * 8, bases) == "+2.0 (+1.0 to +3.0)", "1 in base a, 3 in b"
 
 
 def test_models_that_answer_nothing_or_have_no_losses_are_left_out() -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from dppa_core.evaluation.tables import listed, markdown_table
-from dppa_core.studies.zoo.survey.correlation import correlation
+from dppa_core.studies.zoo.survey.correlation import correlation, correlation_gap
 from dppa_core.studies.zoo.survey.rule import (
     LEAST_OWN,
     Record,
@@ -84,7 +84,8 @@ def told(records: Sequence[Record]) -> list[str]:
         f"On the scale log(p / (1 − p)) both rates correlate {_correlation(found, _shrunk)} (in "
         "brackets 95 % intervals, bootstrap over bases). With ln ‖d‖/‖W‖ that of the pruned one "
         f"correlates {_correlation(here, _size)} over the models trained here, and "
-        f"{_correlation(found, _size)} over all. This describes, and foretells nothing: both are "
+        f"{_correlation(found, _size)} over all, where the correlation of the shrunk rate "
+        f"minus that of the size is {_gap(found)}. This describes, and foretells nothing: both are "
         "measured with the same questions. Pruning breaks a model more than "
         f"{100 * APART:g} points of rate earlier than shrinking does with "
         f"{'; '.join(earlier) or 'none'}. A factor of 1/E gives the part along d its full "
@@ -156,6 +157,12 @@ def _correlation(found: Sequence[BreakPoint], figure: Callable[[BreakPoint], flo
     """Between the logit of the break point and a figure, with its interval."""
     figures, points = ([of(one) for one in found] for of in (figure, _point))
     return correlation(figures, points, [one.base for one in found])
+
+
+def _gap(found: Sequence[BreakPoint]) -> str:
+    """How much closer the break point goes with the shrunk one than with the size."""
+    by_energy, by_size, points = ([of(one) for one in found] for of in (_shrunk, _size, _point))
+    return correlation_gap(by_energy, by_size, points, [one.base for one in found])
 
 
 def _point(one: BreakPoint) -> float:

@@ -17,7 +17,11 @@ from numpy import ndarray
 from dppa_core.evaluation.analysis.ranks import mean_ranks
 from dppa_core.evaluation.tables import listed, markdown_table
 from dppa_core.studies.zoo.survey.breaks import pruned_break
-from dppa_core.studies.zoo.survey.correlation import correlation
+from dppa_core.studies.zoo.survey.correlation import (
+    correlation,
+    correlation_gap,
+    mean_gap,
+)
 from dppa_core.studies.zoo.survey.measure import LOSS_ITEMS
 from dppa_core.studies.zoo.survey.rule import LEAST_OWN, Record, kind, title
 from dppa_core.tuning.advice.facts import PROBE_KEEPS
@@ -92,8 +96,8 @@ def told(records: Sequence[Record]) -> list[str]:
         f"measured too, for {len(found)} deltas, on at most {LOSS_ITEMS} search items each. "
         "Measured / foretold, means. Cost of magnitude pruning in nats per token of the answer:",
         _table(groups, rates, "cost", ".3f"),
-        f"The factor of least loss, of {_asked(records)}, and the foretold one, which has no such "
-        "bounds:",
+        f"The factor of least loss, of {_asked(records)} (none below 1 was tried), and the "
+        "foretold one, which has no such bounds:",
         _table(groups, rates, "factor", ".2f"),
         _wrong_at(found, rates),
         _together(found),
@@ -172,6 +176,8 @@ def _together(found: Sequence[ForetoldDelta]) -> str:
     places = [(one, place) for one in found for place in one.at]
     rates = np.array([place.rate for _, place in places])
 
+    bases = [one.base for one, _ in places]
+
     def ranked(values: Sequence[float]) -> Float64[ndarray, " n"]:
         ranks = np.empty(len(rates))
         for rate in np.unique(rates):
@@ -180,20 +186,25 @@ def _together(found: Sequence[ForetoldDelta]) -> str:
         return ranks
 
     def of(values: Sequence[float], measured: Sequence[float]) -> str:
-        return correlation(ranked(values), ranked(measured), [one.base for one, _ in places])
+        return correlation(ranked(values), ranked(measured), bases)
 
+    def gap(values: Sequence[float], measured: Sequence[float]) -> str:
+        return correlation_gap(ranked(values), ranked(lost), ranked(measured), bases)
+
+    foretold = [place.foretold for _, place in places]
+    best = [place.foretold_factor for _, place in places]
     costs = [place.cost for _, place in places]
     factors = [place.factor for _, place in places]
     lost = [1 - place.energy for _, place in places]
     sizes = [one.change**2 * (1 - place.energy) for one, place in places]
     return (
         f"Among deltas pruned at one rate ({_listed_rates(rates)}), the measured cost has a rank "
-        f"correlation of {of([place.foretold for _, place in places], costs)} with the foretold "
-        f"one, {of(lost, costs)} with the lost energy 1 − E, and {of(sizes, costs)} with "
-        "(‖d‖/‖W‖)² · (1 − E), the squared length of what is removed. The best factor has "
-        f"{of([place.foretold_factor for _, place in places], factors)} with the foretold one and "
-        f"{of(lost, factors)} with 1 − E (in brackets 95 % intervals, bootstrap over "
-        f"{len({one.base for one in found})} bases; not corrected for their number)."
+        f"correlation of {of(foretold, costs)} with the foretold one, {of(lost, costs)} with the "
+        f"lost energy 1 − E (foretold minus lost: {gap(foretold, costs)}), and {of(sizes, costs)} "
+        "with (‖d‖/‖W‖)² · (1 − E), the squared length of what is removed. The best factor has "
+        f"{of(best, factors)} with the foretold one and {of(lost, factors)} with 1 − E "
+        f"(difference {gap(best, factors)}; in brackets 95 % intervals, bootstrap over "
+        f"{len(set(bases))} bases; not corrected for their number)."
     )
 
 
@@ -210,14 +221,17 @@ def _breaks(found: Sequence[ForetoldDelta]) -> list[str]:
         [abs(_rate(guess) - _rate(point)) for guess in _guesses(one, broken)]
         for one, point in broken
     ]
-    by_cost, by_size, by_mean = (f"{100 * fmean(of):.1f}" for of in zip(*wrong, strict=True))
+    costs, sizes, means = ([100 * one for one in of] for of in zip(*wrong, strict=True))
+    bases = [one.base for one, _ in broken]
     cost = median(one.foretold_at(_rate(point)) for one, point in broken)
     return [
         f"{len(broken)} of these deltas break between measured rates (below "
         f"{100 * PROBE_KEEPS:g} % kept), where the median of the foretold cost is {cost:.3f} nats "
         "per token. Three guesses, each from other bases, and their mean errors in points of rate: "
-        f"the rate at which the foretold cost reaches that median, {by_cost}; a line over "
-        f"ln ‖d‖/‖W‖, {by_size}; the mean break point, {by_mean}."
+        f"the rate at which the foretold cost reaches that median, "
+        f"{fmean(costs):.1f}; a line over ln ‖d‖/‖W‖, {fmean(sizes):.1f}; the mean break point, "
+        f"{fmean(means):.1f}. Minus the mean: the foretold cost {mean_gap(costs, means, bases)}, "
+        f"the line {mean_gap(sizes, means, bases)}."
     ]
 
 
