@@ -105,6 +105,20 @@ def test_clicks_prune_the_merge_and_amplify_it(studio: Studio) -> None:
     expect(button).to_have_attribute("aria-pressed", "false")
 
 
+def test_undo_asks_the_question_that_a_button_replaced(studio: Studio) -> None:
+    studio.wait_exact()
+    choice = studio.page.locator("#pinned-choice")
+    before = choice.input_value()
+    studio.page.locator(".shown-merges button").nth(1).click()
+    expect(choice).not_to_have_value(before)
+    studio.page.locator(".shown-merges button").nth(2).click()
+    studio.wait_exact()
+    studio.page.locator("#undo").click()
+    expect(choice).not_to_have_value(before)
+    studio.page.locator("#undo").click()
+    expect(choice).to_have_value(before)
+
+
 def test_a_phone_has_the_four_merges_in_one_row(visit: Visit) -> None:
     studio = visit(width=390, height=844)
     studio.wait_exact()
