@@ -21,14 +21,15 @@ NO_NAMES = ["", "a b", "a/b", "é", "x" * 65, "a\n", f"{SECRET}\x1b[31m", "\x00"
 
 
 def exchange(port: int, sent: bytes) -> bytes:
-    """The server's answer until it closes, or is silent for half a second."""
+    """The server's answer until it closes, or is silent for half a second after its first byte, for
+    five before."""
     got = b""
     with closing(socket.create_connection(("127.0.0.1", port), timeout=5)) as client:
         client.sendall(sent)
-        client.settimeout(0.5)
         try:
             while chunk := client.recv(100_000):
                 got += chunk
+                client.settimeout(0.5)
         except TimeoutError:
             pass
     return got
