@@ -7,20 +7,22 @@ from typing import Any
 
 import pytest
 
+from dppa_core.evaluation.analysis.band_curvature import BandCurvature
 from dppa_core.evaluation.analysis.curvature import Curvature, Quadratic
 from dppa_core.evaluation.scores import Marks
 from dppa_core.recipes.yaml_text import MergeRecipe, parse_recipe
 from dppa_core.studies.experiments.page.text import page, pictures_of
 from dppa_core.studies.experiments.paper.ablation import ABLATION
 from dppa_core.studies.experiments.paper.beyond import BEYOND
-from dppa_core.studies.experiments.paper.gain import FACTORS, GAIN
 from dppa_core.studies.experiments.paper.merges import MERGES, PAIR
 from dppa_core.studies.experiments.paper.pruning import PRUNING
 from dppa_core.studies.experiments.paper.recovery import RECOVERY
 from dppa_core.studies.experiments.paper.significances import SIGNIFICANCE
+from dppa_core.studies.experiments.paper.why.loss_questions import BandsQuestion, CurvatureQuestion
+from dppa_core.studies.experiments.paper.why.one_factor import FACTORS, GAIN
+from dppa_core.studies.experiments.paper.why.two_factors import BANDS
 from dppa_core.studies.experiments.questions import (
     AdaMerged,
-    CurvatureQuestion,
     ExamQuestion,
     Question,
     TuningQuestion,
@@ -34,6 +36,7 @@ from dppa_core.studies.experiments.values import (
     report_json,
     report_of,
 )
+from dppa_core.tasks.intervals import Interval
 
 N = 100
 SETTING = replace(embedded(), test=N, search=8)
@@ -57,11 +60,23 @@ def answer(question: Question[Any], shares: Shares) -> Any:
         rate = question.recipe.models[0].levels[-1]
         bent = Quadratic(0.1, 0.0, 0.0, kept=1.0, crossed=rate, removed=1.0)
         return Curvature(1 - rate, bent, tuple(map(bent.at, question.factors)))
+    if isinstance(question, BandsQuestion):
+        return bent_bands(question)
     assert isinstance(question, ExamQuestion)
     n = SETTING.search if question.split == "search" else N
     if isinstance(question.target, str):
         return marks(1.0 if question.split == "search" else 0.9, n)
     return marks(shares(question.target, question.domain, question.split), n)
+
+
+def bent_bands(question: BandsQuestion) -> BandCurvature:
+    """Two questions of a token each, on a parabola with its least at 1 and 2; foretold 1.2, 3."""
+    losses = tuple(((a - 1) ** 2 + (b - 2) ** 2,) * 2 for a, b in question.settings)
+    lead = (
+        Interval(0.2, 0.1, 0.3) if question.recipe.models[0].levels[-1] > 0.8 else Interval(0, 0, 0)
+    )
+    kept = (0.5, 0.2, 0.3), (0.5, 0.7)
+    return BandCurvature(*kept, lead, (1.2, 3.0), (0.0, 0.0), (1, 1), losses)
 
 
 def found(declared: Declared, shares: Shares, setting: Setting = SETTING) -> Findings:
@@ -238,6 +253,26 @@ def test_beyond_80_the_gain_stands_beside_what_the_plans_keep() -> None:
     assert starved > values(result, 80.0)[-1] == 0, "0.08 leaves every matrix its share at 80 %"
     assert "DP is behind magnitude without a factor at 95 % and 99 %" in result.finding
     assert "No difference between DPPA and magnitude was seen" in result.finding
+
+
+def test_two_factors_are_told_from_one_and_from_those_foretold() -> None:
+    result = found(BANDS, lambda recipe, domain, split: 0.5, LAW)
+    row = values(result, "law", 90.0)
+    assert row[:6] == pytest.approx([50, 20, 30, 0.5, 0.7, 0.2])
+    assert row[6:9] == ["1.2 / 3", "1 / 2", 1.4], "of one factor 1.4 is nearest to 1 and 2"
+    # unpruned, 1 / 1, 1.4 / 1.4, 1 / 2 and 1.2 / 3; then two minus one
+    assert row[9:] == pytest.approx([0, 1, 0.16 + 0.36, 0, 0.04 + 1, -0.52])
+    recipe = parse_recipe(result.tables[0].rows[1].recipe or "")
+    assert recipe.models[0].amplification == (1.0, 2.0)
+    assert recipe.models[0].levels == pytest.approx((0.95, 0.9))
+    for sentence in (
+        "at 2 of 3 places (beyond chance at 2, the reverse at 0)",
+        "minus one, on test items: -0.520 nats per token (-0.520 to -0.520) at 80 %",
+        "the larger factor at 3 of 3 places, the measured losses at 3, both at 3.",
+        "At 95 % foretold (strongest / next): law 1.2 / 3, measured 1 / 2.",
+        "The foretold two minus the two of least loss, on test items: +1.040 nats per token",
+    ):
+        assert sentence in result.finding
 
 
 def test_gain_tells_what_a_factor_adds_and_wins_back() -> None:

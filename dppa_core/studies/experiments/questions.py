@@ -13,11 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from pydantic import TypeAdapter
-
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import InvalidValue
-from dppa_core.evaluation.analysis.curvature import Curvature, curvature
 from dppa_core.evaluation.examiner import Examiner
 from dppa_core.evaluation.harness_tasks import task_files
 from dppa_core.evaluation.identity import identity
@@ -31,7 +28,6 @@ from dppa_core.recipes.yaml_text import MergeRecipe, parse_recipe
 from dppa_core.recipes.yaml_text import dump_recipe as dumped
 from dppa_core.studies.experiments.kept_answers import computed, entry, exact_place, keep
 from dppa_core.system.folder_cache import load, store
-from dppa_core.tasks import items
 from dppa_core.tasks.own_items import domain_key
 from dppa_core.tuning.adamerging.adamerge import adamerge
 from dppa_core.tuning.adamerging.settings import AdaMergeSettings
@@ -89,8 +85,8 @@ class ExamQuestion(Exam):
 
     def key(self) -> str:
         """Key of weights, recipe, items and libraries."""
-        return _digest(
-            "exam", _identity(self.target), domain_key(self.domain), self.split, self.limit
+        return digest(
+            "exam", identity_of(self.target), domain_key(self.domain), self.split, self.limit
         )
 
     def known(self, examiner: ExperimentExaminer) -> Marks | None:
@@ -103,7 +99,7 @@ class ExamQuestion(Exam):
 
     def told(self) -> str:
         """Method, rates, domain."""
-        return f"{_named(self.target)}: {self.domain}, {self.split}"
+        return f"{named(self.target)}: {self.domain}, {self.split}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +123,7 @@ class DocumentsQuestion:
         """Key of weights, recipe, libraries, the task's name and files, and number of documents."""
         files = task_files(Path(self.folder) if self.folder else None)
         asked = self.task, self.search, self.test, self.folder, files
-        return _digest("documents", _identity(self.target, place), *asked)
+        return digest("documents", identity_of(self.target, place), *asked)
 
     def known(self, examiner: ExperimentExaminer) -> Marks | None:
         """From the experiments' own cache."""
@@ -156,7 +152,7 @@ class DocumentsQuestion:
 
     def told(self) -> str:
         """Method, rates, task."""
-        return f"{_named(self.target)}: {self.task}, {self.split}"
+        return f"{named(self.target)}: {self.task}, {self.split}"
 
     def _part(self, each: Any) -> Marks:
         part = each[: self.search] if self.split == "search" else each[self.search :]
@@ -188,7 +184,7 @@ class TuningQuestion:
         """Key of weights, recipe, libraries, domains and settings."""
         told = json.dumps(asdict(self.settings), sort_keys=True)
         domains = list(map(domain_key, self.domains))
-        return _digest("tuning", _identity(self.recipe, place), domains, told)
+        return digest("tuning", identity_of(self.recipe, place), domains, told)
 
     def known(self, examiner: ExperimentExaminer) -> AdaMerged | None:
         """From the experiments' own cache."""
@@ -214,56 +210,25 @@ class TuningQuestion:
 
     def told(self) -> str:
         """Method, rates, domains."""
-        return f"AdaMerging of {_named(self.recipe)}: {', '.join(self.domains)}"
-
-
-@dataclass(frozen=True, slots=True)
-class CurvatureQuestion:
-    """Losses of a pruned model on right answers, foretold and with several factors."""
-
-    recipe: MergeRecipe
-    domain: str
-    limit: int
-    """Number of search items."""
-    factors: tuple[float, ...]
-
-    def key(self, place: tuple[str, ...] = ()) -> str:
-        """Key of weights, recipe, libraries, domain, number of items and factors."""
-        asked = domain_key(self.domain), self.limit, self.factors
-        return _digest("curvature", _identity(self.recipe, place), *asked)
-
-    def known(self, examiner: ExperimentExaminer) -> Curvature | None:
-        """From the experiments' own cache."""
-        found = computed(self.recipe, self.key)
-        return None if found is None else TypeAdapter(Curvature).validate_json(found)
-
-    def answer(self, examiner: ExperimentExaminer) -> Curvature:
-        """Read the right answers at every point."""
-        asked = items(self.domain, "search", self.limit)
-        with places_of_moved() as places:
-            found = curvature(self.recipe, asked, self.factors, stop=examiner.stop)
-        keep(places, self.key, json.dumps(asdict(found)))
-        return found
-
-    def told(self) -> str:
-        """Method, rate, domain."""
-        return f"losses around {_named(self.recipe)}: {self.domain}"
+        return f"AdaMerging of {named(self.recipe)}: {', '.join(self.domains)}"
 
 
 Answers = Mapping[Question[Any], Any]
 
 
-def _digest(*parts: object) -> str:
+def digest(*parts: object) -> str:
+    """The key of a question from all it depends on."""
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
 @cache
-def _identity(target: Target, place: tuple[str, ...] = ()) -> str:
+def identity_of(target: Target, place: tuple[str, ...] = ()) -> str:
     """The target's identity, cached in this process: weights do not change during a run."""
     return identity(target, lambda _: place)
 
 
-def _named(target: Target) -> str:
+def named(target: Target) -> str:
+    """A model or merge in a few words, for progress."""
     if not isinstance(target, MergeRecipe):
         return target
     models = "+".join(one.model.rpartition(":")[2].rpartition("/")[2] for one in target.models)

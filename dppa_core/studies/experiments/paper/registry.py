@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dppa_core.errors import UnknownName, did_you_mean
 from dppa_core.studies.experiments.paper.ablation import ABLATION
 from dppa_core.studies.experiments.paper.beyond import BEYOND
-from dppa_core.studies.experiments.paper.gain import GAIN
 from dppa_core.studies.experiments.paper.merges import MERGES, PAIR
 from dppa_core.studies.experiments.paper.offsets import OFFSETS
 from dppa_core.studies.experiments.paper.pruning import PRUNING
@@ -15,6 +14,8 @@ from dppa_core.studies.experiments.paper.recovery import RECOVERY
 from dppa_core.studies.experiments.paper.significances import SIGNIFICANCE
 from dppa_core.studies.experiments.paper.sizes import MODEL_SIZES
 from dppa_core.studies.experiments.paper.strength import STRENGTH
+from dppa_core.studies.experiments.paper.why.one_factor import GAIN
+from dppa_core.studies.experiments.paper.why.two_factors import BANDS
 from dppa_core.studies.experiments.steps import Declared
 
 EXPERIMENTS: tuple[Declared, ...] = (
@@ -29,6 +30,7 @@ EXPERIMENTS: tuple[Declared, ...] = (
     OFFSETS,
     STRENGTH,
     GAIN,
+    BANDS,
 )
 
 

@@ -11,7 +11,7 @@ from dppa_core.evaluation.side_by_side import Comparison
 from dppa_core.evaluation.tables import Cell, Column, Row, Table, listed, percent
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe
 from dppa_core.studies.experiments.exams import alone, exam
-from dppa_core.studies.experiments.questions import CurvatureQuestion
+from dppa_core.studies.experiments.paper.why.loss_questions import CurvatureQuestion
 from dppa_core.studies.experiments.score_table import (
     accuracy,
     compared,

@@ -1,0 +1,167 @@
+"""How the logits of a domain model change along the parts of its delta, on right answers.
+
+The parts are the bands that pruning keeps, the strongest first, and what it removes. Changes are
+found by differences, so that products with the Gauss-Newton matrix G of the loss need no matrix:
+aᵀGb is the mean over tokens of the covariance, under the model's own distribution, of the changes
+of the logits along a and along b.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Unpack
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from dppa_core.errors import InvalidValue, OutOfBudget
+from dppa_core.evaluation.examiner import exchanges, threads_for
+from dppa_core.merging.in_memory.model_pool import ModelPool
+from dppa_core.merging.merger import TensorMerger, open_merger
+from dppa_core.models.answer_loss import Exchange, grouped, reply_logits, surprise
+from dppa_core.models.devices import moved
+from dppa_core.models.parameter_views import find_places
+from dppa_core.models.resident import Resident
+from dppa_core.progress import RunControl, check
+from dppa_core.pruning.floats import to_float32
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
+from dppa_core.tasks.items import Item
+
+STEP = 0.02
+"""Share of a part by which weights move, either way, to find how logits change along it."""
+LARGEST = 500_000_000
+"""Most weights: base, parts and the model itself are in memory in float32."""
+TOGETHER = 32
+"""Texts read at once."""
+
+Logits = Float[Tensor, "tokens vocab"]
+PerToken = Float[Tensor, " tokens"]
+
+
+@dataclass(frozen=True, slots=True)
+class LogitChanges:
+    """A domain model on the right answers to some questions, and around it."""
+
+    energies: tuple[float, ...]
+    """Share of the sum of d² over the modules that each part holds, the removed one last."""
+    shares: Logits
+    """The model's own distribution."""
+    tokens: Int[Tensor, " tokens"]
+    questions: Int[Tensor, " tokens"]
+    """The question that each token answers, in the order of reading."""
+    losses: PerToken
+    """Of the model itself, in nats."""
+    along: tuple[Logits, ...]
+    """Change of the logits along each part."""
+    measured: tuple[PerToken, ...]
+    """Losses with each setting: the bands times its factors, nothing of the removed part."""
+
+    def product(self, one: int, other: int) -> PerToken:
+        """aᵀGb of two parts at each token."""
+        a, b = self.along[one], self.along[other]
+        means = (self.shares * a).sum(-1) * (self.shares * b).sum(-1)
+        return (self.shares * a * b).sum(-1) - means
+
+    def slope(self, part: int) -> PerToken:
+        """Change of the loss along a part at each token."""
+        along = self.along[part]
+        right = along.gather(-1, self.tokens.unsqueeze(-1)).squeeze(-1)
+        return (self.shares * along).sum(-1) - right
+
+
+def logit_changes(
+    recipe: MergeRecipe,
+    levels: Sequence[float],
+    asked: Sequence[Item],
+    settings: Sequence[Sequence[float]],
+    **control: Unpack[RunControl],
+) -> LogitChanges:
+    """Read the right answers to some questions at and around a domain model.
+
+    Args:
+        recipe: One domain model, pruned by a method that adds deltas; its factors are left aside.
+        levels: The bands' pruning rates, the largest first.
+        settings: Factors of the bands with which losses are measured.
+
+    Raises:
+        InvalidValue: not one domain model.
+        OutOfBudget: a model of more than `LARGEST` weights.
+    """
+    if len(recipe.models) != 1:
+        raise InvalidValue(f"It takes one domain model, got {len(recipe.models)}.")
+    plain = DomainModel(recipe.models[0].model)
+    whole = MergeRecipe(recipe.base, (plain,), "task_arithmetic", dtype="float32")
+    merger = open_merger(whole, **control)
+    numel = sum(spec.numel for spec in merger.plan.tensors.values())
+    if numel > LARGEST:
+        raise OutOfBudget(
+            f"{plain.model}: its curvature takes {4 * (len(levels) + 3)} bytes for each of its "
+            f"{numel:,} weights; at most {LARGEST:,} weights are allowed. A smaller model of the "
+            "family is a way out."
+        )
+    resident = ModelPool().get(whole, **control)  # not shared, because it is written to
+    resident = replace(resident, model=moved(resident.model, resident.nbytes))
+    nested = [replace(recipe, models=(replace(plain, levels=(one,)),)) for one in levels]
+    parts = _Parts([open_merger(replace(one, dtype="float32")) for one in nested], merger, resident)
+    read = exchanges(resident, asked)
+    with threads_for(resident), torch.inference_mode():
+        start, tokens, questions = _read(resident, read)
+        along = []
+        for part in range(len(levels) + 1):
+            ends = []
+            for sign in (1, -1):
+                check(control.get("stop"))
+                parts.write([1 + sign * STEP * (part == one) for one in range(len(levels) + 1)])
+                ends.append(_read(resident, read)[0])
+            along.append((ends[0] - ends[1]) / (2 * STEP))
+        measured = []
+        for factors in settings:
+            check(control.get("stop"))
+            parts.write([*factors, 0.0])
+            measured.append(surprise(*_read(resident, read)[:2]))
+    of_model = start.softmax(-1), tokens, questions, surprise(start, tokens)
+    return LogitChanges(parts.energies, *of_model, tuple(along), tuple(measured))
+
+
+class _Parts:
+    """Base and parts of the delta of every pruned matrix, and its place in memory."""
+
+    def __init__(
+        self, nested: Sequence[TensorMerger], all_: TensorMerger, resident: Resident
+    ) -> None:
+        plan = nested[-1].plan
+        shapes = {one.tensor: plan.tensors[one.tensor].shape for one in plan.modules}
+        self._places = find_places(resident.model, shapes)
+        self._parts = {}
+        squares, whole = [0.0] * (len(nested) + 1), 0.0
+        for name in shapes:
+            base = torch.from_numpy(to_float32(all_.base.raw(name), all_.base.dtype(name)))
+            upto = [torch.from_numpy(one.tensor(name)[2]) - base for one in (*nested, all_)]
+            bands = [upto[0], *(one - before for before, one in zip(upto, upto[1:], strict=False))]
+            self._parts[name] = base, bands
+            for place, band in enumerate(bands):
+                squares[place] += float(band.double().square().sum())
+            whole += float(upto[-1].double().square().sum())
+        kept = [one / whole if whole else 0.0 for one in squares]
+        self.energies = tuple(kept) if whole else (1.0, *kept[1:])
+
+    def write(self, factors: Sequence[float]) -> None:
+        """Make the model the base plus every part times its factor."""
+        for name, (base, bands) in self._parts.items():
+            place, weights = self._places[name], base.clone()
+            for factor, band in zip(factors, bands, strict=True):
+                weights += factor * band
+            place.copy_(weights.view(place.shape))
+
+
+def _read(
+    resident: Resident, read: Sequence[Exchange]
+) -> tuple[Logits, Int[Tensor, " tokens"], Int[Tensor, " tokens"]]:
+    groups = list(grouped(read, TOGETHER))
+    parts = [reply_logits(resident.model, group) for group in groups]
+    logits, tokens = zip(*parts, strict=True)
+    lengths = torch.tensor([len(one.reply) for group in groups for one in group])
+    questions = torch.arange(len(lengths)).repeat_interleave(lengths)
+    return torch.cat(logits).cpu(), torch.cat(tokens).cpu(), questions

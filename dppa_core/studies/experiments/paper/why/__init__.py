@@ -1,0 +1,1 @@
+"""Why a factor helps, and why two help more: losses foretold and measured."""
