@@ -158,6 +158,8 @@ def test_recovery_chooses_on_search_items_and_is_told_on_test_items() -> None:
     assert "Amplification adds to DP at 95 %." in result.finding
     assert "No difference from DP alone was seen at 10 %, 50 %, 80 % and 90 %." in result.finding
     assert "not reached by law" in result.finding
+    assert "Plain magnitude keeps law 56 % (" in result.finding
+    assert "by DP without factors and by plain magnitude as well" in result.short
     assert "they keep 75 % (mean of the domains); of the test items they keep 56 %" in (
         result.finding
     )

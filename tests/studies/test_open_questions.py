@@ -88,6 +88,8 @@ def test_the_finding_counts_cells_and_holds_the_rule_of_thumb_against_them() -> 
     assert "‖d‖/‖W‖ goes from 0.15 to 0.6 in 3 cells." in text
     assert "less than half is answered in 1 of them (math × 2)." in text
     assert "DARE answers more than magnitude in 1, less in 2; in 0 no difference was seen." in text
+    # DPPA has 12 of 20 at half the size, magnitude 16 at full size; at double the size 12.
+    assert "the cell at × 1: of the 2 other cells DPPA answers more than that in 0" in text
     # DARE has 19 of 20 at half the size, magnitude 16 at full size: amplified by 2.
     assert "DARE is ahead in 1 cell." in text and "among the cells for 1 of them" in text
     assert "answers more than DARE in 0, less in 0." in text

@@ -61,6 +61,7 @@ PAIRS = (
     ("dpa", "magnitude", "DPA alone", "magnitude without a factor"),
     ("dpa", "one", "DPA's two factors", "one factor"),
     ("both", "magnitude", "DPPA, both halves,", "magnitude without a factor"),
+    ("both", "one", "DPPA, both halves,", "magnitude with one factor"),
     ("both", "dp", "DPA on top of DP", "DP alone"),
     ("both", "dpa", "DP on top of DPA", "DPA alone"),
     ("owl", "dp", "OWL-style, layers only,", "DP, which moves modules as well"),

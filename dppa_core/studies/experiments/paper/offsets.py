@@ -19,8 +19,7 @@ from dppa_core.studies.experiments.paper.contest import (
 )
 from dppa_core.studies.experiments.score_table import (
     against_draws,
-    correlation,
-    difference_of,
+    compared,
     number,
     points,
     share,
@@ -121,7 +120,7 @@ def finding(changes: Mapping[str, float], cells: Mapping[Key, Contest]) -> str:
             "no difference was seen."
         )
     lines.append(_by_scale(cells, OTHERS[0]))
-    lines += [_trend(offsets, cells), _amplified(cells), _dare(cells)]
+    lines += [_unscaled(cells), _amplified(cells), _dare(cells)]
     return " ".join(line for line in lines if line)
 
 
@@ -137,13 +136,20 @@ def _by_scale(cells: Mapping[Key, Contest], method: str) -> str:
     return f"{TITLES[method]} minus magnitude, over the domains: {listed(parts)}."
 
 
-def _trend(offsets: list[float], cells: Mapping[Key, Contest]) -> str:
-    parts = []
-    for method in OTHERS:
-        against = (against_magnitude({key[0]: one}, method) for key, one in cells.items())
-        gaps = [difference_of(one).value for one in against]
-        parts.append(f"{TITLES[method]} {correlation(offsets, gaps):+.2f}")
-    return f"Rank correlation of ‖d‖/‖W‖ with what a method has over magnitude: {listed(parts)}."
+def _unscaled(cells: Mapping[Key, Contest]) -> str:
+    """Whether DPPA's factors do more than undo the scale, as a factor on magnitude would."""
+    others = {key: one for key, one in cells.items() if key[1] != 1 and (key[0], 1.0) in cells}
+    found = verdicts(
+        [
+            compared({key[0]: one.one("dppa")}, {key[0]: cells[key[0], 1.0].one("magnitude")})
+            for key, one in others.items()
+        ]
+    )
+    return (
+        "DPPA's factors can undo the scale. Magnitude has none here; with the factor 1/s it is the "
+        f"cell at × 1: of the {many(len(others), 'other cell')} DPPA answers more than that in "
+        f"{found.count(1)}, less in {found.count(-1)}."
+    )
 
 
 def _amplified(cells: Mapping[Key, Contest]) -> str:

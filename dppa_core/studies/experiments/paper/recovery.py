@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dppa_core.errors import many
@@ -62,6 +63,12 @@ def steps(setting: Setting) -> Steps[Findings]:
         for rate in RATES
         for one in setting.subjects
         for kind, by in (("dp", None), ("dppa", factors[rate, one.domain]))
+    }
+    asked |= {
+        ("magnitude", CLAIMED_AT, one.domain): alone(
+            setting, one, Treatment("magnitude", CLAIMED_AT)
+        )
+        for one in setting.subjects
     }
     marks = yield from all_asked({key: question for key, (_, question) in asked.items()})
     recipes = {key[1:]: recipe for key, (recipe, _) in asked.items() if key[0] == "dppa"}
@@ -137,11 +144,12 @@ def finding(found: Recovered) -> str:
     return " ".join(lines)
 
 
-def _by_dp(found: Recovered) -> str:
-    """The same of DP, without amplification."""
-    told_of = _claimed(found, "dp")[1]
-    same = told_of == _claimed(found)[1]
-    return "by DP without factors as well" if same else f"without factors {told_of}"
+def _without(found: Recovered) -> str:
+    """The same of DP and of magnitude pruning, without amplification."""
+    told_of = _claimed(found, "dp")[1], _claimed(found, "magnitude")[1]
+    if set(told_of) == {_claimed(found)[1]}:
+        return "by DP without factors and by plain magnitude as well"
+    return f"by DP without factors {told_of[0]}; by plain magnitude {told_of[1]}"
 
 
 def _claimed(found: Recovered, method: str = "dppa") -> tuple[dict[str, Cell], str]:
@@ -162,12 +170,16 @@ def _claimed(found: Recovered, method: str = "dppa") -> tuple[dict[str, Cell], s
 
 def _claim(found: Recovered) -> str:
     cells, verdict_ = _claimed(found)
-    said = listed(
-        [f"{domain} {c.value:.0f} % ({c.low:.0f}–{c.high:.0f})" for domain, c in cells.items()]
-    )
     return (
         f"The paper claims at least {percent(CLAIM)} kept with 20 % of the parameters; here: "
-        f"{said}. By the intervals that is {verdict_}."
+        f"{_shares(cells)}. By the intervals that is {verdict_}. Plain magnitude keeps "
+        f"{_shares(_claimed(found, 'magnitude')[0])}."
+    )
+
+
+def _shares(cells: Mapping[str, Cell]) -> str:
+    return listed(
+        [f"{domain} {c.value:.0f} % ({c.low:.0f}–{c.high:.0f})" for domain, c in cells.items()]
     )
 
 
@@ -176,7 +188,7 @@ def short(found: Recovered) -> str:
     gain = told(found.added(CLAIMED_AT))
     return (
         f"The paper's claim, {percent(CLAIM)} kept at {pruned(CLAIMED_AT)}, is "
-        f"{_claimed(found)[1]} (by 95 % intervals), {_by_dp(found)}. What amplification adds to "
+        f"{_claimed(found)[1]} (by 95 % intervals), {_without(found)}. What amplification adds to "
         f"DP there: {gain}."
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import fmean, variance
 
 from dppa_core.evaluation.scores import Marks
 from dppa_core.evaluation.side_by_side import Comparison
@@ -21,10 +22,13 @@ from dppa_core.studies.experiments.score_table import (
     BETTER,
     compared,
     correlation,
+    gap,
+    mean_share,
     told,
     verdict_texts,
     verdicts,
 )
+from dppa_core.tasks.intervals import Interval, VariancePart, reach
 
 Answered = Mapping[tuple[RatePoint, float], Marks]
 """(place, strength) -> marks."""
@@ -57,6 +61,22 @@ class StrengthMeasures:
             {place.name: self.tested[place, one] for place, one in choice.items()},
             {place.name: self.tested[place, strength] for place in choice},
         )
+
+    def over_sizes(self, rate: float) -> Interval | None:
+        """The best rule minus strength 0, the sizes, one training each, counting as equals:
+        Student's interval over them. None of a single size."""
+        choice = {p: one for p, one in self.choices[self.best].items() if p.rate == rate}
+        sizes = dict.fromkeys(place.size for place in choice)
+        if len(sizes) < 2:
+            return None
+        each = [
+            mean_share({p.name: self.tested[p, one] for p, one in choice.items() if p.size == size})
+            - mean_share({p.name: self.tested[p, 0.0] for p in choice if p.size == size})
+            for size in sizes
+        ]
+        value, n = fmean(each), len(each)
+        half = reach([VariancePart(variance(each) / n, n - 1)])
+        return Interval(value, value - half, value + half)
 
     def paper(self, size: str, rate: float) -> Comparison:
         """The paper's strength minus 0 at a rate, on test items of one size's domains."""
@@ -168,7 +188,12 @@ def _rule(known: StrengthMeasures) -> str:
 def _end(known: StrengthMeasures) -> str:
     plain = {percent(rate): known.against(0.0, rate) for rate in known.rates}
     end = "never worse beyond chance" if known.holds else "none holds at every rate"
-    return (
+    rate = known.rates[-1]
+    over = known.over_sizes(rate)
+    lines = [
         "Against strength 0, one rate for all matrices, the best rule is "
         f"{', '.join(verdict_texts(BETTER, plain))}: {end}."
-    )
+    ]
+    if over is not None:
+        lines.append(f"Over the sizes, one training each, it is {gap(over)} at {percent(rate)}.")
+    return " ".join(lines)
