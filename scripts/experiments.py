@@ -36,8 +36,9 @@ def with_overview(report: dict[str, Any]) -> dict[str, Any]:
 
     results = json.loads((DOCS / "results.json").read_text("utf-8"))
     studies = [json.loads(file.read_text("utf-8")) for file in sorted(DOCS.glob("study/*.json"))]
+    climbed = json.loads((DOCS / "search.json").read_text("utf-8"))
     others = [one for one in report["experiments"] if one["key"] != KEY]
-    first = experiment_json(overview(results, studies))
+    first = experiment_json(overview(results, studies, climbed))
     return {**report, "experiments": [first, *others]}
 
 

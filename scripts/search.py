@@ -1,4 +1,4 @@
-"""Run the search described in docs/search.md, and write its results into that page.
+"""Run the search described in docs/search.md, and write its results into that page and beside it.
 
     python scripts/search.py [--of FILE]     (make search)
 
@@ -18,6 +18,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE, RECIPE, OUT = ROOT / "docs" / "search.md", "docs/search.yaml", "out/searched.yaml"
+DATA = PAGE.with_suffix(".json")
+"""What the overview of the experiments tells of it."""
 MARKS = "<!-- search:start -->", "<!-- search:end -->"
 
 
@@ -99,6 +101,8 @@ def main() -> None:
         found = json.loads(Path(sys.argv[2]).read_text("utf-8"))
     else:
         found = run()
+    kept = {name: found[name] for name in ("items", "retention", "beside")}
+    DATA.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", "utf-8")
     before, _, rest = PAGE.read_text("utf-8").partition(MARKS[0])
     after = rest.partition(MARKS[1])[2]
     PAGE.write_text(f"{before}{MARKS[0]}\n{block(found)}\n{MARKS[1]}{after}", "utf-8")

@@ -270,7 +270,7 @@ def test_the_page_says_plainly_who_is_better() -> None:
     told = " ".join(findings(board(BEST, ALIKE, OURS, WORSE, refused={"slerp": "takes two."})))
     assert "DPPA stands at place 3 of 4." in told
     assert "EMR-Merging keeps more than DPPA here" in told
-    assert "No significant difference from DPPA: DARE." in told
+    assert "No significant difference from DPPA: DARE (one draw)." in told
     assert "Less than DPPA: TIES." in told
     assert "EMR-Merging is no single model" in told
     assert "SLERP (takes two.)" in told

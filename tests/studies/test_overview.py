@@ -7,6 +7,7 @@ import pytest
 from dppa_core.checkpoints.sources.zoo import APART
 from dppa_core.recipes.yaml_text import parse_recipe
 from dppa_core.studies.experiments.overview import KEY, overview
+from dppa_core.studies.experiments.overview_sizes import chosen_factors
 from dppa_core.studies.experiments.page.text import page
 from dppa_core.studies.experiments.rated_merges import of_studies
 from dppa_core.studies.experiments.values import (
@@ -257,3 +258,25 @@ def test_it_travels_as_json_and_stands_first_on_the_page(found: Experiment) -> N
     assert text.index("overview-1.svg") < text.index("## Models, items and time")
     assert "Made by `make results`." in text and "0 answers" not in text
     assert experiment_json(found)["key"] == KEY
+
+
+def test_the_papers_own_search_opens_the_page() -> None:
+    beside = {"comparison": {"difference": {"value": -0.05, "low": -0.07, "high": -0.03}}}
+    climbed = {"items": 64, "retention": {"value": 0.8, "ci95": [0.7, 0.9]}, "beside": [beside]}
+    found = overview(RESULTS, [STUDY], climbed).findings
+    assert found and found.short.startswith("By the paper's own search, a climb of each model")
+    assert "keeps 80.0 % (70.0 to 90.0) of the three embedded models in one, -5.0 points" in (
+        found.short
+    )
+
+
+def test_the_factors_that_searches_chose_are_told_by_regime() -> None:
+    sets = [
+        {
+            "set": {"size": "small", "regime": regime, "seed": seed},
+            "merges": [{"key": "magnitude-90-all", "values": {"factor1": factor}}],
+        }
+        for regime, seed, factor in (("plain", 1, 1.5), ("plain", 2, 0.9), ("large", 1, 0.3))
+    ]
+    told = chosen_factors(sets)
+    assert "at 90 %: 0.90 to 1.50 with small plain; 0.30 with small large. Below 1" in told

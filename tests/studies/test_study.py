@@ -26,6 +26,7 @@ from dppa_core.studies.zoo.study.compare import (
     claim_rates,
     compare,
     divisors,
+    embeddings_whole,
     retention,
 )
 from dppa_core.studies.zoo.study.merges import METHODS, RATES, merges
@@ -258,3 +259,15 @@ def test_a_merge_is_compared_with_dppa_of_its_own_budget() -> None:
     lines = [line for line in markdown([of], "make study").splitlines() if "magnitude" in line]
     gaps = {line.split(" | ")[1]: line.split(" | ")[4].split(" ")[0] for line in lines}
     assert gaps["90 %"] == "+0.0" and gaps["90 %, embeddings whole"] == "-50.0"
+
+
+def test_merges_with_whole_embeddings_are_compared_over_three_seeds() -> None:
+    sets = [measured(seed) for seed in (1, 2, 3)]
+    for of in sets:
+        for row in of["merges"]:
+            if row["key"] == "dppa-90-modules":
+                row["hits"] = dict.fromkeys(DOMAINS, "1" * 6 + "0000")
+    found = embeddings_whole(sets, 0.9)
+    assert found and found.over_seeds.value == pytest.approx(0.25), "6 and 4 of 8 of its own"
+    assert compare(sets, 0.9)[0].over_seeds.value == 0, "all entries"
+    assert embeddings_whole(sets[:2], 0.9) is None

@@ -16,6 +16,7 @@ from dppa_core.studies.experiments.overview_map import difference_map
 from dppa_core.studies.experiments.overview_plain import plain
 from dppa_core.studies.experiments.overview_sizes import (
     all_sizes,
+    chosen_factors,
     gap_text,
     verdict_word,
     without_zero,
@@ -59,8 +60,12 @@ HALVES = {
 }
 
 
-def overview(results: Mapping[str, Any], studies: Sequence[Mapping[str, Any]]) -> Experiment:
-    """The overview from docs/results.json and the sets in docs/study."""
+def overview(
+    results: Mapping[str, Any],
+    studies: Sequence[Mapping[str, Any]],
+    climbed: Mapping[str, Any] | None = None,
+) -> Experiment:
+    """The overview from docs/results.json, the sets in docs/study and docs/search.json."""
     merged, alone = of_results(results)
     others = of_studies(studies)
     several = [*merged, *others]
@@ -70,7 +75,7 @@ def overview(results: Mapping[str, Any], studies: Sequence[Mapping[str, Any]]) -
     )
     maps = difference_map((several, alone), SIMPLEST), difference_map((several,), WHOLE)
     charts, finding = (*maps, _by_rate(merged)), _finding(merged, alone, others, studies)
-    short = plain(merged, [row for row in others if row.outcomes], studies)
+    short = plain(merged, [row for row in others if row.outcomes], studies, climbed)
     found = Findings(tables, charts, finding, short=short)
     differences = sum(len(row.minus) for row in (*merged, *alone))
     asked = sum(one["n"] for one in results["models"]["base"].values())
@@ -152,6 +157,7 @@ def _finding(
     told += [all_sizes(regime, of) for regime, of in of_all_sizes(studies).items()]
     told += [_places(decided, rival, outcome) for rival in MERGED for outcome in OUTCOMES]
     told += [_halves(studies, pair) for pair in SECONDARY]
+    told += [chosen_factors(studies)]
     told += [_once(merged), _kept_at(max(merged, key=_gained)), _of_models_alone(alone)]
     return " ".join(filter(None, [*told, *map(_without_claim, few)]))
 
@@ -230,7 +236,17 @@ def _kept_at(row: RatedMerge) -> str:
         f"in the merge of the embedded models, DP at the paper's strength {strength:g} leaves "
         f"{told[PRUNED]}. With searched settings magnitude keeps {told[SIMPLEST]}, DP with one "
         f"factor {told['dp']}, DPPA {told['dppa']}, whole deltas {told[WHOLE]}. DPPA's settings: "
-        f"{settings_text(row.values)}."
+        f"{settings_text(row.values)}.{_only_here(row.values)}"
+    )
+
+
+def _only_here(values: Mapping[str, float]) -> str:
+    """Whether the authors' program could have these factors; empty if it could."""
+    if values.get("factor1", 1.0) >= values.get("factor2", 0.0):
+        return ""
+    return (
+        " The authors' program gives no stronger partition a smaller factor, so it cannot have "
+        "them (`semantics: authors`)."
     )
 
 
@@ -245,8 +261,8 @@ def _of_models_alone(rows: Sequence[RatedMerge]) -> str:
     ]
     if worse:
         lines.append(
-            f"With {listed([_place(row) for row in worse])}, magnitude keeps less by the settings "
-            "that its search chose than as pruned; so both are shown."
+            f"With {listed([_place(row) for row in worse])}, the settings that magnitude's search "
+            "chose keep less of the test items than none; so both are shown."
         )
     return " ".join(lines)
 

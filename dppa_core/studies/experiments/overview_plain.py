@@ -10,7 +10,13 @@ from dppa_core.evaluation.tables import in_brackets, listed, signed_text
 from dppa_core.studies.experiments.overview_sizes import Found, by_pair
 from dppa_core.studies.experiments.rated_merges import SIMPLEST, TOO_LOW, WHOLE, RatedMerge
 from dppa_core.studies.experiments.score_table import pruned
-from dppa_core.studies.zoo.study.compare import EQUAL, SECONDARY, claim_rates, of_all_sizes
+from dppa_core.studies.zoo.study.compare import (
+    EQUAL,
+    SECONDARY,
+    claim_rates,
+    embeddings_whole,
+    of_all_sizes,
+)
 from dppa_core.tasks.intervals import Interval
 
 
@@ -18,6 +24,7 @@ def plain(
     merged: Sequence[RatedMerge],
     decided: Sequence[RatedMerge],
     studies: Sequence[Mapping[str, Any]],
+    climbed: Mapping[str, Any] | None = None,
 ) -> str:
     """What is known of DPPA in a merge.
 
@@ -25,8 +32,10 @@ def plain(
         merged: The embedded models, one rate each.
         decided: The groups of sets with enough seeds for an outcome, one rate each.
         studies: The sets, for the comparisons of all sizes together.
+        climbed: What the paper's own search found, from docs/search.json.
     """
-    told = [_against(decided, WHOLE, "whole deltas (task arithmetic)")]
+    told = [_climb(climbed)] if climbed else []
+    told += [_against(decided, WHOLE, "whole deltas (task arithmetic)")]
     told += [_against(decided, SIMPLEST, "magnitude pruning with settings searched alike")]
     told += [_together(regime, sets) for regime, sets in of_all_sizes(studies).items()]
     told += [_useless(decided), _once(merged)]
@@ -44,9 +53,33 @@ def _against(rows: Sequence[RatedMerge], rival: str, name: str) -> str:
         "undecided": there.count("undecided"),
     }
     others = [f"{what} in {count}" for what, count in counts.items() if count]
+    gaps = [row.minus[rival] for row in rows if row.outcomes[rival] != TOO_LOW]
+    halves = [50 * (gap.high - gap.low) for gap in gaps]
+    inside = sum("settled" in row.set for row in rows if row.outcomes[rival] != TOO_LOW)
+    favour = (
+        f" {inside} of them are of sets trained inside merges, which may favour whole deltas."
+        if rival == WHOLE and inside
+        else ""
+    )
+    values = sorted(100 * gap.value for gap in gaps)
     return (
         f"Over training seeds DPPA keeps more than {name} in {there.count('wins') or 'none'} of "
-        f"{many(len(there), 'comparison')}{in_brackets(others)}."
+        f"{many(len(there), 'comparison')}{in_brackets(others)}; the differences are "
+        f"{values[0]:+.1f} to {values[-1]:+.1f} points, with intervals of {min(halves):.1f} to "
+        f"{max(halves):.1f} points to either side.{favour}"
+    )
+
+
+def _climb(found: Mapping[str, Any]) -> str:
+    """The merge that the paper's own search makes."""
+    kept, given = found["retention"], found["beside"][0]["comparison"]["difference"]
+    low, high = kept["ci95"]
+    gap = Interval(given["value"], given["low"], given["high"])
+    return (
+        "By the paper's own search, a climb of each model alone, DPPA pruned by 80 % keeps "
+        f"{100 * kept['value']:.1f} % ({100 * low:.1f} to {100 * high:.1f}) of the three embedded "
+        f"models in one, {_points(gap)} against factors of 1 (`make search`, {found['items']} "
+        "search items a domain). In all that follows DPPA's settings are searched jointly instead."
     )
 
 
@@ -56,6 +89,12 @@ def _together(regime: str, sets: Sequence[Mapping[str, Any]]) -> str:
     found = [by_pair(sets, rate) for rate in rates]
     if not found:
         return ""
+    whole = [(rate, of) for rate in rates if (of := embeddings_whole(sets, rate))]
+    beside = [
+        f" With embeddings whole, as the paper leaves them ({len(of.by_seed)} of the sets), DPPA "
+        f"minus magnitude is {_points(of.interval)} at {pruned(rate)}."
+        for rate, of in whole
+    ]
     both, factors, densities = (
         _gaps(rates, found, (one, SIMPLEST)) for one in ("dppa", "dpa", "dp")
     )
@@ -63,7 +102,7 @@ def _together(regime: str, sets: Sequence[Mapping[str, Any]]) -> str:
         f"A hint, since it was not planned to put sizes together: over all {len(sets)} {regime} "
         f"sets DPPA minus magnitude is {both}. DPPA's two factors alone, at one rate for all "
         f"matrices (DPA), bring {factors}; its uneven densities alone (DP) bring {densities}."
-    )
+    ) + "".join(beside)
 
 
 def _gaps(rates: Sequence[float], found: Sequence[Found], pair: tuple[str, str]) -> str:

@@ -1,4 +1,5 @@
-"""What each part of DPPA brings over the sets of all sizes of a regime, in sentences."""
+"""What each part of DPPA brings over the sets of all sizes of a regime, and which factors the
+searches chose, in sentences."""
 
 from __future__ import annotations
 
@@ -10,9 +11,11 @@ from dppa_core.studies.zoo.study.compare import (
     PRIMARY,
     SECONDARY,
     SeedComparison,
+    by_kind,
     claim_rates,
     compare,
 )
+from dppa_core.studies.zoo.study.merges import ALL, key_of
 from dppa_core.studies.zoo.study.text import VERDICTS
 from dppa_core.tasks.intervals import Interval
 
@@ -25,6 +28,8 @@ PARTS = {
     ("dppa", "reversed"): "DPPA minus DPPA with reversed densities",
 }
 """The two merges of each comparison -> its words."""
+FACTOR_AT = 0.9
+"""The rate at which all sets were measured."""
 Found = Mapping[tuple[str, str], SeedComparison]
 """The two merges -> their comparison at one rate."""
 
@@ -59,6 +64,27 @@ def verdict_word(found: SeedComparison) -> str:
 def without_zero(found: Interval) -> bool:
     """Whether an interval lies on one side of 0."""
     return found.low > 0 or found.high < 0
+
+
+def chosen_factors(studies: Sequence[Mapping[str, Any]]) -> str:
+    """Which factor the searches gave to all that magnitude pruning keeps."""
+    told = []
+    for (size, regime), sets in by_kind(studies).items():
+        found = [
+            row["values"]["factor1"]
+            for of in sets
+            for row in of["merges"]
+            if row.get("key") == key_of("magnitude", FACTOR_AT, ALL) and "factor1" in row["values"]
+        ]
+        if found:
+            span = dict.fromkeys(f"{one:.2f}" for one in (min(found), max(found)))
+            told.append(f"{' to '.join(span)} with {size} {regime}")
+    if not told:
+        return ""
+    return (
+        f"Magnitude's factor that the searches chose at {pruned(FACTOR_AT)}: {'; '.join(told)}. "
+        "Below 1 a search shrinks what is kept."
+    )
 
 
 def gap_text(found: Interval) -> str:

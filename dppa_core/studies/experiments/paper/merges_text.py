@@ -253,7 +253,7 @@ def _adamerging(found: MergesMeasured) -> str:
     better, worse = sides.count(1), sides.count(-1)
     lines = [
         f"AdaMerging, {STEPS} steps, made {better} of {len(gains)} merges better and {worse} "
-        "worse, in the others none is beyond chance."
+        "worse; no other change is beyond chance."
     ]
     stayed = [one.method for one, _ in gains if one.unmoved]
     if stayed:

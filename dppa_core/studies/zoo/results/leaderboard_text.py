@@ -12,6 +12,7 @@ from dppa_core.evaluation.tables import (
     settings_text,
     signed_text,
 )
+from dppa_core.methods.della import DellaParameters
 from dppa_core.methods.registry import METHODS, get_method
 from dppa_core.studies.zoo.results.choosing import BUDGET
 from dppa_core.studies.zoo.results.entry import DRAWN, EXTRA, MEANS, RATE, MethodVariant
@@ -46,7 +47,8 @@ def _short(board: Leaderboard, command: str) -> str:
         "model's own, averaged over the domains. Parameters are the papers' defaults. Methods that "
         f"prune keep {100 * (1 - RATE):.0f} % of the matrices and embeddings whole, DPPA and "
         "OWL on average, unless their papers do not: DARE, TIES and DARE-TIES prune embeddings "
-        f"too; SCE, Model Breadcrumbs and PCB-Merging keep a tenth.{below} Factors, "
+        "too; SCE, Model Breadcrumbs and PCB-Merging keep a tenth, DELLA "
+        f"{100 * (1 - DellaParameters().drop):.0f} %.{below} Factors, "
         "coefficient or scale, and strength, as far as a method has them, were chosen together on "
         f"{board.search_items} search items a domain, "
         "with one budget for all: "
@@ -76,7 +78,7 @@ def _standings(board: Leaderboard) -> str:
             _title(row),
             *_answers(row),
             _kept(board.kept(row)),
-            _gap(board.against(row, board.reference), seen[row.method])
+            _gap(board.against(row, board.reference), seen[row.method], row.method)
             if row.method in seen
             else "–",
         ]
@@ -93,17 +95,23 @@ def _answers(row: LeaderboardRow) -> list[str]:
     return [accuracy_text(scores(row.hits).domains[domain]) for domain in DOMAINS]
 
 
-def _gap(found: Interval, side: int) -> str:
+def _gap(found: Interval, side: int, method: str) -> str:
+    """A difference; bold beyond chance, unless another draw of the method might say otherwise."""
     told = signed_text(found.value, found.ends)
-    return f"**{told}**" if side else f"{told}, not significant"
+    if side:
+        return f"{told}, one draw" if method in DRAWN else f"**{told}**"
+    return f"{told}, not significant"
+
+
+def _named(method: str) -> str:
+    return get_method(method).title + (" (one draw)" if method in DRAWN else "")
 
 
 def findings(board: Leaderboard) -> list[str]:
     """Sentences on the results, for and against DPPA."""
     seen = board.sides()
     better, alike, worse = (
-        [get_method(name).title for name, found in seen.items() if found == side]
-        for side in (1, 0, -1)
+        [_named(name) for name, found in seen.items() if found == side] for side in (1, 0, -1)
     )
     place = [row.method for row in board.rows].index(REFERENCE) + 1
     lines = [f"DPPA stands at place {place} of {len(board.rows)}."]
@@ -193,7 +201,7 @@ def _reasons(board: Leaderboard) -> list[str]:
             f"{_title(row)}, {variant.what}",
             *_answers(row),
             _kept(board.kept(row)),
-            _gap(board.against(row, board.itself(row)), side),
+            _gap(board.against(row, board.itself(row)), side, row.method),
             _chosen(row),
             *_added(row)[:2],
         ]

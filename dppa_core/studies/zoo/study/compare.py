@@ -13,7 +13,14 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from dppa_core.studies.zoo.study.merges import ALL, CLAIM_RATES, RATES, WHOLE, key_of
+from dppa_core.studies.zoo.study.merges import (
+    ALL,
+    CLAIM_RATES,
+    MODULES,
+    RATES,
+    WHOLE,
+    key_of,
+)
 from dppa_core.tasks.intervals import LEVEL, RESAMPLES, SEED, Interval, holm, p_of_t, student
 
 Hits = Mapping[str, str]
@@ -170,14 +177,25 @@ def by_accuracy(sets: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     ]
 
 
-def hits_of(measured: Mapping[str, Any], name: str, rate: float) -> Hits:
-    """The hits of a merge at a rate of all entries, or of one that prunes nothing."""
-    keys = _keys(name, rate)
+def embeddings_whole(sets: Sequence[Mapping[str, Any]], rate: float) -> SeedComparison | None:
+    """DPPA against magnitude where embeddings stay whole, as in the paper; None if fewer than
+    `LEAST_SEEDS` of the sets were measured so."""
+    pair = PRIMARY[0]
+    wanted = {key_of(name, rate, MODULES) for name in pair[:2]}
+    there = [of for of in sets if wanted <= {row["key"] for row in of["merges"]}]
+    if len(there) < LEAST_SEEDS:
+        return None
+    return _difference(there, pair[0], pair[1], rate, pair[2], MODULES)
+
+
+def hits_of(measured: Mapping[str, Any], name: str, rate: float, budget: str = ALL) -> Hits:
+    """The hits of a merge at a rate of a budget's entries, or of one that prunes nothing."""
+    keys = _keys(name, rate, budget)
     return next(row["hits"] for row in measured["merges"] if row["key"] in keys)
 
 
-def _keys(name: str, rate: float) -> tuple[str, str]:
-    return key_of(name, rate, ALL), key_of(name, 0.0, WHOLE)
+def _keys(name: str, rate: float, budget: str = ALL) -> tuple[str, str]:
+    return key_of(name, rate, budget), key_of(name, 0.0, WHOLE)
 
 
 def apart(one: Hits, other: Hits, own: Hits) -> Interval:
@@ -197,9 +215,16 @@ def student_interval(values: Float64[ndarray, " seeds"]) -> tuple[Interval, floa
 
 
 def _difference(
-    sets: Sequence[Mapping[str, Any]], one: str, other: str, rate: float, question: str
+    sets: Sequence[Mapping[str, Any]],
+    one: str,
+    other: str,
+    rate: float,
+    question: str,
+    budget: str = ALL,
 ) -> SeedComparison:
-    pairs = [(hits_of(of, one, rate), hits_of(of, other, rate), of["own"]) for of in sets]
+    pairs = [
+        (*(hits_of(of, name, rate, budget) for name in (one, other)), of["own"]) for of in sets
+    ]
     by_seed = np.array([retention(a, own) - retention(b, own) for a, b, own in pairs])
     over, p = student_interval(by_seed)
     drawn = _hierarchical([_item_draws(*pair, seed=at) for at, pair in enumerate(pairs)])
