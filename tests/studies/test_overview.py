@@ -279,4 +279,4 @@ def test_the_factors_that_searches_chose_are_told_by_regime() -> None:
         for regime, seed, factor in (("plain", 1, 1.5), ("plain", 2, 0.9), ("large", 1, 0.3))
     ]
     told = chosen_factors(sets)
-    assert "at 90 %: 0.90 to 1.50 with small plain; 0.30 with small large. Below 1" in told
+    assert "0.90 to 1.50 with small plain, 2 seeds; 0.30 with small large deltas, 1 seed." in told

@@ -16,6 +16,7 @@ from dppa_core.studies.experiments.overview_map import difference_map
 from dppa_core.studies.experiments.overview_plain import plain
 from dppa_core.studies.experiments.overview_sizes import (
     all_sizes,
+    by_planned_outcome,
     chosen_factors,
     gap_text,
     verdict_word,
@@ -153,7 +154,7 @@ def _finding(
     sets of few seeds."""
     few = [row for row in others if not row.outcomes]
     decided = [row for row in others if row.outcomes]
-    told = [_tally(decided)] if decided else []
+    told = [_tally(decided), by_planned_outcome(studies)] if decided else []
     told += [all_sizes(regime, of) for regime, of in of_all_sizes(studies).items()]
     told += [_places(decided, rival, outcome) for rival in MERGED for outcome in OUTCOMES]
     told += [_halves(studies, pair) for pair in SECONDARY]

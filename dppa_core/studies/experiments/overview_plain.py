@@ -57,7 +57,7 @@ def _against(rows: Sequence[RatedMerge], rival: str, name: str) -> str:
     halves = [50 * (gap.high - gap.low) for gap in gaps]
     inside = sum("settled" in row.set for row in rows if row.outcomes[rival] != TOO_LOW)
     favour = (
-        f" {inside} of them are of sets trained inside merges, which may favour whole deltas."
+        f"; {inside} are of sets trained inside merges, which may favour whole deltas"
         if rival == WHOLE and inside
         else ""
     )
@@ -65,8 +65,8 @@ def _against(rows: Sequence[RatedMerge], rival: str, name: str) -> str:
     return (
         f"Over training seeds DPPA keeps more than {name} in {there.count('wins') or 'none'} of "
         f"{many(len(there), 'comparison')}{in_brackets(others)}; the differences are "
-        f"{values[0]:+.1f} to {values[-1]:+.1f} points, with intervals of {min(halves):.1f} to "
-        f"{max(halves):.1f} points to either side.{favour}"
+        f"{values[0]:+.1f} to {values[-1]:+.1f} points, their intervals ±{min(halves):.1f} to "
+        f"±{max(halves):.1f}{favour}."
     )
 
 
@@ -79,7 +79,7 @@ def _climb(found: Mapping[str, Any]) -> str:
         "By the paper's own search, a climb of each model alone, DPPA pruned by 80 % keeps "
         f"{100 * kept['value']:.1f} % ({100 * low:.1f} to {100 * high:.1f}) of the three embedded "
         f"models in one, {_points(gap)} against factors of 1 (`make search`, {found['items']} "
-        "search items a domain). In all that follows DPPA's settings are searched jointly instead."
+        "search items a domain); all that follows has settings searched jointly instead."
     )
 
 

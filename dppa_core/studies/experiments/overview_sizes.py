@@ -6,11 +6,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dppa_core.evaluation.tables import listed
+from dppa_core.studies.experiments.rated_merges import title_of
 from dppa_core.studies.experiments.score_table import pruned
 from dppa_core.studies.zoo.study.compare import (
+    LEAST_SEEDS,
     PRIMARY,
     SECONDARY,
     SeedComparison,
+    answer_little,
+    by_accuracy,
     by_kind,
     claim_rates,
     compare,
@@ -69,7 +74,7 @@ def without_zero(found: Interval) -> bool:
 def chosen_factors(studies: Sequence[Mapping[str, Any]]) -> str:
     """Which factor the searches gave to all that magnitude pruning keeps."""
     told = []
-    for (size, regime), sets in by_kind(studies).items():
+    for sets in by_kind(studies).values():
         found = [
             row["values"]["factor1"]
             for of in sets
@@ -78,12 +83,35 @@ def chosen_factors(studies: Sequence[Mapping[str, Any]]) -> str:
         ]
         if found:
             span = dict.fromkeys(f"{one:.2f}" for one in (min(found), max(found)))
-            told.append(f"{' to '.join(span)} with {size} {regime}")
+            told.append(f"{' to '.join(span)} with {title_of(sets).replace(', ', ' ', 1)}")
     if not told:
         return ""
     return (
         f"Magnitude's factor that the searches chose at {pruned(FACTOR_AT)}: {'; '.join(told)}. "
         "Below 1 a search shrinks what is kept."
+    )
+
+
+def by_planned_outcome(studies: Sequence[Mapping[str, Any]]) -> str:
+    """How DPPA's comparisons end by accuracy where a model answers little, as first planned."""
+    verdicts: dict[str, list[str]] = {"task_arithmetic": [], "magnitude": []}
+    groups = [of for of in by_kind(studies).values() if len(of) >= LEAST_SEEDS]
+    for sets in groups:
+        scored = by_accuracy(sets) if answer_little(sets) else sets
+        for found in (one for rate in claim_rates(sets) for one in compare(scored, rate)):
+            if found.one == "dppa" and found.other in verdicts and not found.worthless:
+                verdicts[found.other].append(VERDICTS[found.verdict])
+    if not any(map(answer_little, groups)):
+        return ""
+    told = [
+        f"{listed([f'{word} in {of.count(word)}' for word in dict.fromkeys(of)])} of {len(of)} "
+        f"against {'whole deltas' if rival == 'task_arithmetic' else rival}"
+        for rival, of in verdicts.items()
+        if of
+    ]
+    return (
+        "By accuracy, which was planned where a domain model answers less than half, DPPA: "
+        f"{'; '.join(told)}; the others lie below one model that is not merged."
     )
 
 

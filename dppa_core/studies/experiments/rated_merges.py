@@ -8,6 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from dppa_core.checkpoints.sources.zoo import APART
+from dppa_core.errors import many
 from dppa_core.recipes.yaml_text import dump_recipe
 from dppa_core.studies.zoo.regimes import BETWEEN
 from dppa_core.studies.zoo.results.retained import sides
@@ -102,7 +103,7 @@ class HalfGain:
 def halves(studies: Sequence[Mapping[str, Any]]) -> list[HalfGain]:
     """The secondary comparisons of every set of at least `LEAST_SEEDS` seeds that has them."""
     return [
-        HalfGain(_title(sets), rate, one)
+        HalfGain(title_of(sets), rate, one)
         for sets in by_kind(studies).values()
         if len(sets) >= LEAST_SEEDS
         for rate in claim_rates(sets, SECONDARY)
@@ -110,8 +111,9 @@ def halves(studies: Sequence[Mapping[str, Any]]) -> list[HalfGain]:
     ]
 
 
-def _title(sets: Sequence[Mapping[str, Any]]) -> str:
-    return f"{kind_title(sets[0]['set'])}, {len(sets)} seeds"
+def title_of(sets: Sequence[Mapping[str, Any]]) -> str:
+    """Size, regime and number of seeds of sets of one kind."""
+    return f"{kind_title(sets[0]['set'])}, {many(len(sets), 'seed')}"
 
 
 def _merged(results: Mapping[str, Any]) -> Iterator[RatedMerge]:
@@ -177,7 +179,7 @@ def _over_seeds(sets: Sequence[Mapping[str, Any]], rate: float) -> RatedMerge:
     words = {"more": "wins", "less": "loses", "alike": "ties", "open": "undecided"}
     words["worthless"] = TOO_LOW
     outcomes = {name: words[found[name].verdict] for name in minus}
-    return RatedMerge(_title(sets), "", None, rate, kept, minus, {}, None, outcomes)
+    return RatedMerge(title_of(sets), "", None, rate, kept, minus, {}, None, outcomes)
 
 
 def _decided(rows: Sequence[RatedMerge]) -> list[RatedMerge]:

@@ -29,6 +29,8 @@ LEAST_SEEDS = 3
 """Fewer show figures, and no comparison."""
 EQUAL = 0.02
 """Retentions whose interval lies within this are said not to differ."""
+POOR = 0.5
+"""Accuracy of a domain model, see `answer_little`."""
 PRIMARY = (
     ("dppa", "magnitude", "is it better than the simplest pruning?"),
     ("dppa", "task_arithmetic", "does pruning help at all?"),
@@ -163,6 +165,12 @@ def compare(
     found = [_difference(sets, one, other, rate, question) for one, other, question in family]
     corrected = holm([one.p for one in found])
     return tuple(replace(one, corrected=p) for one, p in zip(found, corrected, strict=True))
+
+
+def answer_little(sets: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a domain model of some set answers less than `POOR`: then differences are shown by
+    accuracy as well, which the plan named first."""
+    return any(share < POOR for of in sets for share in divisors(of["own"]).values())
 
 
 def by_accuracy(sets: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -15,12 +15,12 @@ from dppa_core.studies.zoo.study.compare import (
     PRIMARY,
     SECONDARY,
     SeedComparison,
+    answer_little,
     apart,
     by_accuracy,
     by_kind,
     claim_rates,
     compare,
-    divisors,
     of_all_sizes,
     of_one_model,
     retention,
@@ -50,8 +50,6 @@ VERDICTS = {
     "open": "open",
     "worthless": "none: both below one model",
 }
-POOR = 0.5
-"""Accuracy of a domain model below which differences are shown by accuracy as well."""
 Measured = Mapping[str, Any]
 
 
@@ -111,7 +109,7 @@ def _group(size: str, regime: str, sets: Sequence[Measured]) -> str:
 def _compared(sets: Sequence[Measured]) -> list[str]:
     """The comparisons by retention, and by accuracy where a model answers little."""
     parts = _claims(sets, "By retention")
-    if any(share < POOR for of in sets for share in divisors(of["own"]).values()):
+    if answer_little(sets):
         parts += _claims(by_accuracy(sets), "By accuracy, since a model answers less than half")
     return parts
 
