@@ -89,6 +89,32 @@ def logit_changes(
         InvalidValue: not one domain model.
         OutOfBudget: a model of more than `LARGEST` weights.
     """
+    resident, parts = _open(recipe, levels, **control)
+    read, count = exchanges(resident, asked), len(levels) + 1
+    with threads_for(resident), torch.inference_mode():
+        start, tokens, questions = _read(resident, read)
+
+        def logits(factors: Sequence[float]) -> Logits:
+            check(control.get("stop"))
+            parts.write(factors)
+            return _read(resident, read)[0]
+
+        along = []
+        for part in range(count):
+            ends = (
+                logits([1 + sign * STEP * (part == one) for one in range(count)])
+                for sign in (1, -1)
+            )
+            along.append((next(ends) - next(ends)) / (2 * STEP))
+        measured = tuple(surprise(logits([*factors, 0.0]), tokens) for factors in settings)
+        of_model = start.softmax(-1), tokens, questions, surprise(start, tokens)
+    return LogitChanges(parts.energies, *of_model, tuple(along), measured)
+
+
+def _open(
+    recipe: MergeRecipe, levels: Sequence[float], **control: Unpack[RunControl]
+) -> tuple[Resident, _Parts]:
+    """A domain model in memory, to be written to, and the parts of its delta."""
     if len(recipe.models) != 1:
         raise InvalidValue(f"It takes one domain model, got {len(recipe.models)}.")
     plain = DomainModel(recipe.models[0].model)
@@ -104,25 +130,8 @@ def logit_changes(
     resident = ModelPool().get(whole, **control)  # not shared, because it is written to
     resident = replace(resident, model=moved(resident.model, resident.nbytes))
     nested = [replace(recipe, models=(replace(plain, levels=(one,)),)) for one in levels]
-    parts = _Parts([open_merger(replace(one, dtype="float32")) for one in nested], merger, resident)
-    read = exchanges(resident, asked)
-    with threads_for(resident), torch.inference_mode():
-        start, tokens, questions = _read(resident, read)
-        along = []
-        for part in range(len(levels) + 1):
-            ends = []
-            for sign in (1, -1):
-                check(control.get("stop"))
-                parts.write([1 + sign * STEP * (part == one) for one in range(len(levels) + 1)])
-                ends.append(_read(resident, read)[0])
-            along.append((ends[0] - ends[1]) / (2 * STEP))
-        measured = []
-        for factors in settings:
-            check(control.get("stop"))
-            parts.write([*factors, 0.0])
-            measured.append(surprise(*_read(resident, read)[:2]))
-    of_model = start.softmax(-1), tokens, questions, surprise(start, tokens)
-    return LogitChanges(parts.energies, *of_model, tuple(along), tuple(measured))
+    pruned = [open_merger(replace(one, dtype="float32")) for one in nested]
+    return resident, _Parts(pruned, merger, resident)
 
 
 class _Parts:

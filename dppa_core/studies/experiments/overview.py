@@ -78,13 +78,21 @@ def overview(
     charts, finding = (*maps, _by_rate(merged)), _finding(merged, alone, others, studies)
     short = plain(merged, [row for row in others if row.outcomes], studies, climbed)
     found = Findings(tables, charts, finding, short=short)
-    differences = sum(len(row.minus) for row in (*merged, *alone))
-    asked = sum(one["n"] for one in results["models"]["base"].values())
     return Experiment(
         KEY,
         "0",
         "When does DPPA win, tie and lose?",
         "Does DPPA keep more than magnitude pruning, and more than adding whole deltas?",
+        _measured(results, sum(len(row.minus) for row in (*merged, *alone))),
+        found,
+        made="make results",
+    )
+
+
+def _measured(results: Mapping[str, Any], differences: int) -> str:
+    """How the merges were measured and compared."""
+    asked = sum(one["n"] for one in results["models"]["base"].values())
+    return (
         "Every method's factors, coefficient and strength were chosen together on "
         f"{results['search_items']} search items a domain, with one budget for all, and scored on "
         f"all {asked:,} test items (`make results`). *As pruned*: nothing was chosen; factors and "
@@ -101,9 +109,7 @@ def overview(
         f"count all entries, embeddings too. With {LEAST_SEEDS} seeds or more they have intervals "
         "over seeds, the wider of Student's and a bootstrap over seeds and items, and outcomes "
         "corrected for the five comparisons of a rate ([study plan](study-plan.md)); with fewer "
-        "they have none.",
-        found,
-        made="make results",
+        "they have none."
     )
 
 
