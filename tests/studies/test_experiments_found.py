@@ -298,7 +298,7 @@ def test_gain_tells_what_a_factor_adds_and_wins_back() -> None:
     for sentence in (
         "slopes left aside, that wins back 99 % to 99 % of the cost at 99.5 %.",
         "Measured there, the best factor wins back 99 % to 99 %.",
-        "of the best factor with the foretold one 0.802, with the rate alone ",
+        "of the best factor with the foretold one is 0.802, with the rate alone ",
         "are 0 nats per token apart at 80 %, 0 at 99.5 % (means over the domains).",
     ):
         assert sentence in result.finding, result.finding

@@ -10,7 +10,7 @@ import { stateText } from "../session/session_value.js";
 /** Start was pressed. @type {() => void} */
 export let startSearch = () => {};
 const LEFT = 46, RIGHT = 12, TOP = 26, HEIGHT = 210, BOTTOM = 44;
-const IDLE = "Nothing searched yet. Settings are tried on questions of the search split, which the test has none of.";
+const IDLE = "Nothing searched yet. Settings are tried on search questions; the test asks others.";
 const BEFORE = "Score what you take over, in the Score tab: it asks more questions, and plain merges stand beside it. Task arithmetic, which prunes nothing, may beat it.";
 const WAYS = { climb: "the climb", joint: "the joint search", optuna: "Optuna", grid: "the grid" };
 const named = (ref) => server.names[ref]?.label ?? ref.replace(/^zoo:/, "");

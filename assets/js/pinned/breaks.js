@@ -118,7 +118,7 @@ function sentence(over) {
   if (!pinnedNow().question) return "Pin a question first.";
   if (!over) return "No model takes part in the merge.";
   if (!value) return "Measuring …";
-  const [up, down] = value.changes.map(([low, high]) => (low >= value.start ? `above ${amount(over, low)}, at ${amount(over, high)} at the latest` : `below ${amount(over, high)}`));
+  const [up, down] = value.changes.map(([low, high]) => (low >= value.start ? `between ${amount(over, low)} and ${amount(over, high)}` : `below ${amount(over, high)}`));
   const last = value.points[value.points.length - 1][0];
   const found = up ? `The answer first changes ${up}${down ? `, and ${down}` : ""}.` : `The answer does not change up to ${amount(over, last)}.`;
   return running ? `${found} Measuring more …` : found;

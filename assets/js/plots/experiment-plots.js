@@ -165,11 +165,15 @@ function drawHeatmap(root, map, width, pick) {
 }
 function clickable(g, told, go) {
   for (const [name, value] of Object.entries({ tabindex: 0, role: "button", "aria-label": `Set the controls to this merge. ${told}` })) put(g, name, value);
-  g.addEventListener("click", go);
+  g.addEventListener("click", () => {
+    for (const other of g.parentNode.querySelectorAll("[data-chosen]")) other.removeAttribute("data-chosen");
+    put(g, "data-chosen", "true");
+    go();
+  });
   g.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" && event.key !== " ") return;
     event.preventDefault();
-    go();
+    g.dispatchEvent(new MouseEvent("click"));
   });
 }
 function scale(root, map, { left, width, foot }, [low, high], ramp) {

@@ -18,6 +18,7 @@ function prose(parent, kind, text) {
   }
 }
 // The finding: a sentence or two as a paragraph, then the others with their figures, one a line.
+const TOLD_MS = 12_000; // how long a notice stands over the plots
 const MANY = 6, LONG = 18; // figures, rows
 const sentencesOf = (text) => text.split(/(?<=\.) (?=\D)/);
 export const findings = (text) => {
@@ -172,6 +173,8 @@ part("experiments", ({ host, get, put: send, watch, trigger }) => {
       taken = stateText(value.take);
       history.goTo(value.take);
       say(line, `The controls are set to the merge of ${wanted}, its models included. Undo brings back what was there.`);
+      const told = line.textContent;
+      setTimeout(() => { if (line.textContent === told) say(line, ""); }, TOLD_MS); // it covers what lies below
     }
   }
   // No longer true once the controls change, by Undo or by hand.

@@ -167,7 +167,8 @@ def verdict_of(recipe: MergeRecipe) -> str:
     whose = "its models'" if len(found.models) > 1 else "its model's"
     asked, share = f"{found.questions:,}", _percent(found.kept)
     kept = f"This merge keeps {share} of {whose} own accuracy, on {asked} questions."
-    return f"{kept} With searched settings: {beside}." if beside else kept
+    searched = "With searched settings" + ("" if found.searched else " instead")
+    return f"{kept} {searched}: {beside}." if beside else kept
 
 
 def before_scoring(recipe: MergeRecipe) -> str:

@@ -225,7 +225,7 @@ def _places(rows: Sequence[RatedMerge], rival: str, outcome: str) -> str:
         if row.outcomes[rival] == outcome:
             who, gap = row.set.replace(", ", " ", 1), gap_text(row.minus[rival])
             if outcome == "undecided" and without_zero(row.minus[rival]):
-                gap += f", not significant as one of {len(PRIMARY)} comparisons"
+                gap += f", not significant among the {len(PRIMARY)} comparisons of its rate"
             by_set.setdefault(who, []).append(f"{pruned(row.rate)} ({gap})")
     where = "; ".join(f"{who} at {listed(rates)}" for who, rates in by_set.items())
     return f"DPPA {WORDS[outcome].format(NAMES[rival])}: {where}." if where else ""

@@ -116,17 +116,26 @@ def _points(found: Interval) -> str:
 
 def _useless(rows: Sequence[RatedMerge]) -> str:
     """The merges left out of the comparisons: both keep less than one model."""
-    out = [row for row in rows if TOO_LOW in (row.outcomes[WHOLE], row.outcomes[SIMPLEST])]
-    rates: dict[str, list[str]] = {}
-    for row in out:
-        rates.setdefault(row.set.replace(", ", " ", 1), []).append(pruned(row.rate))
-    names = [f"{name} at {listed(at)}" for name, at in rates.items()]
-    if not names:
+    low = {
+        rival: [row for row in rows if row.outcomes[rival] == TOO_LOW]
+        for rival in (WHOLE, SIMPLEST)
+    }
+    both = [row for row in low[SIMPLEST] if row in low[WHOLE]]
+    pruned_only = [row for row in low[SIMPLEST] if row not in both]
+    if not both:
         return ""
+    more = f"; against magnitude {_places(pruned_only)} too" if pruned_only else ""
     return (
-        "Where models do not add up, pruning does not mend it: both merges keep less than one "
-        f"model that is not merged, and are left out here, with {'; '.join(names)}."
+        "Where models do not add up, pruning does not mend it: whole or pruned, they keep less "
+        f"than one model that is not merged (left out here: {_places(both)}{more})."
     )
+
+
+def _places(rows: Sequence[RatedMerge]) -> str:
+    rates: dict[str, list[str]] = {}
+    for row in rows:
+        rates.setdefault(row.set.replace(", ", " ", 1), []).append(pruned(row.rate))
+    return "; ".join(f"{name} at {listed(at)}" for name, at in rates.items())
 
 
 def _once(merged: Sequence[RatedMerge]) -> str:

@@ -61,6 +61,8 @@ def preset_setting(
         Subject(model, domain)
         for model, domain in zip(models, domains or [f"{model}?" for model in models], strict=True)
     )
+    if tasks:
+        title = f"{title} (questions: {', '.join(tasks)})"
     tasks_folder = None if folder is None else str(folder)
     return Setting(title, base, subjects, test, search, tasks_folder, why)
 

@@ -43,7 +43,7 @@ def kept(method: str, rate: float, domain: str = "", when: str = "best") -> str:
 
 def others(rate: float) -> str:
     return (
-        f"With searched settings: task arithmetic {kept('task_arithmetic', 0.0)}, "
+        f"With searched settings instead: task arithmetic {kept('task_arithmetic', 0.0)}, "
         f"DPPA {kept('dppa', rate)}, magnitude {kept('magnitude', rate)}."
     )
 
@@ -75,7 +75,7 @@ def test_one_model_is_compared_with_its_own_merges():
     asked_math = KNOWN["models"]["math"]["math"]["n"]
     assert said == (
         f"This merge keeps {kept('dppa', 0.8, 'math', 'plain')} of its model's own accuracy, on "
-        f"{asked_math} questions. With searched settings: DPPA {kept('dppa', 0.8, 'math')}, "
+        f"{asked_math} questions. With searched settings instead: DPPA {kept('dppa', 0.8, 'math')}, "
         f"magnitude {kept('magnitude', 0.8, 'math')}."
     )
 

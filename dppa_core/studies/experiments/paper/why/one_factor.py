@@ -232,9 +232,9 @@ def finding(gains: Gains) -> str:
     if back:
         lines.append(f"Measured there, the best factor wins back {_span(back)}.")
     lines += [
-        f"Rank correlation over {len(factors)} places: of the best factor with the foretold one "
-        f"{number(correlation(factors, measured))}, with the rate alone "
-        f"{number(correlation(rates, measured))}; of the cost with the foretold one "
+        f"Over {len(factors)} places the rank correlation of the best factor with the foretold one "
+        f"is {number(correlation(factors, measured))}, with the rate alone "
+        f"{number(correlation(rates, measured))}; that of the cost with the foretold one "
         f"{number(correlation(costs, paid))}, with the lost share of d² "
         f"{number(correlation(energy, paid))}.",
         f"Foretold and measured cost are {number(apart[0])} nats per token apart at "
@@ -262,7 +262,7 @@ def _span(shares: Sequence[float]) -> str:
 def short(gains: Gains) -> str:
     """What the best factor adds at every rate."""
     told = [f"{gap(gains.gain(rate).difference)} at {pruned(rate)}" for rate in RATES]
-    return f"The best factor on all that magnitude keeps adds {listed(told)}."
+    return f"The factor of least loss, on all that magnitude keeps, adds {listed(told)}."
 
 
 def _both(gains: Gains, what: str) -> tuple[Sequence[float], Sequence[float]]:
