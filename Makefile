@@ -157,16 +157,14 @@ experiments: ## The paper's experiments on the embedded models and those of `mak
 	@$(PY) scripts/experiments.py out/experiments
 	@$(PY) scripts/stated_figures.py
 
-# All but pcb, sce and fisher, which take minutes a merge at this size.
-RANKED = dppa,magnitude,owl,dare,darex_q,task_arithmetic,linear,slerp,ties,dare_ties,breadcrumbs,della,consensus,emr,regmean
-experiments-smollm2: ## Experiments 1 to 4 and the leaderboard on SmolLM2's models, into docs/smollm2 and the page (some nine hours of a core; goes on where it was stopped)
+experiments-smollm2: ## Experiments 1 to 4 and 6f, survey and leaderboard of SmolLM2's models, into docs/smollm2 and the page (some eleven hours of a core; goes on where it was stopped)
 	@sh scripts/environment.sh app
-	@$(PY) -m dppa_core reproduce pruning recovery pair merges ablation --preset smollm2 --tasks math,news,law \
+	@$(PY) -m dppa_core reproduce pruning recovery pair merges ablation bands --preset smollm2 --tasks math,news,law \
 	  --limit 40 --search-limit 20 --out out/experiments-smollm2 $(ARGS)
 	@$(PY) scripts/experiments.py --set smollm2 out/experiments-smollm2
 	@$(PY) -m dppa_core zoo survey --no-search --limit 60 --search-limit 20 --out docs/survey assets/adapters/smollm2 docs/survey/*.json > docs/survey.partial
 	@mv docs/survey.partial docs/survey.md
-	@$(PY) -m dppa_core leaderboard --set assets/adapters/smollm2 --methods $(RANKED) --limit 60 --search-limit 20 --out docs/smollm2/leaderboard.json > docs/smollm2/leaderboard.partial
+	@$(PY) -m dppa_core leaderboard --set assets/adapters/smollm2 --limit 60 --search-limit 20 --out docs/smollm2/leaderboard.json > docs/smollm2/leaderboard.partial
 	@mv docs/smollm2/leaderboard.partial docs/smollm2/leaderboard.md
 	@$(PY) scripts/stated_figures.py
 
