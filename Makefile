@@ -151,7 +151,7 @@ sizes: ## Train the embedded models' recipe at the sizes TRAINED into out/sizes,
 	@sh scripts/environment.sh app
 	@set -e; for size in $(TRAINED); do $(PY) -m dppa_core zoo train --size $$size --out out/sizes/$$size $(ARGS); done
 
-experiments: ## The paper's experiments on the embedded models and those of `make sizes`, into docs/ and the page (80 minutes of a core; goes on where it was stopped)
+experiments: ## The paper's experiments on the embedded models and those of `make sizes`, into docs/ and the page (an hour and a half of a core; goes on where it was stopped)
 	@sh scripts/environment.sh app
 	@$(PY) -m dppa_core reproduce --all --search-limit 200 --out out/experiments $(ARGS)
 	@$(PY) scripts/experiments.py out/experiments

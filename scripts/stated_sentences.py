@@ -43,7 +43,7 @@ STATED = (
     ),
     StatedFigures(
         README,
-        "By the [paper's own search](docs/search.md), a climb, DPPA keeps # % (# to #).",
+        "a climb, DPPA keeps # % (# to #).",
         of_search(r"\| mean retention \| ([\d.]+) \(([\d.]+)–([\d.]+)\)"),
     ),
     StatedFigures(README, BESIDE, lambda data: data.unsure("magnitude")),

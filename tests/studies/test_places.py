@@ -10,8 +10,11 @@ import pytest
 from dppa_core.evaluation.lm_eval_harness import TaskResult
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.studies.experiments.kept_answers import keep
-from dppa_core.studies.experiments.questions import (
+from dppa_core.studies.experiments.paper.why.loss_questions import (
+    BandsQuestion,
     CurvatureQuestion,
+)
+from dppa_core.studies.experiments.questions import (
     DocumentsQuestion,
     ExperimentExaminer,
     TuningQuestion,
@@ -25,7 +28,11 @@ RECIPE = MergeRecipe("zoo:base", (DomainModel("zoo:math", (0.5,), (1.0,)),))
 SETTINGS = AdaMergeSettings(
     steps=1, lr=0.05, every=1, batch=2, together=2, prompts=3, held_out=2, longest=3
 )
-LONG = TuningQuestion(RECIPE, ("math",), SETTINGS), CurvatureQuestion(RECIPE, "math", 2, (1.2,))
+LONG = (
+    TuningQuestion(RECIPE, ("math",), SETTINGS),
+    CurvatureQuestion(RECIPE, "math", 2, (1.2,)),
+    BandsQuestion(RECIPE, "math", "search", 2, ((1.2,),)),
+)
 
 
 @pytest.fixture(autouse=True)
@@ -90,7 +97,7 @@ def test_the_leaderboard_keeps_what_each_place_computed(
 
 @pytest.mark.parametrize("question", LONG)
 def test_what_takes_long_is_taken_from_the_processor_but_never_from_a_gpu(
-    question: TuningQuestion | CurvatureQuestion,
+    question: TuningQuestion | CurvatureQuestion | BandsQuestion,
 ) -> None:
     examiner = ExperimentExaminer()
     with fake_cuda() as computed:
@@ -104,7 +111,7 @@ def test_what_takes_long_is_taken_from_the_processor_but_never_from_a_gpu(
 
 @pytest.mark.parametrize("question", LONG)
 def test_what_the_processor_computed_for_lack_of_room_is_kept_as_such(
-    question: TuningQuestion | CurvatureQuestion,
+    question: TuningQuestion | CurvatureQuestion | BandsQuestion,
 ) -> None:
     examiner = ExperimentExaminer()
     with fake_cuda(free=0) as computed:

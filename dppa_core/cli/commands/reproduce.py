@@ -36,7 +36,7 @@ def reproduce(
         list[str] | None, typer.Argument(metavar="[EXPERIMENT]…", help="Some of them; see --list.")
     ] = None,
     every: Annotated[
-        bool, typer.Option("--all", help="All of them: about 80 minutes of a core from nothing.")
+        bool, typer.Option("--all", help="All of them: about 90 minutes of a core from nothing.")
     ] = False,
     out: Annotated[
         Path, typer.Option(help="Folder of the results and of the journal; a run goes on there.")

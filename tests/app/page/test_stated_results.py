@@ -150,7 +150,7 @@ COMPARISONS: dict[str, Callable[[], bool]] = {
     "So do plain magnitude, which is simpler, and task arithmetic, which beats DPPA too.": between,
     "- **At 95 % factors help these models; uneven densities (DP) at the paper's strength, 0.08, "
     "do not.": halves_at_95,
-    "In [four smaller sets] and SmolLM2 two were no better beyond chance.": lambda: (
+    "Elsewhere two were not seen to beat one ([SmolLM2], [four smaller sets]).": lambda: (
         brought_back_alike() and no_better_on_smollm2()
     ),
     "- **Merged and pruned hard, DPPA with searched settings may keep more than magnitude; two "

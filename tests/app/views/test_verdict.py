@@ -75,8 +75,8 @@ def test_one_model_is_compared_with_its_own_merges():
     asked_math = KNOWN["models"]["math"]["math"]["n"]
     assert said == (
         f"This merge keeps {kept('dppa', 0.8, 'math', 'plain')} of its model's own accuracy, on "
-        f"{asked_math} questions. With searched settings instead: DPPA {kept('dppa', 0.8, 'math')}, "
-        f"magnitude {kept('magnitude', 0.8, 'math')}."
+        f"{asked_math} questions. With searched settings instead: "
+        f"DPPA {kept('dppa', 0.8, 'math')}, magnitude {kept('magnitude', 0.8, 'math')}."
     )
 
 
