@@ -26,7 +26,8 @@ GUIDES = (
         lambda _: (
             *of_smollm2(r"DP minus DARE -([\d.]+) points \(-([\d.]+) to -([\d.]+)\)"),
             *of_smollm2(
-                r"What was found.*one factor: .*?seen, -([\d.]+) points \(-([\d.]+) to \+([\d.]+)\)"
+                r"What was found.*two factors against one factor: .*?seen, "
+                r"-([\d.]+) points \(-([\d.]+) to \+([\d.]+)\)"
             ),
         ),
     ),

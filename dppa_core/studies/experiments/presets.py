@@ -62,7 +62,7 @@ def preset_setting(
         for model, domain in zip(models, domains or [f"{model}?" for model in models], strict=True)
     )
     if tasks:
-        title = f"{title} (questions: {', '.join(tasks)})"
+        title = f"{title}; questions: {', '.join(tasks)}"
     tasks_folder = None if folder is None else str(folder)
     return Setting(title, base, subjects, test, search, tasks_folder, why)
 
