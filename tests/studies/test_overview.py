@@ -157,6 +157,9 @@ def test_sets_of_three_seeds_are_one_row_a_rate_with_the_outcomes_of_the_study()
         "What two factors add without them (DPA minus magnitude): small settled, 3 seeds at 95 %"
     )
     assert f"{halves} (+25.0 points, +19.6 to +30.4; keeps more)." in found.findings.finding
+    assert "was not seen to beat" not in found.findings.short
+    level = overview(RESULTS, [measured(seed, 2 + seed) for seed in (1, 2, 3)]).findings
+    assert level and level.short.startswith("Over training seeds DPPA was not seen to beat adding")
     both = [measured(seed, 38) for seed in (1, 2, 3)]
     both += [{**of, "set": {**of["set"], "size": "medium"}} for of in both]
     found = overview(RESULTS, both)

@@ -34,7 +34,7 @@ def plain(
         studies: The sets, for the comparisons of all sizes together.
         climbed: What the paper's own search found, from docs/search.json.
     """
-    told = [_climb(climbed)] if climbed else []
+    told = [_lead(decided), _climb(climbed) if climbed else ""]
     told += [_against(decided, WHOLE, "whole deltas (task arithmetic)")]
     told += [_against(decided, SIMPLEST, "magnitude pruning with settings searched alike")]
     told += [_together(regime, sets) for regime, sets in of_all_sizes(studies).items()]
@@ -67,6 +67,16 @@ def _against(rows: Sequence[RatedMerge], rival: str, name: str) -> str:
         f"{many(len(there), 'comparison')}{in_brackets(others)}; the differences are "
         f"{values[0]:+.1f} to {values[-1]:+.1f} points, their intervals ±{min(halves):.1f} to "
         f"±{max(halves):.1f}{favour}."
+    )
+
+
+def _lead(rows: Sequence[RatedMerge]) -> str:
+    """The answer in one sentence, if DPPA wins nowhere."""
+    if not rows or any("wins" in row.outcomes.values() for row in rows):
+        return ""
+    return (
+        "Over training seeds DPPA was not seen to beat adding whole deltas, nor magnitude pruning "
+        "with settings searched alike."
     )
 
 
