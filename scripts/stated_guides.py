@@ -8,6 +8,14 @@ TUNE, SCORE, SEARCH = (f"docs/guides/{name}.md" for name in ("tune-by-eye", "sco
 COEFFICIENTS = "docs/guides/coefficients.md"
 
 
+def second_on_smollm2() -> tuple[str, ...]:
+    """What a second factor adds to one on SmolLM2's models, each alone."""
+    return of_smollm2(
+        r"What was found.*two factors against one factor: .*?seen, "
+        r"-([\d.]+) points \(-([\d.]+) to \+([\d.]+)\)"
+    )
+
+
 def adamerging(row: str) -> tuple[str, ...]:
     """Mean retention, gain and half of its interval in docs/adamerging-results.md."""
     mean = r"([\d.]+) % \| (?:\+([\d.]+) ± ([\d.]+)|–) \|"
@@ -25,10 +33,7 @@ GUIDES = (
         "two factors (DPA) do no better (-# points, -# to #).",
         lambda _: (
             *of_smollm2(r"DP minus DARE -([\d.]+) points \(-([\d.]+) to -([\d.]+)\)"),
-            *of_smollm2(
-                r"What was found.*two factors against one factor: .*?seen, "
-                r"-([\d.]+) points \(-([\d.]+) to \+([\d.]+)\)"
-            ),
+            *second_on_smollm2(),
         ),
     ),
     StatedFigures(

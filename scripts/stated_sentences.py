@@ -7,7 +7,7 @@ from dppa_core.studies.zoo.results.entry import RATE
 from dppa_core.studies.zoo.study.merges import CLAIM_RATES
 from dppa_core.tasks import DOMAINS
 from scripts.measured_results import found, text_of
-from scripts.stated_guides import GUIDES
+from scripts.stated_guides import GUIDES, second_on_smollm2
 from scripts.stated_pattern import AT_80, BESIDE, StatedFigures, of_search, of_survey
 
 README = "README.md"
@@ -162,7 +162,7 @@ STATED = (
         "Each model alone, pruned by 95 %, against magnitude without a factor (`make "
         "experiments`): DP answers # points less (# to #), with two searched factors # more (# to "
         "#). At one rate for all matrices one factor answers # more (# to #), two # more "
-        "than one (# to #); DPPA answers # less than one factor (# to #).",
+        "than one (# to #); DPPA at that strength answers # less than one factor (# to #).",
         lambda data: (
             *data.cell("ablation", {**ALONE_AT_95, "variant": "DP alone"}, OVER_MAGNITUDE),
             *data.cell("ablation", {**ALONE_AT_95, "variant": "both (DPPA)"}, OVER_MAGNITUDE),
@@ -170,6 +170,11 @@ STATED = (
             *data.cell("ablation", {**ALONE_AT_95, "variant": "DPA alone"}, "minus one factor"),
             *data.cell("ablation", {**ALONE_AT_95, "variant": "both (DPPA)"}, "minus one factor"),
         ),
+    ),
+    StatedFigures(
+        README,
+        "On SmolLM2 a second factor was not seen to help (-# points, -# to #).",
+        lambda _: second_on_smollm2(),
     ),
     StatedFigures(
         README,

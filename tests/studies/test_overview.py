@@ -264,11 +264,12 @@ def test_it_travels_as_json_and_stands_first_on_the_page(found: Experiment) -> N
 
 
 def test_the_papers_own_search_opens_the_page() -> None:
-    beside = {"comparison": {"difference": {"value": -0.05, "low": -0.07, "high": -0.03}}}
+    gap = {"difference": {"value": -0.05, "low": -0.07, "high": -0.03}}
+    beside = {"comparison": gap, "retention": {"value": 0.85}}
     climbed = {"items": 64, "retention": {"value": 0.8, "ci95": [0.7, 0.9]}, "beside": [beside]}
     found = overview(RESULTS, [STUDY], climbed).findings
     assert found and found.short.startswith("By the paper's own search, a climb of each model")
-    assert "keeps 80.0 % (70.0 to 90.0) of the three embedded models in one, -5.0 points" in (
+    assert "keeps 80.0 % (70.0 to 90.0) of the three embedded models in one and answers 5.0" in (
         found.short
     )
 

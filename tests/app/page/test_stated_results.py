@@ -150,9 +150,6 @@ COMPARISONS: dict[str, Callable[[], bool]] = {
     "So do plain magnitude, which is simpler, and task arithmetic, which beats DPPA too.": between,
     "- **At 95 % factors help these models; uneven densities (DP) at the paper's strength, 0.08, "
     "do not.": halves_at_95,
-    "Elsewhere two were not seen to beat one ([SmolLM2], [four smaller sets]).": lambda: (
-        brought_back_alike() and no_better_on_smollm2()
-    ),
     "- **Merged and pruned hard, DPPA with searched settings may keep more than magnitude; two "
     "factors are the likely reason.": lambda: (
         outcome(0.95) == "loses, wins" and verdict("dpa", "magnitude", 0.95) == "more"

@@ -67,6 +67,9 @@ PAIRS = (
     ("owl", "dp", "OWL-style, layers only,", "DP, which moves modules as well"),
 )
 """Compared variants, and their names in a sentence."""
+FIXED = (
+    f"DP and DPPA have the strength {PruningParameters().strength:g} here, which is not searched."
+)
 REFERENCES = {
     "magnitude": "plain magnitude",
     "dp": "DP alone",
@@ -177,7 +180,7 @@ def finding(found: Ablated) -> str:
         alike = ", with no significant difference from plain magnitude"
         than = apart.get(sides[rate], alike) if rate in sides else ""
         lines.append(f"At {pruned(rate)} {best.title} keeps most, {kept:.0f} %{than}.")
-    return " ".join(lines)
+    return " ".join([*lines, FIXED])
 
 
 def _largest(found: Ablated, rate: float) -> tuple[PruningVariant, float] | None:
@@ -193,7 +196,7 @@ def short(found: Ablated) -> str:
     pairs = [
         pair for pair in PAIRS if pair[1] in ("magnitude", "one") or pair[:2] == ("both", "dpa")
     ]
-    return " ".join(_pair(found, *pair) for pair in pairs)
+    return " ".join([*(_pair(found, *pair) for pair in pairs), FIXED])
 
 
 def _pair(found: Ablated, one: str, other: str, name: str, than: str) -> str:

@@ -191,7 +191,7 @@ def _end(known: StrengthMeasures) -> str:
     rate = known.rates[-1]
     over = known.over_sizes(rate)
     lines = [
-        "Against strength 0, one rate for all matrices, the best rule is "
+        "Against strength 0, one rate for all matrices, over items the best rule is "
         f"{', '.join(verdict_texts(BETTER, plain))}: {end}."
     ]
     if over is not None:

@@ -196,9 +196,21 @@ def finding(all_: TwoFactors) -> str:
             f"The second order gives the next band the larger factor at {len(wants['foretold'])} "
             f"of {len(all_.found)} places, the measured losses at {len(wants['two'])}, both at "
             f"{both}. At {pruned(RATES[-1])} foretold (strongest / next): {'; '.join(each)}.",
+            _edge(all_),
             _told_gap(all_, "foretold", "without", "The foretold two factors minus none"),
             _told_gap(all_, "foretold", "two", "The foretold two minus the two of least loss"),
         )
+    )
+
+
+def _edge(all_: TwoFactors) -> str:
+    """How many choices are at the ends of what was tried, and where chance is excluded."""
+    ends = sum(bool({FACTORS[0], FACTORS[-1]} & set(s[2])) for s in all_.settings.values())
+    beyond = dict.fromkeys(domain for (domain, _), one in all_.found.items() if one.lead.low > 0)
+    where = f" The band's lead beyond chance is with {listed(list(beyond))}." if beyond else ""
+    return (
+        f"{ends} of {len(all_.found)} pairs lie at the least or the largest factor tried, so that "
+        f"better ones may lie beyond.{where}"
     )
 
 
@@ -217,6 +229,8 @@ def short(all_: TwoFactors) -> str:
         f"{sum(one.high < 0 for one in leads)}): cosines of {_span(weakest)} and "
         f"{_span(strongest)}. "
         + _told_gap(all_, "two", "one", "The loss with two factors minus one")
+        + " "
+        + _told_gap(all_, "two", "without", "Two factors minus none")
     )
 
 
