@@ -24,10 +24,8 @@ def with_embeddings_whole() -> tuple[str, ...]:
 
 
 POINTS = r"([-+]?[\d.]+) points \(([-+]?[\d.]+) to ([-+]?[\d.]+)\)"
-PLAIN_SEEDS, BETWEEN_SEEDS = 5, 3
+PLAIN_SEEDS = 5
 PLAIN_AT_90 = {"models": f"small, plain, {PLAIN_SEEDS} seeds", "pruned": 90.0}
-BETWEEN_AT_80 = {"models": f"small, between, {BETWEEN_SEEDS} seeds", "pruned": 80.0}
-APART_AT_80 = {"models": "embedded, between, seed 1", "pruned": 80.0}
 ONE = "magnitude, one factor"
 ALONE_AT_95, OVER_MAGNITUDE = {"pruned": 95.0}, "minus plain magnitude"
 AT_90, AT_95 = {**AT_80, "pruned": 90.0}, {**AT_80, "pruned": 95.0}
@@ -87,17 +85,11 @@ STATED = (
     StatedFigures(
         README,
         "Over # training seeds of small ones whole deltas keep # %, pruned merges less still, and "
-        "one model that is not merged # % or more. Trained with a quarter of other texts "
-        "(replay) and a pull to the base, whole deltas keep # % over # seeds "
-        "(larger models, one seed: # %), DPPA pruned by 80 % # points less (# to #).",
+        "one model that is not merged # % or more.",
         lambda data: (
             str(PLAIN_SEEDS),
             *data.cell("overview", PLAIN_AT_90, "task arithmetic"),
             f"{100 / len(DOMAINS):.1f}",
-            *data.cell("overview", BETWEEN_AT_80, "task arithmetic"),
-            str(BETWEEN_SEEDS),
-            *data.cell("overview", APART_AT_80, "task arithmetic"),
-            *data.cell("overview", BETWEEN_AT_80, "minus task arithmetic"),
         ),
     ),
     StatedFigures(
