@@ -23,7 +23,6 @@ def with_embeddings_whole() -> tuple[str, ...]:
     return f"{mean:.1f}", f"{-high:.1f}", f"{low:.1f}"
 
 
-POINTS = r"([-+]?[\d.]+) points \(([-+]?[\d.]+) to ([-+]?[\d.]+)\)"
 PLAIN_SEEDS = 5
 PLAIN_AT_90 = {"models": f"small, plain, {PLAIN_SEEDS} seeds", "pruned": 90.0}
 ONE = "magnitude, one factor"
