@@ -101,7 +101,8 @@ def test_a_written_adapter_opens_as_the_model_that_was_trained(
     adapters = add_adapters(model, SHORT.rank, 0)
     weights = torch.nn.ModuleList(adapters.values())
     stage = SHORT.stage("finance", 0)
-    tune.learn(stage, model, ChatTexts(tokenizer), weights, tmp_path / "state.pt")
+    state = tmp_path / "state.pt"
+    tune.learn(stage, model, ChatTexts(tokenizer), weights, state, mixed=False)
     merge_adapters(model)
     opened = open_checkpoint(f"zoo:base+{tmp_path / 'out/finance'}")
     base = open_checkpoint("zoo:base")
@@ -111,6 +112,26 @@ def test_a_written_adapter_opens_as_the_model_that_was_trained(
     written = to_float32(opened.raw(name), opened.dtype(name)) - before
     assert np.abs(learned).max() > 0
     np.testing.assert_allclose(written, learned, atol=0.01 * np.abs(learned).max())
+
+
+def test_mixed_training_keeps_float32_weights_near_those_of_float32(tmp_path: Path) -> None:
+    stage = replace(TUNINGS["full"], steps=2, batch=4).stage("law", 0)
+    trained = {}
+    for mixed in (False, True):
+        model, tokenizer = loaded()
+        texts, state = ChatTexts(tokenizer), tmp_path / f"{mixed}.pt"
+        before = [weight.detach().clone() for weight in model.parameters()]
+        tune.learn(stage, model, texts, model, state, mixed=mixed)
+        assert {weight.dtype for weight in model.parameters()} == {torch.float32}
+        trained[mixed] = torch.cat(
+            [
+                (after.detach() - start).ravel()
+                for after, start in zip(model.parameters(), before, strict=True)
+            ]
+        )
+    exact, mixed_delta = trained[False], trained[True]
+    assert not torch.equal(exact, mixed_delta), "bfloat16 rounds"
+    assert torch.cosine_similarity(exact, mixed_delta, dim=0) > 0.9
 
 
 @pytest.mark.long
@@ -135,7 +156,7 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(
             return asked(turns)
 
         monkeypatch.setattr(texts, "batch", batch)
-        tune.learn(stage, model, texts, weights, state)
+        tune.learn(stage, model, texts, weights, state, mixed=False)
         return [weight.detach() for weight in weights.parameters()]
 
     with pytest.raises(KeyboardInterrupt):

@@ -74,6 +74,8 @@ def tune_model(base: str, tuning: Tuning, out: Path, work: Path, domain: str, se
     asked = {"base": base, "regime": tuning.name, "rank": tuning.rank, "stage": asdict(stage)}
     if domain in EXTRA_DOMAINS:
         asked["also"] = EXTRA_DOMAINS[domain]
+    if tuning.mixed:
+        asked["mixed"] = True
     made = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:12]
     if record_of(out / domain).get("fingerprint") == made:
         log.info("%s: already trained with these settings", domain)
@@ -84,7 +86,7 @@ def tune_model(base: str, tuning: Tuning, out: Path, work: Path, domain: str, se
     adapters = add_adapters(model, tuning.rank, seed) if tuning.rank else {}
     weights = torch.nn.ModuleList(adapters.values()) if adapters else model
     resume_file = work / f"{domain}-{made}.pt"
-    learn(stage, model, ChatTexts(tokenizer), weights, resume_file)
+    learn(stage, model, ChatTexts(tokenizer), weights, resume_file, mixed=tuning.mixed)
     merge_adapters(model)
     accuracy = search_accuracy(model.eval(), tokenizer, (*DOMAINS, NEWS))
     log.info("%s: search accuracy %s", domain, accuracy)
@@ -102,15 +104,26 @@ def tune_model(base: str, tuning: Tuning, out: Path, work: Path, domain: str, se
 
 
 def learn(
-    stage: Stage, model: Any, texts: ChatTexts, weights: torch.nn.Module, resume_file: Path
+    stage: Stage,
+    model: Any,
+    texts: ChatTexts,
+    weights: torch.nn.Module,
+    resume_file: Path,
+    *,
+    mixed: bool,
 ) -> None:
-    """Train `weights`, a model or the adapters in it, on the questions of a stage."""
+    """Train `weights`, a model or the adapters in it, on the questions of a stage.
+
+    Args:
+        mixed: Multiply matrices in bfloat16; weights, gradients and optimiser are float32.
+    """
     optimiser = torch.optim.AdamW(
         weights.parameters(), lr=stage.learning_rate, betas=(0.9, 0.95), weight_decay=0.0
     )
 
     def one(step: int) -> tuple[Losses, int]:
-        loss, seen = answer_loss(model, texts, stage, step)
+        with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+            loss, seen = answer_loss(model, texts, stage, step)
         loss.backward()  # type: ignore[no-untyped-call]
         return Losses(loss.item(), 0.0), seen
 
