@@ -189,10 +189,12 @@ study: ## Measure the merges of docs/study-plan.md on SETS, by default all in ou
 	@$(PY) scripts/stated_figures.py
 
 SURVEYED ?= zoo $(filter-out out/zoos/smollm2%,$(patsubst %/law,%,$(wildcard out/zoos/*/law)))
-SCALED ?= $(wildcard out/zoos/small-settled-1 out/zoos/small-settled-2 out/zoos/small-plain-1 out/zoos/small-plain-3)
-survey: ## Prune each model of SURVEYED (`zoo`: the embedded ones) alone, and those of SCALED at half and one and a half times their size too, and find what foretells how much is kept, into docs/survey and docs/survey.md (five minutes a set)
+HALVED ?= $(wildcard $(addprefix out/zoos/small-,settled-1 settled-2 settled-3 plain-1 plain-3 plain-50-3))
+ENLARGED ?= $(wildcard $(addprefix out/zoos/small-,settled-1 settled-2 settled-4))
+survey: ## Prune each model of SURVEYED (`zoo`: the embedded ones) alone, and those of HALVED and ENLARGED at half and one and a half times their size too, and find what foretells how much is kept, into docs/survey and docs/survey.md (five minutes a set)
 	@sh scripts/environment.sh app
-	@for scale in 0.5 1.5; do $(PY) -m dppa_core zoo survey --scale $$scale --out docs/survey $(SCALED) > /dev/null || exit 1; done
+	@$(PY) -m dppa_core zoo survey --scale 0.5 --out docs/survey $(HALVED) > /dev/null
+	@$(PY) -m dppa_core zoo survey --scale 1.5 --out docs/survey $(ENLARGED) > /dev/null
 	@$(PY) -m dppa_core zoo survey --out docs/survey $(SURVEYED) $(wildcard docs/survey/*.json) $(ARGS) > docs/survey.partial
 	@mv docs/survey.partial docs/survey.md
 

@@ -81,7 +81,7 @@ def _merged(found: dict[str, Any]) -> list[str]:
         others = [_share(other["domains"][one["domain"]]) for other in beside]
         lines.append(f"| {one['domain']} | {' | '.join([_share(one['merged']), *others])} |")
     kept = [_kept(one["retention"]) for one in (found, *beside)]
-    lines += [f"| mean retention | {' | '.join(kept)} |", ""]
+    lines += [f"| mean retention (geometric) | {' | '.join(kept)} |", ""]
     return [*lines, " ".join(one["sentence"] for one in beside)]
 
 

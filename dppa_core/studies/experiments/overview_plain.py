@@ -87,8 +87,8 @@ def _climb(found: Mapping[str, Any]) -> str:
     ones = found["beside"][0]["retention"]["value"]
     return (
         "By the paper's own search, a climb of each model alone, DPPA pruned by 80 % keeps "
-        f"{100 * kept['value']:.1f} % ({100 * low:.1f} to {100 * high:.1f}) of the three embedded "
-        f"models in one and answers {-100 * given['value']:.1f} points less "
+        f"{100 * kept['value']:.1f} % ({100 * low:.1f} to {100 * high:.1f}; geometric mean) of the "
+        f"three embedded models in one and answers {-100 * given['value']:.1f} points less "
         f"({-100 * given['high']:.1f} to {-100 * given['low']:.1f}) than with factors of 1, which "
         f"keep {100 * ones:.1f} % (`make search`, {found['items']} search items a domain); all "
         "that follows has settings searched jointly instead."

@@ -226,6 +226,15 @@ def told(found: Comparison | Interval) -> str:
     return said if seen(found) else f"no difference seen, {said}"
 
 
+def told_each(found: Mapping[str, Comparison | Interval]) -> dict[str, str]:
+    """Several differences in words; says if one is significant by itself alone."""
+    sides = verdicts(list(found.values()))
+    return {
+        name: told(one) + (", not significant among these" if seen(one) and not side else "")
+        for (name, one), side in zip(found.items(), sides, strict=True)
+    }
+
+
 def verdict(found: Comparison | Interval) -> int:
     """1: the first is better; -1: it is worse; 0: no significant difference."""
     return verdicts([found])[0]

@@ -15,7 +15,7 @@ from dppa_core.studies.experiments.score_table import (
     columns_by,
     points,
     pruned,
-    told,
+    told_each,
     verdict_texts,
     verdicts,
 )
@@ -203,7 +203,7 @@ def _pair(found: Ablated, one: str, other: str, name: str, than: str) -> str:
     gains = {pruned(rate): found.gain(one, other, rate) for rate in RATES}
     if not any(verdicts(list(gains.values()))):
         widest = max(gains, key=lambda at: abs(gains[at].difference.value))
-        gain = told(gains[widest])
+        gain = told_each(gains)[widest]
         return f"{name} against {than}: at {widest}, where they differ most, {gain}."
     return f"{name} against {than}: {', '.join(verdict_texts(BETTER, gains))}."
 

@@ -20,6 +20,7 @@ from dppa_core.studies.experiments.score_table import (
     points,
     pruned,
     told,
+    told_each,
     verdict_texts,
     verdicts,
 )
@@ -277,12 +278,8 @@ def _papers_way(found: MergesMeasured, rate: float) -> str:
     reference = found.of(REFERENCE, rate, True)
     if reference is None:
         return ""
-    gaps = [
-        f"{TITLES[method]}{_once(other)} {told(other.against(reference))}"
-        for method in TITLES
-        if method != REFERENCE and (other := found.of(method, rate, True)) is not None
-    ]
+    others = told_each(_against(found, rate, tuned=True)).items()
     kept = found.kept(reference).value
     share = f" keeps {kept:.0f} %" if isinstance(kept, float) else ""
     ours = f"With AdaMerging, DPPA at {pruned(rate)}{share}."
-    return f"{ours} The others with AdaMerging, minus DPPA: {'; '.join(gaps)}."
+    return f"{ours} The others with AdaMerging, minus DPPA: {'; '.join(map(' '.join, others))}."

@@ -40,21 +40,26 @@ def markdown(board: Leaderboard, command: str) -> str:
 
 def _short(board: Leaderboard, command: str) -> str:
     items = "all test items" if board.test_items is None else f"{board.test_items} test items"
-    below = " Below, DARE and these three have it the other way too." if board.variants else ""
+    below = (
+        " Below, DARE and these three are merged again with one setting changed."
+        if board.variants
+        else ""
+    )
     parts = [
         f"{_which(board)}, each merging the three domain models of {board.title} into one, on "
         f"{items} of each domain. *Retention* is the merge's accuracy divided by the domain "
-        "model's own, averaged over the domains. Parameters are the papers' defaults. Methods that "
-        f"prune keep {100 * (1 - RATE):.0f} % of the matrices and embeddings whole, DPPA and "
-        "OWL on average, unless their papers do not: DARE, TIES and DARE-TIES prune embeddings "
+        "model's own, averaged over the domains. Parameters are the papers' defaults, ours where a "
+        f"paper has none; DAREx-q divides by {EXTRA['darex_q']['q']:g}, the least at this rate. "
+        f"Methods that prune keep {100 * (1 - RATE):.0f} % of the matrices and embeddings whole, "
+        "DPPA and OWL on average, unless their papers do not: DARE, TIES and DARE-TIES prune embeddings "
         "too; SCE, Model Breadcrumbs and PCB-Merging keep a tenth, DELLA "
         f"{100 * (1 - DellaParameters().drop):.0f} %.{below} Factors, "
         "coefficient or scale, and strength, as far as a method has them, were chosen together on "
         f"{board.search_items} search items a domain, "
         "with one budget for all: "
         f"at most {BUDGET.losses} settings by loss, {BUDGET.accuracies} of them by retention, so "
-        f"{BUDGET.losses * board.search_items * len(DOMAINS):,} questions. In "
-        "brackets: 95 % intervals. Accuracy is in per cent. "
+        f"{(BUDGET.losses + BUDGET.accuracies) * board.search_items * len(DOMAINS):,} questions. "
+        "In brackets: 95 % intervals. Accuracy is in per cent. "
         f"Made by `{command}`.",
         _standings(board),
         *findings(board),
