@@ -22,7 +22,7 @@ def adamerging(row: str) -> tuple[str, ...]:
     return found(rf"\n\| {row} \| [^%\n]*? {mean}", text_of("docs/adamerging-results.md"))
 
 
-MEAN = r"\| mean retention \| [^|]+\| ([\d.]+) \(([\d.]+)–([\d.]+)\)"
+MEAN = r"\| mean retention \(geometric\) \| [^|]+\| ([\d.]+) \(([\d.]+)–([\d.]+)\)"
 WORSE = r"better than what was found: -([\d.]+) points \(95 % interval -10"
 STRENGTH = "".join(rf" (-[\d.]+) points \([^)]+\) at {rate} %.*?" for rate in (85, 90, 95))
 SMOLLM2_AT_90 = {"models": "smollm2, lora, seed 0", "pruned": 90.0}

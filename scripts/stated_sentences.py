@@ -40,8 +40,8 @@ STATED = (
     ),
     StatedFigures(
         README,
-        "a climb, DPPA keeps # % (# to #).",
-        of_search(r"\| mean retention \| ([\d.]+) \(([\d.]+)–([\d.]+)\)"),
+        "a climb, DPPA keeps # % (geometric mean; # to #).",
+        of_search(r"\| mean retention \(geometric\) \| ([\d.]+) \(([\d.]+)–([\d.]+)\)"),
     ),
     StatedFigures(README, BESIDE, lambda data: data.unsure("magnitude")),
     StatedFigures(
@@ -83,11 +83,12 @@ STATED = (
     ),
     StatedFigures(
         README,
-        "Over # training seeds of small ones whole deltas keep # %, pruned merges less still, and "
-        "one model that is not merged # % or more.",
+        "Over # training seeds of small ones whole deltas keep # %, DPPA at 90 % # % (the difference is "
+        "open), and one model that is not merged # % or more.",
         lambda data: (
             str(PLAIN_SEEDS),
             *data.cell("overview", PLAIN_AT_90, "task arithmetic"),
+            *data.cell("overview", PLAIN_AT_90, "DPPA"),
             f"{100 / len(DOMAINS):.1f}",
         ),
     ),
