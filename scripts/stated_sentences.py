@@ -83,8 +83,8 @@ STATED = (
     ),
     StatedFigures(
         README,
-        "Over # training seeds of small ones whole deltas keep # %, DPPA at 90 % # % (the difference is "
-        "open), and one model that is not merged # % or more.",
+        "Over # training seeds of small ones whole deltas keep # %, DPPA at 90 % # % (the "
+        "difference is open), and one model that is not merged # % or more.",
         lambda data: (
             str(PLAIN_SEEDS),
             *data.cell("overview", PLAIN_AT_90, "task arithmetic"),
