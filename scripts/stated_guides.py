@@ -25,6 +25,7 @@ def adamerging(row: str) -> tuple[str, ...]:
 MEAN = r"\| mean retention \(geometric\) \| [^|]+\| ([\d.]+) \(([\d.]+)–([\d.]+)\)"
 WORSE = r"better than what was found: -([\d.]+) points \(95 % interval -10"
 STRENGTH = "".join(rf" (-[\d.]+) points \([^)]+\) at {rate} %.*?" for rate in (85, 90, 95))
+SMOLLM2_FULL = {"models": "smollm2, full, seed 0", "pruned": 90.0}
 SMOLLM2_AT_90 = {"models": "smollm2, lora, seed 0", "pruned": 90.0}
 GUIDES = (
     StatedFigures(
@@ -53,6 +54,16 @@ GUIDES = (
         lambda data: (
             *data.cell("overview", SMOLLM2_AT_90, "task arithmetic"),
             *data.cell("overview", AT_80, "task arithmetic"),
+        ),
+    ),
+    StatedFigures(
+        SMOLLM2,
+        "the three keep # %. Pruned by 90 % of all entries, embeddings too, magnitude keeps # %, "
+        "DPPA # %,",
+        lambda data: tuple(
+            figure
+            for column in ("task arithmetic", "magnitude", "DPPA")
+            for figure in data.cell("overview", SMOLLM2_FULL, column)
         ),
     ),
     StatedFigures(

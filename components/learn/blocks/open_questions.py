@@ -154,12 +154,12 @@ def _figures() -> dict[str, Any]:
 
 
 def _of_a_real_model() -> dict[str, float]:
-    """What three merges of SmolLM2's models keep at 90 %."""
+    """What three merges of SmolLM2's shipped models keep at 90 %."""
     for table in experiment(OVERVIEW)["tables"]:
         titles = [column["title"] for column in table["columns"]]
         for row in table["rows"]:
             at = dict(zip(titles, (cell["value"] for cell in row["cells"]), strict=True))
-            if str(at.get("models")).startswith("smollm2") and at["pruned"] == REAL_RATE:
+            if str(at.get("models")).startswith("smollm2, lora") and at["pruned"] == REAL_RATE:
                 names = ("task arithmetic", "magnitude", "DPPA")
                 return {f"real-{name.lower().replace(' ', '-')}": at[name] / 100 for name in names}
     return {}
