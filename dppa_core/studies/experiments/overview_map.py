@@ -15,9 +15,10 @@ LEGEND = (
     "made, so an interval without 0 is not enough to win (Holm). Marks of the embedded models hold "
     "for their one training, those of other sets over seeds. *Settled*: trained inside merges, "
     "*plain*: each model alone, *between*: alone, with replay, *large deltas*: alone, three times "
-    "as long at twice the rate; *small*: 0.6 M parameters, *medium*: 1.3 M, *embedded*: 4.2 M. A "
-    "number behind *alone* is the delta's size, ‖d‖ / ‖W‖. Rates of embedded models count the "
-    "entries of the modules, those of other sets all entries."
+    "as long at twice the rate, *full* and *lora*: alone, all weights or adapters; *small*: 0.6 M "
+    "parameters, *medium*: 1.3 M, *embedded*: 4.2 M, *smollm2*: 135 M. A number behind *alone* is "
+    "the delta's size, ‖d‖ / ‖W‖. Rates of embedded models count the entries of the modules, those "
+    "of other sets all entries."
 )
 
 
