@@ -4,6 +4,7 @@ python scripts/experiments.py out/experiments     (make experiments)
 python scripts/experiments.py --add out/more      those run apart from the others, as well
 python scripts/experiments.py --page              only the overview, the page and its plots
 python scripts/experiments.py --set smollm2 out/experiments-smollm2     those of other models
+python scripts/experiments.py --add out/more smollm2                    and more of these
 """
 
 from __future__ import annotations
@@ -48,6 +49,20 @@ def write(report: dict[str, Any], file: Path = ASSET) -> None:
     file.write_text(f"{text}\n", "utf-8")
 
 
+def set_file(name: str) -> Path:
+    """The app's file with the experiments of other models."""
+    return DATA / f"experiments-{name}.json"
+
+
+def write_set(name: str, report: dict[str, Any]) -> None:
+    """Replace the app's file and the page of other models."""
+    from dppa_core.studies.experiments.page.text import write_page  # noqa: PLC0415
+    from dppa_core.studies.experiments.values import report_of  # noqa: PLC0415
+
+    write(report, set_file(name))
+    write_page(report_of(report), DOCS / name)
+
+
 def main() -> None:
     """Write what the command line names."""
     sys.path.insert(0, str(ROOT))
@@ -56,12 +71,14 @@ def main() -> None:
     from dppa_core.studies.experiments.values import report_of  # noqa: PLC0415
 
     if sys.argv[1] == "--set":
-        given = json.loads((Path(sys.argv[3]) / RESULT).read_text("utf-8"))
-        write(given, DATA / f"experiments-{sys.argv[2]}.json")
-        write_page(report_of(given), DOCS / sys.argv[2])
+        write_set(sys.argv[2], json.loads((Path(sys.argv[3]) / RESULT).read_text("utf-8")))
         return
     if sys.argv[1] == "--add":
         given = json.loads((Path(sys.argv[2]) / RESULT).read_text("utf-8"))
+        if sys.argv[3:]:
+            known = json.loads(set_file(sys.argv[3]).read_text("utf-8"))
+            write_set(sys.argv[3], with_more(known, given))
+            return
         write(with_more(json.loads(ASSET.read_text("utf-8")), given))
     elif sys.argv[1] != "--page":
         ASSET.write_text((Path(sys.argv[1]) / RESULT).read_text("utf-8"), "utf-8")

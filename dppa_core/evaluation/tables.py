@@ -99,17 +99,24 @@ def text_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def percent(share: float, digits: int = 0) -> str:
     """A fraction in per cent."""
-    return f"{100 * share:.{digits}f} %"
+    return f"{_hundredths(share):.{digits}f} %"
 
 
 def percent_text(value: float, ends: Ends, between: str = "-", unit: str = "") -> str:
     """A fraction in per cent with its interval: 50.0 (40.0-60.0)."""
-    return f"{100 * value:.1f}{unit} ({100 * ends[0]:.1f}{between}{100 * ends[1]:.1f})"
+    middle, low, high = map(_hundredths, (value, *ends))
+    return f"{middle:.1f}{unit} ({low:.1f}{between}{high:.1f})"
 
 
 def signed_text(value: float, ends: Ends, unit: str = "") -> str:
     """A difference of fractions in points with its interval: +1.0 (-0.5 to +2.5)."""
-    return f"{100 * value:+.1f}{unit} ({100 * ends[0]:+.1f} to {100 * ends[1]:+.1f})"
+    middle, low, high = map(_hundredths, (value, *ends))
+    return f"{middle:+.1f}{unit} ({low:+.1f} to {high:+.1f})"
+
+
+def _hundredths(share: float) -> float:
+    """A fraction times 100, without the noise of that product, so that halves round alike."""
+    return round(100 * share, 6)
 
 
 def capital(text: str) -> str:
