@@ -51,7 +51,7 @@ function bars(root, { effects }, width) {
     if (row >= 14 || i % 2 === 0) svg("text", { x: LEFT - 8, y: y + row / 2 + 4, class: "tick end" }, root, layer === null ? "outside" : String(layer));
     svg("rect", {
       class: "bar", "data-layer": layer ?? "outside", "data-value": +change.toPrecision(6), x: px(from), y: y + 3,
-      width: px(Math.abs(x(change) - x(0))), height: row - 6, fill: signs.colour(change < 0 ? 0.2 : 0.8),
+      width: px(Math.abs(x(change) - x(0))), height: row - 6, fill: signs.colour(change < 0 ? 0.15 : 0.85),
     }, root);
     if (row >= 14) svg("text", { ...ends, y: y + row / 2 + 4 }, root, signed(change) || "0");
   });
