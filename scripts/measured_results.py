@@ -3,7 +3,7 @@
 import json
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ sys.path.insert(0, str(ROOT))  # run as a script, from wherever
 from dppa_core.evaluation.tables import signed_text  # noqa: E402
 from dppa_core.methods.registry import get_method  # noqa: E402
 from dppa_core.studies.zoo.study.compare import SECONDARY, compare  # noqa: E402
+from dppa_core.studies.zoo.study.confirmation import without_new  # noqa: E402
 from dppa_core.tasks import DOMAINS  # noqa: E402
 
 SHORT = 5
@@ -75,10 +76,10 @@ class Results:
         return unsigned(map(float, found(pattern, self.experiments[key]["finding"])))
 
     @cached_property
-    def settled(self) -> list[dict[str, Any]]:
-        """The measured settled sets of all sizes and seeds."""
+    def settled(self) -> Sequence[Mapping[str, Any]]:
+        """The measured settled sets of all sizes but those of the confirmation."""
         files = sorted(ROOT.glob("docs/study/*-settled-*.json"))
-        return [json.loads(file.read_text("utf-8")) for file in files]
+        return without_new([json.loads(file.read_text("utf-8")) for file in files])[0]
 
     def over_sizes(self, one: str, other: str, rate: float) -> tuple[str, ...]:
         """Points by which a merge keeps more than another over the settled sets, and the interval,

@@ -130,18 +130,34 @@ def test_a_set_whose_merges_keep_less_than_one_of_its_models_says_so() -> None:
     assert found.plots[0].marks[row] == ("×", "×"), "8 of 40, and one of two domains is a half"
 
 
-def test_sets_of_three_seeds_are_one_row_a_rate_with_the_outcomes_of_the_study() -> None:
-    def measured(seed: int, dppa: int) -> dict[str, Any]:
-        known = {"magnitude": 20, "dp": 20, "dpa": 30, "dppa": dppa, "reversed": 10}
-        merges = [
-            {"key": f"{name}-95-all", "name": name, "rate": 0.95, "budget": "all", "values": {}}
-            | {"hits": hits(right)}
-            for name, right in known.items()
-        ]
-        whole = {**STUDY["merges"][0], "key": "task_arithmetic-0-whole"}
-        kind = {"size": "small", "regime": "settled", "seed": seed}
-        return {"set": kind, "own": hits(40), "merges": [whole, *merges]}
+def measured(seed: int, dppa: int) -> dict[str, Any]:
+    """A settled set measured at 95 %."""
+    known = {"magnitude": 20, "dp": 20, "dpa": 30, "dppa": dppa, "reversed": 10}
+    merges = [
+        {"key": f"{name}-95-all", "name": name, "rate": 0.95, "budget": "all", "values": {}}
+        | {"hits": hits(right)}
+        for name, right in known.items()
+    ]
+    whole = {**STUDY["merges"][0], "key": "task_arithmetic-0-whole"}
+    kind = {"size": "small", "regime": "settled", "seed": seed}
+    return {"set": kind, "own": hits(40), "merges": [whole, *merges]}
 
+
+def test_what_was_confirmed_is_told_and_changes_nothing_else() -> None:
+    new = [measured(seed, 38) for seed in (6, 7, 8)]
+    found = overview(RESULTS, [STUDY, *new])
+    assert (
+        found.findings
+        and "on 3 settled sets trained for it, corrected for all 2: DPPA minus"
+        in (told := found.findings.short)
+    )
+    assert "is +45.0 points (" in told and "at 95 % (keeps more) and DPA minus magnitude" in told
+    assert [table.rows for table in found.findings.tables] == [
+        table.rows for table in getattr(overview(RESULTS, [STUDY]).findings, "tables", ())
+    ]
+
+
+def test_sets_of_three_seeds_are_one_row_a_rate_with_the_outcomes_of_the_study() -> None:
     found = overview(RESULTS, [measured(seed, 38 + seed % 2) for seed in (1, 2, 3)])
     assert found.findings
     row = found.findings.tables[0].rows[1]

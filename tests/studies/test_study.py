@@ -29,6 +29,7 @@ from dppa_core.studies.zoo.study.compare import (
     embeddings_whole,
     retention,
 )
+from dppa_core.studies.zoo.study.confirmation import confirmation, without_new
 from dppa_core.studies.zoo.study.merges import METHODS, RATES, merges
 from dppa_core.studies.zoo.study.shuffled import shuffle_set
 from dppa_core.studies.zoo.study.text import markdown
@@ -271,3 +272,33 @@ def test_merges_with_whole_embeddings_are_compared_over_three_seeds() -> None:
     assert found and found.over_seeds.value == pytest.approx(0.25), "6 and 4 of 8 of its own"
     assert compare(sets, 0.9)[0].over_seeds.value == 0, "all entries"
     assert embeddings_whole(sets[:2], 0.9) is None
+
+
+def settled(seed: int, **right: int) -> dict[str, Any]:
+    of = measured(seed, **right)
+    return {**of, "set": {**of["set"], "regime": "settled"}}
+
+
+def test_sets_of_the_confirmation_are_compared_for_themselves_alone() -> None:
+    before = [settled(seed, dppa=4) for seed in (3, 4, 5)]
+    after = [settled(seed, dppa=6 + seed % 2, dpa=6 + seed % 2) for seed in (6, 7, 8, 9)]
+    after = [*after, {**after[0], "set": {**after[0]["set"], "size": "medium"}}]
+    plain = measured(6)
+    assert without_new([*before, *after, plain]) == ([*before, plain], after)
+    found = confirmation(after)
+    assert {rate: [(one.one, one.other) for one in of] for rate, of in found.items()} == {
+        rate: [("dppa", "magnitude"), ("dpa", "magnitude")] for rate in RATES
+    }
+    # By hand: three differences of 2 / 8 and two of 3 / 8; six equal p-values.
+    each = [one for of in found.values() for one in of]
+    assert each[0].over_seeds.value == pytest.approx((3 * 0.25 + 2 * 0.375) / 5)
+    assert all(one.corrected == pytest.approx(min(1, 6 * one.p)) for one in each)
+    assert {one.verdict for one in each} == {"more"}
+    with_new = markdown([*before, *after, plain], "make study")
+    title, section, *others = with_new.split("## ")
+    assert section.startswith("Confirmation\n\n") and "corrected, all 6" in section
+    assert "medium, settled, 1 seed (6); small, settled, 4 seeds (6, 7, 8, 9)" in section
+    assert [f"## {one}" for one in others] == [
+        f"## {one}" for one in markdown([*before, plain], "make study").split("## ")[1:]
+    ]
+    assert "figures without a claim" in markdown(after[:2], "make study")

@@ -44,6 +44,7 @@ from dppa_core.studies.zoo.study.compare import (
     SECONDARY,
     of_all_sizes,
 )
+from dppa_core.studies.zoo.study.confirmation import without_new
 
 KEY = "overview"
 MERGED = (SIMPLEST, WHOLE)
@@ -67,6 +68,7 @@ def overview(
     climbed: Mapping[str, Any] | None = None,
 ) -> Experiment:
     """The overview from docs/results.json, the sets in docs/study and docs/search.json."""
+    studies, new = without_new(studies)
     merged, alone = of_results(results)
     others = of_studies(studies)
     several = [*merged, *others]
@@ -76,7 +78,7 @@ def overview(
     )
     maps = difference_map((several, alone), SIMPLEST), difference_map((several,), WHOLE)
     charts, finding = (*maps, _by_rate(merged)), _finding(merged, alone, others, studies)
-    short = plain(merged, [row for row in others if row.outcomes], studies, climbed)
+    short = plain(merged, [row for row in others if row.outcomes], studies, climbed, new)
     found = Findings(tables, charts, finding, short=short)
     return Experiment(
         KEY,

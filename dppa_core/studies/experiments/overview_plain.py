@@ -7,7 +7,7 @@ from typing import Any
 
 from dppa_core.errors import many
 from dppa_core.evaluation.tables import in_brackets, listed, signed_text
-from dppa_core.studies.experiments.overview_sizes import Found, by_pair
+from dppa_core.studies.experiments.overview_sizes import Found, by_pair, verdict_word
 from dppa_core.studies.experiments.rated_merges import SIMPLEST, TOO_LOW, WHOLE, RatedMerge
 from dppa_core.studies.experiments.score_table import pruned
 from dppa_core.studies.zoo.study.compare import (
@@ -17,7 +17,10 @@ from dppa_core.studies.zoo.study.compare import (
     embeddings_whole,
     of_all_sizes,
 )
+from dppa_core.studies.zoo.study.confirmation import REGIME, confirmation
 from dppa_core.tasks.intervals import Interval
+
+NAMES = {"dppa": "DPPA", "dpa": "DPA"}
 
 
 def plain(
@@ -25,6 +28,7 @@ def plain(
     decided: Sequence[RatedMerge],
     studies: Sequence[Mapping[str, Any]],
     climbed: Mapping[str, Any] | None = None,
+    new: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     """What is known of DPPA in a merge.
 
@@ -33,11 +37,13 @@ def plain(
         decided: The groups of sets with enough seeds for an outcome, one rate each.
         studies: The sets, for the comparisons of all sizes together.
         climbed: What the paper's own search found, from docs/search.json.
+        new: The sets of the confirmation.
     """
     told = [_lead(decided), _climb(climbed) if climbed else ""]
     told += [_against(decided, WHOLE, "whole deltas (task arithmetic)")]
     told += [_against(decided, SIMPLEST, "magnitude pruning with settings searched alike")]
     told += [_together(regime, sets) for regime, sets in of_all_sizes(studies).items()]
+    told += [_confirmed(new)]
     told += [_useless(decided), _once(merged)]
     return " ".join(filter(None, told))
 
@@ -115,6 +121,23 @@ def _together(regime: str, sets: Sequence[Mapping[str, Any]]) -> str:
         f"sets DPPA minus magnitude is {both}. DPPA's two factors alone, at one rate for all "
         f"matrices (DPA), bring {factors}; its uneven densities alone (DP) bring {densities}."
     ) + "".join(beside)
+
+
+def _confirmed(new: Sequence[Mapping[str, Any]]) -> str:
+    """DPPA and its two factors against magnitude, on the sets trained to test the hint."""
+    found = confirmation(new)
+    if not found:
+        return ""
+    told = [
+        f"{NAMES[one.one]} minus magnitude is {_points(one.interval)} at {pruned(rate)} "
+        f"({verdict_word(one)})"
+        for rate, of in found.items()
+        for one in of
+    ]
+    return (
+        f"Tested as planned on {len(new)} {REGIME} sets trained for it, corrected for all "
+        f"{len(told)}: {listed(told)}."
+    )
 
 
 def _gaps(rates: Sequence[float], found: Sequence[Found], pair: tuple[str, str]) -> str:

@@ -21,7 +21,7 @@ from dppa_core.studies.zoo.study.compare import (
     compare,
 )
 from dppa_core.studies.zoo.study.merges import ALL, key_of
-from dppa_core.studies.zoo.study.text import VERDICTS
+from dppa_core.studies.zoo.study.tables import VERDICTS
 from dppa_core.tasks.intervals import Interval
 
 PARTS = {

@@ -6,17 +6,13 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-import numpy as np
-
-from dppa_core.evaluation.tables import listed, settings_text
+from dppa_core.errors import many
+from dppa_core.evaluation.tables import listed
 from dppa_core.studies.zoo.study.compare import (
-    EQUAL,
     LEAST_SEEDS,
     PRIMARY,
     SECONDARY,
-    SeedComparison,
     answer_little,
-    apart,
     by_accuracy,
     by_kind,
     claim_rates,
@@ -24,32 +20,13 @@ from dppa_core.studies.zoo.study.compare import (
     of_all_sizes,
     of_one_model,
     retention,
-    student_interval,
 )
-from dppa_core.studies.zoo.study.merges import ALL, MAIN_RATE, MODULES, key_of
-from dppa_core.studies.zoo.trained_set import set_title
-from dppa_core.tasks.intervals import Interval, holm
+from dppa_core.studies.zoo.study.confirmation import confirmation, without_new
+from dppa_core.studies.zoo.study.tables import comparisons, confirmed, figures, one_set
+from dppa_core.studies.zoo.trained_set import kind_title, set_title
+from dppa_core.tasks.intervals import holm
 from dppa_core.tuning.search.axes import FACTORS, LEAST_STRENGTH, LONE_FACTORS
 
-TITLES = {
-    "task_arithmetic": "task arithmetic",
-    "magnitude": "magnitude pruning",
-    "dp": "DP",
-    "dpa": "DPA (strength 0)",
-    "dppa": "DPPA (joint)",
-    "dare": "DARE",
-    "ties": "TIES",
-    "reversed": "DPPA, densities reversed",
-    "random": "DPPA, entries ranked at random",
-    "shuffled": "DPPA on shuffled deltas",
-}
-VERDICTS = {
-    "more": "keeps more",
-    "less": "keeps less",
-    "alike": f"within {100 * EQUAL:g} points",
-    "open": "open",
-    "worthless": "none: both below one model",
-}
 Measured = Mapping[str, Any]
 
 
@@ -63,8 +40,10 @@ def markdown(sets: Sequence[Measured], command: str) -> str:
         "asked the same items; intervals treat them as independent, though "
         f"patterns of sentences recur. {_at_an_end(sets)} Made by `{command}`."
     ]
-    parts += [_group(size, regime, of) for (size, regime), of in sorted(by_kind(sets).items())]
-    parts += [_all_sizes(regime, of) for regime, of in of_all_sizes(sets).items()]
+    planned, new = without_new(sets)
+    parts += [_new(new)] if new else []
+    parts += [_group(size, regime, of) for (size, regime), of in sorted(by_kind(planned).items())]
+    parts += [_all_sizes(regime, of) for regime, of in of_all_sizes(planned).items()]
     return "\n\n".join(parts) + "\n"
 
 
@@ -93,6 +72,24 @@ def _bounds(values: Mapping[str, float]) -> tuple[float, float]:
     return FACTORS if "coefficient" in values else LONE_FACTORS
 
 
+def _new(sets: Sequence[Measured]) -> str:
+    """The confirmation: sets trained to test what others had hinted at."""
+    kinds = {kind_title(of[0]["set"]): of for _, of in sorted(by_kind(sets).items())}
+    seeds = [
+        f"{kind}, {many(len(of), 'seed')} ({', '.join(str(one['set']['seed']) for one in of)})"
+        for kind, of in kinds.items()
+    ]
+    parts = [
+        "## Confirmation",
+        "Trained to test what ten sets had hinted at, by the plan's *Confirmation*: "
+        f"{'; '.join(seeds)}. They enter nothing else on this page. {_alone(sets)}",
+    ]
+    if found := confirmation(sets):
+        return "\n\n".join([*parts, confirmed(found), figures(sets)])
+    few = f"Fewer than {LEAST_SEEDS} sets: figures without a claim."
+    return "\n\n".join([*parts, few, *map(one_set, sets)])
+
+
 def _group(size: str, regime: str, sets: Sequence[Measured]) -> str:
     seeds = [str(of["set"]["seed"]) for of in sets]
     told = f"Seeds: {', '.join(seeds)}. {_alone(sets)}"
@@ -102,8 +99,8 @@ def _group(size: str, regime: str, sets: Sequence[Measured]) -> str:
             f"Fewer than {LEAST_SEEDS} seeds: figures without a claim. Intervals (95 %) are over "
             "questions alone; other seeds may differ by more."
         ]
-        return "\n\n".join([*parts, *map(_one_set, sets)])
-    return "\n\n".join([*parts, *_compared(sets), _figures(sets)])
+        return "\n\n".join([*parts, *map(one_set, sets)])
+    return "\n\n".join([*parts, *_compared(sets), figures(sets)])
 
 
 def _compared(sets: Sequence[Measured]) -> list[str]:
@@ -148,7 +145,7 @@ def _claims(sets: Sequence[Measured], by: str) -> list[str]:
         f"{by}. P-values are corrected by Holm: for the {len(PRIMARY)} comparisons of a rate, as "
         f"planned (one less without a control), and for all {every_one} of the rates below. The "
         "last column goes by the former.",
-        *(_comparisons(of, rate, [next(every) for _ in of]) for rate, of in found.items()),
+        *(comparisons(of, rate, [next(every) for _ in of]) for rate, of in found.items()),
         *_secondary(sets),
     ]
 
@@ -157,7 +154,7 @@ def _secondary(sets: Sequence[Measured]) -> list[str]:
     """The comparisons planned later, at the rates that all sets were measured at."""
     found = {rate: compare(sets, rate, SECONDARY) for rate in claim_rates(sets, SECONDARY)}
     every = iter(holm([one.p for of in found.values() for one in of]))
-    tables = [_comparisons(of, rate, [next(every) for _ in of]) for rate, of in found.items()]
+    tables = [comparisons(of, rate, [next(every) for _ in of]) for rate, of in found.items()]
     return (
         [
             f"Planned later and secondary, so hints and no claims; corrected for the "
@@ -167,39 +164,6 @@ def _secondary(sets: Sequence[Measured]) -> list[str]:
         if tables
         else []
     )
-
-
-def _one_set(of: Measured) -> str:
-    """The figures of one set, each merge beside DPPA at the same rate."""
-    lines = [
-        "| merge | pruned | mean retention | math, finance, law | minus DPPA (joint) | settings |"
-        "\n| --- | --- | --- | --- | --- | --- |"
-    ]
-    beside = {
-        (row["rate"], row["budget"]): row["hits"] for row in of["merges"] if row["name"] == "dppa"
-    }
-    for row in of["merges"]:
-        kept = f"{100 * retention(row['hits'], of['own']):.1f} %"
-        each = ", ".join(
-            f"{100 * hits.count('1') / len(hits):.1f}" for hits in row["hits"].values()
-        )
-        other = beside.get((row["rate"], row["budget"]) if row["rate"] else (MAIN_RATE, ALL))
-        gap = "–"
-        if other is not None and row["name"] != "dppa":
-            found = apart(other, row["hits"], of["own"])  # the same draws as in the overview
-            turned = Interval(0.0 - found.value, -found.high, -found.low)
-            gap = f"{100 * turned.value:+.1f} ({_ends(turned)})"
-        settings = settings_text(row["values"])
-        cells = (TITLES[row["name"]], _rate(row), kept, each, gap, settings)
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def _rate(row: Measured) -> str:
-    if not row["rate"]:
-        return "–"
-    whole = ", embeddings whole" if row["budget"] == MODULES else ""
-    return f"{100 * row['rate']:g} %{whole}"
 
 
 def _alone(sets: Sequence[Measured]) -> str:
@@ -222,53 +186,3 @@ def _unmerged(sets: Sequence[Measured]) -> str:
         return f"Not merged, the best of them keeps {best} or more."
     base = fmean(retention(of["unmerged"]["base"], of["own"]) for of in sets)
     return f"Not merged, the best of them keeps {best}, the base {100 * base:.1f} %."
-
-
-def _comparisons(found: Sequence[SeedComparison], rate: float, every: Sequence[float]) -> str:
-    head = (
-        f"| at {100 * rate:g} % of all entries | question | points | over seeds | seeds and items "
-        "| p | corrected, rate | corrected, all | |\n"
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"
-    )
-    return "\n".join([head, *map(_comparison, found, every)])
-
-
-def _comparison(one: SeedComparison, every: float) -> str:
-    names = f"{TITLES[one.one]} minus {TITLES[one.other]}"
-    mean = f"{100 * one.over_seeds.value:+.1f}"
-    ends = _ends(one.over_seeds), _ends(one.hierarchical)
-    cells = (mean, *ends, *map(_p, (one.p, one.corrected, every)))
-    return f"| {names} | {one.question} | {' | '.join(cells)} | {VERDICTS[one.verdict]} |"
-
-
-def _ends(one: Interval) -> str:
-    return f"{100 * one.low:+.1f} to {100 * one.high:+.1f}"
-
-
-def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def _figures(sets: Sequence[Measured]) -> str:
-    lines = [
-        "| merge | pruned | mean retention | by seed | minus DPPA (joint) | settings by seed |\n"
-        "| --- | --- | --- | --- | --- | --- |"
-    ]
-    known = [{row["key"]: row for row in of["merges"]} for of in sets]
-    for key in (key for key in known[0] if all(key in rows for rows in known)):
-        row = known[0][key]
-        each = [rows[key] for rows in known]
-        kept = [retention(one["hits"], of["own"]) for one, of in zip(each, sets, strict=True)]
-        beside = key_of("dppa", row["rate"] or MAIN_RATE, row["budget"] if row["rate"] else ALL)
-        gap = "–"
-        if row["name"] != "dppa" and all(beside in rows for rows in known):
-            pairs = zip(kept, known, sets, strict=True)
-            gaps = [k - retention(rows[beside]["hits"], of["own"]) for k, rows, of in pairs]
-            found = student_interval(np.array(gaps))[0]
-            gap = f"{100 * found.value:+.1f} ({_ends(found)})"
-        seeds = ", ".join(f"{100 * one:.1f}" for one in kept)
-        settings = "; ".join(settings_text(one["values"]) for one in each)
-        mean = f"{100 * fmean(kept):.1f} %"
-        cells = (TITLES[row["name"]], _rate(row), mean, seeds, gap, settings)
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
