@@ -146,11 +146,9 @@ def measured(seed: int, dppa: int) -> dict[str, Any]:
 def test_what_was_confirmed_is_told_and_changes_nothing_else() -> None:
     new = [measured(seed, 38) for seed in (6, 7, 8)]
     found = overview(RESULTS, [STUDY, *new])
-    assert (
-        found.findings
-        and "on 3 settled sets trained for it, corrected for all 2: DPPA minus"
-        in (told := found.findings.short)
-    )
+    assert found.findings
+    told = found.findings.short
+    assert "on 3 settled sets trained for it, corrected for all 2: DPPA minus" in told
     assert "is +45.0 points (" in told and "at 95 % (keeps more) and DPA minus magnitude" in told
     assert [table.rows for table in found.findings.tables] == [
         table.rows for table in getattr(overview(RESULTS, [STUDY]).findings, "tables", ())
