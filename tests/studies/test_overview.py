@@ -246,6 +246,16 @@ def test_the_first_figure_marks_who_wins_at_each_rate_in_each_set(found: Experim
     assert places["law alone, 0.15"] == (None, (1, 2))
 
 
+def test_a_win_against_a_search_that_did_harm_has_a_mark_of_its_own() -> None:
+    math = {"magnitude": CLEAR, "magnitude_as_pruned": NONE}
+    alone = {**RESULTS["merges"][3]["alone"], "math": merge(0.8, 0.6, **math)}
+    rows = [*RESULTS["merges"][:3], {**RESULTS["merges"][3], "alone": alone}]
+    found = overview({**RESULTS, "merges": rows}, []).findings
+    assert found and isinstance(found.plots[0], Heatmap)
+    marks = dict(zip(found.plots[0].rows, found.plots[0].marks, strict=True))
+    assert marks["math alone, 0.25"] == ("△",) and marks["embedded settled"] == ("▲",)
+
+
 def test_a_merge_of_models_that_came_along_has_its_recipe() -> None:
     values = {"factor1": 1.5, "factor2": 2.5, "coefficient": 0.9, "strength": 0.02}
     rows = [

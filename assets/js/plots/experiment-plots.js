@@ -134,7 +134,7 @@ function drawChart(root, chart, width, bounds) {
   chart.series.forEach((series, place) => seriesOf(root, chart, series, place, chart.series.length, at));
 }
 
-const SIGNS = { "▲": "wins", "▼": "loses", "=": "ties", "?": "undecided", "×": "both below one model that is not merged" };
+const SIGNS = { "▲": "wins", "△": "wins only against a search that did harm", "▼": "loses", "=": "ties", "?": "undecided", "×": "both below one model that is not merged" };
 // `pick` gives what a click on a cell does, by its place (table and row), or nothing.
 function drawHeatmap(root, map, width, pick) {
   const left = Math.min(12 + 6.6 * Math.max(...map.rows.map((one) => one.length)), width * 0.48);

@@ -127,7 +127,7 @@ def shown_merges() -> tuple[ShownMerge, ...]:
     return (
         _shown("unpruned", "Whole changes, added.", known["task_arithmetic", 0.0]["best"]),
         _shown(
-            f"{_percent(rate)} pruned",
+            f"{_percent(rate)} by magnitude",
             "The largest changes of every matrix, as they are (magnitude pruning).",
             one["plain"],
         ),
@@ -193,11 +193,11 @@ def which_for_what() -> str:
     asked = sum(found["n"] for found in own["domains"].values())
     pruned = " or ".join(told[row["method"]] for row in best)
     return (
-        f"Of the embedded toys, on {asked:,} test questions, in brackets what is kept of their "
-        f"own accuracy at settings searched for each method. For the best answers of one model: "
-        f"{told[one[0]['method']]}. For small packs, a fifth of each change: {pruned}{seen}. "
-        f"For smaller ones, a twentieth of each matrix: {_sparsest()}. If each kind of question "
-        f"may have a model of its own: {told[FOR_EACH_DOMAIN]}."
+        f"Of the embedded toys, trained once, on {asked:,} test questions, in brackets what is "
+        f"kept of their own accuracy at settings searched for each method. For the best answers of "
+        f"one model: {told[one[0]['method']]}. For small packs, a fifth of each change: "
+        f"{pruned}{seen}. For smaller ones, a twentieth of each matrix: {_sparsest()}. If each "
+        f"kind of question may have a model of its own: {told[FOR_EACH_DOMAIN]}."
     )
 
 
@@ -248,8 +248,15 @@ def _beside(recipe: MergeRecipe, found: Measured | None) -> str:
             continue
         one = min(best, key=lambda one: abs(one.rate - rate))
         at = f" (at {_percent(one.rate)})" if one.rate not in (0.0, rate) else ""
-        parts.append(f"{name}{at} {_percent(one.kept)}")
+        parts.append(f"{name}{at} {_percent(one.kept)}{_without_search(one, known)}")
     return ", ".join(parts)
+
+
+def _without_search(one: Measured, known: Iterable[Measured]) -> str:
+    """What the same merge keeps as pruned, if its search did harm that shows."""
+    plain = [row.kept for row in known if row.rate == one.rate and not row.searched]
+    harmed = plain and max(plain) > one.kept and _percent(max(plain)) != _percent(one.kept)
+    return f" (not searched {_percent(max(plain))})" if harmed else ""
 
 
 def _percent(share: float) -> str:

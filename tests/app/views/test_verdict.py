@@ -76,7 +76,8 @@ def test_one_model_is_compared_with_its_own_merges():
     assert said == (
         f"This merge keeps {kept('dppa', 0.8, 'math', 'plain')} of its model's own accuracy, on "
         f"{asked_math} questions. With searched settings instead: "
-        f"DPPA {kept('dppa', 0.8, 'math')}, magnitude {kept('magnitude', 0.8, 'math')}."
+        f"DPPA {kept('dppa', 0.8, 'math')}, magnitude {kept('magnitude', 0.8, 'math')} "
+        f"(not searched {kept('magnitude', 0.8, 'math', 'plain')})."
     )
 
 
@@ -126,7 +127,7 @@ def test_four_clicks_show_what_pruning_costs_and_what_amplification_brings_back(
     )
     assert whole.text == f"unpruned {kept('task_arithmetic', 0.0)}"
     left = kept("magnitude", rate, when="plain")
-    assert pruned.text == f"{100 * rate:.0f}\u202f% pruned {left}"
+    assert pruned.text == f"{100 * rate:.0f}\u202f% by magnitude {left}"
     assert scaled.text == f"one factor {kept('magnitude', rate)}"
     assert amplified.text == f"DPPA {kept('dppa', rate)}"
     for one in shown_merges():
