@@ -72,6 +72,7 @@ def _wire_adding(page: Page, studio: Studio, told: list[Component]) -> None:
 
     @show_errors
     def on_use(values: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
+        yield {view.findings: pack(None)}  # those of the click before
         session = controls.session(values)
         base, models = named_references(values[view.base], values[view.reference])
         if not base:

@@ -47,11 +47,12 @@ def wire_tune(page: Page, studio: Studio) -> None:
 
     @show_errors
     def on_read(values: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
+        number, text = asked(values[page.tune], "recipe")
         try:
-            number, recipe, notes = asked_recipe(values[page.tune], studio)
+            recipe, notes = asked_recipe(text, studio)
             yield from _followed(page, _of_recipe(recipe, studio), number, studio, notes)
         except DppaError as error:  # shown in the panel, which would cover a notice
-            yield {page.tune: pack({"refused": str(error)})}
+            yield {page.tune: pack({"refused": str(error), "id": number})}
 
     @show_errors
     def on_write(values: dict[Any, Any]) -> dict[Any, Any]:

@@ -53,7 +53,7 @@ TABLE = Table(
 FOUND = Findings((TABLE,), (LINES, BARS, MAP), "DP keeps 66 %, -6.2 points.", ("72 B: no machine",))
 SETTING = {"title": "By hand", "base": "zoo:base", "test_items": 200, "search_items": 64}
 REPORT = ExperimentsReport(
-    "dppa reproduce --all",
+    "dppa reproduce --all --preset mine.yaml --limit 200",
     "a machine",
     {"torch": "2"},
     SETTING | {"models": [{"model": "zoo:math", "domain": "math"}]},

@@ -19,7 +19,10 @@ export function slider(parent, { name, low, high, step, digits, value, limits = 
   const range = html("input", { type: "range", "aria-label": name, min: low, max: high, step }, box);
   const number = html("input", { type: "number", "aria-label": `${name}, as a number`, ...limits, step }, box);
   let shown = null;
-  const text = (x) => (digits > 2 ? String(+x.toFixed(digits)) : x.toFixed(digits));
+  const text = (x) => { // as many digits as it takes, up to four
+    const short = x.toFixed(digits);
+    return digits > 2 || Math.abs(+short - x) > 5e-5 ? String(+x.toFixed(Math.max(digits, 4))) : short;
+  };
   const show = (x) => {
     if (x === shown) return;
     shown = x;

@@ -154,7 +154,7 @@ part("tune", ({ host, get, put, watch, trigger }) => {
       if (read) tell(["The recipe is open.", ...(value.notes ?? []).map((one) => `Differs from mergekit: ${one}`)].join(" "));
       redraw();
     }
-    if (value?.refused) {
+    if (value?.refused && value.id === server.restoring) { // not of a request that another one followed
       tuneFailed();
       if (panel.matches(":popover-open")) tellInside(value.refused, true);
       else tell(value.refused, true);

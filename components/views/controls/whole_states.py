@@ -50,27 +50,26 @@ def asked(value: object, key: str) -> tuple[int, Any]:
     return data["id"], data.get(key)
 
 
-def asked_recipe(value: object, studio: Studio) -> tuple[int, MergeRecipe, tuple[str, ...]]:
-    """The number of the request, its recipe, and how a merge by mergekit would differ.
+def asked_recipe(text: object, studio: Studio) -> tuple[MergeRecipe, tuple[str, ...]]:
+    """The recipe of a text, and how a merge by mergekit would differ.
 
     Raises:
         InvalidRecipe: neither a recipe of ours nor of mergekit.
         NoCounterpart: mergekit's, and ours cannot express it.
     """
-    number, text = asked(value, "recipe")
     if not isinstance(text, str) or len(text) > LONGEST_RECIPE:
         raise InvalidValue(
             f"A recipe is a text of up to {LONGEST_RECIPE} characters. Another kind of file, such "
             "as a file of weights, is the usual cause."
         )
     if not _MERGEKIT.search(text):
-        return number, parse_recipe(text), ()
+        return parse_recipe(text), ()
     found = import_mergekit(text, lambda base: _tensor_names(base, studio))
     recipe = replace(found.recipe, dtype=DTYPE)
     if recipe == found.recipe:
-        return number, recipe, found.notes
+        return recipe, found.notes
     kept = f"It writes {found.recipe.dtype}, and the page {DTYPE}."
-    return number, recipe, (*found.notes, kept)
+    return recipe, (*found.notes, kept)
 
 
 def _tensor_names(base: str, studio: Studio) -> tuple[str, ...]:

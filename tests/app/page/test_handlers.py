@@ -286,7 +286,7 @@ def test_a_model_in_the_list_is_refused_before_any_check_is_shown(page: gr.Block
     (event,) = events(page, "on_use")
     given = {one: "zoo:math" if one.elem_id == "reference" else one.value for one in event.inputs}
     with pytest.raises(gr.Error, match="in the list already"):
-        next(event.fn(given))
+        list(event.fn(given))
 
 
 def test_the_yield_that_gradio_sends_twice_undoes_nothing(page: gr.Blocks, tiny_zoo: Path) -> None:

@@ -33,7 +33,7 @@ def test_one_experiment_is_sent_whole_and_the_others_by_name(tmp_path: Path) -> 
     assert [plot["kind"] for plot in shown["plots"]] == ["lines", "bars", "heatmap"]
     assert [row["recipe"] for row in shown["tables"][0]["rows"]] == [True, False, False]
     assert shown["tables"][0]["rows"][0]["cells"][2]["low"] == 59.2
-    assert value["about"]["command"] == "dppa reproduce --all"
+    assert value["about"]["command"] == "dppa reproduce --all --preset mine.yaml --limit 200"
     assert shown_value(results, "last")["shown"]["tables"] == []
     with pytest.raises(InvalidValue, match="No experiment 'nobody'"):
         shown_value(results, "nobody")

@@ -241,6 +241,8 @@ def test_a_model_that_does_not_fit_is_not_added_and_the_reason_stays_in_sight(
     (event,) = [fn for fn in page.fns.values() if fn.name == "on_use"]
     given = {b: folder if b.elem_id == "reference" else b.value for b in event.inputs}
     steps = event.fn(given)
+    (cleared,) = next(steps).values()
+    assert json.loads(cleared) is None, "what an earlier check found"
     (told,) = next(steps).values()
     value = json.loads(told)
     assert value["head"].startswith("Not added") and value["rows"][0]["severity"] == "blocker"

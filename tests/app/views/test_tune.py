@@ -59,22 +59,29 @@ def test_who_is_asked_stays_when_one_comes_back(page: gr.Blocks) -> None:
     assert "choices" in told and "value" not in told
 
 
-@pytest.mark.parametrize(
-    "sent",
-    [
-        "{",
-        "[]",
-        '{"id": -1}',
-        '{"id": true}',
-        '{"id": 1}',
-        '{"id": 1, "state": []}',
-        '{"id": 1, "state": {"v": 1, "base": "zoo:base", "models": []}}',
-    ],
+UNNUMBERED = ("{", "[]", '{"id": -1}', '{"id": true}')
+EMPTY = (
+    '{"id": 1}',
+    '{"id": 1, "state": []}',
+    '{"id": 1, "state": {"v": 1, "base": "zoo:base", "models": []}}',
 )
+
+
+@pytest.mark.parametrize("sent", [*UNNUMBERED, *EMPTY])
 def test_what_the_bar_would_not_send_is_refused(page: gr.Blocks, sent: str) -> None:
     with pytest.raises(gr.Error):
         press(page, "on_restore", tune=sent)
-    assert press(page, "on_read", tune=sent)["tune"]["refused"]
+
+
+def test_a_refused_recipe_names_its_request_so_that_a_late_refusal_is_known(
+    page: gr.Blocks,
+) -> None:
+    for sent in UNNUMBERED:
+        with pytest.raises(gr.Error):
+            press(page, "on_read", tune=sent)
+    for sent in EMPTY:
+        told = press(page, "on_read", tune=sent)["tune"]
+        assert told["id"] == 1 and "A recipe is a text" in told["refused"]
 
 
 def test_a_curve_for_another_number_of_layers_is_refused(page: gr.Blocks) -> None:

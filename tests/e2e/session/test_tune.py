@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Route
 
 from components.session.link import link_of
 from components.session.method_choice import MethodChoice
@@ -291,3 +292,25 @@ def test_a_recipe_the_page_cannot_show_changes_nothing(studio: Studio) -> None:
     studio.page.locator(".keep-told", has_text="seed is 7").wait_for()
     wait_rest(studio)
     assert session_of(studio) == START and studio.recipe == recipe_hash(START.recipe())
+
+
+def test_a_late_answer_to_an_earlier_recipe_is_not_told(studio: Studio) -> None:
+    late: list[Route] = []
+
+    def hold(route: Route) -> None:
+        if "seed: 7" in (route.request.post_data or ""):
+            late.append(route)
+        else:
+            route.continue_()
+
+    press(studio, "keep")
+    studio.page.route("**/queue/join*", hold)
+    for text in ("dppa: 1\nbase: zoo:base\nmodels: [{model: zoo:math}]\nseed: 7\n", "other: ["):
+        studio.page.locator("#recipe-text").fill(text)
+        studio.page.locator("#recipe-use").click()
+    told = studio.page.locator(".keep-told", has_text="not plain YAML")
+    told.wait_for()
+    with studio.page.expect_response(lambda response: "/queue/join" in response.url):
+        late[0].continue_()
+    studio.page.wait_for_timeout(1500)  # its refusal comes in this time
+    assert told.is_visible()

@@ -19,6 +19,9 @@ def test_an_experiment_is_read_drawn_saved_and_a_row_is_set(visit: Visit) -> Non
     expect(page.locator('#experiments g.point[data-series="90 %"]')).to_have_count(2)
     expect(page.locator("#experiments .result-table")).to_contain_text("66 (59.2 to 72.2)")
     expect(page.locator("#experiments .result-table")).to_contain_text("${no_items}")
+    expect(page.locator("#experiments .result-how pre")).to_contain_text(
+        "dppa reproduce first --preset mine.yaml --limit 200   # this one alone"
+    )
     heads = page.locator("#experiments .result-table thead th")
     assert heads.all_inner_texts() == ["method", "set", "pruned (%)", "accuracy (%)"]
     fits = "scroll => scroll.scrollWidth <= scroll.clientWidth"

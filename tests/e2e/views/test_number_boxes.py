@@ -22,6 +22,17 @@ def test_what_cannot_be_falls_back_to_what_counts(
     assert told == (changed if typed in ("150", "-5") else [])
 
 
+@pytest.mark.parametrize(("typed", "shown"), [("1.26", "1.26"), ("1.3", "1.3"), ("2", "2.0")])
+def test_a_factor_is_shown_with_the_digits_that_count(
+    studio: Studio, typed: str, shown: str
+) -> None:
+    box = studio.page.locator('[data-part="amplify"] input[type="number"]').first
+    box.fill(typed)
+    box.press("Tab")
+    studio.page.wait_for_function("() => dppa.isCurrent()")
+    assert box.input_value() == shown
+
+
 @pytest.mark.long
 def test_an_emptied_box_changes_nothing_while_it_is_empty(studio: Studio) -> None:
     studio.set_rate(60)
