@@ -39,6 +39,14 @@ GUIDES = (
     ),
     StatedFigures(
         SMOLLM2,
+        "than one either: -# nats per token at 95 % (-# to #; experiment 6f).",
+        lambda _: of_smollm2(
+            r"What was found.*with two factors minus one.*? -([\d.]+) nats per token "
+            r"\(-([\d.]+) to \+([\d.]+)\) at 95 %"
+        ),
+    ),
+    StatedFigures(
+        SMOLLM2,
         "at 80 % DPPA keeps # %, DARE # %, TIES # %, whole deltas # %. No difference is beyond "
         "chance (whole deltas minus DPPA -# points, -# to #),",
         lambda _: of_smollm2(

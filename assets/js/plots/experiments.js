@@ -28,7 +28,9 @@ export const findings = (text) => {
 };
 function found(parent, text, plain) {
   if (plain) { // the overview: a few sentences, then all of its figures
-    list(parent, sentencesOf(plain));
+    const [answer, ...more] = sentencesOf(plain);
+    prose(parent, "finding", answer);
+    list(parent, more);
     return () => list(parent, sentencesOf(text));
   }
   const [first, ...others] = findings(text);
