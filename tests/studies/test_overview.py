@@ -149,6 +149,15 @@ def test_what_was_confirmed_is_told_and_changes_nothing_else() -> None:
     assert found.findings
     told = found.findings.short
     assert "on 3 settled sets trained for it, corrected for all 2: DPPA minus" in told
+    assert told.startswith("Tested as planned"), "no group of sets had an outcome"
+    old = [measured(seed, 2 + seed) for seed in (1, 2, 3)]
+    led = getattr(overview(RESULTS, [*old, *new]).findings, "short", "")
+    assert (
+        "adding whole deltas. It keeps more than magnitude" in led and "at 95 %, as tested" in led
+    )
+    open_ = [measured(seed, 10 * (seed - 5)) for seed in (6, 7, 8)]
+    led = getattr(overview(RESULTS, [*old, *open_]).findings, "short", "")
+    assert "nor magnitude pruning" in led and "(DPA) do keep more than that at 95 %, as te" in led
     assert "is +45.0 points (" in told and "at 95 % (keeps more) and DPA minus magnitude" in told
     assert [table.rows for table in found.findings.tables] == [
         table.rows for table in getattr(overview(RESULTS, [STUDY]).findings, "tables", ())

@@ -13,6 +13,7 @@ from dppa_core.studies.experiments.score_table import pruned
 from dppa_core.studies.zoo.study.compare import (
     EQUAL,
     SECONDARY,
+    SeedComparison,
     claim_rates,
     embeddings_whole,
     of_all_sizes,
@@ -21,6 +22,8 @@ from dppa_core.studies.zoo.study.confirmation import REGIME, confirmation
 from dppa_core.tasks.intervals import Interval
 
 NAMES = {"dppa": "DPPA", "dpa": "DPA"}
+Confirmed = Mapping[float, Sequence[SeedComparison]]
+"""Rate -> the comparisons of the confirmation."""
 
 
 def plain(
@@ -39,11 +42,12 @@ def plain(
         climbed: What the paper's own search found, from docs/search.json.
         new: The sets of the confirmation.
     """
-    told = [_lead(decided), _climb(climbed) if climbed else ""]
+    found = confirmation(new)
+    told = [_lead(decided, found, len(new)), _climb(climbed) if climbed else ""]
     told += [_against(decided, WHOLE, "whole deltas (task arithmetic)")]
     told += [_against(decided, SIMPLEST, "magnitude pruning with settings searched alike")]
     told += [_together(regime, sets) for regime, sets in of_all_sizes(studies).items()]
-    told += [_confirmed(new)]
+    told += [_confirmed(found, len(new))]
     told += [_useless(decided), _once(merged)]
     return " ".join(filter(None, told))
 
@@ -76,14 +80,32 @@ def _against(rows: Sequence[RatedMerge], rival: str, name: str) -> str:
     )
 
 
-def _lead(rows: Sequence[RatedMerge]) -> str:
-    """The answer in one sentence, if DPPA wins nowhere."""
+def _lead(rows: Sequence[RatedMerge], found: Confirmed, sets: int) -> str:
+    """The answer in a sentence or two, if DPPA wins in no comparison planned first."""
     if not rows or any("wins" in row.outcomes.values() for row in rows):
         return ""
-    return (
-        "Over training seeds DPPA was not seen to beat adding whole deltas, nor magnitude pruning "
-        "with settings searched alike."
-    )
+    beats = {
+        name: listed(
+            [
+                pruned(rate)
+                for rate, of in found.items()
+                for one in of
+                if (one.one, one.verdict) == (name, "more")
+            ]
+        )
+        for name in NAMES
+    }
+    whole = "Over training seeds DPPA was not seen to beat adding whole deltas"
+    rival = "magnitude pruning with settings searched alike"
+    tested = f"as tested on {sets} new sets of models trained inside merges"
+    if beats["dppa"]:
+        return f"{whole}. It keeps more than {rival} at {beats['dppa']}, {tested}."
+    if beats["dpa"]:
+        return (
+            f"{whole}, nor {rival}; its two factors at one rate for all matrices (DPA) do keep "
+            f"more than that at {beats['dpa']}, {tested}."
+        )
+    return f"{whole}, nor {rival}."
 
 
 def _climb(found: Mapping[str, Any]) -> str:
@@ -123,9 +145,8 @@ def _together(regime: str, sets: Sequence[Mapping[str, Any]]) -> str:
     ) + "".join(beside)
 
 
-def _confirmed(new: Sequence[Mapping[str, Any]]) -> str:
+def _confirmed(found: Confirmed, sets: int) -> str:
     """DPPA and its two factors against magnitude, on the sets trained to test the hint."""
-    found = confirmation(new)
     if not found:
         return ""
     told = [
@@ -135,7 +156,7 @@ def _confirmed(new: Sequence[Mapping[str, Any]]) -> str:
         for one in of
     ]
     return (
-        f"Tested as planned on {len(new)} {REGIME} sets trained for it, corrected for all "
+        f"Tested as planned on {sets} {REGIME} sets trained for it, corrected for all "
         f"{len(told)}: {listed(told)}."
     )
 
