@@ -153,7 +153,7 @@ def test_what_was_confirmed_is_told_and_changes_nothing_else() -> None:
     old = [measured(seed, 2 + seed) for seed in (1, 2, 3)]
     led = getattr(overview(RESULTS, [*old, *new]).findings, "short", "")
     assert (
-        "adding whole deltas. It keeps more than magnitude" in led and "at 95 %, as tested" in led
+        "adding whole deltas; it keeps more than magnitude" in led and "at 95 %, as tested" in led
     )
     open_ = [measured(seed, 10 * (seed - 5)) for seed in (6, 7, 8)]
     led = getattr(overview(RESULTS, [*old, *open_]).findings, "short", "")

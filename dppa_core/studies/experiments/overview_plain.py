@@ -81,7 +81,7 @@ def _against(rows: Sequence[RatedMerge], rival: str, name: str) -> str:
 
 
 def _lead(rows: Sequence[RatedMerge], found: Confirmed, sets: int) -> str:
-    """The answer in a sentence or two, if DPPA wins in no comparison planned first."""
+    """The answer in one sentence, if DPPA wins in no comparison planned first."""
     if not rows or any("wins" in row.outcomes.values() for row in rows):
         return ""
     beats = {
@@ -99,7 +99,7 @@ def _lead(rows: Sequence[RatedMerge], found: Confirmed, sets: int) -> str:
     rival = "magnitude pruning with settings searched alike"
     tested = f"as tested on {sets} new sets of models trained inside merges"
     if beats["dppa"]:
-        return f"{whole}. It keeps more than {rival} at {beats['dppa']}, {tested}."
+        return f"{whole}; it keeps more than {rival} at {beats['dppa']}, {tested}."
     if beats["dpa"]:
         return (
             f"{whole}, nor {rival}; its two factors at one rate for all matrices (DPA) do keep "
