@@ -13,9 +13,14 @@ sys.path.insert(0, str(ROOT))  # run as a script, from wherever
 
 from dppa_core.evaluation.tables import signed_text  # noqa: E402
 from dppa_core.methods.registry import get_method  # noqa: E402
-from dppa_core.studies.zoo.study.compare import SECONDARY, compare  # noqa: E402
+from dppa_core.studies.zoo.study.compare import (  # noqa: E402
+    SECONDARY,
+    compare,
+    embeddings_whole,
+)
 from dppa_core.studies.zoo.study.confirmation import without_new  # noqa: E402
 from dppa_core.tasks import DOMAINS  # noqa: E402
+from dppa_core.tasks.intervals import Interval  # noqa: E402
 
 SHORT = 5
 """Methods of the README's table."""
@@ -86,8 +91,25 @@ class Results:
         whose lower end is written without its sign."""
         pairs = [*compare(self.settled, rate), *compare(self.settled, rate, SECONDARY)]
         (gap,) = (of.interval for of in pairs if (of.one, of.other) == (one, other))
-        mean, low, high = unsigned((gap.value, gap.low, gap.high), 100)
-        return mean, low.removeprefix("-"), high
+        return _without_sign(gap)
+
+    @cached_property
+    def new(self) -> Sequence[Mapping[str, Any]]:
+        """The measured sets of the confirmation."""
+        files = sorted(ROOT.glob("docs/study/*-settled-*.json"))
+        return without_new([json.loads(file.read_text("utf-8")) for file in files])[1]
+
+    def over_new(self, one: str, other: str, rate: float) -> tuple[str, ...]:
+        """As `over_sizes`, over the sets of the confirmation."""
+        (gap,) = compare(self.new, rate, [(one, other, "")])
+        return _without_sign(gap.interval)
+
+    def over_new_with_embeddings(self, rate: float) -> tuple[str, ...]:
+        """As `over_new`, DPPA minus magnitude where embeddings stay whole."""
+        gap = embeddings_whole(self.new, rate)
+        if gap is None:
+            raise LookupError("too few sets of the confirmation were measured so")
+        return _without_sign(gap.interval)
 
     def cell(self, key: str, row: Mapping[str, object], column: str) -> tuple[str, ...]:
         """A cell of an experiment's first table, and its interval if it has one."""
@@ -125,6 +147,12 @@ def unsigned(values: Any, scale: float = 1) -> tuple[str, ...]:
     first, *rest = (scale * one for one in values)
     sign = -1 if first < 0 else 1
     return f"{abs(first):.1f}", *(f"{one:.1f}" for one in sorted(sign * one for one in rest))
+
+
+def _without_sign(gap: Interval) -> tuple[str, ...]:
+    """A difference in points and its interval, whose lower end is written without its sign."""
+    mean, low, high = unsigned((gap.value, gap.low, gap.high), 100)
+    return mean, low.removeprefix("-"), high
 
 
 def found(pattern: str, text: str) -> tuple[str, ...]:

@@ -6,21 +6,11 @@ scripts/stated_figures.py rewrites them.
 from dppa_core.studies.zoo.results.entry import RATE
 from dppa_core.studies.zoo.study.merges import CLAIM_RATES
 from dppa_core.tasks import DOMAINS
-from scripts.measured_results import found, text_of
-from scripts.stated_guides import GUIDES, second_on_smollm2
+from scripts.stated_guides import GUIDES, SMOLLM2_AT_90, second_on_smollm2
 from scripts.stated_pattern import AT_80, BESIDE, StatedFigures, of_search, of_survey
 
 README = "README.md"
 EMBEDDED_MODELS = "docs/embedded-models.md"
-
-
-def with_embeddings_whole() -> tuple[str, ...]:
-    """Points by which DPPA keeps more than magnitude where embeddings stay whole, in docs/study.md;
-    there the difference is magnitude's."""
-    row = r"\| magnitude pruning \| 90 %, embeddings whole \|[^|]+\|[^|]+\| "
-    figures = found(rf"{row}([-+.\d]+) \(([-+.\d]+) to ([-+.\d]+)\)", text_of("docs/study.md"))
-    mean, low, high = (-float(one) for one in figures)
-    return f"{mean:.1f}", f"{-high:.1f}", f"{low:.1f}"
 
 
 PLAIN_SEEDS = 5
@@ -57,28 +47,54 @@ STATED = (
     ),
     StatedFigures(
         README,
-        "Whole deltas keep # (# to #) and # (# to #) points more than DPPA.",
+        "on # new sets of smaller models",
+        lambda data: (str(len(data.new)),),
+    ),
+    StatedFigures(
+        README,
+        "at 90 % DPPA keeps # points more than magnitude (# to #), its two factors with even "
+        "densities (DPA) # (# to #); at 95 % DPA keeps # more (# to #), and DPPA's # are open (-# "
+        "to #).",
         lambda data: tuple(
             figure
-            for rate in CLAIM_RATES
-            for figure in data.over_sizes("dppa", "task_arithmetic", rate)
+            for name, rate in (("dppa", 0.9), ("dpa", 0.9), ("dpa", 0.95), ("dppa", 0.95))
+            for figure in data.over_new(name, "magnitude", rate)
         ),
     ),
     StatedFigures(
         README,
-        "With embeddings whole (5 sets, 90 %) DPPA keeps # more than magnitude (-# to #).",
-        lambda _: with_embeddings_whole(),
+        "Whole deltas keep # (# to #) and # (# to #) points more than DPPA.",
+        lambda data: tuple(
+            figure
+            for rate in CLAIM_RATES
+            for figure in data.over_new("dppa", "task_arithmetic", rate)
+        ),
     ),
     StatedFigures(
         README,
-        "DPPA keeps # points more than magnitude at 90 % (# to #), # at 95 % (-# to #); its two "
-        "factors with even densities (DPA) # (# to #) and # (# to #); its uneven densities with "
-        "one factor (DP) # (-# to #) and # (-# to #).",
+        "With embeddings whole (90 %) DPPA keeps # more than magnitude (-# to #),",
+        lambda data: data.over_new_with_embeddings(0.9),
+    ),
+    StatedFigures(
+        README,
+        "DPPA's lead at 90 % is open, too (# points, -# to #).",
         lambda data: tuple(
-            figure
-            for name in ("dppa", "dpa", "dp")
-            for rate in CLAIM_RATES
-            for figure in data.over_sizes(name, "magnitude", rate)
+            figure.removeprefix("-")
+            for figure in data.cell("overview", SMOLLM2_AT_90, "minus magnitude")
+        ),
+    ),
+    StatedFigures(
+        README,
+        "one factor (DP) were not seen to keep more (# points, -# to #; at 95 % #, -# to #).",
+        lambda data: tuple(
+            figure for rate in CLAIM_RATES for figure in data.over_sizes("dp", "magnitude", rate)
+        ),
+    ),
+    StatedFigures(
+        EMBEDDED_MODELS,
+        "embeddings pruned too, it is # points at 90 % (# to #) and # at 95 % (-# to #).",
+        lambda data: tuple(
+            figure for rate in CLAIM_RATES for figure in data.over_new("dppa", "magnitude", rate)
         ),
     ),
     StatedFigures(

@@ -284,7 +284,7 @@ def test_sets_of_the_confirmation_are_compared_for_themselves_alone() -> None:
     after = [settled(seed, dppa=6 + seed % 2, dpa=6 + seed % 2) for seed in (6, 7, 8, 9)]
     after = [*after, {**after[0], "set": {**after[0]["set"], "size": "medium"}}]
     plain = measured(6)
-    assert without_new([*before, *after, plain]) == ([*before, plain], after)
+    assert without_new([*before, *after, plain]) == ([*before, plain], [after[-1], *after[:-1]])
     found = confirmation(after)
     assert {rate: [(one.one, one.other) for one in of] for rate, of in found.items()} == {
         rate: [("dppa", "magnitude"), ("dpa", "magnitude")] for rate in RATES
@@ -302,3 +302,6 @@ def test_sets_of_the_confirmation_are_compared_for_themselves_alone() -> None:
         f"## {one}" for one in markdown([*before, plain], "make study").split("## ")[1:]
     ]
     assert "figures without a claim" in markdown(after[:2], "make study")
+    assert "By accuracy" not in section
+    poor = [{**of, "own": {**OWN, "math": "1" * 4 + "0" * 6}} for of in after]
+    assert "By accuracy, since a model answers less than half; not" in markdown(poor, "make study")

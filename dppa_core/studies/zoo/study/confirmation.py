@@ -24,9 +24,11 @@ Sets = Sequence[Mapping[str, Any]]
 
 
 def without_new(sets: Sets) -> tuple[Sets, Sets]:
-    """The sets of the study itself, and those of the confirmation, which enter nothing else."""
+    """The sets of the study itself, and those of the confirmation, by size and seed, which enter
+    nothing else."""
     new = [of for of in sets if _is_new(**of["set"])]
-    return [of for of in sets if of not in new], new
+    by_name = sorted(new, key=lambda of: (of["set"]["size"], of["set"]["seed"]))
+    return [of for of in sets if of not in new], by_name
 
 
 def _is_new(*, regime: str, seed: int, **_: Any) -> bool:
