@@ -81,10 +81,19 @@ class Results:
         return unsigned(map(float, found(pattern, self.experiments[key]["finding"])))
 
     @cached_property
+    def _split(self) -> tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]:
+        files = sorted(ROOT.glob("docs/study/*-settled-*.json"))
+        return without_new([json.loads(file.read_text("utf-8")) for file in files])
+
+    @property
     def settled(self) -> Sequence[Mapping[str, Any]]:
         """The measured settled sets of all sizes but those of the confirmation."""
-        files = sorted(ROOT.glob("docs/study/*-settled-*.json"))
-        return without_new([json.loads(file.read_text("utf-8")) for file in files])[0]
+        return self._split[0]
+
+    @property
+    def new(self) -> Sequence[Mapping[str, Any]]:
+        """The measured sets of the confirmation."""
+        return self._split[1]
 
     def over_sizes(self, one: str, other: str, rate: float) -> tuple[str, ...]:
         """Points by which a merge keeps more than another over the settled sets, and the interval,
@@ -92,12 +101,6 @@ class Results:
         pairs = [*compare(self.settled, rate), *compare(self.settled, rate, SECONDARY)]
         (gap,) = (of.interval for of in pairs if (of.one, of.other) == (one, other))
         return _without_sign(gap)
-
-    @cached_property
-    def new(self) -> Sequence[Mapping[str, Any]]:
-        """The measured sets of the confirmation."""
-        files = sorted(ROOT.glob("docs/study/*-settled-*.json"))
-        return without_new([json.loads(file.read_text("utf-8")) for file in files])[1]
 
     def over_new(self, one: str, other: str, rate: float) -> tuple[str, ...]:
         """As `over_sizes`, over the sets of the confirmation."""

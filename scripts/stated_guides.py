@@ -30,8 +30,8 @@ SMOLLM2_AT_90 = {"models": "smollm2, lora, seed 0", "pruned": 90.0}
 GUIDES = (
     StatedFigures(
         SMOLLM2,
-        "what it keeps (-# points, -# to -#). Magnitude with one searched factor keeps all of it; "
-        "two factors (DPA) do no better (-# points, -# to #).",
+        "what it keeps (-# points, -# to -#). With magnitude and one searched factor no loss was "
+        "seen; two factors (DPA) were not seen to do better (-# points, -# to #).",
         lambda _: (
             *of_smollm2(r"DP minus DARE -([\d.]+) points \(-([\d.]+) to -([\d.]+)\)"),
             *second_on_smollm2(),
@@ -39,7 +39,7 @@ GUIDES = (
     ),
     StatedFigures(
         SMOLLM2,
-        "than one either: -# nats per token at 95 % (-# to #; experiment 6f).",
+        "than one either: -# nats per token at 95 % (-# to #; experiment",
         lambda _: of_smollm2(
             r"What was found.*with two factors minus one.*? -([\d.]+) nats per token "
             r"\(-([\d.]+) to \+([\d.]+)\) at 95 %"

@@ -99,22 +99,22 @@ def text_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def percent(share: float, digits: int = 0) -> str:
     """A fraction in per cent."""
-    return f"{_hundredths(share):.{digits}f} %"
+    return f"{hundredths(share):.{digits}f} %"
 
 
 def percent_text(value: float, ends: Ends, between: str = "-", unit: str = "") -> str:
     """A fraction in per cent with its interval: 50.0 (40.0-60.0)."""
-    middle, low, high = map(_hundredths, (value, *ends))
+    middle, low, high = map(hundredths, (value, *ends))
     return f"{middle:.1f}{unit} ({low:.1f}{between}{high:.1f})"
 
 
 def signed_text(value: float, ends: Ends, unit: str = "") -> str:
     """A difference of fractions in points with its interval: +1.0 (-0.5 to +2.5)."""
-    middle, low, high = map(_hundredths, (value, *ends))
+    middle, low, high = map(hundredths, (value, *ends))
     return f"{middle:+.1f}{unit} ({low:+.1f} to {high:+.1f})"
 
 
-def _hundredths(share: float) -> float:
+def hundredths(share: float) -> float:
     """A fraction times 100, without the noise of that product, so that halves round alike."""
     return round(100 * share, 6)
 

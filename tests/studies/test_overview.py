@@ -143,25 +143,23 @@ def measured(seed: int, dppa: int) -> dict[str, Any]:
     return {"set": kind, "own": hits(40), "merges": [whole, *merges]}
 
 
-def test_what_was_confirmed_is_told_and_changes_nothing_else() -> None:
+def test_what_was_confirmed_leads_is_told_and_changes_no_table_or_plot() -> None:
+    old = [measured(seed, 20 + seed) for seed in (1, 2, 3)]
+    before = overview(RESULTS, old).findings
     new = [measured(seed, 38) for seed in (6, 7, 8)]
-    found = overview(RESULTS, [STUDY, *new])
-    assert found.findings
-    told = found.findings.short
-    assert "on 3 settled sets trained for it, corrected for all 2: DPPA minus" in told
-    assert told.startswith("Tested as planned"), "no group of sets had an outcome"
-    old = [measured(seed, 2 + seed) for seed in (1, 2, 3)]
-    led = getattr(overview(RESULTS, [*old, *new]).findings, "short", "")
-    assert (
-        "adding whole deltas; it keeps more than magnitude" in led and "at 95 %, as tested" in led
+    after = overview(RESULTS, [*old, *new]).findings
+    assert before and after
+    assert (after.tables, after.plots) == (before.tables, before.plots)
+    assert before.short.startswith(
+        "Over training seeds DPPA keeps less than whole deltas in 0 of 1 comparison. "
     )
-    open_ = [measured(seed, 10 * (seed - 5)) for seed in (6, 7, 8)]
-    led = getattr(overview(RESULTS, [*old, *open_]).findings, "short", "")
-    assert "nor magnitude pruning" in led and "(DPA) do keep more than that at 95 %, as te" in led
-    assert "is +45.0 points (" in told and "at 95 % (keeps more) and DPA minus magnitude" in told
-    assert [table.rows for table in found.findings.tables] == [
-        table.rows for table in getattr(overview(RESULTS, [STUDY]).findings, "tables", ())
-    ]
+    assert "3 new sets of small models trained inside merges, 95 % of all entries" in after.short
+    for told in (after.short, after.finding):
+        assert "measured, on 3 other settled sets: DPPA minus magnitude is +45.0 points (" in told
+        assert "at 95 % (keeps more) and DPA minus magnitude" in told and "for all 2" in told
+    unsure = [measured(seed, 10 * (seed - 5)) for seed in (6, 7, 8)]
+    open_ = overview(RESULTS, [*old, *unsure]).findings
+    assert open_ and "new sets" not in open_.short and "at 95 % (open)" in open_.short
 
 
 def test_sets_of_three_seeds_are_one_row_a_rate_with_the_outcomes_of_the_study() -> None:
@@ -172,7 +170,7 @@ def test_sets_of_three_seeds_are_one_row_a_rate_with_the_outcomes_of_the_study()
     assert outcomes(found)[1] == "wins, wins", "task arithmetic keeps 4 of 40, magnitude 20"
     assert "small settled, 3 seeds at 95 % (+" in found.findings.finding
     assert found.findings.finding.startswith(
-        "In 1 comparison (1 group of sets over training seeds, each at its rates) DPPA keeps more "
+        "In 1 comparison (1 group of sets as first planned, each at its rates) DPPA keeps more "
         "than whole deltas in 1 and more than magnitude pruning in 1; the embedded models, one "
         "training, are not counted."
     )
@@ -180,16 +178,16 @@ def test_sets_of_three_seeds_are_one_row_a_rate_with_the_outcomes_of_the_study()
         "What two factors add without them (DPA minus magnitude): small settled, 3 seeds at 95 %"
     )
     assert f"{halves} (+25.0 points, +19.6 to +30.4; keeps more)." in found.findings.finding
-    assert "was not seen to beat" not in found.findings.short
-    level = overview(RESULTS, [measured(seed, 2 + seed) for seed in (1, 2, 3)]).findings
-    assert level and level.short.startswith("Over training seeds DPPA was not seen to beat adding")
+    assert "whole deltas in 0 of 1 comparison." in found.findings.short
+    level = overview(RESULTS, [measured(seed, 20 + seed) for seed in (1, 2, 3)]).findings
+    assert level and level.short.startswith("Over training seeds DPPA keeps less than whole deltas")
     both = [measured(seed, 38) for seed in (1, 2, 3)]
     both += [{**of, "set": {**of["set"], "size": "medium"}} for of in both]
     found = overview(RESULTS, both)
     assert found.findings
     said = found.findings.finding
     assert "over all 6 settled sets DPPA minus magnitude is +45.0 points (" in found.findings.short
-    assert "(DPA), bring +25.0 points (" in found.findings.short
+    assert "(DPA), minus magnitude are +25.0 points (" in found.findings.short
     assert "The 6 settled sets at 95 %, hints and no claims: DPPA minus magnitude (+45.0 p" in said
     assert "keeps more), two factors alone (DPA) (+25.0 points" in found.findings.finding
     low = [{**measured(seed, 12), "own": hits(40)} for seed in (1, 2, 3)]
@@ -255,14 +253,22 @@ def test_the_first_figure_marks_who_wins_at_each_rate_in_each_set(found: Experim
     assert places["law alone, 0.15"] == (None, (1, 2))
 
 
-def test_a_win_against_a_search_that_did_harm_has_a_mark_of_its_own() -> None:
-    math = {"magnitude": CLEAR, "magnitude_as_pruned": NONE}
-    alone = {**RESULTS["merges"][3]["alone"], "math": merge(0.8, 0.6, **math)}
-    rows = [*RESULTS["merges"][:3], {**RESULTS["merges"][3], "alone": alone}]
+@pytest.mark.parametrize(("as_pruned", "mark"), [(0.75, "△"), (0.65, "▲")])
+def test_a_win_against_a_search_that_did_harm_has_a_mark_of_its_own(
+    as_pruned: float, mark: str
+) -> None:
+    """Against magnitude as pruned nothing is clear; its search did harm if it kept more so."""
+    _, magnitude, _, dppa = RESULTS["merges"]
+    pruned = {**magnitude["alone"], "math": merge(0.7, as_pruned)}
+    ours = merge(0.8, 0.6, magnitude=CLEAR, magnitude_as_pruned=NONE)
+    rows = [
+        *(RESULTS["merges"][0], {**magnitude, "alone": pruned}, RESULTS["merges"][2]),
+        {**dppa, "alone": {**dppa["alone"], "math": ours}},
+    ]
     found = overview({**RESULTS, "merges": rows}, []).findings
     assert found and isinstance(found.plots[0], Heatmap)
     marks = dict(zip(found.plots[0].rows, found.plots[0].marks, strict=True))
-    assert marks["math alone, 0.25"] == ("△",) and marks["embedded settled"] == ("▲",)
+    assert marks["math alone, 0.25"] == (mark,) and marks["embedded settled"] == ("▲",)
 
 
 def test_a_merge_of_models_that_came_along_has_its_recipe() -> None:

@@ -156,6 +156,7 @@ part("tune", ({ host, get, put, watch, trigger }) => {
     }
     if (value?.refused && value.id === server.restoring) { // not of a request that another one followed
       tuneFailed();
+      dropped = false;
       if (panel.matches(":popover-open")) tellInside(value.refused, true);
       else tell(value.refused, true);
     }

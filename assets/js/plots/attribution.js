@@ -24,7 +24,7 @@ function title({ effects, by }) {
 const HOW = {
   layer: "One bar per layer: how the answer's loss changes without the layer's change. To the right of 0 the answer needs the layer, to the left it "
     + "stands in its way; outside: embedding, last norm, head. Loss: mean negative log-likelihood of the answer's tokens; 0 is certain of every one.",
-  module: "Colour, number: how the answer's loss changes without that matrix's change. Above 0, brown: the answer needs it; below, blue: it stands "
+  module: "Colour, number: how the answer's loss changes without that matrix's change. Above 0, reddish: the answer needs it; below, bluish: it stands "
     + "in its way. Loss: mean negative log-likelihood of the answer's tokens; 0 is certain of every one.",
 };
 const IDLE = "Not measured yet. Each layer's change is taken out of the merge in turn, and the answer is read again.";

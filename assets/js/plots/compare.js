@@ -57,7 +57,7 @@ const MEASURES = [
   { name: "over_base", title: "difference ÷ base", unit: "‖X − Y‖ / ‖W‖, %", text: percent, map: amounts, low: 0, grows: true,
     how: "Colour, number: size of the difference of the two, divided by the size of the base's weights W." },
   { name: "delta_cosine", title: "cosine of the two changes", unit: "cosine", text: two, map: signs, low: -1, high: 1,
-    how: "Colour, number: 1, brown, where both moved the same way from the base; 0 where they have nothing in common; −1, blue, the opposite way." },
+    how: "Colour, number: 1, reddish, where both moved the same way from the base; 0 where they have nothing in common; −1, bluish, the opposite way." },
   { name: "sign_agreement", title: "sign agreement", unit: "share of what both changed, %", text: percent, map: signs, low: 0, high: 1,
     how: "Colour, number: of the weights that both changed, the share moved in the same direction. 50\u202f% is chance." },
   { name: "first_only", title: "changed by X only", unit: "share of weights, %", text: percent, map: amounts, low: 0, grows: true,

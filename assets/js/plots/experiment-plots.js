@@ -9,8 +9,10 @@ const SERIES = 8; // distinguishable colours and marks
 // One decimal from 10 on, three digits below; as in docs/experiments.md.
 export const resultNumber = (value) => (Math.abs(value) >= 10 ? value.toFixed(1).replace(/\.0$/, "") : String(+value.toPrecision(3))).replace("-", "−");
 const number = resultNumber;
+// A half to the even tenth, as in sentences, which Python writes.
+const tenth = (value) => (Math.abs(value * 10) % 1 === 0.5 ? (2 * Math.round(value * 5)) / 10 : +value.toFixed(1));
 /** With one decimal if it is a share or a difference of shares. */
-export const resultValue = (value, unit) => (unit === "%" || unit === "points" ? String(+value.toFixed(1)).replace("-", "−") : number(value));
+export const resultValue = (value, unit) => (unit === "%" || unit === "points" ? String(tenth(value)).replace("-", "−") : number(value));
 // As the rest of the page writes them: no line ends between a number and its sign.
 export const resultText = (text) => text.replace(/(\d) %/g, "$1\u202f%").replace(/(^|[\s(])-(?=\d)/g, "$1−").replaceAll("‖d‖/‖W‖", "‖d‖/\u2060‖W‖");
 const axisText = ({ title, unit }) => (unit ? `${title} (${unit})` : title);
@@ -134,7 +136,7 @@ function drawChart(root, chart, width, bounds) {
   chart.series.forEach((series, place) => seriesOf(root, chart, series, place, chart.series.length, at));
 }
 
-const SIGNS = { "▲": "wins", "△": "wins only against a search that did harm", "▼": "loses", "=": "ties", "?": "undecided", "×": "both below one model that is not merged" };
+const SIGNS = { "▲": "wins", "△": "wins, but not against magnitude as pruned", "▼": "loses", "=": "ties", "?": "undecided", "×": "both below one model that is not merged" };
 // `pick` gives what a click on a cell does, by its place (table and row), or nothing.
 function drawHeatmap(root, map, width, pick) {
   const left = Math.min(12 + 6.6 * Math.max(...map.rows.map((one) => one.length)), width * 0.48);

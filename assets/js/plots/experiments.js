@@ -119,7 +119,7 @@ function howOf(parent, one, about) {
   const versions = Object.entries(about.versions).map(([name, version]) => `${name} ${version}`).join(", ");
   html("p", {}, box, `This one: ${one.answers} answers, ${minutes(one.seconds.processor)} of processor, ${minutes(one.seconds.wall)} by the clock, ${one.made || `on ${about.machine}`} (${versions})`
     + `${one.known ? `; ${one.known} answers were known before` : ""}.`);
-  const options = about.command.split(" --").slice(1).filter((option) => option !== "all").map((option) => ` --${option}`);
+  const options = about.command.match(/ --(?!(?:all|out) )[\w-]+ (?:'[^']*'|"[^"]*"|\S+)/g) ?? []; // each has one value
   html("pre", {}, box, `${about.command}\ndppa reproduce ${one.key}${options.join("")}   # this one alone`);
 }
 

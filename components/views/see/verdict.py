@@ -248,15 +248,16 @@ def _beside(recipe: MergeRecipe, found: Measured | None) -> str:
             continue
         one = min(best, key=lambda one: abs(one.rate - rate))
         at = f" (at {_percent(one.rate)})" if one.rate not in (0.0, rate) else ""
-        parts.append(f"{name}{at} {_percent(one.kept)}{_without_search(one, known)}")
+        parts.append(f"{name}{at} {_percent(one.kept)}{_without_search(one, known, found)}")
     return ", ".join(parts)
 
 
-def _without_search(one: Measured, known: Iterable[Measured]) -> str:
-    """What the same merge keeps as pruned, if its search did harm that shows."""
-    plain = [row.kept for row in known if row.rate == one.rate and not row.searched]
-    harmed = plain and max(plain) > one.kept and _percent(max(plain)) != _percent(one.kept)
-    return f" (not searched {_percent(max(plain))})" if harmed else ""
+def _without_search(one: Measured, known: Iterable[Measured], shown: Measured | None) -> str:
+    """What the same merge keeps as pruned, if that is more and is not the merge that is shown."""
+    plain = [row for row in known if row.rate == one.rate and not row.searched and row != shown]
+    kept = max((row.kept for row in plain), default=0.0)
+    more = kept > one.kept and _percent(kept) != _percent(one.kept)
+    return f" (as pruned {_percent(kept)})" if more else ""
 
 
 def _percent(share: float) -> str:

@@ -13,7 +13,7 @@ from dppa_core.errors import many
 from dppa_core.evaluation.tables import Cell, Column, Row, Table, in_brackets, listed, settings_text
 from dppa_core.pruning.pruning_parameters import PruningParameters
 from dppa_core.studies.experiments.overview_map import difference_map
-from dppa_core.studies.experiments.overview_plain import plain
+from dppa_core.studies.experiments.overview_plain import confirmed, plain
 from dppa_core.studies.experiments.overview_sizes import (
     all_sizes,
     by_planned_outcome,
@@ -77,7 +77,7 @@ def overview(
         _table("One model alone", alone, [Column("domain"), Column("‖d‖ / ‖W‖")]),
     )
     maps = difference_map((several, alone), SIMPLEST), difference_map((several,), WHOLE)
-    charts, finding = (*maps, _by_rate(merged)), _finding(merged, alone, others, studies)
+    charts, finding = (*maps, _by_rate(merged)), _finding(merged, alone, others, studies, new)
     short = plain(merged, [row for row in others if row.outcomes], studies, climbed, new)
     found = Findings(tables, charts, finding, short=short)
     return Experiment(
@@ -111,7 +111,8 @@ def _measured(results: Mapping[str, Any], differences: int) -> str:
         f"count all entries, embeddings too. With {LEAST_SEEDS} seeds or more they have intervals "
         "over seeds, the wider of Student's and a bootstrap over seeds and items, and outcomes "
         "corrected for the five comparisons of a rate ([study plan](study-plan.md)); with fewer "
-        "they have none."
+        "they have none. The sets of the confirmation are in no table here; its comparisons are "
+        "corrected for their own number."
     )
 
 
@@ -157,6 +158,7 @@ def _finding(
     alone: Sequence[RatedMerge],
     others: Sequence[RatedMerge],
     studies: Sequence[Mapping[str, Any]],
+    new: Sequence[Mapping[str, Any]],
 ) -> str:
     """How often DPPA wins, then where, what is kept where it gains most, then models alone and
     sets of few seeds."""
@@ -164,6 +166,7 @@ def _finding(
     decided = [row for row in others if row.outcomes]
     told = [_tally(decided), by_planned_outcome(studies)] if decided else []
     told += [all_sizes(regime, of) for regime, of in of_all_sizes(studies).items()]
+    told += [confirmed(new)]
     told += [_places(decided, rival, outcome) for rival in MERGED for outcome in OUTCOMES]
     told += [_halves(studies, pair) for pair in SECONDARY]
     told += [chosen_factors(studies)]
@@ -176,7 +179,7 @@ def _tally(rows: Sequence[RatedMerge]) -> str:
     simple, whole = (_counted(Counter(row.outcomes[rival] for row in rows)) for rival in MERGED)
     sets = many(len({row.set for row in rows}), "group of sets", "groups of sets")
     return (
-        f"In {many(len(rows), 'comparison')} ({sets} over training seeds, each at its rates) DPPA "
+        f"In {many(len(rows), 'comparison')} ({sets} as first planned, each at its rates) DPPA "
         f"keeps more than whole deltas in {whole} and more than magnitude pruning in {simple}; "
         "the embedded models, one training, are not counted."
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dppa_core.evaluation.tables import hundredths
 from dppa_core.studies.experiments.rated_merges import (
     AS_PRUNED,
     NAMES,
@@ -18,16 +19,16 @@ MARKS = {"wins": "▲", "loses": "▼", "ties": "=", "undecided": "?", TOO_LOW: 
 HARMED = "△"
 """DPPA wins, but not against the rival without the settings that a search chose."""
 LEGEND = (
-    "▲ DPPA wins, △ wins only because magnitude's search did harm (as pruned it keeps as much), ▼ "
-    "loses, = ties (within 2 points), ? undecided, × both keep less than one model that is not "
-    "merged, so nothing is told; without a mark: too few seeds. Many comparisons are made, so an "
-    "interval without 0 is not enough to win (Holm). Marks of the embedded models hold for their "
-    "one training, those of other sets over seeds. *Settled*: trained inside merges, *plain*: each "
-    "model alone, *between*: alone, with replay, *large deltas*: alone, three times as long at "
-    "twice the rate, *full* and *lora*: alone, all weights or adapters; *small*: 0.6 M parameters, "
-    "*medium*: 1.3 M, *embedded*: 4.2 M, *smollm2*: 135 M. A number behind *alone* is the delta's "
-    "size, ‖d‖ / ‖W‖. Rates of embedded models count the entries of the modules, those of other "
-    "sets all entries."
+    "▲ DPPA wins, △ wins against searched magnitude, not against magnitude as pruned, which keeps "
+    "more, ▼ loses, = ties (within 2 points), ? undecided, × both keep less than one model that "
+    "is not merged, so nothing is told; without a mark: too few seeds. Many comparisons are made, "
+    "so an interval without 0 is not enough to win (Holm). Marks of the embedded models hold for "
+    "their one training, those of other sets over seeds. *Settled*: trained inside merges, "
+    "*plain*: each model alone, *between*: alone, with replay, *large deltas*: alone, three times "
+    "as long at twice the rate, *full* and *lora*: alone, all weights or adapters; *small*: 0.6 M "
+    "parameters, *medium*: 1.3 M, *embedded*: 4.2 M, *smollm2*: 135 M. A number behind *alone* is "
+    "the delta's size, ‖d‖ / ‖W‖. Rates of embedded models count the entries of the modules, "
+    "those of other sets all entries."
 )
 
 
@@ -60,14 +61,20 @@ def _mark(row: RatedMerge, rival: str) -> str:
     """Who wins; of few seeds, only whether both keep too little."""
     if row.outcomes:
         won = row.outcomes[rival] == "wins"
-        harmed = rival == SIMPLEST and row.outcomes.get(AS_PRUNED, "wins") != "wins"
-        return HARMED if won and harmed else MARKS[row.outcomes[rival]]
+        return HARMED if won and rival == SIMPLEST and _harmed(row) else MARKS[row.outcomes[rival]]
     return MARKS[TOO_LOW] if rival in row.too_low else ""
+
+
+def _harmed(row: RatedMerge) -> bool:
+    """Whether magnitude keeps more as pruned than searched, and DPPA does not win against that."""
+    before = row.kept.get(AS_PRUNED)
+    against = row.outcomes.get(AS_PRUNED, "wins")
+    return before is not None and before > row.kept[SIMPLEST] and against != "wins"
 
 
 def _points(found: Interval) -> float:
     """A difference in points, to a tenth."""
-    return round(100 * found.value, 1)
+    return round(hundredths(found.value), 1)
 
 
 def _row_name(row: RatedMerge) -> str:

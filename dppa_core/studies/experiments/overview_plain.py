@@ -19,6 +19,7 @@ from dppa_core.studies.zoo.study.compare import (
     of_all_sizes,
 )
 from dppa_core.studies.zoo.study.confirmation import REGIME, confirmation
+from dppa_core.studies.zoo.study.merges import MAIN_RATE
 from dppa_core.tasks.intervals import Interval
 
 NAMES = {"dppa": "DPPA", "dpa": "DPA"}
@@ -47,7 +48,7 @@ def plain(
     told += [_against(decided, WHOLE, "whole deltas (task arithmetic)")]
     told += [_against(decided, SIMPLEST, "magnitude pruning with settings searched alike")]
     told += [_together(regime, sets) for regime, sets in of_all_sizes(studies).items()]
-    told += [_confirmed(found, len(new))]
+    told += [confirmed(new)]
     told += [_useless(decided), _once(merged)]
     return " ".join(filter(None, told))
 
@@ -73,39 +74,43 @@ def _against(rows: Sequence[RatedMerge], rival: str, name: str) -> str:
     )
     values = sorted(100 * gap.value for gap in gaps)
     return (
-        f"Over training seeds DPPA keeps more than {name} in {there.count('wins') or 'none'} of "
-        f"{many(len(there), 'comparison')}{in_brackets(others)}; the differences are "
-        f"{values[0]:+.1f} to {values[-1]:+.1f} points, their intervals ±{min(halves):.1f} to "
-        f"±{max(halves):.1f}{favour}."
+        f"Size by size, as first planned, DPPA keeps more than {name} in "
+        f"{there.count('wins') or 'none'} of {many(len(there), 'comparison')}"
+        f"{in_brackets(others)}; the differences are {values[0]:+.1f} to {values[-1]:+.1f} points, "
+        f"their intervals ±{min(halves):.1f} to ±{max(halves):.1f}{favour}."
     )
 
 
 def _lead(rows: Sequence[RatedMerge], found: Confirmed, sets: int) -> str:
-    """The answer in one sentence, if DPPA wins in no comparison planned first."""
-    if not rows or any("wins" in row.outcomes.values() for row in rows):
-        return ""
-    beats = {
-        name: listed(
-            [
-                pruned(rate)
-                for rate, of in found.items()
-                for one in of
-                if (one.one, one.verdict) == (name, "more")
-            ]
-        )
-        for name in NAMES
-    }
-    whole = "Over training seeds DPPA was not seen to beat adding whole deltas"
-    rival = "magnitude pruning with settings searched alike"
-    tested = f"as tested on {sets} new sets of models trained inside merges"
-    if beats["dppa"]:
-        return f"{whole}; it keeps more than {rival} at {beats['dppa']}, {tested}."
-    if beats["dpa"]:
-        return (
-            f"{whole}, nor {rival}; its two factors at one rate for all matrices (DPA) do keep "
-            f"more than that at {beats['dpa']}, {tested}."
-        )
-    return f"{whole}, nor {rival}."
+    """The answer in one sentence; empty if no merge of several seeds was compared."""
+    there = [row.outcomes[WHOLE] for row in rows if row.outcomes[WHOLE] != TOO_LOW]
+    told = []
+    if there:
+        told += [
+            f"Over training seeds DPPA keeps less than whole deltas in {there.count('loses')} of "
+            f"{many(len(there), 'comparison')}"
+        ]
+    more, open_ = (_rates_of(found, "dppa", verdict) for verdict in ("more", "open"))
+    if more:
+        told += [
+            f"{sets} new sets of small models trained inside merges, {more} of all entries "
+            "pruned, keep more by DPPA than by magnitude pruning, each with searched settings"
+        ]
+    if more and open_:
+        told += [f"at {open_} that is open"]
+    return f"{'; '.join(told)}." if told else ""
+
+
+def _rates_of(found: Confirmed, name: str, verdict: str) -> str:
+    """The rates at which a merge has this verdict against magnitude."""
+    at = [rate for rate, of in found.items() for one in of if one.one == name]
+    return listed(
+        [
+            pruned(rate)
+            for rate in at
+            if any((one.one, one.verdict) == (name, verdict) for one in found[rate])
+        ]
+    )
 
 
 def _climb(found: Mapping[str, Any]) -> str:
@@ -140,13 +145,15 @@ def _together(regime: str, sets: Sequence[Mapping[str, Any]]) -> str:
     )
     return (
         f"A hint, since it was not planned to put sizes together: over all {len(sets)} {regime} "
-        f"sets DPPA minus magnitude is {both}. DPPA's two factors alone, at one rate for all "
-        f"matrices (DPA), bring {factors}; its uneven densities alone (DP) bring {densities}."
+        f"sets DPPA minus magnitude is {both}. In the same sets, a hint as well: two factors "
+        f"alone, at one rate for all matrices (DPA), minus magnitude are {factors}; uneven "
+        f"densities alone (DP) {densities}."
     ) + "".join(beside)
 
 
-def _confirmed(found: Confirmed, sets: int) -> str:
+def confirmed(new: Sequence[Mapping[str, Any]]) -> str:
     """DPPA and its two factors against magnitude, on the sets trained to test the hint."""
+    found = confirmation(new)
     if not found:
         return ""
     told = [
@@ -155,9 +162,16 @@ def _confirmed(found: Confirmed, sets: int) -> str:
         for rate, of in found.items()
         for one in of
     ]
+    kept = embeddings_whole(new, MAIN_RATE)
+    beside = (
+        f" With embeddings whole DPPA minus magnitude is {_points(kept.interval)} there at "
+        f"{pruned(MAIN_RATE)}."
+        if kept
+        else ""
+    )
     return (
-        f"Tested as planned on {sets} {REGIME} sets trained for it, corrected for all "
-        f"{len(told)}: {listed(told)}."
+        f"The confirmation, planned before it was measured, on {len(new)} other {REGIME} sets: "
+        f"{listed(told)}, corrected for all {len(told)}.{beside}"
     )
 
 
@@ -180,10 +194,10 @@ def _useless(rows: Sequence[RatedMerge]) -> str:
     pruned_only = [row for row in low[SIMPLEST] if row not in both]
     if not both:
         return ""
-    more = f"; against magnitude {_places(pruned_only)} too" if pruned_only else ""
+    more = f"; so do pruned merges of {_places(pruned_only)}" if pruned_only else ""
     return (
-        "Where models do not add up, pruning does not mend it: whole or pruned, they keep less "
-        f"than one model that is not merged (left out here: {_places(both)}{more})."
+        "Models that do not add up, left out above, keep less than one model that is not merged, "
+        f"whole or pruned: {_places(both)}{more}."
     )
 
 

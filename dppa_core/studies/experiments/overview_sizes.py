@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dppa_core.evaluation.tables import listed
+from dppa_core.evaluation.tables import hundredths, listed
 from dppa_core.studies.experiments.rated_merges import title_of
 from dppa_core.studies.experiments.score_table import pruned
 from dppa_core.studies.zoo.study.compare import (
@@ -117,4 +117,5 @@ def by_planned_outcome(studies: Sequence[Mapping[str, Any]]) -> str:
 
 def gap_text(found: Interval) -> str:
     """A difference in points with its interval."""
-    return f"{100 * found.value:+.1f} points, {100 * found.low:+.1f} to {100 * found.high:+.1f}"
+    middle, low, high = map(hundredths, (found.value, *found.ends))
+    return f"{middle:+.1f} points, {low:+.1f} to {high:+.1f}"

@@ -152,8 +152,8 @@ class Findings:
     missing: tuple[str, ...] = ()
     """Parts that were not run, with reasons."""
     short: str = ""
-    """One or two sentences for the summary, of the overview some to open the page with; may be
-    empty."""
+    """One or two sentences for the summary; of the overview the answer, then what it rests on. May
+    be empty."""
 
 
 @dataclass(frozen=True, slots=True)

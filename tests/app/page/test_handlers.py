@@ -285,8 +285,11 @@ def test_a_model_just_added_is_the_one_that_is_drawn(page: gr.Blocks, tiny_zoo: 
 def test_a_model_in_the_list_is_refused_before_any_check_is_shown(page: gr.Blocks) -> None:
     (event,) = events(page, "on_use")
     given = {one: "zoo:math" if one.elem_id == "reference" else one.value for one in event.inputs}
+    steps = event.fn(given)
+    (cleared,) = next(steps).values()
+    assert json.loads(cleared) is None
     with pytest.raises(gr.Error, match="in the list already"):
-        list(event.fn(given))
+        next(steps)
 
 
 def test_the_yield_that_gradio_sends_twice_undoes_nothing(page: gr.Blocks, tiny_zoo: Path) -> None:

@@ -149,8 +149,8 @@ COMPARISONS: dict[str, Callable[[], bool]] = {
     "So do plain magnitude, which is simpler, and task arithmetic, which beats DPPA too.": between,
     "- **At 95 % factors help these models; uneven densities (DP) at the paper's strength, 0.08, "
     "do not.": halves_at_95,
-    "- **In such models, merged and pruned by 90 %, DPPA with searched settings keeps more than "
-    "magnitude, by its two factors.": lambda: (
+    "- **Of small models trained inside merges, pruned by 90 %, DPPA, searched, keeps more than "
+    "magnitude, and so do its two factors alone.": lambda: (
         outcome(0.95) == "loses, wins"
         and new_sets(0.9) == {"dppa": "more", "dpa": "more"}
         and new_sets(0.95) == {"dppa": "open", "dpa": "more"}

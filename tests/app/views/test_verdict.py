@@ -77,7 +77,7 @@ def test_one_model_is_compared_with_its_own_merges():
         f"This merge keeps {kept('dppa', 0.8, 'math', 'plain')} of its model's own accuracy, on "
         f"{asked_math} questions. With searched settings instead: "
         f"DPPA {kept('dppa', 0.8, 'math')}, magnitude {kept('magnitude', 0.8, 'math')} "
-        f"(not searched {kept('magnitude', 0.8, 'math', 'plain')})."
+        f"(as pruned {kept('magnitude', 0.8, 'math', 'plain')})."
     )
 
 

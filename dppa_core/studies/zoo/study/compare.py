@@ -154,7 +154,7 @@ def _family(pairs: Pairs, rate: float) -> Pairs:
 def compare(
     sets: Sequence[Mapping[str, Any]], rate: float, pairs: Pairs = PRIMARY
 ) -> tuple[SeedComparison, ...]:
-    """Comparisons over the sets of one size and regime, one for each seed.
+    """Comparisons over sets of a regime, each counting once.
 
     Args:
         sets: What `measure_set` returned; at least `LEAST_SEEDS` of them.

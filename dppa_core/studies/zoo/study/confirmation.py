@@ -14,25 +14,33 @@ from dppa_core.studies.zoo.study.compare import (
     claim_rates,
     compare,
 )
+from dppa_core.studies.zoo.study.merges import CLAIM_RATES
 from dppa_core.tasks.intervals import holm
 
-REGIME, FIRST_SEED = "settled", 6
-"""Sets of this regime were trained for the confirmation from this seed on."""
+REGIME = "settled"
+PLANNED = frozenset(
+    {*(("small", seed) for seed in range(6, 11)), *(("medium", seed) for seed in range(6, 9))}
+)
+"""Size and seed of the sets that were trained for it."""
 PAIRS = (PRIMARY[0], SECONDARY[1])
 """DPPA and DPA, each minus magnitude."""
 Sets = Sequence[Mapping[str, Any]]
 
 
 def without_new(sets: Sets) -> tuple[Sets, Sets]:
-    """The sets of the study itself, and those of the confirmation, by size and seed, which enter
-    nothing else."""
-    new = [of for of in sets if _is_new(**of["set"])]
-    by_name = sorted(new, key=lambda of: (of["set"]["size"], of["set"]["seed"]))
-    return [of for of in sets if of not in new], by_name
+    """The sets of the study itself, and those of the confirmation, which enter nothing
+    else: small ones first, by seed."""
+    return [of for of in sets if not _is_new(of)], sorted(filter(_is_new, sets), key=_place)
 
 
-def _is_new(*, regime: str, seed: int, **_: Any) -> bool:
-    return regime == REGIME and seed >= FIRST_SEED
+def _place(of: Mapping[str, Any]) -> tuple[bool, int]:
+    """Small sets first, by seed."""
+    return of["set"]["size"] != "small", of["set"]["seed"]
+
+
+def _is_new(of: Mapping[str, Any]) -> bool:
+    told = of["set"]
+    return told["regime"] == REGIME and (told["size"], told["seed"]) in PLANNED
 
 
 def confirmation(new: Sets) -> dict[float, tuple[SeedComparison, ...]]:
@@ -42,7 +50,8 @@ def confirmation(new: Sets) -> dict[float, tuple[SeedComparison, ...]]:
     """
     if len(new) < LEAST_SEEDS:
         return {}
-    found = {rate: compare(new, rate, PAIRS) for rate in claim_rates(new, PAIRS)}
+    rates = [rate for rate in claim_rates(new, PAIRS) if rate in CLAIM_RATES]
+    found = {rate: compare(new, rate, PAIRS) for rate in rates}
     corrected = iter(holm([one.p for of in found.values() for one in of]))
     return {
         rate: tuple(replace(one, corrected=next(corrected)) for one in of)

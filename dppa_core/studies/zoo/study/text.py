@@ -17,12 +17,20 @@ from dppa_core.studies.zoo.study.compare import (
     by_kind,
     claim_rates,
     compare,
+    embeddings_whole,
     of_all_sizes,
     of_one_model,
     retention,
 )
-from dppa_core.studies.zoo.study.confirmation import confirmation, without_new
-from dppa_core.studies.zoo.study.tables import comparisons, confirmed, figures, one_set
+from dppa_core.studies.zoo.study.confirmation import PLANNED, confirmation, without_new
+from dppa_core.studies.zoo.study.merges import MAIN_RATE
+from dppa_core.studies.zoo.study.tables import (
+    comparisons,
+    confirmed,
+    figures,
+    one_set,
+    points_text,
+)
 from dppa_core.studies.zoo.trained_set import kind_title, set_title
 from dppa_core.tasks.intervals import holm
 from dppa_core.tuning.search.axes import FACTORS, LEAST_STRENGTH, LONE_FACTORS
@@ -32,15 +40,15 @@ Measured = Mapping[str, Any]
 
 def markdown(sets: Sequence[Measured], command: str) -> str:
     """The page, from what `measure_set` returned for every set."""
+    planned, new = without_new(sets)
     parts = [
         "# Over seeds and regimes\n\nThe [study plan](study-plan.md) fixed beforehand what is "
         "measured, and how. Its end lists what was changed later, and when: the search, for one, "
         "twice. Retention is a merge's accuracy divided by the domain model's own, the arithmetic "
         "mean of math, finance and law (most experiments use the geometric one). All sets are "
         "asked the same items; intervals treat them as independent, though "
-        f"patterns of sentences recur. {_at_an_end(sets)} Made by `{command}`."
+        f"patterns of sentences recur. {_at_an_end(planned)} Made by `{command}`."
     ]
-    planned, new = without_new(sets)
     parts += [_new(new)] if new else []
     parts += [_group(size, regime, of) for (size, regime), of in sorted(by_kind(planned).items())]
     parts += [_all_sizes(regime, of) for regime, of in of_all_sizes(planned).items()]
@@ -74,21 +82,40 @@ def _bounds(values: Mapping[str, float]) -> tuple[float, float]:
 
 def _new(sets: Sequence[Measured]) -> str:
     """The confirmation: sets trained to test what others had hinted at."""
-    kinds = {kind_title(of[0]["set"]): of for _, of in sorted(by_kind(sets).items())}
+    kinds = {kind_title(of[0]["set"]): of for of in by_kind(sets).values()}
     seeds = [
         f"{kind}, {many(len(of), 'seed')} ({', '.join(str(one['set']['seed']) for one in of)})"
         for kind, of in kinds.items()
     ]
     parts = [
         "## Confirmation",
-        "Trained to test what ten sets had hinted at, by the plan's *Confirmation*: "
-        f"{'; '.join(seeds)}, below in this order. They enter nothing else on this page. "
-        f"{_alone(sets)}",
+        "Trained inside merges, as all *settled* sets, to test what ten others had hinted at, by "
+        f"the plan's *Confirmation*: {len(sets)} of {len(PLANNED)} planned: {'; '.join(seeds)}, "
+        "below in this order. The training is new, the questions are those of all sets. They enter "
+        f"nothing else on this page. {_alone(sets)}",
     ]
     if found := confirmation(sets):
-        return "\n\n".join([*parts, confirmed(found), *_new_by_accuracy(sets), figures(sets)])
+        tables = [confirmed(found), *_new_by_accuracy(sets), _beside(sets), figures(sets)]
+        return "\n\n".join([*parts, *tables])
     few = f"Fewer than {LEAST_SEEDS} sets: figures without a claim."
     return "\n\n".join([*parts, few, *map(one_set, sets)])
+
+
+def _beside(sets: Sequence[Measured]) -> str:
+    """What the plan of the confirmation calls secondary: whole deltas, and embeddings whole."""
+    whole = [
+        f"{points_text(compare(sets, rate, [('task_arithmetic', 'dppa', '')])[0])} at "
+        f"{100 * rate:g} %"
+        for rate in confirmation(sets)
+    ]
+    told = f"Secondary: whole deltas minus DPPA is {listed(whole)} of all entries"
+    kept = embeddings_whole(sets, MAIN_RATE)
+    if kept is None:
+        return f"{told}."
+    return (
+        f"{told}. With embeddings whole DPPA minus magnitude is {points_text(kept)} at "
+        f"{100 * MAIN_RATE:g} %."
+    )
 
 
 def _new_by_accuracy(sets: Sequence[Measured]) -> list[str]:

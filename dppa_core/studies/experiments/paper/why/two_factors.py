@@ -251,10 +251,10 @@ def _span(values: Sequence[float]) -> str:
 BANDS = Declared(
     key="bands",
     number="6f",
-    title="Why two factors help more",
-    question="Why do two factors, the larger one on the weaker band, bring back more than one?",
+    title="Do two factors help more, and why?",
+    question="Do two factors, the larger one on the weaker band, bring back more than one?",
     measured="Each domain model alone, pruned by magnitude at one rate for all matrices, what is "
-    f"kept split into two even bands. On at most {ITEMS} of {{search}} search items the loss of "
+    f"kept split into two even bands. On {{search}} search items, at most {ITEMS}, the loss of "
     f"the right answers is measured with {len(SETTINGS)} pairs of factors from {FACTORS[0]:g} to "
     f"{FACTORS[-1]:g}; the pair and the single factor of least loss are chosen. The best pair is "
     "also foretold from the unpruned model alone, by the second order of its loss: with m the "
