@@ -20,7 +20,7 @@ from components.session.presets import all_presets
 from components.views.see.verdict import measured, verdict_of
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.checkpoints.sources.zoo import KNOWN
-from dppa_core.studies.zoo.study.compare import SECONDARY, compare
+from dppa_core.studies.zoo.study.compare import SECONDARY, compare, embeddings_whole
 from dppa_core.studies.zoo.study.confirmation import confirmation
 from dppa_core.tasks.intervals import wilson
 from scripts.measured_results import ROOT, Results, found, text_of
@@ -238,6 +238,17 @@ def test_the_merges_at_95_and_over_seeds_are_as_the_pages_say() -> None:
     found = {rate: [verdict(*pair, rate) for pair in pairs] for rate in (0.9, 0.95)}
     assert found[0.9] == ["more", "more", "alike", "open"]
     assert found[0.95] == ["open", "more", "alike", "open"]
+
+
+def test_differences_that_pages_call_open_hold_0_with_dppa_ahead() -> None:
+    """Their signs are written in the pages, not with the figures."""
+    whole = embeddings_whole(DATA.new, 0.9)
+    assert whole and whole.interval.low < 0 < whole.interval.value
+    table = DATA.experiments["overview"]["tables"][0]
+    place = [one["title"] for one in table["columns"]].index("minus magnitude")
+    rows = [row["cells"] for row in table["rows"]]
+    (cell,) = (row[place] for row in rows if row[0]["value"] == "smollm2, lora, seed 0")
+    assert cell["low"] < 0 < cell["value"]
 
 
 def verdict(one: str, other: str, rate: float) -> str:
