@@ -122,7 +122,7 @@ export function layers(view) {
     return `${found.length > 1 ? "layers" : "layer"} ${list(found)}`;
   };
   if (view.shows !== "whole") {
-    if (high === low) return view.rate === 0 ? `Every layer keeps all of its changes${high === percent(1) ? "" : ` (${high} of its weights changed)`}` : `Every layer keeps ${high}`;
+    if (high === low) return view.rate === 0 ? `Every layer keeps all ${high} that changed` : `Every layer keeps ${high}`;
     const top = those(high);
     return `${first(top)} ${top.startsWith("layer ") ? "keeps" : "keep"} ${high}, ${those(low)} only ${low}`;
   }

@@ -11,6 +11,7 @@ import gradio as gr
 from components.session.session import Session
 from components.views.see.verdict import (
     before_scoring,
+    shown_at,
     shown_merges,
     telling_question,
     verdict_of,
@@ -57,7 +58,12 @@ class SeeView:
 def build_see() -> SeeView:
     """Three plots, and the numbers of the server's exact plan."""
     shows = [asdict(one) for one in shown_merges()]
-    told = {"purposes": which_for_what(), "shows": shows, "question": telling_question()}
+    told = {
+        "purposes": which_for_what(),
+        "shows": shows,
+        "at": shown_at(),
+        "question": telling_question(),
+    }
     verdict = live("verdict", told)
     beforehand = live("beforehand", None, events=("merge",))
     plots = live("plots", None, skeleton=SKELETON)

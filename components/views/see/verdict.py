@@ -112,23 +112,35 @@ class ShownMerge:
 
 
 @cache
-def shown_merges() -> tuple[ShownMerge, ...]:
-    """The embedded models added whole, pruned by magnitude as they are, with one factor, and by
-    DPPA, each but the second with searched settings: at the rate at which DPPA keeps most beyond
-    what pruning leaves."""
+def _shown_rate() -> float:
+    """The rate at which DPPA keeps most beyond what magnitude pruning leaves."""
     known = {(row["method"], row["rate"]): row["merged"] for row in _merges()}
 
     def gained(rate: float) -> float:
         ours, plain = known["dppa", rate]["best"], known["magnitude", rate]["plain"]
         return float(ours["kept"] - plain["kept"])
 
-    rate = max((rate for method, rate in known if method == "dppa"), key=gained)
+    return max((float(rate) for method, rate in known if method == "dppa"), key=gained)
+
+
+def shown_at() -> str:
+    """The pruning rate of the merges that clicks set, in percent."""
+    return _percent(_shown_rate())
+
+
+@cache
+def shown_merges() -> tuple[ShownMerge, ...]:
+    """The embedded models added whole, pruned by magnitude as they are, with one factor, and by
+    DPPA, each but the second with searched settings: at the rate `shown_at`."""
+    known = {(row["method"], row["rate"]): row["merged"] for row in _merges()}
+
+    rate = _shown_rate()
     one, ours = known["magnitude", rate], known["dppa", rate]
     return (
-        _shown("unpruned", "Whole changes, added.", known["task_arithmetic", 0.0]["best"]),
+        _shown("whole", "Whole changes, added.", known["task_arithmetic", 0.0]["best"]),
         _shown(
-            f"{_percent(rate)} by magnitude",
-            "The largest changes of every matrix, as they are (magnitude pruning).",
+            "magnitude",
+            f"The largest changes of every matrix, as they are, {_percent(rate)} pruned.",
             one["plain"],
         ),
         _shown(

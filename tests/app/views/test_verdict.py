@@ -16,6 +16,7 @@ from components.views.see.verdict import (
     RESULTS,
     before_scoring,
     measured,
+    shown_at,
     shown_merges,
     verdict_of,
     which_for_what,
@@ -125,9 +126,10 @@ def test_four_clicks_show_what_pruning_costs_and_what_amplification_brings_back(
         (row["rate"] for row in KNOWN["merges"] if row["method"] == "dppa"),
         key=lambda rate: merge("dppa", rate)["minus"]["magnitude_as_pruned"]["value"],
     )
-    assert whole.text == f"unpruned {kept('task_arithmetic', 0.0)}"
+    assert shown_at() == f"{100 * rate:.0f}\u202f%"
+    assert whole.text == f"whole {kept('task_arithmetic', 0.0)}"
     left = kept("magnitude", rate, when="plain")
-    assert pruned.text == f"{100 * rate:.0f}\u202f% by magnitude {left}"
+    assert pruned.text == f"magnitude {left}"
     assert scaled.text == f"one factor {kept('magnitude', rate)}"
     assert amplified.text == f"DPPA {kept('dppa', rate)}"
     for one in shown_merges():

@@ -6,6 +6,8 @@ import sys
 import threading
 import weakref
 
+import pytest
+
 from components.work.malloc_and_gc import MemoryTrimmer
 
 HEAPS = """
@@ -72,19 +74,21 @@ def test_what_work_has_freed_is_given_back() -> None:
     assert told(FREED) == "True\n"
 
 
-def test_memory_is_given_back_once_for_many_ends_of_work() -> None:
-    trims, trimmed = list[int](), threading.Event()
+def test_memory_is_given_back_once_for_many_ends_of_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    trims, timers = list[int](), list[threading.Timer]()
 
-    def trim() -> None:
-        trims.append(1)
-        trimmed.set()
+    class Held(threading.Timer):
+        def start(self) -> None:
+            timers.append(self)
 
-    trimmer = MemoryTrimmer(trim, seconds=0.1)
+    monkeypatch.setattr(threading, "Timer", Held)
+    trimmer = MemoryTrimmer(lambda: trims.append(1))
     for count in (1, 2):
         for _ in range(5):
             trimmer.work_ended()
-        assert trimmed.wait(5) and len(trims) == count
-        trimmed.clear()
+        assert (len(timers), len(trims)) == (count, count - 1)
+        timers[-1].function()
+        assert len(trims) == count
 
 
 def test_what_work_left_in_a_cycle_is_collected_before_memory_is_returned() -> None:
