@@ -37,6 +37,12 @@ class StatedFigures:
         return text
 
 
+def as_loss(figures: tuple[str, ...]) -> tuple[str, ...]:
+    """A negative difference and its interval, without signs, as a loss: its ends change places."""
+    mean, low, high = figures
+    return mean, high, low
+
+
 def of_search(row: str) -> Callable[[Results], tuple[str, ...]]:
     """Figures of docs/search.md."""
     return lambda _: found(row, text_of("docs/search.md"))

@@ -8,7 +8,7 @@ from dppa_core.studies.zoo.study.merges import CLAIM_RATES
 from dppa_core.tasks import DOMAINS
 from scripts.measured_results import found, text_of
 from scripts.stated_guides import GUIDES, SMOLLM2_AT_90, second_on_smollm2
-from scripts.stated_pattern import AT_80, BESIDE, StatedFigures, of_search, of_survey
+from scripts.stated_pattern import AT_80, BESIDE, StatedFigures, as_loss, of_search, of_survey
 
 README = "README.md"
 EMBEDDED_MODELS = "docs/embedded-models.md"
@@ -37,8 +37,8 @@ STATED = (
     StatedFigures(
         README,
         "answers # points less than with factors of 1 (# to #).",
-        lambda _: (lambda mean, high, low: (mean, low, high))(
-            *found(
+        lambda _: as_loss(
+            found(
                 r"better than what was found: -([\d.]+) points \(95 % interval -(10[\d.]*) to "
                 r"-([\d.]+)",
                 text_of("docs/search.md"),
@@ -104,6 +104,17 @@ STATED = (
     ),
     StatedFigures(
         EMBEDDED_MODELS,
+        "whole deltas keep # % with both, # % with the first alone and # % with neither",
+        lambda data: tuple(
+            figure
+            for kind in ("settled, 5", "between, 3", f"plain, {PLAIN_SEEDS}")
+            for figure in data.cell(
+                "overview", {"models": f"small, {kind} seeds", "pruned": 90.0}, "task arithmetic"
+            )
+        ),
+    ),
+    StatedFigures(
+        EMBEDDED_MODELS,
         "it is # points at 90 % with embeddings whole as here (-# to #, open).",
         lambda data: data.over_new_with_embeddings(0.9),
     ),
@@ -153,6 +164,21 @@ STATED = (
         lambda data: (
             *of_survey(r"best factor has ([\d.]+) \(([\d.]+) to ([\d.]+)\) with the fore")(data),
             *of_survey(r"correlation of ([\d.]+) \(([\d.]+) to ([\d.]+)\) with the fore")(data),
+        ),
+    ),
+    StatedFigures(
+        "docs/method.md",
+        "by # points at 85 % (# to #), # at 90 % (# to #) and # at 95 % (# to #); from",
+        lambda data: tuple(
+            figure
+            for rate in (85, 90, 95)
+            for figure in as_loss(
+                found(
+                    r"minus strength 0, test items:.*?[;] -([\d.]+) points "
+                    rf"\(-([\d.]+) to -([\d.]+)\) at {rate} %",
+                    data.experiments["strength"]["finding"],
+                )
+            )
         ),
     ),
     StatedFigures(
