@@ -96,13 +96,6 @@ STATED = (
         ),
     ),
     StatedFigures(
-        README,
-        "one factor (DP) were not seen to keep more (# points, -# to #; at 95 % #, -# to #).",
-        lambda data: tuple(
-            figure for rate in CLAIM_RATES for figure in data.over_sizes("dp", "magnitude", rate)
-        ),
-    ),
-    StatedFigures(
         EMBEDDED_MODELS,
         "whole deltas keep # % with both, # % with the first alone and # % with neither",
         lambda data: tuple(

@@ -44,7 +44,7 @@ from dppa_core.studies.zoo.study.compare import (
     SECONDARY,
     of_all_sizes,
 )
-from dppa_core.studies.zoo.study.confirmation import without_new
+from dppa_core.studies.zoo.study.confirmation import confirmation, without_new
 
 KEY = "overview"
 MERGED = (SIMPLEST, WHOLE)
@@ -69,6 +69,8 @@ def overview(
 ) -> Experiment:
     """The overview from docs/results.json, the sets in docs/study and docs/search.json."""
     studies, new = without_new(studies)
+    compared = confirmation(new)
+    tested = confirmed(compared, new)
     merged, alone = of_results(results)
     others = of_studies(studies)
     several = [*merged, *others]
@@ -77,8 +79,10 @@ def overview(
         _table("One model alone", alone, [Column("domain"), Column("‖d‖ / ‖W‖")]),
     )
     maps = difference_map((several, alone), SIMPLEST), difference_map((several,), WHOLE)
-    charts, finding = (*maps, _by_rate(merged)), _finding(merged, alone, others, studies, new)
-    short = plain(merged, [row for row in others if row.outcomes], studies, climbed, new)
+    charts, finding = (*maps, _by_rate(merged)), _finding(merged, alone, others, studies, tested)
+    short = plain(
+        merged, [row for row in others if row.outcomes], studies, climbed, compared, tested
+    )
     found = Findings(tables, charts, finding, short=short)
     return Experiment(
         KEY,
@@ -158,7 +162,7 @@ def _finding(
     alone: Sequence[RatedMerge],
     others: Sequence[RatedMerge],
     studies: Sequence[Mapping[str, Any]],
-    new: Sequence[Mapping[str, Any]],
+    tested: str,
 ) -> str:
     """How often DPPA wins, then where, what is kept where it gains most, then models alone and
     sets of few seeds."""
@@ -166,7 +170,7 @@ def _finding(
     decided = [row for row in others if row.outcomes]
     told = [_tally(decided), by_planned_outcome(studies)] if decided else []
     told += [all_sizes(regime, of) for regime, of in of_all_sizes(studies).items()]
-    told += [confirmed(new)]
+    told += [tested]
     told += [_places(decided, rival, outcome) for rival in MERGED for outcome in OUTCOMES]
     told += [_halves(studies, pair) for pair in SECONDARY]
     told += [chosen_factors(studies)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from dppa_core.errors import many
@@ -18,7 +19,7 @@ from dppa_core.studies.zoo.study.compare import (
     embeddings_whole,
     of_all_sizes,
 )
-from dppa_core.studies.zoo.study.confirmation import REGIME, confirmation
+from dppa_core.studies.zoo.study.confirmation import REGIME
 from dppa_core.studies.zoo.study.merges import MAIN_RATE
 from dppa_core.tasks.intervals import Interval
 
@@ -32,7 +33,8 @@ def plain(
     decided: Sequence[RatedMerge],
     studies: Sequence[Mapping[str, Any]],
     climbed: Mapping[str, Any] | None = None,
-    new: Sequence[Mapping[str, Any]] = (),
+    found: Confirmed = MappingProxyType({}),
+    tested: str = "",
 ) -> str:
     """What is known of DPPA in a merge.
 
@@ -41,14 +43,14 @@ def plain(
         decided: The groups of sets with enough seeds for an outcome, one rate each.
         studies: The sets, for the comparisons of all sizes together.
         climbed: What the paper's own search found, from docs/search.json.
-        new: The sets of the confirmation.
+        found: The comparisons of the confirmation.
+        tested: What `confirmed` says of them.
     """
-    found = confirmation(new)
-    told = [_lead(decided, found, len(new)), _climb(climbed) if climbed else ""]
+    told = [_lead(decided, found), _climb(climbed) if climbed else ""]
     told += [_against(decided, WHOLE, "whole deltas (task arithmetic)")]
     told += [_against(decided, SIMPLEST, "magnitude pruning with settings searched alike")]
     told += [_together(regime, sets) for regime, sets in of_all_sizes(studies).items()]
-    told += [confirmed(new)]
+    told += [tested]
     told += [_useless(decided), _once(merged)]
     return " ".join(filter(None, told))
 
@@ -81,7 +83,7 @@ def _against(rows: Sequence[RatedMerge], rival: str, name: str) -> str:
     )
 
 
-def _lead(rows: Sequence[RatedMerge], found: Confirmed, sets: int) -> str:
+def _lead(rows: Sequence[RatedMerge], found: Confirmed) -> str:
     """The answer in one sentence; empty if no merge of several seeds was compared."""
     there = [row.outcomes[WHOLE] for row in rows if row.outcomes[WHOLE] != TOO_LOW]
     told = []
@@ -90,27 +92,32 @@ def _lead(rows: Sequence[RatedMerge], found: Confirmed, sets: int) -> str:
             f"Over training seeds DPPA keeps less than whole deltas in {there.count('loses')} of "
             f"{many(len(there), 'comparison')}"
         ]
-    more, open_ = (_rates_of(found, "dppa", verdict) for verdict in ("more", "open"))
+    more, open_ = (_rates_of(found, verdict) for verdict in ("more", "open"))
     if more:
         told += [
-            f"{sets} new sets of small models trained inside merges, {more} of all entries "
-            "pruned, keep more by DPPA than by magnitude pruning, each with searched settings"
+            f"{_sets_of(found)} new sets of small models trained inside merges, {more} of all "
+            "entries pruned, keep more by DPPA than by magnitude pruning, each with searched "
+            "settings"
         ]
     if more and open_:
         told += [f"at {open_} that is open"]
     return f"{'; '.join(told)}." if told else ""
 
 
-def _rates_of(found: Confirmed, name: str, verdict: str) -> str:
-    """The rates at which a merge has this verdict against magnitude."""
-    at = [rate for rate, of in found.items() for one in of if one.one == name]
+def _rates_of(found: Confirmed, verdict: str) -> str:
+    """The rates at which DPPA has this verdict against magnitude."""
+    wanted = ("dppa", verdict)
     return listed(
         [
             pruned(rate)
-            for rate in at
-            if any((one.one, one.verdict) == (name, verdict) for one in found[rate])
+            for rate, of in found.items()
+            if any((one.one, one.verdict) == wanted for one in of)
         ]
     )
+
+
+def _sets_of(found: Confirmed) -> int:
+    return len(next(iter(found.values()))[0].by_seed)
 
 
 def _climb(found: Mapping[str, Any]) -> str:
@@ -151,9 +158,8 @@ def _together(regime: str, sets: Sequence[Mapping[str, Any]]) -> str:
     ) + "".join(beside)
 
 
-def confirmed(new: Sequence[Mapping[str, Any]]) -> str:
+def confirmed(found: Confirmed, new: Sequence[Mapping[str, Any]]) -> str:
     """DPPA and its two factors against magnitude, on the sets trained to test the hint."""
-    found = confirmation(new)
     if not found:
         return ""
     told = [

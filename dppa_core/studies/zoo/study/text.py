@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -95,18 +95,18 @@ def _new(sets: Sequence[Measured]) -> str:
         f"nothing else on this page. {_alone(sets)}",
     ]
     if found := confirmation(sets):
-        tables = [confirmed(found), *_new_by_accuracy(sets), _beside(sets), figures(sets)]
+        tables = [confirmed(found), *_new_by_accuracy(sets), _beside(sets, found), figures(sets)]
         return "\n\n".join([*parts, *tables])
     few = f"Fewer than {LEAST_SEEDS} sets: figures without a claim."
     return "\n\n".join([*parts, few, *map(one_set, sets)])
 
 
-def _beside(sets: Sequence[Measured]) -> str:
+def _beside(sets: Sequence[Measured], rates: Iterable[float]) -> str:
     """What the plan of the confirmation calls secondary: whole deltas, and embeddings whole."""
     whole = [
         f"{points_text(compare(sets, rate, [('task_arithmetic', 'dppa', '')])[0])} at "
         f"{100 * rate:g} %"
-        for rate in confirmation(sets)
+        for rate in rates
     ]
     told = f"Secondary: whole deltas minus DPPA is {listed(whole)} of all entries"
     kept = embeddings_whole(sets, MAIN_RATE)
