@@ -45,3 +45,11 @@ def test_an_emptied_box_changes_nothing_while_it_is_empty(studio: Studio) -> Non
 def test_everything_kept_is_said_of_changes(studio: Studio) -> None:
     studio.set_rate(0)
     studio.page.get_by_text("Every change of math is kept").first.wait_for()
+
+
+def test_a_factor_with_many_digits_is_seen_whole(studio: Studio) -> None:
+    box = studio.page.locator('[data-part="amplify"] input[type="number"]').first
+    box.fill("1.1892")
+    box.press("Tab")
+    assert box.input_value() == "1.1892"
+    assert box.evaluate("box => box.scrollWidth <= box.clientWidth")
