@@ -13,6 +13,6 @@ Its packages in order; each imports only those before it:
 
 import sys
 
-from components.server.stubs import WithoutStubs
+from .server.stubs import WithoutStubs
 
 sys.meta_path.insert(0, WithoutStubs())  # before anything here imports Gradio

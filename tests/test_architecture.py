@@ -60,19 +60,23 @@ def packages() -> dict[str, Path]:
     return {module_name(p): p for p in sources(*PACKAGES) if p.name == "__init__.py"}
 
 
+def imports_of(node: ast.AST, path: Path) -> list[str]:
+    """Full dotted names of what one statement of `path` imports."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if not isinstance(node, ast.ImportFrom):
+        return []
+    module = module_name(path).split(".")
+    package = module if path.name == "__init__.py" else module[:-1]
+    above = package[: len(package) - node.level + 1] if node.level else []
+    stem = ".".join([*above, *([node.module] if node.module else [])])
+    return [f"{stem}.{alias.name}" for alias in node.names]
+
+
 def imported(path: Path) -> Iterator[str]:
     """Full dotted names of what `path` imports, inside functions too."""
-    package = (
-        module_name(path) if path.name == "__init__.py" else module_name(path).rpartition(".")[0]
-    )
     for node in ast.walk(tree(path)):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            above = package.split(".")[: len(package.split(".")) - node.level + 1]
-            stem = ".".join([*above, node.module or ""]).strip(".") if node.level else node.module
-            for alias in node.names:
-                yield f"{stem}.{alias.name}"
+        yield from imports_of(node, path)
 
 
 def top_level(path: Path) -> set[str]:
@@ -209,6 +213,18 @@ def test_the_page_uses_public_names_of_the_core_only() -> None:
         if any(p.startswith("_") for p in set(name.split(".")) - {"__version__"})
     ]
     assert not private
+
+
+def test_the_page_finds_its_own_parts_under_any_name() -> None:
+    """A wheel installs `components` as `dppa_studio`."""
+    by_name = [
+        f"{path}, line {node.lineno}"
+        for path in sources("components")
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Import | ast.ImportFrom) and not getattr(node, "level", 0)
+        if any(name.split(".")[0] == "components" for name in imports_of(node, path))
+    ]
+    assert not by_name
 
 
 def test_sessions_need_no_gradio() -> None:
@@ -356,19 +372,11 @@ def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
                     yield from _statements(inner)
 
 
-def _named(node: ast.AST) -> list[str]:
-    if isinstance(node, ast.Import):
-        return [alias.name for alias in node.names]
-    if isinstance(node, ast.ImportFrom):
-        return [f"{node.module}.{alias.name}" for alias in node.names]
-    return []
-
-
 @cache
 def at_once(module: str) -> tuple[str, ...]:
     """What one of our modules imports at import time, its packages included."""
     path = {module_name(p): p for p in sources(*OURS)}[module]
-    own = [name for node in _statements(tree(path).body) for name in _named(node)]
+    own = [name for node in _statements(tree(path).body) for name in imports_of(node, path)]
     return (*own, *([module.rpartition(".")[0]] if "." in module else []))
 
 
@@ -393,7 +401,7 @@ def test_only_what_is_slow_is_imported_inside_a_function() -> None:
     for path in sources(*PACKAGES):
         for function in ast.walk(tree(path)):
             if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
-                names = [name for node in ast.walk(function) for name in _named(node)]
+                names = [name for node in ast.walk(function) for name in imports_of(node, path)]
                 early += [f"{module_name(path)}: {n}" for n in names if not brings(n) & allowed]
     # Commands start quickly; the page's own first switches garbage collection off.
     assert not [

@@ -37,8 +37,8 @@ def test_the_wheel_holds_the_presets(wheel: zipfile.ZipFile) -> None:
 
 def test_the_wheel_holds_the_library_and_the_page(wheel: zipfile.ZipFile) -> None:
     tops = {name.split("/")[0] for name in wheel.namelist()}
-    assert {t for t in tops if not t.endswith(".dist-info")} == {"dppa_core", "components"}
-    assert "components/_shipped/assets/css/style.css" in wheel.namelist()
+    assert {t for t in tops if not t.endswith(".dist-info")} == {"dppa_core", "dppa_studio"}
+    assert "dppa_studio/_shipped/assets/css/style.css" in wheel.namelist()
     assert "dppa_core/py.typed" in wheel.namelist()
 
 
@@ -46,7 +46,7 @@ def test_the_wheel_brings_the_command(wheel: zipfile.ZipFile) -> None:
     entry = next(n for n in wheel.namelist() if n.endswith("entry_points.txt"))
     text = wheel.read(entry).decode()
     assert "dppa = dppa_core.cli.main:main" in text
-    assert "app = components.page.command:command" in text
+    assert "app = dppa_studio.page.command:command" in text
 
 
 def test_the_library_alone_says_how_to_get_the_page() -> None:

@@ -15,20 +15,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from components.learn.block_queue import BlockQueue
-from components.learn.blocks.context import BlockContext
-from components.learn.blocks.quiz import Quiz
-from components.learn.blocks.registry import answer
-from components.learn.lesson_text import Attempt, Lesson, Placed, Prose, Segment, read_lesson
-from components.session.json_form import asked_keys
-from components.session.session import Session
-from components.session.shipped import glossary, shipped
-from components.widgets.browser_parts import pack
-from components.widgets.controls import PRIVATE, Controls
-from components.work.error_notices import message, show_errors
-from components.work.studio import Studio
-from components.work.visitor import asker
 from dppa_core.errors import DppaError, InvalidValue, UnknownName, did_you_mean
+
+from ..session.json_form import asked_keys
+from ..session.session import Session
+from ..session.shipped import glossary, shipped
+from ..widgets.browser_parts import pack
+from ..widgets.controls import PRIVATE, Controls
+from ..work.error_notices import message, show_errors
+from ..work.studio import Studio
+from ..work.visitor import asker
+from .block_queue import BlockQueue
+from .blocks.context import BlockContext
+from .blocks.quiz import Quiz
+from .blocks.registry import answer
+from .lesson_text import Attempt, Lesson, Placed, Prose, Segment, read_lesson
 
 STYLES = ("assets/css/learn.css", "assets/css/learn_by_hand.css")
 MOST_ASKS = 24

@@ -17,8 +17,9 @@ from markdown_it.common.utils import escapeHtml
 from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 
-from components.learn.blocks.quiz import Quiz, read_quiz
 from dppa_core.errors import InvalidValue, shown
+
+from .blocks.quiz import Quiz, read_quiz
 
 _FRONT = re.compile(r"\A---\n(.*?)\n---\n", re.DOTALL)
 _FIGURE = re.compile(r"=\s*([\w-]+)\.([\w-]+)\s*(?:\|\s*(\w+)\s*)?")

@@ -12,28 +12,6 @@ from typing import Any, Literal, get_args
 
 import gradio as gr
 
-from components.page.api_pictures import (
-    Picture,
-    distribution_picture,
-    heatmap_picture,
-    kept_picture,
-    plan_of,
-    scores_picture,
-)
-from components.session.conversation import MOST_SEED, USUAL_ANSWER
-from components.session.json_form import whole_number
-from components.session.presets import first_session
-from components.session.session import MOST_MODELS
-from components.views.export.export_values import export_value, look, needed_bytes
-from components.views.export.export_work import ExportWork, find_maker, sha256_of
-from components.work.downloads.files import Exports
-from components.work.downloads.route import address_of
-from components.work.error_notices import show_errors
-from components.work.figures import outcome_value
-from components.work.question import whole
-from components.work.rate_limits import Allowance
-from components.work.studio import CHAT, CHATS, Studio
-from components.work.visitor import asker
 from dppa_core.checkpoints.sources.zoo import zoo_domain
 from dppa_core.errors import InvalidValue, NotAllowed, UnknownName, shown
 from dppa_core.evaluation.scores import DomainScore
@@ -45,6 +23,29 @@ from dppa_core.progress import Stop
 from dppa_core.pruning.plan import PruningPlan
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, parse_recipe, recipe_hash
 from dppa_core.tasks import DOMAINS
+
+from ..session.conversation import MOST_SEED, USUAL_ANSWER
+from ..session.json_form import whole_number
+from ..session.presets import first_session
+from ..session.session import MOST_MODELS
+from ..views.export.export_values import export_value, look, needed_bytes
+from ..views.export.export_work import ExportWork, find_maker, sha256_of
+from ..work.downloads.files import Exports
+from ..work.downloads.route import address_of
+from ..work.error_notices import show_errors
+from ..work.figures import outcome_value
+from ..work.question import whole
+from ..work.rate_limits import Allowance
+from ..work.studio import CHAT, CHATS, Studio
+from ..work.visitor import asker
+from .api_pictures import (
+    Picture,
+    distribution_picture,
+    heatmap_picture,
+    kept_picture,
+    plan_of,
+    scores_picture,
+)
 
 MOST_QUESTIONS = 400
 Kind = Literal["checkpoint", "packs", "report", "recipe", "mergekit", "card"]

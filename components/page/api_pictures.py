@@ -7,7 +7,6 @@ from typing import Literal
 
 import numpy as np
 
-from components.work.figures import short_name
 from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.scores import DomainScore
 from dppa_core.merging.cards.card_plot import density_svg
@@ -16,6 +15,8 @@ from dppa_core.pruning.plan import PruningPlan
 from dppa_core.pruning.rate_table import rate_table
 from dppa_core.studies.experiments.page.chart import chart_svg
 from dppa_core.studies.experiments.values import Axis, Chart, Series
+
+from ..work.figures import short_name
 
 Picture = Literal["heatmap", "kept", "distribution", "scores"]
 MODULES, SHARE = Axis("kind of matrix"), Axis("of the delta's entries", "%")

@@ -25,15 +25,16 @@ def command(arguments: Sequence[str]) -> None:
 def serve() -> None:
     """Serve until interrupted or terminated; a wrong setting ends it with one line."""
     gc.disable()  # a start makes 300,000 lasting objects; collecting during it is wasted time
-    from components.server.first_fetch import fetch_at_start  # noqa: PLC0415
-    from components.server.logs import start_log  # noqa: PLC0415  (Gradio: after `gc.disable`)
-    from components.server.settings import check_temporary_folder, read_settings  # noqa: PLC0415
-    from components.session.presets import first_session  # noqa: PLC0415
-    from components.work.malloc_and_gc import keep_what_is_there  # noqa: PLC0415
-    from components.work.studio import Studio  # noqa: PLC0415
     from dppa_core.checkpoints.sources.open import open_checkpoint  # noqa: PLC0415
     from dppa_core.errors import DppaError  # noqa: PLC0415
     from dppa_core.system.heap import few_arenas  # noqa: PLC0415
+
+    from ..server.first_fetch import fetch_at_start  # noqa: PLC0415
+    from ..server.logs import start_log  # noqa: PLC0415  (Gradio: after `gc.disable`)
+    from ..server.settings import check_temporary_folder, read_settings  # noqa: PLC0415
+    from ..session.presets import first_session  # noqa: PLC0415
+    from ..work.malloc_and_gc import keep_what_is_there  # noqa: PLC0415
+    from ..work.studio import Studio  # noqa: PLC0415
 
     few_arenas()
     with ExitStack() as ending:
@@ -48,8 +49,8 @@ def serve() -> None:
             if settings.warm:  # the answering process imports torch while this one imports Gradio
                 studio.warm_up(first_session().recipe())
             # Gradio reads the environment too, and ends with a trace if a variable is invalid.
-            from components.page.workbench import build_page, start  # noqa: PLC0415
-            from components.server.serving import until_told  # noqa: PLC0415
+            from ..server.serving import until_told  # noqa: PLC0415
+            from .workbench import build_page, start  # noqa: PLC0415
 
             page = build_page(studio)
             start(page, settings)

@@ -9,16 +9,16 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from components.session.session import Session
-from components.views.chat.chat import ChatView
-from components.views.controls.models import ModelsView
-from components.views.controls.prune import AdvancedPruning
-from components.views.see.pinned import PinnedView
-from components.views.see.see import SeeView, exact_payload, plots_payload
-from components.widgets.browser_parts import pack
-from components.widgets.controls import PRIVATE, Controls
-from components.work.question import first_targets, target_choices
-from components.work.studio import Studio
+from ..session.session import Session
+from ..views.chat.chat import ChatView
+from ..views.controls.models import ModelsView
+from ..views.controls.prune import AdvancedPruning
+from ..views.see.pinned import PinnedView
+from ..views.see.see import SeeView, exact_payload, plots_payload
+from ..widgets.browser_parts import pack
+from ..widgets.controls import PRIVATE, Controls
+from ..work.question import first_targets, target_choices
+from ..work.studio import Studio
 
 MEASURING = {"concurrency_id": "model", "concurrency_limit": 1, **PRIVATE}
 LIVE = {"queue": False, "trigger_mode": "always_last", **PRIVATE}

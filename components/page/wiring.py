@@ -11,21 +11,22 @@ from typing import Any
 
 import gradio as gr
 
-from components.page.layout import LIVE, MEASURING, Page, all_outputs, drawn, moved
-from components.page.wiring_models import wire_models, wire_offer
-from components.page.wiring_pinned import wire_pinned
-from components.page.wiring_tune import opening, wire_tune
-from components.session.presets import first_session
-from components.views.controls.prune import measuring, with_levels
-from components.views.see.see import exact_payload, merged_payload, plots_payload
-from components.widgets.browser_parts import pack
-from components.widgets.controls import PRIVATE, activity_script, queued
-from components.widgets.header import status_value
-from components.widgets.runs import streaming
-from components.work.error_notices import show_errors
-from components.work.studio import Studio
 from dppa_core.errors import DppaError, InvalidValue
 from dppa_core.recipes.yaml_text import recipe_hash
+
+from ..session.presets import first_session
+from ..views.controls.prune import measuring, with_levels
+from ..views.see.see import exact_payload, merged_payload, plots_payload
+from ..widgets.browser_parts import pack
+from ..widgets.controls import PRIVATE, activity_script, queued
+from ..widgets.header import status_value
+from ..widgets.runs import streaming
+from ..work.error_notices import show_errors
+from ..work.studio import Studio
+from .layout import LIVE, MEASURING, Page, all_outputs, drawn, moved
+from .wiring_models import wire_models, wire_offer
+from .wiring_pinned import wire_pinned
+from .wiring_tune import opening, wire_tune
 
 
 def wire(blocks: gr.Blocks, page: Page, studio: Studio) -> None:

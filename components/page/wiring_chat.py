@@ -8,15 +8,18 @@ from typing import Any
 
 import gradio as gr
 
-from components.session.conversation import AnswerSettings, Turn, stopped_turns, transcript_value
-from components.session.json_form import parsed_keys
-from components.session.session import Session
-from components.views.chat.answering import stream_turn
-from components.views.chat.chat import ChatView
-from components.widgets.browser_parts import pack
-from components.widgets.controls import PRIVATE, Controls, activity_script, ended_script, queued
-from components.work.error_notices import show_errors
-from components.work.question import (
+from dppa_core.errors import InvalidValue
+from dppa_core.recipes.yaml_text import MergeRecipe
+
+from ..session.conversation import AnswerSettings, Turn, stopped_turns, transcript_value
+from ..session.json_form import parsed_keys
+from ..session.session import Session
+from ..views.chat.answering import stream_turn
+from ..views.chat.chat import ChatView
+from ..widgets.browser_parts import pack
+from ..widgets.controls import PRIVATE, Controls, activity_script, ended_script, queued
+from ..work.error_notices import show_errors
+from ..work.question import (
     MERGED,
     ChatQuestion,
     Recipes,
@@ -24,11 +27,9 @@ from components.work.question import (
     read_question,
     read_settings,
 )
-from components.work.rate_limits import Allowance
-from components.work.studio import CHAT, CHATS, Studio
-from components.work.visitor import asker
-from dppa_core.errors import InvalidValue
-from dppa_core.recipes.yaml_text import MergeRecipe
+from ..work.rate_limits import Allowance
+from ..work.studio import CHAT, CHATS, Studio
+from ..work.visitor import asker
 
 MOST_TURNS = 20
 MOST_RECIPES = 8

@@ -8,12 +8,14 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from components.page.layout import MEASURING, Page, all_outputs, drawn, sent_once, shown
-from components.session.json_form import parsed_keys
-from components.session.presets import fetched_session, find_fetchable_set, presets
-from components.session.session import Session
-from components.views.controls.hub_offer import Offer, checked, offer_value, offered, stream_fetch
-from components.views.controls.models import (
+from dppa_core.errors import IncompatibleCheckpoints
+from dppa_core.merging.preflight.run import PreflightReport
+
+from ..session.json_form import parsed_keys
+from ..session.presets import fetched_session, find_fetchable_set, presets
+from ..session.session import Session
+from ..views.controls.hub_offer import Offer, checked, offer_value, offered, stream_fetch
+from ..views.controls.models import (
     chosen_reference,
     extended,
     findings_value,
@@ -25,14 +27,13 @@ from components.views.controls.models import (
     preset_session,
     with_named,
 )
-from components.widgets.browser_parts import pack
-from components.widgets.controls import PRIVATE, failed_script
-from components.work.error_notices import show_errors
-from components.work.figures import whole_json
-from components.work.question import target_choices
-from components.work.studio import Studio
-from dppa_core.errors import IncompatibleCheckpoints
-from dppa_core.merging.preflight.run import PreflightReport
+from ..widgets.browser_parts import pack
+from ..widgets.controls import PRIVATE, failed_script
+from ..work.error_notices import show_errors
+from ..work.figures import whole_json
+from ..work.question import target_choices
+from ..work.studio import Studio
+from .layout import MEASURING, Page, all_outputs, drawn, sent_once, shown
 
 FETCHING = {"concurrency_id": "hub", "concurrency_limit": 1, **PRIVATE}
 """Checks and downloads share one queue; chats do not wait for it."""

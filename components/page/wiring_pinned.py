@@ -7,18 +7,19 @@ from typing import Any
 
 import gradio as gr
 
-from components.page.layout import LIVE, Page, moved
-from components.views.see.answer_curve import curve_payload, read_curve
-from components.views.see.next_tokens import next_payload, read_next
-from components.views.see.pinned import PinnedAnswers, read_pinned
-from components.widgets.browser_parts import pack
-from components.widgets.controls import PRIVATE
-from components.widgets.runs import streaming
-from components.work.error_notices import show_errors
-from components.work.studio import Studio
-from components.work.visitor import asker
 from dppa_core.errors import Cancelled, DppaError
 from dppa_core.system.recent import Recent
+
+from ..views.see.answer_curve import curve_payload, read_curve
+from ..views.see.next_tokens import next_payload, read_next
+from ..views.see.pinned import PinnedAnswers, read_pinned
+from ..widgets.browser_parts import pack
+from ..widgets.controls import PRIVATE
+from ..widgets.runs import streaming
+from ..work.error_notices import show_errors
+from ..work.studio import Studio
+from ..work.visitor import asker
+from .layout import LIVE, Page, moved
 
 READING = {"concurrency_id": "next", "concurrency_limit": 2, **PRIVATE}
 TRACING = {"concurrency_id": "curve", "concurrency_limit": 1, **PRIVATE}

@@ -7,28 +7,29 @@ from typing import Any
 
 import gradio as gr
 
-from components.page.layout import Page, all_outputs, restored, sent_once
-from components.session.from_recipe import session_from_recipe
-from components.session.link import PARAMETER, session_from_link
-from components.session.presets import first_session
-from components.session.session import ModelChoice, Session
-from components.session.state import session_from_state, state_of
-from components.views.controls.models import check_curves, layer_count, opened
-from components.views.controls.prune import measuring
-from components.views.controls.whole_states import (
+from dppa_core.errors import DppaError
+from dppa_core.recipes.yaml_text import MergeRecipe
+
+from ..session.from_recipe import session_from_recipe
+from ..session.link import PARAMETER, session_from_link
+from ..session.presets import first_session
+from ..session.session import ModelChoice, Session
+from ..session.state import session_from_state, state_of
+from ..views.controls.models import check_curves, layer_count, opened
+from ..views.controls.prune import measuring
+from ..views.controls.whole_states import (
     asked,
     asked_recipe,
     file_value,
     is_at_hand,
     is_embedded,
 )
-from components.views.see.see import exact_payload, plots_payload
-from components.widgets.browser_parts import pack
-from components.widgets.controls import PRIVATE
-from components.work.error_notices import show_errors
-from components.work.studio import Studio
-from dppa_core.errors import DppaError
-from dppa_core.recipes.yaml_text import MergeRecipe
+from ..views.see.see import exact_payload, plots_payload
+from ..widgets.browser_parts import pack
+from ..widgets.controls import PRIVATE
+from ..work.error_notices import show_errors
+from ..work.studio import Studio
+from .layout import Page, all_outputs, restored, sent_once
 
 TUNING = {"concurrency_id": "tune", "concurrency_limit": 4, **PRIVATE}
 """Restoring a session does not wait for chats or scores."""

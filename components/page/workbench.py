@@ -8,52 +8,52 @@ from typing import Any
 
 import gradio as gr
 
-from components.learn.learn import wire_learn
-from components.page.api import add_api
-from components.page.layout import Page
-from components.page.wiring import wire
-from components.page.wiring_chat import wire_chat
-from components.server.guards.hosts import is_foreign
-from components.server.guards.value_guard import GuardedBlocks
-from components.server.queue.fair_queue import OF_ONE_TAB, FairQueue
-from components.server.serving import start
-from components.server.settings import read_settings
-from components.session.json_form import factors_json, models_json, overrides_json
-from components.session.method_choice import catalogue, method_json
-from components.session.presets import first_session
-from components.session.session import Session
-from components.views.chat.chat import build_chat
-from components.views.controls.models import ModelsView, build_own, build_preset
-from components.views.controls.prune import (
+from ..learn.learn import wire_learn
+from ..server.guards.hosts import is_foreign
+from ..server.guards.value_guard import GuardedBlocks
+from ..server.queue.fair_queue import OF_ONE_TAB, FairQueue
+from ..server.serving import start
+from ..server.settings import read_settings
+from ..session.json_form import factors_json, models_json, overrides_json
+from ..session.method_choice import catalogue, method_json
+from ..session.presets import first_session
+from ..session.session import Session
+from ..views.chat.chat import build_chat
+from ..views.controls.models import ModelsView, build_own, build_preset
+from ..views.controls.prune import (
     AdvancedPruning,
     build_advanced,
     build_rate,
     build_significance,
 )
-from components.views.controls.whole_states import build_tune
-from components.views.export.export import add_export
-from components.views.export.push import build_push, wire_push
-from components.views.score.own_questions import add_own_questions
-from components.views.score.perplexity import add_perplexity
-from components.views.score.ready_tasks import TaskOffer, add_ready_tasks
-from components.views.score.score import add_score
-from components.views.score.search import add_search
-from components.views.see.advice import build_advice, wire_advice
-from components.views.see.attribution import add_attribution
-from components.views.see.compare import add_compare
-from components.views.see.counts import add_counts
-from components.views.see.experiments import RESULTS, add_experiments
-from components.views.see.matrix import add_matrix
-from components.views.see.pinned import build_pinned
-from components.views.see.see import build_see
-from components.widgets.browser_parts import live, static
-from components.widgets.controls import Controls
-from components.widgets.header import EXPLAIN, PANES, SKIP, TITLE, build_views, status_value
-from components.work.downloads.files import Exports
-from components.work.downloads.limits import OWN, PUBLIC
-from components.work.gradio_inside import hide_login, use_queue
-from components.work.rate_limits import TOKENS_PER_HOUR, Allowance
-from components.work.studio import Studio
+from ..views.controls.whole_states import build_tune
+from ..views.export.export import add_export
+from ..views.export.push import build_push, wire_push
+from ..views.score.own_questions import add_own_questions
+from ..views.score.perplexity import add_perplexity
+from ..views.score.ready_tasks import TaskOffer, add_ready_tasks
+from ..views.score.score import add_score
+from ..views.score.search import add_search
+from ..views.see.advice import build_advice, wire_advice
+from ..views.see.attribution import add_attribution
+from ..views.see.compare import add_compare
+from ..views.see.counts import add_counts
+from ..views.see.experiments import RESULTS, add_experiments
+from ..views.see.matrix import add_matrix
+from ..views.see.pinned import build_pinned
+from ..views.see.see import build_see
+from ..widgets.browser_parts import live, static
+from ..widgets.controls import Controls
+from ..widgets.header import EXPLAIN, PANES, SKIP, TITLE, build_views, status_value
+from ..work.downloads.files import Exports
+from ..work.downloads.limits import OWN, PUBLIC
+from ..work.gradio_inside import hide_login, use_queue
+from ..work.rate_limits import TOKENS_PER_HOUR, Allowance
+from ..work.studio import Studio
+from .api import add_api
+from .layout import Page
+from .wiring import wire
+from .wiring_chat import wire_chat
 
 __all__ = ["build_page", "start"]
 

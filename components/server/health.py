@@ -13,11 +13,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from components.work.downloads.files import Exports
-from components.work.gradio_inside import API, waiting_events
-from components.work.studio import Studio
 from dppa_core import __version__
 from dppa_core.system.folder_cache import all_bytes
+
+from ..work.downloads.files import Exports
+from ..work.gradio_inside import API, waiting_events
+from ..work.studio import Studio
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 ROUTES = ((f"{API}run/", "answer"), (f"{API}queue/join", "join"), ("/export/", "export"))

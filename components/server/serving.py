@@ -24,22 +24,15 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from components.learn.learn import learn_route
-from components.server.guards.body_limits import BodyLimits
-from components.server.guards.closed_routes import ClosedRoutes, EventOwner
-from components.server.guards.connections import Server
-from components.server.guards.heads import HeaderLimits
-from components.server.guards.hosts import HostCheck, own_names
-from components.server.guards.value_guard import GuardedBlocks
-from components.server.health import health_route, measured, metrics_route
-from components.server.queue.fast_answers import FastAnswers
-from components.server.queue.visitors_present import VisitorsPresent
-from components.server.settings import Settings, on_space, read_settings
-from components.session.presets import first_session
-from components.widgets.scripts import script_route, script_tags
-from components.widgets.theme import page_head, page_theme
-from components.work.downloads.route import download_route
-from components.work.gradio_inside import (
+from dppa_core.errors import InvalidValue
+from dppa_core.system.temporary import remove_dead
+
+from ..learn.learn import learn_route
+from ..session.presets import first_session
+from ..widgets.scripts import script_route, script_tags
+from ..widgets.theme import page_head, page_theme
+from ..work.downloads.route import download_route
+from ..work.gradio_inside import (
     API,
     NO_HANDLER,
     describe_anew,
@@ -47,9 +40,17 @@ from components.work.gradio_inside import (
     is_of_no_handler,
     serve_with,
 )
-from components.work.visitor import CallerAddresses
-from dppa_core.errors import InvalidValue
-from dppa_core.system.temporary import remove_dead
+from ..work.visitor import CallerAddresses
+from .guards.body_limits import BodyLimits
+from .guards.closed_routes import ClosedRoutes, EventOwner
+from .guards.connections import Server
+from .guards.heads import HeaderLimits
+from .guards.hosts import HostCheck, own_names
+from .guards.value_guard import GuardedBlocks
+from .health import health_route, measured, metrics_route
+from .queue.fast_answers import FastAnswers
+from .queue.visitors_present import VisitorsPresent
+from .settings import Settings, on_space, read_settings
 
 LATE = 10.0
 """Seconds to wait at the end for work that does not stop, such as an import."""

@@ -6,9 +6,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
 from typing import Any
 
-from components.session.curve import points_through
-from components.session.method_choice import DPPA, SLIDERS, MethodChoice
-from components.session.session import (
+from dppa_core.errors import DppaError, InvalidValue, shown
+from dppa_core.methods.registry import get_method
+from dppa_core.pruning.partition import even_levels
+from dppa_core.pruning.pruning_parameters import PruningParameters
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, recipe_hash
+
+from .curve import points_through
+from .method_choice import DPPA, SLIDERS, MethodChoice
+from .session import (
     COEFFICIENTS,
     LARGEST_FACTOR,
     MOST_MODELS,
@@ -16,12 +22,7 @@ from components.session.session import (
     ModelChoice,
     Session,
 )
-from components.session.state import session_from_state, state_of
-from dppa_core.errors import DppaError, InvalidValue, shown
-from dppa_core.methods.registry import get_method
-from dppa_core.pruning.partition import even_levels
-from dppa_core.pruning.pruning_parameters import PruningParameters
-from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, recipe_hash
+from .state import session_from_state, state_of
 
 _REMEDY = "Merge it with `dppa merge recipe.yaml`, or change the recipe."
 

@@ -10,8 +10,12 @@ from itertools import pairwise
 from math import isfinite
 from typing import Any
 
-from components.session.curve import MOST_POINTS
-from components.session.session import (
+from dppa_core.errors import InvalidValue, shown
+from dppa_core.parameter_fields import check_number
+from dppa_core.pruning.partition import check_levels
+
+from .curve import MOST_POINTS
+from .session import (
     HIGHEST_RATE,
     LARGEST_FACTOR,
     MOST_MODELS,
@@ -22,9 +26,6 @@ from components.session.session import (
     Session,
     checked_overrides,
 )
-from dppa_core.errors import InvalidValue, shown
-from dppa_core.parameter_fields import check_number
-from dppa_core.pruning.partition import check_levels
 
 LONGEST_REFERENCE = 500
 LONGEST_TEXT = 100_000

@@ -11,10 +11,11 @@ import binascii
 import json
 import zlib
 
-from components.session.json_form import LONGEST_TEXT, parsed
-from components.session.session import Session
-from components.session.state import session_from_state, state_of
 from dppa_core.errors import InvalidValue
+
+from .json_form import LONGEST_TEXT, parsed
+from .session import Session
+from .state import session_from_state, state_of
 
 PARAMETER = "c"
 LONGEST_LINK = 8000

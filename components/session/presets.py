@@ -8,11 +8,12 @@ from typing import Any
 
 import yaml
 
-from components.session.session import USUAL, ModelChoice, Session
-from components.session.shipped import shipped
 from dppa_core.checkpoints.sources.zoo import needs_fetch
 from dppa_core.merging.preflight.facts import in_bytes
 from dppa_core.merging.preflight.fetchable_sets import FetchableSet, fetchable_sets
+
+from .session import USUAL, ModelChoice, Session
+from .shipped import shipped
 
 FILE = shipped("assets/data/presets.yaml")
 

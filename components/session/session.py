@@ -6,8 +6,6 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
-from components.session.curve import Curve, checked_curve, level_of, numbers_along
-from components.session.method_choice import DPPA, SLIDERS, MethodChoice
 from dppa_core.checkpoints.sources.zoo import zoo_domain
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.parameter_fields import check_number
@@ -15,6 +13,9 @@ from dppa_core.pruning.coefficients import Coefficient
 from dppa_core.pruning.partition import check_levels, even_levels
 from dppa_core.pruning.pruning_parameters import Override, PruningParameters
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, Pruning
+
+from .curve import Curve, checked_curve, level_of, numbers_along
+from .method_choice import DPPA, SLIDERS, MethodChoice
 
 USUAL = PruningParameters()
 MOST_MODELS = 5

@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from components.session.json_form import (
+from dppa_core.errors import InvalidValue, closest, shown
+from dppa_core.parameter_fields import check_number
+
+from .json_form import (
     factors_from_json,
     factors_json,
     models_from_json,
@@ -19,10 +22,8 @@ from components.session.json_form import (
     shares_from_json,
     whole_number,
 )
-from components.session.method_choice import DPPA, MethodChoice, method_from_json, method_json
-from components.session.session import MOST_PARTITIONS, OUTLIERS, Session
-from dppa_core.errors import InvalidValue, closest, shown
-from dppa_core.parameter_fields import check_number
+from .method_choice import DPPA, MethodChoice, method_from_json, method_json
+from .session import MOST_PARTITIONS, OUTLIERS, Session
 
 VERSION = 1
 _NUMBERS = {"strength": (0.0, 0.5), "k_layer": OUTLIERS, "k_module": OUTLIERS}

@@ -9,7 +9,10 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from components.session.json_form import (
+from dppa_core.parameter_fields import check_number
+from dppa_core.pruning.pruning_parameters import PruningParameters
+
+from ..session.json_form import (
     factors_from_json,
     factors_json,
     models_from_json,
@@ -19,11 +22,9 @@ from components.session.json_form import (
     parsed,
     shares_from_json,
 )
-from components.session.method_choice import method_from_json, method_json
-from components.session.session import Session
-from components.widgets.browser_parts import pack
-from dppa_core.parameter_fields import check_number
-from dppa_core.pruning.pruning_parameters import PruningParameters
+from ..session.method_choice import method_from_json, method_json
+from ..session.session import Session
+from .browser_parts import pack
 
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 """Options of every event: clients cannot use unordered inputs, and the page shows the progress."""

@@ -7,8 +7,9 @@ from typing import Any
 
 import gradio as gr
 
-from components.widgets.browser_parts import live
 from dppa_core import __version__
+
+from .browser_parts import live
 
 _HASH = re.compile(r"[0-9a-f]{12}")
 

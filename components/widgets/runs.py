@@ -9,11 +9,11 @@ from typing import Any
 
 import gradio as gr
 
-from components.session.json_form import parsed
-from components.widgets.browser_parts import live, pack, static
-from components.widgets.controls import PRIVATE, activity_script, ended_script, queued
-from components.work.error_notices import show_errors
-from components.work.progress_stream import IDLE, stopped_value
+from ..session.json_form import parsed
+from ..work.error_notices import show_errors
+from ..work.progress_stream import IDLE, stopped_value
+from .browser_parts import live, pack, static
+from .controls import PRIVATE, activity_script, ended_script, queued
 
 Handler = Callable[[dict[Any, Any]], Iterable[dict[str, Any]]]
 """Checks the values of the controls, then yields the values shown while it runs."""

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from components.session.shipped import glossary, shipped
+from ..session.shipped import glossary, shipped
 
 FOLDER = shipped("assets/js")
 ENTRY = "entry.js"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gradio as gr
 
-from components.session.shipped import shipped
+from ..session.shipped import shipped
 
 CSS = shipped("assets/css")
 STYLES = "style panes chat offer tune see export search advice experiments views".split()

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from components.session.method_choice import DPPA
-from components.session.session import ModelChoice, Session
 from dppa_core.checkpoints.sources import references
 from dppa_core.checkpoints.sources.zoo import KNOWN
 from dppa_core.pruning.plan import ModulePlan, PruningPlan
+
+from ..session.method_choice import DPPA
+from ..session.session import ModelChoice, Session
 
 if TYPE_CHECKING:
     from dppa_core.evaluation.analysis.merge_effect import MergeEffect

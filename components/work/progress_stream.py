@@ -8,12 +8,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from components.work.error_notices import message
-from components.work.studio import Emit, Job, Studio
 from dppa_core.answering.answerer import ReplyEvent
 from dppa_core.errors import Cancelled
 from dppa_core.models.reply import ReplyToken
 from dppa_core.progress import Stop
+
+from .error_notices import message
+from .studio import Emit, Job, Studio
 
 Changes = dict[str, Any]
 """New values of an answer's fields; see `ModelAnswer`."""

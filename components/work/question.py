@@ -7,16 +7,6 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from components.session.conversation import (
-    LEAST_TOP_P,
-    MOST_SEED,
-    AnswerSettings,
-    ModelAnswer,
-    Turn,
-    said_before,
-)
-from components.session.session import Session
-from components.work.figures import merge_label, short_name
 from dppa_core.checkpoints.sources.zoo import is_embedded
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.models.reply import LONGEST_ANSWER, LONGEST_PROMPT, Conversation, Prompt
@@ -24,6 +14,17 @@ from dppa_core.parameter_fields import check_number
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 from dppa_core.tasks import example_of, score
 from dppa_core.tasks.kinds import NUMBER_OF_KINDS, is_known_kind
+
+from ..session.conversation import (
+    LEAST_TOP_P,
+    MOST_SEED,
+    AnswerSettings,
+    ModelAnswer,
+    Turn,
+    said_before,
+)
+from ..session.session import Session
+from .figures import merge_label, short_name
 
 MERGED = "merged"
 EARLIER = "recipe:"

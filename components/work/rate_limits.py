@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import time
 
-from components.work.visitor import Visitor
 from dppa_core.errors import OutOfBudget
 from dppa_core.system.recent import Recent
+
+from .visitor import Visitor
 
 OF_A_PARTY = 4
 """Limit of a party as a multiple of a tab's: a class may share one address."""

@@ -16,12 +16,6 @@ from contextlib import AbstractContextManager
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from components.work.answers_in_progress import AnswersInProgress, PausingStop
-from components.work.job import Emit, Job, Work, jobs_of_event
-from components.work.lent_gpu import LentGpu
-from components.work.malloc_and_gc import MemoryTrimmer, keep_what_is_there
-from components.work.plans import Plans
-from components.work.work_log import SECONDS, SECONDS_ELSE, WITHOUT_MODELS, WorkMetrics
 from dppa_core.answering.answerer import Answerer
 from dppa_core.answering.process import ProcessAnswerer
 from dppa_core.checkpoints.sources.fetchable import FETCHABLE
@@ -35,6 +29,13 @@ from dppa_core.system.byte_sizes import MEMORY, memory_budget
 from dppa_core.system.machine import on_zero
 from dppa_core.system.recent import Recent
 from dppa_core.system.threads import available_cores
+
+from .answers_in_progress import AnswersInProgress, PausingStop
+from .job import Emit, Job, Work, jobs_of_event
+from .lent_gpu import LentGpu
+from .malloc_and_gc import MemoryTrimmer, keep_what_is_there
+from .plans import Plans
+from .work_log import SECONDS, SECONDS_ELSE, WITHOUT_MODELS, WorkMetrics
 
 if TYPE_CHECKING:
     from dppa_core.evaluation.analysis.merge_effect import MergeEffect

@@ -16,7 +16,7 @@ from typing import Any
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from components.work.gradio_inside import API, login_of
+from .gradio_inside import API, login_of
 
 CALLER = "x-dppa-caller"
 """Header in which the MCP bridge of this process names the address of its caller."""

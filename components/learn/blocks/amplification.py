@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from components.learn.blocks.context import Arguments, BlockContext
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.pruning.partition import check_levels
 from dppa_core.pruning.plan import PruningPlan, plan_pruning
 from dppa_core.pruning.pruning_parameters import PruningParameters
+
+from .context import Arguments, BlockContext
 
 LEVELS = [0.9, 0.8]
 """The paper's levels."""

@@ -7,11 +7,12 @@ from dataclasses import asdict
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from components.learn.blocks.context import Arguments, BlockContext
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.progress import check
 from dppa_core.studies.teaching.by_hand.walk import explain
 from dppa_core.studies.teaching.failures.case import CaseTask
+
+from .context import Arguments, BlockContext
 
 if TYPE_CHECKING:
     from dppa_core.studies.teaching.failures.workshop import Workshop

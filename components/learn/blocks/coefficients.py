@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from components.learn.blocks.context import BASE, Arguments, BlockContext, choice
-from components.widgets.theme import KNOWN_MODELS
 from dppa_core.errors import InvalidValue
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.tuning.adamerging.settings import AdaMergeSettings
 from dppa_core.tuning.adamerging.texts import task_domains
+
+from ...widgets.theme import KNOWN_MODELS
+from .context import BASE, Arguments, BlockContext, choice
 
 if TYPE_CHECKING:
     from dppa_core.tuning.adamerging.landscape import Landscape

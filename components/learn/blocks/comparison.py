@@ -9,11 +9,12 @@ import json
 from functools import cache
 from typing import Any
 
-from components.learn.blocks.context import Arguments, BlockContext
-from components.session.shipped import shipped
 from dppa_core.methods.registry import METHODS
 from dppa_core.parameter_fields import check_number
 from dppa_core.tasks.intervals import wilson
+
+from ...session.shipped import shipped
+from .context import Arguments, BlockContext
 
 LEADERBOARD = shipped("docs/leaderboard.json")
 ITEMS = range(10, 1001, 10)

@@ -6,14 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from components.learn.blocks.context import BASE, Arguments, BlockContext, choice
-from components.learn.blocks.deltas import CORNER, rows_of
-from components.widgets.theme import KNOWN_MODELS
 from dppa_core.evaluation.analysis.matrix import read_excerpt
 from dppa_core.evaluation.analysis.overlap_pass import count_meetings
 from dppa_core.methods.shared.sign_election import ballot_of
 from dppa_core.methods.shared.stack import Stack
 from dppa_core.pruning.overlap import Meeting
+
+from ...widgets.theme import KNOWN_MODELS
+from .context import BASE, Arguments, BlockContext, choice
+from .deltas import CORNER, rows_of
 
 TOLD = 80
 """The pruning rate, in percent, used in the text."""

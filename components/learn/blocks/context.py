@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from components.session.session import Session
-from components.widgets.theme import BASE_COLOUR, KNOWN_MODELS, model_colours
-from components.work.studio import Studio
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.progress import Stop
+
+from ...session.session import Session
+from ...widgets.theme import BASE_COLOUR, KNOWN_MODELS, model_colours
+from ...work.studio import Studio
 
 BASE = "zoo:base"
 """The base of the models that come with the page."""

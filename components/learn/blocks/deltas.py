@@ -6,9 +6,10 @@ from typing import Any
 
 from numpy import ndarray
 
-from components.learn.blocks.context import Arguments, BlockContext, choice
 from dppa_core.evaluation.analysis.matrix import read_excerpt
 from dppa_core.pruning.delta_size import DeltaSize, delta_size
+
+from .context import Arguments, BlockContext, choice
 
 MINUS = "\u2212"
 CORNER = 6

@@ -5,8 +5,8 @@ from __future__ import annotations
 from statistics import fmean
 from typing import Any
 
-from components.learn.blocks.context import Arguments, BlockContext
-from components.learn.blocks.open_questions import experiment
+from .context import Arguments, BlockContext
+from .open_questions import experiment
 
 COLUMNS = {
     "energy": ("d² kept", 100),

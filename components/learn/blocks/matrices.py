@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from components.learn.blocks.context import Arguments, BlockContext, choice
 from dppa_core.pruning.module_groups import Module, find_modules, order_kinds
+
+from .context import Arguments, BlockContext, choice
 
 ATTENTION = ("q", "k", "v", "qkv", "o")
 PUBLISHED = {

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
-from components.learn.blocks.context import Arguments, BlockContext, choice
-from components.session.shipped import shipped
-from components.views.see.experiments import read_results, row_state, shown_value
+from ...session.shipped import shipped
+from ...views.see.experiments import read_results, row_state, shown_value
+from .context import Arguments, BlockContext, choice
 
 RESULTS = shipped("assets/data/experiments.json")
 OVERVIEW = "overview"

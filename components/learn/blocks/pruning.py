@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from components.learn.blocks.context import Arguments, BlockContext, choice
 from dppa_core.evaluation.analysis.output_error import (
     DeltaFit,
     OutputErrors,
     RateErrors,
     output_errors,
 )
+
+from .context import Arguments, BlockContext, choice
 
 RATES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
 TOLD = 0.9

@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from components.learn.blocks.amplification import partitions_by_hand
-from components.learn.blocks.by_hand import break_it, by_hand
-from components.learn.blocks.coefficients import entropy_surface
-from components.learn.blocks.comparison import interval_width, leaderboard
-from components.learn.blocks.conflict import conflict_rates, sign_election
-from components.learn.blocks.context import Arguments, BlockContext
-from components.learn.blocks.deltas import delta_excerpt, delta_sizes
-from components.learn.blocks.factors import loss_by_factor
-from components.learn.blocks.matrices import matrix_counts
-from components.learn.blocks.open_questions import open_question
-from components.learn.blocks.pruning import output_error
-from components.learn.blocks.significance import significance_by_hand
 from dppa_core.errors import InvalidValue, UnknownName, did_you_mean, shown
+
+from .amplification import partitions_by_hand
+from .by_hand import break_it, by_hand
+from .coefficients import entropy_surface
+from .comparison import interval_width, leaderboard
+from .conflict import conflict_rates, sign_election
+from .context import Arguments, BlockContext
+from .deltas import delta_excerpt, delta_sizes
+from .factors import loss_by_factor
+from .matrices import matrix_counts
+from .open_questions import open_question
+from .pruning import output_error
+from .significance import significance_by_hand
 
 Block = Callable[[Arguments, BlockContext], dict[str, Any]]
 """Arguments from the lesson or the page, and a context -> JSON. Numbers for the lesson's text are

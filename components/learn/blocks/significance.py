@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from components.learn.blocks.context import Arguments, BlockContext
 from dppa_core.parameter_fields import check_number
 from dppa_core.pruning.delta_profile import DeltaProfile
 from dppa_core.pruning.density import centred, densities_at, outliers, significance
 from dppa_core.pruning.pruning_parameters import PruningParameters
+
+from .context import Arguments, BlockContext
 
 RATES = np.linspace(0, 0.99, 100)
 TOLD = 0.8

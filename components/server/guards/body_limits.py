@@ -14,7 +14,7 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from components.server.guards.heads import BAD_SESSION, SESSION_FIELD, is_session_name
+from .heads import BAD_SESSION, SESSION_FIELD, is_session_name
 
 MOST_BYTES = 500_000
 """Limit of a request; the page's own have 20 kB, and a recipe has 100 kB at most."""

@@ -17,9 +17,9 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from components.server.guards.body_limits import PARSED
-from components.server.guards.heads import Guard
-from components.work.gradio_inside import CALL, CANCEL, find_event, handler_number, public_names
+from ...work.gradio_inside import CALL, CANCEL, find_event, handler_number, public_names
+from .body_limits import PARSED
+from .heads import Guard
 
 _CLOSED = re.compile(
     r"/+(gradio_api/+)?(file[=/].*|proxy=.*|upload.*|deep_link.*|component_server.*|stream/.*"

@@ -14,7 +14,7 @@ import h11
 from uvicorn import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from components.work.gradio_inside import HttpServer
+from ...work.gradio_inside import HttpServer
 
 HEAD_SECONDS = 10.0
 """From the start of a connection, or from the end of an answer, to the end of the next head."""

@@ -12,7 +12,7 @@ from starlette.datastructures import Headers, QueryParams
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from components.work.gradio_inside import HEARTBEAT
+from ...work.gradio_inside import HEARTBEAT
 
 SESSION_FIELD = "session_hash"
 BAD_SESSION = (

@@ -15,8 +15,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
-from components.server.guards.heads import Guard
 from dppa_core.errors import shown
+
+from .heads import Guard
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 USUAL_PORTS = {"http": "80", "https": "443"}

@@ -10,9 +10,9 @@ from typing import Any
 
 import gradio as gr
 
-from components.work.downloads.files import Exports
-from components.work.gradio_inside import ForgetfulBlocks
-from components.work.studio import Studio
+from ...work.downloads.files import Exports
+from ...work.gradio_inside import ForgetfulBlocks
+from ...work.studio import Studio
 
 REFUSED = "The page does not send such a request."
 DEEPEST = 4

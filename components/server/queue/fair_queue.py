@@ -15,10 +15,10 @@ from typing import Any
 
 import gradio as gr
 
-from components.server.queue.sessions import Sessions
-from components.work.gradio_inside import OpenQueue, find_event, forget_values, name_of
-from components.work.job import EventJobs, jobs_of_event
-from components.work.visitor import Visitor, handled_for, visitor_of
+from ...work.gradio_inside import OpenQueue, find_event, forget_values, name_of
+from ...work.job import EventJobs, jobs_of_event
+from ...work.visitor import Visitor, handled_for, visitor_of
+from .sessions import Sessions
 
 WAITING = {"chat": 100, "model": 100, "exam": 24, "search": 12, "export": 24, "hub": 12}
 """Kind of work (a `concurrency_id`) -> most waiting events; a party may have half of them."""

@@ -19,11 +19,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from components.server.guards.body_limits import PARSED
-from components.server.guards.value_guard import GuardedBlocks
-from components.work.gradio_inside import API, error_body, handlers, queue_of
-from components.work.rate_limits import SLIDER_REQUESTS, Bucket
-from components.work.visitor import Visitor, visitor_of
+from ...work.gradio_inside import API, error_body, handlers, queue_of
+from ...work.rate_limits import SLIDER_REQUESTS, Bucket
+from ...work.visitor import Visitor, visitor_of
+from ..guards.body_limits import PARSED
+from ..guards.value_guard import GuardedBlocks
 
 ADDRESS = f"{API}run/predict"
 HANDLERS = ("on_settle", "on_strength")

@@ -8,9 +8,9 @@ from __future__ import annotations
 import gradio as gr
 from cachetools import LRUCache
 
-from components.work.gradio_inside import forget_values, is_remembered, queue_of
-from components.work.rate_limits import NEW_SESSIONS, Bucket
-from components.work.visitor import Visitor
+from ...work.gradio_inside import forget_values, is_remembered, queue_of
+from ...work.rate_limits import NEW_SESSIONS, Bucket
+from ...work.visitor import Visitor
 
 OF_A_PARTY = 60
 """Most stored sessions of one party; Gradio stores 300 in all (serving.py)."""

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from components.work.gradio_inside import (
+from ...work.gradio_inside import (
     ANSWERS,
     HEARTBEAT,
     asked_by,

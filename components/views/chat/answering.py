@@ -9,16 +9,17 @@ from collections import deque
 from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager, closing
 
-from components.session.conversation import Turn, activity_of, apply_events
-from components.work.error_notices import message
-from components.work.progress_stream import Changes, end_of, growing
-from components.work.question import ChatQuestion, is_right
-from components.work.studio import Emit, Studio
 from dppa_core.answering.answerer import Ready
 from dppa_core.errors import Cancelled
 from dppa_core.models.reply import GenerationSettings
 from dppa_core.progress import Stop
 from dppa_core.recipes.yaml_text import MergeRecipe
+
+from ...session.conversation import Turn, activity_of, apply_events
+from ...work.error_notices import message
+from ...work.progress_stream import Changes, end_of, growing
+from ...work.question import ChatQuestion, is_right
+from ...work.studio import Emit, Studio
 
 LONGEST_SHOWN = 20_000
 """Characters of a rendered prompt that are sent to the page."""

@@ -9,15 +9,16 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from components.session.conversation import LEAST_TOP_P, USUAL_ANSWER, transcript_value
-from components.session.session import Session
-from components.widgets.browser_parts import live, static
-from components.widgets.controls import slider
-from components.widgets.theme import domain_colour
-from components.work.question import first_targets, target_choices
 from dppa_core.checkpoints.sources.fetchable import FETCHABLE
 from dppa_core.models.reply import LONGEST_ANSWER, LONGEST_PROMPT
 from dppa_core.tasks import DOMAINS, NEWS, example_prompts
+
+from ...session.conversation import LEAST_TOP_P, USUAL_ANSWER, transcript_value
+from ...session.session import Session
+from ...widgets.browser_parts import live, static
+from ...widgets.controls import slider
+from ...widgets.theme import domain_colour
+from ...work.question import first_targets, target_choices
 
 HINT = (
     '<p class="how"><span class="keys">Shift+Enter or Ctrl+Enter sends.</span>'

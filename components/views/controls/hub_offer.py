@@ -14,12 +14,6 @@ from typing import Any
 
 import gradio as gr
 
-from components.session.json_form import parsed_keys, reference_text
-from components.session.presets import find_fetchable_set
-from components.session.session import MOST_MODELS
-from components.views.controls.models import findings_value
-from components.work.progress_stream import end_of
-from components.work.studio import Emit, Studio
 from dppa_core.checkpoints.sources.open import open_checkpoint, pinned
 from dppa_core.errors import InvalidValue, NotAllowed
 from dppa_core.merging.preflight.estimate import Estimate, in_time
@@ -28,6 +22,13 @@ from dppa_core.merging.preflight.fetchable_sets import FetchableSet, runs_here
 from dppa_core.merging.preflight.run import PreflightReport, preflight_models
 from dppa_core.progress import Progress, Stop
 from dppa_core.system.machine import this_machine
+
+from ...session.json_form import parsed_keys, reference_text
+from ...session.presets import find_fetchable_set
+from ...session.session import MOST_MODELS
+from ...work.progress_stream import end_of
+from ...work.studio import Emit, Studio
+from .models import findings_value
 
 _HERE = {"yes": "yes", "merge only": "the merge, not the chat", "no": "no"}
 TYPED = "typed"

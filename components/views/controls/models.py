@@ -8,18 +8,19 @@ from typing import Any
 
 import gradio as gr
 
-from components.session.json_form import reference_text
-from components.session.presets import fetchable_choices, presets
-from components.session.session import MOST_MODELS, ModelChoice, Session
-from components.widgets.browser_parts import live, static
-from components.work.figures import short_name, whole_json
-from components.work.studio import Studio
 from dppa_core.checkpoints.sources.open import ModelRef, needs_download, pinned
 from dppa_core.checkpoints.sources.zoo import zoo_names
 from dppa_core.errors import IncompatibleCheckpoints, InvalidValue, NotAllowed
 from dppa_core.merging.preflight.facts import ORDER, Finding, Severity
 from dppa_core.merging.preflight.of_weights import about_distance, distance
 from dppa_core.merging.preflight.run import PreflightReport, preflight_models
+
+from ...session.json_form import reference_text
+from ...session.presets import fetchable_choices, presets
+from ...session.session import MOST_MODELS, ModelChoice, Session
+from ...widgets.browser_parts import live, static
+from ...work.figures import short_name, whole_json
+from ...work.studio import Studio
 
 PUBLIC_HELP = "One of the embedded models. Your own models can be used in a copy of your own."
 LOCAL_HELP = (

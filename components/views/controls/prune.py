@@ -9,13 +9,14 @@ from typing import Any
 
 import gradio as gr
 
-from components.session.json_form import shares_from_text
-from components.session.session import MOST_PARTITIONS, OUTLIERS, Session
-from components.widgets.browser_parts import live
-from components.widgets.controls import field_slider, slider
-from components.work.studio import Emit, Studio
 from dppa_core.progress import Stop
 from dppa_core.pruning.pruning_parameters import PruningParameters
+
+from ...session.json_form import shares_from_text
+from ...session.session import MOST_PARTITIONS, OUTLIERS, Session
+from ...widgets.browser_parts import live
+from ...widgets.controls import field_slider, slider
+from ...work.studio import Emit, Studio
 
 
 @dataclass(frozen=True, slots=True)

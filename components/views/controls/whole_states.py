@@ -9,18 +9,19 @@ from typing import Any
 
 import gradio as gr
 
-from components.session.json_form import asked_keys
-from components.session.link import LONGEST_LINK
-from components.session.session import Session
-from components.session.state import state_of
-from components.widgets.browser_parts import live
-from components.work.plans import PLAIN
-from components.work.studio import Studio
 from dppa_core.checkpoints.sources import zoo
 from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint
 from dppa_core.errors import InvalidValue
 from dppa_core.recipes.mergekit.import_recipe import import_mergekit
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, parse_recipe, recipe_hash
+
+from ...session.json_form import asked_keys
+from ...session.link import LONGEST_LINK
+from ...session.session import Session
+from ...session.state import state_of
+from ...widgets.browser_parts import live
+from ...work.plans import PLAIN
+from ...work.studio import Studio
 
 LONGEST_RECIPE = 50_000
 """Most characters of a recipe file."""

@@ -10,21 +10,22 @@ from typing import Any
 
 import gradio as gr
 
-from components.session.json_form import parsed_keys
-from components.views.export.export_values import export_value, look, needed_bytes
-from components.views.export.export_work import ExportWork, find_maker, sha256_of
-from components.widgets.browser_parts import live, pack, static
-from components.widgets.controls import PRIVATE, Controls, queued
-from components.work.downloads.files import ExportedFile, Exports
-from components.work.downloads.route import address_of
-from components.work.error_notices import show_errors
-from components.work.progress_stream import end_of
-from components.work.studio import Emit, Studio
-from components.work.visitor import Visitor, asker
 from dppa_core.errors import DppaError
 from dppa_core.merging.preflight.facts import in_bytes
 from dppa_core.progress import Stop
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
+
+from ...session.json_form import parsed_keys
+from ...widgets.browser_parts import live, pack, static
+from ...widgets.controls import PRIVATE, Controls, queued
+from ...work.downloads.files import ExportedFile, Exports
+from ...work.downloads.route import address_of
+from ...work.error_notices import show_errors
+from ...work.progress_stream import end_of
+from ...work.studio import Emit, Studio
+from ...work.visitor import Visitor, asker
+from .export_values import export_value, look, needed_bytes
+from .export_work import ExportWork, find_maker, sha256_of
 
 
 def made_value(offers: tuple[ExportedFile, ...], state: str, **more: Any) -> dict[str, Any]:

@@ -16,20 +16,21 @@ from typing import Any
 import gradio as gr
 from starlette.datastructures import Headers
 
-from components.views.export.export_values import look, needed_bytes
-from components.widgets.browser_parts import live, pack, static
-from components.widgets.controls import PRIVATE, Controls, queued
-from components.work.downloads.files import Exports
-from components.work.error_notices import show_errors
-from components.work.progress_stream import end_of
-from components.work.studio import Emit, Studio
-from components.work.visitor import Visitor, asker
 from dppa_core.checkpoints.sources.refusals import LOG_IN
 from dppa_core.errors import InvalidValue, NotAllowed, shown
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.merging.upload import push_folder
 from dppa_core.progress import Progress, Stop
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
+
+from ...widgets.browser_parts import live, pack, static
+from ...widgets.controls import PRIVATE, Controls, queued
+from ...work.downloads.files import Exports
+from ...work.error_notices import show_errors
+from ...work.progress_stream import end_of
+from ...work.studio import Emit, Studio
+from ...work.visitor import Visitor, asker
+from .export_values import look, needed_bytes
 
 Foreign = Callable[[Headers], bool]
 LONGEST_NAME = 200

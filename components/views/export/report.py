@@ -15,7 +15,6 @@ from typing import Any
 import plotly.io
 import plotly.offline
 
-from components.session.shipped import shipped
 from dppa_core.checkpoints.sources.references import short_name
 from dppa_core.figures.matrices import (
     Shares,
@@ -30,6 +29,8 @@ from dppa_core.methods.registry import get_method
 from dppa_core.methods.shared.contract import paper_address
 from dppa_core.pruning.plan import PruningPlan
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe, recipe_hash
+
+from ...session.shipped import shipped
 
 ASSETS = shipped("assets")
 BLUES = ("#0b4f8a", "#3f86c0", "#86b6df", "#c3daef")

@@ -9,15 +9,6 @@ from typing import Any
 
 import gradio as gr
 
-from components.session.session import Session
-from components.views.score.score_values import contestants
-from components.widgets.controls import Controls
-from components.widgets.runs import build_run, wire_run
-from components.work.progress_stream import stream_run
-from components.work.question import whole
-from components.work.rate_limits import Allowance
-from components.work.studio import Emit, Studio
-from components.work.visitor import visitor_of
 from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.report import as_json
 from dppa_core.evaluation.side_by_side import Entrant
@@ -25,6 +16,16 @@ from dppa_core.progress import Stop
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 from dppa_core.tasks.item_files import read_items
 from dppa_core.tasks.own_items import OwnDomain
+
+from ...session.session import Session
+from ...widgets.controls import Controls
+from ...widgets.runs import build_run, wire_run
+from ...work.progress_stream import stream_run
+from ...work.question import whole
+from ...work.rate_limits import Allowance
+from ...work.studio import Emit, Studio
+from ...work.visitor import visitor_of
+from .score_values import contestants
 
 NAME, REPLY_TOKENS = "questions", 48
 """The domain's name; most tokens of a reply, if the questions do not say (as the examiner's)."""

@@ -9,17 +9,18 @@ from typing import Any
 
 import gradio as gr
 
-from components.session.session import Session
-from components.views.score.score_values import contestants
-from components.widgets.controls import Controls
-from components.widgets.runs import build_run, wire_run
-from components.work.progress_stream import stream_run
-from components.work.question import checked_text
-from components.work.studio import Emit, Studio
 from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.side_by_side import Entrant
 from dppa_core.progress import Stop
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
+
+from ...session.session import Session
+from ...widgets.controls import Controls
+from ...widgets.runs import build_run, wire_run
+from ...work.progress_stream import stream_run
+from ...work.question import checked_text
+from ...work.studio import Emit, Studio
+from .score_values import contestants
 
 LONGEST_TEXT = 20_000
 WINDOW = 512

@@ -12,22 +12,23 @@ from typing import Any
 
 import gradio as gr
 
-from components.session.session import Session
-from components.views.score.own_questions import REPLY_TOKENS
-from components.views.score.score_values import contestants
-from components.widgets.controls import Controls, slider
-from components.widgets.runs import build_run, wire_run
-from components.work.progress_stream import stream_run
-from components.work.question import whole
-from components.work.rate_limits import TOKENS_PER_HOUR, Allowance
-from components.work.studio import Emit, Studio
-from components.work.visitor import visitor_of
 from dppa_core.errors import InvalidValue, NotAllowed, many, shown
 from dppa_core.evaluation.lm_eval_harness import Harness
 from dppa_core.evaluation.side_by_side import Entrant
 from dppa_core.parameter_fields import check_number
 from dppa_core.progress import Stop
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
+
+from ...session.session import Session
+from ...widgets.controls import Controls, slider
+from ...widgets.runs import build_run, wire_run
+from ...work.progress_stream import stream_run
+from ...work.question import whole
+from ...work.rate_limits import TOKENS_PER_HOUR, Allowance
+from ...work.studio import Emit, Studio
+from ...work.visitor import visitor_of
+from .own_questions import REPLY_TOKENS
+from .score_values import contestants
 
 MOST_TASKS, LONGEST = 5, 400
 """Tasks of one run; characters of their names."""

@@ -11,22 +11,6 @@ from typing import Any
 
 import gradio as gr
 
-from components.session.session import Session
-from components.session.state import other_session
-from components.views.score.score_values import (
-    ScoreProgress,
-    ScoreRow,
-    contestants,
-    plain_sentence,
-    retention_sentence,
-    score_value,
-    verdict_sentence,
-)
-from components.widgets.browser_parts import live, static
-from components.widgets.controls import Controls, slider
-from components.widgets.runs import build_run, wire_run
-from components.work import progress_stream
-from components.work.studio import Emit, Studio
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.evaluation.report import as_json
 from dppa_core.evaluation.scores import Exam, Marks, Target, marked_score
@@ -35,6 +19,23 @@ from dppa_core.parameter_fields import check_number
 from dppa_core.progress import Progress, Stop
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 from dppa_core.tasks import DOMAINS, Item, items
+
+from ...session.session import Session
+from ...session.state import other_session
+from ...widgets.browser_parts import live, static
+from ...widgets.controls import Controls, slider
+from ...widgets.runs import build_run, wire_run
+from ...work import progress_stream
+from ...work.studio import Emit, Studio
+from .score_values import (
+    ScoreProgress,
+    ScoreRow,
+    contestants,
+    plain_sentence,
+    retention_sentence,
+    score_value,
+    verdict_sentence,
+)
 
 FOURS, MOST_ITEMS = 4, 400
 """Fewest questions a domain, also their step; most questions."""

@@ -6,9 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from components.session.session import Session
-from components.session.state import other_session, slot_names
-from components.work.figures import short_name
 from dppa_core.evaluation.report import interval_json
 from dppa_core.evaluation.scores import DomainScore
 from dppa_core.evaluation.side_by_side import (
@@ -22,6 +19,10 @@ from dppa_core.evaluation.side_by_side import (
     entrants,
 )
 from dppa_core.tasks.intervals import Interval
+
+from ...session.session import Session
+from ...session.state import other_session, slot_names
+from ...work.figures import short_name
 
 PACE_AFTER = 2.0
 """Seconds of answering to measure before the remaining time is shown."""

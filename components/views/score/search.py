@@ -9,8 +9,20 @@ from typing import Any
 
 import gradio as gr
 
-from components.views.score.own_questions import limits_of, read_domain
-from components.views.score.search_words import (
+from dppa_core.system.recent import Recent
+
+from ...widgets.controls import (
+    PRIVATE,
+    Controls,
+    activity_script,
+    failed_script,
+    queued,
+    slider,
+)
+from ...widgets.runs import build_run, streaming, wire_stop
+from ...work.studio import Studio
+from .own_questions import limits_of, read_domain
+from .search_words import (
     GOALS,
     ITEMS,
     RANGES,
@@ -21,18 +33,7 @@ from components.views.score.search_words import (
     range_words,
     read_hunt,
 )
-from components.views.score.search_work import stream_hunt
-from components.widgets.controls import (
-    PRIVATE,
-    Controls,
-    activity_script,
-    failed_script,
-    queued,
-    slider,
-)
-from components.widgets.runs import build_run, streaming, wire_stop
-from components.work.studio import Studio
-from dppa_core.system.recent import Recent
+from .search_work import stream_hunt
 
 KEPT = 24
 """Number of searches whose trials are kept for resuming."""

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from components.session.session import Session
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.parameter_fields import check_number
 from dppa_core.recipes.yaml_text import MergeRecipe
@@ -14,6 +13,8 @@ from dppa_core.tasks import DOMAINS, OwnDomain
 from dppa_core.tuning.search.axes import axes_of
 from dppa_core.tuning.search.joint import LOSSES
 from dppa_core.tuning.search.space import parse_knobs
+
+from ...session.session import Session
 
 WAYS = ("joint", "climb", "optuna", "grid")
 RANGES: Mapping[str, str] = {

@@ -12,13 +12,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from components.session.from_recipe import session_from_recipe
-from components.session.session import Session
-from components.session.state import state_of
-from components.views.score.search_words import SearchRequest, knob_words, value_text
-from components.work.job import Bounded
-from components.work.progress_stream import end_of
-from components.work.studio import Emit, Studio
 from dppa_core.errors import Cancelled, InvalidValue, OutOfBudget
 from dppa_core.evaluation.report import sentence
 from dppa_core.evaluation.scores import Exam
@@ -32,6 +25,14 @@ from dppa_core.tuning.search.greedy_factors import Trial
 from dppa_core.tuning.search.joint_run import JointTrial, joint_made_by, search_jointly
 from dppa_core.tuning.search.space import parse_knobs
 from dppa_core.tuning.search.trial import density_of, domains_for, remembered_profiles
+
+from ...session.from_recipe import session_from_recipe
+from ...session.session import Session
+from ...session.state import state_of
+from ...work.job import Bounded
+from ...work.progress_stream import end_of
+from ...work.studio import Emit, Studio
+from .search_words import SearchRequest, knob_words, value_text
 
 if TYPE_CHECKING:
     from dppa_core.tuning.search.studied import StudyTrial

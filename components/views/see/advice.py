@@ -9,19 +9,20 @@ from typing import Any
 
 import gradio as gr
 
-from components.session.method_choice import MethodChoice
-from components.session.session import Session
-from components.session.state import state_of
-from components.widgets.browser_parts import static
-from components.widgets.controls import Controls
-from components.widgets.runs import RunView, build_run, wire_run
-from components.work.progress_stream import stream_run
-from components.work.studio import Emit, Studio
 from dppa_core.evaluation.tables import percent
 from dppa_core.progress import Stop
 from dppa_core.recipes.yaml_text import recipe_hash
 from dppa_core.tuning.advice.advice import TRY_RATE, Advice, ModelDeltaSize, advise
 from dppa_core.tuning.advice.facts import PROBE_RATE
+
+from ...session.method_choice import MethodChoice
+from ...session.session import Session
+from ...session.state import state_of
+from ...widgets.browser_parts import static
+from ...widgets.controls import Controls
+from ...widgets.runs import RunView, build_run, wire_run
+from ...work.progress_stream import stream_run
+from ...work.studio import Emit, Studio
 
 ITEMS = 64
 """Search items a domain, as `dppa advise` asks them."""

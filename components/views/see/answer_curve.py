@@ -9,17 +9,18 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
-from components.session.json_form import asked_keys
-from components.session.session import Session
-from components.work.figures import short_name
-from components.work.question import checked_text
-from components.work.studio import Emit, Studio
 from dppa_core.errors import InvalidValue
 from dppa_core.models.reply import GenerationSettings, ReplyToken
 from dppa_core.progress import Stop
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 from dppa_core.system.recent import Recent
 from dppa_core.tasks import example_of
+
+from ...session.json_form import asked_keys
+from ...session.session import Session
+from ...work.figures import short_name
+from ...work.question import checked_text
+from ...work.studio import Emit, Studio
 
 LONGEST = 48
 """Most tokens of an answer."""

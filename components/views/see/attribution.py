@@ -9,14 +9,6 @@ from typing import Any
 
 import gradio as gr
 
-from components.session.session import Session
-from components.widgets.browser_parts import live, static
-from components.widgets.controls import PRIVATE, Controls
-from components.widgets.runs import build_run, wire_run
-from components.widgets.theme import domain_colour
-from components.work.progress_stream import stream_run
-from components.work.question import checked_text
-from components.work.studio import Emit, Studio
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.evaluation.analysis.attribution import CHOICES
 from dppa_core.models.reply import LONGEST_PROMPT
@@ -24,6 +16,15 @@ from dppa_core.progress import Stop
 from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.system.recent import Recent
 from dppa_core.tasks import DOMAINS, example_prompts
+
+from ...session.session import Session
+from ...widgets.browser_parts import live, static
+from ...widgets.controls import PRIVATE, Controls
+from ...widgets.runs import build_run, wire_run
+from ...widgets.theme import domain_colour
+from ...work.progress_stream import stream_run
+from ...work.question import checked_text
+from ...work.studio import Emit, Studio
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,15 +10,6 @@ from typing import Any
 
 import gradio as gr
 
-from components.session.json_form import parsed
-from components.session.session import Session
-from components.session.state import session_from_state
-from components.widgets.browser_parts import live
-from components.widgets.controls import Controls
-from components.widgets.runs import build_run, wire_run
-from components.work.figures import short_name
-from components.work.progress_stream import stream_run
-from components.work.studio import Emit, Studio, byte_budget
 from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import InvalidValue, OutOfBudget, shown
@@ -27,6 +18,16 @@ from dppa_core.progress import Stop
 from dppa_core.recipes.differences import recipe_differences
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 from dppa_core.system.recent import Recent
+
+from ...session.json_form import parsed
+from ...session.session import Session
+from ...session.state import session_from_state
+from ...widgets.browser_parts import live
+from ...widgets.controls import Controls
+from ...widgets.runs import build_run, wire_run
+from ...work.figures import short_name
+from ...work.progress_stream import stream_run
+from ...work.studio import Emit, Studio, byte_budget
 
 MERGED, OTHER = "merged", "other"
 

@@ -10,14 +10,6 @@ from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any
 
-from components.session.json_form import parsed
-from components.session.session import ModelChoice, Session
-from components.views.see.see import drawn_with, plan_of
-from components.widgets.browser_parts import live
-from components.widgets.controls import Controls
-from components.widgets.runs import wire_part
-from components.work.figures import settings_json
-from components.work.studio import Emit, Studio
 from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.analysis.overlap_pass import count_meetings
 from dppa_core.evaluation.analysis.rounding import count_rounded
@@ -27,6 +19,15 @@ from dppa_core.pruning.plan import PruningPlan
 from dppa_core.pruning.pruning_parameters import Override
 from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.system.recent import Recent
+
+from ...session.json_form import parsed
+from ...session.session import ModelChoice, Session
+from ...widgets.browser_parts import live
+from ...widgets.controls import Controls
+from ...widgets.runs import wire_part
+from ...work.figures import settings_json
+from ...work.studio import Emit, Studio
+from .see import drawn_with, plan_of
 
 COUNTING = {"concurrency_id": "count", "concurrency_limit": 1}
 """One count at a time for all visitors: it uses a whole core, and nothing else waits for it."""

@@ -14,16 +14,17 @@ from typing import Any
 
 import gradio as gr
 
-from components.session.from_recipe import session_from_recipe
-from components.session.json_form import asked_keys
-from components.session.shipped import shipped
-from components.session.state import state_of
-from components.widgets.browser_parts import live, pack
-from components.widgets.controls import PRIVATE
 from dppa_core.checkpoints.sources.zoo import zoo_names
 from dppa_core.errors import DppaError, InvalidValue, many, shown
 from dppa_core.recipes.yaml_text import parse_recipe
 from dppa_core.studies.experiments.values import report_of
+
+from ...session.from_recipe import session_from_recipe
+from ...session.json_form import asked_keys
+from ...session.shipped import shipped
+from ...session.state import state_of
+from ...widgets.browser_parts import live, pack
+from ...widgets.controls import PRIVATE
 
 RESULTS = tuple(
     shipped(f"assets/data/{name}.json") for name in ("experiments", "experiments-smollm2")

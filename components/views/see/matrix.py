@@ -7,20 +7,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from components.session.json_form import asked_keys
-from components.session.session import Session
-from components.views.see.see import plan_of
-from components.widgets.browser_parts import live
-from components.widgets.controls import Controls
-from components.widgets.runs import wire_part
-from components.work.figures import settings_json
-from components.work.studio import Studio
 from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.analysis.matrix import MatrixCloseup, look_closely
 from dppa_core.progress import Stop
 from dppa_core.pruning.rate_table import FEW
 from dppa_core.pruning.rate_table_of_matrix import cell_table, pack_cell
 from dppa_core.system.recent import Recent
+
+from ...session.json_form import asked_keys
+from ...session.session import Session
+from ...widgets.browser_parts import live
+from ...widgets.controls import Controls
+from ...widgets.runs import wire_part
+from ...work.figures import settings_json
+from ...work.studio import Studio
+from .see import plan_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,16 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from components.session.conversation import Turn
-from components.session.json_form import asked_keys
-from components.session.session import Session
-from components.work.error_notices import message
-from components.work.question import (
+from dppa_core.errors import DppaError
+from dppa_core.models.reply import LONGEST_ANSWER
+from dppa_core.progress import Stop
+from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
+
+from ...session.conversation import Turn
+from ...session.json_form import asked_keys
+from ...session.session import Session
+from ...work.error_notices import message
+from ...work.question import (
     MERGED,
     ChatQuestion,
     Recipes,
@@ -19,11 +24,7 @@ from components.work.question import (
     target_choices,
     whole,
 )
-from components.work.studio import Emit, Studio
-from dppa_core.errors import DppaError
-from dppa_core.models.reply import LONGEST_ANSWER
-from dppa_core.progress import Stop
-from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
+from ...work.studio import Emit, Studio
 
 LONGEST_TEXT = 20 * LONGEST_ANSWER
 """Characters of an answer so far."""

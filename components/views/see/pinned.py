@@ -11,20 +11,21 @@ from typing import Any
 
 import gradio as gr
 
-from components.session.json_form import asked_keys
-from components.session.session import Session
-from components.widgets.browser_parts import live
-from components.work.job import Bounded
-from components.work.progress_stream import growing
-from components.work.question import checked_text, is_right
-from components.work.rate_limits import PINNED_ANSWERS, Bucket
-from components.work.studio import ANSWER_WORKERS, Studio
-from components.work.visitor import Visitor
 from dppa_core.errors import Cancelled, OutOfBudget
 from dppa_core.models.reply import GenerationSettings
 from dppa_core.recipes.yaml_text import recipe_hash
 from dppa_core.system.recent import Recent
 from dppa_core.tasks import DOMAINS, example_items, example_of
+
+from ...session.json_form import asked_keys
+from ...session.session import Session
+from ...widgets.browser_parts import live
+from ...work.job import Bounded
+from ...work.progress_stream import growing
+from ...work.question import checked_text, is_right
+from ...work.rate_limits import PINNED_ANSWERS, Bucket
+from ...work.studio import ANSWER_WORKERS, Studio
+from ...work.visitor import Visitor
 
 LONGEST = 48
 """Most tokens of a pinned answer."""

@@ -8,8 +8,24 @@ from typing import Any
 
 import gradio as gr
 
-from components.session.session import Session
-from components.views.see.verdict import (
+from dppa_core.errors import InvalidRecipe, InvalidValue, UnknownName
+from dppa_core.progress import Stop
+from dppa_core.pruning.plan import PruningPlan
+from dppa_core.pruning.pruning_parameters import Override, PruningParameters
+from dppa_core.recipes.yaml_text import recipe_hash
+
+from ...session.session import Session
+from ...widgets.browser_parts import live, static
+from ...widgets.theme import BASE_COLOUR, model_colours
+from ...work.figures import (
+    exact_value,
+    outcome_value,
+    plan_value,
+    settings_json,
+    short_name,
+)
+from ...work.studio import Emit, Studio
+from .verdict import (
     before_scoring,
     shown_at,
     shown_merges,
@@ -17,21 +33,6 @@ from components.views.see.verdict import (
     verdict_of,
     which_for_what,
 )
-from components.widgets.browser_parts import live, static
-from components.widgets.theme import BASE_COLOUR, model_colours
-from components.work.figures import (
-    exact_value,
-    outcome_value,
-    plan_value,
-    settings_json,
-    short_name,
-)
-from components.work.studio import Emit, Studio
-from dppa_core.errors import InvalidRecipe, InvalidValue, UnknownName
-from dppa_core.progress import Stop
-from dppa_core.pruning.plan import PruningPlan
-from dppa_core.pruning.pruning_parameters import Override, PruningParameters
-from dppa_core.recipes.yaml_text import recipe_hash
 
 SKELETON = (
     '<div class="skeleton" role="status" aria-label="The plots are being prepared">'

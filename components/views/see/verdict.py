@@ -10,9 +10,6 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
-from components.session.from_recipe import session_from_recipe
-from components.session.shipped import shipped
-from components.session.state import state_of
 from dppa_core.evaluation.tables import settings_text
 from dppa_core.methods.registry import get_method
 from dppa_core.recipes.yaml_text import MergeRecipe, parse_recipe, recipe_hash
@@ -20,6 +17,10 @@ from dppa_core.studies.zoo.study.compare import retention
 from dppa_core.studies.zoo.study.merges import recipe_of
 from dppa_core.tasks import example_items
 from dppa_core.tasks.intervals import Interval
+
+from ...session.from_recipe import session_from_recipe
+from ...session.shipped import shipped
+from ...session.state import state_of
 
 RESULTS = shipped("docs/results.json")
 STUDIED = {

@@ -18,15 +18,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.work.downloads.limits import Limits, MadeInAnHour
-from components.work.rate_limits import OF_A_PARTY
-from components.work.visitor import Visitor
 from dppa_core.errors import InvalidValue, OutOfBudget
 from dppa_core.merging.preflight.estimate import in_time
 from dppa_core.merging.preflight.facts import in_bytes
 from dppa_core.system.machine import free_disk
 from dppa_core.system.shortage import shortage
 from dppa_core.system.temporary import TemporaryFolder
+
+from ..rate_limits import OF_A_PARTY
+from ..visitor import Visitor
+from .limits import Limits, MadeInAnHour
 
 
 @dataclass(slots=True, eq=False)

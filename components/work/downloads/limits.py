@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from components.work.rate_limits import OF_A_PARTY
-from components.work.visitor import Visitor
 from dppa_core.errors import OutOfBudget
 from dppa_core.merging.preflight.facts import in_bytes
+
+from ..rate_limits import OF_A_PARTY
+from ..visitor import Visitor
 
 HOUR = 3600.0
 

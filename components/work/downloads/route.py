@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from components.work.downloads.files import Exports
+from .files import Exports
 
 ADDRESS = "export/"
 """Path below the page's address; the word follows. No suffix: Gradio would compress by it."""
