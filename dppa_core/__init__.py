@@ -19,7 +19,7 @@ Its packages in order; each imports only those before it:
     studies      measurements and lessons made with the library
     cli          the command line
 
-Every package may import `errors`, `progress` and `parameter_fields`.
+Every package may import `errors`, `extras`, `progress` and `parameter_fields`.
 
 Arguments with these names mean the same everywhere: `progress` is called for each piece of work;
 `stop` raises Cancelled between two pieces; `public` says that untrusted users chose the models, so

@@ -1,5 +1,6 @@
 """The wheel contains the command, the types and the embedded models."""
 
+import json
 import os
 import re
 import subprocess
@@ -49,15 +50,77 @@ def test_the_wheel_brings_the_command(wheel: zipfile.ZipFile) -> None:
     assert "app = dppa_studio.page.command:command" in text
 
 
-def test_the_library_alone_says_how_to_get_the_page() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "dppa_core", "app"],
-        cwd=ROOT,
+@pytest.fixture(scope="module")
+def installed(wheel: zipfile.ZipFile, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that holds what pip would have installed from the wheel, without its index."""
+    folder = tmp_path_factory.mktemp("installed")
+    wheel.extractall(folder)
+    return folder
+
+
+WITHOUT_LOGGER = """
+import importlib.metadata as metadata, sys
+real = metadata.distribution
+def distribution(name):
+    if name == "python-json-logger":
+        raise metadata.PackageNotFoundError(name)
+    return real(name)
+metadata.distribution = distribution
+"""
+RUN = "import sys; from dppa_core.cli.main import main; sys.argv[1:] = ['app', '--help']; main()"
+
+
+def in_wheel(installed: Path, code: str) -> subprocess.CompletedProcess[str]:
+    """Run code against the wheel's content, away from the repository."""
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=installed.parent,
+        env={**os.environ, "PYTHONPATH": str(installed)},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 1 and "make app" in done.stderr and "[app]" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("origin", "command"),
+    [
+        ({}, "pip install 'dppa-studio[app]'."),
+        ({"url": "file:///home/a%20b/dppa"}, "pip install '/home/a b/dppa[app]'."),
+        (
+            {"url": "https://host/dppa", "vcs_info": {"vcs": "git", "commit_id": "c0ffee"}},
+            "pip install 'dppa-studio[app] @ git+https://host/dppa@c0ffee'.",
+        ),
+    ],
+)
+def test_without_the_extra_one_line_names_what_is_missing_and_where_it_comes_from(
+    installed: Path, origin: dict[str, object], command: str
+) -> None:
+    record = next(installed.glob("*.dist-info")) / "direct_url.json"
+    record.write_text(json.dumps(origin))
+    run = in_wheel(installed, WITHOUT_LOGGER + RUN)
+    record.unlink()
+    assert run.returncode == 1 and run.stderr.count("\n") == 1 and not run.stdout
+    assert "python-json-logger" in run.stderr and run.stderr.endswith(command + "\n")
+
+
+def test_with_the_extra_the_installed_command_starts_the_page(installed: Path) -> None:
+    run = in_wheel(installed, RUN)
+    assert run.returncode == 0, run.stderr
+    assert "Serve the page until Ctrl-C" in run.stdout
+
+
+def test_the_installed_page_finds_its_files(installed: Path) -> None:
+    code = "import sys, dppa_studio.page.workbench as page; from dppa_studio.session.shipped import"
+    code += " shipped; assert shipped('assets/css/style.css').exists();"
+    run = in_wheel(installed, code + " assert 'components' not in sys.modules")
+    assert run.returncode == 0, run.stderr
+
+
+def test_the_library_alone_says_how_to_get_the_page() -> None:
+    command = [sys.executable, "-m", "dppa_core", "app"]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == 1 and "make app" in run.stderr and "[app]" in run.stderr
 
 
 @pytest.mark.cases(1)

@@ -20,6 +20,7 @@ import yaml
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from dppa_core.errors import InvalidValue, NotAllowed, UnknownName, closest, many
+from dppa_core.extras import install_command
 from dppa_core.system.error_translation import ForeignCode
 
 PAPER_TASKS = Path(__file__).parent / "paper_tasks"
@@ -71,10 +72,8 @@ def find_tasks(names: Sequence[str], folder: Path | None, *, public: bool = Fals
         DamagedCheckpoint: a task file cannot be read.
     """
     if find_spec("lm_eval") is None:
-        raise InvalidValue(
-            "Tasks of lm-evaluation-harness need the package lm_eval, which is not installed: "
-            "pip install 'dppa-studio[lm-eval]', or pip install '.[lm-eval]' in the repository."
-        )
+        missing = "Tasks of lm-evaluation-harness need the package lm_eval, which is not installed"
+        raise InvalidValue(f"{missing}." if public else f"{missing}: {install_command('lm-eval')}.")
     if folder is not None and not folder.is_dir():
         gone = "This page's folder of task files does not exist; its operator sets it."
         raise InvalidValue(gone if public else f"{folder}: there is no folder of task files.")

@@ -1,7 +1,7 @@
 """Plotly figures of profiles, plans and scores, for notebooks and reports.
 
 Everything returns a `plotly.graph_objects.Figure`; `themed` gives it the page's colours. Plotly
-comes with the extra `app`: pip install 'dppa-studio[app]'.
+comes with the extra `app`.
 """
 
 from dppa_core.figures.changes import agreement, distribution

