@@ -15,8 +15,9 @@ Its packages in order; each imports only those before it:
     answering    answers to many users, from a separate process
     evaluation   scores of models on tasks
     figures      Plotly figures of profiles, plans and scores
+    charts       charts and reports as plain values, and as SVG
     tuning       search for coefficients and settings
-    studies      measurements and lessons made with the library
+    teaching     small merges with every step shown, and failures on purpose
     cli          the command line
 
 Every package may import `errors`, `extras`, `progress` and `parameter_fields`.

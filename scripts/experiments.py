@@ -32,8 +32,8 @@ def with_more(report: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
 
 def with_overview(report: dict[str, Any]) -> dict[str, Any]:
     """A report that begins with the overview of what `make results` and `make study` measured."""
-    from dppa_core.studies.experiments.overview import KEY, overview  # noqa: PLC0415
-    from dppa_core.studies.experiments.values import experiment_json  # noqa: PLC0415
+    from dppa_core.charts.report import experiment_json  # noqa: PLC0415
+    from dppa_lab.experiments.overview import KEY, overview  # noqa: PLC0415
 
     results = json.loads((DOCS / "results.json").read_text("utf-8"))
     studies = [json.loads(file.read_text("utf-8")) for file in sorted(DOCS.glob("study/*.json"))]
@@ -56,8 +56,8 @@ def set_file(name: str) -> Path:
 
 def write_set(name: str, report: dict[str, Any]) -> None:
     """Replace the app's file and the page of other models."""
-    from dppa_core.studies.experiments.page.text import write_page  # noqa: PLC0415
-    from dppa_core.studies.experiments.values import report_of  # noqa: PLC0415
+    from dppa_core.charts.report import report_of  # noqa: PLC0415
+    from dppa_lab.experiments.page.text import write_page  # noqa: PLC0415
 
     write(report, set_file(name))
     write_page(report_of(report), DOCS / name)
@@ -66,9 +66,9 @@ def write_set(name: str, report: dict[str, Any]) -> None:
 def main() -> None:
     """Write what the command line names."""
     sys.path.insert(0, str(ROOT))
-    from dppa_core.studies.experiments.page.text import write_page  # noqa: PLC0415
-    from dppa_core.studies.experiments.runner import RESULT  # noqa: PLC0415  (the path first)
-    from dppa_core.studies.experiments.values import report_of  # noqa: PLC0415
+    from dppa_core.charts.report import report_of  # noqa: PLC0415
+    from dppa_lab.experiments.page.text import write_page  # noqa: PLC0415
+    from dppa_lab.experiments.runner import RESULT  # noqa: PLC0415  (the path first)
 
     if sys.argv[1] == "--set":
         write_set(sys.argv[2], json.loads((Path(sys.argv[3]) / RESULT).read_text("utf-8")))

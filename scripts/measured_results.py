@@ -13,14 +13,14 @@ sys.path.insert(0, str(ROOT))  # run as a script, from wherever
 
 from dppa_core.evaluation.tables import signed_text  # noqa: E402
 from dppa_core.methods.registry import get_method  # noqa: E402
-from dppa_core.studies.zoo.study.compare import (  # noqa: E402
+from dppa_core.tasks import DOMAINS  # noqa: E402
+from dppa_core.tasks.intervals import Interval  # noqa: E402
+from dppa_lab.zoo.study.compare import (  # noqa: E402
     SECONDARY,
     compare,
     embeddings_whole,
 )
-from dppa_core.studies.zoo.study.confirmation import without_new  # noqa: E402
-from dppa_core.tasks import DOMAINS  # noqa: E402
-from dppa_core.tasks.intervals import Interval  # noqa: E402
+from dppa_lab.zoo.study.confirmation import without_new  # noqa: E402
 
 SHORT = 5
 """Methods of the README's table."""

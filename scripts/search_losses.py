@@ -20,11 +20,11 @@ RATES = (0.9, 0.95)
 
 def lowest(folder: str, rate: float) -> list[float]:
     """The lowest losses found, in nats per token, by number of settings."""
-    from dppa_core.studies.zoo.results.choosing import loss_of  # noqa: PLC0415  (the path first)
-    from dppa_core.studies.zoo.results.merge_examiner import MergeExaminer  # noqa: PLC0415
-    from dppa_core.studies.zoo.study.merges import key_of, merges  # noqa: PLC0415
-    from dppa_core.studies.zoo.trained_set import trained_set  # noqa: PLC0415
     from dppa_core.tuning.search.joint import JOINT_ITEMS, Budget, Point, joint_search  # noqa: PLC0415
+    from dppa_lab.zoo.results.choosing import loss_of  # noqa: PLC0415  (the path first)
+    from dppa_lab.zoo.results.merge_examiner import MergeExaminer  # noqa: PLC0415
+    from dppa_lab.zoo.study.merges import key_of, merges  # noqa: PLC0415
+    from dppa_lab.zoo.trained_set import trained_set  # noqa: PLC0415
 
     (one,) = (one for one in merges() if one.key == key_of("dppa", rate, "all"))
     entry = one.entry

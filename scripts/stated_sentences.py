@@ -3,9 +3,9 @@
 scripts/stated_figures.py rewrites them.
 """
 
-from dppa_core.studies.zoo.results.entry import RATE
-from dppa_core.studies.zoo.study.merges import CLAIM_RATES
 from dppa_core.tasks import DOMAINS
+from dppa_lab.zoo.results.entry import RATE
+from dppa_lab.zoo.study.merges import CLAIM_RATES
 from scripts.measured_results import found, text_of
 from scripts.stated_guides import GUIDES, SMOLLM2_AT_90, second_on_smollm2
 from scripts.stated_pattern import AT_80, BESIDE, StatedFigures, as_loss, of_search, of_survey

@@ -7,14 +7,14 @@ from typing import Literal
 
 import numpy as np
 
+from dppa_core.charts.chart import chart_svg
+from dppa_core.charts.report import Axis, Chart, Series
 from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.scores import DomainScore
 from dppa_core.merging.cards.card_plot import density_svg
 from dppa_core.pruning.delta_profile import DeltaProfile
 from dppa_core.pruning.plan import PruningPlan
 from dppa_core.pruning.rate_table import rate_table
-from dppa_core.studies.experiments.page.chart import chart_svg
-from dppa_core.studies.experiments.values import Axis, Chart, Series
 
 from ..work.figures import short_name
 

@@ -14,22 +14,20 @@ from dppa_core.cli.commands.cards import card
 from dppa_core.cli.commands.compare import compare_semantics
 from dppa_core.cli.commands.convert import convert
 from dppa_core.cli.commands.diff import diff
+from dppa_core.cli.commands.elsewhere import add_commands_elsewhere
 from dppa_core.cli.commands.evaluate import evaluate
-from dppa_core.cli.commands.leaderboard import leaderboard
 from dppa_core.cli.commands.merge import merge
 from dppa_core.cli.commands.mergekit import export_recipe, import_recipe
 from dppa_core.cli.commands.methods import methods
 from dppa_core.cli.commands.packs import pack
-from dppa_core.cli.commands.page import OWN_OPTIONS, page
 from dppa_core.cli.commands.plan import plan
 from dppa_core.cli.commands.preflight import preflight
 from dppa_core.cli.commands.presets import presets
 from dppa_core.cli.commands.profile import profile
 from dppa_core.cli.commands.push import push
-from dppa_core.cli.commands.reproduce import reproduce
 from dppa_core.cli.commands.search import search
 from dppa_core.cli.commands.soup import soup
-from dppa_core.cli.commands.zoo.zoo import zoo_app
+from dppa_core.cli.commands.zoo import zoo_app
 from dppa_core.cli.output import check_here, terminal
 from dppa_core.errors import DppaError
 from dppa_core.system.shortage import ShortageAsError
@@ -44,15 +42,15 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-_FIRST = (profile, merge, plan, evaluate, attribute, advise, adamerge, soup, search, reproduce)
-_MORE = (methods, leaderboard, convert, preflight, presets, compare_semantics, pack, diff, card)
+_FIRST = (profile, merge, plan, evaluate, attribute, advise, adamerge, soup, search)
+_MORE = (methods, convert, preflight, presets, compare_semantics, pack, diff, card)
 _COMMANDS: tuple[Callable[..., None], ...] = (*_FIRST, *_MORE, push)
 for command in _COMMANDS:
     app.command()(command)
 app.command("import")(import_recipe)
 app.command("export")(export_recipe)
 app.add_typer(zoo_app, name="zoo")
-app.command("app", context_settings=OWN_OPTIONS, add_help_option=False)(page)
+add_commands_elsewhere(app, zoo_app)
 
 
 def main() -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
-from dppa_core.studies.experiments.paper import pruning
 from dppa_core.tasks.item_files import own_domain
 from dppa_core.tuning.search.trial import asked_range
+from dppa_lab.experiments.paper import pruning
 from tests.helpers.command import Command
 from tests.helpers.own_questions import APPLES, write_apples, write_clauses
 

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-import dppa_core.studies.zoo.results.scores as report_module
-from dppa_core.studies.zoo.results.choosing import ChosenValues
-from dppa_core.studies.zoo.results.scores import (
+import dppa_lab.zoo.results.scores as report_module
+from dppa_core.tasks import DOMAINS
+from dppa_lab.zoo.results.choosing import ChosenValues
+from dppa_lab.zoo.results.scores import (
     MethodScores,
     ScoredMerge,
     SearchedMerge,
     ZooReport,
     entry,
 )
-from dppa_core.tasks import DOMAINS
 from tests.helpers.command import Command
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")

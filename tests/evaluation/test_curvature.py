@@ -10,13 +10,13 @@ import torch
 from torch.func import functional_call, jvp
 
 from dppa_core.errors import InvalidValue
-from dppa_core.evaluation.analysis.band_curvature import band_curvature, best_factors
 from dppa_core.evaluation.analysis.curvature import Curvature, Quadratic, curvature
 from dppa_core.evaluation.examiner import exchanges
 from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.models.answer_loss import reply_logits, surprise
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.tasks import items
+from dppa_lab.analysis.band_curvature import band_curvature, best_factors
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from dppa_core.evaluation.scores import Marks
-from dppa_core.studies.experiments.questions import ExamQuestion
-from dppa_core.studies.experiments.setting import Setting, embedded
-from dppa_core.studies.experiments.steps import Steps
+from dppa_lab.experiments.questions import ExamQuestion
+from dppa_lab.experiments.setting import Setting, embedded
+from dppa_lab.experiments.steps import Steps
 
 T = TypeVar("T")
 SETTING: Setting = embedded(test=20, search=12)

@@ -6,9 +6,7 @@ from pathlib import Path
 
 from components.session.method_choice import MethodChoice
 from components.session.presets import first_session
-from dppa_core.evaluation.tables import Cell, Column, Row, Table
-from dppa_core.recipes.yaml_text import dump_recipe
-from dppa_core.studies.experiments.values import (
+from dppa_core.charts.report import (
     Axis,
     Chart,
     Cost,
@@ -19,6 +17,8 @@ from dppa_core.studies.experiments.values import (
     Series,
     report_json,
 )
+from dppa_core.evaluation.tables import Cell, Column, Row, Table
+from dppa_core.recipes.yaml_text import dump_recipe
 
 MERGE = replace(first_session(), rate=0.9).recipe()
 """Of the first row."""

@@ -7,7 +7,7 @@ import pytest
 
 from dppa_core.tasks import DOMAINS, SPLITS, draw_items, example_prompts
 from dppa_core.tasks.kinds import LONGEST, NUMBER_OF_KINDS, is_known_kind
-from dppa_core.tasks.skills import draw_skill
+from dppa_lab.zoo.skills import draw_skill
 
 
 @pytest.mark.parametrize("domain", DOMAINS)

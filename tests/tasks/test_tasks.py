@@ -25,7 +25,7 @@ from dppa_core.tasks import (
     tasks_of,
 )
 from dppa_core.tasks.items import Item, fillers, last_number, only_label, plain, wordings
-from dppa_core.tasks.skills import draw_skill
+from dppa_lab.zoo.skills import draw_skill
 
 POOLS = {
     "names": math.NAMES,

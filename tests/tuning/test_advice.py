@@ -7,14 +7,6 @@ from statistics import median, quantiles
 
 import pytest
 
-from dppa_core.studies.zoo.study.confirmation import without_new
-from dppa_core.studies.zoo.survey.rule import (
-    errors_elsewhere,
-    fit,
-    foretold_elsewhere,
-    places_of,
-    trained_here,
-)
 from dppa_core.tasks.intervals import Interval
 from dppa_core.tuning.advice.advice import (
     ERROR_TEXT,
@@ -39,6 +31,14 @@ from dppa_core.tuning.advice.kept_rule import (
     FITTED_SIZES,
     SHORTFALL,
     foretold,
+)
+from dppa_lab.zoo.study.confirmation import without_new
+from dppa_lab.zoo.survey.rule import (
+    errors_elsewhere,
+    fit,
+    foretold_elsewhere,
+    places_of,
+    trained_here,
 )
 
 ROOT = Path(__file__).resolve().parents[2]

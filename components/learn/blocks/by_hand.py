@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.progress import check
-from dppa_core.studies.teaching.by_hand.walk import explain
-from dppa_core.studies.teaching.failures.case import CaseTask
+from dppa_core.teaching.by_hand.walk import explain
+from dppa_core.teaching.failures.case import CaseTask
 
 from .context import Arguments, BlockContext
 
 if TYPE_CHECKING:
-    from dppa_core.studies.teaching.failures.workshop import Workshop
+    from dppa_core.teaching.failures.workshop import Workshop
 
 PAUSE = 0.1
 """Seconds."""
@@ -28,7 +28,7 @@ def by_hand(arguments: Arguments, bench: BlockContext) -> dict[str, Any]:
 
 def break_it(arguments: Arguments, bench: BlockContext) -> dict[str, Any]:
     """The list of failures; with {"case": name, "repaired": bool} the result of one."""
-    from dppa_core.studies.teaching.failures.cases import CASES, run_case  # noqa: PLC0415  (torch)
+    from dppa_core.teaching.failures.cases import CASES, run_case  # noqa: PLC0415  (torch)
 
     if not arguments:
         return {"cases": [asdict(case) for case in CASES]}
@@ -45,6 +45,6 @@ def break_it(arguments: Arguments, bench: BlockContext) -> dict[str, Any]:
 @cache
 def _workshop() -> Workshop:
     """One workshop for all visitors."""
-    from dppa_core.studies.teaching.failures.workshop import Workshop  # noqa: PLC0415  (torch)
+    from dppa_core.teaching.failures.workshop import Workshop  # noqa: PLC0415  (torch)
 
     return Workshop()

@@ -14,10 +14,10 @@ from typing import Any
 
 import gradio as gr
 
+from dppa_core.charts.report import report_of
 from dppa_core.checkpoints.sources.zoo import zoo_names
 from dppa_core.errors import DppaError, InvalidValue, many, shown
 from dppa_core.recipes.yaml_text import parse_recipe
-from dppa_core.studies.experiments.values import report_of
 
 from ...session.from_recipe import session_from_recipe
 from ...session.json_form import asked_keys
@@ -41,7 +41,7 @@ class Results:
     about: dict[str, Any]
     """Command, machine, models, and total duration."""
     experiments: tuple[dict[str, Any], ...]
-    """In the form of `dppa_core.studies.experiments.values`."""
+    """In the form of `dppa_core.charts.report`."""
 
     def experiment(self, key: str) -> dict[str, Any]:
         """An experiment by its key, the first one without a key; InvalidValue for an unknown

@@ -13,10 +13,10 @@ from typing import Any
 from dppa_core.evaluation.tables import settings_text
 from dppa_core.methods.registry import get_method
 from dppa_core.recipes.yaml_text import MergeRecipe, parse_recipe, recipe_hash
-from dppa_core.studies.zoo.study.compare import retention
-from dppa_core.studies.zoo.study.merges import recipe_of
 from dppa_core.tasks import example_items
 from dppa_core.tasks.intervals import Interval
+from dppa_lab.zoo.study.compare import retention
+from dppa_lab.zoo.study.merges import recipe_of
 
 from ...session.from_recipe import session_from_recipe
 from ...session.shipped import shipped

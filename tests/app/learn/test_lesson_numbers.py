@@ -18,9 +18,9 @@ from components.learn.learn import FOLDER, lessons
 from components.session.presets import first_session
 from components.work.studio import Studio
 from dppa_core.methods.dppa import PruningParameters
-from dppa_core.studies.teaching.by_hand.tiny_merge import SIDE, TENSORS
-from dppa_core.studies.teaching.failures.workshop import QUESTIONS
 from dppa_core.tasks.intervals import wilson
+from dppa_core.teaching.by_hand.tiny_merge import SIDE, TENSORS
+from dppa_core.teaching.failures.workshop import QUESTIONS
 from dppa_core.tuning.adamerging.settings import AdaMergeSettings
 from dppa_core.tuning.search.greedy_factors import greedy_factors
 

@@ -20,9 +20,9 @@ from components.session.presets import all_presets
 from components.views.see.verdict import measured, verdict_of
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.checkpoints.sources.zoo import KNOWN
-from dppa_core.studies.zoo.study.compare import SECONDARY, compare, embeddings_whole
-from dppa_core.studies.zoo.study.confirmation import confirmation
 from dppa_core.tasks.intervals import wilson
+from dppa_lab.zoo.study.compare import SECONDARY, compare, embeddings_whole
+from dppa_lab.zoo.study.confirmation import confirmation
 from scripts.measured_results import ROOT, Results, found, text_of
 from scripts.stated_figures import rewritten
 from scripts.stated_sentences import STATED

@@ -1,0 +1,1 @@
+"""Charts and reports of experiments: plain values, their JSON, and static SVG."""

@@ -1,1 +1,0 @@
-"""`dppa zoo`: train sets of models, and measure what they show."""

@@ -1,0 +1,233 @@
+"""Every number of a mini-model's merge.
+
+Nothing is computed a second time: profiles, significance, plans, borders and merged weights come
+from `profile`, `density`, `plan` and `merger`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, Float64, Int64
+from numpy import ndarray
+
+from dppa_core.checkpoints.sources.open_models import OpenModels
+from dppa_core.merging.merger import TensorMerger, open_merger
+from dppa_core.merging.passes.chunk_pass import add_treated
+from dppa_core.merging.passes.deltas import TensorDelta, TensorStack
+from dppa_core.parameter_fields import check_number
+from dppa_core.profiling.profile import profile_delta
+from dppa_core.pruning.density import Outliers, Significance, centred, significance
+from dppa_core.pruning.density import outliers as outliers_of
+from dppa_core.pruning.floats import to_float32
+from dppa_core.pruning.overlap import Reach
+from dppa_core.pruning.partition import even_levels
+from dppa_core.pruning.plan import ModulePlan, PruningPlan, plan_pruning
+from dppa_core.pruning.pruning_parameters import PruningParameters
+from dppa_core.pruning.tie_breaking import Cut, tensor_seed
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
+from dppa_core.teaching.by_hand.tiny_merge import (
+    BASE,
+    FIRST,
+    MODELS,
+    NUMEL,
+    SECOND,
+    SIDE,
+    TENSORS,
+    YOURS,
+    Mini,
+)
+
+SIDE_BY_SIDE = ("magnitude", "dare", "ties", "dppa")
+"""Methods that merge the same matrix."""
+
+Matrix = Float32[ndarray, "6 6"]
+Partitions = Int64[ndarray, "6 6"]
+
+
+@dataclass(frozen=True, slots=True)
+class HandSettings:
+    """The user's settings; all others are the paper's."""
+
+    rate: float = 0.8
+    """Overall pruning rate, in [0.5, 0.95]; half of the kept cells are in the first partition."""
+    factor: float = 1.6
+    """Amplification of the first partition, in [0, 10]; the second has 1."""
+    first: float = 1.0
+    """Coefficient of the first model, in [-2, 2]."""
+    second: float = 1.0
+    """Coefficient of the second model, in [-2, 2]."""
+
+    def __post_init__(self) -> None:
+        limits = {"rate": (0.5, 0.95), "factor": (0, 10), "first": (-2, 2), "second": (-2, 2)}
+        for name, (low, high) in limits.items():
+            object.__setattr__(self, name, check_number(name, getattr(self, name), low, high))
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """Pruning rates of the two partitions."""
+        return even_levels(self.rate)
+
+    @property
+    def factors(self) -> tuple[float, ...]:
+        """Amplification factors of the two partitions."""
+        return (self.factor, 1.0)
+
+    @property
+    def coefficients(self) -> Mapping[str, float]:
+        """Domain model -> its coefficient."""
+        return {FIRST: self.first, SECOND: self.second}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TreatedDelta:
+    """Pruning and amplification of one domain model's delta."""
+
+    significance: Significance
+    layers: tuple[Outliers, ...]
+    """Outliers of each layer, k_layer times its mean."""
+    modules: tuple[Outliers, ...]
+    """Outliers of each module, k_module times its mean."""
+    centred: Float64[ndarray, " N"]
+    """c of each module: its significance divided by the mean, then centred."""
+    plan: PruningPlan
+    delta: Matrix
+    """D of the shown matrix."""
+    partitions: Partitions
+    """Partition of each element: 1 the most significant, then 2; 0 if dropped."""
+    amplified: Matrix
+    """D': the kept elements, each partition times its factor."""
+
+    @property
+    def module(self) -> ModulePlan:
+        """The plan of the shown matrix."""
+        return self.plan.modules[_PLACE]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MergedMatrix:
+    """The shown matrix merged by one method."""
+
+    method: str
+    change: Matrix
+    """Merged minus base."""
+    parts: Mapping[str, Matrix]
+    """Domain model -> its part: its change if the method adds deltas, its trimmed delta if it
+    combines them."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trace:
+    """All numbers of a mini-model's merge."""
+
+    mini: Mini
+    settings: HandSettings
+    parameters: PruningParameters
+    models: Mapping[str, TreatedDelta]
+    merged: Matrix
+    """The shown matrix merged by DPPA, as `merge_to_folder` writes it, in float32."""
+    methods: Mapping[str, MergedMatrix]
+
+
+_PLACE = TENSORS.index(YOURS)
+
+
+def trace(mini: Mini, settings: HandSettings) -> Trace:
+    """Merge a mini-model by DPPA and by the other methods."""
+    shelf = OpenModels()
+    for model in MODELS:
+        shelf.put(model, mini.checkpoint(model))
+    recipe = _recipe(settings, "dppa")
+    parameters: PruningParameters = recipe.settings()
+    treated = {m: _treated(mini, m, settings, parameters, shelf) for m in (FIRST, SECOND)}
+    methods = {name: _merged(_recipe(settings, name), shelf) for name in SIDE_BY_SIDE}
+    flat = _weights(open_merger(recipe, shelf=shelf))
+    return Trace(mini, settings, parameters, treated, flat.reshape(SIDE, SIDE), methods)
+
+
+def _recipe(settings: HandSettings, method: str) -> MergeRecipe:
+    """Both models by a method, each keeping the same share of its delta."""
+    how: dict[str, Any] = {"dppa": {"levels": settings.levels, "amplification": settings.factors}}
+    shared = {} if method == "ties" else {"levels": (settings.rate,)}
+    models = tuple(
+        DomainModel(name, coefficient=weight, **how.get(method, shared))
+        for name, weight in settings.coefficients.items()
+    )
+    parameters = {"density": 1 - settings.rate} if method == "ties" else {}
+    return MergeRecipe(BASE, models, method, parameters, dtype="float32")
+
+
+def _weights(merger: TensorMerger) -> Float32[ndarray, " n"]:
+    dtype, _, raw = merger.tensor(YOURS)
+    return to_float32(raw, dtype)
+
+
+def _treated(
+    mini: Mini, model: str, settings: HandSettings, parameters: PruningParameters, shelf: OpenModels
+) -> TreatedDelta:
+    base, tuned = mini.checkpoint(BASE), mini.checkpoint(model)
+    profile = profile_delta(base, tuned, workers=1, names=(BASE, model))
+    found = significance(profile, parameters)
+    groups = [[one for one in profile.modules if one.module.layer == n] for n in found.layers]
+    numel = np.array([one.numel for one in profile.modules], np.float64)
+    plain = DomainModel(model, levels=settings.levels, amplification=settings.factors)
+    merger = open_merger(MergeRecipe(BASE, (plain,), dtype="float32"), shelf=shelf)
+    whole = MergeRecipe(BASE, (DomainModel(model),), "task_arithmetic", dtype="float32")
+    delta = _parts(open_merger(whole, shelf=shelf))[model]
+    return TreatedDelta(
+        found,
+        tuple(outliers_of(group, parameters.k_layer) for group in groups),
+        tuple(outliers_of([one], parameters.k_module) for one in profile.modules),
+        centred(found.module, numel),
+        plan_pruning(profile, settings.levels, parameters),
+        delta,
+        _partitions(delta, _stack(merger).deltas[0]),
+        _parts(merger)[model],
+    )
+
+
+def _partitions(delta: Matrix, treated: TensorDelta | None) -> Partitions:
+    """Partitions from the borders that the merge uses."""
+    bands = treated.treatment.bands() if treated else None
+    if bands is None:
+        return np.zeros((SIDE, SIDE), np.int64)
+    cuts = [Cut(float(t), int(c)) for t, c in zip(*bands.levels[:2], strict=True)]
+    # `Reach` needs rising rates and counts the levels that contain an element.
+    inside = Reach(cuts[::-1], tensor_seed(YOURS)).of(np.abs(delta).ravel(), 0).astype(np.int64)
+    places: Partitions = np.where(inside > 0, len(cuts) + 1 - inside, 0).reshape(SIDE, SIDE)
+    return places
+
+
+def _stack(merger: TensorMerger) -> TensorStack:
+    stack = merger.stack(YOURS, merger.loader())
+    if stack is None:
+        raise TypeError(f"{YOURS} has no delta")
+    return stack
+
+
+def _parts(merger: TensorMerger) -> dict[str, Matrix]:
+    stack = _stack(merger)
+    found = {model.model: np.zeros(NUMEL, np.float32) for model in merger.recipe.models}
+    for one in filter(None, stack.deltas):
+        add_treated(merger.loader(), stack, one, 0, found[one.model])
+    return {model: flat.reshape(SIDE, SIDE) for model, flat in found.items()}
+
+
+def _merged(recipe: MergeRecipe, shelf: OpenModels) -> MergedMatrix:
+    merger = open_merger(recipe, shelf=shelf)
+    change = _change(merger)
+    if not merger.plan.combines:
+        return MergedMatrix(recipe.method, change, _parts(merger))
+    # With one model TIES only trims: its result is the trimmed delta.
+    alone = (replace(recipe, models=(replace(m, coefficient=1.0),)) for m in recipe.models)
+    left = {one.models[0].model: _change(open_merger(one, shelf=shelf)) for one in alone}
+    return MergedMatrix(recipe.method, change, left)
+
+
+def _change(merger: TensorMerger) -> Matrix:
+    base = to_float32(merger.base.raw(YOURS), merger.base.dtype(YOURS))
+    moved: Matrix = (_weights(merger) - base).reshape(SIDE, SIDE)
+    return moved

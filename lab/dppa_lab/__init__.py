@@ -1,0 +1,10 @@
+"""The laboratory of DPPA Studio: trains the embedded models, measures, and writes reports.
+
+Its packages in order; each imports only those before it, and of the library what
+lab/tests/test_lab_architecture.py lists:
+
+    analysis     what a measurement needs beside the library's own analysis
+    zoo          the embedded models: specified, trained, measured
+    experiments  the paper's experiments, run, kept and resumed
+    commands     what is added to the command line
+"""

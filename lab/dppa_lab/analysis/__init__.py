@@ -1,0 +1,1 @@
+"""Curvature by band, and ranks of singular values."""

@@ -1,0 +1,1 @@
+"""Commands of `dppa` that train and measure: one entry point, `app.command`."""

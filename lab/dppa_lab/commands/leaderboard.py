@@ -1,0 +1,59 @@
+"""The command that compares all merge methods on one set of models."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dppa_core.cli.output import JsonFlag, emit, names_in, progress_line, write_text
+from dppa_core.system.atomic_folders import check_file
+from dppa_core.tuning.search.joint import JOINT_ITEMS as SEARCH
+
+
+def leaderboard(
+    folder: Annotated[
+        Path | None,
+        typer.Option("--set", help="A set of `dppa zoo train`; the embedded models if unset."),
+    ] = None,
+    methods: Annotated[
+        str | None, typer.Option(help="Some methods, as ties,dare; DPPA is added. All if unset.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Test items per domain; all if unset.")
+    ] = None,
+    search_limit: Annotated[int, typer.Option(min=1, help="Search items per domain.")] = SEARCH,
+    out: Annotated[Path | None, typer.Option(help="Write what was measured here, as JSON.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Merge three domain models by every method and rank them; measurements are cached."""
+    from dppa_lab.zoo.results.leaderboard import as_json as to_json  # noqa: PLC0415  (imports torch)
+    from dppa_lab.zoo.results.leaderboard import measure  # noqa: PLC0415
+    from dppa_lab.zoo.results.leaderboard_text import markdown  # noqa: PLC0415
+    from dppa_lab.zoo.trained_set import trained_set  # noqa: PLC0415
+
+    names = names_in(methods, "--methods names no method. `dppa methods` lists them.")
+    models = trained_set(folder) if folder is not None else None
+    if out is not None:
+        check_file(out)
+    with progress_line() as progress:
+        found = measure(
+            names, models, test_items=limit, search_items=search_limit, progress=progress
+        )
+    values, command = to_json(found), _command(folder, methods, limit, search_limit)
+    try:
+        emit(values, markdown(found, command), as_json=as_json)
+    finally:  # many minutes' work: lost output must not lose the file
+        if out is not None:
+            write_text(out, json.dumps(values, indent=1) + "\n")
+
+
+def _command(folder: Path | None, methods: str | None, limit: int | None, search_limit: int) -> str:
+    if folder is None and methods is None and limit is None and search_limit == SEARCH:
+        return "make leaderboard"
+    words = [f"--set {folder}"] if folder is not None else []
+    words += [f"--methods {methods}"] if methods is not None else []
+    words += [f"--limit {limit}"] if limit is not None else []
+    return " ".join(["dppa leaderboard", *words, f"--search-limit {search_limit}"])

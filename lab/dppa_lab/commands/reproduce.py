@@ -1,0 +1,165 @@
+"""The command that runs the paper's experiments: reproduce."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dppa_core.cli.output import (
+    ItemsOption,
+    JsonFlag,
+    MemoryOption,
+    ScorerOption,
+    domains_in,
+    emit,
+    names_in,
+    teller,
+    told_if_stopped,
+)
+from dppa_core.errors import InvalidValue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from dppa_core.charts.report import ExperimentsReport
+    from dppa_lab.experiments.setting import Setting
+    from dppa_lab.experiments.steps import Declared
+
+
+def reproduce(
+    experiments: Annotated[
+        list[str] | None, typer.Argument(metavar="[EXPERIMENT]…", help="Some of them; see --list.")
+    ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="All of them: about 90 minutes of a core from nothing.")
+    ] = False,
+    out: Annotated[
+        Path, typer.Option(help="Folder of the results and of the journal; a run goes on there.")
+    ] = Path("experiments"),
+    preset: Annotated[
+        str, typer.Option(help="embedded, a set that `dppa presets` lists, or a YAML file of one.")
+    ] = "embedded",
+    tasks: Annotated[
+        str | None, typer.Option(help="The domain of each model of a set, as math,finance,law.")
+    ] = None,
+    items: ItemsOption = None,
+    scorer: ScorerOption = None,
+    lm_eval: Annotated[
+        str | None,
+        typer.Option(help="Or a task of lm-evaluation-harness for each model, as gsm8k,piqa."),
+    ] = None,
+    lm_eval_tasks: Annotated[
+        Path | None, typer.Option(help="A folder of task files of one's own; their code runs.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=0, help="Test items a domain; 0 for all.")] = 200,
+    search_limit: Annotated[int, typer.Option(min=1, help="Search items a domain.")] = 64,
+    sizes: Annotated[
+        Path, typer.Option(help="Where `dppa zoo train --size` put models of other sizes.")
+    ] = Path("out/sizes"),
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes, one thread each; every core if unset.")
+    ] = None,
+    ask: Annotated[
+        bool, typer.Option("--ask/--no-ask", help="Or ask nothing, and tell what is known.")
+    ] = True,
+    catalogue: Annotated[bool, typer.Option("--list", help="List them, run nothing.")] = False,
+    memory: MemoryOption = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Run the paper's experiments, and those on its open questions; a stopped run goes on.
+
+    Every answer is kept: no run asks a question that another has asked.
+    """
+    from dppa_lab.experiments.paper.registry import EXPERIMENTS, chosen  # noqa: PLC0415  (torch)
+
+    if catalogue:
+        names = ("key", "number", "title", "question")
+        found = [{name: getattr(one, name) for name in names} for one in EXPERIMENTS]
+        emit(found, _list(EXPERIMENTS), as_json=as_json)
+        return
+    if every == bool(experiments):
+        raise InvalidValue(
+            "Name the experiments to run, or --all of them. `dppa reproduce --list` names them."
+        )
+    wanted = EXPERIMENTS if every else chosen(experiments or ())
+    from dppa_lab.experiments.presets import preset_setting  # noqa: PLC0415  (torch)
+
+    setting = preset_setting(
+        preset,
+        **_asked(domains_in(tasks, items, scorer, "--tasks names nothing."), lm_eval),
+        folder=lm_eval_tasks,
+        test=limit or None,
+        search=search_limit,
+        sizes=sizes,
+    )
+    with told_if_stopped("Stopped. Answers are kept: run the same command to continue."):
+        report = _run(wanted, setting, out, workers if ask else 0, teller(quiet=as_json))
+    from dppa_core.charts.report import report_json  # noqa: PLC0415
+
+    emit(report_json(report), _told(report, out), as_json=as_json)
+    if ask and not any(one.findings for one in report.experiments):
+        raise typer.Exit(1)
+
+
+def _asked(named: list[str] | None, lm_eval: str | None) -> dict[str, list[str] | None]:
+    harness = names_in(lm_eval, "--lm-eval names nothing.")
+    if named and harness:
+        raise InvalidValue(
+            "Give either --tasks and --items, or --lm-eval: a model is asked one kind of items."
+        )
+    return {"tasks": named, "lm_eval": harness}
+
+
+def _run(
+    wanted: Sequence[Declared],
+    setting: Setting,
+    out: Path,
+    count: int | None,
+    say: Callable[[str], None],
+) -> ExperimentsReport:
+    if setting.hindrance:
+        raise InvalidValue(f"{setting.title} cannot be run here: {setting.hindrance}.")
+    from dppa_core.system.threads import worker_count  # noqa: PLC0415
+    from dppa_lab.experiments.page.text import write_page  # noqa: PLC0415
+    from dppa_lab.experiments.processes import nobody, workers  # noqa: PLC0415
+    from dppa_lab.experiments.runner import run_all  # noqa: PLC0415  (torch)
+    from dppa_lab.experiments.score_table import lasting  # noqa: PLC0415
+
+    answers = nullcontext(nobody) if count == 0 else workers(worker_count(count))
+    with answers as answering:
+        command = shlex.join(["dppa", *sys.argv[1:]])
+        running = run_all(wanted, setting, out, answering, command, say)
+        while True:
+            try:
+                done = next(running)
+            except StopIteration as end:
+                report: ExperimentsReport = end.value
+                break
+            took = f"done, {lasting(done.cost.processor)} of processor"
+            say(f"{done.number} {done.title}: {'not run' if done.not_run else took}")
+    write_page(report, out)
+    return report
+
+
+def _list(experiments: Sequence[Declared]) -> str:
+    keys = max(len(one.key) for one in experiments)
+    return "\n".join(f"{one.number:<4}{one.key:<{keys}}  {one.title}" for one in experiments)
+
+
+def _told(report: ExperimentsReport, out: Path) -> str:
+    lines = []
+    for one in report.experiments:
+        lines.append(f"{one.number} {one.title}")
+        if one.findings is None:
+            lines.append(f"  not run: {one.not_run}")
+        else:
+            lines.append(f"  {one.findings.finding}")
+            lines += [f"  left out: {what}" for what in one.findings.missing]
+    ran = any(one.findings for one in report.experiments)
+    lines.append(f"{out}: experiments.json, experiments.md{' and its plots' if ran else ''}")
+    return "\n".join(lines)

@@ -1,0 +1,163 @@
+"""The commands of the embedded models: their training and report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dppa_core.checkpoints.sources.fetchable import FETCHABLE
+from dppa_core.checkpoints.sources.zoo import ZOO_DOMAINS, zoo_root
+from dppa_core.cli.output import JsonFlag, emit, teller, write_text
+from dppa_core.errors import UnknownName, did_you_mean, shown
+from dppa_core.system.atomic_folders import check_file
+from dppa_lab.commands.studies import study, survey
+from dppa_lab.zoo.regimes import Training, regime_named
+from dppa_lab.zoo.spec import size_named
+
+zoo_app = typer.Typer(help="Train the embedded models, or measure what they show.")
+
+
+@zoo_app.command()
+def train(
+    size: Annotated[str, typer.Option(help="small, medium, embedded or large.")] = "embedded",
+    regime: Annotated[
+        str,
+        typer.Option(
+            help="settled, plain (or a part of its steps, as plain-25), large, or between them as "
+            "replay-25-pull-5; on a language model lora, full or large."
+        ),
+    ] = "settled",
+    seed: Annotated[int, typer.Option(min=0, help="Another one makes other weights.")] = 0,
+    base: Annotated[
+        str,
+        typer.Option(
+            help="A base that `dppa zoo train` made, as zoo:base, or a language model, as "
+            "smollm2; none is trained."
+        ),
+    ] = "",
+    domains: Annotated[
+        str, typer.Option(help="The domain models to train; settling needs all.")
+    ] = ",".join(ZOO_DOMAINS),
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where the model folders go; out/zoos/SIZE-REGIME-SEED, out/sizes/SIZE without "
+            "another regime or seed, or into the program."
+        ),
+    ] = None,
+    work: Annotated[Path, typer.Option(help="Where interrupted stages wait.")] = Path("zoo-work"),
+    workers: Annotated[int, typer.Option(min=1, max=4, help="Processes, one thread each.")] = 2,
+) -> None:
+    """Train all embedded models from scratch, seeded; an interrupted run goes on where it was.
+
+    The same recipe makes smaller and larger ones, and models that never met each other.
+    """
+    names = domains.split(",")
+    for name in names:
+        if name not in ZOO_DOMAINS:
+            raise UnknownName(
+                f"--domains: no domain model {shown(name)}. {did_you_mean(name, ZOO_DOMAINS)}"
+            )
+    if base.removeprefix("zoo:") in FETCHABLE:
+        _tune(base.removeprefix("zoo:"), regime, names, seed, out, work, workers)
+        return
+    chosen = Training(size_named(size), regime_named(regime), seed, base)
+    from dppa_lab.zoo.build import train_zoo  # noqa: PLC0415  (imports torch)
+
+    typer.echo(chosen.told(), err=True)
+    train_zoo(out or _folder(chosen), work, chosen, domains=names, workers=workers)
+
+
+def _tune(
+    name: str,
+    regime: str,
+    domains: list[str],
+    seed: int,
+    out: Path | None,
+    work: Path,
+    workers: int,
+) -> None:
+    from dppa_lab.zoo.language_model import tuning_named  # noqa: PLC0415  (imports torch)
+    from dppa_lab.zoo.tune import tune_models  # noqa: PLC0415
+
+    tuning = tuning_named(regime)
+    folder = out or Path("out/zoos", f"{name}-{tuning.name}-{seed}")
+    tune_models(f"zoo:{name}", tuning, folder, work, domains=domains, seed=seed, workers=workers)
+
+
+def _folder(chosen: Training) -> Path:
+    if chosen == Training():
+        return zoo_root()
+    if chosen == Training(chosen.size):
+        return Path("out/sizes", chosen.size.name)
+    return Path("out/zoos", f"{chosen.size.name}-{chosen.regime.name}-{chosen.seed}")
+
+
+@zoo_app.command()
+def check(
+    folder: Annotated[Path, typer.Argument(help="A set: base and domain models.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Measure a set's models alone and in whole sums: whether pruning can matter in it."""
+    from dppa_lab.zoo.check import check_set  # noqa: PLC0415  (imports torch)
+
+    found = check_set(folder, say=teller(quiet=as_json))
+    emit(found.to_json(), found.text(), as_json=as_json)
+
+
+@zoo_app.command()
+def report(
+    out: Annotated[
+        Path | None, typer.Option(help="Write the measured report here, as JSON.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Test items per domain.")] = None,
+    search_limit: Annotated[int, typer.Option(min=1, help="Search items per domain.")] = 200,
+    workers: Annotated[int, typer.Option(min=1, max=8, help="Processes, one thread each.")] = 2,
+    as_json: JsonFlag = False,
+) -> None:
+    """Measure base, domain models and merges on the test split, for the results page."""
+    from dppa_lab.zoo.results.scores import as_json as to_json  # noqa: PLC0415  (imports torch)
+    from dppa_lab.zoo.results.scores import measure  # noqa: PLC0415
+    from dppa_lab.zoo.results.scores_text import markdown  # noqa: PLC0415
+
+    if out is not None:
+        check_file(out)
+    found = measure(
+        limit=limit, search_limit=search_limit, workers=workers, say=teller(quiet=as_json)
+    )
+    try:
+        emit(to_json(found), markdown(found, "make results"), as_json=as_json)
+    finally:  # long work: lost output must not lose the file
+        if out is not None:
+            write_text(out, json.dumps(to_json(found), indent=1) + "\n")
+
+
+@zoo_app.command()
+def coefficients(
+    work: Annotated[Path, typer.Option(help="Where logs of AdaMerging wait.")] = Path("zoo-work"),
+    limit: Annotated[int | None, typer.Option(min=1, help="Test items per domain.")] = None,
+    search_limit: Annotated[int, typer.Option(min=1, help="Search items per domain.")] = 60,
+    ways: Annotated[
+        int | None, typer.Option(min=1, help="Ways of looking, the first ones; all if unset.")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Compare AdaMerging with the best uniform coefficient; goes on where it was stopped."""
+    from dppa_lab.zoo.results.coefficients import WAYS, measure  # noqa: PLC0415  (imports torch)
+    from dppa_lab.zoo.results.coefficients_text import as_json as to_json  # noqa: PLC0415
+    from dppa_lab.zoo.results.coefficients_text import markdown  # noqa: PLC0415
+
+    found = measure(
+        work, limit=limit, search_limit=search_limit, ways=WAYS[:ways], say=teller(quiet=as_json)
+    )
+    given = {"--limit": limit, "--ways": ways}
+    chosen = " ".join(f"{name} {value}" for name, value in given.items() if value is not None)
+    command = f'make coefficients ARGS="{chosen}"' if chosen else "make coefficients"
+    emit(to_json(found), markdown(found, command), as_json=as_json)
+
+
+for _command in (study, survey):
+    zoo_app.command()(_command)

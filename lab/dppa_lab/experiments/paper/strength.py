@@ -1,0 +1,237 @@
+"""Experiment 6d: DP's strength against the rate, and what predicts the best one."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from dppa_core.charts.report import Axis, Findings, Heatmap
+from dppa_core.evaluation.tables import Cell, Column, Row, Table, capital, percent
+from dppa_core.profiling.profile import cached_profile
+from dppa_core.pruning.delta_profile import DeltaProfile
+from dppa_core.pruning.density import significance
+from dppa_core.pruning.plan import plan_pruning
+from dppa_core.pruning.pruning_parameters import PruningParameters
+from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe
+from dppa_core.tuning.advice.run import profile_facts
+from dppa_lab.experiments.exams import exam
+from dppa_lab.experiments.paper.strength_finding import (
+    Answered,
+    StrengthMeasures,
+    finding,
+    short,
+)
+from dppa_lab.experiments.paper.strength_rules import (
+    PAPER,
+    RULES,
+    STRENGTHS,
+    Facts,
+    RatePoint,
+    left_out,
+    score_of,
+)
+from dppa_lab.experiments.score_table import accuracy, compared, loss, points, share
+from dppa_lab.experiments.setting import Setting, Subject, Treatment, merged
+from dppa_lab.experiments.steps import Declared, Steps, all_asked
+
+RATES = (0.8, 0.85, 0.9, 0.95)
+ITEMS = 96
+Models = Mapping[tuple[str, str], tuple[Setting, Subject]]
+"""(size, domain) -> model; size is "" for the setting's own models."""
+
+
+def steps(setting: Setting) -> Steps[Findings]:
+    """Map the strengths on search items, choose by every rule, check the best on test items."""
+    models = {
+        ("" if one is setting else one.title, subject.domain): (
+            replace(one, search=max(ITEMS, one.search)),
+            subject,
+        )
+        for one in (setting, *setting.sizes)
+        for subject in one.subjects
+    }
+    places = [RatePoint(*key, rate) for key in models for rate in RATES]
+    mapped = yield from _asked(models, itertools.product(places, STRENGTHS), "search")
+    profiles = {
+        key: cached_profile(one.base, subject.model) for key, (one, subject) in models.items()
+    }
+    facts = {place: _facts(profiles[place.size, place.domain], place.rate) for place in places}
+    scores = {
+        place: {
+            strength: (share(mapped[place, strength]), -loss({"": mapped[place, strength]}))
+            for strength in STRENGTHS
+        }
+        for place in places
+    }
+    choices = {name: left_out(rule, scores, facts) for name, rule in RULES.items()}
+    # A rule that always returns 0 equals strength 0: check the best of the others.
+    moving = {name: choice for name, choice in choices.items() if any(choice.values())} or choices
+    best = max(moving, key=lambda name: score_of(scores, choices[name]))
+    wanted = dict.fromkeys(
+        (place, strength) for place in places for strength in (0.0, PAPER, choices[best][place])
+    )
+    tested = yield from _asked(models, wanted, "test")
+    spreads = {key: _spread(profile) for key, profile in profiles.items()}
+    known = StrengthMeasures(scores, facts, spreads, choices, best, tested)
+    tables = (_map(known), _rules(known), _tests(models, known))
+    return Findings(tables, _plots(known), finding(known), short=short(known))
+
+
+def _asked(
+    models: Models, wanted: Iterable[tuple[RatePoint, float]], split: str
+) -> Steps[Answered]:
+    questions = {}
+    for place, strength in wanted:
+        setting, subject = models[place.size, place.domain]
+        merge = recipe(setting, subject, place.rate, strength)
+        questions[place, strength] = exam(setting, merge, subject.domain, split)
+    return (yield from all_asked(questions))
+
+
+def recipe(setting: Setting, subject: Subject, rate: float, strength: float) -> MergeRecipe:
+    """DP of one model's delta at a strength, on the base."""
+    treatment = Treatment("dp", rate, (("strength", strength),))
+    return merged(setting, [subject], treatment)
+
+
+def _facts(profile: DeltaProfile, rate: float) -> Facts:
+    """Facts from the plans at every strength; reads no weights."""
+    plans = {
+        strength: plan_pruning(profile, (rate,), PruningParameters(strength=strength))
+        for strength in STRENGTHS
+    }
+    return Facts(
+        {strength: plan.energy for strength, plan in plans.items()},
+        {
+            strength: float(np.mean([module.energy for module in plan.modules]))
+            for strength, plan in plans.items()
+        },
+        {
+            strength: min(module.density for module in plan.modules)
+            for strength, plan in plans.items()
+        },
+    )
+
+
+def _spread(profile: DeltaProfile) -> tuple[float, float]:
+    """‖d‖/‖W‖, and the spread of the modules' significance: deviation ÷ mean."""
+    each = significance(profile, PruningParameters()).module
+    apart = float(each.std() / each.mean()) if each.mean() else 0.0
+    return profile_facts(profile).relative_change, apart
+
+
+def _map(known: StrengthMeasures) -> Table:
+    columns = (
+        *(Column("domain"), Column("pruned", "%"), Column("‖d‖/‖W‖"), Column("spread of s")),
+        *(
+            Column(f"least density at {PAPER:g}", "%"),
+            Column("best by accuracy"),
+            Column("by loss"),
+        ),
+        *(Column(f"loss at {one:g}", "nats") for one in STRENGTHS),
+    )
+    rows = []
+    for place, scores in known.scores.items():
+        change, apart = known.spreads[place.size, place.domain]
+        least = 100 * known.facts[place].least_density[PAPER]
+        first = (
+            *(Cell(place.name), Cell(100 * place.rate)),
+            *(Cell(change), Cell(apart), Cell(least)),
+        )
+        best = Cell(known.best_by(place, 0)), Cell(known.best_by(place, 1))
+        rows.append(Row((*first, *best, *(Cell(-scores[one][1]) for one in STRENGTHS))))
+    return Table(
+        "The best strength on search items, and what might predict it", columns, tuple(rows)
+    )
+
+
+def _rules(known: StrengthMeasures) -> Table:
+    columns = (
+        *(Column("rule"), Column("accuracy", "%"), Column("loss", "nats")),
+        *(Column(f"strengths at {percent(rate)}") for rate in RATES),
+    )
+    fixed = {f"always {one:g}": dict.fromkeys(known.scores, one) for one in (0.0, PAPER)}
+    rows = []
+    for name, choice in {**fixed, **known.choices}.items():
+        right, lost = score_of(known.scores, choice)
+        told = (_range([choice[p] for p in known.scores if p.rate == rate]) for rate in RATES)
+        rows.append(Row((Cell(name), Cell(100 * right), Cell(-lost), *map(Cell, told))))
+    return Table("Rules on the domain that was left out, search items", columns, tuple(rows))
+
+
+def _range(strengths: list[float]) -> str:
+    """Strengths as text: 0.02, or 0 to 0.04."""
+    least, most = min(strengths), max(strengths)
+    return f"{least:g}" if least == most else f"{least:g} to {most:g}"
+
+
+def _tests(models: Models, known: StrengthMeasures) -> Table:
+    columns = (
+        *(Column("domain"), Column("pruned", "%"), Column("strength by the rule")),
+        *(
+            Column("strength 0", "%"),
+            Column(f"strength {PAPER:g}", "%"),
+            Column("by the rule", "%"),
+        ),
+        *(Column("rule − 0", "points"), Column(f"rule − {PAPER:g}", "points")),
+    )
+    rows = []
+    for place, strength in known.choices[known.best].items():
+        plain, paper, ruled = (known.tested[place, one] for one in (0.0, PAPER, strength))
+        cells = [
+            Cell(None, note="the same merge")
+            if strength == fixed
+            else points(compared({"": ruled}, {"": marks}))
+            for fixed, marks in ((0.0, plain), (PAPER, paper))
+        ]
+        first = Cell(place.name), Cell(100 * place.rate), Cell(strength)
+        of = recipe(*models[place.size, place.domain], place.rate, strength)
+        each = map(accuracy, (plain, paper, ruled))
+        rows.append(Row((*first, *each, *cells), dump_recipe(of)))
+    return Table(f"The best other rule ({known.best}) on test items", columns, tuple(rows))
+
+
+def _plots(known: StrengthMeasures) -> tuple[Heatmap, ...]:
+    """One heatmap per domain, and one per other size: the mean of its domains."""
+    shown: dict[str, list[RatePoint]] = {}
+    for place in known.scores:
+        shown.setdefault(f"size {place.size}" if place.size else place.name, []).append(place)
+    return tuple(_plot(known, name, places) for name, places in shown.items())
+
+
+def _plot(known: StrengthMeasures, name: str, places: list[RatePoint]) -> Heatmap:
+    cells = []
+    for rate in RATES:
+        of = [known.scores[place] for place in places if place.rate == rate]
+        gaps = [[100 * (each[one][0] - each[0.0][0]) for one in STRENGTHS] for each in of]
+        cells.append(tuple(float(one) for one in np.mean(gaps, 0)))
+    return Heatmap(
+        f"{capital(name)}: strength against rate, search items",
+        Axis("strength"),
+        Axis("pruned", "%"),
+        Axis("against strength 0", "points"),
+        tuple(f"{one:g}" for one in STRENGTHS),
+        tuple(percent(rate) for rate in RATES),
+        tuple(cells),
+        middle=0.0,
+    )
+
+
+STRENGTH = Declared(
+    key="strength",
+    number="6d",
+    title="Strength against rate",
+    question="Which strength of Dynamically Pruning is best at which rate, and can it be foretold?",
+    measured="DP of every domain model's delta, of all sizes that are there, at strengths 0 to "
+    f"0.1, on at least {ITEMS} search items each. Rules choose a strength for each domain from the "
+    "search items of the *other* domains, or from the plan alone: one strength for all; one a "
+    "rate; a multiple of the density 1 − rate; the strength whose plan keeps most of the sum of "
+    "d², over all entries or as the mean of the modules' shares; the largest that leaves every "
+    "module a learned share of the overall density (*no module starved*). Of those that do not "
+    "always choose 0, the one that scores best so is asked {test} test items, against 0 (magnitude "
+    f"at one rate) and the paper's {PAPER:g}, paired by item.",
+    steps=steps,
+)

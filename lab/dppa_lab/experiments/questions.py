@@ -1,0 +1,262 @@
+"""The questions of experiments: items for a model or merge, or coefficients by AdaMerging.
+
+A question depends on its values alone, so that any process can answer it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+from dppa_core.checkpoints.sources.open import open_checkpoint
+from dppa_core.errors import InvalidValue
+from dppa_core.evaluation.examiner import Examiner
+from dppa_core.evaluation.harness_tasks import task_files
+from dppa_core.evaluation.identity import identity
+from dppa_core.evaluation.lm_eval_harness import Harness
+from dppa_core.evaluation.scores import Exam, Marks, Target, references_of
+from dppa_core.evaluation.tables import factors_text
+from dppa_core.merging.in_memory.model_pool import ModelPool
+from dppa_core.models.devices import place_of, places_of_moved
+from dppa_core.progress import Stop
+from dppa_core.recipes.yaml_text import MergeRecipe, parse_recipe
+from dppa_core.recipes.yaml_text import dump_recipe as dumped
+from dppa_core.system.folder_cache import load, store
+from dppa_core.tasks.own_items import domain_key
+from dppa_core.tuning.adamerging.adamerge import adamerge
+from dppa_core.tuning.adamerging.settings import AdaMergeSettings
+from dppa_core.tuning.adamerging.texts import task_domains
+from dppa_lab.experiments.kept_answers import computed, entry, exact_place, keep
+
+A = TypeVar("A", covariant=True)
+
+
+class ExperimentExaminer(Examiner):
+    """Examiner of one process: models stay in memory, items and tasks are read once.
+
+    Args:
+        byte_budget: Most bytes of its models in memory; `memory_budget` if unset.
+    """
+
+    def __init__(self, stop: Stop | None = None, byte_budget: int | None = None) -> None:
+        super().__init__(ModelPool(byte_budget), workers=1)
+        self.stop = stop
+        self._harnesses: dict[tuple[str, str | None, int | None], Harness] = {}
+
+    def harness(self, task: str, folder: str | None, limit: int | None) -> Harness:
+        """The harness of a task and a number of documents."""
+        key = task, folder, limit
+        if key not in self._harnesses:
+            self._harnesses[key] = Harness([task], Path(folder) if folder else None, limit)
+        return self._harnesses[key]
+
+
+@runtime_checkable
+class Question(Protocol[A]):
+    """A frozen value that can be hashed and sent to another process."""
+
+    def key(self) -> str:
+        """Equal for questions with equal weights, recipe, items, libraries and settings; some
+        take the place that computes, for their cached answers."""
+        ...
+
+    def known(self, examiner: ExperimentExaminer) -> A | None:
+        """The cached answer, or None; loads no model."""
+        ...
+
+    def answer(self, examiner: ExperimentExaminer) -> A:
+        """Find the answer, and cache it."""
+        ...
+
+    def told(self) -> str:
+        """The question in a few words, for progress."""
+        ...
+
+
+class ExamQuestion(Exam):
+    """Items of a domain for a model or merge; the answer is their marks."""
+
+    __slots__ = ()
+
+    def key(self) -> str:
+        """Key of weights, recipe, items and libraries."""
+        return digest(
+            "exam", identity_of(self.target), domain_key(self.domain), self.split, self.limit
+        )
+
+    def known(self, examiner: ExperimentExaminer) -> Marks | None:
+        """Marks from the cache shared with `dppa evaluate`."""
+        return examiner.known(self)
+
+    def answer(self, examiner: ExperimentExaminer) -> Marks:
+        """Ask every item."""
+        return examiner.marks(self, stop=examiner.stop)
+
+    def told(self) -> str:
+        """Method, rates, domain."""
+        return f"{named(self.target)}: {self.domain}, {self.split}"
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentsQuestion:
+    """A task of lm-evaluation-harness for a model or merge; the answer is marks without losses.
+
+    Its first documents are the search split, the others the test split, as not every task has two
+    splits.
+    """
+
+    target: Target
+    task: str
+    split: str
+    search: int
+    test: int | None
+    """Number of documents after them; all if None."""
+    folder: str | None = None
+    """Folder of the user's task files."""
+
+    def key(self, place: tuple[str, ...] = ()) -> str:
+        """Key of weights, recipe, libraries, the task's name and files, and number of documents."""
+        files = task_files(Path(self.folder) if self.folder else None)
+        asked = self.task, self.search, self.test, self.folder, files
+        return digest("documents", identity_of(self.target, place), *asked)
+
+    def known(self, examiner: ExperimentExaminer) -> Marks | None:
+        """From the experiments' own cache."""
+        expected = examiner.pool.expected_place(open_checkpoint(references_of(self.target)[0]))
+        found = load(entry(self.key(expected)))
+        return None if found is None else self._part(json.loads(found))
+
+    def answer(self, examiner: ExperimentExaminer) -> Marks:
+        """Ask every document of both splits at once.
+
+        Raises:
+            InvalidValue: no metric of the task marks every document right or wrong.
+        """
+        limit = None if self.test is None else self.search + self.test
+        with examiner.lend(self.target, examiner.stop) as resident:
+            path = entry(self.key(place_of(resident.model)))
+            kept = load(path)
+            if kept is not None:  # by the processor, as the expected GPU has no room
+                return self._part(json.loads(kept))
+            found = examiner.harness(self.task, self.folder, limit).ask(resident)
+        each = next((one.each for one in found if one.each and set(one.each) <= {0.0, 1.0}), None)
+        if each is None or len(each) <= self.search:
+            raise _no_marks(self.task, each, self.search)
+        store(path, json.dumps([int(one) for one in each]).encode())
+        return self._part(each)
+
+    def told(self) -> str:
+        """Method, rates, task."""
+        return f"{named(self.target)}: {self.task}, {self.split}"
+
+    def _part(self, each: Any) -> Marks:
+        part = each[: self.search] if self.split == "search" else each[self.search :]
+        return Marks(tuple(bool(one) for one in part), (), ())
+
+
+@dataclass(frozen=True, slots=True)
+class AdaMerged:
+    """The result of AdaMerging."""
+
+    recipe: MergeRecipe
+    """The recipe with the coefficients of the best checkpoint."""
+    step: int
+    steps: int
+    collapsed: bool
+    """Whether any checkpoint showed a collapse."""
+
+
+@dataclass(frozen=True, slots=True)
+class TuningQuestion:
+    """Coefficients of a merge by AdaMerging; the answer is an `AdaMerged`."""
+
+    recipe: MergeRecipe
+    domains: tuple[str, ...]
+    """Embedded domains, one per model."""
+    settings: AdaMergeSettings
+
+    def key(self, place: tuple[str, ...] = ()) -> str:
+        """Key of weights, recipe, libraries, domains and settings."""
+        told = json.dumps(asdict(self.settings), sort_keys=True)
+        domains = list(map(domain_key, self.domains))
+        return digest("tuning", identity_of(self.recipe, place), domains, told)
+
+    def known(self, examiner: ExperimentExaminer) -> AdaMerged | None:
+        """From the experiments' own cache."""
+        found = computed(self.recipe, self.key)
+        if found is None:
+            return None
+        value = json.loads(found)
+        return AdaMerged(**{**value, "recipe": parse_recipe(value["recipe"])})
+
+    def answer(self, examiner: ExperimentExaminer) -> AdaMerged:
+        """Run AdaMerging; a stopped run resumes from its last checkpoint."""
+        state = entry(self.key(exact_place(self.recipe))).with_suffix(".state.json")
+        state.parent.mkdir(parents=True, exist_ok=True)
+        domains = task_domains(self.domains, self.settings)
+        with places_of_moved() as places:
+            found = adamerge(self.recipe, domains, self.settings, state=state, stop=examiner.stop)
+        collapsed = any(one.collapsed for one in found.snapshots)
+        tuned = AdaMerged(found.recipe, found.best.step, found.snapshots[-1].step, collapsed)
+        value = {**asdict(tuned), "recipe": dumped(tuned.recipe)}
+        keep(places, self.key, json.dumps(value))
+        state.unlink(missing_ok=True)
+        return tuned
+
+    def told(self) -> str:
+        """Method, rates, domains."""
+        return f"AdaMerging of {named(self.recipe)}: {', '.join(self.domains)}"
+
+
+Answers = Mapping[Question[Any], Any]
+
+
+def digest(*parts: object) -> str:
+    """The key of a question from all it depends on."""
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+
+@cache
+def identity_of(target: Target, place: tuple[str, ...] = ()) -> str:
+    """The target's identity, cached in this process: weights do not change during a run."""
+    return identity(target, lambda _: place)
+
+
+def named(target: Target) -> str:
+    """A model or merge in a few words, for progress."""
+    if not isinstance(target, MergeRecipe):
+        return target
+    models = "+".join(one.model.rpartition(":")[2].rpartition("/")[2] for one in target.models)
+    one = target.models[0]
+    rate = f" {100 * one.levels[-1]:g} %" if one.levels[-1] else ""
+    significance = str(target.parameters.get("significance", ""))
+    by = f", ranked by {significance}" if significance else ""
+    seed = f", draw {target.seed + 1}" if target.seed else ""
+    return f"{models} by {target.method}{rate}{by}{_factors(target)}{seed}"
+
+
+def _factors(recipe: MergeRecipe) -> str:
+    """Factors and coefficients that distinguish the merges of a search."""
+    each = [factors_text(model.amplification) for model in recipe.models]
+    banded = any(len(model.amplification) > 1 for model in recipe.models)
+    factors = f", factors {', '.join(each)}" if banded else ""
+    sizes = {one.coefficient for one in recipe.models if isinstance(one.coefficient, float | int)}
+    other = sorted(sizes - {1.0})
+    return factors + (f", × {', '.join(f'{one:g}' for one in other)}" if other else "")
+
+
+def _no_marks(task: str, each: Any, search: int) -> InvalidValue:
+    if each is None:
+        return InvalidValue(
+            f"{task}: none of its metrics marks every document right or wrong, so merges cannot be "
+            "compared item by item. Accuracies do; perplexities and BLEU do not."
+        )
+    return InvalidValue(
+        f"{task}: it has {len(each)} documents and {search} of them are for choosing settings, so "
+        "none is left to test. Use fewer (--search-limit)."
+    )

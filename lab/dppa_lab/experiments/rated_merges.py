@@ -1,0 +1,197 @@
+"""Merges of DPPA beside others at one rate, from what `make results` and `make study` measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from statistics import fmean
+from typing import Any
+
+from dppa_core.checkpoints.sources.zoo import APART
+from dppa_core.errors import many
+from dppa_core.recipes.yaml_text import dump_recipe
+from dppa_core.tasks import DOMAINS
+from dppa_core.tasks.intervals import Interval
+from dppa_lab.zoo.regimes import BETWEEN
+from dppa_lab.zoo.results.retained import sides
+from dppa_lab.zoo.study.compare import (
+    EQUAL,
+    LEAST_SEEDS,
+    SECONDARY,
+    SeedComparison,
+    apart,
+    by_kind,
+    claim_rates,
+    compare,
+    hits_of,
+    of_one_model,
+    retention,
+)
+from dppa_lab.zoo.study.merges import MODULES, recipe_of
+from dppa_lab.zoo.trained_set import kind_title, set_title
+
+EMBEDDED = "embedded, settled"
+TOO_LOW = "too low"
+"""The outcome where both merges keep less than one model that is not merged."""
+OUTCOMES = ("wins", "ties", "undecided", "loses", TOO_LOW)
+WHOLE, SIMPLEST, AS_PRUNED = "task_arithmetic", "magnitude", "magnitude_as_pruned"
+RIVALS = {WHOLE: "task arithmetic", AS_PRUNED: "magnitude as pruned", SIMPLEST: "magnitude"}
+"""Key of a difference in the results -> the rival's name."""
+SHIPPED = {
+    ("embedded", BETWEEN, 1): ("base", *APART),
+    ("smollm2", "lora", 0): ("smollm2", *(f"smollm2-{domain}" for domain in DOMAINS)),
+}
+"""Size, regime and seed of sets that came along -> names of base, math, finance and law."""
+PRUNED = "dp_as_pruned"
+NAMES = {**RIVALS, PRUNED: "DP as pruned", "dp": "DP", "dppa": "DPPA"}
+
+
+@dataclass(frozen=True, slots=True)
+class RatedMerge:
+    """DPPA at one rate beside the others."""
+
+    set: str
+    domain: str
+    """Of a single model; empty for several."""
+    size: float | None
+    """‖d‖ ÷ ‖W‖ of a single model; None for several."""
+    rate: float
+    kept: Mapping[str, float]
+    """By the keys of `NAMES`: mean retention, as a fraction."""
+    minus: Mapping[str, Interval]
+    """Rival -> DPPA's mean retention minus the rival's, as a fraction."""
+    values: Mapping[str, float]
+    """The numbers of DPPA that the search chose; empty for several seeds, each has its own."""
+    recipe: str | None
+    """None if the models did not come along."""
+    outcomes: Mapping[str, str] = field(default_factory=dict)
+    """Rival -> one of `OUTCOMES`, for DPPA against it; empty where too few seeds allow
+    no claim."""
+    too_low: tuple[str, ...] = ()
+    """Of few seeds: rivals that keep less than one model that is not merged, as DPPA does."""
+
+
+def of_results(results: Mapping[str, Any]) -> tuple[list[RatedMerge], list[RatedMerge]]:
+    """The embedded models merged, and each alone, with outcomes corrected for all differences."""
+    merged, alone = list(_merged(results)), list(_alone(results))
+    decided = _decided([*merged, *alone])
+    return decided[: len(merged)], decided[len(merged) :]
+
+
+def of_studies(studies: Sequence[Mapping[str, Any]]) -> list[RatedMerge]:
+    """Sets of at least `LEAST_SEEDS` seeds together, at their `claim_rates`; others one by one,
+    without an outcome."""
+    found = list[RatedMerge]()
+    for sets in by_kind(studies).values():
+        rates = claim_rates(sets) if len(sets) >= LEAST_SEEDS else ()
+        if rates:
+            found += [_over_seeds(sets, rate) for rate in rates]
+        else:
+            found += [row for of in sets for row in _of_set(of)]
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class HalfGain:
+    """What one half of DPPA adds in a merge, over seeds."""
+
+    set: str
+    rate: float
+    found: SeedComparison
+
+
+def halves(studies: Sequence[Mapping[str, Any]]) -> list[HalfGain]:
+    """The secondary comparisons of every set of at least `LEAST_SEEDS` seeds that has them."""
+    return [
+        HalfGain(title_of(sets), rate, one)
+        for sets in by_kind(studies).values()
+        if len(sets) >= LEAST_SEEDS
+        for rate in claim_rates(sets, SECONDARY)
+        for one in compare(sets, rate, SECONDARY)
+    ]
+
+
+def title_of(sets: Sequence[Mapping[str, Any]]) -> str:
+    """Size, regime and number of seeds of sets of one kind."""
+    return f"{kind_title(sets[0]['set'])}, {many(len(sets), 'seed')}"
+
+
+def _merged(results: Mapping[str, Any]) -> Iterator[RatedMerge]:
+    known = {(row["method"], row["rate"]): row["merged"] for row in results["merges"]}
+    for (method, rate), ours in known.items():
+        if method == "dppa":
+            kept = {name: known[name, rate]["best"]["kept"] for name in (SIMPLEST, "dp", "dppa")}
+            kept[WHOLE] = known[WHOLE, 0.0]["best"]["kept"]
+            kept[AS_PRUNED] = known[SIMPLEST, rate]["plain"]["kept"]
+            yield _row(ours, "", None, rate, kept)
+
+
+def _alone(results: Mapping[str, Any]) -> Iterator[RatedMerge]:
+    known = {(row["method"], row["rate"]): row.get("alone", {}) for row in results["merges"]}
+    for domain, size in results["sizes"].items():
+        for (method, rate), each in known.items():
+            if method == "dppa":
+                kept = {n: known[n, rate][domain]["best"]["kept"] for n in (SIMPLEST, "dppa")}
+                kept[AS_PRUNED] = known[SIMPLEST, rate][domain]["plain"]["kept"]
+                yield _row(each[domain], domain, size, rate, kept)
+
+
+def _row(
+    ours: Mapping[str, Any], domain: str, size: float | None, rate: float, kept: dict[str, float]
+) -> RatedMerge:
+    minus = {name: Interval(**found) for name, found in ours["minus"].items()}
+    kept = {**kept, PRUNED: ours["plain"]["kept"]}
+    values, recipe = ours["values"], ours["best"]["recipe"]
+    return RatedMerge(EMBEDDED, domain, size, rate, kept, minus, values, recipe)
+
+
+def _of_set(of: Mapping[str, Any]) -> Iterator[RatedMerge]:
+    """The set's merges, one for each rate of all entries at which DPPA was measured."""
+    told, own = of["set"], of["own"]
+    known = {(row["name"], row["rate"]): row for row in of["merges"] if row["budget"] != MODULES}
+    for (name, rate), ours in known.items():
+        if name == "dppa":
+            hits = {n: known[n, rate]["hits"] for n in (SIMPLEST, "dp") if (n, rate) in known}
+            hits |= {WHOLE: known[WHOLE, 0.0]["hits"], "dppa": ours["hits"]}
+            kept = {n: retention(of_one, own) for n, of_one in hits.items()}
+            minus = {n: apart(ours["hits"], hits[n], own) for n in (WHOLE, SIMPLEST)}
+            made, least = _recipe_of(told, ours), of_one_model(of)
+            low = tuple(n for n in minus if max(kept[n], kept["dppa"]) < least)
+            row = RatedMerge(set_title(told), "", None, rate, kept, minus, ours["values"], made)
+            yield replace(row, too_low=low)
+
+
+def _recipe_of(told: Mapping[str, Any], row: Mapping[str, Any]) -> str | None:
+    """The recipe of a measured merge, if its set's models came along."""
+    names = SHIPPED.get((told["size"], told["regime"], told["seed"]))
+    if names is None:
+        return None
+    models = {name: f"zoo:{one}" for name, one in zip(("base", *DOMAINS), names, strict=True)}
+    return dump_recipe(recipe_of(row, models))
+
+
+def _over_seeds(sets: Sequence[Mapping[str, Any]], rate: float) -> RatedMerge:
+    """Means over the seeds; differences with the intervals and outcomes of the study."""
+    names = (SIMPLEST, "dp", WHOLE, "dppa")
+    kept = {n: fmean(retention(hits_of(of, n, rate), of["own"]) for of in sets) for n in names}
+    found = {one.other: one for one in compare(sets, rate) if one.one == "dppa"}
+    minus = {name: found[name].interval for name in (WHOLE, SIMPLEST)}
+    words = {"more": "wins", "less": "loses", "alike": "ties", "open": "undecided"}
+    words["worthless"] = TOO_LOW
+    outcomes = {name: words[found[name].verdict] for name in minus}
+    return RatedMerge(title_of(sets), "", None, rate, kept, minus, {}, None, outcomes)
+
+
+def _decided(rows: Sequence[RatedMerge]) -> list[RatedMerge]:
+    """The rows with their outcomes, corrected for the number of differences."""
+    found = iter(sides([each for row in rows for each in row.minus.values()]))
+    return [
+        replace(row, outcomes={n: _outcome(one, next(found)) for n, one in row.minus.items()})
+        for row in rows
+    ]
+
+
+def _outcome(found: Interval, side: int) -> str:
+    if side:
+        return "wins" if side > 0 else "loses"
+    return "ties" if -EQUAL < found.low and found.high < EQUAL else "undecided"

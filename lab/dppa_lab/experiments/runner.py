@@ -1,0 +1,247 @@
+"""Runs experiments: answers each question once, keeps a journal of costs, writes the results.
+
+Answers of all earlier runs are reused, so the same command resumes a stopped run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from dppa_core.charts.report import (
+    Cost,
+    Experiment,
+    ExperimentsReport,
+    Findings,
+    report_json,
+)
+from dppa_core.errors import Cancelled, DppaError, OutOfBudget
+from dppa_core.system.atomic_folders import replace_file, unwritable
+from dppa_core.system.threads import available_cores
+from dppa_lab.experiments.processes import Workers
+from dppa_lab.experiments.questions import Answers, ExperimentExaminer, Question
+from dppa_lab.experiments.score_table import lasting
+from dppa_lab.experiments.setting import Setting
+from dppa_lab.experiments.steps import Declared, Steps
+
+
+class Journal:
+    """The journal of a folder.
+
+    Args:
+        path: The file, in an existing folder; created if missing.
+
+    Raises:
+        InvalidValue: it cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._answers: dict[str, tuple[str, float]] = {}
+        self._walls: dict[str, float] = {}
+        for line in _lines(path):
+            self._take(line)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._answers
+
+    def answered(self, experiment: str, key: str, processor: float) -> None:
+        """Record an answer; `processor` in seconds."""
+        self._write({"experiment": experiment, "answer": key, "processor": round(processor, 3)})
+
+    def worked(self, experiment: str, wall: float) -> None:
+        """Record some more seconds of an experiment's run."""
+        self._write({"experiment": experiment, "wall": round(wall, 3)})
+
+    def cost(self, experiment: str, keys: Iterable[str]) -> Cost:
+        """Cost of an experiment in all runs; an answer counts for the first that asked for it."""
+        asked = set(keys)
+        own = [self._answers[key] for key in asked if key in self._answers]
+        processor = sum(seconds for first, seconds in own if first == experiment)
+        wall = self._walls.get(experiment, 0.0)
+        return Cost(processor, wall, len(asked), len(asked) - len(own))
+
+    def _write(self, line: dict[str, Any]) -> None:
+        self._take(line)
+        try:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+        except OSError as error:
+            raise unwritable(self._path, error) from error
+
+    def _take(self, line: dict[str, Any]) -> None:
+        name = str(line["experiment"])
+        if "answer" in line:
+            self._answers.setdefault(str(line["answer"]), (name, float(line["processor"])))
+        else:
+            self._walls[name] = self._walls.get(name, 0.0) + float(line["wall"])
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    """All complete lines; a truncated one is ignored."""
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise unwritable(path, error) from error
+    for line in text.splitlines():
+        try:
+            value = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(value, dict) and "experiment" in value and {"answer", "wall"} & value.keys():
+            yield value
+
+
+RESULT, JOURNAL = "experiments.json", "journal.jsonl"
+PACKAGES = ("torch", "transformers", "numpy")
+
+Say = Callable[[str], None]
+
+
+class Runner:
+    """Runs experiments one after the other; `say` gets a line on each answer."""
+
+    def __init__(
+        self, setting: Setting, out: Path, workers: Workers, say: Say = lambda text: None
+    ) -> None:
+        self._setting, self._workers, self._say = setting, workers, say
+        self._journal = Journal(out / JOURNAL)
+        self._examiner = ExperimentExaminer()  # for looking answers up
+        self._known: dict[Question[Any], Any] = {}
+        self._keys: dict[Question[Any], str] = {}
+
+    def run(self, declared: Declared) -> Experiment:
+        """Run one experiment; the result gives the reason if it cannot be run.
+
+        Raises:
+            Cancelled: stopped.
+            OutOfBudget: a worker process died.
+        """
+        why = self._setting.hindrance or declared.wants(self._setting)
+        begun, keys, found = time.monotonic(), set[str](), None
+        if not why:
+            try:
+                steps = declared.steps(self._setting)
+                found = self._followed(declared.key, steps, keys)
+            except (Cancelled, OutOfBudget):
+                raise
+            except DppaError as error:
+                why = str(error)
+            finally:
+                self._journal.worked(declared.key, time.monotonic() - begun)
+        return Experiment(
+            declared.key,
+            declared.number,
+            declared.title,
+            declared.question,
+            declared.measured_on(self._setting),
+            found,
+            why,
+            self._journal.cost(declared.key, keys),
+        )
+
+    def _followed(self, name: str, steps: Steps[Findings], keys: set[str]) -> Findings:
+        try:
+            questions = next(steps)
+            while True:
+                answers = self._answers(name, questions)
+                keys.update(self._key(question) for question in questions)
+                questions = steps.send(answers)
+        except StopIteration as end:
+            found: Findings = end.value
+            return found
+
+    def _answers(self, name: str, questions: Sequence[Question[Any]]) -> Answers:
+        wanted = []
+        for question in dict.fromkeys(questions):
+            if question not in self._known:
+                kept = question.known(self._examiner)
+                if kept is None:
+                    wanted.append(question)
+                else:
+                    self._known[question] = kept
+        begun = time.monotonic()
+        for done, one in enumerate(self._workers(wanted), 1):
+            self._known[one.question] = one.answer
+            self._journal.answered(name, self._key(one.question), one.processor)
+            left = (time.monotonic() - begun) / done * (len(wanted) - done)
+            self._say(
+                f"{name} {done}/{len(wanted)}: {one.question.told()}, {one.processor:.1f} s"
+                + (f"; {lasting(left)} left of these {len(wanted)}" if left >= 1 else "")
+            )
+        return {question: self._known[question] for question in questions}
+
+    def _key(self, question: Question[Any]) -> str:
+        if question not in self._keys:
+            self._keys[question] = question.key()
+        return self._keys[question]
+
+
+def run_all(
+    chosen: Sequence[Declared],
+    setting: Setting,
+    out: Path,
+    workers: Workers,
+    command: str,
+    say: Say = lambda text: None,
+) -> Generator[Experiment, None, ExperimentsReport]:
+    """Run experiments; rewrite the file in `out` after each of them.
+
+    Yields:
+        Each experiment when it ends.
+
+    Returns:
+        The report on all of them.
+
+    Raises:
+        InvalidValue: the folder cannot be written.
+        Cancelled: stopped; the journal and all answers are kept.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(out, error) from error
+    runner, done = Runner(setting, out, workers, say), list[Experiment]()
+    report = ExperimentsReport(command, machine(), versions(), setting.to_json(), ())
+    for place, one in enumerate(chosen, 1):
+        say(f"{place} of {len(chosen)}: {one.number} {one.title}")
+        done.append(runner.run(one))
+        report = replace(report, experiments=tuple(done))
+        write(report, out)
+        yield done[-1]
+    return report
+
+
+def write(report: ExperimentsReport, out: Path) -> None:
+    """Write the file of a report atomically."""
+    text = json.dumps(report_json(report), allow_nan=False, indent=1, ensure_ascii=False)
+    replace_file(out / RESULT, text + "\n")
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that affect the results."""
+    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+
+
+def machine() -> str:
+    """The processor, how many cores this process may use, and the system."""
+    system = f"{platform.system()} {platform.machine()}"
+    return f"{_processor()}, {available_cores()} cores, {system}"
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return platform.processor() or os.name
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or "unknown processor"

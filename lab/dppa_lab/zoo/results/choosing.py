@@ -1,0 +1,82 @@
+"""The numbers of an entry, chosen by a joint search on search items; one budget for every entry."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dppa_core.errors import NonFiniteWeights
+from dppa_core.tuning.search.joint import ACCURACIES, LOSSES, Budget, Point, joint_search
+from dppa_core.tuning.search.trial import geometric_mean
+from dppa_lab.zoo.results.entry import Entry
+from dppa_lab.zoo.results.merge_examiner import MergeExaminer
+from dppa_lab.zoo.results.retained import retained, scores
+
+BUDGET = Budget(LOSSES, ACCURACIES)
+"""Settings asked of every entry: 24 by loss, 6 by retention."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenValues:
+    """The values chosen on the search split, and the cost of the search."""
+
+    values: Mapping[str, float]
+    """By the names of the entry's axes; empty for a method with nothing to choose."""
+    losses: int
+    """Number of settings whose loss was measured."""
+    retentions: int
+    """Number of settings whose retention was measured."""
+    by_loss: Mapping[str, float]
+    """The values of the least loss."""
+
+    @property
+    def point(self) -> Point:
+        """The values in the order of the axes."""
+        return tuple(self.values.values())
+
+
+def choose(
+    entry: Entry, examiner: MergeExaminer, models: Mapping[str, str] | None = None
+) -> ChosenValues:
+    """The values that a joint search finds on the search items; the same budget for every entry.
+
+    Args:
+        models: Domain -> the model whose accuracy a merge's is divided by; by default the merged.
+    """
+    axes = entry.axes()
+    if not axes:
+        return ChosenValues({}, 0, 0, {})
+    models = models or entry.references
+    own = {domain: examiner.share(models[domain], domain, "search") for domain in entry.domains}
+
+    def retention(point: Point) -> float:
+        made = entry.recipes(point)
+        try:
+            hits = {domain: examiner.hits(made[domain], domain, "search") for domain in own}
+        except NonFiniteWeights:
+            return 0.0
+        return retained(scores(hits), own)
+
+    found = joint_search(
+        axes,
+        lambda points: [loss_of(entry, examiner, point) for point in points],
+        lambda points: list(map(retention, points)),
+        budget=BUDGET,
+    )
+    compared = [one for one in found.candidates if one.accuracy is not None]
+    values, by_loss = (
+        {axis.name: value for axis, value in zip(axes, one.values, strict=True)}
+        for one in (found.best, found.by_loss)
+    )
+    return ChosenValues(values, len(found.candidates), len(compared), by_loss)
+
+
+def loss_of(entry: Entry, examiner: MergeExaminer, point: Point) -> float:
+    """Geometric mean over the domains of the loss of the right answers; infinite for weights that
+    overflow."""
+    made = entry.recipes(point)
+    try:
+        return geometric_mean([examiner.loss(made[domain], domain) for domain in entry.domains])
+    except NonFiniteWeights:
+        return math.inf

@@ -1,0 +1,101 @@
+"""Rules for DP's strength: learned from the other domains, checked on test items."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from dppa_core.evaluation.scores import Marks
+from dppa_core.recipes.yaml_text import MergeRecipe
+from dppa_lab.experiments.paper.strength import ITEMS, RATES, STRENGTH
+from dppa_lab.experiments.paper.strength_rules import (
+    STRENGTHS,
+    Facts,
+    RatePoint,
+    by_rate,
+    constant,
+    left_out,
+    most_energy,
+    no_starving,
+    per_density,
+    score_of,
+)
+from dppa_lab.experiments.questions import ExamQuestion
+from tests.helpers.open_questions import SETTING, answered, hits
+
+pytestmark = pytest.mark.usefixtures("zoo_env")
+PLACES = [RatePoint("", domain, rate) for rate in (0.8, 0.95) for domain in ("a", "b")]
+
+
+def peaked(best: Mapping[RatePoint, float]) -> dict[RatePoint, dict[float, tuple[float, float]]]:
+    """Scores that fall with the distance from a place's best strength."""
+    return {
+        place: {one: (1 - abs(one - peak), 0.0) for one in STRENGTHS}
+        for place, peak in best.items()
+    }
+
+
+FACTS = {
+    place: Facts(
+        {one: 1 - abs(one - 0.04) for one in STRENGTHS},
+        {one: 1 - one for one in STRENGTHS},
+        {one: max(0.0, 1 - place.rate - one) for one in STRENGTHS},
+    )
+    for place in PLACES
+}
+
+
+def test_a_rule_does_not_see_the_domain_it_chooses_for_at_any_size() -> None:
+    places = [*PLACES, RatePoint("small", "a", 0.8), RatePoint("small", "b", 0.8)]
+    facts = {place: FACTS[RatePoint("", place.domain, place.rate)] for place in places}
+    scores = peaked({place: 0.1 if place.domain == "a" else 0.02 for place in places})
+    chosen = left_out(constant, scores, facts)
+    assert {chosen[place] for place in places if place.domain == "a"} == {0.02}
+    assert {chosen[place] for place in places if place.domain == "b"} == {0.1}
+
+
+def test_one_a_rate_and_a_multiple_of_the_density_follow_the_rate() -> None:
+    best = {place: 0.08 if place.rate == 0.8 else 0.02 for place in PLACES}
+    scores = peaked(best)
+    assert left_out(by_rate, scores, FACTS) == best
+    assert left_out(per_density, scores, FACTS) == best  # 0.4 · 0.2 and 0.4 · 0.05
+    assert score_of(scores, best) == (1.0, 0.0)
+
+
+def test_the_plan_alone_chooses_by_energy_and_by_the_least_density() -> None:
+    scores = peaked(dict.fromkeys(PLACES, 0.0))
+    assert set(most_energy(scores, FACTS, PLACES).values()) == {0.04}
+    # All peaks are at 0, so the learned rule is: no density below the overall one.
+    assert set(no_starving(scores, FACTS, PLACES).values()) == {0.0}
+    high = peaked(dict.fromkeys(PLACES, 0.1))
+    assert set(no_starving(high, FACTS, PLACES).values()) == {0.1}
+
+
+def answer(question: ExamQuestion) -> Marks:
+    """The paper's strength costs half of the items; 0.04 costs none, and has the least loss."""
+    n = ITEMS if question.split == "search" else 20
+    target = question.target
+    assert isinstance(target, MergeRecipe)
+    strength = target.parameters["strength"]
+    right = n // 2 if strength == 0.08 else n if strength == 0.04 else n * 3 // 4
+    return hits(right, n, 1 + abs(strength - 0.04))
+
+
+def test_the_whole_experiment_asks_the_map_and_then_three_strengths_of_the_test_items() -> None:
+    small = replace(SETTING, title="small", subjects=SETTING.subjects[:1])
+    found, asked = answered(STRENGTH.steps(replace(SETTING, sizes=(small,))), answer)
+    mapped = [one for one in asked if one.split == "search"]
+    tested = [one for one in asked if one.split == "test"]
+    assert len(mapped) == len(STRENGTHS) * len(RATES) * (len(SETTING.domains) + 1)
+    assert {one.limit for one in mapped} == {ITEMS}
+    assert {one.target.parameters["strength"] for one in tested} == {0.0, 0.04, 0.08}  # type: ignore[union-attr]
+    assert "of 16 cases: 0.04 in 16." in found.finding
+    assert "0.08, the paper's, minus strength 0, test items: -25.0 points" in found.finding
+    over = "Over the sizes, one training each, it is +25.0 points (+25.0 to +25.0) at 95 %."
+    assert found.finding.endswith(f": never worse beyond chance. {over}")
+    assert "of the size small it is not significantly different at 80 %, 85 %" in found.finding
+    assert found.short.endswith(over)
+    assert [plot.title.partition(":")[0] for plot in found.plots][-2:] == ["Law", "Size small"]
+    heat = found.plots[0]
+    assert heat.kind == "heatmap"
+    assert heat.cells[0][STRENGTHS.index(0.0)] == 0
