@@ -11,7 +11,7 @@ SHAPES := tests/pruning tests/merging/test_whole_pass.py tests/merging/test_agai
 RULES := tests/test_architecture.py tests/test_script_rules.py
 
 .DEFAULT_GOAL := help
-.PHONY: experiments-smollm2 sizes study survey app docs test test-all check check-shapes check-types check-rules check-scripts format bench test-cuda fuzz fuzz-merge audit defences kills results leaderboard picture figures help coefficients seeds bench-engine bench-chat bench-ui bench-load bench-chain bench-cold bench-abuse bench-cluster search space-check experiments test-mergekit
+.PHONY: app test test-all check check-shapes check-types check-rules check-scripts format bench bench-engine bench-ui bench-chat bench-chain bench-cold bench-load bench-abuse bench-cluster space-check test-mergekit test-cuda fuzz-merge fuzz audit defences kills lab lab-test docs picture figures help
 
 app: ## Open the app on the embedded models and print its address (PORT=7860 picks one)
 	@sh scripts/environment.sh app
@@ -122,81 +122,13 @@ kills: ## Kill a hundred merges and look at what is left (ARGS="--count 1000" ki
 	@sh scripts/environment.sh test
 	@$(PY) -m tests.faults.kills $(ARGS)
 
-results: ## Measure what the embedded models show, into docs/ and the page (an hour and a half)
+lab: ## Install the laboratory, which trains and measures (then: make -C lab)
 	@sh scripts/environment.sh app
-	@$(PY) -m dppa_core zoo report --out docs/results.json > docs/results.partial
-	@mv docs/results.partial docs/results.md
-	@$(PY) scripts/experiments.py --page
-	@$(PY) scripts/stated_figures.py
+	@$(PY) -m pip install --quiet --no-deps --disable-pip-version-check --editable lab
 
-coefficients: ## Compare AdaMerging with the best uniform coefficient, into docs/ (a quarter of an hour)
-	@sh scripts/environment.sh app
-	@$(PY) -m dppa_core zoo coefficients --work out/coefficients $(ARGS) > docs/adamerging-results.partial
-	@mv docs/adamerging-results.partial docs/adamerging-results.md
-	@$(PY) scripts/stated_figures.py
-
-leaderboard: ## Rank all merge methods on the embedded models, into docs/ (half an hour of a core)
-	@sh scripts/environment.sh app
-	@$(PY) -m dppa_core leaderboard --out docs/leaderboard.json > docs/leaderboard.partial
-	@mv docs/leaderboard.partial docs/leaderboard.md
-	@$(PY) scripts/stated_figures.py
-
-search: ## The paper's climb on the embedded models, into docs/search.md (a few minutes)
-	@sh scripts/environment.sh app
-	@$(PY) scripts/search.py
-	@$(PY) scripts/stated_figures.py
-
-TRAINED ?= small medium embedded-short large
-sizes: ## Train the embedded models' recipe at the sizes TRAINED into out/sizes, for `make experiments` (three hours of a core, two of them for `large`)
-	@sh scripts/environment.sh app
-	@set -e; for size in $(TRAINED); do $(PY) -m dppa_core zoo train --size $$size --out out/sizes/$$size $(ARGS); done
-
-experiments: ## The paper's experiments on the embedded models and those of `make sizes`, into docs/ and the page (an hour and a half of a core; goes on where it was stopped)
-	@sh scripts/environment.sh app
-	@$(PY) -m dppa_core reproduce --all --search-limit 200 --out out/experiments $(ARGS)
-	@$(PY) scripts/experiments.py out/experiments
-	@$(PY) scripts/stated_figures.py
-
-experiments-smollm2: ## Experiments 1 to 4 and 6f, survey and leaderboard of SmolLM2's models, into docs/smollm2 and the page (some eleven hours of a core; goes on where it was stopped)
-	@sh scripts/environment.sh app
-	@$(PY) -m dppa_core reproduce pruning recovery pair merges ablation bands --preset smollm2 --tasks math,news,law \
-	  --limit 40 --search-limit 20 --out out/experiments-smollm2 $(ARGS)
-	@$(PY) scripts/experiments.py --set smollm2 out/experiments-smollm2
-	@$(PY) -m dppa_core zoo survey --no-search --limit 60 --search-limit 20 --out docs/survey assets/adapters/smollm2 docs/survey/*.json > docs/survey.partial
-	@mv docs/survey.partial docs/survey.md
-	@$(PY) -m dppa_core leaderboard --set assets/adapters/smollm2 --limit 60 --search-limit 20 --out docs/smollm2/leaderboard.json > docs/smollm2/leaderboard.partial
-	@mv docs/smollm2/leaderboard.partial docs/smollm2/leaderboard.md
-	@$(PY) scripts/stated_figures.py
-
-SEEDS ?= 1 2 3 4 5
-REGIMES ?= plain settled
-SIZES ?= small
-SETS ?= $(wildcard out/zoos/*-*-[0-9]*)
-
-seeds: ## Train sets of models with other seeds, and check them (SEEDS, REGIMES and SIZES pick some; ARGS="--base zoo:base")
-	@sh scripts/environment.sh app
-	@set -e; for size in $(SIZES); do for seed in $(SEEDS); do for regime in $(REGIMES); do \
-	  $(PY) -m dppa_core zoo train --size $$size --seed $$seed --regime $$regime $(ARGS) \
-	    --out out/zoos/$$size-$$regime-$$seed; \
-	  $(PY) -m dppa_core zoo check out/zoos/$$size-$$regime-$$seed; \
-	done; done; done
-
-study: ## Measure the merges of docs/study-plan.md on SETS, by default all in out/zoos, into docs/study (half an hour a set) and docs/study.md
-	@sh scripts/environment.sh app
-	@$(PY) -m dppa_core zoo study --out docs/study $(SETS) $(wildcard docs/study/*.json) $(ARGS) > docs/study.partial
-	@mv docs/study.partial docs/study.md
-	@$(PY) scripts/experiments.py --page
-	@$(PY) scripts/stated_figures.py
-
-SURVEYED ?= zoo $(filter-out out/zoos/smollm2%,$(patsubst %/law,%,$(wildcard out/zoos/*/law)))
-HALVED ?= $(wildcard $(addprefix out/zoos/small-,settled-1 settled-2 settled-3 plain-1 plain-3 plain-50-3))
-ENLARGED ?= $(wildcard $(addprefix out/zoos/small-,settled-1 settled-2 settled-4))
-survey: ## Prune each model of SURVEYED (`zoo`: the embedded ones) alone, and those of HALVED and ENLARGED at half and one and a half times their size too, and find what foretells how much is kept, into docs/survey and docs/survey.md (five minutes a set)
-	@sh scripts/environment.sh app
-	@$(PY) -m dppa_core zoo survey --scale 0.5 --out docs/survey $(HALVED) > /dev/null
-	@$(PY) -m dppa_core zoo survey --scale 1.5 --out docs/survey $(ENLARGED) > /dev/null
-	@$(PY) -m dppa_core zoo survey --out docs/survey $(SURVEYED) $(wildcard docs/survey/*.json) $(ARGS) > docs/survey.partial
-	@mv docs/survey.partial docs/survey.md
+lab-test: lab ## Run the laboratory's tests
+	@sh scripts/environment.sh test
+	@$(PY) -m pytest -q -c pyproject.toml lab/tests $(ARGS)
 
 docs: ## Build the documentation site into out/site (open out/site/index.html)
 	@sh scripts/environment.sh docs

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.measured_results import SHORT
+from lab.scripts.measured_results import SHORT
 from tests.helpers.command import Command
 from tests.helpers.documents import ROOT, Block, blocks, pages, words
 

@@ -10,14 +10,14 @@ from dppa_core.charts.report import report_json, report_of
 from dppa_lab.experiments.overview import KEY
 from dppa_lab.experiments.page.text import OTHERS, PAGE, PLOTS, page, pictures_of
 from dppa_lab.experiments.paper.registry import EXPERIMENTS
-from scripts.experiments import with_more, with_overview
+from lab.scripts.experiments import with_more, with_overview
 
 ROOT = Path(__file__).resolve().parents[2]
 REPORT = report_of(json.loads((ROOT / "assets" / "data" / "experiments.json").read_text("utf-8")))
 
 
 def test_the_page_and_its_plots_are_made_of_the_shipped_result() -> None:
-    """`python scripts/experiments.py --page` makes them so."""
+    """`python lab/scripts/experiments.py --page` makes them so."""
     assert (ROOT / "docs" / PAGE).read_text("utf-8") == page(REPORT)
     shipped = {path.name: path.read_text("utf-8") for path in (ROOT / "docs" / PLOTS).iterdir()}
     assert shipped == dict(pictures_of(REPORT))

@@ -1,6 +1,6 @@
 """What lesson 5 says of the experiment *gain*, as conditions on its data."""
 
-from scripts.measured_results import Results
+from lab.scripts.measured_results import Results
 
 DATA = Results()
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from scripts.measured_results import ROOT
+from lab.scripts.measured_results import ROOT
 
 OF_CORE = ("methods", "evaluation", "tuning/advice", "tuning/search", "studies/teaching")
 """Parts of dppa_core whose words the page shows."""

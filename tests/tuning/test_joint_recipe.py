@@ -1,4 +1,4 @@
-"""The factors of docs/joint.yaml, chosen together, answer what docs/search.md says."""
+"""The factors of lab/recipes/joint.yaml, chosen together, answer what lab/docs/search.md says."""
 
 import re
 from pathlib import Path

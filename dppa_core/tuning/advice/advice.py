@@ -31,10 +31,10 @@ equals the whole loss that the paper allows."""
 UNEVEN = 0.2
 """A larger difference between the best and worst retained domain of a merge is uneven. With DPPA at
 90 % of all entries the domains of ten settled trainings lie 9 to 31 points apart, median 19
-(docs/study)."""
+(lab/data/study)."""
 CLAIMED_RATE, CLAIMED = 0.8, 0.9
 """The paper's claim: up to this rate so much of one model is kept. Beyond it the survey's rule
-foretells what magnitude keeps; alone, DPPA keeps no more that is seen (docs/survey.md)."""
+foretells what magnitude keeps; alone, DPPA keeps no more that is seen (lab/docs/survey.md)."""
 ERROR_TEXT = f"{100 * ERROR:.0f} points on average at 90 %"
 
 
@@ -198,7 +198,7 @@ def advise(facts: Sequence[DomainModelFacts]) -> Advice:
 
 def size_by_profile(facts: ProfileFacts) -> ModelDeltaSize:
     """Small in the sense of the DARE paper, else unclear: the rules of the survey do not foretell
-    well enough on which side of nine tenths a delta lies (docs/survey.md)."""
+    well enough on which side of nine tenths a delta lies (lab/docs/survey.md)."""
     small = facts.outside <= SMALL_OUTSIDE
     return ModelDeltaSize.SMALL if small else ModelDeltaSize.UNCLEAR
 

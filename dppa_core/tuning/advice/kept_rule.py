@@ -1,6 +1,6 @@
 """What a delta keeps when it is pruned, foretold by a logistic curve over some figures of it.
 
-`dppa_lab.zoo.survey.rule` fits the curve and measures its error (docs/survey.md).
+`dppa_lab.zoo.survey.rule` fits the curve and measures its error (lab/docs/survey.md).
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ asked next; the reach halves where that was no better, and doubles where it was 
 
 For merges by DPPA with two factors and a strength, all entries pruned, of three sets of small
 models, 24 settings end 0.2 to 3.5 % above the loss that 96 find at 90 %, and 2 to 32 % at 95 %; 48
-end within 2 % (scripts/search_losses.py).
+end within 2 % (lab/scripts/search_losses.py).
 """
 
 from __future__ import annotations

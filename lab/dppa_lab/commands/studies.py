@@ -43,7 +43,7 @@ def study(
     ] = ",".join(BUDGETS),
     as_json: JsonFlag = False,
 ) -> None:
-    """Measure the merges of docs/study-plan.md on some sets, and compare them over seeds.
+    """Measure the merges of lab/docs/study-plan.md on some sets, and compare them over seeds.
 
     A set whose file is there is not measured again; what was asked before comes from the cache.
     """

@@ -67,7 +67,7 @@ def overview(
     studies: Sequence[Mapping[str, Any]],
     climbed: Mapping[str, Any] | None = None,
 ) -> Experiment:
-    """The overview from docs/results.json, the sets in docs/study and docs/search.json."""
+    """The overview from lab/data/results.json, the sets in docs/study and lab/data/search.json."""
     studies, new = without_new(studies)
     compared = confirmation(new)
     tested = confirmed(compared, new)

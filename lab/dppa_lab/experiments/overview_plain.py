@@ -42,7 +42,7 @@ def plain(
         merged: The embedded models, one rate each.
         decided: The groups of sets with enough seeds for an outcome, one rate each.
         studies: The sets, for the comparisons of all sizes together.
-        climbed: What the paper's own search found, from docs/search.json.
+        climbed: What the paper's own search found, from lab/data/search.json.
         found: The comparisons of the confirmation.
         tested: What `confirmed` says of them.
     """

@@ -1,7 +1,7 @@
 """What the page, the lessons and the first pages of the documentation state as a result is so.
 
 Every sentence with a figure or a comparison (tests/helpers/visible_text.py) has one of these:
-figures that scripts/stated_figures.py writes from the data, a comparison below, an entry in
+figures that lab/scripts/stated_figures.py writes from the data, a comparison below, an entry in
 stated.yaml, or no figure but those that code fills in. A new sentence without one fails.
 """
 
@@ -23,9 +23,9 @@ from dppa_core.checkpoints.sources.zoo import KNOWN
 from dppa_core.tasks.intervals import wilson
 from dppa_lab.zoo.study.compare import SECONDARY, compare, embeddings_whole
 from dppa_lab.zoo.study.confirmation import confirmation
-from scripts.measured_results import ROOT, Results, found, text_of
-from scripts.stated_figures import rewritten
-from scripts.stated_sentences import STATED
+from lab.scripts.measured_results import ROOT, Results, found, text_of
+from lab.scripts.stated_figures import rewritten
+from lab.scripts.stated_sentences import STATED
 from tests.helpers.gain_claims import finance_is_harder, parted, rising_and_fading, together
 from tests.helpers.visible_text import END, RESULT, stated
 
@@ -183,7 +183,7 @@ def plan(levels: tuple[float, ...] = (0.9, 0.8)) -> Any:
 
 
 def written() -> set[str]:
-    """Sentences whose figures scripts/stated_figures.py writes."""
+    """Sentences whose figures lab/scripts/stated_figures.py writes."""
     found_in = set(DATA.table().splitlines())
     for one in STATED:
         said = " ".join(one.match(text_of(one.path)).group().split())
@@ -266,7 +266,7 @@ def test_nothing_is_entered_that_no_page_says() -> None:
 
 @pytest.mark.parametrize("path", sorted({one.path for one in STATED}))
 def test_figures_of_a_page_are_those_that_were_measured(path: str) -> None:
-    """`python scripts/stated_figures.py` rewrites them."""
+    """`python lab/scripts/stated_figures.py` rewrites them."""
     assert text_of(path) == rewritten(path, DATA)
 
 
@@ -314,7 +314,7 @@ def test_a_file_with_sentences_to_fill_in_has_its_test(path: str) -> None:
 
 
 def test_the_line_over_the_plots_is_filled_in_from_the_results() -> None:
-    """Of every preset that was measured: its figures are those of docs/results.json."""
+    """Of every preset that was measured: its figures are those of lab/data/results.json."""
     shares = {f"{100 * one.kept:.0f}" for one in measured()}
     told = [verdict_of(preset.recipe()) for preset in all_presets().values()]
     assert sum("This merge keeps " in one for one in told) >= 3

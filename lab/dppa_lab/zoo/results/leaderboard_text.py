@@ -1,6 +1,6 @@
 """The leaderboard as Markdown; every number comes from the measured leaderboard.
 
-scripts/stated_figures.py copies its first rows into the README.
+lab/scripts/stated_figures.py copies its first rows into the README.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ SYMBOLS = {
     "noise": "ln n",
     "shrunk": "logit R",
 }
-"""Figures of the rules, as docs/survey.md writes them."""
+"""Figures of the rules, as lab/docs/survey.md writes them."""
 ASKED = "shrunk"
 """The figure for which questions are asked."""
 Record = Mapping[str, Any]

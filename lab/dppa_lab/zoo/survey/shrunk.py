@@ -1,7 +1,7 @@
 """How much of pruning's loss is that a delta becomes shorter: the same delta, shrunk and whole.
 
 What magnitude pruning keeps of d holds a share E of the sum of d². Along d it is E · d; the rest
-stands at a right angle. Amplification makes up for the first (docs/survey.md).
+stands at a right angle. Amplification makes up for the first (lab/docs/survey.md).
 """
 
 from __future__ import annotations

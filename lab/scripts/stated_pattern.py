@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from scripts.measured_results import Results, found, text_of
+from lab.scripts.measured_results import Results, found, text_of
 
 BESIDE = "DPPA keeps # points more than magnitude (-# to #)"
 AT_80 = {"models": "embedded, settled", "pruned": 80.0}
@@ -44,13 +44,13 @@ def as_loss(figures: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def of_search(row: str) -> Callable[[Results], tuple[str, ...]]:
-    """Figures of docs/search.md."""
-    return lambda _: found(row, text_of("docs/search.md"))
+    """Figures of lab/docs/search.md."""
+    return lambda _: found(row, text_of("lab/docs/search.md"))
 
 
 def of_survey(row: str) -> Callable[[Results], tuple[str, ...]]:
-    """Figures of docs/survey.md."""
-    return lambda _: found(row, text_of("docs/survey.md"))
+    """Figures of lab/docs/survey.md."""
+    return lambda _: found(row, text_of("lab/docs/survey.md"))
 
 
 def of_smollm2(row: str) -> tuple[str, ...]:

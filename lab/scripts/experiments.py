@@ -1,10 +1,10 @@
 """Make the experiments' page, its plots and the app's file from a finished run.
 
-python scripts/experiments.py out/experiments     (make experiments)
-python scripts/experiments.py --add out/more      those run apart from the others, as well
-python scripts/experiments.py --page              only the overview, the page and its plots
-python scripts/experiments.py --set smollm2 out/experiments-smollm2     those of other models
-python scripts/experiments.py --add out/more smollm2                    and more of these
+python lab/scripts/experiments.py out/experiments     (make experiments)
+python lab/scripts/experiments.py --add out/more      those run apart from the others, as well
+python lab/scripts/experiments.py --page              only the overview, the page and its plots
+python lab/scripts/experiments.py --set smollm2 out/experiments-smollm2     those of other models
+python lab/scripts/experiments.py --add out/more smollm2                    and more of these
 """
 
 from __future__ import annotations

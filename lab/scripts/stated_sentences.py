@@ -1,14 +1,14 @@
 """The sentences of hand-written pages that state measured figures, and the data they rest on.
 
-scripts/stated_figures.py rewrites them.
+lab/scripts/stated_figures.py rewrites them.
 """
 
 from dppa_core.tasks import DOMAINS
 from dppa_lab.zoo.results.entry import RATE
 from dppa_lab.zoo.study.merges import CLAIM_RATES
-from scripts.measured_results import found, text_of
-from scripts.stated_guides import GUIDES, SMOLLM2_AT_90, second_on_smollm2
-from scripts.stated_pattern import AT_80, BESIDE, StatedFigures, as_loss, of_search, of_survey
+from lab.scripts.measured_results import found, text_of
+from lab.scripts.stated_guides import GUIDES, SMOLLM2_AT_90, second_on_smollm2
+from lab.scripts.stated_pattern import AT_80, BESIDE, StatedFigures, as_loss, of_search, of_survey
 
 README = "README.md"
 EMBEDDED_MODELS = "docs/embedded-models.md"
@@ -41,7 +41,7 @@ STATED = (
             found(
                 r"better than what was found: -([\d.]+) points \(95 % interval -(10[\d.]*) to "
                 r"-([\d.]+)",
-                text_of("docs/search.md"),
+                text_of("lab/docs/search.md"),
             )
         ),
     ),

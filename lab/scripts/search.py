@@ -1,6 +1,6 @@
-"""Run the search described in docs/search.md, and write its results into that page and beside it.
+"""Run the search described in lab/docs/search.md, and write its results into that page and beside it.
 
-    python scripts/search.py [--of FILE]     (make search)
+    python lab/scripts/search.py [--of FILE]     (make search)
 
 --of writes the figures of an earlier run: one object as `--json` gives it, plus
 `seconds` and `processor_seconds`.
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE, RECIPE, OUT = ROOT / "docs" / "search.md", "docs/search.yaml", "out/searched.yaml"
+PAGE, RECIPE, OUT = ROOT / "docs" / "search.md", "lab/recipes/search.yaml", "out/searched.yaml"
 DATA = PAGE.with_suffix(".json")
 """What the overview of the experiments tells of it."""
 MARKS = "<!-- search:start -->", "<!-- search:end -->"

@@ -11,8 +11,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a script, from wherever
 
-from scripts.measured_results import ROOT, Results, text_of  # noqa: E402
-from scripts.stated_sentences import README, STATED  # noqa: E402
+from lab.scripts.measured_results import ROOT, Results, text_of  # noqa: E402
+from lab.scripts.stated_sentences import README, STATED  # noqa: E402
 
 
 def with_table(text: str, results: Results) -> str:

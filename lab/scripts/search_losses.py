@@ -1,6 +1,6 @@
 """How close a joint search comes to the lowest loss within its budget, on sets of trained models.
 
-python scripts/search_losses.py out/zoos/small-settled-1 …     (also `zoo`, the embedded models)
+python lab/scripts/search_losses.py out/zoos/small-settled-1 …     (also `zoo`, the embedded models)
 
 Prints the lowest loss of DPPA's merge (two factors, strength; all entries pruned)
 after 12, 24, 48 and 96 settings, on 200 search items of each domain.

@@ -1,7 +1,7 @@
 """The sentences of the guides that state measured figures."""
 
-from scripts.measured_results import found, text_of
-from scripts.stated_pattern import AT_80, BESIDE, StatedFigures, of_search, of_smollm2
+from lab.scripts.measured_results import found, text_of
+from lab.scripts.stated_pattern import AT_80, BESIDE, StatedFigures, of_search, of_smollm2
 
 TEN, SMOLLM2 = "docs/start/ten-minutes.md", "docs/guides/smollm2.md"
 TUNE, SCORE, SEARCH = (f"docs/guides/{name}.md" for name in ("tune-by-eye", "score", "search"))
@@ -17,9 +17,9 @@ def second_on_smollm2() -> tuple[str, ...]:
 
 
 def adamerging(row: str) -> tuple[str, ...]:
-    """Mean retention, gain and half of its interval in docs/adamerging-results.md."""
+    """Mean retention, gain and half of its interval in lab/docs/adamerging-results.md."""
     mean = r"([\d.]+) % \| (?:\+([\d.]+) ± ([\d.]+)|–) \|"
-    return found(rf"\n\| {row} \| [^%\n]*? {mean}", text_of("docs/adamerging-results.md"))
+    return found(rf"\n\| {row} \| [^%\n]*? {mean}", text_of("lab/docs/adamerging-results.md"))
 
 
 MEAN = r"\| mean retention \(geometric\) \| [^|]+\| ([\d.]+) \(([\d.]+)–([\d.]+)\)"
