@@ -33,13 +33,15 @@ history.onSettled(() => {
 });
 document.addEventListener("change", (event) => { if (event.target instanceof Element && event.target.id === "pinned-choice" && !ours) chosen = true; }, true);
 
+/** Until the server knows it. */
+const UNKNOWN = "What this merge keeps …";
 /** The lesson with every method, from the leaderboard. */
 const RANKED = "comparison";
 
 part("verdict", ({ host, get }) => {
   host.replaceChildren();
   const box = html("details", { class: "verdict-box" }, host);
-  const line = html("summary", {}, box), text = html("span", {}, line, "What this merge keeps …");
+  const line = html("summary", {}, box), text = html("span", {}, line, UNKNOWN);
   html("p", { class: "how" }, box, "Prune to store or send each model's changes as a small file (a pack, under Export); the merged model does not get smaller. Otherwise add whole changes (task arithmetic). "
     + "Score real models on questions of your own.");
   const more = html("p", { class: "how" }, box, `${get()?.purposes ?? ""} `);
@@ -66,6 +68,6 @@ part("verdict", ({ host, get }) => {
     put(box, "data-fresh", current);
     put(box, "data-scored", scored);
     if (scored) say(text, `${kept.text} ${current ? server.exact.measured : ""}`.trim());
-    else if (current) say(text, server.exact.verdict);
+    else say(text, current ? server.exact.verdict : UNKNOWN);
   });
 });
