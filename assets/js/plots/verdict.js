@@ -3,35 +3,7 @@ import { html, put, say } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
 import * as history from "../session/history.js";
 import { paint, part, server } from "../session/parts.js";
-import { stateNow, stateText } from "../session/session_value.js";
 import * as tables from "../session/tables.js";
-
-let ours = false, chosen = false; // whether this module, or the visitor, chose the pinned question
-/** Ask the merge an example, unless the visitor has chosen a question. @param {string} question */
-function pin(question) {
-  const choice = document.querySelector("#pinned-choice");
-  if (!(choice instanceof HTMLSelectElement) || chosen || choice.value === "own") return; // also one kept from before a reload
-  ours = true;
-  choice.value = question;
-  choice.dispatchEvent(new Event("change", { bubbles: true }));
-  ours = false;
-}
-/** The question that a button replaced, and the merge it was asked; Undo to that merge asks it again. */
-let replaced = null;
-function show(question, state) {
-  const before = document.querySelector("#pinned-choice")?.value, text = stateText(stateNow());
-  pin(question);
-  if (before && document.querySelector("#pinned-choice")?.value !== before) replaced = { question: before, text };
-  history.goTo(state);
-}
-history.onSettled(() => {
-  const { state } = history.history();
-  if (!replaced || !state || stateText(state) !== replaced.text) return;
-  const { question } = replaced;
-  replaced = null;
-  pin(question);
-});
-document.addEventListener("change", (event) => { if (event.target instanceof Element && event.target.id === "pinned-choice" && !ours) chosen = true; }, true);
 
 /** Until the server knows it. */
 const UNKNOWN = "What this merge keeps …";
@@ -55,7 +27,7 @@ part("verdict", ({ host, get }) => {
     if (place) html("span", { class: "shown-next", "aria-hidden": "true" }, row, "→");
     const button = html("button", { type: "button", class: "small", title: `${how} A click sets the controls to this merge; Undo brings back what was there.` }, row);
     html("span", {}, button, `${name} ${kept}`);
-    button.addEventListener("click", () => show(get().question, state));
+    button.addEventListener("click", () => history.goTo(state));
     return { button, recipe };
   });
   const theirs = new Set((get()?.shows ?? []).flatMap(({ state }) => state.models.map(({ ref }) => ref)));

@@ -32,7 +32,9 @@ def test_the_election_in_lesson_6_is_counted_in_the_chosen_matrix(visit: Visit) 
     page = opened(visit, "conflict")
     before = asked(page, "sign-election")["figures"]["opposed"]
     modules = asked(page, "sign-election")["modules"]
-    counts = {one: asked(page, "sign-election", module=one)["figures"]["opposed"] for one in modules}
+    counts = {
+        one: asked(page, "sign-election", module=one)["figures"]["opposed"] for one in modules
+    }
     other = next(one for one in modules if counts[one] != before)
     page.locator('[data-block="sign-election"]').get_by_label("Matrix").select_option(other)
     expect(page.locator(".lesson")).to_contain_text(f"Signs differ in {counts[other]} of its 36")
