@@ -105,6 +105,7 @@ part("tune", ({ host, get, put, watch, trigger }) => {
     const [file] = event.dataTransfer?.files ?? [];
     if (!file) return;
     event.preventDefault();
+    if (history.refusal()) { tell(history.refusal(), true); return; }
     dropped = true;
     openFile(file, tell);
   });

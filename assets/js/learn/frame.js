@@ -2,8 +2,8 @@
 // in this browser only).
 import { html, say, put, THIN } from "../base/shapes.js";
 import { quiz } from "./blocks/quiz.js";
-import { listed, forSave, ofClass, forClass } from "./class_links.js";
-import { learn, go, ask, rename } from "./entry.js";
+import { listed, forSave, forClass } from "./class_links.js";
+import { learn, go, ask, ofClass, rename } from "./entry.js";
 import { figures, fill, numbered, prose } from "./prose.js";
 
 const KEPT = "dppa-learn", GLOSSARY = "glossary";
@@ -134,7 +134,7 @@ function drawList(current) {
     const forget = html("button", { type: "button", class: "small did" }, place.list, "Forget what I did");
     forget.addEventListener("click", () => { keep((now) => { now.answers = {}; now.tried = {}; now.done = {}; now.acts = {}; }); open(current, false); });
   }
-  if (!ofClass()) forClass(place.list, catalogue.lessons);
+  if (!ofClass().length) forClass(place.list, catalogue.lessons);
 }
 
 // --- one lesson --------------------------------------------------------------------------------------

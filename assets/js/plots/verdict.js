@@ -17,7 +17,7 @@ part("verdict", ({ host, get }) => {
   html("p", { class: "how" }, box, "Prune to store or send each model's changes as a small file (a pack, under Export); the merged model does not get smaller. Otherwise add whole changes (task arithmetic). "
     + "Score real models on questions of your own.");
   const more = html("p", { class: "how" }, box, `${get()?.purposes ?? ""} `);
-  const evidence = html("button", { type: "button", class: "link" }, more, "All experiments");
+  const evidence = html("button", { type: "button", class: "link", "data-leads": "experiments" }, more, "All experiments");
   evidence.addEventListener("click", () => document.querySelector('#views [data-view="experiments"]')?.click());
   say(html("span", {}, more), " · ");
   html("button", { type: "button", class: "link", "data-opens": RANKED }, more, "All methods, ranked");

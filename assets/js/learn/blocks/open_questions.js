@@ -40,6 +40,7 @@ block("open-question", ({ host, result, ask }) => {
     new ResizeObserver(() => { if (box.clientWidth) resultPlot(root, map, box.clientWidth, null, pick); }).observe(box);
   }
   async function take(place, what, news) {
+    if (history.refusal()) { say(news, history.refusal()); return; }
     try {
       const found = await ask({ key: result.key, ...place });
       history.goTo(found.take);
