@@ -61,6 +61,7 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
   const isExample = (question) => examples.some(({ prompt }) => prompt === question);
   choose = (question) => {
     Object.assign(pinned, { question, answer: null, before: "", key: "" });
+    server.question = question;
     keep(question);
     choice.value = isExample(question) ? question : OWN;
     own.hidden = choice.value !== OWN;
@@ -104,6 +105,9 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
     }, delay);
   }
   afterFrame(() => {
+    const { question: linked } = server.opens;
+    delete server.opens.question;
+    if (linked) choose(linked);
     const key = current();
     if (key === seen) return;
     if (seen && pinned.key === seen) { pinned.before = pinned.answer?.text ?? ""; waitFor(); }
