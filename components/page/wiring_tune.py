@@ -23,6 +23,7 @@ from ..views.controls.whole_states import (
     file_value,
     is_at_hand,
     is_embedded,
+    opened_beside,
 )
 from ..views.see.see import exact_payload, plots_payload
 from ..widgets.browser_parts import pack
@@ -97,22 +98,29 @@ def _of_recipe(recipe: MergeRecipe, studio: Studio) -> Session:
 
 
 def opening(page: Page, request: gr.Request, studio: Studio) -> dict[Any, Any]:
-    """The initial state of the page: the settings in its address, or the first preset, with a
-    notice if the address is invalid. The browser requests measurements once the page is loaded."""
+    """The initial state of the page: the settings in its address, or the first preset, with what
+    else it opens, or a notice if the address is invalid. The browser requests measurements once the
+    page is loaded."""
     text = str(request.query_params.get(PARAMETER) or "")
     told: dict[str, Any] = {}
-    if text:
-        try:
-            session = opened(session_from_link(text), studio)
-            if is_embedded(session):
-                check_curves(session, studio)
-                return restored(page, session, studio)
-            told = {"open": state_of(session)}
-        except DppaError as error:
-            told = {"notice": str(error)}
+    linked = None
+    try:
+        opens = opened_beside(request.query_params)
+        told = {"opens": opens} if opens else {}
+        if text:
+            linked = opened(session_from_link(text), studio)
+            if is_embedded(linked):
+                check_curves(linked, studio)
+            else:
+                told, linked = told | {"open": state_of(linked)}, None
+    except DppaError as error:
+        told, linked = {"notice": str(error)}, None
+    tune = {page.tune: pack(told)} if told else {}
+    if linked is not None:
+        return restored(page, linked, studio) | tune
     session = first_session()
     return {
         page.see.plots: pack(plots_payload(session, studio, adopt=True)),
         page.see.exact: pack(exact_payload(session, studio, adopt=True)),
-        **({page.tune: pack(told)} if told else {}),
+        **tune,
     }

@@ -58,7 +58,7 @@ part("tune", ({ host, get, put, watch, trigger }) => {
     return [name, one];
   });
   const keep = html("button", { type: "button", class: "small", id: "keep", title: "Presets of your own, and the recipe as a file" }, bar, "Save");
-  button("share", "Share", "Copy a link to exactly this", share);
+  button("share", "Share", "Copy a link to these settings, this question, tab and pane", share);
 
   const line = html("p", { class: "tune-line", role: "status", hidden: "" }, host);
   const text = html("span", {}, line);
@@ -105,6 +105,7 @@ part("tune", ({ host, get, put, watch, trigger }) => {
     const [file] = event.dataTransfer?.files ?? [];
     if (!file) return;
     event.preventDefault();
+    if (history.refusal()) { tell(history.refusal(), true); return; }
     dropped = true;
     openFile(file, tell);
   });
@@ -117,11 +118,14 @@ part("tune", ({ host, get, put, watch, trigger }) => {
         : "These settings are too many for a link. Save the recipe as a file instead.", true);
       return;
     }
-    const url = new URL(addressWith(link, address || window.location.href));
+    const question = [...server.question].length > longest.question ? "" : server.question;
+    const { view: tab, pane } = document.body.dataset;
+    const url = new URL(addressWith(link, address || window.location.href, { ask: question, tab, pane }));
     url.searchParams.delete("__theme"); // the recipient chooses it
     try {
       await navigator.clipboard.writeText(url.href);
-      tell("Link copied: it opens the page exactly like this.");
+      tell(question === server.question ? "Link copied: it opens these settings, this question, tab and pane."
+        : `Link copied, without the question: of one, a link holds ${longest.question} characters.`);
     } catch {
       tell("This browser keeps the clipboard closed. The link, to copy by hand:", false, url.href);
     }
@@ -162,6 +166,7 @@ part("tune", ({ host, get, put, watch, trigger }) => {
     }
     if (value?.saved) { download(value.saved); tellInside("Saved."); }
     if (value?.notice) tell(`The link could not be opened. ${value.notice}`, true);
+    if (value?.opens) { server.opens = value.opens; redraw(); }
     if (value?.open) ask("restore", { state: value.open });
   }
   watch(take);

@@ -24,7 +24,10 @@ function words(value) {
     return parts.filter(Boolean).join(" · ");
   }
   if (value.state === "stopped") return stopped(value.rows.flatMap((row) => row.cells));
-  return value.note || [value.sentence, tidy(value.comparison ?? "")].filter(Boolean).join(" ") || (value.state === "done" ? "Done." : IDLE);
+  const found = [value.sentence, tidy(value.comparison ?? "")].filter(Boolean).join(" ");
+  const { recipe = "" } = value.rows.find(({ target }) => target === "merged") ?? {};
+  const whose = found && recipe !== tables.recipe() ? `Of recipe ${recipe.slice(0, 6)}, not known to be the merge as it is now. ` : "";
+  return value.note || whose + found || (value.state === "done" ? "Done." : IDLE);
 }
 
 part("score", ({ host, get, watch }) => {

@@ -209,6 +209,7 @@ part("search", ({ host, get, watch, trigger }) => {
 
   function over(state, what) {
     if (!state) { say(sentence, "The controls of the page cannot show that setting: the command line can (dppa search)."); return; }
+    if (history.refusal()) { say(sentence, history.refusal()); return; }
     taken = stateText(state);
     history.goTo(state);
     say(sentence, `Taken over: ${what}. Undo brings back what was there.`);

@@ -4,10 +4,10 @@ import { html, put, say, three, THIN } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
 import { afterFrame, part, redraw, server } from "../session/parts.js";
 import * as tables from "../session/tables.js";
-import { showNext } from "./next.js";
+import { hideNext, showNext } from "./next.js";
 import { changedWords, pieces } from "./tokens.js";
 
-const REST_MS = 40, HELD_MS = 250, EVERY_MS = 60, PAINTED_MS = 20, PAUSE_MS = 2000, RETRY_MS = 1500, LOST_MS = 15_000;
+const REST_MS = 40, HELD_MS = 250, EVERY_MS = 60, PAINTED_MS = 20, PAUSE_MS = 2000, RETRY_MS = 1500, LOST_MS = 15_000, LATE_MS = 1000;
 const FOLLOWS = 5e7, AT_REST = 5e8; // weights of the largest model up to which an answer is written unasked
 const KEY = "dppa.pinned.1", OWN = "own";
 
@@ -61,6 +61,7 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
   const isExample = (question) => examples.some(({ prompt }) => prompt === question);
   choose = (question) => {
     Object.assign(pinned, { question, answer: null, before: "", key: "" });
+    server.question = question;
     keep(question);
     choice.value = isExample(question) ? question : OWN;
     own.hidden = choice.value !== OWN;
@@ -104,10 +105,14 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
     }, delay);
   }
   afterFrame(() => {
+    const { question: linked } = server.opens;
+    delete server.opens.question;
+    if (linked) choose(linked);
     const key = current();
     if (key === seen) return;
-    if (seen && pinned.key === seen) pinned.before = pinned.answer?.text ?? "";
+    if (seen && pinned.key === seen) { pinned.before = pinned.answer?.text ?? ""; waitFor(); }
     seen = key;
+    hideNext(place); // of the answer before
     moved = performance.now();
     if (!pinned.question || isFresh()) { draw(); return; }
     const ready = server.exact && server.service.models !== "starting" && size() <= FOLLOWS;
@@ -116,6 +121,14 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
     settle();
     draw();
   });
+
+  // An answer of the merge before stays while newer ones follow a slider, and goes where none comes.
+  let late = 0;
+  function waitFor() {
+    clearTimeout(late);
+    put(box, "data-late", false);
+    late = setTimeout(() => put(box, "data-late", !isFresh()), LATE_MS);
+  }
 
   // --- answers -----------------------------------------------------------------------------------
   function take(value) {
@@ -128,6 +141,7 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
     if (!later && key.endsWith(` ${pinned.question}`)) {
       Object.assign(pinned, { answer: value, key });
       tables.noteMerged(value.recipe);
+      waitFor();
       redraw();
     }
     draw();
@@ -145,7 +159,9 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
     put(box, "data-recipe", answer?.recipe ?? "");
     put(box, "data-later", later);
     say(note, noteOf(answer, fresh, later));
-    showMark(mark, answer?.right, answer?.expected);
+    if (fresh) put(box, "data-late", false);
+    showMark(mark, fresh ? answer?.right : null, answer?.expected);
+    if (answer && !fresh) say(mark, "…");
     const written = JSON.stringify([answer?.text, pinned.before]);
     if (written === drawn) return;
     drawn = written;
@@ -157,7 +173,7 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
     for (const { piece, from, end } of pieces(answer)) {
       if (!piece) continue;
       const token = html("button", { type: "button", class: "word", tabindex: text.children.length ? -1 : 0, title: "What else might come here?" }, text, piece);
-      token.addEventListener("click", () => showNext(place, { prompt: pinned.question, text: letters.slice(0, from).join(""), recipe: answer.recipe, turn: "", token: piece }));
+      token.addEventListener("click", () => isFresh() && showNext(place, { prompt: pinned.question, text: letters.slice(0, from).join(""), recipe: answer.recipe, turn: "", token: piece }));
       token.classList.toggle("changed", changed.some((word) => word.from < end && from < word.end && piece.trim()));
     }
     if (held) text.firstElementChild?.focus({ preventScroll: true });
@@ -172,6 +188,7 @@ function noteOf(answer, fresh, later) {
   if (later === "large") return "These models are too large to merge unasked: Send asks them.";
   if (answer?.trouble) return answer.trouble;
   if (!answer) return "Written as soon as the models are in memory …";
-  const marked = !pinned.before ? "" : pinned.before !== answer.text ? " · highlighted: changed since the sliders last rested" : fresh ? " · the same answer as before" : "";
-  return `recipe ${answer.recipe.slice(0, 6)} · ${answer.seconds < 1 ? `${three(1000 * answer.seconds)}${THIN}ms` : `${three(answer.seconds)}${THIN}s`}${marked}${fresh ? "" : " · following …"}`;
+  if (!fresh) return `The answer of this merge is awaited … (recipe ${answer.recipe.slice(0, 6)} wrote the one before)`;
+  const marked = !pinned.before ? "" : pinned.before !== answer.text ? " · highlighted: changed since the sliders last rested" : " · the same answer as before";
+  return `recipe ${answer.recipe.slice(0, 6)} · ${answer.seconds < 1 ? `${three(1000 * answer.seconds)}${THIN}ms` : `${three(answer.seconds)}${THIN}s`}${marked}`;
 }

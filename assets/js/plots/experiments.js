@@ -139,7 +139,8 @@ part("experiments", ({ host, get, put: send, watch, trigger }) => {
   models.addEventListener("change", () => { say(line, ""); ask("look", { models: Number(models.value), key: shown, or_first: true }); });
   function set(place, what) {
     wanted = what;
-    say(line, "");
+    say(line, history.refusal());
+    if (history.refusal()) return;
     ask("take", { models: chosen, key: shown, ...place });
   }
   function fill({ list, about, shown: one, models: sets, chosen: place }) {

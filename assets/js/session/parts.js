@@ -22,6 +22,10 @@ export const server = {
   measuring: "",
   /** @type {Record<string, any>} */
   service: { models: "starting", merged: false },
+  /** What a link opens beside its settings; each part takes its own. @type {{question?: string, tab?: string, pane?: string}} */
+  opens: {},
+  /** The pinned question. */
+  question: "",
   /** Recipe of the newest merged answer. @type {string | null} */
   answered: null,
   /** Recipe of the last scored merge. @type {string | null} */

@@ -84,10 +84,12 @@ export const linkText = async (state) => {
   const bytes = new TextEncoder().encode(stateText(state));
   return base64url(await through(new CompressionStream("deflate-raw"), bytes));
 };
-// The address of this page with a state in it; its other parts stay.
-export const addressWith = (text, address = window.location.href) => {
+// The address of this page with a state in it, and perhaps what it opens beside; its other parts stay.
+export const addressWith = (text, address = window.location.href, beside = {}) => {
   const url = new URL(address);
-  if (text) url.searchParams.set("c", text);
-  else url.searchParams.delete("c");
+  for (const [name, value] of Object.entries({ c: text, ask: "", tab: "", pane: "", ...beside })) {
+    if (value) url.searchParams.set(name, value);
+    else url.searchParams.delete(name);
+  }
   return url.href;
 };

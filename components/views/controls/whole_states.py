@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +12,7 @@ import gradio as gr
 
 from dppa_core.checkpoints.sources import zoo
 from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint
-from dppa_core.errors import InvalidValue
+from dppa_core.errors import InvalidValue, shown
 from dppa_core.recipes.mergekit.import_recipe import import_mergekit
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, parse_recipe, recipe_hash
 
@@ -20,11 +21,15 @@ from ...session.link import LONGEST_LINK
 from ...session.session import Session
 from ...session.state import state_of
 from ...widgets.browser_parts import live
+from ...widgets.header import PANES, VIEWS
 from ...work.plans import PLAIN
+from ...work.question import checked_text
 from ...work.studio import Studio
 
 LONGEST_RECIPE = 50_000
 """Most characters of a recipe file."""
+LONGEST_QUESTION = 1000
+"""Most characters of a question in a link."""
 FILE_NAME = "recipe.yaml"
 DTYPE = "bfloat16"
 """Of every merge of the page."""
@@ -38,9 +43,28 @@ def build_tune(session: Session) -> gr.HTML:
         "start": state_of(session),
         # Inside a Space the page's own address is not the one people see.
         "address": f"https://huggingface.co/spaces/{space}" if space else "",
-        "longest": {"link": LONGEST_LINK, "recipe": LONGEST_RECIPE},
+        "longest": {
+            "link": LONGEST_LINK,
+            "recipe": LONGEST_RECIPE,
+            "question": LONGEST_QUESTION,
+        },
     }
     return live("tune", value, events=("restore", "read", "write"))
+
+
+def opened_beside(parameters: Mapping[str, str]) -> dict[str, str]:
+    """What a link opens beside its settings: the pinned `question`, the `tab` of the plots, the
+    `pane`. Raises InvalidValue: a long question, or a name of none."""
+    asked = checked_text("question of this link", parameters.get("ask"), 0, LONGEST_QUESTION)
+    opens = {"question": asked} if asked else {}
+    for key, names in (("tab", VIEWS), ("pane", PANES)):
+        name = parameters.get(key)
+        if name and name not in names:
+            raise InvalidValue(
+                f"The {key} of a link is one of {', '.join(names)}; got {shown(name)}."
+            )
+        opens |= {key: name} if name else {}
+    return opens
 
 
 def asked(value: object, key: str) -> tuple[int, Any]:

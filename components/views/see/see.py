@@ -29,7 +29,6 @@ from .verdict import (
     before_scoring,
     shown_at,
     shown_merges,
-    telling_question,
     verdict_of,
     which_for_what,
 )
@@ -63,7 +62,6 @@ def build_see() -> SeeView:
         "purposes": which_for_what(),
         "shows": shows,
         "at": shown_at(),
-        "question": telling_question(),
     }
     verdict = live("verdict", told)
     beforehand = live("beforehand", None, events=("merge",))

@@ -15,7 +15,6 @@ from dppa_core.methods.registry import get_method
 from dppa_core.recipes.yaml_text import MergeRecipe, parse_recipe, recipe_hash
 from dppa_core.studies.zoo.study.compare import retention
 from dppa_core.studies.zoo.study.merges import recipe_of
-from dppa_core.tasks import example_items
 from dppa_core.tasks.intervals import Interval
 
 from ...session.from_recipe import session_from_recipe
@@ -157,11 +156,6 @@ def shown_merges() -> tuple[ShownMerge, ...]:
             ours["best"],
         ),
     )
-
-
-def telling_question() -> str:
-    """A question of the chat that the merge answers right, then wrong, then right again."""
-    return next(item.prompt for item in example_items("finance") if item.task == "sentiment")
 
 
 def _shown(name: str, how: str, merge: Mapping[str, Any]) -> ShownMerge:
