@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dppa_core.checkpoints.checkpoint import Checkpoint
+from dppa_core.checkpoints.checkpoint import Checkpoint, stored_dtype
 from dppa_core.checkpoints.matching import match_tensors, tied
 from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint, pinned
 from dppa_core.checkpoints.sources.open_models import OpenModels
@@ -17,6 +17,7 @@ from dppa_core.merging.calibrator import Calibrator
 from dppa_core.merging.cards.companions import Companions, companions_of
 from dppa_core.merging.cards.provenance import Parent, parent_of
 from dppa_core.merging.passes.whole_pass import Known
+from dppa_core.merging.preflight.weight_sample import RoundingLoss, rounding_loss
 from dppa_core.methods.registry import get_method
 from dppa_core.methods.shared.treatment import Request, Treatments
 from dppa_core.methods.task_arithmetic import TaskArithmeticParameters, task_arithmetic
@@ -50,7 +51,7 @@ class MergeInputs:
     """Inputs of a merge: open checkpoints, and measurements of them."""
 
     recipe: MergeRecipe
-    """With the commits of Hub models."""
+    """With the commits of Hub models, and the dtype by name."""
     alignment: Alignment
     matching: Matching
     calibrator: Calibrator
@@ -100,6 +101,15 @@ class MergeInputs:
         }
         return tuple(parent_of(*named) for named in found.items())
 
+    def rounding_losses(self) -> dict[str, RoundingLoss]:
+        """What rounding to the recipe's dtype takes of each delta, for models it takes some of."""
+        names = (model.model for model in self.recipe.models)
+        found = {
+            name: rounding_loss(self.base, tuned, self.recipe.dtype)
+            for name, tuned in zip(names, self.tuned, strict=True)
+        }
+        return {name: loss for name, loss in found.items() if loss is not None}
+
     def companions(self) -> Companions:
         """Tokenizer, chat template, configuration and generation settings of the merge."""
         return companions_of(self.alignment, references(self.recipe), self.recipe.chat_template)
@@ -129,6 +139,7 @@ def open_inputs(
     control: RunControl = {"progress": progress, "stop": stop}
     names = references(recipe)
     models = [shelf.checkpoint(name, public=public, **control) for name in names]
+    recipe = with_dtype(recipe, models[0])
     # Models in memory are identified by names alone.
     files = names, tuple((*one.identities().items(), *tokenizer_identities(one)) for one in models)
     key = recipe.vocabulary, files
@@ -174,6 +185,11 @@ def aligned(recipe: MergeRecipe, models: Sequence[Checkpoint]) -> Alignment:
     choice = recipe.vocabulary
     whose = choice if choice in ("base", "union") else names.index(choice)
     return align(models[0], models[1:], names, whose)
+
+
+def with_dtype(recipe: MergeRecipe, base: Checkpoint) -> MergeRecipe:
+    """The recipe with the name of its dtype, if it asks for the base's."""
+    return replace(recipe, dtype=stored_dtype(base)) if recipe.dtype == "base" else recipe
 
 
 def merge_base(

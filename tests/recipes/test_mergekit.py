@@ -272,7 +272,7 @@ def test_what_is_lost_is_said() -> None:
     text = mergekit("task_arithmetic", rest="parameters: {weight: 1}\ntokenizer_source: union")
     assert "mergekit puts the mean of the others there" in read(text).notes[0]
     plain = read(text.replace("dtype: float32\n", "").replace("tokenizer_source: union", ""))
-    assert "names no dtype" in plain.notes[0]
+    assert plain.recipe.dtype == "base" and not plain.notes
     half = read(text.replace("dtype: float32", "dtype: bfloat16"))
     assert any("computes in bfloat16" in note for note in half.notes)
 
@@ -326,6 +326,8 @@ def test_della_that_drops_nothing_is_written() -> None:
 
 def test_sums_are_float32_and_rounded_once() -> None:
     found = exported("task_arithmetic")
+    assert "dtype" not in found and "out_dtype" not in found, "the base's, which is not here"
+    found = exported("task_arithmetic", dtype="bfloat16")
     assert (found["dtype"], found["out_dtype"]) == ("float32", "bfloat16")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import replace
 from typing import Any
 
 import gradio as gr
@@ -26,8 +25,6 @@ from ...work.studio import Studio
 LONGEST_RECIPE = 50_000
 """Most characters of a recipe file."""
 FILE_NAME = "recipe.yaml"
-DTYPE = "bfloat16"
-"""Of every merge of the page."""
 _MERGEKIT = re.compile(r"^merge_method\s*:", re.MULTILINE)
 
 
@@ -66,11 +63,7 @@ def asked_recipe(text: object, studio: Studio) -> tuple[MergeRecipe, tuple[str, 
     if not _MERGEKIT.search(text):
         return parse_recipe(text), ()
     found = import_mergekit(text, lambda base: _tensor_names(base, studio))
-    recipe = replace(found.recipe, dtype=DTYPE)
-    if recipe == found.recipe:
-        return recipe, found.notes
-    kept = f"It writes {found.recipe.dtype}, and the page {DTYPE}."
-    return recipe, (*found.notes, kept)
+    return found.recipe, found.notes
 
 
 def _tensor_names(base: str, studio: Studio) -> tuple[str, ...]:

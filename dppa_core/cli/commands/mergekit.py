@@ -8,10 +8,12 @@ from typing import Annotated
 
 import typer
 
+from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint
 from dppa_core.checkpoints.sources.zoo import zoo_path
 from dppa_core.cli.output import JsonFlag, RecipeFile, emit, write_text
 from dppa_core.errors import DppaError
+from dppa_core.merging.inputs import with_dtype
 from dppa_core.recipes.mergekit.export import export_mergekit
 from dppa_core.recipes.mergekit.import_recipe import import_mergekit
 from dppa_core.recipes.mergekit.values import llama_names
@@ -29,7 +31,7 @@ def import_recipe(
     """Read a recipe of mergekit as one of ours; differences are reported on stderr."""
 
     def names(base: str) -> tuple[str, ...]:
-        return tuple(_shapes(base)) if layers is None else llama_names(layers)
+        return tuple(_shapes(_local(base))) if layers is None else llama_names(layers)
 
     found = load_text(recipe, lambda text: import_mergekit(text, names))
     written = dump_recipe(found.recipe)
@@ -48,7 +50,10 @@ def export_recipe(
     if not mergekit:
         raise typer.BadParameter("say which format: --mergekit")
     given = load_recipe(recipe)
-    found = export_mergekit(given, shapes=_shapes(given.base), place=_place)
+    base = _local(given.base)
+    if base is not None:
+        given = with_dtype(given, base)
+    found = export_mergekit(given, shapes=_shapes(base), place=_place)
     _hand_over("mergekit", found.text, found.notes, out, as_json)
 
 
@@ -66,13 +71,19 @@ def _hand_over(
         emit(None, text, as_json=False)
 
 
-def _shapes(reference: str) -> dict[str, tuple[int, ...]]:
-    """Shapes of all tensors of a local model; empty if it is not here."""
+def _local(reference: str) -> Checkpoint | None:
+    """A local model; None if it is not here."""
     try:
         if ModelRef.parse(reference).source == "hub":  # a translation fetches nothing
-            return {}
-        checkpoint = open_checkpoint(reference)
+            return None
+        return open_checkpoint(reference)
     except DppaError:
+        return None
+
+
+def _shapes(checkpoint: Checkpoint | None) -> dict[str, tuple[int, ...]]:
+    """Shapes of all tensors of a model."""
+    if checkpoint is None:
         return {}
     return {name: checkpoint.shape(name) for name in checkpoint.names()}
 

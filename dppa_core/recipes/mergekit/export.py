@@ -64,8 +64,13 @@ def export_mergekit(
     if said.parameters:
         written["parameters"] = dict(said.parameters)
     written |= _vocabulary(recipe, place, notes)
-    # float32 sums with one rounding, as here.
-    written |= {"dtype": "float32", "out_dtype": recipe.dtype}
+    if recipe.dtype == "base":
+        notes.append(
+            "The recipe takes the base's dtype, and the base is not here: mergekit rounds every "
+            "step to that dtype, where sums here are float32. Name the dtype to have the same."
+        )
+    else:  # float32 sums with one rounding, as here
+        written |= {"dtype": "float32", "out_dtype": recipe.dtype}
     text = yaml.dump(written, Dumper=RowDumper, sort_keys=False, allow_unicode=True)
     return Exported(str(text), tuple(notes))
 
