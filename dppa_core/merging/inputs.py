@@ -144,7 +144,7 @@ def open_inputs(
     files = names, tuple((*one.identities().items(), *tokenizer_identities(one)) for one in models)
     key = recipe.vocabulary, files
     alignment = shelf.value(("aligned", *key), partial(aligned, recipe, models))
-    matching = shelf.value(("matched", *key), partial(_match, recipe, alignment))
+    matching = shelf.value(("matched", recipe.heads, *key), partial(_match, recipe, alignment))
     calibrator = Calibrator(recipe, alignment, matching.places, public=public, **control)
     scores = tuple(
         shelf.value(("score", files, key), partial(calibrator.score, index))
@@ -164,9 +164,11 @@ def open_inputs(
 def _match(recipe: MergeRecipe, models: Alignment) -> Matching:
     base = models.base
     places = tuple(
-        match_tensors(base, checkpoint, model.model)
+        match_tensors(base, checkpoint, model.model, heads=recipe.heads)
         for checkpoint, model in zip(models.tuned, recipe.models, strict=True)
     )
+    shared = set[str].intersection(*map(set, places))  # a head that one model lacks is the base's
+    places = tuple({name: one[name] for name in one if name in shared} for one in places)
     names = base.names()
     head, embedding, twins = find_head(names), find_embedding(names), dict[str, str]()
     if head and embedding and all(tied(one) for one in (base, *models.tuned)):

@@ -297,7 +297,9 @@ def test_whose_tokens_a_merge_has_is_read_and_written() -> None:
         assert yaml.safe_load(export_mergekit(recipe).text)["tokenizer_source"] == choice
     plain = MergeRecipe("base", (model,), "task_arithmetic", chat_template="./math")
     told = export_mergekit(plain)
-    assert "tokenizer_source" not in told.text and "chat template of the base" in told.notes[0]
+    assert "tokenizer_source" not in told.text and any("of the base;" in n for n in told.notes)
+    apart = export_mergekit(MergeRecipe("base", (model,), "task_arithmetic", heads="base"))
+    assert any("stops at heads that differ" in note for note in apart.notes)
 
 
 def exported(method: str, *models: DomainModel, **rest: object) -> dict[str, object]:

@@ -64,7 +64,7 @@ class TokenizerFacts:
     kind: str = ""
     """The class named by its tokenizer_config.json; empty if it names none."""
     files: tuple[str, ...] = ()
-    """Those of tokenizer.json, tokenizer.model and vocab.json that exist."""
+    """Those of tokenizer.json, tokenizer.model, vocab.json and vocab.txt that exist."""
     identities: frozenset[str] = frozenset()
     """Hashes of the vocabulary's file: two files are the same if one hash is in both sets."""
     vocabulary: Vocabulary | None = None

@@ -82,6 +82,7 @@ def preflight_recipe(recipe: MergeRecipe, **settings: Any) -> PreflightReport:
         dtype=recipe.dtype,
         combines=combines,
         vocabulary=recipe.vocabulary,
+        heads=recipe.heads,
         **settings,
     )
 
@@ -93,6 +94,7 @@ def preflight_models(
     dtype: str = "base",
     combines: bool = False,
     vocabulary: str = "base",
+    heads: str = "match",
     measure: bool = False,
     workers: int | None = None,
     progress: Progress | None = None,
@@ -106,6 +108,7 @@ def preflight_models(
         dtype: Of the merged weights; "base" for that of the base.
         combines: Whether the method combines deltas, as ties does.
         vocabulary: Whose tokens the merge has: "base", "union", or a model's reference.
+        heads: Whether heads must "match", or the merge takes the base's: "base"; see `about_pair`.
         measure: Whether to read weights that are here, to measure each model's distance from the
             base; otherwise earlier measurements are used.
         workers: Threads of the merge to expect, and of measuring.
@@ -121,7 +124,7 @@ def preflight_models(
     facts = ([mine] if mine else []) + tuned
     findings = [finding for found in looked for finding in found.findings]
     findings += [finding for one in facts for finding in about_model(one)]
-    findings += [f for one in tuned if mine for f in about_pair(mine, one, vocabulary)]
+    findings += [f for one in tuned if mine for f in about_pair(mine, one, vocabulary, heads)]
     needed = None
     if facts:
         findings += about_licences(facts)
