@@ -205,18 +205,22 @@ def merge_base(
 
 def pinned_recipe(recipe: MergeRecipe, public: bool) -> MergeRecipe:
     """The recipe with every model fixed to its current commit."""
-    names = {m.model: pinned(m.model, public=public) for m in recipe.models}
+    return renamed(recipe, {name: pinned(name, public=public) for name in references(recipe)})
+
+
+def renamed(recipe: MergeRecipe, names: Mapping[str, str]) -> MergeRecipe:
+    """The recipe with other references for some of its models."""
     return replace(
         recipe,
-        base=pinned(recipe.base, public=public),
-        models=tuple(replace(model, model=names[model.model]) for model in recipe.models),
-        parameters={**recipe.parameters, **_pinned_settings(recipe, names)},
+        base=names.get(recipe.base, recipe.base),
+        models=tuple(replace(m, model=names.get(m.model, m.model)) for m in recipe.models),
+        parameters={**recipe.parameters, **_renamed_settings(recipe, names)},
         vocabulary=names.get(recipe.vocabulary, recipe.vocabulary),
         chat_template=names.get(recipe.chat_template, recipe.chat_template),
     )
 
 
-def _pinned_settings(recipe: MergeRecipe, names: Mapping[str, str]) -> dict[str, str]:
+def _renamed_settings(recipe: MergeRecipe, names: Mapping[str, str]) -> dict[str, str]:
     """The settings that name a model, with its new name."""
     named = [field.name for field in fields(recipe.settings()) if field.metadata.get("model")]
     given = {name: recipe.parameters[name] for name in named}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from dppa_core.errors import InvalidRecipe, shown
@@ -224,6 +224,9 @@ def _check_levels_of_method(name: str, model: DomainModel) -> None:
         remedy = "choose the method dppa, magnitude or dare"
         if method.combination is not None:
             remedy = "add `prune: dppa`"
+            if "density" in {item.name for item in fields(method.parameters)}:
+                kept = round(1 - model.levels[-1], 12)
+                remedy = f"write `parameters: {{density: {kept:g}}}`, the share kept, or {remedy}"
         raise InvalidRecipe(
             f"model {shown(model.model)}: {name} has no pruning rates, so levels must be [0], got "
             f"{shown(list(model.levels))}. To prune, {remedy}."

@@ -487,6 +487,26 @@ def test_recipes_go_out_and_come_back_on_the_command_line(
     assert json.loads(dppa.out)["notes"] == []
 
 
+def test_names_of_a_foreign_recipe_are_given_their_places(
+    zoo_env: Path, dppa: Command, tmp_path: Path
+) -> None:
+    theirs, out = tmp_path / "theirs.yaml", tmp_path / "out.yaml"
+    weight = "[{filter: mlp, value: 0.5}, {value: 1.0}]"  # needs the names of the base's tensors
+    theirs.write_text(
+        "merge_method: task_arithmetic\nbase_model: acme/base\ntokenizer_source: acme/math\n"
+        f"models: [{{model: acme/math, parameters: {{weight: {weight}}}}}]\n"
+    )
+    places = [f"acme/{name}={zoo_env / name}" for name in ("base", "math")]
+    assert dppa("import", theirs, "--out", out, "--model", places[0], "--model", places[1]) == 0
+    found = load_recipe(out)
+    assert (found.base, found.vocabulary) == (str(zoo_env / "base"), str(zoo_env / "math"))
+    assert [model.model for model in found.models] == [str(zoo_env / "math")]
+    wrong = ("import", theirs, "--model", places[0])
+    assert dppa(*wrong, "--model", "acme/law=law") == 1
+    assert "names no such model, but acme/base, acme/math" in dppa.err
+    assert dppa(*wrong, "--model", "acme/math") == 2 and "NAME=FOLDER" in dppa.err
+
+
 def test_warnings_are_on_stderr_and_refusals_in_one_line(
     zoo_env: Path, dppa: Command, tmp_path: Path
 ) -> None:

@@ -159,6 +159,10 @@ def test_levels_belong_to_methods() -> None:
         parse_recipe(text + "method: dare")
     with pytest.raises(InvalidRecipe, match="task_arithmetic has no pruning rates"):
         parse_recipe(text + "method: task_arithmetic")
+    with pytest.raises(
+        InvalidRecipe, match=r"`parameters: \{density: 0.2\}`.*or add `prune: dppa`"
+    ):
+        parse_recipe(text + "method: ties")
 
 
 def test_a_file_is_named_when_it_cannot_be_read(tmp_path) -> None:  # type: ignore[no-untyped-def]

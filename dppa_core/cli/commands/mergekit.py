@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -12,8 +13,8 @@ from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint
 from dppa_core.checkpoints.sources.zoo import zoo_path
 from dppa_core.cli.output import JsonFlag, RecipeFile, emit, write_text
-from dppa_core.errors import DppaError
-from dppa_core.merging.inputs import with_dtype
+from dppa_core.errors import DppaError, UnknownName, shown
+from dppa_core.merging.inputs import references, renamed, with_dtype
 from dppa_core.recipes.mergekit.export import export_mergekit
 from dppa_core.recipes.mergekit.import_recipe import import_mergekit
 from dppa_core.recipes.mergekit.values import llama_names
@@ -26,15 +27,29 @@ def import_recipe(
     layers: Annotated[
         int | None, typer.Option(min=1, help="Layers of a base that is not here, if it is a Llama.")
     ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=FOLDER", help="Where a model of the recipe lies; may be repeated."
+        ),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Read a recipe of mergekit as one of ours; differences are reported on stderr."""
+    places = _places(model or ())
 
     def names(base: str) -> tuple[str, ...]:
-        return tuple(_shapes(_local(base))) if layers is None else llama_names(layers)
+        local = places.get(base, base)
+        return tuple(_shapes(_local(local))) if layers is None else llama_names(layers)
 
     found = load_text(recipe, lambda text: import_mergekit(text, names))
-    written = dump_recipe(found.recipe)
+    unknown = sorted(places.keys() - set(references(found.recipe)))
+    if unknown:
+        known = ", ".join(references(found.recipe))
+        raise UnknownName(
+            f"--model {shown(unknown[0])}: {recipe} names no such model, but {known}."
+        )
+    written = dump_recipe(renamed(found.recipe, places))
     _hand_over("recipe", written, found.notes, out, as_json)
 
 
@@ -55,6 +70,17 @@ def export_recipe(
         given = with_dtype(given, base)
     found = export_mergekit(given, shapes=_shapes(base), place=_place)
     _hand_over("mergekit", found.text, found.notes, out, as_json)
+
+
+def _places(pairs: Sequence[str]) -> dict[str, str]:
+    """Name in mergekit's recipe -> the reference in ours."""
+    found = {}
+    for pair in pairs:
+        name, equals, place = pair.partition("=")
+        if not (name and equals and place):
+            raise typer.BadParameter(f"--model wants NAME=FOLDER, got {pair!r}")
+        found[name] = place
+    return found
 
 
 def _hand_over(
