@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -23,6 +25,7 @@ from dppa_core.errors import (
     NotAllowed,
     shown,
 )
+from dppa_core.pruning.floats import DTYPE_CODES
 
 
 @runtime_checkable
@@ -198,6 +201,16 @@ class SafetensorsCheckpoint(FolderCheckpoint):
 
     def __init__(self, folder: str | Path) -> None:
         super().__init__(folder, pickles=False)
+
+
+def stored_dtype(checkpoint: Checkpoint) -> str:
+    """Name of the dtype in which most weights are stored, without adapters; see `DTYPE_CODES`."""
+    while isinstance(checkpoint, DerivedCheckpoint):
+        checkpoint = checkpoint.base
+    counts = Counter[str]()
+    for name in checkpoint.names():
+        counts[checkpoint.dtype(name)] += math.prod(checkpoint.shape(name))
+    return max(DTYPE_CODES, key=lambda name: counts[DTYPE_CODES[name]])
 
 
 def open_files(checkpoint: Checkpoint) -> tuple[WeightFile, ...]:

@@ -20,6 +20,7 @@ from dppa_core.merging.folder import check_target, new_folder, write_config, wri
 from dppa_core.merging.inputs import references
 from dppa_core.merging.merger import TensorMerger, open_merger
 from dppa_core.merging.passes.deltas import Raw
+from dppa_core.merging.preflight.weight_sample import rounding_warnings
 from dppa_core.merging.tally import MergeTally
 from dppa_core.merging.tensor_tasks import write_tensors
 from dppa_core.progress import Progress, RunControl, Stop
@@ -49,6 +50,9 @@ class MergeReport:
     """Its owner, and why."""
     generation_config: str
     """Its owner."""
+    rounding: dict[str, float]
+    """Domain model -> share of ‖d‖ that rounding to the recipe's dtype takes of its whole delta,
+    measured on a sample; empty where the dtype holds the weights of all models."""
     seconds: float
     sha256: str
     """Of model.safetensors; for several files, of the lines `sha256sum` prints for them."""
@@ -118,6 +122,7 @@ def finish(
         fill: Writes the weights into the folder, the index included.
     """
     recipe, beside = merger.recipe, merger.inputs.companions()
+    losses = merger.inputs.rounding_losses()
     folders = merger.inputs.folders()
     with new_folder(Path(out), folders, overwrite=overwrite, sync=sync) as folder:
         weights = fill(folder)
@@ -129,9 +134,11 @@ def finish(
         warnings=(
             *(*tally.warnings(), *merger.plan.warnings),
             *(*merger.inputs.alignment.notes, *beside.warnings),
+            *rounding_warnings(losses),
         ),
         calibration=dict(calibration_texts(recipe)),
         **asdict(beside.origins),
+        rounding={model: loss.share for model, loss in losses.items()},
         seconds=time.perf_counter() - began,
         sha256=one_hash(record.files),
         files=dict(record.files),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import gradio as gr
@@ -31,8 +30,6 @@ LONGEST_RECIPE = 50_000
 LONGEST_QUESTION = 1000
 """Most characters of a question in a link."""
 FILE_NAME = "recipe.yaml"
-DTYPE = "bfloat16"
-"""Of every merge of the page."""
 _MERGEKIT = re.compile(r"^merge_method\s*:", re.MULTILINE)
 
 
@@ -90,11 +87,7 @@ def asked_recipe(text: object, studio: Studio) -> tuple[MergeRecipe, tuple[str, 
     if not _MERGEKIT.search(text):
         return parse_recipe(text), ()
     found = import_mergekit(text, lambda base: _tensor_names(base, studio))
-    recipe = replace(found.recipe, dtype=DTYPE)
-    if recipe == found.recipe:
-        return recipe, found.notes
-    kept = f"It writes {found.recipe.dtype}, and the page {DTYPE}."
-    return recipe, (*found.notes, kept)
+    return found.recipe, found.notes
 
 
 def _tensor_names(base: str, studio: Studio) -> tuple[str, ...]:

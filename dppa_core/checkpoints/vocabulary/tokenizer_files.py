@@ -6,22 +6,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dppa_core.checkpoints.folders.weight_files import read_file, read_object
+from dppa_core.checkpoints.folders.weight_files import read_file, read_object, text_of
 from dppa_core.checkpoints.vocabulary.tokens import Vocabulary, checked, vocabulary_of_json
 from dppa_core.errors import DamagedCheckpoint, NotAllowed, shown
 from dppa_core.system.error_translation import ForeignCode
 
 FAST, PIECES, TABLE, ADDED = "tokenizer.json", "tokenizer.model", "vocab.json", "added_tokens.json"
+LINES = "vocab.txt"
 SETTINGS = "tokenizer_config.json"
 _VERSIONS = "fast_tokenizer_files"
-TOKENIZER_FILES = (FAST, PIECES, TABLE, ADDED, SETTINGS)
+TOKENIZER_FILES = (FAST, PIECES, TABLE, LINES, ADDED, SETTINGS)
 """Files that `read_vocabulary` reads."""
 
 
 def tokenizer_folder(folders: Sequence[Path]) -> Path | None:
     """The last folder with a tokenizer, so that an adapter's comes before its base's."""
     for folder in reversed(folders):
-        if any((folder / name).is_file() for name in (FAST, TABLE, PIECES)):
+        if any((folder / name).is_file() for name in (FAST, TABLE, PIECES, LINES)):
             return folder
     return None
 
@@ -29,8 +30,8 @@ def tokenizer_folder(folders: Sequence[Path]) -> Path | None:
 def read_vocabulary(folder: Path) -> Vocabulary | None:
     """The tokens of a folder's tokenizer; None if there is no tokenizer.
 
-    tokenizer.json is sufficient. Without it, vocab.json or the pieces of tokenizer.model are used,
-    plus added_tokens.json and the tokens that tokenizer_config.json adds.
+    tokenizer.json is sufficient. Without it, vocab.json, the pieces of tokenizer.model or the lines
+    of vocab.txt are used, plus added_tokens.json and the tokens that tokenizer_config.json adds.
 
     Raises:
         DamagedCheckpoint: an invalid file; the message names it.
@@ -41,6 +42,9 @@ def read_vocabulary(folder: Path) -> Vocabulary | None:
         ids: Mapping[Any, Any] = read_object(folder / TABLE)
     elif (folder / PIECES).is_file():
         ids = _pieces(folder / PIECES)
+    elif (folder / LINES).is_file():
+        lines = text_of(folder / LINES, read_file(folder / LINES)).split("\n")
+        ids = {token: row for row, token in enumerate(lines[:-1] if not lines[-1] else lines)}
     else:
         return None
     added = read_object(folder / ADDED) if (folder / ADDED).is_file() else {}

@@ -145,7 +145,7 @@ dtype: float32
     after = press(page, "on_read", tune=json.dumps({"id": 4, "recipe": text}))
     (row,) = after["models"]["models"]
     assert after["method"]["method"] == "ties" and row["ref"] == "zoo:math"
-    assert after["tune"]["done"] == 4 and after["tune"]["notes"][-1].startswith("It writes float32")
+    assert after["tune"]["done"] == 4 and after["models"]["dtype"] == "float32"
     far = text.replace("merge_method: ties", "merge_method: nosuch")
     after = press(page, "on_read", tune=json.dumps({"id": 5, "recipe": far}))
     assert after.keys() == {"tune"} and "no counterpart" in after["tune"]["refused"]
