@@ -58,6 +58,14 @@ def load(page: Page, *names: str) -> None:
     )
 
 
+def test_of_two_scores_the_one_on_more_questions_comes_first(page: Page) -> None:
+    load(page, "plots/verdict")
+    both = lambda here, before: page.evaluate("x => scripts.bothScores(...x)", [here, before])  # noqa: E731
+    few, many = ({"text": f"Of {n}.", "questions": n} for n in (60, 1600))
+    assert both(few, many) == both(many, few) == "Of 1600. Of 60."
+    assert both(few, None) == "Of 60."
+
+
 def test_a_click_right_after_stop_waits_until_the_old_run_has_ended(page: Page) -> None:
     page.set_content(BUTTONS)
     load(page, "controls/start_and_stop", "session/parts")

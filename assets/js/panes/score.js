@@ -154,7 +154,7 @@ part("score", ({ host, get, watch }) => {
     server.activity.score = value.state === "running" ? value.activity : "idle";
     left.score = value.activity === "scoring" ? value.seconds_left ?? undefined : undefined;
     server.scored = value.rows.find((row) => row.target === "merged" && row.cells.every(Boolean))?.recipe ?? null;
-    if (value.verdict) server.kept = { recipe: server.scored, text: value.verdict };
+    if (value.verdict) server.kept = { recipe: server.scored, text: value.verdict, questions: value.limit * value.domains.length };
     noteMerged();
     scroll.hidden = saves.hidden = value.rows.length === 0;
     build();

@@ -7,6 +7,16 @@ import * as tables from "../session/tables.js";
 
 /** Until the server knows it. */
 const UNKNOWN = "What this merge keeps …";
+/**
+ * A score made here, and what was measured before: the one on more questions comes first.
+ * @param {{text: string, questions: number}} scored @param {{text: string, questions: number} | null} before
+ */
+export const bothScores = (scored, before) => {
+  if (!before) return scored.text;
+  const ordered = before.questions > scored.questions ? [before, scored] : [scored, before];
+  return ordered.map(({ text }) => text).join(" ");
+};
+
 /** The lesson with every method, from the leaderboard. */
 const RANKED = "comparison";
 
@@ -39,7 +49,7 @@ part("verdict", ({ host, get }) => {
     const scored = kept !== null && kept.recipe === tables.recipe();
     put(box, "data-fresh", current);
     put(box, "data-scored", scored);
-    if (scored) say(text, `${kept.text} ${current ? server.exact.measured : ""}`.trim());
+    if (scored) say(text, bothScores(kept, current ? server.exact.measured : null));
     else say(text, current ? server.exact.verdict : UNKNOWN);
   });
 });
