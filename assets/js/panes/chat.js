@@ -13,6 +13,13 @@ import { recall, endTurn, remember, typed } from "./restored_chat.js";
 
 const MOST_TURNS = 20;
 
+/**
+ * The one reason why no model answered, such as a question that is too long; empty otherwise.
+ * @param {{state: string, note: string}[]} answers
+ */
+export const commonFailure = ([first, ...others]) =>
+  (others.length && first.state === "failed" && others.every(({ state, note }) => state === "failed" && note === first.note) ? first.note : "");
+
 part("transcript", ({ host, get, watch, trigger }) => {
   host.replaceChildren();
   const empty = html("p", { class: "empty" }, host,
@@ -51,14 +58,19 @@ part("transcript", ({ host, get, watch, trigger }) => {
       repaint();
     });
     if (turn.outside) html("p", { class: "note outside" }, root, turn.outside);
+    const failed = html("p", { class: "note failed", hidden: "" }, root);
     const grid = html("div", { class: `answers n${Math.min(turn.answers.length, 3)}` }, root);
-    return { id: turn.id, root, prompts, answers: turn.answers.map(() => answerOf(grid, turn)), ballot: turn.blind ? ballotOf(root, () => repaint()) : null };
+    return { id: turn.id, root, prompts, failed, grid, answers: turn.answers.map(() => answerOf(grid, turn)), ballot: turn.blind ? ballotOf(root, () => repaint()) : null };
   }
   function fillTurn(view, turn, current) {
     const secret = secretOf(turn), held = heldBack(turn);
     turn.answers.forEach((answer, i) => view.answers[i].fill(answer, current, secret?.[i], held));
     if (!view.prompts.hidden) showPrompts(view.prompts, promptsOf(turn, secret ?? turn.answers.map(({ label }) => label)));
     view.ballot?.(turn);
+    const failure = commonFailure(turn.answers);
+    view.failed.hidden = !failure;
+    view.grid.hidden = Boolean(failure);
+    say(view.failed, failure && `No model answered. ${failure}`);
   }
   function repaint() {
     const current = tables.recipe();

@@ -117,11 +117,17 @@ function draw(over) {
 function sentence(over) {
   if (!pinnedNow().question) return "Pin a question first.";
   if (!over) return "No model takes part in the merge.";
-  if (!value) return "Measuring …";
-  const [up, down] = value.changes.map(([low, high]) => (low >= value.start ? `between ${amount(over, low)} and ${amount(over, high)}` : `below ${amount(over, high)}`));
-  const last = value.points[value.points.length - 1][0];
-  const found = up ? `The answer first changes ${up}${down ? `, and ${down}` : ""}.` : `The answer does not change up to ${amount(over, last)}.`;
-  return running ? `${found} Measuring more …` : found;
+  return value ? changesIn(over, value, running) : "Measuring …";
+}
+/**
+ * Where the answer changes. While more is measured, no value is named over which it does not.
+ * @param {{axis: string}} over @param {{start: number, points: any[], changes: [number, number][]}} curve @param {boolean} more
+ */
+export function changesIn(over, { start, points, changes }, more) {
+  const [up, down] = changes.map(([low, high]) => (low >= start ? `between ${amount(over, low)} and ${amount(over, high)}` : `below ${amount(over, high)}`));
+  if (up) return `The answer first changes ${up}${down ? `, and ${down}` : ""}.${more ? " Measuring more …" : ""}`;
+  if (more) return points.length > 1 ? "No change so far. Measuring more …" : "Measuring …";
+  return `The answer is the same from ${amount(over, points[0][0])} to ${amount(over, points[points.length - 1][0])}.`;
 }
 function plot(over, now, width) {
   const { points, start, changes } = value;
