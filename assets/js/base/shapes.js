@@ -82,6 +82,17 @@ export function say(element, text) {
   if (!node) { if (text) element.textContent = text; return; }
   if (node.data !== text) node.data = text; // the node stays: a new one would cost a layout object
 }
+/**
+ * As `say`, for sentences of this program: what stands in backticks, a command or a setting, becomes code.
+ * @param {any} element @param {string} text
+ */
+export function sayProse(element, text) {
+  if (element.prose === text) return;
+  element.prose = text;
+  if (element.linked) element.linked = "";
+  const pieces = text.split(/(`[^`]+`)/).filter(Boolean);
+  element.replaceChildren(...pieces.map((piece) => (/^`.+`$/.test(piece) ? html("code", {}, null, piece.slice(1, -1)) : piece)));
+}
 // Round numbers.
 function step(low, high, wanted) {
   const rough = (high > low ? high - low : 1) / wanted, power = 10 ** Math.floor(Math.log10(rough));

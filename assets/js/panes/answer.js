@@ -1,7 +1,7 @@
 // One answer of the chat: model, text, speed and sureness; its tokens coloured by entropy.
 // Text of people and models is inserted as text, never as markup.
 import { meaning } from "../base/glossary_bubbles.js";
-import { html, svg, say, put, percent1, three, THIN } from "../base/shapes.js";
+import { html, svg, say, sayProse, put, percent1, three, THIN } from "../base/shapes.js";
 import { showMark } from "../pinned/answer.js";
 import { showNext } from "../pinned/next.js";
 import { pieces } from "../pinned/tokens.js";
@@ -162,7 +162,7 @@ export const answerOf = (grid, turn) => {
     say(fast, speed(answer));
     say(surprise, `mean probability ${percent1(Math.exp(-answer.loss))}`);
     const unbegun = answer.state === "stopped" && !answer.text ? "stopped before its first word" : "";
-    say(note, answer.note || unbegun || STATES[secret && running ? "writing" : answer.state] || "");
+    sayProse(note, answer.note || unbegun || STATES[secret && running ? "writing" : answer.state] || "");
     if (!secret && !answer.before && answer.recipe && (answer.state === "writing" || answer.state === "done")) tables.noteMerged(answer.recipe);
   }
   return { fill };

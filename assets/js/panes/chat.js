@@ -1,6 +1,6 @@
 // Questions and answers, side by side by model; example questions.
 // Text of people and models is inserted as text, never as markup.
-import { html, say, put } from "../base/shapes.js";
+import { html, say, sayProse, put } from "../base/shapes.js";
 import { redraw, paint, part, server, waits } from "../session/parts.js";
 import * as controls from "../session/controls.js";
 import * as tables from "../session/tables.js";
@@ -70,7 +70,7 @@ part("transcript", ({ host, get, watch, trigger }) => {
     const failure = commonFailure(turn.answers);
     view.failed.hidden = !failure;
     view.grid.hidden = Boolean(failure);
-    say(view.failed, failure && `No model answered. ${failure}`);
+    sayProse(view.failed, failure && `No model answered. ${failure}`);
   }
   function repaint() {
     const current = tables.recipe();

@@ -1,6 +1,6 @@
 // The pinned question: its answer is written anew whenever the merge changes, while a slider moves
 // and at rest. The server leaves out moving sliders while it is busy, and says so.
-import { html, put, say, three, THIN } from "../base/shapes.js";
+import { html, put, say, sayProse, three, THIN } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
 import { afterFrame, part, redraw, server } from "../session/parts.js";
 import * as tables from "../session/tables.js";
@@ -158,7 +158,7 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
     put(box, "data-fresh", fresh);
     put(box, "data-recipe", answer?.recipe ?? "");
     put(box, "data-later", later);
-    say(note, noteOf(answer, fresh, later));
+    sayProse(note, noteOf(answer, fresh, later));
     if (fresh) put(box, "data-late", false);
     showMark(mark, fresh ? answer?.right : null, answer?.expected);
     if (answer && !fresh) say(mark, "…");
