@@ -59,7 +59,7 @@ def load(page: Page, *names: str) -> None:
 
 
 def test_of_two_scores_the_one_on_more_questions_comes_first(page: Page) -> None:
-    load(page, "plots/verdict")
+    load(page, "plots/plot_sentences")
     both = lambda here, before: page.evaluate("x => scripts.bothScores(...x)", [here, before])  # noqa: E731
     few, many = ({"text": f"Of {n}.", "questions": n} for n in (60, 1600))
     assert both(few, many) == both(many, few) == "Of 1600. Of 60."
@@ -67,7 +67,7 @@ def test_of_two_scores_the_one_on_more_questions_comes_first(page: Page) -> None
 
 
 def test_a_curve_names_what_does_not_change_only_once_all_is_measured(page: Page) -> None:
-    load(page, "pinned/breaks")
+    load(page, "pinned/curve_words")
     one, all_of = [[0, 0.1, "a"]], [[0, 0.1, "a"], [0.5, 0.1, "a"], [0.99, 0.2, "a"]]
 
     def said(points: list[Any], more: bool, changes: Any = ()) -> str:

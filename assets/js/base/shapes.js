@@ -31,6 +31,14 @@ export function count(n) {
   if (n >= 1e4) return `${Math.round(n / 1e3)}${THIN}k`;
   return String(n);
 }
+/**
+ * A slider's value with the unit that its name has in brackets, as a screen reader says it.
+ * @param {string} name @param {string | number} value
+ */
+export const valueText = (name, value) => {
+  const [, title, unit] = /^(.*?) \(([^()]*)\)$/.exec(name) ?? [];
+  return unit ? `${value}${THIN}${unit === "number" ? title.toLowerCase() : unit}` : String(value);
+};
 
 // --- colours: perceptually uniform, and distinguishable with colour blindness -----------------
 const stops = (...hex) => hex.join("").match(/.{6}/g).map((one) => [0, 2, 4].map((i) => parseInt(one.slice(i, i + 2), 16)));

@@ -56,6 +56,12 @@ export const copyText = async (text, button) => {
 };
 
 export const isRunning = ({ state }) => ["waiting", "loading", "merging", "writing"].includes(state);
+/**
+ * The one reason why no model answered, such as a question that is too long; empty otherwise.
+ * @param {{state: string, note: string}[]} answers
+ */
+export const commonFailure = ([first, ...others]) =>
+  (others.length && first.state === "failed" && others.every(({ state, note }) => state === "failed" && note === first.note) ? first.note : "");
 export const speedOf = (answer) => (answer.seconds > 0 ? answer.tokens / answer.seconds : null);
 function speed(answer) {
   const many = `${answer.tokens}${THIN}token${answer.tokens === 1 ? "" : "s"}`;

@@ -6,19 +6,12 @@ import * as controls from "../session/controls.js";
 import * as tables from "../session/tables.js";
 import { pin } from "../pinned/answer.js";
 import { stops } from "../controls/start_and_stop.js";
-import { iconButton, answerOf, showPrompts, promptsOf, isRunning, talk } from "./answer.js";
+import { iconButton, answerOf, showPrompts, promptsOf, isRunning, commonFailure, talk } from "./answer.js";
 import { ballotOf, secretOf, heldBack, votes } from "./blind_votes.js";
 import { barOf } from "./conversation.js";
 import { recall, endTurn, remember, typed } from "./restored_chat.js";
 
 const MOST_TURNS = 20;
-
-/**
- * The one reason why no model answered, such as a question that is too long; empty otherwise.
- * @param {{state: string, note: string}[]} answers
- */
-export const commonFailure = ([first, ...others]) =>
-  (others.length && first.state === "failed" && others.every(({ state, note }) => state === "failed" && note === first.note) ? first.note : "");
 
 part("transcript", ({ host, get, watch, trigger }) => {
   host.replaceChildren();

@@ -35,9 +35,9 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
   const examples = get()?.examples ?? [];
   const box = html("section", { class: "pinned", "aria-label": "Pinned question and the merge's answer" }, host);
   const head = html("div", { class: "pinned-head" }, box);
-  const label = html("label", { class: "choice", title: "Its answer is written anew whenever the merge changes." }, head);
-  html("span", {}, label, "Ask the merge");
-  const choice = html("select", { id: "pinned-choice" }, label);
+  const line = html("div", { class: "choice", title: "Its answer is written anew whenever the merge changes." }, head);
+  html("label", { for: "pinned-choice" }, html("h3", {}, line), "Ask the merge");
+  const choice = html("select", { id: "pinned-choice" }, line);
   for (const { domain, prompt } of examples) html("option", { value: prompt }, choice, `${domain}: ${prompt}`);
   html("option", { value: OWN }, choice, "a question of your own …");
   const mark = html("span", { class: "right-mark" }, head);

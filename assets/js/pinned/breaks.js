@@ -1,9 +1,10 @@
 // The pinned answer over one setting: its loss, and the value at which its text changes.
-import { html, svg, put, say, px, axis as axisOf, three, THIN } from "../base/shapes.js";
+import { html, svg, put, say, px, axis as axisOf, three } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
 import { afterFrame, part, redraw, server } from "../session/parts.js";
 import { saveable } from "../session/save_plots.js";
 import { pinnedNow } from "./answer.js";
+import { amount, changesIn } from "./curve_words.js";
 
 const LEFT = 46, RIGHT = 14, TOP = 16, BOTTOM = 34, HEIGHT = 176, REST_MS = 500;
 
@@ -98,7 +99,6 @@ function syncChoice() {
   for (const title of titles) html("option", { value: title }, view.choice, title);
   if (titles.includes(before)) view.choice.value = before;
 }
-const amount = (over, x) => (over.axis === "rate" ? `${+(100 * x).toFixed(1)}${THIN}%` : `${THIN}×${THIN}${three(x)}`.trim());
 
 function draw(over) {
   const now = over && here(over), width = view.width;
@@ -118,16 +118,6 @@ function sentence(over) {
   if (!pinnedNow().question) return "Pin a question first.";
   if (!over) return "No model takes part in the merge.";
   return value ? changesIn(over, value, running) : "Measuring …";
-}
-/**
- * Where the answer changes. While more is measured, no value is named over which it does not.
- * @param {{axis: string}} over @param {{start: number, points: any[], changes: [number, number][]}} curve @param {boolean} more
- */
-export function changesIn(over, { start, points, changes }, more) {
-  const [up, down] = changes.map(([low, high]) => (low >= start ? `between ${amount(over, low)} and ${amount(over, high)}` : `below ${amount(over, high)}`));
-  if (up) return `The answer first changes ${up}${down ? `, and ${down}` : ""}.${more ? " Measuring more …" : ""}`;
-  if (more) return points.length > 1 ? "No change so far. Measuring more …" : "Measuring …";
-  return `The answer is the same from ${amount(over, points[0][0])} to ${amount(over, points[points.length - 1][0])}.`;
 }
 function plot(over, now, width) {
   const { points, start, changes } = value;

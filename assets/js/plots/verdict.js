@@ -4,18 +4,10 @@ import * as controls from "../session/controls.js";
 import * as history from "../session/history.js";
 import { paint, part, server } from "../session/parts.js";
 import * as tables from "../session/tables.js";
+import { bothScores } from "./plot_sentences.js";
 
 /** Until the server knows it. */
 const UNKNOWN = "What this merge keeps …";
-/**
- * A score made here, and what was measured before: the one on more questions comes first.
- * @param {{text: string, questions: number}} scored @param {{text: string, questions: number} | null} before
- */
-export const bothScores = (scored, before) => {
-  if (!before) return scored.text;
-  const ordered = before.questions > scored.questions ? [before, scored] : [scored, before];
-  return ordered.map(({ text }) => text).join(" ");
-};
 
 /** The lesson with every method, from the leaderboard. */
 const RANKED = "comparison";
