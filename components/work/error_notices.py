@@ -10,6 +10,7 @@ import functools
 import html
 import inspect
 import logging
+import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
@@ -24,6 +25,8 @@ NEUTRAL = (
     "the server."
 )
 SECONDS = 12
+_CODE = re.compile("`([^`]+)`")
+"""A command or a setting in a sentence."""
 
 _log = logging.getLogger("dppa.page")
 
@@ -48,7 +51,7 @@ class Notices(AbstractContextManager[object]):
             return
         title = "Stopped" if isinstance(error, Cancelled) else "That did not work"
         # Gradio shows a notice as HTML; quoted input must stay text.
-        text = html.escape(message(error), quote=False)
+        text = _CODE.sub(r"<code>\1</code>", html.escape(message(error), quote=False))
         raise gr.Error(text, title=title, duration=SECONDS, print_exception=False) from error
 
 

@@ -58,6 +58,30 @@ def load(page: Page, *names: str) -> None:
     )
 
 
+def test_of_two_scores_the_one_on_more_questions_comes_first(page: Page) -> None:
+    load(page, "plots/plot_sentences")
+    both = lambda here, before: page.evaluate("x => scripts.bothScores(...x)", [here, before])  # noqa: E731
+    few, many = ({"text": f"Of {n}.", "questions": n} for n in (60, 1600))
+    assert both(few, many) == both(many, few) == "Of 1600. Of 60."
+    assert both(few, None) == "Of 60."
+
+
+def test_a_curve_names_what_does_not_change_only_once_all_is_measured(page: Page) -> None:
+    load(page, "pinned/curve_words")
+    one, all_of = [[0, 0.1, "a"]], [[0, 0.1, "a"], [0.5, 0.1, "a"], [0.99, 0.2, "a"]]
+
+    def said(points: list[Any], more: bool, changes: Any = ()) -> str:
+        curve = {"start": 0, "points": points, "changes": list(changes)}
+        script = "x => scripts.changesIn({axis: 'rate'}, ...x)"
+        return str(page.evaluate(script, [curve, more])).replace("\u202f", " ")
+
+    assert said(one, True) == "Measuring …"
+    assert said(all_of, True) == "No change so far. Measuring more …"
+    assert said(all_of, False) == "The answer is the same from 0 % to 99 %."
+    changed = [[0.5, 0.99]]
+    assert said(all_of, True, changed).startswith("The answer first changes between 50 % and 99 %.")
+
+
 def test_a_click_right_after_stop_waits_until_the_old_run_has_ended(page: Page) -> None:
     page.set_content(BUTTONS)
     load(page, "controls/start_and_stop", "session/parts")

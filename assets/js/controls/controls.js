@@ -1,6 +1,6 @@
 // Controls drawn by script: the list of models, the amplification rows.
 // Each change goes to the state (the next frame draws it) and to the server.
-import { html, say, put as write, level } from "../base/shapes.js";
+import { html, say, put as write, level, valueText } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
 import { curvesOf, curveButton, curveEditor } from "../session/curve.js";
 import { ownChoices } from "./own_choices.js";
@@ -27,6 +27,7 @@ export function slider(parent, { name, low, high, step, digits, value, limits = 
     if (x === shown) return;
     shown = x;
     range.value = x;
+    write(range, "aria-valuetext", valueText(name, text(x)));
     range.style.setProperty("--filled", `${Math.min(Math.max((100 * (x - low)) / (high - low), 0), 100)}%`);
     if (document.activeElement !== number) number.value = text(x);
   };

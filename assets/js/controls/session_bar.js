@@ -1,6 +1,6 @@
 // The session bar: undo, redo, reset, two slots, presets and recipes, and the link.
 // session_value.js defines the state.
-import { html, say, put as write } from "../base/shapes.js";
+import { html, sayProse, put as write } from "../base/shapes.js";
 import * as history from "../session/history.js";
 import { savedPresets, openFile, recipeFile, download } from "../session/own_presets.js";
 import { redraw, paint, part, server, setActivity } from "../session/parts.js";
@@ -67,7 +67,7 @@ part("tune", ({ host, get, put, watch, trigger }) => {
   let fade = 0;
   function tell(what, wrong = false, link = "") {
     clearTimeout(fade);
-    say(text, what);
+    sayProse(text, what);
     line.hidden = !what;
     line.classList.toggle("wrong", wrong);
     box.hidden = !link;
@@ -82,7 +82,7 @@ part("tune", ({ host, get, put, watch, trigger }) => {
   keep.popoverTargetElement = panel;
   const close = () => panel.hidePopover();
   const inside = html("p", { class: "keep-told", role: "status" });
-  const tellInside = (what, wrong = false) => { say(inside, what); inside.classList.toggle("wrong", wrong); };
+  const tellInside = (what, wrong = false) => { sayProse(inside, what); inside.classList.toggle("wrong", wrong); };
   const refill = savedPresets(panel, tellInside, close);
   const emptied = recipeFile(panel, tellInside, ask, longest.recipe);
   panel.append(inside);

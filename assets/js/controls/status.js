@@ -1,7 +1,7 @@
 // The status line: the recipe, the models in memory, whether answers and scores match it, running work
 // and its remaining time. Also the line of exact numbers below the plots.
 import { meaning } from "../base/glossary_bubbles.js";
-import { html, say, put, percent1, percent, count, THIN } from "../base/shapes.js";
+import { html, say, sayProse, put, percent1, percent, count, THIN } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
 import { redraw, paint, part, server, waits } from "../session/parts.js";
 import * as tables from "../session/tables.js";
@@ -131,7 +131,7 @@ part("exact", ({ host, outer, get, watch, trigger }) => {
     const current = exact !== null && tables.isCurrent();
     const trouble = server.trouble || (current ? exact.problem : "");
     problem.hidden = !trouble;
-    say(problem, trouble);
+    sayProse(problem, trouble);
     const busy = server.activity.see !== "idle";
     measuring.hidden = !busy;
     say(measuring, busy ? (server.activity.see === "waiting" ? waits() : `${server.measuring || "Measuring"} …`) : "");

@@ -122,11 +122,11 @@ function drawList(current) {
     if (about) html("span", { class: "learn-about" }, link, about);
   };
   for (const part of new Set(lessons.map((one) => one.part))) {
-    html("h3", { class: "learn-part" }, place.list, part);
+    html("h2", { class: "learn-part" }, place.list, part);
     const list = html("ol", {}, place.list);
     for (const one of lessons) if (one.part === part) item(list, one.name, numbered(one), `${one.minutes}${THIN}min`, done[one.name]);
   }
-  html("h3", { class: "learn-part" }, place.list, "To look up");
+  html("h2", { class: "learn-part" }, place.list, "To look up");
   item(html("ol", {}, place.list), GLOSSARY, "Glossary", "", false);
   html("p", { class: "how" }, place.list, `${finished} of ${lessons.length} done. A lesson is done once all its questions are answered right; one without questions, once you say so. What you did is kept in this browser only.`);
   if (finished || Object.keys({ ...progress().answers, ...progress().acts }).length) {

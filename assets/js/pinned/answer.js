@@ -1,6 +1,6 @@
 // The pinned question: its answer is written anew whenever the merge changes, while a slider moves
 // and at rest. The server leaves out moving sliders while it is busy, and says so.
-import { html, put, say, three, THIN } from "../base/shapes.js";
+import { html, put, say, sayProse, three, THIN } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
 import { afterFrame, part, redraw, server } from "../session/parts.js";
 import * as tables from "../session/tables.js";
@@ -35,9 +35,9 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
   const examples = get()?.examples ?? [];
   const box = html("section", { class: "pinned", "aria-label": "Pinned question and the merge's answer" }, host);
   const head = html("div", { class: "pinned-head" }, box);
-  const label = html("label", { class: "choice", title: "Its answer is written anew whenever the merge changes." }, head);
-  html("span", {}, label, "Ask the merge");
-  const choice = html("select", { id: "pinned-choice" }, label);
+  const line = html("div", { class: "choice", title: "Its answer is written anew whenever the merge changes." }, head);
+  html("label", { for: "pinned-choice" }, html("h3", {}, line), "Ask the merge");
+  const choice = html("select", { id: "pinned-choice" }, line);
   for (const { domain, prompt } of examples) html("option", { value: prompt }, choice, `${domain}: ${prompt}`);
   html("option", { value: OWN }, choice, "a question of your own …");
   const mark = html("span", { class: "right-mark" }, head);
@@ -158,7 +158,7 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
     put(box, "data-fresh", fresh);
     put(box, "data-recipe", answer?.recipe ?? "");
     put(box, "data-later", later);
-    say(note, noteOf(answer, fresh, later));
+    sayProse(note, noteOf(answer, fresh, later));
     if (fresh) put(box, "data-late", false);
     showMark(mark, fresh ? answer?.right : null, answer?.expected);
     if (answer && !fresh) say(mark, "…");

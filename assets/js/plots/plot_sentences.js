@@ -229,3 +229,13 @@ export const QUANTITIES = {
 };
 // Outliers are rare: two decimals below one percent.
 function smallPercent(share) { return share < 0.01 ? `${(100 * share).toFixed(2)}\u202f%` : percent(share); }
+
+/**
+ * A score made here, and what was measured before: the one on more questions comes first.
+ * @param {{text: string, questions: number}} scored @param {{text: string, questions: number} | null} before
+ */
+export const bothScores = (scored, before) => {
+  if (!before) return scored.text;
+  const ordered = before.questions > scored.questions ? [before, scored] : [scored, before];
+  return ordered.map(({ text }) => text).join(" ");
+};

@@ -4,9 +4,11 @@ import * as controls from "../session/controls.js";
 import * as history from "../session/history.js";
 import { paint, part, server } from "../session/parts.js";
 import * as tables from "../session/tables.js";
+import { bothScores } from "./plot_sentences.js";
 
 /** Until the server knows it. */
 const UNKNOWN = "What this merge keeps …";
+
 /** The lesson with every method, from the leaderboard. */
 const RANKED = "comparison";
 
@@ -39,7 +41,7 @@ part("verdict", ({ host, get }) => {
     const scored = kept !== null && kept.recipe === tables.recipe();
     put(box, "data-fresh", current);
     put(box, "data-scored", scored);
-    if (scored) say(text, `${kept.text} ${current ? server.exact.measured : ""}`.trim());
+    if (scored) say(text, bothScores(kept, current ? server.exact.measured : null));
     else say(text, current ? server.exact.verdict : UNKNOWN);
   });
 });

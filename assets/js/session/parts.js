@@ -30,7 +30,7 @@ export const server = {
   answered: null,
   /** Recipe of the last scored merge. @type {string | null} */
   scored: null,
-  /** What the last scored merge keeps. @type {{recipe: string | null, text: string} | null} */
+  /** What the last scored merge keeps. @type {{recipe: string | null, text: string, questions: number} | null} */
   kept: null,
   /** Number of the state being sent to the server. */
   restoring: 0,

@@ -1,5 +1,5 @@
 // The display of long work: its progress bar, its messages.
-import { html, put, say } from "../base/shapes.js";
+import { html, put, sayProse } from "../base/shapes.js";
 import { redraw, server, waits } from "./parts.js";
 import * as tables from "./tables.js";
 
@@ -50,7 +50,7 @@ export const watchRuns = (host, name, { label, idle, changed }) => {
       put(host, "data-stale", Boolean(stale) && resting);
       progress.style.visibility = resting ? "hidden" : "";
       put(progress, "data-moving", !value.total);
-      say(line, words(measured, stale));
+      sayProse(line, words(measured, stale));
       for (const [end, off] of [["stop", resting], ["run", !resting]]) {
         const button = document.getElementById(`${name}-${end}`);
         if (button) put(button, "aria-disabled", off);

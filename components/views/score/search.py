@@ -56,7 +56,7 @@ def _build_varied() -> dict[str, Any]:
             elem_id="search-goals",
         )
         trials = gr.Slider(
-            *TRIALS, value=20, step=1, label="Trials", elem_id="search-trials", buttons=[]
+            *TRIALS, value=20, step=1, label="Trials (number)", elem_id="search-trials", buttons=[]
         )
     with gr.Row(elem_id="search-grid"):
         sides = [(knob_words(name), name) for name in VALUES]

@@ -168,7 +168,7 @@ def _studied(
 
 def _tested(hunt: SearchRequest, found: MergeRecipe, studio: Studio, stop: Stop) -> dict[str, Any]:
     """The found merge against the given one on as many test items: a sentence, and whether the
-    found one answered fewer of them."""
+    found one answered fewer of them, beyond chance."""
     from dppa_core.evaluation.examiner import Examiner  # noqa: PLC0415  (torch)
 
     if recipe_hash(found) == recipe_hash(hunt.recipe):
@@ -181,7 +181,7 @@ def _tested(hunt: SearchRequest, found: MergeRecipe, studio: Studio, stop: Stop)
 
     one = compared({d: (hits(found, d), hits(hunt.recipe, d)) for d in domains})
     told = sentence(one, "what was found", "the given merge")
-    return {"test": f"On test questions: {told}", "worse": one.difference.value < 0}
+    return {"test": f"On test questions: {told}", "worse": one.seen and one.difference.value < 0}
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,7 +129,7 @@ def exact_payload(session: Session, studio: Studio, *, adopt: bool = False) -> d
         "outcome": outcome_value(outcome) if outcome else None,
         "adopt": adopt,
         "verdict": verdict_of(recipe) if recipe else "No merge at these settings.",
-        "measured": before_scoring(recipe) if recipe else "",
+        "measured": before_scoring(recipe) if recipe else None,
     }
 
 

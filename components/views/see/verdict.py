@@ -178,12 +178,14 @@ def verdict_of(recipe: MergeRecipe) -> str:
     return f"{kept} {searched}: {beside}." if beside else kept
 
 
-def before_scoring(recipe: MergeRecipe) -> str:
-    """What stands beside a score of this merge by fewer questions; empty if it was not measured."""
+def before_scoring(recipe: MergeRecipe) -> dict[str, Any] | None:
+    """What stands beside a score of this merge, and on how many questions; None if it was not
+    measured."""
     found = _found(recipe)
     if found is None:
-        return ""
-    return f"Before, on {found.questions:,}: {_percent(found.kept)}."
+        return None
+    text = f"Measured on {found.questions:,} questions: keeps {_percent(found.kept)}."
+    return {"questions": found.questions, "text": text}
 
 
 @cache

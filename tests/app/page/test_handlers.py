@@ -88,6 +88,17 @@ def test_a_foreseen_error_is_shown_as_it_stands_and_as_text() -> None:
     assert not caught.value.print_exception
 
 
+def test_a_command_in_an_error_is_shown_as_code() -> None:
+    @show_errors
+    def handler() -> None:
+        raise InvalidValue("`dppa merge <b>` takes any number, `dppa plan` too")
+
+    with pytest.raises(gr.Error) as caught:
+        handler()
+    code = "<code>dppa merge &lt;b&gt;</code> takes any number, <code>dppa plan</code> too"
+    assert caught.value.message == code
+
+
 def test_a_bug_is_logged_and_told_neutrally(caplog: pytest.LogCaptureFixture) -> None:
     @show_errors
     def handler() -> Iterator[int]:

@@ -111,6 +111,23 @@ def test_every_way_asks_the_given_merge_and_says_first_what_is_worse(
     assert "the given merge is better than what was found: -60.0 points" in result["test"]
 
 
+def test_a_merge_is_worse_only_if_the_difference_is_seen(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of 300 test items more is right as given: the button must not say what the test does
+    not."""
+
+    def turned(exam: Exam) -> DomainScore:
+        if exam.split == "search" or not isinstance(exam.target, MergeRecipe):
+            return answered(exam)
+        return scored(a=(90 if exam.target == SESSION.recipe() else 89, 100))
+
+    monkeypatch.setattr(Examiner, "score", lambda self, exam, stop: turned(exam))
+    result = told(studio, Recent(4))[-1]["result"]
+    assert "No difference seen between what was found and the given merge: -1.0" in result["test"]
+    assert not result["worse"]
+
+
 def test_a_joint_search_tells_every_setting_and_offers_the_best(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:

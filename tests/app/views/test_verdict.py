@@ -54,9 +54,12 @@ def asked() -> int:
 
 
 def test_beside_a_score_the_measured_share_and_its_questions_are_named():
-    said = before_scoring(SESSION.recipe())
-    assert said == f"Before, on {asked():,}: {kept('dp', 0.8, when='plain')}."
-    assert before_scoring(replace(SESSION, rate=0.83).recipe()) == ""
+    share = kept("dp", 0.8, when="plain")
+    assert before_scoring(SESSION.recipe()) == {
+        "questions": asked(),
+        "text": f"Measured on {asked():,} questions: keeps {share}.",
+    }
+    assert before_scoring(replace(SESSION, rate=0.83).recipe()) is None
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import torch
 from playwright.sync_api import expect
 from transformers import GPT2Config, GPT2LMHeadModel
 
+from dppa_core.merging.preflight.fetchable_sets import fetchable_set
 from tests.e2e.page_driver import Studio
 
 MATH = Path(__file__).parents[3] / "assets" / "zoo" / "math"
@@ -70,3 +71,20 @@ def test_the_merge_asks_in_the_chat_template_of_the_chosen_model(
     expect(read).to_have_text("Pupil: Compare 3 and 4. Tutor:")
     state = json.loads(studio.page.evaluate("() => dppa.stateText(dppa.stateNow())"))
     assert state["template"] == str(own)
+
+
+def test_a_command_in_a_sentence_is_code_and_has_no_backticks(studio: Studio) -> None:
+    """In the card of a set, in a finding, in a notice, and among the results."""
+    page = studio.page
+    studio.wait_models()
+    page.locator("#preset-choice").select_option(fetchable_set("llama-2-7b").title)
+    expect(page.locator(".offer-lines code")).to_have_text("hf auth login")
+    page.locator(".offer .remove").click()
+    page.locator('#views button[data-view="experiments"]').click()
+    page.locator(".result-how summary").click()
+    expect(page.locator(".result-how p code")).to_have_text("dppa reproduce first --limit 200")
+    page.locator("#experiment-choice").select_option("last")
+    expect(page.locator("#experiments .problem code")).to_have_text("dppa zoo train")
+    studio.use_models(", ".join(f"/m{i}" for i in range(40)))
+    expect(page.locator("#own-models .field-note")).to_contain_text("dppa merge takes any number")
+    assert "`" not in page.locator("body").inner_text()
