@@ -105,9 +105,7 @@ def test_the_head_cuts_no_text(visit: Visit, width: int) -> None:
 
 
 @pytest.mark.parametrize(("width", "height"), [(720, 450), (683, 384), (844, 390)])
-def test_on_a_low_screen_no_slider_covers_the_answer(
-    visit: Visit, width: int, height: int
-) -> None:
+def test_on_a_low_screen_no_slider_covers_the_answer(visit: Visit, width: int, height: int) -> None:
     """A screen of 1440 x 900 or 1366 x 768 at twice the size; a phone that lies on its side."""
     studio = visit(width=width, height=height)
     studio.wait_exact(80)

@@ -32,6 +32,7 @@ part("verdict", ({ host, get }) => {
     button.addEventListener("click", () => history.goTo(state));
     return { button, recipe };
   });
+  html("span", { class: "shown-others" }, row, get()?.others ?? "");
   const theirs = new Set((get()?.shows ?? []).flatMap(({ state }) => state.models.map(({ ref }) => ref)));
   paint(() => {
     const { base, models } = controls.state;

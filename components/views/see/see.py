@@ -27,6 +27,7 @@ from ...work.figures import (
 from ...work.studio import Emit, Studio
 from .verdict import (
     before_scoring,
+    of_other_trainings,
     shown_at,
     shown_merges,
     verdict_of,
@@ -62,6 +63,7 @@ def build_see() -> SeeView:
         "purposes": which_for_what(),
         "shows": shows,
         "at": shown_at(),
+        "others": of_other_trainings(),
     }
     verdict = live("verdict", told)
     beforehand = live("beforehand", None, events=("merge",))

@@ -18,6 +18,7 @@ from dppa_core.studies.zoo.study.merges import recipe_of
 from dppa_core.tasks.intervals import Interval
 
 from ...session.from_recipe import session_from_recipe
+from ...session.presets import first_session, presets
 from ...session.shipped import shipped
 from ...session.state import state_of
 
@@ -28,6 +29,8 @@ STUDIED = {
 }
 """Files of `make study` that come along -> base, and names of the models up to the domain."""
 LEADERBOARD = shipped("docs/leaderboard.json")
+TRAINED_APART = "Trained apart: math + finance + law"
+"""The preset of the models that never met."""
 FOR_EACH_DOMAIN = "emr"
 """The method that makes a checkpoint for each domain, not one for all."""
 OTHERS = {
@@ -111,21 +114,18 @@ class ShownMerge:
         return f"{self.name} {self.kept}"
 
 
-@cache
-def _shown_rate() -> float:
-    """The rate at which DPPA keeps most beyond what magnitude pruning leaves."""
-    known = {(row["method"], row["rate"]): row["merged"] for row in _merges()}
-
-    def gained(rate: float) -> float:
-        ours, plain = known["dppa", rate]["best"], known["magnitude", rate]["plain"]
-        return float(ours["kept"] - plain["kept"])
-
-    return max((float(rate) for method, rate in known if method == "dppa"), key=gained)
-
-
 def shown_at() -> str:
-    """The pruning rate of the merges that clicks set, in percent."""
-    return _percent(_shown_rate())
+    """The pruning rate of the merges that clicks set, in percent: the one that the page opens
+    with, whatever a method keeps there."""
+    return _percent(first_session().rate)
+
+
+def of_other_trainings() -> str:
+    """What stands beside those merges: how their models were trained, and what is kept of others.
+    A figure of one training is none of pruning."""
+    apart = replace(presets()[TRAINED_APART], rate=first_session().rate, partitions=2)
+    beside = _beside(apart.recipe(), None)
+    return f"Toys, trained once, to be merged; trained apart: {beside}."
 
 
 @cache
@@ -134,7 +134,7 @@ def shown_merges() -> tuple[ShownMerge, ...]:
     DPPA, each but the second with searched settings: at the rate `shown_at`."""
     known = {(row["method"], row["rate"]): row["merged"] for row in _merges()}
 
-    rate = _shown_rate()
+    rate = first_session().rate
     one, ours = known["magnitude", rate], known["dppa", rate]
     return (
         _shown("whole", "Whole changes, added.", known["task_arithmetic", 0.0]["best"]),
