@@ -30,6 +30,7 @@ from dppa_core.recipes.recipe import (
     calibration_texts,
     recipe_hash,
     recipe_values,
+    short_hash,
 )
 from dppa_core.system.regular_files import read_regular
 
@@ -44,6 +45,7 @@ __all__ = [
     "load_recipe",
     "parse_recipe",
     "recipe_hash",
+    "short_hash",
 ]
 
 T = TypeVar("T")

@@ -142,7 +142,7 @@ def push_events(
     known = look(asked.recipe, public=studio.public, stop=stop)
     nbytes = needed_bytes(known, "checkpoint") // 2
     with exports.room(asked.visitor, nbytes, keeps=False) as room:
-        folder = room.folder / f"dppa-{recipe_hash(asked.recipe)}"
+        folder = room.folder / f"dppa-{short_hash(asked.recipe)}"
         merge_to_folder(
             asked.recipe,
             folder,

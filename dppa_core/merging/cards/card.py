@@ -21,7 +21,7 @@ from dppa_core.recipes.yaml_text import (
     MergeRecipe,
     calibration_texts,
     dump_recipe,
-    recipe_hash,
+    short_hash,
 )
 
 _FRONT = """---
@@ -47,7 +47,7 @@ def model_card(recipe: MergeRecipe, record: MergeRecord | None = None) -> str:
     parts = [
         _FRONT.format(known=_known(recipe, record.parents), tag=_tag(method.name)),
         f"# {short_name(recipe.base)} merged with {title}\n",
-        f"A merge by {method.title}{paper}, recipe `{recipe_hash(recipe)}`. {method.summary}"
+        f"A merge by {method.title}{paper}, recipe `{short_hash(recipe)}`. {method.summary}"
         f"{_stage(recipe)}\n",
         *(f"**{_label(warning)}**\n" for warning in record.warnings),
         _models_table(recipe, record),
