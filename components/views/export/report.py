@@ -176,8 +176,8 @@ def _hashes(record: MergeRecord) -> str:
     rows = [[file, sha256] for file, sha256 in sorted(record.files.items())]
     return (
         f"<section><h2>Weights</h2><p>{len(record.tensors)} tensors, {count:,} elements. Together "
-        f"they have the hash <code>{escape(record.digest)}</code> (XXH3), the same in any number "
-        f"of files.</p>{_table(['file', 'SHA-256'], rows)}</section>"
+        f"they have the hash <code>{escape(record.digest)}</code>, the same in any number of "
+        f"files.</p>{_table(['file', 'SHA-256'], rows)}</section>"
     )
 
 

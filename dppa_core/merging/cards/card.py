@@ -101,8 +101,8 @@ def _weights(record: MergeRecord) -> list[str]:
     return [
         "## Weights\n",
         f"{len(record.tensors)} tensors, {count:,} elements. Together they have the hash "
-        f"`{record.digest}` (XXH3), the same in any number of files; `merge.json` lists that of "
-        "each tensor, and what was kept of every matrix. SHA-256 of the files:\n",
+        f"`{record.digest}`, the same in any number of files; `merge.json` lists that of each "
+        "tensor, and what was kept of every matrix. SHA-256 of the files:\n",
         "\n".join(["```", *lines, "```", ""]),
     ]
 

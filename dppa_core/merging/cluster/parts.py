@@ -37,7 +37,7 @@ class WrittenShard:
     file: str
     sha256: str
     digests: dict[str, str]
-    """XXH3-128 of every tensor's elements."""
+    """SHA-256 of every tensor's elements."""
     kept: dict[str, tuple[int, ...]]
     """Tensor of a module -> elements kept of each domain model's delta."""
     changed: bool
