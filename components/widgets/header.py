@@ -11,7 +11,7 @@ from dppa_core import __version__
 
 from .browser_parts import live
 
-_HASH = re.compile(r"[0-9a-f]{12}")
+_HASH = re.compile(r"[0-9a-f]{64}")
 
 SKIP = (
     '<nav aria-label="Skip to">'

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-import xxhash
 from jaxtyping import Shaped
 from numpy import ndarray
 
@@ -178,8 +178,8 @@ class FolderCheckpoint:
             file.release()
 
     def content_hash(self) -> str:
-        """XXH3 over all weight files: the same for the same weights in the same files."""
-        digest = xxhash.xxh3_128()
+        """SHA-256 over all weight files: the same for the same weights in the same files."""
+        digest = hashlib.sha256()
         for file in self.files:
             digest.update(f"{file.path.name}:{file_hash(file)}\n".encode())
         return digest.hexdigest()

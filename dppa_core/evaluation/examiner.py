@@ -190,7 +190,7 @@ class Examiner:
         asker = identity(target, expected, public=self.public)
         text = json.dumps([asker, asked, *([] if computed == "float32" else [computed])])
         key = hashlib.sha256(text.encode()).hexdigest()
-        return cache_folder("marks") / f"{key}.json"
+        return cache_folder("item-marks") / f"{key}.json"
 
 
 def evaluate(

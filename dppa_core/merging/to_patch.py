@@ -136,7 +136,7 @@ def _written(
     shapes = {name: merger.base.shape(name) for name in totals}
     texts = {
         "format": _KIND,
-        "version": "1",
+        "version": "2",
         "base": merger.recipe.base,
         "base_hash": known_fingerprint(merger.base),
         "recipe": dump_recipe(merger.recipe),

@@ -268,8 +268,17 @@ def recipe_values(recipe: MergeRecipe) -> dict[str, Any]:
 
 
 def recipe_hash(recipe: MergeRecipe) -> str:
-    """12 hex digits of the SHA-256 of the recipe, independent of number formats."""
+    """The SHA-256 of the recipe, independent of number formats: the key of all that is made of it.
+
+    Visitors choose recipes, and a part of the digits can be made equal: what is kept or compared
+    under this has all 64.
+    """
     text = json.dumps(
         recipe_values(recipe), sort_keys=True, separators=(",", ":"), ensure_ascii=True
     )
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def short_hash(recipe: MergeRecipe) -> str:
+    """The first 12 digits of `recipe_hash`, for people to read; never a key."""
+    return recipe_hash(recipe)[:12]

@@ -31,6 +31,7 @@ from dppa_core.recipes.recipe import (
     calibration_texts,
     recipe_hash,
     recipe_values,
+    short_hash,
 )
 from dppa_core.system.regular_files import read_regular
 
@@ -45,6 +46,7 @@ __all__ = [
     "load_recipe",
     "parse_recipe",
     "recipe_hash",
+    "short_hash",
 ]
 
 T = TypeVar("T")

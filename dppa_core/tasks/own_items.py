@@ -171,7 +171,7 @@ class OwnDomain(str):
         made = super().__new__(cls, name)
         ordered = tuple(sorted(items, key=lambda one: (_hashed(one.question), one.prompt)))
         told = json.dumps([[one.asked() for one in ordered], tokens, *(["whole"] if whole else [])])
-        digest = hashlib.sha256(told.encode()).hexdigest()[:16]
+        digest = hashlib.sha256(told.encode()).hexdigest()
         fields = {"items": ordered, "tokens": tokens, "whole": whole, "digest": digest}
         for field, value in fields.items():
             object.__setattr__(made, field, value)

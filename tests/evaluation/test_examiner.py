@@ -130,7 +130,7 @@ def test_marks_of_own_questions_are_kept_by_content_and_those_of_embedded_ones_a
     examiner.marks(embedded)
     asked = [[item.prompt, item.answer] for item in embedded.items()]
     told = json.dumps([identity("zoo:math"), asked]).encode()
-    (path,) = (tmp_path / "marks").rglob("*.json")
+    (path,) = (tmp_path / "item-marks").rglob("*.json")
     assert path.stem == hashlib.sha256(told).hexdigest()
     own = read_items(APPLES.encode(), "apples.jsonl")
     exam = Exam("zoo:math", own, "test")

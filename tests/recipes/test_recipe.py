@@ -16,6 +16,7 @@ from dppa_core.recipes.yaml_text import (
     load_recipe,
     parse_recipe,
     recipe_hash,
+    short_hash,
 )
 from tests.helpers.random_profiles import LEVELS
 
@@ -81,7 +82,7 @@ def test_the_hash_sees_values_not_their_spelling() -> None:
     assert hash(parse_recipe(spelled)) == hash(recipe)
     turned = replace(recipe, models=recipe.models[::-1])
     assert recipe_hash(turned) != recipe_hash(recipe)
-    assert len(recipe_hash(recipe)) == 12
+    assert len(recipe_hash(recipe)) == 64 and short_hash(recipe) == recipe_hash(recipe)[:12]
 
 
 def test_defaults_are_part_of_the_hash() -> None:

@@ -19,7 +19,7 @@ from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.merging.to_pack import pack_models
 from dppa_core.merging.verify import read_merge
 from dppa_core.progress import Progress, Stop, check
-from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, recipe_hash
+from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, short_hash
 
 from .report import Reported, report_html
 
@@ -46,7 +46,7 @@ Maker = Callable[[MergeRecipe, Path, ExportWork], Path]
 
 def make_checkpoint(recipe: MergeRecipe, folder: Path, work: ExportWork) -> Path:
     """The folder that `dppa merge` writes, zipped."""
-    made = folder / f"dppa-{recipe_hash(recipe)}"
+    made = folder / f"dppa-{short_hash(recipe)}"
     merge_to_folder(
         recipe,
         made,
@@ -60,7 +60,7 @@ def make_checkpoint(recipe: MergeRecipe, folder: Path, work: ExportWork) -> Path
 
 def make_packs(recipe: MergeRecipe, folder: Path, work: ExportWork) -> Path:
     """One delta pack for each domain model, and the recipe, zipped."""
-    made = folder / f"dppa-{recipe_hash(recipe)}-packs"
+    made = folder / f"dppa-{short_hash(recipe)}-packs"
     pack_models(
         recipe,
         made,
@@ -75,7 +75,7 @@ def make_packs(recipe: MergeRecipe, folder: Path, work: ExportWork) -> Path:
 
 def make_report(recipe: MergeRecipe, folder: Path, work: ExportWork) -> Path:
     """A self-contained web page. The weights are merged for their hashes, then removed."""
-    made = folder / f"dppa-{recipe_hash(recipe)}"
+    made = folder / f"dppa-{short_hash(recipe)}"
     progress = _teller(work.tell, "Merging", 0.0, 0.8)
     told = merge_to_folder(
         recipe, made, sync=False, public=work.public, progress=progress, stop=work.stop

@@ -28,7 +28,7 @@ from dppa_core.merging.cards.record import MergeRecord
 from dppa_core.methods.registry import get_method
 from dppa_core.methods.shared.contract import paper_address
 from dppa_core.pruning.plan import PruningPlan
-from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe, recipe_hash
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe, short_hash
 
 from ...session.shipped import shipped
 
@@ -91,7 +91,7 @@ def _head(about: Reported, title: str) -> str:
     return (
         '<header><button type="button" id="theme">Light or dark</button>'
         f"<h1>{escape(title)}</h1><p>A merge by {escape(method.title)}{paper}, recipe "
-        f"<code>{recipe_hash(about.recipe)}</code>. {escape(method.summary)}</p></header>{warned}"
+        f"<code>{short_hash(about.recipe)}</code>. {escape(method.summary)}</p></header>{warned}"
     )
 
 
@@ -176,8 +176,8 @@ def _hashes(record: MergeRecord) -> str:
     rows = [[file, sha256] for file, sha256 in sorted(record.files.items())]
     return (
         f"<section><h2>Weights</h2><p>{len(record.tensors)} tensors, {count:,} elements. Together "
-        f"they have the hash <code>{escape(record.digest)}</code> (XXH3), the same in any number "
-        f"of files.</p>{_table(['file', 'SHA-256'], rows)}</section>"
+        f"they have the hash <code>{escape(record.digest)}</code>, the same in any number of "
+        f"files.</p>{_table(['file', 'SHA-256'], rows)}</section>"
     )
 
 

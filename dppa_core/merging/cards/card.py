@@ -21,7 +21,7 @@ from dppa_core.recipes.yaml_text import (
     MergeRecipe,
     calibration_texts,
     dump_recipe,
-    recipe_hash,
+    short_hash,
 )
 
 _FRONT = """---
@@ -47,7 +47,7 @@ def model_card(recipe: MergeRecipe, record: MergeRecord | None = None) -> str:
     parts = [
         _FRONT.format(known=_known(recipe, record.parents), tag=_tag(method.name)),
         f"# {short_name(recipe.base)} merged with {title}\n",
-        f"A merge by {method.title}{paper}, recipe `{recipe_hash(recipe)}`. {method.summary}"
+        f"A merge by {method.title}{paper}, recipe `{short_hash(recipe)}`. {method.summary}"
         f"{_stage(recipe)}\n",
         *(f"**{_label(warning)}**\n" for warning in record.warnings),
         _models_table(recipe, record),
@@ -101,8 +101,8 @@ def _weights(record: MergeRecord) -> list[str]:
     return [
         "## Weights\n",
         f"{len(record.tensors)} tensors, {count:,} elements. Together they have the hash "
-        f"`{record.digest}` (XXH3), the same in any number of files; `merge.json` lists that of "
-        "each tensor, and what was kept of every matrix. SHA-256 of the files:\n",
+        f"`{record.digest}`, the same in any number of files; `merge.json` lists that of each "
+        "tensor, and what was kept of every matrix. SHA-256 of the files:\n",
         "\n".join(["```", *lines, "```", ""]),
     ]
 

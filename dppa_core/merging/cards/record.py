@@ -14,7 +14,7 @@ from dppa_core.merging.cards.provenance import Parent
 from dppa_core.pruning.plan import PruningPlan
 
 RECORD = "merge.json"
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ def read_record(folder: Path) -> MergeRecord:
     if version != _VERSION:
         raise DamagedCheckpoint(
             f"{folder / RECORD}: has version {version!r}; only {_VERSION} can be read. A merge by "
-            "a newer DPPA Studio is the usual cause."
+            "another version of DPPA Studio is the usual cause; merge its recipe again."
         )
     try:
         record = TypeAdapter(MergeRecord).validate_json(json.dumps(values))

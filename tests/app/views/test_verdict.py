@@ -153,6 +153,13 @@ def test_the_amplified_preset_is_the_merge_that_the_search_found():
     assert recipe_hash(made) == merge("dppa", 0.95)["best"]["hash"]
 
 
+def test_a_merge_is_found_by_its_whole_hash_so_that_none_is_told_the_score_of_another():
+    pairs = [pair for r in KNOWN["merges"] for pair in (r["merged"], *r.get("alone", {}).values())]
+    for one in (pair[when] for pair in pairs for when in ("plain", "best")):
+        assert one["hash"] == recipe_hash(parse_recipe(one["recipe"])) and len(one["hash"]) == 64
+    assert all(len(one.recipe) == 64 for one in measured())
+
+
 def test_of_own_models_nothing_is_claimed():
     models = tuple(replace(one, reference=f"/mine/{k}") for k, one in enumerate(SESSION.models))
     said = verdict_of(replace(SESSION, base="/mine/base", models=models).recipe())
