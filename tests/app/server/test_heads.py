@@ -53,7 +53,7 @@ def assert_quiet(log: Log) -> None:
     assert SECRET not in said and "Traceback" not in said
 
 
-def refused(path: str = "/", **headers: str) -> int:
+def refused(path: str = "/", query: str = "", **headers: str) -> int:
     """The status of `HeaderLimits`' answer; 0 if the request passes."""
     sent = []
 
@@ -65,7 +65,7 @@ def refused(path: str = "/", **headers: str) -> int:
 
     given = {name.replace("_", "-"): one for name, one in headers.items()}
     pairs = [(name.encode(), one.encode("latin-1")) for name, one in given.items()]
-    scope = {"type": "http", "path": path, "query_string": b"", "headers": pairs}
+    scope = {"type": "http", "path": path, "query_string": query.encode(), "headers": pairs}
     asyncio.run(HeaderLimits(inside)(scope, None, send))  # type: ignore[arg-type]
     return int(sent[0])
 
