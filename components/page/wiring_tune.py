@@ -21,6 +21,7 @@ from ..views.controls.whole_states import (
     asked,
     asked_recipe,
     file_value,
+    hub_names,
     is_at_hand,
     is_embedded,
 )
@@ -98,16 +99,20 @@ def _of_recipe(recipe: MergeRecipe, studio: Studio) -> Session:
 
 def opening(page: Page, request: gr.Request, studio: Studio) -> dict[Any, Any]:
     """The initial state of the page: the settings in its address, or the first preset, with a
-    notice if the address is invalid. The browser requests measurements once the page is loaded."""
+    notice if the address is invalid. The browser requests measurements once the page is loaded, and
+    asks the person first if the Hub would be asked: anybody can send a link."""
     text = str(request.query_params.get(PARAMETER) or "")
     told: dict[str, Any] = {}
     if text:
         try:
-            session = opened(session_from_link(text), studio)
-            if is_embedded(session):
-                check_curves(session, studio)
-                return restored(page, session, studio)
-            told = {"open": state_of(session)}
+            session = session_from_link(text)
+            told = {"confirm": state_of(session), "hub": hub_names(session, studio)}
+            if not told["hub"]:
+                session = opened(session, studio)
+                if is_embedded(session):
+                    check_curves(session, studio)
+                    return restored(page, session, studio)
+                told = {"open": state_of(session)}
         except DppaError as error:
             told = {"notice": str(error)}
     session = first_session()
