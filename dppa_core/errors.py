@@ -120,9 +120,9 @@ def _places(error: BaseException, seen: set[int]) -> Iterator[str]:
     seen.add(id(error))
     context = None if error.__suppress_context__ else error.__context__
     parts = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
-    for one in (error.__cause__ or context, *parts):
-        if one is not None and id(one) not in seen:
-            yield from _places(one, seen)
+    for cause in (error.__cause__ or context, *parts):
+        if cause is not None and id(cause) not in seen:
+            yield from _places(cause, seen)
     yield from traceback.format_tb(error.__traceback__)
     yield f"{type(error).__module__}.{type(error).__qualname__}\n"
 

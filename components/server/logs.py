@@ -40,8 +40,8 @@ def start_log(form: Literal["text", "json"], *, public: bool) -> None:
     formatter.formatException = partial(_trace, messages=not public)  # type: ignore[method-assign]
     handler.setFormatter(formatter)
     log = logging.getLogger(ROOT)
-    for one in (log, logging.getLogger()):
-        one.handlers[:] = [handler]
+    for logger in (log, logging.getLogger()):
+        logger.handlers[:] = [handler]
     log.setLevel(logging.INFO)
     log.propagate = False
     warnings.showwarning = _log_warning  # type: ignore[assignment]

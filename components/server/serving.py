@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
@@ -149,7 +150,7 @@ def start(page: GuardedBlocks, settings: Settings | None = None, **options: Any)
     if settings.port:
         _check_port(listens, settings.port)
     sys.setswitchinterval(SWITCH)
-    serve_with(Server)
+    serve_with(partial(Server, proxies=settings.trusted_proxies))
     _, url, _ = page.launch(prevent_thread_lock=True, **given)
     hear_server()
     print_nothing()

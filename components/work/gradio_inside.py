@@ -12,7 +12,7 @@ import logging
 import re
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from traceback import walk_tb
@@ -269,9 +269,9 @@ HttpServer = http_server.Server
 """The server class that Gradio starts; it takes no options for it."""
 
 
-def serve_with(server: type[HttpServer]) -> None:
-    """Make Gradio start servers of this class from now on."""
-    http_server.Server = server  # type: ignore[misc]
+def serve_with(server: Callable[..., HttpServer]) -> None:
+    """Make Gradio start such servers from now on."""
+    http_server.Server = server  # type: ignore[assignment,misc]
 
 
 # --- what it prints ---

@@ -22,24 +22,26 @@ from tests.app.server.test_strange_clients import routes
 
 MARK = "zqmark"
 HOSTILE = f"{MARK}\x1b[31m\n2026-01-01 CRITICAL {MARK} \r\u202e"
-Said = Callable[[], str]
+Output = Callable[[], str]
 
 
 @pytest.fixture
-def said(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Said]:
+def output(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Output]:
     """What a public page has written since the last look, by any way."""
     yield from writing(capfd, monkeypatch, public=True)
 
 
 @pytest.fixture
-def said_here(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Said]:
+def output_of_copy(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Output]:
     """The same of one's own copy."""
     yield from writing(capfd, monkeypatch, public=False)
 
 
 def writing(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *, public: bool
-) -> Iterator[Said]:
+) -> Iterator[Output]:
     own, whole = logging.getLogger(ROOT), logging.getLogger()
     monkeypatch.setattr(whole, "handlers", [])
     monkeypatch.setattr(own, "handlers", [])
@@ -53,7 +55,7 @@ def writing(
         yield lambda: "".join(capfd.readouterr())
 
 
-def asked(port: int, method: str, path: str, body: str = "", **headers: str) -> bytes:
+def answer_to(port: int, method: str, path: str, body: str = "", **headers: str) -> bytes:
     """The answer to a request, or nothing where none came."""
     kind = {"content-type": "application/json"} if body else {}
     with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=5)) as connection:
@@ -64,10 +66,10 @@ def asked(port: int, method: str, path: str, body: str = "", **headers: str) -> 
             return b""
 
 
-def assert_quiet(said: Said) -> None:
+def assert_quiet(output: Output) -> None:
     """The log is written, and has neither a request nor a trace."""
     logging.getLogger("dppa.page").info("the end")
-    written = said()
+    written = output()
     assert "the end" in written
     assert MARK not in written and "Traceback" not in written and "  File " not in written
 
@@ -75,7 +77,7 @@ def assert_quiet(said: Said) -> None:
 STREAMS = ("heartbeat", "queue/data")
 
 
-def test_no_route_writes_what_it_was_sent(served: gr.Blocks, port: int, said: Said) -> None:
+def test_no_route_writes_what_it_was_sent(served: gr.Blocks, port: int, output: Output) -> None:
     """In its path, its query, its headers or its body, by any method."""
     text = quote(HOSTILE)
     body = json.dumps({"data": [HOSTILE], "fn_index": 0, "session_hash": "a", HOSTILE: HOSTILE})
@@ -84,26 +86,30 @@ def test_no_route_writes_what_it_was_sent(served: gr.Blocks, port: int, said: Sa
         for end in (f"?_target_url={text}&{text}={text}&deep_link={text}", f"/{text}"):
             for method in ("HEAD", "POST", "PUT", "DELETE", "OPTIONS"):
                 sent = body if method == "POST" else ""
-                asked(port, method, quote(path, "/") + end, sent, **headers)
+                answer_to(port, method, quote(path, "/") + end, sent, **headers)
             if not any(one in path for one in STREAMS):
-                asked(port, "GET", quote(path, "/") + end, **headers)
-    assert_quiet(said)
+                answer_to(port, "GET", quote(path, "/") + end, **headers)
+    assert_quiet(output)
 
 
-def test_no_event_writes_what_it_was_sent(served: gr.Blocks, port: int, said: Said) -> None:
+def test_no_event_writes_what_it_was_sent(served: gr.Blocks, port: int, output: Output) -> None:
     """As the page and as endpoints ask, with text in the place of every value."""
     for number, event in served.fns.items():
         data = [HOSTILE] * len(event.inputs)
         body = {"fn_index": number, "session_hash": f"s{number}", "data": data}
-        asked(port, "POST", "/gradio_api/run/predict", json.dumps(body))
-        if asked(port, "POST", "/gradio_api/queue/join", json.dumps(body)).startswith(b'{"event'):
-            asked(port, "GET", f"/gradio_api/queue/data?session_hash=s{number}")
+        answer_to(port, "POST", "/gradio_api/run/predict", json.dumps(body))
+        if answer_to(port, "POST", "/gradio_api/queue/join", json.dumps(body)).startswith(
+            b'{"event'
+        ):
+            answer_to(port, "GET", f"/gradio_api/queue/data?session_hash=s{number}")
         if event.api_visibility == "public":
-            told = asked(port, "POST", f"/gradio_api/call/{event.api_name}", json.dumps(body))
-            asked(port, "POST", f"/gradio_api/call/v2/{event.api_name}", json.dumps({HOSTILE: 1}))
-            name = json.loads(told or b"{}").get("event_id", "none")
-            asked(port, "GET", f"/gradio_api/call/{event.api_name}/{name}")
-    assert_quiet(said)
+            answer = answer_to(port, "POST", f"/gradio_api/call/{event.api_name}", json.dumps(body))
+            answer_to(
+                port, "POST", f"/gradio_api/call/v2/{event.api_name}", json.dumps({HOSTILE: 1})
+            )
+            name = json.loads(answer or b"{}").get("event_id", "none")
+            answer_to(port, "GET", f"/gradio_api/call/{event.api_name}/{name}")
+    assert_quiet(output)
 
 
 @pytest.mark.parametrize(
@@ -134,14 +140,14 @@ def test_a_sign_in_of_the_hub_is_read() -> None:
 
 
 def test_what_gradio_prints_is_dropped_and_its_traces_are_logged(
-    served: gr.Blocks, said: Said
+    served: gr.Blocks, output: Output
 ) -> None:
     vars(oauth)["print"](f"Redirect URI: {HOSTILE}")
     try:
         raise ValueError(HOSTILE)
     except ValueError:
         queueing.traceback.print_exc()
-    written = said()
+    written = output()
     assert MARK not in written and "builtins.ValueError" in written and "test_log_of_st" in written
 
 
@@ -163,16 +169,18 @@ def complain(name: str) -> None:
 
 @pytest.mark.parametrize("form", ["text", "json"])
 @pytest.mark.parametrize("name", ["mcp.server.lowlevel.server", "asyncio", "root"])
-def test_what_libraries_log_is_told_by_its_place_alone(form: Any, name: str, said: Said) -> None:
+def test_what_libraries_log_is_told_by_its_place_alone(
+    form: Any, name: str, output: Output
+) -> None:
     start_log(form, public=True)
     complain(name)
-    written = said()
+    written = output()
     assert MARK not in written
     assert written.count(f"of {__file__.rpartition('/')[2]}") == 4, "each has a line"
     assert "ValueError" in written and "ExceptionGroup" in written
 
 
-def test_a_thread_and_an_error_that_nobody_takes_are_told_by_their_places(said: Said) -> None:
+def test_a_thread_and_an_error_that_nobody_takes_are_told_by_their_places(output: Output) -> None:
     def fail() -> None:
         raise ValueError(HOSTILE)
 
@@ -180,7 +188,7 @@ def test_a_thread_and_an_error_that_nobody_takes_are_told_by_their_places(said: 
     thread.start()
     thread.join()
     sys.unraisablehook(unraised(ValueError(HOSTILE)))
-    written = said()
+    written = output()
     assert MARK not in written and written.count("builtins.ValueError") == 2
 
 
@@ -191,19 +199,19 @@ def unraised(error: Exception) -> Any:
     return Caught
 
 
-def test_ones_own_copy_logs_texts_without_control_characters(said_here: Said) -> None:
+def test_ones_own_copy_logs_texts_without_control_characters(output_of_copy: Output) -> None:
     complain("mcp.server.lowlevel.server")
     own = logging.getLogger("dppa.page")
     try:
         raise ValueError(HOSTILE)
     except ValueError as error:
         own.error("a handler failed", exc_info=error)
-    written = said_here()
+    written = output_of_copy()
     assert MARK in written and not set("\x1b\r\u202e") & set(written)
     assert "ValueError: zqmark\\x1b[31m" in written
 
 
-def test_a_library_writes_a_line_of_one_place_once_a_minute(said: Said) -> None:
+def test_a_library_writes_a_line_of_one_place_once_a_minute(output: Output) -> None:
     for number in range(1000):
         logging.getLogger("mcp").warning("%d", number)
-    assert said().count("\n") == 1
+    assert output().count("\n") == 1
