@@ -112,7 +112,7 @@ def trace_text(error: BaseException, *, messages: bool) -> str:
         messages: Whether the errors' texts are included; they may quote what somebody sent.
     """
     lines = traceback.format_exception(error) if messages else _places(error, set())
-    return printable("".join(lines)).rstrip("\n")
+    return "".join(lines).rstrip("\n")
 
 
 def _places(error: BaseException, seen: set[int]) -> Iterator[str]:

@@ -73,7 +73,7 @@ class _Log(logging.StreamHandler[Any]):
             text = self._foreign(record)
             place = record.name, record.levelno, record.pathname, record.lineno
             record = logging.LogRecord(*place, text, (), record.exc_info)
-        return super().format(record)
+        return printable(super().format(record))
 
     def _foreign(self, record: logging.LogRecord) -> str:
         if not self._public:

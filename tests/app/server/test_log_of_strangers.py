@@ -206,6 +206,7 @@ def test_ones_own_copy_logs_texts_without_control_characters(output_of_copy: Out
         raise ValueError(HOSTILE)
     except ValueError as error:
         own.error("a handler failed", exc_info=error)
+    own.warning("The page opens without %s", HOSTILE)
     written = output_of_copy()
     assert MARK in written and not set("\x1b\r\u202e") & set(written)
     assert "ValueError: zqmark\\x1b[31m" in written
