@@ -21,7 +21,8 @@ cause.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import traceback
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 
 
@@ -95,6 +96,35 @@ def shown(value: object, longest: int = 80) -> str:
     if len(text) <= longest:
         return text
     return f"{text[: longest // 2]}…{text[-(longest // 2 - 1) :]}"
+
+
+def printable(text: str, keep: str = "\n") -> str:
+    """The text with every character that cannot be printed escaped, except those in `keep`."""
+    return "".join(
+        sign if sign.isprintable() or sign in keep else repr(sign)[1:-1] for sign in text
+    )
+
+
+def trace_text(error: BaseException, *, messages: bool) -> str:
+    """The trace of an error and its causes, for a log.
+
+    Args:
+        messages: Whether the errors' texts are included; they may quote what somebody sent.
+    """
+    lines = traceback.format_exception(error) if messages else _places(error, set())
+    return "".join(lines).rstrip("\n")
+
+
+def _places(error: BaseException, seen: set[int]) -> Iterator[str]:
+    """The frames and the class of an error, after those of its causes and parts."""
+    seen.add(id(error))
+    context = None if error.__suppress_context__ else error.__context__
+    parts = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
+    for cause in (error.__cause__ or context, *parts):
+        if cause is not None and id(cause) not in seen:
+            yield from _places(cause, seen)
+    yield from traceback.format_tb(error.__traceback__)
+    yield f"{type(error).__module__}.{type(error).__qualname__}\n"
 
 
 def many(count: int, one: str, several: str = "") -> str:

@@ -21,6 +21,7 @@ from ..views.controls.whole_states import (
     asked,
     asked_recipe,
     file_value,
+    hub_names,
     is_at_hand,
     is_embedded,
     opened_beside,
@@ -100,22 +101,26 @@ def _of_recipe(recipe: MergeRecipe, studio: Studio) -> Session:
 def opening(page: Page, request: gr.Request, studio: Studio) -> dict[Any, Any]:
     """The initial state of the page: the settings in its address, or the first preset, with what
     else it opens, or a notice if the address is invalid. The browser requests measurements once the
-    page is loaded."""
-    text = str(request.query_params.get(PARAMETER) or "")
-    told: dict[str, Any] = {}
+    page is loaded, and asks the person first if the Hub would be asked: anybody can send a link."""
     linked = None
     try:
         opens = opened_beside(request.query_params)
-        told = {"opens": opens} if opens else {}
+        value: dict[str, Any] = {"opens": opens} if opens else {}
+        text = str(request.query_params.get(PARAMETER) or "")
         if text:
-            linked = opened(session_from_link(text), studio)
-            if is_embedded(linked):
-                check_curves(linked, studio)
+            session = session_from_link(text)
+            if names := hub_names(session, studio):
+                value |= {"confirm": state_of(session), "hub": names}
             else:
-                told, linked = told | {"open": state_of(linked)}, None
+                session = opened(session, studio)
+                if is_embedded(session):
+                    check_curves(session, studio)
+                    linked = session
+                else:
+                    value |= {"open": state_of(session)}
     except DppaError as error:
-        told, linked = {"notice": str(error)}, None
-    tune = {page.tune: pack(told)} if told else {}
+        value = {"notice": str(error)}
+    tune = {page.tune: pack(value)} if value else {}
     if linked is not None:
         return restored(page, linked, studio) | tune
     session = first_session()

@@ -64,12 +64,16 @@ part("tune", ({ host, get, put, watch, trigger }) => {
   const text = html("span", {}, line);
   const box = html("input", { type: "text", readonly: "", id: "share-link", "aria-label": "Link to these settings", hidden: "" }, line);
   const dismiss = html("button", { type: "button", class: "small", "aria-label": "Put this message away" }, line, "OK");
+  const openLink = html("button", { type: "button", class: "small", id: "open-linked", hidden: "" }, line, "Open the link");
+  let linked = null; // the state of a link that waits for this click
+  openLink.addEventListener("click", () => { tell(""); restore(linked); });
   let fade = 0;
   function tell(what, wrong = false, link = "") {
     clearTimeout(fade);
     sayProse(text, what);
     line.hidden = !what;
     line.classList.toggle("wrong", wrong);
+    openLink.hidden = true;
     box.hidden = !link;
     box.value = link;
     if (link) box.select();
@@ -168,6 +172,11 @@ part("tune", ({ host, get, put, watch, trigger }) => {
     if (value?.notice) tell(`The link could not be opened. ${value.notice}`, true);
     if (value?.opens) { server.opens = value.opens; redraw(); }
     if (value?.open) ask("restore", { state: value.open });
+    if (value?.confirm) {
+      tell(`This link names models of the Hugging Face Hub: ${value.hub.join(", ")}. To open it looks them up there, with the login of this computer if it has one.`, true);
+      linked = value.confirm;
+      openLink.hidden = false;
+    }
   }
   watch(take);
 

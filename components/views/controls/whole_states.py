@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from dppa_core.checkpoints.sources import zoo
-from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint
+from dppa_core.checkpoints.sources.open import ModelRef, asks_hub, open_checkpoint
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.recipes.mergekit.import_recipe import import_mergekit
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, parse_recipe, recipe_hash
@@ -118,3 +118,11 @@ def is_embedded(session: Session) -> bool:
     names = (session.base, *(model.reference for model in session.models))
     plain = session.significance in PLAIN
     return plain and all(map(zoo.is_embedded, names))
+
+
+def hub_names(session: Session, studio: Studio) -> list[str]:
+    """Names of the models for which opening a session would ask the Hub, with this computer's
+    login. Raises DppaError for a reference that is none."""
+    names = (session.base, *(model.reference for model in session.models))
+    refs = {ModelRef.parse(name, public=studio.public) for name in names}
+    return sorted(ref.location for ref in refs if asks_hub(ref))

@@ -265,6 +265,18 @@ def test_opening_without_models_says_why(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert "zoo:" in out["exact"]["trouble"]
 
 
+@pytest.mark.parametrize("name", ["on_status", "on_tick"])
+def test_a_public_page_tells_nobody_what_others_have_loaded(
+    name: str, zoo_env: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = (("zoo:finance", "44cb05a1b2c3"), 5)
+    monkeypatch.setattr(Studio, "in_memory", lambda _self: memory)
+    for public in (True, False):
+        (event,) = events(build_page(Studio(public=public)), name)
+        status = next(text for part, text in event.fn().items() if part.elem_id == "status")
+        assert ("loaded" in json.loads(status)) is not public, "one's own copy shows its memory"
+
+
 def test_a_preset_sets_every_control(page: gr.Blocks) -> None:
     out = press(page, "on_preset", preset=json.dumps({"chosen": "Everything kept: plain sum"}))
     assert out["rate"] == 0 and out["partitions"] == 1
