@@ -108,11 +108,17 @@ def _build_choices() -> dict[str, Any]:
         [("joint", "joint"), ("climb", "climb"), ("Optuna", "optuna"), ("grid", "grid")],
         value="joint",
         label="Search by",
-        info="Joint: what the method has of factors (shared by all models), coefficient and "
-        "strength, together, 24 settings; rates and models stay. Climb: the paper's way, one "
+        info="Joint: what the method has of factors, coefficient and strength, together, 24 "
+        "settings or more; rates and models stay. Climb: the paper's way, one "
         "factor after the other, each model alone. Optuna: many settings at once. Grid: every "
         "pair of two settings.",
         elem_id="search-way",
+    )
+    per_model = gr.Checkbox(
+        label="Factors of each model",
+        info="Off, all models share them. On, a joint search also finds the ratio that models in "
+        "conflict need, with more settings.",
+        elem_id="search-per-model",
     )
     varied = _build_varied()
     limit = slider(
@@ -123,4 +129,4 @@ def _build_choices() -> dict[str, Any]:
         "Of the search split: none of them is in the test. More take longer and show "
         "smaller differences between settings.",
     )
-    return {"way": way, "limit": limit, **varied}
+    return {"way": way, "per_model": per_model, "limit": limit, **varied}

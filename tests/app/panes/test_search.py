@@ -1,5 +1,6 @@
 """The page's search without a browser: checks, progress, limits, and continuing."""
 
+import math
 import threading
 from dataclasses import replace
 from typing import Any
@@ -52,7 +53,7 @@ def no_model_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def given(**changed: Any) -> dict[str, Any]:
     usual = {"way": "climb", "limit": 16, "vary": ["rate", "factors"], "goals": "retention"}
-    return usual | {"trials": 6, "down": "rate", "across": "factor"} | changed
+    return usual | {"per_model": False, "trials": 6, "down": "rate", "across": "factor"} | changed
 
 
 def told(studio: Studio, known: Recent, **changed: Any) -> list[dict[str, Any]]:
@@ -132,6 +133,32 @@ def test_a_joint_search_tells_every_setting_and_offers_the_best(
     assert last["result"]["take"] == best["take"]
     assert last["words"]["factor1"] == "strongest band ×"
     assert told(studio, known, way="joint")[-1]["trials"] == last["trials"]
+
+
+def test_a_joint_search_finds_the_factors_of_each_model_where_they_conflict(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    best = {"zoo:math": 2.0, "zoo:finance": 0.5, "zoo:law": 1.0}
+
+    def conflicting(exam: Exam) -> DomainScore:
+        models = exam.target.models if isinstance(exam.target, MergeRecipe) else ()
+        away = sum(
+            abs(math.log2(max(factor, 0.1) / best[model.model]))
+            for model in models
+            for factor in model.amplification
+        )
+        return replace(scored(a=(round(100 - 10 * min(away, 9)), 100)), loss=0.5 + away**2)
+
+    monkeypatch.setattr(Examiner, "score", lambda self, exam, stop: conflicting(exam))
+    shared, apart = (
+        told(studio, Recent(4), way="joint", per_model=per_model)[-1] for per_model in (False, True)
+    )
+    assert len(shared["trials"]) <= 24 < len(apart["trials"]) <= 32
+    assert apart["result"]["best"]["goals"][0] > shared["result"]["best"]["goals"][0] + 0.2
+    assert apart["words"]["factor1.math"] == "strongest band of math ×"
+    taken = session_from_state(apart["result"]["take"])
+    assert not taken.linked
+    assert taken.factors_of("zoo:math")[0] > 1 > taken.factors_of("zoo:finance")[0]
 
 
 def test_a_grid_has_a_cell_for_every_pair_that_can_be_taken_over(studio: Studio) -> None:
