@@ -15,6 +15,7 @@ from dppa_core.tuning.search.joint import usual_settings
 from dppa_core.tuning.search.space import parse_knobs
 
 from ...session.session import Session
+from .own_lists import OwnLists
 
 WAYS = ("joint", "climb", "optuna", "grid")
 RANGES: Mapping[str, str] = {
@@ -105,18 +106,18 @@ class SearchRequest:
     trials: int = 0
     per_model: bool = False
     """Whether a joint search chooses factors of each model."""
-    own: OwnDomain | None = None
-    """A visitor's own questions in place of the embedded ones."""
+    own: tuple[OwnDomain, ...] = ()
+    """A visitor's own questions in place of the embedded ones, a list for each model."""
 
     @property
     def tasks(self) -> list[str] | None:
         """The domains it goes by; None for those of the models."""
-        return None if self.own is None else [self.own]
+        return list(self.own) or None
 
     @property
     def contents(self) -> str:
         """Differs for other own questions, whose domains are equal by name."""
-        return "" if self.own is None else self.own.digest
+        return " ".join(one.digest for one in self.own)
 
 
 def read_hunt(given: Mapping[str, Any], session: Session) -> SearchRequest:
@@ -146,6 +147,15 @@ def read_hunt(given: Mapping[str, Any], session: Session) -> SearchRequest:
     if vary:
         parse_knobs(vary, recipe)
     return SearchRequest(session, recipe, way, limit, vary, goals, trials, per_model)
+
+
+def lists_of_models(lists: OwnLists, recipe: MergeRecipe) -> tuple[OwnDomain, ...]:
+    """The list of each model of a merge; InvalidValue for a model without, or an empty half."""
+    found = lists.of_each(tuple(model.model for model in recipe.models))
+    for domain in found:
+        for split in ("search", "test"):
+            domain.of_split(split)
+    return found
 
 
 def _one_of(what: str, value: object, known: Mapping[str, Any]) -> str:

@@ -138,11 +138,9 @@ def evaluate(
 def _half(domain: OwnDomain, split: str) -> str:
     if split == ALL:
         return f"{domain}: all {len(domain.items)} questions, those for searches too."
-    here, other = len(domain.of_split(split)), "search" if split == "test" else "test"
-    return (
-        f"{domain}: {here} of {len(domain.items)} questions are of the {split} split; "
-        f"--split {other} asks the others."
-    )
+    part = f"{len(domain.of_split(split))} of {len(domain.items)} questions"
+    other = "search" if split == "test" else "test"
+    return f"{domain}: {part} are of the {split} split; --split {other} asks the others."
 
 
 def _who(
