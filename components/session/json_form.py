@@ -37,17 +37,17 @@ ALLOWED_LEVELS = (
 )
 
 
-def parsed(value: object) -> object:
+def parsed(value: object, *, most: int = LONGEST_TEXT) -> object:
     """The value a part of the page sent as JSON text of limited length."""
-    if isinstance(value, str) and len(value) <= LONGEST_TEXT:
+    if isinstance(value, str) and len(value) <= most:
         with suppress(ValueError, RecursionError):
             return json.loads(value, parse_float=_finite, parse_constant=_finite)
     raise InvalidValue(f"The page sent something unreadable: {value!r:.80}.")
 
 
-def parsed_keys(value: object) -> Mapping[str, Any]:
+def parsed_keys(value: object, *, most: int = LONGEST_TEXT) -> Mapping[str, Any]:
     """As `parsed`; an empty mapping for any other value."""
-    found = parsed(value)
+    found = parsed(value, most=most)
     return found if isinstance(found, Mapping) else {}
 
 

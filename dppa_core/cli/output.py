@@ -227,12 +227,12 @@ def teller(*, quiet: bool) -> Callable[[str], None]:
 
 
 @contextmanager
-def told_if_stopped(text: str) -> Iterator[None]:
-    """Say how to resume a stopped command before it ends."""
+def told_if_stopped(text: Callable[[], str]) -> Iterator[None]:
+    """Say what a stopped command leaves, and how to resume it, before it ends."""
     try:
         yield
     except (KeyboardInterrupt, SystemExit):  # the terminal turns a signal into the latter
-        sys.stderr.write(text + "\n")
+        sys.stderr.write(text() + "\n")
         raise
 
 

@@ -1,4 +1,4 @@
-"""Asks models and merges the items of a domain, and caches their marks."""
+"""Asks models and merges the items of a domain, equal ones once, and caches their marks."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from dppa_core.checkpoints.sources.open import open_checkpoint
+from dppa_core.evaluation.equal_models import EqualModels
 from dppa_core.evaluation.identity import identity
 from dppa_core.evaluation.scores import (
     LONGEST_REPLY,
@@ -64,6 +65,7 @@ class Examiner:
     ) -> None:
         self.pool, self._workers = pool or ModelPool(public=public), worker_count(workers)
         self.public, self._keep, self._fresh = public, keep, fresh
+        self._equal = EqualModels()
         self._read: dict[tuple[str, Item], Exchange] = {}
         self._lock = threading.Lock()
 
@@ -144,7 +146,9 @@ class Examiner:
                     found = self._cached(entry)
                     if found is not None:
                         return found
-                data = json.dumps(ask(resident)).encode()
+                data = self._equal.answer(
+                    resident, json.dumps(asked), lambda: json.dumps(ask(resident)).encode(), stop
+                )
             if self._keep:
                 store(entry, data)
             found = json.loads(data)

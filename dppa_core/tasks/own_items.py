@@ -16,7 +16,7 @@ import regex
 from dppa_core.errors import InvalidValue, many
 from dppa_core.tasks.items import Item, plain
 
-SEARCH, TEST = "search", "test"
+SEARCH, TEST, ALL = "search", "test", "all"
 LETTERS = "ABCDEFGHIJ"
 """The letters of choices; so many choices at most."""
 _READ_BY_PATTERN, SECONDS = 2000, 0.2
@@ -193,12 +193,16 @@ class OwnDomain(str):
         """The items of a split, at most `most` of them.
 
         Raises:
-            InvalidValue: neither search nor test, or no item in it.
+            InvalidValue: neither search, test nor all, or no item in it.
         """
-        if split not in (SEARCH, TEST):
-            raise InvalidValue(f"{self}: own items have the splits search and test, got {split!r}.")
+        if split not in (SEARCH, TEST, ALL):
+            raise InvalidValue(
+                f"{self}: own items have the splits search, test and all, got {split!r}."
+            )
         found = [
-            one for one in self.items if (TEST if self.whole else split_of(one.question)) == split
+            one
+            for one in self.items
+            if split in (ALL, TEST if self.whole else split_of(one.question))
         ]
         if not found:
             raise InvalidValue(

@@ -60,6 +60,16 @@ def test_own_questions_stand_beside_embedded_ones(dppa: Command, tmp_path: Path)
     assert "apples: 3 of 6 questions are of the search split; --split test asks" in dppa.out
 
 
+def test_all_questions_of_a_file_are_asked_on_request(dppa: Command, tmp_path: Path) -> None:
+    recipe, given = written(tmp_path), ["--items", write_apples(tmp_path), "--split", "all"]
+    assert dppa("evaluate", recipe, *given) == 0
+    assert "apples: all 6 questions, those for searches too" in dppa.out
+    assert dppa("evaluate", recipe, *given, "--json") == 0
+    assert dppa.json["items"] == {"apples": 6} and dppa.json["split"] == "all"
+    assert dppa("evaluate", recipe, *given, "--tasks", "law") == 1
+    assert "split must be one of train, search, test, got 'all'" in dppa.err
+
+
 def test_a_file_of_questions_in_the_place_of_the_recipe_is_told(
     dppa: Command, tmp_path: Path
 ) -> None:
@@ -157,7 +167,7 @@ def test_a_soup_is_found_by_own_questions(dppa: Command, tmp_path: Path) -> None
         (["--scorer", "number"], "--scorer says how --items are scored"),
         (["--items", "nowhere.csv"], "nowhere.csv: cannot be read"),
         (["--items", "APPLES", "--items", "APPLES"], "two files have the name apples"),
-        (["--items", "APPLES", "--split", "train"], "the splits search and test"),
+        (["--items", "APPLES", "--split", "train"], "the splits search, test and all"),
         (["--items", "math=APPLES"], "math is the name of embedded questions"),
     ],
 )

@@ -177,7 +177,8 @@ part("examples", ({ host, get, trigger }) => {
   host.replaceChildren();
   if (typed && !document.querySelector("#prompt textarea")?.value) { server.picked = typed; trigger("pick"); }
   const long = [];
-  for (const { domain, colour, prompts, articles } of get() || []) {
+  let own = server.own;
+  function show({ domain, colour, prompts, articles }) {
     const group = html("div", { class: "example-group", role: "group", "aria-label": `Examples: ${domain}` }, host);
     group.style.setProperty("--model", colour);
     [...prompts, ...(articles?.prompts ?? [])].forEach((prompt, i) => {
@@ -193,5 +194,15 @@ part("examples", ({ host, get, trigger }) => {
       long.push({ button, bases: articles.bases });
     });
   }
-  paint(() => { for (const { button, bases } of long) button.hidden = !bases.includes(controls.state.base); });
+  function fill() {
+    host.replaceChildren();
+    long.length = 0;
+    const lists = own.map(({ model, label, prompts }) => ({ domain: label, colour: server.names[model]?.colour ?? "var(--d-base)", prompts: prompts.slice(0, 2) }));
+    for (const group of lists.length ? lists : get() || []) show(group);
+  }
+  fill();
+  paint(() => {
+    if (own !== server.own) { own = server.own; fill(); }
+    for (const { button, bases } of long) button.hidden = !bases.includes(controls.state.base);
+  });
 });

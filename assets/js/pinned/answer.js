@@ -32,14 +32,19 @@ const size = () => Math.max(0, ...Object.values(server.tables).map((table) => ta
 
 part("pinned", ({ host, get, put: send, trigger, watch }) => {
   host.replaceChildren();
-  const examples = get()?.examples ?? [];
+  const toys = get()?.examples ?? [];
+  let examples = toys, lists = server.own;
   const box = html("section", { class: "pinned", "aria-label": "Pinned question and the merge's answer" }, host);
   const head = html("div", { class: "pinned-head" }, box);
   const line = html("div", { class: "choice", title: "Its answer is written anew whenever the merge changes." }, head);
   html("label", { for: "pinned-choice" }, html("h3", {}, line), "Ask the merge");
   const choice = html("select", { id: "pinned-choice" }, line);
-  for (const { domain, prompt } of examples) html("option", { value: prompt }, choice, `${domain}: ${prompt}`);
-  html("option", { value: OWN }, choice, "a question of your own …");
+  function offer() {
+    choice.replaceChildren();
+    for (const { domain, prompt } of examples) html("option", { value: prompt }, choice, `${domain}: ${prompt}`);
+    html("option", { value: OWN }, choice, "a question of your own …");
+  }
+  offer();
   const mark = html("span", { class: "right-mark" }, head);
   const own = html("input", { type: "text", id: "pinned-own", maxlength: 2000, placeholder: "Type a question, then press Enter", "aria-label": "A question of your own", hidden: "" }, box);
   const text = html("p", { class: "answer-text", id: "pinned-text" }, box);
@@ -59,17 +64,30 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
 
   // --- which question ------------------------------------------------------------------------
   const isExample = (question) => examples.some(({ prompt }) => prompt === question);
+  function showChoice() {
+    choice.value = isExample(pinned.question) ? pinned.question : OWN;
+    own.hidden = choice.value !== OWN;
+    if (!own.hidden) own.value = pinned.question;
+  }
   choose = (question) => {
     Object.assign(pinned, { question, answer: null, before: "", key: "" });
     server.question = question;
     keep(question);
-    choice.value = isExample(question) ? question : OWN;
-    own.hidden = choice.value !== OWN;
-    if (!own.hidden) own.value = question;
+    showChoice();
     draw();
     if (question) settle();
   };
+  // A visitor's own questions stand in the place of the examples while there are some.
+  function exchange() {
+    const replaced = isExample(pinned.question);
+    lists = server.own;
+    examples = lists.length ? lists.flatMap(({ label: domain, prompts }) => prompts.map((prompt) => ({ domain, prompt }))) : toys;
+    offer();
+    if (replaced && !isExample(pinned.question)) choose(examples[0].prompt);
+    else showChoice();
+  }
   choice.addEventListener("change", () => {
+    if (!choice.value) { choice.value = pinned.question; return; } // an example that own questions replace
     choose(choice.value === OWN ? "" : choice.value);
     if (choice.value === OWN) own.focus();
   });
@@ -108,6 +126,7 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
     const { question: linked } = server.opens;
     delete server.opens.question;
     if (linked) choose(linked);
+    if (lists !== server.own) exchange();
     const key = current();
     if (key === seen) return;
     if (seen && pinned.key === seen) { pinned.before = pinned.answer?.text ?? ""; waitFor(); }

@@ -120,6 +120,7 @@ def _joint(
             *(hunt.recipe, ask),
             tasks=hunt.tasks,
             limit=hunt.limit,
+            per_model=hunt.per_model,
             state=memory,
             watch=watch,
             public=studio.public,
@@ -239,7 +240,7 @@ def stream_hunt(hunt: SearchRequest, studio: Studio, known: Recent) -> Iterator[
     knobs = parse_knobs(hunt.vary, hunt.recipe) if hunt.vary else ()
     names = [one.name for one in knobs]
     if hunt.way == "joint":
-        names = [*AS_GIVEN, *(axis.name for axis in axes_of(hunt.recipe))]
+        names = [*AS_GIVEN, *(axis.name for axis in axes_of(hunt.recipe, per_model=hunt.per_model))]
     grid = hunt.way == "grid"
     sides = [{"name": k.name, "values": list(k.values())} for k in knobs] if grid else []
     total = len(sides[0]["values"]) * len(sides[1]["values"]) if sides else hunt.trials

@@ -25,6 +25,7 @@ from dppa_core.recipes.yaml_text import MergeRecipe, load_recipe
 from dppa_core.system.frames import check_frame_file, write_frame
 from dppa_core.tasks import DOMAINS, KNOWN_DOMAINS, OwnDomain
 from dppa_core.tasks import items as items_of
+from dppa_core.tasks.own_items import ALL
 
 if TYPE_CHECKING:
     from dppa_core.evaluation.side_by_side import Entrant
@@ -47,7 +48,7 @@ def evaluate(
     ] = None,
     items: ItemsOption = None,
     scorer: ScorerOption = None,
-    split: Annotated[str, typer.Option(help="train, search or test.")] = "test",
+    split: Annotated[str, typer.Option(help="train, search or test; all of --items.")] = "test",
     limit: Annotated[
         int | None, typer.Option(min=1, help="Items per domain; all if unset.")
     ] = None,
@@ -135,11 +136,11 @@ def evaluate(
 
 
 def _half(domain: OwnDomain, split: str) -> str:
-    here, other = len(domain.of_split(split)), "search" if split == "test" else "test"
-    return (
-        f"{domain}: {here} of {len(domain.items)} questions are of the {split} split; "
-        f"--split {other} asks the others."
-    )
+    if split == ALL:
+        return f"{domain}: all {len(domain.items)} questions, those for searches too."
+    part = f"{len(domain.of_split(split))} of {len(domain.items)} questions"
+    other = "search" if split == "test" else "test"
+    return f"{domain}: {part} are of the {split} split; --split {other} asks the others."
 
 
 def _who(

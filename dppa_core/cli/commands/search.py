@@ -93,7 +93,8 @@ def search(
         int | None,
         typer.Option(
             min=1,
-            help=f"Settings, earlier ones included: {TRIALS} by Optuna, 24 with --joint if unset.",
+            help=f"Settings, earlier ones included: {TRIALS} by Optuna if unset; 24 with --joint, "
+            "or 4 for each number if that is more.",
         ),
     ] = None,
     study: Annotated[
@@ -126,8 +127,7 @@ def search(
     say = teller(quiet=as_json)
     if studies:
         study_settings(given, wanted)  # a mistake is reported before any model is read
-    end = f"\nStopped. Scores are in {stays}: run the same command to continue."
-    with exam_place(ray, given) as place, told_if_stopped(end):
+    with exam_place(ray, given) as place, told_if_stopped(lambda: _left(stays)):
         found: ClimbResult | StudyState | JointResult
         if wanted.joint:
             found = run_jointly(given, wanted, place, chosen, say, stays, per_model=per_model)
@@ -173,6 +173,13 @@ def _settled(wanted: StudyOptions, *, per_model: bool) -> StudyOptions:
         raise InvalidValue(f"A joint search has the objective accuracy or loss, got {named}.")
     limit = wanted.limit or (200 if wanted.joint else 64)
     return replace(wanted, objectives=objectives, limit=limit)
+
+
+def _left(stays: Path) -> str:
+    """What a stopped search leaves."""
+    if stays.exists():
+        return f"\nStopped. Scores are in {stays}: run the same command to continue."
+    return "\nStopped before a first score: nothing is kept."
 
 
 def _asked(recipe: MergeRecipe, tasks: list[str] | None, limit: int) -> tuple[int, int]:

@@ -166,10 +166,12 @@ def run_jointly(
     per_model: bool,
 ) -> JointResult:
     """Run the joint search, telling each setting."""
-    from dppa_core.tuning.search.joint import LOSSES, Budget  # noqa: PLC0415  (torch)
+    from dppa_core.tuning.search.axes import axes_of  # noqa: PLC0415  (torch)
+    from dppa_core.tuning.search.joint import usual_settings  # noqa: PLC0415
     from dppa_core.tuning.search.joint_run import search_jointly  # noqa: PLC0415
 
-    done, trials = count(1), wanted.trials or LOSSES
+    done, axes = count(1), axes_of(recipe, per_model=per_model)
+    trials = wanted.trials or usual_settings(axes)
 
     def watch(one: JointTrial) -> None:
         loss = "overflows" if one.loss is None else f"loss {one.loss:.4f}"
@@ -181,7 +183,7 @@ def run_jointly(
         place.ask,
         tasks=tasks,
         limit=wanted.limit,
-        budget=Budget(trials, max(1, trials // 4)),
+        most=trials,
         objective=wanted.objectives[0],
         per_model=per_model,
         state=state,
