@@ -197,24 +197,6 @@ class Examiner:
         return cache_folder("item-marks") / f"{key}.json"
 
 
-def evaluate(
-    target: Target, domains: Sequence[str], *, split: str = "test", limit: int | None = None
-) -> Evaluation:
-    """Score a model or a merge on the embedded tasks.
-
-    Args:
-        target: A model's reference ("zoo:math", a folder, "owner/name"), or a recipe.
-        domains: Of math, finance and law; or one's own, see `tasks.item_files.own_domain`.
-        split: "test"; "search" for choices that a test must not decide.
-        limit: Items a domain; all of them where None.
-
-    Raises:
-        UnknownName: no such domain.
-        InvalidValue: no such split, or more items than it has.
-    """
-    return Examiner().evaluation(target, domains, split=split, limit=limit)
-
-
 def mark(
     resident: Resident,
     asked: Sequence[Item],

@@ -18,6 +18,7 @@ from dppa_core.checkpoints.matching import match_tensors
 from dppa_core.checkpoints.page_copies import Heard
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.checkpoints.sources.open_models import OpenModels
+from dppa_core.checkpoints.sources.references import checked_reference
 from dppa_core.checkpoints.vocabulary.alignment import align
 from dppa_core.profiling.binning import joined, profile_of_bins
 from dppa_core.profiling.cache import (
@@ -146,8 +147,8 @@ def tensor_pair(base: Checkpoint, finetuned: Checkpoint, name: str, other: str) 
 
 
 def cached_profile(
-    base: str,
-    finetuned: str,
+    base: str | Path,
+    finetuned: str | Path,
     *,
     public: bool = False,
     workers: int | None = None,
@@ -163,8 +164,13 @@ def cached_profile(
         workers: Threads; one for every available core if unset. The profile is the same.
         progress: Called after each module, and while models are fetched.
         stop: Ends the pass between two slices of a tensor.
+
+    Raises:
+        InvalidValue: no reference.
+        CheckpointError, Unreachable: see `open_checkpoint`.
     """
     control: RunControl = {"progress": progress, "stop": stop}
+    base, finetuned = checked_reference(base), checked_reference(finetuned)
     mine = open_checkpoint(base, public=public, **control)
     theirs = open_checkpoint(finetuned, public=public, **control)
     pair, names = align(mine, (theirs,), (finetuned,)), (base, finetuned)

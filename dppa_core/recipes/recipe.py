@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from dppa_core.errors import InvalidRecipe, shown
+from dppa_core.errors import InvalidRecipe, many, shown
 from dppa_core.methods.registry import METHODS, get_method
 from dppa_core.parameter_fields import from_mapping, told_values
 from dppa_core.pruning.coefficients import Coefficient, checked_coefficient, plain_coefficient
@@ -141,6 +141,12 @@ class MergeRecipe:
 
     def __hash__(self) -> int:
         return hash(recipe_hash(self))
+
+    def __repr__(self) -> str:
+        names, count = ", ".join(model.model for model in self.models), len(self.overrides)
+        beside = f", {many(count, 'override')}" if count else ""
+        method, digits = self.method, recipe_hash(self)[:12]
+        return f"MergeRecipe({method} of {names} on {self.base}{beside}, hash {digits})"
 
     def settings(self) -> Any:
         """The parameters as the method's own frozen dataclass."""

@@ -186,6 +186,10 @@ def read_mapping(text: str) -> Mapping[Any, Any]:
     Raises:
         InvalidRecipe: not plain YAML, not a mapping, or too large.
     """
+    if not isinstance(text, str):
+        raise InvalidRecipe(
+            f"A recipe's text is needed, got {shown(text)}. load_recipe reads a file."
+        )
     if len(text) > _LARGEST_TEXT:
         raise InvalidRecipe(
             f"The recipe has {len(text)} characters; it may have {_LARGEST_TEXT}. "

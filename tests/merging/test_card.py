@@ -13,11 +13,11 @@ from dppa_core.checkpoints.fingerprints import fingerprints, one_fingerprint
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import DamagedCheckpoint, DppaError, MissingCheckpoint
 from dppa_core.merging.cards.card import card_plots, model_card
-from dppa_core.merging.cards.card_plot import density_svg, shade, text_class
 from dppa_core.merging.cards.provenance import Parent
 from dppa_core.merging.cards.record import KeptModule, MergeRecord, read_record, write_record
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.merging.verify import check_merge, read_merge
+from dppa_core.pruning.share_plot import shade, share_svg, text_class
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from tests.helpers.command import Command
 
@@ -135,19 +135,19 @@ def texts(svg: str) -> list[str]:
 
 
 def test_a_plot_names_its_axes_and_shows_every_number() -> None:
-    svg = density_svg("a<b", {(0, "q"): 0.125, (0, "k"): 0.2, (7, "q"): 1.0})
+    svg = share_svg("a<b", {(0, "q"): 0.125, (0, "k"): 0.2, (7, "q"): 1.0})
     found = texts(svg)
     assert found[0] == "a<b: share of each matrix's changes kept"
     assert {"layer", "0", "7", "q", "k", "12.5", "20.0", "100.0", "0 %", "50 %", "100 %"} <= {
         *found
     }
-    assert svg == density_svg("a<b", {(0, "q"): 0.125, (0, "k"): 0.2, (7, "q"): 1.0})
+    assert svg == share_svg("a<b", {(0, "q"): 0.125, (0, "k"): 0.2, (7, "q"): 1.0})
     assert svg.count('class="empty"') == 1  # layer 7 has no k
     assert "prefers-color-scheme:dark" in svg
 
 
 def test_a_plot_of_many_layers_has_no_numbers_and_every_fifth_layer() -> None:
-    found = texts(density_svg("m", {(layer, "q"): 0.123 for layer in range(80)}))
+    found = texts(share_svg("m", {(layer, "q"): 0.123 for layer in range(80)}))
     assert "12.3" not in found and {"0", "5", "75"} <= {*found} and "4" not in found
 
 

@@ -119,9 +119,9 @@ def search(
     kept = study or _beside(out, ".study.db")
     most = trials or 0
     wanted = StudyOptions(*varied, most, sampler, seed, prune, limit or 0, kept, name, joint)
-    wanted = _settled(from_file(space, wanted) if space else wanted, per_model=per_model)
+    wanted = settled_options(from_file(space, wanted) if space else wanted, per_model=per_model)
     studies = bool(space or vary or grid) and not wanted.joint
-    stays = wanted.study if studies else state or _beside(out, ".search.json")
+    stays = kept if studies else state or _beside(out, ".search.json")
     _check_targets(recipe, out, stays, overwrite=overwrite)
     check_frame_file(frame)
     say = teller(quiet=as_json)
@@ -134,7 +134,7 @@ def search(
         elif studies:
             found = run_wanted(given, wanted, place.ask, chosen, say, place.beside)
         else:
-            found = _climbed(given, chosen, wanted.limit, stays, say, place)
+            found = run_climb(given, chosen, wanted.limit, stays, say, place)
         verdict, beside = _verdict(place, found.recipe, given, chosen, test_limit)
         for one in beside:
             if one.comparison.difference.value < 0:
@@ -150,7 +150,7 @@ def search(
     emit(value | _tested(verdict, beside), told, as_json=as_json)
 
 
-def _settled(wanted: StudyOptions, *, per_model: bool) -> StudyOptions:
+def settled_options(wanted: StudyOptions, *, per_model: bool) -> StudyOptions:
     """The options with the defaults of their way; raises InvalidValue for two ways at once."""
     if wanted.joint and (wanted.vary or wanted.grid):
         raise InvalidValue("Give either --joint or --vary and --grid: they are ways of their own.")
@@ -201,14 +201,15 @@ def _check_targets(recipe: Path, out: Path, other: Path, *, overwrite: bool) -> 
     check_file(other)
 
 
-def _climbed(
+def run_climb(
     recipe: MergeRecipe,
     tasks: list[str] | None,
     limit: int,
-    state: Path,
+    state: Path | None,
     say: Callable[[str], None],
     place: ExamPlace,
 ) -> ClimbResult:
+    """Run the paper's climb, telling each setting."""
     from dppa_core.tuning.search.climb import climb  # noqa: PLC0415  (torch)
 
     def watch(model: str, trial: Trial, known: bool) -> None:

@@ -10,12 +10,12 @@ import re
 from collections.abc import Sequence
 
 from dppa_core.checkpoints.sources.references import hub_parts, short_name
-from dppa_core.merging.cards.card_plot import density_svg
 from dppa_core.merging.cards.licences import merged_licence
 from dppa_core.merging.cards.provenance import Parent
 from dppa_core.merging.cards.record import MergeRecord
 from dppa_core.methods.registry import get_method
 from dppa_core.pruning.coefficients import Layered
+from dppa_core.pruning.share_plot import share_svg
 from dppa_core.recipes.yaml_text import (
     DomainModel,
     MergeRecipe,
@@ -71,7 +71,7 @@ def card_plots(recipe: MergeRecipe, record: MergeRecord) -> dict[str, str]:
     for index, model in enumerate(recipe.models):
         shares = record.shares(index)
         if shares:
-            found[f"density-{index + 1}.svg"] = density_svg(short_name(model.model), shares)
+            found[f"density-{index + 1}.svg"] = share_svg(short_name(model.model), shares)
     return found
 
 

@@ -67,9 +67,9 @@ class TokenizerFacts:
     """Those of tokenizer.json, tokenizer.model, vocab.json and vocab.txt that exist."""
     identities: frozenset[str] = frozenset()
     """Hashes of the vocabulary's file: two files are the same if one hash is in both sets."""
-    vocabulary: Vocabulary | None = None
+    vocabulary: Vocabulary | None = field(default=None, repr=False)
     """Its tokens; None if they were not needed, or cannot be read."""
-    template: str = ""
+    template: str = field(default="", repr=False)
     """The chat template, several as JSON; empty if there is none."""
 
 
@@ -96,11 +96,11 @@ class ModelFacts:
     """Of the Hub: the commit that was read."""
     revision: str = ""
     """Of the Hub: the requested branch, tag or commit; empty for the main branch."""
-    config: Mapping[str, Any] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """Values of its config.json; empty if it cannot be read."""
-    tensors: Mapping[str, TensorInfo] = field(default_factory=dict)
+    tensors: Mapping[str, TensorInfo] = field(default_factory=dict, repr=False)
     """Name -> dtype and shape; empty if no header can be read."""
-    files: Mapping[str, int] = field(default_factory=dict)
+    files: Mapping[str, int] = field(default_factory=dict, repr=False)
     """Every file a merge needs -> bytes."""
     missing: Mapping[str, int] = field(default_factory=dict)
     """Those of `files` that are not on this disk yet."""

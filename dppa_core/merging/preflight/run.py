@@ -5,6 +5,7 @@ Every error that can be reported becomes a finding.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
@@ -35,6 +36,7 @@ from dppa_core.methods.registry import get_method
 from dppa_core.profiling.profile import cached_profile, remembered_profile
 from dppa_core.progress import Progress, Stop
 from dppa_core.recipes.yaml_text import MergeRecipe
+from dppa_core.system.frames import html_table
 from dppa_core.system.machine import Machine, this_machine
 from dppa_core.system.threads import worker_count
 
@@ -53,6 +55,20 @@ class PreflightReport:
     """None if the base could not be read."""
     distances: tuple[tuple[str, BaseDistance], ...]
     """Domain model -> distance from the base, if the weights are here and measured."""
+
+    def __repr__(self) -> str:
+        counts = Counter(finding.severity for finding in self.findings)
+        summary = ", ".join(f"{counts[one]} {one.value}" for one in reversed(ORDER) if counts[one])
+        ready = "cannot be merged as they are" if self.blockers else "can be merged"
+        return f"PreflightReport({self.base} and {', '.join(self.models)} {ready}: {summary})"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: a table of the findings, the most severe first."""
+        rows = [
+            (one.severity.value, one.topic, one.model, one.what, one.remedy)
+            for one in self.findings
+        ]
+        return html_table(repr(self), ("severity", "topic", "model", "finding", "do"), rows)
 
     @property
     def blockers(self) -> tuple[Finding, ...]:

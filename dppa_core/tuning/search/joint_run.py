@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dppa_core.errors import InvalidValue, NonFiniteWeights
+from dppa_core.errors import InvalidValue, NonFiniteWeights, many
 from dppa_core.evaluation.scores import DomainScore, Exam
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 from dppa_core.system.frames import frame_of
@@ -83,6 +83,14 @@ class JointResult:
     search: JointSearch
     trials: tuple[JointTrial, ...]
     """One for each candidate of the search, in its order."""
+
+    def __repr__(self) -> str:
+        best = self.trials[self.place]
+        values = ", ".join(f"{name} {value:.4g}" for name, value in best.values.items())
+        return (
+            f"JointResult({many(len(self.trials), 'setting')} tried; best: {values or 'as given'}, "
+            f"retention {best.retention:.1%})"
+        )
 
     @property
     def recipe(self) -> MergeRecipe:

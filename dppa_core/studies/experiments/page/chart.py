@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from textwrap import wrap
 from xml.sax.saxutils import escape
 
-from dppa_core.merging.cards.card_plot import MARGIN
+from dppa_core.pruning.share_plot import MARGIN
 from dppa_core.studies.experiments.page.svg import (
     CHARACTER,
     COLOURS,
