@@ -24,6 +24,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+_CONTROLS = (*range(9), *range(11, 32), *range(127, 160), *range(0x202A, 0x202F))
+_ESCAPED = {code: repr(chr(code))[1:-1] for code in (*_CONTROLS, *range(0x2066, 0x206A))}
+"""Control characters and those that turn the direction of writing, as Python writes them."""
+
 
 class DppaError(Exception):
     """Base class of every error this package foresees."""
@@ -95,6 +99,11 @@ def shown(value: object, longest: int = 80) -> str:
     if len(text) <= longest:
         return text
     return f"{text[: longest // 2]}…{text[-(longest // 2 - 1) :]}"
+
+
+def printable(text: str) -> str:
+    """A text of others for a terminal: control characters escaped, except tab and line feed."""
+    return text.translate(_ESCAPED)
 
 
 def many(count: int, one: str, several: str = "") -> str:

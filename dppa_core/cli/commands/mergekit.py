@@ -11,7 +11,7 @@ import typer
 from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint
 from dppa_core.checkpoints.sources.zoo import zoo_path
 from dppa_core.cli.output import JsonFlag, RecipeFile, emit, write_text
-from dppa_core.errors import DppaError
+from dppa_core.errors import DppaError, printable
 from dppa_core.recipes.mergekit.export import export_mergekit
 from dppa_core.recipes.mergekit.import_recipe import import_mergekit
 from dppa_core.recipes.mergekit.values import llama_names
@@ -61,7 +61,7 @@ def _hand_over(
         emit({key: text, "notes": list(notes)}, text, as_json=True)
         return
     for note in notes:
-        sys.stderr.write(f"warning: {note}\n")
+        sys.stderr.write(f"warning: {printable(note)}\n")
     if out is None:
         emit(None, text, as_json=False)
 
