@@ -24,6 +24,10 @@ from __future__ import annotations
 import traceback
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
+from functools import cache
+
+_CONTROLS = (*range(32), *range(127, 160), *range(0x2028, 0x202F), *range(0x2066, 0x206A))
+"""Control characters, ends of lines, and what turns the direction of writing."""
 
 
 class DppaError(Exception):
@@ -98,11 +102,14 @@ def shown(value: object, longest: int = 80) -> str:
     return f"{text[: longest // 2]}…{text[-(longest // 2 - 1) :]}"
 
 
-def printable(text: str, keep: str = "\n") -> str:
-    """The text with every character that cannot be printed escaped, except those in `keep`."""
-    return "".join(
-        sign if sign.isprintable() or sign in keep else repr(sign)[1:-1] for sign in text
-    )
+def printable(text: str, keep: str = "\t\n") -> str:
+    """A text of others for a terminal or a log: control characters escaped, except those kept."""
+    return text.translate(_escapes(keep))
+
+
+@cache
+def _escapes(keep: str) -> dict[int, str]:
+    return {code: repr(chr(code))[1:-1] for code in _CONTROLS if chr(code) not in keep}
 
 
 def trace_text(error: BaseException, *, messages: bool) -> str:

@@ -32,7 +32,7 @@ from dppa_core.cli.commands.search import search
 from dppa_core.cli.commands.soup import soup
 from dppa_core.cli.commands.zoo.zoo import zoo_app
 from dppa_core.cli.output import check_here, terminal
-from dppa_core.errors import DppaError
+from dppa_core.errors import DppaError, printable
 from dppa_core.system.shortage import ShortageAsError
 
 app = typer.Typer(
@@ -64,5 +64,5 @@ def main() -> None:
             with ShortageAsError():
                 app()
         except DppaError as error:
-            sys.stderr.write("dppa: " + " ".join(str(error).split()) + "\n")
+            sys.stderr.write(f"dppa: {printable(' '.join(str(error).split()))}\n")
             sys.exit(1)

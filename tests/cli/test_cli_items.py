@@ -78,6 +78,18 @@ def test_a_file_of_questions_in_the_place_of_the_recipe_is_told(
     assert "a file of questions, not a recipe" in dppa.err and "--items" in dppa.err
 
 
+@pytest.mark.parametrize("command", ["evaluate", "search"])
+def test_a_pattern_that_would_take_the_memory_is_refused(
+    command: str, dppa: Command, tmp_path: Path
+) -> None:
+    option = ["--out", tmp_path / "out.yaml"] if command == "search" else []
+    lines = APPLES.splitlines()[1:]
+    bomb = '{"scorer": "regex", "pattern": "(?:[ab]{1000}){3000}"}'
+    (path := tmp_path / "apples.jsonl").write_text("\n".join([bomb, *lines]))
+    assert dppa(command, written(tmp_path), "--items", path, *option) == 1
+    assert "apples.jsonl: line 1" in dppa.err and "9003001 parts; at most 10,000" in dppa.err
+
+
 def test_a_search_tells_how_many_questions_it_asked(dppa: Command, tmp_path: Path) -> None:
 
     own = own_domain(str(write_apples(tmp_path)), None)

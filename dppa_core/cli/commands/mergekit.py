@@ -13,7 +13,7 @@ from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint
 from dppa_core.checkpoints.sources.zoo import zoo_path
 from dppa_core.cli.output import JsonFlag, RecipeFile, emit, write_text
-from dppa_core.errors import DppaError, UnknownName, shown
+from dppa_core.errors import DppaError, UnknownName, printable, shown
 from dppa_core.merging.inputs import references, renamed, with_dtype
 from dppa_core.recipes.mergekit.export import export_mergekit
 from dppa_core.recipes.mergekit.import_recipe import import_mergekit
@@ -92,7 +92,7 @@ def _hand_over(
         emit({key: text, "notes": list(notes)}, text, as_json=True)
         return
     for note in notes:
-        sys.stderr.write(f"warning: {note}\n")
+        sys.stderr.write(f"warning: {printable(note)}\n")
     if out is None:
         emit(None, text, as_json=False)
 

@@ -10,6 +10,7 @@ import typer
 
 from dppa_core.cli.output import JsonFlag, OverwriteFlag, check_target, emit, progress_line
 from dppa_core.errors import InvalidValue
+from dppa_core.extras import install_command
 from dppa_core.merging.inputs import open_inputs
 from dppa_core.merging.plan import plan_merge
 from dppa_core.merging.preflight.facts import in_bytes
@@ -35,14 +36,15 @@ def report(
         from dppa_core.figures.report import Reported, report_html  # noqa: PLC0415  (an extra)
     except ImportError as error:
         raise InvalidValue(
-            "A report needs plotly, which is not installed: pip install 'dppa-studio[app]'."
+            f"A report needs plotly, which is not installed: {install_command('app')}."
         ) from error
     check_target(out, overwrite=overwrite)
     found, warnings = _merged(source, out)
     plans = plan_merge(open_inputs(found.recipe)).plans
     replace_file(out, report_html(Reported(found.recipe, found.record, plans, warnings)))
-    value = {"out": str(out), "digest": found.record.digest, "bytes": out.stat().st_size}
-    emit(value, f"{out}: {in_bytes(value['bytes'])}", as_json=as_json)
+    size = out.stat().st_size
+    value = {"out": str(out), "digest": found.record.digest, "bytes": size}
+    emit(value, f"{out}: {in_bytes(size)}", as_json=as_json)
 
 
 def _merged(source: Path, out: Path) -> tuple[MergeFolder, tuple[str, ...]]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import pytest
 
 from components.session.presets import first_session
@@ -187,3 +188,15 @@ def test_models_that_had_finished_when_it_was_cancelled_are_asked_no_more(
     assert 2 <= len(models) < 7
     found = answered(asked, studio, lambda told: None, threading.Event())
     assert len(found["rows"]) == len(models) == len(set(models)) == 7
+
+
+@pytest.mark.parametrize("name", ["on_questions", "on_search"])
+def test_a_pattern_that_would_take_the_memory_is_refused_by_score_and_search(
+    name: str, page: gr.Blocks
+) -> None:
+    (event,) = (event for event in page.fns.values() if event.name == name)
+    bomb = '{"question": "q", "answer": "a", "scorer": "regex", "pattern": "(?:[ab]{1000}){3000}"}'
+    changed = {"questions-text": bomb, "search-own": True}
+    values = {one: changed.get(one.elem_id, one.value) for one in event.inputs}
+    with pytest.raises(gr.Error, match="9003001 parts; at most 10,000 are read"):
+        next(event.fn(values))
