@@ -1,7 +1,7 @@
 """Turns errors of handlers into notices on the page.
 
-A DppaError is a message for people and is shown unchanged. Any other error is a bug: it is logged
-with its trace, and the person sees a neutral sentence.
+A DppaError is a message for people and is shown as it is, without paths of temporary folders. Any
+other error is a bug: it is logged with its trace, and the person sees a neutral sentence.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import gradio as gr
 
 from dppa_core.errors import Cancelled, DppaError
 from dppa_core.system.shortage import shortage
+from dppa_core.system.temporary import without_temporary
 
 NEUTRAL = (
     "An error in this program stopped the work. Nothing was changed; the details are in the log of "
@@ -34,7 +35,7 @@ _log = logging.getLogger("dppa.page")
 def message(error: BaseException) -> str:
     """The text shown for an error; bugs and missing resources of this computer are logged."""
     if isinstance(error, DppaError):
-        return str(error)
+        return without_temporary(str(error))
     lacking = shortage(error)
     if lacking is not None:
         _log.error("%s", lacking)

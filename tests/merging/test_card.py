@@ -8,17 +8,24 @@ from xml.etree import ElementTree
 
 import pytest
 import yaml
+from markdown_it import MarkdownIt
 
 from dppa_core.checkpoints.fingerprints import fingerprints, one_fingerprint
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import DamagedCheckpoint, DppaError, MissingCheckpoint
 from dppa_core.merging.cards.card import card_plots, model_card
 from dppa_core.merging.cards.provenance import Parent
-from dppa_core.merging.cards.record import KeptModule, MergeRecord, read_record, write_record
+from dppa_core.merging.cards.record import (
+    KeptModule,
+    MergeRecord,
+    Origins,
+    read_record,
+    write_record,
+)
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.merging.verify import check_merge, read_merge
 from dppa_core.pruning.share_plot import shade, share_svg, text_class
-from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
 from tests.helpers.command import Command
 
 PINNED = "hub:owner/base@" + "a" * 40
@@ -98,6 +105,29 @@ def test_the_table_shows_what_was_set() -> None:
 def test_a_reference_cannot_break_the_table() -> None:
     card = model_card(recipe(model="a|b`c"))
     assert "| `a\\|b'c` |" in card
+
+
+def test_no_name_or_licence_is_markup() -> None:
+    """In heading, table, plots, origins, licences and recipe; by CommonMark's rules."""
+    bad = "x/<img src=a onerror=b> <script>c</script> & [d](http://e) *f* " + 30 * " ````"
+    given, parent = recipe(bad, bad), Parent(bad, "<b>f</b>\n\n<hr>")
+    record = MergeRecord(
+        parents=(parent, Parent("zoo:math", "<i>g</i>")),
+        origins=Origins(bad, f"of {bad}, the base", bad),
+        warnings=(bad,),
+        modules=kept(1, 2),
+    )
+    text = model_card(given, record).split("---\n", 2)[2]
+    tokens = MarkdownIt("commonmark").enable("table").parse(text)
+    inner = [one for token in tokens for one in (token, *(token.children or ()))]
+    assert not [one for one in inner if one.type in ("html_block", "html_inline")]
+    links = [one.attrs["href"] for one in inner if one.type == "link_open"]
+    assert links == ["https://arxiv.org/abs/2403.02799"]
+    (fence,) = (one for one in inner if one.type == "fence" and one.info == "yaml")
+    assert fence.content == dump_recipe(given)
+    for licence in ("a\nbase_model: b", 'other (a"\nbase_model: b)'):
+        found = front(model_card(recipe(), MergeRecord(parents=(Parent("zoo:base", licence),))))
+        assert licence in (found["license"], f"other ({found.get('license_name')})")
 
 
 def kept(*shares: int) -> tuple[KeptModule, ...]:
