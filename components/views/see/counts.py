@@ -102,6 +102,7 @@ def losses_payload(
         "factors": list(factors),
         "weight": [list(point) for point in model.curve] or model.coefficient,
         "dtype": dtype,
+        "dtype_choice": session.dtype,
     }
     plan = plan_of(session, model.reference, studio)
     if plan is None or session.method.staged:
