@@ -26,6 +26,7 @@ from dppa_core.cli.commands.preflight import preflight
 from dppa_core.cli.commands.presets import presets
 from dppa_core.cli.commands.profile import profile
 from dppa_core.cli.commands.push import push
+from dppa_core.cli.commands.report import report
 from dppa_core.cli.commands.reproduce import reproduce
 from dppa_core.cli.commands.search import search
 from dppa_core.cli.commands.soup import soup
@@ -46,7 +47,7 @@ app = typer.Typer(
 
 _FIRST = (profile, merge, plan, evaluate, attribute, advise, adamerge, soup, search, reproduce)
 _MORE = (methods, leaderboard, convert, preflight, presets, compare_semantics, pack, diff, card)
-_COMMANDS: tuple[Callable[..., None], ...] = (*_FIRST, *_MORE, push)
+_COMMANDS: tuple[Callable[..., None], ...] = (*_FIRST, *_MORE, report, push)
 for command in _COMMANDS:
     app.command()(command)
 app.command("import")(import_recipe)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dppa_core.errors import UnknownName, did_you_mean
+from dppa_core.figures.report import Reported, report_html
 from dppa_core.merging.inputs import open_inputs
 from dppa_core.merging.plan import plan_merge
 from dppa_core.merging.to_folder import merge_to_folder
@@ -20,8 +21,6 @@ from dppa_core.merging.to_pack import pack_models
 from dppa_core.merging.verify import read_merge
 from dppa_core.progress import Progress, Stop, check
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, recipe_hash
-
-from .report import Reported, report_html
 
 CHUNK = 4 * 1024**2
 EPOCH = (1980, 1, 1, 0, 0, 0)

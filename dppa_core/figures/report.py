@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import plotly.io
@@ -30,9 +31,7 @@ from dppa_core.methods.shared.contract import paper_address
 from dppa_core.pruning.plan import PruningPlan
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe, recipe_hash
 
-from ...session.shipped import shipped
-
-ASSETS = shipped("assets")
+FOLDER = Path(__file__).parent
 BLUES = ("#0b4f8a", "#3f86c0", "#86b6df", "#c3daef")
 """Colours of partitions: one hue, darker is more significant."""
 POLICY = (
@@ -66,8 +65,8 @@ def report_html(about: Reported) -> str:
         _hashes(about.record),
         _again(recipe),
     ]
-    style = (ASSETS / "css" / "report.css").read_text("utf-8")
-    script = (ASSETS / "js" / "panes" / "report.js").read_text("utf-8")
+    style = (FOLDER / "report.css").read_text("utf-8")
+    script = (FOLDER / "report.js").read_text("utf-8")
     return "\n".join(
         [
             '<!doctype html><html lang="en"><head><meta charset="utf-8">',
