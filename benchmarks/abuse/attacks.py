@@ -110,6 +110,7 @@ async def compile_patterns(client: Client, place: int) -> None:
     pattern = f"(?:[ab]{{1000}}){{{client.rng.randrange(2500, 3500)}}}"
     item = {"question": "1 + 1?", "answer": "2", "scorer": "regex", "pattern": pattern}
     client.choose("questions-text", json.dumps(item))
+    client.choose("search-own", True)
     await client.join_and_cancel("on_questions" if place % 2 else "on_search")
 
 
