@@ -19,6 +19,7 @@ Its packages in order; each imports only those before it:
     tuning       search for coefficients and settings
     teaching     small merges with every step shown, and failures on purpose
     cli          the command line
+    interface    functions of `import dppa_core` over what commands put together
 
 Every package may import `errors`, `extras`, `progress` and `parameter_fields`.
 
@@ -37,7 +38,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dppa_core.errors import DppaError as DppaError
-    from dppa_core.evaluation.examiner import evaluate as evaluate
+    from dppa_core.evaluation.diff.report import diff_models as diff
+    from dppa_core.interface import evaluate as evaluate
+    from dppa_core.interface import preflight as preflight
+    from dppa_core.interface import search as search
     from dppa_core.merging.to_folder import merge_to_folder as merge
     from dppa_core.merging.to_pack import pack_models as pack
     from dppa_core.profiling.profile import cached_profile as profile
@@ -53,6 +57,7 @@ __all__ = [
     "DomainModel",
     "DppaError",
     "MergeRecipe",
+    "diff",
     "dump_recipe",
     "evaluate",
     "load_recipe",
@@ -60,15 +65,20 @@ __all__ = [
     "pack",
     "parse_recipe",
     "plan",
+    "preflight",
     "profile",
+    "search",
 ]
 _PLACES = {
     "DppaError": ("errors", "DppaError"),
-    "evaluate": ("evaluation.examiner", "evaluate"),
+    "diff": ("evaluation.diff.report", "diff_models"),
+    "evaluate": ("interface", "evaluate"),
     "merge": ("merging.to_folder", "merge_to_folder"),
     "pack": ("merging.to_pack", "pack_models"),
     "plan": ("pruning.plan", "plan_pruning"),
+    "preflight": ("interface", "preflight"),
     "profile": ("profiling.profile", "cached_profile"),
+    "search": ("interface", "search"),
 }
 """Name -> module and name there, of those that are not in `recipes.yaml_text` by their own name."""
 
@@ -79,3 +89,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module, own = _PLACES.get(name, ("recipes.yaml_text", name))
     return getattr(import_module(f"{__name__}.{module}"), own)
+
+
+def __dir__() -> list[str]:
+    """The public names, before they are imported too."""
+    return sorted([*__all__, *(name for name in globals() if name.startswith("__"))])

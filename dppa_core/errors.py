@@ -21,8 +21,13 @@ cause.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import traceback
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
+from functools import cache
+
+_CONTROLS = (*range(32), *range(127, 160), *range(0x2028, 0x202F), *range(0x2066, 0x206A))
+"""Control characters, ends of lines, and what turns the direction of writing."""
 
 
 class DppaError(Exception):
@@ -95,6 +100,38 @@ def shown(value: object, longest: int = 80) -> str:
     if len(text) <= longest:
         return text
     return f"{text[: longest // 2]}…{text[-(longest // 2 - 1) :]}"
+
+
+def printable(text: str, keep: str = "\t\n") -> str:
+    """A text of others for a terminal or a log: control characters escaped, except those kept."""
+    return text.translate(_escapes(keep))
+
+
+@cache
+def _escapes(keep: str) -> dict[int, str]:
+    return {code: repr(chr(code))[1:-1] for code in _CONTROLS if chr(code) not in keep}
+
+
+def trace_text(error: BaseException, *, messages: bool) -> str:
+    """The trace of an error and its causes, for a log.
+
+    Args:
+        messages: Whether the errors' texts are included; they may quote what somebody sent.
+    """
+    lines = traceback.format_exception(error) if messages else _places(error, set())
+    return "".join(lines).rstrip("\n")
+
+
+def _places(error: BaseException, seen: set[int]) -> Iterator[str]:
+    """The frames and the class of an error, after those of its causes and parts."""
+    seen.add(id(error))
+    context = None if error.__suppress_context__ else error.__context__
+    parts = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
+    for cause in (error.__cause__ or context, *parts):
+        if cause is not None and id(cause) not in seen:
+            yield from _places(cause, seen)
+    yield from traceback.format_tb(error.__traceback__)
+    yield f"{type(error).__module__}.{type(error).__qualname__}\n"
 
 
 def many(count: int, one: str, several: str = "") -> str:

@@ -40,7 +40,8 @@ def test_the_wheel_holds_the_library_and_the_page(wheel: zipfile.ZipFile) -> Non
     tops = {name.split("/")[0] for name in wheel.namelist()}
     assert {t for t in tops if not t.endswith(".dist-info")} == {"dppa_core", "dppa_studio"}
     assert "dppa_studio/_shipped/assets/css/style.css" in wheel.namelist()
-    assert "dppa_core/py.typed" in wheel.namelist()
+    assert {"dppa_core/py.typed", "dppa_core/figures/report.css"} < set(wheel.namelist())
+    assert "dppa_core/figures/report.js" in wheel.namelist()
 
 
 def test_the_wheel_brings_the_command(wheel: zipfile.ZipFile) -> None:

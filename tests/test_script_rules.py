@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from components.widgets.scripts import ALONE, ENTRY, FOLDER, imported, needed, sources
+from components.widgets.scripts import ENTRY, FOLDER, imported, needed, sources
 
 ROOT = Path(__file__).resolve().parents[1]
 ORDER = ("base", "session", "plots", "pinned", "controls", "panes", "learn", "learn/blocks", "")
@@ -122,4 +122,3 @@ def test_scripts_and_their_folders_stay_small() -> None:
     assert [name for name, count in lines.items() if count > MOST_LINES] == []
     folders = [folder(name) for name in sources()]
     assert {one for one in folders if folders.count(one) > MOST_MODULES} == set()
-    assert ALONE not in sources()

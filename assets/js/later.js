@@ -11,6 +11,7 @@ import "./pinned/breaks.js";
 import "./controls/levels.js";
 import "./panes/chat.js";
 import "./panes/own-questions.js";
+import "./panes/question-lists.js";
 import "./panes/perplexity.js";
 import "./panes/ready-tasks.js";
 import "./panes/score.js";

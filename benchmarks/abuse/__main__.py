@@ -12,7 +12,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from benchmarks.abuse.answers import expected
 from benchmarks.abuse.attacks import ATTACKS
+from benchmarks.abuse.collisions import colliding
 from benchmarks.abuse.report import text, write
 from benchmarks.abuse.trial import Trial
 from benchmarks.engine.journal import ROOT
@@ -41,12 +43,13 @@ def main() -> None:
     parser.add_argument("--fresh", action="store_true", help="a server for each attack")
     parser.add_argument("--write", action="store_true", help="into docs/, too")
     given = parser.parse_args()
+    right = expected(colliding()[0])  # before anything is measured
     found: dict[str, Any] = {"machine": machine(), "versions": versions(), "rows": []}
     for names in [[one] for one in given.attacks] if given.fresh else [given.attacks]:
         with TemporaryDirectory() as folder:
             server = start(Path(folder), DPPA_PROXIES="127.0.0.1")
             try:
-                trial = Trial(server.url, server.process.pid)
+                trial = Trial(server.url, server.process.pid, right)
                 found["rows"] += asyncio.run(measure(trial, names, given.seconds))
             finally:
                 server.stop()

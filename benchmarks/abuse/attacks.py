@@ -8,10 +8,13 @@ import asyncio
 import json
 import sys
 from contextlib import suppress
+from dataclasses import replace
 
 import httpx
 
+from benchmarks.abuse.answers import QUESTIONS
 from benchmarks.abuse.client import ADDRESS, CHOICES, CONNECTIONS, PAUSE, PROXIED, Client, made_up
+from benchmarks.abuse.collisions import colliding
 from benchmarks.load.tab import Tab
 from components.session.presets import first_session
 from dppa_core.recipes.yaml_text import dump_recipe
@@ -102,11 +105,31 @@ async def reconnect(client: Client, place: int) -> None:
         await asyncio.sleep(1)
 
 
+async def compile_patterns(client: Client, place: int) -> None:
+    """joins own questions, and searches by them, with patterns that take memory when compiled"""
+    pattern = f"(?:[ab]{{1000}}){{{client.rng.randrange(2500, 3500)}}}"
+    item = {"question": "1 + 1?", "answer": "2", "scorer": "regex", "pattern": pattern}
+    client.choose("questions-text", json.dumps(item))
+    client.choose("search-own", True)
+    await client.join_and_cancel("on_questions" if place % 2 else "on_search")
+
+
+async def collide_recipes(client: Client, place: int) -> None:
+    """asks a merge whose 12 digits are those of another visitor's merge, and many more merges"""
+    recipe = colliding()[1]
+    if place:
+        recipe = replace(recipe, seed=client.rng.randrange(2**31))
+    data = [dump_recipe(recipe), QUESTIONS[place % len(QUESTIONS)], "merged", 8, 0.0, 0]
+    await client.post("call/chat", json.dumps({"data": data}).encode())
+    await asyncio.sleep(PAUSE)
+
+
 ATTACKS = {
     one.__name__: one
     for one in (
         *(cancel_scores, drop_scores, make_up_sessions, call_endpoint, flood_sliders),
         *(send_slowly, cancel_searches, cancel_exports, reconnect),
+        *(compile_patterns, collide_recipes),
     )
 }
 """Name -> what a connection does over and over, by its number; the docstring is for the report."""

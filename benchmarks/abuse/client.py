@@ -59,6 +59,10 @@ class Client:
             verify=False,
         )
 
+    def choose(self, name: str, value: Any) -> None:
+        """Set a component's value by its elem_id."""
+        self._tab.put(name, value)
+
     def body(self, event: str, session: str) -> bytes:
         """A request for an event, for a merge not requested before."""
         self._tab.put("rate", self.rng.randrange(9_500_000) / 100_000)

@@ -19,6 +19,7 @@ HEADS = (
     "its requests (not answered 200)",
     f"95 % of sliders within {SLIDER_MS:.0f} ms (slowest)",
     f"first token within {FIRST_TOKEN_MS / 1000:.0f} s",
+    "right answers",
     "export",
     "told that the queue is full",
     f"memory at most {MOST_BYTES / 10**9:.0f} GB",
@@ -59,6 +60,8 @@ def _cells(row: Row) -> Iterator[str]:
     first, missed = row["first_token"], row["asked"] - row["answered"]
     shown = f"{missed} of {row['asked']} questions unanswered" if missed else time_text(first)
     yield _marked(first <= FIRST_TOKEN_MS and not missed, shown)
+    wrong = row.get("wrong")  # earlier rows lack it
+    yield _marked(not wrong, "–" if wrong is None else f"{wrong} wrong" if wrong else "all")
     yield _marked(row["exported"], "made" if row["exported"] else "not made")
     yield f"{row['full']}"
     yield _marked(row["peak"] <= MOST_BYTES, f"{row['peak'] / 10**9:.2f} GB")

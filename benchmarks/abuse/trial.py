@@ -10,17 +10,21 @@ import sys
 import time
 from asyncio.subprocess import PIPE
 from contextlib import suppress
+from itertools import count
 from typing import Any
 
 import httpx
 
-from benchmarks.abuse.attacks import HEAVY
+from benchmarks.abuse.answers import answers
+from benchmarks.abuse.attacks import HEAVY, collide_recipes
 from benchmarks.abuse.client import CHOICES, PROXIED
+from benchmarks.abuse.collisions import colliding, good
 from benchmarks.load.phases import quantiles
 from benchmarks.load.tab import Refused, Tab
 from benchmarks.load.visitor import Seen, Visitor
 from benchmarks.load.watch import peak, reset_peak, threads
 from benchmarks.measure import resident
+from dppa_core.recipes.yaml_text import MergeRecipe
 
 NETWORK, HOST = "198.51.100", 9
 """What the proxy says of where the honest visitor is."""
@@ -33,15 +37,18 @@ ASK_EVERY, PAUSE = 10.0, 0.2
 class Trial:
     """One server, attacked several times."""
 
-    def __init__(self, url: str, pid: int) -> None:
+    def __init__(self, url: str, pid: int, right: list[str]) -> None:
         """
         Args:
             url: Where the page is.
             pid: The process that serves it.
+            right: The right answers of the merges of `good`.
         """
-        self._url, self._pid = url, pid
+        self._url, self._pid, self._right = url, pid, right
         self._before: dict[str, Any] = {}
         self._came = 0
+        # For each attack one that nobody has asked before, or its answers would be remembered.
+        self._recipes = iter(map(good, count(1)))
 
     async def warm_up(self) -> None:
         """Do everything once at a time, so that lasting threads exist before the attacks."""
@@ -72,6 +79,8 @@ class Trial:
         await client.stdout.readline()
         reset_peak(self._pid)
         settled = time.monotonic() + seconds + SETTLE_SECONDS
+        recipe = colliding()[0] if name == collide_recipes.__name__ else next(self._recipes)
+        wrong = asyncio.create_task(self._wrong(recipe, seconds))
         asked, dragged = await _use(crowd, seconds)
         if not dragged:
             seen[0].failed(TimeoutError("a slider was not answered"))
@@ -82,12 +91,23 @@ class Trial:
             "requests": sum(answers.values()),
             "answers": answers,
             "asked": asked,
+            "wrong": await wrong,
             **_summary(*seen),
             "peak": peak(self._pid),
             "before": self._before,
         }
         await asyncio.sleep(max(0.0, settled - time.monotonic()))
         return row | {"after": await self._standing()}
+
+    async def _wrong(self, recipe: MergeRecipe, seconds: float) -> int:
+        """How many questions of another visitor are answered wrong, once the attack goes on."""
+        await asyncio.sleep(min(seconds, ASK_EVERY) / 2)
+        headers = {PROXIED: f"{NETWORK}.{HOST - 1}"}
+        async with httpx.AsyncClient(
+            base_url=self._url, timeout=SETTLE_SECONDS, headers=headers
+        ) as web:
+            pairs = zip(await answers(web, recipe), self._right, strict=True)
+        return sum(answer != right for answer, right in pairs)
 
     async def _standing(self) -> dict[str, Any]:
         """Threads and memory, and the first token of three questions (the median)."""

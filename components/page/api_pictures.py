@@ -11,10 +11,10 @@ from dppa_core.charts.chart import chart_svg
 from dppa_core.charts.report import Axis, Chart, Series
 from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.scores import DomainScore
-from dppa_core.merging.cards.card_plot import density_svg
 from dppa_core.pruning.delta_profile import DeltaProfile
 from dppa_core.pruning.plan import PruningPlan
 from dppa_core.pruning.rate_table import rate_table
+from dppa_core.pruning.share_plot import share_svg
 
 from ..work.figures import short_name
 
@@ -24,8 +24,7 @@ MODULES, SHARE = Axis("kind of matrix"), Axis("of the delta's entries", "%")
 
 def heatmap_picture(plan: PruningPlan) -> str:
     """The share of its delta that each matrix keeps: layers down, kinds across."""
-    shares = {(one.layer, one.kind): one.kept / one.numel for one in plan.modules}
-    return density_svg(short_name(plan.finetuned), shares)
+    return share_svg(short_name(plan.finetuned), plan.kept_shares())
 
 
 def kept_picture(plan: PruningPlan) -> str:

@@ -42,7 +42,7 @@ def serve() -> None:
             settings = read_settings()
             check_temporary_folder()
             open_checkpoint("zoo:base")  # nothing can be shown without it
-            start_log(settings.log)
+            start_log(settings.log, public=settings.public)
             fetch_at_start(settings.fetched)
             studio = Studio(public=settings.public, apart=True)
             ending.callback(studio.close)

@@ -212,15 +212,18 @@ def _wire_opening(blocks: gr.Blocks, page: Page, studio: Studio) -> None:
         finally:
             studio.opened.set()
 
+    def status(merged: str = "") -> str:
+        memory = None if studio.public else studio.in_memory()  # of the work of all visitors
+        return pack(status_value(ready=studio.ready, merged=merged, memory=memory))
+
     @show_errors
     def on_tick() -> dict[Any, Any]:
         merged = recipe_hash(recipe) if studio.merged(recipe) else ""
-        value = status_value(ready=studio.ready, merged=merged, memory=studio.in_memory())
-        return {page.status: pack(value), page.timer: gr.Timer(active=not studio.ready)}
+        return {page.status: status(merged), page.timer: gr.Timer(active=not studio.ready)}
 
     @show_errors
     def on_status() -> dict[Any, Any]:
-        return {page.status: pack(status_value(ready=studio.ready, memory=studio.in_memory()))}
+        return {page.status: status()}
 
     blocks.load(on_open, None, [*all_outputs(page), page.tune], **LIVE)
     page.status.look(on_status, None, [page.status], **LIVE)

@@ -21,8 +21,10 @@ from ..views.controls.whole_states import (
     asked,
     asked_recipe,
     file_value,
+    hub_names,
     is_at_hand,
     is_embedded,
+    opened_beside,
 )
 from ..views.see.see import exact_payload, plots_payload
 from ..widgets.browser_parts import pack
@@ -97,22 +99,33 @@ def _of_recipe(recipe: MergeRecipe, studio: Studio) -> Session:
 
 
 def opening(page: Page, request: gr.Request, studio: Studio) -> dict[Any, Any]:
-    """The initial state of the page: the settings in its address, or the first preset, with a
-    notice if the address is invalid. The browser requests measurements once the page is loaded."""
-    text = str(request.query_params.get(PARAMETER) or "")
-    told: dict[str, Any] = {}
-    if text:
-        try:
-            session = opened(session_from_link(text), studio)
-            if is_embedded(session):
-                check_curves(session, studio)
-                return restored(page, session, studio)
-            told = {"open": state_of(session)}
-        except DppaError as error:
-            told = {"notice": str(error)}
+    """The initial state of the page: the settings in its address, or the first preset, with what
+    else it opens, or a notice if the address is invalid. The browser requests measurements once the
+    page is loaded, and asks the person first if the Hub would be asked: anybody can send a link."""
+    linked = None
+    try:
+        opens = opened_beside(request.query_params)
+        value: dict[str, Any] = {"opens": opens} if opens else {}
+        text = str(request.query_params.get(PARAMETER) or "")
+        if text:
+            session = session_from_link(text)
+            if names := hub_names(session, studio):
+                value |= {"confirm": state_of(session), "hub": names}
+            else:
+                session = opened(session, studio)
+                if is_embedded(session):
+                    check_curves(session, studio)
+                    linked = session
+                else:
+                    value |= {"open": state_of(session)}
+    except DppaError as error:
+        value = {"notice": str(error)}
+    tune = {page.tune: pack(value)} if value else {}
+    if linked is not None:
+        return restored(page, linked, studio) | tune
     session = first_session()
     return {
         page.see.plots: pack(plots_payload(session, studio, adopt=True)),
         page.see.exact: pack(exact_payload(session, studio, adopt=True)),
-        **({page.tune: pack(told)} if told else {}),
+        **tune,
     }

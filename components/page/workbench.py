@@ -44,7 +44,7 @@ from ..views.see.pinned import build_pinned
 from ..views.see.see import build_see
 from ..widgets.browser_parts import live, static
 from ..widgets.controls import Controls
-from ..widgets.header import EXPLAIN, PANES, SKIP, TITLE, build_views, status_value
+from ..widgets.header import EXPLAIN, SKIP, TITLE, build_panes, build_views, status_value
 from ..work.downloads.files import Exports
 from ..work.downloads.limits import OWN, PUBLIC
 from ..work.gradio_inside import hide_login, use_queue
@@ -100,7 +100,7 @@ def _layout(session: Session, studio: Studio, exports: Exports, allowance: Allow
             add_counts(controls, studio)
             add_matrix(controls, studio)
         with gr.Column(elem_id="side-column"):
-            live("panes", None, skeleton=PANES)
+            build_panes()
             with _part("chat-pane", "Chat", "pane"):
                 chat = build_chat(session)
                 wire_chat(chat, controls, studio, allowance)

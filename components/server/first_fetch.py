@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dppa_core.checkpoints.sources.fetchable import FETCHABLE, fetch_model
 from dppa_core.errors import DppaError
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("dppa.page")
 
 
 def fetch_at_start(names: Iterable[str]) -> None:

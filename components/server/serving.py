@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
@@ -34,20 +35,23 @@ from ..widgets.theme import page_head, page_theme
 from ..work.downloads.route import download_route
 from ..work.gradio_inside import (
     API,
+    LOGIN_ERRORS,
     NO_HANDLER,
     describe_anew,
     is_misfit,
     is_of_no_handler,
+    print_nothing,
     serve_with,
 )
 from ..work.visitor import CallerAddresses
 from .guards.body_limits import BodyLimits
 from .guards.closed_routes import ClosedRoutes, EventOwner
 from .guards.connections import Server
-from .guards.heads import HeaderLimits
+from .guards.heads import BAD_LOGIN, HeaderLimits
 from .guards.hosts import HostCheck, own_names
 from .guards.value_guard import GuardedBlocks
 from .health import health_route, measured, metrics_route
+from .logs import hear_server
 from .queue.fast_answers import FastAnswers
 from .queue.visitors_present import VisitorsPresent
 from .settings import Settings, on_space, read_settings
@@ -146,8 +150,10 @@ def start(page: GuardedBlocks, settings: Settings | None = None, **options: Any)
     if settings.port:
         _check_port(listens, settings.port)
     sys.setswitchinterval(SWITCH)
-    serve_with(Server)
+    serve_with(partial(Server, proxies=settings.trusted_proxies))
     _, url, _ = page.launch(prevent_thread_lock=True, **given)
+    hear_server()
+    print_nothing()
     # In the background: this may remove gigabytes.
     threading.Thread(target=remove_dead, name="dppa-sweep", daemon=True).start()
     return url.rstrip("/")
@@ -178,6 +184,7 @@ def _application(page: GuardedBlocks, settings: Settings) -> dict[str, Any]:
         "exception_handlers": {
             RequestValidationError: _refused,
             **dict.fromkeys(NO_HANDLER, _unknown),
+            **dict.fromkeys(LOGIN_ERRORS, _signed_out),
             TypeError: _misfit,
         },
     }
@@ -202,6 +209,11 @@ def _checked(known: Sequence[str], own: frozenset[str] | None) -> Lifespan[Starl
 def _refused(request: Request, error: Exception) -> Response:
     """Answers 422 without repeating what was sent; FastAPI would repeat and log it."""
     return PlainTextResponse("Not a request of this page", 422)
+
+
+def _signed_out(request: Request, error: Exception) -> Response:
+    """Answers 400 to a sign-in that the Hub does not confirm; Gradio would log a trace."""
+    return PlainTextResponse(BAD_LOGIN, 400)
 
 
 def _unknown(request: Request, error: Exception) -> Response:

@@ -96,7 +96,7 @@ class Settings(BaseSettings):
     @field_validator("proxies")
     @classmethod
     def _networks(cls, value: str) -> str:
-        for one in filter(None, (part.strip() for part in value.split(","))):
+        for one in _listed(value):
             ip_network(one)  # its error names the value
         return value
 
@@ -122,6 +122,11 @@ class Settings(BaseSettings):
         """Hosts under which the page is used, besides that of a request: name or name:port."""
         own = os.environ.get("SPACE_HOST", "") if on_space() else ""
         return _listed(f"{self.hosts},{own}")
+
+    @property
+    def trusted_proxies(self) -> tuple[str, ...]:
+        """Addresses and networks of the proxies before this server."""
+        return _listed(self.proxies)
 
     @property
     def fetched(self) -> tuple[str, ...]:

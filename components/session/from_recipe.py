@@ -10,6 +10,7 @@ from dppa_core.errors import DppaError, InvalidValue, shown
 from dppa_core.methods.registry import get_method
 from dppa_core.pruning.partition import even_levels
 from dppa_core.pruning.pruning_parameters import PruningParameters
+from dppa_core.recipes.recipe import known_dtype
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, recipe_hash
 
 from .curve import points_through
@@ -77,7 +78,7 @@ def _beyond(recipe: MergeRecipe) -> Iterator[str]:
         yield f"{len(first.levels)} levels, and at most {MOST_PARTITIONS} fit"
     for model in recipe.models:
         yield from _beyond_model(model)
-    usual = {"seed": 0, "dtype": "bfloat16", "vocabulary": "base"}
+    usual = {"seed": 0, "vocabulary": "base"}
     for name, value in usual.items():
         if getattr(recipe, name) != value:
             yield f"{name} is {getattr(recipe, name)}, and here it is always {value}"
@@ -129,6 +130,8 @@ def _session(recipe: MergeRecipe, layers: int) -> Session:
         method=_method(recipe),
         overrides=tuple((name, item.rate) for name, item in recipe.overrides.items()),
         chat_template=recipe.chat_template,
+        dtype="base" if known_dtype(recipe.base, "base") == recipe.dtype else recipe.dtype,
+        heads=recipe.heads,
     )
 
 

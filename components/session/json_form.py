@@ -29,23 +29,25 @@ from .session import (
 
 LONGEST_REFERENCE = 500
 LONGEST_TEXT = 100_000
+OWN_CHOICES = {name: Session.__dataclass_fields__[name].default for name in ("dtype", "heads")}
+"""Choices for own models -> their defaults, which are left out."""
 ALLOWED_LEVELS = (
     f"Write 1 to {MOST_PARTITIONS} pruning rates in percent, falling, each below 100 and the last "
     "at most 99: 95, 80."
 )
 
 
-def parsed(value: object) -> object:
+def parsed(value: object, *, most: int = LONGEST_TEXT) -> object:
     """The value a part of the page sent as JSON text of limited length."""
-    if isinstance(value, str) and len(value) <= LONGEST_TEXT:
+    if isinstance(value, str) and len(value) <= most:
         with suppress(ValueError, RecursionError):
             return json.loads(value, parse_float=_finite, parse_constant=_finite)
     raise InvalidValue(f"The page sent something unreadable: {value!r:.80}.")
 
 
-def parsed_keys(value: object) -> Mapping[str, Any]:
+def parsed_keys(value: object, *, most: int = LONGEST_TEXT) -> Mapping[str, Any]:
     """As `parsed`; an empty mapping for any other value."""
-    found = parsed(value)
+    found = parsed(value, most=most)
     return found if isinstance(found, Mapping) else {}
 
 
@@ -74,8 +76,8 @@ def whole_number(name: str, value: object, low: int, high: int) -> int:
 
 def models_from_json(value: object) -> dict[str, Any]:
     """Read {"base", "models": [{"ref", "on", "coefficient", "curve": [[layer, number], …]}],
-    "template"} as keyword arguments of Session. Without a curve the coefficient is used; the chat
-    template of a model that is not listed becomes "auto"."""
+    "template", "dtype", "heads"} as keyword arguments of Session. Without a curve the coefficient
+    is used; the chat template of a model that is not listed becomes "auto"."""
     data = _mapping(value, "The list of models")
     rows = data.get("models")
     if not isinstance(rows, list) or len(rows) > MOST_MODELS:
@@ -87,6 +89,7 @@ def models_from_json(value: object) -> dict[str, Any]:
         "base": reference_text(data.get("base")),
         "models": models,
         "chat_template": template if known else "auto",
+        **{name: data[name] for name in OWN_CHOICES if name in data},
     }
 
 
@@ -190,7 +193,12 @@ def models_json(session: Session) -> dict[str, Any]:
     ]
     template = session.chat_template
     chosen = {} if template == "auto" else {"template": template}
-    return {"base": session.base, "models": rows, **chosen}
+    changed = {
+        name: getattr(session, name)
+        for name, usual in OWN_CHOICES.items()
+        if getattr(session, name) != usual
+    }
+    return {"base": session.base, "models": rows, **chosen, **changed}
 
 
 def factors_json(session: Session) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from dppa_core.parameter_fields import check_number
 from dppa_core.pruning.coefficients import Coefficient
 from dppa_core.pruning.partition import check_levels, even_levels
 from dppa_core.pruning.pruning_parameters import Override, PruningParameters
+from dppa_core.recipes.recipe import DTYPES, HEADS
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, Pruning
 
 from .curve import Curve, checked_curve, level_of, numbers_along
@@ -98,6 +99,10 @@ class Session:
     chat_template: str = "auto"
     """The merge's chat template: "auto", "base" or the reference of a domain model; see `template`.
     """
+    dtype: str = "base"
+    """Of the merged weights; see `MergeRecipe`."""
+    heads: str = "match"
+    """Whether heads must match; see `MergeRecipe`."""
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.models) <= MOST_MODELS:
@@ -110,6 +115,11 @@ class Session:
         doubled = {name for name in names if names.count(name) > 1}
         if doubled:
             raise InvalidValue(f"{min(doubled)} is in the list already; each model counts once.")
+        for name, allowed in (("dtype", DTYPES), ("heads", HEADS)):
+            if getattr(self, name) not in allowed:
+                raise InvalidValue(
+                    f"{name} must be one of {', '.join(allowed)}, got {shown(getattr(self, name))}."
+                )
         self._check_shares()
         object.__setattr__(self, "own_factors", tuple(sorted(self.own_factors)))
         object.__setattr__(self, "overrides", checked_overrides(self.overrides))
@@ -220,6 +230,8 @@ class Session:
             prune=self.pruning if self.method.staged else None,
             overrides={name: Override(rate) for name, rate in self.held},
             chat_template=self.template,
+            dtype=self.dtype,
+            heads=self.heads,
         )
 
     def asked_about(self, domain: str) -> Session:

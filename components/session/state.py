@@ -12,6 +12,7 @@ from dppa_core.errors import InvalidValue, closest, shown
 from dppa_core.parameter_fields import check_number
 
 from .json_form import (
+    OWN_CHOICES,
     factors_from_json,
     factors_json,
     models_from_json,
@@ -29,7 +30,7 @@ VERSION = 1
 _NUMBERS = {"strength": (0.0, 0.5), "k_layer": OUTLIERS, "k_module": OUTLIERS}
 _KEYS = (
     *("v", "base", "models", "rate", "partitions", "shares", *_NUMBERS, "significance"),
-    *("amplify", "method", "overrides", "template"),
+    *("amplify", "method", "overrides", "template", *OWN_CHOICES),
 )
 
 

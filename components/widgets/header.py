@@ -11,7 +11,7 @@ from dppa_core import __version__
 
 from .browser_parts import live
 
-_HASH = re.compile(r"[0-9a-f]{12}")
+_HASH = re.compile(r"[0-9a-f]{64}")
 
 SKIP = (
     '<nav aria-label="Skip to">'
@@ -32,13 +32,7 @@ TITLE = (
     '<span class="more first-step">First move the pruning rate and watch the answer.</span></p>'
     "</div>"
 )
-PANES = (
-    '<nav aria-label="Panes"><button type="button" data-pane="see" aria-pressed="true">See</button>'
-    '<button type="button" data-pane="chat" aria-pressed="false">Chat</button>'
-    '<button type="button" data-pane="score" aria-pressed="false">Score</button>'
-    '<button type="button" data-pane="search" aria-pressed="false">Search</button>'
-    '<button type="button" data-pane="export" aria-pressed="false">Export</button></nav>'
-)
+PANES = ("see", "chat", "score", "search", "export")
 """The panes beside the plots; on a phone, also the plots."""
 
 VIEWS = {
@@ -67,6 +61,16 @@ def build_views() -> gr.HTML:
         for name, (label, about) in VIEWS.items()
     )
     return live("views", None, skeleton=f'<nav aria-label="Views">{buttons}</nav>')
+
+
+def build_panes() -> gr.HTML:
+    """The list of panes; each pane but `see` is a column with the elem_id `NAME-pane`."""
+    buttons = "".join(
+        f'<button type="button" data-pane="{name}" aria-pressed="{str(name == "see").lower()}">'
+        f"{name.capitalize()}</button>"
+        for name in PANES
+    )
+    return live("panes", None, skeleton=f'<nav aria-label="Panes">{buttons}</nav>')
 
 
 def status_value(

@@ -21,8 +21,6 @@ from ..session.shipped import glossary, shipped
 
 FOLDER = shipped("assets/js")
 ENTRY = "entry.js"
-ALONE = "panes/report.js"
-"""A script that is not a module: it is part of downloaded reports."""
 _IMPORT = re.compile(r'^(?:import|export)\b(?:[^;"]*\bfrom)?\s*"(\.[^"]+)";', re.MULTILINE)
 HEADERS = {
     "Cache-Control": "public, max-age=31536000, immutable",
@@ -36,7 +34,7 @@ def sources() -> dict[str, str]:
     """Every module by its path below assets/js/ -> its text."""
     files = sorted(path for path in FOLDER.rglob("*.js"))
     named = {path.relative_to(FOLDER).as_posix(): path for path in files}
-    return {name: path.read_text(encoding="utf-8") for name, path in named.items() if name != ALONE}
+    return {name: path.read_text(encoding="utf-8") for name, path in named.items()}
 
 
 def imported(name: str) -> list[str]:

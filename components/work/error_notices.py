@@ -1,7 +1,7 @@
 """Turns errors of handlers into notices on the page.
 
-A DppaError is a message for people and is shown unchanged. Any other error is a bug: it is logged
-with its trace, and the person sees a neutral sentence.
+A DppaError is a message for people and is shown as it is, without paths of temporary folders. Any
+other error is a bug: it is logged with its trace, and the person sees a neutral sentence.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import functools
 import html
 import inspect
 import logging
+import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
@@ -18,12 +19,15 @@ import gradio as gr
 
 from dppa_core.errors import Cancelled, DppaError
 from dppa_core.system.shortage import shortage
+from dppa_core.system.temporary import without_temporary
 
 NEUTRAL = (
     "An error in this program stopped the work. Nothing was changed; the details are in the log of "
     "the server."
 )
 SECONDS = 12
+_CODE = re.compile("`([^`]+)`")
+"""A command or a setting in a sentence."""
 
 _log = logging.getLogger("dppa.page")
 
@@ -31,7 +35,7 @@ _log = logging.getLogger("dppa.page")
 def message(error: BaseException) -> str:
     """The text shown for an error; bugs and missing resources of this computer are logged."""
     if isinstance(error, DppaError):
-        return str(error)
+        return without_temporary(str(error))
     lacking = shortage(error)
     if lacking is not None:
         _log.error("%s", lacking)
@@ -48,7 +52,7 @@ class Notices(AbstractContextManager[object]):
             return
         title = "Stopped" if isinstance(error, Cancelled) else "That did not work"
         # Gradio shows a notice as HTML; quoted input must stay text.
-        text = html.escape(message(error), quote=False)
+        text = _CODE.sub(r"<code>\1</code>", html.escape(message(error), quote=False))
         raise gr.Error(text, title=title, duration=SECONDS, print_exception=False) from error
 
 

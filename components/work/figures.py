@@ -131,6 +131,8 @@ def choices_json(session: Session) -> dict[str, Any]:
         ],
         "overrides": [list(pair) for pair in session.held],
         "template": session.template,
+        "dtype": session.dtype,
+        "heads": session.heads,
     }
 
 

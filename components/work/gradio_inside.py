@@ -8,8 +8,13 @@ allows; for another version, tests/app/work/test_gradio_inside.py names the diff
 from __future__ import annotations
 
 import json
+import logging
 import re
-from collections.abc import Iterator, Mapping
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
+from importlib.util import find_spec
 from traceback import walk_tb
 from types import SimpleNamespace
 from typing import Any
@@ -23,6 +28,12 @@ from gradio.utils import error_payload
 API = "/gradio_api/"
 NO_HANDLER = (KeyError, route_utils.FnIndexInferError)
 """Errors that Gradio raises, among others, for an unknown number or name of a handler."""
+LOGIN_ERRORS = (
+    (import_module("authlib.integrations.base_client.errors").OAuthError,)
+    if find_spec("authlib")
+    else ()
+)
+"""Errors of a sign-in that the Hub did not confirm; they quote the request."""
 _BEGIN = r"/+(?:gradio_api/+)?"
 CANCEL = re.compile(rf"{_BEGIN}cancel/*")
 """The path of a POST that ends an event."""
@@ -32,6 +43,8 @@ ANSWERS = re.compile(rf"{_BEGIN}(?:queue/+data|call/+(?:v2/+)?[^/]+/+([^/]+))")
 """Path of a GET that streams the answers to an event, the group, or to a session."""
 HEARTBEAT = re.compile(rf"{_BEGIN}heartbeat/+(.*)")
 """Path of the connection that every open tab keeps; the group is its session."""
+LOGIN = re.compile(r"/+(?:login/.*|logout/*)")
+"""Paths that sign a visitor in or out."""
 
 
 # --- handlers ---
@@ -256,6 +269,28 @@ HttpServer = http_server.Server
 """The server class that Gradio starts; it takes no options for it."""
 
 
-def serve_with(server: type[HttpServer]) -> None:
-    """Make Gradio start servers of this class from now on."""
-    http_server.Server = server  # type: ignore[misc]
+def serve_with(server: Callable[..., HttpServer]) -> None:
+    """Make Gradio start such servers from now on."""
+    http_server.Server = server  # type: ignore[assignment,misc]
+
+
+# --- what it prints ---
+
+
+def print_nothing() -> None:
+    """Keep all that Gradio prints from now on, which repeats what visitors sent, out of the output;
+    its traces are logged instead."""
+    quiet = SimpleNamespace(**vars(traceback) | {"print_exc": _log_trace})
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] == gr.__name__:
+            vars(module)["print"] = _drop
+            if hasattr(module, "traceback"):
+                vars(module)["traceback"] = quiet
+
+
+def _drop(*_text: object, **_options: object) -> None:
+    """Print nothing."""
+
+
+def _log_trace() -> None:
+    logging.getLogger("dppa.page").error("a request failed in Gradio", exc_info=True)

@@ -64,7 +64,7 @@ def visitor_of(request: Any, session: str | None = None) -> Visitor:
     if known is not None:
         return known
     client = getattr(request, "client", None)
-    address = _one_customers(str(getattr(client, "host", None) or ""))
+    address = customer_of(str(getattr(client, "host", None) or ""))
     headers = getattr(request, "headers", None) or {}
     # All callers of the bridge share its one session.
     named = "" if CALLER in headers else session or ""
@@ -78,7 +78,7 @@ def asker(request: Any) -> Visitor:
     return visitor_of(sent or request, request.session_hash)
 
 
-def _one_customers(address: str) -> str:
+def customer_of(address: str) -> str:
     """An IPv4 address unchanged; of IPv6 the /64 network, which belongs to one customer."""
     try:
         found = ip_address(address)

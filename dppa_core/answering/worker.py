@@ -10,7 +10,6 @@ import os
 import socket
 import sys
 import threading
-import traceback
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,7 +19,7 @@ from functools import partial
 from dppa_core.answering.answerer import Ready, ReplyEvent
 from dppa_core.answering.in_process import OwnAnswerer
 from dppa_core.answering.messages import Ask, Begin, Broken, End, Loaded, MessageLine, ReplyStep
-from dppa_core.errors import DppaError
+from dppa_core.errors import DppaError, trace_text
 from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.models.reply import Reading
 from dppa_core.progress import check
@@ -45,7 +44,7 @@ def serve(line: MessageLine, begin: Begin) -> None:
             if isinstance(message, Ask):
                 stop = stops[message.number] = threading.Event()
                 done = threads.submit(_answer, answerer, merges, message, stop, line)
-                done.add_done_callback(partial(_ended, line, stops, message.number))
+                done.add_done_callback(partial(_ended, line, begin, stops, message.number))
             elif isinstance(message, End) and message.number in stops:
                 stops[message.number].set()
         for stop in list(stops.values()):
@@ -108,12 +107,16 @@ def _events(
 
 
 def _ended(
-    line: MessageLine, stops: dict[int, threading.Event], number: int, done: Future[None]
+    line: MessageLine,
+    begin: Begin,
+    stops: dict[int, threading.Event],
+    number: int,
+    done: Future[None],
 ) -> None:
     stops.pop(number, None)
     error = done.exception()
     if error is not None:  # a bug: the process that asks writes it into its log
-        line.send(Broken(number, "".join(traceback.format_exception(error))))
+        line.send(Broken(number, trace_text(error, messages=not begin.public)))
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from dppa_core.charts.svg import (
     spread,
     ticks,
 )
-from dppa_core.merging.cards.card_plot import MARGIN
+from dppa_core.pruning.share_plot import MARGIN
 
 _WIDTH, _HEIGHT, _LEFT, _BELOW = 640, 300, 62, 56
 _ROW = 17

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
 from dppa_core.charts.report import NOTHING_TOLD, Axis, Heatmap
-from dppa_core.merging.cards import card_plot
-from dppa_core.merging.cards.card_plot import MARGIN, ink_on
+from dppa_core.pruning import share_plot
+from dppa_core.pruning.share_plot import MARGIN, ink_on
 
 CHARACTER = 6.3
 """Width of a letter at 11 px, in pixels."""
@@ -40,7 +40,7 @@ def frame(title: str, told: str, width: float, height: float) -> list[str]:
     """The start of a plot: text for screen readers, background, title."""
     fits = int((width - 2 * MARGIN) / 7.4)
     shown = title if len(title) <= fits else title[: fits - 1] + "…"
-    return card_plot.frame(STYLE, (title, shown), told, width, height)
+    return share_plot.frame(STYLE, (title, shown), told, width, height)
 
 
 def named(axis: Axis) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-import xxhash
 from jaxtyping import Shaped
 from numpy import ndarray
 
@@ -23,6 +25,7 @@ from dppa_core.errors import (
     NotAllowed,
     shown,
 )
+from dppa_core.pruning.floats import DTYPE_CODES
 
 
 @runtime_checkable
@@ -175,8 +178,8 @@ class FolderCheckpoint:
             file.release()
 
     def content_hash(self) -> str:
-        """XXH3 over all weight files: the same for the same weights in the same files."""
-        digest = xxhash.xxh3_128()
+        """SHA-256 over all weight files: the same for the same weights in the same files."""
+        digest = hashlib.sha256()
         for file in self.files:
             digest.update(f"{file.path.name}:{file_hash(file)}\n".encode())
         return digest.hexdigest()
@@ -198,6 +201,16 @@ class SafetensorsCheckpoint(FolderCheckpoint):
 
     def __init__(self, folder: str | Path) -> None:
         super().__init__(folder, pickles=False)
+
+
+def stored_dtype(checkpoint: Checkpoint) -> str:
+    """Name of the dtype in which most weights are stored, without adapters; see `DTYPE_CODES`."""
+    while isinstance(checkpoint, DerivedCheckpoint):
+        checkpoint = checkpoint.base
+    counts = Counter[str]()
+    for name in checkpoint.names():
+        counts[checkpoint.dtype(name)] += math.prod(checkpoint.shape(name))
+    return max(DTYPE_CODES, key=lambda name: counts[DTYPE_CODES[name]])
 
 
 def open_files(checkpoint: Checkpoint) -> tuple[WeightFile, ...]:

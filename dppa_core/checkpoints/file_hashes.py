@@ -1,17 +1,17 @@
 """Hashes of weight files, computed piece by piece while they are read, and cached.
 
-XXH3 runs at memory speed; it tells files apart but is not cryptographic.
+SHA-256: profiles and marks are shared by it, and nobody can make two files of one hash.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import xxhash
 from jaxtyping import UInt8
 from numpy import ndarray
 
@@ -20,11 +20,15 @@ from dppa_core.checkpoints.page_copies import Pages
 from dppa_core.checkpoints.safetensors_reader import SafetensorsFile
 from dppa_core.checkpoints.torch_reader import TorchFile
 from dppa_core.system.folder_cache import cache_folder, load, store
+from dppa_core.system.threads import available_cores, side_by_side
 
 _BLOCK = 1 << 20
 """Bytes hashed at a time; they are still in a core's cache."""
 
-_FORMAT = 2
+_LARGE = 64 << 20
+"""Files of at least so many bytes are hashed in threads, if nobody reads them meanwhile."""
+
+_FORMAT = 3
 """Version of the hash; raise it if the same file would get another hash."""
 
 
@@ -32,7 +36,7 @@ WeightFile = SafetensorsFile | TorchFile
 
 
 def file_hash(file: WeightFile) -> str:
-    """XXH3 of the hashes of a file's pieces, cached until the file changes."""
+    """SHA-256 of the hashes of a file's pieces, cached until the file changes."""
     return known_hash(file.identity) or _remembered(file, {})
 
 
@@ -68,7 +72,7 @@ class SharedHasher:
         if digest is None:
             if start not in pieces:
                 return
-            digest = xxhash.xxh3_128()
+            digest = hashlib.sha256()
         digest.update(read.data)
         if end == first + pieces[first]:
             self._done[key][first] = digest.digest()
@@ -84,9 +88,13 @@ class SharedHasher:
 
 def _remembered(file: WeightFile, known: Mapping[int, bytes]) -> str:
     """The file's hash from its pieces (start -> hash); it is cached."""
-    whole = xxhash.xxh3_128()
-    for start, size in sorted(_pieces(file).items()):
-        whole.update(known.get(start) or _piece(file, start, size))
+    whole, pieces = hashlib.sha256(), _pieces(file)
+    missing = [(start, size) for start, size in pieces.items() if start not in known]
+    tasks = [partial(_piece, file, start, size) for start, size in missing]
+    workers = available_cores() if sum(size for _, size in missing) >= _LARGE else 1
+    read = dict(zip((start for start, _ in missing), side_by_side(tasks, workers), strict=True))
+    for start in sorted(pieces):
+        whole.update(known.get(start) or read[start])
     remember_hash(file.identity, whole.hexdigest())
     return whole.hexdigest()
 
@@ -108,7 +116,7 @@ def _pieces(file: WeightFile) -> dict[int, int]:
 
 
 def _piece(file: WeightFile, start: int, size: int) -> bytes:
-    digest, room = xxhash.xxh3_128(), np.empty(min(size, _BLOCK), np.uint8)
+    digest, room = hashlib.sha256(), np.empty(min(size, _BLOCK), np.uint8)
     # Hash the open file; the path may name another by now.
     for first in range(start, start + size, _BLOCK):
         block = room[: min(_BLOCK, start + size - first)]

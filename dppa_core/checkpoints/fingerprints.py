@@ -1,16 +1,16 @@
 """Hashes of tensors that do not depend on their files: one of each, and one of all.
 
-XXH3 with 128 bits runs at memory speed; it tells weights apart but is not cryptographic.
+SHA-256: nobody can make other weights of the same hash.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-import xxhash
 
 from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.page_release import PageReleaser
@@ -29,15 +29,15 @@ class Fingerprint:
     dtype: str
     """Code of safetensors headers."""
     shape: tuple[int, ...]
-    xxh3: str
-    """XXH3-128 of its elements as stored, in 32 hex digits."""
+    sha256: str
+    """SHA-256 of its elements as stored."""
 
 
 def fingerprints(checkpoint: Checkpoint) -> tuple[Fingerprint, ...]:
     """The fingerprint of every tensor, by name; one pass over the weights."""
     releaser, found = PageReleaser([checkpoint]), []
     for name in checkpoint.names():
-        digest, raw = xxhash.xxh3_128(), checkpoint.raw(name)
+        digest, raw = hashlib.sha256(), checkpoint.raw(name)
         for start in range(0, raw.size, _BLOCK):
             block = raw[start : start + _BLOCK]
             digest.update(block.view(np.uint8).data)
@@ -56,10 +56,10 @@ def written_fingerprints(
 
 
 def one_fingerprint(found: Iterable[Fingerprint]) -> str:
-    """One XXH3-128 over names, dtypes, shapes and hashes of all tensors, in the order of names."""
-    digest = xxhash.xxh3_128()
+    """One SHA-256 over names, dtypes, shapes and hashes of all tensors, in the order of names."""
+    digest = hashlib.sha256()
     for item in sorted(found, key=lambda item: item.name):
-        line = [item.name, item.dtype, list(item.shape), item.xxh3]
+        line = [item.name, item.dtype, list(item.shape), item.sha256]
         digest.update((json.dumps(line) + "\n").encode())
     return digest.hexdigest()
 

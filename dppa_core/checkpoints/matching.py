@@ -14,12 +14,26 @@ from dppa_core.checkpoints.chunks import CHUNK
 from dppa_core.checkpoints.page_release import PageReleaser
 from dppa_core.errors import DamagedCheckpoint, IncompatibleCheckpoints, NonFiniteWeights
 from dppa_core.pruning.floats import FLOATS, OTHERS, to_float32
-from dppa_core.pruning.tensor_names import find_embedding, find_head, is_buffer, match_names
+from dppa_core.pruning.tensor_names import (
+    find_embedding,
+    find_head,
+    in_head,
+    is_buffer,
+    match_names,
+)
 
 _INFINITIES = {"BF16": 0x7F80, "F16": 0x7C00, "F32": 0x7F800000}
 
 
-def match_tensors(base: Checkpoint, finetuned: Checkpoint, name: str = "") -> Mapping[str, str]:
+HEADS_REMEDY = (
+    "Heads trained for different tasks cannot be merged: `heads: base` in the recipe, or Heads of "
+    "the models on the page, takes the base's and leaves this model's out."
+)
+
+
+def match_tensors(
+    base: Checkpoint, finetuned: Checkpoint, name: str = "", *, heads: str = "match"
+) -> Mapping[str, str]:
     """Name in the base -> name in the domain model, for every tensor that has a delta.
 
     Prefixes may differ (see `match_names`). Buffers have no delta: the base's are used. A head tied
@@ -28,6 +42,7 @@ def match_tensors(base: Checkpoint, finetuned: Checkpoint, name: str = "") -> Ma
 
     Args:
         name: Name of the domain model in messages.
+        heads: "base" leaves out tensors of heads that only one model has, or in another shape.
 
     Raises:
         IncompatibleCheckpoints: other names, shapes, or dtypes without a delta.
@@ -37,26 +52,42 @@ def match_tensors(base: Checkpoint, finetuned: Checkpoint, name: str = "") -> Ma
     places = dict(match_names(mine, theirs))
     head = find_head(mine)
     if head and head not in places:
-        places |= _place_of_head(finetuned, head, label)
-    for tensor in mine:
+        places |= _place_of_head(finetuned, head, label, heads)
+    for tensor in sorted(mine, key=in_head):
         if is_buffer(tensor, base.shape(tensor)):
             places.pop(tensor, None)
             continue
-        if tensor not in places:
+        other = places.get(tensor)
+        if heads == "base" and in_head(tensor):
+            if other is None or base.shape(tensor) != finetuned.shape(other):
+                places.pop(tensor, None)
+                continue
+        if other is None:
             raise IncompatibleCheckpoints(
                 f"{tensor}: the base has it, {label} does not. "
-                "A model of another architecture, or an adapter, is the usual cause."
+                f"{_cause(tensor, 'A model of another architecture, or an adapter,')}"
             )
-        _check_tensor(base, finetuned, tensor, places[tensor], label)
-    _check_extra(finetuned, sorted(set(theirs) - set(places.values())), label)
+        _check_tensor(base, finetuned, tensor, other, label)
+    extra = sorted(set(theirs) - set(places.values()), key=lambda one: (in_head(one), one))
+    if heads == "base":
+        extra = [tensor for tensor in extra if not in_head(tensor)]
+    _check_extra(finetuned, extra, label)
     return places
 
 
-def _place_of_head(finetuned: Checkpoint, head: str, label: str) -> dict[str, str]:
+def _cause(tensor: str, usual: str) -> str:
+    """The usual cause of a tensor without a counterpart, or what to do about a head."""
+    return HEADS_REMEDY if in_head(tensor) else f"{usual} is the usual cause."
+
+
+def _place_of_head(finetuned: Checkpoint, head: str, label: str, heads: str) -> dict[str, str]:
     embedding = find_embedding(finetuned.names())
     if embedding is None:
         return {}
-    if finetuned.config.get("tie_word_embeddings") is False:
+    untied = finetuned.config.get("tie_word_embeddings") is False
+    if untied and heads == "base":
+        return {}
+    if untied:
         raise IncompatibleCheckpoints(
             f"{head}: the base has it, {label} does not, and its config.json says that it is not "
             "tied to the embedding. A model saved without its head is the usual cause: save it "
@@ -79,7 +110,7 @@ def _check_extra(finetuned: Checkpoint, extra: Sequence[str], label: str) -> Non
     if extra:
         raise IncompatibleCheckpoints(
             f"{extra[0]}: {label} has it, the base does not ({len(extra)} such tensors). "
-            "A model fine-tuned from another base is the usual cause."
+            f"{_cause(extra[0], 'A model fine-tuned from another base')}"
         )
 
 
@@ -111,9 +142,8 @@ def _check_tensor(
 ) -> None:
     if base.shape(tensor) != finetuned.shape(other):
         raise IncompatibleCheckpoints(
-            f"{tensor}: the base has shape {base.shape(tensor)}, {label} "
-            f"{finetuned.shape(other)}. Another size of model, or a resized vocabulary, is the "
-            "usual cause."
+            f"{tensor}: the base has shape {base.shape(tensor)}, {label} {finetuned.shape(other)}. "
+            f"{_cause(tensor, 'Another size of model, or a resized vocabulary,')}"
         )
     kinds = base.dtype(tensor), finetuned.dtype(other)
     if any(kind not in FLOATS and kind not in OTHERS for kind in kinds):

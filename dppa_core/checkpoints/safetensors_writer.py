@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import xxhash
 from jaxtyping import Shaped
 from numpy import ndarray
 
@@ -157,7 +156,7 @@ class SafetensorsWriter:
         return self._hashes.whole()
 
     def digests(self) -> dict[str, str]:
-        """XXH3-128 of every tensor's elements as stored, once the file is finished."""
+        """SHA-256 of every tensor's elements as stored, once the file is finished."""
         self.finish()
         return dict(self._hashes.digests)
 
@@ -192,16 +191,16 @@ class SafetensorsWriter:
 
 
 class _Hashes:
-    """SHA-256 of a file and XXH3 of its tensors, computed from its beginning. For one thread."""
+    """SHA-256 of a file and of its tensors, computed from its beginning. For one thread."""
 
     def __init__(
         self, specs: Sequence[TensorSpec], header: bytes, starts: Mapping[str, int]
     ) -> None:
         self._whole, self._starts = hashlib.sha256(header), starts
         self._left = deque(specs)
-        self._own, self._read = xxhash.xxh3_128(), 0
+        self._own, self._read = hashlib.sha256(), 0
         self.digests: dict[str, str] = {}
-        """XXH3-128 of every fully hashed tensor."""
+        """SHA-256 of every fully hashed tensor."""
 
     @property
     def next(self) -> TensorSpec | None:
@@ -240,7 +239,7 @@ class _Hashes:
         if self._read < spec.nbytes:
             return False
         self.digests[spec.name] = self._own.hexdigest()
-        self._own, self._read = xxhash.xxh3_128(), 0
+        self._own, self._read = hashlib.sha256(), 0
         self._left.popleft()
         return True
 

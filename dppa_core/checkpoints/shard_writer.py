@@ -92,7 +92,7 @@ class WeightsWriter:
         return hashes
 
     def digests(self) -> dict[str, str]:
-        """XXH3-128 of every tensor's elements as stored, after `finish`."""
+        """SHA-256 of every tensor's elements as stored, after `finish`."""
         return {
             name: digest
             for writer in self._writers.values()

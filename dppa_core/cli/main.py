@@ -25,11 +25,12 @@ from dppa_core.cli.commands.preflight import preflight
 from dppa_core.cli.commands.presets import presets
 from dppa_core.cli.commands.profile import profile
 from dppa_core.cli.commands.push import push
+from dppa_core.cli.commands.report import report
 from dppa_core.cli.commands.search import search
 from dppa_core.cli.commands.soup import soup
 from dppa_core.cli.commands.zoo import zoo_app
 from dppa_core.cli.output import check_here, terminal
-from dppa_core.errors import DppaError
+from dppa_core.errors import DppaError, printable
 from dppa_core.system.shortage import ShortageAsError
 
 app = typer.Typer(
@@ -44,7 +45,7 @@ app = typer.Typer(
 
 _FIRST = (profile, merge, plan, evaluate, attribute, advise, adamerge, soup, search)
 _MORE = (methods, convert, preflight, presets, compare_semantics, pack, diff, card)
-_COMMANDS: tuple[Callable[..., None], ...] = (*_FIRST, *_MORE, push)
+_COMMANDS: tuple[Callable[..., None], ...] = (*_FIRST, *_MORE, report, push)
 for command in _COMMANDS:
     app.command()(command)
 app.command("import")(import_recipe)
@@ -61,5 +62,5 @@ def main() -> None:
             with ShortageAsError():
                 app()
         except DppaError as error:
-            sys.stderr.write("dppa: " + " ".join(str(error).split()) + "\n")
+            sys.stderr.write(f"dppa: {printable(' '.join(str(error).split()))}\n")
             sys.exit(1)

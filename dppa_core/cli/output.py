@@ -19,7 +19,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dppa_core.errors import InvalidValue
+from dppa_core.errors import InvalidValue, printable
 from dppa_core.merging.preflight.estimate import in_time
 from dppa_core.progress import Progress
 from dppa_core.system.atomic_folders import check_file, unwritable
@@ -124,7 +124,7 @@ def lost_output(error: OSError) -> SystemExit:
 
 def emit(value: Any, text: str, *, as_json: bool) -> None:
     """Write the value as JSON, or the text for people; SystemExit if it cannot be written."""
-    line = json.dumps(value, allow_nan=False) if as_json else text
+    line = json.dumps(value, allow_nan=False) if as_json else printable(text)
     try:
         sys.stdout.write(line.rstrip("\n") + "\n")
         sys.stdout.flush()
@@ -220,19 +220,19 @@ def teller(*, quiet: bool) -> Callable[[str], None]:
     def say(line: str) -> None:
         if not quiet:
             clear = "\r\x1b[K" if sys.stderr.isatty() else ""
-            sys.stderr.write(f"{clear}{line}\n")
+            sys.stderr.write(f"{clear}{printable(line)}\n")
             sys.stderr.flush()
 
     return say
 
 
 @contextmanager
-def told_if_stopped(text: str) -> Iterator[None]:
-    """Say how to resume a stopped command before it ends."""
+def told_if_stopped(text: Callable[[], str]) -> Iterator[None]:
+    """Say what a stopped command leaves, and how to resume it, before it ends."""
     try:
         yield
     except (KeyboardInterrupt, SystemExit):  # the terminal turns a signal into the latter
-        sys.stderr.write(text + "\n")
+        sys.stderr.write(printable(text()) + "\n")
         raise
 
 
@@ -254,7 +254,7 @@ def progress_line() -> Iterator[Progress | None]:
             began = time.monotonic()
         before, spent = (done, total), time.monotonic() - began
         left = f", {in_time(spent / done * (total - done))} left" if done and spent > 3 else ""
-        stream.write(f"\r\x1b[K{done}/{total} {what}{left}")
+        stream.write(f"\r\x1b[K{done}/{total} {printable(what)}{left}")
         stream.flush()
 
     try:

@@ -51,7 +51,7 @@ def joint_text(
     out: Path,
     asked: tuple[int, int],
 ) -> str:
-    """The settings compared by accuracy, the chosen one marked; then the test split."""
+    """All settings, the chosen one marked; then the test split."""
     rows = [
         [
             str(place + 1) + (" *" if place == found.place else ""),
@@ -60,7 +60,6 @@ def joint_text(
             f"{100 * one.retention:.1f}",
         ]
         for place, one in enumerate(found.trials)
-        if place == found.place or found.search.candidates[place].accuracy is not None
     ]
     head = (
         f"{out}: chosen together by {found.objective}, * of {len(found.trials)} settings on "

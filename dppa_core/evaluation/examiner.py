@@ -1,4 +1,4 @@
-"""Asks models and merges the items of a domain, and caches their marks."""
+"""Asks models and merges the items of a domain, equal ones once, and caches their marks."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from dppa_core.checkpoints.sources.open import open_checkpoint
+from dppa_core.evaluation.equal_models import EqualModels
 from dppa_core.evaluation.identity import identity
 from dppa_core.evaluation.scores import (
     LONGEST_REPLY,
@@ -64,6 +65,7 @@ class Examiner:
     ) -> None:
         self.pool, self._workers = pool or ModelPool(public=public), worker_count(workers)
         self.public, self._keep, self._fresh = public, keep, fresh
+        self._equal = EqualModels()
         self._read: dict[tuple[str, Item], Exchange] = {}
         self._lock = threading.Lock()
 
@@ -144,7 +146,9 @@ class Examiner:
                     found = self._cached(entry)
                     if found is not None:
                         return found
-                data = json.dumps(ask(resident)).encode()
+                data = self._equal.answer(
+                    resident, json.dumps(asked), lambda: json.dumps(ask(resident)).encode(), stop
+                )
             if self._keep:
                 store(entry, data)
             found = json.loads(data)
@@ -190,25 +194,7 @@ class Examiner:
         asker = identity(target, expected, public=self.public)
         text = json.dumps([asker, asked, *([] if computed == "float32" else [computed])])
         key = hashlib.sha256(text.encode()).hexdigest()
-        return cache_folder("marks") / f"{key}.json"
-
-
-def evaluate(
-    target: Target, domains: Sequence[str], *, split: str = "test", limit: int | None = None
-) -> Evaluation:
-    """Score a model or a merge on the embedded tasks.
-
-    Args:
-        target: A model's reference ("zoo:math", a folder, "owner/name"), or a recipe.
-        domains: Of math, finance and law; or one's own, see `tasks.item_files.own_domain`.
-        split: "test"; "search" for choices that a test must not decide.
-        limit: Items a domain; all of them where None.
-
-    Raises:
-        UnknownName: no such domain.
-        InvalidValue: no such split, or more items than it has.
-    """
-    return Examiner().evaluation(target, domains, split=split, limit=limit)
+        return cache_folder("item-marks") / f"{key}.json"
 
 
 def mark(

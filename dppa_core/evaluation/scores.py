@@ -115,6 +115,13 @@ class Evaluation:
     split: str
     domains: Mapping[str, DomainScore]
 
+    def __repr__(self) -> str:
+        scores = ", ".join(
+            f"{name} {one.accuracy:.1%} ({one.ci95[0]:.1%} to {one.ci95[1]:.1%}) of {one.n}"
+            for name, one in self.domains.items()
+        )
+        return f"Evaluation({self.target}, {self.split} split: {scores})"
+
     @property
     def mean(self) -> float:
         """Unweighted mean accuracy of the domains."""

@@ -14,6 +14,7 @@ from plotly.colors import sample_colorscale
 
 from dppa_core.pruning.module_groups import order_kinds
 from dppa_core.pruning.plan import PruningPlan
+from dppa_core.pruning.share_plot import shares_by_place
 
 Shares = Mapping[tuple[int, str], float]
 """(layer, kind of matrix) -> a share in [0, 1]."""
@@ -119,12 +120,9 @@ def planned_shares(plan: PruningPlan, quantity: str) -> dict[tuple[int, str], fl
     Args:
         quantity: density, energy or significance of `ModulePlan`.
     """
-    sums: dict[tuple[int, str], list[float]] = {}
-    for module in plan.modules:
-        place = sums.setdefault((module.layer, module.kind), [0.0, 0.0])
-        place[0] += getattr(module, quantity) * module.numel
-        place[1] += module.numel
-    return {place: total / numel for place, (total, numel) in sums.items()}
+    return shares_by_place(
+        (one.layer, one.kind, getattr(one, quantity) * one.numel, one.numel) for one in plan.modules
+    )
 
 
 def axes_of(shares: Shares) -> tuple[list[int], tuple[str, ...]]:

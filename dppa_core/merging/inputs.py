@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dppa_core.checkpoints.checkpoint import Checkpoint
+from dppa_core.checkpoints.checkpoint import Checkpoint, stored_dtype
 from dppa_core.checkpoints.matching import match_tensors, tied
 from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint, pinned
 from dppa_core.checkpoints.sources.open_models import OpenModels
@@ -17,6 +17,7 @@ from dppa_core.merging.calibrator import Calibrator
 from dppa_core.merging.cards.companions import Companions, companions_of
 from dppa_core.merging.cards.provenance import Parent, parent_of
 from dppa_core.merging.passes.whole_pass import Known
+from dppa_core.merging.preflight.weight_sample import RoundingLoss, rounding_loss
 from dppa_core.methods.registry import get_method
 from dppa_core.methods.shared.treatment import Request, Treatments
 from dppa_core.methods.task_arithmetic import TaskArithmeticParameters, task_arithmetic
@@ -50,7 +51,7 @@ class MergeInputs:
     """Inputs of a merge: open checkpoints, and measurements of them."""
 
     recipe: MergeRecipe
-    """With the commits of Hub models."""
+    """With the commits of Hub models, and the dtype by name."""
     alignment: Alignment
     matching: Matching
     calibrator: Calibrator
@@ -100,6 +101,15 @@ class MergeInputs:
         }
         return tuple(parent_of(*named) for named in found.items())
 
+    def rounding_losses(self) -> dict[str, RoundingLoss]:
+        """What rounding to the recipe's dtype takes of each delta, for models it takes some of."""
+        names = (model.model for model in self.recipe.models)
+        found = {
+            name: rounding_loss(self.base, tuned, self.recipe.dtype)
+            for name, tuned in zip(names, self.tuned, strict=True)
+        }
+        return {name: loss for name, loss in found.items() if loss is not None}
+
     def companions(self) -> Companions:
         """Tokenizer, chat template, configuration and generation settings of the merge."""
         return companions_of(self.alignment, references(self.recipe), self.recipe.chat_template)
@@ -129,11 +139,12 @@ def open_inputs(
     control: RunControl = {"progress": progress, "stop": stop}
     names = references(recipe)
     models = [shelf.checkpoint(name, public=public, **control) for name in names]
+    recipe = with_dtype(recipe, models[0])
     # Models in memory are identified by names alone.
     files = names, tuple((*one.identities().items(), *tokenizer_identities(one)) for one in models)
     key = recipe.vocabulary, files
     alignment = shelf.value(("aligned", *key), partial(aligned, recipe, models))
-    matching = shelf.value(("matched", *key), partial(_match, recipe, alignment))
+    matching = shelf.value(("matched", recipe.heads, *key), partial(_match, recipe, alignment))
     calibrator = Calibrator(recipe, alignment, matching.places, public=public, **control)
     scores = tuple(
         shelf.value(("score", files, key), partial(calibrator.score, index))
@@ -153,9 +164,11 @@ def open_inputs(
 def _match(recipe: MergeRecipe, models: Alignment) -> Matching:
     base = models.base
     places = tuple(
-        match_tensors(base, checkpoint, model.model)
+        match_tensors(base, checkpoint, model.model, heads=recipe.heads)
         for checkpoint, model in zip(models.tuned, recipe.models, strict=True)
     )
+    shared = set[str].intersection(*map(set, places))  # a head that one model lacks is the base's
+    places = tuple({name: one[name] for name in one if name in shared} for one in places)
     names = base.names()
     head, embedding, twins = find_head(names), find_embedding(names), dict[str, str]()
     if head and embedding and all(tied(one) for one in (base, *models.tuned)):
@@ -176,6 +189,11 @@ def aligned(recipe: MergeRecipe, models: Sequence[Checkpoint]) -> Alignment:
     return align(models[0], models[1:], names, whose)
 
 
+def with_dtype(recipe: MergeRecipe, base: Checkpoint) -> MergeRecipe:
+    """The recipe with the name of its dtype, if it asks for the base's."""
+    return replace(recipe, dtype=stored_dtype(base)) if recipe.dtype == "base" else recipe
+
+
 def merge_base(
     recipe: MergeRecipe, *, public: bool = False, stop: Stop | None = None
 ) -> Checkpoint:
@@ -187,18 +205,22 @@ def merge_base(
 
 def pinned_recipe(recipe: MergeRecipe, public: bool) -> MergeRecipe:
     """The recipe with every model fixed to its current commit."""
-    names = {m.model: pinned(m.model, public=public) for m in recipe.models}
+    return renamed(recipe, {name: pinned(name, public=public) for name in references(recipe)})
+
+
+def renamed(recipe: MergeRecipe, names: Mapping[str, str]) -> MergeRecipe:
+    """The recipe with other references for some of its models."""
     return replace(
         recipe,
-        base=pinned(recipe.base, public=public),
-        models=tuple(replace(model, model=names[model.model]) for model in recipe.models),
-        parameters={**recipe.parameters, **_pinned_settings(recipe, names)},
+        base=names.get(recipe.base, recipe.base),
+        models=tuple(replace(m, model=names.get(m.model, m.model)) for m in recipe.models),
+        parameters={**recipe.parameters, **_renamed_settings(recipe, names)},
         vocabulary=names.get(recipe.vocabulary, recipe.vocabulary),
         chat_template=names.get(recipe.chat_template, recipe.chat_template),
     )
 
 
-def _pinned_settings(recipe: MergeRecipe, names: Mapping[str, str]) -> dict[str, str]:
+def _renamed_settings(recipe: MergeRecipe, names: Mapping[str, str]) -> dict[str, str]:
     """The settings that name a model, with its new name."""
     named = [field.name for field in fields(recipe.settings()) if field.metadata.get("model")]
     given = {name: recipe.parameters[name] for name in named}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -20,9 +20,11 @@ from dppa_core.merging.folder import check_target, new_folder, write_config, wri
 from dppa_core.merging.inputs import references
 from dppa_core.merging.merger import TensorMerger, open_merger
 from dppa_core.merging.passes.deltas import Raw
+from dppa_core.merging.preflight.weight_sample import rounding_warnings
 from dppa_core.merging.tally import MergeTally
 from dppa_core.merging.tensor_tasks import write_tensors
 from dppa_core.progress import Progress, RunControl, Stop
+from dppa_core.recipes.recipe_argument import as_recipe
 from dppa_core.recipes.yaml_text import MergeRecipe, calibration_texts, recipe_hash
 from dppa_core.system.threads import worker_count
 
@@ -49,17 +51,20 @@ class MergeReport:
     """Its owner, and why."""
     generation_config: str
     """Its owner."""
+    rounding: dict[str, float]
+    """Domain model -> share of ‖d‖ that rounding to the recipe's dtype takes of its whole delta,
+    measured on a sample; empty where the dtype holds the weights of all models."""
     seconds: float
     sha256: str
     """Of model.safetensors; for several files, of the lines `sha256sum` prints for them."""
-    files: dict[str, str]
+    files: dict[str, str] = field(repr=False)
     """SHA-256 of every weight file, by its name."""
     digest: str
     """One hash of all tensors, the same in any number of files; see `one_fingerprint`."""
 
 
 def merge_to_folder(
-    recipe: MergeRecipe,
+    recipe: MergeRecipe | str | Path,
     out: str | Path,
     *,
     backend: str = "auto",
@@ -78,6 +83,7 @@ def merge_to_folder(
     (merge.json), and a model card with its plots (README.md). No file depends on time or machine.
 
     Args:
+        recipe: A recipe, or the path of its file.
         backend, public: See `TensorMerger`, `open_inputs`.
         overwrite: Whether an existing checkpoint folder may be replaced.
         shard_size: Bytes of the tensors in one weight file at most.
@@ -87,11 +93,13 @@ def merge_to_folder(
         stop: Ends the merge between two slices of tensors; nothing is left behind.
 
     Raises:
+        InvalidRecipe: see `as_recipe`.
         InvalidValue: the folder exists already, or cannot be written.
         NotAllowed: the folder may not be replaced; see `check_target`.
         CheckpointError: see `open_inputs`.
     """
     began, threads = time.perf_counter(), worker_count(workers)
+    recipe = as_recipe(recipe)
     check_target(Path(out), (), overwrite=overwrite)  # before the long part, and again after it
     control: RunControl = {"progress": progress, "stop": stop}
     merger = open_merger(recipe, backend=backend, public=public, workers=threads, **control)
@@ -118,6 +126,7 @@ def finish(
         fill: Writes the weights into the folder, the index included.
     """
     recipe, beside = merger.recipe, merger.inputs.companions()
+    losses = merger.inputs.rounding_losses()
     folders = merger.inputs.folders()
     with new_folder(Path(out), folders, overwrite=overwrite, sync=sync) as folder:
         weights = fill(folder)
@@ -129,9 +138,11 @@ def finish(
         warnings=(
             *(*tally.warnings(), *merger.plan.warnings),
             *(*merger.inputs.alignment.notes, *beside.warnings),
+            *rounding_warnings(losses),
         ),
         calibration=dict(calibration_texts(recipe)),
         **asdict(beside.origins),
+        rounding={model: loss.share for model, loss in losses.items()},
         seconds=time.perf_counter() - began,
         sha256=one_hash(record.files),
         files=dict(record.files),

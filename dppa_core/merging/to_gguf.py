@@ -19,6 +19,7 @@ from jaxtyping import Shaped
 from numpy import ndarray
 
 from dppa_core.checkpoints.checkpoint import Checkpoint, FolderCheckpoint
+from dppa_core.checkpoints.config_sizes import check_sizes
 from dppa_core.errors import IncompatibleCheckpoints, InvalidValue
 from dppa_core.merging.gguf_tokens import GgufTokens
 from dppa_core.pruning.floats import to_float32
@@ -58,6 +59,7 @@ def write_gguf(folder: str | Path, file: str | Path) -> GgufReport:
     target = Path(file)
     check_target(target)
     source = FolderCheckpoint(folder)
+    check_sizes(source, str(source.folder))
     config = dict(source.config)
     architecture = _architecture(source.folder, config)
     tokens = GgufTokens.read(source.folder, int(config["vocab_size"]))
@@ -91,6 +93,7 @@ def check_target(file: Path, *, overwrite: bool = True) -> None:
 def check_source(model: Checkpoint) -> None:
     """Raise IncompatibleCheckpoints if no GGUF file can be written of a merge on this base."""
     folder, config = model.folders[0], model.config
+    check_sizes(model, str(folder))
     _architecture(folder, config)
     GgufTokens.read(folder, int(config["vocab_size"]))
 

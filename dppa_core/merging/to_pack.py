@@ -45,6 +45,7 @@ from dppa_core.merging.tensor_tasks import write_tensors
 from dppa_core.methods.registry import get_method
 from dppa_core.progress import Progress, Stop
 from dppa_core.pruning.floats import DTYPE_CODES, FLOATS
+from dppa_core.recipes.recipe_argument import as_recipe
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe, recipe_hash
 from dppa_core.system.threads import worker_count
 
@@ -79,10 +80,10 @@ class PackReport:
 
 
 def pack_models(
-    recipe: MergeRecipe,
+    recipe: MergeRecipe | str | Path,
     out: str | Path,
     *,
-    model: str | None = None,
+    model: str | Path | None = None,
     coefficient: float | None = None,
     overwrite: bool = False,
     sync: bool = True,
@@ -97,6 +98,7 @@ def pack_models(
     grow with the model. The bytes depend on the recipe and the weights alone.
 
     Args:
+        recipe: A recipe, or the path of its file.
         model: Only this one: its reference, or the name its file would have.
         coefficient: Replaces the recipe's; 1 for packs that get theirs when merged.
         overwrite: Whether an existing folder of packs may be replaced.
@@ -109,8 +111,8 @@ def pack_models(
         InvalidValue, NotAllowed: see `check_target`.
         CheckpointError: see `open_inputs`.
     """
-    out, threads = Path(out), worker_count(workers)
-    chosen = _choose(recipe, model)
+    out, threads, recipe = Path(out), worker_count(workers), as_recipe(recipe)
+    chosen = _choose(recipe, None if model is None else str(model))
     read: list[Path] = []
     told: dict[str, Any] = {"progress": progress, "stop": stop}
     reports, check = [], _check_packs

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from dppa_core.errors import DppaError, NotAllowed
 from dppa_core.merging.folder import Entries, new_folder
 from dppa_core.merging.merger import TensorMerger, open_merger
 from dppa_core.merging.passes.deltas import Raw
+from dppa_core.merging.preflight.facts import in_bytes
 from dppa_core.merging.tensor_tasks import write_tensors
 from dppa_core.merging.to_pack import DifferenceSink, Differs, check_packable
 from dppa_core.progress import Progress, Stop
@@ -51,7 +52,30 @@ class PatchReport:
     """Weights in the patch: those that differ from the base once rounded."""
     nbytes: int
     """Size of the file."""
+    merged_nbytes: int
+    """Size of the merged weights as a checkpoint, for comparison."""
     sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class PatchSize:
+    """Size of a patch, known before it is written."""
+
+    nbytes: int
+    """Bytes of its entries, without the header."""
+    merged_nbytes: int
+    """Bytes of the merged weights as a checkpoint."""
+
+    @property
+    def text(self) -> str:
+        """Both as a sentence, and the remedy if the patch is the larger one."""
+        told = (
+            f"The patch takes {in_bytes(self.nbytes)}, the merged checkpoint "
+            f"{in_bytes(self.merged_nbytes)}."
+        )
+        if self.nbytes <= self.merged_nbytes:
+            return told
+        return f"{told} `dppa merge` writes the smaller one; more pruning makes the patch smaller."
 
 
 def patch_base(
@@ -62,6 +86,7 @@ def patch_base(
     sync: bool = True,
     public: bool = False,
     workers: int | None = None,
+    announce: Callable[[PatchSize], None] | None = None,
     progress: Progress | None = None,
     stop: Stop | None = None,
 ) -> PatchReport:
@@ -73,6 +98,7 @@ def patch_base(
 
     Args:
         overwrite: Whether an existing folder with a patch may be replaced.
+        announce: Called with the size once the weights are compared, before anything is written.
         sync, public, workers, progress, stop: See `merge_to_folder`.
 
     Raises:
@@ -86,21 +112,31 @@ def patch_base(
     with new_folder(out, read, overwrite=overwrite, sync=sync, check_entries=_check) as folder:
         merger = open_merger(recipe, public=public, workers=threads, **told)
         read += merger.inputs.folders()
-        return _written(merger, folder / FILE_NAME, threads, told)
+        return _written(merger, folder / FILE_NAME, threads, announce, told)
 
 
 def _written(
-    merger: TensorMerger, path: Path, threads: int, told: Mapping[str, Any]
+    merger: TensorMerger,
+    path: Path,
+    threads: int,
+    announce: Callable[[PatchSize], None] | None,
+    told: Mapping[str, Any],
 ) -> PatchReport:
     names = tuple(name for name in merger.names() if has_delta(merger.base, name))
     counted = DifferenceSink(merger, names)
     write_tensors(merger, counted, threads, verb="compare ", **told)
     totals = counted.totals()
     dtype = DTYPE_CODES[merger.recipe.dtype]
+    size = PatchSize(
+        sum(spec.nbytes for spec in _specs(totals, dtype)),
+        sum(spec.nbytes for spec in merger.plan.tensors.values()),
+    )
+    if announce is not None:
+        announce(size)
     shapes = {name: merger.base.shape(name) for name in totals}
     texts = {
         "format": _KIND,
-        "version": "1",
+        "version": "2",
         "base": merger.recipe.base,
         "base_hash": known_fingerprint(merger.base),
         "recipe": dump_recipe(merger.recipe),
@@ -117,6 +153,7 @@ def _written(
         numel=sum(merger.plan.tensors[name].numel for name in names),
         stored=sum(totals.values()),
         nbytes=os.stat(path).st_size,
+        merged_nbytes=size.merged_nbytes,
         sha256=sha256,
     )
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
+from math import prod
 from typing import Any
 
 import torch
 
 from dppa_core.checkpoints.checkpoint import Checkpoint
+from dppa_core.checkpoints.config_sizes import check_sizes
 from dppa_core.checkpoints.folders.model_files import check_links
 from dppa_core.checkpoints.matching import check_finite
 from dppa_core.checkpoints.vocabulary.tokenizer_files import check_named_files
@@ -30,6 +32,8 @@ _FLOATS = {
 _LOADING = threading.RLock()
 """One thread at a time: transformers changes its own classes while it loads a model, so that two
 loads at once lose tied weights; and it imports its parts on first use."""
+_COMPUTED = 1 << 26
+"""Numbers that a model computes from its configuration, such as masks and angles of positions."""
 _MIXED = "Weights and configuration of different models in one folder are the usual cause."
 
 
@@ -58,6 +62,7 @@ def build_model(
     label = label or str(source.folder)
     if plain and is_plain(source.config):
         check_links(source.folder)
+        check_sizes(source, label)
         model = plain_model(source, _state(tensors, dtype, label))
         if model is not None:
             fuse_weights(model)
@@ -70,12 +75,8 @@ def _built(source: Checkpoint, tensors: Mapping[str, Any], dtype: torch.dtype, l
     from transformers import MODEL_FOR_CAUSAL_LM_MAPPING  # noqa: PLC0415  (heavy)
 
     config = _load_config(source, label)
-    if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
-        raise DamagedCheckpoint(
-            f"{label}: a model of the type {config.model_type!r} is no causal "
-            "language model. Allowed are causal language models."
-        )
     state = _state(tensors, dtype, label)
+    _check_parameters(config, sum(value.numel() for value in state.values()), label)
     with ForeignCode(f"{label}: transformers cannot build a model from its config.json", _MIXED):
         # transformers' own loader renames, fuses and ties tensors as each family does.
         model, found = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)].from_pretrained(
@@ -91,6 +92,38 @@ def _built(source: Checkpoint, tensors: Mapping[str, Any], dtype: torch.dtype, l
     if knows(model):
         fuse_weights(model)
     return model.eval()
+
+
+def check_buildable(source: Checkpoint, label: str) -> None:
+    """Refuse a folder whose config.json needs far more numbers than its weights have.
+
+    For libraries that build a model from the folder themselves.
+
+    Raises:
+        DamagedCheckpoint, NotAllowed: see `build_model`.
+    """
+    stored = sum(prod(source.shape(name)) for name in source.names())
+    _check_parameters(_load_config(source, label), stored, label)
+
+
+def _check_parameters(config: Any, stored: int, label: str) -> None:
+    """Compare with the numbers of the model; transformers would draw those that are missing."""
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING  # noqa: PLC0415  (heavy)
+
+    if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
+        raise DamagedCheckpoint(
+            f"{label}: a model of the type {config.model_type!r} is no causal "
+            "language model. Allowed are causal language models."
+        )
+    with ForeignCode(f"{label}: transformers cannot build a model from its config.json", _MIXED):
+        with torch.device("meta"):  # shapes without memory
+            model = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)](config)
+        needed = sum(part.numel() for part in (*model.parameters(), *model.buffers()))
+    if needed > 2 * stored + _COMPUTED:
+        raise DamagedCheckpoint(
+            f"{label}: its config.json describes {needed} parameters, its weights have {stored}. "
+            f"{_MIXED}"
+        )
 
 
 def load_tokenizer(source: Checkpoint, label: str = "", *, plain: bool = False) -> Any:
@@ -130,6 +163,7 @@ def _load_config(source: Checkpoint, label: str) -> Any:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     _check_model_type(source.config, tuple(CONFIG_MAPPING.keys()), label)
+    check_sizes(source, label)
     with ForeignCode(f"{label}: transformers cannot read its config.json", _MIXED):
         check_links(source.folder)  # every load begins here
         return AutoConfig.from_pretrained(

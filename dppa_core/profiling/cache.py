@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import xxhash
 from jaxtyping import Int64, Shaped
 from numpy import ndarray
 
@@ -24,7 +23,7 @@ from dppa_core.pruning.module_groups import Module
 from dppa_core.system.folder_cache import cache_folder, load, store
 from dppa_core.system.regular_files import open_regular
 
-_FORMAT = 3  # raise it if the same weights give another profile, or other bytes
+_FORMAT = 4  # raise it if the same weights give another profile, or other bytes
 _ARRAYS = ("magnitudes", "counts", "excess")
 _SAMPLES, _LENGTH = 16, 64
 """Places sampled in a file, and bytes of each."""
@@ -123,7 +122,7 @@ def note_profiled(*checkpoints: Checkpoint) -> None:
 
 
 def _sketches(checkpoints: Iterable[Checkpoint]) -> Path | None:
-    sketch = xxhash.xxh3_128()
+    sketch = hashlib.sha256()
     try:
         for checkpoint in checkpoints:
             for path in sorted(checkpoint.identities()):

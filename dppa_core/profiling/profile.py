@@ -18,6 +18,7 @@ from dppa_core.checkpoints.matching import match_tensors
 from dppa_core.checkpoints.page_copies import Heard
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.checkpoints.sources.open_models import OpenModels
+from dppa_core.checkpoints.sources.references import checked_reference
 from dppa_core.checkpoints.vocabulary.alignment import align
 from dppa_core.profiling.binning import joined, profile_of_bins
 from dppa_core.profiling.cache import (
@@ -87,27 +88,32 @@ def profile_deltas(
         only: Names of the base's tensors; all if unset. Others are neither profiled nor checked.
         heard: Called with everything read from files; see `PageCopies`.
     """
-    places = [match_tensors(base, one.checkpoint, one.name) for one in tuned]
-    shapes = {name: base.shape(name) for name in places[0] if base.dtype(name) in FLOATS}
-    modules = find_modules(shapes)
-    rest = sorted(set(shapes) - {module.tensor for module in modules})
+    places = [match_tensors(base, one.checkpoint, one.name, heads="base") for one in tuned]
+    floats = [{name for name in names if base.dtype(name) in FLOATS} for names in places]
+    shared = set[str].intersection(*floats)  # heads, which have no modules, may differ
+    modules = find_modules({name: base.shape(name) for name in places[0] if name in shared})
+    outside = set(base.names()) - {module.tensor for module in modules}
     if only is not None:
         modules = tuple(module for module in modules if module.tensor in only)
-        rest = [name for name in rest if name in only]
+        outside &= set(only)
     reader = Reader(base, tuned, places, name, stop, heard)
     threads = worker_count(workers)
     profiles: list[tuple[ModuleProfile, ...]] = []
     for items in _profiles(reader, modules, threads):
         report(progress, len(profiles), len(modules), items[0].module.name)
         profiles.append(items)
-    with closing(side_by_side(reader.checks(rest), threads)) as checked:
+    with closing(side_by_side(reader.checks(sorted(outside & shared)), threads)) as checked:
         for _ in checked:
             pass
     check(stop)  # workers may have finished before it was set
     report(progress, len(modules), len(modules), "profile complete")
-    others = sum(math.prod(shapes[name]) for name in rest)
     return tuple(
-        DeltaProfile(name, one.name, tuple(items[index] for items in profiles), others)
+        DeltaProfile(
+            name,
+            one.name,
+            tuple(items[index] for items in profiles),
+            sum(math.prod(base.shape(tensor)) for tensor in floats[index] & outside),
+        )
         for index, one in enumerate(tuned)
     )
 
@@ -141,8 +147,8 @@ def tensor_pair(base: Checkpoint, finetuned: Checkpoint, name: str, other: str) 
 
 
 def cached_profile(
-    base: str,
-    finetuned: str,
+    base: str | Path,
+    finetuned: str | Path,
     *,
     public: bool = False,
     workers: int | None = None,
@@ -158,8 +164,13 @@ def cached_profile(
         workers: Threads; one for every available core if unset. The profile is the same.
         progress: Called after each module, and while models are fetched.
         stop: Ends the pass between two slices of a tensor.
+
+    Raises:
+        InvalidValue: no reference.
+        CheckpointError, Unreachable: see `open_checkpoint`.
     """
     control: RunControl = {"progress": progress, "stop": stop}
+    base, finetuned = checked_reference(base), checked_reference(finetuned)
     mine = open_checkpoint(base, public=public, **control)
     theirs = open_checkpoint(finetuned, public=public, **control)
     pair, names = align(mine, (theirs,), (finetuned,)), (base, finetuned)

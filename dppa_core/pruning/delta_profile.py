@@ -11,6 +11,7 @@ from jaxtyping import Float32, Float64, Int64
 from numpy import ndarray
 
 from dppa_core.pruning.module_groups import Module
+from dppa_core.pruning.share_plot import CHANGE, cell_html, share_svg, shares_by_place
 from dppa_core.system.frames import frame_of
 
 OPEN_BITS = 14
@@ -58,6 +59,10 @@ class ModuleProfile:
         names = "below", "energy_from", "total"  # every plan needs them
         for name, value in zip(names, sums or self._sums(), strict=True):
             object.__setattr__(self, name, value)
+
+    def __repr__(self) -> str:
+        name, changed = self.module.name, self.nonzero / max(self.numel, 1)
+        return f"ModuleProfile({name}: {self.numel:,} elements, {changed:.1%} changed)"
 
     def _sums(self) -> Sums:
         below, energy = np.zeros(self.counts.size + 1, np.int64), np.zeros(self.counts.size + 1)
@@ -151,6 +156,30 @@ class DeltaProfile:
     modules: tuple[ModuleProfile, ...]
     other_tensors: int
     """Elements outside the modules: embeddings, LM head, norms, biases."""
+
+    def __repr__(self) -> str:
+        return f"DeltaProfile({self._sentence()})"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: a sentence, and a heatmap of ‖d‖/‖W‖ by layer and kind of matrix."""
+        squares = shares_by_place(
+            (one.module.layer, one.module.kind, one.delta_square, one.base_square)
+            for one in self.modules
+        )
+        sizes = {place: math.sqrt(square) for place, square in squares.items()}
+        name = self.finetuned.rstrip("/").rpartition("/")[2]
+        return cell_html(self._sentence(), share_svg(name, sizes, CHANGE) if sizes else "")
+
+    def _sentence(self) -> str:
+        layers = len({one.module.layer for one in self.modules})
+        numel = sum(one.numel for one in self.modules)
+        changed = sum(one.nonzero for one in self.modules) / max(numel, 1)
+        base = sum(one.base_square for one in self.modules)
+        size = math.sqrt(sum(one.delta_square for one in self.modules) / base) if base else 0.0
+        return (
+            f"{self.finetuned} − {self.base}: {len(self.modules)} matrices in {layers} layers, "
+            f"{numel:,} elements, {changed:.1%} changed, ‖d‖/‖W‖ {size:.2%}"
+        )
 
     def to_frame(self) -> Any:
         """A pandas DataFrame, a line a module: its size, elements changed, |d| and norms in units

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -10,12 +10,13 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from dppa_core.errors import UnknownName, did_you_mean
+from dppa_core.errors import InvalidValue, UnknownName, did_you_mean, shown
 from dppa_core.parameter_fields import told_values
 from dppa_core.pruning.delta_profile import DeltaProfile, ModuleProfile
 from dppa_core.pruning.density import Significance, densities_at, significance
 from dppa_core.pruning.partition import Selection, check_levels, partition_sizes, select_all
 from dppa_core.pruning.pruning_parameters import Override, PruningParameters
+from dppa_core.pruning.share_plot import cell_html, share_svg, shares_by_place
 from dppa_core.system.frames import frame_of
 
 
@@ -55,6 +56,11 @@ class ModulePlan:
     mean_magnitude: float
     """Mean |d|."""
 
+    def __repr__(self) -> str:
+        return (
+            f"ModulePlan({self.name}: keeps {self.kept:,} of {self.numel:,}, rate {self.rate:.3g})"
+        )
+
     @property
     def partitions(self) -> tuple[int, ...]:
         """Elements of each partition."""
@@ -77,6 +83,25 @@ class PruningPlan:
     numel: int
     """Elements of all modules."""
     kept: int
+
+    def __repr__(self) -> str:
+        return f"PruningPlan({self._sentence()})"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: a sentence, and a heatmap of the share kept by layer and kind."""
+        shares, name = self.kept_shares(), self.finetuned.rstrip("/").rpartition("/")[2]
+        return cell_html(self._sentence(), share_svg(name, shares) if shares else "")
+
+    def _sentence(self) -> str:
+        levels = ", ".join(f"{level:g}" for level in self.levels)
+        return (
+            f"{self.finetuned} − {self.base}, levels {levels}: keeps {self.kept:,} of "
+            f"{self.numel:,} elements ({self.density:.1%}), {self.energy:.1%} of the sum of d²"
+        )
+
+    def kept_shares(self) -> dict[tuple[int, str], float]:
+        """(layer, kind of matrix) -> share of its elements kept, in [0, 1]."""
+        return shares_by_place((one.layer, one.kind, one.kept, one.numel) for one in self.modules)
 
     def to_json(self) -> dict[str, Any]:
         """The plan as plain values: {"modules": [{"name", "layer", …}, …], "density", …}."""
@@ -109,7 +134,7 @@ class PruningPlan:
 
 def plan_pruning(
     profile: DeltaProfile,
-    levels: Sequence[float],
+    levels: float | Sequence[float],
     parameters: PruningParameters | None = None,
     overrides: Mapping[str, Override] | None = None,
     score: Significance | None = None,
@@ -117,7 +142,9 @@ def plan_pruning(
     """Plan Dynamically Pruning at falling levels.
 
     Args:
-        levels: Pruning rates, strictly falling, each in [0, 1); the last is the overall rate.
+        profile: Of a base and a domain model: `dppa_core.profile(base, model)`.
+        levels: Pruning rates, strictly falling, each in [0, 1); the last is the overall rate. Or
+            that one alone.
         parameters: Strength, significance and ties; the paper's by default.
         overrides: Module name -> its own rate. At earlier levels it keeps the same share of its
             final density as the level keeps of the overall one, so that partitions stay nested. The
@@ -125,10 +152,15 @@ def plan_pruning(
         score: `significance` of this profile with these parameters, if known.
 
     Raises:
-        InvalidValue: levels out of range or not falling.
+        InvalidValue: levels out of range or not falling, or no profile.
         UnknownName: an override for an unknown module.
     """
-    rates = check_levels(list(levels))
+    if not isinstance(profile, DeltaProfile):
+        raise InvalidValue(
+            f"A plan is made of a profile, got {shown(profile)}. profile(base, model) measures one."
+        )
+    listed = isinstance(levels, Iterable) and not isinstance(levels, str)
+    rates = check_levels(list(levels) if listed else [levels])  # type: ignore[arg-type]
     parameters = parameters or PruningParameters()
     score = score or significance(profile, parameters)
     held = held_densities(profile, overrides or {})

@@ -15,6 +15,10 @@ _EMBEDDING = re.compile(
     r"(?:^|\.)(?:embed_tokens|wte|embed_in|word_embeddings|tok_embeddings|embeddings)\.weight$"
 )
 _HEAD = re.compile(r"(?:^|\.)(?:lm_head|embed_out|output_layer|output)\.weight$")
+_EMBEDS = re.compile(r"embed|(?:^|\.)(?:wte|wpe)(?:\.|$)", re.IGNORECASE)
+_LAST_NORM = re.compile(
+    r"^(?:(?!head\.)\w+\.)*(?:norm|ln_f|final_norm|final_layer_?norm)\.(?:weight|bias)$"
+)
 _BUFFER = re.compile(r"(?:^|\.)(?:inv_freq|masked_bias|position_ids|cos_cached|sin_cached)$")
 _MASK = re.compile(r"(?:^|\.)(?:attn|attention)\.bias$")
 _BLOCK_START = re.compile(r"(?:^|\.)(?:layers?|h|blocks?)\.\d+\.")
@@ -28,6 +32,14 @@ def find_embedding(names: Iterable[str]) -> str | None:
 def find_head(names: Iterable[str]) -> str | None:
     """The LM head, one row per token; None if it is tied."""
     return _outside_blocks(_HEAD, names)
+
+
+def in_head(name: str) -> bool:
+    """Whether a tensor belongs to a head or a pooler: not to blocks, embeddings or last norm."""
+    if _HEAD.search(name):
+        return layer_of(name) is None
+    body = _EMBEDS.search(name) or _LAST_NORM.search(name)
+    return body is None and layer_of(name) is None
 
 
 def token_tensors(names: Collection[str]) -> dict[str, str]:

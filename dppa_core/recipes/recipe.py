@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
-from dppa_core.errors import InvalidRecipe, shown
+from dppa_core.errors import InvalidRecipe, many, shown
 from dppa_core.methods.registry import METHODS, get_method
 from dppa_core.parameter_fields import from_mapping, told_values
 from dppa_core.pruning.coefficients import Coefficient, checked_coefficient, plain_coefficient
@@ -27,6 +27,9 @@ from dppa_core.recipes.checks import (
 )
 
 FORMAT = 1
+DTYPES = (*DTYPE_CODES, "base")
+EMBEDDED_DTYPE = "bfloat16"
+HEADS = ("match", "base")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +103,9 @@ class MergeRecipe:
     overrides: Mapping[str, Override] = field(default_factory=dict)
     """Module name -> its own pruning rate."""
     seed: int = 0
-    dtype: str = "bfloat16"
-    """Dtype of the merged weights: bfloat16, float16 or float32."""
+    dtype: str = "base"
+    """Dtype of the merged weights: bfloat16, float16 or float32; base, that of most of its weights,
+    which is known of an embedded one."""
     prune: Pruning | None = None
     """A pruning before methods that combine deltas, such as ties."""
     calibration: Calibration | None = None
@@ -110,17 +114,22 @@ class MergeRecipe:
     """Source of the tokens: base, union, or one of its models, by reference or index."""
     chat_template: str = "auto"
     """Source of the template: base, one of its models, or auto, the first model with one."""
+    heads: str = "match"
+    """Heads of the models, which must `match`; or `base`: where one differs, all are the base's."""
 
     def __post_init__(self) -> None:
         base = checked_text("base", self.base)
         models = tuple(self.models)
         if not models:
             raise InvalidRecipe("models is empty: a merge needs at least one domain model.")
-        if self.dtype not in DTYPE_CODES:
-            allowed = ", ".join(DTYPE_CODES)
+        if self.dtype not in DTYPES:
+            allowed = ", ".join(DTYPES)
             raise InvalidRecipe(f"dtype must be one of {allowed}, got {shown(self.dtype)}.")
+        if self.heads not in HEADS:
+            raise InvalidRecipe(f"heads must be {' or '.join(HEADS)}, got {shown(self.heads)}.")
         checked_seed(self.seed)
         object.__setattr__(self, "base", base)
+        object.__setattr__(self, "dtype", known_dtype(base, self.dtype))
         object.__setattr__(self, "models", models)
         object.__setattr__(self, "parameters", told_values(self.settings()))
         object.__setattr__(self, "overrides", checked_overrides(self.overrides))
@@ -132,6 +141,12 @@ class MergeRecipe:
 
     def __hash__(self) -> int:
         return hash(recipe_hash(self))
+
+    def __repr__(self) -> str:
+        names, count = ", ".join(model.model for model in self.models), len(self.overrides)
+        beside = f", {many(count, 'override')}" if count else ""
+        method, digits = self.method, recipe_hash(self)[:12]
+        return f"MergeRecipe({method} of {names} on {self.base}{beside}, hash {digits})"
 
     def settings(self) -> Any:
         """The parameters as the method's own frozen dataclass."""
@@ -153,6 +168,11 @@ class MergeRecipe:
     def calibration_of(self, model: DomainModel) -> Calibration:
         """The text a domain model reads; see `calibration.calibration_of`."""
         return calibration_of(model.model, model.calibration, self.calibration)
+
+
+def known_dtype(base: str, dtype: str) -> str:
+    """A recipe's dtype; bfloat16 in place of "base" if the base is an embedded model."""
+    return EMBEDDED_DTYPE if dtype == "base" and base.startswith("zoo:") else dtype
 
 
 def calibration_texts(recipe: MergeRecipe) -> tuple[tuple[str, str], ...]:
@@ -210,6 +230,9 @@ def _check_levels_of_method(name: str, model: DomainModel) -> None:
         remedy = "choose the method dppa, magnitude or dare"
         if method.combination is not None:
             remedy = "add `prune: dppa`"
+            if "density" in {item.name for item in fields(method.parameters)}:
+                kept = round(1 - model.levels[-1], 12)
+                remedy = f"write `parameters: {{density: {kept:g}}}`, the share kept, or {remedy}"
         raise InvalidRecipe(
             f"model {shown(model.model)}: {name} has no pruning rates, so levels must be [0], got "
             f"{shown(list(model.levels))}. To prune, {remedy}."
@@ -246,12 +269,22 @@ def recipe_values(recipe: MergeRecipe) -> dict[str, Any]:
         # Omitted if unset, so that older recipes keep their hash.
         **({"vocabulary": recipe.vocabulary} if recipe.vocabulary != "base" else {}),
         **({"chat_template": recipe.chat_template} if recipe.chat_template != "auto" else {}),
+        **({"heads": recipe.heads} if recipe.heads != "match" else {}),
     }
 
 
 def recipe_hash(recipe: MergeRecipe) -> str:
-    """12 hex digits of the SHA-256 of the recipe, independent of number formats."""
+    """The SHA-256 of the recipe, independent of number formats: the key of all that is made of it.
+
+    Visitors choose recipes, and a part of the digits can be made equal: what is kept or compared
+    under this has all 64.
+    """
     text = json.dumps(
         recipe_values(recipe), sort_keys=True, separators=(",", ":"), ensure_ascii=True
     )
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def short_hash(recipe: MergeRecipe) -> str:
+    """The first 12 digits of `recipe_hash`, for people to read; never a key."""
+    return recipe_hash(recipe)[:12]

@@ -14,6 +14,7 @@ from dppa_core.parameter_fields import check_keys
 from dppa_core.pruning.coefficients import checked_coefficient
 from dppa_core.pruning.pruning_parameters import Override
 from dppa_core.recipes.checks import (
+    CHOICES,
     checked_calibration,
     checked_choice,
     checked_factors,
@@ -30,6 +31,7 @@ from dppa_core.recipes.recipe import (
     calibration_texts,
     recipe_hash,
     recipe_values,
+    short_hash,
 )
 from dppa_core.system.regular_files import read_regular
 
@@ -44,13 +46,14 @@ __all__ = [
     "load_recipe",
     "parse_recipe",
     "recipe_hash",
+    "short_hash",
 ]
 
 T = TypeVar("T")
 
 _KEYS = (
     *("dppa", "base", "models", "prune", "method", "parameters", "calibration", "overrides"),
-    *("seed", "dtype", "vocabulary", "chat_template"),
+    *("seed", "dtype", "vocabulary", "chat_template", "heads"),
 )
 _MODEL_KEYS = ("model", "levels", "amplification", "coefficient", "calibration")
 _LARGEST_TEXT = 100_000
@@ -148,13 +151,11 @@ def parse_recipe(text: str) -> MergeRecipe:
         parameters={str(key): value for key, value in parameters.items()},
         overrides=checked_overrides(data.get("overrides", {})),
         seed=checked_seed(data.get("seed", 0)),
-        dtype=_text(data, "dtype", "bfloat16"),
+        dtype=_text(data, "dtype", "base"),
         prune=_parse_pruning(data.get("prune")),
         calibration=checked_calibration("calibration", data.get("calibration")),
-        vocabulary=checked_choice("vocabulary", data.get("vocabulary", "base"), references),
-        chat_template=checked_choice(
-            "chat_template", data.get("chat_template", "auto"), references
-        ),
+        **{key: checked_choice(key, data[key], references) for key in CHOICES if key in data},
+        heads=_text(data, "heads", "match"),
     )
 
 
@@ -185,6 +186,10 @@ def read_mapping(text: str) -> Mapping[Any, Any]:
     Raises:
         InvalidRecipe: not plain YAML, not a mapping, or too large.
     """
+    if not isinstance(text, str):
+        raise InvalidRecipe(
+            f"A recipe's text is needed, got {shown(text)}. load_recipe reads a file."
+        )
     if len(text) > _LARGEST_TEXT:
         raise InvalidRecipe(
             f"The recipe has {len(text)} characters; it may have {_LARGEST_TEXT}. "

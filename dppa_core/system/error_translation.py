@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dppa_core.errors import DamagedCheckpoint, DppaError
+from dppa_core.errors import DamagedCheckpoint, DppaError, printable
 from dppa_core.system.shortage import shortage
 
 _LONGEST = 300
@@ -38,6 +38,6 @@ class ForeignCode:
         lacking = shortage(error)
         if lacking is not None:
             raise lacking from error
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        reason = printable(" ".join(f"{type(error).__name__}: {error}".split()))
         reason = reason if len(reason) <= _LONGEST else f"{reason[:_LONGEST]}…"
         raise DamagedCheckpoint(f"{self.what} ({reason}). {self.cause}") from error

@@ -46,6 +46,12 @@ def remove_dead(parent: Path | None = None) -> None:
                 _close(folder, lock_folder(folder))
 
 
+def without_temporary(text: str) -> str:
+    """A message in which paths begin inside the temporary folders of this module."""
+    place = rf"(?:{re.escape(tempfile.gettempdir())}|[^\s'\"]*)/{_NAME.pattern}/"
+    return re.sub(rf"{place}(?:tmp[a-z0-9_]{{8}}/)?", "", text)
+
+
 def _close(folder: Path, handle: int | None) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     if handle is not None:

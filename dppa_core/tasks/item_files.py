@@ -7,7 +7,6 @@ import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +20,15 @@ from dppa_core.tasks.own_items import (
     SCORERS,
     OwnDomain,
     OwnItem,
-    pattern_finds,
     question_text,
     usual_scorer,
 )
+from dppa_core.tasks.patterns import check_pattern
 
 LARGEST_FILE = 20_000_000
 """Bytes of a file."""
 MOST_ITEMS, LONGEST, MOST_TOKENS = 10_000, 2_000, 1_024
-LONGEST_PATTERN, MOST_PATTERNS, _PROBE_SECONDS = 200, 100, 0.05
+MOST_PATTERNS = 100
 _KEYS = ("question", "answer", "choices", "scorer", "pattern")
 _HEAD = ("scorer", "pattern", "tokens")
 EXAMPLE = (
@@ -37,9 +36,6 @@ EXAMPLE = (
     "well; a CSV file has a header, as question,answer."
 )
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
-_PROBES = tuple(40 * text + "\n!" for text in ("a", "0", " ", "a1 ", "0.", "ab,"))
-_FUZZY = re.compile(r"(?<!\\)(?:\\\\)*\{(?!\d+(?:,\d*)?\}|,\d+\})")
-"""A brace that is no count: the package regex would match approximately."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +190,7 @@ def _head(row: Mapping[str, Any], declared: _Declared, where: str) -> _Declared:
     if "scorer" in row:
         scorer = _known_scorer(row["scorer"], where)
     if pattern:
-        _check_pattern(pattern, where)
+        check_pattern(pattern, where)
     tokens = row.get("tokens")
     if tokens is not None:
         tokens = int(check_number(f"{where}: tokens", tokens, 1, MOST_TOKENS))
@@ -229,7 +225,7 @@ def _item(row: Mapping[str, Any], name: str, declared: _Declared, where: str) ->
         answer = _letter(answer, choices, where)
     pattern = row.get("pattern") or declared.pattern if scorer == "regex" else ""
     if scorer == "regex":
-        _check_pattern(pattern, where)
+        check_pattern(pattern, where)
     elif "pattern" in row:
         raise InvalidValue(f"{where}: pattern belongs to the scorer regex, here it is {scorer}.")
     prompt = question_text(question, choices)
@@ -265,36 +261,3 @@ def _letter(answer: str, choices: tuple[str, ...], where: str) -> str:
         f"{where}: answer must be the text of a choice or its letter ({letters[0]} to "
         f"{letters[-1]}), got {shown(answer)}."
     )
-
-
-def _check_pattern(pattern: object, where: str) -> None:
-    """Raise InvalidValue for an expression that is none, too long, or too slow."""
-    what = f"pattern must be a regular expression of 1 to {LONGEST_PATTERN} characters"
-    if not isinstance(pattern, str) or not 0 < len(pattern) <= LONGEST_PATTERN:
-        raise InvalidValue(
-            f'{where}: {what}, got {shown(pattern)}. As "pattern": "answer is ([0-9]+)".'
-        )
-    try:
-        compiled = re.compile(pattern)
-    except (re.error, RecursionError, OverflowError) as error:
-        raise InvalidValue(f"{where}: {what} of Python ({error}), got {shown(pattern)}.") from error
-    if compiled.groups > 1 or _FUZZY.search(pattern):
-        raise InvalidValue(
-            f"{where}: the pattern {shown(pattern)} may have one group, which is compared with the "
-            r"answer's; others are written (?:…), and a brace that is no count \{."
-        )
-    if _slow(pattern):
-        raise InvalidValue(
-            f"{where}: the pattern {shown(pattern)} takes too long: a repetition inside another, "
-            "as (a+)+, is the usual cause."
-        )
-
-
-@lru_cache(MOST_PATTERNS)
-def _slow(pattern: str) -> bool:
-    try:
-        for probe in _PROBES:
-            pattern_finds(pattern, probe, _PROBE_SECONDS)
-    except TimeoutError:
-        return True
-    return False

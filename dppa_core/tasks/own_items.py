@@ -11,16 +11,15 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 
-import regex
-
 from dppa_core.errors import InvalidValue, many
 from dppa_core.tasks.items import Item, plain
+from dppa_core.tasks.patterns import pattern_finds
 
-SEARCH, TEST = "search", "test"
+SEARCH, TEST, ALL = "search", "test", "all"
 LETTERS = "ABCDEFGHIJ"
 """The letters of choices; so many choices at most."""
-_READ_BY_PATTERN, SECONDS = 2000, 0.2
-"""Characters of a reply that a regular expression reads, and how long it may take."""
+_READ = 2000
+"""Characters of a reply that an expression reads."""
 _NUMBER = re.compile(r"(?<![\w.,])-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\d+(?:\.\d+)?")
 _AMOUNT = re.compile(rf"[$€£¥]?\s?(?:{_NUMBER.pattern})\s?(?:%|[^\W\d_]{{2,}})?")
 """A number, with a sign of currency or a unit (a word of two letters or more), or without."""
@@ -69,14 +68,14 @@ def usual_scorer(answer: str, choices: Sequence[str]) -> str:
 
 def last_decimal(text: str) -> Decimal | None:
     """The last number in `text`: with sign, decimals and thousands separators; None without one."""
-    found = _NUMBER.findall(text[-_READ_BY_PATTERN:])
+    found = _NUMBER.findall(text[-_READ:])
     return Decimal(found[-1].replace(",", "")) if found else None
 
 
 def _contains(item: OwnItem, reply: str) -> bool:
     answer = plain(item.answer)
     return answer != "" and bool(
-        re.search(rf"(?<!\w){re.escape(answer)}(?!\w)", plain(reply[:_READ_BY_PATTERN]))
+        re.search(rf"(?<!\w){re.escape(answer)}(?!\w)", plain(reply[:_READ]))
     )
 
 
@@ -90,7 +89,7 @@ def chosen_letter(reply: str, choices: tuple[str, ...]) -> str | None:
     The first of these that is there: a letter at its beginning, alone or before . ) : or a comma; a
     letter after "answer", "option" or "choice"; a letter in brackets; the text of one choice.
     """
-    letters, text = LETTERS[: len(choices)], reply.strip()[:_READ_BY_PATTERN]
+    letters, text = LETTERS[: len(choices)], reply.strip()[:_READ]
     for form in (
         rf"^\W*([{letters}{letters.lower()}])(?:\W*$|[).:,])",
         rf"\b(?:[Aa]nswer|[Oo]ption|[Cc]hoice)(?: is)?\W+([{letters}])\b",
@@ -114,20 +113,6 @@ def _regex(item: OwnItem, reply: str) -> bool:
     except TimeoutError:
         return False
     return found is not None and found == pattern_finds(item.pattern, item.answer)
-
-
-def pattern_finds(pattern: str, text: str, seconds: float = SECONDS) -> str | None:
-    """What a regular expression finds in the first 2,000 characters; None for nothing.
-
-    Its first group, in plain form; empty if it has no group.
-
-    Raises:
-        TimeoutError: it takes longer than `seconds`.
-    """
-    found = regex.search(pattern, text[:_READ_BY_PATTERN], timeout=seconds)
-    if found is None:
-        return None
-    return plain(found[1] or "") if found.re.groups else ""
 
 
 SCORERS: Mapping[str, Callable[[OwnItem, str], bool]] = MappingProxyType(
@@ -171,7 +156,7 @@ class OwnDomain(str):
         made = super().__new__(cls, name)
         ordered = tuple(sorted(items, key=lambda one: (_hashed(one.question), one.prompt)))
         told = json.dumps([[one.asked() for one in ordered], tokens, *(["whole"] if whole else [])])
-        digest = hashlib.sha256(told.encode()).hexdigest()[:16]
+        digest = hashlib.sha256(told.encode()).hexdigest()
         fields = {"items": ordered, "tokens": tokens, "whole": whole, "digest": digest}
         for field, value in fields.items():
             object.__setattr__(made, field, value)
@@ -193,12 +178,16 @@ class OwnDomain(str):
         """The items of a split, at most `most` of them.
 
         Raises:
-            InvalidValue: neither search nor test, or no item in it.
+            InvalidValue: neither search, test nor all, or no item in it.
         """
-        if split not in (SEARCH, TEST):
-            raise InvalidValue(f"{self}: own items have the splits search and test, got {split!r}.")
+        if split not in (SEARCH, TEST, ALL):
+            raise InvalidValue(
+                f"{self}: own items have the splits search, test and all, got {split!r}."
+            )
         found = [
-            one for one in self.items if (TEST if self.whole else split_of(one.question)) == split
+            one
+            for one in self.items
+            if split in (ALL, TEST if self.whole else split_of(one.question))
         ]
         if not found:
             raise InvalidValue(

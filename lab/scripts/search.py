@@ -1,4 +1,4 @@
-"""Run the search described in lab/docs/search.md, and write its results into that page and beside it.
+"""Run the search that lab/docs/search.md describes, and write its results.
 
     python lab/scripts/search.py [--of FILE]     (make search)
 

@@ -75,6 +75,17 @@ def test_a_retention_has_the_interval_of_its_items() -> None:
     )
 
 
+def test_equal_scores_can_be_checked_item_by_item() -> None:
+    """A merge that answers the last items instead of the first has the same scores."""
+    one = row("dppa", 2, 1, 3, n=4)
+    turned = {domain: hits[::-1] for domain, hits in one.hits.items()}
+    two = replace(row("regmean", 2, 1, 3, n=4), hits=turned)
+    ours, theirs = as_json(board(one, two))["rows"]
+    assert ours["retention"] == theirs["retention"] and ours["domains"] == theirs["domains"]
+    assert ours["hits"] == {"math": "1100", "finance": "1000", "law": "1110"}
+    assert theirs["hits"] == {"math": "0011", "finance": "0001", "law": "0111"}
+
+
 def test_the_setting_of_least_loss_is_told_where_it_is_another() -> None:
     one, two = row("dppa", 80, 40, 60), row("ties", 50, 40, 40)
     other = replace(two.chosen, by_loss={"scale": 1.5})

@@ -1,5 +1,6 @@
 """The command line, run as people run it."""
 
+import hashlib
 import json
 import re
 import subprocess
@@ -9,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from dppa_core.cli.commands import merge as merge_command
+from dppa_core.merging.to_folder import MergeReport, merge_to_folder
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, Pruning, dump_recipe
 from tests.helpers.command import Command
 from tests.helpers.tiny_models import random_llama
@@ -20,6 +23,29 @@ def recipe_file(zoo_env: Path, tmp_path: Path) -> Path:
     path = tmp_path / "recipe.yaml"
     path.write_text(dump_recipe(MergeRecipe("zoo:base", models)))
     return path
+
+
+def test_a_merge_takes_as_many_threads_as_fit_into_its_memory(
+    dppa: Command, recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DPPA_MEMORY", "")
+    seen: list[int | None] = []
+
+    def merging(recipe: object, out: object, **how: Any) -> MergeReport:
+        seen.append(how["workers"])
+        return merge_to_folder(recipe, out, **how)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(merge_command, "merge_to_folder", merging)
+    for name, memory in (("one", "390MB"), ("three", "470MB"), ("four", "9GB")):
+        words = ("merge", recipe_file, "--out", tmp_path / name, "--workers", 4)
+        assert dppa(*words, "--memory", memory) == 0
+    assert seen == [1, 3, 4] and len({_sha256(tmp_path / n) for n in ("one", "three")}) == 1
+    assert dppa("merge", recipe_file, "--out", tmp_path / "none", "--memory", "100MB") == 1
+    assert "takes 380 MB in one thread" in dppa.err and not (tmp_path / "none").exists()
+
+
+def _sha256(folder: Path) -> str:
+    return hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
 
 
 def test_plan_as_json(dppa: Command) -> None:

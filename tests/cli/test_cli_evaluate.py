@@ -65,7 +65,7 @@ def test_a_recipe_stands_beside_its_models_and_two_plain_merges(
         (["nowhere.yaml"], "nowhere.yaml: cannot be read"),
         (["zoo:math", "--text", "nowhere.txt"], "'nowhere.txt' cannot be read"),
         (["zoo:math", "--lm-eval", ","], "--lm-eval names no task"),
-        ([""], "Name a recipe file or a model"),
+        ([""], "A recipe file or a model must be"),
     ],
 )
 def test_what_is_not_known_is_named(dppa: Command, arguments: list[str], message: str) -> None:

@@ -60,12 +60,34 @@ def test_own_questions_stand_beside_embedded_ones(dppa: Command, tmp_path: Path)
     assert "apples: 3 of 6 questions are of the search split; --split test asks" in dppa.out
 
 
+def test_all_questions_of_a_file_are_asked_on_request(dppa: Command, tmp_path: Path) -> None:
+    recipe, given = written(tmp_path), ["--items", write_apples(tmp_path), "--split", "all"]
+    assert dppa("evaluate", recipe, *given) == 0
+    assert "apples: all 6 questions, those for searches too" in dppa.out
+    assert dppa("evaluate", recipe, *given, "--json") == 0
+    assert dppa.json["items"] == {"apples": 6} and dppa.json["split"] == "all"
+    assert dppa("evaluate", recipe, *given, "--tasks", "law") == 1
+    assert "split must be one of train, search, test, got 'all'" in dppa.err
+
+
 def test_a_file_of_questions_in_the_place_of_the_recipe_is_told(
     dppa: Command, tmp_path: Path
 ) -> None:
     apples = write_apples(tmp_path)
     assert dppa("evaluate", apples, "--items", written(tmp_path)) == 1
     assert "a file of questions, not a recipe" in dppa.err and "--items" in dppa.err
+
+
+@pytest.mark.parametrize("command", ["evaluate", "search"])
+def test_a_pattern_that_would_take_the_memory_is_refused(
+    command: str, dppa: Command, tmp_path: Path
+) -> None:
+    option = ["--out", tmp_path / "out.yaml"] if command == "search" else []
+    lines = APPLES.splitlines()[1:]
+    bomb = '{"scorer": "regex", "pattern": "(?:[ab]{1000}){3000}"}'
+    (path := tmp_path / "apples.jsonl").write_text("\n".join([bomb, *lines]))
+    assert dppa(command, written(tmp_path), "--items", path, *option) == 1
+    assert "apples.jsonl: line 1" in dppa.err and "9003001 parts; at most 10,000" in dppa.err
 
 
 def test_a_search_tells_how_many_questions_it_asked(dppa: Command, tmp_path: Path) -> None:
@@ -157,7 +179,7 @@ def test_a_soup_is_found_by_own_questions(dppa: Command, tmp_path: Path) -> None
         (["--scorer", "number"], "--scorer says how --items are scored"),
         (["--items", "nowhere.csv"], "nowhere.csv: cannot be read"),
         (["--items", "APPLES", "--items", "APPLES"], "two files have the name apples"),
-        (["--items", "APPLES", "--split", "train"], "the splits search and test"),
+        (["--items", "APPLES", "--split", "train"], "the splits search, test and all"),
         (["--items", "math=APPLES"], "math is the name of embedded questions"),
     ],
 )

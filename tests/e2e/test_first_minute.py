@@ -90,33 +90,22 @@ def test_the_line_over_the_plots_tells_what_is_measured_and_never_of_other_setti
     expect(studio.page.locator("#pinned-note")).to_contain_text("the same answer as before")
 
 
-def test_clicks_prune_the_merge_and_amplify_it(studio: Studio) -> None:
+def test_clicks_prune_the_merge_and_amplify_it_and_keep_question_and_heatmap(
+    studio: Studio,
+) -> None:
     studio.wait_exact()
     line = studio.page.locator(".verdict-box summary span").first
+    question = studio.page.locator("#pinned-choice").input_value()
+    studio.choose("focus", "zoo:law")
     for shown in shown_merges():
         button = studio.page.get_by_role("button", name=shown.text)
         button.click()
         expect(button).to_have_attribute("aria-pressed", "true")
         expect(line).to_have_text(verdict_of(session_from_state(shown.state).recipe()))
-        mark = studio.page.locator(".pinned .right-mark")
-        right = "✗ wrong" if shown.name == "magnitude" else "✓ right"
-        expect(mark).to_have_text(right, timeout=ANSWER_MS)
+        expect(studio.page.locator("#pinned-choice")).to_have_value(question)
+        expect(studio.page.locator("#focus")).to_have_value("zoo:law")
     studio.page.locator("#undo").click()
     expect(button).to_have_attribute("aria-pressed", "false")
-
-
-def test_undo_asks_the_question_that_a_button_replaced(studio: Studio) -> None:
-    studio.wait_exact()
-    choice = studio.page.locator("#pinned-choice")
-    before = choice.input_value()
-    studio.page.locator(".shown-merges button").nth(1).click()
-    expect(choice).not_to_have_value(before)
-    studio.page.locator(".shown-merges button").nth(2).click()
-    studio.wait_exact()
-    studio.page.locator("#undo").click()
-    expect(choice).not_to_have_value(before)
-    studio.page.locator("#undo").click()
-    expect(choice).to_have_value(before)
 
 
 def test_a_phone_has_the_four_merges_in_one_row(visit: Visit) -> None:
@@ -128,20 +117,6 @@ def test_a_phone_has_the_four_merges_in_one_row(visit: Visit) -> None:
     assert [" ".join(text.split()) for text in buttons.all_inner_texts()] == [
         f"{one.name} {one.kept}".replace("\u202f", " ") for one in shown_merges()
     ]
-
-
-def test_a_click_on_a_merge_keeps_a_question_of_ones_own(studio: Studio) -> None:
-    studio.wait_exact()
-    studio.page.locator("#pinned-choice").select_option("own")
-    own = studio.page.locator("#pinned-own")
-    own.fill("Term: The vendor may end it. Is the term fair or unfair?")
-    own.press("Enter")
-    studio.page.locator(".shown-merges button").first.click()
-    expect(studio.page.locator(".shown-merges button").first).to_have_attribute(
-        "aria-pressed", "true"
-    )
-    expect(studio.page.locator("#pinned-choice")).to_have_value("own")
-    expect(own).to_have_value(re.compile("^Term: The vendor"))
 
 
 @pytest.mark.keeps

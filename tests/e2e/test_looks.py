@@ -1,10 +1,13 @@
 """Appearance: everything on one screen, in both themes, on a phone, accessible."""
 
+import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import axe_playwright_python
 import pytest
+from playwright.sync_api import expect
 
 from tests.e2e.conftest import Visit
 from tests.e2e.expected import ACTIVE, plan
@@ -97,6 +100,34 @@ def test_no_serious_barrier_in_any_pane(screen: Studio) -> None:
     assert not found, found
 
 
+def test_every_slider_says_its_value_with_its_unit(studio: Studio) -> None:
+    page = studio.page
+    studio.wait_exact(80)
+    studio.open_advanced()
+    studio.set_rate(85)
+
+    def said(slider: str) -> str:
+        range_of = page.locator(f"{slider} input[type=range]").first
+        expect(range_of).to_have_attribute("aria-valuetext", re.compile("."))
+        return (range_of.get_attribute("aria-valuetext") or "").replace("\u202f", " ")
+
+    expect(page.locator("#rate input[type=range]")).to_have_attribute("aria-valuetext", "85\u202f%")
+    assert said("#partitions") == "2 partitions"
+    assert said("#k-layer") == "3 × mean"
+    assert said("#models") == "1.00 ×" and said("#amplify") == "1.0 ×"
+    studio.open_pane("score")
+    assert said("#score-limit") == "20 per domain"
+    studio.open_pane("search")
+    page.locator("#search-way").get_by_label("Optuna").check()
+    assert said("#search-trials") == "20 trials"
+    page.locator("#undo").click()
+    expect(page.locator("#rate input[type=range]")).to_have_attribute("aria-valuetext", "80\u202f%")
+    page.locator("#heatmap g.cell").first.click()
+    assert said(".drill-own").endswith(" %")
+    without = "all => all.filter(one => !one.getAttribute('aria-valuetext')).map(one => one.id)"
+    assert not page.locator("input[type=range]:visible").evaluate_all(without)
+
+
 @pytest.mark.long
 def test_every_slider_says_what_it_is(studio: Studio) -> None:
     studio.open_advanced()
@@ -105,6 +136,48 @@ def test_every_slider_says_what_it_is(studio: Studio) -> None:
             script = """e => e.getAttribute('aria-label') || e.getAttribute('aria-labelledby')
                 || e.labels?.[0]?.textContent || e.title || ''"""
             assert slider.evaluate(script).strip()
+
+
+HEADINGS = """() => [...document.querySelectorAll('h1, h2, h3, h4, h5, h6')]
+    .filter(one => one.checkVisibility() && one.textContent.trim())
+    .map(one => [+one.tagName[1], one.textContent.trim()])"""
+
+
+DRAWN = """name => document.querySelector('.learn-nav a[aria-current]')?.dataset.lesson === name
+    && document.querySelector('h2.lesson-title')
+    && !document.querySelector('.block-box[data-state=loading]')"""
+
+
+def test_headings_form_an_outline_without_gaps(studio: Studio) -> None:
+    page = studio.page
+    outlines: dict[str, list[tuple[int, str]]] = {}
+    for pane in ("chat", "score", "search", "export"):
+        studio.open_pane(pane)
+        outlines[pane] = page.evaluate(HEADINGS)
+    page.locator("#keep").click()
+    outlines["Save"] = page.evaluate(HEADINGS)
+    page.keyboard.press("Escape")
+    for view in ("sparsity", "compare", "attribution", "experiments"):
+        page.locator(f'#views button[data-view="{view}"]').click()
+        outlines[view] = page.evaluate(HEADINGS)
+    page.locator("#learn-open").click()
+    page.locator(".learn-nav a").first.wait_for()
+    names = "links => links.map(one => one.dataset.lesson)"
+    for name in page.locator(".learn-nav a").evaluate_all(names):
+        page.locator(f'.learn-nav a[data-lesson="{name}"]').click()
+        page.wait_for_function(DRAWN, arg=name)
+        outlines[name] = page.evaluate(HEADINGS)
+    named = {text for _, text in outlines["chat"]}
+    assert {"Chat", "Method", "Ask the merge"} <= named
+    assert len(outlines) > 15  # lessons too
+    assert {"Score", "Search", "Export"} <= {text for one in outlines.values() for _, text in one}
+    gaps = [
+        (place, after)
+        for place, headings in outlines.items()
+        for (level, _), (deeper, after) in pairwise([(0, ""), *headings])
+        if deeper > level + 1
+    ]
+    assert not gaps
 
 
 @pytest.mark.long

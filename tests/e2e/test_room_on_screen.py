@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.e2e.conftest import Visit
-from tests.e2e.page_driver import Studio
+from tests.e2e.page_driver import ANSWER_MS, Studio
 from tests.e2e.panes.test_chat import choose_targets
 from tests.e2e.panes.test_conversation import ask_example, open_settings, set_number
 
@@ -79,3 +79,47 @@ def test_what_is_wrong_with_the_seed_is_told_below_the_button(studio: Studio) ->
     expect(studio.page.locator(".toast-body")).to_have_count(0)
     set_number(studio, "seed", 7)
     expect(note).to_be_hidden()
+
+
+CUT = """() => {
+    const status = document.querySelector('[data-status]'), fresh = status.querySelector('.fresh');
+    status.querySelector('.loaded').textContent = '8 models, 4 merges loaded';
+    fresh.hidden = false;
+    fresh.textContent = 'chat answer of 44cb05 is older than the settings';
+    const bar = document.querySelector('#tools').getBoundingClientRect();
+    return [...document.querySelectorAll('#head *')].filter(one => {
+        if (!one.checkVisibility() || one.closest('.sr, select, [hidden]')) return false;
+        const {left, right, width} = one.getBoundingClientRect();
+        return width > 0 && (right > innerWidth || (one.closest('#tools') && left < bar.left - 1));
+    }).map(one => one.textContent.trim());
+}"""
+
+
+@pytest.mark.parametrize("width", [901, 1000, 1100, 1240, 1366])
+def test_the_head_cuts_no_text(visit: Visit, width: int) -> None:
+    studio = visit(width=width, height=800)
+    studio.wait_exact(80)
+    assert studio.page.evaluate(CUT) == []
+    head = studio.page.locator("#head").bounding_box()
+    assert head and head["height"] <= 175
+
+
+@pytest.mark.parametrize(("width", "height"), [(720, 450), (683, 384), (844, 390)])
+def test_on_a_low_screen_no_slider_covers_the_answer(visit: Visit, width: int, height: int) -> None:
+    """A screen of 1440 x 900 or 1366 x 768 at twice the size; a phone that lies on its side."""
+    studio = visit(width=width, height=height)
+    studio.wait_exact(80)
+    page = studio.page
+    expect(page.locator("#pinned-text")).not_to_be_empty(timeout=ANSWER_MS)
+    answer, rate, tabs = (
+        page.locator(name).bounding_box() for name in ("#pinned-text", "#rate", "#panes")
+    )
+    assert answer and rate and tabs
+    for box in (answer, rate):  # both are seen whole, at the same time
+        assert box["y"] >= 0 and box["y"] + box["height"] <= tabs["y"]
+    middle = {"x": answer["x"] + 20, "y": answer["y"] + answer["height"] / 2}
+    on_top = "({x, y}) => Boolean(document.elementFromPoint(x, y).closest('#pinned'))"
+    assert page.evaluate(on_top, middle)
+    page.locator("#heatmap").scroll_into_view_if_needed()
+    rate = page.locator("#rate").bounding_box()
+    assert rate and 0 <= rate["y"] <= tabs["y"] - rate["height"]  # it stays beside the plot

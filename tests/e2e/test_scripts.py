@@ -58,6 +58,64 @@ def load(page: Page, *names: str) -> None:
     )
 
 
+def test_of_two_scores_the_one_on_more_questions_comes_first(page: Page) -> None:
+    load(page, "plots/plot_sentences")
+    both = lambda here, before: page.evaluate("x => scripts.bothScores(...x)", [here, before])  # noqa: E731
+    few, many = ({"text": f"Of {n}.", "questions": n} for n in (60, 1600))
+    assert both(few, many) == both(many, few) == "Of 1600. Of 60."
+    assert both(few, None) == "Of 60."
+
+
+def test_a_curve_names_what_does_not_change_only_once_all_is_measured(page: Page) -> None:
+    load(page, "pinned/curve_words")
+    one, all_of = [[0, 0.1, "a"]], [[0, 0.1, "a"], [0.5, 0.1, "a"], [0.99, 0.2, "a"]]
+
+    def said(points: list[Any], more: bool, changes: Any = ()) -> str:
+        curve = {"start": 0, "points": points, "changes": list(changes)}
+        script = "x => scripts.changesIn({axis: 'rate'}, ...x)"
+        return str(page.evaluate(script, [curve, more])).replace("\u202f", " ")
+
+    assert said(one, True) == "Measuring …"
+    assert said(all_of, True) == "No change so far. Measuring more …"
+    assert said(all_of, False) == "The answer is the same from 0 % to 99 %."
+    changed = [[0.5, 0.99]]
+    assert said(all_of, True, changed).startswith("The answer first changes between 50 % and 99 %.")
+
+
+def heading(page: Page, quantity: str, values: list[list[float]]) -> str:
+    """The sentence over a heatmap of 3 layers by 3 kinds of matrix, which keep 20 % each."""
+    cells = [
+        {"layer": layer, "kind": kind, "value": value, "kept": 0.2, "numel": 100}
+        for layer, row in enumerate(values)
+        for kind, value in zip(("q", "k", "down"), row, strict=True)
+    ]
+    view = {"quantity": quantity, "cells": cells, "rate": 0.8, "energy": 0.68, "shows": "plan"}
+    said = page.evaluate("view => scripts.heatmap(view, 'Fr')", view)
+    return str(said).replace("\u202f", " ")
+
+
+def test_of_outliers_that_are_nowhere_no_matrix_has_most(page: Page) -> None:
+    load(page, "plots/plot_sentences")
+    none = [[0.0] * 3] * 3
+    few = [[1e-6, 3e-5, 0.0], [0.0, 2e-6, 4e-5], [1e-5, 0.0, 0.0]]  # 0.00 % as shown
+    assert heading(page, "significance", none) == "Fr has no outliers; its matrices keep 20 %"
+    assert heading(page, "significance", few) == (
+        "Fr has hardly any outliers, 0.00 % in every kind of matrix; they keep 20 %"
+    )
+    most = [[0.001, 0.001, 0.004]] * 3
+    assert heading(page, "significance", most) == (
+        "Fr has most outliers in its down matrices; they keep 20 %"
+    )
+
+
+def test_what_is_the_same_everywhere_is_least_in_no_matrix(page: Page) -> None:
+    load(page, "plots/plot_sentences")
+    said = heading(page, "energy", [[0.68] * 3] * 3)
+    assert said == "Fr keeps 68 % of its squared change, alike in all matrices"
+    least = heading(page, "energy", [[0.7, 0.7, 0.5]] * 3)
+    assert least == "Fr keeps 68 % of its squared change, down matrices least"
+
+
 def test_a_click_right_after_stop_waits_until_the_old_run_has_ended(page: Page) -> None:
     page.set_content(BUTTONS)
     load(page, "controls/start_and_stop", "session/parts")

@@ -5,6 +5,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from dppa_core.evaluation.side_by_side import entrants
 from dppa_core.merging.in_memory import source
 from dppa_core.merging.in_memory.device_map_pool import SpreadModelPool
 from dppa_core.merging.in_memory.model_pool import ModelPool
+from dppa_core.models.resident import Resident
 from dppa_core.recipes.calibration import Calibration
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.tasks.item_files import read_items
@@ -105,6 +107,30 @@ def test_another_calibration_text_is_another_merge(tmp_path: Path) -> None:
     assert identity(recipe) != before
 
 
+@pytest.mark.parametrize("workers", [1, 4])
+def test_models_of_equal_weights_are_asked_once(
+    monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    """The mean of two models, task arithmetic with halves and the recipe are one merge."""
+    import dppa_core.evaluation.examiner as module  # noqa: PLC0415
+
+    models, mark = list[str](), module.mark
+
+    def counted(resident: Resident, *given: Any, **how: Any) -> Any:
+        models.append(resident.key)
+        return mark(resident, *given, **how)
+
+    monkeypatch.setattr(module, "mark", counted)
+    monkeypatch.setattr(run, "_at_once", lambda *_: workers)
+    halves = tuple(DomainModel(f"zoo:{name}", coefficient=0.5) for name in ("math", "law"))
+    whole = MergeRecipe("zoo:base", halves, "task_arithmetic")
+    side = measure(Examiner(keep=False), entrants(whole), ("math",), limit=3)
+    assert len(side.entrants) == 6 and len(models) == 4
+    assert {"zoo:base", "zoo:math", "zoo:law"} < set(models)
+    marks = [side.marks[key, "math"] for key in ("linear", "task_arithmetic", "recipe")]
+    assert marks[0] == marks[1] == marks[2]
+
+
 def test_prompts_are_tokenised_once_for_all_models(monkeypatch: pytest.MonkeyPatch) -> None:
     import dppa_core.evaluation.examiner as module  # noqa: PLC0415
 
@@ -130,7 +156,7 @@ def test_marks_of_own_questions_are_kept_by_content_and_those_of_embedded_ones_a
     examiner.marks(embedded)
     asked = [[item.prompt, item.answer] for item in embedded.items()]
     told = json.dumps([identity("zoo:math"), asked]).encode()
-    (path,) = (tmp_path / "marks").rglob("*.json")
+    (path,) = (tmp_path / "item-marks").rglob("*.json")
     assert path.stem == hashlib.sha256(told).hexdigest()
     own = read_items(APPLES.encode(), "apples.jsonl")
     exam = Exam("zoo:math", own, "test")

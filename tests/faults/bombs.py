@@ -25,6 +25,7 @@ from dppa_core.checkpoints.safetensors_reader import open_file
 from dppa_core.checkpoints.torch_reader import open_torch_file
 from dppa_core.errors import DppaError
 from dppa_core.recipes.yaml_text import load_recipe
+from dppa_core.tasks.item_files import MOST_PATTERNS, read_items
 
 GIB = 1 << 30
 
@@ -127,8 +128,43 @@ def rank_of_many_digits(path: Path) -> object:
     return read_lora_config(path)
 
 
+def _asks(*patterns: str) -> object:
+    """Questions that are marked by these patterns."""
+    lines = (
+        {"question": pattern, "answer": "a", "scorer": "regex", "pattern": pattern}
+        for pattern in patterns
+    )
+    return read_items("\n".join(map(json.dumps, lines)).encode(), "questions.jsonl")
+
+
+def counts_in_counts(path: Path) -> object:
+    """A pattern of twenty characters that compiles to three million sets."""
+    return _asks("(?:[ab]{1000}){3000}")
+
+
+def counts_of_branches(path: Path) -> object:
+    """A pattern that compiles to two million branches."""
+    return _asks("(?:(?:ab|cd){1000,}){1000,}")
+
+
+def counts_of_looks(path: Path) -> object:
+    """A pattern that looks ahead three million times."""
+    return _asks("(?:(?=a)){3000000}")
+
+
+def largest_counts(path: Path) -> object:
+    """A pattern of eighty billion letters."""
+    return _asks("(?:(?:a{4300}){4300}){4300}")
+
+
+def many_patterns(path: Path) -> object:
+    """As many different patterns as a file may have, each as large as one may be."""
+    return _asks(*(f"a|{n}|(?:ab|cd|[ef]){{1100}}" for n in range(MOST_PATTERNS)))
+
+
 BOMBS: tuple[Callable[[Path], object], ...] = (
     *(claimed_length, overlapping, absurd_shape, zip_bomb, legacy_claim, link_bomb),
+    *(counts_in_counts, counts_of_branches, counts_of_looks, largest_counts, many_patterns),
     *(laughing_recipe, crowded_recipe, rank_of_many_digits, json_bomb, crowded_header),
 )
 

@@ -100,3 +100,10 @@ def test_the_process_knows_no_login_and_comes_back_when_it_was_killed(
     os.kill(running.pid, signal.SIGKILL)
     running.wait()
     assert rendered_chat(speaking("b"), TURNS, "x", process=process) == "b"
+
+
+def test_an_error_of_a_template_holds_no_control_character(process: TemplateProcess) -> None:
+    template = "{{ raise_exception('a\\x1b]0;b\\x07 \\x9b2J\u202ec') }}"
+    with pytest.raises(DamagedCheckpoint) as error:
+        rendered_chat(speaking(template), TURNS, "its template", process=process)
+    assert r"a\x1b]0;b\x07 \x9b2J\u202ec" in str(error.value) and str(error.value).isprintable()

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from dppa_core.cli.output import progress_line, terminal
+from dppa_core.cli.main import main
+from dppa_core.cli.output import emit, progress_line, teller, terminal, told_if_stopped
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -161,3 +162,24 @@ def test_a_second_signal_does_not_interrupt_the_cleaning() -> None:
             cleaned = True
     assert cleaned and ended.value.code == 128 + signal.SIGTERM
     assert [signal.getsignal(number) for number in ENDS] == before
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_no_text_of_others_controls_a_terminal(
+    as_json: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "a\x1b[2Jb\x9b2Jc\r\u202ed\te\nत्‍र"
+    emit([text], text, as_json=as_json)
+    teller(quiet=False)(text)
+    with pytest.raises(KeyboardInterrupt), told_if_stopped(text):
+        raise KeyboardInterrupt
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    with progress_line() as drawn:
+        assert drawn is not None
+        drawn(1, 2, text)
+    monkeypatch.setattr(sys, "argv", ["dppa", "plan", f"{text}.yaml"])
+    with pytest.raises(SystemExit):
+        main()
+    written = capsys.readouterr()
+    assert not set(written.out + written.err.replace("\r\x1b[K", "")) & set("\x1b\x9b\r\u202e")
+    assert as_json or written.out == "a\\x1b[2Jb\\x9b2Jc\\r\\u202ed\te\nत्‍र\n"

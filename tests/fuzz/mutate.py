@@ -49,11 +49,29 @@ def _changed(tree: Any, chance: Random) -> Any:
     return {**tree, key: _changed(tree[key], chance)}
 
 
+def _nested(node: Any, chance: Random) -> Any:
+    """A table or list inside copies of itself: in each of its lists, several times, up to 8 deep.
+
+    At most a thousand copies, so that what grows is what a reader makes of them.
+    """
+    times = chance.choice((1, 2, 3, 10))
+    for _ in range(chance.randint(1, {1: 8, 2: 8, 3: 6, 10: 3}[times])):
+        if isinstance(node, list):
+            node = [node] * times
+        else:
+            lists = [key for key, value in node.items() if isinstance(value, list)]
+            node = {**node, chance.choice(lists or [*node, "a"]): [node] * times}
+    return node
+
+
 def _other(node: Any, chance: Random) -> Any:
+    if isinstance(node, (list, dict)) and chance.random() < 0.1:
+        return _nested(node, chance)
     if isinstance(node, list) and node and chance.random() < 0.7:
         place = chance.randrange(len(node))
         return chance.choice(
             (
+                node * chance.choice((2, 10, 100)),
                 node[:place] + node[place + 1 :],
                 [*node, node[place]],
                 [*node[:place], chance.choice(ODD), *node[place:]],

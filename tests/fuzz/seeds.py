@@ -97,6 +97,8 @@ def _tokenizers() -> list[bytes]:
     fast["added_tokens"] = [
         {**entry, "id": n} for n, entry in enumerate(fast["added_tokens"][:1], 4)
     ]
+    replaced = {"type": "Replace", "pattern": {"String": "a"}, "content": "b a"}
+    stepped = {**fast, "normalizer": {"type": "Sequence", "normalizers": [replaced]}}
     settings = json.loads((ZOO / "tokenizer_config.json").read_text("utf-8"))
     decoder = {"7": {"content": "<|x|>", "special": True}}
     generation = {"eos_token_id": [2, 4], "pad_token_id": 0, "suppress_tokens": [1]}
@@ -111,7 +113,8 @@ def _tokenizers() -> list[bytes]:
     unigram = {"model": {"type": "Unigram", "vocab": [["a", -1.0], ["b", -2.0]]}}
     named = [{"name": "default", "template": CHAT_TEMPLATE}]
     other = {"tokenizer.json": unigram, "chat_template.json": {"chat_template": named}}
-    return [json.dumps(one).encode() for one in (files, {**files, **more}, old, other)]
+    steps = {**files, "tokenizer.json": stepped}
+    return [json.dumps(one).encode() for one in (files, {**files, **more}, old, other, steps)]
 
 
 _REAL = {

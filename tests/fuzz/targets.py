@@ -14,7 +14,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tokenizers import Tokenizer
+
 from dppa_core.errors import DppaError
+from dppa_core.system.error_translation import ForeignCode
 from tests.helpers.tiny_models import random_llama
 from tests.helpers.vocabularies import SMALL, save_words
 
@@ -145,10 +148,11 @@ def read_tokenizer(data: bytes, folder: Path) -> None:
     """The files of a model's tokenizer, as a JSON object of their contents; see `_files`.
 
     The model is aligned with a valid base in every way, and the files beside their merge are
-    made: tokenizer, template and token counts.
+    made: tokenizer, template and token counts. A text becomes tokens, and a text again.
     """
     from dppa_core.checkpoints.checkpoint import FolderCheckpoint  # noqa: PLC0415
     from dppa_core.checkpoints.vocabulary.alignment import align  # noqa: PLC0415
+    from dppa_core.checkpoints.vocabulary.tokenizer_files import check_named_files  # noqa: PLC0415
     from dppa_core.merging.cards.companions import companions_of  # noqa: PLC0415
 
     base, theirs = folder / "base", folder / "theirs"
@@ -168,6 +172,11 @@ def read_tokenizer(data: bytes, folder: Path) -> None:
                 companions_of(together, ("base", "theirs"), template)
         except DppaError as error:  # some ways may be refused
             refusals.append(error)
+    check_named_files(theirs)
+    if (theirs / "tokenizer.json").is_file():
+        with suppress(DppaError), ForeignCode("its tokenizer fails", "This is the usual cause."):
+            tokenizer = Tokenizer.from_file(str(theirs / "tokenizer.json"))
+            tokenizer.decode(tokenizer.encode("a b <|c|>").ids)
     if refusals:
         raise refusals[0]
 
@@ -281,6 +290,7 @@ TARGETS = (
         10_000,
         (
             "dppa_core.checkpoints.vocabulary.tokenizer_files",
+            "dppa_core.checkpoints.vocabulary.tokenizer_growth",
             "dppa_core.checkpoints.vocabulary.tokens",
             "dppa_core.checkpoints.vocabulary.rows",
         )
@@ -289,7 +299,8 @@ TARGETS = (
             "dppa_core.checkpoints.vocabulary.chat_templates",
             "dppa_core.merging.cards.companions",
         ),
-        words=(*_JSON_WORDS, "added_tokens", "content", "vocab", "added_tokens_decoder", "model"),
+        words=(*_JSON_WORDS, "added_tokens", "content", "vocab", "added_tokens_decoder", "model")
+        + ("normalizer", "Sequence", "normalizers", "Replace", "Prepend", "ByteLevel", "Regex"),
     ),
 )
 

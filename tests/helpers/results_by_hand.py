@@ -58,7 +58,10 @@ REPORT = ExperimentsReport(
     {"torch": "2"},
     SETTING | {"models": [{"model": "zoo:math", "domain": "math"}]},
     (
-        Experiment("first", "1", "DP", "Does it keep more?", "Asked.", FOUND, "", Cost(90, 200, 8)),
+        Experiment(
+            *("first", "1", "DP", "Does it keep more?", "Asked.", FOUND, "", Cost(90, 200, 8)),
+            made="by `dppa reproduce first --limit 200` on a machine",
+        ),
         Experiment(
             "last", "6b", "Sizes", "Does it grow?", "-", None, "`dppa zoo train` comes first"
         ),

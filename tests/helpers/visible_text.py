@@ -14,7 +14,7 @@ import yaml
 
 from lab.scripts.measured_results import ROOT
 
-OF_CORE = ("methods", "evaluation", "tuning/advice", "tuning/search", "studies/teaching")
+OF_CORE = ("methods", "evaluation", "figures", "tuning/advice", "tuning/search", "studies/teaching")
 """Parts of dppa_core whose words the page shows."""
 PAGES = (
     *("README.md", "docs/index.md", "docs/start/*.md"),

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from benchmarks.abuse import attacks
+from benchmarks.abuse import attacks, collisions
 from benchmarks.abuse.report import HEADS, text, write
 from benchmarks.load.tab import Layout, Tab
 from benchmarks.load.visitor import Seen, Visitor
+from dppa_core.recipes.yaml_text import recipe_hash
 
 STANDING = {"threads": 20, "bytes": 800 * 2**20, "first_token": 100.0}
 
@@ -25,6 +26,7 @@ def found(**changed: Any) -> dict[str, Any]:
         "slowest": 1500.0,
         "slider_failed": 0,
         "asked": 3,
+        "wrong": 0,
         "answered": 3,
         "first_token": 9000.0,
         "exported": True,
@@ -45,12 +47,12 @@ def test_every_attack_has_a_row_and_every_row_a_cell_of_each_column() -> None:
         for one in source.body
         if isinstance(one, ast.AsyncFunctionDef) and one.args.args[0].arg == "client"
     }
-    assert rounds == set(attacks.ATTACKS) and len(rounds) == 9
+    assert rounds == set(attacks.ATTACKS) and len(rounds) == 11
     lines = [line for line in text(found()).splitlines() if line.startswith("|")]
     assert {line.count("|") for line in lines} == {len(HEADS) + 1}
     for attack, line in zip(attacks.ATTACKS.values(), lines[2:], strict=True):
         assert line.startswith(
-            f"| {attack.__doc__} | 1,200 (200) | 240 ms (1.5 s) | 9.0 s | made |"
+            f"| {attack.__doc__} | 1,200 (200) | 240 ms (1.5 s) | 9.0 s | all | made |"
         )
 
 
@@ -61,6 +63,7 @@ def test_every_attack_has_a_row_and_every_row_a_cell_of_each_column() -> None:
         ({"slider_failed": 2}, "240 ms (1.5 s), 2 failed"),
         ({"first_token": 10_001.0}, "10.0 s"),
         ({"answered": 1}, "2 of 3 questions unanswered"),
+        ({"wrong": 2}, "2 wrong"),
         ({"exported": False}, "not made"),
         ({"peak": 2.01e9}, "2.01 GB"),
         ({"after": STANDING | {"threads": 21}}, "21 (+1)"),
@@ -70,9 +73,9 @@ def test_every_attack_has_a_row_and_every_row_a_cell_of_each_column() -> None:
     ],
 )
 def test_a_target_that_is_missed_is_marked(changed: dict[str, Any], cell: str) -> None:
-    assert "9 of 9 attacks miss no target" in text(found()) and "✗" not in text(found())
+    assert "11 of 11 attacks miss no target" in text(found()) and "✗" not in text(found())
     told = text(found(**changed))
-    assert told.count("✗") == 1 and f"| ✗ {cell} |" in told and "8 of 9 attacks" in told
+    assert told.count("✗") == 1 and f"| ✗ {cell} |" in told and "10 of 11 attacks" in told
 
 
 def test_the_text_goes_between_its_own_markers(tmp_path: Path) -> None:
@@ -100,3 +103,17 @@ def test_the_first_token_of_a_question_is_not_one_of_the_question_before() -> No
     turns[-1]["answers"][0]["tokens"] = 1
     tab.values[1] = json.dumps({"turns": turns})
     assert one.answered_since("first")
+
+
+def test_two_recipes_that_collide_are_found_and_answer_differently() -> None:
+    first, second = collisions.search(digits=5, seeds=2**12)
+    good, bad = collisions.good(first), collisions.bad(second)
+    assert collisions.collide(good, bad, 5) and recipe_hash(good) != recipe_hash(bad)
+    assert all(any(model.amplification) for model in good.models)
+    assert not any(any(model.amplification) for model in bad.models)
+
+
+def test_a_hash_is_computed_as_the_library_does() -> None:
+    text = collisions.before_seed(collisions.good(0))
+    (digits,) = collisions.leading_digits(text, start=41, seeds=1)
+    assert f"{digits:016x}"[:12] == recipe_hash(collisions.good(41))[:12]

@@ -8,17 +8,24 @@ from xml.etree import ElementTree
 
 import pytest
 import yaml
+from markdown_it import MarkdownIt
 
 from dppa_core.checkpoints.fingerprints import fingerprints, one_fingerprint
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import DamagedCheckpoint, DppaError, MissingCheckpoint
 from dppa_core.merging.cards.card import card_plots, model_card
-from dppa_core.merging.cards.card_plot import density_svg, shade, text_class
 from dppa_core.merging.cards.provenance import Parent
-from dppa_core.merging.cards.record import KeptModule, MergeRecord, read_record, write_record
+from dppa_core.merging.cards.record import (
+    KeptModule,
+    MergeRecord,
+    Origins,
+    read_record,
+    write_record,
+)
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.merging.verify import check_merge, read_merge
-from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
+from dppa_core.pruning.share_plot import shade, share_svg, text_class
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
 from tests.helpers.command import Command
 
 PINNED = "hub:owner/base@" + "a" * 40
@@ -100,6 +107,29 @@ def test_a_reference_cannot_break_the_table() -> None:
     assert "| `a\\|b'c` |" in card
 
 
+def test_no_name_or_licence_is_markup() -> None:
+    """In heading, table, plots, origins, licences and recipe; by CommonMark's rules."""
+    bad = "x/<img src=a onerror=b> <script>c</script> & [d](http://e) *f* " + 30 * " ````"
+    given, parent = recipe(bad, bad), Parent(bad, "<b>f</b>\n\n<hr>")
+    record = MergeRecord(
+        parents=(parent, Parent("zoo:math", "<i>g</i>")),
+        origins=Origins(bad, f"of {bad}, the base", bad),
+        warnings=(bad,),
+        modules=kept(1, 2),
+    )
+    text = model_card(given, record).split("---\n", 2)[2]
+    tokens = MarkdownIt("commonmark").enable("table").parse(text)
+    inner = [one for token in tokens for one in (token, *(token.children or ()))]
+    assert not [one for one in inner if one.type in ("html_block", "html_inline")]
+    links = [one.attrs["href"] for one in inner if one.type == "link_open"]
+    assert links == ["https://arxiv.org/abs/2403.02799"]
+    (fence,) = (one for one in inner if one.type == "fence" and one.info == "yaml")
+    assert fence.content == dump_recipe(given)
+    for licence in ("a\nbase_model: b", 'other (a"\nbase_model: b)'):
+        found = front(model_card(recipe(), MergeRecord(parents=(Parent("zoo:base", licence),))))
+        assert licence in (found["license"], f"other ({found.get('license_name')})")
+
+
 def kept(*shares: int) -> tuple[KeptModule, ...]:
     """Modules of 100 elements in two layers, with given numbers kept."""
     kinds = ("q", "k")
@@ -135,19 +165,19 @@ def texts(svg: str) -> list[str]:
 
 
 def test_a_plot_names_its_axes_and_shows_every_number() -> None:
-    svg = density_svg("a<b", {(0, "q"): 0.125, (0, "k"): 0.2, (7, "q"): 1.0})
+    svg = share_svg("a<b", {(0, "q"): 0.125, (0, "k"): 0.2, (7, "q"): 1.0})
     found = texts(svg)
     assert found[0] == "a<b: share of each matrix's changes kept"
     assert {"layer", "0", "7", "q", "k", "12.5", "20.0", "100.0", "0 %", "50 %", "100 %"} <= {
         *found
     }
-    assert svg == density_svg("a<b", {(0, "q"): 0.125, (0, "k"): 0.2, (7, "q"): 1.0})
+    assert svg == share_svg("a<b", {(0, "q"): 0.125, (0, "k"): 0.2, (7, "q"): 1.0})
     assert svg.count('class="empty"') == 1  # layer 7 has no k
     assert "prefers-color-scheme:dark" in svg
 
 
 def test_a_plot_of_many_layers_has_no_numbers_and_every_fifth_layer() -> None:
-    found = texts(density_svg("m", {(layer, "q"): 0.123 for layer in range(80)}))
+    found = texts(share_svg("m", {(layer, "q"): 0.123 for layer in range(80)}))
     assert "12.3" not in found and {"0", "5", "75"} <= {*found} and "4" not in found
 
 
@@ -248,7 +278,7 @@ def edit_record(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], 
     (lambda f: (f / "model.safetensors").unlink(), MissingCheckpoint, "model.safetensors is miss"),
     (lambda f: (f / "merge.json").unlink(), MissingCheckpoint, "no merge.json, so it is no folder"),
     (lambda f: (f / "merge.json").write_text("{"), DamagedCheckpoint, "cannot be read"),
-    (edit_record(lambda v: v.update(version=9)), DamagedCheckpoint, "version 9; only 1 can be"),
+    (edit_record(lambda v: v.update(version=9)), DamagedCheckpoint, "version 9; only 2 can be"),
     (edit_record(lambda v: v["tensors"].pop()), DamagedCheckpoint, "its digest does not match"),
     (edit_record(lambda v: v.update(files=3)), DamagedCheckpoint, "merge.json: files: "),
     (edit_record(lambda v: v.update(files={})), DamagedCheckpoint, "lie in other files"),

@@ -166,6 +166,10 @@ def test_a_damaged_file_of_the_tokenizer_is_named(folders: tuple[Path, Path]) ->
         ("special_tokens_map.json", b'{"a": 1, "a": 2}', "the key 'a' appears twice"),
         ("chat_template.jinja", b"\xff\xfe", "cannot be read .*codec"),
         ("merges.txt", b"\xff\xfe", "cannot be read .*codec"),
+        ("merges.txt", b"#version: 0.2\na b\nroot:x:0:0::/root\n", "holds something else than"),
+        ("chat_template.jinja", b"-----BEGIN PRIVATE KEY-----\n", "holds something else than"),
+        ("vocab.json", b"TOKEN=hf_abc\n", "holds something else than its name says. A hard link"),
+        ("tokenizer.model", b"-----BEGIN PRIVATE KEY-----\n", "holds something else than"),
     ],
 )
 def test_nothing_is_copied_that_is_not_what_its_name_says(
@@ -177,6 +181,23 @@ def test_nothing_is_copied_that_is_not_what_its_name_says(
     (folder / name).write_bytes(content)
     with pytest.raises(DamagedCheckpoint, match=f"{folder}/{name}: .*{message}"):
         beside(recipe(base, math))
+
+
+def test_companions_of_other_kinds_are_copied_as_they_are(folders: tuple[Path, Path]) -> None:
+    base, _ = folders
+    math = tuned_llama(BASE, 1).save(base.with_name("math"))
+    texts = {
+        "merges.txt": "#version: 0.2\n\u0120 t\n# #\n",
+        "vocab.json": '\n{"a": 0}',
+        "chat_template.jinja": CHAT_TEMPLATE,
+        "tokenizer.model": "\n\x0e\n\x05<unk>",
+    }
+    for name, text in texts.items():
+        (base / name).write_text(text, "utf-8")
+    found = beside(recipe(base, math)).files
+    assert {name: found[name].decode() for name in texts} == texts
+    (base / "tokenizer.model").write_bytes(b"IQ== 0\nIg== 1\n")
+    assert beside(recipe(base, math)).files["tokenizer.model"] == b"IQ== 0\nIg== 1\n"
 
 
 def test_numbers_of_tokens_follow_their_text(tmp_path: Path) -> None:
@@ -270,13 +291,14 @@ def test_report_card_and_command_say_whose_it_is(
     merger = open_merger(given)
     origins = merger.inputs.companions().origins
     card = model_card(given, planned_record(merger.inputs.parents(), merger.plan.plans, origins))
+    card = card.replace("\\_", "_")
     assert f"Tokenizer: `union (1 token added to {base})`. Chat template: of {chat}, the" in card
     (tmp_path / "recipe.yaml").write_text(dump_recipe(given), "utf-8")
     out = tmp_path / "out"
     assert dppa("merge", tmp_path / "recipe.yaml", "--out", out, "--no-sync") == 0
     assert f"chat template: of {chat}, the first that has one; the base has none" in dppa.out
     assert "warning: vocabulary union: 260 tokens, 260 rows; 1 the base lacks" in dppa.out
-    assert f"Chat template: of {chat}" in (out / "README.md").read_text()
+    assert f"Chat template: of {chat}" in (out / "README.md").read_text().replace("\\_", "_")
     assert dppa("merge", tmp_path / "recipe.yaml", "--out", out, "--overwrite", "--json") == 0
     assert dppa.json["generation_config"] == str(chat)
     assert dppa.json["tokenizer"].startswith("union")

@@ -293,7 +293,7 @@ DAMAGE: dict[str, tuple[Callable[[dict[str, Any], dict[str, str]], object], str]
     ),
     "another dtype": (lambda t, m: m.update(dtype="F32"), "must be lists of U8 and F32"),
     "an unknown dtype": (lambda t, m: m.update(dtype="F4"), "lacks dtype 'F4'"),
-    "a newer version": (lambda t, m: m.update(version="2"), "of version '2'; readable is 1"),
+    "a newer version": (lambda t, m: m.update(version="3"), "of version '3'; readable is 2"),
     "no base": (lambda t, m: m.pop("base_hash"), "lacks base_hash"),
     "whole weights": (lambda t, m: m.update(format="pt"), "not a delta pack"),
 }  # fmt: skip

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from dppa_core.errors import InvalidRecipe, NotAllowed
 from dppa_core.merging.to_folder import merge_to_folder
-from dppa_core.merging.to_patch import FILE_NAME, INDICES, VALUES, patch_base
+from dppa_core.merging.to_patch import FILE_NAME, INDICES, VALUES, PatchSize, patch_base
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
 from tests.helpers.command import Command
 
@@ -54,6 +54,30 @@ def test_the_command_writes_a_patch_and_refuses_options_of_packs(
     assert (tmp_path / "out" / FILE_NAME).stat().st_size == dppa.json["patch"]["nbytes"]
     assert dppa(*words, "--overwrite", "--coefficient", 1) == 2 and "whole merge" in dppa.err
     assert dppa(*words[:-1], "onnx") == 2 and "allowed are dppa and vllm" in dppa.err
+
+
+def test_the_size_of_a_patch_is_told_before_it_is_written(
+    zoo_env: Path, tmp_path: Path, dppa: Command
+) -> None:
+    sizes: list[PatchSize] = []
+
+    def hear(size: PatchSize) -> None:
+        assert not list(tmp_path.rglob(FILE_NAME))
+        sizes.append(size)
+
+    report = patch_base(RECIPE, tmp_path / "patch", sync=False, announce=hear)
+    merged = merge_to_folder(RECIPE, tmp_path / "merged", sync=False)
+    assert sizes[0].nbytes == report.stored * (8 + 2)
+    assert 0 < report.nbytes - sizes[0].nbytes < 8000, "the header"
+    weights = load_file(tmp_path / "merged" / "model.safetensors").values()
+    total = sum(one.numel() * one.element_size() for one in weights)
+    assert merged.files and report.merged_nbytes == sizes[0].merged_nbytes == total
+    (tmp_path / "whole.yaml").write_text(
+        dump_recipe(MergeRecipe("zoo:base", (DomainModel("zoo:math"),)))
+    )
+    words = ("pack", tmp_path / "whole.yaml", "--out", tmp_path / "out", "--format", "vllm")
+    assert dppa(*words) == 0
+    assert "The patch takes" in dppa.err and "`dppa merge` writes the smaller one" in dppa.err
 
 
 def test_another_vocabulary_and_foreign_folders_are_refused(zoo_env: Path, tmp_path: Path) -> None:

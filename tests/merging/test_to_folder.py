@@ -92,9 +92,45 @@ def test_the_folder_holds_its_recipe_and_a_card(zoo_env: Path, tmp_path: Path) -
     report = merge_to_folder(recipe(), tmp_path / "out")
     assert load_recipe(tmp_path / "out" / "recipe.yaml") == recipe()
     card = (tmp_path / "out" / "README.md").read_text("utf-8")
-    assert card.startswith("---\n") and report.recipe_hash in card and "zoo:finance" in card
+    assert card.startswith("---\n") and report.recipe_hash[:12] in card and "zoo:finance" in card
     assert (tmp_path / "out" / "tokenizer.json").is_file()
     assert report.densities == pytest.approx((0.2, 0.2, 0.3), abs=1e-3)
+
+
+@pytest.fixture
+def wide(tmp_path: Path) -> MergeRecipe:
+    """A merge of two models in float32, the delta small beside the weights."""
+    base = random_llama(0)
+    base.save(tmp_path / "base", dtype="F32")
+    tuned_llama(base, 1, 0.0002).save(tmp_path / "math", dtype="F32")
+    return MergeRecipe(
+        str(tmp_path / "base"), (DomainModel(str(tmp_path / "math")),), "task_arithmetic"
+    )
+
+
+def test_without_a_dtype_a_merge_has_its_bases(wide: MergeRecipe, tmp_path: Path) -> None:
+    report = merge_to_folder(wide, tmp_path / "out")
+    merged, tuned = (SafetensorsCheckpoint(tmp_path / name) for name in ("out", "math"))
+    for name in merged.names():
+        assert merged.dtype(name) == "F32", name
+        np.testing.assert_allclose(merged.raw(name), tuned.raw(name), atol=1e-8)
+    assert load_recipe(tmp_path / "out" / "recipe.yaml").dtype == "float32"
+    assert merged.config["dtype"] == "float32" and not report.rounding
+
+
+def test_what_rounding_takes_of_a_delta_is_reported(wide: MergeRecipe, tmp_path: Path) -> None:
+    report = merge_to_folder(replace(wide, dtype="bfloat16"), tmp_path / "out")
+    merged, base, tuned = (
+        SafetensorsCheckpoint(tmp_path / name) for name in ("out", "base", "math")
+    )
+    error = delta = 0.0
+    for name in merged.names():
+        exact = tuned.raw(name).astype(np.float64)
+        error += float(np.square(to_float32(merged.raw(name), "BF16") - exact).sum())
+        delta += float(np.square(exact - base.raw(name)).sum())
+    assert report.rounding[wide.models[0].model] == pytest.approx((error / delta) ** 0.5, rel=0.02)
+    (told,) = (line for line in report.warnings if "Rounding to bfloat16" in line)
+    assert "of ‖d‖" in told and "`dtype: float32`" in told
 
 
 def test_sharding_does_not_change_the_merge(tmp_path: Path) -> None:

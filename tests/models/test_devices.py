@@ -231,7 +231,7 @@ def test_marks_are_kept_by_number_format_and_card(
             assert examiner.known(exam) is None
             found = examiner.marks(exam)
             assert examiner.known(exam) == found
-    assert len(list((tmp_path / "marks").iterdir())) == 3
+    assert len(list((tmp_path / "item-marks").iterdir())) == 3
 
 
 @pytest.mark.parametrize("native", [False, True])

@@ -272,7 +272,7 @@ def test_what_is_lost_is_said() -> None:
     text = mergekit("task_arithmetic", rest="parameters: {weight: 1}\ntokenizer_source: union")
     assert "mergekit puts the mean of the others there" in read(text).notes[0]
     plain = read(text.replace("dtype: float32\n", "").replace("tokenizer_source: union", ""))
-    assert "names no dtype" in plain.notes[0]
+    assert plain.recipe.dtype == "base" and not plain.notes
     half = read(text.replace("dtype: float32", "dtype: bfloat16"))
     assert any("computes in bfloat16" in note for note in half.notes)
 
@@ -297,7 +297,9 @@ def test_whose_tokens_a_merge_has_is_read_and_written() -> None:
         assert yaml.safe_load(export_mergekit(recipe).text)["tokenizer_source"] == choice
     plain = MergeRecipe("base", (model,), "task_arithmetic", chat_template="./math")
     told = export_mergekit(plain)
-    assert "tokenizer_source" not in told.text and "chat template of the base" in told.notes[0]
+    assert "tokenizer_source" not in told.text and any("of the base;" in n for n in told.notes)
+    apart = export_mergekit(MergeRecipe("base", (model,), "task_arithmetic", heads="base"))
+    assert any("stops at heads that differ" in note for note in apart.notes)
 
 
 def exported(method: str, *models: DomainModel, **rest: object) -> dict[str, object]:
@@ -326,6 +328,8 @@ def test_della_that_drops_nothing_is_written() -> None:
 
 def test_sums_are_float32_and_rounded_once() -> None:
     found = exported("task_arithmetic")
+    assert "dtype" not in found and "out_dtype" not in found, "the base's, which is not here"
+    found = exported("task_arithmetic", dtype="bfloat16")
     assert (found["dtype"], found["out_dtype"]) == ("float32", "bfloat16")
 
 
@@ -481,6 +485,26 @@ def test_recipes_go_out_and_come_back_on_the_command_line(
     assert [m.coefficient for m in load_recipe(back).models] == [{0: 0.5, 1: 1.0}, 1.0]
     assert dppa("import", theirs, "--json") == 0
     assert json.loads(dppa.out)["notes"] == []
+
+
+def test_names_of_a_foreign_recipe_are_given_their_places(
+    zoo_env: Path, dppa: Command, tmp_path: Path
+) -> None:
+    theirs, out = tmp_path / "theirs.yaml", tmp_path / "out.yaml"
+    weight = "[{filter: mlp, value: 0.5}, {value: 1.0}]"  # needs the names of the base's tensors
+    theirs.write_text(
+        "merge_method: task_arithmetic\nbase_model: acme/base\ntokenizer_source: acme/math\n"
+        f"models: [{{model: acme/math, parameters: {{weight: {weight}}}}}]\n"
+    )
+    places = [f"acme/{name}={zoo_env / name}" for name in ("base", "math")]
+    assert dppa("import", theirs, "--out", out, "--model", places[0], "--model", places[1]) == 0
+    found = load_recipe(out)
+    assert (found.base, found.vocabulary) == (str(zoo_env / "base"), str(zoo_env / "math"))
+    assert [model.model for model in found.models] == [str(zoo_env / "math")]
+    wrong = ("import", theirs, "--model", places[0])
+    assert dppa(*wrong, "--model", "acme/law=law") == 1
+    assert "names no such model, but acme/base, acme/math" in dppa.err
+    assert dppa(*wrong, "--model", "acme/math") == 2 and "NAME=FOLDER" in dppa.err
 
 
 def test_warnings_are_on_stderr_and_refusals_in_one_line(

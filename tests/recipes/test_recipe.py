@@ -16,6 +16,7 @@ from dppa_core.recipes.yaml_text import (
     load_recipe,
     parse_recipe,
     recipe_hash,
+    short_hash,
 )
 from tests.helpers.random_profiles import LEVELS
 
@@ -47,6 +48,14 @@ def test_a_recipe_is_read_as_written() -> None:
     assert recipe.parameters["k_layer"] == 3.0 and recipe.parameters["other_tensors"] == "keep"
 
 
+def test_a_recipe_without_a_dtype_takes_the_bases_which_is_known_of_embedded_models() -> None:
+    text = TEXT.replace("dtype: bfloat16\n", "")
+    assert parse_recipe(text) == parse_recipe(TEXT)
+    own = parse_recipe(text.replace("base: zoo:base", "base: models/mine"))
+    assert own.dtype == "base" and parse_recipe(dump_recipe(own)) == own
+    assert recipe_hash(own) != recipe_hash(replace(own, dtype="bfloat16"))
+
+
 BY_LAYER = st.dictionaries(st.integers(0, 40), st.floats(-2, 2), min_size=1, max_size=4)
 VALUES = st.tuples(
     LEVELS, st.lists(st.floats(0, 4), min_size=5, max_size=5), st.floats(-2, 2) | BY_LAYER
@@ -73,7 +82,7 @@ def test_the_hash_sees_values_not_their_spelling() -> None:
     assert hash(parse_recipe(spelled)) == hash(recipe)
     turned = replace(recipe, models=recipe.models[::-1])
     assert recipe_hash(turned) != recipe_hash(recipe)
-    assert len(recipe_hash(recipe)) == 12
+    assert len(recipe_hash(recipe)) == 64 and short_hash(recipe) == recipe_hash(recipe)[:12]
 
 
 def test_defaults_are_part_of_the_hash() -> None:
@@ -151,6 +160,10 @@ def test_levels_belong_to_methods() -> None:
         parse_recipe(text + "method: dare")
     with pytest.raises(InvalidRecipe, match="task_arithmetic has no pruning rates"):
         parse_recipe(text + "method: task_arithmetic")
+    with pytest.raises(
+        InvalidRecipe, match=r"`parameters: \{density: 0.2\}`.*or add `prune: dppa`"
+    ):
+        parse_recipe(text + "method: ties")
 
 
 def test_a_file_is_named_when_it_cannot_be_read(tmp_path) -> None:  # type: ignore[no-untyped-def]

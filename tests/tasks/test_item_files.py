@@ -88,6 +88,7 @@ def test_the_name_is_that_of_the_file_or_given(tmp_path: Path) -> None:
             "takes too long: a repetition inside",
         ),
         (Q + ', "scorer": "regex", "pattern": "' + 201 * "a" + '"}', "1 to 200 characters"),
+        (Q + ', "scorer": "regex", "pattern": "a{101}(?:[b-d]x){0,3300}"}', "has 10003 parts"),
         (Q + ', "pattern": "a"}', "pattern belongs to the scorer regex, here it is exact"),
         (Q + '}\n{"question": "q", "answer": "b"}', "line 2: asks what line 1 asks, with another"),
         ('{"scorer": "nmber"}\n' + Q + "}", "line 1: no scorer 'nmber'"),

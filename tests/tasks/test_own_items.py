@@ -123,7 +123,7 @@ def test_the_order_of_the_file_does_not_count(shuffled: list[str]) -> None:
 def test_a_limit_beyond_what_there_is_gives_all() -> None:
     domain = own(QUESTIONS)
     assert items(domain, "search", 1000) == items(domain, "search") == domain.of_split("search")
-    with pytest.raises(InvalidValue, match="search and test, got 'train'"):
+    with pytest.raises(InvalidValue, match="search, test and all, got 'train'"):
         items(domain, "train")
     with pytest.raises(InvalidValue, match="no item for the .* split.*1 item all went"):
         for split in ("search", "test"):

@@ -184,6 +184,12 @@ def test_what_is_compared_by_accuracy_differs() -> None:
     assert all(later - earlier > 0.05 for earlier, later in zip(places, places[1:], strict=False))
 
 
+def test_a_budget_for_all_compares_all_by_accuracy() -> None:
+    asked = Asked(bowl(0.8))
+    found = asked.search(COEFFICIENT, budget=Budget(24, 24))
+    assert set(asked.points["accuracies"]) == {one.values for one in found.candidates}
+
+
 def test_where_nothing_matters_everything_stays_as_it_is() -> None:
     found = Asked(lambda point: 1.0).search(FIRST, SECOND, STRENGTH)
     assert found.best.values == (1.0, 1.0, 0.08)

@@ -20,8 +20,8 @@ from dppa_core.recipes.yaml_text import (
 )
 from dppa_core.tasks import DOMAINS
 from dppa_core.tuning.search.axes import at_point, axes_of, given_point
-from dppa_core.tuning.search.joint import Budget
 from dppa_core.tuning.search.joint_run import JointTrial, search_jointly
+from dppa_core.tuning.search.trial import SURE_NATS, balanced_loss
 from tests.helpers.command import Command
 from tests.helpers.scored import RECIPE, by_model, scored
 
@@ -152,8 +152,59 @@ def test_factors_of_one_and_the_recipe_given_are_candidates() -> None:
     found = search_jointly(given, ask)
     assert found.trials[0].values["factor1"] == 1.0 and found.trials[1].values["factor1"] == 1.4
     assert {given, with_factors(1.0, 1.0)} <= merges(asked)
-    compared = [one.accuracy is not None for one in found.search.candidates]
-    assert compared[:2] == [True, True] and sum(compared) <= 6
+
+
+def test_the_best_of_all_settings_is_taken_though_its_loss_is_the_highest() -> None:
+    def far_is_right(recipe: MergeRecipe, domain: str) -> DomainScore:
+        coefficient = recipe.models[0].coefficient
+        assert isinstance(coefficient, float)
+        away = abs(math.log2(coefficient / 0.8))
+        return replace(scored(a=(min(100, round(40 + 20 * away)), 100)), loss=0.5 + away**2)
+
+    found = search_jointly(WHOLE, by_model(OWN, far_is_right)[0])
+    kept = [one.retention for one in found.trials]
+    assert kept[found.place] == max(kept) > kept[0]
+
+
+def test_of_settings_that_keep_as_much_the_one_of_least_loss_is_taken() -> None:
+    def all_right(recipe: MergeRecipe, domain: str) -> DomainScore:
+        return replace(valley(recipe, domain), accuracy=1.0)
+
+    found = search_jointly(RECIPE, by_model(OWN, all_right)[0])
+    losses = [one.loss for one in found.trials if one.loss is not None]
+    assert found.trials[found.place].loss == min(losses)
+
+
+def test_a_domain_that_is_answered_surely_hardly_counts_beside_one_that_is_not() -> None:
+    """Twice the coefficient divides a loss of 0.0006 by 16, and raises one of 1.1 by a half."""
+
+    def unequal(recipe: MergeRecipe, domain: str) -> DomainScore:
+        coefficient = recipe.models[0].coefficient
+        assert isinstance(coefficient, float)
+        sure, unsure = 0.0006 * coefficient**-4, 1.1 * 1.5 ** math.log2(coefficient)
+        return replace(scored(a=(50, 100)), loss=sure if domain == "math" else unsure)
+
+    two = replace(WHOLE, models=WHOLE.models[:2])
+    found = search_jointly(two, by_model(OWN, unequal)[0], objective="loss")
+    assert found.recipe.models[0].coefficient < 1  # type: ignore[operator]
+
+
+def test_the_loss_of_several_domains_is_a_mean_of_logarithms_above_what_is_sure() -> None:
+    assert balanced_loss([0.4]) == pytest.approx(0.4)
+    assert balanced_loss([0.3, 0.3]) == pytest.approx(0.3)
+    assert balanced_loss([1.1, 0.0006]) == pytest.approx(math.sqrt(1.11 * 0.0106) - 0.01)
+    assert SURE_NATS == 0.01 and balanced_loss([1.1, 0.0]) > 0.09
+
+
+def test_factors_by_model_are_all_tried_both_ways_however_many_there_are() -> None:
+    models = tuple(replace(one, levels=(0.95, 0.9, 0.85, 0.8)) for one in WHOLE.models)
+    many = replace(RECIPE, models=tuple(replace(m, amplification=4 * (1.0,)) for m in models))
+    ask = by_model(OWN, lambda *_: replace(scored(a=(1, 2)), loss=1.0))[0]
+    found = search_jointly(many, ask, per_model=True)
+    assert len(found.search.axes) == 14 and len(found.trials) > 24
+    for axis in found.search.axes:
+        tried = [one.values[axis.name] for one in found.trials]
+        assert min(tried) < axis.start < max(tried)
 
 
 def test_no_exam_is_held_twice() -> None:
@@ -188,9 +239,9 @@ def test_a_killed_search_goes_on_to_the_very_same_result(tmp_path: Path, killed_
 
 def test_a_larger_budget_goes_on_and_another_search_does_not(tmp_path: Path) -> None:
     state = tmp_path / "state.json"
-    search_jointly(RECIPE, asker()[0], state=state, budget=Budget(9, 3))
+    search_jointly(RECIPE, asker()[0], state=state, most=9)
     ask, asked = asker()
-    search_jointly(RECIPE, ask, state=state, budget=Budget(12, 3))
+    search_jointly(RECIPE, ask, state=state, most=12)
     assert len(merges(asked)) == 3
     with pytest.raises(InvalidValue, match="items 200, now 16"):
         search_jointly(RECIPE, asker()[0], state=state, limit=16)
@@ -228,16 +279,36 @@ def test_the_command_writes_the_recipe_and_removes_its_state(
     assert dppa("search", recipe, "--out", out, "--joint") == 0
     assert "1/24 factor1 1, factor2 1, coefficient 1, strength 0.08: loss" in dppa.err
     assert "200 search items a domain" in dppa.out and "the recipe given" in dppa.out
+    assert "better than task arithmetic at coefficient 1, not searched: +" in dppa.out
     assert load_recipe(out).models[0].amplification[0] != 1.0
     assert {path.name for path in tmp_path.iterdir()} == {"recipe.yaml", "found.yaml"}
     asked.clear()
     few = "--joint", "--trials", 9, "--objective", "loss", "--limit", 16, "--test-limit", 0
     assert dppa("search", recipe, "--out", out, "--overwrite", *few, "--json") == 0
     value = dppa.json
-    assert value["way"] == "joint" and value["budget"] == {"losses": 9, "accuracies": 2}
+    assert value["way"] == "joint" and value["budget"] == 9
     assert len(value["trials"]) == 9 and value["answers"] == 9 * 16 * 3
     assert value["best"]["loss"] == min(one["loss"] for one in value["trials"])
     assert {one.split for one in asked} == {"search"} and not dppa.err
+
+
+@pytest.mark.parametrize("answered", [0, 1])
+def test_what_a_stopped_search_says_of_its_file_is_so(
+    dppa: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answered: int
+) -> None:
+    left = iter(range(answered))
+
+    def stopped(self: Examiner, exam: Exam) -> DomainScore:
+        if next(left, None) is None:
+            raise SystemExit(130)
+        return scored(a=(90, 100))
+
+    monkeypatch.setattr(Examiner, "score", stopped)
+    recipe, state = tmp_path / "recipe.yaml", tmp_path / "found.search.json"
+    recipe.write_text(dump_recipe(RECIPE))
+    assert dppa("search", recipe, "--out", tmp_path / "found.yaml", "--joint") == 130
+    assert state.exists() == bool(answered) == (str(state) in dppa.err)
+    assert ("nothing is kept" in dppa.err) != bool(answered)
 
 
 def _merged_or_alone(recipe: MergeRecipe, domain: str) -> DomainScore:

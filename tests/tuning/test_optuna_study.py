@@ -282,7 +282,7 @@ def test_the_command_stores_the_study_and_writes_the_winner(dppa: Command, recip
     assert load_recipe(out).models[0].levels[-1] == pytest.approx(best["values"]["rate"])
     assert dppa.json["test"][0]["domain"] == "math" and out.with_name("best.study.db").exists()
     names = [one["name"] for one in dppa.json["beside"]]
-    assert names == ["the recipe given", "task arithmetic"]
+    assert names == ["the recipe given", "task arithmetic at coefficient 1, not searched"]
     assert "seen" in dppa.json["beside"][0]["comparison"] and dppa.json["retention"]["ci95"]
     assert dppa("search", recipe, "--out", out, *wanted, "--trials", 9, "--overwrite") == 0
     assert dppa.err.count("\n") == 1 and dppa.err.startswith("9/9 rate ")

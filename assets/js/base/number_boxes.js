@@ -1,6 +1,7 @@
 // The number boxes beside Gradio's sliders accept only allowed numbers. While anything else is typed,
 // nothing changes; on Enter or when the box is left, it returns to the last allowed number.
 import { noteAt } from "./field_notices.js";
+import { put, valueText } from "./shapes.js";
 
 const STEPS = "#score-limit, #search-limit, #search-trials, #max-tokens, #partitions"; // only multiples of their step are allowed
 const boxOf = (event) => event.target.closest?.('input[data-testid="number-input"]');
@@ -39,3 +40,16 @@ window.addEventListener("beforeinput", (event) => {
 window.addEventListener("keydown", (event) => { if (event.key === "Enter") settle(event); }, true);
 window.addEventListener("blur", settle, true);
 window.addEventListener("corrected", (event) => noteAt(event.target, /** @type {CustomEvent} */ (event).detail));
+
+// --- what a screen reader says of Gradio's sliders; a value may be set by code, and a slider be unfolded ---
+const GRADIO = "input[type=range][aria-label^='range slider for ']";
+let soon = 0;
+const tell = () => {
+  soon = 0;
+  for (const range of /** @type {NodeListOf<HTMLInputElement>} */ (document.querySelectorAll(GRADIO))) {
+    put(range, "aria-valuetext", valueText(range.ariaLabel.replace("range slider for ", ""), range.value));
+  }
+};
+for (const name of ["input", "change", "click", "focusin", "dppa:paint"]) {
+  window.addEventListener(name, () => { if (!soon) soon = requestAnimationFrame(tell); });
+}

@@ -31,6 +31,14 @@ export function count(n) {
   if (n >= 1e4) return `${Math.round(n / 1e3)}${THIN}k`;
   return String(n);
 }
+/**
+ * A slider's value with the unit that its name has in brackets, as a screen reader says it.
+ * @param {string} name @param {string | number} value
+ */
+export const valueText = (name, value) => {
+  const [, title, unit] = /^(.*?) \(([^()]*)\)$/.exec(name) ?? [];
+  return unit ? `${value}${THIN}${unit === "number" ? title.toLowerCase() : unit}` : String(value);
+};
 
 // --- colours: perceptually uniform, and distinguishable with colour blindness -----------------
 const stops = (...hex) => hex.join("").match(/.{6}/g).map((one) => [0, 2, 4].map((i) => parseInt(one.slice(i, i + 2), 16)));
@@ -81,6 +89,17 @@ export function say(element, text) {
   const node = element.firstChild;
   if (!node) { if (text) element.textContent = text; return; }
   if (node.data !== text) node.data = text; // the node stays: a new one would cost a layout object
+}
+/**
+ * As `say`, for sentences of this program: what stands in backticks, a command or a setting, becomes code.
+ * @param {any} element @param {string} text
+ */
+export function sayProse(element, text) {
+  if (element.prose === text) return;
+  element.prose = text;
+  if (element.linked) element.linked = "";
+  const pieces = text.split(/(`[^`]+`)/).filter(Boolean);
+  element.replaceChildren(...pieces.map((piece) => (/^`.+`$/.test(piece) ? html("code", {}, null, piece.slice(1, -1)) : piece)));
 }
 // Round numbers.
 function step(low, high, wanted) {

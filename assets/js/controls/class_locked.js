@@ -1,7 +1,8 @@
 // Hides the controls that a class link disables; their values stay as in the link.
+import { fixSettings } from "../session/history.js";
 import { paint } from "../session/parts.js";
 
-const list = (name, buttons) => buttons.map(([key, title]) => [key, title, `#${name} button[data-${name.slice(0, -1)}="${key}"]`]);
+const list = (name, buttons) => buttons.map(([key, title]) => [key, title, `#${name} button[data-${name.slice(0, -1)}="${key}"], [data-leads="${key}"]`]);
 // Group -> its controls that can be hidden: name in the address, title, selector.
 export const leavable = [
   ["Settings", [
@@ -9,8 +10,8 @@ export const leavable = [
     ["models", "Which models take part", "#models .switch input, #models .remove, #own-models"],
     ["coefficient", "Coefficients", "#models .slide, #models .by-layer, #models .model-list + .how"],
     ["method", "Method and its settings", "#method"],
-    ["rate", "Pruning rate", "#sliders-box > :has(+ #rate, + * #rate), #rate, #explain .explain > p:first-of-type"],
-    ["own-rate", "Pruning rates of single matrices", "#overrides, .drill-own"],
+    ["rate", "Pruning rate", "#sliders-box > :has(+ #rate, + * #rate), #rate, #explain .explain > p:first-of-type, #levels, #levels-note"],
+    ["own-rate", "Pruning rates of single matrices", "#overrides, .drill-own, #own-clear"],
     ["amplification", "Amplification factors", "#sliders-box > :has(+ #amplify, + * #amplify), #amplify, #explain .explain > p + p"],
     ["significance", "Significance", "#significance"],
     ["strength", "Strength", "#strength"],
@@ -25,6 +26,9 @@ export const leavable = [
     ["advice", "What should I try?", "#advice-box"],
   ]],
 ];
+// What sets all settings at once: hidden once one of these is.
+const SETTINGS = ["models", "coefficient", "method", "rate", "own-rate", "amplification", "significance", "strength", "levels", "outliers"];
+const WHOLE = "#preset-box, .shown-merges, #reset, .slots, #keep, #search-take, .tries";
 // Boxes that are hidden when all of their controls are.
 const BOXES = {
   "#method-box": ["method", "advice"],
@@ -41,7 +45,9 @@ const left = (name) => names.includes(name);
 function leaveOut() {
   const boxes = Object.keys(BOXES).filter((box) => BOXES[box].every(left));
   const style = document.createElement("style"); // of the selectors above, with no text of the address
-  style.textContent = `${[...entries.map(([, , place]) => place), ...boxes].join(", ")} { display: none !important; }`;
+  const whole = SETTINGS.some(left) ? [WHOLE] : [];
+  if (whole.length) fixSettings();
+  style.textContent = `${[...entries.map(([, , place]) => place), ...boxes, ...whole].join(", ")} { display: none !important; }`;
   document.head.append(style);
 }
 // The open pane or view must be a visible one; panes and views are built at different times.

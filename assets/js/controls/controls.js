@@ -1,9 +1,9 @@
 // Controls drawn by script: the list of models, the amplification rows.
 // Each change goes to the state (the next frame draws it) and to the server.
-import { html, say, put as write, level } from "../base/shapes.js";
+import { html, say, put as write, level, valueText } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
 import { curvesOf, curveButton, curveEditor } from "../session/curve.js";
-import { templateChoice } from "./chat_template.js";
+import { ownChoices } from "./own_choices.js";
 import { paint, redraw, part, server } from "../session/parts.js";
 
 /** Every list of factors at once, where bands come or go. @type {(change: (factors: number[]) => number[]) => void} */
@@ -27,6 +27,7 @@ export function slider(parent, { name, low, high, step, digits, value, limits = 
     if (x === shown) return;
     shown = x;
     range.value = x;
+    write(range, "aria-valuetext", valueText(name, text(x)));
     range.style.setProperty("--filled", `${Math.min(Math.max((100 * (x - low)) / (high - low), 0), 100)}%`);
     if (document.activeElement !== number) number.value = text(x);
   };
@@ -55,12 +56,12 @@ part("models", ({ host, get, put, watch, trigger }) => {
   const list = html("div", { class: "model-list" }, host);
   html("p", { class: "how" }, host,
     "Coefficient (×): weight of a whole model in the merge. 0 leaves it out, negative subtracts it.");
-  const showTemplate = templateChoice(host, label, () => send("change"));
+  const showOwn = ownChoices(host, label, () => send("change"));
   let rows = new Map(), built = "";
 
   function send(event) {
-    const { base: reference, models, template: whose } = controls.state;
-    put({ base: reference, models: models.map((model) => ({ ...model })), ...(whose !== "auto" && { template: whose }) });
+    const { base: reference, models } = controls.state;
+    put({ base: reference, models: models.map((model) => ({ ...model })), ...controls.ownChoices() });
     trigger(event);
   }
   function update(reference, patch) {
@@ -131,12 +132,12 @@ part("models", ({ host, get, put, watch, trigger }) => {
       byLayer.hidden = lastLayer(model.ref) < 1;
     }
     const origin = controls.state.base === "zoo:base" ? "embedded" : { "zoo:": "fetched", "hub:": "Hub" }[controls.state.base.slice(0, 4)] ?? "folder";
-    showTemplate();
+    showOwn();
     say(base, `Base model: ${label(controls.state.base)} (${origin})`);
   }
   function take(value) {
     if (!value || !Array.isArray(value.models)) return;
-    controls.set({ base: value.base, template: value.template ?? "auto", models: value.models.map((model) => ({ ...model })) });
+    controls.set({ base: value.base, ...controls.withOwnChoices(value), models: value.models.map((model) => ({ ...model })) });
     controls.lookAtActive();
     fill();
   }

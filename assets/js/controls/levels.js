@@ -1,6 +1,6 @@
 // The levels as a draggable bar: the kept changes, from the strongest to the weakest, and the ends of
 // bands, as shares of the kept changes. The text box beside it handles typed levels.
-import { html, say, put as write, level, spread } from "../base/shapes.js";
+import { html, say, sayProse, put as write, level, spread } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
 import { redraw, paint, part } from "../session/parts.js";
 import { shade } from "../plots/heatmap.js";
@@ -151,7 +151,7 @@ part("levels-note", ({ host, get, watch, trigger }) => {
     const bad = wrong !== null && wrong.text === field.value;
     write(field, "aria-invalid", bad);
     write(field, "aria-describedby", "levels-problem levels-now");
-    say(problem, bad ? wrong.problem : "");
+    sayProse(problem, bad ? wrong.problem : "");
     say(now, `Now ${controls.bands().map(level).join(", ")}.`);
   });
 });

@@ -26,7 +26,7 @@ part("method", ({ host, get, put, watch, trigger }) => {
   host.replaceChildren();
   server.methods = get().methods;
   const head = html("div", { class: "method-head" }, host);
-  html("label", { for: "method-choice" }, head, "Method");
+  html("label", { for: "method-choice" }, html("h2", {}, head), "Method");
   const choice = html("select", { id: "method-choice", "aria-describedby": "method-does" }, head);
   for (const [title, combines] of [["Each model by itself", false], ["All models together", true]]) {
     const group = html("optgroup", { label: title }, choice);

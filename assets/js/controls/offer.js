@@ -1,6 +1,6 @@
 // The preflight findings as a list, and the card of models that are not here yet: a set, or typed ones.
 // Nothing is requested or downloaded before a button is pressed.
-import { html, say, put as write } from "../base/shapes.js";
+import { html, say, sayProse, put as write } from "../base/shapes.js";
 import { part } from "../session/parts.js";
 
 /** A handler of the card failed. @type {() => void} */
@@ -20,9 +20,9 @@ function findings(host, value) {
     html("span", { class: "found-mark", "aria-hidden": "true" }, item, MARKS[row.severity]);
     const body = html("div", {}, item);
     html("span", { class: "sr" }, body, `${WORDS[row.severity]}: `);
-    html("span", { class: "found-what" }, body, row.model ? `${row.model}: ${row.what}` : row.what);
-    if (row.remedy) html("span", { class: "found-do" }, body, ` ${row.remedy}`);
-    if (row.why) item.title = row.why;
+    sayProse(html("span", { class: "found-what" }, body), row.model ? `${row.model}: ${row.what}` : row.what);
+    if (row.remedy) sayProse(html("span", { class: "found-do" }, body), ` ${row.remedy}`);
+    if (row.why) item.title = row.why.replaceAll("`", "");
   }
   if (value.fine) html("p", { class: "how" }, host, value.fine);
 }
@@ -87,11 +87,11 @@ part("offer", ({ host, outer, get, put, watch, trigger }) => {
     say(title, value.title);
     say(models, value.models.join(" · "));
     lines.replaceChildren();
-    for (const line of value.lines) html("li", {}, lines, line);
+    for (const line of value.lines) sayProse(html("li", {}, lines), line);
     note.hidden = !value.note;
-    say(note, value.note ?? "");
+    sayProse(note, value.note ?? "");
     findings(found, value.findings);
-    say(trouble, value.trouble ?? "");
+    sayProse(trouble, value.trouble ?? "");
     bar.hidden = !fetching;
     write(bar, "data-moving", fetching && value.share === null);
     if (typeof value.share === "number") write(bar, "aria-valuenow", Math.round(100 * value.share));

@@ -1,5 +1,5 @@
 // The panes: one beside the plots; on a phone, one at a time with the plots.
-import { part } from "../session/parts.js";
+import { paint, part, server } from "../session/parts.js";
 
 part("panes", ({ host }) => {
   const buttons = [...host.querySelectorAll("button[data-pane]")];
@@ -27,6 +27,12 @@ part("panes", ({ host }) => {
     });
   }
   show("see");
+  paint(() => {
+    const { pane } = server.opens;
+    if (!pane) return;
+    delete server.opens.pane;
+    show(pane);
+  });
   // The columns at the sides end with the screen, below the head as well.
   const work = document.getElementById("work"), column = document.getElementById("side-column");
   let above = 0;

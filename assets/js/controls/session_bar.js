@@ -1,6 +1,6 @@
 // The session bar: undo, redo, reset, two slots, presets and recipes, and the link.
 // session_value.js defines the state.
-import { html, say, put as write } from "../base/shapes.js";
+import { html, sayProse, put as write } from "../base/shapes.js";
 import * as history from "../session/history.js";
 import { savedPresets, openFile, recipeFile, download } from "../session/own_presets.js";
 import { redraw, paint, part, server, setActivity } from "../session/parts.js";
@@ -58,18 +58,22 @@ part("tune", ({ host, get, put, watch, trigger }) => {
     return [name, one];
   });
   const keep = html("button", { type: "button", class: "small", id: "keep", title: "Presets of your own, and the recipe as a file" }, bar, "Save");
-  button("share", "Share", "Copy a link to exactly this", share);
+  button("share", "Share", "Copy a link to these settings, this question, tab and pane", share);
 
   const line = html("p", { class: "tune-line", role: "status", hidden: "" }, host);
   const text = html("span", {}, line);
   const box = html("input", { type: "text", readonly: "", id: "share-link", "aria-label": "Link to these settings", hidden: "" }, line);
   const dismiss = html("button", { type: "button", class: "small", "aria-label": "Put this message away" }, line, "OK");
+  const openLink = html("button", { type: "button", class: "small", id: "open-linked", hidden: "" }, line, "Open the link");
+  let linked = null; // the state of a link that waits for this click
+  openLink.addEventListener("click", () => { tell(""); restore(linked); });
   let fade = 0;
   function tell(what, wrong = false, link = "") {
     clearTimeout(fade);
-    say(text, what);
+    sayProse(text, what);
     line.hidden = !what;
     line.classList.toggle("wrong", wrong);
+    openLink.hidden = true;
     box.hidden = !link;
     box.value = link;
     if (link) box.select();
@@ -82,7 +86,7 @@ part("tune", ({ host, get, put, watch, trigger }) => {
   keep.popoverTargetElement = panel;
   const close = () => panel.hidePopover();
   const inside = html("p", { class: "keep-told", role: "status" });
-  const tellInside = (what, wrong = false) => { say(inside, what); inside.classList.toggle("wrong", wrong); };
+  const tellInside = (what, wrong = false) => { sayProse(inside, what); inside.classList.toggle("wrong", wrong); };
   const refill = savedPresets(panel, tellInside, close);
   const emptied = recipeFile(panel, tellInside, ask, longest.recipe);
   panel.append(inside);
@@ -105,6 +109,7 @@ part("tune", ({ host, get, put, watch, trigger }) => {
     const [file] = event.dataTransfer?.files ?? [];
     if (!file) return;
     event.preventDefault();
+    if (history.refusal()) { tell(history.refusal(), true); return; }
     dropped = true;
     openFile(file, tell);
   });
@@ -117,11 +122,14 @@ part("tune", ({ host, get, put, watch, trigger }) => {
         : "These settings are too many for a link. Save the recipe as a file instead.", true);
       return;
     }
-    const url = new URL(addressWith(link, address || window.location.href));
+    const question = [...server.question].length > longest.question ? "" : server.question;
+    const { view: tab, pane } = document.body.dataset;
+    const url = new URL(addressWith(link, address || window.location.href, { ask: question, tab, pane }));
     url.searchParams.delete("__theme"); // the recipient chooses it
     try {
       await navigator.clipboard.writeText(url.href);
-      tell("Link copied: it opens the page exactly like this.");
+      tell(question === server.question ? "Link copied: it opens these settings, this question, tab and pane."
+        : `Link copied, without the question: of one, a link holds ${longest.question} characters.`);
     } catch {
       tell("This browser keeps the clipboard closed. The link, to copy by hand:", false, url.href);
     }
@@ -162,7 +170,13 @@ part("tune", ({ host, get, put, watch, trigger }) => {
     }
     if (value?.saved) { download(value.saved); tellInside("Saved."); }
     if (value?.notice) tell(`The link could not be opened. ${value.notice}`, true);
+    if (value?.opens) { server.opens = value.opens; redraw(); }
     if (value?.open) ask("restore", { state: value.open });
+    if (value?.confirm) {
+      tell(`This link names models of the Hugging Face Hub: ${value.hub.join(", ")}. To open it looks them up there, with the login of this computer if it has one.`, true);
+      linked = value.confirm;
+      openLink.hidden = false;
+    }
   }
   watch(take);
 

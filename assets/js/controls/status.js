@@ -1,7 +1,7 @@
 // The status line: the recipe, the models in memory, whether answers and scores match it, running work
 // and its remaining time. Also the line of exact numbers below the plots.
 import { meaning } from "../base/glossary_bubbles.js";
-import { html, say, put, percent1, percent, count, THIN } from "../base/shapes.js";
+import { html, say, sayProse, put, percent1, percent, count, THIN } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
 import { redraw, paint, part, server, waits } from "../session/parts.js";
 import * as tables from "../session/tables.js";
@@ -21,11 +21,11 @@ function told(what, recipe, known) {
   const state = freshness(recipe, known);
   return state === "fresh" ? `${what} matches the settings` : `${what} of ${short(recipe)} is older than the settings`;
 }
-function loadedWords({ models = [], merges = 0, bytes = 0 } = {}) {
+function loadedWords({ models, merges, bytes }) {
   const many = [[models.length, "model"], [merges, "merge"]].filter(([number]) => number).map(([number, what]) => `${number} ${what}${number === 1 ? "" : "s"}`);
   if (!many.length) return ["nothing loaded yet", "Models are loaded when they are first asked."];
   const names = models.map((ref) => server.names[ref]?.label ?? ref.replace(/^zoo:/, ""));
-  return [`${many.join(", ")} loaded`, `In memory now, for all visitors: ${[...names, ...many.slice(models.length ? 1 : 0)].join(", ")}; ${size(bytes)}. Others are loaded when they are first asked.`];
+  return [`${many.join(", ")} loaded`, `In memory now: ${[...names, ...many.slice(models.length ? 1 : 0)].join(", ")}; ${size(bytes)}. Others are loaded when they are first asked.`];
 }
 const size = (bytes) => (bytes >= 1e9 ? `${(bytes / 2 ** 30).toFixed(1)}${THIN}GiB` : `${Math.max(Math.round(bytes / 2 ** 20), 1)}${THIN}MiB`);
 
@@ -88,9 +88,12 @@ part("status", ({ host, get, watch, trigger }) => {
     put(host, "data-scored", freshness(server.scored, known));
     say(recipe, known === null ? "recipe …" : known ? `recipe ${short(known)}` : "no recipe");
     say(merged, tables.isMerged(known) ? "merged" : "not merged yet");
-    const [inMemory, names] = loadedWords(server.service.loaded);
-    say(loaded, inMemory);
-    put(loaded, "title", names);
+    loaded.hidden = !server.service.loaded; // a public page does not say what others asked
+    if (server.service.loaded) {
+      const [inMemory, names] = loadedWords(server.service.loaded);
+      say(loaded, inMemory);
+      put(loaded, "title", names);
+    }
     fresh.hidden = server.answered === null;
     if (server.answered !== null) say(fresh, told("chat answer", server.answered, known));
     scored.hidden = server.scored === null;
@@ -131,7 +134,7 @@ part("exact", ({ host, outer, get, watch, trigger }) => {
     const current = exact !== null && tables.isCurrent();
     const trouble = server.trouble || (current ? exact.problem : "");
     problem.hidden = !trouble;
-    say(problem, trouble);
+    sayProse(problem, trouble);
     const busy = server.activity.see !== "idle";
     measuring.hidden = !busy;
     say(measuring, busy ? (server.activity.see === "waiting" ? waits() : `${server.measuring || "Measuring"} …`) : "");

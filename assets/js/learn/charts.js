@@ -235,7 +235,7 @@ export const ranges = (host, spec) => {
 // Returns {box, root, cells, update(changes)}.
 export const cells = (host, spec) => {
   const box = html("div", { class: "learn-cells" }, host);
-  const title = html("h4", {}, box);
+  const title = html("h3", {}, box);
   const scroll = html("div", { class: "cells-scroll" }, box);
   const table = html("table", { class: "cells", "aria-label": spec.title }, scroll);
   let cells = [];

@@ -2,16 +2,13 @@
 // settings. For everybody: a printable page of one's work. All of it in this browser.
 import { html, say } from "../base/shapes.js";
 import { leavable } from "../controls/class_locked.js";
-import { ask } from "./entry.js";
+import { ask, ofClass } from "./entry.js";
 import { numbered, tied, fill } from "./prose.js";
 
 const WORKBENCH = "workbench";
 
-// The lessons of a class link, or null without a restriction.
-const fixed = () => new URL(window.location.href).searchParams.get("class")?.split(".") ?? null;
-export const ofClass = () => fixed() !== null;
 export const listed = (lessons) => {
-  const names = fixed(), kept = names ? lessons.filter((one) => names.includes(one.name)) : lessons;
+  const kept = lessons.filter((one) => ofClass().includes(one.name));
   return kept.length ? kept : lessons; // a link of lessons that are gone shows what there is
 };
 
@@ -28,7 +25,7 @@ export const forClass = (parent, lessons) => {
   const boxes = ticks(fold, [...lessons.map(({ name, title }) => [name, title]), [WORKBENCH, "The workbench too"]]);
   const bench = boxes.at(-1), inside = html("details", { class: "bench-parts" }, fold);
   html("summary", {}, inside, "What of the workbench");
-  html("p", { class: "how" }, inside, "What you do not tick is hidden, and stays as it is set now. Presets, Undo and Search set hidden controls too.");
+  html("p", { class: "how" }, inside, "What you do not tick is hidden, and stays as it is set now. Once a setting is, presets, recipes and results no longer set the merge.");
   const parts = leavable.flatMap(([title, entries]) => {
     const group = html("fieldset", {}, inside);
     html("legend", {}, group, title);

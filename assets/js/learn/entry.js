@@ -67,12 +67,12 @@ const fetchAll = async () => {
 };
 
 // --- open and close: the address holds the state, so that Back and links work ---------------------
-const named = () => new URL(window.location.href).searchParams.get("learn");
+const parameter = (name) => new URL(window.location.href).searchParams.get(name) ?? "";
+/** The lessons of a class link, and perhaps the workbench; empty for others. */
+export const ofClass = () => parameter("class").split(".").filter(Boolean);
 // A class link without the workbench: only another address leads there.
-const closed = () => {
-  const names = new URL(window.location.href).searchParams.get("class");
-  return names !== null && !names.split(".").includes("workbench");
-};
+const closed = () => ofClass().length > 0 && !ofClass().includes("workbench");
+const named = () => parameter("learn") || (closed() ? "start" : "");
 const addressWith = (name) => {
   const url = new URL(window.location.href);
   if (name) url.searchParams.set("learn", name);
@@ -124,7 +124,7 @@ document.addEventListener("click", (event) => {
   const lesson = event.target.closest?.("[data-opens]")?.dataset.opens; // a button elsewhere that leads to a lesson
   if (lesson) go(lesson);
 });
-window.addEventListener("popstate", () => { if ((named() ?? "") !== learn.open) show(named(), true); });
+window.addEventListener("popstate", () => { if (named() !== learn.open) show(named(), true); });
 
 part("learn", (part) => {
   host = part.host;

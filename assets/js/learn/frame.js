@@ -2,17 +2,30 @@
 // in this browser only).
 import { html, say, put, THIN } from "../base/shapes.js";
 import { quiz } from "./blocks/quiz.js";
-import { listed, forSave, ofClass, forClass } from "./class_links.js";
-import { learn, go, ask, rename } from "./entry.js";
+import { listed, forSave, forClass } from "./class_links.js";
+import { learn, go, ask, ofClass, rename } from "./entry.js";
 import { figures, fill, numbered, prose } from "./prose.js";
 
 const KEPT = "dppa-learn", GLOSSARY = "glossary";
-// --- blocks: name -> build({host, args, result, ask}) -----------------------------------------------
+// --- blocks: name -> build({host, args, result, ask, write}) -----------------------------------------------
 const builders = {};
-// build draws the server's result for the lesson's arguments. ask(args) requests the block with others.
+// build draws the server's result for the lesson's arguments. ask(args) requests the block with others;
+// write(result) puts the numbers of another result into the lesson's text.
 // If a result comes in parts, build returns a function that draws further parts.
 // More in docs/development.md.
 export const block = (name, build) => { builders[name] = build; };
+// Requests a block with all that is chosen. Of choices made while it computes, only the newest is drawn.
+export const byChoice = (ask, first, draw, fail) => {
+  let choices = first, newest = 0;
+  return async (change, news) => {
+    choices = { ...choices, ...change };
+    const count = (newest += 1);
+    try {
+      const result = await ask(choices, news);
+      if (count === newest) draw(result);
+    } catch (error) { if (count === newest) fail(error.message); }
+  };
+};
 
 // --- progress ----------------------------------------------------------------------------------------
 function progress() {
@@ -109,11 +122,11 @@ function drawList(current) {
     if (about) html("span", { class: "learn-about" }, link, about);
   };
   for (const part of new Set(lessons.map((one) => one.part))) {
-    html("h3", { class: "learn-part" }, place.list, part);
+    html("h2", { class: "learn-part" }, place.list, part);
     const list = html("ol", {}, place.list);
     for (const one of lessons) if (one.part === part) item(list, one.name, numbered(one), `${one.minutes}${THIN}min`, done[one.name]);
   }
-  html("h3", { class: "learn-part" }, place.list, "To look up");
+  html("h2", { class: "learn-part" }, place.list, "To look up");
   item(html("ol", {}, place.list), GLOSSARY, "Glossary", "", false);
   html("p", { class: "how" }, place.list, `${finished} of ${lessons.length} done. A lesson is done once all its questions are answered right; one without questions, once you say so. What you did is kept in this browser only.`);
   if (finished || Object.keys({ ...progress().answers, ...progress().acts }).length) {
@@ -121,7 +134,7 @@ function drawList(current) {
     const forget = html("button", { type: "button", class: "small did" }, place.list, "Forget what I did");
     forget.addEventListener("click", () => { keep((now) => { now.answers = {}; now.tried = {}; now.done = {}; now.acts = {}; }); open(current, false); });
   }
-  if (!ofClass()) forClass(place.list, catalogue.lessons);
+  if (!ofClass().length) forClass(place.list, catalogue.lessons);
 }
 
 // --- one lesson --------------------------------------------------------------------------------------
@@ -147,6 +160,10 @@ function blockBox(segment, main, signal) {
   const { name, arguments: args, seen } = segment;
   const box = html("section", { class: "block-box", "data-block": name, "data-state": "loading", ...(!seen && { hidden: "" }) }, main);
   const again = (others, news) => ask("block", name, others, { signal, progress: news });
+  const write = (result) => {
+    for (const [key, value] of Object.entries(result.figures ?? {})) figures.now[`${name}.${key}`] = value;
+    fill(main);
+  };
   const start = async () => {
     box.replaceChildren();
     put(box, "data-state", "loading");
@@ -155,7 +172,7 @@ function blockBox(segment, main, signal) {
     const draw = (result, state) => {
       if (!seen) return;
       if (more) more(result);
-      else more = builders[name]({ host: box, args, result, ask: again });
+      else more = builders[name]({ host: box, args, result, ask: again, write });
       put(box, "data-state", state);
     };
     try {
@@ -164,8 +181,7 @@ function blockBox(segment, main, signal) {
         if (shown) draw(shown, "partial");
       });
       wait.remove();
-      for (const [key, value] of Object.entries(result.figures ?? {})) figures.now[`${name}.${key}`] = value;
-      fill(main);
+      write(result);
       draw(result, "done");
       put(box, "data-state", "done");
     } catch (error) {

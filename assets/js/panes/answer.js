@@ -1,7 +1,7 @@
 // One answer of the chat: model, text, speed and sureness; its tokens coloured by entropy.
 // Text of people and models is inserted as text, never as markup.
 import { meaning } from "../base/glossary_bubbles.js";
-import { html, svg, say, put, percent1, three, THIN } from "../base/shapes.js";
+import { html, svg, say, sayProse, put, percent1, three, THIN } from "../base/shapes.js";
 import { showMark } from "../pinned/answer.js";
 import { showNext } from "../pinned/next.js";
 import { pieces } from "../pinned/tokens.js";
@@ -56,6 +56,12 @@ export const copyText = async (text, button) => {
 };
 
 export const isRunning = ({ state }) => ["waiting", "loading", "merging", "writing"].includes(state);
+/**
+ * The one reason why no model answered, such as a question that is too long; empty otherwise.
+ * @param {{state: string, note: string}[]} answers
+ */
+export const commonFailure = ([first, ...others]) =>
+  (others.length && first.state === "failed" && others.every(({ state, note }) => state === "failed" && note === first.note) ? first.note : "");
 export const speedOf = (answer) => (answer.seconds > 0 ? answer.tokens / answer.seconds : null);
 function speed(answer) {
   const many = `${answer.tokens}${THIN}token${answer.tokens === 1 ? "" : "s"}`;
@@ -162,7 +168,7 @@ export const answerOf = (grid, turn) => {
     say(fast, speed(answer));
     say(surprise, `mean probability ${percent1(Math.exp(-answer.loss))}`);
     const unbegun = answer.state === "stopped" && !answer.text ? "stopped before its first word" : "";
-    say(note, answer.note || unbegun || STATES[secret && running ? "writing" : answer.state] || "");
+    sayProse(note, answer.note || unbegun || STATES[secret && running ? "writing" : answer.state] || "");
     if (!secret && !answer.before && answer.recipe && (answer.state === "writing" || answer.state === "done")) tables.noteMerged(answer.recipe);
   }
   return { fill };

@@ -15,7 +15,7 @@ const EARLIER = "recipe:";
 const whole = (n) => Number.isInteger(n) && n >= 0 && n < 1e6;
 const word = (text, longest) => typeof text === "string" && text.length > 0 && text.length <= longest;
 function fine(row) {
-  return row && word(row.recipe, 12) && word(row.against, 200) && [row.better, row.same, row.worse].every(whole) && Number.isFinite(row.at);
+  return row && word(row.recipe, 64) && word(row.against, 200) && [row.better, row.same, row.worse].every(whole) && Number.isFinite(row.at);
 }
 function load() {
   try {

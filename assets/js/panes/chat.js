@@ -1,12 +1,12 @@
 // Questions and answers, side by side by model; example questions.
 // Text of people and models is inserted as text, never as markup.
-import { html, say, put } from "../base/shapes.js";
+import { html, say, sayProse, put } from "../base/shapes.js";
 import { redraw, paint, part, server, waits } from "../session/parts.js";
 import * as controls from "../session/controls.js";
 import * as tables from "../session/tables.js";
 import { pin } from "../pinned/answer.js";
 import { stops } from "../controls/start_and_stop.js";
-import { iconButton, answerOf, showPrompts, promptsOf, isRunning, talk } from "./answer.js";
+import { iconButton, answerOf, showPrompts, promptsOf, isRunning, commonFailure, talk } from "./answer.js";
 import { ballotOf, secretOf, heldBack, votes } from "./blind_votes.js";
 import { barOf } from "./conversation.js";
 import { recall, endTurn, remember, typed } from "./restored_chat.js";
@@ -51,14 +51,19 @@ part("transcript", ({ host, get, watch, trigger }) => {
       repaint();
     });
     if (turn.outside) html("p", { class: "note outside" }, root, turn.outside);
+    const failed = html("p", { class: "note failed", hidden: "" }, root);
     const grid = html("div", { class: `answers n${Math.min(turn.answers.length, 3)}` }, root);
-    return { id: turn.id, root, prompts, answers: turn.answers.map(() => answerOf(grid, turn)), ballot: turn.blind ? ballotOf(root, () => repaint()) : null };
+    return { id: turn.id, root, prompts, failed, grid, answers: turn.answers.map(() => answerOf(grid, turn)), ballot: turn.blind ? ballotOf(root, () => repaint()) : null };
   }
   function fillTurn(view, turn, current) {
     const secret = secretOf(turn), held = heldBack(turn);
     turn.answers.forEach((answer, i) => view.answers[i].fill(answer, current, secret?.[i], held));
     if (!view.prompts.hidden) showPrompts(view.prompts, promptsOf(turn, secret ?? turn.answers.map(({ label }) => label)));
     view.ballot?.(turn);
+    const failure = commonFailure(turn.answers);
+    view.failed.hidden = !failure;
+    view.grid.hidden = Boolean(failure);
+    sayProse(view.failed, failure && `No model answered. ${failure}`);
   }
   function repaint() {
     const current = tables.recipe();
@@ -172,7 +177,8 @@ part("examples", ({ host, get, trigger }) => {
   host.replaceChildren();
   if (typed && !document.querySelector("#prompt textarea")?.value) { server.picked = typed; trigger("pick"); }
   const long = [];
-  for (const { domain, colour, prompts, articles } of get() || []) {
+  let own = server.own;
+  function show({ domain, colour, prompts, articles }) {
     const group = html("div", { class: "example-group", role: "group", "aria-label": `Examples: ${domain}` }, host);
     group.style.setProperty("--model", colour);
     [...prompts, ...(articles?.prompts ?? [])].forEach((prompt, i) => {
@@ -188,5 +194,15 @@ part("examples", ({ host, get, trigger }) => {
       long.push({ button, bases: articles.bases });
     });
   }
-  paint(() => { for (const { button, bases } of long) button.hidden = !bases.includes(controls.state.base); });
+  function fill() {
+    host.replaceChildren();
+    long.length = 0;
+    const lists = own.map(({ model, label, prompts }) => ({ domain: label, colour: server.names[model]?.colour ?? "var(--d-base)", prompts: prompts.slice(0, 2) }));
+    for (const group of lists.length ? lists : get() || []) show(group);
+  }
+  fill();
+  paint(() => {
+    if (own !== server.own) { own = server.own; fill(); }
+    for (const { button, bases } of long) button.hidden = !bases.includes(controls.state.base);
+  });
 });

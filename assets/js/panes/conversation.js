@@ -37,7 +37,7 @@ function fenced(text) {
   return `${fence}text\n${text}\n${fence}`;
 }
 function answerLines(answer) {
-  const recipe = answer.recipe ? `, recipe ${answer.recipe}` : "";
+  const recipe = answer.recipe ? `, recipe ${answer.recipe.slice(0, 12)}` : "";
   const numbers = answer.tokens
     ? [`${answer.tokens} tokens`, ...(answer.tokens_per_second === null ? [] : [`${answer.tokens_per_second} tokens per second`]),
       `loss ${answer.loss_nats_per_token} nats per token`] : [];

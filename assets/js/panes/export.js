@@ -1,6 +1,6 @@
 // The export: rows of available files, the file being made, files to download.
 // Texts of recipes and cards are data: saved, copied, and inserted only as text.
-import { html, say, put as write, THIN } from "../base/shapes.js";
+import { html, say, sayProse, put as write, THIN } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
 import { paint, redraw, part, server, setActivity, waits } from "../session/parts.js";
 import * as tables from "../session/tables.js";
@@ -74,14 +74,14 @@ part("export", ({ host, get, watch, trigger }) => {
     write(host, "data-export", fresh ? "ready" : value?.problem ? "problem" : "looking");
     write(host, "data-recipe", value?.recipe ?? "");
     problem.hidden = !value?.problem;
-    say(problem, value?.problem ?? "");
+    sayProse(problem, value?.problem ?? "");
     const busy = server.activity.export !== "idle";
     for (const [kind, found] of Object.entries(files)) {
       const one = value?.files?.[kind];
       found.item.hidden = Boolean(value?.files) && !one && !found.made.hasChildNodes();
       const able = Boolean(one) && !one.reason;
       say(found.size, able ? `${one.size} · about ${one.time}` : one ? "not possible" : "…");
-      say(found.note, one?.reason ?? "");
+      sayProse(found.note, one?.reason ?? "");
       found.make.disabled = !able || !fresh || busy;
       found.make.hidden = Boolean(one?.reason);
     }
@@ -89,7 +89,7 @@ part("export", ({ host, get, watch, trigger }) => {
       const one = value?.texts?.[key];
       const able = Boolean(one?.text);
       say(found.size, able ? one.size : one ? "not possible" : "…");
-      say(found.note, [one?.reason, ...(one?.notes ?? [])].filter(Boolean).join(" "));
+      sayProse(found.note, [one?.reason, ...(one?.notes ?? [])].filter(Boolean).join(" "));
       found.save.disabled = found.copy.disabled = !able || !fresh;
       found.save.hidden = found.copy.hidden = Boolean(one) && !able;
     }
@@ -176,7 +176,7 @@ part("made", ({ host, get, put, watch, trigger }) => {
     const working = pressed || value?.state === "working";
     write(host, "data-made", working ? "working" : value?.state ?? "idle");
     write(line, "data-trouble", value?.state === "failed" && !working);
-    say(line, words());
+    sayProse(line, words());
     bar.hidden = stop.hidden = !working;
     const share = value?.state === "working" ? value.share : null;
     write(bar, "data-moving", share === null);

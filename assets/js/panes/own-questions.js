@@ -4,15 +4,12 @@ import { html, say, percent } from "../base/shapes.js";
 import { paint, part } from "../session/parts.js";
 import { saveable } from "../session/save_plots.js";
 import { measuredRuns, modelRow } from "./measured.js";
+import { listsText, type } from "./question-lists.js";
 
 const IDLE = "Not asked yet. The merge, plain merges, the domain models and the base answer the same questions.";
 const kept = (done, total) => `Cancelled after ${done} of ${total} answers. Those of models that had finished are kept: ask again to go on.`;
 const MOST_SHOWN = 200, LEAST = 10;
 const SCORERS = { exact: "the whole reply", number: "its last number", choice: "its choice", contains: "anywhere in the reply", regex: "what the pattern finds" };
-function type(box, text) {
-  Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value").set.call(box, text);
-  box.dispatchEvent(new Event("input", { bubbles: true }));
-}
 function openInChat(prompt) {
   const box = document.querySelector("#prompt textarea");
   if (!box) return;
@@ -68,18 +65,19 @@ part("questions", ({ host, get, watch }) => {
   const scores = region("Scores on your questions");
   const note = html("p", { class: "how" }, whole);
   const filters = html("div", { class: "question-filters" }, whole);
+  const list = choiceOf(filters, "questions-list", "Which list the table shows", "List");
   const model = choiceOf(filters, "questions-model", "Whose answers the table marks", "Model");
   const marked = choiceOf(filters, "questions-marked", "Which questions the table shows", "Show");
   for (const name of ["all", "right", "wrong"]) html("option", { value: name }, marked, name);
   const table = region("Your questions, right and wrong", "own-items");
   const more = html("p", { class: "how" }, whole);
   let result = null, starting = "", asked = ""; // the texts of the newest run, and of the table
-  const text = () => document.querySelector("#questions-text textarea")?.value ?? "";
-  document.addEventListener("click", (event) => { if (event.target.closest?.("#questions-run")) starting = text(); }, true);
+  document.addEventListener("click", (event) => { if (event.target.closest?.("#questions-run")) starting = listsText(); }, true);
   const saves = saveable(host, "own-questions", () => result && {
     recipe: result.recipe,
-    columns: ["question", "answer", "scorer", ...result.rows.flatMap(({ label }) => [`${label} (1 right, 0 wrong)`, `${label}: reply`])],
-    rows: result.items.map((item, i) => [item.question, item.answer, item.scorer, ...result.rows.flatMap(({ hits, replies }) => [Number(hits[i]), replies[i] ?? ""])]),
+    columns: ["list", "question", "answer", "scorer", ...result.rows.flatMap(({ label }) => [`${label} (1 right, 0 wrong)`, `${label}: reply`])],
+    rows: result.lists.flatMap(({ name, items }, k) => items.map((item, i) => [name, item.question, item.answer, item.scorer,
+      ...result.rows.flatMap(({ cells }) => [Number(cells[k].hits[i]), cells[k].replies[i] ?? ""])])),
   });
   saves.hidden = true;
 
@@ -90,24 +88,38 @@ part("questions", ({ host, get, watch }) => {
     return html("tbody", {}, into);
   }
   const interval = ([low, high]) => ` (${percent(low)}–${percent(high)})`;
+  function figure(tr, shown, ends) {
+    const cell = html("td", {}, tr);
+    html("span", { class: "score-number" }, cell, shown);
+    if (ends) html("span", { class: "muted" }, cell, interval(ends));
+    return cell;
+  }
+  const askedOf = ({ name, items, all }) => {
+    const whole = items.length < all ? `${items.length} of ${all} questions are asked here; the others are for searches.` : `All ${all} different questions are asked: fewer than ${result.divided} are not divided. If you search by them, score on others.`;
+    return result.lists.length > 1 ? `${name}: ${whole}` : whole;
+  };
   function drawScores() {
-    const body = heads(scores, ["model", "right", "retention"]);
+    const several = result.lists.length > 1;
+    const body = heads(scores, ["model", ...(several ? [...result.lists.map(({ name }) => name), "mean retention"] : ["right", "retention"])]);
+    const enough = result.lists.every(({ items }) => items.length >= LEAST); // of fewer its interval says nothing
     for (const row of result.rows) {
       const tr = modelRow(body, row);
-      const right = row.n < result.divided ? `${row.hits.filter(Boolean).length} of ${row.n}` : percent(row.accuracy);
-      const share = row.n < LEAST ? undefined : row.retention; // of fewer its interval says nothing
-      for (const [shown, ends] of [[right, row.ci95], [share ? percent(share.value) : "–", share?.ci95]]) {
-        const cell = html("td", {}, tr);
-        html("span", { class: "score-number" }, cell, shown);
-        if (ends) html("span", { class: "muted" }, cell, interval(ends));
+      for (const one of row.cells) {
+        const cell = figure(tr, one.n < result.divided ? `${one.hits.filter(Boolean).length} of ${one.n}` : percent(one.accuracy), one.ci95);
+        const share = one.n < LEAST ? undefined : one.retention;
+        if (!several) figure(tr, share ? percent(share.value) : "–", share?.ci95);
+        else if (share) html("span", { class: "muted kept" }, cell, `keeps ${percent(share.value)}${interval(share.ci95)}`);
       }
+      const mean = enough ? row.mean_retention : undefined;
+      if (several) figure(tr, mean ? percent(mean.value) : "–", mean?.ci95);
     }
-    const asked = result.items.length < result.all ? `${result.items.length} of ${result.all} questions are asked here; the others are for searches.` : `All ${result.all} different questions are asked: fewer than ${result.divided} are not divided. If you search by them, score on others.`;
-    say(note, `${asked} In brackets: 95\u202f% intervals. Retention, from ${LEAST} questions on: divided by the domain model that answers best.`);
+    const own = several ? "by the model of the list, or by" : "by";
+    say(note, `${result.lists.map(askedOf).join(" ")} In brackets: 95\u202f% intervals. Retention, from ${LEAST} questions on: divided ${own} the domain model that answers best.`);
   }
   function drawItems() {
-    const { hits, replies } = result.rows[Number(model.value)] ?? { hits: [], replies: [] };
-    const rows = result.items.map((item, i) => ({ item, right: hits[i], reply: replies[i] ?? "–" })).filter(({ right }) => marked.value === "all" || right === (marked.value === "right"));
+    const place = Number(list.value);
+    const { hits, replies } = result.rows[Number(model.value)]?.cells[place] ?? { hits: [], replies: [] };
+    const rows = result.lists[place].items.map((item, i) => ({ item, right: hits[i], reply: replies[i] ?? "–" })).filter(({ right }) => marked.value === "all" || right === (marked.value === "right"));
     const body = heads(table, ["question, right answer and reply", "marked"]);
     for (const { item, right, reply } of rows.slice(0, MOST_SHOWN)) {
       const tr = html("tr", { "data-right": right }, body);
@@ -121,16 +133,21 @@ part("questions", ({ host, get, watch }) => {
     const cut = rows.length > MOST_SHOWN ? ` The first ${MOST_SHOWN} are shown; the saved table has all.` : "";
     say(more, `${rows.length} of ${hits.length} questions.${cut} Click one to put it into the chat.`);
   }
+  function refill(choice, labels) {
+    const before = choice.value;
+    choice.replaceChildren();
+    labels.forEach((label, i) => html("option", { value: i }, choice, label));
+    choice.value = before;
+    if (!choice.value) choice.value = "0";
+  }
   function draw() {
-    const before = model.value;
-    model.replaceChildren();
-    result.rows.forEach(({ label }, i) => html("option", { value: i }, model, label));
-    if (before) model.value = before;
-    if (!model.value) model.value = "0";
+    refill(model, result.rows.map(({ label }) => label));
+    refill(list, result.lists.map(({ name }) => name));
+    list.parentElement.hidden = result.lists.length < 2;
     drawScores();
     drawItems();
   }
-  for (const one of [model, marked]) one.addEventListener("change", drawItems);
+  for (const one of [list, model, marked]) one.addEventListener("change", drawItems);
   function accept(next) {
     if (!runs.take(next) || !next.result) return;
     result = next.result;
@@ -142,6 +159,6 @@ part("questions", ({ host, get, watch }) => {
   accept(get());
   paint(() => {
     runs.paint();
-    say(earlier, asked && text() !== asked ? "Of the questions asked before, not of those above:" : "");
+    say(earlier, asked && listsText() !== asked ? "Of the questions asked before, not of those above:" : "");
   });
 });

@@ -1,5 +1,5 @@
 // The state of a push to the Hub. Names and notes are inserted as text; the address is the Hub's.
-import { html, say, put as write } from "../base/shapes.js";
+import { html, say, sayProse, put as write } from "../base/shapes.js";
 import { redraw, paint, part, server, setActivity, waits } from "../session/parts.js";
 
 /** A push was asked for. @type {() => void} */
@@ -29,7 +29,7 @@ part("pushed", ({ host, get, watch }) => {
     const busy = server.activity.push !== "idle";
     write(host, "data-pushed", busy ? "working" : value?.state ?? "idle");
     write(line, "data-trouble", value?.state === "failed" && !busy);
-    say(line, words());
+    sayProse(line, words());
     const share = value?.state === "working" ? value.share : null;
     bar.hidden = !busy;
     write(bar, "data-moving", share === null);
@@ -38,7 +38,7 @@ part("pushed", ({ host, get, watch }) => {
     const done = value?.state === "done" && /^https?:\/\//.test(value.url ?? "");
     place.hidden = !done;
     if (done) { write(link, "href", value.url); say(link, value.url); }
-    say(notes, done ? value.notes.join(" ") : "");
+    sayProse(notes, done ? value.notes.join(" ") : "");
   }
   pushBegins = () => { if (server.activity.push === "idle") setActivity("push", "waiting"); };
   pushRests = () => { if (value?.id) over.add(value.id); setActivity("push", "idle"); };

@@ -1,5 +1,5 @@
 // The table of scores: a row per model, a column per domain, intervals drawn and written.
-import { html, svg, say, put, percent } from "../base/shapes.js";
+import { html, svg, say, sayProse, put, percent } from "../base/shapes.js";
 import { redraw, paint, part, server, waits } from "../session/parts.js";
 import { saveable } from "../session/save_plots.js";
 import * as controls from "../session/controls.js";
@@ -24,7 +24,10 @@ function words(value) {
     return parts.filter(Boolean).join(" · ");
   }
   if (value.state === "stopped") return stopped(value.rows.flatMap((row) => row.cells));
-  return value.note || [value.sentence, tidy(value.comparison ?? "")].filter(Boolean).join(" ") || (value.state === "done" ? "Done." : IDLE);
+  const found = [value.sentence, tidy(value.comparison ?? "")].filter(Boolean).join(" ");
+  const { recipe = "" } = value.rows.find(({ target }) => target === "merged") ?? {};
+  const whose = found && recipe !== tables.recipe() ? `Of recipe ${recipe.slice(0, 6)}, not known to be the merge as it is now. ` : "";
+  return value.note || whose + found || (value.state === "done" ? "Done." : IDLE);
 }
 
 part("score", ({ host, get, watch }) => {
@@ -151,7 +154,7 @@ part("score", ({ host, get, watch }) => {
     server.activity.score = value.state === "running" ? value.activity : "idle";
     left.score = value.activity === "scoring" ? value.seconds_left ?? undefined : undefined;
     server.scored = value.rows.find((row) => row.target === "merged" && row.cells.every(Boolean))?.recipe ?? null;
-    if (value.verdict) server.kept = { recipe: server.scored, text: value.verdict };
+    if (value.verdict) server.kept = { recipe: server.scored, text: value.verdict, questions: value.limit * value.domains.length };
     noteMerged();
     scroll.hidden = saves.hidden = value.rows.length === 0;
     build();
@@ -173,6 +176,6 @@ part("score", ({ host, get, watch }) => {
     const activity = server.activity.score;
     progress.style.visibility = activity === "idle" ? "hidden" : "";
     put(progress, "data-moving", activity !== "scoring"); // the progress is not known yet
-    say(line, activity === "waiting" && value?.state !== "running" ? waits() : value ? words(value) : IDLE);
+    sayProse(line, activity === "waiting" && value?.state !== "running" ? waits() : value ? words(value) : IDLE);
   });
 });

@@ -48,8 +48,8 @@ const HOW = {
   climb: "One mark per setting: the factor that is being raised, and the score it gives: what is kept of the domain model's score, over its tasks "
     + "(geometric mean), on the search questions. Solid: the strongest band; dashed: the next.",
   optuna: "One mark per trial: what is kept of the domain models' scores ({whose}). Hollow: given up after a domain. A click, or Enter, takes one over.",
-  joint: "One mark per setting: what is kept of the domain models' scores (mean). The loss of the right answers decides which settings are compared "
-    + "by what they keep, so the best is not always the highest mark. A click, or Enter, takes one over.",
+  joint: "One mark per setting: what is kept of the domain models' scores (mean). The loss of the right answers decides which setting is asked next, "
+    + "and which of equally high marks is the best. A click, or Enter, takes one over.",
   front: "One mark per trial: how many changes are kept, and what is kept of the domain models' scores. The line joins those that no other one beats. "
     + "Hollow: given up after a domain. A click, or Enter, takes one over.",
   grid: "Colour, number: what is kept of the domain models' scores (geometric mean), in percent. A frame with a corner: the best, or all that are equally good. A click, or Enter, takes a cell over.",
@@ -209,6 +209,7 @@ part("search", ({ host, get, watch, trigger }) => {
 
   function over(state, what) {
     if (!state) { say(sentence, "The controls of the page cannot show that setting: the command line can (dppa search)."); return; }
+    if (history.refusal()) { say(sentence, history.refusal()); return; }
     taken = stateText(state);
     history.goTo(state);
     say(sentence, `Taken over: ${what}. Undo brings back what was there.`);

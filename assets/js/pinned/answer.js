@@ -1,13 +1,13 @@
 // The pinned question: its answer is written anew whenever the merge changes, while a slider moves
 // and at rest. The server leaves out moving sliders while it is busy, and says so.
-import { html, put, say, three, THIN } from "../base/shapes.js";
+import { html, put, say, sayProse, three, THIN } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
 import { afterFrame, part, redraw, server } from "../session/parts.js";
 import * as tables from "../session/tables.js";
-import { showNext } from "./next.js";
+import { hideNext, showNext } from "./next.js";
 import { changedWords, pieces } from "./tokens.js";
 
-const REST_MS = 40, HELD_MS = 250, EVERY_MS = 60, PAINTED_MS = 20, PAUSE_MS = 2000, RETRY_MS = 1500, LOST_MS = 15_000;
+const REST_MS = 40, HELD_MS = 250, EVERY_MS = 60, PAINTED_MS = 20, PAUSE_MS = 2000, RETRY_MS = 1500, LOST_MS = 15_000, LATE_MS = 1000;
 const FOLLOWS = 5e7, AT_REST = 5e8; // weights of the largest model up to which an answer is written unasked
 const KEY = "dppa.pinned.1", OWN = "own";
 
@@ -32,14 +32,19 @@ const size = () => Math.max(0, ...Object.values(server.tables).map((table) => ta
 
 part("pinned", ({ host, get, put: send, trigger, watch }) => {
   host.replaceChildren();
-  const examples = get()?.examples ?? [];
+  const toys = get()?.examples ?? [];
+  let examples = toys, lists = server.own;
   const box = html("section", { class: "pinned", "aria-label": "Pinned question and the merge's answer" }, host);
   const head = html("div", { class: "pinned-head" }, box);
-  const label = html("label", { class: "choice", title: "Its answer is written anew whenever the merge changes." }, head);
-  html("span", {}, label, "Ask the merge");
-  const choice = html("select", { id: "pinned-choice" }, label);
-  for (const { domain, prompt } of examples) html("option", { value: prompt }, choice, `${domain}: ${prompt}`);
-  html("option", { value: OWN }, choice, "a question of your own …");
+  const line = html("div", { class: "choice", title: "Its answer is written anew whenever the merge changes." }, head);
+  html("label", { for: "pinned-choice" }, html("h3", {}, line), "Ask the merge");
+  const choice = html("select", { id: "pinned-choice" }, line);
+  function offer() {
+    choice.replaceChildren();
+    for (const { domain, prompt } of examples) html("option", { value: prompt }, choice, `${domain}: ${prompt}`);
+    html("option", { value: OWN }, choice, "a question of your own …");
+  }
+  offer();
   const mark = html("span", { class: "right-mark" }, head);
   const own = html("input", { type: "text", id: "pinned-own", maxlength: 2000, placeholder: "Type a question, then press Enter", "aria-label": "A question of your own", hidden: "" }, box);
   const text = html("p", { class: "answer-text", id: "pinned-text" }, box);
@@ -59,16 +64,30 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
 
   // --- which question ------------------------------------------------------------------------
   const isExample = (question) => examples.some(({ prompt }) => prompt === question);
+  function showChoice() {
+    choice.value = isExample(pinned.question) ? pinned.question : OWN;
+    own.hidden = choice.value !== OWN;
+    if (!own.hidden) own.value = pinned.question;
+  }
   choose = (question) => {
     Object.assign(pinned, { question, answer: null, before: "", key: "" });
+    server.question = question;
     keep(question);
-    choice.value = isExample(question) ? question : OWN;
-    own.hidden = choice.value !== OWN;
-    if (!own.hidden) own.value = question;
+    showChoice();
     draw();
     if (question) settle();
   };
+  // A visitor's own questions stand in the place of the examples while there are some.
+  function exchange() {
+    const replaced = isExample(pinned.question);
+    lists = server.own;
+    examples = lists.length ? lists.flatMap(({ label: domain, prompts }) => prompts.map((prompt) => ({ domain, prompt }))) : toys;
+    offer();
+    if (replaced && !isExample(pinned.question)) choose(examples[0].prompt);
+    else showChoice();
+  }
   choice.addEventListener("change", () => {
+    if (!choice.value) { choice.value = pinned.question; return; } // an example that own questions replace
     choose(choice.value === OWN ? "" : choice.value);
     if (choice.value === OWN) own.focus();
   });
@@ -104,10 +123,15 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
     }, delay);
   }
   afterFrame(() => {
+    const { question: linked } = server.opens;
+    delete server.opens.question;
+    if (linked) choose(linked);
+    if (lists !== server.own) exchange();
     const key = current();
     if (key === seen) return;
-    if (seen && pinned.key === seen) pinned.before = pinned.answer?.text ?? "";
+    if (seen && pinned.key === seen) { pinned.before = pinned.answer?.text ?? ""; waitFor(); }
     seen = key;
+    hideNext(place); // of the answer before
     moved = performance.now();
     if (!pinned.question || isFresh()) { draw(); return; }
     const ready = server.exact && server.service.models !== "starting" && size() <= FOLLOWS;
@@ -116,6 +140,14 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
     settle();
     draw();
   });
+
+  // An answer of the merge before stays while newer ones follow a slider, and goes where none comes.
+  let late = 0;
+  function waitFor() {
+    clearTimeout(late);
+    put(box, "data-late", false);
+    late = setTimeout(() => put(box, "data-late", !isFresh()), LATE_MS);
+  }
 
   // --- answers -----------------------------------------------------------------------------------
   function take(value) {
@@ -128,6 +160,7 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
     if (!later && key.endsWith(` ${pinned.question}`)) {
       Object.assign(pinned, { answer: value, key });
       tables.noteMerged(value.recipe);
+      waitFor();
       redraw();
     }
     draw();
@@ -144,8 +177,10 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
     put(box, "data-fresh", fresh);
     put(box, "data-recipe", answer?.recipe ?? "");
     put(box, "data-later", later);
-    say(note, noteOf(answer, fresh, later));
-    showMark(mark, answer?.right, answer?.expected);
+    sayProse(note, noteOf(answer, fresh, later));
+    if (fresh) put(box, "data-late", false);
+    showMark(mark, fresh ? answer?.right : null, answer?.expected);
+    if (answer && !fresh) say(mark, "…");
     const written = JSON.stringify([answer?.text, pinned.before]);
     if (written === drawn) return;
     drawn = written;
@@ -157,7 +192,7 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
     for (const { piece, from, end } of pieces(answer)) {
       if (!piece) continue;
       const token = html("button", { type: "button", class: "word", tabindex: text.children.length ? -1 : 0, title: "What else might come here?" }, text, piece);
-      token.addEventListener("click", () => showNext(place, { prompt: pinned.question, text: letters.slice(0, from).join(""), recipe: answer.recipe, turn: "", token: piece }));
+      token.addEventListener("click", () => isFresh() && showNext(place, { prompt: pinned.question, text: letters.slice(0, from).join(""), recipe: answer.recipe, turn: "", token: piece }));
       token.classList.toggle("changed", changed.some((word) => word.from < end && from < word.end && piece.trim()));
     }
     if (held) text.firstElementChild?.focus({ preventScroll: true });
@@ -172,6 +207,7 @@ function noteOf(answer, fresh, later) {
   if (later === "large") return "These models are too large to merge unasked: Send asks them.";
   if (answer?.trouble) return answer.trouble;
   if (!answer) return "Written as soon as the models are in memory …";
-  const marked = !pinned.before ? "" : pinned.before !== answer.text ? " · highlighted: changed since the sliders last rested" : fresh ? " · the same answer as before" : "";
-  return `recipe ${answer.recipe.slice(0, 6)} · ${answer.seconds < 1 ? `${three(1000 * answer.seconds)}${THIN}ms` : `${three(answer.seconds)}${THIN}s`}${marked}${fresh ? "" : " · following …"}`;
+  if (!fresh) return `The answer of this merge is awaited … (recipe ${answer.recipe.slice(0, 6)} wrote the one before)`;
+  const marked = !pinned.before ? "" : pinned.before !== answer.text ? " · highlighted: changed since the sliders last rested" : " · the same answer as before";
+  return `recipe ${answer.recipe.slice(0, 6)} · ${answer.seconds < 1 ? `${three(1000 * answer.seconds)}${THIN}ms` : `${three(answer.seconds)}${THIN}s`}${marked}`;
 }

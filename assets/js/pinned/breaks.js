@@ -1,9 +1,10 @@
 // The pinned answer over one setting: its loss, and the value at which its text changes.
-import { html, svg, put, say, px, axis as axisOf, three, THIN } from "../base/shapes.js";
+import { html, svg, put, say, px, axis as axisOf, three } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
 import { afterFrame, part, redraw, server } from "../session/parts.js";
 import { saveable } from "../session/save_plots.js";
 import { pinnedNow } from "./answer.js";
+import { amount, changesIn } from "./curve_words.js";
 
 const LEFT = 46, RIGHT = 14, TOP = 16, BOTTOM = 34, HEIGHT = 176, REST_MS = 500;
 
@@ -98,7 +99,6 @@ function syncChoice() {
   for (const title of titles) html("option", { value: title }, view.choice, title);
   if (titles.includes(before)) view.choice.value = before;
 }
-const amount = (over, x) => (over.axis === "rate" ? `${+(100 * x).toFixed(1)}${THIN}%` : `${THIN}×${THIN}${three(x)}`.trim());
 
 function draw(over) {
   const now = over && here(over), width = view.width;
@@ -117,11 +117,7 @@ function draw(over) {
 function sentence(over) {
   if (!pinnedNow().question) return "Pin a question first.";
   if (!over) return "No model takes part in the merge.";
-  if (!value) return "Measuring …";
-  const [up, down] = value.changes.map(([low, high]) => (low >= value.start ? `between ${amount(over, low)} and ${amount(over, high)}` : `below ${amount(over, high)}`));
-  const last = value.points[value.points.length - 1][0];
-  const found = up ? `The answer first changes ${up}${down ? `, and ${down}` : ""}.` : `The answer does not change up to ${amount(over, last)}.`;
-  return running ? `${found} Measuring more …` : found;
+  return value ? changesIn(over, value, running) : "Measuring …";
 }
 function plot(over, now, width) {
   const { points, start, changes } = value;

@@ -54,6 +54,9 @@ export const showNext = (after, { token, ...place }) => {
   redraw();
 };
 
+/** Close them where they are shown after an element. @param {Element} after */
+export const hideNext = (after) => { if (panel?.box.previousElementSibling === after) panel.box.remove(); };
+
 document.addEventListener("input", (event) => { if (/** @type {Element} */ (event.target).closest("#temperature")) redraw(); });
 afterFrame(() => {
   if (!panel?.box.isConnected) return;

@@ -1,6 +1,6 @@
 // Results of the paper's experiments, one at a time: question, finding, plots, tables, and method.
 // Texts and names are inserted as text, never as markup.
-import { html, svg, say, put } from "../base/shapes.js";
+import { html, svg, say, sayProse, put } from "../base/shapes.js";
 import * as history from "../session/history.js";
 import { paint, part } from "../session/parts.js";
 import { saveable } from "../session/save_plots.js";
@@ -117,7 +117,7 @@ function howOf(parent, one, about) {
   html("p", {}, box, `${title}: ${models.map(({ model, domain }) => `${model} (${domain})`).join(", ")} on ${base}; ${test ?? "all"} test items a domain, ${search} search items for what is chosen.`);
   if (base.startsWith("zoo:")) html("p", {}, box, "Not run: the sets of the Hub, the paper's Llama 2 7B among them (dppa presets; dppa reproduce --preset).");
   const versions = Object.entries(about.versions).map(([name, version]) => `${name} ${version}`).join(", ");
-  html("p", {}, box, `This one: ${one.answers} answers, ${minutes(one.seconds.processor)} of processor, ${minutes(one.seconds.wall)} by the clock, ${one.made || `on ${about.machine}`} (${versions})`
+  prose(box, "", `This one: ${one.answers} answers, ${minutes(one.seconds.processor)} of processor, ${minutes(one.seconds.wall)} by the clock, ${one.made || `on ${about.machine}`} (${versions})`
     + `${one.known ? `; ${one.known} answers were known before` : ""}.`);
   const options = about.command.match(/ --(?!(?:all|out) )[\w-]+ (?:'[^']*'|"[^"]*"|\S+)/g) ?? []; // each has one value
   html("pre", {}, box, `${about.command}\ndppa reproduce ${one.key}${options.join("")}   # this one alone`);
@@ -135,11 +135,12 @@ part("experiments", ({ host, get, put: send, watch, trigger }) => {
   const body = html("div", { class: "result" }, host);
   let asked = false, draws = [], shown = null, chosen = 0, wanted = "", taken = "";
   const ask = (event, what) => { send(what); trigger(event); };
-  select.addEventListener("change", () => { say(line, ""); ask("look", { models: chosen, key: select.value }); });
-  models.addEventListener("change", () => { say(line, ""); ask("look", { models: Number(models.value), key: shown, or_first: true }); });
+  select.addEventListener("change", () => { sayProse(line, ""); ask("look", { models: chosen, key: select.value }); });
+  models.addEventListener("change", () => { sayProse(line, ""); ask("look", { models: Number(models.value), key: shown, or_first: true }); });
   function set(place, what) {
     wanted = what;
-    say(line, "");
+    sayProse(line, history.refusal());
+    if (history.refusal()) return;
     ask("take", { models: chosen, key: shown, ...place });
   }
   function fill({ list, about, shown: one, models: sets, chosen: place }) {
@@ -170,21 +171,21 @@ part("experiments", ({ host, get, put: send, watch, trigger }) => {
   }
   function take(value) {
     if (!value) return;
-    if (value.refused) { say(line, value.refused); models.value = String(chosen); return; }
-    if (value.list) { say(line, ""); fill(value); }
+    if (value.refused) { sayProse(line, value.refused); models.value = String(chosen); return; }
+    if (value.list) { sayProse(line, ""); fill(value); }
     if (value.take) {
       taken = stateText(value.take);
       history.goTo(value.take);
-      say(line, `The controls are set to the merge of ${wanted}, its models included. Undo brings back what was there.`);
+      sayProse(line, `The controls are set to the merge of ${wanted}, its models included. Undo brings back what was there.`);
       const told = line.textContent;
-      setTimeout(() => { if (line.textContent === told) say(line, ""); }, TOLD_MS); // it covers what lies below
+      setTimeout(() => { if (line.textContent === told) sayProse(line, ""); }, TOLD_MS); // it covers what lies below
     }
   }
   // No longer true once the controls change, by Undo or by hand.
   history.onSettled(() => {
     if (!taken || stateText(history.history().state) === taken) return;
     taken = "";
-    say(line, "");
+    sayProse(line, "");
   });
   watch(take);
   take(get());

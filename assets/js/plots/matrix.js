@@ -1,7 +1,7 @@
 // Details of one matrix, below the heatmap: sizes of its changes, its share of the whole, its rows and
 // columns, and its own rate. Curves follow every slider; rows and columns follow at rest.
 import { explain } from "../base/glossary_bubbles.js";
-import { html, svg, say, put, percent, percent1, level, count } from "../base/shapes.js";
+import { html, svg, say, put, percent, percent1, level, count, THIN } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
 import { atRate, levelsOf, partitionsOf } from "../session/densities.js";
 import { override } from "../session/overrides.js";
@@ -190,6 +190,7 @@ function drawOwn(own, view, cell) {
   for (const input of [own.range, own.number]) {
     if (input.value !== text && !(input === own.number && document.activeElement === input)) input.value = text;
   }
+  put(own.range, "aria-valuetext", `${text}${THIN}%`);
   own.range.style.setProperty("--filled", `${(100 * rate) / 99}%`);
   put(own.box, "data-own", cell.own !== null);
   own.follow.disabled = cell.own === null;

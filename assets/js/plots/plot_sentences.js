@@ -50,14 +50,18 @@ export function heatmap(view, focus) {
   const byThird = thirds(cells, text);
   const byKind = leader(cells, (cell) => cell.kind, text);
   const { best, worst } = byKind;
-  const alike = spread(byKind) < 0.03;
+  const same = ({ best: most, worst: least }) => spread({ best: most, worst: least }) < 0.03 || text(most.value) === text(least.value);
+  const alike = same(byKind);
   const planned = shows === "plan";
   if (quantity === "significance" || quantity === "mean") {
     const changed = score().short === "|d|" ? "changed" : "has changes that weigh";
     const [has, most] = quantity === "significance" ? ["has outliers", "has most outliers"] : [changed, `${changed} most`];
-    const late = spread(byThird) > spread(byKind);
-    const and = (share) => (planned ? `; they keep ${percent(share)}` : "");
-    if (!late && alike) return `${first(who)} ${has} alike in all matrices${and(mean(cells.map((c) => c.kept)))}`;
+    const late = !same(byThird) && spread(byThird) > spread(byKind);
+    const and = (share, whose = "they") => (planned ? `; ${whose} keep ${percent(share)}` : "");
+    const everywhere = mean(cells.map((cell) => cell.kept));
+    if (quantity === "significance" && cells.every(({ value }) => value === 0)) return `${first(who)} has no outliers${and(everywhere, "its matrices")}`;
+    if (quantity === "significance" && !late && text(best.value) === text(0)) return `${first(who)} has hardly any outliers, ${text(0)} in every kind of matrix${and(everywhere)}`;
+    if (!late && alike) return `${first(who)} ${has} alike in all matrices${and(everywhere)}`;
     const [what, kept] = late ? [layersOf(byThird.best), byThird.best.kept] : [matrices(best), best.kept];
     return `${first(who)} ${most} in its ${what}${and(kept)}`;
   }
@@ -77,7 +81,7 @@ export function heatmap(view, focus) {
   }
   if (quantity === "energy") {
     if (!planned) return `${who} keeps about ${percent(energy)} of its squared change in every matrix`;
-    return `${who} keeps ${percent(energy)} of its squared change, ${kinds(worst)} matrices least`;
+    return `${who} keeps ${percent(energy)} of its squared change, ${alike ? "alike in all matrices" : `${matrices(worst)} least`}`;
   }
   if (best.value - worst.value < 0.01) return `At ${level(rate)}, every kind of matrix in ${who} keeps the same share`;
   const does = quantity === "rate" ? "lose" : "keep";
@@ -183,12 +187,12 @@ export const QUANTITIES = {
   significance: {
     title: "significance", unit: "significance: share of outliers", text: smallPercent,
     get how() {
-      return `Colour, number: [significance], the share of [outliers] (over ${server.outliers} × the ${score().mean}).`;
+      return `Colour, number: a matrix's own [significance], its share of [outliers] (over ${server.outliers} × the ${score().mean}); its layer's decides as well what is kept.`;
     },
   },
   density: {
     title: "density (share kept)", unit: "share kept", text: percent,
-    how: "Colour, number: share of a matrix's changes that is kept. Higher [significance] keeps more.",
+    how: "Colour, number: share of a matrix's changes that is kept. Higher [significance] keeps more, that of the layer and of the matrix.",
   },
   rate: {
     title: "pruning rate", unit: "share dropped", text: percent,
@@ -229,3 +233,13 @@ export const QUANTITIES = {
 };
 // Outliers are rare: two decimals below one percent.
 function smallPercent(share) { return share < 0.01 ? `${(100 * share).toFixed(2)}\u202f%` : percent(share); }
+
+/**
+ * A score made here, and what was measured before: the one on more questions comes first.
+ * @param {{text: string, questions: number}} scored @param {{text: string, questions: number} | null} before
+ */
+export const bothScores = (scored, before) => {
+  if (!before) return scored.text;
+  const ordered = before.questions > scored.questions ? [before, scored] : [scored, before];
+  return ordered.map(({ text }) => text).join(" ");
+};

@@ -27,6 +27,12 @@ part("views", ({ host }) => {
   };
   for (const button of buttons) button.addEventListener("click", () => show(button.dataset.view));
   show("modules");
+  paint(() => {
+    const { tab } = server.opens;
+    if (!tab) return;
+    delete server.opens.tab;
+    show(tab);
+  });
 });
 
 // --- the part ------------------------------------------------------------------------------------

@@ -18,8 +18,8 @@ const ratioOf = (width) => (width < 500 ? 150 : 190); // pixels for the lengths,
 // --- losses: counted by the server for what the controls say ------------------------------------
 let losses = null, asked = "", timer = 0, trigger = null, send = null;
 const model = () => controls.state.models.find((m) => m.ref === controls.state.focus);
-const question = () => JSON.stringify([controls.state.focus, controls.settingsKey(), controls.levels(), controls.factorsOf(controls.state.focus), model() && controls.weight(model())]);
-const answers = (value) => JSON.stringify([value.model, controls.fits(value.settings) && controls.settingsKey(), value.settings.levels, value.factors, value.weight]) === question();
+const question = () => JSON.stringify([controls.state.focus, controls.settingsKey(), controls.levels(), controls.factorsOf(controls.state.focus), model() && controls.weight(model()), controls.state.dtype]);
+const answers = (value) => JSON.stringify([value.model, controls.fits(value.settings) && controls.settingsKey(), value.settings.levels, value.factors, value.weight, value.dtype_choice]) === question();
 export const lossesNow = () => (losses && answers(losses) ? losses : null);
 function ask() {
   if (!trigger || server.activity.losses !== "idle" || lossesNow()) return;

@@ -3,35 +3,11 @@ import { html, put, say } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
 import * as history from "../session/history.js";
 import { paint, part, server } from "../session/parts.js";
-import { stateNow, stateText } from "../session/session_value.js";
 import * as tables from "../session/tables.js";
+import { bothScores } from "./plot_sentences.js";
 
-let ours = false, chosen = false; // whether this module, or the visitor, chose the pinned question
-/** Ask the merge an example, unless the visitor has chosen a question. @param {string} question */
-function pin(question) {
-  const choice = document.querySelector("#pinned-choice");
-  if (!(choice instanceof HTMLSelectElement) || chosen || choice.value === "own") return; // also one kept from before a reload
-  ours = true;
-  choice.value = question;
-  choice.dispatchEvent(new Event("change", { bubbles: true }));
-  ours = false;
-}
-/** The question that a button replaced, and the merge it was asked; Undo to that merge asks it again. */
-let replaced = null;
-function show(question, state) {
-  const before = document.querySelector("#pinned-choice")?.value, text = stateText(stateNow());
-  pin(question);
-  if (before && document.querySelector("#pinned-choice")?.value !== before) replaced = { question: before, text };
-  history.goTo(state);
-}
-history.onSettled(() => {
-  const { state } = history.history();
-  if (!replaced || !state || stateText(state) !== replaced.text) return;
-  const { question } = replaced;
-  replaced = null;
-  pin(question);
-});
-document.addEventListener("change", (event) => { if (event.target instanceof Element && event.target.id === "pinned-choice" && !ours) chosen = true; }, true);
+/** Until the server knows it. */
+const UNKNOWN = "What this merge keeps …";
 
 /** The lesson with every method, from the leaderboard. */
 const RANKED = "comparison";
@@ -39,11 +15,11 @@ const RANKED = "comparison";
 part("verdict", ({ host, get }) => {
   host.replaceChildren();
   const box = html("details", { class: "verdict-box" }, host);
-  const line = html("summary", {}, box), text = html("span", {}, line, "What this merge keeps …");
+  const line = html("summary", {}, box), text = html("span", {}, line, UNKNOWN);
   html("p", { class: "how" }, box, "Prune to store or send each model's changes as a small file (a pack, under Export); the merged model does not get smaller. Otherwise add whole changes (task arithmetic). "
     + "Score real models on questions of your own.");
   const more = html("p", { class: "how" }, box, `${get()?.purposes ?? ""} `);
-  const evidence = html("button", { type: "button", class: "link" }, more, "All experiments");
+  const evidence = html("button", { type: "button", class: "link", "data-leads": "experiments" }, more, "All experiments");
   evidence.addEventListener("click", () => document.querySelector('#views [data-view="experiments"]')?.click());
   say(html("span", {}, more), " · ");
   html("button", { type: "button", class: "link", "data-opens": RANKED }, more, "All methods, ranked");
@@ -53,9 +29,10 @@ part("verdict", ({ host, get }) => {
     if (place) html("span", { class: "shown-next", "aria-hidden": "true" }, row, "→");
     const button = html("button", { type: "button", class: "small", title: `${how} A click sets the controls to this merge; Undo brings back what was there.` }, row);
     html("span", {}, button, `${name} ${kept}`);
-    button.addEventListener("click", () => show(get().question, state));
+    button.addEventListener("click", () => history.goTo(state));
     return { button, recipe };
   });
+  html("span", { class: "shown-others" }, row, get()?.others ?? "");
   const theirs = new Set((get()?.shows ?? []).flatMap(({ state }) => state.models.map(({ ref }) => ref)));
   paint(() => {
     const { base, models } = controls.state;
@@ -65,7 +42,7 @@ part("verdict", ({ host, get }) => {
     const scored = kept !== null && kept.recipe === tables.recipe();
     put(box, "data-fresh", current);
     put(box, "data-scored", scored);
-    if (scored) say(text, `${kept.text} ${current ? server.exact.measured : ""}`.trim());
-    else if (current) say(text, server.exact.verdict);
+    if (scored) say(text, bothScores(kept, current ? server.exact.measured : null));
+    else say(text, current ? server.exact.verdict : UNKNOWN);
   });
 });

@@ -9,6 +9,7 @@ export const state = {
   arrival: null, // {byKey} where it has just been picked; byKey: its panel takes the focus
   partner: "", // model compared with the drawn one; empty: all others
   template: "auto", // whose chat template the merge has: auto, base, or a domain model
+  dtype: "base", heads: "match", // number format and heads of the merge
   method: "dppa", values: {}, first: false, // values: of each method, where not its defaults
 };
 
@@ -65,6 +66,13 @@ export const coefficientAt = ({ coefficient, curve }, layer) => {
 export const decides = (model) => model.on && (model.curve?.length ? model.curve.some(([, x]) => x !== 0) : model.coefficient !== 0);
 // Whose chat template: that of a model that takes no part counts as auto.
 export const template = () => (state.template === "base" || isOn(state.template) ? state.template : "auto");
+// Choices for own models that are not the usual ones, as they stand in the list of models.
+export const ownChoices = () => ({
+  ...(state.template !== "auto" && { template: state.template }),
+  ...(state.dtype !== "base" && { dtype: state.dtype }),
+  ...(state.heads !== "match" && { heads: state.heads }),
+});
+export const withOwnChoices = ({ template: whose = "auto", dtype = "base", heads = "match" }) => ({ template: whose, dtype, heads });
 export const deciding = () => state.models.filter(decides).map((m) => m.ref);
 // Rates of single modules are used if the method prunes; sorted by name as in Python.
 export const held = () => (pruner() ? Object.entries(state.overrides).sort(([a], [b]) => (a < b ? -1 : 1)) : []);
@@ -107,7 +115,7 @@ export const choices = () => {
     parameters: prunes?.name === "dppa" ? [s.strength, s.k_layer, s.k_module, s.significance] : [],
     method: methodChoice(),
     models: active.map((m) => [m.ref, weight(m), factorsOf(m.ref)]),
-    overrides: held(), template: template(),
+    overrides: held(), template: template(), dtype: s.dtype, heads: s.heads,
   };
 };
 export const whole = () => ({ // the state of every control, including models that are off
@@ -118,7 +126,7 @@ export const whole = () => ({ // the state of every control, including models th
 // Choices as text, the server's in the browser's order: equal texts are equal choices.
 const nine = (_, value) => (typeof value === "number" ? value.toFixed(9) : value);
 export const asText = (value) => JSON.stringify(value, nine);
-const ordered = ({ base, rate, levels, parameters, method, models, overrides, template: whose }) => ({ base, rate, levels, parameters, method, models, overrides, template: whose });
+const ordered = ({ base, rate, levels, parameters, method, models, overrides, template: whose, dtype, heads }) => ({ base, rate, levels, parameters, method, models, overrides, template: whose, dtype, heads });
 export const keyOf = (theirs) => asText(ordered(theirs));
 export const key = () => asText(choices());
 export const isWhole = (theirs) => keyOf(theirs) === asText(whole());

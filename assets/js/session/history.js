@@ -99,9 +99,14 @@ export const redo = () => {
   go(step, () => { future.pop(); push(past, now); });
   return true;
 };
+let fixed = false;
+// A class link hides some settings: nothing sets them all at once any more.
+export const fixSettings = () => { fixed = true; };
+/** Why nothing was set; empty while settings can be. */
+export const refusal = () => (fixed ? "This link keeps the settings as they are." : "");
 // Go to a chosen state: a preset, the start, the other slot. It is a step like any other.
 export const goTo = (state, slot = now?.slot ?? "A") => {
-  if (!now) return;
+  if (!now || fixed) return;
   window.dispatchEvent(new Event("dppa:replaced")); // base/field_notices.js hides what is told of old values
   hasten();
   const step = entry(state, slot);
@@ -109,7 +114,7 @@ export const goTo = (state, slot = now?.slot ?? "A") => {
   go(step, () => { push(past, now); future = []; });
 };
 export const showSlot = (name) => {
-  if (!now || name === now.slot) return;
+  if (!now || fixed || name === now.slot) return;
   hasten();
   slots[now.slot] = now.state;
   goTo(slots[name] ?? now.state, name);

@@ -27,7 +27,7 @@ function objection(name, rows) {
 
 // --- the panel: tell(text, wrong) shows a message, close() closes it ----------------------------------------
 export const savedPresets = (parent, tell, close) => {
-  html("h3", {}, parent, "Presets of your own");
+  html("h2", {}, parent, "Presets of your own");
   html("p", { class: "how" }, parent, "Everything as it stands now, under a name. They stay in this browser.");
   const form = html("form", { class: "line" }, parent);
   const name = html("input", { type: "text", id: "saved-name", maxlength: LONGEST, "aria-label": "Name to save under", placeholder: "Name", autocomplete: "off" }, form);
@@ -89,7 +89,7 @@ export const savedPresets = (parent, tell, close) => {
 /** Opens a recipe file that was dropped on the page. @type {(file: File, told?: (what: string, wrong?: boolean) => void) => Promise<void>} */
 export let openFile = async () => {};
 export const recipeFile = (parent, tell, ask, longest) => {
-  html("h3", {}, parent, "Recipe file");
+  html("h2", {}, parent, "Recipe file");
   html("p", { class: "how" }, parent, "All that repeats this merge, for the command dppa merge and for this page. Recipes of mergekit open too.");
   const line = html("div", { class: "line" }, parent);
   const save = html("button", { type: "button", class: "small", id: "recipe-save" }, line, "Download recipe.yaml");

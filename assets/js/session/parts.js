@@ -22,14 +22,20 @@ export const server = {
   measuring: "",
   /** @type {Record<string, any>} */
   service: { models: "starting", merged: false },
+  /** What a link opens beside its settings; each part takes its own. @type {{question?: string, tab?: string, pane?: string}} */
+  opens: {},
+  /** The pinned question. */
+  question: "",
   /** Recipe of the newest merged answer. @type {string | null} */
   answered: null,
   /** Recipe of the last scored merge. @type {string | null} */
   scored: null,
-  /** What the last scored merge keeps. @type {{recipe: string | null, text: string} | null} */
+  /** What the last scored merge keeps. @type {{recipe: string | null, text: string, questions: number} | null} */
   kept: null,
   /** Number of the state being sent to the server. */
   restoring: 0,
+  /** A visitor's own questions by list, in the place of the examples. @type {{model: string, label: string, prompts: string[]}[]} */
+  own: [],
   /** The questions picked last in the chat and for an attribution; Python reads them. */
   picked: "", asked: "",
   /** Part -> its current activity. @type {Record<string, string>} */

@@ -1,5 +1,5 @@
 // The display of long work: its progress bar, its messages.
-import { html, put, say } from "../base/shapes.js";
+import { html, put, sayProse } from "../base/shapes.js";
 import { redraw, server, waits } from "./parts.js";
 import * as tables from "./tables.js";
 
@@ -23,7 +23,8 @@ export const watchRuns = (host, name, { label, idle, changed }) => {
     if (value.state === "stopped") return any ? "Cancelled. What was measured before stays." : "Cancelled before anything was measured.";
     if (stale) return changed ? changed(stale.slice(0, 6)) : `Stale: measured on recipe ${stale.slice(0, 6)}, and the merge has changed since. Measure again.`;
     if (value.state === "idle") return idle;
-    return value.told ?? (measured ? `Measured on recipe ${measured.slice(0, 6)}, the merge as it is now.` : "");
+    const now = measured === tables.recipe() ? ", the merge as it is now" : ""; // else it is not known yet
+    return value.told ?? (measured ? `Measured on recipe ${measured.slice(0, 6)}${now}.` : "");
   }
   return {
     // Whether a value counts; if so, updates the bar and the status.
@@ -49,7 +50,7 @@ export const watchRuns = (host, name, { label, idle, changed }) => {
       put(host, "data-stale", Boolean(stale) && resting);
       progress.style.visibility = resting ? "hidden" : "";
       put(progress, "data-moving", !value.total);
-      say(line, words(measured, stale));
+      sayProse(line, words(measured, stale));
       for (const [end, off] of [["stop", resting], ["run", !resting]]) {
         const button = document.getElementById(`${name}-${end}`);
         if (button) put(button, "aria-disabled", off);

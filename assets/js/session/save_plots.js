@@ -121,7 +121,7 @@ function picture(box, root) {
   Object.entries({ width: "100%", height: "100%", fill: paper }).forEach(([name, value]) => ground.setAttribute(name, value));
   svg.prepend(ground);
   const about = document.createElementNS(SPACE, "title");
-  about.textContent = `${box.querySelector(".plot-title")?.textContent ?? ""} (recipe ${tables.recipe() || "unknown"})`;
+  about.textContent = `${box.querySelector(".plot-title")?.textContent ?? ""} (recipe ${tables.recipe()?.slice(0, 12) || "unknown"})`;
   svg.prepend(about);
   const size = { width: Math.ceil(width + 2 * EDGE), height: Math.ceil(y + EDGE - 4) };
   Object.entries({ xmlns: SPACE, ...size, viewBox: `0 0 ${size.width} ${size.height}` }).forEach(([name, value]) => svg.setAttribute(name, String(value)));

@@ -21,7 +21,7 @@ export const stateNow = () => {
     amplify: { linked: s.linked, factors: s.factors, own },
     ...(!plain && { method: { method: s.method, values, prune_first: s.first } }),
     ...(filled(s.overrides) && { overrides: s.overrides }),
-    ...(s.template !== "auto" && { template: s.template }),
+    ...controls.ownChoices(),
   };
 };
 // As text with sorted keys: equal texts are equal states.
@@ -42,7 +42,7 @@ export const adoptState = (state) => {
     rate: twelve(state.rate * 100), partitions: state.partitions, shares: state.shares ?? [],
     strength: state.strength, k_layer: state.k_layer, k_module: state.k_module, chosen: state.significance,
     linked: state.amplify.linked, factors: state.amplify.factors, own: state.amplify.own,
-    overrides: { ...state.overrides }, template: state.template ?? "auto", method, first, values: { ...controls.state.values, [method]: values },
+    overrides: { ...state.overrides }, ...controls.withOwnChoices(state), method, first, values: { ...controls.state.values, [method]: values },
   });
   controls.lookAtActive();
 };
@@ -53,7 +53,7 @@ const NAMES = {
   base: "base model", rate: "pruning rate", partitions: "partitions", shares: "levels", strength: "strength",
   k_layer: "outliers of a layer", k_module: "outliers of a module", significance: "significance",
   amplify: "amplification", method: "method", overrides: "rates of single matrices",
-  template: "chat template",
+  template: "chat template", dtype: "number format", heads: "heads",
 };
 const differs = (a, b) => stateText(a ?? null) !== stateText(b ?? null);
 export const changeOf = (before, after) => {
@@ -84,10 +84,12 @@ export const linkText = async (state) => {
   const bytes = new TextEncoder().encode(stateText(state));
   return base64url(await through(new CompressionStream("deflate-raw"), bytes));
 };
-// The address of this page with a state in it; its other parts stay.
-export const addressWith = (text, address = window.location.href) => {
+// The address of this page with a state in it, and perhaps what it opens beside; its other parts stay.
+export const addressWith = (text, address = window.location.href, beside = {}) => {
   const url = new URL(address);
-  if (text) url.searchParams.set("c", text);
-  else url.searchParams.delete("c");
+  for (const [name, value] of Object.entries({ c: text, ask: "", tab: "", pane: "", ...beside })) {
+    if (value) url.searchParams.set(name, value);
+    else url.searchParams.delete(name);
+  }
   return url.href;
 };

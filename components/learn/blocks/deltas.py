@@ -42,7 +42,12 @@ def delta_excerpt(arguments: Arguments, bench: BlockContext) -> dict[str, Any]:
         "finetuned": rows_of(found.finetuned),
         "delta": rows_of(found.delta),
         "sums": [[_sum(*entry) for entry in row] for row in entries],
-        "figures": {"first_base": first[1], "first_finetuned": first[0], "first_delta": first[2]},
+        "figures": {
+            "trained": model.removeprefix("zoo:"),
+            "first_base": first[1],
+            "first_finetuned": first[0],
+            "first_delta": first[2],
+        },
     }
 
 

@@ -47,7 +47,7 @@ def output_error(arguments: Arguments, bench: BlockContext) -> dict[str, Any]:
         "effect": found.effect,
         "factors": list(FACTORS),
         "rates": [_rate(one) for one in found.rates],
-        "figures": _figures(found),
+        "figures": {"module": module, **_figures(found)},
     }
 
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 from ipaddress import IPv4Address, IPv6Address
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, QueryParams
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ...work.gradio_inside import HEARTBEAT
+from ...work.gradio_inside import HEARTBEAT, LOGIN
 
 SESSION_FIELD = "session_hash"
 BAD_SESSION = (
@@ -23,6 +24,17 @@ BAD_HOST = (
     "The host (Host, or X-Forwarded-Host of a proxy) is missing or is not of the form name or "
     "name:port, or X-Gradio-Server names another. A proxy that changes headers is the usual cause."
 )
+BAD_LOGIN = (
+    "This sign-in was not completed, or its address was changed on the way. A sign-in that was "
+    "cancelled is the usual cause: go back to the page and sign in again."
+)
+_LOGIN_FORMS = {
+    "code": re.compile(r"[\w.~+/=-]{1,2000}", re.ASCII),
+    "state": re.compile(r"[\w.~-]{1,200}", re.ASCII),
+    "_nb_redirects": re.compile(r"\d{1,2}", re.ASCII),
+    "_target_url": re.compile(r"[ -~]{1,8200}"),
+}
+"""Parameter of a sign-in -> its form; others are not read."""
 _PATH = re.compile(r"/[ -~]{0,254}")
 _SESSION = re.compile(r"[\w-]{1,64}", re.ASCII)
 _HOST = re.compile(
@@ -46,8 +58,9 @@ class Guard:
 
 
 class HeaderLimits(Guard):
-    """Answers 404 to malformed paths, 400 to malformed hosts, 422 to malformed session names. Must
-    wrap the whole application: Gradio's CORS fails on an Origin header without a Host header."""
+    """Answers 404 to malformed paths, 400 to malformed hosts and sign-ins, 422 to malformed session
+    names. Must wrap the whole application: Gradio's CORS fails on an Origin header without a Host
+    header."""
 
     def refusal(self, scope: Scope) -> Response | None:
         """The answer to a malformed head; None if it is well formed."""
@@ -56,9 +69,11 @@ class HeaderLimits(Guard):
             return PlainTextResponse("Not found", 404, headers)
         if not _are_hosts(Headers(scope=scope)):
             return PlainTextResponse(BAD_HOST, 400, headers)
-        alive = HEARTBEAT.fullmatch(scope["path"])
-        query = QueryParams(scope["query_string"]).getlist(SESSION_FIELD)
-        if not all(map(is_session_name, [*query, *(alive.groups() if alive else ())])):
+        alive, query = HEARTBEAT.fullmatch(scope["path"]), QueryParams(scope["query_string"])
+        if LOGIN.fullmatch(scope["path"]) and not _is_sign_in(query):
+            return PlainTextResponse(BAD_LOGIN, 400, headers)
+        names = [*query.getlist(SESSION_FIELD), *(alive.groups() if alive else ())]
+        if not all(map(is_session_name, names)):
             return PlainTextResponse(BAD_SESSION, 422, headers)
         return None
 
@@ -66,6 +81,22 @@ class HeaderLimits(Guard):
 def is_session_name(value: object) -> bool:
     """Whether a value has the form of a session or event name."""
     return isinstance(value, str) and _SESSION.fullmatch(value) is not None
+
+
+def _is_sign_in(query: QueryParams) -> bool:
+    """Whether Gradio and authlib can read the query of a sign-in; they fail on others with a trace
+    that repeats it, as on the error of a sign-in that was cancelled."""
+    if "error" in query:
+        return False
+    try:
+        urlsplit(query.get("_target_url", ""))
+    except ValueError:
+        return False
+    return all(
+        form.fullmatch(value)
+        for name, form in _LOGIN_FORMS.items()
+        for value in query.getlist(name)
+    )
 
 
 def _are_hosts(headers: Headers) -> bool:

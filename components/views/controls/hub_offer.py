@@ -153,7 +153,7 @@ def offer_lines(
 def checked(offer: Offer) -> dict[str, Any]:
     """The card with the preflight findings; contacts the Hub, downloads no weights."""
     base, *models = offer.references
-    return offer_value(offer, report=preflight_models(base, models))
+    return offer_value(offer, report=preflight_models(base, models, heads="ask"))
 
 
 def _found(report: PreflightReport) -> dict[str, Any]:
@@ -168,7 +168,7 @@ def fetch_events(offer: Offer, studio: Studio, emit: Emit, stop: Stop) -> None:
     if base.startswith("zoo:"):  # checked once it is here: no server knows more of it
         _fetch(base, "", emit, stop)
     emit(("now", "Asking the Hub" if "hub:" in "".join(offer.references) else "Checking", None))
-    report = preflight_models(base, models, stop=stop)
+    report = preflight_models(base, models, heads="ask", stop=stop)
     emit(("found", report))
     if report.blockers:
         return

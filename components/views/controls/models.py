@@ -141,7 +141,7 @@ def _who(reference: str) -> str:
 
 def looked_at(base: str, names: Sequence[str], studio: Studio) -> PreflightReport | None:
     """The preflight of models before they are added; None on a public page."""
-    return None if studio.public else preflight_models(base, names)
+    return None if studio.public else preflight_models(base, names, heads="ask")
 
 
 def measured(

@@ -45,9 +45,9 @@ def build_advanced(session: Session) -> tuple[AdvancedPruning, dict[str, Any]]:
     controls: dict[str, Any] = {
         "strength": field_slider(
             "strength",
-            info="How much a matrix may keep more or less than the even share, by its "
-            "significance. 0 treats all the same; 0.08, the paper's value, changes it by at most "
-            "16 points.",
+            info="How much a matrix may keep more or less than the even share, by its layer's "
+            "significance and its own. 0 treats all the same; 0.08, the paper's value, changes it "
+            "by at most 16 points.",
         ),
         "partitions": slider(
             "partitions",
@@ -68,8 +68,8 @@ def build_advanced(session: Session) -> tuple[AdvancedPruning, dict[str, Any]]:
         elem_id="levels",
     )
     levels_note = live("levels-note", None, events=("apply",))
-    controls["k_layer"] = _outliers("layer", "layer", "Layers", 3)
-    controls["k_module"] = _outliers("module", "matrix", "Matrices", 5)
+    controls["k_layer"] = _outliers("layer", "layer", "Layers", 3, "their matrices keep more")
+    controls["k_module"] = _outliers("module", "matrix", "Matrices", 5, "keep more in their layer")
     return AdvancedPruning(levels, levels_note), controls
 
 
@@ -107,10 +107,10 @@ def measuring(session: Session, studio: Studio) -> Iterator[str]:
             yield str(batch[-1][0])
 
 
-def _outliers(what: str, one: str, many: str, usual: int) -> gr.Slider:
+def _outliers(what: str, one: str, many: str, usual: int, more: str) -> gr.Slider:
     info = (
         f"A change is an outlier of its {one} above this multiple of the {one}'s mean; "
-        f"{usual} is usual. {many} with more outliers are more significant and keep more."
+        f"{usual} is usual. {many} with more outliers are more significant, and {more}."
     )
     return field_slider(f"k_{what}", info=info, limits=(*OUTLIERS, 0.5))
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import Any
 
 import gradio as gr
 
 from dppa_core.checkpoints.sources import zoo
-from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint
-from dppa_core.errors import InvalidValue
+from dppa_core.checkpoints.sources.open import ModelRef, asks_hub, open_checkpoint
+from dppa_core.errors import InvalidValue, shown
 from dppa_core.recipes.mergekit.import_recipe import import_mergekit
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, parse_recipe, recipe_hash
 
@@ -20,14 +20,16 @@ from ...session.link import LONGEST_LINK
 from ...session.session import Session
 from ...session.state import state_of
 from ...widgets.browser_parts import live
+from ...widgets.header import PANES, VIEWS
 from ...work.plans import PLAIN
+from ...work.question import checked_text
 from ...work.studio import Studio
 
 LONGEST_RECIPE = 50_000
 """Most characters of a recipe file."""
+LONGEST_QUESTION = 1000
+"""Most characters of a question in a link."""
 FILE_NAME = "recipe.yaml"
-DTYPE = "bfloat16"
-"""Of every merge of the page."""
 _MERGEKIT = re.compile(r"^merge_method\s*:", re.MULTILINE)
 
 
@@ -38,9 +40,28 @@ def build_tune(session: Session) -> gr.HTML:
         "start": state_of(session),
         # Inside a Space the page's own address is not the one people see.
         "address": f"https://huggingface.co/spaces/{space}" if space else "",
-        "longest": {"link": LONGEST_LINK, "recipe": LONGEST_RECIPE},
+        "longest": {
+            "link": LONGEST_LINK,
+            "recipe": LONGEST_RECIPE,
+            "question": LONGEST_QUESTION,
+        },
     }
     return live("tune", value, events=("restore", "read", "write"))
+
+
+def opened_beside(parameters: Mapping[str, str]) -> dict[str, str]:
+    """What a link opens beside its settings: the pinned `question`, the `tab` of the plots, the
+    `pane`. Raises InvalidValue: a long question, or a name of none."""
+    asked = checked_text("question of this link", parameters.get("ask"), 0, LONGEST_QUESTION)
+    opens = {"question": asked} if asked else {}
+    for key, names in (("tab", VIEWS), ("pane", PANES)):
+        name = parameters.get(key)
+        if name and name not in names:
+            raise InvalidValue(
+                f"The {key} of a link is one of {', '.join(names)}; got {shown(name)}."
+            )
+        opens |= {key: name} if name else {}
+    return opens
 
 
 def asked(value: object, key: str) -> tuple[int, Any]:
@@ -66,11 +87,7 @@ def asked_recipe(text: object, studio: Studio) -> tuple[MergeRecipe, tuple[str, 
     if not _MERGEKIT.search(text):
         return parse_recipe(text), ()
     found = import_mergekit(text, lambda base: _tensor_names(base, studio))
-    recipe = replace(found.recipe, dtype=DTYPE)
-    if recipe == found.recipe:
-        return recipe, found.notes
-    kept = f"It writes {found.recipe.dtype}, and the page {DTYPE}."
-    return recipe, (*found.notes, kept)
+    return found.recipe, found.notes
 
 
 def _tensor_names(base: str, studio: Studio) -> tuple[str, ...]:
@@ -101,3 +118,11 @@ def is_embedded(session: Session) -> bool:
     names = (session.base, *(model.reference for model in session.models))
     plain = session.significance in PLAIN
     return plain and all(map(zoo.is_embedded, names))
+
+
+def hub_names(session: Session, studio: Studio) -> list[str]:
+    """Names of the models for which opening a session would ask the Hub, with this computer's
+    login. Raises DppaError for a reference that is none."""
+    names = (session.base, *(model.reference for model in session.models))
+    refs = {ModelRef.parse(name, public=studio.public) for name in names}
+    return sorted(ref.location for ref in refs if asks_hub(ref))

@@ -65,7 +65,7 @@ def look(recipe: MergeRecipe, *, public: bool, stop: Stop | None = None) -> Expo
         sizes=Sizes(
             parameters=sum(one.numel for one in plan.tensors.values()),
             stored=stored,
-            dtype=recipe.dtype,
+            dtype=plan.recipe.dtype,
             combines=plan.combines,
             workers=worker_count(None),
         ),

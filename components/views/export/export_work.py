@@ -13,15 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dppa_core.errors import UnknownName, did_you_mean
+from dppa_core.figures.report import Reported, report_html
 from dppa_core.merging.inputs import open_inputs
 from dppa_core.merging.plan import plan_merge
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.merging.to_pack import pack_models
 from dppa_core.merging.verify import read_merge
 from dppa_core.progress import Progress, Stop, check
-from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, recipe_hash
-
-from .report import Reported, report_html
+from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, short_hash
 
 CHUNK = 4 * 1024**2
 EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -46,7 +45,7 @@ Maker = Callable[[MergeRecipe, Path, ExportWork], Path]
 
 def make_checkpoint(recipe: MergeRecipe, folder: Path, work: ExportWork) -> Path:
     """The folder that `dppa merge` writes, zipped."""
-    made = folder / f"dppa-{recipe_hash(recipe)}"
+    made = folder / f"dppa-{short_hash(recipe)}"
     merge_to_folder(
         recipe,
         made,
@@ -60,7 +59,7 @@ def make_checkpoint(recipe: MergeRecipe, folder: Path, work: ExportWork) -> Path
 
 def make_packs(recipe: MergeRecipe, folder: Path, work: ExportWork) -> Path:
     """One delta pack for each domain model, and the recipe, zipped."""
-    made = folder / f"dppa-{recipe_hash(recipe)}-packs"
+    made = folder / f"dppa-{short_hash(recipe)}-packs"
     pack_models(
         recipe,
         made,
@@ -75,7 +74,7 @@ def make_packs(recipe: MergeRecipe, folder: Path, work: ExportWork) -> Path:
 
 def make_report(recipe: MergeRecipe, folder: Path, work: ExportWork) -> Path:
     """A self-contained web page. The weights are merged for their hashes, then removed."""
-    made = folder / f"dppa-{recipe_hash(recipe)}"
+    made = folder / f"dppa-{short_hash(recipe)}"
     progress = _teller(work.tell, "Merging", 0.0, 0.8)
     told = merge_to_folder(
         recipe, made, sync=False, public=work.public, progress=progress, stop=work.stop

@@ -21,7 +21,7 @@ from dppa_core.errors import InvalidValue, NotAllowed, shown
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.merging.upload import push_folder
 from dppa_core.progress import Progress, Stop
-from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
+from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash, short_hash
 
 from ...widgets.browser_parts import live, pack, static
 from ...widgets.controls import PRIVATE, Controls, queued
@@ -142,7 +142,7 @@ def push_events(
     known = look(asked.recipe, public=studio.public, stop=stop)
     nbytes = needed_bytes(known, "checkpoint") // 2
     with exports.room(asked.visitor, nbytes, keeps=False) as room:
-        folder = room.folder / f"dppa-{recipe_hash(asked.recipe)}"
+        folder = room.folder / f"dppa-{short_hash(asked.recipe)}"
         merge_to_folder(
             asked.recipe,
             folder,

@@ -77,13 +77,15 @@ class ScoreProgress:
         return self.left * self.seconds / self.asked
 
 
-def contestants(session: Session, given: object) -> tuple[Entrant, ...]:
+def contestants(
+    session: Session, given: object, trained_for: Mapping[str, str] | None = None
+) -> tuple[Entrant, ...]:
     """The merge, that of the slot that is not shown (`given`), plain merges, domain models and the
-    base, with their labels on the page."""
+    base, with their labels on the page; `trained_for` as of `entrants`."""
     other = other_session(given, session)
     slots = slot_names(given) if other else ("merged", "")
     order = (RECIPE, AGAINST, ARITHMETIC, LINEAR, "", BASE)
-    found = entrants(session.recipe(), other.recipe() if other else None)
+    found = entrants(session.recipe(), other.recipe() if other else None, trained_for)
     labels = {one.key: short_name(one.target) for one in found if isinstance(one.target, str)}
     labels |= dict(zip((RECIPE, AGAINST), slots, strict=True))
     named = (replace(one, label=labels.get(one.key, one.label)) for one in found)

@@ -21,7 +21,7 @@ from ...widgets.controls import (
 )
 from ...widgets.runs import build_run, streaming, wire_stop
 from ...work.studio import Studio
-from .own_questions import limits_of, read_domain
+from .own_lists import QuestionBox, limits_of
 from .search_words import (
     GOALS,
     ITEMS,
@@ -30,6 +30,7 @@ from .search_words import (
     VALUES,
     goal_words,
     knob_words,
+    lists_of_models,
     range_words,
     read_hunt,
 )
@@ -56,7 +57,7 @@ def _build_varied() -> dict[str, Any]:
             elem_id="search-goals",
         )
         trials = gr.Slider(
-            *TRIALS, value=20, step=1, label="Trials", elem_id="search-trials", buttons=[]
+            *TRIALS, value=20, step=1, label="Trials (number)", elem_id="search-trials", buttons=[]
         )
     with gr.Row(elem_id="search-grid"):
         sides = [(knob_words(name), name) for name in VALUES]
@@ -65,22 +66,24 @@ def _build_varied() -> dict[str, Any]:
     return {"vary": vary, "goals": goals, "trials": trials, "down": down, "across": across}
 
 
-def add_search(controls: Controls, studio: Studio, questions: gr.Textbox) -> None:
+def add_search(controls: Controls, studio: Studio, questions: QuestionBox) -> None:
     """The kind of search, its settings, the buttons, the plot; `questions` are a visitor's own."""
     known, choices = Recent(KEPT), _build_choices()
     own = gr.Checkbox(
         label="By your own questions",
-        info="Those of the pane Score, in place of the embedded ones: the half that Score leaves.",
+        info="Those of the pane Score, in place of the embedded ones: the half that Score leaves. "
+        "A list for each model balances what is kept of each.",
         elem_id="search-own",
     )
     runs = build_run("search", "Start", value=IDLE, events=("start",))
 
     def on_search(values: dict[Any, Any]) -> Iterator[dict[str, Any]]:
         given = {name: values[component] for name, component in choices.items()}
-        hunt = read_hunt(given, controls.session(values))
+        session = controls.session(values)
+        hunt = read_hunt(given, session)
         if values[own] is True:
-            domain = read_domain(values[questions], limits_of(studio), "search", "test")
-            hunt = replace(hunt, own=domain)
+            lists = questions.read(values, session, limits_of(studio))
+            hunt = replace(hunt, own=lists_of_models(lists, hunt.recipe))
         return stream_hunt(hunt, studio, known)
 
     show = "(way) => { document.body.dataset.search = way; window.dppa.redraw(); return []; }"
@@ -90,7 +93,7 @@ def add_search(controls: Controls, studio: Studio, questions: gr.Textbox) -> Non
     runs.run.click(None, js="() => { window.dppa.startSearch?.(); return []; }", **PRIVATE)
     running = runs.shown.start(
         streaming(runs.shown, on_search),
-        inputs=controls.inputs | set(choices.values()) | {own, questions},
+        inputs=controls.inputs | set(choices.values()) | questions.inputs | {own},
         outputs=[runs.shown],
         concurrency_id="search",  # its own queue: chats do not wait
         concurrency_limit=1,
@@ -108,11 +111,17 @@ def _build_choices() -> dict[str, Any]:
         [("joint", "joint"), ("climb", "climb"), ("Optuna", "optuna"), ("grid", "grid")],
         value="joint",
         label="Search by",
-        info="Joint: what the method has of factors (shared by all models), coefficient and "
-        "strength, together, 24 settings; rates and models stay. Climb: the paper's way, one "
+        info="Joint: what the method has of factors, coefficient and strength, together, 24 "
+        "settings or more; rates and models stay. Climb: the paper's way, one "
         "factor after the other, each model alone. Optuna: many settings at once. Grid: every "
         "pair of two settings.",
         elem_id="search-way",
+    )
+    per_model = gr.Checkbox(
+        label="Factors of each model",
+        info="Off, all models share them. On, a joint search also finds the ratio that models in "
+        "conflict need, with more settings.",
+        elem_id="search-per-model",
     )
     varied = _build_varied()
     limit = slider(
@@ -123,4 +132,4 @@ def _build_choices() -> dict[str, Any]:
         "Of the search split: none of them is in the test. More take longer and show "
         "smaller differences between settings.",
     )
-    return {"way": way, "limit": limit, **varied}
+    return {"way": way, "per_model": per_model, "limit": limit, **varied}

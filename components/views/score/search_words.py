@@ -11,10 +11,11 @@ from dppa_core.parameter_fields import check_number
 from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.tasks import DOMAINS, OwnDomain
 from dppa_core.tuning.search.axes import axes_of
-from dppa_core.tuning.search.joint import LOSSES
+from dppa_core.tuning.search.joint import usual_settings
 from dppa_core.tuning.search.space import parse_knobs
 
 from ...session.session import Session
+from .own_lists import OwnLists
 
 WAYS = ("joint", "climb", "optuna", "grid")
 RANGES: Mapping[str, str] = {
@@ -68,7 +69,7 @@ def knob_words(name: str) -> str:
     """A setting's name on its slider; a number follows it."""
     what, _, whose = name.partition(".")
     if whose:
-        return f"{what} of {whose} ×"
+        return f"{knob_words(what).removesuffix(' ×')} of {whose} ×"
     if name.startswith("factor") and name.removeprefix("factor").isdigit():
         return _WORDS.get(name, f"band {name.removeprefix('factor')} ×")
     return _WORDS.get(name, name)
@@ -103,18 +104,20 @@ class SearchRequest:
     vary: tuple[str, ...] = ()
     goals: tuple[str, ...] = ("retention",)
     trials: int = 0
-    own: OwnDomain | None = None
-    """A visitor's own questions in place of the embedded ones."""
+    per_model: bool = False
+    """Whether a joint search chooses factors of each model."""
+    own: tuple[OwnDomain, ...] = ()
+    """A visitor's own questions in place of the embedded ones, a list for each model."""
 
     @property
     def tasks(self) -> list[str] | None:
         """The domains it goes by; None for those of the models."""
-        return None if self.own is None else [self.own]
+        return list(self.own) or None
 
     @property
     def contents(self) -> str:
         """Differs for other own questions, whose domains are equal by name."""
-        return "" if self.own is None else self.own.digest
+        return " ".join(one.digest for one in self.own)
 
 
 def read_hunt(given: Mapping[str, Any], session: Session) -> SearchRequest:
@@ -126,9 +129,9 @@ def read_hunt(given: Mapping[str, Any], session: Session) -> SearchRequest:
     limit = int(check_number("Questions", given["limit"], *ITEMS))
     recipe, goals, trials = session.recipe(), GOALS["retention"], 0
     vary: tuple[str, ...] = ()
+    per_model = way == "joint" and given["per_model"] is True
     if way == "joint":
-        axes_of(recipe)
-        trials = LOSSES
+        trials = usual_settings(axes_of(recipe, per_model=per_model))
     if way == "optuna":
         chosen = given["vary"] if isinstance(given["vary"], list) else []
         vary = tuple(RANGES[_one_of("Vary", name, RANGES)] for name in chosen)
@@ -143,7 +146,16 @@ def read_hunt(given: Mapping[str, Any], session: Session) -> SearchRequest:
         vary = tuple(VALUES[side] for side in sides)
     if vary:
         parse_knobs(vary, recipe)
-    return SearchRequest(session, recipe, way, limit, vary, goals, trials)
+    return SearchRequest(session, recipe, way, limit, vary, goals, trials, per_model)
+
+
+def lists_of_models(lists: OwnLists, recipe: MergeRecipe) -> tuple[OwnDomain, ...]:
+    """The list of each model of a merge; InvalidValue for a model without, or an empty half."""
+    found = lists.of_each(tuple(model.model for model in recipe.models))
+    for domain in found:
+        for split in ("search", "test"):
+            domain.of_split(split)
+    return found
 
 
 def _one_of(what: str, value: object, known: Mapping[str, Any]) -> str:

@@ -120,6 +120,7 @@ def _joint(
             *(hunt.recipe, ask),
             tasks=hunt.tasks,
             limit=hunt.limit,
+            per_model=hunt.per_model,
             state=memory,
             watch=watch,
             public=studio.public,
@@ -168,7 +169,7 @@ def _studied(
 
 def _tested(hunt: SearchRequest, found: MergeRecipe, studio: Studio, stop: Stop) -> dict[str, Any]:
     """The found merge against the given one on as many test items: a sentence, and whether the
-    found one answered fewer of them."""
+    found one answered fewer of them, beyond chance."""
     from dppa_core.evaluation.examiner import Examiner  # noqa: PLC0415  (torch)
 
     if recipe_hash(found) == recipe_hash(hunt.recipe):
@@ -181,7 +182,7 @@ def _tested(hunt: SearchRequest, found: MergeRecipe, studio: Studio, stop: Stop)
 
     one = compared({d: (hits(found, d), hits(hunt.recipe, d)) for d in domains})
     told = sentence(one, "what was found", "the given merge")
-    return {"test": f"On test questions: {told}", "worse": one.difference.value < 0}
+    return {"test": f"On test questions: {told}", "worse": one.seen and one.difference.value < 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +240,7 @@ def stream_hunt(hunt: SearchRequest, studio: Studio, known: Recent) -> Iterator[
     knobs = parse_knobs(hunt.vary, hunt.recipe) if hunt.vary else ()
     names = [one.name for one in knobs]
     if hunt.way == "joint":
-        names = [*AS_GIVEN, *(axis.name for axis in axes_of(hunt.recipe))]
+        names = [*AS_GIVEN, *(axis.name for axis in axes_of(hunt.recipe, per_model=hunt.per_model))]
     grid = hunt.way == "grid"
     sides = [{"name": k.name, "values": list(k.values())} for k in knobs] if grid else []
     total = len(sides[0]["values"]) * len(sides[1]["values"]) if sides else hunt.trials

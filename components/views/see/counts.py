@@ -7,9 +7,10 @@ assets/js/plots/conflict.js, sparsity.js and the heatmap draw them.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields
 from typing import Any
 
+from dppa_core.checkpoints.checkpoint import stored_dtype
+from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.analysis.overlap_pass import count_meetings
 from dppa_core.evaluation.analysis.rounding import count_rounded
@@ -17,7 +18,6 @@ from dppa_core.progress import Stop
 from dppa_core.pruning.overlap import pack_meetings
 from dppa_core.pruning.plan import PruningPlan
 from dppa_core.pruning.pruning_parameters import Override
-from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.system.recent import Recent
 
 from ...session.json_form import parsed
@@ -31,8 +31,6 @@ from .see import drawn_with, plan_of
 
 COUNTING = {"concurrency_id": "count", "concurrency_limit": 1}
 """One count at a time for all visitors: it uses a whole core, and nothing else waits for it."""
-DTYPE = next(str(field.default) for field in fields(MergeRecipe) if field.name == "dtype")
-"""The dtype of every merge of the page."""
 
 
 def add_counts(controls: Controls, studio: Studio) -> None:
@@ -97,13 +95,14 @@ def losses_payload(
     all they depend on; "layers" is None if the method does more than amplify kept changes. Closing
     the iterator stops the count.
     """
-    factors = session.factors_of(model.reference)
+    factors, dtype = session.factors_of(model.reference), _dtype(session, studio)
     value = {
         "model": model.reference,
         "settings": settings_json(session),
         "factors": list(factors),
         "weight": [list(point) for point in model.curve] or model.coefficient,
-        "dtype": DTYPE,
+        "dtype": dtype,
+        "dtype_choice": session.dtype,
     }
     plan = plan_of(session, model.reference, studio)
     if plan is None or session.method.staged:
@@ -116,7 +115,7 @@ def losses_payload(
 
         def work(_emit: Emit, stop: Stop) -> None:
             done = count_rounded(
-                plan, factors, model.weight, DTYPE, public=studio.public, stop=stop
+                plan, factors, model.weight, dtype, public=studio.public, stop=stop
             )
             found.append(_by_layer(plan, done.lost.tolist()))
 
@@ -125,6 +124,13 @@ def losses_payload(
             yield {"counting": True}
         layers = counts.keep(key, found[0])
     yield {**value, "layers": layers}
+
+
+def _dtype(session: Session, studio: Studio) -> str:
+    """The dtype of the session's merges, by name."""
+    if session.dtype != "base":
+        return session.dtype
+    return stored_dtype(open_checkpoint(session.base, public=studio.public))
 
 
 def _by_layer(plan: PruningPlan, lost: list[list[int]]) -> list[list[int]]:

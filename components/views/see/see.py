@@ -27,9 +27,9 @@ from ...work.figures import (
 from ...work.studio import Emit, Studio
 from .verdict import (
     before_scoring,
+    of_other_trainings,
     shown_at,
     shown_merges,
-    telling_question,
     verdict_of,
     which_for_what,
 )
@@ -63,7 +63,7 @@ def build_see() -> SeeView:
         "purposes": which_for_what(),
         "shows": shows,
         "at": shown_at(),
-        "question": telling_question(),
+        "others": of_other_trainings(),
     }
     verdict = live("verdict", told)
     beforehand = live("beforehand", None, events=("merge",))
@@ -131,7 +131,7 @@ def exact_payload(session: Session, studio: Studio, *, adopt: bool = False) -> d
         "outcome": outcome_value(outcome) if outcome else None,
         "adopt": adopt,
         "verdict": verdict_of(recipe) if recipe else "No merge at these settings.",
-        "measured": before_scoring(recipe) if recipe else "",
+        "measured": before_scoring(recipe) if recipe else None,
     }
 
 

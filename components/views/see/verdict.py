@@ -13,12 +13,12 @@ from typing import Any
 from dppa_core.evaluation.tables import settings_text
 from dppa_core.methods.registry import get_method
 from dppa_core.recipes.yaml_text import MergeRecipe, parse_recipe, recipe_hash
-from dppa_core.tasks import example_items
 from dppa_core.tasks.intervals import Interval
 from dppa_lab.zoo.study.compare import retention
 from dppa_lab.zoo.study.merges import recipe_of
 
 from ...session.from_recipe import session_from_recipe
+from ...session.presets import first_session, presets
 from ...session.shipped import shipped
 from ...session.state import state_of
 
@@ -29,6 +29,8 @@ STUDIED = {
 }
 """Files of `make study` that come along -> base, and names of the models up to the domain."""
 LEADERBOARD = shipped("docs/leaderboard.json")
+TRAINED_APART = "Trained apart: math + finance + law"
+"""The preset of the models that never met."""
 FOR_EACH_DOMAIN = "emr"
 """The method that makes a checkpoint for each domain, not one for all."""
 OTHERS = {
@@ -112,21 +114,18 @@ class ShownMerge:
         return f"{self.name} {self.kept}"
 
 
-@cache
-def _shown_rate() -> float:
-    """The rate at which DPPA keeps most beyond what magnitude pruning leaves."""
-    known = {(row["method"], row["rate"]): row["merged"] for row in _merges()}
-
-    def gained(rate: float) -> float:
-        ours, plain = known["dppa", rate]["best"], known["magnitude", rate]["plain"]
-        return float(ours["kept"] - plain["kept"])
-
-    return max((float(rate) for method, rate in known if method == "dppa"), key=gained)
-
-
 def shown_at() -> str:
-    """The pruning rate of the merges that clicks set, in percent."""
-    return _percent(_shown_rate())
+    """The pruning rate of the merges that clicks set, in percent: the one that the page opens
+    with, whatever a method keeps there."""
+    return _percent(first_session().rate)
+
+
+def of_other_trainings() -> str:
+    """What stands beside those merges: how their models were trained, and what is kept of others.
+    A figure of one training is none of pruning."""
+    apart = replace(presets()[TRAINED_APART], rate=first_session().rate, partitions=2)
+    beside = _beside(apart.recipe(), None)
+    return f"Toys, trained once, to be merged; trained apart: {beside}."
 
 
 @cache
@@ -135,7 +134,7 @@ def shown_merges() -> tuple[ShownMerge, ...]:
     DPPA, each but the second with searched settings: at the rate `shown_at`."""
     known = {(row["method"], row["rate"]): row["merged"] for row in _merges()}
 
-    rate = _shown_rate()
+    rate = first_session().rate
     one, ours = known["magnitude", rate], known["dppa", rate]
     return (
         _shown("whole", "Whole changes, added.", known["task_arithmetic", 0.0]["best"]),
@@ -159,11 +158,6 @@ def shown_merges() -> tuple[ShownMerge, ...]:
     )
 
 
-def telling_question() -> str:
-    """A question of the chat that the merge answers right, then wrong, then right again."""
-    return next(item.prompt for item in example_items("finance") if item.task == "sentiment")
-
-
 def _shown(name: str, how: str, merge: Mapping[str, Any]) -> ShownMerge:
     session = session_from_recipe(parse_recipe(merge["recipe"]), 0)
     kept = _percent(merge["kept"])
@@ -184,12 +178,14 @@ def verdict_of(recipe: MergeRecipe) -> str:
     return f"{kept} {searched}: {beside}." if beside else kept
 
 
-def before_scoring(recipe: MergeRecipe) -> str:
-    """What stands beside a score of this merge by fewer questions; empty if it was not measured."""
+def before_scoring(recipe: MergeRecipe) -> dict[str, Any] | None:
+    """What stands beside a score of this merge, and on how many questions; None if it was not
+    measured."""
     found = _found(recipe)
     if found is None:
-        return ""
-    return f"Before, on {found.questions:,}: {_percent(found.kept)}."
+        return None
+    text = f"Measured on {found.questions:,} questions: keeps {_percent(found.kept)}."
+    return {"questions": found.questions, "text": text}
 
 
 @cache

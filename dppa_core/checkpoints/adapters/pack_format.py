@@ -24,7 +24,7 @@ from dppa_core.pruning.tensor_names import is_buffer
 MASK, VALUES = "mask/", "values/"
 """Prefixes of a tensor's name."""
 SUFFIX = ".safetensors"
-VERSION = "1"
+VERSION = "2"
 _KIND = "dppa-pack"
 
 
@@ -68,7 +68,7 @@ def read_pack_header(file: SafetensorsFile) -> PackHeader:
     if found.get("version") != VERSION:
         raise DamagedCheckpoint(
             f"{file.path}: a delta pack of version {found.get('version')!r}; readable is "
-            f"{VERSION}. A pack of a newer DPPA Studio is the usual cause."
+            f"{VERSION}. A pack of another version of DPPA Studio is the usual cause; pack again."
         )
     missing = [key for key in ("base", "base_hash", "dtype", "recipe") if not found.get(key)]
     if missing or found["dtype"] not in FLOATS:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -38,6 +39,12 @@ COMPANIONS = (
     "added_tokens.json",
     "vocab.json",
     "merges.txt",
+    "vocab.txt",
+    "bpe.codes",
+    "spiece.model",
+    "spm.model",
+    "sentencepiece.model",
+    "sentencepiece.bpe.model",
     "chat_template.jinja",
     "chat_template.json",
 )
@@ -45,6 +52,8 @@ COMPANIONS = (
 
 _VOCABULARIES = ("tokenizer.json", "vocab.json")
 _BINARY = ".model"
+_PIECES = re.compile(rb"\n|[A-Za-z0-9+/]+=* \d+\n")
+"""How models of sentencepiece and of tiktoken begin."""
 
 _LARGEST = 64 * 1024 * 1024
 
@@ -179,15 +188,31 @@ def read_companion(path: Path) -> bytes:
     """The content of one of `COMPANIONS`, checked to be of its kind, to be written unchanged.
 
     Raises:
-        DamagedCheckpoint, NotAllowed: see `read_file`; or not UTF-8, or not a JSON object.
-            Vocabularies are only checked to be UTF-8: parsing a large one takes a second.
+        DamagedCheckpoint, NotAllowed: see `read_file`; or not of the kind that its name says.
+            Of vocabularies only the beginning is looked at: parsing a large one takes a second.
     """
     data = read_file(path)
     if path.suffix == ".json" and path.name not in _VOCABULARIES:
         _object(path, data)
-    elif path.suffix != _BINARY:
-        text_of(path, data)
+    elif not _is_of_kind(path, data):
+        raise DamagedCheckpoint(
+            f"{path}: holds something else than its name says. A hard link to another file, or a "
+            "file saved under a wrong name, is the usual cause."
+        )
     return data
+
+
+def _is_of_kind(path: Path, data: bytes) -> bool:
+    """Whether a file is what its name says; a hard link cannot be told from the file itself."""
+    if path.suffix == _BINARY:
+        return _PIECES.match(data) is not None
+    text = text_of(path, data)
+    if path.suffix == ".jinja":
+        return "messages" in text and ("{{" in text or "{%" in text)
+    if path.suffix == ".txt":
+        pairs = [line for line in text.split("\n") if line.strip() and not line.startswith("#v")]
+        return all(line.count(" ") == 1 for line in pairs)
+    return text.lstrip()[:1] == "{"
 
 
 def known_sha256(path: Path) -> str:

@@ -139,6 +139,12 @@ def is_here(name: str, commit: str, *, adapter: bool = False) -> bool:
     return _complete(name, commit, adapter) is not None
 
 
+def opens_offline(name: str, commit: str, *, adapter: bool = False) -> bool:
+    """Whether `fetch` asks the Hub for nothing: all files were fetched by this program."""
+    folder = _complete(name, commit, adapter)
+    return folder is not None and _is_whole(folder)
+
+
 def _weights(model: HubModel, stop: Stop | None) -> list[str]:
     """Weight files: safetensors if there are any, else PyTorch's .bin files."""
     index = INDEX

@@ -13,8 +13,8 @@ from dppa_core.checkpoints.adapters.pack_checkpoint import PackCheckpoint, find_
 from dppa_core.checkpoints.adapters.pack_format import SUFFIX
 from dppa_core.checkpoints.checkpoint import Checkpoint, FolderCheckpoint
 from dppa_core.checkpoints.folders.roots import within_roots
-from dppa_core.checkpoints.sources.download import fetch, is_here
-from dppa_core.checkpoints.sources.hub import check_name, resolve
+from dppa_core.checkpoints.sources.download import fetch, is_here, opens_offline
+from dppa_core.checkpoints.sources.hub import check_name, is_commit, resolve
 from dppa_core.checkpoints.sources.references import checked_reference
 from dppa_core.checkpoints.sources.zoo import (
     checked_zoo_name,
@@ -148,6 +148,19 @@ def needs_download(ref: ModelRef) -> bool:
         return needs_fetch(ref.location)
     adapter = ref.base is not None
     return ref.source == "hub" and not is_here(ref.location, ref.revision, adapter=adapter)
+
+
+def asks_hub(ref: ModelRef) -> bool:
+    """Whether looking up or opening a model that needs no download would ask the Hub."""
+    if ref.base is not None and asks_hub(ref.base):
+        return True
+    if ref.source != "hub":
+        return False
+    if not is_commit(ref.revision):
+        return True
+    adapter = ref.base is not None
+    offline = opens_offline(ref.location, ref.revision, adapter=adapter)
+    return not needs_download(ref) and not offline
 
 
 def _embedded(text: str) -> ModelRef:

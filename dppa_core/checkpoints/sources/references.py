@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from dppa_core.errors import InvalidValue, shown
 
 LONGEST_REFERENCE = 4096
@@ -9,11 +11,12 @@ LONGEST_REFERENCE = 4096
 
 
 def checked_reference(text: object, what: str = "A model reference") -> str:
-    """A reference without surrounding space.
+    """A reference, or a folder's path, as text without surrounding space.
 
     Raises:
         InvalidValue: not a text, empty, too long, or with unprintable characters (NUL, line ends).
     """
+    text = str(text) if isinstance(text, Path) else text
     if not isinstance(text, str) or not text.strip():
         raise InvalidValue(
             f"{what} must be a text such as zoo:math, or a folder, got {shown(text)}."

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from dppa_core.checkpoints.folders.weight_files import read_file, read_object
+from dppa_core.checkpoints.folders.weight_files import read_file, read_object, text_of
+from dppa_core.checkpoints.vocabulary.tokenizer_growth import check_growth
 from dppa_core.checkpoints.vocabulary.tokens import Vocabulary, checked, vocabulary_of_json
 from dppa_core.errors import DamagedCheckpoint, NotAllowed, shown
 from dppa_core.system.error_translation import ForeignCode
 
 FAST, PIECES, TABLE, ADDED = "tokenizer.json", "tokenizer.model", "vocab.json", "added_tokens.json"
+LINES = "vocab.txt"
 SETTINGS = "tokenizer_config.json"
+T = TypeVar("T")
 _VERSIONS = "fast_tokenizer_files"
-TOKENIZER_FILES = (FAST, PIECES, TABLE, ADDED, SETTINGS)
+TOKENIZER_FILES = (FAST, PIECES, TABLE, LINES, ADDED, SETTINGS)
 """Files that `read_vocabulary` reads."""
 
 
 def tokenizer_folder(folders: Sequence[Path]) -> Path | None:
     """The last folder with a tokenizer, so that an adapter's comes before its base's."""
     for folder in reversed(folders):
-        if any((folder / name).is_file() for name in (FAST, TABLE, PIECES)):
+        if any((folder / name).is_file() for name in (FAST, TABLE, PIECES, LINES)):
             return folder
     return None
 
@@ -29,8 +33,8 @@ def tokenizer_folder(folders: Sequence[Path]) -> Path | None:
 def read_vocabulary(folder: Path) -> Vocabulary | None:
     """The tokens of a folder's tokenizer; None if there is no tokenizer.
 
-    tokenizer.json is sufficient. Without it, vocab.json or the pieces of tokenizer.model are used,
-    plus added_tokens.json and the tokens that tokenizer_config.json adds.
+    tokenizer.json is sufficient. Without it, vocab.json, the pieces of tokenizer.model or the lines
+    of vocab.txt are used, plus added_tokens.json and the tokens that tokenizer_config.json adds.
 
     Raises:
         DamagedCheckpoint: an invalid file; the message names it.
@@ -41,6 +45,9 @@ def read_vocabulary(folder: Path) -> Vocabulary | None:
         ids: Mapping[Any, Any] = read_object(folder / TABLE)
     elif (folder / PIECES).is_file():
         ids = _pieces(folder / PIECES)
+    elif (folder / LINES).is_file():
+        lines = text_of(folder / LINES, read_file(folder / LINES)).split("\n")
+        ids = {token: row for row, token in enumerate(lines[:-1] if not lines[-1] else lines)}
     else:
         return None
     added = read_object(folder / ADDED) if (folder / ADDED).is_file() else {}
@@ -48,11 +55,11 @@ def read_vocabulary(folder: Path) -> Vocabulary | None:
 
 
 def check_named_files(folder: Path) -> None:
-    """Refuse a tokenizer_config.json that makes transformers read a file of another folder.
+    """Check the files that transformers reads before it reads them.
 
     Raises:
-        NotAllowed: a path, instead of a file name, for a version of the tokenizer.
-        DamagedCheckpoint: unreadable settings.
+        NotAllowed: settings that name a file of another folder as a version of the tokenizer.
+        DamagedCheckpoint: unreadable settings, or a tokenizer that makes texts too long.
     """
     path = folder / SETTINGS
     listed = (read_object(path) if path.is_file() else {}).get(_VERSIONS) or []
@@ -63,6 +70,9 @@ def check_named_files(folder: Path) -> None:
             f"{path}: {_VERSIONS} lists {shown(odd[0])}. Allowed are names of files in the same "
             "folder. A file edited by hand is the usual cause."
         )
+    for file in (folder / name for name in (FAST, *names)):
+        if file.is_file():
+            _within(file, partial(check_growth, read_object(file)))
 
 
 def _settled(folder: Path, ids: Mapping[Any, Any]) -> Iterator[tuple[Any, Any]]:
@@ -88,12 +98,11 @@ def _pieces(path: Path) -> dict[str, int]:
         return {pieces.IdToPiece(row): row for row in range(pieces.GetPieceSize())}
 
 
-def _within(path: Path, read: Any) -> Vocabulary:
+def _within(path: Path, read: Callable[[], T]) -> T:
     try:
-        vocabulary: Vocabulary = read()
+        return read()
     except ValueError as error:
         raise DamagedCheckpoint(
             f"{path}: not a readable tokenizer: {error}. A file of another kind, or one "
             "edited by hand, is the usual cause."
         ) from error
-    return vocabulary

@@ -19,18 +19,18 @@ from dppa_core.cli.output import (
     names_in,
     progress_line,
 )
-from dppa_core.errors import InvalidValue, shown
 from dppa_core.evaluation.tables import percent_text, signed_text, text_table
+from dppa_core.recipes.recipe_argument import recipe_or_model
 from dppa_core.recipes.yaml_text import MergeRecipe, load_recipe
 from dppa_core.system.frames import check_frame_file, write_frame
 from dppa_core.tasks import DOMAINS, KNOWN_DOMAINS, OwnDomain
 from dppa_core.tasks import items as items_of
+from dppa_core.tasks.own_items import ALL
 
 if TYPE_CHECKING:
     from dppa_core.evaluation.side_by_side import Entrant
     from dppa_core.merging.in_memory.model_pool import ModelPool
 
-_RECIPES = (".yaml", ".yml")
 _KNOWN = ", ".join(KNOWN_DOMAINS)
 
 
@@ -47,7 +47,7 @@ def evaluate(
     ] = None,
     items: ItemsOption = None,
     scorer: ScorerOption = None,
-    split: Annotated[str, typer.Option(help="train, search or test.")] = "test",
+    split: Annotated[str, typer.Option(help="train, search or test; all of --items.")] = "test",
     limit: Annotated[
         int | None, typer.Option(min=1, help="Items per domain; all if unset.")
     ] = None,
@@ -87,7 +87,8 @@ def evaluate(
 
     Answers are kept in the cache: no question is asked twice.
     """
-    recipe = _recipe(target)
+    named_recipe = recipe_or_model(target)
+    recipe = named_recipe if isinstance(named_recipe, MergeRecipe) else None
     if against is not None and (recipe is None or alone):
         raise typer.BadParameter("--against compares two recipes, side by side")
     if lm_eval_tasks is not None and lm_eval is None:
@@ -135,11 +136,11 @@ def evaluate(
 
 
 def _half(domain: OwnDomain, split: str) -> str:
-    here, other = len(domain.of_split(split)), "search" if split == "test" else "test"
-    return (
-        f"{domain}: {here} of {len(domain.items)} questions are of the {split} split; "
-        f"--split {other} asks the others."
-    )
+    if split == ALL:
+        return f"{domain}: all {len(domain.items)} questions, those for searches too."
+    part = f"{len(domain.of_split(split))} of {len(domain.items)} questions"
+    other = "search" if split == "test" else "test"
+    return f"{domain}: {part} are of the {split} split; --split {other} asks the others."
 
 
 def _who(
@@ -174,16 +175,6 @@ def _domains(named: Sequence[str] | None, split: str) -> list[str]:
     for domain in domains:  # before a model is loaded
         items_of(domain, split, 1)
     return domains
-
-
-def _recipe(target: str) -> MergeRecipe | None:
-    """The recipe of a file; None for the reference of a model."""
-    path = Path(target)
-    if path.suffix in _RECIPES or path.is_file():
-        return load_recipe(path)
-    if not target.strip():
-        raise InvalidValue(f"Name a recipe file or a model, got {shown(target)}.")
-    return None
 
 
 def evaluated_text(value: Mapping[str, Any]) -> str:

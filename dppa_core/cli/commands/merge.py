@@ -21,12 +21,14 @@ from dppa_core.cli.output import (
     progress_line,
 )
 from dppa_core.errors import InvalidValue
+from dppa_core.merging.preflight.estimate import threads_within
 from dppa_core.merging.preflight.facts import in_bytes
 from dppa_core.merging.to_folder import MergeReport, merge_to_folder
 from dppa_core.merging.to_gguf import check_source, check_target, write_gguf
 from dppa_core.methods.registry import get_method
 from dppa_core.recipes.yaml_text import MergeRecipe, load_recipe
-from dppa_core.system.byte_sizes import parse_size
+from dppa_core.system.byte_sizes import memory_budget, parse_size, use_budget
+from dppa_core.system.threads import worker_count
 
 
 def merge(
@@ -42,11 +44,17 @@ def merge(
     shard_size: Annotated[str, typer.Option(help="Largest weight file, as 5GB.")] = "5GB",
     sync: Annotated[bool, typer.Option(help="Wait until the disk has everything.")] = True,
     workers: WorkersOption = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", help="Most memory, as 1GB: fewer threads; the same bytes."),
+    ] = None,
     ray: RayOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Merge the models of a recipe into a folder that transformers loads."""
     given = load_recipe(recipe)
+    if memory is not None:
+        workers = _threads(memory, workers, ray)
     if gguf is not None:
         check_target(gguf, overwrite=overwrite)  # before the long work
         check_source(open_checkpoint(given.base))
@@ -74,6 +82,14 @@ def merge(
         told["gguf"] = asdict(write_gguf(out, gguf))
         lines.append(f"{gguf}: {in_bytes(gguf.stat().st_size)} for llama.cpp")
     emit(told, "\n".join(lines), as_json=as_json)
+
+
+def _threads(memory: str, workers: int | None, ray: str | None) -> int:
+    """Threads that fit into the memory."""
+    if ray is not None:
+        raise typer.BadParameter("--memory is of this machine; a cluster takes --workers")
+    use_budget(memory)  # models that rank or weigh by a text
+    return threads_within(memory_budget(), worker_count(workers))
 
 
 def _on_cluster(

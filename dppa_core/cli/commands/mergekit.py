@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint
 from dppa_core.checkpoints.sources.zoo import zoo_path
 from dppa_core.cli.output import JsonFlag, RecipeFile, emit, write_text
-from dppa_core.errors import DppaError
+from dppa_core.errors import DppaError, UnknownName, printable, shown
+from dppa_core.merging.inputs import references, renamed, with_dtype
 from dppa_core.recipes.mergekit.export import export_mergekit
 from dppa_core.recipes.mergekit.import_recipe import import_mergekit
 from dppa_core.recipes.mergekit.values import llama_names
@@ -24,15 +27,29 @@ def import_recipe(
     layers: Annotated[
         int | None, typer.Option(min=1, help="Layers of a base that is not here, if it is a Llama.")
     ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=FOLDER", help="Where a model of the recipe lies; may be repeated."
+        ),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Read a recipe of mergekit as one of ours; differences are reported on stderr."""
+    places = _places(model or ())
 
     def names(base: str) -> tuple[str, ...]:
-        return tuple(_shapes(base)) if layers is None else llama_names(layers)
+        local = places.get(base, base)
+        return tuple(_shapes(_local(local))) if layers is None else llama_names(layers)
 
     found = load_text(recipe, lambda text: import_mergekit(text, names))
-    written = dump_recipe(found.recipe)
+    unknown = sorted(places.keys() - set(references(found.recipe)))
+    if unknown:
+        known = ", ".join(references(found.recipe))
+        raise UnknownName(
+            f"--model {shown(unknown[0])}: {recipe} names no such model, but {known}."
+        )
+    written = dump_recipe(renamed(found.recipe, places))
     _hand_over("recipe", written, found.notes, out, as_json)
 
 
@@ -48,8 +65,22 @@ def export_recipe(
     if not mergekit:
         raise typer.BadParameter("say which format: --mergekit")
     given = load_recipe(recipe)
-    found = export_mergekit(given, shapes=_shapes(given.base), place=_place)
+    base = _local(given.base)
+    if base is not None:
+        given = with_dtype(given, base)
+    found = export_mergekit(given, shapes=_shapes(base), place=_place)
     _hand_over("mergekit", found.text, found.notes, out, as_json)
+
+
+def _places(pairs: Sequence[str]) -> dict[str, str]:
+    """Name in mergekit's recipe -> the reference in ours."""
+    found = {}
+    for pair in pairs:
+        name, equals, place = pair.partition("=")
+        if not (name and equals and place):
+            raise typer.BadParameter(f"--model wants NAME=FOLDER, got {pair!r}")
+        found[name] = place
+    return found
 
 
 def _hand_over(
@@ -61,18 +92,24 @@ def _hand_over(
         emit({key: text, "notes": list(notes)}, text, as_json=True)
         return
     for note in notes:
-        sys.stderr.write(f"warning: {note}\n")
+        sys.stderr.write(f"warning: {printable(note)}\n")
     if out is None:
         emit(None, text, as_json=False)
 
 
-def _shapes(reference: str) -> dict[str, tuple[int, ...]]:
-    """Shapes of all tensors of a local model; empty if it is not here."""
+def _local(reference: str) -> Checkpoint | None:
+    """A local model; None if it is not here."""
     try:
         if ModelRef.parse(reference).source == "hub":  # a translation fetches nothing
-            return {}
-        checkpoint = open_checkpoint(reference)
+            return None
+        return open_checkpoint(reference)
     except DppaError:
+        return None
+
+
+def _shapes(checkpoint: Checkpoint | None) -> dict[str, tuple[int, ...]]:
+    """Shapes of all tensors of a model."""
+    if checkpoint is None:
         return {}
     return {name: checkpoint.shape(name) for name in checkpoint.names()}
 

@@ -16,6 +16,7 @@ from dppa_core.cli.output import (
     WorkersOption,
     emit,
     progress_line,
+    teller,
 )
 from dppa_core.evaluation.tables import text_table
 from dppa_core.merging.to_pack import PackReport, pack_models
@@ -78,9 +79,15 @@ def _patch(
         raise typer.BadParameter(
             "--model and --coefficient are for packs; a patch is the whole merge"
         )
+    say = teller(quiet=False)
     with progress_line() as progress:
         found = patch_base(
-            *(recipe, out), overwrite=overwrite, sync=sync, workers=workers, progress=progress
+            *(recipe, out),
+            overwrite=overwrite,
+            sync=sync,
+            workers=workers,
+            announce=lambda size: say(size.text),
+            progress=progress,
         )
     head = f"{out / found.file}: {found.nbytes / 1e6:.2f} MB"
     share = f"{found.stored / max(found.numel, 1):.2%} of the weights of {found.base}"

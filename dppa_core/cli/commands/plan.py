@@ -135,7 +135,8 @@ def _numbers(text: str) -> tuple[float, ...]:
 def _plan_recipe(path: Path, workers: int | None, frame: Path | None, as_json: bool) -> None:
     recipe = load_recipe(path)
     with progress_line() as progress:
-        plans = plan_merge(open_inputs(recipe, workers=workers, progress=progress)).plans
+        inputs = open_inputs(recipe, workers=workers, progress=progress)
+        plans, losses = plan_merge(inputs).plans, inputs.rounding_losses()
     if not plans:
         raise InvalidRecipe(
             f"{path}: the method {recipe.method} ranks no elements before it merges, so there is "
@@ -143,8 +144,11 @@ def _plan_recipe(path: Path, workers: int | None, frame: Path | None, as_json: b
         )
     if frame is not None:
         write_frame(joined((found.finetuned, found.to_frame()) for found in plans), frame)
-    text = "\n\n".join(plan_text(found) for found in plans)
-    emit({"plans": [found.to_json() for found in plans]}, text, as_json=as_json)
+    lines = [f"{model}: {loss.text}" for model, loss in losses.items()]
+    text = "\n\n".join((*map(plan_text, plans), *(["\n".join(lines)] if lines else [])))
+    rounding = {model: loss.share for model, loss in losses.items()}
+    values = {"plans": [found.to_json() for found in plans], "rounding": rounding}
+    emit(values, text, as_json=as_json)
 
 
 def plan_text(plan: PruningPlan) -> str:

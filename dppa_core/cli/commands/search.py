@@ -93,7 +93,8 @@ def search(
         int | None,
         typer.Option(
             min=1,
-            help=f"Settings, earlier ones included: {TRIALS} by Optuna, 24 with --joint if unset.",
+            help=f"Settings, earlier ones included: {TRIALS} by Optuna if unset; 24 with --joint, "
+            "or 4 for each number if that is more.",
         ),
     ] = None,
     study: Annotated[
@@ -118,23 +119,22 @@ def search(
     kept = study or _beside(out, ".study.db")
     most = trials or 0
     wanted = StudyOptions(*varied, most, sampler, seed, prune, limit or 0, kept, name, joint)
-    wanted = _settled(from_file(space, wanted) if space else wanted, per_model=per_model)
+    wanted = settled_options(from_file(space, wanted) if space else wanted, per_model=per_model)
     studies = bool(space or vary or grid) and not wanted.joint
-    stays = wanted.study if studies else state or _beside(out, ".search.json")
+    stays = kept if studies else state or _beside(out, ".search.json")
     _check_targets(recipe, out, stays, overwrite=overwrite)
     check_frame_file(frame)
     say = teller(quiet=as_json)
     if studies:
         study_settings(given, wanted)  # a mistake is reported before any model is read
-    end = f"\nStopped. Scores are in {stays}: run the same command to continue."
-    with exam_place(ray, given) as place, told_if_stopped(end):
+    with exam_place(ray, given) as place, told_if_stopped(lambda: _left(stays)):
         found: ClimbResult | StudyState | JointResult
         if wanted.joint:
             found = run_jointly(given, wanted, place, chosen, say, stays, per_model=per_model)
         elif studies:
             found = run_wanted(given, wanted, place.ask, chosen, say, place.beside)
         else:
-            found = _climbed(given, chosen, wanted.limit, stays, say, place)
+            found = run_climb(given, chosen, wanted.limit, stays, say, place)
         verdict, beside = _verdict(place, found.recipe, given, chosen, test_limit)
         for one in beside:
             if one.comparison.difference.value < 0:
@@ -150,7 +150,7 @@ def search(
     emit(value | _tested(verdict, beside), told, as_json=as_json)
 
 
-def _settled(wanted: StudyOptions, *, per_model: bool) -> StudyOptions:
+def settled_options(wanted: StudyOptions, *, per_model: bool) -> StudyOptions:
     """The options with the defaults of their way; raises InvalidValue for two ways at once."""
     if wanted.joint and (wanted.vary or wanted.grid):
         raise InvalidValue("Give either --joint or --vary and --grid: they are ways of their own.")
@@ -175,6 +175,13 @@ def _settled(wanted: StudyOptions, *, per_model: bool) -> StudyOptions:
     return replace(wanted, objectives=objectives, limit=limit)
 
 
+def _left(stays: Path) -> str:
+    """What a stopped search leaves."""
+    if stays.exists():
+        return f"\nStopped. Scores are in {stays}: run the same command to continue."
+    return "\nStopped before a first score: nothing is kept."
+
+
 def _asked(recipe: MergeRecipe, tasks: list[str] | None, limit: int) -> tuple[int, int]:
     from dppa_core.tuning.search.trial import asked_range, domains_for  # noqa: PLC0415  (torch)
 
@@ -194,14 +201,15 @@ def _check_targets(recipe: Path, out: Path, other: Path, *, overwrite: bool) -> 
     check_file(other)
 
 
-def _climbed(
+def run_climb(
     recipe: MergeRecipe,
     tasks: list[str] | None,
     limit: int,
-    state: Path,
+    state: Path | None,
     say: Callable[[str], None],
     place: ExamPlace,
 ) -> ClimbResult:
+    """Run the paper's climb, telling each setting."""
     from dppa_core.tuning.search.climb import climb  # noqa: PLC0415  (torch)
 
     def watch(model: str, trial: Trial, known: bool) -> None:

@@ -38,13 +38,16 @@ class StudyOptions:
     seed: int
     prune: bool
     limit: int
-    study: Path
+    study: Path | None
+    """None: kept in memory."""
     name: str
     joint: bool = False
 
     @property
-    def address(self) -> str:
+    def address(self) -> str | None:
         """Optuna's address of the database; a path is a file."""
+        if self.study is None:
+            return None
         text = str(self.study)
         return text if "://" in text else f"sqlite:///{self.study}"
 
@@ -58,7 +61,7 @@ def from_file(path: Path, wanted: StudyOptions) -> StudyOptions:
             raise InvalidRecipe("the key 'search' must be a mapping, as `search: {vary: …}`.")
         check_keys(given, _KEYS, "search")
         texts: dict[str, Any] = {
-            key: _texts(key, given[key]) for key in ("vary", "grid") if key in given
+            key: knob_texts(key, given[key]) for key in ("vary", "grid") if key in given
         }
         if "way" in given:
             if given["way"] != "joint":
@@ -82,8 +85,8 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _texts(key: str, value: Any) -> tuple[str, ...]:
-    """Settings and ranges of a file, in the form of options."""
+def knob_texts(key: str, value: Any) -> tuple[str, ...]:
+    """Settings and ranges of a mapping, as of a file, in the form of options."""
     if not isinstance(value, Mapping):
         raise InvalidRecipe(f"{key} must map settings to ranges, got {shown(value)}.")
     return tuple(
@@ -161,15 +164,17 @@ def run_jointly(
     place: ExamPlace,
     tasks: Sequence[str] | None,
     say: Callable[[str], None],
-    state: Path,
+    state: Path | None,
     *,
     per_model: bool,
 ) -> JointResult:
     """Run the joint search, telling each setting."""
-    from dppa_core.tuning.search.joint import LOSSES, Budget  # noqa: PLC0415  (torch)
+    from dppa_core.tuning.search.axes import axes_of  # noqa: PLC0415  (torch)
+    from dppa_core.tuning.search.joint import usual_settings  # noqa: PLC0415
     from dppa_core.tuning.search.joint_run import search_jointly  # noqa: PLC0415
 
-    done, trials = count(1), wanted.trials or LOSSES
+    done, axes = count(1), axes_of(recipe, per_model=per_model)
+    trials = wanted.trials or usual_settings(axes)
 
     def watch(one: JointTrial) -> None:
         loss = "overflows" if one.loss is None else f"loss {one.loss:.4f}"
@@ -181,7 +186,7 @@ def run_jointly(
         place.ask,
         tasks=tasks,
         limit=wanted.limit,
-        budget=Budget(trials, max(1, trials // 4)),
+        most=trials,
         objective=wanted.objectives[0],
         per_model=per_model,
         state=state,

@@ -13,7 +13,7 @@ from torch import Tensor
 from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.errors import InvalidValue, many
 from dppa_core.evaluation.analysis.attribution import Attribution, Effect, parts_of
-from dppa_core.merging.inputs import merge_base
+from dppa_core.merging.inputs import merge_base, with_dtype
 from dppa_core.models.answer_loss import Exchange, own_replies, reply_logits, surprise
 from dppa_core.models.decode import answer_ids, end_ids, prompt_ids, room, text_of
 from dppa_core.models.devices import free_room, lend
@@ -118,7 +118,7 @@ class _Run:
         self, recipe: MergeRecipe, base: Checkpoint, shell: Shell, exchange: Exchange
     ) -> None:
         self._base, self._shell, self._exchange = base, shell, exchange
-        self._dtype: torch.dtype = getattr(torch, recipe.dtype)
+        self._dtype: torch.dtype = getattr(torch, with_dtype(recipe, base).dtype)
 
     def loss(self, without: Sequence[str]) -> float:
         """Mean negative log-likelihood of the answer with these tensors from the base."""

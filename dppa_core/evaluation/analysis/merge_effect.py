@@ -66,7 +66,10 @@ def merge_outcome(
     base = open_checkpoint(recipe.base, public=public, stop=stop)
     names = [name.model for name in recipe.models]
     tuned = [open_checkpoint(name, public=public, stop=stop) for name in names]
-    sides = [(one, match_tensors(base, one, n)) for one, n in zip(tuned, names, strict=True)]
+    sides = [
+        (one, match_tensors(base, one, n, heads="base"))
+        for one, n in zip(tuned, names, strict=True)
+    ]
     shapes = {name: base.shape(name) for name in base.names() if base.dtype(name) in FLOATS}
     modules = find_modules(shapes)
     places = find_places(model, {module.tensor: module.shape for module in modules})

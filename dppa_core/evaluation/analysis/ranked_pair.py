@@ -33,7 +33,7 @@ class RankedPair:
         self, base: Checkpoint, tuned: Checkpoint, finetuned: str, score: Score | None = None
     ) -> None:
         self.base, self.tuned, self.score = base, tuned, score
-        self.places = match_tensors(base, tuned, finetuned)
+        self.places = match_tensors(base, tuned, finetuned, heads="base")
         work = sum(math.prod(base.shape(name)) for name in self.places)
         self._loader = Loader(get_backend("auto", work), PageReleaser((base, tuned)).read)
 

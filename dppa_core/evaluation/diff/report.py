@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float64, Shaped
@@ -20,6 +21,7 @@ from dppa_core.checkpoints.chunks import CHUNK, slices
 from dppa_core.checkpoints.matching import check_finite, match_tensors
 from dppa_core.checkpoints.page_release import PageReleaser
 from dppa_core.checkpoints.sources.open import open_checkpoint
+from dppa_core.checkpoints.sources.references import checked_reference
 from dppa_core.errors import IncompatibleCheckpoints
 from dppa_core.evaluation.diff.rows import shared_rows
 from dppa_core.evaluation.diff.sums import Sums, sum_chunk, total
@@ -70,11 +72,21 @@ class ModelDiff:
     notes: tuple[str, ...] = ()
     """Which rows are not compared."""
 
+    def __repr__(self) -> str:
+        whole = self.totals[-1]
+        relative, cosine = (
+            "none" if value is None else f"{value:.4g}" for value in (whole.relative, whole.cosine)
+        )
+        return (
+            f"ModelDiff({self.second} − {self.first}: {whole.changed:.1%} changed, "
+            f"‖d‖/‖A‖ {relative}, cosine {cosine})"
+        )
+
 
 def diff_models(
-    first: str,
-    second: str,
-    base: str | None = None,
+    first: str | Path,
+    second: str | Path,
+    base: str | Path | None = None,
     *,
     workers: int | None = None,
     progress: Progress | None = None,
@@ -87,12 +99,14 @@ def diff_models(
         base: The model both were fine-tuned from, to compare deltas.
 
     Raises:
+        InvalidValue: no reference.
         IncompatibleCheckpoints: other tensors or shapes; if only the vocabulary sizes differ, the
             rows of the smallest are compared.
         NonFiniteWeights: NaN or infinity in a model.
         CheckpointError, Unreachable: see `open_checkpoint`.
     """
-    names = (first, second) if base is None else (first, second, base)
+    given = (first, second) if base is None else (first, second, base)
+    names = tuple(map(checked_reference, given))
     opened = [open_checkpoint(name, progress=progress) for name in names]
     models, notes = shared_rows(opened, names)
     whole = diff_sums(models, names, workers=workers, progress=progress)

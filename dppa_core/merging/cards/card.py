@@ -5,23 +5,24 @@ The same recipe and record give the same card.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Sequence
 
 from dppa_core.checkpoints.sources.references import hub_parts, short_name
-from dppa_core.merging.cards.card_plot import density_svg
 from dppa_core.merging.cards.licences import merged_licence
 from dppa_core.merging.cards.provenance import Parent
 from dppa_core.merging.cards.record import MergeRecord
 from dppa_core.methods.registry import get_method
 from dppa_core.pruning.coefficients import Layered
+from dppa_core.pruning.share_plot import share_svg
 from dppa_core.recipes.yaml_text import (
     DomainModel,
     MergeRecipe,
     calibration_texts,
     dump_recipe,
-    recipe_hash,
+    short_hash,
 )
 
 _FRONT = """---
@@ -44,10 +45,12 @@ def model_card(recipe: MergeRecipe, record: MergeRecord | None = None) -> str:
     method = get_method(recipe.method)
     paper = f" ([{method.paper}](https://arxiv.org/abs/{method.paper[6:]}))" if method.paper else ""
     title = " + ".join(short_name(model.model) for model in recipe.models)
+    text = dump_recipe(recipe)
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
     parts = [
         _FRONT.format(known=_known(recipe, record.parents), tag=_tag(method.name)),
-        f"# {short_name(recipe.base)} merged with {title}\n",
-        f"A merge by {method.title}{paper}, recipe `{recipe_hash(recipe)}`. {method.summary}"
+        f"# {_label(short_name(recipe.base))} merged with {_label(title)}\n",
+        f"A merge by {method.title}{paper}, recipe `{short_hash(recipe)}`. {method.summary}"
         f"{_stage(recipe)}\n",
         *(f"**{_label(warning)}**\n" for warning in record.warnings),
         _models_table(recipe, record),
@@ -58,7 +61,7 @@ def model_card(recipe: MergeRecipe, record: MergeRecord | None = None) -> str:
         *_weights(record),
         "## Make it again\n",
         "The recipe, as `recipe.yaml`:\n",
-        f"```yaml\n{dump_recipe(recipe)}```\n",
+        f"{fence}yaml\n{text}{fence}\n",
         "```\ndppa merge recipe.yaml --out DIR\n```\n",
         "The same recipe on the same checkpoints gives the same bytes.\n",
     ]
@@ -71,7 +74,7 @@ def card_plots(recipe: MergeRecipe, record: MergeRecord) -> dict[str, str]:
     for index, model in enumerate(recipe.models):
         shares = record.shares(index)
         if shares:
-            found[f"density-{index + 1}.svg"] = density_svg(short_name(model.model), shares)
+            found[f"density-{index + 1}.svg"] = share_svg(short_name(model.model), shares)
     return found
 
 
@@ -89,8 +92,8 @@ def _plots(recipe: MergeRecipe, record: MergeRecord) -> list[str]:
 
 
 def _label(text: str) -> str:
-    """A name as the text of an image, without Markdown."""
-    return re.sub(r"([\\\[\]`*_<>])", r"\\\1", text)
+    """A name in a line of text, without Markdown and markup."""
+    return re.sub(r"([\\\[\]`*_<>&|])", r"\\\1", " ".join(text.split()))
 
 
 def _weights(record: MergeRecord) -> list[str]:
@@ -101,8 +104,8 @@ def _weights(record: MergeRecord) -> list[str]:
     return [
         "## Weights\n",
         f"{len(record.tensors)} tensors, {count:,} elements. Together they have the hash "
-        f"`{record.digest}` (XXH3), the same in any number of files; `merge.json` lists that of "
-        "each tensor, and what was kept of every matrix. SHA-256 of the files:\n",
+        f"`{record.digest}`, the same in any number of files; `merge.json` lists that of each "
+        "tensor, and what was kept of every matrix. SHA-256 of the files:\n",
         "\n".join(["```", *lines, "```", ""]),
     ]
 
@@ -113,13 +116,18 @@ def _known(recipe: MergeRecipe, parents: Sequence[Parent]) -> str:
     packed = [model for parent in parents for model in parent.made_of]
     models = (recipe.base, *(model.model for model in recipe.models), *packed)
     hub = [part[4:].partition("@")[0] for model in models for part in hub_parts(model)]
-    lines = [f"license: {licence}"] if licence else []
+    lines = [f"license: {_scalar(licence)}"] if licence else []
     if licence and licence.startswith("other ("):
-        lines = ["license: other", f"license_name: {licence[7:-1]}"]
+        lines = ["license: other", f"license_name: {_scalar(licence[7:-1])}"]
     if hub:
         lines += ["base_model:", *(f"- {name}" for name in dict.fromkeys(hub))]
         lines += ["base_model_relation: merge"]
     return "".join(f"{line}\n" for line in lines)
+
+
+def _scalar(text: str) -> str:
+    """A text as a value of YAML, in quotes unless it is one word."""
+    return text if re.fullmatch(r"[\w.-]+", text) else json.dumps(text)
 
 
 def _calibrations(recipe: MergeRecipe) -> list[str]:
@@ -132,7 +140,7 @@ def _origins(record: MergeRecord) -> list[str]:
     if origins is None:
         return []
     return [
-        f"Tokenizer: {_cell(origins.tokenizer)}. Chat template: {origins.chat_template}. "
+        f"Tokenizer: {_cell(origins.tokenizer)}. Chat template: {_label(origins.chat_template)}. "
         f"Generation settings: {_cell(origins.generation_config)}.\n"
     ]
 
@@ -141,10 +149,12 @@ def _licences(parents: Sequence[Parent]) -> list[str]:
     if not parents:
         return []
     stated = {parent.reference: parent.licence for parent in parents}
-    rows = [f"| {_cell(ref)} | {licence or 'not stated'} |" for ref, licence in stated.items()]
+    rows = [
+        f"| {_cell(ref)} | {_label(licence or 'not stated')} |" for ref, licence in stated.items()
+    ]
     table = "\n".join(["| model | licence |", "| --- | --- |", *rows, ""])
     found = merged_licence(stated)
-    warnings = [f"**{warning}**\n" for warning in found.warnings]
+    warnings = [f"**{_label(warning)}**\n" for warning in found.warnings]
     if found.unstated:
         warnings.append("Ask the authors of those that state none before passing this merge on.\n")
     return ["## Licences\n", table, *warnings]

@@ -12,9 +12,10 @@ from dppa_core.checkpoints.folders.weight_files import read_object
 from dppa_core.errors import DamagedCheckpoint
 from dppa_core.merging.cards.provenance import Parent
 from dppa_core.pruning.plan import PruningPlan
+from dppa_core.pruning.share_plot import shares_by_place
 
 RECORD = "merge.json"
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +73,7 @@ class MergeRecord:
         """(layer, kind) -> share kept; experts of one kind together. Empty if all is kept."""
         if all(module.kept[model] == module.numel for module in self.modules):
             return {}
-        sizes: dict[tuple[int, str], list[int]] = {}
-        for module in self.modules:
-            place = sizes.setdefault((module.layer, module.kind), [0, 0])
-            place[0] += module.kept[model]
-            place[1] += module.numel
-        return {place: kept / numel for place, (kept, numel) in sizes.items()}
+        return shares_by_place((m.layer, m.kind, m.kept[model], m.numel) for m in self.modules)
 
 
 def planned_record(
@@ -117,7 +113,7 @@ def read_record(folder: Path) -> MergeRecord:
     if version != _VERSION:
         raise DamagedCheckpoint(
             f"{folder / RECORD}: has version {version!r}; only {_VERSION} can be read. A merge by "
-            "a newer DPPA Studio is the usual cause."
+            "another version of DPPA Studio is the usual cause; merge its recipe again."
         )
     try:
         record = TypeAdapter(MergeRecord).validate_json(json.dumps(values))

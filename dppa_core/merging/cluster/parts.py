@@ -37,7 +37,7 @@ class WrittenShard:
     file: str
     sha256: str
     digests: dict[str, str]
-    """XXH3-128 of every tensor's elements."""
+    """SHA-256 of every tensor's elements."""
     kept: dict[str, tuple[int, ...]]
     """Tensor of a module -> elements kept of each domain model's delta."""
     changed: bool
@@ -104,7 +104,7 @@ def parts_folder(merger: TensorMerger, shard_size: int, target: Path) -> Iterato
     """
     weights = [one.content_hash() for one in (merger.base, *merger.inputs.tuned)]
     key = "\0".join((recipe_hash(merger.recipe), str(shard_size), *weights))
-    name = f".{target.name[:100]}.dppa-parts-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+    name = f".{target.name[:100]}.dppa-parts-{hashlib.sha256(key.encode()).hexdigest()}"
     folder, lock = target.with_name(name), None
     folder.mkdir(parents=True, exist_ok=True)
     try:

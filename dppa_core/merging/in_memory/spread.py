@@ -14,7 +14,7 @@ from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.merging.convert import convert_to_folder
 from dppa_core.merging.to_folder import merge_to_folder
-from dppa_core.models.loading import load_tokenizer
+from dppa_core.models.loading import check_buildable, load_tokenizer
 from dppa_core.models.resident import Resident
 from dppa_core.progress import RunControl, check
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
@@ -93,7 +93,9 @@ def _loaded(
 
     # It warns that layers lie on disk, which is the purpose.
     logging.getLogger("accelerate.big_modeling").setLevel(logging.ERROR)
-    tokenizer = load_tokenizer(FolderCheckpoint(folder), key)  # refuses code, unknown families
+    source = FolderCheckpoint(folder)
+    tokenizer = load_tokenizer(source, key)  # refuses code, unknown families
+    check_buildable(source, key)
     cause = "Too little room on all devices, in memory and on disk is the usual cause."
     with ForeignCode(f"{key}: cannot be spread over the devices here", cause):
         model: Any = AutoModelForCausalLM.from_pretrained(

@@ -23,7 +23,7 @@ from dppa_core.checkpoints.folders.weight_files import (
 from dppa_core.checkpoints.safetensors_reader import TensorInfo, open_file
 from dppa_core.checkpoints.torch_reader import open_torch_file
 from dppa_core.checkpoints.vocabulary.chat_templates import read_template
-from dppa_core.checkpoints.vocabulary.tokenizer_files import FAST, PIECES, TABLE
+from dppa_core.checkpoints.vocabulary.tokenizer_files import FAST, LINES, PIECES, TABLE
 from dppa_core.errors import (
     DamagedCheckpoint,
     DppaError,
@@ -46,7 +46,7 @@ from dppa_core.merging.preflight.facts import (
 T = TypeVar("T")
 SMALL = ("config.json", "README.md", *COMPANIONS)
 """Files of a model beside its weights."""
-_VOCABULARIES = (FAST, PIECES, TABLE)
+_VOCABULARIES = (FAST, PIECES, TABLE, LINES)
 _TOPICS: dict[str, tuple[type[DppaError], ...]] = {
     "reference": (InvalidValue, UnknownName),
     "access": (NotAllowed,),

@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from dppa_core.errors import OutOfBudget
+
 MERGE_MEMORY = 380_000_000
 """Bytes of a merge in one thread, whatever the size of the models: they are streamed."""
 THREAD_MEMORY = 40_000_000
@@ -96,6 +98,20 @@ def estimate(sizes: Sizes) -> Estimate:
         model_memory=memory_to_chat(sizes.parameters),
         merge_seconds=START + seconds / sizes.workers + written / DISK_RATE,
     )
+
+
+def threads_within(memory: int, workers: int) -> int:
+    """Threads of a merge that fit into an amount of memory, at most `workers`.
+
+    Raises:
+        OutOfBudget: less than one thread takes.
+    """
+    if memory < MERGE_MEMORY:
+        raise OutOfBudget(
+            f"A merge takes {MERGE_MEMORY // 10**6} MB in one thread, whatever the size of the "
+            f"models; --memory allows {memory / 1e6:.4g} MB. Allow more."
+        )
+    return min(workers, 1 + (memory - MERGE_MEMORY) // THREAD_MEMORY)
 
 
 def memory_to_chat(parameters: int) -> int:

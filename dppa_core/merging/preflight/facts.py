@@ -12,7 +12,7 @@ from typing import Any
 from dppa_core.checkpoints.safetensors_reader import TensorInfo
 from dppa_core.checkpoints.vocabulary.tokens import Vocabulary
 from dppa_core.errors import many
-from dppa_core.pruning.floats import FLOATS
+from dppa_core.pruning.floats import DTYPE_CODES, FLOATS
 from dppa_core.pruning.tensor_names import find_embedding, find_head, is_buffer
 
 
@@ -64,12 +64,12 @@ class TokenizerFacts:
     kind: str = ""
     """The class named by its tokenizer_config.json; empty if it names none."""
     files: tuple[str, ...] = ()
-    """Those of tokenizer.json, tokenizer.model and vocab.json that exist."""
+    """Those of tokenizer.json, tokenizer.model, vocab.json and vocab.txt that exist."""
     identities: frozenset[str] = frozenset()
     """Hashes of the vocabulary's file: two files are the same if one hash is in both sets."""
-    vocabulary: Vocabulary | None = None
+    vocabulary: Vocabulary | None = field(default=None, repr=False)
     """Its tokens; None if they were not needed, or cannot be read."""
-    template: str = ""
+    template: str = field(default="", repr=False)
     """The chat template, several as JSON; empty if there is none."""
 
 
@@ -96,11 +96,11 @@ class ModelFacts:
     """Of the Hub: the commit that was read."""
     revision: str = ""
     """Of the Hub: the requested branch, tag or commit; empty for the main branch."""
-    config: Mapping[str, Any] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """Values of its config.json; empty if it cannot be read."""
-    tensors: Mapping[str, TensorInfo] = field(default_factory=dict)
+    tensors: Mapping[str, TensorInfo] = field(default_factory=dict, repr=False)
     """Name -> dtype and shape; empty if no header can be read."""
-    files: Mapping[str, int] = field(default_factory=dict)
+    files: Mapping[str, int] = field(default_factory=dict, repr=False)
     """Every file a merge needs -> bytes."""
     missing: Mapping[str, int] = field(default_factory=dict)
     """Those of `files` that are not on this disk yet."""
@@ -155,6 +155,15 @@ class ModelFacts:
                 found[info.dtype] = found.get(info.dtype, 0) + math.prod(info.shape)
         weights = {dtype: count for dtype, count in found.items() if dtype in FLOATS} or found
         return dict(sorted(weights.items(), key=lambda pair: -pair[1]))
+
+    @property
+    def stored_dtype(self) -> str:
+        """Name of the dtype of most weights; where no header was read, that of its configuration,
+        else bfloat16."""
+        names = {code: name for name, code in DTYPE_CODES.items()}
+        stated = self.config.get("dtype", self.config.get("torch_dtype"))
+        known = [names[code] for code in self.dtypes if code in names]
+        return (*known, *(name for name in DTYPE_CODES if name == stated), "bfloat16")[0]
 
     @property
     def rows(self) -> int | None:

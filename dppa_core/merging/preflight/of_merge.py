@@ -82,15 +82,8 @@ def about_licences(models: Sequence[ModelFacts]) -> Iterator[Finding]:
 def about_resources(needed: Estimate, machine: Machine) -> Iterator[Finding]:
     """Room and memory of this machine, and the time of the merge."""
     yield _download(needed, machine)
-    if needed.written + needed.download > machine.disk >= needed.download:
-        yield warning(
-            "disk",
-            "",
-            f"The merge takes {in_bytes(needed.written)} more on disk; after the downloads "
-            f"{in_bytes(machine.disk - needed.download)} are left where they go.",
-            "",
-            "Write it to another disk (--out).",
-        )
+    if needed.download <= machine.disk:
+        yield _disk(needed, machine)
     yield _memory(needed, machine)
     yield ok(
         "time",
@@ -116,6 +109,16 @@ def _download(needed: Estimate, machine: Machine) -> Finding:
             "Free some, or set HF_HOME to another disk.",
         )
     return note("download", "", what, "Only the files a merge needs, less what is here.")
+
+
+def _disk(needed: Estimate, machine: Machine) -> Finding:
+    left, place = machine.disk - needed.download, "here"
+    if needed.download:
+        place = "where the downloads go, after them"
+    what = f"The merge takes {in_bytes(needed.written)} on disk; {in_bytes(left)} are left {place}."
+    if needed.written > left:
+        return warning("disk", "", what, "", "Write it to another disk (--out).")
+    return ok("disk", "", what)
 
 
 def _memory(needed: Estimate, machine: Machine) -> Finding:

@@ -7,12 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from dppa_core.checkpoints.matching import HEADS_REMEDY
 from dppa_core.checkpoints.sources.open import ModelRef
 from dppa_core.errors import many
 from dppa_core.merging.preflight.facts import Finding, ModelFacts, listed
 from dppa_core.merging.preflight.of_vocabulary import about_template, about_vocabulary
 from dppa_core.pruning.floats import FLOATS
-from dppa_core.pruning.tensor_names import find_embedding, is_buffer, match_names, token_tensors
+from dppa_core.pruning.tensor_names import (
+    find_embedding,
+    in_head,
+    is_buffer,
+    match_names,
+    token_tensors,
+)
 
 _SAME_NUMBERS = (
     "hidden_size",
@@ -24,16 +31,19 @@ _SAME_NUMBERS = (
 _POSITIONS = ("rope_theta", "rope_scaling", "rope_parameters", "sliding_window")
 
 
-def about_pair(base: ModelFacts, tuned: ModelFacts, vocabulary: str = "base") -> Iterator[Finding]:
+def about_pair(
+    base: ModelFacts, tuned: ModelFacts, vocabulary: str = "base", heads: str = "match"
+) -> Iterator[Finding]:
     """All findings about a domain model beside its base.
 
     Args:
         vocabulary: The merge's: "base", "union", or a model's reference.
+        heads: "match"; "base" for a merge that takes the base's; "ask" if it can be chosen later.
     """
     yield from _ancestry(base, tuned)
     yield from _adapted(base, tuned)
     yield from _configuration(base, tuned)
-    yield from _tensors(base, tuned)
+    yield from _tensors(base, tuned, heads)
     yield from _dtypes(base, tuned)
     yield from about_vocabulary(base, tuned, vocabulary)
     yield from about_template(base, tuned)
@@ -86,11 +96,20 @@ def _plain(reference: str) -> str:
 def _configuration(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
     if not base.config or not tuned.config:
         return
-    kinds = [str(one.config.get("model_type") or "unnamed") for one in (base, tuned)]
-    if kinds[0] != kinds[1]:
+    kinds = [str(one.config.get("model_type") or "") for one in (base, tuned)]
+    if any(kinds) and not all(kinds):
+        whose, lacking = ("its", "the base's") if kinds[1] else ("the base's", "its")
+        yield tuned.note(
+            "architecture",
+            f"The model type is {kinds[0] or kinds[1]} in {whose} configuration, and {lacking} "
+            "names none.",
+            "Older configurations lack it; that the tensors match is checked apart from it.",
+            f'Add "model_type": "{kinds[0] or kinds[1]}" to the config.json that lacks it.',
+        )
+    elif kinds[0] != kinds[1]:
         yield tuned.warning(
             "architecture",
-            f"It is a {kinds[1]}, the base a {kinds[0]}.",
+            f"Its model type is {kinds[1]}, the base's {kinds[0]}.",
             "Another family computes other things with tensors of the same names.",
             "Choose a domain model that was made from this base.",
         )
@@ -115,7 +134,7 @@ def _differ(base: Mapping[str, object], tuned: Mapping[str, object], key: str) -
     return mine is not None and theirs is not None and mine != theirs
 
 
-def _tensors(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
+def _tensors(base: ModelFacts, tuned: ModelFacts, heads: str) -> Iterator[Finding]:
     if not base.tensors or not tuned.tensors:
         return
     places = _places(base, tuned)
@@ -125,14 +144,6 @@ def _tensors(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
     extra = sorted(set(theirs) - set(places.values()))
     head = tuned.head if tuned.head in extra else None
     extra = [name for name in extra if name != head]
-    if absent:
-        how_many = many(len(absent), "tensor of the base is", "tensors of the base are")
-        yield _unlike(tuned, f"{how_many} not in it: {listed(absent)}.")
-    if extra:
-        how_many = many(len(extra), "tensor")
-        yield _unlike(tuned, f"It has {how_many} the base lacks: {listed(extra)}.")
-    if head:
-        yield _own_head(tuned, head)
     token_rows = token_tensors(base.tensors)  # matched by token, whatever their number
     shapes = [name for name in mine if name in places and mine[name] != theirs[places[name]]]
     other = [
@@ -140,6 +151,15 @@ def _tensors(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
         for name in shapes
         if name not in token_rows or mine[name][1:] != theirs[places[name]][1:]
     ]
+    of_heads = [name for name in (*absent, *extra, *other) if in_head(name)]
+    if of_heads:
+        yield _other_heads(tuned, of_heads, heads)
+    if head and heads == "match":
+        yield _own_head(tuned, head)
+    absent, extra, other = (
+        [n for n in names if n not in of_heads] for names in (absent, extra, other)
+    )
+    yield from _unmatched(tuned, absent, extra)
     if other:
         first, how_many = other[0], many(len(other), "tensor has", "tensors have")
         yield _unlike(
@@ -149,11 +169,32 @@ def _tensors(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
             "size",
         )
     if not (absent or extra or other):
+        count = len(mine) - sum(name in mine for name in of_heads)
         yield tuned.ok(
             "tensors",
-            f"All {len(mine)} tensors of the base are there, in the same shapes"
-            f"{' but for rows of tokens' if shapes else ''}.",
+            f"All {count} tensors of the base{' outside its head' if of_heads else ''} are there, "
+            f"in the same shapes{' but for rows of tokens' if shapes else ''}.",
         )
+
+
+def _unmatched(tuned: ModelFacts, absent: list[str], extra: list[str]) -> Iterator[Finding]:
+    """Tensors that only the base has, and that only the domain model has."""
+    if absent:
+        how_many = many(len(absent), "tensor of the base is", "tensors of the base are")
+        yield _unlike(tuned, f"{how_many} not in it: {listed(absent)}.")
+    if extra:
+        how_many = many(len(extra), "tensor")
+        yield _unlike(tuned, f"It has {how_many} the base lacks: {listed(extra)}.")
+
+
+def _other_heads(tuned: ModelFacts, names: list[str], heads: str) -> Finding:
+    """Heads that differ, and what the merge does about them."""
+    what = f"Its head differs from the base's: {listed(names)}."
+    if heads == "base":
+        return tuned.note("head", f"{what} The merge takes the base's and leaves its own out.")
+    why, _, remedy = HEADS_REMEDY.partition(": ")
+    finding = tuned.note if heads == "ask" else tuned.blocker
+    return finding("head", what, f"{why}.", f"To merge all else, {remedy}")
 
 
 def _places(base: ModelFacts, tuned: ModelFacts) -> dict[str, str]:

@@ -5,15 +5,19 @@ Every error that can be reported becomes a finding.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from dppa_core.checkpoints.checkpoint import Checkpoint
+from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import DppaError
 from dppa_core.merging.preflight.collect import FactsCollector
-from dppa_core.merging.preflight.collect_local import trouble
+from dppa_core.merging.preflight.collect_local import LookNotes, trouble
 from dppa_core.merging.preflight.estimate import Estimate, estimate
 from dppa_core.merging.preflight.facts import (
     ORDER,
@@ -27,10 +31,12 @@ from dppa_core.merging.preflight.of_merge import about_licences, about_resources
 from dppa_core.merging.preflight.of_model import about_model
 from dppa_core.merging.preflight.of_pair import about_pair
 from dppa_core.merging.preflight.of_weights import BaseDistance, about_distance, distance
+from dppa_core.merging.preflight.weight_sample import about_finite, about_rounding, rounding_loss
 from dppa_core.methods.registry import get_method
 from dppa_core.profiling.profile import cached_profile, remembered_profile
 from dppa_core.progress import Progress, Stop
 from dppa_core.recipes.yaml_text import MergeRecipe
+from dppa_core.system.frames import html_table
 from dppa_core.system.machine import Machine, this_machine
 from dppa_core.system.threads import worker_count
 
@@ -49,6 +55,20 @@ class PreflightReport:
     """None if the base could not be read."""
     distances: tuple[tuple[str, BaseDistance], ...]
     """Domain model -> distance from the base, if the weights are here and measured."""
+
+    def __repr__(self) -> str:
+        counts = Counter(finding.severity for finding in self.findings)
+        summary = ", ".join(f"{counts[one]} {one.value}" for one in reversed(ORDER) if counts[one])
+        ready = "cannot be merged as they are" if self.blockers else "can be merged"
+        return f"PreflightReport({self.base} and {', '.join(self.models)} {ready}: {summary})"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: a table of the findings, the most severe first."""
+        rows = [
+            (one.severity.value, one.topic, one.model, one.what, one.remedy)
+            for one in self.findings
+        ]
+        return html_table(repr(self), ("severity", "topic", "model", "finding", "do"), rows)
 
     @property
     def blockers(self) -> tuple[Finding, ...]:
@@ -78,6 +98,7 @@ def preflight_recipe(recipe: MergeRecipe, **settings: Any) -> PreflightReport:
         dtype=recipe.dtype,
         combines=combines,
         vocabulary=recipe.vocabulary,
+        heads=recipe.heads,
         **settings,
     )
 
@@ -86,9 +107,10 @@ def preflight_models(
     base: str,
     models: Sequence[str],
     *,
-    dtype: str = "bfloat16",
+    dtype: str = "base",
     combines: bool = False,
     vocabulary: str = "base",
+    heads: str = "match",
     measure: bool = False,
     workers: int | None = None,
     progress: Progress | None = None,
@@ -99,9 +121,10 @@ def preflight_models(
     Args:
         base: Reference of the base.
         models: References of the domain models.
-        dtype: Of the merged weights.
+        dtype: Of the merged weights; "base" for that of the base.
         combines: Whether the method combines deltas, as ties does.
         vocabulary: Whose tokens the merge has: "base", "union", or a model's reference.
+        heads: Whether heads must "match", or the merge takes the base's: "base"; see `about_pair`.
         measure: Whether to read weights that are here, to measure each model's distance from the
             base; otherwise earlier measurements are used.
         workers: Threads of the merge to expect, and of measuring.
@@ -117,10 +140,12 @@ def preflight_models(
     facts = ([mine] if mine else []) + tuned
     findings = [finding for found in looked for finding in found.findings]
     findings += [finding for one in facts for finding in about_model(one)]
-    findings += [f for one in tuned if mine for f in about_pair(mine, one, vocabulary)]
+    findings += [f for one in tuned if mine for f in about_pair(mine, one, vocabulary, heads)]
     needed = None
     if facts:
         findings += about_licences(facts)
+    if mine is not None and dtype == "base":
+        dtype = mine.stored_dtype
     if mine is not None and mine.bytes_of_weights:
         threads = worker_count(workers)
         sizes = sizes_of(mine, tuned, dtype=dtype, combines=combines, workers=threads)
@@ -128,6 +153,8 @@ def preflight_models(
         findings += about_resources(needed, _machine(facts))
     settings = {"workers": workers, "progress": progress, "stop": stop} if measure else None
     known, measured = _distances(mine, tuned, findings, settings)
+    if mine is not None:
+        measured += _weights(mine, tuned, findings + measured, {name for name, _ in known}, dtype)
     return PreflightReport(
         base, tuple(models), tuple(facts), _sorted(findings + measured), needed, known
     )
@@ -161,6 +188,39 @@ def _machine(models: Sequence[ModelFacts]) -> Machine:
     from huggingface_hub import constants  # noqa: PLC0415  (a third of a second)
 
     return this_machine(Path(constants.HF_HUB_CACHE))
+
+
+def _weights(
+    base: ModelFacts,
+    tuned: Sequence[ModelFacts],
+    findings: Sequence[Finding],
+    profiled: set[str],
+    dtype: str,
+) -> Iterator[Finding]:
+    """What the weights that are here show, and what rounding takes of each delta.
+
+    Args:
+        profiled: Models whose weights, and the base's, were all read and are finite.
+    """
+    bad = {f.model for f in findings if f.severity is Severity.BLOCKER}
+    here = [m for m in (base, *tuned) if m.tensors and not m.missing and m.reference not in bad]
+    opened: dict[str, Checkpoint] = {}
+    for reference, exact in {m.reference: _exact(m) for m in here}.items():
+        notes = LookNotes(reference)
+        checkpoint = notes.attempt(partial(open_checkpoint, exact), None)
+        yield from notes.found
+        if checkpoint is None:
+            continue
+        opened[reference] = checkpoint
+        if reference not in profiled and not (reference == base.reference and profiled):
+            yield about_finite(reference, checkpoint)
+    for one in tuned if base.tensors else ():
+        if not one.tensors or one.reference in bad:
+            continue
+        loss, stored = None, {*base.dtypes, *one.dtypes, *(("F32",) if one.adapters else ())}
+        if base.reference in opened and one.reference in opened:
+            loss = rounding_loss(opened[base.reference], opened[one.reference], dtype)
+        yield about_rounding(one.reference, stored, dtype, loss)
 
 
 def _distances(

@@ -64,16 +64,28 @@ def export_mergekit(
     if said.parameters:
         written["parameters"] = dict(said.parameters)
     written |= _vocabulary(recipe, place, notes)
-    # float32 sums with one rounding, as here.
-    written |= {"dtype": "float32", "out_dtype": recipe.dtype}
+    written |= _dtypes(recipe, notes)
     text = yaml.dump(written, Dumper=RowDumper, sort_keys=False, allow_unicode=True)
     return Exported(str(text), tuple(notes))
+
+
+def _dtypes(recipe: MergeRecipe, notes: list[str]) -> dict[str, str]:
+    """float32 sums with one rounding, as here; nothing if the base's dtype is not known."""
+    if recipe.dtype != "base":
+        return {"dtype": "float32", "out_dtype": recipe.dtype}
+    notes.append(
+        "The recipe takes the base's dtype, and the base is not here: mergekit rounds every step "
+        "to that dtype, where sums here are float32. Name the dtype to have the same."
+    )
+    return {}
 
 
 def _vocabulary(
     recipe: MergeRecipe, place: Callable[[str], str], notes: list[str]
 ) -> dict[str, Any]:
     """The tokenizer source if it is not the base; differences go into the notes."""
+    if recipe.heads == "base":
+        notes.append("mergekit has no `heads: base`: it stops at heads that differ.")
     if recipe.chat_template not in ("auto", "base"):
         notes.append("mergekit takes the chat template of the base; the recipe names another.")
     if recipe.vocabulary == "base":

@@ -31,7 +31,7 @@ class MergekitSource:
     """Parameters for all models."""
     names: Sequence[str]
     """Names of the base's tensors; empty if unknown."""
-    dtype: str = "bfloat16"
+    dtype: str = "base"
     vocabulary: str = "base"
     notes: list[str] = field(default_factory=list)
 
@@ -184,8 +184,7 @@ def _parameters(value: Any, where: str) -> Mapping[str, Any]:
 def _dtype(data: Mapping[Any, Any], source: MergekitSource) -> str:
     chosen = data.get("out_dtype") or data.get("dtype")
     if chosen is None:
-        source.note("The recipe names no dtype; mergekit keeps the base's, here it is bfloat16.")
-        return "bfloat16"
+        return "base"
     if chosen not in _DTYPES:
         raise NoCounterpart(f"dtype {shown(chosen)}: allowed are {', '.join(_DTYPES)}.")
     if data.get("dtype") not in (None, "float32"):

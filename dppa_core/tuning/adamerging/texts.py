@@ -148,6 +148,6 @@ def check_count(domains: Sequence[Domain], recipe: MergeRecipe) -> None:
 
 
 def fingerprint(domains: Sequence[Domain]) -> str:
-    """12 hex digits that are the same for the same texts."""
+    """A SHA-256 that is the same for the same texts."""
     text = json.dumps([asdict(domain) for domain in domains], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from dppa_core.checkpoints.sources.open import open_checkpoint
-from dppa_core.errors import InvalidRecipe
+from dppa_core.errors import InvalidRecipe, many
 from dppa_core.evaluation.scores import DomainScore, Exam, TaskScore, references_of
+from dppa_core.evaluation.tables import factors_text
 from dppa_core.methods.registry import get_method
 from dppa_core.parameter_fields import check_number
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, recipe_hash
@@ -108,6 +109,14 @@ class ClimbResult:
     own: tuple[DomainScore, ...]
     """Score of each domain model itself, on the search items of its domain."""
     searches: tuple[FactorSearch, ...]
+
+    def __repr__(self) -> str:
+        count = sum(len(search.trials) for search in self.searches)
+        best = "; ".join(
+            f"{model.model} {factors_text(search.best.amplification)} ({search.best.score:.1%})"
+            for model, search in zip(self.given.models, self.searches, strict=True)
+        )
+        return f"ClimbResult({many(count, 'setting')} tried; best factors: {best})"
 
     @property
     def recipe(self) -> MergeRecipe:

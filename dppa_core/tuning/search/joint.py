@@ -35,6 +35,8 @@ Measure = Callable[[Sequence[Point]], Sequence[float]]
 OBJECTIVES = ("accuracy", "loss")
 LOSSES, ACCURACIES, JOINT_ITEMS = 24, 6, 200
 """The default budget: settings by loss, settings by accuracy, search items per domain."""
+_EACH = 4
+"""Settings for each number, where there are many: two try it alone."""
 MOST_SETTINGS = 10_000
 _WIDEST, _NARROWEST = 4.0, 1 / 64
 _FINEST = 1 / 32
@@ -77,6 +79,11 @@ class SearchAxis:
     def place(self, value: float) -> float:
         """Steps from the start to a number above 0."""
         return math.log2(value / self.start) / self.step
+
+
+def usual_settings(axes: Sequence[SearchAxis]) -> int:
+    """How many settings a search of so many numbers asks, if nothing else is said."""
+    return max(LOSSES, _EACH * len(axes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +132,9 @@ def joint_search(
 ) -> JointSearch:
     """Choose the values of all axes together. No setting is asked twice by the same measure.
 
-    The losses decide which settings are compared by accuracy: the lowest, the start and `extra`,
-    then the next lowest that differ from these. Equal ones: the smaller change of the start.
+    The losses decide which settings are compared by accuracy: all if the budget allows; else the
+    lowest, the start and `extra`, then the next lowest that differ from these. Equal ones: the
+    smaller change of the start.
 
     Args:
         losses: Losses of settings, lower is better; may be infinite.
@@ -275,6 +283,8 @@ def _lowest(value: Quadratic, axes: int) -> Float64[ndarray, " d"]:
 def _compared(asked: _Asked, firsts: Sequence[Point], most: int) -> list[Point]:
     """Settings to compare by accuracy: the lowest loss, the first ones, then others by loss."""
     ranked = sorted(asked.known, key=asked.rank)
+    if most >= len(ranked):
+        return ranked
     chosen = list(dict.fromkeys([ranked[0], *(one for one in firsts if one in asked.known)]))
     apart: list[Point] = []
     for point in filter(None, ranked):

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dppa_core.errors import InvalidValue, NonFiniteWeights
+from dppa_core.errors import InvalidValue, NonFiniteWeights, many
 from dppa_core.evaluation.scores import DomainScore, Exam
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 from dppa_core.system.frames import frame_of
@@ -24,13 +24,14 @@ from dppa_core.tuning.search.joint import (
     Point,
     SearchAxis,
     joint_search,
+    usual_settings,
 )
 from dppa_core.tuning.search.trial import (
     SEARCH,
     Ask,
+    balanced_loss,
     by_domain,
     domains_for,
-    geometric_mean,
     retentions,
 )
 
@@ -47,13 +48,11 @@ class JointTrial:
     values: Mapping[str, float]
     """By the names of the axes; empty for the recipe as given, if the axes cannot tell it."""
     loss: float | None
-    """Geometric mean over the domains, in nats per token; None for weights that overflow.
+    """`balanced_loss` of the domains, in nats per token; None for weights that overflow.
 
-    So each domain has the same weight: a tenth more counts as much in a domain that is answered
-    almost surely as in one with eight times its loss, which would decide a plain mean alone. Over
-    16 DPPA merges of the embedded models (200 search items a domain) the order by this loss agreed
-    with that by retention to 0.91 (Spearman), the order by a plain mean to 0.56; the choice was
-    made on these.
+    Over 16 DPPA merges of the embedded models (200 search items a domain) the order by the
+    geometric mean of the losses agreed with that by retention to 0.91 (Spearman), the order by a
+    plain mean, which the largest loss decides, to 0.56; the choice was made on these.
     """
     retentions: Mapping[str, float]
     """Domain -> accuracy ÷ the domain model's own."""
@@ -77,12 +76,21 @@ class JointResult:
     given: MergeRecipe
     domains: tuple[str, ...]
     limit: int
-    budget: Budget
+    most: int
+    """Settings that it could ask."""
     objective: str
     own: Scores
     search: JointSearch
     trials: tuple[JointTrial, ...]
     """One for each candidate of the search, in its order."""
+
+    def __repr__(self) -> str:
+        best = self.trials[self.place]
+        values = ", ".join(f"{name} {value:.4g}" for name, value in best.values.items())
+        return (
+            f"JointResult({many(len(self.trials), 'setting')} tried; best: {values or 'as given'}, "
+            f"retention {best.retention:.1%})"
+        )
 
     @property
     def recipe(self) -> MergeRecipe:
@@ -106,19 +114,17 @@ class JointResult:
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready copy."""
         names = ("name", "start", "low", "high")
-        compared = [one.accuracy is not None for one in self.search.candidates]
-        pairs = zip(self.trials, compared, strict=True)
         return {
             "way": "joint",
             "split": SEARCH,
             "items": self.limit,
             "domains": list(self.domains),
             "objective": self.objective,
-            "budget": {"losses": self.budget.losses, "accuracies": self.budget.accuracies},
+            "budget": self.most,
             "answers": self.answers,
             "axes": [{name: getattr(axis, name) for name in names} for axis in self.search.axes],
             "own": {domain: one.accuracy for domain, one in self.own.items()},
-            "trials": [one.to_json() | {"compared": compared} for one, compared in pairs],
+            "trials": [one.to_json() for one in self.trials],
             "best": self.trials[self.place].to_json(),
         }
 
@@ -145,7 +151,7 @@ def search_jointly(
     *,
     tasks: Sequence[str] | None = None,
     limit: int = JOINT_ITEMS,
-    budget: Budget | None = None,
+    most: int | None = None,
     objective: str = "accuracy",
     per_model: bool = False,
     state: Path | TrialScores | None = None,
@@ -157,16 +163,17 @@ def search_jointly(
 
     The whole merge is scored, on the search items of every domain. Factors of 1 with the recipe's
     other values come first, then the recipe itself. An exam gives loss and accuracy in one pass, so
-    settings by accuracy cost no further answers here.
+    all settings are compared by accuracy here.
 
     Args:
         recipe: Keeps everything but the numbers of its axes.
         tasks: The domain of each model; by default those of the embedded models.
         limit: Search items per domain.
+        most: Settings to ask, at most; `usual_settings` if None.
         objective: `accuracy` or `loss`, see `joint_search`.
         per_model: Whether each model has its own factors.
         state: Keeps scores so that a stopped search can go on: a file, or a `TrialScores` made for
-            this search. A larger budget goes on too.
+            this search. With a larger `most` it goes on too.
         beside: Exams in parallel, one thread each; all threads call `ask`.
 
     Raises:
@@ -174,7 +181,8 @@ def search_jointly(
         InvalidValue: a state of another search, a model without a domain, a domain model that
             answers nothing, or exams without losses.
     """
-    axes, budget = axes_of(recipe, per_model=per_model), budget or Budget()
+    axes = axes_of(recipe, per_model=per_model)
+    most = usual_settings(axes) if most is None else most
     each = domains_for(recipe, tasks)
     facts = joint_made_by(recipe, each, limit, public=public)
     memory = state if isinstance(state, TrialScores) else TrialScores(state, facts)
@@ -184,12 +192,12 @@ def search_jointly(
         axes,
         exams.losses,
         exams.accuracies,
-        budget=budget,
+        budget=Budget(most, most),
         extra=[given_point(recipe, axes)],
         objective=objective,
     )
     trials = tuple(exams.trials[one.values] for one in found.candidates)
-    return JointResult(recipe, tuple(exams.own), limit, budget, objective, exams.own, found, trials)
+    return JointResult(recipe, tuple(exams.own), limit, most, objective, exams.own, found, trials)
 
 
 def joint_made_by(
@@ -243,7 +251,7 @@ class _Exams:
         if len(losses) < len(known):
             raise InvalidValue("A joint search needs exams with the loss of the right answers.")
         values = {a.name: value for a, value in zip(self._axes, point, strict=False)}
-        loss = geometric_mean(losses) if whole else None
+        loss = balanced_loss(losses) if whole else None
         made = at_point(self._recipe, self._axes, point)
         trial = JointTrial(made, values, loss, retentions(known, self.own) if whole else {})
         self.trials[point] = trial

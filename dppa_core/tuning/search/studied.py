@@ -9,10 +9,10 @@ from typing import Any, Literal
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from dppa_core.errors import InvalidValue, did_you_mean
+from dppa_core.errors import InvalidValue, did_you_mean, many
 from dppa_core.recipes.yaml_text import MergeRecipe, parse_recipe
 from dppa_core.system.frames import frame_of
-from dppa_core.tuning.search.space import TRIALS, SearchParameter, Value
+from dppa_core.tuning.search.space import TRIALS, SearchParameter, Value, written
 from dppa_core.tuning.search.trial import ITEMS, geometric_mean
 
 RETENTION, WORST, DENSITY = "retention", "worst", "density"
@@ -119,6 +119,14 @@ class StudyState:
     trials: tuple[StudyTrial, ...]
     front: tuple[int, ...]
     """Numbers of the trials that no other trial dominates."""
+
+    def __repr__(self) -> str:
+        best = "none was scored on all domains"
+        if self.front:
+            values = ", ".join(f"{name} {written(v)}" for name, v in self.best.values.items())
+            goals = zip(self.settings.goals, self.best.goals, strict=True)
+            best = f"best: {values}; " + ", ".join(f"{goal} {value:.4g}" for goal, value in goals)
+        return f"StudyState({many(len(self.trials), 'setting')} tried; {best})"
 
     @property
     def best(self) -> StudyTrial:

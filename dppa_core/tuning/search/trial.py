@@ -23,6 +23,9 @@ SEARCH, TEST = "search", "test"
 ITEMS = 64
 """Default number of search items per domain."""
 
+SURE_NATS = 0.01
+"""Loss of a token that is answered almost surely, in 99 of 100 cases."""
+
 Scored = TypeVar("Scored")
 Ask = Callable[[Exam], DomainScore]
 """Holds an exam, in this process or on a cluster."""
@@ -124,6 +127,15 @@ def task_score(found: DomainScore, own: DomainScore, who: str) -> float:
 def geometric_mean(values: Sequence[float]) -> float:
     """Geometric mean of at least one number >= 0; 0 if one of them is 0."""
     return math.prod(values) ** (1 / len(values))
+
+
+def balanced_loss(losses: Sequence[float]) -> float:
+    """Geometric mean of the losses of domains, counted from `SURE_NATS` below 0, in nats a token.
+
+    So a tenth more counts as much in a domain as in one with eight times its loss; but of a loss
+    far below `SURE_NATS` even the double hardly counts. Of equal losses it is that loss.
+    """
+    return geometric_mean([loss + SURE_NATS for loss in losses]) - SURE_NATS
 
 
 def retentions(

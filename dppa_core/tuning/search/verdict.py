@@ -24,6 +24,7 @@ from dppa_core.tuning.search.trial import (
 
 CLAIM_RETENTION, CLAIM_DENSITY = 0.9, 0.2
 """The paper's headline: at least 90 % of the performance with 20 % of the parameters."""
+UNSEARCHED = "task arithmetic at coefficient 1, not searched"
 ROUNDING = 0.005
 """A density this far above the claim's still counts as the claim's."""
 
@@ -181,7 +182,7 @@ def rivals(
     """
     ones = tuple(replace(one, coefficient=1.0) for one in given.models)
     added = (one for one in entrants(replace(given, models=ones)) if one.key == ARITHMETIC)
-    named = [("the recipe given", given), *(("task arithmetic", one.target) for one in added)]
+    named = [("the recipe given", given), *((UNSEARCHED, one.target) for one in added)]
     seen, beside = {recipe_hash(found)}, list[BaselineMerge]()
     for name, target in named:
         if not isinstance(target, MergeRecipe) or recipe_hash(target) in seen:

@@ -97,7 +97,7 @@ def reproduce(
         search=search_limit,
         sizes=sizes,
     )
-    with told_if_stopped("Stopped. Answers are kept: run the same command to continue."):
+    with told_if_stopped(lambda: "Stopped. Answers are kept: run the same command to continue."):
         report = _run(wanted, setting, out, workers if ask else 0, teller(quiet=as_json))
     from dppa_core.charts.report import report_json  # noqa: PLC0415
 

@@ -218,7 +218,7 @@ Answers = Mapping[Question[Any], Any]
 
 def digest(*parts: object) -> str:
     """The key of a question from all it depends on."""
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 @cache

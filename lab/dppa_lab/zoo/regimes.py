@@ -88,7 +88,7 @@ steps."""
 
 
 BETWEEN = "replay-25-pull-5"
-"""The first of those between that meets the conditions of lab/docs/study-plan.md; there `between`."""
+"""The first regime between that meets the conditions of lab/docs/study-plan.md, its `between`."""
 
 
 def regime_named(name: str) -> Regime:

@@ -88,6 +88,17 @@ def test_a_foreseen_error_is_shown_as_it_stands_and_as_text() -> None:
     assert not caught.value.print_exception
 
 
+def test_a_command_in_an_error_is_shown_as_code() -> None:
+    @show_errors
+    def handler() -> None:
+        raise InvalidValue("`dppa merge <b>` takes any number, `dppa plan` too")
+
+    with pytest.raises(gr.Error) as caught:
+        handler()
+    code = "<code>dppa merge &lt;b&gt;</code> takes any number, <code>dppa plan</code> too"
+    assert caught.value.message == code
+
+
 def test_a_bug_is_logged_and_told_neutrally(caplog: pytest.LogCaptureFixture) -> None:
     @show_errors
     def handler() -> Iterator[int]:
@@ -252,6 +263,18 @@ def test_opening_without_models_says_why(monkeypatch: pytest.MonkeyPatch, tmp_pa
     (event,) = events(build_page(Studio(public=False)), "on_open")
     out = {block.elem_id: _read(value) for block, value in event.fn(PLAIN).items()}
     assert "zoo:" in out["exact"]["trouble"]
+
+
+@pytest.mark.parametrize("name", ["on_status", "on_tick"])
+def test_a_public_page_tells_nobody_what_others_have_loaded(
+    name: str, zoo_env: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = (("zoo:finance", "44cb05a1b2c3"), 5)
+    monkeypatch.setattr(Studio, "in_memory", lambda _self: memory)
+    for public in (True, False):
+        (event,) = events(build_page(Studio(public=public)), name)
+        status = next(text for part, text in event.fn().items() if part.elem_id == "status")
+        assert ("loaded" in json.loads(status)) is not public, "one's own copy shows its memory"
 
 
 def test_a_preset_sets_every_control(page: gr.Blocks) -> None:

@@ -32,7 +32,13 @@ from components.work.visitor import Visitor
 from components.work.work_log import SECONDS
 from dppa_core.errors import Cancelled, DppaError, NotAllowed, OutOfBudget, UnknownName
 from dppa_core.merging.to_folder import merge_to_folder
-from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, parse_recipe, recipe_hash
+from dppa_core.recipes.yaml_text import (
+    DomainModel,
+    MergeRecipe,
+    parse_recipe,
+    recipe_hash,
+    short_hash,
+)
 from tests.helpers.command import Command
 
 ADA = Visitor("ada")
@@ -70,7 +76,7 @@ def test_a_checkpoint_is_what_dppa_merge_writes(
     made, told = make(recipe, "checkpoint", exports, studio)
     merge_to_folder(recipe, tmp_path / "merged")
     with zipfile.ZipFile(made) as archive:
-        top = f"dppa-{recipe_hash(recipe)}/"
+        top = f"dppa-{short_hash(recipe)}/"
         found = {name.removeprefix(top): archive.read(name) for name in archive.namelist()}
     assert found == {path.name: path.read_bytes() for path in (tmp_path / "merged").iterdir()}
     assert {"model.safetensors", "recipe.yaml", "README.md", "tokenizer.json"} <= set(found)

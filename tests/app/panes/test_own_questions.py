@@ -2,20 +2,23 @@
 
 import json
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import pytest
 
 from components.session.presets import first_session
-from components.views.score.own_questions import (
+from components.views.score.own_lists import (
     OWN,
     PUBLIC,
-    REPLY_TOKENS,
     TextLimits,
-    answered,
-    read_own,
+    offered,
+    read_lists,
+    texts_of,
 )
+from components.views.score.own_questions import REPLY_TOKENS, OwnQuestions, answered, read_own
 from components.work.progress_stream import stream_run
 from components.work.rate_limits import OF_A_PARTY, TOKENS_PER_HOUR, Allowance
 from components.work.studio import Studio
@@ -30,6 +33,12 @@ from tests.helpers.own_questions import APPLES, CLAUSES
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 SESSION = first_session()
+
+
+def request(text: object, limits: TextLimits = PUBLIC, **lists: str) -> OwnQuestions:
+    """Of a box with a text for all models, and of lists for single ones."""
+    sent = {"for": "", "lists": {f"zoo:{name}": one for name, one in lists.items()}}
+    return read_own(read_lists(texts_of(text, json.dumps(sent)), SESSION, limits), None, SESSION)
 
 
 @pytest.fixture
@@ -51,25 +60,25 @@ def studio(zoo_env: object) -> Studio:
 )
 def test_what_a_browser_sends_is_checked(text: object, says: str) -> None:
     with pytest.raises(InvalidValue, match=says):
-        read_own(text, None, SESSION, PUBLIC)
+        request(text)
 
 
 def test_a_public_page_asks_fewer_than_ones_own_copy() -> None:
     many = "\n".join(f'{{"question": "{n}", "answer": "a"}}' for n in range(100))
     with pytest.raises(InvalidValue, match="more than 60 questions"):
-        read_own(many, None, SESSION, PUBLIC)
-    assert len(read_own(many, None, SESSION, OWN).domain.items) == 100
+        request(many)
+    assert len(request(many, OWN).domains[0].items) == 100
     assert LONGEST == REPLY_TOKENS
-    whole = read_own(many, None, SESSION, TextLimits(20_000, 100))
-    assert whole.tokens == len(whole.domain.of_split("test")) * len(whole.who) * LONGEST
-    longer = read_own('{"tokens": 1024}\n' + many, None, SESSION, OWN)
+    whole = request(many, TextLimits(20_000, 100))
+    assert whole.tokens == len(whole.domains[0].of_split("test")) * len(whole.who) * LONGEST
+    longer = request('{"tokens": 1024}\n' + many, OWN)
     with pytest.raises(OutOfBudget):
         Allowance(TOKENS_PER_HOUR).spend(Visitor("tab", "address"), longer.tokens)
     assert longer.tokens > OF_A_PARTY * TOKENS_PER_HOUR
 
 
 def test_everybody_is_asked_the_test_split_and_marked_item_by_item(studio: Studio) -> None:
-    asked = read_own(APPLES, None, SESSION, PUBLIC)
+    asked = request(APPLES)
     told: list[dict[str, Any]] = []
     for _ in range(2):
         told += stream_run(studio, "score", lambda *given: answered(asked, studio, *given))
@@ -78,35 +87,92 @@ def test_everybody_is_asked_the_test_split_and_marked_item_by_item(studio: Studi
     found = json.loads(json.dumps(done[0]["result"]))
     labels = [row["label"] for row in found["rows"]]
     assert labels == ["merged", "task arithmetic", "linear", "math", "finance", "law", "base"]
-    assert found["all"] == len(found["items"]) == 6, "fewer than 40 are not divided"
+    (only,) = found["lists"]
+    assert only["all"] == len(only["items"]) == 6, "fewer than 40 are not divided"
     assert found["recipe"] == asked.recipe
     assert asked.recipe == recipe_hash(SESSION.recipe())
-    assert {one["scorer"] for one in found["items"]} == {"number"}
-    for row in found["rows"]:
-        assert len(row["hits"]) == row["n"] == 6
-        assert sum(row["hits"]) == pytest.approx(row["accuracy"] * 6)
-        items = asked.domain.of_split("test")
-        assert [item.right(one) for item, one in zip(items, row["replies"], strict=True)] == (
-            row["hits"]
+    assert {one["scorer"] for one in only["items"]} == {"number"}
+    for cell in (row["cells"][0] for row in found["rows"]):
+        assert len(cell["hits"]) == cell["n"] == 6
+        assert sum(cell["hits"]) == pytest.approx(cell["accuracy"] * 6)
+        items = asked.domains[0].of_split("test")
+        assert [item.right(one) for item, one in zip(items, cell["replies"], strict=True)] == (
+            cell["hits"]
         ), "marked by what is shown"
 
 
+def test_a_list_for_each_model_tells_what_is_kept_of_each() -> None:
+    studio = Studio(public=True)  # the embedded models, which know some answers
+    asked = request("", math=APPLES, law=CLAUSES)
+    assert [str(one) for one in asked.domains] == ["math questions", "law questions"]
+    assert asked.tokens == (6 + 4) * len(asked.who) * LONGEST
+    *_, told = stream_run(studio, "score", lambda *given: answered(asked, studio, *given))
+    found = told["result"]
+    assert [len(one["items"]) for one in found["lists"]] == [6, 4]
+    rows = {row["key"]: row["cells"] for row in found["rows"]}
+    for place, model in enumerate(("zoo:math", "zoo:law")):
+        own, merged = rows[model][place], rows["recipe"][place]
+        kept = merged["retention"]["value"]
+        assert own["accuracy"] and kept == pytest.approx(merged["accuracy"] / own["accuracy"])
+    (recipe,) = (row for row in found["rows"] if row["key"] == "recipe")
+    assert recipe["mean_retention"]["value"] > 0
+
+
+def test_the_box_holds_the_list_that_is_looked_at_and_others_come_beside_it() -> None:
+    sent = json.dumps({"for": "zoo:law", "lists": {"": APPLES, "zoo:law": "old", "zoo:gone": "x"}})
+    texts = texts_of(CLAUSES, sent)
+    assert texts == {"": APPLES, "zoo:law": CLAUSES, "zoo:gone": "x"}
+    lists = read_lists(texts, SESSION, PUBLIC)
+    assert len(lists.domains) == 2, "a model that is not in the merge is left out"
+    found = lists.of_each(("zoo:math", "zoo:law"))
+    assert [str(one) for one in found] == ["questions", "law questions"]
+    assert texts_of(APPLES, "null") == {"": APPLES}
+    of_one = read_lists({"zoo:law": CLAUSES}, SESSION, PUBLIC)
+    with pytest.raises(InvalidValue, match="no questions for math, finance: give each model a"):
+        of_one.of_each(("zoo:math", "zoo:finance", "zoo:law"))
+
+
+def test_mistakes_name_the_list_and_all_lists_count_together() -> None:
+    with pytest.raises(InvalidValue, match="questions for law, read as .jsonl: line 1: answer is"):
+        request(APPLES, law='{"question": "q"}')
+    many = "\n".join(f'{{"question": "{n}", "answer": "a"}}' for n in range(40))
+    with pytest.raises(InvalidValue, match="lists have 80 questions, and at most 60"):
+        request(many, law=many)
+    with pytest.raises(InvalidValue, match="have 22000 characters"):
+        request("{" + 10_999 * "x", law="{" + 10_999 * "x")
+
+
+def test_models_of_equal_names_have_lists_of_their_own() -> None:
+    models = tuple(replace(SESSION.models[0], reference=name) for name in ("a/x", "b/x"))
+    lists = read_lists({"a/x": APPLES, "b/x": CLAUSES}, replace(SESSION, models=models), PUBLIC)
+    assert len(set(lists.domains)) == 2
+
+
+def test_the_first_questions_of_each_list_are_offered_as_they_are_asked() -> None:
+    lists = read_lists({"": APPLES, "zoo:law": CLAUSES}, SESSION, PUBLIC)
+    common, law = offered(lists)
+    assert (common["model"], law["model"], law["label"]) == ("", "zoo:law", "law questions")
+    assert len(common["prompts"]) == 6 and all("How many" in one for one in common["prompts"])
+    choices = read_lists({"": "question,answer,choices\nWhich?,b,a|b"}, SESSION, PUBLIC)
+    assert offered(choices)[0]["prompts"] == ["Which?\nA. a\nB. b\nAnswer with the letter."]
+
+
 def test_csv_is_told_by_its_first_character() -> None:
-    assert len(read_own(CLAUSES, None, SESSION, PUBLIC).domain.items) == 4
+    assert len(request(CLAUSES).domains[0].items) == 4
 
 
 def test_asking_can_be_stopped(studio: Studio) -> None:
     stop = threading.Event()
     stop.set()
     with pytest.raises(Cancelled):
-        answered(read_own(APPLES, None, SESSION, PUBLIC), studio, lambda told: None, stop)
+        answered(request(APPLES), studio, lambda told: None, stop)
 
 
 def test_models_that_had_finished_when_it_was_cancelled_are_asked_no_more(
     studio: Studio, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("DPPA_CACHE", str(tmp_path))
-    stop, asked = threading.Event(), read_own(APPLES, None, SESSION, PUBLIC)
+    stop, asked = threading.Event(), request(APPLES)
     models, mark = list[str](), examiner.mark
 
     def counted(resident: Resident, *given: Any, **how: Any) -> Any:
@@ -122,3 +188,15 @@ def test_models_that_had_finished_when_it_was_cancelled_are_asked_no_more(
     assert 2 <= len(models) < 7
     found = answered(asked, studio, lambda told: None, threading.Event())
     assert len(found["rows"]) == len(models) == len(set(models)) == 7
+
+
+@pytest.mark.parametrize("name", ["on_questions", "on_search"])
+def test_a_pattern_that_would_take_the_memory_is_refused_by_score_and_search(
+    name: str, page: gr.Blocks
+) -> None:
+    (event,) = (event for event in page.fns.values() if event.name == name)
+    bomb = '{"question": "q", "answer": "a", "scorer": "regex", "pattern": "(?:[ab]{1000}){3000}"}'
+    changed = {"questions-text": bomb, "search-own": True}
+    values = {one: changed.get(one.elem_id, one.value) for one in event.inputs}
+    with pytest.raises(gr.Error, match="9003001 parts; at most 10,000 are read"):
+        next(event.fn(values))

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -12,13 +13,13 @@ from plotly.colors import sample_colorscale
 from components.session.presets import first_session
 from components.views.export.export_values import PLOTLY
 from components.views.export.export_work import ExportWork, make_report
-from components.views.export.report import Reported, report_html
 from dppa_core.figures.matrices import (
     heatmap,
     ink_on,
     kept_shares,
     planned_shares,
 )
+from dppa_core.figures.report import Reported, report_html
 from dppa_core.merging.cards.provenance import Parent
 from dppa_core.merging.cards.record import KeptModule, MergeRecord
 from dppa_core.merging.to_folder import merge_to_folder
@@ -26,6 +27,7 @@ from dppa_core.merging.verify import read_merge
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.pruning.plan import plan_pruning
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
+from tests.helpers.command import Command
 
 EVIL = "/x/<img src=x onerror=alert(1)>${alert(2)}</script><b>"
 
@@ -70,6 +72,32 @@ def test_a_report_holds_hashes_recipe_and_plots_of_the_very_merge(
     figures = json.loads(page.scripts[0])
     assert len(figures) == 9  # three of each model
     assert 0.98 * PLOTLY < made.stat().st_size < 1.05 * PLOTLY
+
+
+def test_the_command_writes_the_report_of_the_page_from_a_recipe_or_its_merge(
+    dppa: Command, zoo_env: Path, tmp_path: Path
+) -> None:
+    recipe, out = first_session().recipe(), tmp_path / "report.html"
+    (tmp_path / "recipe.yaml").write_text(dump_recipe(recipe))
+    (tmp_path / "room").mkdir()
+    made = make_report(recipe, tmp_path / "room", ExportWork(True, lambda *_: None, None))
+    before = set(tmp_path.iterdir())
+    assert dppa("report", tmp_path / "recipe.yaml", "--out", out) == 0, dppa.err
+    assert out.read_bytes() == made.read_bytes() and set(tmp_path.iterdir()) == {*before, out}
+    assert dppa("report", tmp_path / "recipe.yaml", "--out", out) == 1
+    assert "--overwrite replaces it" in dppa.err
+    merge_to_folder(recipe, tmp_path / "merged")
+    assert dppa("report", tmp_path / "merged", "--out", out, "--overwrite", "--json") == 0
+    assert out.read_bytes() == made.read_bytes()
+    assert dppa.json["digest"] == read_merge(tmp_path / "merged").record.digest
+
+
+def test_a_report_without_plotly_names_the_package(
+    dppa: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "dppa_core.figures.report", None)
+    assert dppa("report", tmp_path / "recipe.yaml", "--out", tmp_path / "r.html") == 1
+    assert "pip install 'dppa-studio[app]'" in dppa.err
 
 
 def test_a_report_asks_nothing_of_anybody(zoo_env: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The page's search without a browser: checks, progress, limits, and continuing."""
 
+import math
 import threading
 from dataclasses import replace
 from typing import Any
@@ -9,12 +10,14 @@ import pytest
 import components.views.score.search_work as search_work
 from components.session.presets import first_session
 from components.session.state import session_from_state
-from components.views.score.own_questions import PUBLIC, read_domain
+from components.views.score.own_lists import PUBLIC, read_lists
 from components.views.score.search_words import (
     GOALS,
     RANGES,
+    SearchRequest,
     goal_words,
     knob_words,
+    lists_of_models,
     range_words,
     read_hunt,
     value_text,
@@ -27,7 +30,7 @@ from dppa_core.evaluation.examiner import Examiner
 from dppa_core.evaluation.scores import DomainScore, Exam
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 from dppa_core.system.recent import Recent
-from tests.helpers.own_questions import APPLES
+from tests.helpers.own_questions import APPLES, CLAUSES
 from tests.helpers.scored import scored
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
@@ -52,7 +55,7 @@ def no_model_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def given(**changed: Any) -> dict[str, Any]:
     usual = {"way": "climb", "limit": 16, "vary": ["rate", "factors"], "goals": "retention"}
-    return usual | {"trials": 6, "down": "rate", "across": "factor"} | changed
+    return usual | {"per_model": False, "trials": 6, "down": "rate", "across": "factor"} | changed
 
 
 def told(studio: Studio, known: Recent, **changed: Any) -> list[dict[str, Any]]:
@@ -111,6 +114,23 @@ def test_every_way_asks_the_given_merge_and_says_first_what_is_worse(
     assert "the given merge is better than what was found: -60.0 points" in result["test"]
 
 
+def test_a_merge_is_worse_only_if_the_difference_is_seen(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of 300 test items more is right as given: the button must not say what the test does
+    not."""
+
+    def turned(exam: Exam) -> DomainScore:
+        if exam.split == "search" or not isinstance(exam.target, MergeRecipe):
+            return answered(exam)
+        return scored(a=(90 if exam.target == SESSION.recipe() else 89, 100))
+
+    monkeypatch.setattr(Examiner, "score", lambda self, exam, stop: turned(exam))
+    result = told(studio, Recent(4))[-1]["result"]
+    assert "No difference seen between what was found and the given merge: -1.0" in result["test"]
+    assert not result["worse"]
+
+
 def test_a_joint_search_tells_every_setting_and_offers_the_best(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,6 +152,32 @@ def test_a_joint_search_tells_every_setting_and_offers_the_best(
     assert last["result"]["take"] == best["take"]
     assert last["words"]["factor1"] == "strongest band ×"
     assert told(studio, known, way="joint")[-1]["trials"] == last["trials"]
+
+
+def test_a_joint_search_finds_the_factors_of_each_model_where_they_conflict(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    best = {"zoo:math": 2.0, "zoo:finance": 0.5, "zoo:law": 1.0}
+
+    def conflicting(exam: Exam) -> DomainScore:
+        models = exam.target.models if isinstance(exam.target, MergeRecipe) else ()
+        away = sum(
+            abs(math.log2(max(factor, 0.1) / best[model.model]))
+            for model in models
+            for factor in model.amplification
+        )
+        return replace(scored(a=(round(100 - 10 * min(away, 9)), 100)), loss=0.5 + away**2)
+
+    monkeypatch.setattr(Examiner, "score", lambda self, exam, stop: conflicting(exam))
+    shared, apart = (
+        told(studio, Recent(4), way="joint", per_model=per_model)[-1] for per_model in (False, True)
+    )
+    assert len(shared["trials"]) <= 24 < len(apart["trials"]) <= 32
+    assert apart["result"]["best"]["goals"][0] > shared["result"]["best"]["goals"][0] + 0.2
+    assert apart["words"]["factor1.math"] == "strongest band of math ×"
+    taken = session_from_state(apart["result"]["take"])
+    assert not taken.linked
+    assert taken.factors_of("zoo:math")[0] > 1 > taken.factors_of("zoo:finance")[0]
 
 
 def test_a_grid_has_a_cell_for_every_pair_that_can_be_taken_over(studio: Studio) -> None:
@@ -227,6 +273,34 @@ def test_what_is_varied_is_told_in_the_words_of_the_sliders() -> None:
     ]
 
 
+def by_own(hunt: SearchRequest, text: str, **lists: str) -> SearchRequest:
+    """The search by a list for all models, and lists for single ones."""
+    texts = {"": text} | {f"zoo:{name}": one for name, one in lists.items()}
+    own = lists_of_models(read_lists(texts, SESSION, PUBLIC), hunt.recipe)
+    return replace(hunt, own=own)
+
+
+def test_a_search_by_a_list_for_each_model_tells_what_is_kept_of_each(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = set[tuple[str, str]]()
+
+    def noted(self: Examiner, exam: Exam, stop: object) -> DomainScore:
+        if not isinstance(exam.target, MergeRecipe):
+            asked.add((exam.target, exam.domain))
+        return replace(answered(exam), loss=1.0)
+
+    monkeypatch.setattr(Examiner, "score", noted)
+    hunt = by_own(read_hunt(given(way="joint"), SESSION), APPLES, law=CLAUSES)
+    *_, last = stream_hunt(hunt, studio, Recent(4))
+    assert last["state"] == "done", last
+    assert set(last["trials"][0]["retentions"]) == {"questions", "law questions"}
+    assert ("zoo:law", "law questions") in asked and ("zoo:math", "questions") in asked
+    assert ("zoo:math", "law questions") not in asked
+    with pytest.raises(InvalidValue, match="no questions for math"):
+        lists_of_models(read_lists({"zoo:law": CLAUSES}, SESSION, PUBLIC), hunt.recipe)
+
+
 def test_a_search_goes_by_own_questions_and_tells_contents_apart(
     zoo_env: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -240,12 +314,12 @@ def test_a_search_goes_by_own_questions_and_tells_contents_apart(
     studio, known = Studio(public=True), Recent(4)
     for way in ("climb", "joint", "optuna", "grid"):
         asked.clear()
-        domain = read_domain(APPLES, PUBLIC, "search")
-        hunt = replace(read_hunt(given(way=way), SESSION), own=domain)
+        hunt = by_own(read_hunt(given(way=way), SESSION), APPLES)
+        domain = hunt.own[0]
         ended = list(stream_hunt(hunt, studio, known))[-1]
         assert ended["state"] == "done", ended
         test = {item.prompt for item in domain.of_split("test")}
         assert asked - test == {item.prompt for item in domain.of_split("search")}
-        other = read_domain(APPLES.replace("Tom", "Tim").replace("Ben", "Bob"), PUBLIC, "search")
-        first = next(iter(stream_hunt(replace(hunt, own=other), studio, known)))
+        other = by_own(hunt, APPLES.replace("Tom", "Tim").replace("Ben", "Bob"))
+        first = next(iter(stream_hunt(other, studio, known)))
         assert not first["trials"]

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -152,6 +153,7 @@ def test_more_connections_than_the_bound_are_closed_at_once(
 ) -> None:
     wait_until_none_is_open(server)
     monkeypatch.setattr(connections, "most_open", lambda: 2)
+    monkeypatch.setattr(connections, "most_of_one", lambda: 9)
     with ExitStack() as stack:
         first, second, third = (stack.enter_context(closing(connect(server))) for _ in range(3))
         assert third.recv(1000) == b"", "closed"
@@ -166,11 +168,70 @@ def test_more_connections_than_the_bound_are_closed_at_once(
             assert fourth.recv(1000).startswith(b"HTTP/1.1 200")
 
 
+@pytest.fixture
+def behind_a_proxy() -> Iterator[Server]:
+    config = uvicorn.Config(app, port=free_port(), log_level="warning", lifespan="off")
+    running = Server(config, proxies=("127.0.0.0/31",))
+    running.run_in_thread()
+    yield running
+    running.force_exit = True
+    running.close()
+
+
+def connect_from(server: Server, address: str) -> socket.socket:
+    """A connection of another address of this computer; Linux has 2^24 of them."""
+    there = ("127.0.0.1", server.config.port)
+    return socket.create_connection(there, timeout=10, source_address=(address, 0))
+
+
+def is_served(client: socket.socket) -> bool:
+    try:
+        client.sendall(HEAD + b"\r\n")
+        return client.recv(1000).startswith(b"HTTP/1.1 200")
+    except ConnectionError:
+        return False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have one loopback address")
+def test_one_address_never_has_all_connections(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It opened them anew every ten seconds, and everybody else was closed."""
+    wait_until_none_is_open(server)
+    monkeypatch.setattr(connections, "MOST_OF_ONE", 2)
+    with ExitStack() as stack:
+        first, second, third = (
+            stack.enter_context(closing(connect_from(server, "127.0.0.2"))) for _ in range(3)
+        )
+        assert not is_served(third) and is_served(second)
+        assert is_served(stack.enter_context(closing(connect_from(server, "127.0.0.3"))))
+        first.close()
+        late = time.monotonic() + 5
+        while not is_served(stack.enter_context(closing(connect_from(server, "127.0.0.2")))):
+            assert time.monotonic() < late
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have one loopback address")
+def test_a_trusted_proxy_has_the_connections_of_many(
+    behind_a_proxy: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "MOST_OF_ONE", 1)
+    with ExitStack() as stack:
+        proxied = [stack.enter_context(closing(connect(behind_a_proxy))) for _ in range(4)]
+        assert all(map(is_served, proxied))
+        first, second = (
+            stack.enter_context(closing(connect_from(behind_a_proxy, "127.0.0.2")))
+            for _ in range(2)
+        )
+        assert is_served(first) and not is_served(second)
+
+
 def test_the_bound_leaves_half_of_the_files_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
     resource = pytest.importorskip("resource")
     for files, bound in ((1024, 512), (10**6, 4000), (resource.RLIM_INFINITY, 4000)):
         monkeypatch.setattr(resource, "getrlimit", lambda _, files=files: (files, files))
         assert connections.most_open() == bound
+        assert connections.most_of_one() == min(400, bound // 2)
 
 
 @pytest.mark.parametrize(
@@ -212,7 +273,7 @@ def test_what_is_not_http_causes_one_answer_and_no_trace(
 def test_the_parts_of_uvicorn_that_are_used_are_there() -> None:
     """They are no public interface."""
     protocol = Connection(uvicorn.Config(app), ServerState(), {}, asyncio.Event())
-    used = {"cycle", "connections", "loop", "logger", "transport", "on_response_complete"}
+    used = {"client", "cycle", "connections", "loop", "logger", "transport", "on_response_complete"}
     missing = {name for name in used if not hasattr(protocol, name)}
     assert not missing, (
         f"components/server/guards/connections.py is for uvicorn 0.54, not {uvicorn.__version__}"
@@ -220,4 +281,4 @@ def test_the_parts_of_uvicorn_that_are_used_are_there() -> None:
     config = uvicorn.Config(app)
     Server(config)
     config.load()
-    assert config.http_protocol_class is Connection and config.ws_protocol_class is None
+    assert config.http_protocol_class.func is Connection and config.ws_protocol_class is None

@@ -2,16 +2,18 @@
 
 import asyncio
 import json
+import select
 import socket
 import time
-from contextlib import closing
+from collections.abc import Iterable
+from contextlib import ExitStack, closing
 from typing import Any
 
 import gradio as gr
 import pytest
 
 from components.server.guards import body_limits as bodies
-from components.server.guards.connections import Connection
+from components.server.guards.connections import MOST_OF_ONE, Connection
 from components.server.guards.heads import HeaderLimits
 from tests.app.conftest import Log
 
@@ -53,7 +55,7 @@ def assert_quiet(log: Log) -> None:
     assert SECRET not in said and "Traceback" not in said
 
 
-def refused(path: str = "/", **headers: str) -> int:
+def refused(path: str = "/", query: str = "", **headers: str) -> int:
     """The status of `HeaderLimits`' answer; 0 if the request passes."""
     sent = []
 
@@ -65,7 +67,7 @@ def refused(path: str = "/", **headers: str) -> int:
 
     given = {name.replace("_", "-"): one for name, one in headers.items()}
     pairs = [(name.encode(), one.encode("latin-1")) for name, one in given.items()]
-    scope = {"type": "http", "path": path, "query_string": b"", "headers": pairs}
+    scope = {"type": "http", "path": path, "query_string": query.encode(), "headers": pairs}
     asyncio.run(HeaderLimits(inside)(scope, None, send))  # type: ignore[arg-type]
     return int(sent[0])
 
@@ -213,6 +215,73 @@ def test_half_a_body_is_waited_for_as_long_as_it_may_take(
     assert 0.2 <= time.monotonic() - begun < 3
 
 
+SLOW = (
+    f"POST {JOIN} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+    "Content-Length: 400000\r\nX-Forwarded-For: "
+)
+"""The head of a body that is not finished."""
+
+
+def held(stack: ExitStack, port: int, party: str, size: int) -> socket.socket:
+    """A connection with a part of a body."""
+    client = stack.enter_context(closing(socket.create_connection(("127.0.0.1", port), timeout=20)))
+    client.sendall(f"{SLOW}{party}\r\n\r\n".encode() + b"[" * size)
+    return client
+
+
+def answered(clients: Iterable[socket.socket], seconds: float = 10) -> list[bytes]:
+    """The first line of every answer, once none has come for half a second after the first."""
+    waiting, lines = list(clients), list[bytes]()
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        ready = select.select(waiting, (), (), 0.5 if lines else end - time.monotonic())[0]
+        if not ready:
+            break
+        waiting = [one for one in waiting if one not in ready]
+        lines += [one.recv(12) for one in ready]
+    return lines
+
+
+def test_bodies_of_one_party_take_a_share_of_the_memory(served: gr.Blocks, port: int) -> None:
+    """500 that were never finished held 250 MB."""
+    with ExitStack() as stack:
+        listen = "GET /gradio_api/heartbeat/stays HTTP/1.1\r\nHost: a\r\n"
+        stream = stack.enter_context(
+            closing(socket.create_connection(("127.0.0.1", port), timeout=20))
+        )
+        stream.sendall(f"{listen}X-Forwarded-For: 203.0.113.7\r\n\r\n".encode())
+        assert stream.recv(12) == b"HTTP/1.1 200"
+        first = [held(stack, port, "203.0.113.7", 390_000) for _ in range(60)]
+        answers = answered(first)
+        assert set(answers) == {b"HTTP/1.1 429"}
+        assert (60 - len(answers)) * 390_000 <= bodies.BYTES_OF_A_PARTY < 70 * 390_000
+        assert 60 - len(answers) > 30, "each has a share"
+        others = [held(stack, port, f"203.0.113.{n}", 390_000) for n in range(8, 13)]
+        assert not answered(others, 1), "they have their own"
+        assert select.select((stream,), (), (), 0)[0] == [] or stream.recv(1), "it goes on"
+    late = time.monotonic() + 10
+    asked = {"data": [], "fn_index": -1}
+    while status(port, JOIN, "X-Forwarded-For: 203.0.113.7", body=asked) == 429:
+        assert time.monotonic() < late
+
+
+def test_bodies_of_all_together_have_a_bound(port: int) -> None:
+    with ExitStack() as stack:
+        many = [held(stack, port, f"203.0.{n}.7", 399_000) for n in range(200)]
+        answers = answered(many)
+        kept = (200 - len(answers)) * 399_000
+        assert set(answers) == {b"HTTP/1.1 429"} and kept <= bodies.BYTES_OF_ALL
+
+
+def test_requests_of_one_party_have_a_bound_and_those_of_others_go_on(port: int) -> None:
+    """Behind a proxy the connections are the proxy's."""
+    with ExitStack() as stack:
+        many = [held(stack, port, "203.0.113.7", 1) for _ in range(MOST_OF_ONE + 5)]
+        assert answered(many) == 5 * [b"HTTP/1.1 429"]
+        assert not answered([held(stack, port, "203.0.113.8", 1)], 1)
+
+
 def test_the_page_is_served_with_deadlines(served: gr.Blocks) -> None:
     config = served.server.config  # type: ignore[union-attr]
-    assert config.http_protocol_class is Connection and config.ws_protocol_class is None
+    protocol = config.http_protocol_class
+    assert protocol.func is Connection and config.ws_protocol_class is None

@@ -44,7 +44,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WritableHub
 @pytest.fixture
 def written() -> Iterator[io.StringIO]:
     """All libraries' logs, at the debug level."""
-    start_log("json")
+    start_log("json", public=True)
     text, root, own = io.StringIO(), logging.getLogger(), logging.getLogger("dppa")
     handler, levels = logging.StreamHandler(text), (root.level, own.level)
     for logger in (root, own):

@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 
 from components.server.serving import EarlyScripts
 from components.widgets import scripts
-from components.widgets.scripts import ALONE, ENTRY, address, needed, script_route, sources
+from components.widgets.scripts import ENTRY, address, needed, script_route, sources
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def test_every_script_is_served_as_it_is_and_kept_for_good(client: TestClient) -
 
 
 @pytest.mark.parametrize(
-    "path", [ALONE, "../css/style.css", "..%2f..%2fapp.py", "session", "", "/etc/passwd", "x.js"]
+    "path", ["../css/style.css", "..%2f..%2fapp.py", "session", "", "/etc/passwd", "x.js"]
 )
 def test_nothing_else_is_served(client: TestClient, path: str) -> None:
     assert client.get(f"/{address()}/{path}").status_code == 404

@@ -12,6 +12,7 @@ from components.session.json_form import (
     parsed,
     shares_from_text,
 )
+from components.session.link import link_of, session_from_link
 from components.session.presets import all_presets, first_session
 from components.session.session import ModelChoice, Session
 from dppa_core.errors import DppaError, InvalidValue
@@ -89,6 +90,16 @@ def test_the_recipe_names_the_chosen_chat_template_while_its_model_takes_part() 
     assert session(chat_template="base").recipe().chat_template == "base"
     off = tuple(replace(model, on=model.reference != "zoo:law") for model in chosen.models)
     assert replace(chosen, models=off).recipe().chat_template == "auto"
+
+
+def test_number_format_and_heads_reach_the_recipe_and_come_back() -> None:
+    before = session(dtype="float32", heads="base")
+    assert (before.recipe().dtype, before.recipe().heads) == ("float32", "base")
+    assert session_from_link(link_of(before)) == before
+    usual = models_json(session())
+    assert "dtype" not in usual and "heads" not in usual
+    with pytest.raises(InvalidValue, match="heads must be one of match, base, got 'drop'"):
+        session(heads="drop")
 
 
 @pytest.mark.parametrize("template", ["zoo:finance", 3, None, ["base"]])

@@ -11,12 +11,16 @@ import gradio as gr
 import pytest
 
 from components.page.workbench import build_page
+from components.session.link import link_of
 from components.session.presets import (
     fetchable_choices,
     fetched_session,
     find_fetchable_set,
+    first_session,
     presets,
 )
+from components.session.session import ModelChoice, Session
+from components.session.state import session_from_state, state_of
 from components.views.controls.hub_offer import (
     FetchTeller,
     Offer,
@@ -24,17 +28,26 @@ from components.views.controls.hub_offer import (
     offer_value,
     stream_fetch,
 )
-from components.views.controls.models import build_preset, findings_value, first_blocker
+from components.views.controls.models import (
+    build_preset,
+    findings_value,
+    first_blocker,
+    opened,
+)
 from components.work.studio import BYTE_BUDGET, Studio, byte_budget
 from dppa_core.checkpoints.sources import zoo
 from dppa_core.checkpoints.sources.fetchable import FETCHABLE, Fetchable
+from dppa_core.checkpoints.sources.open import open_checkpoint, pinned
 from dppa_core.errors import Unreachable
 from dppa_core.merging.preflight import fetchable_sets as core
 from dppa_core.merging.preflight.facts import Finding, Severity
 from dppa_core.merging.preflight.fetchable_sets import FetchableSet, PresetModel, fetchable_sets
 from dppa_core.progress import Progress
+from dppa_core.recipes.yaml_text import recipe_hash
+from dppa_core.system.folder_cache import cache_folder
 from dppa_core.system.machine import Machine
 from tests.app.page.test_handlers import press
+from tests.app.views.test_tune import open_at, restore
 from tests.helpers.hub_server import HubServer, stand_in
 from tests.helpers.tiny_models import Shape, random_llama, tuned_llama
 
@@ -304,3 +317,46 @@ def test_a_set_opens_with_every_model_on() -> None:
     assert find_fetchable_set("Everything kept: plain sum") is None
     first = fetchable_sets()[0]
     assert offer_value(Offer(first.references, first))["name"] == first.name
+
+
+def session_of_hub(*, revision: str = "") -> Session:
+    """The first settings on the models of the Hub, as somebody may send them."""
+    names = [f"hub:{name}{revision}" for name in (BASE, MATH)]
+    return replace(first_session(), base=names[0], models=(ModelChoice(names[1]),))
+
+
+@pytest.mark.parametrize("revision", ["", "@main"])
+def test_a_link_to_models_of_the_hub_asks_it_nothing_before_a_click(
+    page: gr.Blocks, hub: HubServer, revision: str
+) -> None:
+    """Whoever sends it would learn who opened it, and the Hub gets the login of this computer."""
+    session = session_of_hub(revision=revision)
+    after = open_at(page, link_of(session))
+    assert not hub.asked, "opening the page is no click"
+    assert after["tune"] == {"confirm": state_of(session), "hub": [BASE, MATH]}
+    assert after["exact"]["recipe"] == recipe_hash(first_session().recipe())
+
+
+def test_a_link_to_a_commit_that_is_not_here_is_refused_without_the_hub(
+    page: gr.Blocks, hub: HubServer
+) -> None:
+    after = open_at(page, link_of(session_of_hub(revision=f"@{40 * 'a'}")))
+    assert "not on this computer yet" in after["tune"]["notice"] and not hub.asked
+
+
+def test_a_link_to_models_that_are_here_opens_at_once_and_asks_nothing(
+    page: gr.Blocks, hub: HubServer
+) -> None:
+    for name in (BASE, MATH):
+        open_checkpoint(pinned(f"hub:{name}"))
+    fetched = opened(session_of_hub(), Studio(public=False))
+    hub.asked.clear()
+    after = open_at(page, link_of(fetched))
+    assert session_from_state(after["tune"]["open"]) == fetched
+    restore(page, fetched)
+    assert not hub.asked
+    shutil.rmtree(
+        cache_folder("fetched")
+    )  # fetched by another program: the rest would be asked for
+    assert open_at(page, link_of(fetched))["tune"]["hub"] == [BASE, MATH]
+    assert not hub.asked

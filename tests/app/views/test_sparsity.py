@@ -42,6 +42,15 @@ def test_losses_are_those_of_the_models_own_factors_and_coefficient(studio: Stud
         assert row == lost[inside].sum(axis=0).tolist() and sum(row) > 0
 
 
+def test_losses_are_those_of_the_chosen_dtype(studio: Studio) -> None:
+    session = replace(first_session(), factors=(0.02, 0.01), dtype="float32")
+    found = counted(session, studio)
+    assert (found["dtype"], found["dtype_choice"]) == ("float32", "float32")
+    assert sum(map(sum, found["layers"])) < sum(
+        map(sum, counted(replace(session, dtype="base"), studio)["layers"])
+    )
+
+
 def test_the_same_settings_are_counted_once(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,7 +15,7 @@ from components.session.presets import first_session
 from components.session.session import ModelChoice, Session
 from components.session.state import session_from_state, state_of
 from components.views.controls.models import opened
-from components.views.controls.whole_states import LONGEST_RECIPE
+from components.views.controls.whole_states import LONGEST_QUESTION, LONGEST_RECIPE
 from components.work.studio import Studio
 from dppa_core.errors import NotAllowed, UnknownName
 from dppa_core.recipes.yaml_text import dump_recipe, recipe_hash
@@ -35,9 +35,10 @@ def restore(page: gr.Blocks, session: Session, number: int = 1) -> dict[str, Any
     return press(page, "on_restore", tune=json.dumps({"id": number, "state": state_of(session)}))
 
 
-def open_at(page: gr.Blocks, link: str) -> dict[str, Any]:
+def open_at(page: gr.Blocks, link: str, **beside: str) -> dict[str, Any]:
     (event,) = events(page, "on_open")
-    result = event.fn(SimpleNamespace(query_params={"c": link} if link else {}))
+    asked = {"c": link, **beside} if link else beside
+    result = event.fn(SimpleNamespace(query_params=asked))
     read = {}
     for block, value in result.items():
         text = isinstance(value, str) and value.startswith(("{", "["))
@@ -52,6 +53,31 @@ def test_every_control_follows_a_state(page: gr.Blocks) -> None:
     assert after["overrides"] == {"layers.0.mlp.down_proj": 0.5}
     assert after["exact"]["recipe"] == recipe_hash(CHANGED.recipe())
     assert after["tune"] == {"done": 7}
+
+
+@pytest.mark.parametrize("link", ["", link_of(CHANGED)])
+def test_a_link_opens_a_question_a_tab_and_a_pane(page: gr.Blocks, link: str) -> None:
+    question = "x" * LONGEST_QUESTION
+    opens = {"question": question, "tab": "sparsity", "pane": "score"}
+    after = open_at(page, link, ask=f" {question} ", tab="sparsity", pane="score")
+    assert after["tune"] == {"opens": opens}
+    assert after["exact"]["recipe"] == recipe_hash((CHANGED if link else first_session()).recipe())
+
+
+@pytest.mark.parametrize(
+    ("beside", "why"),
+    [
+        ({"tab": "nowhere"}, "modules, sparsity"),
+        ({"pane": "<b>see</b>"}, "see, chat, score"),
+        ({"ask": "x" * (LONGEST_QUESTION + 1)}, f"at most {LONGEST_QUESTION} fit"),
+    ],
+)
+def test_what_no_link_of_the_page_opens_is_told(
+    page: gr.Blocks, beside: dict[str, str], why: str
+) -> None:
+    after = open_at(page, link_of(CHANGED), **beside)
+    assert why in after["tune"]["notice"] and "opens" not in after["tune"]
+    assert after["exact"]["recipe"] == recipe_hash(first_session().recipe())
 
 
 def test_who_is_asked_stays_when_one_comes_back(page: gr.Blocks) -> None:
@@ -119,7 +145,7 @@ dtype: float32
     after = press(page, "on_read", tune=json.dumps({"id": 4, "recipe": text}))
     (row,) = after["models"]["models"]
     assert after["method"]["method"] == "ties" and row["ref"] == "zoo:math"
-    assert after["tune"]["done"] == 4 and after["tune"]["notes"][-1].startswith("It writes float32")
+    assert after["tune"]["done"] == 4 and after["models"]["dtype"] == "float32"
     far = text.replace("merge_method: ties", "merge_method: nosuch")
     after = press(page, "on_read", tune=json.dumps({"id": 5, "recipe": far}))
     assert after.keys() == {"tune"} and "no counterpart" in after["tune"]["refused"]

@@ -16,6 +16,7 @@ from components.views.see.verdict import (
     RESULTS,
     before_scoring,
     measured,
+    of_other_trainings,
     shown_at,
     shown_merges,
     verdict_of,
@@ -54,9 +55,12 @@ def asked() -> int:
 
 
 def test_beside_a_score_the_measured_share_and_its_questions_are_named():
-    said = before_scoring(SESSION.recipe())
-    assert said == f"Before, on {asked():,}: {kept('dp', 0.8, when='plain')}."
-    assert before_scoring(replace(SESSION, rate=0.83).recipe()) == ""
+    share = kept("dp", 0.8, when="plain")
+    assert before_scoring(SESSION.recipe()) == {
+        "questions": asked(),
+        "text": f"Measured on {asked():,} questions: keeps {share}.",
+    }
+    assert before_scoring(replace(SESSION, rate=0.83).recipe()) is None
 
 
 @pytest.mark.parametrize(
@@ -119,14 +123,13 @@ def test_models_trained_apart_have_the_figures_of_the_study():
     )
 
 
-def test_four_clicks_show_what_pruning_costs_and_what_amplification_brings_back():
-    """Their figures are those of the results, and each is a merge that the line knows."""
+def test_four_clicks_set_merges_of_the_results_at_the_rate_that_the_page_opens_with():
+    """Their figures are those of the results, and each is a merge that the line knows. The rate is
+    not the one at which any method looks best."""
     whole, pruned, scaled, amplified = shown_merges()
-    rate = max(
-        (row["rate"] for row in KNOWN["merges"] if row["method"] == "dppa"),
-        key=lambda rate: merge("dppa", rate)["minus"]["magnitude_as_pruned"]["value"],
-    )
+    rate = SESSION.rate
     assert shown_at() == f"{100 * rate:.0f}\u202f%"
+    assert {session_from_state(one.state).rate for one in (pruned, scaled, amplified)} == {rate}
     assert whole.text == f"whole {kept('task_arithmetic', 0.0)}"
     left = kept("magnitude", rate, when="plain")
     assert pruned.text == f"magnitude {left}"
@@ -135,12 +138,26 @@ def test_four_clicks_show_what_pruning_costs_and_what_amplification_brings_back(
     for one in shown_merges():
         said = verdict_of(session_from_state(one.state).recipe())
         assert said.startswith(f"This merge keeps {one.text.rsplit(' ')[-1]} of its models' own")
-    assert "strength 0.0168" in amplified.how
+    assert "strength" in amplified.how
+
+
+def test_beside_the_four_stands_what_other_trainings_keep():
+    assert of_other_trainings() == (
+        "Toys, trained once, to be merged; trained apart: task arithmetic 18\u202f%, DPPA "
+        "13\u202f%, magnitude 16\u202f%."
+    )
 
 
 def test_the_amplified_preset_is_the_merge_that_the_search_found():
     made = presets()["95 % pruned, then amplified"].recipe()
     assert recipe_hash(made) == merge("dppa", 0.95)["best"]["hash"]
+
+
+def test_a_merge_is_found_by_its_whole_hash_so_that_none_is_told_the_score_of_another():
+    pairs = [pair for r in KNOWN["merges"] for pair in (r["merged"], *r.get("alone", {}).values())]
+    for one in (pair[when] for pair in pairs for when in ("plain", "best")):
+        assert one["hash"] == recipe_hash(parse_recipe(one["recipe"])) and len(one["hash"]) == 64
+    assert all(len(one.recipe) == 64 for one in measured())
 
 
 def test_of_own_models_nothing_is_claimed():

@@ -127,6 +127,7 @@ def a_login_question_is_hidden(page: gr.Blocks) -> bool:
     return hidden == "private" and hasattr(gr.LoginButton, "_check_login_status")
 
 
+LOGIN_ENDS = ("in/huggingface", "in/callback", "out")
 PARTS: dict[str, Callable[[gr.Blocks], Any]] = {
     "API": lambda page: all(serves(page, "POST", one) for one in ("run/predict", "queue/join")),
     "CANCEL": lambda page: inside.CANCEL.fullmatch("/cancel") and serves(page, "POST", "cancel"),
@@ -134,6 +135,8 @@ PARTS: dict[str, Callable[[gr.Blocks], Any]] = {
     "ANSWERS": lambda page: serves(page, "GET", "queue/data") and serves(page, "GET", "call/a/b"),
     "HEARTBEAT": lambda page: serves(page, "GET", "heartbeat/ada"),
     "NO_HANDLER": lambda _: issubclass(route_utils.FnIndexInferError, Exception),
+    "LOGIN_ERRORS": lambda _: "authorize_access_token" in inspect.getsource(oauth),
+    "LOGIN": lambda _: all(f'"/log{end}"' in inspect.getsource(oauth) for end in LOGIN_ENDS),
     "handlers": handlers_have_their_parts,
     "public_names": lambda page: inside.public_names(page) == {"press"},
     "hide_login": a_login_question_is_hidden,
@@ -156,6 +159,7 @@ PARTS: dict[str, Callable[[gr.Blocks], Any]] = {
     "handler_number": lambda page: inside.handler_number(event_of(page)) == 0,
     "OpenQueue": the_queue_has_its_parts,
     "HttpServer": lambda _: "Server(config=config)" in inspect.getsource(http_server.start_server),
+    "print_nothing": lambda _: hasattr(queueing, "traceback") and hasattr(routes, "traceback"),
     "serve_with": lambda _: issubclass(inside.HttpServer, uvicorn.Server),
 }
 """What stands in gradio_inside.py -> whether Gradio still has what it needs."""

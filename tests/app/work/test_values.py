@@ -46,7 +46,7 @@ def test_the_exact_numbers_are_those_of_the_plans(studio: Studio) -> None:
 
 
 def test_the_head_tells_models_from_merges_in_memory() -> None:
-    memory = (("zoo:base", "44cb05a1b2c3", "/models/my-law"), 3_000_000)
+    memory = (("zoo:base", "44cb05a1" * 8, "/models/my-law"), 3_000_000)
     loaded = status_value(ready=True, memory=memory)["loaded"]
     assert loaded == {"models": ["zoo:base", "/models/my-law"], "merges": 1, "bytes": 3_000_000}
     assert "loaded" not in status_value(ready=True)

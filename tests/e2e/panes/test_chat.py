@@ -193,3 +193,14 @@ def test_a_link_to_other_models_ticks_those_that_are_there(visit: Visit) -> None
     expect(studio.page.locator("#answer-with input")).to_have_count(4)
     studio.ask("1 + 1 = ?")
     studio.wait_answer("zoo:finance")
+
+
+def test_a_question_that_is_too_long_for_all_is_said_once(studio: Studio) -> None:
+    studio.wait_models()
+    studio.ask("Tom has 12 apples. " * 100)
+    turn = studio.page.locator("#transcript .turn").last
+    turn.locator('.answer[data-state="failed"]').nth(4).wait_for(state="attached")
+    told = turn.get_by_text("tokens and the model reads at most 512. Shorten it.")
+    visible = [one for one in told.all() if one.is_visible()]
+    assert len(visible) == 1
+    assert visible[0].inner_text().startswith("No model answered. The prompt takes 8")

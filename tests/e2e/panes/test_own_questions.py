@@ -6,7 +6,7 @@ from time import time_ns
 from playwright.sync_api import expect
 
 from tests.e2e.page_driver import ANSWER_MS, Studio
-from tests.helpers.own_questions import APPLES
+from tests.helpers.own_questions import APPLES, CLAUSES
 
 DROP = """(text) => {
   const dataTransfer = new DataTransfer();
@@ -111,6 +111,46 @@ def test_the_table_tells_its_recipe_though_a_later_run_is_cancelled(studio: Stud
     expect(page.locator("#questions-box .field-note")).to_contain_text("no questions yet")
     expect(status).to_have_text("")
     expect(label).to_have_text(stale)
+
+
+def test_each_model_has_a_list_and_the_chat_and_the_pinned_question_offer_them(
+    studio: Studio,
+) -> None:
+    page = studio.page
+    studio.wait_models()
+    text, choice = page.locator("#questions-text textarea"), page.locator("#questions-for")
+    pinned = page.locator("#pinned-choice")
+    toy = pinned.input_value()
+    studio.open_pane("score")
+    studio.unfold("questions-box", "#questions-text")
+    text.fill(APPLES)
+    expect(pinned).not_to_have_value(toy, timeout=ANSWER_MS)
+    expect(pinned.locator("option")).to_have_count(7)  # and one of one's own
+    expect(page.locator("#pinned")).to_contain_text("apples", timeout=ANSWER_MS)
+    choice.select_option(label="law")
+    expect(text).to_have_value("")
+    text.fill(CLAUSES)
+    expect(choice.locator("option", has_text="law")).to_have_text("law ✓")
+    expect(page.locator("#questions-kept")).to_have_text("1 of 3 models have a list")
+    choice.select_option("")
+    expect(text).to_have_value(APPLES)
+    chips = page.locator("#examples .example-domain")
+    expect(chips).to_have_text(2 * ["questions"] + 2 * ["law questions"], timeout=ANSWER_MS)
+    page.locator("#questions-run").click()
+    head = page.locator("#questions .scores thead").first.locator("th")
+    names = ("questions", "law questions")
+    expect(head).to_have_text(["model", *names, "mean retention"], timeout=ANSWER_MS)
+    items = page.locator("#questions tr[data-right]")
+    expect(items).to_have_count(6)
+    page.locator("#questions-list").select_option(label="law questions")
+    expect(items).to_have_count(4)
+    assert page.evaluate("() => document.scrollingElement.scrollWidth - innerWidth") <= 0
+    choice.select_option(label="law ✓")
+    text.fill("")
+    choice.select_option("")
+    text.fill("")
+    expect(chips.first).to_have_text("math", timeout=ANSWER_MS)
+    expect(pinned.locator(f'option[value="{toy}"]')).to_have_count(1)
 
 
 def searches(studio: Studio) -> None:

@@ -2,11 +2,15 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Locator, expect
 
+from components.session.link import link_of
+from components.session.presets import first_session
+from components.session.session import ModelChoice
 from dppa_core.merging.preflight.fetchable_sets import fetchable_set
 from tests.e2e.page_driver import Studio, new_context
 from tests.e2e.server import Server, with_hub
@@ -137,6 +141,21 @@ def test_typed_models_are_looked_up_fetched_and_used(tab: Studio, hub: HubServer
     fetch.click()
     tab.page.locator('.model-row[data-model^="hub:acme/law@"]').wait_for()
     assert tab.page.locator(".model-row").count() == 2
+
+
+def test_a_link_to_models_of_the_hub_waits_for_a_click(one_tab: Studio, hub: HubServer) -> None:
+    base, model = (f"hub:{one.model}" for one in PRESET.all)
+    sent = replace(first_session(), base=base, models=(ModelChoice(model),))
+    before = len(hub.asked)
+    one_tab.become_new_visitor(1440, 900, "light", link_of(sent))
+    line = one_tab.page.locator(".tune-line")
+    expect(line).to_contain_text(PRESET.base.model)
+    one_tab.page.wait_for_timeout(500)
+    assert len(hub.asked) == before
+    line.get_by_role("button", name="Open the link").click()
+    expect(line).not_to_contain_text(PRESET.base.model)
+    one_tab.page.get_by_text("not on this computer yet").first.wait_for()
+    assert len(hub.asked) > before
 
 
 @pytest.mark.parametrize(("width", "theme"), SCREENS)

@@ -7,8 +7,16 @@ from pathlib import Path
 import pytest
 import torch
 from playwright.sync_api import expect
-from transformers import GPT2Config, GPT2LMHeadModel
+from transformers import (
+    BertConfig,
+    BertForMaskedLM,
+    BertForSequenceClassification,
+    GPT2Config,
+    GPT2LMHeadModel,
+)
 
+from dppa_core.merging.preflight.fetchable_sets import fetchable_set
+from dppa_core.recipes.yaml_text import load_recipe
 from tests.e2e.page_driver import Studio
 
 MATH = Path(__file__).parents[3] / "assets" / "zoo" / "math"
@@ -70,3 +78,58 @@ def test_the_merge_asks_in_the_chat_template_of_the_chosen_model(
     expect(read).to_have_text("Pupil: Compare 3 and 4. Tutor:")
     state = json.loads(studio.page.evaluate("() => dppa.stateText(dppa.stateNow())"))
     assert state["template"] == str(own)
+
+
+def test_a_command_in_a_sentence_is_code_and_has_no_backticks(studio: Studio) -> None:
+    """In the card of a set, in a finding, in a notice, and among the results."""
+    page = studio.page
+    studio.wait_models()
+    page.locator("#preset-choice").select_option(fetchable_set("llama-2-7b").title)
+    expect(page.locator(".offer-lines code")).to_have_text("hf auth login")
+    page.locator(".offer .remove").click()
+    page.locator('#views button[data-view="experiments"]').click()
+    page.locator(".result-how summary").click()
+    expect(page.locator(".result-how p code")).to_have_text("dppa reproduce first --limit 200")
+    page.locator("#experiment-choice").select_option("last")
+    expect(page.locator("#experiments .problem code")).to_have_text("dppa zoo train")
+    studio.use_models(", ".join(f"/m{i}" for i in range(40)))
+    expect(page.locator("#own-models .field-note")).to_contain_text("dppa merge takes any number")
+    assert "`" not in page.locator("body").inner_text()
+
+
+@pytest.fixture
+def encoders(tmp_path: Path) -> tuple[Path, Path]:
+    """A random encoder with the head of a language model, and a classifier made from it."""
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 32}
+    config = BertConfig(vocab_size=64, num_hidden_layers=2, **sizes)
+    BertForMaskedLM(config).save_pretrained(tmp_path / "encoder")
+    tuned = BertForSequenceClassification.from_pretrained(tmp_path / "encoder")
+    with torch.no_grad():
+        for weight in tuned.bert.parameters():
+            weight += 0.01 * torch.randn(weight.shape)
+    tuned.save_pretrained(tmp_path / "tone")
+    return tmp_path / "encoder", tmp_path / "tone"
+
+
+def test_encoders_with_other_heads_are_merged_once_that_is_chosen(
+    studio: Studio, encoders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    studio.wait_exact(80)
+    heads = studio.page.get_by_label("Heads of the models")
+    dtype = studio.page.get_by_label("Number format of the merge")
+    expect(heads).to_be_hidden()  # the embedded models share one
+    studio.use_models(str(encoders[1]), base=str(encoders[0]))
+    studio.page.get_by_text("Base model: encoder (folder)").wait_for()
+    studio.page.get_by_text("Its head differs from the base's").first.wait_for()
+    heads.select_option(label="Take the base's")
+    dtype.select_option(label="bfloat16")
+    studio.wait_exact()
+    state = json.loads(studio.page.evaluate("() => dppa.stateText(dppa.stateNow())"))
+    assert (state["heads"], state["dtype"]) == ("base", "bfloat16")
+    studio.page.locator('#panes [data-pane="export"]').click()
+    with studio.page.expect_download() as waited:
+        studio.page.locator('.take-row[data-kind="recipe"] button', has_text="Save").click()
+    waited.value.save_as(tmp_path / "recipe.yaml")
+    saved = load_recipe(tmp_path / "recipe.yaml")
+    assert (saved.heads, saved.dtype, saved.base) == ("base", "bfloat16", str(encoders[0]))

@@ -109,6 +109,12 @@ def test_a_disk_without_room_for_downloads_blocks() -> None:
     assert said["disk"].severity is Severity.WARNING and "1 kB are left" in said["disk"].what
 
 
+def test_room_on_the_disk_is_told_where_there_is_enough() -> None:
+    said = resources(Sizes(1000, (2000, 2000)), 10**12, 5000)["disk"]
+    assert said.severity is Severity.OK
+    assert said.what == "The merge takes 2 kB on disk; 5 kB are left here."
+
+
 @pytest.mark.parametrize(
     ("memory", "severity"),
     [(10**10, Severity.OK), (MERGE_MEMORY + 1, Severity.WARNING), (100, Severity.WARNING),

@@ -59,6 +59,30 @@ def test_a_configuration_that_differs_is_warned_of(key: str, value: object, topi
     assert finding.topic == topic and str(value) in finding.what
 
 
+@pytest.mark.parametrize(("lacking", "whose"), [("base", "its"), ("model", "the base's")])
+def test_a_model_type_that_only_one_configuration_names_is_noted(lacking: str, whose: str) -> None:
+    config = SHAPE.config("BF16")
+    unnamed = {key: value for key, value in config.items() if key != "model_type"}
+    mine = base(config=unnamed if lacking == "base" else config)
+    theirs = model(config=unnamed if lacking == "model" else config)
+    (finding,) = (f for f in found(mine, theirs) if f.topic == "architecture")
+    assert finding.severity is Severity.NOTE
+    assert f"is llama in {whose} configuration" in finding.what
+
+
+@pytest.mark.parametrize(
+    ("heads", "severity"),
+    [("match", Severity.BLOCKER), ("ask", Severity.NOTE), ("base", Severity.NOTE)],
+)
+def test_heads_that_differ_stop_a_merge_that_wants_them_to_match(
+    heads: str, severity: Severity
+) -> None:
+    theirs = model(tensors=tensors() | tensors({"classifier.weight": (2, 32)}))
+    (finding,) = (f for f in about_pair(base(), theirs, heads=heads) if f.topic == "head")
+    assert finding.severity is severity and "classifier.weight" in finding.what
+    assert ("heads: base" in finding.remedy) == (heads != "base")
+
+
 def test_what_only_one_configuration_says_is_no_difference() -> None:
     theirs = {k: v for k, v in SHAPE.config("BF16").items() if k != "head_dim"}
     assert not of(Severity.WARNING, found(base(), model(config=theirs)))

@@ -1,7 +1,7 @@
 // Partitions of a pruned delta: the share of each, and the length of the delta for a factor of each.
 import { html, say, three, percent, percent1, THIN } from "../../base/shapes.js";
 import { select, lines } from "../charts.js";
-import { block } from "../frame.js";
+import { block, byChoice } from "../frame.js";
 
 const times = (x) => `×${THIN}${three(x)}`;
 const CHOICES = [["[0.9,0.8]", "90 %, 80 % (paper)"], ["[0.8]", "80 % alone"], ["[0.95,0.9,0.85,0.8]", "95, 90, 85, 80 %"], ["[0.9,0.5]", "90 %, 50 %"], ["[0.95,0.9]", "95 %, 90 %"]];
@@ -11,13 +11,11 @@ const FACTORS = Array.from({ length: LARGEST / STEP + 1 }, (_, i) => +(i * STEP)
 block("partitions-by-hand", ({ host, result, ask }) => {
   let shown = result, first = 1, second = 1;
   const bar = html("div", { class: "plot-bar" }, host);
-  const fresh = async (changes) => {
-    try {
-      shown = await ask({ model: shown.model, levels: shown.levels, ...changes });
-      say(note, "");
-      draw();
-    } catch (error) { say(note, error.message); }
-  };
+  const fresh = byChoice(ask, { model: shown.model, levels: shown.levels }, (next) => {
+    shown = next;
+    say(note, "");
+    draw();
+  }, (problem) => say(note, problem));
   select(bar, "Model", result.models.map((one) => [one.model, one.label]), result.model, (model) => fresh({ model }));
   select(bar, "Levels", CHOICES, JSON.stringify(result.levels), (levels) => fresh({ levels: JSON.parse(levels) }));
   const scroll = html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Partitions as a table" }, host);

@@ -1,18 +1,17 @@
 // The uncertainty of a score, and the methods compared with DPPA.
 import { html, say, percent, percent1, THIN } from "../../base/shapes.js";
 import { select, lines, ranges } from "../charts.js";
-import { block } from "../frame.js";
+import { block, byChoice } from "../frame.js";
 
 block("interval-width", ({ host, result, ask }) => {
   let shown = result;
   const bar = html("div", { class: "plot-bar" }, host);
   const said = html("p", { class: "how", role: "status" }, host);
-  select(bar, "Share of right answers", [0.5, 0.6, 0.7, 0.8, 0.9, 0.95].map((x) => [x, percent(x)]), result.share, async (share) => {
-    try {
-      shown = await ask({ share: +share });
-      plot.update(spec());
-    } catch (error) { say(said, error.message); }
-  });
+  const fresh = byChoice(ask, {}, (next) => {
+    shown = next;
+    plot.update(spec());
+  }, (problem) => say(said, problem));
+  select(bar, "Share of right answers", [0.5, 0.6, 0.7, 0.8, 0.9, 0.95].map((x) => [x, percent(x)]), result.share, (share) => fresh({ share: +share }));
   const last = shown.rows[shown.rows.length - 1][0];
   let at = 50;
   const title = () => {

@@ -1,7 +1,7 @@
 // Two domains in one weight: overlap and conflict of two deltas, and an election of signs.
 import { html, say, three, percent, percent1 } from "../../base/shapes.js";
 import { lines, select, cells, pointed } from "../charts.js";
-import { block } from "../frame.js";
+import { block, byChoice } from "../frame.js";
 
 const COLOURS = ["#0072B2", "#E69F00", "#009E73"], DASHES = ["none", "7 4", "2 4"];
 const signed = (x) => three(x).replace("-", "−");
@@ -43,17 +43,13 @@ block("conflict-rates", ({ host, result }) => {
   });
 });
 
-block("sign-election", ({ host, result, ask }) => {
+block("sign-election", ({ host, result, ask, write }) => {
   let shown = result, at = [0, 0];
   const bar = html("div", { class: "plot-bar" }, host);
   const grid = html("div", { class: "cells-row" }, host);
   const said = html("p", { class: "how", role: "status" }, host);
-  select(bar, "Matrix", result.modules.map((name) => [name, name]), result.module, async (module) => {
-    try {
-      shown = await ask({ module });
-      draw();
-    } catch (error) { say(said, error.message); }
-  });
+  const change = byChoice(ask, {}, draw, (problem) => say(said, problem));
+  select(bar, "Matrix", result.modules.map((name) => [name, name]), result.module, (module) => change({ module }));
   const specs = () => {
     const all = [...shown.deltas, shown.mean, shown.elected];
     const top = Math.max(...shown.deltas.flat(2).map(Math.abs)) || 1;
@@ -70,7 +66,9 @@ block("sign-election", ({ host, result, ask }) => {
     say(said, `Row ${r + 1}, column ${c + 1}: ${texts.join(", ")}. The sum is ${signed(sum)}, so ${sign > 0 ? "plus" : sign < 0 ? "minus" : "nobody"} is elected`
       + `${agree.length ? ` and ${agree.join(" and ")} agree${agree.length === 1 ? "s" : ""}` : ""}: ${signed(shown.elected[r][c])}. The mean of all is ${signed(shown.mean[r][c])}.`);
   }
-  function draw() {
+  function draw(next) {
+    shown = next;
+    write(shown);
     specs().forEach((spec, i) => tables[i].update(spec));
     tell();
   }

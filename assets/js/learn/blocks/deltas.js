@@ -2,21 +2,16 @@
 // few weights.
 import { html, percent, percent1, THIN } from "../../base/shapes.js";
 import { select, cells, pointed, lines } from "../charts.js";
-import { block } from "../frame.js";
+import { block, byChoice } from "../frame.js";
 
 const four = (x) => (x === 0 ? "0" : x.toFixed(Math.abs(x) < 0.9995 ? 3 : 2).replace("0.", ".").replace("-", Math.abs(x) < 0.0005 ? "" : "−"));
 
-block("delta-excerpt", ({ host, result, ask }) => {
+block("delta-excerpt", ({ host, result, ask, write }) => {
   let shown = result;
   const bar = html("div", { class: "plot-bar" }, host);
   const grid = html("div", { class: "cells-row" }, host);
   const said = html("p", { class: "how", role: "status" }, host);
-  const change = async (args) => {
-    try {
-      shown = await ask({ model: shown.model, module: shown.module, ...args });
-      draw();
-    } catch (error) { said.textContent = error.message; }
-  };
+  const change = byChoice(ask, { model: shown.model, module: shown.module }, draw, (problem) => { said.textContent = problem; });
   select(bar, "Model", result.models.map((one) => [one.model, one.label]), result.model, (model) => change({ model }));
   select(bar, "Matrix", result.modules.map((name) => [name, name]), result.module, (module) => change({ module }));
   const label = () => result.models.find((one) => one.model === shown.model).label;
@@ -37,7 +32,9 @@ block("delta-excerpt", ({ host, result, ask }) => {
     said.textContent = `Row ${r + 1}, column ${c + 1}: ${shown.sums[r][c]}. `
       + `These are ${shown.base.length}${THIN}×${THIN}${shown.base[0].length} of the ${rows}${THIN}×${THIN}${columns} entries of the matrix ${shown.module}. All three share one colour scale; the palest is 0.`;
   }
-  function draw() {
+  function draw(next) {
+    shown = next;
+    write(shown);
     specs().forEach((spec, i) => tables[i].update(spec));
     tell();
   }

@@ -1,21 +1,20 @@
 // The matrices of a transformer, as bars: the number of weights of each kind.
 import { html, percent, count, THIN } from "../../base/shapes.js";
 import { bars, select } from "../charts.js";
-import { block } from "../frame.js";
+import { block, byChoice } from "../frame.js";
 
 block("matrix-counts", ({ host, result, ask }) => {
   const bar = html("div", { class: "plot-bar" }, host);
   const problem = html("p", { class: "problem", role: "alert", hidden: "" }, host);
   const chart = bars(host, specOf(result));
-  select(bar, "Model", result.names.map((name) => [name, name]), result.of, async (of) => {
-    try {
-      chart.update(specOf(await ask({ of })));
-      problem.hidden = true;
-    } catch (error) {
-      problem.textContent = error.message;
-      problem.hidden = false;
-    }
+  const fresh = byChoice(ask, {}, (next) => {
+    chart.update(specOf(next));
+    problem.hidden = true;
+  }, (text) => {
+    problem.textContent = text;
+    problem.hidden = false;
   });
+  select(bar, "Model", result.names.map((name) => [name, name]), result.of, (of) => fresh({ of }));
 });
 function specOf({ of, rows, layers, others, figures }) {
   const total = figures.weights;

@@ -3,7 +3,7 @@ import { html, svg, say, three } from "../../base/shapes.js";
 import { resultText as tidy, resultNumber as number, resultPlot } from "../../plots/experiment-plots.js";
 import * as history from "../../session/history.js";
 import { select, lines, ranges } from "../charts.js";
-import { block } from "../frame.js";
+import { block, byChoice } from "../frame.js";
 
 const COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#8a5a00", "#777777"], DASHES = ["none", "7 4", "2 4", "8 3 2 3", "12 3", "4 2"];
 
@@ -16,9 +16,8 @@ block("open-question", ({ host, result, ask }) => {
   html("summary", {}, fold, "What was found, with all numbers");
   const found = html("ul", { class: "finding" }, fold);
   html("p", { class: "how" }, fold, result.words);
-  if (result.keys.length) select(bar, "Experiment", result.keys, result.key, async (key) => {
-    try { draw(await ask({ key })); } catch (error) { say(told, error.message); }
-  });
+  const fresh = byChoice(ask, {}, draw, (problem) => say(told, problem));
+  if (result.keys.length) select(bar, "Experiment", result.keys, result.key, (key) => fresh({ key }));
   function draw({ question, finding, plot, note }) {
     say(asked, tidy(question));
     found.replaceChildren(); // names stand between stars
@@ -41,6 +40,7 @@ block("open-question", ({ host, result, ask }) => {
     new ResizeObserver(() => { if (box.clientWidth) resultPlot(root, map, box.clientWidth, null, pick); }).observe(box);
   }
   async function take(place, what, news) {
+    if (history.refusal()) { say(news, history.refusal()); return; }
     try {
       const found = await ask({ key: result.key, ...place });
       history.goTo(found.take);

@@ -1,7 +1,7 @@
 // The error in one matrix's outputs: over the pruning rate, and over the factor of the kept changes.
 import { html, three, percent, percent1, THIN } from "../../base/shapes.js";
 import { select, valueAt, lines } from "../charts.js";
-import { block } from "../frame.js";
+import { block, byChoice } from "../frame.js";
 
 const KEPT = "#0072B2", DRAWN = "#D55E00", BANDS = "#009E73";
 const times = (x) => `×${THIN}${three(x)}`;
@@ -10,14 +10,16 @@ block("output-error", ({ host, result, ask }) => {
   let shown = result, at = 0.9;
   const bar = html("div", { class: "plot-bar" }, host);
   const said = html("p", { class: "how", role: "status" }, host);
-  const change = async (args) => {
-    said.textContent = "Computing …";
-    try {
-      shown = await ask({ model: shown.model, module: shown.module, ...args }, (_done, _total, what) => { said.textContent = `${what} …`; });
-      said.textContent = "";
-      overRate.update(rateSpec());
-      overFactor.update(factorSpec());
-    } catch (error) { said.textContent = error.message; }
+  const tell = (text) => { said.textContent = text; };
+  const fresh = byChoice(ask, { model: shown.model, module: shown.module }, (next) => {
+    shown = next;
+    tell("");
+    overRate.update(rateSpec());
+    overFactor.update(factorSpec());
+  }, tell);
+  const change = (choice) => {
+    tell("Computing …");
+    fresh(choice, (_done, _total, what) => tell(`${what} …`));
   };
   select(bar, "Model", result.models.map((one) => [one.model, one.label]), result.model, (model) => change({ model }));
   select(bar, "Matrix", result.modules.map((name) => [name, name]), result.module, (module) => change({ module }));

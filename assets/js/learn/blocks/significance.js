@@ -1,7 +1,7 @@
 // Dynamically Pruning by hand: a matrix's kept share over the pruning rate, and every intermediate number.
 import { html, say, three, percent1, percent, THIN } from "../../base/shapes.js";
 import { select, lines } from "../charts.js";
-import { block } from "../frame.js";
+import { block, byChoice } from "../frame.js";
 
 const signed = (x) => (x === 0 ? "0" : `${x < 0 ? "−" : "+"}${THIN}${three(Math.abs(x))}`);
 const added = (x) => (x === 0 ? "+ 0" : signed(x)); // within a sum
@@ -19,12 +19,10 @@ block("significance-by-hand", ({ host, args, result, ask }) => {
   const end = (pick) => shown.modules.reduce((best, next) => (pick(next.density[80], best.density[80]) ? next : best));
   let chosen = shown.modules[Math.floor(shown.modules.length / 2)].name;
   const bar = html("div", { class: "plot-bar" }, host);
-  const fresh = async (changes) => {
-    try {
-      shown = await ask({ ...args, model: shown.model, strength: shown.strength, ...changes });
-      draw();
-    } catch (error) { say(note, error.message); }
-  };
+  const fresh = byChoice(ask, { ...args, model: shown.model, strength: shown.strength }, (next) => {
+    shown = next;
+    draw();
+  }, (problem) => say(note, problem));
   select(bar, "Model", result.models.map((one) => [one.model, one.label]), result.model, (model) => fresh({ model }));
   const pick = select(bar, "Matrix", shown.modules.map(({ name }) => [name, name]), chosen, (name) => { chosen = name; draw(); });
   select(bar, "Strength λ", [[0, "0"], [0.04, "0.04"], [0.08, "0.08 (paper)"], [0.16, "0.16"]], result.strength, (strength) => fresh({ strength: +strength }));

@@ -187,7 +187,7 @@ class _Measurements:
     def run(self, plain: MergeRecipe, settings: AdaMergeSettings) -> dict[str, Any]:
         """The log of a run of AdaMerging."""
         text = recipe_hash(plain) + json.dumps(asdict(settings), sort_keys=True)
-        key = hashlib.sha256(text.encode()).hexdigest()[:12]
+        key = hashlib.sha256(text.encode()).hexdigest()
         path, state = (self._work / f"{key}.{name}.json" for name in ("log", "state"))
         if not path.exists():
             found = adamerge(plain, task_domains(DOMAINS, settings), settings, state=state)

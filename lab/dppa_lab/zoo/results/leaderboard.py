@@ -21,6 +21,7 @@ from dppa_lab.zoo.results.choosing import ChosenValues, choose
 from dppa_lab.zoo.results.entry import EMBEDDED, VARIANTS, Entry, MethodVariant, entry
 from dppa_lab.zoo.results.merge_examiner import Added, MergeExaminer
 from dppa_lab.zoo.results.retained import (
+    bits,
     paired_gain,
     retained,
     retained_interval,
@@ -209,6 +210,7 @@ def _row_json(board: Leaderboard, row: LeaderboardRow) -> dict[str, Any]:
         "factors": factors if "factor1" in values else {},
         "added": [asdict(one) for one in row.added],
         "domains": {domain: one.figures() for domain, one in found.domains.items()},
+        "hits": {domain: bits(of) for domain, of in row.hits.items()},
         "retention": board.retention(row),
         "retention_ci95": list(board.kept(row).ends),
         "by_loss": {

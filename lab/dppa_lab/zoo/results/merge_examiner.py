@@ -136,7 +136,7 @@ def _entry(kind: str, target: Target, asked: tuple[Item, ...], place: Sequence[s
     weights = [one.content_hash() for one in opened]
     text = [[item.prompt, item.answer] for item in asked]
     identity = json.dumps([kind, target_name(target), weights, text, *place])
-    return cache_folder("leaderboard") / hashlib.sha256(identity.encode()).hexdigest()[:32]
+    return cache_folder("leaderboard") / hashlib.sha256(identity.encode()).hexdigest()
 
 
 def added(merge: MergeRecipe) -> Added:

@@ -1,4 +1,4 @@
-"""Differences between two merges over the seeds of a regime, as lab/docs/study-plan.md fixes them."""
+"""Differences of two merges over the seeds of a regime, as lab/docs/study-plan.md fixes them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The confirmation of lab/docs/study-plan.md: two merges against magnitude, on sets trained for it."""
+"""The confirmation of lab/docs/study-plan.md: two merges against magnitude, on new sets."""
 
 from __future__ import annotations
 

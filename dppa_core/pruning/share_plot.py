@@ -1,12 +1,15 @@
-"""The plot of a model card: the share of each matrix's changes kept, as a small static SVG.
+"""Heatmaps of shares by layer and kind of matrix, as a small static SVG: for cards and notebooks.
 
-It has its own background, to be legible on light and dark pages; the same numbers give the same
-text.
+They have their own background, to be legible on light and dark pages; the same numbers give the
+same text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import html
+from base64 import b64encode
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 from xml.sax.saxutils import escape
 
 from dppa_core.pruning.module_groups import order_kinds
@@ -16,7 +19,25 @@ _ROWS = ((24, 22), (48, 16), (10**9, 9))
 """Most layers -> height of a row in pixels; the lowest rows show no numbers."""
 _LOWEST_TEXT = 14
 _LOW, _HIGH = (232, 241, 250), (8, 48, 107)
-_SCALES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
+_SCALES = (
+    0.0001,
+    0.0002,
+    0.0005,
+    0.001,
+    0.002,
+    0.005,
+    0.01,
+    0.02,
+    0.05,
+    0.1,
+    0.2,
+    0.3,
+    0.4,
+    0.5,
+    0.6,
+    0.8,
+    1.0,
+)
 _STEPS = 40
 
 _STYLE = """
@@ -29,23 +50,80 @@ text{fill:#ece8df}.ground{fill:#1f2124;stroke:#3a3d42}.quiet{fill:#b0aa9c}
 """.replace("\n", "")
 
 
-def density_svg(model: str, shares: Mapping[tuple[int, str], float]) -> str:
+class Quantity(NamedTuple):
+    """What the shares of a plot are."""
+
+    title: str
+    short: str
+    """The title where it does not fit."""
+    unit: str
+    legend: str
+    form: str = ".1f"
+    """Of the numbers, in per cent."""
+    least: float = 0.01
+    """End of the smallest scale."""
+
+
+KEPT = Quantity(
+    "share of each matrix's changes kept",
+    "share of changes kept",
+    "in per cent of its elements",
+    "kept",
+)
+CHANGE = Quantity(
+    "size of each matrix's change",
+    "size of changes",
+    "‖d‖/‖W‖ in per cent, W the base's weights",
+    "‖d‖/‖W‖",
+    ".3g",
+    0.0001,
+)
+
+
+def shares_by_place(
+    rows: Iterable[tuple[int, str, float, float]],
+) -> dict[tuple[int, str], float]:
+    """(layer, kind) -> share of the parts in the wholes; experts of one kind together.
+
+    Args:
+        rows: Layer, kind, part and whole of each matrix; a whole of 0 counts nothing.
+    """
+    sums: dict[tuple[int, str], list[float]] = {}
+    for layer, kind, part, whole in rows:
+        place = sums.setdefault((layer, kind), [0.0, 0.0])
+        place[0] += part
+        place[1] += whole
+    return {place: part / whole if whole else 0.0 for place, (part, whole) in sums.items()}
+
+
+def cell_html(sentence: str, svg: str = "") -> str:
+    """A value in a notebook's cell: a sentence, and a picture whose style stays its own."""
+    text = html.escape(sentence)
+    coded = b64encode(svg.encode()).decode()
+    image = f'<img alt="{text}" src="data:image/svg+xml;base64,{coded}">' if svg else ""
+    return f"<div>{text}</div>{image}"
+
+
+def share_svg(
+    model: str, shares: Mapping[tuple[int, str], float], quantity: Quantity = KEPT
+) -> str:
     """A heatmap of layers down and kinds of matrices across.
 
-    `shares` maps (layer, kind) to the share of the delta kept, in [0, 1]; at least one.
+    `shares` maps (layer, kind) to a share in [0, 1], such as that of the delta kept; at least one.
     """
     layers = sorted({layer for layer, _ in shares})
     kinds = order_kinds(kind for _, kind in shares)
     row = next(height for most, height in _ROWS if len(layers) <= most)
-    top = next(scale for scale in _SCALES if scale >= min(max(shares.values()), 1.0))
+    most = max(quantity.least, min(max(shares.values()), 1.0))
+    top = next(scale for scale in _SCALES if scale >= most)
     width = max(_LEFT + _CELL * len(kinds) + MARGIN, 420)
     below = _TOP + row * len(layers)
     parts = [
-        *_frame(model, shares, width, below + 62),
+        *_frame(model, shares, quantity, width, below + 62),
         *_axes(layers, kinds, row),
-        *(_cell(layers, kinds, row, place, shares.get(place), top)
+        *(_cell(layers, kinds, row, place, shares.get(place), top, quantity.form)
           for place in ((layer, kind) for layer in layers for kind in kinds)),
-        *_legend(below + 22, top),
+        *_legend(below + 22, top, quantity.legend),
         "</svg>",
     ]  # fmt: skip
     return "\n".join(parts) + "\n"
@@ -95,16 +173,22 @@ def frame(style: str, names: tuple[str, str], told: str, width: float, height: f
 
 
 def _frame(
-    model: str, shares: Mapping[tuple[int, str], float], width: int, height: int
+    model: str,
+    shares: Mapping[tuple[int, str], float],
+    quantity: Quantity,
+    width: int,
+    height: int,
 ) -> list[str]:
-    title = f"{model}: share of each matrix's changes kept"
+    title = f"{model}: {quantity.title}"
     fits = int((width - 2 * MARGIN) / _CHARACTER)
-    shown = title if len(title) <= fits else f"{model[: max(fits - 32, 8)]}…: share of changes kept"
-    spread = f"from {min(shares.values()):.1%} to {max(shares.values()):.1%}"
+    short = f"{model[: max(fits - len(quantity.short) - 11, 8)]}…: {quantity.short}"
+    shown = title if len(title) <= fits else short
+    low, high = (f"{100 * end(shares.values()):{quantity.form}}%" for end in (min, max))
+    spread = f"from {low} to {high}"
     told = f"A heatmap of layers by kinds of matrices; {spread}."
     return [
         *frame(_STYLE, (title, shown), told, width, height),
-        f'<text class="quiet" x="{MARGIN}" y="44">in per cent of its elements; {spread}</text>',
+        f'<text class="quiet" x="{MARGIN}" y="44">{quantity.unit}; {spread}</text>',
     ]
 
 
@@ -128,6 +212,7 @@ def _cell(
     place: tuple[int, str],
     share: float | None,
     top: float,
+    form: str,
 ) -> str:
     x, y = _LEFT + _CELL * kinds.index(place[1]), _TOP + row * layers.index(place[0])
     size = f'x="{x + 1}" y="{y + 1}" width="{_CELL - 2}" height="{row - 2}"'
@@ -138,12 +223,12 @@ def _cell(
     if row < _LOWEST_TEXT:
         return box
     middle = f'x="{x + _CELL / 2:g}" y="{y + row / 2 + 4:g}" text-anchor="middle"'
-    return f'{box}<text class="{text_class(part)}" {middle}>{100 * share:.1f}</text>'
+    return f'{box}<text class="{text_class(part)}" {middle}>{100 * share:{form}}</text>'
 
 
-def _legend(y: int, top: float) -> list[str]:
+def _legend(y: int, top: float, name: str) -> list[str]:
     step = 5
-    parts = [f'<text class="quiet" x="{MARGIN}" y="{y + 10}">kept</text>']
+    parts = [f'<text class="quiet" x="{MARGIN}" y="{y + 10}">{name}</text>']
     for index in range(_STEPS):
         x, colour = _LEFT + step * index, shade(index / (_STEPS - 1))
         parts.append(f'<rect fill="{colour}" x="{x}" y="{y}" width="{step}" height="12"/>')

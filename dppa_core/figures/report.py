@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import plotly.io
@@ -28,11 +29,9 @@ from dppa_core.merging.cards.record import MergeRecord
 from dppa_core.methods.registry import get_method
 from dppa_core.methods.shared.contract import paper_address
 from dppa_core.pruning.plan import PruningPlan
-from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe, recipe_hash
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe, short_hash
 
-from ...session.shipped import shipped
-
-ASSETS = shipped("assets")
+FOLDER = Path(__file__).parent
 BLUES = ("#0b4f8a", "#3f86c0", "#86b6df", "#c3daef")
 """Colours of partitions: one hue, darker is more significant."""
 POLICY = (
@@ -66,8 +65,8 @@ def report_html(about: Reported) -> str:
         _hashes(about.record),
         _again(recipe),
     ]
-    style = (ASSETS / "css" / "report.css").read_text("utf-8")
-    script = (ASSETS / "js" / "panes" / "report.js").read_text("utf-8")
+    style = (FOLDER / "report.css").read_text("utf-8")
+    script = (FOLDER / "report.js").read_text("utf-8")
     return "\n".join(
         [
             '<!doctype html><html lang="en"><head><meta charset="utf-8">',
@@ -91,7 +90,7 @@ def _head(about: Reported, title: str) -> str:
     return (
         '<header><button type="button" id="theme">Light or dark</button>'
         f"<h1>{escape(title)}</h1><p>A merge by {escape(method.title)}{paper}, recipe "
-        f"<code>{recipe_hash(about.recipe)}</code>. {escape(method.summary)}</p></header>{warned}"
+        f"<code>{short_hash(about.recipe)}</code>. {escape(method.summary)}</p></header>{warned}"
     )
 
 
@@ -176,8 +175,8 @@ def _hashes(record: MergeRecord) -> str:
     rows = [[file, sha256] for file, sha256 in sorted(record.files.items())]
     return (
         f"<section><h2>Weights</h2><p>{len(record.tensors)} tensors, {count:,} elements. Together "
-        f"they have the hash <code>{escape(record.digest)}</code> (XXH3), the same in any number "
-        f"of files.</p>{_table(['file', 'SHA-256'], rows)}</section>"
+        f"they have the hash <code>{escape(record.digest)}</code>, the same in any number of "
+        f"files.</p>{_table(['file', 'SHA-256'], rows)}</section>"
     )
 
 

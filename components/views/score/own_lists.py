@@ -1,0 +1,188 @@
+"""A visitor's own questions: one list for all models, or one for each. The browser sends all lists
+beside the box, which holds one of them; assets/js/panes/question-lists.js."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from dppa_core.errors import InvalidValue
+from dppa_core.models.reply import LONGEST_PROMPT
+from dppa_core.tasks.item_files import read_items
+from dppa_core.tasks.own_items import OwnDomain
+
+from ...session.json_form import parsed_keys
+from ...session.session import Session
+from ...widgets.browser_parts import live, pack
+from ...widgets.controls import PRIVATE, Controls
+from ...work.figures import short_name
+from ...work.question import whole
+from ...work.studio import Studio
+
+NAME, ALL_MODELS = "questions", ""
+"""The name of the list for all models as a domain, and its key in place of a model's reference."""
+OFFERED = 6
+"""Questions of a list that the chat and the pinned question offer."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextLimits:
+    """Most characters of all lists, and most questions in them."""
+
+    letters: int
+    questions: int
+
+
+PUBLIC, OWN = TextLimits(20_000, 60), TextLimits(100_000, 1_000)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnLists:
+    """Checked lists; at least one."""
+
+    common: OwnDomain | None
+    by_model: Mapping[str, OwnDomain]
+
+    @property
+    def domains(self) -> tuple[OwnDomain, ...]:
+        """All lists, that of all models first."""
+        return (*([] if self.common is None else [self.common]), *self.by_model.values())
+
+    def of_each(self, references: tuple[str, ...]) -> tuple[OwnDomain, ...]:
+        """The list of each model: its own, else that of all; InvalidValue if there is neither."""
+        found = tuple(self.by_model.get(name, self.common) for name in references)
+        missing = [short_name(n) for n, one in zip(references, found, strict=True) if one is None]
+        if missing:
+            raise InvalidValue(
+                f"There are no questions for {', '.join(missing)}: give each model a list, or "
+                "write one for all models."
+            )
+        return tuple(one for one in found if one is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionBox:
+    """The components of the lists."""
+
+    text: gr.Textbox
+    """The list that is looked at."""
+    lists: gr.HTML
+    """All lists, and which one the box holds."""
+
+    @property
+    def inputs(self) -> set[Any]:
+        """For `inputs=`."""
+        return {self.text, self.lists}
+
+    def read(self, values: Mapping[Any, Any], session: Session, limits: TextLimits) -> OwnLists:
+        """The lists in a handler's values; raises InvalidValue."""
+        return read_lists(texts_of(values[self.text], values[self.lists]), session, limits)
+
+
+def limits_of(studio: Studio) -> TextLimits:
+    """The limits of a public page, or of one's own copy."""
+    return PUBLIC if studio.public else OWN
+
+
+def texts_of(text: object, lists: object) -> dict[str, str]:
+    """Model reference -> its text: what the browser sent (`lists`), and what the box holds."""
+    sent = parsed_keys(lists, most=4 * OWN.letters)
+    kept, shown = sent.get("lists"), sent.get("for")
+    found = dict(kept) if isinstance(kept, Mapping) else {}
+    found[shown if isinstance(shown, str) else ALL_MODELS] = text
+    return {str(name): whole(one) for name, one in found.items() if isinstance(one, str)}
+
+
+def read_lists(texts: Mapping[str, str], session: Session, limits: TextLimits) -> OwnLists:
+    """Check the lists of all models and of those in the merge; others are left out.
+
+    Raises:
+        InvalidValue: a mistake in one, none, or too much in all together.
+    """
+    references = [model.model for model in session.recipe().models]
+    given = {name: texts.get(name, "").strip() for name in (ALL_MODELS, *references)}
+    given = {name: text for name, text in given.items() if text}
+    if not given:
+        raise InvalidValue("There are no questions yet: type or paste some, or open a file.")
+    letters = sum(map(len, given.values()))
+    if letters > limits.letters:
+        raise InvalidValue(
+            f"The questions have {letters} characters, and at most {limits.letters} fit. "
+            "`dppa evaluate --items FILE` takes 20 MB."
+        )
+    short = [short_name(name) for name in references]
+    labels = {n: s if short.count(s) == 1 else n for n, s in zip(references, short, strict=True)}
+    found = {name: _read(labels.get(name, ""), text, limits) for name, text in given.items()}
+    count = sum(len(one.items) for one in found.values())
+    if count > limits.questions:
+        raise InvalidValue(
+            f"The lists have {count} questions, and at most {limits.questions} are asked at once. "
+            "Shorten them."
+        )
+    return OwnLists(found.pop(ALL_MODELS, None), found)
+
+
+def _read(label: str, text: str, limits: TextLimits) -> OwnDomain:
+    if text.startswith("["):
+        raise InvalidValue(
+            "One question a line, each in { }, without [ ] around them or commas between."
+        )
+    form = "jsonl" if text.startswith("{") else "csv"
+    file = f"Your questions{f' for {label}' if label else ''}, read as .{form}"
+    return read_items(text.encode(), file, f"{label} {NAME}".strip(), most=limits.questions)
+
+
+def offered(lists: OwnLists) -> list[dict[str, Any]]:
+    """The first questions of each list, and whose it is."""
+    models = {ALL_MODELS: lists.common, **lists.by_model}
+    return [
+        {"model": name, "label": str(one), "prompts": _prompts(one)}
+        for name, one in models.items()
+        if one is not None and _prompts(one)
+    ]
+
+
+def _prompts(domain: OwnDomain) -> list[str]:
+    fitting = (item.prompt for item in domain.items if len(item.prompt) <= LONGEST_PROMPT)
+    return [prompt for _, prompt in zip(range(OFFERED), fitting, strict=False)]
+
+
+def build_lists(limits: TextLimits, most: int) -> QuestionBox:
+    """The choice of a list, and the box that holds it."""
+    lists = live("question-lists", None, events=("look",))
+    text = gr.Textbox(
+        label="Questions with answers",
+        info=f"JSON lines or CSV with a header. Up to {most - 1} in a list: all are asked. From "
+        f"{most} on: half, always the same, are asked here, the others are for Search.",
+        placeholder='{"question": "What is 2 + 3?", "answer": "5"}',
+        lines=4,
+        max_lines=10,
+        max_length=limits.letters,
+        elem_id="questions-text",
+    )
+    return QuestionBox(text, lists)
+
+
+def wire_offer(box: QuestionBox, controls: Controls, studio: Studio) -> None:
+    """Offer the questions in the chat and as the pinned one, once they can be read."""
+    offer = live("own-examples", [])
+
+    def on_offer(values: dict[Any, Any]) -> dict[Any, Any]:
+        try:
+            lists = box.read(values, controls.session(values), limits_of(studio))
+        except InvalidValue:  # said when they are asked
+            return {offer: pack([])}
+        return {offer: pack(offered(lists))}
+
+    box.lists.look(
+        on_offer,
+        inputs=controls.inputs | box.inputs,
+        outputs=[offer],
+        trigger_mode="always_last",
+        concurrency_id="look",
+        concurrency_limit=2,
+        **PRIVATE,
+    )

@@ -1,0 +1,67 @@
+"""Refuses a config.json whose counts the weights do not have, before anything is built by them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from dppa_core.checkpoints.checkpoint import Checkpoint
+from dppa_core.errors import DamagedCheckpoint, many
+from dppa_core.pruning.module_groups import layer_count
+from dppa_core.pruning.tensor_names import find_embedding
+
+_COUNT = re.compile(
+    r"(?:layers?|experts?|heads?|blocks?|groups?|depth|stages|inputs|passes|repeats|codebooks)$"
+)
+"""The end of a key that says how often something is built."""
+_FEW = 1024
+"""Heads, experts or layers of another part, which may all lie in one tensor."""
+_LAYERS = ("num_hidden_layers", "num_layers", "n_layers", "n_layer")
+
+
+def check_sizes(source: Checkpoint, label: str) -> None:
+    """Compare the counts in a checkpoint's config.json with names and shapes of its weights.
+
+    Raises:
+        DamagedCheckpoint: more layers, tokens or parts than the weights have.
+    """
+    names = source.names()
+    inner = source.config.get("text_config")
+    layers, embedding = layer_count(names), find_embedding(names)
+    rows = source.shape(embedding)[:1] if embedding else ()
+    for part in (source.config, inner if isinstance(inner, Mapping) else {}):
+        named = [] if "decoder_layers" in part else _LAYERS  # an encoder's, which is not loaded
+        for key in named:
+            if layers and _is_beyond(part.get(key), layers):
+                raise _disagree(label, key, part[key], many(layers, "layer"))
+        if rows and _is_beyond(part.get("vocab_size"), rows[0]):
+            raise _disagree(
+                label, "vocab_size", part["vocab_size"], f"{rows[0]} rows in {embedding}"
+            )
+    for key, value in _numbers(source.config):
+        if _COUNT.search(key) and value > max(_FEW, len(names)):
+            raise _disagree(label, key, value, many(len(names), "tensor"))
+
+
+def _numbers(value: Any, key: str = "") -> Iterator[tuple[str, int]]:
+    """Every integer at any depth, with its key."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _numbers(inner, name)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _numbers(inner, key)
+    elif type(value) is int:
+        yield key, value
+
+
+def _is_beyond(value: Any, most: int) -> bool:
+    return type(value) is int and value > most
+
+
+def _disagree(label: str, key: str, value: int, weights: str) -> DamagedCheckpoint:
+    return DamagedCheckpoint(
+        f"{label}: its config.json has {key} {value}, its weights have {weights}. Weights and "
+        "configuration of different models in one folder are the usual cause."
+    )

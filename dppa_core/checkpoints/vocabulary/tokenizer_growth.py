@@ -1,0 +1,110 @@
+"""Bounds what the steps of a tokenizer.json make of a text, which tokenizers itself does not."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from math import prod
+from re import _parser  # type: ignore[attr-defined]  # knows how long a match is at least
+from typing import Any
+
+MOST_STEPS, MOST_TIMES, MOST_PADDING = 100, 100, 1_000_000
+"""Steps, times that a text may grow by all of them, and tokens that may be added to fill it up;
+published tokenizers have some ten steps, and 18 times (a character that is a whole phrase)."""
+_BYTES = 4
+"""Characters that a step of bytes makes of one."""
+
+
+def check_growth(tokenizer: Mapping[str, Any]) -> None:
+    """Refuse a tokenizer.json whose steps could make a text more than 100 times as long.
+
+    Raises:
+        ValueError: one line that names the steps.
+    """
+    texts = list(_steps(tokenizer.get("normalizer"))) + list(_steps(tokenizer.get("pre_tokenizer")))
+    more = list(_steps(tokenizer.get("post_processor")))
+    back = list(_steps(tokenizer.get("decoder")))
+    if (count := len(texts) + len(more) + len(back)) > MOST_STEPS:
+        raise ValueError(f"it has {count} steps; at most {MOST_STEPS} are read")
+    forth = prod(map(_text_growth, texts)) * prod(map(_sequences, more))
+    for what, times in (("read", forth), ("written", prod(map(_replaced, back)))):
+        if times > MOST_TIMES:
+            raise ValueError(
+                f"its steps can make a text that is {what} {times:.3g} times as long; at most "
+                f"{MOST_TIMES} times are allowed"
+            )
+    for key in ("padding", "truncation"):
+        if numbers := [one for one in _integers(tokenizer.get(key)) if one > MOST_PADDING]:
+            raise ValueError(f"its {key} is {numbers[0]} tokens; at most {MOST_PADDING} are added")
+
+
+def _tables(value: Any) -> Iterator[Mapping[str, Any]]:
+    """Every table in a value, however deep."""
+    waiting = [value]
+    while waiting:
+        inner = waiting.pop()
+        if isinstance(inner, Mapping):
+            yield inner
+            waiting += inner.values()
+        elif isinstance(inner, list):
+            waiting += inner
+
+
+def _steps(value: Any) -> Iterator[Mapping[str, Any]]:
+    return (table for table in _tables(value) if isinstance(table.get("type"), str))
+
+
+def _integers(value: Any) -> Iterator[int]:
+    return (one for table in _tables(value) for one in table.values() if type(one) is int)
+
+
+def _text_growth(step: Mapping[str, Any]) -> float:
+    """How many times as long a text can become by a step of normalizer or pre-tokenizer."""
+    if step["type"] == "ByteLevel":
+        return _BYTES
+    if step["type"] == "Prepend":
+        return 1 + _length(step.get("prepend"))
+    if step["type"] == "BertNormalizer":
+        return 3  # blanks around each Chinese character
+    if step["type"] == "Precompiled":
+        return max(1, _longest_entry(step.get("precompiled_charsmap")))
+    return _replaced(step)
+
+
+def _replaced(step: Mapping[str, Any]) -> float:
+    """How many times as long a text can become by a replacement; 1 for another step."""
+    if step["type"] != "Replace":
+        return 1
+    pattern, content = step.get("pattern"), _length(step.get("content"))
+    least = 0
+    if isinstance(pattern, Mapping):
+        least = _length(pattern.get("String")) or _least_match(pattern.get("Regex"))
+    return max(1, content / least) if least else 1 + content
+
+
+def _least_match(pattern: Any) -> int:
+    """Characters that a regular expression matches at least; 0 where `re` does not know it."""
+    with suppress(re.error, RecursionError, OverflowError, TypeError):
+        return int(_parser.parse(pattern).getwidth()[0])
+    return 0
+
+
+def _longest_entry(charsmap: Any) -> int:
+    """Characters of the longest replacement in a map of sentencepiece: a trie, then texts."""
+    try:
+        data = base64.b64decode(charsmap)
+    except (ValueError, TypeError):
+        return 0
+    texts = data[4 + int.from_bytes(data[:4], "little") :].split(b"\0")
+    return max(len(text.decode("utf-8", "ignore")) for text in texts)
+
+
+def _sequences(step: Mapping[str, Any]) -> int:
+    """How often a post-processor repeats the text."""
+    return max(1, sum("Sequence" in piece for piece in _tables(step.get("single"))))
+
+
+def _length(value: Any) -> int:
+    return len(value) if isinstance(value, str) else 0

@@ -1,0 +1,65 @@
+"""Models of equal weights, tokenizer and configuration give equal answers: one of them is asked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Callable
+from itertools import chain
+
+import torch
+
+from dppa_core.models.decode import end_ids
+from dppa_core.models.devices import place_of
+from dppa_core.models.resident import Resident, is_spread
+from dppa_core.progress import Stop, check
+from dppa_core.system.recent import Recent
+
+_KEPT = 1000
+
+
+class EqualModels:
+    """Answers by what the asked model is made of. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._answers, self._locks = Recent(_KEPT), Recent(_KEPT)
+        self._lock = threading.Lock()
+
+    def answer(
+        self, resident: Resident, asked: str, ask: Callable[[], bytes], stop: Stop | None = None
+    ) -> bytes:
+        """The answer of an equal model to the same questions, else that of `ask`; equal models that
+        are asked at the same time wait for the first."""
+        made_of = model_digest(resident)
+        if made_of is None:
+            return ask()
+        key = made_of, asked
+        with self._lock:
+            lock: threading.Lock = self._locks.find(key) or self._locks.keep(key, threading.Lock())
+        while not lock.acquire(timeout=0.1):
+            check(stop)
+        try:
+            found: bytes | None = self._answers.find(key)
+            return self._answers.keep(key, ask()) if found is None else found
+        finally:
+            lock.release()
+
+
+def model_digest(resident: Resident) -> str | None:
+    """Differs for other weights, tokenizers or configurations; None on a GPU, for a model that is
+    spread, and for a tokenizer of Python code."""
+    model, tokenizer = resident.model, resident.tokenizer
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None or is_spread(model) or place_of(model):
+        return None
+    config = model.config.to_dict() if hasattr(model.config, "to_dict") else vars(model.config)
+    settings = {name: value for name, value in config.items() if name != "_name_or_path"}
+    reads = [backend.to_str(), tokenizer.chat_template, tokenizer.special_tokens_map]
+    ends = sorted(end_ids(model, tokenizer))
+    told = [type(model).__name__, settings, *reads, tokenizer.eos_token_id, ends]
+    digest = hashlib.blake2b(json.dumps(told, sort_keys=True, default=str).encode())
+    for name, tensor in chain(model.named_parameters(), model.named_buffers()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()

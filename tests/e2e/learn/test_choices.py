@@ -1,0 +1,54 @@
+"""Numbers in a lesson's text belong to the matrix that is chosen above them."""
+
+from playwright.sync_api import Page, expect
+
+from tests.e2e.conftest import Visit
+from tests.e2e.learn.test_learn import wait_lesson
+from tests.e2e.lesson_sentences import asked
+
+OTHER = "layers.2.mlp.up_proj"
+
+
+def opened(visit: Visit, name: str) -> Page:
+    page = visit().page
+    page.evaluate("name => dppa.learn.go(name)", name)
+    wait_lesson(page, name)
+    return page
+
+
+def test_the_first_entry_in_lesson_1_is_of_the_chosen_matrix_and_model(visit: Visit) -> None:
+    page = opened(visit, "delta")
+    block = page.locator('[data-block="delta-excerpt"]')
+    block.get_by_label("Model").select_option("zoo:law")
+    block.get_by_label("Matrix").select_option(OTHER)
+    figures = asked(page, "delta-excerpt", model="zoo:law", module=OTHER)["figures"]
+    expect(page.locator(".lesson")).to_contain_text(
+        f"The first entry of this corner was {figures['first_base']} in the base. Training on law "
+        f"made it {figures['first_finetuned']}, so its delta is {figures['first_delta']}."
+    )
+
+
+def test_the_election_in_lesson_6_is_counted_in_the_chosen_matrix(visit: Visit) -> None:
+    page = opened(visit, "conflict")
+    before = asked(page, "sign-election")["figures"]["opposed"]
+    modules = asked(page, "sign-election")["modules"]
+    counts = {
+        one: asked(page, "sign-election", module=one)["figures"]["opposed"] for one in modules
+    }
+    other = next(one for one in modules if counts[one] != before)
+    page.locator('[data-block="sign-election"]').get_by_label("Matrix").select_option(other)
+    expect(page.locator(".lesson")).to_contain_text(f"Signs differ in {counts[other]} of its 36")
+
+
+def test_two_choices_at_once_count_both(visit: Visit) -> None:
+    page = opened(visit, "delta")
+    block = page.locator('[data-block="delta-excerpt"]')
+    block.evaluate(
+        """(block, values) => [...block.querySelectorAll('select')].forEach((select, i) => {
+            select.value = values[i];
+            select.dispatchEvent(new Event('change', { bubbles: true }));
+        })""",
+        ["zoo:finance", OTHER],
+    )
+    expect(block.locator('[role="status"]')).to_contain_text(f"of the matrix {OTHER}.")
+    expect(block).to_contain_text("Wₜ: finance")

@@ -1,0 +1,86 @@
+"""What a class link hides stays as it is, whatever is clicked."""
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from components.session.link import link_of
+from components.session.method_choice import MethodChoice
+from components.session.presets import first_session
+from components.session.session import Session
+from components.session.state import state_of
+from dppa_core.recipes.yaml_text import dump_recipe
+from tests.e2e.conftest import Visit
+from tests.e2e.learn.test_learn import wait_lesson
+from tests.e2e.page_driver import Studio
+from tests.e2e.tuning import DOWN, session_of, wait_recipe, wait_rest
+
+START = first_session()
+TIES = Session(
+    models=START.models,
+    rate=0.7,
+    method=MethodChoice("ties", (("density", 0.3),), prune_first=True),
+    overrides=((DOWN, 0.25),),
+)
+DROP = """(box, text) => {
+    const files = new DataTransfer();
+    files.items.add(new File([text], 'recipe.yaml'));
+    for (const name of ['dragover', 'drop'])
+        box.dispatchEvent(new DragEvent(name, { dataTransfer: files, bubbles: true }));
+}"""
+
+
+def opened(visit: Visit, hidden: str) -> Studio:
+    studio = visit(link=f"{link_of(TIES)}&class=delta.workbench&hide={hidden}")
+    wait_recipe(studio, TIES)
+    return studio
+
+
+def test_nothing_sets_a_whole_merge_where_a_setting_is_hidden(visit: Visit) -> None:
+    studio = opened(visit, "method")
+    page = studio.page
+    expect(page.locator("#rate")).to_be_visible()
+    expect(page.locator("#undo")).to_be_visible()
+    for leads in (".shown-merges", "#preset-box", "#reset", "#slot-B", "#keep"):
+        expect(page.locator(leads)).to_be_hidden()
+    page.evaluate("state => window.dppa.goTo(state)", state_of(START))
+    page.evaluate("() => window.dppa.showSlot('B')")
+    page.locator("#models-box").evaluate(DROP, dump_recipe(START.recipe()))
+    page.locator('#views button[data-view="experiments"]').click()
+    page.locator("#experiments .result-table tbody button").first.click()
+    expect(page.locator("#experiments .standing")).to_contain_text("keeps the settings")
+    wait_rest(studio)
+    assert session_of(studio) == TIES
+    page.locator('#views button[data-view="modules"]').click()
+    studio.set_rate(60)
+    wait_rest(studio)
+    page.locator("#undo").click()
+    wait_recipe(studio, TIES)
+
+
+def test_no_other_control_changes_a_hidden_one(visit: Visit) -> None:
+    studio = opened(visit, "rate.own-rate.experiments")
+    page = studio.page
+    studio.unfold("advanced", "#partitions")
+    expect(page.locator("#levels-editor")).to_be_visible()
+    for leads in ("#levels", "#own-clear", '[data-leads="experiments"]'):
+        expect(page.locator(leads)).to_be_hidden()
+
+
+def test_a_link_that_hides_no_setting_leaves_every_way_to_one(visit: Visit) -> None:
+    studio = opened(visit, "chat.history")
+    for leads in (".shown-merges", "#preset-box"):
+        expect(studio.page.locator(leads)).to_be_visible()
+
+
+@pytest.mark.parametrize("link", ["class=delta", "class=delta&learn="])
+def test_a_class_link_of_lessons_alone_opens_the_first_without_being_told(
+    visit: Visit, link: str
+) -> None:
+    studio = visit()
+    page: Page = studio.page
+    page.goto(f"{studio.url}/?{link}", wait_until="commit")
+    wait_lesson(page, "delta")
+    expect(page.locator("#learn-open")).to_be_hidden()
+    page.goto(f"{studio.url}/?class=", wait_until="commit")
+    studio.wait_drawn()
+    expect(page.locator("#learn-open")).to_have_text("Learn")

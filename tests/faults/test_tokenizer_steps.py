@@ -1,0 +1,141 @@
+"""Steps of a tokenizer.json that would make a text too long: refused before they run."""
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dppa_core.checkpoints.checkpoint import FolderCheckpoint
+from dppa_core.errors import DamagedCheckpoint
+from dppa_core.models.loading import load_tokenizer
+from tests.helpers.tiny_models import random_llama
+
+BYTES = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+TEXT, PIECE = (
+    {"Sequence": {"id": "A", "type_id": 0}},
+    {"SpecialToken": {"id": "</s>", "type_id": 0}},
+)
+END = {"</s>": {"id": "</s>", "ids": [2], "tokens": ["</s>"]}}
+
+
+def replace(pattern: str, content: str, kind: str = "String") -> dict[str, Any]:
+    return {"type": "Replace", "pattern": {kind: pattern}, "content": content}
+
+
+def sequence(*steps: dict[str, Any], of: str = "normalizers") -> dict[str, Any]:
+    return {"type": "Sequence", of: list(steps)}
+
+
+def nested(depth: int, *steps: dict[str, Any]) -> dict[str, Any]:
+    """Steps that each hold the ones before three times."""
+    return sequence(*steps) if not depth else sequence(*[nested(depth - 1, *steps)] * 3)
+
+
+def templated(*pieces: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "TemplateProcessing", "single": list(pieces), "pair": list(pieces),
+        "special_tokens": END,
+    }  # fmt: skip
+
+
+def charsmap(longest: int) -> str:
+    """A map of sentencepiece: its trie's length, the trie, and what characters become."""
+    return base64.b64encode(
+        b"\4\0\0\0" + 4 * b"x" + b"a\0" + longest * "ﷺ".encode() + b"\0"
+    ).decode()
+
+
+def written(folder: Path, **changes: Any) -> FolderCheckpoint:
+    random_llama(0).save(folder)
+    path = folder / "tokenizer.json"
+    plain = dict.fromkeys(("normalizer", "pre_tokenizer", "post_processor", "decoder"))
+    path.write_text(json.dumps(json.loads(path.read_text()) | plain | changes))
+    return FolderCheckpoint(folder)
+
+
+TENFOLD = replace("a", 10 * "a")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"normalizer": sequence(*10 * [TENFOLD])}, "a text that is read 1e+10 times as long"),
+        ({"normalizer": nested(3, replace("a", "aa"))}, "a text that is read 1.34e+08 times"),
+        ({"normalizer": nested(4, {"type": "NFC"})}, "it has 202 steps; at most 100 are read"),
+        ({"normalizer": sequence(*5 * [replace("", "abc", "Regex")])}, "read 1.02e+03 times"),
+        ({"normalizer": sequence(*5 * [replace("b?", "abc", "Regex")])}, "read 1.02e+03 times"),
+        ({"normalizer": {"type": "Prepend", "prepend": 100 * "a"}}, "read 101 times"),
+        (
+            {"normalizer": {"type": "Precompiled", "precompiled_charsmap": charsmap(999)}},
+            "read 999 times",
+        ),
+        ({"pre_tokenizer": sequence(*4 * [BYTES], of="pretokenizers")}, "read 256 times"),
+        ({"post_processor": templated(*101 * [TEXT])}, "read 101 times"),
+        ({"decoder": sequence(*10 * [TENFOLD], of="decoders")}, "written 1e+10 times"),
+        (
+            {
+                "padding": {
+                    "strategy": {"Fixed": 2 * 10**9}, "direction": "Right", "pad_id": 0,
+                    "pad_to_multiple_of": None, "pad_type_id": 0, "pad_token": "x",
+                }
+            },
+            "its padding is 2000000000 tokens; at most 1000000 are added",
+        ),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("plain", [False, True])
+def test_steps_that_blow_a_text_up_are_refused(
+    changes: dict[str, Any], message: str, plain: bool, tmp_path: Path
+) -> None:
+    source = written(tmp_path / "model", **changes)
+    with pytest.raises(DamagedCheckpoint, match=r"tokenizer.json: not a readable tok") as error:
+        load_tokenizer(source, plain=plain)
+    assert message in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_version_of_the_tokenizer_in_another_file_is_looked_at(tmp_path: Path) -> None:
+    source = written(tmp_path / "model", normalizer=sequence(*10 * [TENFOLD]))
+    (source.folder / "tokenizer.json").rename(source.folder / "tokenizer.4.0.0.json")
+    settings = source.folder / "tokenizer_config.json"
+    listed = json.loads(settings.read_text()) | {"fast_tokenizer_files": ["tokenizer.4.0.0.json"]}
+    settings.write_text(json.dumps(listed))
+    with pytest.raises(DamagedCheckpoint, match=r"tokenizer.4.0.0.json: .* 1e\+10 times"):
+        load_tokenizer(source)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"normalizer": sequence({"type": "Prepend", "prepend": "▁"}, replace(" ", "▁"))},
+        {
+            "normalizer": sequence(
+                replace("``", '"'), replace("''", '"'), {"type": "NFKD"}, {"type": "StripAccents"},
+                {"type": "Lowercase"}, replace(" {2,}", " ", "Regex"),
+                {"type": "Precompiled", "precompiled_charsmap": charsmap(18)},
+            )
+        },
+        {
+            "pre_tokenizer": sequence(
+                {
+                    "type": "Split", "behavior": "Isolated", "invert": False,
+                    "pattern": {"Regex": r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|\s+(?!\S)|\s+"},
+                },
+                BYTES | {"use_regex": False},
+                of="pretokenizers",
+            ),
+            "post_processor": sequence(BYTES, templated(TEXT, PIECE), of="processors"),
+            "decoder": BYTES,
+        },
+        {
+            "decoder": sequence(
+                replace("▁", " "), {"type": "ByteFallback"}, {"type": "Fuse"},
+                {"type": "Strip", "content": " ", "start": 1, "stop": 0}, of="decoders",
+            )
+        },
+    ],
+    ids=["Llama 2", "ALBERT", "Llama 3", "decoder of Llama 2"],
+)  # fmt: skip
+def test_steps_of_published_tokenizers_are_read(changes: dict[str, Any], tmp_path: Path) -> None:
+    assert load_tokenizer(written(tmp_path / "model", **changes))

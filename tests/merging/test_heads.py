@@ -1,0 +1,186 @@
+"""Encoders with heads of their own: merged but for the heads, tokenizer files included."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import (
+    AutoTokenizer,
+    BertConfig,
+    BertForMaskedLM,
+    BertForQuestionAnswering,
+    BertForSequenceClassification,
+    PreTrainedModel,
+)
+
+from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint
+from dppa_core.errors import IncompatibleCheckpoints, InvalidRecipe
+from dppa_core.merging.to_folder import merge_to_folder
+from dppa_core.profiling.profile import profile_deltas
+from dppa_core.profiling.reader import TunedModel
+from dppa_core.pruning.tensor_names import in_head
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe, parse_recipe
+from tests.helpers.command import Command
+
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad", "film", "##s", "a", "not"]
+SIZES = {
+    "vocab_size": len(WORDS),
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+}
+
+
+def save(model: PreTrainedModel, folder: Path, seed: int = 0) -> Path:
+    """Write a model, its body moved by a small delta, with an old tokenizer of vocab.txt alone."""
+    torch.manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.bert.parameters() if seed else ():
+            parameter.add_(0.01 * torch.randn_like(parameter))
+    model.save_pretrained(folder)
+    (folder / "vocab.txt").write_text("\n".join(WORDS) + "\n", "utf-8")
+    settings = {"tokenizer_class": "BertTokenizer", "do_lower_case": True}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    return folder
+
+
+@pytest.fixture
+def encoders(tmp_path: Path) -> tuple[str, str, str]:
+    """A masked language model, and a classifier and a reader made from it."""
+    torch.manual_seed(0)
+    base = BertForMaskedLM(BertConfig(**SIZES))
+    folders = [save(base, tmp_path / "base")]
+    kinds = ((BertForSequenceClassification, "tone"), (BertForQuestionAnswering, "reader"))
+    for seed, (kind, name) in enumerate(kinds, 1):
+        folders.append(save(kind.from_pretrained(folders[0]), tmp_path / name, seed))
+    base, tone, reader = map(str, folders)
+    return base, tone, reader
+
+
+def recipe(encoders: tuple[str, str, str], **rest: str) -> MergeRecipe:
+    base, *tuned = encoders
+    return MergeRecipe(base, tuple(map(DomainModel, tuned)), "task_arithmetic", **rest)
+
+
+def test_heads_that_differ_are_refused_with_the_key_that_merges_all_else(
+    encoders: tuple[str, str, str], tmp_path: Path
+) -> None:
+    with pytest.raises(IncompatibleCheckpoints, match="^cls.predictions.*`heads: base` in the rec"):
+        merge_to_folder(recipe(encoders), tmp_path / "out")
+
+
+def test_with_heads_of_the_base_the_bodies_are_merged_and_the_head_is_its(
+    encoders: tuple[str, str, str], tmp_path: Path
+) -> None:
+    merge_to_folder(recipe(encoders, heads="base"), tmp_path / "out")
+    merged, base, *tuned = map(SafetensorsCheckpoint, (str(tmp_path / "out"), *encoders))
+    assert merged.names() == base.names()
+    heads = [name for name in base.names() if in_head(name)]
+    assert heads and all(name.startswith("cls.") for name in heads)
+    for name in base.names():
+        old = base.raw(name)
+        delta = sum((one.raw(name) - old for one in tuned), 0) if name not in heads else 0
+        np.testing.assert_allclose(merged.raw(name), old + delta, atol=1e-6, err_msg=name)
+    assert BertForMaskedLM.from_pretrained(tmp_path / "out")
+
+
+def test_a_head_that_one_model_shares_with_the_base_is_still_the_bases(
+    encoders: tuple[str, str, str], tmp_path: Path
+) -> None:
+    base, tone, _ = encoders
+    twin = save(BertForSequenceClassification.from_pretrained(tone), tmp_path / "twin", 3)
+    merge_to_folder(recipe((tone, str(twin), base), heads="base"), tmp_path / "out")
+    merged, old = SafetensorsCheckpoint(tmp_path / "out"), SafetensorsCheckpoint(tone)
+    np.testing.assert_array_equal(merged.raw("classifier.weight"), old.raw("classifier.weight"))
+
+
+def test_a_body_that_differs_is_refused_whatever_the_heads(
+    encoders: tuple[str, str, str], tmp_path: Path
+) -> None:
+    wide = BertForSequenceClassification(BertConfig(**{**SIZES, "intermediate_size": 64}))
+    base, _, reader = encoders
+    given = recipe((base, str(save(wide, tmp_path / "wide")), reader), heads="base")
+    with pytest.raises(IncompatibleCheckpoints, match="intermediate.dense.* has shape"):
+        merge_to_folder(given, tmp_path / "out")
+
+
+def test_a_pair_with_other_heads_is_measured_alike_alone_and_beside_another(
+    encoders: tuple[str, str, str], tmp_path: Path
+) -> None:
+    base, tone, _ = encoders
+    other = str(save(BertForMaskedLM.from_pretrained(base), tmp_path / "other", 5))
+    mine, *tuned = (SafetensorsCheckpoint(folder) for folder in (base, tone, other))
+    models = [TunedModel(*one) for one in zip(tuned, (tone, other), strict=True)]
+    together = profile_deltas(mine, models, base)
+    for one, beside in zip(models, together, strict=True):
+        (alone,) = profile_deltas(mine, [one], base)
+        assert alone.other_tensors == beside.other_tensors and len(alone.modules) == 12
+        pairs = zip(alone.modules, beside.modules, strict=True)
+        assert all(np.array_equal(a.magnitudes, b.magnitudes) for a, b in pairs)
+    assert together[0].other_tensors < together[1].other_tensors, "a head more is counted"
+
+
+def test_preflight_names_the_heads_and_the_key(
+    encoders: tuple[str, str, str], dppa: Command, tmp_path: Path
+) -> None:
+    assert dppa("preflight", *encoders) == 1
+    assert "blocker  head: Its head differs from the base's: cls.predictions" in dppa.out
+    assert "`heads: base` in the recipe" in dppa.out
+    path = tmp_path / "recipe.yaml"
+    path.write_text(dump_recipe(recipe(encoders, heads="base")), "utf-8")
+    assert dppa("preflight", path) == 0
+    assert "The merge takes the base's and leaves its own out." in dppa.out
+
+
+def test_an_old_vocabulary_travels_along_and_cuts_text_alike(
+    encoders: tuple[str, str, str], tmp_path: Path
+) -> None:
+    merge_to_folder(recipe(encoders, heads="base"), tmp_path / "out")
+    for name in ("vocab.txt", "tokenizer_config.json"):
+        assert (tmp_path / "out" / name).read_bytes() == (Path(encoders[0]) / name).read_bytes()
+    cut = [
+        AutoTokenizer.from_pretrained(folder)("a good film")
+        for folder in (encoders[0], tmp_path / "out")
+    ]
+    assert cut[0]["input_ids"] == cut[1]["input_ids"] == [2, 9, 5, 7, 3]
+
+
+def test_tokens_of_an_old_vocabulary_are_matched_by_their_text(
+    encoders: tuple[str, str, str], tmp_path: Path
+) -> None:
+    base, tone, _ = encoders
+    swapped = [*WORDS[:5], "bad", "good", *WORDS[7:]]
+    (Path(tone) / "vocab.txt").write_text("\n".join(swapped) + "\n", "utf-8")
+    given = MergeRecipe(base, (DomainModel(tone),), "task_arithmetic", heads="base")
+    report = merge_to_folder(given, tmp_path / "out")
+    assert any("2 tokens stand in other rows ('good', 'bad')" in told for told in report.warnings)
+
+
+def test_only_two_ways_with_heads_exist() -> None:
+    text = "dppa: 1\nbase: b\nmodels: [{model: m}]\nheads: base\n"
+    assert parse_recipe(dump_recipe(parse_recipe(text))).heads == "base"
+    with pytest.raises(InvalidRecipe, match="heads must be match or base, got 'drop'"):
+        parse_recipe(text.replace("heads: base", "heads: drop"))
+
+
+@pytest.mark.parametrize(
+    ("name", "inside"),
+    [
+        ("bert.pooler.dense.weight", True),
+        ("classifier.bias", True),
+        ("lm_head.weight", True),
+        ("embed_out.weight", True),
+        ("head.norm.weight", True),
+        ("cls.predictions.transform.LayerNorm.weight", True),
+        ("model.norm.weight", False),
+        ("transformer.ln_f.bias", False),
+        ("transformer.wpe.weight", False),
+        ("bert.embeddings.LayerNorm.weight", False),
+        ("model.layers.0.mlp.up_proj.weight", False),
+    ],
+)
+def test_a_head_is_outside_of_blocks_embeddings_and_the_last_norm(name: str, inside: bool) -> None:
+    assert in_head(name) is inside
