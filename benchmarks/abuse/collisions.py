@@ -1,6 +1,7 @@
 """Two recipes whose hashes have the same 12 digits: one that answers, and one that keeps nothing.
 
-Anybody can find such a pair; here it takes a minute or two, once: `out/abuse-collision.json`.
+Anybody can find such a pair in minutes: `collision.json` holds the seeds of one, made anew when
+the text of a recipe changes.
 """
 
 import hashlib
@@ -9,15 +10,15 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import cache, partial
 from itertools import count
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.engine.journal import ROOT
 from components.session.presets import first_session
 from dppa_core.recipes.recipe import MergeRecipe, recipe_hash, recipe_values
 
-FILE = ROOT / "out" / "abuse-collision.json"
+FILE = Path(__file__).with_name("collision.json")
 DIGITS = 12
 SEEDS = 2**22
 """Seeds that are tried in a row; with 2^24 of each recipe, one pair is expected."""
@@ -46,7 +47,6 @@ def colliding() -> tuple[MergeRecipe, MergeRecipe]:
         if collide(good(first), bad(second)):
             return good(first), bad(second)
     first, second = search()
-    FILE.parent.mkdir(exist_ok=True)
     FILE.write_text(json.dumps([first, second]), "utf-8")
     return good(first), bad(second)
 

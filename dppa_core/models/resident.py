@@ -31,7 +31,7 @@ class Resident:
     @property
     def is_merge(self) -> bool:
         """Whether its key is a recipe's hash; a folder so named counts as a merge, too."""
-        return re.fullmatch("[0-9a-f]{12}", self.key) is not None
+        return re.fullmatch("[0-9a-f]{64}", self.key) is not None
 
 
 def is_spread(model: Any) -> bool:

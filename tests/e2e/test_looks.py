@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 
 from tests.e2e.conftest import Visit
 from tests.e2e.expected import ACTIVE, plan
-from tests.e2e.page_driver import Studio
+from tests.e2e.page_driver import READY_MS, Studio
 
 AXE = Path(axe_playwright_python.__file__).parent / "axe.min.js"
 SCREENS = [(1440, 900, "light"), (1440, 900, "dark"), (390, 844, "light"), (390, 844, "dark")]
@@ -165,7 +165,7 @@ def test_headings_form_an_outline_without_gaps(studio: Studio) -> None:
     names = "links => links.map(one => one.dataset.lesson)"
     for name in page.locator(".learn-nav a").evaluate_all(names):
         page.locator(f'.learn-nav a[data-lesson="{name}"]').click()
-        page.wait_for_function(DRAWN, arg=name)
+        page.wait_for_function(DRAWN, arg=name, timeout=READY_MS)
         outlines[name] = page.evaluate(HEADINGS)
     named = {text for _, text in outlines["chat"]}
     assert {"Chat", "Method", "Ask the merge"} <= named

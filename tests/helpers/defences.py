@@ -599,7 +599,7 @@ DEFENCES = (
     ),
     Defence(
         "reports hold no markup of others",
-        "components/views/export/report.py",
+        "dppa_core/figures/report.py",
         "<h1>{escape(title)}</h1>",
         "<h1>{title}</h1>",
         "tests/app/panes/test_report.py::test_no_text_of_people_or_models_is_markup",

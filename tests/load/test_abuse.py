@@ -105,6 +105,11 @@ def test_the_first_token_of_a_question_is_not_one_of_the_question_before() -> No
     assert one.answered_since("first")
 
 
+def test_the_recipes_of_the_attack_collide() -> None:
+    good, bad = collisions.colliding()
+    assert collisions.collide(good, bad) and recipe_hash(good) != recipe_hash(bad)
+
+
 def test_two_recipes_that_collide_are_found_and_answer_differently() -> None:
     first, second = collisions.search(digits=5, seeds=2**12)
     good, bad = collisions.good(first), collisions.bad(second)

@@ -167,6 +167,8 @@ def test_a_damaged_file_of_the_tokenizer_is_named(folders: tuple[Path, Path]) ->
         ("chat_template.jinja", b"\xff\xfe", "cannot be read .*codec"),
         ("merges.txt", b"\xff\xfe", "cannot be read .*codec"),
         ("merges.txt", b"#version: 0.2\na b\nroot:x:0:0::/root\n", "holds something else than"),
+        ("vocab.txt", b"root:x:0:0::/root:/bin/sh\n", "holds something else than"),
+        ("vocab.txt", b"[UNK]\nPRIVATE KEY\n", "holds something else than"),
         ("chat_template.jinja", b"-----BEGIN PRIVATE KEY-----\n", "holds something else than"),
         ("vocab.json", b"TOKEN=hf_abc\n", "holds something else than its name says. A hard link"),
         ("tokenizer.model", b"-----BEGIN PRIVATE KEY-----\n", "holds something else than"),

@@ -54,6 +54,8 @@ _VOCABULARIES = ("tokenizer.json", "vocab.json")
 _BINARY = ".model"
 _PIECES = re.compile(rb"\n|[A-Za-z0-9+/]+=* \d+\n")
 """How models of sentencepiece and of tiktoken begin."""
+_UNKNOWN = {"[UNK]", "<unk>", "<UNK>"}
+"""The token of unknown words, one of which every list of words has."""
 
 _LARGEST = 64 * 1024 * 1024
 
@@ -209,6 +211,9 @@ def _is_of_kind(path: Path, data: bytes) -> bool:
     text = text_of(path, data)
     if path.suffix == ".jinja":
         return "messages" in text and ("{{" in text or "{%" in text)
+    if path.name == "vocab.txt":  # a token a line, one of which stands for all unknown words
+        tokens = text.split("\n")
+        return not any(set(token) & {" ", "\t"} for token in tokens) and bool(_UNKNOWN & {*tokens})
     if path.suffix == ".txt":
         pairs = [line for line in text.split("\n") if line.strip() and not line.startswith("#v")]
         return all(line.count(" ") == 1 for line in pairs)

@@ -44,7 +44,7 @@ def served(zoo_env: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
     monkeypatch.setattr(process, "_Running", Running)
     monkeypatch.setattr(workbench, "build_page", build)
-    monkeypatch.setattr(logs, "start_log", lambda _form: None)
+    monkeypatch.setattr(logs, "start_log", lambda _form, *, public: None)
     monkeypatch.setattr(heap, "few_arenas", lambda: None)
     monkeypatch.setattr(studio, "available_cores", lambda: 2)
     monkeypatch.setattr(command.gc, "disable", lambda: None)

@@ -228,7 +228,7 @@ def test_a_slider_at_rest_gets_the_exact_plan(page: gr.Blocks) -> None:
     out = press(page, "on_settle", rate=50)
     assert out["exact"]["rate"] == 0.5
     assert out["exact"]["share"] == pytest.approx(0.5, abs=0.01)
-    assert len(out["exact"]["recipe"]) == 12
+    assert len(out["exact"]["recipe"]) == 64
 
 
 @pytest.mark.parametrize(
