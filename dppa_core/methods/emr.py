@@ -26,8 +26,8 @@ class EmrParameters(Parameters):
     domain: str = model_reference(
         "",
         title="Domain",
-        text="The domain model whose mask and scale are applied, as the recipe names it. EMR is "
-        "not one checkpoint: merge once for each domain.",
+        text="The domain model, as the recipe names it, whose mask and scale are applied. Merge "
+        "once for each domain.",
     )
     semantics: str = semantics(
         "reference: scales compare sums of the tensors' means, not sums over the whole model, and "
