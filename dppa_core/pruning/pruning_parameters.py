@@ -21,7 +21,7 @@ def ties_choice() -> Any:
     return choice(
         "exact",
         title="Ties",
-        text="Elements equal to the threshold: keep as many as the density asks, or prune all.",
+        text="Elements equal to the threshold: as many as the density asks, or none.",
         choices=("exact", "prune"),
     )
 
@@ -31,8 +31,7 @@ def other_tensors_choice(default: str = "keep") -> Any:
     return choice(
         default,
         title="Other tensors",
-        text="Embeddings, LM head, norms, biases: keep the delta, prune it at the overall rate, or "
-        "drop it.",
+        text="Embeddings, LM head, norms, biases: keep, prune at the overall rate, or drop.",
         choices=("keep", "prune", "drop"),
     )
 

@@ -28,11 +28,9 @@ of `significance` need a text that the models read: [calibration.md](calibration
 ([by layer or part](reference/recipe.md#coefficients)). `slerp` takes none, and that of `emr`'s
 domain must not be 0.
 
-Equal coefficients in `linear` make a uniform soup. `dppa soup recipe.yaml --out found.yaml` makes
-the *greedy* soup of the same paper: models in the order of their own scores on the search split,
-each kept only if the mean with it scores no less. The base is no ingredient. It was made for
-several runs of one task. A mean of models of different domains makes every delta smaller, and a
-domain may be left out: of the embedded models finance is.
+Equal coefficients in `linear` make a uniform soup; `dppa soup` makes the
+[greedy one](guides/coefficients.md) of the same paper, which was made for several runs of one task:
+of models of different domains it may leave one out, as finance of the embedded models.
 
 Below, a parameter is followed by its default and what is allowed.
 
