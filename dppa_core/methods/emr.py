@@ -94,8 +94,7 @@ METHOD = Method(
     name="emr",
     title="EMR-Merging",
     paper="arXiv:2405.17461",
-    summary="Makes one unified delta, masked and scaled for one domain: not one checkpoint "
-    "for all of them.",
+    summary="Makes one unified delta, masked and scaled for one domain: a checkpoint for each.",
     parameters=EmrParameters,
     combination=Combination(emr, survey_emr, lambda parameters: True),
     check=check_domain,
