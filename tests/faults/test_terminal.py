@@ -171,7 +171,7 @@ def test_no_text_of_others_controls_a_terminal(
     text = "a\x1b[2Jb\x9b2Jc\r\u202ed\te\nत्‍र"
     emit([text], text, as_json=as_json)
     teller(quiet=False)(text)
-    with pytest.raises(KeyboardInterrupt), told_if_stopped(text):
+    with pytest.raises(KeyboardInterrupt), told_if_stopped(lambda: text):
         raise KeyboardInterrupt
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     with progress_line() as drawn:
