@@ -160,7 +160,7 @@ def test_the_commands_keep_byte_code_whatever_the_shell_says() -> None:
     assert done.stdout == "[]\n"
 
 
-@pytest.mark.parametrize("document", ["SECURITY.md", "docs/reliability.md"])
+@pytest.mark.parametrize("document", ["SECURITY.md", "docs/reliability.md", "docs/attacks.md"])
 def test_every_test_that_a_document_names_is_there(document: str) -> None:
     named = re.findall(r"`(tests/\S+\.py)::(\w+)`", (ROOT / document).read_text("utf-8"))
     assert len(named) > 20

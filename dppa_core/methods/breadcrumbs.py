@@ -28,20 +28,20 @@ class BreadcrumbsParameters(Parameters):
     drop_smallest: float = number(
         0.9,
         title="Smallest dropped",
-        text="The share of each delta's elements, the smallest ones, that is dropped (beta).",
+        text="The share of each delta's elements, the smallest, that is dropped (beta).",
         unit="share",
         span=(0.0, 1.0, 0.01),
     )
     drop_largest: float = number(
         0.01,
         title="Largest dropped",
-        text="The share of the largest elements, outliers, that is dropped (1 - gamma in the "
-        "paper, gamma in mergekit).",
+        text="The share of outliers, the largest, that is dropped (1 - gamma in the paper, gamma "
+        "in mergekit).",
         unit="share",
         span=(0.0, 1.0, 0.01),
     )
     ranked_in: str = ranked_in(
-        "Each tensor, as in the paper, or each row of it, as in the authors' program.",
+        "Each tensor, as in the paper, or each row, as in the authors' program.",
         "tensor",
         "row",
     )

@@ -21,16 +21,16 @@ class ConsensusParameters(Parameters):
     threshold: float = number(
         0.4,
         title="Threshold",
-        text="A task wants a position where its delta is at least this multiple of what all the "
-        "others add up to; the paper tries 0.2 to 0.6.",
+        text="A task wants a position where its delta is at least this multiple of the sum of all "
+        "others; the paper tries 0.2 to 0.6.",
         unit="x",
         span=(0.0, 10.0, 0.05),
     )
     agreement: int = whole_number(
         2,
         title="Agreement",
-        text="How many tasks must want a position: 1 drops what no task wants, 2 also what only "
-        "one wants.",
+        text="How many tasks must want a position: 1 drops what none wants, 2 also what only one "
+        "wants.",
         unit="models",
         span=(0, 100),
     )

@@ -29,13 +29,11 @@ class DareTiesParameters(Parameters):
     density: float = density(
         0.2, "The share that TIES' trim keeps after the drop; mergekit does not trim."
     )
-    ranked_in: str = ranked_in(
-        "What TIES' trim ranks elements in; mergekit does not trim.", "model", "tensor"
-    )
+    ranked_in: str = ranked_in("What TIES' trim ranks elements in.", "model", "tensor")
     scale: float = scale(1.0)
     semantics: str = semantics(
-        "mergekit: survivors are rescaled to the delta's own sum of |d|, tensor by tensor, nothing "
-        "is trimmed, and agreeing deltas are added, not averaged."
+        "mergekit: survivors are rescaled to the delta's own sum of |d| in each tensor, nothing is "
+        "trimmed, and agreeing deltas are added, not averaged."
     )
 
 

@@ -22,7 +22,7 @@ class DarexQParameters(Parameters):
     q: float = number(
         0.1,
         title="Divisor",
-        text="Survivors are divided by this, not by the share that survives, which is smaller.",
+        text="Survivors are divided by this, not by the smaller share that survives.",
         unit="share",
         span=(0.001, 1.0, 0.01),
     )

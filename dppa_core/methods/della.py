@@ -26,19 +26,19 @@ Probabilities: TypeAlias = Float64[ndarray, "rows columns"]
 class DellaParameters(Parameters):
     """Settings of DELLA; the defaults are those of the authors' example."""
 
-    drop: float = drop_rate(0.3, "The mean share of each delta's elements that is dropped.")
+    drop: float = drop_rate(0.3, "The mean share of each delta's elements dropped.")
     window: float = number(
         0.14,
         title="Window",
-        text="Drop rates run from the mean plus half of this (the smallest element of a row) to "
-        "the mean minus half of it (the largest). mergekit's epsilon is half of this.",
+        text="Drop rates run from half of this above the mean (a row's smallest element) to half "
+        "of it below (the largest). mergekit's epsilon is that half.",
         unit="share",
         span=(0.0, 1.0, 0.01),
     )
     scale: float = scale(1.1)
     semantics: str = semantics(
-        "paper: every survivor is divided by its own chance to survive; mergekit: all survivors of "
-        "a tensor by one number, coefficients multiply before the election."
+        "paper: every survivor is divided by its own chance to survive. mergekit: all of a tensor "
+        "by one number, and coefficients multiply before the election."
     )
 
     def __post_init__(self) -> None:

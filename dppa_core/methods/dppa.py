@@ -26,9 +26,9 @@ class DppaParameters(PruningParameters):
     semantics: str = choice(
         "paper",
         title="Semantics",
-        text="authors: as their program computes. A factor holds for stronger partitions, too, if "
-        "it is larger in magnitude; embeddings and norms that are kept take the largest of all; "
-        "elements equal to a threshold are pruned; deltas and products are rounded to bfloat16.",
+        text="authors: as their program computes. A factor that is larger in magnitude also holds "
+        "for stronger partitions; embeddings and norms that are kept take the largest; elements "
+        "equal to a threshold are pruned; deltas and products are rounded to bfloat16.",
         choices=("paper", "authors"),
         later=True,
     )
@@ -83,8 +83,8 @@ METHOD = Method(
     name="dppa",
     title="DPPA",
     paper="arXiv:2403.02799",
-    summary="Keeps the largest delta entries, more of them in significant layers and modules; each "
-    "partition of them has an amplification factor.",
+    summary="Keeps the largest delta entries, more in significant layers and modules; each "
+    "partition has an amplification factor.",
     parameters=DppaParameters,
     treat=dppa_of,
     levels="many",

@@ -26,8 +26,8 @@ class EmrParameters(Parameters):
     domain: str = model_reference(
         "",
         title="Domain",
-        text="The domain model whose mask and scale are applied, as the recipe names it. EMR is "
-        "not one checkpoint: merge once for each domain.",
+        text="The domain model, as the recipe names it, whose mask and scale are applied. Merge "
+        "once for each domain.",
     )
     semantics: str = semantics(
         "reference: scales compare sums of the tensors' means, not sums over the whole model, and "
@@ -94,8 +94,7 @@ METHOD = Method(
     name="emr",
     title="EMR-Merging",
     paper="arXiv:2405.17461",
-    summary="Makes one unified delta, masked and scaled for one domain: not one checkpoint "
-    "for all of them.",
+    summary="Makes one unified delta, masked and scaled for one domain: a checkpoint for each.",
     parameters=EmrParameters,
     combination=Combination(emr, survey_emr, lambda parameters: True),
     check=check_domain,

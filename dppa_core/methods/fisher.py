@@ -29,8 +29,8 @@ class FisherParameters(Parameters):
     divide: str = choice(
         "norm",
         title="Divide by",
-        text="norm: each model's Fisher information by its norm over the whole model, so that none "
-        "outweighs the others by scale alone. nothing: as it was measured.",
+        text="norm: a model's Fisher information by its norm over the whole model, so that none "
+        "outweighs the others by scale alone. nothing: as measured.",
         choices=("norm", "nothing"),
     )
     scale: float = scale(1.0)

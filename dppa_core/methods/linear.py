@@ -21,8 +21,8 @@ class LinearParameters(Parameters):
     divide: str = choice(
         "coefficients",
         title="Divide by",
-        text="coefficients: their sum, so that they are shares of a mean (a soup). nothing: the "
-        "plain weighted sum of the models, whose size grows with the coefficients.",
+        text="coefficients: their sum, for a weighted mean (a soup). nothing: a plain weighted "
+        "sum, whose size grows with the coefficients.",
         choices=("coefficients", "nothing"),
     )
 

@@ -33,7 +33,7 @@ class OwlParameters(Parameters):
     k_layer: float = number(
         5.0,
         title="Outliers of a layer",
-        text="An element is an outlier above this multiple of the layer's mean |d| (M).",
+        text="Elements above this multiple of the layer's mean |d| are outliers (M).",
         unit="x mean",
         span=(0.1, 100.0, 0.1),
     )

@@ -21,10 +21,10 @@ class PcbParameters(Parameters):
     """Settings of PCB-Merging; the defaults are the paper's."""
 
     density: float = density(
-        0.1, "The share of each model's elements that is kept, those with the highest score."
+        0.1, "The share of each model's elements that is kept, those of the highest score."
     )
     ranked_in: str = ranked_in(
-        "What elements compete in: the whole model, or each tensor for itself.", "model", "tensor"
+        "What elements compete in: the whole model, or each tensor.", "model", "tensor"
     )
     scale: float = scale(1.0)
     semantics: str = semantics(

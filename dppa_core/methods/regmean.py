@@ -24,8 +24,8 @@ class RegmeanParameters(Parameters):
     off_diagonal: float = number(
         0.9,
         title="Off the diagonal",
-        text="Multiplies the Gram matrices beside their diagonals. Below 1 their sum can always be "
-        "inverted; at 0 each input is averaged by itself.",
+        text="Multiplies the Gram matrices off their diagonals. Below 1 their sum can always be "
+        "inverted; at 0 each input is averaged alone.",
         unit="x",
         span=(0.0, 1.0, 0.05),
     )
@@ -80,7 +80,7 @@ METHOD = Method(
     title="RegMean",
     paper="arXiv:2212.09849",
     summary="Finds the matrix whose outputs on calibration text come closest to those of every "
-    "model on its own; averages what is no module.",
+    "model; averages what is no module.",
     parameters=RegmeanParameters,
     combination=Combination(regmean, statistics="gram"),
 )

@@ -28,13 +28,13 @@ class SceParameters(Parameters):
 
     density: float = density(
         0.1,
-        "The share of positions that is selected, of those on which the models differ: the "
-        "ones with the largest variance. 1 selects all.",
+        "The share that is selected of the positions on which models differ: those with the "
+        "largest variance. 1 selects all.",
     )
     semantics: str = semantics(
-        "reference: the selection decides the weights of the models, but all elements are merged; "
-        "mergekit: as the paper, but models weigh alike where their deltas are small, and "
-        "the count of positions is rounded down.",
+        "reference: the selection decides the models' weights, but all elements are merged. "
+        "mergekit: as the paper, but models weigh alike where deltas are small, and the count of "
+        "positions is rounded down.",
         "reference",
         "mergekit",
     )

@@ -28,8 +28,7 @@ class SlerpParameters(Parameters):
     position: float = number(
         0.5,
         title="Position",
-        text="Where on the way the merge stands: 0 is the first model, 1 the second; with one "
-        "domain model the base is the first.",
+        text="0 is the first model, 1 the second; with one domain model the base is the first.",
         unit="share",
         span=(0.0, 1.0, 0.01),
     )

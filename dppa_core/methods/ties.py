@@ -23,8 +23,7 @@ class TiesParameters(Parameters):
 
     density: float = density(0.2)
     ranked_in: str = ranked_in(
-        "What the largest elements are ranked in: the whole model, as in the paper, or each tensor "
-        "for itself, as always in mergekit.",
+        "Rank elements in the whole model, as in the paper, or in each tensor, as in mergekit.",
         "model",
         "tensor",
     )
@@ -32,14 +31,14 @@ class TiesParameters(Parameters):
     divide: str = choice(
         "coefficients",
         title="Divide by",
-        text="What the sum of agreeing deltas is divided by: their coefficients, so that equal "
-        "ones cancel out; their number, so that every coefficient scales its delta; or nothing.",
+        text="What divides the sum of agreeing deltas: their coefficients (equal ones cancel out), "
+        "their number (every coefficient scales its delta), or nothing.",
         choices=("coefficients", "number", "nothing"),
     )
     semantics: str = semantics(
-        "mergekit: each tensor is ranked for itself, coefficients multiply before the election, "
-        "and an undecided sign is plus; paper: they weigh the mean only, and an undecided sign is "
-        "the majority of all."
+        "paper: coefficients weigh the mean only; an undecided sign is the majority of all. "
+        "mergekit: elements are ranked in each tensor, coefficients multiply before the election, "
+        "an undecided sign is plus."
     )
 
 

@@ -21,7 +21,7 @@ def ties_choice() -> Any:
     return choice(
         "exact",
         title="Ties",
-        text="Elements equal to the threshold: keep as many as the density asks, or prune all.",
+        text="Elements equal to the threshold: as many as the density asks, or none.",
         choices=("exact", "prune"),
     )
 
@@ -31,8 +31,7 @@ def other_tensors_choice(default: str = "keep") -> Any:
     return choice(
         default,
         title="Other tensors",
-        text="Embeddings, LM head, norms, biases: keep the whole delta, prune it like a module at "
-        "the overall rate, or drop it.",
+        text="Embeddings, LM head, norms, biases: keep, prune at the overall rate, or drop.",
         choices=("keep", "prune", "drop"),
     )
 
@@ -45,30 +44,30 @@ class PruningParameters(Parameters):
         0.08,
         title="Strength",
         text="How far significance moves a layer's and a module's density from the mean. From half "
-        "the density on it can leave a module with nothing: 0.05 at 90 % pruning.",
+        "the density on (0.05 at 90 % pruning) a module can end with nothing.",
         unit="share",
         span=(0.0, 0.5, 0.01),
     )
     k_layer: float = number(
         3.0,
         title="Outliers of a layer",
-        text="An element counts as significant above this multiple of the layer's mean |d|.",
+        text="Elements above this multiple of the layer's mean |d| are significant.",
         unit="x mean",
         span=(0.1, 100.0, 0.1),
     )
     k_module: float = number(
         5.0,
         title="Outliers of a module",
-        text="An element counts as significant above this multiple of the module's mean |d|.",
+        text="Elements above this multiple of the module's mean |d| are significant.",
         unit="x mean",
         span=(0.1, 100.0, 0.1),
     )
     significance: str = choice(
         "magnitude",
         title="Significance",
-        text="The score of an element. magnitude: |d|. fisher: |d| times the root of its Fisher "
-        "information. activation: |d| times the norm of its input. random: a number of its own, "
-        "the control. fisher and activation are taken from calibration text.",
+        text="What ranks elements. magnitude: |d|. fisher: |d| times the root of its Fisher "
+        "information. activation: |d| times the norm of its input. random: chance, a control. "
+        "fisher and activation need calibration text.",
         choices=SIGNIFICANCE_KINDS,
     )
     ties: str = ties_choice()
@@ -76,10 +75,10 @@ class PruningParameters(Parameters):
     scaling: str = choice(
         "largest",
         title="Scaling",
-        text="How the distance of a significance from the mean becomes a shift of density. "
-        "largest, the paper's: divided by the largest distance, so that the farthest moves by the "
-        "whole strength however small it is. mean: divided by the mean, an effect size: of alike "
-        "layers none moves. reversed, the control: as largest with the opposite sign.",
+        text="How a significance's distance from the mean shifts the density. largest (the "
+        "paper's): divided by the largest distance, so the farthest always moves by the whole "
+        "strength. mean: divided by the mean, so layers that are alike do not move. reversed: as "
+        "largest with the opposite sign, a control.",
         choices=SCALINGS,
         later=True,
     )

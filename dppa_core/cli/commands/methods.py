@@ -13,36 +13,26 @@ from dppa_core.methods.shared.contract import Method, method_values, paper_addre
 
 _PAGE = """# Merge methods
 
-Written by `dppa methods --markdown > docs/methods.md` from the methods themselves. A recipe names
-one by `method:` and sets its parameters by `parameters:`. Defaults are those of the papers or of
-their authors' programs as far as these name one. Ours are: `ties` and `other_tensors` of methods
-that prune (though DARE prunes everything in its paper); `q` of `darex_q` and `threshold` and
-`scale` of `consensus`, which the papers find on held-out data; and `position` of `slerp`.
+Written by `dppa methods --markdown > docs/methods.md`. A recipe names a method by `method:` and
+sets its parameters by `parameters:`. Defaults are those of the papers, or of their authors'
+programs, where these name one. Ours are: `ties` and `other_tensors` of methods that prune (though
+DARE prunes everything in its paper); `q` of `darex_q` and `threshold` and `scale` of `consensus`,
+which the papers find on held-out data; `position` of `slerp`.
 
-`coefficient` of a domain model multiplies its delta, in `linear` the model itself; a negative one
-turns it around, 0 leaves the model out. `slerp` takes none, and the domain of `emr` needs one that
-is not 0. It is a number, or one for each layer, `{0: 0.5, 1: 0.75}`, or one for each part, of which
-the first counts that is in a tensor's name as whole words; the last is for all the rest:
+A method that *prunes* takes pruning rates (`levels`) and factors (`amplification`) for every domain
+model. It may come before one that *combines* deltas: `prune: dppa`, or
+`prune: {method: dppa, strength: 0.1}`. `fisher`, `regmean` and the scores `fisher` and `activation`
+of `significance` need a text that the models read: [calibration.md](calibration.md).
 
-```yaml
-coefficient:
-  - {part: self_attn, value: 0.5}
-  - {part: mlp.down_proj, value: {0: 1.0, 1: 0.75}}
-  - {value: 0.25}
-```
+`coefficient` multiplies the delta of a domain model, in `linear` the model itself
+([by layer or part](reference/recipe.md#coefficients)). `slerp` takes none, and that of `emr`'s
+domain must not be 0.
 
-Where it is by layer, tensors outside the layers have the mean, and a layer without a number has 1.
+Equal coefficients in `linear` make a uniform soup; `dppa soup` makes the
+[greedy one](guides/coefficients.md) of the same paper, which was made for several runs of one task:
+of models of different domains it may leave one out, as finance of the embedded models.
 
-Equal coefficients in `linear` make a uniform soup. `dppa soup recipe.yaml --out found.yaml` makes
-the *greedy* soup of the same paper: the models in the order of their own scores on the search
-split, each kept only if the mean with it scores no less. The base is no ingredient. It was made for
-several runs of one task. A mean of models of different domains makes every delta smaller, and a
-whole domain may be left out: of the embedded models finance is.
-
-Methods that *prune* take pruning rates (`levels`) and factors (`amplification`) for
-every domain model. They may also come before a method that *combines* deltas, as `prune: dppa` or
-`prune: {method: dppa, strength: 0.1}`. `fisher`, `regmean` and some of the scores of `significance`
-need a text that the models read: [calibration.md](calibration.md).
+Below, a parameter is followed by its default and what is allowed.
 
 | method | | paper | what it does |
 | --- | --- | --- | --- |
@@ -65,9 +55,12 @@ def _described(method: Method) -> str:
     values = method_values(method)
     lines = [f"{method.name}: {method.title}{f' ({method.paper})' if method.paper else ''}"]
     lines.append(f"  {method.summary}")
-    for item in values["parameters"]:
-        lines.append(f"  {item['name']} = {_default(item)}, {_allowed(item)}. {item['help']}")
+    lines += [f"  {item['name']} {_setting(item)}" for item in values["parameters"]]
     return "\n".join(lines)
+
+
+def _setting(item: dict[str, Any]) -> str:
+    return f"= {_default(item)}, {_allowed(item)}. {item['help']}"
 
 
 def _default(item: dict[str, Any]) -> str:
@@ -101,13 +94,7 @@ def _paper(method: Method) -> str:
 
 
 def _section(method: Method) -> str:
-    rows = [
-        f"| `{item['name']}` | {_default(item)} | {_allowed(item)} | {_cell(item['help'])} |"
-        for item in method_values(method)["parameters"]
+    lines = [
+        f"- `{item['name']}` {_setting(item)}\n" for item in method_values(method)["parameters"]
     ]
-    head = "| parameter | default | allowed | meaning |\n| --- | --- | --- | --- |\n"
-    return f"## {method.title} (`{method.name}`)\n\n{head}" + "\n".join(rows) + "\n"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
+    return f"## {method.title} (`{method.name}`)\n\n{''.join(lines)}"

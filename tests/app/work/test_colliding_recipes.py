@@ -41,11 +41,9 @@ ROOT = Path(components.__file__).parents[1]
 NOT_CHOSEN_BY_VISITORS = {
     "components/widgets/scripts.py",
     "dppa_core/kernels/ready.py",
-    "lab/dppa_lab/zoo/spec.py",
-    "lab/dppa_lab/zoo/tune.py",
     "dppa_core/system/atomic_folders.py",
 }
-"""Files that shorten a hash of the page's own scripts and loops, of a stage of training, or of the
+"""Files that shorten a hash of the page's own scripts and loops, or of the
 name of a merge's target, whose folder is locked."""
 
 
