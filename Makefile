@@ -135,7 +135,7 @@ docs: ## Build the documentation site into out/site (open out/site/index.html)
 	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet
 	@echo "out/site/index.html"
 
-picture: ## Take pictures of every view of the page, into docs/pictures (3 minutes)
+picture: ## Take pictures of every view into out/pictures, and renew those of docs/pictures (3 minutes)
 	@sh scripts/environment.sh test
 	@$(PY) -m tests.e2e.chromium
 	@$(PY) scripts/picture.py
