@@ -55,8 +55,10 @@ def on_page_markdown(markdown: str, page: Any, files: Files, **_: Any) -> str:
     here = page.file.src_uri
     if here == "index.md":
         page.meta["hide"] = ["navigation", "toc"]
-    if here in OF_THE_ROOT or here.startswith("lab/"):
-        page.meta["search"] = {"boost": 0.5}  # whoever searches first wants to use the program
+    if here.startswith(("start/", "guides/")):  # what to do comes before the details
+        page.meta["search"] = {"boost": 2}
+    elif here in OF_THE_ROOT or here.startswith("lab/"):
+        page.meta["search"] = {"boost": 0.5}
     parts[::2] = [_LINK.sub(lambda m: _site_link(m, here, files), part) for part in parts[::2]]
     return _LIGHT.sub(r"\1light.png#only-light)\1dark.png#only-dark)", "".join(parts))
 
