@@ -31,8 +31,9 @@ _FENCE = re.compile(r"(^```.*?^```)", re.DOTALL | re.MULTILINE)
 
 
 def on_config(config: Any) -> Any:
-    """List the laboratory's pages in the menu's last section."""
-    config.nav[-1] = {"Laboratory": _laboratory()}
+    """List the laboratory's pages in the menu."""
+    section = {"Laboratory": _laboratory()}
+    config.nav = [section if "Laboratory" in item else item for item in config.nav]
     return config
 
 
