@@ -132,10 +132,10 @@ lab-test: lab ## Run the laboratory's tests
 
 docs: ## Build the documentation site into out/site (open out/site/index.html)
 	@sh scripts/environment.sh docs
-	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
 	@echo "out/site/index.html"
 
-picture: ## Take pictures of every view of the page, into docs/pictures (3 minutes)
+picture: ## Take pictures of every view into out/pictures, and renew those of docs/pictures (3 minutes)
 	@sh scripts/environment.sh test
 	@$(PY) -m tests.e2e.chromium
 	@$(PY) scripts/picture.py

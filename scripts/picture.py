@@ -1,11 +1,14 @@
 """Take pictures of every view of the page, in both themes and at both widths: `make picture`.
 
+They go to out/pictures; those that docs/pictures has, which the documentation shows, are renewed.
+
     python scripts/picture.py [STEP …]      some of them, as chat drill; all if none is named
 
 Starts the app as a person does, and fills each view as one would: a question, a comparison, an
 attribution, a score, a search. Closed views compute nothing, so the order is that of the page.
 """
 
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -23,7 +26,8 @@ from tests.e2e.server import Server  # noqa: E402
 
 SIZES = ((1440, 900), (390, 844))
 THEMES = ("light", "dark")
-FOLDER = ROOT / "docs" / "pictures"
+FOLDER = ROOT / "out" / "pictures"
+SHOWN = ROOT / "docs" / "pictures"
 
 
 def chat(studio: Studio, others: Sequence[str] = ("zoo:base",)) -> None:
@@ -161,7 +165,7 @@ def pictures(browser: Browser, url: str, names: Sequence[str]) -> Iterator[Path]
     steps = [known[name] for name in names or known]
     if not FETCHABLE["smollm2"].here:
         steps = [step for step in steps if step is not real_model]
-    FOLDER.mkdir(exist_ok=True)
+    FOLDER.mkdir(parents=True, exist_ok=True)
     for width, height in SIZES:
         for theme in THEMES:
             context = new_context(browser, width, height)
@@ -172,12 +176,14 @@ def pictures(browser: Browser, url: str, names: Sequence[str]) -> Iterator[Path]
                 studio.page.evaluate("() => document.activeElement.blur()")
                 path = FOLDER / f"{step.__name__}-{width}-{theme}.png"
                 studio.page.screenshot(path=path)
+                if (SHOWN / path.name).exists():
+                    shutil.copy(path, SHOWN)
                 yield path
             context.close()
 
 
 def main() -> None:
-    """Write docs/pictures."""
+    """Write out/pictures, and renew docs/pictures."""
     program = find_chromium()
     if program is None:
         sys.exit(HELP)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from lab.scripts.measured_results import SHORT
 from tests.helpers.command import Command
 from tests.helpers.documents import ROOT, Block, blocks, pages, words
 
 README = ROOT / "README.md"
+DOCS = ROOT / "docs"
 RECIPE = next(b for b in blocks(ROOT / "docs/start/ten-minutes.md") if b.title == "recipe.yaml")
 LESS = {
     "evaluate": ["--limit", "2"],
@@ -42,7 +42,6 @@ WHY = {
     "needs a cluster",
     "needs a large model",
     "takes minutes to hours",
-    "starts in the folder of the project",
 }
 """The reasons why a block may be left out."""
 
@@ -103,16 +102,54 @@ def test_the_two_commands_stand_at_the_top() -> None:
 
 
 def test_the_readme_is_short_and_pages_to_work_with_are_too() -> None:
-    assert words(README) <= 1300
+    assert words(README) <= 700
     assert {named(one): words(one) for one in pages() if one != README and words(one) > 1200} == {}
 
 
-def test_the_readme_shows_the_first_rows_of_the_leaderboard() -> None:
-    board = (ROOT / "docs" / "leaderboard.md").read_text("utf-8").partition("\n## ")[0]
-    rows = [line for line in board.splitlines() if line.startswith("|")][: 2 + SHORT]
-    assert "\n".join(rows) in README.read_text("utf-8")
-    place = re.search(r"DPPA stands at place (\d+) of (\d+)", board)
-    assert place and f"DPPA ranks {place[1]}th of {place[2]}" in README.read_text("utf-8")
+METHOD = "method methods reading embedded-models evaluation calibration adamerging"
+
+
+def test_what_a_user_reads_has_at_most_20_000_words() -> None:
+    read = [DOCS / "index.md", *(DOCS / f"{name}.md" for name in METHOD.split())]
+    read += [
+        page for part in ("start", "guides", "reference") for page in DOCS.glob(f"{part}/*.md")
+    ]
+    assert sum(len(re.findall(r"\S*\w\S*", page.read_text("utf-8"))) for page in read) <= 20_000
+
+
+OUTSIDE = [README, *sorted(DOCS.rglob("*.md"))]
+"""The pages outside the laboratory."""
+NO_PROSE = re.compile(
+    r"\A---\n.*?\n---\n|^```.*?^```|^[ ]*\|.*?$|`[^`]*`|\]\([^)]*\)|<!--.*?-->"
+    r"|arXiv\W*\d+\.\d+|\b[A-Z][\w-]* \d\.\d+(?: or \d\.\d+)?",
+    re.DOTALL | re.MULTILINE,
+)
+"""Front matter, code, tables, links, papers, and versions such as Python 3.11 or 3.12."""
+MEASURED = re.compile(r"\d\.\d|\d\s?%")
+INTERVAL = re.compile(
+    r"±\s?\d|\d\s?(?:%|points)?\s?[(,]\s?[+−-]?\d+(?:\.\d+)?\s?(?:–|to)\s?[+−-]?\d+\.\d"
+)
+"""A number with its interval: 93.5 % (91.7–95.2), 3.4 points, 1.8 to 5.1, +3.7 ± 2.8."""
+
+
+def test_the_readme_has_twelve_figures_outside_its_table_at_most() -> None:
+    prose = NO_PROSE.sub(" ", README.read_text("utf-8"))
+    assert len(re.findall(r"(?<![\w-])\d[\d.,]*", re.sub(r"(?m)^\d\. ", "", prose))) <= 12
+
+
+@pytest.mark.parametrize("page", OUTSIDE, ids=named)
+def test_measured_numbers_are_few_outside_the_laboratory(page: Path) -> None:
+    prose = NO_PROSE.sub(" ", page.read_text("utf-8"))
+    numbers = MEASURED.findall(prose)
+    assert 100 * len(numbers) <= 3 * max(100, len(prose.split())), numbers
+
+
+@pytest.mark.parametrize("page", OUTSIDE, ids=named)
+def test_no_interval_stands_outside_the_laboratory(page: Path) -> None:
+    text = re.sub(
+        r"^```.*?^```|`[^`]*`", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE
+    )
+    assert INTERVAL.findall(text) == []
 
 
 LINK = re.compile(r"(?<!`)\]\(([^)\s]+)\)")
@@ -125,7 +162,11 @@ def anchors(text: str) -> set[str]:
     return {re.sub(r"[\s-]+", "-", re.sub(r"[^\w\s-]", "", h).strip().lower()) for h in heads}
 
 
-DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+DOCUMENTS = [
+    *sorted(ROOT.glob("*.md")),
+    *sorted(DOCS.rglob("*.md")),
+    *(ROOT / "lab" / "README.md", *sorted((ROOT / "lab" / "docs").rglob("*.md"))),
+]
 
 
 @pytest.mark.parametrize("page", DOCUMENTS, ids=named)
