@@ -116,7 +116,7 @@ audit: ## Look up known weaknesses of the packages that are installed and of the
 
 defences: ## Take away each defence in turn, in a copy, and see its test fail (ARGS="template" picks some)
 	@sh scripts/environment.sh test
-	@$(PY) -m tests.helpers.defences $(ARGS)
+	@$(PY) -m scripts.defences $(ARGS)
 
 kills: ## Kill a hundred merges and look at what is left (ARGS="--count 1000" kills more)
 	@sh scripts/environment.sh test
@@ -140,12 +140,9 @@ picture: ## Take pictures of every view into out/pictures, and renew those of do
 	@$(PY) -m tests.e2e.chromium
 	@$(PY) scripts/picture.py
 
-figures: ## Write the figures of docs/*.json into their pages again, without measuring
-	@sh scripts/environment.sh app
-	@$(PY) -m benchmarks.engine.write
-	@$(PY) -m benchmarks.ui_report
-	@$(PY) -m benchmarks.load.report
-	@$(PY) -m benchmarks.abuse.report
+figures: ## Write the tables of docs/*.json into their pages again, without measuring
+	@sh scripts/environment.sh test
+	@$(PY) -m scripts.figures
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20

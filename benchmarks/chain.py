@@ -14,19 +14,18 @@ import shutil
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from benchmarks.engine.process import RunFailed, Usage, run
-from benchmarks.engine.write import filled
+from benchmarks.engine.write import keep, measured_on, table
 from benchmarks.measure import machine
 from benchmarks.synthetic import BASE, DOMAINS, SIZES, make
 from dppa_core.checkpoints.sources.zoo import zoo_root
 from dppa_core.merging.preflight.facts import in_bytes
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
 
-PAGE = Path("docs/benchmarks.md")
-MARKERS = "<!-- chain:start -->", "<!-- chain:end -->"
 QUESTIONS = 40
 """Of each domain; a hash splits them into search and test."""
 ASKED = "2"
@@ -141,18 +140,15 @@ def _told(cost: Usage) -> str:
     return f"{cost.wall:.0f} s, {cost.cpu:.0f} s of processor, {in_bytes(cost.peak)}"
 
 
-def table(found: Sequence[tuple[str, Usage | str]], memory: str, parameters: int) -> str:
+def text(found: dict[str, Any]) -> str:
     """The costs as Markdown."""
-    head = f"{machine()}; {parameters / 1e9:.2f} billion parameters, `--memory {memory}`."
-    rows = ["| command | wall s | processor s | peak memory |", "| --- | --- | --- | --- |"]
-    for step, cost in found:
-        if isinstance(cost, str):
-            rows.append(f"| `dppa {step}` ✗ | – | – | – |")
-        else:
-            rows.append(
-                f"| `dppa {step}` | {cost.wall:.0f} | {cost.cpu:.0f} | {in_bytes(cost.peak)} |"
-            )
-    return "\n".join([head, "", *rows])
+    rows = (
+        (f"`dppa {step}`", f"{cost['cpu']:.0f}", in_bytes(cost["peak"]))
+        if isinstance(cost, dict)
+        else (f"`dppa {step}` ✗", "–", "–")
+        for step, cost in found["commands"].items()
+    )
+    return table(("command", "processor, s", "peak memory"), rows) + measured_on(found)
 
 
 def main() -> None:
@@ -162,16 +158,20 @@ def main() -> None:
     parser.add_argument("--memory", default="6GB")
     parser.add_argument("--folder", type=Path, default=Path("out/bench-chain"))
     parser.add_argument("--steps", nargs="+", choices=STEPS, default=STEPS)
-    parser.add_argument("--write", action="store_true", help=f"into {PAGE}, too")
+    parser.add_argument("--write", action="store_true", help="into docs/, too")
     given = parser.parse_args()
     models = prepared(given.size, given.folder)
-    found = list(measured(models, given.memory, given.steps, sys.stderr.write))
-    parameters = sum(spec.numel for spec in SIZES[given.size].tensors())
-    text = table(found, given.memory, parameters)
-    sys.stdout.write(text + "\n")
+    costs = dict(measured(models, given.memory, given.steps, sys.stderr.write))
+    found = {
+        "machine": machine(),
+        "parameters": sum(spec.numel for spec in SIZES[given.size].tensors()),
+        "memory": given.memory,
+        "commands": {s: c if isinstance(c, str) else asdict(c) for s, c in costs.items()},
+    }
+    print(text(found))
     if given.write:
-        PAGE.write_text(filled(PAGE.read_text("utf-8"), text, *MARKERS), "utf-8")
-    if any(isinstance(cost, str) for _, cost in found):
+        keep("bench-chain", found, text(found), "benchmarks")
+    if any(isinstance(cost, str) for cost in costs.values()):
         raise SystemExit(1)
 
 

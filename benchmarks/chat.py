@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy and torch are imported
@@ -21,7 +20,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy and torch are impo
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from benchmarks.engine.write import filled
+from benchmarks.engine.write import keep, measured_on, table
 from benchmarks.measure import machine, resident, timed
 from dppa_core.answering.answerer import Ready
 from dppa_core.answering.process import ProcessAnswerer
@@ -37,9 +36,6 @@ from dppa_core.models.texts import ForeignTexts, OwnTexts, Texts
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.tasks import DOMAINS
 
-ROOT = Path(__file__).resolve().parents[1]
-RESULT, TEXT = ROOT / "docs" / "bench-chat.json", ROOT / "docs" / "benchmarks.md"
-START, END = "<!-- chat:start -->", "<!-- chat:end -->"
 QUESTION = "Tom has 13 apples and buys 4 more. How many apples does he have?"
 TOKENS, ROUNDS, VISITORS = 40, 5, 50
 
@@ -198,15 +194,13 @@ def measure() -> dict[str, Any]:
     return found
 
 
-def table(found: dict[str, Any]) -> str:
-    """The figures as Markdown."""
-    lines = [f"Measured on {found['machine']}, PyTorch {found['torch']}.", ""]
-    lines += ["| what | figure | value |", "| --- | --- | --- |"]
-    for name, figures in found.items():
-        if isinstance(figures, dict):
-            unit = " (ms of processor time for a token)" if "own" in figures else ""
-            lines += [f"| {name}{unit} | {key} | {value} |" for key, value in figures.items()]
-    return "\n".join(lines)
+def text(found: dict[str, Any]) -> str:
+    """A token by both paths."""
+    rows = (
+        (name, found[name]["own"], found[name]["transformers"]) for name in ("one text", "50 texts")
+    )
+    head = ("processor time of a token, ms", "ours", "transformers")
+    return table(head, rows) + measured_on(found)
 
 
 def main() -> None:
@@ -214,10 +208,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.chat", description=__doc__)
     parser.add_argument("--write", action="store_true", help="into docs/")
     write, found = parser.parse_args().write, measure()
-    print(table(found))
+    print(json.dumps(found, indent=1))
     if write:
-        RESULT.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
-        TEXT.write_text(filled(TEXT.read_text("utf-8"), table(found), START, END), "utf-8")
+        keep("bench-chat", found, text(found), "benchmarks")
 
 
 if __name__ == "__main__":

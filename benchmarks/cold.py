@@ -15,7 +15,8 @@ from tempfile import TemporaryDirectory
 
 from playwright.sync_api import Browser
 
-from benchmarks.ui_report import ROOT, Figure
+from benchmarks.engine.journal import ROOT
+from benchmarks.ui_report import Figure
 from tests.e2e.page_driver import Studio, new_context
 from tests.e2e.server import Server
 

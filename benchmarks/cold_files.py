@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -25,7 +25,7 @@ from typing import Any, Literal
 import numpy as np
 
 from benchmarks.engine.recipes import recipe
-from benchmarks.engine.write import filled
+from benchmarks.engine.write import keep, marked, measured_on, table
 from benchmarks.measure import machine
 from benchmarks.synthetic import SIZES, make
 from dppa_core.checkpoints.page_copies import Pages
@@ -34,9 +34,7 @@ from dppa_core.merging.tensor_tasks import write_tensors
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.system.threads import available_cores, side_by_side
 
-PAGE = Path("docs/benchmarks.md")
-MARKERS = "<!-- cold:start -->", "<!-- cold:end -->"
-TITLES = ("disk", "merge", "reading, s", "merging, s", "÷ (range)", "processor, s", "from cache, s")
+KEPT = ("reading", "merging", "processor", "warm")
 LEAST = 0.8
 """Of reading alone ÷ merging."""
 BLKIO = Path("/sys/fs/cgroup/blkio")
@@ -226,26 +224,23 @@ def _seconds(action: Callable[[], None]) -> tuple[float, float]:
     return time.perf_counter() - wall, time.process_time() - cpu
 
 
-def rows(disk: str, found: dict[str, tuple[Timing, ...]]) -> list[str]:
-    """One line of the table for each case: medians, and the range of the ratio."""
-    lines = []
-    for name, timings in found.items():
-        values: Any = ((t.reading, t.merging, t.processor, t.warm) for t in timings)
-        reading, merging, processor, warm = map(median, zip(*values, strict=True))
-        ratios = [t.reading / t.merging for t in timings]
-        mark = " ✗" if median(ratios) < LEAST else ""
-        lines.append(
-            f"| {disk} | {name}{mark} | {reading:.2f} | {merging:.2f} | {median(ratios):.2f} "
-            f"({min(ratios):.2f}–{max(ratios):.2f}) | {processor:.2f} | {warm:.2f} |"
-        )
-    return lines
+def medians(timings: Sequence[Timing]) -> dict[str, float]:
+    """Medians of all rounds, and the range of the ratio."""
+    found = {name: median(one[name] for one in map(asdict, timings)) for name in KEPT}
+    ratios = [one.reading / one.merging for one in timings]
+    found |= {"ratio": median(ratios), "least": min(ratios), "most": max(ratios)}
+    return {name: round(value, 2) for name, value in found.items()}
 
 
-def table(size: str, bench: Bench, rounds: int, lines: Sequence[str]) -> str:
-    """All lines as Markdown."""
-    amount = f"{size}, {bench.bytes / 1e9:.2f} GB in {len(bench.files)} files"
-    head = f"{machine()}; {amount}; n = {rounds}."
-    return "\n".join([head, "", f"| {' | '.join(TITLES)} |", f"|{' --- |' * len(TITLES)}", *lines])
+def text(found: dict[str, Any]) -> str:
+    """Reading ÷ merging of each case, on each disk."""
+    disks: dict[str, Any] = found["disks"]
+    ratios = {name: [one[name]["ratio"] for one in disks.values()] for name in found["cases"]}
+    rows = (
+        (name, *(marked(ratio >= LEAST, f"{ratio:.2f}") for ratio in both))
+        for name, both in ratios.items()
+    )
+    return table((f"reading ÷ merging, at least {LEAST}", *disks), rows) + measured_on(found)
 
 
 def main() -> None:
@@ -255,13 +250,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--limit", type=int, default=200, help="MB a second of the slower disk")
     parser.add_argument("--folder", type=Path, default=Path("out/bench-cold"))
-    parser.add_argument("--write", action="store_true", help=f"into {PAGE}, too")
+    parser.add_argument("--write", action="store_true", help="into docs/, too")
     given = parser.parse_args()
     bench = Bench(make(given.size, given.folder))
     for case in CASES:  # loads the compiled loops; keeps profiles for those that may find them
         bench.merge(case)
     bench.tidy()
-    lines = []
+    disks = {}
     for disk, rate in (("as it is", 0), (f"{given.limit} MB/s", given.limit * 10**6)):
         with ExitStack() as stack:
             try:
@@ -270,11 +265,18 @@ def main() -> None:
             except OSError as error:
                 sys.stderr.write(f"{disk}: not measured ({error})\n")
                 continue
-            lines += rows(disk, measured(bench, given.rounds, sys.stderr.write))
-    text = table(given.size, bench, given.rounds, lines)
-    sys.stdout.write(text + "\n")
-    if given.write and any(line.startswith(f"| {given.limit} MB/s") for line in lines):
-        PAGE.write_text(filled(PAGE.read_text("utf-8"), text, *MARKERS), "utf-8")
+            timed = measured(bench, given.rounds, sys.stderr.write)
+            disks[disk] = {name: medians(found) for name, found in timed.items()}
+    found = {
+        "machine": machine(),
+        "size": f"{given.size}, {bench.bytes / 1e9:.2f} GB in {len(bench.files)} files",
+        "rounds": given.rounds,
+        "cases": [case.name for case in CASES],
+        "disks": disks,
+    }
+    print(text(found))
+    if given.write and len(disks) > 1:
+        keep("bench-cold", found, text(found), "benchmarks")
 
 
 if __name__ == "__main__":

@@ -20,9 +20,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy and torch are impo
 from playwright.sync_api import Browser, sync_playwright
 
 from benchmarks.cold import cold_start
+from benchmarks.engine.journal import ROOT
+from benchmarks.engine.write import keep
 from benchmarks.measure import Measurement, machine, resident
 from benchmarks.page import RECORD_PAINTS, first_token, startup, visit
-from benchmarks.ui_report import RESULT, ROOT, Figure, text, with_figures, write
+from benchmarks.ui_report import Figure, text, with_figures
 from tests.e2e.chromium import HELP, find_chromium
 from tests.e2e.page_driver import ARGUMENTS, Studio
 from tests.e2e.server import Server
@@ -226,9 +228,10 @@ def main() -> None:
     load = os.getloadavg()[0]
     found = measure(LONG if given.long else given.seconds, cold=given.cold)
     if given.cold:  # the others stay as they were measured
-        found = with_figures(json.loads((ROOT / RESULT).read_text("utf-8")), found["figures"], load)
+        kept = json.loads((ROOT / "docs" / "bench-ui.json").read_text("utf-8"))
+        found = with_figures(kept, found["figures"], load)
     if given.write:
-        write(ROOT, found)
+        keep("bench-ui", found, text(found), "benchmarks")
     print(json.dumps(found, indent=2) if given.json else text(found))
 
 

@@ -1,18 +1,9 @@
-"""Writes docs/bench-ui.json as text into docs/benchmarks.md.
+"""docs/bench-ui.json and its table."""
 
-`python -m benchmarks.ui_report` does so without measuring.
-"""
-
-import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from benchmarks.engine.journal import ROOT
-from benchmarks.engine.write import filled
-
-START, END = "<!-- ui:start -->", "<!-- ui:end -->"
-RESULT = Path("docs") / "bench-ui.json"
+from benchmarks.engine.write import marked, measured_on, table
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,49 +38,15 @@ def with_figures(found: dict[str, Any], new: list[dict[str, Any]], load: float) 
 
 
 def text(found: dict[str, Any]) -> str:
-    """A line on the machine, and a table."""
-    versions = ", ".join(f"{name} {number}" for name, number in found["versions"].items())
-    rows = [
-        "| figure | median | at most | 95 % of runs below | at most | runs |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
-    for values in found["figures"]:
-        figure = Figure(**values)
-        cells = [
-            _shown(figure.median, figure.unit),
-            _shown(figure.most, figure.unit),
-            _shown(figure.p95, figure.unit),
-            _shown(figure.p95_most, figure.unit),
-            str(figure.runs),
-        ]
-        mark = "" if figure.met else " ✗"
-        rows.append(f"| {figure.name}{mark} | {' | '.join(cells)} |")
-    count, load = found.get("load_of_first", (0, 0))
-    later = f" The first {count} figures were measured later, at a load of {load}." if count else ""
-    return "\n".join([f"{found['machine']}; {versions}.{later}", "", *rows])
-
-
-def _shown(value: float | None, unit: str) -> str:
-    return "–" if value is None else f"{value:.3g} {unit}"
-
-
-def texts(root: Path, found: dict[str, Any]) -> dict[Path, str]:
-    """File -> its new content."""
-    page = root / "docs" / "benchmarks.md"
-    return {page: filled(page.read_text("utf-8"), text(found), START, END)}
-
-
-def write(root: Path, found: dict[str, Any]) -> None:
-    """Save a result; write its text into docs/."""
-    (root / RESULT).write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", "utf-8")
-    for path, content in texts(root, found).items():
-        path.write_text(content, "utf-8")
-
-
-def main() -> None:
-    """Write the text of the saved result."""
-    write(ROOT, json.loads((ROOT / RESULT).read_text("utf-8")))
-
-
-if __name__ == "__main__":
-    main()
+    """Every figure that has a target, the median's or that of 95 % of the runs."""
+    rows = []
+    for figure in (Figure(**values) for values in found["figures"]):
+        pairs = ((figure.median, figure.most, ""), (figure.p95, figure.p95_most, "95 %: "))
+        both = [(value, most, of) for value, most, of in pairs if value is not None and most]
+        if both:
+            measured, allowed = (
+                ", ".join(f"{of}{pair[place]:.3g}" for *pair, of in both) for place in (0, 1)
+            )
+            cell = marked(figure.met, f"{measured} {figure.unit}")
+            rows.append((figure.name, cell, allowed))
+    return table(("figure", "median", "at most"), rows) + measured_on(found)

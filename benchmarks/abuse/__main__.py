@@ -15,9 +15,9 @@ from typing import Any
 from benchmarks.abuse.answers import expected
 from benchmarks.abuse.attacks import ATTACKS
 from benchmarks.abuse.collisions import colliding
-from benchmarks.abuse.report import text, write
+from benchmarks.abuse.report import text
 from benchmarks.abuse.trial import Trial
-from benchmarks.engine.journal import ROOT
+from benchmarks.engine.write import keep
 from benchmarks.load.__main__ import start, versions
 from benchmarks.measure import machine
 
@@ -54,7 +54,7 @@ def main() -> None:
             finally:
                 server.stop()
     if given.write:
-        write(ROOT, found)
+        keep("bench-abuse", found, text(found), "reliability")
     print(text(found))
 
 

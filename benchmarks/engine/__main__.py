@@ -17,8 +17,8 @@ from benchmarks.engine.figures import MIB
 from benchmarks.engine.journal import ROOT, Journal, source_hash
 from benchmarks.engine.merges import Bench, measure_differences, measure_inside, measure_merges
 from benchmarks.engine.process import own_peak
-from benchmarks.engine.report import docs_text, to_json
-from benchmarks.engine.write import write
+from benchmarks.engine.report import text, to_json
+from benchmarks.engine.write import keep
 from benchmarks.measure import machine
 from benchmarks.synthetic import DOMAINS, SIZES
 from dppa_core.system.folder_cache import cache_folder
@@ -104,12 +104,10 @@ def main() -> None:
     """Read the arguments, measure, print, write."""
     given = arguments()
     journal, conditions = measure(given)
+    found = to_json(journal.rounds, conditions)
     if given.write:
-        write(ROOT, to_json(journal.rounds, conditions))
-    if given.json:
-        print(json.dumps(to_json(journal.rounds, conditions), indent=2))
-    else:
-        print(docs_text(journal.rounds, conditions))
+        keep("bench-engine", found, text(found), "benchmarks")
+    print(json.dumps(found, indent=2) if given.json else text(found))
     if not given.keep:
         shutil.rmtree(given.folder.resolve(), ignore_errors=True)
 

@@ -50,7 +50,7 @@ class Figure:
 
 
 def figures(rounds: Callable[[str], Sequence[Round]]) -> list[Figure]:
-    """The first table of docs/benchmarks.md.
+    """Of docs/benchmarks.md those that have a target.
 
     Args:
         rounds: Part -> its finished rounds, as `Journal.rounds` gives them.
@@ -71,7 +71,7 @@ def figures(rounds: Callable[[str], Sequence[Round]]) -> list[Figure]:
         ),
         *(_peak(f"peak memory, {size}", 450, rounds(size), "dppa") for size in "SML"),
         _quotient(
-            "profile of one domain model, per byte touched, ÷ memcpy",
+            "profile of one model ÷ memcpy",
             4.5,
             inside,
             "profile",
@@ -79,7 +79,7 @@ def figures(rounds: Callable[[str], Sequence[Round]]) -> list[Figure]:
         ),
         *(
             _quotient(
-                f"fused apply, 2 levels, {ties}, ÷ memcpy of the same bytes",
+                f"fused pass, {ties}, ÷ memcpy",
                 1.5,
                 inside,
                 f"apply, {ties}",
@@ -88,14 +88,12 @@ def figures(rounds: Callable[[str], Sequence[Round]]) -> list[Figure]:
             for ties in ("ties pruned", "exact ties")
         ),
         _milliseconds(
-            "slider to live weights, S, exact counts (plan + in-place apply), one core",
+            "slider to live weights, S",
             120,
             inside,
             "slider to live weights",
         ),
-        _milliseconds(
-            "the same for new factors at known rates", 120, inside, "new factors to live weights"
-        ),
+        _milliseconds("new factors to live weights, S", 120, inside, "new factors to live weights"),
         _ratio(
             "two cores ÷ one core, merge M", 0.6, rounds("M"), "dppa, two cores", "dppa", cpu=False
         ),

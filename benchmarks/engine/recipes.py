@@ -25,7 +25,8 @@ def recipe(method: str, models: Path) -> MergeRecipe:
     levels, factors = ((0.9, 1 - DENSITY), (1.6, 1.0)) if method == "dppa" else ((0.0,), (1.0,))
     tuned = tuple(DomainModel(str(models / name), levels, factors, COEFFICIENT) for name in DOMAINS)
     settings = {"density": DENSITY, "semantics": "mergekit"} if method == "ties" else {}
-    return MergeRecipe(str(models / BASE), tuned, method, parameters=settings, dtype="bfloat16")
+    base = str(models / BASE)
+    return MergeRecipe(base, tuned, method, dtype="bfloat16", parameters=settings)
 
 
 def write_recipes(size: str, models: Path, folder: Path) -> None:

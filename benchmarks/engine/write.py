@@ -1,50 +1,48 @@
-"""Writes docs/bench-engine.json as text into docs/benchmarks.md.
+"""What a measurement leaves in docs/: all of it as JSON, and one table between two marks of a page.
 
-`python -m benchmarks.engine.write` does so without measuring.
+`make figures` (scripts/figures.py) writes the tables again without measuring.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.engine.journal import ROOT
-from benchmarks.engine.report import docs_text
-
-START, END = "<!-- engine:start -->", "<!-- engine:end -->"
-RESULT = Path("docs") / "bench-engine.json"
 
 
-def filled(text: str, part: str, start: str = START, end: str = END) -> str:
-    """`text` with what stands between the markers replaced by `part`.
+def filled(text: str, part: str, name: str) -> str:
+    """`text` with what stands between the marks of `name` replaced by `part`.
 
     Raises:
-        ValueError: it does not hold both markers, each once.
+        ValueError: it does not hold both marks, each once.
     """
+    start, end = f"<!-- {name}:start -->", f"<!-- {name}:end -->"
     if text.count(start) != 1 or text.count(end) != 1:
         raise ValueError(f"{start} and {end} must be there, each once.")
     before, rest = text.split(start)
     return f"{before}{start}\n{part.strip()}\n{end}{rest.split(end)[1]}"
 
 
-def texts(root: Path, found: dict[str, Any]) -> dict[Path, str]:
-    """File -> its new content."""
-    rounds: Callable[[str], list[Any]] = found["rounds_of"].__getitem__
-    page = root / "docs" / "benchmarks.md"
-    return {page: filled(page.read_text("utf-8"), docs_text(rounds, found))}
+def keep(name: str, found: Any, text: str, page: str, root: Path = ROOT) -> None:
+    """Save a result as docs/`name`.json, and its table in docs/`page`.md."""
+    kept = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
+    (root / "docs" / f"{name}.json").write_text(kept, "utf-8")
+    path = root / "docs" / f"{page}.md"
+    path.write_text(filled(path.read_text("utf-8"), text, name.removeprefix("bench-")), "utf-8")
 
 
-def write(root: Path, found: dict[str, Any]) -> None:
-    """Save a result; write its text into docs/."""
-    (root / RESULT).write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", "utf-8")
-    for path, text in texts(root, found).items():
-        path.write_text(text, "utf-8")
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(map(str, cells))} |" for cells in lines)
 
 
-def main() -> None:
-    """Write the text of the saved result."""
-    write(ROOT, json.loads((ROOT / RESULT).read_text("utf-8")))
+def marked(met: bool, cell: str) -> str:
+    """A cell, with ✗ before one that misses its target."""
+    return cell if met else f"✗ {cell}"
 
 
-if __name__ == "__main__":
-    main()
+def measured_on(found: Mapping[str, Any]) -> str:
+    """Processor and cores, in a line below a table; all else is in the JSON."""
+    return f"\n\n{', '.join(found['machine'].split(', ')[:2])}."

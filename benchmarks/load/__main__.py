@@ -17,8 +17,10 @@ from typing import Any
 
 import httpx
 
+from benchmarks.engine.journal import ROOT
+from benchmarks.engine.write import keep
 from benchmarks.load.phases import CROWDS, Load
-from benchmarks.load.report import CROWD, RESULT, ROOT, text, write
+from benchmarks.load.report import CROWD, text
 from benchmarks.measure import machine
 from tests.e2e.server import Server
 
@@ -88,7 +90,7 @@ def main() -> None:
     found = {"machine": about, "load_after": os.getloadavg()[0], "versions": versions()}
     found["phases"] = load.phases
     if given.soak or given.merges:  # the others stay as they were measured
-        kept = json.loads((ROOT / RESULT).read_text("utf-8"))
+        kept = json.loads((ROOT / "docs" / "bench-load.json").read_text("utf-8"))
         names = {phase["name"] for phase in load.phases}
         others = [phase for phase in kept["phases"] if phase["name"] not in names]
         found = kept | {"phases": others + load.phases}
@@ -96,7 +98,7 @@ def main() -> None:
         print(json.dumps(found, indent=2))
         return
     if given.write:
-        write(ROOT, found)
+        keep("bench-load", found, text(found), "reliability")
     print(text(found))
 
 

@@ -14,10 +14,11 @@ from benchmarks.engine.differences import _ordered, count
 from benchmarks.engine.figures import figures
 from benchmarks.engine.journal import ROOT, Journal
 from benchmarks.engine.recipes import write_recipes
-from benchmarks.engine.report import to_json
-from benchmarks.engine.write import END, START, filled, texts
+from benchmarks.engine.report import text, to_json
+from benchmarks.engine.write import keep
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.recipes.yaml_text import load_recipe
+from scripts.figures import TEXTS
 
 CONDITIONS = {"machine": "m", "versions": {"numpy": "2"}, "source": "s", "rounds": 2}
 TINY = synthetic.Size(2, 64, 128, 32, 4, 256)
@@ -140,25 +141,26 @@ def test_figures_divide_within_a_round_and_know_their_targets() -> None:
     assert not figures(lambda part: rounds.get(part, []))[0].reached
 
 
-def test_what_is_written_stands_between_the_markers(tmp_path: Path) -> None:
+def test_what_is_written_stands_between_the_marks(tmp_path: Path) -> None:
     rounds = {"S": [{"dppa": run_of(1), "mergekit ties": run_of(10)}]}
     found = to_json(lambda part: rounds.get(part, []), CONDITIONS)
-    assert json.loads(json.dumps(found)) == found
-    (tmp_path / "docs").mkdir()
-    (tmp_path / "docs/benchmarks.md").write_text(f"a\n{START}\nold\n{END}\nb\n", "utf-8")
-    written = texts(tmp_path, found)
-    assert len(written) == 1
-    for text in written.values():
-        assert text.startswith("a\n") and text.endswith("b\n") and "old" not in text
-        assert "| our merge ÷ mergekit ties, S | 0.06 | 0.1 (0.1–0.1); CPU 0.1 ✗ |" in text
+    page = tmp_path / "docs" / "page.md"
+    page.parent.mkdir()
+    page.write_text("a\n<!-- x:start -->\nold\n<!-- x:end -->\nb\n", "utf-8")
+    keep("bench-x", found, text(found), "page", tmp_path)
+    assert json.loads((tmp_path / "docs" / "bench-x.json").read_text("utf-8")) == found
+    assert "| our merge ÷ mergekit ties, S | ✗ 0.1 | 0.06 |" in text(found)
+    assert page.read_text("utf-8") == (f"a\n<!-- x:start -->\n{text(found)}\n<!-- x:end -->\nb\n")
     with pytest.raises(ValueError, match="each once"):
-        filled("no markers", "x")
+        keep("bench-y", found, "", "page", tmp_path)
 
 
-def test_the_texts_here_are_those_of_the_result_that_is_kept() -> None:
-    found = json.loads((ROOT / "docs" / "bench-engine.json").read_text("utf-8"))
-    for path, text in texts(ROOT, found).items():
-        assert path.read_text("utf-8") == text, "run `make figures`"
+@pytest.mark.parametrize(("name", "page"), TEXTS)
+def test_the_pages_hold_the_tables_of_the_results_that_are_kept(name: str, page: str) -> None:
+    found = json.loads((ROOT / "docs" / f"{name}.json").read_text("utf-8"))
+    mark = name.removeprefix("bench-")
+    text = f"<!-- {mark}:start -->\n{TEXTS[name, page](found)}\n<!-- {mark}:end -->"
+    assert text in (ROOT / "docs" / f"{page}.md").read_text("utf-8"), "run `make figures`"
 
 
 def test_the_parent_stays_too_small_to_be_counted() -> None:

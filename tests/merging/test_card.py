@@ -109,7 +109,7 @@ def test_a_reference_cannot_break_the_table() -> None:
 
 def test_no_name_or_licence_is_markup() -> None:
     """In heading, table, plots, origins, licences and recipe; by CommonMark's rules."""
-    bad = "x/<img src=a onerror=b> <script>c</script> & [d](http://e) *f* " + 30 * " ````"
+    bad = "x/<img src=a onerror=b> <script>c</script> & [d](http://e) *f* <u> " + 30 * " ````"
     given, parent = recipe(bad, bad), Parent(bad, "<b>f</b>\n\n<hr>")
     record = MergeRecord(
         parents=(parent, Parent("zoo:math", "<i>g</i>")),

@@ -1,0 +1,107 @@
+"""Removes each defence in turn, in a copy: the tests that cover it must fail.
+
+`make defences` runs `python -m scripts.defences [--write] [WORD …]`: part of a title. The defences
+are listed in defences.toml. If a line no longer exists, the run ends with its title.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.engine.journal import ROOT
+from benchmarks.engine.write import keep, table
+
+RESULT = ROOT / "docs" / "defences.json"
+_LONGEST = 150.0
+"""Seconds; what takes longer without its defence does not come to an end, which is a failure."""
+_FAILED = (1, 3)
+"""Exit codes of pytest; the second one where a test has replaced what pytest itself uses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Defence:
+    """A line that prevents something."""
+
+    title: str
+    file: str
+    text: str
+    """Occurs once."""
+    instead: str
+    test: str
+
+
+def defences() -> tuple[Defence, ...]:
+    """All of defences.toml."""
+    listed = tomllib.loads((ROOT / "scripts" / "defences.toml").read_text("utf-8"))
+    return tuple(Defence(**values) for values in listed["defence"])
+
+
+def fails_without(defence: Defence, copy: Path) -> bool:
+    """Whether its test fails in a copy of the project without it."""
+    path = copy / defence.file
+    whole = path.read_text("utf-8")
+    if whole.count(defence.text) != 1:
+        raise SystemExit(f"{defence.title}: {defence.file} does not hold its line once.")
+    path.write_text(whole.replace(defence.text, defence.instead), "utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", defence.test]
+    try:
+        running = subprocess.Popen(
+            command,
+            cwd=copy,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            said = running.communicate(timeout=_LONGEST)[0]
+        except subprocess.TimeoutExpired:
+            os.killpg(running.pid, signal.SIGKILL)
+            running.communicate()
+            return True
+        if running.returncode not in (0, *_FAILED):  # no such test: nothing was shown
+            raise SystemExit(f"{defence.title}: {said.decode(errors='replace')[-800:]}")
+        return running.returncode in _FAILED
+    finally:
+        path.write_text(whole, "utf-8")
+
+
+def text(found: dict[str, bool]) -> str:
+    """How many defences a test misses when they are gone, and the names of the others."""
+    unnoticed = [title for title, noticed in found.items() if not noticed]
+    cells = len(found), len(found) - len(unnoticed), ", ".join(unnoticed) or "–"
+    return table(("taken away", "a test failed", "none failed"), [cells])
+
+
+def main() -> int:
+    """The exit code: 1 if no test notices that a defence is gone."""
+    asked = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    asked.add_argument("words", nargs="*")
+    asked.add_argument("--write", action="store_true", help="into docs/defences.json and its table")
+    options = asked.parse_args()
+    listed = defences()
+    chosen = [d for d in listed if not options.words or any(w in d.title for w in options.words)]
+    found = json.loads(RESULT.read_text("utf-8")) if options.words and RESULT.exists() else {}
+    with tempfile.TemporaryDirectory(prefix="dppa-defences-") as folder:
+        copy = Path(folder) / "copy"
+        unwanted = shutil.ignore_patterns(".git", ".venv*", "out", "pictures", "__pycache__")
+        shutil.copytree(ROOT, copy, ignore=unwanted)
+        for defence in chosen:
+            found[defence.title] = fails_without(defence, copy)
+            sys.stdout.write(f"{'ok ' if found[defence.title] else 'BAD'} {defence.title}\n")
+            sys.stdout.flush()
+    if options.write:
+        kept = {d.title: found[d.title] for d in listed if d.title in found}
+        keep("defences", kept, text(kept), "reliability")
+    return 0 if all(found.values()) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
