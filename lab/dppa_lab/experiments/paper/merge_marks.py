@@ -1,11 +1,11 @@
-"""Experiment 3 as tables, plots and a paragraph."""
+"""The marks of experiment 3, its table and its plot."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dppa_core.charts.report import Axis, Chart, Findings, Series
+from dppa_core.charts.report import Axis, Chart, Series
 from dppa_core.evaluation.scores import Marks
 from dppa_core.evaluation.side_by_side import Comparison
 from dppa_core.evaluation.tables import Cell, Column, Row, Table, capital
@@ -15,23 +15,16 @@ from dppa_lab.experiments.score_table import (
     Draws,
     against_draws,
     compared,
-    difference_of,
     flipped,
-    gap,
     mean_retained,
     points,
     pruned,
-    told,
-    told_each,
-    verdict_texts,
-    verdicts,
 )
 
 TITLES = {"dppa": "DPPA", "dare": "DARE", "ties": "TIES", "task_arithmetic": "task arithmetic"}
 STEPS = 20
 """Of AdaMerging: few long ones, a minute, instead of the paper's 500 of 0.001, ten minutes."""
 REFERENCE = "dppa"
-RANDOM = "dare"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +41,6 @@ class Merge:
     recipe: MergeRecipe
     draws: Mapping[str, Draws]
     """Domain -> draws; one for a deterministic method."""
-    unmoved: bool = False
-    """Whether the checkpoint of AdaMerging that search items chose is the start, step 0."""
 
     @property
     def name(self) -> str:
@@ -109,12 +100,7 @@ class MergesMeasured:
         return mean_retained(each, self.own)
 
 
-def findings(found: MergesMeasured, missing: tuple[str, ...]) -> Findings:
-    """Table, plot and findings."""
-    return Findings((_table(found),), (_plot(found),), finding(found), missing, short(found))
-
-
-def _table(found: MergesMeasured) -> Table:
+def merges_table(found: MergesMeasured) -> Table:
     columns = (
         Column("merge"),
         Column("pruned", "%"),
@@ -155,7 +141,7 @@ def _gap(one: Merge, other: Merge | None) -> Cell:
     return points(one.against(other))
 
 
-def _plot(found: MergesMeasured) -> Chart:
+def merges_plot(found: MergesMeasured) -> Chart:
     series = []
     for rate in found.rates():
         for tuned in (False, True):
@@ -174,112 +160,3 @@ def _plot(found: MergesMeasured) -> Chart:
         Axis("mean retention", "%"),
         tuple(series),
     )
-
-
-def finding(found: MergesMeasured) -> str:
-    """DPPA against each method, with and without AdaMerging, and the best merge."""
-    lines = []
-    for rate in found.rates():
-        lines += [_rank(found, rate), _versus(found, rate)]
-    lines.append(_adamerging(found))
-    lines += [_papers_way(found, rate) for rate in found.rates()]
-    return " ".join(line for line in lines if line)
-
-
-def _rank(found: MergesMeasured, rate: float) -> str:
-    merges = {title: found.of(method, rate, False) for method, title in TITLES.items()}
-    cells = {title: found.kept(one) for title, one in merges.items() if one is not None}
-    kept = {title: one.value for title, one in cells.items() if isinstance(one.value, float)}
-    order = sorted(kept, key=lambda title: -kept[title])
-    said = ", ".join(f"{title} {kept[title]:.0f} %" for title in order)
-    return f"{found.named} at {pruned(rate)}, mean retention with one coefficient: {said}."
-
-
-def _versus(found: MergesMeasured, rate: float) -> str:
-    words = {1: "more is kept by {}", -1: "less is kept by {}"}
-    words[0] = "no significant difference for {}"
-    others = _against(found, rate, tuned=False)
-    parts = verdict_texts(words, {f"{t} {gap(difference_of(of))}": of for t, of in others.items()})
-    return f"Against DPPA at {pruned(rate)}: {'; '.join(parts)}." if parts else ""
-
-
-def _against(
-    found: MergesMeasured, rate: float, *, tuned: bool
-) -> dict[str, Comparison | Interval]:
-    reference = found.of(REFERENCE, rate, tuned)
-    others = {
-        title: found.of(method, rate, tuned)
-        for method, title in TITLES.items()
-        if method != REFERENCE
-    }
-    return {
-        title + _once(other): other.against(reference)
-        for title, other in others.items()
-        if reference is not None and other is not None
-    }
-
-
-def _once(one: Merge) -> str:
-    """A note if a random method has a single draw: another draw is another merge."""
-    return " (one draw)" if one.method == RANDOM and one.drawn == 1 else ""
-
-
-def short(found: MergesMeasured) -> str:
-    """DPPA against the others at every rate, without and with AdaMerging."""
-    lines = []
-    for rate in found.rates():
-        line = f"at {pruned(rate)} DPPA is {_placed(found, rate, tuned=False)}"
-        if found.of(REFERENCE, rate, True):
-            line += f"; with AdaMerging {_placed(found, rate, tuned=True)}"
-        lines.append(f"{capital(line)}.")
-    lines.append("Tuned unequally: DPPA's factors were searched, the others have a coefficient.")
-    return " ".join(lines)
-
-
-def _placed(found: MergesMeasured, rate: float, *, tuned: bool) -> str:
-    words = {-1: "ahead of {}", 1: "behind {}", 0: "not significantly different from {}"}
-    return ", ".join(verdict_texts(words, _against(found, rate, tuned=tuned)))
-
-
-def _adamerging(found: MergesMeasured) -> str:
-    gains = []
-    for one in found.merges:
-        if one.tuned:
-            before = found.of(one.method, one.rate, False)
-            if before is not None:
-                gains.append((one, compared(one.first, before.first)))
-    if not gains:
-        return ""
-    sides = verdicts([gain for _, gain in gains])
-    better, worse = sides.count(1), sides.count(-1)
-    lines = [
-        f"AdaMerging, {STEPS} steps, made {better} of {len(gains)} merges better and {worse} "
-        "worse; no other change is beyond chance."
-    ]
-    stayed = [one.method for one, _ in gains if one.unmoved]
-    if stayed:
-        summed = ", and TIES alone differs, as it is summed" if "ties" in stayed else ""
-        lines.append(
-            f"For {len(stayed)} of them the search items chose the start, step 0: it changed no "
-            f"coefficient there{summed}."
-        )
-    moved = [pair for pair in gains if not pair[0].unmoved]
-    if moved:
-        most, gain = max(moved, key=lambda pair: abs(pair[1].difference.value))
-        lines.append(
-            f"Its largest effect: {found.named} by {TITLES[most.method]}"
-            f"{f' at {pruned(most.rate)}' if most.rate else ''}, {told(gain)}."
-        )
-    return " ".join(lines)
-
-
-def _papers_way(found: MergesMeasured, rate: float) -> str:
-    """DPPA with AdaMerging, the paper's full method, against the others with AdaMerging."""
-    reference = found.of(REFERENCE, rate, True)
-    if reference is None:
-        return ""
-    others = told_each(_against(found, rate, tuned=True)).items()
-    kept = found.kept(reference).value
-    share = f" keeps {kept:.0f} %" if isinstance(kept, float) else ""
-    ours = f"With AdaMerging, DPPA at {pruned(rate)}{share}."
-    return f"{ours} The others with AdaMerging, minus DPPA: {'; '.join(map(' '.join, others))}."
