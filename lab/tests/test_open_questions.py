@@ -27,7 +27,7 @@ from dppa_lab.experiments.presets import trained
 from dppa_lab.experiments.questions import ExamQuestion
 from dppa_lab.experiments.score_table import Draws, correlation, difference_of
 from dppa_lab.zoo.spec import SIZES
-from tests.helpers.open_questions import SETTING, answered, hits
+from lab.tests.helpers.open_questions import SETTING, answered, hits
 
 RIGHT = {"task_arithmetic": 20, "magnitude": 16, "dare": 8, "dppa": 12}
 
