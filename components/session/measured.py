@@ -12,7 +12,11 @@ MEASURED = shipped("assets/data/measured.json")
 """Written by `make -C lab measured`."""
 
 
-@cache
 def measured_part(name: str) -> Any:
     """A part of it, as plain values."""
-    return json.loads(MEASURED.read_text(encoding="utf-8"))[name]
+    return _measured()[name]
+
+
+@cache
+def _measured() -> Any:
+    return json.loads(MEASURED.read_text(encoding="utf-8"))

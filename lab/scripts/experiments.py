@@ -1,4 +1,4 @@
-"""Make the experiments' page, its plots and the app's file from a finished run.
+"""Make the experiments' page, its plots and the report in lab/data from a finished run.
 
 python lab/scripts/experiments.py out/experiments     (make experiments)
 python lab/scripts/experiments.py --add out/more      those run apart from the others, as well
@@ -14,8 +14,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-DOCS, DATA = ROOT / "docs", ROOT / "assets" / "data"
+ROOT = Path(__file__).resolve().parents[2]
+DOCS, DATA = ROOT / "lab" / "docs", ROOT / "lab" / "data"
 ASSET = DATA / "experiments.json"
 
 
@@ -35,27 +35,27 @@ def with_overview(report: dict[str, Any]) -> dict[str, Any]:
     from dppa_core.charts.report import experiment_json  # noqa: PLC0415
     from dppa_lab.experiments.overview import KEY, overview  # noqa: PLC0415
 
-    results = json.loads((DOCS / "results.json").read_text("utf-8"))
-    studies = [json.loads(file.read_text("utf-8")) for file in sorted(DOCS.glob("study/*.json"))]
-    climbed = json.loads((DOCS / "search.json").read_text("utf-8"))
+    results = json.loads((DATA / "results.json").read_text("utf-8"))
+    studies = [json.loads(file.read_text("utf-8")) for file in sorted(DATA.glob("study/*.json"))]
+    climbed = json.loads((DATA / "search.json").read_text("utf-8"))
     others = [one for one in report["experiments"] if one["key"] != KEY]
     first = experiment_json(overview(results, studies, climbed))
     return {**report, "experiments": [first, *others]}
 
 
 def write(report: dict[str, Any], file: Path = ASSET) -> None:
-    """Replace a file of the app."""
+    """Replace a report."""
     text = json.dumps(report, allow_nan=False, indent=1, ensure_ascii=False)
     file.write_text(f"{text}\n", "utf-8")
 
 
 def set_file(name: str) -> Path:
-    """The app's file with the experiments of other models."""
+    """The report of the experiments on other models."""
     return DATA / f"experiments-{name}.json"
 
 
 def write_set(name: str, report: dict[str, Any]) -> None:
-    """Replace the app's file and the page of other models."""
+    """Replace the report and the page of other models."""
     from dppa_core.charts.report import report_of  # noqa: PLC0415
     from dppa_lab.experiments.page.text import write_page  # noqa: PLC0415
 

@@ -12,14 +12,14 @@ from dppa_lab.experiments.page.text import OTHERS, PAGE, PLOTS, page, pictures_o
 from dppa_lab.experiments.paper.registry import EXPERIMENTS
 from lab.scripts.experiments import with_more, with_overview
 
-ROOT = Path(__file__).resolve().parents[2]
-REPORT = report_of(json.loads((ROOT / "assets" / "data" / "experiments.json").read_text("utf-8")))
+LAB = Path(__file__).resolve().parents[1]
+REPORT = report_of(json.loads((LAB / "data" / "experiments.json").read_text("utf-8")))
 
 
 def test_the_page_and_its_plots_are_made_of_the_shipped_result() -> None:
     """`python lab/scripts/experiments.py --page` makes them so."""
-    assert (ROOT / "docs" / PAGE).read_text("utf-8") == page(REPORT)
-    shipped = {path.name: path.read_text("utf-8") for path in (ROOT / "docs" / PLOTS).iterdir()}
+    assert (LAB / "docs" / PAGE).read_text("utf-8") == page(REPORT)
+    shipped = {path.name: path.read_text("utf-8") for path in (LAB / "docs" / PLOTS).iterdir()}
     assert shipped == dict(pictures_of(REPORT))
 
 
@@ -37,7 +37,7 @@ def test_every_experiment_is_on_the_page_run_or_with_its_reason() -> None:
 
 def test_the_overview_is_that_of_the_measured_results() -> None:
     """`make results` writes both."""
-    written = json.loads((ROOT / "assets" / "data" / "experiments.json").read_text("utf-8"))
+    written = json.loads((LAB / "data" / "experiments.json").read_text("utf-8"))
     assert with_overview(written) == written
 
 

@@ -36,6 +36,16 @@ class LabData:
         return self._object("results.json")
 
     @cached_property
+    def experiments(self) -> Values:
+        """The report of the experiments on the embedded models."""
+        return self._object("experiments.json")
+
+    @cached_property
+    def experiments_smollm2(self) -> Values:
+        """That of those on SmolLM2's models."""
+        return self._object("experiments-smollm2.json")
+
+    @cached_property
     def search(self) -> Values:
         """The paper's climb."""
         return self._object("search.json")

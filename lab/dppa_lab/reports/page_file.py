@@ -36,6 +36,7 @@ def page_file(data: LabData) -> dict[str, Any]:
         "clicks": _clicks(data),
         "purposes": _purposes(data),
         "leaderboard": {"rows": _rows(data), "figures": _figures(data)},
+        "experiments": {"embedded": data.experiments, "smollm2": data.experiments_smollm2},
     }
 
 

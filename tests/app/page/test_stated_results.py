@@ -114,7 +114,7 @@ def halves_at_95() -> bool:
 
 def no_better_on_smollm2() -> bool:
     """Whether two factors show no difference from one in experiment 4 on SmolLM2."""
-    report = json.loads(text_of("assets/data/experiments-smollm2.json"))
+    report = json.loads(text_of("lab/data/experiments-smollm2.json"))
     (told,) = (one["finding"] for one in report["experiments"] if one["key"] == "ablation")
     return bool(re.search(r"DPA's two factors against one factor: [^.]*no difference seen", told))
 
