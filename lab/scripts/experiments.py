@@ -1,4 +1,4 @@
-"""Make the app's files of experiments, the plots and the table of lab/docs/experiments.md.
+"""Make the reports in lab/data, and the plots and the table of lab/docs/experiments.md.
 
 python lab/scripts/experiments.py out/experiments                        a finished run
 python lab/scripts/experiments.py --set smollm2 out/experiments-smollm2  one of other models
@@ -30,10 +30,10 @@ from dppa_lab.experiments.runner import RESULT  # noqa: E402
 
 DOCS, DATA = ROOT / "lab" / "docs", ROOT / "lab" / "data"
 SETS = {
-    "embedded": ROOT / "assets" / "data" / "experiments.json",
-    "smollm2": ROOT / "assets" / "data" / "experiments-smollm2.json",
+    "embedded": DATA / "experiments.json",
+    "smollm2": DATA / "experiments-smollm2.json",
 }
-"""Set of models -> the app's file."""
+"""Set of models -> the file of its report."""
 PICTURES = ("overview-1.svg", "overview-2.svg", "overview-3.svg", "ablation-1.svg")
 """The plots of the embedded models that pages of lab/docs show."""
 PAGE = DOCS / "experiments.md"
@@ -74,13 +74,13 @@ def with_findings(report: dict[str, Any], texts: Texts) -> dict[str, Any]:
 
 
 def finished(name: str, report: dict[str, Any]) -> dict[str, Any]:
-    """The report of a set as the app reads it."""
+    """The report of a set with its overview and its texts."""
     whole = with_overview(report) if name == "embedded" else report
     return with_findings(whole, written_findings()[name])
 
 
 def write(name: str, report: dict[str, Any]) -> None:
-    """Replace the app's file of a set, and what lab/docs shows of it."""
+    """Replace the report of a set, and what lab/docs shows of it."""
     report = finished(name, report)
     text = json.dumps(report, allow_nan=False, indent=1, ensure_ascii=False)
     SETS[name].write_text(f"{text}\n", "utf-8")

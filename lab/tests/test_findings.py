@@ -74,7 +74,7 @@ def test_a_finding_is_short_and_its_numbers_are_in_the_tables(
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_the_app_has_the_findings_as_they_are_written(name: str) -> None:
+def test_the_report_has_the_findings_as_they_are_written(name: str) -> None:
     """`python lab/scripts/experiments.py --page` writes them, and the overview anew."""
     assert finished(name, REPORTS[name]) == REPORTS[name]
     assert written_findings()[name].keys() == {run["key"] for run in REPORTS[name]["experiments"]}

@@ -22,7 +22,7 @@ from dppa_lab.experiments.presets import trained
 from dppa_lab.experiments.questions import ExamQuestion
 from dppa_lab.experiments.score_table import points
 from dppa_lab.zoo.spec import SIZES
-from tests.helpers.open_questions import SETTING, answered, hits
+from lab.tests.helpers.open_questions import SETTING, answered, hits
 
 RIGHT = {"task_arithmetic": 20, "magnitude": 16, "dare": 8, "dppa": 12}
 

@@ -21,7 +21,7 @@ from dppa_lab.experiments.paper.strength_rules import (
     score_of,
 )
 from dppa_lab.experiments.questions import ExamQuestion
-from tests.helpers.open_questions import SETTING, answered, hits
+from lab.tests.helpers.open_questions import SETTING, answered, hits
 
 pytestmark = pytest.mark.usefixtures("zoo_env")
 PLACES = [RatePoint("", domain, rate) for rate in (0.8, 0.95) for domain in ("a", "b")]

@@ -3,16 +3,16 @@ open, and its plot."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
-from ...session.shipped import shipped
+from ...session.measured import measured_part
 from ...views.see.experiments import read_results, row_state, shown_value
 from .context import Arguments, BlockContext, choice
 
-RESULTS = shipped("assets/data/experiments.json")
+RESULTS = "embedded"
+"""The report it is of."""
 OVERVIEW = "overview"
 PLOTS = {OVERVIEW: 2, "beyond": 0, "sizes": 1, "offsets": 0, "significance": 0}
 """Experiment -> the shown plot."""
@@ -40,7 +40,7 @@ NOTES = {
 
 @cache
 def _experiments() -> dict[str, dict[str, Any]]:
-    report = json.loads(RESULTS.read_text(encoding="utf-8"))
+    report = measured_part("experiments")[RESULTS]
     return {one["key"]: one for one in report["experiments"]}
 
 

@@ -96,7 +96,7 @@ def parameters() -> int:
 
 def side(variant: str, reference: str, rate: float, report: str = "experiments") -> int:
     """Of a difference in experiment 4: where its interval lies; 0 if it holds 0."""
-    runs = json.loads(text_of(f"assets/data/{report}.json"))["experiments"]
+    runs = json.loads(text_of(f"lab/data/{report}.json"))["experiments"]
     (table,) = (run["tables"][0] for run in runs if run["key"] == "ablation")
     place = [column["title"] for column in table["columns"]].index(f"minus {reference}")
     rows = (row["cells"] for row in table["rows"])
