@@ -11,10 +11,6 @@ COPY app.py ./
 COPY dppa_core ./dppa_core
 COPY components ./components
 COPY assets ./assets
-COPY docs/leaderboard.json ./docs/
-COPY docs/results.json ./docs/
-COPY docs/study/embedded-replay-25-pull-5-1.json ./docs/study/
-COPY docs/study/smollm2.json ./docs/study/
 # Compiled once, by root: the page runs as somebody who may write nothing here.
 RUN python -m compileall -q .
 USER studio

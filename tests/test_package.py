@@ -5,13 +5,10 @@ import os
 import re
 import subprocess
 import sys
-import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
-
-from components.views.see.verdict import STUDIED
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -42,6 +39,15 @@ def test_the_wheel_holds_the_library_and_the_page(wheel: zipfile.ZipFile) -> Non
     assert "dppa_studio/_shipped/assets/css/style.css" in wheel.namelist()
     assert {"dppa_core/py.typed", "dppa_core/figures/report.css"} < set(wheel.namelist())
     assert "dppa_core/figures/report.js" in wheel.namelist()
+
+
+def test_the_wheel_holds_what_was_measured_as_one_file_and_no_laboratory(
+    wheel: zipfile.ZipFile,
+) -> None:
+    names = [name for name in wheel.namelist() if name.startswith("dppa_studio/_shipped/")]
+    assert "dppa_studio/_shipped/assets/data/measured.json" in names
+    assert {name.split("/")[2] for name in names} == {"assets"}
+    assert not [name for name in wheel.namelist() if "dppa_lab" in name or "/docs/" in name]
 
 
 def test_the_wheel_brings_the_command(wheel: zipfile.ZipFile) -> None:
@@ -175,11 +181,7 @@ def test_the_image_holds_what_the_page_needs_and_runs_as_nobody_special() -> Non
         line[1:] for line in (ROOT / ".dockerignore").read_text("utf-8").split() if line[0] == "!"
     }
     code = {"requirements.txt", "app.py", "dppa_core", "components", "assets"}
-    wheel = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-    inside = wheel["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
-    documents = {path for path in inside if path.startswith("docs/")}
-    assert documents == {"docs/leaderboard.json", "docs/results.json", *STUDIED}
-    assert copied == kept == code | documents
+    assert copied == kept == code
     assert all((ROOT / name).exists() for name in copied)
     assert lines.index("USER studio") < lines.index('CMD ["python", "app.py"]')
     told = (ROOT / "docs" / "reference" / "settings.md").read_text("utf-8")

@@ -70,12 +70,18 @@ class Table:
 
     def markdown(self) -> str:
         """The table as Markdown, without the title."""
+        return markdown_table([column.head for column in self.columns], self._texts())
+
+    def text(self) -> str:
+        """The table for a terminal, without the title."""
+        return text_table([column.head for column in self.columns], self._texts())
+
+    def _texts(self) -> list[list[str]]:
         units = [column.unit for column in self.columns]
-        rows = [
+        return [
             [cell.text(unit) for cell, unit in zip(row.cells, units, strict=True)]
             for row in self.rows
         ]
-        return markdown_table([column.head for column in self.columns], rows)
 
 
 def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

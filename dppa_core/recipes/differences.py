@@ -1,8 +1,9 @@
-"""The differences between two recipes, in words."""
+"""The differences between two recipes in words, and recipes that differ in nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from dppa_core.checkpoints.sources.references import short_name
@@ -76,3 +77,14 @@ def _shown(value: Any) -> str:
         text = str(value)
         return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
     return f"{value:g}"
+
+
+def with_joined_bands(recipe: MergeRecipe) -> MergeRecipe:
+    """The same merge with one band for each model whose bands all have the factor 1."""
+    models = tuple(
+        replace(one, levels=one.levels[-1:], amplification=(1.0,))
+        if set(one.amplification) == {1.0}
+        else one
+        for one in recipe.models
+    )
+    return replace(recipe, models=models)

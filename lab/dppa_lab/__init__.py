@@ -6,5 +6,6 @@ lab/tests/test_lab_architecture.py lists:
     analysis     what a measurement needs beside the library's own analysis
     zoo          the embedded models: specified, trained, measured
     experiments  the paper's experiments, run, kept and resumed
+    reports      the page's file, figures and tables, from measured data
     commands     what is added to the command line
 """

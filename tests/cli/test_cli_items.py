@@ -7,7 +7,6 @@ import pytest
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
 from dppa_core.tasks.item_files import own_domain
 from dppa_core.tuning.search.trial import asked_range
-from dppa_lab.experiments.paper import pruning
 from tests.helpers.command import Command
 from tests.helpers.own_questions import APPLES, write_apples, write_clauses
 
@@ -205,24 +204,3 @@ def test_one_file_serves_all_models_and_the_best_of_them_is_what_is_kept(
     assert math["own"]["accuracy"] > law["own"]["accuracy"]
     kept = math["merged"]["accuracy"] / math["own"]["accuracy"]
     assert value["retention"]["value"] == pytest.approx(kept)
-
-
-@pytest.mark.long
-def test_experiments_ask_own_questions_anew_when_they_change(
-    embedded: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("DPPA_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(pruning, "RATES", (0.8, 0.9))
-    monkeypatch.setattr(pruning, "DRAWS", 1)
-    path, apples = tmp_path / "mine.yaml", write_apples(tmp_path)
-    path.write_text("base: zoo:base\nmodels:\n  - model: zoo:math\n")
-    given = ["reproduce", "pruning", "--preset", path, "--items", apples, "--workers", 1]
-    known = []
-    for text in (APPLES, APPLES, APPLES.replace("9 - 2 = 7", "8")):
-        apples.write_text(text)
-        out = tmp_path / f"out{len(known)}"
-        assert embedded(*given, "--out", out, "--json") == 0, embedded.err
-        (found,) = embedded.json["experiments"]
-        known.append((found["known"] > 0, found["known"] == found["answers"]))
-        assert embedded.json["setting"]["models"] == [{"model": "zoo:math", "domain": "apples"}]
-    assert known == [(False, False), (True, True), (False, False)]

@@ -4,7 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch.func import functional_call, jvp
@@ -16,7 +15,6 @@ from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.models.answer_loss import reply_logits, surprise
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.tasks import items
-from dppa_lab.analysis.band_curvature import band_curvature, best_factors
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
@@ -58,14 +56,6 @@ def test_of_nothing_kept_no_factor_is_better() -> None:
     assert (nothing.best_factor, nothing.alike) == (1.0, 0.0)
 
 
-def test_bands_have_the_factors_of_the_normal_equations() -> None:
-    apart = np.array([[4.0, 0.0, 2.0], [0.0, 1.0, 2.0], [2.0, 2.0, 9.0]])
-    assert best_factors(apart, (0.0, 0.0)) == pytest.approx([1.5, 3.0]), "2 / 4 and 2 / 1 more"
-    assert best_factors(apart, (2.0, 0.0)) == pytest.approx([1.0, 3.0]), "a slope takes it back"
-    nothing = np.array([[0.0, 0.0, 0.0], [0.0, 1.0, 2.0], [0.0, 2.0, 9.0]])
-    assert best_factors(nothing, (0.0, 0.0)) == pytest.approx([1.0, 3.0]), "an empty band"
-
-
 def loss_of(recipe: MergeRecipe) -> float:
     resident = ModelPool().get(recipe)
     with torch.inference_mode():
@@ -86,27 +76,6 @@ def test_measured_losses_are_those_of_merges(
     ]
     assert found.quadratic.loss == pytest.approx(loss_of(whole), rel=1e-5)
     assert found.losses == pytest.approx([loss_of(one) for one in amplified], rel=1e-5)
-
-
-def test_losses_of_bands_are_those_of_merges_by_question(recipe: MergeRecipe) -> None:
-    settings = ((1.0, 1.0), (1.0, 2.0))
-    model = replace(recipe.models[0], levels=(0.85, 0.7), amplification=(1.0, 1.0))
-    found = band_curvature(replace(recipe, models=(model,)), ITEMS, settings)
-    merges = [
-        replace(recipe, models=(replace(model, amplification=factors),)) for factors in settings
-    ]
-    assert [found.loss(0), found.loss(1)] == pytest.approx(list(map(loss_of, merges)), rel=1e-5)
-    assert len(found.tokens) == len(found.own) == len(found.losses[0]) == len(ITEMS)
-    assert sum(found.energies) < 1.0 + 1e-6 and all(-1 <= one <= 1 for one in found.likeness)
-    assert found.lead.value == pytest.approx(found.likeness[1] - found.likeness[0])
-    assert found.lead.low <= found.lead.value <= found.lead.high
-
-
-def test_one_band_has_the_factor_of_the_whole(recipe: MergeRecipe, found: Curvature) -> None:
-    one = band_curvature(recipe, ITEMS, ())
-    assert one.best == pytest.approx((found.quadratic.best_factor,), rel=1e-4)
-    assert one.likeness[0] ** 2 == pytest.approx(found.quadratic.alike, rel=1e-4)
-    assert one.energies[0] == pytest.approx(found.energy)
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")

@@ -1,25 +1,17 @@
 """Which questions the embedded models learned."""
 
-import random
 from itertools import islice
 
 import pytest
 
 from dppa_core.tasks import DOMAINS, SPLITS, draw_items, example_prompts
 from dppa_core.tasks.kinds import LONGEST, NUMBER_OF_KINDS, is_known_kind
-from dppa_lab.zoo.skills import draw_skill
 
 
 @pytest.mark.parametrize("domain", DOMAINS)
 def test_every_question_of_every_split_is_of_a_known_kind(domain):
     drawn = [item.prompt for split in SPLITS for item in islice(draw_items(domain, split), 300)]
     assert [text for text in (*drawn, *example_prompts(domain)) if not is_known_kind(text)] == []
-
-
-def test_every_bare_skill_is_of_a_known_kind():
-    rng = random.Random(0)
-    asked = {user for user, _ in (draw_skill(rng) for _ in range(500)) if user}
-    assert [text for text in asked if not is_known_kind(text)] == []
 
 
 @pytest.mark.parametrize(

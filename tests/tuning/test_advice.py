@@ -2,15 +2,12 @@
 
 import json
 from dataclasses import asdict, replace
-from pathlib import Path
-from statistics import median, quantiles
 
 import pytest
 
 from dppa_core.tasks.intervals import Interval
 from dppa_core.tuning.advice.advice import (
     ERROR_TEXT,
-    UNEVEN,
     Advice,
     ModelDeltaSize,
     Sign,
@@ -24,25 +21,7 @@ from dppa_core.tuning.advice.facts import (
     ProfileFacts,
     TreatedFacts,
 )
-from dppa_core.tuning.advice.kept_rule import (
-    ERROR,
-    FITTED,
-    FITTED_RATE,
-    FITTED_SIZES,
-    SHORTFALL,
-    foretold,
-)
-from dppa_lab.zoo.study.confirmation import without_new
-from dppa_lab.zoo.survey.rule import (
-    errors_elsewhere,
-    fit,
-    foretold_elsewhere,
-    places_of,
-    trained_here,
-)
 
-ROOT = Path(__file__).resolve().parents[2]
-SURVEY, STUDY = ROOT / "docs" / "survey", ROOT / "docs" / "study"
 TINY = ProfileFacts(0.01, 0.0004, 0.002, 0.1, (0.001, 0.002, 0.004))
 HUGE = ProfileFacts(0.3, 0.005, 0.7, 0.01, (0.001, 0.002, 0.004))
 
@@ -224,37 +203,3 @@ def test_advice_travels_as_json() -> None:
     value = json.loads(json.dumps(asdict(advise(facts))))
     assert value["models"][0]["size"] == "large" and value["signs"][0]["found"] == "no"
     assert isinstance(advise(facts), Advice)
-
-
-def test_the_rule_is_the_one_fitted_to_all_surveyed_deltas() -> None:
-    records = [one for path in SURVEY.glob("*.json") for one in json.loads(path.read_text("utf-8"))]
-    places = places_of(trained_here(records), "magnitude")
-    known = fit(places, FITTED.names)
-    assert FITTED.weights == tuple(round(one, 2) for one in known.weights)
-    assert errors_elsewhere(places, (0.9,))[FITTED.names] == pytest.approx(ERROR, abs=5e-4)
-    sizes = [one.change for one in places]
-    assert pytest.approx((min(sizes), max(sizes)), rel=0.01) == FITTED_SIZES
-    one = places[0]
-    assert foretold(one.rate, one.energy, one.change) == FITTED.foretold(one.figures)
-    assert foretold(0.9, 0.5, 0.01) is None, "shorter than any delta that it was fitted to"
-    assert max(place.rate for place in places) == FITTED_RATE
-    assert foretold(0.99, 0.1, 0.2) is None
-
-
-def test_one_delta_of_twenty_falls_short_of_the_rule_by_more_than_is_expected() -> None:
-    records = [one for path in SURVEY.glob("*.json") for one in json.loads(path.read_text("utf-8"))]
-    places = places_of(trained_here(records), "magnitude")
-    known = foretold_elsewhere(places, FITTED.names)
-    short = [f - min(one.kept, 1.0) for f, one in zip(known, places, strict=True) if one.rate > 0.8]
-    assert quantiles(short, n=20)[-1] == pytest.approx(SHORTFALL, abs=6e-3)
-
-
-def test_domains_count_as_uneven_where_most_settled_trainings_are_more_even() -> None:
-    gaps = []
-    sets = [json.loads(path.read_text("utf-8")) for path in STUDY.glob("*-settled-*.json")]
-    for known in without_new(sets)[0]:
-        (merge,) = [one for one in known["merges"] if one["key"] == "dppa-90-all"]
-        kept = [merge["hits"][d].count("1") / known["own"][d].count("1") for d in known["own"]]
-        gaps.append(max(kept) - min(kept))
-    assert len(gaps) == 10 and (min(gaps), max(gaps)) == pytest.approx((0.09, 0.31), abs=6e-3)
-    assert median(gaps) == pytest.approx(0.19, abs=6e-3) and median(gaps) < UNEVEN == 0.2

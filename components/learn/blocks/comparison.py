@@ -1,22 +1,16 @@
-"""Blocks on fair comparison: the uncertainty of a score, and all methods beside DPPA.
-
-The numbers come from `dppa leaderboard`.
-"""
+"""Blocks on fair comparison: the uncertainty of a score, and all methods beside DPPA."""
 
 from __future__ import annotations
 
-import json
-from functools import cache
 from typing import Any
 
 from dppa_core.methods.registry import METHODS
 from dppa_core.parameter_fields import check_number
 from dppa_core.tasks.intervals import wilson
 
-from ...session.shipped import shipped
+from ...session.measured import measured_part
 from .context import Arguments, BlockContext
 
-LEADERBOARD = shipped("docs/leaderboard.json")
 ITEMS = range(10, 1001, 10)
 SHARE = 0.8
 """The share of right answers used in the text."""
@@ -40,46 +34,11 @@ def interval_width(arguments: Arguments, _bench: BlockContext) -> dict[str, Any]
     }
 
 
-@cache
-def _leaderboard() -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(LEADERBOARD.read_text(encoding="utf-8"))
-    return found
-
-
 def leaderboard(_arguments: Arguments, _bench: BlockContext) -> dict[str, Any]:
     """All methods on the embedded models: measured retention, and the difference from DPPA."""
-    known = {method.name: method for method in METHODS}
+    known, board = {method.name: method for method in METHODS}, measured_part("leaderboard")
     rows = [
-        {
-            "method": row["method"],
-            "title": known[row["method"]].title,
-            "summary": known[row["method"]].summary,
-            "retention": row["retention"],
-            "mean": row["against_dppa"]["mean"],
-            "low": row["against_dppa"]["ci95"][0],
-            "high": row["against_dppa"]["ci95"][1],
-            "significant": row["against_dppa"]["significant"],
-        }
-        for row in _leaderboard()["rows"]
+        {**row, "title": known[row["method"]].title, "summary": known[row["method"]].summary}
+        for row in board["rows"]
     ]
-    rows.sort(key=lambda row: -row["retention"])
-    return {"rows": rows, "figures": _figures(rows)}
-
-
-def _figures(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    others = [row for row in rows if row["method"] != "dppa"]
-    better = [row["title"] for row in others if row["significant"] and row["mean"] > 0]
-    level = [row["title"] for row in others if not row["significant"]]
-    own = next(row for row in rows if row["method"] == "dppa")
-    dare = next(row for row in rows if row["method"] == "dare")
-    (whole,) = (one for one in _leaderboard()["variants"] if one["method"] == "dare")
-    return {
-        "place": rows.index(own) + 1,
-        "methods": len(rows),
-        "better": ", ".join(better),
-        "better-count": len(better),
-        "level": ", ".join(level),
-        "dppa": own["retention"],
-        "dare": dare["retention"],
-        "dare-whole": whole["retention"],
-    }
+    return {"rows": rows, "figures": board["figures"]}

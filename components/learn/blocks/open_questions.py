@@ -3,16 +3,16 @@ open, and its plot."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
-from ...session.shipped import shipped
+from ...session.measured import measured_part
 from ...views.see.experiments import read_results, row_state, shown_value
 from .context import Arguments, BlockContext, choice
 
-RESULTS = shipped("assets/data/experiments.json")
+RESULTS = "embedded"
+"""The report it is of."""
 OVERVIEW = "overview"
 PLOTS = {OVERVIEW: 2, "beyond": 0, "sizes": 1, "offsets": 0, "significance": 0}
 """Experiment -> the shown plot."""
@@ -23,9 +23,8 @@ AXES = {"minus magnitude": "accuracy minus magnitude's"}
 WORDS = {
     True: "Wins and losses are beyond chance, p-values corrected for all comparisons (Holm); ties "
     "lie within 2 points; the others are undecided.",
-    False: "No difference seen: the 95\u202f% interval of the difference holds 0. A cell is one "
-    "model whose delta was made shorter or longer. Large by the advice: as long as the page's "
-    "advice calls a large delta.",
+    False: "Ahead, behind, more and less: beyond chance, p-values corrected for the comparisons of "
+    "the experiment (Holm). A cell is one model whose delta was made shorter or longer.",
 }
 """Whether it is the overview -> the meaning of the finding's words."""
 REAL_RATE = 90.0
@@ -41,7 +40,7 @@ NOTES = {
 
 @cache
 def _experiments() -> dict[str, dict[str, Any]]:
-    report = json.loads(RESULTS.read_text(encoding="utf-8"))
+    report = measured_part("experiments")[RESULTS]
     return {one["key"]: one for one in report["experiments"]}
 
 
@@ -175,8 +174,8 @@ def _at_the_largest_gain() -> dict[str, float]:
 
 
 def _by_chance() -> dict[str, float]:
-    """Random ranking at 90 %: finance's share right, that of all three, mean retention. The share
-    of all three is in whole per cent, as in the finding."""
+    """Random ranking at 90 %: finance's share right, that of all three in whole per cent, mean
+    retention."""
     (table,) = experiment("significance")["tables"]
     rows = [[cell["value"] for cell in row["cells"]] for row in table["rows"]]
     (row,) = (one for one in rows if one[:2] == ["random", 90.0])

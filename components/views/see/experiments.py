@@ -1,4 +1,4 @@
-"""Results of the paper's experiments, from the file that `dppa reproduce` writes.
+"""Results of the paper's experiments, as `dppa reproduce` wrote them.
 
 A button sets the controls to the merge of a row. assets/js/plots/experiments.js draws the view.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,22 +21,21 @@ from dppa_core.recipes.yaml_text import parse_recipe
 
 from ...session.from_recipe import session_from_recipe
 from ...session.json_form import asked_keys
-from ...session.shipped import shipped
+from ...session.measured import measured_part
 from ...session.state import state_of
 from ...widgets.browser_parts import live, pack
 from ...widgets.controls import PRIVATE
 
-RESULTS = tuple(
-    shipped(f"assets/data/{name}.json") for name in ("experiments", "experiments-smollm2")
-)
-"""Results of `make experiments` and of `make experiments-smollm2`."""
+Source = Path | str
+"""A file of `dppa reproduce`, or the name of a report among what the laboratory measured."""
+RESULTS: tuple[Source, ...] = ("embedded", "smollm2")
 HEAD = ("key", "number", "title", "not_run")
 ABOUT = ("command", "machine", "versions", "setting", "seconds")
 
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """The file, read and checked."""
+    """A report, read and checked."""
 
     about: dict[str, Any]
     """Command, machine, models, and total duration."""
@@ -55,45 +54,49 @@ class Results:
 Answer = Callable[[Results, Mapping[str, Any]], dict[str, Any]]
 
 
-def results_of(files: Sequence[Path], asked: Mapping[str, Any]) -> Results:
-    """The results of the chosen models: {"models": place of their file}, the first if unset.
+def results_of(sources: Sequence[Source], asked: Mapping[str, Any]) -> Results:
+    """The results of the chosen models: {"models": place of their source}, the first if unset.
     InvalidValue: see `read_results`, or there are no such models."""
     place = _place(asked.get("models", 0))
-    if place >= len(files):
-        raise InvalidValue(f"No models {place}: there are results of {many(len(files), 'set')}.")
-    return read_results(files[place])
+    if place >= len(sources):
+        raise InvalidValue(f"No models {place}: there are results of {many(len(sources), 'set')}.")
+    return read_results(sources[place])
 
 
-def listed(files: Sequence[Path]) -> list[dict[str, Any]]:
+def listed(sources: Sequence[Source]) -> list[dict[str, Any]]:
     """Title and place of the models whose results can be read."""
     found = []
-    for place, file in enumerate(files):
+    for place, source in enumerate(sources):
         try:
-            found.append({"place": place, "title": read_results(file).about["setting"]["title"]})
+            found.append({"place": place, "title": read_results(source).about["setting"]["title"]})
         except InvalidValue:  # told when they are asked for
             continue
     return found
 
 
-def read_results(path: Path) -> Results:
-    """The results in a file; InvalidValue if there are none, or the file is not such a result.
+def read_results(source: Source) -> Results:
+    """The results of a source; InvalidValue if there are none, or a file is not such a result.
     A file is read again when it has changed."""
+    if isinstance(source, str):
+        return _of_measured(source)
     try:
-        status = path.stat()
+        status = source.stat()
         changed = status.st_mtime_ns, status.st_size
     except OSError:  # told when it is read
         changed = 0, 0
-    return _read(path, changed)
+    return _read(source, changed)
+
+
+@cache
+def _of_measured(name: str) -> Results:
+    return _checked(measured_part("experiments")[name])
 
 
 @lru_cache(maxsize=8)
 def _read(path: Path, _changed: tuple[int, int]) -> Results:
     remedy = "`dppa reproduce --all` makes them; DPPA_EXPERIMENTS names another file."
     try:
-        value = json.loads(path.read_text("utf-8"))
-        if not isinstance(value, Mapping):
-            raise ValueError("it holds no object")
-        report_of(value)
+        found = _checked(json.loads(path.read_text("utf-8")))
     except FileNotFoundError as error:
         raise InvalidValue(f"There are no results at {path.name}. {remedy}") from error
     except (OSError, ValueError, AttributeError) as error:
@@ -101,10 +104,16 @@ def _read(path: Path, _changed: tuple[int, int]) -> Results:
             f"{path.name} cannot be read: {error}. A file of another version is the usual cause; "
             f"{remedy}"
         ) from error
-    experiments = tuple(value["experiments"])
-    if not experiments:
+    if not found.experiments:
         raise InvalidValue(f"{path.name} holds no experiment. {remedy}")
-    return Results({name: value[name] for name in ABOUT}, experiments)
+    return found
+
+
+def _checked(value: object) -> Results:
+    if not isinstance(value, Mapping):
+        raise ValueError("it holds no object")
+    report_of(value)
+    return Results({name: value[name] for name in ABOUT}, tuple(value["experiments"]))
 
 
 def shown_value(results: Results, key: str) -> dict[str, Any]:
@@ -156,12 +165,12 @@ def _place(value: object) -> int:
     return value
 
 
-def add_experiments(files: Sequence[Path]) -> None:
+def add_experiments(sources: Sequence[Source]) -> None:
     """An empty view; the browser requests its content when it is shown, and sets the controls to a
     row's merge. Errors appear in the view.
 
     Args:
-        files: One for each set of models.
+        sources: One for each set of models.
     """
     with gr.Column(elem_id="experiments-view", elem_classes=["view", "box"]):
         view = live("experiments", None, events=("look", "take"))
@@ -169,7 +178,7 @@ def add_experiments(files: Sequence[Path]) -> None:
     def told(values: dict[Any, Any], answer: Answer) -> dict[Any, Any]:
         try:
             asked = asked_keys(values[view])
-            return {view: pack(answer(results_of(files, asked), asked))}
+            return {view: pack(answer(results_of(sources, asked), asked))}
         except DppaError as error:
             return {view: pack({"refused": str(error)})}
 
@@ -178,7 +187,7 @@ def add_experiments(files: Sequence[Path]) -> None:
         if asked.get("or_first") and key not in {one["key"] for one in results.experiments}:
             key = ""
         found = shown_value(results, key)
-        return {**found, "models": listed(files), "chosen": asked.get("models", 0)}
+        return {**found, "models": listed(sources), "chosen": asked.get("models", 0)}
 
     def on_experiment(values: dict[Any, Any]) -> dict[Any, Any]:
         return told(values, look)

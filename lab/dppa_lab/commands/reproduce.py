@@ -101,7 +101,7 @@ def reproduce(
         report = _run(wanted, setting, out, workers if ask else 0, teller(quiet=as_json))
     from dppa_core.charts.report import report_json  # noqa: PLC0415
 
-    emit(report_json(report), _told(report, out), as_json=as_json)
+    emit(report_json(report), _report_text(report, out), as_json=as_json)
     if ask and not any(one.findings for one in report.experiments):
         raise typer.Exit(1)
 
@@ -125,8 +125,8 @@ def _run(
     if setting.hindrance:
         raise InvalidValue(f"{setting.title} cannot be run here: {setting.hindrance}.")
     from dppa_core.system.threads import worker_count  # noqa: PLC0415
-    from dppa_lab.experiments.page.text import write_page  # noqa: PLC0415
     from dppa_lab.experiments.processes import nobody, workers  # noqa: PLC0415
+    from dppa_lab.experiments.report_page import write_page  # noqa: PLC0415
     from dppa_lab.experiments.runner import run_all  # noqa: PLC0415  (torch)
     from dppa_lab.experiments.score_table import lasting  # noqa: PLC0415
 
@@ -151,15 +151,16 @@ def _list(experiments: Sequence[Declared]) -> str:
     return "\n".join(f"{one.number:<4}{one.key:<{keys}}  {one.title}" for one in experiments)
 
 
-def _told(report: ExperimentsReport, out: Path) -> str:
+def _report_text(report: ExperimentsReport, out: Path) -> str:
+    """The first table of each experiment, or why it was not run."""
     lines = []
-    for one in report.experiments:
-        lines.append(f"{one.number} {one.title}")
-        if one.findings is None:
-            lines.append(f"  not run: {one.not_run}")
+    for experiment in report.experiments:
+        lines.append(f"{experiment.number} {experiment.title}")
+        if experiment.findings is None:
+            lines.append(f"  not run: {experiment.not_run}")
         else:
-            lines.append(f"  {one.findings.finding}")
-            lines += [f"  left out: {what}" for what in one.findings.missing]
-    ran = any(one.findings for one in report.experiments)
+            lines += [table.text() for table in experiment.findings.tables[:1]]
+            lines += [f"  left out: {reason}" for reason in experiment.findings.missing]
+    ran = any(experiment.findings for experiment in report.experiments)
     lines.append(f"{out}: experiments.json, experiments.md{' and its plots' if ran else ''}")
     return "\n".join(lines)

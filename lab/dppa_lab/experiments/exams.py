@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.scores import Marks, Target
@@ -13,7 +12,7 @@ from dppa_core.tuning.search.axes import at_point, axes_of
 from dppa_core.tuning.search.joint import Budget, Point, joint_search
 from dppa_core.tuning.search.trial import geometric_mean
 from dppa_lab.experiments.questions import DocumentsQuestion, ExamQuestion, Question
-from dppa_lab.experiments.score_table import ByDomain, loss, mean_share, share
+from dppa_lab.experiments.score_table import ByDomain, loss, share
 from dppa_lab.experiments.setting import HARNESS, Setting, Subject, Treatment, merged
 from dppa_lab.experiments.steps import (
     AskFunction,
@@ -26,6 +25,8 @@ from dppa_lab.experiments.steps import (
 COEFFICIENTS = (0.5, 0.7, 0.85, 1.0, 1.2, 1.4)
 """Coefficients tried for every merge; further ones by this factor while the outermost is best."""
 FURTHER, LEAST, LARGEST = 1.2, 0.1, 4.0
+Factors = tuple[float, ...]
+"""One for each band, the strongest band first."""
 BANDS = 2
 """Number of amplified partitions, as in the paper."""
 FACTOR_BUDGET = Budget(12, 6)
@@ -94,77 +95,51 @@ def whole(setting: Setting, subject: Subject, scale: float) -> Target:
     return merged(setting, [subject], Treatment("task_arithmetic"), coefficients=scale)
 
 
-@dataclass(frozen=True, slots=True)
-class ChosenFactors:
-    """A factor for each band, chosen on search items."""
-
-    amplification: tuple[float, ...]
-    """The strongest band first."""
-    kept: float
-    """Accuracy on the search items divided by the unpruned delta's, as a fraction; 0 if that
-    answers nothing."""
-
-
-def chosen(
+def chosen_factors(
     setting: Setting,
     subject: Subject,
     treatment: Treatment,
     scale: float = 1.0,
     bands: int = BANDS,
-) -> Steps[ChosenFactors]:
+) -> Steps[Factors]:
     """A factor for each band, chosen together on search items by a joint search.
 
     Args:
         treatment: A method with partitions; the levels split the kept entries evenly.
-        scale: Scale of the delta, also of the unpruned one that accuracies are divided by.
         bands: Number of levels.
     """
     plain, _ = alone(setting, subject, treatment, (1.0,) * bands, "search", scale)
     axes = [axis for axis in axes_of(plain) if axis.name.startswith("factor")]
 
-    def code(ask: AskFunction) -> ChosenFactors:
-        def marks(target: Target) -> ByDomain:
-            return {subject.domain: ask(exam(setting, target, subject.domain, "search"))}
+    def code(ask: AskFunction) -> Factors:
+        def marks(point: Point) -> Marks:
+            target = at_point(plain, axes, point)
+            return ask(exam(setting, target, subject.domain, "search"))
 
         def lost(point: Point) -> float:
-            found = marks(at_point(plain, axes, point))
-            return loss(found) if found[subject.domain].losses else 1 - mean_share(found)
+            answer = marks(point)
+            return loss({"": answer}) if answer.losses else 1 - share(answer)
 
-        def answered(point: Point) -> float:
-            return mean_share(marks(at_point(plain, axes, point)))
-
-        found = joint_search(
+        return joint_search(
             axes,
             lambda points: list(map(lost, points)),
-            lambda points: list(map(answered, points)),
+            lambda points: [share(marks(point)) for point in points],
             budget=FACTOR_BUDGET,
-        )
-        own = mean_share(marks(whole(setting, subject, scale)))
-        kept = (found.best.accuracy or 0.0) / own if own else 0.0
-        return ChosenFactors(found.best.values, kept)
+        ).best.values
 
     return one_by_one(code)
 
 
-def chosen_at(
+def factors_at(
     setting: Setting, subjects: Sequence[Subject], rates: Sequence[float]
-) -> Steps[dict[tuple[float, str], ChosenFactors]]:
+) -> Steps[dict[tuple[float, str], Factors]]:
     """The factors of DPPA for some models, by rate and domain."""
     several = {
-        (rate, one.domain): chosen(setting, one, Treatment("dppa", rate))
+        (rate, one.domain): chosen_factors(setting, one, Treatment("dppa", rate))
         for rate in rates
         for one in subjects
     }
     return (yield from together(several))
-
-
-@dataclass(frozen=True, slots=True)
-class Best:
-    """A coefficient chosen on search items."""
-
-    coefficient: float
-    retention: float
-    """Geometric mean over the domains on the search items, as a fraction."""
 
 
 def best_coefficient(
@@ -173,7 +148,7 @@ def best_coefficient(
     recipe: Callable[[float], MergeRecipe],
     own: ByDomain,
     tried: Sequence[float] = COEFFICIENTS,
-) -> Steps[Best]:
+) -> Steps[float]:
     """The coefficient with the best retention on the search items; of equals the smaller loss.
 
     Args:
@@ -197,7 +172,7 @@ def best_coefficient(
             known[coefficient] = {domain: marks[coefficient, domain] for domain in domains}
         best = max(known, key=rank)
         wanted = _further(best, tuple(known))
-    return Best(best, rank(best)[0])
+    return best
 
 
 def _further(best: float, known: Sequence[float]) -> list[float]:

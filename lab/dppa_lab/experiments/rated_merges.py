@@ -1,4 +1,4 @@
-"""Merges of DPPA beside others at one rate, from what `make results` and `make study` measured."""
+"""Merges of DPPA beside others at one rate, from lab/data/results.json and lab/data/study."""
 
 from __future__ import annotations
 
@@ -17,8 +17,6 @@ from dppa_lab.zoo.results.retained import sides
 from dppa_lab.zoo.study.compare import (
     EQUAL,
     LEAST_SEEDS,
-    SECONDARY,
-    SeedComparison,
     apart,
     by_kind,
     claim_rates,
@@ -89,26 +87,6 @@ def of_studies(studies: Sequence[Mapping[str, Any]]) -> list[RatedMerge]:
         else:
             found += [row for of in sets for row in _of_set(of)]
     return found
-
-
-@dataclass(frozen=True, slots=True)
-class HalfGain:
-    """What one half of DPPA adds in a merge, over seeds."""
-
-    set: str
-    rate: float
-    found: SeedComparison
-
-
-def halves(studies: Sequence[Mapping[str, Any]]) -> list[HalfGain]:
-    """The secondary comparisons of every set of at least `LEAST_SEEDS` seeds that has them."""
-    return [
-        HalfGain(title_of(sets), rate, one)
-        for sets in by_kind(studies).values()
-        if len(sets) >= LEAST_SEEDS
-        for rate in claim_rates(sets, SECONDARY)
-        for one in compare(sets, rate, SECONDARY)
-    ]
 
 
 def title_of(sets: Sequence[Mapping[str, Any]]) -> str:

@@ -1,4 +1,4 @@
-"""Marks as table cells and as words: accuracies, retentions, differences, random draws."""
+"""Marks as table cells: accuracies, retentions, differences, random draws."""
 
 from __future__ import annotations
 
@@ -8,22 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from dppa_core.evaluation import side_by_side
-from dppa_core.evaluation.scores import DomainScore, Exam, Marks, TaskScore, marked_score
+from dppa_core.evaluation.scores import Marks
 from dppa_core.evaluation.side_by_side import Comparison
-from dppa_core.evaluation.tables import Cell, Column, listed, signed_text
+from dppa_core.evaluation.tables import Cell, Column
 from dppa_core.tasks import intervals
 from dppa_core.tasks.intervals import (
-    LEVEL,
     Z95,
     Interval,
     VariancePart,
-    holm,
-    p_of_interval,
     ratio,
     reach,
 )
-from dppa_lab.analysis.ranks import mean_ranks
-from dppa_lab.experiments.setting import HARNESS, Setting
+from dppa_lab.experiments.setting import Setting
 
 ByDomain = Mapping[str, Marks]
 """Domain -> marks of one model."""
@@ -57,14 +53,6 @@ def retained(marks: ByDomain, own: ByDomain) -> Cell:
     if found is None:
         return Cell(None, note="a domain model answers nothing")
     return points(found, sum(len(one) for one, _ in pairs.values()))
-
-
-def scored(setting: Setting, domain: str, split: str, marks: Marks) -> DomainScore:
-    """Marks as a score by task."""
-    if domain.startswith(HARNESS):
-        found, n = intervals.accuracy(marks.hits), len(marks.hits)
-        return DomainScore(found.value, found.ends, n, {domain: TaskScore(found.value, n)})
-    return marked_score(Exam("", domain, split, setting.items_of(split)).items(), marks)
 
 
 def loss(marks: ByDomain) -> float:
@@ -179,23 +167,10 @@ def mean_retained(each: Sequence[ByDomain], own: ByDomain) -> Cell:
     return Cell(value, max(0.0, value - half), value + half, n, _spread(values))
 
 
-def difference_of(found: Comparison | Interval) -> Interval:
-    """The difference itself, as a fraction."""
-    return found.difference if isinstance(found, Comparison) else found
-
-
 def points(found: Comparison | Interval, n: int | None = None) -> Cell:
     """A share in per cent, or a difference in points, with its interval."""
-    one = difference_of(found)
+    one = found.difference if isinstance(found, Comparison) else found
     return Cell(100 * one.value, 100 * one.low, 100 * one.high, n)
-
-
-def correlation(x: Sequence[float], y: Sequence[float]) -> float:
-    """Spearman's rank correlation, in [-1, 1]; 0 if one of them is constant."""
-    ranks = np.stack([mean_ranks(x), mean_ranks(y)])
-    if ranks.std(1).min() == 0:
-        return 0.0
-    return float(np.corrcoef(ranks)[0, 1])
 
 
 def pruned(rate: float) -> str:
@@ -203,68 +178,9 @@ def pruned(rate: float) -> str:
     return f"{100 * rate:g} %"
 
 
-def gap(found: Interval) -> str:
-    """A difference of shares in points, with its interval."""
-    return signed_text(found.value, found.ends, " points")
-
-
-def seen(found: Comparison | Interval) -> bool:
-    """Whether a difference is significant: the interval excludes 0, and the sign test agrees."""
-    if isinstance(found, Comparison):
-        return found.seen
-    return not found.low <= 0 <= found.high
-
-
 def flipped(found: Interval) -> Interval:
     """The difference with its sign reversed."""
     return Interval(-found.value, -found.high, -found.low)
-
-
-def told(found: Comparison | Interval) -> str:
-    """A difference in words; says if it is not significant."""
-    said = gap(difference_of(found))
-    return said if seen(found) else f"no difference seen, {said}"
-
-
-def told_each(found: Mapping[str, Comparison | Interval]) -> dict[str, str]:
-    """Several differences in words; says if one is significant by itself alone."""
-    sides = verdicts(list(found.values()))
-    return {
-        name: told(one) + (", not significant among these" if seen(one) and not side else "")
-        for (name, one), side in zip(found.items(), sides, strict=True)
-    }
-
-
-def verdict(found: Comparison | Interval) -> int:
-    """1: the first is better; -1: it is worse; 0: no significant difference."""
-    return verdicts([found])[0]
-
-
-def verdicts(found: Sequence[Comparison | Interval]) -> list[int]:
-    """The verdict of each of several comparisons, p-values corrected for their number (Holm)."""
-    p_values = [one.p if isinstance(one, Comparison) else p_of_interval(one) for one in found]
-    return [
-        0 if not seen(one) or p >= LEVEL else 1 if difference_of(one).value > 0 else -1
-        for one, p in zip(found, holm(p_values), strict=True)
-    ]
-
-
-def verdict_texts(
-    words: Mapping[int, str], found: Mapping[str, Comparison | Interval]
-) -> list[str]:
-    """The words of each verdict that occurs, in order; `{}` stands for its names."""
-    sides = dict(zip(found, verdicts(list(found.values())), strict=True))
-    names = {which: [name for name in found if sides[name] == which] for which in words}
-    return [word.format(listed(names[which])) for which, word in words.items() if names[which]]
-
-
-BETTER = {1: "better at {}", -1: "worse at {}", 0: "not significantly different at {}"}
-"""Words for `verdict_texts`."""
-
-
-def number(value: float) -> str:
-    """Three significant digits."""
-    return f"{value:.3g}"
 
 
 def lasting(seconds: float) -> str:

@@ -140,13 +140,13 @@ def test_models_are_chosen_and_those_without_results_do_not_hide_the_others(tmp_
         assert "whole number from 0" in told(models=bad, key="")["refused"]
 
 
-@pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("name", RESULTS)
 def test_the_results_that_came_along_are_read_and_their_rows_can_be_set(
-    path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fetched = (*zoo.KNOWN, *zoo.set_names("smollm2"))
     monkeypatch.setattr(experiments, "zoo_names", lambda: fetched)
-    results = read_results(path)
+    results = read_results(name)
     rows = [
         {"key": one["key"], "table": t, "row": r}
         for one in results.experiments

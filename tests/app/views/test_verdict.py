@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +13,6 @@ from components.session.method_choice import MethodChoice
 from components.session.presets import first_session, presets
 from components.session.state import session_from_state
 from components.views.see.verdict import (
-    LEADERBOARD,
-    RESULTS,
     before_scoring,
     measured,
     of_other_trainings,
@@ -24,8 +23,9 @@ from components.views.see.verdict import (
 )
 from dppa_core.recipes.yaml_text import parse_recipe, recipe_hash
 
+DATA = Path(__file__).resolve().parents[3] / "lab" / "data"
 SESSION = first_session()
-KNOWN = json.loads(RESULTS.read_text("utf-8"))
+KNOWN = json.loads((DATA / "results.json").read_text("utf-8"))
 
 
 def merge(method: str, rate: float, domain: str = "") -> dict[str, Any]:
@@ -173,7 +173,7 @@ def test_every_merge_of_the_results_is_known():
 
 
 def test_each_purpose_has_the_merge_that_the_leaderboard_names():
-    rows = json.loads(LEADERBOARD.read_text("utf-8"))["rows"]
+    rows = json.loads((DATA / "leaderboard.json").read_text("utf-8"))["rows"]
     kept = {row["method"]: f"({100 * row['retention']:.1f}\u202f%)" for row in rows}
     said = which_for_what()
     assert f"For the best answers of one model: Task arithmetic {kept['task_arithmetic']}." in said

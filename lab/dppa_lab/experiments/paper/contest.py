@@ -6,14 +6,14 @@ scaling the pruned delta, and base + s·D is a merge of one whole delta.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dppa_core.evaluation.scores import Marks
 from dppa_core.evaluation.side_by_side import Comparison
 from dppa_core.evaluation.tables import Cell, factors_text
 from dppa_core.tasks.intervals import Interval
-from dppa_lab.experiments.exams import alone, chosen, exam, whole
+from dppa_lab.experiments.exams import alone, chosen_factors, exam, whole
 from dppa_lab.experiments.score_table import (
     ByDomain,
     Draws,
@@ -22,7 +22,6 @@ from dppa_lab.experiments.score_table import (
     compared,
     flipped,
     retained,
-    verdicts,
 )
 from dppa_lab.experiments.setting import Setting, Subject, Treatment
 from dppa_lab.experiments.steps import Steps, all_asked, together
@@ -62,7 +61,7 @@ class Contest:
 
 def contest(setting: Setting, subject: Subject, rate: float, scale: float = 1.0) -> Steps[Contest]:
     """Choose factors, then ask test items; `rate` in [0, 1), `scale` also of the unpruned delta."""
-    factors = (yield from chosen(setting, subject, Treatment("dppa", rate), scale)).amplification
+    factors = yield from chosen_factors(setting, subject, Treatment("dppa", rate), scale)
     asked = {
         (method, seed): alone(setting, subject, Treatment(method, rate, seed=seed), scale=scale)[1]
         for method in METHODS[:3]
@@ -104,9 +103,3 @@ def kept(several: Mapping[str, Contest], method: str) -> Cell:
     """Retention of a deterministic method in per cent; geometric mean over the domains."""
     own: ByDomain = {domain: one.own for domain, one in several.items()}
     return retained({domain: one.one(method) for domain, one in several.items()}, own)
-
-
-def tally(several: Iterable[Contest], method: str) -> tuple[int, int, int]:
-    """Number of contests in which a method is better than magnitude, not different, and worse."""
-    found = verdicts([against_magnitude({one.subject.domain: one}, method) for one in several])
-    return found.count(1), found.count(0), found.count(-1)

@@ -19,13 +19,18 @@ from dppa_lab.experiments.exams import (
     BANDS,
     CHOSEN,
     COEFFICIENTS,
-    Best,
     best_coefficient,
-    chosen_at,
     exam,
+    factors_at,
     own_marks,
 )
-from dppa_lab.experiments.paper.merges_text import STEPS, Merge, MergesMeasured, findings
+from dppa_lab.experiments.paper.merge_marks import (
+    STEPS,
+    Merge,
+    MergesMeasured,
+    merges_plot,
+    merges_table,
+)
 from dppa_lab.experiments.questions import TuningQuestion
 from dppa_lab.experiments.score_table import Draws
 from dppa_lab.experiments.setting import HARNESS, Setting, Subject, Treatment, merged
@@ -82,9 +87,8 @@ class Plan:
 
 def steps(setting: Setting, group: tuple[Subject, ...]) -> Steps[Findings]:
     """Find factors and coefficients, run AdaMerging, then ask test items."""
-    searches = yield from chosen_at(setting, group, RATES)
-    found = {place: search.amplification for place, search in searches.items()}
-    plans = _plans(group, found)
+    factors = yield from factors_at(setting, group, RATES)
+    plans = _plans(group, factors)
     tunable = [plan.tunable for plan in plans if not _refusal(plan)]
     own = yield from own_marks(setting, "search")
     best = yield from together(
@@ -100,7 +104,8 @@ def steps(setting: Setting, group: tuple[Subject, ...]) -> Steps[Findings]:
     every = yield from own_marks(setting)
     of_own = {one.domain: every[one.domain] for one in group}
     missing = dict.fromkeys(why for plan in plans if (why := _refusal(plan)))
-    return findings(MergesMeasured(of_own, (*plain.values(), *tuned.values())), tuple(missing))
+    measured = MergesMeasured(of_own, (*plain.values(), *tuned.values()))
+    return Findings((merges_table(measured),), (merges_plot(measured),), missing=tuple(missing))
 
 
 def _plans(
@@ -114,10 +119,10 @@ def _plans(
     return [*plans, Plan(group, "task_arithmetic", 0.0)]
 
 
-def _tested(setting: Setting, plan: Plan, best: Best) -> Steps[Merge]:
+def _tested(setting: Setting, plan: Plan, coefficient: float) -> Steps[Merge]:
     """Marks on test items with the chosen coefficient; several draws of random methods."""
     domains = [one.domain for one in plan.subjects]
-    recipes = [plan.recipe(setting, best.coefficient, seed) for seed in range(plan.draws)]
+    recipes = [plan.recipe(setting, coefficient, seed) for seed in range(plan.draws)]
     marks = yield from all_asked(
         {
             (domain, seed): exam(setting, recipe, domain)
@@ -125,8 +130,8 @@ def _tested(setting: Setting, plan: Plan, best: Best) -> Steps[Merge]:
             for domain in domains
         }
     )
-    told = f"{best.coefficient:g}"
-    return Merge(plan.method, plan.rate, False, told, recipes[0], _by_domain(domains, marks))
+    drawn = _by_domain(domains, marks)
+    return Merge(plan.method, plan.rate, False, f"{coefficient:g}", recipes[0], drawn)
 
 
 def _by_domain(domains: Sequence[str], marks: dict[tuple[str, int], Marks]) -> dict[str, Draws]:
@@ -136,27 +141,26 @@ def _by_domain(domains: Sequence[str], marks: dict[tuple[str, int], Marks]) -> d
     }
 
 
-def _tuned(setting: Setting, plan: Plan, best: Best) -> Steps[Merge]:
+def _tuned(setting: Setting, plan: Plan, coefficient: float) -> Steps[Merge]:
     """Marks on test items with AdaMerging's coefficients; the first draw of random methods."""
     domains = tuple(one.domain for one in plan.subjects)
     question = TuningQuestion(
-        plan.recipe(setting, best.coefficient), domains, _settings(setting, best)
+        plan.recipe(setting, coefficient), domains, _settings(setting, coefficient)
     )
     answers = yield [question]
     found = answers[question]
     marks = yield from all_asked(
         {(domain, 0): exam(setting, found.recipe, domain) for domain in domains}
     )
-    told = f"AdaMerging, step {found.step} of {found.steps}"
-    told += ", a collapse was seen" if found.collapsed else ""
-    drawn, stayed = _by_domain(domains, marks), found.step == 0
-    return Merge(plan.method, plan.rate, True, told, found.recipe, drawn, stayed)
+    step = f"AdaMerging, step {found.step} of {found.steps}"
+    step += ", a collapse was seen" if found.collapsed else ""
+    return Merge(plan.method, plan.rate, True, step, found.recipe, _by_domain(domains, marks))
 
 
-def _settings(setting: Setting, best: Best) -> AdaMergeSettings:
+def _settings(setting: Setting, coefficient: float) -> AdaMergeSettings:
     return AdaMergeSettings(
         per="layer",
-        start=best.coefficient,
+        start=coefficient,
         lr=LR,
         steps=STEPS,
         every=EVERY,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dppa_core.charts.report import Axis, Chart, Findings
-from dppa_core.evaluation.tables import Cell, Column, Row, Table, capital, percent
+from dppa_core.evaluation.tables import Cell, Column, Row, Table
 from dppa_core.recipes.calibration import Calibration
 from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_lab.experiments.exams import alone, exam, own_marks
@@ -13,11 +13,8 @@ from dppa_lab.experiments.score_table import (
     RatedMarks,
     accuracy,
     columns_by,
-    mean_share,
     points,
     pruned,
-    told,
-    verdict_texts,
 )
 from dppa_lab.experiments.setting import HARNESS, Setting, Subject, Treatment
 from dppa_lab.experiments.steps import Declared, Steps, all_asked
@@ -38,7 +35,7 @@ def steps(setting: Setting) -> Steps[Findings]:
         }
     )
     found = RatedMarks(own, marks)
-    return Findings((_table(setting, found),), (_plot(found),), finding(found))
+    return Findings((_table(setting, found),), (_plot(found),))
 
 
 def _recipe(setting: Setting, subject: Subject, kind: str, rate: float) -> MergeRecipe:
@@ -68,33 +65,6 @@ def _plot(found: RatedMarks) -> Chart:
     kept = {pruned(rate): [found.kept(kind, rate) for kind in KINDS] for rate in RATES}
     axes = Axis("significance"), Axis("mean retention", "%")
     return Chart.of("bars", "What is kept by what ranks the entries", axes, KINDS, kept)
-
-
-def finding(found: RatedMarks) -> str:
-    """Whether any ranking is better than the magnitude, and whether ranking matters at all."""
-    lines = [_against(found, kind) for kind in ("fisher", "activation")]
-    for rate in RATES:
-        chance, share = (mean_share(found.at(kind, rate)) for kind in ("random", "magnitude"))
-        lines.append(
-            f"Ranked at random, without anything else changed, {percent(chance)} of the answers "
-            f"are right at {pruned(rate)}; by magnitude {percent(share)}, "
-            f"random minus magnitude {told(found.gain('random', 'magnitude', rate))}."
-        )
-    return " ".join(lines)
-
-
-def _against(found: RatedMarks, kind: str) -> str:
-    words = {
-        1: f"{kind} ranks better than magnitude at {{}}",
-        -1: f"{kind} ranks worse than magnitude at {{}}",
-        0: f"{kind} and magnitude do not differ significantly at {{}}",
-    }
-    gains = {pruned(rate): found.gain(kind, "magnitude", rate) for rate in RATES}
-    widest = max(gains, key=lambda at: abs(gains[at].difference.value))
-    return (
-        f"{capital('; '.join(verdict_texts(words, gains)))} ({kind} minus magnitude at {widest}: "
-        f"{told(gains[widest])})."
-    )
 
 
 def _wants(setting: Setting) -> str:

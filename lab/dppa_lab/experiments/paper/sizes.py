@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
 from dppa_core.charts.report import Axis, Chart, Findings
-from dppa_core.evaluation.tables import Cell, Column, Row, Table, listed, percent, signed_text
-from dppa_core.tasks.intervals import Interval
+from dppa_core.evaluation.tables import Cell, Column, Row, Table, listed, percent
 from dppa_lab.experiments.exams import CHOSEN
 from dppa_lab.experiments.paper.contest import (
     DRAWS,
@@ -21,12 +19,7 @@ from dppa_lab.experiments.paper.contest import (
     kept,
 )
 from dppa_lab.experiments.score_table import (
-    BETTER,
-    difference_of,
-    gap,
     points,
-    share,
-    verdict_texts,
 )
 from dppa_lab.experiments.setting import Setting, embedded
 from dppa_lab.experiments.steps import Declared, Steps
@@ -68,7 +61,7 @@ def steps(setting: Setting) -> Steps[Findings]:
     }
     tables = (_trained(named, by_rate[RATES[0]]), _together(named, by_rate), _apart(named, by_rate))
     plots = tuple(_plot(named, cells, rate) for rate, cells in by_rate.items())
-    return Findings(tables, plots, finding(named, by_rate))
+    return Findings(tables, plots)
 
 
 def _millions(size: TrainingSize) -> float:
@@ -152,82 +145,6 @@ def _texts(size: TrainingSize) -> float:
 
 def _called(name: str, size: TrainingSize) -> str:
     return f"{name} ({_millions(size):.1f} M)"
-
-
-def finding(sizes: Mapping[str, TrainingSize], by_rate: Mapping[float, Cells]) -> str:
-    """The findings, for and against a gain that grows with the model."""
-    lines = [_caution(sizes, by_rate)]
-    for rate, cells in by_rate.items():
-        lines += [_growth(trained_alike(sizes), cells, rate)]
-        for method in RIVALS:
-            gains = {
-                _called(name, size): against_magnitude(cells[name], method)
-                for name, size in sizes.items()
-            }
-            parts = [f"{gap(difference_of(one))} at {name}" for name, one in gains.items()]
-            sides = "; ".join(verdict_texts(BETTER, gains))
-            lines.append(
-                f"{TITLES[method]} minus magnitude at {percent(rate)}: {listed(parts)}; corrected "
-                f"for {len(gains)} comparisons {sides}."
-            )
-            lines.append(disagreement(cells, rate, method))
-    return " ".join(line for line in lines if line)
-
-
-def disagreement(cells: Cells, rate: float, method: str) -> str:
-    """Where a method answers more than magnitude but keeps less, or the reverse."""
-    lines = []
-    for size, of in cells.items():
-        ours, theirs = kept(of, method).value, kept(of, "magnitude").value
-        more = difference_of(against_magnitude(of, method)).value
-        if isinstance(ours, float) and isinstance(theirs, float) and (ours - theirs) * more < 0:
-            lines.append(f"{size} ({ours:.0f} % kept, magnitude {theirs:.0f} %)")
-    if not lines:
-        return ""
-    return (
-        f"{TITLES[method]} minus magnitude at {percent(rate)} has another sign by retention than "
-        f"by accuracy at {listed(lines)}."
-    )
-
-
-def _caution(sizes: Mapping[str, TrainingSize], by_rate: Mapping[float, Cells]) -> str:
-    cells = next(iter(by_rate.values()))
-    own = []
-    for name, size in sizes.items():
-        each = [share(one.own) for one in cells[name].values()]
-        own.append(f"{percent(sum(each) / len(each))} at {_called(name, size)}")
-    lines = f"The domain models answer of their own domain, on average, {listed(own)}."
-    alike = trained_alike(sizes)
-    if alike == sizes and len(set(map(_texts, sizes.values()))) > 1:
-        return f"{lines} They learned from different numbers of texts, so size and training differ."
-    if alike == sizes:
-        return lines
-    others = listed([name for name in sizes if name not in alike])
-    same = f"The recipe is the same at {listed(list(alike))}, however well it suits the size"
-    return f"{lines} {same}; {others} had other training."
-
-
-def _growth(sizes: Mapping[str, TrainingSize], cells: Cells, rate: float) -> str:
-    """Whether the largest model gains more than the smallest."""
-    names = list(sizes)
-    least, most = (
-        difference_of(against_magnitude(cells[n], "dppa")) for n in (names[0], names[-1])
-    )
-    more = beyond(most, least)
-    told = f"{signed_text(more.value, more.ends, ' points')}, {names[-1]} minus {names[0]}"
-    if more.low <= 0 <= more.high:
-        return f"At {percent(rate)} no difference in DPPA's gain between sizes was seen: {told}."
-    return (
-        f"At {percent(rate)} DPPA's gain differs between sizes: {told}, before any correction, one "
-        "training a size."
-    )
-
-
-def beyond(one: Interval, other: Interval) -> Interval:
-    """How far a figure is above another, their errors taken as independent."""
-    value = one.value - other.value
-    half = math.hypot(one.high - one.low, other.high - other.low) / 2
-    return Interval(value, value - half, value + half)
 
 
 MODEL_SIZES = Declared(

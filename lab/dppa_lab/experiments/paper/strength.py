@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from dppa_core.charts.report import Axis, Findings, Heatmap
+from dppa_core.evaluation.scores import Marks
 from dppa_core.evaluation.tables import Cell, Column, Row, Table, capital, percent
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.pruning.delta_profile import DeltaProfile
@@ -18,18 +19,14 @@ from dppa_core.pruning.pruning_parameters import PruningParameters
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe
 from dppa_core.tuning.advice.run import profile_facts
 from dppa_lab.experiments.exams import exam
-from dppa_lab.experiments.paper.strength_finding import (
-    Answered,
-    StrengthMeasures,
-    finding,
-    short,
-)
 from dppa_lab.experiments.paper.strength_rules import (
     PAPER,
     RULES,
     STRENGTHS,
+    Choice,
     Facts,
     RatePoint,
+    Scores,
     left_out,
     score_of,
 )
@@ -41,6 +38,31 @@ RATES = (0.8, 0.85, 0.9, 0.95)
 ITEMS = 96
 Models = Mapping[tuple[str, str], tuple[Setting, Subject]]
 """(size, domain) -> model; size is "" for the setting's own models."""
+
+
+Answered = Mapping[tuple[RatePoint, float], Marks]
+"""(place, strength) -> marks."""
+
+
+@dataclass(frozen=True, slots=True)
+class StrengthMeasures:
+    """All measurements of experiment 6d."""
+
+    scores: Scores
+    """Scores on the search items."""
+    facts: Mapping[RatePoint, Facts]
+    spreads: Mapping[tuple[str, str], tuple[float, float]]
+    """Size and domain -> ‖d‖/‖W‖, and the spread of the modules' significance."""
+    choices: Mapping[str, Choice]
+    """Every rule's strengths, each learned without its own domain."""
+    best: str
+    """The rule tested: the best on search items of those that do not always return 0."""
+    tested: Answered
+    """Marks on test items."""
+
+    def best_by(self, place: RatePoint, figure: int) -> float:
+        """The strength with the best accuracy (0) or loss (1); the smaller one of equals."""
+        return max(STRENGTHS, key=lambda one: self.scores[place][one][figure])
 
 
 def steps(setting: Setting) -> Steps[Findings]:
@@ -77,7 +99,7 @@ def steps(setting: Setting) -> Steps[Findings]:
     spreads = {key: _spread(profile) for key, profile in profiles.items()}
     known = StrengthMeasures(scores, facts, spreads, choices, best, tested)
     tables = (_map(known), _rules(known), _tests(models, known))
-    return Findings(tables, _plots(known), finding(known), short=short(known))
+    return Findings(tables, _plots(known))
 
 
 def _asked(

@@ -9,16 +9,13 @@ from dppa_core.charts.report import Axis, Chart, Findings, Series
 from dppa_core.evaluation.analysis.curvature import Curvature
 from dppa_core.evaluation.scores import Marks
 from dppa_core.evaluation.side_by_side import Comparison
-from dppa_core.evaluation.tables import Cell, Column, Row, Table, listed, percent
+from dppa_core.evaluation.tables import Cell, Column, Row, Table
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe
 from dppa_lab.experiments.exams import alone, exam
 from dppa_lab.experiments.paper.why.loss_questions import CurvatureQuestion
 from dppa_lab.experiments.score_table import (
     accuracy,
     compared,
-    correlation,
-    gap,
-    number,
     points,
     pruned,
 )
@@ -33,8 +30,6 @@ PRODUCTS = ("g·k", "g·r", "kᵀGk", "kᵀGr", "rᵀGr")
 """Names of the fields of a `Quadratic` after its loss."""
 DRAWN = 0.9
 """The rate whose losses are drawn over the factor."""
-TELLING = 0.95
-"""A rate at which factors matter."""
 Place = tuple[str, float]
 """Domain, rate."""
 
@@ -58,20 +53,9 @@ class Gains:
         """Measured on the search items."""
         return self.found[place].losses[FACTORS.index(factor)]
 
-    def gain(self, rate: float) -> Comparison:
-        """Accuracy with the best factor minus without, over all domains."""
-        return compared(
-            *({d: marks[d, r] for d, r in self.found if r == rate} for marks in self._pair)
-        )
-
-    def alone(self, domain: str, rate: float) -> Comparison:
-        """The same on one domain."""
-        with_, without = (marks[domain, rate] for marks in self._pair)
-        return compared({domain: with_}, {domain: without})
-
-    @property
-    def _pair(self) -> tuple[dict[Place, Marks], dict[Place, Marks]]:
-        return self.amplified, self.plain
+    def gain(self, place: Place) -> Comparison:
+        """Accuracy with the best factor minus without."""
+        return compared({"": self.amplified[place]}, {"": self.plain[place]})
 
     def figures(self, place: Place) -> dict[str, float]:
         """Foretold and measured figures at one place."""
@@ -115,7 +99,7 @@ def steps(setting: Setting) -> Steps[Findings]:
     gains = Gains(found, recipes, plain, amplified)
     charts = _added(gains), _losses(gains), _factors(gains)
     tables = _table(gains), _products(gains), _measured(gains)
-    return Findings(tables, charts, finding(gains), short=short(gains))
+    return Findings(tables, charts)
 
 
 def _recipe(setting: Setting, subject: Subject, rate: float) -> MergeRecipe:
@@ -150,7 +134,7 @@ def _table(gains: Gains) -> Table:
             Cell(one["left"]),
             accuracy(without),
             accuracy(with_),
-            points(gains.alone(*place), len(with_.hits)),
+            points(gains.gain(place), len(with_.hits)),
         )
         rows.append(Row(cells, dump_recipe(recipe) if rate <= SET_UP_TO else None))
     title = "Magnitude pruning of one model, and one factor on what is kept"
@@ -182,7 +166,7 @@ def _of_places(
 
 def _added(gains: Gains) -> Chart:
     cells = {
-        domain: [points(gains.alone(domain, rate)) for rate in RATES]
+        domain: [points(gains.gain((domain, rate))) for rate in RATES]
         for domain in dict.fromkeys(domain for domain, _ in gains.found)
     }
     axes = Axis("pruned", "%"), Axis("gain in accuracy", "points")
@@ -210,70 +194,6 @@ def _factors(gains: Gains) -> Chart:
         series.append(Series(domain, tuple(foretold), tuple(best)))
     axes = Axis("foretold factor", "×"), Axis("best factor", "×")
     return Chart("scatter", "The best factor, foretold and measured", *axes, tuple(series))
-
-
-def finding(gains: Gains) -> str:
-    """What a factor wins back, and how far that is foretold."""
-    last = RATES[-1]
-    there = [place for place in gains.found if place[1] == last]
-    alike = [gains.found[place].quadratic.alike for place in there]
-    back = [1 - one["left"] / one["cost"] for one in map(gains.figures, there) if one["cost"] > 0]
-    factors, measured = _both(gains, "factor")
-    costs, paid = _both(gains, "cost")
-    energy = [-gains.figures(place)["energy"] for place in gains.found]
-    rates = [rate for _, rate in gains.found]
-    apart = [_apart(gains, rate) for rate in (RATES[1], last)]
-    lines = [
-        short(gains),
-        "A possible reason: what pruning removes changes the logits partly as what it keeps does, "
-        f"and stronger kept entries stand in for it. By the second order of the loss, slopes left "
-        f"aside, that wins back {_span(alike)} of the cost at {pruned(last)}.",
-    ]
-    if back:
-        lines.append(f"Measured there, the best factor wins back {_span(back)}.")
-    lines += [
-        f"Over {len(factors)} places the rank correlation of the best factor with the foretold one "
-        f"is {number(correlation(factors, measured))}, with the rate alone "
-        f"{number(correlation(rates, measured))}; that of the cost with the foretold one "
-        f"{number(correlation(costs, paid))}, with the lost share of d² "
-        f"{number(correlation(energy, paid))}.",
-        f"Foretold and measured cost are {number(apart[0])} nats per token apart at "
-        f"{pruned(RATES[1])}, {number(apart[1])} at {pruned(last)} (means over the domains)"
-        + (_too_small(gains) if apart[1] > 2 * apart[0] else "."),
-    ]
-    return " ".join(lines)
-
-
-def _too_small(gains: Gains) -> str:
-    """How much larger than foretold the cost is where a factor begins to matter."""
-    each = [gains.figures(place) for place in gains.found if place[1] == TELLING]
-    times = [one["cost"] / one["foretold cost"] for one in each if one["foretold cost"] > 0]
-    faster = ": far from the domain model the loss rises faster than its second order."
-    if not times:
-        return faster
-    span = f"{number(min(times))} to {number(max(times))}"
-    return f"{faster} At {pruned(TELLING)} it costs {span} times as much as foretold."
-
-
-def _span(shares: Sequence[float]) -> str:
-    return f"{percent(min(shares))} to {percent(max(shares))}"
-
-
-def short(gains: Gains) -> str:
-    """What the best factor adds at every rate."""
-    told = [f"{gap(gains.gain(rate).difference)} at {pruned(rate)}" for rate in RATES]
-    return f"The factor of least loss, on all that magnitude keeps, adds {listed(told)}."
-
-
-def _both(gains: Gains, what: str) -> tuple[Sequence[float], Sequence[float]]:
-    each = [gains.figures(place) for place in gains.found]
-    return [one[f"foretold {what}"] for one in each], [one[what] for one in each]
-
-
-def _apart(gains: Gains, rate: float) -> float:
-    """Mean distance between foretold and measured cost."""
-    each = [gains.figures(place) for place in gains.found if place[1] == rate]
-    return sum(abs(one["cost"] - one["foretold cost"]) for one in each) / len(each)
 
 
 GAIN = Declared(

@@ -9,13 +9,13 @@ from itertools import product
 import numpy as np
 
 from dppa_core.charts.report import Axis, Chart, Findings, Series
-from dppa_core.evaluation.tables import Cell, Column, Row, Table, factors_text, listed
+from dppa_core.evaluation.tables import Cell, Column, Row, Table, factors_text
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe
 from dppa_core.tasks.intervals import RESAMPLES, SEED, Interval
 from dppa_lab.analysis.band_curvature import BandCurvature
 from dppa_lab.experiments.exams import alone
 from dppa_lab.experiments.paper.why.loss_questions import BandsQuestion
-from dppa_lab.experiments.score_table import number, pruned
+from dppa_lab.experiments.score_table import pruned
 from dppa_lab.experiments.setting import HARNESS, Setting, Subject, Treatment
 from dppa_lab.experiments.steps import Declared, Steps, all_asked
 
@@ -89,9 +89,7 @@ def steps(setting: Setting) -> Steps[Findings]:
         place: _recipe(setting, one, place[1], settings[place][2]) for place, one in places.items()
     }
     all_ = TwoFactors(found, settings, asked, best)
-    return Findings(
-        (_table(all_),), (_likeness(all_), _scatter(all_)), finding(all_), (), short(all_)
-    )
+    return Findings((_table(all_),), (_likeness(all_), _scatter(all_)))
 
 
 def _recipe(
@@ -174,78 +172,6 @@ def _scatter(all_: TwoFactors) -> Chart:
         series.append(Series(band, foretold, best, labels=labels))
     axes = Axis("foretold factor", "×"), Axis("factor of least loss", "×")
     return Chart("scatter", "The two factors, foretold and measured", *axes, tuple(series))
-
-
-def finding(all_: TwoFactors) -> str:
-    """Which band stands in for what is removed, and what two factors win."""
-    wants = {
-        kind: [place for place in all_.found if _rises(all_.factors(place, kind))]
-        for kind in ("foretold", "two")
-    }
-    both = len(set(wants["foretold"]) & set(wants["two"]))
-    last = [place for place in all_.found if place[1] == RATES[-1]]
-    each = [
-        f"{domain} {_rounded(all_.factors(place, 'foretold'))}, measured "
-        f"{_rounded(all_.factors(place, 'two'))}"
-        for place in last
-        for domain in place[:1]
-    ]
-    return " ".join(
-        (
-            short(all_),
-            f"The second order gives the next band the larger factor at {len(wants['foretold'])} "
-            f"of {len(all_.found)} places, the measured losses at {len(wants['two'])}, both at "
-            f"{both}. At {pruned(RATES[-1])} foretold (strongest / next): {'; '.join(each)}.",
-            _edge(all_),
-            _told_gap(all_, "foretold", "without", "The foretold two factors minus none"),
-            _told_gap(all_, "foretold", "two", "The foretold two minus the two of least loss"),
-        )
-    )
-
-
-def _edge(all_: TwoFactors) -> str:
-    """How many choices are at the ends of what was tried, and where chance is excluded."""
-    ends = sum(bool({FACTORS[0], FACTORS[-1]} & set(s[2])) for s in all_.settings.values())
-    beyond = dict.fromkeys(domain for (domain, _), one in all_.found.items() if one.lead.low > 0)
-    where = f" The band's lead beyond chance is with {listed(list(beyond))}." if beyond else ""
-    return (
-        f"{ends} of {len(all_.found)} pairs lie at the least or the largest factor tried, so that "
-        f"better ones may lie beyond.{where}"
-    )
-
-
-def _rises(factors: Sequence[float]) -> bool:
-    return factors[-1] > factors[0]
-
-
-def short(all_: TwoFactors) -> str:
-    """The bands' likeness to what is removed, and two factors against one."""
-    leads = [one.lead for one in all_.found.values()]
-    strongest, weakest = ([one.likeness[at] for one in all_.found.values()] for at in (0, -1))
-    return (
-        "By what it does to the logits the next band is closer to the removed part than the "
-        f"strongest is at {sum(one.value > 0 for one in leads)} of {len(leads)} places (beyond "
-        f"chance at {sum(one.low > 0 for one in leads)}, the reverse at "
-        f"{sum(one.high < 0 for one in leads)}): cosines of {_span(weakest)} and "
-        f"{_span(strongest)}. "
-        + _told_gap(all_, "two", "one", "The loss with two factors minus one")
-        + " "
-        + _told_gap(all_, "two", "without", "Two factors minus none")
-    )
-
-
-def _told_gap(all_: TwoFactors, one: str, other: str, what: str) -> str:
-    """A difference of test losses at every rate, with its interval."""
-    said = []
-    for rate in RATES:
-        found = all_.gap([place for place in all_.found if place[1] == rate], one, other)
-        ends = f"{found.low:+.3f} to {found.high:+.3f}"
-        said.append(f"{found.value:+.3f} nats per token ({ends}) at {pruned(rate)}")
-    return f"{what}, on test items: {listed(said)}."
-
-
-def _span(values: Sequence[float]) -> str:
-    return f"{number(min(values))} to {number(max(values))}"
 
 
 BANDS = Declared(

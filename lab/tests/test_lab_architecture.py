@@ -1,0 +1,70 @@
+"""Rules of the laboratory: what it imports of the library, the order of its packages, sizes."""
+
+import pytest
+
+import dppa_core
+from tests.test_architecture import (
+    LAB,
+    houses,
+    imported,
+    late_imports,
+    module_name,
+    resolve,
+    sources,
+    too_long,
+    top_level,
+)
+
+DECLARED = {
+    f"dppa_core.{package}.{module}" if package else f"dppa_core.{module}"
+    for package, modules in {
+        "": "errors progress tasks",
+        "charts": "chart report svg",
+        "checkpoints.adapters": "lora_config lora_parts",
+        "checkpoints.sources": "fetchable open zoo",
+        "checkpoints.vocabulary": "chat_templates",
+        "cli": "output",
+        "evaluation": "examiner harness_tasks identity lm_eval_harness scores side_by_side tables",
+        "evaluation.analysis": "curvature logit_changes",
+        "merging": "convert merger",
+        "merging.in_memory": "model_pool source",
+        "merging.preflight": "fetchable_sets",
+        "methods": "della registry",
+        "methods.shared": "contract",
+        "models": "answer_loss devices resident texts",
+        "profiling": "profile",
+        "pruning": "coefficients delta_profile delta_size density floats partition plan "
+        "pruning_parameters",
+        "recipes": "calibration differences yaml_text",
+        "system": "atomic_folders byte_sizes folder_cache machine threads",
+        "tasks": "finance intervals items law math own_items",
+        "tuning.adamerging": "adamerge settings texts",
+        "tuning.advice": "facts kept_rule run",
+        "tuning.search": "axes joint trial",
+    }.items()
+    for module in modules.split()
+}
+"""What the laboratory may import of the library beside its public names: a change of one of these
+may change the laboratory."""
+OWN = sources(LAB, "lab/scripts")
+
+
+def test_of_the_library_public_names_and_declared_modules_are_imported() -> None:
+    used = {name for path in OWN for name in imported(path) if name.startswith("dppa_core.")}
+    public = {f"dppa_core.{name}" for name in dppa_core.__all__}
+    assert {resolve(name) for name in used - public} == DECLARED
+    assert not [name for name in used if any(part.startswith("_") for part in name.split("."))]
+
+
+def test_the_page_is_not_imported() -> None:
+    banned = {"components", "dppa_studio", "gradio", "app"}
+    assert not [module_name(path) for path in OWN if top_level(path) & banned]
+
+
+@pytest.mark.parametrize("package", houses("dppa_lab"))
+def test_every_import_points_to_an_earlier_part(package: str) -> None:
+    assert not late_imports(package)
+
+
+def test_a_file_has_one_purpose() -> None:
+    assert not too_long(LAB, "lab/scripts")
