@@ -19,8 +19,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from benchmarks.engine.journal import ROOT
 from benchmarks.measure import machine
-from tests.fuzz.report import RESULT, ROOT, write
+from tests.fuzz.report import RESULT, write
 from tests.fuzz.seeds import seeds
 from tests.fuzz.targets import TARGETS, Target
 

@@ -1,11 +1,11 @@
 """docs/fuzz.json and its table."""
 
-from pathlib import Path
 from typing import Any
 
+from benchmarks.engine.journal import ROOT
 from benchmarks.engine.write import keep, measured_on, table
 
-RESULT = Path(__file__).resolve().parents[2] / "docs" / "fuzz.json"
+RESULT = ROOT / "docs" / "fuzz.json"
 
 
 def text(found: dict[str, Any]) -> str:
