@@ -23,7 +23,7 @@ from dppa_core.checkpoints.sources.zoo import KNOWN
 from dppa_core.tasks.intervals import wilson
 from dppa_lab.zoo.study.compare import SECONDARY, compare, embeddings_whole
 from dppa_lab.zoo.study.confirmation import confirmation
-from lab.scripts.measured_results import ROOT, Results, found, text_of
+from lab.scripts.measured_results import ROOT, Results, text_of
 from lab.scripts.stated_figures import rewritten
 from lab.scripts.stated_sentences import STATED
 from tests.helpers.gain_claims import finance_is_harder, parted, rising_and_fading, together
@@ -53,15 +53,6 @@ def between() -> bool:
     """Task arithmetic before DPPA, DPPA before DARE, and magnitude pruning level with DPPA."""
     level = not ahead("magnitude") and not behind("magnitude")
     return ahead("task_arithmetic") and behind("dare") and level
-
-
-def alone(column: str) -> tuple[float, float]:
-    """The ends of the interval of a difference at 95 %, models pruned one at a time."""
-    low, high = found(
-        rf"{column} has no gain; .*?80 % to -[\d.]+ points \((-?[\d.]+) to (-?[\d.]+)\) at 95 %",
-        DATA.experiments["beyond"]["finding"],
-    )
-    return float(low), float(high)
 
 
 RESULT_ROWS: list[dict[str, Any]] = json.loads(text_of("docs/results.json"))["merges"]
@@ -103,20 +94,29 @@ def parameters() -> int:
     return sum(math.prod(base.shape(name)) for name in base.names())
 
 
+def side(variant: str, reference: str, rate: float, report: str = "experiments") -> int:
+    """Of a difference in experiment 4: where its interval lies; 0 if it holds 0."""
+    runs = json.loads(text_of(f"lab/data/{report}.json"))["experiments"]
+    (table,) = (run["tables"][0] for run in runs if run["key"] == "ablation")
+    place = [column["title"] for column in table["columns"]].index(f"minus {reference}")
+    rows = (row["cells"] for row in table["rows"])
+    (cell,) = (row[place] for row in rows if [one["value"] for one in row[:2]] == [variant, rate])
+    return int(cell["low"] > 0) - int(cell["high"] < 0)
+
+
+PLAIN, ONE, TWO, BOTH = "plain magnitude", "magnitude, one factor", "DPA alone", "both (DPPA)"
+
+
 def halves_at_95() -> bool:
     """In experiment 4 one factor, two and both halves keep more than none, DP less."""
-    told = DATA.experiments["ablation"]["finding"]
-    than = "against magnitude without a factor"
-    names = ("One factor for all kept entries", "DPA alone", "DPPA, both halves,")
-    better = [re.search(rf"{name} {than}: better at [^:.]*95 %", told) for name in names]
-    return all(better) and bool(re.search(rf"DP alone {than}: worse at [^:.]*95 %", told))
+    better = all(side(variant, PLAIN, 95.0) > 0 for variant in (ONE, TWO, BOTH))
+    return better and side("DP alone", PLAIN, 95.0) < 0
 
 
 def no_better_on_smollm2() -> bool:
     """Whether two factors show no difference from one in experiment 4 on SmolLM2."""
-    report = json.loads(text_of("lab/data/experiments-smollm2.json"))
-    (told,) = (one["finding"] for one in report["experiments"] if one["key"] == "ablation")
-    return bool(re.search(r"DPA's two factors against one factor: [^.]*no difference seen", told))
+    rates = (80.0, 90.0, 95.0)
+    return not any(side(TWO, "one factor", rate, "experiments-smollm2") for rate in rates)
 
 
 def new_sets(rate: float) -> dict[str, str]:
@@ -279,11 +279,10 @@ def test_words_around_the_figures_of_the_readme_hold() -> None:
     assert ahead("task_arithmetic"), "keeps ... less; start without pruning"
     assert between(), "no difference is seen: DPPA keeps ... more than magnitude"
     assert outcome(0.95) == "loses, wins", "ahead of magnitude"
-    rows, plain = DATA.experiments["ablation"]["finding"], "against magnitude without a factor"
-    assert f"DP alone {plain}: worse at 90 % and 95 %" in rows, "less than magnitude"
-    for name in ("DPA alone", "DPPA, both halves,"):
-        assert f"{name} {plain}: better at 90 % and 95 %" in rows, "factors help"
-    assert "DP on top of DPA against DPA alone: worse at 95 %" in rows, "DP does not"
+    for rate in (90.0, 95.0):
+        assert side("DP alone", PLAIN, rate) < 0, "less than magnitude"
+        assert side(TWO, PLAIN, rate) > 0 and side(BOTH, PLAIN, rate) > 0, "factors help"
+    assert side(BOTH, "DPA alone", 95.0) < 0, "DP does not"
     assert moving_apart(), "the methods move apart (lesson 8)"
     assert ahead("emr"), "or Nth of those that make one model"
     assert "slerp" not in DATA.board, "SLERP merges two models only"
