@@ -151,11 +151,6 @@ def listed(names: Sequence[str]) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def in_brackets(names: Sequence[str]) -> str:
-    """The names in brackets after a blank; empty without names."""
-    return f" ({listed(names)})" if names else ""
-
-
 def _number(value: float, unit: str) -> str:
     """Percent and points to a tenth, nats to four significant digits, others to three."""
     text = f"{value:.1f}" if unit in ("%", "points") else f"{value:.{4 if unit == 'nats' else 3}g}"

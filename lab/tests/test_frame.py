@@ -70,13 +70,13 @@ class Double:
     def key(self) -> str:
         return f"double-{self.number}"
 
-    def known(self, examiner: ExperimentExaminer) -> int | None:
+    def cached(self, examiner: ExperimentExaminer) -> int | None:
         return 2 * self.number if self.kept else None
 
     def answer(self, examiner: ExperimentExaminer) -> int:
         return 2 * self.number
 
-    def told(self) -> str:
+    def label(self) -> str:
         return f"twice {self.number}"
 
 
@@ -381,9 +381,9 @@ def test_documents_of_the_harness_are_split_and_asked_once(zoo_env: Path) -> Non
     setting = replace(embedded(test=3, search=1), subjects=(Subject("zoo:law", "lm-eval:piqa"),))
     test, search = (exam(setting, "zoo:law", "lm-eval:piqa", split) for split in ("test", "search"))
     examiner = Exams(1.0, 0.0, 1.0, 1.0)
-    assert test.known(examiner) is None
+    assert test.cached(examiner) is None
     assert test.answer(examiner).hits == (False, True, True)
-    found = search.known(examiner)
+    found = search.cached(examiner)
     assert found is not None and found.hits == (True,) and examiner.asked == 1
     with pytest.raises(InvalidValue, match="right or wrong"):
         exam(setting, "zoo:math", "lm-eval:piqa").answer(Exams(0.25, 1.0, 0.5, 1.0))

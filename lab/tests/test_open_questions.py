@@ -43,7 +43,7 @@ def test_a_scaled_delta_is_a_merge_with_that_coefficient_and_its_unpruned_one_to
     assert {recipe.models[0].model for recipe in recipes} == {SETTING.subjects[0].model}
     whole = [one for one in recipes if one.method == "task_arithmetic"]
     assert {one.models[0].levels for one in whole} == {(0.0,)}
-    assert sum(found.own.hits) == 20
+    assert sum(found.unpruned.hits) == 20
     assert [sum(draw.hits) for draw in found.marks["dare"].marks] == [8] * DRAWS
     seeds = {one.seed for one in recipes if one.method == "dare"}
     assert len(seeds) == DRAWS
@@ -118,4 +118,4 @@ def test_a_delta_too_small_to_answer_anything_keeps_factors_of_one() -> None:
 
     found, _ = answered(contest(SETTING, SETTING.subjects[0], 0.9, 0.25), answer)
     assert found.factors == (1.0, 1.0)
-    assert sum(found.one("dppa").hits) == 12
+    assert sum(found.sole_marks("dppa").hits) == 12

@@ -50,14 +50,18 @@ def exam(setting: Setting, target: Target, domain: str, split: str = "test") -> 
 def own_marks(setting: Setting, split: str = "test") -> Steps[dict[str, Marks]]:
     """Marks of every domain model on its own domain; raises InvalidValue if it has none right."""
     marks = yield from all_asked(
-        {one.domain: exam(setting, one.model, one.domain, split) for one in setting.subjects}
+        {
+            subject.domain: exam(setting, subject.model, subject.domain, split)
+            for subject in setting.subjects
+        }
     )
-    for one in setting.subjects:
-        if not any(marks[one.domain].hits):
+    for subject in setting.subjects:
+        if not any(marks[subject.domain].hits):
             raise InvalidValue(
-                f"{one.model} itself answers none of the {len(marks[one.domain].hits)} {split} "
-                f"items of {one.name}, so the retention of a merge is undefined. A model of "
-                "another domain, or too few items (--limit, --search-limit), is the usual cause."
+                f"{subject.model} itself answers none of the {len(marks[subject.domain].hits)} "
+                f"{split} items of {subject.name}, so the retention of a merge is undefined. A "
+                "model of another domain, or too few items (--limit, --search-limit), is the usual "
+                "cause."
             )
     return marks
 
@@ -135,9 +139,9 @@ def factors_at(
 ) -> Steps[dict[tuple[float, str], Factors]]:
     """The factors of DPPA for some models, by rate and domain."""
     several = {
-        (rate, one.domain): chosen_factors(setting, one, Treatment("dppa", rate))
+        (rate, subject.domain): chosen_factors(setting, subject, Treatment("dppa", rate))
         for rate in rates
-        for one in subjects
+        for subject in subjects
     }
     return (yield from together(several))
 
@@ -146,44 +150,44 @@ def best_coefficient(
     setting: Setting,
     domains: Sequence[str],
     recipe: Callable[[float], MergeRecipe],
-    own: ByDomain,
+    unpruned: ByDomain,
     tried: Sequence[float] = COEFFICIENTS,
 ) -> Steps[float]:
     """The coefficient with the best retention on the search items; of equals the smaller loss.
 
     Args:
-        own: Marks of each domain model on the search items of its domain.
+        unpruned: Marks of each domain model on the search items of its domain.
         tried: All of them are scored; then further ones while the outermost is best.
     """
-    known: dict[float, ByDomain] = {}
+    scores: dict[float, ByDomain] = {}
 
     def rank(coefficient: float) -> tuple[float, float]:
-        return retention(known[coefficient], own), -loss(known[coefficient])
+        return retention(scores[coefficient], unpruned), -loss(scores[coefficient])
 
-    wanted = list(tried)
-    while wanted:
-        asked = {
+    waiting = list(tried)
+    while waiting:
+        questions = {
             (coefficient, domain): exam(setting, recipe(coefficient), domain, "search")
-            for coefficient in wanted
+            for coefficient in waiting
             for domain in domains
         }
-        marks = yield from all_asked(asked)
-        for coefficient in wanted:
-            known[coefficient] = {domain: marks[coefficient, domain] for domain in domains}
-        best = max(known, key=rank)
-        wanted = _further(best, tuple(known))
+        marks = yield from all_asked(questions)
+        for coefficient in waiting:
+            scores[coefficient] = {domain: marks[coefficient, domain] for domain in domains}
+        best = max(scores, key=rank)
+        waiting = _further(best, tuple(scores))
     return best
 
 
-def _further(best: float, known: Sequence[float]) -> list[float]:
+def _further(best: float, tried: Sequence[float]) -> list[float]:
     """The next coefficient beyond the best if that is the outermost, in a list; else none."""
-    step = FURTHER if best == max(known) else 1 / FURTHER if best == min(known) else None
+    step = FURTHER if best == max(tried) else 1 / FURTHER if best == min(tried) else None
     following = round(best * step, 2) if step else 0.0
     return [following] if LEAST <= following <= LARGEST else []
 
 
-def retention(marks: ByDomain, own: ByDomain) -> float:
+def retention(marks: ByDomain, unpruned: ByDomain) -> float:
     """Geometric mean over the domains of accuracy ÷ the domain model's own; 0 without any own."""
-    if not all(any(own[domain].hits) for domain in marks):
+    if not all(any(unpruned[domain].hits) for domain in marks):
         return 0.0
-    return geometric_mean([share(marks[domain]) / share(own[domain]) for domain in marks])
+    return geometric_mean([share(marks[domain]) / share(unpruned[domain]) for domain in marks])

@@ -55,11 +55,11 @@ def overview(results: Mapping[str, Any], studies: Sequence[Mapping[str, Any]]) -
 
 def _measured(results: Mapping[str, Any], differences: int) -> str:
     """How the merges were measured and compared."""
-    asked = sum(one["n"] for one in results["models"]["base"].values())
+    items = sum(score["n"] for score in results["models"]["base"].values())
     return (
         "Every method's factors, coefficient and strength were chosen together on "
         f"{results['search_items']} search items a domain, with one budget for all, and scored on "
-        f"all {asked:,} test items. *As pruned*: nothing was chosen; factors and coefficients are "
+        f"all {items:,} test items. *As pruned*: nothing was chosen; factors and coefficients are "
         "1, DP has the paper's strength. Retention is accuracy divided by the domain model's own, "
         "the arithmetic mean of the domains. A rate counts the entries of the modules; embeddings "
         "and norms stay whole. DPPA wins or loses where the difference is beyond chance: p-values "
@@ -78,28 +78,28 @@ def _measured(results: Mapping[str, Any], differences: int) -> str:
 def _table(title: str, rows: Sequence[RatedMerge], first: Sequence[Column]) -> Table:
     several = rows[0].size is None
     rivals = [*reversed(MERGED)] if several else [AS_PRUNED, SIMPLEST]
-    shown = [name for name in NAMES if name in rows[0].kept and name != "dp"]  # room on the page
+    methods = [name for name in NAMES if name in rows[0].kept and name != "dp"]  # room on the page
     columns = (
         *first,
         Column("pruned", "%"),
         Column("outcomes"),
         *(Column(f"minus {NAMES[name]}", "points") for name in rivals),
-        *(Column(NAMES[name], "%") for name in shown),
+        *(Column(NAMES[name], "%") for name in methods),
     )
-    return Table(title, columns, tuple(_cells(row, shown, rivals) for row in rows))
+    return Table(title, columns, tuple(_cells(row, methods, rivals) for row in rows))
 
 
-def _cells(row: RatedMerge, shown: Sequence[str], rivals: Sequence[str]) -> Row:
+def _cells(row: RatedMerge, methods: Sequence[str], rivals: Sequence[str]) -> Row:
     first = [Cell(row.domain), Cell(row.size)] if row.domain else [Cell(row.set)]
-    kept = (row.kept.get(name) for name in shown)
+    kept = (row.kept.get(name) for name in methods)
     gaps = (row.minus.get(name) for name in rivals)
-    told = ", ".join(row.outcomes[name] for name in rivals if row.outcomes)
+    outcomes = ", ".join(row.outcomes[name] for name in rivals if row.outcomes)
     cells = (
         *first,
         Cell(100 * row.rate),
-        Cell(told or "few seeds: no claim"),
-        *(Cell(None) if one is None else points(one) for one in gaps),
-        *(Cell(None if one is None else 100 * one) for one in kept),
+        Cell(outcomes or "few seeds: no claim"),
+        *(Cell(None) if gap is None else points(gap) for gap in gaps),
+        *(Cell(None if share is None else 100 * share) for share in kept),
     )
     return Row(cells, row.recipe)
 

@@ -78,31 +78,37 @@ class Ablated(RatedMarks):
 def steps(setting: Setting) -> Steps[Findings]:
     """Choose the factors, then ask test items."""
     places = [
-        (variant, rate, one) for variant in VARIANTS for rate in RATES for one in setting.subjects
+        (variant, rate, subject)
+        for variant in VARIANTS
+        for rate in RATES
+        for subject in setting.subjects
     ]
     factors = yield from together(
         {
-            (variant.key, rate, one.domain): chosen_factors(
-                setting, one, variant.treatment(rate), bands=variant.factors
+            (variant.key, rate, subject.domain): chosen_factors(
+                setting, subject, variant.treatment(rate), bands=variant.factors
             )
-            for variant, rate, one in places
+            for variant, rate, subject in places
             if variant.factors
         }
     )
-    asked = {
-        (variant.key, rate, one.domain): alone(
-            setting, one, variant.treatment(rate), factors.get((variant.key, rate, one.domain))
+    alone_of = {
+        (variant.key, rate, subject.domain): alone(
+            setting,
+            subject,
+            variant.treatment(rate),
+            factors.get((variant.key, rate, subject.domain)),
         )
-        for variant, rate, one in places
+        for variant, rate, subject in places
     }
-    own = yield from own_marks(setting)
-    marks = yield from all_asked({place: question for place, (_, question) in asked.items()})
-    recipes = {place: recipe for place, (recipe, _) in asked.items()}
-    found = Ablated(own, marks, factors, recipes)
-    return Findings((_table(setting, found),), (_plot(found),))
+    unpruned = yield from own_marks(setting)
+    marks = yield from all_asked({place: question for place, (_, question) in alone_of.items()})
+    recipes = {place: recipe for place, (recipe, _) in alone_of.items()}
+    ablated = Ablated(unpruned, marks, factors, recipes)
+    return Findings((_table(setting, ablated),), (_plot(ablated),))
 
 
-def _table(setting: Setting, found: Ablated) -> Table:
+def _table(setting: Setting, ablated: Ablated) -> Table:
     columns = (
         *columns_by("variant", setting),
         Column("factors, strongest / next band", "×"),
@@ -111,22 +117,22 @@ def _table(setting: Setting, found: Ablated) -> Table:
     rows = []
     for rate in RATES:
         for variant in VARIANTS:
-            marks = found.at(variant.key, rate)
-            gaps = (_gap(found, variant.key, other, rate) for other in REFERENCES)
+            marks = ablated.at(variant.key, rate)
+            gaps = (_gap(ablated, variant.key, reference, rate) for reference in REFERENCES)
             told_of = [
-                f"{one.name} {factors_text(found.factors[variant.key, rate, one.domain])}"
-                for one in setting.subjects
+                f"{subject.name} {factors_text(ablated.factors[variant.key, rate, subject.domain])}"
+                for subject in setting.subjects
                 if variant.factors
             ]
             single = len(setting.subjects) == 1
-            recipe = found.recipes[variant.key, rate, setting.subjects[0].domain]
+            recipe = ablated.recipes[variant.key, rate, setting.subjects[0].domain]
             rows.append(
                 Row(
                     (
                         Cell(variant.title),
                         Cell(100 * rate),
-                        *(accuracy(marks[one.domain]) for one in setting.subjects),
-                        found.kept(variant.key, rate),
+                        *(accuracy(marks[subject.domain]) for subject in setting.subjects),
+                        ablated.kept(variant.key, rate),
                         Cell("; ".join(told_of) or None),
                         *gaps,
                     ),
@@ -136,16 +142,21 @@ def _table(setting: Setting, found: Ablated) -> Table:
     return Table("Each domain model alone, pruned and put back on the base", columns, tuple(rows))
 
 
-def _gap(found: Ablated, one: str, other: str, rate: float) -> Cell:
+def _gap(ablated: Ablated, variant: str, reference: str, rate: float) -> Cell:
     """Gain of a variant over another, if the two are compared."""
-    if other in COMPARED.get(one, ()):
-        return points(found.gain(one, other, rate))
+    if reference in COMPARED.get(variant, ()):
+        return points(ablated.gain(variant, reference, rate))
     return Cell(None)
 
 
-def _plot(found: Ablated) -> Chart:
-    kept = {pruned(rate): [found.kept(one.key, rate) for one in VARIANTS] for rate in RATES}
-    axes, titles = (Axis("variant"), Axis("mean retention", "%")), [one.title for one in VARIANTS]
+def _plot(ablated: Ablated) -> Chart:
+    kept = {
+        pruned(rate): [ablated.kept(variant.key, rate) for variant in VARIANTS] for rate in RATES
+    }
+    axes, titles = (
+        (Axis("variant"), Axis("mean retention", "%")),
+        [variant.title for variant in VARIANTS],
+    )
     return Chart.of("bars", "What each half of DPPA keeps", axes, titles, kept)
 
 

@@ -51,44 +51,44 @@ class Beyond(RatedMarks):
 
 def steps(setting: Setting) -> Steps[Findings]:
     """Choose factors at every rate, ask test items, and measure what the plans keep."""
-    chosen = yield from factors_at(setting, setting.subjects, RATES)
-    own = yield from own_marks(setting)
-    asked = {}
+    factors_of = yield from factors_at(setting, setting.subjects, RATES)
+    unpruned = yield from own_marks(setting)
+    questions = {}
     for method in METHODS:
         for rate in RATES:
-            for one in setting.subjects:
-                factors = chosen[rate, one.domain] if method == "dppa" else None
-                _, question = alone(setting, one, Treatment(method, rate), factors)
-                asked[method, rate, one.domain] = question
-    marks = yield from all_asked(asked)
-    found = Beyond(own, marks, plans(setting))
-    return Findings((_table(found),), (_gains(found), _reasons(found)))
+            for subject in setting.subjects:
+                factors = factors_of[rate, subject.domain] if method == "dppa" else None
+                _, question = alone(setting, subject, Treatment(method, rate), factors)
+                questions[method, rate, subject.domain] = question
+    marks = yield from all_asked(questions)
+    beyond = Beyond(unpruned, marks, plans(setting))
+    return Findings((_table(beyond),), (_gains(beyond), _reasons(beyond)))
 
 
 def plans(setting: Setting) -> dict[tuple[str, float], KeptShares]:
     """What magnitude and DP keep at every rate, from the profiles alone."""
-    profiles = [cached_profile(setting.base, one.model) for one in setting.subjects]
-    found = {}
+    profiles = [cached_profile(setting.base, subject.model) for subject in setting.subjects]
+    shares = {}
     for method, parameters in (
         ("magnitude", PruningParameters(strength=0.0)),
         ("dp", PruningParameters()),
     ):
         for rate in RATES:
-            made = [plan_pruning(profile, [rate], parameters) for profile in profiles]
-            energy = _mean([one.energy for one in made])
+            planned = [plan_pruning(profile, [rate], parameters) for profile in profiles]
+            energy = _mean([plan.energy for plan in planned])
             starved = [
-                _mean([module.density < STARVED * (1 - rate) for module in one.modules])
-                for one in made
+                _mean([module.density < STARVED * (1 - rate) for module in plan.modules])
+                for plan in planned
             ]
-            found[method, rate] = KeptShares(energy, _mean(starved))
-    return found
+            shares[method, rate] = KeptShares(energy, _mean(starved))
+    return shares
 
 
 def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
-def _table(found: Beyond) -> Table:
+def _table(beyond: Beyond) -> Table:
     columns = (
         Column("pruned", "%"),
         *(Column(title, "%") for title in ("magnitude", "DP", "DPPA")),
@@ -100,17 +100,17 @@ def _table(found: Beyond) -> Table:
     )
     rows = []
     for rate in RATES:
-        shares = [Cell(100 * mean_share(found.at(method, rate))) for method in METHODS]
-        gains = [points(found.over(method, rate)) for method in METHODS[1:]]
-        energies = [Cell(100 * found.shares[method, rate].energy) for method in METHODS[:2]]
-        starved = Cell(100 * found.shares["dp", rate].starved)
+        shares = [Cell(100 * mean_share(beyond.at(method, rate))) for method in METHODS]
+        gains = [points(beyond.over(method, rate)) for method in METHODS[1:]]
+        energies = [Cell(100 * beyond.shares[method, rate].energy) for method in METHODS[:2]]
+        starved = Cell(100 * beyond.shares["dp", rate].starved)
         rows.append(Row((Cell(100 * rate), *shares, *gains, *energies, starved)))
     return Table("Means over the domains, each model alone; test items", columns, tuple(rows))
 
 
-def _gains(found: Beyond) -> Chart:
+def _gains(beyond: Beyond) -> Chart:
     cells = {
-        f"{title} minus magnitude": [points(found.over(method, rate)) for rate in RATES]
+        f"{title} minus magnitude": [points(beyond.over(method, rate)) for rate in RATES]
         for method, title in TITLES.items()
     }
     axes, rates = (Axis("pruned", "%"), Axis("gain in accuracy", "points")), _percents(RATES)
@@ -121,15 +121,15 @@ def _percents(values: Sequence[float]) -> list[float]:
     return [100 * value for value in values]
 
 
-def _reasons(found: Beyond) -> Chart:
+def _reasons(beyond: Beyond) -> Chart:
     lines = {
-        "d² kept by magnitude": [found.shares["magnitude", rate].energy for rate in RATES],
-        "d² kept by DP": [found.shares["dp", rate].energy for rate in RATES],
-        "matrices DP starves": [found.shares["dp", rate].starved for rate in RATES],
+        "d² kept by magnitude": [beyond.shares["magnitude", rate].energy for rate in RATES],
+        "d² kept by DP": [beyond.shares["dp", rate].energy for rate in RATES],
+        "matrices DP starves": [beyond.shares["dp", rate].starved for rate in RATES],
     }
     series = tuple(
-        Series(title, tuple(_percents(RATES)), tuple(_percents(each)))
-        for title, each in lines.items()
+        Series(title, tuple(_percents(RATES)), tuple(_percents(shares)))
+        for title, shares in lines.items()
     )
     axes = Axis("pruned", "%"), Axis("share", "%")
     return Chart("lines", "What the plans keep, and whom DP starves", *axes, series)

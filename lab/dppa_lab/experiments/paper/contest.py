@@ -39,20 +39,20 @@ class Contest:
     subject: Subject
     rate: float
     scale: float
-    own: Marks
+    unpruned: Marks
     """Marks of base + scale · delta, unpruned."""
     marks: Mapping[str, Draws]
     """Marks of every method; one draw for deterministic methods."""
     factors: tuple[float, ...]
     """Factors of DPPA's two bands, chosen on the search items."""
 
-    def one(self, method: str) -> Marks:
+    def sole_marks(self, method: str) -> Marks:
         """Marks of a deterministic method."""
         return self.marks[method].marks[0]
 
     def cells(self) -> tuple[Cell, ...]:
         """Accuracies: the whole delta, then every method."""
-        return accuracy(self.own), *(self.marks[method].cell() for method in METHODS)
+        return accuracy(self.unpruned), *(self.marks[method].cell() for method in METHODS)
 
     def factors_cell(self) -> Cell:
         """The factors."""
@@ -62,18 +62,19 @@ class Contest:
 def contest(setting: Setting, subject: Subject, rate: float, scale: float = 1.0) -> Steps[Contest]:
     """Choose factors, then ask test items; `rate` in [0, 1), `scale` also of the unpruned delta."""
     factors = yield from chosen_factors(setting, subject, Treatment("dppa", rate), scale)
-    asked = {
+    questions = {
         (method, seed): alone(setting, subject, Treatment(method, rate, seed=seed), scale=scale)[1]
         for method in METHODS[:3]
         for seed in range(DRAWS if method == "dare" else 1)
     }
-    asked["dppa", 0] = alone(setting, subject, Treatment("dppa", rate), factors, scale=scale)[1]
-    asked["own", 0] = exam(setting, whole(setting, subject, scale), subject.domain)
-    found = yield from all_asked(asked)
+    questions["dppa", 0] = alone(setting, subject, Treatment("dppa", rate), factors, scale=scale)[1]
+    questions["own", 0] = exam(setting, whole(setting, subject, scale), subject.domain)
+    answers = yield from all_asked(questions)
     marks = {
-        method: Draws(tuple(found[key] for key in asked if key[0] == method)) for method in METHODS
+        method: Draws(tuple(answers[key] for key in questions if key[0] == method))
+        for method in METHODS
     }
-    return Contest(subject, rate, scale, found["own", 0], marks, factors)
+    return Contest(subject, rate, scale, answers["own", 0], marks, factors)
 
 
 def contests(
@@ -92,14 +93,14 @@ def contests(
 
 def against_magnitude(several: Mapping[str, Contest], method: str) -> Comparison | Interval:
     """A method's accuracy minus magnitude's; the domains, at least one, count equally."""
-    plain = {domain: one.one("magnitude") for domain, one in several.items()}
+    plain = {domain: held.sole_marks("magnitude") for domain, held in several.items()}
     if method == "dare":
-        drawn = against_draws(plain, {d: one.marks["dare"] for d, one in several.items()})
+        drawn = against_draws(plain, {d: held.marks["dare"] for d, held in several.items()})
         return flipped(drawn)
-    return compared({domain: one.one(method) for domain, one in several.items()}, plain)
+    return compared({domain: held.sole_marks(method) for domain, held in several.items()}, plain)
 
 
 def kept(several: Mapping[str, Contest], method: str) -> Cell:
     """Retention of a deterministic method in per cent; geometric mean over the domains."""
-    own: ByDomain = {domain: one.own for domain, one in several.items()}
-    return retained({domain: one.one(method) for domain, one in several.items()}, own)
+    unpruned: ByDomain = {domain: held.unpruned for domain, held in several.items()}
+    return retained({domain: held.sole_marks(method) for domain, held in several.items()}, unpruned)

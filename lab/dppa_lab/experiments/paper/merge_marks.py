@@ -57,105 +57,105 @@ class Merge:
         """Number of draws."""
         return max(len(draws.marks) for draws in self.draws.values())
 
-    def against(self, other: Merge) -> Comparison | Interval:
+    def against(self, reference: Merge) -> Comparison | Interval:
         """Comparison with the first draw of another merge of the same models.
 
         All of its own draws count if it has several and the other method differs.
         """
-        if self.drawn > 1 and other.method != self.method:
-            return flipped(against_draws(other.first, self.draws, together=True))
-        return compared(self.first, other.first)
+        if self.drawn > 1 and reference.method != self.method:
+            return flipped(against_draws(reference.first, self.draws, together=True))
+        return compared(self.first, reference.first)
 
 
 @dataclass(frozen=True, slots=True)
 class MergesMeasured:
     """All merges of the experiment."""
 
-    own: Mapping[str, Marks]
+    unpruned: Mapping[str, Marks]
     """Marks of each merged domain model on its own domain."""
     merges: tuple[Merge, ...]
 
     @property
     def named(self) -> str:
         """The merged domains."""
-        return " + ".join(domain.rpartition(":")[2] for domain in self.own)
+        return " + ".join(domain.rpartition(":")[2] for domain in self.unpruned)
 
     def rates(self) -> list[float]:
         """The pruning rates above 0, ascending."""
-        return sorted({one.rate for one in self.merges if one.rate})
+        return sorted({merge.rate for merge in self.merges if merge.rate})
 
-    def of(self, method: str, rate: float, tuned: bool) -> Merge | None:
+    def merge_of(self, method: str, rate: float, tuned: bool) -> Merge | None:
         """One merge, or None; merges of whole deltas match every rate."""
-        for one in self.merges:
-            if one.method == method and one.tuned == tuned and one.rate in (rate, 0.0):
-                return one
+        for merge in self.merges:
+            if merge.method == method and merge.tuned == tuned and merge.rate in (rate, 0.0):
+                return merge
         return None
 
-    def kept(self, one: Merge) -> Cell:
+    def kept(self, merge: Merge) -> Cell:
         """Mean retention in per cent; of several draws the mean of theirs."""
-        each = [
-            {domain: draws.marks[place] for domain, draws in one.draws.items()}
-            for place in range(one.drawn)
+        marks = [
+            {domain: draws.marks[place] for domain, draws in merge.draws.items()}
+            for place in range(merge.drawn)
         ]
-        return mean_retained(each, self.own)
+        return mean_retained(marks, self.unpruned)
 
 
-def merges_table(found: MergesMeasured) -> Table:
+def merges_table(measured: MergesMeasured) -> Table:
     columns = (
         Column("merge"),
         Column("pruned", "%"),
         Column("coefficient", "×"),
-        *(Column(domain.rpartition(":")[2], "%") for domain in found.own),
+        *(Column(domain.rpartition(":")[2], "%") for domain in measured.unpruned),
         Column("mean retention", "%"),
-        *(Column(f"minus DPPA at {pruned(rate)}", "points") for rate in found.rates()),
+        *(Column(f"minus DPPA at {pruned(rate)}", "points") for rate in measured.rates()),
         Column("minus the same with one coefficient", "points"),
     )
     rows = []
-    for one in sorted(found.merges, key=lambda one: one.rate):
-        scores = [of.cell() for of in one.draws.values()]
+    for merge in sorted(measured.merges, key=lambda merge: merge.rate):
+        scores = [draws.cell() for draws in merge.draws.values()]
         references = [
-            found.of(REFERENCE, rate, one.tuned) if one.rate in (rate, 0.0) else None
-            for rate in found.rates()
+            measured.merge_of(REFERENCE, rate, merge.tuned) if merge.rate in (rate, 0.0) else None
+            for rate in measured.rates()
         ]
-        before = found.of(one.method, one.rate, False) if one.tuned else None
+        before = measured.merge_of(merge.method, merge.rate, False) if merge.tuned else None
         rows.append(
             Row(
                 (
-                    Cell(one.name),
-                    Cell(100 * one.rate),
-                    Cell(one.coefficients),
+                    Cell(merge.name),
+                    Cell(100 * merge.rate),
+                    Cell(merge.coefficients),
                     *scores,
-                    found.kept(one),
-                    *(_gap(one, reference) for reference in references),
-                    _gap(one, before),
+                    measured.kept(merge),
+                    *(_gap(merge, reference) for reference in references),
+                    _gap(merge, before),
                 ),
-                dump_recipe(one.recipe),
+                dump_recipe(merge.recipe),
             )
         )
-    return Table(f"{found.named}, test items", columns, tuple(rows))
+    return Table(f"{measured.named}, test items", columns, tuple(rows))
 
 
-def _gap(one: Merge, other: Merge | None) -> Cell:
-    if other is None or other is one:
+def _gap(merge: Merge, reference: Merge | None) -> Cell:
+    if reference is None or reference is merge:
         return Cell(None)
-    return points(one.against(other))
+    return points(merge.against(reference))
 
 
-def merges_plot(found: MergesMeasured) -> Chart:
+def merges_plot(measured: MergesMeasured) -> Chart:
     series = []
-    for rate in found.rates():
+    for rate in measured.rates():
         for tuned in (False, True):
             places = [
-                (title, one)
+                (title, merge)
                 for method, title in TITLES.items()
-                if (one := found.of(method, rate, tuned)) is not None
+                if (merge := measured.merge_of(method, rate, tuned)) is not None
             ]
             name = f"{pruned(rate)}{', AdaMerging' if tuned else ''}"
-            kept = (found.kept(one) for _, one in places)
+            kept = (measured.kept(merge) for _, merge in places)
             series.append(Series.of(name, (title for title, _ in places), kept))
     return Chart(
         "bars",
-        f"{capital(found.named)} in one model",
+        f"{capital(measured.named)} in one model",
         Axis("method"),
         Axis("mean retention", "%"),
         tuple(series),

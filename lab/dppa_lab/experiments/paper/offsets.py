@@ -38,12 +38,12 @@ Key = tuple[str, float]
 def steps(setting: Setting) -> Steps[Findings]:
     """Ask everything, then report."""
     changes = {
-        one.domain: profile_facts(cached_profile(setting.base, one.model)).relative_change
-        for one in setting.subjects
+        subject.domain: profile_facts(cached_profile(setting.base, subject.model)).relative_change
+        for subject in setting.subjects
     }
-    found = yield from contests({"": setting}, (RATE,), SCALES)
+    by_place = yield from contests({"": setting}, (RATE,), SCALES)
     cells = {
-        (domain, scale): found["", domain, RATE, scale]
+        (domain, scale): by_place["", domain, RATE, scale]
         for domain in setting.domains
         for scale in SCALES
     }
@@ -58,10 +58,10 @@ def _table(changes: Mapping[str, float], cells: Mapping[Key, Contest]) -> Table:
         *(Column(f"{TITLES[method]} − magnitude", "points") for method in OTHERS),
     )
     rows = []
-    for (domain, scale), one in cells.items():
-        gaps = (points(against_magnitude({domain: one}, method)) for method in OTHERS)
-        first = Cell(one.subject.name), Cell(scale), Cell(scale * changes[domain])
-        rows.append(Row((*first, *one.cells(), one.factors_cell(), *gaps)))
+    for (domain, scale), contest in cells.items():
+        gaps = (points(against_magnitude({domain: contest}, method)) for method in OTHERS)
+        first = Cell(contest.subject.name), Cell(scale), Cell(scale * changes[domain])
+        rows.append(Row((*first, *contest.cells(), contest.factors_cell(), *gaps)))
     return Table(f"Every delta at five sizes, pruned at {percent(RATE)}", columns, tuple(rows))
 
 
@@ -73,13 +73,13 @@ def _plots(changes: Mapping[str, float], cells: Mapping[Key, Contest]) -> tuple[
         TITLES[method]: [points(against_magnitude({k[0]: cells[k]}, method)) for k in order]
         for method in OTHERS
     }
-    there = [key for key in order if share(cells[key].own) >= ANSWERS]
+    answering = [key for key in order if share(cells[key].unpruned) >= ANSWERS]
     kept = tuple(
         Series(
             TITLES[method],
-            tuple(key[1] * changes[key[0]] for key in there),
-            tuple(_kept(cells[key], method) for key in there),
-            labels=tuple(_called(key, cells[key]) for key in there),
+            tuple(key[1] * changes[key[0]] for key in answering),
+            tuple(_kept(cells[key], method) for key in answering),
+            labels=tuple(_called(key, cells[key]) for key in answering),
         )
         for method in (*OTHERS, "magnitude")  # the others in the colours of the first plot
     )
@@ -91,14 +91,14 @@ def _plots(changes: Mapping[str, float], cells: Mapping[Key, Contest]) -> tuple[
     )
 
 
-def _kept(one: Contest, method: str) -> float | None:
+def _kept(contest: Contest, method: str) -> float | None:
     """Retention against the unpruned model, in per cent."""
-    own = share(one.own)
-    return 100 * one.marks[method].mean / own if own else None
+    unpruned = share(contest.unpruned)
+    return 100 * contest.marks[method].mean / unpruned if unpruned else None
 
 
-def _called(key: Key, one: Contest) -> str:
-    return f"{one.subject.name} × {key[1]:g}"
+def _called(key: Key, contest: Contest) -> str:
+    return f"{contest.subject.name} × {key[1]:g}"
 
 
 OFFSETS = Declared(

@@ -29,32 +29,34 @@ Key = tuple[str, float, str]
 class Pruned:
     """All marks of the experiment."""
 
-    own: dict[str, Marks]
+    unpruned: dict[str, Marks]
     marks: dict[Key, Draws]
     """One draw for deterministic methods."""
 
 
 def steps(setting: Setting) -> Steps[Findings]:
     """Ask everything, then report."""
-    own = yield from own_marks(setting)
-    asked = {
-        (method, rate, one.domain, seed): alone(setting, one, Treatment(method, rate, seed=seed))[1]
+    unpruned = yield from own_marks(setting)
+    questions = {
+        (method, rate, subject.domain, seed): alone(
+            setting, subject, Treatment(method, rate, seed=seed)
+        )[1]
         for rate in RATES
-        for one in setting.subjects
+        for subject in setting.subjects
         for method in TITLES
         for seed in range(DRAWS if method == "dare" else 1)
     }
-    answers = yield from all_asked(asked)
+    answers = yield from all_asked(questions)
     grouped: dict[Key, tuple[Marks, ...]] = {}
     for (method, rate, domain, _), marks in answers.items():
         key = method, rate, domain
         grouped[key] = (*grouped.get(key, ()), marks)
-    found = Pruned(own, {key: Draws(marks) for key, marks in grouped.items()})
-    plots = tuple(_plot(found, domain) for domain in setting.domains)
-    return Findings((_table(setting, found),), plots)
+    pruned = Pruned(unpruned, {key: Draws(marks) for key, marks in grouped.items()})
+    plots = tuple(_plot(pruned, domain) for domain in setting.domains)
+    return Findings((_table(setting, pruned),), plots)
 
 
-def _table(setting: Setting, found: Pruned) -> Table:
+def _table(setting: Setting, pruned: Pruned) -> Table:
     columns = (
         Column("domain"),
         Column("pruned", "%"),
@@ -62,25 +64,34 @@ def _table(setting: Setting, found: Pruned) -> Table:
         Column("DP kept of the domain model", "%"),
     )
     rows = []
-    for one in setting.subjects:
+    for subject in setting.subjects:
         rows.append(
-            Row((Cell(one.name), Cell(0.0), *([accuracy(found.own[one.domain])] * 3), Cell(100.0)))
+            Row(
+                (
+                    Cell(subject.name),
+                    Cell(0.0),
+                    *([accuracy(pruned.unpruned[subject.domain])] * 3),
+                    Cell(100.0),
+                )
+            )
         )
         for rate in RATES:
-            recipe, _ = alone(setting, one, Treatment("dp", rate))
-            marks = [found.marks[method, rate, one.domain] for method in TITLES]
-            cells = [each.cell() for each in marks]
-            own = share(found.own[one.domain])
-            kept = 100 * found.marks["dp", rate, one.domain].mean / own if own else None
-            first = Cell(one.name), Cell(100 * rate)
+            recipe, _ = alone(setting, subject, Treatment("dp", rate))
+            marks = [pruned.marks[method, rate, subject.domain] for method in TITLES]
+            cells = [draws.cell() for draws in marks]
+            unpruned = share(pruned.unpruned[subject.domain])
+            kept = (
+                100 * pruned.marks["dp", rate, subject.domain].mean / unpruned if unpruned else None
+            )
+            first = Cell(subject.name), Cell(100 * rate)
             rows.append(Row((*first, *cells, Cell(kept)), dump_recipe(recipe)))
     return Table("Accuracy of each domain on its own test items", columns, tuple(rows))
 
 
-def _plot(found: Pruned, domain: str) -> Chart:
-    whole = accuracy(found.own[domain])
+def _plot(pruned: Pruned, domain: str) -> Chart:
+    whole = accuracy(pruned.unpruned[domain])
     cells = {
-        title: [whole, *(found.marks[method, rate, domain].cell() for rate in RATES)]
+        title: [whole, *(pruned.marks[method, rate, domain].cell() for rate in RATES)]
         for method, title in TITLES.items()
     }
     axes = Axis("pruned", "%"), Axis("accuracy", "%")

@@ -40,20 +40,20 @@ class Recovered(RatedMarks):
 def steps(setting: Setting) -> Steps[Findings]:
     """Choose factors on search items, then ask test items with and without the factors."""
     factors = yield from factors_at(setting, setting.subjects, RATES)
-    own = yield from own_marks(setting)
-    asked = {
-        (kind, rate, one.domain): alone(setting, one, Treatment(kind, rate), by)
+    unpruned = yield from own_marks(setting)
+    alone_of = {
+        (kind, rate, subject.domain): alone(setting, subject, Treatment(kind, rate), by)
         for rate in RATES
-        for one in setting.subjects
-        for kind, by in (("dp", None), ("dppa", factors[rate, one.domain]))
+        for subject in setting.subjects
+        for kind, by in (("dp", None), ("dppa", factors[rate, subject.domain]))
     }
-    marks = yield from all_asked({key: question for key, (_, question) in asked.items()})
-    recipes = {key[1:]: recipe for key, (recipe, _) in asked.items() if key[0] == "dppa"}
-    found = Recovered(own, marks, factors, recipes)
-    return Findings((_table(setting, found),), (_plot(found),))
+    marks = yield from all_asked({key: question for key, (_, question) in alone_of.items()})
+    recipes = {key[1:]: recipe for key, (recipe, _) in alone_of.items() if key[0] == "dppa"}
+    recovered = Recovered(unpruned, marks, factors, recipes)
+    return Findings((_table(setting, recovered),), (_plot(recovered),))
 
 
-def _table(setting: Setting, found: Recovered) -> Table:
+def _table(setting: Setting, recovered: Recovered) -> Table:
     columns = (
         Column("domain"),
         Column("pruned", "%"),
@@ -64,31 +64,34 @@ def _table(setting: Setting, found: Recovered) -> Table:
         Column("kept of the domain model", "%"),
     )
     rows = []
-    for one in setting.subjects:
+    for subject in setting.subjects:
         for rate in RATES:
-            place = rate, one.domain
-            before, after = (found.marks[kind, rate, one.domain] for kind in ("dp", "dppa"))
+            place = rate, subject.domain
+            before, after = (recovered.marks[kind, rate, subject.domain] for kind in ("dp", "dppa"))
             rows.append(
                 Row(
                     (
-                        Cell(one.name),
+                        Cell(subject.name),
                         Cell(100 * rate),
                         accuracy(before),
                         accuracy(after),
-                        Cell(factors_text(found.factors[place])),
-                        points(found.alone(one.domain, rate), len(after.hits)),
-                        retained({one.domain: after}, {one.domain: found.own[one.domain]}),
+                        Cell(factors_text(recovered.factors[place])),
+                        points(recovered.alone(subject.domain, rate), len(after.hits)),
+                        retained(
+                            {subject.domain: after},
+                            {subject.domain: recovered.unpruned[subject.domain]},
+                        ),
                     ),
-                    dump_recipe(found.recipes[place]),
+                    dump_recipe(recovered.recipes[place]),
                 )
             )
     return Table("Pruned by DP, then amplified; test items of each domain", columns, tuple(rows))
 
 
-def _plot(found: Recovered) -> Chart:
+def _plot(recovered: Recovered) -> Chart:
     gains = {
-        domain.rpartition(":")[2]: [points(found.alone(domain, rate)) for rate in RATES]
-        for domain in found.own
+        domain.rpartition(":")[2]: [points(recovered.alone(domain, rate)) for rate in RATES]
+        for domain in recovered.unpruned
     }
     axes, rates = (
         (Axis("pruned", "%"), Axis("gain in accuracy", "points")),

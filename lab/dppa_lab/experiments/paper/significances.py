@@ -25,17 +25,19 @@ KINDS = ("magnitude", "fisher", "activation", "random")
 
 def steps(setting: Setting) -> Steps[Findings]:
     """Ask everything, then report."""
-    own = yield from own_marks(setting)
+    unpruned = yield from own_marks(setting)
     marks = yield from all_asked(
         {
-            (kind, rate, one.domain): exam(setting, _recipe(setting, one, kind, rate), one.domain)
+            (kind, rate, subject.domain): exam(
+                setting, _recipe(setting, subject, kind, rate), subject.domain
+            )
             for kind in KINDS
             for rate in RATES
-            for one in setting.subjects
+            for subject in setting.subjects
         }
     )
-    found = RatedMarks(own, marks)
-    return Findings((_table(setting, found),), (_plot(found),))
+    rated = RatedMarks(unpruned, marks)
+    return Findings((_table(setting, rated),), (_plot(rated),))
 
 
 def _recipe(setting: Setting, subject: Subject, kind: str, rate: float) -> MergeRecipe:
@@ -43,32 +45,34 @@ def _recipe(setting: Setting, subject: Subject, kind: str, rate: float) -> Merge
     recipe, _ = alone(setting, subject, treatment)
     models = recipe.models
     if kind in ("fisher", "activation") and not subject.model.startswith("zoo:"):
-        models = tuple(replace(one, calibration=Calibration((subject.domain,))) for one in models)
+        models = tuple(
+            replace(model, calibration=Calibration((subject.domain,))) for model in models
+        )
     return replace(recipe, models=models, parameters={**recipe.parameters, "significance": kind})
 
 
-def _table(setting: Setting, found: RatedMarks) -> Table:
+def _table(setting: Setting, rated: RatedMarks) -> Table:
     columns = (*columns_by("significance", setting), Column("minus magnitude", "points"))
     rows = []
     for rate in RATES:
         for kind in KINDS:
-            marks, gap = found.at(kind, rate), Cell(None)
+            marks, gap = rated.at(kind, rate), Cell(None)
             if kind != "magnitude":
-                gap = points(found.gain(kind, "magnitude", rate))
-            scores = [accuracy(marks[one.domain]) for one in setting.subjects]
+                gap = points(rated.gain(kind, "magnitude", rate))
+            scores = [accuracy(marks[subject.domain]) for subject in setting.subjects]
             first = Cell(kind), Cell(100 * rate)
-            rows.append(Row((*first, *scores, found.kept(kind, rate), gap)))
+            rows.append(Row((*first, *scores, rated.kept(kind, rate), gap)))
     return Table("Each domain model alone, pruned by DP", columns, tuple(rows))
 
 
-def _plot(found: RatedMarks) -> Chart:
-    kept = {pruned(rate): [found.kept(kind, rate) for kind in KINDS] for rate in RATES}
+def _plot(rated: RatedMarks) -> Chart:
+    kept = {pruned(rate): [rated.kept(kind, rate) for kind in KINDS] for rate in RATES}
     axes = Axis("significance"), Axis("mean retention", "%")
     return Chart.of("bars", "What is kept by what ranks the entries", axes, KINDS, kept)
 
 
 def _wants(setting: Setting) -> str:
-    if any(one.domain.startswith(HARNESS) for one in setting.subjects):
+    if any(subject.domain.startswith(HARNESS) for subject in setting.subjects):
         return (
             "fisher and activation read texts of each domain; for tasks of lm-evaluation-harness "
             "none are known"

@@ -49,12 +49,14 @@ def wants(setting: Setting) -> str:
 
 def steps(setting: Setting) -> Steps[Findings]:
     """Ask everything, then report."""
-    settings = {one.title: one for one in setting.sizes} | {EMBEDDED.name: setting}
+    settings = {size_setting.title: size_setting for size_setting in setting.sizes} | {
+        EMBEDDED.name: setting
+    }
     named = {name: SIZES[name] for name in SIZES if name in settings}
-    found = yield from contests({name: settings[name] for name in named}, RATES)
+    by_place = yield from contests({name: settings[name] for name in named}, RATES)
     by_rate = {
         rate: {
-            name: {domain: found[name, domain, rate, 1.0] for domain in setting.domains}
+            name: {domain: by_place[name, domain, rate, 1.0] for domain in setting.domains}
             for name in named
         }
         for rate in RATES
@@ -74,13 +76,13 @@ def _trained(sizes: Mapping[str, TrainingSize], cells: Cells) -> Table:
     columns = (
         *(Column("size"), Column("parameters", "M"), Column("steps of the recipe", "%")),
         *(Column("texts of it", "%"),),
-        *(Column(f"{one.subject.name}, own", "%") for one in first.values()),
+        *(Column(f"{contest.subject.name}, own", "%") for contest in first.values()),
     )
     rows = []
     for name, size in sizes.items():
-        known = Cell(name), Cell(_millions(size)), Cell(100 * size.share), Cell(_texts(size))
-        own = (one.cells()[0] for one in cells[name].values())
-        rows.append(Row((*known, *own)))
+        about = Cell(name), Cell(_millions(size)), Cell(100 * size.share), Cell(_texts(size))
+        answered = (contest.cells()[0] for contest in cells[name].values())
+        rows.append(Row((*about, *answered)))
     return Table("The sizes, and what their domain models answer", columns, tuple(rows))
 
 
@@ -93,9 +95,9 @@ def _together(sizes: Mapping[str, TrainingSize], by_rate: Mapping[float, Cells])
     rows = []
     for rate, cells in by_rate.items():
         for name in sizes:
-            of = cells[name]
-            shares = (kept(of, method) for method in ("magnitude", *RIVALS))
-            gaps = (points(against_magnitude(of, method)) for method in ("dare", *RIVALS))
+            contests = cells[name]
+            shares = (kept(contests, method) for method in ("magnitude", *RIVALS))
+            gaps = (points(against_magnitude(contests, method)) for method in ("dare", *RIVALS))
             rows.append(Row((Cell(name), Cell(100 * rate), *shares, *gaps)))
     return Table("Single deltas, the domains counting equally", columns, tuple(rows))
 
@@ -109,9 +111,9 @@ def _apart(sizes: Mapping[str, TrainingSize], by_rate: Mapping[float, Cells]) ->
     rows = []
     for name in sizes:
         for rate, cells in by_rate.items():
-            for one in cells[name].values():
-                first = Cell(name), Cell(one.subject.name), Cell(100 * rate)
-                rows.append(Row((*first, *one.cells(), one.factors_cell())))
+            for contest in cells[name].values():
+                first = Cell(name), Cell(contest.subject.name), Cell(100 * rate)
+                rows.append(Row((*first, *contest.cells(), contest.factors_cell())))
     return Table("Accuracy of each domain on its own test items", columns, tuple(rows))
 
 

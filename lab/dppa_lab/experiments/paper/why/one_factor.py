@@ -38,7 +38,7 @@ Place = tuple[str, float]
 class Gains:
     """All results of the experiment."""
 
-    found: dict[Place, Curvature]
+    curvatures: dict[Place, Curvature]
     recipes: dict[Place, MergeRecipe]
     """With the best factor."""
     plain: dict[Place, Marks]
@@ -47,11 +47,11 @@ class Gains:
 
     def best(self, place: Place) -> float:
         """The factor of least loss on the search items."""
-        return best_factor(self.found[place])
+        return best_factor(self.curvatures[place])
 
     def loss(self, place: Place, factor: float) -> float:
         """Measured on the search items."""
-        return self.found[place].losses[FACTORS.index(factor)]
+        return self.curvatures[place].losses[FACTORS.index(factor)]
 
     def gain(self, place: Place) -> Comparison:
         """Accuracy with the best factor minus without."""
@@ -59,10 +59,10 @@ class Gains:
 
     def figures(self, place: Place) -> dict[str, float]:
         """Foretold and measured figures at one place."""
-        one, quadratic = self.found[place], self.found[place].quadratic
+        measured, quadratic = self.curvatures[place], self.curvatures[place].quadratic
         least = self.loss(place, self.best(place))
         return {
-            "energy": one.energy,
+            "energy": measured.energy,
             "cost": self.loss(place, 1.0) - quadratic.loss,
             "foretold cost": quadratic.at(1.0) - quadratic.loss,
             "left": least - quadratic.loss,
@@ -72,31 +72,35 @@ class Gains:
         }
 
 
-def best_factor(found: Curvature) -> float:
+def best_factor(measured: Curvature) -> float:
     """The factor of least measured loss; of equal ones the one nearest to 1."""
-    ranked = zip(found.losses, (abs(one - 1) for one in FACTORS), FACTORS, strict=True)
+    ranked = zip(measured.losses, (abs(factor - 1) for factor in FACTORS), FACTORS, strict=True)
     return min(ranked)[-1]
 
 
 def steps(setting: Setting) -> Steps[Findings]:
     """Foretell and measure losses on search items, then ask test items with the best factor."""
     questions = {
-        (one.domain, rate): CurvatureQuestion(
-            _recipe(setting, one, rate), one.domain, setting.search, FACTORS
+        (subject.domain, rate): CurvatureQuestion(
+            _recipe(setting, subject, rate), subject.domain, setting.search, FACTORS
         )
-        for one in setting.subjects
+        for subject in setting.subjects
         for rate in RATES
     }
-    found = yield from all_asked(questions)
+    curvatures = yield from all_asked(questions)
     recipes = {
-        place: _amplified(question.recipe, best_factor(found[place]))
+        place: _amplified(question.recipe, best_factor(curvatures[place]))
         for place, question in questions.items()
     }
-    asked = {(*place, 1): exam(setting, q.recipe, place[0]) for place, q in questions.items()}
-    asked |= {(*place, 0): exam(setting, one, place[0]) for place, one in recipes.items()}
-    marks = yield from all_asked(asked)
-    plain, amplified = ({p: marks[*p, which] for p in questions} for which in (1, 0))
-    gains = Gains(found, recipes, plain, amplified)
+    questions_of = {
+        (*place, 1): exam(setting, q.recipe, place[0]) for place, q in questions.items()
+    }
+    questions_of |= {
+        (*place, 0): exam(setting, recipe, place[0]) for place, recipe in recipes.items()
+    }
+    marks = yield from all_asked(questions_of)
+    plain, amplified = ({p: marks[*p, kind] for p in questions} for kind in (1, 0))
+    gains = Gains(curvatures, recipes, plain, amplified)
     charts = _added(gains), _losses(gains), _factors(gains)
     tables = _table(gains), _products(gains), _measured(gains)
     return Findings(tables, charts)
@@ -107,31 +111,31 @@ def _recipe(setting: Setting, subject: Subject, rate: float) -> MergeRecipe:
 
 
 def _amplified(recipe: MergeRecipe, factor: float) -> MergeRecipe:
-    models = tuple(replace(one, amplification=(factor,)) for one in recipe.models)
+    models = tuple(replace(model, amplification=(factor,)) for model in recipe.models)
     return replace(recipe, models=models)
 
 
 def _table(gains: Gains) -> Table:
     columns = (
         Column("domain"),
-        *(Column(one, "%") for one in ("pruned", "d² kept")),
-        *(Column(f"cost, {one}", "nats/token") for one in ("foretold", "measured")),
-        *(Column(f"best factor, {one}", "×") for one in ("foretold", "measured")),
+        *(Column(title, "%") for title in ("pruned", "d² kept")),
+        *(Column(f"cost, {title}", "nats/token") for title in ("foretold", "measured")),
+        *(Column(f"best factor, {title}", "×") for title in ("foretold", "measured")),
         Column("cost left with it", "nats/token"),
-        *(Column(f"accuracy {one}", "%") for one in ("without", "with it")),
+        *(Column(f"accuracy {title}", "%") for title in ("without", "with it")),
         Column("gain", "points"),
     )
     rows = []
     for place, recipe in gains.recipes.items():
-        one, (domain, rate) = gains.figures(place), place
+        figures, (domain, rate) = gains.figures(place), place
         with_, without = gains.amplified[place], gains.plain[place]
         cells = (
             Cell(domain),
             Cell(100 * rate),
-            Cell(100 * one["energy"]),
-            *(Cell(one[name]) for name in ("foretold cost", "cost")),
-            *(Cell(one[name]) for name in ("foretold factor", "factor")),
-            Cell(one["left"]),
+            Cell(100 * figures["energy"]),
+            *(Cell(figures[name]) for name in ("foretold cost", "cost")),
+            *(Cell(figures[name]) for name in ("foretold factor", "factor")),
+            Cell(figures["left"]),
             accuracy(without),
             accuracy(with_),
             points(gains.gain(place), len(with_.hits)),
@@ -143,14 +147,17 @@ def _table(gains: Gains) -> Table:
 
 def _products(gains: Gains) -> Table:
     """What the parabola L(a) of each place is made of."""
-    columns = [Column(one, "nats/token") for one in ("L", *PRODUCTS)]
-    rows = {place: tuple(asdict(one.quadratic).values()) for place, one in gains.found.items()}
+    columns = [Column(title, "nats/token") for title in ("L", *PRODUCTS)]
+    rows = {
+        place: tuple(asdict(measured.quadratic).values())
+        for place, measured in gains.curvatures.items()
+    }
     return _of_places("Products of the unpruned model, which foretell the loss", columns, rows)
 
 
 def _measured(gains: Gains) -> Table:
     columns = [Column(f"× {factor:g}", "nats/token") for factor in FACTORS]
-    rows = {place: one.losses for place, one in gains.found.items()}
+    rows = {place: measured.losses for place, measured in gains.curvatures.items()}
     return _of_places("Loss of the right answers with each factor, measured", columns, rows)
 
 
@@ -167,7 +174,7 @@ def _of_places(
 def _added(gains: Gains) -> Chart:
     cells = {
         domain: [points(gains.gain((domain, rate))) for rate in RATES]
-        for domain in dict.fromkeys(domain for domain, _ in gains.found)
+        for domain in dict.fromkeys(domain for domain, _ in gains.curvatures)
     }
     axes = Axis("pruned", "%"), Axis("gain in accuracy", "points")
     title = "What the best factor adds to magnitude"
@@ -177,10 +184,10 @@ def _added(gains: Gains) -> Chart:
 def _losses(gains: Gains) -> Chart:
     lines, drawn = [], tuple(factor for factor in FACTORS if 0.8 <= factor <= 2)
     first = FACTORS.index(drawn[0])
-    for place, one in gains.found.items():
+    for place, measured in gains.curvatures.items():
         if place[1] == DRAWN:
-            lines.append(Series(place[0], drawn, one.losses[first : first + len(drawn)]))
-            foretold = tuple(map(one.quadratic.at, drawn))
+            lines.append(Series(place[0], drawn, measured.losses[first : first + len(drawn)]))
+            foretold = tuple(map(measured.quadratic.at, drawn))
             lines.append(Series(f"{place[0]}, foretold", drawn, foretold))
     axes = Axis("factor", "×"), Axis("loss of right answers", "nats per token")
     return Chart("lines", f"Loss against the factor at {pruned(DRAWN)}", *axes, tuple(lines))
@@ -188,7 +195,7 @@ def _losses(gains: Gains) -> Chart:
 
 def _factors(gains: Gains) -> Chart:
     series = []
-    for domain in dict.fromkeys(domain for domain, _ in gains.found):
+    for domain in dict.fromkeys(domain for domain, _ in gains.curvatures):
         foretold = [gains.figures((domain, rate))["foretold factor"] for rate in RATES]
         best = [gains.best((domain, rate)) for rate in RATES]
         series.append(Series(domain, tuple(foretold), tuple(best)))
@@ -213,7 +220,7 @@ GAIN = Declared(
     steps=steps,
     wants=lambda setting: (
         "it reads right answers, and tasks of lm-evaluation-harness have none here"
-        if any(one.domain.startswith(HARNESS) for one in setting.subjects)
+        if any(subject.domain.startswith(HARNESS) for subject in setting.subjects)
         else ""
     ),
 )

@@ -35,7 +35,7 @@ Place = tuple[str, float]
 class TwoFactors:
     """All results of the experiment."""
 
-    found: Mapping[Place, BandCurvature]
+    curvatures: Mapping[Place, BandCurvature]
     """On search items, with `SETTINGS`."""
     settings: Mapping[Place, tuple[tuple[float, ...], ...]]
     """The factors of `ASKED`."""
@@ -48,15 +48,17 @@ class TwoFactors:
         """Those of one of `ASKED`."""
         return self.settings[place][ASKED.index(kind)]
 
-    def gap(self, places: Sequence[Place], one: str, other: str) -> Interval:
+    def gap(self, places: Sequence[Place], kind: str, reference: str) -> Interval:
         """Mean test loss with one setting minus another, places counting equally; bootstrap over
         items."""
         rng, values, draws = np.random.default_rng(SEED), [], np.zeros(RESAMPLES)
         for place in places:
-            of = self.test[place]
-            first, second = (np.array(of.losses[ASKED.index(kind)]) for kind in (one, other))
+            measured = self.test[place]
+            first, second = (
+                np.array(measured.losses[ASKED.index(kind)]) for kind in (kind, reference)
+            )
             gaps = first - second
-            tokens, n = np.array(of.tokens), len(of.tokens)
+            tokens, n = np.array(measured.tokens), len(measured.tokens)
             weights = rng.multinomial(n, np.full(n, 1 / n), size=RESAMPLES)
             values.append(gaps.sum() / tokens.sum())
             draws += (weights @ gaps) / (weights @ tokens) / len(places)
@@ -66,29 +68,30 @@ class TwoFactors:
 
 def steps(setting: Setting) -> Steps[Findings]:
     """Foretell and measure losses on search items, then measure the chosen ones on test items."""
-    places = {(one.domain, rate): one for one in setting.subjects for rate in RATES}
-    recipes = {place: _recipe(setting, one, place[1]) for place, one in places.items()}
+    places = {(subject.domain, rate): subject for subject in setting.subjects for rate in RATES}
+    recipes = {place: _recipe(setting, subject, place[1]) for place, subject in places.items()}
     test = min(ITEMS, setting.test or ITEMS)
-    found = yield from all_asked(
+    curvatures = yield from all_asked(
         {
-            place: BandsQuestion(one, place[0], "search", min(ITEMS, setting.search), SETTINGS)
-            for place, one in recipes.items()
+            place: BandsQuestion(recipe, place[0], "search", min(ITEMS, setting.search), SETTINGS)
+            for place, recipe in recipes.items()
         }
     )
     settings = {
-        place: ((1.0, 1.0), least_loss(one, same=True), least_loss(one), one.best)
-        for place, one in found.items()
+        place: ((1.0, 1.0), least_loss(measured, same=True), least_loss(measured), measured.best)
+        for place, measured in curvatures.items()
     }
-    asked = yield from all_asked(
+    test_curvatures = yield from all_asked(
         {
-            place: BandsQuestion(one, place[0], "test", test, settings[place])
-            for place, one in recipes.items()
+            place: BandsQuestion(recipe, place[0], "test", test, settings[place])
+            for place, recipe in recipes.items()
         }
     )
     best = {
-        place: _recipe(setting, one, place[1], settings[place][2]) for place, one in places.items()
+        place: _recipe(setting, subject, place[1], settings[place][2])
+        for place, subject in places.items()
     }
-    all_ = TwoFactors(found, settings, asked, best)
+    all_ = TwoFactors(curvatures, settings, test_curvatures, best)
     return Findings((_table(all_),), (_likeness(all_), _scatter(all_)))
 
 
@@ -98,14 +101,14 @@ def _recipe(
     return alone(setting, subject, Treatment("magnitude", rate), factors)[0]
 
 
-def least_loss(found: BandCurvature, *, same: bool = False) -> tuple[float, ...]:
+def least_loss(measured: BandCurvature, *, same: bool = False) -> tuple[float, ...]:
     """The factors of least measured loss; of equal ones those nearest to 1.
 
     Args:
         same: Only settings with one factor for both bands.
     """
     ranked = [
-        (found.loss(place), sum(abs(factor - 1) for factor in factors), factors)
+        (measured.loss(place), sum(abs(factor - 1) for factor in factors), factors)
         for place, factors in enumerate(SETTINGS)
         if not same or len(set(factors)) == 1
     ]
@@ -130,13 +133,13 @@ def _table(all_: TwoFactors) -> Table:
         Column("two minus one", "nats/token"),
     )
     rows = []
-    for place, one in all_.found.items():
+    for place, measured in all_.curvatures.items():
         test, apart = all_.test[place], all_.gap([place], "two", "one")
         cells = (
             *(Cell(place[0]), Cell(100 * place[1])),
-            *(Cell(100 * share) for share in one.energies),
-            *map(Cell, one.likeness),
-            Cell(one.lead.value, *one.lead.ends, len(one.tokens)),
+            *(Cell(100 * share) for share in measured.energies),
+            *map(Cell, measured.likeness),
+            Cell(measured.lead.value, *measured.lead.ends, len(measured.tokens)),
             *(Cell(_rounded(all_.factors(place, kind))) for kind in ("foretold", "two")),
             Cell(all_.factors(place, "one")[0]),
             Cell(sum(test.own) / sum(test.tokens)),
@@ -152,9 +155,9 @@ def _rounded(factors: Sequence[float]) -> str:
 
 
 def _likeness(all_: TwoFactors) -> Chart:
-    names = [f"{domain}, {pruned(rate)}" for domain, rate in all_.found]
+    names = [f"{domain}, {pruned(rate)}" for domain, rate in all_.curvatures]
     cells = {
-        band: [Cell(one.likeness[at]) for one in all_.found.values()]
+        band: [Cell(measured.likeness[at]) for measured in all_.curvatures.values()]
         for at, band in enumerate(("strongest band", "next band"))
     }
     axes = Axis("model and rate"), Axis("cosine with the removed part")
@@ -165,10 +168,10 @@ def _scatter(all_: TwoFactors) -> Chart:
     series = []
     for at, band in enumerate(("strongest band", "next band")):
         foretold, best = (
-            tuple(all_.factors(place, kind)[at] for place in all_.found)
+            tuple(all_.factors(place, kind)[at] for place in all_.curvatures)
             for kind in ("foretold", "two")
         )
-        labels = tuple(f"{domain}, {pruned(rate)}" for domain, rate in all_.found)
+        labels = tuple(f"{domain}, {pruned(rate)}" for domain, rate in all_.curvatures)
         series.append(Series(band, foretold, best, labels=labels))
     axes = Axis("foretold factor", "×"), Axis("factor of least loss", "×")
     return Chart("scatter", "The two factors, foretold and measured", *axes, tuple(series))
@@ -191,7 +194,7 @@ BANDS = Declared(
     steps=steps,
     wants=lambda setting: (
         "it reads right answers, and tasks of lm-evaluation-harness have none here"
-        if any(one.domain.startswith(HARNESS) for one in setting.subjects)
+        if any(subject.domain.startswith(HARNESS) for subject in setting.subjects)
         else ""
     ),
 )
