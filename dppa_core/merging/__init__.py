@@ -3,7 +3,6 @@
 Its parts in order; each imports only those before it:
 
     cards        files beside the weights
-    preflight    checks before a download or a merge
     passes       the ways to compute a tensor
     .            inputs, plan and tensors of a merge; folders and packs
     in_memory    merges that live in memory and answer

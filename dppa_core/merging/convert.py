@@ -21,7 +21,6 @@ from dppa_core.checkpoints.shard_writer import SHARD_SIZE, WeightsWriter, one_ha
 from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint, pinned
 from dppa_core.checkpoints.sources.references import hub_parts, short_name
 from dppa_core.errors import InvalidValue, NonFiniteWeights, shown
-from dppa_core.merging.cards.provenance import Parent, parent_of
 from dppa_core.merging.folder import (
     check_target,
     copy_companions,
@@ -29,6 +28,7 @@ from dppa_core.merging.folder import (
     new_folder,
     write_config,
 )
+from dppa_core.preflight.provenance import Parent, parent_of
 from dppa_core.progress import Progress, Stop, check, report
 from dppa_core.pruning.floats import DTYPE_CODES, FLOATS, from_float32, to_float32
 from dppa_core.pruning.tensor_names import find_embedding, find_head, is_buffer

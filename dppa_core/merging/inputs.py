@@ -15,12 +15,12 @@ from dppa_core.checkpoints.sources.open_models import OpenModels
 from dppa_core.checkpoints.vocabulary.alignment import Alignment, align, tokenizer_identities
 from dppa_core.merging.calibrator import Calibrator
 from dppa_core.merging.cards.companions import Companions, companions_of
-from dppa_core.merging.cards.provenance import Parent, parent_of
 from dppa_core.merging.passes.whole_pass import Known
-from dppa_core.merging.preflight.weight_sample import RoundingLoss, rounding_loss
 from dppa_core.methods.registry import get_method
 from dppa_core.methods.shared.treatment import Request, Treatments
 from dppa_core.methods.task_arithmetic import TaskArithmeticParameters, task_arithmetic
+from dppa_core.preflight.provenance import Parent, parent_of
+from dppa_core.preflight.weight_sample import RoundingLoss, rounding_loss
 from dppa_core.profiling.profile import shelved_profiles
 from dppa_core.profiling.reader import TunedModel
 from dppa_core.profiling.significance import Score

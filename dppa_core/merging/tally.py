@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dppa_core.merging.cards.licences import merged_licence
-from dppa_core.merging.cards.provenance import Parent
 from dppa_core.merging.cards.record import KeptModule
 from dppa_core.merging.plan import MergePlan
+from dppa_core.preflight.licences import merged_licence
+from dppa_core.preflight.provenance import Parent
 
 
 class MergeTally:

@@ -20,9 +20,9 @@ from dppa_core.merging.folder import check_target, new_folder, write_config, wri
 from dppa_core.merging.inputs import references
 from dppa_core.merging.merger import TensorMerger, open_merger
 from dppa_core.merging.passes.deltas import Raw
-from dppa_core.merging.preflight.weight_sample import rounding_warnings
 from dppa_core.merging.tally import MergeTally
 from dppa_core.merging.tensor_tasks import write_tensors
+from dppa_core.preflight.weight_sample import rounding_warnings
 from dppa_core.progress import Progress, RunControl, Stop
 from dppa_core.recipes.recipe_argument import as_recipe
 from dppa_core.recipes.yaml_text import MergeRecipe, calibration_texts, recipe_hash

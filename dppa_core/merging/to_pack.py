@@ -37,12 +37,12 @@ from dppa_core.checkpoints.safetensors_reader import open_file
 from dppa_core.checkpoints.safetensors_writer import SafetensorsWriter, TensorSpec
 from dppa_core.checkpoints.sources.references import short_name
 from dppa_core.errors import DppaError, InvalidRecipe, NotAllowed, UnknownName, did_you_mean
-from dppa_core.merging.cards.licences import merged_licence
 from dppa_core.merging.folder import Entries, new_folder
 from dppa_core.merging.merger import TensorMerger, open_merger
 from dppa_core.merging.passes.deltas import Raw
 from dppa_core.merging.tensor_tasks import write_tensors
 from dppa_core.methods.registry import get_method
+from dppa_core.preflight.licences import merged_licence
 from dppa_core.progress import Progress, Stop
 from dppa_core.pruning.floats import DTYPE_CODES, FLOATS
 from dppa_core.recipes.recipe_argument import as_recipe

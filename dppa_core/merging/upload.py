@@ -20,9 +20,9 @@ from dppa_core.checkpoints.sources.hub import check_name
 from dppa_core.checkpoints.sources.references import hub_parts
 from dppa_core.checkpoints.sources.refusals import no_token, upload_errors
 from dppa_core.errors import DamagedCheckpoint, InvalidValue, NotAllowed, shown
-from dppa_core.merging.cards.licences import merged_licence
 from dppa_core.merging.folder import CARD, is_written
 from dppa_core.merging.verify import MergeFolder, check_merge
+from dppa_core.preflight.licences import merged_licence
 from dppa_core.progress import Progress, Stop, check, report
 
 _UNCHECKED = (

@@ -15,12 +15,12 @@ from dppa_core.checkpoints.folders.weight_files import read_file
 from dppa_core.checkpoints.safetensors_reader import open_file
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import DppaError, NotAllowed
-from dppa_core.merging.cards.provenance import parent_of
 from dppa_core.merging.convert import convert_to_folder
-from dppa_core.merging.preflight.run import preflight_models
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.merging.to_pack import pack_models
 from dppa_core.models.loading import load_tokenizer
+from dppa_core.preflight.provenance import parent_of
+from dppa_core.preflight.run import preflight_models
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from tests.helpers.pickles import save_pickled
 from tests.helpers.tiny_models import random_llama, tuned_llama

@@ -14,7 +14,6 @@ from dppa_core.checkpoints.fingerprints import fingerprints, one_fingerprint
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import DamagedCheckpoint, DppaError, MissingCheckpoint
 from dppa_core.merging.cards.card import card_plots, model_card
-from dppa_core.merging.cards.provenance import Parent
 from dppa_core.merging.cards.record import (
     KeptModule,
     MergeRecord,
@@ -24,6 +23,7 @@ from dppa_core.merging.cards.record import (
 )
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.merging.verify import check_merge, read_merge
+from dppa_core.preflight.provenance import Parent
 from dppa_core.pruning.share_plot import shade, share_svg, text_class
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
 from tests.helpers.command import Command

@@ -10,7 +10,7 @@ from pathlib import Path
 from dppa_core.checkpoints.fingerprints import Fingerprint, one_fingerprint
 from dppa_core.checkpoints.folders.weight_files import read_object
 from dppa_core.errors import DamagedCheckpoint
-from dppa_core.merging.cards.provenance import Parent
+from dppa_core.preflight.provenance import Parent
 from dppa_core.pruning.plan import PruningPlan
 from dppa_core.pruning.share_plot import shares_by_place
 

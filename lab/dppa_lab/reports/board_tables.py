@@ -23,7 +23,7 @@ def corrected(row: Values, own: Mapping[str, float]) -> float:
         max(0.0, row["domains"][name]["accuracy"] - chance) / (own[name] - chance)
         for name, chance in CHANCE.items()
     ]
-    return sum(gains) / len(gains)
+    return float(sum(gains)) / len(gains)
 
 
 def title(method: str) -> str:

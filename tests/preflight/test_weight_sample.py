@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from dppa_core.checkpoints.in_memory import MemoryCheckpoint
-from dppa_core.merging.preflight import weight_sample
-from dppa_core.merging.preflight.facts import Severity
-from dppa_core.merging.preflight.weight_sample import rounding_loss
+from dppa_core.preflight import weight_sample
+from dppa_core.preflight.facts import Severity
+from dppa_core.preflight.weight_sample import rounding_loss
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
 from tests.helpers.command import Command
 from tests.helpers.tiny_models import TinyLlama, random_llama, tuned_llama
