@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import zlib
 
 from dppa_core.errors import InvalidValue
 
 from .json_form import LONGEST_TEXT, parsed
 from .session import Session
-from .state import session_from_state, state_of
+from .state import session_from_state
 
 PARAMETER = "c"
 LONGEST_LINK = 8000
@@ -25,20 +24,6 @@ _DAMAGED = (
     "The settings in this link cannot be read. A link that was cut off or changed on its way is "
     "the usual cause: ask for it again, whole."
 )
-
-
-def link_of(session: Session) -> str:
-    """A session as the value of `?c=`; raises InvalidValue if it is too long."""
-    text = json.dumps(state_of(session), separators=(",", ":"))
-    packed = zlib.compressobj(9, zlib.DEFLATED, _RAW)
-    data = packed.compress(text.encode()) + packed.flush()
-    link = base64.urlsafe_b64encode(data).decode().rstrip("=")
-    if len(link) > LONGEST_LINK:
-        raise InvalidValue(
-            f"These settings take {len(link)} characters in a link, and {LONGEST_LINK} fit. "
-            "Many rates of single modules are the usual cause; save the recipe as a file instead."
-        )
-    return link
 
 
 def session_from_link(text: str) -> Session:

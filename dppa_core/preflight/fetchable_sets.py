@@ -176,7 +176,7 @@ def preset_json(preset: FetchableSet, machine: Machine) -> dict[str, Any]:
 @cache
 def fetchable_sets() -> tuple[FetchableSet, ...]:
     """All sets, the smallest first."""
-    package = Path(__file__).resolve().parents[2]
+    package = Path(__file__).resolve().parents[1]
     packaged, own = package / "_presets.yaml", package.parent / "assets" / "data" / "presets.yaml"
     text = (packaged if packaged.is_file() else own).read_text("utf-8")
     entries: list[dict[str, Any]] = yaml.safe_load(text)["hub"]

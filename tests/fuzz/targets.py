@@ -106,8 +106,9 @@ def read_mergekit(data: bytes, folder: Path) -> None:
 
 def read_link(data: bytes, folder: Path) -> None:
     """The value of `?c=`: JSON is packed as the page packs it, other bytes are the link."""
-    from components.session.link import LONGEST_LINK, link_of, session_from_link  # noqa: PLC0415
+    from components.session.link import LONGEST_LINK, session_from_link  # noqa: PLC0415
     from dppa_core.errors import InvalidValue  # noqa: PLC0415
+    from tests.helpers.links import link_of  # noqa: PLC0415
 
     text = data.decode("latin-1")
     if data.startswith(b"{"):

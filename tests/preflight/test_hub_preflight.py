@@ -22,7 +22,7 @@ from dppa_core.system import machine
 from tests.helpers.hub_server import HubServer
 from tests.helpers.pickles import save_pickled
 from tests.helpers.tiny_models import Shape, random_llama
-from tests.merging.preflight.conftest import BASE, MATH
+from tests.preflight.conftest import BASE, MATH
 
 
 def weights_sent(hub: HubServer) -> int:

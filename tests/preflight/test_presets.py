@@ -21,7 +21,7 @@ from dppa_core.preflight.fetchable_sets import (
 from dppa_core.system.machine import Machine
 from tests.helpers.command import Command
 from tests.helpers.hub_server import HubServer
-from tests.merging.preflight.conftest import BASE, MATH
+from tests.preflight.conftest import BASE, MATH
 
 WANTED = {
     "meta-llama/Llama-2-7b-hf": ["GAIR/Abel-7B-001", "AdaptLLM/finance-chat", "AdaptLLM/law-chat"],

@@ -14,7 +14,6 @@ import pytest
 
 from components.page.workbench import build_page
 from components.server.logs import start_log
-from components.session.link import link_of
 from components.session.presets import first_session
 from components.views.export.export import make_events
 from components.views.export.export_values import export_value, look
@@ -25,6 +24,7 @@ from components.work.downloads.limits import OWN
 from components.work.studio import Studio
 from components.work.visitor import Visitor
 from tests.helpers.hub_writing import TOKEN, WritableHub, writable_hub
+from tests.helpers.links import link_of
 
 ADA = Visitor("ada")
 

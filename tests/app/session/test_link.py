@@ -6,10 +6,11 @@ import zlib
 
 import pytest
 
-from components.session.link import LONGEST_LINK, link_of, session_from_link
+from components.session.link import LONGEST_LINK, session_from_link
 from components.session.presets import first_session
 from components.session.session import ModelChoice, Session
 from dppa_core.errors import InvalidValue
+from tests.helpers.links import link_of
 
 
 def packed(text: str) -> str:
@@ -65,13 +66,6 @@ def test_a_bomb_is_not_unpacked_whole() -> None:
     assert len(bomb) < LONGEST_LINK
     with pytest.raises(InvalidValue, match="cannot be read"):
         session_from_link(bomb)
-
-
-def test_what_does_not_fit_is_told_before_it_is_a_link() -> None:
-    names = [f"layers.{i}.{'abcdefghij'[i % 10]}{i * 7919 % 9973}.proj" for i in range(900)]
-    overrides = tuple((name, (i * 7919 % 9973) / 9973) for i, name in enumerate(names))
-    with pytest.raises(InvalidValue, match="recipe as a file"):
-        link_of(Session(models=first_session().models, overrides=overrides))
 
 
 def test_the_text_in_a_link_is_plain_json() -> None:

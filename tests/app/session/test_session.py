@@ -12,11 +12,12 @@ from components.session.json_form import (
     parsed,
     shares_from_text,
 )
-from components.session.link import link_of, session_from_link
+from components.session.link import session_from_link
 from components.session.presets import all_presets, first_session
 from components.session.session import ModelChoice, Session
 from dppa_core.errors import DppaError, InvalidValue
 from dppa_core.recipes.yaml_text import recipe_hash
+from tests.helpers.links import link_of
 
 MATH, LAW = ModelChoice("zoo:math"), ModelChoice("zoo:law", coefficient=0.5)
 

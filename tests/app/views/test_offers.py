@@ -11,7 +11,6 @@ import gradio as gr
 import pytest
 
 from components.page.workbench import build_page
-from components.session.link import link_of
 from components.session.presets import (
     fetchable_choices,
     fetched_session,
@@ -49,6 +48,7 @@ from dppa_core.system.machine import Machine
 from tests.app.page.test_handlers import press
 from tests.app.views.test_tune import open_at, restore
 from tests.helpers.hub_server import HubServer, stand_in
+from tests.helpers.links import link_of
 from tests.helpers.tiny_models import Shape, random_llama, tuned_llama
 
 BASE, MATH = "acme/tiny-base", "acme/tiny-math"

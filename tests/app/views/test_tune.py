@@ -10,7 +10,6 @@ import gradio as gr
 import pytest
 
 from components.page.workbench import build_page
-from components.session.link import link_of
 from components.session.presets import first_session
 from components.session.session import ModelChoice, Session
 from components.session.state import session_from_state, state_of
@@ -20,6 +19,7 @@ from components.work.studio import Studio
 from dppa_core.errors import NotAllowed, UnknownName
 from dppa_core.recipes.yaml_text import dump_recipe, recipe_hash
 from tests.app.page.test_handlers import events, press
+from tests.helpers.links import link_of
 
 CHANGED = replace(
     first_session(),

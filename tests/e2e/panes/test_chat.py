@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 from playwright.sync_api import expect
 
-from components.session.link import link_of
 from components.session.presets import first_session
 from tests.e2e.conftest import Visit
 from tests.e2e.expected import first_recipe, long_question, reply
 from tests.e2e.page_driver import Studio
 from tests.e2e.server import Server
+from tests.helpers.links import link_of
 
 STOP_AT_ONCE = """() => {
     // The click is made in the page, the moment the answer starts: no round trip can miss it.

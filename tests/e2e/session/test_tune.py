@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Route
 
-from components.session.link import link_of
 from components.session.method_choice import MethodChoice
 from components.session.presets import first_session
 from components.session.session import ModelChoice, Session
@@ -15,6 +14,7 @@ from dppa_core.recipes.yaml_text import parse_recipe, recipe_hash
 from tests.e2e.conftest import Visit
 from tests.e2e.page_driver import Studio
 from tests.e2e.tuning import DOWN, linked, press, session_of, wait_linked, wait_recipe, wait_rest
+from tests.helpers.links import link_of
 
 START = first_session()
 RICH = Session(

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator, expect
 
-from components.session.link import link_of
 from components.session.presets import first_session
 from components.session.session import ModelChoice
 from dppa_core.preflight.fetchable_sets import fetchable_set
 from tests.e2e.page_driver import Studio, new_context
 from tests.e2e.server import Server, with_hub
 from tests.helpers.hub_server import HubServer
+from tests.helpers.links import link_of
 from tests.helpers.tiny_models import Shape, random_llama, tuned_llama
 
 PRESET = fetchable_set("smollm2-135m")
