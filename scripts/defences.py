@@ -1,4 +1,4 @@
-"""Removes each defence in turn, in a copy: the tests that cover it must fail.
+"""Removes each defence in turn, in a copy: the test that covers it, and passes with it, must fail.
 
 `make defences` runs `python -m scripts.defences [--write] [WORD …]`: part of a title. The defences
 are listed in defences.toml. If a line no longer exists, the run ends with its title.
@@ -14,6 +14,7 @@ import sys
 import tempfile
 import tomllib
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from benchmarks.engine.journal import ROOT
@@ -50,27 +51,35 @@ def fails_without(defence: Defence, copy: Path) -> bool:
     whole = path.read_text("utf-8")
     if whole.count(defence.text) != 1:
         raise SystemExit(f"{defence.title}: {defence.file} does not hold its line once.")
+    if fails(defence.test, copy):
+        raise SystemExit(f"{defence.title}: {defence.test} fails with it, too: nothing was shown.")
     path.write_text(whole.replace(defence.text, defence.instead), "utf-8")
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", defence.test]
     try:
-        running = subprocess.Popen(
-            command,
-            cwd=copy,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        try:
-            said = running.communicate(timeout=_LONGEST)[0]
-        except subprocess.TimeoutExpired:
-            os.killpg(running.pid, signal.SIGKILL)
-            running.communicate()
-            return True
-        if running.returncode not in (0, *_FAILED):  # no such test: nothing was shown
-            raise SystemExit(f"{defence.title}: {said.decode(errors='replace')[-800:]}")
-        return running.returncode in _FAILED
+        return _failed(defence.test, copy)
     finally:
         path.write_text(whole, "utf-8")
+
+
+@cache
+def fails(test: str, copy: Path) -> bool:
+    """Whether a test fails in a copy with all defences."""
+    return _failed(test, copy)
+
+
+def _failed(test: str, copy: Path) -> bool:
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", test]
+    running = subprocess.Popen(
+        command, cwd=copy, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+    )
+    try:
+        said = running.communicate(timeout=_LONGEST)[0]
+    except subprocess.TimeoutExpired:
+        os.killpg(running.pid, signal.SIGKILL)
+        running.communicate()
+        return True
+    if running.returncode not in (0, *_FAILED):  # no such test: nothing was shown
+        raise SystemExit(f"{test}: {said.decode(errors='replace')[-800:]}")
+    return running.returncode in _FAILED
 
 
 def text(found: dict[str, bool]) -> str:
