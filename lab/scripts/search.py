@@ -12,7 +12,6 @@ import sys
 from typing import Any
 
 from dppa_core.recipes.yaml_text import load_recipe
-from dppa_core.tuning.search.trial import geometric_mean
 from lab.scripts.measured import DATA, ROOT, json_text
 
 RECIPE, OUT = "lab/recipes/search.yaml", "out/searched.yaml"
@@ -41,12 +40,11 @@ def kept(found: dict[str, Any], by_hand: dict[str, Any]) -> dict[str, Any]:
         }
         for one in found["models"]
     ]
-    own = {one["domain"]: one["own"]["accuracy"] for one in found["test"]}
-    right = {name: by_hand["domains"][name]["accuracy"] for name in own}
+    (row,) = (one for one in by_hand["rows"] if one["key"] == "recipe")
     joint = {
         "factors": list(load_recipe(ROOT / BY_HAND).models[0].amplification),
-        "accuracy": right,
-        "geometric retention": geometric_mean([right[name] / own[name] for name in own]),
+        "accuracy": {name: one["accuracy"] for name, one in row["domains"].items()},
+        "geometric retention": row["mean_retention"]["value"],
     }
     names = ("items", "test", "retention", "beside")
     return {"models": models, **{name: found[name] for name in names}, "chosen by hand": joint}
