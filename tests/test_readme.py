@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from lab.scripts.measured_results import SHORT
 from tests.helpers.command import Command
 from tests.helpers.documents import ROOT, Block, blocks, pages, words
 
@@ -105,14 +104,6 @@ def test_the_two_commands_stand_at_the_top() -> None:
 def test_the_readme_is_short_and_pages_to_work_with_are_too() -> None:
     assert words(README) <= 1300
     assert {named(one): words(one) for one in pages() if one != README and words(one) > 1200} == {}
-
-
-def test_the_readme_shows_the_first_rows_of_the_leaderboard() -> None:
-    board = (ROOT / "docs" / "leaderboard.md").read_text("utf-8").partition("\n## ")[0]
-    rows = [line for line in board.splitlines() if line.startswith("|")][: 2 + SHORT]
-    assert "\n".join(rows) in README.read_text("utf-8")
-    place = re.search(r"DPPA stands at place (\d+) of (\d+)", board)
-    assert place and f"DPPA ranks {place[1]}th of {place[2]}" in README.read_text("utf-8")
 
 
 LINK = re.compile(r"(?<!`)\]\(([^)\s]+)\)")

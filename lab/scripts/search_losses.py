@@ -1,6 +1,6 @@
 """How close a joint search comes to the lowest loss within its budget, on sets of trained models.
 
-python lab/scripts/search_losses.py out/zoos/small-settled-1 …     (also `zoo`, the embedded models)
+python -m lab.scripts.search_losses out/zoos/small-settled-1 …     (also `zoo`, the embedded models)
 
 Prints the lowest loss of DPPA's merge (two factors, strength; all entries pruned)
 after 12, 24, 48 and 96 settings, on 200 search items of each domain.
@@ -13,19 +13,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from dppa_core.tuning.search.joint import JOINT_ITEMS, Budget, Point, joint_search
+from dppa_lab.zoo.results.choosing import loss_of
+from dppa_lab.zoo.results.merge_examiner import MergeExaminer
+from dppa_lab.zoo.study.merges import key_of, merges
+from dppa_lab.zoo.trained_set import trained_set
+
 AFTER = (12, 24, 48, 96)
 RATES = (0.9, 0.95)
 
 
 def lowest(folder: str, rate: float) -> list[float]:
     """The lowest losses found, in nats per token, by number of settings."""
-    from dppa_core.tuning.search.joint import JOINT_ITEMS, Budget, Point, joint_search  # noqa: PLC0415
-    from dppa_lab.zoo.results.choosing import loss_of  # noqa: PLC0415  (the path first)
-    from dppa_lab.zoo.results.merge_examiner import MergeExaminer  # noqa: PLC0415
-    from dppa_lab.zoo.study.merges import key_of, merges  # noqa: PLC0415
-    from dppa_lab.zoo.trained_set import trained_set  # noqa: PLC0415
-
     (one,) = (one for one in merges() if one.key == key_of("dppa", rate, "all"))
     entry = one.entry
     if folder != "zoo":
@@ -44,7 +43,6 @@ def lowest(folder: str, rate: float) -> list[float]:
 
 def main() -> None:
     """Print a line for each set and rate."""
-    sys.path.insert(0, str(ROOT))
     _write("set", "pruned", *(f"after {count}" for count in AFTER))
     for folder in sys.argv[1:]:
         for rate in RATES:

@@ -1,5 +1,6 @@
 """AdaMerging compared with uniform coefficients: statistics by hand, parts of the report."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,15 +13,17 @@ from dppa_core.errors import InvalidValue
 from dppa_core.tasks import DOMAINS
 from dppa_core.tasks.intervals import Interval
 from dppa_core.tuning.adamerging.settings import AdaMergeSettings
+from dppa_lab.reports.result_tables import coefficient_tables
 from dppa_lab.zoo.results.coefficients import (
     CoefficientReport,
     CoefficientSearch,
     CoefficientsFound,
+    as_json,
     common,
+    difference,
     measure,
     retention,
 )
-from dppa_lab.zoo.results.coefficients_text import as_json, difference, findings, markdown
 from tests.helpers.command import Command
 
 OWN = {domain: (True,) * 10 for domain in DOMAINS}
@@ -57,17 +60,13 @@ def test_the_gain_is_paired_by_item() -> None:
     assert difference(UNIFORM, UNIFORM, OWN) == Interval(0.0, 0.0, 0.0)
 
 
-def test_the_page_says_for_and_against() -> None:
-    text = markdown(report(found(BETTER), found(UNIFORM, 0)), "make coefficients")
-    assert "| uniform 1 | 60.0 (31.3–83.2) |" in text and "+20.0 ± 15.1 | 10 of 30 |" in text
-    assert "0: 0.200 / 1.500 / 60.0 %; 10: 0.100 / 1.250 / 80.0 %" in text
-    sentences = findings(report(found(BETTER), found(UNIFORM, 0), found(UNIFORM, 0, start=0.3)))
-    assert "+20.0 points" in sentences[0] and "beyond the 95 % interval" in sentences[0]
-    assert "no checkpoint was better than the start" in sentences[1]
-    assert "+0.0 points" in sentences[2] and "within" in sentences[2]
-    assert "collapse" in sentences[3]
-    gain = as_json(report(found(BETTER)))["found"][0]["gain"]
-    assert Interval(**gain) == difference(BETTER, UNIFORM, OWN)
+def test_the_tables_have_the_gain_and_the_way_there() -> None:
+    values = as_json(report(found(BETTER), found(UNIFORM, 0)))
+    text = coefficient_tables(values)
+    assert "| uniform 1 | 60.0 | 60.0 | 60.0 | 60.0 | – | – |" in text
+    assert "| +20.0 (+4.9 to +35.1) | 10 |" in text
+    assert "| per model | 10 | 0.100 | 1.250 | 80.0 % |" in text
+    assert Interval(**values["found"][0]["gain"]) == difference(BETTER, UNIFORM, OWN)
 
 
 @pytest.mark.long
@@ -92,7 +91,7 @@ def test_a_measurement_goes_on_where_it_was(
         measure(log / "work", **options)
 
 
-def test_the_command_prints_the_page(
+def test_the_command_prints_the_tables_and_keeps_the_figures(
     dppa: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[object] = []
@@ -103,11 +102,11 @@ def test_the_command_prints_the_page(
 
     monkeypatch.setattr(module, "measure", stand_in)
     assert dppa("zoo", "coefficients", "--work", tmp_path, "--limit", 5, "--ways", 1) == 0
-    assert dppa.out.startswith("# What AdaMerging found")
-    assert 'Made by `make coefficients ARGS="--limit 5 --ways 1"`' in dppa.out
+    assert dppa.out.startswith("| 0.5 | 1 |")
     assert asked == [(tmp_path, 5, 60, module.WAYS[:1])]
-    assert dppa("zoo", "coefficients", "--work", tmp_path, "--json") == 0
-    assert dppa.json["uniform"]["coefficient"] == 1.0
+    out = tmp_path / "coefficients.json"
+    assert dppa("zoo", "coefficients", "--work", tmp_path, "--out", out, "--json") == 0
+    assert dppa.json == json.loads(out.read_text()) and dppa.json["uniform"]["coefficient"] == 1.0
 
 
 def test_each_way_has_settings_that_hold() -> None:

@@ -1,6 +1,7 @@
 """The leaderboard: its questions, cached answers, and page."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.tasks import DOMAINS, items
 from dppa_core.tasks.intervals import Interval
 from dppa_core.tuning.search.joint import Budget
+from dppa_lab.reports.board_tables import CHANCE, board_tables, boards, corrected
 from dppa_lab.zoo.results import choosing, merge_examiner
 from dppa_lab.zoo.results.choosing import ChosenValues
 from dppa_lab.zoo.results.entry import MEANS, VARIANTS, MethodVariant, entry
@@ -27,7 +29,6 @@ from dppa_lab.zoo.results.leaderboard import (
     as_json,
     measure,
 )
-from dppa_lab.zoo.results.leaderboard_text import findings, markdown
 from dppa_lab.zoo.results.merge_examiner import Added, MergeExaminer, added
 from dppa_lab.zoo.trained_set import trained_set
 from tests.helpers.command import Command
@@ -86,13 +87,11 @@ def test_equal_scores_can_be_checked_item_by_item() -> None:
     assert theirs["hits"] == {"math": "0011", "finance": "0001", "law": "0111"}
 
 
-def test_the_setting_of_least_loss_is_told_where_it_is_another() -> None:
+def test_the_setting_of_least_loss_is_kept_where_it_is_another() -> None:
     one, two = row("dppa", 80, 40, 60), row("ties", 50, 40, 40)
     other = replace(two.chosen, by_loss={"scale": 1.5})
     less = {domain: (True,) * 24 + (False,) * 76 for domain in DOMAINS}
     shown = board(one, replace(two, chosen=other, hits_by_loss=less))
-    lines = [line for line in markdown(shown, "x").splitlines() if "9, 3" in line]
-    assert "| 9, 3 | the same |" in lines[0] and "scale 1.5: 30.0 % (" in lines[1]
     assert as_json(shown)["rows"][1]["by_loss"]["retention"] == pytest.approx(0.3)
 
 
@@ -258,8 +257,6 @@ def test_another_set_is_merged_and_named(
     assert {row.method for row in found.rows} == {"linear", "fisher", "dppa"}
     models = {str(tmp_path / "set" / domain) for domain in DOMAINS}
     assert all({m.model for m in r.entry.recipes()["law"].models} == models for r in found.rows)
-    page = markdown(found, "dppa leaderboard --set set")
-    assert "merging the three domain models of the set small, plain, seed 3 into one" in page
     assert {one.entry.recipes()["law"].base for one in found.rows} == {str(tmp_path / "set/base")}
     assert found.variants == () and as_json(found)["models"] == "the set small, plain, seed 3"
 
@@ -271,67 +268,59 @@ def test_a_set_without_a_model_is_one_line(dppa: Command, tmp_path: Path) -> Non
     assert "no model math. `dppa zoo train` makes it." in dppa.err
 
 
-# what the page says
+# tables
 
 WORSE, ALIKE = row("ties", 40, 40, 40), row("dare", 61, 60, 60)
 BEST, OURS = row("emr", 80, 80, 80, moved=1.4), row("dppa", 60, 60, 60)
 
 
-def test_the_page_says_plainly_who_is_better() -> None:
-    told = " ".join(findings(board(BEST, ALIKE, OURS, WORSE, refused={"slerp": "takes two."})))
-    assert "DPPA stands at place 3 of 4." in told
-    assert "EMR-Merging keeps more than DPPA here" in told
-    assert "No significant difference from DPPA: DARE (one draw)." in told
-    assert "Less than DPPA: TIES." in told
-    assert "EMR-Merging is no single model" in told
-    assert "SLERP (takes two.)" in told
+def test_the_tables_have_every_method_its_settings_and_what_was_refused() -> None:
+    text = board_tables(as_json(board(BEST, ALIKE, OURS, WORSE, refused={"slerp": "takes two."})))
+    assert "| DPPA | 60.0 (50.2–69.1) |" in text and "| 75.0 (68.0–82.0) | 66.9 | – |" in text
+    assert "**+25.0 (" in text, "a difference beyond chance stands out"
+    assert "| DARE ~ | 61.0" in text, "it draws at random"
+    assert "| EMR-Merging | coefficient 1.4 | 9, 3 | 0.50 | 0.25 | 75 % |" in text
+    assert text.endswith("SLERP: takes two.")
 
 
-def test_nothing_is_claimed_where_nothing_is_better() -> None:
-    told = " ".join(findings(board(OURS, WORSE)))
-    assert "DPPA stands at place 1 of 2." in told and "No method keeps more" in told
+def test_two_boards_stand_side_by_side() -> None:
+    one, two = as_json(board(BEST, OURS, WORSE)), as_json(board(OURS, BEST, WORSE))
+    lines = boards(one, two).splitlines()
+    assert lines[2].startswith("| EMR-Merging | 1 | 100.0 (") and "| 2 | 100.0 (" in lines[2]
 
 
-def test_the_short_part_has_every_domain_and_the_rest_what_was_chosen() -> None:
-    page = markdown(board(BEST, ALIKE, OURS, WORSE), "make leaderboard")
-    short, _, long = page.partition("\n## ")
-    assert "| DPPA | 60.0 (50.2–69.1) |" in short and "| 75.0 % (68.0–82.0) | – |" in short
-    assert "`make leaderboard`" in short
-    assert "not significant" in next(line for line in short.splitlines() if "| DARE |" in line)
-    assert "**+25.0 (" in short, "a difference beyond chance stands out"
-    assert "| DPPA |" in long and "coefficient 1.4" in long
+def test_retention_is_corrected_for_the_questions_that_guessing_answers() -> None:
+    """By hand: chance is 0, a sixth and a third; models answer 0.8; below chance is nothing."""
+    (value,) = as_json(board(row("dppa", 40, 40, 20)))["rows"]
+    own = dict.fromkeys(DOMAINS, 0.8)
+    finance = (0.4 - 1 / 6) / (0.8 - 1 / 6)
+    assert corrected(value, own) == pytest.approx((0.5 + finance + 0) / 3)
 
 
-def test_methods_that_were_not_asked_are_named_or_counted() -> None:
-    assert markdown(board(OURS, WORSE), "").startswith(f"2 of {len(METHODS)} methods, each")
-    rows = [row(one.name, 60, 60, 60) for one in METHODS if one.name not in ("pcb", "slerp")]
-    refused = {"slerp": "takes two."}
-    page = markdown(board(*rows, refused=refused), "")
-    assert page.startswith("All methods but PCB-Merging, each")
+def test_three_kinds_of_question_have_two_answers_and_half_of_them_is_chance() -> None:
+    for domain in DOMAINS:
+        answers: dict[str, set[str]] = {}
+        for one in items(domain, "test"):
+            answers.setdefault(one.task, set()).add(last_word(one.answer))
+        two = [task for task, known in answers.items() if len(known) == 2]
+        assert len(two) / len(answers) / 2 == pytest.approx(CHANCE[domain])
 
 
-def test_a_variant_is_told_beside_its_method() -> None:
+def last_word(answer: str) -> str:
+    """What tells two answers of a kind apart: rose or fell, fair or unfair, (A) or (B)."""
+    chosen = re.match(r"Holding (\(.\))", answer)
+    return chosen[1] if chosen else answer.rstrip(".").split()[-1]
+
+
+def test_a_variant_stands_beside_its_method() -> None:
     variant = next(one for one in VARIANTS if one.entry.method.name == "dare")
     again = row("dare", 70, 70, 70, other_tensors="keep")
-    found = replace(board(OURS, row("dare", 40, 40, 40)), variants=((variant, again),))
-    long = markdown(found, "make leaderboard").partition("\n## Why")[2]
-    assert "| DARE, embeddings and norms whole | 70.0" in long
-    assert "it keeps 50.0 %; embeddings and norms whole, 87.5 %, which is beyond chance." in long
-    assert "from 0.50 to 0.50 of the sum's length, and from a likeness of 0.25 to 0.25" in long
-    (told,) = as_json(found)["variants"]
+    found = as_json(replace(board(OURS, row("dare", 40, 40, 40)), variants=((variant, again),)))
+    (told,) = found["variants"]
     assert told["parameters"] == {"other_tensors": "keep"} and "against_dppa" not in told
     assert told["against_itself"]["significant"] is True
     assert told["against_itself"]["mean"] == pytest.approx(0.375)
-    assert "one third" not in long, "nothing is said of means that are not there"
-
-
-def test_means_are_told_by_how_little_they_add() -> None:
-    rows = (OURS, row("linear", 10, 10, 10), row("fisher", 20, 20, 20))
-    variant = next(one for one in VARIANTS if one.entry.method.name == "fisher")
-    found = replace(board(*rows), variants=((variant, row("fisher", 60, 60, 60)),))
-    page = markdown(found, "make leaderboard")
-    assert "Linear 0.50 and Fisher 0.50 of its length" in page
-    assert "| Linear | a mean: nothing to choose | – | – | 0.50 | 0.25 | 75 % |" in page
+    assert "| DARE ~, embeddings and norms whole | 87.5 (" in board_tables(found)
 
 
 def test_json_has_every_figure() -> None:
@@ -348,7 +337,7 @@ def test_json_has_every_figure() -> None:
 
 def test_the_committed_figures_are_read_by_the_page_as_they_are() -> None:
     """They are those of an earlier search until `make leaderboard` is run again."""
-    shipped = json.loads((Path(__file__).parents[2] / "docs" / "leaderboard.json").read_text())
+    shipped = json.loads((Path(__file__).parents[1] / "data" / "leaderboard.json").read_text())
     now = as_json(board(OURS))["rows"][0]
     assert all(row.keys() <= now.keys() for row in shipped["rows"])
 

@@ -1,11 +1,12 @@
-"""What the survey says of the second order: tables, correlations and break points, by hand."""
+"""The second order in the survey: costs, correlations and break points, by hand."""
 
 from typing import Any
 
 import pytest
 
+from dppa_core.tasks.intervals import Interval
 from dppa_lab.zoo.survey.correlation import correlation_gap, mean_gap
-from dppa_lab.zoo.survey.second_order import foretold_deltas, told
+from dppa_lab.zoo.survey.second_order import foretold_deltas, second_order_figures
 
 RATES = (0.5, 0.8, 0.9, 0.95, 0.98)
 COSTS = (0.01, 0.04, 0.16, 0.64, 2.56, 10.24)
@@ -42,43 +43,42 @@ RECORDS = [record(seed, seed % 2) for seed in range(4)]
 
 
 def test_costs_and_factors_stand_beside_the_foretold_ones() -> None:
-    page = "\n".join(told(RECORDS))
-    assert "| small, plain | 4 | 0.050 / 0.025 | 0.200 / 0.100 |" in page, "0.02, 0.08 / half"
-    assert "| small, plain | 4 | 1.50 / 1.25 | 1.50 / 1.25 |" in page
-    assert "The factor of least loss, of 1, 1.5, 2 (none below 1 was tried), and the" in page
+    of = second_order_figures(RECORDS)["kinds"]["small, plain"]
+    assert of["deltas"] == 4
+    assert (of["50"]["cost"], of["50"]["foretold"]) == pytest.approx((0.05, 0.025)), "0.02, 0.08"
+    assert (of["80"]["cost"], of["80"]["foretold"]) == pytest.approx((0.2, 0.1))
+    assert (of["80"]["factor"], of["80"]["foretold_factor"]) == (1.5, 1.25)
 
 
 def test_a_forecast_off_by_more_than_a_factor_of_two_is_counted() -> None:
     far = [record(seed, seed % 2) for seed in range(4)]
     for at in far[0]["places"]:
         at["loss"]["best_factor"] = 3.5
-    page = "\n".join(told(far))
-    assert "Of 4 deltas it is wrong by more than a factor of 2: cost at 50 % for " in page
-    assert "factor at 50 % for 1" in page
+    assert second_order_figures(far)["far off"]["factor"]["50"] == 1
 
 
 def test_the_measured_cost_is_ranked_within_each_rate() -> None:
-    page = "\n".join(told(RECORDS))
-    assert "a rank correlation of 1.00 (1.00 to 1.00) with the foretold one, – with" in page
-    assert "The best factor has – with the foretold one and – with 1 − E" in page, "all are alike"
+    of = second_order_figures(RECORDS)["rank correlations"]
+    assert of["cost"]["foretold"] == {"value": 1.0, "low": 1.0, "high": 1.0}
+    assert of["cost"]["lost energy"] is None, "all lose the same"
+    assert of["factor"]["foretold"] is None, "all are alike"
 
 
 def test_the_break_point_is_foretold_from_other_bases() -> None:
     """All break where the foretold cost is 0.1; half of them one measured rate sooner."""
-    page = "\n".join(told(RECORDS))
-    assert "4 of these deltas break between measured rates (below 90 % kept)" in page
-    assert "the median of the foretold cost is 0.100 nats per token" in page
-    assert "the rate at which the foretold cost reaches that median, 0.0;" in page
-    assert "the mean break point, 0.0" not in page
-    assert "Minus the mean: the foretold cost -" in page, "nearer than the mean"
+    of = second_order_figures(RECORDS)["break points"]
+    assert of["broken"] == 4 and of["median of the foretold cost"] == pytest.approx(0.1)
+    assert of["error by the foretold cost"] == pytest.approx(0, abs=1e-9)
+    assert of["error by the mean"] > 0.01 and of["cost minus mean"]["value"] < 0
 
 
 def test_a_gap_of_correlations_and_of_means_is_drawn_pair_by_pair() -> None:
     y, bases = [1.0, 2.0, 3.0, 4.0, 1.0, 2.0, 3.0, 4.0], ["a"] * 4 + ["b"] * 4
-    assert correlation_gap(y, y[::-1], y, bases) == "+2.00 (+2.00 to +2.00)", "1 and -1"
-    assert correlation_gap(y, [0.0] * 8, y, bases) == "–", "without spread there is none"
+    turned = correlation_gap(y, y[::-1], y, bases)
+    assert turned and (turned.value, *turned.ends) == pytest.approx((2, 2, 2)), "1 and -1"
+    assert correlation_gap(y, [0.0] * 8, y, bases) is None, "without spread there is none"
     two = [2.0] * 4 + [4.0] * 4
-    assert mean_gap(two, [1.0] * 8, bases) == "+2.0 (+1.0 to +3.0)", "1 in base a, 3 in b"
+    assert mean_gap(two, [1.0] * 8, bases) == Interval(2, 1, 3), "1 in base a, 3 in b"
 
 
 def test_models_that_answer_nothing_or_have_no_losses_are_left_out() -> None:
@@ -87,7 +87,7 @@ def test_models_that_answer_nothing_or_have_no_losses_are_left_out() -> None:
     for at in plain["places"]:
         del at["loss"]
     assert len(foretold_deltas([*RECORDS, silent, plain])) == 4
-    assert told([silent, plain]) == [] and told(RECORDS[:2]) == []
+    assert second_order_figures([silent, plain]) == second_order_figures(RECORDS[:2]) == {}
 
 
 @pytest.mark.parametrize(("later", "breaks"), [(0, 0.857), (1, 0.667)])

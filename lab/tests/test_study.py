@@ -17,6 +17,7 @@ from dppa_core.pruning.floats import to_float32
 from dppa_core.tasks import DOMAINS
 from dppa_core.tasks.intervals import holm, p_of_t, student
 from dppa_core.tuning.search.joint import Budget
+from dppa_lab.reports.study_tables import study_figures, study_table, study_tables
 from dppa_lab.zoo import tune
 from dppa_lab.zoo.language_model import TUNINGS
 from dppa_lab.zoo.results import choosing
@@ -35,7 +36,6 @@ from dppa_lab.zoo.study.compare import (
 from dppa_lab.zoo.study.confirmation import confirmation, without_new
 from dppa_lab.zoo.study.merges import METHODS, RATES, merges
 from dppa_lab.zoo.study.shuffled import shuffle_set
-from dppa_lab.zoo.study.text import markdown
 from dppa_lab.zoo.trained_set import trained_set
 from tests.helpers.command import Command
 
@@ -94,17 +94,19 @@ def test_searches_that_end_at_an_end_of_the_factors_are_counted() -> None:
     for row in of["merges"]:
         if row["name"] == "dppa":
             row["values"] = {"factor1": 1.0, "factor2": 16.0 if row["rate"] == 0.9 else 4.0}
-    assert "coefficient, between 0.25 and 4. 2 of 4 searches" in markdown([of], "make study")
+    ends = study_figures([of])["searches"]
+    assert (ends["of factors"], ends["of factors, at an end"]) == (4, 2)
 
 
 def test_sets_of_two_sizes_are_compared_together_where_merges_are_worth_something() -> None:
-    def page(right: int) -> str:
+    def kinds(right: int) -> dict[str, Any]:
         small = [measured(seed, **dict.fromkeys(METHODS, right)) for seed in (1, 2, 3)]
         medium = [{**of, "set": {**of["set"], "size": "medium"}} for of in small]
-        return markdown([*small, *medium], "make study")
+        found: dict[str, Any] = study_figures([*small, *medium])["kinds"]
+        return found
 
-    assert "## plain, all sizes\n\nThe 6 sets of medium and small together" in page(8)
-    assert "all sizes" not in page(1), "all keep an eighth, one model a third"
+    assert kinds(8)["all sizes, plain"]["sets"] == 6
+    assert "all sizes, plain" not in kinds(1), "all keep an eighth, one model a third"
 
 
 def test_what_every_seed_shows_alike_is_a_finding() -> None:
@@ -116,22 +118,31 @@ def test_what_every_seed_shows_alike_is_a_finding() -> None:
     assert all(one.corrected >= one.p for one in found.values())
     assert claim_rates(sets) == RATES
     assert [len(compare(sets, rate)) for rate in RATES] == [4, 5, 5], "no control at 80 %"
-    text = markdown(sets, "make study")
+    text = study_tables(sets)
     assert "at 90 % of all entries" in text and "at 95 % of all entries" in text
     assert "By accuracy" not in text
     poor = [{**of, "own": {**OWN, "math": "1" * 4 + "0" * 6}} for of in sets]
-    both = markdown(poor, "make study")
-    assert "By accuracy, since a model answers less than half." in both
+    assert "By accuracy:" in study_tables(poor)
     assert compare(by_accuracy(poor), 0.95)[0].over_seeds.value == pytest.approx(0.7)
     none = [{**of, "merges": of["merges"][:-1]} for of in sets]
     assert claim_rates(none) == RATES, "shuffled deltas are in no comparison"
     assert "| DPPA (joint) minus magnitude pruning |" in text and "keeps more" in text
     lacking = [row for row in sets[4]["merges"] if row["key"] != "reversed-90-all"]
     assert claim_rates([*sets[:4], {**sets[4], "merges": lacking}]) == (0.8, 0.95)
-    few = markdown(sets[:2], "make study")
-    assert "figures without a claim" in few and "keeps more" not in few
-    assert "10 of math" in few and "7 search items" in few
+    few = study_tables(sets[:2])
+    assert "keeps more" not in few
     assert "| magnitude pruning | 90 % | 12.5 % | 10.0, 10.0, 10.0 | -87.5 (" in few
+
+
+def test_the_table_of_the_study_is_made_of_its_figures() -> None:
+    sets = [measured(seed, dppa=8, magnitude=1, task_arithmetic=8) for seed in (1, 2, 3, 4)]
+    lines = study_table(study_figures(sets)).splitlines()
+    assert lines[3] == (
+        "| small, plain | 4 | 90 % | 100.0 | 100.0 | **+87.5 (+87.5 to +87.5)** | +0.0 (+0.0 to "
+        "+0.0), within 2 points |"
+    )
+    alone = study_table(study_figures([*sets, {**sets[0], "set": {**sets[0]["set"], "size": "x"}}]))
+    assert "| x, plain | 1 | 90 % | 100.0 | 100.0 | +87.5 (" in alone and "one seed" in alone
 
 
 def test_two_merges_of_one_set_differ_by_an_interval_over_its_questions() -> None:
@@ -257,7 +268,7 @@ def test_a_merge_is_compared_with_dppa_of_its_own_budget() -> None:
     for row in of["merges"]:
         if row["key"] == "dppa-90-modules":
             row["hits"] = dict.fromkeys(DOMAINS, "1" * 8 + "00")
-    lines = [line for line in markdown([of], "make study").splitlines() if "magnitude" in line]
+    lines = [line for line in study_tables([of]).splitlines() if "magnitude" in line]
     gaps = {line.split(" | ")[1]: line.split(" | ")[4].split(" ")[0] for line in lines}
     assert gaps["90 %"] == "+0.0" and gaps["90 %, embeddings whole"] == "-50.0"
 
@@ -296,14 +307,15 @@ def test_sets_of_the_confirmation_are_compared_for_themselves_alone() -> None:
     assert each[0].over_seeds.value == pytest.approx((3 * 0.25 + 2 * 0.375) / 5)
     assert all(one.corrected == pytest.approx(min(1, 4 * one.p)) for one in each)
     assert {one.verdict for one in each} == {"more"}
-    with_new = markdown([*before, *after, plain], "make study")
-    title, section, *others = with_new.split("## ")
-    assert section.startswith("Confirmation\n\n") and "corrected, all 4" in section
-    assert "small, settled, 4 seeds (6, 7, 8, 9); medium, settled, 1 seed (6)" in section
-    assert "5 of 8 planned" in section and "whole deltas minus DPPA is -30.0 points" in section
-    assert [title, *others] == markdown([*before, plain], "make study").split("## ")
+    figures, alone = study_figures([*before, *after, plain]), study_figures([*before, plain])
+    assert figures["kinds"] == alone["kinds"] and not alone["confirmation"]
+    at = figures["confirmation"]["90"]
+    assert at["task_arithmetic-dppa"]["value"] == pytest.approx(-0.3)
+    assert at["dppa-magnitude"]["value"] == pytest.approx(each[0].over_seeds.value)
     assert without_new([settled(11)]) == ([settled(11)], []), "not planned"
-    assert "figures without a claim" in markdown(after[:2], "make study")
+    assert not study_figures(after[:2])["confirmation"], "two sets support no claim"
+    section = study_tables([*before, *after, plain]).partition("\n## ")[0]
+    assert section.startswith("## Confirmation\n\n") and "corrected, all 4" in section
     assert "By accuracy" not in section
     poor = [{**of, "own": {**OWN, "math": "1" * 4 + "0" * 6}} for of in after]
-    assert "By accuracy, since a model answers less than half; not" in markdown(poor, "make study")
+    assert "By accuracy:" in study_tables(poor)

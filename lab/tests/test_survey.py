@@ -18,10 +18,12 @@ from dppa_core.pruning.plan import kept_energy
 from dppa_core.tasks import DOMAINS
 from dppa_core.tuning.advice.kept_rule import KeptRule
 from dppa_core.tuning.search.joint import Budget
+from dppa_lab.reports.survey_tables import survey_tables
 from dppa_lab.zoo.results import choosing
 from dppa_lab.zoo.results.entry import EMBEDDED
 from dppa_lab.zoo.survey import measure
-from dppa_lab.zoo.survey.breaks import break_points, crossing, told
+from dppa_lab.zoo.survey.breaks import break_figures, break_points, crossing
+from dppa_lab.zoo.survey.figures import survey_figures
 from dppa_lab.zoo.survey.measure import survey_set
 from dppa_lab.zoo.survey.rule import (
     PrunedPlace,
@@ -33,7 +35,6 @@ from dppa_lab.zoo.survey.rule import (
     shrunk,
 )
 from dppa_lab.zoo.survey.shrunk import shrunk_coefficient
-from dppa_lab.zoo.survey.text import markdown
 from tests.helpers.command import Command
 
 RATES = (0.5, 0.8, 0.9, 0.95, 0.98)
@@ -135,42 +136,39 @@ def record(seed: int, domain: str, magnitude: int, dppa: int) -> dict[str, Any]:
     }
 
 
-def test_the_page_tells_what_methods_add_where_much_is_foretold_lost() -> None:
+def test_the_figures_have_what_methods_add_where_much_is_foretold_lost() -> None:
     records = [
         record(seed, domain, 8, 12 + seed) for seed in (1, 2, 3) for domain in ("math", "law")
     ]
     assert {one.kept for one in places_of(records, "magnitude")} == {1.0, 0.4}
     assert {one.kept for one in places_of(records, "dare")} == {0.5, 0.2}
-    text = markdown(records, "make survey")
-    assert (
-        "6 deltas of 3 sets, on 3 bases: 3 trained ones, and 0 whose deltas are multiplied." in text
-        and "in 3 of the sets" in text
-    )
-    assert "| models | sets | 80 % pruned | 95 % pruned |" in text
-    assert "| small, plain | 3 | 100 / 50 | 40 / 20 |" in text
-    assert "DARE keeps more than magnitude, by over a point, with none." in text
-    assert "20 of math and 20 of law" in text and "9 search items" in text
-    assert "| 0 to 50 % (6, 3) | +30.0 (+17.6 to +42.4) | +0.0 (+0.0 to +0.0) |" in text
-    assert "| small, plain | 70: 100 / 83 | 30: 40 / 60 |" in text
-    assert (
-        "at 95 % (6 places in 3 sets), it loses 60 points on average, shrinking alone 40. " in text
-    )
-    assert "DPPA brings back 30 points, magnitude with one factor 0; by sets, " in text
-    assert "is +30.0 (+17.6 to +42.4) points (Student's interval over sets). In 0 of" in text
-    assert "In 2 of these" in markdown(
-        [{**one, "shrunk": {"0": "1" * 20}} for one in records[:2]], ""
-    )
-    assert "more than shrinking, at one of these rates, with small, plain. It" in text
+    found = survey_figures(records)
+    counts = ("deltas", "sets", "bases", "trained sets", "multiplied sets")
+    assert [found[name] for name in counts] == [6, 3, 3, 3, 0]
+    at = found["kinds"]["small, plain"]["rates"]["95"]
+    assert at == pytest.approx({"magnitude": 0.4, "dare": 0.2, "energy": 0.3, "shrunk": 0.6})
+    (added,) = found["added"]
+    assert (added["from"], added["places"], added["sets"]) == (0.0, 6, 3)
+    assert added["dppa"]["value"] == pytest.approx(0.3) and added["dare"]["value"] == 0
+    back = found["regained by a search"]
+    assert (back["places"], back["sets"]) == (6, 3)
+    assert (back["lost"], back["lost by shrinking"]) == pytest.approx((0.6, 0.4))
+    assert (back["back by DPPA"], back["back by one factor"]) == pytest.approx((0.3, 0))
+    more = "places with more back than shrinking costs"
+    assert back[more] == 0
+    spared = [{**one, "shrunk": {"0": "1" * 20}} for one in records[:2]]
+    assert survey_figures(spared)["regained by a search"][more] == 2
     few = {**records[0], "own": "1" * 4 + "0" * 16}
     assert places_of([few], "dare") == [], "a fifth is too little to keep"
-    assert "A rule needs sets of 2 bases" in markdown(records[:2], "make survey")
+    assert "rules" not in survey_figures(records[:2]), "one base"
 
 
-def test_the_page_tells_with_which_models_dare_keeps_more() -> None:
+def test_the_tables_have_every_kind_of_set() -> None:
     records = [record(seed, "math", 8, 12) for seed in (1, 2)]
-    for one in records:
-        one["places"][1]["pruned"]["dare"] = "1" * 9 + "0" * 11
-    assert "with small, plain at 95 %. These" in markdown(records, "make survey")
+    text = survey_tables(survey_figures(records))
+    assert "| small, plain | 2 | 0.200 | 100 / 50 | 40 / 20 |" in text
+    assert "| small, plain | E 70: 100 / 83 | E 30: 40 / 60 |" in text
+    assert "| logit p and ln s |" in text and "DARE, at 90" in text
 
 
 def test_a_figure_that_differs_by_rounding_alone_is_left_out() -> None:
@@ -237,7 +235,7 @@ def test_a_set_is_surveyed_by_command_and_not_twice(
     assert kept_energy(profile, 0.0) == pytest.approx(1)
     assert [len(found[0]["shrunk"][name]) for name in ("0", "0.5")] == [2, 2]
     assert dppa(*arguments[:2], tiny_zoo, "--limit", 2, "--out", tmp_path / "b", "--no-search") == 0
-    assert "What DPPA and DARE add" not in dppa.out
+    assert "Retention in per cent" in dppa.out or not dppa.out.strip()
     (text,) = (tmp_path / "b").iterdir()
     assert not any("searched" in at for one in json.loads(text.read_text()) for at in one["places"])
     assert dppa(*arguments, "--json", "--scale", 0.5, "--out", tmp_path / "c") == 0
@@ -297,22 +295,18 @@ def test_break_points_stand_beside_those_of_the_shrunk_delta() -> None:
         pytest.approx(one.shrunk) for one in break_points(records)
     ]
     whole, never = broken(4, (0.8, *SOON[1:]), SOON), broken(5, (1.0,) * 5, (1.0,) * 5)
-    page = "\n".join(told([*records, whole, never]))
-    assert "| small, plain | 4 | 0.130 |" in page
-    assert "Of 6 deltas 4 break between" in page
-    assert "of the others (small plain) 1 are broken at the lowest rate already" in page
-    assert "both rates correlate 1.00 (1.00 to 1.00)" in page
-    assert "earlier than shrinking does with none." in page
-    sooner = [broken(seed, SOON, LATE) for seed in range(3)]
-    assert "earlier than shrinking does with small, plain." in "\n".join(told(sooner))
-    assert told(records[:2]) == [], "two bases give no interval"
+    of = break_figures([*records, whole, never])
+    assert (of["deltas"], of["broken"]) == (6, 4)
+    assert of["kinds"]["small, plain"]["size"] == pytest.approx(0.13)
+    assert of["correlation with the shrunk one"]["value"] == pytest.approx(1)
+    assert break_figures(records[:2]) == {}, "two bases give no interval"
 
 
 def test_rules_are_tested_on_a_model_of_another_size_and_not_fitted_to_it() -> None:
     here = [broken(seed, keeps, keeps) for seed, keeps in enumerate((LATE, SOON) * 2)]
     there = broken(9, LATE, LATE, size="smollm2")
-    page = markdown([*here, there], "make survey")
-    formulas = [line for line in page.splitlines() if "logit(retention)" in line]
-    assert formulas and all(line in markdown(here, "make survey") for line in formulas)
-    assert "| smollm2, plain | 95 | 60 |" in page and "Wrong on average" in page
-    assert "not fitted to" not in markdown(here, "make survey")
+    both, alone = survey_figures([*here, there]), survey_figures(here)
+    assert both["rules"] == alone["rules"] and alone["elsewhere"] == {}
+    of = both["elsewhere"]["magnitude"]
+    assert of["kept"]["smollm2, plain"]["95"]["measured"] == pytest.approx(0.6)
+    assert of["errors"]["everything kept"] == pytest.approx((0 + 0.05 + 0.2 + 0.4 + 0.6) / 5)

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from dppa_core.tasks import DOMAINS
 from dppa_core.tasks.intervals import Interval
 from dppa_core.tuning.search.joint import Budget
+from dppa_lab.reports.result_tables import readme_table, result_tables
 from dppa_lab.zoo.build import model_card
 from dppa_lab.zoo.results import choosing
 from dppa_lab.zoo.results.choosing import ChosenValues
@@ -25,7 +25,6 @@ from dppa_lab.zoo.results.scores import (
     entry,
     searched,
 )
-from dppa_lab.zoo.results.scores_text import findings, markdown
 
 
 def _hits(right: int, domains: Sequence[str] = DOMAINS) -> dict[str, tuple[bool, ...]]:
@@ -57,27 +56,13 @@ def report() -> ZooReport:
     return ZooReport(models, _merge("task_arithmetic", 0.0, 90), rows, None, 60)
 
 
-def test_findings_name_the_best_merge_and_those_not_told_apart_from_it(report: ZooReport) -> None:
-    first = findings(report)[0]
-    assert first.startswith("Of the pruned merges DPPA at 90 % keeps most, 70.0 % of the")
-    assert "not told apart" not in first and "keep 90.0 %" in first
-    alike = replace(report, treated=(*report.treated, _row("dp", 70, 70)))
-    assert "not told apart from it (Holm): DP at 90 %." in findings(alike)[0]
-
-
-def test_findings_rank_the_methods_at_each_rate_beside_magnitude(report: ZooReport) -> None:
-    assert (
-        "At 90 % pruning, merged and searched: DPPA 70.0 %, magnitude 60.0 %, DARE 40.0 %. "
-        "DPPA minus magnitude: +10.0 (+6.6 to +13.4) points."
-    ) in findings(report)
-
-
-def test_the_page_has_every_row_before_and_after_its_search(report: ZooReport) -> None:
-    page = markdown(report, "dppa zoo report")
-    assert "`dppa zoo report`" in page
-    assert page.count("| DPPA |") == 3
-    assert "30.0 → 80.0 (71.1–86.7)" in page and "+50.0 (" in page
-    assert "factors 2 / 2, coefficient 2, strength 0.16" in page
+def test_the_tables_have_every_row_before_and_after_its_search(report: ZooReport) -> None:
+    values = as_json(report)
+    text = result_tables(values)
+    assert text.count("| DPPA |") == 3
+    assert "30.0 → 80.0 (71.1–86.7)" in text and "| +10.0 (+6.6 to +13.4) |" in text
+    assert "factors 2 / 2, coefficient 2, strength 0.16" in text
+    assert readme_table(values).splitlines()[-1] == "| DPPA | – | 70 % |"
 
 
 def test_json_has_every_merge_its_gain_and_what_it_is_ahead_of_magnitude(report: ZooReport) -> None:

@@ -29,9 +29,9 @@ def leaderboard(
     as_json: JsonFlag = False,
 ) -> None:
     """Merge three domain models by every method and rank them; measurements are cached."""
-    from dppa_lab.zoo.results.leaderboard import as_json as to_json  # noqa: PLC0415  (imports torch)
+    from dppa_lab.reports.board_tables import board_tables  # noqa: PLC0415  (imports torch)
+    from dppa_lab.zoo.results.leaderboard import as_json as to_json  # noqa: PLC0415
     from dppa_lab.zoo.results.leaderboard import measure  # noqa: PLC0415
-    from dppa_lab.zoo.results.leaderboard_text import markdown  # noqa: PLC0415
     from dppa_lab.zoo.trained_set import trained_set  # noqa: PLC0415
 
     names = names_in(methods, "--methods names no method. `dppa methods` lists them.")
@@ -42,18 +42,9 @@ def leaderboard(
         found = measure(
             names, models, test_items=limit, search_items=search_limit, progress=progress
         )
-    values, command = to_json(found), _command(folder, methods, limit, search_limit)
+    values = to_json(found)
     try:
-        emit(values, markdown(found, command), as_json=as_json)
+        emit(values, board_tables(values), as_json=as_json)
     finally:  # many minutes' work: lost output must not lose the file
         if out is not None:
             write_text(out, json.dumps(values, indent=1) + "\n")
-
-
-def _command(folder: Path | None, methods: str | None, limit: int | None, search_limit: int) -> str:
-    if folder is None and methods is None and limit is None and search_limit == SEARCH:
-        return "make leaderboard"
-    words = [f"--set {folder}"] if folder is not None else []
-    words += [f"--methods {methods}"] if methods is not None else []
-    words += [f"--limit {limit}"] if limit is not None else []
-    return " ".join(["dppa leaderboard", *words, f"--search-limit {search_limit}"])

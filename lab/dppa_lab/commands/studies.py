@@ -47,8 +47,8 @@ def study(
 
     A set whose file is there is not measured again; what was asked before comes from the cache.
     """
+    from dppa_lab.reports.study_tables import study_tables  # noqa: PLC0415
     from dppa_lab.zoo.study.measure import measure_set  # noqa: PLC0415  (imports torch)
-    from dppa_lab.zoo.study.text import markdown  # noqa: PLC0415
 
     measure = partial(
         measure_set,
@@ -60,7 +60,7 @@ def study(
         say=teller(quiet=as_json),
     )
     found = _measured(folders, out, measure, STUDY_KEYS)
-    emit({"sets": found}, markdown(found, "make study"), as_json=as_json)
+    emit({"sets": found}, study_tables(found), as_json=as_json)
 
 
 def survey(
@@ -91,11 +91,12 @@ def survey(
 
     A set whose file is there is not measured again; what was asked before comes from the cache.
     """
+    from dppa_lab.reports.survey_tables import survey_tables  # noqa: PLC0415
+    from dppa_lab.zoo.survey.figures import survey_figures  # noqa: PLC0415
     from dppa_lab.zoo.survey.measure import (  # noqa: PLC0415  (imports torch)
         SEARCHED_AT,
         survey_set,
     )
-    from dppa_lab.zoo.survey.text import markdown  # noqa: PLC0415
 
     say = teller(quiet=as_json)
     rates = SEARCHED_AT if search else ()
@@ -111,7 +112,7 @@ def survey(
     found = [
         one for records in _measured(folders, out, measure, SURVEY_KEYS, suffix) for one in records
     ]
-    emit({"deltas": found}, markdown(found, "make survey"), as_json=as_json)
+    emit({"deltas": found}, survey_tables(survey_figures(found)), as_json=as_json)
 
 
 def _measured(

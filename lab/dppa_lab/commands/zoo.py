@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -119,25 +119,30 @@ def report(
     as_json: JsonFlag = False,
 ) -> None:
     """Measure base, domain models and merges on the test split, for the results page."""
+    from dppa_lab.reports.result_tables import result_tables  # noqa: PLC0415
     from dppa_lab.zoo.results.scores import as_json as to_json  # noqa: PLC0415  (imports torch)
     from dppa_lab.zoo.results.scores import measure  # noqa: PLC0415
-    from dppa_lab.zoo.results.scores_text import markdown  # noqa: PLC0415
 
     if out is not None:
         check_file(out)
-    found = measure(
-        limit=limit, search_limit=search_limit, workers=workers, say=teller(quiet=as_json)
+    found = to_json(
+        measure(limit=limit, search_limit=search_limit, workers=workers, say=teller(quiet=as_json))
     )
+    _emit(found, result_tables(found), out, as_json=as_json)
+
+
+def _emit(found: dict[str, Any], text: str, out: Path | None, *, as_json: bool) -> None:
     try:
-        emit(to_json(found), markdown(found, "make results"), as_json=as_json)
+        emit(found, text, as_json=as_json)
     finally:  # long work: lost output must not lose the file
         if out is not None:
-            write_text(out, json.dumps(to_json(found), indent=1) + "\n")
+            write_text(out, json.dumps(found, indent=1) + "\n")
 
 
 @zoo_app.command()
 def coefficients(
     work: Annotated[Path, typer.Option(help="Where logs of AdaMerging wait.")] = Path("zoo-work"),
+    out: Annotated[Path | None, typer.Option(help="Write what was measured here, as JSON.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Test items per domain.")] = None,
     search_limit: Annotated[int, typer.Option(min=1, help="Search items per domain.")] = 60,
     ways: Annotated[
@@ -146,17 +151,17 @@ def coefficients(
     as_json: JsonFlag = False,
 ) -> None:
     """Compare AdaMerging with the best uniform coefficient; goes on where it was stopped."""
+    from dppa_lab.reports.result_tables import coefficient_tables  # noqa: PLC0415
     from dppa_lab.zoo.results.coefficients import WAYS, measure  # noqa: PLC0415  (imports torch)
-    from dppa_lab.zoo.results.coefficients_text import as_json as to_json  # noqa: PLC0415
-    from dppa_lab.zoo.results.coefficients_text import markdown  # noqa: PLC0415
+    from dppa_lab.zoo.results.coefficients import as_json as to_json  # noqa: PLC0415
 
-    found = measure(
+    if out is not None:
+        check_file(out)
+    measured = measure(
         work, limit=limit, search_limit=search_limit, ways=WAYS[:ways], say=teller(quiet=as_json)
     )
-    given = {"--limit": limit, "--ways": ways}
-    chosen = " ".join(f"{name} {value}" for name, value in given.items() if value is not None)
-    command = f'make coefficients ARGS="{chosen}"' if chosen else "make coefficients"
-    emit(to_json(found), markdown(found, command), as_json=as_json)
+    found = to_json(measured)
+    _emit(found, coefficient_tables(found), out, as_json=as_json)
 
 
 for _command in (study, survey):

@@ -51,6 +51,11 @@ class LabData:
         return self._object("search.json")
 
     @cached_property
+    def coefficients(self) -> Values:
+        """AdaMerging beside a uniform coefficient."""
+        return self._object("coefficients.json")
+
+    @cached_property
     def study(self) -> Mapping[str, Values]:
         """Name -> a set of the study."""
         return {file.stem: self._object(f"study/{file.name}") for file in self._files("study")}

@@ -21,10 +21,11 @@ from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, recipe_hash
 from dppa_core.system.atomic_folders import replace_file, unwritable
 from dppa_core.tasks import DOMAINS
-from dppa_core.tasks.intervals import accuracy
+from dppa_core.tasks.intervals import Interval, accuracy
 from dppa_core.tuning.adamerging.adamerge import adamerge
 from dppa_core.tuning.adamerging.settings import AdaMergeSettings, with_coefficients
 from dppa_core.tuning.adamerging.texts import task_domains
+from dppa_lab.zoo.results.retained import paired_gain
 
 GRID = tuple(round(0.1 * step, 1) for step in range(1, 11))
 RATE = 0.9
@@ -148,6 +149,38 @@ def retention(merged: DomainHits, own: DomainHits) -> float:
                 "be retained of it. Models of another zoo (DPPA_ZOO) are the usual cause."
             )
     return sum(accuracy(merged[d]).value / accuracy(own[d]).value for d in merged) / len(merged)
+
+
+def as_json(report: CoefficientReport) -> dict[str, Any]:
+    """A JSON-ready copy with accuracies instead of single hits."""
+
+    def shares(hits: DomainHits) -> dict[str, float]:
+        return {domain: accuracy(one).value for domain, one in hits.items()}
+
+    return {
+        "search_items": report.search_items,
+        "test_items": {domain: len(hits) for domain, hits in report.own.items()},
+        "own": shares(report.own),
+        "grid": {f"{c:g}": value for c, value in report.grid.items()},
+        "uniform": {"coefficient": report.uniform[0], "test": shares(report.uniform[1])},
+        "found": [
+            {
+                "title": one.title,
+                "step": one.step,
+                "coefficients": one.coefficients,
+                "course": one.course,
+                "collapsed": one.collapsed,
+                "test": shares(one.marks),
+                "gain": asdict(difference(one.marks, report.uniform[1], report.own)),
+            }
+            for one in report.found
+        ],
+    }
+
+
+def difference(merged: DomainHits, other: DomainHits, own: DomainHits) -> Interval:
+    """Mean retention of one merge minus another's, paired by item."""
+    return paired_gain(merged, other, {domain: accuracy(own[domain]).value for domain in merged})
 
 
 def _found(

@@ -2,7 +2,7 @@
 
 A joint search with one budget for all chooses factors, coefficient or scale, and strength of each
 merge on the search split; results come from the test split. They are cached by the hash of their
-recipe, so that a run can resume. `leaderboard_text` writes the page.
+recipe, so that a run can resume.
 """
 
 from __future__ import annotations

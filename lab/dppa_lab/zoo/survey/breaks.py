@@ -6,11 +6,11 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import Any
 
-from dppa_core.evaluation.tables import listed, markdown_table
 from dppa_core.tuning.advice.facts import PROBE_KEEPS
 from dppa_core.tuning.advice.kept_rule import logit
-from dppa_lab.zoo.survey.correlation import correlation, correlation_gap
+from dppa_lab.zoo.survey.correlation import correlation, correlation_gap, interval_values
 from dppa_lab.zoo.survey.rule import (
     LEAST_OWN,
     Record,
@@ -22,8 +22,6 @@ from dppa_lab.zoo.survey.rule import (
 
 LEAST_BASES = 3
 """Fewer bases give a correlation no interval."""
-APART = 0.05
-"""A difference of mean break points that is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,40 +55,34 @@ def crossing(rates: Sequence[float], kept: Sequence[float]) -> float | None:
     return None
 
 
-def told(records: Sequence[Record]) -> list[str]:
-    """A section of the page; empty without break points of several bases."""
+def break_figures(records: Sequence[Record]) -> dict[str, Any]:
+    """Mean break points by kind of set, and what they correlate with; empty without break points
+    of several bases."""
     answering = [one for one in records if one["own"].count("1") >= LEAST_OWN * len(one["own"])]
     found = break_points(answering)
-    if len({one.base for one in found if one.trained_here}) < LEAST_BASES:
-        return []
-    groups = {
-        name: [one for one in found if one.kind == name]
-        for name in dict.fromkeys(one.kind for one in found)
-    }
-    rows = [
-        [name, f"{len(of)}", f"{fmean(one.change for one in of):.3f}", *map(_percent, _means(of))]
-        for name, of in groups.items()
-    ]
-    earlier = [name for name, of in groups.items() if _means(of)[1] - _means(of)[0] > APART]
     here = [one for one in found if one.trained_here]
-    return [
-        "## Where pruning breaks a model",
-        f"A model *breaks* at the rate from which it keeps less than {100 * PROBE_KEEPS:g} %. Of "
-        f"{len(answering)} deltas {len(found)} break between two measured rates, both pruned by "
-        f"magnitude and shrunk by E; {_left_out(answering)} Means in per cent:",
-        markdown_table(
-            ["models", "deltas", "‖d‖/‖W‖", "breaks, pruned", "breaks, shrunk by E"], rows
-        ),
-        f"On the scale log(p / (1 − p)) both rates correlate {_correlation(found, _shrunk)} (in "
-        "brackets 95 % intervals, bootstrap over bases). With ln ‖d‖/‖W‖ that of the pruned one "
-        f"correlates {_correlation(here, _size)} over the models trained here, and "
-        f"{_correlation(found, _size)} over all, where the correlation of the shrunk rate "
-        f"minus that of the size is {_gap(found)}. This describes, and foretells nothing: both are "
-        "measured with the same questions. Pruning breaks a model more than "
-        f"{100 * APART:g} points of rate earlier than shrinking does with "
-        f"{'; '.join(earlier) or 'none'}. A factor of 1/E gives the part along d its full "
-        "length; the whole pruned delta is then 1/√E times as long as d.",
-    ]
+    if len({one.base for one in here}) < LEAST_BASES:
+        return {}
+    groups: dict[str, list[BreakPoint]] = {}
+    for one in found:
+        groups.setdefault(one.kind, []).append(one)
+    return {
+        "deltas": len(answering),
+        "broken": len(found),
+        "kinds": {
+            name: {
+                "deltas": len(of),
+                "size": fmean(one.change for one in of),
+                "pruned": fmean(one.pruned for one in of),
+                "shrunk": fmean(one.shrunk for one in of),
+            }
+            for name, of in groups.items()
+        },
+        "correlation with the shrunk one": _correlation(found, _shrunk),
+        "correlation with the size": _correlation(found, _size),
+        "correlation with the size, trained here": _correlation(here, _size),
+        "shrunk minus size": _gap(found),
+    }
 
 
 def break_points(records: Sequence[Record]) -> list[BreakPoint]:
@@ -117,34 +109,6 @@ def _crossings(record: Record) -> tuple[float | None, float | None]:
     return crossing(rates, kept), crossing(rates, [shrunk(record, at["energy"]) for at in places])
 
 
-def _left_out(records: Sequence[Record]) -> str:
-    """How many break before the lowest rate, and how many others have no such point."""
-    others = [one for one in records if None in _crossings(one)]
-    if not others:
-        return "none is left out."
-    early = sum(_first(one) < PROBE_KEEPS for one in others)
-    names = dict.fromkeys(kind(title(one["set"])).replace(", ", " ") for one in others)
-    kinds = listed(list(names))
-    broken = "are broken at the lowest rate already, by pruning or shrinking"
-    if early == len(others):
-        return f"the other {early} ({kinds}) {broken}."
-    return f"of the others ({kinds}) {early} {broken}, and {len(others) - early} never."
-
-
-def _first(record: Record) -> float:
-    """What is kept at the lowest rate, pruned or shrunk, whichever is less."""
-    own, at = record["own"].count("1"), record["places"][0]
-    return min(float(at["pruned"]["magnitude"].count("1") / own), shrunk(record, at["energy"]))
-
-
-def _means(found: Sequence[BreakPoint]) -> tuple[float, float]:
-    return fmean(one.pruned for one in found), fmean(one.shrunk for one in found)
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f}"
-
-
 def _shrunk(one: BreakPoint) -> float:
     return logit(one.shrunk)
 
@@ -153,16 +117,18 @@ def _size(one: BreakPoint) -> float:
     return math.log(one.change)
 
 
-def _correlation(found: Sequence[BreakPoint], figure: Callable[[BreakPoint], float]) -> str:
+def _correlation(
+    found: Sequence[BreakPoint], figure: Callable[[BreakPoint], float]
+) -> dict[str, float] | None:
     """Between the logit of the break point and a figure, with its interval."""
     figures, points = ([of(one) for one in found] for of in (figure, _point))
-    return correlation(figures, points, [one.base for one in found])
+    return interval_values(correlation(figures, points, [one.base for one in found]))
 
 
-def _gap(found: Sequence[BreakPoint]) -> str:
+def _gap(found: Sequence[BreakPoint]) -> dict[str, float] | None:
     """How much closer the break point goes with the shrunk one than with the size."""
     by_energy, by_size, points = ([of(one) for one in found] for of in (_shrunk, _size, _point))
-    return correlation_gap(by_energy, by_size, points, [one.base for one in found])
+    return interval_values(correlation_gap(by_energy, by_size, points, [one.base for one in found]))
 
 
 def _point(one: BreakPoint) -> float:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
+from typing import Any
 
-from dppa_core.evaluation.tables import markdown_table
 from dppa_core.tuning.advice.kept_rule import KeptRule
 from dppa_lab.zoo.survey.rule import (
     ASKED,
-    SYMBOLS,
     PrunedPlace,
     Record,
     best_rule,
@@ -18,56 +17,52 @@ from dppa_lab.zoo.survey.rule import (
     kind,
     places_of,
 )
-from dppa_lab.zoo.survey.searched import TITLES
+
+EVERYTHING = "everything kept"
+"""The guess that needs no rule."""
 
 
-def told(
+def elsewhere_figures(
     records: Sequence[Record],
     errors: Mapping[str, Mapping[tuple[str, ...], float]],
     fitted: Mapping[str, Sequence[PrunedPlace]],
-) -> list[str]:
-    """A section of the page: measured and foretold retention; empty without such a model.
+) -> dict[str, Any]:
+    """Method -> the errors of its best rules, with and without questions, and the retentions that
+    were measured and foretold.
 
     Args:
-        errors: Method -> the error of every rule.
-        fitted: Method -> the places that the rules are fitted to.
+        errors: Method -> the error of every rule on the places it is fitted to.
+        fitted: Method -> those places.
     """
     others = [one for one in records if not is_trained_here(one)]
-    parts, wrong = [], []
+    figures = {}
     for method, of in errors.items():
         places = places_of(others, method)
-        if not places:
-            continue
-        names = dict.fromkeys((best_rule(of), best_rule(of, without=ASKED)))
-        rules = [fit(fitted[method], one) for one in names if one]
-        parts.append(_table(TITLES[method], places, rules))
-        told_of = [f"{_by(rule)} {_points(places, rule.foretold)}" for rule in rules]
-        all_kept = f"100 % everywhere {_points(places, lambda _: 1.0)}"
-        wrong.append(f"{TITLES[method]} {'; '.join([*told_of, all_kept])}")
-    if not parts:
-        return []
-    return [
-        "## A model that the rules were not fitted to",
-        "Mean retention of the deltas in per cent, as measured and as the rules foretell it.",
-        *parts,
-        f"Wrong on average over deltas and rates, in points: {'. '.join(wrong)}.",
-    ]
+        if places:
+            names = dict.fromkeys((best_rule(of), best_rule(of, without=ASKED)))
+            rules = {", ".join(one): fit(fitted[method], one) for one in names if one}
+            wrong = {name: _error(places, rule.foretold) for name, rule in rules.items()}
+            wrong[EVERYTHING] = _error(places, lambda _: 1.0)
+            figures[method] = {"errors": wrong, "kept": _kept(places, rules)}
+    return figures
 
 
-def _table(method: str, places: Sequence[PrunedPlace], rules: Sequence[KeptRule]) -> str:
-    rows = []
+def _kept(
+    places: Sequence[PrunedPlace], rules: Mapping[str, KeptRule]
+) -> dict[str, dict[str, Any]]:
+    """Kind of set -> rate in per cent -> mean retention, measured and by each rule."""
+    kept: dict[str, dict[str, Any]] = {}
     for name, rate in dict.fromkeys((kind(one.set), one.rate) for one in places):
         at = [one for one in places if (kind(one.set), one.rate) == (name, rate)]
-        shares = [fmean(min(one.kept, 1.0) for one in at)]
-        shares += [fmean(rule.foretold(one.figures) for one in at) for rule in rules]
-        rows.append([name, f"{100 * rate:g}", *(f"{100 * share:.0f}" for share in shares)])
-    return markdown_table(["models", "pruned (%)", f"{method}, measured", *(map(_by, rules))], rows)
+        kept.setdefault(name, {})[f"{100 * rate:g}"] = {
+            "measured": fmean(min(one.kept, 1.0) for one in at),
+            **{by: fmean(rule.foretold(one.figures) for one in at) for by, rule in rules.items()},
+        }
+    return kept
 
 
-def _by(rule: KeptRule) -> str:
-    return f"by {' and '.join(SYMBOLS[name] for name in rule.names)}"
-
-
-def _points(places: Sequence[PrunedPlace], foretold: Callable[[Mapping[str, float]], float]) -> str:
-    """Mean distance from the measured retentions (those above 1 count as 1), in points."""
-    return f"{100 * fmean(abs(min(one.kept, 1.0) - foretold(one.figures)) for one in places):.0f}"
+def _error(
+    places: Sequence[PrunedPlace], foretold: Callable[[Mapping[str, float]], float]
+) -> float:
+    """Mean distance from the measured retentions; those above 1 count as 1."""
+    return fmean(abs(min(one.kept, 1.0) - foretold(one.figures)) for one in places)

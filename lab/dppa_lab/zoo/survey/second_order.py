@@ -6,25 +6,24 @@ docs/method.md derives it; `evaluation/analysis/curvature.py` computes it withou
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from dppa_core.evaluation.tables import listed, markdown_table
-from dppa_core.tuning.advice.facts import PROBE_KEEPS
 from dppa_core.tuning.advice.kept_rule import logit
 from dppa_lab.analysis.ranks import mean_ranks
 from dppa_lab.zoo.survey.breaks import pruned_break
 from dppa_lab.zoo.survey.correlation import (
     correlation,
     correlation_gap,
+    interval_values,
     mean_gap,
 )
-from dppa_lab.zoo.survey.measure import LOSS_ITEMS
 from dppa_lab.zoo.survey.rule import LEAST_OWN, Record, kind, title
 
 AT = (0.5, 0.8, 0.9, 0.95, 0.98)
@@ -78,55 +77,50 @@ class ForetoldDelta:
         return [float(cost) for cost in np.maximum.accumulate([one.foretold for one in self.at])]
 
 
-def told(records: Sequence[Record]) -> list[str]:
-    """A section of the page; empty unless losses of several bases were measured."""
+def second_order_figures(records: Sequence[Record]) -> dict[str, Any]:
+    """Costs and factors beside the foretold ones; empty unless losses of several bases were
+    measured."""
     found = foretold_deltas(records)
     if len({one.base for one in found}) < LEAST_BASES:
-        return []
+        return {}
     rates = [rate for rate in AT if all(_at(one, rate) for one in found)]
-    groups = {
-        name: [one for one in found if one.kind == name]
-        for name in dict.fromkeys(one.kind for one in found)
+    groups: dict[str, list[ForetoldDelta]] = {}
+    for one in found:
+        groups.setdefault(one.kind, []).append(one)
+    return {
+        "deltas": len(found),
+        "bases": len({one.base for one in found}),
+        "kinds": {name: _means(of, rates) for name, of in groups.items()},
+        "far off": {what: _far_off(found, rates, names) for what, names in MEASURED.items()},
+        "rank correlations": _together(found),
+        "break points": _breaks(found),
     }
-    return [
-        "## What the second order foretells",
-        "If the loss of right answers were quadratic in the weights, its slope and curvature at "
-        "the domain model would tell what pruning costs and which factor on the rest is best; no "
-        "pruned model is asked ([derivation](method.md#why-a-factor-helps)). Here both are "
-        f"measured too, for {len(found)} deltas, on at most {LOSS_ITEMS} search items each. "
-        "Measured / foretold, means. Cost of magnitude pruning in nats per token of the answer:",
-        _table(groups, rates, "cost", ".3f"),
-        f"The factor of least loss, of {_asked(records)} (none below 1 was tried), and the "
-        "foretold one, which has no such bounds:",
-        _table(groups, rates, "factor", ".2f"),
-        _wrong_at(found, rates),
-        _together(found),
-        *_breaks(found),
-    ]
 
 
-def _table(
-    groups: Mapping[str, Sequence[ForetoldDelta]], rates: Sequence[float], what: str, form: str
-) -> str:
-    """Measured / foretold of every kind of set at every rate."""
-    return markdown_table(
-        ["models", "deltas", *(f"{100 * rate:g} % pruned" for rate in rates)],
-        [
-            [name, f"{len(of)}", *(_pair(of, rate, what, form) for rate in rates)]
-            for name, of in groups.items()
-        ],
-    )
+def _means(of: Sequence[ForetoldDelta], rates: Sequence[float]) -> dict[str, Any]:
+    """Measured and foretold of a kind of set at every rate, means over deltas."""
+    means: dict[str, Any] = {"deltas": len(of)}
+    for rate in rates:
+        places = [place for one in of if (place := _at(one, rate))]
+        names = [name for pair in MEASURED.values() for name in pair]
+        means[f"{100 * rate:g}"] = {
+            name: fmean(getattr(place, name) for place in places) for name in names
+        }
+    return means
 
 
-def _wrong_at(found: Sequence[ForetoldDelta], rates: Sequence[float]) -> str:
-    """Where the forecast is far off."""
-    said = []
-    for what, names in MEASURED.items():
-        for rate in rates:
-            of = [place for one in found if (place := _at(one, rate))]
-            off = [_is_far(*(getattr(place, name) for name in names)) for place in of]
-            said.append(f"{what} at {100 * rate:g} % for {sum(off)}")
-    return f"Of {len(found)} deltas it is wrong by more than a factor of 2: {listed(said)}."
+def _far_off(
+    found: Sequence[ForetoldDelta], rates: Sequence[float], names: Sequence[str]
+) -> dict[str, int]:
+    """Rate in per cent -> the deltas whose forecast is wrong by more than a factor of 2."""
+    return {
+        f"{100 * rate:g}": sum(
+            _is_far(*(getattr(place, name) for name in names))
+            for one in found
+            if (place := _at(one, rate))
+        )
+        for rate in rates
+    }
 
 
 def _is_far(measured: float, foretold: float) -> bool:
@@ -156,26 +150,11 @@ def _at(one: ForetoldDelta, rate: float) -> Forecast | None:
     return next((place for place in one.at if place.rate == rate), None)
 
 
-def _pair(of: Sequence[ForetoldDelta], rate: float, what: str, form: str) -> str:
-    """Measured / foretold, means over deltas."""
-    places = [place for one in of if (place := _at(one, rate))]
-    means = (fmean(getattr(one, name) for one in places) for name in MEASURED[what])
-    return " / ".join(f"{mean:{form}}" for mean in means)
-
-
-def _asked(records: Sequence[Record]) -> str:
-    factors = next(
-        at["loss"]["measured"] for one in records for at in one["places"] if "loss" in at
-    )
-    return ", ".join(factors)
-
-
-def _together(found: Sequence[ForetoldDelta]) -> str:
+def _together(found: Sequence[ForetoldDelta]) -> dict[str, Any]:
     """Rank correlations over all deltas, within each rate: what rises with the rate gains nothing
     by that."""
     places = [(one, place) for one in found for place in one.at]
     rates = np.array([place.rate for _, place in places])
-
     bases = [one.base for one, _ in places]
 
     def ranked(values: Sequence[float]) -> Float64[ndarray, " n"]:
@@ -185,54 +164,46 @@ def _together(found: Sequence[ForetoldDelta]) -> str:
             ranks[at] = mean_ranks(np.array(values)[at].tolist())
         return ranks
 
-    def of(values: Sequence[float], measured: Sequence[float]) -> str:
-        return correlation(ranked(values), ranked(measured), bases)
-
-    def gap(values: Sequence[float], measured: Sequence[float]) -> str:
-        return correlation_gap(ranked(values), ranked(lost), ranked(measured), bases)
-
-    foretold = [place.foretold for _, place in places]
-    best = [place.foretold_factor for _, place in places]
-    costs = [place.cost for _, place in places]
-    factors = [place.factor for _, place in places]
-    lost = [1 - place.energy for _, place in places]
-    sizes = [one.change**2 * (1 - place.energy) for one, place in places]
-    return (
-        f"Among deltas pruned at one rate ({_listed_rates(rates)}), the measured cost has a rank "
-        f"correlation of {of(foretold, costs)} with the foretold one, {of(lost, costs)} with the "
-        f"lost energy 1 − E (foretold minus lost: {gap(foretold, costs)}), and {of(sizes, costs)} "
-        "with (‖d‖/‖W‖)² · (1 − E), the squared length of what is removed. The best factor has "
-        f"{of(best, factors)} with the foretold one and {of(lost, factors)} with 1 − E "
-        f"(difference {gap(best, factors)}; in brackets 95 % intervals, bootstrap over "
-        f"{len(set(bases))} bases; not corrected for their number)."
-    )
+    lost = ranked([1 - place.energy for _, place in places])
+    size = ranked([one.change**2 * (1 - place.energy) for one, place in places])
+    figures: dict[str, Any] = {}
+    for what, (measured, foretold) in MEASURED.items():
+        known, guess = (
+            ranked([getattr(place, name) for _, place in places]) for name in (measured, foretold)
+        )
+        figures[what] = {
+            "foretold": interval_values(correlation(guess, known, bases)),
+            "lost energy": interval_values(correlation(lost, known, bases)),
+            "foretold minus lost energy": interval_values(
+                correlation_gap(guess, lost, known, bases)
+            ),
+            "length removed": interval_values(correlation(size, known, bases)),
+        }
+    return figures
 
 
-def _listed_rates(rates: Float64[ndarray, " n"]) -> str:
-    return listed([f"{100 * rate:g} %" for rate in np.unique(rates)])
-
-
-def _breaks(found: Sequence[ForetoldDelta]) -> list[str]:
+def _breaks(found: Sequence[ForetoldDelta]) -> dict[str, Any]:
     """How far off the break point is foretold, each base by the others."""
     broken = [(one, logit(one.breaks)) for one in found if one.breaks]
     if len({one.base for one, _ in broken}) < LEAST_BASES:
-        return []
+        return {}
     wrong = [
         [abs(_rate(guess) - _rate(point)) for guess in _guesses(one, broken)]
         for one, point in broken
     ]
-    costs, sizes, means = ([100 * one for one in of] for of in zip(*wrong, strict=True))
+    costs, sizes, means = zip(*wrong, strict=True)
     bases = [one.base for one, _ in broken]
-    cost = median(one.foretold_at(_rate(point)) for one, point in broken)
-    return [
-        f"{len(broken)} of these deltas break between measured rates (below "
-        f"{100 * PROBE_KEEPS:g} % kept), where the median of the foretold cost is {cost:.3f} nats "
-        "per token. Three guesses, each from other bases, and their mean errors in points of rate: "
-        f"the rate at which the foretold cost reaches that median, "
-        f"{fmean(costs):.1f}; a line over ln ‖d‖/‖W‖, {fmean(sizes):.1f}; the mean break point, "
-        f"{fmean(means):.1f}. Minus the mean: the foretold cost {mean_gap(costs, means, bases)}, "
-        f"the line {mean_gap(sizes, means, bases)}."
-    ]
+    return {
+        "broken": len(broken),
+        "median of the foretold cost": median(
+            one.foretold_at(_rate(point)) for one, point in broken
+        ),
+        "error by the foretold cost": fmean(costs),
+        "error by the size": fmean(sizes),
+        "error by the mean": fmean(means),
+        "cost minus mean": interval_values(mean_gap(costs, means, bases)),
+        "size minus mean": interval_values(mean_gap(sizes, means, bases)),
+    }
 
 
 def _guesses(

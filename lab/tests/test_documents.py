@@ -1,0 +1,74 @@
+"""Hand-written pages of the laboratory: their tables are generated, their numbers measured."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from dppa_lab.reports.documents import (
+    data_names,
+    missing_numbers,
+    with_tables,
+    written_numbers,
+)
+from lab.scripts.measured import DATA, DOCUMENTS, FIGURES, ROOT, documents
+from tests.helpers.documents import words
+
+LAB = sorted((ROOT / "lab" / "docs").glob("*.md"))
+PAGES = [page for page in LAB if data_names(page.read_text("utf-8"))]
+LONGER = {"study-plan.md", "experiments.md", "experiments-smollm2.md"}
+"""The plan with its amendments, and the reports that are generated."""
+MADE = documents(DATA, json.loads(FIGURES.read_text("utf-8")))
+
+
+def named(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("page", DOCUMENTS, ids=named)
+def test_the_tables_of_a_page_are_those_of_the_data(page: Path) -> None:
+    """`make -C lab measured` writes them."""
+    assert page.read_text("utf-8") == MADE[page]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_every_number_of_a_page_is_in_the_data_it_names(page: Path) -> None:
+    text = page.read_text("utf-8")
+    assert missing_numbers(text, lambda name: json.loads((page.parent / name).read_text())) == []
+
+
+def test_every_report_by_hand_names_its_data_and_is_short() -> None:
+    assert {page.name for page in LAB} - {page.name for page in PAGES} <= LONGER
+    assert {page.name: words(page) for page in LAB if words_by_hand(page) > 600} == {}
+
+
+def words_by_hand(page: Path) -> int:
+    """The words of a page without its tables; none of one that may be longer."""
+    text = re.sub(r"<!-- table.*?<!-- end -->", "", page.read_text("utf-8"), flags=re.DOTALL)
+    return 0 if page.name in LONGER else len(text.split())
+
+
+PAGE = """Kept: 93.4 %, 1,600 items, place 4th (`0.08`), [see](x-12.md).
+
+<!-- table: one -->
+| 7.7 |
+<!-- end -->
+
+<!-- data: a.json b.json#part -->
+"""
+
+
+def test_numbers_are_read_from_words_alone_and_looked_up_at_their_precision() -> None:
+    assert written_numbers(PAGE) == ["93.4", "1600", "4"]
+    assert data_names(PAGE) == ["a.json", "b.json#part"]
+    data = {"a.json": {"kept": 0.93441, "n": [1600]}, "b.json": {"part": -4, "other": 5}}
+    assert missing_numbers(PAGE, data.__getitem__) == []
+    assert missing_numbers(PAGE.replace("93.4", "93.5"), data.__getitem__) == ["93.5"]
+    assert missing_numbers(PAGE.replace("4th", "5th"), data.__getitem__) == ["5"]
+
+
+def test_a_table_replaces_the_one_in_its_block() -> None:
+    assert "-->\n| new |\n<!-- end -->" in with_tables(PAGE, {"one": "| new |"})
+    with pytest.raises(KeyError):
+        with_tables(PAGE, {})
