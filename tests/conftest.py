@@ -72,7 +72,7 @@ def zoo_env(tiny_zoo: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep profiles computed by tests out of the user's cache."""
     before = os.environ.get("DPPA_CACHE")
     os.environ["DPPA_CACHE"] = str(tmp_path_factory.mktemp("cache"))

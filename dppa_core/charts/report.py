@@ -14,9 +14,8 @@ The format, number `FORMAT`. A file is one object:
         missing     parts that were not run, each with its reason
         tables      [{title, columns: [{title, unit}], rows: [{cells, recipe}]}]
         plots       [{kind, title, x: {title, unit}, y: …, series, …}]
-        finding     one paragraph, made from the numbers
-        short       one or two sentences for the page's summary, of the overview some to open the
-                    page with; may be empty
+        finding     one paragraph, written by hand; empty of a run of one's own
+        short       the same in a sentence or two
         seconds     {processor, wall}: of all its runs; `answers` asked for, `known` of them from
                     runs that are not in this folder's journal
 
@@ -147,13 +146,12 @@ class Findings:
 
     tables: tuple[Table, ...]
     plots: tuple[Plot, ...]
-    finding: str
-    """One paragraph; every number comes from the tables or the same marks."""
+    finding: str = ""
+    """One paragraph, written by hand; empty of a run of one's own."""
     missing: tuple[str, ...] = ()
     """Parts that were not run, with reasons."""
     short: str = ""
-    """One or two sentences for the summary; of the overview the answer, then what it rests on. May
-    be empty."""
+    """The finding in a sentence or two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +214,7 @@ def report_json(report: ExperimentsReport) -> dict[str, Any]:
 
 def experiment_json(one: Experiment) -> dict[str, Any]:
     """The JSON object of one experiment."""
-    found = one.findings or Findings((), (), "")
+    found = one.findings or Findings((), ())
     return {
         **{name: getattr(one, name) for name in _TEXTS},
         **_plain(asdict(found)),

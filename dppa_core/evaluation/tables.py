@@ -70,12 +70,18 @@ class Table:
 
     def markdown(self) -> str:
         """The table as Markdown, without the title."""
+        return markdown_table([column.head for column in self.columns], self._texts())
+
+    def text(self) -> str:
+        """The table for a terminal, without the title."""
+        return text_table([column.head for column in self.columns], self._texts())
+
+    def _texts(self) -> list[list[str]]:
         units = [column.unit for column in self.columns]
-        rows = [
+        return [
             [cell.text(unit) for cell, unit in zip(row.cells, units, strict=True)]
             for row in self.rows
         ]
-        return markdown_table([column.head for column in self.columns], rows)
 
 
 def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -143,11 +149,6 @@ def listed(names: Sequence[str]) -> str:
     if len(names) < 2:
         return "".join(names)
     return f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def in_brackets(names: Sequence[str]) -> str:
-    """The names in brackets after a blank; empty without names."""
-    return f" ({listed(names)})" if names else ""
 
 
 def _number(value: float, unit: str) -> str:

@@ -33,11 +33,11 @@ from dppa_core.evaluation.tables import Cell, Column, Row, Table
 from dppa_core.tasks.intervals import VariancePart, reach, student
 from dppa_lab.experiments import processes as workers
 from dppa_lab.experiments.exams import best_coefficient, exam
-from dppa_lab.experiments.page.text import page, pictures_of, write_page
 from dppa_lab.experiments.paper import pruning
 from dppa_lab.experiments.presets import preset_setting
 from dppa_lab.experiments.processes import Answered, in_pool
 from dppa_lab.experiments.questions import ExperimentExaminer, Question
+from dppa_lab.experiments.report_page import page, pictures_of, write_page
 from dppa_lab.experiments.runner import JOURNAL, RESULT, run_all
 from dppa_lab.experiments.score_table import (
     Draws,
@@ -46,7 +46,6 @@ from dppa_lab.experiments.score_table import (
     compared,
     mean_retained,
     retained,
-    scored,
 )
 from dppa_lab.experiments.setting import Setting, Subject, Treatment, embedded, merged
 from dppa_lab.experiments.steps import (
@@ -71,13 +70,13 @@ class Double:
     def key(self) -> str:
         return f"double-{self.number}"
 
-    def known(self, examiner: ExperimentExaminer) -> int | None:
+    def cached(self, examiner: ExperimentExaminer) -> int | None:
         return 2 * self.number if self.kept else None
 
     def answer(self, examiner: ExperimentExaminer) -> int:
         return 2 * self.number
 
-    def told(self) -> str:
+    def label(self) -> str:
         return f"twice {self.number}"
 
 
@@ -124,9 +123,7 @@ def declared(*numbers: int, key: str = "doubles", fails: bool = False) -> Declar
         if fails:
             raise InvalidRecipe("fisher wants a text.")
         column = Column("sum")
-        return Findings(
-            (Table("Sums", (column,), (Row((Cell(float(total)),)),)),), (), f"It is {total}."
-        )
+        return Findings((Table("Sums", (column,), (Row((Cell(float(total)),)),)),), ())
 
     return Declared(key, "1", "Doubles", "How much?", "{test} test, {search} search items.", steps)
 
@@ -186,7 +183,7 @@ def test_a_stopped_run_goes_on_and_adds_up_what_both_took(tmp_path: Path) -> Non
 def _with_two_in_the_cache(setting: Setting) -> Steps[Findings]:
     for number in (1, 2, 3, 4):
         yield from asked(Double(number, kept=number < 3))
-    return Findings((), (), "Done.")
+    return Findings((), ())
 
 
 def test_what_no_journal_knows_is_said_to_be_unknown(tmp_path: Path) -> None:
@@ -211,7 +208,7 @@ def test_it_tells_which_of_how_many_and_how_long_the_answers_wanted_now_still_ta
 
     def steps(setting: Setting) -> Steps[Findings]:
         yield DOUBLES
-        return Findings((), (), "Done.")
+        return Findings((), ())
 
     told: list[str] = []
     chosen = [replace(declared(), steps=steps), declared(9, key="more")]
@@ -232,7 +229,7 @@ def test_what_stands_in_the_way_is_told_and_the_next_is_run(tmp_path: Path) -> N
     one, two, three = run(chosen, tmp_path, Counting())
     assert (one.not_run, one.findings) == ("no such domain", None)
     assert (two.not_run, two.findings) == ("fisher wants a text.", None)
-    assert three.findings.finding == "It is 2."
+    assert three.findings.tables[0].rows[0].cells[0].value == 2
     assert three.measured == "200 test, 64 search items."
 
 
@@ -349,7 +346,7 @@ def coefficients(hits: dict[float, tuple[int, int]], *tried: float) -> tuple[flo
             given = [replace(marks(*hits[size]), losses=(size,) * 2) for size in sizes]
             questions = steps.send(dict(zip(questions, given, strict=True)))
     except StopIteration as end:
-        return end.value.coefficient, asked_for
+        return end.value, asked_for
 
 
 def test_the_best_coefficient_retains_most_of_the_search_items() -> None:
@@ -384,12 +381,10 @@ def test_documents_of_the_harness_are_split_and_asked_once(zoo_env: Path) -> Non
     setting = replace(embedded(test=3, search=1), subjects=(Subject("zoo:law", "lm-eval:piqa"),))
     test, search = (exam(setting, "zoo:law", "lm-eval:piqa", split) for split in ("test", "search"))
     examiner = Exams(1.0, 0.0, 1.0, 1.0)
-    assert test.known(examiner) is None
+    assert test.cached(examiner) is None
     assert test.answer(examiner).hits == (False, True, True)
-    found = search.known(examiner)
+    found = search.cached(examiner)
     assert found is not None and found.hits == (True,) and examiner.asked == 1
-    score = scored(setting, "lm-eval:piqa", "test", test.answer(examiner))
-    assert score.accuracy == pytest.approx(2 / 3) and list(score.tasks) == ["lm-eval:piqa"]
     with pytest.raises(InvalidValue, match="right or wrong"):
         exam(setting, "zoo:math", "lm-eval:piqa").answer(Exams(0.25, 1.0, 0.5, 1.0))
     with pytest.raises(InvalidValue, match="1 documents"):
@@ -451,12 +446,11 @@ def test_what_equal_figures_leave_of_each_other_is_nothing() -> None:
     assert (cell["value"], cell["low"], cell["high"]) == (0.0, 1.0, 0.33333)
 
 
-def test_the_page_tells_numbers_with_intervals_and_what_was_not_run() -> None:
+def test_the_page_has_numbers_with_intervals_and_what_was_not_run() -> None:
     text = page(report())
     assert "| math | 81.2 (77.1–84.8) |" in text and "| law | – (not asked) |" in text
     assert "| finance | −3.5 (−6.5 to −1.0) |" in text
-    assert "**Not run**: no such models" in text and "Not run: Sizes." in text
-    assert "**Left out.** TIES: refused" in text
+    assert "**Not run**: no such models" in text and "**Left out.** TIES: refused" in text
     assert "![Less is <less>](experiments/doubles-1.svg)" in text
 
 

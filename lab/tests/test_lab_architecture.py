@@ -40,7 +40,7 @@ DECLARED = {
         "tasks": "finance intervals items law math own_items",
         "tuning.adamerging": "adamerge settings texts",
         "tuning.advice": "facts kept_rule run",
-        "tuning.search": "axes joint trial verdict",
+        "tuning.search": "axes joint trial",
     }.items()
     for module in modules.split()
 }

@@ -58,13 +58,13 @@ def test_documents_that_the_processor_answered_for_lack_of_room_are_its_own() ->
     examiner, question = Exams(), DocumentsQuestion("zoo:math", "piqa", "test", 2, None)
     with fake_cuda(free=0):
         first = question.answer(examiner)
-        assert question.known(examiner) is None
+        assert question.cached(examiner) is None
         assert question.answer(examiner) == first and examiner.asked == 1
-    assert question.known(examiner) == first
+    assert question.cached(examiner) == first
     with fake_cuda():
-        assert question.known(examiner) is None
+        assert question.cached(examiner) is None
         assert question.answer(examiner) == first and examiner.asked == 2
-        assert question.known(examiner) == first
+        assert question.cached(examiner) == first
     assert question.answer(examiner) == first and examiner.asked == 2
 
 
@@ -102,11 +102,11 @@ def test_what_takes_long_is_taken_from_the_processor_but_never_from_a_gpu(
     examiner = ExperimentExaminer()
     with fake_cuda() as computed:
         there = question.answer(examiner)
-        assert question.known(examiner) == there
+        assert question.cached(examiner) == there
     assert computed.there and not computed.here
-    assert question.known(examiner) is None
+    assert question.cached(examiner) is None
     with fake_cuda(bfloat16=True):  # it keeps float32
-        assert question.known(examiner) == there
+        assert question.cached(examiner) == there
 
 
 @pytest.mark.parametrize("question", LONG)
@@ -116,9 +116,9 @@ def test_what_the_processor_computed_for_lack_of_room_is_kept_as_such(
     examiner = ExperimentExaminer()
     with fake_cuda(free=0) as computed:
         found = question.answer(examiner)
-        assert question.known(examiner) == found
+        assert question.cached(examiner) == found
     assert computed.here and not computed.there
-    assert question.known(examiner) == found
+    assert question.cached(examiner) == found
 
 
 def test_an_answer_of_two_places_is_not_kept(cache: Path) -> None:

@@ -89,12 +89,9 @@ def test_the_whole_experiment_asks_the_map_and_then_three_strengths_of_the_test_
     assert len(mapped) == len(STRENGTHS) * len(RATES) * (len(SETTING.domains) + 1)
     assert {one.limit for one in mapped} == {ITEMS}
     assert {one.target.parameters["strength"] for one in tested} == {0.0, 0.04, 0.08}  # type: ignore[union-attr]
-    assert "of 16 cases: 0.04 in 16." in found.finding
-    assert "0.08, the paper's, minus strength 0, test items: -25.0 points" in found.finding
-    over = "Over the sizes, one training each, it is +25.0 points (+25.0 to +25.0) at 95 %."
-    assert found.finding.endswith(f": never worse beyond chance. {over}")
-    assert "of the size small it is not significantly different at 80 %, 85 %" in found.finding
-    assert found.short.endswith(over)
+    loss, _, tests = found.tables
+    assert {row.cells[6].value for row in loss.rows} == {0.04}, "of the least loss"
+    assert {tuple(cell.value for cell in row.cells[3:6]) for row in tests.rows} == {(75, 50, 100)}
     assert [plot.title.partition(":")[0] for plot in found.plots][-2:] == ["Law", "Size small"]
     heat = found.plots[0]
     assert heat.kind == "heatmap"

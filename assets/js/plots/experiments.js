@@ -27,6 +27,7 @@ export const findings = (text) => {
   return [sentences.slice(0, first).join(" "), ...sentences.slice(first)];
 };
 function found(parent, text, plain) {
+  if (!text) return () => {}; // a run of one's own: its tables and plots speak
   if (plain) { // the overview: a few sentences, then all of its figures
     const [answer, ...more] = sentencesOf(plain);
     prose(parent, "finding", answer);

@@ -23,9 +23,8 @@ AXES = {"minus magnitude": "accuracy minus magnitude's"}
 WORDS = {
     True: "Wins and losses are beyond chance, p-values corrected for all comparisons (Holm); ties "
     "lie within 2 points; the others are undecided.",
-    False: "No difference seen: the 95\u202f% interval of the difference holds 0. A cell is one "
-    "model whose delta was made shorter or longer. Large by the advice: as long as the page's "
-    "advice calls a large delta.",
+    False: "Ahead, behind, more and less: beyond chance, p-values corrected for the comparisons of "
+    "the experiment (Holm). A cell is one model whose delta was made shorter or longer.",
 }
 """Whether it is the overview -> the meaning of the finding's words."""
 REAL_RATE = 90.0
@@ -175,8 +174,8 @@ def _at_the_largest_gain() -> dict[str, float]:
 
 
 def _by_chance() -> dict[str, float]:
-    """Random ranking at 90 %: finance's share right, that of all three, mean retention. The share
-    of all three is in whole per cent, as in the finding."""
+    """Random ranking at 90 %: finance's share right, that of all three in whole per cent, mean
+    retention."""
     (table,) = experiment("significance")["tables"]
     rows = [[cell["value"] for cell in row["cells"]] for row in table["rows"]]
     (row,) = (one for one in rows if one[:2] == ["random", 90.0])

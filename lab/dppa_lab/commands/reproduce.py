@@ -75,38 +75,38 @@ def reproduce(
 
     Every answer is kept: no run asks a question that another has asked.
     """
-    from dppa_lab.experiments.paper.registry import EXPERIMENTS, chosen  # noqa: PLC0415  (torch)
+    from dppa_lab.experiments.paper.registry import EXPERIMENTS, experiments_named  # noqa: PLC0415  (torch)
 
     if catalogue:
         names = ("key", "number", "title", "question")
-        found = [{name: getattr(one, name) for name in names} for one in EXPERIMENTS]
-        emit(found, _list(EXPERIMENTS), as_json=as_json)
+        listed = [{name: getattr(experiment, name) for name in names} for experiment in EXPERIMENTS]
+        emit(listed, _list(EXPERIMENTS), as_json=as_json)
         return
     if every == bool(experiments):
         raise InvalidValue(
             "Name the experiments to run, or --all of them. `dppa reproduce --list` names them."
         )
-    wanted = EXPERIMENTS if every else chosen(experiments or ())
+    selected = EXPERIMENTS if every else experiments_named(experiments or ())
     from dppa_lab.experiments.presets import preset_setting  # noqa: PLC0415  (torch)
 
     setting = preset_setting(
         preset,
-        **_asked(domains_in(tasks, items, scorer, "--tasks names nothing."), lm_eval),
+        **_domain_arguments(domains_in(tasks, items, scorer, "--tasks names nothing."), lm_eval),
         folder=lm_eval_tasks,
         test=limit or None,
         search=search_limit,
         sizes=sizes,
     )
     with told_if_stopped(lambda: "Stopped. Answers are kept: run the same command to continue."):
-        report = _run(wanted, setting, out, workers if ask else 0, teller(quiet=as_json))
+        report = _run(selected, setting, out, workers if ask else 0, teller(quiet=as_json))
     from dppa_core.charts.report import report_json  # noqa: PLC0415
 
-    emit(report_json(report), _told(report, out), as_json=as_json)
-    if ask and not any(one.findings for one in report.experiments):
+    emit(report_json(report), _report_text(report, out), as_json=as_json)
+    if ask and not any(experiment.findings for experiment in report.experiments):
         raise typer.Exit(1)
 
 
-def _asked(named: list[str] | None, lm_eval: str | None) -> dict[str, list[str] | None]:
+def _domain_arguments(named: list[str] | None, lm_eval: str | None) -> dict[str, list[str] | None]:
     harness = names_in(lm_eval, "--lm-eval names nothing.")
     if named and harness:
         raise InvalidValue(
@@ -116,7 +116,7 @@ def _asked(named: list[str] | None, lm_eval: str | None) -> dict[str, list[str] 
 
 
 def _run(
-    wanted: Sequence[Declared],
+    selected: Sequence[Declared],
     setting: Setting,
     out: Path,
     count: int | None,
@@ -125,41 +125,45 @@ def _run(
     if setting.hindrance:
         raise InvalidValue(f"{setting.title} cannot be run here: {setting.hindrance}.")
     from dppa_core.system.threads import worker_count  # noqa: PLC0415
-    from dppa_lab.experiments.page.text import write_page  # noqa: PLC0415
     from dppa_lab.experiments.processes import nobody, workers  # noqa: PLC0415
+    from dppa_lab.experiments.report_page import write_page  # noqa: PLC0415
     from dppa_lab.experiments.runner import run_all  # noqa: PLC0415  (torch)
     from dppa_lab.experiments.score_table import lasting  # noqa: PLC0415
 
     answers = nullcontext(nobody) if count == 0 else workers(worker_count(count))
     with answers as answering:
         command = shlex.join(["dppa", *sys.argv[1:]])
-        running = run_all(wanted, setting, out, answering, command, say)
+        running = run_all(selected, setting, out, answering, command, say)
         while True:
             try:
-                done = next(running)
+                ended = next(running)
             except StopIteration as end:
                 report: ExperimentsReport = end.value
                 break
-            took = f"done, {lasting(done.cost.processor)} of processor"
-            say(f"{done.number} {done.title}: {'not run' if done.not_run else took}")
+            took = f"done, {lasting(ended.cost.processor)} of processor"
+            say(f"{ended.number} {ended.title}: {'not run' if ended.not_run else took}")
     write_page(report, out)
     return report
 
 
 def _list(experiments: Sequence[Declared]) -> str:
-    keys = max(len(one.key) for one in experiments)
-    return "\n".join(f"{one.number:<4}{one.key:<{keys}}  {one.title}" for one in experiments)
+    keys = max(len(experiment.key) for experiment in experiments)
+    return "\n".join(
+        f"{experiment.number:<4}{experiment.key:<{keys}}  {experiment.title}"
+        for experiment in experiments
+    )
 
 
-def _told(report: ExperimentsReport, out: Path) -> str:
+def _report_text(report: ExperimentsReport, out: Path) -> str:
+    """The first table of each experiment, or why it was not run."""
     lines = []
-    for one in report.experiments:
-        lines.append(f"{one.number} {one.title}")
-        if one.findings is None:
-            lines.append(f"  not run: {one.not_run}")
+    for experiment in report.experiments:
+        lines.append(f"{experiment.number} {experiment.title}")
+        if experiment.findings is None:
+            lines.append(f"  not run: {experiment.not_run}")
         else:
-            lines.append(f"  {one.findings.finding}")
-            lines += [f"  left out: {what}" for what in one.findings.missing]
-    ran = any(one.findings for one in report.experiments)
+            lines += [table.text() for table in experiment.findings.tables[:1]]
+            lines += [f"  left out: {reason}" for reason in experiment.findings.missing]
+    ran = any(experiment.findings for experiment in report.experiments)
     lines.append(f"{out}: experiments.json, experiments.md{' and its plots' if ran else ''}")
     return "\n".join(lines)

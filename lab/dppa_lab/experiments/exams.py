@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.scores import Marks, Target
@@ -13,7 +12,7 @@ from dppa_core.tuning.search.axes import at_point, axes_of
 from dppa_core.tuning.search.joint import Budget, Point, joint_search
 from dppa_core.tuning.search.trial import geometric_mean
 from dppa_lab.experiments.questions import DocumentsQuestion, ExamQuestion, Question
-from dppa_lab.experiments.score_table import ByDomain, loss, mean_share, share
+from dppa_lab.experiments.score_table import ByDomain, loss, share
 from dppa_lab.experiments.setting import HARNESS, Setting, Subject, Treatment, merged
 from dppa_lab.experiments.steps import (
     AskFunction,
@@ -26,6 +25,8 @@ from dppa_lab.experiments.steps import (
 COEFFICIENTS = (0.5, 0.7, 0.85, 1.0, 1.2, 1.4)
 """Coefficients tried for every merge; further ones by this factor while the outermost is best."""
 FURTHER, LEAST, LARGEST = 1.2, 0.1, 4.0
+Factors = tuple[float, ...]
+"""One for each band, the strongest band first."""
 BANDS = 2
 """Number of amplified partitions, as in the paper."""
 FACTOR_BUDGET = Budget(12, 6)
@@ -49,14 +50,18 @@ def exam(setting: Setting, target: Target, domain: str, split: str = "test") -> 
 def own_marks(setting: Setting, split: str = "test") -> Steps[dict[str, Marks]]:
     """Marks of every domain model on its own domain; raises InvalidValue if it has none right."""
     marks = yield from all_asked(
-        {one.domain: exam(setting, one.model, one.domain, split) for one in setting.subjects}
+        {
+            subject.domain: exam(setting, subject.model, subject.domain, split)
+            for subject in setting.subjects
+        }
     )
-    for one in setting.subjects:
-        if not any(marks[one.domain].hits):
+    for subject in setting.subjects:
+        if not any(marks[subject.domain].hits):
             raise InvalidValue(
-                f"{one.model} itself answers none of the {len(marks[one.domain].hits)} {split} "
-                f"items of {one.name}, so the retention of a merge is undefined. A model of "
-                "another domain, or too few items (--limit, --search-limit), is the usual cause."
+                f"{subject.model} itself answers none of the {len(marks[subject.domain].hits)} "
+                f"{split} items of {subject.name}, so the retention of a merge is undefined. A "
+                "model of another domain, or too few items (--limit, --search-limit), is the usual "
+                "cause."
             )
     return marks
 
@@ -94,121 +99,95 @@ def whole(setting: Setting, subject: Subject, scale: float) -> Target:
     return merged(setting, [subject], Treatment("task_arithmetic"), coefficients=scale)
 
 
-@dataclass(frozen=True, slots=True)
-class ChosenFactors:
-    """A factor for each band, chosen on search items."""
-
-    amplification: tuple[float, ...]
-    """The strongest band first."""
-    kept: float
-    """Accuracy on the search items divided by the unpruned delta's, as a fraction; 0 if that
-    answers nothing."""
-
-
-def chosen(
+def chosen_factors(
     setting: Setting,
     subject: Subject,
     treatment: Treatment,
     scale: float = 1.0,
     bands: int = BANDS,
-) -> Steps[ChosenFactors]:
+) -> Steps[Factors]:
     """A factor for each band, chosen together on search items by a joint search.
 
     Args:
         treatment: A method with partitions; the levels split the kept entries evenly.
-        scale: Scale of the delta, also of the unpruned one that accuracies are divided by.
         bands: Number of levels.
     """
     plain, _ = alone(setting, subject, treatment, (1.0,) * bands, "search", scale)
     axes = [axis for axis in axes_of(plain) if axis.name.startswith("factor")]
 
-    def code(ask: AskFunction) -> ChosenFactors:
-        def marks(target: Target) -> ByDomain:
-            return {subject.domain: ask(exam(setting, target, subject.domain, "search"))}
+    def code(ask: AskFunction) -> Factors:
+        def marks(point: Point) -> Marks:
+            target = at_point(plain, axes, point)
+            return ask(exam(setting, target, subject.domain, "search"))
 
         def lost(point: Point) -> float:
-            found = marks(at_point(plain, axes, point))
-            return loss(found) if found[subject.domain].losses else 1 - mean_share(found)
+            answer = marks(point)
+            return loss({"": answer}) if answer.losses else 1 - share(answer)
 
-        def answered(point: Point) -> float:
-            return mean_share(marks(at_point(plain, axes, point)))
-
-        found = joint_search(
+        return joint_search(
             axes,
             lambda points: list(map(lost, points)),
-            lambda points: list(map(answered, points)),
+            lambda points: [share(marks(point)) for point in points],
             budget=FACTOR_BUDGET,
-        )
-        own = mean_share(marks(whole(setting, subject, scale)))
-        kept = (found.best.accuracy or 0.0) / own if own else 0.0
-        return ChosenFactors(found.best.values, kept)
+        ).best.values
 
     return one_by_one(code)
 
 
-def chosen_at(
+def factors_at(
     setting: Setting, subjects: Sequence[Subject], rates: Sequence[float]
-) -> Steps[dict[tuple[float, str], ChosenFactors]]:
+) -> Steps[dict[tuple[float, str], Factors]]:
     """The factors of DPPA for some models, by rate and domain."""
     several = {
-        (rate, one.domain): chosen(setting, one, Treatment("dppa", rate))
+        (rate, subject.domain): chosen_factors(setting, subject, Treatment("dppa", rate))
         for rate in rates
-        for one in subjects
+        for subject in subjects
     }
     return (yield from together(several))
-
-
-@dataclass(frozen=True, slots=True)
-class Best:
-    """A coefficient chosen on search items."""
-
-    coefficient: float
-    retention: float
-    """Geometric mean over the domains on the search items, as a fraction."""
 
 
 def best_coefficient(
     setting: Setting,
     domains: Sequence[str],
     recipe: Callable[[float], MergeRecipe],
-    own: ByDomain,
+    unpruned: ByDomain,
     tried: Sequence[float] = COEFFICIENTS,
-) -> Steps[Best]:
+) -> Steps[float]:
     """The coefficient with the best retention on the search items; of equals the smaller loss.
 
     Args:
-        own: Marks of each domain model on the search items of its domain.
+        unpruned: Marks of each domain model on the search items of its domain.
         tried: All of them are scored; then further ones while the outermost is best.
     """
-    known: dict[float, ByDomain] = {}
+    scores: dict[float, ByDomain] = {}
 
     def rank(coefficient: float) -> tuple[float, float]:
-        return retention(known[coefficient], own), -loss(known[coefficient])
+        return retention(scores[coefficient], unpruned), -loss(scores[coefficient])
 
-    wanted = list(tried)
-    while wanted:
-        asked = {
+    waiting = list(tried)
+    while waiting:
+        questions = {
             (coefficient, domain): exam(setting, recipe(coefficient), domain, "search")
-            for coefficient in wanted
+            for coefficient in waiting
             for domain in domains
         }
-        marks = yield from all_asked(asked)
-        for coefficient in wanted:
-            known[coefficient] = {domain: marks[coefficient, domain] for domain in domains}
-        best = max(known, key=rank)
-        wanted = _further(best, tuple(known))
-    return Best(best, rank(best)[0])
+        marks = yield from all_asked(questions)
+        for coefficient in waiting:
+            scores[coefficient] = {domain: marks[coefficient, domain] for domain in domains}
+        best = max(scores, key=rank)
+        waiting = _further(best, tuple(scores))
+    return best
 
 
-def _further(best: float, known: Sequence[float]) -> list[float]:
+def _further(best: float, tried: Sequence[float]) -> list[float]:
     """The next coefficient beyond the best if that is the outermost, in a list; else none."""
-    step = FURTHER if best == max(known) else 1 / FURTHER if best == min(known) else None
+    step = FURTHER if best == max(tried) else 1 / FURTHER if best == min(tried) else None
     following = round(best * step, 2) if step else 0.0
     return [following] if LEAST <= following <= LARGEST else []
 
 
-def retention(marks: ByDomain, own: ByDomain) -> float:
+def retention(marks: ByDomain, unpruned: ByDomain) -> float:
     """Geometric mean over the domains of accuracy ÷ the domain model's own; 0 without any own."""
-    if not all(any(own[domain].hits) for domain in marks):
+    if not all(any(unpruned[domain].hits) for domain in marks):
         return 0.0
-    return geometric_mean([share(marks[domain]) / share(own[domain]) for domain in marks])
+    return geometric_mean([share(marks[domain]) / share(unpruned[domain]) for domain in marks])

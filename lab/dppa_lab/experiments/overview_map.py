@@ -36,12 +36,12 @@ def difference_map(tables: Sequence[Sequence[RatedMerge]], rival: str) -> Heatma
     """DPPA minus a rival, in points: models down, rates across; a mark says who wins. The rows of
     the tables lie in their order."""
     rates = sorted({row.rate for rows in tables for row in rows})
-    found = [(row, (k, i)) for k, rows in enumerate(tables) for i, row in enumerate(rows)]
-    shown = [(row, place) for row, place in found if rival in row.minus]
-    of = {(_row_name(row), row.rate): row for row, _ in shown}
-    where = {(_row_name(row), row.rate): place for row, place in shown}
-    names = tuple(dict.fromkeys(name for name, _ in of))
-    cells = [[of.get((name, rate)) for rate in rates] for name in names]
+    rows_and_places = [(row, (k, i)) for k, rows in enumerate(tables) for i, row in enumerate(rows)]
+    compared = [(row, place) for row, place in rows_and_places if rival in row.minus]
+    row_of = {(_row_name(row), row.rate): row for row, _ in compared}
+    place_of = {(_row_name(row), row.rate): place for row, place in compared}
+    names = tuple(dict.fromkeys(name for name, _ in row_of))
+    cells = [[row_of.get((name, rate)) for rate in rates] for name in names]
     return Heatmap(
         f"DPPA minus {NAMES[rival]}",
         Axis("pruned"),
@@ -49,10 +49,10 @@ def difference_map(tables: Sequence[Sequence[RatedMerge]], rival: str) -> Heatma
         Axis(f"DPPA minus {NAMES[rival]}", "points"),
         tuple(f"{100 * rate:g} %" for rate in rates),
         names,
-        tuple(tuple(_points(row.minus[rival]) if row else None for row in of) for of in cells),
+        tuple(tuple(_points(row.minus[rival]) if row else None for row in line) for line in cells),
         0.0,
-        tuple(tuple(_mark(row, rival) if row else "" for row in of) for of in cells),
-        tuple(tuple(where.get((name, rate)) for rate in rates) for name in names),
+        tuple(tuple(_mark(row, rival) if row else "" for row in line) for line in cells),
+        tuple(tuple(place_of.get((name, rate)) for rate in rates) for name in names),
         LEGEND if rival == SIMPLEST else "",
     )
 
@@ -72,9 +72,9 @@ def _harmed(row: RatedMerge) -> bool:
     return before is not None and before > row.kept[SIMPLEST] and against != "wins"
 
 
-def _points(found: Interval) -> float:
+def _points(difference: Interval) -> float:
     """A difference in points, to a tenth."""
-    return round(hundredths(found.value), 1)
+    return round(hundredths(difference.value), 1)
 
 
 def _row_name(row: RatedMerge) -> str:

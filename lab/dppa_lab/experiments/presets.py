@@ -47,8 +47,8 @@ def preset_setting(
         InvalidRecipe: the file is no set of models.
     """
     if name == EMBEDDED and tasks is None and lm_eval is None:
-        given = embedded(test, search)
-        return given if sizes is None else replace(given, sizes=trained(sizes, test, search))
+        setting = embedded(test, search)
+        return setting if sizes is None else replace(setting, sizes=trained(sizes, test, search))
     title, base, models, why = _models(name)
     domains = _domains(models, tasks, lm_eval)
     if not why and domains is None:
@@ -75,20 +75,20 @@ def trained(folder: Path, test: int | None, search: int) -> tuple[Setting, ...]:
         test: Test items per domain; all if None.
         search: Search items per domain.
     """
-    found = []
+    settings = []
     for name in SIZES:
         models = {model: folder / name / model for model in ("base", *DOMAINS)}
         if all((path / "config.json").is_file() for path in models.values()):
             subjects = tuple(Subject(str(models[domain]), domain) for domain in DOMAINS)
-            found.append(Setting(name, str(models["base"]), subjects, test, search))
-    return tuple(found)
+            settings.append(Setting(name, str(models["base"]), subjects, test, search))
+    return tuple(settings)
 
 
 def _models(name: str) -> tuple[str, str, list[str], str]:
     """Title, base, models, and why they cannot be merged and asked here."""
     if name == EMBEDDED:
-        given = embedded()
-        return given.title, given.base, [one.model for one in given.subjects], ""
+        setting = embedded()
+        return setting.title, setting.base, [subject.model for subject in setting.subjects], ""
     if Path(name).suffix in (".yaml", ".yml"):
         return load_text(name, _file)
     preset = fetchable_set(name)
@@ -99,8 +99,8 @@ def _models(name: str) -> tuple[str, str, list[str], str]:
 def _file(text: str) -> tuple[str, str, list[str], str]:
     value = read_mapping(text)
     models = value.get("models")
-    given = models if isinstance(models, list) else []
-    named = [str(one.get("model") or "") if isinstance(one, dict) else "" for one in given]
+    entries = models if isinstance(models, list) else []
+    named = [str(entry.get("model") or "") if isinstance(entry, dict) else "" for entry in entries]
     if not isinstance(value.get("base"), str) or not all(named or [""]):
         raise InvalidRecipe(
             f"a set of models has `base: REFERENCE` and `models: [{{model: REFERENCE}}, …]`, got "
@@ -113,20 +113,20 @@ def _file(text: str) -> tuple[str, str, list[str], str]:
 def _domains(
     models: Sequence[str], tasks: Sequence[str] | None, lm_eval: Sequence[str] | None
 ) -> list[str] | None:
-    given = tasks if tasks is not None else lm_eval
-    if given is None:
+    names = tasks if tasks is not None else lm_eval
+    if names is None:
         return None
-    if len(given) != len(models):
+    if len(names) != len(models):
         option = "--tasks" if tasks is not None else "--lm-eval"
         raise InvalidValue(
-            f"The set has {len(models)} domain models and {option} names {len(given)} "
-            f"({', '.join(given)}). There must be one for each model: {', '.join(models)}."
+            f"The set has {len(models)} domain models and {option} names {len(names)} "
+            f"({', '.join(names)}). There must be one for each model: {', '.join(models)}."
         )
     if lm_eval is not None and tasks is None:
         return [f"{HARNESS}{name}" for name in lm_eval]
-    for name in given:
+    for name in names:
         check_domain(name)
-    return list(given)
+    return list(names)
 
 
 def _hindrance(preset: FetchableSet) -> str:
@@ -139,7 +139,7 @@ def _hindrance(preset: FetchableSet) -> str:
         why.append(
             f"{', '.join(gated)} is gated: accept its terms on the Hub and log in (`hf auth login`)"
         )
-    here = runs_here(preset.estimate(missing), this_machine(Path(constants.HF_HUB_CACHE)))
-    if not here.merge:  # a model that exceeds memory is spread
-        why.append(f"too large for this machine: it takes {here.reason}")
+    runnable = runs_here(preset.estimate(missing), this_machine(Path(constants.HF_HUB_CACHE)))
+    if not runnable.merge:  # a model that exceeds memory is spread
+        why.append(f"too large for this machine: it takes {runnable.reason}")
     return "; ".join(why)

@@ -65,7 +65,7 @@ class Question(Protocol[A]):
         take the place that computes, for their cached answers."""
         ...
 
-    def known(self, examiner: ExperimentExaminer) -> A | None:
+    def cached(self, examiner: ExperimentExaminer) -> A | None:
         """The cached answer, or None; loads no model."""
         ...
 
@@ -73,7 +73,7 @@ class Question(Protocol[A]):
         """Find the answer, and cache it."""
         ...
 
-    def told(self) -> str:
+    def label(self) -> str:
         """The question in a few words, for progress."""
         ...
 
@@ -89,7 +89,7 @@ class ExamQuestion(Exam):
             "exam", identity_of(self.target), domain_key(self.domain), self.split, self.limit
         )
 
-    def known(self, examiner: ExperimentExaminer) -> Marks | None:
+    def cached(self, examiner: ExperimentExaminer) -> Marks | None:
         """Marks from the cache shared with `dppa evaluate`."""
         return examiner.known(self)
 
@@ -97,7 +97,7 @@ class ExamQuestion(Exam):
         """Ask every item."""
         return examiner.marks(self, stop=examiner.stop)
 
-    def told(self) -> str:
+    def label(self) -> str:
         """Method, rates, domain."""
         return f"{named(self.target)}: {self.domain}, {self.split}"
 
@@ -122,14 +122,14 @@ class DocumentsQuestion:
     def key(self, place: tuple[str, ...] = ()) -> str:
         """Key of weights, recipe, libraries, the task's name and files, and number of documents."""
         files = task_files(Path(self.folder) if self.folder else None)
-        asked = self.task, self.search, self.test, self.folder, files
-        return digest("documents", identity_of(self.target, place), *asked)
+        documents = self.task, self.search, self.test, self.folder, files
+        return digest("documents", identity_of(self.target, place), *documents)
 
-    def known(self, examiner: ExperimentExaminer) -> Marks | None:
+    def cached(self, examiner: ExperimentExaminer) -> Marks | None:
         """From the experiments' own cache."""
         expected = examiner.pool.expected_place(open_checkpoint(references_of(self.target)[0]))
-        found = load(entry(self.key(expected)))
-        return None if found is None else self._part(json.loads(found))
+        kept = load(entry(self.key(expected)))
+        return None if kept is None else self._part(json.loads(kept))
 
     def answer(self, examiner: ExperimentExaminer) -> Marks:
         """Ask every document of both splits at once.
@@ -143,20 +143,23 @@ class DocumentsQuestion:
             kept = load(path)
             if kept is not None:  # by the processor, as the expected GPU has no room
                 return self._part(json.loads(kept))
-            found = examiner.harness(self.task, self.folder, limit).ask(resident)
-        each = next((one.each for one in found if one.each and set(one.each) <= {0.0, 1.0}), None)
-        if each is None or len(each) <= self.search:
-            raise _no_marks(self.task, each, self.search)
-        store(path, json.dumps([int(one) for one in each]).encode())
-        return self._part(each)
+            results = examiner.harness(self.task, self.folder, limit).ask(resident)
+        hits = next(
+            (result.each for result in results if result.each and set(result.each) <= {0.0, 1.0}),
+            None,
+        )
+        if hits is None or len(hits) <= self.search:
+            raise _no_marks(self.task, hits, self.search)
+        store(path, json.dumps([int(hit) for hit in hits]).encode())
+        return self._part(hits)
 
-    def told(self) -> str:
+    def label(self) -> str:
         """Method, rates, task."""
         return f"{named(self.target)}: {self.task}, {self.split}"
 
-    def _part(self, each: Any) -> Marks:
-        part = each[: self.search] if self.split == "search" else each[self.search :]
-        return Marks(tuple(bool(one) for one in part), (), ())
+    def _part(self, hits: Any) -> Marks:
+        part = hits[: self.search] if self.split == "search" else hits[self.search :]
+        return Marks(tuple(bool(hit) for hit in part), (), ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,16 +185,16 @@ class TuningQuestion:
 
     def key(self, place: tuple[str, ...] = ()) -> str:
         """Key of weights, recipe, libraries, domains and settings."""
-        told = json.dumps(asdict(self.settings), sort_keys=True)
+        settings = json.dumps(asdict(self.settings), sort_keys=True)
         domains = list(map(domain_key, self.domains))
-        return digest("tuning", identity_of(self.recipe, place), domains, told)
+        return digest("tuning", identity_of(self.recipe, place), domains, settings)
 
-    def known(self, examiner: ExperimentExaminer) -> AdaMerged | None:
+    def cached(self, examiner: ExperimentExaminer) -> AdaMerged | None:
         """From the experiments' own cache."""
-        found = computed(self.recipe, self.key)
-        if found is None:
+        kept = computed(self.recipe, self.key)
+        if kept is None:
             return None
-        value = json.loads(found)
+        value = json.loads(kept)
         return AdaMerged(**{**value, "recipe": parse_recipe(value["recipe"])})
 
     def answer(self, examiner: ExperimentExaminer) -> AdaMerged:
@@ -200,15 +203,15 @@ class TuningQuestion:
         state.parent.mkdir(parents=True, exist_ok=True)
         domains = task_domains(self.domains, self.settings)
         with places_of_moved() as places:
-            found = adamerge(self.recipe, domains, self.settings, state=state, stop=examiner.stop)
-        collapsed = any(one.collapsed for one in found.snapshots)
-        tuned = AdaMerged(found.recipe, found.best.step, found.snapshots[-1].step, collapsed)
+            result = adamerge(self.recipe, domains, self.settings, state=state, stop=examiner.stop)
+        collapsed = any(snapshot.collapsed for snapshot in result.snapshots)
+        tuned = AdaMerged(result.recipe, result.best.step, result.snapshots[-1].step, collapsed)
         value = {**asdict(tuned), "recipe": dumped(tuned.recipe)}
         keep(places, self.key, json.dumps(value))
         state.unlink(missing_ok=True)
         return tuned
 
-    def told(self) -> str:
+    def label(self) -> str:
         """Method, rates, domains."""
         return f"AdaMerging of {named(self.recipe)}: {', '.join(self.domains)}"
 
@@ -231,9 +234,9 @@ def named(target: Target) -> str:
     """A model or merge in a few words, for progress."""
     if not isinstance(target, MergeRecipe):
         return target
-    models = "+".join(one.model.rpartition(":")[2].rpartition("/")[2] for one in target.models)
-    one = target.models[0]
-    rate = f" {100 * one.levels[-1]:g} %" if one.levels[-1] else ""
+    models = "+".join(model.model.rpartition(":")[2].rpartition("/")[2] for model in target.models)
+    first = target.models[0]
+    rate = f" {100 * first.levels[-1]:g} %" if first.levels[-1] else ""
     significance = str(target.parameters.get("significance", ""))
     by = f", ranked by {significance}" if significance else ""
     seed = f", draw {target.seed + 1}" if target.seed else ""
@@ -242,21 +245,23 @@ def named(target: Target) -> str:
 
 def _factors(recipe: MergeRecipe) -> str:
     """Factors and coefficients that distinguish the merges of a search."""
-    each = [factors_text(model.amplification) for model in recipe.models]
+    texts = [factors_text(model.amplification) for model in recipe.models]
     banded = any(len(model.amplification) > 1 for model in recipe.models)
-    factors = f", factors {', '.join(each)}" if banded else ""
-    sizes = {one.coefficient for one in recipe.models if isinstance(one.coefficient, float | int)}
-    other = sorted(sizes - {1.0})
-    return factors + (f", × {', '.join(f'{one:g}' for one in other)}" if other else "")
+    factors = f", factors {', '.join(texts)}" if banded else ""
+    sizes = {
+        model.coefficient for model in recipe.models if isinstance(model.coefficient, float | int)
+    }
+    unusual = sorted(sizes - {1.0})
+    return factors + (f", × {', '.join(f'{size:g}' for size in unusual)}" if unusual else "")
 
 
-def _no_marks(task: str, each: Any, search: int) -> InvalidValue:
-    if each is None:
+def _no_marks(task: str, hits: Any, search: int) -> InvalidValue:
+    if hits is None:
         return InvalidValue(
             f"{task}: none of its metrics marks every document right or wrong, so merges cannot be "
             "compared item by item. Accuracies do; perplexities and BLEU do not."
         )
     return InvalidValue(
-        f"{task}: it has {len(each)} documents and {search} of them are for choosing settings, so "
+        f"{task}: it has {len(hits)} documents and {search} of them are for choosing settings, so "
         "none is left to test. Use fewer (--search-limit)."
     )

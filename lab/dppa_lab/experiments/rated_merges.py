@@ -1,4 +1,4 @@
-"""Merges of DPPA beside others at one rate, from what `make results` and `make study` measured."""
+"""Merges of DPPA beside others at one rate, from lab/data/results.json and lab/data/study."""
 
 from __future__ import annotations
 
@@ -17,8 +17,6 @@ from dppa_lab.zoo.results.retained import sides
 from dppa_lab.zoo.study.compare import (
     EQUAL,
     LEAST_SEEDS,
-    SECONDARY,
-    SeedComparison,
     apart,
     by_kind,
     claim_rates,
@@ -81,34 +79,14 @@ def of_results(results: Mapping[str, Any]) -> tuple[list[RatedMerge], list[Rated
 def of_studies(studies: Sequence[Mapping[str, Any]]) -> list[RatedMerge]:
     """Sets of at least `LEAST_SEEDS` seeds together, at their `claim_rates`; others one by one,
     without an outcome."""
-    found = list[RatedMerge]()
+    merges = list[RatedMerge]()
     for sets in by_kind(studies).values():
         rates = claim_rates(sets) if len(sets) >= LEAST_SEEDS else ()
         if rates:
-            found += [_over_seeds(sets, rate) for rate in rates]
+            merges += [_over_seeds(sets, rate) for rate in rates]
         else:
-            found += [row for of in sets for row in _of_set(of)]
-    return found
-
-
-@dataclass(frozen=True, slots=True)
-class HalfGain:
-    """What one half of DPPA adds in a merge, over seeds."""
-
-    set: str
-    rate: float
-    found: SeedComparison
-
-
-def halves(studies: Sequence[Mapping[str, Any]]) -> list[HalfGain]:
-    """The secondary comparisons of every set of at least `LEAST_SEEDS` seeds that has them."""
-    return [
-        HalfGain(title_of(sets), rate, one)
-        for sets in by_kind(studies).values()
-        if len(sets) >= LEAST_SEEDS
-        for rate in claim_rates(sets, SECONDARY)
-        for one in compare(sets, rate, SECONDARY)
-    ]
+            merges += [row for study in sets for row in _of_set(study)]
+    return merges
 
 
 def title_of(sets: Sequence[Mapping[str, Any]]) -> str:
@@ -117,81 +95,94 @@ def title_of(sets: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _merged(results: Mapping[str, Any]) -> Iterator[RatedMerge]:
-    known = {(row["method"], row["rate"]): row["merged"] for row in results["merges"]}
-    for (method, rate), ours in known.items():
+    merges = {(row["method"], row["rate"]): row["merged"] for row in results["merges"]}
+    for (method, rate), ours in merges.items():
         if method == "dppa":
-            kept = {name: known[name, rate]["best"]["kept"] for name in (SIMPLEST, "dp", "dppa")}
-            kept[WHOLE] = known[WHOLE, 0.0]["best"]["kept"]
-            kept[AS_PRUNED] = known[SIMPLEST, rate]["plain"]["kept"]
+            kept = {name: merges[name, rate]["best"]["kept"] for name in (SIMPLEST, "dp", "dppa")}
+            kept[WHOLE] = merges[WHOLE, 0.0]["best"]["kept"]
+            kept[AS_PRUNED] = merges[SIMPLEST, rate]["plain"]["kept"]
             yield _row(ours, "", None, rate, kept)
 
 
 def _alone(results: Mapping[str, Any]) -> Iterator[RatedMerge]:
-    known = {(row["method"], row["rate"]): row.get("alone", {}) for row in results["merges"]}
+    merges = {(row["method"], row["rate"]): row.get("alone", {}) for row in results["merges"]}
     for domain, size in results["sizes"].items():
-        for (method, rate), each in known.items():
+        for (method, rate), by_domain in merges.items():
             if method == "dppa":
-                kept = {n: known[n, rate][domain]["best"]["kept"] for n in (SIMPLEST, "dppa")}
-                kept[AS_PRUNED] = known[SIMPLEST, rate][domain]["plain"]["kept"]
-                yield _row(each[domain], domain, size, rate, kept)
+                kept = {n: merges[n, rate][domain]["best"]["kept"] for n in (SIMPLEST, "dppa")}
+                kept[AS_PRUNED] = merges[SIMPLEST, rate][domain]["plain"]["kept"]
+                yield _row(by_domain[domain], domain, size, rate, kept)
 
 
 def _row(
     ours: Mapping[str, Any], domain: str, size: float | None, rate: float, kept: dict[str, float]
 ) -> RatedMerge:
-    minus = {name: Interval(**found) for name, found in ours["minus"].items()}
+    minus = {name: Interval(**ends) for name, ends in ours["minus"].items()}
     kept = {**kept, PRUNED: ours["plain"]["kept"]}
     values, recipe = ours["values"], ours["best"]["recipe"]
     return RatedMerge(EMBEDDED, domain, size, rate, kept, minus, values, recipe)
 
 
-def _of_set(of: Mapping[str, Any]) -> Iterator[RatedMerge]:
+def _of_set(study: Mapping[str, Any]) -> Iterator[RatedMerge]:
     """The set's merges, one for each rate of all entries at which DPPA was measured."""
-    told, own = of["set"], of["own"]
-    known = {(row["name"], row["rate"]): row for row in of["merges"] if row["budget"] != MODULES}
-    for (name, rate), ours in known.items():
+    about, unpruned = study["set"], study["own"]
+    merges = {
+        (row["name"], row["rate"]): row for row in study["merges"] if row["budget"] != MODULES
+    }
+    for (name, rate), ours in merges.items():
         if name == "dppa":
-            hits = {n: known[n, rate]["hits"] for n in (SIMPLEST, "dp") if (n, rate) in known}
-            hits |= {WHOLE: known[WHOLE, 0.0]["hits"], "dppa": ours["hits"]}
-            kept = {n: retention(of_one, own) for n, of_one in hits.items()}
-            minus = {n: apart(ours["hits"], hits[n], own) for n in (WHOLE, SIMPLEST)}
-            made, least = _recipe_of(told, ours), of_one_model(of)
+            hits = {n: merges[n, rate]["hits"] for n in (SIMPLEST, "dp") if (n, rate) in merges}
+            hits |= {WHOLE: merges[WHOLE, 0.0]["hits"], "dppa": ours["hits"]}
+            kept = {n: retention(of_one, unpruned) for n, of_one in hits.items()}
+            minus = {n: apart(ours["hits"], hits[n], unpruned) for n in (WHOLE, SIMPLEST)}
+            recipe, least = _recipe_of(about, ours), of_one_model(study)
             low = tuple(n for n in minus if max(kept[n], kept["dppa"]) < least)
-            row = RatedMerge(set_title(told), "", None, rate, kept, minus, ours["values"], made)
+            row = RatedMerge(set_title(about), "", None, rate, kept, minus, ours["values"], recipe)
             yield replace(row, too_low=low)
 
 
-def _recipe_of(told: Mapping[str, Any], row: Mapping[str, Any]) -> str | None:
+def _recipe_of(about: Mapping[str, Any], row: Mapping[str, Any]) -> str | None:
     """The recipe of a measured merge, if its set's models came along."""
-    names = SHIPPED.get((told["size"], told["regime"], told["seed"]))
+    names = SHIPPED.get((about["size"], about["regime"], about["seed"]))
     if names is None:
         return None
-    models = {name: f"zoo:{one}" for name, one in zip(("base", *DOMAINS), names, strict=True)}
+    models = {name: f"zoo:{model}" for name, model in zip(("base", *DOMAINS), names, strict=True)}
     return dump_recipe(recipe_of(row, models))
 
 
 def _over_seeds(sets: Sequence[Mapping[str, Any]], rate: float) -> RatedMerge:
     """Means over the seeds; differences with the intervals and outcomes of the study."""
     names = (SIMPLEST, "dp", WHOLE, "dppa")
-    kept = {n: fmean(retention(hits_of(of, n, rate), of["own"]) for of in sets) for n in names}
-    found = {one.other: one for one in compare(sets, rate) if one.one == "dppa"}
-    minus = {name: found[name].interval for name in (WHOLE, SIMPLEST)}
+    kept = {
+        n: fmean(retention(hits_of(study, n, rate), study["own"]) for study in sets) for n in names
+    }
+    comparisons = {
+        comparison.other: comparison
+        for comparison in compare(sets, rate)
+        if comparison.one == "dppa"
+    }
+    minus = {name: comparisons[name].interval for name in (WHOLE, SIMPLEST)}
     words = {"more": "wins", "less": "loses", "alike": "ties", "open": "undecided"}
     words["worthless"] = TOO_LOW
-    outcomes = {name: words[found[name].verdict] for name in minus}
+    outcomes = {name: words[comparisons[name].verdict] for name in minus}
     return RatedMerge(title_of(sets), "", None, rate, kept, minus, {}, None, outcomes)
 
 
 def _decided(rows: Sequence[RatedMerge]) -> list[RatedMerge]:
     """The rows with their outcomes, corrected for the number of differences."""
-    found = iter(sides([each for row in rows for each in row.minus.values()]))
+    decided = iter(sides([difference for row in rows for difference in row.minus.values()]))
     return [
-        replace(row, outcomes={n: _outcome(one, next(found)) for n, one in row.minus.items()})
+        replace(
+            row,
+            outcomes={
+                n: _outcome(difference, next(decided)) for n, difference in row.minus.items()
+            },
+        )
         for row in rows
     ]
 
 
-def _outcome(found: Interval, side: int) -> str:
+def _outcome(difference: Interval, side: int) -> str:
     if side:
         return "wins" if side > 0 else "loses"
-    return "ties" if -EQUAL < found.low and found.high < EQUAL else "undecided"
+    return "ties" if -EQUAL < difference.low and difference.high < EQUAL else "undecided"

@@ -62,11 +62,11 @@ class Journal:
 
     def cost(self, experiment: str, keys: Iterable[str]) -> Cost:
         """Cost of an experiment in all runs; an answer counts for the first that asked for it."""
-        asked = set(keys)
-        own = [self._answers[key] for key in asked if key in self._answers]
-        processor = sum(seconds for first, seconds in own if first == experiment)
+        answered = set(keys)
+        costs = [self._answers[key] for key in answered if key in self._answers]
+        processor = sum(seconds for first, seconds in costs if first == experiment)
         wall = self._walls.get(experiment, 0.0)
-        return Cost(processor, wall, len(asked), len(asked) - len(own))
+        return Cost(processor, wall, len(answered), len(answered) - len(costs))
 
     def _write(self, line: dict[str, Any]) -> None:
         self._take(line)
@@ -127,11 +127,11 @@ class Runner:
             OutOfBudget: a worker process died.
         """
         why = self._setting.hindrance or declared.wants(self._setting)
-        begun, keys, found = time.monotonic(), set[str](), None
+        begun, keys, findings = time.monotonic(), set[str](), None
         if not why:
             try:
                 steps = declared.steps(self._setting)
-                found = self._followed(declared.key, steps, keys)
+                findings = self._followed(declared.key, steps, keys)
             except (Cancelled, OutOfBudget):
                 raise
             except DppaError as error:
@@ -144,7 +144,7 @@ class Runner:
             declared.title,
             declared.question,
             declared.measured_on(self._setting),
-            found,
+            findings,
             why,
             self._journal.cost(declared.key, keys),
         )
@@ -157,26 +157,27 @@ class Runner:
                 keys.update(self._key(question) for question in questions)
                 questions = steps.send(answers)
         except StopIteration as end:
-            found: Findings = end.value
-            return found
+            findings: Findings = end.value
+            return findings
 
     def _answers(self, name: str, questions: Sequence[Question[Any]]) -> Answers:
-        wanted = []
+        waiting = []
         for question in dict.fromkeys(questions):
             if question not in self._known:
-                kept = question.known(self._examiner)
+                kept = question.cached(self._examiner)
                 if kept is None:
-                    wanted.append(question)
+                    waiting.append(question)
                 else:
                     self._known[question] = kept
         begun = time.monotonic()
-        for done, one in enumerate(self._workers(wanted), 1):
-            self._known[one.question] = one.answer
-            self._journal.answered(name, self._key(one.question), one.processor)
-            left = (time.monotonic() - begun) / done * (len(wanted) - done)
+        for count, answered in enumerate(self._workers(waiting), 1):
+            self._known[answered.question] = answered.answer
+            self._journal.answered(name, self._key(answered.question), answered.processor)
+            left = (time.monotonic() - begun) / count * (len(waiting) - count)
             self._say(
-                f"{name} {done}/{len(wanted)}: {one.question.told()}, {one.processor:.1f} s"
-                + (f"; {lasting(left)} left of these {len(wanted)}" if left >= 1 else "")
+                f"{name} {count}/{len(waiting)}: {answered.question.label()}, "
+                f"{answered.processor:.1f} s"
+                + (f"; {lasting(left)} left of these {len(waiting)}" if left >= 1 else "")
             )
         return {question: self._known[question] for question in questions}
 
@@ -187,7 +188,7 @@ class Runner:
 
 
 def run_all(
-    chosen: Sequence[Declared],
+    experiments: Sequence[Declared],
     setting: Setting,
     out: Path,
     workers: Workers,
@@ -210,14 +211,14 @@ def run_all(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise unwritable(out, error) from error
-    runner, done = Runner(setting, out, workers, say), list[Experiment]()
+    runner, ended = Runner(setting, out, workers, say), list[Experiment]()
     report = ExperimentsReport(command, machine(), versions(), setting.to_json(), ())
-    for place, one in enumerate(chosen, 1):
-        say(f"{place} of {len(chosen)}: {one.number} {one.title}")
-        done.append(runner.run(one))
-        report = replace(report, experiments=tuple(done))
+    for place, experiment in enumerate(experiments, 1):
+        say(f"{place} of {len(experiments)}: {experiment.number} {experiment.title}")
+        ended.append(runner.run(experiment))
+        report = replace(report, experiments=tuple(ended))
         write(report, out)
-        yield done[-1]
+        yield ended[-1]
     return report
 
 

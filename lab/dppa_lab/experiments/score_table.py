@@ -1,4 +1,4 @@
-"""Marks as table cells and as words: accuracies, retentions, differences, random draws."""
+"""Marks as table cells: accuracies, retentions, differences, random draws."""
 
 from __future__ import annotations
 
@@ -8,22 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from dppa_core.evaluation import side_by_side
-from dppa_core.evaluation.scores import DomainScore, Exam, Marks, TaskScore, marked_score
+from dppa_core.evaluation.scores import Marks
 from dppa_core.evaluation.side_by_side import Comparison
-from dppa_core.evaluation.tables import Cell, Column, listed, signed_text
+from dppa_core.evaluation.tables import Cell, Column
 from dppa_core.tasks import intervals
 from dppa_core.tasks.intervals import (
-    LEVEL,
     Z95,
     Interval,
     VariancePart,
-    holm,
-    p_of_interval,
     ratio,
     reach,
 )
-from dppa_lab.analysis.ranks import mean_ranks
-from dppa_lab.experiments.setting import HARNESS, Setting
+from dppa_lab.experiments.setting import Setting
 
 ByDomain = Mapping[str, Marks]
 """Domain -> marks of one model."""
@@ -39,10 +35,10 @@ def mean_share(marks: ByDomain) -> float:
     return sum(map(share, marks.values())) / len(marks)
 
 
-def columns_by(what: str, setting: Setting) -> tuple[Column, ...]:
+def columns_by(title: str, setting: Setting) -> tuple[Column, ...]:
     """Columns of a table by variant and rate: accuracy of each subject, and mean retention."""
-    subjects = (Column(one.name, "%") for one in setting.subjects)
-    return (Column(what), Column("pruned", "%"), *subjects, Column("mean retention", "%"))
+    subjects = (Column(subject.name, "%") for subject in setting.subjects)
+    return (Column(title), Column("pruned", "%"), *subjects, Column("mean retention", "%"))
 
 
 def accuracy(marks: Marks) -> Cell:
@@ -50,52 +46,46 @@ def accuracy(marks: Marks) -> Cell:
     return points(intervals.accuracy(marks.hits), len(marks.hits))
 
 
-def retained(marks: ByDomain, own: ByDomain) -> Cell:
+def retained(marks: ByDomain, unpruned: ByDomain) -> Cell:
     """Geometric mean of accuracy ÷ the domain model's own, in per cent; bootstrap over items."""
-    pairs = {domain: (marks[domain].hits, own[domain].hits) for domain in marks}
-    found = ratio(pairs)
-    if found is None:
+    pairs = {domain: (marks[domain].hits, unpruned[domain].hits) for domain in marks}
+    kept = ratio(pairs)
+    if kept is None:
         return Cell(None, note="a domain model answers nothing")
-    return points(found, sum(len(one) for one, _ in pairs.values()))
-
-
-def scored(setting: Setting, domain: str, split: str, marks: Marks) -> DomainScore:
-    """Marks as a score by task."""
-    if domain.startswith(HARNESS):
-        found, n = intervals.accuracy(marks.hits), len(marks.hits)
-        return DomainScore(found.value, found.ends, n, {domain: TaskScore(found.value, n)})
-    return marked_score(Exam("", domain, split, setting.items_of(split)).items(), marks)
+    return points(kept, sum(len(hits) for hits, _ in pairs.values()))
 
 
 def loss(marks: ByDomain) -> float:
     """Mean over the domains of the right answers' loss, in nats per token; 0 if not measured."""
-    each = [sum(one.losses) / sum(one.tokens) for one in marks.values() if one.losses]
-    return sum(each) / len(each) if each else 0.0
+    by_domain = [
+        sum(answers.losses) / sum(answers.tokens) for answers in marks.values() if answers.losses
+    ]
+    return sum(by_domain) / len(by_domain) if by_domain else 0.0
 
 
-def compared(one: ByDomain, other: ByDomain) -> Comparison:
+def compared(marks: ByDomain, reference: ByDomain) -> Comparison:
     """One merge against another on the same items, with equal weight for each domain."""
-    return side_by_side.compared({d: (one[d].hits, other[d].hits) for d in one})
+    return side_by_side.compared({d: (marks[d].hits, reference[d].hits) for d in marks})
 
 
 @dataclass(frozen=True, slots=True)
 class RatedMarks:
     """Marks of every domain model on its own domain, and by kind, rate and domain."""
 
-    own: dict[str, Marks]
+    unpruned: dict[str, Marks]
     marks: dict[tuple[str, float, str], Marks]
 
     def at(self, kind: str, rate: float) -> dict[str, Marks]:
         """Domain -> marks."""
-        return {domain: self.marks[kind, rate, domain] for domain in self.own}
+        return {domain: self.marks[kind, rate, domain] for domain in self.unpruned}
 
     def kept(self, kind: str, rate: float) -> Cell:
         """Retention over all domains."""
-        return retained(self.at(kind, rate), self.own)
+        return retained(self.at(kind, rate), self.unpruned)
 
-    def gain(self, one: str, other: str, rate: float) -> Comparison:
+    def gain(self, kind: str, reference: str, rate: float) -> Comparison:
         """One kind against another, over all domains."""
-        return compared(self.at(one, rate), self.at(other, rate))
+        return compared(self.at(kind, rate), self.at(reference, rate))
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,17 +111,17 @@ class Draws:
             return accuracy(self.marks[0])
         half = reach(self.parts())
         low, high = (100 * max(0.0, self.mean - half), 100 * min(1.0, self.mean + half))
-        note = _spread([100 * one for one in self.shares])
+        note = _spread([100 * part for part in self.shares])
         return Cell(100 * self.mean, low, high, len(self.marks[0].hits), note)
 
-    def parts(self, other: Marks | None = None) -> list[VariancePart]:
+    def parts(self, reference: Marks | None = None) -> list[VariancePart]:
         """Variance of the mean, or of the difference from `other`: parts of items and draws."""
-        return [*self.of_items(other), *_of_draws(self.shares)]
+        return [*self.of_items(reference), *_of_draws(self.shares)]
 
-    def of_items(self, other: Marks | None = None) -> list[VariancePart]:
+    def of_items(self, reference: Marks | None = None) -> list[VariancePart]:
         """Variance part from the sample of items."""
-        by_item = np.array([one.hits for one in self.marks], np.float64).mean(0)
-        by_item -= 0.0 if other is None else np.array(other.hits, np.float64)
+        by_item = np.array([marks.hits for marks in self.marks], np.float64).mean(0)
+        by_item -= 0.0 if reference is None else np.array(reference.hits, np.float64)
         n = by_item.size
         return [VariancePart(float(by_item.var(ddof=1)) / n, n - 1)] if n > 1 else []
 
@@ -145,7 +135,9 @@ def _spread(values: Sequence[float]) -> str:
     return f"{len(values)} draws: {min(values):.1f}–{max(values):.1f}"
 
 
-def against_draws(one: ByDomain, draws: Mapping[str, Draws], *, together: bool = False) -> Interval:
+def against_draws(
+    marks: ByDomain, draws: Mapping[str, Draws], *, together: bool = False
+) -> Interval:
     """Mean accuracy of a merge minus that of random draws, as a fraction.
 
     The interval covers the mean of the items' differences and the variance between draws.
@@ -153,49 +145,36 @@ def against_draws(one: ByDomain, draws: Mapping[str, Draws], *, together: bool =
     Args:
         together: Whether a draw is one merge for all domains, not one per domain.
     """
-    value = sum(share(one[d]) - draws[d].mean for d in one) / len(one)
-    found = [part for d in one for part in draws[d].of_items(one[d])]
+    value = sum(share(marks[d]) - draws[d].mean for d in marks) / len(marks)
+    item_parts = [part for d in marks for part in draws[d].of_items(marks[d])]
     if not together:
-        found += [part for d in one for part in _of_draws(draws[d].shares)]
-    parts = [VariancePart(part.variance / len(one) ** 2, part.freedom) for part in found]
+        item_parts += [part for d in marks for part in _of_draws(draws[d].shares)]
+    parts = [VariancePart(part.variance / len(marks) ** 2, part.freedom) for part in item_parts]
     if together:
-        each = zip(*(draws[d].shares for d in one), strict=True)
-        parts += _of_draws([sum(shares) / len(one) for shares in each])
+        by_draw = zip(*(draws[d].shares for d in marks), strict=True)
+        parts += _of_draws([sum(shares) / len(marks) for shares in by_draw])
     half = reach(parts)
     return Interval(value, value - half, value + half)
 
 
-def mean_retained(each: Sequence[ByDomain], own: ByDomain) -> Cell:
+def mean_retained(several: Sequence[ByDomain], unpruned: ByDomain) -> Cell:
     """Retention in per cent; several draws give their mean, with their spread in the note."""
-    cells = [retained(marks, own) for marks in each]
-    known = [cell for cell in cells if isinstance(cell.value, float)]
-    if len(cells) == 1 or len(known) < len(cells):
+    cells = [retained(marks, unpruned) for marks in several]
+    numbers = [cell for cell in cells if isinstance(cell.value, float)]
+    if len(cells) == 1 or len(numbers) < len(cells):
         return cells[0]
-    values = [float(cell.value or 0.0) for cell in known]
-    errors = [((cell.high or 0.0) - (cell.low or 0.0)) / (2 * Z95) for cell in known]
+    values = [float(cell.value or 0.0) for cell in numbers]
+    errors = [((cell.high or 0.0) - (cell.low or 0.0)) / (2 * Z95) for cell in numbers]
     n = cells[0].n or 0
     items = VariancePart(sum(error**2 for error in errors) / len(errors), max(1, n - 1))
     half, value = reach([items, *_of_draws(values)]), sum(values) / len(values)
     return Cell(value, max(0.0, value - half), value + half, n, _spread(values))
 
 
-def difference_of(found: Comparison | Interval) -> Interval:
-    """The difference itself, as a fraction."""
-    return found.difference if isinstance(found, Comparison) else found
-
-
-def points(found: Comparison | Interval, n: int | None = None) -> Cell:
+def points(measured: Comparison | Interval, n: int | None = None) -> Cell:
     """A share in per cent, or a difference in points, with its interval."""
-    one = difference_of(found)
-    return Cell(100 * one.value, 100 * one.low, 100 * one.high, n)
-
-
-def correlation(x: Sequence[float], y: Sequence[float]) -> float:
-    """Spearman's rank correlation, in [-1, 1]; 0 if one of them is constant."""
-    ranks = np.stack([mean_ranks(x), mean_ranks(y)])
-    if ranks.std(1).min() == 0:
-        return 0.0
-    return float(np.corrcoef(ranks)[0, 1])
+    difference = measured.difference if isinstance(measured, Comparison) else measured
+    return Cell(100 * difference.value, 100 * difference.low, 100 * difference.high, n)
 
 
 def pruned(rate: float) -> str:
@@ -203,68 +182,9 @@ def pruned(rate: float) -> str:
     return f"{100 * rate:g} %"
 
 
-def gap(found: Interval) -> str:
-    """A difference of shares in points, with its interval."""
-    return signed_text(found.value, found.ends, " points")
-
-
-def seen(found: Comparison | Interval) -> bool:
-    """Whether a difference is significant: the interval excludes 0, and the sign test agrees."""
-    if isinstance(found, Comparison):
-        return found.seen
-    return not found.low <= 0 <= found.high
-
-
-def flipped(found: Interval) -> Interval:
+def flipped(difference: Interval) -> Interval:
     """The difference with its sign reversed."""
-    return Interval(-found.value, -found.high, -found.low)
-
-
-def told(found: Comparison | Interval) -> str:
-    """A difference in words; says if it is not significant."""
-    said = gap(difference_of(found))
-    return said if seen(found) else f"no difference seen, {said}"
-
-
-def told_each(found: Mapping[str, Comparison | Interval]) -> dict[str, str]:
-    """Several differences in words; says if one is significant by itself alone."""
-    sides = verdicts(list(found.values()))
-    return {
-        name: told(one) + (", not significant among these" if seen(one) and not side else "")
-        for (name, one), side in zip(found.items(), sides, strict=True)
-    }
-
-
-def verdict(found: Comparison | Interval) -> int:
-    """1: the first is better; -1: it is worse; 0: no significant difference."""
-    return verdicts([found])[0]
-
-
-def verdicts(found: Sequence[Comparison | Interval]) -> list[int]:
-    """The verdict of each of several comparisons, p-values corrected for their number (Holm)."""
-    p_values = [one.p if isinstance(one, Comparison) else p_of_interval(one) for one in found]
-    return [
-        0 if not seen(one) or p >= LEVEL else 1 if difference_of(one).value > 0 else -1
-        for one, p in zip(found, holm(p_values), strict=True)
-    ]
-
-
-def verdict_texts(
-    words: Mapping[int, str], found: Mapping[str, Comparison | Interval]
-) -> list[str]:
-    """The words of each verdict that occurs, in order; `{}` stands for its names."""
-    sides = dict(zip(found, verdicts(list(found.values())), strict=True))
-    names = {which: [name for name in found if sides[name] == which] for which in words}
-    return [word.format(listed(names[which])) for which, word in words.items() if names[which]]
-
-
-BETTER = {1: "better at {}", -1: "worse at {}", 0: "not significantly different at {}"}
-"""Words for `verdict_texts`."""
-
-
-def number(value: float) -> str:
-    """Three significant digits."""
-    return f"{value:.3g}"
+    return Interval(-difference.value, -difference.high, -difference.low)
 
 
 def lasting(seconds: float) -> str:

@@ -47,7 +47,7 @@ class Setting:
     """The same models at other sizes, smallest first."""
 
     def __post_init__(self) -> None:
-        domains = [one.domain for one in self.subjects]
+        domains = [subject.domain for subject in self.subjects]
         if len(set(domains)) < len(domains):
             raise InvalidValue(
                 f"The models have the domains {', '.join(domains)}: each needs its own domain, "
@@ -57,7 +57,7 @@ class Setting:
     @property
     def domains(self) -> tuple[str, ...]:
         """In the order of the models."""
-        return tuple(one.domain for one in self.subjects)
+        return tuple(subject.domain for subject in self.subjects)
 
     def items_of(self, split: str) -> int | None:
         """Number of items of a split per domain; all if None."""
@@ -69,8 +69,8 @@ class Setting:
             "title": self.title,
             "base": self.base,
             "models": [
-                {"model": one.model, "domain": DESCRIBED.get(one.domain, one.domain)}
-                for one in self.subjects
+                {"model": subject.model, "domain": DESCRIBED.get(subject.domain, subject.domain)}
+                for subject in self.subjects
             ],
             "test_items": self.test,
             "search_items": self.search,
@@ -116,15 +116,15 @@ def merged(
     if method == "dare":
         # For a fair comparison: by default DARE would also drop from embeddings and norms.
         parameters = {"other_tensors": "keep", **parameters}
-    each = coefficients if isinstance(coefficients, (list, tuple)) else None
+    by_model = coefficients if isinstance(coefficients, (list, tuple)) else None
     models = tuple(
         DomainModel(
-            one.model,
+            subject.model,
             tuple(levels[place]) if levels else (treatment.rate,),
             tuple(factors[place]) if factors else (1.0,),
-            each[place] if each is not None else coefficients,  # type: ignore[arg-type]
+            by_model[place] if by_model is not None else coefficients,  # type: ignore[arg-type]
         )
-        for place, one in enumerate(subjects)
+        for place, subject in enumerate(subjects)
     )
     name = "dppa" if method == "dp" else method
     return MergeRecipe(setting.base, models, name, parameters, seed=treatment.seed)

@@ -47,19 +47,19 @@ def one_by_one(code: Callable[[AskFunction], T]) -> Steps[T]:
 
     The code restarts after every answer, so it must be fast and deterministic.
     """
-    known: dict[Question[Any], Any] = {}
+    kept: dict[Question[Any], Any] = {}
 
     def ask(question: Question[Any]) -> Any:
-        if question not in known:
+        if question not in kept:
             raise _Wanted(question)
-        return known[question]
+        return kept[question]
 
     while True:
         try:
             return code(ask)
         except _Wanted as wanted:
             answers = yield [wanted.question]
-            known[wanted.question] = answers[wanted.question]
+            kept[wanted.question] = answers[wanted.question]
 
 
 def together(several: Mapping[K, Steps[T]]) -> Steps[dict[K, T]]:
@@ -77,8 +77,10 @@ def together(several: Mapping[K, Steps[T]]) -> Steps[dict[K, T]]:
     for key in several:
         go(key, None)
     while waiting:
-        wanted = dict.fromkeys(one for questions in waiting.values() for one in questions)
-        answers = yield list(wanted)
+        waited_for = dict.fromkeys(
+            question for questions in waiting.values() for question in questions
+        )
+        answers = yield list(waited_for)
         for key in list(waiting):
             go(key, answers)
     return {key: results[key] for key in several}

@@ -324,8 +324,9 @@ def test_results_are_as_the_lessons_say(studio: Studio) -> None:
         for key in ("beyond", "significance")
     }
     beyond, ranked = (one["value"] for one in found.values())
-    assert "DPPA is ahead of magnitude without a factor at 85 %, 90 % and 95 %" in beyond["finding"]  # type: ignore[index]
-    assert "at 95 % 33 %" in beyond["finding"]  # type: ignore[index]
+    dp, dppa = beyond["plot"]["series"]  # type: ignore[index]
+    assert [low > 0 for low in dppa["low"][:4]] == [False, True, True, True], "ahead from 85 % on"
+    assert [high < 0 for high in dp["high"][:4]] == [False, True, True, True], "and DP behind"
     for rate in ranked["plot"]["series"]:  # type: ignore[index]
         of = dict(zip(rate["x"], rate["y"], strict=True))
         assert of["fisher"] < of["magnitude"] < of["activation"]

@@ -13,7 +13,7 @@ block("open-question", ({ host, result, ask }) => {
   const place = html("div", {}, host);
   const told = html("p", { class: "how", role: "status" }, host);
   const fold = html("details", {}, host); // first one says what one expects
-  html("summary", {}, fold, "What was found, with all numbers");
+  html("summary", {}, fold, "What was found");
   const found = html("ul", { class: "finding" }, fold);
   html("p", { class: "how" }, fold, result.words);
   const fresh = byChoice(ask, {}, draw, (problem) => say(told, problem));

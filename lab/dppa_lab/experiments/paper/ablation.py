@@ -8,17 +8,13 @@ from dppa_core.charts.report import Axis, Chart, Findings
 from dppa_core.evaluation.tables import Cell, Column, Row, Table, factors_text
 from dppa_core.pruning.pruning_parameters import PruningParameters
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe
-from dppa_lab.experiments.exams import CHOSEN, alone, chosen, own_marks
+from dppa_lab.experiments.exams import CHOSEN, alone, chosen_factors, own_marks
 from dppa_lab.experiments.score_table import (
-    BETTER,
     RatedMarks,
     accuracy,
     columns_by,
     points,
     pruned,
-    told_each,
-    verdict_texts,
-    verdicts,
 )
 from dppa_lab.experiments.setting import Setting, Treatment
 from dppa_lab.experiments.steps import Declared, Steps, all_asked, together
@@ -55,21 +51,14 @@ VARIANTS = (
     PruningVariant("both", "both (DPPA)", 2),
 )
 
-PAIRS = (
-    ("dp", "magnitude", "DP alone", "magnitude without a factor"),
-    ("one", "magnitude", "One factor for all kept entries", "magnitude without a factor"),
-    ("dpa", "magnitude", "DPA alone", "magnitude without a factor"),
-    ("dpa", "one", "DPA's two factors", "one factor"),
-    ("both", "magnitude", "DPPA, both halves,", "magnitude without a factor"),
-    ("both", "one", "DPPA, both halves,", "magnitude with one factor"),
-    ("both", "dp", "DPA on top of DP", "DP alone"),
-    ("both", "dpa", "DP on top of DPA", "DPA alone"),
-    ("owl", "dp", "OWL-style, layers only,", "DP, which moves modules as well"),
-)
-"""Compared variants, and their names in a sentence."""
-FIXED = (
-    f"DP and DPPA have the strength {PruningParameters().strength:g} here, which is not searched."
-)
+COMPARED = {
+    "owl": ("magnitude", "dp"),
+    "dp": ("magnitude",),
+    "one": ("magnitude",),
+    "dpa": ("magnitude", "one"),
+    "both": ("magnitude", "dp", "one", "dpa"),
+}
+"""Variant -> those that it is compared with."""
 REFERENCES = {
     "magnitude": "plain magnitude",
     "dp": "DP alone",
@@ -89,32 +78,37 @@ class Ablated(RatedMarks):
 def steps(setting: Setting) -> Steps[Findings]:
     """Choose the factors, then ask test items."""
     places = [
-        (variant, rate, one) for variant in VARIANTS for rate in RATES for one in setting.subjects
+        (variant, rate, subject)
+        for variant in VARIANTS
+        for rate in RATES
+        for subject in setting.subjects
     ]
-    found_by = yield from together(
+    factors = yield from together(
         {
-            (variant.key, rate, one.domain): chosen(
-                setting, one, variant.treatment(rate), bands=variant.factors
+            (variant.key, rate, subject.domain): chosen_factors(
+                setting, subject, variant.treatment(rate), bands=variant.factors
             )
-            for variant, rate, one in places
+            for variant, rate, subject in places
             if variant.factors
         }
     )
-    factors = {place: search.amplification for place, search in found_by.items()}
-    asked = {
-        (variant.key, rate, one.domain): alone(
-            setting, one, variant.treatment(rate), factors.get((variant.key, rate, one.domain))
+    alone_of = {
+        (variant.key, rate, subject.domain): alone(
+            setting,
+            subject,
+            variant.treatment(rate),
+            factors.get((variant.key, rate, subject.domain)),
         )
-        for variant, rate, one in places
+        for variant, rate, subject in places
     }
-    own = yield from own_marks(setting)
-    marks = yield from all_asked({place: question for place, (_, question) in asked.items()})
-    recipes = {place: recipe for place, (recipe, _) in asked.items()}
-    found = Ablated(own, marks, factors, recipes)
-    return Findings((_table(setting, found),), (_plot(found),), finding(found), short=short(found))
+    unpruned = yield from own_marks(setting)
+    marks = yield from all_asked({place: question for place, (_, question) in alone_of.items()})
+    recipes = {place: recipe for place, (recipe, _) in alone_of.items()}
+    ablated = Ablated(unpruned, marks, factors, recipes)
+    return Findings((_table(setting, ablated),), (_plot(ablated),))
 
 
-def _table(setting: Setting, found: Ablated) -> Table:
+def _table(setting: Setting, ablated: Ablated) -> Table:
     columns = (
         *columns_by("variant", setting),
         Column("factors, strongest / next band", "×"),
@@ -123,22 +117,22 @@ def _table(setting: Setting, found: Ablated) -> Table:
     rows = []
     for rate in RATES:
         for variant in VARIANTS:
-            marks = found.at(variant.key, rate)
-            gaps = (_gap(found, variant.key, other, rate) for other in REFERENCES)
+            marks = ablated.at(variant.key, rate)
+            gaps = (_gap(ablated, variant.key, reference, rate) for reference in REFERENCES)
             told_of = [
-                f"{one.name} {factors_text(found.factors[variant.key, rate, one.domain])}"
-                for one in setting.subjects
+                f"{subject.name} {factors_text(ablated.factors[variant.key, rate, subject.domain])}"
+                for subject in setting.subjects
                 if variant.factors
             ]
             single = len(setting.subjects) == 1
-            recipe = found.recipes[variant.key, rate, setting.subjects[0].domain]
+            recipe = ablated.recipes[variant.key, rate, setting.subjects[0].domain]
             rows.append(
                 Row(
                     (
                         Cell(variant.title),
                         Cell(100 * rate),
-                        *(accuracy(marks[one.domain]) for one in setting.subjects),
-                        found.kept(variant.key, rate),
+                        *(accuracy(marks[subject.domain]) for subject in setting.subjects),
+                        ablated.kept(variant.key, rate),
                         Cell("; ".join(told_of) or None),
                         *gaps,
                     ),
@@ -148,64 +142,22 @@ def _table(setting: Setting, found: Ablated) -> Table:
     return Table("Each domain model alone, pruned and put back on the base", columns, tuple(rows))
 
 
-def _gap(found: Ablated, one: str, other: str, rate: float) -> Cell:
+def _gap(ablated: Ablated, variant: str, reference: str, rate: float) -> Cell:
     """Gain of a variant over another, if the two are compared."""
-    if (one, other) not in {pair[:2] for pair in PAIRS} | {("owl", "magnitude")}:
-        return Cell(None)
-    return points(found.gain(one, other, rate))
+    if reference in COMPARED.get(variant, ()):
+        return points(ablated.gain(variant, reference, rate))
+    return Cell(None)
 
 
-def _plot(found: Ablated) -> Chart:
-    kept = {pruned(rate): [found.kept(one.key, rate) for one in VARIANTS] for rate in RATES}
-    axes, titles = (Axis("variant"), Axis("mean retention", "%")), [one.title for one in VARIANTS]
+def _plot(ablated: Ablated) -> Chart:
+    kept = {
+        pruned(rate): [ablated.kept(variant.key, rate) for variant in VARIANTS] for rate in RATES
+    }
+    axes, titles = (
+        (Axis("variant"), Axis("mean retention", "%")),
+        [variant.title for variant in VARIANTS],
+    )
     return Chart.of("bars", "What each half of DPPA keeps", axes, titles, kept)
-
-
-def finding(found: Ablated) -> str:
-    """The gains of DP and DPA, alone and together, and of OWL-style."""
-    lines = [_pair(found, *pair) for pair in PAIRS]
-    apart = {
-        1: ", which is better than plain magnitude",
-        -1: ", which is worse than plain magnitude",
-    }
-    at_rates = {rate: _largest(found, rate) for rate in RATES}
-    largest = {rate: one for rate, one in at_rates.items() if one is not None}
-    gains = {
-        rate: found.gain(best.key, "magnitude", rate)
-        for rate, (best, _) in largest.items()
-        if best.key != "magnitude"
-    }
-    sides = dict(zip(gains, verdicts(list(gains.values())), strict=True))
-    for rate, (best, kept) in largest.items():
-        alike = ", with no significant difference from plain magnitude"
-        than = apart.get(sides[rate], alike) if rate in sides else ""
-        lines.append(f"At {pruned(rate)} {best.title} keeps most, {kept:.0f} %{than}.")
-    return " ".join([*lines, FIXED])
-
-
-def _largest(found: Ablated, rate: float) -> tuple[PruningVariant, float] | None:
-    """The variant that keeps most, and how much, in per cent; None if nothing is kept by any."""
-    kept = ((one, found.kept(one.key, rate).value) for one in VARIANTS)
-    known = [(one, float(of)) for one, of in kept if isinstance(of, float)]
-    return max(known, key=lambda pair: pair[1], default=None)
-
-
-def short(found: Ablated) -> str:
-    """Every variant against magnitude without a factor, two factors against one, and both halves
-    against DPA."""
-    pairs = [
-        pair for pair in PAIRS if pair[1] in ("magnitude", "one") or pair[:2] == ("both", "dpa")
-    ]
-    return " ".join([*(_pair(found, *pair) for pair in pairs), FIXED])
-
-
-def _pair(found: Ablated, one: str, other: str, name: str, than: str) -> str:
-    gains = {pruned(rate): found.gain(one, other, rate) for rate in RATES}
-    if not any(verdicts(list(gains.values()))):
-        widest = max(gains, key=lambda at: abs(gains[at].difference.value))
-        gain = told_each(gains)[widest]
-        return f"{name} against {than}: at {widest}, where they differ most, {gain}."
-    return f"{name} against {than}: {', '.join(verdict_texts(BETTER, gains))}."
 
 
 ABLATION = Declared(

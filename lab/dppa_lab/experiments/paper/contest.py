@@ -6,14 +6,14 @@ scaling the pruned delta, and base + s·D is a merge of one whole delta.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dppa_core.evaluation.scores import Marks
 from dppa_core.evaluation.side_by_side import Comparison
 from dppa_core.evaluation.tables import Cell, factors_text
 from dppa_core.tasks.intervals import Interval
-from dppa_lab.experiments.exams import alone, chosen, exam, whole
+from dppa_lab.experiments.exams import alone, chosen_factors, exam, whole
 from dppa_lab.experiments.score_table import (
     ByDomain,
     Draws,
@@ -22,7 +22,6 @@ from dppa_lab.experiments.score_table import (
     compared,
     flipped,
     retained,
-    verdicts,
 )
 from dppa_lab.experiments.setting import Setting, Subject, Treatment
 from dppa_lab.experiments.steps import Steps, all_asked, together
@@ -40,20 +39,20 @@ class Contest:
     subject: Subject
     rate: float
     scale: float
-    own: Marks
+    unpruned: Marks
     """Marks of base + scale · delta, unpruned."""
     marks: Mapping[str, Draws]
     """Marks of every method; one draw for deterministic methods."""
     factors: tuple[float, ...]
     """Factors of DPPA's two bands, chosen on the search items."""
 
-    def one(self, method: str) -> Marks:
+    def sole_marks(self, method: str) -> Marks:
         """Marks of a deterministic method."""
         return self.marks[method].marks[0]
 
     def cells(self) -> tuple[Cell, ...]:
         """Accuracies: the whole delta, then every method."""
-        return accuracy(self.own), *(self.marks[method].cell() for method in METHODS)
+        return accuracy(self.unpruned), *(self.marks[method].cell() for method in METHODS)
 
     def factors_cell(self) -> Cell:
         """The factors."""
@@ -62,19 +61,20 @@ class Contest:
 
 def contest(setting: Setting, subject: Subject, rate: float, scale: float = 1.0) -> Steps[Contest]:
     """Choose factors, then ask test items; `rate` in [0, 1), `scale` also of the unpruned delta."""
-    factors = (yield from chosen(setting, subject, Treatment("dppa", rate), scale)).amplification
-    asked = {
+    factors = yield from chosen_factors(setting, subject, Treatment("dppa", rate), scale)
+    questions = {
         (method, seed): alone(setting, subject, Treatment(method, rate, seed=seed), scale=scale)[1]
         for method in METHODS[:3]
         for seed in range(DRAWS if method == "dare" else 1)
     }
-    asked["dppa", 0] = alone(setting, subject, Treatment("dppa", rate), factors, scale=scale)[1]
-    asked["own", 0] = exam(setting, whole(setting, subject, scale), subject.domain)
-    found = yield from all_asked(asked)
+    questions["dppa", 0] = alone(setting, subject, Treatment("dppa", rate), factors, scale=scale)[1]
+    questions["own", 0] = exam(setting, whole(setting, subject, scale), subject.domain)
+    answers = yield from all_asked(questions)
     marks = {
-        method: Draws(tuple(found[key] for key in asked if key[0] == method)) for method in METHODS
+        method: Draws(tuple(answers[key] for key in questions if key[0] == method))
+        for method in METHODS
     }
-    return Contest(subject, rate, scale, found["own", 0], marks, factors)
+    return Contest(subject, rate, scale, answers["own", 0], marks, factors)
 
 
 def contests(
@@ -93,20 +93,14 @@ def contests(
 
 def against_magnitude(several: Mapping[str, Contest], method: str) -> Comparison | Interval:
     """A method's accuracy minus magnitude's; the domains, at least one, count equally."""
-    plain = {domain: one.one("magnitude") for domain, one in several.items()}
+    plain = {domain: held.sole_marks("magnitude") for domain, held in several.items()}
     if method == "dare":
-        drawn = against_draws(plain, {d: one.marks["dare"] for d, one in several.items()})
+        drawn = against_draws(plain, {d: held.marks["dare"] for d, held in several.items()})
         return flipped(drawn)
-    return compared({domain: one.one(method) for domain, one in several.items()}, plain)
+    return compared({domain: held.sole_marks(method) for domain, held in several.items()}, plain)
 
 
 def kept(several: Mapping[str, Contest], method: str) -> Cell:
     """Retention of a deterministic method in per cent; geometric mean over the domains."""
-    own: ByDomain = {domain: one.own for domain, one in several.items()}
-    return retained({domain: one.one(method) for domain, one in several.items()}, own)
-
-
-def tally(several: Iterable[Contest], method: str) -> tuple[int, int, int]:
-    """Number of contests in which a method is better than magnitude, not different, and worse."""
-    found = verdicts([against_magnitude({one.subject.domain: one}, method) for one in several])
-    return found.count(1), found.count(0), found.count(-1)
+    unpruned: ByDomain = {domain: held.unpruned for domain, held in several.items()}
+    return retained({domain: held.sole_marks(method) for domain, held in several.items()}, unpruned)

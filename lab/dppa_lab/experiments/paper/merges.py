@@ -19,13 +19,18 @@ from dppa_lab.experiments.exams import (
     BANDS,
     CHOSEN,
     COEFFICIENTS,
-    Best,
     best_coefficient,
-    chosen_at,
     exam,
+    factors_at,
     own_marks,
 )
-from dppa_lab.experiments.paper.merges_text import STEPS, Merge, MergesMeasured, findings
+from dppa_lab.experiments.paper.merge_marks import (
+    STEPS,
+    Merge,
+    MergesMeasured,
+    merges_plot,
+    merges_table,
+)
 from dppa_lab.experiments.questions import TuningQuestion
 from dppa_lab.experiments.score_table import Draws
 from dppa_lab.experiments.setting import HARNESS, Setting, Subject, Treatment, merged
@@ -66,8 +71,8 @@ class Plan:
             density = ("density", round(1 - self.rate, 9))
             how = ("divide", "nothing") if self.summed else ("scale", coefficient)
             treatment = Treatment("ties", 0.0, (density, how))
-            own = coefficient if self.summed else 1.0
-            return merged(setting, self.subjects, treatment, coefficients=own)
+            factor = coefficient if self.summed else 1.0
+            return merged(setting, self.subjects, treatment, coefficients=factor)
         treatment = Treatment(self.method, self.rate, seed=seed)
         levels = [even_levels(self.rate, BANDS)] * len(self.subjects) if self.factors else None
         return merged(
@@ -82,15 +87,17 @@ class Plan:
 
 def steps(setting: Setting, group: tuple[Subject, ...]) -> Steps[Findings]:
     """Find factors and coefficients, run AdaMerging, then ask test items."""
-    searches = yield from chosen_at(setting, group, RATES)
-    found = {place: search.amplification for place, search in searches.items()}
-    plans = _plans(group, found)
+    factors = yield from factors_at(setting, group, RATES)
+    plans = _plans(group, factors)
     tunable = [plan.tunable for plan in plans if not _refusal(plan)]
-    own = yield from own_marks(setting, "search")
+    unpruned = yield from own_marks(setting, "search")
     best = yield from together(
         {
             plan: best_coefficient(
-                setting, [one.domain for one in plan.subjects], partial(plan.recipe, setting), own
+                setting,
+                [subject.domain for subject in plan.subjects],
+                partial(plan.recipe, setting),
+                unpruned,
             )
             for plan in dict.fromkeys((*plans, *tunable))
         }
@@ -98,9 +105,10 @@ def steps(setting: Setting, group: tuple[Subject, ...]) -> Steps[Findings]:
     plain = yield from together({plan: _tested(setting, plan, best[plan]) for plan in plans})
     tuned = yield from together({plan: _tuned(setting, plan, best[plan]) for plan in tunable})
     every = yield from own_marks(setting)
-    of_own = {one.domain: every[one.domain] for one in group}
+    of_own = {subject.domain: every[subject.domain] for subject in group}
     missing = dict.fromkeys(why for plan in plans if (why := _refusal(plan)))
-    return findings(MergesMeasured(of_own, (*plain.values(), *tuned.values())), tuple(missing))
+    measured = MergesMeasured(of_own, (*plain.values(), *tuned.values()))
+    return Findings((merges_table(measured),), (merges_plot(measured),), missing=tuple(missing))
 
 
 def _plans(
@@ -108,16 +116,16 @@ def _plans(
 ) -> list[Plan]:
     plans = []
     for rate in RATES:
-        of = tuple(factors[rate, one.domain] for one in group)
-        plans.append(Plan(group, "dppa", rate, of))
+        group_factors = tuple(factors[rate, subject.domain] for subject in group)
+        plans.append(Plan(group, "dppa", rate, group_factors))
         plans += [Plan(group, method, rate) for method in ("dare", "ties")]
     return [*plans, Plan(group, "task_arithmetic", 0.0)]
 
 
-def _tested(setting: Setting, plan: Plan, best: Best) -> Steps[Merge]:
+def _tested(setting: Setting, plan: Plan, coefficient: float) -> Steps[Merge]:
     """Marks on test items with the chosen coefficient; several draws of random methods."""
-    domains = [one.domain for one in plan.subjects]
-    recipes = [plan.recipe(setting, best.coefficient, seed) for seed in range(plan.draws)]
+    domains = [subject.domain for subject in plan.subjects]
+    recipes = [plan.recipe(setting, coefficient, seed) for seed in range(plan.draws)]
     marks = yield from all_asked(
         {
             (domain, seed): exam(setting, recipe, domain)
@@ -125,38 +133,37 @@ def _tested(setting: Setting, plan: Plan, best: Best) -> Steps[Merge]:
             for domain in domains
         }
     )
-    told = f"{best.coefficient:g}"
-    return Merge(plan.method, plan.rate, False, told, recipes[0], _by_domain(domains, marks))
+    drawn = _by_domain(domains, marks)
+    return Merge(plan.method, plan.rate, False, f"{coefficient:g}", recipes[0], drawn)
 
 
 def _by_domain(domains: Sequence[str], marks: dict[tuple[str, int], Marks]) -> dict[str, Draws]:
     return {
-        domain: Draws(tuple(one for (of, _), one in marks.items() if of == domain))
+        domain: Draws(tuple(draw for (owner, _), draw in marks.items() if owner == domain))
         for domain in domains
     }
 
 
-def _tuned(setting: Setting, plan: Plan, best: Best) -> Steps[Merge]:
+def _tuned(setting: Setting, plan: Plan, coefficient: float) -> Steps[Merge]:
     """Marks on test items with AdaMerging's coefficients; the first draw of random methods."""
-    domains = tuple(one.domain for one in plan.subjects)
+    domains = tuple(subject.domain for subject in plan.subjects)
     question = TuningQuestion(
-        plan.recipe(setting, best.coefficient), domains, _settings(setting, best)
+        plan.recipe(setting, coefficient), domains, _settings(setting, coefficient)
     )
     answers = yield [question]
-    found = answers[question]
+    tuned = answers[question]
     marks = yield from all_asked(
-        {(domain, 0): exam(setting, found.recipe, domain) for domain in domains}
+        {(domain, 0): exam(setting, tuned.recipe, domain) for domain in domains}
     )
-    told = f"AdaMerging, step {found.step} of {found.steps}"
-    told += ", a collapse was seen" if found.collapsed else ""
-    drawn, stayed = _by_domain(domains, marks), found.step == 0
-    return Merge(plan.method, plan.rate, True, told, found.recipe, drawn, stayed)
+    step = f"AdaMerging, step {tuned.step} of {tuned.steps}"
+    step += ", a collapse was seen" if tuned.collapsed else ""
+    return Merge(plan.method, plan.rate, True, step, tuned.recipe, _by_domain(domains, marks))
 
 
-def _settings(setting: Setting, best: Best) -> AdaMergeSettings:
+def _settings(setting: Setting, coefficient: float) -> AdaMergeSettings:
     return AdaMergeSettings(
         per="layer",
-        start=best.coefficient,
+        start=coefficient,
         lr=LR,
         steps=STEPS,
         every=EVERY,
@@ -168,7 +175,7 @@ def _settings(setting: Setting, best: Best) -> AdaMergeSettings:
 
 def _refusal(plan: Plan) -> str:
     """Why AdaMerging cannot tune a merge; empty if it can."""
-    if any(one.domain.startswith(HARNESS) for one in plan.subjects):
+    if any(subject.domain.startswith(HARNESS) for subject in plan.subjects):
         return "AdaMerging: no unlabelled prompts are known for tasks of lm-evaluation-harness"
     return ""
 

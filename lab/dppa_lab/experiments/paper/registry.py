@@ -34,10 +34,10 @@ EXPERIMENTS: tuple[Declared, ...] = (
 )
 
 
-def chosen(names: Sequence[str]) -> tuple[Declared, ...]:
+def experiments_named(names: Sequence[str]) -> tuple[Declared, ...]:
     """Experiments by key, in the order of the registry; raises UnknownName with the closest one."""
-    known = {one.key: one for one in EXPERIMENTS}
+    keys = {experiment.key: experiment for experiment in EXPERIMENTS}
     for name in names:
-        if name not in known:
-            raise UnknownName(f"No experiment {name!r}. {did_you_mean(name, known)}")
-    return tuple(one for one in EXPERIMENTS if one.key in names)
+        if name not in keys:
+            raise UnknownName(f"No experiment {name!r}. {did_you_mean(name, keys)}")
+    return tuple(experiment for experiment in EXPERIMENTS if experiment.key in names)

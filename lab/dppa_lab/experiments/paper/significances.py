@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dppa_core.charts.report import Axis, Chart, Findings
-from dppa_core.evaluation.tables import Cell, Column, Row, Table, capital, percent
+from dppa_core.evaluation.tables import Cell, Column, Row, Table
 from dppa_core.recipes.calibration import Calibration
 from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_lab.experiments.exams import alone, exam, own_marks
@@ -13,11 +13,8 @@ from dppa_lab.experiments.score_table import (
     RatedMarks,
     accuracy,
     columns_by,
-    mean_share,
     points,
     pruned,
-    told,
-    verdict_texts,
 )
 from dppa_lab.experiments.setting import HARNESS, Setting, Subject, Treatment
 from dppa_lab.experiments.steps import Declared, Steps, all_asked
@@ -28,17 +25,19 @@ KINDS = ("magnitude", "fisher", "activation", "random")
 
 def steps(setting: Setting) -> Steps[Findings]:
     """Ask everything, then report."""
-    own = yield from own_marks(setting)
+    unpruned = yield from own_marks(setting)
     marks = yield from all_asked(
         {
-            (kind, rate, one.domain): exam(setting, _recipe(setting, one, kind, rate), one.domain)
+            (kind, rate, subject.domain): exam(
+                setting, _recipe(setting, subject, kind, rate), subject.domain
+            )
             for kind in KINDS
             for rate in RATES
-            for one in setting.subjects
+            for subject in setting.subjects
         }
     )
-    found = RatedMarks(own, marks)
-    return Findings((_table(setting, found),), (_plot(found),), finding(found))
+    rated = RatedMarks(unpruned, marks)
+    return Findings((_table(setting, rated),), (_plot(rated),))
 
 
 def _recipe(setting: Setting, subject: Subject, kind: str, rate: float) -> MergeRecipe:
@@ -46,59 +45,34 @@ def _recipe(setting: Setting, subject: Subject, kind: str, rate: float) -> Merge
     recipe, _ = alone(setting, subject, treatment)
     models = recipe.models
     if kind in ("fisher", "activation") and not subject.model.startswith("zoo:"):
-        models = tuple(replace(one, calibration=Calibration((subject.domain,))) for one in models)
+        models = tuple(
+            replace(model, calibration=Calibration((subject.domain,))) for model in models
+        )
     return replace(recipe, models=models, parameters={**recipe.parameters, "significance": kind})
 
 
-def _table(setting: Setting, found: RatedMarks) -> Table:
+def _table(setting: Setting, rated: RatedMarks) -> Table:
     columns = (*columns_by("significance", setting), Column("minus magnitude", "points"))
     rows = []
     for rate in RATES:
         for kind in KINDS:
-            marks, gap = found.at(kind, rate), Cell(None)
+            marks, gap = rated.at(kind, rate), Cell(None)
             if kind != "magnitude":
-                gap = points(found.gain(kind, "magnitude", rate))
-            scores = [accuracy(marks[one.domain]) for one in setting.subjects]
+                gap = points(rated.gain(kind, "magnitude", rate))
+            scores = [accuracy(marks[subject.domain]) for subject in setting.subjects]
             first = Cell(kind), Cell(100 * rate)
-            rows.append(Row((*first, *scores, found.kept(kind, rate), gap)))
+            rows.append(Row((*first, *scores, rated.kept(kind, rate), gap)))
     return Table("Each domain model alone, pruned by DP", columns, tuple(rows))
 
 
-def _plot(found: RatedMarks) -> Chart:
-    kept = {pruned(rate): [found.kept(kind, rate) for kind in KINDS] for rate in RATES}
+def _plot(rated: RatedMarks) -> Chart:
+    kept = {pruned(rate): [rated.kept(kind, rate) for kind in KINDS] for rate in RATES}
     axes = Axis("significance"), Axis("mean retention", "%")
     return Chart.of("bars", "What is kept by what ranks the entries", axes, KINDS, kept)
 
 
-def finding(found: RatedMarks) -> str:
-    """Whether any ranking is better than the magnitude, and whether ranking matters at all."""
-    lines = [_against(found, kind) for kind in ("fisher", "activation")]
-    for rate in RATES:
-        chance, share = (mean_share(found.at(kind, rate)) for kind in ("random", "magnitude"))
-        lines.append(
-            f"Ranked at random, without anything else changed, {percent(chance)} of the answers "
-            f"are right at {pruned(rate)}; by magnitude {percent(share)}, "
-            f"random minus magnitude {told(found.gain('random', 'magnitude', rate))}."
-        )
-    return " ".join(lines)
-
-
-def _against(found: RatedMarks, kind: str) -> str:
-    words = {
-        1: f"{kind} ranks better than magnitude at {{}}",
-        -1: f"{kind} ranks worse than magnitude at {{}}",
-        0: f"{kind} and magnitude do not differ significantly at {{}}",
-    }
-    gains = {pruned(rate): found.gain(kind, "magnitude", rate) for rate in RATES}
-    widest = max(gains, key=lambda at: abs(gains[at].difference.value))
-    return (
-        f"{capital('; '.join(verdict_texts(words, gains)))} ({kind} minus magnitude at {widest}: "
-        f"{told(gains[widest])})."
-    )
-
-
 def _wants(setting: Setting) -> str:
-    if any(one.domain.startswith(HARNESS) for one in setting.subjects):
+    if any(subject.domain.startswith(HARNESS) for subject in setting.subjects):
         return (
             "fisher and activation read texts of each domain; for tasks of lm-evaluation-harness "
             "none are known"

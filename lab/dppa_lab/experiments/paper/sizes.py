@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
 from dppa_core.charts.report import Axis, Chart, Findings
-from dppa_core.evaluation.tables import Cell, Column, Row, Table, listed, percent, signed_text
-from dppa_core.tasks.intervals import Interval
+from dppa_core.evaluation.tables import Cell, Column, Row, Table, listed, percent
 from dppa_lab.experiments.exams import CHOSEN
 from dppa_lab.experiments.paper.contest import (
     DRAWS,
@@ -21,12 +19,7 @@ from dppa_lab.experiments.paper.contest import (
     kept,
 )
 from dppa_lab.experiments.score_table import (
-    BETTER,
-    difference_of,
-    gap,
     points,
-    share,
-    verdict_texts,
 )
 from dppa_lab.experiments.setting import Setting, embedded
 from dppa_lab.experiments.steps import Declared, Steps
@@ -56,19 +49,21 @@ def wants(setting: Setting) -> str:
 
 def steps(setting: Setting) -> Steps[Findings]:
     """Ask everything, then report."""
-    settings = {one.title: one for one in setting.sizes} | {EMBEDDED.name: setting}
+    settings = {size_setting.title: size_setting for size_setting in setting.sizes} | {
+        EMBEDDED.name: setting
+    }
     named = {name: SIZES[name] for name in SIZES if name in settings}
-    found = yield from contests({name: settings[name] for name in named}, RATES)
+    by_place = yield from contests({name: settings[name] for name in named}, RATES)
     by_rate = {
         rate: {
-            name: {domain: found[name, domain, rate, 1.0] for domain in setting.domains}
+            name: {domain: by_place[name, domain, rate, 1.0] for domain in setting.domains}
             for name in named
         }
         for rate in RATES
     }
     tables = (_trained(named, by_rate[RATES[0]]), _together(named, by_rate), _apart(named, by_rate))
     plots = tuple(_plot(named, cells, rate) for rate, cells in by_rate.items())
-    return Findings(tables, plots, finding(named, by_rate))
+    return Findings(tables, plots)
 
 
 def _millions(size: TrainingSize) -> float:
@@ -81,13 +76,13 @@ def _trained(sizes: Mapping[str, TrainingSize], cells: Cells) -> Table:
     columns = (
         *(Column("size"), Column("parameters", "M"), Column("steps of the recipe", "%")),
         *(Column("texts of it", "%"),),
-        *(Column(f"{one.subject.name}, own", "%") for one in first.values()),
+        *(Column(f"{contest.subject.name}, own", "%") for contest in first.values()),
     )
     rows = []
     for name, size in sizes.items():
-        known = Cell(name), Cell(_millions(size)), Cell(100 * size.share), Cell(_texts(size))
-        own = (one.cells()[0] for one in cells[name].values())
-        rows.append(Row((*known, *own)))
+        about = Cell(name), Cell(_millions(size)), Cell(100 * size.share), Cell(_texts(size))
+        answered = (contest.cells()[0] for contest in cells[name].values())
+        rows.append(Row((*about, *answered)))
     return Table("The sizes, and what their domain models answer", columns, tuple(rows))
 
 
@@ -100,9 +95,9 @@ def _together(sizes: Mapping[str, TrainingSize], by_rate: Mapping[float, Cells])
     rows = []
     for rate, cells in by_rate.items():
         for name in sizes:
-            of = cells[name]
-            shares = (kept(of, method) for method in ("magnitude", *RIVALS))
-            gaps = (points(against_magnitude(of, method)) for method in ("dare", *RIVALS))
+            contests = cells[name]
+            shares = (kept(contests, method) for method in ("magnitude", *RIVALS))
+            gaps = (points(against_magnitude(contests, method)) for method in ("dare", *RIVALS))
             rows.append(Row((Cell(name), Cell(100 * rate), *shares, *gaps)))
     return Table("Single deltas, the domains counting equally", columns, tuple(rows))
 
@@ -116,9 +111,9 @@ def _apart(sizes: Mapping[str, TrainingSize], by_rate: Mapping[float, Cells]) ->
     rows = []
     for name in sizes:
         for rate, cells in by_rate.items():
-            for one in cells[name].values():
-                first = Cell(name), Cell(one.subject.name), Cell(100 * rate)
-                rows.append(Row((*first, *one.cells(), one.factors_cell())))
+            for contest in cells[name].values():
+                first = Cell(name), Cell(contest.subject.name), Cell(100 * rate)
+                rows.append(Row((*first, *contest.cells(), contest.factors_cell())))
     return Table("Accuracy of each domain on its own test items", columns, tuple(rows))
 
 
@@ -152,82 +147,6 @@ def _texts(size: TrainingSize) -> float:
 
 def _called(name: str, size: TrainingSize) -> str:
     return f"{name} ({_millions(size):.1f} M)"
-
-
-def finding(sizes: Mapping[str, TrainingSize], by_rate: Mapping[float, Cells]) -> str:
-    """The findings, for and against a gain that grows with the model."""
-    lines = [_caution(sizes, by_rate)]
-    for rate, cells in by_rate.items():
-        lines += [_growth(trained_alike(sizes), cells, rate)]
-        for method in RIVALS:
-            gains = {
-                _called(name, size): against_magnitude(cells[name], method)
-                for name, size in sizes.items()
-            }
-            parts = [f"{gap(difference_of(one))} at {name}" for name, one in gains.items()]
-            sides = "; ".join(verdict_texts(BETTER, gains))
-            lines.append(
-                f"{TITLES[method]} minus magnitude at {percent(rate)}: {listed(parts)}; corrected "
-                f"for {len(gains)} comparisons {sides}."
-            )
-            lines.append(disagreement(cells, rate, method))
-    return " ".join(line for line in lines if line)
-
-
-def disagreement(cells: Cells, rate: float, method: str) -> str:
-    """Where a method answers more than magnitude but keeps less, or the reverse."""
-    lines = []
-    for size, of in cells.items():
-        ours, theirs = kept(of, method).value, kept(of, "magnitude").value
-        more = difference_of(against_magnitude(of, method)).value
-        if isinstance(ours, float) and isinstance(theirs, float) and (ours - theirs) * more < 0:
-            lines.append(f"{size} ({ours:.0f} % kept, magnitude {theirs:.0f} %)")
-    if not lines:
-        return ""
-    return (
-        f"{TITLES[method]} minus magnitude at {percent(rate)} has another sign by retention than "
-        f"by accuracy at {listed(lines)}."
-    )
-
-
-def _caution(sizes: Mapping[str, TrainingSize], by_rate: Mapping[float, Cells]) -> str:
-    cells = next(iter(by_rate.values()))
-    own = []
-    for name, size in sizes.items():
-        each = [share(one.own) for one in cells[name].values()]
-        own.append(f"{percent(sum(each) / len(each))} at {_called(name, size)}")
-    lines = f"The domain models answer of their own domain, on average, {listed(own)}."
-    alike = trained_alike(sizes)
-    if alike == sizes and len(set(map(_texts, sizes.values()))) > 1:
-        return f"{lines} They learned from different numbers of texts, so size and training differ."
-    if alike == sizes:
-        return lines
-    others = listed([name for name in sizes if name not in alike])
-    same = f"The recipe is the same at {listed(list(alike))}, however well it suits the size"
-    return f"{lines} {same}; {others} had other training."
-
-
-def _growth(sizes: Mapping[str, TrainingSize], cells: Cells, rate: float) -> str:
-    """Whether the largest model gains more than the smallest."""
-    names = list(sizes)
-    least, most = (
-        difference_of(against_magnitude(cells[n], "dppa")) for n in (names[0], names[-1])
-    )
-    more = beyond(most, least)
-    told = f"{signed_text(more.value, more.ends, ' points')}, {names[-1]} minus {names[0]}"
-    if more.low <= 0 <= more.high:
-        return f"At {percent(rate)} no difference in DPPA's gain between sizes was seen: {told}."
-    return (
-        f"At {percent(rate)} DPPA's gain differs between sizes: {told}, before any correction, one "
-        "training a size."
-    )
-
-
-def beyond(one: Interval, other: Interval) -> Interval:
-    """How far a figure is above another, their errors taken as independent."""
-    value = one.value - other.value
-    half = math.hypot(one.high - one.low, other.high - other.low) / 2
-    return Interval(value, value - half, value + half)
 
 
 MODEL_SIZES = Declared(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from dppa_core.charts.report import Axis, Findings, Heatmap
+from dppa_core.evaluation.scores import Marks
 from dppa_core.evaluation.tables import Cell, Column, Row, Table, capital, percent
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.pruning.delta_profile import DeltaProfile
@@ -18,18 +19,14 @@ from dppa_core.pruning.pruning_parameters import PruningParameters
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe
 from dppa_core.tuning.advice.run import profile_facts
 from dppa_lab.experiments.exams import exam
-from dppa_lab.experiments.paper.strength_finding import (
-    Answered,
-    StrengthMeasures,
-    finding,
-    short,
-)
 from dppa_lab.experiments.paper.strength_rules import (
     PAPER,
     RULES,
     STRENGTHS,
+    Choice,
     Facts,
     RatePoint,
+    Scores,
     left_out,
     score_of,
 )
@@ -43,20 +40,46 @@ Models = Mapping[tuple[str, str], tuple[Setting, Subject]]
 """(size, domain) -> model; size is "" for the setting's own models."""
 
 
+Answered = Mapping[tuple[RatePoint, float], Marks]
+"""(place, strength) -> marks."""
+
+
+@dataclass(frozen=True, slots=True)
+class StrengthMeasures:
+    """All measurements of experiment 6d."""
+
+    scores: Scores
+    """Scores on the search items."""
+    facts: Mapping[RatePoint, Facts]
+    spreads: Mapping[tuple[str, str], tuple[float, float]]
+    """Size and domain -> ‖d‖/‖W‖, and the spread of the modules' significance."""
+    choices: Mapping[str, Choice]
+    """Every rule's strengths, each learned without its own domain."""
+    best: str
+    """The rule tested: the best on search items of those that do not always return 0."""
+    tested: Answered
+    """Marks on test items."""
+
+    def best_by(self, place: RatePoint, figure: int) -> float:
+        """The strength with the best accuracy (0) or loss (1); the smaller one of equals."""
+        return max(STRENGTHS, key=lambda strength: self.scores[place][strength][figure])
+
+
 def steps(setting: Setting) -> Steps[Findings]:
     """Map the strengths on search items, choose by every rule, check the best on test items."""
     models = {
-        ("" if one is setting else one.title, subject.domain): (
-            replace(one, search=max(ITEMS, one.search)),
+        ("" if size_setting is setting else size_setting.title, subject.domain): (
+            replace(size_setting, search=max(ITEMS, size_setting.search)),
             subject,
         )
-        for one in (setting, *setting.sizes)
-        for subject in one.subjects
+        for size_setting in (setting, *setting.sizes)
+        for subject in size_setting.subjects
     }
     places = [RatePoint(*key, rate) for key in models for rate in RATES]
-    mapped = yield from _asked(models, itertools.product(places, STRENGTHS), "search")
+    mapped = yield from _marks_of(models, itertools.product(places, STRENGTHS), "search")
     profiles = {
-        key: cached_profile(one.base, subject.model) for key, (one, subject) in models.items()
+        key: cached_profile(size_setting.base, subject.model)
+        for key, (size_setting, subject) in models.items()
     }
     facts = {place: _facts(profiles[place.size, place.domain], place.rate) for place in places}
     scores = {
@@ -70,21 +93,21 @@ def steps(setting: Setting) -> Steps[Findings]:
     # A rule that always returns 0 equals strength 0: check the best of the others.
     moving = {name: choice for name, choice in choices.items() if any(choice.values())} or choices
     best = max(moving, key=lambda name: score_of(scores, choices[name]))
-    wanted = dict.fromkeys(
+    to_test = dict.fromkeys(
         (place, strength) for place in places for strength in (0.0, PAPER, choices[best][place])
     )
-    tested = yield from _asked(models, wanted, "test")
+    tested = yield from _marks_of(models, to_test, "test")
     spreads = {key: _spread(profile) for key, profile in profiles.items()}
-    known = StrengthMeasures(scores, facts, spreads, choices, best, tested)
-    tables = (_map(known), _rules(known), _tests(models, known))
-    return Findings(tables, _plots(known), finding(known), short=short(known))
+    measures = StrengthMeasures(scores, facts, spreads, choices, best, tested)
+    tables = (_map(measures), _rules(measures), _tests(models, measures))
+    return Findings(tables, _plots(measures))
 
 
-def _asked(
-    models: Models, wanted: Iterable[tuple[RatePoint, float]], split: str
+def _marks_of(
+    models: Models, places: Iterable[tuple[RatePoint, float]], split: str
 ) -> Steps[Answered]:
     questions = {}
-    for place, strength in wanted:
+    for place, strength in places:
         setting, subject = models[place.size, place.domain]
         merge = recipe(setting, subject, place.rate, strength)
         questions[place, strength] = exam(setting, merge, subject.domain, split)
@@ -118,12 +141,12 @@ def _facts(profile: DeltaProfile, rate: float) -> Facts:
 
 def _spread(profile: DeltaProfile) -> tuple[float, float]:
     """‖d‖/‖W‖, and the spread of the modules' significance: deviation ÷ mean."""
-    each = significance(profile, PruningParameters()).module
-    apart = float(each.std() / each.mean()) if each.mean() else 0.0
+    by_module = significance(profile, PruningParameters()).module
+    apart = float(by_module.std() / by_module.mean()) if by_module.mean() else 0.0
     return profile_facts(profile).relative_change, apart
 
 
-def _map(known: StrengthMeasures) -> Table:
+def _map(measures: StrengthMeasures) -> Table:
     columns = (
         *(Column("domain"), Column("pruned", "%"), Column("‖d‖/‖W‖"), Column("spread of s")),
         *(
@@ -131,34 +154,37 @@ def _map(known: StrengthMeasures) -> Table:
             Column("best by accuracy"),
             Column("by loss"),
         ),
-        *(Column(f"loss at {one:g}", "nats") for one in STRENGTHS),
+        *(Column(f"loss at {strength:g}", "nats") for strength in STRENGTHS),
     )
     rows = []
-    for place, scores in known.scores.items():
-        change, apart = known.spreads[place.size, place.domain]
-        least = 100 * known.facts[place].least_density[PAPER]
+    for place, scores in measures.scores.items():
+        change, apart = measures.spreads[place.size, place.domain]
+        least = 100 * measures.facts[place].least_density[PAPER]
         first = (
             *(Cell(place.name), Cell(100 * place.rate)),
             *(Cell(change), Cell(apart), Cell(least)),
         )
-        best = Cell(known.best_by(place, 0)), Cell(known.best_by(place, 1))
-        rows.append(Row((*first, *best, *(Cell(-scores[one][1]) for one in STRENGTHS))))
+        best = Cell(measures.best_by(place, 0)), Cell(measures.best_by(place, 1))
+        rows.append(Row((*first, *best, *(Cell(-scores[strength][1]) for strength in STRENGTHS))))
     return Table(
         "The best strength on search items, and what might predict it", columns, tuple(rows)
     )
 
 
-def _rules(known: StrengthMeasures) -> Table:
+def _rules(measures: StrengthMeasures) -> Table:
     columns = (
         *(Column("rule"), Column("accuracy", "%"), Column("loss", "nats")),
         *(Column(f"strengths at {percent(rate)}") for rate in RATES),
     )
-    fixed = {f"always {one:g}": dict.fromkeys(known.scores, one) for one in (0.0, PAPER)}
+    fixed = {
+        f"always {strength:g}": dict.fromkeys(measures.scores, strength)
+        for strength in (0.0, PAPER)
+    }
     rows = []
-    for name, choice in {**fixed, **known.choices}.items():
-        right, lost = score_of(known.scores, choice)
-        told = (_range([choice[p] for p in known.scores if p.rate == rate]) for rate in RATES)
-        rows.append(Row((Cell(name), Cell(100 * right), Cell(-lost), *map(Cell, told))))
+    for name, choice in {**fixed, **measures.choices}.items():
+        right, lost = score_of(measures.scores, choice)
+        ranges = (_range([choice[p] for p in measures.scores if p.rate == rate]) for rate in RATES)
+        rows.append(Row((Cell(name), Cell(100 * right), Cell(-lost), *map(Cell, ranges))))
     return Table("Rules on the domain that was left out, search items", columns, tuple(rows))
 
 
@@ -168,7 +194,7 @@ def _range(strengths: list[float]) -> str:
     return f"{least:g}" if least == most else f"{least:g} to {most:g}"
 
 
-def _tests(models: Models, known: StrengthMeasures) -> Table:
+def _tests(models: Models, measures: StrengthMeasures) -> Table:
     columns = (
         *(Column("domain"), Column("pruned", "%"), Column("strength by the rule")),
         *(
@@ -179,8 +205,10 @@ def _tests(models: Models, known: StrengthMeasures) -> Table:
         *(Column("rule − 0", "points"), Column(f"rule − {PAPER:g}", "points")),
     )
     rows = []
-    for place, strength in known.choices[known.best].items():
-        plain, paper, ruled = (known.tested[place, one] for one in (0.0, PAPER, strength))
+    for place, strength in measures.choices[measures.best].items():
+        plain, paper, ruled = (
+            measures.tested[place, strength] for strength in (0.0, PAPER, strength)
+        )
         cells = [
             Cell(None, note="the same merge")
             if strength == fixed
@@ -188,32 +216,35 @@ def _tests(models: Models, known: StrengthMeasures) -> Table:
             for fixed, marks in ((0.0, plain), (PAPER, paper))
         ]
         first = Cell(place.name), Cell(100 * place.rate), Cell(strength)
-        of = recipe(*models[place.size, place.domain], place.rate, strength)
-        each = map(accuracy, (plain, paper, ruled))
-        rows.append(Row((*first, *each, *cells), dump_recipe(of)))
-    return Table(f"The best other rule ({known.best}) on test items", columns, tuple(rows))
+        merge = recipe(*models[place.size, place.domain], place.rate, strength)
+        accuracies = map(accuracy, (plain, paper, ruled))
+        rows.append(Row((*first, *accuracies, *cells), dump_recipe(merge)))
+    return Table(f"The best other rule ({measures.best}) on test items", columns, tuple(rows))
 
 
-def _plots(known: StrengthMeasures) -> tuple[Heatmap, ...]:
+def _plots(measures: StrengthMeasures) -> tuple[Heatmap, ...]:
     """One heatmap per domain, and one per other size: the mean of its domains."""
-    shown: dict[str, list[RatePoint]] = {}
-    for place in known.scores:
-        shown.setdefault(f"size {place.size}" if place.size else place.name, []).append(place)
-    return tuple(_plot(known, name, places) for name, places in shown.items())
+    drawn: dict[str, list[RatePoint]] = {}
+    for place in measures.scores:
+        drawn.setdefault(f"size {place.size}" if place.size else place.name, []).append(place)
+    return tuple(_plot(measures, name, places) for name, places in drawn.items())
 
 
-def _plot(known: StrengthMeasures, name: str, places: list[RatePoint]) -> Heatmap:
+def _plot(measures: StrengthMeasures, name: str, places: list[RatePoint]) -> Heatmap:
     cells = []
     for rate in RATES:
-        of = [known.scores[place] for place in places if place.rate == rate]
-        gaps = [[100 * (each[one][0] - each[0.0][0]) for one in STRENGTHS] for each in of]
-        cells.append(tuple(float(one) for one in np.mean(gaps, 0)))
+        scores = [measures.scores[place] for place in places if place.rate == rate]
+        gaps = [
+            [100 * (score[strength][0] - score[0.0][0]) for strength in STRENGTHS]
+            for score in scores
+        ]
+        cells.append(tuple(float(mean) for mean in np.mean(gaps, 0)))
     return Heatmap(
         f"{capital(name)}: strength against rate, search items",
         Axis("strength"),
         Axis("pruned", "%"),
         Axis("against strength 0", "points"),
-        tuple(f"{one:g}" for one in STRENGTHS),
+        tuple(f"{strength:g}" for strength in STRENGTHS),
         tuple(percent(rate) for rate in RATES),
         tuple(cells),
         middle=0.0,

@@ -57,7 +57,7 @@ def constant(
     scores: Scores, facts: Mapping[RatePoint, Facts], places: Sequence[RatePoint]
 ) -> Choice:
     """One strength for all places."""
-    best = max(STRENGTHS, key=lambda one: _mean(scores[place][one] for place in scores))
+    best = max(STRENGTHS, key=lambda strength: _mean(scores[place][strength] for place in scores))
     return dict.fromkeys(places, best)
 
 
@@ -65,11 +65,11 @@ def by_rate(
     scores: Scores, facts: Mapping[RatePoint, Facts], places: Sequence[RatePoint]
 ) -> Choice:
     """One strength per rate."""
-    best = {}
+    best: dict[RatePoint, float] = {}
     for rate in {place.rate for place in places}:
-        learned = [of for place, of in scores.items() if place.rate == rate]
-        best[rate] = max(STRENGTHS, key=lambda one, of=learned: _mean(s[one] for s in of))  # type: ignore[misc]
-    return {place: best[place.rate] for place in places}
+        learned = {place: score for place, score in scores.items() if place.rate == rate}
+        best |= constant(learned, facts, [place for place in places if place.rate == rate])
+    return {place: best[place] for place in places}
 
 
 def per_density(
@@ -103,14 +103,16 @@ def no_starving(
 ) -> Choice:
     """The largest strength that leaves every module a learned share of the overall density."""
 
-    def chosen(place: RatePoint, share: float) -> float:
+    def largest(place: RatePoint, share: float) -> float:
         least = share * (1 - place.rate)
         # 1e-9: at strength 0 every density equals the overall one up to rounding.
         return max(s for s in STRENGTHS if facts[place].least_density[s] >= least - 1e-9)
 
     shares = tuple(round(0.1 * step, 1) for step in range(11))
-    best = max(shares, key=lambda one: _mean(scores[each][chosen(each, one)] for each in scores))
-    return {place: chosen(place, best) for place in places}
+    best = max(
+        shares, key=lambda share: _mean(scores[point][largest(point, share)] for point in scores)
+    )
+    return {place: largest(place, best) for place in places}
 
 
 RULES: Mapping[str, Rule] = {
@@ -125,11 +127,11 @@ RULES: Mapping[str, Rule] = {
 
 def left_out(rule: Rule, scores: Scores, facts: Mapping[RatePoint, Facts]) -> Choice:
     """The strength of every place by a rule learned only from the other domains."""
-    chosen: dict[RatePoint, float] = {}
+    choice: dict[RatePoint, float] = {}
     for domain in dict.fromkeys(place.domain for place in scores):
-        learned = {place: of for place, of in scores.items() if place.domain != domain}
-        chosen |= rule(learned, facts, [place for place in scores if place.domain == domain])
-    return chosen
+        learned = {place: score for place, score in scores.items() if place.domain != domain}
+        choice |= rule(learned, facts, [place for place in scores if place.domain == domain])
+    return choice
 
 
 def score_of(scores: Scores, choice: Choice) -> Score:
@@ -138,13 +140,15 @@ def score_of(scores: Scores, choice: Choice) -> Score:
 
 
 def _mean(several: Iterable[Score]) -> Score:
-    each = list(several)
-    return sum(one[0] for one in each) / len(each), sum(one[1] for one in each) / len(each)
+    scores = list(several)
+    return sum(score[0] for score in scores) / len(scores), sum(score[1] for score in scores) / len(
+        scores
+    )
 
 
 def _nearest(strength: float) -> float:
-    return min(STRENGTHS, key=lambda one: abs(one - strength))
+    return min(STRENGTHS, key=lambda grid: abs(grid - strength))
 
 
-def _largest(of: Mapping[float, float]) -> float:
-    return max(STRENGTHS, key=lambda one: of[one])
+def _largest(values: Mapping[float, float]) -> float:
+    return max(STRENGTHS, key=lambda strength: values[strength])

@@ -32,20 +32,20 @@ class CurvatureQuestion:
         asked = domain_key(self.domain), self.limit, self.factors
         return digest("curvature", identity_of(self.recipe, place), *asked)
 
-    def known(self, examiner: ExperimentExaminer) -> Curvature | None:
+    def cached(self, examiner: ExperimentExaminer) -> Curvature | None:
         """From the experiments' own cache."""
-        found = computed(self.recipe, self.key)
-        return None if found is None else TypeAdapter(Curvature).validate_json(found)
+        result = computed(self.recipe, self.key)
+        return None if result is None else TypeAdapter(Curvature).validate_json(result)
 
     def answer(self, examiner: ExperimentExaminer) -> Curvature:
         """Read the right answers at every point."""
         asked = items(self.domain, "search", self.limit)
         with places_of_moved() as places:
-            found = curvature(self.recipe, asked, self.factors, stop=examiner.stop)
-        keep(places, self.key, json.dumps(asdict(found)))
-        return found
+            result = curvature(self.recipe, asked, self.factors, stop=examiner.stop)
+        keep(places, self.key, json.dumps(asdict(result)))
+        return result
 
-    def told(self) -> str:
+    def label(self) -> str:
         """Method, rate, domain."""
         return f"losses around {named(self.recipe)}: {self.domain}"
 
@@ -67,19 +67,19 @@ class BandsQuestion:
         asked = domain_key(self.domain), self.split, self.limit, self.settings
         return digest("bands", identity_of(self.recipe, place), *asked)
 
-    def known(self, examiner: ExperimentExaminer) -> BandCurvature | None:
+    def cached(self, examiner: ExperimentExaminer) -> BandCurvature | None:
         """From the experiments' own cache."""
-        found = computed(self.recipe, self.key)
-        return None if found is None else TypeAdapter(BandCurvature).validate_json(found)
+        result = computed(self.recipe, self.key)
+        return None if result is None else TypeAdapter(BandCurvature).validate_json(result)
 
     def answer(self, examiner: ExperimentExaminer) -> BandCurvature:
         """Read the right answers at every point."""
         asked = items(self.domain, self.split, self.limit)
         with places_of_moved() as places:
-            found = band_curvature(self.recipe, asked, self.settings, stop=examiner.stop)
-        keep(places, self.key, json.dumps(asdict(found)))
-        return found
+            result = band_curvature(self.recipe, asked, self.settings, stop=examiner.stop)
+        keep(places, self.key, json.dumps(asdict(result)))
+        return result
 
-    def told(self) -> str:
+    def label(self) -> str:
         """Method, rate, domain."""
         return f"losses around {named(self.recipe)}: {self.domain}, {self.split}"

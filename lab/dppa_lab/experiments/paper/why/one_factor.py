@@ -9,16 +9,13 @@ from dppa_core.charts.report import Axis, Chart, Findings, Series
 from dppa_core.evaluation.analysis.curvature import Curvature
 from dppa_core.evaluation.scores import Marks
 from dppa_core.evaluation.side_by_side import Comparison
-from dppa_core.evaluation.tables import Cell, Column, Row, Table, listed, percent
+from dppa_core.evaluation.tables import Cell, Column, Row, Table
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe
 from dppa_lab.experiments.exams import alone, exam
 from dppa_lab.experiments.paper.why.loss_questions import CurvatureQuestion
 from dppa_lab.experiments.score_table import (
     accuracy,
     compared,
-    correlation,
-    gap,
-    number,
     points,
     pruned,
 )
@@ -33,8 +30,6 @@ PRODUCTS = ("g·k", "g·r", "kᵀGk", "kᵀGr", "rᵀGr")
 """Names of the fields of a `Quadratic` after its loss."""
 DRAWN = 0.9
 """The rate whose losses are drawn over the factor."""
-TELLING = 0.95
-"""A rate at which factors matter."""
 Place = tuple[str, float]
 """Domain, rate."""
 
@@ -43,7 +38,7 @@ Place = tuple[str, float]
 class Gains:
     """All results of the experiment."""
 
-    found: dict[Place, Curvature]
+    curvatures: dict[Place, Curvature]
     recipes: dict[Place, MergeRecipe]
     """With the best factor."""
     plain: dict[Place, Marks]
@@ -52,33 +47,22 @@ class Gains:
 
     def best(self, place: Place) -> float:
         """The factor of least loss on the search items."""
-        return best_factor(self.found[place])
+        return best_factor(self.curvatures[place])
 
     def loss(self, place: Place, factor: float) -> float:
         """Measured on the search items."""
-        return self.found[place].losses[FACTORS.index(factor)]
+        return self.curvatures[place].losses[FACTORS.index(factor)]
 
-    def gain(self, rate: float) -> Comparison:
-        """Accuracy with the best factor minus without, over all domains."""
-        return compared(
-            *({d: marks[d, r] for d, r in self.found if r == rate} for marks in self._pair)
-        )
-
-    def alone(self, domain: str, rate: float) -> Comparison:
-        """The same on one domain."""
-        with_, without = (marks[domain, rate] for marks in self._pair)
-        return compared({domain: with_}, {domain: without})
-
-    @property
-    def _pair(self) -> tuple[dict[Place, Marks], dict[Place, Marks]]:
-        return self.amplified, self.plain
+    def gain(self, place: Place) -> Comparison:
+        """Accuracy with the best factor minus without."""
+        return compared({"": self.amplified[place]}, {"": self.plain[place]})
 
     def figures(self, place: Place) -> dict[str, float]:
         """Foretold and measured figures at one place."""
-        one, quadratic = self.found[place], self.found[place].quadratic
+        measured, quadratic = self.curvatures[place], self.curvatures[place].quadratic
         least = self.loss(place, self.best(place))
         return {
-            "energy": one.energy,
+            "energy": measured.energy,
             "cost": self.loss(place, 1.0) - quadratic.loss,
             "foretold cost": quadratic.at(1.0) - quadratic.loss,
             "left": least - quadratic.loss,
@@ -88,34 +72,38 @@ class Gains:
         }
 
 
-def best_factor(found: Curvature) -> float:
+def best_factor(measured: Curvature) -> float:
     """The factor of least measured loss; of equal ones the one nearest to 1."""
-    ranked = zip(found.losses, (abs(one - 1) for one in FACTORS), FACTORS, strict=True)
+    ranked = zip(measured.losses, (abs(factor - 1) for factor in FACTORS), FACTORS, strict=True)
     return min(ranked)[-1]
 
 
 def steps(setting: Setting) -> Steps[Findings]:
     """Foretell and measure losses on search items, then ask test items with the best factor."""
     questions = {
-        (one.domain, rate): CurvatureQuestion(
-            _recipe(setting, one, rate), one.domain, setting.search, FACTORS
+        (subject.domain, rate): CurvatureQuestion(
+            _recipe(setting, subject, rate), subject.domain, setting.search, FACTORS
         )
-        for one in setting.subjects
+        for subject in setting.subjects
         for rate in RATES
     }
-    found = yield from all_asked(questions)
+    curvatures = yield from all_asked(questions)
     recipes = {
-        place: _amplified(question.recipe, best_factor(found[place]))
+        place: _amplified(question.recipe, best_factor(curvatures[place]))
         for place, question in questions.items()
     }
-    asked = {(*place, 1): exam(setting, q.recipe, place[0]) for place, q in questions.items()}
-    asked |= {(*place, 0): exam(setting, one, place[0]) for place, one in recipes.items()}
-    marks = yield from all_asked(asked)
-    plain, amplified = ({p: marks[*p, which] for p in questions} for which in (1, 0))
-    gains = Gains(found, recipes, plain, amplified)
+    questions_of = {
+        (*place, 1): exam(setting, q.recipe, place[0]) for place, q in questions.items()
+    }
+    questions_of |= {
+        (*place, 0): exam(setting, recipe, place[0]) for place, recipe in recipes.items()
+    }
+    marks = yield from all_asked(questions_of)
+    plain, amplified = ({p: marks[*p, kind] for p in questions} for kind in (1, 0))
+    gains = Gains(curvatures, recipes, plain, amplified)
     charts = _added(gains), _losses(gains), _factors(gains)
     tables = _table(gains), _products(gains), _measured(gains)
-    return Findings(tables, charts, finding(gains), short=short(gains))
+    return Findings(tables, charts)
 
 
 def _recipe(setting: Setting, subject: Subject, rate: float) -> MergeRecipe:
@@ -123,34 +111,34 @@ def _recipe(setting: Setting, subject: Subject, rate: float) -> MergeRecipe:
 
 
 def _amplified(recipe: MergeRecipe, factor: float) -> MergeRecipe:
-    models = tuple(replace(one, amplification=(factor,)) for one in recipe.models)
+    models = tuple(replace(model, amplification=(factor,)) for model in recipe.models)
     return replace(recipe, models=models)
 
 
 def _table(gains: Gains) -> Table:
     columns = (
         Column("domain"),
-        *(Column(one, "%") for one in ("pruned", "d² kept")),
-        *(Column(f"cost, {one}", "nats/token") for one in ("foretold", "measured")),
-        *(Column(f"best factor, {one}", "×") for one in ("foretold", "measured")),
+        *(Column(title, "%") for title in ("pruned", "d² kept")),
+        *(Column(f"cost, {title}", "nats/token") for title in ("foretold", "measured")),
+        *(Column(f"best factor, {title}", "×") for title in ("foretold", "measured")),
         Column("cost left with it", "nats/token"),
-        *(Column(f"accuracy {one}", "%") for one in ("without", "with it")),
+        *(Column(f"accuracy {title}", "%") for title in ("without", "with it")),
         Column("gain", "points"),
     )
     rows = []
     for place, recipe in gains.recipes.items():
-        one, (domain, rate) = gains.figures(place), place
+        figures, (domain, rate) = gains.figures(place), place
         with_, without = gains.amplified[place], gains.plain[place]
         cells = (
             Cell(domain),
             Cell(100 * rate),
-            Cell(100 * one["energy"]),
-            *(Cell(one[name]) for name in ("foretold cost", "cost")),
-            *(Cell(one[name]) for name in ("foretold factor", "factor")),
-            Cell(one["left"]),
+            Cell(100 * figures["energy"]),
+            *(Cell(figures[name]) for name in ("foretold cost", "cost")),
+            *(Cell(figures[name]) for name in ("foretold factor", "factor")),
+            Cell(figures["left"]),
             accuracy(without),
             accuracy(with_),
-            points(gains.alone(*place), len(with_.hits)),
+            points(gains.gain(place), len(with_.hits)),
         )
         rows.append(Row(cells, dump_recipe(recipe) if rate <= SET_UP_TO else None))
     title = "Magnitude pruning of one model, and one factor on what is kept"
@@ -159,14 +147,17 @@ def _table(gains: Gains) -> Table:
 
 def _products(gains: Gains) -> Table:
     """What the parabola L(a) of each place is made of."""
-    columns = [Column(one, "nats/token") for one in ("L", *PRODUCTS)]
-    rows = {place: tuple(asdict(one.quadratic).values()) for place, one in gains.found.items()}
+    columns = [Column(title, "nats/token") for title in ("L", *PRODUCTS)]
+    rows = {
+        place: tuple(asdict(measured.quadratic).values())
+        for place, measured in gains.curvatures.items()
+    }
     return _of_places("Products of the unpruned model, which foretell the loss", columns, rows)
 
 
 def _measured(gains: Gains) -> Table:
     columns = [Column(f"× {factor:g}", "nats/token") for factor in FACTORS]
-    rows = {place: one.losses for place, one in gains.found.items()}
+    rows = {place: measured.losses for place, measured in gains.curvatures.items()}
     return _of_places("Loss of the right answers with each factor, measured", columns, rows)
 
 
@@ -182,8 +173,8 @@ def _of_places(
 
 def _added(gains: Gains) -> Chart:
     cells = {
-        domain: [points(gains.alone(domain, rate)) for rate in RATES]
-        for domain in dict.fromkeys(domain for domain, _ in gains.found)
+        domain: [points(gains.gain((domain, rate))) for rate in RATES]
+        for domain in dict.fromkeys(domain for domain, _ in gains.curvatures)
     }
     axes = Axis("pruned", "%"), Axis("gain in accuracy", "points")
     title = "What the best factor adds to magnitude"
@@ -193,10 +184,10 @@ def _added(gains: Gains) -> Chart:
 def _losses(gains: Gains) -> Chart:
     lines, drawn = [], tuple(factor for factor in FACTORS if 0.8 <= factor <= 2)
     first = FACTORS.index(drawn[0])
-    for place, one in gains.found.items():
+    for place, measured in gains.curvatures.items():
         if place[1] == DRAWN:
-            lines.append(Series(place[0], drawn, one.losses[first : first + len(drawn)]))
-            foretold = tuple(map(one.quadratic.at, drawn))
+            lines.append(Series(place[0], drawn, measured.losses[first : first + len(drawn)]))
+            foretold = tuple(map(measured.quadratic.at, drawn))
             lines.append(Series(f"{place[0]}, foretold", drawn, foretold))
     axes = Axis("factor", "×"), Axis("loss of right answers", "nats per token")
     return Chart("lines", f"Loss against the factor at {pruned(DRAWN)}", *axes, tuple(lines))
@@ -204,76 +195,12 @@ def _losses(gains: Gains) -> Chart:
 
 def _factors(gains: Gains) -> Chart:
     series = []
-    for domain in dict.fromkeys(domain for domain, _ in gains.found):
+    for domain in dict.fromkeys(domain for domain, _ in gains.curvatures):
         foretold = [gains.figures((domain, rate))["foretold factor"] for rate in RATES]
         best = [gains.best((domain, rate)) for rate in RATES]
         series.append(Series(domain, tuple(foretold), tuple(best)))
     axes = Axis("foretold factor", "×"), Axis("best factor", "×")
     return Chart("scatter", "The best factor, foretold and measured", *axes, tuple(series))
-
-
-def finding(gains: Gains) -> str:
-    """What a factor wins back, and how far that is foretold."""
-    last = RATES[-1]
-    there = [place for place in gains.found if place[1] == last]
-    alike = [gains.found[place].quadratic.alike for place in there]
-    back = [1 - one["left"] / one["cost"] for one in map(gains.figures, there) if one["cost"] > 0]
-    factors, measured = _both(gains, "factor")
-    costs, paid = _both(gains, "cost")
-    energy = [-gains.figures(place)["energy"] for place in gains.found]
-    rates = [rate for _, rate in gains.found]
-    apart = [_apart(gains, rate) for rate in (RATES[1], last)]
-    lines = [
-        short(gains),
-        "A possible reason: what pruning removes changes the logits partly as what it keeps does, "
-        f"and stronger kept entries stand in for it. By the second order of the loss, slopes left "
-        f"aside, that wins back {_span(alike)} of the cost at {pruned(last)}.",
-    ]
-    if back:
-        lines.append(f"Measured there, the best factor wins back {_span(back)}.")
-    lines += [
-        f"Over {len(factors)} places the rank correlation of the best factor with the foretold one "
-        f"is {number(correlation(factors, measured))}, with the rate alone "
-        f"{number(correlation(rates, measured))}; that of the cost with the foretold one "
-        f"{number(correlation(costs, paid))}, with the lost share of d² "
-        f"{number(correlation(energy, paid))}.",
-        f"Foretold and measured cost are {number(apart[0])} nats per token apart at "
-        f"{pruned(RATES[1])}, {number(apart[1])} at {pruned(last)} (means over the domains)"
-        + (_too_small(gains) if apart[1] > 2 * apart[0] else "."),
-    ]
-    return " ".join(lines)
-
-
-def _too_small(gains: Gains) -> str:
-    """How much larger than foretold the cost is where a factor begins to matter."""
-    each = [gains.figures(place) for place in gains.found if place[1] == TELLING]
-    times = [one["cost"] / one["foretold cost"] for one in each if one["foretold cost"] > 0]
-    faster = ": far from the domain model the loss rises faster than its second order."
-    if not times:
-        return faster
-    span = f"{number(min(times))} to {number(max(times))}"
-    return f"{faster} At {pruned(TELLING)} it costs {span} times as much as foretold."
-
-
-def _span(shares: Sequence[float]) -> str:
-    return f"{percent(min(shares))} to {percent(max(shares))}"
-
-
-def short(gains: Gains) -> str:
-    """What the best factor adds at every rate."""
-    told = [f"{gap(gains.gain(rate).difference)} at {pruned(rate)}" for rate in RATES]
-    return f"The factor of least loss, on all that magnitude keeps, adds {listed(told)}."
-
-
-def _both(gains: Gains, what: str) -> tuple[Sequence[float], Sequence[float]]:
-    each = [gains.figures(place) for place in gains.found]
-    return [one[f"foretold {what}"] for one in each], [one[what] for one in each]
-
-
-def _apart(gains: Gains, rate: float) -> float:
-    """Mean distance between foretold and measured cost."""
-    each = [gains.figures(place) for place in gains.found if place[1] == rate]
-    return sum(abs(one["cost"] - one["foretold cost"]) for one in each) / len(each)
 
 
 GAIN = Declared(
@@ -293,7 +220,7 @@ GAIN = Declared(
     steps=steps,
     wants=lambda setting: (
         "it reads right answers, and tasks of lm-evaluation-harness have none here"
-        if any(one.domain.startswith(HARNESS) for one in setting.subjects)
+        if any(subject.domain.startswith(HARNESS) for subject in setting.subjects)
         else ""
     ),
 )

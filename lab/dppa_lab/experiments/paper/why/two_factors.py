@@ -9,13 +9,13 @@ from itertools import product
 import numpy as np
 
 from dppa_core.charts.report import Axis, Chart, Findings, Series
-from dppa_core.evaluation.tables import Cell, Column, Row, Table, factors_text, listed
+from dppa_core.evaluation.tables import Cell, Column, Row, Table, factors_text
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe
 from dppa_core.tasks.intervals import RESAMPLES, SEED, Interval
 from dppa_lab.analysis.band_curvature import BandCurvature
 from dppa_lab.experiments.exams import alone
 from dppa_lab.experiments.paper.why.loss_questions import BandsQuestion
-from dppa_lab.experiments.score_table import number, pruned
+from dppa_lab.experiments.score_table import pruned
 from dppa_lab.experiments.setting import HARNESS, Setting, Subject, Treatment
 from dppa_lab.experiments.steps import Declared, Steps, all_asked
 
@@ -35,7 +35,7 @@ Place = tuple[str, float]
 class TwoFactors:
     """All results of the experiment."""
 
-    found: Mapping[Place, BandCurvature]
+    curvatures: Mapping[Place, BandCurvature]
     """On search items, with `SETTINGS`."""
     settings: Mapping[Place, tuple[tuple[float, ...], ...]]
     """The factors of `ASKED`."""
@@ -48,15 +48,17 @@ class TwoFactors:
         """Those of one of `ASKED`."""
         return self.settings[place][ASKED.index(kind)]
 
-    def gap(self, places: Sequence[Place], one: str, other: str) -> Interval:
+    def gap(self, places: Sequence[Place], kind: str, reference: str) -> Interval:
         """Mean test loss with one setting minus another, places counting equally; bootstrap over
         items."""
         rng, values, draws = np.random.default_rng(SEED), [], np.zeros(RESAMPLES)
         for place in places:
-            of = self.test[place]
-            first, second = (np.array(of.losses[ASKED.index(kind)]) for kind in (one, other))
+            measured = self.test[place]
+            first, second = (
+                np.array(measured.losses[ASKED.index(kind)]) for kind in (kind, reference)
+            )
             gaps = first - second
-            tokens, n = np.array(of.tokens), len(of.tokens)
+            tokens, n = np.array(measured.tokens), len(measured.tokens)
             weights = rng.multinomial(n, np.full(n, 1 / n), size=RESAMPLES)
             values.append(gaps.sum() / tokens.sum())
             draws += (weights @ gaps) / (weights @ tokens) / len(places)
@@ -66,32 +68,31 @@ class TwoFactors:
 
 def steps(setting: Setting) -> Steps[Findings]:
     """Foretell and measure losses on search items, then measure the chosen ones on test items."""
-    places = {(one.domain, rate): one for one in setting.subjects for rate in RATES}
-    recipes = {place: _recipe(setting, one, place[1]) for place, one in places.items()}
+    places = {(subject.domain, rate): subject for subject in setting.subjects for rate in RATES}
+    recipes = {place: _recipe(setting, subject, place[1]) for place, subject in places.items()}
     test = min(ITEMS, setting.test or ITEMS)
-    found = yield from all_asked(
+    curvatures = yield from all_asked(
         {
-            place: BandsQuestion(one, place[0], "search", min(ITEMS, setting.search), SETTINGS)
-            for place, one in recipes.items()
+            place: BandsQuestion(recipe, place[0], "search", min(ITEMS, setting.search), SETTINGS)
+            for place, recipe in recipes.items()
         }
     )
     settings = {
-        place: ((1.0, 1.0), least_loss(one, same=True), least_loss(one), one.best)
-        for place, one in found.items()
+        place: ((1.0, 1.0), least_loss(measured, same=True), least_loss(measured), measured.best)
+        for place, measured in curvatures.items()
     }
-    asked = yield from all_asked(
+    test_curvatures = yield from all_asked(
         {
-            place: BandsQuestion(one, place[0], "test", test, settings[place])
-            for place, one in recipes.items()
+            place: BandsQuestion(recipe, place[0], "test", test, settings[place])
+            for place, recipe in recipes.items()
         }
     )
     best = {
-        place: _recipe(setting, one, place[1], settings[place][2]) for place, one in places.items()
+        place: _recipe(setting, subject, place[1], settings[place][2])
+        for place, subject in places.items()
     }
-    all_ = TwoFactors(found, settings, asked, best)
-    return Findings(
-        (_table(all_),), (_likeness(all_), _scatter(all_)), finding(all_), (), short(all_)
-    )
+    all_ = TwoFactors(curvatures, settings, test_curvatures, best)
+    return Findings((_table(all_),), (_likeness(all_), _scatter(all_)))
 
 
 def _recipe(
@@ -100,14 +101,14 @@ def _recipe(
     return alone(setting, subject, Treatment("magnitude", rate), factors)[0]
 
 
-def least_loss(found: BandCurvature, *, same: bool = False) -> tuple[float, ...]:
+def least_loss(measured: BandCurvature, *, same: bool = False) -> tuple[float, ...]:
     """The factors of least measured loss; of equal ones those nearest to 1.
 
     Args:
         same: Only settings with one factor for both bands.
     """
     ranked = [
-        (found.loss(place), sum(abs(factor - 1) for factor in factors), factors)
+        (measured.loss(place), sum(abs(factor - 1) for factor in factors), factors)
         for place, factors in enumerate(SETTINGS)
         if not same or len(set(factors)) == 1
     ]
@@ -132,13 +133,13 @@ def _table(all_: TwoFactors) -> Table:
         Column("two minus one", "nats/token"),
     )
     rows = []
-    for place, one in all_.found.items():
+    for place, measured in all_.curvatures.items():
         test, apart = all_.test[place], all_.gap([place], "two", "one")
         cells = (
             *(Cell(place[0]), Cell(100 * place[1])),
-            *(Cell(100 * share) for share in one.energies),
-            *map(Cell, one.likeness),
-            Cell(one.lead.value, *one.lead.ends, len(one.tokens)),
+            *(Cell(100 * share) for share in measured.energies),
+            *map(Cell, measured.likeness),
+            Cell(measured.lead.value, *measured.lead.ends, len(measured.tokens)),
             *(Cell(_rounded(all_.factors(place, kind))) for kind in ("foretold", "two")),
             Cell(all_.factors(place, "one")[0]),
             Cell(sum(test.own) / sum(test.tokens)),
@@ -154,9 +155,9 @@ def _rounded(factors: Sequence[float]) -> str:
 
 
 def _likeness(all_: TwoFactors) -> Chart:
-    names = [f"{domain}, {pruned(rate)}" for domain, rate in all_.found]
+    names = [f"{domain}, {pruned(rate)}" for domain, rate in all_.curvatures]
     cells = {
-        band: [Cell(one.likeness[at]) for one in all_.found.values()]
+        band: [Cell(measured.likeness[at]) for measured in all_.curvatures.values()]
         for at, band in enumerate(("strongest band", "next band"))
     }
     axes = Axis("model and rate"), Axis("cosine with the removed part")
@@ -167,85 +168,13 @@ def _scatter(all_: TwoFactors) -> Chart:
     series = []
     for at, band in enumerate(("strongest band", "next band")):
         foretold, best = (
-            tuple(all_.factors(place, kind)[at] for place in all_.found)
+            tuple(all_.factors(place, kind)[at] for place in all_.curvatures)
             for kind in ("foretold", "two")
         )
-        labels = tuple(f"{domain}, {pruned(rate)}" for domain, rate in all_.found)
+        labels = tuple(f"{domain}, {pruned(rate)}" for domain, rate in all_.curvatures)
         series.append(Series(band, foretold, best, labels=labels))
     axes = Axis("foretold factor", "×"), Axis("factor of least loss", "×")
     return Chart("scatter", "The two factors, foretold and measured", *axes, tuple(series))
-
-
-def finding(all_: TwoFactors) -> str:
-    """Which band stands in for what is removed, and what two factors win."""
-    wants = {
-        kind: [place for place in all_.found if _rises(all_.factors(place, kind))]
-        for kind in ("foretold", "two")
-    }
-    both = len(set(wants["foretold"]) & set(wants["two"]))
-    last = [place for place in all_.found if place[1] == RATES[-1]]
-    each = [
-        f"{domain} {_rounded(all_.factors(place, 'foretold'))}, measured "
-        f"{_rounded(all_.factors(place, 'two'))}"
-        for place in last
-        for domain in place[:1]
-    ]
-    return " ".join(
-        (
-            short(all_),
-            f"The second order gives the next band the larger factor at {len(wants['foretold'])} "
-            f"of {len(all_.found)} places, the measured losses at {len(wants['two'])}, both at "
-            f"{both}. At {pruned(RATES[-1])} foretold (strongest / next): {'; '.join(each)}.",
-            _edge(all_),
-            _told_gap(all_, "foretold", "without", "The foretold two factors minus none"),
-            _told_gap(all_, "foretold", "two", "The foretold two minus the two of least loss"),
-        )
-    )
-
-
-def _edge(all_: TwoFactors) -> str:
-    """How many choices are at the ends of what was tried, and where chance is excluded."""
-    ends = sum(bool({FACTORS[0], FACTORS[-1]} & set(s[2])) for s in all_.settings.values())
-    beyond = dict.fromkeys(domain for (domain, _), one in all_.found.items() if one.lead.low > 0)
-    where = f" The band's lead beyond chance is with {listed(list(beyond))}." if beyond else ""
-    return (
-        f"{ends} of {len(all_.found)} pairs lie at the least or the largest factor tried, so that "
-        f"better ones may lie beyond.{where}"
-    )
-
-
-def _rises(factors: Sequence[float]) -> bool:
-    return factors[-1] > factors[0]
-
-
-def short(all_: TwoFactors) -> str:
-    """The bands' likeness to what is removed, and two factors against one."""
-    leads = [one.lead for one in all_.found.values()]
-    strongest, weakest = ([one.likeness[at] for one in all_.found.values()] for at in (0, -1))
-    return (
-        "By what it does to the logits the next band is closer to the removed part than the "
-        f"strongest is at {sum(one.value > 0 for one in leads)} of {len(leads)} places (beyond "
-        f"chance at {sum(one.low > 0 for one in leads)}, the reverse at "
-        f"{sum(one.high < 0 for one in leads)}): cosines of {_span(weakest)} and "
-        f"{_span(strongest)}. "
-        + _told_gap(all_, "two", "one", "The loss with two factors minus one")
-        + " "
-        + _told_gap(all_, "two", "without", "Two factors minus none")
-    )
-
-
-def _told_gap(all_: TwoFactors, one: str, other: str, what: str) -> str:
-    """A difference of test losses at every rate, with its interval."""
-    said = []
-    for rate in RATES:
-        found = all_.gap([place for place in all_.found if place[1] == rate], one, other)
-        ends = f"{found.low:+.3f} to {found.high:+.3f}"
-        said.append(f"{found.value:+.3f} nats per token ({ends}) at {pruned(rate)}")
-    return f"{what}, on test items: {listed(said)}."
-
-
-def _span(values: Sequence[float]) -> str:
-    return f"{number(min(values))} to {number(max(values))}"
 
 
 BANDS = Declared(
@@ -265,7 +194,7 @@ BANDS = Declared(
     steps=steps,
     wants=lambda setting: (
         "it reads right answers, and tasks of lm-evaluation-harness have none here"
-        if any(one.domain.startswith(HARNESS) for one in setting.subjects)
+        if any(subject.domain.startswith(HARNESS) for subject in setting.subjects)
         else ""
     ),
 )

@@ -1,1 +1,0 @@
-"""Results of experiments as text and drawings."""
