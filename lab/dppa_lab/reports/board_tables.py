@@ -23,7 +23,7 @@ def corrected(row: Values, own: Mapping[str, float]) -> float:
         max(0.0, row["domains"][name]["accuracy"] - chance) / (own[name] - chance)
         for name, chance in CHANCE.items()
     ]
-    return float(sum(gains)) / len(gains)
+    return float(sum(gains) / len(gains))
 
 
 def title(method: str) -> str:
@@ -31,10 +31,11 @@ def title(method: str) -> str:
     return get_method(method).title + (" ~" if method in DRAWN else "")
 
 
-def gap(found: Values, *, bold: bool = True) -> str:
-    """A difference in points; bold beyond chance."""
+def gap(found: Values, method: str) -> str:
+    """A difference in points; bold beyond chance, unless another draw of the method might say
+    otherwise."""
     told = signed_text(found["mean"], tuple(found["ci95"]))
-    return f"**{told}**" if found["significant"] and bold else told
+    return f"**{told}**" if found["significant"] and method not in DRAWN else told
 
 
 def kept(row: Values) -> str:
@@ -50,7 +51,7 @@ def standings(board: Values) -> str:
             *map(_accuracy, _domains(row)),
             kept(row),
             f"{100 * corrected(row, board['own']):.1f}",
-            "–" if row["method"] == "dppa" else gap(row["against_dppa"]),
+            "–" if row["method"] == "dppa" else gap(row["against_dppa"], row["method"]),
         ]
         for row in board["rows"]
     ]
@@ -67,7 +68,11 @@ def chosen(board: Values) -> str:
 def changed(board: Values) -> str:
     """The methods that were merged again with one setting changed."""
     rows = [
-        [f"{title(row['method'])}, {row['what']}", kept(row), gap(row["against_itself"])]
+        [
+            f"{title(row['method'])}, {row['what']}",
+            kept(row),
+            gap(row["against_itself"], row["method"]),
+        ]
         for row in board["variants"]
     ]
     return markdown_table(["method", "retention", "minus itself"], rows)
@@ -103,7 +108,7 @@ def boards(embedded: Values, smollm2: Values) -> str:
 
 
 def _standing(place: int, row: Values, own: Mapping[str, float]) -> list[str]:
-    apart = "–" if row["method"] == "dppa" else gap(row["against_dppa"])
+    apart = "–" if row["method"] == "dppa" else gap(row["against_dppa"], row["method"])
     return [f"{place}", kept(row), f"{100 * corrected(row, own):.1f}", apart]
 
 

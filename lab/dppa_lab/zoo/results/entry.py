@@ -94,62 +94,43 @@ class MethodVariant:
     entry: Entry
     what: str
     """How the settings differ, after the method's title."""
-    why: str
-    """The subject of the comparison: a sentence without numbers."""
 
 
 VARIANTS = (
     MethodVariant(
         Entry(get_method("dppa"), {"scaling": "mean"}, partitions=2),
         "shifts by effect size",
-        "DPPA shifts densities by the distance of a layer's significance from the mean, divided by "
-        "the largest distance, which moves alike layers, too. Divided by the mean, it moves them "
-        "as far as they differ.",
     ),
     MethodVariant(
         Entry(get_method("dppa"), {"semantics": "authors"}, partitions=2),
         "as the authors' program",
-        "The authors' program gives strong partitions the larger of the factors, amplifies the "
-        "embeddings by the largest of all, and rounds to bfloat16.",
     ),
     MethodVariant(
         Entry(get_method("sce"), {"semantics": "reference"}),
         "all positions merged",
-        "SCE selects a tenth of the positions of every tensor, those where the models differ most. "
-        "The paper merges these alone, as here by default; the authors' program weighs the models "
-        "on them and merges all positions.",
     ),
     MethodVariant(
         Entry(get_method("consensus"), {"threshold": 0.2}),
         "threshold 0.2",
-        "Consensus keeps what two of three tasks want. The paper chooses the threshold of wanting "
-        "on held-out data, from 0.2 to 0.6; the board takes the middle, this variant the least.",
     ),
     MethodVariant(
         Entry(get_method("fisher")),
         "enlarged",
-        "Fisher is a mean of the models. Its delta is as small as a mean's; a scale, which the "
-        "paper does not have, tells that from a wrong direction.",
     ),
     MethodVariant(
         Entry(get_method("regmean")),
         "enlarged",
-        "RegMean is a mean too, weighed by what comes into every matrix.",
     ),
     MethodVariant(
         Entry(get_method("dare"), {"other_tensors": "keep"}),
         "embeddings and norms whole",
-        "DARE, as its paper has it, also drops from embeddings and norms, where most other methods "
-        "that prune keep the whole delta.",
     ),
     MethodVariant(
         Entry(get_method("breadcrumbs"), {"drop_smallest": RATE}),
         "a fifth kept",
-        "Model Breadcrumbs drops 90 % as published, more than the methods that prune here.",
     ),
     MethodVariant(
         Entry(get_method("pcb"), {"density": round(1 - RATE, 9)}),
         "a fifth kept",
-        "PCB-Merging keeps a tenth as published, of the whole model and not of each tensor.",
     ),
 )
