@@ -128,7 +128,7 @@ lab: ## Install the laboratory, which trains and measures (then: make -C lab)
 
 lab-test: lab ## Run the laboratory's tests
 	@sh scripts/environment.sh test
-	@$(PY) -m pytest -q -c pyproject.toml lab/tests $(ARGS)
+	@$(PY) -m pytest -q -n 2 -c pyproject.toml lab/tests $(ARGS)
 
 docs: ## Build the documentation site into out/site (open out/site/index.html)
 	@sh scripts/environment.sh docs
