@@ -12,6 +12,7 @@ from typing import Literal
 
 from dppa_core.checkpoints.adapters.pack_format import as_dtype, differing
 from dppa_core.checkpoints.fingerprints import Fingerprint, written_fingerprints
+from dppa_core.checkpoints.folders.architectures import pipeline_tag
 from dppa_core.checkpoints.safetensors_writer import SafetensorsWriter
 from dppa_core.checkpoints.shard_writer import SHARD_SIZE, WeightsWriter, one_hash
 from dppa_core.merging.cards.companions import Companions
@@ -162,6 +163,7 @@ def _write_beside(
         *(tally.parents, tally.modules(), energies, *weights),
         origins=beside.origins,
         warnings=merger.plan.warnings,
+        pipeline=pipeline_tag(beside.config),
     )
     write_provenance(merger.recipe, record, folder)
     return record
