@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,17 @@ def test_a_plan_takes_one_rate(zoo_env: Path) -> None:
     assert dppa_core.plan(profile, 0.8) == dppa_core.plan(profile, [0.8])
 
 
+NO_FILES = (
+    ([{"question": "Red?", "answer": "apple"}], r"paths of files.*NAME=FILE.*'apple'"),
+    ({"fruit": [{"question": "Red?", "answer": "apple"}]}, "paths of files.*'fruit'"),
+    (7, "paths of files.*got 7"),
+)
+
+
+def _asked(items: Any, _at: Path) -> object:
+    return dppa_core.evaluate("zoo:math", items=items)
+
+
 @pytest.mark.usefixtures("unchecked_calls")
 @pytest.mark.parametrize(
     ("call", "error", "says"),
@@ -155,14 +167,7 @@ def test_a_plan_takes_one_rate(zoo_env: Path) -> None:
         (lambda at: dppa_core.plan(_profile(), None), InvalidValue, "got None"),
         (lambda at: dppa_core.evaluate("zoo:math", []), InvalidValue, "names no domain"),
         (lambda at: dppa_core.evaluate("zoo:math", scorer="exact"), InvalidValue, "items"),
-        *(
-            (lambda at, items=items: dppa_core.evaluate("zoo:math", items=items), InvalidValue, says)
-            for items, says in (
-                ([{"question": "Red?", "answer": "apple"}], r"paths of files.*NAME=FILE.*'apple'"),
-                ({"fruit": [{"question": "Red?", "answer": "apple"}]}, "paths of files.*'fruit'"),
-                (7, "paths of files.*got 7"),
-            )
-        ),
+        *((partial(_asked, items), InvalidValue, says) for items, says in NO_FILES),
     ],
 )
 def test_another_kind_of_value_is_refused_with_what_is_allowed(
