@@ -161,7 +161,7 @@ def search(
         objective: retention, worst, retention.DOMAIN, density; several give a front. With joint:
             accuracy or loss.
         trials: Settings, earlier ones included; the default of `dppa search` if None.
-        study: SQLite file, or address, of a study that can go on; in memory if None.
+        study: SQLite file of a study that can go on; in memory if None.
         name: Of the study in that file.
         sampler: tpe, nsga2 or random.
         seed: Of the sampler, a whole number from 0.

@@ -223,6 +223,7 @@ def test_each_search_of_the_command_line_is_a_call(tmp_path: Path) -> None:
         ({"trials": 3}, r"^trials has no meaning"),
         ({"grid": "rate"}, r"two settings, got 1: grid rate"),
         ({"vary": "rats=0:1"}, "rats"),
+        ({"vary": "rate", "study": "sqlite:///x"}, "^study takes a file, not the address"),
         ({"joint": True, "trials": -1}, "got -1"),
         ({"vary": "rate", "trials": -1}, "got -1"),
         ({"vary": "rate", "sampler": "best"}, "tpe"),
