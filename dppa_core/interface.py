@@ -215,8 +215,8 @@ def _domains(tasks: Texts | None, items: Files | None, scorer: str | None) -> li
 
 def _check_paths(files: object) -> None:
     """Raise InvalidValue for questions, or anything else, in the place of files."""
-    listed = isinstance(files, Sequence)
-    wrong = [file for file in files if not isinstance(file, (str, Path))] if listed else [files]
+    given = files if isinstance(files, Sequence) else [files]
+    wrong = [file for file in given if not isinstance(file, (str, Path))]
     if wrong:
         raise InvalidValue(
             "items must be paths of files (JSON lines or CSV), each as FILE or NAME=FILE; got "

@@ -52,8 +52,10 @@ class MergeReport:
     """Its owner, and why."""
     generation_config: str
     """Its owner."""
+    dtype: str
+    """Of the merged weights: the recipe's, or the base's where it names none."""
     rounding: dict[str, float]
-    """Domain model -> share of ‖d‖ that rounding to the recipe's dtype takes of its whole delta,
+    """Domain model -> share of ‖d‖ that rounding to that dtype takes of its whole delta,
     measured on a sample; empty where the dtype holds the weights of all models."""
     seconds: float
     sha256: str
@@ -143,6 +145,7 @@ def finish(
         ),
         calibration=dict(calibration_texts(recipe)),
         **asdict(beside.origins),
+        dtype=recipe.dtype,
         rounding={model: loss.share for model, loss in losses.items()},
         seconds=time.perf_counter() - began,
         sha256=one_hash(record.files),

@@ -153,8 +153,7 @@ def _tensors(base: ModelFacts, tuned: ModelFacts, heads: str) -> Iterator[Findin
     ]
     of_heads = [name for name in (*absent, *extra, *other) if in_head(name)]
     if of_heads:
-        lacking = set(of_heads).isdisjoint((*absent, *other))
-        yield _other_heads(tuned, of_heads, heads, lacking=lacking)
+        yield _other_heads(tuned, of_heads, heads, lacking=not {*of_heads} & {*absent, *other})
     if head and heads == "match":
         yield _own_head(tuned, head)
     absent, extra, other = (
