@@ -41,10 +41,10 @@ if TYPE_CHECKING:
     from dppa_core.errors import DppaError as DppaError
     from dppa_core.evaluation.diff.report import diff_models as diff
     from dppa_core.interface import evaluate as evaluate
+    from dppa_core.interface import merge as merge
+    from dppa_core.interface import pack as pack
     from dppa_core.interface import preflight as preflight
     from dppa_core.interface import search as search
-    from dppa_core.merging.to_folder import merge_to_folder as merge
-    from dppa_core.merging.to_pack import pack_models as pack
     from dppa_core.profiling.profile import cached_profile as profile
     from dppa_core.pruning.plan import plan_pruning as plan
     from dppa_core.recipes.yaml_text import DomainModel as DomainModel
@@ -74,8 +74,8 @@ _PLACES = {
     "DppaError": ("errors", "DppaError"),
     "diff": ("evaluation.diff.report", "diff_models"),
     "evaluate": ("interface", "evaluate"),
-    "merge": ("merging.to_folder", "merge_to_folder"),
-    "pack": ("merging.to_pack", "pack_models"),
+    "merge": ("interface", "merge"),
+    "pack": ("interface", "pack"),
     "plan": ("pruning.plan", "plan_pruning"),
     "preflight": ("interface", "preflight"),
     "profile": ("profiling.profile", "cached_profile"),

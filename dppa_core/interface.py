@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dppa_core.checkpoints.sources.references import checked_reference
 from dppa_core.cli.cluster import exam_place
@@ -22,12 +22,15 @@ from dppa_core.cli.commands.search_study import (
     run_wanted,
 )
 from dppa_core.cli.output import domains_in
-from dppa_core.errors import DppaError, InvalidValue
+from dppa_core.errors import DppaError, InvalidValue, shown
+from dppa_core.merging.to_folder import merge_to_folder
+from dppa_core.merging.to_pack import pack_models
 from dppa_core.preflight.run import PreflightReport, preflight_models, preflight_recipe
 from dppa_core.progress import Progress, Stop
 from dppa_core.recipes.recipe_argument import as_recipe, recipe_or_model
 from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.tasks import DOMAINS, OwnDomain
+from dppa_core.tasks.item_files import EXAMPLE
 
 if TYPE_CHECKING:
     from dppa_core.evaluation.scores import Evaluation
@@ -37,7 +40,10 @@ if TYPE_CHECKING:
 
 Texts = str | Sequence[str]
 Files = str | Path | Sequence[str | Path]
-_OPTION = re.compile(r"(?<![\w-])--([a-z][a-z-]*)")
+F = TypeVar("F", bound=Callable[..., Any])
+_OPTION = re.compile(r"`[^`]*`|(?<![\w-])--([a-z][a-z-]*)")
+"""A command, which stays as it is; or an option."""
+_ARGUMENTS = {"overwrite": "overwrite=True"}
 
 
 def preflight(
@@ -155,7 +161,7 @@ def search(
         objective: retention, worst, retention.DOMAIN, density; several give a front. With joint:
             accuracy or loss.
         trials: Settings, earlier ones included; the default of `dppa search` if None.
-        study: SQLite file, or address, of a study that can go on; in memory if None.
+        study: SQLite file of a study that can go on; in memory if None.
         name: Of the study in that file.
         sampler: tpe, nsga2 or random.
         seed: Of the sampler, a whole number from 0.
@@ -199,11 +205,23 @@ def _knobs(key: str, settings: Texts | Mapping[str, object]) -> tuple[str, ...]:
 def _domains(tasks: Texts | None, items: Files | None, scorer: str | None) -> list[str] | None:
     """Domains of tasks, and of items behind them; None if neither is named."""
     files = [items] if isinstance(items, (str, Path)) else items or ()
+    _check_paths(files)
     names = None if tasks is None else _listed(tasks)
     read = {str(one): one for one in names or () if isinstance(one, OwnDomain)}
     text = None if names is None else ",".join(names)
     domains = domains_in(text, [str(file) for file in files], scorer)
     return domains and [read.get(name, name) for name in domains]
+
+
+def _check_paths(files: object) -> None:
+    """Raise InvalidValue for questions, or anything else, in the place of files."""
+    given = files if isinstance(files, Sequence) else [files]
+    wrong = [file for file in given if not isinstance(file, (str, Path))]
+    if wrong:
+        raise InvalidValue(
+            "items must be paths of files (JSON lines or CSV), each as FILE or NAME=FILE; got "
+            f"{shown(wrong[0])}. Write questions into a file. {EXAMPLE}"
+        )
 
 
 @contextmanager
@@ -212,5 +230,22 @@ def _python_options() -> Iterator[None]:
     try:
         yield
     except DppaError as error:
-        error.args = (_OPTION.sub(lambda option: option[1].replace("-", "_"), str(error)),)
+        error.args = (_OPTION.sub(_argument, str(error)),)
         raise
+
+
+def _argument(found: re.Match[str]) -> str:
+    name = (found[1] or "").replace("-", "_")
+    return _ARGUMENTS.get(name, name) or found[0]
+
+
+def _public(name: str, function: F) -> F:
+    """A function by its public name, with errors that write options as Python does."""
+    public = _python_options()(function)
+    public.__name__ = public.__qualname__ = name
+    public.__module__ = __name__
+    return public
+
+
+merge = _public("merge", merge_to_folder)
+pack = _public("pack", pack_models)

@@ -1,10 +1,12 @@
 """The public names of `dppa_core`: those of `__all__`, each where it is defined."""
 
 import json
+import pickle
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +134,17 @@ def test_a_plan_takes_one_rate(zoo_env: Path) -> None:
     assert dppa_core.plan(profile, 0.8) == dppa_core.plan(profile, [0.8])
 
 
+NO_FILES = (
+    ([{"question": "Red?", "answer": "apple"}], r"paths of files.*NAME=FILE.*'apple'"),
+    ({"fruit": [{"question": "Red?", "answer": "apple"}]}, "paths of files.*'fruit'"),
+    (7, "paths of files.*got 7"),
+)
+
+
+def _asked(items: Any, _at: Path) -> object:
+    return dppa_core.evaluate("zoo:math", items=items)
+
+
 @pytest.mark.usefixtures("unchecked_calls")
 @pytest.mark.parametrize(
     ("call", "error", "says"),
@@ -154,6 +167,7 @@ def test_a_plan_takes_one_rate(zoo_env: Path) -> None:
         (lambda at: dppa_core.plan(_profile(), None), InvalidValue, "got None"),
         (lambda at: dppa_core.evaluate("zoo:math", []), InvalidValue, "names no domain"),
         (lambda at: dppa_core.evaluate("zoo:math", scorer="exact"), InvalidValue, "items"),
+        *((partial(_asked, items), InvalidValue, says) for items, says in NO_FILES),
     ],
 )
 def test_another_kind_of_value_is_refused_with_what_is_allowed(
@@ -209,6 +223,7 @@ def test_each_search_of_the_command_line_is_a_call(tmp_path: Path) -> None:
         ({"trials": 3}, r"^trials has no meaning"),
         ({"grid": "rate"}, r"two settings, got 1: grid rate"),
         ({"vary": "rats=0:1"}, "rats"),
+        ({"vary": "rate", "study": "sqlite:///x"}, "^study takes a file, not the address"),
         ({"joint": True, "trials": -1}, "got -1"),
         ({"vary": "rate", "trials": -1}, "got -1"),
         ({"vary": "rate", "sampler": "best"}, "tpe"),
@@ -222,3 +237,21 @@ def test_a_search_that_cannot_be_names_options_as_python_does(
 ) -> None:
     with pytest.raises(DppaError, match=says):
         dppa_core.search(recipe_file, **options)
+
+
+def test_a_folder_that_is_there_names_the_argument_that_replaces_it(
+    recipe_file: Path, tmp_path: Path
+) -> None:
+    for write in (dppa_core.merge, dppa_core.pack):
+        out = tmp_path / write.__name__
+        write(recipe_file, out)
+        with pytest.raises(InvalidValue, match=r"allow overwriting \(overwrite=True\)\.$"):
+            write(recipe_file, out)
+        write(recipe_file, out, overwrite=True)
+        assert pickle.loads(pickle.dumps(write)) is write
+
+
+def test_a_command_in_an_error_is_left_as_it_is_written(tmp_path: Path) -> None:
+    (tmp_path / "mergekit.yaml").write_text("merge_method: linear\nmodels: []\n", "utf-8")
+    with pytest.raises(InvalidRecipe, match="`dppa import FILE --out recipe.yaml`"):
+        dppa_core.evaluate(tmp_path / "mergekit.yaml")

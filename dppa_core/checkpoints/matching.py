@@ -27,7 +27,7 @@ _INFINITIES = {"BF16": 0x7F80, "F16": 0x7C00, "F32": 0x7F800000}
 
 HEADS_REMEDY = (
     "Heads trained for different tasks cannot be merged: `heads: base` in the recipe, or Heads of "
-    "the models on the page, takes the base's and leaves this model's out."
+    "the models on the page, takes the base's, if it has any, and leaves this model's out."
 )
 
 

@@ -14,6 +14,7 @@ from numpy import ndarray
 from dppa_core.checkpoints.adapters.lora import LoraCheckpoint
 from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.chunks import slices
+from dppa_core.checkpoints.folders.architectures import pipeline_tag
 from dppa_core.checkpoints.matching import check_finite, tied
 from dppa_core.checkpoints.page_release import PageReleaser
 from dppa_core.checkpoints.safetensors_writer import TensorSpec
@@ -96,7 +97,8 @@ def convert_to_folder(
             write_config(source.config, dtype, folder)
         copy_companions(source.folder, folder)
         found = plan.conversion(files)
-        (folder / "README.md").write_text(_card(found, dtype, plan.parents), "utf-8")
+        card = _card(found, dtype, plan.parents, pipeline_tag(source.config))
+        (folder / "README.md").write_text(card, "utf-8")
     return found
 
 
@@ -191,11 +193,11 @@ def cast(
     return narrow
 
 
-def _card(found: Conversion, dtype: str | None, parents: tuple[Parent, ...]) -> str:
+def _card(found: Conversion, dtype: str | None, parents: tuple[Parent, ...], pipeline: str) -> str:
     """The README.md: origin of the weights. The same conversion gives the same text."""
     licences = {parent.licence for parent in parents}
     one = next(iter(licences)) if len(licences) == 1 else None
-    front = ["library_name: transformers", "pipeline_tag: text-generation"]
+    front = ["library_name: transformers", *([f"pipeline_tag: {pipeline}"] if pipeline else ())]
     front += [f"license: {one}"] if one and not one.startswith("other (") else []
     hub = [part[4:].partition("@")[0] for part in hub_parts(found.source)]
     front += ["base_model:", *(f"- {name}" for name in hub)] if hub else []

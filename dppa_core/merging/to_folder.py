@@ -12,6 +12,7 @@ from typing import Literal
 
 from dppa_core.checkpoints.adapters.pack_format import as_dtype, differing
 from dppa_core.checkpoints.fingerprints import Fingerprint, written_fingerprints
+from dppa_core.checkpoints.folders.architectures import pipeline_tag
 from dppa_core.checkpoints.safetensors_writer import SafetensorsWriter
 from dppa_core.checkpoints.shard_writer import SHARD_SIZE, WeightsWriter, one_hash
 from dppa_core.merging.cards.companions import Companions
@@ -51,8 +52,10 @@ class MergeReport:
     """Its owner, and why."""
     generation_config: str
     """Its owner."""
+    dtype: str
+    """Of the merged weights: the recipe's, or the base's where it names none."""
     rounding: dict[str, float]
-    """Domain model -> share of ‖d‖ that rounding to the recipe's dtype takes of its whole delta,
+    """Domain model -> share of ‖d‖ that rounding to that dtype takes of its whole delta,
     measured on a sample; empty where the dtype holds the weights of all models."""
     seconds: float
     sha256: str
@@ -142,6 +145,7 @@ def finish(
         ),
         calibration=dict(calibration_texts(recipe)),
         **asdict(beside.origins),
+        dtype=recipe.dtype,
         rounding={model: loss.share for model, loss in losses.items()},
         seconds=time.perf_counter() - began,
         sha256=one_hash(record.files),
@@ -162,6 +166,7 @@ def _write_beside(
         *(tally.parents, tally.modules(), energies, *weights),
         origins=beside.origins,
         warnings=merger.plan.warnings,
+        pipeline=pipeline_tag(beside.config),
     )
     write_provenance(merger.recipe, record, folder)
     return record

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from dppa_core.checkpoints.folders.architectures import lacks_lm_head, other_architectures
 from dppa_core.checkpoints.folders.quantisation import packed_by, quantised_by
 from dppa_core.errors import many
 from dppa_core.preflight.facts import Finding, ModelFacts, counted, in_bytes, listed
@@ -98,8 +99,6 @@ def quantised(facts: ModelFacts) -> str | None:
 def _architecture(facts: ModelFacts) -> Iterator[Finding]:
     if not facts.config:
         return
-    named = facts.config.get("architectures")
-    names = [str(one) for one in named] if isinstance(named, list) else []
     if facts.config.get("auto_map"):
         yield facts.warning(
             "architecture",
@@ -107,7 +106,7 @@ def _architecture(facts: ModelFacts) -> Iterator[Finding]:
             "The weights can be merged; chat and scores need an architecture of transformers.",
             "Load the merge where you trust that code.",
         )
-    if names and not any("CausalLM" in name or "LMHead" in name for name in names):
+    if names := other_architectures(facts.config):
         yield facts.warning(
             "architecture",
             f"It is a {listed(names)}, not a causal language model.",
@@ -141,7 +140,9 @@ def _head(facts: ModelFacts) -> Iterator[Finding]:
     if not facts.tensors or facts.rows is None:
         return
     tied, head = facts.config.get("tie_word_embeddings"), facts.head
-    if head is None and tied is False:
+    if head is None and lacks_lm_head(facts.config):
+        yield facts.ok("head", "It has no LM head.")
+    elif head is None and tied is False:
         yield facts.blocker(
             "head",
             "Its configuration has an LM head of its own, and the files hold none.",

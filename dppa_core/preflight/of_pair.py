@@ -153,7 +153,7 @@ def _tensors(base: ModelFacts, tuned: ModelFacts, heads: str) -> Iterator[Findin
     ]
     of_heads = [name for name in (*absent, *extra, *other) if in_head(name)]
     if of_heads:
-        yield _other_heads(tuned, of_heads, heads)
+        yield _other_heads(tuned, of_heads, heads, lacking=not {*of_heads} & {*absent, *other})
     if head and heads == "match":
         yield _own_head(tuned, head)
     absent, extra, other = (
@@ -187,11 +187,13 @@ def _unmatched(tuned: ModelFacts, absent: list[str], extra: list[str]) -> Iterat
         yield _unlike(tuned, f"It has {how_many} the base lacks: {listed(extra)}.")
 
 
-def _other_heads(tuned: ModelFacts, names: list[str], heads: str) -> Finding:
-    """Heads that differ, and what the merge does about them."""
-    what = f"Its head differs from the base's: {listed(names)}."
+def _other_heads(tuned: ModelFacts, names: list[str], heads: str, *, lacking: bool) -> Finding:
+    """Heads that differ, or that the base is lacking, and what the merge does about them."""
+    differs = "It has a head that the base lacks" if lacking else "Its head differs from the base's"
+    what = f"{differs}: {listed(names)}."
     if heads == "base":
-        return tuned.note("head", f"{what} The merge takes the base's and leaves its own out.")
+        done = "leaves it out" if lacking else "takes the base's and leaves its own out"
+        return tuned.note("head", f"{what} The merge {done}.")
     why, _, remedy = HEADS_REMEDY.partition(": ")
     finding = tuned.note if heads == "ask" else tuned.blocker
     return finding("head", what, f"{why}.", f"To merge all else, {remedy}")

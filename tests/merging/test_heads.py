@@ -12,6 +12,7 @@ from transformers import (
     BertForMaskedLM,
     BertForQuestionAnswering,
     BertForSequenceClassification,
+    BertModel,
     PreTrainedModel,
 )
 
@@ -133,6 +134,31 @@ def test_preflight_names_the_heads_and_the_key(
     path.write_text(dump_recipe(recipe(encoders, heads="base")), "utf-8")
     assert dppa("preflight", path) == 0
     assert "The merge takes the base's and leaves its own out." in dppa.out
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_an_encoder_without_a_head_stays_without_and_is_said_to(
+    dppa: Command, tmp_path: Path, tied: bool
+) -> None:
+    bare = BertModel(BertConfig(**SIZES, tie_word_embeddings=tied))
+    bare.save_pretrained(tmp_path / "base")
+    for seed, name in enumerate(("tone", "mood"), 1):
+        tuned = BertForSequenceClassification.from_pretrained(tmp_path / "base")
+        save(tuned, tmp_path / name, seed)
+    base, tone, mood = (str(tmp_path / name) for name in ("base", "tone", "mood"))
+    given = recipe((base, tone, mood), heads="base")
+    (tmp_path / "recipe.yaml").write_text(dump_recipe(given), "utf-8")
+    assert dppa("preflight", tmp_path / "recipe.yaml") == 0
+    assert "tied" not in dppa.out and "takes the base's" not in dppa.out
+    assert dppa.out.count("It has no LM head.") == 3
+    assert dppa.out.count("has a head that the base lacks: classifier.bias") == 2
+    assert dppa.out.count("The merge leaves it out.") == 2
+    assert dppa("card", tmp_path / "recipe.yaml") == 0 and "pipeline_tag" not in dppa.out
+    merge_to_folder(given, tmp_path / "out")
+    assert "pipeline_tag" not in (tmp_path / "out" / "README.md").read_text("utf-8")
+    assert dppa("card", tmp_path / "out") == 0 and "pipeline_tag" not in dppa.out
+    assert dppa("convert", tmp_path / "base", "--out", tmp_path / "copy") == 0
+    assert "pipeline_tag" not in (tmp_path / "copy" / "README.md").read_text("utf-8")
 
 
 def test_an_old_vocabulary_travels_along_and_cuts_text_alike(

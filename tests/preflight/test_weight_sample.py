@@ -1,5 +1,6 @@
 """What single weights show before a merge: NaN, and what rounding takes of a delta."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,25 @@ def test_preflight_and_plan_say_what_rounding_takes(
     assert "Rounding to bfloat16 takes 0." in found["what"]
     assert dppa("plan", recipe) == 0 and f"{math}: {found['what']}" in dppa.out
     assert dppa("plan", recipe, "--json") == 0 and 0.1 < dppa.json["rounding"][math] < 1
+
+
+@pytest.mark.parametrize(
+    ("dtype", "says"),
+    [
+        ("base", r"dtype: float32$"),
+        ("bfloat16", r"dtype: bfloat16; rounding takes 0\.\d+ of ‖d‖ of .*math$"),
+    ],
+)
+def test_a_merge_says_its_dtype_and_what_rounding_takes(
+    dppa: Command, models: tuple[Path, Path], tmp_path: Path, dtype: str, says: str
+) -> None:
+    base, math = map(str, models)
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(dump_recipe(MergeRecipe(base, (DomainModel(math),), dtype=dtype)))
+    assert dppa("merge", recipe, "--out", tmp_path / "out") == 0
+    assert re.search(says, dppa.out, re.MULTILINE)
+    assert dppa("merge", recipe, "--out", tmp_path / "out", "--overwrite", "--json") == 0
+    assert dppa.json["dtype"] == ("float32" if dtype == "base" else dtype)
 
 
 def test_nan_is_found_without_measuring(

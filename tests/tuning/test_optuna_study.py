@@ -306,6 +306,8 @@ def test_a_file_says_what_is_searched_and_a_grid_is_a_table(dppa: Command, recip
         (["--vary", "rate", "--sampler", "dice"], "sampler must be one of tpe, nsga2, random"),
         (["--vary", "rate", "--objective", "speed"], "No objective 'speed'"),
         (["--vary", "rate", "--study", "recipe.yaml"], "must be three files"),
+        (["--vary", "rate", "--study", "sqlite:///x"], "--study takes a file, not the address"),
+        (["--vary", "rate", "--study", "mysql+pymysql://u@h/x"], "address of a database"),
         (["--space", "nowhere.yaml"], "nowhere.yaml: cannot be read"),
         (["--space", "recipe.yaml"], "recipe.yaml: the key 'search' must be"),
     ],

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from dppa_core.checkpoints.adapters.pack_format import has_delta, mask_bytes
+from dppa_core.checkpoints.folders.architectures import pipeline_tag
 from dppa_core.checkpoints.sources.zoo import zoo_path
 from dppa_core.errors import DppaError, NoCounterpart
 from dppa_core.merging.cards.card import card_plots, model_card
@@ -53,7 +54,8 @@ def look(recipe: MergeRecipe, *, public: bool, stop: Stop | None = None) -> Expo
     errors that only the weights show."""
     inputs = open_inputs(recipe, public=public, stop=stop)
     plan, companions = plan_merge(inputs), inputs.companions()
-    record = planned_record(inputs.parents(), plan.plans, companions.origins, plan.warnings)
+    known = inputs.parents(), plan.plans, companions.origins, plan.warnings
+    record = planned_record(*known, pipeline_tag(companions.config))
     stored = tuple(
         sum(math.prod(one.shape(name)) * _width(one.dtype(name)) for name in one.names())
         for one in (inputs.base, *inputs.tuned)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from dppa_core.checkpoints.folders.architectures import pipeline_tag
 from dppa_core.cli.output import JsonFlag, OverwriteFlag, emit, progress_line
 from dppa_core.errors import InvalidValue
 from dppa_core.merging.cards.card import card_plots, model_card
@@ -52,8 +53,9 @@ def _planned(path: Path) -> tuple[MergeRecipe, MergeRecord]:
     loaded = load_recipe(path)
     with progress_line() as progress:
         inputs = open_inputs(loaded, progress=progress)
-        plan, origins = plan_merge(inputs), inputs.companions().origins
-        return plan.recipe, planned_record(inputs.parents(), plan.plans, origins, plan.warnings)
+        plan, beside = plan_merge(inputs), inputs.companions()
+        known = inputs.parents(), plan.plans, beside.origins, plan.warnings
+        return plan.recipe, planned_record(*known, pipeline_tag(beside.config))
 
 
 def _write(recipe: MergeRecipe, record: MergeRecord, out: Path, *, overwrite: bool) -> None:

@@ -74,6 +74,7 @@ def merge(
         f"{f' into {len(done.files)} files' if len(done.files) > 1 else ''}{_kept(given, done)}",
         f"tokenizer: {done.tokenizer}; chat template: {done.chat_template}; generation config: "
         f"{done.generation_config}",
+        f"dtype: {done.dtype}{_rounding(done)}",
         *(f"calibrated: {model} on {text}" for model, text in done.calibration.items()),
         *(f"warning: {warning}" for warning in done.warnings),
     ]
@@ -104,6 +105,12 @@ def _on_cluster(
         )
     with redirect_stdout(sys.stderr):  # Ray prints messages about lost nodes
         return merge_on_cluster(recipe, out, address=ray, threads=workers or 1, **how)
+
+
+def _rounding(done: MergeReport) -> str:
+    """What rounding to the dtype takes of each delta; empty if it takes nothing."""
+    lost = ", ".join(f"{share:.2g} of ‖d‖ of {model}" for model, share in done.rounding.items())
+    return f"; rounding takes {lost}" if lost else ""
 
 
 def _kept(recipe: MergeRecipe, done: MergeReport) -> str:

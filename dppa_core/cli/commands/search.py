@@ -11,6 +11,7 @@ import typer
 from dppa_core.cli.cluster import ExamPlace, RayOption, exam_place
 from dppa_core.cli.commands.search_study import (
     StudyOptions,
+    check_study,
     from_file,
     run_jointly,
     run_wanted,
@@ -151,7 +152,9 @@ def search(
 
 
 def settled_options(wanted: StudyOptions, *, per_model: bool) -> StudyOptions:
-    """The options with the defaults of their way; raises InvalidValue for two ways at once."""
+    """The options with the defaults of their way; raises InvalidValue for two ways at once, and
+    for the address of a database."""
+    check_study(wanted.study)
     if wanted.joint and (wanted.vary or wanted.grid):
         raise InvalidValue("Give either --joint or --vary and --grid: they are ways of their own.")
     if per_model and not wanted.joint:
@@ -194,8 +197,6 @@ def _beside(out: Path, end: str) -> Path:
 
 def _check_targets(recipe: Path, out: Path, other: Path, *, overwrite: bool) -> None:
     check_target(out, overwrite=overwrite)
-    if "://" in str(other):
-        return
     if other.resolve() in (out.resolve(), recipe.resolve()):
         raise InvalidValue(f"{other}: it, --out and RECIPE must be three files.")
     check_file(other)

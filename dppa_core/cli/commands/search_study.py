@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 _KEYS = ("way", "vary", "grid", "objectives", "trials", "sampler", "seed")
 MOST_TRIALS = 100_000
+_ADDRESS = re.compile(r"[A-Za-z][\w+.-]+:(/|$)")
+"""The address of a database, as a path: without the second slash. A drive has one letter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +48,17 @@ class StudyOptions:
 
     @property
     def address(self) -> str | None:
-        """Optuna's address of the database; a path is a file."""
-        if self.study is None:
-            return None
-        text = str(self.study)
-        return text if "://" in text else f"sqlite:///{self.study}"
+        """Optuna's address of the file."""
+        return None if self.study is None else f"sqlite:///{self.study}"
+
+
+def check_study(study: Path | None) -> None:
+    """Raise InvalidValue for the address of a database in the place of a file."""
+    if study is not None and _ADDRESS.match(str(study)):
+        raise InvalidValue(
+            f"--study takes a file, not the address of a database, got {shown(str(study))}. Name "
+            "the file alone, as study.db; it is a database of SQLite."
+        )
 
 
 def from_file(path: Path, wanted: StudyOptions) -> StudyOptions:

@@ -27,7 +27,6 @@ from dppa_core.recipes.yaml_text import (
 
 _FRONT = """---
 library_name: transformers
-pipeline_tag: text-generation
 {known}tags:
 - merge
 - dppa
@@ -48,7 +47,7 @@ def model_card(recipe: MergeRecipe, record: MergeRecord | None = None) -> str:
     text = dump_recipe(recipe)
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
     parts = [
-        _FRONT.format(known=_known(recipe, record.parents), tag=_tag(method.name)),
+        _FRONT.format(known=_known(recipe, record), tag=_tag(method.name)),
         f"# {_label(short_name(recipe.base))} merged with {_label(title)}\n",
         f"A merge by {method.title}{paper}, recipe `{short_hash(recipe)}`. {method.summary}"
         f"{_stage(recipe)}\n",
@@ -110,15 +109,18 @@ def _weights(record: MergeRecord) -> list[str]:
     ]
 
 
-def _known(recipe: MergeRecipe, parents: Sequence[Parent]) -> str:
-    """Front matter that not every merge has: licence, and parents on the Hub."""
+def _known(recipe: MergeRecipe, record: MergeRecord) -> str:
+    """Front matter that not every merge has: pipeline tag, licence, and parents on the Hub."""
+    parents = record.parents
     licence = merged_licence({parent.reference: parent.licence for parent in parents}).identifier
     packed = [model for parent in parents for model in parent.made_of]
     models = (recipe.base, *(model.model for model in recipe.models), *packed)
     hub = [part[4:].partition("@")[0] for model in models for part in hub_parts(model)]
-    lines = [f"license: {_scalar(licence)}"] if licence else []
+    lines = [f"pipeline_tag: {_scalar(record.pipeline)}"] if record.pipeline else []
     if licence and licence.startswith("other ("):
-        lines = ["license: other", f"license_name: {_scalar(licence[7:-1])}"]
+        lines += ["license: other", f"license_name: {_scalar(licence[7:-1])}"]
+    elif licence:
+        lines += [f"license: {_scalar(licence)}"]
     if hub:
         lines += ["base_model:", *(f"- {name}" for name in dict.fromkeys(hub))]
         lines += ["base_model_relation: merge"]

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from dppa_core.checkpoints.fingerprints import Fingerprint, one_fingerprint
 from dppa_core.checkpoints.folders.weight_files import read_object
@@ -58,6 +59,8 @@ class MergeRecord:
     origins: Origins | None = None
     warnings: tuple[str, ...] = ()
     """One line for each domain model that was hardly made from the base."""
+    pipeline: str = "text-generation"
+    """The Hub's pipeline tag; empty if the card names none."""
 
     @property
     def digest(self) -> str:
@@ -81,6 +84,7 @@ def planned_record(
     plans: Sequence[PruningPlan],
     origins: Origins | None = None,
     warnings: tuple[str, ...] = (),
+    pipeline: str = "text-generation",
 ) -> MergeRecord:
     """What is known before a merge: for methods that make plans, what will be kept."""
     columns = zip(*(plan.modules for plan in plans), strict=True)
@@ -89,7 +93,8 @@ def planned_record(
         for one in columns
     )
     energies = tuple(plan.energy for plan in plans)
-    return MergeRecord(tuple(parents), modules, energies, origins=origins, warnings=warnings)
+    known: dict[str, Any] = {"origins": origins, "warnings": warnings, "pipeline": pipeline}
+    return MergeRecord(tuple(parents), modules, energies, **known)
 
 
 def write_record(record: MergeRecord, folder: Path) -> None:
