@@ -7,6 +7,8 @@ from tests.e2e.learn.test_learn import wait_lesson
 from tests.e2e.lesson_sentences import asked
 
 OTHER = "layers.2.mlp.up_proj"
+FEW = "layers.4.mlp.up_proj"
+"""Its corner has opposite signs in fewer than half of the entries."""
 
 
 def opened(visit: Visit, name: str) -> Page:
@@ -38,6 +40,25 @@ def test_the_election_in_lesson_6_is_counted_in_the_chosen_matrix(visit: Visit) 
     other = next(one for one in modules if counts[one] != before)
     page.locator('[data-block="sign-election"]').get_by_label("Matrix").select_option(other)
     expect(page.locator(".lesson")).to_contain_text(f"Signs differ in {counts[other]} of its 36")
+
+
+def test_lesson_6_calls_no_count_of_signs_more_than_half_and_lists_who_agrees(
+    visit: Visit,
+) -> None:
+    page = opened(visit, "conflict")
+    block = page.locator('[data-block="sign-election"]')
+    block.get_by_label("Matrix").select_option(FEW)
+    expect(page.locator(".lesson")).to_contain_text("Signs differ in 17 of its 36 entries.")
+    expect(page.locator(".lesson")).not_to_contain_text("more than the half")
+    deltas = asked(page, "sign-election", module=FEW)["deltas"]
+    row, column = next(
+        (r, c)
+        for r in range(6)
+        for c in range(6)
+        if len({delta[r][c] > 0 for delta in deltas}) == 1
+    )
+    block.locator("table").first.locator("tr").nth(row).locator("td").nth(column).click()
+    expect(block.locator(".how")).to_contain_text("math, finance and law agree:")
 
 
 def test_two_choices_at_once_count_both(visit: Visit) -> None:
