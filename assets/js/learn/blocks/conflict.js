@@ -49,7 +49,7 @@ block("sign-election", ({ host, result, ask, write }) => {
   const bar = html("div", { class: "plot-bar" }, host);
   const grid = html("div", { class: "cells-row" }, host);
   const said = html("p", { class: "how", role: "status" }, host);
-  const change = byChoice(ask, {}, draw, (problem) => say(said, problem));
+  const change = byChoice(host, ask, {}, draw, (problem) => say(said, problem));
   select(bar, "Matrix", result.modules.map((name) => [name, name]), result.module, (module) => change({ module }));
   const specs = () => {
     const all = [...shown.deltas, shown.mean, shown.elected];
