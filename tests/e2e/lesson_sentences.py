@@ -54,7 +54,6 @@ def hold_conflict(page: Page, told: dict[str, Any]) -> None:
         assert of["conflict"] < told[f"conflict-rates.{pair}-conflict-all"] < 0.5
     for pair in asked(page, "conflict-rates")["pairs"]:
         assert pair["conflict"][99] > min(pair["conflict"][:99])  # "it rises again"
-    assert told["sign-election.opposed"] > told["sign-election.entries"] / 2  # three may differ
 
 
 def hold_surface(page: Page) -> None:

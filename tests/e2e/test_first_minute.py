@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from components.session.state import session_from_state
-from components.views.see.verdict import shown_merges, verdict_of
+from components.views.see.verdict import shown_at, shown_merges, verdict_of
 from dppa_core.tasks.kinds import NUMBER_OF_KINDS
 from tests.e2e.conftest import Visit
 from tests.e2e.expected import ACTIVE, BASE, first_session, plan
@@ -114,6 +114,9 @@ def test_a_phone_has_the_four_merges_in_one_row(visit: Visit) -> None:
     buttons = studio.page.locator(".shown-merges button")
     boxes = [button.bounding_box() for button in buttons.all()]
     assert len({box["y"] for box in boxes if box}) == 1
+    label = studio.page.locator(".shown-what")
+    expect(label).to_have_text(f"Kept, whole or {shown_at()} pruned:")
+    expect(label).to_be_visible()
     assert [" ".join(text.split()) for text in buttons.all_inner_texts()] == [
         f"{one.name} {one.kept}".replace("\u202f", " ") for one in shown_merges()
     ]

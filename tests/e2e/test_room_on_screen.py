@@ -21,8 +21,8 @@ BOXES = """() => ['#preset-box', '#head', '.tune-bar'].map(part => {
     const {x, y, width, height} = document.querySelector(part).getBoundingClientRect();
     return [x, y + window.scrollY, width, height].map(Math.round).join(' ');
 })"""
-PASTE = """text => {
-    const box = document.querySelector('#prompt textarea'), data = new DataTransfer();
+PASTE = """([place, text]) => {
+    const box = document.querySelector(place), data = new DataTransfer();
     box.focus();
     data.setData('text', text);
     box.dispatchEvent(new ClipboardEvent('paste', {clipboardData: data, bubbles: true}));
@@ -59,11 +59,23 @@ def test_a_question_that_is_cut_says_so(studio: Studio) -> None:
     hint, box = studio.page.locator("#prompt-hint"), studio.page.locator("#prompt textarea")
     box.fill("a" * 1900)
     assert hint.inner_text() == "1,900 of 2,000 characters"
-    studio.page.evaluate(PASTE, "b" * 200)
+    studio.page.evaluate(PASTE, ["#prompt textarea", "b" * 200])
     assert len(box.input_value()) == 2000
     assert hint.inner_text() == "2,000 of 2,000 characters: the rest was cut"
     box.fill("a")
     assert hint.inner_text() == "Shift+Enter or Ctrl+Enter sends."
+
+
+def test_a_pinned_question_that_is_cut_says_so(studio: Studio) -> None:
+    choice, own = studio.page.locator("#pinned-choice"), studio.page.locator("#pinned-own")
+    note, example = studio.page.locator("#pinned-length"), choice.input_value()
+    choice.select_option(label="a question of your own …")
+    studio.page.evaluate(PASTE, ["#pinned-own", "b" * 3000])
+    assert len(own.input_value()) == 2000
+    expect(note).to_have_text("2,000 of 2,000 characters: the rest was cut")
+    own.blur()
+    choice.select_option(example)
+    expect(note).to_have_text("")
 
 
 @pytest.mark.long

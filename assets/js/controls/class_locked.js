@@ -1,5 +1,5 @@
 // Hides the controls that a class link disables; their values stay as in the link.
-import { fixSettings } from "../session/history.js";
+import { fixSettings, hideHistory } from "../session/history.js";
 import { paint } from "../session/parts.js";
 
 const list = (name, buttons) => buttons.map(([key, title]) => [key, title, `#${name} button[data-${name.slice(0, -1)}="${key}"], [data-leads="${key}"]`]);
@@ -47,6 +47,7 @@ function leaveOut() {
   const style = document.createElement("style"); // of the selectors above, with no text of the address
   const whole = SETTINGS.some(left) ? [WHOLE] : [];
   if (whole.length) fixSettings();
+  if (left("history")) hideHistory();
   style.textContent = `${[...entries.map(([, , place]) => place), ...boxes, ...whole].join(", ")} { display: none !important; }`;
   document.head.append(style);
 }

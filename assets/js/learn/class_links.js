@@ -12,6 +12,9 @@ export const listed = (lessons) => {
   return kept.length ? kept : lessons; // a link of lessons that are gone shows what there is
 };
 
+/** Whether a class link holds nothing that is known. */
+export const namesNone = (lessons) => ofClass().length > 0 && ![WORKBENCH, ...lessons.map(({ name }) => name)].some((name) => ofClass().includes(name));
+
 export const forClass = (parent, lessons) => {
   const fold = html("details", { class: "for-class" }, parent);
   html("summary", {}, fold, "For a class");

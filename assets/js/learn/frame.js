@@ -2,7 +2,7 @@
 // in this browser only).
 import { html, say, put, THIN } from "../base/shapes.js";
 import { quiz } from "./blocks/quiz.js";
-import { listed, forSave, forClass } from "./class_links.js";
+import { listed, namesNone, forSave, forClass } from "./class_links.js";
 import { learn, go, ask, ofClass, rename } from "./entry.js";
 import { figures, fill, numbered, prose } from "./prose.js";
 
@@ -14,16 +14,30 @@ const builders = {};
 // If a result comes in parts, build returns a function that draws further parts.
 // More in docs/development.md.
 export const block = (name, build) => { builders[name] = build; };
+// While another choice is awaited, what stands in the block is dimmed, under a line that says so; "" ends it.
+export const awaiting = (host) => {
+  const line = html("p", { class: "awaits", role: "status", hidden: "" }), text = html("span", {}, line);
+  host.querySelector(".plot-bar").after(line);
+  return (what) => {
+    say(text, what);
+    line.hidden = !what;
+    put(host, "data-awaits", Boolean(what));
+  };
+};
+export const COMPUTING = "Computing what you chose";
 // Requests a block with all that is chosen. Of choices made while it computes, only the newest is drawn.
-export const byChoice = (ask, first, draw, fail) => {
+export const byChoice = (host, ask, first, draw, fail) => {
   let choices = first, newest = 0;
-  return async (change, news) => {
+  const awaits = awaiting(host);
+  return async (change) => {
     choices = { ...choices, ...change };
     const count = (newest += 1);
+    const current = (act) => { if (count === newest) act(); };
+    awaits(`${COMPUTING} …`);
     try {
-      const result = await ask(choices, news);
-      if (count === newest) draw(result);
-    } catch (error) { if (count === newest) fail(error.message); }
+      const result = await ask(choices, (_done, _total, what) => current(() => awaits(`${COMPUTING}: ${what} …`)));
+      current(() => { awaits(""); draw(result); });
+    } catch (error) { current(() => { awaits(""); fail(error.message); }); }
   };
 };
 
@@ -83,7 +97,8 @@ async function open(name, focus) {
     }
     if (signal.aborted) return;
     const known = new Set([...catalogue.lessons.map((one) => one.name), GLOSSARY]);
-    if (name === "start" || !known.has(name)) {
+    const unknown = name !== "start" && !known.has(name);
+    if (name === "start" || unknown) {
       name = (catalogue.lessons.find((one) => !progress().done[one.name]) ?? catalogue.lessons[0]).name;
       rename(name);
     }
@@ -91,6 +106,9 @@ async function open(name, focus) {
     put(place.fold, "aria-expanded", "false");
     if (name === GLOSSARY) drawGlossary();
     else drawLesson(await ask("lesson", name, {}, { signal }), signal);
+    if (unknown || namesNone(catalogue.lessons)) {
+      place.main.prepend(html("p", { class: "problem", role: "alert" }, null, "This link names no lesson that is known here. It may be cut off, or of another version."));
+    }
   } catch (error) {
     place.main.replaceChildren();
     const line = html("p", { class: "problem", role: "alert" }, place.main, error.message);

@@ -153,8 +153,8 @@ document.addEventListener("keydown", (event) => {
 
 // The box has a limit of characters: a note appears near and beyond it.
 const counted = (number) => number.toLocaleString("en");
-const BOXES = { prompt: ["prompt-length", ""], "attribution-prompt": ["attribution-length", "Question: "], "attribution-answer": ["attribution-length", "Answer: "] };
-const BOX = Object.keys(BOXES).map((id) => `#${id} textarea`).join(", ");
+const BOXES = { prompt: ["prompt-length", ""], "attribution-prompt": ["attribution-length", "Question: "], "attribution-answer": ["attribution-length", "Answer: "], "pinned-own": ["pinned-length", ""] };
+const BOX = Object.keys(BOXES).map((id) => `#${id} textarea, input#${id}`).join(", ");
 let over = false;
 document.addEventListener("paste", (event) => {
   const box = event.target;

@@ -54,7 +54,8 @@ part("question-lists", ({ host, put: send, trigger }) => {
     for (const { ref, text } of options) html("option", { value: ref }, choice, text);
     choice.value = shown;
     const others = models.filter((ref) => lists[ref]?.trim());
-    say(note, others.length ? `${others.length} of ${models.length} models have a list` : "");
+    const common = !lists[ALL]?.trim() ? "" : `. Score asks the one for all models too; Search ${others.length < models.length ? "takes it for the others" : "leaves it out"}.`;
+    say(note, others.length ? `${others.length} of ${models.length} models have a list${common}` : "");
   });
 });
 

@@ -47,6 +47,7 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
   offer();
   const mark = html("span", { class: "right-mark" }, head);
   const own = html("input", { type: "text", id: "pinned-own", maxlength: 2000, placeholder: "Type a question, then press Enter", "aria-label": "A question of your own", hidden: "" }, box);
+  const length = html("output", { class: "how", id: "pinned-length" }, box); // panes/chat.js counts
   const text = html("p", { class: "answer-text", id: "pinned-text" }, box);
   const note = html("p", { class: "how", id: "pinned-note" }, box);
   const place = html("div", {}, box);
@@ -67,6 +68,7 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
   function showChoice() {
     choice.value = isExample(pinned.question) ? pinned.question : OWN;
     own.hidden = choice.value !== OWN;
+    if (own.hidden || !pinned.question) say(length, "");
     if (!own.hidden) own.value = pinned.question;
   }
   choose = (question) => {

@@ -107,7 +107,8 @@ function tableOf(parent, table, place, name, set) {
 }
 function setter(td, row, what, set) {
   if (!row.recipe) return;
-  html("button", { type: "button", class: "small", title: "Set the controls to this merge: its models, method, rates and coefficients", "aria-label": `Set the controls to the merge of ${what}` }, td, "Set").addEventListener("click", set);
+  const fixed = history.refusal();
+  html("button", { type: "button", class: "small", title: fixed || "Set the controls to this merge: its models, method, rates and coefficients", "aria-label": `Set the controls to the merge of ${what}`, ...(fixed && { disabled: "" }) }, td, "Set").addEventListener("click", set);
 }
 function howOf(parent, one, about) {
   const box = html("details", { class: "result-how" }, parent);
@@ -140,8 +141,7 @@ part("experiments", ({ host, get, put: send, watch, trigger }) => {
   models.addEventListener("change", () => { sayProse(line, ""); ask("look", { models: Number(models.value), key: shown, or_first: true }); });
   function set(place, what) {
     wanted = what;
-    sayProse(line, history.refusal());
-    if (history.refusal()) return;
+    sayProse(line, "");
     ask("take", { models: chosen, key: shown, ...place });
   }
   function fill({ list, about, shown: one, models: sets, chosen: place }) {
@@ -162,7 +162,7 @@ part("experiments", ({ host, get, put: send, watch, trigger }) => {
     const rest = one.not_run ? () => {} : found(body, one.finding, one.key === "overview" ? one.short : "");
     if (!map) rest();
     const plots = html("div", { class: "result-plots" }, body);
-    const pick = (title) => ([table, row], what) => (one.tables[table].rows[row].recipe ? () => set({ table, row }, `${title.split(" minus ")[0]}, ${what}`) : null);
+    const pick = (title) => ([table, row], what) => (one.tables[table].rows[row].recipe && !history.refusal() ? () => set({ table, row }, `${title.split(" minus ")[0]}, ${what}`) : null);
     draws = one.plots.map((plot, i) => plotOf(plots, plot, `experiment-${one.number}-${i + 1}`, scaleOf(one.plots, plot), pick(plot.title)));
     if (map) rest();
     one.tables.forEach((table, i) => tableOf(body, table, i, `experiment-${one.number}-table-${i + 1}`, set));

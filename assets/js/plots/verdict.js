@@ -24,7 +24,7 @@ part("verdict", ({ host, get }) => {
   say(html("span", {}, more), " · ");
   html("button", { type: "button", class: "link", "data-opens": RANKED }, more, "All methods, ranked");
   const row = html("div", { class: "shown-merges", role: "group", "aria-label": "Set the merge, and see what it keeps" }, host);
-  html("span", { class: "shown-what" }, row, `Kept at ${get()?.at ?? ""}:`);
+  html("span", { class: "shown-what" }, row, `Kept, whole or ${get()?.at ?? ""} pruned:`);
   const shows = (get()?.shows ?? []).map(({ name, kept, how, recipe, state }, place) => {
     if (place) html("span", { class: "shown-next", "aria-hidden": "true" }, row, "→");
     const button = html("button", { type: "button", class: "small", title: `${how} A click sets the controls to this merge; Undo brings back what was there.` }, row);

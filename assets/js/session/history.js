@@ -137,9 +137,12 @@ export const takeBack = () => {
 export const agreed = () => { before = null; };
 
 // --- keys, outside of text boxes ------------------------------------------------------------------------
+let hidden = false;
+// A class link hides Undo: no key does it, either.
+export const hideHistory = () => { hidden = true; };
 const TEXTS = "textarea, select, [contenteditable], input:not([type=range], [type=checkbox], [type=radio], [type=button])";
 window.addEventListener("keydown", (event) => {
-  if (!(event.ctrlKey || event.metaKey) || event.altKey || event.target.closest?.(TEXTS)) return;
+  if (hidden || !(event.ctrlKey || event.metaKey) || event.altKey || event.target.closest?.(TEXTS)) return;
   const key = event.key.toLowerCase();
   if (key === "z" && !event.shiftKey) undo();
   else if (key === "y" || key === "z") redo();

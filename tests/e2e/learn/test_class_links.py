@@ -46,8 +46,10 @@ def test_nothing_sets_a_whole_merge_where_a_setting_is_hidden(visit: Visit) -> N
     page.evaluate("() => window.dppa.showSlot('B')")
     page.locator("#models-box").evaluate(DROP, dump_recipe(START.recipe()))
     page.locator('#views button[data-view="experiments"]').click()
-    page.locator("#experiments .result-table tbody button").first.click()
-    expect(page.locator("#experiments .standing")).to_contain_text("keeps the settings")
+    setter = page.locator("#experiments .result-table tbody button").first
+    expect(setter).to_be_disabled()
+    expect(setter).to_have_attribute("title", "This link keeps the settings as they are.")
+    expect(page.locator("#experiments .result-plots [role=button]")).to_have_count(0)
     wait_rest(studio)
     assert session_of(studio) == TIES
     page.locator('#views button[data-view="modules"]').click()
@@ -64,6 +66,21 @@ def test_no_other_control_changes_a_hidden_one(visit: Visit) -> None:
     expect(page.locator("#levels-editor")).to_be_visible()
     for leads in ("#levels", "#own-clear", '[data-leads="experiments"]'):
         expect(page.locator(leads)).to_be_hidden()
+
+
+def test_no_key_undoes_or_redoes_where_undo_is_hidden(visit: Visit) -> None:
+    studio = opened(visit, "history")
+    page = studio.page
+    expect(page.locator("#undo")).to_be_hidden()
+    studio.set_rate(60)
+    wait_rest(studio)
+    page.wait_for_function("() => dppa.history().back !== null")
+    before = session_of(studio)
+    for key in ("Control+z", "Control+Shift+z", "Control+y"):
+        page.evaluate("() => document.activeElement.blur()")
+        page.keyboard.press(key)
+        wait_rest(studio)
+        assert session_of(studio) == before
 
 
 def test_a_link_that_hides_no_setting_leaves_every_way_to_one(visit: Visit) -> None:
@@ -84,3 +101,11 @@ def test_a_class_link_of_lessons_alone_opens_the_first_without_being_told(
     page.goto(f"{studio.url}/?class=", wait_until="commit")
     studio.wait_drawn()
     expect(page.locator("#learn-open")).to_have_text("Learn")
+
+
+@pytest.mark.parametrize("link", ["class=nonsense", "learn=nonsense"])
+def test_a_link_that_names_nothing_known_says_so(visit: Visit, link: str) -> None:
+    studio = visit()
+    studio.page.goto(f"{studio.url}/?{link}", wait_until="commit")
+    wait_lesson(studio.page, "delta")
+    expect(studio.page.locator(".lesson .problem")).to_contain_text("names no lesson")

@@ -131,7 +131,10 @@ def test_each_model_has_a_list_and_the_chat_and_the_pinned_question_offer_them(
     expect(text).to_have_value("")
     text.fill(CLAUSES)
     expect(choice.locator("option", has_text="law")).to_have_text("law ✓")
-    expect(page.locator("#questions-kept")).to_have_text("1 of 3 models have a list")
+    expect(page.locator("#questions-kept")).to_have_text(
+        "1 of 3 models have a list. Score asks the one for all models too; Search takes it for "
+        "the others."
+    )
     choice.select_option("")
     expect(text).to_have_value(APPLES)
     chips = page.locator("#examples .example-domain")

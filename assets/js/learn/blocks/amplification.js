@@ -11,7 +11,7 @@ const FACTORS = Array.from({ length: LARGEST / STEP + 1 }, (_, i) => +(i * STEP)
 block("partitions-by-hand", ({ host, result, ask }) => {
   let shown = result, first = 1, second = 1;
   const bar = html("div", { class: "plot-bar" }, host);
-  const fresh = byChoice(ask, { model: shown.model, levels: shown.levels }, (next) => {
+  const fresh = byChoice(host, ask, { model: shown.model, levels: shown.levels }, (next) => {
     shown = next;
     say(note, "");
     draw();

@@ -2,7 +2,7 @@
 import { amounts, html, svg, say, put, px, three } from "../../base/shapes.js";
 import { saveable } from "../../session/save_plots.js";
 import { select } from "../charts.js";
-import { block } from "../frame.js";
+import { awaiting, block, COMPUTING } from "../frame.js";
 
 const LEFT = 56, TOP = 8, FOOT = 42, RIGHT = 12, LARGEST = 460;
 
@@ -15,24 +15,29 @@ block("entropy-surface", ({ host, result, ask }) => {
     draw();
   }
   const bar = html("div", { class: "plot-bar" }, host);
+  const awaits = awaiting(host);
   const said = html("p", { class: "how", role: "status" }, host);
   let [first, second] = shown.names.map((name) => `zoo:${name}`);
   const fresh = async (changes) => {
     first = changes.first ?? first;
     second = changes.second ?? second;
-    say(said, "Computing …");
+    say(said, "");
+    awaits(`${COMPUTING} …`);
     const mine = (wanted += 1), late = () => mine !== wanted;
     step = shown.path.length - 1;
     try {
       const whole = await ask({ first, second }, (done, total, what, known) => {
         if (late()) return;
         say(said, `${what}: ${done} of ${total}`);
-        if (known) take(known);
+        if (!known) return;
+        awaits("");
+        take(known);
       });
       if (late()) return;
+      awaits("");
       take(whole);
       say(said, "");
-    } catch (error) { if (!late()) say(said, error.message); }
+    } catch (error) { if (!late()) { awaits(""); say(said, error.message); } }
   };
   const options = shown.models.map((name) => [`zoo:${name}`, name]);
   select(bar, "Across", options, first, (one) => fresh({ first: one }));

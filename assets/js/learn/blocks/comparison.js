@@ -7,7 +7,7 @@ block("interval-width", ({ host, result, ask }) => {
   let shown = result;
   const bar = html("div", { class: "plot-bar" }, host);
   const said = html("p", { class: "how", role: "status" }, host);
-  const fresh = byChoice(ask, {}, (next) => {
+  const fresh = byChoice(host, ask, {}, (next) => {
     shown = next;
     plot.update(spec());
   }, (problem) => say(said, problem));

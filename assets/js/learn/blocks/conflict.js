@@ -4,6 +4,7 @@ import { lines, select, cells, pointed } from "../charts.js";
 import { block, byChoice } from "../frame.js";
 
 const COLOURS = ["#0072B2", "#E69F00", "#009E73"], DASHES = ["none", "7 4", "2 4"];
+const and = new Intl.ListFormat("en-GB");
 const signed = (x) => three(x).replace("-", "−");
 const four = (x) => (x === 0 ? "0" : x.toFixed(Math.abs(x) < 0.9995 ? 3 : 2).replace("0.", ".").replace("-", Math.abs(x) < 0.0005 ? "" : "−"));
 
@@ -48,7 +49,7 @@ block("sign-election", ({ host, result, ask, write }) => {
   const bar = html("div", { class: "plot-bar" }, host);
   const grid = html("div", { class: "cells-row" }, host);
   const said = html("p", { class: "how", role: "status" }, host);
-  const change = byChoice(ask, {}, draw, (problem) => say(said, problem));
+  const change = byChoice(host, ask, {}, draw, (problem) => say(said, problem));
   select(bar, "Matrix", result.modules.map((name) => [name, name]), result.module, (module) => change({ module }));
   const specs = () => {
     const all = [...shown.deltas, shown.mean, shown.elected];
@@ -64,7 +65,7 @@ block("sign-election", ({ host, result, ask, write }) => {
     const sign = Math.sign(sum), agree = shown.models.filter((_, i) => Math.sign(votes[i]) === sign);
     const texts = shown.models.map((name, i) => `${name} ${signed(votes[i])}`);
     say(said, `Row ${r + 1}, column ${c + 1}: ${texts.join(", ")}. The sum is ${signed(sum)}, so ${sign > 0 ? "plus" : sign < 0 ? "minus" : "nobody"} is elected`
-      + `${agree.length ? ` and ${agree.join(" and ")} agree${agree.length === 1 ? "s" : ""}` : ""}: ${signed(shown.elected[r][c])}. The mean of all is ${signed(shown.mean[r][c])}.`);
+      + `${agree.length ? ` and ${and.format(agree)} agree${agree.length === 1 ? "s" : ""}` : ""}: ${signed(shown.elected[r][c])}. The mean of all is ${signed(shown.mean[r][c])}.`);
   }
   function draw(next) {
     shown = next;

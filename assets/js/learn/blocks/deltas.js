@@ -11,7 +11,7 @@ block("delta-excerpt", ({ host, result, ask, write }) => {
   const bar = html("div", { class: "plot-bar" }, host);
   const grid = html("div", { class: "cells-row" }, host);
   const said = html("p", { class: "how", role: "status" }, host);
-  const change = byChoice(ask, { model: shown.model, module: shown.module }, draw, (problem) => { said.textContent = problem; });
+  const change = byChoice(host, ask, { model: shown.model, module: shown.module }, draw, (problem) => { said.textContent = problem; });
   select(bar, "Model", result.models.map((one) => [one.model, one.label]), result.model, (model) => change({ model }));
   select(bar, "Matrix", result.modules.map((name) => [name, name]), result.module, (module) => change({ module }));
   const label = () => result.models.find((one) => one.model === shown.model).label;

@@ -7,7 +7,7 @@ block("matrix-counts", ({ host, result, ask }) => {
   const bar = html("div", { class: "plot-bar" }, host);
   const problem = html("p", { class: "problem", role: "alert", hidden: "" }, host);
   const chart = bars(host, specOf(result));
-  const fresh = byChoice(ask, {}, (next) => {
+  const fresh = byChoice(host, ask, {}, (next) => {
     chart.update(specOf(next));
     problem.hidden = true;
   }, (text) => {

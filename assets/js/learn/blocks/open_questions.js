@@ -16,7 +16,7 @@ block("open-question", ({ host, result, ask }) => {
   html("summary", {}, fold, "What was found");
   const found = html("ul", { class: "finding" }, fold);
   html("p", { class: "how" }, fold, result.words);
-  const fresh = byChoice(ask, {}, draw, (problem) => say(told, problem));
+  const fresh = byChoice(host, ask, {}, draw, (problem) => say(told, problem));
   if (result.keys.length) select(bar, "Experiment", result.keys, result.key, (key) => fresh({ key }));
   function draw({ question, finding, plot, note }) {
     say(asked, tidy(question));
@@ -34,13 +34,13 @@ block("open-question", ({ host, result, ask }) => {
     const box = html("section", { class: "plot plot-result" }, place);
     html("h3", { class: "plot-title" }, box, map.title);
     const root = svg("svg", { role: "group", "aria-label": `${map.title}. The numbers stand in the view Experiments.` }, box);
-    html("p", { class: "how" }, box, `${map.how.replaceAll("*", "")} Underlined: a click sets the controls of the page to this merge.`);
+    const fixed = history.refusal();
+    html("p", { class: "how" }, box, `${map.how.replaceAll("*", "")} ${fixed || "Underlined: a click sets the controls of the page to this merge."}`);
     const news = html("p", { class: "how", role: "status" }, box);
-    const pick = ([table, row], what) => (result.set[table]?.[row] ? () => { take({ table, row }, what, news); } : null);
+    const pick = ([table, row], what) => (result.set[table]?.[row] && !fixed ? () => { take({ table, row }, what, news); } : null);
     new ResizeObserver(() => { if (box.clientWidth) resultPlot(root, map, box.clientWidth, null, pick); }).observe(box);
   }
   async function take(place, what, news) {
-    if (history.refusal()) { say(news, history.refusal()); return; }
     try {
       const found = await ask({ key: result.key, ...place });
       history.goTo(found.take);

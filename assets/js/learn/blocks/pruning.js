@@ -11,16 +11,12 @@ block("output-error", ({ host, result, ask }) => {
   const bar = html("div", { class: "plot-bar" }, host);
   const said = html("p", { class: "how", role: "status" }, host);
   const tell = (text) => { said.textContent = text; };
-  const fresh = byChoice(ask, { model: shown.model, module: shown.module }, (next) => {
+  const change = byChoice(host, ask, { model: shown.model, module: shown.module }, (next) => {
     shown = next;
     tell("");
     overRate.update(rateSpec());
     overFactor.update(factorSpec());
   }, tell);
-  const change = (choice) => {
-    tell("Computing …");
-    fresh(choice, (_done, _total, what) => tell(`${what} …`));
-  };
   select(bar, "Model", result.models.map((one) => [one.model, one.label]), result.model, (model) => change({ model }));
   select(bar, "Matrix", result.modules.map((name) => [name, name]), result.module, (module) => change({ module }));
 

@@ -19,7 +19,7 @@ block("significance-by-hand", ({ host, args, result, ask }) => {
   const end = (pick) => shown.modules.reduce((best, next) => (pick(next.density[80], best.density[80]) ? next : best));
   let chosen = shown.modules[Math.floor(shown.modules.length / 2)].name;
   const bar = html("div", { class: "plot-bar" }, host);
-  const fresh = byChoice(ask, { ...args, model: shown.model, strength: shown.strength }, (next) => {
+  const fresh = byChoice(host, ask, { ...args, model: shown.model, strength: shown.strength }, (next) => {
     shown = next;
     draw();
   }, (problem) => say(note, problem));
