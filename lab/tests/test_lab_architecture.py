@@ -1,10 +1,14 @@
 """Rules of the laboratory: what it imports of the library, the order of its packages, sizes."""
 
+import re
+
 import pytest
 
 import dppa_core
+from tests.helpers.command import Command
 from tests.test_architecture import (
     LAB,
+    ROOT,
     houses,
     imported,
     late_imports,
@@ -68,3 +72,16 @@ def test_every_import_points_to_an_earlier_part(package: str) -> None:
 
 def test_a_file_has_one_purpose() -> None:
     assert not too_long(LAB, "lab/scripts")
+
+
+def test_every_command_of_the_makefile_is_there_with_its_options(dppa: Command) -> None:
+    text = (ROOT / "lab" / "Makefile").read_text("utf-8").replace("\\\n", " ")
+    asked: dict[tuple[str, ...], set[str]] = {}
+    for line in re.findall(r"\$\(DPPA\) ([^;&\n]+)", text):
+        words = line.split()
+        name = tuple(words[: 2 if words[0] == "zoo" else 1])
+        asked.setdefault(name, set()).update(w for w in words if w.startswith("--"))
+    assert len(asked) >= 8
+    for name, options in asked.items():
+        assert dppa(*name, "--help") == 0, name
+        assert options <= set(re.findall(r"--[a-z-]+", dppa.out)), name

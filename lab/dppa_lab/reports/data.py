@@ -66,11 +66,6 @@ class LabData:
         return without_new(list(self.study.values()))[0]
 
     @cached_property
-    def confirming(self) -> Sequence[Values]:
-        """The sets of its confirmation."""
-        return without_new(list(self.study.values()))[1]
-
-    @cached_property
     def survey(self) -> Sequence[Values]:
         """The deltas of all surveyed sets."""
         return [one for file in self._files("survey") for one in self._read(file)]

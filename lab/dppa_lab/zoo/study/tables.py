@@ -141,11 +141,6 @@ def _rate(row: Measured) -> str:
     return f"{100 * row['rate']:g} %{whole}"
 
 
-def points_text(one: SeedComparison) -> str:
-    """A difference in points with its interval, the wider of the two."""
-    return f"{100 * one.over_seeds.value:+.1f} points ({_ends(one.interval)})"
-
-
 def _ends(one: Interval) -> str:
     return f"{100 * one.low:+.1f} to {100 * one.high:+.1f}"
 
