@@ -2,12 +2,17 @@
 
 import pytest
 
-from lab.scripts.measured import DATA, ROOT, made
+from dppa_lab.reports.figures import figures
+from dppa_lab.reports.page_file import page_file
+from lab.scripts.measured import DATA, FIGURES, PAGE_FILE, json_text
 
-MADE = made(DATA)
 
-
-@pytest.mark.parametrize("file", MADE, ids=lambda file: file.relative_to(ROOT).as_posix())
-def test_a_file_is_what_the_data_make_of_it(file) -> None:
+def test_the_page_file_is_what_the_data_make_of_it() -> None:
     """`make -C lab measured` writes it."""
-    assert file.read_text("utf-8") == MADE[file]
+    assert PAGE_FILE.read_text("utf-8") == json_text(page_file(DATA))
+
+
+@pytest.mark.long
+def test_the_figures_are_what_the_data_make_of_them() -> None:
+    """`make -C lab measured` writes them."""
+    assert FIGURES.read_text("utf-8") == json_text(figures(DATA))
