@@ -1,17 +1,17 @@
-"""Make the reports in lab/data, and the plots and the table of lab/docs/experiments.md.
+"""Make the reports of the experiments in lab/data, and the plots that lab/docs shows.
 
 python lab/scripts/experiments.py out/experiments                        a finished run
 python lab/scripts/experiments.py --set smollm2 out/experiments-smollm2  one of other models
 python lab/scripts/experiments.py --add out/more [smollm2]               more experiments of a set
 python lab/scripts/experiments.py --page                                 measures nothing anew
 
-Questions and findings are written by hand, in lab/data/findings.yaml.
+Questions and findings are written by hand, in lab/data/findings.yaml. Then
+`python -m lab.scripts.measured` puts the reports into the page's file and the documents.
 """
 
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,7 +23,6 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "lab")]  # run as a script, from wherever
 
 from dppa_core.charts.report import experiment_json, report_of  # noqa: E402
-from dppa_core.evaluation.tables import markdown_table  # noqa: E402
 from dppa_lab.experiments.overview import KEY, overview  # noqa: E402
 from dppa_lab.experiments.report_page import PLOTS, pictures_of  # noqa: E402
 from dppa_lab.experiments.runner import RESULT  # noqa: E402
@@ -36,8 +35,6 @@ SETS = {
 """Set of models -> the file of its report."""
 PICTURES = ("overview-1.svg", "overview-2.svg", "overview-3.svg", "ablation-1.svg")
 """The plots of the embedded models that pages of lab/docs show."""
-PAGE = DOCS / "experiments.md"
-TABLE = re.compile(r"(?<=<!-- table: experiments -->\n).*?(?=<!-- end -->)", re.S)
 Texts = Mapping[str, Mapping[str, str]]
 """Experiment -> question, finding, short."""
 
@@ -80,7 +77,7 @@ def finished(name: str, report: dict[str, Any]) -> dict[str, Any]:
 
 
 def write(name: str, report: dict[str, Any]) -> None:
-    """Replace the report of a set, and what lab/docs shows of it."""
+    """Replace the report of a set, and the plots of it that lab/docs shows."""
     report = finished(name, report)
     text = json.dumps(report, allow_nan=False, indent=1, ensure_ascii=False)
     SETS[name].write_text(f"{text}\n", "utf-8")
@@ -88,23 +85,6 @@ def write(name: str, report: dict[str, Any]) -> None:
         pictures = pictures_of(report_of(report))
         for picture in PICTURES:
             (DOCS / PLOTS / picture).write_text(pictures[picture], "utf-8")
-    PAGE.write_text(TABLE.sub(lambda _: f"\n{table()}\n\n", PAGE.read_text("utf-8")), "utf-8")
-
-
-def table() -> str:
-    """The findings of both sets in short, one row an experiment."""
-    texts = written_findings()
-    other = texts["smollm2"]
-    rows = [
-        (
-            f"{run['title']} ({run['number']})",
-            run["question"].replace("|", "\\|"),
-            run["short"],
-            other[run["key"]]["short"] if run["key"] in other else "–",
-        )
-        for run in finished("embedded", _read(SETS["embedded"]))["experiments"]
-    ]
-    return markdown_table(("experiment", "question", "embedded", "SmolLM2"), rows)
 
 
 def main(arguments: list[str]) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from dppa_lab.reports.board_tables import boards
 from dppa_lab.reports.data import LabData
 from dppa_lab.reports.documents import with_tables
+from dppa_lab.reports.experiments_table import experiments_table
 from dppa_lab.reports.figures import figures
 from dppa_lab.reports.page_file import page_file
 from dppa_lab.reports.result_tables import (
@@ -45,6 +46,7 @@ def tables(data: LabData, known: Mapping[str, Any]) -> dict[str, str]:
         known: The figures.
     """
     return {
+        "experiments": experiments_table(data.experiments, data.experiments_smollm2),
         "confirmation": confirmation_table(known["study"]),
         "study": study_table(known["study"]),
         "survey": survey_table(known["survey"]),

@@ -17,8 +17,8 @@ from tests.helpers.documents import words
 
 LAB = sorted((ROOT / "lab" / "docs").glob("*.md"))
 PAGES = [page for page in LAB if data_names(page.read_text("utf-8"))]
-LONGER = {"study-plan.md", "experiments.md", "experiments-smollm2.md"}
-"""The plan with its amendments, and the reports that are generated."""
+LONGER = {"study-plan.md"}
+"""The plan with its amendments."""
 MADE = documents(DATA, json.loads(FIGURES.read_text("utf-8")))
 
 

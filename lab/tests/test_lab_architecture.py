@@ -29,7 +29,7 @@ DECLARED = {
         "merging": "convert merger",
         "merging.in_memory": "model_pool source",
         "merging.preflight": "fetchable_sets",
-        "methods": "della registry",
+        "methods": "registry",
         "methods.shared": "contract",
         "models": "answer_loss devices resident texts",
         "profiling": "profile",
