@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -236,6 +237,17 @@ def _item(row: Mapping[str, Any], name: str, declared: _Declared, where: str) ->
             "Another scorer, or an answer that says it, is what it needs."
         )
     return item
+
+
+def item_line(item: OwnItem) -> str:
+    """The line of JSON that `read_items` reads as this item."""
+    row: dict[str, Any] = {"question": item.question, "answer": item.answer, "scorer": item.task}
+    if item.choices:
+        answer = item.choices[LETTERS.index(item.answer)]
+        row |= {"answer": answer, "choices": item.choices}
+    if item.pattern:
+        row["pattern"] = item.pattern
+    return json.dumps(row)
 
 
 def _choices(value: object, where: str) -> tuple[str, ...]:

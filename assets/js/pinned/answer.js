@@ -64,6 +64,8 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
   });
 
   // --- which question ------------------------------------------------------------------------
+  // By which the server marks the answer to a visitor's own question.
+  const scorer = () => examples.find(({ prompt }) => prompt === pinned.question)?.line ?? "";
   const isExample = (question) => examples.some(({ prompt }) => prompt === question);
   function showChoice() {
     choice.value = isExample(pinned.question) ? pinned.question : OWN;
@@ -83,7 +85,7 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
   function exchange() {
     const replaced = isExample(pinned.question);
     lists = server.own;
-    examples = lists.length ? lists.flatMap(({ label: domain, prompts }) => prompts.map((prompt) => ({ domain, prompt }))) : toys;
+    examples = lists.length ? lists.flatMap(({ label: domain, prompts, lines: of }) => prompts.map((prompt, i) => ({ domain, prompt, line: of[i] }))) : toys;
     offer();
     if (replaced && !isExample(pinned.question)) choose(examples[0].prompt);
     else showChoice();
@@ -98,14 +100,14 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
   // --- when to ask -----------------------------------------------------------------------------
   const flying = { move: null, rest: null }; // {id, key, at} of the question on its way
   let number = 0, seen = "", moved = 0, asked = 0, pause = 0, later = "", timer = 0;
-  const current = () => `${controls.key()} ${pinned.question}`;
+  const current = () => `${controls.key()} ${scorer()} ${pinned.question}`;
   const isFresh = () => pinned.key === current();
   const isFree = (kind) => !flying[kind] || performance.now() - flying[kind].at > LOST_MS;
   function ask(kind) {
     if (server.restoring) { settle(); return; } // the server would answer with the settings before
     asked = performance.now();
     flying[kind] = { id: ++number, key: current(), at: asked };
-    send({ id: number, prompt: pinned.question, moving: kind === "move" });
+    send({ id: number, prompt: pinned.question, moving: kind === "move", line: scorer() });
     trigger(kind);
   }
   // A thumb that is held may pause: only a new place is asked for, without ending the answer on its way.

@@ -34,7 +34,7 @@ export const server = {
   kept: null,
   /** Number of the state being sent to the server. */
   restoring: 0,
-  /** A visitor's own questions by list, in the place of the examples. @type {{model: string, label: string, prompts: string[]}[]} */
+  /** A visitor's own questions by list, in the place of the examples. @type {{model: string, label: string, prompts: string[], lines: string[]}[]} */
   own: [],
   /** The questions picked last in the chat and for an attribution; Python reads them. */
   picked: "", asked: "",

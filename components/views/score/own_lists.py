@@ -11,7 +11,7 @@ import gradio as gr
 
 from dppa_core.errors import InvalidValue
 from dppa_core.models.reply import LONGEST_PROMPT
-from dppa_core.tasks.item_files import read_items
+from dppa_core.tasks.item_files import item_line, read_items
 from dppa_core.tasks.own_items import OwnDomain
 
 from ...session.json_form import parsed_keys
@@ -136,18 +136,17 @@ def _read(label: str, text: str, limits: TextLimits) -> OwnDomain:
 
 
 def offered(lists: OwnLists) -> list[dict[str, Any]]:
-    """The first questions of each list, and whose it is."""
-    models = {ALL_MODELS: lists.common, **lists.by_model}
-    return [
-        {"model": name, "label": str(one), "prompts": _prompts(one)}
-        for name, one in models.items()
-        if one is not None and _prompts(one)
-    ]
-
-
-def _prompts(domain: OwnDomain) -> list[str]:
-    fitting = (item.prompt for item in domain.items if len(item.prompt) <= LONGEST_PROMPT)
-    return [prompt for _, prompt in zip(range(OFFERED), fitting, strict=False)]
+    """The first questions of each list with the lines by which they are marked, and whose it is."""
+    models, found = {ALL_MODELS: lists.common, **lists.by_model}, []
+    for name, one in models.items():
+        items = () if one is None else one.items
+        fitting = [item for item in items if len(item.prompt) <= LONGEST_PROMPT][:OFFERED]
+        if fitting:
+            asked = {"prompts": [item.prompt for item in fitting]}
+            found.append(
+                {"model": name, "label": str(one), "lines": list(map(item_line, fitting)), **asked}
+            )
+    return found
 
 
 def build_lists(limits: TextLimits, most: int) -> QuestionBox:

@@ -11,18 +11,20 @@ from typing import Any
 
 import gradio as gr
 
-from dppa_core.errors import Cancelled, OutOfBudget
+from dppa_core.errors import Cancelled, InvalidValue, OutOfBudget, shown
 from dppa_core.models.reply import GenerationSettings
 from dppa_core.recipes.yaml_text import recipe_hash
 from dppa_core.system.recent import Recent
-from dppa_core.tasks import DOMAINS, example_items, example_of
+from dppa_core.tasks import DOMAINS, example_items, example_of, score
+from dppa_core.tasks.item_files import read_items
+from dppa_core.tasks.own_items import OwnItem
 
 from ...session.json_form import asked_keys
 from ...session.session import Session
 from ...widgets.browser_parts import live
 from ...work.job import Bounded
 from ...work.progress_stream import growing
-from ...work.question import checked_text, is_right
+from ...work.question import checked_text
 from ...work.rate_limits import PINNED_ANSWERS, Bucket
 from ...work.studio import ANSWER_WORKERS, Studio
 from ...work.visitor import Visitor
@@ -68,13 +70,26 @@ class PinnedQuestion:
     prompt: str
     moving: bool
     """Whether a slider still moves: such an answer may be left out."""
+    item: OwnItem | None = None
+    """The visitor's own question by which it is marked."""
 
 
 def read_pinned(value: object) -> PinnedQuestion:
     """Read JSON text; raises InvalidValue."""
     asked = asked_keys(value, id=int, moving=bool)
     prompt = checked_text("question", asked.get("prompt"))
-    return PinnedQuestion(asked["id"], prompt, asked["moving"])
+    line = asked.get("line")
+    item = _own_item(line, prompt) if isinstance(line, str) and line else None
+    return PinnedQuestion(asked["id"], prompt, asked["moving"], item)
+
+
+def _own_item(line: str, prompt: str) -> OwnItem:
+    (item,) = read_items(line.encode(), "The pinned question.jsonl", "own", most=1).items
+    if item.prompt != prompt:
+        raise InvalidValue(
+            f"The page sent the answer of another question, {shown(item.prompt)}: reload it."
+        )
+    return item
 
 
 class PinnedAnswers:
@@ -89,7 +104,7 @@ class PinnedAnswers:
         """The answer of the session's merge; `later` says why there is none now. Raises DppaError
         if the session is no merge, or cannot answer."""
         recipe = session.recipe()
-        key = (recipe_hash(recipe), asked.prompt, self._studio.identity(recipe))
+        key = (recipe_hash(recipe), asked.prompt, asked.item, self._studio.identity(recipe))
         found = self._known.find(key)
         if found is None:
             later = self._later(asked, visitor)
@@ -125,6 +140,6 @@ class PinnedAnswers:
                 f"The pinned answer took longer than {SECONDS:.0f} s and was stopped. Many "
                 "visitors at once are the usual cause: move a slider to ask again."
             ) from None
-        item = example_of(asked.prompt)
-        right = is_right(asked.prompt, answer["text"])
+        item = asked.item or example_of(asked.prompt)
+        right = None if item is None else score(item, answer["text"])
         return {**answer, "right": right, "expected": item.answer if item else ""}

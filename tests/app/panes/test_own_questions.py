@@ -28,6 +28,7 @@ from dppa_core.evaluation import examiner
 from dppa_core.models.drafted_answers import LONGEST
 from dppa_core.models.resident import Resident
 from dppa_core.recipes.yaml_text import recipe_hash
+from dppa_core.tasks.item_files import read_items
 from tests.helpers.own_questions import APPLES, CLAUSES
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
@@ -155,6 +156,24 @@ def test_the_first_questions_of_each_list_are_offered_as_they_are_asked() -> Non
     assert len(common["prompts"]) == 6 and all("How many" in one for one in common["prompts"])
     choices = read_lists({"": "question,answer,choices\nWhich?,b,a|b"}, SESSION, PUBLIC)
     assert offered(choices)[0]["prompts"] == ["Which?\nA. a\nB. b\nAnswer with the letter."]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        APPLES,
+        CLAUSES,
+        "question,answer,choices\nWhich?,B,B|A",
+        '{"question": "q", "answer": "x 7", "scorer": "regex", "pattern": "x [0-9]"}',
+    ],
+)
+def test_a_question_is_offered_with_the_line_that_reads_as_it(text: str) -> None:
+    lists = read_lists({"": text}, SESSION, PUBLIC)
+    (offer,) = offered(lists)
+    assert lists.common is not None
+    items = lists.common.items
+    read = [read_items(one.encode(), "one.jsonl", "questions").items[0] for one in offer["lines"]]
+    assert read == list(items[: len(read)]) and [one.prompt for one in read] == offer["prompts"]
 
 
 def test_csv_is_told_by_its_first_character() -> None:

@@ -42,6 +42,25 @@ def test_an_example_is_marked(studio: Studio) -> None:
     assert found["right"] is False and found["expected"] == item.answer  # tiny models know nothing
 
 
+def test_a_question_of_one_s_own_is_marked_by_its_own_scorer(studio: Studio) -> None:
+    answers, session = PinnedAnswers(studio), first_session()
+    text = answers.value(session, asked("Say it."), ADA)["text"]
+    for answer, right in ((text, True), ("something else", False)):
+        item = {"question": "Say it.", "answer": answer, "scorer": "regex", "pattern": "(.+)"}
+        line = json.dumps(item)
+        sent = {"id": 1, "prompt": "Say it.", "moving": False, "line": line}
+        found = answers.value(session, read_pinned(json.dumps(sent)), ADA)
+        assert (found["text"], found["right"]) == (text, right)
+        assert found["expected"] == answer.strip()
+
+
+def test_the_answer_of_another_question_is_refused() -> None:
+    line = json.dumps({"question": "1 + 1?", "answer": "2"})
+    sent = {"id": 1, "prompt": "2 + 2?", "moving": False, "line": line}
+    with pytest.raises(InvalidValue, match="another question"):
+        read_pinned(json.dumps(sent))
+
+
 def test_equal_questions_to_equal_recipes_are_answered_once(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:

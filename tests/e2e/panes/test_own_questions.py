@@ -1,5 +1,6 @@
 """A visitor's own questions: a file, a row for every model, the questions by right and wrong."""
 
+import json
 import re
 from time import time_ns
 
@@ -127,6 +128,15 @@ def test_each_model_has_a_list_and_the_chat_and_the_pinned_question_offer_them(
     expect(pinned).not_to_have_value(toy, timeout=ANSWER_MS)
     expect(pinned.locator("option")).to_have_count(7)  # and one of one's own
     expect(page.locator("#pinned")).to_contain_text("apples", timeout=ANSWER_MS)
+    mark = page.locator("#pinned .right-mark")
+    expect(mark).to_have_text(re.compile("right|wrong"), timeout=ANSWER_MS)
+    reply = page.locator("#pinned-text").inner_text()
+    for answer, says in ((f"{reply} not", "✗ wrong"), (reply, "✓ right")):
+        item = {"question": pinned.input_value(), "answer": answer, "scorer": "exact"}
+        text.fill(json.dumps(item))
+        expect(mark).to_have_text(says, timeout=ANSWER_MS)
+    text.fill(APPLES)
+    expect(pinned.locator("option")).to_have_count(7, timeout=ANSWER_MS)
     choice.select_option(label="law")
     expect(text).to_have_value("")
     text.fill(CLAUSES)
