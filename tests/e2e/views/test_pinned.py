@@ -91,7 +91,7 @@ def test_the_curve_marks_where_the_answer_breaks(visit: Visit) -> None:
     studio.page.locator('.breaks[data-done="true"]').wait_for(timeout=ANSWER_MS)
     said = studio.page.locator(".breaks-said").inner_text()
     assert (
-        said.startswith("The answer first changes above 9")
+        said.startswith("The answer first changes between 9")
         and studio.page.locator(".breaks-change").count() == 1
     )
     here = studio.page.locator(".breaks-here")
