@@ -115,14 +115,14 @@ def opening(page: Page, request: gr.Request, studio: Studio) -> dict[Any, Any]:
                 session = opened(session, studio)
                 if is_embedded(session):
                     check_curves(session, studio)
-                    linked = session
+                    linked = restored(page, session, studio)
                 else:
                     value |= {"open": state_of(session)}
     except DppaError as error:
         value = {"notice": str(error)}
     tune = {page.tune: pack(value)} if value else {}
     if linked is not None:
-        return restored(page, linked, studio) | tune
+        return linked | tune
     session = first_session()
     return {
         page.see.plots: pack(plots_payload(session, studio, adopt=True)),

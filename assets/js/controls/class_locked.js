@@ -17,7 +17,7 @@ export const leavable = [
     ["strength", "Strength", "#strength"],
     ["levels", "Partitions and levels", "#partitions, #levels-editor, #levels, #levels-note"],
     ["outliers", "Outliers", "#k-layer, #k-module"],
-    ["history", "Undo, Save and Share", "#tune"],
+    ["history", "Undo, Save and Share", "#tune .tune-bar"],
   ]],
   ["Views", list("views", [["modules", "Modules"], ["sparsity", "Sparsity"], ["compare", "Distance"], ["attribution", "Attribution"], ["experiments", "Experiments"]])],
   ["Beside the plots", [

@@ -66,7 +66,12 @@ part("tune", ({ host, get, put, watch, trigger }) => {
   const dismiss = html("button", { type: "button", class: "small", "aria-label": "Put this message away" }, line, "OK");
   const openLink = html("button", { type: "button", class: "small", id: "open-linked", hidden: "" }, line, "Open the link");
   let linked = null; // the state of a link that waits for this click
-  openLink.addEventListener("click", () => { tell(""); restore(linked); });
+  openLink.addEventListener("click", () => {
+    const state = linked;
+    linked = null;
+    tell("");
+    ask("restore", { state }); // shown once the server has opened it
+  });
   let fade = 0;
   function tell(what, wrong = false, link = "") {
     clearTimeout(fade);
@@ -79,7 +84,7 @@ part("tune", ({ host, get, put, watch, trigger }) => {
     if (link) box.select();
     if (!wrong && !link) fade = setTimeout(() => tell(""), TOLD_MS);
   }
-  dismiss.addEventListener("click", () => tell(""));
+  dismiss.addEventListener("click", () => { linked = null; tell(""); });
 
   // --- the panel of saved presets and files ------------------------------------------------------
   const panel = html("div", { class: "keep-panel", popover: "auto", id: "keep-panel", role: "dialog", "aria-label": "Save and open" }, host);
@@ -136,6 +141,7 @@ part("tune", ({ host, get, put, watch, trigger }) => {
   }
   let newest = 0;
   async function follow() {
+    if (linked) return; // a reload offers the link again
     const mine = (newest += 1), { state } = history.history();
     const plain = stateText(state) === stateText(start);
     const link = plain ? "" : await linkText(state);

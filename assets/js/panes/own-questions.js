@@ -18,7 +18,8 @@ function openInChat(prompt) {
   box.focus();
 }
 
-// A file is read here, into the box; the server receives only the box's text, on Ask.
+// A file is read here, into the box. The server receives all lists while one types, to offer their questions, and
+// keeps none.
 function opener(host) {
   const pick = html("button", { type: "button", class: "small", id: "questions-pick" }, host, "Open a file …");
   const file = html("input", { type: "file", id: "questions-file", accept: ".jsonl,.ndjson,.json,.csv,.txt", hidden: "", tabindex: -1, "aria-label": "File of questions" }, host);

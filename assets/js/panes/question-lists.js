@@ -9,8 +9,8 @@ const ALL = "", REST_MS = 600;
 const lists = {};
 let shown = ALL;
 const box = () => /** @type {HTMLTextAreaElement | null} */ (document.querySelector("#questions-text textarea"));
-/** All texts, as one to compare with. */
-export const listsText = () => JSON.stringify({ ...lists, [shown]: box()?.value ?? "" });
+/** All texts that are not empty, as one to compare with. */
+export const listsText = () => JSON.stringify(Object.entries({ ...lists, [shown]: box()?.value ?? "" }).filter(([, text]) => text).sort());
 /** @param {any} area @param {string} text */
 export function type(area, text) {
   Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value")?.set?.call(area, text);

@@ -91,7 +91,6 @@ part("pinned", ({ host, get, put: send, trigger, watch }) => {
     else showChoice();
   }
   choice.addEventListener("change", () => {
-    if (!choice.value) { choice.value = pinned.question; return; } // an example that own questions replace
     choose(choice.value === OWN ? "" : choice.value);
     if (choice.value === OWN) own.focus();
   });

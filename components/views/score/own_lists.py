@@ -171,9 +171,14 @@ def wire_offer(box: QuestionBox, controls: Controls, studio: Studio) -> None:
 
     def on_offer(values: dict[Any, Any]) -> dict[Any, Any]:
         try:
-            lists = box.read(values, controls.session(values), limits_of(studio))
-        except InvalidValue:  # said when they are asked
-            return {offer: pack([])}
+            session = controls.session(values)
+            texts = texts_of(values[box.text], values[box.lists])
+            names = (ALL_MODELS, *(model.model for model in session.recipe().models))
+            if not any(texts.get(name, "").strip() for name in names):
+                return {offer: pack([])}
+            lists = read_lists(texts, session, limits_of(studio))
+        except InvalidValue:  # half typed: the questions of before stay; said when they are asked
+            return {offer: gr.skip()}
         return {offer: pack(offered(lists))}
 
     box.lists.look(

@@ -3,7 +3,6 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from components.session.link import link_of
 from components.session.method_choice import MethodChoice
 from components.session.presets import first_session
 from components.session.session import Session
@@ -13,6 +12,7 @@ from tests.e2e.conftest import Visit
 from tests.e2e.learn.test_learn import wait_lesson
 from tests.e2e.page_driver import Studio
 from tests.e2e.tuning import DOWN, session_of, wait_recipe, wait_rest
+from tests.helpers.links import link_of
 
 START = first_session()
 TIES = Session(

@@ -179,3 +179,25 @@ def searches(studio: Studio) -> None:
     assert "questions" in " ".join(
         mark.get_attribute("aria-label") or mark.text_content() or "" for mark in marks.all()
     )
+
+
+def test_a_look_at_another_list_and_half_a_line_change_nothing(studio: Studio) -> None:
+    page = studio.page
+    studio.wait_models()
+    text, choice = page.locator("#questions-text textarea"), page.locator("#questions-for")
+    studio.open_pane("score")
+    studio.unfold("questions-box", "#questions-text")
+    text.fill(APPLES)
+    pinned = page.locator("#pinned-choice")
+    expect(pinned.locator("option")).to_have_count(7, timeout=ANSWER_MS)
+    last = pinned.locator("option").nth(2).get_attribute("value") or ""
+    pinned.select_option(last)
+    page.locator("#questions-run").click()
+    expect(page.locator("#questions tr[data-right]").first).to_be_visible(timeout=ANSWER_MS)
+    choice.select_option(label="law")
+    choice.select_option("")
+    expect(text).to_have_value(APPLES)
+    expect(page.locator("#questions .earlier")).to_have_text("")
+    text.fill(APPLES + '\n{"question": "4')
+    page.wait_for_timeout(1500)  # longer than the rest of the keyboard that sends the lists
+    expect(pinned).to_have_value(last)
