@@ -70,7 +70,8 @@ part("tune", ({ host, get, put, watch, trigger }) => {
     const state = linked;
     linked = null;
     tell("");
-    ask("restore", { state }); // shown once the server has opened it
+    if (history.refusal()) restore(state); // a class link sets nothing else at once
+    else history.goTo(state); // taken back if the server refuses
   });
   let fade = 0;
   function tell(what, wrong = false, link = "") {
