@@ -66,6 +66,8 @@ TENFOLD = replace("a", 10 * "a")
         ({"normalizer": nested(4, {"type": "NFC"})}, "it has 202 steps; at most 100 are read"),
         ({"normalizer": sequence(*5 * [replace("", "abc", "Regex")])}, "read 1.02e+03 times"),
         ({"normalizer": sequence(*5 * [replace("b?", "abc", "Regex")])}, "read 1.02e+03 times"),
+        ({"normalizer": replace("a{900}?", 9000 * "c", "Regex")}, "read 9e+03 times"),
+        ({"normalizer": sequence(*6 * [replace("[[:alpha:]]", "abcd", "Regex")])}, "1.56e+04"),
         ({"normalizer": {"type": "Prepend", "prepend": 100 * "a"}}, "read 101 times"),
         (
             {"normalizer": {"type": "Precompiled", "precompiled_charsmap": charsmap(999)}},
