@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ TEXT, PIECE = (
     {"Sequence": {"id": "A", "type_id": 0}},
     {"SpecialToken": {"id": "</s>", "type_id": 0}},
 )
-END = {"</s>": {"id": "</s>", "ids": [2], "tokens": ["</s>"]}}
 
 
 def replace(pattern: str, content: str, kind: str = "String") -> dict[str, Any]:
@@ -33,10 +33,11 @@ def nested(depth: int, *steps: dict[str, Any]) -> dict[str, Any]:
     return sequence(*steps) if not depth else sequence(*[nested(depth - 1, *steps)] * 3)
 
 
-def templated(*pieces: dict[str, Any]) -> dict[str, Any]:
+def templated(*pieces: dict[str, Any], ids: Sequence[int] = (2,)) -> dict[str, Any]:
+    end = {"id": "</s>", "ids": list(ids), "tokens": len(ids) * ["</s>"]}
     return {
         "type": "TemplateProcessing", "single": list(pieces), "pair": list(pieces),
-        "special_tokens": END,
+        "special_tokens": {"</s>": end},
     }  # fmt: skip
 
 
@@ -75,6 +76,19 @@ TENFOLD = replace("a", 10 * "a")
         ),
         ({"pre_tokenizer": sequence(*4 * [BYTES], of="pretokenizers")}, "read 256 times"),
         ({"post_processor": templated(*101 * [TEXT])}, "read 101 times"),
+        (
+            {"post_processor": templated(TEXT, *2000 * [PIECE], ids=2000 * [2])},
+            "its post_processor is 8000000 tokens; at most 1000000 are added",
+        ),
+        (
+            {
+                "post_processor": sequence(
+                    templated(TEXT, PIECE, ids=9000 * [2]), templated(*99 * [TEXT]),
+                    of="processors",
+                )
+            },
+            "its post_processor is 1782000 tokens; at most 1000000 are added",
+        ),
         ({"decoder": sequence(*10 * [TENFOLD], of="decoders")}, "written 1e+10 times"),
         (
             {
