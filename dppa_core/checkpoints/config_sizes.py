@@ -8,7 +8,7 @@ from typing import Any
 
 from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.errors import DamagedCheckpoint, many
-from dppa_core.pruning.module_groups import layer_count
+from dppa_core.pruning.module_groups import layer_of
 from dppa_core.pruning.tensor_names import find_embedding
 
 _COUNT = re.compile(
@@ -18,6 +18,11 @@ _COUNT = re.compile(
 _FEW = 1024
 """Heads, experts or layers of another part, which may all lie in one tensor."""
 _LAYERS = ("num_hidden_layers", "num_layers", "n_layers", "n_layer")
+_DECODERS = (
+    "bart", "bigbird_pegasus", "blenderbot", "blenderbot-small", "marian", "mbart", "mvp",
+    "pegasus", "plbart", "trocr", "whisper",
+)  # fmt: skip
+"""Model types whose `num_hidden_layers` are those of an encoder, which is not loaded."""
 
 
 def check_sizes(source: Checkpoint, label: str) -> None:
@@ -28,11 +33,11 @@ def check_sizes(source: Checkpoint, label: str) -> None:
     """
     names = source.names()
     inner = source.config.get("text_config")
-    layers, embedding = layer_count(names), find_embedding(names)
+    layers, embedding = len({*map(layer_of, names)} - {None}), find_embedding(names)
+    counts = ("decoder_layers",) if source.config.get("model_type") in _DECODERS else _LAYERS
     rows = source.shape(embedding)[:1] if embedding else ()
     for part in (source.config, inner if isinstance(inner, Mapping) else {}):
-        named = [] if "decoder_layers" in part else _LAYERS  # an encoder's, which is not loaded
-        for key in named:
+        for key in counts:
             if layers and _is_beyond(part.get(key), layers):
                 raise _disagree(label, key, part[key], many(layers, "layer"))
         if rows and _is_beyond(part.get("vocab_size"), rows[0]):
