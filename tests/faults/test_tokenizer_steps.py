@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from dppa_core.checkpoints.checkpoint import FolderCheckpoint
-from dppa_core.errors import DamagedCheckpoint
+from dppa_core.checkpoints.vocabulary import tokenizer_files
+from dppa_core.checkpoints.vocabulary.tokenizer_files import check_named_files
+from dppa_core.errors import DamagedCheckpoint, NotAllowed
 from dppa_core.models.loading import load_tokenizer
 from tests.helpers.tiny_models import random_llama
 
@@ -119,6 +121,28 @@ def test_a_version_of_the_tokenizer_in_another_file_is_looked_at(tmp_path: Path)
     settings.write_text(json.dumps(listed))
     with pytest.raises(DamagedCheckpoint, match=r"tokenizer.4.0.0.json: .* 1e\+10 times"):
         load_tokenizer(source)
+
+
+def test_a_version_named_often_is_looked_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, looks = written(tmp_path / "model"), []
+    settings = source.folder / "tokenizer_config.json"
+    settings.write_text(json.dumps({"fast_tokenizer_files": 100 * ["tokenizer.json"]}))
+    monkeypatch.setattr(tokenizer_files, "check_growth", looks.append)
+    check_named_files(source.folder)
+    assert len(looks) == 1
+
+
+def test_more_versions_than_are_published_are_refused(tmp_path: Path) -> None:
+    source = written(tmp_path / "model")
+    settings = source.folder / "tokenizer_config.json"
+    names = [f"tokenizer.{number}.json" for number in range(21)]
+    settings.write_text(json.dumps({"fast_tokenizer_files": names}))
+    with pytest.raises(NotAllowed, match="fast_tokenizer_files lists 21 names. At most 20 are"):
+        check_named_files(source.folder)
+    settings.write_text(json.dumps({"fast_tokenizer_files": names[:20]}))
+    check_named_files(source.folder)
 
 
 @pytest.mark.parametrize(
