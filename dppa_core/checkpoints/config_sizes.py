@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from dppa_core.checkpoints.checkpoint import Checkpoint
+from dppa_core.checkpoints.vocabulary.tokenizer_growth import values_within
 from dppa_core.errors import DamagedCheckpoint, many
 from dppa_core.pruning.module_groups import layer_of
 from dppa_core.pruning.tensor_names import find_embedding
@@ -44,21 +45,9 @@ def check_sizes(source: Checkpoint, label: str) -> None:
             raise _disagree(
                 label, "vocab_size", part["vocab_size"], f"{rows[0]} rows in {embedding}"
             )
-    for key, value in _numbers(source.config):
-        if _COUNT.search(key) and value > max(_FEW, len(names)):
+    for key, value in values_within(source.config):
+        if _COUNT.search(key) and _is_beyond(value, max(_FEW, len(names))):
             raise _disagree(label, key, value, many(len(names), "tensor"))
-
-
-def _numbers(value: Any, key: str = "") -> Iterator[tuple[str, int]]:
-    """Every integer at any depth, with its key."""
-    if isinstance(value, Mapping):
-        for name, inner in value.items():
-            yield from _numbers(inner, name)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _numbers(inner, key)
-    elif type(value) is int:
-        yield key, value
 
 
 def _is_beyond(value: Any, most: int) -> bool:

@@ -5,6 +5,7 @@ import resource
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,14 @@ def test_an_encoder_that_is_not_loaded_has_layers_of_its_own(
     BartForCausalLM(config).save_pretrained(tmp_path)
     source = FolderCheckpoint(edit(tmp_path, decoder_layers=layers))
     with pytest.raises(DamagedCheckpoint, match=message) if message else nullcontext():
+        check_sizes(source, "model")
+
+
+def test_a_count_in_many_lists_is_found(tmp_path: Path) -> None:
+    source = FolderCheckpoint(random_llama(0).save(tmp_path / "model"))
+    nested: object = reduce(lambda inner, _: [inner], range(2000), 5000)
+    source.config["num_heads"] = nested
+    with pytest.raises(DamagedCheckpoint, match="num_heads 5000, its weights have 20 tensors"):
         check_sizes(source, "model")
 
 
