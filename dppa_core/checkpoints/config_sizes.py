@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from dppa_core.checkpoints.checkpoint import Checkpoint
+from dppa_core.checkpoints.vocabulary.tokenizer_growth import values_within
 from dppa_core.errors import DamagedCheckpoint, many
-from dppa_core.pruning.module_groups import layer_count
+from dppa_core.pruning.module_groups import layer_of
 from dppa_core.pruning.tensor_names import find_embedding
 
 _COUNT = re.compile(
@@ -18,6 +19,11 @@ _COUNT = re.compile(
 _FEW = 1024
 """Heads, experts or layers of another part, which may all lie in one tensor."""
 _LAYERS = ("num_hidden_layers", "num_layers", "n_layers", "n_layer")
+_DECODERS = (
+    "bart", "bigbird_pegasus", "blenderbot", "blenderbot-small", "marian", "mbart", "mvp",
+    "pegasus", "plbart", "trocr", "whisper",
+)  # fmt: skip
+"""Model types whose `num_hidden_layers` are those of an encoder, which is not loaded."""
 
 
 def check_sizes(source: Checkpoint, label: str) -> None:
@@ -28,32 +34,20 @@ def check_sizes(source: Checkpoint, label: str) -> None:
     """
     names = source.names()
     inner = source.config.get("text_config")
-    layers, embedding = layer_count(names), find_embedding(names)
+    layers, embedding = len({*map(layer_of, names)} - {None}), find_embedding(names)
+    counts = ("decoder_layers",) if source.config.get("model_type") in _DECODERS else _LAYERS
     rows = source.shape(embedding)[:1] if embedding else ()
     for part in (source.config, inner if isinstance(inner, Mapping) else {}):
-        named = [] if "decoder_layers" in part else _LAYERS  # an encoder's, which is not loaded
-        for key in named:
+        for key in counts:
             if layers and _is_beyond(part.get(key), layers):
                 raise _disagree(label, key, part[key], many(layers, "layer"))
         if rows and _is_beyond(part.get("vocab_size"), rows[0]):
             raise _disagree(
                 label, "vocab_size", part["vocab_size"], f"{rows[0]} rows in {embedding}"
             )
-    for key, value in _numbers(source.config):
-        if _COUNT.search(key) and value > max(_FEW, len(names)):
+    for key, value in values_within(source.config):
+        if _COUNT.search(key) and _is_beyond(value, max(_FEW, len(names))):
             raise _disagree(label, key, value, many(len(names), "tensor"))
-
-
-def _numbers(value: Any, key: str = "") -> Iterator[tuple[str, int]]:
-    """Every integer at any depth, with its key."""
-    if isinstance(value, Mapping):
-        for name, inner in value.items():
-            yield from _numbers(inner, name)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _numbers(inner, key)
-    elif type(value) is int:
-        yield key, value
 
 
 def _is_beyond(value: Any, most: int) -> bool:

@@ -4,13 +4,18 @@ import json
 import resource
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+from transformers import BartConfig, BartForCausalLM
 
 from dppa_core.checkpoints.checkpoint import FolderCheckpoint
+from dppa_core.checkpoints.config_sizes import check_sizes
 from dppa_core.errors import DamagedCheckpoint
 from dppa_core.merging.in_memory import spread
 from dppa_core.merging.in_memory.source import tensors_of
@@ -71,6 +76,10 @@ def test_no_integer_of_a_config_asks_for_more_than_the_weights_are(
     ("changes", "message"),
     [
         ({"num_hidden_layers": 3}, "num_hidden_layers 3, its weights have 2 layers"),
+        (
+            {"decoder_layers": 1, "num_hidden_layers": 1024},
+            "num_hidden_layers 1024, its weights have 2 layers",
+        ),
         ({"num_hidden_layers": 10**9}, "num_hidden_layers 1000000000, its weights have 2 layers"),
         ({"vocab_size": 260}, "vocab_size 260, its weights have 259 rows in model.embed_tokens"),
         ({"text_config": {"num_hidden_layers": 3000}}, "3000, its weights have 2 layers"),
@@ -92,6 +101,36 @@ def test_what_does_not_fit_is_named_before_a_model_is_built(
             write_gguf(folder, tmp_path / "model.gguf")
     with pytest.raises(DamagedCheckpoint, match=message):
         spread.load_spread(str(folder), dtype="float32")
+
+
+def test_one_tensor_of_a_high_layer_stands_for_one_layer(tmp_path: Path) -> None:
+    folder = edit(random_llama(0).save(tmp_path / "model"), num_hidden_layers=1024)
+    tensors = load_file(folder / "model.safetensors") | {"model.layers.1023.x": torch.zeros(1)}
+    save_file(tensors, folder / "model.safetensors")
+    with pytest.raises(DamagedCheckpoint, match="num_hidden_layers 1024, its weights have 3 lay"):
+        load(folder)
+
+
+@pytest.mark.parametrize(("layers", "message"), [(1, None), (2, "decoder_layers 2, .* 1 layer")])
+def test_an_encoder_that_is_not_loaded_has_layers_of_its_own(
+    layers: int, message: str | None, tmp_path: Path
+) -> None:
+    config = BartConfig(
+        vocab_size=60, d_model=8, encoder_layers=3, decoder_layers=1, decoder_attention_heads=2,
+        decoder_ffn_dim=8, max_position_embeddings=16,
+    )  # fmt: skip
+    BartForCausalLM(config).save_pretrained(tmp_path)
+    source = FolderCheckpoint(edit(tmp_path, decoder_layers=layers))
+    with pytest.raises(DamagedCheckpoint, match=message) if message else nullcontext():
+        check_sizes(source, "model")
+
+
+def test_a_count_in_many_lists_is_found(tmp_path: Path) -> None:
+    source = FolderCheckpoint(random_llama(0).save(tmp_path / "model"))
+    nested: object = reduce(lambda inner, _: [inner], range(2000), 5000)
+    source.config["num_heads"] = nested
+    with pytest.raises(DamagedCheckpoint, match="num_heads 5000, its weights have 20 tensors"):
+        check_sizes(source, "model")
 
 
 def test_weights_may_have_more_than_their_config_says(tmp_path: Path) -> None:

@@ -2,13 +2,16 @@
 
 import base64
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dppa_core.checkpoints.checkpoint import FolderCheckpoint
-from dppa_core.errors import DamagedCheckpoint
+from dppa_core.checkpoints.vocabulary import tokenizer_files
+from dppa_core.checkpoints.vocabulary.tokenizer_files import check_named_files
+from dppa_core.errors import DamagedCheckpoint, NotAllowed
 from dppa_core.models.loading import load_tokenizer
 from tests.helpers.tiny_models import random_llama
 
@@ -17,7 +20,6 @@ TEXT, PIECE = (
     {"Sequence": {"id": "A", "type_id": 0}},
     {"SpecialToken": {"id": "</s>", "type_id": 0}},
 )
-END = {"</s>": {"id": "</s>", "ids": [2], "tokens": ["</s>"]}}
 
 
 def replace(pattern: str, content: str, kind: str = "String") -> dict[str, Any]:
@@ -33,10 +35,11 @@ def nested(depth: int, *steps: dict[str, Any]) -> dict[str, Any]:
     return sequence(*steps) if not depth else sequence(*[nested(depth - 1, *steps)] * 3)
 
 
-def templated(*pieces: dict[str, Any]) -> dict[str, Any]:
+def templated(*pieces: dict[str, Any], ids: Sequence[int] = (2,)) -> dict[str, Any]:
+    end = {"id": "</s>", "ids": list(ids), "tokens": len(ids) * ["</s>"]}
     return {
         "type": "TemplateProcessing", "single": list(pieces), "pair": list(pieces),
-        "special_tokens": END,
+        "special_tokens": {"</s>": end},
     }  # fmt: skip
 
 
@@ -66,6 +69,8 @@ TENFOLD = replace("a", 10 * "a")
         ({"normalizer": nested(4, {"type": "NFC"})}, "it has 202 steps; at most 100 are read"),
         ({"normalizer": sequence(*5 * [replace("", "abc", "Regex")])}, "read 1.02e+03 times"),
         ({"normalizer": sequence(*5 * [replace("b?", "abc", "Regex")])}, "read 1.02e+03 times"),
+        ({"normalizer": replace("a{900}?", 9000 * "c", "Regex")}, "read 9e+03 times"),
+        ({"normalizer": sequence(*6 * [replace("[[:alpha:]]", "abcd", "Regex")])}, "1.56e+04"),
         ({"normalizer": {"type": "Prepend", "prepend": 100 * "a"}}, "read 101 times"),
         (
             {"normalizer": {"type": "Precompiled", "precompiled_charsmap": charsmap(999)}},
@@ -73,6 +78,19 @@ TENFOLD = replace("a", 10 * "a")
         ),
         ({"pre_tokenizer": sequence(*4 * [BYTES], of="pretokenizers")}, "read 256 times"),
         ({"post_processor": templated(*101 * [TEXT])}, "read 101 times"),
+        (
+            {"post_processor": templated(TEXT, *2000 * [PIECE], ids=2000 * [2])},
+            "its post_processor is 8000000 tokens; at most 1000000 are added",
+        ),
+        (
+            {
+                "post_processor": sequence(
+                    templated(TEXT, PIECE, ids=9000 * [2]), templated(*99 * [TEXT]),
+                    of="processors",
+                )
+            },
+            "its post_processor is 1782000 tokens; at most 1000000 are added",
+        ),
         ({"decoder": sequence(*10 * [TENFOLD], of="decoders")}, "written 1e+10 times"),
         (
             {
@@ -103,6 +121,28 @@ def test_a_version_of_the_tokenizer_in_another_file_is_looked_at(tmp_path: Path)
     settings.write_text(json.dumps(listed))
     with pytest.raises(DamagedCheckpoint, match=r"tokenizer.4.0.0.json: .* 1e\+10 times"):
         load_tokenizer(source)
+
+
+def test_a_version_named_often_is_looked_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, looks = written(tmp_path / "model"), []
+    settings = source.folder / "tokenizer_config.json"
+    settings.write_text(json.dumps({"fast_tokenizer_files": 100 * ["tokenizer.json"]}))
+    monkeypatch.setattr(tokenizer_files, "check_growth", looks.append)
+    check_named_files(source.folder)
+    assert len(looks) == 1
+
+
+def test_more_versions_than_are_published_are_refused(tmp_path: Path) -> None:
+    source = written(tmp_path / "model")
+    settings = source.folder / "tokenizer_config.json"
+    names = [f"tokenizer.{number}.json" for number in range(21)]
+    settings.write_text(json.dumps({"fast_tokenizer_files": names}))
+    with pytest.raises(NotAllowed, match="fast_tokenizer_files lists 21 names. At most 20 are"):
+        check_named_files(source.folder)
+    settings.write_text(json.dumps({"fast_tokenizer_files": names[:20]}))
+    check_named_files(source.folder)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ LINES = "vocab.txt"
 SETTINGS = "tokenizer_config.json"
 T = TypeVar("T")
 _VERSIONS = "fast_tokenizer_files"
+_MOST_VERSIONS = 20
 TOKENIZER_FILES = (FAST, PIECES, TABLE, LINES, ADDED, SETTINGS)
 """Files that `read_vocabulary` reads."""
 
@@ -58,7 +59,8 @@ def check_named_files(folder: Path) -> None:
     """Check the files that transformers reads before it reads them.
 
     Raises:
-        NotAllowed: settings that name a file of another folder as a version of the tokenizer.
+        NotAllowed: settings that name a file of another folder as a version of the tokenizer, or
+            too many.
         DamagedCheckpoint: unreadable settings, or a tokenizer that makes texts too long.
     """
     path = folder / SETTINGS
@@ -70,7 +72,12 @@ def check_named_files(folder: Path) -> None:
             f"{path}: {_VERSIONS} lists {shown(odd[0])}. Allowed are names of files in the same "
             "folder. A file edited by hand is the usual cause."
         )
-    for file in (folder / name for name in (FAST, *names)):
+    if (count := len(set(names))) > _MOST_VERSIONS:
+        raise NotAllowed(
+            f"{path}: {_VERSIONS} lists {count} names. At most {_MOST_VERSIONS} are read. A file "
+            "edited by hand is the usual cause."
+        )
+    for file in (folder / name for name in dict.fromkeys((FAST, *names))):
         if file.is_file():
             _within(file, partial(check_growth, read_object(file)))
 

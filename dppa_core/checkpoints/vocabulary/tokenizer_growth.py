@@ -5,9 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from math import prod
-from re import _parser  # type: ignore[attr-defined]  # knows how long a match is at least
 from typing import Any
 
 MOST_STEPS, MOST_TIMES, MOST_PADDING = 100, 100, 1_000_000
@@ -15,6 +13,9 @@ MOST_STEPS, MOST_TIMES, MOST_PADDING = 100, 100, 1_000_000
 published tokenizers have some ten steps, and 18 times (a character that is a whole phrase)."""
 _BYTES = 4
 """Characters that a step of bytes makes of one."""
+_CHARACTER = r"\\[dswnrt.(){}?*+|^$\\]|\[\^?[^\[\]\\&^]+\]|[^\[\]\\(){}?*+|^$]"
+"""What matches one character in Oniguruma, which reads operators and nested classes unlike `re`:
+there `a{9}?` may match nothing."""
 
 
 def check_growth(tokenizer: Mapping[str, Any]) -> None:
@@ -28,28 +29,34 @@ def check_growth(tokenizer: Mapping[str, Any]) -> None:
     back = list(_steps(tokenizer.get("decoder")))
     if (count := len(texts) + len(more) + len(back)) > MOST_STEPS:
         raise ValueError(f"it has {count} steps; at most {MOST_STEPS} are read")
-    forth = prod(map(_text_growth, texts)) * prod(map(_sequences, more))
+    repeats = prod(map(_sequences, more))
+    forth = prod(map(_text_growth, texts)) * repeats
     for what, times in (("read", forth), ("written", prod(map(_replaced, back)))):
         if times > MOST_TIMES:
             raise ValueError(
                 f"its steps can make a text that is {what} {times:.3g} times as long; at most "
                 f"{MOST_TIMES} times are allowed"
             )
-    for key in ("padding", "truncation"):
-        if numbers := [one for one in _integers(tokenizer.get(key)) if one > MOST_PADDING]:
-            raise ValueError(f"its {key} is {numbers[0]} tokens; at most {MOST_PADDING} are added")
+    counts = [(key, n) for key in ("padding", "truncation") for n in _integers(tokenizer.get(key))]
+    for key, tokens in (*counts, ("post_processor", repeats * sum(map(_special_tokens, more)))):
+        if tokens > MOST_PADDING:
+            raise ValueError(f"its {key} is {tokens} tokens; at most {MOST_PADDING} are added")
+
+
+def values_within(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """A value and every value in it, however deep, with the key that it or its list has."""
+    waiting = [(key, value)]
+    while waiting:
+        key, inner = waiting.pop()
+        yield key, inner
+        if isinstance(inner, Mapping):
+            waiting += inner.items()
+        elif isinstance(inner, list):
+            waiting += ((key, part) for part in inner)
 
 
 def _tables(value: Any) -> Iterator[Mapping[str, Any]]:
-    """Every table in a value, however deep."""
-    waiting = [value]
-    while waiting:
-        inner = waiting.pop()
-        if isinstance(inner, Mapping):
-            yield inner
-            waiting += inner.values()
-        elif isinstance(inner, list):
-            waiting += inner
+    return (inner for _, inner in values_within(value) if isinstance(inner, Mapping))
 
 
 def _steps(value: Any) -> Iterator[Mapping[str, Any]]:
@@ -57,7 +64,7 @@ def _steps(value: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def _integers(value: Any) -> Iterator[int]:
-    return (one for table in _tables(value) for one in table.values() if type(one) is int)
+    return (inner for _, inner in values_within(value) if type(inner) is int)
 
 
 def _text_growth(step: Mapping[str, Any]) -> float:
@@ -85,10 +92,10 @@ def _replaced(step: Mapping[str, Any]) -> float:
 
 
 def _least_match(pattern: Any) -> int:
-    """Characters that a regular expression matches at least; 0 where `re` does not know it."""
-    with suppress(re.error, RecursionError, OverflowError, TypeError):
-        return int(_parser.parse(pattern).getwidth()[0])
-    return 0
+    """Characters that a regular expression of literals and classes matches; 0 for any other."""
+    if not isinstance(pattern, str) or not re.fullmatch(f"(?:{_CHARACTER})+", pattern):
+        return 0
+    return len(re.findall(_CHARACTER, pattern))
 
 
 def _longest_entry(charsmap: Any) -> int:
@@ -104,6 +111,13 @@ def _longest_entry(charsmap: Any) -> int:
 def _sequences(step: Mapping[str, Any]) -> int:
     """How often a post-processor repeats the text."""
     return max(1, sum("Sequence" in piece for piece in _tables(step.get("single"))))
+
+
+def _special_tokens(step: Mapping[str, Any]) -> int:
+    """Tokens that a post-processor adds at most."""
+    pieces = _tables([step.get("single"), step.get("pair")])
+    lists = (ids for _, ids in values_within(step.get("special_tokens")) if isinstance(ids, list))
+    return sum("SpecialToken" in piece for piece in pieces) * max(map(len, lists), default=0)
 
 
 def _length(value: Any) -> int:
