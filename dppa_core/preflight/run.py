@@ -213,7 +213,10 @@ def _weights(
             continue
         opened[reference] = checkpoint
         if reference not in profiled and not (reference == base.reference and profiled):
-            yield about_finite(reference, checkpoint)
+            found = about_finite(reference, checkpoint)
+            yield found
+            if found.severity is Severity.BLOCKER:
+                del opened[reference]  # rounding has no size among NaN
     for one in tuned if base.tensors else ():
         if not one.tensors or one.reference in bad:
             continue

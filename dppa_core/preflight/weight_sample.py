@@ -57,7 +57,7 @@ def is_exact(dtype: str, stored: set[str]) -> bool:
 
 
 def rounding_loss(base: Checkpoint, tuned: Checkpoint, dtype: str) -> RoundingLoss | None:
-    """Measure the loss on a sample; None if the dtype is exact, or there is no delta."""
+    """Measure the loss on a sample; None if it is exact, or the delta is 0 or not finite."""
     places = {
         name: other
         for name, other in match_names(base.names(), tuned.names()).items()
@@ -80,7 +80,9 @@ def rounding_loss(base: Checkpoint, tuned: Checkpoint, dtype: str) -> RoundingLo
             )
         sums += read * old.size / max(1, min(old.size, BLOCKS * BLOCK_NUMEL))
     error, delta, changed, unchanged = map(float, sums)
-    return RoundingLoss(dtype, math.sqrt(error / delta), unchanged / changed) if delta else None
+    if not delta or not math.isfinite(delta):
+        return None
+    return RoundingLoss(dtype, math.sqrt(error / delta), unchanged / changed)
 
 
 def _sums(

@@ -29,6 +29,7 @@ def test_the_share_of_a_delta_that_rounding_takes_by_hand() -> None:
     assert loss.share == pytest.approx(2**-9 / (2**-18 + 2**-12) ** 0.5)
     assert rounding_loss(base, tuned, "float32") is None, "nothing is rounded away"
     assert rounding_loss(base, base, "bfloat16") is None, "there is no delta"
+    assert rounding_loss(base, single(np.nan, 1.0, 0.5), "bfloat16") is None, "it has no length"
     stored = single(1.0, dtype="BF16"), single(1.0 + 2**-6, dtype="BF16")
     assert rounding_loss(*stored, "bfloat16") is None and rounding_loss(*stored, "float16")
 
@@ -102,6 +103,13 @@ def test_nan_is_found_without_measuring(
     assert dppa("preflight", base, broken, "--json") == 1
     (found,) = (one for one in dppa.json["findings"] if one["severity"] == "blocker")
     assert found["topic"] == "weights" and f"{NAME} holds nan at element 777" in found["what"]
+    recipe = tmp_path / "recipe.yaml"
+    for pair in ((base, str(broken)), (str(broken), math)):
+        given = MergeRecipe(pair[0], (DomainModel(pair[1]),), dtype="bfloat16")
+        recipe.write_text(dump_recipe(given))
+        assert dppa("preflight", recipe, "--json") == 1
+        rounds = [one for one in dppa.json["findings"] if one["topic"] == "dtype"]
+        assert [one["severity"] for one in rounds] == ["note"] and "nan" not in rounds[0]["what"]
     assert dppa("preflight", base, math) == 0
     assert "None of its 23.8 thousand weights is NaN or infinite." in dppa.out
 
