@@ -63,11 +63,12 @@ def preflight(
             base, as ‖d‖/‖W‖.
         workers: Threads of the merge to expect, and of measuring.
         progress: Called while weights are measured.
-        stop: Ends measuring.
+        stop: Ends measuring, and looking for NaN.
 
     Raises:
         InvalidRecipe: see `as_recipe`.
         InvalidValue: no reference, or a base alone. What is wrong with a model is a finding.
+        Cancelled: `stop` was set.
     """
     control: dict[str, Any] = {"measure": measure, "workers": workers}
     control |= {"progress": progress, "stop": stop}

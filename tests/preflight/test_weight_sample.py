@@ -1,14 +1,17 @@
 """What single weights show before a merge: NaN, and what rounding takes of a delta."""
 
 import re
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from dppa_core.checkpoints.in_memory import MemoryCheckpoint
+from dppa_core.errors import Cancelled
 from dppa_core.preflight import weight_sample
 from dppa_core.preflight.facts import Severity
+from dppa_core.preflight.run import preflight_models
 from dppa_core.preflight.weight_sample import rounding_loss
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
 from tests.helpers.command import Command
@@ -122,3 +125,19 @@ def test_of_a_large_model_preflight_says_that_it_read_a_sample(
     assert "weights that were read is NaN or infinite; the others were not read." in dppa.out
     assert dppa("preflight", *models, "--measure") == 0
     assert "the others were not read" not in dppa.out
+
+
+def test_looking_for_nan_ends_at_the_next_tensor_once_stopped(
+    models: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop, tensors = threading.Event(), list[str]()
+
+    def counted(part: object, dtype: str, name: str, *place: object) -> None:
+        tensors.append(name)
+        stop.set()
+
+    monkeypatch.setattr(weight_sample, "check_finite", counted)
+    base, math = map(str, models)
+    with pytest.raises(Cancelled):
+        preflight_models(base, [math], stop=stop)
+    assert len(tensors) == 1
