@@ -211,7 +211,7 @@ def pinned_recipe(recipe: MergeRecipe, public: bool) -> MergeRecipe:
 
 def renamed(recipe: MergeRecipe, names: Mapping[str, str]) -> MergeRecipe:
     """The recipe with other references for some of its models; keywords stay, as "base"."""
-    settings = {
+    settings: dict[str, Any] = {
         key: names.get(value, value)
         for key, keywords in CHOICES.items()
         if (value := getattr(recipe, key)) not in keywords
