@@ -44,6 +44,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 _OPTION = re.compile(r"`[^`]*`|(?<![\w-])--([a-z][a-z-]*)")
 """A command, which stays as it is; or an option."""
 _ARGUMENTS = {"overwrite": "overwrite=True"}
+_LARGEST_SEED = 2**32 - 1
+"""The largest that numpy, and so Optuna's samplers, take."""
 
 
 def preflight(
@@ -63,11 +65,12 @@ def preflight(
             base, as ‖d‖/‖W‖.
         workers: Threads of the merge to expect, and of measuring.
         progress: Called while weights are measured.
-        stop: Ends measuring.
+        stop: Ends measuring, and looking for NaN.
 
     Raises:
         InvalidRecipe: see `as_recipe`.
         InvalidValue: no reference, or a base alone. What is wrong with a model is a finding.
+        Cancelled: `stop` was set.
     """
     control: dict[str, Any] = {"measure": measure, "workers": workers}
     control |= {"progress": progress, "stop": stop}
@@ -161,10 +164,10 @@ def search(
         objective: retention, worst, retention.DOMAIN, density; several give a front. With joint:
             accuracy or loss.
         trials: Settings, earlier ones included; the default of `dppa search` if None.
-        study: SQLite file of a study that can go on; in memory if None.
+        study: With vary or grid: SQLite file of a study that can go on; in memory if None.
         name: Of the study in that file.
         sampler: tpe, nsga2 or random.
-        seed: Of the sampler, a whole number from 0.
+        seed: Of the sampler, a whole number from 0 to 2**32 - 1.
         prune: Whether trials without hope end early.
         say: Called with a line for each setting tried, as `print`.
 
@@ -184,6 +187,7 @@ def search(
         )
         options = from_file(Path(space), options) if space else options
         options = settled_options(options, per_model=per_model)
+        _check_options(options, limit)
         domains = _domains(tasks, items, scorer)
         with exam_place(None, given) as place:
             if options.joint:
@@ -192,6 +196,21 @@ def search(
             if space or vary or grid:
                 return run_wanted(given, options, place.ask, domains, tell, place.beside)
             return run_climb(given, domains, options.limit, wait, tell, place)
+
+
+def _check_options(options: StudyOptions, limit: int | None) -> None:
+    """Raise InvalidValue for what the command line refuses by its types, and an unused study."""
+    if limit is not None and (type(limit) is not int or limit < 1):
+        raise InvalidValue(
+            f"limit must be a whole number of at least 1, or None, got {shown(limit)}. None takes "
+            "the default."
+        )
+    if type(options.seed) is not int or not 0 <= options.seed <= _LARGEST_SEED:
+        raise InvalidValue(
+            f"seed must be a whole number from 0 to {_LARGEST_SEED}, got {shown(options.seed)}."
+        )
+    if options.study is not None and not (options.vary or options.grid):
+        raise InvalidValue("study goes with vary or grid; the other searches go on from state.")
 
 
 def _listed(texts: Texts) -> tuple[str, ...]:

@@ -7,6 +7,8 @@ import json
 import threading
 from collections.abc import Callable
 from itertools import chain
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 
@@ -16,7 +18,7 @@ from dppa_core.models.resident import Resident, is_spread
 from dppa_core.progress import Stop, check
 from dppa_core.system.recent import Recent
 
-_KEPT = 1000
+_KEPT = 64
 
 
 class EqualModels:
@@ -24,6 +26,8 @@ class EqualModels:
 
     def __init__(self) -> None:
         self._answers, self._locks = Recent(_KEPT), Recent(_KEPT)
+        self._digests = WeakKeyDictionary[Any, tuple[object, str | None]]()
+        """Model -> what it was made of, and its digest."""
         self._lock = threading.Lock()
 
     def answer(
@@ -31,10 +35,10 @@ class EqualModels:
     ) -> bytes:
         """The answer of an equal model to the same questions, else that of `ask`; equal models that
         are asked at the same time wait for the first."""
-        made_of = model_digest(resident)
+        made_of = self._digest(resident)
         if made_of is None:
             return ask()
-        key = made_of, asked
+        key = made_of, hashlib.sha256(asked.encode()).hexdigest()
         with self._lock:
             lock: threading.Lock = self._locks.find(key) or self._locks.keep(key, threading.Lock())
         while not lock.acquire(timeout=0.1):
@@ -44,6 +48,17 @@ class EqualModels:
             return self._answers.keep(key, ask()) if found is None else found
         finally:
             lock.release()
+
+    def _digest(self, resident: Resident) -> str | None:
+        """`model_digest`, computed once until another merge is written into the model."""
+        made_of = resident.key, dict(resident.made_of)
+        with self._lock:
+            known = self._digests.get(resident.model)
+        if known is None or known[0] != made_of:
+            known = made_of, model_digest(resident)
+            with self._lock:
+                self._digests[resident.model] = known
+        return known[1]
 
 
 def model_digest(resident: Resident) -> str | None:

@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,8 @@ class Examiner:
             )
             return [list(map(int, found.hits)), found.losses, found.tokens, found.replies]
 
-        return _marks(self.answer(exam.target, _asked(exam), ask, stop))
+        own = any(isinstance(item, OwnItem) for item in exam.items())
+        return _marks(self.answer(exam.target, _asked(exam), ask, stop, own=own))
 
     def score(
         self, exam: Exam, *, progress: Callable[[int], None] | None = None, stop: Stop | None = None
@@ -129,13 +131,20 @@ class Examiner:
         asked: Sequence[object],
         ask: Callable[[Resident], Any],
         stop: Stop | None = None,
+        *,
+        own: bool = False,
     ) -> Any:
         """A JSON answer of a model or merge, from the cache if it is there.
 
         Args:
             asked: Everything beside the target that decides the answer, as plain values.
             ask: Asks the model; returns plain values.
+            own: Whether somebody's own questions are asked, whose answers do not stay in memory.
         """
+
+        def asks(resident: Resident) -> bytes:
+            return json.dumps(ask(resident)).encode()
+
         expected = self._entry(target, asked)
         found = self._cached(expected)
         if found is None:
@@ -146,9 +155,12 @@ class Examiner:
                     found = self._cached(entry)
                     if found is not None:
                         return found
-                data = self._equal.answer(
-                    resident, json.dumps(asked), lambda: json.dumps(ask(resident)).encode(), stop
-                )
+                if own or self._fresh:
+                    data = asks(resident)
+                else:
+                    data = self._equal.answer(
+                        resident, json.dumps(asked), partial(asks, resident), stop
+                    )
             if self._keep:
                 store(entry, data)
             found = json.loads(data)

@@ -30,6 +30,7 @@ from dppa_core.pruning.delta_profile import DeltaProfile
 from dppa_core.pruning.floats import FLOATS
 from dppa_core.pruning.module_groups import Module, find_modules
 from dppa_core.pruning.tensor_names import find_embedding, find_head
+from dppa_core.recipes.checks import CHOICES
 from dppa_core.recipes.yaml_text import MergeRecipe
 
 
@@ -209,14 +210,18 @@ def pinned_recipe(recipe: MergeRecipe, public: bool) -> MergeRecipe:
 
 
 def renamed(recipe: MergeRecipe, names: Mapping[str, str]) -> MergeRecipe:
-    """The recipe with other references for some of its models."""
+    """The recipe with other references for some of its models; keywords stay, as "base"."""
+    settings: dict[str, Any] = {
+        key: names.get(value, value)
+        for key, keywords in CHOICES.items()
+        if (value := getattr(recipe, key)) not in keywords
+    }
     return replace(
         recipe,
         base=names.get(recipe.base, recipe.base),
         models=tuple(replace(m, model=names.get(m.model, m.model)) for m in recipe.models),
         parameters={**recipe.parameters, **_renamed_settings(recipe, names)},
-        vocabulary=names.get(recipe.vocabulary, recipe.vocabulary),
-        chat_template=names.get(recipe.chat_template, recipe.chat_template),
+        **settings,
     )
 
 

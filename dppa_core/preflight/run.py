@@ -129,7 +129,10 @@ def preflight_models(
             base; otherwise earlier measurements are used.
         workers: Threads of the merge to expect, and of measuring.
         progress: Called while weights are measured.
-        stop: Ends measuring.
+        stop: Ends measuring, and looking for NaN.
+
+    Raises:
+        Cancelled: `stop` was set.
     """
     collector = FactsCollector()
     looked = _look(collector, (base, *models))
@@ -154,7 +157,8 @@ def preflight_models(
     settings = {"workers": workers, "progress": progress, "stop": stop} if measure else None
     known, measured = _distances(mine, tuned, findings, settings)
     if mine is not None:
-        measured += _weights(mine, tuned, findings + measured, {name for name, _ in known}, dtype)
+        profiled = {name for name, _ in known}
+        measured += _weights(mine, tuned, findings + measured, profiled, dtype, stop)
     return PreflightReport(
         base, tuple(models), tuple(facts), _sorted(findings + measured), needed, known
     )
@@ -196,6 +200,7 @@ def _weights(
     findings: Sequence[Finding],
     profiled: set[str],
     dtype: str,
+    stop: Stop | None,
 ) -> Iterator[Finding]:
     """What the weights that are here show, and what rounding takes of each delta.
 
@@ -213,7 +218,10 @@ def _weights(
             continue
         opened[reference] = checkpoint
         if reference not in profiled and not (reference == base.reference and profiled):
-            yield about_finite(reference, checkpoint)
+            found = about_finite(reference, checkpoint, stop)
+            yield found
+            if found.severity is Severity.BLOCKER:
+                del opened[reference]  # rounding has no size among NaN
     for one in tuned if base.tensors else ():
         if not one.tensors or one.reference in bad:
             continue

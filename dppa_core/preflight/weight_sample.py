@@ -14,9 +14,10 @@ from numpy import ndarray
 
 from dppa_core.checkpoints.checkpoint import Checkpoint, DerivedCheckpoint
 from dppa_core.checkpoints.matching import check_finite
-from dppa_core.errors import DppaError
+from dppa_core.errors import Cancelled, DppaError
 from dppa_core.preflight.collect_local import trouble
 from dppa_core.preflight.facts import Finding, counted, note, ok, warning
+from dppa_core.progress import Stop, check
 from dppa_core.pruning.floats import DTYPE_CODES, FLOATS, from_float32, to_float32
 from dppa_core.pruning.tensor_names import match_names
 
@@ -57,7 +58,7 @@ def is_exact(dtype: str, stored: set[str]) -> bool:
 
 
 def rounding_loss(base: Checkpoint, tuned: Checkpoint, dtype: str) -> RoundingLoss | None:
-    """Measure the loss on a sample; None if the dtype is exact, or there is no delta."""
+    """Measure the loss on a sample; None if it is exact, or the delta is 0 or not finite."""
     places = {
         name: other
         for name, other in match_names(base.names(), tuned.names()).items()
@@ -80,7 +81,9 @@ def rounding_loss(base: Checkpoint, tuned: Checkpoint, dtype: str) -> RoundingLo
             )
         sums += read * old.size / max(1, min(old.size, BLOCKS * BLOCK_NUMEL))
     error, delta, changed, unchanged = map(float, sums)
-    return RoundingLoss(dtype, math.sqrt(error / delta), unchanged / changed) if delta else None
+    if not delta or not math.isfinite(delta):
+        return None
+    return RoundingLoss(dtype, math.sqrt(error / delta), unchanged / changed)
 
 
 def _sums(
@@ -123,8 +126,12 @@ def rounding_warnings(losses: Mapping[str, RoundingLoss]) -> tuple[str, ...]:
     return tuple(f"{model}: {loss.text} {_REMEDY}" for model, loss in heavy.items())
 
 
-def about_finite(model: str, checkpoint: Checkpoint) -> Finding:
-    """Whether a model holds NaN or infinity: of a small one all weights are read."""
+def about_finite(model: str, checkpoint: Checkpoint, stop: Stop | None = None) -> Finding:
+    """Whether a model holds NaN or infinity: of a small one all weights are read.
+
+    Raises:
+        Cancelled: `stop` was set.
+    """
     names = [name for name in checkpoint.names() if checkpoint.dtype(name) in FLOATS]
     sizes = {name: math.prod(checkpoint.shape(name)) for name in names}
     adapted = isinstance(checkpoint, DerivedCheckpoint)
@@ -132,12 +139,15 @@ def about_finite(model: str, checkpoint: Checkpoint) -> Finding:
     numel = 0
     try:
         for name in _sample(names) if adapted else names:
+            check(stop)
             raw, dtype = checkpoint.raw(name), checkpoint.dtype(name)
             for start in (0,) if whole else _starts(raw.size):
                 part = raw if whole else raw[start : start + BLOCK_NUMEL]
                 check_finite(part, dtype, name, model, start)
                 numel += part.size
         checkpoint.release()
+    except Cancelled:
+        raise
     except DppaError as error:
         return replace(trouble(model, error), topic="weights")
     if whole:

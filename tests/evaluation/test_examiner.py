@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dppa_core.evaluation import run
+from dppa_core.evaluation import equal_models, run
 from dppa_core.evaluation.examiner import Examiner
 from dppa_core.evaluation.identity import identity
 from dppa_core.evaluation.run import expected_seconds, measure
@@ -174,3 +174,45 @@ def test_marks_of_own_questions_are_kept_by_content_and_those_of_embedded_ones_a
     }
     assert same == {"order": first, "answer": None, "scorer": None, "length of replies": None}
     assert not any(isinstance(item, OwnItem) for _, item in examiner._read)
+
+
+@pytest.mark.parametrize(
+    ("fresh", "own", "times"), [(False, False, 1), (True, False, 2), (False, True, 2)]
+)
+def test_memory_keeps_no_answer_of_a_fresh_exam_nor_to_own_questions(
+    monkeypatch: pytest.MonkeyPatch, fresh: bool, own: bool, times: int
+) -> None:
+    import dppa_core.evaluation.examiner as module  # noqa: PLC0415
+
+    models, mark = list[str](), module.mark
+
+    def counted(resident: Resident, *given: Any, **how: Any) -> Any:
+        models.append(resident.key)
+        return mark(resident, *given, **how)
+
+    monkeypatch.setattr(module, "mark", counted)
+    examiner = Examiner(keep=False, fresh=fresh)
+    questions = read_items(APPLES.encode(), "apples.jsonl") if own else "math"
+    exam = Exam("zoo:math", questions, "test", 2)
+    assert examiner.marks(exam) == examiner.marks(exam) and len(models) == times
+
+
+def test_equal_models_keep_few_answers_by_short_keys_and_read_a_model_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    digests, digest = list[str](), equal_models.model_digest
+
+    def counted(resident: Resident) -> str | None:
+        digests.append(resident.key)
+        return digest(resident)
+
+    monkeypatch.setattr(equal_models, "model_digest", counted)
+    equal = equal_models.EqualModels()
+    with ModelPool().lend("zoo:math") as resident:
+        for number in range(200):
+            assert equal.answer(resident, f"{number} {'long' * 99}", lambda: b"yes") == b"yes"
+        changed = replace(resident, key="another")
+        assert equal.answer(changed, f"199 {'long' * 99}", lambda: b"no") == b"yes"
+    assert digests == ["zoo:math", "another"]
+    keys = list(equal._answers._kept)
+    assert len(keys) < 100 and all(len(part) <= 128 for key in keys for part in key)

@@ -167,8 +167,11 @@ def test_a_damaged_file_of_the_tokenizer_is_named(folders: tuple[Path, Path]) ->
         ("chat_template.jinja", b"\xff\xfe", "cannot be read .*codec"),
         ("merges.txt", b"\xff\xfe", "cannot be read .*codec"),
         ("merges.txt", b"#version: 0.2\na b\nroot:x:0:0::/root\n", "holds something else than"),
+        ("merges.txt", b"a b\nroot secret x\n", "holds something else than"),
+        ("bpe.codes", b"-----BEGIN PRIVATE KEY-----\n", "holds something else than"),
         ("vocab.txt", b"root:x:0:0::/root:/bin/sh\n", "holds something else than"),
         ("vocab.txt", b"[UNK]\nPRIVATE KEY\n", "holds something else than"),
+        ("vocab.txt", b"the 12\nPRIVATE KEY\n", "holds something else than"),
         ("chat_template.jinja", b"-----BEGIN PRIVATE KEY-----\n", "holds something else than"),
         ("vocab.json", b"TOKEN=hf_abc\n", "holds something else than its name says. A hard link"),
         ("tokenizer.model", b"-----BEGIN PRIVATE KEY-----\n", "holds something else than"),
@@ -200,6 +203,25 @@ def test_companions_of_other_kinds_are_copied_as_they_are(folders: tuple[Path, P
     assert {name: found[name].decode() for name in texts} == texts
     (base / "tokenizer.model").write_bytes(b"IQ== 0\nIg== 1\n")
     assert beside(recipe(base, math)).files["tokenizer.model"] == b"IQ== 0\nIg== 1\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("bpe.codes", "t h 30212\ni n</w> 1200\n"),
+        ("bpe.codes", "t h\n"),
+        ("merges.txt", "t h 30212\ni n</w> 1200\n"),
+        ("vocab.txt", "the 30212\nof@@ 1200\n"),
+        ("vocab.json", '\ufeff{"a": 0}'),
+    ],
+)
+def test_words_and_merges_with_counts_are_copied_as_they_are(
+    folders: tuple[Path, Path], name: str, text: str
+) -> None:
+    base, _ = folders
+    math = tuned_llama(BASE, 1).save(base.with_name("math"))
+    (base / name).write_text(text, "utf-8")
+    assert beside(recipe(base, math)).files[name].decode() == text
 
 
 def test_numbers_of_tokens_follow_their_text(tmp_path: Path) -> None:

@@ -1,14 +1,17 @@
 """What single weights show before a merge: NaN, and what rounding takes of a delta."""
 
 import re
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from dppa_core.checkpoints.in_memory import MemoryCheckpoint
+from dppa_core.errors import Cancelled
 from dppa_core.preflight import weight_sample
 from dppa_core.preflight.facts import Severity
+from dppa_core.preflight.run import preflight_models
 from dppa_core.preflight.weight_sample import rounding_loss
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
 from tests.helpers.command import Command
@@ -29,6 +32,7 @@ def test_the_share_of_a_delta_that_rounding_takes_by_hand() -> None:
     assert loss.share == pytest.approx(2**-9 / (2**-18 + 2**-12) ** 0.5)
     assert rounding_loss(base, tuned, "float32") is None, "nothing is rounded away"
     assert rounding_loss(base, base, "bfloat16") is None, "there is no delta"
+    assert rounding_loss(base, single(np.nan, 1.0, 0.5), "bfloat16") is None, "it has no length"
     stored = single(1.0, dtype="BF16"), single(1.0 + 2**-6, dtype="BF16")
     assert rounding_loss(*stored, "bfloat16") is None and rounding_loss(*stored, "float16")
 
@@ -102,6 +106,13 @@ def test_nan_is_found_without_measuring(
     assert dppa("preflight", base, broken, "--json") == 1
     (found,) = (one for one in dppa.json["findings"] if one["severity"] == "blocker")
     assert found["topic"] == "weights" and f"{NAME} holds nan at element 777" in found["what"]
+    recipe = tmp_path / "recipe.yaml"
+    for pair in ((base, str(broken)), (str(broken), math)):
+        given = MergeRecipe(pair[0], (DomainModel(pair[1]),), dtype="bfloat16")
+        recipe.write_text(dump_recipe(given))
+        assert dppa("preflight", recipe, "--json") == 1
+        rounds = [one for one in dppa.json["findings"] if one["topic"] == "dtype"]
+        assert [one["severity"] for one in rounds] == ["note"] and "nan" not in rounds[0]["what"]
     assert dppa("preflight", base, math) == 0
     assert "None of its 23.8 thousand weights is NaN or infinite." in dppa.out
 
@@ -114,3 +125,19 @@ def test_of_a_large_model_preflight_says_that_it_read_a_sample(
     assert "weights that were read is NaN or infinite; the others were not read." in dppa.out
     assert dppa("preflight", *models, "--measure") == 0
     assert "the others were not read" not in dppa.out
+
+
+def test_looking_for_nan_ends_at_the_next_tensor_once_stopped(
+    models: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop, tensors = threading.Event(), list[str]()
+
+    def counted(part: object, dtype: str, name: str, *place: object) -> None:
+        tensors.append(name)
+        stop.set()
+
+    monkeypatch.setattr(weight_sample, "check_finite", counted)
+    base, math = map(str, models)
+    with pytest.raises(Cancelled):
+        preflight_models(base, [math], stop=stop)
+    assert len(tensors) == 1

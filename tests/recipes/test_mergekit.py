@@ -1,12 +1,14 @@
 """mergekit's recipes and ours: converted exactly, with noted differences, or refused."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
 from dppa_core.errors import InvalidRecipe, NoCounterpart
+from dppa_core.merging.inputs import renamed
 from dppa_core.pruning.coefficients import PartCoefficient, coefficient_of
 from dppa_core.recipes.mergekit.export import export_mergekit
 from dppa_core.recipes.mergekit.import_recipe import Imported, import_mergekit
@@ -505,6 +507,24 @@ def test_names_of_a_foreign_recipe_are_given_their_places(
     assert dppa(*wrong, "--model", "acme/law=law") == 1
     assert "names no such model, but acme/base, acme/math" in dppa.err
     assert dppa(*wrong, "--model", "acme/math") == 2 and "NAME=FOLDER" in dppa.err
+
+
+@pytest.mark.parametrize("keyword", ["base", "union"])
+def test_a_model_named_as_a_keyword_leaves_the_settings_as_they_are(
+    zoo_env: Path, dppa: Command, tmp_path: Path, keyword: str
+) -> None:
+    theirs, out = tmp_path / "theirs.yaml", tmp_path / "out.yaml"
+    theirs.write_text(
+        f"merge_method: task_arithmetic\nbase_model: acme/base\ntokenizer_source: {keyword}\n"
+        f"models: [{{model: {keyword}, parameters: {{weight: 1.0}}}}]\n"
+    )
+    place = f"{keyword}={zoo_env / 'math'}"
+    assert dppa("import", theirs, "--out", out, "--model", place) == 0
+    found = load_recipe(out)
+    assert (found.vocabulary, found.chat_template) == (keyword, "auto")
+    assert [model.model for model in found.models] == [str(zoo_env / "math")]
+    auto = renamed(replace(found, base="auto"), {"auto": "zoo:base"})
+    assert (auto.base, auto.chat_template) == ("zoo:base", "auto")
 
 
 def test_warnings_are_on_stderr_and_refusals_in_one_line(

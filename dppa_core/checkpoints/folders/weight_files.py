@@ -55,7 +55,11 @@ _BINARY = ".model"
 _PIECES = re.compile(rb"\n|[A-Za-z0-9+/]+=* \d+\n")
 """How models of sentencepiece and of tiktoken begin."""
 _UNKNOWN = {"[UNK]", "<unk>", "<UNK>"}
-"""The token of unknown words, one of which every list of words has."""
+"""The token of unknown words, one of which a list of words without their counts has."""
+_COUNTED = re.compile(r"[^ \t]+[ \t]\d+")
+"""A line of a list of words with their counts, as PhoBERT's."""
+_MERGED = re.compile(r"[^ ]* [^ ]*(?: \d+)?")
+"""A pair of pieces that become one; XLM and FlauBERT write its count behind it."""
 
 _LARGEST = 64 * 1024 * 1024
 
@@ -208,15 +212,15 @@ def _is_of_kind(path: Path, data: bytes) -> bool:
     """Whether a file is what its name says; a hard link cannot be told from the file itself."""
     if path.suffix == _BINARY:
         return _PIECES.match(data) is not None
-    text = text_of(path, data)
+    text = text_of(path, data).removeprefix("\ufeff")
+    lines = [line for line in text.split("\n") if line.strip()]
     if path.suffix == ".jinja":
         return "messages" in text and ("{{" in text or "{%" in text)
     if path.name == "vocab.txt":  # a token a line, one of which stands for all unknown words
-        tokens = text.split("\n")
-        return not any(set(token) & {" ", "\t"} for token in tokens) and bool(_UNKNOWN & {*tokens})
-    if path.suffix == ".txt":
-        pairs = [line for line in text.split("\n") if line.strip() and not line.startswith("#v")]
-        return all(line.count(" ") == 1 for line in pairs)
+        single = not any(set(line) & {" ", "\t"} for line in lines) and bool(_UNKNOWN & {*lines})
+        return single or all(map(_COUNTED.fullmatch, lines))
+    if path.suffix in (".txt", ".codes"):
+        return all(_MERGED.fullmatch(line) for line in lines if not line.startswith("#v"))
     return text.lstrip()[:1] == "{"
 
 
