@@ -5,7 +5,6 @@ import resource
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
-from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -127,8 +126,9 @@ def test_an_encoder_that_is_not_loaded_has_layers_of_its_own(
 
 def test_a_count_in_many_lists_is_found(tmp_path: Path) -> None:
     source = FolderCheckpoint(random_llama(0).save(tmp_path / "model"))
-    nested: object = reduce(lambda inner, _: [inner], range(2000), 5000)
-    source.config["num_heads"] = nested
+    source.config["num_heads"] = 5000
+    for _ in range(2000):
+        source.config["num_heads"] = [source.config["num_heads"]]
     with pytest.raises(DamagedCheckpoint, match="num_heads 5000, its weights have 20 tensors"):
         check_sizes(source, "model")
 

@@ -126,7 +126,8 @@ def test_a_version_of_the_tokenizer_in_another_file_is_looked_at(tmp_path: Path)
 def test_a_version_named_often_is_looked_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source, looks = written(tmp_path / "model"), []
+    source = written(tmp_path / "model")
+    looks: list[object] = []
     settings = source.folder / "tokenizer_config.json"
     settings.write_text(json.dumps({"fast_tokenizer_files": 100 * ["tokenizer.json"]}))
     monkeypatch.setattr(tokenizer_files, "check_growth", looks.append)

@@ -10,7 +10,7 @@ import io
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -280,3 +280,15 @@ def unreadable(path: Path, error: OSError | ValueError) -> DamagedCheckpoint:
     """The error to raise if a file of a model cannot be read."""
     reason = getattr(error, "strerror", None) or error
     return DamagedCheckpoint(f"{path}: cannot be read ({reason}).")
+
+
+def values_within(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """A value and every value in it, however deep, with the key that it or its list has."""
+    waiting = [(key, value)]
+    while waiting:
+        key, inner = waiting.pop()
+        yield key, inner
+        if isinstance(inner, Mapping):
+            waiting += inner.items()
+        elif isinstance(inner, list):
+            waiting += ((key, part) for part in inner)

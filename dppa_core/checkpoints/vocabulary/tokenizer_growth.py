@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from math import prod
 from typing import Any
 
+from dppa_core.checkpoints.folders.weight_files import values_within
+
 MOST_STEPS, MOST_TIMES, MOST_PADDING = 100, 100, 1_000_000
 """Steps, times that a text may grow by all of them, and tokens that may be added to fill it up;
 published tokenizers have some ten steps, and 18 times (a character that is a whole phrase)."""
@@ -41,18 +43,6 @@ def check_growth(tokenizer: Mapping[str, Any]) -> None:
     for key, tokens in (*counts, ("post_processor", repeats * sum(map(_special_tokens, more)))):
         if tokens > MOST_PADDING:
             raise ValueError(f"its {key} is {tokens} tokens; at most {MOST_PADDING} are added")
-
-
-def values_within(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """A value and every value in it, however deep, with the key that it or its list has."""
-    waiting = [(key, value)]
-    while waiting:
-        key, inner = waiting.pop()
-        yield key, inner
-        if isinstance(inner, Mapping):
-            waiting += inner.items()
-        elif isinstance(inner, list):
-            waiting += ((key, part) for part in inner)
 
 
 def _tables(value: Any) -> Iterator[Mapping[str, Any]]:
