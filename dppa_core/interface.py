@@ -186,8 +186,7 @@ def search(
             *varied, trials or 0, sampler, seed, prune, limit or 0, stored, name, joint
         )
         options = from_file(Path(space), options) if space else options
-        options = settled_options(options, per_model=per_model)
-        _check_options(options, limit)
+        options = _checked_options(settled_options(options, per_model=per_model), limit)
         domains = _domains(tasks, items, scorer)
         with exam_place(None, given) as place:
             if options.joint:
@@ -198,8 +197,8 @@ def search(
             return run_climb(given, domains, options.limit, wait, tell, place)
 
 
-def _check_options(options: StudyOptions, limit: int | None) -> None:
-    """Raise InvalidValue for what the command line refuses by its types, and an unused study."""
+def _checked_options(options: StudyOptions, limit: int | None) -> StudyOptions:
+    """The options; raises InvalidValue for what the command line refuses, and an unused study."""
     if limit is not None and (type(limit) is not int or limit < 1):
         raise InvalidValue(
             f"limit must be a whole number of at least 1, or None, got {shown(limit)}. None takes "
@@ -211,6 +210,7 @@ def _check_options(options: StudyOptions, limit: int | None) -> None:
         )
     if options.study is not None and not (options.vary or options.grid):
         raise InvalidValue("study goes with vary or grid; the other searches go on from state.")
+    return options
 
 
 def _listed(texts: Texts) -> tuple[str, ...]:

@@ -157,8 +157,7 @@ def preflight_models(
     settings = {"workers": workers, "progress": progress, "stop": stop} if measure else None
     known, measured = _distances(mine, tuned, findings, settings)
     if mine is not None:
-        profiled = {name for name, _ in known}
-        measured += _weights(mine, tuned, findings + measured, profiled, dtype, stop)
+        measured += _weights(mine, tuned, findings + measured, set(dict(known)), dtype, stop)
     return PreflightReport(
         base, tuple(models), tuple(facts), _sorted(findings + measured), needed, known
     )

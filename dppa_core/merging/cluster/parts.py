@@ -104,7 +104,8 @@ def parts_folder(merger: TensorMerger, shard_size: int, target: Path) -> Iterato
     """
     weights = [one.content_hash() for one in (merger.base, *merger.inputs.tuned)]
     key = "\0".join((recipe_hash(merger.recipe), str(shard_size), *weights))
-    name = f".{target.name[:100]}.dppa-parts-{hashlib.sha256(key.encode()).hexdigest()}"
+    start = os.fsencode(target.name)[:100].decode("utf-8", "ignore")  # a name has 255 bytes
+    name = f".{start}.dppa-parts-{hashlib.sha256(key.encode()).hexdigest()}"
     folder, lock = target.with_name(name), None
     folder.mkdir(parents=True, exist_ok=True)
     try:

@@ -50,6 +50,15 @@ def test_files_written_one_by_one_are_those_of_one_merge(
     assert [one.name for one in tensors] == sorted(merger.names())
 
 
+def test_the_folder_of_parts_beside_a_long_name_in_cyrillic_fits_a_file_system(
+    merger: TensorMerger, tmp_path: Path
+) -> None:
+    for name in ("с" * 120, "x" + "с" * 120):
+        with parts_folder(merger, SHARD, tmp_path / name) as folder:
+            assert folder.is_dir() and len(folder.name.encode()) <= 255
+            assert folder.name.startswith(f".{name[:20]}")
+
+
 def test_a_part_is_known_again_unless_it_is_damaged(merger: TensorMerger, tmp_path: Path) -> None:
     (file, specs), *_ = shards_of(merger, SHARD).items()
     assert known_shard(file, specs, tmp_path) is None
