@@ -92,8 +92,7 @@ class Examiner:
             )
             return [list(map(int, found.hits)), found.losses, found.tokens, found.replies]
 
-        own = any(isinstance(item, OwnItem) for item in exam.items())
-        return _marks(self.answer(exam.target, _asked(exam), ask, stop, own=own))
+        return _marks(self.answer(exam.target, _asked(exam), ask, stop))
 
     def score(
         self, exam: Exam, *, progress: Callable[[int], None] | None = None, stop: Stop | None = None
@@ -131,15 +130,12 @@ class Examiner:
         asked: Sequence[object],
         ask: Callable[[Resident], Any],
         stop: Stop | None = None,
-        *,
-        own: bool = False,
     ) -> Any:
         """A JSON answer of a model or merge, from the cache if it is there.
 
         Args:
             asked: Everything beside the target that decides the answer, as plain values.
             ask: Asks the model; returns plain values.
-            own: Whether somebody's own questions are asked, whose answers do not stay in memory.
         """
 
         def asks(resident: Resident) -> bytes:
@@ -155,7 +151,7 @@ class Examiner:
                     found = self._cached(entry)
                     if found is not None:
                         return found
-                if own or self._fresh:
+                if self._fresh:
                     data = asks(resident)
                 else:
                     data = self._equal.answer(

@@ -177,9 +177,9 @@ def test_marks_of_own_questions_are_kept_by_content_and_those_of_embedded_ones_a
 
 
 @pytest.mark.parametrize(
-    ("fresh", "own", "times"), [(False, False, 1), (True, False, 2), (False, True, 2)]
+    ("fresh", "own", "times"), [(False, False, 1), (True, False, 2), (False, True, 1)]
 )
-def test_memory_keeps_no_answer_of_a_fresh_exam_nor_to_own_questions(
+def test_equal_models_are_asked_once_unless_an_exam_is_fresh(
     monkeypatch: pytest.MonkeyPatch, fresh: bool, own: bool, times: int
 ) -> None:
     import dppa_core.evaluation.examiner as module  # noqa: PLC0415
