@@ -18,6 +18,7 @@ part("verdict", ({ host, get }) => {
   const line = html("summary", {}, box), text = html("span", {}, line, UNKNOWN);
   html("p", { class: "how" }, box, "Prune to store or send each model's changes as a small file (a pack, under Export); the merged model does not get smaller. Otherwise add whole changes (task arithmetic). "
     + "Score real models on questions of your own.");
+  html("p", { class: "how others-folded" }, box, get()?.others ?? ""); // on a phone, in the place of the line below
   const more = html("p", { class: "how" }, box, `${get()?.purposes ?? ""} `);
   const evidence = html("button", { type: "button", class: "link", "data-leads": "experiments" }, more, "All experiments");
   evidence.addEventListener("click", () => document.querySelector('#views [data-view="experiments"]')?.click());
