@@ -23,7 +23,7 @@ from benchmarks.engine.write import keep, measured_on, table
 from benchmarks.measure import machine
 from benchmarks.synthetic import BASE, DOMAINS, SIZES, make
 from dppa_core.checkpoints.sources.zoo import zoo_root
-from dppa_core.preflight.facts import in_bytes
+from dppa_core.preflight_checks.facts import in_bytes
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
 
 QUESTIONS = 40

@@ -18,15 +18,15 @@ import torch
 
 from benchmarks.measure import Measurement
 from benchmarks.synthetic import DOMAINS, make
-from dppa_core.preflight.collect_local import look_at_folder
-from dppa_core.preflight.estimate import (
+from dppa_core.preflight_checks.collect_local import look_at_folder
+from dppa_core.preflight_checks.estimate import (
     DISK_RATE,
     MULTIPLY_RATES,
     WEIGHT_RATE,
     estimate,
     memory_to_chat,
 )
-from dppa_core.preflight.of_merge import sizes_of
+from dppa_core.preflight_checks.of_merge import sizes_of
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
 
 GROUP = "Preflight's estimates, 135 M parameters, three domain models"

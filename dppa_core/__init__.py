@@ -11,7 +11,7 @@ Its packages in order; each imports only those before it:
     recipes      a merge as a checked value, and as YAML
     models       torch models: loaded, generating
     profiling    measurements of the deltas
-    preflight    what is said before a merge: facts, findings, estimates
+    preflight_checks  what is said before a merge: facts, findings, estimates
     merging      merges, tensor by tensor
     answering    answers to many users, from a separate process
     evaluation   scores of models on tasks

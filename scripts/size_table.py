@@ -11,8 +11,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # run as a script, from wherever
 
-from dppa_core.preflight.estimate import Sizes, estimate, in_time  # noqa: E402
-from dppa_core.preflight.facts import in_bytes  # noqa: E402
+from dppa_core.preflight_checks.estimate import Sizes, estimate, in_time  # noqa: E402
+from dppa_core.preflight_checks.facts import in_bytes  # noqa: E402
 
 PAGE = ROOT / "docs" / "reference" / "preflight.md"
 START, END = "<!-- sizes:start -->", "<!-- sizes:end -->"

@@ -9,8 +9,8 @@ from typing import Any
 import yaml
 
 from dppa_core.checkpoints.sources.zoo import needs_fetch
-from dppa_core.preflight.facts import in_bytes
-from dppa_core.preflight.fetchable_sets import FetchableSet, fetchable_sets
+from dppa_core.preflight_checks.facts import in_bytes
+from dppa_core.preflight_checks.fetchable_sets import FetchableSet, fetchable_sets
 
 from .session import USUAL, ModelChoice, Session
 from .shipped import shipped

@@ -20,7 +20,7 @@ from typing import Annotated, Any
 import typer
 
 from dppa_core.errors import InvalidValue, printable
-from dppa_core.preflight.estimate import in_time
+from dppa_core.preflight_checks.estimate import in_time
 from dppa_core.progress import Progress
 from dppa_core.system.atomic_folders import check_file, unwritable
 from dppa_core.system.byte_sizes import use_budget

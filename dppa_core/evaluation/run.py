@@ -23,7 +23,7 @@ from dppa_core.evaluation.side_by_side import Entrant, SideBySide
 from dppa_core.merging.in_memory.source import memory_of
 from dppa_core.models.drafted_answers import LONGEST, TOGETHER
 from dppa_core.models.resident import Resident
-from dppa_core.preflight.estimate import answer_seconds, in_time
+from dppa_core.preflight_checks.estimate import answer_seconds, in_time
 from dppa_core.progress import Progress, Stop, check, report
 from dppa_core.system.threads import available_cores, side_by_side
 from dppa_core.tasks import items

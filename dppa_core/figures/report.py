@@ -27,7 +27,7 @@ from dppa_core.figures.matrices import (
 from dppa_core.merging.cards.record import MergeRecord
 from dppa_core.methods.registry import get_method
 from dppa_core.methods.shared.contract import paper_address
-from dppa_core.preflight.licences import merged_licence
+from dppa_core.preflight_checks.licences import merged_licence
 from dppa_core.pruning.plan import PruningPlan
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe, short_hash
 

@@ -29,7 +29,7 @@ from dppa_core.merging.folder import (
     new_folder,
     write_config,
 )
-from dppa_core.preflight.provenance import Parent, parent_of
+from dppa_core.preflight_checks.provenance import Parent, parent_of
 from dppa_core.progress import Progress, Stop, check, report
 from dppa_core.pruning.floats import DTYPE_CODES, FLOATS, from_float32, to_float32
 from dppa_core.pruning.tensor_names import find_embedding, find_head, is_buffer

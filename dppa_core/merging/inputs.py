@@ -19,8 +19,8 @@ from dppa_core.merging.passes.whole_pass import Known
 from dppa_core.methods.registry import get_method
 from dppa_core.methods.shared.treatment import Request, Treatments
 from dppa_core.methods.task_arithmetic import TaskArithmeticParameters, task_arithmetic
-from dppa_core.preflight.provenance import Parent, parent_of
-from dppa_core.preflight.weight_sample import RoundingLoss, rounding_loss
+from dppa_core.preflight_checks.provenance import Parent, parent_of
+from dppa_core.preflight_checks.weight_sample import RoundingLoss, rounding_loss
 from dppa_core.profiling.profile import shelved_profiles
 from dppa_core.profiling.reader import TunedModel
 from dppa_core.profiling.significance import Score

@@ -11,7 +11,7 @@ from dppa_core.checkpoints.sources.open_models import OpenModels
 from dppa_core.merging.inputs import MergeInputs, first_stage
 from dppa_core.methods.registry import get_method
 from dppa_core.methods.shared.treatment import Request, Treatment, Treatments
-from dppa_core.preflight.of_weights import base_warnings
+from dppa_core.preflight_checks.of_weights import base_warnings
 from dppa_core.pruning.delta_profile import DeltaProfile
 from dppa_core.pruning.density import significance
 from dppa_core.pruning.floats import DTYPE_CODES

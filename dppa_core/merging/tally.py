@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from dppa_core.merging.cards.record import KeptModule
 from dppa_core.merging.plan import MergePlan
-from dppa_core.preflight.licences import merged_licence
-from dppa_core.preflight.provenance import Parent
+from dppa_core.preflight_checks.licences import merged_licence
+from dppa_core.preflight_checks.provenance import Parent
 
 
 class MergeTally:

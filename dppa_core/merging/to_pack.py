@@ -42,7 +42,7 @@ from dppa_core.merging.merger import TensorMerger, open_merger
 from dppa_core.merging.passes.deltas import Raw
 from dppa_core.merging.tensor_tasks import write_tensors
 from dppa_core.methods.registry import get_method
-from dppa_core.preflight.licences import merged_licence
+from dppa_core.preflight_checks.licences import merged_licence
 from dppa_core.progress import Progress, Stop
 from dppa_core.pruning.floats import DTYPE_CODES, FLOATS
 from dppa_core.recipes.recipe_argument import as_recipe

@@ -26,7 +26,7 @@ from dppa_core.merging.merger import TensorMerger, open_merger
 from dppa_core.merging.passes.deltas import Raw
 from dppa_core.merging.tensor_tasks import write_tensors
 from dppa_core.merging.to_pack import DifferenceSink, Differs, check_packable
-from dppa_core.preflight.facts import in_bytes
+from dppa_core.preflight_checks.facts import in_bytes
 from dppa_core.progress import Progress, Stop
 from dppa_core.pruning.floats import DTYPE_CODES
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, recipe_hash

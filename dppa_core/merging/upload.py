@@ -22,7 +22,7 @@ from dppa_core.checkpoints.sources.refusals import no_token, upload_errors
 from dppa_core.errors import DamagedCheckpoint, InvalidValue, NotAllowed, shown
 from dppa_core.merging.folder import CARD, is_written
 from dppa_core.merging.verify import MergeFolder, check_merge
-from dppa_core.preflight.licences import merged_licence
+from dppa_core.preflight_checks.licences import merged_licence
 from dppa_core.progress import Progress, Stop, check, report
 
 _UNCHECKED = (

@@ -32,7 +32,7 @@ DECLARED = {
         "evaluation.analysis": "curvature logit_changes",
         "merging": "convert merger",
         "merging.in_memory": "model_pool source",
-        "merging.preflight": "fetchable_sets",
+        "preflight_checks": "fetchable_sets",
         "methods": "registry",
         "methods.shared": "contract",
         "models": "answer_loss devices resident texts",

@@ -17,7 +17,7 @@ from dppa_core.errors import (
     NotAllowed,
     UnknownName,
 )
-from dppa_core.preflight.run import preflight_models
+from dppa_core.preflight_checks.run import preflight_models
 from dppa_core.profiling.calibration.texts import read_source
 from dppa_core.pruning.floats import from_float32, to_float32
 from dppa_core.recipes.calibration import Calibration

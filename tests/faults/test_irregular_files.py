@@ -14,7 +14,7 @@ from dppa_core.checkpoints.safetensors_reader import open_file
 from dppa_core.checkpoints.torch_reader import open_torch_file
 from dppa_core.errors import Cancelled, DppaError
 from dppa_core.evaluation.perplexity import read_text
-from dppa_core.preflight.provenance import front_matter
+from dppa_core.preflight_checks.provenance import front_matter
 from dppa_core.profiling.calibration.texts import read_source
 from dppa_core.recipes.calibration import Calibration
 from dppa_core.recipes.yaml_text import load_recipe

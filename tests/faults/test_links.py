@@ -19,8 +19,8 @@ from dppa_core.merging.convert import convert_to_folder
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.merging.to_pack import pack_models
 from dppa_core.models.loading import load_tokenizer
-from dppa_core.preflight.provenance import parent_of
-from dppa_core.preflight.run import preflight_models
+from dppa_core.preflight_checks.provenance import parent_of
+from dppa_core.preflight_checks.run import preflight_models
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from tests.helpers.pickles import save_pickled
 from tests.helpers.tiny_models import random_llama, tuned_llama

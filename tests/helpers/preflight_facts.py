@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from dppa_core.checkpoints.safetensors_reader import TensorInfo
-from dppa_core.preflight.facts import Finding, ModelFacts, Severity, TokenizerFacts
+from dppa_core.preflight_checks.facts import Finding, ModelFacts, Severity, TokenizerFacts
 from tests.helpers.tiny_models import Shape
 
 SHAPE = Shape()

@@ -23,7 +23,7 @@ from dppa_core.merging.cards.record import (
 )
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.merging.verify import check_merge, read_merge
-from dppa_core.preflight.provenance import Parent
+from dppa_core.preflight_checks.provenance import Parent
 from dppa_core.pruning.share_plot import shade, share_svg, text_class
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
 from tests.helpers.command import Command

@@ -1,6 +1,6 @@
 """Licences in a card: one, several compatible ones, several incompatible ones."""
 
-from dppa_core.preflight.licences import PERMISSIVE, merged_licence
+from dppa_core.preflight_checks.licences import PERMISSIVE, merged_licence
 
 
 def test_one_licence_for_all_stays_and_warns_of_nothing() -> None:

@@ -33,7 +33,7 @@ from dppa_core.merging.convert import convert_to_folder
 from dppa_core.merging.merger import open_merger
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.merging.to_pack import pack_models
-from dppa_core.preflight.provenance import parent_of
+from dppa_core.preflight_checks.provenance import parent_of
 from dppa_core.pruning.floats import to_float32
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, parse_recipe
 from tests.helpers.command import Command

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from dppa_core.preflight.licences import merged_licence
-from dppa_core.preflight.provenance import parent_of
+from dppa_core.preflight_checks.licences import merged_licence
+from dppa_core.preflight_checks.provenance import parent_of
 
 
 def test_the_licence_stands_in_the_front_matter(tmp_path: Path) -> None:

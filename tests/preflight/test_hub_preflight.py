@@ -14,9 +14,9 @@ from dppa_core.checkpoints.sources.hub import look_up
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.checkpoints.sources.remote_headers import hub_tensors
 from dppa_core.merging.to_folder import merge_to_folder
-from dppa_core.preflight import collect_hub
-from dppa_core.preflight.facts import Finding, Severity
-from dppa_core.preflight.run import PreflightReport, preflight_models
+from dppa_core.preflight_checks import collect_hub
+from dppa_core.preflight_checks.facts import Finding, Severity
+from dppa_core.preflight_checks.run import PreflightReport, preflight_models
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.system import machine
 from tests.helpers.hub_server import HubServer

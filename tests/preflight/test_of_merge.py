@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dppa_core.preflight.estimate import (
+from dppa_core.preflight_checks.estimate import (
     COMBINE_RATE,
     DISK_RATE,
     LINE_RATE,
@@ -24,9 +24,9 @@ from dppa_core.preflight.estimate import (
     in_time,
     memory_to_chat,
 )
-from dppa_core.preflight.facts import AdapterFacts, Finding, Severity, TokenizerFacts
-from dppa_core.preflight.of_merge import about_licences, about_resources, sizes_of
-from dppa_core.preflight.of_weights import BaseDistance, about_distance, distance
+from dppa_core.preflight_checks.facts import AdapterFacts, Finding, Severity, TokenizerFacts
+from dppa_core.preflight_checks.of_merge import about_licences, about_resources, sizes_of
+from dppa_core.preflight_checks.of_weights import BaseDistance, about_distance, distance
 from dppa_core.pruning.delta_profile import DeltaProfile, ModuleProfile
 from dppa_core.pruning.module_groups import Module
 from dppa_core.system import machine

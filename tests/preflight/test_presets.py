@@ -9,9 +9,9 @@ from huggingface_hub import constants
 from dppa_core.checkpoints.sources.fetchable import FETCHABLE
 from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint
 from dppa_core.errors import UnknownName
-from dppa_core.preflight import fetchable_sets as presets
-from dppa_core.preflight.estimate import MERGE_MEMORY, MODEL_MEMORY
-from dppa_core.preflight.fetchable_sets import (
+from dppa_core.preflight_checks import fetchable_sets as presets
+from dppa_core.preflight_checks.estimate import MERGE_MEMORY, MODEL_MEMORY
+from dppa_core.preflight_checks.fetchable_sets import (
     FetchableSet,
     PresetModel,
     fetchable_set,

@@ -9,10 +9,10 @@ import pytest
 
 from dppa_core.checkpoints.in_memory import MemoryCheckpoint
 from dppa_core.errors import Cancelled
-from dppa_core.preflight import weight_sample
-from dppa_core.preflight.facts import Severity
-from dppa_core.preflight.run import preflight_models
-from dppa_core.preflight.weight_sample import rounding_loss
+from dppa_core.preflight_checks import weight_sample
+from dppa_core.preflight_checks.facts import Severity
+from dppa_core.preflight_checks.run import preflight_models
+from dppa_core.preflight_checks.weight_sample import rounding_loss
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
 from tests.helpers.command import Command
 from tests.helpers.tiny_models import TinyLlama, random_llama, tuned_llama

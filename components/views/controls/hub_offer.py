@@ -16,10 +16,10 @@ import gradio as gr
 
 from dppa_core.checkpoints.sources.open import open_checkpoint, pinned
 from dppa_core.errors import InvalidValue, NotAllowed
-from dppa_core.preflight.estimate import Estimate, in_time
-from dppa_core.preflight.facts import in_bytes
-from dppa_core.preflight.fetchable_sets import FetchableSet, runs_here
-from dppa_core.preflight.run import PreflightReport, preflight_models
+from dppa_core.preflight_checks.estimate import Estimate, in_time
+from dppa_core.preflight_checks.facts import in_bytes
+from dppa_core.preflight_checks.fetchable_sets import FetchableSet, runs_here
+from dppa_core.preflight_checks.run import PreflightReport, preflight_models
 from dppa_core.progress import Progress, Stop
 from dppa_core.system.machine import this_machine
 

@@ -11,9 +11,9 @@ import gradio as gr
 from dppa_core.checkpoints.sources.open import ModelRef, needs_download, pinned
 from dppa_core.checkpoints.sources.zoo import zoo_names
 from dppa_core.errors import IncompatibleCheckpoints, InvalidValue, NotAllowed
-from dppa_core.preflight.facts import ORDER, Finding, Severity
-from dppa_core.preflight.of_weights import about_distance, distance
-from dppa_core.preflight.run import PreflightReport, preflight_models
+from dppa_core.preflight_checks.facts import ORDER, Finding, Severity
+from dppa_core.preflight_checks.of_weights import about_distance, distance
+from dppa_core.preflight_checks.run import PreflightReport, preflight_models
 
 from ...session.json_form import reference_text
 from ...session.presets import fetchable_choices, presets

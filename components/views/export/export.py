@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from dppa_core.errors import DppaError
-from dppa_core.preflight.facts import in_bytes
+from dppa_core.preflight_checks.facts import in_bytes
 from dppa_core.progress import Stop
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 

@@ -18,8 +18,8 @@ from dppa_core.merging.cards.record import MergeRecord, planned_record
 from dppa_core.merging.inputs import MergeInputs, open_inputs
 from dppa_core.merging.plan import MergePlan, plan_merge
 from dppa_core.merging.to_pack import check_packable
-from dppa_core.preflight.estimate import DISK_RATE, START, Sizes, estimate, in_time
-from dppa_core.preflight.facts import in_bytes
+from dppa_core.preflight_checks.estimate import DISK_RATE, START, Sizes, estimate, in_time
+from dppa_core.preflight_checks.facts import in_bytes
 from dppa_core.progress import Stop
 from dppa_core.pruning.floats import RAW_TYPES
 from dppa_core.recipes.mergekit.export import export_mergekit

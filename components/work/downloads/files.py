@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dppa_core.errors import InvalidValue, OutOfBudget
-from dppa_core.preflight.estimate import in_time
-from dppa_core.preflight.facts import in_bytes
+from dppa_core.preflight_checks.estimate import in_time
+from dppa_core.preflight_checks.facts import in_bytes
 from dppa_core.system.machine import free_disk
 from dppa_core.system.shortage import shortage
 from dppa_core.system.temporary import TemporaryFolder

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 
 from dppa_core.errors import OutOfBudget
-from dppa_core.preflight.facts import in_bytes
+from dppa_core.preflight_checks.facts import in_bytes
 
 from ..rate_limits import OF_A_PARTY
 from ..visitor import Visitor

@@ -24,8 +24,8 @@ from dppa_core.errors import InvalidValue
 from dppa_core.merging.to_folder import MergeReport, merge_to_folder
 from dppa_core.merging.to_gguf import check_source, check_target, write_gguf
 from dppa_core.methods.registry import get_method
-from dppa_core.preflight.estimate import threads_within
-from dppa_core.preflight.facts import in_bytes
+from dppa_core.preflight_checks.estimate import threads_within
+from dppa_core.preflight_checks.facts import in_bytes
 from dppa_core.recipes.yaml_text import MergeRecipe, load_recipe
 from dppa_core.system.byte_sizes import memory_budget, parse_size, use_budget
 from dppa_core.system.threads import worker_count

@@ -7,8 +7,8 @@ from typing import Any
 
 from dppa_core.cli.output import JsonFlag, emit
 from dppa_core.evaluation.tables import text_table
-from dppa_core.preflight.facts import counted, in_bytes
-from dppa_core.preflight.fetchable_sets import fetchable_sets, preset_json
+from dppa_core.preflight_checks.facts import counted, in_bytes
+from dppa_core.preflight_checks.fetchable_sets import fetchable_sets, preset_json
 from dppa_core.system.machine import this_machine
 
 

@@ -15,7 +15,7 @@ from dppa_core.merging.inputs import open_inputs
 from dppa_core.merging.plan import plan_merge
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.merging.verify import MergeFolder, read_merge
-from dppa_core.preflight.facts import in_bytes
+from dppa_core.preflight_checks.facts import in_bytes
 from dppa_core.recipes.yaml_text import load_recipe
 from dppa_core.system.atomic_folders import replace_file
 

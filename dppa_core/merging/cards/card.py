@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dppa_core.checkpoints.sources.references import hub_parts, short_name
 from dppa_core.merging.cards.record import MergeRecord
 from dppa_core.methods.registry import get_method
-from dppa_core.preflight.licences import merged_licence
-from dppa_core.preflight.provenance import Parent
+from dppa_core.preflight_checks.licences import merged_licence
+from dppa_core.preflight_checks.provenance import Parent
 from dppa_core.pruning.coefficients import Layered
 from dppa_core.pruning.share_plot import share_svg
 from dppa_core.recipes.yaml_text import (

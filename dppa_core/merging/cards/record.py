@@ -11,7 +11,7 @@ from typing import Any
 from dppa_core.checkpoints.fingerprints import Fingerprint, one_fingerprint
 from dppa_core.checkpoints.folders.weight_files import read_object
 from dppa_core.errors import DamagedCheckpoint
-from dppa_core.preflight.provenance import Parent
+from dppa_core.preflight_checks.provenance import Parent
 from dppa_core.pruning.plan import PruningPlan
 from dppa_core.pruning.share_plot import shares_by_place
 

@@ -15,7 +15,7 @@ from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.merging.folder import write_config
 from dppa_core.merging.in_memory.rewrite import Tensors
 from dppa_core.merging.merger import TensorMerger
-from dppa_core.preflight.estimate import FLOAT32_LIMIT
+from dppa_core.preflight_checks.estimate import FLOAT32_LIMIT
 from dppa_core.progress import RunControl, check, report
 from dppa_core.system.temporary import TemporaryFolder
 

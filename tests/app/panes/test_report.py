@@ -23,7 +23,7 @@ from dppa_core.figures.report import Reported, report_html
 from dppa_core.merging.cards.record import KeptModule, MergeRecord
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.merging.verify import read_merge
-from dppa_core.preflight.provenance import Parent
+from dppa_core.preflight_checks.provenance import Parent
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.pruning.plan import plan_pruning
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe

@@ -38,9 +38,9 @@ from dppa_core.checkpoints.sources import zoo
 from dppa_core.checkpoints.sources.fetchable import FETCHABLE, Fetchable
 from dppa_core.checkpoints.sources.open import open_checkpoint, pinned
 from dppa_core.errors import Unreachable
-from dppa_core.preflight import fetchable_sets as core
-from dppa_core.preflight.facts import Finding, Severity
-from dppa_core.preflight.fetchable_sets import FetchableSet, PresetModel, fetchable_sets
+from dppa_core.preflight_checks import fetchable_sets as core
+from dppa_core.preflight_checks.facts import Finding, Severity
+from dppa_core.preflight_checks.fetchable_sets import FetchableSet, PresetModel, fetchable_sets
 from dppa_core.progress import Progress
 from dppa_core.recipes.yaml_text import recipe_hash
 from dppa_core.system.folder_cache import cache_folder
@@ -65,7 +65,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
     server.add(BASE, base.save(tmp_path / "base"), card={"license": "mit"})
     server.add(MATH, tuned_llama(base, 1).save(tmp_path / "math"), card={"license": "mit"})
     stand_in(server, tmp_path / "cache", monkeypatch)
-    for module in ("components.session.presets", "dppa_core.preflight.fetchable_sets"):
+    for module in ("components.session.presets", "dppa_core.preflight_checks.fetchable_sets"):
         monkeypatch.setattr(f"{module}.fetchable_sets", lambda: (TINY,))
     yield server
     server.close()

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Locator, expect
 
 from components.session.presets import first_session
 from components.session.session import ModelChoice
-from dppa_core.preflight.fetchable_sets import fetchable_set
+from dppa_core.preflight_checks.fetchable_sets import fetchable_set
 from tests.e2e.page_driver import Studio, new_context
 from tests.e2e.server import Server, with_hub
 from tests.helpers.hub_server import HubServer

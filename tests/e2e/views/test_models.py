@@ -15,7 +15,7 @@ from transformers import (
     GPT2LMHeadModel,
 )
 
-from dppa_core.preflight.fetchable_sets import fetchable_set
+from dppa_core.preflight_checks.fetchable_sets import fetchable_set
 from dppa_core.recipes.yaml_text import load_recipe
 from tests.e2e.page_driver import Studio
 

@@ -34,14 +34,14 @@ from dppa_core.errors import (
     UnknownName,
     Unreachable,
 )
-from dppa_core.preflight.facts import (
+from dppa_core.preflight_checks.facts import (
     CollectedFacts,
     Finding,
     ModelFacts,
     TokenizerFacts,
     blocker,
 )
-from dppa_core.preflight.provenance import front_matter, licence_in
+from dppa_core.preflight_checks.provenance import front_matter, licence_in
 
 T = TypeVar("T")
 SMALL = ("config.json", "README.md", *COMPANIONS)

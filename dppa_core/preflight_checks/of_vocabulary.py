@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dppa_core.checkpoints.vocabulary.tokens import Vocabulary, compare_vocabularies, examples
-from dppa_core.preflight.facts import Finding, ModelFacts
+from dppa_core.preflight_checks.facts import Finding, ModelFacts
 
 MOSTLY = 0.5
 """Share of a model's tokens that the base must have, for its embedding to be worth a merge."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dppa_core.checkpoints.folders.architectures import lacks_lm_head, other_architectures
 from dppa_core.checkpoints.folders.quantisation import packed_by, quantised_by
 from dppa_core.errors import many
-from dppa_core.preflight.facts import Finding, ModelFacts, counted, in_bytes, listed
+from dppa_core.preflight_checks.facts import Finding, ModelFacts, counted, in_bytes, listed
 from dppa_core.pruning.floats import FLOATS, OTHERS
 from dppa_core.pruning.module_groups import find_modules
 from dppa_core.pruning.tensor_names import is_buffer

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from dppa_core.preflight.facts import Finding, Severity, ok, warning
+from dppa_core.preflight_checks.facts import Finding, Severity, ok, warning
 from dppa_core.pruning.delta_profile import DeltaProfile
 
 FAR = 0.5

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from dppa_core.preflight.estimate import Estimate, Sizes, in_time
-from dppa_core.preflight.facts import (
+from dppa_core.preflight_checks.estimate import Estimate, Sizes, in_time
+from dppa_core.preflight_checks.facts import (
     Finding,
     ModelFacts,
     blocker,
@@ -17,8 +17,8 @@ from dppa_core.preflight.facts import (
     ok,
     warning,
 )
-from dppa_core.preflight.licences import merged_licence
-from dppa_core.preflight.of_vocabulary import same_tokens
+from dppa_core.preflight_checks.licences import merged_licence
+from dppa_core.preflight_checks.of_vocabulary import same_tokens
 from dppa_core.pruning.tensor_names import token_tensors
 from dppa_core.system.machine import Machine
 

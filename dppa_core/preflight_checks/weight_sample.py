@@ -15,8 +15,8 @@ from numpy import ndarray
 from dppa_core.checkpoints.checkpoint import Checkpoint, DerivedCheckpoint
 from dppa_core.checkpoints.matching import check_finite
 from dppa_core.errors import Cancelled, DppaError
-from dppa_core.preflight.collect_local import trouble
-from dppa_core.preflight.facts import Finding, counted, note, ok, warning
+from dppa_core.preflight_checks.collect_local import trouble
+from dppa_core.preflight_checks.facts import Finding, counted, note, ok, warning
 from dppa_core.progress import Stop, check
 from dppa_core.pruning.floats import DTYPE_CODES, FLOATS, from_float32, to_float32
 from dppa_core.pruning.tensor_names import match_names

@@ -18,8 +18,8 @@ from dppa_core.checkpoints.sources.fetchable import FETCHABLE
 from dppa_core.checkpoints.sources.hub import cached_folder, is_commit
 from dppa_core.checkpoints.sources.zoo import needs_fetch, zoo_base
 from dppa_core.errors import UnknownName, did_you_mean, shown
-from dppa_core.preflight.estimate import WIDTHS, Estimate, Sizes, estimate
-from dppa_core.preflight.facts import in_bytes
+from dppa_core.preflight_checks.estimate import WIDTHS, Estimate, Sizes, estimate
+from dppa_core.preflight_checks.facts import in_bytes
 from dppa_core.system.machine import Machine
 
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from dppa_core.checkpoints.matching import HEADS_REMEDY
 from dppa_core.checkpoints.sources.open import ModelRef
 from dppa_core.errors import many
-from dppa_core.preflight.facts import Finding, ModelFacts, listed
-from dppa_core.preflight.of_vocabulary import about_template, about_vocabulary
+from dppa_core.preflight_checks.facts import Finding, ModelFacts, listed
+from dppa_core.preflight_checks.of_vocabulary import about_template, about_vocabulary
 from dppa_core.pruning.floats import FLOATS
 from dppa_core.pruning.tensor_names import (
     find_embedding,

@@ -16,10 +16,10 @@ from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint
 from dppa_core.checkpoints.sources.zoo import needs_fetch, zoo_base, zoo_folder
 from dppa_core.checkpoints.vocabulary.tokenizer_files import read_vocabulary
 from dppa_core.errors import DppaError, MissingCheckpoint, Unreachable
-from dppa_core.preflight.collect_hub import HubFactsCollector, adapter_facts
-from dppa_core.preflight.collect_local import LookNotes, look_at_folder, trouble
-from dppa_core.preflight.facts import AdapterFacts, CollectedFacts, ModelFacts
-from dppa_core.preflight.provenance import parent_of
+from dppa_core.preflight_checks.collect_hub import HubFactsCollector, adapter_facts
+from dppa_core.preflight_checks.collect_local import LookNotes, look_at_folder, trouble
+from dppa_core.preflight_checks.facts import AdapterFacts, CollectedFacts, ModelFacts
+from dppa_core.preflight_checks.provenance import parent_of
 
 
 class FactsCollector:

@@ -17,7 +17,7 @@ from dppa_core.checkpoints.sources.remote_headers import hub_tensors
 from dppa_core.checkpoints.vocabulary.tokenizer_files import TOKENIZER_FILES, read_vocabulary
 from dppa_core.checkpoints.vocabulary.tokens import Vocabulary
 from dppa_core.errors import DppaError, MissingCheckpoint, Unreachable
-from dppa_core.preflight.collect_local import (
+from dppa_core.preflight_checks.collect_local import (
     SMALL,
     LookNotes,
     bases_in,
@@ -26,7 +26,7 @@ from dppa_core.preflight.collect_local import (
     tokenizer_in,
     trouble,
 )
-from dppa_core.preflight.facts import (
+from dppa_core.preflight_checks.facts import (
     AdapterFacts,
     CollectedFacts,
     Finding,
@@ -35,7 +35,7 @@ from dppa_core.preflight.facts import (
     blocker,
     note,
 )
-from dppa_core.preflight.provenance import licence_in
+from dppa_core.preflight_checks.provenance import licence_in
 
 LARGEST_SMALL = 64 << 20
 """Most bytes of a small file; larger ones are not what their name says."""

@@ -17,10 +17,10 @@ from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import DppaError
 from dppa_core.methods.registry import get_method
-from dppa_core.preflight.collect import FactsCollector
-from dppa_core.preflight.collect_local import LookNotes, trouble
-from dppa_core.preflight.estimate import Estimate, estimate
-from dppa_core.preflight.facts import (
+from dppa_core.preflight_checks.collect import FactsCollector
+from dppa_core.preflight_checks.collect_local import LookNotes, trouble
+from dppa_core.preflight_checks.estimate import Estimate, estimate
+from dppa_core.preflight_checks.facts import (
     ORDER,
     CollectedFacts,
     Finding,
@@ -28,11 +28,11 @@ from dppa_core.preflight.facts import (
     Severity,
     note,
 )
-from dppa_core.preflight.of_merge import about_licences, about_resources, sizes_of
-from dppa_core.preflight.of_model import about_model
-from dppa_core.preflight.of_pair import about_pair
-from dppa_core.preflight.of_weights import BaseDistance, about_distance, distance
-from dppa_core.preflight.weight_sample import about_finite, about_rounding, rounding_loss
+from dppa_core.preflight_checks.of_merge import about_licences, about_resources, sizes_of
+from dppa_core.preflight_checks.of_model import about_model
+from dppa_core.preflight_checks.of_pair import about_pair
+from dppa_core.preflight_checks.of_weights import BaseDistance, about_distance, distance
+from dppa_core.preflight_checks.weight_sample import about_finite, about_rounding, rounding_loss
 from dppa_core.profiling.profile import cached_profile, remembered_profile
 from dppa_core.progress import Progress, Stop
 from dppa_core.recipes.yaml_text import MergeRecipe
