@@ -94,7 +94,7 @@ def _of_measured(name: str) -> Results:
 
 @lru_cache(maxsize=8)
 def _read(path: Path, _changed: tuple[int, int]) -> Results:
-    remedy = "`dppa reproduce --all` makes them; DPPA_EXPERIMENTS names another file."
+    remedy = "`dppa reproduce` of the laboratory makes them; DPPA_EXPERIMENTS names another file."
     try:
         found = _checked(json.loads(path.read_text("utf-8")))
     except FileNotFoundError as error:
