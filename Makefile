@@ -11,7 +11,7 @@ SHAPES := tests/pruning tests/merging/test_whole_pass.py tests/merging/test_agai
 RULES := tests/test_architecture.py tests/test_script_rules.py
 
 .DEFAULT_GOAL := help
-.PHONY: app test test-all check check-shapes check-types check-rules check-scripts format bench bench-engine bench-ui bench-chat bench-chain bench-cold bench-load bench-abuse bench-cluster space-check test-mergekit test-cuda fuzz-merge fuzz audit defences kills lab lab-test docs picture figures help
+.PHONY: app test test-all check check-shapes check-types check-rules check-scripts format bench mergekit space-check test-mergekit test-cuda fuzz audit defences lab docs picture help
 
 app: ## Open the app on the embedded models and print its address (PORT=7860 picks one)
 	@sh scripts/environment.sh app
@@ -53,39 +53,15 @@ bench: ## Measure on this machine: library, page, chat (ARGS=--json for one JSON
 	@$(PY) -m tests.e2e.chromium
 	@$(PY) -m benchmarks $(ARGS)
 
-bench-engine: ## Merge models of real sizes beside mergekit, into docs/ (20 minutes)
-	@sh scripts/environment.sh app
-	@sh scripts/mergekit.sh
-	@$(PY) -m benchmarks.engine --write $(ARGS)
-
-bench-ui: ## Measure what one feels of the page, into docs/ (ARGS=--long drags ten minutes)
+bench-%: ## One benchmark, with its figures into docs/: engine ui chat chain cold load abuse (2 to 70 minutes; ARGS=--help)
 	@sh scripts/environment.sh test
 	@$(PY) -m tests.e2e.chromium
-	@$(PY) -m benchmarks.ui --write $(ARGS)
+	@$(PY) -m benchmarks.$* --write $(ARGS)
 
-bench-chat: ## Measure how fast words come, beside transformers' own path, into docs/ (two minutes)
-	@sh scripts/environment.sh app
-	@$(PY) -m benchmarks.chat --write $(ARGS)
-
-bench-chain: ## Run every command on random models in 6 GB, into docs/ (ARGS="--size S" takes 5 minutes, 1.1 billion parameters over an hour)
-	@sh scripts/environment.sh app
-	@$(PY) -m benchmarks.chain --write $(ARGS)
-
-bench-cold: ## Merge files that are not in the system's cache beside reading them, into docs/ (4 minutes; root limits the disk, too)
-	@sh scripts/environment.sh app
-	@$(PY) -m benchmarks.cold_files --write $(ARGS)
-
-bench-load: ## Simulate 1, 10, 50 and 100 visitors, into docs/ (ARGS=--long adds 100,000 slider moves)
+bench-engine test-mergekit: mergekit
+mergekit:
 	@sh scripts/environment.sh test
-	@$(PY) -m benchmarks.load --write $(ARGS)
-
-bench-abuse: ## Attack the page with 20 connections beside an honest visitor, into docs/ (ARGS="--seconds 10" attacks less)
-	@sh scripts/environment.sh test
-	@$(PY) -m benchmarks.abuse --write $(ARGS)
-
-bench-cluster: ## Merge on Ray clusters of one and two nodes, and foretell large ones (5 minutes)
-	@sh scripts/environment.sh test
-	@$(PY) -m benchmarks.scale --folder out/bench-cluster $(ARGS)
+	@sh scripts/mergekit.sh
 
 space-check: ## Start the app as a Space would, in an environment of its own, and use it once
 	@sh scripts/environment.sh test
@@ -93,17 +69,11 @@ space-check: ## Start the app as a Space would, in an environment of its own, an
 	@$(PY) scripts/space_check.py $(ARGS)
 
 test-mergekit: ## Merge tiny models of four families by mergekit itself and compare every weight (5 minutes; ARGS=qwen2 takes one)
-	@sh scripts/environment.sh test
-	@sh scripts/mergekit.sh
 	@$(PY) scripts/test_mergekit.py $(ARGS)
 
 test-cuda: ## Merge kernels and models on a CUDA device against the processor; they need such a device
 	@sh scripts/environment.sh test
 	@$(PY) -m pytest -q -rs tests/kernels/test_cuda.py tests/models/test_cuda_models.py $(ARGS)
-
-fuzz-merge: ## Merge thousands of random models, and compare with the slow reference (DPPA_FUZZ=300 draws fewer)
-	@sh scripts/environment.sh test
-	@$(PY) -m pytest -q tests/merging/test_every_model.py --hypothesis-profile=fuzz $(ARGS)
 
 fuzz: ## Try millions of bad headers, recipes, links and configurations (ARGS="recipe --runs 10000" tries less)
 	@sh scripts/environment.sh test
@@ -118,17 +88,9 @@ defences: ## Take away each defence in turn, in a copy, and see its test fail (A
 	@sh scripts/environment.sh test
 	@$(PY) -m scripts.defences $(ARGS)
 
-kills: ## Kill a hundred merges and look at what is left (ARGS="--count 1000" kills more)
-	@sh scripts/environment.sh test
-	@$(PY) -m tests.faults.kills $(ARGS)
-
 lab: ## Install the laboratory, which trains and measures (then: make -C lab)
 	@sh scripts/environment.sh app
 	@$(PY) -m pip install --quiet --no-deps --disable-pip-version-check --editable lab
-
-lab-test: lab ## Run the laboratory's tests
-	@sh scripts/environment.sh test
-	@$(PY) -m pytest -q -n 2 -c pyproject.toml lab/tests $(ARGS)
 
 docs: ## Build the documentation site into out/site (open out/site/index.html)
 	@sh scripts/environment.sh docs
@@ -140,9 +102,5 @@ picture: ## Take pictures of every view into out/pictures, and renew those of do
 	@$(PY) -m tests.e2e.chromium
 	@$(PY) scripts/picture.py
 
-figures: ## Write the tables of docs/*.json into their pages again, without measuring
-	@sh scripts/environment.sh test
-	@$(PY) -m scripts.figures
-
 help: ## This list
-	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+	@grep -E '^[a-z%-]+:.*## ' Makefile | sed -E 's/^([a-z-]+)(%?):.*## (.*)/  make \1\2\t\3/' | expand -t 24

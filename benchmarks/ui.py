@@ -19,7 +19,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy and torch are impo
 
 from playwright.sync_api import Browser, sync_playwright
 
-from benchmarks.cold import cold_start
+from benchmarks.first_start import cold_start
 from benchmarks.engine.journal import ROOT
 from benchmarks.engine.write import keep
 from benchmarks.measure import Measurement, machine, resident

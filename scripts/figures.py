@@ -1,10 +1,10 @@
-"""Writes the tables of docs/*.json into their pages again, without measuring: `make figures`."""
+"""Writes the tables of docs/*.json into their pages again, without measuring: `python -m scripts.figures`."""
 
 import json
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks import chain, chat, cold_files, ui_report
+from benchmarks import chain, chat, cold, ui_report
 from benchmarks.abuse import report as abuse
 from benchmarks.engine import report as engine
 from benchmarks.engine.journal import ROOT
@@ -21,7 +21,7 @@ TEXTS: dict[tuple[str, str], Callable[[Any], str]] = {
     ("bench-chat", "benchmarks"): chat.text,
     ("bench-ui", "benchmarks"): ui_report.text,
     ("bench-chain", "benchmarks"): chain.text,
-    ("bench-cold", "benchmarks"): cold_files.text,
+    ("bench-cold", "benchmarks"): cold.text,
     ("bench-engine", "benchmarks"): engine.text,
 }
 """Result and page -> what formats it."""

@@ -1,6 +1,6 @@
 """What a measurement leaves in docs/: all of it as JSON, and one table between two marks of a page.
 
-`make figures` (scripts/figures.py) writes the tables again without measuring.
+`python -m scripts.figures` (scripts/figures.py) writes the tables again without measuring.
 """
 
 import json

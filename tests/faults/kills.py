@@ -1,6 +1,6 @@
 """Merges killed with SIGKILL at random moments and before every step leave whole folders.
 
-Run by `make kills` and, shorter, by test_kills.py: `python -m tests.faults.kills --count 100`.
+`python -m tests.faults.kills --count 100`; test_kills.py runs a shorter version.
 The merges are forks of this process, which has everything imported: nearly every kill then
 hits the merge itself, not the start of an interpreter.
 """

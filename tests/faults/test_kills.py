@@ -1,6 +1,6 @@
 """A merge killed at any moment leaves the old target, the new one or none; the next cleans up.
 
-A short version of `make kills`.
+A short version of `python -m tests.faults.kills`.
 """
 
 import re

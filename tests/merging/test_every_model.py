@@ -1,6 +1,6 @@
 """Any model, stored and merged in any way, has the bytes of the slow reference.
 
-`make fuzz-merge` draws more examples, and other ones every time.
+With `--hypothesis-profile=fuzz`, pytest draws thousands of examples, other ones every time.
 """
 
 import json

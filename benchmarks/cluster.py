@@ -1,6 +1,6 @@
 """Predicts how long a merge on a cluster takes, and checks the prediction on this machine.
 
-Run by `python -m benchmarks.scale --folder DIR`: it merges a synthetic model on Ray clusters of
+Run by `python -m benchmarks.cluster --folder DIR`: it merges a synthetic model on Ray clusters of
 one and of two nodes of one core on this machine, and compares the time of the weight files with
 the simulation that predicts the time for 70 billion parameters on eight nodes.
 """

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import cold_files, synthetic
-from benchmarks.cold_files import CASES, Bench, Timing, cached, measured, medians, text
+from benchmarks import cold, synthetic
+from benchmarks.cold import CASES, Bench, Timing, cached, measured, medians, text
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for cached pages")
 
@@ -46,6 +46,6 @@ def test_files_that_stay_in_the_cache_are_refused(
     file.parent.mkdir()
     file.write_bytes(bytes(1 << 16))
     assert cached(file) == 1.0  # just written
-    monkeypatch.setattr(cold_files, "cached", lambda path: 0.5)
+    monkeypatch.setattr(cold, "cached", lambda path: 0.5)
     with pytest.raises(SystemExit, match="50% of its pages"):
         Bench(tmp_path).drop()
