@@ -19,9 +19,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy and torch are impo
 
 from playwright.sync_api import Browser, sync_playwright
 
-from benchmarks.first_start import cold_start
 from benchmarks.engine.journal import ROOT
 from benchmarks.engine.write import keep
+from benchmarks.first_start import cold_start
 from benchmarks.measure import Measurement, machine, resident
 from benchmarks.page import RECORD_PAINTS, first_token, startup, visit
 from benchmarks.ui_report import Figure, text, with_figures

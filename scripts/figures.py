@@ -1,4 +1,4 @@
-"""Writes the tables of docs/*.json into their pages again, without measuring: `python -m scripts.figures`."""
+"""Writes the tables of docs/*.json into their pages: `python -m scripts.figures`."""
 
 import json
 from collections.abc import Callable

@@ -160,7 +160,7 @@ def test_the_pages_hold_the_tables_of_the_results_that_are_kept(name: str, page:
     found = json.loads((ROOT / "docs" / f"{name}.json").read_text("utf-8"))
     mark = name.removeprefix("bench-")
     text = f"<!-- {mark}:start -->\n{TEXTS[name, page](found)}\n<!-- {mark}:end -->"
-    assert text in (ROOT / "docs" / f"{page}.md").read_text("utf-8"), "run `python -m scripts.figures`"
+    assert text in (ROOT / "docs" / f"{page}.md").read_text("utf-8"), "run scripts.figures"
 
 
 def test_the_parent_stays_too_small_to_be_counted() -> None:
