@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 VENV = ROOT / "out" / "audit-venv"
 TOOL = "pip-audit>=2.10,<3"
-KNOWN = "https://pypi.org/pypi/pyyaml/5.3/json"
+WEAK_VERSION_URL = "https://pypi.org/pypi/pyyaml/5.3/json"
 """A version with known weaknesses: a database that has none for it is none."""
 ACCEPTED: dict[str, str] = {}
 """Weakness -> why it does not matter here."""
@@ -28,9 +28,9 @@ OURS = {"dppa-studio", "pip", "setuptools"}
 
 
 def is_reachable() -> bool:
-    """Whether the database knows the bad version."""
+    """Return True if the database knows the bad version."""
     try:
-        with urllib.request.urlopen(KNOWN, timeout=8) as answer:
+        with urllib.request.urlopen(WEAK_VERSION_URL, timeout=8) as answer:
             return bool(json.load(answer).get("vulnerabilities"))
     except (OSError, ValueError):
         return False
@@ -38,46 +38,48 @@ def is_reachable() -> bool:
 
 def installed() -> dict[str, str]:
     """Package -> version of this environment, without build labels such as +cpu."""
-    found = {one.name.lower().replace("_", "-"): one.version for one in distributions()}
-    return {name: v.partition("+")[0] for name, v in found.items() if name not in OURS}
+    versions = {
+        package.name.lower().replace("_", "-"): package.version for package in distributions()
+    }
+    return {name: v.partition("+")[0] for name, v in versions.items() if name not in OURS}
 
 
 def oldest() -> dict[str, str]:
     """Package -> the oldest version that requirements.txt allows."""
     lines = (ROOT / "requirements.txt").read_text("utf-8").splitlines()
-    found = (re.match(r"([\w.-]+)>=([\w.]+)", line) for line in lines)
-    return {one[1].lower().replace("_", "-"): one[2] for one in found if one}
+    bounds = (re.match(r"([\w.-]+)>=([\w.]+)", line) for line in lines)
+    return {bound[1].lower().replace("_", "-"): bound[2] for bound in bounds if bound}
 
 
 def audited(versions: dict[str, str]) -> list[dict[str, object]]:
-    """What pip-audit says of each package."""
+    """The report of pip-audit, an entry for each package."""
     listed = VENV / "versions.txt"
     listed.write_text("".join(f"{name}=={v}\n" for name, v in versions.items()), "utf-8")
     command = [str(VENV / "bin" / "pip-audit"), "-r", str(listed), "--no-deps", "--disable-pip"]
-    done = subprocess.run(
+    audit = subprocess.run(
         [*command, "--format", "json", "--progress-spinner", "off"],
         capture_output=True,
         text=True,
         check=False,
     )
-    if not done.stdout.startswith("{"):
-        sys.exit(f"pip-audit failed: {done.stderr.strip()[-500:]}")
-    found: list[dict[str, object]] = json.loads(done.stdout)["dependencies"]
-    return found
+    if not audit.stdout.startswith("{"):
+        sys.exit(f"pip-audit failed: {audit.stderr.strip()[-500:]}")
+    entries: list[dict[str, object]] = json.loads(audit.stdout)["dependencies"]
+    return entries
 
 
-def told(what: str, found: list[dict[str, object]]) -> tuple[int, int]:
+def print_weaknesses(title: str, entries: list[dict[str, object]]) -> tuple[int, int]:
     """Print findings; return the numbers of vulnerabilities and of packages not looked up."""
-    skipped = [str(one["name"]) for one in found if "skip_reason" in one]
+    skipped = [str(entry["name"]) for entry in entries if "skip_reason" in entry]
     bad = [
-        f"{one['name']} {one['version']}: {weakness['id']}, mended in "
+        f"{entry['name']} {entry['version']}: {weakness['id']}, mended in "
         f"{', '.join(weakness['fix_versions']) or 'no version yet'}"
-        for one in found
-        for weakness in one.get("vulns", [])  # type: ignore[attr-defined]
+        for entry in entries
+        for weakness in entry.get("vulns", [])  # type: ignore[attr-defined]
         if weakness["id"] not in ACCEPTED
     ]
-    count = len(found) - len(skipped)
-    sys.stdout.write(f"{what}: {count} packages audited, {len(bad)} known weaknesses.\n")
+    count = len(entries) - len(skipped)
+    sys.stdout.write(f"{title}: {count} packages audited, {len(bad)} known weaknesses.\n")
     if skipped:
         sys.stdout.write(f"  NOT audited: {', '.join(skipped)}\n")
     sys.stdout.write("".join(f"  {line}\n" for line in bad))
@@ -96,7 +98,10 @@ def main(arguments: list[str]) -> int:
         subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=True)
         pip = [str(VENV / "bin" / "python"), "-m", "pip", "install", "--quiet", TOOL]
         subprocess.run(pip, check=True)
-    counts = [told("Installed", audited(installed())), told("Oldest allowed", audited(oldest()))]
+    counts = [
+        print_weaknesses("Installed", audited(installed())),
+        print_weaknesses("Oldest allowed", audited(oldest())),
+    ]
     bad, skipped = (sum(column) for column in zip(*counts, strict=True))
     return 1 if bad or (skipped and "--if-reachable" not in arguments) else 0
 

@@ -62,7 +62,7 @@ def fails_without(defence: Defence, copy: Path) -> bool:
 
 @cache
 def fails(test: str, copy: Path) -> bool:
-    """Whether a test fails in a copy with all defences."""
+    """Return True if a test fails in a copy with all defences."""
     return _failed(test, copy)
 
 
@@ -72,44 +72,46 @@ def _failed(test: str, copy: Path) -> bool:
         command, cwd=copy, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
     )
     try:
-        said = running.communicate(timeout=_LONGEST)[0]
+        output = running.communicate(timeout=_LONGEST)[0]
     except subprocess.TimeoutExpired:
         os.killpg(running.pid, signal.SIGKILL)
         running.communicate()
         return True
     if running.returncode not in (0, *_FAILED):  # no such test: nothing was shown
-        raise SystemExit(f"{test}: {said.decode(errors='replace')[-800:]}")
+        raise SystemExit(f"{test}: {output.decode(errors='replace')[-800:]}")
     return running.returncode in _FAILED
 
 
-def text(found: dict[str, bool]) -> str:
+def text(noticed: dict[str, bool]) -> str:
     """How many defences a test misses when they are gone, and the names of the others."""
-    unnoticed = [title for title, noticed in found.items() if not noticed]
-    cells = len(found), len(found) - len(unnoticed), ", ".join(unnoticed) or "–"
+    unnoticed = [title for title, failed in noticed.items() if not failed]
+    cells = len(noticed), len(noticed) - len(unnoticed), ", ".join(unnoticed) or "–"
     return table(("taken away", "a test failed", "none failed"), [cells])
 
 
 def main() -> int:
     """The exit code: 1 if no test notices that a defence is gone."""
-    asked = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    asked.add_argument("words", nargs="*")
-    asked.add_argument("--write", action="store_true", help="into docs/defences.json and its table")
-    options = asked.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("words", nargs="*")
+    parser.add_argument(
+        "--write", action="store_true", help="into docs/defences.json and its table"
+    )
+    options = parser.parse_args()
     listed = defences()
-    chosen = [d for d in listed if not options.words or any(w in d.title for w in options.words)]
-    found = json.loads(RESULT.read_text("utf-8")) if options.words and RESULT.exists() else {}
+    matching = [d for d in listed if not options.words or any(w in d.title for w in options.words)]
+    noticed = json.loads(RESULT.read_text("utf-8")) if options.words and RESULT.exists() else {}
     with tempfile.TemporaryDirectory(prefix="dppa-defences-") as folder:
         copy = Path(folder) / "copy"
         unwanted = shutil.ignore_patterns(".git", ".venv*", "out", "pictures", "__pycache__")
         shutil.copytree(ROOT, copy, ignore=unwanted)
-        for defence in chosen:
-            found[defence.title] = fails_without(defence, copy)
-            sys.stdout.write(f"{'ok ' if found[defence.title] else 'BAD'} {defence.title}\n")
+        for defence in matching:
+            noticed[defence.title] = fails_without(defence, copy)
+            sys.stdout.write(f"{'ok ' if noticed[defence.title] else 'BAD'} {defence.title}\n")
             sys.stdout.flush()
     if options.write:
-        kept = {d.title: found[d.title] for d in listed if d.title in found}
+        kept = {d.title: noticed[d.title] for d in listed if d.title in noticed}
         keep("defences", kept, text(kept), "reliability")
-    return 0 if all(found.values()) else 1
+    return 0 if all(noticed.values()) else 1
 
 
 if __name__ == "__main__":

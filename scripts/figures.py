@@ -30,8 +30,8 @@ TEXTS: dict[tuple[str, str], Callable[[Any], str]] = {
 def main() -> None:
     """Write all of them."""
     for (name, page), text in TEXTS.items():
-        found = json.loads((ROOT / "docs" / f"{name}.json").read_text("utf-8"))
-        keep(name, found, text(found), page)
+        results = json.loads((ROOT / "docs" / f"{name}.json").read_text("utf-8"))
+        keep(name, results, text(results), page)
 
 
 if __name__ == "__main__":

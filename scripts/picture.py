@@ -27,7 +27,7 @@ from tests.e2e.server import Server  # noqa: E402
 SIZES = ((1440, 900), (390, 844))
 THEMES = ("light", "dark")
 FOLDER = ROOT / "out" / "pictures"
-SHOWN = ROOT / "docs" / "pictures"
+DOCS_PICTURES = ROOT / "docs" / "pictures"
 
 
 def chat(studio: Studio, others: Sequence[str] = ("zoo:base",)) -> None:
@@ -161,8 +161,8 @@ def _attached(page: Page, selector: str) -> None:
 
 def pictures(browser: Browser, url: str, names: Sequence[str]) -> Iterator[Path]:
     """Take those named, or all; a real model only where it was fetched. KeyError: no such step."""
-    known = {step.__name__: step for step in STEPS}
-    steps = [known[name] for name in names or known]
+    by_name = {step.__name__: step for step in STEPS}
+    steps = [by_name[name] for name in names or by_name]
     if not FETCHABLE["smollm2"].here:
         steps = [step for step in steps if step is not real_model]
     FOLDER.mkdir(parents=True, exist_ok=True)
@@ -176,8 +176,8 @@ def pictures(browser: Browser, url: str, names: Sequence[str]) -> Iterator[Path]
                 studio.page.evaluate("() => document.activeElement.blur()")
                 path = FOLDER / f"{step.__name__}-{width}-{theme}.png"
                 studio.page.screenshot(path=path)
-                if (SHOWN / path.name).exists():
-                    shutil.copy(path, SHOWN)
+                if (DOCS_PICTURES / path.name).exists():
+                    shutil.copy(path, DOCS_PICTURES)
                 yield path
             context.close()
 

@@ -34,16 +34,18 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         root = Path(folder)
         save_models(root)
-        wanted = exported(root) | texts()
-        version = run_mergekit(Path(sys.argv[1]), root, list(wanted.values()))
+        recipes_by_name = exported(root) | texts()
+        version = run_mergekit(Path(sys.argv[1]), root, list(recipes_by_name.values()))
         kept = {"version": np.array(version)}
-        for number, (name, text) in enumerate(wanted.items()):
+        for number, (name, text) in enumerate(recipes_by_name.items()):
             kept[f"{name}/recipe"] = np.array(text)
             for file in sorted((root / f"out{number}").glob("*.safetensors")):
                 tensors = load_file(file).items()
-                kept |= {f"{name}/{one}": of for one, of in tensors if "embed" not in one}
+                kept |= {
+                    f"{name}/{tensor}": value for tensor, value in tensors if "embed" not in tensor
+                }
     np.savez_compressed(RECORDED, **kept)
-    sys.stdout.write(f"{len(wanted)} merges\n")
+    sys.stdout.write(f"{len(recipes_by_name)} merges\n")
 
 
 def exported(root: Path) -> dict[str, str]:

@@ -53,14 +53,14 @@ def on_page_markdown(markdown: str, page: Any, files: Files, **_: Any) -> str:
     if COMMANDS in markdown:
         markdown = markdown.replace(COMMANDS, commands())
     parts = _FENCE.split(markdown)  # blocks of code at odd places
-    here = page.file.src_uri
-    if here == "index.md":
+    source = page.file.src_uri
+    if source == "index.md":
         page.meta["hide"] = ["navigation", "toc"]
-    if here.startswith(("start/", "guides/")):  # what to do comes before the details
+    if source.startswith(("start/", "guides/")):  # what to do comes before the details
         page.meta["search"] = {"boost": 2}
-    elif here in OF_THE_ROOT or here.startswith("lab/"):
+    elif source in OF_THE_ROOT or source.startswith("lab/"):
         page.meta["search"] = {"boost": 0.5}
-    parts[::2] = [_LINK.sub(lambda m: _site_link(m, here, files), part) for part in parts[::2]]
+    parts[::2] = [_LINK.sub(lambda m: _site_link(m, source, files), part) for part in parts[::2]]
     return _LIGHT.sub(r"\1light.png#only-light)\1dark.png#only-dark)", "".join(parts))
 
 
@@ -80,10 +80,10 @@ def commands() -> str:
 
 def colours() -> str:
     """The app's palette as variables of the site's two themes."""
-    source = (ROOT / "components/widgets/theme.py").read_text("utf-8")
+    theme = (ROOT / "components/widgets/theme.py").read_text("utf-8")
     palette = next(
         ast.literal_eval(line.value)
-        for line in ast.parse(source).body
+        for line in ast.parse(theme).body
         if isinstance(line, ast.Assign) and ast.unparse(line.targets[0]) == "PALETTE"
     )
     themes = {"default": 0, "slate": 1}
@@ -101,15 +101,15 @@ def _laboratory() -> list[str]:
     return [page.relative_to(ROOT).as_posix() for page in pages] + ["lab/README.md"]
 
 
-def _site_link(link: re.Match[str], here: str, files: Files) -> str:
+def _site_link(link: re.Match[str], source: str, files: Files) -> str:
     """The link on the site; its text alone if the site does not show the file it leads to."""
     text, aim, anchor = link.groups()
-    of_docs = here not in OF_THE_ROOT and not here.startswith("lab/")
-    page = f"docs/{here}" if of_docs else here
+    of_docs = source not in OF_THE_ROOT and not source.startswith("lab/")
+    page = f"docs/{source}" if of_docs else source
     path = posixpath.normpath(posixpath.join(posixpath.dirname(page), aim))
     if files.get_file_from_path(path.removeprefix("docs/")) is None:
         return text[1:-1] if (ROOT / path).exists() else link[0]  # MkDocs reports what is nowhere
-    aim = posixpath.relpath(path.removeprefix("docs/"), posixpath.dirname(here) or ".")
+    aim = posixpath.relpath(path.removeprefix("docs/"), posixpath.dirname(source) or ".")
     return f"{text}({aim}{anchor or ''})"
 
 

@@ -29,14 +29,14 @@ def table() -> str:
     for billions in BILLIONS:
         count = round(billions * 1e9)
         stored = (count * WIDTH,) * MODELS
-        found = estimate(Sizes(count, stored, sum(stored), workers=THREADS))
+        cost = estimate(Sizes(count, stored, sum(stored), workers=THREADS))
         cells = (
             f"{billions:g} B",
-            f"{in_bytes(found.download)}, {in_time(found.download_seconds)}",
-            in_bytes(found.download + found.written),
-            in_bytes(found.merge_memory),
-            in_bytes(found.model_memory),
-            in_time(found.merge_seconds),
+            f"{in_bytes(cost.download)}, {in_time(cost.download_seconds)}",
+            in_bytes(cost.download + cost.written),
+            in_bytes(cost.merge_memory),
+            in_bytes(cost.model_memory),
+            in_time(cost.merge_seconds),
         )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

@@ -47,10 +47,12 @@ def say(text: str) -> None:
 def python_of(version: str) -> str:
     """The interpreter of a version where it is installed, else the one that runs this."""
     named = f"python{version}"
-    found = subprocess.run(["sh", "-c", f"{named} --version"], capture_output=True, check=False)
-    if found.returncode:  # a shim may lead nowhere
+    version_call = subprocess.run(
+        ["sh", "-c", f"{named} --version"], capture_output=True, check=False
+    )
+    if version_call.returncode:  # a shim may lead nowhere
         say(f"A Space runs {named}, which is not here: checked with {sys.version.split()[0]}.")
-    return sys.executable if found.returncode else named
+    return sys.executable if version_call.returncode else named
 
 
 def environment_of(folder: Path, begin_with: Path | None) -> Path:
@@ -151,7 +153,7 @@ def used(url: str) -> str:
         answer = studio.wait_answer().locator(".answer-text").inner_text()
         answered = time.monotonic()
         browser.close()
-    ours = [one for one in studio.complaints if not any(known in one for known in GRADIOS_OWN)]
+    ours = [text for text in studio.complaints if not any(part in text for part in GRADIOS_OWN)]
     if ours:
         sys.exit("The browser complained:\n" + "\n".join(ours))
     say(f"The page is drawn {opened - begun:.1f} s after a browser asked for it;")
@@ -163,16 +165,16 @@ def main() -> None:
     """Check, and print the results."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--keep", type=Path, help="a folder to work in, which stays")
-    said = "an environment that holds requirements.txt alone, to add to; a new one without"
-    parser.add_argument("--begin-with", type=Path, metavar="ENVIRONMENT", help=said)
-    given = parser.parse_args()
-    folder = given.keep or Path(tempfile.mkdtemp(prefix="dppa-space-"))
+    begin_help = "an environment that holds requirements.txt alone, to add to; a new one without"
+    parser.add_argument("--begin-with", type=Path, metavar="ENVIRONMENT", help=begin_help)
+    options = parser.parse_args()
+    folder = options.keep or Path(tempfile.mkdtemp(prefix="dppa-space-"))
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o755)
     try:
         say("Installing what a Space installs …")
         python, tree, home = (
-            environment_of(folder, given.begin_with),
+            environment_of(folder, options.begin_with),
             tree_of(folder),
             folder / "home",
         )
@@ -187,7 +189,7 @@ def main() -> None:
         if "Traceback" in (text := (folder / "log").read_text()):
             sys.exit(f"The log holds a trace:\n{text}")
     finally:
-        if not given.keep:
+        if not options.keep:
             shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -61,16 +61,18 @@ def compare(family: str, root: Path) -> int:
     shapes = {name: base.shape(name) for name in base.names()}
     cases = recipes(root)
     texts = {
-        name: export_mergekit(one, shapes=shapes, place=lambda reference: Path(reference).name).text
-        for name, one in cases.items()
+        name: export_mergekit(
+            recipe, shapes=shapes, place=lambda reference: Path(reference).name
+        ).text
+        for name, recipe in cases.items()
     }
     version = run_mergekit(PYTHON, root, list(texts.values()))
     differing = 0
     for number, (name, recipe) in enumerate(cases.items()):
-        worst, where = largest_difference(recipe, root / f"out{number}")
+        worst, tensor = largest_difference(recipe, root / f"out{number}")
         differing += worst > 1e-5
         mark = "differs" if worst > 1e-5 else "equal"
-        sys.stdout.write(f"{family}, {name}: {mark} ({worst:.1e}, {where}; mergekit {version})\n")
+        sys.stdout.write(f"{family}, {name}: {mark} ({worst:.1e}, {tensor}; mergekit {version})\n")
     return differing
 
 

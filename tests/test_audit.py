@@ -49,8 +49,8 @@ def test_weaknesses_and_what_was_skipped_are_told(capsys: pytest.CaptureFixture[
         {"name": "b", "version": "1", "vulns": []},
         {"name": "c", "skip_reason": "not found"},
     ]
-    assert audit.told("Installed", found) == (1, 1)
-    assert audit.told("Installed", found[1:2]) == (0, 0)
+    assert audit.print_weaknesses("Installed", found) == (1, 1)
+    assert audit.print_weaknesses("Installed", found[1:2]) == (0, 0)
     said = capsys.readouterr().out
     assert "2 packages audited, 1 known weaknesses" in said and "NOT audited: c" in said
     assert "a 1: CVE-1, mended in 2" in said
