@@ -37,7 +37,7 @@ def test_an_audit_that_did_not_happen_is_not_claimed(
     copy = tmp_path / "json"
     copy.write_text('{"info": {}, "vulnerabilities": []}')
     for place in ("http://127.0.0.1:1/", copy.as_uri()):
-        monkeypatch.setattr(audit, "KNOWN", place)
+        monkeypatch.setattr(audit, "WEAK_VERSION_URL", place)
         assert audit.main([]) == 2 and audit.main(["--if-reachable"]) == 0
         assert capsys.readouterr().out.count("NOT AUDITED") == 2
 
