@@ -28,7 +28,7 @@ from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
 
 QUESTIONS = 40
 """Of each domain; a hash splits them into search and test."""
-ASKED = "2"
+LIMIT = "2"
 """Questions a domain, of each split."""
 REPLY = 16
 """Tokens of a reply; a random model never ends one earlier."""
@@ -51,15 +51,15 @@ def prepared(size: str, folder: Path) -> Path:
                 shutil.copyfile(zoo_root() / "base" / file, models / name / file)
     for shift, domain in enumerate(DOMAINS):
         head = {"scorer": "regex", "pattern": "(?s).*", "tokens": REPLY}
-        asked = (
+        items = (
             {"question": f"What is {n} plus {shift}?", "answer": str(n + shift)}
             for n in range(QUESTIONS)
         )
-        lines = map(json.dumps, (head, *asked))
+        lines = map(json.dumps, (head, *items))
         (models / f"{domain}.jsonl").write_text("\n".join(lines) + "\n")
     levels, factors = (0.9, 0.8), (1.0, 1.0)
-    mine = [DomainModel(str(models / name), levels, factors, 0.7) for name in DOMAINS]
-    recipe = MergeRecipe(str(models / BASE), tuple(mine))
+    domain_models = [DomainModel(str(models / name), levels, factors, 0.7) for name in DOMAINS]
+    recipe = MergeRecipe(str(models / BASE), tuple(domain_models))
     (models / "recipe.yaml").write_text(dump_recipe(recipe))
     return models
 
@@ -70,24 +70,24 @@ def commands(models: Path, memory: str) -> dict[str, list[str]]:
     refs = [str(models / name) for name in (BASE, *DOMAINS)]
     items = [word for d in DOMAINS for word in ("--items", f"own-{d}={models / d}.jsonl")]
     names = ",".join(f"own-{domain}" for domain in DOMAINS)
-    asked = [*items, "--tasks", names, "--memory", memory]
-    found = {
+    item_options = [*items, "--tasks", names, "--memory", memory]
+    by_step = {
         "preflight": ["preflight", *refs],
         "profile": ["profile", *refs[:2]],
         "plan": ["plan", recipe],
         "merge": ["merge", recipe, "--out", str(models / "merged"), "--overwrite"],
-        "evaluate": ["evaluate", recipe, *asked, "--limit", ASKED],
-        "search": ["search", recipe, *asked, "--vary", "factor=0.8:1.2", "--trials", "6"],
-        "adamerge": ["adamerge", recipe, *asked, "--steps", "3", "--batch", "1"],
+        "evaluate": ["evaluate", recipe, *item_options, "--limit", LIMIT],
+        "search": ["search", recipe, *item_options, "--vary", "factor=0.8:1.2", "--trials", "6"],
+        "adamerge": ["adamerge", recipe, *item_options, "--steps", "3", "--batch", "1"],
         "attribute": ["attribute", recipe, "--prompt", "What is 2 plus 2?", "--answer", "4"],
         "card": ["card", str(models / "merged")],
     }
-    found["search"] += ["--limit", ASKED, "--test-limit", "0", "--overwrite"]
-    found["search"] += ["--out", str(models / "searched.yaml")]
-    found["adamerge"] += ["--held-out", ASKED, "--every", "3", "--prompts-each", "4"]
-    found["adamerge"] += ["--together", "1", "--overwrite", "--out", str(models / "ada.yaml")]
-    found["attribute"] += ["--memory", memory]
-    return found
+    by_step["search"] += ["--limit", LIMIT, "--test-limit", "0", "--overwrite"]
+    by_step["search"] += ["--out", str(models / "searched.yaml")]
+    by_step["adamerge"] += ["--held-out", LIMIT, "--every", "3", "--prompts-each", "4"]
+    by_step["adamerge"] += ["--together", "1", "--overwrite", "--out", str(models / "ada.yaml")]
+    by_step["attribute"] += ["--memory", memory]
+    return by_step
 
 
 class AnonymousPeak(threading.Thread):
@@ -127,28 +127,28 @@ def measured(
         try:
             command = [sys.executable, "-m", "dppa_core", *arguments]
             cost = run(command, models / f"{step}.log", env=env)
-            found: Usage | str = replace(cost, peak=peak.bytes)
+            outcome: Usage | str = replace(cost, peak=peak.bytes)
         except RunFailed as error:
-            found = str(error)
+            outcome = str(error)
         finally:
             peak.ended.set()
-        say(f"{step}: {found if isinstance(found, str) else _told(found)}\n")
-        yield step, found
+        say(f"{step}: {outcome if isinstance(outcome, str) else _cost_text(outcome)}\n")
+        yield step, outcome
 
 
-def _told(cost: Usage) -> str:
+def _cost_text(cost: Usage) -> str:
     return f"{cost.wall:.0f} s, {cost.cpu:.0f} s of processor, {in_bytes(cost.peak)}"
 
 
-def text(found: dict[str, Any]) -> str:
+def text(results: dict[str, Any]) -> str:
     """The costs as Markdown."""
     rows = (
         (f"`dppa {step}`", f"{cost['cpu']:.0f}", in_bytes(cost["peak"]))
         if isinstance(cost, dict)
         else (f"`dppa {step}` ✗", "–", "–")
-        for step, cost in found["commands"].items()
+        for step, cost in results["commands"].items()
     )
-    return table(("command", "processor, s", "peak memory"), rows) + measured_on(found)
+    return table(("command", "processor, s", "peak memory"), rows) + measured_on(results)
 
 
 def main() -> None:
@@ -159,18 +159,18 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("out/bench-chain"))
     parser.add_argument("--steps", nargs="+", choices=STEPS, default=STEPS)
     parser.add_argument("--write", action="store_true", help="into docs/, too")
-    given = parser.parse_args()
-    models = prepared(given.size, given.folder)
-    costs = dict(measured(models, given.memory, given.steps, sys.stderr.write))
-    found = {
+    options = parser.parse_args()
+    models = prepared(options.size, options.folder)
+    costs = dict(measured(models, options.memory, options.steps, sys.stderr.write))
+    results = {
         "machine": machine(),
-        "parameters": sum(spec.numel for spec in SIZES[given.size].tensors()),
-        "memory": given.memory,
+        "parameters": sum(spec.numel for spec in SIZES[options.size].tensors()),
+        "memory": options.memory,
         "commands": {s: c if isinstance(c, str) else asdict(c) for s, c in costs.items()},
     }
-    print(text(found))
-    if given.write:
-        keep("bench-chain", found, text(found), "benchmarks")
+    print(text(results))
+    if options.write:
+        keep("bench-chain", results, text(results), "benchmarks")
     if any(isinstance(cost, str) for cost in costs.values()):
         raise SystemExit(1)
 

@@ -52,11 +52,11 @@ def written(texts: Texts, prompts: list[list[int]], clock: Callable[[], float]) 
 def paired(model: Any, prompts: list[list[int]], clock: Callable[[], float]) -> dict[str, float]:
     """Milliseconds for a token, the least of some turns of each path, and their ratio."""
     paths = {"own": lambda: OwnTexts(OwnStep(model)), "transformers": lambda: ForeignTexts(model)}
-    found = {name: list[float]() for name in paths}
+    milliseconds = {name: list[float]() for name in paths}
     for _ in range(ROUNDS):
         for name, make in paths.items():
-            found[name].append(1000 * written(make(), prompts, clock))
-    least = {name: round(min(times), 2) for name, times in found.items()}
+            milliseconds[name].append(1000 * written(make(), prompts, clock))
+    least = {name: round(min(times), 2) for name, times in milliseconds.items()}
     return {**least, "times as fast": round(least["transformers"] / least["own"], 2)}
 
 
@@ -70,13 +70,13 @@ def _spin(ready: Any) -> None:
 def busy() -> Iterator[None]:
     """Another process that keeps one core busy."""
     ready = multiprocessing.Event()
-    other = multiprocessing.Process(target=_spin, args=(ready,), daemon=True)
-    other.start()
+    process = multiprocessing.Process(target=_spin, args=(ready,), daemon=True)
+    process.start()
     ready.wait()
     try:
         yield
     finally:
-        other.kill()
+        process.kill()
 
 
 def scored(pool: ModelPool) -> dict[str, float]:
@@ -104,7 +104,7 @@ def large() -> dict[str, float]:
     )
     model = LlamaForCausalLM(config).eval()
     fuse_weights(model)
-    weights = torch.cat([one.detach().flatten() for one in model.parameters()])
+    weights = torch.cat([weight.detach().flatten() for weight in model.parameters()])
     reading = min(timed(lambda: weights.view(torch.int32).max(), 5)) / 1000
     del weights
     prompt = list(range(5, 30))
@@ -142,27 +142,27 @@ def crowd() -> dict[str, Any]:
 
     def ask(target: str | MergeRecipe) -> None:
         go.wait()
-        asked, seen = time.perf_counter(), 0
+        begun, events = time.perf_counter(), 0
         for event in answerer.replies(target, QUESTION, GenerationSettings()):
-            seen += not isinstance(event, Ready)
-            if seen == 1 and not isinstance(event, Ready):
-                first.append(time.perf_counter() - asked)
-        whole.append(time.perf_counter() - asked)
+            events += not isinstance(event, Ready)
+            if events == 1 and not isinstance(event, Ready):
+                first.append(time.perf_counter() - begun)
+        whole.append(time.perf_counter() - begun)
 
-    targets = [one for number in range(VISITORS) for one in (recipe(number), "zoo:base")]
+    targets = [target for number in range(VISITORS) for target in (recipe(number), "zoo:base")]
     threads = [threading.Thread(target=ask, args=(target,)) for target in targets]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    found = {
+    results = {
         "process started and first answer, s": round(started, 2),
         **{f"first token {name}, s": value for name, value in _spread(first).items()},
         **{f"whole answer {name}, s": value for name, value in _spread(whole).items()},
         "memory of the process, MiB": round(resident(pid) / 2**20),
     }
     answerer.close()
-    return found
+    return results
 
 
 def _spread(values: list[float]) -> dict[str, float]:
@@ -177,40 +177,41 @@ def measure() -> dict[str, Any]:
     pool = ModelPool()
     loaded = pool.get("zoo:math")
     prompt = prompt_ids(loaded, QUESTION)
-    found: dict[str, Any] = {"machine": machine(), "torch": torch.__version__}
-    found["one text"] = paired(loaded.model, [prompt], time.process_time)
-    found["50 texts"] = paired(loaded.model, [prompt] * 50, time.process_time)
+    results: dict[str, Any] = {"machine": machine(), "torch": torch.__version__}
+    results["one text"] = paired(loaded.model, [prompt], time.process_time)
+    results["50 texts"] = paired(loaded.model, [prompt] * 50, time.process_time)
     alone = written(OwnTexts(OwnStep(loaded.model)), [prompt], time.perf_counter)
     with busy():
         beside = written(OwnTexts(OwnStep(loaded.model)), [prompt], time.perf_counter)
-    found["beside a busy process"] = {
+    results["beside a busy process"] = {
         "tokens a second": round(1 / beside),
         "alone": round(1 / alone),
         "share": round(alone / beside, 2),
     }
-    found["scoring"] = scored(pool) | {"GFLOP/s of one thread": round(multiplying() / 1e9)}
-    found["135 M parameters"] = large()
-    found[f"{VISITORS} ask a merge of their own and the base"] = crowd()
-    return found
+    results["scoring"] = scored(pool) | {"GFLOP/s of one thread": round(multiplying() / 1e9)}
+    results["135 M parameters"] = large()
+    results[f"{VISITORS} ask a merge of their own and the base"] = crowd()
+    return results
 
 
-def text(found: dict[str, Any]) -> str:
+def text(results: dict[str, Any]) -> str:
     """A token by both paths."""
     rows = (
-        (name, found[name]["own"], found[name]["transformers"]) for name in ("one text", "50 texts")
+        (name, results[name]["own"], results[name]["transformers"])
+        for name in ("one text", "50 texts")
     )
     head = ("processor time of a token, ms", "ours", "transformers")
-    return table(head, rows) + measured_on(found)
+    return table(head, rows) + measured_on(results)
 
 
 def main() -> None:
     """Measure and print; with --write into docs/ as well."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.chat", description=__doc__)
     parser.add_argument("--write", action="store_true", help="into docs/")
-    write, found = parser.parse_args().write, measure()
-    print(json.dumps(found, indent=1))
+    write, results = parser.parse_args().write, measure()
+    print(json.dumps(results, indent=1))
     if write:
-        keep("bench-chat", found, text(found), "benchmarks")
+        keep("bench-chat", results, text(results), "benchmarks")
 
 
 if __name__ == "__main__":

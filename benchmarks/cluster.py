@@ -35,8 +35,8 @@ GIB = 1 << 30
 def schedule(seconds: Sequence[float], cores: int) -> float:
     """When the last task is done: each core takes the next one as soon as it is free."""
     free = [0.0] * cores
-    for one in seconds:
-        heapq.heapreplace(free, free[0] + one)
+    for duration in seconds:
+        heapq.heapreplace(free, free[0] + duration)
     return max(free)
 
 
@@ -59,10 +59,10 @@ class Run:
     """Simulated from the tasks' times on one node."""
 
 
-def timed_shard(known: MergeFacts, item: tuple[str, tuple[TensorSpec, ...]]) -> float:
+def timed_shard(facts: MergeFacts, item: tuple[str, tuple[TensorSpec, ...]]) -> float:
     """Seconds that a weight file takes."""
     began = time.perf_counter()
-    shard_task(known, item)
+    shard_task(facts, item)
     return time.perf_counter() - began
 
 
@@ -87,36 +87,37 @@ def cluster_of(nodes: int) -> Iterator[str]:
 def measure(recipe: MergeRecipe, nodes: int, shard_size: int, folder: Path) -> tuple[float, ...]:
     """Wall seconds of all weight files, and then each one's own."""
     with cluster_of(nodes) as address, joined(address) as cluster:
-        known = prepared(cluster, recipe, 1, None, None)
-        items = list(shards_of(opened(known), shard_size).items())
+        facts = prepared(cluster, recipe, 1, None, None)
+        items = list(shards_of(opened(facts), shard_size).items())
         for part in ("warm", "timed"):  # the first time compiles and opens models
             target = folder / part
             shutil.rmtree(target, ignore_errors=True)
             target.mkdir()
             began = time.perf_counter()
-            found = dict(cluster.run(timed_shard, replace(known, folder=str(target)), items))
+            durations = dict(cluster.run(timed_shard, replace(facts, folder=str(target)), items))
             wall = time.perf_counter() - began
             shutil.rmtree(target)
-    return wall, *(found[place] for place in range(len(items)))
+    return wall, *(durations[place] for place in range(len(items)))
 
 
 def runs(folder: Path, name: str, shard_size: int, rounds: int) -> list[Run]:
     """The merge on one node and on two, alternating; the fastest of several rounds each."""
     models = make(name, folder)
     recipe = MergeRecipe(
-        str(models / BASE), tuple(DomainModel(str(models / one), (0.9, 0.8)) for one in DOMAINS)
+        str(models / BASE),
+        tuple(DomainModel(str(models / domain), (0.9, 0.8)) for domain in DOMAINS),
     )
     best: dict[int, tuple[float, ...]] = {}
     for _ in range(rounds):
         for nodes in (1, 2):
-            found = measure(recipe, nodes, shard_size, folder)
-            best[nodes] = min(best.get(nodes, found), found)
+            durations = measure(recipe, nodes, shard_size, folder)
+            best[nodes] = min(best.get(nodes, durations), durations)
     alone = best[1][1:]
     files = len(alone)
     nbytes = sum(path.stat().st_size for path in (models / BASE).glob("*.safetensors"))
     return [
-        Run(nodes, files, nbytes, found[0], found[1:], schedule(alone, nodes))
-        for nodes, found in best.items()
+        Run(nodes, files, nbytes, durations[0], durations[1:], schedule(alone, nodes))
+        for nodes, durations in best.items()
     ]
 
 
@@ -173,7 +174,7 @@ def phases(machine: Machine, models: int, shard_size: int, rates: dict[str, floa
     """
     specs, cores = large_tensors(), machine.nodes * machine.cores
     size = sum(spec.nbytes for spec in specs)
-    shards = [sum(s.nbytes for s in one) for one in assign_shards(specs, shard_size).values()]
+    shards = [sum(s.nbytes for s in shard) for shard in assign_shards(specs, shard_size).values()]
     parts = evenly_sized({spec.name: spec.nbytes for spec in specs}, 3 * cores)
     by_part = [sum(spec.nbytes for spec in specs if spec.name in part) for part in parts]
 
@@ -194,32 +195,32 @@ def phases(machine: Machine, models: int, shard_size: int, rates: dict[str, floa
     ]
 
 
-def print_phases(machine: Machine, found: Sequence[Phase]) -> None:
+def print_phases(machine: Machine, steps: Sequence[Phase]) -> None:
     """A table of the steps."""
     print(
         f"| step | tasks | read (GiB) | written (GiB) | by {machine.nodes} × {machine.cores} cores "
         "(s) | by the file system (s) |\n| --- | --- | --- | --- | --- | --- |"
     )
-    for one in found:
+    for step in steps:
         print(
-            f"| {one.name} | {one.tasks} | {one.read / GIB:.0f} | {one.written / GIB:.0f} | "
-            f"{one.by_cores:.0f} | {one.by_bytes:.0f} |"
+            f"| {step.name} | {step.tasks} | {step.read / GIB:.0f} | {step.written / GIB:.0f} | "
+            f"{step.by_cores:.0f} | {step.by_bytes:.0f} |"
         )
-    print(f"\nTogether, the longer of the two in each step: {sum(p.seconds for p in found):.0f} s.")
+    print(f"\nTogether, the longer of the two in each step: {sum(p.seconds for p in steps):.0f} s.")
 
 
-def print_runs(found: Sequence[Run]) -> None:
+def print_runs(measured: Sequence[Run]) -> None:
     """A table of what was measured."""
     print(
         "| nodes of one core | weight files | predicted (s) | measured (s) | measured ÷ predicted |"
     )
     print("| --- | --- | --- | --- | --- |")
-    for run in found:
+    for run in measured:
         ratio = run.seconds / run.predicted
         print(
             f"| {run.nodes} | {run.files} | {run.predicted:.2f} | {run.seconds:.2f} | {ratio:.2f} |"
         )
-    alone = found[0]
+    alone = measured[0]
     rate = alone.nbytes / sum(alone.busy) / 1e9
     print(f"\nOne core writes {rate:.2f} GB of merged weights a second (--merge).")
 
@@ -241,23 +242,27 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--profile", type=float, default=0.6, help="GB/s of one model, a core")
     parser.add_argument("--merge", type=float, default=0.3, help="GB/s written, a core")
     parser.add_argument("--json", action="store_true")
-    given = parser.parse_args(arguments)
-    machine = Machine(given.nodes, given.cores, given.node_rate * 1e9, given.shared_rate * 1e9)
-    rates = {name: getattr(given, name) * 1e9 for name in ("hash", "profile", "merge")}
-    found = phases(machine, given.models, math.ceil(given.shard_size * 1e9), rates)
+    options = parser.parse_args(arguments)
+    machine = Machine(
+        options.nodes, options.cores, options.node_rate * 1e9, options.shared_rate * 1e9
+    )
+    rates = {name: getattr(options, name) * 1e9 for name in ("hash", "profile", "merge")}
+    steps = phases(machine, options.models, math.ceil(options.shard_size * 1e9), rates)
     measured: list[Run] = []
-    if given.folder:
+    if options.folder:
         with tempfile.TemporaryDirectory() as cache:
             os.environ["DPPA_CACHE"] = cache
-            measured = runs(given.folder, given.size, math.ceil(given.shard * 1e6), given.rounds)
-    if given.json:
-        told = {"phases": [asdict(p) for p in found], "runs": [asdict(r) for r in measured]}
-        print(json.dumps(told))
+            measured = runs(
+                options.folder, options.size, math.ceil(options.shard * 1e6), options.rounds
+            )
+    if options.json:
+        summary = {"phases": [asdict(p) for p in steps], "runs": [asdict(r) for r in measured]}
+        print(json.dumps(summary))
         return
     if measured:
         print_runs(measured)
         print()
-    print_phases(machine, found)
+    print_phases(machine, steps)
 
 
 if __name__ == "__main__":

@@ -113,11 +113,11 @@ class Bench:
         if not case.profiled:
             shutil.rmtree(cache, ignore_errors=True)
         os.environ["DPPA_CACHE"] = str(cache)
-        given = recipe(case.method, self.models)
+        merge_recipe = recipe(case.method, self.models)
         if case.written:
-            merge_to_folder(given, self._out, overwrite=True, sync=False)
+            merge_to_folder(merge_recipe, self._out, overwrite=True, sync=False)
         else:
-            merger = open_merger(given, workers=self._workers)
+            merger = open_merger(merge_recipe, workers=self._workers)
             write_tensors(merger, Dropped(merger.names()), self._workers)
 
     def read(self) -> None:
@@ -155,13 +155,13 @@ def _read(file: Path) -> None:
 def cached(file: Path) -> float:
     """Share of a file's pages that are in the system's cache."""
     size = file.stat().st_size
-    found = np.zeros(-(-size // os.sysconf("SC_PAGE_SIZE")), np.uint8)
+    resident = np.zeros(-(-size // os.sysconf("SC_PAGE_SIZE")), np.uint8)
     with file.open("rb") as opened:
         pages = Pages(opened.fileno(), size, file)
-    start, room = ctypes.c_void_p(pages.address), ctypes.c_void_p(found.ctypes.data)
+    start, room = ctypes.c_void_p(pages.address), ctypes.c_void_p(resident.ctypes.data)
     if ctypes.CDLL(None, use_errno=True).mincore(start, ctypes.c_size_t(size), room):
         raise OSError(ctypes.get_errno(), f"{file}: mincore failed")
-    return float((found & 1).mean())
+    return float((resident & 1).mean())
 
 
 @contextmanager
@@ -172,8 +172,8 @@ def limited(folder: Path, rate: int) -> Iterator[None]:
         OSError: no such control group, not root, or a disk that cannot be limited.
     """
     lines = Path("/proc/self/cgroup").read_text("utf-8").splitlines()
-    mine = next((line.split(":")[2] for line in lines if ":blkio:" in line), "")
-    group, disk = BLKIO / mine.strip("/") / f"cold-{os.getpid()}", folder.stat().st_dev
+    own_group = next((line.split(":")[2] for line in lines if ":blkio:" in line), "")
+    group, disk = BLKIO / own_group.strip("/") / f"cold-{os.getpid()}", folder.stat().st_dev
     group.mkdir()
     try:
         limit = f"{os.major(disk)}:{os.minor(disk)} {rate}"
@@ -189,15 +189,17 @@ def measured(
     bench: Bench, rounds: int, say: Callable[[str], object]
 ) -> dict[str, tuple[Timing, ...]]:
     """Case -> its timing in each round."""
-    readings, found = [_cold(bench, bench.read)[0]], []
+    readings, rounds_of_cases = [_cold(bench, bench.read)[0]], []
     for number in range(rounds):
-        found.append({case.name: _merged(bench, case) for case in CASES})
+        rounds_of_cases.append({case.name: _merged(bench, case) for case in CASES})
         readings.append(_cold(bench, bench.read)[0])
         say(f"round {number + 1} of {rounds}: read in {readings[-1]:.2f} s\n")
     return {
         case.name: tuple(
-            Timing((before + after) / 2, *one[case.name])
-            for before, after, one in zip(readings, readings[1:], found, strict=False)
+            Timing((before + after) / 2, *round_of_cases[case.name])
+            for before, after, round_of_cases in zip(
+                readings, readings[1:], rounds_of_cases, strict=False
+            )
         )
         for case in CASES
     }
@@ -226,21 +228,24 @@ def _seconds(action: Callable[[], None]) -> tuple[float, float]:
 
 def medians(timings: Sequence[Timing]) -> dict[str, float]:
     """Medians of all rounds, and the range of the ratio."""
-    found = {name: median(one[name] for one in map(asdict, timings)) for name in KEPT}
-    ratios = [one.reading / one.merging for one in timings]
-    found |= {"ratio": median(ratios), "least": min(ratios), "most": max(ratios)}
-    return {name: round(value, 2) for name, value in found.items()}
+    values = {name: median(timing[name] for timing in map(asdict, timings)) for name in KEPT}
+    ratios = [timing.reading / timing.merging for timing in timings]
+    values |= {"ratio": median(ratios), "least": min(ratios), "most": max(ratios)}
+    return {name: round(value, 2) for name, value in values.items()}
 
 
-def text(found: dict[str, Any]) -> str:
+def text(results: dict[str, Any]) -> str:
     """Reading ÷ merging of each case, on each disk."""
-    disks: dict[str, Any] = found["disks"]
-    ratios = {name: [one[name]["ratio"] for one in disks.values()] for name in found["cases"]}
+    disks: dict[str, Any] = results["disks"]
+    ratios = {
+        name: [disk_results[name]["ratio"] for disk_results in disks.values()]
+        for name in results["cases"]
+    }
     rows = (
         (name, *(marked(ratio >= LEAST, f"{ratio:.2f}") for ratio in both))
         for name, both in ratios.items()
     )
-    return table((f"reading ÷ merging, at least {LEAST}", *disks), rows) + measured_on(found)
+    return table((f"reading ÷ merging, at least {LEAST}", *disks), rows) + measured_on(results)
 
 
 def main() -> None:
@@ -251,13 +256,13 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=200, help="MB a second of the slower disk")
     parser.add_argument("--folder", type=Path, default=Path("out/bench-cold"))
     parser.add_argument("--write", action="store_true", help="into docs/, too")
-    given = parser.parse_args()
-    bench = Bench(make(given.size, given.folder))
+    options = parser.parse_args()
+    bench = Bench(make(options.size, options.folder))
     for case in CASES:  # loads the compiled loops; keeps profiles for those that may find them
         bench.merge(case)
     bench.tidy()
     disks = {}
-    for disk, rate in (("as it is", 0), (f"{given.limit} MB/s", given.limit * 10**6)):
+    for disk, rate in (("as it is", 0), (f"{options.limit} MB/s", options.limit * 10**6)):
         with ExitStack() as stack:
             try:
                 if rate:
@@ -265,18 +270,18 @@ def main() -> None:
             except OSError as error:
                 sys.stderr.write(f"{disk}: not measured ({error})\n")
                 continue
-            timed = measured(bench, given.rounds, sys.stderr.write)
-            disks[disk] = {name: medians(found) for name, found in timed.items()}
-    found = {
+            timed = measured(bench, options.rounds, sys.stderr.write)
+            disks[disk] = {name: medians(results) for name, results in timed.items()}
+    results = {
         "machine": machine(),
-        "size": f"{given.size}, {bench.bytes / 1e9:.2f} GB in {len(bench.files)} files",
-        "rounds": given.rounds,
+        "size": f"{options.size}, {bench.bytes / 1e9:.2f} GB in {len(bench.files)} files",
+        "rounds": options.rounds,
         "cases": [case.name for case in CASES],
         "disks": disks,
     }
-    print(text(found))
-    if given.write and len(disks) > 1:
-        keep("bench-cold", found, text(found), "benchmarks")
+    print(text(results))
+    if options.write and len(disks) > 1:
+        keep("bench-cold", results, text(results), "benchmarks")
 
 
 if __name__ == "__main__":

@@ -82,12 +82,12 @@ def _answers() -> Iterator[Measurement]:
                 torch.nn.functional.linear(tokens, weights)
                 times.append(1000 * (time.perf_counter() - began))
             rate = 1000 / statistics.median(times)
-            told = f"{rate * weights.nbytes / 1e9:.1f} GB/s, estimate {WEIGHT_RATE / 1e9:.1f}"
+            note = f"{rate * weights.nbytes / 1e9:.1f} GB/s, estimate {WEIGHT_RATE / 1e9:.1f}"
             if rows > 1:
                 work = rate * 2 * rows * weights.numel() / 1e9
-                told = f"{work:.0f} billion a second, estimate {MULTIPLY_RATES[width] / 1e9:.0f}"
+                note = f"{work:.0f} billion a second, estimate {MULTIPLY_RATES[width] / 1e9:.0f}"
             name = f"{rows} × 2,048 times 5,632 × 2,048, {str(dtype).removeprefix('torch.')}"
-            yield Measurement(GROUP, name, tuple(times), told)
+            yield Measurement(GROUP, name, tuple(times), note)
 
 
 def _merge(models: Path, method: str, workers: int) -> Measurement:
@@ -100,7 +100,7 @@ def _merge(models: Path, method: str, workers: int) -> Measurement:
     looked = [look_at_folder(name, models / name).facts for name in ("base", *DOMAINS)]
     base, *others = (facts for facts in looked if facts is not None)
     combines = method == "ties"
-    wanted = estimate(sizes_of(base, others, combines=combines, workers=workers))
+    cost = estimate(sizes_of(base, others, combines=combines, workers=workers))
     runs = [
         _run(MERGE, models, str(path), f"out-{method}-{workers}-{i}", str(workers))
         for i in range(RUNS)
@@ -109,7 +109,7 @@ def _merge(models: Path, method: str, workers: int) -> Measurement:
         GROUP,
         f"merge, {method}, {workers} thread{'s' if workers > 1 else ''}",
         tuple(1000 * run[0] for run in runs),
-        _beside(wanted.merge_seconds - wanted.written / DISK_RATE, wanted.merge_memory, runs),
+        _beside(cost.merge_seconds - cost.written / DISK_RATE, cost.merge_memory, runs),
     )
 
 
@@ -134,7 +134,7 @@ def _add_tokenizer(folder: Path) -> None:
 def _run(code: str, folder: Path, *arguments: str) -> tuple[float, float, int]:
     """Wall-clock seconds, CPU seconds, and peak memory in bytes."""
     with TemporaryDirectory() as cache:
-        done = subprocess.run(
+        child = subprocess.run(
             [sys.executable, "-c", code, *arguments],
             cwd=folder,
             env={**os.environ, "PYTHONPATH": os.getcwd(), "DPPA_CACHE": cache},
@@ -142,11 +142,11 @@ def _run(code: str, folder: Path, *arguments: str) -> tuple[float, float, int]:
             text=True,
             check=True,
         )
-    clock, processor, peak = json.loads(done.stdout)
+    clock, processor, peak = json.loads(child.stdout)
     return clock, processor, peak
 
 
 def _beside(seconds: float | None, memory: int, runs: list[tuple[float, float, int]]) -> str:
-    told = f"processor {statistics.median(run[1] for run in runs):.1f} s; "
-    told += "" if seconds is None else f"estimate {seconds:.1f} s; "
-    return f"{told}peak {max(run[2] for run in runs) / 1e6:.0f} MB, estimate {memory / 1e6:.0f} MB"
+    note = f"processor {statistics.median(run[1] for run in runs):.1f} s; "
+    note += "" if seconds is None else f"estimate {seconds:.1f} s; "
+    return f"{note}peak {max(run[2] for run in runs) / 1e6:.0f} MB, estimate {memory / 1e6:.0f} MB"

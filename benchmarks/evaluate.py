@@ -24,7 +24,7 @@ from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe  # noqa: E402
 from dppa_core.tasks import DOMAINS  # noqa: E402
 
 RECIPE = MergeRecipe(
-    "zoo:base", tuple(DomainModel(f"zoo:{one}", (0.9, 0.8), (1.0, 1.0)) for one in DOMAINS)
+    "zoo:base", tuple(DomainModel(f"zoo:{domain}", (0.9, 0.8), (1.0, 1.0)) for domain in DOMAINS)
 )
 
 
@@ -33,13 +33,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--items", type=int, default=200, help="a domain")
     parser.add_argument("--json", action="store_true", help="write one JSON object")
-    given = parser.parse_args()
+    options = parser.parse_args()
     who = entrants(RECIPE)
     with tempfile.TemporaryDirectory() as folder:
         os.environ["DPPA_CACHE"] = folder
         measure(Examiner(fresh=True), who[-1:], DOMAINS, split="search", limit=8)  # done once
-        found = {}
-        for name, asked, fresh in (
+        times = {}
+        for name, models, fresh in (
             ("one domain model", who[1:2], True),
             ("the base, which answers at length", who[:1], True),
             ("the recipe", who[-1:], True),
@@ -47,19 +47,19 @@ def main() -> None:
             ("the same again, from the cache", who, False),
         ):
             begun, worked = time.perf_counter(), time.process_time()
-            table = measure(Examiner(fresh=fresh), asked, DOMAINS, limit=given.items)
+            table = measure(Examiner(fresh=fresh), models, DOMAINS, limit=options.items)
             seconds = time.perf_counter() - begun
-            found[name] = {"seconds": seconds, "processor": time.process_time() - worked}
+            times[name] = {"seconds": seconds, "processor": time.process_time() - worked}
         begun = time.perf_counter()
         as_json(table)
         figures = time.perf_counter() - begun
-        found["figures and intervals"] = {"seconds": figures, "processor": figures}
-    if given.json:
-        print(json.dumps({"items": given.items * len(DOMAINS), "measured": found}))
+        times["figures and intervals"] = {"seconds": figures, "processor": figures}
+    if options.json:
+        print(json.dumps({"items": options.items * len(DOMAINS), "measured": times}))
         return
-    print(f"{given.items * len(DOMAINS)} items a model")
-    for name, one in found.items():
-        print(f"{name:36} {one['seconds']:7.1f} s {one['processor']:7.1f} s of processor")
+    print(f"{options.items * len(DOMAINS)} items a model")
+    for name, row in times.items():
+        print(f"{name:36} {row['seconds']:7.1f} s {row['processor']:7.1f} s of processor")
 
 
 if __name__ == "__main__":

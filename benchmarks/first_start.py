@@ -64,8 +64,10 @@ def _started(browser: Browser) -> Iterator[tuple[str, float]]:
 def _fresh_copy() -> Iterator[Path]:
     """The files that git knows, as they are now, in a folder of their own."""
     with TemporaryDirectory(prefix="cold") as name:
-        told = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True)
-        for file in filter(None, told.stdout.decode().split("\0")):
+        listing = subprocess.run(
+            ["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True
+        )
+        for file in filter(None, listing.stdout.decode().split("\0")):
             (Path(name) / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / file, Path(name) / file)
         yield Path(name)

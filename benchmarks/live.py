@@ -43,8 +43,8 @@ def measurements(size: str, folder: Path, runs: int = RUNS) -> Iterator[Measurem
     touched = sum(base.raw(name).nbytes for name in base.names()) * (2 + len(DOMAINS))
 
     def rewrite(index: int, **changed: object) -> None:
-        given = tuple(replace(model, **changed) for model in recipe.models)  # type: ignore[arg-type]
-        merger = open_merger(replace(recipe, models=given), shelf=shelf, workers=1)
+        changed_models = tuple(replace(model, **changed) for model in recipe.models)  # type: ignore[arg-type]
+        merger = open_merger(replace(recipe, models=changed_models), shelf=shelf, workers=1)
         write_merge(merger, places, workers=1)
 
     def rates(index: int) -> None:
@@ -55,8 +55,8 @@ def measurements(size: str, folder: Path, runs: int = RUNS) -> Iterator[Measurem
 
     def plan(index: int) -> None:
         levels = (0.9 + index / 1000, 0.8 + index / 1000)
-        given = tuple(replace(model, levels=levels) for model in recipe.models)
-        open_merger(replace(recipe, models=given), shelf=shelf, workers=1)
+        changed_models = tuple(replace(model, levels=levels) for model in recipe.models)
+        open_merger(replace(recipe, models=changed_models), shelf=shelf, workers=1)
 
     old, new = np.ones((2, touched // 2), np.uint8)
     yield from _timed(group, "new rates, exact counts: plan and apply", rates, runs)

@@ -99,10 +99,12 @@ def table(rows: list[Measurement]) -> str:
             group = row.group
             head = f"{group:<{width}}  {'median':>10}  {'p95':>10}  {'runs':>5}"
             lines += ["", head, "-" * len(head)]
-        times = f"{_shown(row.median):>10}  {_shown(row.p95):>10}  {len(row.milliseconds):>5}"
+        times = (
+            f"{_with_unit(row.median):>10}  {_with_unit(row.p95):>10}  {len(row.milliseconds):>5}"
+        )
         lines.append(f"{row.name:<{width}}  {times}  {row.note}".rstrip())
     return "\n".join(lines[1:])
 
 
-def _shown(milliseconds: float) -> str:
+def _with_unit(milliseconds: float) -> str:
     return f"{milliseconds / 1000:.2f} s" if milliseconds >= 1000 else f"{milliseconds:.3g} ms"

@@ -42,8 +42,8 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", action="store_true", help="write one JSON object")
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
     pool, written = ModelPool(), list[str]()
     ask = Examiner(pool, keep=False).score
 
@@ -52,7 +52,7 @@ def main() -> None:
         with pool.lend(recipe(factor)):
             merged = time.perf_counter() - begun
         for domain in DOMAINS:
-            ask(Exam(recipe(factor), domain, "search", given.items))
+            ask(Exam(recipe(factor), domain, "search", options.items))
         return merged, time.perf_counter() - begun, time.process_time() - worked
 
     def watch(event: str, arguments: tuple[object, ...]) -> None:
@@ -65,22 +65,24 @@ def main() -> None:
     for factor in (1.0, 1.1, 1.2):  # load, compile, and fill what idle merges may keep
         trial(factor)
     sys.addaudithook(watch)
-    rows = [trial(1.3 + place / 10) for place in range(given.runs)]
+    rows = [trial(1.3 + place / 10) for place in range(options.runs)]
     merged, whole, worked = (statistics.median(column) for column in zip(*rows, strict=True))
-    found = {
+    results = {
         "machine": machine(),
-        "items": given.items * len(DOMAINS),
-        "threads": given.threads,
+        "items": options.items * len(DOMAINS),
+        "threads": options.threads,
         "merge_s": merged,
         "trial_s": whole,
         "processor_s": worked,
         "files_written": written,
     }
-    if given.json:
-        print(json.dumps(found))
+    if options.json:
+        print(json.dumps(results))
         return
-    print(found["machine"])
-    print(f"one trial, {found['items']} items, {given.threads} threads, median of {given.runs}")
+    print(results["machine"])
+    print(
+        f"one trial, {results['items']} items, {options.threads} threads, median of {options.runs}"
+    )
     print(f"merge in place   {merged:6.2f} s")
     print(f"whole trial      {whole:6.2f} s, target {TARGET:g} s; processor {worked:.2f} s")
     print(f"files written    {len(written)}")

@@ -58,10 +58,10 @@ def slider(browser: Browser, server: Server, delay: int) -> Figure:
     for move in range(MOVES):
         studio.page.keyboard.press("ArrowLeft" if move % 60 < 30 else "ArrowRight")
         studio.page.wait_for_timeout(PAUSE_MS)
-    found = Measurement("", "", tuple(studio.page.evaluate("() => window.toPaint")))
+    times = Measurement("", "", tuple(studio.page.evaluate("() => window.toPaint")))
     studio.page.context.close()
     name = f"slider to paint, {delay} ms round trip"
-    return Figure(name, "ms", found.median, 30, found.p95, 50, len(found.milliseconds))
+    return Figure(name, "ms", times.median, 30, times.p95, 50, len(times.milliseconds))
 
 
 # From the last input event to the answer of the current merge.
@@ -91,10 +91,10 @@ def pinned(browser: Browser, server: Server, delay: int) -> Iterator[Figure]:
         studio.set_rate(number + (5 if delay else 45))
         page.locator('.pinned[data-fresh="true"]').wait_for()
         page.wait_for_timeout(PAUSE_MS)
-    found = Measurement("", "", tuple(page.evaluate("() => window.toPinned")))
-    most, runs = 330 if delay else 250, len(found.milliseconds)
+    times = Measurement("", "", tuple(page.evaluate("() => window.toPinned")))
+    most, runs = 330 if delay else 250, len(times.milliseconds)
     name = f"pinned answer after a slider's rest, {delay} ms round trip"
-    yield Figure(name, "ms", found.median, None, found.p95, most, runs)
+    yield Figure(name, "ms", times.median, None, times.p95, most, runs)
     page.evaluate("() => window.recipes.clear()")
     box = page.locator("#amplify .factor-row input[type=range]").first.bounding_box()
     if box is None:
@@ -162,24 +162,24 @@ class Watch:
 def dragging(browser: Browser, server: Server, seconds: float) -> tuple[Figure, ...]:
     """Memory during constant dragging; the first sixth is not counted."""
     studio = visit(browser, server, 0)
-    watch, seen = Watch(browser, server, studio), list[tuple[float, Memory]]()
+    watch, readings = Watch(browser, server, studio), list[tuple[float, Memory]]()
     begin = looked = time.monotonic()
     ends = 30.0, 85.0
     while (now := time.monotonic()) - begin < seconds:
         studio.drag_rate(ends[0], steps=60)
         ends = ends[::-1]
-        if now - looked >= EVERY or not seen:
+        if now - looked >= EVERY or not readings:
             looked = now
-            seen.append((now - begin, watch.look()))
+            readings.append((now - begin, watch.look()))
     studio.page.context.close()
-    counted = [memory for at, memory in seen if at >= seconds / 6] or [seen[-1][1]]
+    counted = [memory for at, memory in readings if at >= seconds / 6] or [readings[-1][1]]
     third = max(1, len(counted) // 3)
     figures = []
     for name, most in (("server", 10), ("browser", 20), ("heap", 2)):
         sizes = [asdict(memory)[name] / MIB for memory in counted]
         before, after = (sorted(part)[len(part) // 2] for part in (sizes[:third], sizes[-third:]))
-        what = "the page's scripts" if name == "heap" else f"the {name}"
-        label = f"growth of {what} in {seconds / 60:.3g} minutes of dragging, of {before:.0f} MiB"
+        owner = "the page's scripts" if name == "heap" else f"the {name}"
+        label = f"growth of {owner} in {seconds / 60:.3g} minutes of dragging, of {before:.0f} MiB"
         figures.append(Figure(label, "MiB", after - before, most, runs=len(sizes)))
     return tuple(figures)
 
@@ -224,15 +224,15 @@ def main() -> None:
     parser.add_argument("--cold", action="store_true", help="only the start of a fresh copy")
     parser.add_argument("--write", action="store_true", help="into docs/, too")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    given = parser.parse_args()
+    options = parser.parse_args()
     load = os.getloadavg()[0]
-    found = measure(LONG if given.long else given.seconds, cold=given.cold)
-    if given.cold:  # the others stay as they were measured
+    results = measure(LONG if options.long else options.seconds, cold=options.cold)
+    if options.cold:  # the others stay as they were measured
         kept = json.loads((ROOT / "docs" / "bench-ui.json").read_text("utf-8"))
-        found = with_figures(kept, found["figures"], load)
-    if given.write:
-        keep("bench-ui", found, text(found), "benchmarks")
-    print(json.dumps(found, indent=2) if given.json else text(found))
+        results = with_figures(kept, results["figures"], load)
+    if options.write:
+        keep("bench-ui", results, text(results), "benchmarks")
+    print(json.dumps(results, indent=2) if options.json else text(results))
 
 
 if __name__ == "__main__":

@@ -42,20 +42,20 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=SECONDS, help="of each attack")
     parser.add_argument("--fresh", action="store_true", help="a server for each attack")
     parser.add_argument("--write", action="store_true", help="into docs/, too")
-    given = parser.parse_args()
+    options = parser.parse_args()
     right = expected(colliding()[0])  # before anything is measured
-    found: dict[str, Any] = {"machine": machine(), "versions": versions(), "rows": []}
-    for names in [[one] for one in given.attacks] if given.fresh else [given.attacks]:
+    results: dict[str, Any] = {"machine": machine(), "versions": versions(), "rows": []}
+    for names in [[attack] for attack in options.attacks] if options.fresh else [options.attacks]:
         with TemporaryDirectory() as folder:
             server = start(Path(folder), DPPA_PROXIES="127.0.0.1")
             try:
                 trial = Trial(server.url, server.process.pid, right)
-                found["rows"] += asyncio.run(measure(trial, names, given.seconds))
+                results["rows"] += asyncio.run(measure(trial, names, options.seconds))
             finally:
                 server.stop()
-    if given.write:
-        keep("bench-abuse", found, text(found), "reliability")
-    print(text(found))
+    if options.write:
+        keep("bench-abuse", results, text(results), "reliability")
+    print(text(results))
 
 
 if __name__ == "__main__":

@@ -125,8 +125,8 @@ async def collide_recipes(client: Client, place: int) -> None:
 
 
 ATTACKS = {
-    one.__name__: one
-    for one in (
+    attack.__name__: attack
+    for attack in (
         *(cancel_scores, drop_scores, make_up_sessions, call_endpoint, flood_sliders),
         *(send_slowly, cancel_searches, cancel_exports, reconnect),
         *(compile_patterns, collide_recipes),

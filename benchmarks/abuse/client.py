@@ -76,8 +76,8 @@ class Client:
 
     async def join(self, event: str, session: str) -> str:
         """Put an event into the queue; its number, empty where it was refused."""
-        told = await self.post("queue/join", self.body(event, session))
-        return str(told.get("event_id", ""))
+        joined = await self.post("queue/join", self.body(event, session))
+        return str(joined.get("event_id", ""))
 
     async def join_and_cancel(self, event: str, seconds: float = PAUSE) -> None:
         """Put an event of this session into the queue, and stop it as the page's buttons do."""

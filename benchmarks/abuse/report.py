@@ -10,19 +10,19 @@ FIRST_TOKEN_MS, MOST_BYTES, MOST_MORE, SLOWER_MS = 10_000.0, 2 * 10**9, 150 * MI
 Row = dict[str, Any]
 
 
-def text(found: dict[str, Any]) -> str:
+def text(results: dict[str, Any]) -> str:
     """The worst of all attacks for each target, and whose it is; ✗ marks a miss."""
-    head = (f"for others, in {len(found['rows'])} attacks", "worst", "at most", "of")
-    return table(head, _worst(found["rows"])) + measured_on(found)
+    head = (f"for others, in {len(results['rows'])} attacks", "worst", "at most", "of")
+    return table(head, _worst(results["rows"])) + measured_on(results)
 
 
 def _worst(rows: list[Row]) -> Iterator[tuple[str, ...]]:
     measured = [values(row) for row in rows]
-    for what, (_, most, shown) in measured[0].items():
-        found = [one[what][0] for one in measured]
-        worst = max(found)
-        attack = rows[found.index(worst)]["attack"].replace("_", " ") if worst > 0 else "–"
-        yield what, marked(worst <= most, shown.format(worst)), shown.format(most), attack
+    for promise, (_, most, form) in measured[0].items():
+        figures = [figures_of_attack[promise][0] for figures_of_attack in measured]
+        worst = max(figures)
+        attack = rows[figures.index(worst)]["attack"].replace("_", " ") if worst > 0 else "–"
+        yield promise, marked(worst <= most, form.format(worst)), form.format(most), attack
 
 
 def values(row: Row) -> dict[str, tuple[float, float, str]]:

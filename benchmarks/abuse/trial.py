@@ -21,7 +21,7 @@ from benchmarks.abuse.client import CHOICES, PROXIED
 from benchmarks.abuse.collisions import colliding, good
 from benchmarks.load.phases import quantiles
 from benchmarks.load.tab import Refused, Tab
-from benchmarks.load.visitor import Seen, Visitor
+from benchmarks.load.visitor import Observations, Visitor
 from benchmarks.load.watch import peak, reset_peak, threads
 from benchmarks.measure import resident
 from dppa_core.recipes.yaml_text import MergeRecipe
@@ -53,27 +53,27 @@ class Trial:
     async def warm_up(self) -> None:
         """Do everything once at a time, so that lasting threads exist before the attacks."""
         events = ("on_ask", "on_score", "on_make", *HEAVY)
-        crowd = [await self._visitor(Seen(), HOST + 1 + at) for at in range(len(events))]
+        crowd = [await self._visitor(Observations(), HOST + 1 + at) for at in range(len(events))]
 
-        async def work(one: Visitor, event: str) -> None:
+        async def work(visitor: Visitor, event: str) -> None:
             for name, value in CHOICES.items():
-                one.tab.put(name, value)
-            await one.moves(10)
+                visitor.tab.put(name, value)
+            await visitor.moves(10)
             with suppress(Refused, httpx.HTTPError):
-                async for _ in one.tab.run(event):
+                async for _ in visitor.tab.run(event):
                     pass
 
         with suppress(TimeoutError):
             async with asyncio.timeout(WARM_SECONDS):
                 await asyncio.gather(*map(work, crowd, events))
-        await asyncio.gather(*(one.tab.close() for one in crowd))
+        await asyncio.gather(*(visitor.tab.close() for visitor in crowd))
         await asyncio.sleep(SETTLE_SECONDS)
         self._before = await self._standing()
 
     async def attack(self, name: str, seconds: float) -> dict[str, Any]:
         """One attack, and the time after it, as a row of the report."""
-        seen = Seen(), Seen(), Seen()
-        crowd = [await self._visitor(one) for one in seen]
+        notes = Observations(), Observations(), Observations()
+        crowd = [await self._visitor(note) for note in notes]
         command = (sys.executable, "-m", "benchmarks.abuse.attacks", name, self._url, str(seconds))
         client = await asyncio.create_subprocess_exec(*command, stdout=PIPE)
         await client.stdout.readline()
@@ -81,18 +81,18 @@ class Trial:
         settled = time.monotonic() + seconds + SETTLE_SECONDS
         recipe = colliding()[0] if name == collide_recipes.__name__ else next(self._recipes)
         wrong = asyncio.create_task(self._wrong(recipe, seconds))
-        asked, dragged = await _use(crowd, seconds)
+        asked_count, dragged = await _use(crowd, seconds)
         if not dragged:
-            seen[0].failed(TimeoutError("a slider was not answered"))
+            notes[0].failed(TimeoutError("a slider was not answered"))
         answers = json.loads(await client.stdout.read())
         row = {
             "attack": name,
             "seconds": seconds,
             "requests": sum(answers.values()),
             "answers": answers,
-            "asked": asked,
+            "asked": asked_count,
             "wrong": await wrong,
-            **_summary(*seen),
+            **_summary(*notes),
             "peak": peak(self._pid),
             "before": self._before,
         }
@@ -111,26 +111,26 @@ class Trial:
 
     async def _standing(self) -> dict[str, Any]:
         """Threads and memory, and the first token of three questions (the median)."""
-        seen = Seen()
-        one = await self._visitor(seen)
-        await one.tab.call("on_status")  # Gradio ends its idle threads when it needs one
+        notes = Observations()
+        visitor = await self._visitor(notes)
+        await visitor.tab.call("on_status")  # Gradio ends its idle threads when it needs one
         await asyncio.sleep(1)
-        found = {"threads": threads(self._pid), "bytes": resident(self._pid)}
+        standing = {"threads": threads(self._pid), "bytes": resident(self._pid)}
         with suppress(TimeoutError):
             async with asyncio.timeout(SETTLE_SECONDS):
                 for rate in range(50, 80, 10):
-                    one.tab.put("rate", rate)
-                    await one.ask()
-        await one.tab.close()
-        firsts = seen.milliseconds.get("first token", [])
-        return found | {"first_token": round(statistics.median(firsts), 1) if firsts else None}
+                    visitor.tab.put("rate", rate)
+                    await visitor.ask()
+        await visitor.tab.close()
+        firsts = notes.milliseconds.get("first token", [])
+        return standing | {"first_token": round(statistics.median(firsts), 1) if firsts else None}
 
-    async def _visitor(self, seen: Seen, host: int = HOST) -> Visitor:
+    async def _visitor(self, notes: Observations, host: int = HOST) -> Visitor:
         self._came += 1
-        one = Visitor(Tab(self._url), seen, self._came)
-        one.tab.web.headers[PROXIED] = f"{NETWORK}.{host}"
-        await one.arrive()
-        return one
+        visitor = Visitor(Tab(self._url), notes, self._came)
+        visitor.tab.web.headers[PROXIED] = f"{NETWORK}.{host}"
+        await visitor.arrive()
+        return visitor
 
 
 async def _use(crowd: list[Visitor], seconds: float) -> tuple[int, bool]:
@@ -139,35 +139,35 @@ async def _use(crowd: list[Visitor], seconds: float) -> tuple[int, bool]:
     Returns:
         The number of questions asked, and whether the last slider was answered.
     """
-    until, asked = time.monotonic() + seconds, list[float]()
-    acts = (crowd[0].drag(until, pause=PAUSE), _ask(crowd[1], until, asked), _export(crowd[2]))
+    until, times = time.monotonic() + seconds, list[float]()
+    acts = (crowd[0].drag(until, pause=PAUSE), _ask(crowd[1], until, times), _export(crowd[2]))
     tasks = [asyncio.create_task(act) for act in acts]
-    done, late = await asyncio.wait(tasks, timeout=seconds + SETTLE_SECONDS - 1)
-    for one in late:
-        one.cancel()
+    ended, late = await asyncio.wait(tasks, timeout=seconds + SETTLE_SECONDS - 1)
+    for task in late:
+        task.cancel()
     await asyncio.gather(*late, return_exceptions=True)
-    await asyncio.gather(*done, *(one.tab.close() for one in crowd))
-    return len(asked), tasks[0] in done
+    await asyncio.gather(*ended, *(visitor.tab.close() for visitor in crowd))
+    return len(times), tasks[0] in ended
 
 
-async def _ask(one: Visitor, until: float, asked: list[float]) -> None:
+async def _ask(visitor: Visitor, until: float, times: list[float]) -> None:
     await asyncio.sleep(START_SECONDS)
     while (begun := time.monotonic()) < until:
-        asked.append(begun)
-        one.tab.put("rate", 40 + len(asked))  # each is a different merge
-        await one.ask()
+        times.append(begun)
+        visitor.tab.put("rate", 40 + len(times))  # each is a different merge
+        await visitor.ask()
         await asyncio.sleep(max(0.0, begun + ASK_EVERY - time.monotonic()))
 
 
-async def _export(one: Visitor) -> None:
+async def _export(visitor: Visitor) -> None:
     await asyncio.sleep(2 * START_SECONDS)
-    await one.take_away()
+    await visitor.take_away()
 
 
-def _summary(sliders: Seen, questions: Seen, files: Seen) -> dict[str, Any]:
+def _summary(sliders: Observations, questions: Observations, files: Observations) -> dict[str, Any]:
     times = sliders.milliseconds.get("slider answer", [])
     firsts = questions.milliseconds.get("first token", [])
-    failed = [one.errors + one.refused for one in (sliders, questions, files)]
+    failed = [notes.errors + notes.refused for notes in (sliders, questions, files)]
     return {
         "slider": quantiles(times),
         "slowest": round(max(times, default=0.0), 1),
@@ -175,6 +175,6 @@ def _summary(sliders: Seen, questions: Seen, files: Seen) -> dict[str, Any]:
         "answered": len(firsts),
         "first_token": round(max(firsts, default=0.0), 1),
         "exported": "export" in files.milliseconds,
-        "full": sum(len(one.refused) for one in (sliders, questions, files)),
+        "full": sum(len(notes.refused) for notes in (sliders, questions, files)),
         "first_errors": [error for errors in failed for error in errors[:2]],
     }

@@ -43,15 +43,15 @@ def too_large(size: str, folder: Path) -> str:
 
 def versions(mergekit: Path | None) -> dict[str, str]:
     """Versions of what runs."""
-    found = {"Python": sys.version.split()[0]}
-    found |= {name: version(name) for name in ("numpy", "numba", "torch")}
+    by_package = {"Python": sys.version.split()[0]}
+    by_package |= {name: version(name) for name in ("numpy", "numba", "torch")}
     if mergekit is not None:
         names = ("mergekit", "torch", "transformers")
         command = [str(mergekit.parent / "python"), "-c", ASK.format(names=names)]
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-        ours = dict(zip(names, done.stdout.split(), strict=True))
-        found |= {"mergekit": f"{ours['mergekit']} (torch {ours['torch']})"}
-    return found
+        query = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        ours = dict(zip(names, query.stdout.split(), strict=True))
+        by_package |= {"mergekit": f"{ours['mergekit']} (torch {ours['torch']})"}
+    return by_package
 
 
 def say(text: str) -> None:
@@ -72,13 +72,13 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def measure(given: argparse.Namespace) -> tuple[Journal, dict[str, Any]]:
+def measure(options: argparse.Namespace) -> tuple[Journal, dict[str, Any]]:
     """Measure whatever was requested and is not measured yet."""
-    folder: Path = given.folder.resolve()
-    mergekit = None if given.without_mergekit else given.mergekit
+    folder: Path = options.folder.resolve()
+    mergekit = None if options.without_mergekit else options.mergekit
     if mergekit is not None and not mergekit.is_file():
         raise SystemExit(f"{mergekit}: no mergekit there. `sh scripts/mergekit.sh` installs it.")
-    skipped = {size: why for size in given.sizes if (why := too_large(size, folder))}
+    skipped = {size: why for size in options.sizes if (why := too_large(size, folder))}
     for size, why in skipped.items():
         say(f"{size} is left out: it {why}.")
     conditions = {
@@ -87,29 +87,29 @@ def measure(given: argparse.Namespace) -> tuple[Journal, dict[str, Any]]:
         "source": source_hash(),
     }
     journal, bench = Journal(folder / "journal.jsonl", conditions), Bench(folder, mergekit, say)
-    if "S" in given.sizes:
-        measure_inside(bench, journal, given.loops)
-    for size in given.sizes:
+    if "S" in options.sizes:
+        measure_inside(bench, journal, options.loops)
+    for size in options.sizes:
         if size not in skipped:
-            measure_merges(bench, journal, size, given.rounds)
+            measure_merges(bench, journal, size, options.rounds)
         if size == "S":
             measure_differences(bench, journal)
-        if not given.keep:
+        if not options.keep:
             shutil.rmtree(bench.models / size, ignore_errors=True)
     say(f"This process itself: {own_peak() / MIB:.0f} MiB at most.")
-    return journal, {**conditions, "rounds": given.rounds, "skipped": skipped}
+    return journal, {**conditions, "rounds": options.rounds, "skipped": skipped}
 
 
 def main() -> None:
     """Read the arguments, measure, print, write."""
-    given = arguments()
-    journal, conditions = measure(given)
-    found = to_json(journal.rounds, conditions)
-    if given.write:
-        keep("bench-engine", found, text(found), "benchmarks")
-    print(json.dumps(found, indent=2) if given.json else text(found))
-    if not given.keep:
-        shutil.rmtree(given.folder.resolve(), ignore_errors=True)
+    options = arguments()
+    journal, conditions = measure(options)
+    results = to_json(journal.rounds, conditions)
+    if options.write:
+        keep("bench-engine", results, text(results), "benchmarks")
+    print(json.dumps(results, indent=2) if options.json else text(results))
+    if not options.keep:
+        shutil.rmtree(options.folder.resolve(), ignore_errors=True)
 
 
 if __name__ == "__main__":

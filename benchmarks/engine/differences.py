@@ -22,24 +22,26 @@ def count(ours: Path, theirs: Path, base: Path) -> dict[str, float]:
         theirs: Another one, of the same tensors.
         base: Base of both merges; gives the size of a change.
     """
-    one, other, origin = (open_checkpoint(str(folder)) for folder in (ours, theirs, base))
-    if set(one.names()) != set(other.names()):
-        odd = sorted(set(one.names()) ^ set(other.names()))
+    our_merge, their_merge, origin = (
+        open_checkpoint(str(folder)) for folder in (ours, theirs, base)
+    )
+    if set(our_merge.names()) != set(their_merge.names()):
+        odd = sorted(set(our_merge.names()) ^ set(their_merge.names()))
         raise SystemExit(f"{ours} and {theirs} hold different tensors: {', '.join(odd[:3])}.")
-    found = {"weights": 0, "differing": 0, "by more than a step": 0}
+    counts = {"weights": 0, "differing": 0, "by more than a step": 0}
     apart, change = 0.0, 0.0
-    for name in one.names():
-        raw = one.raw(name), other.raw(name), origin.raw(name)
+    for name in our_merge.names():
+        raw = our_merge.raw(name), their_merge.raw(name), origin.raw(name)
         for start, stop in slices(raw[0].size):
             left, right, old = (part[start:stop] for part in raw)
             steps = np.abs(_ordered(left) - _ordered(right))
-            found["weights"] += steps.size
-            found["differing"] += int(np.count_nonzero(steps))
-            found["by more than a step"] += int(np.count_nonzero(steps > 1))
+            counts["weights"] += steps.size
+            counts["differing"] += int(np.count_nonzero(steps))
+            counts["by more than a step"] += int(np.count_nonzero(steps > 1))
             wide = [to_float32(part, "BF16").astype(np.float64) for part in (left, right, old)]
             apart += float(np.abs(wide[0] - wide[1]).sum())
             change += float(np.abs(wide[1] - wide[2]).sum())
-    return {**found, "share of the change": apart / change if change else 0.0}
+    return {**counts, "share of the change": apart / change if change else 0.0}
 
 
 def _ordered(raw: np.ndarray) -> np.ndarray:

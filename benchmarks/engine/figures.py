@@ -116,23 +116,30 @@ def like_for_like(rounds: Callable[[str], Sequence[Round]]) -> list[Figure]:
 
 
 def _ratio(
-    name: str, target: float | None, rounds: Iterable[Round], one: str, other: str, cpu: bool = True
+    name: str,
+    target: float | None,
+    rounds: Iterable[Round],
+    run: str,
+    reference: str,
+    cpu: bool = True,
 ) -> Figure:
-    both = [r for r in rounds if one in r and other in r]
-    wall = tuple(r[one]["wall"] / r[other]["wall"] for r in both)
-    also = tuple(r[one]["cpu"] / r[other]["cpu"] for r in both) if cpu else ()
+    both = [r for r in rounds if run in r and reference in r]
+    wall = tuple(r[run]["wall"] / r[reference]["wall"] for r in both)
+    also = tuple(r[run]["cpu"] / r[reference]["cpu"] for r in both) if cpu else ()
     return Figure(name, target, wall, "", also)
 
 
-def _quotient(name: str, target: float, rounds: Iterable[Round], one: str, other: str) -> Figure:
-    return Figure(name, target, tuple(r[one] / r[other] for r in rounds))
+def _quotient(
+    name: str, target: float, rounds: Iterable[Round], numerator: str, denominator: str
+) -> Figure:
+    return Figure(name, target, tuple(r[numerator] / r[denominator] for r in rounds))
 
 
-def _milliseconds(name: str, target: float, rounds: Iterable[Round], what: str) -> Figure:
-    some = [r for r in rounds if what in r]
-    wall = tuple(1000 * r[what] for r in some)
-    return Figure(name, target, wall, "ms", tuple(1000 * r[f"{what}, CPU"] for r in some))
+def _milliseconds(name: str, target: float, rounds: Iterable[Round], action: str) -> Figure:
+    some = [r for r in rounds if action in r]
+    wall = tuple(1000 * r[action] for r in some)
+    return Figure(name, target, wall, "ms", tuple(1000 * r[f"{action}, CPU"] for r in some))
 
 
-def _peak(name: str, target: float | None, rounds: Iterable[Round], one: str) -> Figure:
-    return Figure(name, target, tuple(r[one]["peak"] / MIB for r in rounds if one in r), "MiB")
+def _peak(name: str, target: float | None, rounds: Iterable[Round], run: str) -> Figure:
+    return Figure(name, target, tuple(r[run]["peak"] / MIB for r in rounds if run in r), "MiB")

@@ -68,12 +68,12 @@ def _read(source: Checkpoint, modules: Sequence[Module]) -> dict[str, tuple[ndar
 
 def profile_all(loaded: Resident, loader: Loader, model: int = 0) -> list[ModuleProfile]:
     """The profile of one domain model."""
-    counter, found = Counter(loader), []
+    counter, profiles = Counter(loader), []
     for module in loaded.modules:
         pair = loaded.pairs[model][module.tensor]
         parts = [counter.count(pair, *part) for part in slices(pair.numel)]
-        found.append(profile_of_bins(module, pair, joined(parts), (BASE, DOMAINS[model])))
-    return found
+        profiles.append(profile_of_bins(module, pair, joined(parts), (BASE, DOMAINS[model])))
+    return profiles
 
 
 def stacks(loaded: Resident, loader: Loader, ties: str) -> list[TensorStack]:
@@ -87,8 +87,8 @@ def stacks(loaded: Resident, loader: Loader, ties: str) -> list[TensorStack]:
             deltas[place].append(fix_treatment(loader, pair, treatment, 0.3, names, 0))
     tensors = [loaded.pairs[0][module.tensor] for module in loaded.modules]
     return [
-        TensorStack(pair.name, (pair.numel,), pair.base, "BF16", "BF16", tuple(each))
-        for pair, each in zip(tensors, deltas, strict=True)
+        TensorStack(pair.name, (pair.numel,), pair.base, "BF16", "BF16", tuple(tensor_deltas))
+        for pair, tensor_deltas in zip(tensors, deltas, strict=True)
     ]
 
 
@@ -120,8 +120,8 @@ class Loops:
     def _copy(self, nbytes: int) -> None:
         np.copyto(self._target[:nbytes], self._source[:nbytes])
 
-    def _apply(self, chosen: Sequence[TensorStack]) -> None:
-        for stack in chosen:
+    def _apply(self, merges: Sequence[TensorStack]) -> None:
+        for stack in merges:
             self._chunks.merge(stack, 0, stack.base.size, self._out[stack.name])
 
 
@@ -156,8 +156,8 @@ class Slider:
         """
         rate = next(self._rates)
         levels = (1 + rate) / 2, rate
-        found = self._timed("slider to live weights", levels, (1.6, 1.0))
-        return found | self._timed("new factors to live weights", levels, (1.2, 1.0))
+        rates = self._timed("slider to live weights", levels, (1.6, 1.0))
+        return rates | self._timed("new factors to live weights", levels, (1.2, 1.0))
 
     def _timed(
         self, name: str, levels: tuple[float, ...], factors: tuple[float, ...]
@@ -185,12 +185,12 @@ def _seconds(action: Callable[[], object]) -> float:
 
 def measure(models: Path, rounds: int, warm_up: int = 1) -> list[dict[str, float]]:
     """All rounds; those to warm up are left out."""
-    loops, found = Loops(models), []
-    found = [loops.round() for _ in range(warm_up + rounds)][warm_up:]
+    loops = Loops(models)
+    passes = [loops.round() for _ in range(warm_up + rounds)][warm_up:]
     del loops
     slider = Slider(models)
     moves = [slider.round() for _ in range(warm_up + rounds)][warm_up:]
-    return [{**one, **other} for one, other in zip(found, moves, strict=True)]
+    return [{**loop, **move} for loop, move in zip(passes, moves, strict=True)]
 
 
 def main() -> None:

@@ -46,14 +46,14 @@ class Journal:
 
 
 def _lines(path: Path) -> list[Any]:
-    found: list[Any] = []
+    entries: list[Any] = []
     try:
         text = path.read_text(encoding="utf-8")
     except OSError:
-        return found
+        return entries
     for line in text.splitlines():
         try:
-            found.append(json.loads(line))
+            entries.append(json.loads(line))
         except ValueError:  # cut short by a kill
             break
-    return found
+    return entries

@@ -56,12 +56,12 @@ class Bench:
 
     def runs(self, size: str) -> tuple[str, ...]:
         """The runs in a round of this size."""
-        wanted = ROUNDS[size]
+        names = ROUNDS[size]
         if self.mergekit is None:
-            wanted = tuple(name for name in wanted if not name.startswith("mergekit"))
+            names = tuple(name for name in names if not name.startswith("mergekit"))
         if len(cores()) < 2:
-            wanted = tuple(name for name in wanted if "two cores" not in name)
-        return wanted
+            names = tuple(name for name in names if "two cores" not in name)
+        return names
 
     def environment(self, name: str) -> dict[str, str | None]:
         """The same for both: one thread, byte code kept, no Hub.
@@ -69,10 +69,12 @@ class Bench:
         Ours starts without profiles, so that each merge makes them.
         """
         shutil.rmtree(self.folder / "profiles", ignore_errors=True)
-        one = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+        one_thread = dict.fromkeys(
+            ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"
+        )
         tool = "mergekit" if name.startswith("mergekit") else "dppa"
         return {
-            **one,
+            **one_thread,
             "HF_HUB_OFFLINE": "1",
             "PYTHONDONTWRITEBYTECODE": None,
             "PYTHONPYCACHEPREFIX": str(self.folder / "pycache" / tool),
@@ -124,16 +126,16 @@ def measure_merges(bench: Bench, journal: Journal, size: str, rounds: int) -> No
         if size == "S" or not name.startswith("mergekit"):
             bench.say(f"{size}: {name}, to warm up")
             bench.once(size, name)
-    while (done := len(journal.rounds(size))) < rounds:
-        found = {}
+    while (complete := len(journal.rounds(size))) < rounds:
+        usages = {}
         for name in bench.runs(size):
             used = bench.once(size, name)
-            found[name] = used.to_json()
+            usages[name] = used.to_json()
             bench.say(
-                f"{size} {done + 1}/{rounds}: {name}: {used.wall:.2f} s, CPU {used.cpu:.2f} s, "
+                f"{size} {complete + 1}/{rounds}: {name}: {used.wall:.2f} s, CPU {used.cpu:.2f} s, "
                 f"{used.peak / 2**20:.0f} MiB"
             )
-        journal.add(size, found)
+        journal.add(size, usages)
     shutil.rmtree(bench.out, ignore_errors=True)
 
 
@@ -141,7 +143,7 @@ def measure_differences(bench: Bench, journal: Journal, size: str = "S") -> None
     """Compare ours with mergekit's by weight: as timed, and in float32."""
     if bench.mergekit is None or journal.rounds("differences"):
         return
-    found = {}
+    by_variant = {}
     for method in ("ties", "task_arithmetic"):
         bench.once(size, method)
         kept = bench.folder / "ours"
@@ -154,9 +156,9 @@ def measure_differences(bench: Bench, journal: Journal, size: str = "S") -> None
             paths = (kept, bench.out, bench.models / size / BASE, result)
             command = [sys.executable, "-m", "benchmarks.engine.differences", *map(str, paths)]
             run(command, bench.folder / "log.txt", folder=ROOT)
-            found[method + variant] = json.loads(result.read_text("utf-8"))
+            by_variant[method + variant] = json.loads(result.read_text("utf-8"))
         shutil.rmtree(kept)
-    journal.add("differences", found)
+    journal.add("differences", by_variant)
 
 
 def measure_inside(bench: Bench, journal: Journal, rounds: int, size: str = "S") -> None:

@@ -43,13 +43,13 @@ def cores() -> tuple[int, ...]:
 
 
 @contextmanager
-def pinned(chosen: Sequence[int]) -> Iterator[None]:
+def pinned(allowed: Sequence[int]) -> Iterator[None]:
     """Pin this process, and those it starts meanwhile, to these cores."""
     before = cores()
-    if not before or not chosen:
+    if not before or not allowed:
         yield
         return
-    os.sched_setaffinity(0, chosen)
+    os.sched_setaffinity(0, allowed)
     try:
         yield
     finally:
@@ -76,12 +76,17 @@ def run(
     Raises:
         RunFailed: it ended with an error.
     """
-    wanted = {**os.environ, **(env or {})}
-    given = {name: value for name, value in wanted.items() if value is not None}
+    merged_env = {**os.environ, **(env or {})}
+    child_env = {name: value for name, value in merged_env.items() if value is not None}
     with log.open("wb") as output, pinned(on):
         begin = time.perf_counter()
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=given, cwd=folder
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=child_env,
+            cwd=folder,
         )
         try:
             _, status, used = os.wait4(process.pid, 0)
@@ -92,8 +97,10 @@ def run(
         wall = time.perf_counter() - begin
     process.returncode = os.waitstatus_to_exitcode(status)  # or Popen would wait once more
     if process.returncode:
-        said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-12:]
-        raise RunFailed("\n".join([f"{' '.join(command)}: exit code {process.returncode}", *said]))
+        last_lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-12:]
+        raise RunFailed(
+            "\n".join([f"{' '.join(command)}: exit code {process.returncode}", *last_lines])
+        )
     return Usage(wall, used.ru_utime + used.ru_stime, used.ru_maxrss * _UNIT)
 
 

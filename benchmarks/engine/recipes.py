@@ -38,10 +38,10 @@ def write_recipes(size: str, models: Path, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     shapes = {spec.name: spec.shape for spec in SIZES[size].tensors()}
     for method in OURS:
-        given = recipe(method, models)
-        (folder / f"{method}.yaml").write_text(dump_recipe(given), "utf-8")
+        merge_recipe = recipe(method, models)
+        (folder / f"{method}.yaml").write_text(dump_recipe(merge_recipe), "utf-8")
         if method in THEIRS:
-            text = export_mergekit(given, shapes=shapes).text
+            text = export_mergekit(merge_recipe, shapes=shapes).text
             (folder / f"mergekit-{method}-float32.yaml").write_text(text, "utf-8")
             fast = text.replace("dtype: float32\nout_dtype: bfloat16\n", "dtype: bfloat16\n")
             (folder / f"mergekit-{method}.yaml").write_text(fast, "utf-8")

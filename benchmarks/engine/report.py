@@ -19,17 +19,21 @@ def to_json(rounds: Rounds, conditions: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def text(found: Mapping[str, Any]) -> str:
+def text(results: Mapping[str, Any]) -> str:
     """Every figure that was measured and has a target."""
     rows = (
-        (one["figure"], marked(one["reached"], shown(one["median"], one["unit"])), one["target"])
-        for one in found["figures"]
-        if one["reached"] is not None
+        (
+            figure["figure"],
+            marked(figure["reached"], with_unit(figure["median"], figure["unit"])),
+            figure["target"],
+        )
+        for figure in results["figures"]
+        if figure["reached"] is not None
     )
-    return table(("figure", "median", "at most"), rows) + measured_on(found)
+    return table(("figure", "median", "at most"), rows) + measured_on(results)
 
 
-def shown(value: float, unit: str) -> str:
+def with_unit(value: float, unit: str) -> str:
     """Three digits, or whole MiB and ms."""
     text = f"{value:.0f}" if value >= 100 else f"{value:.3g}"
     return f"{text} {unit}".strip()

@@ -24,9 +24,9 @@ def filled(text: str, part: str, name: str) -> str:
     return f"{before}{start}\n{part.strip()}\n{end}{rest.split(end)[1]}"
 
 
-def keep(name: str, found: Any, text: str, page: str, root: Path = ROOT) -> None:
+def keep(name: str, results: Any, text: str, page: str, root: Path = ROOT) -> None:
     """Save a result as docs/`name`.json, and its table in docs/`page`.md."""
-    kept = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
+    kept = json.dumps(results, indent=1, ensure_ascii=False) + "\n"
     (root / "docs" / f"{name}.json").write_text(kept, "utf-8")
     path = root / "docs" / f"{page}.md"
     path.write_text(filled(path.read_text("utf-8"), text, name.removeprefix("bench-")), "utf-8")
@@ -43,6 +43,6 @@ def marked(met: bool, cell: str) -> str:
     return cell if met else f"✗ {cell}"
 
 
-def measured_on(found: Mapping[str, Any]) -> str:
+def measured_on(results: Mapping[str, Any]) -> str:
     """Processor and cores, in a line below a table; all else is in the JSON."""
-    return f"\n\n{', '.join(found['machine'].split(', ')[:2])}."
+    return f"\n\n{', '.join(results['machine'].split(', ')[:2])}."

@@ -75,31 +75,33 @@ def main() -> None:
     parser.add_argument("--merges", action="store_true", help=f"only {CROWD} who ask own merges")
     parser.add_argument("--write", action="store_true", help="into docs/, too")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    given = parser.parse_args()
+    options = parser.parse_args()
     about = machine()  # before this run adds load
     with TemporaryDirectory() as folder:
         server = start(Path(folder))
         load = Load(server.url, server.process.pid)
         try:
-            if given.soak or given.merges:
-                asyncio.run(load.soak(given.soak) if given.soak else load.merges(CROWD))
+            if options.soak or options.merges:
+                asyncio.run(load.soak(options.soak) if options.soak else load.merges(CROWD))
             else:
-                asyncio.run(measure(load, tuple(given.crowds), given.moves if given.long else 0))
+                asyncio.run(
+                    measure(load, tuple(options.crowds), options.moves if options.long else 0)
+                )
         finally:
             server.stop()
-    found = {"machine": about, "load_after": os.getloadavg()[0], "versions": versions()}
-    found["phases"] = load.phases
-    if given.soak or given.merges:  # the others stay as they were measured
+    results = {"machine": about, "load_after": os.getloadavg()[0], "versions": versions()}
+    results["phases"] = load.phases
+    if options.soak or options.merges:  # the others stay as they were measured
         kept = json.loads((ROOT / "docs" / "bench-load.json").read_text("utf-8"))
         names = {phase["name"] for phase in load.phases}
         others = [phase for phase in kept["phases"] if phase["name"] not in names]
-        found = kept | {"phases": others + load.phases}
-    if given.json:
-        print(json.dumps(found, indent=2))
+        results = kept | {"phases": others + load.phases}
+    if options.json:
+        print(json.dumps(results, indent=2))
         return
-    if given.write:
-        keep("bench-load", found, text(found), "reliability")
-    print(text(found))
+    if options.write:
+        keep("bench-load", results, text(results), "reliability")
+    print(text(results))
 
 
 if __name__ == "__main__":

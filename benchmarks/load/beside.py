@@ -68,14 +68,14 @@ def sliders(ask: Callable[[random.Random], None], threads: int) -> Iterator[list
             took.append(time.perf_counter() - began)
 
     running = [threading.Thread(target=answer, args=(seed,)) for seed in range(threads)]
-    for one in running:
-        one.start()
+    for thread in running:
+        thread.start()
     try:
         yield took
     finally:
         over.set()
-        for one in running:
-            one.join()
+        for thread in running:
+            thread.join()
 
 
 def measure(seconds: float, threads: int) -> Iterator[str]:
@@ -83,9 +83,11 @@ def measure(seconds: float, threads: int) -> Iterator[str]:
     studio, rng = Studio(public=True), random.Random(0)
     page = build_page(studio)
     events = handlers(page).values()
-    (event,) = (one for one in events if one.fn and one.fn.__name__ == "on_strength")
-    usual = {one: one.value for one in event.inputs}
-    (strength,) = (one for one in event.inputs if one.elem_id == "strength")
+    (event,) = (
+        handler for handler in events if handler.fn and handler.fn.__name__ == "on_strength"
+    )
+    usual = {component: component.value for component in event.inputs}
+    (strength,) = (component for component in event.inputs if component.elem_id == "strength")
 
     def ask(rng: random.Random) -> None:
         event.fn(usual | {strength: rng.randrange(20) / 100})
@@ -115,10 +117,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.load.beside", description=__doc__)
     parser.add_argument("--seconds", type=float, default=SECONDS, help="of each way")
     parser.add_argument("--threads", type=int, default=THREADS, help="that answer sliders")
-    given = parser.parse_args()
+    options = parser.parse_args()
     sys.setswitchinterval(SWITCH)
     print(machine(), flush=True)
-    for row in measure(given.seconds, given.threads):
+    for row in measure(options.seconds, options.threads):
         print(row, flush=True)
 
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from benchmarks.load.tab import Layout, Tab
-from benchmarks.load.visitor import QUESTIONS, Seen, Visitor
+from benchmarks.load.visitor import QUESTIONS, Observations, Visitor
 from benchmarks.load.watch import Watch, cpu_seconds, peak, together
 
 CROWDS = (1, 10, 50, 100)
@@ -25,11 +25,11 @@ STAYS = 50
 def quantiles(values: Iterable[float]) -> dict[str, float]:
     """Number, median, 95 % and 99 % of some values, by nearest rank."""
     ordered = sorted(values)
-    found: dict[str, float] = {"count": len(ordered)}
+    values_by_name: dict[str, float] = {"count": len(ordered)}
     for name, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99)):
         place = min(len(ordered) - 1, int(share * len(ordered)))
-        found[name] = round(ordered[place], 1) if ordered else 0.0
-    return found
+        values_by_name[name] = round(ordered[place], 1) if ordered else 0.0
+    return values_by_name
 
 
 class Load:
@@ -46,47 +46,55 @@ class Load:
         self.phases: list[dict[str, Any]] = []
         self._seed = 0
 
-    async def _crowd(self, count: int, seen: Seen, *, strangers: bool = False) -> list[Visitor]:
-        made = []
+    async def _crowd(
+        self, count: int, observations: Observations, *, strangers: bool = False
+    ) -> list[Visitor]:
+        visitors = []
         for _ in range(count):
             self._seed += 1
             high, low = divmod(self._seed, 256)
             tab = Tab(self._url, self._layout, address=f"10.0.{high}.{low}" if strangers else "")
-            made.append(Visitor(tab, seen, self._seed))
+            visitors.append(Visitor(tab, observations, self._seed))
         for begin in range(0, count, 5):  # they come in fives
-            await asyncio.gather(*(one.arrive() for one in made[begin : begin + 5]))
-        self._layout = made[0].tab.layout
-        return made
+            await asyncio.gather(*(visitor.arrive() for visitor in visitors[begin : begin + 5]))
+        self._layout = visitors[0].tab.layout
+        return visitors
 
     @asynccontextmanager
-    async def phase(self, name: str, count: int) -> AsyncIterator[tuple[list[Visitor], Seen]]:
+    async def phase(
+        self, name: str, count: int
+    ) -> AsyncIterator[tuple[list[Visitor], Observations]]:
         """Visitors open the page, do something and leave; notes what they saw."""
-        seen, pid = Seen(), self._pid
-        crowd = await self._crowd(count, seen)
+        observations, pid = Observations(), self._pid
+        crowd = await self._crowd(count, observations)
         watch = Watch(pid)
         looking = asyncio.create_task(watch.look())
-        begun, server, own = time.monotonic(), cpu_seconds(pid), time.process_time()
+        begun, server, client = time.monotonic(), cpu_seconds(pid), time.process_time()
         try:
-            yield crowd, seen
+            yield crowd, observations
         finally:
             seconds = time.monotonic() - begun
             looking.cancel()
-            await asyncio.gather(*(one.tab.close() for one in crowd))
+            await asyncio.gather(*(visitor.tab.close() for visitor in crowd))
         first, last = watch.growth(begun)
         self.phases.append(
             {
                 "name": name,
                 "visitors": count,
                 "seconds": round(seconds, 1),
-                "seen": {what: quantiles(found) for what, found in seen.milliseconds.items()},
-                "answers": round(len(seen.milliseconds.get("slider answer", ())) / seconds, 1),
-                "errors": len(seen.errors),
-                "first_errors": seen.errors[:3],
-                "refused": len(seen.refused),
-                "waited": seen.waited,
-                "told": seen.told,
+                "seen": {
+                    event: quantiles(times) for event, times in observations.milliseconds.items()
+                },
+                "answers": round(
+                    len(observations.milliseconds.get("slider answer", ())) / seconds, 1
+                ),
+                "errors": len(observations.errors),
+                "first_errors": observations.errors[:3],
+                "refused": len(observations.refused),
+                "waited": observations.waited,
+                "told": observations.placed,
                 "server_cores": round((cpu_seconds(pid) - server) / seconds, 2),
-                "own_cores": round((time.process_time() - own) / seconds, 2),
+                "own_cores": round((time.process_time() - client) / seconds, 2),
                 **watch.most(),
                 "peak": peak(pid),
                 "course": watch.course(begun),
@@ -99,17 +107,17 @@ class Load:
         """Everybody drags, and nobody does anything else."""
         async with self.phase("drag", count) as (crowd, _):
             until = time.monotonic() + seconds
-            await asyncio.gather(*(one.drag(until) for one in crowd))
+            await asyncio.gather(*(visitor.drag(until) for visitor in crowd))
 
     async def everything(self, count: int, seconds: float = ALL_SECONDS) -> None:
         """Everybody drags and asks; one in five scores, one exports, one drags the strength."""
         async with self.phase("everything", count) as (crowd, _):
             until = time.monotonic() + seconds
             acts: list[Awaitable[None]] = []
-            for number, one in enumerate(crowd):
+            for number, visitor in enumerate(crowd):
                 strong = count > 1 and number % ONE_IN == 3  # noqa: PLR2004
-                acts.append(one.strengthen(until) if strong else one.drag(until))
-                acts.append(_busy(one, number, seconds))
+                acts.append(visitor.strengthen(until) if strong else visitor.drag(until))
+                acts.append(_busy(visitor, number, seconds))
             await asyncio.gather(*acts)
 
     async def merges(self, count: int) -> None:
@@ -119,46 +127,48 @@ class Load:
 
             async def ask() -> None:
                 for _ in range(3):
-                    await asyncio.gather(*(one.ask() for one in asking))
+                    await asyncio.gather(*(visitor.ask() for visitor in asking))
 
-            asked = asyncio.create_task(ask())
-            while not asked.done():
+            questions = asyncio.create_task(ask())
+            while not questions.done():
                 until = time.monotonic() + 1
-                await asyncio.gather(*(one.drag(until) for one in dragging))
-            await asked
+                await asyncio.gather(*(visitor.drag(until) for visitor in dragging))
+            await questions
         self.phases[-1]["visitors"] = count
 
     async def greedy(self, others: int = 9) -> None:
         """One visitor asks many questions at once; then others ask one each."""
-        async with self.phase("greedy", others + 1) as (crowd, seen):
+        async with self.phase("greedy", others + 1) as (crowd, _):
             first, *rest = crowd
             first.tab.put("prompt", QUESTIONS[0])
             flood = asyncio.create_task(first.tab.flood("on_ask", GREEDY))
             await asyncio.sleep(0.3)
-            asked = time.monotonic()  # earlier answers delayed nobody
-            await asyncio.gather(*(one.ask() for one in rest))
+            begun = time.monotonic()  # earlier answers delayed nobody
+            await asyncio.gather(*(visitor.ask() for visitor in rest))
             served = time.monotonic()
             ends, refused = await flood
         self.phases[-1] |= {
             "asked_at_once": GREEDY,
             "not_let_in": refused,
-            "before_the_others": sum(asked < end < served for end in ends),
+            "before_the_others": sum(begun < end < served for end in ends),
         }
 
     async def soak(self, seconds: float, count: int = 10) -> None:
         """Crowds come, do everything and leave, repeatedly; measures memory after each."""
         begun, sizes, errors = time.monotonic(), list[tuple[int, int]](), list[str]()
         while time.monotonic() - begun < seconds:
-            seen = Seen()
-            crowd = await self._crowd(count, seen, strangers=True)  # each with its own limits
+            observations = Observations()
+            crowd = await self._crowd(
+                count, observations, strangers=True
+            )  # each with its own limits
             until = time.monotonic() + ALL_SECONDS
-            acts = [one.follow(until) for one in crowd]
-            busy = [_busy(one, number, ALL_SECONDS) for number, one in enumerate(crowd)]
+            acts = [visitor.follow(until) for visitor in crowd]
+            busy = [_busy(visitor, number, ALL_SECONDS) for number, visitor in enumerate(crowd)]
             await asyncio.gather(*acts, *busy)
-            await asyncio.gather(*(one.tab.close() for one in crowd))
+            await asyncio.gather(*(visitor.tab.close() for visitor in crowd))
             await asyncio.sleep(2)
             sizes.append(together(self._pid))
-            errors += seen.errors
+            errors += observations.errors
         self.phases.append(
             {
                 "name": "soak",
@@ -173,30 +183,30 @@ class Load:
 
     async def long(self, moves: int, at_once: int = 20) -> None:
         """Make `moves` moves as fast as they are answered, by visitors who come and go."""
-        async with self.phase("long", 1) as (_, seen):
+        async with self.phase("long", 1) as (_, observations):
             left = moves
 
             async def seat() -> None:
                 nonlocal left
                 while left > 0:
                     left -= STAYS
-                    (one,) = await self._crowd(1, seen)
-                    await one.moves(STAYS)
+                    (visitor,) = await self._crowd(1, observations)
+                    await visitor.moves(STAYS)
                     if left % (10 * STAYS) == 0:
-                        await one.ask()
+                        await visitor.ask()
                     if left % (100 * STAYS) == 0:
-                        await one.take_away()
-                    await one.tab.close()
+                        await visitor.take_away()
+                    await visitor.tab.close()
 
             await asyncio.gather(*(seat() for _ in range(at_once)))
         self.phases[-1]["visitors"] = at_once
 
 
-async def _busy(one: Visitor, number: int, seconds: float) -> None:
+async def _busy(visitor: Visitor, number: int, seconds: float) -> None:
     """What a visitor does besides dragging, at its own time."""
     await asyncio.sleep(seconds * 0.5 * (number * 0.618 % 1))
-    await one.ask()
+    await visitor.ask()
     if number % ONE_IN == 0:
-        await one.score()
+        await visitor.score()
     if number % ONE_IN == 1 or number == 0:
-        await one.take_away()
+        await visitor.take_away()

@@ -23,9 +23,11 @@ KINDS = {
 Phase = dict[str, Any]
 
 
-def text(found: dict[str, Any]) -> str:
+def text(results: dict[str, Any]) -> str:
     """A row for each target; ✗ marks a miss."""
-    return table(("promise", "measured", "at most"), targets(found["phases"])) + measured_on(found)
+    return table(("promise", "measured", "at most"), targets(results["phases"])) + measured_on(
+        results
+    )
 
 
 def targets(phases: list[Phase]) -> Iterator[tuple[str, str, str]]:
@@ -39,8 +41,8 @@ def targets(phases: list[Phase]) -> Iterator[tuple[str, str, str]]:
     for phase in phases:
         if phase["name"] == "greedy":
             before = phase["before_the_others"]
-            what = f"answers that one who asks {phase['asked_at_once']} gets before others"
-            yield what, marked(before <= MOST_BEFORE, f"{before}"), f"{MOST_BEFORE}"
+            promise = f"answers that one who asks {phase['asked_at_once']} gets before others"
+            yield promise, marked(before <= MOST_BEFORE, f"{before}"), f"{MOST_BEFORE}"
         if phase["name"] == "long":
             yield _growth("a long run", phase, phase["last_third"] - phase["first_third"])
         if phase["name"] == "soak":
@@ -51,17 +53,17 @@ def targets(phases: list[Phase]) -> Iterator[tuple[str, str, str]]:
 def _of_crowd(who: str, phase: Phase) -> Iterator[tuple[str, str, str]]:
     if slider := phase["seen"].get("slider answer"):
         met, errors = slider["p95"] <= SLIDER_MS and not phase["errors"], phase["errors"]
-        shown = f"{slider['p95']:.0f} ms" + (f", {errors} errors" if errors else "")
-        yield f"{who}, sliders (95 %)", marked(met, shown), f"{SLIDER_MS:.0f} ms"
+        cell = f"{slider['p95']:.0f} ms" + (f", {errors} errors" if errors else "")
+        yield f"{who}, sliders (95 %)", marked(met, cell), f"{SLIDER_MS:.0f} ms"
     if "together" in phase:
         met = phase["together"] <= MOST_TOGETHER
         yield f"{who}, memory", marked(met, _gb(phase["together"])), _gb(MOST_TOGETHER)
 
 
-def _growth(what: str, phase: Phase, grown: int) -> tuple[str, str, str]:
+def _growth(cause: str, phase: Phase, grown: int) -> tuple[str, str, str]:
     met = grown <= MOST_GROWTH and not phase["errors"]
-    shown = f"{grown / MIB:.0f} MiB" + (f", {phase['errors']} errors" if phase["errors"] else "")
-    return f"memory that {what} adds", marked(met, shown), f"{MOST_GROWTH / MIB:.0f} MiB"
+    cell = f"{grown / MIB:.0f} MiB" + (f", {phase['errors']} errors" if phase["errors"] else "")
+    return f"memory that {cause} adds", marked(met, cell), f"{MOST_GROWTH / MIB:.0f} MiB"
 
 
 def _gb(size: float) -> str:

@@ -43,23 +43,23 @@ class Layout:
         Raises:
             ValueError: it has none.
         """
-        found = CONFIG.search(page)
-        if found is None:
+        match = CONFIG.search(page)
+        if match is None:
             raise ValueError("The page has no configuration: not a page of Gradio.")
-        config = json.loads(found[1])
-        components = {one["id"]: one["props"] for one in config["components"]}
+        config = json.loads(match[1])
+        components = {entry["id"]: entry["props"] for entry in config["components"]}
         return Layout(
-            {one["api_name"]: one for one in config["dependencies"] if one["backend_fn"]},
+            {entry["api_name"]: entry for entry in config["dependencies"] if entry["backend_fn"]},
             {key: props.get("value") for key, props in components.items()},
             {p["elem_id"]: key for key, p in components.items() if p.get("elem_id")},
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class QueueMessage:
     """One message about an event that waits, runs or has ended."""
 
-    what: str
+    kind: str
     """estimation, process_starts, process_generating or process_completed."""
     at: float
     """On the monotonic clock, in seconds."""
@@ -84,9 +84,9 @@ class Tab:
 
     def __post_init__(self) -> None:
         # The server is on this machine, without TLS: reading certificates would take longest.
-        said = {"X-Forwarded-For": self.address} if self.address else {}
+        headers = {"X-Forwarded-For": self.address} if self.address else {}
         self.web = httpx.AsyncClient(
-            base_url=self.url, timeout=PATIENCE, verify=False, headers=said
+            base_url=self.url, timeout=PATIENCE, verify=False, headers=headers
         )
 
     async def open(self) -> None:
@@ -107,16 +107,16 @@ class Tab:
 
     def put(self, name: str, value: Any) -> None:
         """Set a component's value by its elem_id, as a move of the visitor does."""
-        self.values[self._known.ids[name]] = value
+        self.values[self._opened_layout.ids[name]] = value
 
     def value(self, name: str) -> Any:
         """What a component holds; JSON if our scripts draw it."""
-        held = self.values[self._known.ids[name]]
+        held = self.values[self._opened_layout.ids[name]]
         return json.loads(held) if isinstance(held, str) and held[:1] in "{[" else held
 
     def body(self, name: str) -> bytes:
         """The request body for an event, with the values it needs."""
-        event = self._known.events[name]
+        event = self._opened_layout.events[name]
         body = {
             "data": [self.values.get(key) for key in event["inputs"]],
             "event_data": None,
@@ -140,38 +140,38 @@ class Tab:
         milliseconds = 1000 * (time.perf_counter() - begun)
         if answer.status_code != httpx.codes.OK:
             raise Refused(f"{name}: {answer.status_code} {answer.text:.200}")
-        self._take(self._known.events[name], json.loads(answer.content)["data"])
+        self._take(self._opened_layout.events[name], json.loads(answer.content)["data"])
         return milliseconds
 
-    async def run(self, name: str) -> AsyncIterator[Told]:
+    async def run(self, name: str) -> AsyncIterator[QueueMessage]:
         """One queued event; its outputs go into `values` as they come.
 
         Raises:
             Refused: the queue is full, or the event failed.
         """
         async with self._turn:  # Gradio sends each message of a session once, to any listener
-            async for told in self._run(name):
-                yield told
+            async for update in self._run(name):
+                yield update
 
-    async def _run(self, name: str) -> AsyncIterator[Told]:
-        event, data = self._known.events[name], list[Any]()
+    async def _run(self, name: str) -> AsyncIterator[QueueMessage]:
+        event, data = self._opened_layout.events[name], list[Any]()
         body = self.body(name)
         join = await self.web.post("/gradio_api/queue/join", content=body, headers=PROMISED)
         if join.status_code != httpx.codes.OK:
             raise Refused(f"{name}: {join.status_code} {join.text:.200}")
         number = join.json()["event_id"]
-        asked = {"session_hash": self.session}
-        async with self.web.stream("GET", "/gradio_api/queue/data", params=asked) as stream:
+        query = {"session_hash": self.session}
+        async with self.web.stream("GET", "/gradio_api/queue/data", params=query) as stream:
             async for line in stream.aiter_lines():
                 if not line.startswith("data: "):
                     continue
                 message = json.loads(line[6:])
                 if message.get("event_id") != number:
                     continue
-                told = Told(message["msg"], time.monotonic(), message.get("rank"))
+                update = QueueMessage(message["msg"], time.monotonic(), message.get("rank"))
                 data = self._grown(event, data, message)
-                yield told
-                if told.what == "process_completed":
+                yield update
+                if update.kind == "process_completed":
                     if not message["success"]:
                         raise Refused(f"{name}: {message['output'].get('error')}")
                     return
@@ -186,8 +186,8 @@ class Tab:
         for _ in range(times):
             join = await self.web.post("/gradio_api/queue/join", content=body, headers=PROMISED)
             let_in += join.status_code == httpx.codes.OK
-        asked = {"session_hash": self.session}
-        async with self.web.stream("GET", "/gradio_api/queue/data", params=asked) as stream:
+        query = {"session_hash": self.session}
+        async with self.web.stream("GET", "/gradio_api/queue/data", params=query) as stream:
             async for line in stream.aiter_lines():
                 if '"process_completed"' in line:
                     ends.append(time.monotonic())
@@ -200,20 +200,20 @@ class Tab:
         return answer.content
 
     @property
-    def _known(self) -> Layout:
+    def _opened_layout(self) -> Layout:
         if self.layout is None:
             raise RuntimeError("The page was not opened.")
         return self.layout
 
     def _grown(self, event: dict[str, Any], data: list[Any], message: dict[str, Any]) -> list[Any]:
         """The outputs after a message: the first is whole, later ones are differences."""
-        given = (message.get("output") or {}).get("data")
-        if message["msg"] not in ("process_generating", "process_completed") or given is None:
+        outputs = (message.get("output") or {}).get("data")
+        if message["msg"] not in ("process_generating", "process_completed") or outputs is None:
             return data
         if message["msg"] == "process_generating" and data:
-            given = [apply_diff(old, change) for old, change in zip(data, given, strict=True)]
-        self._take(event, given)
-        return list(given)
+            outputs = [apply_diff(old, change) for old, change in zip(data, outputs, strict=True)]
+        self._take(event, outputs)
+        return list(outputs)
 
     def _take(self, event: dict[str, Any], data: list[Any]) -> None:
         for key, value in zip(event["outputs"], data, strict=True):

@@ -25,7 +25,7 @@ REST = 0.5
 
 
 @dataclass
-class Seen:
+class Observations:
     """What all visitors of one phase saw."""
 
     milliseconds: dict[str, list[float]] = field(default_factory=dict)
@@ -33,13 +33,13 @@ class Seen:
     errors: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     """Refusals by a full queue: neither an error nor an answer."""
-    told: int = 0
+    placed: int = 0
     """Questions that had to wait and got their place."""
     waited: int = 0
 
-    def note(self, what: str, milliseconds: float) -> None:
+    def note(self, event: str, milliseconds: float) -> None:
         """Add a value."""
-        self.milliseconds.setdefault(what, []).append(milliseconds)
+        self.milliseconds.setdefault(event, []).append(milliseconds)
 
     def failed(self, error: Exception) -> None:
         """An answer that did not come."""
@@ -51,8 +51,8 @@ class Seen:
 class Visitor:
     """One of many, each with its own settings, by `seed`."""
 
-    def __init__(self, tab: Tab, seen: Seen, seed: int) -> None:
-        self.tab, self._seen, self._rng = tab, seen, random.Random(seed)
+    def __init__(self, tab: Tab, observations: Observations, seed: int) -> None:
+        self.tab, self._observations, self._rng = tab, observations, random.Random(seed)
         self._rate = 30.0
         self._factor = round(0.5 + self._rng.randrange(300) / 100, 2)
 
@@ -60,19 +60,21 @@ class Visitor:
         """Open the page, and set factors that nobody else has."""
         begun = time.perf_counter()
         await self.tab.open()
-        self._seen.note("page opened", 1000 * (time.perf_counter() - begun))
+        self._observations.note("page opened", 1000 * (time.perf_counter() - begun))
         factors = {"linked": True, "factors": [self._factor, 1.0], "own": {}}
         self.tab.put("amplify", json.dumps(factors))
         self.tab.put("partitions", self._rng.randint(1, 4))
 
-    async def drag(self, until: float, *, pause: float = REST, what: str = "slider answer") -> None:
+    async def drag(
+        self, until: float, *, pause: float = REST, event: str = "slider answer"
+    ) -> None:
         """Move the pruning slider; whenever it rests, the server is asked for the exact plan."""
         await asyncio.sleep(self._rng.random() * pause)
         due = time.monotonic()
         while (now := time.monotonic()) < until:
             due = max(now, due + pause)
             self._rate = float(self._rng.randrange(100))
-            await self._settled(what)
+            await self._settled(event)
             await asyncio.sleep(max(0.0, due - time.monotonic()))
 
     async def moves(self, count: int) -> None:
@@ -81,16 +83,16 @@ class Visitor:
             self._rate = float(self._rng.randrange(100))
             await self._settled("slider answer")
 
-    async def _settled(self, what: str) -> None:
+    async def _settled(self, event: str) -> None:
         self.tab.put("rate", self._rate)
         try:
-            self._seen.note(what, await self.tab.call("on_settle"))
-            told = self.tab.value("exact")
-            factors = told["choices"]["models"][0][2]
-            if told["rate"] != round(self._rate / 100, 4) or factors[0] != self._factor:
-                raise ValueError(f"asked for {self._rate} %, got {told['rate']}, {factors}")
+            self._observations.note(event, await self.tab.call("on_settle"))
+            exact = self.tab.value("exact")
+            factors = exact["choices"]["models"][0][2]
+            if exact["rate"] != round(self._rate / 100, 4) or factors[0] != self._factor:
+                raise ValueError(f"asked for {self._rate} %, got {exact['rate']}, {factors}")
         except (httpx.HTTPError, Refused, ValueError, KeyError) as error:
-            self._seen.failed(error)
+            self._observations.failed(error)
 
     async def follow(self, until: float, pause: float = 1.0) -> None:
         """Move the slider; at each rest the current merge answers the pinned question."""
@@ -98,16 +100,16 @@ class Visitor:
         while time.monotonic() < until:
             number += 1
             self.tab.put("rate", float(self._rng.randrange(100)))
-            asked = {"id": number, "prompt": QUESTIONS[0], "moving": False}
-            self.tab.put("pinned", json.dumps(asked))
+            question = {"id": number, "prompt": QUESTIONS[0], "moving": False}
+            self.tab.put("pinned", json.dumps(question))
             try:
                 took = await self.tab.call("on_pinned")
-                told = self.tab.value("pinned")
-                if told["id"] != number or not (told.get("later") or told.get("recipe")):
-                    raise ValueError(f"no pinned answer: {told!r:.200}")
-                self._seen.note("pinned answer", took)
+                answer = self.tab.value("pinned")
+                if answer["id"] != number or not (answer.get("later") or answer.get("recipe")):
+                    raise ValueError(f"no pinned answer: {answer!r:.200}")
+                self._observations.note("pinned answer", took)
             except (httpx.HTTPError, Refused, ValueError, KeyError) as error:
-                self._seen.failed(error)
+                self._observations.failed(error)
             await asyncio.sleep(pause)
 
     async def strengthen(self, until: float) -> None:
@@ -115,41 +117,43 @@ class Visitor:
         while time.monotonic() < until:
             self.tab.put("strength", self._rng.randrange(51) / 100)
             try:
-                self._seen.note("tables of another strength", await self.tab.call("on_strength"))
+                self._observations.note(
+                    "tables of another strength", await self.tab.call("on_strength")
+                )
             except (httpx.HTTPError, Refused) as error:
-                self._seen.failed(error)
+                self._observations.failed(error)
             await asyncio.sleep(0.03)  # a key that is held down
 
-    async def ask(self, what: str = "first token") -> None:
+    async def ask(self, event: str = "first token") -> None:
         """Ask the merge one question, and read the answer to its end."""
         self.tab.put("prompt", self._rng.choice(QUESTIONS))
         begun, first, places = time.monotonic(), None, list[int]()
         started, before = begun, self._last_turn().get("id")
         try:
-            async for told in self.tab.run("on_ask"):
-                if told.what == "process_starts":
-                    started = told.at
-                if told.before is not None:
-                    places.append(told.before)
+            async for message in self.tab.run("on_ask"):
+                if message.kind == "process_starts":
+                    started = message.at
+                if message.before is not None:
+                    places.append(message.before)
                 if first is None and self.answered_since(before):
-                    first = told.at
-                    self._seen.note(what, 1000 * (first - begun))
+                    first = message.at
+                    self._observations.note(event, 1000 * (first - begun))
             if first is None:
                 raise ValueError(f"no answer: {self.tab.value('transcript')!r:.200}")
             ended = time.monotonic()
-            self._seen.note("whole answer", 1000 * (ended - begun))
-            self._seen.note("question, from its turn on", 1000 * (ended - started))
+            self._observations.note("whole answer", 1000 * (ended - begun))
+            self._observations.note("question, from its turn on", 1000 * (ended - started))
         except (httpx.HTTPError, Refused, ValueError, KeyError) as error:
-            self._seen.failed(error)
+            self._observations.failed(error)
         if len(places) > 1 or (places and places[0]):
-            self._seen.waited += 1
-            self._seen.told += places == sorted(places, reverse=True) and places[-1] == 0
+            self._observations.waited += 1
+            self._observations.placed += places == sorted(places, reverse=True) and places[-1] == 0
 
     def answered_since(self, turn: str | None) -> bool:
-        """Whether a later turn of the conversation has a token."""
+        """Return True if a later turn of the conversation has a token."""
         last = self._last_turn()
         return last.get("id") != turn and any(
-            one.get("tokens") or one.get("state") == "done" for one in last["answers"]
+            answer.get("tokens") or answer.get("state") == "done" for answer in last["answers"]
         )
 
     def _last_turn(self) -> dict[str, Any]:
@@ -166,9 +170,9 @@ class Visitor:
             state = self.tab.value("score")["state"]
             if state != "done":
                 raise ValueError(f"the score ended {state}: {self.tab.value('score')!r:.200}")
-            self._seen.note("score", 1000 * (time.monotonic() - begun))
+            self._observations.note("score", 1000 * (time.monotonic() - begun))
         except (httpx.HTTPError, Refused, ValueError, KeyError) as error:
-            self._seen.failed(error)
+            self._observations.failed(error)
 
     async def take_away(self) -> None:
         """Have the merged checkpoint made, fetch it and look at its hash."""
@@ -177,13 +181,13 @@ class Visitor:
         try:
             async for _ in self.tab.run("on_make"):
                 pass
-            made = self.tab.value("made")
-            if made["state"] != "done":
-                raise ValueError(f"the export ended {made['state']}: {made.get('note')}")
-            file = made["rows"][0]
+            export = self.tab.value("made")
+            if export["state"] != "done":
+                raise ValueError(f"the export ended {export['state']}: {export.get('note')}")
+            file = export["rows"][0]
             content = await self.tab.fetch(file["address"])
             if hashlib.sha256(content).hexdigest() != file["sha256"]:
                 raise ValueError(f"{file['name']} arrived with other bytes")
-            self._seen.note("export", 1000 * (time.monotonic() - begun))
+            self._observations.note("export", 1000 * (time.monotonic() - begun))
         except (httpx.HTTPError, Refused, ValueError, KeyError) as error:
-            self._seen.failed(error)
+            self._observations.failed(error)

@@ -36,7 +36,7 @@ def _status(pid: int, name: str) -> int:
 def children(pid: int) -> list[int]:
     """Processes that a process has started and that still run, such as the answering one."""
     listed = Path(f"/proc/{pid}/task").glob("*/children")
-    return [int(one) for path in listed for one in path.read_text("ascii").split()]
+    return [int(pid) for path in listed for pid in path.read_text("ascii").split()]
 
 
 def cpu_seconds(pid: int) -> float:

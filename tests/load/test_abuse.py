@@ -10,7 +10,7 @@ import pytest
 from benchmarks.abuse import attacks, collisions
 from benchmarks.abuse.report import text
 from benchmarks.load.tab import Layout, Tab
-from benchmarks.load.visitor import Seen, Visitor
+from benchmarks.load.visitor import Observations, Visitor
 from dppa_core.recipes.yaml_text import recipe_hash
 
 STANDING = {"threads": 20, "bytes": 800 * 2**20, "first_token": 100.0}
@@ -77,7 +77,7 @@ def test_the_worst_of_all_attacks_is_told_with_its_attack(
 def test_the_first_token_of_a_question_is_not_one_of_the_question_before() -> None:
     turns = [{"id": "first", "answers": [{"state": "done"}]}]
     tab = Tab("http://127.0.0.1", Layout({}, {}, {"transcript": 1}))
-    one = Visitor(tab, Seen(), 0)
+    one = Visitor(tab, Observations(), 0)
     tab.values[1] = json.dumps({"turns": turns})
     assert one.answered_since(None) and not one.answered_since("first")
     turns.append({"id": "second", "answers": [{"state": "waiting", "tokens": 0}]})

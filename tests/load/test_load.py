@@ -15,7 +15,7 @@ import pytest
 
 from benchmarks.load.phases import GREEDY, Load
 from benchmarks.load.tab import Refused, Tab
-from benchmarks.load.visitor import Seen, Visitor
+from benchmarks.load.visitor import Observations, Visitor
 from components.page.workbench import build_page, start
 from components.server.queue import visitors_present as presence
 from components.server.queue.fair_queue import OF_ONE_TAB
@@ -46,11 +46,11 @@ def address(page: gr.Blocks) -> str:
     return page.local_url.rstrip("/")
 
 
-def seen_by(page: gr.Blocks, doing: Any, count: int = 1) -> Seen:
+def seen_by(page: gr.Blocks, doing: Any, count: int = 1) -> Observations:
     """What visitors saw from opening to leaving."""
 
-    async def visit() -> Seen:
-        seen = Seen()
+    async def visit() -> Observations:
+        seen = Observations()
         crowd = [Visitor(Tab(address(page)), seen, number) for number in range(count)]
         for one in crowd:
             await one.arrive()
@@ -81,7 +81,7 @@ def test_a_few_visitors_drag_ask_and_export_and_get_what_is_theirs(
         seen.milliseconds[of] for of in ("question, from its turn on", "whole answer")
     )
     assert len(turns) == 4 and 0 < sum(turns) < sum(answers)
-    assert seen.waited == seen.told, "who waits is told how many are before them"
+    assert seen.waited == seen.placed, "who waits is told how many are before them"
 
 
 def test_equal_recipes_of_two_visitors_are_one_model(
@@ -181,7 +181,7 @@ def test_sliders_never_wait_for_merges_and_models(
         for name in ("ask", "score", "take_away"):
             tab = Tab(one.tab.url, one.tab.layout)
             tab.values = dict(one.tab.values)
-            yield getattr(Visitor(tab, Seen(), 0), name)()
+            yield getattr(Visitor(tab, Observations(), 0), name)()
 
     seen = seen_by(page, drag, 6)
     assert not seen.errors and len(seen.milliseconds["slider answer"]) == 10
