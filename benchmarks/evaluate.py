@@ -16,10 +16,10 @@ import time
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy and torch are imported
 
+from dppa_core.evaluation.entrant_measurements import measure  # noqa: E402
 from dppa_core.evaluation.examiner import Examiner  # noqa: E402
-from dppa_core.evaluation.report import as_json  # noqa: E402
-from dppa_core.evaluation.run import measure  # noqa: E402
 from dppa_core.evaluation.side_by_side import entrants  # noqa: E402
+from dppa_core.evaluation.side_by_side_values import side_by_side_json  # noqa: E402
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe  # noqa: E402
 from dppa_core.tasks import DOMAINS  # noqa: E402
 
@@ -51,7 +51,7 @@ def main() -> None:
             seconds = time.perf_counter() - begun
             times[name] = {"seconds": seconds, "processor": time.process_time() - worked}
         begun = time.perf_counter()
-        as_json(table)
+        side_by_side_json(table)
         figures = time.perf_counter() - begun
         times["figures and intervals"] = {"seconds": figures, "processor": figures}
     if options.json:

@@ -39,7 +39,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dppa_core.errors import DppaError as DppaError
-    from dppa_core.evaluation.diff.report import diff_models as diff
+    from dppa_core.evaluation.diff.model_diff import diff_models as diff
     from dppa_core.interface import evaluate as evaluate
     from dppa_core.interface import merge as merge
     from dppa_core.interface import pack as pack
@@ -72,7 +72,7 @@ __all__ = [
 ]
 _PLACES = {
     "DppaError": ("errors", "DppaError"),
-    "diff": ("evaluation.diff.report", "diff_models"),
+    "diff": ("evaluation.diff.model_diff", "diff_models"),
     "evaluate": ("interface", "evaluate"),
     "merge": ("interface", "merge"),
     "pack": ("interface", "pack"),

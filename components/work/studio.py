@@ -172,7 +172,8 @@ class Studio(Plans):
             from dppa_core.answering.in_process import OwnAnswerer  # noqa: PLC0415  (torch)
 
             with self._importing:
-                self._answerer = self._answerer or OwnAnswerer(pool, devices=self._lent)
+                compute = self._lent.replies if self._lent else None
+                self._answerer = self._answerer or OwnAnswerer(pool, compute=compute)
         return self._answerer
 
     def merged(self, recipe: MergeRecipe) -> bool:

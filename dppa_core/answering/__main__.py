@@ -10,8 +10,8 @@ import signal
 import sys
 import threading
 
-LATER = 4
-"""By how much the thread that imports is nicer than those that answer."""
+IMPORT_NICENESS = 4
+"""Niceness of the importing thread, added to that of the threads that answer."""
 
 
 def main() -> None:
@@ -27,7 +27,7 @@ def main() -> None:
 
 def _import() -> None:
     if sys.platform == "linux":  # elsewhere this would hold for the process, for good
-        os.nice(LATER)
+        os.nice(IMPORT_NICENESS)
     import dppa_core.answering.worker  # noqa: F401, PLC0415  (torch)
 
 

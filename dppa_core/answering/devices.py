@@ -23,20 +23,16 @@ from dppa_core.progress import Stop
 from dppa_core.system.temporary import TemporaryFolder
 
 
-class OwnDevices:
-    """The processor, and the GPUs of this process; see `models.devices.lend`."""
-
-    def replies(
-        self,
-        resident: Resident,
-        prompt: Prompt,
-        settings: GenerationSettings,
-        stop: Stop | None,
-        steps: Steps = token_steps,
-    ) -> Iterator[ReplyToken]:
-        """The reply after every token; see `stream_tokens`."""
-        with lend(resident) as there:
-            yield from stream_tokens(there, prompt, settings, stop, steps)
+def local_reply(
+    resident: Resident,
+    prompt: Prompt,
+    settings: GenerationSettings,
+    stop: Stop | None,
+    steps: Steps = token_steps,
+) -> Iterator[ReplyToken]:
+    """As `stream_tokens`, on the processor or a GPU of this process; see `models.devices.lend`."""
+    with lend(resident) as placed:
+        yield from stream_tokens(placed, prompt, settings, stop, steps)
 
 
 def replies_from(
@@ -73,8 +69,8 @@ def handed_over(resident: Resident) -> Iterator[Path]:
 def taken_over(path: Path) -> Resident:
     """The model of `handed_over`, on the GPU that this process was assigned."""
     # Our own objects, which the restricted loader rejects.
-    found: Resident = torch.load(path, map_location="cpu", mmap=True, weights_only=False)
+    resident: Resident = torch.load(path, map_location="cpu", mmap=True, weights_only=False)
     for gpu in gpus(assigned=True)[:1]:
-        dtype = gpu.number_format(found.model.dtype, exact=False)
-        found = replace(found, model=copied(found.model, gpu.device, dtype))
-    return found
+        dtype = gpu.number_format(resident.model.dtype, exact=False)
+        resident = replace(resident, model=copied(resident.model, gpu.device, dtype))
+    return resident

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from functools import partial
-from typing import Protocol, runtime_checkable
 
 from dppa_core.answering.answerer import Ready, ReplyEvent
-from dppa_core.answering.devices import OwnDevices
+from dppa_core.answering.devices import local_reply
 from dppa_core.kernels.ready import usual_backend
 from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.models.decode import rendered_prompt
@@ -19,20 +18,8 @@ from dppa_core.models.resident import Resident
 from dppa_core.progress import Stop
 from dppa_core.recipes.yaml_text import MergeRecipe
 
-
-@runtime_checkable
-class Devices(Protocol):
-    """Where replies are computed."""
-
-    def replies(
-        self,
-        resident: Resident,
-        prompt: Prompt,
-        settings: GenerationSettings,
-        stop: Stop | None,
-        steps: Steps,
-    ) -> Iterator[ReplyToken]:
-        """The reply after every token; on the processor by `steps`."""
+Compute = Callable[[Resident, Prompt, GenerationSettings, Stop | None, Steps], Iterator[ReplyToken]]
+"""The reply of a model after every token; on the processor by `Steps`."""
 
 
 class OwnAnswerer:
@@ -41,14 +28,14 @@ class OwnAnswerer:
     Args:
         pool: Holds the models.
         workers: Models that compute at the same time, one thread each.
-        devices: Where replies are computed; `OwnDevices` if None.
+        compute: Computes replies; `local_reply` if None.
     """
 
     def __init__(
-        self, pool: ModelPool, *, workers: int = 1, devices: Devices | None = None
+        self, pool: ModelPool, *, workers: int = 1, compute: Compute | None = None
     ) -> None:
         self._pool, self._engine = pool, Engine(workers)
-        self._devices = devices or OwnDevices()
+        self._compute = compute or local_reply
         usual_backend(0)  # starts to compile what is not: the step of small models as well
 
     def replies(
@@ -61,14 +48,14 @@ class OwnAnswerer:
         """See `Answerer`."""
         with self._pool.lend(target, stop=stop) as resident:
             yield Ready(resident.nbytes, rendered_prompt(resident, prompt))
-            yield from self._devices.replies(resident, prompt, settings, stop, self._engine.steps)
+            yield from self._compute(resident, prompt, settings, stop, self._engine.steps)
 
     def reading(
         self, target: str | MergeRecipe, prompt: Prompt, text: str, stop: Stop | None = None
     ) -> Reading:
         """See `Answerer`."""
-        with self._pool.lend(target, stop=stop) as resident, lend(resident) as there:
-            return self._engine.once(partial(read_text, there, prompt, text))
+        with self._pool.lend(target, stop=stop) as resident, lend(resident) as placed:
+            return self._engine.once(partial(read_text, placed, prompt, text))
 
     def loaded(self) -> tuple[tuple[str, ...], int]:
         """See `Answerer`."""

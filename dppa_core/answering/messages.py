@@ -32,7 +32,7 @@ class Ask:
     number: int
     target: str | MergeRecipe
     prompt: Prompt
-    wanted: GenerationSettings | str
+    reply: GenerationSettings | str
     """Settings of a reply, or a text to be read as one."""
 
 

@@ -33,8 +33,8 @@ from dppa_core.models.reply import GenerationSettings, Prompt, Reading, ReplyTok
 from dppa_core.progress import Stop, check
 from dppa_core.recipes.yaml_text import MergeRecipe
 
-LOOKS = 0.05
-"""Seconds between checks of a reply's `stop` while nothing comes."""
+STOP_CHECK_SECONDS = 0.05
+"""Time between checks of a reply's `stop` while no token arrives."""
 _MEMORY = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": str(4 << 20)}
 """Settings of glibc. By default each thread that answers keeps what it has freed, and the process
 keeps what was as large as a merge."""
@@ -58,17 +58,17 @@ class _Running:
     """One answering process, from its start to its end."""
 
     def __init__(self, begin: Begin) -> None:
-        mine, theirs = socket.socketpair()
+        asking, answering = socket.socketpair()
         root = str(Path(__file__).resolve().parents[2])
         paths = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH", ""))))
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", __package__, str(theirs.fileno())],
-            pass_fds=(theirs.fileno(),),
+            [sys.executable, "-P", "-m", __package__, str(answering.fileno())],
+            pass_fds=(answering.fileno(),),
             env={**_MEMORY, **os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
             stdin=subprocess.DEVNULL,
         )
-        theirs.close()
-        self.line, self.pid = MessageLine(mine), self._process.pid
+        answering.close()
+        self.line, self.pid = MessageLine(asking), self._process.pid
         self.waiting: dict[int, Replies] = {}
         self.loaded = Loaded((), 0)
         self.over = threading.Event()
@@ -79,8 +79,8 @@ class _Running:
         while (message := self.line.receive()) is not None:
             self._take(message)
         self.over.set()
-        for one in list(self.waiting.values()):
-            one.put(_lost())
+        for events in list(self.waiting.values()):
+            events.put(_lost())
         self._process.wait()
 
     def _take(self, message: Message) -> None:
@@ -93,9 +93,9 @@ class _Running:
             self._put(message.number, message.event)
 
     def _put(self, number: int, event: Step) -> None:
-        found = self.waiting.get(number)
-        if found is not None:
-            found.put(event)
+        events = self.waiting.get(number)
+        if events is not None:
+            events.put(event)
 
     def end(self) -> None:
         """Close the socket: the process ends by itself."""
@@ -108,7 +108,7 @@ class ProcessAnswerer:
 
     Args:
         byte_budget: Bytes of models that the process holds.
-        public: Whether strangers ask.
+        public: True if strangers ask.
         workers: Models that compute at the same time.
     """
 
@@ -155,22 +155,22 @@ class ProcessAnswerer:
         self, target: str | MergeRecipe, prompt: Prompt, text: str, stop: Stop | None = None
     ) -> Reading:
         """See `Answerer`; raises as `replies`."""
-        (found,) = self._events(target, prompt, text, stop)
-        if not isinstance(found, Reading):
-            raise TypeError(f"a Reading was asked for, and {found!r} came")
-        return found
+        (reading,) = self._events(target, prompt, text, stop)
+        if not isinstance(reading, Reading):
+            raise TypeError(f"expected a Reading, got {reading!r}")
+        return reading
 
     def _events(
         self,
         target: str | MergeRecipe,
         prompt: Prompt,
-        wanted: GenerationSettings | str,
+        reply: GenerationSettings | str,
         stop: Stop | None,
     ) -> Generator[ReplyEvent | Reading]:
         running, number, events = self._started(), next(self._numbers), Replies()
         running.waiting[number] = events
         try:
-            if not running.line.send(Ask(number, target, prompt, wanted)):
+            if not running.line.send(Ask(number, target, prompt, reply)):
                 raise _lost()
             while (event := _next(events, stop)) is not None:
                 if isinstance(event, BaseException):
@@ -199,6 +199,6 @@ def _next(events: Replies, stop: Stop | None) -> Step:
     while True:
         check(stop)
         try:
-            return events.get(timeout=LOOKS)
+            return events.get(timeout=STOP_CHECK_SECONDS)
         except Empty:
             continue

@@ -1,4 +1,4 @@
-"""What the answering process does (`dppa_core/answering/__main__.py`).
+"""The work of the answering process (`dppa_core/answering/__main__.py`).
 
 Ends when the asking process closes its end of the socket, even by a crash.
 """
@@ -26,25 +26,25 @@ from dppa_core.progress import check
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 from dppa_core.system.shortage import ShortageAsError
 
-TOGETHER = 128
+MAX_ANSWERS = 128
 """Most answers written at a time; more wait."""
-MERGES = 6
+MAX_MERGES = 6
 """Most merges that answer at a time, besides those being computed. Each needs weights of its own,
-and they are made one after the other: to hold more of them ends no answer sooner."""
+and weights are computed one after the other, so that more merges end no answer sooner."""
 
 
 def serve(line: MessageLine, begin: Begin) -> None:
     """Answer until the socket closes."""
     pool = ModelPool(begin.byte_budget, public=begin.public, plain=True)
-    merges = FewMerges(MERGES + begin.workers)
+    merges = FewMerges(MAX_MERGES + begin.workers)
     answerer = OwnAnswerer(pool, workers=begin.workers)
     stops: dict[int, threading.Event] = {}
-    with ThreadPoolExecutor(TOGETHER, thread_name_prefix="dppa-answer") as threads:
+    with ThreadPoolExecutor(MAX_ANSWERS, thread_name_prefix="dppa-answer") as threads:
         while (message := line.receive()) is not None:
             if isinstance(message, Ask):
                 stop = stops[message.number] = threading.Event()
-                done = threads.submit(_answer, answerer, merges, message, stop, line)
-                done.add_done_callback(partial(_ended, line, begin, stops, message.number))
+                future = threads.submit(_answer, answerer, merges, message, stop, line)
+                future.add_done_callback(partial(_ended, line, begin, stops, message.number))
             elif isinstance(message, End) and message.number in stops:
                 stops[message.number].set()
         for stop in list(stops.values()):
@@ -53,9 +53,9 @@ def serve(line: MessageLine, begin: Begin) -> None:
 
 
 class FewMerges:
-    """Lets `most` merges answer at a time, each any number of questions; models as well.
+    """Lets `most` merges answer at a time, each any number of questions; models always.
 
-    Whoever has a place needs no second one, nor anybody who reads, so each wait ends.
+    An answer needs one place, so that each wait ends.
     """
 
     def __init__(self, most: int) -> None:
@@ -81,29 +81,29 @@ class FewMerges:
 
 
 def _answer(
-    answerer: OwnAnswerer, merges: FewMerges, asked: Ask, stop: threading.Event, line: MessageLine
+    answerer: OwnAnswerer, merges: FewMerges, ask: Ask, stop: threading.Event, line: MessageLine
 ) -> None:
     try:
-        with ShortageAsError(), merges.place(asked.target):
+        with ShortageAsError(), merges.place(ask.target):
             check(stop)
-            for event in _events(answerer, asked, stop):
+            for event in _events(answerer, ask, stop):
                 if isinstance(event, Ready):
                     line.send(Loaded(*answerer.loaded()))
-                if not line.send(ReplyStep(asked.number, event)):
+                if not line.send(ReplyStep(ask.number, event)):
                     return
     except DppaError as error:
-        line.send(ReplyStep(asked.number, error))
+        line.send(ReplyStep(ask.number, error))
         return
-    line.send(ReplyStep(asked.number, None))
+    line.send(ReplyStep(ask.number, None))
 
 
 def _events(
-    answerer: OwnAnswerer, asked: Ask, stop: threading.Event
+    answerer: OwnAnswerer, ask: Ask, stop: threading.Event
 ) -> Iterator[ReplyEvent | Reading]:
-    if isinstance(asked.wanted, str):
-        yield answerer.reading(asked.target, asked.prompt, asked.wanted, stop)
+    if isinstance(ask.reply, str):
+        yield answerer.reading(ask.target, ask.prompt, ask.reply, stop)
     else:
-        yield from answerer.replies(asked.target, asked.prompt, asked.wanted, stop)
+        yield from answerer.replies(ask.target, ask.prompt, ask.reply, stop)
 
 
 def _ended(
@@ -111,10 +111,10 @@ def _ended(
     begin: Begin,
     stops: dict[int, threading.Event],
     number: int,
-    done: Future[None],
+    future: Future[None],
 ) -> None:
     stops.pop(number, None)
-    error = done.exception()
+    error = future.exception()
     if error is not None:  # a bug: the process that asks writes it into its log
         line.send(Broken(number, trace_text(error, messages=not begin.public)))
 

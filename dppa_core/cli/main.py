@@ -11,12 +11,13 @@ from dppa_core.cli.commands.adamerge import adamerge
 from dppa_core.cli.commands.advise import advise
 from dppa_core.cli.commands.attribute import attribute
 from dppa_core.cli.commands.cards import card
-from dppa_core.cli.commands.compare import compare_semantics
+from dppa_core.cli.commands.compare_semantics import compare_semantics
 from dppa_core.cli.commands.convert import convert
 from dppa_core.cli.commands.diff import diff
 from dppa_core.cli.commands.elsewhere import add_commands_elsewhere
 from dppa_core.cli.commands.evaluate import evaluate
 from dppa_core.cli.commands.merge import merge
+from dppa_core.cli.commands.merge_report import report
 from dppa_core.cli.commands.mergekit import export_recipe, import_recipe
 from dppa_core.cli.commands.methods import methods
 from dppa_core.cli.commands.packs import pack
@@ -25,7 +26,6 @@ from dppa_core.cli.commands.preflight import preflight
 from dppa_core.cli.commands.presets import presets
 from dppa_core.cli.commands.profile import profile
 from dppa_core.cli.commands.push import push
-from dppa_core.cli.commands.report import report
 from dppa_core.cli.commands.search import search
 from dppa_core.cli.commands.soup import soup
 from dppa_core.cli.commands.zoo import zoo_app

@@ -18,34 +18,34 @@ from dppa_core.models.resident import Resident, is_spread
 from dppa_core.progress import Stop, check
 from dppa_core.system.recent import Recent
 
-_KEPT = 64
+_KEPT_ANSWERS = 64
 
 
 class EqualModels:
-    """Answers by what the asked model is made of. Thread-safe."""
+    """Answers by the digest of the model. Thread-safe."""
 
     def __init__(self) -> None:
-        self._answers, self._locks = Recent(_KEPT), Recent(_KEPT)
+        self._answers, self._locks = Recent(_KEPT_ANSWERS), Recent(_KEPT_ANSWERS)
         self._digests = WeakKeyDictionary[Any, tuple[object, str | None]]()
         """Model -> what it was made of, and its digest."""
         self._lock = threading.Lock()
 
     def answer(
-        self, resident: Resident, asked: str, ask: Callable[[], bytes], stop: Stop | None = None
+        self, resident: Resident, question: str, ask: Callable[[], bytes], stop: Stop | None = None
     ) -> bytes:
-        """The answer of an equal model to the same questions, else that of `ask`; equal models that
+        """The answer of an equal model to the same question, else that of `ask`; equal models that
         are asked at the same time wait for the first."""
         made_of = self._digest(resident)
         if made_of is None:
             return ask()
-        key = made_of, hashlib.sha256(asked.encode()).hexdigest()
+        key = made_of, hashlib.sha256(question.encode()).hexdigest()
         with self._lock:
             lock: threading.Lock = self._locks.find(key) or self._locks.keep(key, threading.Lock())
         while not lock.acquire(timeout=0.1):
             check(stop)
         try:
-            found: bytes | None = self._answers.find(key)
-            return self._answers.keep(key, ask()) if found is None else found
+            answer: bytes | None = self._answers.find(key)
+            return self._answers.keep(key, ask()) if answer is None else answer
         finally:
             lock.release()
 
@@ -53,17 +53,17 @@ class EqualModels:
         """`model_digest`, computed once until another merge is written into the model."""
         made_of = resident.key, dict(resident.made_of)
         with self._lock:
-            known = self._digests.get(resident.model)
-        if known is None or known[0] != made_of:
-            known = made_of, model_digest(resident)
+            entry = self._digests.get(resident.model)
+        if entry is None or entry[0] != made_of:
+            entry = made_of, model_digest(resident)
             with self._lock:
-                self._digests[resident.model] = known
-        return known[1]
+                self._digests[resident.model] = entry
+        return entry[1]
 
 
 def model_digest(resident: Resident) -> str | None:
-    """Differs for other weights, tokenizers or configurations; None on a GPU, for a model that is
-    spread, and for a tokenizer of Python code."""
+    """A hash of weights, tokenizer and configuration; None on a GPU, for a model that is spread,
+    and for a tokenizer of Python code."""
     model, tokenizer = resident.model, resident.tokenizer
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None or is_spread(model) or place_of(model):
@@ -72,8 +72,8 @@ def model_digest(resident: Resident) -> str | None:
     settings = {name: value for name, value in config.items() if name != "_name_or_path"}
     reads = [backend.to_str(), tokenizer.chat_template, tokenizer.special_tokens_map]
     ends = sorted(end_ids(model, tokenizer))
-    told = [type(model).__name__, settings, *reads, tokenizer.eos_token_id, ends]
-    digest = hashlib.blake2b(json.dumps(told, sort_keys=True, default=str).encode())
+    parts = [type(model).__name__, settings, *reads, tokenizer.eos_token_id, ends]
+    digest = hashlib.blake2b(json.dumps(parts, sort_keys=True, default=str).encode())
     for name, tensor in chain(model.named_parameters(), model.named_buffers()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy())

@@ -17,7 +17,7 @@ from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.evaluation.equal_models import EqualModels
 from dppa_core.evaluation.identity import identity
 from dppa_core.evaluation.scores import (
-    LONGEST_REPLY,
+    MAX_REPLY_CHARACTERS,
     DomainScore,
     Evaluation,
     Exam,
@@ -34,14 +34,14 @@ from dppa_core.models.devices import cards_for, lend, place_of
 from dppa_core.models.drafted_answers import LONGEST, answers
 from dppa_core.models.own_step import knows
 from dppa_core.models.resident import Resident
-from dppa_core.progress import Progress, Stop
+from dppa_core.progress import Progress, Stop, report
 from dppa_core.system.folder_cache import cache_folder, load, store
 from dppa_core.system.threads import worker_count
 from dppa_core.tasks import Item, score
 from dppa_core.tasks.own_items import OwnItem
 
-SMALL = 256 << 20
-"""Models up to this many bytes are asked in parallel, by threads of one core each."""
+SMALL_MODEL_BYTES = 256 << 20
+"""Models up to this size are asked in parallel, by threads of one core each."""
 
 
 class Examiner:
@@ -49,9 +49,9 @@ class Examiner:
 
     Args:
         pool: Keeps models in memory; a new one if None.
-        public: Whether untrusted users chose the models; local folders are then refused.
-        keep: Whether to read and write marks in the cache.
-        fresh: Whether to ask again and overwrite what the cache has.
+        public: True if untrusted users chose the models; local folders are then refused.
+        keep: Read and write marks in the cache.
+        fresh: Ask again and overwrite the cache.
         workers: Threads that ask one small model; exams in one process share the cores.
     """
 
@@ -67,13 +67,13 @@ class Examiner:
         self.pool, self._workers = pool or ModelPool(public=public), worker_count(workers)
         self.public, self._keep, self._fresh = public, keep, fresh
         self._equal = EqualModels()
-        self._read: dict[tuple[str, Item], Exchange] = {}
+        self._exchanges: dict[tuple[str, Item], Exchange] = {}
         self._lock = threading.Lock()
 
     def known(self, exam: Exam) -> Marks | None:
         """Marks from the cache, or None; loads no model. Raises as `Exam.items` does."""
-        found = self._cached(self._entry(exam.target, _asked(exam)))
-        return None if found is None else _marks(found)
+        cached = self._cached(self._entry(exam.target, _question(exam)))
+        return None if cached is None else _marks(cached)
 
     def marks(
         self, exam: Exam, *, progress: Callable[[int], None] | None = None, stop: Stop | None = None
@@ -81,18 +81,17 @@ class Examiner:
         """Ask all items, or read their marks from the cache; for `progress` see `mark`."""
 
         def ask(resident: Resident) -> list[Any]:
-            read = self.exchanges(resident, exam.items())
-            workers = self._workers if resident.nbytes <= SMALL and knows(resident.model) else 1
-            found = mark(
-                *(resident, exam.items(), read),
+            small = resident.nbytes <= SMALL_MODEL_BYTES and knows(resident.model)
+            marks = mark(
+                *(resident, exam.items(), self.exchanges(resident, exam.items())),
                 longest=exam.tokens or LONGEST,
-                workers=workers,
+                workers=self._workers if small else 1,
                 progress=progress,
                 stop=stop,
             )
-            return [list(map(int, found.hits)), found.losses, found.tokens, found.replies]
+            return [list(map(int, marks.hits)), marks.losses, marks.tokens, marks.replies]
 
-        return _marks(self.answer(exam.target, _asked(exam), ask, stop))
+        return _marks(self.answer(exam.target, _question(exam), ask, stop))
 
     def score(
         self, exam: Exam, *, progress: Callable[[int], None] | None = None, stop: Stop | None = None
@@ -112,65 +111,64 @@ class Examiner:
     ) -> Evaluation:
         """Scores of one model or merge on several domains."""
         exams = [Exam(target, domain, split, limit) for domain in domains]
-        total, done = sum(len(exam.items()) for exam in exams), 0
+        total, before = sum(len(exam.items()) for exam in exams), 0
         scores: dict[str, DomainScore] = {}
         for exam in exams:
 
-            def answered(count: int, exam: Exam = exam, before: int = done) -> None:
-                if progress:
-                    progress(before + count, total, exam.domain)
+            def count(answered: int, exam: Exam = exam, before: int = before) -> None:
+                report(progress, before + answered, total, exam.domain)
 
-            scores[exam.domain] = self.score(exam, progress=answered, stop=stop)
-            done += len(exam.items())
+            scores[exam.domain] = self.score(exam, progress=count, stop=stop)
+            before += len(exam.items())
         return Evaluation(target_name(target), split, scores)
 
     def answer(
         self,
         target: Target,
-        asked: Sequence[object],
+        question: Sequence[object],
         ask: Callable[[Resident], Any],
         stop: Stop | None = None,
     ) -> Any:
         """A JSON answer of a model or merge, from the cache if it is there.
 
         Args:
-            asked: Everything beside the target that decides the answer, as plain values.
+            question: Everything beside the target that decides the answer, as plain values.
             ask: Asks the model; returns plain values.
         """
 
-        def asks(resident: Resident) -> bytes:
+        def ask_json(resident: Resident) -> bytes:
             return json.dumps(ask(resident)).encode()
 
-        expected = self._entry(target, asked)
-        found = self._cached(expected)
-        if found is None:
-            with self.lend(target, stop) as resident:
-                place, entry = place_of(resident.model), expected
-                if place or cards_for(resident.nbytes):  # the expected GPU may have had no room
-                    entry = self._entry(target, asked, place)
-                    found = self._cached(entry)
-                    if found is not None:
-                        return found
-                if self._fresh:
-                    data = asks(resident)
-                else:
-                    data = self._equal.answer(
-                        resident, json.dumps(asked), partial(asks, resident), stop
-                    )
-            if self._keep:
-                store(entry, data)
-            found = json.loads(data)
-        return found
+        entry = self._entry(target, question)
+        cached = self._cached(entry)
+        if cached is not None:
+            return cached
+        with self.lend(target, stop) as resident:
+            place = place_of(resident.model)
+            if place or cards_for(resident.nbytes):  # the expected GPU may have had no room
+                entry = self._entry(target, question, place)
+                cached = self._cached(entry)
+                if cached is not None:
+                    return cached
+            if self._fresh:
+                data = ask_json(resident)
+            else:
+                data = self._equal.answer(
+                    resident, json.dumps(question), partial(ask_json, resident), stop
+                )
+        if self._keep:
+            store(entry, data)
+        return json.loads(data)
 
     @contextmanager
     def lend(self, target: Target, stop: Stop | None = None) -> Iterator[Resident]:
-        """A model or merge where it computes, with its number of threads, while the block runs."""
+        """Lend a model or merge on its device, with its number of threads, while the block runs."""
         with (
             self.pool.lend(target, stop=stop) as resident,
             threads_for(resident),
-            lend(resident) as there,
+            lend(resident) as placed,
         ):
-            yield there
+            yield placed
 
     def at_once(self, target: Target) -> int:
         """Exams of such models at a time; see `ModelPool.at_once`."""
@@ -180,35 +178,35 @@ class Examiner:
         data = load(entry) if self._keep and not self._fresh else None
         return None if data is None else json.loads(data)
 
-    def exchanges(self, resident: Resident, asked: Sequence[Item]) -> tuple[Exchange, ...]:
+    def exchanges(self, resident: Resident, items: Sequence[Item]) -> tuple[Exchange, ...]:
         """The items as token ids, encoded once per tokenizer."""
         tokenizer = _tokenizer_key(resident)
-        own = any(isinstance(item, OwnItem) for item in asked)  # anybody's, without end
+        own = any(isinstance(item, OwnItem) for item in items)  # unlimited in number: not kept
         if tokenizer is None or own:
-            return exchanges(resident, asked)
+            return exchanges(resident, items)
         with self._lock:
-            new = [item for item in asked if (tokenizer, item) not in self._read]
-            for item, one in zip(new, exchanges(resident, new) if new else (), strict=True):
-                self._read[tokenizer, item] = one
-            return tuple(self._read[tokenizer, item] for item in asked)
+            new = [item for item in items if (tokenizer, item) not in self._exchanges]
+            for item, exchange in zip(new, exchanges(resident, new) if new else (), strict=True):
+                self._exchanges[tokenizer, item] = exchange
+            return tuple(self._exchanges[tokenizer, item] for item in items)
 
     def _entry(
-        self, target: Target, asked: Sequence[object], place: Sequence[str] | None = None
+        self, target: Target, question: Sequence[object], place: Sequence[str] | None = None
     ) -> Path:
-        """Where marks are kept; `place` of the model that is asked, the expected one if None."""
+        """The cache file; `place` of the model that is asked, the expected one if None."""
         base = open_checkpoint(references_of(target)[0], public=self.public)
-        computed = self.pool.computes(base)
+        dtype = self.pool.computes(base)
         expected = self.pool.expected_place if place is None else lambda _: place
-        asker = identity(target, expected, public=self.public)
-        text = json.dumps([asker, asked, *([] if computed == "float32" else [computed])])
+        model = identity(target, expected, public=self.public)
+        text = json.dumps([model, question, *([] if dtype == "float32" else [dtype])])
         key = hashlib.sha256(text.encode()).hexdigest()
         return cache_folder("item-marks") / f"{key}.json"
 
 
 def mark(
     resident: Resident,
-    asked: Sequence[Item],
-    read: Sequence[Exchange] | None = None,
+    items: Sequence[Item],
+    encoded: Sequence[Exchange] | None = None,
     *,
     longest: int = LONGEST,
     workers: int = 1,
@@ -218,27 +216,27 @@ def mark(
     """Decode a model's replies to some items greedily, and mark them.
 
     Args:
-        read: The items' `exchanges`, if already computed.
+        encoded: The items' `exchanges`, if already computed.
         longest: Most tokens of a reply.
         workers: As of `answers`.
         progress: Called with the number of items answered so far.
     """
-    read = exchanges(resident, asked) if read is None else read
-    how: dict[str, Any] = {"longest": longest, "workers": workers}
-    given = answers(resident, read, **how, progress=progress, stop=stop)
-    own = all(isinstance(item, OwnItem) for item in asked)
+    encoded = exchanges(resident, items) if encoded is None else encoded
+    control: dict[str, Any] = {"workers": workers, "progress": progress, "stop": stop}
+    replies = answers(resident, encoded, longest=longest, **control)
+    own = all(isinstance(item, OwnItem) for item in items)
     return Marks(
-        tuple(score(item, one.reply) for item, one in zip(asked, given, strict=True)),
-        tuple(one.loss for one in given),
-        tuple(one.tokens for one in given),
-        tuple(one.reply[:LONGEST_REPLY] for one in given) if own else (),
+        tuple(score(item, reply.reply) for item, reply in zip(items, replies, strict=True)),
+        tuple(reply.loss for reply in replies),
+        tuple(reply.tokens for reply in replies),
+        tuple(reply.reply[:MAX_REPLY_CHARACTERS] for reply in replies) if own else (),
     )
 
 
-def exchanges(resident: Resident, asked: Sequence[Item]) -> tuple[Exchange, ...]:
+def exchanges(resident: Resident, items: Sequence[Item]) -> tuple[Exchange, ...]:
     """Items with their right answers as token ids; they depend only on the tokenizer."""
     return tuple(
-        reference(resident, tuple(prompt_ids(resident, item.prompt)), item.answer) for item in asked
+        reference(resident, tuple(prompt_ids(resident, item.prompt)), item.answer) for item in items
     )
 
 
@@ -246,7 +244,7 @@ def exchanges(resident: Resident, asked: Sequence[Item]) -> tuple[Exchange, ...]
 def threads_for(resident: Resident) -> Iterator[None]:
     """Use one torch thread for a small model: synchronising threads costs more than they save."""
     before = torch.get_num_threads()
-    torch.set_num_threads(1 if resident.nbytes <= SMALL else before)
+    torch.set_num_threads(1 if resident.nbytes <= SMALL_MODEL_BYTES else before)
     try:
         yield
     finally:
@@ -254,22 +252,22 @@ def threads_for(resident: Resident) -> Iterator[None]:
 
 
 def _tokenizer_key(resident: Resident) -> str | None:
-    """Equal for tokenizers that encode alike; None for a slow tokenizer."""
+    """A key, equal for tokenizers that encode alike; None for a slow tokenizer."""
     tokenizer: Any = resident.tokenizer
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         return None
     positions = getattr(resident.model.config, "max_position_embeddings", None)
-    told = [backend.to_str(), tokenizer.chat_template, tokenizer.eos_token_id, positions]
-    return hashlib.sha256(json.dumps(told, default=str).encode()).hexdigest()
+    parts = [backend.to_str(), tokenizer.chat_template, tokenizer.eos_token_id, positions]
+    return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()
 
 
-def _asked(exam: Exam) -> list[list[str]]:
+def _question(exam: Exam) -> list[list[str]]:
     longest = [] if exam.tokens is None else [["tokens", str(exam.tokens)]]
     return [*(item.asked() for item in exam.items()), *longest]
 
 
 def _marks(value: Any) -> Marks:
-    hits, losses, tokens, *replies = value  # those of earlier versions have no replies
-    told = tuple(replies[0]) if replies else ()
-    return Marks(tuple(map(bool, hits)), tuple(losses), tuple(tokens), told)
+    hits, losses, tokens, *rest = value  # those of earlier versions have no replies
+    replies = tuple(rest[0]) if rest else ()
+    return Marks(tuple(map(bool, hits)), tuple(losses), tuple(tokens), replies)

@@ -41,8 +41,8 @@ class HarnessModel(HFLM):  # type: ignore[misc]
 
     def apply_chat_template(self, chat_history: Any, add_generation_prompt: bool = True) -> str:
         """A conversation as text."""
-        whose = f"{self._key}: its chat template"
-        return rendered_chat(self.tokenizer, chat_history, whose, finish=not add_generation_prompt)
+        label = f"{self._key}: its chat template"
+        return rendered_chat(self.tokenizer, chat_history, label, finish=not add_generation_prompt)
 
     def _model_call(self, *args: Any, **options: Any) -> Any:
         check(self._stop)
@@ -54,7 +54,7 @@ class HarnessModel(HFLM):  # type: ignore[misc]
 
 
 class _Counter:
-    """Takes the place of the harness's cache, which is told of every answer."""
+    """Replaces the harness's cache, which is called with every answer."""
 
     def __init__(self, answered: Callable[[int], None] | None) -> None:
         self._answered, self._count = answered, 0

@@ -1,6 +1,6 @@
-"""Task files of lm-evaluation-harness: found by name, and checked for what they may do.
+"""Task files of lm-evaluation-harness: found by name, and checked for code.
 
-Knows no model. Task files may contain code (`!function`), which runs when a task is loaded, and
+Task files may contain code (`!function`), which runs when a task is loaded, and
 templates, which are programs too.
 """
 
@@ -27,8 +27,8 @@ PAPER_TASKS = Path(__file__).parent / "paper_tasks"
 """Task files of our own, for data sets of the paper that the package lacks."""
 SEED, TOGETHER = 1234, 16
 """Seed of few-shot examples, the package's own default; requests of a batch."""
-MOST_LISTED = 5
-"""Most tasks that a message names when it misses one."""
+MOST_LISTED_TASKS = 5
+"""Most tasks that a message lists when one is missing."""
 _FORMAT = 1  # change it when the same tasks would be asked differently
 _METRICS = {"acc", "acc_norm", "exact_match", "perplexity", "word_perplexity", "byte_perplexity"}
 _METRICS |= {"bits_per_byte", "mcc", "f1"}
@@ -50,7 +50,7 @@ def task_files(folder: Path | None) -> str:
         digest.update(f"{name} {version(name)}".encode())
     folder = PAPER_TASKS if folder is None else folder
     files = (path for path in folder.rglob("*") if path.is_file())
-    for path in sorted(one for one in files if "__pycache__" not in one.parts):
+    for path in sorted(path for path in files if "__pycache__" not in path.parts):
         content = hashlib.sha256(path.read_bytes()).hexdigest()
         digest.update(f"{path.relative_to(folder)} {content}".encode())
     return digest.hexdigest()
@@ -82,8 +82,8 @@ def find_tasks(names: Sequence[str], folder: Path | None, *, public: bool = Fals
     manager = _tasks_of(folder or PAPER_TASKS)
     if folder is None and not set(names) <= set(manager.all_tasks):
         manager = _every_task()
-    whose = "lm-evaluation-harness" if folder is None else str(folder)
-    _check_known(names, manager.all_tasks, "this page's folder of task files" if public else whose)
+    source = "lm-evaluation-harness" if folder is None else str(folder)
+    _check_known(names, manager.all_tasks, "this page's folder of task files" if public else source)
     for name in names if public else ():
         _check_declarative(name, manager.task_index[name].yaml_path)
     return manager
@@ -124,14 +124,14 @@ def sandboxed_templates() -> Iterator[None]:
         utils.env = usual
 
 
-def _check_known(names: Sequence[str], known: Iterable[str], where: str) -> None:
-    known = set(known)
-    listed = f": {', '.join(sorted(known))}" if 0 < len(known) <= MOST_LISTED else ""
-    for one in names:
-        if one not in known:
+def _check_known(names: Sequence[str], all_tasks: Iterable[str], source: str) -> None:
+    tasks = set(all_tasks)
+    listed = f": {', '.join(sorted(tasks))}" if 0 < len(tasks) <= MOST_LISTED_TASKS else ""
+    for name in names:
+        if name not in tasks:
             raise UnknownName(
-                f"No task {one!r} in {where}, which has {many(len(known), 'task')}{listed}. "
-                f"{closest(one, known)}".rstrip()
+                f"No task {name!r} in {source}, which has {many(len(tasks), 'task')}{listed}. "
+                f"{closest(name, tasks)}".rstrip()
             )
 
 
@@ -142,16 +142,16 @@ def _check_declarative(name: str, path: Path | None) -> None:
         raise not_declarative(f"The task {name!r}", reason)
 
 
-def not_declarative(what: str, reason: str) -> NotAllowed:
-    """The error for tasks that a public page refuses; `what` names them."""
+def not_declarative(tasks: str, reason: str) -> NotAllowed:
+    """The error for tasks that a public page refuses."""
     return NotAllowed(
-        f"{what} cannot be asked on a public page: {reason}. Allowed are single tasks that run no "
+        f"{tasks} cannot be asked on a public page: {reason}. Allowed are single tasks that run no "
         "code. Your own copy asks every task."
     )
 
 
 def _code_in(path: Path) -> str:
-    """Why a task file is not declarative; empty if it is."""
+    """The reason why a task file is not declarative; empty if it is."""
     try:
         config = yaml.safe_load(path.read_bytes())
     except yaml.YAMLError:  # a tag, as !function
@@ -159,9 +159,9 @@ def _code_in(path: Path) -> str:
     unknown = sorted(set(config) - _KEYS)
     if unknown or not isinstance(config.get("task", ""), str):
         return f"{path.name} has the key {unknown[0] if unknown else 'task'}"
-    for one in config.get("metric_list", ()):
-        if one["metric"] not in _METRICS or set(one) - _METRIC_KEYS:
-            return f"{path.name} has a metric that may run code, {one['metric']}"
+    for metric in config.get("metric_list", ()):
+        if metric["metric"] not in _METRICS or set(metric) - _METRIC_KEYS:
+            return f"{path.name} has a metric that may run code, {metric['metric']}"
     included = config.get("include", [])
-    listed = [included] if isinstance(included, str) else included
-    return next(filter(None, (_code_in(path.parent / one) for one in listed)), "")
+    names = [included] if isinstance(included, str) else included
+    return next(filter(None, (_code_in(path.parent / name) for name in names)), "")

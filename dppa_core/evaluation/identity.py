@@ -1,4 +1,4 @@
-"""What the answers of a model or a merge depend on, for the keys of cached results."""
+"""Keys of cached answers: everything the answers of a model or a merge depend on."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FORMAT = 1  # change it when the same models would get other marks
 
 
 def usual_place(checkpoint: Checkpoint) -> tuple[str, ...]:
-    """Where a model, or a merge on this base, is expected to compute; see `place_of`."""
+    """The devices on which a model, or a merge on this base, will compute; see `place_of`."""
     return expected_place(*memory_of(checkpoint))
 
 
@@ -37,12 +37,11 @@ def identity(
     """
     texts: list[str] = []
     if isinstance(target, MergeRecipe) and target.calibrated:
-        chosen = (target.calibration_of(model) for model in target.models)
-        texts = [read_source(one).digest for one in chosen]
-    opened = [open_checkpoint(one, public=public) for one in references_of(target)]
+        texts = [read_source(target.calibration_of(model)).digest for model in target.models]
+    checkpoints = [open_checkpoint(name, public=public) for name in references_of(target)]
     programs = [f"{package} {version(package)}" for package in ("torch", "transformers")]
-    told = [_FORMAT, LONGEST, programs, target_name(target), texts]
-    return json.dumps([*told, *map(_contents, opened), *place(opened[0])])
+    parts = [_FORMAT, LONGEST, programs, target_name(target), texts]
+    return json.dumps([*parts, *map(_contents, checkpoints), *place(checkpoints[0])])
 
 
 def _contents(checkpoint: Checkpoint) -> list[str]:

@@ -29,7 +29,7 @@ from dppa_core.evaluation.harness_tasks import (
 from dppa_core.models.resident import Resident
 from dppa_core.progress import Stop, check
 from dppa_core.system.error_translation import ForeignCode
-from dppa_core.tasks.intervals import Interval, mean_interval, wilson
+from dppa_core.tasks.intervals import mean_interval, wilson
 
 _USUAL = "A mistake in a task file is the usual cause."
 _ALONE = threading.Lock()
@@ -48,7 +48,7 @@ class TaskResult:
     """Wilson's for shares, the bootstrap's for other means over documents; else None."""
     n: int
     higher_is_better: bool | None
-    each: tuple[float, ...]
+    documents: tuple[float, ...]
     """Value of each document; empty if the metric is not their mean."""
 
 
@@ -110,7 +110,7 @@ class Harness:
         from dppa_core.evaluation.harness_model import HarnessModel  # noqa: PLC0415  (seconds)
 
         with self._alone(f"{resident.key}: lm-evaluation-harness", stop):
-            found = evaluate(
+            output = evaluate(
                 lm=HarnessModel(resident, answered, stop),
                 task_dict=self._loaded(),
                 limit=self.limit,
@@ -118,7 +118,7 @@ class Harness:
                 log_samples=True,
                 apply_chat_template=bool(resident.tokenizer.chat_template),
             )
-            return tuple(_results(found))
+            return tuple(_results(output))
 
     def _loaded(self) -> Any:
         """Freshly loaded tasks, so that every model gets the same few-shot examples."""
@@ -130,7 +130,7 @@ class Harness:
         return loaded
 
     @contextmanager
-    def _alone(self, who: str, stop: Stop | None) -> Iterator[None]:
+    def _alone(self, subject: str, stop: Stop | None) -> Iterator[None]:
         """Run the package: one thread at a time, quiet, with its errors as ours.
 
         Progress bars and notices are suppressed: standard output belongs to the command.
@@ -141,7 +141,7 @@ class Harness:
             check(stop)
         try:
             with (
-                ForeignCode(f"{who} fails at {names}", _USUAL),
+                ForeignCode(f"{subject} fails at {names}", _USUAL),
                 redirect_stdout(output),
                 redirect_stderr(output),
                 sandboxed_templates() if self._public else nullcontext(),
@@ -149,9 +149,9 @@ class Harness:
                 yield
         except DamagedCheckpoint as error:
             if isinstance(error.__cause__, SecurityError):
-                what = "The task" if len(self.names) == 1 else "One of the tasks"
+                tasks = "The task" if len(self.names) == 1 else "One of the tasks"
                 reason = "a template reaches for code"
-                raise not_declarative(f"{what} {names}", reason) from error
+                raise not_declarative(f"{tasks} {names}", reason) from error
             if isinstance(error.__cause__, ConnectionError):  # what `datasets` raises
                 raise Unreachable(
                     f"{names}: the questions have to be fetched from the Hugging Face Hub, which "
@@ -168,42 +168,41 @@ def _plain(value: Any) -> str:
     return f"{value.__module__}.{value.__qualname__}" if callable(value) else str(value)
 
 
-def _results(found: Mapping[str, Any]) -> Iterable[TaskResult]:
-    for task, samples in found["samples"].items():
-        better = found.get("higher_is_better", {}).get(task, {})
-        for key, value in found["results"][task].items():
-            metric, comma, chosen = key.partition(",")
+def _results(output: Mapping[str, Any]) -> Iterable[TaskResult]:
+    for task, samples in output["samples"].items():
+        higher_is_better = output.get("higher_is_better", {}).get(task, {})
+        for key, value in output["results"][task].items():
+            metric, comma, filter_name = key.partition(",")
             if not comma or metric.endswith("_stderr") or not isinstance(value, (int, float)):
                 continue
-            each = _each(samples, metric, chosen, float(value))
+            documents = _document_values(samples, metric, filter_name, float(value))
             yield TaskResult(
                 task,
-                metric if chosen == "none" else key,
+                metric if filter_name == "none" else key,
                 float(value),
-                _interval(each),
+                _interval(documents),
                 len({sample["doc_id"] for sample in samples}),
-                better.get(metric),
-                each,
+                higher_is_better.get(metric),
+                documents,
             )
 
 
-def _each(
-    samples: Sequence[Mapping[str, Any]], metric: str, chosen: str, value: float
+def _document_values(
+    samples: Sequence[Mapping[str, Any]], metric: str, filter_name: str, value: float
 ) -> tuple[float, ...]:
     """The metric of each document; empty if their mean is not the task's metric."""
     numbers = [
         float(sample[metric])
         for sample in sorted(samples, key=lambda sample: sample["doc_id"])
-        if sample["filter"] == chosen and isinstance(sample.get(metric), (bool, int, float))
+        if sample["filter"] == filter_name and isinstance(sample.get(metric), (bool, int, float))
     ]
     is_mean = numbers and abs(sum(numbers) / len(numbers) - value) < 1e-9
     return tuple(numbers) if is_mean else ()
 
 
-def _interval(each: Sequence[float]) -> tuple[float, float] | None:
-    if not each:
+def _interval(documents: Sequence[float]) -> tuple[float, float] | None:
+    if not documents:
         return None
-    if set(each) <= {0.0, 1.0}:
-        return wilson(int(sum(each)), len(each))
-    found: Interval = mean_interval(each, (1.0,) * len(each))
-    return found.low, found.high
+    if set(documents) <= {0.0, 1.0}:
+        return wilson(int(sum(documents)), len(documents))
+    return mean_interval(documents, (1.0,) * len(documents)).ends

@@ -24,11 +24,10 @@ from dppa_core.system.error_translation import ForeignCode
 from dppa_core.system.regular_files import read_regular
 from dppa_core.tasks.intervals import Interval, mean_interval
 
-LARGEST_TEXT = 16 << 20
-"""Largest file, in bytes."""
+MAX_TEXT_BYTES = 16 << 20
 WINDOW = 512
 """Tokens per window; fewer if the model has fewer positions."""
-_OF_ANOTHER = "A tokenizer of another model is the usual cause."
+_USUAL_CAUSE = "A tokenizer of another model is the usual cause."
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,7 @@ def read_text(path: Path) -> str:
     """Read a plain text in UTF-8; raises InvalidValue for any other file, or an empty one."""
     place = shown(str(path))
     try:
-        data = read_regular(path, LARGEST_TEXT + 1, streams=True)
+        data = read_regular(path, MAX_TEXT_BYTES + 1, streams=True)
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InvalidValue(
@@ -69,9 +68,9 @@ def read_text(path: Path) -> str:
         ) from error
     except OSError as error:
         raise InvalidValue(f"{place} cannot be read ({error.strerror}).") from error
-    if len(data) > LARGEST_TEXT:
+    if len(data) > MAX_TEXT_BYTES:
         raise InvalidValue(
-            f"{place} has more than {LARGEST_TEXT >> 20} MB, the most that is read. Give a part."
+            f"{place} has more than {MAX_TEXT_BYTES >> 20} MB, the most that is read. Give a part."
         )
     if not text.strip():
         raise InvalidValue(f"{place} holds no text.")
@@ -111,9 +110,9 @@ def perplexity(
     ids = _token_ids(resident, text)
     sums, counts = list[float](), list[int]()
     spans = list(windows(len(ids), window, stride))
-    for done, (start, first, end) in enumerate(spans):
+    for number, (start, first, end) in enumerate(spans):
         check(stop)
-        report(progress, done, len(spans), "text")
+        report(progress, number, len(spans), "text")
         losses = _losses(resident.model, ids[start:end])
         sums.append(float(losses[first - start - 1 :].double().sum()))
         counts.append(end - first)
@@ -135,13 +134,13 @@ def windows(n: int, window: int, stride: int) -> Iterator[tuple[int, int, int]]:
 
 def _token_ids(resident: Resident, text: str) -> Sequence[int]:
     tokenizer: Any = resident.tokenizer
-    with ForeignCode(f"{resident.key}: its tokenizer fails", _OF_ANOTHER):
+    with ForeignCode(f"{resident.key}: its tokenizer fails", _USUAL_CAUSE):
         ids = [int(i) for i in tokenizer(text)["input_ids"]]
     rows = resident.model.get_input_embeddings().num_embeddings
     if max(ids, default=0) >= rows:
         raise DamagedCheckpoint(
             f"{resident.key}: the text cannot be read: the tokenizer has a token {max(ids)}, its "
-            f"model {rows} tokens. {_OF_ANOTHER}"
+            f"model {rows} tokens. {_USUAL_CAUSE}"
         )
     if len(ids) < 2:
         raise InvalidValue(f"The text has {len(ids)} tokens; 2 is the least. Give a longer one.")
@@ -150,8 +149,8 @@ def _token_ids(resident: Resident, text: str) -> Sequence[int]:
 
 def _losses(model: Any, ids: Sequence[int]) -> torch.Tensor:
     """Loss of every token but the first, in nats."""
-    read = torch.tensor([ids], device=input_device(model))
+    batch = torch.tensor([ids], device=input_device(model))
     with torch.inference_mode():
-        logits = model(input_ids=read, use_cache=False).logits[0, :-1].float()
+        logits = model(input_ids=batch, use_cache=False).logits[0, :-1].float()
         check_logits(logits)
-        return functional.cross_entropy(logits, read[0, 1:], reduction="none").cpu()
+        return functional.cross_entropy(logits, batch[0, 1:], reduction="none").cpu()

@@ -57,9 +57,7 @@ class Exam:
 
 
 _drawn = lru_cache(64)(items)
-
-
-LONGEST_REPLY = 300
+MAX_REPLY_CHARACTERS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +65,13 @@ class Marks:
     """The results of one model, item by item."""
 
     hits: tuple[bool, ...]
-    """Whether the answer was exactly right."""
+    """True for an exactly right answer."""
     losses: tuple[float, ...]
     """Negative log-likelihood of the right answer, summed over its tokens, in nats."""
     tokens: tuple[int, ...]
     """Length of the right answer, including its end token."""
     replies: tuple[str, ...] = ()
-    """What was written, to questions of one's own alone; cut at `LONGEST_REPLY` characters."""
+    """Replies to the user's own questions, cut at `MAX_REPLY_CHARACTERS`; else empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +93,7 @@ class DomainScore:
     loss: float | None = None
     """Mean negative log-likelihood of the right answers, in nats per token."""
     hits: tuple[bool, ...] = field(default=(), compare=False, repr=False)
-    """Whether each answer was exactly right; empty if only counts are known."""
+    """True for each exactly right answer; empty if only counts are known."""
 
     def figures(self) -> dict[str, Any]:
         """Accuracy with its interval, and the number of items; JSON-ready."""
@@ -103,7 +101,7 @@ class DomainScore:
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready copy without `hits`; accuracies are fractions."""
-        tasks = {name: asdict(one) for name, one in self.tasks.items()}
+        tasks = {name: asdict(score) for name, score in self.tasks.items()}
         return {**self.figures(), "tasks": tasks, "loss": self.loss}
 
 
@@ -117,8 +115,8 @@ class Evaluation:
 
     def __repr__(self) -> str:
         scores = ", ".join(
-            f"{name} {one.accuracy:.1%} ({one.ci95[0]:.1%} to {one.ci95[1]:.1%}) of {one.n}"
-            for name, one in self.domains.items()
+            f"{name} {score.accuracy:.1%} ({score.ci95[0]:.1%} to {score.ci95[1]:.1%}) of {score.n}"
+            for name, score in self.domains.items()
         )
         return f"Evaluation({self.target}, {self.split} split: {scores})"
 
@@ -133,23 +131,23 @@ class Evaluation:
 
         MOVER (Zou and Donner, Statistics in Medicine 27, 2008): squared distances add up.
         """
-        scored = self.domains.values()
-        below = sqrt(sum((one.accuracy - one.ci95[0]) ** 2 for one in scored)) / len(scored)
-        above = sqrt(sum((one.ci95[1] - one.accuracy) ** 2 for one in scored)) / len(scored)
+        scores = self.domains.values()
+        below = sqrt(sum((score.accuracy - score.ci95[0]) ** 2 for score in scores)) / len(scores)
+        above = sqrt(sum((score.ci95[1] - score.accuracy) ** 2 for score in scores)) / len(scores)
         return self.mean - below, self.mean + above
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready copy; accuracies are fractions."""
-        domains = {name: one.to_json() for name, one in self.domains.items()}
+        domains = {name: score.to_json() for name, score in self.domains.items()}
         return {"target": self.target, "split": self.split, "domains": domains, "mean": self.mean}
 
     def to_frame(self) -> Any:
         """A pandas DataFrame, a line a domain: accuracy as a share of 1 with its 95 % interval, and
         the loss. Raises InvalidValue without pandas."""
-        named = {"model": self.target, "split": self.split}
+        columns = {"model": self.target, "split": self.split}
         return frame_of(
-            {**named, "domain": str(name), **score_row(one, one.loss)}
-            for name, one in self.domains.items()
+            {**columns, "domain": str(name), **score_row(score, score.loss)}
+            for name, score in self.domains.items()
         )
 
 
@@ -164,29 +162,29 @@ def score_row(score: DomainScore, loss: float | None) -> dict[str, Any]:
     }
 
 
-def domain_score(asked: Sequence[Item], replies: Sequence[str]) -> DomainScore:
+def domain_score(items: Sequence[Item], replies: Sequence[str]) -> DomainScore:
     """The score of replies to one domain's items."""
-    return _score(asked, [score(item, reply) for item, reply in zip(asked, replies, strict=True)])
+    return _score(items, [score(item, reply) for item, reply in zip(items, replies, strict=True)])
 
 
-def marked_score(asked: Sequence[Item], marks: Marks) -> DomainScore:
+def marked_score(items: Sequence[Item], marks: Marks) -> DomainScore:
     """The score of marks on one domain's items."""
-    return _score(asked, marks.hits, sum(marks.losses) / sum(marks.tokens))
+    return _score(items, marks.hits, sum(marks.losses) / sum(marks.tokens))
 
 
-def _score(asked: Sequence[Item], right: Sequence[bool], loss: float | None = None) -> DomainScore:
-    tasks: dict[str, TaskScore] = {}
-    for name in dict.fromkeys(item.task for item in asked):
-        of_task = [hit for item, hit in zip(asked, right, strict=True) if item.task == name]
-        tasks[name] = TaskScore(sum(of_task) / len(of_task), len(of_task))
-    share, interval = sum(right) / len(right), wilson(sum(right), len(right))
-    return DomainScore(share, interval, len(right), tasks, loss, tuple(right))
+def _score(items: Sequence[Item], hits: Sequence[bool], loss: float | None = None) -> DomainScore:
+    by_task: dict[str, list[bool]] = {}
+    for item, hit in zip(items, hits, strict=True):
+        by_task.setdefault(item.task, []).append(hit)
+    tasks = {name: TaskScore(sum(part) / len(part), len(part)) for name, part in by_task.items()}
+    share, interval = sum(hits) / len(hits), wilson(sum(hits), len(hits))
+    return DomainScore(share, interval, len(hits), tasks, loss, tuple(hits))
 
 
-def retention(merged: Evaluation, own: Mapping[str, float]) -> dict[str, float]:
+def retention(merged: Evaluation, own_scores: Mapping[str, float]) -> dict[str, float]:
     """Merged score ÷ the domain model's own score, per domain, as fractions."""
     return {
-        name: scored.accuracy / own[name]
-        for name, scored in merged.domains.items()
-        if own.get(name)
+        name: score.accuracy / own_scores[name]
+        for name, score in merged.domains.items()
+        if own_scores.get(name)
     }

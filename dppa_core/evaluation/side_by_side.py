@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any
 
 from dppa_core.checkpoints.sources.zoo import zoo_domain
@@ -30,20 +31,22 @@ class Entrant:
     """Domains it was trained or merged for, as far as known."""
 
 
-def domains_of(recipe: MergeRecipe, how: str) -> tuple[str, ...]:
+def domains_of(recipe: MergeRecipe, remedy: str) -> tuple[str, ...]:
     """The domain of each of a recipe's models, which must be embedded ones.
 
     Args:
-        how: The remedy for the error text.
+        remedy: End of the error text.
 
     Raises:
         InvalidValue: a model is not embedded, so its domain is unknown.
     """
-    found = {one.model: zoo_domain(one.model) for one in recipe.models}
-    for model, domain in found.items():
+    domains = []
+    for model in recipe.models:
+        domain = zoo_domain(model.model)
         if domain is None:
-            raise InvalidValue(f"model {shown(model)}: {how}")
-    return tuple(str(found[one.model]) for one in recipe.models)
+            raise InvalidValue(f"model {shown(model.model)}: {remedy}")
+        domains.append(domain)
+    return tuple(domains)
 
 
 def plain_merge(recipe: MergeRecipe, models: Sequence[DomainModel], method: str) -> MergeRecipe:
@@ -66,45 +69,42 @@ def entrants(
 ) -> tuple[Entrant, ...]:
     """A recipe and its baselines: base, domain models, and two plain merges.
 
-    `trained_for` gives the domains of one's own of some models.
+    `trained_for` maps models to domains of the user's own questions.
 
     Linear is the mean of the models. Task arithmetic adds the whole deltas with the recipe's own
     coefficients: it is the recipe without pruning and amplification.
     """
-    whole = [DomainModel(one.model, coefficient=one.coefficient) for one in recipe.models]
+    whole = [DomainModel(model.model, coefficient=model.coefficient) for model in recipe.models]
     arithmetic = plain_merge(recipe, whole, ARITHMETIC)
-    mean = plain_merge(recipe, [DomainModel(one.model) for one in recipe.models], LINEAR)
-    given = [(RECIPE, recipe), (AGAINST, against)] if against else [(RECIPE, recipe)]
-    made = [(LINEAR, mean), (ARITHMETIC, arithmetic)]
-    names = {RECIPE: "recipe", AGAINST: "against", LINEAR: "linear", ARITHMETIC: _named(recipe)}
-    single = dict.fromkeys(one.model for _, each in given if each for one in each.models)
-    bases = dict.fromkeys(each.base for _, each in given if each)
+    mean = plain_merge(recipe, [DomainModel(model.model) for model in recipe.models], LINEAR)
+    recipes = [(RECIPE, "recipe", recipe), *([(AGAINST, "against", against)] if against else [])]
+    merges = [(LINEAR, "linear", mean), (ARITHMETIC, _arithmetic_label(recipe), arithmetic)]
+    bases = dict.fromkeys(merge.base for *_, merge in recipes)
+    names = dict.fromkeys(model.model for *_, merge in recipes for model in merge.models)
+
+    def domains(references: Iterable[str]) -> tuple[str, ...]:
+        pairs = ((zoo_domain(name), (trained_for or {}).get(name)) for name in references)
+        return tuple(dict.fromkeys(domain for domain in chain(*pairs) if domain is not None))
+
     return (
-        *(Entrant(BASE if one == recipe.base else one, one, one) for one in bases),
-        *(Entrant(one, one, one, _domains((one,), trained_for or {})) for one in single),
+        *(Entrant(BASE if base == recipe.base else base, base, base) for base in bases),
+        *(Entrant(name, name, name, domains((name,))) for name in names),
         *(
-            Entrant(
-                key, names[key], one, _domains([m.model for m in one.models], trained_for or {})
-            )
-            for key, one in (*made, *given)
-            if one is not None
+            Entrant(key, label, merge, domains(model.model for model in merge.models))
+            for key, label, merge in (*merges, *recipes)
         ),
     )
 
 
-def _named(recipe: MergeRecipe) -> str:
-    """Task arithmetic, with the recipe's coefficients where they are not all 1."""
-    numbers = [one.coefficient for one in recipe.models]
-    if all(one == 1 for one in numbers):
+def _arithmetic_label(recipe: MergeRecipe) -> str:
+    """The label of task arithmetic, with the recipe's coefficients where they are not all 1."""
+    coefficients = [model.coefficient for model in recipe.models]
+    if all(coefficient == 1 for coefficient in coefficients):
         return "task arithmetic"
-    simple = all(isinstance(one, int | float) for one in numbers)
-    told = ", ".join(f"{one:g}" for one in numbers) if simple else "the recipe's coefficients"
-    return f"task arithmetic × {told}"
-
-
-def _domains(references: Sequence[str], own: Mapping[str, str]) -> tuple[str, ...]:
-    found = dict.fromkeys(one for name in references for one in (zoo_domain(name), own.get(name)))
-    return tuple(one for one in found if one is not None)
+    numbers = [f"{value:g}" for value in coefficients if isinstance(value, int | float)]
+    if len(numbers) < len(coefficients):
+        return "task arithmetic × the recipe's coefficients"
+    return f"task arithmetic × {', '.join(numbers)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ class SideBySide:
 
     def entrant(self, key: str) -> Entrant:
         """The entrant with this key."""
-        return next(one for one in self.entrants if one.key == key)
+        return next(entrant for entrant in self.entrants if entrant.key == key)
 
     def score(self, key: str, domain: str) -> DomainScore | None:
         """Accuracy and loss; None before the exam."""
@@ -132,79 +132,83 @@ class SideBySide:
         marks = self.marks.get((key, domain))
         return None if marks is None else mean_interval(marks.losses, marks.tokens)
 
-    def own(self, domain: str) -> str | None:
+    def own_model(self, domain: str) -> str | None:
         """The domain's own model: the one trained for it, else the one that scores best.
 
         Embedded models are not compared on another embedded domain.
         """
-        single = [one for one in self.entrants if one.key == one.target]
-        named = [one.key for one in single if domain in one.domains]
-        if named:
-            return named[0]
+        models = [entrant for entrant in self.entrants if entrant.key == entrant.target]
+        trained = [model.key for model in models if domain in model.domains]
+        if trained:
+            return trained[0]
         scores = {
-            one.key: score.accuracy
-            for one in single
-            if (not one.domains or isinstance(domain, OwnDomain))
-            and (score := self.score(one.key, domain)) is not None
+            model.key: score.accuracy
+            for model in models
+            if (not model.domains or isinstance(domain, OwnDomain))
+            and (score := self.score(model.key, domain)) is not None
         }
         return max(scores, key=lambda key: scores[key], default=None)
 
     def retention(self, key: str, domain: str) -> Interval | None:
-        """Its accuracy ÷ that of the domain's own model; None where there is no such model."""
-        pair = self._pair(key, self.own(domain), domain)
+        """Its accuracy ÷ that of the domain's own model; None if there is no such model."""
+        pair = self._pair(key, self.own_model(domain), domain)
         return None if pair is None else ratio({domain: pair})
 
     def mean_retention(self, key: str) -> Interval | None:
         """Geometric mean over the domains that have a retention; None until all are scored."""
-        pairs = {domain: self._pair(key, self.own(domain), domain) for domain in self.items}
-        known = {
+        pairs = {domain: self._pair(key, self.own_model(domain), domain) for domain in self.items}
+        nonzero = {
             domain: pair for domain, pair in pairs.items() if pair is not None and any(pair[1])
         }
-        return ratio(known) if all(pairs.values()) else None
+        return ratio(nonzero) if all(pairs.values()) else None
 
     def forgetting(self, key: str, domain: str) -> Interval | None:
         """Base accuracy minus its own, on a domain it was not made for; else None."""
         if domain in self.entrant(key).domains or key == BASE:
             return None
         if isinstance(domain, OwnDomain) and not any(
-            domain in one.domains for one in self.entrants
+            domain in entrant.domains for entrant in self.entrants
         ):
-            return None  # nobody knows which model was made for it
+            return None  # unknown which model was made for it
         pair = self._pair(BASE, key, domain)
         return None if pair is None else difference({domain: pair})
 
     def to_frame(self) -> Any:
         """A pandas DataFrame, a line for a model and a domain: accuracy and retention as shares of
         1 with 95 % intervals, and the loss. Raises InvalidValue without pandas."""
-        return frame_of(self._cell(one, domain) for one in self.entrants for domain in self.items)
+        return frame_of(
+            self._frame_row(entrant, domain) for entrant in self.entrants for domain in self.items
+        )
 
-    def _cell(self, who: Entrant, domain: str) -> dict[str, Any]:
-        score, loss = self.score(who.key, domain), self.loss(who.key, domain)
-        merge = isinstance(who.target, MergeRecipe)
-        kept = self.retention(who.key, domain) if merge else None
-        low, high = kept.ends if kept else (None, None)
+    def _frame_row(self, entrant: Entrant, domain: str) -> dict[str, Any]:
+        score, loss = self.score(entrant.key, domain), self.loss(entrant.key, domain)
+        merge = isinstance(entrant.target, MergeRecipe)
+        retention = self.retention(entrant.key, domain) if merge else None
+        low, high = retention.ends if retention else (None, None)
         return {
-            "model": who.label,
+            "model": entrant.label,
             "split": self.split,
             "domain": str(domain),
             **({} if score is None else score_row(score, loss.value if loss else None)),
-            "retention_share": kept.value if kept else None,
+            "retention_share": retention.value if retention else None,
             "retention_low": low,
             "retention_high": high,
         }
 
-    def _pair(self, key: str, other: str | None, domain: str) -> Pair | None:
-        one, two = self.marks.get((key, domain)), self.marks.get((other or "", domain))
-        return None if one is None or two is None else (one.hits, two.hits)
+    def _pair(self, first: str, second: str | None, domain: str) -> Pair | None:
+        """Hits of two entrants on a domain; None if one has no marks."""
+        marks, others = self.marks.get((first, domain)), self.marks.get((second or "", domain))
+        return None if marks is None or others is None else (marks.hits, others.hits)
 
-    def comparison(self, key: str, other: str, domain: str | None = None) -> Comparison | None:
+    def comparison(self, first: str, second: str, domain: str | None = None) -> Comparison | None:
         """Two entrants on the same items, of one domain or all; None if marks are missing."""
-        domains = tuple(self.items) if domain is None else (domain,)
-        pairs = {each: self._pair(key, other, each) for each in domains}
-        both = {each: pair for each, pair in pairs.items() if pair is not None}
-        if len(both) < len(pairs):
-            return None
-        return compared(both)
+        pairs = {}
+        for name in self.items if domain is None else (domain,):
+            pair = self._pair(first, second, name)
+            if pair is None:
+                return None
+            pairs[name] = pair
+        return compared(pairs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,8 +223,8 @@ class Comparison:
     n: int
 
     @property
-    def seen(self) -> bool:
-        """Whether the difference is significant, both by the interval and by the sign test."""
+    def significant(self) -> bool:
+        """True if both the interval and the sign test exclude chance."""
         return not self.difference.low <= 0 <= self.difference.high and self.p < 0.05
 
     @property
@@ -231,12 +235,12 @@ class Comparison:
         least 3 / n (rule of three): an event not seen in n items is rarer than that, with 95 %.
         """
         half = (self.difference.high - self.difference.low) / 2
-        missed = 0.0 if self.seen else abs(self.difference.value)
+        missed = 0.0 if self.significant else abs(self.difference.value)
         return min(1.0, max(half, missed, 3 / self.n))
 
 
 def compared(pairs: Mapping[str, Pair]) -> Comparison:
     """Compare two models on the same items: domain -> hits of both, at least one domain."""
-    differs = sum(one != two for pair in pairs.values() for one, two in zip(*pair, strict=True))
-    n = sum(len(one) for one, _ in pairs.values())
+    differs = sum(a != b for pair in pairs.values() for a, b in zip(*pair, strict=True))
+    n = sum(len(hits) for hits, _ in pairs.values())
     return Comparison(difference(pairs), sign_test(pairs), differs, n)

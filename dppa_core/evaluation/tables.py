@@ -138,10 +138,10 @@ def factors_text(factors: Sequence[float]) -> str:
 def settings_text(values: Mapping[str, float]) -> str:
     """The numbers that a search chose: factors 0.8 / 1.2, coefficient 0.98."""
     factors = [f"{value:.3g}" for name, value in values.items() if name.startswith("factor")]
-    told = [f"{name} {value:.3g}" for name, value in values.items() if name[:6] != "factor"]
+    others = [f"{name} {value:.3g}" for name, value in values.items() if name[:6] != "factor"]
     if factors:
-        told.insert(0, f"{'factors' if len(factors) > 1 else 'factor'} {' / '.join(factors)}")
-    return ", ".join(told)
+        others.insert(0, f"{'factors' if len(factors) > 1 else 'factor'} {' / '.join(factors)}")
+    return ", ".join(others)
 
 
 def listed(names: Sequence[str]) -> str:

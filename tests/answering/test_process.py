@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from dppa_core.answering.__main__ import LATER
+from dppa_core.answering.__main__ import IMPORT_NICENESS
 from dppa_core.answering.answerer import Answerer, Ready
 from dppa_core.answering.in_process import OwnAnswerer
 from dppa_core.answering.process import ProcessAnswerer
@@ -33,10 +33,10 @@ def answerer(tiny_zoo: Path) -> Iterator[ProcessAnswerer]:
     """One for all tests that do not end it: a start takes seconds."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DPPA_ZOO", str(tiny_zoo))
-        made = ProcessAnswerer(2**30, public=True)
-        made.start()
-    yield made
-    made.close()
+        answerer = ProcessAnswerer(2**30, public=True)
+        answerer.start()
+    yield answerer
+    answerer.close()
 
 
 def text(events: Iterator[Any]) -> str:
@@ -44,20 +44,21 @@ def text(events: Iterator[Any]) -> str:
 
 
 def test_answers_are_those_of_this_process(answerer: ProcessAnswerer) -> None:
-    own: Answerer = OwnAnswerer(ModelPool(public=True))
+    local_answerer: Answerer = OwnAnswerer(ModelPool(public=True))
     settings = GenerationSettings(12, temperature=0.8, seed=3)
     for target in ("zoo:base", RECIPE):
-        here = list(own.replies(target, "1 + 1?", settings))
-        there = list(answerer.replies(target, "1 + 1?", settings))
-        assert there == here and isinstance(there[0], Ready) and len(there) > 2
+        local = list(local_answerer.replies(target, "1 + 1?", settings))
+        remote = list(answerer.replies(target, "1 + 1?", settings))
+        assert remote == local and isinstance(remote[0], Ready) and len(remote) > 2
     assert {"zoo:base", recipe_hash(RECIPE)} <= set(answerer.loaded()[0])
-    assert set(own.loaded()[0]) <= set(answerer.loaded()[0])
+    assert set(local_answerer.loaded()[0]) <= set(answerer.loaded()[0])
 
 
 def test_a_text_is_read_as_in_this_process(answerer: ProcessAnswerer) -> None:
-    own: Answerer = OwnAnswerer(ModelPool(public=True))
+    local_answerer: Answerer = OwnAnswerer(ModelPool(public=True))
     for target in ("zoo:base", RECIPE):
-        assert answerer.reading(target, "1 + 1?", "2.") == own.reading(target, "1 + 1?", "2.")
+        reading = answerer.reading(target, "1 + 1?", "2.")
+        assert reading == local_answerer.reading(target, "1 + 1?", "2.")
     with pytest.raises(DppaError, match="empty"):
         answerer.reading(RECIPE, " ", "2.")
 
@@ -136,34 +137,39 @@ def test_few_merges_answer_at_a_time_and_each_any_number_of_questions() -> None:
             go.wait(20)
 
     with ThreadPoolExecutor(20) as pool:
-        asked = [pool.submit(answer, one) for one in (*recipes[:2] * 3, *recipes[2:], "zoo:base")]
+        targets = (*recipes[:2] * 3, *recipes[2:], "zoo:base")
+        answers = [pool.submit(answer, target) for target in targets]
         while len(inside) < 7:
             time.sleep(0.01)
         assert set(inside) == {*recipes[:2], "zoo:base"}
         go.set()
-        for one in asked:
-            one.result(20)
+        for future in answers:
+            future.result(20)
     assert set(inside) == {*recipes, "zoo:base"}
 
 
 def priorities(pid: int) -> set[int]:
-    """Of all threads of a process, as far as they have not just ended."""
-    found = set[int]()
+    """Niceness of all threads of a process that have not just ended."""
+    values = set[int]()
     for task in Path(f"/proc/{pid}/task").iterdir():
         with suppress(ProcessLookupError):
-            found.add(os.getpriority(os.PRIO_PROCESS, int(task.name)))
-    return found
+            values.add(os.getpriority(os.PRIO_PROCESS, int(task.name)))
+    return values
 
 
 @pytest.mark.long
 def test_what_imports_is_nicer_than_the_page_and_what_answers_is_not() -> None:
-    answerer, mine, seen = ProcessAnswerer(2**30, public=True), os.getpriority(0, 0), set[int]()
+    answerer, niceness, values = (
+        ProcessAnswerer(2**30, public=True),
+        os.getpriority(0, 0),
+        set[int](),
+    )
     pid = answerer.start()
-    asked = threading.Thread(target=lambda: text(answerer.replies("zoo:base", "1?", LONG)))
-    asked.start()
+    thread = threading.Thread(target=lambda: text(answerer.replies("zoo:base", "1?", LONG)))
+    thread.start()
     while not answerer.loaded()[0]:
-        seen |= priorities(pid)
+        values |= priorities(pid)
         time.sleep(0.01)
-    assert priorities(pid) == {mine} and max(seen) == min(19, mine + LATER)
-    asked.join(60)
+    assert priorities(pid) == {niceness} and max(values) == min(19, niceness + IMPORT_NICENESS)
+    thread.join(60)
     answerer.close()

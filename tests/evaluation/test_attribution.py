@@ -18,8 +18,8 @@ from dppa_core.evaluation.analysis.attribution import (
     Attribution,
     Effect,
     TensorGroup,
+    attribution_sentence,
     parts_of,
-    sentence,
 )
 from dppa_core.evaluation.analysis.attribution_run import attribute
 from dppa_core.merging.in_memory.model_pool import ModelPool
@@ -142,7 +142,7 @@ def test_a_lone_model_that_is_the_base_changes_nothing() -> None:
     found = attribute(made, ModelPool().get(made), PROMPT, ANSWER)
     assert [effect.change for effect in found.effects] == [0.0] * 3
     assert found.base_loss == found.loss
-    assert sentence(found).startswith("No layer matters for this answer by itself")
+    assert attribution_sentence(found).startswith("No layer matters for this answer by itself")
 
 
 def test_an_untied_head_is_part_of_what_lies_outside(
@@ -242,17 +242,19 @@ def made_of(*changes: float, by: str = "layer") -> Attribution:
 
 
 def test_the_sentence_names_what_matters_most_and_what_stands_in_the_way() -> None:
-    assert sentence(made_of(0.5, 0.1)) == (
+    assert attribution_sentence(made_of(0.5, 0.1)) == (
         "The answer needs layer 0 most: without its delta the loss rises from 1 to 1.5 nats per "
         "token."
     )
-    assert sentence(made_of(0.25, -0.5, by="module")) == (
+    assert attribution_sentence(made_of(0.25, -0.5, by="module")) == (
         "The answer needs the q module of layer 0 most: without its delta the loss rises from 1 "
         "to 1.25 nats per token. The q module of layer 1 stands in its way: without it the loss "
         "falls to 0.500."
     )
-    assert sentence(made_of(0.0002, -0.5)).startswith("The answer needs no layer by itself.")
-    assert "matters" in sentence(made_of(0.0002, -0.0004))
+    assert attribution_sentence(made_of(0.0002, -0.5)).startswith(
+        "The answer needs no layer by itself."
+    )
+    assert "matters" in attribution_sentence(made_of(0.0002, -0.0004))
 
 
 def test_a_model_without_modules_has_none_to_take_out() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint
 from dppa_core.errors import DppaError, IncompatibleCheckpoints, NonFiniteWeights
-from dppa_core.evaluation.diff.report import diff_models, distance
+from dppa_core.evaluation.diff.model_diff import diff_models, distance
 from dppa_core.evaluation.diff.sums import sum_chunk
 from dppa_core.pruning.floats import to_float32
 from tests.helpers.command import Command

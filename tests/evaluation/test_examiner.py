@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from dppa_core.evaluation import equal_models, run
+from dppa_core.evaluation import entrant_measurements, equal_models
+from dppa_core.evaluation.entrant_measurements import expected_seconds, measure
 from dppa_core.evaluation.examiner import Examiner
 from dppa_core.evaluation.identity import identity
-from dppa_core.evaluation.run import expected_seconds, measure
 from dppa_core.evaluation.scores import Exam
 from dppa_core.evaluation.side_by_side import entrants
 from dppa_core.merging.in_memory import source
@@ -61,7 +61,7 @@ def test_the_time_to_expect_is_told_first_and_only_of_what_is_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DPPA_CACHE", str(tmp_path))
-    monkeypatch.setattr(run, "TOLD", 0.0)
+    monkeypatch.setattr(entrant_measurements, "ANNOUNCED_SECONDS", 0.0)
     told: list[tuple[int, int, str]] = []
     who, exam = entrants(RECIPE)[:1], Exam("zoo:base", "math", "test", 3)
     seconds = expected_seconds(Examiner(), [exam])
@@ -121,7 +121,7 @@ def test_models_of_equal_weights_are_asked_once(
         return mark(resident, *given, **how)
 
     monkeypatch.setattr(module, "mark", counted)
-    monkeypatch.setattr(run, "_at_once", lambda *_: workers)
+    monkeypatch.setattr(entrant_measurements, "_parallel_exams", lambda *_: workers)
     halves = tuple(DomainModel(f"zoo:{name}", coefficient=0.5) for name in ("math", "law"))
     whole = MergeRecipe("zoo:base", halves, "task_arithmetic")
     side = measure(Examiner(keep=False), entrants(whole), ("math",), limit=3)

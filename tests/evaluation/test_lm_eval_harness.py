@@ -19,7 +19,7 @@ from dppa_core.errors import (
     UnknownName,
     Unreachable,
 )
-from dppa_core.evaluation import run as evaluate_more
+from dppa_core.evaluation import entrant_measurements
 from dppa_core.evaluation.lm_eval_harness import Harness, TaskResult
 from dppa_core.evaluation.perplexity import Perplexity
 from dppa_core.merging.in_memory.device_map_pool import SpreadModelPool
@@ -80,7 +80,11 @@ def test_the_command_asks_it_of_everybody(dppa: Command, tmp_path: Path) -> None
     text.write_text("The term is fair. " * 5)
     assert dppa("evaluate", "zoo:law", *options, "--text", text, "--json") == 0
     (row,) = dppa.json["lm_eval"]
-    assert row["key"] == "zoo:law" and row["results"][0]["n"] == 2 and "each" not in row["results"]
+    assert (
+        row["key"] == "zoo:law"
+        and row["results"][0]["n"] == 2
+        and "documents" not in row["results"]
+    )
     assert dppa.json["text"][0]["tokens"] == 89 and dppa.json["text"][0]["dtype"] == "float32"
     assert "domains" not in dppa.json
     assert dppa("evaluate", "zoo:law", *options, "--text", text) == 0
@@ -105,7 +109,7 @@ def test_what_was_asked_before_is_remembered_until_something_differs(
     dppa: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
-    ask, read = Harness.ask, evaluate_more.perplexity
+    ask, read = Harness.ask, entrant_measurements.perplexity
 
     def counted(self: Harness, *given: Any) -> tuple[TaskResult, ...]:
         asked.append("task")
@@ -117,7 +121,7 @@ def test_what_was_asked_before_is_remembered_until_something_differs(
 
     monkeypatch.setenv("DPPA_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(Harness, "ask", counted)
-    monkeypatch.setattr(evaluate_more, "perplexity", foreseen)
+    monkeypatch.setattr(entrant_measurements, "perplexity", foreseen)
     text, folder = tmp_path / "text.txt", tmp_path / "tasks"
     text.write_text("The term is fair. " * 5)
     shutil.copytree(FOLDER, folder)

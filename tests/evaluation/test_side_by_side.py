@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from dppa_core.evaluation.report import sentence
 from dppa_core.evaluation.scores import Marks
 from dppa_core.evaluation.side_by_side import AGAINST, RECIPE, SideBySide, entrants
+from dppa_core.evaluation.side_by_side_values import comparison_sentence
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.tasks import Item
 
@@ -67,7 +67,7 @@ def test_retention_is_of_the_domains_own_model() -> None:
 def test_of_models_whose_domain_nobody_knows_the_best_is_the_own() -> None:
     who = entrants(MergeRecipe("zoo:base", (DomainModel("one"), DomainModel("two"))))
     found = {("one", "math"): marks(3), ("two", "math"): marks(7)}
-    assert SideBySide("test", who, {"math": ITEMS}, found).own("math") == "two"
+    assert SideBySide("test", who, {"math": ITEMS}, found).own_model("math") == "two"
 
 
 def test_only_domains_a_model_was_not_made_for_are_forgotten() -> None:
@@ -79,18 +79,20 @@ def test_only_domains_a_model_was_not_made_for_are_forgotten() -> None:
 
 def test_equal_answers_are_no_difference_and_the_sentence_says_how_little_is_seen() -> None:
     same = WHOLE.comparison(RECIPE, AGAINST)
-    assert same is not None and not same.seen
+    assert same is not None and not same.significant
     assert (same.n, same.differs, same.p, same.visible) == (20, 0, 1.0, 0.15)
-    text = sentence(same, "recipe", "against")
+    text = comparison_sentence(same, "recipe", "against")
     assert text.startswith("No difference seen between recipe and against: +0.0 points")
     assert text.endswith("With 20 items a difference is seen from about 15.0 points on.")
 
 
 def test_a_clear_difference_names_the_better_one() -> None:
     clear = WHOLE.comparison(RECIPE, "zoo:law")
-    assert clear is not None and not clear.seen  # 6 more in math, 1 fewer in law: p = 0.125
+    assert clear is not None and not clear.significant  # 6 more in math, 1 fewer in law: p = 0.125
     assert clear.differs == 7 and clear.p == pytest.approx(2 * (7 + 1) / 2**7)
     assert clear.visible >= abs(clear.difference.value)  # what was not found was too small
     math = WHOLE.comparison("zoo:law", RECIPE, "math")
-    assert math is not None and math.seen and math.p == pytest.approx(2 / 2**6)
-    assert sentence(math, "law", "recipe").startswith("recipe is better than law: -60.0 points")
+    assert math is not None and math.significant and math.p == pytest.approx(2 / 2**6)
+    assert comparison_sentence(math, "law", "recipe").startswith(
+        "recipe is better than law: -60.0 points"
+    )

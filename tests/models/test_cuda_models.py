@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from dppa_core.answering.devices import OwnDevices
+from dppa_core.answering.devices import local_reply
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.evaluation.analysis.attribution_run import attribute
 from dppa_core.evaluation.examiner import Examiner
@@ -87,9 +87,9 @@ def test_a_copy_in_bfloat16_answers_there(monkeypatch: pytest.MonkeyPatch) -> No
 def test_replies_and_losses(on_gpu: Any) -> None:
     resident, text = ModelPool().get("zoo:math"), "The term is fair. " * 20
     asked: Any = (resident, "What is 12 + 5?", GenerationSettings(max_new_tokens=12), None)
-    here = list(OwnDevices().replies(*asked)), perplexity(resident, text, window=64)
+    here = list(local_reply(*asked)), perplexity(resident, text, window=64)
     on_gpu()
-    there = list(OwnDevices().replies(*asked))
+    there = list(local_reply(*asked))
     assert [one.loss for one in there] == pytest.approx([one.loss for one in here[0]], **CLOSE)
     with lend(resident) as copied:
         assert copied.model.device.type == "cuda"

@@ -11,7 +11,7 @@ import pytest
 import torch
 from transformers import LlamaForCausalLM
 
-from dppa_core.answering.devices import OwnDevices
+from dppa_core.answering.devices import local_reply
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.cli.cluster import exam_place
 from dppa_core.errors import InvalidValue
@@ -75,7 +75,7 @@ def test_work_of_the_processor_is_counted_in_every_thread(resident: Resident, wo
         Examiner(keep=False, workers=workers).marks(exam)
     assert computed.here > LAYERS * 4 and not computed.there
     with fake_cuda(free=0) as computed:
-        tokens = list(OwnDevices().replies(resident, "What is 12 + 5?", settings, None))
+        tokens = list(local_reply(resident, "What is 12 + 5?", settings, None))
     assert computed.here > LAYERS * 4 + len(tokens) - 2 and not computed.there
 
 
@@ -102,9 +102,9 @@ def passes(monkeypatch: pytest.MonkeyPatch) -> list[None]:
 def test_chat_replies(resident: Resident, passes: list[None]) -> None:
     settings = GenerationSettings(temperature=1, seed=2, max_new_tokens=12)
     asked: Any = (resident, "What is 12 + 5?", settings, None)
-    here = list(OwnDevices().replies(*asked))
+    here = list(local_reply(*asked))
     with fake_cuda() as computed:
-        there = list(OwnDevices().replies(*asked))
+        there = list(local_reply(*asked))
     assert [one.id for one in there] == [one.id for one in here]
     losses = [[one.loss for one in tokens] for tokens in (here, there)]
     assert losses[1] == pytest.approx(losses[0], rel=1e-5)

@@ -9,8 +9,8 @@ from typing import Any
 
 import gradio as gr
 
-from dppa_core.evaluation.report import as_json
 from dppa_core.evaluation.side_by_side import Entrant, SideBySide
+from dppa_core.evaluation.side_by_side_values import side_by_side_json
 from dppa_core.progress import Stop
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 from dppa_core.tasks.own_items import OwnDomain
@@ -56,7 +56,7 @@ def read_own(lists: OwnLists, other: object, session: Session) -> OwnQuestions:
 
 def answered(asked: OwnQuestions, studio: Studio, emit: Emit, stop: Stop) -> dict[str, Any]:
     """Ask every model; runs in its own thread."""
-    from dppa_core.evaluation.run import measure  # noqa: PLC0415  (torch)
+    from dppa_core.evaluation.entrant_measurements import measure  # noqa: PLC0415  (torch)
 
     found = measure(
         studio.examiner(),
@@ -87,7 +87,7 @@ def answered(asked: OwnQuestions, studio: Studio, emit: Emit, stop: Stop) -> dic
 def _rows(asked: OwnQuestions, found: SideBySide) -> list[dict[str, Any]]:
     """A row for each model, with a cell for each list."""
     rows = []
-    for row, one in zip(as_json(found)["rows"], asked.who, strict=True):
+    for row, one in zip(side_by_side_json(found)["rows"], asked.who, strict=True):
         cells = []
         for domain in asked.domains:
             marks, names = found.marks[one.key, domain], ("accuracy", "ci95", "n", "retention")

@@ -46,7 +46,7 @@ def read_reading(text: object, other: object, session: Session) -> PerplexityReq
 
 def measured(reading: PerplexityRequest, studio: Studio, emit: Emit, stop: Stop) -> dict[str, Any]:
     """Measure every model on the text; runs in its own thread."""
-    from dppa_core.evaluation.run import text_rows  # noqa: PLC0415  (torch)
+    from dppa_core.evaluation.entrant_measurements import text_rows  # noqa: PLC0415  (torch)
 
     rows = text_rows(
         studio.examiner(),

@@ -145,7 +145,7 @@ def tasks_asked(
     request: TaskRequest, offer: TaskOffer, studio: Studio, emit: Emit, stop: Stop
 ) -> dict[str, Any]:
     """Ask every model; runs in its own thread."""
-    from dppa_core.evaluation.run import harness_rows  # noqa: PLC0415  (torch)
+    from dppa_core.evaluation.entrant_measurements import harness_rows  # noqa: PLC0415  (torch)
 
     emit((0, 0, "Looking up the tasks; the first time takes up to a minute"))
     harness = Harness(request.names, offer.folder, request.limit, public=studio.public)

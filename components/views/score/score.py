@@ -12,9 +12,9 @@ from typing import Any
 import gradio as gr
 
 from dppa_core.errors import InvalidValue, shown
-from dppa_core.evaluation.report import as_json
 from dppa_core.evaluation.scores import Exam, Marks, Target, marked_score
 from dppa_core.evaluation.side_by_side import AGAINST, RECIPE, Entrant, SideBySide
+from dppa_core.evaluation.side_by_side_values import side_by_side_json
 from dppa_core.parameter_fields import check_number
 from dppa_core.progress import Progress, Stop
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
@@ -217,7 +217,7 @@ def compared(
     who = tuple(replace(one, label=row.label) for row, one in zip(exam.rows, exam.who, strict=True))
     known = {(keys[target], domain): one for (target, domain), one in marks.items()}
     side = SideBySide("test", who, asked, known)
-    found, plain = as_json(side), plain_sentence(side)
+    found, plain = side_by_side_json(side), plain_sentence(side)
     comparison = found["comparison"] or {}
     sentence = comparison.get("sentence", "")
     said = {"comparison": sentence[:1].upper() + sentence[1:], "plain": plain}

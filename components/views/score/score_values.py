@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dppa_core.evaluation.report import interval_json
 from dppa_core.evaluation.scores import DomainScore
 from dppa_core.evaluation.side_by_side import (
     AGAINST,
@@ -18,6 +17,7 @@ from dppa_core.evaluation.side_by_side import (
     SideBySide,
     entrants,
 )
+from dppa_core.evaluation.side_by_side_values import interval_json
 from dppa_core.tasks.intervals import Interval
 
 from ...session.session import Session
@@ -127,8 +127,8 @@ def _mean(scores: Sequence[DomainScore | None]) -> float | None:
 
 
 def retention_sentence(row: Mapping[str, Any]) -> str:
-    """A sentence on the merge's retention, from its complete row of `report.as_json`. Empty if no
-    domain has one: a domain whose own model scores 0 is left out."""
+    """A sentence on the merge's retention, from its complete row of `side_by_side_json`; empty if
+    no domain has one. A domain whose own model scores 0 is left out."""
     kept = {name: one["retention"] for name, one in row["domains"].items() if one["retention"]}
     if not kept or not row["mean_retention"]:
         return ""
@@ -156,7 +156,7 @@ def plain_sentence(found: SideBySide) -> str:
     ends = " to ".join(
         f"{one:.1f}".replace("-", "\u2212") for one in sorted((sign * low, sign * high))
     )
-    chance = "" if gap.seen else ", which may be chance"
+    chance = "" if gap.significant else ", which may be chance"
     than = f"{abs(more):.1f} {word} right than this merge ({ends}){chance}"
     return f"{said}: of 100 questions, {than}."
 

@@ -13,9 +13,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dppa_core.errors import Cancelled, InvalidValue, OutOfBudget
-from dppa_core.evaluation.report import sentence
 from dppa_core.evaluation.scores import Exam
 from dppa_core.evaluation.side_by_side import compared
+from dppa_core.evaluation.side_by_side_values import comparison_sentence
 from dppa_core.progress import Stop, check
 from dppa_core.recipes.yaml_text import MergeRecipe, parse_recipe, recipe_hash
 from dppa_core.system.recent import Recent
@@ -181,8 +181,11 @@ def _tested(hunt: SearchRequest, found: MergeRecipe, studio: Studio, stop: Stop)
         return examiner.score(Exam(merge, domain, "test", hunt.limit), stop=stop).hits
 
     one = compared({d: (hits(found, d), hits(hunt.recipe, d)) for d in domains})
-    told = sentence(one, "what was found", "the given merge")
-    return {"test": f"On test questions: {told}", "worse": one.seen and one.difference.value < 0}
+    told = comparison_sentence(one, "what was found", "the given merge")
+    return {
+        "test": f"On test questions: {told}",
+        "worse": one.significant and one.difference.value < 0,
+    }
 
 
 @dataclass(frozen=True, slots=True)

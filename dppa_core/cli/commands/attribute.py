@@ -8,7 +8,12 @@ import typer
 
 from dppa_core.cli.output import JsonFlag, MemoryOption, RecipeFile, emit, progress_line
 from dppa_core.errors import InvalidValue, many, shown
-from dppa_core.evaluation.analysis.attribution import CHOICES, OUTSIDE, Attribution, sentence
+from dppa_core.evaluation.analysis.attribution import (
+    CHOICES,
+    OUTSIDE,
+    Attribution,
+    attribution_sentence,
+)
 from dppa_core.evaluation.tables import text_table
 from dppa_core.pruning.module_groups import order_kinds
 from dppa_core.recipes.yaml_text import load_recipe
@@ -49,7 +54,7 @@ def attribution_text(found: Attribution) -> str:
         f"change of the loss, in nats per token, without the delta of each {found.by}:",
     ]
     rows = _by_layer(found) if found.by == "layer" else _by_module(found)
-    return "\n".join([*lines, rows, sentence(found)])
+    return "\n".join([*lines, rows, attribution_sentence(found)])
 
 
 def _by_layer(found: Attribution) -> str:

@@ -100,11 +100,11 @@ def evaluate(
     if frame is not None and not domains:
         raise typer.BadParameter("--frame is a table of domains; name some by --tasks or --items")
     beside = recipe is not None and not alone
+    from dppa_core.evaluation.entrant_measurements import harness_rows, measure, text_rows  # noqa: PLC0415
     from dppa_core.evaluation.examiner import Examiner  # noqa: PLC0415  (imports torch)
     from dppa_core.evaluation.lm_eval_harness import Harness  # noqa: PLC0415
     from dppa_core.evaluation.perplexity import read_text  # noqa: PLC0415
-    from dppa_core.evaluation.report import as_json as to_json  # noqa: PLC0415
-    from dppa_core.evaluation.run import harness_rows, measure, text_rows  # noqa: PLC0415
+    from dppa_core.evaluation.side_by_side_values import side_by_side_json  # noqa: PLC0415
 
     # Unreadable inputs are refused before the first model is loaded.
     who = _who(recipe, target, against, beside, domains)
@@ -118,7 +118,7 @@ def evaluate(
     with progress_line() as told:
         if domains and beside:
             side = measure(examiner, who, domains, progress=told, **of_split)
-            value |= to_json(side)
+            value |= side_by_side_json(side)
             table = side.to_frame
         elif domains:
             one = examiner.evaluation(who[0].target, domains, progress=told, **of_split)

@@ -222,7 +222,7 @@ def run_climb(
 
 
 def _tested(verdict: Sequence[DomainVerdict], beside: Sequence[BaselineMerge]) -> dict[str, Any]:
-    from dppa_core.evaluation.report import interval_json  # noqa: PLC0415  (torch)
+    from dppa_core.evaluation.side_by_side_values import interval_json  # noqa: PLC0415  (torch)
     from dppa_core.tuning.search.verdict import mean_retention  # noqa: PLC0415
 
     return {

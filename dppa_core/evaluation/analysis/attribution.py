@@ -57,7 +57,7 @@ class Attribution:
     prompt: str
     answer: str
     own: bool
-    """Whether the answer is the merge's own greedy one."""
+    """True for the merge's own greedy answer."""
     tokens: int
     """Length of the answer, including its end token."""
     by: str
@@ -72,13 +72,13 @@ class Attribution:
         """A JSON-ready copy, losses in nats per token."""
         names = ("recipe", "prompt", "answer", "own", "tokens", "by", "loss", "base_loss")
         rows = [
-            {"layer": e.part.layer, "kind": e.part.kind, "name": e.part.name}
-            | {"loss": e.loss, "change": e.change}
-            for e in self.effects
+            {"layer": effect.part.layer, "kind": effect.part.kind, "name": effect.part.name}
+            | {"loss": effect.loss, "change": effect.change}
+            for effect in self.effects
         ]
         return {name: getattr(self, name) for name in names} | {
             "unit": "nats per token",
-            "sentence": sentence(self),
+            "sentence": attribution_sentence(self),
             "effects": rows,
         }
 
@@ -121,23 +121,23 @@ def _modules(shapes: Mapping[str, tuple[int, ...]]) -> tuple[TensorGroup, ...]:
     return tuple(TensorGroup(*cell, tuple(cells[cell])) for cell in placed)
 
 
-def sentence(found: Attribution) -> str:
+def attribution_sentence(attribution: Attribution) -> str:
     """The result in one or two sentences."""
-    ranked = sorted(found.effects, key=lambda effect: effect.change)
+    ranked = sorted(attribution.effects, key=lambda effect: effect.change)
     least, most = ranked[0], ranked[-1]
-    what = "layer" if found.by == "layer" else "module"
+    loss, unit = attribution.loss, attribution.by
     if most.change < SMALLEST and least.change > -SMALLEST:
         return (
-            f"No {what} matters for this answer by itself: without any one of them its loss, "
-            f"{_number(found.loss)} nats per token, changes by less than {SMALLEST:g}."
+            f"No {unit} matters for this answer by itself: without any one of them its loss, "
+            f"{_number(loss)} nats per token, changes by less than {SMALLEST:g}."
         )
     if most.change >= SMALLEST:
         text = (
             f"The answer needs {most.part.name} most: without its delta the loss rises from "
-            f"{_number(found.loss)} to {_number(most.loss)} nats per token."
+            f"{_number(loss)} to {_number(most.loss)} nats per token."
         )
     else:
-        text = f"The answer needs no {what} by itself."
+        text = f"The answer needs no {unit} by itself."
     if least.change <= -SMALLEST:
         text += (
             f" {capital(least.part.name)} stands in its way: without it the loss falls to "

@@ -26,10 +26,10 @@ from dppa_core.pruning.floats import FLOATS
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 from dppa_core.system.byte_sizes import memory_budget
 
-_WITH_BASE = 3
-"""Room for a merge, all weights of the base, and those that lie side by side, in its sizes."""
-MOST_TOKENS = 96
-"""Longest answer of the merge itself, in tokens."""
+_MERGES_WITH_BASE = 3
+"""Memory for a merge, all weights of the base and those that lie side by side, in merges."""
+MAX_ANSWER_TOKENS = 96
+"""Longest answer of the merge itself."""
 
 
 def attribute(
@@ -73,32 +73,40 @@ def attribute(
     parts = parts_of(shapes, by)
     check(stop)
     report(progress, 0, len(parts), "the answer")
-    with lend(resident, exact=True) as there:
-        exchange = _exchange(there, prompt, answer, stop)
-        run = _Run(recipe, base, Shell(there.model, shapes), exchange)
-        loss = run.loss(())
+    with lend(resident, exact=True) as placed:
+        exchange = _exchange(placed, prompt, answer, stop)
+        merge = _PartialMerge(recipe, base, Shell(placed.model, shapes), exchange)
+        loss = merge.loss(())
         effects = []
-        for done, part in enumerate(parts):
+        for number, part in enumerate(parts):
             check(stop)
-            report(progress, done, len(parts), part.name)
-            without = run.loss(part.tensors)
+            report(progress, number, len(parts), part.name)
+            without = merge.loss(part.tensors)
             effects.append(Effect(part, without, without - loss))
         check(stop)
-        reference = run.loss(tuple(shapes)) if _holds_base_too(there) else None
+        base_loss = merge.loss(tuple(shapes)) if _holds_base_too(placed) else None
     report(progress, len(parts), len(parts), "done")
-    said = answer if answer is not None else _text(resident, exchange)
-    counted = len(exchange.reply), by, loss, reference, tuple(effects)
-    return Attribution(recipe_hash(recipe), prompt, said, answer is None, *counted)
+    return Attribution(
+        recipe=recipe_hash(recipe),
+        prompt=prompt,
+        answer=_text(resident, exchange) if answer is None else answer,
+        own=answer is None,
+        tokens=len(exchange.reply),
+        by=by,
+        loss=loss,
+        base_loss=base_loss,
+        effects=tuple(effects),
+    )
 
 
 def _holds_base_too(merge: Resident) -> bool:
-    return free_room(merge) and _WITH_BASE * merge.nbytes <= memory_budget()
+    return free_room(merge) and _MERGES_WITH_BASE * merge.nbytes <= memory_budget()
 
 
 def _exchange(resident: Resident, prompt: str, answer: str | None, stop: Stop | None) -> Exchange:
     ids = tuple(prompt_ids(resident, prompt))
     if answer is None:
-        return own_replies(resident, [ids], longest=MOST_TOKENS, stop=stop)[0]
+        return own_replies(resident, [ids], longest=MAX_ANSWER_TOKENS, stop=stop)[0]
     reply, most = tuple(answer_ids(resident, answer)), room(resident.model, len(ids))
     if len(reply) > most:
         raise InvalidValue(
@@ -113,7 +121,9 @@ def _text(resident: Resident, exchange: Exchange) -> str:
     return text_of(resident.tokenizer, [token for token in exchange.reply if token not in ends])
 
 
-class _Run:
+class _PartialMerge:
+    """A merge in memory, some of whose tensors may be the base's."""
+
     def __init__(
         self, recipe: MergeRecipe, base: Checkpoint, shell: Shell, exchange: Exchange
     ) -> None:
@@ -128,8 +138,8 @@ class _Run:
 
     def _of_base(self, names: Sequence[str]) -> Mapping[str, Tensor]:
         """The base's tensors rounded to the recipe's dtype, as in a merge with coefficient 0."""
-        base, found = self._base, {}
-        for name in names:
-            stored = to_torch(base.dtype(name), base.shape(name), base.raw(name))
-            found[name] = stored.to(self._dtype)
-        return found
+        base = self._base
+        stored = {
+            name: to_torch(base.dtype(name), base.shape(name), base.raw(name)) for name in names
+        }
+        return {name: tensor.to(self._dtype) for name, tensor in stored.items()}

@@ -1,4 +1,4 @@
-"""How many weights differ between the merges of two recipes."""
+"""Number of weights that differ between the merges of two recipes."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def with_semantics(recipe: MergeRecipe, name: str) -> MergeRecipe:
     choices = _meanings(recipe.method)
     if name not in choices:
         several = ", ".join(m.name for m in METHODS if _meanings(m.name))
-        known = f"It has {', '.join(choices)}." if choices else f"Methods that have: {several}."
-        raise InvalidValue(f"{method.name} has no semantics {shown(name)}. {known}")
+        remedy = f"It has {', '.join(choices)}." if choices else f"Methods that have: {several}."
+        raise InvalidValue(f"{method.name} has no semantics {shown(name)}. {remedy}")
     if recipe.settings().semantics == name:
         raise InvalidValue(
             f"The recipe means {name} already, so there is nothing to compare. Others of "
-            f"{method.name}: {', '.join(one for one in choices if one != name)}."
+            f"{method.name}: {', '.join(choice for choice in choices if choice != name)}."
         )
     return replace(recipe, parameters={**recipe.parameters, "semantics": name})
 
@@ -71,14 +71,14 @@ def compare_merges(
     names = mergers[0].names()
     if names != mergers[1].names():
         raise IncompatibleCheckpoints("The recipes merge models of other tensors: two bases?")
-    found = []
-    for done, name in enumerate(names):
-        report(progress, done, len(names), name)
-        one, other = (merger.tensor(name) for merger in mergers)
-        if one[0] in FLOATS and other[0] in FLOATS:
-            gap = np.abs(to_float32(one[2], one[0]) - to_float32(other[2], other[0]))
-            found.append(
+    differences = []
+    for number, name in enumerate(names):
+        report(progress, number, len(names), name)
+        (dtype, _, a), (second_dtype, _, b) = (merger.tensor(name) for merger in mergers)
+        if dtype in FLOATS and second_dtype in FLOATS:
+            gap = np.abs(to_float32(a, dtype) - to_float32(b, second_dtype))
+            differences.append(
                 Difference(name, gap.size, int(np.count_nonzero(gap)), float(gap.max(initial=0)))
             )
     report(progress, len(names), len(names), "compared")
-    return tuple(found)
+    return tuple(differences)

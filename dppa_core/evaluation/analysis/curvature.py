@@ -1,4 +1,4 @@
-"""What pruning a delta costs, and what a factor on the rest wins back: foretold and measured.
+"""Cost of pruning a delta, and the share that a factor on the rest recovers: predicted, measured.
 
 Let θ be a domain model, k the part of its delta that pruning keeps and r the part that it removes.
 Pruned and amplified by a, the model is θ + (a - 1) k - r. Near θ its loss is quadratic,
@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Unpack
 
-from dppa_core.evaluation.analysis.logit_changes import LogitChanges, logit_changes
+from dppa_core.evaluation.analysis.logit_changes import logit_changes
 from dppa_core.progress import RunControl
 from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.tasks.items import Item
@@ -47,12 +47,12 @@ class Quadratic:
 
     @property
     def best_factor(self) -> float:
-        """Where the loss is least; 1 if nothing is kept."""
+        """The factor with the least loss; 1 if nothing is kept."""
         return 1 + (self.crossed - self.slope_kept) / self.kept if self.kept > 0 else 1.0
 
     @property
     def alike(self) -> float:
-        """Share of the cost that the best factor wins back, in [0, 1]; slopes left aside."""
+        """Share of the cost that the best factor wins back, in [0, 1]; slopes are ignored."""
         both = self.kept * self.removed
         return self.crossed * self.crossed / both if both > 0 else 0.0
 
@@ -70,28 +70,24 @@ class Curvature:
 
 def curvature(
     recipe: MergeRecipe,
-    asked: Sequence[Item],
+    items: Sequence[Item],
     factors: Sequence[float],
     **control: Unpack[RunControl],
 ) -> Curvature:
-    """Foretell and measure the loss of the right answers to some questions.
+    """Predict and measure the loss of the right answers to some questions.
 
     Args:
-        recipe: One domain model, pruned by a method that adds deltas; its factors are left aside.
+        recipe: One domain model, pruned by a method that adds deltas; its factors are ignored.
         factors: Factors on all that is kept of the modules.
 
     Raises:
         InvalidValue: not one domain model.
-        OutOfBudget: a model of more than `LARGEST` weights.
+        OutOfBudget: a model of more than `MAX_WEIGHTS` weights.
     """
     levels, settings = recipe.models[0].levels[-1:], [(factor,) for factor in factors]
-    found = logit_changes(recipe, levels, asked, settings, **control)
-    losses = tuple(float(one.mean()) for one in found.measured)
-    return Curvature(found.energies[0], _quadratic(found), losses)
-
-
-def _quadratic(found: LogitChanges) -> Quadratic:
-    slopes = (float(found.slope(part).mean()) for part in (0, 1))
-    pairs = ((0, 0), (0, 1), (1, 1))
-    bends = (float(found.product(*pair).mean()) for pair in pairs)
-    return Quadratic(float(found.losses.mean()), *slopes, *bends)
+    changes = logit_changes(recipe, levels, items, settings, **control)
+    slopes = (float(changes.slope(part).mean()) for part in (0, 1))
+    bends = (float(changes.product(*pair).mean()) for pair in ((0, 0), (0, 1), (1, 1)))
+    quadratic = Quadratic(float(changes.losses.mean()), *slopes, *bends)
+    losses = tuple(float(measured.mean()) for measured in changes.measured)
+    return Curvature(changes.energies[0], quadratic, losses)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Unpack
 
 import torch
@@ -31,10 +32,10 @@ from dppa_core.tasks.items import Item
 
 STEP = 0.02
 """Share of a part by which weights move, either way, to find how logits change along it."""
-LARGEST = 500_000_000
-"""Most weights: base, parts and the model itself are in memory in float32."""
-TOGETHER = 32
-"""Texts read at once."""
+MAX_WEIGHTS = 500_000_000
+"""Base, parts and the model itself are in memory in float32."""
+BATCH_TEXTS = 32
+"""Most texts read at once."""
 
 Logits = Float[Tensor, "tokens vocab"]
 PerToken = Float[Tensor, " tokens"]
@@ -52,15 +53,15 @@ class LogitChanges:
     questions: Int[Tensor, " tokens"]
     """The question that each token answers, in the order of reading."""
     losses: PerToken
-    """Of the model itself, in nats."""
+    """Losses of the model itself, in nats."""
     along: tuple[Logits, ...]
     """Change of the logits along each part."""
     measured: tuple[PerToken, ...]
     """Losses with each setting: the bands times its factors, nothing of the removed part."""
 
-    def product(self, one: int, other: int) -> PerToken:
+    def product(self, first: int, second: int) -> PerToken:
         """aᵀGb of two parts at each token."""
-        a, b = self.along[one], self.along[other]
+        a, b = self.along[first], self.along[second]
         means = (self.shares * a).sum(-1) * (self.shares * b).sum(-1)
         return (self.shares * a * b).sum(-1) - means
 
@@ -74,35 +75,35 @@ class LogitChanges:
 def logit_changes(
     recipe: MergeRecipe,
     levels: Sequence[float],
-    asked: Sequence[Item],
+    items: Sequence[Item],
     settings: Sequence[Sequence[float]],
     **control: Unpack[RunControl],
 ) -> LogitChanges:
     """Read the right answers to some questions at and around a domain model.
 
     Args:
-        recipe: One domain model, pruned by a method that adds deltas; its factors are left aside.
+        recipe: One domain model, pruned by a method that adds deltas; its factors are ignored.
         levels: The bands' pruning rates, the largest first.
         settings: Factors of the bands with which losses are measured.
 
     Raises:
         InvalidValue: not one domain model.
-        OutOfBudget: a model of more than `LARGEST` weights.
+        OutOfBudget: a model of more than `MAX_WEIGHTS` weights.
     """
     resident, parts = _open(recipe, levels, **control)
-    read, count = exchanges(resident, asked), len(levels) + 1
+    encoded, count = exchanges(resident, items), len(levels) + 1
     with threads_for(resident), torch.inference_mode():
-        start, tokens, questions = _read(resident, read)
+        start, tokens, questions = _read(resident, encoded)
 
         def logits(factors: Sequence[float]) -> Logits:
             check(control.get("stop"))
             parts.write(factors)
-            return _read(resident, read)[0]
+            return _read(resident, encoded)[0]
 
         along = []
         for part in range(count):
             ends = (
-                logits([1 + sign * STEP * (part == one) for one in range(count)])
+                logits([1 + sign * STEP * (part == index) for index in range(count)])
                 for sign in (1, -1)
             )
             along.append((next(ends) - next(ends)) / (2 * STEP))
@@ -121,40 +122,43 @@ def _open(
     whole = MergeRecipe(recipe.base, (plain,), "task_arithmetic", dtype="float32")
     merger = open_merger(whole, **control)
     numel = sum(spec.numel for spec in merger.plan.tensors.values())
-    if numel > LARGEST:
+    if numel > MAX_WEIGHTS:
         raise OutOfBudget(
             f"{plain.model}: its curvature takes {4 * (len(levels) + 3)} bytes for each of its "
-            f"{numel:,} weights; at most {LARGEST:,} weights are allowed. A smaller model of the "
-            "family is a way out."
+            f"{numel:,} weights; at most {MAX_WEIGHTS:,} weights are allowed. A smaller model of "
+            "the family is a way out."
         )
     resident = ModelPool().get(whole, **control)  # not shared, because it is written to
     resident = replace(resident, model=moved(resident.model, resident.nbytes))
-    nested = [replace(recipe, models=(replace(plain, levels=(one,)),)) for one in levels]
-    pruned = [open_merger(replace(one, dtype="float32")) for one in nested]
-    return resident, _Parts(pruned, merger, resident)
+    models = [replace(plain, levels=(rate,)) for rate in levels]
+    nested = [open_merger(replace(recipe, models=(m,), dtype="float32")) for m in models]
+    return resident, _Parts(nested, merger, resident)
 
 
 class _Parts:
     """Base and parts of the delta of every pruned matrix, and its place in memory."""
 
     def __init__(
-        self, nested: Sequence[TensorMerger], all_: TensorMerger, resident: Resident
+        self, nested: Sequence[TensorMerger], unpruned: TensorMerger, resident: Resident
     ) -> None:
         plan = nested[-1].plan
-        shapes = {one.tensor: plan.tensors[one.tensor].shape for one in plan.modules}
+        shapes = {module.tensor: plan.tensors[module.tensor].shape for module in plan.modules}
         self._places = find_places(resident.model, shapes)
         self._parts = {}
-        squares, whole = [0.0] * (len(nested) + 1), 0.0
+        squares, total = [0.0] * (len(nested) + 1), 0.0
         for name in shapes:
-            base = torch.from_numpy(to_float32(all_.base.raw(name), all_.base.dtype(name)))
-            upto = [torch.from_numpy(one.tensor(name)[2]) - base for one in (*nested, all_)]
-            bands = [upto[0], *(one - before for before, one in zip(upto, upto[1:], strict=False))]
+            stored = unpruned.base
+            base = torch.from_numpy(to_float32(stored.raw(name), stored.dtype(name)))
+            # Deltas that hold more and more bands; the last one is whole.
+            deltas = [torch.from_numpy(m.tensor(name)[2]) - base for m in (*nested, unpruned)]
+            bands = [deltas[0], *(wide - narrow for narrow, wide in pairwise(deltas))]
             self._parts[name] = base, bands
-            for place, band in enumerate(bands):
-                squares[place] += float(band.double().square().sum())
-            whole += float(upto[-1].double().square().sum())
-        kept = [one / whole if whole else 0.0 for one in squares]
-        self.energies = tuple(kept) if whole else (1.0, *kept[1:])
+            for index, band in enumerate(bands):
+                squares[index] += float(band.double().square().sum())
+            total += float(deltas[-1].double().square().sum())
+        if not total:
+            squares[0] = total = 1.0
+        self.energies = tuple(square / total for square in squares)
 
     def write(self, factors: Sequence[float]) -> None:
         """Make the model the base plus every part times its factor."""
@@ -166,11 +170,11 @@ class _Parts:
 
 
 def _read(
-    resident: Resident, read: Sequence[Exchange]
+    resident: Resident, encoded: Sequence[Exchange]
 ) -> tuple[Logits, Int[Tensor, " tokens"], Int[Tensor, " tokens"]]:
-    groups = list(grouped(read, TOGETHER))
+    groups = list(grouped(encoded, BATCH_TEXTS))
     parts = [reply_logits(resident.model, group) for group in groups]
     logits, tokens = zip(*parts, strict=True)
-    lengths = torch.tensor([len(one.reply) for group in groups for one in group])
+    lengths = torch.tensor([len(exchange.reply) for group in groups for exchange in group])
     questions = torch.arange(len(lengths)).repeat_interleave(lengths)
     return torch.cat(logits).cpu(), torch.cat(tokens).cpu(), questions

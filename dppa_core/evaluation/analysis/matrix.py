@@ -75,19 +75,19 @@ def look_closely(
         CheckpointError, IncompatibleCheckpoints: see `open_checkpoint` and `match_tensors`.
     """
     pair = RankedPair.open(base, finetuned, significance, public=public, stop=stop)
-    found = find_module(pair.base, module)
-    tensor = pair.tensor(found.tensor)
-    everything = Reach([Cut(0.0, 0)], tensor_seed(found.tensor))
+    matrix = find_module(pair.base, module)
+    tensor = pair.tensor(matrix.tensor)
+    everything = Reach([Cut(0.0, 0)], tensor_seed(matrix.tensor))
     reach = everything if selection is None else tensor.reach([selection])
-    columns = found.shape[-1]
-    sums = _Sums((found.numel // columns, columns))
-    return sums.add(tensor, reach, stop).closeup(found.name, top)
+    columns = matrix.shape[-1]
+    sums = _Sums((matrix.numel // columns, columns))
+    return sums.add(tensor, reach, stop).closeup(matrix.name, top)
 
 
 def find_module(base: Checkpoint, name: str) -> Module:
     """The module with this short name; raises UnknownName if there is none."""
     shapes = {n: base.shape(n) for n in base.names() if base.dtype(n) in FLOATS}
-    modules = {one.name: one for one in find_modules(shapes)}
+    modules = {module.name: module for module in find_modules(shapes)}
     if name not in modules:
         raise UnknownName(f"No module {name!r}. {did_you_mean(name, modules)}")
     return modules[name]
@@ -144,8 +144,8 @@ def _strongest(
     )
 
 
-LARGEST = 64
-"""Largest number of rows or columns of an excerpt."""
+MAX_EXCERPT_LINES = 64
+"""Most rows, or columns, of an excerpt."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -188,15 +188,15 @@ def read_excerpt(
         CheckpointError, IncompatibleCheckpoints: see `open_checkpoint` and `match_tensors`.
     """
     for name, size in (("rows", rows), ("columns", columns)):
-        check_number(name, size, 1, LARGEST)
+        check_number(name, size, 1, MAX_EXCERPT_LINES)
     pair = RankedPair.open(base, finetuned, public=public, stop=stop)
-    found = find_module(pair.base, module)
-    width = found.shape[-1]
+    matrix = find_module(pair.base, module)
+    width = matrix.shape[-1]
     return MatrixExcerpt(
-        found.name,
-        (found.numel // width, width),
-        _corner(pair.base, found.tensor, width, rows, columns),
-        _corner(pair.tuned, pair.places[found.tensor], width, rows, columns),
+        matrix.name,
+        (matrix.numel // width, width),
+        _corner(pair.base, matrix.tensor, width, rows, columns),
+        _corner(pair.tuned, pair.places[matrix.tensor], width, rows, columns),
     )
 
 

@@ -1,6 +1,6 @@
-"""How much a merge changed every module, and how much of each delta it contains.
+"""Changes of every module by a merge, and how much of each delta it contains.
 
-Measured on the merged weights: methods that combine deltas have no plan that could say it before.
+Measured on the merged weights: methods that combine deltas have no plan to compute it from.
 """
 
 from __future__ import annotations
@@ -64,31 +64,30 @@ def merge_outcome(
         Cancelled: `stop` was set.
     """
     base = open_checkpoint(recipe.base, public=public, stop=stop)
-    names = [name.model for name in recipe.models]
-    tuned = [open_checkpoint(name, public=public, stop=stop) for name in names]
-    sides = [
-        (one, match_tensors(base, one, n, heads="base"))
-        for one, n in zip(tuned, names, strict=True)
-    ]
+    names = [model.model for model in recipe.models]
+    sides = []
+    for name in names:
+        tuned = open_checkpoint(name, public=public, stop=stop)
+        sides.append((tuned, match_tensors(base, tuned, name, heads="base")))
     shapes = {name: base.shape(name) for name in base.names() if base.dtype(name) in FLOATS}
     modules = find_modules(shapes)
     places = find_places(model, {module.tensor: module.shape for module in modules})
-    found = []
+    outcomes = []
     for module in modules:
         check(stop)
         if module.tensor in places:
             old = _values(base, module.tensor)
-            deltas = [_values(one, where[module.tensor]) - old for one, where in sides]
+            deltas = [_values(tuned, matches[module.tensor]) - old for tuned, matches in sides]
             merged = places[module.tensor].to(torch.float32).reshape(-1).numpy()
-            found.append(_compared(module, merged - old, deltas))
-    return MergeEffect(tuple(names), tuple(found))
+            outcomes.append(_outcome(module, merged - old, deltas))
+    return MergeEffect(tuple(names), tuple(outcomes))
 
 
 def _values(checkpoint: Checkpoint, name: str) -> Float32[ndarray, " n"]:
     return to_float32(checkpoint.raw(name), checkpoint.dtype(name))
 
 
-def _compared(
+def _outcome(
     module: Module, moved: Float32[ndarray, " n"], deltas: list[Float32[ndarray, " n"]]
 ) -> ModuleOutcome:
     return ModuleOutcome(
@@ -102,7 +101,7 @@ def _compared(
     )
 
 
-def _dot(one: Float32[ndarray, " n"], other: Float32[ndarray, " n"]) -> float:
+def _dot(a: Float32[ndarray, " n"], b: Float32[ndarray, " n"]) -> float:
     """The inner product, summed in float64, slice by slice."""
-    parts = (slice(start, start + SLICE) for start in range(0, one.size, SLICE))
-    return sum(float((one[part] * other[part]).sum(dtype=np.float64)) for part in parts)
+    parts = (slice(start, start + SLICE) for start in range(0, a.size, SLICE))
+    return sum(float((a[part] * b[part]).sum(dtype=np.float64)) for part in parts)

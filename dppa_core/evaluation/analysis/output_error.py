@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
@@ -107,42 +108,42 @@ def output_errors(
     """
     for rate in rates:
         check_number("Pruning rate", rate, 0.0, 0.999)
-    mine = open_checkpoint(base, public=public, stop=stop)
-    theirs = open_checkpoint(finetuned, public=public, stop=stop)
-    pair = align(mine, (theirs,), (finetuned,))
-    reader = theirs if pair.foreign else mine
-    text = calibration_of(finetuned)
-    told = {"label": finetuned, "progress": progress, "stop": stop}
-    read = statistics("gram", reader, theirs, text, **told)  # type: ignore[arg-type]
-    found, ranked = find_module(pair.base, module), RankedPair(pair.base, pair.tuned[0], finetuned)
-    place = ranked.places[found.tensor]
-    if place not in read.arrays:
+    # Inputs that the text gives to the module.
+    root = open_checkpoint(base, public=public, stop=stop)
+    tuned = open_checkpoint(finetuned, public=public, stop=stop)
+    pair = align(root, (tuned,), (finetuned,))
+    reader = tuned if pair.foreign else root
+    control: dict[str, Any] = {"label": finetuned, "progress": progress, "stop": stop}
+    inputs = statistics("gram", reader, tuned, calibration_of(finetuned), **control)
+    matrix, ranked = find_module(pair.base, module), RankedPair(pair.base, pair.tuned[0], finetuned)
+    place = ranked.places[matrix.tensor]
+    if place not in inputs.arrays:
         raise InvalidValue(f"{finetuned}: the inputs of {module} were not measured.")
-    gram = np.asarray(read.arrays[place], np.float64)
-    tensor = ranked.tensor(found.tensor)
-    about = next(item for item in profile.modules if item.module.name == found.name)
-    subject = _Subject.of(tensor.pair, found.shape, gram, across=read.axes[place] == 0)
-    kept = _kept(about, tensor, rates)
+    gram = np.asarray(inputs.arrays[place], np.float64)
+    # Errors of the module's pruned delta on these inputs.
+    tensor = ranked.tensor(matrix.tensor)
+    weights = _ModuleWeights.of(tensor.pair, matrix.shape, gram, across=inputs.axes[place] == 0)
+    module_profile = next(item for item in profile.modules if item.module.name == matrix.name)
+    halves = _kept_halves(module_profile, tensor, rates)
     rows = []
     for index, rate in enumerate(rates):
         check(stop)
-        rows.append(subject.at(rate, kept[:, index], _drawn(tensor.pair, finetuned, rate)))
-        report(progress, index + 1, len(rates), f"{found.name} at {rate:.0%}")
-    return OutputErrors(found.name, subject.effect, tuple(rows))
+        rows.append(weights.errors(rate, halves[:, index], _drawn(tensor.pair, finetuned, rate)))
+        report(progress, index + 1, len(rates), f"{matrix.name} at {rate:.0%}")
+    return OutputErrors(matrix.name, weights.effect, tuple(rows))
 
 
-def _kept(
-    about: ModuleProfile, tensor: RankedTensor, rates: Sequence[float]
+def _kept_halves(
+    profile: ModuleProfile, tensor: RankedTensor, rates: Sequence[float]
 ) -> Int64[ndarray, "n rates"]:
     """1: in the larger half of the elements a rate keeps; 2: in the other half; 0: dropped."""
     shares = {share for rate in rates for share in ((1 - rate) / 2, 1 - rate)}
-    density = sorted(shares, reverse=True)
-    wanted = tensor.reach([select(about, one) for one in density])
-    reach = wanted.of(np.abs(_delta(tensor.pair)), 0)
-    place = {share: n for n, share in enumerate(density)}
+    densities = sorted(shares, reverse=True)
+    reach = tensor.reach([select(profile, density) for density in densities])
+    levels = reach.of(np.abs(_delta(tensor.pair)), 0)
     columns = []
     for rate in rates:
-        half, whole = (reach > place[share] for share in ((1 - rate) / 2, 1 - rate))
+        half, whole = (levels > densities.index(share) for share in ((1 - rate) / 2, 1 - rate))
         columns.append(np.where(half, 1, np.where(whole, 2, 0)))
     return np.stack(columns, axis=1)
 
@@ -159,24 +160,25 @@ def _delta(pair: TensorPair) -> Float32[ndarray, " n"]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Subject:
+class _ModuleWeights:
     """One module: delta and weights as outputs x inputs, and the Gram matrix of its inputs."""
 
     shape: tuple[int, ...]
     across: bool
-    """Whether rows on disk are inputs (GPT-2)."""
+    """True if rows on disk are inputs (GPT-2)."""
     delta: Matrix
     weight: Matrix
     gram: Float64[ndarray, "inputs inputs"]
-    seen: Matrix
+    delta_gram: Matrix
     """delta · G."""
-    whole: float
+    square: float
+    """Σ ‖d x‖²."""
     effect: float
 
     @staticmethod
     def of(
         pair: TensorPair, shape: tuple[int, ...], gram: Float64[ndarray, "i i"], *, across: bool
-    ) -> _Subject:
+    ) -> _ModuleWeights:
         def matrix(flat: ndarray) -> Matrix:
             rows = flat.reshape(-1, shape[-1]).astype(np.float64)
             return rows.T if across else rows
@@ -188,43 +190,45 @@ class _Subject:
                 f"{pair.name}: {gram.shape[0]} inputs were measured, but it takes "
                 f"{delta.shape[1]}. Several experts in one tensor are the usual cause."
             )
-        seen = delta @ gram
-        whole, most = float(np.sum(seen * delta)), float(np.sum((weight @ gram) * weight))
-        if not whole > 0 or not most > 0:
+        delta_gram = delta @ gram
+        square = float(np.sum(delta_gram * delta))
+        output_square = float(np.sum((weight @ gram) * weight))
+        if not square > 0 or not output_square > 0:
             raise InvalidValue(f"{pair.name}: its delta changes no output on this text.")
-        return _Subject(
-            shape, across, delta, weight, gram, seen, whole, float(np.sqrt(whole / most))
-        )
+        effect = float(np.sqrt(square / output_square))
+        return _ModuleWeights(shape, across, delta, weight, gram, delta_gram, square, effect)
 
-    def at(self, rate: float, kept: Int64[ndarray, " n"], drawn: Bool[ndarray, " n"]) -> RateErrors:
+    def errors(
+        self, rate: float, halves: Int64[ndarray, " n"], drawn: Bool[ndarray, " n"]
+    ) -> RateErrors:
         """The errors at one rate."""
-        first, second = (np.where(self._matrix(kept == n), self.delta, 0.0) for n in (1, 2))
-        parts = [one @ self.gram for one in (first, second)]
-        both = np.array([np.sum(self.seen * one) for one in (first, second)])
-        left = np.array([[np.sum(p * one) for one in (first, second)] for p in parts])
+        parts = [np.where(self._matrix(halves == n), self.delta, 0.0) for n in (1, 2)]
+        both = np.array([np.sum(self.delta_gram * part) for part in parts])
+        grams = [part @ self.gram for part in parts]
+        left = np.array([[np.sum(gram * part) for part in parts] for gram in grams])
         factors = np.linalg.lstsq(left, both, rcond=1e-12)[0]
-        square = self.whole - 2 * factors @ both + factors @ left @ factors
+        square = self.square - 2 * factors @ both + factors @ left @ factors
         random = np.where(self._matrix(drawn), self.delta, 0.0)
         return RateErrors(
             rate=rate,
-            largest=DeltaFit(self.whole, float(both.sum()), float(left.sum())),
+            largest=DeltaFit(self.square, float(both.sum()), float(left.sum())),
             drawn=DeltaFit(
-                self.whole,
-                float(np.sum(self.seen * random)),
+                self.square,
+                float(np.sum(self.delta_gram * random)),
                 float(np.sum((random @ self.gram) * random)),
             ),
             halves=(float(factors[0]), float(factors[1])),
-            halved=float(np.sqrt(max(square, 0.0) / self.whole)),
-            weights=self._of_weights(rate),
+            halved=float(np.sqrt(max(square, 0.0) / self.square)),
+            weights=self._pruned_weights_error(rate),
         )
 
-    def _of_weights(self, rate: float) -> float:
+    def _pruned_weights_error(self, rate: float) -> float:
         size = np.abs(self.weight)
         dropped = round(size.size * rate)
         edge = np.partition(size, dropped, axis=None)[dropped] if dropped else 0.0
         lost = np.where(size < edge, self.weight, 0.0)
         square = float(np.sum((lost @ self.gram) * lost))
-        return float(np.sqrt(square / (self.whole / self.effect**2)))
+        return float(np.sqrt(square / (self.square / self.effect**2)))
 
     def _matrix(self, mask: Bool[ndarray, " n"]) -> Bool[ndarray, "o i"]:
         rows = mask.reshape(-1, self.shape[-1])

@@ -71,26 +71,27 @@ def count_meetings(
         )
     settings = _Settings(parameters or PruningParameters(), dict(overrides or {}))
     ranked_by, control = settings.parameters.significance, RunControl(progress=progress, stop=stop)
-    aligned, scores = _opened(base, models, ranked_by, public, control)
+    aligned, scores = _open(base, models, ranked_by, public, control)
     pairs = tuple(combinations(range(len(models)), 2))
     paths = {pair: _path(aligned, pair, scores, settings) for pair in pairs}
     names = {pair: (models[pair[0]], models[pair[1]]) for pair in pairs}
-    found = {pair: _load(paths[pair], names[pair]) for pair in pairs}
-    missing = [pair for pair in pairs if found[pair] is None]
-    wanted = sorted({place for pair in missing for place in pair})
-    subjects = {
-        place: _subject(aligned, place, (base, models[place]), scores[place], settings, stop)
-        for place in wanted
-    }
+    meetings = {pair: _load(paths[pair], names[pair]) for pair in pairs}
+    missing = [pair for pair in pairs if meetings[pair] is None]
     if missing:
-        counted = _Pass(subjects, missing, stop).run(progress)
-        for pair, (kept, both, opposed) in zip(missing, counted, strict=True):
-            found[pair] = Meeting(*names[pair], kept, both, opposed)
+        ranked = {
+            index: _RankedModel.of(
+                aligned, index, (base, models[index]), scores[index], settings, stop
+            )
+            for index in sorted({index for pair in missing for index in pair})
+        }
+        counts = _Pass(ranked, missing, stop).run(progress)
+        for pair, (kept, both, opposed) in zip(missing, counts, strict=True):
+            meetings[pair] = Meeting(*names[pair], kept, both, opposed)
             _save(paths[pair], kept, both, opposed)
-    return tuple(one for one in found.values() if one is not None)
+    return tuple(meeting for meeting in meetings.values() if meeting is not None)
 
 
-def _opened(
+def _open(
     base: str,
     models: Sequence[str],
     significance: str,
@@ -98,20 +99,13 @@ def _opened(
     control: RunControl,
 ) -> tuple[Alignment, list[Score | None]]:
     """The aligned models, and the score that ranks the elements of each."""
-    mine, *theirs = (open_checkpoint(name, public=public, **control) for name in (base, *models))
-    aligned = align(mine, theirs, models)
-    scores = [
-        score_of(
-            significance,
-            one if place in aligned.foreign else mine,
-            one,
-            None,
-            label=models[place],
-            **control,
-        )
-        for place, one in enumerate(theirs)
+    root, *tuned = (open_checkpoint(name, public=public, **control) for name in (base, *models))
+    aligned = align(root, tuned, models)
+    readers = [model if index in aligned.foreign else root for index, model in enumerate(tuned)]
+    return aligned, [
+        score_of(significance, reader, model, None, label=name, **control)
+        for reader, model, name in zip(readers, tuned, models, strict=True)
     ]
-    return aligned, scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,75 +115,81 @@ class _Settings:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Subject:
+class _RankedModel:
     pair: RankedPair
     modules: tuple[Module, ...]
     selections: tuple[tuple[Selection, ...], ...]
 
-
-def _subject(
-    aligned: Alignment,
-    place: int,
-    names: tuple[str, str],
-    score: Score | None,
-    settings: _Settings,
-    stop: Stop | None,
-) -> _Subject:
-    pair = RankedPair(aligned.base, aligned.tuned[place], names[1], score)
-    profile = kept_profile(pair.base, pair.tuned, names=names, workers=1, stop=stop, score=score)
-    selections = grid_selections(profile, settings.parameters, settings.overrides)
-    return _Subject(pair, tuple(one.module for one in profile.modules), selections)
+    @staticmethod
+    def of(
+        aligned: Alignment,
+        index: int,
+        names: tuple[str, str],
+        score: Score | None,
+        settings: _Settings,
+        stop: Stop | None,
+    ) -> _RankedModel:
+        pair = RankedPair(aligned.base, aligned.tuned[index], names[1], score)
+        profile = kept_profile(
+            pair.base, pair.tuned, names=names, workers=1, stop=stop, score=score
+        )
+        selections = grid_selections(profile, settings.parameters, settings.overrides)
+        return _RankedModel(pair, tuple(item.module for item in profile.modules), selections)
 
 
 Counts = tuple[Int64[ndarray, "two N R"], Int64[ndarray, "N R"], Int64[ndarray, "N R"]]
 
 
 class _Pass:
+    """One pass over the modules of several models, each read once for all its pairs."""
+
     def __init__(
-        self, subjects: dict[int, _Subject], pairs: Sequence[tuple[int, int]], stop: Stop | None
+        self, models: dict[int, _RankedModel], pairs: Sequence[tuple[int, int]], stop: Stop | None
     ) -> None:
-        self._subjects, self._pairs, self._stop = subjects, pairs, stop
-        self._modules = next(iter(subjects.values())).modules
+        self._models, self._pairs, self._stop = models, pairs, stop
+        self._modules = next(iter(models.values())).modules
 
     def run(self, progress: Progress | None) -> list[Counts]:
         """(kept by each model, by both, by both with opposite signs) for each pair, in order."""
         reaches, meetings = [], []
-        for index, module in enumerate(self._modules):
-            report(progress, index, len(self._modules), module.name)
-            alone, together = self._module(module, index)
+        for number, module in enumerate(self._modules):
+            report(progress, number, len(self._modules), module.name)
+            alone, together = self._module(module, number)
             reaches.append(alone)
             meetings.append(together)
         report(progress, len(self._modules), len(self._modules), "conflict counted")
         kept = {
-            place: kept_at(np.stack([one[place] for one in reaches])) for place in self._subjects
+            index: kept_at(np.stack([module[index] for module in reaches]))
+            for index in self._models
         }
-        found = []
+        counts = []
         for number, (first, second) in enumerate(self._pairs):
-            signs = kept_at(np.stack([one[number] for one in meetings]))
+            signs = kept_at(np.stack([module[number] for module in meetings]))
             both, opposed = signs.sum(axis=1), signs[:, 1]
-            found.append((np.stack([kept[first], kept[second]]), both, opposed))
-        return found
+            counts.append((np.stack([kept[first], kept[second]]), both, opposed))
+        return counts
 
     def _module(
-        self, module: Module, index: int
+        self, module: Module, number: int
     ) -> tuple[dict[int, Int64[ndarray, " edges"]], list[Int64[ndarray, "two edges"]]]:
-        tensors = {place: one.pair.tensor(module.tensor) for place, one in self._subjects.items()}
+        tensors = {index: model.pair.tensor(module.tensor) for index, model in self._models.items()}
         reaches = {
-            place: tensors[place].reach(one.selections[index])
-            for place, one in self._subjects.items()
+            index: tensors[index].reach(model.selections[number])
+            for index, model in self._models.items()
         }
-        alone = {place: np.zeros(RATES + 1, np.int64) for place in self._subjects}
+        alone = {index: np.zeros(RATES + 1, np.int64) for index in self._models}
         together = [np.zeros((2, RATES + 1), np.int64) for _ in self._pairs]
         for start in range(0, module.numel, CHUNK):
             check(self._stop)
-            reach, down = {}, {}
-            for place, tensor in tensors.items():
+            reach, negative = {}, {}
+            for index, tensor in tensors.items():
                 delta, magnitudes = tensor.chunk(start, min(start + CHUNK, module.numel))
-                reach[place] = reaches[place].of(magnitudes, start)
-                down[place] = np.signbit(delta)
-                alone[place] += count_reaches(reach[place])
-            for counts, (one, other) in zip(together, self._pairs, strict=True):
-                counts += meet(reach[one], reach[other], down[one] != down[other])
+                reach[index] = reaches[index].of(magnitudes, start)
+                negative[index] = np.signbit(delta)
+                alone[index] += count_reaches(reach[index])
+            for counts, (first, second) in zip(together, self._pairs, strict=True):
+                opposite = negative[first] != negative[second]
+                counts += meet(reach[first], reach[second], opposite)
         return alone, together
 
 
@@ -197,11 +197,11 @@ def _path(
     aligned: Alignment, pair: tuple[int, int], scores: Sequence[Score | None], settings: _Settings
 ) -> Path:
     parts = [str(_FORMAT), aligned.base.content_hash()]
-    for place in pair:
-        score = scores[place]
-        parts += [aligned.tuned[place].content_hash(), score.key if score else ""]
-    told = asdict(settings) | {"parameters": told_values(settings.parameters)}
-    parts.append(json.dumps(told, sort_keys=True))
+    for index in pair:
+        score = scores[index]
+        parts += [aligned.tuned[index].content_hash(), score.key if score else ""]
+    values = asdict(settings) | {"parameters": told_values(settings.parameters)}
+    parts.append(json.dumps(values, sort_keys=True))
     key = hashlib.sha256("\0".join(parts).encode()).hexdigest()
     return cache_folder("conflicts") / f"{key}.npz"
 

@@ -48,10 +48,11 @@ class RankedPair:
         stop: Stop | None = None,
     ) -> RankedPair:
         """Open both models; raises as `open_checkpoint` and `match_tensors` do."""
-        mine, theirs = (open_checkpoint(x, public=public, stop=stop) for x in (base, finetuned))
-        aligned = align(mine, (theirs,), (finetuned,))
-        reader = theirs if aligned.foreign else mine
-        score = score_of(significance, reader, theirs, None, label=finetuned, stop=stop)
+        names = base, finetuned
+        root, tuned = (open_checkpoint(name, public=public, stop=stop) for name in names)
+        aligned = align(root, (tuned,), (finetuned,))
+        reader = tuned if aligned.foreign else root
+        score = score_of(significance, reader, tuned, None, label=finetuned, stop=stop)
         return cls(aligned.base, aligned.tuned[0], finetuned, score)
 
     def tensor(self, name: str) -> RankedTensor:
@@ -72,8 +73,8 @@ class RankedTensor:
 
     def reach(self, selections: Sequence[Selection]) -> Reach:
         """The selected elements, by rising rate; raises DamagedCheckpoint for another file."""
-        found = find_cuts(ranked_by(self.loader, self.scoring), self.pair, selections)
-        return Reach([cut for cut, _ in found], tensor_seed(self.pair.name))
+        cuts = find_cuts(ranked_by(self.loader, self.scoring), self.pair, selections)
+        return Reach([cut for cut, _ in cuts], tensor_seed(self.pair.name))
 
     def chunk(self, start: int, end: int) -> tuple[Float32[ndarray, " n"], Float32[ndarray, " n"]]:
         """Delta and score of the elements from `start` to before `end`."""

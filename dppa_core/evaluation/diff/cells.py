@@ -11,7 +11,7 @@ from jaxtyping import Shaped
 from numpy import ndarray
 
 from dppa_core.checkpoints.checkpoint import Checkpoint, DerivedCheckpoint
-from dppa_core.evaluation.diff.report import TensorDistance, diff_sums, distance
+from dppa_core.evaluation.diff.model_diff import TensorDistance, diff_sums, distance
 from dppa_core.evaluation.diff.sums import Sums, total
 from dppa_core.models.parameter_views import find_places
 from dppa_core.progress import RunControl

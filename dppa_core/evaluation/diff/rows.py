@@ -60,15 +60,15 @@ def _first(model: Checkpoint, name: str, rows: int) -> Shaped[ndarray, " n"]:
 
 def _check_tokens(models: Sequence[Checkpoint], names: Sequence[str], rows: int) -> None:
     """Check that shared rows hold the same tokens; a model without a tokenizer is not checked."""
-    found: dict[int, tuple[str, str]] = {}
+    tokens: dict[int, tuple[str, str]] = {}
     for model, name in zip(models, names, strict=True):
         folder = tokenizer_folder(model.folders)
         vocabulary = read_vocabulary(folder) if folder else None
         for token, row in (vocabulary.ids if vocabulary else {}).items():
-            first, other = found.setdefault(row, (token, name))
-            if row < rows and first != token and other != name:
+            first, first_name = tokens.setdefault(row, (token, name))
+            if row < rows and first != token and first_name != name:
                 raise IncompatibleCheckpoints(
-                    f"{other} and {name} cannot be compared row by row: row {row} of their "
+                    f"{first_name} and {name} cannot be compared row by row: row {row} of their "
                     f"embeddings is {shown(first)} in one and {shown(token)} in the other. "
                     "Another tokenizer is the usual cause."
                 )

@@ -51,7 +51,7 @@ def sum_chunk(
     """The sums over one chunk of two tensors and their base."""
     with np.errstate(invalid="ignore"):  # the caller reports values that are not finite
         change = b - a
-        found: dict[str, Any] = {
+        sums: dict[str, Any] = {
             "numel": a.size,
             "changed": int(np.count_nonzero(change)),
             "difference": _dot(change, change),
@@ -60,24 +60,24 @@ def sum_chunk(
             "product": _dot(a, b),
         }
         if c is not None:
-            one, other = a - c, b - c
-            products = one * other  # products of two float32 never underflow a float64
-            found |= {
-                "first_delta": _dot(one, one),
-                "second_delta": _dot(other, other),
+            first, second = a - c, b - c
+            products = first * second  # products of two float32 never underflow a float64
+            sums |= {
+                "first_delta": _dot(first, first),
+                "second_delta": _dot(second, second),
                 "delta_product": float(products.sum()),
                 "both": int(np.count_nonzero(products)),
                 "agreeing": int(np.count_nonzero(products > 0)),
-                "first_changed": int(np.count_nonzero(one)),
-                "second_changed": int(np.count_nonzero(other)),
+                "first_changed": int(np.count_nonzero(first)),
+                "second_changed": int(np.count_nonzero(second)),
                 "base": _dot(c, c),
             }
-    return Sums(**found)
+    return Sums(**sums)
 
 
-def _dot(one: Float64[ndarray, " n"], other: Float64[ndarray, " n"]) -> float:
+def _dot(a: Float64[ndarray, " n"], b: Float64[ndarray, " n"]) -> float:
     """numpy's pairwise sum: the order of a BLAS sum depends on the number of threads."""
-    return float((one * other).sum())
+    return float((a * b).sum())
 
 
 def total(parts: Iterable[Sums]) -> Sums:

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, replace
 from math import inf, isfinite
 from typing import Any
 
-from dppa_core.evaluation.report import interval_json, sentence
 from dppa_core.evaluation.scores import DomainScore, Exam
 from dppa_core.evaluation.side_by_side import ARITHMETIC, Comparison, compared, entrants
+from dppa_core.evaluation.side_by_side_values import comparison_sentence, interval_json
 from dppa_core.evaluation.tables import capital
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 from dppa_core.tasks.intervals import Interval, ratio
@@ -150,7 +150,7 @@ class BaselineMerge:
 
     def told(self) -> str:
         """The comparison as a sentence."""
-        return capital(sentence(self.comparison, "what was found", self.name))
+        return capital(comparison_sentence(self.comparison, "what was found", self.name))
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready copy."""
@@ -159,7 +159,7 @@ class BaselineMerge:
             "name": self.name,
             "domains": {domain: one.to_json() for domain, one in self.scores.items()},
             "retention": interval_json(self.retention),
-            "comparison": {**asdict(gap), "seen": gap.seen},
+            "comparison": {**asdict(gap), "seen": gap.significant},
             "sentence": self.told(),
         }
 

@@ -145,7 +145,11 @@ class DocumentsQuestion:
                 return self._part(json.loads(kept))
             results = examiner.harness(self.task, self.folder, limit).ask(resident)
         hits = next(
-            (result.each for result in results if result.each and set(result.each) <= {0.0, 1.0}),
+            (
+                result.documents
+                for result in results
+                if result.documents and set(result.documents) <= {0.0, 1.0}
+            ),
             None,
         )
         if hits is None or len(hits) <= self.search:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from components.work.lent_gpu import LentGpu
-from dppa_core.answering.devices import OwnDevices
+from dppa_core.answering.devices import local_reply
 from dppa_core.errors import InvalidValue
 from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.models import devices
@@ -71,7 +71,7 @@ def test_without_a_gpu_models_of_any_size_are_answered_by_the_processor(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(devices, "own_copies", lambda: GpuCopies(devices.gpus()))
     large, settings = replace(resident, nbytes=2 * LARGE), GenerationSettings()
-    found = list(OwnDevices().replies(large, QUESTION, settings, None))
+    found = list(local_reply(large, QUESTION, settings, None))
     assert found == list(stream_tokens(resident, QUESTION, settings))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -70,7 +70,7 @@ class ModelDiff:
     totals: tuple[TensorDistance, ...]
     """All modules, all other tensors, and everything: "modules", "other tensors", "all"."""
     notes: tuple[str, ...] = ()
-    """Which rows are not compared."""
+    """Remarks on rows that are not compared."""
 
     def __repr__(self) -> str:
         whole = self.totals[-1]
@@ -105,12 +105,12 @@ def diff_models(
         NonFiniteWeights: NaN or infinity in a model.
         CheckpointError, Unreachable: see `open_checkpoint`.
     """
-    given = (first, second) if base is None else (first, second, base)
-    names = tuple(map(checked_reference, given))
-    opened = [open_checkpoint(name, progress=progress) for name in names]
-    models, notes = shared_rows(opened, names)
-    whole = diff_sums(models, names, workers=workers, progress=progress)
-    return replace(_ordered(names, models[0], whole, with_base=base is not None), notes=notes)
+    references = (first, second) if base is None else (first, second, base)
+    names = tuple(map(checked_reference, references))
+    whole = [open_checkpoint(name, progress=progress) for name in names]
+    models, notes = shared_rows(whole, names)
+    sums = diff_sums(models, names, workers=workers, progress=progress)
+    return _model_diff(names, models[0], sums, notes, with_base=base is not None)
 
 
 def diff_sums(
@@ -130,12 +130,12 @@ def diff_sums(
     places = _places(models, names)
     threads = worker_count(workers)
     sums: dict[str, list[Sums]] = {name: [] for name in places}
-    done = 0
+    begun = 0
     tasks = _Comparison(models, names, stop).tasks(places)
-    with closing(side_by_side(tasks, threads)) as found:
-        for tensor, part in found:
-            done += not sums[tensor]
-            report(progress, done, len(sums), tensor)
+    with closing(side_by_side(tasks, threads)) as results:
+        for tensor, part in results:
+            begun += not sums[tensor]
+            report(progress, begun, len(sums), tensor)
             sums[tensor].append(part)
     return {name: total(parts) for name, parts in sums.items()}
 
@@ -144,13 +144,13 @@ def _places(models: Sequence[Checkpoint], names: Sequence[str]) -> dict[str, tup
     """Tensor of the first model -> its name in every model."""
     root = models[-1] if len(models) == 3 else models[0]
     label = names[-1] if len(models) == 3 else names[0]
-    found: list[Mapping[str, str]] = []
+    matches: list[Mapping[str, str]] = []
     for model, name in zip(models, names, strict=True):
         if model is root:
-            found.append({tensor: tensor for tensor in root.names()})
+            matches.append({tensor: tensor for tensor in root.names()})
             continue
         try:
-            found.append(match_tensors(root, model, name))
+            matches.append(match_tensors(root, model, name))
         except IncompatibleCheckpoints as error:
             raise IncompatibleCheckpoints(
                 f"{label} (below: the base) and {name} cannot be compared. {error}"
@@ -158,47 +158,47 @@ def _places(models: Sequence[Checkpoint], names: Sequence[str]) -> dict[str, tup
     common = [
         tensor
         for tensor in root.names()
-        if all(tensor in one for one in found) and root.dtype(tensor) in FLOATS
+        if all(tensor in matched for matched in matches) and root.dtype(tensor) in FLOATS
     ]
-    return {found[0][tensor]: tuple(one[tensor] for one in found) for tensor in common}
+    return {matches[0][tensor]: tuple(matched[tensor] for matched in matches) for tensor in common}
 
 
 class _Comparison:
     """The tasks of a comparison: slices of tensors, summed by any thread in any order."""
 
     def __init__(
-        self, models: Sequence[Checkpoint], names: Sequence[str], stop: Stop | None
+        self, models: Sequence[Checkpoint], labels: Sequence[str], stop: Stop | None
     ) -> None:
-        self._models, self._names, self._stop = models, names, stop
+        self._models, self._labels, self._stop = models, labels, stop
         self._releaser = PageReleaser(models)
 
     def tasks(self, places: Mapping[str, Sequence[str]]) -> Iterator[partial[tuple[str, Sums]]]:
-        for tensor, where in places.items():
+        for tensor, names in places.items():
             parts = slices(math.prod(self._models[0].shape(tensor)))
-            shared = SharedValue(partial(self._raws, where), len(parts))
-            yield from (partial(self._sum, tensor, where, shared, *part) for part in parts)
+            shared = SharedValue(partial(self._raws, names), len(parts))
+            yield from (partial(self._sum, tensor, names, shared, *part) for part in parts)
 
-    def _raws(self, where: Sequence[str]) -> tuple[Shaped[ndarray, " n"], ...]:
-        return tuple(model.raw(name) for model, name in zip(self._models, where, strict=True))
+    def _raws(self, names: Sequence[str]) -> tuple[Shaped[ndarray, " n"], ...]:
+        return tuple(model.raw(name) for model, name in zip(self._models, names, strict=True))
 
     def _sum(
         self,
         tensor: str,
-        where: Sequence[str],
+        names: Sequence[str],
         shared: SharedValue[tuple[Shaped[ndarray, " n"], ...]],
         start: int,
         stop: int,
     ) -> tuple[str, Sums]:
         check(self._stop)
-        dtypes = [model.dtype(name) for model, name in zip(self._models, where, strict=True)]
+        dtypes = [model.dtype(name) for model, name in zip(self._models, names, strict=True)]
         parts = []
         with shared.use() as raws:
             for first in range(start, stop, CHUNK):
                 chunk = [raw[first : min(first + CHUNK, stop)] for raw in raws]
                 sums = sum_chunk(*map(_as_float64, chunk, dtypes))
                 if not math.isfinite(sums.first + sums.second + sums.first_delta):
-                    for raw, dtype, name in zip(chunk, dtypes, self._names, strict=True):
-                        check_finite(raw, dtype, tensor, name, first)
+                    for raw, dtype, label in zip(chunk, dtypes, self._labels, strict=True):
+                        check_finite(raw, dtype, tensor, label, first)
                 parts.append(sums)
                 self._releaser.read(sum(raw.nbytes for raw in chunk))
         return tensor, total(parts)
@@ -232,8 +232,13 @@ def _cosine(product: float, first: float, second: float) -> float | None:
     return max(-1.0, min(1.0, product / math.sqrt(first) / math.sqrt(second)))
 
 
-def _ordered(
-    names: Sequence[str], model: Checkpoint, sums: Mapping[str, Sums], *, with_base: bool
+def _model_diff(
+    names: Sequence[str],
+    model: Checkpoint,
+    sums: Mapping[str, Sums],
+    notes: tuple[str, ...],
+    *,
+    with_base: bool,
 ) -> ModelDiff:
     modules = find_modules({name: model.shape(name) for name in sums})
     others = sorted(set(sums) - {module.tensor for module in modules})
@@ -242,12 +247,13 @@ def _ordered(
         "other tensors": [sums[name] for name in others],
         "all": list(sums.values()),
     }
-    made = partial(distance, with_base=with_base)
+    distance_of = partial(distance, with_base=with_base)
     return ModelDiff(
         first=names[0],
         second=names[1],
         base=names[2] if with_base else None,
-        modules=tuple(made(module.name, sums[module.tensor]) for module in modules),
-        others=tuple(made(name, sums[name]) for name in others),
-        totals=tuple(made(name, total(group)) for name, group in groups.items()),
+        modules=tuple(distance_of(module.name, sums[module.tensor]) for module in modules),
+        others=tuple(distance_of(name, sums[name]) for name in others),
+        totals=tuple(distance_of(name, total(group)) for name, group in groups.items()),
+        notes=notes,
     )

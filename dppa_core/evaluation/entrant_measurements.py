@@ -1,0 +1,198 @@
+"""Measures entrants side by side: on domain items, a text, and tasks of the harness."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from functools import partial
+from math import prod
+from typing import Any
+
+import torch
+
+from dppa_core.checkpoints.sources.open import open_checkpoint
+from dppa_core.errors import many
+from dppa_core.evaluation.examiner import SMALL_MODEL_BYTES, Examiner
+from dppa_core.evaluation.lm_eval_harness import Harness, TaskResult
+from dppa_core.evaluation.perplexity import perplexity
+from dppa_core.evaluation.scores import Exam, Marks, Target, references_of
+from dppa_core.evaluation.side_by_side import Entrant, SideBySide
+from dppa_core.evaluation.side_by_side_values import interval_json
+from dppa_core.merging.in_memory.source import memory_of
+from dppa_core.models.drafted_answers import LONGEST, TOGETHER
+from dppa_core.models.resident import Resident
+from dppa_core.preflight_checks.estimate import answer_seconds, in_time
+from dppa_core.progress import Progress, Stop, check, report
+from dppa_core.system.threads import available_cores, side_by_side
+from dppa_core.tasks import items
+from dppa_core.tasks.intervals import Interval
+
+ANNOUNCED_SECONDS = 5.0
+"""Shortest evaluation whose expected time is announced."""
+_FORMAT = 2  # change it when the same text or task would give other values
+
+
+def measure(
+    examiner: Examiner,
+    entrants: Sequence[Entrant],
+    domains: Sequence[str],
+    *,
+    split: str = "test",
+    limit: int | None = None,
+    progress: Progress | None = None,
+    stop: Stop | None = None,
+) -> SideBySide:
+    """Ask all entrants about all domains; small models in parallel, one a core, or one a GPU.
+
+    Args:
+        limit: Items per domain, tasks in turn; all if None.
+        progress: Called for each item, by any thread, one at a time; first with the time to expect.
+    """
+    domain_items = {domain: items(domain, split, limit) for domain in domains}
+    total, lock = len(entrants) * sum(map(len, domain_items.values())), threading.Lock()
+    answered: dict[tuple[str, str], int] = {}
+
+    def count(entrant: Entrant, domain: str, number: int) -> None:
+        with lock:
+            answered[entrant.key, domain] = number
+            report(progress, sum(answered.values()), total, f"{entrant.label}, {domain}")
+
+    def examine(entrant: Entrant) -> dict[tuple[str, str], Marks]:
+        marks = {}
+        for domain in domains:
+            check(stop)
+            exam = Exam(entrant.target, domain, split, limit)
+            count_items = partial(count, entrant, domain)
+            marks[entrant.key, domain] = examiner.marks(exam, progress=count_items, stop=stop)
+            count_items(len(domain_items[domain]))  # cached marks report no items one by one
+        return marks
+
+    targets = [entrant.target for entrant in entrants]
+    workers = min(_parallel_exams(examiner, targets), len(entrants))
+    exams = [Exam(target, domain, split, limit) for target in targets for domain in domains]
+    seconds = expected_seconds(examiner, exams) / max(workers, torch.get_num_threads())
+    if seconds >= ANNOUNCED_SECONDS:
+        report(progress, 0, total, f"about {in_time(seconds)} in all")
+    all_marks: dict[tuple[str, str], Marks] = {}
+    for marks in side_by_side([partial(examine, entrant) for entrant in entrants], workers):
+        all_marks |= marks
+    check(stop)
+    return SideBySide(split, tuple(entrants), domain_items, all_marks)
+
+
+def _parallel_exams(examiner: Examiner, targets: Sequence[Target]) -> int:
+    if all(4 * _numel(target, examiner.public) <= SMALL_MODEL_BYTES for target in targets):
+        return available_cores()
+    return min(map(examiner.at_once, targets), default=1)
+
+
+def expected_seconds(examiner: Examiner, exams: Sequence[Exam]) -> float:
+    """Seconds of one core for the answers that no cache has, once the models are in memory; 0 for
+    those of a GPU, and of models that are spread.
+
+    Four letters count as a token. Wrong replies may be longer than right ones: on average they are
+    assumed halfway between the right answer and the longest reply.
+    """
+    seconds, pool = 0.0, examiner.pool
+    for exam in exams:
+        questions = exam.items()
+        base = open_checkpoint(references_of(exam.target)[0], public=examiner.public)
+        elsewhere = pool.expected_place(base) or memory_of(base)[0] > pool.byte_budget
+        if not questions or elsewhere or examiner.known(exam) is not None:
+            continue
+        answer = sum(len(item.answer) for item in questions) / len(questions) / 4
+        prompt = sum(len(item.prompt) for item in questions) / len(questions) / 4
+        reply, numel = (answer + (exam.tokens or LONGEST)) / 2, _numel(exam.target, examiner.public)
+        seconds += answer_seconds(numel, len(questions), prompt + answer, reply, TOGETHER)
+    return seconds
+
+
+def _numel(target: Target, public: bool) -> int:
+    base = open_checkpoint(references_of(target)[0], public=public)
+    return sum(prod(base.shape(name)) for name in base.names())
+
+
+def text_rows(
+    examiner: Examiner,
+    entrants: Sequence[Entrant],
+    text: str,
+    *,
+    window: int,
+    stride: int | None,
+    progress: Progress | None = None,
+    stop: Stop | None = None,
+) -> list[dict[str, Any]]:
+    """Perplexity of each entrant on one text, as plain values; cached."""
+    digest = hashlib.sha256(text.encode()).hexdigest()
+
+    def ask(resident: Resident) -> dict[str, Any]:
+        result = perplexity(resident, text, window=window, stride=stride, stop=stop)
+        return {
+            "perplexity": _interval(result.perplexity, result.windows),
+            "loss": _interval(result.loss, result.windows),
+            "bits_per_byte": result.bits_per_byte,
+            "tokens": result.tokens,
+            "window": result.window,
+            "stride": result.stride,
+            "windows": result.windows,
+            "dtype": str(resident.model.dtype).removeprefix("torch."),
+        }
+
+    question = ["perplexity", _FORMAT, digest, window, stride]
+    return _rows(examiner, entrants, question, ask, progress, stop)
+
+
+def _interval(interval: Interval, windows: int) -> dict[str, Any] | None:
+    """A value with its bootstrap interval over windows; a single window has no interval."""
+    return interval_json(interval) if windows > 1 else {"value": interval.value, "ci95": None}
+
+
+def harness_rows(
+    examiner: Examiner,
+    entrants: Sequence[Entrant],
+    harness: Harness,
+    progress: Progress | None = None,
+    stop: Stop | None = None,
+) -> list[dict[str, Any]]:
+    """Harness results of each entrant, as plain values; cached."""
+    current = (0, len(entrants), "")
+
+    def begin(*entrant: Any) -> None:
+        nonlocal current
+        current = entrant
+        report(progress, *current)
+
+    def count(requests: int) -> None:
+        done, total, label = current
+        report(progress, done, total, f"{label}: {many(requests, 'request')} answered")
+
+    def ask(resident: Resident) -> dict[str, Any]:
+        return {"results": [_result(result) for result in harness.ask(resident, count, stop)]}
+
+    question = ["lm_eval", _FORMAT, harness.content(stop)]
+    return _rows(examiner, entrants, question, ask, begin, stop)
+
+
+def _result(result: TaskResult) -> dict[str, Any]:
+    values = asdict(result)
+    del values["documents"]
+    return {**values, "ci95": None if result.ci95 is None else list(result.ci95)}
+
+
+def _rows(
+    examiner: Examiner,
+    entrants: Sequence[Entrant],
+    question: Sequence[object],
+    ask: Callable[[Resident], dict[str, Any]],
+    progress: Progress | None,
+    stop: Stop | None = None,
+) -> list[dict[str, Any]]:
+    rows = []
+    for number, entrant in enumerate(entrants):
+        check(stop)
+        report(progress, number, len(entrants), entrant.label)
+        values = examiner.answer(entrant.target, question, ask, stop)
+        rows.append({"key": entrant.key, "label": entrant.label, **values})
+    return rows
