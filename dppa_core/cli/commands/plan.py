@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from dppa_core.cli.options import dataclass_command
 from dppa_core.cli.output import (
     FrameOption,
     JsonFlag,
@@ -37,80 +37,93 @@ from dppa_core.system.frames import check_frame_file, joined, write_frame
 DEFAULTS = PruningParameters()
 
 
-def plan(
-    what: Annotated[
+@dataclass(frozen=True)
+class PlanOptions:
+    """The options of `dppa plan`."""
+
+    references: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="RECIPE|[BASE] MODEL", help="A recipe file, or a model; its base is zoo:base."
         ),
-    ] = None,
-    base: Annotated[str | None, typer.Option(hidden=True)] = None,
-    rate: Annotated[float | None, typer.Option(help="Pruning rate, 0.8 by default.")] = None,
-    levels: Annotated[str | None, typer.Option(help="Falling rates, as 0.9,0.8.")] = None,
+    ] = None
+    base: Annotated[str | None, typer.Option(hidden=True)] = None
+    rate: Annotated[float | None, typer.Option(help="Pruning rate, 0.8 by default.")] = None
+    levels: Annotated[str | None, typer.Option(help="Falling rates, as 0.9,0.8.")] = None
     strength: Annotated[
         float | None,
         typer.Option(help=f"How far densities spread, {DEFAULTS.strength:g} by default."),
-    ] = None,
+    ] = None
     k_layer: Annotated[
         float | None,
         typer.Option(help=f"Outlier factor of layers, {DEFAULTS.k_layer:g} by default."),
-    ] = None,
+    ] = None
     k_module: Annotated[
         float | None,
         typer.Option(help=f"Outlier factor of modules, {DEFAULTS.k_module:g} by default."),
-    ] = None,
+    ] = None
     ties: Annotated[
         str | None, typer.Option(help=f"exact or prune, {DEFAULTS.ties} by default.")
-    ] = None,
+    ] = None
     significance: Annotated[
         str | None,
         typer.Option(help=f"{', '.join(SIGNIFICANCE_KINDS)}; {DEFAULTS.significance} by default."),
-    ] = None,
+    ] = None
     calibration: Annotated[
         str | None,
         typer.Option(help="Domains, as math,law, or a text file: for fisher and activation."),
-    ] = None,
+    ] = None
     tokens: Annotated[
         int | None, typer.Option(min=2, help=f"Tokens of it, {TOKENS} by default.")
-    ] = None,
-    recipe: Annotated[Path | None, typer.Option(hidden=True)] = None,
-    workers: WorkersOption = None,
-    frame: FrameOption = None,
-    as_json: JsonFlag = False,
-) -> None:
+    ] = None
+    recipe: Annotated[Path | None, typer.Option(hidden=True)] = None
+    workers: WorkersOption = None
+    frame: FrameOption = None
+    as_json: JsonFlag = False
+
+
+@dataclass_command
+def plan(options: PlanOptions) -> None:
     """Show what pruning would keep of every module; makes no weights."""
-    settings = {"strength": strength, "k_layer": k_layer, "k_module": k_module, "ties": ties}
-    settings |= {"significance": significance}
-    chosen: dict[str, Any] = {name: value for name, value in settings.items() if value is not None}
-    recipe, models = recipe_or_models(what, recipe)
-    check_frame_file(frame)
-    if recipe is not None:
-        places = {"model": models or None, "base": base, "rate": rate, "levels": levels}
-        places |= {"calibration": calibration, "tokens": tokens}
-        _refuse_beside_recipe([n for n, v in places.items() if v is not None] + list(chosen))
-        _plan_recipe(recipe, workers, frame, as_json)
-        return
-    base, model = base_and_model(models, base)
+    recipe, models = recipe_or_models(options.references, options.recipe)
+    check_frame_file(options.frame)
+    if recipe is None:
+        _plan_model(options, *base_and_model(models, options.base))
+    else:
+        _plan_recipe(options, recipe)
+
+
+def _plan_model(options: PlanOptions, base: str, model: str) -> None:
+    rate, levels = options.rate, options.levels
     if rate is not None and levels is not None:
         raise typer.BadParameter("give either --rate or --levels; the last level is the rate")
     rates = _numbers(levels) if levels is not None else (0.8 if rate is None else rate,)
-    parameters = replace(DEFAULTS, **chosen)
-    text = _text(parameters.significance, calibration, tokens)
+    parameters = replace(DEFAULTS, **_parameters(options))
+    text = _text(parameters.significance, options.calibration, options.tokens)
     with progress_line() as progress:
-        pair = base, model, parameters.significance
-        known = ranked_profile(*pair, text, workers=workers, progress=progress)
-    found = plan_pruning(known, rates, parameters)
-    if frame is not None:
-        write_frame(found.to_frame(), frame)
-    emit(found.to_json(), plan_text(found), as_json=as_json)
+        settings = base, model, parameters.significance, text
+        profile = ranked_profile(*settings, workers=options.workers, progress=progress)
+    pruning = plan_pruning(profile, rates, parameters)
+    if options.frame is not None:
+        write_frame(pruning.to_frame(), options.frame)
+    emit(pruning.to_json(), plan_text(pruning), as_json=options.as_json)
 
 
-def _refuse_beside_recipe(names: Sequence[str]) -> None:
+def _parameters(options: PlanOptions) -> dict[str, Any]:
+    """The named parameters of the method."""
+    names = ("strength", "k_layer", "k_module", "ties", "significance")
+    return {name: value for name in names if (value := getattr(options, name)) is not None}
+
+
+def _refuse_beside_recipe(options: PlanOptions) -> None:
     """Refuse options that the recipe settles, instead of ignoring them."""
-    if names:
-        given = [n if n == "model" else "--" + n.replace("_", "-") for n in names]
+    models = ["model"] if options.references and options.recipe is not None else []
+    places = ("base", "rate", "levels", "calibration", "tokens")
+    names = [name for name in places if getattr(options, name) is not None]
+    settled = [*models, *(f"--{n.replace('_', '-')}" for n in (*names, *_parameters(options)))]
+    if settled:
         raise typer.BadParameter(
-            f"{', '.join(given)}: settled by the recipe; leave out either these or the recipe"
+            f"{', '.join(settled)}: settled by the recipe; leave out either these or the recipe"
         )
 
 
@@ -132,23 +145,24 @@ def _numbers(text: str) -> tuple[float, ...]:
         raise typer.BadParameter(f"--levels wants numbers such as 0.9,0.8, got {text!r}") from None
 
 
-def _plan_recipe(path: Path, workers: int | None, frame: Path | None, as_json: bool) -> None:
+def _plan_recipe(options: PlanOptions, path: Path) -> None:
+    _refuse_beside_recipe(options)
     recipe = load_recipe(path)
     with progress_line() as progress:
-        inputs = open_inputs(recipe, workers=workers, progress=progress)
+        inputs = open_inputs(recipe, workers=options.workers, progress=progress)
         plans, losses = plan_merge(inputs).plans, inputs.rounding_losses()
     if not plans:
         raise InvalidRecipe(
             f"{path}: the method {recipe.method} ranks no elements before it merges, so there is "
             "no plan to show. dppa and magnitude make plans, alone or as `prune` before another."
         )
-    if frame is not None:
-        write_frame(joined((found.finetuned, found.to_frame()) for found in plans), frame)
+    if options.frame is not None:
+        write_frame(joined((plan.finetuned, plan.to_frame()) for plan in plans), options.frame)
     lines = [f"{model}: {loss.text}" for model, loss in losses.items()]
     text = "\n\n".join((*map(plan_text, plans), *(["\n".join(lines)] if lines else [])))
     rounding = {model: loss.share for model, loss in losses.items()}
-    values = {"plans": [found.to_json() for found in plans], "rounding": rounding}
-    emit(values, text, as_json=as_json)
+    values = {"plans": [plan.to_json() for plan in plans], "rounding": rounding}
+    emit(values, text, as_json=options.as_json)
 
 
 def plan_text(plan: PruningPlan) -> str:

@@ -1,0 +1,121 @@
+"""An evaluation as text for people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from dppa_core.evaluation.tables import percent_text, signed_text, text_table
+
+
+def evaluated_text(value: Mapping[str, Any]) -> str:
+    """Text of all measurements of one model, or of a recipe and those beside it."""
+    parts = []
+    if "rows" in value:
+        parts.append(_beside_text(value))
+    elif "domains" in value:
+        parts.append(_alone_text(value))
+    if "text" in value:
+        parts.append(_perplexities(value["text"]))
+    if "lm_eval" in value:
+        parts.append(_harness(value["lm_eval"]))
+    return "\n".join(parts)
+
+
+def _alone_text(value: Mapping[str, Any]) -> str:
+    """Scores of one model in every domain and task, in per cent."""
+    rows = []
+    for domain, score in value["domains"].items():
+        loss = "" if score["loss"] is None else f"{score['loss']:.3f}"
+        accuracy = percent_text(score["accuracy"], score["ci95"])
+        rows.append([domain, accuracy, loss, str(score["n"])])
+        rows += [
+            [f"  {name}", f"{100 * task['accuracy']:.1f}", "", str(task["n"])]
+            for name, task in score["tasks"].items()
+        ]
+    head = ["domain", "accuracy % (95 % interval)", "loss, nats a token", "items"]
+    return f"{value['target']}, {value['split']} split\n{text_table(head, rows)}"
+
+
+def _perplexities(rows: Sequence[Mapping[str, Any]]) -> str:
+    """One line per model; bits per byte are comparable between tokenizers."""
+    lines = []
+    for row in rows:
+        perplexity = row["perplexity"]
+        low, high = perplexity["ci95"] or (None, None)
+        interval = "one window, no interval" if low is None else f"{low:.3f}-{high:.3f}"
+        figure = f"{perplexity['value']:.3f} ({interval})"
+        lines.append([row["label"], figure, f"{row['bits_per_byte']:.4f}", str(row["tokens"])])
+    window, stride, dtype = (rows[0][name] for name in ("window", "stride", "dtype"))
+    return (
+        f"Perplexity of the text, windows of {window} tokens every {stride}, computed in {dtype}; "
+        "95 % bootstrap intervals over windows.\n"
+        + text_table(["text", "perplexity", "bits a byte", "tokens"], lines)
+    )
+
+
+def _harness(rows: Sequence[Mapping[str, Any]]) -> str:
+    lines = []
+    for row in rows:
+        for result in row["results"]:
+            interval = "({:.4f}-{:.4f})".format(*result["ci95"]) if result["ci95"] else ""
+            figure = f"{result['value']:.4f} {interval}".rstrip()
+            names = [row["label"], result["task"], result["metric"]]
+            lines.append([*names, figure, str(result["n"])])
+    head = ["lm-evaluation-harness", "task", "metric", "value (95 % interval)", "documents"]
+    return text_table(head, lines)
+
+
+def _beside_text(value: Mapping[str, Any]) -> str:
+    """Tables of accuracy, loss, retention and forgetting, and the comparison."""
+    domains, rows = list(value["items"]), value["rows"]
+    counts = ", ".join(f"{domain} {n}" for domain, n in value["items"].items())
+    parts = [
+        f"{value['split']} split, items: {counts}. Accuracy in %, with 95 % Wilson intervals; "
+        "last the mean of the domains.",
+        text_table(["accuracy", *domains, "mean"], [_accuracies(row) for row in rows]),
+        "Loss of the right answers in nats a token, with 95 % bootstrap intervals.",
+        text_table(["loss", *domains], [_losses(row) for row in rows]),
+        "Retention: accuracy divided by that of the domain's own model, in %, with 95 % "
+        "bootstrap intervals; last the geometric mean.",
+        text_table(
+            ["retention", *domains, "mean"], [_retentions(row) for row in rows if row["recipe"]]
+        ),
+    ]
+    forgot = [row for row in rows if any(cell["forgetting"] for cell in _cells(row))]
+    if forgot:
+        parts += [
+            "Forgetting: accuracy of the base minus the model's own, on domains it was not made "
+            "for, in points; below 0 it knows more than the base.",
+            text_table(["forgetting", *domains], [_forgettings(row) for row in forgot]),
+        ]
+    if value["comparison"]:
+        parts.append(value["comparison"]["sentence"])
+    return "\n".join(parts)
+
+
+def _cells(row: dict[str, Any]) -> list[dict[str, Any]]:
+    return list(row["domains"].values())
+
+
+def _accuracies(row: dict[str, Any]) -> list[str]:
+    cells = [percent_text(cell["accuracy"], cell["ci95"]) for cell in _cells(row)]
+    return [row["label"], *cells, percent_text(row["mean"], row["mean_ci95"])]
+
+
+def _losses(row: dict[str, Any]) -> list[str]:
+    figures = [(cell["loss"], *cell["loss_ci95"]) for cell in _cells(row)]
+    return [row["label"], *(f"{loss:.3f} ({low:.3f}-{high:.3f})" for loss, low, high in figures)]
+
+
+def _retentions(row: dict[str, Any]) -> list[str]:
+    retentions = [*(cell["retention"] for cell in _cells(row)), row["mean_retention"]]
+    return [row["label"], *(_figure(retention, percent_text) for retention in retentions)]
+
+
+def _forgettings(row: dict[str, Any]) -> list[str]:
+    return [row["label"], *(_figure(cell["forgetting"], signed_text) for cell in _cells(row))]
+
+
+def _figure(interval: dict[str, Any] | None, text: Callable[[float, Sequence[float]], str]) -> str:
+    return text(interval["value"], interval["ci95"]) if interval else "-"
