@@ -65,11 +65,7 @@ def attribute(
     if answer is not None:
         check_text("answer", answer, "Leave it out for the merge's own.")
     base = merge_base(recipe, public=public, stop=stop)
-    shapes = {
-        name: base.shape(name)
-        for name in base.names()
-        if base.dtype(name) in FLOATS and weighs(name, base.dtype(name), base.shape(name))
-    }
+    shapes = _delta_shapes(base)
     parts = parts_of(shapes, by)
     check(stop)
     report(progress, 0, len(parts), "the answer")
@@ -97,6 +93,12 @@ def attribute(
         base_loss=base_loss,
         effects=tuple(effects),
     )
+
+
+def _delta_shapes(base: Checkpoint) -> dict[str, tuple[int, ...]]:
+    """Shapes of the tensors that have a delta."""
+    shapes = {name: base.shape(name) for name in base.names() if base.dtype(name) in FLOATS}
+    return {name: shape for name, shape in shapes.items() if weighs(name, base.dtype(name), shape)}
 
 
 def _holds_base_too(merge: Resident) -> bool:
