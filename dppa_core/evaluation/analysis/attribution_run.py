@@ -5,14 +5,14 @@ The merge in memory is never changed: a `Shell` over it replaces some tensors by
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.errors import InvalidValue, many
-from dppa_core.evaluation.analysis.attribution import Attribution, Effect, parts_of
+from dppa_core.evaluation.analysis.attribution import Attribution, Effect, TensorGroup, parts_of
 from dppa_core.merging.inputs import merge_base, with_dtype
 from dppa_core.models.answer_loss import Exchange, own_replies, reply_logits, surprise
 from dppa_core.models.decode import answer_ids, end_ids, prompt_ids, room, text_of
@@ -73,12 +73,7 @@ def attribute(
         exchange = _exchange(placed, prompt, answer, stop)
         merge = _PartialMerge(recipe, base, Shell(placed.model, shapes), exchange)
         loss = merge.loss(())
-        effects = []
-        for number, part in enumerate(parts):
-            check(stop)
-            report(progress, number, len(parts), part.name)
-            without = merge.loss(part.tensors)
-            effects.append(Effect(part, without, without - loss))
+        effects = tuple(_effects(merge, parts, loss, progress, stop))
         check(stop)
         base_loss = merge.loss(tuple(shapes)) if _holds_base_too(placed) else None
     report(progress, len(parts), len(parts), "done")
@@ -91,7 +86,7 @@ def attribute(
         by=by,
         loss=loss,
         base_loss=base_loss,
-        effects=tuple(effects),
+        effects=effects,
     )
 
 
@@ -99,6 +94,20 @@ def _delta_shapes(base: Checkpoint) -> dict[str, tuple[int, ...]]:
     """Shapes of the tensors that have a delta."""
     shapes = {name: base.shape(name) for name in base.names() if base.dtype(name) in FLOATS}
     return {name: shape for name, shape in shapes.items() if weighs(name, base.dtype(name), shape)}
+
+
+def _effects(
+    merge: _PartialMerge,
+    parts: Sequence[TensorGroup],
+    loss: float,
+    progress: Progress | None,
+    stop: Stop | None,
+) -> Iterator[Effect]:
+    for number, part in enumerate(parts):
+        check(stop)
+        report(progress, number, len(parts), part.name)
+        without = merge.loss(part.tensors)
+        yield Effect(part, without, without - loss)
 
 
 def _holds_base_too(merge: Resident) -> bool:
