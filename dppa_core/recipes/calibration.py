@@ -42,14 +42,14 @@ class Calibration:
 
     def values(self) -> dict[str, Any]:
         """The values as in a recipe."""
-        what: dict[str, Any] = {"text": self.text} if self.text else {"tasks": list(self.tasks)}
-        return {**what, "tokens": self.tokens}
+        source: dict[str, Any] = {"text": self.text} if self.text else {"tasks": list(self.tasks)}
+        return {**source, "tokens": self.tokens}
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         """A short description."""
-        what = self.text or f"questions of {', '.join(self.tasks)} (train split)"
-        return f"{what}, at most {self.tokens} tokens"
+        source = self.text or f"questions of {', '.join(self.tasks)} (train split)"
+        return f"{source}, at most {self.tokens} tokens"
 
     def check_public(self) -> None:
         """Raise NotAllowed for a local file, which a public page must not read."""
@@ -60,7 +60,7 @@ class Calibration:
             )
 
 
-def calibration_from(value: Any, where: str) -> Calibration | None:
+def calibration_from(value: Any, place: str) -> Calibration | None:
     """The calibration in a recipe; None if unset.
 
     Raises:
@@ -71,10 +71,10 @@ def calibration_from(value: Any, where: str) -> Calibration | None:
         return value
     if not isinstance(value, Mapping):
         raise InvalidRecipe(
-            f"{where} must be a mapping as {{tasks: [math], tokens: {TOKENS}}} or {{text: PATH}}, "
+            f"{place} must be a mapping as {{tasks: [math], tokens: {TOKENS}}} or {{text: PATH}}, "
             f"got {shown(value)}."
         )
-    check_keys(value, _KEYS, where)
+    check_keys(value, _KEYS, place)
     tasks, text = value.get("tasks") or [], value.get("text") or ""
     if not isinstance(tasks, (list, tuple)) or not all(isinstance(name, str) for name in tasks):
         raise InvalidValue(f"tasks must be a list such as [math], got {shown(tasks)}.")
@@ -95,7 +95,7 @@ def calibration_from_words(words: str, tokens: int | None = None) -> Calibration
     return Calibration(text=words, tokens=count)
 
 
-def calibration_of(model: str, *chosen: Calibration | None) -> Calibration:
+def calibration_of(model: str, *candidates: Calibration | None) -> Calibration:
     """The calibration of a domain model: the first one set, else questions of its own domain.
 
     Args:
@@ -104,9 +104,9 @@ def calibration_of(model: str, *chosen: Calibration | None) -> Calibration:
     Raises:
         InvalidValue: none is set, and it is not an embedded domain model.
     """
-    for one in chosen:
-        if one is not None:
-            return one
+    for candidate in candidates:
+        if candidate is not None:
+            return candidate
     domain = zoo_domain(model)
     if domain:
         return Calibration((domain,))

@@ -17,14 +17,14 @@ CHOICES = {"vocabulary": ("base", "union"), "chat_template": ("auto", "base")}
 """Key of a recipe -> allowed words besides the models; see `MergeRecipe`."""
 
 
-def within(where: str, build: Any) -> Any:
+def within(place: str, build: Any) -> Any:
     """Run a check; an error names the place in the recipe."""
     try:
         return build()
     except InvalidRecipe:
         raise
     except (InvalidValue, UnknownName) as error:
-        raise InvalidRecipe(f"{where}: {error}") from error
+        raise InvalidRecipe(f"{place}: {error}") from error
 
 
 def checked_text(key: str, text: Any) -> str:
@@ -35,52 +35,52 @@ def checked_text(key: str, text: Any) -> str:
         raise InvalidRecipe(str(error)) from error
 
 
-def checked_levels(where: str, values: Any) -> tuple[float, ...]:
+def checked_levels(place: str, values: Any) -> tuple[float, ...]:
     """Pruning rates of a recipe, see `check_levels`."""
-    rates: tuple[float, ...] = within(where, lambda: check_levels(values))
+    rates: tuple[float, ...] = within(place, lambda: check_levels(values))
     return rates
 
 
-def checked_factors(where: str, values: Any) -> tuple[float, ...]:
+def checked_factors(place: str, values: Any) -> tuple[float, ...]:
     """Amplification factors of a recipe as floats in [0, 100]."""
-    place = f"{where}: amplification"
+    subject = f"{place}: amplification"
     if not isinstance(values, (list, tuple)):
         raise InvalidRecipe(
-            f"{place} must be a list of numbers, one for each level, such as [1.5, 1.0], got "
+            f"{subject} must be a list of numbers, one for each level, such as [1.5, 1.0], got "
             f"{shown(values)}."
         )
-    return tuple(_number(place, value, 0.0, LARGEST_FACTOR) for value in values)
+    return tuple(_number(subject, value, 0.0, LARGEST_FACTOR) for value in values)
 
 
-def _number(where: str, value: Any, low: float, high: float) -> float:
+def _number(place: str, value: Any, low: float, high: float) -> float:
     try:
-        return check_number(where, value, low, high)
+        return check_number(place, value, low, high)
     except InvalidValue as error:
         raise InvalidRecipe(str(error)) from error
 
 
-def checked_calibration(where: str, value: Any) -> Calibration | None:
+def checked_calibration(place: str, value: Any) -> Calibration | None:
     """Calibration text of a recipe, see `calibration_from`."""
-    found: Calibration | None = within(where, lambda: calibration_from(value, where))
-    return found
+    calibration: Calibration | None = within(place, lambda: calibration_from(value, place))
+    return calibration
 
 
-def checked_overrides(given: Any) -> dict[str, Override]:
+def checked_overrides(overrides: Any) -> dict[str, Override]:
     """Module name -> Override, from overrides or from mappings {rate: NUMBER}."""
-    if not isinstance(given, Mapping):
-        raise InvalidRecipe(f"overrides must map module names to rates, got {shown(given)}.")
+    if not isinstance(overrides, Mapping):
+        raise InvalidRecipe(f"overrides must map module names to rates, got {shown(overrides)}.")
     result = {}
-    for name in given:
+    for name in overrides:
         if not isinstance(name, str):
             raise InvalidRecipe(f"overrides: a module name is a text, got {shown(name)}.")
-    for name, value in sorted(given.items()):
-        where = f"overrides of {shown(name)}"
+    for name, value in sorted(overrides.items()):
+        place = f"overrides of {shown(name)}"
         if isinstance(value, Mapping):
-            check_keys(value, ("rate",), where)
+            check_keys(value, ("rate",), place)
             rate = value.get("rate")
-            value = within(where, lambda rate=rate: _override(rate))
+            value = within(place, lambda rate=rate: _override(rate))
         if not isinstance(value, Override):
-            raise InvalidRecipe(f"{where} must be {{rate: NUMBER}}, got {shown(value)}.")
+            raise InvalidRecipe(f"{place} must be {{rate: NUMBER}}, got {shown(value)}.")
         result[name] = value
     return result
 

@@ -20,31 +20,33 @@ _LONGEST = 60
 
 def recipe_differences(first: MergeRecipe, second: MergeRecipe) -> tuple[str, ...]:
     """Each differing setting on a line, as "math: coefficient 1 → 0.5"; empty if equal."""
-    one, other = recipe_values(first), recipe_values(second)
-    lines = _models(one.pop("models"), other.pop("models"))
-    for key in dict.fromkeys((*one, *other)):
-        before, after = one.get(key), other.get(key)
-        if isinstance(before, Mapping) or isinstance(after, Mapping):
-            lines += _entries(key, before or {}, after or {})
-        elif before != after:
-            lines.append(f"{key.replace('_', ' ')} {_shown(before)} → {_shown(after)}")
+    before, after = recipe_values(first), recipe_values(second)
+    lines = _models(before.pop("models"), after.pop("models"))
+    for key in dict.fromkeys((*before, *after)):
+        old, new = before.get(key), after.get(key)
+        if isinstance(old, Mapping) or isinstance(new, Mapping):
+            lines += _entries(key, old or {}, new or {})
+        elif old != new:
+            lines.append(f"{key.replace('_', ' ')} {_text(old)} → {_text(new)}")
     return tuple(lines)
 
 
 def _models(first: list[dict[str, Any]], second: list[dict[str, Any]]) -> list[str]:
-    one, other = ({model["model"]: model for model in models} for models in (first, second))
+    before, after = ({model["model"]: model for model in models} for models in (first, second))
     lines = []
-    for name in dict.fromkeys((*one, *other)):
-        if name not in other or name not in one:
-            lines.append(f"{short_name(name)}: only in the {'first' if name in one else 'second'}")
+    for name in dict.fromkeys((*before, *after)):
+        if name not in after or name not in before:
+            lines.append(
+                f"{short_name(name)}: only in the {'first' if name in before else 'second'}"
+            )
             continue
         for key, word in _MODEL_WORDS.items():
-            before, after = one[name].get(key), other[name].get(key)
-            if before != after:
-                shown = _rates if key == "levels" else _factors if key != "calibration" else _shown
-                lines.append(f"{short_name(name)}: {word} {shown(before)} → {shown(after)}")
-    if not lines and list(one) != list(other):
-        lines.append(f"order of the models {', '.join(one)} → {', '.join(other)}")
+            old, new = before[name].get(key), after[name].get(key)
+            if old != new:
+                write = _rates if key == "levels" else _factors if key != "calibration" else _text
+                lines.append(f"{short_name(name)}: {word} {write(old)} → {write(new)}")
+    if not lines and list(before) != list(after):
+        lines.append(f"order of the models {', '.join(before)} → {', '.join(after)}")
     return lines
 
 
@@ -52,7 +54,7 @@ def _entries(key: str, first: Mapping[str, Any], second: Mapping[str, Any]) -> l
     word = "override of" if key == "overrides" else key
     return [
         f"{word} {name.replace('_', ' ') if key == 'parameters' else name} "
-        f"{_shown(first.get(name))} → {_shown(second.get(name))}"
+        f"{_text(first.get(name))} → {_text(second.get(name))}"
         for name in dict.fromkeys((*first, *second))
         if first.get(name) != second.get(name)
     ]
@@ -63,12 +65,12 @@ def _rates(levels: Any) -> str:
 
 
 def _factors(value: Any) -> str:
-    if isinstance(value, list | tuple) and all(isinstance(one, int | float) for one in value):
-        return ", ".join(f"{one:g}" for one in value) + " ×"
-    return _shown(value)
+    if isinstance(value, list | tuple) and all(isinstance(f, int | float) for f in value):
+        return ", ".join(f"{factor:g}" for factor in value) + " ×"
+    return _text(value)
 
 
-def _shown(value: Any) -> str:
+def _text(value: Any) -> str:
     if value is None:
         return "none"
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -82,9 +84,9 @@ def _shown(value: Any) -> str:
 def with_joined_bands(recipe: MergeRecipe) -> MergeRecipe:
     """The same merge with one band for each model whose bands all have the factor 1."""
     models = tuple(
-        replace(one, levels=one.levels[-1:], amplification=(1.0,))
-        if set(one.amplification) == {1.0}
-        else one
-        for one in recipe.models
+        replace(model, levels=model.levels[-1:], amplification=(1.0,))
+        if set(model.amplification) == {1.0}
+        else model
+        for model in recipe.models
     )
     return replace(recipe, models=models)

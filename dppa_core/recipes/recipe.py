@@ -49,21 +49,21 @@ class DomainModel:
 
     def __post_init__(self) -> None:
         model = checked_text("model", self.model)
-        where = f"model {shown(model)}"
-        levels = checked_levels(where, self.levels)
-        factors = checked_factors(where, self.amplification)
+        place = f"model {shown(model)}"
+        levels = checked_levels(place, self.levels)
+        factors = checked_factors(place, self.amplification)
         if factors == (1.0,):
             factors *= len(levels)
         if len(factors) != len(levels):
             raise InvalidRecipe(
-                f"{where}: {len(factors)} amplification factors {shown(list(factors))} for "
+                f"{place}: {len(factors)} amplification factors {shown(list(factors))} for "
                 f"{len(levels)} level{'s' if len(levels) != 1 else ''} {shown(list(levels))}; "
                 "there must be one for each level."
             )
         object.__setattr__(self, "model", model)
         object.__setattr__(self, "levels", levels)
         object.__setattr__(self, "amplification", factors)
-        object.__setattr__(self, "coefficient", checked_coefficient(where, self.coefficient))
+        object.__setattr__(self, "coefficient", checked_coefficient(place, self.coefficient))
 
     def __hash__(self) -> int:
         return hash(json.dumps(model_values(self), sort_keys=True))
@@ -134,8 +134,8 @@ class MergeRecipe:
         object.__setattr__(self, "parameters", told_values(self.settings()))
         object.__setattr__(self, "overrides", checked_overrides(self.overrides))
         for key in CHOICES:
-            chosen = checked_choice(key, getattr(self, key), [model.model for model in models])
-            object.__setattr__(self, key, chosen)
+            choice = checked_choice(key, getattr(self, key), [model.model for model in models])
+            object.__setattr__(self, key, choice)
         _check_stages(self)
         _check_calibration(self)
 
@@ -160,10 +160,10 @@ class MergeRecipe:
 
     @property
     def calibrated(self) -> bool:
-        """Whether the merge needs statistics of calibration text."""
+        """True if the merge needs statistics of calibration text."""
         combination = get_method(self.method).combination
-        own = combination is not None and combination.statistics != ""
-        return own or self.significance in CALIBRATED_KINDS
+        combines_by_text = combination is not None and combination.statistics != ""
+        return combines_by_text or self.significance in CALIBRATED_KINDS
 
     def calibration_of(self, model: DomainModel) -> Calibration:
         """The text a domain model reads; see `calibration.calibration_of`."""
@@ -178,12 +178,12 @@ def known_dtype(base: str, dtype: str) -> str:
 def calibration_texts(recipe: MergeRecipe) -> tuple[tuple[str, str], ...]:
     """Each domain model and its calibration text, set or default; empty if none is read."""
     models = recipe.models if recipe.calibrated else ()
-    return tuple((model.model, recipe.calibration_of(model).told) for model in models)
+    return tuple((model.model, recipe.calibration_of(model).summary) for model in models)
 
 
-def _settings(name: str, given: Mapping[str, Any], where: str) -> Any:
+def _settings(name: str, parameters: Mapping[str, Any], place: str) -> Any:
     method = within("method", lambda: get_method(name))
-    return within(where, lambda: from_mapping(method.parameters, dict(given), where))
+    return within(place, lambda: from_mapping(method.parameters, dict(parameters), place))
 
 
 def _check_stages(recipe: MergeRecipe) -> None:
@@ -241,13 +241,13 @@ def _check_levels_of_method(name: str, model: DomainModel) -> None:
 
 def model_values(model: DomainModel) -> dict[str, Any]:
     """One domain model as plain values."""
-    own = {"calibration": model.calibration.values()} if model.calibration else {}
+    calibration = {"calibration": model.calibration.values()} if model.calibration else {}
     return {
         "model": model.model,
         "levels": list(model.levels),
         "amplification": list(model.amplification),
         "coefficient": plain_coefficient(model.coefficient),
-        **own,
+        **calibration,
     }
 
 

@@ -87,7 +87,7 @@ class _Loader(yaml.SafeLoader):
         return node
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
-        seen = set()
+        keys = set()
         for key, _ in node.value:
             line = key.start_mark.line + 1
             if key.tag == _MERGE:
@@ -95,9 +95,9 @@ class _Loader(yaml.SafeLoader):
             name = self.construct_object(key, deep=True)
             if not isinstance(name, (str, int, float)):
                 raise yaml.YAMLError(f"a key that is neither text nor number in line {line}")
-            if name in seen:  # by value: 1, 0x1 and 1.0 are one key
+            if name in keys:  # by value: 1, 0x1 and 1.0 are one key
                 raise yaml.YAMLError(f"the key {shown(name)} appears again in line {line}")
-            seen.add(name)
+            keys.add(name)
         return super().construct_mapping(node, deep)
 
     def construct_yaml_int(self, node: Any) -> int:
@@ -109,8 +109,8 @@ class _Loader(yaml.SafeLoader):
 
 _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in found if tag != "tag:yaml.org,2002:timestamp"]
-    for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 
 
@@ -206,16 +206,16 @@ def read_mapping(text: str) -> Mapping[Any, Any]:
 
 
 def _parse_model(index: int, entry: Any) -> DomainModel:
-    where = f"models[{index}]"
+    place = f"models[{index}]"
     if not isinstance(entry, Mapping) or "model" not in entry:
-        raise InvalidRecipe(f"{where} must be a mapping with the key 'model', got {shown(entry)}.")
-    check_keys(entry, _MODEL_KEYS, where)
+        raise InvalidRecipe(f"{place} must be a mapping with the key 'model', got {shown(entry)}.")
+    check_keys(entry, _MODEL_KEYS, place)
     return DomainModel(
-        model=checked_text(f"{where}: model", entry["model"]),
-        levels=checked_levels(where, entry.get("levels", (0.0,))),
-        amplification=checked_factors(where, entry.get("amplification", (1.0,))),
-        coefficient=checked_coefficient(where, entry.get("coefficient", 1.0)),
-        calibration=checked_calibration(f"{where}: calibration", entry.get("calibration")),
+        model=checked_text(f"{place}: model", entry["model"]),
+        levels=checked_levels(place, entry.get("levels", (0.0,))),
+        amplification=checked_factors(place, entry.get("amplification", (1.0,))),
+        coefficient=checked_coefficient(place, entry.get("coefficient", 1.0)),
+        calibration=checked_calibration(f"{place}: calibration", entry.get("calibration")),
     )
 
 
@@ -239,7 +239,7 @@ def load_text(path: str | Path, parse: Callable[[str], T]) -> T:
     Raises:
         InvalidRecipe: no such file, not text, or refused by `parse`; begins with the path.
     """
-    where = shown(str(path), _LONGEST_REASON)[1:-1]
+    label = shown(str(path), _LONGEST_REASON)[1:-1]
     try:
         data = read_regular(Path(path), _LARGEST_FILE + 1, streams=True)
         if len(data) > _LARGEST_FILE:
@@ -249,13 +249,13 @@ def load_text(path: str | Path, parse: Callable[[str], T]) -> T:
             )
         return parse(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        raise InvalidRecipe(f"{where}: not a text file, so not a recipe.") from error
+        raise InvalidRecipe(f"{label}: not a text file, so not a recipe.") from error
     except (OSError, ValueError) as error:  # ValueError: a name with NUL
         reason = getattr(error, "strerror", None) or error
         hint = " A recipe is a file; this names a model." if _is_model(str(path)) else ""
-        raise InvalidRecipe(f"{where}: cannot be read ({reason}).{hint}") from error
+        raise InvalidRecipe(f"{label}: cannot be read ({reason}).{hint}") from error
     except InvalidRecipe as error:
-        raise InvalidRecipe(f"{where}: {error}") from error
+        raise InvalidRecipe(f"{label}: {error}") from error
 
 
 def _is_model(name: str) -> bool:

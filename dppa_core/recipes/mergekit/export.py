@@ -38,10 +38,10 @@ def export_mergekit(
     Raises:
         NoCounterpart: mergekit has no such merge; the message says why.
     """
-    said = say(recipe, shapes or {})
-    notes = list(said.notes)
+    merge = say(recipe, shapes or {})
+    notes = list(merge.notes)
     smallest = min(map(prod, (shapes or {}).values()), default=None)
-    gamma = [values["gamma"] for values in said.models if "gamma" in values]
+    gamma = [values["gamma"] for values in merge.models if "gamma" in values]
     if gamma and (smallest is None or min(gamma) * smallest < 1):
         notes.append(
             f"Where {min(gamma):g} of a tensor is less than one element, mergekit drops its whole "
@@ -49,20 +49,20 @@ def export_mergekit(
         )
     models: list[dict[str, Any]] = [
         {"model": place(model.model)} | ({"parameters": dict(values)} if values else {})
-        for model, values in zip(recipe.models, said.models, strict=True)
+        for model, values in zip(recipe.models, merge.models, strict=True)
     ]
     base = recipe.base
-    if said.method == "slerp":  # its base is the first of its two models
+    if merge.method == "slerp":  # its base is the first of its two models
         if len(models) == 1:
             models.insert(0, {"model": place(base)})
         else:
             base = recipe.models[0].model
-    written: dict[str, Any] = {"merge_method": said.method}
-    if said.method != "linear":
+    written: dict[str, Any] = {"merge_method": merge.method}
+    if merge.method != "linear":
         written["base_model"] = place(base)
     written |= {"models": models}
-    if said.parameters:
-        written["parameters"] = dict(said.parameters)
+    if merge.parameters:
+        written["parameters"] = dict(merge.parameters)
     written |= _vocabulary(recipe, place, notes)
     written |= _dtypes(recipe, notes)
     text = yaml.dump(written, Dumper=RowDumper, sort_keys=False, allow_unicode=True)
@@ -94,5 +94,5 @@ def _vocabulary(
         "Where a model lacks a token of the base, mergekit puts the mean of the others there; here "
         "its row is the base's."
     )
-    whose = recipe.vocabulary
-    return {"tokenizer_source": whose if whose == "union" else place(whose)}
+    owner = recipe.vocabulary
+    return {"tokenizer_source": owner if owner == "union" else place(owner)}

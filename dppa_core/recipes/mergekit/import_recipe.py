@@ -52,12 +52,12 @@ def import_mergekit(text: str, names: Callable[[str], Sequence[str]] = lambda ba
             f"merge_method {shown(source.method)} has no counterpart here. Those that have one: "
             f"{', '.join(_METHODS)}."
         )
-    known, read = _METHODS[source.method]
-    for where in (source.given, *(own for _, own in source.models)):
-        check_keys(where, known, f"parameters of {source.method}")
+    keys, read = _METHODS[source.method]
+    for parameters in (source.parameters, *dict(source.models).values()):
+        check_keys(parameters, keys, f"parameters of {source.method}")
     target = read(source)
     levels = target.levels or [(0.0,)] * len(source.models)
-    factors = target.factors or [(1.0,) * len(one) for one in levels]
+    factors = target.factors or [(1.0,) * len(rates) for rates in levels]
     models = tuple(
         DomainModel(reference, level, factor, coefficient)
         for (reference, _), level, factor, coefficient in zip(
@@ -77,8 +77,12 @@ def import_mergekit(text: str, names: Callable[[str], Sequence[str]] = lambda ba
 
 
 def _linear(source: MergekitSource) -> _Target:
-    divide = "coefficients" if source.flag("normalize", True) else "nothing"
-    return _Target("linear", source.weights(), {"divide": divide})
+    return _Target("linear", source.weights(), {"divide": _divide(source, True)})
+
+
+def _divide(source: MergekitSource, normalize: bool) -> str:
+    """Our parameter `divide` for mergekit's `normalize`, which has this default."""
+    return "coefficients" if source.flag("normalize", normalize) else "nothing"
 
 
 def _task_arithmetic(source: MergekitSource) -> _Target:
@@ -98,23 +102,33 @@ def _sum_weights(source: MergekitSource) -> list[Coefficient]:
     return [number * scale / (total if abs(total) >= 1e-8 else 1.0) for number in numbers]
 
 
+def _ties_parameters(source: MergekitSource, normalize: bool) -> dict[str, Any]:
+    """Parameters of ties that elects signs as mergekit does, after a pruning."""
+    return {
+        "density": 1.0,
+        "ranked_in": "tensor",
+        "semantics": "mergekit",
+        "divide": _divide(source, normalize),
+        "scale": source.number("lambda", 1.0),
+    }
+
+
 def _ties(source: MergekitSource) -> _Target:
-    divide = "coefficients" if source.flag("normalize", True) else "nothing"
     _refuse_rescale(source, False)
-    parameters = {"ranked_in": "tensor", "semantics": "mergekit", "divide": divide}
-    parameters["scale"] = source.number("lambda", 1.0)  # type: ignore[assignment]
-    density = source.common("density", 1.0)
+    parameters, density = _ties_parameters(source, True), source.common("density", 1.0)
     if density is not None:
         return _Target("ties", source.weights(), parameters | {"density": density})
     source.note("Where models have densities of their own, k is rounded to nearest, not down.")
-    densities = [source.number("density", 1.0, own) for _, own in source.models]
-    return _Target(
-        "ties",
-        source.weights(),
-        parameters | {"density": 1.0},
-        Pruning("magnitude", {"other_tensors": "prune"}),
-        [(_rate(density),) for density in densities],
-    )
+    return _Target("ties", source.weights(), parameters, _by_magnitude(), _levels(source))
+
+
+def _by_magnitude() -> Pruning:
+    return Pruning("magnitude", {"other_tensors": "prune"})
+
+
+def _levels(source: MergekitSource) -> list[tuple[float, ...]]:
+    """The pruning rate of each model, from its density."""
+    return [(_rate(source.number("density", 1.0, model)),) for _, model in source.models]
 
 
 def _rate(density: float) -> float:
@@ -132,34 +146,25 @@ def _refuse_rescale(source: MergekitSource, usual: bool) -> None:
 
 
 _STREAM = "Elements are dropped at random, by other draws than mergekit's: alike on average only."
+_BY_SUM = "Survivors are divided by the density; mergekit matches each tensor's sum of |d|."
 
 
 def _dare_linear(source: MergekitSource) -> _Target:
     _refuse_rescale(source, True)
     source.note(_STREAM)
-    source.note("Survivors are divided by the density; mergekit matches each tensor's sum of |d|.")
-    densities = [source.number("density", 1.0, own) for _, own in source.models]
-    return _Target("dare", _sum_weights(source), levels=[(_rate(one),) for one in densities])
+    source.note(_BY_SUM)
+    return _Target("dare", _sum_weights(source), levels=_levels(source))
 
 
 def _dare_ties(source: MergekitSource) -> _Target:
     _refuse_rescale(source, True)
     source.note(_STREAM)
-    divide = "coefficients" if source.flag("normalize", False) else "nothing"
-    scale, density = source.number("lambda", 1.0), source.common("density", 1.0)
-    if density is not None and divide == "nothing":
-        parameters = {"drop": _rate(density), "scale": scale, "semantics": "mergekit"}
-        return _Target("dare_ties", source.weights(), parameters)
-    source.note("Survivors are divided by the density; mergekit matches each tensor's sum of |d|.")
-    densities = [source.number("density", 1.0, own) for _, own in source.models]
-    return _Target(
-        "ties",
-        source.weights(),
-        {"density": 1.0, "ranked_in": "tensor", "scale": scale, "divide": divide}
-        | {"semantics": "mergekit"},
-        Pruning("dare"),
-        [(_rate(one),) for one in densities],
-    )
+    parameters, density = _ties_parameters(source, False), source.common("density", 1.0)
+    if density is not None and parameters["divide"] == "nothing":
+        drop = {"drop": _rate(density), "scale": parameters["scale"], "semantics": "mergekit"}
+        return _Target("dare_ties", source.weights(), drop)
+    source.note(_BY_SUM)
+    return _Target("ties", source.weights(), parameters, Pruning("dare"), _levels(source))
 
 
 def _crumbs(source: MergekitSource) -> tuple[list[tuple[float, ...]], list[tuple[float, ...]]]:
@@ -171,8 +176,9 @@ def _crumbs(source: MergekitSource) -> tuple[list[tuple[float, ...]], list[tuple
         "Where gamma of a tensor is less than one element, mergekit drops its whole delta, without "
         "a word; here no outlier is dropped then."
     )
-    for _, own in source.models:
-        density, gamma = source.number("density", 1.0, own), source.number("gamma", 0.01, own)
+    for _, model in source.models:
+        density = source.number("density", 1.0, model)
+        gamma = source.number("gamma", 0.01, model)
         if density >= 1:  # mergekit removes no outliers then either
             levels.append((0.0,))
             factors.append((1.0,))
@@ -203,11 +209,8 @@ def _breadcrumbs(source: MergekitSource) -> _Target:
 def _breadcrumbs_ties(source: MergekitSource) -> _Target:
     _refuse_rescale(source, False)
     levels, factors = _crumbs(source)
-    divide = "coefficients" if source.flag("normalize", False) else "nothing"
-    parameters = {"density": 1.0, "ranked_in": "tensor", "divide": divide, "semantics": "mergekit"}
-    parameters["scale"] = source.number("lambda", 1.0)
-    pruning = Pruning("magnitude", {"other_tensors": "prune"})
-    return _Target("ties", source.weights(), parameters, pruning, levels, factors)
+    parameters = _ties_parameters(source, False)
+    return _Target("ties", source.weights(), parameters, _by_magnitude(), levels, factors)
 
 
 def _della(source: MergekitSource) -> _Target:
@@ -218,16 +221,13 @@ def _della(source: MergekitSource) -> _Target:
     density, half = source.common("density", 1.0), source.common("epsilon", 0.15)
     if density is None or half is None:
         raise NoCounterpart("della: density and epsilon must be the same for all models.")
-    drop = _rate(density)
     window = 2 * half if density < 1 else 0.0
-    parameters = {"drop": drop, "window": window, "semantics": "mergekit"}
-    parameters["scale"] = source.number("lambda", 1.0)
-    return _Target("della", source.weights(), parameters)
+    parameters = {"drop": _rate(density), "window": window, "scale": source.number("lambda", 1.0)}
+    return _Target("della", source.weights(), parameters | {"semantics": "mergekit"})
 
 
 def _sce(source: MergekitSource) -> _Target:
-    share = source.number("select_topk", 1.0)
-    parameters = {"density": share, "semantics": "mergekit"}
+    parameters = {"density": source.number("select_topk", 1.0), "semantics": "mergekit"}
     return _Target("sce", [1.0] * len(source.models), parameters)
 
 

@@ -48,7 +48,10 @@ def say(recipe: MergeRecipe, names: Collection[str]) -> MethodInMergekit:
     if recipe.prune is not None:
         return _staged(recipe, blocks)
     if recipe.method in _METHODS:
-        return _METHODS[recipe.method](recipe, blocks)
+        convert = _METHODS[recipe.method]
+        if convert is not _random:
+            check_factors(recipe)
+        return convert(recipe, blocks)
     raise NoCounterpart(
         f"mergekit has no {get_method(recipe.method).title}. Merge it here, and use the merged "
         "folder as a model there."
@@ -56,7 +59,6 @@ def say(recipe: MergeRecipe, names: Collection[str]) -> MethodInMergekit:
 
 
 def _linear(recipe: MergeRecipe, blocks: Blocks | None) -> MethodInMergekit:
-    check_factors(recipe)
     weights = weights_of(recipe, blocks)
     if recipe.parameters["divide"] == "nothing":
         return MethodInMergekit("linear", weights, {"normalize": False})
@@ -72,12 +74,10 @@ def _linear(recipe: MergeRecipe, blocks: Blocks | None) -> MethodInMergekit:
 
 
 def _task_arithmetic(recipe: MergeRecipe, blocks: Blocks | None) -> MethodInMergekit:
-    check_factors(recipe)
     return MethodInMergekit("task_arithmetic", weights_of(recipe, blocks), {"normalize": False})
 
 
 def _slerp(recipe: MergeRecipe, blocks: Blocks | None) -> MethodInMergekit:
-    check_factors(recipe)
     return MethodInMergekit(
         "slerp", [{} for _ in recipe.models], {"t": recipe.parameters["position"]}
     )
@@ -87,18 +87,17 @@ _ROUNDED = "Up to ties in rank, undecided signs, and one element a tensor: merge
 
 
 def _ties(recipe: MergeRecipe, blocks: Blocks | None) -> MethodInMergekit:
-    check_factors(recipe)
     return _ties_of(recipe, blocks, [recipe.parameters["density"]] * len(recipe.models))
 
 
 def _ties_of(
     recipe: MergeRecipe, blocks: Blocks | None, densities: Sequence[float]
 ) -> MethodInMergekit:
-    given, same = recipe.parameters, same_coefficient(recipe)
-    parameters = {"normalize": given["divide"] != "nothing", "lambda": given["scale"]}
+    settings, same = recipe.parameters, same_coefficient(recipe)
+    parameters = {"normalize": settings["divide"] != "nothing", "lambda": settings["scale"]}
     models = weights_of(recipe, blocks)
-    if given["semantics"] == "paper":
-        if given["ranked_in"] == "model":
+    if settings["semantics"] == "paper":
+        if settings["ranked_in"] == "model":
             raise NoCounterpart(
                 "ties trims over the whole model; mergekit ranks each tensor for itself. Set "
                 "`ranked_in: tensor` to have the same here."
@@ -108,16 +107,16 @@ def _ties_of(
                 "ties elects signs before it weighs; mergekit weighs before, so that unequal "
                 "coefficients turn signs. Set `semantics: mergekit` to have the same here."
             )
-    if given["divide"] == "number":
+    if settings["divide"] == "number":
         if same is None or same <= 0:
             raise NoCounterpart(
                 "ties divides by the number of models; mergekit by their weights, or not at all."
             )
-        parameters["lambda"] = given["scale"] * same
+        parameters["lambda"] = settings["scale"] * same
         models = [{"weight": 1.0} for _ in recipe.models]
-    said = [{**values, "density": one} for values, one in zip(models, densities, strict=True)]
-    notes = (_ROUNDED,) if given["semantics"] == "paper" else ()
-    return MethodInMergekit("ties", said, parameters, notes)
+    models = [model | {"density": rate} for model, rate in zip(models, densities, strict=True)]
+    notes = (_ROUNDED,) if settings["semantics"] == "paper" else ()
+    return MethodInMergekit("ties", models, parameters, notes)
 
 
 _STREAM = "Elements are dropped at random, by other draws than here: alike on average only."
@@ -153,48 +152,45 @@ def _random(recipe: MergeRecipe, blocks: Blocks | None) -> MethodInMergekit:
 
 
 def _dare_ties(recipe: MergeRecipe, blocks: Blocks | None) -> MethodInMergekit:
-    check_factors(recipe)
-    given = recipe.parameters
-    if given["semantics"] == "paper":
+    settings = recipe.parameters
+    if settings["semantics"] == "paper":
         raise NoCounterpart(
             "mergekit's dare_ties has no trim. Set `semantics: mergekit` to have the same here."
         )
-    density = round(1 - given["drop"], 12)
+    density = round(1 - settings["drop"], 12)
     models = [{**values, "density": density} for values in weights_of(recipe, blocks)]
     return MethodInMergekit(
-        "dare_ties", models, {"normalize": False, "lambda": given["scale"]}, (_STREAM,)
+        "dare_ties", models, {"normalize": False, "lambda": settings["scale"]}, (_STREAM,)
     )
 
 
 def _breadcrumbs(recipe: MergeRecipe, blocks: Blocks | None) -> MethodInMergekit:
-    check_factors(recipe)
-    given = recipe.parameters
-    if given["ranked_in"] == "row":
+    settings = recipe.parameters
+    if settings["ranked_in"] == "row":
         raise NoCounterpart("mergekit's breadcrumbs ranks in tensors, not in rows.")
-    largest = given["drop_largest"]
+    largest = settings["drop_largest"]
     if largest == 0:
         raise NoCounterpart(
             "breadcrumbs without outliers dropped (gamma: 0) drops every delta in mergekit. Use "
             "the method ties, or drop some."
         )
-    density = round(1 - given["drop_smallest"] - largest, 12)
+    density = round(1 - settings["drop_smallest"] - largest, 12)
     if density <= 0:
         raise NoCounterpart("breadcrumbs: nothing is left between the two ends.")
     models = [
         {**values, "density": density, "gamma": largest} for values in weights_of(recipe, blocks)
     ]
-    parameters = {"normalize": False, "lambda": given["scale"]}
+    parameters = {"normalize": False, "lambda": settings["scale"]}
     return MethodInMergekit("breadcrumbs", models, parameters, (_ROUNDED,))
 
 
 def _della(recipe: MergeRecipe, blocks: Blocks | None) -> MethodInMergekit:
-    check_factors(recipe)
-    given, notes = recipe.parameters, [_STREAM]
-    if given["semantics"] == "paper":
+    settings, notes = recipe.parameters, [_STREAM]
+    if settings["semantics"] == "paper":
         notes.append("mergekit rescales all survivors of a tensor alike, not each by its chance.")
         if same_coefficient(recipe) is None:
             notes.append("mergekit weighs before it elects signs.")
-    density, half = round(1 - given["drop"], 12), given["window"] / 2
+    density, half = round(1 - settings["drop"], 12), settings["window"] / 2
     if density < 1 and not half < density < 1 - half:
         raise NoCounterpart(
             f"mergekit wants chances above 0 and below 1, so a window below "
@@ -202,26 +198,25 @@ def _della(recipe: MergeRecipe, blocks: Blocks | None) -> MethodInMergekit:
         )
     values = {"density": density, "epsilon": half}
     models = [{**weight, **values} for weight in weights_of(recipe, blocks)]
-    parameters = {"normalize": True, "lambda": given["scale"]}
+    parameters = {"normalize": True, "lambda": settings["scale"]}
     return MethodInMergekit("della", models, parameters, tuple(notes))
 
 
 def _sce(recipe: MergeRecipe, blocks: Blocks | None) -> MethodInMergekit:
-    check_factors(recipe)
     if same_coefficient(recipe) != 1:
         raise NoCounterpart("mergekit's sce has no weights: all coefficients must be 1.")
-    given = recipe.parameters
+    settings = recipe.parameters
     notes: tuple[str, ...] = ()
-    if given["semantics"] == "reference":
+    if settings["semantics"] == "reference":
         raise NoCounterpart("mergekit's sce merges selected elements only; the reference all.")
-    if given["semantics"] == "paper":
+    if settings["semantics"] == "paper":
         notes = (
             "Up to ties in rank, and one element a tensor: mergekit rounds k down.",
             "mergekit gives all models the same weight where their mean squares add up to less "
             "than 1e-6, and an undecided sign is plus.",
         )
     return MethodInMergekit(
-        "sce", [{} for _ in recipe.models], {"select_topk": given["density"]}, notes
+        "sce", [{} for _ in recipe.models], {"select_topk": settings["density"]}, notes
     )
 
 
@@ -241,8 +236,8 @@ def _staged(recipe: MergeRecipe, blocks: Blocks | None) -> MethodInMergekit:
             "magnitude, other_tensors: prune}` before ties with density 1 can be said there."
         )
     densities = [round(1 - model.levels[0], 12) for model in recipe.models]
-    said = _ties_of(recipe, blocks, densities)
-    return MethodInMergekit(said.method, said.models, said.parameters, (_ROUNDED,))
+    merge = _ties_of(recipe, blocks, densities)
+    return MethodInMergekit(merge.method, merge.models, merge.parameters, (_ROUNDED,))
 
 
 _METHODS: Mapping[str, Callable[[MergeRecipe, Blocks | None], MethodInMergekit]] = {

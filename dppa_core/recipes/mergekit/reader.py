@@ -17,6 +17,8 @@ _KEYS = (
     *("dtype", "out_dtype", "tokenizer_source", "tokenizer", "chat_template", "name"),
 )
 _DTYPES = ("bfloat16", "float16", "float32")
+Parameters = Mapping[str, Any]
+_NOTHING: Parameters = {}
 
 
 @dataclass(slots=True)
@@ -25,9 +27,9 @@ class MergekitSource:
 
     method: str
     base: str
-    models: tuple[tuple[str, Mapping[str, Any]], ...]
+    models: tuple[tuple[str, Parameters], ...]
     """Reference and parameters of each model; without the base if the method uses deltas."""
-    given: Mapping[str, Any]
+    parameters: Parameters
     """Parameters for all models."""
     names: Sequence[str]
     """Names of the base's tensors; empty if unknown."""
@@ -35,10 +37,10 @@ class MergekitSource:
     vocabulary: str = "base"
     notes: list[str] = field(default_factory=list)
 
-    def setting(self, name: str, default: Any, own: Mapping[str, Any] | None = None) -> Setting:
+    def setting(self, name: str, default: Any, model: Parameters = _NOTHING) -> Setting:
         """A model's own value; for tensors without one the value of all models, or the default."""
-        found = [(own or {}).get(name), self.given.get(name), default]
-        values = [value for value in found if value is not None]
+        candidates = [model.get(name), self.parameters.get(name), default]
+        values = [value for value in candidates if value is not None]
         if not values:
             raise InvalidRecipe(
                 f"{self.method} needs the parameter {name!r} for every model. In mergekit's "
@@ -46,9 +48,9 @@ class MergekitSource:
             )
         return read_setting(values[0], name, self.names, values[1:])
 
-    def number(self, name: str, default: Any, own: Mapping[str, Any] | None = None) -> float:
+    def number(self, name: str, default: Any, model: Parameters = _NOTHING) -> float:
         """A value that must be equal for all tensors."""
-        value = self.setting(name, default, own)
+        value = self.setting(name, default, model)
         if not isinstance(value, float):
             raise NoCounterpart(
                 f"{name} differs by layer or tensor; here it is one number for all of them. Only "
@@ -62,18 +64,18 @@ class MergekitSource:
 
     def common(self, name: str, default: Any) -> float | None:
         """A value that all models share, or None."""
-        values = {self.number(name, default, own) for _, own in self.models}
+        values = {self.number(name, default, model) for _, model in self.models}
         return values.pop() if len(values) == 1 else None
 
     def weights(self, times: float = 1.0) -> list[Coefficient]:
         """The coefficients of all models."""
-        return [self.coefficient("weight", own, times) for _, own in self.models]
+        return [self.coefficient("weight", model, times) for _, model in self.models]
 
     def coefficient(
-        self, name: str, own: Mapping[str, Any] | None = None, times: float = 1.0
+        self, name: str, model: Parameters = _NOTHING, times: float = 1.0
     ) -> Coefficient:
         """A coefficient, by layer or part if needed."""
-        value = self.setting(name, None, own)
+        value = self.setting(name, None, model)
         if isinstance(value, float):
             return value * times
         return coefficient_from({tensor: number * times for tensor, number in value.items()})
@@ -108,8 +110,8 @@ def read_source(text: str, names: Callable[[str], Sequence[str]]) -> MergekitSou
         models = tuple(model for model in models if model[0] != base)
     if not models:
         raise InvalidRecipe("The recipe names no model beside its base.")
-    given = _parameters(data.get("parameters"), "parameters")
-    source = MergekitSource(method, base, models, given, names(base))
+    parameters = _parameters(data.get("parameters"), "parameters")
+    source = MergekitSource(method, base, models, parameters, names(base))
     source.dtype = _dtype(data, source)
     source.vocabulary = _vocabulary(data, source)
     if data.get("chat_template") not in (None, "auto"):
@@ -122,26 +124,26 @@ def read_source(text: str, names: Callable[[str], Sequence[str]]) -> MergekitSou
 
 def _vocabulary(data: Mapping[Any, Any], source: MergekitSource) -> str:
     """The source of the tokenizer, from `tokenizer` or the older `tokenizer_source`."""
-    given = data.get("tokenizer", data.get("tokenizer_source"))
-    if isinstance(given, Mapping):
-        rest = sorted(str(key) for key in given if key != "source")
+    tokenizer = data.get("tokenizer", data.get("tokenizer_source"))
+    if isinstance(tokenizer, Mapping):
+        rest = sorted(str(key) for key in tokenizer if key != "source")
         if rest:
             source.note(f"tokenizer: {', '.join(rest)} left out: rows have one rule here.")
-        given = given.get("source")
-    known = ("base", "union", *(model for model, _ in source.models))
-    if given is None or given in ("base", source.base):
+        tokenizer = tokenizer.get("source")
+    choices = ("base", "union", *(model for model, _ in source.models))
+    if tokenizer is None or tokenizer in ("base", source.base):
         return "base"
-    if not isinstance(given, str) or given not in known:
-        source.note(f"tokenizer {shown(given)} is left out: it is none of the recipe's models.")
+    if not isinstance(tokenizer, str) or tokenizer not in choices:
+        source.note(f"tokenizer {shown(tokenizer)} is left out: it is none of the recipe's models.")
         return "base"
     source.note(
         "Where a model lacks a token of the base, mergekit puts the mean of the others there; here "
         "its row is the base's."
     )
-    return given
+    return tokenizer
 
 
-def _models(data: Mapping[Any, Any]) -> tuple[tuple[str, Mapping[str, Any]], ...]:
+def _models(data: Mapping[Any, Any]) -> tuple[tuple[str, Parameters], ...]:
     if data.get("modules"):
         raise NoCounterpart("modules: a merge here is of one model, not of modules put together.")
     listed = data.get("models")
@@ -149,22 +151,22 @@ def _models(data: Mapping[Any, Any]) -> tuple[tuple[str, Mapping[str, Any]], ...
         listed = _only_slice(data["slices"])
     if not isinstance(listed, list) or not listed:
         raise InvalidRecipe(f"models must be a list of {{model: NAME}}, got {shown(listed)}.")
-    found = []
+    models = []
     for index, entry in enumerate(listed):
         if not isinstance(entry, Mapping) or not isinstance(entry.get("model"), str):
             raise InvalidRecipe(f"models[{index}] must have the key 'model', got {shown(entry)}.")
         check_keys(entry, ("model", "parameters", "layer_range"), f"models[{index}]")
-        found.append((entry["model"], _parameters(entry.get("parameters"), f"models[{index}]")))
-    return tuple(found)
+        models.append((entry["model"], _parameters(entry.get("parameters"), f"models[{index}]")))
+    return tuple(models)
 
 
 def _only_slice(slices: Any) -> Any:
     """The sources of a recipe with one slice that begins at the first layer."""
-    if not isinstance(slices, list) or not all(isinstance(one, Mapping) for one in slices):
+    if not isinstance(slices, list) or not all(isinstance(entry, Mapping) for entry in slices):
         raise InvalidRecipe(f"slices must be a list of mappings, got {shown(slices)}.")
     sources = slices[0].get("sources") if slices else None
-    ranges = [one.get("layer_range") for one in sources or () if isinstance(one, Mapping)]
-    whole = len(slices) == 1 and all(one == ranges[0] and one and one[0] == 0 for one in ranges)
+    ranges = [entry.get("layer_range") for entry in sources or () if isinstance(entry, Mapping)]
+    whole = len(slices) == 1 and all(span == ranges[0] and span and span[0] == 0 for span in ranges)
     if not whole or slices[0].get("parameters"):
         raise NoCounterpart(
             "slices: models assembled from layer ranges have no counterpart; a "
@@ -173,23 +175,23 @@ def _only_slice(slices: Any) -> Any:
     return sources
 
 
-def _parameters(value: Any, where: str) -> Mapping[str, Any]:
+def _parameters(value: Any, place: str) -> Parameters:
     if value is None:
         return {}
     if not isinstance(value, Mapping):
-        raise InvalidRecipe(f"{where}: parameters must be a mapping, got {shown(value)}.")
+        raise InvalidRecipe(f"{place}: parameters must be a mapping, got {shown(value)}.")
     return value
 
 
 def _dtype(data: Mapping[Any, Any], source: MergekitSource) -> str:
-    chosen = data.get("out_dtype") or data.get("dtype")
-    if chosen is None:
+    dtype = data.get("out_dtype") or data.get("dtype")
+    if dtype is None:
         return "base"
-    if chosen not in _DTYPES:
-        raise NoCounterpart(f"dtype {shown(chosen)}: allowed are {', '.join(_DTYPES)}.")
+    if dtype not in _DTYPES:
+        raise NoCounterpart(f"dtype {shown(dtype)}: allowed are {', '.join(_DTYPES)}.")
     if data.get("dtype") not in (None, "float32"):
         source.note(
             f"mergekit computes in {data['dtype']} where the recipe says so; here sums are float32 "
             "and rounded once."
         )
-    return str(chosen)
+    return str(dtype)

@@ -32,7 +32,7 @@ def llama_names(layers: int) -> tuple[str, ...]:
 
 
 def read_setting(
-    value: Any, where: str, names: Sequence[str], fallbacks: Sequence[Any] = ()
+    value: Any, place: str, names: Sequence[str], fallbacks: Sequence[Any] = ()
 ) -> Setting:
     """A value of a recipe as one number, or one number per tensor.
 
@@ -46,23 +46,23 @@ def read_setting(
         NoCounterpart: it differs between tensors, and the base's tensors are unknown.
     """
     values = (value, *fallbacks)
-    for given in values:
-        _check(given, where)
+    for candidate in values:
+        _check(candidate, place)
     # A value that matches an empty name matches all: later ones are never used.
     last = next((v for v in values if _evaluate(v, "", 0.0) is not None), values[-1])
     values = values[: values.index(last) + 1]
     layers = layer_count(names)
     tried = names or llama_names(1)
-    found = {name: _first(values, name, _place(name, layers)) for name in tried}
-    if None in found.values():
-        name = next(name for name, number in found.items() if number is None)
+    results = {name: _first(values, name, _place(name, layers)) for name in tried}
+    if None in results.values():
+        name = next(name for name, number in results.items() if number is None)
         raise InvalidRecipe(
-            f"{where} has no value for {name}: none of its filters meets that name."
+            f"{place} has no value for {name}: none of its filters meets that name."
         )
-    numbers = {name: number for name, number in found.items() if number is not None}
+    numbers = {name: number for name, number in results.items() if number is not None}
     if not names and (any(map(_has_gradient, values)) or len(set(numbers.values())) > 1):
         raise NoCounterpart(
-            f"{where} differs between tensors, and the tensors of the base are unknown here. Give "
+            f"{place} differs between tensors, and the tensors of the base are unknown here. Give "
             "its number of layers with --layers if it is a Llama, or make the base readable."
         )
     return numbers if len(set(numbers.values())) > 1 else next(iter(numbers.values()))
@@ -76,7 +76,7 @@ def _place(name: str, layers: int) -> float:
     return layer / (layers - 1) if layers > 1 else 1.0
 
 
-def _check(value: Any, where: str) -> None:
+def _check(value: Any, place: str) -> None:
     if isinstance(value, Mapping):
         value = [value]
     if is_number(value) or isinstance(value, bool):
@@ -86,10 +86,10 @@ def _check(value: Any, where: str) -> None:
             return
         if all(isinstance(item, Mapping) and "value" in item for item in value):
             for item in value:
-                _check(item["value"], where)
+                _check(item["value"], place)
             return
     raise InvalidRecipe(
-        f"{where} must be a number, a list of numbers, or a list of {{filter: TEXT, value: …}}, "
+        f"{place} must be a number, a list of numbers, or a list of {{filter: TEXT, value: …}}, "
         f"got {shown(value)}."
     )
 
@@ -106,8 +106,8 @@ def _has_gradient(value: Any) -> bool:
 
 def _first(values: Sequence[Any], name: str, place: float) -> float | None:
     """The first value that applies to a tensor, as in mergekit."""
-    found = (_evaluate(value, name, place) for value in values)
-    return next((number for number in found if number is not None), None)
+    results = (_evaluate(value, name, place) for value in values)
+    return next((number for number in results if number is not None), None)
 
 
 def _evaluate(value: Any, name: str, place: float) -> float | None:
@@ -122,7 +122,7 @@ def _evaluate(value: Any, name: str, place: float) -> float | None:
         right, part = min(left + 1, len(value) - 1), scaled - left
         return float((1 - part) * value[left] + part * value[right])
     for item in value:
-        wanted = item.get("filter")
-        if wanted in (None, "*") or str(wanted) in name:
+        text = item.get("filter")
+        if text in (None, "*") or str(text) in name:
             return _evaluate(item["value"], name, place)
     return None

@@ -42,8 +42,9 @@ def weight_of(model: DomainModel, blocks: Blocks | None, times: float = 1.0) -> 
             f"model {model.model!r}: its coefficients differ between tensors, and the layers "
             "of the base's tensors are unknown here. Make the base readable."
         )
-    given = model.coefficient
-    parts = given if isinstance(given, tuple) else (PartCoefficient(None, given),)
+    parts = model.coefficient
+    if not isinstance(parts, tuple):
+        parts = (PartCoefficient(None, parts),)
     left, entries = blocks.names, list[dict[str, Any]]()
     for part in parts:
         entries += _entries(part, left, blocks, times)
@@ -103,15 +104,17 @@ def check_factors(recipe: MergeRecipe) -> None:
 
 def same_coefficient(recipe: MergeRecipe) -> float | None:
     """The coefficient all models share, or None."""
-    found = {m.coefficient if isinstance(m.coefficient, float) else None for m in recipe.models}
-    return found.pop() if len(found) == 1 else None
+    numbers = {m.coefficient if isinstance(m.coefficient, float) else None for m in recipe.models}
+    return numbers.pop() if len(numbers) == 1 else None
 
 
 def coefficient_sums(recipe: MergeRecipe, blocks: Blocks | None) -> tuple[float, ...]:
     """The sum of all coefficients; one for each tensor if they differ."""
-    given = [model.coefficient for model in recipe.models]
-    if blocks is None or all(isinstance(one, float) for one in given):
-        return (sum(one for one in given if isinstance(one, float)),)
+    coefficients = [model.coefficient for model in recipe.models]
+    numbers = [number for number in coefficients if isinstance(number, float)]
+    if blocks is None or len(numbers) == len(coefficients):
+        return (sum(numbers),)
     return tuple(
-        sum(coefficient_of(one, name, blocks.layers) for one in given) for name in blocks.names
+        sum(coefficient_of(value, name, blocks.layers) for value in coefficients)
+        for name in blocks.names
     )
