@@ -25,7 +25,11 @@ from dppa_core.cli.output import domains_in
 from dppa_core.errors import DppaError, InvalidValue, shown
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.merging.to_pack import pack_models
-from dppa_core.preflight_checks.run import PreflightReport, preflight_models, preflight_recipe
+from dppa_core.preflight_checks.preflight_report import (
+    PreflightReport,
+    preflight_models,
+    preflight_recipe,
+)
 from dppa_core.progress import Progress, Stop
 from dppa_core.recipes.recipe_argument import as_recipe, recipe_or_model
 from dppa_core.recipes.yaml_text import MergeRecipe

@@ -163,7 +163,7 @@ def pictures(browser: Browser, url: str, names: Sequence[str]) -> Iterator[Path]
     """Take those named, or all; a real model only where it was fetched. KeyError: no such step."""
     by_name = {step.__name__: step for step in STEPS}
     steps = [by_name[name] for name in names or by_name]
-    if not FETCHABLE["smollm2"].here:
+    if not FETCHABLE["smollm2"].is_fetched:
         steps = [step for step in steps if step is not real_model]
     FOLDER.mkdir(parents=True, exist_ok=True)
     for width, height in SIZES:

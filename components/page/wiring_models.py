@@ -9,7 +9,7 @@ import gradio as gr
 from gradio.components import Component
 
 from dppa_core.errors import IncompatibleCheckpoints
-from dppa_core.preflight_checks.run import PreflightReport
+from dppa_core.preflight_checks.preflight_report import PreflightReport
 
 from ..session.json_form import parsed_keys
 from ..session.presets import fetched_session, find_fetchable_set, presets

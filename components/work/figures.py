@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dppa_core.checkpoints.sources import references
-from dppa_core.checkpoints.sources.zoo import KNOWN
+from dppa_core.checkpoints.sources.zoo import ZOO_MODELS
 from dppa_core.pruning.plan import ModulePlan, PruningPlan
 
 from ..session.method_choice import DPPA
@@ -18,7 +18,7 @@ from ..session.session import ModelChoice, Session
 if TYPE_CHECKING:
     from dppa_core.evaluation.analysis.merge_effect import MergeEffect
 
-TAKEN = ("merged", *KNOWN)
+TAKEN = ("merged", *ZOO_MODELS)
 """Names that the page uses already, for the merge and the embedded models."""
 
 

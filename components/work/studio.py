@@ -73,7 +73,7 @@ def byte_budget(*, public: bool) -> int:
     larger one where a real model was fetched for it."""
     if os.environ.get(MEMORY):
         return memory_budget()
-    fetched = (AT_ONCE * 4 * one.parameters for one in FETCHABLE.values() if one.here)
+    fetched = (AT_ONCE * 4 * one.parameters for one in FETCHABLE.values() if one.is_fetched)
     least = max((BYTE_BUDGET, *fetched))
     return least if public else max(least, memory_budget())
 

@@ -59,20 +59,20 @@ class AlignedCheckpoint(DerivedCheckpoint):
         self._tensors, self._key = tensors, key
 
     def shape(self, name: str) -> tuple[int, ...]:
-        given = self._tensors.get(name)
-        return given.shape if given else self.base.shape(name)
+        gathered = self._tensors.get(name)
+        return gathered.shape if gathered else self.base.shape(name)
 
     def dtype(self, name: str) -> str:
-        given = self._tensors.get(name)
-        return given.dtype if given else self.base.dtype(name)
+        gathered = self._tensors.get(name)
+        return gathered.dtype if gathered else self.base.dtype(name)
 
     def raw(self, name: str) -> Shaped[ndarray, " n"]:
         """Its elements, flat; reordered tensors are gathered at every call."""
-        given = self._tensors.get(name)
-        return given.make() if given else self.base.raw(name)
+        gathered = self._tensors.get(name)
+        return gathered.make() if gathered else self.base.raw(name)
 
     def moves(self, name: str) -> bool:
-        """Whether the rows of a tensor were put in another order."""
+        """Return True if the rows of a tensor were put in another order."""
         return name in self._tensors
 
     def content_hash(self) -> str:
@@ -128,7 +128,7 @@ def gather_model(model: AlignedTensor, base: AlignedTensor) -> Gathered:
 
 
 def moves_rows(checkpoint: Checkpoint, name: str) -> bool:
-    """Whether the rows of a tensor are in another order than in the original model."""
+    """Return True if a tensor's rows are in another order than in the original model."""
     return isinstance(checkpoint, AlignedCheckpoint) and checkpoint.moves(name)
 
 
@@ -165,9 +165,9 @@ def _place(part: AlignedTensor, out: Shaped[ndarray, "rows columns"], dtype: str
     for start in range(0, part.rows.size, _ROWS):
         rows = part.rows[start : start + _ROWS]
         has = rows >= 0
-        found = values[rows[has]]
-        found = found if dtype == part.dtype else _wide(found, part.dtype)
-        out[start : start + _ROWS][has] = found
+        block = values[rows[has]]
+        block = block if dtype == part.dtype else _wide(block, part.dtype)
+        out[start : start + _ROWS][has] = block
 
 
 def _wide(rows: Shaped[ndarray, "some columns"], dtype: str) -> Shaped[ndarray, "some columns"]:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import math
+import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Shaped
 from numpy import ndarray
 
-from dppa_core.checkpoints.file_hashes import WeightFile, file_hash, known_hash, remember_hash
+from dppa_core.checkpoints.file_hashes import file_hash, known_hash, remember_hash
 from dppa_core.checkpoints.folders.quantisation import why_quantised
-from dppa_core.checkpoints.folders.weight_files import read_config, weight_files
+from dppa_core.checkpoints.folders.small_files import read_config
+from dppa_core.checkpoints.formats import weight_files
 from dppa_core.checkpoints.page_copies import PageCopies
-from dppa_core.checkpoints.safetensors_reader import TensorInfo, open_file
-from dppa_core.checkpoints.torch_reader import open_torch_file
+from dppa_core.checkpoints.weight_file import TensorInfo, WeightFile
 from dppa_core.errors import (
     DamagedCheckpoint,
     IncompatibleCheckpoints,
@@ -26,6 +27,9 @@ from dppa_core.errors import (
     shown,
 )
 from dppa_core.pruning.floats import DTYPE_CODES
+
+RELEASE_BYTES = 32 << 20
+"""Bytes read before pages are released."""
 
 
 @runtime_checkable
@@ -97,30 +101,29 @@ class DerivedCheckpoint:
 class FolderCheckpoint:
     """A checkpoint folder as transformers writes it: config.json and weights in one file or shards.
 
-    PyTorch's .bin files are read if there are no safetensors and `pickles` is set: by PyTorch's
-    restricted loader, which runs no code.
+    `formats` lists the formats. Files that may hold code are read if `may_hold_code` is set, by a
+    reader that runs none.
 
     Raises:
         MissingCheckpoint: the folder, its config.json or its weights do not exist.
         DamagedCheckpoint: a file is not what its name says.
         IncompatibleCheckpoints: quantised weights.
-        NotAllowed: .bin files without `pickles`.
+        NotAllowed: files that may hold code, without `may_hold_code`.
     """
 
-    def __init__(self, folder: str | Path, *, pickles: bool = True) -> None:
+    def __init__(self, folder: str | Path, *, may_hold_code: bool = True) -> None:
         self.folder = Path(folder)
         self.folders = (self.folder,)
         self._held: dict[str, Shaped[ndarray, " n"]] | None = None
         self.config = read_config(self.folder)
         self._refuse_quantised({})  # its files may not even be readable
         files = weight_files(self.folder)
-        if files.pickled and not pickles:
+        if files.format.code_carrier and not may_hold_code:
             raise NotAllowed(
-                f"{self.folder}: {files.paths[0].name} is a pickle, which can hold code; only "
-                "safetensors are read here. `dppa convert` makes them from it."
+                f"{self.folder}: {files.paths[0].name} is {files.format.code_carrier}, which can "
+                "hold code; only safetensors are read here. `dppa convert` makes them from it."
             )
-        opened = open_torch_file if files.pickled else open_file
-        self.files: tuple[WeightFile, ...] = tuple(opened(path) for path in files.paths)
+        self.files = tuple(files.format.open(path) for path in files.paths)
         self._place: dict[str, WeightFile] = {}
         for file in self.files:
             for name in file.tensors:
@@ -155,13 +158,13 @@ class FolderCheckpoint:
     def raw(self, name: str) -> Shaped[ndarray, " n"]:
         """Its elements, flat and read-only: a view of the mapped file, or the copy held of it."""
         self._info(name)
-        found = None if self._held is None else self._held.get(name)
-        if found is None:
-            found = self._place[name].raw(name)
+        values = None if self._held is None else self._held.get(name)
+        if values is None:
+            values = self._place[name].raw(name)
             if self._held is not None:
-                copied = PageCopies().copy(0, found)
-                found = self._held[name] = found if copied is None else copied
-        return found
+                copied = PageCopies().copy(0, values)
+                values = self._held[name] = values if copied is None else copied
+        return values
 
     @property
     def nbytes(self) -> int:
@@ -200,7 +203,29 @@ class SafetensorsCheckpoint(FolderCheckpoint):
     """A checkpoint folder of safetensors alone; see `FolderCheckpoint`."""
 
     def __init__(self, folder: str | Path) -> None:
-        super().__init__(folder, pickles=False)
+        super().__init__(folder, may_hold_code=False)
+
+
+class PageReleaser:
+    """Keeps the memory of mapped files small: releases pages after every `RELEASE_BYTES`.
+
+    A page that is needed again comes from the system's page cache. Safe for many threads.
+    """
+
+    def __init__(self, checkpoints: Iterable[Checkpoint] = ()) -> None:
+        self._checkpoints = tuple(checkpoints)
+        self._lock = threading.Lock()
+        self._read_bytes = 0
+
+    def read(self, nbytes: int) -> None:
+        """Report bytes that were read."""
+        with self._lock:
+            self._read_bytes += nbytes
+            if self._read_bytes < RELEASE_BYTES:
+                return
+            self._read_bytes = 0
+        for checkpoint in self._checkpoints:
+            checkpoint.release()
 
 
 def stored_dtype(checkpoint: Checkpoint) -> str:
@@ -219,14 +244,14 @@ def open_files(checkpoint: Checkpoint) -> tuple[WeightFile, ...]:
 
 
 def is_hashed(checkpoint: Checkpoint) -> bool:
-    """Whether the hashes of all its weight files are cached."""
+    """Return True if the hashes of all its weight files are cached."""
     return all(map(known_hash, checkpoint.identities().values()))
 
 
 def known_hashes(checkpoint: Checkpoint) -> dict[str, str]:
     """Path -> hash of the weight files whose hash is cached."""
-    found = {str(path): known_hash(one) for path, one in checkpoint.identities().items()}
-    return {path: known for path, known in found.items() if known is not None}
+    hashes = {path: known_hash(key) for path, key in checkpoint.identities().items()}
+    return {str(path): digest for path, digest in hashes.items() if digest is not None}
 
 
 def remember_hashes(checkpoint: Checkpoint, hashes: Mapping[str, str]) -> None:

@@ -100,7 +100,7 @@ class Loader:
         return raw if copied is None else copied
 
     def copies(self, *raws: Shaped[ndarray, " n"]) -> bool:
-        """Whether any of the arrays would be copied and so should be read a `RUN` at a time."""
+        """Return True if an array would be copied, and so should be read a `RUN` at a time."""
         return any(origin(raw) for raw in raws)
 
     def note(self, nbytes: int) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dppa_core.checkpoints.checkpoint import Checkpoint
-from dppa_core.checkpoints.folders.weight_files import values_within
+from dppa_core.checkpoints.folders.small_files import values_within
 from dppa_core.errors import DamagedCheckpoint, many
 from dppa_core.pruning.module_groups import layer_of
 from dppa_core.pruning.tensor_names import find_embedding

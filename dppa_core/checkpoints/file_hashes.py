@@ -17,8 +17,7 @@ from numpy import ndarray
 
 from dppa_core.checkpoints.chunks import slices
 from dppa_core.checkpoints.page_copies import Pages
-from dppa_core.checkpoints.safetensors_reader import SafetensorsFile
-from dppa_core.checkpoints.torch_reader import TorchFile
+from dppa_core.checkpoints.weight_file import WeightFile
 from dppa_core.system.folder_cache import cache_folder, load, store
 from dppa_core.system.threads import available_cores, side_by_side
 
@@ -32,9 +31,6 @@ _FORMAT = 3
 """Version of the hash; raise it if the same file would get another hash."""
 
 
-WeightFile = SafetensorsFile | TorchFile
-
-
 def file_hash(file: WeightFile) -> str:
     """SHA-256 of the hashes of a file's pieces, cached until the file changes."""
     return known_hash(file.identity) or _remembered(file, {})
@@ -42,8 +38,8 @@ def file_hash(file: WeightFile) -> str:
 
 def known_hash(identity: str) -> str | None:
     """The cached hash of a weight file, if any."""
-    known = load(_entry(identity))
-    return None if known is None else known.decode("ascii")
+    digest = load(_entry(identity))
+    return None if digest is None else digest.decode("ascii")
 
 
 def remember_hash(identity: str, digest: str) -> None:
@@ -56,10 +52,10 @@ class SharedHasher:
     """Hashes files while others read them, slice by slice in any order. Safe for many threads."""
 
     def __init__(self, files: Iterable[WeightFile]) -> None:
-        self._files = {id(one.pages): one for one in files if isinstance(one.pages, Pages)}
-        self._pieces = {key: _pieces(one) for key, one in self._files.items()}
+        self._files = {id(file.pages): file for file in files if isinstance(file.pages, Pages)}
+        self._pieces = {key: _pieces(file) for key, file in self._files.items()}
         self._begun: dict[tuple[int, int], tuple[int, Any]] = {}
-        self._done: dict[int, dict[int, bytes]] = {key: {} for key in self._files}
+        self._digests: dict[int, dict[int, bytes]] = {key: {} for key in self._files}
 
     def heard(self, pages: Pages, start: int, read: UInt8[ndarray, " n"]) -> None:
         """Hash bytes of a file that were read; see `PageCopies`."""
@@ -75,26 +71,26 @@ class SharedHasher:
             digest = hashlib.sha256()
         digest.update(read.data)
         if end == first + pieces[first]:
-            self._done[key][first] = digest.digest()
+            self._digests[key][first] = digest.digest()
         else:
             self._begun[key, end] = first, digest
 
     def remember(self) -> None:
         """Cache the hashes of the files that were read at least in part; reads the rest."""
         for key, file in self._files.items():
-            if self._done[key]:
-                _remembered(file, self._done[key])
+            if self._digests[key]:
+                _remembered(file, self._digests[key])
 
 
-def _remembered(file: WeightFile, known: Mapping[int, bytes]) -> str:
+def _remembered(file: WeightFile, digests: Mapping[int, bytes]) -> str:
     """The file's hash from its pieces (start -> hash); it is cached."""
     whole, pieces = hashlib.sha256(), _pieces(file)
-    missing = [(start, size) for start, size in pieces.items() if start not in known]
+    missing = [(start, size) for start, size in pieces.items() if start not in digests]
     tasks = [partial(_piece, file, start, size) for start, size in missing]
     workers = available_cores() if sum(size for _, size in missing) >= _LARGE else 1
     read = dict(zip((start for start, _ in missing), side_by_side(tasks, workers), strict=True))
     for start in sorted(pieces):
-        whole.update(known.get(start) or read[start])
+        whole.update(digests.get(start) or read[start])
     remember_hash(file.identity, whole.hexdigest())
     return whole.hexdigest()
 
@@ -106,13 +102,13 @@ def _pieces(file: WeightFile) -> dict[int, int]:
     """
     if not isinstance(file.pages, Pages):
         return {0: len(file.pages)}
-    found = {0: min((one.start for one in file.tensors.values()), default=len(file.pages))}
-    for one in file.tensors.values():
-        numel = max(int(np.prod(one.shape, dtype=np.int64)), 1)
-        for first, last in slices(numel) if one.size else ():
-            begin, end = one.size * first // numel, one.size * last // numel
-            found[one.start + begin] = end - begin
-    return found
+    pieces = {0: min((info.start for info in file.tensors.values()), default=len(file.pages))}
+    for info in file.tensors.values():
+        numel = max(int(np.prod(info.shape, dtype=np.int64)), 1)
+        for first, last in slices(numel) if info.size else ():
+            begin, end = info.size * first // numel, info.size * last // numel
+            pieces[info.start + begin] = end - begin
+    return pieces
 
 
 def _piece(file: WeightFile, start: int, size: int) -> bytes:

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dppa_core.checkpoints.checkpoint import Checkpoint
-from dppa_core.checkpoints.page_release import PageReleaser
+from dppa_core.checkpoints.checkpoint import Checkpoint, PageReleaser
 from dppa_core.checkpoints.safetensors_writer import TensorSpec
 from dppa_core.system.folder_cache import cache_folder, load, store
 
@@ -35,7 +34,7 @@ class Fingerprint:
 
 def fingerprints(checkpoint: Checkpoint) -> tuple[Fingerprint, ...]:
     """The fingerprint of every tensor, by name; one pass over the weights."""
-    releaser, found = PageReleaser([checkpoint]), []
+    releaser, items = PageReleaser([checkpoint]), []
     for name in checkpoint.names():
         digest, raw = hashlib.sha256(), checkpoint.raw(name)
         for start in range(0, raw.size, _BLOCK):
@@ -43,8 +42,8 @@ def fingerprints(checkpoint: Checkpoint) -> tuple[Fingerprint, ...]:
             digest.update(block.view(np.uint8).data)
             releaser.read(block.nbytes)
         dtype, shape = checkpoint.dtype(name), checkpoint.shape(name)
-        found.append(Fingerprint(name, dtype, shape, digest.hexdigest()))
-    return tuple(found)
+        items.append(Fingerprint(name, dtype, shape, digest.hexdigest()))
+    return tuple(items)
 
 
 def written_fingerprints(
@@ -55,10 +54,10 @@ def written_fingerprints(
     return tuple(Fingerprint(s.name, s.dtype, s.shape, digests[s.name]) for s in ordered)
 
 
-def one_fingerprint(found: Iterable[Fingerprint]) -> str:
+def one_fingerprint(items: Iterable[Fingerprint]) -> str:
     """One SHA-256 over names, dtypes, shapes and hashes of all tensors, in the order of names."""
     digest = hashlib.sha256()
-    for item in sorted(found, key=lambda item: item.name):
+    for item in sorted(items, key=lambda item: item.name):
         line = [item.name, item.dtype, list(item.shape), item.sha256]
         digest.update((json.dumps(line) + "\n").encode())
     return digest.hexdigest()
@@ -67,9 +66,9 @@ def one_fingerprint(found: Iterable[Fingerprint]) -> str:
 def known_fingerprint(checkpoint: Checkpoint) -> str:
     """`one_fingerprint` of a checkpoint, cached by the hash of its files."""
     entry = cache_folder("hashes") / f"tensors-{checkpoint.content_hash()}"
-    known = load(entry)
-    if known is not None:
-        return known.decode("ascii")
-    found = one_fingerprint(fingerprints(checkpoint))
-    store(entry, found.encode("ascii"))
-    return found
+    stored = load(entry)
+    if stored is not None:
+        return stored.decode("ascii")
+    digest = one_fingerprint(fingerprints(checkpoint))
+    store(entry, digest.encode("ascii"))
+    return digest

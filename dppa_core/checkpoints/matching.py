@@ -9,9 +9,8 @@ from jaxtyping import Shaped
 from numpy import ndarray
 
 from dppa_core.checkpoints.aligned_checkpoint import as_read
-from dppa_core.checkpoints.checkpoint import Checkpoint
+from dppa_core.checkpoints.checkpoint import Checkpoint, PageReleaser
 from dppa_core.checkpoints.chunks import CHUNK
-from dppa_core.checkpoints.page_release import PageReleaser
 from dppa_core.errors import DamagedCheckpoint, IncompatibleCheckpoints, NonFiniteWeights
 from dppa_core.pruning.floats import FLOATS, OTHERS, to_float32
 from dppa_core.pruning.tensor_names import (
@@ -48,27 +47,27 @@ def match_tensors(
         IncompatibleCheckpoints: other names, shapes, or dtypes without a delta.
     """
     label = name or "the domain model"
-    mine, theirs = base.names(), finetuned.names()
-    places = dict(match_names(mine, theirs))
-    head = find_head(mine)
+    base_names, tuned_names = base.names(), finetuned.names()
+    places = dict(match_names(base_names, tuned_names))
+    head = find_head(base_names)
     if head and head not in places:
         places |= _place_of_head(finetuned, head, label, heads)
-    for tensor in sorted(mine, key=in_head):
+    for tensor in sorted(base_names, key=in_head):
         if is_buffer(tensor, base.shape(tensor)):
             places.pop(tensor, None)
             continue
-        other = places.get(tensor)
+        counterpart = places.get(tensor)
         if heads == "base" and in_head(tensor):
-            if other is None or base.shape(tensor) != finetuned.shape(other):
+            if counterpart is None or base.shape(tensor) != finetuned.shape(counterpart):
                 places.pop(tensor, None)
                 continue
-        if other is None:
+        if counterpart is None:
             raise IncompatibleCheckpoints(
                 f"{tensor}: the base has it, {label} does not. "
                 f"{_cause(tensor, 'A model of another architecture, or an adapter,')}"
             )
-        _check_tensor(base, finetuned, tensor, other, label)
-    extra = sorted(set(theirs) - set(places.values()), key=lambda one: (in_head(one), one))
+        _check_tensor(base, finetuned, tensor, counterpart, label)
+    extra = sorted(set(tuned_names) - set(places.values()), key=lambda name: (in_head(name), name))
     if heads == "base":
         extra = [tensor for tensor in extra if not in_head(tensor)]
     _check_extra(finetuned, extra, label)
@@ -115,37 +114,40 @@ def _check_extra(finetuned: Checkpoint, extra: Sequence[str], label: str) -> Non
 
 
 def tied(checkpoint: Checkpoint) -> bool:
-    """Whether the LM head is the embedding: absent, or stored with the same elements."""
+    """Return True if the LM head is the embedding: absent, or stored with equal elements."""
     checkpoint = as_read(checkpoint)  # rows were moved in both alike
     names = checkpoint.names()
     head, embedding = find_head(names), find_embedding(names)
     if embedding is None or head is None:
         return head is None
-    one, other = ((checkpoint.shape(n), checkpoint.dtype(n)) for n in (head, embedding))
-    return one == other and _equal(checkpoint, head, embedding)
+    head_kind, embedding_kind = (
+        (checkpoint.shape(n), checkpoint.dtype(n)) for n in (head, embedding)
+    )
+    return head_kind == embedding_kind and _equal(checkpoint, head, embedding)
 
 
 def _equal(checkpoint: Checkpoint, head: str, embedding: str) -> bool:
     """Compare chunk by chunk: an untied head differs in the first chunk."""
-    one, other = checkpoint.raw(head), checkpoint.raw(embedding)
+    first, second = checkpoint.raw(head), checkpoint.raw(embedding)
     releaser = PageReleaser([checkpoint])
-    for start in range(0, one.size, CHUNK):
-        chunk = one[start : start + CHUNK]
-        if not np.array_equal(chunk, other[start : start + CHUNK]):
+    for start in range(0, first.size, CHUNK):
+        chunk = first[start : start + CHUNK]
+        if not np.array_equal(chunk, second[start : start + CHUNK]):
             return False
         releaser.read(2 * chunk.nbytes)
     return True
 
 
 def _check_tensor(
-    base: Checkpoint, finetuned: Checkpoint, tensor: str, other: str, label: str
+    base: Checkpoint, finetuned: Checkpoint, tensor: str, counterpart: str, label: str
 ) -> None:
-    if base.shape(tensor) != finetuned.shape(other):
+    if base.shape(tensor) != finetuned.shape(counterpart):
         raise IncompatibleCheckpoints(
-            f"{tensor}: the base has shape {base.shape(tensor)}, {label} {finetuned.shape(other)}. "
+            f"{tensor}: the base has shape {base.shape(tensor)}, {label} "
+            f"{finetuned.shape(counterpart)}. "
             f"{_cause(tensor, 'Another size of model, or a resized vocabulary,')}"
         )
-    kinds = base.dtype(tensor), finetuned.dtype(other)
+    kinds = base.dtype(tensor), finetuned.dtype(counterpart)
     if any(kind not in FLOATS and kind not in OTHERS for kind in kinds):
         raise DamagedCheckpoint(
             f"{tensor}: dtype {kinds[0]} in the base, {kinds[1]} in {label}; a delta needs "

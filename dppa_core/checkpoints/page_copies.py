@@ -53,15 +53,15 @@ class Pages(mmap.mmap):
         Raises:
             DamagedCheckpoint: the file was written to meanwhile, or cannot be read.
         """
-        view, done = room.data, 0
-        while self.handle is not None and done < room.size:
+        view, filled = room.data, 0
+        while self.handle is not None and filled < room.size:
             try:
-                got = os.preadv(self.handle, [view[done:]], start + done)
+                count = os.preadv(self.handle, [view[filled:]], start + filled)
             except OSError as error:
                 raise DamagedCheckpoint(f"{self.path}: cannot be read ({error}).") from error
-            if not got:
+            if not count:
                 raise DamagedCheckpoint(f"{self.path}: became shorter while it was read.")
-            done += got
+            filled += count
         self.check()  # after the read: the bytes are those of the opened file
 
     def check(self) -> None:
@@ -92,12 +92,12 @@ def _spare(handle: int) -> int | None:
     if not hasattr(os, "preadv"):
         return None
     try:
-        own = os.dup(handle)
+        spare = os.dup(handle)
     except OSError:  # too many open files: only mapping is left
         return None
-    if own < _HANDLES:
-        return own
-    os.close(own)
+    if spare < _HANDLES:
+        return spare
+    os.close(spare)
     return None
 
 
@@ -129,17 +129,17 @@ class PageCopies:
 
         Nothing is read if the buffer holds it already.
         """
-        found = origin(raw)
-        if found is None or not raw.nbytes:
+        source = origin(raw)
+        if source is None or not raw.nbytes:
             return None
-        wanted = (*found, raw.nbytes)
+        piece = (*source, raw.nbytes)
         room = self._room(place, raw.nbytes)
-        if self._held.get(place) != wanted:
+        if self._held.get(place) != piece:
             self._held.pop(place, None)
-            found[0].read_into(room, found[1])
-            self._held[place] = wanted
+            source[0].read_into(room, source[1])
+            self._held[place] = piece
             if self._heard is not None:
-                self._heard(*found, room)
+                self._heard(*source, room)
         copied = room.view(raw.dtype)
         copied.flags.writeable = False  # like the original: loops are compiled for one kind
         return copied

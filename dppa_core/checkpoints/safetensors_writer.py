@@ -178,7 +178,7 @@ class SafetensorsWriter:
     def _claim(self, spec: TensorSpec, start: int, end: int) -> int:
         with self._lock:
             placed = self._placed[spec.name]
-            if any(start < other_end and other < end for other, other_end in placed):
+            if any(start < last and first < end for first, last in placed):
                 raise InvalidValue(f"{spec.name}: elements {start} to {end} are written twice.")
             placed.append((start, end))
         return self._opened()
@@ -198,7 +198,7 @@ class _Hashes:
     ) -> None:
         self._whole, self._starts = hashlib.sha256(header), starts
         self._left = deque(specs)
-        self._own, self._read = hashlib.sha256(), 0
+        self._tensor, self._read = hashlib.sha256(), 0
         self.digests: dict[str, str] = {}
         """SHA-256 of every fully hashed tensor."""
 
@@ -232,14 +232,14 @@ class _Hashes:
 
     def _add(self, block: bytes | memoryview) -> None:
         self._whole.update(block)
-        self._own.update(block)
+        self._tensor.update(block)
         self._read += len(block)
 
     def _ended(self, spec: TensorSpec) -> bool:
         if self._read < spec.nbytes:
             return False
-        self.digests[spec.name] = self._own.hexdigest()
-        self._own, self._read = hashlib.sha256(), 0
+        self.digests[spec.name] = self._tensor.hexdigest()
+        self._tensor, self._read = hashlib.sha256(), 0
         self._left.popleft()
         return True
 

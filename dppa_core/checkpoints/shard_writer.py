@@ -11,7 +11,7 @@ from pathlib import Path
 from jaxtyping import Shaped
 from numpy import ndarray
 
-from dppa_core.checkpoints.folders.weight_files import INDEX, SINGLE
+from dppa_core.checkpoints.formats import SAFETENSORS
 from dppa_core.checkpoints.safetensors_writer import SafetensorsWriter, TensorSpec
 
 SHARD_SIZE = 5 * 10**9
@@ -40,7 +40,7 @@ def assign_shards(specs: Iterable[TensorSpec], limit: int) -> dict[str, tuple[Te
         shards[-1].append(spec)
         size += spec.nbytes
     if len(shards) == 1:
-        return {SINGLE: tuple(shards[0])}
+        return {SAFETENSORS.single: tuple(shards[0])}
     return {
         f"model-{number:05d}-of-{len(shards):05d}.safetensors": tuple(shard)
         for number, shard in enumerate(shards, start=1)
@@ -60,7 +60,7 @@ def write_index(folder: Path, shards: Mapping[str, tuple[TensorSpec, ...]]) -> N
     places = {spec.name: file for file, shard in shards.items() for spec in shard}
     index = {"metadata": {"total_size": total}, "weight_map": places}
     text = json.dumps(index, indent=2, sort_keys=True, ensure_ascii=False)
-    (folder / INDEX).write_text(text + "\n", "utf-8")
+    (folder / SAFETENSORS.index).write_text(text + "\n", "utf-8")
 
 
 class WeightsWriter:

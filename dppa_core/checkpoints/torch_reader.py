@@ -21,7 +21,15 @@ from jaxtyping import Shaped
 from numpy import ndarray
 
 from dppa_core.checkpoints.folders.model_files import model_file
-from dppa_core.checkpoints.safetensors_reader import TensorInfo, check_plain, file_identity, opening
+from dppa_core.checkpoints.weight_file import (
+    MAX_NAME_CHARACTERS,
+    TRUNCATED,
+    TensorInfo,
+    WeightFile,
+    check_plain,
+    file_identity,
+    opening,
+)
 from dppa_core.errors import DamagedCheckpoint, many, shown
 from dppa_core.system.error_translation import ForeignCode
 from dppa_core.system.regular_files import open_regular
@@ -45,18 +53,16 @@ _CODES = {
 }
 """Name of a dtype in PyTorch -> its code in safetensors headers."""
 
-_LONGEST_NAME = 1000
 _REPEATED = 1 << 26
 """Bytes allowed for a tensor that repeats fewer elements, such as an expanded mask."""
 _MOST_TIMES, _SMALL = 16, 1 << 26
 """Largest allowed compression ratio; only zeros compress further."""
 _ZIP = b"PK\x03\x04"
-_TRUNCATED = "An interrupted download or copy is the usual cause: fetch the file again."
 _REASON = re.compile(r".*WeightsUnpickler error:\s*", re.DOTALL)
 _GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
 
 
-class TorchFile:
+class TorchFile(WeightFile):
     """A file of `torch.save`; tensors of a zip file are views of its mapped pages.
 
     Safe for many threads. Files of PyTorch before 1.6 are not zip files and are held in memory.
@@ -70,7 +76,7 @@ class TorchFile:
         self.path, self._place = path, model_file(path)
         with open_regular(self._place, follow=False) as file:
             if not os.fstat(file.fileno()).st_size:
-                raise DamagedCheckpoint(f"{path}: empty, so it has no weights. {_TRUNCATED}")
+                raise DamagedCheckpoint(f"{path}: empty, so it has no weights. {TRUNCATED}")
             self.pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         self.identity = file_identity(path)
         self._records = _records(path, self._place) if self.pages[:4] == _ZIP else ()
@@ -107,8 +113,7 @@ class TorchFile:
         if self._mapped:
             with self._lock:
                 self._loaded = None
-        if hasattr(mmap, "MADV_DONTNEED"):
-            self.pages.madvise(mmap.MADV_DONTNEED)
+        super().release()
 
     def _state(self) -> Mapping[str, Tensor]:
         with self._lock:
@@ -136,7 +141,7 @@ def _records(path: Path, place: Path) -> tuple[zipfile.ZipInfo, ...]:
         with zipfile.ZipFile(place) as archive:
             return tuple(archive.infolist())
     except (zipfile.BadZipFile, OSError) as error:
-        raise DamagedCheckpoint(f"{path}: cut short ({error}). {_TRUNCATED}") from error
+        raise DamagedCheckpoint(f"{path}: cut short ({error}). {TRUNCATED}") from error
 
 
 def _check_unpacked(path: Path, records: tuple[zipfile.ZipInfo, ...]) -> None:
@@ -158,51 +163,51 @@ def _check_storages(
     """
     if not records:
         return
-    there = Counter(r.file_size for r in records if r.filename.split("/")[-2:-1] == ["data"])
+    stored_sizes = Counter(r.file_size for r in records if r.filename.split("/")[-2:-1] == ["data"])
     storages = {tensor.untyped_storage().data_ptr(): name for name, tensor in state.items()}
     for name in storages.values():
         size = state[name].untyped_storage().nbytes()
-        if size and not there[size]:
+        if size and not stored_sizes[size]:
             raise DamagedCheckpoint(
                 f"{path}: {shown(name)} lies in a storage of {many(size, 'byte')}, and the file "
-                f"holds no such one. {_TRUNCATED}"
+                f"holds no such one. {TRUNCATED}"
             )
-        there[size] -= 1
+        stored_sizes[size] -= 1
 
 
 def _load(path: Path, place: Path, *, mapped: bool) -> Mapping[str, Tensor]:
     import torch  # noqa: PLC0415  (seconds; safetensors need none)
 
-    with ForeignCode(f"{path}: torch.load cannot read it", _TRUNCATED):
+    with ForeignCode(f"{path}: torch.load cannot read it", TRUNCATED):
         try:
-            found: Any = torch.load(place, map_location="cpu", mmap=mapped, weights_only=True)
+            state: Any = torch.load(place, map_location="cpu", mmap=mapped, weights_only=True)
         except pickle.UnpicklingError as error:
             raise _no_weights(path, error) from error
-    if not isinstance(found, Mapping) or not all(
-        isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in found.items()
+    if not isinstance(state, Mapping) or not all(
+        isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in state.items()
     ):
         raise DamagedCheckpoint(
-            f"{path}: not a mapping of names to tensors, but {_kind(found)}. A checkpoint of a "
+            f"{path}: not a mapping of names to tensors, but {_kind(state)}. A checkpoint of a "
             "training run is the usual cause: save the model alone, with save_pretrained."
         )
-    return found
+    return state
 
 
 def _no_weights(path: Path, error: pickle.UnpicklingError) -> DamagedCheckpoint:
     named = _GLOBAL.search(str(error))
     if named is None:
         line = " ".join(_REASON.sub("", str(error)).partition("\n")[0].split())
-        return DamagedCheckpoint(f"{path}: no weights ({shown(line, 200)[1:-1]}). {_TRUNCATED}")
+        return DamagedCheckpoint(f"{path}: no weights ({shown(line, 200)[1:-1]}). {TRUNCATED}")
     return DamagedCheckpoint(
         f"{path}: asks for {shown(named[1])[1:-1]}, which is not a tensor. Such a file can run "
         "code, so it is not loaded: take safetensors, or weights saved by save_pretrained."
     )
 
 
-def _kind(found: Any) -> str:
-    if not isinstance(found, Mapping):
-        return f"a {type(found).__name__}"
-    for name, value in found.items():
+def _kind(state: Any) -> str:
+    if not isinstance(state, Mapping):
+        return f"a {type(state).__name__}"
+    for name, value in state.items():
         if not isinstance(name, str):
             return f"the name {shown(name)}"
         if not hasattr(value, "untyped_storage"):
@@ -213,7 +218,7 @@ def _kind(found: Any) -> str:
 def _info(path: Path, name: str, tensor: Tensor) -> TensorInfo:
     import torch  # noqa: PLC0415  (seconds; safetensors need none)
 
-    if not name.isprintable() or len(name) > _LONGEST_NAME:
+    if not name.isprintable() or len(name) > MAX_NAME_CHARACTERS:
         raise DamagedCheckpoint(f"{path}: {shown(name)} is not printable, or too long, for a name.")
     if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta:
         raise DamagedCheckpoint(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
 from dppa_core.checkpoints.checkpoint import Checkpoint
-from dppa_core.checkpoints.folders.weight_files import COMPANIONS, known_sha256
+from dppa_core.checkpoints.folders.small_files import COMPANIONS, known_sha256
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.evaluation.scores import Target, references_of, target_name
 from dppa_core.merging.in_memory.source import memory_of

@@ -8,8 +8,8 @@ from typing import Unpack
 
 from dppa_core.checkpoints.aligned_checkpoint import as_read, moves_rows
 from dppa_core.checkpoints.checkpoint import Checkpoint
-from dppa_core.checkpoints.safetensors_reader import file_identity
 from dppa_core.checkpoints.vocabulary.alignment import Alignment
+from dppa_core.checkpoints.weight_file import file_identity
 from dppa_core.merging.passes.combined_pass import CalibrationFacts
 from dppa_core.methods.registry import get_method
 from dppa_core.profiling.calibration.statistics import Kind, Statistics, score_of, statistics

@@ -12,11 +12,10 @@ from jaxtyping import Shaped
 from numpy import ndarray
 
 from dppa_core.checkpoints.adapters.lora import LoraCheckpoint
-from dppa_core.checkpoints.checkpoint import Checkpoint
+from dppa_core.checkpoints.checkpoint import Checkpoint, PageReleaser
 from dppa_core.checkpoints.chunks import slices
 from dppa_core.checkpoints.folders.architectures import pipeline_tag
 from dppa_core.checkpoints.matching import check_finite, tied
-from dppa_core.checkpoints.page_release import PageReleaser
 from dppa_core.checkpoints.safetensors_writer import TensorSpec
 from dppa_core.checkpoints.shard_writer import SHARD_SIZE, WeightsWriter, one_hash
 from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint, pinned

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from dppa_core.checkpoints.folders.weight_files import COMPANIONS, read_companion
+from dppa_core.checkpoints.folders.small_files import COMPANIONS, read_companion
 from dppa_core.errors import InvalidValue, NotAllowed
 from dppa_core.merging.cards.card import card_plots, model_card
 from dppa_core.merging.cards.record import RECORD, MergeRecord, write_record

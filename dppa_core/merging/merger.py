@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from dppa_core.checkpoints.aligned_checkpoint import moves_rows
+from dppa_core.checkpoints.checkpoint import PageReleaser
 from dppa_core.checkpoints.chunks import Loader, TensorPair
-from dppa_core.checkpoints.page_release import PageReleaser
 from dppa_core.kernels import get_backend
 from dppa_core.kernels.ready import usual_backend
 from dppa_core.merging.inputs import MergeInputs, open_inputs

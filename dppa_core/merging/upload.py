@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from dppa_core.checkpoints.folders.weight_files import unreadable
+from dppa_core.checkpoints.folders.small_files import unreadable
 from dppa_core.checkpoints.sources.hub import check_name
 from dppa_core.checkpoints.sources.references import hub_parts
 from dppa_core.checkpoints.sources.refusals import no_token, upload_errors

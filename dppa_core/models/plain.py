@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import Module, ModuleList, Parameter
 
 from dppa_core.checkpoints.checkpoint import Checkpoint
-from dppa_core.checkpoints.folders.weight_files import read_object
+from dppa_core.checkpoints.folders.small_files import read_object
 from dppa_core.checkpoints.vocabulary.tokenizer_files import SETTINGS
 from dppa_core.models.resident import LARGE
 

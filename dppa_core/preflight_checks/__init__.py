@@ -1,1 +1,1 @@
-"""Whether models can be merged, found from configurations and headers before any download."""
+"""Checks that models can be merged, by configurations and headers, before any download."""

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,14 +33,14 @@ class FactsCollector:
             ref = ModelRef.parse(reference)
         except DppaError as error:
             return CollectedFacts(None, (trouble(reference, error),))
-        found = self._look(reference, ref)
-        if found.facts is None or not found.facts.adapters or found.facts.missing:
-            return found
-        if any(finding.severity == "blocker" for finding in found.findings):
-            return found
+        collected = self._look(reference, ref)
+        if collected.facts is None or not collected.facts.adapters or collected.facts.missing:
+            return collected
+        if any(finding.severity == "blocker" for finding in collected.findings):
+            return collected
         notes = LookNotes(reference)  # all files are here: does the adapter fit?
         notes.attempt(lambda: open_checkpoint(reference), None)
-        return CollectedFacts(found.facts, (*found.findings, *notes.found))
+        return CollectedFacts(collected.facts, (*collected.findings, *notes.findings))
 
     def _look(self, reference: str, ref: ModelRef) -> CollectedFacts:
         if ref.base is not None:
@@ -51,22 +50,18 @@ class FactsCollector:
         notes = LookNotes(reference)
         folder = notes.attempt(lambda: local_folder(ref), None)
         if folder is None:
-            return CollectedFacts(None, tuple(notes.found))
+            return CollectedFacts(None, tuple(notes.findings))
         return look_at_folder(reference, folder, ref.source)
 
     def _look_at_adapter(self, below: CollectedFacts, ref: ModelRef) -> CollectedFacts:
         if below.facts is None:
             return below
         notes = LookNotes(str(ref))
-        find: Callable[[], tuple[AdapterFacts, int]] = (
-            (lambda: self._hub.adapter(str(ref), ref.location, ref.revision))
-            if ref.source == "hub"
-            else (lambda: _local_adapter(ref))
-        )
-        found = notes.attempt(find, None)
-        if found is None:
-            return CollectedFacts(below.facts, (*below.findings, *notes.found))
-        adapter, absent = found
+        find = self._hub_adapter if ref.source == "hub" else _local_adapter
+        nothing: tuple[AdapterFacts | None, int] = (None, 0)
+        adapter, absent = notes.attempt(lambda: find(ref), nothing)
+        if adapter is None:
+            return CollectedFacts(below.facts, (*below.findings, *notes.findings))
         missing = {**below.facts.missing, f"{ref}/{WEIGHTS}": absent} if absent else {}
         facts = replace(
             below.facts,
@@ -74,6 +69,9 @@ class FactsCollector:
             missing=missing or below.facts.missing,
         )
         return CollectedFacts(facts, below.findings)
+
+    def _hub_adapter(self, ref: ModelRef) -> tuple[AdapterFacts, int]:
+        return self._hub.adapter(str(ref), ref.location, ref.revision)
 
     def with_vocabulary(self, facts: ModelFacts) -> ModelFacts:
         """The same model with the tokens of its tokenizer, if they can be read.

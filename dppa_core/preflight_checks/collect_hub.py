@@ -9,13 +9,14 @@ from typing import Any
 
 from dppa_core.checkpoints.adapters.lora_config import CONFIG, read_lora_config
 from dppa_core.checkpoints.adapters.lora_parts import WEIGHTS
-from dppa_core.checkpoints.folders.weight_files import read_object
-from dppa_core.checkpoints.safetensors_reader import TensorInfo
+from dppa_core.checkpoints.folders.small_files import read_object
+from dppa_core.checkpoints.formats import format_of
 from dppa_core.checkpoints.sources.download import fetch_small, needed_weights
 from dppa_core.checkpoints.sources.hub import HubModel, cached_folder, look_up
 from dppa_core.checkpoints.sources.remote_headers import hub_tensors
 from dppa_core.checkpoints.vocabulary.tokenizer_files import TOKENIZER_FILES, read_vocabulary
 from dppa_core.checkpoints.vocabulary.tokens import Vocabulary
+from dppa_core.checkpoints.weight_file import TensorInfo
 from dppa_core.errors import DppaError, MissingCheckpoint, Unreachable
 from dppa_core.preflight_checks.collect_local import (
     SMALL,
@@ -39,7 +40,7 @@ from dppa_core.preflight_checks.provenance import licence_in
 
 LARGEST_SMALL = 64 << 20
 """Most bytes of a small file; larger ones are not what their name says."""
-_WANTED = ("config.json", "tokenizer_config.json", "chat_template.jinja", "chat_template.json")
+_SETTINGS = ("config.json", "tokenizer_config.json", "chat_template.jinja", "chat_template.json")
 
 
 class HubFactsCollector:
@@ -73,9 +74,9 @@ class HubFactsCollector:
             folder = cached_folder(name, revision)
             if folder is None:
                 return CollectedFacts(None, (_away(reference, error),))
-            found = look_at_folder(reference, folder, "hub")
-            facts = found.facts and replace(found.facts, commit=folder.name, revision=revision)
-            return CollectedFacts(facts, (*found.findings, _from_disk(reference, folder)))
+            local = look_at_folder(reference, folder, "hub")
+            facts = local.facts and replace(local.facts, commit=folder.name, revision=revision)
+            return CollectedFacts(facts, (*local.findings, _from_disk(reference, folder)))
         except DppaError as error:
             return CollectedFacts(None, (trouble(reference, error),))
         return _look(reference, model, revision)
@@ -90,14 +91,14 @@ class HubFactsCollector:
         needed_weights(model, adapter=True)
         folder = fetch_small(model, (CONFIG,))
         facts = adapter_facts(reference, folder, licence_in(model.card, reference))
-        here = cached_folder(name, model.commit, WEIGHTS) is not None
-        return facts, 0 if here else model.sizes[WEIGHTS]
+        is_fetched = cached_folder(name, model.commit, WEIGHTS) is not None
+        return facts, 0 if is_fetched else model.sizes[WEIGHTS]
 
     def vocabulary(self, name: str, revision: str) -> Vocabulary | None:
         """The tokens of a tokenizer; its files are fetched, which a merge needs anyway."""
         model = self.find(name, revision)
-        wanted = [file for file in TOKENIZER_FILES if _is_small(model, file)]
-        return read_vocabulary(fetch_small(model, wanted)) if wanted else None
+        names = [file for file in TOKENIZER_FILES if _is_small(model, file)]
+        return read_vocabulary(fetch_small(model, names)) if names else None
 
 
 def adapter_facts(reference: str, folder: Path, licence: str | None) -> AdapterFacts:
@@ -114,21 +115,21 @@ def adapter_facts(reference: str, folder: Path, licence: str | None) -> AdapterF
 def _look(reference: str, model: HubModel, revision: str) -> CollectedFacts:
     notes = LookNotes(reference)
     folder = notes.attempt(lambda: _settings(model), None)
-    closed = folder is None and notes.found  # gated: the Hub gives no other file either
+    closed = folder is None and notes.findings  # gated: the Hub gives no other file either
     weights: list[str] = [] if closed else notes.attempt(lambda: needed_weights(model), [])
-    wanted = [*(name for name in SMALL if name in model.sizes), *weights]
-    files = {name: model.sizes[name] for name in wanted}
-    told = closed or ("config.json" not in model.sizes and notes.found)
+    names = [*(name for name in SMALL if name in model.sizes), *weights]
+    files = {name: model.sizes[name] for name in names}
+    explained = closed or ("config.json" not in model.sizes and notes.findings)
     tensors: dict[str, TensorInfo] = notes.attempt(lambda: _tensors(model, weights), {})
     facts = ModelFacts(
         reference,
         "hub",
         commit=model.commit,
         revision=revision,
-        config={} if told else notes.attempt(lambda: _config(model, folder), {}),
+        config={} if explained else notes.attempt(lambda: _config(model, folder), {}),
         tensors=tensors,
         files=files,
-        missing={n: s for n, s in files.items() if not _here(model, n)},
+        missing={n: s for n, s in files.items() if not _is_fetched(model, n)},
         tokenizer=notes.attempt(lambda: tokenizer_in(folder, model.hashes), TokenizerFacts())
         if folder
         else TokenizerFacts(),
@@ -137,22 +138,23 @@ def _look(reference: str, model: HubModel, revision: str) -> CollectedFacts:
         stated_bases=bases_in(model.card),
     )
     # The finding that it is gated stands once, with the way in.
-    kept = [f for f in notes.found if not (closed and model.gated and f.topic == "access")]
+    kept = [f for f in notes.findings if not (closed and model.gated and f.topic == "access")]
     return CollectedFacts(facts, tuple(kept))
 
 
 def _tensors(model: HubModel, weights: Sequence[str]) -> dict[str, TensorInfo]:
-    """Headers by ranges; .bin files have none, and are read once they are on this disk."""
+    """Headers by ranges; files without one, as .bin files, are read once they are on this disk."""
     folder = cached_folder(model.name, model.commit, weights[0]) if weights else None
-    if folder is not None and all(_here(model, name) for name in weights):
+    if folder is not None and all(_is_fetched(model, name) for name in weights):
         return local_tensors(folder)
-    return hub_tensors(model, [name for name in weights if name.endswith(".safetensors")])
+    formats = {name: format_of([name]) for name in weights}
+    return hub_tensors(model, [name for name, row in formats.items() if row and row.has_header])
 
 
 def _settings(model: HubModel) -> Path | None:
     """The folder with the small files that describe a model."""
-    wanted = [name for name in _WANTED if _is_small(model, name)]
-    return fetch_small(model, wanted) if wanted else None
+    names = [name for name in _SETTINGS if _is_small(model, name)]
+    return fetch_small(model, names) if names else None
 
 
 def _is_small(model: HubModel, file: str) -> bool:
@@ -165,7 +167,7 @@ def _config(model: HubModel, folder: Path | None) -> dict[str, Any]:
     return read_object(folder / "config.json")
 
 
-def _here(model: HubModel, file: str) -> bool:
+def _is_fetched(model: HubModel, file: str) -> bool:
     return cached_folder(model.name, model.commit, file) is not None
 
 

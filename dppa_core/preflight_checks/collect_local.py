@@ -13,17 +13,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from dppa_core.checkpoints.folders.weight_files import (
+from dppa_core.checkpoints.folders.small_files import (
     COMPANIONS,
     read_config,
     read_file,
     read_object,
-    weight_files,
 )
-from dppa_core.checkpoints.safetensors_reader import TensorInfo, open_file
-from dppa_core.checkpoints.torch_reader import open_torch_file
+from dppa_core.checkpoints.formats import weight_files
 from dppa_core.checkpoints.vocabulary.chat_templates import read_template
 from dppa_core.checkpoints.vocabulary.tokenizer_files import FAST, LINES, PIECES, TABLE
+from dppa_core.checkpoints.weight_file import TensorInfo
 from dppa_core.errors import (
     DamagedCheckpoint,
     DppaError,
@@ -72,7 +71,7 @@ class LookNotes:
     """Errors met while the facts of one model were collected."""
 
     model: str
-    found: list[Finding] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
 
     def attempt(self, work: Callable[[], T], otherwise: T) -> T:
         """The result of some work; if it fails as foreseen, the error is noted."""
@@ -80,8 +79,8 @@ class LookNotes:
             return work()
         except DppaError as error:
             finding = trouble(self.model, error)
-            if finding not in self.found:
-                self.found.append(finding)
+            if finding not in self.findings:
+                self.findings.append(finding)
             return otherwise
 
 
@@ -89,19 +88,19 @@ def trouble(model: str, error: DppaError) -> Finding:
     """An error as a finding: its first sentence, and the rest of it as the reason."""
     name = re.escape(model.removeprefix("hub:").partition("@")[0])
     text = re.sub(rf"^(?:hub:)?{name}(?:@\S+)?: ", "", str(error))  # the finding names it already
-    what, stop, rest = text.partition(". ")
-    first = what.partition(" ")[0].rstrip(":,")
+    sentence, stop, rest = text.partition(". ")
+    first = sentence.partition(" ")[0].rstrip(":,")
     if not re.search(r"[._/]", first):  # a tensor's or a file's name stays as it is
-        what = what[:1].upper() + what[1:]
-    what += stop.rstrip()
+        sentence = sentence[:1].upper() + sentence[1:]
+    sentence += stop.rstrip()
     topic = next(topic for topic, kinds in _TOPICS.items() if isinstance(error, kinds))
-    return blocker(topic, model, what, rest.strip(), _remedy(topic, error))
+    return blocker(topic, model, sentence, rest.strip(), _remedy(topic, error))
 
 
 def _remedy(topic: str, error: DppaError) -> str:
     if "no such file. A shard" in str(error):
         return _REPAIRS[DamagedCheckpoint]
-    damaged = next((told for kind, told in _REPAIRS.items() if isinstance(error, kind)), None)
+    damaged = next((remedy for kind, remedy in _REPAIRS.items() if isinstance(error, kind)), None)
     return damaged or _REMEDIES[topic]
 
 
@@ -109,8 +108,8 @@ def look_at_folder(reference: str, folder: Path, source: str = "local") -> Colle
     """Facts about a model in a folder of this computer."""
     notes = LookNotes(reference)
     config: dict[str, Any] = notes.attempt(lambda: read_config(folder), {})
-    if notes.found:  # missing, or no model: nothing else can be read
-        return CollectedFacts(None, tuple(notes.found))
+    if notes.findings:  # missing, or no model: nothing else can be read
+        return CollectedFacts(None, tuple(notes.findings))
     front: dict[str, object] = notes.attempt(lambda: front_matter(folder / "README.md"), {})
     facts = ModelFacts(
         reference,
@@ -122,7 +121,7 @@ def look_at_folder(reference: str, folder: Path, source: str = "local") -> Colle
         licence=licence_in(front, reference),
         stated_bases=bases_in(front),
     )
-    return CollectedFacts(facts, tuple(notes.found))
+    return CollectedFacts(facts, tuple(notes.findings))
 
 
 def local_tensors(folder: Path) -> dict[str, TensorInfo]:
@@ -132,9 +131,8 @@ def local_tensors(folder: Path) -> dict[str, TensorInfo]:
         CheckpointError: see `weight_files`; a file that cannot be read.
     """
     files = weight_files(folder)
-    opened = open_torch_file if files.pickled else open_file
-    found = [opened(path).tensors for path in files.paths]
-    return {name: info for tensors in found for name, info in tensors.items()}
+    opened = [files.format.open(path) for path in files.paths]
+    return {name: info for file in opened for name, info in file.tensors.items()}
 
 
 def _files(folder: Path) -> dict[str, int]:
@@ -148,22 +146,22 @@ def tokenizer_in(folder: Path, hashes: Mapping[str, str] | None = None) -> Token
 
     `hashes` are the Hub's, of files that need not be in the folder.
     """
-    known, settings = hashes or {}, folder / "tokenizer_config.json"
+    hub_hashes, settings = hashes or {}, folder / "tokenizer_config.json"
     values = read_object(settings) if settings.is_file() else {}
     template, kind = read_template(folder) or "", values.get("tokenizer_class")
-    files = tuple(n for n in _VOCABULARIES if n in known or (folder / n).is_file())
+    files = tuple(n for n in _VOCABULARIES if n in hub_hashes or (folder / n).is_file())
     return TokenizerFacts(
         kind if isinstance(kind, str) else "",
         files,
-        _identities(folder / files[0], known.get(files[0])) if files else frozenset(),
+        _identities(folder / files[0], hub_hashes.get(files[0])) if files else frozenset(),
         template=template if isinstance(template, str) else json.dumps(template),
     )
 
 
-def _identities(path: Path, known: str | None) -> frozenset[str]:
+def _identities(path: Path, hub_hash: str | None) -> frozenset[str]:
     """Hashes by which the Hub may know a file: SHA-256, and git's."""
-    if known is not None:
-        return frozenset({known} - {""})
+    if hub_hash is not None:
+        return frozenset({hub_hash} - {""})
     data = read_file(path)
     git = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False)
     return frozenset({f"sha256:{hashlib.sha256(data).hexdigest()}", f"git:{git.hexdigest()}"})
@@ -173,4 +171,4 @@ def bases_in(front: Mapping[str, Any]) -> tuple[str, ...]:
     """The base models that a card names, as owner/name."""
     named = front.get("base_model")
     several = named if isinstance(named, list) else [named]
-    return tuple(one for one in several if isinstance(one, str) and one)
+    return tuple(base for base in several if isinstance(base, str) and base)

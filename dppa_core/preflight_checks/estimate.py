@@ -53,7 +53,7 @@ class Sizes:
     dtype: str = "bfloat16"
     """Of the merged weights."""
     combines: bool = False
-    """Whether the method combines deltas."""
+    """True if the method combines deltas."""
     workers: int = 1
     moved: int = 0
     """Bytes of embeddings whose rows are matched by token, which are reordered in memory."""

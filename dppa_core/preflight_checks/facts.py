@@ -9,8 +9,9 @@ from enum import StrEnum
 from functools import partial, partialmethod
 from typing import Any
 
-from dppa_core.checkpoints.safetensors_reader import TensorInfo
+from dppa_core.checkpoints.formats import WeightFormat, format_of
 from dppa_core.checkpoints.vocabulary.tokens import Vocabulary
+from dppa_core.checkpoints.weight_file import TensorInfo
 from dppa_core.errors import many
 from dppa_core.pruning.floats import DTYPE_CODES, FLOATS
 from dppa_core.pruning.tensor_names import find_embedding, find_head, is_buffer
@@ -46,7 +47,7 @@ class Finding:
     why: str = ""
     """Why it matters, or the usual cause; empty if that is plain."""
     remedy: str = ""
-    """What to do; empty if there is nothing to do."""
+    """Advice; empty if there is nothing to do."""
 
     def to_json(self) -> dict[str, str]:
         """All fields, as text."""
@@ -113,8 +114,8 @@ class ModelFacts:
     """Base models named by its card, as owner/name."""
     adapters: tuple[AdapterFacts, ...] = ()
 
-    def _finding(self, severity: Severity, topic: str, *said: str) -> Finding:
-        return Finding(severity, topic, self.reference, *said)
+    def _finding(self, severity: Severity, topic: str, *texts: str) -> Finding:
+        return Finding(severity, topic, self.reference, *texts)
 
     # Findings about this model, from topic, what, why and remedy.
     ok = partialmethod(_finding, Severity.OK)
@@ -125,35 +126,33 @@ class ModelFacts:
     @property
     def parameters(self) -> int:
         """Elements of all tensors but buffers."""
-        kept = (i.shape for n, i in self.tensors.items() if not is_buffer(n, i.shape))
-        return sum(math.prod(shape) for shape in kept)
+        return sum(map(math.prod, self.shapes.values()))
 
     @property
     def bytes_of_weights(self) -> int:
         """Bytes of all stored tensors; if they are unread, of the files."""
-        files = sum(
-            size for name, size in self.files.items() if name.endswith((".safetensors", ".bin"))
-        )
+        files = sum(size for name, size in self.files.items() if format_of([name]))
         return sum(info.size for info in self.tensors.values()) or files
 
     @property
-    def pickled(self) -> bool:
-        """Whether the weights are PyTorch's .bin files."""
-        return any(name.endswith(".bin") for name in self.files)
+    def format(self) -> WeightFormat | None:
+        """The format of its weight files; None if they are unknown."""
+        return format_of(self.files)
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shape of every tensor."""
-        return {name: info.shape for name, info in self.tensors.items()}
+        """Shape of every tensor but buffers."""
+        shapes = {name: info.shape for name, info in self.tensors.items()}
+        return {name: shape for name, shape in shapes.items() if not is_buffer(name, shape)}
 
     @property
     def dtypes(self) -> dict[str, int]:
         """Dtypes of the weights -> elements, the most frequent first; counters left out."""
-        found: dict[str, int] = {}
-        for name, info in self.tensors.items():
-            if not is_buffer(name, info.shape):
-                found[info.dtype] = found.get(info.dtype, 0) + math.prod(info.shape)
-        weights = {dtype: count for dtype, count in found.items() if dtype in FLOATS} or found
+        counts: dict[str, int] = {}
+        for name, shape in self.shapes.items():
+            dtype = self.tensors[name].dtype
+            counts[dtype] = counts.get(dtype, 0) + math.prod(shape)
+        weights = {dtype: count for dtype, count in counts.items() if dtype in FLOATS} or counts
         return dict(sorted(weights.items(), key=lambda pair: -pair[1]))
 
     @property
@@ -162,8 +161,8 @@ class ModelFacts:
         else bfloat16."""
         names = {code: name for name, code in DTYPE_CODES.items()}
         stated = self.config.get("dtype", self.config.get("torch_dtype"))
-        known = [names[code] for code in self.dtypes if code in names]
-        return (*known, *(name for name in DTYPE_CODES if name == stated), "bfloat16")[0]
+        stored = [names[code] for code in self.dtypes if code in names]
+        return (*stored, *(name for name in DTYPE_CODES if name == stated), "bfloat16")[0]
 
     @property
     def rows(self) -> int | None:

@@ -37,7 +37,7 @@ class PresetModel:
     licence: str | None = None
     """Identifier of the Hub; None if its card was not seen."""
     gated: bool = False
-    """Whether its authors want their terms accepted first."""
+    """True if its authors want their terms accepted first."""
     download: int | None = None
     """Bytes to fetch; None for those of its weights."""
 
@@ -50,7 +50,7 @@ class PresetModel:
 
     @property
     def shipped(self) -> bool:
-        """Whether the program knows it by name, and no Hub is asked."""
+        """True if the program knows it by name, and no Hub is asked."""
         return self.model.startswith("zoo:")
 
     @property
@@ -64,8 +64,8 @@ class PresetModel:
         return self.bytes if self.download is None else self.download
 
     @property
-    def here(self) -> bool:
-        """Whether its weights are on this disk, as far as known without the Hub."""
+    def is_fetched(self) -> bool:
+        """True if its weights are on this disk, as far as known without the Hub."""
         if self.shipped:
             return not needs_fetch(self.model[4:])
         commit = self.revision
@@ -114,7 +114,7 @@ class FetchableSet:
 
     def missing(self) -> int:
         """Bytes of weights that are not on this disk."""
-        return sum(model.fetched_bytes for model in self.all if not model.here)
+        return sum(model.fetched_bytes for model in self.all if not model.is_fetched)
 
     def estimate(self, missing: int) -> Estimate:
         """Cost of merging all of them, by the formulas of preflight."""
@@ -124,12 +124,12 @@ class FetchableSet:
 
 @dataclass(frozen=True, slots=True)
 class RunsHere:
-    """Whether a set can be merged, and chatted with, on a machine."""
+    """Answer to whether a machine can merge a set, and chat with the merge."""
 
     merge: bool
     chat: bool
     reason: str
-    """What is lacking; empty if nothing is."""
+    """The lacking resources; empty if none is."""
 
     @property
     def word(self) -> str:
@@ -146,8 +146,8 @@ def runs_here(needed: Estimate, machine: Machine) -> RunsHere:
     merge = not reasons and (memory is None or needed.merge_memory <= memory)
     chat = memory is None or needed.model_memory <= memory
     if memory is not None and not (chat and needed.merge_memory <= memory):
-        wanted = max(needed.model_memory, needed.merge_memory)
-        reasons.append(f"{in_bytes(wanted)} of memory, {in_bytes(memory)} are left")
+        largest = max(needed.model_memory, needed.merge_memory)
+        reasons.append(f"{in_bytes(largest)} of memory, {in_bytes(memory)} are left")
     return RunsHere(merge, merge and chat, "; ".join(reasons))
 
 
@@ -155,7 +155,7 @@ def preset_json(preset: FetchableSet, machine: Machine) -> dict[str, Any]:
     """A set as JSON values, with what it takes and whether it runs here."""
     missing = preset.missing()
     needed = preset.estimate(missing)
-    here = runs_here(needed, machine)
+    verdict = runs_here(needed, machine)
     return {
         "name": preset.name,
         "title": preset.title,
@@ -168,8 +168,8 @@ def preset_json(preset: FetchableSet, machine: Machine) -> dict[str, Any]:
         "licences": list(preset.licences),
         "gated": list(preset.gated),
         "estimate": asdict(needed),
-        "runs_here": here.word,
-        "reason": here.reason,
+        "runs_here": verdict.word,
+        "reason": verdict.reason,
     }
 
 
@@ -177,8 +177,9 @@ def preset_json(preset: FetchableSet, machine: Machine) -> dict[str, Any]:
 def fetchable_sets() -> tuple[FetchableSet, ...]:
     """All sets, the smallest first."""
     package = Path(__file__).resolve().parents[1]
-    packaged, own = package / "_presets.yaml", package.parent / "assets" / "data" / "presets.yaml"
-    text = (packaged if packaged.is_file() else own).read_text("utf-8")
+    packaged = package / "_presets.yaml"
+    in_checkout = package.parent / "assets" / "data" / "presets.yaml"
+    text = (packaged if packaged.is_file() else in_checkout).read_text("utf-8")
     entries: list[dict[str, Any]] = yaml.safe_load(text)["hub"]
     return tuple(_preset(entry) for entry in entries)
 
@@ -189,20 +190,20 @@ def fetchable_set(name: str) -> FetchableSet:
     Raises:
         UnknownName: there is no such preset; names the closest one.
     """
-    known = {preset.name: preset for preset in fetchable_sets()}
-    if name not in known:
-        raise UnknownName(f"No preset {shown(name)}. {did_you_mean(name, known)}")
-    return known[name]
+    presets = {preset.name: preset for preset in fetchable_sets()}
+    if name not in presets:
+        raise UnknownName(f"No preset {shown(name)}. {did_you_mean(name, presets)}")
+    return presets[name]
 
 
 def _model(entry: Mapping[str, Any]) -> PresetModel:
     """A model of a set; what is known of one that the program fetches stands with it."""
     name = str(entry["model"]).removeprefix("zoo:")
-    known = FETCHABLE.get(zoo_base(name) or name)
-    if known is None:
+    model = FETCHABLE.get(zoo_base(name) or name)
+    if model is None:
         return PresetModel(**entry)
-    download = 0 if zoo_base(name) else known.download
-    return PresetModel(entry["model"], known.parameters, licence=known.licence, download=download)
+    download = 0 if zoo_base(name) else model.download
+    return PresetModel(entry["model"], model.parameters, licence=model.licence, download=download)
 
 
 def _preset(entry: Mapping[str, Any]) -> FetchableSet:

@@ -47,12 +47,12 @@ def merged_licence(parents: Mapping[str, str | None]) -> MergedLicence:
     warnings: tuple[str, ...] = ()
     if len(strict) > 1:
         warnings = (
-            f"The parents' licences differ ({_told(stated, strict)}), and each may forbid what "
-            "another asks for: read them before passing the merge on.",
+            f"The parents' licences differ ({_owners_text(stated, strict)}), and each may forbid "
+            "what another asks for: read them before passing the merge on.",
         )
     elif strict and len(set(stated.values())) > 1:
         warnings = (
-            f"The whole merge stands under {_told(stated, strict)}; its terms apply to the "
+            f"The whole merge stands under {_owners_text(stated, strict)}; its terms apply to the "
             "other parents' share as well.",
         )
     if unstated or not stated:
@@ -64,9 +64,9 @@ def merged_licence(parents: Mapping[str, str | None]) -> MergedLicence:
     return MergedLicence(identifier, unstated, warnings)
 
 
-def _told(stated: Mapping[str, str], licences: list[str]) -> str:
+def _owners_text(stated: Mapping[str, str], licences: list[str]) -> str:
     parts = []
     for licence in licences:
-        owners = [ref for ref, own in stated.items() if own == licence]
+        owners = [ref for ref, stated_licence in stated.items() if stated_licence == licence]
         parts.append(f"{licence} of {', '.join(owners)}")
     return "; ".join(parts)

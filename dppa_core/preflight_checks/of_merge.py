@@ -48,9 +48,9 @@ def sizes_of(
 
 def _moved(base: ModelFacts, tuned: Sequence[ModelFacts]) -> int:
     """Bytes of the embeddings of models whose tokens differ from the base's."""
-    others = [one for one in tuned if not same_tokens(base, one) or one.rows != base.rows]
-    names = [(one, name) for one in others for name in list(token_tensors(one.tensors))[:1]]
-    return sum(one.tensors[name].size for one, name in names)
+    others = [model for model in tuned if not same_tokens(base, model) or model.rows != base.rows]
+    names = [(model, name) for model in others for name in list(token_tensors(model.tensors))[:1]]
+    return sum(model.tensors[name].size for model, name in names)
 
 
 def about_licences(models: Sequence[ModelFacts]) -> Iterator[Finding]:
@@ -58,8 +58,8 @@ def about_licences(models: Sequence[ModelFacts]) -> Iterator[Finding]:
     stated = {model.reference: model.licence for model in models}
     for model in models:
         stated |= {adapter.reference: adapter.licence for adapter in model.adapters}
-    found = merged_licence(stated)
-    for conflict in found.warnings:
+    merged = merged_licence(stated)
+    for conflict in merged.warnings:
         yield warning(
             "licence",
             "",
@@ -67,7 +67,7 @@ def about_licences(models: Sequence[ModelFacts]) -> Iterator[Finding]:
             "A merge is made from all of its parents.",
             "Read the licences; keep the merge to yourself where they do not go together.",
         )
-    for reference in found.unstated:
+    for reference in merged.unstated:
         yield note(
             "licence",
             reference,
@@ -75,8 +75,8 @@ def about_licences(models: Sequence[ModelFacts]) -> Iterator[Finding]:
             "Without one, nothing may be passed on.",
             "Look at its page, or ask its authors.",
         )
-    if found.identifier and not found.warnings:
-        yield ok("licence", "", f"The merge stands under {found.identifier}.")
+    if merged.identifier and not merged.warnings:
+        yield ok("licence", "", f"The merge stands under {merged.identifier}.")
 
 
 def about_resources(needed: Estimate, machine: Machine) -> Iterator[Finding]:
@@ -96,7 +96,7 @@ def about_resources(needed: Estimate, machine: Machine) -> Iterator[Finding]:
 def _download(needed: Estimate, machine: Machine) -> Finding:
     if not needed.download:
         return ok("download", "", "Nothing is to be fetched.")
-    what = (
+    sentence = (
         f"{in_bytes(needed.download)} are to be fetched: "
         f"{in_time(needed.download_seconds)} at 100 Mbit/s."
     )
@@ -104,39 +104,39 @@ def _download(needed: Estimate, machine: Machine) -> Finding:
         return blocker(
             "download",
             "",
-            what,
+            sentence,
             f"The disk has room for {in_bytes(machine.disk)}.",
             "Free some, or set HF_HOME to another disk.",
         )
-    return note("download", "", what, "Only the files a merge needs, less what is here.")
+    return note("download", "", sentence, "Only the files a merge needs, less what is here.")
 
 
 def _disk(needed: Estimate, machine: Machine) -> Finding:
-    left, place = machine.disk - needed.download, "here"
-    if needed.download:
-        place = "where the downloads go, after them"
-    what = f"The merge takes {in_bytes(needed.written)} on disk; {in_bytes(left)} are left {place}."
+    left = machine.disk - needed.download
+    place = "where the downloads go, after them" if needed.download else "here"
+    written = in_bytes(needed.written)
+    sentence = f"The merge takes {written} on disk; {in_bytes(left)} are left {place}."
     if needed.written > left:
-        return warning("disk", "", what, "", "Write it to another disk (--out).")
-    return ok("disk", "", what)
+        return warning("disk", "", sentence, "", "Write it to another disk (--out).")
+    return ok("disk", "", sentence)
 
 
 def _memory(needed: Estimate, machine: Machine) -> Finding:
-    what = (
+    sentence = (
         f"Merging takes {in_bytes(needed.merge_memory)} of memory, chatting with the result "
         f"{in_bytes(needed.model_memory)}"
     )
     if machine.memory is None:
-        return note("memory", "", f"{what}; this system does not say what is left.")
-    what += f"; {in_bytes(machine.memory)} are left."
+        return note("memory", "", f"{sentence}; this system does not say what is left.")
+    sentence += f"; {in_bytes(machine.memory)} are left."
     if needed.merge_memory > machine.memory:
-        return warning("memory", "", what, "", "Close other programs before you merge.")
+        return warning("memory", "", sentence, "", "Close other programs before you merge.")
     if needed.model_memory > machine.memory:
         return warning(
             "memory",
             "",
-            what,
+            sentence,
             "The merge is streamed, a model that answers is not.",
             "Merge here, and chat on a larger machine.",
         )
-    return ok("memory", "", what)
+    return ok("memory", "", sentence)

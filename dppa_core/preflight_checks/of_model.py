@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from dppa_core.checkpoints.folders.architectures import lacks_lm_head, other_architectures
 from dppa_core.checkpoints.folders.quantisation import packed_by, quantised_by
+from dppa_core.checkpoints.formats import SAFETENSORS
 from dppa_core.errors import many
 from dppa_core.preflight_checks.facts import Finding, ModelFacts, counted, in_bytes, listed
 from dppa_core.pruning.floats import FLOATS, OTHERS
@@ -67,23 +68,23 @@ def _format(facts: ModelFacts) -> Iterator[Finding]:
             f"Use the unquantised model, {unquantised}; quantise the merge.",
         )
     elif facts.tensors:
-        files = "PyTorch's .bin files" if facts.pickled else "safetensors"
+        title = (facts.format or SAFETENSORS).title
         yield facts.ok(
             "format",
-            f"{files} in {', '.join(facts.dtypes)}, {counted(facts.parameters)} parameters, "
+            f"{title} in {', '.join(facts.dtypes)}, {counted(facts.parameters)} parameters, "
             f"{in_bytes(facts.bytes_of_weights)}.",
         )
-    elif facts.pickled:
+    elif facts.format and not facts.format.has_header:
         yield facts.note(
             "format",
-            f"PyTorch's .bin files, {in_bytes(facts.bytes_of_weights)}.",
+            f"{facts.format.title}, {in_bytes(facts.bytes_of_weights)}.",
             "They have no header: names and shapes are seen once they are here.",
             "Fetch and convert it (`dppa convert`), and ask again with the folder.",
         )
 
 
 def quantised(facts: ModelFacts) -> str | None:
-    """How weights are quantised; None if they are plain numbers."""
+    """The quantisation of the weights in words; None if they are plain numbers."""
     stated = quantised_by(facts.config)
     packed = packed_by({name: info.dtype for name, info in facts.tensors.items()})
     whole = [

@@ -53,16 +53,16 @@ def _ancestry(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
     """The base named by the card and the adapter's configuration."""
     if base.source != "hub":
         return
-    own = base.reference.removeprefix("hub:").partition("@")[0]
+    base_name = base.reference.removeprefix("hub:").partition("@")[0]
     stated = [*tuned.stated_bases, *(a.base for a in tuned.adapters if a.base)]
-    mine = tuned.reference.removeprefix("hub:").partition("@")[0]
-    named = [name for name in stated if name.lower() != mine.lower()]
-    if any(name.lower() == own.lower() for name in named):
-        yield tuned.ok("base", f"Its card names {own} as its base.")
+    tuned_name = tuned.reference.removeprefix("hub:").partition("@")[0]
+    named = [name for name in stated if name.lower() != tuned_name.lower()]
+    if any(name.lower() == base_name.lower() for name in named):
+        yield tuned.ok("base", f"Its card names {base_name} as its base.")
     elif named:
         yield tuned.warning(
             "base",
-            f"Its card names {listed(named)} as its base, not {own}.",
+            f"Its card names {listed(named)} as its base, not {base_name}.",
             "A delta to another base than the one it was trained from ruins the merge.",
             f"Try {named[0]} as the base.",
         )
@@ -96,12 +96,12 @@ def _plain(reference: str) -> str:
 def _configuration(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
     if not base.config or not tuned.config:
         return
-    kinds = [str(one.config.get("model_type") or "") for one in (base, tuned)]
+    kinds = [str(model.config.get("model_type") or "") for model in (base, tuned)]
     if any(kinds) and not all(kinds):
-        whose, lacking = ("its", "the base's") if kinds[1] else ("the base's", "its")
+        owner, lacking = ("its", "the base's") if kinds[1] else ("the base's", "its")
         yield tuned.note(
             "architecture",
-            f"The model type is {kinds[0] or kinds[1]} in {whose} configuration, and {lacking} "
+            f"The model type is {kinds[0] or kinds[1]} in {owner} configuration, and {lacking} "
             "names none.",
             "Older configurations lack it; that the tensors match is checked apart from it.",
             f'Add "model_type": "{kinds[0] or kinds[1]}" to the config.json that lacks it.',
@@ -116,64 +116,57 @@ def _configuration(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
     for word, keys in (("size", _SAME_NUMBERS), ("positions", _POSITIONS)):
         differing = [key for key in keys if _differ(base.config, tuned.config, key)]
         if differing:
-            told = "; ".join(
+            values = "; ".join(
                 f"{key} {tuned.config.get(key)} here, {base.config.get(key)} in the base"
                 for key in differing
             )
             yield tuned.warning(
                 word,
-                f"Its configuration differs: {told}.",
+                f"Its configuration differs: {values}.",
                 "The merge takes the base's configuration; this model was trained with its own.",
                 "Compare the merge with the domain model alone before you rely on it.",
             )
 
 
 def _differ(base: Mapping[str, object], tuned: Mapping[str, object], key: str) -> bool:
-    """Whether both state a value, and the values differ."""
-    mine, theirs = base.get(key), tuned.get(key)
-    return mine is not None and theirs is not None and mine != theirs
+    """Return True if both state a value, and the values differ."""
+    base_value, tuned_value = base.get(key), tuned.get(key)
+    return base_value is not None and tuned_value is not None and base_value != tuned_value
 
 
 def _tensors(base: ModelFacts, tuned: ModelFacts, heads: str) -> Iterator[Finding]:
     if not base.tensors or not tuned.tensors:
         return
     places = _places(base, tuned)
-    mine = {name: shape for name, shape in base.shapes.items() if not is_buffer(name, shape)}
-    absent = sorted(name for name in mine if name not in places)
-    theirs = {name: shape for name, shape in tuned.shapes.items() if not is_buffer(name, shape)}
-    extra = sorted(set(theirs) - set(places.values()))
+    base_shapes, tuned_shapes = base.shapes, tuned.shapes
+    absent = sorted(name for name in base_shapes if name not in places)
+    extra = sorted(set(tuned_shapes) - set(places.values()))
     head = tuned.head if tuned.head in extra else None
     extra = [name for name in extra if name != head]
     token_rows = token_tensors(base.tensors)  # matched by token, whatever their number
-    shapes = [name for name in mine if name in places and mine[name] != theirs[places[name]]]
-    other = [
-        name
-        for name in shapes
-        if name not in token_rows or mine[name][1:] != theirs[places[name]][1:]
-    ]
-    of_heads = [name for name in (*absent, *extra, *other) if in_head(name)]
+    shapes = {n: (base_shapes[n], tuned_shapes[places[n]]) for n in base_shapes if n in places}
+    reshaped = [name for name, (old, new) in shapes.items() if old != new]
+    unlike = [n for n in reshaped if n not in token_rows or shapes[n][0][1:] != shapes[n][1][1:]]
+    of_heads = [name for name in (*absent, *extra, *unlike) if in_head(name)]
     if of_heads:
-        yield _other_heads(tuned, of_heads, heads, lacking=not {*of_heads} & {*absent, *other})
+        yield _other_heads(tuned, of_heads, heads, lacking=not {*of_heads} & {*absent, *unlike})
     if head and heads == "match":
         yield _own_head(tuned, head)
-    absent, extra, other = (
-        [n for n in names if n not in of_heads] for names in (absent, extra, other)
+    absent, extra, unlike = (
+        [n for n in names if n not in of_heads] for names in (absent, extra, unlike)
     )
     yield from _unmatched(tuned, absent, extra)
-    if other:
-        first, how_many = other[0], many(len(other), "tensor has", "tensors have")
-        yield _unlike(
-            tuned,
-            f"{how_many} another shape: {first} is {_size(theirs[places[first]])}, in the base "
-            f"{_size(mine[first])}.",
-            "size",
-        )
-    if not (absent or extra or other):
-        count = len(mine) - sum(name in mine for name in of_heads)
+    if unlike:
+        first, how_many = unlike[0], many(len(unlike), "tensor has", "tensors have")
+        old, new = map(_size, shapes[first])
+        sentence = f"{how_many} another shape: {first} is {new}, in the base {old}."
+        yield _unlike(tuned, sentence, "size")
+    if not (absent or extra or unlike):
+        count = len(base_shapes) - sum(name in base_shapes for name in of_heads)
         yield tuned.ok(
             "tensors",
             f"All {count} tensors of the base{' outside its head' if of_heads else ''} are there, "
-            f"in the same shapes{' but for rows of tokens' if shapes else ''}.",
+            f"in the same shapes{' but for rows of tokens' if reshaped else ''}.",
         )
 
 
@@ -190,13 +183,13 @@ def _unmatched(tuned: ModelFacts, absent: list[str], extra: list[str]) -> Iterat
 def _other_heads(tuned: ModelFacts, names: list[str], heads: str, *, lacking: bool) -> Finding:
     """Heads that differ, or that the base is lacking, and what the merge does about them."""
     differs = "It has a head that the base lacks" if lacking else "Its head differs from the base's"
-    what = f"{differs}: {listed(names)}."
+    sentence = f"{differs}: {listed(names)}."
     if heads == "base":
-        done = "leaves it out" if lacking else "takes the base's and leaves its own out"
-        return tuned.note("head", f"{what} The merge {done}.")
+        deed = "leaves it out" if lacking else "takes the base's and leaves its own out"
+        return tuned.note("head", f"{sentence} The merge {deed}.")
     why, _, remedy = HEADS_REMEDY.partition(": ")
     finding = tuned.note if heads == "ask" else tuned.blocker
-    return finding("head", what, f"{why}.", f"To merge all else, {remedy}")
+    return finding("head", sentence, f"{why}.", f"To merge all else, {remedy}")
 
 
 def _places(base: ModelFacts, tuned: ModelFacts) -> dict[str, str]:
@@ -209,11 +202,11 @@ def _places(base: ModelFacts, tuned: ModelFacts) -> dict[str, str]:
     return places
 
 
-def _unlike(tuned: ModelFacts, what: str, other: str = "architecture or another base") -> Finding:
+def _unlike(tuned: ModelFacts, what: str, kind: str = "architecture or another base") -> Finding:
     return tuned.blocker(
         "tensors",
         what,
-        f"A model of another {other} is the usual cause.",
+        f"A model of another {kind} is the usual cause.",
         "Choose a domain model that was made from this base.",
     )
 
@@ -234,9 +227,9 @@ def _size(shape: tuple[int, ...]) -> str:
 def _dtypes(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
     places = _places(base, tuned)
     mixed = [
-        f"{name} is {tuned.tensors[other].dtype}, in the base {base.tensors[name].dtype}"
-        for name, other in places.items()
-        if (base.tensors[name].dtype in FLOATS) != (tuned.tensors[other].dtype in FLOATS)
+        f"{name} is {tuned.tensors[counterpart].dtype}, in the base {base.tensors[name].dtype}"
+        for name, counterpart in places.items()
+        if (base.tensors[name].dtype in FLOATS) != (tuned.tensors[counterpart].dtype in FLOATS)
         and not is_buffer(name, base.tensors[name].shape)
     ]
     if mixed:
@@ -247,7 +240,7 @@ def _dtypes(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
             "A quantised model is the usual cause.",
             "Use the unquantised model.",
         )
-    kinds = [list(one.dtypes) for one in (base, tuned)]
+    kinds = [list(model.dtypes) for model in (base, tuned)]
     if all(kinds) and kinds[0][0] != kinds[1][0] and kinds[1][0] in FLOATS:
         yield tuned.note(
             "dtype",

@@ -15,13 +15,13 @@ MOSTLY = 0.5
 
 
 def same_tokens(base: ModelFacts, tuned: ModelFacts) -> bool:
-    """Whether two tokenizers are known to be the same, so that rows need no matching."""
-    mine, theirs = base.tokenizer, tuned.tokenizer
-    if not theirs.files or mine.identities & theirs.identities:
+    """Return True if two tokenizers are known to be equal, so that rows need no matching."""
+    base_tokenizer, tuned_tokenizer = base.tokenizer, tuned.tokenizer
+    if not tuned_tokenizer.files or base_tokenizer.identities & tuned_tokenizer.identities:
         return True
-    if mine.vocabulary is None or theirs.vocabulary is None:
+    if base_tokenizer.vocabulary is None or tuned_tokenizer.vocabulary is None:
         return False
-    return mine.vocabulary.ids == theirs.vocabulary.ids
+    return base_tokenizer.vocabulary.ids == tuned_tokenizer.vocabulary.ids
 
 
 def about_vocabulary(
@@ -34,8 +34,8 @@ def about_vocabulary(
     if same_tokens(base, tuned):
         yield from _same(base, tuned)
         return
-    mine, theirs = base.tokenizer.vocabulary, tuned.tokenizer.vocabulary
-    if mine is None or theirs is None:
+    base_tokens, tuned_tokens = base.tokenizer.vocabulary, tuned.tokenizer.vocabulary
+    if base_tokens is None or tuned_tokens is None:
         yield tuned.warning(
             "tokenizer",
             "Its tokenizer's file is not the base's, and their tokens could not be compared.",
@@ -43,7 +43,7 @@ def about_vocabulary(
             "Look whether tokenizer.json is whole on both sides.",
         )
         return
-    yield from _different(tuned, mine, theirs, vocabulary)
+    yield from _different(tuned, base_tokens, tuned_tokens, vocabulary)
 
 
 def _without_tokenizer(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
@@ -61,10 +61,10 @@ def _without_tokenizer(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]
 def _same(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
     alike = bool(base.tokenizer.identities & tuned.tokenizer.identities)
     count = len(tuned.tokenizer.vocabulary.ids) if tuned.tokenizer.vocabulary else 0
-    what = "Its tokenizer is the base's, byte for byte."
+    sentence = "Its tokenizer is the base's, byte for byte."
     if not alike:
-        what = f"Its {count:,} tokens are the base's, row by row."
-    yield tuned.ok("tokenizer", what)
+        sentence = f"Its {count:,} tokens are the base's, row by row."
+    yield tuned.ok("tokenizer", sentence)
     if None not in (base.rows, tuned.rows) and base.rows != tuned.rows:
         yield tuned.note(
             "vocabulary",
@@ -74,33 +74,33 @@ def _same(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
 
 
 def _different(
-    tuned: ModelFacts, mine: Vocabulary, theirs: Vocabulary, vocabulary: str
+    tuned: ModelFacts, base_tokens: Vocabulary, tuned_tokens: Vocabulary, vocabulary: str
 ) -> Iterator[Finding]:
-    found = compare_vocabularies(mine, theirs)
-    groups = {"more": found.extra, "fewer": found.missing, "in other rows": found.moved}
-    told = [f"{len(t):,} {word} ({examples(t)})" for word, t in groups.items() if t]
-    what = f"Of tokens it has {', '.join(told)}; {found.shared:,} are shared."
-    own = [token for token in found.extra if token not in theirs.added]
-    if vocabulary == "union" and own:
+    tokens = compare_vocabularies(base_tokens, tuned_tokens)
+    groups = {"more": tokens.extra, "fewer": tokens.missing, "in other rows": tokens.moved}
+    counts = [f"{len(t):,} {word} ({examples(t)})" for word, t in groups.items() if t]
+    sentence = f"Of tokens it has {', '.join(counts)}; {tokens.shared:,} are shared."
+    foreign = [token for token in tokens.extra if token not in tuned_tokens.added]
+    if vocabulary == "union" and foreign:
         yield tuned.blocker(
             "vocabulary",
-            f"{len(own):,} of its tokens ({examples(own)}) decide how text is cut: there is no "
-            "union with the base's.",
+            f"{len(foreign):,} of its tokens ({examples(foreign)}) decide how text is cut: there "
+            "is no union with the base's.",
             "Only tokens added to a tokenizer can be put beside another's.",
             "Choose `vocabulary: base`, or this model's.",
         )
-    elif found.shared < MOSTLY * len(theirs.ids):
+    elif tokens.shared < MOSTLY * len(tuned_tokens.ids):
         yield tuned.warning(
             "tokenizer",
-            what,
+            sentence,
             "A model of another tokenizer was hardly made from this base.",
             "Choose a domain model that was made from this base.",
         )
     else:
-        keeps = bool(found.extra) and not own and vocabulary == "base"
+        keeps = bool(tokens.extra) and not foreign and vocabulary == "base"
         yield tuned.note(
             "tokenizer",
-            what,
+            sentence,
             "Rows of embedding and head are matched by the text of their token.",
             "The added ones are left out; `vocabulary: union` keeps them." if keeps else "",
         )
@@ -108,13 +108,13 @@ def _different(
 
 def about_template(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
     """The owner of the merge's chat template, if that is not plain."""
-    mine, theirs = base.tokenizer.template, tuned.tokenizer.template
-    if not theirs or mine == theirs:
+    base_template, tuned_template = base.tokenizer.template, tuned.tokenizer.template
+    if not tuned_template or base_template == tuned_template:
         return
-    if mine:
-        what = "It has another chat template than the base, whose the merge takes."
+    if base_template:
+        sentence = "It has another chat template than the base, whose the merge takes."
         remedy = f"To ask it in this model's way, write `chat_template: {tuned.reference}`."
     else:
-        what = "It has a chat template, the base has none: the merge takes the first there is."
+        sentence = "It has a chat template, the base has none: the merge takes the first there is."
         remedy = "`chat_template: base` in the recipe leaves it out."
-    yield tuned.note("template", what, "", remedy)
+    yield tuned.note("template", sentence, "", remedy)

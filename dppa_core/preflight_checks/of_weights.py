@@ -21,7 +21,7 @@ left for what they have in common by chance or by the same start; at 0.9 the cos
 
 @dataclass(frozen=True, slots=True)
 class BaseDistance:
-    """How far a domain model is from its base."""
+    """Distance of a domain model from its base."""
 
     ratio: float
     """‖d‖/‖W‖ over all modules."""
@@ -45,7 +45,7 @@ class BaseDistance:
         }
 
 
-def distance(profile: DeltaProfile) -> BaseDistance:
+def measure_distance(profile: DeltaProfile) -> BaseDistance:
     """‖d‖/‖W‖ of a profile; infinite if the base is all zeros."""
     squares: dict[int, list[float]] = {}
     for item in profile.modules:
@@ -66,11 +66,14 @@ def _ratio(delta: float, base: float) -> float:
     return math.sqrt(delta / base) if base else math.inf
 
 
-def about_distance(model: str, found: BaseDistance) -> Finding:
-    """Whether a domain model was made from this base, by how far it is from it."""
-    layers = f"{min(found.layers, default=0):.2g} to {max(found.layers, default=0):.2g} by layer"
-    what = f"Its delta is {found.ratio:.2g} times as large as the base's weights ({layers})"
-    if found.ratio == 0:
+def about_distance(model: str, distance: BaseDistance) -> Finding:
+    """Finding on the base: a model far away was hardly made from it."""
+    least, most = min(distance.layers, default=0), max(distance.layers, default=0)
+    sentence = (
+        f"Its delta is {distance.ratio:.2g} times as large as the base's weights "
+        f"({least:.2g} to {most:.2g} by layer)"
+    )
+    if distance.ratio == 0:
         return warning(
             "base",
             model,
@@ -78,32 +81,32 @@ def about_distance(model: str, found: BaseDistance) -> Finding:
             "A copy of the base under another name is the usual cause.",
             "Choose a fine-tuned model.",
         )
-    cosine = f"the cosine between both is at least {found.least_cosine:.2g}"
-    if found.ratio >= UNRELATED:
+    cosine = f"the cosine between both is at least {distance.least_cosine:.2g}"
+    if distance.ratio >= UNRELATED:
         return warning(
             "base",
             model,
-            f"{what}{f'; {cosine}' if found.ratio < 1 else ''}.",
+            f"{sentence}{f'; {cosine}' if distance.ratio < 1 else ''}.",
             "Two unrelated models are at about 1.4 where their weights are equally large, and not "
             "below 1: this is another base, or a training from scratch.",
             "Choose the base it was made from; a merge with this one gives gibberish.",
         )
-    if found.ratio > FAR:
+    if distance.ratio > FAR:
         return warning(
             "base",
             model,
-            f"{what}; {cosine}.",
+            f"{sentence}; {cosine}.",
             f"Fine-tuning stays far below {FAR:g}; long training on, or another base, does not.",
             "Look at its card for the base it was made from.",
         )
-    return ok("base", model, f"{what}; {cosine}.")
+    return ok("base", model, f"{sentence}; {cosine}.")
 
 
 def base_warnings(measured: Iterable[tuple[str, DeltaProfile]]) -> tuple[str, ...]:
     """A merge's warnings: one line for each domain model that was hardly made from its base."""
-    found = (about_distance(model, distance(profile)) for model, profile in measured)
+    findings = (about_distance(model, measure_distance(profile)) for model, profile in measured)
     return tuple(
-        f"{one.model}: {one.what} {one.why} {one.remedy}"
-        for one in found
-        if one.severity is Severity.WARNING
+        f"{finding.model}: {finding.what} {finding.why} {finding.remedy}"
+        for finding in findings
+        if finding.severity is Severity.WARNING
     )

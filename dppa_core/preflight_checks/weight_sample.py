@@ -1,4 +1,4 @@
-"""What single weights show before a merge: NaN, and what rounding takes of a delta."""
+"""Findings from a sample of weights before a merge: NaN, and the delta lost to rounding."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _REMEDY = "Write `dtype: float32` in the recipe."
 
 @dataclass(frozen=True, slots=True)
 class RoundingLoss:
-    """What storing a merge in its dtype takes of one model's whole delta, at coefficient 1."""
+    """Share of one model's whole delta, at coefficient 1, lost to the dtype of the merge."""
 
     dtype: str
     share: float
@@ -53,17 +53,17 @@ class RoundingLoss:
 
 
 def is_exact(dtype: str, stored: set[str]) -> bool:
-    """Whether a dtype holds sums of weights of these stored dtypes without a coarser rounding."""
+    """Return True if a dtype rounds no coarser than these stored dtypes."""
     return dtype == "float32" or stored <= {DTYPE_CODES[dtype]}
 
 
 def rounding_loss(base: Checkpoint, tuned: Checkpoint, dtype: str) -> RoundingLoss | None:
     """Measure the loss on a sample; None if it is exact, or the delta is 0 or not finite."""
     places = {
-        name: other
-        for name, other in match_names(base.names(), tuned.names()).items()
-        if {base.dtype(name), tuned.dtype(other)} <= FLOATS.keys()
-        and base.shape(name) == tuned.shape(other)
+        name: counterpart
+        for name, counterpart in match_names(base.names(), tuned.names()).items()
+        if {base.dtype(name), tuned.dtype(counterpart)} <= FLOATS.keys()
+        and base.shape(name) == tuned.shape(counterpart)
     }
     stored = {base.dtype(n) for n in places} | {tuned.dtype(n) for n in places.values()}
     if is_exact(dtype, stored):
@@ -101,7 +101,7 @@ def _sums(
 
 
 def about_rounding(model: str, stored: set[str], dtype: str, loss: RoundingLoss | None) -> Finding:
-    """What rounding to the merge's dtype takes of a model's delta.
+    """Finding on the share of a model's delta lost to the merge's dtype.
 
     Args:
         stored: Dtypes of the base's weights and the model's.
@@ -114,8 +114,8 @@ def about_rounding(model: str, stored: set[str], dtype: str, loss: RoundingLoss 
         )
     why = f"The weights are {kinds}: {dtype} rounds small changes next to large weights away."
     if loss is None:
-        what = f"The merge is stored in {dtype}, which takes part of its delta."
-        return note("dtype", model, what, why, _REMEDY)
+        sentence = f"The merge is stored in {dtype}, which takes part of its delta."
+        return note("dtype", model, sentence, why, _REMEDY)
     make = warning if loss.share >= HEAVY else note if loss.share >= NOTABLE else ok
     return make("dtype", model, loss.text, why, _REMEDY)
 
@@ -127,7 +127,7 @@ def rounding_warnings(losses: Mapping[str, RoundingLoss]) -> tuple[str, ...]:
 
 
 def about_finite(model: str, checkpoint: Checkpoint, stop: Stop | None = None) -> Finding:
-    """Whether a model holds NaN or infinity: of a small one all weights are read.
+    """Finding on NaN or infinity in a model; of a small one all weights are read.
 
     Raises:
         Cancelled: `stop` was set.

@@ -261,7 +261,7 @@ def shelved_profiles(
         )
         for one in tuned
     ]
-    missing = [index for index, key in enumerate(keys) if not shelf.known(key)]
+    missing = [index for index, key in enumerate(keys) if not shelf.holds(key)]
     models = [tuned[index] for index in missing]
     made = kept_profiles(base, models, name, **control) if missing else ()
     new = dict(zip(missing, made, strict=True))

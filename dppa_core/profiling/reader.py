@@ -7,11 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from dppa_core.checkpoints.checkpoint import Checkpoint
+from dppa_core.checkpoints.checkpoint import Checkpoint, PageReleaser
 from dppa_core.checkpoints.chunks import RUN, Loader, TensorPair, slices
 from dppa_core.checkpoints.matching import check_finite
 from dppa_core.checkpoints.page_copies import Heard
-from dppa_core.checkpoints.page_release import PageReleaser
 from dppa_core.kernels import get_backend
 from dppa_core.profiling.binning import Bins, Counter
 from dppa_core.profiling.significance import Score, Scoring

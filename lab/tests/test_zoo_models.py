@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from components.session.presets import first_session
-from dppa_core.checkpoints.sources.zoo import APART, KNOWN, zoo_root
+from dppa_core.checkpoints.sources.zoo import APART, ZOO_MODELS, zoo_root
 from dppa_core.evaluation.examiner import Examiner
 from dppa_core.evaluation.scores import Exam
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
@@ -24,7 +24,7 @@ def test_every_file_is_under_10_mb_and_each_set_is_under_40() -> None:
     assert sum(sizes) < 60_000_000
 
 
-@pytest.mark.parametrize("name", KNOWN)
+@pytest.mark.parametrize("name", ZOO_MODELS)
 def test_every_model_has_the_card_of_its_training_with_its_licence(name: str) -> None:
     folder = zoo_root() / name
     card = (folder / "README.md").read_text("utf-8")

@@ -9,7 +9,7 @@ import torch
 
 from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint
 from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint
-from dppa_core.checkpoints.sources.zoo import KNOWN, zoo_names, zoo_root
+from dppa_core.checkpoints.sources.zoo import ZOO_MODELS, zoo_names, zoo_root
 from dppa_core.errors import (
     DamagedCheckpoint,
     InvalidValue,
@@ -17,7 +17,7 @@ from dppa_core.errors import (
     NotAllowed,
     UnknownName,
 )
-from dppa_core.preflight_checks.run import preflight_models
+from dppa_core.preflight_checks.preflight_report import preflight_models
 from dppa_core.profiling.calibration.texts import read_source
 from dppa_core.pruning.floats import from_float32, to_float32
 from dppa_core.recipes.calibration import Calibration
@@ -128,7 +128,7 @@ def test_references(zoo_env: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert ModelRef.parse("zoo:math") == ModelRef("zoo", "math")
     assert str(ModelRef.parse("zoo:math")) == "zoo:math"
     assert ModelRef.parse(" /some/folder ") == ModelRef("local", "/some/folder")
-    assert zoo_root() == zoo_env and zoo_names() == KNOWN
+    assert zoo_root() == zoo_env and zoo_names() == ZOO_MODELS
     assert open_checkpoint("zoo:math").folder == zoo_env / "math"
     monkeypatch.chdir(zoo_env.parent)
     assert ModelRef.parse(f"{zoo_env.name}/math").source == "local"

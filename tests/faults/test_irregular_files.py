@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dppa_core.checkpoints.folders.weight_files import known_sha256, read_config, read_file
+from dppa_core.checkpoints.folders.small_files import known_sha256, read_config, read_file
 from dppa_core.checkpoints.safetensors_reader import open_file
 from dppa_core.checkpoints.torch_reader import open_torch_file
 from dppa_core.errors import Cancelled, DppaError

@@ -11,7 +11,7 @@ import pytest
 from dppa_core.checkpoints.adapters.lora import LoraCheckpoint
 from dppa_core.checkpoints.adapters.pack_checkpoint import find_pack
 from dppa_core.checkpoints.checkpoint import FolderCheckpoint
-from dppa_core.checkpoints.folders.weight_files import read_file
+from dppa_core.checkpoints.folders.small_files import read_file
 from dppa_core.checkpoints.safetensors_reader import open_file
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import DppaError, NotAllowed
@@ -19,8 +19,8 @@ from dppa_core.merging.convert import convert_to_folder
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.merging.to_pack import pack_models
 from dppa_core.models.loading import load_tokenizer
+from dppa_core.preflight_checks.preflight_report import preflight_models
 from dppa_core.preflight_checks.provenance import parent_of
-from dppa_core.preflight_checks.run import preflight_models
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from tests.helpers.pickles import save_pickled
 from tests.helpers.tiny_models import random_llama, tuned_llama

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from dppa_core.checkpoints.safetensors_reader import TensorInfo
+from dppa_core.checkpoints.weight_file import TensorInfo
 from dppa_core.preflight_checks.facts import Finding, ModelFacts, Severity, TokenizerFacts
 from tests.helpers.tiny_models import Shape
 

@@ -8,15 +8,16 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from dppa_core.checkpoints.safetensors_reader import TensorInfo, open_file
+from dppa_core.checkpoints.safetensors_reader import open_file
 from dppa_core.checkpoints.sources import hub as hub_module
 from dppa_core.checkpoints.sources.hub import look_up
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.checkpoints.sources.remote_headers import hub_tensors
+from dppa_core.checkpoints.weight_file import TensorInfo
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.preflight_checks import collect_hub
 from dppa_core.preflight_checks.facts import Finding, Severity
-from dppa_core.preflight_checks.run import PreflightReport, preflight_models
+from dppa_core.preflight_checks.preflight_report import PreflightReport, preflight_models
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.system import machine
 from tests.helpers.hub_server import HubServer

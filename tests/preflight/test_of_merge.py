@@ -26,7 +26,7 @@ from dppa_core.preflight_checks.estimate import (
 )
 from dppa_core.preflight_checks.facts import AdapterFacts, Finding, Severity, TokenizerFacts
 from dppa_core.preflight_checks.of_merge import about_licences, about_resources, sizes_of
-from dppa_core.preflight_checks.of_weights import BaseDistance, about_distance, distance
+from dppa_core.preflight_checks.of_weights import BaseDistance, about_distance, measure_distance
 from dppa_core.pruning.delta_profile import DeltaProfile, ModuleProfile
 from dppa_core.pruning.module_groups import Module
 from dppa_core.system import machine
@@ -151,13 +151,13 @@ def profile(*layers: tuple[float, float]) -> DeltaProfile:
 
 
 def test_distance_by_hand() -> None:
-    found = distance(profile((3.0, 100.0), (4.0, 25.0)))
+    found = measure_distance(profile((3.0, 100.0), (4.0, 25.0)))
     assert found.layers == pytest.approx((0.3, 0.8))
     assert found.ratio == pytest.approx(5 / math.sqrt(125))
     assert found.least_cosine == pytest.approx(math.sqrt(1 - 25 / 125))
-    assert distance(profile((1.0, 0.0))).ratio == math.inf
-    assert distance(profile((1.0, 0.0))).to_json()["ratio"] is None
-    assert distance(profile((0.0, 0.0))).ratio == 0
+    assert measure_distance(profile((1.0, 0.0))).ratio == math.inf
+    assert measure_distance(profile((1.0, 0.0))).to_json()["ratio"] is None
+    assert measure_distance(profile((0.0, 0.0))).ratio == 0
 
 
 def test_the_bound_of_the_cosine_holds_for_any_delta() -> None:

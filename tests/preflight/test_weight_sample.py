@@ -11,7 +11,7 @@ from dppa_core.checkpoints.in_memory import MemoryCheckpoint
 from dppa_core.errors import Cancelled
 from dppa_core.preflight_checks import weight_sample
 from dppa_core.preflight_checks.facts import Severity
-from dppa_core.preflight_checks.run import preflight_models
+from dppa_core.preflight_checks.preflight_report import preflight_models
 from dppa_core.preflight_checks.weight_sample import rounding_loss
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
 from tests.helpers.command import Command

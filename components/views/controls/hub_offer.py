@@ -19,7 +19,7 @@ from dppa_core.errors import InvalidValue, NotAllowed
 from dppa_core.preflight_checks.estimate import Estimate, in_time
 from dppa_core.preflight_checks.facts import in_bytes
 from dppa_core.preflight_checks.fetchable_sets import FetchableSet, runs_here
-from dppa_core.preflight_checks.run import PreflightReport, preflight_models
+from dppa_core.preflight_checks.preflight_report import PreflightReport, preflight_models
 from dppa_core.progress import Progress, Stop
 from dppa_core.system.machine import this_machine
 

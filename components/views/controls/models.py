@@ -12,8 +12,8 @@ from dppa_core.checkpoints.sources.open import ModelRef, needs_download, pinned
 from dppa_core.checkpoints.sources.zoo import zoo_names
 from dppa_core.errors import IncompatibleCheckpoints, InvalidValue, NotAllowed
 from dppa_core.preflight_checks.facts import ORDER, Finding, Severity
-from dppa_core.preflight_checks.of_weights import about_distance, distance
-from dppa_core.preflight_checks.run import PreflightReport, preflight_models
+from dppa_core.preflight_checks.of_weights import about_distance, measure_distance
+from dppa_core.preflight_checks.preflight_report import PreflightReport, preflight_models
 
 from ...session.json_form import reference_text
 from ...session.presets import fetchable_choices, presets
@@ -150,7 +150,8 @@ def measured(
     """The findings about opened models, including their distances from the base."""
     if studio.public:
         return None
-    far = [about_distance(name, distance(studio.profile(base, name))) for name in references]
+    profiles = [(name, studio.profile(base, name)) for name in references]
+    far = [about_distance(name, measure_distance(profile)) for name, profile in profiles]
     before = [f for f in report.findings if f.topic != "base"] if report else []
     every = sorted([*far, *before], key=lambda finding: -ORDER.index(finding.severity))
     return findings_value(every, "Added; checked before:" if report else "Opened:")

@@ -129,7 +129,7 @@ class LoraCheckpoint(DerivedCheckpoint):
             )
 
     def _stored_in_by_out(self) -> bool:
-        """Whether the base stores weights in x out: as configured, unless shapes disagree."""
+        """Return True if the base stores weights in x out; shapes outweigh the configuration."""
         for name, (_, update) in self._updates.items():
             shape = self.base.shape(name)
             if not update.embedding and shape != shape[::-1]:
@@ -143,26 +143,26 @@ class LoraCheckpoint(DerivedCheckpoint):
 
     def _check_shapes(self, name: str, module: str, update: LoraUpdate) -> None:
         a, b = (self._file.tensors[part].shape for part in (update.a, update.b))
-        rank, wanted = self._settings.rank(module), self._product(update)
+        rank, delta_shape = self._settings.rank(module), self._product(update)
         if self._transposed or update.embedding:
-            wanted = wanted[::-1]
+            delta_shape = delta_shape[::-1]
         if len(a) != 2 or len(b) != 2 or a[0] != rank or b[1] != rank:
             raise DamagedCheckpoint(
                 f"{self.adapter}: {module} has A of shape {a} and B of shape {b}, its "
                 f"configuration gives it rank {rank}. Files of two adapters are the usual cause."
             )
-        if self.base.shape(name) != wanted:
+        if self.base.shape(name) != delta_shape:
             raise IncompatibleCheckpoints(
                 f"{name}: {self.base.folder.name} has shape {self.base.shape(name)}, the adapter "
-                f"{self.adapter} adds {wanted}. An adapter of another base, or of a resized "
+                f"{self.adapter} adds {delta_shape}. An adapter of another base, or of a resized "
                 "vocabulary, is the usual cause."
             )
 
-    def _check_vector(self, module: str, stored: str, wanted: int) -> None:
+    def _check_vector(self, module: str, stored: str, outputs: int) -> None:
         shape = self._file.tensors[stored].shape
-        if math.prod(shape) != wanted or max(shape, default=0) != wanted:
+        if math.prod(shape) != outputs or max(shape, default=0) != outputs:
             raise DamagedCheckpoint(
-                f"{self.adapter}: {stored} has shape {shape}, {module} has {wanted} outputs. "
+                f"{self.adapter}: {stored} has shape {shape}, {module} has {outputs} outputs. "
                 "Files of two adapters are the usual cause."
             )
 

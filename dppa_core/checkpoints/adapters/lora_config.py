@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dppa_core.checkpoints.folders.weight_files import read_object
+from dppa_core.checkpoints.folders.small_files import read_object
 from dppa_core.errors import DamagedCheckpoint, MissingCheckpoint, NotAllowed, many, shown
 
 CONFIG = "adapter_config.json"
@@ -65,7 +65,7 @@ class LoraConfig:
         divisor = math.sqrt(rank) if self.use_rslora else rank
         return float(_lookup(self.alpha_pattern, module, self.lora_alpha)) / divisor
 
-    def check_effort(self, modules: Iterable[str], where: Path) -> None:
+    def check_effort(self, modules: Iterable[str], folder: Path) -> None:
         """Refuse patterns that would take long on the names of an adapter.
 
         Raises:
@@ -80,7 +80,7 @@ class LoraConfig:
         if sum(efforts.values()) > _MOST_STEPS:
             worst = max(efforts, key=efforts.__getitem__)
             raise DamagedCheckpoint(
-                f"{where / CONFIG}: patterns such as {shown(worst)} would take too long on the "
+                f"{folder / CONFIG}: patterns such as {shown(worst)} would take too long on the "
                 f"{many(sum(lengths.values()), 'module')} of this adapter. Patterns without "
                 "repetition (* + ?) are quick: write the names out."
             )
@@ -178,9 +178,9 @@ def _refuse_others(folder: Path, values: Mapping[str, Any]) -> None:
     remedy = "Merge it with peft (merge_and_unload), save the model, and name that folder."
     if kind != "LORA":
         raise NotAllowed(f"{folder}: an adapter of type {shown(kind)}; LORA can be read. {remedy}")
-    for option, what in _OTHER_SHAPES.items():
+    for option, meaning in _OTHER_SHAPES.items():
         if values.get(option):
-            raise NotAllowed(f"{folder}: {option} is set: {what}. {remedy}")
+            raise NotAllowed(f"{folder}: {option} is set: {meaning}. {remedy}")
     start = values.get("init_lora_weights", True)
     if start not in _PLAIN_STARTS:
         raise NotAllowed(

@@ -73,8 +73,8 @@ def read_parts(folder: Path) -> AdapterParts:
         elif match["bias"]:
             biases[match["module"]] = stored
         else:
-            known = updates.get(match["module"], LoraUpdate())
-            updates[match["module"]] = _with(known, match, stored)
+            parts = updates.get(match["module"], LoraUpdate())
+            updates[match["module"]] = _with(parts, match, stored)
     for module, update in updates.items():
         _check(folder, module, update)
     return AdapterParts(file, updates, biases, replaced)

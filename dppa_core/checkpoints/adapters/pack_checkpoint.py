@@ -83,12 +83,12 @@ class PackCheckpoint(DerivedCheckpoint):
         self.folders = (*base.folders, self.path)
         self.header = read_pack_header(self._file)
         self._kept = entries(self._file)
-        found = known_fingerprint(base)
-        if found != self.header.base_hash:
+        fingerprint = known_fingerprint(base)
+        if fingerprint != self.header.base_hash:
             raise IncompatibleCheckpoints(
                 f"{self.path}: made on {self.header.base} with weights "
-                f"{self.header.base_hash[:12]}…, {base.folder.name} holds {found[:12]}…. Another "
-                "base, or another revision or dtype of it, is the usual cause."
+                f"{self.header.base_hash[:12]}…, {base.folder.name} holds {fingerprint[:12]}…. "
+                "Another base, or another revision or dtype of it, is the usual cause."
             )
         for name in self._kept:
             self._check(name)
@@ -99,12 +99,12 @@ class PackCheckpoint(DerivedCheckpoint):
 
     def raw(self, name: str) -> Shaped[ndarray, " n"]:
         """Its elements, flat; tensors the pack changes are computed at every call."""
-        own, wanted, base = self.base.dtype(name), self.dtype(name), self.base.raw(name)
-        if name not in self._kept and own == wanted:
+        stored, dtype, base = self.base.dtype(name), self.dtype(name), self.base.raw(name)
+        if name not in self._kept and stored == dtype:
             return base
-        out: Shaped[ndarray, " n"] = np.empty(base.size, FLOATS[wanted])
+        out: Shaped[ndarray, " n"] = np.empty(base.size, FLOATS[dtype])
         for start, stop in slices(base.size):
-            out[start:stop] = as_dtype(base[start:stop], own, wanted)
+            out[start:stop] = as_dtype(base[start:stop], stored, dtype)
         if name in self._kept:
             self._put(name, out)
         return out

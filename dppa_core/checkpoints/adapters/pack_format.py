@@ -49,7 +49,7 @@ class PackHeader:
 
 
 def is_pack(file: SafetensorsFile) -> bool:
-    """Whether a file declares itself a pack, of any version."""
+    """Return True if a file declares itself a pack, of any version."""
     return file.metadata.get("format") == _KIND
 
 
@@ -59,28 +59,28 @@ def read_pack_header(file: SafetensorsFile) -> PackHeader:
     Raises:
         DamagedCheckpoint: another kind of file, another version, or a missing text.
     """
-    found = file.metadata
+    metadata = file.metadata
     if not is_pack(file):
         raise DamagedCheckpoint(
             f"{file.path}: not a delta pack, its header has no format {_KIND}. A pack is what "
             "`dppa pack` writes; a file of whole weights is the usual cause."
         )
-    if found.get("version") != VERSION:
+    if metadata.get("version") != VERSION:
         raise DamagedCheckpoint(
-            f"{file.path}: a delta pack of version {found.get('version')!r}; readable is "
+            f"{file.path}: a delta pack of version {metadata.get('version')!r}; readable is "
             f"{VERSION}. A pack of another version of DPPA Studio is the usual cause; pack again."
         )
-    missing = [key for key in ("base", "base_hash", "dtype", "recipe") if not found.get(key)]
-    if missing or found["dtype"] not in FLOATS:
-        what = missing[0] if missing else f"dtype {found['dtype']!r}"
+    missing = [key for key in ("base", "base_hash", "dtype", "recipe") if not metadata.get(key)]
+    if missing or metadata["dtype"] not in FLOATS:
+        lack = missing[0] if missing else f"dtype {metadata['dtype']!r}"
         raise DamagedCheckpoint(
-            f"{file.path}: its header lacks {what}. A header that was edited is the usual cause."
+            f"{file.path}: its header lacks {lack}. A header that was edited is the usual cause."
         )
-    return PackHeader(**{field.name: found.get(field.name, "") for field in fields(PackHeader)})
+    return PackHeader(**{field.name: metadata.get(field.name, "") for field in fields(PackHeader)})
 
 
 def has_delta(base: Checkpoint, name: str) -> bool:
-    """Whether a pack may hold a tensor of the base: a weight, not a buffer."""
+    """Return True if a pack may hold a tensor of the base: a weight, not a buffer."""
     return base.dtype(name) in FLOATS and not is_buffer(name, base.shape(name))
 
 
@@ -99,13 +99,13 @@ def from_mask(mask: UInt8[ndarray, " bytes"], numel: int) -> Bool[ndarray, " n"]
     return np.unpackbits(mask, count=numel, bitorder="little").view(np.bool_)
 
 
-def as_dtype(raw: Shaped[ndarray, " n"], dtype: str, wanted: str) -> Shaped[ndarray, " n"]:
+def as_dtype(raw: Shaped[ndarray, " n"], stored: str, dtype: str) -> Shaped[ndarray, " n"]:
     """Raw weights in another dtype, rounded to nearest; unchanged if it is the same."""
-    return raw if dtype == wanted else from_float32(to_float32(raw, dtype), wanted)
+    return raw if stored == dtype else from_float32(to_float32(raw, stored), dtype)
 
 
 def differing(base: Shaped[ndarray, " n"], merged: Shaped[ndarray, " n"]) -> Bool[ndarray, " n"]:
-    """Where the bits of two tensors of one dtype differ: -0 is not 0."""
+    """Mask of the elements of two tensors of one dtype whose bits differ: -0 is not 0."""
     bits = f"u{base.itemsize}"
     return np.asarray(np.not_equal(base.view(bits), merged.view(bits)))
 

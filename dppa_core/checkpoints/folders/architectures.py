@@ -15,7 +15,7 @@ def other_architectures(config: Mapping[str, Any]) -> list[str]:
 
 
 def lacks_lm_head(config: Mapping[str, Any]) -> bool:
-    """Whether every named architecture is without a language model's head."""
+    """Return True if architectures are named and none has a language model's head."""
     return bool(_names_without(_WITH_LM_HEAD, config))
 
 

@@ -50,20 +50,20 @@ def check_links(folder: Path) -> None:
         NotAllowed: a link leads elsewhere.
         OSError: a folder cannot be listed.
     """
-    own = Path(os.path.realpath(folder))
+    home = Path(os.path.realpath(folder))
     entries = list(os.scandir(folder))
-    inner = [one for one in entries if one.is_dir(follow_symlinks=False)]
+    inner = [entry for entry in entries if entry.is_dir(follow_symlinks=False)]
     for below in inner:
         if os.access(below, os.R_OK | os.X_OK):
             entries += os.scandir(below)
     for entry in entries:
         if entry.is_symlink():
-            _check_place(Path(entry.path), Path(os.path.realpath(entry.path)), own)
+            _check_place(Path(entry.path), Path(os.path.realpath(entry.path)), home)
 
 
 def _check_place(path: Path, place: Path, folder: Path) -> None:
     allowed = (folder, *_blobs(folder), *(Path(os.path.realpath(root)) for root in roots()))
-    if not any(place.is_relative_to(one) for one in allowed):
+    if not any(place.is_relative_to(parent) for parent in allowed):
         raise NotAllowed(
             f"{shown(str(path), 300)[1:-1]}: a link that leads out of the folder. Files of a model "
             "are read from its own folder, from the Hub's cache, and from the folders that the "
@@ -74,8 +74,8 @@ def _check_place(path: Path, place: Path, folder: Path) -> None:
 
 def _blobs(folder: Path) -> list[Path]:
     """The blob folder of a snapshot in the Hub's cache (models--…/snapshots/COMMIT)."""
-    for one in (folder, *folder.parents):
-        model = one.parent.parent
-        if one.parent.name == "snapshots" and model.name.startswith("models--"):
+    for place in (folder, *folder.parents):
+        model = place.parent.parent
+        if place.parent.name == "snapshots" and model.name.startswith("models--"):
             return [model / "blobs"]
     return []

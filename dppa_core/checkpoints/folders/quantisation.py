@@ -49,23 +49,29 @@ _WHY = (
 
 def quantised_by(config: Mapping[str, Any]) -> str | None:
     """The quantisation that config.json declares, as "GPTQ, 4 bits"; None if there is none."""
-    given = config.get("quantization_config")
-    if given is None:
-        given = config.get("compression_config")
-    if not given:
+    settings = config.get("quantization_config")
+    if settings is None:
+        settings = config.get("compression_config")
+    if not settings:
         return None
-    if not isinstance(given, Mapping):
+    if not isinstance(settings, Mapping):
         return "an unknown method"
-    method = given.get("quant_method")
+    method = settings.get("quant_method")
     if isinstance(method, str):
         kind = _KINDS.get(method.lower(), shown(method)[1:-1])
     else:  # older bitsandbytes files name no method
-        marks = any(str(key).startswith(("load_in_", "bnb_")) for key in given)
+        marks = any(str(key).startswith(("load_in_", "bnb_")) for key in settings)
         kind = "bitsandbytes" if marks else "an unknown method"
-    bits = 4 if given.get("load_in_4bit") is True else 8 if given.get("load_in_8bit") is True else 0
-    bits = given.get("bits", given.get("w_bit", bits))
-    known = isinstance(bits, int) and not isinstance(bits, bool) and 0 < bits <= 16
-    return f"{kind}, {bits} bits" if known else kind
+    bits = (
+        4
+        if settings.get("load_in_4bit") is True
+        else 8
+        if settings.get("load_in_8bit") is True
+        else 0
+    )
+    bits = settings.get("bits", settings.get("w_bit", bits))
+    plausible = isinstance(bits, int) and not isinstance(bits, bool) and 0 < bits <= 16
+    return f"{kind}, {bits} bits" if plausible else kind
 
 
 def packed_by(dtypes: Mapping[str, str]) -> tuple[str, str] | None:
@@ -89,13 +95,13 @@ def why_quantised(config: Mapping[str, Any], dtypes: Mapping[str, str] | None = 
     kind = quantised_by(config)
     if kind is not None:
         return f"quantised, says its config.json ({kind}). {_WHY}"
-    found = packed_by(dtypes or {})
-    if found is not None:
-        return f"quantised: it holds {shown(found[0])}, as {found[1]} writes it. {_WHY}"
+    packed = packed_by(dtypes or {})
+    if packed is not None:
+        return f"quantised: it holds {shown(packed[0])}, as {packed[1]} writes it. {_WHY}"
     return None
 
 
 def why_gguf(files: Iterable[str]) -> str | None:
     """The same for a folder or repository with GGUF files; None if it has none."""
-    found = gguf_files(files)
-    return f"holds {found[0]}, weights of llama.cpp. {_WHY}" if found else None
+    names = gguf_files(files)
+    return f"holds {names[0]}, weights of llama.cpp. {_WHY}" if names else None

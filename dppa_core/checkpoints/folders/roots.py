@@ -15,8 +15,8 @@ VARIABLE = "DPPA_ROOTS"
 
 def roots() -> tuple[Path, ...]:
     """The folders that the variable lists; empty if it is not set."""
-    chosen = os.environ.get(VARIABLE, "")
-    return tuple(Path(root).expanduser() for root in chosen.split(os.pathsep) if root)
+    listed = os.environ.get(VARIABLE, "")
+    return tuple(Path(root).expanduser() for root in listed.split(os.pathsep) if root)
 
 
 def within_roots(path: Path) -> Path:

@@ -15,13 +15,12 @@ from typing import Any
 from dppa_core.checkpoints.adapters.lora_config import CONFIG
 from dppa_core.checkpoints.adapters.lora_parts import WEIGHTS
 from dppa_core.checkpoints.folders.quantisation import why_gguf, why_quantised
-from dppa_core.checkpoints.folders.weight_files import (
-    COMPANIONS,
-    INDEX,
-    PICKLE,
-    PICKLE_INDEX,
-    SINGLE,
-    read_config,
+from dppa_core.checkpoints.folders.small_files import COMPANIONS, read_config
+from dppa_core.checkpoints.formats import (
+    FORMATS,
+    WeightFormat,
+    absent_files,
+    find_format,
     read_index,
     weight_files,
 )
@@ -64,26 +63,26 @@ def fetch(
         OutOfBudget: more bytes than the disk can hold.
         Unreachable: not on this disk, and the Hub cannot be reached.
     """
-    known = _complete(name, commit, adapter)
+    cached = _complete(name, commit, adapter)
     # A download by another program may lack the card or the chat template.
-    if known is not None and _is_whole(known):
-        return known
+    if cached is not None and _is_whole(cached):
+        return cached
     try:
         model = look_up(name, commit)
     except Unreachable:
-        if known is not None:
-            return known
+        if cached is not None:
+            return cached
         raise
     small = ("README.md", *_ADAPTER) if adapter else ("config.json", "README.md", *COMPANIONS)
-    wanted = [file for file in small if file in model.sizes]
+    files = [file for file in small if file in model.sizes]
     if adapter:
         _check_adapter(model)
     else:
         _check_weights(model)
         _check_quantised(model, _Downloads(model, None, stop).get(["config.json"]))
-        wanted += _weights(model, stop)
-    folder = _Downloads(model, progress, stop).get(wanted)
-    sizes = {file: _size(folder / file) for file in wanted}
+        files += _weights(model, stop)
+    folder = _Downloads(model, progress, stop).get(files)
+    sizes = {file: _size(folder / file) for file in files}
     store(_whole(folder), json.dumps(sizes).encode("ascii"))
     return folder
 
@@ -108,7 +107,6 @@ def needed_weights(model: HubModel, *, adapter: bool = False) -> list[str]:
     if adapter:
         _check_adapter(model)
         return [_ADAPTER[1]]
-    _check_weights(model)
     return _weights(model, None)
 
 
@@ -118,7 +116,7 @@ def _whole(folder: Path) -> Path:
 
 
 def _is_whole(folder: Path) -> bool:
-    """Whether all fetched files exist, with the sizes they had."""
+    """Return True if all fetched files exist, with the sizes they had."""
     try:
         sizes = json.loads(load(_whole(folder)) or b"")
         return all(_size(folder / file) == size for file, size in sizes.items())
@@ -135,34 +133,30 @@ def _size(path: Path) -> int:
 
 
 def is_here(name: str, commit: str, *, adapter: bool = False) -> bool:
-    """Whether all weights of a model are on this disk."""
+    """Return True if all weights of a model are on this disk."""
     return _complete(name, commit, adapter) is not None
 
 
 def opens_offline(name: str, commit: str, *, adapter: bool = False) -> bool:
-    """Whether `fetch` asks the Hub for nothing: all files were fetched by this program."""
+    """Return True if `fetch` asks the Hub for nothing: this program fetched all files."""
     folder = _complete(name, commit, adapter)
     return folder is not None and _is_whole(folder)
 
 
 def _weights(model: HubModel, stop: Stop | None) -> list[str]:
-    """Weight files: safetensors if there are any, else PyTorch's .bin files."""
-    index = INDEX
-    for single, several in ((SINGLE, INDEX), (PICKLE, PICKLE_INDEX)):
-        if single in model.sizes:
-            return [single]
-        if several in model.sizes:
-            index = several
-            break
-    folder = _Downloads(model, None, stop).get([index])  # it lists the files
-    shards = list(dict.fromkeys(read_index(folder / index).values()))
+    """The single weight file, or the index, which is fetched, and the files it lists."""
+    row, file = _check_weights(model)
+    if file == row.single:
+        return [file]
+    folder = _Downloads(model, None, stop).get([file])
+    shards = list(dict.fromkeys(read_index(folder / file, row).values()))
     absent = [shard for shard in shards if shard not in model.sizes]
     if absent:
         raise MissingCheckpoint(
             f"{model}: its index lists {shown(absent[0])}, which the model does not hold "
             f"({len(absent)} of {len(shards)} files). An upload that broke off is the usual cause."
         )
-    return [index, *shards]
+    return [file, *shards]
 
 
 def _complete(name: str, commit: str, adapter: bool) -> Path | None:
@@ -180,27 +174,30 @@ def _check_adapter(model: HubModel) -> None:
     missing = [file for file in _ADAPTER if file not in model.sizes]
     if missing:
         raise MissingCheckpoint(
-            f"{model}: no {missing[0]}, so it is not a LoRA adapter in safetensors. {_found(model)}"
+            f"{model}: no {missing[0]}, so it is not a LoRA adapter in safetensors. "
+            + _held_weights(model)
         )
 
 
-def _check_weights(model: HubModel) -> None:
+def _check_weights(model: HubModel) -> tuple[WeightFormat, str]:
+    """Return the format and the first file of a model's weights, or say why none can be read."""
     if _ADAPTER[0] in model.sizes and "config.json" not in model.sizes:
         raise MissingCheckpoint(
             f"{model}: an adapter, not a model. Name its base before it: BASE+hub:{model.name}."
         )
-    weights = any(file in model.sizes for file in (SINGLE, INDEX, PICKLE, PICKLE_INDEX))
+    weights = find_format(model.sizes.__contains__)
     gguf = why_gguf(model.sizes)
-    if gguf is not None and not weights:
+    if gguf is not None and weights is None:
         raise IncompatibleCheckpoints(f"{model}: {gguf}")
     if "config.json" not in model.sizes:
-        raise MissingCheckpoint(f"{model}: no config.json. {_found(model)}")
-    if not weights:
+        raise MissingCheckpoint(f"{model}: no config.json. {_held_weights(model)}")
+    if weights is None:
         raise MissingCheckpoint(
-            f"{model}: neither {SINGLE} nor {INDEX}, nor {PICKLE}. {_found(model)} Another "
+            f"{model}: {absent_files()}. {_held_weights(model)} Another "
             "revision (many models have a pull request with safetensors: @refs/pr/N), or a copy "
             "that you save with transformers (save_pretrained), is the way."
         )
+    return weights
 
 
 def _check_quantised(model: HubModel, folder: Path) -> None:
@@ -209,9 +206,10 @@ def _check_quantised(model: HubModel, folder: Path) -> None:
         raise IncompatibleCheckpoints(f"{model}: {reason}")
 
 
-def _found(model: HubModel) -> str:
-    weights = (".bin", ".safetensors", ".gguf", ".pt", ".pth", ".h5", ".onnx")
-    files = [file for file in model.sizes if file.endswith(weights)]
+def _held_weights(model: HubModel) -> str:
+    """A sentence that names weight files of a model, in formats that are read or not."""
+    suffixes = (*(row.suffix for row in FORMATS), ".gguf", ".pt", ".pth", ".h5", ".onnx")
+    files = [file for file in model.sizes if file.endswith(suffixes)]
     return f"It holds {', '.join(sorted(files)[:3])}." if files else "It holds no weights."
 
 
@@ -230,46 +228,46 @@ class _Downloads:
         missing = [file for file in files if not self._is_good(file)]
         total = sum(self._model.sizes[file] for file in missing)
         _check_room(self._model, total, Path(constants.HF_HUB_CACHE))
-        done, folder = 0, cached_folder(name, commit, files[0])
+        fetched, folder = 0, cached_folder(name, commit, files[0])
         for file in missing:
             check(self._stop)
-            bar = _bar(self._heard(done, total, file))
+            bar = _bar(self._reporter(fetched, total, file))
             damaged = cached_folder(name, commit, file) is not None
             with hub_errors(name, commit):
                 path = hf_hub_download(
                     name, file, revision=commit, force_download=damaged, tqdm_class=bar
                 )
             folder = Path(path).parent
-            done += self._model.sizes[file]
+            fetched += self._model.sizes[file]
         if folder is None:
             raise MissingCheckpoint(f"{self._model}: nothing was fetched.")
         return folder
 
     def _is_good(self, file: str) -> bool:
-        """Whether a file is on this disk with the size the Hub states."""
+        """Return True if a file is on this disk with the size the Hub states."""
         folder = cached_folder(self._model.name, self._model.commit, file)
         return folder is not None and _size(folder / file) == self._model.sizes[file]
 
-    def _heard(self, before: int, total: int, file: str) -> Callable[[int], None]:
-        def heard(count: int) -> None:
+    def _reporter(self, before: int, total: int, file: str) -> Callable[[int], None]:
+        def report_count(count: int) -> None:
             check(self._stop)
-            done = min(before + count, total)
-            report(self._progress, done, total, f"bytes of {self._model.name}: {file}")
+            fetched = min(before + count, total)
+            report(self._progress, fetched, total, f"bytes of {self._model.name}: {file}")
 
-        return heard
+        return report_count
 
 
-def _check_room(model: HubModel, wanted: int, cache: Path) -> None:
+def _check_room(model: HubModel, nbytes: int, cache: Path) -> None:
     place = next(path for path in (cache, *cache.parents) if path.exists())
     free = shutil.disk_usage(place).free
-    if wanted > free:
+    if nbytes > free:
         raise OutOfBudget(
-            f"{model}: {wanted / 1e9:.1f} GB are to be fetched, {place} has room for "
+            f"{model}: {nbytes / 1e9:.1f} GB are to be fetched, {place} has room for "
             f"{free / 1e9:.1f} GB. Free some, or set HF_HOME to another disk."
         )
 
 
-def _bar(heard: Callable[[int], None]) -> type[Any]:
+def _bar(report_count: Callable[[int], None]) -> type[Any]:
     """A progress bar class for huggingface_hub that draws nothing and calls `heard`."""
     from huggingface_hub.utils import tqdm  # noqa: PLC0415
 
@@ -280,6 +278,6 @@ def _bar(heard: Callable[[int], None]) -> type[Any]:
 
         def update(self, n: float | None = 1) -> None:
             self._count += int(n or 0)
-            heard(self._count)
+            report_count(self._count)
 
     return Silent

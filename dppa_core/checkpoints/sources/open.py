@@ -79,9 +79,9 @@ class ModelRef:
         return (*below, str(replace(self, base=None)))
 
     def __str__(self) -> str:
-        own = self.location if self.source == "local" else f"{self.source}:{self.location}"
-        own += f"@{self.revision}" if self.revision else ""
-        return own if self.base is None or self.source == "zoo" else f"{self.base}+{own}"
+        text = self.location if self.source == "local" else f"{self.source}:{self.location}"
+        text += f"@{self.revision}" if self.revision else ""
+        return text if self.base is None or self.source == "zoo" else f"{self.base}+{text}"
 
 
 def pinned(text: str, *, public: bool = False) -> str:
@@ -127,7 +127,7 @@ def _open(ref: ModelRef, public: bool, control: RunControl) -> Checkpoint:
     place = _folder(ref, control)
     if ref.base is None:
         _refuse_file(place)
-        return FolderCheckpoint(place, pickles=not public)
+        return FolderCheckpoint(place, may_hold_code=not public)
     base, pack = _open(ref.base, public, control), find_pack(place)
     return LoraCheckpoint(base, place) if pack is None else PackCheckpoint(base, pack)
 
@@ -141,7 +141,7 @@ def _refuse_file(place: Path) -> None:
 
 
 def needs_download(ref: ModelRef) -> bool:
-    """Whether opening a model would fetch weights; its commit must be pinned."""
+    """Return True if opening a model would fetch weights; its commit must be pinned."""
     if ref.base is not None and needs_download(ref.base):
         return True
     if ref.source == "zoo":
@@ -151,7 +151,7 @@ def needs_download(ref: ModelRef) -> bool:
 
 
 def asks_hub(ref: ModelRef) -> bool:
-    """Whether looking up or opening a model that needs no download would ask the Hub."""
+    """Return True if opening a model that needs no download would still ask the Hub."""
     if ref.base is not None and asks_hub(ref.base):
         return True
     if ref.source != "hub":
@@ -203,8 +203,8 @@ def _on_adapter(text: str) -> ModelRef:
         raise InvalidValue(f"{shown(text)}: more than {_MOST_ADAPTERS} adapters on one model.")
     # packs/math.safetensors could be a Hub name, but Hub models are not files
     is_file = adapter.endswith(SUFFIX) and not adapter.startswith("hub:")
-    own = ModelRef("local", adapter) if is_file else ModelRef.parse(adapter)
-    return replace(own, base=ModelRef.parse(base))
+    ref = ModelRef("local", adapter) if is_file else ModelRef.parse(adapter)
+    return replace(ref, base=ModelRef.parse(base))
 
 
 def _path(text: str) -> Path:

@@ -9,8 +9,8 @@ from collections.abc import Callable, Hashable
 from typing import TypeVar, Unpack
 
 from dppa_core.checkpoints.checkpoint import Checkpoint, FolderCheckpoint
-from dppa_core.checkpoints.safetensors_reader import file_identity
 from dppa_core.checkpoints.sources.open import open_checkpoint
+from dppa_core.checkpoints.weight_file import file_identity
 from dppa_core.progress import RunControl
 from dppa_core.system.recent import Recent
 
@@ -29,43 +29,43 @@ class OpenModels:
 
     def __init__(self, size: int = SIZE) -> None:
         self._size = size
-        self._things = Recent(size)
+        self._values = Recent(size)
 
     def checkpoint(
         self, reference: str, *, public: bool = False, **control: Unpack[RunControl]
     ) -> Checkpoint:
         """As `open_checkpoint`, or the cached one if its files are unchanged."""
         key = reference, public
-        found: Checkpoint | None = self._things.find(key)
-        if found is not None and all(
-            file_identity(path) == before for path, before in found.identities().items()
+        cached: Checkpoint | None = self._values.find(key)
+        if cached is not None and all(
+            file_identity(path) == before for path, before in cached.identities().items()
         ):
-            return found
+            return cached
         opened = open_checkpoint(reference, public=public, **control)
         if self.keeps and isinstance(opened, FolderCheckpoint) and opened.nbytes <= HELD:
             opened.hold()
-        self._things.keep(key, opened)
+        self._values.keep(key, opened)
         return opened
 
     def put(self, reference: str, checkpoint: Checkpoint) -> None:
         """Cache a checkpoint under the reference of a recipe; no folder of that name is needed."""
-        self._things.keep((reference, False), checkpoint)
+        self._values.keep((reference, False), checkpoint)
 
     def value(self, key: Hashable, make: Callable[[], T]) -> T:
         """The cached value of a key, else the result of `make`.
 
         The key names everything the value depends on; files by their identities.
         """
-        found: T | None = self._things.find(key)
-        if found is None:
-            found = self._things.keep(key, make())
-        return found
+        cached: T | None = self._values.find(key)
+        if cached is None:
+            cached = self._values.keep(key, make())
+        return cached
 
     @property
     def keeps(self) -> bool:
-        """Whether it caches anything."""
+        """True if it caches anything."""
         return self._size > 0
 
-    def known(self, key: Hashable) -> bool:
-        """Whether a key has a cached value."""
-        return self._things.find(key) is not None
+    def holds(self, key: Hashable) -> bool:
+        """Return True if a key has a cached value."""
+        return self._values.find(key) is not None

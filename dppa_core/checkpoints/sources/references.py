@@ -10,7 +10,7 @@ LONGEST_REFERENCE = 4096
 """Characters; no path is longer."""
 
 
-def checked_reference(text: object, what: str = "A model reference") -> str:
+def checked_reference(text: object, subject: str = "A model reference") -> str:
     """A reference, or a folder's path, as text without surrounding space.
 
     Raises:
@@ -19,16 +19,16 @@ def checked_reference(text: object, what: str = "A model reference") -> str:
     text = str(text) if isinstance(text, Path) else text
     if not isinstance(text, str) or not text.strip():
         raise InvalidValue(
-            f"{what} must be a text such as zoo:math, or a folder, got {shown(text)}."
+            f"{subject} must be a text such as zoo:math, or a folder, got {shown(text)}."
         )
     text = text.strip()
     if len(text) > LONGEST_REFERENCE:
         raise InvalidValue(
-            f"{what} has {len(text)} characters; no path has more than {LONGEST_REFERENCE}."
+            f"{subject} has {len(text)} characters; no path has more than {LONGEST_REFERENCE}."
         )
     if not text.isprintable():
         raise InvalidValue(
-            f"{what} holds a character that cannot be printed: {shown(text)}. "
+            f"{subject} holds a character that cannot be printed: {shown(text)}. "
             "A line end that was copied along is the usual cause."
         )
     return text

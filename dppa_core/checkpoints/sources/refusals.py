@@ -42,26 +42,26 @@ def upload_errors(name: str, token: str, *, removing: bool = False) -> Iterator[
         ) from None
     # huggingface_hub raises RuntimeError and ValueError for a file it cannot send
     except (errors.HTTPError, OSError, RuntimeError, ValueError) as error:
-        raise _told(name, error, token, removing) from None  # its request holds the token
+        raise _refusal(name, error, token, removing) from None  # its request holds the token
 
 
-def _told(name: str, error: BaseException, token: str, removing: bool) -> DppaError:
-    status, said = _answer(error, token)
+def _refusal(name: str, error: BaseException, token: str, removing: bool) -> DppaError:
+    status, reply = _answer(error, token)
     if removing:
         return Unreachable(
             f"{name}: the upload failed, and the repository made for it could not be removed "
-            f"({said}). Remove it at https://huggingface.co/{name}/settings."
+            f"({reply}). Remove it at https://huggingface.co/{name}/settings."
         )
     if status == 401:
         return NotAllowed(f"{name}: the Hub does not know this token. {LOG_IN}")
     if status == 403:
-        return NotAllowed(f"{name}: the Hub refuses ({said}). {LOG_IN}")
+        return NotAllowed(f"{name}: the Hub refuses ({reply}). {LOG_IN}")
     if status == 409:
-        return InvalidValue(f"{name}: the Hub says that it exists already ({said}).")
+        return InvalidValue(f"{name}: the Hub says that it exists already ({reply}).")
     if status is not None and 400 <= status < 500 and status not in (408, 429):
-        return InvalidValue(f"{name}: the Hub rejects it (status {status}: {said}).")
+        return InvalidValue(f"{name}: the Hub rejects it (status {status}: {reply}).")
     return Unreachable(
-        f"{name}: the Hub does not answer, or the upload broke off ({said}). No network, a proxy, "
+        f"{name}: the Hub does not answer, or the upload broke off ({reply}). No network, a proxy, "
         "or a Hub that is busy is the usual cause; try again."
     )
 

@@ -11,17 +11,13 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from dppa_core.checkpoints.safetensors_reader import (
-    TensorInfo,
-    header_length,
-    open_file,
-    parse_header,
-)
+from dppa_core.checkpoints.safetensors_reader import header_length, open_file, parse_header
 from dppa_core.checkpoints.sources import hub
 from dppa_core.checkpoints.sources.hub import HubModel, cached_folder, hub_errors
+from dppa_core.checkpoints.weight_file import TensorInfo
 from dppa_core.errors import DamagedCheckpoint, Unreachable
 
-_AT_ONCE = 8
+_PARALLEL_REQUESTS = 8
 """Files requested at a time; a model of 70 billion parameters has 15 or more."""
 
 
@@ -37,17 +33,17 @@ def hub_tensors(model: HubModel, files: Iterable[str]) -> dict[str, TensorInfo]:
         Unreachable: no answer in time, or not the requested range.
     """
     names = list(files)
-    found: dict[str, TensorInfo] = {}
-    with ThreadPoolExecutor(min(_AT_ONCE, len(names) or 1), "dppa-headers") as pool:
-        for name, tensors in zip(names, pool.map(lambda n: _tensors(model, n), names), strict=True):
-            doubled = next((tensor for tensor in tensors if tensor in found), None)
+    tensors: dict[str, TensorInfo] = {}
+    with ThreadPoolExecutor(min(_PARALLEL_REQUESTS, len(names) or 1), "dppa-headers") as pool:
+        for name, part in zip(names, pool.map(lambda n: _tensors(model, n), names), strict=True):
+            doubled = next((tensor for tensor in part if tensor in tensors), None)
             if doubled is not None:
                 raise DamagedCheckpoint(
                     f"{model}: {doubled} lies in {name} and in another file. Shards of two "
                     "different models are the usual cause."
                 )
-            found |= tensors
-    return found
+            tensors |= part
+    return tensors
 
 
 def _tensors(model: HubModel, file: str) -> Mapping[str, TensorInfo]:
@@ -69,15 +65,18 @@ def _range(model: HubModel, file: str, start: int, count: int) -> bytes:
     )
 
     url = hf_hub_url(model.name, file, revision=model.commit)
-    asked = {"range": f"bytes={start}-{start + count - 1}", "accept-encoding": "identity"}
-    settings = {"headers": {**build_hf_headers(), **asked}, "timeout": hub.ANSWER_WITHIN}
+    requested = {"range": f"bytes={start}-{start + count - 1}", "accept-encoding": "identity"}
+    settings = {"headers": {**build_hf_headers(), **requested}, "timeout": hub.ANSWER_WITHIN}
     data = bytearray()
-    with hub_errors(model.name, model.commit), get_session().stream("GET", url, **settings) as got:
-        if got.is_error:
-            got.read()
-        hf_raise_for_status(got)
-        if got.status_code == 206:  # any other status would send all weights
-            for part in got.iter_bytes():
+    with (
+        hub_errors(model.name, model.commit),
+        get_session().stream("GET", url, **settings) as response,
+    ):
+        if response.is_error:
+            response.read()
+        hf_raise_for_status(response)
+        if response.status_code == 206:  # any other status would send all weights
+            for part in response.iter_bytes():
                 data += part
                 if len(data) >= count:
                     break

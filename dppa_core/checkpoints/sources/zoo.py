@@ -20,7 +20,7 @@ ZOO_DOMAINS = ("math", "finance", "law")
 """The embedded domain models; their base is `zoo:base`."""
 APART = tuple(f"apart-{domain}" for domain in ZOO_DOMAINS)
 """Those of the same base that never met each other, in the same order."""
-KNOWN = ("base", *ZOO_DOMAINS, *APART)
+ZOO_MODELS = ("base", *ZOO_DOMAINS, *APART)
 """The embedded models, base first."""
 
 _ZOO_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
@@ -28,8 +28,8 @@ _ZOO_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
 
 def zoo_root() -> Path:
     """Folder of the embedded models: `DPPA_ZOO`, else the package's, else the repository's."""
-    chosen = os.environ.get("DPPA_ZOO")
-    return Path(chosen) if chosen else _shipped("zoo")
+    variable = os.environ.get("DPPA_ZOO")
+    return Path(variable) if variable else _shipped("zoo")
 
 
 def _shipped(kind: str) -> Path:
@@ -40,8 +40,8 @@ def _shipped(kind: str) -> Path:
 
 def zoo_names() -> tuple[str, ...]:
     """Names of the embedded models, base first, then of those that were fetched."""
-    fetched = (set_names(base) for base, model in FETCHABLE.items() if model.here)
-    return (*KNOWN, *(name for names in fetched for name in names))
+    fetched = (set_names(base) for base, model in FETCHABLE.items() if model.is_fetched)
+    return (*ZOO_MODELS, *(name for names in fetched for name in names))
 
 
 def set_names(base: str) -> tuple[str, ...]:
@@ -61,8 +61,8 @@ def zoo_base(name: str) -> str:
 
 
 def is_embedded(reference: str) -> bool:
-    """Whether a model is one of the small ones that are shipped whole."""
-    return reference in {f"zoo:{name}" for name in KNOWN}
+    """Return True for the small models that are shipped whole."""
+    return reference in {f"zoo:{name}" for name in ZOO_MODELS}
 
 
 def zoo_domain(reference: str) -> str | None:
@@ -73,9 +73,9 @@ def zoo_domain(reference: str) -> str | None:
 
 
 def needs_fetch(name: str) -> bool:
-    """Whether opening a model would fetch it."""
+    """Return True if opening a model would fetch it."""
     model = FETCHABLE.get(zoo_base(name) or name)
-    return model is not None and not model.here
+    return model is not None and not model.is_fetched
 
 
 def zoo_folder(name: str, **control: Unpack[RunControl]) -> Path:
@@ -118,10 +118,10 @@ def zoo_path(name: str, assets: Path | None = None) -> str:
 
 def checked_zoo_name(name: str) -> str:
     """The name, if there is such a model; raises UnknownName with the closest one."""
-    known = (*KNOWN, *(one for base in FETCHABLE for one in set_names(base)))
+    names = (*ZOO_MODELS, *(member for base in FETCHABLE for member in set_names(base)))
     if _ZOO_NAME.fullmatch(name) and (
-        name in known or (zoo_root() / name / "config.json").is_file()
+        name in names or (zoo_root() / name / "config.json").is_file()
     ):
         return name
-    hint = did_you_mean(f"zoo:{name}", [f"zoo:{one}" for one in known])
+    hint = did_you_mean(f"zoo:{name}", [f"zoo:{member}" for member in names])
     raise UnknownName(f"{shown('zoo:' + name)}: no embedded model of that name. {hint}")

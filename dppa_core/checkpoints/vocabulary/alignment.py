@@ -13,8 +13,7 @@ import numpy as np
 
 from dppa_core.checkpoints.aligned_checkpoint import RowMap, map_key
 from dppa_core.checkpoints.checkpoint import Checkpoint
-from dppa_core.checkpoints.folders.weight_files import read_file
-from dppa_core.checkpoints.safetensors_reader import file_identity
+from dppa_core.checkpoints.folders.small_files import read_file
 from dppa_core.checkpoints.vocabulary.alignment_rows import wrap_base, wrap_model
 from dppa_core.checkpoints.vocabulary.rows import (
     BASE,
@@ -31,6 +30,7 @@ from dppa_core.checkpoints.vocabulary.tokenizer_files import (
     tokenizer_folder,
 )
 from dppa_core.checkpoints.vocabulary.tokens import Vocabulary, compare_vocabularies, examples
+from dppa_core.checkpoints.weight_file import file_identity
 from dppa_core.errors import IncompatibleCheckpoints, many
 from dppa_core.pruning.tensor_names import find_embedding
 
@@ -66,37 +66,33 @@ def align(
         IncompatibleCheckpoints: rows that cannot be matched, or an impossible union.
         DamagedCheckpoint: an unreadable tokenizer.
     """
-    if choice == "base" and all(_alike(base, one) for one in tuned):
-        return Alignment(base, tuple(tuned), None)
-    found = _Tokenizers.read(base, tuned, names)
-    if found is None:
-        if choice != "base":
-            raise IncompatibleCheckpoints(
-                f"vocabulary: {choice if choice == 'union' else names[int(choice)]}: the base has "
-                "no embedding or no tokenizer files beside its config.json, so that rows cannot "
-                "be matched by token. Copy them there, or choose `vocabulary: base`."
-            )
-        return Alignment(base, tuple(tuned), None)
-    if choice == "base" and all(found.same):
-        return Alignment(base, tuple(tuned), None)
-    target = found.target(choice)
-    owner = found.owned(target.source)
-    owned = (found.base, *found.models)
+    unchanged = Alignment(base, tuple(tuned), None)
+    if choice == "base" and all(_alike(base, model) for model in tuned):
+        return unchanged
+    tokenizers = _Tokenizers.read(base, tuned, names)
+    if tokenizers is None and choice != "base":
+        raise IncompatibleCheckpoints(
+            f"vocabulary: {choice if choice == 'union' else names[int(choice)]}: the base has "
+            "no embedding or no tokenizer files beside its config.json, so that rows cannot "
+            "be matched by token. Copy them there, or choose `vocabulary: base`."
+        )
+    if tokenizers is None or (choice == "base" and all(tokenizers.same)):
+        return unchanged
+    target, base_tokens = tokenizers.target(choice), tokenizers.base
+    owner, every = tokenizers.owned(target.source), (base_tokens, *tokenizers.models)
     # Rows without a token are padding of their model and of models with the same vocabulary.
-    maps = [rows_in(target, model, padding=model.alike(owner)) for model in owned]
+    maps = [rows_in(target, model, padding=model.alike(owner)) for model in every]
     key = map_key(*maps)
-    wrapped = base if _moves_nothing(maps[0], found.base) else wrap_base(base, tuned, maps, key)
+    wrapped = base if _moves_nothing(maps[0], base_tokens) else wrap_base(base, tuned, maps, key)
     models = tuple(
-        model if _moves_nothing(rows, own) else wrap_model(model, wrapped, rows, key, name)
-        for model, own, rows, name in zip(tuned, found.models, maps[1:], names, strict=True)
+        model if _moves_nothing(rows, tokens) else wrap_model(model, wrapped, rows, key, name)
+        for model, tokens, rows, name in zip(tuned, tokenizers.models, maps[1:], names, strict=True)
     )
-    vocabularies = tuple(one.vocabulary for one in owned)
+    vocabularies = tuple(model.vocabulary for model in every)
     foreign = frozenset(
-        index
-        for index, one in enumerate(found.models)
-        if one.vocabulary.ids != found.base.vocabulary.ids
+        index for index, tokens in enumerate(vocabularies[1:]) if tokens.ids != vocabularies[0].ids
     )
-    return Alignment(wrapped, models, target, found.notes(target), vocabularies, foreign)
+    return Alignment(wrapped, models, target, tokenizers.notes(target), vocabularies, foreign)
 
 
 def _moves_nothing(rows: RowMap, model: OwnVocabulary) -> bool:
@@ -111,32 +107,32 @@ class _Tokenizers:
     models: tuple[OwnVocabulary, ...]
     names: tuple[str, ...]
     same: tuple[bool, ...]
-    """Whether each model has the base's tokens and number of rows."""
+    """For each model, True if it has the base's tokens and number of rows."""
 
     @staticmethod
     def read(
         base: Checkpoint, tuned: Sequence[Checkpoint], names: Sequence[str]
     ) -> _Tokenizers | None:
         """Read them; None if the base has no embedding, or no model has its own tokenizer."""
-        rows = [embedding_rows(one) for one in (base, *tuned)]
+        rows = [embedding_rows(model) for model in (base, *tuned)]
         if not all(rows):
             return None
         home = tokenizer_folder(base.folders)
-        folders = [tokenizer_folder(one.folders) for one in tuned]
+        folders = [tokenizer_folder(model.folders) for model in tuned]
         vocabulary = None if home is None else read_vocabulary(home)
         if vocabulary is None:
             _need_tokenizer(rows, ("the base", *names), "the base")
             return None
-        mine = OwnVocabulary(vocabulary, rows[0])
-        owned = []
+        base_tokens = OwnVocabulary(vocabulary, rows[0])
+        models = []
         for name, folder, count in zip(names, folders, rows[1:], strict=True):
             if folder is None:
                 _need_tokenizer((rows[0], count), ("the base", name), name)
             alike = folder is None or _same_files(home, folder)
             theirs = vocabulary if alike or folder is None else read_vocabulary(folder)
-            owned.append(OwnVocabulary(theirs or vocabulary, count))
-        same = tuple(one.alike(mine) for one in owned)
-        return _Tokenizers(mine, tuple(owned), tuple(names), same)
+            models.append(OwnVocabulary(theirs or vocabulary, count))
+        same = tuple(model.alike(base_tokens) for model in models)
+        return _Tokenizers(base_tokens, tuple(models), tuple(names), same)
 
     def owned(self, source: int) -> OwnVocabulary:
         """The vocabulary of the base or of a model."""
@@ -153,41 +149,41 @@ class _Tokenizers:
     def _check_union(self, target: Target) -> None:
         """Refuse new tokens of a tokenizer's own table: the union would never produce them."""
         for index, (model, name) in enumerate(zip(self.models, self.names, strict=True)):
-            own = [
+            tokens = [
                 token
                 for token, source in target.added
                 if source == index and token not in model.vocabulary.added
             ]
-            if own:
+            if tokens:
                 raise IncompatibleCheckpoints(
-                    f"{name}: its tokenizer cuts text by {many(len(own), 'token')} the base lacks "
-                    f"({examples(own)}), so there is no union with the base's. Choose "
+                    f"{name}: its tokenizer cuts text by {many(len(tokens), 'token')} the base "
+                    f"lacks ({examples(tokens)}), so there is no union with the base's. Choose "
                     f"`vocabulary: base`, or `vocabulary: {name}` for its own."
                 )
 
     def notes(self, target: Target) -> tuple[str, ...]:
         """Notes for the user on the merged vocabulary and on each model."""
-        found = []
+        notes = []
         born = [t for t in target.vocabulary.ids if not self.base.has(t)]
         if target.source != BASE or target.added:
-            whose = "union" if target.source == BASE else self.names[target.source]
-            found.append(
-                f"vocabulary {whose}: {many(len(target.vocabulary.ids), 'token')}, "
+            owner = "union" if target.source == BASE else self.names[target.source]
+            notes.append(
+                f"vocabulary {owner}: {many(len(target.vocabulary.ids), 'token')}, "
                 f"{many(target.rows, 'row')}"
                 + (f"; {len(born)} the base lacks ({examples(born)})" if born else "")
             )
         pairs = zip(self.models, self.names, self.same, strict=True)
         for model, name, same in pairs:
-            found += [] if same else [f"{name}: {text}." for text in self._told(model, target)]
+            notes += [] if same else [f"{name}: {text}." for text in self._row_notes(model, target)]
         left = [t for t in self.base.vocabulary.ids if t not in target.vocabulary.ids]
         if left:
-            found.append(
+            notes.append(
                 f"the base: {many(len(left), 'token is', 'tokens are')} left out "
                 f"({examples(left)})."
             )
-        return tuple(found)
+        return tuple(notes)
 
-    def _told(self, model: OwnVocabulary, target: Target) -> list[str]:
+    def _row_notes(self, model: OwnVocabulary, target: Target) -> list[str]:
         difference = compare_vocabularies(target.vocabulary, model.vocabulary)
         if difference.same and model.rows == target.rows:
             return []
@@ -196,25 +192,25 @@ class _Tokenizers:
                 f"the same tokens in {many(model.rows, 'row')}, not {target.rows}: rows without "
                 "a token are padding and are not merged"
             ]
-        found = []
+        notes = []
         if difference.extra:
-            found.append(
+            notes.append(
                 f"{many(len(difference.extra), 'of its tokens is', 'of its tokens are')} not in "
                 f"the merged vocabulary ({examples(difference.extra)}) and left out"
             )
             if target.source == BASE and {*difference.extra} <= model.vocabulary.added:
-                found[-1] += "; `vocabulary: union` keeps them"
+                notes[-1] += "; `vocabulary: union` keeps them"
         if difference.missing:
-            found.append(
+            notes.append(
                 f"it lacks {many(len(difference.missing), 'token')} "
                 f"({examples(difference.missing)}): what the merge has there is left as it is"
             )
         if difference.moved:
-            found.append(
+            notes.append(
                 f"{many(len(difference.moved), 'token stands', 'tokens stand')} in other rows "
                 f"({examples(difference.moved)}), matched by their text"
             )
-        return found
+        return notes
 
 
 def tokenizer_identities(checkpoint: Checkpoint) -> tuple[str, ...]:
@@ -230,25 +226,25 @@ def embedding_rows(checkpoint: Checkpoint) -> int:
 
 
 def _alike(base: Checkpoint, tuned: Checkpoint) -> bool:
-    """Whether a model has the base's tokenizer byte for byte, or none, and the same rows."""
+    """Return True if a model has the base's rows, and its tokenizer byte for byte or none."""
     folder = tokenizer_folder(tuned.folders)
     same = folder is None or _same_files(tokenizer_folder(base.folders), folder)
     return same and embedding_rows(tuned) == embedding_rows(base)
 
 
-def _same_files(one: Path | None, other: Path) -> bool:
-    """Whether two folders hold the same tokenizer byte for byte."""
-    if one is None:
+def _same_files(base_folder: Path | None, folder: Path) -> bool:
+    """Return True if two folders hold the same tokenizer byte for byte."""
+    if base_folder is None:
         return False
-    if one == other:
+    if base_folder == folder:
         return True
     for name in TOKENIZER_FILES:
-        mine, theirs = one / name, other / name
-        if mine.is_file() != theirs.is_file():
+        base_file, file = base_folder / name, folder / name
+        if base_file.is_file() != file.is_file():
             return False
-        if mine.is_file() and read_file(mine) != read_file(theirs):
+        if base_file.is_file() and read_file(base_file) != read_file(file):
             return False
-        if name == TOKENIZER_FILES[0] and mine.is_file():
+        if name == TOKENIZER_FILES[0] and base_file.is_file():
             return True  # tokenizer.json is sufficient
     return True
 

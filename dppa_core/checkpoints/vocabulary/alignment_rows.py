@@ -34,9 +34,9 @@ def wrap_base(
     gathered = {}
     for name, role in token_tensors(base.names()).items():
         parts = [
-            AlignedTensor(model, own, rows)
+            AlignedTensor(model, counterpart, rows)
             for model, rows in zip(tuned, maps[1:], strict=True)
-            if (own := _counterpart(model, role)) is not None
+            if (counterpart := _counterpart(model, role)) is not None
         ]
         gathered[name] = gather_base(AlignedTensor(base, name, maps[0]), parts)
     return AlignedCheckpoint(base, gathered, key)
@@ -63,22 +63,24 @@ def wrap_model(
     gathered: dict[str, Gathered] = {}
     order = np.arange(rows.size)
     for name, role in token_tensors(model.names()).items():
-        own = _counterpart(base, role)
-        if own is not None:
-            _check_shapes(model, name, base, own, label)
+        counterpart = _counterpart(base, role)
+        if counterpart is not None:
+            _check_shapes(model, name, base, counterpart, label)
             gathered[name] = gather_model(
-                AlignedTensor(model, name, rows), AlignedTensor(base, own, order)
+                AlignedTensor(model, name, rows), AlignedTensor(base, counterpart, order)
             )
     return AlignedCheckpoint(model, gathered, key)
 
 
-def _check_shapes(model: Checkpoint, name: str, base: Checkpoint, own: str, label: str) -> None:
-    width, wanted = model.shape(name)[1:], base.shape(own)[1:]
-    if width != wanted or {model.dtype(name), base.dtype(own)} - set(FLOATS):
+def _check_shapes(
+    model: Checkpoint, name: str, base: Checkpoint, base_name: str, label: str
+) -> None:
+    width, base_width = model.shape(name)[1:], base.shape(base_name)[1:]
+    if width != base_width or {model.dtype(name), base.dtype(base_name)} - set(FLOATS):
         raise IncompatibleCheckpoints(
             f"{name}: {label} has rows of {math.prod(width)} {model.dtype(name)}, the base of "
-            f"{math.prod(wanted)} {base.dtype(own)}. Another size of model, or a quantised one, "
-            "is the usual cause."
+            f"{math.prod(base_width)} {base.dtype(base_name)}. Another size of model, or a "
+            "quantised one, is the usual cause."
         )
 
 

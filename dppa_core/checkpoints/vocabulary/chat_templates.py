@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dppa_core.checkpoints.folders.weight_files import read_file, read_object, text_of
+from dppa_core.checkpoints.folders.small_files import read_file, read_object, text_of
 
 EMBEDDED = (
     "{{ bos_token }}{% for message in messages %}"
@@ -28,11 +28,11 @@ def read_template(folder: Path) -> str | list[Any] | None:
     if path.is_file():
         return text_of(path, read_file(path))
     for name in (_JSON, _SETTINGS):
-        found = (
+        template = (
             read_object(folder / name).get("chat_template") if (folder / name).is_file() else None
         )
-        if isinstance(found, (str, list)) and found:
-            return found
+        if isinstance(template, (str, list)) and template:
+            return template
     return None
 
 

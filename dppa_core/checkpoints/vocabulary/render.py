@@ -136,7 +136,7 @@ _PROCESS = TemplateProcess()
 def rendered_chat(
     tokenizer: Any,
     turns: Sequence[Mapping[str, str]],
-    what: str,
+    label: str,
     *,
     finish: bool = False,
     process: TemplateProcess = _PROCESS,
@@ -152,24 +152,24 @@ def rendered_chat(
     Raises:
         DamagedCheckpoint: the template fails, writes too much or takes too long.
     """
-    with ForeignCode(f"{what} fails", OF_ANOTHER):
+    with ForeignCode(f"{label} fails", OF_ANOTHER):
         template = tokenizer.get_chat_template()
         flags = {"add_generation_prompt": not finish, "continue_final_message": finish}
         if template == EMBEDDED:
             return str(tokenizer.apply_chat_template(list(turns), tokenize=False, **flags))
         special = dict(tokenizer.special_tokens_map)
-    asked = {**special, "conversations": [list(turns)], "chat_template": template, **flags}
-    answer = process.ask({"what": f"{what} fails", "cause": OF_ANOTHER, "template": asked})
+    arguments = {**special, "conversations": [list(turns)], "chat_template": template, **flags}
+    answer = process.ask({"what": f"{label} fails", "cause": OF_ANOTHER, "template": arguments})
     if answer is None:
         raise DamagedCheckpoint(
-            f"{what} fails: it takes more than {SECONDS} seconds or {MIB} MiB. An endless "
+            f"{label} fails: it takes more than {SECONDS} seconds or {MIB} MiB. An endless "
             "loop is the usual cause."
         )
     if "error" in answer:
         raise DamagedCheckpoint(answer["error"])
     if "length" in answer:
         raise DamagedCheckpoint(
-            f"{what} makes {answer['length']} characters of a conversation of "
+            f"{label} makes {answer['length']} characters of a conversation of "
             f"{sum(len(turn['content']) for turn in turns)}; at most {LONGEST_RENDERED} are read. "
             f"{OF_ANOTHER}"
         )

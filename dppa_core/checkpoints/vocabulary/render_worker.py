@@ -32,11 +32,11 @@ def main(longest: int, seconds: int, mib: int) -> None:
     _bound_memory(mib)
     _say({})
     for line in sys.stdin.buffer:
-        asked = json.loads(line)
+        request = json.loads(line)
         _bound_time(seconds)
         try:
-            with ForeignCode(asked["what"], asked["cause"]):
-                text = str(render_jinja_template(**asked["template"])[0][0])
+            with ForeignCode(request["what"], request["cause"]):
+                text = str(render_jinja_template(**request["template"])[0][0])
         except DamagedCheckpoint as error:
             _say({"error": str(error)})
             continue

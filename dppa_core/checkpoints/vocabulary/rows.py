@@ -26,12 +26,12 @@ class OwnVocabulary:
     rows: int
 
     def has(self, token: str) -> bool:
-        """Whether a token has a row; a tokenizer may have more tokens than the embedding rows."""
+        """Return True if a token has a row; an embedding may have fewer rows than tokens."""
         return 0 <= self.vocabulary.ids.get(token, -1) < self.rows
 
-    def alike(self, other: OwnVocabulary) -> bool:
-        """Whether both have the same tokens in the same rows, and equally many rows."""
-        return self.rows == other.rows and self.vocabulary.ids == other.vocabulary.ids
+    def alike(self, model: OwnVocabulary) -> bool:
+        """Return True if both have the same tokens in the same rows, and equally many rows."""
+        return self.rows == model.rows and self.vocabulary.ids == model.vocabulary.ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +81,11 @@ def rows_in(target: Target, model: OwnVocabulary, *, padding: bool) -> Int64[nda
         padding: Whether the target's rows without a token map to the same rows of the model: true
             for the model with that vocabulary and those with an equal one.
     """
-    found = np.full(target.rows, -1, np.int64)
+    rows = np.full(target.rows, -1, np.int64)
     if padding:
         common = min(target.rows, model.rows)
-        found[:common] = np.arange(common)
+        rows[:common] = np.arange(common)
     for token, row in target.vocabulary.ids.items():
         if row < target.rows:
-            found[row] = model.vocabulary.ids[token] if model.has(token) else -1
-    return found
+            rows[row] = model.vocabulary.ids[token] if model.has(token) else -1
+    return rows

@@ -28,17 +28,17 @@ def moved_ids(
         if not (key.endswith("_token_id") or key in _LISTS) or value is None:
             continue
         ids = value if isinstance(value, list) else [value]
-        found = []
+        rows = []
         for row in ids:
             token = texts.get(row) if type(row) is int else None
             if token is not None and token in new.ids:
-                found.append(new.ids[token])
+                rows.append(new.ids[token])
             else:
                 lost[token or str(row)] = None
-        if not found:
+        if not rows:
             del moved[key]
         else:
-            moved[key] = found if isinstance(value, list) else found[0]
+            moved[key] = rows if isinstance(value, list) else rows[0]
     return moved, tuple(lost)
 
 
@@ -51,23 +51,23 @@ def with_added(
         files: Name -> content.
         definitions: Token -> its entry in the tokenizer.json it comes from; empty where unknown.
     """
-    found = dict(files)
+    contents = dict(files)
     rows = {token: target.vocabulary.ids[token] for token, _ in target.added}
     entries = {token: {"special": True, **_FLAGS, **definitions[token]} for token in rows}
-    if FAST in found:
-        value = json.loads(found[FAST])
+    if FAST in contents:
+        value = json.loads(contents[FAST])
         added = [{**entries[token], "id": row, "content": token} for token, row in rows.items()]
         value["added_tokens"] = [*(value.get("added_tokens") or []), *added]
-        found[FAST] = json_bytes(value)
-    if ADDED in found or FAST not in found:
-        found[ADDED] = json_bytes({**json.loads(found.get(ADDED, b"{}")), **rows})
-    settings = json.loads(found.get(SETTINGS, b"{}"))
+        contents[FAST] = json_bytes(value)
+    if ADDED in contents or FAST not in contents:
+        contents[ADDED] = json_bytes({**json.loads(contents.get(ADDED, b"{}")), **rows})
+    settings = json.loads(contents.get(SETTINGS, b"{}"))
     if isinstance(settings.get("added_tokens_decoder"), dict):
         for token, row in rows.items():
             entry = {key: entries[token][key] for key in ("special", *_FLAGS)}
             settings["added_tokens_decoder"][str(row)] = {"content": token, **entry}
-        found[SETTINGS] = json_bytes(settings)
-    return found
+        contents[SETTINGS] = json_bytes(settings)
+    return contents
 
 
 def json_bytes(value: Any) -> bytes:

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from dppa_core.checkpoints.folders.weight_files import read_file, read_object, text_of
+from dppa_core.checkpoints.folders.small_files import read_file, read_object, text_of
 from dppa_core.checkpoints.vocabulary.tokenizer_growth import check_growth
 from dppa_core.checkpoints.vocabulary.tokens import Vocabulary, checked, vocabulary_of_json
 from dppa_core.errors import DamagedCheckpoint, NotAllowed, shown

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from math import prod
 from typing import Any
 
-from dppa_core.checkpoints.folders.weight_files import values_within
+from dppa_core.checkpoints.folders.small_files import values_within
 
 MOST_STEPS, MOST_TIMES, MOST_PADDING = 100, 100, 1_000_000
 """Steps, times that a text may grow by all of them, and tokens that may be added to fill it up;
@@ -16,7 +16,7 @@ published tokenizers have some ten steps, and 18 times (a character that is a wh
 _BYTES = 4
 """Characters that a step of bytes makes of one."""
 _CHARACTER = r"\\[dswnrt.(){}?*+|^$\\]|\[\^?[^\[\]\\&^]+\]|[^\[\]\\(){}?*+|^$]"
-"""What matches one character in Oniguruma, which reads operators and nested classes unlike `re`:
+"""Pattern of one character in Oniguruma, which reads operators and nested classes unlike `re`:
 there `a{9}?` may match nothing."""
 
 
@@ -33,10 +33,10 @@ def check_growth(tokenizer: Mapping[str, Any]) -> None:
         raise ValueError(f"it has {count} steps; at most {MOST_STEPS} are read")
     repeats = prod(map(_sequences, more))
     forth = prod(map(_text_growth, texts)) * repeats
-    for what, times in (("read", forth), ("written", prod(map(_replaced, back)))):
+    for direction, times in (("read", forth), ("written", prod(map(_replaced, back)))):
         if times > MOST_TIMES:
             raise ValueError(
-                f"its steps can make a text that is {what} {times:.3g} times as long; at most "
+                f"its steps can make a text that is {direction} {times:.3g} times as long; at most "
                 f"{MOST_TIMES} times are allowed"
             )
     counts = [(key, n) for key in ("padding", "truncation") for n in _integers(tokenizer.get(key))]
@@ -58,7 +58,7 @@ def _integers(value: Any) -> Iterator[int]:
 
 
 def _text_growth(step: Mapping[str, Any]) -> float:
-    """How many times as long a text can become by a step of normalizer or pre-tokenizer."""
+    """Largest growth of a text by a step of normalizer or pre-tokenizer, as a factor."""
     if step["type"] == "ByteLevel":
         return _BYTES
     if step["type"] == "Prepend":
@@ -71,7 +71,7 @@ def _text_growth(step: Mapping[str, Any]) -> float:
 
 
 def _replaced(step: Mapping[str, Any]) -> float:
-    """How many times as long a text can become by a replacement; 1 for another step."""
+    """Largest growth of a text by a replacement, as a factor; 1 for another step."""
     if step["type"] != "Replace":
         return 1
     pattern, content = step.get("pattern"), _length(step.get("content"))
@@ -99,7 +99,7 @@ def _longest_entry(charsmap: Any) -> int:
 
 
 def _sequences(step: Mapping[str, Any]) -> int:
-    """How often a post-processor repeats the text."""
+    """Number of times that a post-processor repeats the text."""
     return max(1, sum("Sequence" in piece for piece in _tables(step.get("single"))))
 
 

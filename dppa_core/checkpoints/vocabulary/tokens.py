@@ -39,7 +39,7 @@ class VocabularyDifference:
 
     @property
     def same(self) -> bool:
-        """Whether every token has the same row in both."""
+        """Return True if every token has the same row in both."""
         return not (self.moved or self.extra or self.missing)
 
     def text(self) -> str:
@@ -51,19 +51,21 @@ class VocabularyDifference:
         return "; ".join((f"{many(self.shared, 'token')} shared", *parts))
 
 
-def compare_vocabularies(base: Vocabulary, other: Vocabulary) -> VocabularyDifference:
+def compare_vocabularies(base: Vocabulary, tuned: Vocabulary) -> VocabularyDifference:
     """Compare two vocabularies token by token."""
-    mine, theirs = base.ids, other.ids
-    if mine == theirs:
-        return VocabularyDifference(len(mine), (), (), ())
-    moved = [token for token in mine if token in theirs and mine[token] != theirs[token]]
-    missing = [token for token in mine if token not in theirs]
-    extra = [token for token in theirs if token not in mine]
+    base_ids, tuned_ids = base.ids, tuned.ids
+    if base_ids == tuned_ids:
+        return VocabularyDifference(len(base_ids), (), (), ())
+    moved = [
+        token for token in base_ids if token in tuned_ids and base_ids[token] != tuned_ids[token]
+    ]
+    missing = [token for token in base_ids if token not in tuned_ids]
+    extra = [token for token in tuned_ids if token not in base_ids]
     return VocabularyDifference(
-        shared=len(mine) - len(missing),
-        moved=tuple(sorted(moved, key=mine.__getitem__)),
-        extra=tuple(sorted(extra, key=theirs.__getitem__)),
-        missing=tuple(sorted(missing, key=mine.__getitem__)),
+        shared=len(base_ids) - len(missing),
+        moved=tuple(sorted(moved, key=base_ids.__getitem__)),
+        extra=tuple(sorted(extra, key=tuned_ids.__getitem__)),
+        missing=tuple(sorted(missing, key=base_ids.__getitem__)),
     )
 
 
@@ -80,14 +82,14 @@ def vocabulary_of_json(tokenizer: Any) -> Vocabulary:
         ValueError: not a BPE, Unigram, WordPiece or WordLevel tokenizer; one line.
     """
     model = tokenizer.get("model") if isinstance(tokenizer, Mapping) else None
-    given = model.get("vocab") if isinstance(model, Mapping) else None
-    if isinstance(given, Mapping):
-        ids = dict(given)
-    elif isinstance(given, list):  # Unigram: pairs of token and score, in order
-        pairs = enumerate(given)
+    vocab = model.get("vocab") if isinstance(model, Mapping) else None
+    if isinstance(vocab, Mapping):
+        ids = dict(vocab)
+    elif isinstance(vocab, list):  # Unigram: pairs of token and score, in order
+        pairs = enumerate(vocab)
         ids = {p[0]: row for row, p in pairs if isinstance(p, list) and p and isinstance(p[0], str)}
     else:
-        raise ValueError(f"its model has no vocab, got {shown(given)}")
+        raise ValueError(f"its model has no vocab, got {shown(vocab)}")
     entries = tokenizer.get("added_tokens") or []
     if not isinstance(entries, list) or not all(isinstance(entry, Mapping) for entry in entries):
         raise ValueError(f"added_tokens must be a list of tables, got {shown(entries)}")

@@ -13,7 +13,11 @@ from dppa_core.cli.output import JsonFlag, emit, progress_line, recipe_or_models
 from dppa_core.errors import many
 from dppa_core.preflight_checks.facts import ORDER, Finding, Severity
 from dppa_core.preflight_checks.fetchable_sets import fetchable_set
-from dppa_core.preflight_checks.run import PreflightReport, preflight_models, preflight_recipe
+from dppa_core.preflight_checks.preflight_report import (
+    PreflightReport,
+    preflight_models,
+    preflight_recipe,
+)
 from dppa_core.recipes.yaml_text import load_recipe
 
 _MARKS = {"blocker": "✗", "warning": "!", "note": "·", "ok": "✓"}

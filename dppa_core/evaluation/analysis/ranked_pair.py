@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from jaxtyping import Float32
 from numpy import ndarray
 
-from dppa_core.checkpoints.checkpoint import Checkpoint
+from dppa_core.checkpoints.checkpoint import Checkpoint, PageReleaser
 from dppa_core.checkpoints.chunks import Loader, TensorPair
 from dppa_core.checkpoints.matching import match_tensors
-from dppa_core.checkpoints.page_release import PageReleaser
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.checkpoints.vocabulary.alignment import align
 from dppa_core.kernels import get_backend

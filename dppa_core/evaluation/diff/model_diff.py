@@ -16,10 +16,9 @@ import numpy as np
 from jaxtyping import Float64, Shaped
 from numpy import ndarray
 
-from dppa_core.checkpoints.checkpoint import Checkpoint
+from dppa_core.checkpoints.checkpoint import Checkpoint, PageReleaser
 from dppa_core.checkpoints.chunks import CHUNK, slices
 from dppa_core.checkpoints.matching import check_finite, match_tensors
-from dppa_core.checkpoints.page_release import PageReleaser
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.checkpoints.sources.references import checked_reference
 from dppa_core.errors import IncompatibleCheckpoints

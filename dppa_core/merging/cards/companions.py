@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dppa_core.checkpoints.checkpoint import Checkpoint
-from dppa_core.checkpoints.folders.weight_files import COMPANIONS, read_companion, read_object
+from dppa_core.checkpoints.folders.small_files import COMPANIONS, read_companion, read_object
 from dppa_core.checkpoints.vocabulary.alignment import Alignment
 from dppa_core.checkpoints.vocabulary.chat_templates import read_template, without_template
 from dppa_core.checkpoints.vocabulary.rows import BASE, Target

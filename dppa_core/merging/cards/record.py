@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dppa_core.checkpoints.fingerprints import Fingerprint, one_fingerprint
-from dppa_core.checkpoints.folders.weight_files import read_object
+from dppa_core.checkpoints.folders.small_files import read_object
 from dppa_core.errors import DamagedCheckpoint
 from dppa_core.preflight_checks.provenance import Parent
 from dppa_core.pruning.plan import PruningPlan

@@ -19,9 +19,9 @@ from typing import Unpack
 import torch
 
 from dppa_core.checkpoints.checkpoint import Checkpoint
-from dppa_core.checkpoints.safetensors_reader import file_identity
 from dppa_core.checkpoints.sources.open import ModelRef
 from dppa_core.checkpoints.sources.open_models import OpenModels
+from dppa_core.checkpoints.weight_file import file_identity
 from dppa_core.errors import OutOfBudget
 from dppa_core.merging.in_memory.rewrite import Tensors, find_live, write_merge
 from dppa_core.merging.in_memory.source import (

@@ -17,7 +17,7 @@ from jaxtyping import Float32
 from numpy import ndarray
 
 from dppa_core.checkpoints.checkpoint import Checkpoint
-from dppa_core.checkpoints.folders.weight_files import known_sha256
+from dppa_core.checkpoints.folders.small_files import known_sha256
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.checkpoints.vocabulary.alignment import align
 from dppa_core.profiling.calibration.store import Stored, draft, open_stored

@@ -11,7 +11,7 @@ from numpy import ndarray
 from dppa_core.evaluation.scores import Target
 from dppa_core.merging.merger import open_merger
 from dppa_core.merging.passes.chunk_pass import add_treated
-from dppa_core.preflight_checks.of_weights import distance
+from dppa_core.preflight_checks.of_weights import measure_distance
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.pruning.coefficients import PartCoefficient
 from dppa_core.pruning.delta_profile import DeltaProfile
@@ -44,7 +44,7 @@ def wrong_base(task: CaseTask, repaired: bool) -> ShownCase:
     """A base with the real base's weights in another order."""
     base = BASE if repaired else task.workshop.derived("base-shuffled", _shuffled)
     recipe = MergeRecipe(base, (DomainModel(MODEL, LEVELS),))
-    far = distance(cached_profile(base, MODEL))
+    far = measure_distance(cached_profile(base, MODEL))
     tone = GOOD if repaired else BAD
     layers = tuple(
         Bar(f"layer {n}", x, number(round(x, 2)), tone) for n, x in enumerate(far.layers)

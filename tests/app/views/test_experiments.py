@@ -144,7 +144,7 @@ def test_models_are_chosen_and_those_without_results_do_not_hide_the_others(tmp_
 def test_the_results_that_came_along_are_read_and_their_rows_can_be_set(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fetched = (*zoo.KNOWN, *zoo.set_names("smollm2"))
+    fetched = (*zoo.ZOO_MODELS, *zoo.set_names("smollm2"))
     monkeypatch.setattr(experiments, "zoo_names", lambda: fetched)
     results = read_results(name)
     rows = [

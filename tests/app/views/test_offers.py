@@ -194,7 +194,7 @@ def test_a_model_the_program_knows_is_fetched_before_it_is_checked(
     monkeypatch.setitem(FETCHABLE, "tiny", tiny)
 
     def fetched(model: Fetchable, progress: Progress | None = None, **_: object) -> Path:
-        if not model.here:
+        if not model.is_fetched:
             assert progress is not None, "it was opened before it was fetched"
             progress(1, 2, "")
             progress(2, 2, "Converting")

@@ -1,7 +1,4 @@
-"""The files of a checkpoint folder: config.json and weights, in one file or in shards.
-
-If two files could count, the one that transformers reads counts.
-"""
+"""Reads the files of a model's folder that hold no weights: config.json, tokenizer, template."""
 
 from __future__ import annotations
 
@@ -11,7 +8,6 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +22,6 @@ from dppa_core.errors import (
 from dppa_core.system.strict_json import parse_json
 
 _CONFIG = "config.json"
-SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
-"""Weights in one file, and the index of several."""
-PICKLE, PICKLE_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
-"""The same in PyTorch's format."""
 COMPANIONS = (
     "generation_config.json",
     "tokenizer.json",
@@ -53,7 +45,7 @@ COMPANIONS = (
 _VOCABULARIES = ("tokenizer.json", "vocab.json")
 _BINARY = ".model"
 _PIECES = re.compile(rb"\n|[A-Za-z0-9+/]+=* \d+\n")
-"""How models of sentencepiece and of tiktoken begin."""
+"""First bytes of models of sentencepiece and of tiktoken."""
 _UNKNOWN = {"[UNK]", "<unk>", "<UNK>"}
 """The token of unknown words, one of which a list of words without their counts has."""
 _COUNTED = re.compile(r"[^ \t]+[ \t]\d+")
@@ -64,17 +56,6 @@ _MERGED = re.compile(r"[^ ]* [^ ]*(?: \d+)?")
 _LARGEST = 64 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class WeightFiles:
-    """The weight files of a checkpoint, and its index."""
-
-    paths: tuple[Path, ...]
-    promised: Mapping[str, str]
-    """Tensor -> shard, as the index lists them; empty for a single file."""
-    pickled: bool = False
-    """Whether they are PyTorch's .bin files."""
-
-
 def read_config(folder: Path) -> dict[str, Any]:
     """The values of a folder's config.json.
 
@@ -83,20 +64,20 @@ def read_config(folder: Path) -> dict[str, Any]:
         IncompatibleCheckpoints: it holds llama.cpp weights instead.
         DamagedCheckpoint: it cannot be read, or is not a JSON object.
     """
-    if not stat.S_ISDIR(_mode(folder)):
-        gguf = why_gguf([folder.name]) if _mode(folder) else None
+    if not stat.S_ISDIR(file_mode(folder)):
+        gguf = why_gguf([folder.name]) if file_mode(folder) else None
         if gguf is not None:
-            told = gguf.replace(f"holds {folder.name}", "a GGUF file", 1)
-            raise IncompatibleCheckpoints(f"{folder}: {told}")
+            reason = gguf.replace(f"holds {folder.name}", "a GGUF file", 1)
+            raise IncompatibleCheckpoints(f"{folder}: {reason}")
         raise MissingCheckpoint(
             f"{folder}: no such folder. A model is zoo:NAME, owner/name of the Hub, or a folder "
             "that holds config.json and weights; a typing error is the usual cause."
         )
-    if not _mode(folder / _CONFIG):
-        gguf = why_gguf(_names(folder))
+    if not file_mode(folder / _CONFIG):
+        gguf = why_gguf(file_names(folder))
         if gguf is not None:
             raise IncompatibleCheckpoints(f"{folder}: {gguf}")
-        if _mode(folder / "adapter_config.json"):
+        if file_mode(folder / "adapter_config.json"):
             raise MissingCheckpoint(
                 f"{folder}: an adapter, which is no model by itself. Name it behind its base: "
                 f"BASE+{folder}."
@@ -106,58 +87,6 @@ def read_config(folder: Path) -> dict[str, Any]:
             "Pointing at a parent folder, or at an adapter, is the usual cause."
         )
     return read_object(folder / _CONFIG)
-
-
-def weight_files(folder: Path) -> WeightFiles:
-    """The weights of a folder: safetensors where there are any, else PyTorch's .bin files.
-
-    For each format the single file counts if it exists, else the files its index lists.
-
-    Raises:
-        MissingCheckpoint: neither is there.
-        DamagedCheckpoint: the index is not an index.
-        IncompatibleCheckpoints: only llama.cpp weights.
-    """
-    for single, index, pickled in ((SINGLE, INDEX, False), (PICKLE, PICKLE_INDEX, True)):
-        if stat.S_ISREG(_mode(folder / single)):
-            return WeightFiles((folder / single,), {}, pickled)
-        if stat.S_ISREG(_mode(folder / index)):
-            promised = read_index(folder / index)
-            shards = sorted(set(promised.values()))
-            return WeightFiles(tuple(folder / name for name in shards), promised, pickled)
-    files = _names(folder)
-    gguf = why_gguf(files)
-    if gguf is not None:
-        raise IncompatibleCheckpoints(f"{folder}: {gguf}")
-    other = [n for kind in (".bin", ".safetensors") for n in files if n.endswith(kind)]
-    found = f"it holds {', '.join(other[:3])}" if other else "it holds no weights"
-    raise MissingCheckpoint(
-        f"{folder}: neither {SINGLE} nor {INDEX}, nor {PICKLE}; {found}. Weights in another format "
-        "(save them with save_pretrained) or an interrupted download are the usual causes."
-    )
-
-
-def read_index(index: Path) -> dict[str, str]:
-    """Tensor -> file of the same folder, as an index of safetensors or of .bin files lists them.
-
-    Raises:
-        DamagedCheckpoint: not an index, or it names files elsewhere.
-    """
-    ending = ".bin" if index.name == PICKLE_INDEX else ".safetensors"
-    weight_map = read_object(index).get("weight_map")
-    if not isinstance(weight_map, dict) or not weight_map:
-        raise DamagedCheckpoint(
-            f"{index}: weight_map must list the shard of every tensor, got {shown(weight_map)}. "
-            "An interrupted download is the usual cause."
-        )
-    for name in weight_map.values():
-        here = isinstance(name, str) and name.isprintable() and Path(name).name == name
-        if not here or not name.endswith(ending):
-            kind = "safetensors" if ending == ".safetensors" else ending
-            raise DamagedCheckpoint(
-                f"{index}: shard {shown(name)} is not the name of a {kind} file in this folder."
-            )
-    return weight_map
 
 
 def read_object(path: Path) -> dict[str, Any]:
@@ -209,7 +138,7 @@ def read_companion(path: Path) -> bytes:
 
 
 def _is_of_kind(path: Path, data: bytes) -> bool:
-    """Whether a file is what its name says; a hard link cannot be told from the file itself."""
+    """Return True if a file is what its name says; a hard link looks like the file itself."""
     if path.suffix == _BINARY:
         return _PIECES.match(data) is not None
     text = text_of(path, data).removeprefix("\ufeff")
@@ -259,14 +188,15 @@ def _object(path: Path, data: bytes) -> dict[str, Any]:
     return value
 
 
-def _names(folder: Path) -> list[str]:
+def file_names(folder: Path) -> list[str]:
+    """Names of all files in a folder, sorted."""
     try:
         return sorted(path.name for path in folder.iterdir())
     except OSError as error:
         raise unreadable(folder, error) from error
 
 
-def _mode(path: Path) -> int:
+def file_mode(path: Path) -> int:
     """The mode of `stat`, or 0 if nothing exists."""
     try:
         return path.stat().st_mode

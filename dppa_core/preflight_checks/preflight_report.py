@@ -31,7 +31,7 @@ from dppa_core.preflight_checks.facts import (
 from dppa_core.preflight_checks.of_merge import about_licences, about_resources, sizes_of
 from dppa_core.preflight_checks.of_model import about_model
 from dppa_core.preflight_checks.of_pair import about_pair
-from dppa_core.preflight_checks.of_weights import BaseDistance, about_distance, distance
+from dppa_core.preflight_checks.of_weights import BaseDistance, about_distance, measure_distance
 from dppa_core.preflight_checks.weight_sample import about_finite, about_rounding, rounding_loss
 from dppa_core.profiling.profile import cached_profile, remembered_profile
 from dppa_core.progress import Progress, Stop
@@ -58,15 +58,17 @@ class PreflightReport:
 
     def __repr__(self) -> str:
         counts = Counter(finding.severity for finding in self.findings)
-        summary = ", ".join(f"{counts[one]} {one.value}" for one in reversed(ORDER) if counts[one])
+        summary = ", ".join(
+            f"{counts[kind]} {kind.value}" for kind in reversed(ORDER) if counts[kind]
+        )
         ready = "cannot be merged as they are" if self.blockers else "can be merged"
         return f"PreflightReport({self.base} and {', '.join(self.models)} {ready}: {summary})"
 
     def _repr_html_(self) -> str:
         """For notebooks: a table of the findings, the most severe first."""
         rows = [
-            (one.severity.value, one.topic, one.model, one.what, one.remedy)
-            for one in self.findings
+            (finding.severity.value, finding.topic, finding.model, finding.what, finding.remedy)
+            for finding in self.findings
         ]
         return html_table(repr(self), ("severity", "topic", "model", "finding", "do"), rows)
 
@@ -84,7 +86,7 @@ class PreflightReport:
             "findings": [finding.to_json() for finding in self.findings],
             "facts": [facts.to_json() for facts in self.facts],
             "estimate": asdict(self.estimate) if self.estimate else None,
-            "distances": {name: found.to_json() for name, found in self.distances},
+            "distances": {name: distance.to_json() for name, distance in self.distances},
         }
 
 
@@ -136,51 +138,51 @@ def preflight_models(
     """
     collector = FactsCollector()
     looked = _look(collector, (base, *models))
-    mine = looked[0].facts
-    tuned = [found.facts for found in looked[1:] if found.facts]
-    if mine is not None:
-        mine, tuned = _with_vocabularies(collector, mine, tuned)
-    facts = ([mine] if mine else []) + tuned
-    findings = [finding for found in looked for finding in found.findings]
-    findings += [finding for one in facts for finding in about_model(one)]
-    findings += [f for one in tuned if mine for f in about_pair(mine, one, vocabulary, heads)]
+    base_facts = looked[0].facts
+    tuned = [collected.facts for collected in looked[1:] if collected.facts]
+    if base_facts is not None:
+        base_facts, tuned = _with_vocabularies(collector, base_facts, tuned)
+    facts = ([base_facts] if base_facts else []) + tuned
+    findings = [finding for collected in looked for finding in collected.findings]
+    findings += [finding for model in facts for finding in about_model(model)]
     needed = None
+    if base_facts:
+        for model in tuned:
+            findings += about_pair(base_facts, model, vocabulary, heads)
+        dtype = base_facts.stored_dtype if dtype == "base" else dtype
     if facts:
         findings += about_licences(facts)
-    if mine is not None and dtype == "base":
-        dtype = mine.stored_dtype
-    if mine is not None and mine.bytes_of_weights:
+    if base_facts and base_facts.bytes_of_weights:
         threads = worker_count(workers)
-        sizes = sizes_of(mine, tuned, dtype=dtype, combines=combines, workers=threads)
+        sizes = sizes_of(base_facts, tuned, dtype=dtype, combines=combines, workers=threads)
         needed = estimate(sizes)
         findings += about_resources(needed, _machine(facts))
     settings = {"workers": workers, "progress": progress, "stop": stop} if measure else None
-    known, measured = _distances(mine, tuned, findings, settings)
-    if mine is not None:
-        measured += _weights(mine, tuned, findings + measured, set(dict(known)), dtype, stop)
-    return PreflightReport(
-        base, tuple(models), tuple(facts), _sorted(findings + measured), needed, known
-    )
+    distances, measured = _distances(base_facts, tuned, findings, settings)
+    findings += measured
+    if base_facts:
+        findings += _weights(base_facts, tuned, tuple(findings), set(dict(distances)), dtype, stop)
+    return PreflightReport(base, tuple(models), tuple(facts), _sorted(findings), needed, distances)
 
 
 def _look(collector: FactsCollector, references: Sequence[str]) -> list[CollectedFacts]:
     """Read the first model alone, to wait only once for an unreachable Hub; then the others."""
     unique = list(dict.fromkeys(references))
-    found = {unique[0]: collector.look(unique[0])}
+    collected = {unique[0]: collector.look(unique[0])}
     with ThreadPoolExecutor(4, "dppa-look") as pool:
-        found |= dict(zip(unique[1:], pool.map(collector.look, unique[1:]), strict=True))
-    return [found[reference] for reference in references]
+        collected |= dict(zip(unique[1:], pool.map(collector.look, unique[1:]), strict=True))
+    return [collected[reference] for reference in references]
 
 
 def _with_vocabularies(
     collector: FactsCollector, base: ModelFacts, tuned: list[ModelFacts]
 ) -> tuple[ModelFacts, list[ModelFacts]]:
     """Read the tokens of tokenizers that differ from the base's, and then the base's."""
-    mine = base.tokenizer.identities
-    other = [one.reference for one in tuned if not (one.tokenizer.identities & mine)]
-    if not other or not base.tokenizer.files:
+    hashes = base.tokenizer.identities
+    unlike = [model.reference for model in tuned if not model.tokenizer.identities & hashes]
+    if not unlike or not base.tokenizer.files:
         return base, tuned
-    tuned = [collector.with_vocabulary(one) if one.reference in other else one for one in tuned]
+    tuned = [collector.with_vocabulary(m) if m.reference in unlike else m for m in tuned]
     return collector.with_vocabulary(base), tuned
 
 
@@ -201,33 +203,33 @@ def _weights(
     dtype: str,
     stop: Stop | None,
 ) -> Iterator[Finding]:
-    """What the weights that are here show, and what rounding takes of each delta.
+    """Findings from weights on this disk, and on each delta's loss by rounding.
 
     Args:
         profiled: Models whose weights, and the base's, were all read and are finite.
     """
     bad = {f.model for f in findings if f.severity is Severity.BLOCKER}
-    here = [m for m in (base, *tuned) if m.tensors and not m.missing and m.reference not in bad]
+    readable = [m for m in (base, *tuned) if m.tensors and not m.missing and m.reference not in bad]
     opened: dict[str, Checkpoint] = {}
-    for reference, exact in {m.reference: _exact(m) for m in here}.items():
+    for reference, exact in {m.reference: _exact(m) for m in readable}.items():
         notes = LookNotes(reference)
         checkpoint = notes.attempt(partial(open_checkpoint, exact), None)
-        yield from notes.found
+        yield from notes.findings
         if checkpoint is None:
             continue
         opened[reference] = checkpoint
         if reference not in profiled and not (reference == base.reference and profiled):
-            found = about_finite(reference, checkpoint, stop)
-            yield found
-            if found.severity is Severity.BLOCKER:
+            finding = about_finite(reference, checkpoint, stop)
+            yield finding
+            if finding.severity is Severity.BLOCKER:
                 del opened[reference]  # rounding has no size among NaN
-    for one in tuned if base.tensors else ():
-        if not one.tensors or one.reference in bad:
+    for model in tuned if base.tensors else ():
+        if not model.tensors or model.reference in bad:
             continue
-        loss, stored = None, {*base.dtypes, *one.dtypes, *(("F32",) if one.adapters else ())}
-        if base.reference in opened and one.reference in opened:
-            loss = rounding_loss(opened[base.reference], opened[one.reference], dtype)
-        yield about_rounding(one.reference, stored, dtype, loss)
+        loss, stored = None, {*base.dtypes, *model.dtypes, *(("F32",) if model.adapters else ())}
+        if base.reference in opened and model.reference in opened:
+            loss = rounding_loss(opened[base.reference], opened[model.reference], dtype)
+        yield about_rounding(model.reference, stored, dtype, loss)
 
 
 def _distances(
@@ -240,24 +242,24 @@ def _distances(
     if base is None or base.missing or not base.tensors:
         return (), []
     bad = {f.model for f in findings if f.severity is Severity.BLOCKER}
-    fit = [one for one in tuned if one.tensors and not one.missing and one.reference not in bad]
-    known, said = [], []
-    for one in fit if base.reference not in bad else []:
-        names = (_exact(base), _exact(one))
+    fit = [m for m in tuned if m.tensors and not m.missing and m.reference not in bad]
+    distances, new_findings = [], []
+    for model in fit if base.reference not in bad else []:
+        names = (_exact(base), _exact(model))
         try:
             if settings is None:
                 profile = remembered_profile(*names)
             else:
                 profile = cached_profile(*names, **settings)
         except DppaError as error:  # such as NaN among the weights
-            said.append(replace(trouble(one.reference, error), topic="weights"))
+            new_findings.append(replace(trouble(model.reference, error), topic="weights"))
             continue
         if profile is None:
-            said.append(_not_measured(one.reference))
+            new_findings.append(_not_measured(model.reference))
             continue
-        known.append((one.reference, distance(profile)))
-        said.append(about_distance(one.reference, known[-1][1]))
-    return tuple(known), said
+        distances.append((model.reference, measure_distance(profile)))
+        new_findings.append(about_distance(model.reference, distances[-1][1]))
+    return tuple(distances), new_findings
 
 
 def _exact(facts: ModelFacts) -> str:
