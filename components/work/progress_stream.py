@@ -11,7 +11,7 @@ from typing import Any
 from dppa_core.answering.answerer import ReplyEvent
 from dppa_core.errors import Cancelled
 from dppa_core.models.reply import ReplyToken
-from dppa_core.progress import Stop
+from dppa_core.progress import Progress, Stop
 
 from .error_notices import message
 from .studio import Emit, Job, Studio
@@ -23,15 +23,19 @@ IDLE: dict[str, Any] = {"state": "idle", "id": "", "result": None}
 
 
 def stream_run(
-    studio: Studio, name: str, work: Callable[[Emit, Stop], dict[str, Any]]
+    studio: Studio, name: str, work: Callable[[Progress, Stop], dict[str, Any]]
 ) -> Iterator[dict[str, Any]]:
     """Yield values for the browser, a few times a second, until there is a result. Closing it stops
-    the work. `work` emits (done, total, what is done) and returns the result as JSON."""
+    the work. `work` reports its progress and returns the result as JSON."""
     about = {"id": secrets.token_hex(4), "result": None}
     standing: dict[str, Any] = {"done": 0, "total": 0, "what": "Starting"}
     yield {"state": "running", **about, **standing}
     results: list[dict[str, Any]] = []
-    job = studio.start(name, lambda emit, stop: results.append(work(emit, stop)))
+
+    def run(emit: Emit, stop: Stop) -> None:
+        results.append(work(lambda *step: emit(step), stop))
+
+    job = studio.start(name, run)
     for batch in job.batches(every=0.2):
         for event in batch:
             standing = dict(zip(("done", "total", "what"), event, strict=True))

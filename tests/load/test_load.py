@@ -144,7 +144,7 @@ def test_who_joins_and_cancels_has_one_score_computed_at_a_time(
         running.pop()
 
     page.studio.pool()  # imports torch
-    monkeypatch.setattr("components.views.score.score.exam_events", score)
+    monkeypatch.setattr("components.views.score.score.score_events", score)
 
     async def hasty() -> None:
         async with httpx.AsyncClient(base_url=f"{address(page)}/gradio_api") as web:

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from ...session.measured import measured_part
-from ...views.see.experiments import read_results, row_state, shown_value
+from ...views.see.experiments import experiments_value, read_results, row_state
 from .context import Arguments, BlockContext, choice
 
 RESULTS = "embedded"
@@ -72,7 +72,7 @@ def open_question(arguments: Arguments, _bench: BlockContext) -> dict[str, Any]:
 
 def _map() -> dict[str, Any]:
     """The overview's first figure, and by table and row whether the page can set the merge."""
-    shown = shown_value(read_results(RESULTS), OVERVIEW)["shown"]
+    shown = experiments_value(read_results(RESULTS), OVERVIEW)["shown"]
     can = [[row["recipe"] for row in table["rows"]] for table in shown["tables"]]
     return {"map": shown["plots"][0], "set": can}
 

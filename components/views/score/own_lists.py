@@ -22,9 +22,9 @@ from ...work.figures import short_name
 from ...work.question import whole
 from ...work.studio import Studio
 
-NAME, ALL_MODELS = "questions", ""
+DOMAIN_NAME, ALL_MODELS = "questions", ""
 """The name of the list for all models as a domain, and its key in place of a model's reference."""
-OFFERED = 6
+MAX_OFFERED = 6
 """Questions of a list that the chat and the pinned question offer."""
 
 
@@ -36,7 +36,7 @@ class TextLimits:
     questions: int
 
 
-PUBLIC, OWN = TextLimits(20_000, 60), TextLimits(100_000, 1_000)
+PUBLIC_LIMITS, OWN_LIMITS = TextLimits(20_000, 60), TextLimits(100_000, 1_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +53,14 @@ class OwnLists:
 
     def of_each(self, references: tuple[str, ...]) -> tuple[OwnDomain, ...]:
         """The list of each model: its own, else that of all; InvalidValue if there is neither."""
-        found = tuple(self.by_model.get(name, self.common) for name in references)
-        missing = [short_name(n) for n, one in zip(references, found, strict=True) if one is None]
+        domains = {name: self.by_model.get(name, self.common) for name in references}
+        missing = [short_name(name) for name, domain in domains.items() if domain is None]
         if missing:
             raise InvalidValue(
                 f"There are no questions for {', '.join(missing)}: give each model a list, or "
                 "write one for all models."
             )
-        return tuple(one for one in found if one is not None)
+        return tuple(domain for domain in domains.values() if domain is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +68,9 @@ class QuestionBox:
     """The components of the lists."""
 
     text: gr.Textbox
-    """The list that is looked at."""
+    """The list that is open."""
     lists: gr.HTML
-    """All lists, and which one the box holds."""
+    """All lists, and the key of the open one."""
 
     @property
     def inputs(self) -> set[Any]:
@@ -84,16 +84,16 @@ class QuestionBox:
 
 def limits_of(studio: Studio) -> TextLimits:
     """The limits of a public page, or of one's own copy."""
-    return PUBLIC if studio.public else OWN
+    return PUBLIC_LIMITS if studio.public else OWN_LIMITS
 
 
 def texts_of(text: object, lists: object) -> dict[str, str]:
-    """Model reference -> its text: what the browser sent (`lists`), and what the box holds."""
-    sent = parsed_keys(lists, most=4 * OWN.letters)
-    kept, shown = sent.get("lists"), sent.get("for")
-    found = dict(kept) if isinstance(kept, Mapping) else {}
-    found[shown if isinstance(shown, str) else ALL_MODELS] = text
-    return {str(name): whole(one) for name, one in found.items() if isinstance(one, str)}
+    """Model reference -> its text: the `lists` that the browser sent, and the open one."""
+    sent = parsed_keys(lists, most=4 * OWN_LIMITS.letters)
+    stored, model = sent.get("lists"), sent.get("for")
+    texts = dict(stored) if isinstance(stored, Mapping) else {}
+    texts[model if isinstance(model, str) else ALL_MODELS] = text
+    return {str(name): whole(text) for name, text in texts.items() if isinstance(text, str)}
 
 
 def read_lists(texts: Mapping[str, str], session: Session, limits: TextLimits) -> OwnLists:
@@ -103,11 +103,11 @@ def read_lists(texts: Mapping[str, str], session: Session, limits: TextLimits) -
         InvalidValue: a mistake in one, none, or too much in all together.
     """
     references = [model.model for model in session.recipe().models]
-    given = {name: texts.get(name, "").strip() for name in (ALL_MODELS, *references)}
-    given = {name: text for name, text in given.items() if text}
-    if not given:
+    stripped = {name: texts.get(name, "").strip() for name in (ALL_MODELS, *references)}
+    filled = {name: text for name, text in stripped.items() if text}
+    if not filled:
         raise InvalidValue("There are no questions yet: type or paste some, or open a file.")
-    letters = sum(map(len, given.values()))
+    letters = sum(map(len, filled.values()))
     if letters > limits.letters:
         raise InvalidValue(
             f"The questions have {letters} characters, and at most {limits.letters} fit. "
@@ -115,14 +115,14 @@ def read_lists(texts: Mapping[str, str], session: Session, limits: TextLimits) -
         )
     short = [short_name(name) for name in references]
     labels = {n: s if short.count(s) == 1 else n for n, s in zip(references, short, strict=True)}
-    found = {name: _read(labels.get(name, ""), text, limits) for name, text in given.items()}
-    count = sum(len(one.items) for one in found.values())
+    domains = {name: _read(labels.get(name, ""), text, limits) for name, text in filled.items()}
+    count = sum(len(domain.items) for domain in domains.values())
     if count > limits.questions:
         raise InvalidValue(
             f"The lists have {count} questions, and at most {limits.questions} are asked at once. "
             "Shorten them."
         )
-    return OwnLists(found.pop(ALL_MODELS, None), found)
+    return OwnLists(domains.pop(ALL_MODELS, None), domains)
 
 
 def _read(label: str, text: str, limits: TextLimits) -> OwnDomain:
@@ -132,25 +132,23 @@ def _read(label: str, text: str, limits: TextLimits) -> OwnDomain:
         )
     form = "jsonl" if text.startswith("{") else "csv"
     file = f"Your questions{f' for {label}' if label else ''}, read as .{form}"
-    return read_items(text.encode(), file, f"{label} {NAME}".strip(), most=limits.questions)
+    return read_items(text.encode(), file, f"{label} {DOMAIN_NAME}".strip(), most=limits.questions)
 
 
-def offered(lists: OwnLists) -> list[dict[str, Any]]:
-    """The first questions of each list with the lines by which they are marked, and whose it is."""
-    models, found = {ALL_MODELS: lists.common, **lists.by_model}, []
-    for name, one in models.items():
-        items = () if one is None else one.items
-        fitting = [item for item in items if len(item.prompt) <= LONGEST_PROMPT][:OFFERED]
+def offer_value(lists: OwnLists) -> list[dict[str, Any]]:
+    """The first questions of each list, with the lines by which they are marked, and its model."""
+    rows = []
+    for name, domain in {ALL_MODELS: lists.common, **lists.by_model}.items():
+        items = () if domain is None else domain.items
+        fitting = [item for item in items if len(item.prompt) <= LONGEST_PROMPT][:MAX_OFFERED]
         if fitting:
-            asked = {"prompts": [item.prompt for item in fitting]}
-            found.append(
-                {"model": name, "label": str(one), "lines": list(map(item_line, fitting)), **asked}
-            )
-    return found
+            row = {"model": name, "label": str(domain), "lines": list(map(item_line, fitting))}
+            rows.append(row | {"prompts": [item.prompt for item in fitting]})
+    return rows
 
 
 def build_lists(limits: TextLimits, most: int) -> QuestionBox:
-    """The choice of a list, and the box that holds it."""
+    """Build the choice of a list, and the box that holds it."""
     lists = live("question-lists", None, events=("look",))
     text = gr.Textbox(
         label="Questions with answers",
@@ -177,9 +175,9 @@ def wire_offer(box: QuestionBox, controls: Controls, studio: Studio) -> None:
             if not any(texts.get(name, "").strip() for name in names):
                 return {offer: pack([])}
             lists = read_lists(texts, session, limits_of(studio))
-        except InvalidValue:  # half typed: the questions of before stay; said when they are asked
+        except InvalidValue:  # half typed: earlier questions stay; asking them reports the error
             return {offer: gr.skip()}
-        return {offer: pack(offered(lists))}
+        return {offer: pack(offer_value(lists))}
 
     box.lists.look(
         on_offer,

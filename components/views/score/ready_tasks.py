@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,8 @@ from dppa_core.errors import InvalidValue, NotAllowed, many, shown
 from dppa_core.evaluation.lm_eval_harness import Harness
 from dppa_core.evaluation.side_by_side import Entrant
 from dppa_core.parameter_fields import check_number
-from dppa_core.progress import Stop
-from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
+from dppa_core.progress import Progress, Stop
+from dppa_core.recipes.yaml_text import recipe_hash
 
 from ...session.session import Session
 from ...widgets.controls import Controls, slider
@@ -25,17 +26,18 @@ from ...widgets.runs import build_run, wire_run
 from ...work.progress_stream import stream_run
 from ...work.question import whole
 from ...work.rate_limits import TOKENS_PER_HOUR, Allowance
-from ...work.studio import Emit, Studio
+from ...work.studio import Studio
 from ...work.visitor import visitor_of
 from .own_questions import REPLY_TOKENS
-from .score_values import contestants
+from .score_values import contestants, model_of
 
-MOST_TASKS, LONGEST = 5, 400
+MAX_TASKS, MAX_CHARACTERS = 5, 400
 """Tasks of one run; characters of their names."""
-PUBLIC_ANSWERS = TOKENS_PER_HOUR // REPLY_TOKENS
+MAX_PUBLIC_ANSWERS = TOKENS_PER_HOUR // REPLY_TOKENS
 """Most tasks × questions × models of one run on a public page: a first run fits the allowance."""
-STEP, PUBLIC_ITEMS, OWN_ITEMS = 5, 60, 1_000
-"""Fewest questions of a task, also their step; most of them on a public page, and on one's own."""
+MIN_ITEMS, MAX_PUBLIC_ITEMS, MAX_ITEMS = 5, 60, 1_000
+"""Questions of a task: the fewest, which are also the step, and the most on a public page and in
+one's own copy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +47,11 @@ class TaskOffer:
     names: tuple[str, ...] | None = None
     """All that a public page offers; None for any."""
     folder: Path | None = None
-    """Task files in the place of the package's."""
+    """Task files in place of the package's."""
 
     @property
     def names_info(self) -> str:
-        """What to type, in a sentence or two."""
+        """Help on the names, in a sentence or two."""
         if self.names is not None:
             return f"With commas between them. This page offers {', '.join(self.names)}."
         if self.folder is not None:
@@ -62,21 +64,22 @@ class TaskOffer:
     @property
     def examples(self) -> tuple[str, ...]:
         """Names that can be typed; none for a folder, whose files are read at the first run."""
-        usual = ("arc_easy", "piqa") if self.folder is None else ()
-        return usual if self.names is None else self.names[:2]
+        if self.names is not None:
+            return self.names[:2]
+        return ("arc_easy", "piqa") if self.folder is None else ()
 
     @property
     def most(self) -> int:
         """Most questions of a task."""
-        return OWN_ITEMS if self.names is None else PUBLIC_ITEMS
+        return MAX_ITEMS if self.names is None else MAX_PUBLIC_ITEMS
 
     @property
     def number_info(self) -> str:
-        """What the number of questions means, and its limit on a public page."""
-        said = "The first ones of each task. More take longer and show smaller differences."
+        """Help on the number of questions, and its limit on a public page."""
+        info = "The first ones of each task. More take longer and show smaller differences."
         if self.names is None:
-            return said
-        return f"{said} Tasks × questions × models may be {PUBLIC_ANSWERS} at most."
+            return info
+        return f"{info} Tasks × questions × models may be {MAX_PUBLIC_ANSWERS} at most."
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,85 +89,84 @@ class TaskRequest:
     names: tuple[str, ...]
     limit: int
     """Questions of a task."""
-    who: tuple[Entrant, ...]
+    entrants: tuple[Entrant, ...]
     recipe: str
     """Hash of the merge."""
 
     @property
     def tokens(self) -> int:
         """Tokens that the request counts as, at the usual length of a reply."""
-        return len(self.names) * self.limit * len(self.who) * REPLY_TOKENS
+        return len(self.names) * self.limit * len(self.entrants) * REPLY_TOKENS
 
 
 def read_tasks(
-    text: object, number: Any, other: object, session: Session, offer: TaskOffer
+    text: object, number: Any, slot: object, session: Session, offer: TaskOffer
 ) -> TaskRequest:
-    """Check the values of a handler; `other` is the slot that is not shown.
+    """Check the values of a handler; `slot` is the slot that is not open.
 
     Raises:
         InvalidValue: no task, too many, a number of questions out of range, or too many answers
             for a public page.
         NotAllowed: a task that a public page does not offer.
     """
-    said = whole(text) if isinstance(text, str) else ""
-    names = tuple(dict.fromkeys(re.findall(r"[^\s,;]+", said[: LONGEST + 1])))
+    typed = whole(text) if isinstance(text, str) else ""
+    names = tuple(dict.fromkeys(re.findall(r"[^\s,;]+", typed[: MAX_CHARACTERS + 1])))
     if not names:
-        such = f", such as {offer.examples[0]}" if offer.examples else ""
-        raise InvalidValue(f"There is no task yet: type the name of one{such}.")
-    if len(names) > MOST_TASKS or len(said) > LONGEST:
+        example = f", such as {offer.examples[0]}" if offer.examples else ""
+        raise InvalidValue(f"There is no task yet: type the name of one{example}.")
+    if len(names) > MAX_TASKS or len(typed) > MAX_CHARACTERS:
         raise InvalidValue(
-            f"At most {MOST_TASKS} tasks in {LONGEST} characters are asked at once; "
+            f"At most {MAX_TASKS} tasks in {MAX_CHARACTERS} characters are asked at once; "
             "`dppa evaluate --lm-eval` asks more."
         )
-    for name in names if offer.names is not None else ():
-        if name not in (offer.names or ()):
+    for name in names:
+        if offer.names is not None and name not in offer.names:
             raise NotAllowed(
                 f"This page does not ask the task {shown(name)}; it offers "
-                f"{', '.join(offer.names or ())}. Your own copy asks every task."
+                f"{', '.join(offer.names)}. Your own copy asks every task."
             )
-    limit = int(check_number("Questions", number, STEP, offer.most))
-    request = TaskRequest(names, limit, contestants(session, other), recipe_hash(session.recipe()))
+    limit = int(check_number("Questions", number, MIN_ITEMS, offer.most))
+    request = TaskRequest(names, limit, contestants(session, slot), recipe_hash(session.recipe()))
     if offer.names is not None:
         _check_answers(request)
     return request
 
 
 def _check_answers(request: TaskRequest) -> None:
-    tasks, models = len(request.names), len(request.who)
-    if tasks * request.limit * models <= PUBLIC_ANSWERS:
+    tasks, models = len(request.names), len(request.entrants)
+    answers = tasks * request.limit * models
+    if answers <= MAX_PUBLIC_ANSWERS:
         return
-    each = PUBLIC_ANSWERS // (tasks * models) // STEP * STEP
+    fitting = MAX_PUBLIC_ANSWERS // (tasks * models) // MIN_ITEMS * MIN_ITEMS
     raise InvalidValue(
         f"{many(tasks, 'task')} × {request.limit} questions × {models} models are "
-        f"{tasks * request.limit * models} answers, and this page gives {PUBLIC_ANSWERS} at once. "
-        f"Ask at most {each} questions{' of each task, or fewer tasks' if tasks > 1 else ''}."
+        f"{answers} answers, and this page gives {MAX_PUBLIC_ANSWERS} at once. "
+        f"Ask at most {fitting} questions{' of each task, or fewer tasks' if tasks > 1 else ''}."
     )
 
 
-def tasks_asked(
-    request: TaskRequest, offer: TaskOffer, studio: Studio, emit: Emit, stop: Stop
+def tasks_value(
+    request: TaskRequest, offer: TaskOffer, studio: Studio, progress: Progress, stop: Stop
 ) -> dict[str, Any]:
     """Ask every model; runs in its own thread."""
     from dppa_core.evaluation.entrant_measurements import harness_rows  # noqa: PLC0415  (torch)
 
-    emit((0, 0, "Looking up the tasks; the first time takes up to a minute"))
+    progress(0, 0, "Looking up the tasks; the first time takes up to a minute")
     harness = Harness(request.names, offer.folder, request.limit, public=studio.public)
-    emit((0, 0, "Reading the questions"))
-    rows = harness_rows(
-        studio.examiner(), request.who, harness, progress=lambda *told: emit(told), stop=stop
-    )
-    for row, one in zip(rows, request.who, strict=True):
-        row["model"] = None if isinstance(one.target, MergeRecipe) else one.target
+    progress(0, 0, "Reading the questions")
+    rows = harness_rows(studio.examiner(), request.entrants, harness, progress=progress, stop=stop)
+    for row, entrant in zip(rows, request.entrants, strict=True):
+        row["model"] = model_of(entrant)
         for result in row["results"]:
             result["value"] = result["value"] if isfinite(result["value"]) else None
     return {"rows": rows, "recipe": request.recipe}
 
 
 def add_ready_tasks(
-    other: gr.HTML, controls: Controls, studio: Studio, allowance: Allowance, offer: TaskOffer
+    slot: gr.HTML, controls: Controls, studio: Studio, allowance: Allowance, offer: TaskOffer
 ) -> None:
-    """A fold: names, number of questions, buttons, tables; the browser puts the slot that is not
-    shown into `other`. Nothing on a page that offers no task."""
+    """Add a fold: names, number of questions, buttons, tables; the browser puts the slot that is
+    not open into `slot`. Adds nothing to a page that offers no task."""
     if offer.names == ():
         return
     with gr.Accordion("Ready tasks", open=False, elem_id="tasks-box"):
@@ -173,22 +175,17 @@ def add_ready_tasks(
             info=offer.names_info,
             placeholder=", ".join(offer.examples),
             max_lines=1,
-            max_length=LONGEST,
+            max_length=MAX_CHARACTERS,
             elem_id="tasks-text",
         )
-        limit = slider(
-            "tasks-limit",
-            (STEP, offer.most, STEP),
-            20,
-            "Questions (per task)",
-            offer.number_info,
-        )
+        limits = (MIN_ITEMS, offer.most, MIN_ITEMS)
+        limit = slider("tasks-limit", limits, 20, "Questions (per task)", offer.number_info)
         runs = build_run("tasks", "Ask all models")
 
     def on_tasks(values: dict[Any, Any]) -> Iterator[dict[str, Any]]:
         session = controls.session(values)
-        request = read_tasks(values[text], values[limit], values.get(other), session, offer)
+        request = read_tasks(values[text], values[limit], values.get(slot), session, offer)
         allowance.spend(visitor_of(None), request.tokens)
-        return stream_run(studio, "score", lambda *told: tasks_asked(request, offer, studio, *told))
+        return stream_run(studio, "score", partial(tasks_value, request, offer, studio))
 
-    wire_run("tasks", runs, on_tasks, controls.inputs | {text, limit, other})
+    wire_run("tasks", runs, on_tasks, controls.inputs | {text, limit, slot})

@@ -15,8 +15,9 @@ from dppa_core.errors import InvalidValue, shown
 from dppa_core.evaluation.scores import Exam, Marks, Target, marked_score
 from dppa_core.evaluation.side_by_side import AGAINST, RECIPE, Entrant, SideBySide
 from dppa_core.evaluation.side_by_side_values import side_by_side_json
+from dppa_core.evaluation.tables import capital
 from dppa_core.parameter_fields import check_number
-from dppa_core.progress import Progress, Stop
+from dppa_core.progress import Stop
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 from dppa_core.tasks import DOMAINS, Item, items
 
@@ -37,9 +38,10 @@ from .score_values import (
     verdict_sentence,
 )
 
-FOURS, MOST_ITEMS = 4, 400
-"""Fewest questions a domain, also their step; most questions."""
-Known = dict[tuple[str, str], Marks]
+MIN_ITEMS, MAX_ITEMS = 4, 400
+"""Questions of a domain: the fewest, which are also the step, and the most."""
+MarksByCell = dict[tuple[str, str], Marks]
+"""(target of a row, domain) -> marks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,176 +54,181 @@ class ScoreRequest:
     limit: int
     base: str
     id: str
-    who: tuple[Entrant, ...]
-    """The rows, as the evaluation knows them."""
+    entrants: tuple[Entrant, ...]
+    """The rows, as `SideBySide` takes them."""
 
     @property
     def total(self) -> int:
         """Questions in all."""
         return len(self.rows) * len(DOMAINS) * self.limit
 
-    def of(self, row: str, domain: str) -> Exam:
+    def exam(self, row: str, domain: str) -> Exam:
         """The exam of a row's target in a domain."""
         return Exam(self.targets[row, domain], domain, "test", self.limit)
 
 
-def read_exam(number: Any, given: object, session: Session) -> ScoreRequest:
-    """Check the number of questions, and the slot that is not shown (`given`)."""
-    limit = int(check_number("Questions", number, FOURS, MOST_ITEMS))
-    if limit % FOURS or limit != number:
+def read_score(number: Any, slot: object, session: Session) -> ScoreRequest:
+    """Check the number of questions, and the slot that is not open."""
+    limit = int(check_number("Questions", number, MIN_ITEMS, MAX_ITEMS))
+    if limit % MIN_ITEMS or limit != number:
         raise InvalidValue(
             f"Questions come in fours, so that every task is asked equally often; got "
             f"{shown(number)}."
         )
-    other = other_session(given, session)
-    who = contestants(session, given)
-    rows = tuple(_row(one, session) for one in who)
+    against = other_session(slot, session)
+    entrants = contestants(session, slot)
+    rows = tuple(_row(entrant, session) for entrant in entrants)
     targets = {
-        (row.target, domain): one.target
-        for row, one in zip(rows, who, strict=True)
+        (row.target, domain): entrant.target
+        for row, entrant in zip(rows, entrants, strict=True)
         for domain in DOMAINS
     }
     for domain in DOMAINS:
         targets["merged", domain] = session.asked_about(domain).recipe()
-        if other is not None:
-            targets["other", domain] = other.asked_about(domain).recipe()
-    return ScoreRequest(rows, targets, limit, session.base, secrets.token_hex(4), who)
+        if against is not None:
+            targets["other", domain] = against.asked_about(domain).recipe()
+    return ScoreRequest(rows, targets, limit, session.base, secrets.token_hex(4), entrants)
 
 
-def _row(one: Entrant, session: Session) -> ScoreRow:
-    if isinstance(one.target, str):
-        return ScoreRow(one.target, one.label)
-    if one.key == RECIPE:
+def _row(entrant: Entrant, session: Session) -> ScoreRow:
+    if isinstance(entrant.target, str):
+        return ScoreRow(entrant.target, entrant.label)
+    if entrant.key == RECIPE:
         by_domain = ", by domain" if session.method.names_domain else ""
-        return ScoreRow("merged", one.label + by_domain, recipe_hash(one.target))
-    if one.key == AGAINST:
-        return ScoreRow("other", one.label, recipe_hash(one.target))
-    return ScoreRow(one.key, one.label)
+        return ScoreRow("merged", entrant.label + by_domain, recipe_hash(entrant.target))
+    if entrant.key == AGAINST:
+        return ScoreRow("other", entrant.label, recipe_hash(entrant.target))
+    return ScoreRow(entrant.key, entrant.label)
 
 
-def first_standing(exam: ScoreRequest, studio: Studio) -> ScoreProgress:
-    """The progress at the start of an exam; earlier scores are not repeated."""
-    asking = [
+def first_progress(request: ScoreRequest, studio: Studio) -> ScoreProgress:
+    """The progress at the start; earlier scores are not repeated."""
+    unknown = [
         (row, domain)
-        for row in exam.rows
+        for row in request.rows
         for domain in DOMAINS
-        if studio.examiner().known(exam.of(row.target, domain)) is None
+        if studio.examiner().known(request.exam(row.target, domain)) is None
     ]
-    if not asking:
+    if not unknown:
         return ScoreProgress("scoring")
-    return replace(_readying(exam, *asking[0], studio), left=len(asking) * exam.limit)
+    return replace(_preparation(request, *unknown[0], studio), left=len(unknown) * request.limit)
 
 
-def _readying(exam: ScoreRequest, row: ScoreRow, domain: str, studio: Studio) -> ScoreProgress:
-    """The preparation before a model can be scored."""
-    target = exam.targets[row.target, domain]
+def _preparation(
+    request: ScoreRequest, row: ScoreRow, domain: str, studio: Studio
+) -> ScoreProgress:
+    """The step before a model can be scored."""
+    target = request.targets[row.target, domain]
     if isinstance(target, MergeRecipe) and not studio.merged(target):
         return ScoreProgress("merging", "Merging the weights")
     return ScoreProgress("scoring", f"Loading {row.label}")
 
 
-def exam_events(exam: ScoreRequest, studio: Studio, emit: Emit, stop: Stop) -> None:
+def score_events(request: ScoreRequest, studio: Studio, emit: Emit, stop: Stop) -> None:
     """Score every model on every domain; runs in its own thread. Emits ("standing", ScoreProgress)
     and ("score", target, domain, marks)."""
-    standing = first_standing(exam, studio)
-    for row in exam.rows:
+    standing = first_progress(request, studio)
+
+    def merging(count: int, total: int, _item: str) -> None:
+        step = f"Merging the weights: {count} of {total} tensors"
+        emit(("standing", standing.now("merging", step)))
+
+    for row in request.rows:
         for domain in DOMAINS:
-            target = exam.targets[row.target, domain]
-            known = studio.examiner().known(exam.of(row.target, domain))
-            if known is None:
-                ready = _readying(exam, row, domain, studio)
-                emit(("standing", standing.now(ready.activity, ready.what)))
-                with studio.lend(target, _merge_teller(standing, emit), stop):
+            target = request.targets[row.target, domain]
+            marks = studio.examiner().known(request.exam(row.target, domain))
+            if marks is None:
+                ready = _preparation(request, row, domain, studio)
+                emit(("standing", standing.now(ready.activity, ready.step)))
+                with studio.lend(target, merging, stop):
                     standing = standing.now("scoring", f"Asking {row.label} about {domain}")
                     emit(("standing", standing))
-                    known, standing = _ask(exam, (row.target, domain), studio, standing, emit, stop)
+                    exam = request.exam(row.target, domain)
+                    marks, standing = _ask(exam, studio, standing, emit, stop)
             else:
-                standing = replace(standing, done=standing.done + exam.limit)
+                standing = replace(standing, answered=standing.answered + request.limit)
             emit(("standing", standing))
-            emit(("score", row.target, domain, known))
-
-
-def _merge_teller(standing: ScoreProgress, emit: Emit) -> Progress:
-    def tell(done: int, total: int, _what: str) -> None:
-        what = f"Merging the weights: {done} of {total} tensors"
-        emit(("standing", standing.now("merging", what)))
-
-    return tell
+            emit(("score", row.target, domain, marks))
 
 
 def _ask(
-    exam: ScoreRequest,
-    cell: tuple[str, str],
-    studio: Studio,
-    before: ScoreProgress,
-    emit: Emit,
-    stop: Stop,
+    exam: Exam, studio: Studio, standing: ScoreProgress, emit: Emit, stop: Stop
 ) -> tuple[Marks, ScoreProgress]:
     """One model's marks on one domain, and the progress after it."""
     begun = time.monotonic()
 
-    def tell(count: int) -> None:
-        emit(("standing", before.after(count, time.monotonic() - begun)))
+    def after(count: int) -> ScoreProgress:
+        return standing.after(count, time.monotonic() - begun)
 
-    marks = studio.examiner().marks(exam.of(*cell), progress=tell, stop=stop)
-    return marks, before.after(exam.limit, time.monotonic() - begun)
+    marks = studio.examiner().marks(
+        exam, progress=lambda count: emit(("standing", after(count))), stop=stop
+    )
+    return marks, after(len(marks.hits))
 
 
-def stream_exam(exam: ScoreRequest, studio: Studio) -> Iterator[dict[str, Any]]:
+def stream_score(request: ScoreRequest, studio: Studio) -> Iterator[dict[str, Any]]:
     """Yield the growing table, a few times a second; it starts with cached scores."""
-    scores: Known = {}
+    marks: MarksByCell = {}
     standing = ScoreProgress("waiting", "Starting")
-    yield exam_value(exam, scores, "running", standing)
-    job = studio.start("score", lambda emit, stop: exam_events(exam, studio, emit, stop))
-    shown = time.monotonic()
+    yield request_value(request, marks, "running", standing)
+    job = studio.start("score", lambda emit, stop: score_events(request, studio, emit, stop))
+    sent = time.monotonic()
     for batch in job.batches(every=0.25):
         for event in batch:
             if event[0] == "score":
-                scores[event[1], event[2]] = event[3]
+                marks[event[1], event[2]] = event[3]
             else:
                 standing = event[1]
-        if batch or time.monotonic() - shown > 2:
-            shown = time.monotonic()
-            yield exam_value(exam, scores, "running", standing)
-    yield exam_value(exam, scores, standing=standing, **progress_stream.end_of(job))
+        if batch or time.monotonic() - sent > 2:
+            sent = time.monotonic()
+            yield request_value(request, marks, "running", standing)
+    yield request_value(request, marks, standing=standing, **progress_stream.end_of(job))
 
 
-def exam_value(
-    exam: ScoreRequest, scores: Known, state: str, standing: ScoreProgress, note: str = ""
+def request_value(
+    request: ScoreRequest,
+    marks: MarksByCell,
+    state: str,
+    standing: ScoreProgress,
+    note: str = "",
 ) -> dict[str, Any]:
-    """The value of an exam for the browser."""
-    asked = {domain: items(domain, "test", exam.limit) for domain in DOMAINS}
-    scored = {cell: marked_score(asked[cell[1]], marks) for cell, marks in scores.items()}
-    value = score_value(exam.rows, DOMAINS, scored, state, exam.limit)
+    """The value of the table for the browser."""
+    questions = {domain: items(domain, "test", request.limit) for domain in DOMAINS}
+    scores = {cell: marked_score(questions[cell[1]], row) for cell, row in marks.items()}
+    value = score_value(request.rows, DOMAINS, scores, state, request.limit)
     seconds = standing.seconds_left()
     progress = {
-        "id": exam.id,
-        "done": standing.done,
-        "total": exam.total,
+        "id": request.id,
+        "done": standing.answered,
+        "total": request.total,
         "activity": standing.activity,
-        "what": standing.what,
+        "what": standing.step,
         "seconds_left": None if seconds is None else round(seconds, 1),
     }
     if state == "done":
-        value |= compared(exam, asked, scores)
+        value |= _comparison_value(request, questions, marks)
         kept = retention_sentence(value["details"][0])
         value["sentence"] = f"{kept} {value['plain']}".strip()
     return {"sentence": "", **value, **progress, "note": note}
 
 
-def compared(
-    exam: ScoreRequest, asked: Mapping[str, tuple[Item, ...]], marks: Known
+def _comparison_value(
+    request: ScoreRequest, questions: Mapping[str, tuple[Item, ...]], marks: MarksByCell
 ) -> dict[str, Any]:
     """Retention, loss and forgetting of every row, and the comparison with the other slot."""
-    keys = {row.target: one.key for row, one in zip(exam.rows, exam.who, strict=True)}
-    who = tuple(replace(one, label=row.label) for row, one in zip(exam.rows, exam.who, strict=True))
-    known = {(keys[target], domain): one for (target, domain), one in marks.items()}
-    side = SideBySide("test", who, asked, known)
-    found, plain = side_by_side_json(side), plain_sentence(side)
-    comparison = found["comparison"] or {}
-    sentence = comparison.get("sentence", "")
-    said = {"comparison": sentence[:1].upper() + sentence[1:], "plain": plain}
-    return {"details": found["rows"], **said, "verdict": verdict_sentence(side)}
+    pairs = list(zip(request.rows, request.entrants, strict=True))
+    keys = {row.target: entrant.key for row, entrant in pairs}
+    entrants = tuple(replace(entrant, label=row.label) for row, entrant in pairs)
+    by_key = {(keys[target], domain): row for (target, domain), row in marks.items()}
+    table = SideBySide("test", entrants, questions, by_key)
+    values = side_by_side_json(table)
+    comparison = values["comparison"] or {}
+    return {
+        "details": values["rows"],
+        "comparison": capital(comparison.get("sentence", "")),
+        "plain": plain_sentence(table),
+        "verdict": verdict_sentence(table),
+    }
 
 
 def stopped_value(value: object) -> dict[str, Any]:
@@ -231,7 +238,7 @@ def stopped_value(value: object) -> dict[str, Any]:
     return progress_stream.stopped_value(value)
 
 
-_OTHERS = (
+_OWN_MODELS_HINT = (
     '<p class="how">These questions are those of the embedded models: sums, headlines, clauses. '
     'For models of your own, take <em>Questions of your own</em><span class="of-tasks">, <em>Ready '
     "tasks</em></span> or <em>Perplexity of a text</em>, below.</p>"
@@ -241,12 +248,12 @@ _OTHERS = (
 
 
 def add_score(controls: Controls, studio: Studio) -> gr.HTML:
-    """The number of questions, the buttons, the table. Returns the hidden part with the slot that
-    is not shown, which only the browser knows."""
-    static(_OTHERS, "score-others")
+    """Add the number of questions, the buttons, the table. Returns the hidden part with the slot
+    that is not open, which only the browser knows."""
+    static(_OWN_MODELS_HINT, "score-others")
     limit = slider(
         "score-limit",
-        (FOURS, MOST_ITEMS, FOURS),
+        (MIN_ITEMS, MAX_ITEMS, MIN_ITEMS),
         20,
         "Questions (per domain)",
         "4 to 400, in steps of four: so every task is asked equally often. With 20 only "
@@ -254,12 +261,12 @@ def add_score(controls: Controls, studio: Studio) -> gr.HTML:
     )
     idle = score_value((), DOMAINS, {}, "idle", 0)
     runs = build_run("score", "Score all models", "Stop", value=idle)
-    other = live("score-other", None)
+    slot = live("score-other", None)
 
     def on_score(values: dict[Any, Any]) -> Iterator[dict[str, Any]]:
-        exam = read_exam(values[limit], values.get(other), controls.session(values))
-        return stream_exam(exam, studio)
+        request = read_score(values[limit], values.get(slot), controls.session(values))
+        return stream_score(request, studio)
 
-    inputs = controls.inputs | {limit, other}
+    inputs = controls.inputs | {limit, slot}
     wire_run("score", runs, on_score, inputs, stopped=stopped_value)
-    return other
+    return slot

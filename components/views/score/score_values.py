@@ -1,4 +1,5 @@
-"""Who is compared, and scores as plain values and as JSON for the browser. Pure; no Gradio."""
+"""The models of a score, and its values as plain values and as JSON for the browser. Pure; no
+Gradio."""
 
 from __future__ import annotations
 
@@ -18,14 +19,15 @@ from dppa_core.evaluation.side_by_side import (
     entrants,
 )
 from dppa_core.evaluation.side_by_side_values import interval_json
+from dppa_core.evaluation.tables import capital
 from dppa_core.tasks.intervals import Interval
 
 from ...session.session import Session
 from ...session.state import other_session, slot_names
 from ...work.figures import short_name
 
-PACE_AFTER = 2.0
-"""Seconds of answering to measure before the remaining time is shown."""
+MIN_SECONDS = 2.0
+"""Of answering, before the remaining time is estimated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,51 +47,65 @@ class ScoreProgress:
 
     activity: str
     """waiting, merging, or scoring, which begins once the merge is there or was scored before."""
-    what: str = ""
+    step: str = ""
     """The current model and step, in a few words."""
-    done: int = 0
+    answered: int = 0
     """Questions with a known answer: asked now, or scored earlier."""
     left: int = 0
     """Questions still to be asked."""
-    asked: int = 0
+    timed: int = 0
     """Questions asked by this exam."""
     seconds: float = 0.0
     """Seconds for those questions, without making and loading models."""
 
-    def now(self, activity: str, what: str) -> ScoreProgress:
+    def now(self, activity: str, step: str) -> ScoreProgress:
         """The same progress with another activity."""
-        return replace(self, activity=activity, what=what)
+        return replace(self, activity=activity, step=step)
 
     def after(self, count: int, seconds: float) -> ScoreProgress:
         """The progress after `count` more questions in `seconds`."""
         return replace(
             self,
-            done=self.done + count,
+            answered=self.answered + count,
             left=self.left - count,
-            asked=self.asked + count,
+            timed=self.timed + count,
             seconds=self.seconds + seconds,
         )
 
     def seconds_left(self) -> float | None:
         """Remaining seconds at the pace so far; None if it is not known yet."""
-        if self.asked == 0 or self.seconds < PACE_AFTER:
+        if self.timed == 0 or self.seconds < MIN_SECONDS:
             return None
-        return self.left * self.seconds / self.asked
+        return self.left * self.seconds / self.timed
 
 
 def contestants(
-    session: Session, given: object, trained_for: Mapping[str, str] | None = None
+    session: Session, slot: object, trained_for: Mapping[str, str] | None = None
 ) -> tuple[Entrant, ...]:
-    """The merge, that of the slot that is not shown (`given`), plain merges, domain models and the
-    base, with their labels on the page; `trained_for` as of `entrants`."""
-    other = other_session(given, session)
-    slots = slot_names(given) if other else ("merged", "")
+    """The merge, that of the `slot` that is not open, plain merges, domain models and the base,
+    with their labels on the page; `trained_for` as of `entrants`."""
+    against = other_session(slot, session)
+    names = slot_names(slot) if against else ("merged", "")
     order = (RECIPE, AGAINST, ARITHMETIC, LINEAR, "", BASE)
-    found = entrants(session.recipe(), other.recipe() if other else None, trained_for)
-    labels = {one.key: short_name(one.target) for one in found if isinstance(one.target, str)}
-    labels |= dict(zip((RECIPE, AGAINST), slots, strict=True))
-    named = (replace(one, label=labels.get(one.key, one.label)) for one in found)
-    return tuple(sorted(named, key=lambda one: order.index(one.key if one.key in order else "")))
+    labels = dict(zip((RECIPE, AGAINST), names, strict=True))
+
+    def labelled(entrant: Entrant) -> Entrant:
+        model = model_of(entrant)
+        label = short_name(model) if model else labels.get(entrant.key, entrant.label)
+        return replace(entrant, label=label)
+
+    all_entrants = entrants(session.recipe(), against.recipe() if against else None, trained_for)
+    return tuple(
+        sorted(
+            map(labelled, all_entrants),
+            key=lambda entrant: order.index(entrant.key if entrant.key in order else ""),
+        )
+    )
+
+
+def model_of(entrant: Entrant) -> str | None:
+    """The reference of a model; None for a merge."""
+    return entrant.target if isinstance(entrant.target, str) else None
 
 
 Scores = Mapping[tuple[str, str], DomainScore]
@@ -122,14 +138,15 @@ def _cell(score: DomainScore | None) -> dict[str, Any] | None:
 
 
 def _mean(scores: Sequence[DomainScore | None]) -> float | None:
-    known = [score.accuracy for score in scores if score is not None]
-    return sum(known) / len(known) if known and len(known) == len(scores) else None
+    accuracies = [score.accuracy for score in scores if score is not None]
+    return sum(accuracies) / len(accuracies) if accuracies and None not in scores else None
 
 
 def retention_sentence(row: Mapping[str, Any]) -> str:
     """A sentence on the merge's retention, from its complete row of `side_by_side_json`; empty if
     no domain has one. A domain whose own model scores 0 is left out."""
-    kept = {name: one["retention"] for name, one in row["domains"].items() if one["retention"]}
+    cells = row["domains"]
+    kept = {name: cell["retention"] for name, cell in cells.items() if cell["retention"]}
     if not kept or not row["mean_retention"]:
         return ""
     worst = min(kept, key=lambda name: float(kept[name]["value"]))
@@ -139,46 +156,46 @@ def retention_sentence(row: Mapping[str, Any]) -> str:
     )
 
 
-def plain_sentence(found: SideBySide) -> str:
+def plain_sentence(table: SideBySide) -> str:
     """The best plain merge and its gap to the merge; empty if none has a retention."""
-    kept = {key: found.mean_retention(key) for key in (ARITHMETIC, LINEAR)}
-    known = {key: one for key, one in kept.items() if one is not None}
-    if not known:
+    kept = {
+        key: retention
+        for key in (ARITHMETIC, LINEAR)
+        if (retention := table.mean_retention(key)) is not None
+    }
+    if not kept:
         return ""
-    best = max(known, key=lambda key: known[key].value)
-    label = found.entrant(best).label
-    said = f"{label[:1].upper()}{label[1:]}, the best plain merge, keeps {_interval(known[best])}"
-    gap = found.comparison(best, RECIPE)
+    best = max(kept, key=lambda key: kept[key].value)
+    label = capital(table.entrant(best).label)
+    sentence = f"{label}, the best plain merge, keeps {_interval(kept[best])}"
+    gap = table.comparison(best, RECIPE)
     if gap is None:
-        return f"{said}."
-    more, low, high = (100 * one for one in (gap.difference.value, *gap.difference.ends))
+        return f"{sentence}."
+    more, low, high = (100 * share for share in (gap.difference.value, *gap.difference.ends))
     sign, word = (1, "more") if more >= 0 else (-1, "fewer")
     ends = " to ".join(
-        f"{one:.1f}".replace("-", "\u2212") for one in sorted((sign * low, sign * high))
+        f"{points:.1f}".replace("-", "\u2212") for points in sorted((sign * low, sign * high))
     )
     chance = "" if gap.significant else ", which may be chance"
-    than = f"{abs(more):.1f} {word} right than this merge ({ends}){chance}"
-    return f"{said}: of 100 questions, {than}."
+    difference = f"{abs(more):.1f} {word} right than this merge ({ends}){chance}"
+    return f"{sentence}: of 100 questions, {difference}."
 
 
-def verdict_sentence(found: SideBySide) -> str:
-    """What the merge and task arithmetic keep, for the line over the plots; empty if unknown."""
-    kept, plain = found.mean_retention(RECIPE), found.mean_retention(ARITHMETIC)
+def verdict_sentence(table: SideBySide) -> str:
+    """The retention of the merge and of task arithmetic, for the line over the plots; empty if it
+    is unknown."""
+    kept, plain = table.mean_retention(RECIPE), table.mean_retention(ARITHMETIC)
     if kept is None or plain is None:
         return ""
-    asked = sum(len(each) for each in found.items.values())
-    said = f"Scored on {asked:,} questions: keeps {_interval(kept)} of its models' own accuracy"
-    return f"{said}; task arithmetic {_interval(plain)}."
+    count, share = sum(map(len, table.items.values())), _interval(kept)
+    sentence = f"Scored on {count:,} questions: keeps {share} of its models' own accuracy"
+    return f"{sentence}; task arithmetic {_interval(plain)}."
 
 
-def _interval(one: Interval) -> str:
-    return _with_interval(interval_json(one) or {})
+def _interval(share: Interval) -> str:
+    return _with_interval(interval_json(share) or {})
 
 
-def _with_interval(one: Mapping[str, Any]) -> str:
-    low, high = one["ci95"]
-    return f"{_percent(one['value'])} ({100 * low:.0f}–{100 * high:.0f})"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f}\u202f%"
+def _with_interval(share: Mapping[str, Any]) -> str:
+    low, high = share["ci95"]
+    return f"{100 * share['value']:.0f}\u202f% ({100 * low:.0f}–{100 * high:.0f})"

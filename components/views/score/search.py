@@ -32,17 +32,17 @@ from .search_words import (
     knob_words,
     lists_of_models,
     range_words,
-    read_hunt,
+    read_search,
 )
-from .search_work import stream_hunt
+from .search_work import stream_search
 
-KEPT = 24
-"""Number of searches whose trials are kept for resuming."""
+MAX_SEARCHES = 24
+"""Searches whose trials are kept for resuming."""
 IDLE: dict[str, Any] = {"state": "idle", "id": "", "way": "joint", "trials": [], "result": None}
 
 
 def _build_varied() -> dict[str, Any]:
-    """The settings that Optuna or a grid varies."""
+    """Build the settings that Optuna or a grid varies."""
     with gr.Column(elem_id="search-optuna"):
         vary = gr.CheckboxGroup(
             [(range_words(text), name) for name, text in RANGES.items()],
@@ -67,9 +67,10 @@ def _build_varied() -> dict[str, Any]:
 
 
 def add_search(controls: Controls, studio: Studio, questions: QuestionBox) -> None:
-    """The kind of search, its settings, the buttons, the plot; `questions` are a visitor's own."""
-    known, choices = Recent(KEPT), _build_choices()
-    own = gr.Checkbox(
+    """Add the kind of search, its settings, the buttons, the plot; `questions` are a visitor's
+    own."""
+    cache, choices = Recent(MAX_SEARCHES), _build_choices()
+    by_own_questions = gr.Checkbox(
         label="By your own questions",
         info="Those of the pane Score, in place of the embedded ones: the half that Score leaves. "
         "A list for each model balances what is kept of each.",
@@ -78,13 +79,13 @@ def add_search(controls: Controls, studio: Studio, questions: QuestionBox) -> No
     runs = build_run("search", "Start", value=IDLE, events=("start",))
 
     def on_search(values: dict[Any, Any]) -> Iterator[dict[str, Any]]:
-        given = {name: values[component] for name, component in choices.items()}
+        by_name = {name: values[component] for name, component in choices.items()}
         session = controls.session(values)
-        hunt = read_hunt(given, session)
-        if values[own] is True:
+        request = read_search(by_name, session)
+        if values[by_own_questions] is True:
             lists = questions.read(values, session, limits_of(studio))
-            hunt = replace(hunt, own=lists_of_models(lists, hunt.recipe))
-        return stream_hunt(hunt, studio, known)
+            request = replace(request, questions=lists_of_models(lists, request.recipe))
+        return stream_search(request, studio, cache)
 
     show = "(way) => { document.body.dataset.search = way; window.dppa.redraw(); return []; }"
     choices["way"].change(None, [choices["way"]], js=show, **PRIVATE)
@@ -93,7 +94,7 @@ def add_search(controls: Controls, studio: Studio, questions: QuestionBox) -> No
     runs.run.click(None, js="() => { window.dppa.startSearch?.(); return []; }", **PRIVATE)
     running = runs.shown.start(
         streaming(runs.shown, on_search),
-        inputs=controls.inputs | set(choices.values()) | questions.inputs | {own},
+        inputs=controls.inputs | set(choices.values()) | questions.inputs | {by_own_questions},
         outputs=[runs.shown],
         concurrency_id="search",  # its own queue: chats do not wait
         concurrency_limit=1,
@@ -106,7 +107,7 @@ def add_search(controls: Controls, studio: Studio, questions: QuestionBox) -> No
 
 
 def _build_choices() -> dict[str, Any]:
-    """The controls by their names in `read_hunt`."""
+    """Build the controls, by their names in `read_search`."""
     way = gr.Radio(
         [("joint", "joint"), ("climb", "climb"), ("Optuna", "optuna"), ("grid", "grid")],
         value="joint",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -67,9 +68,9 @@ def goal_words(name: str) -> str:
 
 def knob_words(name: str) -> str:
     """A setting's name on its slider; a number follows it."""
-    what, _, whose = name.partition(".")
-    if whose:
-        return f"{knob_words(what).removesuffix(' ×')} of {whose} ×"
+    setting, _, model = name.partition(".")
+    if model:
+        return f"{knob_words(setting).removesuffix(' ×')} of {model} ×"
     if name.startswith("factor") and name.removeprefix("factor").isdigit():
         return _WORDS.get(name, f"band {name.removeprefix('factor')} ×")
     return _WORDS.get(name, name)
@@ -87,7 +88,7 @@ def range_words(text: str) -> str:
     name, _, values = text.partition("=")
     if "," in values:
         return f"{name}: {values.replace(',', ', ')}"
-    low, high = (float(one) for one in values.split(":")[:2])
+    low, high = map(float, values.split(":")[:2])
     least = value_text(name, low).removesuffix("\u202f%")
     return f"{knob_words(name)} {least}–{value_text(name, high)}"
 
@@ -105,60 +106,64 @@ class SearchRequest:
     goals: tuple[str, ...] = ("retention",)
     trials: int = 0
     per_model: bool = False
-    """Whether a joint search chooses factors of each model."""
-    own: tuple[OwnDomain, ...] = ()
+    """True if a joint search chooses factors of each model."""
+    questions: tuple[OwnDomain, ...] = ()
     """A visitor's own questions in place of the embedded ones, a list for each model."""
 
     @property
     def tasks(self) -> list[str] | None:
-        """The domains it goes by; None for those of the models."""
-        return list(self.own) or None
+        """The domains that it scores; None for those of the models."""
+        return list(self.questions) or None
 
     @property
     def contents(self) -> str:
-        """Differs for other own questions, whose domains are equal by name."""
-        return " ".join(one.digest for one in self.own)
+        """A digest of the own questions: lists with other questions have equal names."""
+        return " ".join(domain.digest for domain in self.questions)
 
 
-def read_hunt(given: Mapping[str, Any], session: Session) -> SearchRequest:
+def read_search(values: Mapping[str, Any], session: Session) -> SearchRequest:
     """Check the values of a handler, by names of controls. Raises InvalidValue: a value that no
     control offers, or a grid with two equal axes."""
-    way = given["way"]
+    way = values["way"]
     if way not in WAYS:
         raise InvalidValue(f"Search by one of {', '.join(WAYS)}; got {shown(way)}.")
-    limit = int(check_number("Questions", given["limit"], *ITEMS))
+    limit = int(check_number("Questions", values["limit"], *ITEMS))
     recipe, goals, trials = session.recipe(), GOALS["retention"], 0
     vary: tuple[str, ...] = ()
-    per_model = way == "joint" and given["per_model"] is True
+    per_model = way == "joint" and values["per_model"] is True
     if way == "joint":
         trials = usual_settings(axes_of(recipe, per_model=per_model))
     if way == "optuna":
-        chosen = given["vary"] if isinstance(given["vary"], list) else []
-        vary = tuple(RANGES[_one_of("Vary", name, RANGES)] for name in chosen)
+        names = values["vary"] if isinstance(values["vary"], list) else []
+        vary = tuple(RANGES[_known_name("Vary", name, RANGES)] for name in names)
         if not vary:
             raise InvalidValue("Tick at least one setting that the search may vary.")
-        goals = GOALS[_one_of("Search for", given["goals"], GOALS)]
-        trials = int(check_number("Trials", given["trials"], *TRIALS))
+        goals = GOALS[_known_name("Search for", values["goals"], GOALS)]
+        trials = int(check_number("Trials", values["trials"], *TRIALS))
     if way == "grid":
-        sides = [_one_of("A side of the grid", given[key], VALUES) for key in ("down", "across")]
-        if sides[0] == sides[1]:
-            raise InvalidValue(f"A grid has two different settings; both sides are {sides[0]}.")
-        vary = tuple(VALUES[side] for side in sides)
+        down, across = (
+            _known_name("A side of the grid", values[key], VALUES) for key in ("down", "across")
+        )
+        if down == across:
+            raise InvalidValue(f"A grid has two different settings; both sides are {down}.")
+        vary = VALUES[down], VALUES[across]
     if vary:
-        parse_knobs(vary, recipe)
+        knobs = parse_knobs(vary, recipe)
+        if way == "grid":
+            trials = math.prod(len(knob.values()) for knob in knobs)
     return SearchRequest(session, recipe, way, limit, vary, goals, trials, per_model)
 
 
 def lists_of_models(lists: OwnLists, recipe: MergeRecipe) -> tuple[OwnDomain, ...]:
     """The list of each model of a merge; InvalidValue for a model without, or an empty half."""
-    found = lists.of_each(tuple(model.model for model in recipe.models))
-    for domain in found:
+    domains = lists.of_each(tuple(model.model for model in recipe.models))
+    for domain in domains:
         for split in ("search", "test"):
             domain.of_split(split)
-    return found
+    return domains
 
 
-def _one_of(what: str, value: object, known: Mapping[str, Any]) -> str:
-    if not isinstance(value, str) or value not in known:
-        raise InvalidValue(f"{what} must be one of {', '.join(known)}; got {shown(value)}.")
+def _known_name(control: str, value: object, names: Mapping[str, Any]) -> str:
+    if not isinstance(value, str) or value not in names:
+        raise InvalidValue(f"{control} must be one of {', '.join(names)}; got {shown(value)}.")
     return value

@@ -35,28 +35,31 @@ from ...work.studio import Emit, Studio
 from .search_words import SearchRequest, knob_words, value_text
 
 if TYPE_CHECKING:
+    from dppa_core.evaluation.examiner import Examiner
     from dppa_core.tuning.search.studied import StudyTrial
 
 PUBLIC_SECONDS, OWN_SECONDS = 240.0, 3600.0
 """Time limit of one run; the next one resumes from its trials."""
-AS_GIVEN = {"merge": "as it is"}
-"""The setting of a joint search that its numbers cannot tell: other factors for each model."""
+UNCHANGED = {"merge": "as it is"}
+"""The values of a trial of a joint search without numbers: the merge with its own factors for each
+model."""
 
 
-def hunted(
-    hunt: SearchRequest, studio: Studio, known: Recent, emit: Emit, stop: Stop
+def run_search(
+    request: SearchRequest, studio: Studio, cache: Recent, emit: Emit, stop: Stop
 ) -> dict[str, Any]:
-    """Start or resume a search; runs in its own thread. Emits ("standing", what), ("trial", row).
-    Raises OutOfBudget once the time limit of one run is over."""
+    """Start or resume a search; runs in its own thread. Emits ("trial", row). Raises OutOfBudget
+    once the time limit of one run is over."""
     seconds = PUBLIC_SECONDS if studio.public else OWN_SECONDS
     bounded = Bounded(stop, seconds)
-    run = {"climb": _climbed, "joint": _joint}.get(hunt.way, _studied)
+    run = {"climb": _run_climb, "joint": _run_joint}.get(request.way, _run_study)
     try:
-        found, result = run(hunt, studio, known, emit, bounded)
-        take = taken_over(hunt.session, found)
-        told = ("tested", *map(studio.identity, (found, hunt.recipe)), hunt.limit, hunt.contents)
-        tested = known.find(told) or known.keep(told, _tested(hunt, found, studio, bounded))
-        return {"front": [], **result, "take": take, **tested}
+        best, result = run(request, studio, cache, emit, bounded)
+        take = taken_over(request.session, best)
+        merges = map(studio.identity, (best, request.recipe))
+        key = ("tested", *merges, request.limit, request.contents)
+        test = cache.find(key) or cache.keep(key, _test(request, best, studio, bounded))
+        return {"front": [], **result, "take": take, **test}
     except Cancelled as error:
         if bounded.overran:
             raise OutOfBudget(
@@ -65,126 +68,128 @@ def hunted(
         raise
 
 
-def _climbed(
-    hunt: SearchRequest, studio: Studio, known: Recent, emit: Emit, stop: Stop
+def _run_climb(
+    request: SearchRequest, studio: Studio, cache: Recent, emit: Emit, stop: Stop
 ) -> tuple[MergeRecipe, dict[str, Any]]:
-    from dppa_core.evaluation.examiner import Examiner  # noqa: PLC0415  (torch)
-
-    domains = domains_for(hunt.recipe, hunt.tasks)
-    facts = climb_made_by(hunt.recipe, domains, hunt.limit, public=studio.public)
-    kept = _kept(known, facts, lambda: TrialScores(None, facts))
+    domains = domains_for(request.recipe, request.tasks)
+    facts = climb_made_by(request.recipe, domains, request.limit, public=studio.public)
+    store = _trial_store(cache, facts, lambda: TrialScores(None, facts))
 
     def watch(model: str, trial: Trial, _before: bool) -> None:
         band = max((k for k, factor in enumerate(trial.amplification) if factor), default=0)
         row = {"model": model, "factors": list(trial.amplification), "band": band}
         emit(("trial", row | {"score": trial.score}))
 
-    examiner = Examiner(studio.pool(), public=studio.public, keep=False)
-    ask = partial(examiner.score, stop=stop)
-    with kept.alone(stop) as memory:
-        found = climb(
-            *(hunt.recipe, ask),
-            tasks=hunt.tasks,
-            limit=hunt.limit,
-            state=memory,
+    examiner = _examiner(studio)
+    with store.alone(stop) as state:
+        climbed = climb(
+            *(request.recipe, partial(examiner.score, stop=stop)),
+            tasks=request.tasks,
+            limit=request.limit,
+            state=state,
             watch=watch,
             public=studio.public,
-            beside=examiner.at_once(hunt.recipe),
+            beside=examiner.at_once(request.recipe),
         )
-    models = found.to_json()["models"]
-    best = [{name: one[name] for name in ("model", "factors", "score")} for one in models]
-    return found.recipe, {"best": best}
+    models = climbed.to_json()["models"]
+    best = [{name: model[name] for name in ("model", "factors", "score")} for model in models]
+    return climbed.recipe, {"best": best}
 
 
-def _joint(
-    hunt: SearchRequest, studio: Studio, known: Recent, emit: Emit, stop: Stop
+def _run_joint(
+    request: SearchRequest, studio: Studio, cache: Recent, emit: Emit, stop: Stop
 ) -> tuple[MergeRecipe, dict[str, Any]]:
-    from dppa_core.evaluation.examiner import Examiner  # noqa: PLC0415  (torch)
-
-    domains = domains_for(hunt.recipe, hunt.tasks)
-    facts = joint_made_by(hunt.recipe, domains, hunt.limit, public=studio.public)
-    kept, rows = _kept(known, facts, lambda: TrialScores(None, facts)), list[dict[str, Any]]()
+    domains = domains_for(request.recipe, request.tasks)
+    facts = joint_made_by(request.recipe, domains, request.limit, public=studio.public)
+    store, rows = _trial_store(cache, facts, lambda: TrialScores(None, facts)), list[Any]()
     profiles = remembered_profiles(public=studio.public)
 
-    def watch(one: JointTrial) -> None:
-        row = {"number": len(rows), "values": dict(one.values) or AS_GIVEN, "state": "complete"}
-        scores = {"goals": [one.retention], "retentions": dict(one.retentions)}
-        found = {"density": density_of(one.recipe, profiles)}
-        rows.append(row | scores | found | {"take": taken_over(hunt.session, one.recipe)})
-        emit(("trial", rows[-1]))
+    def watch(trial: JointTrial) -> None:
+        row = {
+            "number": len(rows),
+            "values": dict(trial.values) or UNCHANGED,
+            "state": "complete",
+            "goals": [trial.retention],
+            "retentions": dict(trial.retentions),
+            "density": density_of(trial.recipe, profiles),
+            "take": taken_over(request.session, trial.recipe),
+        }
+        rows.append(row)
+        emit(("trial", row))
 
-    examiner = Examiner(studio.pool(), public=studio.public, keep=False)
-    ask = partial(examiner.score, stop=stop)
-    with kept.alone(stop) as memory:
-        found = search_jointly(
-            *(hunt.recipe, ask),
-            tasks=hunt.tasks,
-            limit=hunt.limit,
-            per_model=hunt.per_model,
-            state=memory,
+    examiner = _examiner(studio)
+    with store.alone(stop) as state:
+        joint = search_jointly(
+            *(request.recipe, partial(examiner.score, stop=stop)),
+            tasks=request.tasks,
+            limit=request.limit,
+            per_model=request.per_model,
+            state=state,
             watch=watch,
             public=studio.public,
-            beside=examiner.at_once(hunt.recipe),
+            beside=examiner.at_once(request.recipe),
         )
-    return found.recipe, {"best": rows[found.place]}
+    return joint.recipe, {"best": rows[joint.place]}
 
 
-def _studied(
-    hunt: SearchRequest, studio: Studio, known: Recent, emit: Emit, stop: Stop
+def _run_study(
+    request: SearchRequest, studio: Studio, cache: Recent, emit: Emit, stop: Stop
 ) -> tuple[MergeRecipe, dict[str, Any]]:
     from optuna.storages import InMemoryStorage  # noqa: PLC0415  (a second)
 
-    from dppa_core.evaluation.examiner import Examiner  # noqa: PLC0415  (torch)
     from dppa_core.tuning.search.optuna_study import run_study, study_made_by  # noqa: PLC0415
     from dppa_core.tuning.search.studied import StudySettings  # noqa: PLC0415
 
-    knobs, every = parse_knobs(hunt.vary, hunt.recipe), hunt.way == "grid"
-    trials = len(knobs[0].values()) * len(knobs[1].values()) if every else hunt.trials
-    settings = StudySettings(knobs, hunt.goals, trials, hunt.limit, every=every)
-    domains = domains_for(hunt.recipe, hunt.tasks)
-    facts = study_made_by(hunt.recipe, domains, hunt.limit, public=studio.public)
-    facts |= {"vary": hunt.vary, "goals": hunt.goals}
-    kept = _kept(known, facts, InMemoryStorage)
+    knobs, grid = parse_knobs(request.vary, request.recipe), request.way == "grid"
+    settings = StudySettings(knobs, request.goals, request.trials, request.limit, every=grid)
+    domains = domains_for(request.recipe, request.tasks)
+    facts = study_made_by(request.recipe, domains, request.limit, public=studio.public)
+    store = _trial_store(
+        cache, facts | {"vary": request.vary, "goals": request.goals}, InMemoryStorage
+    )
 
-    def tell(one: StudyTrial) -> None:
-        emit(("trial", _row(one, hunt.session)))
+    def watch(trial: StudyTrial) -> None:
+        emit(("trial", _row(trial, request.session)))
 
-    examiner = Examiner(studio.pool(), public=studio.public, keep=False)
-    with kept.alone(stop) as storage:
-        found = run_study(
-            hunt.recipe,
-            settings,
-            partial(examiner.score, stop=stop),
-            tasks=hunt.tasks,
+    examiner = _examiner(studio)
+    with store.alone(stop) as storage:
+        study = run_study(
+            *(request.recipe, settings, partial(examiner.score, stop=stop)),
+            tasks=request.tasks,
             storage=storage,
-            watch=tell,
-            earlier=tell,
+            watch=watch,
+            earlier=watch,
             stop=stop,
             public=studio.public,
-            beside=examiner.at_once(hunt.recipe),
+            beside=examiner.at_once(request.recipe),
         )
-    best = _row(found.best, hunt.session)
-    return found.recipe, {"best": best, "front": list(found.front)}
+    best = _row(study.best, request.session)
+    return study.recipe, {"best": best, "front": list(study.front)}
 
 
-def _tested(hunt: SearchRequest, found: MergeRecipe, studio: Studio, stop: Stop) -> dict[str, Any]:
-    """The found merge against the given one on as many test items: a sentence, and whether the
-    found one answered fewer of them, beyond chance."""
+def _examiner(studio: Studio) -> Examiner:
+    """An examiner that keeps no marks: a search asks each merge once."""
     from dppa_core.evaluation.examiner import Examiner  # noqa: PLC0415  (torch)
 
-    if recipe_hash(found) == recipe_hash(hunt.recipe):
+    return Examiner(studio.pool(), public=studio.public, keep=False)
+
+
+def _test(request: SearchRequest, best: MergeRecipe, studio: Studio, stop: Stop) -> dict[str, Any]:
+    """The best merge against the original one on as many test items: a sentence, and whether the
+    best one answered fewer of them, beyond chance."""
+    if recipe_hash(best) == recipe_hash(request.recipe):
         return {"test": "The given merge itself is the best of those tried.", "worse": False}
-    examiner = Examiner(studio.pool(), public=studio.public, keep=False)
-    domains = dict.fromkeys(domains_for(hunt.recipe, hunt.tasks))
+    examiner = _examiner(studio)
+    domains = dict.fromkeys(domains_for(request.recipe, request.tasks))
 
     def hits(merge: MergeRecipe, domain: str) -> tuple[bool, ...]:
-        return examiner.score(Exam(merge, domain, "test", hunt.limit), stop=stop).hits
+        return examiner.score(Exam(merge, domain, "test", request.limit), stop=stop).hits
 
-    one = compared({d: (hits(found, d), hits(hunt.recipe, d)) for d in domains})
-    told = comparison_sentence(one, "what was found", "the given merge")
+    gap = compared({d: (hits(best, d), hits(request.recipe, d)) for d in domains})
+    text = comparison_sentence(gap, "what was found", "the given merge")
     return {
-        "test": f"On test questions: {told}",
-        "worse": one.significant and one.difference.value < 0,
+        "test": f"On test questions: {text}",
+        "worse": gap.significant and gap.difference.value < 0,
     }
 
 
@@ -206,15 +211,15 @@ class TrialStore:
             self.lock.release()
 
 
-def _kept(known: Recent, facts: Mapping[str, Any], make: Callable[[], Any]) -> TrialStore:
+def _trial_store(cache: Recent, facts: Mapping[str, Any], make: Callable[[], Any]) -> TrialStore:
     key = json.dumps(facts, sort_keys=True)
-    found: TrialStore | None = known.find(key)
-    return found or known.keep(key, TrialStore(make(), threading.Lock()))
+    store: TrialStore | None = cache.find(key)
+    return store or cache.keep(key, TrialStore(make(), threading.Lock()))
 
 
-def _row(one: StudyTrial, session: Session) -> dict[str, Any]:
-    take = taken_over(session, parse_recipe(one.recipe)) if one.state == "complete" else None
-    row = one.to_json()
+def _row(trial: StudyTrial, session: Session) -> dict[str, Any]:
+    take = taken_over(session, parse_recipe(trial.recipe)) if trial.state == "complete" else None
+    row = trial.to_json()
     names = ("number", "values", "state", "goals", "retentions", "density")
     return {name: row[name] for name in names} | {"take": take}
 
@@ -223,10 +228,10 @@ def taken_over(session: Session, recipe: MergeRecipe) -> dict[str, Any] | None:
     """The state of a session with this merge; None if the controls cannot show it. Models that are
     switched off stay in the list, and unchanged coefficients keep their number or curve."""
     try:
-        found = session_from_recipe(recipe, 0)
+        taken = session_from_recipe(recipe, 0)
     except InvalidValue:
         return None
-    now = {model.reference: model for model in found.models}
+    now = {model.reference: model for model in taken.models}
     weights = {model.model: model.coefficient for model in recipe.models}
     models = tuple(
         model
@@ -234,56 +239,62 @@ def taken_over(session: Session, recipe: MergeRecipe) -> dict[str, Any] | None:
         else now[model.reference]
         for model in session.models
     )
-    return state_of(replace(found, models=models))
+    return state_of(replace(taken, models=models))
 
 
-def stream_hunt(hunt: SearchRequest, studio: Studio, known: Recent) -> Iterator[dict[str, Any]]:
+def stream_search(
+    request: SearchRequest, studio: Studio, cache: Recent
+) -> Iterator[dict[str, Any]]:
     """Yield values for the browser, a few times a second, until there is a result. Closing the
     iterator stops the search; its trials are kept for resuming the same search."""
-    knobs = parse_knobs(hunt.vary, hunt.recipe) if hunt.vary else ()
-    names = [one.name for one in knobs]
-    if hunt.way == "joint":
-        names = [*AS_GIVEN, *(axis.name for axis in axes_of(hunt.recipe, per_model=hunt.per_model))]
-    grid = hunt.way == "grid"
-    sides = [{"name": k.name, "values": list(k.values())} for k in knobs] if grid else []
-    total = len(sides[0]["values"]) * len(sides[1]["values"]) if sides else hunt.trials
-    about: dict[str, Any] = {
-        "id": secrets.token_hex(4),
-        "way": hunt.way,
-        "goals": hunt.goals,
-        "sides": sides,
-        "limit": hunt.limit,
-        "result": None,
-        "words": {name: knob_words(name) for name in names},
-    }
-    told = ("told", replace(hunt, trials=0), hunt.contents)
-    before: list[dict[str, Any]] = known.find(told) or []
+    about = _about(request)
+    key = ("trials", replace(request, trials=0), request.contents)
+    earlier: list[dict[str, Any]] = cache.find(key) or []
     trials: list[dict[str, Any]] = []
     results: list[dict[str, Any]] = []
-    yield {"state": "running", **about, **_standing(hunt, before, total)}
+    yield {"state": "running", **about, **_standing(request, earlier)}
     job = studio.start(
-        "search", lambda emit, stop: results.append(hunted(hunt, studio, known, emit, stop))
+        "search", lambda emit, stop: results.append(run_search(request, studio, cache, emit, stop))
     )
     for batch in job.batches(every=0.3):
         trials += [event[1] for event in batch if event[0] == "trial"]
-        if len(trials) > len(before):  # earlier trials are sent again first
-            before = known.keep(told, list(trials))
+        if len(trials) > len(earlier):  # earlier trials are sent again first
+            earlier = cache.keep(key, list(trials))
         if batch:
-            yield {"state": "running", **about, **_standing(hunt, before, total)}
-    about["trials"] = before if job.error else trials
+            yield {"state": "running", **about, **_standing(request, earlier)}
+    about["trials"] = earlier if job.error else trials
     yield about | end_of(job) | ({} if job.error else {"result": results[0]})
 
 
-def _standing(hunt: SearchRequest, trials: list[dict[str, Any]], total: int) -> dict[str, Any]:
-    what = _what(hunt, trials)
-    return {"trials": list(trials), "done": len(trials), "total": total, "what": what}
+def _about(request: SearchRequest) -> dict[str, Any]:
+    """The part of the values for the browser that does not change."""
+    knobs = parse_knobs(request.vary, request.recipe) if request.vary else ()
+    names = [knob.name for knob in knobs]
+    if request.way == "joint":
+        axes = axes_of(request.recipe, per_model=request.per_model)
+        names = [*UNCHANGED, *(axis.name for axis in axes)]
+    grid = knobs if request.way == "grid" else ()
+    sides = [{"name": knob.name, "values": list(knob.values())} for knob in grid]
+    return {
+        "id": secrets.token_hex(4),
+        "way": request.way,
+        "goals": request.goals,
+        "sides": sides,
+        "limit": request.limit,
+        "result": None,
+        "words": {name: knob_words(name) for name in names},
+    }
 
 
-def _what(hunt: SearchRequest, trials: list[dict[str, Any]]) -> str:
-    if not trials:
-        return "Starting"
+def _standing(request: SearchRequest, trials: list[dict[str, Any]]) -> dict[str, Any]:
+    what = _trial_words(request.way, trials) if trials else "Starting"
+    return {"trials": list(trials), "done": len(trials), "total": request.trials, "what": what}
+
+
+def _trial_words(way: str, trials: list[dict[str, Any]]) -> str:
+    """The settings of the last trial."""
     last = trials[-1]
-    if hunt.way == "climb":
+    if way == "climb":
         factors = " / ".join(f"{factor:g}" for factor in last["factors"])
         return f"{len(trials)} settings tried, the last × {factors}"
     values = last["values"].items()

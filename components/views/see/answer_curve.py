@@ -1,5 +1,5 @@
 """Where an answer breaks: its loss and its greedy text over one control, the rest unchanged.
-assets/js/pinned/breaks.js asks and draws."""
+assets/js/pinned/breaks.js requests and draws it."""
 
 from __future__ import annotations
 
@@ -21,9 +21,7 @@ from ...session.session import Session
 from ...work.figures import short_name
 from ...work.question import checked_text
 from ...work.studio import Emit, Studio
-
-LONGEST = 48
-"""Most tokens of an answer."""
+from .pinned import MAX_TOKENS
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +29,8 @@ class VariedControl:
     """A control over which the answer is followed."""
 
     values: tuple[float, ...]
-    """First values, the most telling ones first. The answer at the first of them, with which the
-    control changes nothing, is compared with the others."""
+    """Values to begin with, the most informative ones first. At the first one the control changes
+    nothing: the answer there is compared with the others."""
     step: float
     """Width to which the first change is narrowed down."""
 
@@ -53,42 +51,45 @@ class CurveRequest:
     axis: str
     """rate, factor or coefficient."""
     model: str
-    """Whose factor or coefficient is varied, and who gives the reference if none is known."""
+    """The domain model whose factor or coefficient is varied. It writes the reference answer if
+    the question has none."""
     band: int
-    """Whose factor is varied: the strongest partition is 0."""
+    """The partition whose factor is varied: the strongest one is 0."""
 
 
 def read_curve(value: object, session: Session) -> CurveRequest:
     """Read JSON text; raises InvalidValue."""
-    asked = asked_keys(value, id=int, axis=str, model=str, band=int)
-    prompt = checked_text("question", asked.get("prompt"))
-    axis, model, band = asked["axis"], asked["model"], asked["band"]
+    fields = asked_keys(value, id=int, axis=str, model=str, band=int)
+    prompt = checked_text("question", fields.get("prompt"))
+    axis, model, band = fields["axis"], fields["model"], fields["band"]
     if axis not in AXES or (axis != "coefficient" and session.method.pruner is None):
         offered = "coefficient" if session.method.pruner is None else ", ".join(AXES)
         raise InvalidValue(f"The curve runs over {axis!r:.40}; this method has: {offered}.")
-    if model not in [one.reference for one in session.active]:
+    if model not in [choice.reference for choice in session.active]:
         raise InvalidValue(f"{model!r:.80} takes no part in the merge: choose another model.")
     if not 0 <= band < len(session.levels):
         raise InvalidValue(f"There is no partition {band!r:.20} here.")
-    return CurveRequest(asked["id"], prompt, axis, model, band)
+    return CurveRequest(fields["id"], prompt, axis, model, band)
 
 
-def varied(session: Session, asked: CurveRequest, value: float) -> Session:
+def varied(session: Session, request: CurveRequest, value: float) -> Session:
     """The session with one control set to another value."""
-    if asked.axis == "rate":
+    if request.axis == "rate":
         return replace(session, rate=value)
-    if asked.axis == "coefficient":
+    if request.axis == "coefficient":
         models = tuple(
-            replace(one, coefficient=value, curve=()) if one.reference == asked.model else one
-            for one in session.models
+            replace(model, coefficient=value, curve=())
+            if model.reference == request.model
+            else model
+            for model in session.models
         )
         return replace(session, models=models)
-    factors = list(session.factors_of(asked.model))
-    factors[asked.band] = value
+    factors = list(session.factors_of(request.model))
+    factors[request.band] = value
     if session.linked:
         return replace(session, factors=tuple(factors))
-    own = dict(session.own_factors) | {asked.model: tuple(factors)}
-    return replace(session, own_factors=tuple(own.items()))
+    own_factors = dict(session.own_factors) | {request.model: tuple(factors)}
+    return replace(session, own_factors=tuple(own_factors.items()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,75 +109,83 @@ def first_changes(points: Sequence[Point], start: float) -> list[tuple[float, fl
     usual = next(point.text for point in points if point.x == start)
     up = [point for point in points if point.x >= start]
     down = [point for point in reversed(points) if point.x <= start]
-    found = []
+    changes = []
     for side in (up, down):
         pairs = ((a.x, b.x) for a, b in pairwise(side) if b.text != usual)
-        found += [(min(pair), max(pair)) for pair in list(pairs)[:1]]
-    return found
+        changes += [(min(pair), max(pair)) for pair in list(pairs)[:1]]
+    return changes
 
 
 def curve_payload(
-    session: Session, asked: CurveRequest, studio: Studio, known: Recent
+    session: Session, request: CurveRequest, studio: Studio, cache: Recent
 ) -> Iterator[dict[str, Any]]:
     """Yield the curve after some more points: first far apart, then close where the answer changes.
-    `known` holds (recipe hash, prompt, reference, contents) -> loss and text of earlier points."""
-    axis, item = AXES[asked.axis], example_of(asked.prompt)
-    found: dict[float, Point] = {}
-    by = [item.answer if item else ""]
+    `cache` holds (recipe hash, prompt, reference, contents) -> loss and text of earlier points."""
+    axis, item = AXES[request.axis], example_of(request.prompt)
+    points: dict[float, Point] = {}
+    reference = [item.answer if item else ""]
 
     def work(emit: Emit, stop: Stop) -> None:
         if item is None:
-            by[0] = _answer(asked.model, asked.prompt, studio, stop)
+            reference[0] = _answer(request.model, request.prompt, studio, stop)
         queue = list(axis.values)
         while queue:
             x = queue.pop(0)
-            recipe = varied(session, asked, x).recipe()
-            found[x] = Point(x, *_point(recipe, asked.prompt, by[0], studio, known, stop))
+            recipe = varied(session, request, x).recipe()
+            points[x] = Point(
+                x, *_measure(recipe, request.prompt, reference[0], studio, cache, stop)
+            )
             emit((x,))
             if not queue:
-                queue = _between(found, axis)
+                queue = _narrowed(points, axis)
 
-    def value(*, done: bool) -> dict[str, Any]:
-        points = sorted(list(found.values()), key=lambda one: one.x)
+    def payload(*, complete: bool) -> dict[str, Any]:
+        rising = _by_x(points)
         return {
-            "id": asked.number,
-            "axis": asked.axis,
+            "id": request.number,
+            "axis": request.axis,
             "start": axis.values[0],
-            "reference": by[0],
-            "by": "" if item else short_name(asked.model),
-            "points": [[point.x, point.loss, point.text] for point in points],
-            "changes": first_changes(points, axis.values[0]),
-            "done": done,
+            "reference": reference[0],
+            "by": "" if item else short_name(request.model),
+            "points": [[point.x, point.loss, point.text] for point in rising],
+            "changes": first_changes(rising, axis.values[0]),
+            "done": complete,
         }
 
     for batch in studio.start("curve", work).to_its_end():
         if batch:
-            yield value(done=False)
-    yield value(done=True)
+            yield payload(complete=False)
+    yield payload(complete=True)
 
 
-def _between(found: Mapping[float, Point], axis: VariedControl) -> list[float]:
+def _by_x(points: Mapping[float, Point]) -> list[Point]:
+    """The points by rising value of the control; safe while the work adds one."""
+    return sorted(list(points.values()), key=lambda point: point.x)
+
+
+def _narrowed(points: Mapping[float, Point], axis: VariedControl) -> list[float]:
     """The middles of the pairs of neighbours that hold a first change, if they are apart."""
-    pairs = first_changes(sorted(found.values(), key=lambda one: one.x), axis.values[0])
+    pairs = first_changes(_by_x(points), axis.values[0])
     middles = [round((low + high) / 2, 4) for low, high in pairs if high - low > axis.step + 1e-9]
     return [round(round(x / axis.step) * axis.step, 4) for x in middles]
 
 
 def _answer(target: str | MergeRecipe, prompt: str, studio: Studio, stop: Stop) -> str:
     text = ""
-    settings = GenerationSettings(LONGEST)
+    settings = GenerationSettings(MAX_TOKENS)
     with closing(studio.answerer().replies(target, prompt, settings, stop)) as events:
         for event in events:
             text = event.text if isinstance(event, ReplyToken) else text
     return text
 
 
-def _point(
-    recipe: MergeRecipe, prompt: str, reference: str, studio: Studio, known: Recent, stop: Stop
+def _measure(
+    recipe: MergeRecipe, prompt: str, reference: str, studio: Studio, cache: Recent, stop: Stop
 ) -> tuple[float, str]:
+    """The loss of the reference answer, in nats per token, and the merge's own answer."""
     key = (recipe_hash(recipe), prompt, reference, studio.identity(recipe))
-    found: tuple[float, str] | None = known.find(key)
-    if found is None:
-        read = studio.answerer().reading(recipe, prompt, reference, stop)
-        found = known.keep(key, (read.loss or 0.0, _answer(recipe, prompt, studio, stop)))
-    return found
+    point: tuple[float, str] | None = cache.find(key)
+    if point is None:
+        loss = studio.answerer().reading(recipe, prompt, reference, stop).loss or 0.0
+        point = cache.keep(key, (loss, _answer(recipe, prompt, studio, stop)))
+    return point

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -12,7 +13,7 @@ import gradio as gr
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.evaluation.analysis.attribution import CHOICES
 from dppa_core.models.reply import LONGEST_PROMPT
-from dppa_core.progress import Stop
+from dppa_core.progress import Progress, Stop
 from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.system.recent import Recent
 from dppa_core.tasks import DOMAINS, example_prompts
@@ -24,7 +25,7 @@ from ...widgets.runs import build_run, wire_run
 from ...widgets.theme import domain_colour
 from ...work.progress_stream import stream_run
 from ...work.question import checked_text
-from ...work.studio import Emit, Studio
+from ...work.studio import Studio
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,63 +37,61 @@ class AttributionRequest:
     answer: str | None
     """None: the merge's own."""
     by: str
+    """layer or module."""
 
 
-def read_inquiry(prompt: object, answer: object, by: Any, session: Session) -> AttributionRequest:
+def read_attribution(
+    prompt: object, answer: object, by: Any, session: Session
+) -> AttributionRequest:
     """Check the values of a handler; InvalidValue without a question, or for an unknown choice."""
-    said = checked_text("question", prompt)
-    given = checked_text("answer", answer, least=0)
+    question = checked_text("question", prompt)
+    reference = checked_text("answer", answer, least=0)
     if by not in CHOICES:
         raise InvalidValue(f"Take out one layer or one module at a time, got {shown(by)}.")
-    return AttributionRequest(session.recipe(), said, given or None, by)
+    return AttributionRequest(session.recipe(), question, reference or None, by)
 
 
-def measured(
-    inquiry: AttributionRequest, studio: Studio, known: Recent, emit: Emit, stop: Stop
+def attribution_value(
+    request: AttributionRequest, studio: Studio, cache: Recent, progress: Progress, stop: Stop
 ) -> dict[str, Any]:
     """Merge if necessary, and measure; runs in its own thread."""
     from dppa_core.evaluation.analysis.attribution_run import attribute  # noqa: PLC0415  (torch)
 
-    if not studio.merged(inquiry.recipe):
-        emit((0, 0, "Merging the weights"))
-    with studio.lend(inquiry.recipe, None, stop) as resident:
+    if not studio.merged(request.recipe):
+        progress(0, 0, "Merging the weights")
+    with studio.lend(request.recipe, None, stop) as resident:
         made_of = tuple(sorted(resident.made_of.items()))
-        key = (resident.key, made_of, inquiry.prompt, inquiry.answer, inquiry.by)
-        found: dict[str, Any] | None = known.find(key)
-        if found is None:
-            found = attribute(
-                inquiry.recipe,
-                resident,
-                inquiry.prompt,
-                inquiry.answer,
-                by=inquiry.by,
+        key = (resident.key, made_of, request.prompt, request.answer, request.by)
+        value: dict[str, Any] | None = cache.find(key)
+        if value is None:
+            result = attribute(
+                *(request.recipe, resident, request.prompt, request.answer),
+                by=request.by,
                 public=studio.public,
-                progress=lambda *told: emit(told),
+                progress=progress,
                 stop=stop,
-            ).to_json()
-            known.keep(key, found)
-    return found
+            )
+            value = cache.keep(key, result.to_json())
+    return value
 
 
 def add_attribution(controls: Controls, studio: Studio) -> None:
-    """The question and its answer, the buttons, the plot."""
-    known = Recent(64)
+    """Add the question and its answer, the buttons, the plot."""
+    cache = Recent(64)
     with gr.Column(elem_id="attribution-view", elem_classes=["view", "box"]):
         prompt, answer, by = _build_fields()
         runs = build_run("attribution", "Measure")
 
     def on_attribute(values: dict[Any, Any]) -> Iterator[dict[str, Any]]:
         session = controls.session(values)
-        inquiry = read_inquiry(values[prompt], values[answer], values[by], session)
-        return stream_run(
-            studio, "attribution", lambda *told: measured(inquiry, studio, known, *told)
-        )
+        request = read_attribution(values[prompt], values[answer], values[by], session)
+        return stream_run(studio, "attribution", partial(attribution_value, request, studio, cache))
 
     wire_run("attribution", runs, on_attribute, controls.inputs | {prompt, answer, by})
 
 
 def _build_fields() -> tuple[gr.Textbox, gr.Textbox, gr.Radio]:
-    """Question, answer, and what to take out; a click on an example sets the question."""
+    """Build question, answer and the kind of part; a click on an example sets the question."""
     prompt = gr.Textbox(
         label="Question",
         placeholder="Type a question, or take one below",

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -14,7 +15,7 @@ from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import InvalidValue, OutOfBudget, shown
 from dppa_core.merging.inputs import merge_base
-from dppa_core.progress import Stop
+from dppa_core.progress import Progress, Stop
 from dppa_core.recipes.differences import recipe_differences
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 from dppa_core.system.recent import Recent
@@ -27,9 +28,9 @@ from ...widgets.controls import Controls
 from ...widgets.runs import build_run, wire_run
 from ...work.figures import short_name
 from ...work.progress_stream import stream_run
-from ...work.studio import Emit, Studio, byte_budget
+from ...work.studio import Studio, byte_budget
 
-MERGED, OTHER = "merged", "other"
+MERGED, OTHER_SLOT = "merged", "other"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Side:
 
     @property
     def recipe(self) -> str:
-        """Hash of the recipe, if it is a merge."""
+        """Hash of the recipe; empty for a model."""
         return recipe_hash(self.target) if isinstance(self.target, MergeRecipe) else ""
 
 
@@ -57,7 +58,7 @@ class Pair:
 
     @property
     def merges(self) -> int:
-        """How many of the two are merges; these are in memory at the same time."""
+        """Number of merges among the two; they are in memory at the same time."""
         return sum(isinstance(side.target, MergeRecipe) for side in (self.first, self.second))
 
 
@@ -70,7 +71,7 @@ def read_pair(choice: object, session: Session) -> Pair:
     first, second = (_side(choice.get(key), choice, session) for key in ("first", "second"))
     if first.target == second.target:
         raise InvalidValue(
-            f"{_chosen_twice(first, second)} Choose two that differ, or change the merge first."
+            f"{_why_equal(first, second)} Choose two that differ, or change the merge first."
         )
     for side in (first, second):
         if isinstance(side.target, MergeRecipe) and side.target.base != session.base:
@@ -81,7 +82,7 @@ def read_pair(choice: object, session: Session) -> Pair:
     return Pair(first, second, session.base)
 
 
-def _chosen_twice(first: Side, second: Side) -> str:
+def _why_equal(first: Side, second: Side) -> str:
     if first.label == second.label:
         return f"You chose {first.label} twice."
     return f"{first.label[0].upper()}{first.label[1:]} and {second.label} are the same merge."
@@ -91,7 +92,7 @@ def _side(name: object, choice: Mapping[str, Any], session: Session) -> Side:
     references = (session.base, *(model.reference for model in session.models))
     if name == MERGED:
         return Side("the merge", session.recipe())
-    if name == OTHER:
+    if name == OTHER_SLOT:
         slot, state = choice.get("slot"), choice.get("other")
         if slot not in ("A", "B") or state is None:
             raise InvalidValue(
@@ -99,12 +100,14 @@ def _side(name: object, choice: Mapping[str, Any], session: Session) -> Side:
             )
         return Side(f"the merge in slot {slot}", session_from_state(state).recipe())
     if name not in references:
-        allowed = ", ".join((MERGED, OTHER, *references))
+        allowed = ", ".join((MERGED, OTHER_SLOT, *references))
         raise InvalidValue(f"{shown(name)} cannot be compared here. Allowed are {allowed}.")
     return Side(short_name(str(name)), str(name))
 
 
-def compared(pair: Pair, studio: Studio, known: Recent, emit: Emit, stop: Stop) -> dict[str, Any]:
+def comparison_value(
+    pair: Pair, studio: Studio, cache: Recent, progress: Progress, stop: Stop
+) -> dict[str, Any]:
     """Merge if necessary, and compare; runs in its own thread."""
     from dppa_core.evaluation.diff.cells import ModelTensors, diff_cells  # noqa: PLC0415  (torch)
 
@@ -116,7 +119,7 @@ def compared(pair: Pair, studio: Studio, known: Recent, emit: Emit, stop: Stop) 
         for side in sides:
             if isinstance(side.target, MergeRecipe):
                 if not studio.merged(side.target):
-                    emit((0, 0, f"Merging {side.label}"))
+                    progress(0, 0, f"Merging {side.label}")
                 resident = stack.enter_context(studio.lend(side.target, None, stop))
                 if pair.merges == 2 and side is pair.first:
                     _check_room(resident.nbytes, byte_budget(public=studio.public))
@@ -128,12 +131,12 @@ def compared(pair: Pair, studio: Studio, known: Recent, emit: Emit, stop: Stop) 
                 made_of.append(models[-1].identities().items())
         files = tuple(tuple(sorted(items)) for items in made_of)
         key = (pair.base, *(side.recipe or side.target for side in sides), files)
-        found: dict[str, Any] | None = known.find(key)
-        if found is None:
+        differences: dict[str, Any] | None = cache.find(key)
+        if differences is None:
             names = (*(side.label for side in sides), short_name(pair.base))
-            done = diff_cells([*models, base], names, progress=lambda *told: emit(told), stop=stop)
-            found = known.keep(key, done.to_json())
-    return {**found, **_about(pair)}
+            cells = diff_cells([*models, base], names, progress=progress, stop=stop)
+            differences = cache.keep(key, cells.to_json())
+    return {**differences, **_about(pair)}
 
 
 def _check_room(nbytes: int, budget: int) -> None:
@@ -163,13 +166,13 @@ def _about(pair: Pair) -> dict[str, Any]:
 
 
 def add_compare(controls: Controls, studio: Studio) -> None:
-    """The choice of two models, the buttons, the plot and the table."""
-    known = Recent(64)
+    """Add the choice of two models, the buttons, the plot and the table."""
+    cache = Recent(64)
     with gr.Column(elem_id="compare-view", elem_classes=["view", "box"]):
         choice, runs = live("compare-choice", None), build_run("compare", "Compare")
 
     def on_compare(values: dict[Any, Any]) -> Iterator[dict[str, Any]]:
         pair = read_pair(parsed(values[choice]), controls.session(values))
-        return stream_run(studio, "compare", lambda *told: compared(pair, studio, known, *told))
+        return stream_run(studio, "compare", partial(comparison_value, pair, studio, cache))
 
     wire_run("compare", runs, on_compare, controls.inputs | {choice})

@@ -1,5 +1,5 @@
-"""Counts of single elements, in the background on request: where domain models meet, and which
-changes are lost to rounding.
+"""Counts of single elements, on request and in the background: elements that several domain models
+change, and changes lost to rounding.
 
 assets/js/plots/conflict.js, sparsity.js and the heatmap draw them.
 """
@@ -29,12 +29,12 @@ from ...work.figures import settings_json
 from ...work.studio import Emit, Studio
 from .see import drawn_with, plan_of
 
-COUNTING = {"concurrency_id": "count", "concurrency_limit": 1}
+COUNT_QUEUE = {"concurrency_id": "count", "concurrency_limit": 1}
 """One count at a time for all visitors: it uses a whole core, and nothing else waits for it."""
 
 
 def add_counts(controls: Controls, studio: Studio) -> None:
-    """Two hidden parts, which request and carry the counts."""
+    """Add two hidden parts, which request and carry the counts."""
     conflict, losses = (live(name, None, events=("count",)) for name in ("conflict", "losses"))
     counts = Recent(200)
 
@@ -43,47 +43,47 @@ def add_counts(controls: Controls, studio: Studio) -> None:
 
     def on_losses(values: dict[Any, Any]) -> Iterator[dict[str, Any]]:
         session = controls.session(values)
-        model = asked_model(values[losses], session)
+        model = read_model(values[losses], session)
         for value in losses_payload(session, model, studio, counts):
             yield {} if "counting" in value else value
 
-    wire_part(conflict, conflict.count, on_count, controls.inputs, COUNTING)
-    wire_part(losses, losses.count, on_losses, controls.inputs | {losses}, COUNTING)
+    wire_part(conflict, conflict.count, on_count, controls.inputs, COUNT_QUEUE)
+    wire_part(losses, losses.count, on_losses, controls.inputs | {losses}, COUNT_QUEUE)
 
 
 def conflict_payload(session: Session, studio: Studio) -> Iterator[dict[str, Any]]:
     """Count all pairs of the merged models, in a thread; closing the iterator stops it. Yields
     {"counting": progress} a few times a second, then the pairs (none for one model) and
     settings."""
-    names, found = session.deciding, list[dict[str, Any]]()
+    names, pairs = session.deciding, list[dict[str, Any]]()
     parameters = drawn_with(session, studio)
     held = {name: Override(rate) for name, rate in session.held}
 
     def work(emit: Emit, stop: Stop) -> None:
-        def tell(done: int, total: int, what: str) -> None:
-            emit((f"{what} ({done} of {total})",))
-
         meetings = count_meetings(
-            session.base, names, parameters, held, public=studio.public, progress=tell, stop=stop
+            *(session.base, names, parameters, held),
+            public=studio.public,
+            progress=lambda count, total, item: emit((f"{item} ({count} of {total})",)),
+            stop=stop,
         )
         profile = studio.profile(session.base, names[0])
-        found.extend(pack_meetings(profile, meetings))
+        pairs.extend(pack_meetings(profile, meetings))
 
     if len(names) > 1:
         job = studio.start("conflict", work)
         for batch in job.to_its_end(every=0.2):
             if batch:
                 yield {"counting": str(batch[-1][0])}
-    yield {"settings": settings_json(session), "models": list(names), "pairs": found}
+    yield {"settings": settings_json(session), "models": list(names), "pairs": pairs}
 
 
-def asked_model(value: object, session: Session) -> ModelChoice:
+def read_model(value: object, session: Session) -> ModelChoice:
     """Read the requested model, JSON text of a reference; InvalidValue if it is not in the list."""
-    asked = parsed(value)
-    found = [model for model in session.models if model.reference == asked]
-    if not found:
-        raise InvalidValue(f"{asked!r:.80} is not in the list of models.")
-    return found[0]
+    reference = parsed(value)
+    for model in session.models:
+        if model.reference == reference:
+            return model
+    raise InvalidValue(f"{reference!r:.80} is not in the list of models.")
 
 
 def losses_payload(
@@ -111,18 +111,17 @@ def losses_payload(
     key = str(value)
     layers = counts.find(key)
     if layers is None:
-        found: list[Any] = []
+        results: list[Any] = []
 
         def work(_emit: Emit, stop: Stop) -> None:
-            done = count_rounded(
+            rounded = count_rounded(
                 plan, factors, model.weight, dtype, public=studio.public, stop=stop
             )
-            found.append(_by_layer(plan, done.lost.tolist()))
+            results.append(_by_layer(plan, rounded.lost.tolist()))
 
-        job = studio.start("sparsity", work)
-        for _ in job.to_its_end(every=0.2):
+        for _ in studio.start("sparsity", work).to_its_end(every=0.2):
             yield {"counting": True}
-        layers = counts.keep(key, found[0])
+        layers = counts.keep(key, results[0])
     yield {**value, "layers": layers}
 
 

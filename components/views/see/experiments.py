@@ -1,4 +1,4 @@
-"""Results of the paper's experiments, as `dppa reproduce` wrote them.
+"""Results of the paper's experiments, as `dppa reproduce` writes them.
 
 A button sets the controls to the merge of a row. assets/js/plots/experiments.js draws the view.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -45,33 +46,33 @@ class Results:
     def experiment(self, key: str) -> dict[str, Any]:
         """An experiment by its key, the first one without a key; InvalidValue for an unknown
         key."""
-        for one in self.experiments:
-            if key in ("", one["key"]):
-                return one
+        for experiment in self.experiments:
+            if key in ("", experiment["key"]):
+                return experiment
         raise InvalidValue(f"No experiment {shown(key)} is among the results.")
 
 
-Answer = Callable[[Results, Mapping[str, Any]], dict[str, Any]]
+Fields = Mapping[str, Any]
+"""A request of the page."""
 
 
-def results_of(sources: Sequence[Source], asked: Mapping[str, Any]) -> Results:
-    """The results of the chosen models: {"models": place of their source}, the first if unset.
+def results_of(sources: Sequence[Source], request: Fields) -> Results:
+    """The results of the chosen models: {"models": index of their source}, the first if unset.
     InvalidValue: see `read_results`, or there are no such models."""
-    place = _place(asked.get("models", 0))
-    if place >= len(sources):
-        raise InvalidValue(f"No models {place}: there are results of {many(len(sources), 'set')}.")
-    return read_results(sources[place])
+    index = _index(request.get("models", 0))
+    if index >= len(sources):
+        raise InvalidValue(f"No models {index}: there are results of {many(len(sources), 'set')}.")
+    return read_results(sources[index])
 
 
-def listed(sources: Sequence[Source]) -> list[dict[str, Any]]:
-    """Title and place of the models whose results can be read."""
-    found = []
-    for place, source in enumerate(sources):
-        try:
-            found.append({"place": place, "title": read_results(source).about["setting"]["title"]})
-        except InvalidValue:  # told when they are asked for
-            continue
-    return found
+def readable_sources(sources: Sequence[Source]) -> list[dict[str, Any]]:
+    """Title and index of the models whose results can be read."""
+    rows = []
+    for index, source in enumerate(sources):
+        with suppress(InvalidValue):  # shown once they are requested
+            title = read_results(source).about["setting"]["title"]
+            rows.append({"place": index, "title": title})
+    return rows
 
 
 def read_results(source: Source) -> Results:
@@ -82,7 +83,7 @@ def read_results(source: Source) -> Results:
     try:
         status = source.stat()
         changed = status.st_mtime_ns, status.st_size
-    except OSError:  # told when it is read
+    except OSError:  # `_read` reports it
         changed = 0, 0
     return _read(source, changed)
 
@@ -96,7 +97,7 @@ def _of_measured(name: str) -> Results:
 def _read(path: Path, _changed: tuple[int, int]) -> Results:
     remedy = "`dppa reproduce` of the laboratory makes them; DPPA_EXPERIMENTS names another file."
     try:
-        found = _checked(json.loads(path.read_text("utf-8")))
+        results = _checked(json.loads(path.read_text("utf-8")))
     except FileNotFoundError as error:
         raise InvalidValue(f"There are no results at {path.name}. {remedy}") from error
     except (OSError, ValueError, AttributeError) as error:
@@ -104,9 +105,9 @@ def _read(path: Path, _changed: tuple[int, int]) -> Results:
             f"{path.name} cannot be read: {error}. A file of another version is the usual cause; "
             f"{remedy}"
         ) from error
-    if not found.experiments:
+    if not results.experiments:
         raise InvalidValue(f"{path.name} holds no experiment. {remedy}")
-    return found
+    return results
 
 
 def _checked(value: object) -> Results:
@@ -116,20 +117,20 @@ def _checked(value: object) -> Results:
     return Results({name: value[name] for name in ABOUT}, tuple(value["experiments"]))
 
 
-def shown_value(results: Results, key: str) -> dict[str, Any]:
+def experiments_value(results: Results, key: str) -> dict[str, Any]:
     """The list of experiments, and one of them whole; its recipes stay on the server."""
-    one = results.experiment(key)
+    experiment = results.experiment(key)
     tables = [
         {**table, "rows": [{**row, "recipe": _can_be_set(row["recipe"])} for row in table["rows"]]}
-        for table in one["tables"]
+        for table in experiment["tables"]
     ]
-    listed = [{name: each[name] for name in HEAD} for each in results.experiments]
-    return {"list": listed, "about": results.about, "shown": {**one, "tables": tables}}
+    heads = [{name: row[name] for name in HEAD} for row in results.experiments]
+    return {"list": heads, "about": results.about, "shown": {**experiment, "tables": tables}}
 
 
 def _can_be_set(recipe: str | None) -> bool:
-    """Whether the page can show a row's merge, and its models are here: not those of a run
-    elsewhere, or not yet fetched."""
+    """Return True if the page can show a row's merge and its models are on this machine: models of
+    a run elsewhere are missing, and some are not fetched yet."""
     if not recipe:
         return False
     merge = parse_recipe(recipe)
@@ -138,20 +139,20 @@ def _can_be_set(recipe: str | None) -> bool:
     except InvalidValue:
         return False
     names = (merge.base, *(model.model for model in merge.models))
-    here = {f"zoo:{name}" for name in zoo_names()}
+    embedded = {f"zoo:{name}" for name in zoo_names()}
     return all(
-        name in here if name.startswith("zoo:") else ":" in name or Path(name).is_dir()
+        name in embedded if name.startswith("zoo:") else ":" in name or Path(name).is_dir()
         for name in names
     )
 
 
-def row_state(results: Results, asked: Mapping[str, Any]) -> dict[str, Any]:
+def row_state(results: Results, request: Fields) -> dict[str, Any]:
     """The state of a session that makes the merge of a row: {"key", "table", "row"}, from 0. Raises
     InvalidValue if there is no such row, it has no recipe, or the page cannot show it."""
-    tables = results.experiment(str(asked.get("key")))["tables"]
-    table, row = (asked.get(name) for name in ("table", "row"))
+    tables = results.experiment(str(request.get("key")))["tables"]
+    table, row = (request.get(name) for name in ("table", "row"))
     try:
-        recipe = tables[_place(table)]["rows"][_place(row)]["recipe"]
+        recipe = tables[_index(table)]["rows"][_index(row)]["recipe"]
     except IndexError as error:
         raise InvalidValue(f"There is no row {row} of table {table}.") from error
     if not recipe:
@@ -159,15 +160,15 @@ def row_state(results: Results, asked: Mapping[str, Any]) -> dict[str, Any]:
     return state_of(session_from_recipe(parse_recipe(recipe), 0))
 
 
-def _place(value: object) -> int:
+def _index(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise InvalidValue(f"A place in a list must be a whole number from 0, got {shown(value)}.")
     return value
 
 
 def add_experiments(sources: Sequence[Source]) -> None:
-    """An empty view; the browser requests its content when it is shown, and sets the controls to a
-    row's merge. Errors appear in the view.
+    """Add an empty view: the browser requests its content once it is open, and sets the controls to
+    a row's merge. Errors appear in the view.
 
     Args:
         sources: One for each set of models.
@@ -175,27 +176,31 @@ def add_experiments(sources: Sequence[Source]) -> None:
     with gr.Column(elem_id="experiments-view", elem_classes=["view", "box"]):
         view = live("experiments", None, events=("look", "take"))
 
-    def told(values: dict[Any, Any], answer: Answer) -> dict[Any, Any]:
+    def reply(
+        values: dict[Any, Any], answer: Callable[[Results, Fields], dict[str, Any]]
+    ) -> dict[Any, Any]:
         try:
-            asked = asked_keys(values[view])
-            return {view: pack(answer(results_of(sources, asked), asked))}
+            request = asked_keys(values[view])
+            return {view: pack(answer(results_of(sources, request), request))}
         except DppaError as error:
             return {view: pack({"refused": str(error)})}
 
-    def look(results: Results, asked: Mapping[str, Any]) -> dict[str, Any]:
-        key = str(asked.get("key", ""))
-        if asked.get("or_first") and key not in {one["key"] for one in results.experiments}:
+    def show(results: Results, request: Fields) -> dict[str, Any]:
+        key = str(request.get("key", ""))
+        if request.get("or_first") and key not in {row["key"] for row in results.experiments}:
             key = ""
-        found = shown_value(results, key)
-        return {**found, "models": listed(sources), "chosen": asked.get("models", 0)}
+        value = experiments_value(results, key)
+        index = request.get("models", 0)
+        return {**value, "models": readable_sources(sources), "chosen": index}
+
+    def take(results: Results, request: Fields) -> dict[str, Any]:
+        return {"take": row_state(results, request), "asked": request}
 
     def on_experiment(values: dict[Any, Any]) -> dict[Any, Any]:
-        return told(values, look)
+        return reply(values, show)
 
     def on_experiment_row(values: dict[Any, Any]) -> dict[Any, Any]:
-        return told(
-            values, lambda all_of, asked: {"take": row_state(all_of, asked), "asked": asked}
-        )
+        return reply(values, take)
 
     quick = {"queue": False, "trigger_mode": "always_last", **PRIVATE}
     view.look(on_experiment, inputs={view}, outputs=[view], **quick)

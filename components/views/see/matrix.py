@@ -1,4 +1,4 @@
-"""Details of one matrix: sizes of its changes, its rows and columns, its own rate.
+"""Details of one matrix: sizes of its changes, its rows and columns, its pruning rate.
 assets/js/plots/matrix.js draws them."""
 
 from __future__ import annotations
@@ -34,29 +34,29 @@ class CellChoice:
 
 
 def add_matrix(controls: Controls, studio: Studio) -> None:
-    """A hidden part, which requests and carries the details of a matrix."""
-    drill, looks = live("drill", None, events=("look",)), Recent(100)
+    """Add a hidden part, which requests and carries the details of a matrix."""
+    drill, cache = live("drill", None, events=("look",)), Recent(100)
 
     def on_closeup(values: dict[Any, Any]) -> Iterator[dict[str, Any]]:
         session = controls.session(values)
-        return drill_payload(session, wanted(values[drill], session), studio, looks)
+        return drill_payload(session, read_cell(values[drill], session), studio, cache)
 
-    turns = {"concurrency_id": "look", "concurrency_limit": 2}
-    wire_part(drill, drill.look, on_closeup, controls.inputs | {drill}, turns)
+    queue = {"concurrency_id": "look", "concurrency_limit": 2}
+    wire_part(drill, drill.look, on_closeup, controls.inputs | {drill}, queue)
 
 
-def wanted(value: object, session: Session) -> CellChoice:
-    """Read {"model", "layer", "kind"}; InvalidValue if it is no cell of a model in the list."""
-    asked = asked_keys(value, model=str, layer=int, kind=str)
-    if asked["model"] not in {one.reference for one in session.models}:
-        raise InvalidValue(f"{asked['model']!r:.80} is not in the list of models.")
-    return CellChoice(asked["model"], asked["layer"], asked["kind"])
+def read_cell(value: object, session: Session) -> CellChoice:
+    """Read {"model", "layer", "kind"}; InvalidValue if the model is not in the list."""
+    fields = asked_keys(value, model=str, layer=int, kind=str)
+    if fields["model"] not in {model.reference for model in session.models}:
+        raise InvalidValue(f"{fields['model']!r:.80} is not in the list of models.")
+    return CellChoice(fields["model"], fields["layer"], fields["kind"])
 
 
 def drill_payload(
-    session: Session, cell: CellChoice, studio: Studio, looks: Recent
+    session: Session, cell: CellChoice, studio: Studio, cache: Recent
 ) -> Iterator[dict[str, Any]]:
-    """The cell from the profile at once, then its rows and columns, read in a thread."""
+    """Yield the cell from the profile at once, then its rows and columns, read in a thread."""
     ranked_by = session.ranked_by
     profile = studio.profile(session.base, cell.model, ranked_by)
     table = cell_table(profile, cell.layer, cell.kind)
@@ -72,32 +72,28 @@ def drill_payload(
         return
     yield {**value, "lines": None}
     plan = plan_of(session, cell.model, studio)
-    chosen = {item.name: item.levels[-1].selection for item in plan.modules} if plan else {}
-    key = (session.base, cell, ranked_by, tuple(chosen.get(name) for name in table.modules))
-    found = looks.find(key)
-    if found is None:
+    selections = {item.name: item.levels[-1].selection for item in plan.modules} if plan else {}
+    key = (session.base, cell, ranked_by, tuple(map(selections.get, table.modules)))
+    lines = cache.find(key)
+    if lines is None:
 
-        def look(name: str, stop: Stop) -> MatrixCloseup:
-            return look_closely(
-                session.base,
-                cell.model,
-                name,
-                chosen.get(name),
+        def look(name: str, stop: Stop) -> dict[str, Any]:
+            closeup = look_closely(
+                *(session.base, cell.model, name, selections.get(name)),
                 significance=ranked_by,
                 public=studio.public,
                 stop=stop,
             )
+            return _lines(closeup)
 
-        found = studio.finished(
-            "drill", lambda stop: [_lines(look(m, stop)) for m in table.modules]
-        )
-        looks.keep(key, found)
-    yield {**value, "lines": found}
+        work = studio.finished("drill", lambda stop: [look(name, stop) for name in table.modules])
+        lines = cache.keep(key, work)
+    yield {**value, "lines": lines}
 
 
-def _lines(found: MatrixCloseup) -> dict[str, Any]:
+def _lines(closeup: MatrixCloseup) -> dict[str, Any]:
     rows, columns = (
         [[line.index, line.share, line.kept] for line in lines]
-        for lines in (found.rows, found.columns)
+        for lines in (closeup.rows, closeup.columns)
     )
-    return {"module": found.module, "shape": found.shape, "rows": rows, "columns": columns}
+    return {"module": closeup.module, "shape": closeup.shape, "rows": rows, "columns": columns}

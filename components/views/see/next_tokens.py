@@ -1,5 +1,5 @@
 """The likeliest next tokens of the merge, its base and its domain models, side by side.
-assets/js/pinned/next.js asks, draws, and applies the temperature."""
+assets/js/pinned/next.js requests and draws them, and applies the temperature."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from dppa_core.errors import DppaError
-from dppa_core.models.reply import LONGEST_ANSWER
+from dppa_core.models.reply import LONGEST_ANSWER, Prompt
 from dppa_core.progress import Stop
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 
@@ -26,8 +26,8 @@ from ...work.question import (
 )
 from ...work.studio import Emit, Studio
 
-LONGEST_TEXT = 20 * LONGEST_ANSWER
-"""Characters of an answer so far."""
+MAX_TEXT_CHARACTERS = 20 * LONGEST_ANSWER
+"""Of an answer so far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +46,14 @@ class NextRequest:
 
 def read_next(value: object) -> NextRequest:
     """Read JSON text; raises InvalidValue."""
-    asked = asked_keys(value, id=int, text=str, recipe=str, turn=str)
-    prompt, text = checked_text("question", asked.get("prompt")), whole(asked["text"])
-    return NextRequest(asked["id"], prompt, text[:LONGEST_TEXT], asked["recipe"], asked["turn"])
+    fields = asked_keys(value, id=int, text=str, recipe=str, turn=str)
+    prompt = checked_text("question", fields.get("prompt"))
+    text = whole(fields["text"])[:MAX_TEXT_CHARACTERS]
+    return NextRequest(fields["id"], prompt, text, fields["recipe"], fields["turn"])
 
 
 def next_payload(
-    asked: NextRequest,
+    request: NextRequest,
     session: Session,
     turns: tuple[Turn, ...],
     recipes: Recipes,
@@ -61,36 +62,38 @@ def next_payload(
     """Yield the tables of more and more models; a model that fails has a note instead. `recipes`
     are earlier merges; a turn that continues `turns` is read with what came before."""
     earlier = {recipe_hash(recipe): recipe for recipe in recipes}
-    merge = earlier.get(asked.recipe) or session.recipe()
-    question = _question(asked, turns, merge)
+    merge = earlier.get(request.recipe) or session.recipe()
+    question = _question(request, turns, merge)
     rows: list[dict[str, Any]] = []
 
     def work(emit: Emit, stop: Stop) -> None:
         for _, name in target_choices(session):
-            emit((name, *_read(question, name, asked.text, studio, stop)))
+            target, prompt = question.target(name), question.said_to(name)
+            emit((_row(name, target, prompt, request.text, studio, stop),))
 
     for batch in studio.start("next", work).to_its_end():
-        rows += [{"target": name, "note": note, **read} for name, read, note in batch]
+        rows += [row for (row,) in batch]
         if batch:
-            yield {"id": asked.number, "recipe": recipe_hash(merge), "rows": rows}
+            yield {"id": request.number, "recipe": recipe_hash(merge), "rows": rows}
 
 
-def _question(asked: NextRequest, turns: tuple[Turn, ...], merge: MergeRecipe) -> ChatQuestion:
-    """The question, with the turns before it that it continues."""
-    question = ChatQuestion(asked.prompt, (), {MERGED: merge})
-    for place, turn in enumerate(turns):
-        if turn.id == asked.turn:
-            before = turns[max(place - turn.earlier, 0) : place]
+def _question(request: NextRequest, turns: tuple[Turn, ...], merge: MergeRecipe) -> ChatQuestion:
+    """The question, with the earlier turns that it continues."""
+    question = ChatQuestion(request.prompt, (), {MERGED: merge})
+    for index, turn in enumerate(turns):
+        if turn.id == request.turn:
+            before = turns[max(index - turn.earlier, 0) : index]
             return replace(question, settings=turn.settings, before=before)
     return question
 
 
-def _read(
-    question: ChatQuestion, name: str, text: str, studio: Studio, stop: Stop
-) -> tuple[dict[str, Any], str]:
-    target, prompt = question.target(name), question.said_to(name)
+def _row(
+    name: str, target: str | MergeRecipe, prompt: Prompt, text: str, studio: Studio, stop: Stop
+) -> dict[str, Any]:
+    """The table of one model, or a note why it has none."""
     try:
         with studio.people.one():
-            return asdict(studio.answerer().reading(target, prompt, text, stop)), ""
+            reading = studio.answerer().reading(target, prompt, text, stop)
     except DppaError as error:
-        return {}, message(error)
+        return {"target": name, "note": message(error)}
+    return {"target": name, "note": "", **asdict(reading)}

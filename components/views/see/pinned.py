@@ -1,5 +1,5 @@
 """The pinned question: its answer follows the merge, while a slider moves and at rest.
-assets/js/pinned/ asks and draws."""
+assets/js/pinned/ requests and draws it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import gradio as gr
 
 from dppa_core.errors import Cancelled, InvalidValue, OutOfBudget, shown
 from dppa_core.models.reply import GenerationSettings
-from dppa_core.recipes.yaml_text import recipe_hash
+from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 from dppa_core.system.recent import Recent
 from dppa_core.tasks import DOMAINS, example_items, example_of, score
 from dppa_core.tasks.item_files import read_items
@@ -29,13 +29,12 @@ from ...work.rate_limits import PINNED_ANSWERS, Bucket
 from ...work.studio import ANSWER_WORKERS, Studio
 from ...work.visitor import Visitor
 
-LONGEST = 48
-"""Most tokens of a pinned answer."""
-BUSY = 2 * ANSWER_WORKERS
+MAX_TOKENS = 48
+"""Of a pinned answer, and of each answer of a curve."""
+MAX_WAITING = 2 * ANSWER_WORKERS
 """Answers in progress from which on only sliders at rest are answered."""
-SECONDS = 20.0
+MAX_SECONDS = 20.0
 """Time limit of one pinned answer on a public page."""
-KNOWN = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +49,15 @@ class PinnedView:
 
 
 def build_pinned() -> PinnedView:
-    """The question, its answer, and what may come next."""
+    """Build the question, its answer, and the hidden parts of next tokens and curves."""
     examples = [
         {"domain": domain, "prompt": item.prompt}
         for domain in DOMAINS
         for item in example_items(domain)
     ]
     answer = live("pinned", {"examples": examples}, events=("move", "rest"))
-    following = live("next", None, events=("look",))
-    return PinnedView(answer, following, live("breaks", None, events=("trace", "halt")))
+    next_tokens = live("next", None, events=("look",))
+    return PinnedView(answer, next_tokens, live("breaks", None, events=("trace", "halt")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +68,18 @@ class PinnedQuestion:
     """Returned with its answer."""
     prompt: str
     moving: bool
-    """Whether a slider still moves: such an answer may be left out."""
+    """True while a slider moves: such an answer may be left out."""
     item: OwnItem | None = None
-    """The visitor's own question by which it is marked."""
+    """The visitor's own question, by which the answer is marked."""
 
 
 def read_pinned(value: object) -> PinnedQuestion:
     """Read JSON text; raises InvalidValue."""
-    asked = asked_keys(value, id=int, moving=bool)
-    prompt = checked_text("question", asked.get("prompt"))
-    line = asked.get("line")
+    fields = asked_keys(value, id=int, moving=bool)
+    prompt = checked_text("question", fields.get("prompt"))
+    line = fields.get("line")
     item = _own_item(line, prompt) if isinstance(line, str) and line else None
-    return PinnedQuestion(asked["id"], prompt, asked["moving"], item)
+    return PinnedQuestion(fields["id"], prompt, fields["moving"], item)
 
 
 def _own_item(line: str, prompt: str) -> OwnItem:
@@ -96,40 +95,43 @@ class PinnedAnswers:
     """Pinned answers of all visitors; equal questions to equal recipes share one. Thread-safe."""
 
     def __init__(self, studio: Studio) -> None:
-        self._studio, self._known, self._of_tab = studio, Recent(KNOWN), Recent(1000)
+        self._studio, self._answers, self._stops_by_tab = studio, Recent(4096), Recent(1000)
         self._bucket = Bucket(*PINNED_ANSWERS) if studio.public else None
-        self._seconds = SECONDS if studio.public else math.inf
+        self._seconds = MAX_SECONDS if studio.public else math.inf
 
-    def value(self, session: Session, asked: PinnedQuestion, visitor: Visitor) -> dict[str, Any]:
-        """The answer of the session's merge; `later` says why there is none now. Raises DppaError
-        if the session is no merge, or cannot answer."""
+    def value(self, session: Session, question: PinnedQuestion, visitor: Visitor) -> dict[str, Any]:
+        """The answer of the session's merge; `later` is the reason if there is none now. Raises
+        DppaError if the session is no merge, or cannot answer."""
         recipe = session.recipe()
-        key = (recipe_hash(recipe), asked.prompt, asked.item, self._studio.identity(recipe))
-        found = self._known.find(key)
-        if found is None:
-            later = self._later(asked, visitor)
+        key = (recipe_hash(recipe), question.prompt, question.item, self._studio.identity(recipe))
+        answer = self._answers.find(key)
+        if answer is None:
+            later = self._later(question, visitor)
             if later:
                 return {"later": later}
-            found = self._known.keep(key, self._written(recipe, asked, visitor))
-        return {"question": asked.prompt, "recipe": key[0], **found}
+            answer = self._answers.keep(key, self._write(recipe, question, visitor))
+        return {"question": question.prompt, "recipe": key[0], **answer}
 
-    def _later(self, asked: PinnedQuestion, visitor: Visitor) -> str:
+    def _later(self, question: PinnedQuestion, visitor: Visitor) -> str:
         if not self._studio.ready:
             return "starting"
-        if asked.moving and self._studio.people.waiting >= BUSY:
+        if question.moving and self._studio.people.waiting >= MAX_WAITING:
             return "busy"
         if self._bucket and not self._bucket.take(visitor):
             return "often"
         return ""
 
-    def _written(self, recipe: Any, asked: PinnedQuestion, visitor: Visitor) -> dict[str, Any]:
-        replaced, before = threading.Event(), self._of_tab.find(visitor.tab)
-        self._of_tab.keep(visitor.tab, replaced)
-        if before is not None and not asked.moving:
-            before.set()
+    def _write(
+        self, recipe: MergeRecipe, question: PinnedQuestion, visitor: Visitor
+    ) -> dict[str, Any]:
+        """Write the answer; at rest, the earlier question of this tab is stopped."""
+        replaced, earlier = threading.Event(), self._stops_by_tab.find(visitor.tab)
+        self._stops_by_tab.keep(visitor.tab, replaced)
+        if earlier is not None and not question.moving:
+            earlier.set()
         stop = Bounded(replaced, self._seconds)
-        settings = GenerationSettings(LONGEST)
-        events = self._studio.answerer().replies(recipe, asked.prompt, settings, stop)
+        settings = GenerationSettings(MAX_TOKENS)
+        events = self._studio.answerer().replies(recipe, question.prompt, settings, stop)
         try:
             with self._studio.works.timed("pinned"), self._studio.people.one(), closing(events):
                 *_, answer = growing(events)
@@ -137,9 +139,9 @@ class PinnedAnswers:
             if not stop.overran:
                 raise
             raise OutOfBudget(
-                f"The pinned answer took longer than {SECONDS:.0f} s and was stopped. Many "
+                f"The pinned answer took longer than {MAX_SECONDS:.0f} s and was stopped. Many "
                 "visitors at once are the usual cause: move a slider to ask again."
             ) from None
-        item = asked.item or example_of(asked.prompt)
+        item = question.item or example_of(question.prompt)
         right = None if item is None else score(item, answer["text"])
         return {**answer, "right": right, "expected": item.answer if item else ""}

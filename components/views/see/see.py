@@ -46,9 +46,9 @@ class SeeView:
     """The components of the middle column."""
 
     verdict: gr.HTML
-    """What the merge keeps, as far as it is known."""
+    """The retention of the merge, as far as it is known."""
     beforehand: gr.HTML
-    """A note on what is unknown before a merge, and the merge button."""
+    """A note on the effects that only a merge shows, and the merge button."""
     plots: gr.HTML
     exact: gr.HTML
     merging_place: gr.HTML
@@ -57,15 +57,14 @@ class SeeView:
 
 
 def build_see() -> SeeView:
-    """Three plots, and the numbers of the server's exact plan."""
-    shows = [asdict(one) for one in shown_merges()]
-    told = {
+    """Build three plots, and the numbers of the server's exact plan."""
+    verdict_value = {
         "purposes": which_for_what(),
-        "shows": shows,
+        "shows": list(map(asdict, shown_merges())),
         "at": shown_at(),
         "others": of_other_trainings(),
     }
-    verdict = live("verdict", told)
+    verdict = live("verdict", verdict_value)
     beforehand = live("beforehand", None, events=("merge",))
     plots = live("plots", None, skeleton=SKELETON)
     exact = live("exact", None, events=("rest",), skeleton='<p class="numbers">&nbsp;</p>')
@@ -146,12 +145,13 @@ def _plans(session: Session, studio: Studio) -> dict[str, dict[str, Any]]:
     if pruning is None:
         return {}
     held = {name: Override(rate) for name, rate in session.held}
-    names = [model.reference for model in session.models]
-    found = {
-        name: studio.shown_plan(session.base, name, levels, pruning, held, plan_value)
-        for name in names
+    plans = {
+        model.reference: studio.shown_plan(
+            session.base, model.reference, levels, pruning, held, plan_value
+        )
+        for model in session.models
     }
-    return {name: plan for name, plan in found.items() if plan is not None}
+    return {name: plan for name, plan in plans.items() if plan is not None}
 
 
 def merged_payload(session: Session, studio: Studio) -> Iterator[dict[str, Any]]:

@@ -1,9 +1,9 @@
-"""What a merge keeps, as far as it is known before it is scored: read from what the laboratory
-measured. assets/js/plots/verdict.js shows it over the plots."""
+"""The retention of a merge before it is scored, from the laboratory's measurements.
+assets/js/plots/verdict.js shows it over the plots."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -17,13 +17,9 @@ from ...session.presets import first_session, presets
 from ...session.state import state_of
 
 TRAINED_APART = "Trained apart: math + finance + law"
-"""The preset of the models that never met."""
-OTHERS = {
-    "task_arithmetic": "task arithmetic",
-    "dppa": "DPPA",
-    "magnitude": "magnitude",
-}
-"""Method in the results -> how the line names it."""
+"""The preset of models that were trained separately."""
+METHOD_NAMES = {"task_arithmetic": "task arithmetic", "dppa": "DPPA", "magnitude": "magnitude"}
+"""Method in the results -> its name in the line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +32,7 @@ class Measured:
     method: str
     rate: float
     searched: bool
-    """Whether a search chose its factors, coefficient and strength; otherwise all are 1."""
+    """True if a search chose its factors, coefficient and strength; otherwise all are 1."""
     kept: float
     """Mean over the domains of its accuracy divided by that of the domain's own model."""
     questions: int
@@ -45,19 +41,19 @@ class Measured:
 
 @cache
 def measured() -> tuple[Measured, ...]:
-    """Every merge of which the page can say what it keeps."""
+    """All merges with a measured retention."""
     rows = measured_part("merges")
     return tuple(Measured(**{**row, "models": tuple(row["models"])}) for row in rows)
 
 
 @dataclass(frozen=True, slots=True)
 class ShownMerge:
-    """A merge that a click sets, to show what the results say."""
+    """A measured merge that a click sets."""
 
     name: str
-    """What was done."""
+    """Its method in a few words."""
     kept: str
-    """The share that it keeps, in percent."""
+    """Its retention in percent, as text."""
     how: str
     """Its settings in a sentence."""
     recipe: str
@@ -67,19 +63,19 @@ class ShownMerge:
 
     @property
     def text(self) -> str:
-        """What was done, and what it keeps."""
+        """Its name and its retention."""
         return f"{self.name} {self.kept}"
 
 
 def shown_at() -> str:
-    """The pruning rate of the merges that clicks set, in percent: the one that the page opens
-    with, whatever a method keeps there."""
+    """The pruning rate of the merges that clicks set, as text in percent: that of the first
+    preset."""
     return _percent(first_session().rate)
 
 
 def of_other_trainings() -> str:
-    """What stands beside those merges: how their models were trained, and what is kept of others.
-    A figure of one training is none of pruning."""
+    """A sentence for those merges: how their models were trained, and the retention of models that
+    were trained separately. Retention depends on the training, not only on the pruning."""
     apart = replace(presets()[TRAINED_APART], rate=first_session().rate, partitions=2)
     beside = _beside(apart.recipe(), None)
     return f"Toys, trained once, to be merged; trained apart: {beside}."
@@ -88,38 +84,38 @@ def of_other_trainings() -> str:
 @cache
 def shown_merges() -> tuple[ShownMerge, ...]:
     """The embedded models added whole, pruned by magnitude as they are, with one factor, and by
-    DPPA, each but the second with searched settings: at the rate `shown_at`."""
-    return tuple(map(_shown, measured_part("clicks")))
+    DPPA, each but the second with searched settings, at the rate `shown_at`."""
+    return tuple(map(_shown_merge, measured_part("clicks")))
 
 
-def _shown(merge: Mapping[str, Any]) -> ShownMerge:
+def _shown_merge(merge: Mapping[str, Any]) -> ShownMerge:
     session = session_from_recipe(parse_recipe(merge["recipe"]), 0)
-    made, state = recipe_hash(session.recipe()), state_of(session)
-    return ShownMerge(merge["name"], _percent(merge["kept"]), merge["how"], made, state)
+    digest, state = recipe_hash(session.recipe()), state_of(session)
+    return ShownMerge(merge["name"], _percent(merge["kept"]), merge["how"], digest, state)
 
 
 def verdict_of(recipe: MergeRecipe) -> str:
-    """A sentence or two: what this merge keeps, and what others of its models keep."""
-    found = _found(recipe)
-    beside = _beside(recipe, found)
-    if found is None:
-        known = f" Of the same models, with searched settings: {beside}." if beside else ""
-        return f"Not scored yet (see Score).{known}"
-    whose = "its models'" if len(found.models) > 1 else "its model's"
-    asked, share = f"{found.questions:,}", _percent(found.kept)
-    kept = f"This merge keeps {share} of {whose} own accuracy, on {asked} questions."
-    searched = "With searched settings" + ("" if found.searched else " instead")
+    """One or two sentences: the retention of this merge, and of other merges of its models."""
+    merge = _measurement(recipe)
+    beside = _beside(recipe, merge)
+    if merge is None:
+        others = f" Of the same models, with searched settings: {beside}." if beside else ""
+        return f"Not scored yet (see Score).{others}"
+    owners = "its models'" if len(merge.models) > 1 else "its model's"
+    questions, share = f"{merge.questions:,}", _percent(merge.kept)
+    kept = f"This merge keeps {share} of {owners} own accuracy, on {questions} questions."
+    searched = "With searched settings" + ("" if merge.searched else " instead")
     return f"{kept} {searched}: {beside}." if beside else kept
 
 
 def before_scoring(recipe: MergeRecipe) -> dict[str, Any] | None:
-    """What stands beside a score of this merge, and on how many questions; None if it was not
+    """A note beside the score of this merge, and its number of questions; None if it was not
     measured."""
-    found = _found(recipe)
-    if found is None:
+    merge = _measurement(recipe)
+    if merge is None:
         return None
-    text = f"Measured on {found.questions:,} questions: keeps {_percent(found.kept)}."
-    return {"questions": found.questions, "text": text}
+    text = f"Measured on {merge.questions:,} questions: keeps {_percent(merge.kept)}."
+    return {"questions": merge.questions, "text": text}
 
 
 def which_for_what() -> str:
@@ -127,33 +123,30 @@ def which_for_what() -> str:
     return str(measured_part("purposes"))
 
 
-def _found(recipe: MergeRecipe) -> Measured | None:
-    return {one.recipe: one for one in measured()}.get(recipe_hash(with_joined_bands(recipe)))
+def _measurement(recipe: MergeRecipe) -> Measured | None:
+    return {row.recipe: row for row in measured()}.get(recipe_hash(with_joined_bands(recipe)))
 
 
-def _beside(recipe: MergeRecipe, found: Measured | None) -> str:
+def _beside(recipe: MergeRecipe, merge: Measured | None) -> str:
     """Task arithmetic, DPPA and magnitude pruning of the same models with searched settings, at the
     nearest rate, without the merge itself; empty if they were not measured."""
-    models = tuple(one.model for one in recipe.models)
-    rate = max(one.levels[-1] for one in recipe.models)
+    models = tuple(model.model for model in recipe.models)
+    rate = max(model.levels[-1] for model in recipe.models)
     parts = []
-    for method, name in OTHERS.items():
-        known = [one for one in measured() if (one.models, one.method) == (models, method)]
-        best = [one for one in known if one.searched]
-        if not best or found in best:
+    for method, name in METHOD_NAMES.items():
+        rows = [row for row in measured() if (row.models, row.method) == (models, method)]
+        searched = [row for row in rows if row.searched]
+        if not searched or merge in searched:
             continue
-        one = min(best, key=lambda one: abs(one.rate - rate))
-        at = f" (at {_percent(one.rate)})" if one.rate not in (0.0, rate) else ""
-        parts.append(f"{name}{at} {_percent(one.kept)}{_without_search(one, known, found)}")
+        nearest = min(searched, key=lambda row: abs(row.rate - rate))
+        at = f" (at {_percent(nearest.rate)})" if nearest.rate not in (0.0, rate) else ""
+        part = f"{name}{at} {_percent(nearest.kept)}"
+        plain = [row for row in rows if not row.searched and row.rate == nearest.rate]
+        kept = max((row.kept for row in plain if row != merge), default=0.0)
+        if kept > nearest.kept and _percent(kept) != _percent(nearest.kept):
+            part += f" (as pruned {_percent(kept)})"
+        parts.append(part)
     return ", ".join(parts)
-
-
-def _without_search(one: Measured, known: Iterable[Measured], shown: Measured | None) -> str:
-    """What the same merge keeps as pruned, if that is more and is not the merge that is shown."""
-    plain = [row for row in known if row.rate == one.rate and not row.searched and row != shown]
-    kept = max((row.kept for row in plain), default=0.0)
-    more = kept > one.kept and _percent(kept) != _percent(one.kept)
-    return f" (as pruned {_percent(kept)})" if more else ""
 
 
 def _percent(share: float) -> str:

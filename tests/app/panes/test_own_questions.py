@@ -3,6 +3,7 @@
 import json
 import threading
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,14 @@ import pytest
 
 from components.session.presets import first_session
 from components.views.score.own_lists import (
-    OWN,
-    PUBLIC,
+    OWN_LIMITS,
+    PUBLIC_LIMITS,
     TextLimits,
-    offered,
+    offer_value,
     read_lists,
     texts_of,
 )
-from components.views.score.own_questions import REPLY_TOKENS, OwnQuestions, answered, read_own
+from components.views.score.own_questions import REPLY_TOKENS, OwnQuestions, answers_value, read_own
 from components.work.progress_stream import stream_run
 from components.work.rate_limits import OF_A_PARTY, TOKENS_PER_HOUR, Allowance
 from components.work.studio import Studio
@@ -36,7 +37,7 @@ pytestmark = pytest.mark.usefixtures("one_torch_thread")
 SESSION = first_session()
 
 
-def request(text: object, limits: TextLimits = PUBLIC, **lists: str) -> OwnQuestions:
+def request(text: object, limits: TextLimits = PUBLIC_LIMITS, **lists: str) -> OwnQuestions:
     """Of a box with a text for all models, and of lists for single ones."""
     sent = {"for": "", "lists": {f"zoo:{name}": one for name, one in lists.items()}}
     return read_own(read_lists(texts_of(text, json.dumps(sent)), SESSION, limits), None, SESSION)
@@ -68,11 +69,11 @@ def test_a_public_page_asks_fewer_than_ones_own_copy() -> None:
     many = "\n".join(f'{{"question": "{n}", "answer": "a"}}' for n in range(100))
     with pytest.raises(InvalidValue, match="more than 60 questions"):
         request(many)
-    assert len(request(many, OWN).domains[0].items) == 100
+    assert len(request(many, OWN_LIMITS).domains[0].items) == 100
     assert LONGEST == REPLY_TOKENS
     whole = request(many, TextLimits(20_000, 100))
-    assert whole.tokens == len(whole.domains[0].of_split("test")) * len(whole.who) * LONGEST
-    longer = request('{"tokens": 1024}\n' + many, OWN)
+    assert whole.tokens == len(whole.domains[0].of_split("test")) * len(whole.entrants) * LONGEST
+    longer = request('{"tokens": 1024}\n' + many, OWN_LIMITS)
     with pytest.raises(OutOfBudget):
         Allowance(TOKENS_PER_HOUR).spend(Visitor("tab", "address"), longer.tokens)
     assert longer.tokens > OF_A_PARTY * TOKENS_PER_HOUR
@@ -82,7 +83,7 @@ def test_everybody_is_asked_the_test_split_and_marked_item_by_item(studio: Studi
     asked = request(APPLES)
     told: list[dict[str, Any]] = []
     for _ in range(2):
-        told += stream_run(studio, "score", lambda *given: answered(asked, studio, *given))
+        told += stream_run(studio, "score", partial(answers_value, asked, studio))
     done = [value for value in told if value["state"] == "done"]
     assert len(done) == 2 and done[0]["result"] == done[1]["result"]
     found = json.loads(json.dumps(done[0]["result"]))
@@ -106,8 +107,8 @@ def test_a_list_for_each_model_tells_what_is_kept_of_each() -> None:
     studio = Studio(public=True)  # the embedded models, which know some answers
     asked = request("", math=APPLES, law=CLAUSES)
     assert [str(one) for one in asked.domains] == ["math questions", "law questions"]
-    assert asked.tokens == (6 + 4) * len(asked.who) * LONGEST
-    *_, told = stream_run(studio, "score", lambda *given: answered(asked, studio, *given))
+    assert asked.tokens == (6 + 4) * len(asked.entrants) * LONGEST
+    *_, told = stream_run(studio, "score", partial(answers_value, asked, studio))
     found = told["result"]
     assert [len(one["items"]) for one in found["lists"]] == [6, 4]
     rows = {row["key"]: row["cells"] for row in found["rows"]}
@@ -123,12 +124,12 @@ def test_the_box_holds_the_list_that_is_looked_at_and_others_come_beside_it() ->
     sent = json.dumps({"for": "zoo:law", "lists": {"": APPLES, "zoo:law": "old", "zoo:gone": "x"}})
     texts = texts_of(CLAUSES, sent)
     assert texts == {"": APPLES, "zoo:law": CLAUSES, "zoo:gone": "x"}
-    lists = read_lists(texts, SESSION, PUBLIC)
+    lists = read_lists(texts, SESSION, PUBLIC_LIMITS)
     assert len(lists.domains) == 2, "a model that is not in the merge is left out"
     found = lists.of_each(("zoo:math", "zoo:law"))
     assert [str(one) for one in found] == ["questions", "law questions"]
     assert texts_of(APPLES, "null") == {"": APPLES}
-    of_one = read_lists({"zoo:law": CLAUSES}, SESSION, PUBLIC)
+    of_one = read_lists({"zoo:law": CLAUSES}, SESSION, PUBLIC_LIMITS)
     with pytest.raises(InvalidValue, match="no questions for math, finance: give each model a"):
         of_one.of_each(("zoo:math", "zoo:finance", "zoo:law"))
 
@@ -145,17 +146,18 @@ def test_mistakes_name_the_list_and_all_lists_count_together() -> None:
 
 def test_models_of_equal_names_have_lists_of_their_own() -> None:
     models = tuple(replace(SESSION.models[0], reference=name) for name in ("a/x", "b/x"))
-    lists = read_lists({"a/x": APPLES, "b/x": CLAUSES}, replace(SESSION, models=models), PUBLIC)
+    session = replace(SESSION, models=models)
+    lists = read_lists({"a/x": APPLES, "b/x": CLAUSES}, session, PUBLIC_LIMITS)
     assert len(set(lists.domains)) == 2
 
 
 def test_the_first_questions_of_each_list_are_offered_as_they_are_asked() -> None:
-    lists = read_lists({"": APPLES, "zoo:law": CLAUSES}, SESSION, PUBLIC)
-    common, law = offered(lists)
+    lists = read_lists({"": APPLES, "zoo:law": CLAUSES}, SESSION, PUBLIC_LIMITS)
+    common, law = offer_value(lists)
     assert (common["model"], law["model"], law["label"]) == ("", "zoo:law", "law questions")
     assert len(common["prompts"]) == 6 and all("How many" in one for one in common["prompts"])
-    choices = read_lists({"": "question,answer,choices\nWhich?,b,a|b"}, SESSION, PUBLIC)
-    assert offered(choices)[0]["prompts"] == ["Which?\nA. a\nB. b\nAnswer with the letter."]
+    choices = read_lists({"": "question,answer,choices\nWhich?,b,a|b"}, SESSION, PUBLIC_LIMITS)
+    assert offer_value(choices)[0]["prompts"] == ["Which?\nA. a\nB. b\nAnswer with the letter."]
 
 
 @pytest.mark.parametrize(
@@ -168,8 +170,8 @@ def test_the_first_questions_of_each_list_are_offered_as_they_are_asked() -> Non
     ],
 )
 def test_a_question_is_offered_with_the_line_that_reads_as_it(text: str) -> None:
-    lists = read_lists({"": text}, SESSION, PUBLIC)
-    (offer,) = offered(lists)
+    lists = read_lists({"": text}, SESSION, PUBLIC_LIMITS)
+    (offer,) = offer_value(lists)
     assert lists.common is not None
     items = lists.common.items
     read = [read_items(one.encode(), "one.jsonl", "questions").items[0] for one in offer["lines"]]
@@ -184,7 +186,7 @@ def test_asking_can_be_stopped(studio: Studio) -> None:
     stop = threading.Event()
     stop.set()
     with pytest.raises(Cancelled):
-        answered(request(APPLES), studio, lambda told: None, stop)
+        answers_value(request(APPLES), studio, lambda *step: None, stop)
 
 
 def test_models_that_had_finished_when_it_was_cancelled_are_asked_no_more(
@@ -203,9 +205,9 @@ def test_models_that_had_finished_when_it_was_cancelled_are_asked_no_more(
 
     monkeypatch.setattr(examiner, "mark", counted)
     with pytest.raises(Cancelled):
-        answered(asked, studio, lambda told: None, stop)
+        answers_value(asked, studio, lambda *step: None, stop)
     assert 2 <= len(models) < 7
-    found = answered(asked, studio, lambda told: None, threading.Event())
+    found = answers_value(asked, studio, lambda *step: None, threading.Event())
     assert len(found["rows"]) == len(models) == len(set(models)) == 7
 
 

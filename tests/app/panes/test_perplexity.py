@@ -3,13 +3,14 @@
 import json
 import threading
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 
 from components.session.presets import first_session
 from components.session.state import state_of
-from components.views.score.perplexity import LONGEST_TEXT, measured, read_reading
+from components.views.score.perplexity import MAX_TEXT_CHARACTERS, perplexity_value, read_perplexity
 from components.work.progress_stream import stream_run
 from components.work.studio import Studio
 from dppa_core.errors import Cancelled, InvalidValue
@@ -31,29 +32,29 @@ def studio(zoo_env: object) -> Studio:
     [
         (" ", "no text yet: type or paste one"),
         (None, "no text yet"),
-        ("x" * (LONGEST_TEXT + 1), "The text has 20001 characters, and at most 20000 fit"),
+        ("x" * (MAX_TEXT_CHARACTERS + 1), "The text has 20001 characters, and at most 20000 fit"),
     ],
 )
 def test_what_a_browser_sends_is_checked(text: object, says: str) -> None:
     with pytest.raises(InvalidValue, match=says):
-        read_reading(text, None, SESSION)
+        read_perplexity(text, None, SESSION)
 
 
 def test_the_merge_is_first_and_the_base_last_by_their_names_on_the_page() -> None:
-    found = read_reading(TEXT, None, SESSION)
-    labels = [one.label for one in found.who]
+    found = read_perplexity(TEXT, None, SESSION)
+    labels = [one.label for one in found.entrants]
     assert labels == ["merged", "task arithmetic", "linear", "math", "finance", "law", "base"]
     assert found.recipe == recipe_hash(SESSION.recipe()) and found.text == TEXT.strip()
     other = json.dumps({"slot": "B", "state": state_of(replace(SESSION, rate=0.5))})
-    second = read_reading(TEXT, other, SESSION)
-    assert [one.label for one in second.who][:2] == ["merge A", "merge B"]
+    second = read_perplexity(TEXT, other, SESSION)
+    assert [one.label for one in second.entrants][:2] == ["merge A", "merge B"]
 
 
 def test_everybody_reads_the_same_text_and_it_is_read_once(studio: Studio) -> None:
-    reading = read_reading(TEXT, None, SESSION)
+    reading = read_perplexity(TEXT, None, SESSION)
     told: list[dict[str, Any]] = []
     for _ in range(2):
-        told += stream_run(studio, "perplexity", lambda *given: measured(reading, studio, *given))
+        told += stream_run(studio, "perplexity", partial(perplexity_value, reading, studio))
     done = [value for value in told if value["state"] == "done"]
     assert len(done) == 2 and done[0]["result"] == done[1]["result"]
     rows = done[0]["result"]["rows"]
@@ -68,4 +69,4 @@ def test_reading_can_be_stopped(studio: Studio) -> None:
     stop = threading.Event()
     stop.set()
     with pytest.raises(Cancelled):
-        measured(read_reading(TEXT, None, SESSION), studio, lambda told: None, stop)
+        perplexity_value(read_perplexity(TEXT, None, SESSION), studio, lambda *step: None, stop)

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,14 @@ from components.session.presets import first_session
 from components.session.session import MOST_MODELS, ModelChoice, Session
 from components.views.score.own_questions import REPLY_TOKENS
 from components.views.score.ready_tasks import (
-    LONGEST,
-    OWN_ITEMS,
-    PUBLIC_ANSWERS,
-    PUBLIC_ITEMS,
-    STEP,
+    MAX_CHARACTERS,
+    MAX_ITEMS,
+    MAX_PUBLIC_ANSWERS,
+    MAX_PUBLIC_ITEMS,
+    MIN_ITEMS,
     TaskOffer,
     read_tasks,
-    tasks_asked,
+    tasks_value,
 )
 from components.work.progress_stream import stream_run
 from components.work.rate_limits import TOKENS_PER_HOUR, Allowance
@@ -55,9 +56,9 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (" , ", 20, OFFER, "There is no task yet"),
         (None, 20, OFFER, "There is no task yet"),
         ("a, b, c, d, e, f", 20, OFFER, "At most 5 tasks in 400 characters"),
-        ("a " * LONGEST, 20, OFFER, "At most 5 tasks in 400 characters"),
-        ("dppa_sums", OWN_ITEMS + 5, OFFER, "Questions must be a number from 5 to"),
-        ("dppa_sums", PUBLIC_ITEMS + 5, PUBLIC, "Questions must be a number from 5 to"),
+        ("a " * MAX_CHARACTERS, 20, OFFER, "At most 5 tasks in 400 characters"),
+        ("dppa_sums", MAX_ITEMS + 5, OFFER, "Questions must be a number from 5 to"),
+        ("dppa_sums", MAX_PUBLIC_ITEMS + 5, PUBLIC, "Questions must be a number from 5 to"),
         ("gsm8k", 20, PUBLIC, "does not ask the task 'gsm8k'; it offers dppa_sums"),
     ],
 )
@@ -82,20 +83,20 @@ FULL = Session(base="zoo:base", models=tuple(ModelChoice(f"zoo:m{n}") for n in r
 @pytest.mark.parametrize(
     ("text", "number", "session", "remedy"),
     [
-        ("a", PUBLIC_ITEMS, SESSION, None),
+        ("a", MAX_PUBLIC_ITEMS, SESSION, None),
         ("a, b", 40, SESSION, None),
         ("a, b, c, d, e", 15, SESSION, None),
-        ("a, b, c, d, e", STEP, FULL, None),
+        ("a, b, c, d, e", MIN_ITEMS, FULL, None),
         (
             "a, b",
-            PUBLIC_ITEMS,
+            MAX_PUBLIC_ITEMS,
             SESSION,
             "2 tasks × 60 questions × 7 .* 840 .* 40 questions of each",
         ),
         ("a, b, c, d, e", 20, SESSION, "are 700 answers, .* 625 at once.* 15 .*, or fewer tasks"),
         (
             "a, b, c, d",
-            PUBLIC_ITEMS,
+            MAX_PUBLIC_ITEMS,
             FULL,
             "4 tasks × 60 questions × 9 .* 2160 .* most 15 questions",
         ),
@@ -119,19 +120,20 @@ def test_an_own_copy_has_no_limit_of_answers() -> None:
 def test_the_guide_names_the_limits_of_a_public_page() -> None:
     guide = (ROOT / "docs/guides/own-questions.md").read_text()
     said = " ".join(guide.split())
-    assert f"takes up to {PUBLIC_ITEMS} questions of a task" in said
-    assert f"questions × models may be {PUBLIC_ANSWERS} at most" in said
+    assert f"takes up to {MAX_PUBLIC_ITEMS} questions of a task" in said
+    assert f"questions × models may be {MAX_PUBLIC_ANSWERS} at most" in said
     assert f"counts as {REPLY_TOKENS} of the {TOKENS_PER_HOUR:,} tokens" in said
-    assert str(PUBLIC_ANSWERS) in FIVE.number_info and str(PUBLIC_ANSWERS) not in OFFER.number_info
+    assert (
+        str(MAX_PUBLIC_ANSWERS) in FIVE.number_info
+        and str(MAX_PUBLIC_ANSWERS) not in OFFER.number_info
+    )
 
 
 @pytest.mark.parametrize("offer", [OFFER, PUBLIC])
 def test_everybody_is_asked_the_same_questions(offer: TaskOffer) -> None:
     studio = Studio(public=offer is PUBLIC)
     asked = read_tasks("dppa_sums", 5, None, SESSION, offer)
-    told = list(
-        stream_run(studio, "score", lambda *given: tasks_asked(asked, offer, studio, *given))
-    )
+    told = list(stream_run(studio, "score", partial(tasks_value, asked, offer, studio)))
     assert told[-1]["state"] == "done", told[-1]
     found = json.loads(json.dumps(told[-1]["result"]))
     labels = [row["label"] for row in found["rows"]]
@@ -151,14 +153,14 @@ def test_a_task_with_code_is_refused_on_a_public_page_though_it_is_offered(tmp_p
     offer, studio = TaskOffer(("dppa_sums",), tmp_path), Studio(public=True)
     asked = read_tasks("dppa_sums", 5, None, SESSION, offer)
     with pytest.raises(NotAllowed, match="cannot be asked on a public page"):
-        tasks_asked(asked, offer, studio, lambda told: None, threading.Event())
+        tasks_value(asked, offer, studio, lambda *step: None, threading.Event())
 
 
 def test_asking_can_be_stopped() -> None:
     stop, asked = threading.Event(), read_tasks("dppa_sums", 5, None, SESSION, OFFER)
     stop.set()
     with pytest.raises(Cancelled):
-        tasks_asked(asked, OFFER, Studio(public=False), lambda told: None, stop)
+        tasks_value(asked, OFFER, Studio(public=False), lambda *step: None, stop)
 
 
 def test_models_that_had_finished_when_it_was_cancelled_are_asked_no_more(
@@ -172,16 +174,16 @@ def test_models_that_had_finished_when_it_was_cancelled_are_asked_no_more(
         models.append(resident.key)
         return ask(harness, resident, *told)
 
-    def emit(told: Any) -> None:
-        if told[0] == 2:
+    def stop_after_two(count: int, _total: int, _step: str) -> None:
+        if count == 2:
             stop.set()
 
     monkeypatch.setattr(Harness, "ask", counted)
     with pytest.raises(Cancelled):
-        tasks_asked(asked, OFFER, studio, emit, stop)
+        tasks_value(asked, OFFER, studio, stop_after_two, stop)
     finished = models[:2]
     models.clear()
-    found = tasks_asked(asked, OFFER, studio, lambda told: None, threading.Event())
+    found = tasks_value(asked, OFFER, studio, lambda *step: None, threading.Event())
     assert len(found["rows"]) == 7 and len(models) == 5 and not set(finished) & set(models)
 
 
@@ -218,7 +220,7 @@ def test_without_the_package_the_message_says_how_to_install_it(
     monkeypatch.setattr("dppa_core.evaluation.harness_tasks.find_spec", lambda name: None)
     asked = read_tasks("arc_easy", 20, None, SESSION, TaskOffer())
     with pytest.raises(InvalidValue, match=r"pip install '.\[lm-eval\]'"):
-        tasks_asked(asked, TaskOffer(), Studio(public=False), lambda told: None, threading.Event())
+        tasks_value(asked, TaskOffer(), Studio(public=False), lambda *step: None, threading.Event())
 
 
 @pytest.mark.parametrize(

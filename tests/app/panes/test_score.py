@@ -16,10 +16,10 @@ from components.session.presets import first_session
 from components.session.state import state_of
 from components.views.score.score import (
     ScoreRequest,
-    exam_events,
-    read_exam,
+    read_score,
+    score_events,
     stopped_value,
-    stream_exam,
+    stream_score,
 )
 from components.views.score.score_values import ScoreProgress, plain_sentence, verdict_sentence
 from components.widgets.controls import activity_script
@@ -43,14 +43,14 @@ def studio(zoo_env: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
 
 @pytest.fixture
 def exam() -> ScoreRequest:
-    whole = read_exam(4, None, first_session())
-    return replace(whole, rows=whole.rows[:2], who=whole.who[:2], limit=1)
+    whole = read_score(4, None, first_session())
+    return replace(whole, rows=whole.rows[:2], entrants=whole.entrants[:2], limit=1)
 
 
 @pytest.mark.parametrize("number", [5, 6.5, 402])
 def test_questions_come_in_fours(number: float) -> None:
     with pytest.raises(InvalidValue, match="Questions"):
-        read_exam(number, None, first_session())
+        read_score(number, None, first_session())
 
 
 def standings(events: list[tuple[Any, ...]]) -> list[ScoreProgress]:
@@ -67,7 +67,7 @@ def test_merging_is_said_until_the_merge_is_there(
         if event[0] == "standing":
             seen.append((event[1].activity, studio.merged(recipe)))  # type: ignore[arg-type]
 
-    exam_events(exam, studio, emit, threading.Event())
+    score_events(exam, studio, emit, threading.Event())
     assert seen[0] == ("merging", False)
     assert ("scoring", False) not in seen and seen[-1] == ("scoring", True)
 
@@ -88,14 +88,14 @@ def test_what_was_scored_before_is_neither_merged_nor_asked_again(
     studio: Studio, exam: ScoreRequest, one_torch_thread: None
 ) -> None:
     first: list[tuple[Any, ...]] = []
-    exam_events(exam, studio, first.append, threading.Event())
-    assert standings(first)[-1].asked == exam.total
+    score_events(exam, studio, first.append, threading.Event())
+    assert standings(first)[-1].timed == exam.total
     studio._pool = None
     again: list[tuple[Any, ...]] = []
-    exam_events(exam, studio, again.append, threading.Event())
+    score_events(exam, studio, again.append, threading.Event())
     assert {item.activity for item in standings(again)} == {"scoring"}
     last = standings(again)[-1]
-    assert (last.done, last.left, last.asked) == (exam.total, 0, 0)
+    assert (last.answered, last.left, last.timed) == (exam.total, 0, 0)
     assert last.seconds_left() is None
 
 
@@ -113,7 +113,7 @@ def test_a_stopped_exam_keeps_its_finished_cells(
 
     monkeypatch.setattr(examiner, "known", lambda one: None)
     monkeypatch.setattr(examiner, "marks", two_then_stop)
-    *_, last = stream_exam(exam, studio)
+    *_, last = stream_score(exam, studio)
     assert last["state"] == "stopped"
     assert [cell is not None for cell in last["rows"][0]["cells"]] == [True, True, False]
 
@@ -134,7 +134,7 @@ def test_only_what_rests_begins_to_wait() -> None:
 
 def test_a_method_that_merges_per_domain_is_scored_by_each_domains_own(studio: Studio) -> None:
     session = replace(first_session(), method=MethodChoice("emr"))
-    asked = read_exam(4, None, session)
+    asked = read_score(4, None, session)
     assert asked.rows[0].label == "merged, by domain"
     for domain in DOMAINS:
         recipe = asked.targets["merged", domain]
@@ -149,7 +149,7 @@ def other(**changes: object) -> str:
 
 def test_base_models_and_plain_merges_stand_beside_the_merge_and_the_other_slot() -> None:
     def rows(given: object) -> list[str]:
-        exam = read_exam(4, given, first_session())
+        exam = read_score(4, given, first_session())
         return [row.target for row in exam.rows]
 
     beside = ["task_arithmetic", "linear", "zoo:math", "zoo:finance", "zoo:law", "zoo:base"]
@@ -163,8 +163,8 @@ def test_base_models_and_plain_merges_stand_beside_the_merge_and_the_other_slot(
 def test_a_finished_exam_tells_retention_and_compares_the_slots(
     studio: Studio, one_torch_thread: None
 ) -> None:
-    whole = read_exam(4, other(rate=0.7), first_session())
-    *_, last = stream_exam(replace(whole, limit=1), studio)
+    whole = read_score(4, other(rate=0.7), first_session())
+    *_, last = stream_score(replace(whole, limit=1), studio)
     assert last["state"] == "done"
     assert [row["key"] for row in last["details"]][:2] == ["recipe", "against"]
     assert len(last["details"]) == len(last["rows"]) == 8

@@ -10,7 +10,7 @@ import pytest
 import components.views.score.search_work as search_work
 from components.session.presets import first_session
 from components.session.state import session_from_state
-from components.views.score.own_lists import PUBLIC, read_lists
+from components.views.score.own_lists import PUBLIC_LIMITS, read_lists
 from components.views.score.search_words import (
     GOALS,
     RANGES,
@@ -19,10 +19,10 @@ from components.views.score.search_words import (
     knob_words,
     lists_of_models,
     range_words,
-    read_hunt,
+    read_search,
     value_text,
 )
-from components.views.score.search_work import hunted, stream_hunt, taken_over
+from components.views.score.search_work import run_search, stream_search, taken_over
 from components.work.job import Bounded
 from components.work.studio import Studio
 from dppa_core.errors import Cancelled, InvalidValue, OutOfBudget
@@ -59,7 +59,7 @@ def given(**changed: Any) -> dict[str, Any]:
 
 
 def told(studio: Studio, known: Recent, **changed: Any) -> list[dict[str, Any]]:
-    return list(stream_hunt(read_hunt(given(**changed), SESSION), studio, known))
+    return list(stream_search(read_search(given(**changed), SESSION), studio, known))
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def told(studio: Studio, known: Recent, **changed: Any) -> list[dict[str, Any]]:
 )
 def test_what_a_browser_sends_is_checked(changed: dict[str, Any], says: str) -> None:
     with pytest.raises(InvalidValue, match=says):
-        read_hunt(given(**changed), SESSION)
+        read_search(given(**changed), SESSION)
 
 
 def test_a_climb_tells_every_factor_and_what_it_found(studio: Studio) -> None:
@@ -235,13 +235,13 @@ def test_one_run_ends_after_a_time_and_says_how_to_go_on(
     zoo_env: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(search_work, "PUBLIC_SECONDS", 0.0)
-    hunt = read_hunt(given(way="optuna"), SESSION)
+    search = read_search(given(way="optuna"), SESSION)
     with pytest.raises(OutOfBudget, match="Start goes on"):
-        hunted(hunt, Studio(public=True), Recent(4), lambda event: None, threading.Event())
+        run_search(search, Studio(public=True), Recent(4), lambda event: None, threading.Event())
     stop = threading.Event()
     stop.set()
     with pytest.raises(Cancelled):
-        hunted(hunt, Studio(public=False), Recent(4), lambda event: None, stop)
+        run_search(search, Studio(public=False), Recent(4), lambda event: None, stop)
     assert Bounded(stop, 60).is_set() and not Bounded(threading.Event(), 60).is_set()
 
 
@@ -273,11 +273,11 @@ def test_what_is_varied_is_told_in_the_words_of_the_sliders() -> None:
     ]
 
 
-def by_own(hunt: SearchRequest, text: str, **lists: str) -> SearchRequest:
+def by_own(search: SearchRequest, text: str, **lists: str) -> SearchRequest:
     """The search by a list for all models, and lists for single ones."""
     texts = {"": text} | {f"zoo:{name}": one for name, one in lists.items()}
-    own = lists_of_models(read_lists(texts, SESSION, PUBLIC), hunt.recipe)
-    return replace(hunt, own=own)
+    own = lists_of_models(read_lists(texts, SESSION, PUBLIC_LIMITS), search.recipe)
+    return replace(search, questions=own)
 
 
 def test_a_search_by_a_list_for_each_model_tells_what_is_kept_of_each(
@@ -291,14 +291,14 @@ def test_a_search_by_a_list_for_each_model_tells_what_is_kept_of_each(
         return replace(answered(exam), loss=1.0)
 
     monkeypatch.setattr(Examiner, "score", noted)
-    hunt = by_own(read_hunt(given(way="joint"), SESSION), APPLES, law=CLAUSES)
-    *_, last = stream_hunt(hunt, studio, Recent(4))
+    search = by_own(read_search(given(way="joint"), SESSION), APPLES, law=CLAUSES)
+    *_, last = stream_search(search, studio, Recent(4))
     assert last["state"] == "done", last
     assert set(last["trials"][0]["retentions"]) == {"questions", "law questions"}
     assert ("zoo:law", "law questions") in asked and ("zoo:math", "questions") in asked
     assert ("zoo:math", "law questions") not in asked
     with pytest.raises(InvalidValue, match="no questions for math"):
-        lists_of_models(read_lists({"zoo:law": CLAUSES}, SESSION, PUBLIC), hunt.recipe)
+        lists_of_models(read_lists({"zoo:law": CLAUSES}, SESSION, PUBLIC_LIMITS), search.recipe)
 
 
 def test_a_search_goes_by_own_questions_and_tells_contents_apart(
@@ -314,12 +314,12 @@ def test_a_search_goes_by_own_questions_and_tells_contents_apart(
     studio, known = Studio(public=True), Recent(4)
     for way in ("climb", "joint", "optuna", "grid"):
         asked.clear()
-        hunt = by_own(read_hunt(given(way=way), SESSION), APPLES)
-        domain = hunt.own[0]
-        ended = list(stream_hunt(hunt, studio, known))[-1]
+        search = by_own(read_search(given(way=way), SESSION), APPLES)
+        domain = search.questions[0]
+        ended = list(stream_search(search, studio, known))[-1]
         assert ended["state"] == "done", ended
         test = {item.prompt for item in domain.of_split("test")}
         assert asked - test == {item.prompt for item in domain.of_split("search")}
-        other = by_own(hunt, APPLES.replace("Tom", "Tim").replace("Ben", "Bob"))
-        first = next(iter(stream_hunt(other, studio, known)))
+        other = by_own(search, APPLES.replace("Tom", "Tim").replace("Ben", "Bob"))
+        first = next(iter(stream_search(other, studio, known)))
         assert not first["trials"]

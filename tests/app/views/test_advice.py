@@ -9,7 +9,7 @@ import pytest
 from components.session.method_choice import MethodChoice
 from components.session.presets import first_session
 from components.session.state import session_from_state
-from components.views.see.advice import advised, tries
+from components.views.see.advice import advice_value, tries
 from components.work.studio import Studio
 from dppa_core.errors import NotAllowed
 from dppa_core.recipes.yaml_text import recipe_hash
@@ -47,7 +47,7 @@ def test_a_verdict_per_model_with_figures_signs_and_settings_to_go_to(
 
     monkeypatch.setattr(advice_run, "gather", gather)
     events: list[tuple[Any, ...]] = []
-    found = advised(SESSION, studio, events.append, threading.Event())
+    found = advice_value(SESSION, studio, lambda *step: events.append(step), threading.Event())
     assert [one["size"] for one in found["models"]] == ["large", "small"]
     assert all("DARE at 90 % keeps" in one["why"][1] for one in found["models"])
     assert "yes" in [sign["found"] for sign in found["signs"]]  # 4.2 is beyond every search's
@@ -75,4 +75,4 @@ def test_strangers_name_no_folder_of_this_computer(zoo_env: object) -> None:
     session = replace(SESSION, models=(model,))
     stop = threading.Event()
     with pytest.raises(NotAllowed):
-        advised(session, Studio(public=True), lambda event: None, stop)
+        advice_value(session, Studio(public=True), lambda *step: None, stop)

@@ -2,13 +2,14 @@
 
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from components.session.presets import first_session
-from components.views.see.attribution import AttributionRequest, measured, read_inquiry
+from components.views.see.attribution import AttributionRequest, attribution_value, read_attribution
 from components.work.progress_stream import IDLE, stopped_value, stream_run
 from components.work.studio import Studio
 from dppa_core.errors import Cancelled, InvalidValue
@@ -26,7 +27,7 @@ def studio(zoo_env: Path) -> Iterator[Studio]:
 
 def read(**given: Any) -> AttributionRequest:
     values = {"prompt": "How many?", "answer": "", "by": "layer"} | given
-    return read_inquiry(**values, session=first_session())
+    return read_attribution(**values, session=first_session())
 
 
 def inquiry(
@@ -37,9 +38,7 @@ def inquiry(
 
 
 def told_of(asked: AttributionRequest, studio: Studio, known: Recent) -> list[dict[str, Any]]:
-    return list(
-        stream_run(studio, "attribution", lambda *told: measured(asked, studio, known, *told))
-    )
+    return list(stream_run(studio, "attribution", partial(attribution_value, asked, studio, known)))
 
 
 def test_an_empty_answer_asks_for_the_merges_own() -> None:
@@ -91,7 +90,7 @@ def test_an_abandoned_page_ends_the_work(studio: Studio) -> None:
     stop = threading.Event()
     stop.set()
     with pytest.raises(Cancelled):
-        measured(inquiry(), studio, Recent(4), lambda event: None, stop)
+        attribution_value(inquiry(), studio, Recent(4), lambda *step: None, stop)
 
 
 def test_cancel_leaves_what_is_at_rest() -> None:

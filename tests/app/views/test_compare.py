@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from components.session.presets import first_session
 from components.session.session import ModelChoice, Session
 from components.session.state import state_of
 from components.views.see import compare
-from components.views.see.compare import Pair, Side, compared, read_pair
+from components.views.see.compare import Pair, Side, comparison_value, read_pair
 from components.work.progress_stream import stream_run
 from components.work.studio import Studio
 from dppa_core.errors import Cancelled, InvalidValue, NotAllowed
@@ -33,9 +34,7 @@ def studio(zoo_env: Path) -> Iterator[Studio]:
 
 def ends(pair: Pair, studio: Studio, known: Recent | None = None) -> dict[str, Any]:
     kept = known or Recent(4)
-    return list(stream_run(studio, "compare", lambda *told: compared(pair, studio, kept, *told)))[
-        -1
-    ]
+    return list(stream_run(studio, "compare", partial(comparison_value, pair, studio, kept)))[-1]
 
 
 def test_base_and_domain_model_and_merges_may_be_compared() -> None:
@@ -119,11 +118,11 @@ def test_it_can_be_stopped(studio: Studio) -> None:
     stop.set()
     pair = read_pair({"first": "zoo:base", "second": "zoo:law"}, first_session())
     with pytest.raises(Cancelled):
-        compared(pair, studio, Recent(4), lambda event: None, stop)
+        comparison_value(pair, studio, Recent(4), lambda *step: None, stop)
 
 
 def test_strangers_compare_no_folder(studio: Studio, zoo_env: Path) -> None:
     folder = str(zoo_env / "math")
     pair = Pair(Side("base", "zoo:base"), Side("math", folder), "zoo:base")
     with pytest.raises(NotAllowed):
-        compared(pair, studio, Recent(4), lambda event: None, threading.Event())
+        comparison_value(pair, studio, Recent(4), lambda *step: None, threading.Event())

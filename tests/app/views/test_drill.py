@@ -10,7 +10,7 @@ import pytest
 from components.session.presets import first_session
 from components.session.session import Session
 from components.views.see import matrix as drill
-from components.views.see.matrix import CellChoice, drill_payload, wanted
+from components.views.see.matrix import CellChoice, drill_payload, read_cell
 from components.work.studio import Studio
 from dppa_core.errors import InvalidValue, UnknownName
 from dppa_core.profiling.profile import cached_profile
@@ -60,7 +60,7 @@ def test_a_matrix_is_read_once_for_the_same_plan(
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"model": "zoo:code", "layer": 1, "kind": "q"}'])
 def test_what_is_no_cell_of_a_listed_model_is_refused(text: str) -> None:
     with pytest.raises(InvalidValue):
-        wanted(text, first_session())
+        read_cell(text, first_session())
 
 
 @pytest.mark.parametrize(
@@ -68,10 +68,10 @@ def test_what_is_no_cell_of_a_listed_model_is_refused(text: str) -> None:
 )
 def test_a_place_is_a_layer_and_a_kind(place: str) -> None:
     with pytest.raises(InvalidValue, match="something unreadable"):
-        wanted(f'{{"model": "zoo:math", {place}}}', first_session())
+        read_cell(f'{{"model": "zoo:math", {place}}}', first_session())
 
 
 def test_a_matrix_that_is_not_there_is_named(studio: Studio) -> None:
-    cell = wanted('{"model": "zoo:math", "layer": 99, "kind": "q"}', first_session())
+    cell = read_cell('{"model": "zoo:math", "layer": 99, "kind": "q"}', first_session())
     with pytest.raises(UnknownName, match="No matrix 'q' in layer 99"):
         list(drill_payload(first_session(), cell, studio, Recent(5)))

@@ -12,9 +12,9 @@ from components.views.see import experiments
 from components.views.see.experiments import (
     RESULTS,
     add_experiments,
+    experiments_value,
     read_results,
     row_state,
-    shown_value,
 )
 from dppa_core.checkpoints.sources import zoo
 from dppa_core.errors import InvalidValue
@@ -26,7 +26,7 @@ ROW = {"key": "first", "table": 0, "row": 0}
 
 def test_one_experiment_is_sent_whole_and_the_others_by_name(tmp_path: Path) -> None:
     results = read_results(write_results(tmp_path))
-    value = shown_value(results, "")
+    value = experiments_value(results, "")
     assert [one["number"] for one in value["list"]] == ["1", "6b"]
     assert "comes first" in value["list"][1]["not_run"]
     shown = value["shown"]
@@ -34,16 +34,16 @@ def test_one_experiment_is_sent_whole_and_the_others_by_name(tmp_path: Path) -> 
     assert [row["recipe"] for row in shown["tables"][0]["rows"]] == [True, False, False]
     assert shown["tables"][0]["rows"][0]["cells"][2]["low"] == 59.2
     assert value["about"]["command"] == "dppa reproduce --all --preset mine.yaml --limit 200"
-    assert shown_value(results, "last")["shown"]["tables"] == []
+    assert experiments_value(results, "last")["shown"]["tables"] == []
     with pytest.raises(InvalidValue, match="No experiment 'nobody'"):
-        shown_value(results, "nobody")
+        experiments_value(results, "nobody")
 
 
 def test_a_row_about_models_that_are_elsewhere_cannot_be_set(tmp_path: Path) -> None:
     path = write_results(tmp_path)
     text = path.read_text("utf-8").replace("zoo:base", "out/nowhere/base")
     path.write_text(text, "utf-8")
-    rows = shown_value(read_results(path), "")["shown"]["tables"][0]["rows"]
+    rows = experiments_value(read_results(path), "")["shown"]["tables"][0]["rows"]
     assert not any(row["recipe"] for row in rows)
 
 
@@ -53,7 +53,7 @@ def test_a_row_of_models_of_the_hub_can_be_set_and_one_that_is_not_fetched_canno
     for base, can in (("hub:owner/base", True), ("zoo:not-here", False)):
         path = write_results(tmp_path)
         path.write_text(path.read_text("utf-8").replace("zoo:base", base), "utf-8")
-        first, *_ = shown_value(read_results(path), "")["shown"]["tables"][0]["rows"]
+        first, *_ = experiments_value(read_results(path), "")["shown"]["tables"][0]["rows"]
         assert first["recipe"] is can
 
 
@@ -150,7 +150,7 @@ def test_the_results_that_came_along_are_read_and_their_rows_can_be_set(
     rows = [
         {"key": one["key"], "table": t, "row": r}
         for one in results.experiments
-        for t, table in enumerate(shown_value(results, one["key"])["shown"]["tables"])
+        for t, table in enumerate(experiments_value(results, one["key"])["shown"]["tables"])
         for r, row in enumerate(table["rows"])
         if row["recipe"]
     ]

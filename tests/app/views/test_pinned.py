@@ -9,7 +9,13 @@ import pytest
 
 from components.session.presets import first_session
 from components.views.see import pinned
-from components.views.see.pinned import BUSY, LONGEST, PinnedAnswers, PinnedQuestion, read_pinned
+from components.views.see.pinned import (
+    MAX_TOKENS,
+    MAX_WAITING,
+    PinnedAnswers,
+    PinnedQuestion,
+    read_pinned,
+)
 from components.work.studio import Studio
 from components.work.visitor import Visitor
 from dppa_core.errors import Cancelled, InvalidValue
@@ -30,7 +36,7 @@ def test_it_is_the_answer_of_the_session_s_merge(studio: Studio) -> None:
     session = first_session()
     found = PinnedAnswers(studio).value(session, asked(), ADA)
     with studio.lend(session.recipe(), None, None) as resident:
-        alone = list(stream_tokens(resident, "1 + 1?", GenerationSettings(LONGEST)))
+        alone = list(stream_tokens(resident, "1 + 1?", GenerationSettings(MAX_TOKENS)))
     assert found["text"] == alone[-1].text and found["tokens"] == len(alone)
     assert found["recipe"] == recipe_hash(session.recipe()) and found["question"] == "1 + 1?"
     assert found["right"] is None and found["expected"] == ""
@@ -66,7 +72,7 @@ def test_equal_questions_to_equal_recipes_are_answered_once(
 ) -> None:
     answers = PinnedAnswers(studio)
     first = answers.value(first_session(), asked(), ADA)
-    monkeypatch.setattr(answers, "_written", None)  # a second answer would call it
+    monkeypatch.setattr(answers, "_write", None)  # a second answer would call it
     bob = Visitor("bob", "5.6.7.8", "")
     assert answers.value(first_session(), asked(moving=True), bob) == first
 
@@ -74,7 +80,7 @@ def test_equal_questions_to_equal_recipes_are_answered_once(
 def test_a_busy_page_answers_at_rest_only(studio: Studio) -> None:
     answers = PinnedAnswers(studio)
     with ExitStack() as people:
-        for _ in range(BUSY):
+        for _ in range(MAX_WAITING):
             people.enter_context(studio.people.one())
         assert answers.value(first_session(), asked(moving=True), ADA) == {"later": "busy"}
         assert "text" in answers.value(first_session(), asked(), ADA)

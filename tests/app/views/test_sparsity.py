@@ -11,7 +11,7 @@ import pytest
 from components.session.method_choice import MethodChoice
 from components.session.presets import first_session
 from components.session.session import Session
-from components.views.see.counts import asked_model, losses_payload
+from components.views.see.counts import losses_payload, read_model
 from components.work.studio import Studio
 from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.analysis.rounding import count_rounded
@@ -26,7 +26,7 @@ def studio(zoo_env: Path) -> Iterator[Studio]:
 
 
 def counted(session: Session, studio: Studio, counts: Recent | None = None) -> dict[str, Any]:
-    model = asked_model(json.dumps("zoo:law"), session)
+    model = read_model(json.dumps("zoo:law"), session)
     return list(losses_payload(session, model, studio, counts or Recent(5)))[-1]
 
 
@@ -72,4 +72,4 @@ def test_nothing_is_counted_where_the_method_decides_while_it_merges(
 @pytest.mark.parametrize("text", ["", "7", "[]", '"zoo:code"'])
 def test_a_model_that_is_not_listed_is_refused(text: str) -> None:
     with pytest.raises(InvalidValue):
-        asked_model(text, first_session())
+        read_model(text, first_session())

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from components.session.presets import first_session
-from components.views.see.pinned import LONGEST
+from components.views.see.pinned import MAX_TOKENS
 from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.models.generate import stream_tokens
 from dppa_core.models.reply import GenerationSettings
@@ -40,7 +40,7 @@ def test_the_answer_follows_the_rate_and_ends_on_the_server_s_own(visit: Visit, 
     settled(studio)
     recipe = replace(first_session(), rate=0.99).recipe()
     with ModelPool(public=True).lend(recipe) as resident:
-        *_, last = stream_tokens(resident, MATH.prompt, GenerationSettings(LONGEST))
+        *_, last = stream_tokens(resident, MATH.prompt, GenerationSettings(MAX_TOKENS))
     assert text(studio) == last.text.strip() != MATH.answer
     assert mark.inner_text() == "✗ wrong"
     assert (mark.get_attribute("title") or "").endswith(MATH.answer)
