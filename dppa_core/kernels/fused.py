@@ -40,7 +40,7 @@ def fuse(addresses, start, seed, thresholds, cuts, weights, out):
     ties, careful = np.any(cuts > 0), np.any(cuts.astype(np.uint32) > 0)
     bits = rows((thresholds + _ZERO).view(np.int32))  # never the bits of -0
     edges, factors, parts = rows(thresholds), rows(weights), rows(halves)
-    levels, highest = (bits, rows(cuts), factors), np.uint16(0)
+    bands, highest = (bits, rows(cuts), factors), np.uint16(0)
     old, one, two, three = weights_at(addresses, out.size)
     pairs = out.size >> 1
     words = (
@@ -67,7 +67,7 @@ def fuse(addresses, start, seed, thresholds, cuts, weights, out):
             rare = unsure(ranks[0], parts) or unsure(ranks[1], parts)
         if rare:
             new = one[wide], two[wide], three[wide]
-            blend_singly(old[wide], new, origin, seed, levels, block)
+            blend_singly(old[wide], new, origin, seed, bands, block)
             most = extent(block)[1]
         highest = max(highest, most)
     return highest

@@ -105,15 +105,15 @@ def add_random(acc, base, tuned, start, seed, cut, weight):
 @_compiled
 @no_type_check
 def add_bands(acc, base, tuned, start, seed, thresholds, cuts, weights):
-    # The two innermost levels are decided while the delta is in a register, the others before.
+    # The two innermost bands are decided while the delta is in a register, the others before.
     before, outer = np.empty(_BLOCK, np.float32), np.zeros(_BLOCK, np.float32)
     flags, places = np.zeros(_BLOCK, np.uint8), np.empty(_BLOCK + 1, np.int64)
     deltas, chosen = np.empty(_BLOCK, np.float32), np.empty(_BLOCK, np.float32)
     hashes = np.empty(_BLOCK, np.uint64)
     ties, any_ties = np.empty(cuts.size, np.float32), False
-    for level in range(cuts.size):
-        ties[level] = thresholds[level] if cuts[level] > np.uint64(0) else _NAN
-        any_ties = any_ties or cuts[level] > np.uint64(0)
+    for band in range(cuts.size):
+        ties[band] = thresholds[band] if cuts[band] > np.uint64(0) else _NAN
+        any_ties = any_ties or cuts[band] > np.uint64(0)
     for first in range(0, acc.size, _BLOCK):
         stop = first + _BLOCK
         total, old, new = acc[first:stop], base[first:stop], tuned[first:stop]
@@ -129,8 +129,8 @@ def add_bands(acc, base, tuned, start, seed, thresholds, cuts, weights):
             hashes[k] = _mix(origin + np.uint64(places[k]), seed)
         for k in range(found):
             deltas[k], chosen[k] = _value(new[places[k]]) - _value(old[places[k]]), _ZERO
-        for level in range(thresholds.size - 1, -1, -1):
-            threshold, cut, weight = thresholds[level], cuts[level], weights[level]
+        for band in range(thresholds.size - 1, -1, -1):
+            threshold, cut, weight = thresholds[band], cuts[band], weights[band]
             for k in range(found):
                 size = abs(deltas[k])
                 inside = (size > threshold) | ((size == threshold) & (hashes[k] < cut))
@@ -145,8 +145,8 @@ def add_bands(acc, base, tuned, start, seed, thresholds, cuts, weights):
 def _outer_weights(old, new, outer, thresholds, weights):
     for i in range(old.size):
         outer[i] = _ZERO
-    for level in range(thresholds.size - 1, 1, -1):  # inner levels overwrite outer ones
-        threshold, weight = thresholds[level], weights[level]
+    for band in range(thresholds.size - 1, 1, -1):  # inner bands overwrite outer ones
+        threshold, weight = thresholds[band], weights[band]
         for i in range(old.size):
             size = abs(_value(new[i]) - _value(old[i]))
             outer[i] = weight if size > threshold else outer[i]
@@ -179,8 +179,8 @@ def _add_inner_and_flag(total, old, new, outer, thresholds, weights, before, fla
         weight = next_to_it if size > second else outer[i]
         term = (inner if size > first else weight) * delta
         total[i] = total[i] + term if term != _ZERO else total[i]
-    for level in range(2, ties.size):
-        tie = ties[level]
+    for band in range(2, ties.size):
+        tie = ties[band]
         for i in range(total.size):
             flags[i] |= abs(_value(new[i]) - _value(old[i])) == tie
 
@@ -215,9 +215,9 @@ def gather_tied(base, tuned, start, seed, thresholds, lows, highs, counts, hashe
         old, new = base[first : first + _BLOCK], tuned[first : first + _BLOCK]
         for i in range(old.size):
             flags[i] = 0
-        for level in range(0, thresholds.size, 2):
-            one = thresholds[level]
-            other = thresholds[level + 1] if level + 1 < thresholds.size else _NAN
+        for band in range(0, thresholds.size, 2):
+            one = thresholds[band]
+            other = thresholds[band + 1] if band + 1 < thresholds.size else _NAN
             for i in range(old.size):
                 size = abs(_value(new[i]) - _value(old[i]))
                 flags[i] |= (size == one) | (size == other)
@@ -226,9 +226,9 @@ def gather_tied(base, tuned, start, seed, thresholds, lows, highs, counts, hashe
         for k in range(live):
             mixed[k] = _mix(origin + np.uint64(places[k]), seed)
             sizes[k] = abs(_value(new[places[k]]) - _value(old[places[k]]))
-        for level in range(thresholds.size):
-            own = counts[level], hashes[level]
-            _sort_out(sizes[:live], mixed, thresholds[level], lows[level], highs[level], *own)
+        for band in range(thresholds.size):
+            own = counts[band], hashes[band]
+            _sort_out(sizes[:live], mixed, thresholds[band], lows[band], highs[band], *own)
 
 
 @_compiled

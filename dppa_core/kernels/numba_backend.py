@@ -13,8 +13,8 @@ from numpy import ndarray
 from dppa_core.kernels import counting, elected, fused, loops, ranked, token_step
 from dppa_core.kernels.protocol import (
     KEPT,
+    Bands,
     Drained,
-    Levels,
     Raw,
     Stored,
     Tally,
@@ -49,10 +49,10 @@ def add_whole(acc: Values, base: Stored, tuned: Stored, weight: float) -> None:
 
 
 def add_bands(
-    acc: Values, base: Stored, tuned: Stored, start: int, seed: int, levels: Levels
+    acc: Values, base: Stored, tuned: Stored, start: int, seed: int, bands: Bands
 ) -> None:
     place = np.uint64(start), np.uint64(seed)
-    loops.add_bands(acc, base, tuned, *place, *levels)
+    loops.add_bands(acc, base, tuned, *place, *bands)
 
 
 def add_random(
@@ -67,19 +67,19 @@ def score_random(base: Stored, tuned: Stored, start: int, seed: int, out: Values
 
 
 def add_ranked(
-    acc: Values, base: Stored, tuned: Stored, scores: Values, start: int, seed: int, levels: Levels
+    acc: Values, base: Stored, tuned: Stored, scores: Values, start: int, seed: int, bands: Bands
 ) -> None:
     place = np.uint64(start), np.uint64(seed)
-    ranked.add_ranked(acc, base, tuned, scores, *place, *levels)
+    ranked.add_ranked(acc, base, tuned, scores, *place, *bands)
 
 
 def fuse(
-    base: Raw, tuned: Sequence[Raw], start: int, seed: int, levels: Sequence[Levels], out: Raw
+    base: Raw, tuned: Sequence[Raw], start: int, seed: int, bands: Sequence[Bands], out: Raw
 ) -> bool:
-    # The base, with delta 0, replaces a missing model; a missing level holds nothing.
+    # The base, with delta 0, replaces a missing model; a missing band holds nothing.
     thresholds, cuts, weights = _NEVER.copy(), np.zeros((3, 2), np.uint64), _NO_WEIGHT.copy()
     places = [_address(base)] * 4
-    for model, (raw, (mine, ties, factors)) in enumerate(zip(tuned, levels, strict=True)):
+    for model, (raw, (mine, ties, factors)) in enumerate(zip(tuned, bands, strict=True)):
         if not raw.size == base.size == out.size or not raw.flags.c_contiguous:
             raise ValueError(f"{raw.size} elements beside {base.size}, or not in one piece")
         places[1 + model], own = _address(raw), mine.size
@@ -124,8 +124,8 @@ def compile_all() -> None:
     """Run every loop on a few elements of each kind of arrays that merges and profiles use."""
     raw, wide, tally = np.zeros(64, np.uint16), np.zeros(64, np.float32), Tally()
     fixed = [np.frombuffer(array.tobytes(), array.dtype) for array in (raw, wide)]  # as if mapped
-    level, cut = np.ones(1, np.float32), np.ones(1, np.uint64)
-    bands, place, sums = (level, cut, level), (0, 0), np.zeros((1 << 18, 2))
+    threshold, cut = np.ones(1, np.float32), np.ones(1, np.uint64)
+    bands, place, sums = (threshold, cut, threshold), (0, 0), np.zeros((1 << 18, 2))
     for array in (raw, fixed[0]):
         widen(array, wide)
     narrow(wide, raw)
@@ -136,7 +136,7 @@ def compile_all() -> None:
         histogram(one, one, tally)
         split_bin(one, one, 0, np.zeros(1 << OPEN_BITS, np.int64))
         counts, hashes = np.zeros((1, 3), np.int64), np.empty((1, 64), np.uint64)
-        gather_tied(one, one, *place, (level, cut, cut), (counts, hashes))
+        gather_tied(one, one, *place, (threshold, cut, cut), (counts, hashes))
     for one in fixed:
         score(one, one, wide, wide)
         score_random(one, one, *place, wide)

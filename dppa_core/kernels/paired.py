@@ -218,17 +218,17 @@ def blend_tied(words, ranks, edges, cuts, weights, out):
 
 @_compiled
 @no_type_check
-def blend_singly(old, new, origin, seed, levels, out):
+def blend_singly(old, new, origin, seed, bands, out):
     """Merge a block of any size with rare cases: -0, and hashes equal to a cut in the upper half.
 
     Args:
         old: uint16, the base.
         new: Three arrays of the same kind.
         origin: Flat index of the first element.
-        levels: Bits of the thresholds, cuts and weights, each as `rows`; see `blend_tied`.
+        bands: Bits of the thresholds, cuts and weights, each as `rows`; see `blend_tied`.
         out: uint16.
     """
-    edges, cuts, weights = levels
+    edges, cuts, weights = bands
     for i in range(old.size):
         base, own = _value(old[i]), _mix(origin + np.uint64(i), seed)
         one = _tied(_value(new[0][i]) - base, own, edges[0], cuts[0], weights[0])

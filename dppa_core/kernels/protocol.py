@@ -26,7 +26,7 @@ Values = Float32[ndarray, " n"]
 Raw = UInt16[ndarray, " n"]
 """Stored bfloat16."""
 
-Levels = tuple[Float32[ndarray, " _"], UInt64[ndarray, " _"], Float32[ndarray, " _"]]
+Bands = tuple[Float32[ndarray, " _"], UInt64[ndarray, " _"], Float32[ndarray, " _"]]
 """Thresholds, cuts and weights of one model, see `Kernels.add_bands`."""
 
 Windows = tuple[Float32[ndarray, " K"], UInt64[ndarray, " K"], UInt64[ndarray, " K"]]
@@ -96,14 +96,14 @@ class Kernels(Protocol):
         """acc += weight * (tuned - base). A term of 0 keeps even the sign of a zero."""
 
     def add_bands(
-        self, acc: Values, base: Stored, tuned: Stored, start: int, seed: int, levels: Levels
+        self, acc: Values, base: Stored, tuned: Stored, start: int, seed: int, bands: Bands
     ) -> None:
-        """As `add_whole`, with the weight of the first level that contains an element, else 0.
+        """As `add_whole`, with the weight of the first band that contains an element, else 0.
 
         Args:
             start: Flat index of the chunk's first element in its tensor.
             seed: Seed of the order among elements equal to a threshold.
-            levels: Thresholds, falling: |d| above one is inside its level. Cuts: an element whose
+            bands: Thresholds, falling: |d| above one is inside its band. Cuts: an element whose
                 |d| equals the threshold is inside if its hash is below the cut. Weights.
         """
 
@@ -140,7 +140,7 @@ class Kernels(Protocol):
         scores: Values,
         start: int,
         seed: int,
-        levels: Levels,
+        bands: Bands,
     ) -> None:
         """As `add_bands`, ranked by scores instead of |d|; the sum is still of tuned - base."""
 
@@ -160,14 +160,14 @@ class Kernels(Protocol):
         tuned: Sequence[Raw],
         start: int,
         seed: int,
-        levels: Sequence[Levels],
+        bands: Sequence[Bands],
         out: Raw,
     ) -> bool:
         """Merge bfloat16 into bfloat16: `widen`, `add_bands` for each model, `narrow`.
 
         Args:
             tuned: One to three models, each as long as the base.
-            levels: Of each model; one or two.
+            bands: Of each model; one or two.
 
         Returns:
             Whether all of them are finite; if not, `out` is invalid.

@@ -39,12 +39,12 @@ def score_random(base, tuned, start, seed, out):
 def add_ranked(acc, base, tuned, scores, start, seed, thresholds, cuts, weights):
     for i in range(acc.size):
         scored, weight = scores[i], _ZERO
-        for level in range(thresholds.size):  # thresholds fall: the first level counts
-            if scored > thresholds[level]:
-                weight = weights[level]
+        for band in range(thresholds.size):  # thresholds fall: the first band counts
+            if scored > thresholds[band]:
+                weight = weights[band]
                 break
-            if scored == thresholds[level] and _mix(start + np.uint64(i), seed) < cuts[level]:
-                weight = weights[level]
+            if scored == thresholds[band] and _mix(start + np.uint64(i), seed) < cuts[band]:
+                weight = weights[band]
                 break
         term = weight * (_value(tuned[i]) - _value(base[i]))
         acc[i] = acc[i] + term if term != _ZERO else acc[i]

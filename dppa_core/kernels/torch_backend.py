@@ -14,7 +14,7 @@ from jaxtyping import Float64, Int64, Shaped
 from numpy import ndarray
 from torch import Tensor
 
-from dppa_core.kernels.protocol import Drained, Levels, Raw, Stored, Tally, Tied, Values, Windows
+from dppa_core.kernels.protocol import Bands, Drained, Raw, Stored, Tally, Tied, Values, Windows
 from dppa_core.methods.shared import numpy_loops as plain
 from dppa_core.methods.shared.python_loops import Loops
 from dppa_core.pruning.delta_profile import OPEN_BITS
@@ -84,32 +84,32 @@ def add_whole(acc: Values, base: Stored, tuned: Stored, weight: float) -> None:
 
 
 def add_bands(
-    acc: Values, base: Stored, tuned: Stored, start: int, seed: int, levels: Levels
+    acc: Values, base: Stored, tuned: Stored, start: int, seed: int, bands: Bands
 ) -> None:
     delta = _delta(base, tuned)
-    _add_inside(acc, delta, delta.abs(), (start, seed), levels)
+    _add_inside(acc, delta, delta.abs(), (start, seed), bands)
 
 
 def _add_inside(
-    acc: Values, delta: Tensor, size: Tensor, place: tuple[int, int], levels: Levels
+    acc: Values, delta: Tensor, size: Tensor, place: tuple[int, int], bands: Bands
 ) -> None:
     hashes, weight = _mix(place[0], delta.numel(), place[1]), torch.zeros_like(delta)
-    thresholds, cuts, weights = levels
-    for level in range(thresholds.size - 1, -1, -1):
-        threshold = torch.tensor(thresholds[level])
-        tied = (size == threshold) & _before(hashes, int(cuts[level]))
+    thresholds, cuts, weights = bands
+    for band in range(thresholds.size - 1, -1, -1):
+        threshold = torch.tensor(thresholds[band])
+        tied = (size == threshold) & _before(hashes, int(cuts[band]))
         inside = (size > threshold) | tied
-        weight = torch.where(inside, torch.tensor(weights[level]), weight)
+        weight = torch.where(inside, torch.tensor(weights[band]), weight)
     _add(acc, delta, weight)
 
 
 def fuse(
-    base: Raw, tuned: Sequence[Raw], start: int, seed: int, levels: Sequence[Levels], out: Raw
+    base: Raw, tuned: Sequence[Raw], start: int, seed: int, bands: Sequence[Bands], out: Raw
 ) -> bool:
     total = np.empty(base.size, np.float32)
     widen(base, total)
-    for raw, bands in zip(tuned, levels, strict=True):
-        add_bands(total, base, raw, start, seed, bands)
+    for raw, model_bands in zip(tuned, bands, strict=True):
+        add_bands(total, base, raw, start, seed, model_bands)
     narrow(total, out)
     return bool((out & 0x7FFF).max(initial=0) < 0x7F80)
 
@@ -136,9 +136,9 @@ def score_random(base: Stored, tuned: Stored, start: int, seed: int, out: Values
 
 
 def add_ranked(
-    acc: Values, base: Stored, tuned: Stored, scores: Values, start: int, seed: int, levels: Levels
+    acc: Values, base: Stored, tuned: Stored, scores: Values, start: int, seed: int, bands: Bands
 ) -> None:
-    _add_inside(acc, _delta(base, tuned), _values(scores), (start, seed), levels)
+    _add_inside(acc, _delta(base, tuned), _values(scores), (start, seed), bands)
 
 
 def sum_by_bin(
@@ -189,10 +189,10 @@ def gather_tied(
 ) -> None:
     size = _delta(base, tuned).abs()
     mixed, (counts, hashes) = _mix(start, size.numel(), seed), tied
-    for level, (threshold, low, high) in enumerate(zip(*windows, strict=True)):
+    for band, (threshold, low, high) in enumerate(zip(*windows, strict=True)):
         equal = mixed[size == torch.tensor(threshold)]
         below = _before(equal, int(low))
         found = equal[~below & ~_before(-1 - equal, -1 - int(high) + (1 << 64))]
-        room = hashes[level, counts[level, 2] :]
+        room = hashes[band, counts[band, 2] :]
         room[: found.numel()] = found.cpu().numpy().view(np.uint64)[: room.size]
-        counts[level] += (equal.numel(), int(below.sum()), found.numel())
+        counts[band] += (equal.numel(), int(below.sum()), found.numel())

@@ -38,16 +38,16 @@ _16, _32, _48 = np.uint64(16), np.uint64(32), np.uint64(48)
 def sweep(addresses, place, seed, given, room, scratch, out):
     """Write a part of base + weighted, pruned deltas, and collect elements near a threshold.
 
-    The threshold of an open level lies in [`lows`, `highs`).
+    The threshold of an open band lies in [`lows`, `highs`).
 
     Args:
         addresses: Addresses of the parts of the base and three models: uint16, bfloat16 as stored.
         place: Start of the part in the tensor, and the number of elements collected before it.
         seed: Seed of the order among elements equal to a threshold.
-        given: Thresholds, falling: larger |d| are inside the level; for an open level its low. Lows
-            and highs, infinite if a level is not open. Weights, that of the first level that
+        given: Thresholds, falling: larger |d| are inside the band; for an open band its low. Lows
+            and highs, infinite if a band is not open. Weights, that of the first band that
             contains an element. Each (3, 2).
-        room: Number of elements in open levels.
+        room: Number of elements in open bands.
         scratch: uint64, `SCRATCH` for each of them and for `MARGIN` more. The same for all parts.
         out: uint16.
 
@@ -67,10 +67,10 @@ def finish(found, seed, given, counts, exact, room, scratch, out):
         found: Number of collected elements.
         seed: As in `sweep`.
         given: As in `sweep`.
-        counts: (3, 2, 3), int64: the number of elements in an open level, the place of the
+        counts: (3, 2, 3), int64: the number of elements in an open band, the place of the
             threshold among them in ascending order, and the number to keep, unless more lie above
-            the threshold. Zeros if a level is not open.
-        exact: Thresholds and cuts, (3, 2) float32 and uint64; written for open levels.
+            the threshold. Zeros if a band is not open.
+        exact: Thresholds and cuts, (3, 2) float32 and uint64; written for open bands.
         room: As in `sweep`.
         scratch: As in `sweep`.
         out: uint16, the whole tensor.
@@ -95,7 +95,7 @@ def _sweep(addresses, place, seed, given, taken, room, out):
     old, one, two, three = weights_at(addresses, out.size)
     edges, ties, factors = rows(thresholds), rows(lows), rows(weights)
     no_cuts = rows(np.zeros((3, 2), np.uint64))
-    levels = rows((thresholds + _ZERO).view(np.int32)), no_cuts, factors
+    bands = rows((thresholds + _ZERO).view(np.int32)), no_cuts, factors
     even = out.size & ~1
     words = old[:even].view(np.uint32), one[:even].view(np.uint32)
     more = two[:even].view(np.uint32), three[:even].view(np.uint32)
@@ -111,13 +111,13 @@ def _sweep(addresses, place, seed, given, taken, room, out):
         blend_and_flag(mine, edges, ties, factors, pairs, target[half])
         least, most = extent(part)
         if base.size & 1 or (least == np.uint16(0) and signed_zero(base)):
-            blend_singly(base, new, np.uint64(start + first), seed, levels, part)
+            blend_singly(base, new, np.uint64(start + first), seed, bands, part)
             most = extent(part)[1]
         if base.size < _BLOCK:
             _flag_last(base, new, lows, flags)
-        for level in between:
-            border = lows[level >> 1, level & 1], highs[level >> 1, level & 1]
-            _flag_between(base, new[level >> 1], border[0], border[1], flags)
+        for band in between:
+            border = lows[band >> 1, band & 1], highs[band >> 1, band & 1]
+            _flag_between(base, new[band >> 1], border[0], border[1], flags)
         coming = old, one, two, three, first + _BLOCK
         after = found + _collect(flags, here, places[found:], coming)
         span = slice(found, after)

@@ -10,7 +10,7 @@ from jaxtyping import Float32, Shaped
 from numpy import ndarray
 
 from dppa_core.checkpoints.chunks import Loader, TensorPair
-from dppa_core.kernels.protocol import Kernels, Levels, Stored
+from dppa_core.kernels.protocol import Bands as BandValues, Kernels, Stored
 from dppa_core.methods.shared.treatment import (
     Banded,
     DroppedTreatment,
@@ -53,7 +53,7 @@ class Bands:
     """Nested levels of |d| in one tensor, and the weight of each; see `Kernels.add_bands`."""
 
     seed: int
-    levels: Levels
+    levels: BandValues
 
     def bands(self) -> Bands:
         return self
