@@ -17,9 +17,9 @@ import torch
 
 from benchmarks.measure import Measurement, hand_over
 from benchmarks.synthetic import BASE, DOMAINS, SIZES, make
-from dppa_core.checkpoints.sources.open_models import OpenModels
+from dppa_core.merging.in_memory.merge_cache import MergeCache
 from dppa_core.merging.in_memory.rewrite import find_live, write_merge
-from dppa_core.merging.merger import TensorMerger, open_merger
+from dppa_core.merging.merger import TensorMerger
 from dppa_core.models.loading import build_model
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 
@@ -35,16 +35,16 @@ def measurements(size: str, folder: Path, runs: int = RUNS) -> Iterator[Measurem
         folder: Where the synthetic models are, or will be.
         runs: Of each line.
     """
-    models, shelf, group = make(size, folder), OpenModels(), GROUP.format(size=size)
+    models, cache, group = make(size, folder), MergeCache(), GROUP.format(size=size)
     recipe = _recipe(models)
-    merger = open_merger(recipe, shelf=shelf, workers=1)
+    merger = cache.merger(recipe, workers=1)
     places = _live_places(merger)
     base = merger.base
     touched = sum(base.raw(name).nbytes for name in base.names()) * (2 + len(DOMAINS))
 
     def rewrite(index: int, **changed: object) -> None:
         changed_models = tuple(replace(model, **changed) for model in recipe.models)  # type: ignore[arg-type]
-        merger = open_merger(replace(recipe, models=changed_models), shelf=shelf, workers=1)
+        merger = cache.merger(replace(recipe, models=changed_models), workers=1)
         write_merge(merger, places, workers=1)
 
     def rates(index: int) -> None:
@@ -56,7 +56,7 @@ def measurements(size: str, folder: Path, runs: int = RUNS) -> Iterator[Measurem
     def plan(index: int) -> None:
         levels = (0.9 + index / 1000, 0.8 + index / 1000)
         changed_models = tuple(replace(model, levels=levels) for model in recipe.models)
-        open_merger(replace(recipe, models=changed_models), shelf=shelf, workers=1)
+        cache.merger(replace(recipe, models=changed_models), workers=1)
 
     old, new = np.ones((2, touched // 2), np.uint8)
     yield from _timed(group, "new rates, exact counts: plan and apply", rates, runs)

@@ -132,15 +132,14 @@ class Slider:
         # Slow to import; not needed for the loops.
         import torch  # noqa: PLC0415
 
-        from dppa_core.checkpoints.sources.open_models import OpenModels  # noqa: PLC0415
+        from dppa_core.merging.in_memory.merge_cache import MergeCache  # noqa: PLC0415
         from dppa_core.merging.in_memory.rewrite import find_live, write_merge  # noqa: PLC0415
-        from dppa_core.merging.merger import open_merger  # noqa: PLC0415
         from dppa_core.models.loading import build_model  # noqa: PLC0415
 
         torch.set_num_threads(1)
-        self._shelf, self._merger, self._write = OpenModels(), open_merger, write_merge
+        self._cache, self._write = MergeCache(), write_merge
         self._recipe, self._rates = recipe("dppa", models), cycle(RATES)
-        merger = open_merger(self._recipe, shelf=self._shelf)
+        merger = self._cache.merger(self._recipe)
         tensors = {name: merger.tensor(name) for name in merger.names()}
         self._model = build_model(merger.base, tensors, torch.bfloat16)
         kernels = merger.loader().kernels
@@ -168,7 +167,7 @@ class Slider:
         moved = replace(self._recipe, models=models)
 
         def move() -> None:
-            merger = self._merger(moved, shelf=self._shelf, workers=1)
+            merger = self._cache.merger(moved, workers=1)
             self._write(merger, self._places, workers=1)
 
         begin = time.perf_counter()

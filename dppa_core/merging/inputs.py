@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from functools import partial
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from dppa_core.checkpoints.checkpoint import Checkpoint, stored_dtype
 from dppa_core.checkpoints.matching import match_tensors, tied
 from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint, pinned
-from dppa_core.checkpoints.sources.open_models import OpenModels
 from dppa_core.checkpoints.vocabulary.alignment import Alignment, align, tokenizer_identities
+from dppa_core.checkpoints.weight_file import file_identity
 from dppa_core.merging.calibrator import Calibrator
 from dppa_core.merging.cards.companions import Companions, companions_of
-from dppa_core.merging.passes.whole_pass import Known
 from dppa_core.methods.registry import get_method
-from dppa_core.methods.shared.treatment import Request, Treatments
-from dppa_core.methods.task_arithmetic import TaskArithmeticParameters, task_arithmetic
+from dppa_core.methods.shared.contract import Method
 from dppa_core.preflight_checks.provenance import Parent, parent_of
 from dppa_core.preflight_checks.weight_sample import RoundingLoss, rounding_loss
-from dppa_core.profiling.profile import shelved_profiles
+from dppa_core.profiling.profile import ProfileOptions, kept_profiles
 from dppa_core.profiling.reader import TunedModel
 from dppa_core.profiling.significance import Score
 from dppa_core.progress import Progress, RunControl, Stop
@@ -43,8 +40,6 @@ class Matching:
     twins: Mapping[str, str]
     """Head -> embedding, where the two are one tensor in every model."""
     modules: tuple[Module, ...]
-    cuts: dict[str, Known]
-    """Ties settled by an earlier merge of the same models; see `merge_whole`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,11 +52,9 @@ class MergeInputs:
     matching: Matching
     calibrator: Calibrator
     scores: tuple[Score | None, ...]
-    """What ranks the elements of each model's delta; None for |d|."""
+    """The score that ranks the elements of each model's delta; None for |d|."""
     profiles: tuple[DeltaProfile, ...]
     """Of each model; empty if the method needs none."""
-    shelf: OpenModels
-    """Data shared by merges of the same models."""
 
     @property
     def base(self) -> Checkpoint:
@@ -79,37 +72,32 @@ class MergeInputs:
         return self.matching.twins
 
     def copied(self, name: str) -> bool:
-        """Whether a tensor has no delta: counters and buffers."""
+        """Return True if a tensor has no delta, as counters and buffers."""
         return self.base.dtype(name) not in FLOATS or name not in self.matching.places[0]
 
     def folders(self) -> tuple[Path, ...]:
         """Every folder that is read."""
-        return tuple(folder for one in (self.base, *self.tuned) for folder in one.folders)
-
-    def texts(self) -> tuple[Path, ...]:
-        """Every file of calibration text that is read."""
-        models = self.recipe.models if self.recipe.calibrated else ()
-        found = (self.recipe.calibration_of(model).text for model in models)
-        return tuple(Path(text).expanduser() for text in found if text)
+        models = (self.base, *self.tuned)
+        return tuple(folder for model in models for folder in model.folders)
 
     def parents(self) -> tuple[Parent, ...]:
         """Bases, domain models and adapters, each once, with licence and origin."""
         models = zip(references(self.recipe), (self.base, *self.tuned), strict=True)
-        found = {
+        folders = {
             name: folder
             for model, checkpoint in models
             for name, folder in zip(ModelRef.parse(model).parts(), checkpoint.folders, strict=True)
         }
-        return tuple(parent_of(*named) for named in found.items())
+        return tuple(parent_of(*named) for named in folders.items())
 
     def rounding_losses(self) -> dict[str, RoundingLoss]:
-        """What rounding to the recipe's dtype takes of each delta, for models it takes some of."""
+        """Domain model -> loss of its delta by rounding to the recipe's dtype, if there is any."""
         names = (model.model for model in self.recipe.models)
-        found = {
+        losses = {
             name: rounding_loss(self.base, tuned, self.recipe.dtype)
             for name, tuned in zip(names, self.tuned, strict=True)
         }
-        return {name: loss for name, loss in found.items() if loss is not None}
+        return {name: loss for name, loss in losses.items() if loss is not None}
 
     def companions(self) -> Companions:
         """Tokenizer, chat template, configuration and generation settings of the merge."""
@@ -120,7 +108,6 @@ def open_inputs(
     recipe: MergeRecipe,
     *,
     public: bool = False,
-    shelf: OpenModels | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
     stop: Stop | None = None,
@@ -129,37 +116,79 @@ def open_inputs(
 
     Args:
         public: Whether strangers wrote the recipe; local folders are then refused.
-        shelf: Keeps open models and data of earlier merges; none if unset.
         workers: Threads while domain models are profiled; see `profile_delta`.
         progress, stop: Called while models are fetched, profiled and calibrated; ends that.
 
     Raises:
         CheckpointError: a model is missing, damaged, or does not fit the base.
     """
-    recipe, shelf = pinned_recipe(recipe, public), shelf or OpenModels(0)
     control: RunControl = {"progress": progress, "stop": stop}
-    names = references(recipe)
-    models = [shelf.checkpoint(name, public=public, **control) for name in names]
-    recipe = with_dtype(recipe, models[0])
-    # Models in memory are identified by names alone.
-    files = names, tuple((*one.identities().items(), *tokenizer_identities(one)) for one in models)
-    key = recipe.vocabulary, files
-    alignment = shelf.value(("aligned", *key), partial(aligned, recipe, models))
-    matching = shelf.value(("matched", recipe.heads, *key), partial(_match, recipe, alignment))
-    calibrator = Calibrator(recipe, alignment, matching.places, public=public, **control)
-    scores = tuple(
-        shelf.value(("score", files, key), partial(calibrator.score, index))
-        for index, key in enumerate(calibrator.keys())
-    )
+    opened = open_models(recipe, public=public, **control)
+    return measure_inputs(*opened, public=public, workers=workers, **control)
+
+
+def open_models(
+    recipe: MergeRecipe,
+    *,
+    public: bool = False,
+    open_model: Callable[..., Checkpoint] = open_checkpoint,
+    **control: Unpack[RunControl],
+) -> tuple[MergeRecipe, tuple[Checkpoint, ...]]:
+    """The recipe with commits and dtype by name, and its open models, the base first.
+
+    Args:
+        open_model: Opens a reference as `open_checkpoint` does.
+        public, control: See `open_inputs`.
+    """
+    recipe = pinned_recipe(recipe, public)
+    models = tuple(open_model(name, public=public, **control) for name in references(recipe))
     for model in recipe.models:
-        check_names(f"model {model.model!r}", model.coefficient, alignment.base.names())
+        check_names(f"model {model.model!r}", model.coefficient, models[0].names())
+    return with_dtype(recipe, models[0]), models
+
+
+def measure_inputs(
+    recipe: MergeRecipe,
+    models: Sequence[Checkpoint],
+    *,
+    public: bool = False,
+    **control: Unpack[ProfileOptions],
+) -> MergeInputs:
+    """Align open models, and measure what the recipe's method needs; see `open_inputs`."""
+    run: RunControl = {"progress": control.get("progress"), "stop": control.get("stop")}
+    alignment = aligned(recipe, models)
+    matching = _match(recipe, alignment)
+    calibrator = Calibrator(recipe, alignment, matching.places, public=public, **run)
+    scores = tuple(map(calibrator.score, range(len(recipe.models))))
     profiles: tuple[DeltaProfile, ...] = ()
-    if first_stage(recipe)[2]:
-        tuned = list(map(TunedModel, alignment.tuned, names[1:], scores))
-        pair = alignment.base, recipe.base, tuned
-        profiles = shelved_profiles(shelf, *pair, workers=workers, **control)
+    if pruner_of(recipe)[0].needs_profile:
+        tuned = list(map(TunedModel, alignment.tuned, references(recipe)[1:], scores))
+        profiles = kept_profiles(alignment.base, tuned, recipe.base, **control)
     calibrator.prepare()
-    return MergeInputs(recipe, alignment, matching, calibrator, scores, profiles, shelf)
+    return MergeInputs(recipe, alignment, matching, calibrator, scores, profiles)
+
+
+def measured_from(recipe: MergeRecipe, models: Sequence[Checkpoint]) -> tuple[Hashable, ...]:
+    """Everything that `measure_inputs` depends on: files by identities, models in memory by name.
+
+    Factors, levels, coefficients and the dtype are not part of it.
+    """
+    combination = get_method(recipe.method).combination
+    calibrations = recipe.models if recipe.calibrated else ()
+    return (
+        *(references(recipe), recipe.vocabulary, recipe.heads, recipe.significance),
+        *(pruner_of(recipe)[0].needs_profile, combination.statistics if combination else ""),
+        tuple((*model.identities().items(), *tokenizer_identities(model)) for model in models),
+        tuple(recipe.calibration_of(model) for model in calibrations),
+        tuple(file_identity(path) for path in text_files(recipe)),
+    )
+
+
+def text_files(recipe: MergeRecipe) -> tuple[Path, ...]:
+    """Every file of calibration text that a merge reads."""
+    models = recipe.models if recipe.calibrated else ()
+    texts = (recipe.calibration_of(model).text for model in models)
+    return tuple(Path(text).expanduser() for text in texts if text)
 
 
 def _match(recipe: MergeRecipe, models: Alignment) -> Matching:
@@ -169,12 +198,12 @@ def _match(recipe: MergeRecipe, models: Alignment) -> Matching:
         for checkpoint, model in zip(models.tuned, recipe.models, strict=True)
     )
     shared = set[str].intersection(*map(set, places))  # a head that one model lacks is the base's
-    places = tuple({name: one[name] for name in one if name in shared} for one in places)
+    places = tuple({name: names[name] for name in names if name in shared} for names in places)
     names = base.names()
     head, embedding, twins = find_head(names), find_embedding(names), dict[str, str]()
-    if head and embedding and all(tied(one) for one in (base, *models.tuned)):
+    if head and embedding and all(tied(model) for model in (base, *models.tuned)):
         twins[head] = embedding  # merged as the embedding, it stays equal
-    return Matching(places, twins, find_modules({name: base.shape(name) for name in names}), {})
+    return Matching(places, twins, find_modules({name: base.shape(name) for name in names}))
 
 
 def references(recipe: MergeRecipe) -> tuple[str, ...]:
@@ -186,8 +215,8 @@ def aligned(recipe: MergeRecipe, models: Sequence[Checkpoint]) -> Alignment:
     """Base and domain models in the vocabulary the recipe asks for."""
     names = [model.model for model in recipe.models]
     choice = recipe.vocabulary
-    whose = choice if choice in ("base", "union") else names.index(choice)
-    return align(models[0], models[1:], names, whose)
+    source = choice if choice in ("base", "union") else names.index(choice)
+    return align(models[0], models[1:], names, source)
 
 
 def with_dtype(recipe: MergeRecipe, base: Checkpoint) -> MergeRecipe:
@@ -199,9 +228,7 @@ def merge_base(
     recipe: MergeRecipe, *, public: bool = False, stop: Stop | None = None
 ) -> Checkpoint:
     """The base of a merge, in the vocabulary of the merge."""
-    recipe = pinned_recipe(recipe, public)
-    models = [open_checkpoint(n, public=public, stop=stop) for n in references(recipe)]
-    return aligned(recipe, models).base
+    return aligned(*open_models(recipe, public=public, stop=stop)).base
 
 
 def pinned_recipe(recipe: MergeRecipe, public: bool) -> MergeRecipe:
@@ -227,17 +254,12 @@ def renamed(recipe: MergeRecipe, names: Mapping[str, str]) -> MergeRecipe:
 
 def _renamed_settings(recipe: MergeRecipe, names: Mapping[str, str]) -> dict[str, str]:
     """The settings that name a model, with its new name."""
-    named = [field.name for field in fields(recipe.settings()) if field.metadata.get("model")]
-    given = {name: recipe.parameters[name] for name in named}
-    return {name: names.get(reference, reference) for name, reference in given.items()}
+    settings = get_method(recipe.method).named_models
+    named = {setting: recipe.parameters[setting] for setting in settings}
+    return {setting: names.get(model, model) for setting, model in named.items()}
 
 
-def first_stage(recipe: MergeRecipe) -> tuple[Callable[[Request, Any], Treatments], Any, bool]:
-    """Treatment of single deltas, its settings, and whether it needs their profiles."""
-    if recipe.prune is not None:
-        method, settings = get_method(recipe.prune.method), recipe.prune.settings()
-    else:
-        method, settings = get_method(recipe.method), recipe.settings()
-    if method.treat is None:  # it combines the deltas as they are
-        return task_arithmetic, TaskArithmeticParameters(), False
-    return method.treat, settings, method.needs_profile
+def pruner_of(recipe: MergeRecipe) -> tuple[Method, Any]:
+    """The method of the merge's first stage, and its settings: the pruning if there is one."""
+    stage = recipe.prune or recipe
+    return get_method(stage.method), stage.settings()

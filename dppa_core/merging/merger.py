@@ -26,7 +26,7 @@ from dppa_core.merging.passes.deltas import (
     TensorStack,
     fix_treatment,
 )
-from dppa_core.merging.passes.whole_pass import PassBuffers, merge_whole
+from dppa_core.merging.passes.whole_pass import PassBuffers, SettledCuts, merge_whole
 from dppa_core.merging.plan import MergePlan, plan_merge
 from dppa_core.methods.registry import get_method
 from dppa_core.progress import Stop
@@ -59,6 +59,7 @@ class TensorMerger:
         backend: "numba", "torch" for the slow reference, or "auto" for the one that `usual_backend`
             names; the bytes are the same.
         often: Whether every tensor is requested many times: intermediate results are then kept.
+        settled: Ties that earlier merges of the same models settled; see `merge_whole`.
         stop: Ends a survey of the whole model.
 
     Attributes:
@@ -76,9 +77,11 @@ class TensorMerger:
         backend: str = "auto",
         *,
         often: bool = False,
+        settled: dict[str, SettledCuts] | None = None,
         stop: Stop | None = None,
     ) -> None:
         self.inputs, self.plan = inputs, plan
+        self._settled = {} if settled is None else settled
         if backend == "auto":
             numel = sum(spec.numel for spec in plan.tensors.values())
             backend = "numba" if often else usual_backend(numel * len(inputs.tuned))
@@ -147,18 +150,18 @@ class TensorMerger:
             if base is not None:
                 yield start, merged, base
                 return
-        with stack.use() as given:
-            if given is None:
+        with stack.use() as parts:
+            if parts is None:
                 yield start, self.base.raw(name)[start:stop], None
             elif self.combined is None:
-                with chunks.one() as chunked:
-                    yield start, chunked.merge(given, start, stop, out), given.base[start:stop]
+                with chunks.one() as chunk_pass:
+                    yield start, chunk_pass.merge(parts, start, stop, out), parts.base[start:stop]
             elif out is None:
-                for first, part in self.combined.blocks(given):
-                    yield first, part, given.base[first : first + part.size]
+                for first, block in self.combined.blocks(parts):
+                    yield first, block, parts.base[first : first + block.size]
             else:
-                self.combined.merge(given, out)
-                yield start, out, given.base
+                self.combined.merge(parts, out)
+                yield start, out, parts.base
 
     def stack(self, name: str, loader: Loader) -> TensorStack | None:
         """The parts of a merged tensor; None if it is copied from the base."""
@@ -169,8 +172,8 @@ class TensorMerger:
         coefficients = self._coefficients(name)
         deltas: list[TensorDelta | None] = []
         for index, coefficient in enumerate(coefficients):
-            tuned, other = self.inputs.tuned[index], self.inputs.matching.places[index][name]
-            pair = TensorPair(name, *base, tuned.raw(other), tuned.dtype(other))
+            tuned, tuned_name = self.inputs.tuned[index], self.inputs.matching.places[index][name]
+            pair = TensorPair(name, *base, tuned.raw(tuned_name), tuned.dtype(tuned_name))
             weight = 1.0 if self.plan.combines else coefficient
             deltas.append(self._delta(loader, pair, index, weight))
         spec = self.plan.tensors[name]
@@ -186,12 +189,12 @@ class TensorMerger:
         """One model's delta; its treatment is worked out once for any number of surveys."""
         place, model = (pair.name, index), self.recipe.models[index].model
         if place in self._fixed:
-            known = self._fixed[place]
-            return TensorDelta(pair, model, *known) if known else None
+            fixed = self._fixed[place]
+            return TensorDelta(pair, model, *fixed) if fixed else None
         treatment, names = self.plan.treatments(pair.name)[index], (self.recipe.base, model)
-        score, theirs = self.inputs.scores[index], self.inputs.matching.places[index][pair.name]
-        moved = moves_rows(self.inputs.tuned[index], theirs)
-        scoring = score.of(pair.name, theirs) if score and not moved else None
+        score, name = self.inputs.scores[index], self.inputs.matching.places[index][pair.name]
+        moved = moves_rows(self.inputs.tuned[index], name)
+        scoring = score.of(pair.name, name) if score and not moved else None
         delta = fix_treatment(loader, pair, treatment, weight, names, self.recipe.seed, scoring)
         if self._keeps:  # without the pair: an adapter makes its tensors anew
             self._fixed[place] = (delta.treatment, delta.kept) if delta else None
@@ -199,16 +202,15 @@ class TensorMerger:
 
     def _merge_whole(self, name: str, out: Raw, buffers: PassBuffers) -> Raw | None:
         """The base's elements, if the whole pass could merge the tensor."""
-        matching, name = self.inputs.matching, self.inputs.twins.get(name, name)
+        places, name = self.inputs.matching.places, self.inputs.twins.get(name, name)
         if self.inputs.copied(name) or any(self.inputs.scores):
             return None
         deltas, base = [], self.base.raw(name)
         treatments, coefficients = self.plan.treatments(name), self._coefficients(name)
         for index, tuned in enumerate(self.inputs.tuned):
-            theirs = matching.places[index][name]
-            raw, dtype = tuned.raw(theirs), tuned.dtype(theirs)
+            raw, dtype = tuned.raw(places[index][name]), tuned.dtype(places[index][name])
             deltas.append(PlannedDelta(raw, dtype, treatments[index], coefficients[index]))
-        return base if merge_whole(name, base, deltas, out, buffers, matching.cuts) else None
+        return base if merge_whole(name, base, deltas, out, buffers, self._settled) else None
 
     def _combined_pass(self, stop: Stop | None) -> CombinedPass | None:
         combination = get_method(self.recipe.method).combination
@@ -224,5 +226,5 @@ class TensorMerger:
             [n for n in self.names() if n not in twins and not self.inputs.copied(n)],
             self.stack,
             stop,
-            self.inputs.calibrator.aid,
+            self.inputs.calibrator.facts,
         )

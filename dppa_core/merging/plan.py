@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from itertools import zip_longest
 
 from dppa_core.checkpoints.safetensors_writer import TensorSpec
-from dppa_core.checkpoints.sources.open_models import OpenModels
-from dppa_core.merging.inputs import MergeInputs, first_stage
+from dppa_core.merging.inputs import MergeInputs, pruner_of
 from dppa_core.methods.registry import get_method
 from dppa_core.methods.shared.treatment import Request, Treatment, Treatments
+from dppa_core.methods.task_arithmetic import task_arithmetic
 from dppa_core.preflight_checks.of_weights import base_warnings
-from dppa_core.pruning.delta_profile import DeltaProfile
-from dppa_core.pruning.density import significance
 from dppa_core.pruning.floats import DTYPE_CODES
 from dppa_core.pruning.module_groups import Module
 from dppa_core.pruning.plan import PruningPlan, plan_pruning
-from dppa_core.pruning.pruning_parameters import Override, PruningParameters
 from dppa_core.recipes.yaml_text import MergeRecipe
+
+Planner = Callable[..., PruningPlan]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,57 +31,47 @@ class MergePlan:
     modules: tuple[Module, ...]
     treated: tuple[Treatments, ...]
     """Of each domain model, in the recipe's order."""
+    plans: tuple[PruningPlan, ...]
+    """What pruning keeps of each domain model; empty for methods that rank no elements."""
     warnings: tuple[str, ...]
     """Domain models hardly made from this base, if the method needed their profiles."""
 
     @property
-    def plans(self) -> tuple[PruningPlan, ...]:
-        """What pruning keeps of each domain model; empty for methods that rank no elements."""
-        return tuple(one.plan for one in self.treated if one.plan is not None)
-
-    @property
     def combines(self) -> bool:
-        """Whether the method combines all deltas of a tensor instead of adding one by one."""
+        """Return True if the method combines all deltas of a tensor, False if it adds them."""
         return get_method(self.recipe.method).combination is not None
 
     def treatments(self, name: str) -> tuple[Treatment, ...]:
         """Treatment of each domain model's delta in one tensor."""
-        return tuple(one.modules.get(name, one.others) for one in self.treated)
+        return tuple(treated.modules.get(name, treated.others) for treated in self.treated)
 
 
-def plan_merge(inputs: MergeInputs) -> MergePlan:
+def plan_merge(inputs: MergeInputs, plan: Planner = plan_pruning) -> MergePlan:
     """Decide the treatment of every tensor.
+
+    Args:
+        plan: Plans one model's pruning as `plan_pruning` does.
 
     Raises:
         InvalidValue, UnknownName: the method refuses an override or a level.
     """
-    recipe, base = inputs.recipe, inputs.base
-    treat, settings, _ = first_stage(recipe)
-    modules, planner = inputs.matching.modules, partial(_planned, inputs.shelf)
-    profiles = inputs.profiles or (None,) * len(recipe.models)
-    requests = [
-        Request(modules, one.levels, one.amplification, profile, recipe.overrides, planner)
-        for one, profile in zip(recipe.models, profiles, strict=True)
-    ]
+    recipe, base, models = inputs.recipe, inputs.base, inputs.recipe.models
+    method, settings = pruner_of(recipe)
+    plans: tuple[PruningPlan, ...] = ()
+    if method.pruning is not None:
+        parameters = method.pruning(settings)
+        pairs = zip(inputs.profiles, models, strict=True)
+        plans = tuple(plan(pr, model.levels, parameters, recipe.overrides) for pr, model in pairs)
+    modules = inputs.matching.modules
+    treat = method.treat or task_arithmetic  # deltas to be combined stay whole
+    treated = tuple(
+        treat(Request(modules, m.levels, m.amplification, recipe.overrides, planned), settings)
+        for m, planned in zip_longest(models, plans)
+    )
     code = DTYPE_CODES[recipe.dtype]
     tensors = {
         name: TensorSpec(name, base.dtype(name) if inputs.copied(name) else code, base.shape(name))
         for name in base.names()
     }
-    measured = zip((model.model for model in recipe.models), inputs.profiles, strict=False)
-    treated = tuple(treat(request, settings) for request in requests)
-    return MergePlan(recipe, tensors, modules, treated, base_warnings(measured))
-
-
-def _planned(
-    shelf: OpenModels,
-    profile: DeltaProfile,
-    levels: Sequence[float],
-    parameters: PruningParameters,
-    overrides: Mapping[str, Override],
-) -> PruningPlan:
-    """A plan, or an earlier merge's: factors do not change it."""
-    given, rest = (profile, parameters), (tuple(levels), tuple(sorted(overrides.items())))
-    score = shelf.value(("significance", *given), partial(significance, *given))
-    make = partial(plan_pruning, profile, levels, parameters, overrides, score)
-    return shelf.value(("plan", *given, *rest), make)
+    measured = zip((model.model for model in models), inputs.profiles, strict=False)
+    return MergePlan(recipe, tensors, modules, treated, plans, base_warnings(measured))

@@ -12,14 +12,14 @@ from dppa_core.checkpoints.chunks import slices
 from dppa_core.merging.merger import TensorMerger
 from dppa_core.merging.passes.chunk_pass import ChunkPass
 from dppa_core.merging.passes.deltas import Raw, TensorStack
-from dppa_core.merging.passes.whole_pass import PassBuffers, kept_of
+from dppa_core.merging.passes.whole_pass import PassBuffers, planned_kept
 from dppa_core.progress import Progress, Stop, check, report
 from dppa_core.system.threads import SharedValue, SparePool, side_by_side
 
-AT_ONCE = 20_000_000
+WHOLE_MIN_NUMEL = 20_000_000
 """Parameters from which tensors are merged whole: compiling that pass takes seconds."""
 
-LARGEST_WHOLE, SCRATCH = 1 << 23, 1 << 22
+BOUNDED_MAX_NUMEL, SCRATCH_WORDS = 1 << 23, 1 << 22
 """Most elements of a tensor that is merged whole where memory is bounded, and most words of 8 bytes
 it may take to settle its ties."""
 
@@ -34,7 +34,7 @@ class Sink(Protocol):
 
     @property
     def whole(self) -> Literal["never", "bounded", "always"]:
-        """Whether tensors may be merged whole.
+        """When tensors may be merged whole.
 
         "bounded" if memory may not depend on the model's size, and kept elements are counted: each
         tensor is read once, and not kept mapped.
@@ -72,14 +72,14 @@ def write_tensors(
         Cancelled: `stop` was set.
     """
     missing = {name: merger.plan.tensors[name].numel for name in sink.names}
-    done = sum(not elements for elements in missing.values())
+    complete = sum(not elements for elements in missing.values())
     tasks = _Tasks(merger, sink, sum(missing.values()), stop)
     with closing(side_by_side(tasks.all(), workers)) as written:
         for name, elements in written:
             missing[name] -= elements
             if elements and not missing[name]:
-                done += 1
-                report(progress, done, len(missing), verb + name)
+                complete += 1
+                report(progress, complete, len(missing), verb + name)
     check(stop)  # workers may have finished before it was set
 
 
@@ -91,19 +91,19 @@ class _Tasks:
         self._chunks = SparePool(lambda: ChunkPass(merger.loader()))
         self._bounded = sink.whole == "bounded"
         fast = merger.backend == "numba" and merger.recipe.dtype == "bfloat16"
-        possible = fast and numel >= AT_ONCE and merger.combined is None
-        largest = {"never": -1, "bounded": LARGEST_WHOLE, "always": sys.maxsize}[sink.whole]
+        possible = fast and numel >= WHOLE_MIN_NUMEL and merger.combined is None
+        largest = {"never": -1, "bounded": BOUNDED_MAX_NUMEL, "always": sys.maxsize}[sink.whole]
         self._largest = largest if possible else -1
         self._buffers = SparePool(
-            lambda: PassBuffers(SCRATCH, merger.loader()) if self._bounded else PassBuffers()
+            lambda: PassBuffers(SCRATCH_WORDS, merger.loader()) if self._bounded else PassBuffers()
         )
 
     def all(self) -> Iterator[partial[tuple[str, int]]]:
         for name in self._sink.names:
             numel = self._merger.plan.tensors[name].numel
             whole = numel <= self._largest and self._merger.base.dtype(name) == "BF16"
-            one = whole or self._merger.combined is not None
-            parts = ((0, numel),) if one else slices(numel)
+            undivided = whole or self._merger.combined is not None
+            parts = ((0, numel),) if undivided else slices(numel)
             stack = SharedValue(partial(self._stack, name), len(parts))
             yield from (partial(self._write, name, stack, whole, *part) for part in parts)
 
@@ -120,15 +120,12 @@ class _Tasks:
         return name, stop - start
 
     def _kept_is_known(self, name: str) -> bool:
-        """Whether the plan gives the kept elements of each delta; passes them to the sink."""
+        """Tell the sink the kept elements of each delta; False if the plan does not know them."""
         plan, twins = self._merger.plan, self._merger.inputs.matching.twins
-        numel, treatments = plan.tensors[name].numel, plan.treatments(twins.get(name, name))
-        found = [kept_of(treatment, numel) for treatment in treatments]
-        kept = tuple(number for number in found if number is not None)
-        if len(kept) < len(found):
-            return False
-        self._sink.keep(name, kept)
-        return True
+        kept = planned_kept(plan.treatments(twins.get(name, name)), plan.tensors[name].numel)
+        if kept is not None:
+            self._sink.keep(name, kept)
+        return kept is not None
 
     def _stack(self, name: str) -> TensorStack | None:
         with self._chunks.one() as chunks:

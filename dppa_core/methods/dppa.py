@@ -15,7 +15,7 @@ from dppa_core.methods.shared.treatment import (
     WholeTreatment,
     treat_others,
 )
-from dppa_core.parameter_fields import choice
+from dppa_core.parameter_fields import Parameters, choice
 from dppa_core.pruning.pruning_parameters import PruningParameters
 
 
@@ -33,48 +33,40 @@ class DppaParameters(PruningParameters):
         later=True,
     )
 
-    @property
-    def pruning(self) -> PruningParameters:
-        """The settings of Dynamically Pruning alone."""
-        names = [item.name for item in fields(PruningParameters)]
-        given = PruningParameters(**{name: getattr(self, name) for name in names})
-        return replace(given, ties="prune") if self.semantics == "authors" else given
+
+def pruning(parameters: DppaParameters) -> PruningParameters:
+    """The settings of Dynamically Pruning alone."""
+    names = [item.name for item in fields(PruningParameters)]
+    alone = PruningParameters(**{name: getattr(parameters, name) for name in names})
+    return replace(alone, ties="prune") if parameters.semantics == "authors" else alone
 
 
-def dppa(request: Request, parameters: PruningParameters, rounded: bool = False) -> Treatments:
-    """Keep the most significant elements of every module, in partitions with one factor each.
+def dppa(request: Request, parameters: Parameters) -> Treatments:
+    """Keep of every module what its plan keeps, in partitions with one factor each.
 
-    Args:
-        rounded: Round deltas and products to bfloat16, and give what is never pruned the strongest
-            partition's factor.
+    With the authors' semantics deltas and products are rounded, and what is never pruned has the
+    strongest partition's factor.
     """
-    if request.profile is None:
+    if request.plan is None:
         raise InvalidValue("dppa needs the profile of the pair; none was given.")
-    plan = request.planner(request.profile, request.levels, parameters, request.overrides)
-    tensors = [item.module.tensor for item in request.profile.modules]
-    factors = request.amplification
+    pruned, factors, kept = request.plan.parameters, request.amplification, WholeTreatment()
+    rounded = getattr(parameters, "semantics", "paper") == "authors"
+    if rounded:
+        factors = lifted(factors)
+        kept = WholeTreatment(factors[0], rounded)
     modules = {
-        tensor: Banded(tuple(level.selection for level in module.levels), factors, rounded)
-        for tensor, module in zip(tensors, plan.modules, strict=True)
+        module.tensor: Banded(tuple(level.selection for level in module.levels), factors, rounded)
+        for module in request.plan.modules
     }
-    pruned = Ranked(request.levels, factors, parameters.ties, rounded)
-    kept = WholeTreatment(factors[0], True) if rounded else WholeTreatment()
-    return Treatments(modules, treat_others(parameters.other_tensors, pruned, kept), plan)
-
-
-def dppa_of(request: Request, parameters: DppaParameters) -> Treatments:
-    """As `dppa`, or as the authors' program computes it."""
-    if parameters.semantics == "paper":
-        return dppa(request, parameters.pruning)
-    factors = lifted(request.amplification)
-    return dppa(replace(request, amplification=factors), parameters.pruning, rounded=True)
+    ranked = Ranked(request.levels, factors, pruned.ties, rounded)
+    return Treatments(modules, treat_others(pruned.other_tensors, ranked, kept))
 
 
 def lifted(factors: Sequence[float]) -> tuple[float, ...]:
     """The factor of each partition where the larger product wins, the strongest first.
 
-    The elements of a partition are in all weaker levels, too; the authors' program multiplies every
-    level by its own factor and takes the element of largest magnitude.
+    The elements of a partition are in all weaker bands, too; the authors' program multiplies every
+    band by its own factor and takes the element of largest magnitude.
     """
     return tuple(max(factors[place:], key=abs) for place in range(len(factors)))
 
@@ -86,7 +78,7 @@ METHOD = Method(
     summary="Keeps the largest delta entries, more in significant layers and modules; each "
     "partition has an amplification factor.",
     parameters=DppaParameters,
-    treat=dppa_of,
+    treat=dppa,
+    pruning=pruning,
     levels="many",
-    needs_profile=True,
 )

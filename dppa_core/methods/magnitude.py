@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from dppa_core.methods.dppa import dppa
 from dppa_core.methods.shared.contract import Method
-from dppa_core.methods.shared.treatment import Request, Treatments
 from dppa_core.parameter_fields import Parameters
 from dppa_core.pruning.pruning_parameters import (
     PruningParameters,
@@ -23,12 +22,10 @@ class MagnitudeParameters(Parameters):
     other_tensors: str = other_tensors_choice()
 
 
-def magnitude(request: Request, parameters: MagnitudeParameters) -> Treatments:
+def pruning(parameters: MagnitudeParameters) -> PruningParameters:
     """Dynamically Pruning with strength 0: every density is the mean."""
-    plain = PruningParameters(
-        strength=0.0, ties=parameters.ties, other_tensors=parameters.other_tensors
-    )
-    return dppa(request, plain)
+    ties, others = parameters.ties, parameters.other_tensors
+    return PruningParameters(strength=0.0, ties=ties, other_tensors=others)
 
 
 METHOD = Method(
@@ -37,7 +34,7 @@ METHOD = Method(
     paper="",
     summary="Keeps the largest delta entries of every module, all modules at the same rate.",
     parameters=MagnitudeParameters,
-    treat=magnitude,
+    treat=dppa,
+    pruning=pruning,
     levels="many",
-    needs_profile=True,
 )

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from dppa_core.methods.dppa import dppa
 from dppa_core.methods.shared.contract import Method
-from dppa_core.methods.shared.treatment import Request, Treatments
 from dppa_core.parameter_fields import Parameters, number
 from dppa_core.pruning.pruning_parameters import (
     PruningParameters,
@@ -51,15 +50,14 @@ class _LayersOnly(PruningParameters):
         return 0.0
 
 
-def owl(request: Request, parameters: OwlParameters) -> Treatments:
-    """Keep the largest elements of every module; layers with more outliers keep more."""
-    layers = _LayersOnly(
+def pruning(parameters: OwlParameters) -> PruningParameters:
+    """Dynamically Pruning in which layers with more outliers keep more."""
+    return _LayersOnly(
         strength=parameters.strength,
         k_layer=parameters.k_layer,
         ties=parameters.ties,
         other_tensors=parameters.other_tensors,
     )
-    return dppa(request, layers)
 
 
 METHOD = Method(
@@ -68,7 +66,7 @@ METHOD = Method(
     paper="arXiv:2310.05175",
     summary="Keeps the largest delta entries, more of them in layers with many outliers.",
     parameters=OwlParameters,
-    treat=owl,
+    treat=dppa,
+    pruning=pruning,
     levels="many",
-    needs_profile=True,
 )

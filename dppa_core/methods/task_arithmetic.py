@@ -14,7 +14,7 @@ class TaskArithmeticParameters:
     """Task arithmetic has no settings besides the coefficients."""
 
 
-def task_arithmetic(request: Request, parameters: TaskArithmeticParameters) -> Treatments:
+def task_arithmetic(request: Request, parameters: object) -> Treatments:
     """Prune nothing; the single amplification factor applies to modules, as in every method."""
     if request.overrides:
         raise InvalidRecipe(

@@ -17,7 +17,6 @@ from dppa_core.checkpoints.file_hashes import SharedHasher
 from dppa_core.checkpoints.matching import match_tensors
 from dppa_core.checkpoints.page_copies import Heard
 from dppa_core.checkpoints.sources.open import open_checkpoint
-from dppa_core.checkpoints.sources.open_models import OpenModels
 from dppa_core.checkpoints.sources.references import checked_reference
 from dppa_core.checkpoints.vocabulary.alignment import align
 from dppa_core.profiling.binning import joined, profile_of_bins
@@ -242,27 +241,3 @@ def _found(base: Checkpoint, tuned: TunedModel, name: str) -> DeltaProfile | Non
 def _entry(base: Checkpoint, tuned: TunedModel) -> Path:
     key = tuned.score.key if tuned.score else ""
     return profile_entry(base.content_hash(), tuned.checkpoint.content_hash(), key)
-
-
-def shelved_profiles(
-    shelf: OpenModels,
-    base: Checkpoint,
-    name: str,
-    tuned: Sequence[TunedModel],
-    **control: Unpack[ProfileOptions],
-) -> tuple[DeltaProfile, ...]:
-    """As `kept_profiles`, or from a shelf."""
-    if not shelf.keeps:
-        return kept_profiles(base, tuned, name, **control)
-    keys = [
-        (
-            *("profile", name, one.name, base.content_hash(), one.checkpoint.content_hash()),
-            one.score.key if one.score else "",
-        )
-        for one in tuned
-    ]
-    missing = [index for index, key in enumerate(keys) if not shelf.holds(key)]
-    models = [tuned[index] for index in missing]
-    made = kept_profiles(base, models, name, **control) if missing else ()
-    new = dict(zip(missing, made, strict=True))
-    return tuple(shelf.value(key, partial(new.__getitem__, n)) for n, key in enumerate(keys))

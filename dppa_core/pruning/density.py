@@ -108,7 +108,7 @@ def densities_at(
     adjustment: Float64[ndarray, " N"],
     numel: Int64[ndarray, " N"],
     rates: Float64[ndarray, " R"],
-    fixed: Mapping[int, float] | None = None,
+    fixed: Mapping[int, float | Float64[ndarray, " R"]] | None = None,
 ) -> Float64[ndarray, "R N"]:
     """Step 5: densities in [0, 1] whose weighted mean is exactly 1 - rate, for each rate.
 
@@ -118,8 +118,8 @@ def densities_at(
         adjustment: Shift of each module from the mean.
         numel: Elements of each module, the weights of the mean.
         rates: Pruning rates in [0, 1].
-        fixed: Module index -> fixed density. Other modules compensate; if they cannot (all at a
-            bound), the budget is missed by the rest.
+        fixed: Module index -> fixed density, or one for each rate. Other modules compensate; if
+            they cannot (all at a bound), the budget is missed by the rest.
     """
     if rates.size and (rates.min() < 0 or rates.max() > 1):
         raise InvalidValue(f"A pruning rate must lie in [0, 1], got {rates.tolist()}.")
@@ -130,25 +130,14 @@ def densities_at(
     free = np.array([i for i in range(adjustment.size) if i not in held], dtype=np.int64)
     if not free.size:
         return result
+    shifts, sizes = adjustment[free], numel[free].astype(np.float64)
     spent = sum(float(numel[i]) * density for i, density in held.items())
     budget = np.clip((1 - rates) * float(numel.sum()) - spent, 0, float(numel[free].sum()))
-    result[:, free] = _water_level(adjustment[free], numel[free].astype(np.float64), budget)
-    return result
-
-
-def _water_level(
-    adjustment: Float64[ndarray, " N"],
-    numel: Float64[ndarray, " N"],
-    budget: Float64[ndarray, " R"],
-) -> Float64[ndarray, "R N"]:
-    """clip(adjustment + c, 0, 1) with the c that meets the budget of kept elements.
-
-    The number of kept elements is piecewise linear in c, with a knee where a module reaches a
-    bound: interpolation in one table of knees serves every budget.
-    """
-    knees = np.unique(np.concatenate([-adjustment, 1 - adjustment]))
-    inside = np.clip(adjustment[None, :] + knees[:, None], 0, 1)
-    level = np.interp(budget, inside @ numel, knees)
-    density = np.clip(adjustment[None, :] + level[:, None], 0, 1)
+    # The kept elements of clip(shifts + c, 0, 1) are piecewise linear in c, with a knee where a
+    # module reaches a bound: interpolation in one table of knees finds c for every budget.
+    knees = np.unique(np.concatenate([-shifts, 1 - shifts]))
+    kept = np.clip(shifts[None, :] + knees[:, None], 0, 1) @ sizes
+    common = np.interp(budget, kept, knees)
     # Digits beyond 12 are noise: without rounding, 0.5 could lose its last bit and an element.
-    return np.asarray(np.round(density, 12))
+    result[:, free] = np.round(np.clip(shifts[None, :] + common[:, None], 0, 1), 12)
+    return result

@@ -1,4 +1,4 @@
-"""Levels, nested partitions, and the elements inside a level.
+"""Levels, nested partitions, and the elements that a level keeps.
 
 An element is inside a level iff |d| > threshold, or |d| equals the threshold and its hash is below
 the tie cut. An element with d = 0 is never inside.
@@ -52,12 +52,20 @@ class Selection:
         return self.kept - self.above
 
 
-def check_levels(levels: object) -> tuple[float, ...]:
-    """Pruning rates of the partitions as floats: strictly falling, each in [0, 1).
+class Levels(tuple[float, ...]):
+    """Checked pruning rates of the partitions: strictly falling, each in [0, 1)."""
+
+    __slots__ = ()
+
+
+def check_levels(levels: object) -> Levels:
+    """Pruning rates as `Levels`; those that are checked already are returned as they are.
 
     Raises:
         InvalidValue: names the level and the rule it breaks.
     """
+    if isinstance(levels, Levels):
+        return levels
     if not isinstance(levels, (list, tuple)) or not levels:
         raise InvalidValue(
             f"levels must be a list of pruning rates such as [0.9, 0.8], got {shown(levels)}."
@@ -68,7 +76,7 @@ def check_levels(levels: object) -> tuple[float, ...]:
                 f"A pruning rate must be a number in [0, 1), got {shown(level)}. It is the share "
                 "dropped: 0.8 drops 80 %; a percentage instead of a share is the usual cause."
             )
-    rates = tuple(float(level) + 0.0 for level in levels)  # -0.0 is 0.0
+    rates = Levels(float(level) + 0.0 for level in levels)  # -0.0 is 0.0
     if any(later >= earlier for earlier, later in zip(rates, rates[1:], strict=False)):
         raise InvalidValue(
             f"levels must fall strictly, got {shown(list(rates))}. The first keeps the fewest "
@@ -77,7 +85,7 @@ def check_levels(levels: object) -> tuple[float, ...]:
     return rates
 
 
-def even_levels(rate: float, partitions: int = 2) -> tuple[float, ...]:
+def even_levels(rate: float, partitions: int = 2) -> Levels:
     """Levels that split the kept share evenly: (0.9, 0.8) for rate 0.8 in two partitions."""
     last = check_levels([rate])[0]
     parts = int(check_number("partitions", partitions, 1.0, 100.0))

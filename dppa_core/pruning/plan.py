@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64
-from numpy import ndarray
 
 from dppa_core.errors import InvalidValue, UnknownName, did_you_mean, shown
 from dppa_core.parameter_fields import told_values
 from dppa_core.pruning.delta_profile import DeltaProfile, ModuleProfile
 from dppa_core.pruning.density import Significance, densities_at, significance
-from dppa_core.pruning.partition import Selection, check_levels, partition_sizes, select_all
+from dppa_core.pruning.partition import Levels, Selection, check_levels, partition_sizes, select_all
 from dppa_core.pruning.pruning_parameters import Override, PruningParameters
 from dppa_core.pruning.share_plot import cell_html, share_svg, shares_by_place
 from dppa_core.system.frames import frame_of
@@ -41,6 +39,8 @@ class ModulePlan:
     """One module; density, rate, threshold, kept and energy are of its last level."""
 
     name: str
+    tensor: str
+    """Name on disk."""
     layer: int
     kind: str
     numel: int
@@ -160,11 +160,17 @@ def plan_pruning(
             f"A plan is made of a profile, got {shown(profile)}. profile(base, model) measures one."
         )
     listed = isinstance(levels, Iterable) and not isinstance(levels, str)
-    rates = check_levels(list(levels) if listed else [levels])  # type: ignore[arg-type]
+    rates: Any = list(levels) if listed else [levels]  # type: ignore[arg-type]
+    rates = levels if isinstance(levels, Levels) else check_levels(rates)
     parameters = parameters or PruningParameters()
     score = score or significance(profile, parameters)
+    overall, sizes = (
+        1 - np.array(rates),
+        np.array([item.numel for item in profile.modules], np.int64),
+    )
     held = held_densities(profile, overrides or {})
-    density = level_densities(profile, score.adjustment, rates, held)
+    held = {index: last * (overall / overall[-1]) for index, last in held.items()}
+    density = densities_at(score.adjustment, sizes, np.array(rates), held)
     selections = select_all(profile.modules, density, parameters.ties)
     shares, scores = density.T.tolist(), score.module.tolist()
     modules = tuple(map(_plan_module, profile.modules, scores, shares, selections))
@@ -176,32 +182,9 @@ def plan_pruning(
     return PruningPlan(*names, rates, parameters, modules, share, energy, numel, kept)
 
 
-Planner = Callable[
-    [DeltaProfile, Sequence[float], PruningParameters, Mapping[str, Override]], PruningPlan
-]
-
-
 def kept_energy(profile: DeltaProfile, rate: float) -> float:
     """The share of the modules' sum of d² that magnitude pruning keeps at a rate, in [0, 1]."""
     return plan_pruning(profile, (rate,), PruningParameters(strength=0.0)).energy
-
-
-def level_densities(
-    profile: DeltaProfile,
-    adjustment: Float64[ndarray, " N"],
-    levels: Sequence[float],
-    held: Mapping[int, float],
-) -> Float64[ndarray, "K N"]:
-    """Densities of all modules at all levels; `held` maps a module's index to its last one."""
-    numel = np.array([item.numel for item in profile.modules], dtype=np.int64)
-    if not held:
-        return densities_at(adjustment, numel, np.array(levels, dtype=np.float64))
-    rows = []
-    for rate in levels:
-        share = (1 - rate) / (1 - levels[-1])
-        fixed = {index: density * share for index, density in held.items()}
-        rows.append(densities_at(adjustment, numel, np.array([rate]), fixed)[0])
-    return np.stack(rows)
 
 
 def held_densities(profile: DeltaProfile, overrides: Mapping[str, Override]) -> dict[int, float]:
@@ -217,12 +200,13 @@ def _plan_module(
     profile: ModuleProfile, score: float, shares: list[float], selections: Sequence[Selection]
 ) -> ModulePlan:
     levels = tuple(
-        LevelPlan(1 - share, share, found.threshold, found.kept, found)
-        for share, found in zip(shares, selections, strict=True)
+        LevelPlan(1 - share, share, selection.threshold, selection.kept, selection)
+        for share, selection in zip(shares, selections, strict=True)
     )
     last, module = levels[-1], profile.module
     return ModulePlan(
         name=module.name,
+        tensor=module.tensor,
         layer=module.layer,
         kind=module.kind,
         numel=profile.numel,

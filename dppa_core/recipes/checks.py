@@ -8,7 +8,6 @@ from typing import Any
 from dppa_core.checkpoints.sources.references import checked_reference
 from dppa_core.errors import InvalidRecipe, InvalidValue, UnknownName, shown
 from dppa_core.parameter_fields import check_keys, check_number
-from dppa_core.pruning.partition import check_levels
 from dppa_core.pruning.pruning_parameters import Override
 from dppa_core.recipes.calibration import Calibration, calibration_from
 
@@ -33,12 +32,6 @@ def checked_text(key: str, text: Any) -> str:
         return checked_reference(text, key)
     except InvalidValue as error:
         raise InvalidRecipe(str(error)) from error
-
-
-def checked_levels(place: str, values: Any) -> tuple[float, ...]:
-    """Pruning rates of a recipe, see `check_levels`."""
-    rates: tuple[float, ...] = within(place, lambda: check_levels(values))
-    return rates
 
 
 def checked_factors(place: str, values: Any) -> tuple[float, ...]:

@@ -13,13 +13,13 @@ from dppa_core.methods.registry import METHODS, get_method
 from dppa_core.parameter_fields import from_mapping, told_values
 from dppa_core.pruning.coefficients import Coefficient, checked_coefficient, plain_coefficient
 from dppa_core.pruning.floats import DTYPE_CODES
+from dppa_core.pruning.partition import check_levels
 from dppa_core.pruning.pruning_parameters import CALIBRATED_KINDS, Override
 from dppa_core.recipes.calibration import Calibration, calibration_of
 from dppa_core.recipes.checks import (
     CHOICES,
     checked_choice,
     checked_factors,
-    checked_levels,
     checked_overrides,
     checked_seed,
     checked_text,
@@ -50,7 +50,7 @@ class DomainModel:
     def __post_init__(self) -> None:
         model = checked_text("model", self.model)
         place = f"model {shown(model)}"
-        levels = checked_levels(place, self.levels)
+        levels = within(place, lambda: check_levels(self.levels))
         factors = checked_factors(place, self.amplification)
         if factors == (1.0,):
             factors *= len(levels)

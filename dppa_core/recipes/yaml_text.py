@@ -12,16 +12,17 @@ import yaml
 from dppa_core.errors import InvalidRecipe, shown
 from dppa_core.parameter_fields import check_keys
 from dppa_core.pruning.coefficients import checked_coefficient
+from dppa_core.pruning.partition import check_levels
 from dppa_core.pruning.pruning_parameters import Override
 from dppa_core.recipes.checks import (
     CHOICES,
     checked_calibration,
     checked_choice,
     checked_factors,
-    checked_levels,
     checked_overrides,
     checked_seed,
     checked_text,
+    within,
 )
 from dppa_core.recipes.recipe import (
     FORMAT,
@@ -212,7 +213,7 @@ def _parse_model(index: int, entry: Any) -> DomainModel:
     check_keys(entry, _MODEL_KEYS, place)
     return DomainModel(
         model=checked_text(f"{place}: model", entry["model"]),
-        levels=checked_levels(place, entry.get("levels", (0.0,))),
+        levels=within(place, lambda: check_levels(entry.get("levels", (0.0,)))),
         amplification=checked_factors(place, entry.get("amplification", (1.0,))),
         coefficient=checked_coefficient(place, entry.get("coefficient", 1.0)),
         calibration=checked_calibration(f"{place}: calibration", entry.get("calibration")),

@@ -8,8 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Route
 
 from components.widgets.scripts import sources
-from dppa_core.pruning.density import significance
-from dppa_core.pruning.plan import held_densities, level_densities
+from dppa_core.pruning.plan import plan_pruning
 from dppa_core.pruning.pruning_parameters import SCALINGS, Override, PruningParameters
 from dppa_core.pruning.rate_table import pack_table, rate_table
 from tests.helpers.random_profiles import pair
@@ -223,10 +222,11 @@ def random_plan(seed: int) -> tuple[dict[str, Any], dict[str, list[float]]]:
     chosen = rng.choice(names, int(rng.integers(0, len(names) + 1)), replace=False)
     held = {str(name): float(rng.integers(0, 100) / 100) for name in chosen}
     overrides = {name: Override(rate) for name, rate in held.items()}
-    score = significance(profile, parameters).adjustment
-    found = level_densities(profile, score, levels, held_densities(profile, overrides))
-    most = [one.nonzero / one.numel for one in profile.modules]
-    kept = {n: np.minimum(found[:, i], most[i]).tolist() for i, n in enumerate(names)}
+    most = {item.module.name: item.nonzero / item.numel for item in profile.modules}
+    kept = {
+        module.name: [min(level.density, most[module.name]) for level in module.levels]
+        for module in plan_pruning(profile, levels, parameters, overrides).modules
+    }
     table = pack_table(rate_table(profile, parameters))
     return {"packed": table, "overrides": list(held.items()), "levels": list(levels)}, kept
 

@@ -73,7 +73,7 @@ def merge_other_dtypes() -> None:
                 merge_to_folder(
                     parse_recipe(given), f"other-{number}-{law[-3:]}-{dtype}-{base[:3]}"
                 )
-    tensor_tasks.AT_ONCE = 0  # whole tensors
+    tensor_tasks.WHOLE_MIN_NUMEL = 0  # whole tensors
     for number, text in enumerate(texts):
         merge_to_folder(parse_recipe(text), f"whole-{number}")
     pool = ModelPool()

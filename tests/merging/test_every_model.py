@@ -206,7 +206,7 @@ def test_any_merge_of_any_model_equals_the_slow_reference(
     case = data.draw(cases(family))
     config, arrays = template(case)
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tensor_tasks, "AT_ONCE", 0 if case.at_once else math.inf)
+        patch.setattr(tensor_tasks, "WHOLE_MIN_NUMEL", 0 if case.at_once else math.inf)
         patch.setattr(whole_pass, "RUN", case.run)
         root = Path(folder)
         write(root / "base", config, arrays, case.base)

@@ -35,7 +35,7 @@ from dppa_core.merging import tensor_tasks
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.merging.to_pack import pack_models
 from dppa_core.recipes.yaml_text import load_recipe
-tensor_tasks.AT_ONCE = 0  # small models in the same way as large ones
+tensor_tasks.WHOLE_MIN_NUMEL = 0  # small models in the same way as large ones
 work = {"merge": merge_to_folder, "pack": pack_models}[sys.argv[4]]
 work(load_recipe(sys.argv[1]), sys.argv[2], workers=int(sys.argv[3]), sync=False)
 lines = Path("/proc/self/status").read_text().splitlines()

@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 
 from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint
-from dppa_core.checkpoints.sources.open_models import OpenModels
 from dppa_core.errors import Cancelled, DamagedCheckpoint, IncompatibleCheckpoints, NotAllowed
-from dppa_core.merging import plan
+from dppa_core.merging.in_memory import merge_cache
+from dppa_core.merging.in_memory.merge_cache import MergeCache
 from dppa_core.merging.merger import open_merger
 from dppa_core.merging.to_folder import merge_to_folder
-from dppa_core.profiling import profile
 from dppa_core.pruning.coefficients import PartCoefficient
 from dppa_core.pruning.floats import to_float32
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, load_recipe
@@ -272,12 +271,12 @@ def test_other_factors_find_plans_and_profiles_of_the_merge_before(
     def never(*_: object, **__: object) -> None:
         raise LookupError
 
-    shelf = OpenModels()
-    before = open_merger(recipe(), shelf=shelf)
+    cache = MergeCache()
+    before = cache.merger(recipe())
     models = tuple(replace(model, amplification=(2.0,) * len(model.levels)) for model in MODELS)
-    monkeypatch.setattr(plan, "plan_pruning", never)
-    monkeypatch.setattr(profile, "kept_profiles", never)
-    after = open_merger(replace(recipe(), models=models), shelf=shelf)
+    monkeypatch.setattr(merge_cache, "plan_pruning", never)
+    monkeypatch.setattr(merge_cache, "measure_inputs", never)
+    after = cache.merger(replace(recipe(), models=models))
     assert after.plan.plans == before.plan.plans
     with pytest.raises(LookupError):  # other settings need another plan
-        open_merger(recipe(parameters={"strength": 0.01}), shelf=shelf)
+        cache.merger(recipe(parameters={"strength": 0.01}))

@@ -11,7 +11,7 @@ from dppa_core.checkpoints.chunks import Loader, TensorPair
 from dppa_core.kernels import get_backend
 from dppa_core.merging.passes.chunk_pass import ChunkPass
 from dppa_core.merging.passes.deltas import PlannedDelta, TensorStack, fix_treatment
-from dppa_core.merging.passes.whole_pass import Known, PassBuffers, merge_whole
+from dppa_core.merging.passes.whole_pass import PassBuffers, SettledCuts, merge_whole
 from dppa_core.methods.shared.treatment import (
     Banded,
     DroppedTreatment,
@@ -94,7 +94,7 @@ def test_the_bytes_are_those_of_the_pass_in_chunks(
         selections = tuple(select(profile, 1 - rate, ties) for rate in falling)
         treatments.append(Banded(selections, (1.6, 0.9)[: len(falling)]))
         others.append(Banded(selections, (-0.3, 2.0)[: len(falling)]))
-    out, known = np.zeros(SIZE, np.uint16), dict[str, Known]()
+    out, known = np.zeros(SIZE, np.uint16), dict[str, SettledCuts]()
     for each in (
         treatments,
         others,
@@ -107,7 +107,7 @@ def test_the_bytes_are_those_of_the_pass_in_chunks(
 
 def test_new_factors_look_at_no_tie_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     base = base_of(1)
-    pair, known = pair_of(1, 3, base), dict[str, Known]()
+    pair, known = pair_of(1, 3, base), dict[str, SettledCuts]()
     selections = (select(profiled(pair, bins=False), 0.3),)
     first, second = ([Banded(selections, (factor,))] for factor in (1.0, 2.0))
     out = np.zeros(SIZE, np.uint16)

@@ -32,7 +32,7 @@ from dppa_core.merging.cluster.parts import (
 )
 from dppa_core.merging.cluster.ray import Cluster, joined
 from dppa_core.merging.folder import check_target
-from dppa_core.merging.inputs import aligned, first_stage, pinned_recipe, references
+from dppa_core.merging.inputs import aligned, pinned_recipe, pruner_of, references
 from dppa_core.merging.merger import TensorMerger, open_merger
 from dppa_core.merging.tally import MergeTally
 from dppa_core.merging.to_folder import MergeReport, finish
@@ -121,7 +121,7 @@ def prepared(
     known = MergeFacts(dump_recipe(recipe), {}, here=os.getcwd(), threads=threads)
     found = dict(cluster.run(hash_model, known, names, stop=control.get("stop")))
     known = replace(known, hashes={k: v for one in found.values() for k, v in one.items()})
-    if recipe.calibrated or not first_stage(recipe)[2]:
+    if recipe.calibrated or not pruner_of(recipe)[0].needs_profile:
         return known  # none needed, or ranked by calibration text: the driver's own work
     return replace(known, profiles=_profiles(cluster, known, control))
 

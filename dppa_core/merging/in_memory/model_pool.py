@@ -20,9 +20,9 @@ import torch
 
 from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.sources.open import ModelRef
-from dppa_core.checkpoints.sources.open_models import OpenModels
 from dppa_core.checkpoints.weight_file import file_identity
 from dppa_core.errors import OutOfBudget
+from dppa_core.merging.in_memory.merge_cache import MergeCache
 from dppa_core.merging.in_memory.rewrite import Tensors, find_live, write_merge
 from dppa_core.merging.in_memory.source import (
     memory_of,
@@ -31,7 +31,7 @@ from dppa_core.merging.in_memory.source import (
     tensors_of,
 )
 from dppa_core.merging.in_memory.spread import load_spread, room_of
-from dppa_core.merging.merger import open_merger
+from dppa_core.merging.inputs import text_files
 from dppa_core.models.devices import cards_for, expected_place
 from dppa_core.models.loading import build_model, load_tokenizer
 from dppa_core.models.parameter_views import copy_model
@@ -86,7 +86,7 @@ class ModelPool:
         self._byte_budget = memory_budget() if byte_budget is None else byte_budget
         self._public, self._plain = public, plain
         self._slots: OrderedDict[str, _Slot] = OrderedDict()
-        self._shelf = OpenModels()
+        self._cache = MergeCache()
         self._scattered = set[tuple[object, ...]]()
         """Bases whose merges cannot be written into a model in memory."""
         self._table = threading.Lock()
@@ -198,7 +198,7 @@ class ModelPool:
                 self._slots.popitem(last=False)
 
     def _loaded(self, key: str, reference: str, control: RunControl) -> _Slot:
-        checkpoint = self._shelf.checkpoint(reference, public=self._public, **control)
+        checkpoint = self._cache.models.checkpoint(reference, public=self._public, **control)
         if self._is_too_large(key, checkpoint):  # before the long part
             return self._spread(reference, checkpoint, checkpoint.identities(), control)
         self._make_room(memory_of(checkpoint)[0])
@@ -206,11 +206,11 @@ class ModelPool:
         return _Slot(self._resident(key, key, checkpoint, tensors_of(checkpoint), made_of))
 
     def _merged(self, key: str, recipe: MergeRecipe, control: RunControl) -> _Slot:
-        merger = open_merger(recipe, public=self._public, shelf=self._shelf, **control)
+        merger = self._cache.merger(recipe, public=self._public, **control)
         made_of = dict[Path, str]()
         for checkpoint in (merger.base, *merger.inputs.tuned):
             made_of |= checkpoint.identities()
-        made_of |= {path: file_identity(path) for path in merger.inputs.texts()}
+        made_of |= {path: file_identity(path) for path in text_files(merger.recipe)}
         if self._is_too_large(key, merger.base):  # before the long part
             return self._spread(recipe, merger.base, made_of, control)
         base = (

@@ -14,7 +14,7 @@ from dppa_core.kernels.protocol import Kernels
 from dppa_core.merging.merger import TensorMerger
 from dppa_core.merging.passes.chunk_pass import LIMITS
 from dppa_core.merging.passes.deltas import Raw
-from dppa_core.merging.tensor_tasks import AT_ONCE, write_tensors
+from dppa_core.merging.tensor_tasks import WHOLE_MIN_NUMEL, write_tensors
 from dppa_core.models.loading import weighs
 from dppa_core.models.parameter_views import find_places
 from dppa_core.progress import RunControl
@@ -137,7 +137,10 @@ def write_merge(
         NonFiniteWeights: NaN or infinity in a weight, or in a sum.
         Cancelled: `stop` was set.
     """
-    if workers is None and sum(spec.numel for spec in merger.plan.tensors.values()) < AT_ONCE:
+    if (
+        workers is None
+        and sum(spec.numel for spec in merger.plan.tensors.values()) < WHOLE_MIN_NUMEL
+    ):
         workers = 1
     write_tensors(merger, _Places(merger, places), worker_count(workers), **control)
 

@@ -13,7 +13,13 @@ from dppa_core.checkpoints.chunks import CHUNK, RUN, Loader, widen
 from dppa_core.checkpoints.matching import check_finite
 from dppa_core.errors import NonFiniteWeights
 from dppa_core.kernels.protocol import AT_ONCE, Kernels
-from dppa_core.merging.passes.deltas import Chunk, Raw, TensorDelta, TensorStack
+from dppa_core.merging.passes.deltas import (
+    Chunk,
+    Raw,
+    TensorDelta,
+    TensorStack,
+    magnitude_bands,
+)
 from dppa_core.pruning.floats import FLOATS
 from dppa_core.pruning.tie_breaking import tensor_seed
 
@@ -42,43 +48,42 @@ class ChunkPass:
             if self._out.dtype != dtype or self._out.size < stop - start:
                 self._out = np.empty(stop - start, dtype)
             out = self._out[: stop - start]
-        if self._at_once(stack, start, out):
+        if self._fuse(stack, start, out):
             return out
         for first in range(0, out.size, CHUNK):
             part = out[first : first + CHUNK]
             acc = self._acc[: part.size]
-            self._sum(stack, start + first, acc)
+            self._add_deltas(stack, start + first, acc)
             round_into(self.loader.kernels, stack, acc, part)
         return out
 
-    def _at_once(self, stack: TensorStack, start: int, out: Raw) -> bool:
-        """Whether a single loop did it, with finite results; otherwise the cause is found later."""
+    def _fuse(self, stack: TensorStack, start: int, out: Raw) -> bool:
+        """Merge in a single loop; False if it cannot, or meets values that are not finite."""
         deltas = [delta for delta in stack.deltas if delta is not None]
         if not 0 < len(deltas) <= AT_ONCE or {stack.dtype, stack.base_dtype} != {"BF16"}:
             return False
-        tuned, levels = [], []
+        raws, all_bands, seed = [stack.base], [], tensor_seed(stack.name)
         for delta in deltas:
-            bands = delta.treatment.bands()
-            if bands is None or bands.levels[0].size > 2 or delta.pair.finetuned_dtype != "BF16":
+            bands = magnitude_bands(delta.treatment)
+            if bands is None or bands[0].size > 2 or delta.pair.finetuned_dtype != "BF16":
                 return False
-            tuned.append(delta.pair.finetuned)
-            levels.append(bands.levels)
-        raws, seed = (stack.base, *tuned), tensor_seed(stack.name)
+            raws.append(delta.pair.finetuned)
+            all_bands.append(bands)
         copied = self.loader.copies(*raws)
         step = RUN if copied else max(out.size, 1)
         for first in range(0, out.size, step):
             part = out[first : first + step]
-            here = slice(start + first, start + first + part.size)
-            parts = [raw[here] for raw in raws]
+            begin = start + first
+            parts = [raw[begin : begin + part.size] for raw in raws]
             if copied:
                 parts = [self.loader.near(place, raw) for place, raw in enumerate(parts)]
             else:
                 self.loader.note(sum(raw.nbytes for raw in parts))
-            if not self.loader.kernels.fuse(parts[0], parts[1:], here.start, seed, levels, part):
+            if not self.loader.kernels.fuse(parts[0], parts[1:], begin, seed, all_bands, part):
                 return False
         return True
 
-    def _sum(self, stack: TensorStack, start: int, acc: Chunk) -> None:
+    def _add_deltas(self, stack: TensorStack, start: int, acc: Chunk) -> None:
         stop = start + acc.size
         widen(self.loader.kernels, stack.base[start:stop], stack.base_dtype, acc)
         with np.errstate(all="ignore"):  # non-finite values are found and named later

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float32, Shaped
 from numpy import ndarray
 
 from dppa_core.checkpoints.chunks import Loader, TensorPair
-from dppa_core.kernels.protocol import Bands as BandValues, Kernels, Stored
+from dppa_core.kernels.protocol import Bands, Kernels, Stored
 from dppa_core.methods.shared.treatment import (
     Banded,
     DroppedTreatment,
-    RandomDrop,
     Ranked,
     Treatment,
     WholeTreatment,
@@ -38,44 +36,27 @@ class WholeDelta:
 
     weight: float
 
-    def bands(self) -> Bands:
-        return Bands(0, (_ALL, _NO_CUT, np.array([self.weight], np.float32)))
-
     def add(self, kernels: Kernels, acc: Chunk, base: Stored, tuned: Stored, start: int) -> None:
         kernels.add_whole(acc, base, tuned, self.weight)
 
 
-_ALL, _NO_CUT = np.array([-1], np.float32), np.zeros(1, np.uint64)
-
-
 @dataclass(frozen=True, slots=True, eq=False)
-class Bands:
-    """Nested levels of |d| in one tensor, and the weight of each; see `Kernels.add_bands`."""
+class BandedDelta:
+    """The elements inside nested bands of |d|, or of a score; the delta itself is added."""
 
     seed: int
-    levels: BandValues
-
-    def bands(self) -> Bands:
-        return self
-
-    def add(self, kernels: Kernels, acc: Chunk, base: Stored, tuned: Stored, start: int) -> None:
-        kernels.add_bands(acc, base, tuned, start, self.seed, self.levels)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class RankedBands:
-    """Levels of a score; the delta itself is added."""
-
-    ranked: Bands
-    scoring: Scoring
-
-    def bands(self) -> None:
-        return None
+    bands: Bands
+    """Thresholds, cuts and weights; see `Kernels.add_bands`."""
+    scoring: Scoring | None = None
+    """The score that ranks the elements; None for |d|."""
 
     def add(self, kernels: Kernels, acc: Chunk, base: Stored, tuned: Stored, start: int) -> None:
+        if self.scoring is None:
+            kernels.add_bands(acc, base, tuned, start, self.seed, self.bands)
+            return
         scores = np.empty(acc.size, np.float32)
         self.scoring.score(kernels, base, tuned, start, scores)
-        kernels.add_ranked(acc, base, tuned, scores, start, self.ranked.seed, self.ranked.levels)
+        kernels.add_ranked(acc, base, tuned, scores, start, self.seed, self.bands)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +67,6 @@ class RandomDelta:
     cut: int
     weight: float
 
-    def bands(self) -> None:
-        return None
-
     def add(self, kernels: Kernels, acc: Chunk, base: Stored, tuned: Stored, start: int) -> None:
         kernels.add_random(acc, base, tuned, start, self.seed, self.cut, self.weight)
 
@@ -97,13 +75,10 @@ class RandomDelta:
 class Bfloat16Delta:
     """A delta rounded to bfloat16, its parts times their factors and rounded again."""
 
-    parts: tuple[tuple[WholeDelta | Bands | RankedBands, float], ...]
+    parts: tuple[tuple[WholeDelta | BandedDelta, float], ...]
     """Disjoint parts of the delta, each with weight 1, and their factors."""
     coefficient: float
-    """What the products are multiplied with, without rounding."""
-
-    def bands(self) -> None:
-        return None
+    """Multiplies the rounded products; the result is not rounded."""
 
     def add(self, kernels: Kernels, acc: Chunk, base: Stored, tuned: Stored, start: int) -> None:
         for part, factor in self.parts:
@@ -117,9 +92,20 @@ def _round(values: Chunk) -> Chunk:
     return to_float32(from_float32(values, "BF16"), "BF16")
 
 
-FixedTreatment = WholeDelta | Bands | RankedBands | RandomDelta | Bfloat16Delta
+FixedTreatment = WholeDelta | BandedDelta | RandomDelta | Bfloat16Delta
 """A treatment with its numbers fixed for one tensor. `add` adds the treated delta of one chunk that
-begins at the flat index `start`; `bands` gives its levels of |d|, None if it has none or rounds."""
+begins at the flat index `start`."""
+
+_EVERY, _NO_CUT = np.array([-1], np.float32), np.zeros(1, np.uint64)
+
+
+def magnitude_bands(treatment: FixedTreatment) -> Bands | None:
+    """The treatment as bands of |d|; None if other elements are kept, or products are rounded."""
+    if isinstance(treatment, WholeDelta):
+        return _EVERY, _NO_CUT, np.array([treatment.weight], np.float32)
+    if isinstance(treatment, BandedDelta) and treatment.scoring is None:
+        return treatment.bands
+    return None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -186,65 +172,44 @@ def fix_treatment(
         coefficient: Merging coefficient of this model and layer.
         models: References of base and domain model; the second is part of random draws.
         seed: The recipe's, for random draws.
-        scoring: What ranks the elements if the treatment keeps the first of them, if not |d|.
+        scoring: The score that ranks the elements; None for |d|.
     """
     numel, model = pair.numel, models[1]
     if isinstance(treatment, DroppedTreatment) or numel == 0:
         return None
+    if isinstance(treatment, Banded | Ranked):
+        return _fix_bands(loader, pair, treatment, coefficient, models, scoring)
+    weight = float(np.float32(coefficient * treatment.factor))
     if isinstance(treatment, WholeTreatment):
-        whole = WholeDelta(weight_of(coefficient, treatment.factor))
         parts = ((WholeDelta(1.0), treatment.factor),)
-        fixed = Bfloat16Delta(parts, coefficient) if treatment.rounded else whole
-        return TensorDelta(pair, model, fixed, numel)
-    if isinstance(treatment, RandomDrop):
-        weight, cut = weight_of(coefficient, treatment.factor), drop_cut(treatment.rate)
-        random = RandomDelta(drop_seed(pair.name, model, seed), cut, weight)
-        return TensorDelta(pair, model, random, round(numel * (1 - treatment.rate)))
-    if isinstance(treatment, Ranked):
-        treatment = _rank(loader, pair, treatment, models, scoring)
-    return _fix_bands(loader, pair, treatment, coefficient, model, scoring)
-
-
-def weight_of(coefficient: float, factor: float) -> float:
-    """Factor of a delta, as a float32."""
-    return float(np.float32(coefficient * factor))
-
-
-def _rank(
-    loader: Loader,
-    pair: TensorPair,
-    treatment: Ranked,
-    models: tuple[str, str],
-    scoring: Scoring | None,
-) -> Banded:
-    """Profile a tensor outside the modules, and find its thresholds."""
-    module = Module(pair.name, pair.name, -1, "other", pair.numel, (pair.numel,))
-    profile = profile_tensor(loader, module, pair, models, scoring)
-    selections = tuple(select(profile, 1 - rate, treatment.ties) for rate in treatment.rates)
-    return Banded(selections, treatment.factors, treatment.rounded)
+        whole = Bfloat16Delta(parts, coefficient) if treatment.rounded else WholeDelta(weight)
+        return TensorDelta(pair, model, whole, numel)
+    random = RandomDelta(drop_seed(pair.name, model, seed), drop_cut(treatment.rate), weight)
+    return TensorDelta(pair, model, random, round(numel * (1 - treatment.rate)))
 
 
 def _fix_bands(
     loader: Loader,
     pair: TensorPair,
-    banded: Banded,
+    treatment: Banded | Ranked,
     coefficient: float,
-    model: str,
+    models: tuple[str, str],
     scoring: Scoring | None,
 ) -> TensorDelta:
-    found = find_cuts(ranked_by(loader, scoring), pair, banded.selections)
-    thresholds = np.array([cut.threshold for cut, _ in found], dtype=np.float32)
-    ties = np.array([cut.tie_cut for cut, _ in found], dtype=np.uint64)
-
-    def weighted(weights: Sequence[float]) -> Bands | RankedBands:
-        levels = thresholds, ties, np.array(weights, dtype=np.float32)
-        bands = Bands(tensor_seed(pair.name), levels)
-        return bands if scoring is None else RankedBands(bands, scoring)
-
-    treatment: FixedTreatment
-    if banded.rounded:
-        parts = zip(map(weighted, np.eye(len(found)).tolist()), banded.factors, strict=True)
-        treatment = Bfloat16Delta(tuple(parts), coefficient)
-    else:
-        treatment = weighted([weight_of(coefficient, f) for f in banded.factors])
-    return TensorDelta(pair, model, treatment, found[-1][1])
+    if isinstance(treatment, Banded):
+        selections = treatment.selections
+    else:  # a tensor outside the modules has no profile yet
+        module = Module(pair.name, pair.name, -1, "other", pair.numel, (pair.numel,))
+        profile = profile_tensor(loader, module, pair, models, scoring)
+        selections = tuple(select(profile, 1 - rate, treatment.ties) for rate in treatment.rates)
+    cuts = find_cuts(ranked_by(loader, scoring), pair, selections)
+    thresholds = np.array([cut.threshold for cut, _ in cuts], np.float32)
+    tie_cuts = np.array([cut.tie_cut for cut, _ in cuts], np.uint64)
+    weights = np.array([coefficient * factor for factor in treatment.factors], np.float32)
+    banded = BandedDelta(tensor_seed(pair.name), (thresholds, tie_cuts, weights), scoring)
+    if not treatment.rounded:
+        return TensorDelta(pair, models[1], banded, cuts[-1][1])
+    alone = np.eye(len(cuts), dtype=np.float32)  # rows with the weight of a single band
+    parts = [replace(banded, bands=(thresholds, tie_cuts, row)) for row in alone]
+    rounded = Bfloat16Delta(tuple(zip(parts, treatment.factors, strict=True)), coefficient)
+    return TensorDelta(pair, models[1], rounded, cuts[-1][1])

@@ -16,61 +16,51 @@ from numpy import ndarray
 from dppa_core.checkpoints.chunks import RUN, Loader
 from dppa_core.merging.passes.deltas import PlannedDelta
 from dppa_core.methods.shared.treatment import Banded, DroppedTreatment, Treatment, WholeTreatment
-from dppa_core.pruning.partition import Selection
 from dppa_core.pruning.tie_breaking import settled_cut, tensor_seed
 
-MODELS, LEVELS = 3, 2
-"""Most models, and most levels of each, that are read at once."""
+MODELS, BANDS = 3, 2
+"""Most models, and most bands of each, that are read at once."""
+
+SettledCuts = tuple[object, Float32[ndarray, "three two"], UInt64[ndarray, "three two"]]
+"""The treatments that a tensor's cuts belong to, its thresholds, and the cuts."""
 
 
 class _Bands:
-    """Levels of all models of one tensor, as `kernels.whole` takes them.
+    """Bands of all models of one tensor, as `kernels.whole` takes them; `room` elements are open.
 
     They are collected in lists: writing single numbers into arrays is slower than the rest.
     """
 
     def __init__(self, models: Sequence[PlannedDelta], numel: int) -> None:
-        shape, levels = (MODELS, LEVELS), MODELS * LEVELS
-        self._thresholds, self._weights = [math.inf] * levels, [0.0] * levels
-        self._lows, self._highs = [math.inf] * levels, [math.inf] * levels
-        self._counts = [(0, 0, 0)] * levels
-        for model, given in enumerate(models):
-            self._put(LEVELS * model, given.treatment, given.coefficient, numel)
-        self.room = sum(within for within, _, _ in self._counts)
-        """Elements in open levels."""
-        self.counts: Int64[ndarray, "three two three"] = np.array(self._counts, np.int64).reshape(
+        size, shape = MODELS * BANDS, (MODELS, BANDS)
+        thresholds, lows, highs = ([math.inf] * size for _ in range(3))
+        weights, counts = [0.0] * size, [(0, 0, 0)] * size
+        for first, delta in zip(range(0, size, BANDS), models, strict=False):
+            treatment = delta.treatment
+            if isinstance(treatment, WholeTreatment):
+                thresholds[first] = -1.0  # every element is inside
+                weights[first] = delta.coefficient * treatment.factor
+            elif isinstance(treatment, Banded):
+                pairs = zip(treatment.selections, treatment.factors, strict=True)
+                for band, (selection, factor) in enumerate(pairs, start=first):
+                    weights[band] = delta.coefficient * factor
+                    cut = settled_cut(selection)
+                    if cut is not None:
+                        thresholds[band] = cut.threshold
+                        continue
+                    thresholds[band] = lows[band] = selection.low
+                    highs[band] = selection.high
+                    rank = selection.rank - (numel - selection.above - selection.within)
+                    share = selection.share if selection.ties == "exact" else 0
+                    counts[band] = selection.within, rank, share
+        self.room = sum(within for within, _, _ in counts)
+        self.counts: Int64[ndarray, "three two three"] = np.array(counts, np.int64).reshape(
             *shape, 3
         )
         self.thresholds, self.lows, self.highs, self.weights = (
             np.array(values, np.float32).reshape(shape)
-            for values in (self._thresholds, self._lows, self._highs, self._weights)
+            for values in (thresholds, lows, highs, weights)
         )
-
-    def _put(self, place: int, treatment: Treatment, coefficient: float, numel: int) -> None:
-        """Write one model's levels."""
-        if isinstance(treatment, WholeTreatment):
-            self._thresholds[place] = -1.0  # every element is inside
-            self._weights[place] = coefficient * treatment.factor
-        elif isinstance(treatment, Banded):
-            levels = zip(treatment.selections, treatment.factors, strict=True)
-            for level, (selection, factor) in enumerate(levels, start=place):
-                self._weights[level] = coefficient * factor
-                self._select(level, selection, numel)
-
-    def _select(self, level: int, selection: Selection, numel: int) -> None:
-        cut = settled_cut(selection)
-        if cut is not None:
-            self._thresholds[level] = cut.threshold
-            return
-        self._thresholds[level] = self._lows[level] = selection.low
-        self._highs[level] = selection.high
-        rank = selection.rank - (numel - selection.above - selection.within)
-        share = selection.share if selection.ties == "exact" else 0
-        self._counts[level] = selection.within, rank, share
-
-
-Known = tuple[object, Float32[ndarray, "three two"], UInt64[ndarray, "three two"]]
-"""The key of a tensor's cuts, its thresholds, and the cuts."""
 
 
 class PassBuffers:
@@ -106,7 +96,7 @@ def merge_whole(
     models: Sequence[PlannedDelta],
     out: UInt16[ndarray, " n"],
     scratch: PassBuffers,
-    known: dict[str, Known],
+    settled: dict[str, SettledCuts],
 ) -> bool:
     """Merge one tensor of bfloat16 into bfloat16.
 
@@ -116,10 +106,13 @@ def merge_whole(
     Args:
         name: Name of the tensor, for the order among ties.
         scratch: Its content is meaningless before and after.
-        known: Tensor -> its exact cuts, of an earlier merge on the same weights. If levels are
-            the same, ties are not settled anew.
+        settled: Tensor -> its exact cuts, of an earlier merge on the same weights. If bands are the
+            same, ties are not settled anew.
     """
-    asked = tuple(_selections(model) for model in models)
+    planned = tuple(
+        treatment.selections if isinstance(treatment, Banded) else type(treatment)
+        for treatment in (model.treatment for model in models)
+    )
     models = [model for model in models if not isinstance(model.treatment, DroppedTreatment)]
     if not 0 < len(models) <= MODELS or not base.size or not all(map(_fits, models)):
         return False
@@ -129,14 +122,14 @@ def merge_whole(
     weights += [base] * (1 + MODELS - len(weights))  # its delta is 0
     held = [np.ascontiguousarray(raw) for raw in weights]
     seed = np.uint64(tensor_seed(name))
-    before = known.get(name)
-    if before is not None and before[0] == asked:
+    before = settled.get(name)
+    if before is not None and before[0] == planned:
         largest = fused.fuse(_addresses(held), np.uint64(0), seed, *before[1:], bands.weights, out)
         return bool(largest < whole.INFINITE)
-    exact = bands.thresholds.copy(), np.zeros((MODELS, LEVELS), np.uint64)
+    exact = bands.thresholds.copy(), np.zeros((MODELS, BANDS), np.uint64)
     if not _read_once(held, seed, bands, exact, out, scratch):
         return False
-    known[name] = (asked, *exact)
+    settled[name] = (planned, *exact)
     return True
 
 
@@ -151,19 +144,20 @@ def _read_once(
     """Merge and find the exact cuts; False if the tensor is not as profiled, or not finite."""
     from dppa_core.kernels import whole  # noqa: PLC0415  (numba, where it is used)
 
-    room, found, largest = bands.room, 0, 0
+    room, collected, largest = bands.room, 0, 0
     if whole.SCRATCH * (room + whole.MARGIN) > scratch.most:
         return False
     words = scratch.words(whole.SCRATCH * (room + whole.MARGIN))
-    given = bands.thresholds, bands.lows, bands.highs, bands.weights
+    limits = bands.thresholds, bands.lows, bands.highs, bands.weights
     for first, parts in _parts(held, scratch.loader):
-        mine, place = out[first : first + parts[0].size], (first, found)
-        found, most = whole.sweep(_addresses(parts), place, seed, given, room, words, mine)
-        largest = max(largest, most)
-        if found > room:
+        target, place = out[first : first + parts[0].size], (first, collected)
+        swept = whole.sweep(_addresses(parts), place, seed, limits, room, words, target)
+        collected, largest = swept[0], max(largest, swept[1])
+        if collected > room:
             return False
-    if found:
-        well, most = whole.finish(found, seed, given, bands.counts, exact, room, words, out)
+    if collected:
+        counts = bands.counts
+        well, most = whole.finish(collected, seed, limits, counts, exact, room, words, out)
         largest = max(largest, most)
         return bool(well and largest < whole.INFINITE)
     return bool(largest < whole.INFINITE)
@@ -185,26 +179,23 @@ def _addresses(held: Sequence[UInt16[ndarray, " n"]]) -> UInt64[ndarray, " model
     return np.array([raw.ctypes.data for raw in held], np.uint64)
 
 
-def kept_of(treatment: Treatment, numel: int) -> int | None:
-    """Elements of one model's delta that are kept; None if only the weights tell."""
-    if isinstance(treatment, DroppedTreatment):
-        return 0
-    if isinstance(treatment, WholeTreatment):
-        return numel
-    if isinstance(treatment, Banded):
-        last = treatment.selections[-1]
-        return last.kept if last.ties == "exact" or settled_cut(last) else None
-    return None
-
-
-def _selections(model: PlannedDelta) -> object:
-    treatment = model.treatment
-    return treatment.selections if isinstance(treatment, Banded) else type(treatment)
+def planned_kept(treatments: Sequence[Treatment], numel: int) -> tuple[int, ...] | None:
+    """Elements kept of each model's delta; None if only the weights decide it."""
+    kept = []
+    for treatment in treatments:
+        if isinstance(treatment, WholeTreatment | DroppedTreatment):
+            kept.append(numel if isinstance(treatment, WholeTreatment) else 0)
+            continue
+        last = treatment.selections[-1] if isinstance(treatment, Banded) else None
+        if last is None or (last.ties != "exact" and settled_cut(last) is None):
+            return None
+        kept.append(last.kept)
+    return tuple(kept)
 
 
 def _fits(model: PlannedDelta) -> bool:
     treatment = model.treatment
     if model.dtype != "BF16" or getattr(treatment, "rounded", False):
         return False
-    banded = isinstance(treatment, Banded) and len(treatment.selections) <= LEVELS
+    banded = isinstance(treatment, Banded) and len(treatment.selections) <= BANDS
     return banded or isinstance(treatment, WholeTreatment)

@@ -10,8 +10,8 @@ from dppa_core.methods.shared.stack import Combination
 from dppa_core.methods.shared.treatment import Request, Treatments
 from dppa_core.pruning.coefficients import Coefficient
 from dppa_core.pruning.delta_profile import DeltaProfile
-from dppa_core.pruning.plan import PruningPlan
-from dppa_core.pruning.pruning_parameters import Override
+from dppa_core.pruning.plan import PruningPlan, plan_pruning
+from dppa_core.pruning.pruning_parameters import Override, PruningParameters
 
 Coefficients = Sequence[tuple[str, Coefficient]]
 """Reference and merging coefficient of every domain model of a recipe."""
@@ -36,7 +36,8 @@ class Method:
     """Or combines all deltas into one."""
     levels: Literal["many", "one", "none"] = "none"
     """Number of pruning rates a domain model may have; "none" requires [0]."""
-    needs_profile: bool = False
+    pruning: Callable[[Any], PruningParameters] | None = None
+    """Its settings -> those of Dynamically Pruning, if `treat` needs that plan."""
     check: Callable[[Any, Coefficients], None] | None = None
     """Raises InvalidValue if a recipe's models do not fit the method."""
 
@@ -46,10 +47,15 @@ class Method:
         return self.treat is not None and self.levels != "none"
 
     @property
+    def needs_profile(self) -> bool:
+        """Whether it plans by profiles of the deltas."""
+        return self.pruning is not None
+
+    @property
     def named_models(self) -> tuple[str, ...]:
         """Parameters that name a model of the merge, as EMR's domain."""
         every = fields(self.parameters)
-        return tuple(one.name for one in every if one.metadata.get("model"))
+        return tuple(field.name for field in every if field.metadata.get("model"))
 
     def plan(
         self,
@@ -66,9 +72,12 @@ class Method:
         """
         if self.treat is None:
             return None
+        overrides, plan = overrides or {}, None
+        if self.pruning is not None:
+            plan = plan_pruning(profile, levels, self.pruning(settings), overrides)
         modules = tuple(item.module for item in profile.modules)
-        request = Request(modules, levels, (1.0,) * len(levels), profile, overrides or {})
-        return self.treat(request, settings).plan
+        self.treat(Request(modules, levels, (1.0,) * len(levels), overrides, plan), settings)
+        return plan
 
 
 def method_values(method: Method) -> dict[str, Any]:

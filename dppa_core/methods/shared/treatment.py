@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from dppa_core.pruning.delta_profile import DeltaProfile
 from dppa_core.pruning.module_groups import Module
 from dppa_core.pruning.partition import Selection
-from dppa_core.pruning.plan import Planner, PruningPlan, plan_pruning
+from dppa_core.pruning.plan import PruningPlan
 from dppa_core.pruning.pruning_parameters import Override
 
 
@@ -23,9 +22,10 @@ class WholeTreatment:
 
 @dataclass(frozen=True, slots=True)
 class Banded:
-    """Keep the elements inside nested levels; each partition has a factor."""
+    """Keep the elements inside nested bands; each partition has a factor."""
 
     selections: tuple[Selection, ...]
+    """What the profile says of each band's threshold."""
     factors: tuple[float, ...]
     rounded: bool = False
     """As for a whole delta."""
@@ -65,11 +65,9 @@ class Request:
     modules: tuple[Module, ...]
     levels: tuple[float, ...]
     amplification: tuple[float, ...]
-    profile: DeltaProfile | None = None
-    """None for methods that need none."""
     overrides: Mapping[str, Override] = field(default_factory=dict)
-    planner: Planner = plan_pruning
-    """Makes plans, or returns cached ones."""
+    plan: PruningPlan | None = None
+    """What Dynamically Pruning keeps at these levels, for methods that plan by it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +78,6 @@ class Treatments:
     """Tensor name of a module -> its treatment."""
     others: Treatment
     """Treatment of every tensor that is not a module."""
-    plan: PruningPlan | None = None
-    """The plan of methods that rank elements."""
 
 
 def treat_others(choice: str, pruned: Treatment, kept: Treatment = WholeTreatment()) -> Treatment:

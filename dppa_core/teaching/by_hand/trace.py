@@ -14,10 +14,10 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int64
 from numpy import ndarray
 
-from dppa_core.checkpoints.sources.open_models import OpenModels
-from dppa_core.merging.merger import TensorMerger, open_merger
+from dppa_core.merging.in_memory.merge_cache import MergeCache
+from dppa_core.merging.merger import TensorMerger
 from dppa_core.merging.passes.chunk_pass import add_treated
-from dppa_core.merging.passes.deltas import TensorDelta, TensorStack
+from dppa_core.merging.passes.deltas import TensorDelta, TensorStack, magnitude_bands
 from dppa_core.parameter_fields import check_number
 from dppa_core.profiling.profile import profile_delta
 from dppa_core.pruning.density import Outliers, Significance, centred, significance
@@ -137,14 +137,14 @@ _PLACE = TENSORS.index(YOURS)
 
 def trace(mini: Mini, settings: HandSettings) -> Trace:
     """Merge a mini-model by DPPA and by the other methods."""
-    shelf = OpenModels()
+    cache = MergeCache()
     for model in MODELS:
-        shelf.put(model, mini.checkpoint(model))
+        cache.models.put(model, mini.checkpoint(model))
     recipe = _recipe(settings, "dppa")
     parameters: PruningParameters = recipe.settings()
-    treated = {m: _treated(mini, m, settings, parameters, shelf) for m in (FIRST, SECOND)}
-    methods = {name: _merged(_recipe(settings, name), shelf) for name in SIDE_BY_SIDE}
-    flat = _weights(open_merger(recipe, shelf=shelf))
+    treated = {m: _treated(mini, m, settings, parameters, cache) for m in (FIRST, SECOND)}
+    methods = {name: _merged(_recipe(settings, name), cache) for name in SIDE_BY_SIDE}
+    flat = _weights(cache.merger(recipe))
     return Trace(mini, settings, parameters, treated, flat.reshape(SIDE, SIDE), methods)
 
 
@@ -166,7 +166,7 @@ def _weights(merger: TensorMerger) -> Float32[ndarray, " n"]:
 
 
 def _treated(
-    mini: Mini, model: str, settings: HandSettings, parameters: PruningParameters, shelf: OpenModels
+    mini: Mini, model: str, settings: HandSettings, parameters: PruningParameters, cache: MergeCache
 ) -> TreatedDelta:
     base, tuned = mini.checkpoint(BASE), mini.checkpoint(model)
     profile = profile_delta(base, tuned, workers=1, names=(BASE, model))
@@ -174,9 +174,9 @@ def _treated(
     groups = [[one for one in profile.modules if one.module.layer == n] for n in found.layers]
     numel = np.array([one.numel for one in profile.modules], np.float64)
     plain = DomainModel(model, levels=settings.levels, amplification=settings.factors)
-    merger = open_merger(MergeRecipe(BASE, (plain,), dtype="float32"), shelf=shelf)
+    merger = cache.merger(MergeRecipe(BASE, (plain,), dtype="float32"))
     whole = MergeRecipe(BASE, (DomainModel(model),), "task_arithmetic", dtype="float32")
-    delta = _parts(open_merger(whole, shelf=shelf))[model]
+    delta = _parts(cache.merger(whole))[model]
     return TreatedDelta(
         found,
         tuple(outliers_of(group, parameters.k_layer) for group in groups),
@@ -191,10 +191,10 @@ def _treated(
 
 def _partitions(delta: Matrix, treated: TensorDelta | None) -> Partitions:
     """Partitions from the borders that the merge uses."""
-    bands = treated.treatment.bands() if treated else None
+    bands = magnitude_bands(treated.treatment) if treated else None
     if bands is None:
         return np.zeros((SIDE, SIDE), np.int64)
-    cuts = [Cut(float(t), int(c)) for t, c in zip(*bands.levels[:2], strict=True)]
+    cuts = [Cut(float(t), int(c)) for t, c in zip(*bands[:2], strict=True)]
     # `Reach` needs rising rates and counts the levels that contain an element.
     inside = Reach(cuts[::-1], tensor_seed(YOURS)).of(np.abs(delta).ravel(), 0).astype(np.int64)
     places: Partitions = np.where(inside > 0, len(cuts) + 1 - inside, 0).reshape(SIDE, SIDE)
@@ -216,14 +216,14 @@ def _parts(merger: TensorMerger) -> dict[str, Matrix]:
     return {model: flat.reshape(SIDE, SIDE) for model, flat in found.items()}
 
 
-def _merged(recipe: MergeRecipe, shelf: OpenModels) -> MergedMatrix:
-    merger = open_merger(recipe, shelf=shelf)
+def _merged(recipe: MergeRecipe, cache: MergeCache) -> MergedMatrix:
+    merger = cache.merger(recipe)
     change = _change(merger)
     if not merger.plan.combines:
         return MergedMatrix(recipe.method, change, _parts(merger))
     # With one model TIES only trims: its result is the trimmed delta.
     alone = (replace(recipe, models=(replace(m, coefficient=1.0),)) for m in recipe.models)
-    left = {one.models[0].model: _change(open_merger(one, shelf=shelf)) for one in alone}
+    left = {one.models[0].model: _change(cache.merger(one)) for one in alone}
     return MergedMatrix(recipe.method, change, left)
 
 

@@ -18,11 +18,11 @@ from jaxtyping import Float32
 from numpy import ndarray
 
 from dppa_core.checkpoints.in_memory import MemoryCheckpoint
-from dppa_core.checkpoints.sources.open_models import OpenModels
 from dppa_core.checkpoints.vocabulary.alignment import Alignment, align
 from dppa_core.errors import IncompatibleCheckpoints, NonFiniteWeights
+from dppa_core.merging.in_memory.merge_cache import MergeCache
 from dppa_core.merging.in_memory.model_pool import ModelPool
-from dppa_core.merging.merger import TensorMerger, open_merger
+from dppa_core.merging.merger import TensorMerger
 from dppa_core.models.generate import stream_reply
 from dppa_core.models.reply import GenerationSettings
 from dppa_core.pruning.floats import from_float32, to_float32
@@ -124,9 +124,9 @@ def overflow(task: CaseTask, repaired: bool) -> ShownCase:
     tensor = "model.layers.0.self_attn.q_proj.weight"
     weight = np.array([[_WEIGHT, 1.0], [2.0, 3.0]], np.float32)
     change = np.array([[_CHANGE, 1.0], [1.0, 1.0]], np.float32)
-    shelf = OpenModels()
-    shelf.put("base", MemoryCheckpoint({tensor: weight}, "F16"))
-    shelf.put("A", MemoryCheckpoint({tensor: weight + change}, "F16"))
+    cache = MergeCache()
+    cache.models.put("base", MemoryCheckpoint({tensor: weight}, "F16"))
+    cache.models.put("A", MemoryCheckpoint({tensor: weight + change}, "F16"))
     dtype = "bfloat16" if repaired else "float16"
     model = DomainModel("A", coefficient=_FACTOR)
     recipe = MergeRecipe("base", (model,), "task_arithmetic", dtype=dtype)
@@ -135,7 +135,7 @@ def overflow(task: CaseTask, repaired: bool) -> ShownCase:
         Bar("domain model", _WEIGHT + _CHANGE, f"{_WEIGHT + _CHANGE:,.0f}"),
     ]
     try:
-        code, _, raw = open_merger(recipe, shelf=shelf).tensor(tensor)
+        code, _, raw = cache.merger(recipe).tensor(tensor)
     except NonFiniteWeights as error:
         half = float(from_float32(np.array([exact], np.float32), "F16")[0])
         spread = half - half  # what the next layer does with two such outputs
@@ -172,11 +172,11 @@ def tied_weights() -> tuple[TensorMerger, Float32[ndarray, " n"], Float32[ndarra
     weight = np.array([[0.5, -1.0], [2.0, 0.25]], np.float32)
     change = np.array([[0.25, 0.5], [-0.5, 0.125]], np.float32)
     both = {EMBEDDING: weight, HEAD: weight}
-    shelf = OpenModels()
-    shelf.put("base", MemoryCheckpoint(both))
-    shelf.put("A", MemoryCheckpoint({name: one + change for name, one in both.items()}))
+    cache = MergeCache()
+    cache.models.put("base", MemoryCheckpoint(both))
+    cache.models.put("A", MemoryCheckpoint({name: one + change for name, one in both.items()}))
     recipe = MergeRecipe("base", (DomainModel("A"),), "task_arithmetic", dtype="float32")
-    return open_merger(recipe, shelf=shelf), weight.ravel(), change.ravel()
+    return cache.merger(recipe), weight.ravel(), change.ravel()
 
 
 def _write_words(folder: Path, tokens: tuple[str, ...]) -> None:

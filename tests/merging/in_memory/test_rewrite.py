@@ -91,7 +91,7 @@ def test_what_is_written_in_place_is_what_a_folder_holds(
     memories = {id(slot.resident.model) for slot in models._slots.values()}
     for number, wanted in enumerate(RECIPES):  # the folder in chunks, as the models are small
         merge_to_folder(wanted, tmp_path / str(number), sync=False)
-    monkeypatch.setattr(tensor_tasks, "AT_ONCE", at_once)
+    monkeypatch.setattr(tensor_tasks, "WHOLE_MIN_NUMEL", at_once)
     for number, wanted in enumerate(RECIPES):
         with models.lend(wanted) as resident:
             assert id(resident.model) in memories, "built anew"
