@@ -63,7 +63,7 @@ def sum_up(bits, counts, excess, below, energy, products):
 
 @_compiled
 @no_type_check
-def join(one, other, words, counts, places, sums):
+def join(first, second, words, counts, places, sums):
     """Join the bins of two parts of a tensor; returns their number.
 
     Args:
@@ -71,15 +71,15 @@ def join(one, other, words, counts, places, sums):
         words: Written, as are the next three; room for the bins of both.
         sums: Two for each bin; written if present.
     """
-    (mine, more, far, own), (theirs, others, away, apart) = one, other
-    i, j, found, scored = 0, 0, 0, own.size > 0
-    while i < mine.size or j < theirs.size:
-        left = j == theirs.size or (i < mine.size and mine[i] <= theirs[j])
-        right = i == mine.size or (j < theirs.size and theirs[j] <= mine[i])
-        words[found] = mine[i] if left else theirs[j]
-        counts[found] = (more[i] if left else 0) + (others[j] if right else 0)
-        places[found] = (far[i] if left else 0) + (away[j] if right else 0)
-        for n in range(2 if scored else 0):
-            sums[found, n] = (own[i, n] if left else 0.0) + (apart[j, n] if right else 0.0)
-        i, j, found = i + left, j + right, found + 1
-    return found
+    (words1, counts1, places1, sums1), (words2, counts2, places2, sums2) = first, second
+    i, j, size, has_sums = 0, 0, 0, sums1.size > 0
+    while i < words1.size or j < words2.size:
+        in_first = j == words2.size or (i < words1.size and words1[i] <= words2[j])
+        in_second = i == words1.size or (j < words2.size and words2[j] <= words1[i])
+        words[size] = words1[i] if in_first else words2[j]
+        counts[size] = (counts1[i] if in_first else 0) + (counts2[j] if in_second else 0)
+        places[size] = (places1[i] if in_first else 0) + (places2[j] if in_second else 0)
+        for n in range(2 if has_sums else 0):
+            sums[size, n] = (sums1[i, n] if in_first else 0.0) + (sums2[j, n] if in_second else 0.0)
+        i, j, size = i + in_first, j + in_second, size + 1
+    return size

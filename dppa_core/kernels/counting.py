@@ -10,7 +10,7 @@ from typing import no_type_check
 import numpy as np
 from numba.cpython.unsafe.numbers import trailing_zeros
 
-from dppa_core.kernels.loops import _LOW, _ONE, _OPEN, _compiled, _value
+from dppa_core.kernels.loops import _LOW, _ONE_COUNT, _OPEN, _compiled, _value
 from dppa_core.kernels.loops import histogram as any_histogram
 from dppa_core.kernels.paired import fetch
 from dppa_core.pruning.delta_profile import OPEN_BITS
@@ -30,18 +30,20 @@ _EMPTY = np.uint32(0xFFFFFFFF)
 @no_type_check
 def histogram(base, tuned, words, quick, span, inside):
     keys, flags = np.empty(_BLOCK, np.uint16), np.empty(_BLOCK // 4, np.uint8)
-    some, quads = np.empty(_BLOCK // 32 + 1, np.int64), keys.view(np.uint64)
+    busy, quads = np.empty(_BLOCK // 32 + 1, np.int64), keys.view(np.uint64)
     lowest, highest = span[2], span[3]
     kept, most = np.int64(inside[0]), np.int64(inside.size)
     for first in range(0, base.size, _BLOCK):
         old, new = base[first : first + _BLOCK], tuned[first : first + _BLOCK]
+        # 1. Find the bin of every element; a slower loop counts a block outside the counters.
         smallest, largest = _assign(old, new, keys)
-        # Bits minus 1 of nonzero values, and all bits: a slower loop counts outside the counters.
+        # Bits minus 1 of nonzero values, and all bits.
         within = smallest >= (_FIRST + np.uint32(1)) << _OPEN
         if not within or largest >= (_FIRST + _BINS) << _OPEN:
             any_histogram(old, new, words, span)
             kept = most  # not all are kept
             continue
+        # 2. Count all elements as if they lay at the edge of their bin.
         lowest, highest = min(lowest, smallest), max(highest, largest)
         if old.size < _BLOCK:
             for i in range(old.size):
@@ -49,24 +51,25 @@ def histogram(base, tuned, words, quick, span, inside):
             keys[old.size :] = 0
         else:
             _count(quads, quick, base, tuned, first + _BLOCK)
-        live = _find_inside(quads, flags, some)
+        # 3. Correct that for elements inside their bin, and keep their bits.
+        live = _find_inside(quads, flags, busy)
         groups = flags.view(np.uint64)
         while live > 0:  # one element of each group per round
-            more = 0
+            left = 0
             for k in range(live):
-                here = some[k]
-                group, origin = groups[here], np.uint64(32 * here)
+                index = busy[k]
+                group, origin = groups[index], np.uint64(32 * index)
                 bit = np.uint64(trailing_zeros(group))
                 i = origin + (bit >> _THREE << _TWO) + (bit & _SEVEN)
                 bits = np.float32(abs(_value(new[i]) - _value(old[i]))).view(np.uint32)
-                words[2 * (bits >> _OPEN) + 1] += _ONE + np.uint64(bits & _LOW)
+                words[2 * (bits >> _OPEN) + 1] += _ONE_COUNT + np.uint64(bits & _LOW)
                 quick[(bits >> _OPEN) - _FIRST, 0] -= np.uint32(1)  # not at the edge
                 kept = min(kept + 1, most)
                 inside[min(kept, most - 1)] = bits
-                groups[here] = group & (group - _BIT)
-                some[more] = here
-                more += groups[here] != _NONE
-            live = more
+                groups[index] = group & (group - _BIT)
+                busy[left] = index
+                left += groups[index] != _NONE
+            live = left
     span[2], span[3], inside[0] = lowest, highest, np.uint32(kept)
 
 
@@ -102,14 +105,14 @@ def _count(quads, quick, base, tuned, after):
 
 @_compiled
 @no_type_check
-def _find_inside(quads, flags, some):
+def _find_inside(quads, flags, busy):
     """One bit for each element inside its bin, four per byte; and the groups of 32 with any."""
     for i in range(quads.size):
         quad = quads[i] & _INSIDE
         flags[i] = np.uint8(quad | (quad >> _15) | (quad >> _30) | (quad >> _45))
     groups, live = flags.view(np.uint64), 0
     for k in range(groups.size):
-        some[live] = k
+        busy[live] = k
         live += groups[k] != _NONE
     return live
 
@@ -120,34 +123,37 @@ def drain(words, quick, span, live, counts, places):
     """Write the counted words and return their number; resets all counters."""
     pairs, offset = quick.reshape(-1).view(np.uint64), np.int64(_FIRST)
     low, high = np.int64(span[2] >> _OPEN) - offset, np.int64(span[3] >> _OPEN) + 1 - offset
-    mask, found, rare = (_BIT << _40) - _BIT, 0, span[0] != _EMPTY or words[0] != _NONE
+    mask, used, rare = (_BIT << _40) - _BIT, 0, span[0] != _EMPTY or words[0] != _NONE
+    # 1. Unchanged elements, |d| = 0, have a word of their own.
     words[0] += _both(pairs[0]) << _40
     pairs[0] = _NONE
-    if rare:  # everything goes to the slower loop's counters
+    # 2. If the slower loop counted, its counters take up everything.
+    if rare:
         for k in range(low, high):
             words[2 * (k + offset)] += _both(pairs[k]) << _40
             pairs[k] = _NONE
         last = max(np.int64(span[1]), 2 * (high + offset) if span[3] > 0 else 0)
         for k in range(last + 1):
-            live[found] = k
-            found += words[k] != _NONE
-        for k in range(found):
+            live[used] = k
+            used += words[k] != _NONE
+        for k in range(used):
             word = words[live[k]]
             counts[k], places[k], words[live[k]] = word >> _40, word & mask, _NONE
         span[0], span[1], span[2], span[3] = _EMPTY, np.uint32(0), _EMPTY, np.uint32(0)
-        return found
-    found = 0
+        return used
+    # 3. Else only the bins between the smallest and the largest |d| are read.
+    used = 0
     if words[0] != _NONE:
-        live[0], counts[0], places[0], words[0], found = 0, words[0] >> _40, 0, _NONE, 1
+        live[0], counts[0], places[0], words[0], used = 0, words[0] >> _40, 0, _NONE, 1
     for k in range(low, high):
-        edge, word, here = _both(pairs[k]), words[2 * (k + offset) + 1], 2 * (k + offset)
-        live[found], counts[found], places[found] = here, edge, 0
-        found += edge != _NONE
-        live[found], counts[found], places[found] = here + 1, word >> _40, word & mask
-        found += word != _NONE
-        pairs[k], words[here + 1] = _NONE, _NONE
+        edge, word, index = _both(pairs[k]), words[2 * (k + offset) + 1], 2 * (k + offset)
+        live[used], counts[used], places[used] = index, edge, 0
+        used += edge != _NONE
+        live[used], counts[used], places[used] = index + 1, word >> _40, word & mask
+        used += word != _NONE
+        pairs[k], words[index + 1] = _NONE, _NONE
     span[0], span[1], span[2], span[3] = _EMPTY, np.uint32(0), _EMPTY, np.uint32(0)
-    return found
+    return used
 
 
 @_compiled

@@ -20,7 +20,7 @@ from dppa_core.kernels import torch_backend as reference
 from dppa_core.kernels.protocol import Kernels
 from dppa_core.system.machine import cuda_devices
 
-PIECE = 1 << 15
+PIECE_ELEMENTS = 1 << 15
 """Most elements that torch gives to a single thread."""
 
 
@@ -36,11 +36,11 @@ class OnDevice:
         loop: Callable[..., Any] = getattr(reference, name)
 
         @wraps(loop)
-        def there(*arguments: Any) -> Any:
+        def on_device_loop(*arguments: Any) -> Any:
             with self.device:  # new tensors are made on it, in this thread
                 return loop(*arguments)
 
-        return there
+        return on_device_loop
 
 
 def on_device(device: torch.device) -> Kernels:
@@ -54,13 +54,13 @@ def cuda() -> Kernels:
     Raises:
         InvalidValue: PyTorch sees none.
     """
-    found = cuda_devices()
-    if not found:
+    devices = cuda_devices()
+    if not devices:
         raise InvalidValue(
             "backend cuda: PyTorch sees no CUDA device here. A PyTorch built for CPUs alone, or a "
             "missing driver, is the usual cause; numba does the same on the CPU."
         )
-    return on_device(torch.device(found[0]))
+    return on_device(torch.device(devices[0]))
 
 
 @cache
@@ -71,23 +71,23 @@ def on_one_core() -> Kernels:
 
 
 def _loops() -> list[str]:
-    own = vars(Kernels).keys() - {"stacked", "drain"}
-    return [name for name in own if not name.startswith("_")]
+    names = vars(Kernels).keys() - {"stacked", "drain"}
+    return [name for name in names if not name.startswith("_")]
 
 
 def _in_pieces(loop: Callable[..., Any], *arguments: Any) -> Any:
     """Call a loop for some elements at a time: the arrays as long as the first, and `start`."""
     size, places = arguments[0].size, tuple(signature(loop).parameters)
-    found = []
-    for first in range(0, max(size, 1), PIECE):
+    results = []
+    for first in range(0, max(size, 1), PIECE_ELEMENTS):
 
-        def part(given: Any, name: str, first: int = first) -> Any:
-            if isinstance(given, np.ndarray):
-                whole = given.ndim > 1 or given.size < size or size <= PIECE
-                return given if whole else given[first : first + PIECE]
+        def part(argument: Any, name: str, first: int = first) -> Any:
+            if isinstance(argument, np.ndarray):
+                whole = argument.ndim > 1 or argument.size < size or size <= PIECE_ELEMENTS
+                return argument if whole else argument[first : first + PIECE_ELEMENTS]
             if name == "start":
-                return given + first
-            return [part(one, "", first) for one in given] if name == "tuned" else given
+                return argument + first
+            return [part(item, "", first) for item in argument] if name == "tuned" else argument
 
-        found.append(loop(*map(part, arguments, places)))
-    return (np.max if loop is reference.largest else all)(found)
+        results.append(loop(*map(part, arguments, places)))
+    return (np.max if loop is reference.largest else all)(results)

@@ -85,9 +85,9 @@ def _borders(
     deltas: Deltas, cuts: Sequence[Cut]
 ) -> tuple[Float32[ndarray, " K"], UInt64[ndarray, " K"]]:
     """Thresholds and hashes; a threshold of -1 includes every magnitude."""
-    given = cuts or [Cut(-1.0, 0)] * deltas.shape[0]
-    thresholds = np.array([cut.threshold for cut in given], np.float32)
-    return thresholds, np.array([cut.tie_cut for cut in given], np.uint64)
+    borders = cuts or [Cut(-1.0, 0)] * deltas.shape[0]
+    thresholds = np.array([cut.threshold for cut in borders], np.float32)
+    return thresholds, np.array([cut.tie_cut for cut in borders], np.uint64)
 
 
 @_compiled
@@ -161,11 +161,11 @@ def _elect(deltas, first, borders, place, votes, undecided, scratch, signs):
     for i in range(count):
         total[i] = 0.0
     for model in range(deltas.shape[0]):
-        part, own, factor = deltas[model, first : first + count], kept[model], votes[model]
+        part, trimmed, factor = deltas[model, first : first + count], kept[model], votes[model]
         border = borders[0][model], borders[1][model]
-        _trim(part, *border, start + np.uint64(first), seed, own, flags, places)
+        _trim(part, *border, start + np.uint64(first), seed, trimmed, flags, places)
         for i in range(count):
-            total[i] += np.float64(np.float32(own[i] * factor))
+            total[i] += np.float64(np.float32(trimmed[i] * factor))
     for i in range(count):
         sign = _NEGATIVE if total[i] < 0.0 else undecided
         signs[i] = _POSITIVE if total[i] > 0.0 else sign
@@ -182,13 +182,13 @@ def _scratch(models):
 @_compiled
 @no_type_check
 def _vote(deltas, thresholds, cuts, start, seed, votes):
-    scratch, signs, found = _scratch(votes.size), np.empty(_BLOCK, np.int8), 0
+    scratch, signs, balance = _scratch(votes.size), np.empty(_BLOCK, np.int8), 0
     borders, place = (thresholds, cuts), (start, seed)
     for first in range(0, deltas.shape[1], _BLOCK):
         count = _elect(deltas, first, borders, place, votes, _UNDECIDED, scratch, signs)
         for i in range(count):
-            found += signs[i]
-    return found
+            balance += signs[i]
+    return balance
 
 
 @_compiled
@@ -211,18 +211,21 @@ def _agree(
     scratch, signs = _scratch(votes.size), np.empty(_BLOCK, np.int8)
     divisor, borders, place = np.empty(_BLOCK, np.float64), (thresholds, cuts), (start, seed)
     for first in range(0, deltas.shape[1], _BLOCK):
+        # 1. Elect the signs of a block.
         count = _elect(deltas, first, borders, place, votes, undecided, scratch, signs)
         total, kept = merged[first : first + count], scratch[0]
+        # 2. Add the models that agree with them.
         for i in range(count):
             total[i], divisor[i] = _ZERO, 0.0
         for model in range(deltas.shape[0]):
-            own, weight, share = kept[model], weights[model], shares[model]
+            trimmed, weight, share = kept[model], weights[model], shares[model]
             for i in range(count):
-                part = np.float32(own[i] * weight)
+                part = np.float32(trimmed[i] * weight)
                 sign = np.int8(part > _ZERO) - np.int8(part < _ZERO)
                 agrees = (sign == signs[i]) & (sign != 0)
                 total[i] += part if agrees else _ZERO
                 divisor[i] += share if agrees else 0.0
+        # 3. Divide by the shares of these models.
         if divide:
             for i in range(count):
                 whole = 1.0 if abs(divisor[i]) <= cancelled else divisor[i]

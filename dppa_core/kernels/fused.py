@@ -36,37 +36,40 @@ _WORD = np.uint64(32)
 @no_type_check
 def fuse(addresses, start, seed, thresholds, cuts, weights, out):
     """Merge the base and three models at these addresses; bits of the largest magnitude."""
+    # 1. Lay out the bands for registers, and the weights as pairs.
     halves = (cuts >> _WORD).astype(np.uint32)
     ties, careful = np.any(cuts > 0), np.any(cuts.astype(np.uint32) > 0)
     bits = rows((thresholds + _ZERO).view(np.int32))  # never the bits of -0
     edges, factors, parts = rows(thresholds), rows(weights), rows(halves)
     bands, highest = (bits, rows(cuts), factors), np.uint16(0)
-    old, one, two, three = weights_at(addresses, out.size)
+    old, new1, new2, new3 = weights_at(addresses, out.size)
     pairs = out.size >> 1
     words = (
         old[: 2 * pairs].view(np.uint32),
-        one[: 2 * pairs].view(np.uint32),
-        two[: 2 * pairs].view(np.uint32),
-        three[: 2 * pairs].view(np.uint32),
+        new1[: 2 * pairs].view(np.uint32),
+        new2[: 2 * pairs].view(np.uint32),
+        new3[: 2 * pairs].view(np.uint32),
     )
     target = out[: 2 * pairs].view(np.uint32)
     evens, odds = np.empty(_BLOCK, np.uint32), np.empty(_BLOCK, np.uint32)
     for first in range(0, out.size, 2 * _BLOCK):
         wide, half = slice(first, first + 2 * _BLOCK), slice(first >> 1, (first >> 1) + _BLOCK)
         origin, block, goal = start + np.uint64(first), out[wide], target[half]
-        mine = words[0][half], words[1][half], words[2][half], words[3][half]
+        sources = words[0][half], words[1][half], words[2][half], words[3][half]
+        # 2. Merge the block; hashes only if a band has ties.
         ranks = evens[: goal.size], odds[: goal.size]
         if ties:
             rank(origin, seed, ranks[0], ranks[1])
-            blend_tied(mine, ranks, bits, parts, factors, goal)
+            blend_tied(sources, ranks, bits, parts, factors, goal)
         else:
-            blend(mine, edges, factors, goal)
+            blend(sources, edges, factors, goal)
+        # 3. Merge it again, element by element, if it is odd, or holds a -0 or an unclear hash.
         least, most = extent(block)
         rare = block.size & 1 or (least == np.uint16(0) and signed_zero(old[wide]))
         if not rare and careful:
             rare = unsure(ranks[0], parts) or unsure(ranks[1], parts)
         if rare:
-            new = one[wide], two[wide], three[wide]
+            new = new1[wide], new2[wide], new3[wide]
             blend_singly(old[wide], new, origin, seed, bands, block)
             most = extent(block)[1]
         highest = max(highest, most)

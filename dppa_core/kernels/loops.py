@@ -27,7 +27,7 @@ _S30, _S27, _S31 = np.uint64(30), np.uint64(27), np.uint64(31)
 _ZERO, _INF, _NAN = np.float32(0), np.float32(np.inf), np.float32(np.nan)
 _OPEN = np.uint32(OPEN_BITS)
 _LOW = np.uint32((1 << OPEN_BITS) - 1)
-_ONE = np.uint64(1 << 40)
+_ONE_COUNT = np.uint64(1 << 40)
 
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -79,10 +79,10 @@ def narrow(bits, out):
 @_compiled
 @no_type_check
 def largest(bits):
-    found = np.uint32(0)
+    most = np.uint32(0)
     for i in range(bits.size):
-        found = max(found, np.uint32(bits[i] & np.uint32(0x7FFFFFFF)))
-    return found
+        most = max(most, np.uint32(bits[i] & np.uint32(0x7FFFFFFF)))
+    return most
 
 
 @_compiled
@@ -108,8 +108,9 @@ def add_bands(acc, base, tuned, start, seed, thresholds, cuts, weights):
     # The two innermost bands are decided while the delta is in a register, the others before.
     before, outer = np.empty(_BLOCK, np.float32), np.zeros(_BLOCK, np.float32)
     flags, places = np.zeros(_BLOCK, np.uint8), np.empty(_BLOCK + 1, np.int64)
-    deltas, chosen = np.empty(_BLOCK, np.float32), np.empty(_BLOCK, np.float32)
+    deltas, new_weights = np.empty(_BLOCK, np.float32), np.empty(_BLOCK, np.float32)
     hashes = np.empty(_BLOCK, np.uint64)
+    # 1. Bands that share out the elements equal to their threshold.
     ties, any_ties = np.empty(cuts.size, np.float32), False
     for band in range(cuts.size):
         ties[band] = thresholds[band] if cuts[band] > np.uint64(0) else _NAN
@@ -117,26 +118,29 @@ def add_bands(acc, base, tuned, start, seed, thresholds, cuts, weights):
     for first in range(0, acc.size, _BLOCK):
         stop = first + _BLOCK
         total, old, new = acc[first:stop], base[first:stop], tuned[first:stop]
+        # 2. Add the block; without ties that is all.
         if thresholds.size > 2:
             _outer_weights(old, new, outer, thresholds, weights)
         if not any_ties:
             _add_inner(total, old, new, outer, thresholds, weights)
             continue
         _add_inner_and_flag(total, old, new, outer, thresholds, weights, before, flags, ties)
-        found = _flagged(flags, old.size, places)
+        # 3. Weigh the elements equal to a threshold again, now by their hashes.
+        flagged = _flagged(flags, old.size, places)
         origin = start + np.uint64(first)
-        for k in range(found):
+        for k in range(flagged):
             hashes[k] = _mix(origin + np.uint64(places[k]), seed)
-        for k in range(found):
-            deltas[k], chosen[k] = _value(new[places[k]]) - _value(old[places[k]]), _ZERO
+        for k in range(flagged):
+            deltas[k], new_weights[k] = _value(new[places[k]]) - _value(old[places[k]]), _ZERO
         for band in range(thresholds.size - 1, -1, -1):
             threshold, cut, weight = thresholds[band], cuts[band], weights[band]
-            for k in range(found):
+            for k in range(flagged):
                 size = abs(deltas[k])
                 inside = (size > threshold) | ((size == threshold) & (hashes[k] < cut))
-                chosen[k] = weight if inside else chosen[k]
-        for k in range(found):
-            term, kept = chosen[k] * deltas[k], before[places[k]]
+                new_weights[k] = weight if inside else new_weights[k]
+        # 4. Replace their sums.
+        for k in range(flagged):
+            term, kept = new_weights[k] * deltas[k], before[places[k]]
             total[places[k]] = kept + term if term != _ZERO else kept
 
 
@@ -192,18 +196,18 @@ def _flagged(flags, size, places):
     for i in range(size, flags.size):
         flags[i] = 0
     words, live = flags.view(np.uint64), 0
-    some = np.empty(_BLOCK // 8 + 1, np.int64)
+    busy = np.empty(_BLOCK // 8 + 1, np.int64)
     for k in range((size + 7) >> 3):
-        some[live] = k
+        busy[live] = k
         live += words[k] != np.uint64(0)
-    found = 0
+    count = 0
     for k in range(live):
-        word, origin = words[some[k]], 8 * some[k]
+        word, origin = words[busy[k]], 8 * busy[k]
         while word != np.uint64(0):
-            places[found] = origin + np.int64(trailing_zeros(word) >> np.uint64(3))
-            found += 1
+            places[count] = origin + np.int64(trailing_zeros(word) >> np.uint64(3))
+            count += 1
             word &= word - np.uint64(1)
-    return found
+    return count
 
 
 @_compiled
@@ -213,22 +217,24 @@ def gather_tied(base, tuned, start, seed, thresholds, lows, highs, counts, hashe
     sizes, mixed = np.empty(_BLOCK, np.float32), np.empty(_BLOCK, np.uint64)
     for first in range(0, base.size, _BLOCK):
         old, new = base[first : first + _BLOCK], tuned[first : first + _BLOCK]
+        # 1. Flag the elements equal to any threshold, two thresholds at a time.
         for i in range(old.size):
             flags[i] = 0
         for band in range(0, thresholds.size, 2):
-            one = thresholds[band]
-            other = thresholds[band + 1] if band + 1 < thresholds.size else _NAN
+            threshold1 = thresholds[band]
+            threshold2 = thresholds[band + 1] if band + 1 < thresholds.size else _NAN
             for i in range(old.size):
                 size = abs(_value(new[i]) - _value(old[i]))
-                flags[i] |= (size == one) | (size == other)
+                flags[i] |= (size == threshold1) | (size == threshold2)
+        # 2. Hash these, and sort them out by threshold.
         live = _flagged(flags, old.size, places)
         origin = start + np.uint64(first)
         for k in range(live):
             mixed[k] = _mix(origin + np.uint64(places[k]), seed)
             sizes[k] = abs(_value(new[places[k]]) - _value(old[places[k]]))
         for band in range(thresholds.size):
-            own = counts[band], hashes[band]
-            _sort_out(sizes[:live], mixed, thresholds[band], lows[band], highs[band], *own)
+            tied = counts[band], hashes[band]
+            _sort_out(sizes[:live], mixed, thresholds[band], lows[band], highs[band], *tied)
 
 
 @_compiled
@@ -236,9 +242,9 @@ def gather_tied(base, tuned, start, seed, thresholds, lows, highs, counts, hashe
 def _sort_out(sizes, mixed, threshold, low, high, counts, hashes):
     tied, below, end = 0, 0, counts[2]
     for k in range(sizes.size):
-        mine = sizes[k] == threshold
-        tied += mine
-        below += mine & (mixed[k] < low)
+        equal = sizes[k] == threshold
+        tied += equal
+        below += equal & (mixed[k] < low)
     for k in range(sizes.size):
         inside = (sizes[k] == threshold) & (mixed[k] >= low) & (mixed[k] <= high)
         if inside and end < hashes.size:
@@ -258,6 +264,7 @@ def histogram(base, tuned, words, span):
     low, shift, top = np.uint64(_LOW), np.uint64(_OPEN), np.uint64((1 << 18) - 1)
     for first in range(0, base.size, _BLOCK):
         old, new = base[first : first + _BLOCK], tuned[first : first + _BLOCK]
+        # 1. Index and low bits of every element, and the extent of the indices.
         smallest, highest = span[0], span[1]
         for i in range(old.size):
             bits = np.float32(abs(_value(new[i]) - _value(old[i]))).view(np.uint32)
@@ -266,14 +273,15 @@ def histogram(base, tuned, words, span):
             highest = max(highest, index)
             keys[i] = np.uint32(index << _OPEN) | np.uint32(bits & _LOW)
         span[0], span[1] = smallest, highest
-        for i in range(old.size >> 1):  # two keys per load
+        # 2. Add them to the words, two keys per load.
+        for i in range(old.size >> 1):
             pair = pairs[i]
-            words[(pair >> shift) & top] += _ONE + (pair & low)
+            words[(pair >> shift) & top] += _ONE_COUNT + (pair & low)
             pair >>= np.uint64(32)
-            words[pair >> shift] += _ONE + (pair & low)
+            words[pair >> shift] += _ONE_COUNT + (pair & low)
         if old.size & 1:
             pair = np.uint64(keys[old.size - 1])
-            words[pair >> shift] += _ONE + (pair & low)
+            words[pair >> shift] += _ONE_COUNT + (pair & low)
 
 
 @_compiled

@@ -12,7 +12,7 @@ from numpy import ndarray
 
 from dppa_core.kernels import counting, elected, fused, loops, ranked, token_step
 from dppa_core.kernels.protocol import (
-    KEPT,
+    MAX_KEPT_INSIDE,
     Bands,
     Drained,
     Raw,
@@ -79,11 +79,11 @@ def fuse(
     # The base, with delta 0, replaces a missing model; a missing band holds nothing.
     thresholds, cuts, weights = _NEVER.copy(), np.zeros((3, 2), np.uint64), _NO_WEIGHT.copy()
     places = [_address(base)] * 4
-    for model, (raw, (mine, ties, factors)) in enumerate(zip(tuned, bands, strict=True)):
+    for model, (raw, (edges, ties, factors)) in enumerate(zip(tuned, bands, strict=True)):
         if not raw.size == base.size == out.size or not raw.flags.c_contiguous:
             raise ValueError(f"{raw.size} elements beside {base.size}, or not in one piece")
-        places[1 + model], own = _address(raw), mine.size
-        thresholds[model, :own], cuts[model, :own], weights[model, :own] = mine, ties, factors
+        places[1 + model], size = _address(raw), edges.size
+        thresholds[model, :size], cuts[model, :size], weights[model, :size] = edges, ties, factors
     addresses = np.array(places, np.uint64)
     at = np.uint64(start), np.uint64(seed)
     return bool(fused.fuse(addresses, *at, thresholds, cuts, weights, out) < 0x7F80)
@@ -98,14 +98,14 @@ def histogram(base: Stored, tuned: Stored, tally: Tally) -> None:
         counting.histogram(base, tuned, tally.words, tally.quick, tally.span, tally.inside)
     else:
         loops.histogram(base, tuned, tally.words, tally.span)
-        tally.inside[0] = KEPT + 1
+        tally.inside[0] = MAX_KEPT_INSIDE + 1
 
 
 def drain(tally: Tally) -> Drained:
-    found = counting.drain(tally.words, tally.quick, tally.span, *tally.room)
+    used = counting.drain(tally.words, tally.quick, tally.span, *tally.room)
     kept, tally.inside[0] = int(tally.inside[0]), 0
-    inside = tally.inside[1 : 1 + kept].copy() if kept <= KEPT else None
-    words, counts, places = (row[:found].copy() for row in tally.room)  # counts are kept
+    inside = tally.inside[1 : 1 + kept].copy() if kept <= MAX_KEPT_INSIDE else None
+    words, counts, places = (row[:used].copy() for row in tally.room)  # counts are kept
     return Drained(words, counts, places, inside)
 
 
@@ -131,20 +131,20 @@ def compile_all() -> None:
     narrow(wide, raw)
     largest(wide)
     fuse(raw, [raw], *place, [bands], raw)
-    for one in (*fixed, wide):
-        add_whole(wide, one, one, 1.0)
-        histogram(one, one, tally)
-        split_bin(one, one, 0, np.zeros(1 << OPEN_BITS, np.int64))
+    for array in (*fixed, wide):
+        add_whole(wide, array, array, 1.0)
+        histogram(array, array, tally)
+        split_bin(array, array, 0, np.zeros(1 << OPEN_BITS, np.int64))
         counts, hashes = np.zeros((1, 3), np.int64), np.empty((1, 64), np.uint64)
-        gather_tied(one, one, *place, (threshold, cut, cut), (counts, hashes))
-    for one in fixed:
-        score(one, one, wide, wide)
-        score_random(one, one, *place, wide)
-        add_bands(wide, one, one, *place, bands)
-        add_random(wide, one, one, *place, 1, 1.0)
-        add_ranked(wide, one, one, wide, *place, bands)
-        sum_by_bin(one, one, wide, sums)
-        sum_squares(one, np.zeros(1024))
+        gather_tied(array, array, *place, (threshold, cut, cut), (counts, hashes))
+    for array in fixed:
+        score(array, array, wide, wide)
+        score_random(array, array, *place, wide)
+        add_bands(wide, array, array, *place, bands)
+        add_random(wide, array, array, *place, 1, 1.0)
+        add_ranked(wide, array, array, wide, *place, bands)
+        sum_by_bin(array, array, wide, sums)
+        sum_squares(array, np.zeros(1024))
     drain(tally)
     _compile_rest(wide.reshape(2, 8, 4), raw)
 
@@ -159,11 +159,11 @@ def _compile_rest(deltas: elected.Deltas, raw: Raw) -> None:
     elected.vote(deltas, (), 0, 0, (1.0, 1.0))
     elected.agree(deltas, (), 0, 0, SignBallot((1.0, 1.0), (1.0, 1.0), (1.0, 1.0), 0))
     seed, words = np.uint64(0), np.zeros(whole.SCRATCH * (64 + whole.MARGIN), np.uint64)
-    given = tuple(np.full((3, 2), value, np.float32) for value in (np.inf, np.inf, np.inf, 1))
+    bands = tuple(np.full((3, 2), value, np.float32) for value in (np.inf, np.inf, np.inf, 1))
     addresses = np.array([_address(raw)] * 4, np.uint64)
-    whole.sweep(addresses, (0, 0), seed, given, 64, words, raw)
-    exact = given[0].copy(), np.zeros((3, 2), np.uint64)
-    whole.finish(0, seed, given, np.zeros((3, 2, 3), np.int64), exact, 64, words, raw)
+    whole.sweep(addresses, (0, 0), seed, bands, 64, words, raw)
+    exact = bands[0].copy(), np.zeros((3, 2), np.uint64)
+    whole.finish(0, seed, bands, np.zeros((3, 2, 3), np.int64), exact, 64, words, raw)
     counts, sums = np.ones(4, np.int64), np.ones((4, 2))
     bits, excess = np.zeros(4, np.uint32), np.zeros(4, np.float32)
     binned.unpack(counts, counts, counts, bits, excess)

@@ -46,8 +46,8 @@ def fetch(context, array, index):
         data = target.make_array(signature.args[0])(target, builder, arguments[0]).data
         number, place = cgutils.int32_t, builder.gep(data, [arguments[1]])
         kind = cgutils.ir.FunctionType(cgutils.ir.VoidType(), [place.type, number, number, number])
-        asked = builder.module.declare_intrinsic("llvm.prefetch", [place.type], fnty=kind)
-        builder.call(asked, [place, number(0), number(3), number(1)])  # read, all caches, data
+        prefetch = builder.module.declare_intrinsic("llvm.prefetch", [place.type], fnty=kind)
+        builder.call(prefetch, [place, number(0), number(3), number(1)])  # read, all caches, data
         return target.get_dummy_value()
 
     return types.void(array, types.int64), generate
@@ -67,9 +67,9 @@ def weights_at(addresses, size):
 
 @_compiled
 @no_type_check
-def rows(of):
+def rows(table):
     """(3, 2) numbers as tuples, which stay in registers; an array is read for every element."""
-    return (of[0, 0], of[0, 1]), (of[1, 0], of[1, 1]), (of[2, 0], of[2, 1])
+    return (table[0, 0], table[0, 1]), (table[1, 0], table[1, 1]), (table[2, 0], table[2, 1])
 
 
 @_compiled
@@ -86,11 +86,11 @@ def extent(out):
 @_compiled
 @no_type_check
 def signed_zero(old):
-    """Whether there is a -0; it must stay -0 if nothing is added, which a sum would lose."""
-    found = False
+    """Return True if there is a -0; it must stay -0 if nothing is added, which a sum loses."""
+    present = False
     for i in range(old.size):
-        found |= old[i] == _SIGN
-    return found
+        present |= old[i] == _SIGN
+    return present
 
 
 @_inlined
@@ -136,9 +136,9 @@ def blend(words, edges, weights, out):
         edges: Thresholds, as `rows`.
         out: uint32.
     """
-    old, one, two, three = words
+    old, new1, new2, new3 = words
     for i in range(out.size):
-        w, x, y, z = old[i], one[i], two[i], three[i]
+        w, x, y, z = old[i], new1[i], new2[i], new3[i]
         base = _low(w)
         even = base + _loose(_low(x) - base, edges[0], weights[0])
         even = even + _loose(_low(y) - base, edges[1], weights[1])
@@ -172,22 +172,23 @@ def _half_mix(z):
 @_compiled
 @no_type_check
 def unsure(ranks, halves):
-    """Whether half a hash is not enough for some element."""
+    """Return True if half a hash is not enough for some element."""
     (a, b), (c, d), (e, f) = halves
-    some = False
+    unclear = False
     for i in range(ranks.size):
-        own = ranks[i]
-        some |= (own == a) | (own == b) | (own == c) | (own == d) | (own == e) | (own == f)
-    return some
+        upper = ranks[i]
+        unclear |= (upper == a) | (upper == b) | (upper == c)
+        unclear |= (upper == d) | (upper == e) | (upper == f)
+    return unclear
 
 
 @_inlined
 @no_type_check
-def _tied(delta, own, edges, cuts, weights):
-    # Bits of magnitudes are in the order of magnitudes; add 1 if the rank is below the cut.
+def _tied(delta, position, edges, cuts, weights):
+    # Bits of magnitudes are in the order of magnitudes; add 1 if the position is below the cut.
     bits = np.int32(np.float32(abs(delta)).view(np.int32))
-    weight = weights[1] if np.int32(bits + np.int32(own < cuts[1])) > edges[1] else _ZERO
-    weight = weights[0] if np.int32(bits + np.int32(own < cuts[0])) > edges[0] else weight
+    weight = weights[1] if np.int32(bits + np.int32(position < cuts[1])) > edges[1] else _ZERO
+    weight = weights[0] if np.int32(bits + np.int32(position < cuts[0])) > edges[0] else weight
     return weight * delta
 
 
@@ -201,18 +202,20 @@ def blend_tied(words, ranks, edges, cuts, weights, out):
         edges: Bits of the thresholds as int32, as `rows`; none of them -0.
         cuts: Upper halves of the cuts, as `rows`.
     """
-    old, one, two, three = words
+    old, new1, new2, new3 = words
     evens, odds = ranks
     for i in range(out.size):
-        w, x, y, z = old[i], one[i], two[i], three[i]
-        base, own = _low(w), evens[i]
-        even = base + _tied(_low(x) - base, own, edges[0], cuts[0], weights[0])
-        even = even + _tied(_low(y) - base, own, edges[1], cuts[1], weights[1])
-        even = even + _tied(_low(z) - base, own, edges[2], cuts[2], weights[2])
-        base, own = _high(w), odds[i]
-        odd = base + _tied(_high(x) - base, own, edges[0], cuts[0], weights[0])
-        odd = odd + _tied(_high(y) - base, own, edges[1], cuts[1], weights[1])
-        odd = odd + _tied(_high(z) - base, own, edges[2], cuts[2], weights[2])
+        w, x, y, z = old[i], new1[i], new2[i], new3[i]
+        # The first element of the pair: the deltas of three models, added in turn.
+        base, element_rank = _low(w), evens[i]
+        even = base + _tied(_low(x) - base, element_rank, edges[0], cuts[0], weights[0])
+        even = even + _tied(_low(y) - base, element_rank, edges[1], cuts[1], weights[1])
+        even = even + _tied(_low(z) - base, element_rank, edges[2], cuts[2], weights[2])
+        # The second element.
+        base, element_rank = _high(w), odds[i]
+        odd = base + _tied(_high(x) - base, element_rank, edges[0], cuts[0], weights[0])
+        odd = odd + _tied(_high(y) - base, element_rank, edges[1], cuts[1], weights[1])
+        odd = odd + _tied(_high(z) - base, element_rank, edges[2], cuts[2], weights[2])
         out[i] = _together(even, odd)
 
 
@@ -230,13 +233,13 @@ def blend_singly(old, new, origin, seed, bands, out):
     """
     edges, cuts, weights = bands
     for i in range(old.size):
-        base, own = _value(old[i]), _mix(origin + np.uint64(i), seed)
-        one = _tied(_value(new[0][i]) - base, own, edges[0], cuts[0], weights[0])
-        two = _tied(_value(new[1][i]) - base, own, edges[1], cuts[1], weights[1])
-        three = _tied(_value(new[2][i]) - base, own, edges[2], cuts[2], weights[2])
-        total = base + one if one != _ZERO else base
-        total = total + two if two != _ZERO else total
-        total = total + three if three != _ZERO else total
+        base, element_hash = _value(old[i]), _mix(origin + np.uint64(i), seed)
+        term1 = _tied(_value(new[0][i]) - base, element_hash, edges[0], cuts[0], weights[0])
+        term2 = _tied(_value(new[1][i]) - base, element_hash, edges[1], cuts[1], weights[1])
+        term3 = _tied(_value(new[2][i]) - base, element_hash, edges[2], cuts[2], weights[2])
+        total = base + term1 if term1 != _ZERO else base
+        total = total + term2 if term2 != _ZERO else total
+        total = total + term3 if term3 != _ZERO else total
         out[i] = rounded(np.float32(total).view(np.uint32)) >> _UPPER
 
 
@@ -256,15 +259,17 @@ def blend_and_flag(words, edges, ties, weights, flags, out):
         ties: Magnitudes, as `rows`.
         flags: uint32, two flags of 16 bits each.
     """
-    old, one, two, three = words
+    old, new1, new2, new3 = words
     for i in range(out.size):
-        w, x, y, z = old[i], one[i], two[i], three[i]
+        w, x, y, z = old[i], new1[i], new2[i], new3[i]
+        # The first element of the pair: its flag, and the deltas of three models, added in turn.
         base = _low(w)
         a, b, c = _low(x) - base, _low(y) - base, _low(z) - base
         first = _equal(a, ties[0]) | _equal(b, ties[1]) | _equal(c, ties[2])
         even = base + _loose(a, edges[0], weights[0])
         even = even + _loose(b, edges[1], weights[1])
         even = even + _loose(c, edges[2], weights[2])
+        # The second element.
         base = _high(w)
         a, b, c = _high(x) - base, _high(y) - base, _high(z) - base
         second = _equal(a, ties[0]) | _equal(b, ties[1]) | _equal(c, ties[2])

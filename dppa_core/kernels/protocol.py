@@ -16,10 +16,10 @@ from numpy import ndarray
 
 from dppa_core.methods.shared.python_loops import Loops
 
-AT_ONCE = 3
+MAX_FUSED_MODELS = 3
 """Most models that `Kernels.fuse` merges in one loop."""
 
-KEPT = 1 << 16
+MAX_KEPT_INSIDE = 1 << 16
 """Most elements inside their bin that are kept, for tensors that are split further."""
 
 Values = Float32[ndarray, " n"]
@@ -54,8 +54,10 @@ class Tally:
     )
     """Words in use, without that of |d| = 0: the smallest index minus 1, and the largest. Quick
     counts: the bits of the smallest |d| minus 1, and of the largest."""
-    inside: UInt32[ndarray, " some"] = field(default_factory=lambda: np.zeros(1 + KEPT, np.uint32))
-    """Number of |d| inside their bin, and the bits of the first `KEPT` of them."""
+    inside: UInt32[ndarray, " some"] = field(
+        default_factory=lambda: np.zeros(1 + MAX_KEPT_INSIDE, np.uint32)
+    )
+    """Number of |d| inside their bin, and the bits of the first `MAX_KEPT_INSIDE` of them."""
     room: Int64[ndarray, "three words"] = field(
         default_factory=lambda: np.empty((3, 1 << 18), np.int64)
     )
@@ -170,7 +172,7 @@ class Kernels(Protocol):
             bands: Of each model; one or two.
 
         Returns:
-            Whether all of them are finite; if not, `out` is invalid.
+            True if all of them are finite; if not, `out` is invalid.
         """
 
     def histogram(self, base: Stored, tuned: Stored, tally: Tally) -> None:

@@ -22,13 +22,13 @@ from typing import Any
 from dppa_core.system.folder_cache import cache_folder, load
 from dppa_core.system.locks import lock_folder
 
-LOOK_AGAIN = 1.0
+LOOK_AGAIN_SECONDS = 1.0
 """Seconds between two looks for a compiled loop."""
-LARGE = 1 << 26
+MIN_COMPILED_WORK = 1 << 26
 """Elements times models from which waiting for the compiler takes less time than torch."""
 
 _COMPILE = f"import os; os.nice(19); from {__package__}.numba_backend import main; main()"
-"""What the compiling process runs: behind everything else, its imports as well."""
+"""Code of the compiling process, which runs behind everything else, its imports as well."""
 _READING = threading.Lock()
 
 
@@ -56,32 +56,32 @@ def was_compiled(compiled: Any, signature: Any) -> bool:
         if compiled.signatures:
             return True
         target = compiled.targetctx
-        found = compiled._cache.load_overload(signature, target)
-        if found is not None:
-            target.insert_user_function(found.entry_point, found.fndesc, [found.library])
-            compiled.add_overload(found)
+        loaded = compiled._cache.load_overload(signature, target)
+        if loaded is not None:
+            target.insert_user_function(loaded.entry_point, loaded.fndesc, [loaded.library])
+            compiled.add_overload(loaded)
             compiled.disable_compile()
-        return found is not None
+        return loaded is not None
 
 
 class Readiness:
-    """Whether a loop is on disk, looked up once in `LOOK_AGAIN` seconds until it is.
+    """True once a loop is on disk, looked up once in `LOOK_AGAIN_SECONDS` seconds.
 
     Args:
-        compiled: The loop; None without a folder for the cache: then it never is.
+        compiled: The loop; None without a folder for the cache: then it never is true.
         signature: The types of its arguments.
     """
 
     def __init__(self, compiled: Any, signature: Any) -> None:
         self._compiled, self._signature = compiled, signature
-        self._found, self._next = False, 0.0
+        self._loaded, self._next = False, 0.0
 
     def __call__(self) -> bool:
         now = time.monotonic()
-        if not self._found and self._compiled is not None and now >= self._next:
-            self._next = now + LOOK_AGAIN
-            self._found = was_compiled(self._compiled, self._signature)
-        return self._found
+        if not self._loaded and self._compiled is not None and now >= self._next:
+            self._next = now + LOOK_AGAIN_SECONDS
+            self._loaded = was_compiled(self._compiled, self._signature)
+        return self._loaded
 
 
 def usual_backend(work: int) -> str:
@@ -94,14 +94,14 @@ def usual_backend(work: int) -> str:
     Args:
         work: Elements of the base times domain models.
     """
-    if work >= LARGE or os.environ.get("DPPA_COMPILE") == "0":
+    if work >= MIN_COMPILED_WORK or os.environ.get("DPPA_COMPILE") == "0":
         return "numba"
     marker = marker_file()
     return "numba" if is_ready(marker) or not _compiled_elsewhere(marker) else "torch"
 
 
 def is_ready(marker: Path) -> bool:
-    """Whether the loops were compiled, and numba's cache was not deleted since."""
+    """Return True if the loops were compiled, and numba's cache was not deleted since."""
     index = load(marker)
     return index is not None and Path(os.fsdecode(index)).exists()
 
@@ -117,11 +117,11 @@ def marker_file() -> Path:
 
 @cache
 def _machine() -> tuple[str, ...]:
-    known = sys.version, version("numba"), platform.machine()
+    facts = sys.version, version("numba"), platform.machine()
     with suppress(OSError), Path("/proc/cpuinfo").open(encoding="utf-8") as lines:
         first = iter(lines.readline, "\n")  # one core of perhaps hundreds; frequencies change
-        return *known, *(line for line in first if line.startswith(("model name", "flags", "Feat")))
-    return known
+        return *facts, *(line for line in first if line.startswith(("model name", "flags", "Feat")))
+    return facts
 
 
 @cache

@@ -18,7 +18,7 @@ from numba.np.numpy_support import carray
 from dppa_core.kernels.paired import _inlined, _pointer, fetch
 from dppa_core.kernels.ready import Readiness, read_at_once
 
-_ZERO, _ONE = np.float32(0), np.float32(1)
+_ZERO, _ONE_F32 = np.float32(0), np.float32(1)
 _AHEAD = 4
 """Rows of a matrix between those that are used and those that are fetched."""
 _LOG2E, _LN2_HIGH, _LN2_LOW = (
@@ -55,7 +55,7 @@ def _exp(x):
     r = x - n * _LN2_HIGH - n * _LN2_LOW
     p = ((((_P0 * r + _P1) * r + _P2) * r + _P3) * r + _P4) * r + _P5
     power = np.int32((np.float32(shifted).view(np.int32) - _SHIFT) << np.int32(23)).view(np.float32)
-    return (p * r * r + r + _ONE) * power
+    return (p * r * r + r + _ONE_F32) * power
 
 
 @_inlined
@@ -76,7 +76,7 @@ def _norm(x, weight, eps, out):
     total = _ZERO
     for i in range(x.size):
         total += x[i] * x[i]
-    factor = _ONE / np.sqrt(total / np.float32(x.size) + eps)
+    factor = _ONE_F32 / np.sqrt(total / np.float32(x.size) + eps)
     for i in range(x.size):
         out[i] = x[i] * factor * weight[i]
 
@@ -98,6 +98,7 @@ def _times(x, w, out, add):
         w0, w1 = w[r], w[r + 1]
         for i in range((r + _AHEAD) * columns, (r + _AHEAD + 2) * columns, 16):
             fetch(w, i)
+        # Four texts at a time.
         for t in range(0, fours, 4):
             x0, x1, x2, x3 = x[t], x[t + 1], x[t + 2], x[t + 3]
             a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = _ZERO
@@ -109,11 +110,13 @@ def _times(x, w, out, add):
             _put(out[t + 1, r : r + 2], a1, b1, add)
             _put(out[t + 2, r : r + 2], a2, b2, add)
             _put(out[t + 3, r : r + 2], a3, b3, add)
+        # The remaining texts.
         for t in range(fours, x.shape[0]):
             a0, b0 = _ZERO, _ZERO
             for i in range(columns):
                 a0, b0 = a0 + w0[i] * x[t, i], b0 + w1[i] * x[t, i]
             _put(out[t, r : r + 2], a0, b0, add)
+    # The last of an odd number of rows.
     if w.shape[0] & 1:
         last = w.shape[0] - 1
         for t in range(x.shape[0]):
@@ -137,13 +140,13 @@ def _turn(z, norms, cos, sin, heads, eps):
     size = cos.size
     half = size // 2
     for h in range(z.shape[0]):
-        one = z[h]
+        head = z[h]
         if norms[0]:
-            _norm(one, _vector(norms[0] if h < heads else norms[1], size), eps, one)
+            _norm(head, _vector(norms[0] if h < heads else norms[1], size), eps, head)
         for i in range(half):
-            a, b = one[i], one[i + half]
-            one[i] = a * cos[i] + b * sin[i]
-            one[i + half] = b * cos[i + half] + a * sin[i + half]
+            a, b = head[i], head[i + half]
+            head[i] = a * cos[i] + b * sin[i]
+            head[i + half] = b * cos[i + half] + a * sin[i + half]
 
 
 @_summing
@@ -151,13 +154,15 @@ def _turn(z, norms, cos, sin, heads, eps):
 def _look(q, keys, values, scores, out):
     _times(q, keys, scores, False)
     shares = scores[0]
-    scale, top = _ONE / np.sqrt(np.float32(q.shape[1])), shares[0]
+    scale, top = _ONE_F32 / np.sqrt(np.float32(q.shape[1])), shares[0]
     for i in range(shares.size):
         top = max(top, shares[i])
+    # The softmax of the scores, not yet divided by its sum.
     total, out[:] = _ZERO, _ZERO
     for i in range(shares.size):
         shares[i] = _exp((shares[i] - top) * scale)
         total += shares[i]
+    # The sum of the values, weighted with it, four positions at a time.
     for i in range(0, shares.size - 3, 4):
         v0, v1, v2, v3 = values[i], values[i + 1], values[i + 2], values[i + 3]
         a, b, c, e = shares[i], shares[i + 1], shares[i + 2], shares[i + 3]
@@ -173,23 +178,23 @@ def _look(q, keys, values, scores, out):
 
 @_summing
 @no_type_check
-def _attend(z, norms, past, lengths, cos, sin, heads, eps, scores, seen):
+def _attend(z, norms, past, lengths, cos, sin, heads, eps, scores, attended):
     kv, size = past.shape[1] // 2, past.shape[3]
     for t in range(z.shape[0]):
         at = lengths[t]
-        own = z[t].reshape(heads + 2 * kv, size)
-        _turn(own[: heads + kv], norms, cos[at], sin[at], heads, eps)
+        rows = z[t].reshape(heads + 2 * kv, size)
+        _turn(rows[: heads + kv], norms, cos[at], sin[at], heads, eps)
         for h in range(2 * kv):
-            past[t, h, at] = own[heads + h]
+            past[t, h, at] = rows[heads + h]
         for h in range(heads):
             k = h // (heads // kv)
             keys, values = past[t, k, : at + 1], past[t, kv + k, : at + 1]
             _look(
-                own[h : h + 1],
+                rows[h : h + 1],
                 keys,
                 values,
                 scores[:, : at + 1],
-                seen[t, h * size : (h + 1) * size],
+                attended[t, h * size : (h + 1) * size],
             )
 
 
@@ -198,9 +203,9 @@ def _attend(z, norms, past, lengths, cos, sin, heads, eps, scores, seen):
 def _gated(wide, out):
     inner = out.shape[1]
     for t in range(out.shape[0]):
-        gate, up, mine = wide[t, :inner], wide[t, inner:], out[t]
+        gate, up, row = wide[t, :inner], wide[t, inner:], out[t]
         for i in range(inner):
-            mine[i] = gate[i] / (_ONE + _exp(-gate[i])) * up[i]
+            row[i] = gate[i] / (_ONE_F32 + _exp(-gate[i])) * up[i]
 
 
 @no_type_check
@@ -209,26 +214,29 @@ def _step(weights, sizes, eps, ids, lengths, past, cos, sin, logits):
     heads, hidden, inner, rows = sizes
     texts, kv, size = ids.size, past.shape[2] // 2, past.shape[4]
     z = np.empty((texts, (heads + 2 * kv) * size), np.float32)
-    seen = np.empty((texts, heads * size), np.float32)
+    attended = np.empty((texts, heads * size), np.float32)
     x, y = np.empty((texts, hidden), np.float32), np.empty((texts, hidden), np.float32)
     wide, gate = np.empty((texts, 2 * inner), np.float32), np.empty((texts, inner), np.float32)
     scores, last = np.empty((1, past.shape[3]), np.float32), weights[weights.shape[0] - 1]
+    # 1. The embedding of every text's token.
     for t in range(texts):
         if ids[t] < 0 or ids[t] >= rows:
             raise IndexError("the model has no such token")
         x[t] = _vector(last[0] + np.uint64(4 * ids[t] * hidden), hidden)
+    # 2. The layers: attention is added to `x`, then the MLP.
     for index in range(weights.shape[0] - 1):
-        own = weights[index]
-        _norms(x, own[0], eps, y)
-        _times(y, _matrix(own[1], z.shape[1], hidden), z, False)
-        if own[2]:
-            z += _vector(own[2], z.shape[1])
-        _attend(z, own[3:5], past[index], lengths, cos, sin, heads, eps, scores, seen)
-        _times(seen, _matrix(own[5], hidden, seen.shape[1]), x, True)
-        _norms(x, own[6], eps, y)
-        _times(y, _matrix(own[7], 2 * inner, hidden), wide, False)
+        layer = weights[index]
+        _norms(x, layer[0], eps, y)
+        _times(y, _matrix(layer[1], z.shape[1], hidden), z, False)
+        if layer[2]:
+            z += _vector(layer[2], z.shape[1])
+        _attend(z, layer[3:5], past[index], lengths, cos, sin, heads, eps, scores, attended)
+        _times(attended, _matrix(layer[5], hidden, attended.shape[1]), x, True)
+        _norms(x, layer[6], eps, y)
+        _times(y, _matrix(layer[7], 2 * inner, hidden), wide, False)
         _gated(wide, gate)
-        _times(gate, _matrix(own[8], hidden, inner), x, True)
+        _times(gate, _matrix(layer[8], hidden, inner), x, True)
+    # 3. The logits.
     _norms(x, last[1], eps, y)
     _times(y, _matrix(last[2], logits.shape[1], hidden), logits, False)
 

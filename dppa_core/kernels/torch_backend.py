@@ -48,11 +48,11 @@ def _before(hashes: Tensor, cut: int) -> Tensor:
 
 def _values(raw: Stored) -> Tensor:
     if raw.dtype == np.uint16:
-        return _here(raw.view(np.int16).copy()).view(torch.bfloat16).float()
-    return _here(raw if raw.flags.writeable else raw.copy())
+        return _to_device(raw.view(np.int16).copy()).view(torch.bfloat16).float()
+    return _to_device(raw if raw.flags.writeable else raw.copy())
 
 
-def _here(array: Shaped[ndarray, " n"]) -> Tensor:
+def _to_device(array: Shaped[ndarray, " n"]) -> Tensor:
     """The array on torch's current device."""
     return torch.from_numpy(array).to(torch.get_default_device())
 
@@ -62,7 +62,7 @@ def _delta(base: Stored, tuned: Stored) -> Tensor:
 
 
 def _add(acc: Values, delta: Tensor, weight: Tensor) -> None:
-    total, term = _here(acc), weight * delta
+    total, term = _to_device(acc), weight * delta
     torch.from_numpy(acc).copy_(torch.where(term != 0, total + term, total))
 
 
@@ -71,12 +71,12 @@ def widen(raw: Raw, out: Values) -> None:
 
 
 def narrow(values: Values, out: Raw) -> None:
-    rounded = _here(values).to(torch.bfloat16)
+    rounded = _to_device(values).to(torch.bfloat16)
     torch.from_numpy(out.view(np.int16)).copy_(rounded.view(torch.int16))
 
 
 def largest(values: Values) -> float:
-    return float(_here(values).abs().max())
+    return float(_to_device(values).abs().max())
 
 
 def add_whole(acc: Values, base: Stored, tuned: Stored, weight: float) -> None:
@@ -189,10 +189,10 @@ def gather_tied(
 ) -> None:
     size = _delta(base, tuned).abs()
     mixed, (counts, hashes) = _mix(start, size.numel(), seed), tied
-    for band, (threshold, low, high) in enumerate(zip(*windows, strict=True)):
+    for k, (threshold, low, high) in enumerate(zip(*windows, strict=True)):
         equal = mixed[size == torch.tensor(threshold)]
         below = _before(equal, int(low))
-        found = equal[~below & ~_before(-1 - equal, -1 - int(high) + (1 << 64))]
-        room = hashes[band, counts[band, 2] :]
-        room[: found.numel()] = found.cpu().numpy().view(np.uint64)[: room.size]
-        counts[band] += (equal.numel(), int(below.sum()), found.numel())
+        within = equal[~below & ~_before(-1 - equal, -1 - int(high) + (1 << 64))]
+        room = hashes[k, counts[k, 2] :]
+        room[: within.numel()] = within.cpu().numpy().view(np.uint64)[: room.size]
+        counts[k] += (equal.numel(), int(below.sum()), within.numel())

@@ -22,7 +22,7 @@ from dppa_core.kernels.paired import (
 )
 
 # numba does not recompile this file when these change; they never change.
-from dppa_core.kernels.rounding_ties import settle, single
+from dppa_core.kernels.threshold_ties import settle, single
 
 _BLOCK = 1024
 """Small enough to be still in the first-level cache when flagged elements are read."""
@@ -35,7 +35,7 @@ _16, _32, _48 = np.uint64(16), np.uint64(32), np.uint64(48)
 
 @_compiled
 @no_type_check
-def sweep(addresses, place, seed, given, room, scratch, out):
+def sweep(addresses, place, seed, bands, room, scratch, out):
     """Write a part of base + weighted, pruned deltas, and collect elements near a threshold.
 
     The threshold of an open band lies in [`lows`, `highs`).
@@ -44,7 +44,7 @@ def sweep(addresses, place, seed, given, room, scratch, out):
         addresses: Addresses of the parts of the base and three models: uint16, bfloat16 as stored.
         place: Start of the part in the tensor, and the number of elements collected before it.
         seed: Seed of the order among elements equal to a threshold.
-        given: Thresholds, falling: larger |d| are inside the band; for an open band its low. Lows
+        bands: Thresholds, falling: larger |d| are inside the band; for an open band its low. Lows
             and highs, infinite if a band is not open. Weights, that of the first band that
             contains an element. Each (3, 2).
         room: Number of elements in open bands.
@@ -55,29 +55,26 @@ def sweep(addresses, place, seed, given, room, scratch, out):
         The number of collected elements (invalid if it exceeds the room), and the bits of the
         largest magnitude.
     """
-    return _sweep(addresses, place, seed, given, _laid_out(scratch, room), room, out)
+    return _sweep(addresses, place, seed, bands, _laid_out(scratch, room), room, out)
 
 
 @_compiled
 @no_type_check
-def finish(found, seed, given, counts, exact, room, scratch, out):
+def finish(collected, seed, bands, counts, exact, room, scratch, out):
     """Merge the collected elements with the exact cuts; see `settle`.
 
     Args:
-        found: Number of collected elements.
-        seed: As in `sweep`.
-        given: As in `sweep`.
+        collected: Number of collected elements.
+        seed, bands, room, scratch: As in `sweep`.
         counts: (3, 2, 3), int64: the number of elements in an open band, the place of the
             threshold among them in ascending order, and the number to keep, unless more lie above
             the threshold. Zeros if a band is not open.
         exact: Thresholds and cuts, (3, 2) float32 and uint64; written for open bands.
-        room: As in `sweep`.
-        scratch: As in `sweep`.
         out: uint16, the whole tensor.
     """
     places, packed = _laid_out(scratch, room)
     rest = scratch[3 * ((room + MARGIN + 1) >> 1) :]
-    return settle((places[:found], packed[:found]), seed, given, counts, exact, rest, out)
+    return settle((places[:collected], packed[:collected]), seed, bands, counts, exact, rest, out)
 
 
 @_compiled
@@ -90,42 +87,46 @@ def _laid_out(scratch, room):
 
 @_compiled
 @no_type_check
-def _sweep(addresses, place, seed, given, taken, room, out):
-    thresholds, lows, highs, weights = given
-    old, one, two, three = weights_at(addresses, out.size)
+def _sweep(addresses, place, seed, bands, taken, room, out):
+    thresholds, lows, highs, weights = bands
+    old, new1, new2, new3 = weights_at(addresses, out.size)
     edges, ties, factors = rows(thresholds), rows(lows), rows(weights)
     no_cuts = rows(np.zeros((3, 2), np.uint64))
-    bands = rows((thresholds + _ZERO).view(np.int32)), no_cuts, factors
+    exact_bands = rows((thresholds + _ZERO).view(np.int32)), no_cuts, factors
     even = out.size & ~1
-    words = old[:even].view(np.uint32), one[:even].view(np.uint32)
-    more = two[:even].view(np.uint32), three[:even].view(np.uint32)
+    words = old[:even].view(np.uint32), new1[:even].view(np.uint32)
+    more = new2[:even].view(np.uint32), new3[:even].view(np.uint32)
     target, flags = out[:even].view(np.uint32), np.zeros(_BLOCK, np.uint16)
-    pairs, here = flags.view(np.uint32), np.empty(_BLOCK // 4 + 1, np.uint32)
+    pairs, groups = flags.view(np.uint32), np.empty(_BLOCK // 4 + 1, np.uint32)
     singles = [single(lows[k >> 1, k & 1], highs[k >> 1, k & 1]) for k in range(6)]
     between = np.flatnonzero(~np.array(singles))
-    (places, packed), (start, found), largest = taken, place, np.uint16(0)
+    (places, packed), (start, collected), largest = taken, place, np.uint16(0)
     for first in range(0, out.size, _BLOCK):
         wide, half = slice(first, first + _BLOCK), slice(first >> 1, (first + _BLOCK) >> 1)
-        base, new, part = old[wide], (one[wide], two[wide], three[wide]), out[wide]
-        mine = words[0][half], words[1][half], more[0][half], more[1][half]
-        blend_and_flag(mine, edges, ties, factors, pairs, target[half])
+        base, new, part = old[wide], (new1[wide], new2[wide], new3[wide]), out[wide]
+        sources = words[0][half], words[1][half], more[0][half], more[1][half]
+        # 1. Merge the block, and flag elements at the low of an open band.
+        blend_and_flag(sources, edges, ties, factors, pairs, target[half])
+        # 2. Merge it again, element by element, if it is odd or holds a -0.
         least, most = extent(part)
         if base.size & 1 or (least == np.uint16(0) and signed_zero(base)):
-            blend_singly(base, new, np.uint64(start + first), seed, bands, part)
+            blend_singly(base, new, np.uint64(start + first), seed, exact_bands, part)
             most = extent(part)[1]
+        # 3. Flag what the first step does not: a last block, and bands of several magnitudes.
         if base.size < _BLOCK:
             _flag_last(base, new, lows, flags)
-        for band in between:
-            border = lows[band >> 1, band & 1], highs[band >> 1, band & 1]
-            _flag_between(base, new[band >> 1], border[0], border[1], flags)
-        coming = old, one, two, three, first + _BLOCK
-        after = found + _collect(flags, here, places[found:], coming)
-        span = slice(found, after)
+        for bit in between:
+            border = lows[bit >> 1, bit & 1], highs[bit >> 1, bit & 1]
+            _flag_between(base, new[bit >> 1], border[0], border[1], flags)
+        # 4. Collect places and weights of flagged elements.
+        coming = old, new1, new2, new3, first + _BLOCK
+        after = collected + _collect(flags, groups, places[collected:], coming)
+        span = slice(collected, after)
         _gather(base, new, np.uint32(start + first), places[span], packed[span])
-        found, largest = after, max(largest, most)
-        if found > room:
+        collected, largest = after, max(largest, most)
+        if collected > room:
             break
-    return found, largest
+    return collected, largest
 
 
 @_compiled
@@ -149,38 +150,38 @@ def _flag_between(old, new, low, high, flags):
 
 @_compiled
 @no_type_check
-def _collect(flags, here, places, coming):
+def _collect(flags, groups, places, coming):
     """Write the places of set flags, and return their number; needs room for 4 more.
 
     Four flags at a time without a branch, which could not be predicted. Prefetches the weights of
     the next block.
     """
-    words, live, found = flags.view(np.uint64), np.uint64(0), np.uint64(0)
-    old, one, two, three, after = coming
+    words, live, size = flags.view(np.uint64), np.uint64(0), np.uint64(0)
+    old, new1, new2, new3, after = coming
     for line in range(words.size >> 3):  # 32 elements are a cache line
         place = after + 32 * line
         fetch(old, place)
-        fetch(one, place)
-        fetch(two, place)
-        fetch(three, place)
+        fetch(new1, place)
+        fetch(new2, place)
+        fetch(new3, place)
         for k in range(8 * line, 8 * line + 8):
-            here[live] = k
+            groups[live] = k
             live += np.uint64(words[k] != _NONE)
     for k in range(live):
-        origin, word = np.uint64(here[k]) << np.uint64(2), words[here[k]]
+        origin, word = np.uint64(groups[k]) << np.uint64(2), words[groups[k]]
         for i in range(np.uint64(4)):
-            places[found] = origin + i
-            found += (word >> (i << np.uint64(4))) & np.uint64(1)
-    return np.int64(found)
+            places[size] = origin + i
+            size += (word >> (i << np.uint64(4))) & np.uint64(1)
+    return np.int64(size)
 
 
 @_compiled
 @no_type_check
 def _gather(old, new, start, places, packed):
-    one, two, three = new
+    new1, new2, new3 = new
     for k in range(places.size):
         i = places[k]
-        low = np.uint64(old[i]) | (np.uint64(one[i]) << _16)
-        packed[k] = low | (np.uint64(two[i]) << _32) | (np.uint64(three[i]) << _48)
+        low = np.uint64(old[i]) | (np.uint64(new1[i]) << _16)
+        packed[k] = low | (np.uint64(new2[i]) << _32) | (np.uint64(new3[i]) << _48)
     for k in range(places.size):
         places[k] += start

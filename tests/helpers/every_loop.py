@@ -21,7 +21,7 @@ from tests.reference.recorded_bytes import known, recipes, recorded
 
 
 def merge_without_numba() -> None:
-    cuda_backend.PIECE = 1024  # tensors of tiny models take several
+    cuda_backend.PIECE_ELEMENTS = 1024  # tensors of tiny models take several
     for number, (about, text) in enumerate(recipes().items()):
         assert recorded(text, Path(str(number))) == known()[about], about
     assert "numba" not in sys.modules

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dppa_core.kernels import get_backend
-from dppa_core.kernels.protocol import AT_ONCE, Bands, Drained, Tally
+from dppa_core.kernels.protocol import MAX_FUSED_MODELS, Bands, Drained, Tally
 from dppa_core.pruning.floats import from_float32, to_float32
 from dppa_core.pruning.tie_breaking import mix
 
@@ -19,7 +19,7 @@ def weights(signed: slice = slice(0, N, 11)) -> tuple[np.ndarray, list[np.ndarra
     base = RNG.normal(size=N).astype(np.float32)
     base[5::11], base[signed] = 0.0, -0.0
     tuned = []
-    for seed in range(AT_ONCE):
+    for seed in range(MAX_FUSED_MODELS):
         model = base + np.round(RNG.standard_t(3, N) * 0.05, 2).astype(np.float32)
         model[seed::7] = base[seed::7]
         tuned.append(from_float32(model, "BF16"))
@@ -47,13 +47,13 @@ def some_cuts(sizes: np.ndarray, thresholds: np.ndarray, kind: str) -> np.ndarra
 
 @pytest.mark.parametrize("cuts", ["none", "half", "any", "next to an element"])
 @pytest.mark.parametrize("signed", [slice(0, N, 11), slice(7000, 7001), slice(0, 0)])
-@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("levels", [1, 2])
 @pytest.mark.parametrize("models", [1, 2, 3])
 def test_one_loop_merges_as_many_loops_do(
-    models: int, count: int, signed: slice, cuts: str
+    models: int, levels: int, signed: slice, cuts: str
 ) -> None:
     base, tuned = weights(signed)
-    given = [some_bands(base, raw, count, cuts) for raw in tuned[:models]]
+    given = [some_bands(base, raw, levels, cuts) for raw in tuned[:models]]
     slow, fast = np.empty((2, N), np.uint16)
     assert TORCH.fuse(base, tuned[:models], START, SEED, given, slow)
     assert NUMBA.fuse(base, tuned[:models], START, SEED, given, fast)

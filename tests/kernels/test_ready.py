@@ -84,7 +84,7 @@ def test_no_second_process_of_the_machine_compiles(started: Started, tmp_path: P
 def test_numba_computes_large_work_and_all_work_once_it_is_compiled(
     started: Started, tmp_path: Path
 ) -> None:
-    assert ready.usual_backend(ready.LARGE) == "numba"
+    assert ready.usual_backend(ready.MIN_COMPILED_WORK) == "numba"
     index = tmp_path / "widen.nbi"
     index.touch()
     store(ready.marker_file(), os.fsencode(index))

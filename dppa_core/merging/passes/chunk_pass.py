@@ -12,7 +12,7 @@ from numpy import ndarray
 from dppa_core.checkpoints.chunks import CHUNK, RUN, Loader, widen
 from dppa_core.checkpoints.matching import check_finite
 from dppa_core.errors import NonFiniteWeights
-from dppa_core.kernels.protocol import AT_ONCE, Kernels
+from dppa_core.kernels.protocol import MAX_FUSED_MODELS, Kernels
 from dppa_core.merging.passes.deltas import (
     Chunk,
     Raw,
@@ -60,7 +60,7 @@ class ChunkPass:
     def _fuse(self, stack: TensorStack, start: int, out: Raw) -> bool:
         """Merge in a single loop; False if it cannot, or meets values that are not finite."""
         deltas = [delta for delta in stack.deltas if delta is not None]
-        if not 0 < len(deltas) <= AT_ONCE or {stack.dtype, stack.base_dtype} != {"BF16"}:
+        if not 0 < len(deltas) <= MAX_FUSED_MODELS or {stack.dtype, stack.base_dtype} != {"BF16"}:
             return False
         raws, all_bands, seed = [stack.base], [], tensor_seed(stack.name)
         for delta in deltas:
