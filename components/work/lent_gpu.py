@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dppa_core.errors import DppaError, InvalidValue, Unreachable
-from dppa_core.models.resident import LARGE
+from dppa_core.models.resident import MIN_GPU_BYTES
 from dppa_core.progress import Stop, check
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class LentGpu:
     """Runs small models on the CPU, and large ones on a GPU requested for every reply. Raises
     InvalidValue if the package `spaces` is not installed."""
 
-    def __init__(self, large: int = LARGE) -> None:
+    def __init__(self, large: int = MIN_GPU_BYTES) -> None:
         try:
             import spaces  # noqa: PLC0415  (a Space's own; elsewhere it is not installed)
         except ImportError as error:

@@ -25,7 +25,7 @@ from dppa_core.models.reply import GenerationSettings
 from dppa_core.models.resident import check_whole
 from dppa_core.progress import Progress, Stop, check
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
-from dppa_core.system.byte_sizes import MEMORY, memory_budget
+from dppa_core.system.byte_sizes import MEMORY_VARIABLE, memory_budget
 from dppa_core.system.machine import on_zero
 from dppa_core.system.recent import Recent
 from dppa_core.system.threads import available_cores
@@ -71,7 +71,7 @@ AT_ONCE = 6
 def byte_budget(*, public: bool) -> int:
     """Bytes of models this page may hold in memory; a public page has a fixed limit by default, a
     larger one where a real model was fetched for it."""
-    if os.environ.get(MEMORY):
+    if os.environ.get(MEMORY_VARIABLE):
         return memory_budget()
     fetched = (AT_ONCE * 4 * one.parameters for one in FETCHABLE.values() if one.is_fetched)
     least = max((BYTE_BUDGET, *fetched))

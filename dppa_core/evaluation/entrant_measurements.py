@@ -21,7 +21,7 @@ from dppa_core.evaluation.scores import Exam, Marks, Target, references_of
 from dppa_core.evaluation.side_by_side import Entrant, SideBySide
 from dppa_core.evaluation.side_by_side_values import interval_json
 from dppa_core.merging.in_memory.source import memory_of
-from dppa_core.models.drafted_answers import LONGEST, TOGETHER
+from dppa_core.models.drafted_answers import MAX_BATCH_QUESTIONS, MAX_REPLY_TOKENS
 from dppa_core.models.resident import Resident
 from dppa_core.preflight_checks.estimate import answer_seconds, in_time
 from dppa_core.progress import Progress, Stop, check, report
@@ -104,8 +104,13 @@ def expected_seconds(examiner: Examiner, exams: Sequence[Exam]) -> float:
             continue
         answer = sum(len(item.answer) for item in questions) / len(questions) / 4
         prompt = sum(len(item.prompt) for item in questions) / len(questions) / 4
-        reply, numel = (answer + (exam.tokens or LONGEST)) / 2, _numel(exam.target, examiner.public)
-        seconds += answer_seconds(numel, len(questions), prompt + answer, reply, TOGETHER)
+        reply, numel = (
+            (answer + (exam.tokens or MAX_REPLY_TOKENS)) / 2,
+            _numel(exam.target, examiner.public),
+        )
+        seconds += answer_seconds(
+            numel, len(questions), prompt + answer, reply, MAX_BATCH_QUESTIONS
+        )
     return seconds
 
 

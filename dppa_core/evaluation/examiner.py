@@ -31,7 +31,7 @@ from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.models.answer_loss import Exchange, reference
 from dppa_core.models.decode import prompt_ids
 from dppa_core.models.devices import cards_for, lend, place_of
-from dppa_core.models.drafted_answers import LONGEST, answers
+from dppa_core.models.drafted_answers import MAX_REPLY_TOKENS, answers
 from dppa_core.models.own_step import knows
 from dppa_core.models.resident import Resident
 from dppa_core.progress import Progress, Stop, report
@@ -84,7 +84,7 @@ class Examiner:
             small = resident.nbytes <= SMALL_MODEL_BYTES and knows(resident.model)
             marks = mark(
                 *(resident, exam.items(), self.exchanges(resident, exam.items())),
-                longest=exam.tokens or LONGEST,
+                longest=exam.tokens or MAX_REPLY_TOKENS,
                 workers=self._workers if small else 1,
                 progress=progress,
                 stop=stop,
@@ -208,7 +208,7 @@ def mark(
     items: Sequence[Item],
     encoded: Sequence[Exchange] | None = None,
     *,
-    longest: int = LONGEST,
+    longest: int = MAX_REPLY_TOKENS,
     workers: int = 1,
     progress: Callable[[int], None] | None = None,
     stop: Stop | None = None,
@@ -264,7 +264,7 @@ def _tokenizer_key(resident: Resident) -> str | None:
 
 def _question(exam: Exam) -> list[list[str]]:
     longest = [] if exam.tokens is None else [["tokens", str(exam.tokens)]]
-    return [*(item.asked() for item in exam.items()), *longest]
+    return [*(item.identity() for item in exam.items()), *longest]
 
 
 def _marks(value: Any) -> Marks:

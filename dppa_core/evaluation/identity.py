@@ -12,7 +12,7 @@ from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.evaluation.scores import Target, references_of, target_name
 from dppa_core.merging.in_memory.source import memory_of
 from dppa_core.models.devices import expected_place
-from dppa_core.models.drafted_answers import LONGEST
+from dppa_core.models.drafted_answers import MAX_REPLY_TOKENS
 from dppa_core.profiling.calibration.texts import read_source
 from dppa_core.recipes.yaml_text import MergeRecipe
 
@@ -40,7 +40,7 @@ def identity(
         texts = [read_source(target.calibration_of(model)).digest for model in target.models]
     checkpoints = [open_checkpoint(name, public=public) for name in references_of(target)]
     programs = [f"{package} {version(package)}" for package in ("torch", "transformers")]
-    parts = [_FORMAT, LONGEST, programs, target_name(target), texts]
+    parts = [_FORMAT, MAX_REPLY_TOKENS, programs, target_name(target), texts]
     return json.dumps([*parts, *map(_contents, checkpoints), *place(checkpoints[0])])
 
 

@@ -154,7 +154,7 @@ class TensorMerger:
             if parts is None:
                 yield start, self.base.raw(name)[start:stop], None
             elif self.combined is None:
-                with chunks.one() as chunk_pass:
+                with chunks.use() as chunk_pass:
                     yield start, chunk_pass.merge(parts, start, stop, out), parts.base[start:stop]
             elif out is None:
                 for first, block in self.combined.blocks(parts):
@@ -194,7 +194,7 @@ class TensorMerger:
         treatment, names = self.plan.treatments(pair.name)[index], (self.recipe.base, model)
         score, name = self.inputs.scores[index], self.inputs.matching.places[index][pair.name]
         moved = moves_rows(self.inputs.tuned[index], name)
-        scoring = score.of(pair.name, name) if score and not moved else None
+        scoring = score.scoring_of(pair.name, name) if score and not moved else None
         delta = fix_treatment(loader, pair, treatment, weight, names, self.recipe.seed, scoring)
         if self._keeps:  # without the pair: an adapter makes its tensors anew
             self._fixed[place] = (delta.treatment, delta.kept) if delta else None

@@ -112,7 +112,7 @@ class _Tasks:
     ) -> tuple[str, int]:
         check(self._stop)
         whole = whole and (not self._bounded or self._kept_is_known(name))
-        with self._buffers.one() if whole else nullcontext() as buffers:
+        with self._buffers.use() if whole else nullcontext() as buffers:
             out = self._sink.room(name, start, stop)
             pieces = self._merger.pieces(name, start, stop, stack, self._chunks, out, buffers)
             for first, merged, base in pieces:
@@ -128,7 +128,7 @@ class _Tasks:
         return kept is not None
 
     def _stack(self, name: str) -> TensorStack | None:
-        with self._chunks.one() as chunks:
+        with self._chunks.use() as chunks:
             stack = self._merger.stack(name, chunks.loader)
         if stack is not None:
             self._sink.keep(name, stack.kept)

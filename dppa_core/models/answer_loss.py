@@ -29,7 +29,7 @@ class Exchange:
 
 def grouped(exchanges: Sequence[Exchange], together: int) -> Iterator[tuple[Exchange, ...]]:
     """Groups of at most `together`, of similar length, to save padding."""
-    by_length = sorted(exchanges, key=lambda one: (len(one.prompt), len(one.reply)))
+    by_length = sorted(exchanges, key=lambda exchange: (len(exchange.prompt), len(exchange.reply)))
     for start in range(0, len(by_length), together):
         yield tuple(by_length[start : start + together])
 
@@ -45,14 +45,15 @@ def reply_logits(
     Raises:
         NonFiniteWeights: the model computes NaN or infinity.
     """
-    device, texts = input_device(model), [one.prompt + one.reply for one in exchanges]
+    device = input_device(model)
+    texts = [exchange.prompt + exchange.reply for exchange in exchanges]
     longest = max(map(len, texts))
     ids = torch.zeros((len(texts), longest), dtype=torch.long)
     predicts = torch.zeros((len(texts), longest), dtype=torch.bool)
-    for row, (one, text) in enumerate(zip(exchanges, texts, strict=True)):
+    for row, (exchange, text) in enumerate(zip(exchanges, texts, strict=True)):
         ids[row, : len(text)] = torch.tensor(text)
-        predicts[row, len(one.prompt) - 1 : len(text) - 1] = True
-    kept = longest - min(len(one.prompt) for one in exchanges) + 1
+        predicts[row, len(exchange.prompt) - 1 : len(text) - 1] = True
+    kept = longest - min(len(exchange.prompt) for exchange in exchanges) + 1
     ids, predicts = ids.to(device), predicts.to(device)
     out = model(input_ids=ids, use_cache=False, logits_to_keep=kept)
     logits = out.logits[predicts[:, -kept:]].float()
@@ -84,8 +85,7 @@ def own_replies(
     """The model's own greedy replies, each with its end token."""
     model, tokenizer = resident.model, resident.tokenizer
     ends = end_ids(model, tokenizer)
-    encoded = [list(prompt) for prompt in prompts]
-    written = greedy_tokens(model, encoded, ends, limit=longest, stop=stop)
+    written = greedy_tokens(model, prompts, ends, limit=longest, stop=stop)
     return tuple(
         Exchange(prompt, tuple(reply)) for prompt, reply in zip(prompts, written, strict=True)
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -16,7 +16,9 @@ from dppa_core.models.texts import texts_of
 from dppa_core.progress import Stop, check
 from dppa_core.system.error_translation import ForeignCode
 
-_MANY = 1 << 30
+_UNLIMITED_TOKENS = 1 << 30
+_BATCH_PROMPTS = 64
+"""Most prompts computed together."""
 
 
 def rendered_prompt(resident: Resident, prompt: Prompt) -> str:
@@ -27,8 +29,8 @@ def rendered_prompt(resident: Resident, prompt: Prompt) -> str:
     Raises:
         DamagedCheckpoint: the template fails, or does not end.
     """
-    said = prompt if isinstance(prompt, Conversation) else Conversation(prompt)
-    turns = said.messages()
+    conversation = prompt if isinstance(prompt, Conversation) else Conversation(prompt)
+    turns = conversation.messages()
     if not resident.tokenizer.chat_template:
         return "\n".join(turn["content"] for turn in turns)
     return rendered_chat(resident.tokenizer, turns, f"{resident.key}: its chat template")
@@ -47,11 +49,11 @@ def prompt_ids(resident: Resident, prompt: Prompt) -> list[int]:
         ids = [int(i) for i in tokenizer(text, add_special_tokens=special)["input_ids"]]
     rows = len(resident.model.get_input_embeddings().weight)
     if not ids or max(ids) >= rows:
-        made = (
+        problem = (
             f"has a token {max(ids)}, its model {rows} tokens" if ids else "makes no tokens of it"
         )
         raise DamagedCheckpoint(
-            f"{resident.key}: the prompt cannot be read: the tokenizer {made}. {OF_ANOTHER}"
+            f"{resident.key}: the prompt cannot be read: the tokenizer {problem}. {OF_ANOTHER}"
         )
     return ids
 
@@ -64,7 +66,7 @@ def room(model: Any, used: int) -> int:
     """
     positions = getattr(model.config, "max_position_embeddings", None)
     if positions is None:
-        return _MANY
+        return _UNLIMITED_TOKENS
     if used >= positions:
         raise InvalidValue(
             f"The prompt takes {used} tokens and the model reads at most {positions}. Shorten it."
@@ -122,73 +124,38 @@ def token_steps(
         yield int(token), token_numbers(logits, token)[0]
 
 
-def greedy_replies(
-    resident: Resident,
-    prompts: Sequence[str],
-    *,
-    limit: int = 48,
-    batch: int = 64,
-    progress: Callable[[int], None] | None = None,
-    stop: Stop | None = None,
-) -> list[str]:
-    """Greedy replies to many prompts, in their order.
-
-    Prompts of similar length share a batch; no reply depends on the others of its batch.
-
-    Args:
-        limit: Most tokens in a reply.
-        batch: Most prompts computed together.
-        progress: Called with the number of prompts answered so far.
-        stop: Checked before each token; raises Cancelled once set.
-    """
-    model, tokenizer = resident.model, resident.tokenizer
-    encoded = [prompt_ids(resident, prompt) for prompt in prompts]
-    ends = end_ids(model, tokenizer)
-    written = greedy_tokens(
-        model, encoded, ends, limit=limit, batch=batch, progress=progress, stop=stop
-    )
-    return [
-        text_of(tokenizer, tokens[:-1] if tokens and tokens[-1] in ends else tokens)
-        for tokens in written
-    ]
-
-
 def greedy_tokens(
     model: Any,
-    encoded: Sequence[list[int]],
+    prompts: Sequence[Sequence[int]],
     ends: frozenset[int],
     *,
-    limit: int = 48,
-    batch: int = 64,
-    progress: Callable[[int], None] | None = None,
+    limit: int,
     stop: Stop | None = None,
 ) -> list[list[int]]:
     """Greedy replies to prompts of token ids, in their order, each with its end token.
 
+    Prompts of similar length share a batch; no reply depends on the others of its batch.
+
     Args:
-        encoded: Prompts, batched as in `greedy_replies`.
         ends: Ids that end a reply.
-        limit: Most tokens in a reply, the one that ends it included.
         limit: Most tokens in a reply, the end token included.
-        progress: Called with the number of prompts answered so far.
         stop: Checked before each token; raises Cancelled once set.
     """
-    replies: list[list[int]] = [[] for _ in encoded]
-    answered = 0
-    order = sorted(range(len(encoded)), key=lambda row: len(encoded[row]))
-    for start in range(0, len(order), batch):
-        rows = order[start : start + batch]
-        written = _until_all_end(model, [encoded[row] for row in rows], ends, limit, stop)
-        for row, tokens in zip(rows, written, strict=True):
-            replies[row] = tokens
-        answered += len(rows)
-        if progress:
-            progress(answered)
-    return replies
+    replies: dict[int, list[int]] = {}
+    order = sorted(range(len(prompts)), key=lambda row: len(prompts[row]))
+    for start in range(0, len(order), _BATCH_PROMPTS):
+        rows = order[start : start + _BATCH_PROMPTS]
+        written = _until_all_end(model, [prompts[row] for row in rows], ends, limit, stop)
+        replies |= zip(rows, written, strict=True)
+    return [replies[row] for row in range(len(prompts))]
 
 
 def _until_all_end(
-    model: Any, prompts: Sequence[list[int]], ends: frozenset[int], limit: int, stop: Stop | None
+    model: Any,
+    prompts: Sequence[Sequence[int]],
+    ends: frozenset[int],
+    limit: int,
+    stop: Stop | None,
 ) -> list[list[int]]:
     texts, written = texts_of(model), [list[int]() for _ in prompts]
     most = [min(limit, room(model, len(prompt))) for prompt in prompts]

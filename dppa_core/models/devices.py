@@ -18,14 +18,14 @@ from typing import Any
 
 import torch
 
-from dppa_core.models.resident import LARGE, Resident, is_spread
+from dppa_core.models.resident import MIN_GPU_BYTES, Resident, is_spread
 from dppa_core.system.machine import available_memory, cuda_devices
 
-_RESERVE = 2 << 30
+_RESERVED_BYTES = 2 << 30
 """Bytes of a GPU left free for activations and caches when a model is copied to it."""
 IDLE_MERGES = 2
 """Copies of merges that stay on a GPU without users; a search makes a merge for each trial."""
-_WITH_GRADIENTS = 2
+_SIZES_WITH_GRADIENTS = 2
 """Room that a model takes with the gradients and activations of a backward pass, in its sizes."""
 _PLACES: ContextVar[set[tuple[str, ...]] | None] = ContextVar("places", default=None)
 
@@ -38,10 +38,10 @@ class Gpu:
     name: str
     """Of the card, as "NVIDIA H100 80GB HBM3"."""
     bfloat16: bool
-    """Whether the card multiplies bfloat16 itself; PyTorch imitates it on others, slowly."""
+    """True if the card multiplies bfloat16 itself; PyTorch imitates it on others, slowly."""
 
     def number_format(self, dtype: torch.dtype, *, exact: bool) -> torch.dtype:
-        """What a copy of a model of `dtype` computes in.
+        """Number format in which a copy of a model of `dtype` computes.
 
         Args:
             exact: Keep float32, for work that subtracts losses or takes gradients.
@@ -53,17 +53,17 @@ class Gpu:
 
 def gpus(*, assigned: bool = False) -> tuple[Gpu, ...]:
     """All GPUs of this process; for `assigned` see `cuda_devices`."""
-    found = []
+    cards = []
     for name in cuda_devices(assigned=assigned):
         with torch.cuda.device(name):
             native = torch.cuda.is_bf16_supported(including_emulation=False)
-        found.append(Gpu(torch.device(name), torch.cuda.get_device_name(name), native))
-    return tuple(found)
+        cards.append(Gpu(torch.device(name), torch.cuda.get_device_name(name), native))
+    return tuple(cards)
 
 
 def free_bytes(device: torch.device) -> int:
     """Bytes of a CUDA device that are left for weights."""
-    return max(0, int(torch.cuda.mem_get_info(device)[0]) - _RESERVE)
+    return max(0, int(torch.cuda.mem_get_info(device)[0]) - _RESERVED_BYTES)
 
 
 def unused_bytes(device: torch.device) -> int:
@@ -121,20 +121,21 @@ class GpuCopies:
 
         A copy that exists is shared. A new one goes to the GPU whose copies have the fewest users.
         """
-        made = self._borrow(resident, exact)
+        held = self._borrow(resident, exact)
         try:
-            yield None if made is None else made.resident
+            yield None if held is None else held.resident
         finally:
-            if made is not None:
+            if held is not None:
                 with self._lock:
-                    self._give_back(made)
+                    self._give_back(held)
 
     def moved(self, model: Any, nbytes: int) -> Any:
         """A copy for gradients that only its holder uses; the model itself if none has room."""
         with self._lock:
             for gpu in self._least_used():
                 dtype = gpu.number_format(model.dtype, exact=True)
-                if self._make_room(gpu, _WITH_GRADIENTS * _scaled(nbytes, model.dtype, dtype)):
+                size = _SIZES_WITH_GRADIENTS * _scaled(nbytes, model.dtype, dtype)
+                if self._make_room(gpu, size):
                     return copied(model, gpu.device, dtype)
         return model
 
@@ -143,25 +144,25 @@ class GpuCopies:
         exact = exact and resident.model.dtype == torch.float32  # others compute alike
         key = (resident.key, tuple(sorted(resident.made_of.items())), exact)
         with self._lock:
-            found = self._copies.get(key)
-            if found is None:
-                found = self._copy(key, resident, exact)
-                if found is None:
+            held = self._copies.get(key)
+            if held is None:
+                held = self._copy(key, resident, exact)
+                if held is None:
                     return None
-                self._copies[key] = found
-            found.users += 1
-            return found
+                self._copies[key] = held
+            held.users += 1
+            return held
 
-    def _give_back(self, made: _Copy) -> None:
-        made.users -= 1
-        self._copies.move_to_end(made.key)
-        idle = [key for key in self._idle(made.gpu) if self._copies[key].resident.is_merge]
+    def _give_back(self, held: _Copy) -> None:
+        held.users -= 1
+        self._copies.move_to_end(held.key)
+        idle = [key for key in self._idle(held.gpu) if self._copies[key].resident.is_merge]
         for old in idle[:-IDLE_MERGES]:
             del self._copies[old]
 
     def _idle(self, gpu: Gpu) -> list[object]:
         """Keys of unused copies, the longest unused first."""
-        return [key for key, one in self._copies.items() if one.gpu == gpu and not one.users]
+        return [key for key, held in self._copies.items() if held.gpu == gpu and not held.users]
 
     def _copy(self, key: object, resident: Resident, exact: bool) -> _Copy | None:
         model, before = resident.model, resident.model.dtype
@@ -169,13 +170,13 @@ class GpuCopies:
             dtype = gpu.number_format(before, exact=exact)
             nbytes = _scaled(resident.nbytes, before, dtype)
             if self._make_room(gpu, nbytes):
-                there = copied(model, gpu.device, dtype)
-                return _Copy(key, replace(resident, model=there, nbytes=nbytes), gpu)
+                model_copy = copied(model, gpu.device, dtype)
+                return _Copy(key, replace(resident, model=model_copy, nbytes=nbytes), gpu)
         return None
 
     def _least_used(self) -> list[Gpu]:
         def users(gpu: Gpu) -> int:
-            return sum(one.users for one in self._copies.values() if one.gpu == gpu)
+            return sum(held.users for held in self._copies.values() if held.gpu == gpu)
 
         return sorted(self.gpus, key=users)
 
@@ -198,9 +199,9 @@ def free_memory(model: Any) -> int | None:
 
 
 def free_room(resident: Resident) -> bool:
-    """Whether another such model fits where this one lies; True if the system does not say."""
+    """Return True if another such model fits where this one lies, or the system does not say."""
     free = free_memory(resident.model)
-    return free is None or free > resident.nbytes + _RESERVE * _on_gpu(resident.model)
+    return free is None or free > resident.nbytes + _RESERVED_BYTES * _on_gpu(resident.model)
 
 
 def _scaled(nbytes: int, before: torch.dtype, after: torch.dtype) -> int:
@@ -217,59 +218,59 @@ def own_copies() -> GpuCopies:
 def lend(resident: Resident, *, exact: bool = False) -> Iterator[Resident]:
     """The model where it computes, while the block runs: itself, or its copy on a GPU.
 
-    Models below `LARGE` bytes, and those spread by accelerate, stay where they are.
+    Models below `MIN_GPU_BYTES` bytes, and those spread by accelerate, stay where they are.
 
     Args:
         exact: See `Gpu.number_format`.
     """
-    if resident.nbytes < LARGE or is_spread(resident.model):
+    if resident.nbytes < MIN_GPU_BYTES or is_spread(resident.model):
         yield resident
         return
-    with own_copies().lend(resident, exact=exact) as there:
-        yield there or resident
+    with own_copies().lend(resident, exact=exact) as lent:
+        yield lent or resident
 
 
 def moved(model: Any, nbytes: int) -> Any:
     """A model that only its holder uses, for gradients: on a GPU if it is large and has room."""
-    made = model if nbytes < LARGE else own_copies().moved(model, nbytes)
+    model = model if nbytes < MIN_GPU_BYTES else own_copies().moved(model, nbytes)
     places = _PLACES.get()
     if places is not None:
-        places.add(place_of(made))
-    return made
+        places.add(place_of(model))
+    return model
 
 
 @contextmanager
 def places_of_moved() -> Iterator[set[tuple[str, ...]]]:
     """`place_of` every model that this thread gets from `moved` while the block runs."""
-    found = set[tuple[str, ...]]()
-    before = _PLACES.set(found)
+    places = set[tuple[str, ...]]()
+    before = _PLACES.set(places)
     try:
-        yield found
+        yield places
     finally:
         _PLACES.reset(before)
 
 
 def cards_for(nbytes: int) -> int:
     """GPUs that compute a model of so many bytes; 0 if the processor does."""
-    return 0 if nbytes < LARGE else len(own_copies().gpus)
+    return 0 if nbytes < MIN_GPU_BYTES else len(own_copies().gpus)
 
 
 def expected_place(
     nbytes: int, dtype: torch.dtype, *, spread: bool = False, exact: bool = False
 ) -> tuple[str, ...]:
-    """What `place_of` will say of a model; a lack of room on the GPU is not foreseen.
+    """`place_of` a model before it is loaded; a lack of room on the GPU is not foreseen.
 
     Args:
         nbytes, dtype: Of the model in memory.
         spread: Whether accelerate spreads it.
         exact: See `Gpu.number_format`; True for a model that is `moved`.
     """
-    found = own_copies().gpus if spread or nbytes >= LARGE else ()
-    if not found:
+    cards = own_copies().gpus if spread or nbytes >= MIN_GPU_BYTES else ()
+    if not cards:
         return ()
     if spread:
-        return (_told(dtype), "spread", *(gpu.name for gpu in found))
-    return (_told(found[0].number_format(dtype, exact=exact)), found[0].name)
+        return (_format_name(dtype), "spread", *(gpu.name for gpu in cards))
+    return (_format_name(cards[0].number_format(dtype, exact=exact)), cards[0].name)
 
 
 def place_of(model: Any) -> tuple[str, ...]:
@@ -278,23 +279,23 @@ def place_of(model: Any) -> tuple[str, ...]:
     Returns:
         Nothing for a model on the processor alone.
     """
-    found = own_copies().gpus if _on_gpu(model) else ()
-    if is_spread(model) and found:
-        return (_told(model.dtype), "spread", *(gpu.name for gpu in found))
-    names = (gpu.name for gpu in found if gpu.device == model.device)
-    return (_told(model.dtype), *names) if found else ()
+    cards = own_copies().gpus if _on_gpu(model) else ()
+    if is_spread(model) and cards:
+        return (_format_name(model.dtype), "spread", *(gpu.name for gpu in cards))
+    names = (gpu.name for gpu in cards if gpu.device == model.device)
+    return (_format_name(model.dtype), *names) if cards else ()
 
 
 def _on_gpu(model: Any) -> bool:
     places = model.hf_device_map.values() if is_spread(model) else [model.device.type]
-    return any(str(one) not in ("cpu", "disk", "meta") for one in places)
+    return any(str(place) not in ("cpu", "disk", "meta") for place in places)
 
 
-def _told(dtype: torch.dtype) -> str:
+def _format_name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
 def input_device(model: Any) -> torch.device:
     """Where a model takes its inputs; the processor if accelerate moves them."""
-    found: torch.device = model.device
-    return torch.device("cpu") if found.type == "meta" else found
+    device: torch.device = model.device
+    return torch.device("cpu") if device.type == "meta" else device

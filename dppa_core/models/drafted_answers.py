@@ -22,11 +22,11 @@ from dppa_core.models.texts import Texts, texts_of
 from dppa_core.progress import Stop, check
 from dppa_core.system.threads import SparePool, available_cores, side_by_side
 
-LONGEST = 48
+MAX_REPLY_TOKENS = 48
 """Most tokens of a reply."""
-TOGETHER = 64
+MAX_BATCH_QUESTIONS = 64
 """Most questions computed together."""
-_SHARE = 4
+_MEMORY_PARTS = 4
 """A batch takes at most a fourth of the free memory."""
 _CORES = threading.BoundedSemaphore(available_cores())
 """Batches computed at a time in this process, whoever asks."""
@@ -48,8 +48,8 @@ def answers(
     resident: Resident,
     exchanges: Sequence[Exchange],
     *,
-    longest: int = LONGEST,
-    together: int = TOGETHER,
+    longest: int = MAX_REPLY_TOKENS,
+    together: int = MAX_BATCH_QUESTIONS,
     workers: int = 1,
     progress: Callable[[int], None] | None = None,
     stop: Stop | None = None,
@@ -75,36 +75,38 @@ def answers(
         together = together if most is None else min(together, most)
 
     def ask(rows: Sequence[int]) -> list[DraftedAnswer]:
-        with _CORES, pool.one() as texts:
+        with _CORES, pool.use() as texts:
             way = _drafted if texts.can_cut else _apart
             return list(way(resident, texts, [exchanges[row] for row in rows], longest, stop))
 
     order = sorted(range(len(exchanges)), key=lambda row: -_length(exchanges[row]))
     batches = [order[start : start + together] for start in range(0, len(order), together)]
-    found: dict[int, DraftedAnswer] = {}
+    by_row: dict[int, DraftedAnswer] = {}
     tasks = [partial(ask, rows) for rows in batches]
     for rows, answered in zip(batches, side_by_side(tasks, workers), strict=True):
-        found |= zip(rows, answered, strict=True)
+        by_row |= zip(rows, answered, strict=True)
         if progress:
-            progress(len(found))
-    return tuple(found[row] for row in range(len(exchanges)))
+            progress(len(by_row))
+    return tuple(by_row[row] for row in range(len(exchanges)))
 
 
 def fitting(model: Any, exchanges: Sequence[Exchange], longest: int, free: int) -> int | None:
     """Questions whose keys, values and logits take a fourth of some free bytes, at least 1; None
     for a model whose configuration does not tell how many these are."""
-    whole: Any = model.config
-    one = whole.get_text_config() if hasattr(whole, "get_text_config") else whole
+    config: Any = model.config
+    if hasattr(config, "get_text_config"):
+        config = config.get_text_config()
     try:
-        heads = int(getattr(one, "num_key_value_heads", None) or one.num_attention_heads)
-        width = int(getattr(one, "head_dim", None) or one.hidden_size // one.num_attention_heads)
-        layers, vocabulary = int(one.num_hidden_layers), int(one.vocab_size)
+        all_heads = config.num_attention_heads
+        heads = int(getattr(config, "num_key_value_heads", None) or all_heads)
+        width = int(getattr(config, "head_dim", None) or config.hidden_size // all_heads)
+        layers, vocabulary = int(config.num_hidden_layers), int(config.vocab_size)
     except (AttributeError, TypeError, RuntimeError):  # the last: they differ by layer
         return None
     keys = 2 * layers * heads * width * int(model.dtype.itemsize)
     tokens = max(map(_length, exchanges), default=0) + longest
     logits = 4 * vocabulary * (max((len(e.reply) for e in exchanges), default=0) + 1)
-    return max(1, free // _SHARE // (keys * tokens + logits))
+    return max(1, free // _MEMORY_PARTS // (keys * tokens + logits))
 
 
 def _length(exchange: Exchange) -> int:
@@ -115,13 +117,13 @@ def _apart(
     resident: Resident, texts: Texts, exchanges: Sequence[Exchange], longest: int, stop: Stop | None
 ) -> Iterator[DraftedAnswer]:
     """For models whose state cannot be masked: replies of equal length, then the losses."""
-    prompts = [one.prompt for one in exchanges]
+    prompts = [exchange.prompt for exchange in exchanges]
     written = own_replies(resident, prompts, longest=longest, stop=stop)
-    for exchange, own in zip(exchanges, written, strict=True):
+    for exchange, greedy in zip(exchanges, written, strict=True):
         check(stop)
         with torch.inference_mode():
             loss = surprise(*reply_logits(resident.model, [exchange])).double().sum()
-        yield DraftedAnswer(_text(resident, own.reply), float(loss), len(exchange.reply))
+        yield DraftedAnswer(_text(resident, greedy.reply), float(loss), len(exchange.reply))
 
 
 def _text(resident: Resident, reply: Sequence[int]) -> str:
@@ -135,15 +137,16 @@ def _drafted(
     check(stop)
     losses, drafts = list[float](), list[list[int]]()
     read = texts.read(
-        [one.prompt + one.reply for one in exchanges], [len(one.reply) + 1 for one in exchanges]
+        [exchange.prompt + exchange.reply for exchange in exchanges],
+        [len(exchange.reply) + 1 for exchange in exchanges],
     )
-    for one, logits in zip(exchanges, read, strict=True):
-        losses.append(float(surprise(logits[:-1], torch.tensor(one.reply)).double().sum()))
-        drafts.append(_agreed(one.reply, logits.argmax(-1).tolist()))
+    for exchange, logits in zip(exchanges, read, strict=True):
+        losses.append(float(surprise(logits[:-1], torch.tensor(exchange.reply)).double().sum()))
+        drafts.append(_agreed(exchange.reply, logits.argmax(-1).tolist()))
     del read
     replies = _finished(resident, texts, exchanges, drafts, longest, stop)
-    for one, reply, loss in zip(exchanges, replies, losses, strict=True):
-        yield DraftedAnswer(_text(resident, reply), loss, len(one.reply))
+    for exchange, reply, loss in zip(exchanges, replies, losses, strict=True):
+        yield DraftedAnswer(_text(resident, reply), loss, len(exchange.reply))
 
 
 def _agreed(right: Sequence[int], likeliest: Sequence[int]) -> list[int]:
@@ -169,7 +172,7 @@ def _finished(
 ) -> list[list[int]]:
     """The whole replies, given their beginnings and texts that have read the right answers."""
     ends = end_ids(resident.model, resident.tokenizer)
-    most = [min(longest, room(resident.model, len(one.prompt))) for one in exchanges]
+    most = [min(longest, room(resident.model, len(exchange.prompt))) for exchange in exchanges]
     replies = [_cut(draft, ends, limit) for draft, limit in zip(drafts, most, strict=True)]
 
     def goes_on(row: int) -> bool:

@@ -2,7 +2,8 @@
 
 Questions join and leave between tokens. One thread computes a turn of a batch: it reads the
 waiting prompts, or continues all its texts by a token. First tokens go before others, unless
-these have waited for `HEAD_START` longer. A batch is continued for a `SLICE` before the next one.
+these have waited for `HEAD_START_SECONDS` longer. A batch is continued for `SLICE_SECONDS` before
+the next one.
 """
 
 from __future__ import annotations
@@ -25,17 +26,17 @@ from dppa_core.models.sampling import Chooser, TokenNumbers, token_numbers
 from dppa_core.models.texts import texts_of
 from dppa_core.progress import Stop, check
 
-HEAD_START = 1.0
+HEAD_START_SECONDS = 1.0
 """Seconds by which a question without a token goes before texts that are continued."""
-SLICE = 0.05
+SLICE_SECONDS = 0.05
 """Seconds of turns by which a batch is continued while others wait: its weights stay in the
 processor's cache, and a short answer ends before the next begins."""
-READ_TOGETHER = 16
+MAX_READ_PROMPTS = 16
 """Most prompts read in one turn: reading delays all others."""
 
 T = TypeVar("T")
 Step = tuple[int, TokenNumbers]
-_ENDED = Cancelled("Stopped: the process is about to end.")
+_PROCESS_ENDS = Cancelled("Stopped: the process is about to end.")
 
 
 @dataclass(slots=True, eq=False)
@@ -46,17 +47,17 @@ class _Reply:
     choose: Chooser
     limit: int
     stop: Stop | None
-    asked: float
+    asked_at: float
     steps: SimpleQueue[Step | BaseException | None] = field(default_factory=SimpleQueue)
     """Read by its thread; None after the last token."""
     token: int = -1
     """The last token."""
     written: int = 0
     left: bool = False
-    """Whether the caller has stopped waiting."""
+    """True once the caller has stopped waiting."""
 
     def goes_on(self) -> bool:
-        """Whether another token is wanted; if not, ends the wait of its thread."""
+        """Return True if another token is needed; if not, end the wait of its thread."""
         stopped = self.stop is not None and self.stop.is_set()
         if stopped or self.written == self.limit:
             self.steps.put(None)
@@ -75,7 +76,8 @@ class _Batch:
 
     def due(self) -> float:
         """Priority: the batch with the least value is next."""
-        return min([self._served, *(one.asked - HEAD_START for one in list(self.waiting)[:1])])
+        first = [reply.asked_at - HEAD_START_SECONDS for reply in list(self.waiting)[:1]]
+        return min([self._served, *first])
 
     def empty(self) -> bool:
         return not self.waiting and not self._replies
@@ -84,37 +86,38 @@ class _Batch:
         """Compute a token of each reply that waits for its first one, or else of every reply."""
         began = time.monotonic()
         self._drop()
-        joining = [self.waiting.popleft() for _ in range(min(len(self.waiting), READ_TOGETHER))]
-        joining = [one for one in joining if one.goes_on()]
+        joining = [self.waiting.popleft() for _ in range(min(len(self.waiting), MAX_READ_PROMPTS))]
+        joining = [reply for reply in joining if reply.goes_on()]
         if joining:
             self._replies += joining
-            read = self._texts.read([one.prompt for one in joining], [1] * len(joining))
+            read = self._texts.read([reply.prompt for reply in joining], [1] * len(joining))
             self._write(joining, torch.cat(read))
         elif self._replies:
-            tokens = torch.tensor([one.token for one in self._replies])
+            tokens = torch.tensor([reply.token for reply in self._replies])
             self._write(self._replies, self._texts.step(tokens))
         now = time.monotonic()
         self._used += now - began
-        if joining or self._used >= SLICE:
+        if joining or self._used >= SLICE_SECONDS:
             self._served, self._used = now, 0.0
 
     def _drop(self) -> None:
-        rows = [row for row, one in enumerate(self._replies) if one.goes_on()]
+        rows = [row for row, reply in enumerate(self._replies) if reply.goes_on()]
         if len(rows) < len(self._replies):
             self._texts.keep(rows)
             self._replies = [self._replies[row] for row in rows]
 
     def _write(self, replies: Sequence[_Reply], logits: torch.Tensor) -> None:
-        chosen = torch.cat([one.choose(logits[row : row + 1]) for row, one in enumerate(replies)])
-        numbers = token_numbers(logits, chosen)
-        for one, token, number in zip(replies, chosen.tolist(), numbers, strict=True):
-            one.token, one.written = token, one.written + 1
-            one.steps.put((token, number))
+        picks = [reply.choose(logits[row : row + 1]) for row, reply in enumerate(replies)]
+        tokens = torch.cat(picks)
+        numbers = token_numbers(logits, tokens)
+        for reply, token, number in zip(replies, tokens.tolist(), numbers, strict=True):
+            reply.token, reply.written = token, reply.written + 1
+            reply.steps.put((token, number))
 
     def fail(self, error: BaseException) -> None:
         """End all replies with this error."""
-        for one in (*self._replies, *self.waiting):
-            one.steps.put(error)
+        for reply in (*self._replies, *self.waiting):
+            reply.steps.put(error)
         self._replies.clear()
         self.waiting.clear()
 
@@ -124,11 +127,11 @@ class _Once:
 
     def __init__(self, compute: Callable[[], Any]) -> None:
         self.busy, self.result = False, Future[Any]()
-        self._compute, self._asked = compute, time.monotonic()
+        self._compute, self._asked_at = compute, time.monotonic()
 
     def due(self) -> float:
         """As `_Batch.due`, for a first token."""
-        return self._asked - HEAD_START
+        return self._asked_at - HEAD_START_SECONDS
 
     def empty(self) -> bool:
         return self.result.done()
@@ -161,8 +164,8 @@ class Engine:
         with self._lock:
             self._once.append(work)
         self._go()
-        found: T = work.result.result()
-        return found
+        result: T = work.result.result()
+        return result
 
     def steps(
         self,
@@ -204,11 +207,12 @@ class Engine:
     def _go(self) -> None:
         """Give every free thread a batch, or end all that is pending once the engine is closed."""
         with self._lock:
-            known: list[_Batch | _Once] = [*self._batches.values(), *self._once]
-            ready = sorted((one for one in known if not one.busy and not one.empty()), key=_due)
+            works: list[_Batch | _Once] = [*self._batches.values(), *self._once]
+            ready = [work for work in works if not work.busy and not work.empty()]
+            ready.sort(key=lambda work: work.due())
             if self._closed:
                 for batch in ready:
-                    batch.fail(_ENDED)
+                    batch.fail(_PROCESS_ENDS)
                 return
             for batch in ready[: self._workers - self._computing]:
                 batch.busy = True
@@ -231,11 +235,10 @@ class Engine:
             self._computing -= 1
             if error is not None:
                 batch.fail(error)
-            if batch.empty():
-                self._batches = {key: one for key, one in self._batches.items() if one is not batch}
-                self._once = [one for one in self._once if one is not batch]
+            if not batch.empty():
+                pass
+            elif isinstance(batch, _Once):
+                self._once.remove(batch)
+            else:
+                del self._batches[id(batch.model)]
         return True
-
-
-def _due(one: _Batch | _Once) -> float:
-    return one.due()

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from dppa_core.models.decode import answer_ids, decoded, end_ids, prompt_ids, room, token_steps
 from dppa_core.models.reply import (
-    LIKELIEST,
+    LIKELIEST_TOKENS,
     TEMPERATURES,
     GenerationSettings,
     NextToken,
@@ -57,12 +57,12 @@ def stream_tokens(
     ends, written = end_ids(model, tokenizer), list[int]()
     limit = min(settings.max_new_tokens, room(model, len(ids)))
     draw = sampler(settings.temperature, settings.top_p, settings.seed)
-    for token, seen in steps(model, ids, draw, limit, stop):
+    for token, numbers in steps(model, ids, draw, limit, stop):
         last = token in ends
         if not last:
             written.append(token)
         raw = decoded(tokenizer, written).lstrip()
-        yield ReplyToken(token, raw.rstrip(), len(raw), seen.loss, seen.entropy, last)
+        yield ReplyToken(token, raw.rstrip(), len(raw), numbers.loss, numbers.entropy, last)
         if last:
             return
 
@@ -106,14 +106,14 @@ def read_text(resident: Resident, prompt: Prompt, text: str) -> Reading:
     return Reading(
         None if loss is None else float(loss),
         _likeliest(resident, logits[-1], ends),
-        tuple(float((logits[-1] / one).logsumexp(-1)) for one in TEMPERATURES),
+        tuple(float((logits[-1] / temperature).logsumexp(-1)) for temperature in TEMPERATURES),
     )
 
 
 def _likeliest(
     resident: Resident, logits: Float[Tensor, " vocabulary"], ends: frozenset[int]
 ) -> tuple[NextToken, ...]:
-    values, tokens = logits.topk(min(LIKELIEST, logits.numel()))
+    values, tokens = logits.topk(min(LIKELIEST_TOKENS, logits.numel()))
     decode = resident.tokenizer.decode
     return tuple(
         NextToken(

@@ -23,7 +23,7 @@ from dppa_core.pruning.floats import FLOATS
 from dppa_core.pruning.tensor_names import is_buffer
 from dppa_core.system.error_translation import ForeignCode
 
-_FLOATS = {
+_TORCH_DTYPES = {
     "BF16": torch.bfloat16,
     "F16": torch.float16,
     "F32": torch.float32,
@@ -32,7 +32,7 @@ _FLOATS = {
 _LOADING = threading.RLock()
 """One thread at a time: transformers changes its own classes while it loads a model, so that two
 loads at once lose tied weights; and it imports its parts on first use."""
-_COMPUTED = 1 << 26
+_MAX_COMPUTED_NUMBERS = 1 << 26
 """Numbers that a model computes from its configuration, such as masks and angles of positions."""
 _MIXED = "Weights and configuration of different models in one folder are the usual cause."
 
@@ -52,7 +52,7 @@ def build_model(
         tensors: Name -> (dtype name, shape, raw 1-D array), as `TensorMerger.tensor` gives them.
         dtype: What the model computes in.
         label: Name of the model in messages; its folder if empty.
-        plain: Whether a `PlainModel` will do, if it is such a model.
+        plain: Build a `PlainModel` if it is such a model.
 
     Raises:
         DamagedCheckpoint: the configuration describes no language model, or other tensors.
@@ -79,7 +79,7 @@ def _built(source: Checkpoint, tensors: Mapping[str, Any], dtype: torch.dtype, l
     _check_parameters(config, sum(value.numel() for value in state.values()), label)
     with ForeignCode(f"{label}: transformers cannot build a model from its config.json", _MIXED):
         # transformers' own loader renames, fuses and ties tensors as each family does.
-        model, found = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)].from_pretrained(
+        model, loading_info = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)].from_pretrained(
             None,
             config=config,
             state_dict=state,
@@ -87,7 +87,7 @@ def _built(source: Checkpoint, tensors: Mapping[str, Any], dtype: torch.dtype, l
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # reported, and refused just below
         )
-    _check_all_fit(model, found, state, label)
+    _check_all_fit(model, loading_info, state, label)
     _read_generation_config(source, model, label)
     if knows(model):
         fuse_weights(model)
@@ -119,7 +119,7 @@ def _check_parameters(config: Any, stored: int, label: str) -> None:
         with torch.device("meta"):  # shapes without memory
             model = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)](config)
         needed = sum(part.numel() for part in (*model.parameters(), *model.buffers()))
-    if needed > 2 * stored + _COMPUTED:
+    if needed > 2 * stored + _MAX_COMPUTED_NUMBERS:
         raise DamagedCheckpoint(
             f"{label}: its config.json describes {needed} parameters, its weights have {stored}. "
             f"{_MIXED}"
@@ -130,7 +130,7 @@ def load_tokenizer(source: Checkpoint, label: str = "", *, plain: bool = False) 
     """The tokenizer in a checkpoint's folder.
 
     Args:
-        plain: Whether a `PlainModel` reads its tokens, if it is such a model.
+        plain: A `PlainModel` reads its tokens, if it is such a model.
 
     Raises:
         DamagedCheckpoint: it is missing, or cannot be read without code of its own.
@@ -142,9 +142,9 @@ def load_tokenizer(source: Checkpoint, label: str = "", *, plain: bool = False) 
         if plain and is_plain(source.config):
             check_links(source.folder)
             check_named_files(source.folder)
-            found = plain_tokenizer(source.folder)
-            if found is not None:
-                return found
+            tokenizer = plain_tokenizer(source.folder)
+            if tokenizer is not None:
+                return tokenizer
         from transformers import AutoTokenizer  # noqa: PLC0415  (heavy)
 
         config = _load_config(source, label)
@@ -171,9 +171,9 @@ def _load_config(source: Checkpoint, label: str) -> Any:
         )
 
 
-def _check_model_type(config: Mapping[str, Any], known: Collection[str], label: str) -> None:
+def _check_model_type(config: Mapping[str, Any], supported: Collection[str], label: str) -> None:
     name = config.get("model_type")
-    if name in known:
+    if name in supported:
         return
     if "auto_map" in config:
         raise NotAllowed(
@@ -185,7 +185,7 @@ def _check_model_type(config: Mapping[str, Any], known: Collection[str], label: 
             f"{label}: its config.json must name a model_type, got {shown(name)}. A file that was "
             "overwritten, or written by hand, is the usual cause."
         )
-    close = get_close_matches(name[:80], known, n=1)
+    close = get_close_matches(name[:80], supported, n=1)
     raise DamagedCheckpoint(
         f"{label}: model_type {shown(name)} is unknown to the transformers installed. "
         + (f"Did you mean {close[0]!r}? " if close else "")
@@ -194,8 +194,8 @@ def _check_model_type(config: Mapping[str, Any], known: Collection[str], label: 
 
 
 def weighs(name: str, code: str, shape: tuple[int, ...]) -> bool:
-    """Whether a stored tensor is loaded: all floats are, except stored buffers."""
-    return code in _FLOATS and not is_buffer(name, shape)
+    """Return True for a stored tensor that is loaded: every float that is no stored buffer."""
+    return code in _TORCH_DTYPES and not is_buffer(name, shape)
 
 
 def _state(tensors: Mapping[str, Any], dtype: torch.dtype, label: str) -> dict[str, torch.Tensor]:
@@ -216,18 +216,18 @@ def _state(tensors: Mapping[str, Any], dtype: torch.dtype, label: str) -> dict[s
 def to_torch(code: str, shape: tuple[int, ...], raw: Any) -> torch.Tensor:
     """A stored float tensor as a torch copy; `raw` is flat, as `Checkpoint.raw` gives it."""
     values = raw.view("int16") if code == "BF16" else raw
-    return torch.tensor(values).view(_FLOATS[code]).reshape(shape)
+    return torch.tensor(values).view(_TORCH_DTYPES[code]).reshape(shape)
 
 
 def _check_all_fit(
-    model: Any, found: Mapping[str, Any], state: Mapping[str, torch.Tensor], label: str
+    model: Any, loading_info: Mapping[str, Any], state: Mapping[str, torch.Tensor], label: str
 ) -> None:
     """Refuse a model if a single parameter would differ from the one on disk."""
     parameters = (*model.named_parameters(), *model.named_buffers())
     groups: tuple[tuple[str, Iterable[str]], ...] = (
-        ("is missing", found["missing_keys"]),
-        ("is not part of such a model", found["unexpected_keys"]),
-        ("has another shape", (name for name, *_ in found["mismatched_keys"])),
+        ("is missing", loading_info["missing_keys"]),
+        ("is not part of such a model", loading_info["unexpected_keys"]),
+        ("has another shape", (name for name, *_ in loading_info["mismatched_keys"])),
         ("is missing", (name for name, value in parameters if value.is_meta)),
     )
     for problem, names in groups:
@@ -245,8 +245,8 @@ def _read_generation_config(source: Checkpoint, model: Any, label: str) -> None:
 
     if not (source.folder / "generation_config.json").is_file():
         return
-    what = f"{label}: its generation_config.json cannot be read"
-    with ForeignCode(what, "An interrupted download is the usual cause."):
+    failure = f"{label}: its generation_config.json cannot be read"
+    with ForeignCode(failure, "An interrupted download is the usual cause."):
         model.generation_config = GenerationConfig.from_pretrained(
             source.folder, local_files_only=True
         )

@@ -23,7 +23,7 @@ from dppa_core.models.parameter_views import LayerWeights, by_rows, layer_of
 
 FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
 """`model_type` of the models whose layers this module knows."""
-ONE_CORE = 256 << 20
+ONE_CORE_BYTES = 256 << 20
 """Bytes of weights up to which the compiled step, which uses one core, replaces several threads of
 torch: the bound of the examiner, not measured. With one thread it won at every number of texts: a
 token of an embedded model took 0.25 of torch's processor time for 1 text, 0.35 for 4, 0.5 for 16,
@@ -33,7 +33,7 @@ _STATIC_ROTATION = ("default", "linear", "llama3")
 
 
 def knows(model: Any) -> bool:
-    """Whether `OwnStep` can compute this model."""
+    """Return True if `OwnStep` can compute this model."""
     config = model.config
     rotation = getattr(config, "rope_parameters", None) or {}
     windows = getattr(config, "layer_types", None) or ()
@@ -42,7 +42,7 @@ def knows(model: Any) -> bool:
         return False
     return (
         config.model_type in FAMILIES
-        and all(one.device.type == "cpu" for one in model.parameters())  # none lies on disk
+        and all(weight.device.type == "cpu" for weight in model.parameters())  # none lies on disk
         and model.dtype in (torch.float32, torch.bfloat16)
         and rotation.get("rope_type") in _STATIC_ROTATION
         and config.hidden_act == "silu"
@@ -89,8 +89,8 @@ class KeyValues:
 
     def array(self) -> Float32[ndarray, "layers rows heads positions size"]:
         """Everything, as an array of the same memory; float32 alone."""
-        found: Float32[ndarray, ...] = self._values.numpy()
-        return found
+        values: Float32[ndarray, ...] = self._values.numpy()
+        return values
 
     def of_layer(self, index: int) -> Tensor:
         """(rows, keys then values of all heads, positions, head size): a view."""
@@ -148,18 +148,18 @@ class OwnStep:
         end = first + tokens
         past.reserve(row + texts, end)
         self._know(end)
-        cos, sin = (one[first:end].repeat(texts, 1, 1) for one in (self._cos, self._sin))
+        cos, sin = (table[first:end].repeat(texts, 1, 1) for table in (self._cos, self._sin))
         mask = torch.ones(tokens, end, dtype=torch.bool).tril(first) if first else None
         heads, grouped = self._heads, self._heads != self._kv_heads
         x = functional.embedding(ids.reshape(-1), self._embedding)
         for index, layer in enumerate(self._layers):
             z = self._projected(layer, x, cos, sin).view(texts, tokens, -1, self._size)
             kv = z[:, :, heads:].transpose(1, 2)
-            known = past.of_layer(index)[row : row + texts]
-            known[:, :, first:end] = kv
+            cached = past.of_layer(index)[row : row + texts]
+            cached[:, :, first:end] = kv
             if first:
-                kv = known[:, :, :end]
-            seen = functional.scaled_dot_product_attention(
+                kv = cached[:, :, :end]
+            attended = functional.scaled_dot_product_attention(
                 z[:, :, :heads].transpose(1, 2),
                 kv[:, : self._kv_heads],
                 kv[:, self._kv_heads :],
@@ -167,25 +167,26 @@ class OwnStep:
                 is_causal=mask is None,
                 enable_gqa=grouped,
             )
-            seen = seen.transpose(1, 2).reshape(texts * tokens, -1)
+            attended = attended.transpose(1, 2).reshape(texts * tokens, -1)
             if layer is self._layers[-1]:
-                x, seen = x[kept], seen[kept]
-            x = self._finished(layer, x, seen)
+                x, attended = x[kept], attended[kept]
+            x = self._finished(layer, x, attended)
         return self._normed(x, self._norm)
 
     def _addressed(self) -> UInt64[ndarray, "layers nine"] | None:
         """`weights` of the compiled step; None if it does not know such a model."""
         last = (self._embedding, self._norm, self._head)
         table = [*map(by_rows, self._layers), (*last, *[None] * 6)]
-        used = [one for row in table for one in row if one is not None]
-        parallel = torch.get_num_threads() > 1 and sum(one.nbytes for one in used) > ONE_CORE
+        used = [tensor for row in table for tensor in row if tensor is not None]
+        nbytes = sum(tensor.nbytes for tensor in used)
+        parallel = torch.get_num_threads() > 1 and nbytes > ONE_CORE_BYTES
         if (
             parallel
             or self._head_bias is not None
-            or not all(one.dtype == torch.float32 and one.is_contiguous() for one in used)
+            or not all(tensor.dtype == torch.float32 and tensor.is_contiguous() for tensor in used)
         ):
             return None
-        places = [[0 if one is None else one.data_ptr() for one in row] for row in table]
+        places = [[0 if tensor is None else tensor.data_ptr() for tensor in row] for row in table]
         return np.array(places, np.uint64)
 
     def step(
@@ -204,10 +205,10 @@ class OwnStep:
             return self.logits(self._stepped(ids, past, lengths))
         out = torch.empty(len(lengths), len(self._head))
         sizes = self._heads, self._embedding.shape[1], self._inner, len(self._embedding)
-        angles = [one.numpy().reshape(-1, self._size) for one in (self._cos, self._sin)]
+        angles = [table.numpy().reshape(-1, self._size) for table in (self._cos, self._sin)]
         texts = ids.contiguous().numpy(), np.array(lengths), past.array()
-        given = self._addresses, np.array(sizes), np.float32(self._eps)
-        compiled(*given, *texts, *angles, out.numpy())
+        model = self._addresses, np.array(sizes), np.float32(self._eps)
+        compiled(*model, *texts, *angles, out.numpy())
         return out
 
     def _stepped(self, ids: Tensor, past: KeyValues, lengths: Sequence[int]) -> Tensor:
@@ -227,14 +228,14 @@ class OwnStep:
                 kept[:, :, longest - 1] = z[:, heads:]
             else:
                 kept[rows, :, at] = z[:, heads:]
-            seen = functional.scaled_dot_product_attention(
+            attended = functional.scaled_dot_product_attention(
                 z[:, :heads, None],
                 kept[:, : self._kv_heads, :longest],
                 kept[:, self._kv_heads :, :longest],
                 attn_mask=mask,
                 enable_gqa=grouped,
             )
-            x = self._finished(layer, x, seen.reshape(texts, -1))
+            x = self._finished(layer, x, attended.reshape(texts, -1))
         return self._normed(x, self._norm)
 
     def logits(self, hidden: Float[Tensor, "*some hidden"]) -> Float[Tensor, "*some vocabulary"]:
@@ -263,9 +264,9 @@ class OwnStep:
         torch.addcmul(turning * cos, swapped, sin, out=turning)
         return z
 
-    def _finished(self, layer: LayerWeights, x: Tensor, seen: Tensor) -> Tensor:
+    def _finished(self, layer: LayerWeights, x: Tensor, attended: Tensor) -> Tensor:
         """The layer's output, given its input and the attention's: (tokens, hidden)."""
-        x = torch.addmm(x, seen, layer.out)
+        x = torch.addmm(x, attended, layer.out)
         wide = functional.linear(self._normed(x, layer.before_mlp), layer.gate_up)
         gate = functional.silu(wide[:, : self._inner])
         return torch.addmm(x, gate.mul_(wide[:, self._inner :]), layer.down)

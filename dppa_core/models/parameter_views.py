@@ -34,17 +34,17 @@ def find_places(model: Any, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, 
     """
     kept = {name: value.detach() for name, value in model.state_dict(keep_vars=True).items()}
     owners = {value.untyped_storage().data_ptr() for value in kept.values()}
-    found, used = {}, set()
+    views, used = {}, set()
     for name, value in _as_saved(model, kept).items():
         pointer = value.untyped_storage().data_ptr()
         if pointer in owners:
             used.add(pointer)
-            found[name] = value
+            views[name] = value
     for value, name in _rest(kept, used):
-        found |= _inside(model, name, value)
-    pairs = match_names(shapes, found)  # without the prefix, if the checkpoint has none
+        views |= _inside(model, name, value)
+    pairs = match_names(shapes, views)  # without the prefix, if the checkpoint has none
     return {
-        name: found[place] for name, place in pairs.items() if found[place].shape == shapes[name]
+        name: views[place] for name, place in pairs.items() if views[place].shape == shapes[name]
     }
 
 
@@ -72,14 +72,14 @@ def copy_model(model: Any, views: Mapping[str, Tensor]) -> tuple[Any, dict[str, 
         storage = copies[old.untyped_storage().data_ptr()]
         return new.set_(storage, old.storage_offset(), old.shape, old.stride())
 
-    owned = {one: Parameter(moved(one), one.requires_grad) for one in model.parameters()}
+    owned = {old: Parameter(moved(old), old.requires_grad) for old in model.parameters()}
     return _with_parameters(model, owned), {name: moved(view) for name, view in views.items()}
 
 
 def _with_parameters(module: Any, owned: Mapping[Parameter, Parameter]) -> Any:
     new = copy(module)
-    new._parameters = {n: one if one is None else owned[one] for n, one in new._parameters.items()}
-    new._modules = {n: one and _with_parameters(one, owned) for n, one in new._modules.items()}
+    new._parameters = {n: p if p is None else owned[p] for n, p in new._parameters.items()}
+    new._modules = {n: part and _with_parameters(part, owned) for n, part in new._modules.items()}
     return new
 
 
@@ -102,9 +102,9 @@ def fused_groups(layer: Any) -> list[list[Tensor]]:
     """Queries, keys and values of a layer; gate and up; the biases of the first, if it has any."""
     attention, mlp = layer.self_attn, layer.mlp
     projections = (attention.q_proj, attention.k_proj, attention.v_proj)
-    groups = [[one.weight for one in projections], [mlp.gate_proj.weight, mlp.up_proj.weight]]
+    groups = [[linear.weight for linear in projections], [mlp.gate_proj.weight, mlp.up_proj.weight]]
     if projections[0].bias is not None:
-        groups.append([one.bias for one in projections])
+        groups.append([linear.bias for linear in projections])
     return groups
 
 
@@ -141,14 +141,14 @@ def _rest(kept: Mapping[str, Tensor], used: set[int]) -> Iterator[tuple[Tensor, 
 def _inside(model: Any, name: str, parameter: Tensor) -> dict[str, Tensor]:
     """Places inside one parameter, found from the numbers of its elements."""
     numbers = torch.arange(parameter.numel()).reshape(parameter.shape)
-    found = {}
+    views = {}
     for saved, moved in _as_saved(model, {name: numbers}).items():
         view = _regular(numbers, moved)
         if view is not None:
             offset, strides = view
             start = parameter.storage_offset() + offset
-            found[saved] = parameter.as_strided(moved.shape, strides, start)
-    return found
+            views[saved] = parameter.as_strided(moved.shape, strides, start)
+    return views
 
 
 def _regular(numbers: Tensor, moved: Tensor) -> tuple[int, tuple[int, ...]] | None:

@@ -21,19 +21,19 @@ from torch.nn import Module, ModuleList, Parameter
 from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.folders.small_files import read_object
 from dppa_core.checkpoints.vocabulary.tokenizer_files import SETTINGS
-from dppa_core.models.resident import LARGE
+from dppa_core.models.resident import MIN_GPU_BYTES
 
-_NUMBERS = (
+_SIZES = (
     *("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "head_dim"),
     *("num_key_value_heads", "vocab_size", "max_position_embeddings"),
 )
 _TOKENIZERS = ("PreTrainedTokenizerFast", "TokenizersBackend")
 """Two names of the class that transformers chooses for both."""
-_FIXED = {"model_type": "llama", "hidden_act": "silu"}
-_USUALLY = {"attention_bias": False, "mlp_bias": False}
+_FIXED_SETTINGS = {"model_type": "llama", "hidden_act": "silu"}
+_DEFAULT_SETTINGS = {"attention_bias": False, "mlp_bias": False}
 _ROTATION = {"rope_theta": 10_000.0, "rope_type": "default"}
-"""What transformers takes for a Llama whose config.json says nothing else."""
-_OTHERS = ("quantization_config", "rope_scaling", "rope_theta")
+"""Rotary embedding of a Llama whose config.json says nothing else."""
+_UNKNOWN_KEYS = ("quantization_config", "rope_scaling", "rope_theta")
 
 
 class PlainModel(Module):
@@ -86,12 +86,12 @@ def _angles(
 
 
 def is_plain(config: Mapping[str, Any]) -> bool:
-    """Whether a config.json describes a Llama without anything that this module does not know."""
+    """Return True if a config.json describes a Llama and nothing that this module lacks."""
     rotation = config.get("rope_parameters", _ROTATION)
     return (
-        all(config.get(name) == value for name, value in _FIXED.items())
-        and all(config.get(name, value) is value for name, value in _USUALLY.items())
-        and all(type(config.get(name)) is int and config[name] > 0 for name in _NUMBERS)
+        all(config.get(name) == value for name, value in _FIXED_SETTINGS.items())
+        and all(config.get(name, value) is value for name, value in _DEFAULT_SETTINGS.items())
+        and all(type(config.get(name)) is int and config[name] > 0 for name in _SIZES)
         and type(config.get("tie_word_embeddings")) is bool
         and type(config.get("rms_norm_eps")) is float
         and isinstance(rotation, Mapping)
@@ -100,7 +100,7 @@ def is_plain(config: Mapping[str, Any]) -> bool:
         and type(rotation["rope_theta"]) in (int, float)
         and config["num_attention_heads"] % config["num_key_value_heads"] == 0
         and config["hidden_size"] % config["num_attention_heads"] == config["head_dim"] % 2 == 0
-        and not any(name in config for name in _OTHERS)
+        and not any(name in config for name in _UNKNOWN_KEYS)
     )
 
 
@@ -122,20 +122,20 @@ def plain_model(source: Checkpoint, weights: Mapping[str, Tensor]) -> PlainModel
         source: Where the configuration lies; `is_plain`.
         weights: Name -> tensor.
     """
-    wanted, ends = _shapes(source.config), _ends(source)
-    fits = {name: tuple(value.shape) for name, value in weights.items()} == wanted
+    shapes, ends = _shapes(source.config), _ends(source)
+    fits = {name: tuple(value.shape) for name, value in weights.items()} == shapes
     # A GPU may have to compute a larger one, which needs transformers' forward pass.
-    small = sum(value.nbytes for value in weights.values()) < LARGE
-    if not (fits and small and all(type(one) is int for one in ends)):
+    small = sum(value.nbytes for value in weights.values()) < MIN_GPU_BYTES
+    if not (fits and small and all(type(end) is int for end in ends)):
         return None
-    return PlainModel(source.config, ends, {name: weights[name] for name in wanted})
+    return PlainModel(source.config, ends, {name: weights[name] for name in shapes})
 
 
 def _ends(source: Checkpoint) -> list[Any]:
-    """What its files name as ids that end a reply."""
+    """The ids that end a reply, as its files name them."""
     path = source.folder / "generation_config.json"
-    found = (read_object(path) if path.is_file() else source.config).get("eos_token_id")
-    return found if isinstance(found, list) else [] if found is None else [found]
+    ends = (read_object(path) if path.is_file() else source.config).get("eos_token_id")
+    return ends if isinstance(ends, list) else [] if ends is None else [ends]
 
 
 def _shapes(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
@@ -154,8 +154,8 @@ def _shapes(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
         "post_attention_layernorm": (width,),
     }
     words = (config["vocab_size"], width)
-    found: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": words}
+    shapes: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": words}
     for layer in range(config["num_hidden_layers"]):
-        found |= {f"model.layers.{layer}.{name}.weight": to for name, to in of_layer.items()}
-    found["model.norm.weight"] = (width,)
-    return found if config["tie_word_embeddings"] else found | {"lm_head.weight": words}
+        shapes |= {f"model.layers.{layer}.{name}.weight": to for name, to in of_layer.items()}
+    shapes["model.norm.weight"] = (width,)
+    return shapes if config["tie_word_embeddings"] else shapes | {"lm_head.weight": words}

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from dppa_core.errors import InvalidValue, shown
 
-LONGEST_ANSWER = 256
+MAX_ANSWER_TOKENS = 256
 """Tokens of an answer."""
-LONGEST_PROMPT = 2000
+MAX_PROMPT_CHARACTERS = 2000
 """Characters of a question."""
-LARGEST_SEED = 2**63 - 1
-LIKELIEST = 8
+MAX_SEED = 2**63 - 1
+LIKELIEST_TOKENS = 8
 """Number of next tokens in a `Reading`."""
 TEMPERATURES = tuple(step / 10 for step in range(1, 21))
 """Temperatures for which a `Reading` has the sum of all tokens' weights."""
@@ -31,8 +31,8 @@ class GenerationSettings:
     """Same seed, prompt and model: same reply. 0 to 2**63 - 1."""
 
     def __post_init__(self) -> None:
-        _check_whole("max_new_tokens", self.max_new_tokens, 1, LONGEST_ANSWER)
-        _check_whole("seed", self.seed, 0, LARGEST_SEED)
+        _check_whole("max_new_tokens", self.max_new_tokens, 1, MAX_ANSWER_TOKENS)
+        _check_whole("seed", self.seed, 0, MAX_SEED)
         if not 0 <= self.temperature <= 2:
             raise InvalidValue(
                 f"temperature must lie in [0, 2], got {self.temperature}. 0 is deterministic."
@@ -62,7 +62,7 @@ class ReplyToken:
     entropy: float
     """Entropy of the model's next-token distribution, in bits."""
     last: bool
-    """Whether it is the end token, which has no text."""
+    """True for the end token, which has no text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class NextToken:
     text: str
     """Empty for a token without text."""
     end: bool
-    """Whether it ends the reply."""
+    """True if it ends the reply."""
     logit: float
 
 
@@ -109,7 +109,7 @@ class Reading:
     loss: float | None
     """Mean loss of the text's tokens and of the end token, in nats; None without such tokens."""
     next: tuple[NextToken, ...]
-    """The `LIKELIEST` tokens after the text, the likeliest first."""
+    """The `LIKELIEST_TOKENS` tokens after the text, the likeliest first."""
     log_sums: tuple[float, ...]
     """ln of the sum of exp(logit / t) over all tokens, at each t of `TEMPERATURES`."""
 
@@ -120,10 +120,10 @@ def check_prompt(prompt: Prompt) -> None:
     Raises:
         InvalidValue: naming the text.
     """
-    said = prompt if isinstance(prompt, Conversation) else Conversation(prompt)
-    check_text("prompt", said.question, "Type a question first.")
-    if said.system:
-        check_text("system prompt", said.system)
+    conversation = prompt if isinstance(prompt, Conversation) else Conversation(prompt)
+    check_text("prompt", conversation.question, "Type a question first.")
+    if conversation.system:
+        check_text("system prompt", conversation.system)
 
 
 def check_text(name: str, text: str, remedy: str = "") -> None:
@@ -139,7 +139,8 @@ def check_text(name: str, text: str, remedy: str = "") -> None:
     """
     if not text.strip():
         raise InvalidValue(f"The {name} is empty. {remedy}".strip())
-    if len(text) > LONGEST_PROMPT:
+    if len(text) > MAX_PROMPT_CHARACTERS:
         raise InvalidValue(
-            f"The {name} has {len(text)} characters; at most {LONGEST_PROMPT} are read. Shorten it."
+            f"The {name} has {len(text)} characters; at most {MAX_PROMPT_CHARACTERS} are read. "
+            "Shorten it."
         )

@@ -10,7 +10,7 @@ from typing import Any
 
 from dppa_core.errors import OutOfBudget
 
-LARGE = 256 << 20
+MIN_GPU_BYTES = 256 << 20
 """Models of at least this many bytes compute on a GPU, if there is one."""
 
 
@@ -30,16 +30,16 @@ class Resident:
 
     @property
     def is_merge(self) -> bool:
-        """Whether its key is a recipe's hash; a folder so named counts as a merge, too."""
+        """True if its key is a recipe's hash; a folder so named counts as a merge, too."""
         return re.fullmatch("[0-9a-f]{64}", self.key) is not None
 
 
 def is_spread(model: Any) -> bool:
-    """Whether the model's layers lie on several devices or on disk, placed by accelerate."""
+    """Return True if accelerate placed the model's layers on several devices or on disk."""
     return getattr(model, "hf_device_map", None) is not None
 
 
-def check_whole(resident: Resident, what: str) -> None:
+def check_whole(resident: Resident, work: str) -> None:
     """Refuse a model that is spread, for work that reads or changes its weights in place.
 
     Raises:
@@ -47,6 +47,6 @@ def check_whole(resident: Resident, what: str) -> None:
     """
     if is_spread(resident.model):
         raise OutOfBudget(
-            f"{what} needs the whole model in memory, and {resident.key} exceeds the budget. Raise "
+            f"{work} needs the whole model in memory, and {resident.key} exceeds the budget. Raise "
             "it with --memory or DPPA_MEMORY, such as 12GB, or choose a smaller model."
         )

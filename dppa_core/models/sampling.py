@@ -16,7 +16,7 @@ Logits = Float[torch.Tensor, "texts vocabulary"]
 Chooser = Callable[[torch.Tensor], torch.Tensor]
 """Next-token logits (texts, vocabulary) -> token ids (texts,)."""
 
-COLDEST = 1e-6
+MIN_TEMPERATURE = 1e-6
 """Below this temperature the likeliest token is taken: logits divided by less may overflow."""
 
 
@@ -39,18 +39,18 @@ def sampler(temperature: float, top_p: float, seed: int) -> Chooser:
     """Draws tokens one after another; the same seed and logits give the same tokens.
 
     Args:
-        temperature: Divides the logits, in [0, 2]; below `COLDEST` the likeliest token is taken,
-            whatever else is set.
+        temperature: Divides the logits, in [0, 2]; below `MIN_TEMPERATURE` the likeliest token is
+            taken, whatever else is set.
         top_p: Only the likeliest tokens that together hold this share are drawn, in (0, 1].
     """
-    if temperature < COLDEST:
+    if temperature < MIN_TEMPERATURE:
         return greedy
     random = torch.Generator().manual_seed(seed)
 
     def sample(logits: torch.Tensor) -> torch.Tensor:
         shares, order = (logits / temperature).softmax(-1).sort(-1, descending=True)
-        chosen = torch.multinomial(within_top_p(shares, top_p), 1, generator=random)
-        return order.gather(-1, chosen)[:, 0]
+        ranks = torch.multinomial(within_top_p(shares, top_p), 1, generator=random)
+        return order.gather(-1, ranks)[:, 0]
 
     return sample
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from inspect import signature
-from itertools import takewhile
+from itertools import chain, takewhile
 from math import isfinite
 from typing import Any, Protocol, runtime_checkable
 
@@ -22,10 +22,10 @@ from dppa_core.models.devices import input_device
 from dppa_core.models.own_step import OwnStep, knows
 
 Logits = Float[Tensor, "positions vocabulary"]
-PIECE = 512
+MAX_READ_TOKENS = 512
 """Most tokens, padding included, that several texts are read in together: buffers of this size stay
 in the cache and are not mapped anew for each product."""
-LEAST_SAVED = 64
+MIN_SAVED_TOKENS = 64
 """Least number of tokens that reading a shared prefix once must save: it costs one more pass over
 the weights, about as much as 48 tokens of a layer 576 wide."""
 
@@ -36,7 +36,7 @@ class Texts(Protocol):
 
     @property
     def can_cut(self) -> bool:
-        """Whether `cut` works; not if a model remembers its past in one state."""
+        """True if `cut` works; not if a model remembers its past in one state."""
 
     def read(self, texts: Sequence[Sequence[int]], kept: Sequence[int]) -> list[Logits]:
         """Append texts, and read them whole.
@@ -69,11 +69,11 @@ def texts_of(model: Any) -> Texts:
 
 def shared_prefix(texts: Sequence[Sequence[int]], kept: Sequence[int]) -> int:
     """Tokens of the prefix that all texts share, before any kept position; 0 if reading it once
-    would save fewer than `LEAST_SAVED`. SmolLM2's chat template begins every text with 31."""
+    would save fewer than `MIN_SAVED_TOKENS`. SmolLM2's chat template begins every text with 31."""
     last = min(len(text) - count for text, count in zip(texts, kept, strict=True))
     columns = zip(*(text[:last] for text in texts), strict=True)
-    found = len(list(takewhile(lambda tokens: len(set(tokens)) == 1, columns)))
-    return found if (len(texts) - 1) * found >= LEAST_SAVED else 0
+    length = len(list(takewhile(lambda tokens: len(set(tokens)) == 1, columns)))
+    return length if (len(texts) - 1) * length >= MIN_SAVED_TOKENS else 0
 
 
 def check_logits(logits: Tensor) -> None:
@@ -107,21 +107,21 @@ class OwnTexts:
             row, nothing = len(self._lengths), torch.zeros(0, dtype=torch.long)
             self._step.read(torch.tensor([texts[0][:first]]), self._past, row, nothing)
             self._past.repeat(row, len(texts), first)
-        rows, found = max(1, PIECE // (longest - first)), list[Logits]()
+        rows, logits = max(1, MAX_READ_TOKENS // (longest - first)), list[Logits]()
         for start in range(0, len(texts), rows):
             piece = [text[first:] for text in texts[start : start + rows]]
-            found += self._read(piece, kept[start : start + rows], first)
-        return found
+            logits += self._read(piece, kept[start : start + rows], first)
+        return logits
 
     def _read(
         self, texts: Sequence[Sequence[int]], kept: Sequence[int], first: int
     ) -> tuple[Logits, ...]:
         ids = torch.zeros(len(texts), max(map(len, texts)), dtype=torch.long)
-        asked = torch.zeros(ids.shape, dtype=torch.bool)
+        predicts = torch.zeros(ids.shape, dtype=torch.bool)
         for row, (text, last) in enumerate(zip(texts, kept, strict=True)):
             ids[row, : len(text)] = torch.tensor(text)
-            asked[row, len(text) - last : len(text)] = True
-        places = asked.flatten().nonzero()[:, 0]
+            predicts[row, len(text) - last : len(text)] = True
+        places = predicts.flatten().nonzero()[:, 0]
         hidden = self._step.read(ids, self._past, len(self._lengths), places, first)
         logits = self._step.logits(hidden)
         self._lengths += (first + len(text) for text in texts)
@@ -152,8 +152,8 @@ class _Group:
     """Texts that were read together, and transformers' cache of them."""
 
     cache: Any
-    seen: Bool[Tensor, "texts columns"]
-    """Which columns of the cache belong to each text."""
+    columns: Bool[Tensor, "texts columns"]
+    """The columns of the cache that belong to each text."""
 
 
 class ForeignTexts:
@@ -168,17 +168,17 @@ class ForeignTexts:
     @torch.inference_mode()
     def read(self, texts: Sequence[Sequence[int]], kept: Sequence[int]) -> list[Logits]:
         """See `Texts`."""
-        found: list[Logits] = []
+        results: list[Logits] = []
         for start, end in self._together(texts):
             group = self._group(texts[start:end])
-            ids = torch.zeros(group.seen.shape, dtype=torch.long)
-            ids[group.seen] = torch.tensor([token for text in texts[start:end] for token in text])
-            logits = self._forward(group, ids, group.seen.shape[1], max(kept[start:end]))
+            ids = torch.zeros(group.columns.shape, dtype=torch.long)
+            ids[group.columns] = torch.tensor([*chain(*texts[start:end])])
+            logits = self._forward(group, ids, group.columns.shape[1], max(kept[start:end]))
             for row, last in enumerate(kept[start:end]):
                 check_logits(logits[row, -last:])
-                found.append(logits[row, -last:])
+                results.append(logits[row, -last:])
             self._groups.append(group)
-        return found
+        return results
 
     def _together(self, texts: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
         """Neighbours that share a group: all, or only those of equal length."""
@@ -197,13 +197,13 @@ class ForeignTexts:
     @torch.inference_mode()
     def step(self, tokens: Int[Tensor, " texts"]) -> Float[Tensor, "texts vocabulary"]:
         """See `Texts`."""
-        found, start = [], 0
+        results, start = [], 0
         for group in self._groups:
-            rows = len(group.seen)
-            group.seen = torch.cat([group.seen, torch.ones(rows, 1, dtype=torch.bool)], -1)
-            found.append(self._forward(group, tokens[start : start + rows, None], 1, 1)[:, -1])
+            rows = len(group.columns)
+            group.columns = torch.cat([group.columns, torch.ones(rows, 1, dtype=torch.bool)], -1)
+            results.append(self._forward(group, tokens[start : start + rows, None], 1, 1)[:, -1])
             start += rows
-        logits = torch.cat(found)
+        logits = torch.cat(results)
         check_logits(logits)
         return logits
 
@@ -212,9 +212,9 @@ class ForeignTexts:
     ) -> Float[Tensor, "texts kept vocabulary"]:
         device = input_device(self._model)
         more: dict[str, Tensor] = {}
-        if not bool(group.seen.all()):
-            positions = (group.seen.long().cumsum(-1) - 1).clamp(min=0)[:, -new:]
-            more = {"attention_mask": group.seen.long(), "position_ids": positions}
+        if not bool(group.columns.all()):
+            positions = (group.columns.long().cumsum(-1) - 1).clamp(min=0)[:, -new:]
+            more = {"attention_mask": group.columns.long(), "position_ids": positions}
         out = self._model(
             input_ids=ids.to(device),
             use_cache=True,
@@ -229,9 +229,9 @@ class ForeignTexts:
         """See `Texts`."""
         start = 0
         for group in self._groups:
-            rows = len(group.seen)
-            wanted = torch.tensor(lengths[start : start + rows])[:, None]
-            group.seen = group.seen & (group.seen.long().cumsum(-1) <= wanted)
+            rows = len(group.columns)
+            limits = torch.tensor(lengths[start : start + rows])[:, None]
+            group.columns = group.columns & (group.columns.long().cumsum(-1) <= limits)
             start += rows
 
     @torch.inference_mode()
@@ -239,18 +239,18 @@ class ForeignTexts:
         """See `Texts`."""
         start, left = 0, []
         for group in self._groups:
-            mine = [row - start for row in rows if start <= row < start + len(group.seen)]
-            start += len(group.seen)
-            if mine and len(mine) < len(group.seen):
-                group.cache.batch_select_indices(torch.tensor(mine))
-                group.seen = group.seen[mine]
-            if mine:
+            kept = [row - start for row in rows if start <= row < start + len(group.columns)]
+            start += len(group.columns)
+            if kept and len(kept) < len(group.columns):
+                group.cache.batch_select_indices(torch.tensor(kept))
+                group.columns = group.columns[kept]
+            if kept:
                 left.append(group)
         self._groups = left
 
 
 def _reads_padded(model: Any) -> bool:
-    """Whether texts of different lengths may share a batch: the whole cache can be masked."""
+    """Return True if texts of different lengths may share a batch: all the cache can be masked."""
     if "position_ids" not in signature(model.forward).parameters:
         return False
     from transformers.cache_utils import DynamicCache, DynamicLayer  # noqa: PLC0415  (heavy)
@@ -261,5 +261,5 @@ def _reads_padded(model: Any) -> bool:
 def cache_argument(model: Any) -> str:
     """Name of the cache argument of a model's forward pass."""
     # Renamed within transformers 5; the old name warns in the newer releases.
-    known = signature(model.forward).parameters
-    return "cache" if "cache" in known else "past_key_values"
+    parameters = signature(model.forward).parameters
+    return "cache" if "cache" in parameters else "past_key_values"

@@ -60,22 +60,22 @@ def sum_up(
 
 
 def join(
-    one: Part,
-    other: Part,
+    first: Part,
+    second: Part,
     words: Int64[ndarray, " room"],
     counts: Int64[ndarray, " room"],
     places: Int64[ndarray, " room"],
     sums: Float64[ndarray, "some two"],
 ) -> int:
     """See `binned.join`."""
-    found = np.union1d(one[0], other[0])
-    words[: found.size] = found
-    rows = [row[: found.size] for row in (counts, places, sums)]
+    union = np.union1d(first[0], second[0])
+    words[: union.size] = union
+    rows = [row[: union.size] for row in (counts, places, sums)]
     for row in rows:
         row[:] = 0
-    for part in (one, other):
-        here = np.searchsorted(found, part[0])
-        for row, given in zip(rows, part[1:], strict=True):
+    for part in (first, second):
+        indices = np.searchsorted(union, part[0])
+        for row, values in zip(rows, part[1:], strict=True):
             if row.size:
-                row[here] += given
-    return found.size
+                row[indices] += values
+    return union.size

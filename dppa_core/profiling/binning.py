@@ -120,9 +120,9 @@ class Counter:
         return tuple(self._bins(n, scoring, square) for n, scoring in enumerate(scorings))
 
     def _bins(self, n: int, scoring: Scoring | None, square: float) -> Bins:
-        found = self._loader.kernels.drain(self._tallies[n])
-        sums = self._tallied[n].drain(found.words) if scoring else None
-        return Bins(found.words, found.counts, found.places, square, sums, found.inside)
+        drained = self._loader.kernels.drain(self._tallies[n])
+        sums = self._tallied[n].drain(drained.words) if scoring else None
+        return Bins(drained.words, drained.counts, drained.places, square, sums, drained.inside)
 
 
 def _folded(lanes: Float64[ndarray, " L"]) -> float:
@@ -136,19 +136,19 @@ def joined(parts: Sequence[Bins]) -> Bins:
     return reduce(_join, parts)
 
 
-def _join(one: Bins, other: Bins) -> Bins:
-    room, none = one.words.size + other.words.size, np.empty((0, 2))
-    scored = one.sums is not None and other.sums is not None
+def _join(first: Bins, second: Bins) -> Bins:
+    room, none = first.words.size + second.words.size, np.empty((0, 2))
+    scored = first.sums is not None and second.sums is not None
     words, counts, places = (np.empty(room, np.int64) for _ in range(3))
     sums = np.empty((room, 2)) if scored else none
     parts = (
         (part.words, part.counts, part.places, none if part.sums is None else part.sums)
-        for part in (one, other)
+        for part in (first, second)
     )
-    found = bin_loops().join(*parts, words, counts, places, sums)
-    square, summed = one.base_square + other.base_square, sums[:found] if scored else None
-    kept = counts[:found].copy()  # frees the unused room
-    return Bins(words[:found], kept, places[:found], square, summed)
+    size = bin_loops().join(*parts, words, counts, places, sums)
+    square, summed = first.base_square + second.base_square, sums[:size] if scored else None
+    kept = counts[:size].copy()  # frees the unused room
+    return Bins(words[:size], kept, places[:size], square, summed)
 
 
 def profile_tensor(
@@ -218,10 +218,10 @@ def _split(
     counts: Int64[ndarray, " closed"],
 ) -> tuple[UInt32[ndarray, " values"], Int64[ndarray, " values"]]:
     """Bins of one magnitude each: those that have one already, and those of all other elements."""
-    values, found = np.unique(inside, return_counts=True)
+    values, repeats = np.unique(inside, return_counts=True)
     every = np.concatenate([bits, values])
     order = np.argsort(every, kind="stable")  # two ascending runs: merged, not sorted
-    return every[order], np.concatenate([counts, found])[order].astype(np.int64)
+    return every[order], np.concatenate([counts, repeats])[order].astype(np.int64)
 
 
 def _split_scores(
@@ -233,10 +233,10 @@ def _split_scores(
     base.flags.writeable = tuned.flags.writeable = False  # as chunks are, see `Loader.chunk`
     scores = np.empty(pair.numel, np.float32)
     scoring.score(get_backend("auto", pair.numel), base, tuned, 0, scores)
-    values, where, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    values, positions, counts = np.unique(scores, return_inverse=True, return_counts=True)
     size = np.abs(tuned - base).astype(np.float64)
     sums = np.zeros((values.size, 2))
-    np.add.at(sums, where, np.stack([size, size * size], axis=1))
+    np.add.at(sums, positions, np.stack([size, size * size], axis=1))
     return values, counts.astype(np.int64), sums
 
 
@@ -248,12 +248,12 @@ def _profile_of_scores(
     scoring: Scoring,
 ) -> ModuleProfile:
     if pair.numel <= EXACT_NUMEL:
-        values, found, exact = _split_scores(pair, scoring)
+        values, repeats, exact = _split_scores(pair, scoring)
         if values.size <= EXACT_VALUES:
             none = np.zeros(values.size, np.float32)
             total = float(exact[:, 0].sum())
             return ModuleProfile(
-                module, values, found, none, bins.base_square, exact[:, 1].copy(), total
+                module, values, repeats, none, bins.base_square, exact[:, 1].copy(), total
             )
     opened = (bins.words & 1).astype(np.uint32)
     bits = (bins.words >> 1).astype(np.uint32) << OPEN_BITS | opened

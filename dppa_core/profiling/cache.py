@@ -25,7 +25,7 @@ from dppa_core.system.regular_files import open_regular
 
 _FORMAT = 4  # raise it if the same weights give another profile, or other bytes
 _ARRAYS = ("magnitudes", "counts", "excess")
-_SAMPLES, _LENGTH = 16, 64
+_SAMPLES, _SAMPLE_BYTES = 16, 64
 """Places sampled in a file, and bytes of each."""
 
 
@@ -47,7 +47,7 @@ def save_profile(path: Path, profile: DeltaProfile) -> None:
         "other_tensors": profile.other_tensors,
         "modules": [
             {
-                **{each.name: getattr(item.module, each.name) for each in fields(Module)},
+                **{field.name: getattr(item.module, field.name) for field in fields(Module)},
                 "base_square": item.base_square,
                 **({} if item.delta_total is None else {"delta_total": item.delta_total}),
             }
@@ -65,7 +65,7 @@ def save_profile(path: Path, profile: DeltaProfile) -> None:
     arrays["bins"] = np.array([item.magnitudes.size for item in modules], dtype=np.int64)
     head["arrays"] = [[name, array.dtype.str, array.size] for name, array in arrays.items()]
     text = json.dumps(head).encode()
-    store(path, len(text).to_bytes(8, "little"), text, *(one.data for one in arrays.values()))
+    store(path, len(text).to_bytes(8, "little"), text, *(array.data for array in arrays.values()))
 
 
 def _narrowest(counts: Int64[ndarray, " bins"]) -> Shaped[ndarray, " bins"]:
@@ -136,8 +136,8 @@ def _sketch(path: Path) -> bytes:
     """Size of a file, and some of its bytes."""
     size = path.stat().st_size
     with open_regular(path) as file:
-        found = [size.to_bytes(8, "little")]
+        parts = [size.to_bytes(8, "little")]
         for sample in range(_SAMPLES):
             file.seek((size - 1) * sample // _SAMPLES)
-            found.append(file.read(_LENGTH))
-    return b"".join(found)
+            parts.append(file.read(_SAMPLE_BYTES))
+    return b"".join(parts)

@@ -87,7 +87,7 @@ def profile_deltas(
         only: Names of the base's tensors; all if unset. Others are neither profiled nor checked.
         heard: Called with everything read from files; see `PageCopies`.
     """
-    places = [match_tensors(base, one.checkpoint, one.name, heads="base") for one in tuned]
+    places = [match_tensors(base, model.checkpoint, model.name, heads="base") for model in tuned]
     floats = [{name for name in names if base.dtype(name) in FLOATS} for names in places]
     shared = set[str].intersection(*floats)  # heads, which have no modules, may differ
     modules = find_modules({name: base.shape(name) for name in places[0] if name in shared})
@@ -109,11 +109,11 @@ def profile_deltas(
     return tuple(
         DeltaProfile(
             name,
-            one.name,
+            model.name,
             tuple(items[index] for items in profiles),
             sum(math.prod(base.shape(tensor)) for tensor in floats[index] & outside),
         )
-        for index, one in enumerate(tuned)
+        for index, model in enumerate(tuned)
     )
 
 
@@ -126,22 +126,26 @@ def _profiles(
         for module in modules
         for start, stop in slices(module.numel)
     ]
-    with closing(side_by_side(tasks, threads)) as found:
+    with closing(side_by_side(tasks, threads)) as counted_slices:
         for module in modules:
-            parts = list(islice(found, len(slices(module.numel))))
+            parts = list(islice(counted_slices, len(slices(module.numel))))
             counted = [joined(bins) for bins in zip(*parts, strict=True)]
             scorings = reader.scorings(module.tensor)
-            with pairs[module.tensor].use() as mine:
+            with pairs[module.tensor].use() as sides:
                 yield tuple(
-                    profile_of_bins(module, mine[n], bins, reader.names(n), scorings[n])
+                    profile_of_bins(module, sides[n], bins, reader.names(n), scorings[n])
                     for n, bins in enumerate(counted)
                 )
 
 
-def tensor_pair(base: Checkpoint, finetuned: Checkpoint, name: str, other: str) -> TensorPair:
+def tensor_pair(base: Checkpoint, finetuned: Checkpoint, name: str, tuned_name: str) -> TensorPair:
     """Both sides of one tensor, as mapped views."""
     return TensorPair(
-        name, base.raw(name), base.dtype(name), finetuned.raw(other), finetuned.dtype(other)
+        name,
+        base.raw(name),
+        base.dtype(name),
+        finetuned.raw(tuned_name),
+        finetuned.dtype(tuned_name),
     )
 
 
@@ -170,9 +174,9 @@ def cached_profile(
     """
     control: RunControl = {"progress": progress, "stop": stop}
     base, finetuned = checked_reference(base), checked_reference(finetuned)
-    mine = open_checkpoint(base, public=public, **control)
-    theirs = open_checkpoint(finetuned, public=public, **control)
-    pair, names = align(mine, (theirs,), (finetuned,)), (base, finetuned)
+    base_weights = open_checkpoint(base, public=public, **control)
+    tuned_weights = open_checkpoint(finetuned, public=public, **control)
+    pair, names = align(base_weights, (tuned_weights,), (finetuned,)), (base, finetuned)
     return kept_profile(pair.base, pair.tuned[0], names=names, workers=workers, **control)
 
 
@@ -184,24 +188,24 @@ def remembered_profile(base: str, finetuned: str) -> DeltaProfile | None:
     Raises:
         DppaError: see `open_checkpoint`.
     """
-    mine, theirs = open_checkpoint(base), open_checkpoint(finetuned)
-    if not (is_hashed(mine) and is_hashed(theirs)):
+    base_weights, tuned_weights = open_checkpoint(base), open_checkpoint(finetuned)
+    if not (is_hashed(base_weights) and is_hashed(tuned_weights)):
         return None
     return load_profile(
-        profile_entry(mine.content_hash(), theirs.content_hash()), (base, finetuned)
+        profile_entry(base_weights.content_hash(), tuned_weights.content_hash()), (base, finetuned)
     )
 
 
 def kept_profile(
-    mine: Checkpoint,
-    theirs: Checkpoint,
+    base: Checkpoint,
+    tuned: Checkpoint,
     *,
     names: tuple[str, str],
     score: Score | None = None,
     **control: Unpack[ProfileOptions],
 ) -> DeltaProfile:
     """As `cached_profile`, for open models; the score ranks the elements, if not |d|."""
-    return kept_profiles(mine, (TunedModel(theirs, names[1], score),), names[0], **control)[0]
+    return kept_profiles(base, (TunedModel(tuned, names[1], score),), names[0], **control)[0]
 
 
 def kept_profiles(
@@ -211,26 +215,34 @@ def kept_profiles(
 
     Models in memory have no hash: their profiles are computed, and not stored.
     """
-    if not all(one.identities() for one in (base, *(each.checkpoint for each in tuned))):
+    if not all(
+        checkpoint.identities() for checkpoint in (base, *(model.checkpoint for model in tuned))
+    ):
         return profile_deltas(base, tuned, name, **control)
-    found = [_found(base, one, name) for one in tuned]
-    missing = [index for index, profile in enumerate(found) if profile is None]
+    profiles = [_from_cache(base, checkpoint, name) for checkpoint in tuned]
+    missing = [index for index, profile in enumerate(profiles) if profile is None]
     if missing:
         models = [tuned[index] for index in missing]
-        unread = [one for one in (base, *(m.checkpoint for m in models)) if not is_hashed(one)]
-        overheard = SharedHasher(file for one in unread for file in open_files(as_read(one)))
-        made = profile_deltas(base, models, name, heard=overheard.heard, **control)
+        unread = [
+            checkpoint
+            for checkpoint in (base, *(m.checkpoint for m in models))
+            if not is_hashed(checkpoint)
+        ]
+        overheard = SharedHasher(
+            file for checkpoint in unread for file in open_files(as_read(checkpoint))
+        )
+        new = profile_deltas(base, models, name, heard=overheard.heard, **control)
         overheard.remember()
-        for index, profile in zip(missing, made, strict=True):
+        for index, profile in zip(missing, new, strict=True):
             save_profile(_entry(base, tuned[index]), profile)
             note_profiled(base, tuned[index].checkpoint)
-            found[index] = profile
+            profiles[index] = profile
     else:
         report(control.get("progress"), 1, 1, "profile read from the cache")
-    return tuple(profile for profile in found if profile is not None)
+    return tuple(profile for profile in profiles if profile is not None)
 
 
-def _found(base: Checkpoint, tuned: TunedModel, name: str) -> DeltaProfile | None:
+def _from_cache(base: Checkpoint, tuned: TunedModel, name: str) -> DeltaProfile | None:
     """A profile from the disk cache; weights that were never profiled are not hashed for it."""
     hashed = is_hashed(base) and is_hashed(tuned.checkpoint)
     if not hashed and not may_be_profiled(base, tuned.checkpoint):

@@ -26,7 +26,7 @@ class TunedModel:
     name: str
     """Its name in messages and in its profile."""
     score: Score | None = None
-    """What ranks the elements, if not |d|."""
+    """Ranks the elements, if not |d|."""
 
 
 class Reader:
@@ -49,7 +49,7 @@ class Reader:
     ) -> None:
         self._base, self._tuned, self._places = base, tuned, places
         self._name, self._stop = name, stop
-        self._releaser = PageReleaser((base, *(one.checkpoint for one in tuned)))
+        self._releaser = PageReleaser((base, *(model.checkpoint for model in tuned)))
         numel = sum(math.prod(base.shape(place)) for place in places[0])
         kernels = get_backend("auto", numel * len(tuned))
         self._loaders = SparePool(lambda: Loader(kernels, self._releaser.read, heard))
@@ -65,17 +65,17 @@ class Reader:
 
     def _pairs(self, name: str) -> tuple[TensorPair, ...]:
         old, dtype = self._base.raw(name), self._base.dtype(name)
-        found = []
-        for one, there in zip(self._tuned, self._places, strict=True):
-            theirs, model = there[name], one.checkpoint
-            found.append(TensorPair(name, old, dtype, model.raw(theirs), model.dtype(theirs)))
-        return tuple(found)
+        pairs = []
+        for tuned, names in zip(self._tuned, self._places, strict=True):
+            theirs, model = names[name], tuned.checkpoint
+            pairs.append(TensorPair(name, old, dtype, model.raw(theirs), model.dtype(theirs)))
+        return tuple(pairs)
 
     def scorings(self, name: str) -> tuple[Scoring | None, ...]:
         """Scoring of a module's elements, for each model; None for |d|."""
         return tuple(
-            one.score.of(name, there[name]) if one.score else None
-            for one, there in zip(self._tuned, self._places, strict=True)
+            tuned.score.scoring_of(name, names[name]) if tuned.score else None
+            for tuned, names in zip(self._tuned, self._places, strict=True)
         )
 
     def count(
@@ -83,7 +83,7 @@ class Reader:
     ) -> tuple[Bins, ...]:
         """Count a slice of a module, for each model."""
         check(self._stop)
-        with shared.use() as pairs, self._counters.one() as counter:
+        with shared.use() as pairs, self._counters.use() as counter:
             return counter.count_all(pairs, start, stop, self.scorings(name))
 
     def checks(self, names: Iterable[str]) -> Iterator[partial[None]]:
@@ -95,11 +95,11 @@ class Reader:
 
     def _check(self, shared: SharedValue[tuple[TensorPair, ...]], start: int, stop: int) -> None:
         check(self._stop)
-        with shared.use() as pairs, self._loaders.one() as loader:
+        with shared.use() as pairs, self._loaders.use() as loader:
             sides = [(pairs[0].base, pairs[0].base_dtype, self._name)]
             sides += [
-                (pair.finetuned, pair.finetuned_dtype, one.name)
-                for pair, one in zip(pairs, self._tuned, strict=True)
+                (pair.finetuned, pair.finetuned_dtype, model.name)
+                for pair, model in zip(pairs, self._tuned, strict=True)
             ]
             for place, (raw, dtype, model) in enumerate(sides):
                 for first in range(start, stop, RUN):

@@ -75,11 +75,11 @@ class Score:
     scorings: Mapping[str, Scoring] = field(default_factory=dict, repr=False)
     """Name in the domain model -> its scoring; empty for `random`, which needs none."""
 
-    def of(self, tensor: str, theirs: str) -> Scoring | None:
+    def scoring_of(self, tensor: str, tuned_name: str) -> Scoring | None:
         """Scoring of a tensor, by its names in base and domain model; None if not measured."""
         if self.kind == "random":
             return AtRandom(tensor_seed("random", tensor))
-        return self.scorings.get(theirs)
+        return self.scorings.get(tuned_name)
 
 
 RANDOM = Score("random", "random")

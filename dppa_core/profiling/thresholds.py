@@ -37,8 +37,8 @@ def find_cuts(
     for deviations in _DEVIATIONS:
         tied = [level for level, cut in enumerate(cuts) if cut is None]
         if tied:
-            found = _share_out(loader, pair, [exact[n] for n in tied], deviations)
-            for level, cut in zip(tied, found, strict=True):
+            settled = _share_out(loader, pair, [exact[n] for n in tied], deviations)
+            for level, cut in zip(tied, settled, strict=True):
                 cuts[level] = cut
     return tuple((cut, selection.kept) for cut, selection in zip(cuts, exact, strict=True) if cut)
 
@@ -57,8 +57,10 @@ def _share_out(
     loader: Loader, pair: TensorPair, selections: Sequence[Selection], deviations: float
 ) -> list[Cut | None]:
     """Settle the ties of some levels in one reading."""
-    windows = [hash_window(one.within, one.share, deviations) for one in selections]
-    given = (
+    windows = [
+        hash_window(selection.within, selection.share, deviations) for selection in selections
+    ]
+    borders = (
         np.array([selection.low for selection in selections], np.float32),
         np.array([window.low for window in windows], np.uint64),
         np.array([window.high for window in windows], np.uint64),
@@ -67,15 +69,15 @@ def _share_out(
     hashes = np.empty((len(windows), max(window.room for window in windows)), np.uint64)
     seed = tensor_seed(pair.name)
     for start, base, tuned in loader.runs(pair, 0, pair.numel):
-        loader.kernels.gather_tied(base, tuned, start, seed, given, (counts, hashes))
+        loader.kernels.gather_tied(base, tuned, start, seed, borders, (counts, hashes))
     for selection, row in zip(selections, counts, strict=True):
         _check_count(pair, selection, int(row[0]))
-    return [resolve_ties(*found) for found in zip(selections, counts, hashes, strict=True)]
+    return [resolve_ties(*counted) for counted in zip(selections, counts, hashes, strict=True)]
 
 
-def _check_count(pair: TensorPair, selection: Selection, found: int) -> None:
-    if found != selection.within:
+def _check_count(pair: TensorPair, selection: Selection, count: int) -> None:
+    if count != selection.within:
         raise DamagedCheckpoint(
-            f"{pair.name}: {found} elements at the threshold {selection.low:g}, its profile has "
+            f"{pair.name}: {count} elements at the threshold {selection.low:g}, its profile has "
             f"{selection.within}. A file that changed while it was read is the usual cause."
         )

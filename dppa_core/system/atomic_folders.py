@@ -21,7 +21,7 @@ from pathlib import Path
 from dppa_core.errors import InvalidValue, NotAllowed
 from dppa_core.system.locks import exchange, lock_folder, locked_new, rename_aside
 
-_LONGEST_NAME = 255
+_MAX_NAME_BYTES = 255
 """Longest file name in bytes, on every common file system."""
 
 _CAUSES = {
@@ -38,7 +38,7 @@ _CAUSES = {
 
 
 def unwritable(target: Path, error: OSError) -> InvalidValue:
-    """The error, with a message of one line, if the system refuses to write."""
+    """The error to raise, of one line, if the system refuses to write."""
     cause = _CAUSES.get(error.errno or 0, error.strerror or str(error))
     return InvalidValue(f"{target}: cannot be written: {cause}.")
 
@@ -115,12 +115,12 @@ def atomic_folder(
 
 @contextmanager
 def _parents(target: Path) -> Iterator[None]:
-    made = [folder for folder in target.parents if not folder.exists()]  # the deepest first
+    created = [folder for folder in target.parents if not folder.exists()]  # the deepest first
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         yield
     finally:
-        for folder in made:
+        for folder in created:
             with suppress(OSError):  # not empty: it holds the target
                 folder.rmdir()
 
@@ -189,7 +189,7 @@ def _is_named(path: Path, target: Path, kind: str) -> bool:
 
 def _prefix(target: Path, kind: str) -> str:
     prefix = f".{target.name}.dppa-{kind}-"
-    if len(os.fsencode(prefix)) + 8 <= _LONGEST_NAME:
+    if len(os.fsencode(prefix)) + 8 <= _MAX_NAME_BYTES:
         return prefix
     return f".{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]}.dppa-{kind}-"
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from dppa_core.errors import DamagedCheckpoint, DppaError, printable
 from dppa_core.system.shortage import shortage
 
-_LONGEST = 300
+_MAX_REASON_CHARACTERS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class ForeignCode:
     `OutOfBudget`.
     """
 
-    what: str
+    failure: str
     """The file and the failure, as "folder: its tokenizer cannot be read"."""
     cause: str
     """The usual cause, as a sentence."""
@@ -39,5 +39,9 @@ class ForeignCode:
         if lacking is not None:
             raise lacking from error
         reason = printable(" ".join(f"{type(error).__name__}: {error}".split()))
-        reason = reason if len(reason) <= _LONGEST else f"{reason[:_LONGEST]}…"
-        raise DamagedCheckpoint(f"{self.what} ({reason}). {self.cause}") from error
+        reason = (
+            reason
+            if len(reason) <= _MAX_REASON_CHARACTERS
+            else f"{reason[:_MAX_REASON_CHARACTERS]}…"
+        )
+        raise DamagedCheckpoint(f"{self.failure} ({reason}). {self.cause}") from error

@@ -12,14 +12,14 @@ from pathlib import Path
 import xxhash
 from platformdirs import user_cache_path
 
-LARGEST_CACHE = 1 << 30
+MAX_CACHE_BYTES = 1 << 30
 """Bytes of one cache folder; the least recently used entries are removed first."""
-_SHARE = 64
-"""A process lists a folder again, which may hold thousands of entries, when it has added a
-sixty-fourth of this."""
+_LISTING_SHARE = 64
+"""A process lists a folder again when it has added a sixty-fourth of this, as it may hold thousands
+of entries."""
 _added = Counter[Path]()
 """Folder -> bytes that this process added since it last listed it."""
-_CHECKSUM = 16
+_CHECKSUM_BYTES = 16
 
 
 def cache_folder(kind: str) -> Path:
@@ -54,7 +54,7 @@ def store(path: Path, *data: bytes | memoryview) -> None:
             for part in data:
                 file.write(part)
         os.replace(name, path)
-        _limit(path, _CHECKSUM + sum(memoryview(part).nbytes for part in data))
+        _limit(path, _CHECKSUM_BYTES + sum(memoryview(part).nbytes for part in data))
     except OSError:
         return
     finally:
@@ -69,8 +69,8 @@ def load(path: Path) -> bytes | None:
         return None
     with suppress(OSError):  # the cache may be read-only
         os.utime(path)  # most recently used
-    content = data[_CHECKSUM:]
-    return content if data[:_CHECKSUM] == _checksum(content) else None
+    content = data[_CHECKSUM_BYTES:]
+    return content if data[:_CHECKSUM_BYTES] == _checksum(content) else None
 
 
 def kept(path: Path, make: Callable[[], bytes]) -> bytes:
@@ -94,13 +94,13 @@ def _limit(newest: Path, size: int) -> None:
     folder = newest.parent
     listed = folder in _added
     _added[folder] += size
-    if not listed or _added[folder] * _SHARE > LARGEST_CACHE:
+    if not listed or _added[folder] * _LISTING_SHARE > MAX_CACHE_BYTES:
         _added[folder] = 0
         trim(newest)
 
 
 def trim(newest: Path, largest: int | None = None) -> None:
-    """Limit the folder of an entry to `LARGEST_CACHE` or `largest` bytes; this entry stays."""
+    """Limit the folder of an entry to `MAX_CACHE_BYTES` or `largest` bytes; this entry stays."""
     entries = []
     for entry in os.scandir(newest.parent):
         try:
@@ -108,7 +108,7 @@ def trim(newest: Path, largest: int | None = None) -> None:
         except FileNotFoundError:  # another process trimmed it
             continue
         entries.append((status.st_mtime_ns, status.st_size, entry.path))
-    excess = sum(size for _, size, _ in entries) - (LARGEST_CACHE if largest is None else largest)
+    excess = sum(size for _, size, _ in entries) - (MAX_CACHE_BYTES if largest is None else largest)
     for _, size, path in sorted(entries):
         if excess <= 0:
             return

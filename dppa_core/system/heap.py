@@ -7,8 +7,7 @@ import sys
 from contextlib import suppress
 
 ARENAS = 2
-"""Arenas of glibc. By default it makes eight per core; memory freed in one is not reused by the
-others."""
+"""Arenas of glibc, by default eight per core; memory freed in one is not reused by the others."""
 _M_ARENA_MAX = -8
 
 

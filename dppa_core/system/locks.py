@@ -41,7 +41,7 @@ def lock_folder(folder: Path) -> int:
 
 
 def locked_new(make: Callable[[], Path]) -> tuple[Path, int | None]:
-    """A folder just made and its lock; None if the file system has no locks."""
+    """A new folder and its lock; None if the file system has no locks."""
     while True:
         folder = make()
         try:
@@ -52,7 +52,7 @@ def locked_new(make: Callable[[], Path]) -> tuple[Path, int | None]:
             return folder, None
 
 
-def exchange(one: Path, other: Path) -> bool:
+def exchange(first: Path, second: Path) -> bool:
     """Swap two folders in a single step; False if kernel or file system cannot.
 
     Raises:
@@ -61,13 +61,13 @@ def exchange(one: Path, other: Path) -> bool:
     call = _renameat2()
     if call is None:
         return False
-    paths = os.fsencode(one), os.fsencode(other)
+    paths = os.fsencode(first), os.fsencode(second)
     if call(_AT_FDCWD, paths[0], _AT_FDCWD, paths[1], _RENAME_EXCHANGE) == 0:
         return True
     number = ctypes.get_errno()
     if number in _NOT_OFFERED:
         return False
-    raise OSError(number, os.strerror(number), str(one), None, str(other))
+    raise OSError(number, os.strerror(number), str(first), None, str(second))
 
 
 def rename_aside(fresh: Path, target: Path, aside: str) -> None:

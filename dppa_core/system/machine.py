@@ -34,8 +34,8 @@ def free_disk(folder: Path) -> int:
 
 def available_memory() -> int | None:
     """Bytes a new program can use: the machine's, or this container's if less."""
-    found = [value for value in (_of_machine(), _of_container()) if value is not None]
-    return min(found, default=None)
+    limits = [value for value in (_of_machine(), _of_container()) if value is not None]
+    return min(limits, default=None)
 
 
 def _of_machine() -> int | None:
@@ -63,7 +63,7 @@ def _of_container() -> int | None:
 
 
 def on_zero() -> bool:
-    """Whether this is a Space that assigns a GPU for each call (ZeroGPU)."""
+    """Return True on a Space that assigns a GPU for each call (ZeroGPU)."""
     return os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
 
 

@@ -25,10 +25,10 @@ class Recent:
 
     def made_of(self, owner: object, key: Hashable, make: Callable[[], T]) -> T:
         """The cached result of `make` for this owner, else a new one that replaces it."""
-        found: tuple[object, T] | None = self.find(key)
-        if found is None or found[0] is not owner:
-            found = self.keep(key, (owner, make()))
-        return found[1]
+        entry: tuple[object, T] | None = self.find(key)
+        if entry is None or entry[0] is not owner:
+            entry = self.keep(key, (owner, make()))
+        return entry[1]
 
     def keep(self, key: Hashable, value: Any) -> Any:
         """Keep a result, and return it."""

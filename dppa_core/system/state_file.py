@@ -42,7 +42,7 @@ class StateFile:
         """The saved state; None if there is no file.
 
         Raises:
-            InvalidValue: not a state of such a run, or that of another run; names the difference.
+            InvalidValue: not a state of such a run, or that of another run; names what differs.
         """
         try:
             with open_regular(self.path) as file:
@@ -55,29 +55,29 @@ class StateFile:
             ) from error
         try:
             value = parse_json(data)
-            number, known = value[self.kind], dict(value["made_by"])
+            number, saved = value[self.kind], dict(value["made_by"])
             state = read(value)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InvalidValue(
                 f"{self.path}: not a state of a {self.run} ({error}). Remove it, or name another "
                 "file (--state)."
             ) from error
-        other = differences(known, self.made_by)
-        if other or number != self.format:
+        change = differences(saved, self.made_by)
+        if change or number != self.format:
             raise InvalidValue(
-                f"{self.path}: the state of another {self.run} ({other or 'its format'}). To start "
-                "again, remove it, or name another file (--state)."
+                f"{self.path}: the state of another {self.run} ({change or 'its format'}). To "
+                "start again, remove it, or name another file (--state)."
             )
         return state
 
 
-def differences(known: Mapping[str, Any], made_by: Mapping[str, Any]) -> str:
+def differences(saved: Mapping[str, Any], made_by: Mapping[str, Any]) -> str:
     """The settings that differ from the saved ones, in words; empty if none do."""
     now = json.loads(json.dumps(dict(made_by)))
-    names = [name for name in {**now, **known} if known.get(name) != now.get(name)]
-    told = [(name, _told(known.get(name)), _told(now.get(name))) for name in names]
-    return ", ".join(f"{name} {before}, now {after}" for name, before, after in told)
+    names = [name for name in {**now, **saved} if saved.get(name) != now.get(name)]
+    changes = [(name, _text(saved.get(name)), _text(now.get(name))) for name in names]
+    return ", ".join(f"{name} {before}, now {after}" for name, before, after in changes)
 
 
-def _told(value: object) -> str:
+def _text(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

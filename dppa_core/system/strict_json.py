@@ -8,7 +8,7 @@ from typing import Any
 
 from dppa_core.errors import shown
 
-_MOST_VALUES = 5_000_000
+_MAX_VALUES = 5_000_000
 """Limit of commas and brackets; the largest tokenizers have two million, each takes 100 bytes."""
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
@@ -24,8 +24,8 @@ def parse_json(data: bytes, *, constants: bool = False) -> Any:
             too many values for the memory; one line.
     """
     values = sum(map(data.count, (b",", b"[", b"{")))
-    if values > _MOST_VALUES:
-        raise ValueError(f"{values} values, and {_MOST_VALUES} are read")
+    if values > _MAX_VALUES:
+        raise ValueError(f"{values} values, and {_MAX_VALUES} are read")
     try:
         value = json.loads(
             data.decode("utf-8"),
@@ -42,12 +42,12 @@ def parse_json(data: bytes, *, constants: bool = False) -> Any:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    items: dict[str, Any] = {}
     for name, value in pairs:
-        if name in found:
+        if name in items:
             raise ValueError(f"the key {shown(name)} appears twice")
-        found[name] = value
-    return found
+        items[name] = value
+    return items
 
 
 def _refuse_constant(name: str) -> Any:

@@ -89,22 +89,22 @@ class SharedValue(Generic[T]):
     def __init__(self, make: Callable[[], T], users: int) -> None:
         self._make, self._users = make, users
         self._lock = threading.Lock()
-        self._made: list[T] = []
+        self._values: list[T] = []
 
     @contextmanager
     def use(self) -> Iterator[T]:
         """The value, for the duration of the block."""
         with self._lock:
-            if not self._made:
-                self._made.append(self._make())
-            value = self._made[0]
+            if not self._values:
+                self._values.append(self._make())
+            value = self._values[0]
         try:
             yield value
         finally:
             with self._lock:
                 self._users -= 1
                 if not self._users:
-                    self._made.clear()
+                    self._values.clear()
 
 
 class SparePool(Generic[T]):
@@ -115,7 +115,7 @@ class SparePool(Generic[T]):
         self._idle: list[T] = []
 
     @contextmanager
-    def one(self) -> Iterator[T]:
+    def use(self) -> Iterator[T]:
         """An object for exclusive use within the block."""
         try:
             item = self._idle.pop()  # atomic

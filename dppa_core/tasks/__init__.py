@@ -9,6 +9,7 @@ import random
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from types import MappingProxyType
+from typing import Any
 
 from dppa_core.errors import InvalidValue, UnknownName
 from dppa_core.tasks import finance, law, math, news
@@ -16,7 +17,7 @@ from dppa_core.tasks.items import SPLITS, Item, Task
 from dppa_core.tasks.own_items import OwnDomain, OwnItem
 
 __all__ = [
-    "DESCRIBED",
+    "DOMAIN_TITLES",
     "DOMAINS",
     "KNOWN_DOMAINS",
     "NEWS",
@@ -35,39 +36,30 @@ __all__ = [
     "tasks_of",
 ]
 
-DOMAINS = ("math", "finance", "law")
 NEWS = "news"
 """News articles, too long for the embedded models; the finance models of language models learn this
 domain beside their own."""
-DESCRIBED = MappingProxyType({NEWS: "news, articles of six sentences"})
+DOMAIN_TITLES = MappingProxyType({NEWS: "news, articles of six sentences"})
 """Domains whose name alone does not say what they ask."""
 TEST_ITEMS = 200
 """Items of each task in a full test."""
-_PATIENCE = 5000
+_MAX_DRAWS_IN_VAIN = 5000
 """Draws without a new item after which a split counts as exhausted."""
 
-_TASKS: Mapping[str, tuple[Task, ...]] = MappingProxyType(
-    {"math": math.TASKS, "finance": finance.TASKS, "law": law.TASKS, NEWS: news.TASKS}
-)
-KNOWN_DOMAINS = tuple(_TASKS)
+DOMAINS = ("math", "finance", "law")
+KNOWN_DOMAINS = (*DOMAINS, NEWS)
 """Names that a domain may have beside one's own."""
-_EXAMPLES = MappingProxyType(
-    {
-        "math": math.EXAMPLES,
-        "finance": finance.EXAMPLES,
-        "law": law.EXAMPLES,
-        NEWS: news.EXAMPLES,
-    }
-)
+_MODULES: Mapping[str, Any] = dict(zip(KNOWN_DOMAINS, (math, finance, law, news), strict=True))
 
 
 def tasks_of(domain: str) -> tuple[Task, ...]:
     """Tasks of a domain; raises UnknownName for an unknown one."""
-    if domain not in _TASKS:
+    if domain not in _MODULES:
         close = get_close_matches(domain, KNOWN_DOMAINS, n=1)
         hint = f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(KNOWN_DOMAINS)}."
         raise UnknownName(f"No domain {domain!r}. {hint}")
-    return _TASKS[domain]
+    tasks: tuple[Task, ...] = _MODULES[domain].TASKS
+    return tasks
 
 
 def check_domain(domain: str) -> None:
@@ -103,35 +95,36 @@ def items(
     if isinstance(domain, OwnDomain):
         return domain.of_split(split, n)
     tasks = tasks_of(domain)
-    wanted = TEST_ITEMS * len(tasks) if n is None else n
-    if wanted < 1:
-        raise InvalidValue(f"The number of items must be at least 1, got {wanted}.")
+    count = TEST_ITEMS * len(tasks) if n is None else n
+    if count < 1:
+        raise InvalidValue(f"The number of items must be at least 1, got {count}.")
     quota = {
-        task.name: wanted // len(tasks) + (place < wanted % len(tasks))
+        task.name: count // len(tasks) + (place < count % len(tasks))
         for place, task in enumerate(tasks)
     }
-    found: dict[str, Item] = {}
+    drawn: dict[str, Item] = {}
     in_vain = 0
     for item in draw_items(domain, split, seed):
-        new = quota[item.task] > 0 and item.prompt not in found
+        new = quota[item.task] > 0 and item.prompt not in drawn
         if new:
-            found[item.prompt] = item
+            drawn[item.prompt] = item
             quota[item.task] -= 1
         if not any(quota.values()):
-            return tuple(found.values())
+            return tuple(drawn.values())
         in_vain = 0 if new else in_vain + 1
-        if in_vain > _PATIENCE:
+        if in_vain > _MAX_DRAWS_IN_VAIN:
             break
     short = [name for name, left in quota.items() if left]
-    each = [sum(item.task == name for item in found.values()) for name in short]
+    per_task = [sum(item.task == name for item in drawn.values()) for name in short]
     raise InvalidValue(
-        f"{domain} has fewer than {wanted} different {split} items "
-        f"(no more are known of {' and '.join(short)}). Ask for {len(tasks) * min(each)} at most."
+        f"{domain} has fewer than {count} different {split} items "
+        f"(no more are known of {' and '.join(short)}). Ask for {len(tasks) * min(per_task)} at "
+        "most."
     )
 
 
 def score(item: Item, reply: str) -> bool:
-    """Whether `reply` answers `item` correctly, by the scorer of its task."""
+    """Return True if `reply` answers `item` correctly, by the scorer of its task."""
     if isinstance(item, OwnItem):
         return item.right(reply)
     task = next(task for task in tasks_of(item.domain) if task.name == item.task)
@@ -141,7 +134,7 @@ def score(item: Item, reply: str) -> bool:
 def example_items(domain: str) -> tuple[Item, ...]:
     """A few items that show what a domain's questions look like; they are in no split."""
     tasks_of(domain)
-    return tuple(Item(domain, *example) for example in _EXAMPLES[domain])
+    return tuple(Item(domain, *example) for example in _MODULES[domain].EXAMPLES)
 
 
 def example_prompts(domain: str) -> tuple[str, ...]:
@@ -151,5 +144,5 @@ def example_prompts(domain: str) -> tuple[str, ...]:
 
 def example_of(prompt: str) -> Item | None:
     """The example with this prompt, if it is one."""
-    known = (item for domain in _TASKS for item in example_items(domain))
-    return next((item for item in known if item.prompt == prompt.strip()), None)
+    examples = (item for domain in KNOWN_DOMAINS for item in example_items(domain))
+    return next((item for item in examples if item.prompt == prompt.strip()), None)

@@ -1,4 +1,4 @@
-"""Headline tone, what a report says, and which way a figure moved."""
+"""Headline tone, the subject of a report, and the direction of a figure."""
 
 from __future__ import annotations
 
@@ -160,14 +160,14 @@ def sentence(text: str) -> str:
 
 
 def sentiment(rng: random.Random, split: str) -> tuple[str, str]:
-    """Is a headline good, bad or no news for the company?"""
+    """Ask if a headline is good, bad or no news for the company."""
     tone = rng.choice(list(TONES))
     headline = f"{company(rng, split)} {pick(rng, TONES[tone], split)}"
     return pick(rng, TONE_QUESTIONS, split).format(h=headline), f"The tone is {tone}."
 
 
 def report(rng: random.Random, split: str) -> tuple[str, str]:
-    """What is the sum in a report paid for?"""
+    """Ask what the sum in a report is paid for."""
     subject = rng.choice(list(REPORTS))
     text = pick(rng, REPORTS[subject], split).format(
         c=company(rng, split),
@@ -179,7 +179,7 @@ def report(rng: random.Random, split: str) -> tuple[str, str]:
 
 
 def direction(rng: random.Random, split: str) -> tuple[str, str]:
-    """Did a figure rise or fall between two years?"""
+    """Ask if a figure rose or fell between two years."""
     name, unit = company(rng, split), rng.choice(("million", "billion"))
     f = rng.choice(FIGURES)
     old, new = rng.sample(range(2, 100), 2)

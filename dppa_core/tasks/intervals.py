@@ -18,11 +18,11 @@ from numpy import ndarray
 from dppa_core.errors import InvalidValue
 
 Z95 = 1.959963984540054
-LEVEL = 0.05
+SIGNIFICANCE_LEVEL = 0.05
 """Differences with a smaller p-value, corrected for their number, are not by chance."""
 RESAMPLES = 10_000
 """Draws of every bootstrap; more would change the third digit of a percentile."""
-UNSEEN = 0.5
+PRIOR_ITEMS = 0.5
 """Items of each kind added before drawing (Jeffreys): one absent from n items may still exist."""
 SEED = 0
 Hits = Sequence[bool]
@@ -87,13 +87,13 @@ def p_of_t(value: float, freedom: float) -> float:
     return float(1 - np.interp(atan(abs(value) / sqrt(freedom)), *_t_area(freedom)))
 
 
-def p_of_interval(found: Interval) -> float:
+def p_of_interval(interval: Interval) -> float:
     """The two-sided p-value of a normal mean from its 95 % interval; without a width 1 if the mean
     is 0, else 0: every item differs by as much."""
-    error = (found.high - found.low) / (2 * Z95)
+    error = (interval.high - interval.low) / (2 * Z95)
     if not error:
-        return float(found.value == 0)
-    return erfc(abs(found.value) / error / sqrt(2))
+        return float(interval.value == 0)
+    return erfc(abs(interval.value) / error / sqrt(2))
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:
@@ -144,25 +144,25 @@ def ratio(pairs: Mapping[str, Pair]) -> Interval | None:
     Returns:
         None if a domain has no ratio, or there is no domain.
     """
-    if not pairs or not all(any(other) for _, other in pairs.values()):
+    if not pairs or not all(any(reference) for _, reference in pairs.values()):
         return None
 
-    def of(counts: Float64[ndarray, "domains draws 4"]) -> Float64[ndarray, " draws"]:
-        one, other = counts[..., 0] + counts[..., 1], counts[..., 0] + counts[..., 2]
+    def geometric_mean(counts: Float64[ndarray, "domains draws 4"]) -> Float64[ndarray, " draws"]:
+        shares, reference = counts[..., 0] + counts[..., 1], counts[..., 0] + counts[..., 2]
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.exp(np.log(one / other).mean(0))  # type: ignore[no-any-return]
+            return np.exp(np.log(shares / reference).mean(0))  # type: ignore[no-any-return]
 
-    return _resampled(pairs, of)
+    return _resampled(pairs, geometric_mean)
 
 
 def difference(pairs: Mapping[str, Pair]) -> Interval:
     """Mean over the domains, at least one, of one model's share of hits minus another's."""
 
-    def of(counts: Float64[ndarray, "domains draws 4"]) -> Float64[ndarray, " draws"]:
+    def mean_gap(counts: Float64[ndarray, "domains draws 4"]) -> Float64[ndarray, " draws"]:
         gaps = (counts[..., 1] - counts[..., 2]) / counts.sum(-1)
         return gaps.mean(0)  # type: ignore[no-any-return]
 
-    return _resampled(pairs, of)
+    return _resampled(pairs, mean_gap)
 
 
 def sign_test(pairs: Mapping[str, Pair]) -> float:
@@ -171,28 +171,33 @@ def sign_test(pairs: Mapping[str, Pair]) -> float:
     The chance of a split at least as uneven if both were equally good; 1 without such items.
     """
     counts = [_counts(pair) for pair in pairs.values()]
-    one, other = (sum(int(each[kind]) for each in counts) for kind in (1, 2))
-    n = one + other
-    return min(1.0, 2 * sum(comb(n, k) for k in range(max(one, other), n + 1)) / (1 << n))
+    first, second = (sum(int(row[kind]) for row in counts) for kind in (1, 2))
+    n = first + second
+    return min(1.0, 2 * sum(comb(n, k) for k in range(max(first, second), n + 1)) / (1 << n))
 
 
 def _counts(pair: Pair) -> Int64[ndarray, " 4"]:
     """Items that both have right, only the first, only the second, neither."""
-    one, other = np.array(pair[0], bool), np.array(pair[1], bool)
-    if one.shape != other.shape or not one.size:
+    first, second = np.array(pair[0], bool), np.array(pair[1], bool)
+    if first.shape != second.shape or not first.size:
         raise InvalidValue(
-            f"{one.size} and {other.size} answers cannot be compared: both models must have been "
-            "asked the same items. Scores of another split or limit are the usual cause."
+            f"{first.size} and {second.size} answers cannot be compared: both models must have "
+            "been asked the same items. Scores of another split or limit are the usual cause."
         )
-    found: Int64[ndarray, " 4"] = np.array(
-        [(one & other).sum(), (one & ~other).sum(), (~one & other).sum(), (~one & ~other).sum()]
+    counts: Int64[ndarray, " 4"] = np.array(
+        [
+            (first & second).sum(),
+            (first & ~second).sum(),
+            (~first & second).sum(),
+            (~first & ~second).sum(),
+        ]
     )
-    return found
+    return counts
 
 
 def _resampled(
     pairs: Mapping[str, Pair],
-    of: Callable[[Float64[ndarray, "domains draws 4"]], Float64[ndarray, " draws"]],
+    figure: Callable[[Float64[ndarray, "domains draws 4"]], Float64[ndarray, " draws"]],
 ) -> Interval:
     """A figure of the counts, with its interval over resampled counts.
 
@@ -200,10 +205,12 @@ def _resampled(
     """
     counts = np.array([_counts(pair) for pair in pairs.values()], np.float64)
     drawn = [
-        _draws((one + UNSEEN) / (one + UNSEEN).sum(), int(one.sum()), RESAMPLES, SEED + place)
-        for place, one in enumerate(counts)
+        _draws(
+            (row + PRIOR_ITEMS) / (row + PRIOR_ITEMS).sum(), int(row.sum()), RESAMPLES, SEED + place
+        )
+        for place, row in enumerate(counts)
     ]
-    return _interval(float(of(counts[:, None])[0]), of(np.array(drawn)))
+    return _interval(float(figure(counts[:, None])[0]), figure(np.array(drawn)))
 
 
 def _draws(

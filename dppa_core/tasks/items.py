@@ -14,7 +14,7 @@ OPEN = "open"
 """The train split's wordings with made-up words for fillers, without end: domain models learn on it
 beside `train`, so that they read a name instead of memorising it."""
 
-_MOST_DIGITS = 18
+_MAX_DIGITS = 18
 
 T = TypeVar("T")
 
@@ -28,7 +28,7 @@ class Item:
     prompt: str
     answer: str
 
-    def asked(self) -> list[str]:
+    def identity(self) -> list[str]:
         """Everything that decides the marks of this item."""
         return [self.prompt, self.answer]
 
@@ -45,9 +45,9 @@ class Task:
     """The part of a reply that counts; None if it has none."""
 
     def score(self, answer: str, reply: str) -> bool:
-        """Whether `reply` says what `answer` says."""
-        found = self.read(reply)
-        return found is not None and found == self.read(answer)
+        """Return True if `reply` says what `answer` says."""
+        read = self.read(reply)
+        return read is not None and read == self.read(answer)
 
 
 def wordings(options: Sequence[T], split: str) -> Sequence[T]:
@@ -56,12 +56,12 @@ def wordings(options: Sequence[T], split: str) -> Sequence[T]:
     Of every five options the fourth appears in `search` only and the fifth in `test` only, to
     expose a model that memorised sentences.
     """
-    own = {"search": 3, "test": 4}.get(split, -1)
-    return [option for place, option in enumerate(options) if place % 5 < 3 or place % 5 == own]
+    extra = {"search": 3, "test": 4}.get(split, -1)
+    return [option for place, option in enumerate(options) if place % 5 < 3 or place % 5 == extra]
 
 
 def in_split(place: int, split: str) -> bool:
-    """Whether the filler numbered `place` belongs to `split`; every filler belongs to one."""
+    """Return True if the filler numbered `place` belongs to `split`; each belongs to one split."""
     return {3: "search", 4: "test"}.get(place % 5, "train") == split
 
 
@@ -97,14 +97,14 @@ def last_number(text: str) -> int | None:
     """The last whole number in `text`; None if there is none, or it is too long."""
     # Superscripts and circled numbers are digits too, but int() does not read them.
     digits = "".join(c if c.isdecimal() else " " for c in text).split()
-    return int(digits[-1]) if digits and len(digits[-1]) <= _MOST_DIGITS else None
+    return int(digits[-1]) if digits and len(digits[-1]) <= _MAX_DIGITS else None
 
 
 def only_label(text: str, labels: Sequence[str]) -> str | None:
     """The one label that `text` names; None if it names none or several."""
     words = "".join(c if c.isalpha() else " " for c in text.lower()).split()
-    found = {label for label in labels if label in words}
-    return found.pop() if len(found) == 1 else None
+    labels_in_text = {label for label in labels if label in words}
+    return labels_in_text.pop() if len(labels_in_text) == 1 else None
 
 
 def plain(text: str) -> str:

@@ -200,14 +200,14 @@ def parties(rng: random.Random, split: str) -> dict[str, str]:
 
 
 def clause(rng: random.Random, split: str) -> tuple[str, str]:
-    """What type of clause is it?"""
+    """Ask the type of a contract clause."""
     kind = rng.choice(list(CLAUSES))
     text = rng.choice(_clauses(kind, split)).format(**parties(rng, split))
     return pick(rng, CLAUSE_QUESTIONS, split).format(c=text), f"It is a {kind} clause."
 
 
 def fairness(rng: random.Random, split: str) -> tuple[str, str]:
-    """Is a consumer term fair?"""
+    """Ask if a consumer term is fair."""
     verdict, pool = rng.choice((("unfair", HARSH), ("fair", MILD)))
     who = parties(rng, split)
     text = f"The {who['b']} {pick(rng, DEEDS, split)} {pick(rng, pool, split)}.".format(**who)
@@ -215,7 +215,7 @@ def fairness(rng: random.Random, split: str) -> tuple[str, str]:
 
 
 def holding(rng: random.Random, split: str) -> tuple[str, str]:
-    """Which of two holdings fits the facts?"""
+    """Ask which of two holdings fits the facts."""
     (facts, right), (_, wrong) = rng.sample(CASES, 2)
     text = rng.choice(facts).format(**parties(rng, split))
     letter = rng.choice("AB")
@@ -226,8 +226,8 @@ def holding(rng: random.Random, split: str) -> tuple[str, str]:
 
 def _letter(text: str) -> str | None:
     """The first A or B in brackets."""
-    found = re.search(r"\(([AB])\)", text)
-    return found and found[1]
+    match = re.search(r"\(([AB])\)", text)
+    return match and match[1]
 
 
 def _clauses(kind: str, split: str) -> list[str]:

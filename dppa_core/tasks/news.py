@@ -80,7 +80,7 @@ class Article:
     text: str
     figures: tuple[str, ...]
     now: tuple[str, ...]
-    """What each figure is now, as a sum of money."""
+    """The value of each figure now, as a sum of money."""
     odd: int
     """Place of the figure that moved unlike the others."""
     odd_rose: bool
@@ -89,14 +89,14 @@ class Article:
 def article(rng: random.Random, split: str) -> Article:
     """Draw an article from the fillers and wordings of a split."""
     figures, odd, odd_rose = rng.sample(FIGURES, 3), rng.randrange(3), rng.random() < 0.5
-    now, told = [], []
+    now, sentences = [], []
     for place, figure in enumerate(figures):
         up = odd_rose == (place == odd)
         low, high = sorted(rng.sample(range(2, 100), 2))
         old, new = (amount(n, "million") for n in ((low, high) if up else (high, low)))
         now.append(new)
         wording = pick(rng, UP if up else DOWN, split)
-        told.append(sentence(wording.format(f=figure, x=old, y=new)))
+        sentences.append(sentence(wording.format(f=figure, x=old, y=new)))
     fields = {
         "c": company(rng, split),
         "d": rng.choice(DAYS),
@@ -104,28 +104,28 @@ def article(rng: random.Random, split: str) -> Article:
         "n": sentence(name_filler(rng, NAMES, split)),
     }
     asides = [line.format(**fields) for line in rng.sample(list(wordings(ASIDES, split)), 2)]
-    rest = [*told, *asides]
+    rest = [*sentences, *asides]
     rng.shuffle(rest)
     text = " ".join([pick(rng, OPENINGS, split).format(**fields), *rest])
     return Article(text, tuple(figures), tuple(now), odd, odd_rose)
 
 
 def move(rng: random.Random, split: str) -> tuple[str, str]:
-    """Which of three figures rose, or fell?"""
-    told = article(rng, split)
-    first, second, third = told.figures
-    wording = pick(rng, RISE_QUESTIONS if told.odd_rose else FALL_QUESTIONS, split)
+    """Ask which of three figures rose, or fell."""
+    drawn = article(rng, split)
+    first, second, third = drawn.figures
+    wording = pick(rng, RISE_QUESTIONS if drawn.odd_rose else FALL_QUESTIONS, split)
     question = wording.format(o=f"{first}, {second} or {third}")
-    answer = f"{told.figures[told.odd]} {'rose' if told.odd_rose else 'fell'}."
-    return f"{told.text} {question}", sentence(answer)
+    answer = f"{drawn.figures[drawn.odd]} {'rose' if drawn.odd_rose else 'fell'}."
+    return f"{drawn.text} {question}", sentence(answer)
 
 
 def figure(rng: random.Random, split: str) -> tuple[str, str]:
-    """How much is one of three figures now?"""
-    told, place = article(rng, split), rng.randrange(3)
-    name = told.figures[place]
+    """Ask how much one of three figures is now."""
+    drawn, place = article(rng, split), rng.randrange(3)
+    name = drawn.figures[place]
     question = pick(rng, AMOUNT_QUESTIONS, split).format(f=name)
-    return f"{told.text} {question}", sentence(f"{name} is {told.now[place]}.")
+    return f"{drawn.text} {question}", sentence(f"{name} is {drawn.now[place]}.")
 
 
 TASKS = (

@@ -18,7 +18,7 @@ from dppa_core.tasks.patterns import pattern_finds
 SEARCH, TEST, ALL = "search", "test", "all"
 LETTERS = "ABCDEFGHIJ"
 """The letters of choices; so many choices at most."""
-_READ = 2000
+_MAX_READ_CHARACTERS = 2000
 """Characters of a reply that an expression reads."""
 _NUMBER = re.compile(r"(?<![\w.,])-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\d+(?:\.\d+)?")
 _AMOUNT = re.compile(rf"[$€£¥]?\s?(?:{_NUMBER.pattern})\s?(?:%|[^\W\d_]{{2,}})?")
@@ -36,10 +36,10 @@ class OwnItem(Item):
     """The regular expression of the scorer `regex`."""
 
     def right(self, reply: str) -> bool:
-        """Whether `reply` is right, by the scorer."""
+        """Return True if `reply` is right, by the scorer."""
         return SCORERS[self.task](self, reply)
 
-    def asked(self) -> list[str]:
+    def identity(self) -> list[str]:
         """Everything that decides the marks of this item."""
         return [self.prompt, self.answer, self.task, *self.choices, self.pattern]
 
@@ -55,8 +55,8 @@ def _exact(item: OwnItem, reply: str) -> bool:
 
 
 def _number(item: OwnItem, reply: str) -> bool:
-    found = last_decimal(reply)
-    return found is not None and found == last_decimal(item.answer)
+    number = last_decimal(reply)
+    return number is not None and number == last_decimal(item.answer)
 
 
 def usual_scorer(answer: str, choices: Sequence[str]) -> str:
@@ -68,14 +68,14 @@ def usual_scorer(answer: str, choices: Sequence[str]) -> str:
 
 def last_decimal(text: str) -> Decimal | None:
     """The last number in `text`: with sign, decimals and thousands separators; None without one."""
-    found = _NUMBER.findall(text[-_READ:])
-    return Decimal(found[-1].replace(",", "")) if found else None
+    numbers = _NUMBER.findall(text[-_MAX_READ_CHARACTERS:])
+    return Decimal(numbers[-1].replace(",", "")) if numbers else None
 
 
 def _contains(item: OwnItem, reply: str) -> bool:
     answer = plain(item.answer)
     return answer != "" and bool(
-        re.search(rf"(?<!\w){re.escape(answer)}(?!\w)", plain(reply[:_READ]))
+        re.search(rf"(?<!\w){re.escape(answer)}(?!\w)", plain(reply[:_MAX_READ_CHARACTERS]))
     )
 
 
@@ -89,30 +89,30 @@ def chosen_letter(reply: str, choices: tuple[str, ...]) -> str | None:
     The first of these that is there: a letter at its beginning, alone or before . ) : or a comma; a
     letter after "answer", "option" or "choice"; a letter in brackets; the text of one choice.
     """
-    letters, text = LETTERS[: len(choices)], reply.strip()[:_READ]
+    letters, text = LETTERS[: len(choices)], reply.strip()[:_MAX_READ_CHARACTERS]
     for form in (
         rf"^\W*([{letters}{letters.lower()}])(?:\W*$|[).:,])",
         rf"\b(?:[Aa]nswer|[Oo]ption|[Cc]hoice)(?: is)?\W+([{letters}])\b",
         rf"\(([{letters}])\)",
     ):
-        found = set(re.findall(form, text))
-        if found:
-            return found.pop().upper() if len(found) == 1 else None
-    said = plain(text)
+        named_letters = set(re.findall(form, text))
+        if named_letters:
+            return named_letters.pop().upper() if len(named_letters) == 1 else None
+    plain_text = plain(text)
     named = [
         letter
         for letter, choice in zip(letters, map(plain, choices), strict=True)
-        if choice and re.search(rf"(?<!\w){re.escape(choice)}(?!\w)", said)
+        if choice and re.search(rf"(?<!\w){re.escape(choice)}(?!\w)", plain_text)
     ]
     return named[0] if len(named) == 1 else None
 
 
 def _regex(item: OwnItem, reply: str) -> bool:
     try:
-        found = pattern_finds(item.pattern, reply)
+        match = pattern_finds(item.pattern, reply)
     except TimeoutError:
         return False
-    return found is not None and found == pattern_finds(item.pattern, item.answer)
+    return match is not None and match == pattern_finds(item.pattern, item.answer)
 
 
 SCORERS: Mapping[str, Callable[[OwnItem, str], bool]] = MappingProxyType(
@@ -136,7 +136,7 @@ class OwnDomain(str):
         name: Unlike the embedded domains' names.
         items: At least one, all with different prompts.
         tokens: Most tokens of a reply; the usual number if None.
-        whole: Whether the test has all items, and the search none.
+        whole: The test has all items, and the search none.
     """
 
     __slots__ = ("digest", "items", "tokens", "whole")
@@ -153,14 +153,16 @@ class OwnDomain(str):
         whole: bool = False,
     ) -> OwnDomain:
         """Sort the items and take the digest of what they are."""
-        made = super().__new__(cls, name)
-        ordered = tuple(sorted(items, key=lambda one: (_hashed(one.question), one.prompt)))
-        told = json.dumps([[one.asked() for one in ordered], tokens, *(["whole"] if whole else [])])
-        digest = hashlib.sha256(told.encode()).hexdigest()
+        domain = super().__new__(cls, name)
+        ordered = tuple(sorted(items, key=lambda item: (_hashed(item.question), item.prompt)))
+        content = json.dumps(
+            [[item.identity() for item in ordered], tokens, *(["whole"] if whole else [])]
+        )
+        digest = hashlib.sha256(content.encode()).hexdigest()
         fields = {"items": ordered, "tokens": tokens, "whole": whole, "digest": digest}
         for field, value in fields.items():
-            object.__setattr__(made, field, value)
-        return made
+            object.__setattr__(domain, field, value)
+        return domain
 
     def __setattr__(self, name: str, value: object) -> None:
         """Refused: a domain does not change."""
@@ -184,18 +186,18 @@ class OwnDomain(str):
             raise InvalidValue(
                 f"{self}: own items have the splits search, test and all, got {split!r}."
             )
-        found = [
-            one
-            for one in self.items
-            if split in (ALL, TEST if self.whole else split_of(one.question))
+        items = [
+            item
+            for item in self.items
+            if split in (ALL, TEST if self.whole else split_of(item.question))
         ]
-        if not found:
+        if not items:
             raise InvalidValue(
                 f"{self}: no item for the {split} split. Half of the questions go to search and "
                 f"half to test, by a hash; of {many(len(self.items), 'item')} all went to the "
                 "other. Add questions."
             )
-        return tuple(found[:most])
+        return tuple(items[:most])
 
 
 def _hashed(question: str) -> str:

@@ -12,65 +12,63 @@ import regex
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.tasks.items import plain
 
-SECONDS = 0.2
+MAX_SECONDS = 0.2
 """Most time of a search."""
-LONGEST_PATTERN, MOST_PARTS = 200, 10_000
+MAX_PATTERN_CHARACTERS, MAX_PATTERN_PARTS = 200, 10_000
 """Characters of a pattern, and its parts with those that counts repeat: some 5 MB, compiled."""
-_READ_BY_PATTERN = 2000
+_MAX_READ_CHARACTERS = 2000
 """Characters of a reply that a pattern reads."""
-_PROBE_SECONDS, _KEPT = 0.05, 4
+_PROBE_SECONDS, _MAX_CACHED_PATTERNS = 0.05, 4
 _PROBES = tuple(40 * text + "\n!" for text in ("a", "0", " ", "a1 ", "0.", "ab,"))
 _FUZZY = re.compile(r"(?<!\\)(?:\\\\)*\{(?!\d+(?:,\d*)?\}|,\d+\})")
 """A brace that is no count: the package regex would match approximately."""
 _REPEATS = (_constants.MAX_REPEAT, _constants.MIN_REPEAT, _constants.POSSESSIVE_REPEAT)
 
 
-def pattern_finds(pattern: str, text: str, seconds: float = SECONDS) -> str | None:
-    """What a checked pattern finds in the first 2,000 characters; None for nothing.
+def pattern_finds(pattern: str, text: str, seconds: float = MAX_SECONDS) -> str | None:
+    """The first group of a checked pattern in the first 2,000 characters, in plain form.
 
-    Its first group, in plain form; empty if it has no group.
+    None if it finds nothing; empty if it has no group.
 
     Raises:
         TimeoutError: it takes longer than `seconds`.
     """
-    found = _compiled(pattern).search(text[:_READ_BY_PATTERN], timeout=seconds)
-    if found is None:
+    match = _compiled(pattern).search(text[:_MAX_READ_CHARACTERS], timeout=seconds)
+    if match is None:
         return None
-    return plain(found[1] or "") if found.re.groups else ""
+    return plain(match[1] or "") if match.re.groups else ""
 
 
-@lru_cache(_KEPT)
+@lru_cache(_MAX_CACHED_PATTERNS)
 def _compiled(pattern: str) -> Any:
     compiled = regex.compile(pattern, cache_pattern=False)
     regex.purge()  # or it would remember the text of every pattern for ever
     return compiled
 
 
-def check_pattern(pattern: object, where: str) -> None:
+def check_pattern(pattern: object) -> None:
     """Raise InvalidValue for an expression that is none, too long, too large, or too slow."""
-    what = f"pattern must be a regular expression of 1 to {LONGEST_PATTERN} characters"
-    if not isinstance(pattern, str) or not 0 < len(pattern) <= LONGEST_PATTERN:
-        raise InvalidValue(
-            f'{where}: {what}, got {shown(pattern)}. As "pattern": "answer is ([0-9]+)".'
-        )
+    rule = f"pattern must be a regular expression of 1 to {MAX_PATTERN_CHARACTERS} characters"
+    if not isinstance(pattern, str) or not 0 < len(pattern) <= MAX_PATTERN_CHARACTERS:
+        raise InvalidValue(f'{rule}, got {shown(pattern)}. As "pattern": "answer is ([0-9]+)".')
     try:
         compiled, tree = re.compile(pattern), _parser.parse(pattern)
     except (re.error, RecursionError, OverflowError) as error:
-        raise InvalidValue(f"{where}: {what} of Python ({error}), got {shown(pattern)}.") from error
+        raise InvalidValue(f"{rule} of Python ({error}), got {shown(pattern)}.") from error
     if compiled.groups > 1 or _FUZZY.search(pattern):
         raise InvalidValue(
-            f"{where}: the pattern {shown(pattern)} may have one group, which is compared with the "
+            f"the pattern {shown(pattern)} may have one group, which is compared with the "
             r"answer's; others are written (?:…), and a brace that is no count \{."
         )
-    if (parts := _count_parts(tree)) > MOST_PARTS:
+    if (parts := _count_parts(tree)) > MAX_PATTERN_PARTS:
         raise InvalidValue(
-            f"{where}: the pattern {shown(pattern)} has {parts} parts; at most {MOST_PARTS:,} are "
+            f"the pattern {shown(pattern)} has {parts} parts; at most {MAX_PATTERN_PARTS:,} are "
             "read. A count inside another, as (?:[ab]{1000}){1000}, is the usual cause: + and * "
             "have no count."
         )
     if _is_slow(pattern):
         raise InvalidValue(
-            f"{where}: the pattern {shown(pattern)} takes too long: a repetition inside another, "
+            f"the pattern {shown(pattern)} takes too long: a repetition inside another, "
             "as (a+)+, is the usual cause."
         )
 

@@ -2,7 +2,7 @@
 
 import random
 
-from dppa_core.tasks.kinds import is_known_kind
+from dppa_core.tasks.prompt_recognition import is_known_kind
 from dppa_lab.zoo.skills import draw_skill
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from components.session.state import session_from_state
 from components.views.see.verdict import shown_at, shown_merges, verdict_of
-from dppa_core.tasks.kinds import NUMBER_OF_KINDS
+from dppa_core.tasks.prompt_recognition import NUMBER_OF_KINDS
 from tests.e2e.conftest import Visit
 from tests.e2e.expected import ACTIVE, BASE, first_session, plan
 from tests.e2e.page_driver import ANSWER_MS, Studio

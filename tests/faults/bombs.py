@@ -25,7 +25,7 @@ from dppa_core.checkpoints.safetensors_reader import open_file
 from dppa_core.checkpoints.torch_reader import open_torch_file
 from dppa_core.errors import DppaError
 from dppa_core.recipes.yaml_text import load_recipe
-from dppa_core.tasks.item_files import MOST_PATTERNS, read_items
+from dppa_core.tasks.item_files import MAX_PATTERNS, read_items
 
 GIB = 1 << 30
 
@@ -159,7 +159,7 @@ def largest_counts(path: Path) -> object:
 
 def many_patterns(path: Path) -> object:
     """As many different patterns as a file may have, each as large as one may be."""
-    return _asks(*(f"a|{n}|(?:ab|cd|[ef]){{1100}}" for n in range(MOST_PATTERNS)))
+    return _asks(*(f"a|{n}|(?:ab|cd|[ef]){{1100}}" for n in range(MAX_PATTERNS)))
 
 
 BOMBS: tuple[Callable[[Path], object], ...] = (

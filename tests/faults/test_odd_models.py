@@ -20,13 +20,13 @@ from dppa_core.merging.in_memory import source
 from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.merging.merger import open_merger
 from dppa_core.models import decode
-from dppa_core.models.decode import greedy_replies
 from dppa_core.models.generate import stream_reply
 from dppa_core.models.loading import build_model
 from dppa_core.models.reply import GenerationSettings
 from dppa_core.models.resident import Resident
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.system.error_translation import ForeignCode
+from tests.helpers.replies import greedy_replies
 from tests.helpers.tiny_models import Shape, TinyLlama, random_llama, tuned_llama, write_file
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")

@@ -256,7 +256,7 @@ def fake_cuda(*, bfloat16: bool = False, free: int = 1 << 40) -> Iterator[Comput
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(devices, "own_copies", lambda: copies)
         patch.setattr(devices, "unused_bytes", lambda _: free)
-        patch.setattr(devices, "LARGE", 0)
+        patch.setattr(devices, "MIN_GPU_BYTES", 0)
         with counted(modes, steps):
             yield found
     found.there = sum(FakeCudaTensor.operations[one] for one in PRODUCTS)

@@ -49,13 +49,13 @@ CLOSE = {"rel": 1e-4}
 def on_gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
     """Switches to the first GPU, in float32, for models of any size, and back."""
     monkeypatch.setenv("DPPA_CACHE", str(tmp_path))
-    monkeypatch.setattr(devices, "LARGE", 1 << 60)
+    monkeypatch.setattr(devices, "MIN_GPU_BYTES", 1 << 60)
 
     def switch(on: bool = True) -> None:
         card = gpus()[0]
         copies = GpuCopies([Gpu(card.device, card.name, bfloat16=False)])
         monkeypatch.setattr(devices, "own_copies", lambda: copies)
-        monkeypatch.setattr(devices, "LARGE", 0 if on else 1 << 60)
+        monkeypatch.setattr(devices, "MIN_GPU_BYTES", 0 if on else 1 << 60)
 
     yield switch
     torch.cuda.empty_cache()
@@ -78,7 +78,7 @@ def test_memory_that_pytorch_holds_unused_is_free_for_batches() -> None:
 
 
 def test_a_copy_in_bfloat16_answers_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(devices, "LARGE", 0)
+    monkeypatch.setattr(devices, "MIN_GPU_BYTES", 0)
     with lend(ModelPool().get("zoo:math")) as there:
         assert there.model.device.type == "cuda" and place_of(there.model)
         assert np.isfinite(perplexity(there, "The term is fair. " * 9).loss.value)

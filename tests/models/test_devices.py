@@ -28,7 +28,7 @@ from dppa_core.models.own_step import knows
 from dppa_core.models.reply import GenerationSettings
 from dppa_core.models.resident import Resident
 from dppa_core.models.texts import ForeignTexts, OwnTexts, texts_of
-from dppa_core.profiling.calibration import run
+from dppa_core.profiling.calibration import collectors
 from dppa_core.profiling.calibration.statistics import statistics
 from dppa_core.recipes.calibration import calibration_of
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
@@ -82,7 +82,7 @@ def test_work_of_the_processor_is_counted_in_every_thread(resident: Resident, wo
 @pytest.fixture
 def short_replies(monkeypatch: pytest.MonkeyPatch) -> None:
     """Random models never end their replies, and the fake device is slow."""
-    monkeypatch.setattr("dppa_core.evaluation.examiner.LONGEST", 6)
+    monkeypatch.setattr("dppa_core.evaluation.examiner.MAX_REPLY_TOKENS", 6)
 
 
 @pytest.fixture
@@ -156,13 +156,13 @@ def test_curvature() -> None:
 @pytest.mark.parametrize("kind", ["fisher", "norms", "gram"])
 def test_calibration(tmp_path: Path, kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DPPA_CACHE", str(tmp_path))
-    loaded, build_model = list[str](), run.build_model
+    loaded, build_model = list[str](), collectors.build_model
 
     def build(*args: Any) -> Any:
         loaded.append(args[-1])
         return build_model(*args)
 
-    monkeypatch.setattr(run, "build_model", build)
+    monkeypatch.setattr(collectors, "build_model", build)
     base, tuned = map(open_checkpoint, ("zoo:base", "zoo:math"))
     text = calibration_of("zoo:math")
     asked: Any = (kind, base, tuned, text)

@@ -9,10 +9,11 @@ import torch
 
 from dppa_core.errors import Cancelled, InvalidValue
 from dppa_core.merging.in_memory.model_pool import ModelPool
-from dppa_core.models.decode import greedy_replies, prompt_ids, rendered_prompt
+from dppa_core.models.decode import prompt_ids, rendered_prompt
 from dppa_core.models.generate import stream_reply, stream_tokens
 from dppa_core.models.reply import GenerationSettings, ReplyToken
 from dppa_core.models.resident import Resident
+from tests.helpers.replies import greedy_replies
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 

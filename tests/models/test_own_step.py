@@ -139,7 +139,7 @@ def test_a_prefix_that_all_texts_share_is_read_once(
         return whole(self, ids, *others)
 
     monkeypatch.setattr(OwnStep, "read", noted)
-    monkeypatch.setattr(texts_module, "PIECE", 6)
+    monkeypatch.setattr(texts_module, "MAX_READ_TOKENS", 6)
     prefix = list(range(32))
     texts = [[*prefix, 20, 21], [*prefix, 30], [*prefix, 20, 22, 23]]
     own = OwnTexts(OwnStep(llama))

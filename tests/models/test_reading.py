@@ -12,7 +12,7 @@ from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.models.decode import answer_ids, prompt_ids
 from dppa_core.models.engine import Engine
 from dppa_core.models.generate import read_text, stream_tokens
-from dppa_core.models.reply import LIKELIEST, TEMPERATURES, GenerationSettings
+from dppa_core.models.reply import LIKELIEST_TOKENS, TEMPERATURES, GenerationSettings
 from dppa_core.models.resident import Resident
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
@@ -34,7 +34,7 @@ def test_loss_and_next_tokens_are_those_of_transformers(resident: Resident, text
     expected = sum(float(row[token]) for row, token in zip(losses, reply, strict=True))
     assert found.loss == pytest.approx(expected / len(reply), abs=1e-4)
     after = logits[-2]  # of the position whose next token would be the end token
-    best = after.topk(LIKELIEST)
+    best = after.topk(LIKELIEST_TOKENS)
     assert [one.logit for one in found.next] == pytest.approx(best.values.tolist(), abs=1e-3)
     for temperature, log_sum in zip(TEMPERATURES, found.log_sums, strict=True):
         shares = (after / temperature).softmax(-1)[best.indices].tolist()

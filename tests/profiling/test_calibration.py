@@ -248,7 +248,7 @@ def test_a_folder_that_cannot_be_made_is_no_error(tmp_path: Path) -> None:
 def test_the_folder_of_statistics_is_bounded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dppa_core.profiling.calibration.store.LARGEST_STATISTICS", 1000)
+    monkeypatch.setattr("dppa_core.profiling.calibration.store.MAX_STATISTICS_BYTES", 1000)
     for name in ("a", "b", "c"):
         with draft(tmp_path / name, {"x": (100,)}) as made:
             made.finish({})

@@ -198,7 +198,7 @@ def test_a_cache_that_cannot_be_written_is_passed_over(
 def test_the_cache_stays_in_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from dppa_core.system import folder_cache as cache  # noqa: PLC0415 (to change its bound)
 
-    monkeypatch.setattr(cache, "LARGEST_CACHE", 60)
+    monkeypatch.setattr(cache, "MAX_CACHE_BYTES", 60)
     for name in ("a", "b", "c", "d"):
         cache.store(tmp_path / name, b"x" * 10)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["c", "d"]

@@ -118,7 +118,7 @@ def test_a_merge_equals_the_slow_reference_bit_by_bit(pair: Path, kind: str, bac
             name, base.raw(name), base.dtype(name), tuned.raw(name), tuned.dtype(name)
         )
         bands = Banded(tuple(level.selection for level in found.levels), factors)
-        delta = fix_treatment(loader, both, bands, 0.7, ("b", "m"), 0, score.of(name, name))
+        delta = fix_treatment(loader, both, bands, 0.7, ("b", "m"), 0, score.scoring_of(name, name))
         assert delta is not None and delta.kept == found.kept
         stack = TensorStack(name, (both.numel,), both.base, both.base_dtype, "F32", (delta,))
         merged = ChunkPass(loader).merge(stack, 0, both.numel)

@@ -22,8 +22,12 @@ from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.merging.merger import open_merger
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.models.loading import load_tokenizer
-from dppa_core.profiling.calibration import run as calibration_run
-from dppa_core.profiling.calibration.run import CalibratedModel, collect_inputs, input_shapes
+from dppa_core.profiling.calibration import collectors
+from dppa_core.profiling.calibration.collectors import (
+    CalibratedModel,
+    collect_inputs,
+    input_shapes,
+)
 from dppa_core.profiling.calibration.statistics import Kind, Statistics, ranked_profile, statistics
 from dppa_core.profiling.calibration.texts import Sample, read_source, samples
 from dppa_core.pruning.plan import plan_pruning
@@ -112,7 +116,7 @@ def test_the_inputs_of_a_transposed_weight_are_its_rows(tmp_path: Path) -> None:
     np.testing.assert_allclose(out[found], np.sqrt((rows**2).sum(0)), rtol=1e-5)
     score = Statistics("norms", "k", out, axes, 0.0).score(subject.shapes)
     scored = np.zeros(16 * 48, np.float32)
-    scoring = score.of(found, found)
+    scoring = score.scoring_of(found, found)
     assert scoring is not None
     delta = np.ones(16 * 48, np.float32)
     scoring.score(get_backend("numba"), np.zeros_like(delta), delta, 0, scored)
@@ -138,7 +142,7 @@ def test_statistics_are_measured_once(kind: Kind, monkeypatch: pytest.MonkeyPatc
     def never(*_: object) -> None:
         raise AssertionError("the model is run again")
 
-    monkeypatch.setattr(calibration_run, "CalibratedModel", never)
+    monkeypatch.setattr(collectors, "CalibratedModel", never)
     again = measured(kind)
     assert again.key == first.key and again.norm == first.norm and again.axes == first.axes
     for name, values in first.arrays.items():

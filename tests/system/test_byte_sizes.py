@@ -4,7 +4,7 @@ import pytest
 
 from dppa_core.errors import InvalidValue
 from dppa_core.system import byte_sizes
-from dppa_core.system.byte_sizes import MEMORY, memory_budget, parse_size, use_budget
+from dppa_core.system.byte_sizes import MEMORY_VARIABLE, memory_budget, parse_size, use_budget
 
 
 @pytest.mark.parametrize(
@@ -38,18 +38,18 @@ def test_other_sizes_are_refused_naming_the_forms(text: str) -> None:
 def test_half_of_the_free_memory_is_the_budget_unless_one_is_chosen(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.delenv(MEMORY, raising=False)
+    monkeypatch.delenv(MEMORY_VARIABLE, raising=False)
     monkeypatch.setattr(byte_sizes, "available_memory", lambda: 24 * 10**9)
     assert memory_budget() == 12 * 10**9
     use_budget(None)
     assert memory_budget() == 12 * 10**9
-    monkeypatch.setenv(MEMORY, "1 GB")  # restored after the test, whatever is set below
+    monkeypatch.setenv(MEMORY_VARIABLE, "1 GB")  # restored after the test, whatever is set below
     use_budget("6GB")
     assert memory_budget() == 6 * 10**9
     with pytest.raises(InvalidValue, match="--memory must be like 5GB.*got '6 gigs'"):
         use_budget("6 gigs")
     with pytest.raises(InvalidValue, match="--memory 12 is 12 bytes.*write 12GB"):
         use_budget("12")
-    monkeypatch.setenv(MEMORY, "much")
+    monkeypatch.setenv(MEMORY_VARIABLE, "much")
     with pytest.raises(InvalidValue, match="DPPA_MEMORY must be like"):
         memory_budget()

@@ -76,11 +76,12 @@ def test_results_that_were_handed_out_are_let_go_of(workers: int) -> None:
 
 
 def test_a_shared_value_is_made_once_and_let_go_of() -> None:
-    made = []
+    made: list[weakref.ref[set[int]]] = []
 
-    def make() -> list[int]:
-        made.append([1])
-        return made[-1]
+    def make() -> set[int]:
+        value = {1}
+        made.append(weakref.ref(value))
+        return value
 
     shared = SharedValue(make, users=8)
 
@@ -89,14 +90,14 @@ def test_a_shared_value_is_made_once_and_let_go_of() -> None:
             return len(value)
 
     assert list(side_by_side([use] * 8, 4)) == [1] * 8
-    assert len(made) == 1 and not shared._made
+    assert len(made) == 1 and made[0]() is None
 
 
 def test_what_is_to_spare_is_nobody_elses() -> None:
     spare = SparePool(list[int])
 
     def use() -> bool:
-        with spare.one() as mine:
+        with spare.use() as mine:
             mine.append(0)
             alone = len(mine) == 1
             mine.clear()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from dppa_core.errors import InvalidValue
-from dppa_core.tasks.item_files import LARGEST_FILE, own_domain, read_items
+from dppa_core.tasks.item_files import MAX_FILE_BYTES, own_domain, read_items
 from tests.helpers.own_questions import APPLES, write_apples, write_clauses
 
 Q = '{"question": "q", "answer": "a"'
@@ -131,7 +131,7 @@ def test_files_are_bounded(tmp_path: Path) -> None:
     with pytest.raises(InvalidValue, match="line 3: more than 2 questions"):
         read_items(many.encode(), "b", most=2)
     with pytest.raises(InvalidValue, match="larger than 20,000,000 bytes"):
-        read_items(bytes(LARGEST_FILE + 1), "b")
+        read_items(bytes(MAX_FILE_BYTES + 1), "b")
     with pytest.raises(InvalidValue, match=r"no\.jsonl: cannot be read \(No such file.*A line is"):
         own_domain(str(tmp_path / "no.jsonl"))
     with pytest.raises(InvalidValue, match=r"not a regular file|is a directory"):

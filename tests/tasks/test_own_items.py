@@ -115,8 +115,8 @@ RECORDED = ["test", "test", "search", "test"]
 def test_the_order_of_the_file_does_not_count(shuffled: list[str]) -> None:
     one, other = own(QUESTIONS[:12]), own(shuffled)
     assert one.items == other.items and one.digest == other.digest
-    assert [x.asked() for x in items(one, "search", 3)] == [
-        x.asked() for x in items(other, "search", 3)
+    assert [x.identity() for x in items(one, "search", 3)] == [
+        x.identity() for x in items(other, "search", 3)
     ]
 
 

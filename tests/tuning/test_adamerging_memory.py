@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dppa_core.system.byte_sizes import MEMORY
+from dppa_core.system.byte_sizes import MEMORY_VARIABLE
 from dppa_core.tuning.adamerging.model import delta_budget
 from tests.helpers.tiny_models import Shape, random_llama, tuned_llama
 
@@ -67,5 +67,5 @@ def test_the_peak_is_the_same_for_one_domain_model_and_for_seven(tmp_path: Path)
 def test_deltas_take_half_of_what_models_may_and_at_least_512_mebibytes(
     monkeypatch: pytest.MonkeyPatch, models: str, deltas: int
 ) -> None:
-    monkeypatch.setenv(MEMORY, models)
+    monkeypatch.setenv(MEMORY_VARIABLE, models)
     assert delta_budget() == deltas

@@ -57,7 +57,7 @@ class RankedPair:
     def tensor(self, name: str) -> RankedTensor:
         """A tensor, by its name in the base."""
         place = self.places[name]
-        scoring = self.score.of(name, place) if self.score else None
+        scoring = self.score.scoring_of(name, place) if self.score else None
         pair = tensor_pair(self.base, self.tuned, name, place)
         return RankedTensor(self._loader, pair, scoring)
 

@@ -38,7 +38,7 @@ from dppa_core.models.parameter_views import copy_model
 from dppa_core.models.resident import Resident
 from dppa_core.progress import RunControl, check
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
-from dppa_core.system.byte_sizes import MEMORY, memory_budget
+from dppa_core.system.byte_sizes import MEMORY_VARIABLE, memory_budget
 from dppa_core.system.heap import trim_heap
 
 IDLE_MERGES = 2
@@ -265,7 +265,7 @@ class ModelPool:
             raise OutOfBudget(
                 f"{key} needs {needed / 1e9:.1f} GB in memory and this page may use "
                 f"{self._byte_budget / 1e9:.1f} GB. Choose a smaller model, or start a copy "
-                f"of your own with more ({MEMORY}=8GB)."
+                f"of your own with more ({MEMORY_VARIABLE}=8GB)."
             )
         return needed > self._byte_budget
 

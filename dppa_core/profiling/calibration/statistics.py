@@ -31,7 +31,7 @@ from dppa_core.recipes.calibration import Calibration, calibration_of
 from dppa_core.system.folder_cache import cache_folder
 
 Kind = Literal["fisher", "norms", "gram"]
-LONGEST = 512
+MAX_SAMPLE_TOKENS = 512
 """Most tokens of one sample, whatever the model could read."""
 _FORMAT = 1  # raise it if the same model and text give other statistics
 _TOKENIZER_FILES = (
@@ -58,8 +58,8 @@ class Statistics:
     def score(self, shapes: Mapping[str, tuple[int, ...]]) -> Score:
         """Ranking of elements by it; for fisher and norms."""
         if self.kind == "fisher":
-            found: dict[str, Scoring] = {n: ByElement(a) for n, a in self.arrays.items()}
-            return Score("fisher", self.key, found)
+            scorings: dict[str, Scoring] = {n: ByElement(a) for n, a in self.arrays.items()}
+            return Score("fisher", self.key, scorings)
         runs = {name: 1 if axis else shapes[name][1] for name, axis in self.axes.items()}
         inputs: dict[str, Scoring] = {n: ByInput(self.arrays[n], runs[n]) for n in runs}
         return Score("activation", self.key, inputs)
@@ -104,7 +104,7 @@ def score_of(
     label: str,
     **control: Unpack[RunControl],
 ) -> Score | None:
-    """What ranks the elements of a delta; None for |d|.
+    """The score that ranks the elements of a delta; None for |d|.
 
     Args:
         significance: One of `SIGNIFICANCE_KINDS`.
@@ -118,8 +118,8 @@ def score_of(
         return None
     kind: Kind = "fisher" if significance == "fisher" else "norms"
     text = calibration_of(label, calibration)
-    found = statistics(kind, base, tuned, text, label=label, **control)
-    return found.score({name: tuned.shape(name) for name in tuned.names()})
+    measured = statistics(kind, base, tuned, text, label=label, **control)
+    return measured.score({name: tuned.shape(name) for name in tuned.names()})
 
 
 def ranked_profile(
@@ -142,11 +142,11 @@ def ranked_profile(
     """
     if public and calibration is not None:
         calibration.check_public()
-    mine = open_checkpoint(base, public=public, **control)
-    theirs = open_checkpoint(finetuned, public=public, **control)
-    pair = align(mine, (theirs,), (finetuned,))
-    reader = theirs if pair.foreign else mine
-    score = score_of(significance, reader, theirs, calibration, label=finetuned, **control)
+    base_weights = open_checkpoint(base, public=public, **control)
+    tuned_weights = open_checkpoint(finetuned, public=public, **control)
+    pair = align(base_weights, (tuned_weights,), (finetuned,))
+    reader = tuned_weights if pair.foreign else base_weights
+    score = score_of(significance, reader, tuned_weights, calibration, label=finetuned, **control)
     names, aligned = (base, finetuned), (pair.base, pair.tuned[0])
     return kept_profile(*aligned, names=names, score=score, workers=workers, **control)
 
@@ -164,7 +164,7 @@ def _key(
 ) -> str:
     """Differs by model, tokenizer and text, and by the GPU that computes (`place_of`)."""
     digest = hashlib.sha256()
-    parts = (str(_FORMAT), kind, str(LONGEST), tuned.content_hash(), source.digest)
+    parts = (str(_FORMAT), kind, str(MAX_SAMPLE_TOKENS), tuned.content_hash(), source.digest)
     config = json.dumps(tuned.config, sort_keys=True)
     files = (f"{name}:{known_sha256(base.folder / name)}" for name in _TOKENIZER_FILES)
     for part in (*parts, config, *files, *place):
@@ -177,9 +177,9 @@ def _of_gpu(
 ) -> tuple[str, Stored | None]:
     """Key of statistics that a GPU of this machine computed, and these statistics if any."""
     # Heavy: torch and transformers, only if the cache has nothing of the processor.
-    from dppa_core.profiling.calibration import run  # noqa: PLC0415
+    from dppa_core.profiling.calibration import collectors  # noqa: PLC0415
 
-    place = run.likely_place(pair[1])
+    place = collectors.likely_place(pair[1])
     key = _key(kind, *pair, source, place)
     return key, open_stored(_path(key)) if place else None
 
@@ -197,23 +197,27 @@ def _measured(
     # Heavy: torch and transformers, only if the cache has nothing.
     from dppa_core.models.devices import place_of  # noqa: PLC0415
     from dppa_core.models.loading import load_tokenizer  # noqa: PLC0415
-    from dppa_core.profiling.calibration import run  # noqa: PLC0415
+    from dppa_core.profiling.calibration import collectors  # noqa: PLC0415
 
     tokenizer = load_tokenizer(pair[0], label)
     check(control.get("stop"))
-    subject = run.CalibratedModel(pair[1], label)
+    subject = collectors.CalibratedModel(pair[1], label)
     place = place_of(subject.model)
     key = _key(kind, *pair, source, place)
     path = _path(key)
-    known = open_stored(path) if place else None
-    if known is not None:  # of another GPU than the expected one
-        return key, known
-    texts = samples(source, tokenizer, min(LONGEST, subject.positions), subject.vocabulary)
+    cached = open_stored(path) if place else None
+    if cached is not None:  # of another GPU than the expected one
+        return key, cached
+    texts = samples(
+        source, tokenizer, min(MAX_SAMPLE_TOKENS, subject.positions), subject.vocabulary
+    )
     if kind == "fisher":
         sizes = {name: (math.prod(shape),) for name, shape in subject.shapes.items()}
-        with draft(path, sizes) as made:
-            norm = run.collect_fisher(subject, texts, made.arrays, **control)
-            return key, made.finish({"norm": norm})
-    with draft(path, run.input_shapes(subject, gram=kind == "gram")) as made:
-        axes = run.collect_inputs(subject, texts, made.arrays, gram=kind == "gram", **control)
-        return key, made.finish({"axes": axes})
+        with draft(path, sizes) as drafted:
+            norm = collectors.collect_fisher(subject, texts, drafted.arrays, **control)
+            return key, drafted.finish({"norm": norm})
+    with draft(path, collectors.input_shapes(subject, gram=kind == "gram")) as drafted:
+        axes = collectors.collect_inputs(
+            subject, texts, drafted.arrays, gram=kind == "gram", **control
+        )
+        return key, drafted.finish({"axes": axes})

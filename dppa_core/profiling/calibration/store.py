@@ -25,7 +25,7 @@ from numpy import ndarray
 
 from dppa_core.system.folder_cache import trim
 
-LARGEST_STATISTICS = 8 << 30
+MAX_STATISTICS_BYTES = 8 << 30
 """Most bytes of the statistics folder; the least recently used entries are removed first."""
 _ALIGN = 64
 _START = 64  # checksum, then where the description begins
@@ -65,7 +65,7 @@ class Draft:
                 os.pwrite(self._file, head, self._end)
                 os.pwrite(self._file, _checksum(self._file), 0)
                 os.replace(self._temporary, self.path)
-                trim(self.path, LARGEST_STATISTICS)
+                trim(self.path, MAX_STATISTICS_BYTES)
         return Stored(self.arrays, about)
 
     def close(self) -> None:
@@ -79,11 +79,11 @@ class Draft:
 @contextmanager
 def draft(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> Iterator[Draft]:
     """Arrays to fill in, which are removed unless they are finished."""
-    made = Draft(path, shapes)
+    drafted = Draft(path, shapes)
     try:
-        yield made
+        yield drafted
     finally:
-        made.close()
+        drafted.close()
 
 
 def open_stored(path: Path) -> Stored | None:

@@ -69,14 +69,14 @@ def read_source(calibration: Calibration, stop: Stop | None = None) -> Calibrati
 
 def _questions(calibration: Calibration) -> Iterator[tuple[str, str]]:
     """Different questions of the train split, domains and their tasks in turn."""
-    streams, seen = [draw_items(domain, "train") for domain in calibration.tasks], set()
+    streams, prompts = [draw_items(domain, "train") for domain in calibration.tasks], set()
     in_vain = 0
     while in_vain < 1000 * len(streams):  # a split may have fewer questions than requested
         for stream in streams:
             item = next(stream)
             in_vain += 1
-            if item.prompt not in seen:
-                seen.add(item.prompt)
+            if item.prompt not in prompts:
+                prompts.add(item.prompt)
                 in_vain = 0
                 yield item.prompt, item.answer
 
@@ -120,7 +120,7 @@ def samples(
         InvalidValue: too little text for a single prediction.
         DamagedCheckpoint: the tokenizer fails, or belongs to another model.
     """
-    left, found = source.tokens, []
+    left, texts = source.tokens, []
     for sample in _encoded(source.turns, tokenizer, longest):
         ids = sample.ids[: min(longest, left)]
         if max(ids, default=0) >= vocabulary:
@@ -129,39 +129,39 @@ def samples(
                 f"model {vocabulary} tokens. {OF_ANOTHER}"
             )
         if len(ids) > sample.learned:
-            found.append(Sample(ids, sample.learned))
+            texts.append(Sample(ids, sample.learned))
         left -= len(ids)
         if left < 2:
             break
-    if not found:
+    if not texts:
         raise InvalidValue(
             f"calibration: {source.tokens} tokens of this text hold nothing to predict. Ask for "
             "more tokens, or give a longer text."
         )
-    return tuple(found)
+    return tuple(texts)
 
 
 def _encoded(turns: Sequence[tuple[str, str]], tokenizer: Any, longest: int) -> Iterator[Sample]:
-    for asked, said in turns:
+    for question, answer in turns:
         with ForeignCode("the calibration text cannot be turned into tokens", OF_ANOTHER):
-            if asked:
-                encoded = [_turn(asked, said, tokenizer)]
+            if question:
+                encoded = [_turn(question, answer, tokenizer)]
             else:
-                ids = [int(i) for i in tokenizer(said)["input_ids"]]
+                ids = [int(i) for i in tokenizer(answer)["input_ids"]]
                 windows = range(0, len(ids), longest)
                 encoded = [Sample(tuple(ids[at : at + longest]), 1) for at in windows]
         yield from encoded
 
 
-def _turn(asked: str, said: str, tokenizer: Any) -> Sample:
+def _turn(question: str, answer: str, tokenizer: Any) -> Sample:
     """A question in the chat template, and its whole answer."""
     if tokenizer.chat_template:
-        turn = [{"role": "user", "content": asked}]
+        turn = [{"role": "user", "content": question}]
         text = rendered_chat(tokenizer, turn, "the calibration text: its chat template")
         head = tokenizer(text, add_special_tokens=False)["input_ids"]
     else:
-        head = tokenizer(asked + "\n")["input_ids"]
-    tail = list(tokenizer(said, add_special_tokens=False)["input_ids"])
+        head = tokenizer(question + "\n")["input_ids"]
+    tail = list(tokenizer(answer, add_special_tokens=False)["input_ids"])
     if tokenizer.eos_token_id is not None:
         tail.append(tokenizer.eos_token_id)
     return Sample(tuple(int(i) for i in (*head, *tail)), max(len(head), 1))

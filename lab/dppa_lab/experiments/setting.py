@@ -9,7 +9,7 @@ from typing import Any
 from dppa_core.errors import InvalidValue
 from dppa_core.pruning.coefficients import Coefficient
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
-from dppa_core.tasks import DESCRIBED, DOMAINS
+from dppa_core.tasks import DOMAIN_TITLES, DOMAINS
 
 TEST_ITEMS, SEARCH_ITEMS = 200, 64
 HARNESS = "lm-eval:"
@@ -69,7 +69,10 @@ class Setting:
             "title": self.title,
             "base": self.base,
             "models": [
-                {"model": subject.model, "domain": DESCRIBED.get(subject.domain, subject.domain)}
+                {
+                    "model": subject.model,
+                    "domain": DOMAIN_TITLES.get(subject.domain, subject.domain),
+                }
                 for subject in self.subjects
             ],
             "test_items": self.test,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dppa_core.pruning.pruning_parameters import PruningParameters
-from dppa_core.tasks.intervals import LEVEL
+from dppa_core.tasks.intervals import SIGNIFICANCE_LEVEL
 from dppa_lab.reports.board_tables import corrected
 from dppa_lab.reports.data import LabData
 from dppa_lab.reports.study_tables import study_figures
@@ -37,7 +37,7 @@ def _setup(data: LabData) -> dict[str, Any]:
     """How everything was measured."""
     asked = {name: len(hits) for name, hits in next(iter(data.study.values()))["own"].items()}
     return {
-        "level of intervals": 1 - LEVEL,
+        "level of intervals": 1 - SIGNIFICANCE_LEVEL,
         "rates": list(RATES),
         "settings by loss": BUDGET.losses,
         "settings by accuracy": BUDGET.accuracies,

@@ -26,7 +26,7 @@ from components.work.studio import Studio
 from components.work.visitor import Visitor
 from dppa_core.errors import Cancelled, InvalidValue, OutOfBudget
 from dppa_core.evaluation import examiner
-from dppa_core.models.drafted_answers import LONGEST
+from dppa_core.models.drafted_answers import MAX_REPLY_TOKENS
 from dppa_core.models.resident import Resident
 from dppa_core.recipes.yaml_text import recipe_hash
 from dppa_core.tasks.item_files import read_items
@@ -70,9 +70,9 @@ def test_a_public_page_asks_fewer_than_ones_own_copy() -> None:
     with pytest.raises(InvalidValue, match="more than 60 questions"):
         request(many)
     assert len(request(many, OWN_LIMITS).domains[0].items) == 100
-    assert LONGEST == REPLY_TOKENS
+    assert MAX_REPLY_TOKENS == REPLY_TOKENS
     whole = request(many, TextLimits(20_000, 100))
-    assert whole.tokens == len(whole.domains[0].of_split("test")) * len(whole.entrants) * LONGEST
+    assert whole.tokens == len(whole.domains[0].of_split("test")) * len(whole.entrants) * MAX_REPLY_TOKENS
     longer = request('{"tokens": 1024}\n' + many, OWN_LIMITS)
     with pytest.raises(OutOfBudget):
         Allowance(TOKENS_PER_HOUR).spend(Visitor("tab", "address"), longer.tokens)
@@ -107,7 +107,7 @@ def test_a_list_for_each_model_tells_what_is_kept_of_each() -> None:
     studio = Studio(public=True)  # the embedded models, which know some answers
     asked = request("", math=APPLES, law=CLAUSES)
     assert [str(one) for one in asked.domains] == ["math questions", "law questions"]
-    assert asked.tokens == (6 + 4) * len(asked.entrants) * LONGEST
+    assert asked.tokens == (6 + 4) * len(asked.entrants) * MAX_REPLY_TOKENS
     *_, told = stream_run(studio, "score", partial(answers_value, asked, studio))
     found = told["result"]
     assert [len(one["items"]) for one in found["lists"]] == [6, 4]

@@ -30,7 +30,7 @@ from components.work.question import (
 from dppa_core.errors import InvalidValue
 from dppa_core.recipes.yaml_text import recipe_hash
 from dppa_core.tasks import example_items
-from dppa_core.tasks.kinds import NUMBER_OF_KINDS
+from dppa_core.tasks.prompt_recognition import NUMBER_OF_KINDS
 
 SESSION = first_session()
 OTHER = replace(SESSION, rate=0.6).recipe()

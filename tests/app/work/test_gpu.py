@@ -18,7 +18,7 @@ from dppa_core.models import devices
 from dppa_core.models.devices import Gpu, GpuCopies, copied
 from dppa_core.models.generate import stream_tokens
 from dppa_core.models.reply import GenerationSettings
-from dppa_core.models.resident import LARGE, Resident
+from dppa_core.models.resident import MIN_GPU_BYTES, Resident
 from dppa_core.system.machine import on_zero
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread", "zoo_env")
@@ -70,7 +70,7 @@ def test_without_a_gpu_models_of_any_size_are_answered_by_the_processor(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(devices, "own_copies", lambda: GpuCopies(devices.gpus()))
-    large, settings = replace(resident, nbytes=2 * LARGE), GenerationSettings()
+    large, settings = replace(resident, nbytes=2 * MIN_GPU_BYTES), GenerationSettings()
     found = list(local_reply(large, QUESTION, settings, None))
     assert found == list(stream_tokens(resident, QUESTION, settings))
 

@@ -8,7 +8,15 @@ from math import sqrt
 import numpy as np
 
 from dppa_core.evaluation.scores import DomainScore, Evaluation, retention
-from dppa_core.tasks.intervals import LEVEL, Z95, Hits, Interval, accuracy, holm, p_of_interval
+from dppa_core.tasks.intervals import (
+    SIGNIFICANCE_LEVEL,
+    Z95,
+    Hits,
+    Interval,
+    accuracy,
+    holm,
+    p_of_interval,
+)
 
 
 def bits(hits: Hits) -> str:
@@ -58,6 +66,6 @@ def sides(found: Sequence[Interval]) -> tuple[int, ...]:
     0.05, corrected by Holm for the number of differences."""
     corrected = holm([p_of_interval(one) for one in found])
     return tuple(
-        0 if p >= LEVEL else 1 if one.value > 0 else -1
+        0 if p >= SIGNIFICANCE_LEVEL else 1 if one.value > 0 else -1
         for one, p in zip(found, corrected, strict=True)
     )

@@ -13,7 +13,15 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from dppa_core.tasks.intervals import LEVEL, RESAMPLES, SEED, Interval, holm, p_of_t, student
+from dppa_core.tasks.intervals import (
+    RESAMPLES,
+    SEED,
+    SIGNIFICANCE_LEVEL,
+    Interval,
+    holm,
+    p_of_t,
+    student,
+)
 from dppa_lab.zoo.study.merges import (
     ALL,
     CLAIM_RATES,
@@ -78,7 +86,7 @@ class SeedComparison:
         found = self.interval
         if self.worthless:
             return "worthless"
-        if self.corrected < LEVEL and not found.low <= 0 <= found.high:
+        if self.corrected < SIGNIFICANCE_LEVEL and not found.low <= 0 <= found.high:
             return "more" if found.value > 0 else "less"
         return "alike" if -EQUAL < found.low and found.high < EQUAL else "open"
 

@@ -56,13 +56,13 @@ class CalibratedModel:
         Raises:
             IncompatibleCheckpoints: transformers keeps it in another form.
         """
-        found = self._parameters.get(self._places.get(tensor, ""))
-        if found is None or tuple(found.shape) != self.shapes[tensor]:
+        parameter = self._parameters.get(self._places.get(tensor, ""))
+        if parameter is None or tuple(parameter.shape) != self.shapes[tensor]:
             raise IncompatibleCheckpoints(
                 f"{self.label}: transformers keeps {tensor} in another form in memory, so it "
                 "cannot be measured. Experts that are fused there are the usual cause."
             )
-        return found
+        return parameter
 
     def linear(self, tensor: str) -> tuple[Any, int]:
         """The layer whose weight a tensor is, and the axis of its inputs.
@@ -84,7 +84,7 @@ class CalibratedModel:
 
 
 def likely_place(checkpoint: Checkpoint) -> tuple[str, ...]:
-    """What `place_of` will say of its `CalibratedModel`, if a GPU has room; loads no weights."""
+    """`place_of` its `CalibratedModel`, if a GPU has room; loads no weights."""
     return expected_place(*_memory_of(checkpoint), exact=True)
 
 
@@ -107,11 +107,11 @@ def _memory_of(checkpoint: Checkpoint) -> tuple[int, torch.dtype]:
 
 def input_shapes(subject: CalibratedModel, *, gram: bool) -> dict[str, tuple[int, ...]]:
     """Shapes that `collect_inputs` writes: by module, a vector or a square matrix."""
-    found: dict[str, tuple[int, ...]] = {}
+    shapes: dict[str, tuple[int, ...]] = {}
     for tensor in subject.modules:
         inputs = subject.shapes[tensor][subject.linear(tensor)[1]]
-        found[tensor] = (inputs, inputs) if gram else (inputs,)
-    return found
+        shapes[tensor] = (inputs, inputs) if gram else (inputs,)
+    return shapes
 
 
 def collect_inputs(
@@ -194,11 +194,11 @@ def collect_fisher(
     hooks = [parameter.register_post_accumulate_grad_hook(take) for parameter in names]
     _read(subject, samples, step, hooks, **control)
     square = 0.0
-    for same in names.values():
-        out[same[0]][:] /= np.float32(len(samples))
-        for other in same[1:]:
-            out[other][:] = out[same[0]]
-        square += float(np.sum(np.square(out[same[0]], dtype=np.float64)))
+    for tensors in names.values():
+        out[tensors[0]][:] /= np.float32(len(samples))
+        for alias in tensors[1:]:
+            out[alias][:] = out[tensors[0]]
+        square += float(np.sum(np.square(out[tensors[0]], dtype=np.float64)))
     _check_finite(subject, out)
     return math.sqrt(square)
 
@@ -213,10 +213,10 @@ def _read(
     """Take a step for every sample, then remove the hooks."""
     try:
         with one_thread():
-            for done, sample in enumerate(samples):
+            for index, sample in enumerate(samples):
                 check(control.get("stop"))
-                what = f"{subject.label} reads its calibration text"
-                report(control.get("progress"), done, len(samples), what)
+                action = f"{subject.label} reads its calibration text"
+                report(control.get("progress"), index, len(samples), action)
                 step(sample)
     finally:
         for hook in hooks:

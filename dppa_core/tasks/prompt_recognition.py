@@ -1,4 +1,4 @@
-"""Whether a text is a question of a kind that the embedded models learned, by its wording.
+"""Recognises questions of the kinds that the embedded models learned, by their wording.
 
 Names and numbers are free, so that a question in a visitor's own words may count as known, but none
 of a learned wording as unknown.
@@ -26,7 +26,7 @@ def _wordings(texts: Iterable[str]) -> str:
     return "|".join(re.sub(r"\\\{\w\\\}", ".+", re.escape(text)) for text in texts)
 
 
-_KNOWN = re.compile(
+_LEARNED_WORDING = re.compile(
     "|".join(
         (
             rf".*\d.* (?:{_wordings(math.QUESTIONS)})",
@@ -46,11 +46,13 @@ NUMBER_OF_KINDS = sum(len(tasks_of(domain)) for domain in DOMAINS) + len(_SKILLS
 """Kinds of question that the embedded models learned: tasks of the domains, and bare skills."""
 
 
-LONGEST = 400
+MAX_PROMPT_CHARACTERS = 400
 """Characters of a question that may be known, over twice the longest that was learned: the time of
 the search grows with the fourth power of the length."""
 
 
 def is_known_kind(prompt: str) -> bool:
-    """Whether `prompt` has the wording of a learned kind of question."""
-    return len(prompt) <= LONGEST and bool(_KNOWN.fullmatch(" ".join(prompt.split())))
+    """Return True if `prompt` has the wording of a learned kind of question."""
+    return len(prompt) <= MAX_PROMPT_CHARACTERS and bool(
+        _LEARNED_WORDING.fullmatch(" ".join(prompt.split()))
+    )

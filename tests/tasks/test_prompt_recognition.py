@@ -5,7 +5,7 @@ from itertools import islice
 import pytest
 
 from dppa_core.tasks import DOMAINS, SPLITS, draw_items, example_prompts
-from dppa_core.tasks.kinds import LONGEST, NUMBER_OF_KINDS, is_known_kind
+from dppa_core.tasks.prompt_recognition import MAX_PROMPT_CHARACTERS, NUMBER_OF_KINDS, is_known_kind
 
 
 @pytest.mark.parametrize("domain", DOMAINS)
@@ -24,7 +24,7 @@ def test_other_questions_are_of_no_known_kind(question):
 
 def test_a_text_too_long_for_a_learned_question_is_not_searched():
     long = "1 apple. How many " + "a does b " * 60 + "does he have now?"
-    assert len(long) > LONGEST and not is_known_kind(long)
+    assert len(long) > MAX_PROMPT_CHARACTERS and not is_known_kind(long)
 
 
 def test_the_kinds_are_the_tasks_and_the_skills():
