@@ -17,12 +17,7 @@ from dppa_core.errors import InvalidValue, NotAllowed, UnknownName, shown
 from dppa_core.evaluation.scores import DomainScore
 from dppa_core.merging.inputs import open_inputs
 from dppa_core.merging.plan import plan_merge
-from dppa_core.models.reply import (
-    MAX_ANSWER_TOKENS,
-    MAX_PROMPT_CHARACTERS,
-    GenerationSettings,
-    ReplyToken,
-)
+from dppa_core.models.reply import MAX_PROMPT_CHARS, MAX_TOKENS, GenerationSettings, ReplyToken
 from dppa_core.parameter_fields import check_number
 from dppa_core.progress import Stop
 from dppa_core.pruning.plan import PruningPlan
@@ -119,10 +114,10 @@ class Endpoints:
             The answer.
         """
         target = self._target(self._recipe(recipe), model)
-        if not isinstance(question, str) or not 1 <= len(question.strip()) <= MAX_PROMPT_CHARACTERS:
-            raise InvalidValue(f"question: a text of 1 to {MAX_PROMPT_CHARACTERS} characters.")
+        if not isinstance(question, str) or not 1 <= len(question.strip()) <= MAX_PROMPT_CHARS:
+            raise InvalidValue(f"question: a text of 1 to {MAX_PROMPT_CHARS} characters.")
         prompt = whole(question.strip())
-        tokens = whole_number("max_tokens", max_tokens, 1, MAX_ANSWER_TOKENS)
+        tokens = whole_number("max_tokens", max_tokens, 1, MAX_TOKENS)
         start = whole_number("seed", seed, 0, MOST_SEED)
         warmth = check_number("temperature", temperature, 0, 2)
         self._allowance.spend(asker(request), tokens)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from dppa_core.checkpoints.sources.zoo import is_embedded
 from dppa_core.errors import InvalidValue, shown
-from dppa_core.models.reply import MAX_ANSWER_TOKENS, MAX_PROMPT_CHARACTERS, Conversation, Prompt
+from dppa_core.models.reply import MAX_PROMPT_CHARS, MAX_TOKENS, Conversation, Prompt
 from dppa_core.parameter_fields import check_number
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 from dppa_core.tasks import example_of, score
@@ -167,7 +167,7 @@ def read_settings(
 ) -> AnswerSettings:
     """The settings of answers; raises InvalidValue if one is out of range."""
     return AnswerSettings(
-        int(check_number("Longest answer", max_tokens, 1, MAX_ANSWER_TOKENS)),
+        int(check_number("Longest answer", max_tokens, 1, MAX_TOKENS)),
         check_number("Temperature", temperature, 0, 2),
         check_number("Top-p", top_p, LEAST_TOP_P, 1),
         _seed(seed),
@@ -190,7 +190,7 @@ def whole(text: str) -> str:
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
-def checked_text(what: str, text: object, least: int = 1, most: int = MAX_PROMPT_CHARACTERS) -> str:
+def checked_text(what: str, text: object, least: int = 1, most: int = MAX_PROMPT_CHARS) -> str:
     """A visitor's text without the space around it; anything but a text counts as empty.
     InvalidValue names `what` if it has fewer than `least` or more than `most` characters."""
     said = whole(text.strip()) if isinstance(text, str) else ""

@@ -104,13 +104,9 @@ def expected_seconds(examiner: Examiner, exams: Sequence[Exam]) -> float:
             continue
         answer = sum(len(item.answer) for item in questions) / len(questions) / 4
         prompt = sum(len(item.prompt) for item in questions) / len(questions) / 4
-        reply, numel = (
-            (answer + (exam.tokens or MAX_REPLY_TOKENS)) / 2,
-            _numel(exam.target, examiner.public),
-        )
-        seconds += answer_seconds(
-            numel, len(questions), prompt + answer, reply, MAX_BATCH_QUESTIONS
-        )
+        reply = (answer + (exam.tokens or MAX_REPLY_TOKENS)) / 2
+        sizes = _numel(exam.target, examiner.public), len(questions)
+        seconds += answer_seconds(*sizes, prompt + answer, reply, MAX_BATCH_QUESTIONS)
     return seconds
 
 

@@ -1,4 +1,4 @@
-"""The compiled loop that counts |d| of bfloat16 weights.
+"""The compiled loops that count |d| of bfloat16 weights, and the |d| of one bin.
 
 numba detects changes by file: when a function it uses from `loops` changes, touch this file too.
 """
@@ -10,7 +10,7 @@ from typing import no_type_check
 import numpy as np
 from numba.cpython.unsafe.numbers import trailing_zeros
 
-from dppa_core.kernels.loops import _LOW, _ONE_COUNT, _OPEN, _compiled, _value
+from dppa_core.kernels.loops import _LOW, _ONE_COUNT, _OPEN, _compiled, _flagged, _value
 from dppa_core.kernels.loops import histogram as any_histogram
 from dppa_core.kernels.paired import fetch
 from dppa_core.pruning.delta_profile import OPEN_BITS
@@ -37,7 +37,6 @@ def histogram(base, tuned, words, quick, span, inside):
         old, new = base[first : first + _BLOCK], tuned[first : first + _BLOCK]
         # 1. Find the bin of every element; a slower loop counts a block outside the counters.
         smallest, largest = _assign(old, new, keys)
-        # Bits minus 1 of nonzero values, and all bits.
         within = smallest >= (_FIRST + np.uint32(1)) << _OPEN
         if not within or largest >= (_FIRST + _BINS) << _OPEN:
             any_histogram(old, new, words, span)
@@ -52,8 +51,7 @@ def histogram(base, tuned, words, quick, span, inside):
         else:
             _count(quads, quick, base, tuned, first + _BLOCK)
         # 3. Correct that for elements inside their bin, and keep their bits.
-        live = _find_inside(quads, flags, busy)
-        groups = flags.view(np.uint64)
+        live, groups = _find_inside(quads, flags, busy), flags.view(np.uint64)
         while live > 0:  # one element of each group per round
             left = 0
             for k in range(live):
@@ -76,6 +74,7 @@ def histogram(base, tuned, words, quick, span, inside):
 @_compiled
 @no_type_check
 def _assign(old, new, keys):
+    """Write the key of every element; bits minus 1 of the smallest nonzero |d|, of the largest."""
     smallest, largest = _EMPTY, np.uint32(0)
     for i in range(old.size):
         bits = np.float32(abs(_value(new[i]) - _value(old[i]))).view(np.uint32)
@@ -161,3 +160,17 @@ def drain(words, quick, span, live, counts, places):
 def _both(pair):
     """The sum of two counters; the first may be below 0."""
     return (pair + (pair >> _32)) & np.uint64(_EMPTY)
+
+
+@_compiled
+@no_type_check
+def split_bin(base, tuned, key, counts):
+    flags, places = np.zeros(_BLOCK, np.uint8), np.empty(_BLOCK + 1, np.int64)
+    for first in range(0, base.size, _BLOCK):
+        old, new = base[first : first + _BLOCK], tuned[first : first + _BLOCK]
+        for i in range(old.size):
+            bits = np.float32(abs(_value(new[i]) - _value(old[i]))).view(np.uint32)
+            flags[i] = np.uint32(bits >> _OPEN) == key
+        for k in range(_flagged(flags, old.size, places)):
+            size = np.float32(abs(_value(new[places[k]]) - _value(old[places[k]])))
+            counts[size.view(np.uint32) & _LOW] += 1

@@ -19,9 +19,9 @@ from dppa_core.kernels.ready import read_at_once
 from dppa_core.pruning.delta_profile import OPEN_BITS
 from dppa_core.pruning.tie_breaking import MULTIPLIERS
 
-# Elements per block. Temporary values of a block stay in the first-level cache, and
-# slices of this size let every loop count from 0: only such loops are vectorised.
 _BLOCK = 2048
+"""Elements per block. Its temporary values stay in the first-level cache, and slices let every loop
+count from 0: only such loops are vectorised."""
 _FIRST, _SECOND = np.uint64(MULTIPLIERS[0]), np.uint64(MULTIPLIERS[1])
 _S30, _S27, _S31 = np.uint64(30), np.uint64(27), np.uint64(31)
 _ZERO, _INF, _NAN = np.float32(0), np.float32(np.inf), np.float32(np.nan)
@@ -282,20 +282,6 @@ def histogram(base, tuned, words, span):
         if old.size & 1:
             pair = np.uint64(keys[old.size - 1])
             words[pair >> shift] += _ONE_COUNT + (pair & low)
-
-
-@_compiled
-@no_type_check
-def split_bin(base, tuned, key, counts):
-    flags, places = np.zeros(_BLOCK, np.uint8), np.empty(_BLOCK + 1, np.int64)
-    for first in range(0, base.size, _BLOCK):
-        old, new = base[first : first + _BLOCK], tuned[first : first + _BLOCK]
-        for i in range(old.size):
-            bits = np.float32(abs(_value(new[i]) - _value(old[i]))).view(np.uint32)
-            flags[i] = np.uint32(bits >> _OPEN) == key
-        for k in range(_flagged(flags, old.size, places)):
-            size = np.float32(abs(_value(new[places[k]]) - _value(old[places[k]])))
-            counts[size.view(np.uint32) & _LOW] += 1
 
 
 @_compiled

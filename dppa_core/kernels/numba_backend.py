@@ -110,7 +110,7 @@ def drain(tally: Tally) -> Drained:
 
 
 def split_bin(base: Stored, tuned: Stored, key: int, counts: Int64[ndarray, " low"]) -> None:
-    loops.split_bin(base, tuned, np.uint32(key), counts)
+    counting.split_bin(base, tuned, np.uint32(key), counts)
 
 
 def gather_tied(

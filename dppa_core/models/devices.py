@@ -25,7 +25,7 @@ _RESERVED_BYTES = 2 << 30
 """Bytes of a GPU left free for activations and caches when a model is copied to it."""
 IDLE_MERGES = 2
 """Copies of merges that stay on a GPU without users; a search makes a merge for each trial."""
-_SIZES_WITH_GRADIENTS = 2
+_GRADIENT_SIZES = 2
 """Room that a model takes with the gradients and activations of a backward pass, in its sizes."""
 _PLACES: ContextVar[set[tuple[str, ...]] | None] = ContextVar("places", default=None)
 
@@ -134,8 +134,7 @@ class GpuCopies:
         with self._lock:
             for gpu in self._least_used():
                 dtype = gpu.number_format(model.dtype, exact=True)
-                size = _SIZES_WITH_GRADIENTS * _scaled(nbytes, model.dtype, dtype)
-                if self._make_room(gpu, size):
+                if self._make_room(gpu, _GRADIENT_SIZES * _scaled(nbytes, model.dtype, dtype)):
                     return copied(model, gpu.device, dtype)
         return model
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from dppa_core.errors import InvalidValue, shown
 
-MAX_ANSWER_TOKENS = 256
+MAX_TOKENS = 256
 """Tokens of an answer."""
-MAX_PROMPT_CHARACTERS = 2000
+MAX_PROMPT_CHARS = 2000
 """Characters of a question."""
 MAX_SEED = 2**63 - 1
 LIKELIEST_TOKENS = 8
@@ -31,7 +31,7 @@ class GenerationSettings:
     """Same seed, prompt and model: same reply. 0 to 2**63 - 1."""
 
     def __post_init__(self) -> None:
-        _check_whole("max_new_tokens", self.max_new_tokens, 1, MAX_ANSWER_TOKENS)
+        _check_whole("max_new_tokens", self.max_new_tokens, 1, MAX_TOKENS)
         _check_whole("seed", self.seed, 0, MAX_SEED)
         if not 0 <= self.temperature <= 2:
             raise InvalidValue(
@@ -139,8 +139,8 @@ def check_text(name: str, text: str, remedy: str = "") -> None:
     """
     if not text.strip():
         raise InvalidValue(f"The {name} is empty. {remedy}".strip())
-    if len(text) > MAX_PROMPT_CHARACTERS:
+    if len(text) > MAX_PROMPT_CHARS:
         raise InvalidValue(
-            f"The {name} has {len(text)} characters; at most {MAX_PROMPT_CHARACTERS} are read. "
+            f"The {name} has {len(text)} characters; at most {MAX_PROMPT_CHARS} are read. "
             "Shorten it."
         )

@@ -10,7 +10,7 @@ import gradio as gr
 from gradio.components import Component
 
 from dppa_core.checkpoints.sources.fetchable import FETCHABLE
-from dppa_core.models.reply import MAX_ANSWER_TOKENS, MAX_PROMPT_CHARACTERS
+from dppa_core.models.reply import MAX_PROMPT_CHARS, MAX_TOKENS
 from dppa_core.tasks import DOMAINS, NEWS, example_prompts
 
 from ...session.conversation import LEAST_TOP_P, USUAL_ANSWER, transcript_value
@@ -80,7 +80,7 @@ def build_chat(session: Session) -> ChatView:
             placeholder="Type a question …",
             lines=2,
             max_lines=4,
-            max_length=MAX_PROMPT_CHARACTERS,
+            max_length=MAX_PROMPT_CHARS,
             elem_id="prompt",
         )
         static(HINT, "prompt-hint")
@@ -148,7 +148,7 @@ def _answer_settings(session: Session) -> dict[str, Any]:
                 "never saw one.",
                 lines=1,
                 max_lines=4,
-                max_length=MAX_PROMPT_CHARACTERS,
+                max_length=MAX_PROMPT_CHARS,
                 elem_id="system-prompt",
             ),
         }
@@ -158,7 +158,7 @@ def _drawing() -> dict[str, Any]:
     return {
         "max_tokens": slider(
             "max-tokens",
-            (1, MAX_ANSWER_TOKENS, 1),
+            (1, MAX_TOKENS, 1),
             USUAL_ANSWER,
             "Longest answer (tokens)",
             f"An answer ends here at the latest; {USUAL_ANSWER} is enough for the examples.",

@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from dppa_core.errors import InvalidValue
-from dppa_core.models.reply import MAX_PROMPT_CHARACTERS
+from dppa_core.models.reply import MAX_PROMPT_CHARS
 from dppa_core.tasks.item_files import item_line, read_items
 from dppa_core.tasks.own_items import OwnDomain
 
@@ -140,7 +140,7 @@ def offer_value(lists: OwnLists) -> list[dict[str, Any]]:
     rows = []
     for name, domain in {ALL_MODELS: lists.common, **lists.by_model}.items():
         items = () if domain is None else domain.items
-        fitting = [item for item in items if len(item.prompt) <= MAX_PROMPT_CHARACTERS][:MAX_OFFERED]
+        fitting = [item for item in items if len(item.prompt) <= MAX_PROMPT_CHARS][:MAX_OFFERED]
         if fitting:
             row = {"model": name, "label": str(domain), "lines": list(map(item_line, fitting))}
             rows.append(row | {"prompts": [item.prompt for item in fitting]})

@@ -12,7 +12,7 @@ import gradio as gr
 
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.evaluation.analysis.attribution import CHOICES
-from dppa_core.models.reply import MAX_PROMPT_CHARACTERS
+from dppa_core.models.reply import MAX_PROMPT_CHARS
 from dppa_core.progress import Progress, Stop
 from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.system.recent import Recent
@@ -97,7 +97,7 @@ def _build_fields() -> tuple[gr.Textbox, gr.Textbox, gr.Radio]:
         placeholder="Type a question, or take one below",
         lines=2,
         max_lines=4,
-        max_length=MAX_PROMPT_CHARACTERS,
+        max_length=MAX_PROMPT_CHARS,
         elem_id="attribution-prompt",
     )
     rows = [
@@ -111,7 +111,7 @@ def _build_fields() -> tuple[gr.Textbox, gr.Textbox, gr.Radio]:
         placeholder="Left empty: the merge's own answer",
         lines=1,
         max_lines=4,
-        max_length=MAX_PROMPT_CHARACTERS,
+        max_length=MAX_PROMPT_CHARS,
         elem_id="attribution-answer",
     )
     static(

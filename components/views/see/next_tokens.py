@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from dppa_core.errors import DppaError
-from dppa_core.models.reply import MAX_ANSWER_TOKENS, Prompt
+from dppa_core.models.reply import MAX_TOKENS, Prompt
 from dppa_core.progress import Stop
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 
@@ -26,7 +26,7 @@ from ...work.question import (
 )
 from ...work.studio import Emit, Studio
 
-MAX_TEXT_CHARACTERS = 20 * MAX_ANSWER_TOKENS
+MAX_TEXT_CHARACTERS = 20 * MAX_TOKENS
 """Of an answer so far."""
 
 
