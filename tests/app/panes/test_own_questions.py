@@ -72,7 +72,8 @@ def test_a_public_page_asks_fewer_than_ones_own_copy() -> None:
     assert len(request(many, OWN_LIMITS).domains[0].items) == 100
     assert MAX_REPLY_TOKENS == REPLY_TOKENS
     whole = request(many, TextLimits(20_000, 100))
-    assert whole.tokens == len(whole.domains[0].of_split("test")) * len(whole.entrants) * MAX_REPLY_TOKENS
+    questions = len(whole.domains[0].of_split("test")) * len(whole.entrants)
+    assert whole.tokens == questions * MAX_REPLY_TOKENS
     longer = request('{"tokens": 1024}\n' + many, OWN_LIMITS)
     with pytest.raises(OutOfBudget):
         Allowance(TOKENS_PER_HOUR).spend(Visitor("tab", "address"), longer.tokens)
