@@ -23,7 +23,7 @@ from dppa_core.evaluation.scores import Exam
 from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.tasks import DOMAINS
-from dppa_core.tuning.search.trial import ITEMS
+from dppa_core.tuning.search.scoring import ITEMS
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC
 TARGET = 2.0

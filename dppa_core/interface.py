@@ -9,19 +9,17 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from dppa_core.checkpoints.sources.references import checked_reference
 from dppa_core.cli.cluster import exam_place
-from dppa_core.cli.commands.search import run_climb, settled_options
-from dppa_core.cli.commands.search_study import (
-    StudyOptions,
-    from_file,
-    knob_texts,
-    run_jointly,
-    run_wanted,
-)
 from dppa_core.cli.output import domains_in
+from dppa_core.cli.search_options import (
+    check_study,
+    parameter_texts,
+    search_in_lines,
+    settled_options,
+)
 from dppa_core.errors import DppaError, InvalidValue, shown
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.merging.to_pack import pack_models
@@ -35,12 +33,13 @@ from dppa_core.recipes.recipe_argument import as_recipe, recipe_or_model
 from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.tasks import DOMAINS, OwnDomain
 from dppa_core.tasks.item_files import EXAMPLE
+from dppa_core.tuning.search.options import SearchOptions
 
 if TYPE_CHECKING:
     from dppa_core.evaluation.scores import Evaluation
     from dppa_core.tuning.search.climb import ClimbResult
-    from dppa_core.tuning.search.joint_run import JointResult
-    from dppa_core.tuning.search.studied import StudyState
+    from dppa_core.tuning.search.joint_sampler import JointResult
+    from dppa_core.tuning.search.results import StudyState
 
 Texts = str | Sequence[str]
 Files = str | Path | Sequence[str | Path]
@@ -181,28 +180,26 @@ def search(
             domain.
         CheckpointError: a model that cannot be read.
     """
-    given, tell = as_recipe(recipe), say or (lambda line: None)
-    wait = None if state is None else Path(state)
-    varied = _knobs("vary", vary), _knobs("grid", grid), _listed(objective)
-    stored = None if study is None else Path(study)
+    given, lines = as_recipe(recipe), say or (lambda line: None)
+    varied = _parameters("vary", vary), _parameters("grid", grid)
+    counts = trials or 0, limit or 0
+    options = SearchOptions(
+        *varied, joint, per_model, _listed(objective), *counts, sampler, seed, prune
+    )
+    files = [None if file is None else Path(file) for file in (state, study, space)]
     with _python_options():
-        options = StudyOptions(
-            *varied, trials or 0, sampler, seed, prune, limit or 0, stored, name, joint
-        )
-        options = from_file(Path(space), options) if space else options
-        options = _checked_options(settled_options(options, per_model=per_model), limit)
+        check_study(files[1])
+        options = settled_options(options, files[2], given)
+        _check_options(options, limit, files[1])
         domains = _domains(tasks, items, scorer)
         with exam_place(None, given) as place:
-            if options.joint:
-                how = (options, place, domains, tell, wait)
-                return run_jointly(given, *how, per_model=per_model)
-            if space or vary or grid:
-                return run_wanted(given, options, place.ask, domains, tell, place.beside)
-            return run_climb(given, domains, options.limit, wait, tell, place)
+            memory = files[options.in_study]
+            result = search_in_lines(given, options, place, domains, lines, memory, name)
+    return cast("ClimbResult | JointResult | StudyState", result)
 
 
-def _checked_options(options: StudyOptions, limit: int | None) -> StudyOptions:
-    """The options; raises InvalidValue for what the command line refuses, and an unused study."""
+def _check_options(options: SearchOptions, limit: int | None, study: Path | None) -> None:
+    """Raise InvalidValue for what the command line refuses, and for an unused study."""
     if limit is not None and (type(limit) is not int or limit < 1):
         raise InvalidValue(
             f"limit must be a whole number of at least 1, or None, got {shown(limit)}. None takes "
@@ -212,17 +209,16 @@ def _checked_options(options: StudyOptions, limit: int | None) -> StudyOptions:
         raise InvalidValue(
             f"seed must be a whole number from 0 to {_LARGEST_SEED}, got {shown(options.seed)}."
         )
-    if options.study is not None and not (options.vary or options.grid):
+    if study is not None and not options.in_study:
         raise InvalidValue("study goes with vary or grid; the other searches go on from state.")
-    return options
 
 
 def _listed(texts: Texts) -> tuple[str, ...]:
     return (texts,) if isinstance(texts, str) else tuple(texts)
 
 
-def _knobs(key: str, settings: Texts | Mapping[str, object]) -> tuple[str, ...]:
-    return knob_texts(key, settings) if isinstance(settings, Mapping) else _listed(settings)
+def _parameters(key: str, settings: Texts | Mapping[str, object]) -> tuple[str, ...]:
+    return parameter_texts(key, settings) if isinstance(settings, Mapping) else _listed(settings)
 
 
 def _domains(tasks: Texts | None, items: Files | None, scorer: str | None) -> list[str] | None:

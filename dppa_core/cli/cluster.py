@@ -12,7 +12,7 @@ import typer
 
 if TYPE_CHECKING:
     from dppa_core.recipes.yaml_text import MergeRecipe
-    from dppa_core.tuning.search.trial import Ask
+    from dppa_core.tuning.search.scoring import Ask
 
 RayOption = Annotated[
     str | None,

@@ -1,115 +1,135 @@
-"""What a search found, as text for people."""
+"""The text of a search: a line for each trial, its result, and the scores on the test split."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dppa_core.evaluation.tables import factors_text, percent_text, text_table
-from dppa_core.tuning.search.space import written
+from dppa_core.tuning.search.space import value_text
 
 if TYPE_CHECKING:
     from dppa_core.evaluation.scores import DomainScore
     from dppa_core.tasks.intervals import Interval
     from dppa_core.tuning.search.climb import ClimbResult
-    from dppa_core.tuning.search.joint_run import JointResult
-    from dppa_core.tuning.search.studied import StudyState
+    from dppa_core.tuning.search.joint_sampler import JointResult
+    from dppa_core.tuning.search.results import SearchResult, SearchTrial, StudyState
     from dppa_core.tuning.search.verdict import BaselineMerge, DomainVerdict
 
 
-def climb_text(
-    found: ClimbResult,
+def trial_line(trial: SearchTrial, way: str, number: int, trials: int) -> str:
+    """A trial on one line; `number` of them ended so far, of so many in all."""
+    if way == "climb":
+        remembered = " (from the state)" if trial.remembered else ""
+        factors = factors_text(trial.amplification)
+        return f"{trial.model} {factors}: {trial.goals[0]:.3f}{remembered}"
+    kept = ", ".join(f"{domain} {share:.0%}" for domain, share in trial.retentions.items()) or "-"
+    if way == "joint":
+        loss = "overflows" if trial.loss is None else f"loss {trial.loss:.4f}"
+        return f"{number}/{trials} {_values(trial) or 'as given'}: {loss}; {kept}"
+    endings = {"pruned": " (given up)", "failed": f" (failed: {trial.why})"}
+    ending = endings.get(trial.state, "")
+    return f"{number}/{trials} {_values(trial)}: {kept}, {trial.density:.0%} kept{ending}"
+
+
+def _values(trial: SearchTrial) -> str:
+    return ", ".join(f"{name} {value_text(value)}" for name, value in trial.values.items())
+
+
+def search_text(
+    result: SearchResult,
     verdict: Sequence[DomainVerdict],
-    beside: Sequence[BaselineMerge],
+    baselines: Sequence[BaselineMerge],
     out: Path,
     asked: tuple[int, int],
 ) -> str:
-    """Factors by model, then the test split and the paper's claim."""
+    """The result by its way; then the test split, and the paper's claim about models alone.
+
+    Args:
+        asked: The fewest and the most search items of a domain.
+    """
+    from dppa_core.tuning.search.climb import ClimbResult  # noqa: PLC0415  (torch)
+    from dppa_core.tuning.search.joint_sampler import JointResult  # noqa: PLC0415
+    from dppa_core.tuning.search.results import StudyState  # noqa: PLC0415
+
+    claim = claim_lines(verdict)
+    if not isinstance(result, ClimbResult) and len(verdict) > 1:
+        claim = []  # it is about a model alone
+    lines: list[str] = []
+    if isinstance(result, ClimbResult):
+        lines = _climb_lines(result, out, asked)
+    elif isinstance(result, JointResult):
+        lines = _joint_lines(result, out, asked)
+    elif isinstance(result, StudyState):
+        lines = _study_lines(result, out, asked)
+    return "\n".join([*lines, *merge_lines(verdict, baselines), *claim])
+
+
+def _climb_lines(result: ClimbResult, out: Path, asked: tuple[int, int]) -> list[str]:
+    """Factors by model."""
     rows = [
         [
             model.model,
             factors_text(model.levels),
-            factors_text(search.best.amplification),
-            f"{search.best.score:.3f}",
-            str(len(search.trials)),
+            factors_text(climb.best.amplification),
+            f"{climb.best.goals[0]:.3f}",
+            str(len(climb.trials)),
         ]
-        for model, search in zip(found.given.models, found.searches, strict=True)
+        for model, climb in zip(result.given.models, result.searches, strict=True)
     ]
-    lines = [
-        f"{out}: factors found on {_items(asked)}",
-        text_table(["model", "levels", "factors", "score", "settings tried"], rows),
-    ]
-    return "\n".join([*lines, *merge_lines(verdict, beside), *claim_lines(verdict)])
+    table = text_table(["model", "levels", "factors", "score", "settings tried"], rows)
+    return [f"{out}: factors found on {_items(asked)}", table]
 
 
-def joint_text(
-    found: JointResult,
-    verdict: Sequence[DomainVerdict],
-    beside: Sequence[BaselineMerge],
-    out: Path,
-    asked: tuple[int, int],
-) -> str:
-    """All settings, the chosen one marked; then the test split."""
+def _joint_lines(result: JointResult, out: Path, asked: tuple[int, int]) -> list[str]:
+    """All settings, the chosen one marked."""
     rows = [
         [
-            str(place + 1) + (" *" if place == found.place else ""),
-            joint_values(one.values),
-            "-" if one.loss is None else f"{one.loss:.4f}",
-            f"{100 * one.retention:.1f}",
+            str(trial.number + 1) + (" *" if trial.number == result.place else ""),
+            _values(trial) or "as given",
+            "-" if trial.loss is None else f"{trial.loss:.4f}",
+            f"{100 * trial.retention:.1f}",
         ]
-        for place, one in enumerate(found.trials)
+        for trial in result.trials
     ]
     head = (
-        f"{out}: chosen together by {found.objective}, * of {len(found.trials)} settings on "
-        f"{_items(asked)} ({found.answers} answers)"
+        f"{out}: chosen together by {result.options.objectives[0]}, * of {len(result.trials)} "
+        f"settings on {_items(asked)} ({result.answers} answers)"
     )
-    body = text_table(["trial", "settings", "loss", "retention %"], rows)
-    claim = claim_lines(verdict) if len(verdict) == 1 else []
-    return "\n".join([head, body, *merge_lines(verdict, beside), *claim])
+    return [head, text_table(["trial", "settings", "loss", "retention %"], rows)]
 
 
-def joint_values(values: Mapping[str, float]) -> str:
-    """A setting of a joint search; none are those of the recipe."""
-    return ", ".join(f"{name} {value:g}" for name, value in values.items()) or "as given"
-
-
-def study_text(
-    found: StudyState,
-    verdict: Sequence[DomainVerdict],
-    beside: Sequence[BaselineMerge],
-    out: Path,
-    asked: tuple[int, int],
-) -> str:
-    """The undominated trials, or the grid as a table; then the test split."""
-    best = found.best
-    if found.settings.every:
-        body = grid_table(found)
+def _study_lines(result: StudyState, out: Path, asked: tuple[int, int]) -> list[str]:
+    """The trials of the front, or the grid as a table; and the differences that chance makes."""
+    best, objectives = result.best, result.options.objectives
+    if result.options.grid:
+        body = grid_table(result)
     else:
         rows = [
             [
-                str(place + 1),
-                ", ".join(f"{name} {written(value)}" for name, value in one.values.items()),
-                *(f"{value:.3f}" for value in one.goals),
-                f"{100 * one.density:.0f}",
+                str(index),
+                _values(trial),
+                *(f"{value:.3f}" for value in trial.goals),
+                f"{100 * trial.density:.0f}",
             ]
-            for place, one in enumerate(found.trials)
-            if one.number in found.front
+            for index, trial in enumerate(result.trials, 1)
+            if trial.number in result.front
         ]
-        body = text_table(["trial", "settings", *found.settings.goals, "kept %"], rows)
-    ends = [one.state for one in found.trials]
-    told = f"{len(ends)} trials on {_items(asked)}"
-    lost = [f"{ends.count(state)} {word}" for state, word in _ENDS.items() if state in ends]
-    place = found.trials.index(best) + 1
-    head = f"{out}: the best of {', '.join([told, *lost])}: trial {place}"
-    claim = claim_lines(verdict) if len(verdict) == 1 else []  # it is about a model alone
-    return "\n".join([head, body, _chance(found, asked), *merge_lines(verdict, beside), *claim])
+        body = text_table(["trial", "settings", *objectives, "kept %"], rows)
+    states = [trial.state for trial in result.trials]
+    counts = [f"{len(states)} trials on {_items(asked)}"]
+    for state, words in (("pruned", "given up early"), ("failed", "failed")):
+        counts += [f"{states.count(state)} {words}"] if state in states else []
+    index = result.trials.index(best) + 1
+    head = f"{out}: the best of {', '.join(counts)}: trial {index}"
+    return [head, body, _chance(result, asked)]
 
 
-def _chance(found: StudyState, asked: tuple[int, int]) -> str:
+def _chance(result: StudyState, asked: tuple[int, int]) -> str:
     """How far apart two settings must be to differ by more than the draw of the items."""
-    shares = [min(share, 1.0) for share in found.best.retentions.values()]
+    shares = [min(share, 1.0) for share in result.best.retentions.values()]
     spread = sum(share * (1 - share) for share in shares) / len(shares)
     apart = 196 * sqrt(2 * spread / (len(shares) * asked[0]))
     return (
@@ -124,48 +144,42 @@ def _items(asked: tuple[int, int]) -> str:
     return f"{fewest if fewest == most else f'{fewest} to {most}'} search items a domain"
 
 
-_ENDS = {"pruned": "given up early", "failed": "failed"}
-
-
-def grid_table(found: StudyState) -> str:
+def grid_table(result: StudyState) -> str:
     """Retention of the merge, in %, by two settings: the first one down, the second across."""
-    down, across = found.settings.knobs
-    cells = {(one.values.get(down.name), one.values.get(across.name)): one for one in found.trials}
-    goal = found.settings.goals[0]
-    head = [f"{goal} % by {down.name} \\ {across.name}", *map(written, across.values())]
+    down, across = result.parameters
+    cells = {(t.values.get(down.name), t.values.get(across.name)): t for t in result.trials}
+    objective = result.options.objectives[0]
+    head = [f"{objective} % by {down.name} \\ {across.name}", *map(value_text, across.values())]
     rows = []
-    for first in down.values():
-        marks = [cells.get((first, second)) for second in across.values()]
-        shares = [f"{100 * one.goals[0]:.0f}" if one and one.goals else "-" for one in marks]
-        rows.append([written(first), *shares])
+    for value in down.values():
+        trials = [cells.get((value, column)) for column in across.values()]
+        shares = [
+            f"{100 * trial.goals[0]:.0f}" if trial and trial.goals else "-" for trial in trials
+        ]
+        rows.append([value_text(value), *shares])
     return text_table(head, rows)
 
 
-def merge_lines(verdict: Sequence[DomainVerdict], beside: Sequence[BaselineMerge]) -> list[str]:
-    """The merge that was found on the test split, beside others; nothing if it was not asked."""
+def merge_lines(verdict: Sequence[DomainVerdict], baselines: Sequence[BaselineMerge]) -> list[str]:
+    """The searched merge on the test split, beside others; empty if it was not asked."""
     from dppa_core.tuning.search.verdict import mean_retention  # noqa: PLC0415  (torch)
 
     if not verdict:
         return []
-    head = ["test items", "n", "base %", "domain model %", *(f"{one.name} %" for one in beside)]
-    rows = [
-        [
-            one.domain,
-            str(one.own.n),
-            *map(_share, (one.base, one.own, *(other.scores[one.domain] for other in beside))),
-            _share(one.merged),
-        ]
-        for one in verdict
-    ]
-    kept = [other.retention for other in beside], mean_retention(verdict)
-    means = [*map(_kept, kept[0]), _kept(kept[1])]
-    rows.append(["mean retention", "", "", "", *means])
-    found = text_table([*head, "what was found %"], rows)
-    return [found, *(one.told() for one in beside)]
+    names = [f"{baseline.name} %" for baseline in baselines]
+    rows = []
+    for of_domain in verdict:
+        others = [baseline.scores[of_domain.domain] for baseline in baselines]
+        scores = of_domain.base, of_domain.own, *others, of_domain.merged
+        rows.append([of_domain.domain, str(of_domain.own.n), *map(_share, scores)])
+    means = [*(baseline.retention for baseline in baselines), mean_retention(verdict)]
+    rows.append(["mean retention", "", "", "", *map(_interval_text, means)])
+    head = ["test items", "n", "base %", "domain model %", *names, "what was found %"]
+    return [text_table(head, rows), *(baseline.sentence() for baseline in baselines)]
 
 
-def _kept(one: Interval | None) -> str:
-    return "" if one is None else percent_text(one.value, one.ends)
+def _interval_text(interval: Interval | None) -> str:
+    return "" if interval is None else percent_text(interval.value, interval.ends)
 
 
 def claim_lines(verdict: Sequence[DomainVerdict]) -> list[str]:
@@ -177,12 +191,12 @@ def claim_lines(verdict: Sequence[DomainVerdict]) -> list[str]:
     head = ["each alone, pruned", "accuracy %", "retention % (95 %)", "kept %"]
     rows = [
         [
-            one.domain,
-            _share(one.alone),
-            percent_text(one.retention, one.ci95),
-            f"{100 * one.density:.1f}",
+            of_domain.domain,
+            _share(of_domain.alone),
+            percent_text(of_domain.retention, of_domain.ci95),
+            f"{100 * of_domain.density:.1f}",
         ]
-        for one in verdict
+        for of_domain in verdict
     ]
     return [text_table(head, rows), claim_sentence(verdict)]
 

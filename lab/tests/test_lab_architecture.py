@@ -44,7 +44,7 @@ DECLARED = {
         "tasks": "finance intervals items law math own_items",
         "tuning.adamerging": "adamerge settings texts",
         "tuning.advice": "facts kept_rule run",
-        "tuning.search": "axes joint trial",
+        "tuning.search": "axes joint scoring",
     }.items()
     for module in modules.split()
 }

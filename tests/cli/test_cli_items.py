@@ -6,7 +6,7 @@ import pytest
 
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
 from dppa_core.tasks.item_files import own_domain
-from dppa_core.tuning.search.trial import asked_range
+from dppa_core.tuning.search.scoring import asked_range
 from tests.helpers.command import Command
 from tests.helpers.own_questions import APPLES, write_apples, write_clauses
 

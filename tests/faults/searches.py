@@ -7,11 +7,8 @@ from pathlib import Path
 from dppa_core.evaluation.scores import DomainScore, Exam
 from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.tasks import DOMAINS
-from dppa_core.tuning.search.climb import climb
-from dppa_core.tuning.search.joint_run import search_jointly
-from dppa_core.tuning.search.optuna_study import run_study
-from dppa_core.tuning.search.space import parse_knobs
-from dppa_core.tuning.search.studied import StudySettings
+from dppa_core.tuning.search.options import SearchOptions
+from dppa_core.tuning.search.run import run_search
 from tests.helpers.scored import RECIPE, by_model, scored
 
 Ask = Callable[[Exam], DomainScore]
@@ -30,9 +27,10 @@ def _peaked(recipe: MergeRecipe, domain: str) -> DomainScore:
 
 def search(kind: str, folder: Path, ask: Ask) -> object:
     """A climb, a joint search, or a study of Optuna's."""
-    if kind == "joint":
-        return search_jointly(RECIPE, ask, state=folder / "state.json")
-    if kind == "climb":
-        return climb(RECIPE, ask, state=folder / "state.json")
-    settings = StudySettings(parse_knobs(["rate=0.5:0.9"], RECIPE), trials=6, sampler="random")
-    return run_study(RECIPE, settings, ask, storage=f"sqlite:///{folder / 'study.db'}")
+    options = {
+        "climb": SearchOptions(),
+        "joint": SearchOptions(joint=True),
+        "study": SearchOptions(vary=("rate=0.5:0.9",), trials=6, sampler="random"),
+    }
+    state = folder / ("study.db" if kind == "study" else "state.json")
+    return run_search(RECIPE, options[kind], ask, state=state)

@@ -22,7 +22,7 @@ from dppa_core.system.regular_files import open_regular, read_regular
 from dppa_core.system.state_file import StateFile
 from dppa_core.tuning.adamerging.settings import AdaMergeSettings
 from dppa_core.tuning.adamerging.texts import file_domains
-from dppa_core.tuning.search.climb import TrialScores
+from dppa_core.tuning.search.state import ScoreMemory
 
 SOON = 20.0
 """Seconds after which something waits: far more than any of these needs."""
@@ -64,7 +64,7 @@ def outcome(work: Callable[[], object], pipe: Path) -> object:
         load_recipe,
         lambda path: file_domains([path], AdaMergeSettings()),
         lambda path: StateFile(path, "adamerging", "run", {}).load(dict),
-        lambda path: TrialScores(path, {}),
+        lambda path: ScoreMemory(path, {}),
         read_file,
         open_file,
         open_torch_file,

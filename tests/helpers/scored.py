@@ -6,6 +6,8 @@ from dppa_core.evaluation.scores import DomainScore, Exam, TaskScore
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.tasks import DOMAINS
 from dppa_core.tasks.intervals import wilson
+from dppa_core.tuning.search.axes import Point
+from dppa_core.tuning.search.joint import Steps
 
 RECIPE = MergeRecipe("zoo:base", tuple(DomainModel(f"zoo:{d}", (0.9, 0.8)) for d in DOMAINS))
 
@@ -31,6 +33,18 @@ def by_model(
         return own[exam.target]
 
     return ask, asked
+
+
+def asked_points(steps: Steps, score: Callable[[Point], float]) -> list[Point]:
+    """The points that a search written as a generator asks, one or more at a time."""
+    asked, points = [], next(steps, ())
+    while points:
+        asked += points
+        try:
+            points = steps.send([score(point) for point in points])
+        except StopIteration:
+            break
+    return asked
 
 
 def factors_of(recipe: MergeRecipe) -> Sequence[float]:

@@ -12,7 +12,8 @@ from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.scores import DomainScore
 from dppa_core.system.frames import check_frame_file, frame_of, write_frame
 from dppa_core.tuning.search.climb import ClimbResult
-from dppa_core.tuning.search.greedy_factors import FactorSearch, Trial
+from dppa_core.tuning.search.options import SearchOptions
+from dppa_core.tuning.search.results import SearchTrial
 from tests.helpers.command import Command
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread", "zoo_env")
@@ -62,12 +63,15 @@ def test_commands_write_their_tables(dppa: Command, tmp_path: Path) -> None:
 
 
 def test_a_searchs_frame_has_a_line_for_every_trial() -> None:
-    trials = tuple(Trial((1.0, factor), 0.5 + factor / 10) for factor in (0.0, 1.0, 1.1))
+    scores = {0.0: 0.5, 1.0: 0.6, 1.1: 0.55}
+    trials = tuple(
+        SearchTrial(number, {"factor1": 1.0, "factor2": factor}, "", (score,))
+        for number, (factor, score) in enumerate(scores.items())
+    )
     recipe, own = parse_recipe(RECIPE), DomainScore(1.0, (0.5, 1.0), 2, {})
-    found = ClimbResult(recipe, ("math",), 2, (own,), (FactorSearch(trials[1], trials),))
-    frame = found.to_frame()
-    assert list(frame.factor_2) == [0.0, 1.0, 1.1] and list(frame.best) == [False, True, False]
-    assert list(frame.retention_share) == [trial.score for trial in trials]
+    frame = ClimbResult(recipe, SearchOptions(limit=2), ("math",), trials, (own,)).to_frame()
+    assert list(frame.factor_2) == list(scores) and list(frame.best) == [False, True, False]
+    assert list(frame.retention_share) == list(scores.values())
 
 
 def test_a_frame_that_cannot_be_written_is_refused_before_the_work(

@@ -17,7 +17,7 @@ from dppa_core.tuning.advice.run import (
     probe_recipe,
     profile_facts,
 )
-from dppa_core.tuning.search.trial import single_recipe
+from dppa_core.tuning.search.scoring import single_recipe
 from tests.helpers.command import Command
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")

@@ -1,6 +1,7 @@
 """The paper's climb over a recipe: on scores by hand, after a kill, and as a command."""
 
 import json
+import math
 import os
 import threading
 from dataclasses import replace
@@ -10,14 +11,16 @@ import pytest
 
 from dppa_core.errors import InvalidRecipe, InvalidValue
 from dppa_core.evaluation.examiner import Examiner
-from dppa_core.evaluation.scores import DomainScore, Exam
+from dppa_core.evaluation.scores import DomainScore, Exam, TaskScore
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe, load_recipe
 from dppa_core.tasks import DOMAINS
-from dppa_core.tuning.search.climb import climb
-from dppa_core.tuning.search.trial import density_of, domains_for, retentions, task_score
+from dppa_core.tuning.search.climb import LARGEST_FACTOR, ClimbResult, climb_steps
+from dppa_core.tuning.search.options import SearchOptions
+from dppa_core.tuning.search.run import run_search
+from dppa_core.tuning.search.scoring import Ask, density_of, domains_for, retentions, task_score
 from dppa_core.tuning.search.verdict import claim_sentence, verdicts
 from tests.helpers.command import Command
-from tests.helpers.scored import RECIPE, by_model, factors_of, scored
+from tests.helpers.scored import RECIPE, asked_points, by_model, factors_of, scored
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread", "zoo_env")
 
@@ -29,6 +32,54 @@ def peaked(recipe: MergeRecipe, domain: str) -> DomainScore:
     one, two = factors_of(recipe)
     away = round(10 * (abs(one - 1.2) + abs(two - 1.1)))
     return scored(a=(8, 8), b=(max(0, 16 - away), 32))
+
+
+def climb(recipe: MergeRecipe, ask: Ask, *, limit: int = 0, **control: object) -> ClimbResult:
+    found = run_search(recipe, SearchOptions(limit=limit), ask, **control)  # type: ignore[arg-type]
+    assert isinstance(found, ClimbResult)
+    return found
+
+
+def test_it_climbs_band_by_band_to_the_peak_in_whole_tenths() -> None:
+    peak = (1.3, 1.2)
+    asked = asked_points(
+        climb_steps(2), lambda a: -sum(abs(x - y) for x, y in zip(a, peak, strict=True))
+    )
+    assert asked[:5] == [(1.0, 0.0), (1.1, 0.0), (1.2, 0.0), (1.3, 0.0), (1.4, 0.0)]
+    assert asked[5:] == [(1.3, 1.0), (1.3, 1.1), (1.3, 1.2), (1.3, 1.3)]
+
+
+def test_a_band_that_only_harms_stays_at_zero_in_the_next() -> None:
+    asked = asked_points(climb_steps(3), lambda a: a[0] * (a[0] <= 1.1) - a[1] - a[2])
+    assert asked[0] == (1.0, 0.0, 0.0) and asked[-1] == (1.1, 0.0, 1.1)
+
+
+def test_of_equal_settings_the_first_goes_on() -> None:
+    asked = asked_points(climb_steps(2), lambda a: 0.5)
+    assert asked == [(1.0, 0.0), (1.1, 0.0), (1.0, 1.0), (1.0, 1.1)]
+
+
+def test_no_factor_is_larger_than_the_largest() -> None:
+    asked = asked_points(climb_steps(1), sum)
+    assert asked[-1] == (LARGEST_FACTOR,) and len(asked) == 31
+
+
+def test_the_best_of_a_climb_is_never_below_another_of_its_trials() -> None:
+    first, *others = RECIPE.models
+    scores = iter([4, 7, 6, 2, 1])
+    ask, _ = by_model(OWN, lambda recipe, domain: scored(a=(next(scores), 8), b=(4, 8)))
+    (found,) = climb(replace(RECIPE, models=(first,)), ask).searches
+    assert found.best.goals == max(trial.goals for trial in found.trials)
+    assert found.best.amplification == (1.1, 0.0)
+
+
+def test_a_score_that_is_no_number_is_refused_with_its_setting() -> None:
+    def broken(recipe: MergeRecipe, domain: str) -> DomainScore:
+        parts = {name: TaskScore(math.nan, 8) for name in ("a", "b")}
+        return replace(scored(a=(8, 8), b=(4, 8)), tasks=parts)
+
+    with pytest.raises(InvalidValue, match=r"factors \[1.0, 0.0\] is nan"):
+        climb(RECIPE, by_model(OWN, broken)[0])
 
 
 def test_every_model_climbs_alone_on_its_own_domain() -> None:
@@ -91,9 +142,9 @@ def test_a_killed_search_goes_on_to_the_very_same_result(tmp_path: Path, killed_
         climb(RECIPE, dying, state=state)
     asks, asked = by_model(OWN, peaked)
     known: list[bool] = []
-    again = climb(RECIPE, asks, state=state, watch=lambda _m, _t, before: known.append(before))
+    again = climb(RECIPE, asks, state=state, watch=lambda trial: known.append(trial.remembered))
     assert again == whole
-    every = sum(len(search.trials) for search in whole.searches) + 3
+    every = len(whole.trials) + 3
     assert len(asked) == every - killed_after  # finished scores are reused
     assert known == sorted(known, reverse=True)
 

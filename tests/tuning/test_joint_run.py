@@ -20,8 +20,11 @@ from dppa_core.recipes.yaml_text import (
 )
 from dppa_core.tasks import DOMAINS
 from dppa_core.tuning.search.axes import at_point, axes_of, given_point
-from dppa_core.tuning.search.joint_run import JointTrial, search_jointly
-from dppa_core.tuning.search.trial import SURE_NATS, balanced_loss
+from dppa_core.tuning.search.joint_sampler import JointResult
+from dppa_core.tuning.search.options import SearchOptions
+from dppa_core.tuning.search.results import SearchTrial
+from dppa_core.tuning.search.run import run_search
+from dppa_core.tuning.search.scoring import SURE_NATS, balanced_loss
 from tests.helpers.command import Command
 from tests.helpers.scored import RECIPE, by_model, scored
 
@@ -39,6 +42,16 @@ def valley(recipe: MergeRecipe, domain: str) -> DomainScore:
     away = (math.log2(max(x, 1e-3)) for x in (one * coefficient / 0.8, two * coefficient / 1.2))
     loss = 0.5 + sum(x**2 for x in away) + 0.5 * math.log2(coefficient) ** 2
     return replace(scored(a=(max(0, round(100 - 60 * (loss - 0.5))), 100)), loss=loss)
+
+
+def search_jointly(
+    recipe: MergeRecipe, ask: Callable[[Exam], DomainScore], **changed: object
+) -> JointResult:
+    control = {name: changed.pop(name) for name in ("state", "watch", "beside") if name in changed}
+    options = SearchOptions(joint=True, **changed)  # type: ignore[arg-type]
+    found = run_search(recipe, options, ask, **control)  # type: ignore[arg-type]
+    assert isinstance(found, JointResult)
+    return found
 
 
 def asker() -> tuple[Callable[[Exam], DomainScore], list[Exam]]:
@@ -185,7 +198,7 @@ def test_a_domain_that_is_answered_surely_hardly_counts_beside_one_that_is_not()
         return replace(scored(a=(50, 100)), loss=sure if domain == "math" else unsure)
 
     two = replace(WHOLE, models=WHOLE.models[:2])
-    found = search_jointly(two, by_model(OWN, unequal)[0], objective="loss")
+    found = search_jointly(two, by_model(OWN, unequal)[0], objectives=("loss",))
     assert found.recipe.models[0].coefficient < 1  # type: ignore[operator]
 
 
@@ -201,8 +214,8 @@ def test_factors_by_model_are_all_tried_both_ways_however_many_there_are() -> No
     many = replace(RECIPE, models=tuple(replace(m, amplification=4 * (1.0,)) for m in models))
     ask = by_model(OWN, lambda *_: replace(scored(a=(1, 2)), loss=1.0))[0]
     found = search_jointly(many, ask, per_model=True)
-    assert len(found.search.axes) == 14 and len(found.trials) > 24
-    for axis in found.search.axes:
+    assert len(found.axes) == 14 and len(found.trials) > 24
+    for axis in found.axes:
         tried = [one.values[axis.name] for one in found.trials]
         assert min(tried) < axis.start < max(tried)
 
@@ -239,9 +252,9 @@ def test_a_killed_search_goes_on_to_the_very_same_result(tmp_path: Path, killed_
 
 def test_a_larger_budget_goes_on_and_another_search_does_not(tmp_path: Path) -> None:
     state = tmp_path / "state.json"
-    search_jointly(RECIPE, asker()[0], state=state, most=9)
+    search_jointly(RECIPE, asker()[0], state=state, trials=9)
     ask, asked = asker()
-    search_jointly(RECIPE, ask, state=state, most=12)
+    search_jointly(RECIPE, ask, state=state, trials=12)
     assert len(merges(asked)) == 3
     with pytest.raises(InvalidValue, match="items 200, now 16"):
         search_jointly(RECIPE, asker()[0], state=state, limit=16)
@@ -253,7 +266,7 @@ def test_weights_that_overflow_are_told_and_not_chosen() -> None:
             raise NonFiniteWeights("inf")
         return valley(recipe, domain)
 
-    told: list[JointTrial] = []
+    told: list[SearchTrial] = []
     found = search_jointly(RECIPE, by_model(OWN, overflowing)[0], watch=told.append)
     lost = [one for one in told if one.loss is None]
     assert lost and all(one.retention == 0 and not one.retentions for one in lost)

@@ -3,10 +3,12 @@
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import optuna
 import pytest
+from optuna.storages import InMemoryStorage
 
 from dppa_core.errors import Cancelled, DppaError, InvalidValue, NonFiniteWeights
 from dppa_core.evaluation.examiner import Examiner
@@ -19,10 +21,11 @@ from dppa_core.recipes.yaml_text import (
     parse_recipe,
     recipe_hash,
 )
-from dppa_core.tuning.search.open_study import settings_of, take_up_killed
-from dppa_core.tuning.search.optuna_study import run_study
-from dppa_core.tuning.search.space import SearchParameter, parse_knobs, settled
-from dppa_core.tuning.search.studied import StudySettings, TrialOutcome, check_goals, dominates
+from dppa_core.tuning.search.options import SearchOptions, check_objectives
+from dppa_core.tuning.search.optuna_study import open_study, values_of
+from dppa_core.tuning.search.results import StudyState, dominates, objective_values
+from dppa_core.tuning.search.run import run_search
+from dppa_core.tuning.search.space import SearchParameter, parse_parameters, recipe_with
 from tests.helpers.command import Command
 from tests.helpers.scored import RECIPE, by_model, scored
 
@@ -37,33 +40,44 @@ def by_rate(recipe: MergeRecipe, domain: str) -> DomainScore:
     return scored(a=(max(0, round(100 - (200 if domain == "math" else 50) * away)), 100))
 
 
-def studied(*vary: str, ask: Callable[[Exam], DomainScore] | None = None, **settings: object):  # type: ignore[no-untyped-def]  # noqa: ANN201
-    storage = settings.pop("storage", None)
-    stop, recipe = settings.pop("stop", None), settings.pop("recipe", RECIPE)
-    made = StudySettings(parse_knobs(vary, RECIPE), **settings)  # type: ignore[arg-type]
-    return run_study(recipe, made, ask or by_model(OWN, by_rate)[0], storage=storage, stop=stop)  # type: ignore[arg-type]
+def studied(
+    *parameters: str,
+    ask: Callable[[Exam], DomainScore] | None = None,
+    grid: bool = False,
+    recipe: MergeRecipe = RECIPE,
+    **changed: object,
+) -> StudyState:
+    control = {name: changed.pop(name) for name in ("state", "stop", "beside") if name in changed}
+    varied = {"grid" if grid else "vary": parameters}
+    options = SearchOptions(**varied, **changed)  # type: ignore[arg-type]
+    ask = ask or by_model(OWN, by_rate)[0]
+    found = run_search(recipe, options, ask, **control)  # type: ignore[arg-type]
+    assert isinstance(found, StudyState)
+    return found
 
 
 # --- what may be varied -------------------------------------------------------------------------
 
 
 def test_ranges_come_from_the_settings_themselves() -> None:
-    (knob,) = parse_knobs(["strength"], RECIPE)
+    (knob,) = parse_parameters(["strength"], RECIPE)
     assert (knob.low, knob.high) == (0.0, 0.5)
-    (knob,) = parse_knobs(["significance"], RECIPE)
+    (knob,) = parse_parameters(["significance"], RECIPE)
     assert knob.choices == ("magnitude", "fisher", "activation", "random")
-    assert [k.name for k in parse_knobs(["factors"], RECIPE)] == ["factor1", "factor2"]
-    assert [k.name for k in parse_knobs(["coefficients=0.5:1"], RECIPE)] == [
+    assert [k.name for k in parse_parameters(["factors"], RECIPE)] == ["factor1", "factor2"]
+    assert [k.name for k in parse_parameters(["coefficients=0.5:1"], RECIPE)] == [
         *("coefficient.math", "coefficient.finance", "coefficient.law"),
     ]
-    names = [knob.name for knob in parse_knobs(["method=dppa,ties", "divide", "density"], RECIPE)]
+    names = [
+        knob.name for knob in parse_parameters(["method=dppa,ties", "divide", "density"], RECIPE)
+    ]
     assert names == ["method", "divide", "density"]
-    for knob in parse_knobs(["rate=0.5:0.9:0.1", "method=dppa,ties", "levels=1:3"], RECIPE):
-        assert parse_knobs([knob.told()], RECIPE) == (knob,)
+    for knob in parse_parameters(["rate=0.5:0.9:0.1", "method=dppa,ties", "levels=1:3"], RECIPE):
+        assert parse_parameters([knob.text()], RECIPE) == (knob,)
 
 
 def test_a_range_has_values_for_a_grid() -> None:
-    rate, factor = parse_knobs(["rate=0.5:0.9:0.2", "factor=1,1.5"], RECIPE)
+    rate, factor = parse_parameters(["rate=0.5:0.9:0.2", "factor=1,1.5"], RECIPE)
     assert rate.values() == (0.5, 0.7, 0.9) and factor.values() == (1.0, 1.5)
     assert SearchParameter("levels", 1, 3, 1, whole=True).values() == (1, 2, 3)
     assert SearchParameter("rate", 0.5, 0.9).values() == (0.5, 0.6, 0.7, 0.8, 0.9)
@@ -86,46 +100,44 @@ def test_a_range_has_values_for_a_grid() -> None:
 )
 def test_what_cannot_be_varied_is_named(text: str, message: str) -> None:
     with pytest.raises(DppaError, match=message):
-        parse_knobs([text], RECIPE)
+        parse_parameters([text], RECIPE)
 
 
 def test_nothing_and_twice_the_same_are_refused() -> None:
     with pytest.raises(InvalidValue, match="Nothing is varied"):
-        parse_knobs([], RECIPE)
+        parse_parameters([], RECIPE)
     with pytest.raises(InvalidValue, match="rate is varied twice"):
-        parse_knobs(["rate", "rate=0.1:0.2"], RECIPE)
+        parse_parameters(["rate", "rate=0.1:0.2"], RECIPE)
 
 
 def test_settings_become_a_recipe() -> None:
-    found = settled(RECIPE, {"rate": 0.6, "factor2": 1.5, "coefficient.law": 0.5, "strength": 0.1})
+    found = recipe_with(
+        RECIPE, {"rate": 0.6, "factor2": 1.5, "coefficient.law": 0.5, "strength": 0.1}
+    )
     assert found.models[0].levels == (0.8, 0.6)  # the first level keeps half of what is kept
     assert found.models[2].amplification == (1.0, 1.5) and found.models[2].coefficient == 0.5
     assert found.models[0].coefficient == 1.0 and found.parameters["strength"] == 0.1
-    assert settled(RECIPE, {"levels": 3, "factor": 1.2}).models[0].amplification == (1.2,) * 3
-    assert settled(RECIPE, {}) == RECIPE
-    ties = settled(RECIPE, {"method": "ties", "rate": 0.7})
+    assert recipe_with(RECIPE, {"levels": 3, "factor": 1.2}).models[0].amplification == (1.2,) * 3
+    assert recipe_with(RECIPE, {}) == RECIPE
+    ties = recipe_with(RECIPE, {"method": "ties", "rate": 0.7})
     assert ties.models[0].levels == (0.0,) and ties.parameters["density"] == pytest.approx(0.3)
-    assert settled(RECIPE, {"method": "dare", "rate": 0.7}).models[0].levels == (0.7,)
+    assert recipe_with(RECIPE, {"method": "dare", "rate": 0.7}).models[0].levels == (0.7,)
 
 
 @pytest.mark.parametrize(
     "method", [one.name for one in METHODS if one.name not in ("slerp", "emr")]
 )
 def test_every_method_can_be_a_choice(method: str) -> None:
-    assert settled(RECIPE, {"method": method, "rate": 0.75}).method == method
+    assert recipe_with(RECIPE, {"method": method, "rate": 0.75}).method == method
 
 
 # --- goals ---------------------------------------------------------------------------------------
 
 
 def test_goals_are_checked_and_told_apart() -> None:
-    one = TrialOutcome({"math": 0.5, "law": 0.98}, 0.2)
-    assert one.value("retention") == pytest.approx(0.7)
-    assert (one.value("worst"), one.value("retention.law"), one.value("density")) == (
-        0.5,
-        0.98,
-        0.2,
-    )
+    names = ("retention", "worst", "retention.law", "density")
+    values = objective_values(names, {"math": 0.5, "law": 0.98}, 0.2)
+    assert values == [pytest.approx(0.7), 0.5, 0.98, 0.2]
     assert dominates((0.9, 0.2), (0.9, 0.3), ("retention", "density"))
     assert not dominates((0.9, 0.2), (0.9, 0.2), ("retention", "density"))
     assert not dominates((0.8, 0.1), (0.9, 0.2), ("retention", "density"))
@@ -136,7 +148,7 @@ def test_goals_are_checked_and_told_apart() -> None:
         ((), "at least one"),
     ):
         with pytest.raises(InvalidValue, match=message):
-            check_goals(goals, ("math", "law"))
+            check_objectives(goals, ("math", "law"))
 
 
 # --- studies -------------------------------------------------------------------------------------
@@ -163,7 +175,7 @@ def test_a_trial_without_hope_ends_after_a_domain() -> None:
 
 def test_two_goals_give_a_front_and_hopeless_means_beaten_whatever_follows() -> None:
     goals = ("retention", "density")
-    found = studied("rate=0.5:0.95", trials=24, goals=goals)
+    found = studied("rate=0.5:0.95", trials=24, objectives=goals)
     front = [one for one in found.trials if one.number in found.front]
     assert 1 < len(front) and all(one.density == pytest.approx(one.goals[1]) for one in front)
     whole = [one for one in found.trials if one.state == "complete"]
@@ -175,14 +187,13 @@ def test_two_goals_give_a_front_and_hopeless_means_beaten_whatever_follows() -> 
     assert {one.number for one in whole} - beaten == set(found.front)
     for one in (one for one in found.trials if one.state == "pruned"):
         away = abs((1 - one.density) - 0.7)
-        true = TrialOutcome(
-            {"math": 1 - 2 * away, "finance": 1 - away / 2, "law": 1 - away / 2}, one.density
-        )
-        assert any(dominates(o.goals, [true.value(g) for g in goals], goals) for o in whole)
+        kept = {"math": 1 - 2 * away, "finance": 1 - away / 2, "law": 1 - away / 2}
+        true = objective_values(goals, kept, one.density)
+        assert any(dominates(other.goals, true, goals) for other in whole)
 
 
 def test_a_grid_asks_every_pair_once_and_in_order(tmp_path: Path) -> None:
-    found = studied("rate=0.6:0.8:0.1", "factor=1,1.2", trials=6, every=True)
+    found = studied("rate=0.6:0.8:0.1", "factor=1,1.2", grid=True)
     tried = [(one.values["rate"], one.values["factor"]) for one in found.trials]
     assert tried == [(r, f) for r in (0.6, 0.7, 0.8) for f in (1.0, 1.2)]
     assert found.best.values["rate"] == 0.7
@@ -195,14 +206,14 @@ def test_a_setting_that_computes_no_numbers_fails_alone() -> None:
         return by_rate(recipe, domain)
 
     asks, _ = by_model(OWN, breaking)
-    found = studied("rate=0.6,0.7", "factor=1,2", trials=4, every=True, ask=asks)
+    found = studied("rate=0.6,0.7", "factor=1,2", grid=True, ask=asks)
     assert [one.state for one in found.trials] == ["complete", "failed"] * 2
     assert "NaN or infinity" in found.trials[1].why
 
 
 def test_a_stopped_study_goes_on_where_it_was(tmp_path: Path) -> None:
-    url, stop = f"sqlite:///{tmp_path / 'study.db'}", threading.Event()
-    whole = studied("rate=0.5:0.95", trials=8, storage=f"sqlite:///{tmp_path / 'whole.db'}")
+    state, stop = tmp_path / "study.db", threading.Event()
+    whole = studied("rate=0.5:0.95", trials=8, state=tmp_path / "whole.db")
     asks, asked = by_model(OWN, by_rate)
 
     def stopping(exam: Exam) -> DomainScore:
@@ -212,21 +223,21 @@ def test_a_stopped_study_goes_on_where_it_was(tmp_path: Path) -> None:
         return asks(exam)
 
     with pytest.raises(Cancelled):
-        studied("rate=0.5:0.95", trials=8, storage=url, ask=stopping, stop=stop)
-    again = studied("rate=0.5:0.95", trials=8, storage=url)
+        studied("rate=0.5:0.95", trials=8, state=state, ask=stopping, stop=stop)
+    again = studied("rate=0.5:0.95", trials=8, state=state)
     assert len(again.trials) == 8
     before = [one.values for one in whole.trials][:3]
     assert [one.values for one in again.trials][:3] == before
     asks, asked = by_model(OWN, by_rate)
-    assert studied("rate=0.5:0.95", trials=8, storage=url, ask=asks) == again
+    assert studied("rate=0.5:0.95", trials=8, state=state, ask=asks) == again
     assert not [one for one in asked if isinstance(one.target, MergeRecipe)]
     with pytest.raises(
         InvalidValue, match=r"\(vary rate=0.5:0.95:0.0001, now rate=0.5:0.9:0.0001\)"
     ):
-        studied("rate=0.5:0.9", trials=8, storage=url)
+        studied("rate=0.5:0.9", trials=8, state=state)
     halved = tuple(replace(model, coefficient=0.5) for model in RECIPE.models)
     with pytest.raises(InvalidValue, match="given"):
-        studied("rate=0.5:0.95", trials=8, storage=url, recipe=replace(RECIPE, models=halved))
+        studied("rate=0.5:0.95", trials=8, state=state, recipe=replace(RECIPE, models=halved))
 
 
 def test_the_recipe_given_is_tried_first_where_the_ranges_hold_it() -> None:
@@ -234,30 +245,32 @@ def test_the_recipe_given_is_tried_first_where_the_ranges_hold_it() -> None:
     first = studied(*vary, trials=1).trials[0]
     given = {"rate": 0.8, "factor1": 1.0, "factor2": 1.0, "coefficient.law": 1.0, "method": "dppa"}
     assert first.values == given and recipe_hash(parse_recipe(first.recipe)) == recipe_hash(RECIPE)
-    knobs = parse_knobs(["rate=0.5:0.7"], RECIPE)
-    assert settings_of(RECIPE, knobs) == {}, "out of the range"
+    knobs = parse_parameters(["rate=0.5:0.7"], RECIPE)
+    assert values_of(RECIPE, knobs) == {}, "out of the range"
     uneven = replace(
         RECIPE, models=(replace(RECIPE.models[0], coefficient=0.5), *RECIPE.models[1:])
     )
-    assert settings_of(uneven, parse_knobs(["coefficient"], RECIPE)) == {}, "not one number"
-    assert settings_of(uneven, parse_knobs(["coefficient.math"], RECIPE)) == {
+    assert values_of(uneven, parse_parameters(["coefficient"], RECIPE)) == {}, "not one number"
+    assert values_of(uneven, parse_parameters(["coefficient.math"], RECIPE)) == {
         "coefficient.math": 0.5
     }
 
 
 def test_what_a_killed_process_was_trying_comes_first() -> None:
-    study = optuna.create_study()
+    options, storage = SearchOptions(vary=("rate",), objectives=("retention",)), InMemoryStorage()
+    study = open_study(RECIPE, options, {}, storage, "one")
+    study.ask({"rate": optuna.distributions.FloatDistribution(0, 1)})  # the recipe given
     study.ask({"rate": optuna.distributions.FloatDistribution(0, 1)})
-    rate = study.trials[0].params["rate"]
-    take_up_killed(study)
-    assert study.ask().suggest_float("rate", 0, 1) == rate
+    again = open_study(RECIPE, options, {}, storage, "one")
+    rates = [again.ask().suggest_float("rate", 0, 1) for _ in range(2)]
+    assert rates == [trial.params["rate"] for trial in study.trials[:2]]
 
 
 def test_no_study_can_be_kept_in_a_file_of_another_kind(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("no database, but a text that is long enough to be looked at " * 20)
     with pytest.raises(InvalidValue, match="study cannot be opened"):
-        studied("rate", storage=f"sqlite:///{path}")
+        studied("rate", state=path)
 
 
 # --- the command ---------------------------------------------------------------------------------
@@ -327,7 +340,8 @@ def test_a_mistake_is_one_line(
 def test_a_recipe_of_trials_is_the_whole_recipe() -> None:
     kept = replace(RECIPE, seed=7, dtype="float32")
     assert (
-        settled(kept, {"rate": 0.9}).seed == 7 and settled(kept, {"rate": 0.9}).dtype == "float32"
+        recipe_with(kept, {"rate": 0.9}).seed == 7
+        and recipe_with(kept, {"rate": 0.9}).dtype == "float32"
     )
 
 
@@ -347,8 +361,8 @@ def test_several_trials_at_a_time_are_as_many_and_the_first_error_ends_them() ->
             together[0] -= 1
         return by_rate(exam.target, exam.domain)
 
-    settings = StudySettings(parse_knobs(["rate=0.5:0.9"], RECIPE), trials=8, prune=False)
-    found = run_study(RECIPE, settings, ask, beside=2)
+    study = partial(studied, "rate=0.5:0.9", trials=8, prune=False, beside=2)
+    found = study(ask=ask)
     assert len(found.trials) == 8 and most[0] == 2
     assert len({one.values["rate"] for one in found.trials}) == 8
 
@@ -358,4 +372,4 @@ def test_several_trials_at_a_time_are_as_many_and_the_first_error_ends_them() ->
         raise InvalidValue("no such thing")
 
     with pytest.raises(InvalidValue, match="no such thing"):
-        run_study(RECIPE, settings, fail, beside=2)
+        study(ask=fail)

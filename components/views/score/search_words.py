@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.parameter_fields import check_number
 from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.tasks import DOMAINS, OwnDomain
-from dppa_core.tuning.search.axes import axes_of
-from dppa_core.tuning.search.joint import usual_settings
-from dppa_core.tuning.search.space import parse_knobs
+from dppa_core.tuning.search.options import SearchOptions, checked_options, options_for
 
 from ...session.session import Session
 from .own_lists import OwnLists
@@ -99,14 +96,7 @@ class SearchRequest:
 
     session: Session
     recipe: MergeRecipe
-    way: str
-    limit: int
-    """Search items a domain."""
-    vary: tuple[str, ...] = ()
-    goals: tuple[str, ...] = ("retention",)
-    trials: int = 0
-    per_model: bool = False
-    """True if a joint search chooses factors of each model."""
+    options: SearchOptions
     questions: tuple[OwnDomain, ...] = ()
     """A visitor's own questions in place of the embedded ones, a list for each model."""
 
@@ -124,15 +114,12 @@ class SearchRequest:
 def read_search(values: Mapping[str, Any], session: Session) -> SearchRequest:
     """Check the values of a handler, by names of controls. Raises InvalidValue: a value that no
     control offers, or a grid with two equal axes."""
-    way = values["way"]
+    way, recipe = values["way"], session.recipe()
     if way not in WAYS:
         raise InvalidValue(f"Search by one of {', '.join(WAYS)}; got {shown(way)}.")
-    limit = int(check_number("Questions", values["limit"], *ITEMS))
-    recipe, goals, trials = session.recipe(), GOALS["retention"], 0
-    vary: tuple[str, ...] = ()
-    per_model = way == "joint" and values["per_model"] is True
+    options = SearchOptions(limit=int(check_number("Questions", values["limit"], *ITEMS)))
     if way == "joint":
-        trials = usual_settings(axes_of(recipe, per_model=per_model))
+        options = replace(options, joint=True, per_model=values["per_model"] is True)
     if way == "optuna":
         names = values["vary"] if isinstance(values["vary"], list) else []
         vary = tuple(RANGES[_known_name("Vary", name, RANGES)] for name in names)
@@ -140,18 +127,17 @@ def read_search(values: Mapping[str, Any], session: Session) -> SearchRequest:
             raise InvalidValue("Tick at least one setting that the search may vary.")
         goals = GOALS[_known_name("Search for", values["goals"], GOALS)]
         trials = int(check_number("Trials", values["trials"], *TRIALS))
+        options = replace(options, vary=vary, objectives=goals, trials=trials)
     if way == "grid":
         down, across = (
             _known_name("A side of the grid", values[key], VALUES) for key in ("down", "across")
         )
         if down == across:
             raise InvalidValue(f"A grid has two different settings; both sides are {down}.")
-        vary = VALUES[down], VALUES[across]
-    if vary:
-        knobs = parse_knobs(vary, recipe)
-        if way == "grid":
-            trials = math.prod(len(knob.values()) for knob in knobs)
-    return SearchRequest(session, recipe, way, limit, vary, goals, trials, per_model)
+        options = replace(options, grid=(VALUES[down], VALUES[across]))
+    options = checked_options(options)
+    settled = options if way == "climb" else options_for(options, recipe)
+    return SearchRequest(session, recipe, settled)
 
 
 def lists_of_models(lists: OwnLists, recipe: MergeRecipe) -> tuple[OwnDomain, ...]:

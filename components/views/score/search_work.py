@@ -20,11 +20,17 @@ from dppa_core.progress import Stop, check
 from dppa_core.recipes.yaml_text import MergeRecipe, parse_recipe, recipe_hash
 from dppa_core.system.recent import Recent
 from dppa_core.tuning.search.axes import axes_of
-from dppa_core.tuning.search.climb import TrialScores, climb, climb_made_by
-from dppa_core.tuning.search.greedy_factors import Trial
-from dppa_core.tuning.search.joint_run import JointTrial, joint_made_by, search_jointly
-from dppa_core.tuning.search.space import parse_knobs
-from dppa_core.tuning.search.trial import density_of, domains_for, remembered_profiles
+from dppa_core.tuning.search.climb import ClimbResult
+from dppa_core.tuning.search.joint_sampler import JointResult
+from dppa_core.tuning.search.results import SearchResult, SearchTrial, StudyState
+from dppa_core.tuning.search.run import new_state, run_search
+from dppa_core.tuning.search.scoring import (
+    ProfileOf,
+    density_of,
+    domains_for,
+    remembered_profiles,
+)
+from dppa_core.tuning.search.state import made_by
 
 from ...session.from_recipe import session_from_recipe
 from ...session.session import Session
@@ -32,11 +38,10 @@ from ...session.state import state_of
 from ...work.job import Bounded
 from ...work.progress_stream import end_of
 from ...work.studio import Emit, Studio
-from .search_words import SearchRequest, knob_words, value_text
+from .search_words import GOALS, SearchRequest, knob_words, value_text
 
 if TYPE_CHECKING:
     from dppa_core.evaluation.examiner import Examiner
-    from dppa_core.tuning.search.studied import StudyTrial
 
 PUBLIC_SECONDS, OWN_SECONDS = 240.0, 3600.0
 """Time limit of one run; the next one resumes from its trials."""
@@ -45,21 +50,21 @@ UNCHANGED = {"merge": "as it is"}
 model."""
 
 
-def run_search(
+def run_request(
     request: SearchRequest, studio: Studio, cache: Recent, emit: Emit, stop: Stop
 ) -> dict[str, Any]:
     """Start or resume a search; runs in its own thread. Emits ("trial", row). Raises OutOfBudget
     once the time limit of one run is over."""
     seconds = PUBLIC_SECONDS if studio.public else OWN_SECONDS
     bounded = Bounded(stop, seconds)
-    run = {"climb": _run_climb, "joint": _run_joint}.get(request.way, _run_study)
     try:
-        best, result = run(request, studio, cache, emit, bounded)
-        take = taken_over(request.session, best)
-        merges = map(studio.identity, (best, request.recipe))
-        key = ("tested", *merges, request.limit, request.contents)
-        test = cache.find(key) or cache.keep(key, _test(request, best, studio, bounded))
-        return {"front": [], **result, "take": take, **test}
+        result, best = _searched(request, studio, cache, emit, bounded)
+        front = list(result.front) if isinstance(result, StudyState) else []
+        take = taken_over(request.session, result.recipe)
+        merges = map(studio.identity, (result.recipe, request.recipe))
+        key = ("tested", *merges, request.options.limit, request.contents)
+        test = cache.find(key) or cache.keep(key, _test(request, result.recipe, studio, bounded))
+        return {"front": front, "best": best, "take": take, **test}
     except Cancelled as error:
         if bounded.overran:
             raise OutOfBudget(
@@ -68,103 +73,39 @@ def run_search(
         raise
 
 
-def _run_climb(
+def _searched(
     request: SearchRequest, studio: Studio, cache: Recent, emit: Emit, stop: Stop
-) -> tuple[MergeRecipe, dict[str, Any]]:
+) -> tuple[SearchResult, Any]:
+    """The result, and the best trial as a row; of a climb the best of each model."""
+    options, rows = request.options, dict[int, dict[str, Any]]()
     domains = domains_for(request.recipe, request.tasks)
-    facts = climb_made_by(request.recipe, domains, request.limit, public=studio.public)
-    store = _trial_store(cache, facts, lambda: TrialScores(None, facts))
-
-    def watch(model: str, trial: Trial, _before: bool) -> None:
-        band = max((k for k, factor in enumerate(trial.amplification) if factor), default=0)
-        row = {"model": model, "factors": list(trial.amplification), "band": band}
-        emit(("trial", row | {"score": trial.score}))
-
-    examiner = _examiner(studio)
-    with store.alone(stop) as state:
-        climbed = climb(
-            *(request.recipe, partial(examiner.score, stop=stop)),
-            tasks=request.tasks,
-            limit=request.limit,
-            state=state,
-            watch=watch,
-            public=studio.public,
-            beside=examiner.at_once(request.recipe),
-        )
-    models = climbed.to_json()["models"]
-    best = [{name: model[name] for name in ("model", "factors", "score")} for model in models]
-    return climbed.recipe, {"best": best}
-
-
-def _run_joint(
-    request: SearchRequest, studio: Studio, cache: Recent, emit: Emit, stop: Stop
-) -> tuple[MergeRecipe, dict[str, Any]]:
-    domains = domains_for(request.recipe, request.tasks)
-    facts = joint_made_by(request.recipe, domains, request.limit, public=studio.public)
-    store, rows = _trial_store(cache, facts, lambda: TrialScores(None, facts)), list[Any]()
+    facts = made_by(request.recipe, options, domains, public=studio.public)
+    varied = {"vary": options.vary or options.grid, "goals": options.objectives}
+    store = _trial_store(cache, facts | varied, partial(new_state, options, facts))
     profiles = remembered_profiles(public=studio.public)
 
-    def watch(trial: JointTrial) -> None:
-        row = {
-            "number": len(rows),
-            "values": dict(trial.values) or UNCHANGED,
-            "state": "complete",
-            "goals": [trial.retention],
-            "retentions": dict(trial.retentions),
-            "density": density_of(trial.recipe, profiles),
-            "take": taken_over(request.session, trial.recipe),
-        }
-        rows.append(row)
+    def watch(trial: SearchTrial) -> None:
+        climbing = options.way == "climb"
+        row = _climb_row(trial) if climbing else _row(trial, request.session, profiles)
+        rows[trial.number] = row
         emit(("trial", row))
 
     examiner = _examiner(studio)
     with store.alone(stop) as state:
-        joint = search_jointly(
-            *(request.recipe, partial(examiner.score, stop=stop)),
+        result = run_search(
+            *(request.recipe, options, partial(examiner.score, stop=stop)),
             tasks=request.tasks,
-            limit=request.limit,
-            per_model=request.per_model,
             state=state,
             watch=watch,
-            public=studio.public,
-            beside=examiner.at_once(request.recipe),
-        )
-    return joint.recipe, {"best": rows[joint.place]}
-
-
-def _run_study(
-    request: SearchRequest, studio: Studio, cache: Recent, emit: Emit, stop: Stop
-) -> tuple[MergeRecipe, dict[str, Any]]:
-    from optuna.storages import InMemoryStorage  # noqa: PLC0415  (a second)
-
-    from dppa_core.tuning.search.optuna_study import run_study, study_made_by  # noqa: PLC0415
-    from dppa_core.tuning.search.studied import StudySettings  # noqa: PLC0415
-
-    knobs, grid = parse_knobs(request.vary, request.recipe), request.way == "grid"
-    settings = StudySettings(knobs, request.goals, request.trials, request.limit, every=grid)
-    domains = domains_for(request.recipe, request.tasks)
-    facts = study_made_by(request.recipe, domains, request.limit, public=studio.public)
-    store = _trial_store(
-        cache, facts | {"vary": request.vary, "goals": request.goals}, InMemoryStorage
-    )
-
-    def watch(trial: StudyTrial) -> None:
-        emit(("trial", _row(trial, request.session)))
-
-    examiner = _examiner(studio)
-    with store.alone(stop) as storage:
-        study = run_study(
-            *(request.recipe, settings, partial(examiner.score, stop=stop)),
-            tasks=request.tasks,
-            storage=storage,
-            watch=watch,
-            earlier=watch,
             stop=stop,
             public=studio.public,
             beside=examiner.at_once(request.recipe),
         )
-    best = _row(study.best, request.session)
-    return study.recipe, {"best": best, "front": list(study.front)}
+    if isinstance(result, JointResult | StudyState):
+        return result, rows[result.best.number]
+    climbs = result.searches if isinstance(result, ClimbResult) else ()
+    best = [_climb_row(climb.best) for climb in climbs]
+    return result, [{name: row[name] for name in ("model", "factors", "score")} for row in best]
 
 
 def _examiner(studio: Studio) -> Examiner:
@@ -183,7 +124,7 @@ def _test(request: SearchRequest, best: MergeRecipe, studio: Studio, stop: Stop)
     domains = dict.fromkeys(domains_for(request.recipe, request.tasks))
 
     def hits(merge: MergeRecipe, domain: str) -> tuple[bool, ...]:
-        return examiner.score(Exam(merge, domain, "test", request.limit), stop=stop).hits
+        return examiner.score(Exam(merge, domain, "test", request.options.limit), stop=stop).hits
 
     gap = compared({d: (hits(best, d), hits(request.recipe, d)) for d in domains})
     text = comparison_sentence(gap, "what was found", "the given merge")
@@ -217,11 +158,23 @@ def _trial_store(cache: Recent, facts: Mapping[str, Any], make: Callable[[], Any
     return store or cache.keep(key, TrialStore(make(), threading.Lock()))
 
 
-def _row(trial: StudyTrial, session: Session) -> dict[str, Any]:
-    take = taken_over(session, parse_recipe(trial.recipe)) if trial.state == "complete" else None
-    row = trial.to_json()
-    names = ("number", "values", "state", "goals", "retentions", "density")
-    return {name: row[name] for name in names} | {"take": take}
+def _climb_row(trial: SearchTrial) -> dict[str, Any]:
+    band = max((k for k, factor in enumerate(trial.amplification) if factor), default=0)
+    row = {"model": trial.model, "factors": list(trial.amplification), "band": band}
+    return row | {"score": trial.goals[0]}
+
+
+def _row(trial: SearchTrial, session: Session, profiles: ProfileOf) -> dict[str, Any]:
+    recipe = parse_recipe(trial.recipe) if trial.state == "complete" else None
+    return {
+        "number": trial.number,
+        "values": dict(trial.values) or UNCHANGED,
+        "state": trial.state,
+        "goals": trial.goals,
+        "retentions": dict(trial.retentions),
+        "density": trial.density or (density_of(recipe, profiles) if recipe else 0.0),
+        "take": taken_over(session, recipe) if recipe else None,
+    }
 
 
 def taken_over(session: Session, recipe: MergeRecipe) -> dict[str, Any] | None:
@@ -248,13 +201,13 @@ def stream_search(
     """Yield values for the browser, a few times a second, until there is a result. Closing the
     iterator stops the search; its trials are kept for resuming the same search."""
     about = _about(request)
-    key = ("trials", replace(request, trials=0), request.contents)
+    key = ("trials", replace(request, options=replace(request.options, trials=0)), request.contents)
     earlier: list[dict[str, Any]] = cache.find(key) or []
     trials: list[dict[str, Any]] = []
     results: list[dict[str, Any]] = []
     yield {"state": "running", **about, **_standing(request, earlier)}
     job = studio.start(
-        "search", lambda emit, stop: results.append(run_search(request, studio, cache, emit, stop))
+        "search", lambda emit, stop: results.append(run_request(request, studio, cache, emit, stop))
     )
     for batch in job.batches(every=0.3):
         trials += [event[1] for event in batch if event[0] == "trial"]
@@ -268,27 +221,32 @@ def stream_search(
 
 def _about(request: SearchRequest) -> dict[str, Any]:
     """The part of the values for the browser that does not change."""
-    knobs = parse_knobs(request.vary, request.recipe) if request.vary else ()
-    names = [knob.name for knob in knobs]
-    if request.way == "joint":
-        axes = axes_of(request.recipe, per_model=request.per_model)
+    options = request.options
+    parameters = options.parameters(request.recipe) if options.in_study else ()
+    names = [parameter.name for parameter in parameters]
+    if options.joint:
+        axes = axes_of(request.recipe, per_model=options.per_model)
         names = [*UNCHANGED, *(axis.name for axis in axes)]
-    grid = knobs if request.way == "grid" else ()
-    sides = [{"name": knob.name, "values": list(knob.values())} for knob in grid]
+    sides = parameters if options.grid else ()
     return {
         "id": secrets.token_hex(4),
-        "way": request.way,
-        "goals": request.goals,
-        "sides": sides,
-        "limit": request.limit,
+        "way": options.way,
+        "goals": options.objectives if options.in_study else GOALS["retention"],
+        "sides": [{"name": side.name, "values": list(side.values())} for side in sides],
+        "limit": options.limit,
         "result": None,
         "words": {name: knob_words(name) for name in names},
     }
 
 
 def _standing(request: SearchRequest, trials: list[dict[str, Any]]) -> dict[str, Any]:
-    what = _trial_words(request.way, trials) if trials else "Starting"
-    return {"trials": list(trials), "done": len(trials), "total": request.trials, "what": what}
+    what = _trial_words(request.options.way, trials) if trials else "Starting"
+    return {
+        "trials": list(trials),
+        "done": len(trials),
+        "total": request.options.trials,
+        "what": what,
+    }
 
 
 def _trial_words(way: str, trials: list[dict[str, Any]]) -> str:

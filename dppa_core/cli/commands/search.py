@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dppa_core.cli.cluster import ExamPlace, RayOption, exam_place
-from dppa_core.cli.commands.search_study import (
-    StudyOptions,
-    check_study,
-    from_file,
-    run_jointly,
-    run_wanted,
-    study_settings,
-)
+from dppa_core.cli.options import dataclass_command
 from dppa_core.cli.output import (
     FrameOption,
     ItemsOption,
@@ -33,63 +27,62 @@ from dppa_core.cli.output import (
     teller,
     told_if_stopped,
 )
-from dppa_core.cli.search_text import climb_text, joint_text, study_text
+from dppa_core.cli.search_options import check_study, search_in_lines, settled_options
+from dppa_core.cli.search_text import search_text
 from dppa_core.errors import InvalidValue
-from dppa_core.evaluation.tables import factors_text
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, load_recipe
 from dppa_core.system.atomic_folders import check_file, replace_file
 from dppa_core.system.frames import check_frame_file, write_frame
-from dppa_core.tuning.search.space import TRIALS
+from dppa_core.tuning.search.options import TRIALS, SearchOptions, options_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from dppa_core.tuning.search.climb import ClimbResult
-    from dppa_core.tuning.search.greedy_factors import Trial
-    from dppa_core.tuning.search.joint_run import JointResult
-    from dppa_core.tuning.search.studied import StudyState
     from dppa_core.tuning.search.verdict import BaselineMerge, DomainVerdict
 
+    Verdict = tuple[tuple[DomainVerdict, ...], tuple[BaselineMerge, ...]]
 
-def search(
-    recipe: RecipeFile,
-    out: Annotated[Path, typer.Option(help="The recipe to write, with what was found.")],
-    tasks: TasksOption = None,
-    items: ItemsOption = None,
-    scorer: ScorerOption = None,
+
+@dataclass(frozen=True)
+class SearchCommand:
+    """The options of `dppa search`."""
+
+    recipe: RecipeFile
+    out: Annotated[Path, typer.Option(help="The recipe to write, with what was found.")]
+    tasks: TasksOption = None
+    items: ItemsOption = None
+    scorer: ScorerOption = None
     limit: Annotated[
         int | None,
         typer.Option(min=1, help="Search items per domain: 64, and 200 with --joint, if unset."),
-    ] = None,
+    ] = None
     test_limit: Annotated[
         int | None,
         typer.Option(min=0, help="Test items per domain at the end; all if unset, 0 for none."),
-    ] = None,
+    ] = None
     state: Annotated[
         Path | None,
         typer.Option(help="Where a stopped climb or joint search waits; OUT with .search.json."),
-    ] = None,
+    ] = None
     joint: Annotated[
         bool, typer.Option("--joint", help="Factors, coefficient and strength chosen together.")
-    ] = False,
+    ] = False
     per_model: Annotated[
         bool, typer.Option("--per-model", help="With --joint: factors of each model.")
-    ] = False,
+    ] = False
     vary: Annotated[
         list[str] | None,
         typer.Option(help="Search by Optuna: a setting, as rate=0.5:0.95, method=dppa,ties."),
-    ] = None,
+    ] = None
     grid: Annotated[
         list[str] | None, typer.Option(help="Two settings, every pair: rate=0.5:0.9:0.1.")
-    ] = None,
-    space: Annotated[Path | None, typer.Option(help="Or a YAML file with `search:`.")] = None,
+    ] = None
+    space: Annotated[Path | None, typer.Option(help="Or a YAML file with `search:`.")] = None
     objective: Annotated[
         list[str] | None,
         typer.Option(
             help="retention, worst, retention.DOMAIN, density; several give a front. With --joint: "
             "accuracy or loss."
         ),
-    ] = None,
+    ] = None
     trials: Annotated[
         int | None,
         typer.Option(
@@ -97,139 +90,93 @@ def search(
             help=f"Settings, earlier ones included: {TRIALS} by Optuna if unset; 24 with --joint, "
             "or 4 for each number if that is more.",
         ),
-    ] = None,
+    ] = None
     study: Annotated[
         Path | None, typer.Option(help="SQLite file of the study; OUT with .study.db.")
-    ] = None,
-    name: Annotated[str, typer.Option(help="Of the study in that file.")] = "dppa",
-    sampler: Annotated[str, typer.Option(help="tpe, nsga2 or random.")] = "tpe",
-    seed: Annotated[int, typer.Option(min=0, help="Of the sampler.")] = 0,
-    prune: Annotated[bool, typer.Option(help="Give trials without hope up early.")] = True,
-    overwrite: OverwriteFlag = False,
-    ray: RayOption = None,
-    memory: MemoryOption = None,
-    frame: FrameOption = None,
-    as_json: JsonFlag = False,
-) -> None:
+    ] = None
+    name: Annotated[str, typer.Option(help="Of the study in that file.")] = "dppa"
+    sampler: Annotated[str, typer.Option(help="tpe, nsga2 or random.")] = "tpe"
+    seed: Annotated[int, typer.Option(min=0, help="Of the sampler.")] = 0
+    prune: Annotated[bool, typer.Option(help="Give trials without hope up early.")] = True
+    overwrite: OverwriteFlag = False
+    ray: RayOption = None
+    memory: MemoryOption = None
+    frame: FrameOption = None
+    as_json: JsonFlag = False
+
+    def search_options(self, recipe: MergeRecipe) -> SearchOptions:
+        """What is searched, and how."""
+        check_study(self.study)
+        options = SearchOptions(
+            tuple(self.vary or ()),
+            tuple(self.grid or ()),
+            self.joint,
+            self.per_model,
+            tuple(self.objective or ()),
+            self.trials or 0,
+            self.limit or 0,
+            self.sampler,
+            self.seed,
+            self.prune,
+        )
+        return settled_options(options, self.space, recipe)
+
+    def state_file(self, *, in_study: bool) -> Path:
+        """The file of a stopped search, which must be none of the others."""
+        chosen, ending = (self.study, ".study.db") if in_study else (self.state, ".search.json")
+        state = chosen or self.out.with_name(self.out.name.removesuffix(self.out.suffix) + ending)
+        check_target(self.out, overwrite=self.overwrite)
+        if state.resolve() in (self.out.resolve(), self.recipe.resolve()):
+            raise InvalidValue(f"{state}: it, --out and RECIPE must be three files.")
+        check_file(state)
+        return state
+
+
+@dataclass_command
+def search(options: SearchCommand) -> None:
     """Find the best merge: by the paper's climb, by --joint, by Optuna (--vary), or on a --grid.
 
     Settings are chosen on the search split; the result is scored on the test split.
     """
-    given, chosen = load_recipe(recipe), domains_in(tasks, items, scorer)
-    varied = tuple(vary or ()), tuple(grid or ()), tuple(objective or ())
-    kept = study or _beside(out, ".study.db")
-    most = trials or 0
-    wanted = StudyOptions(*varied, most, sampler, seed, prune, limit or 0, kept, name, joint)
-    wanted = settled_options(from_file(space, wanted) if space else wanted, per_model=per_model)
-    studies = bool(space or vary or grid) and not wanted.joint
-    stays = kept if studies else state or _beside(out, ".search.json")
-    _check_targets(recipe, out, stays, overwrite=overwrite)
-    check_frame_file(frame)
-    say = teller(quiet=as_json)
-    if studies:
-        study_settings(given, wanted)  # a mistake is reported before any model is read
-    with exam_place(ray, given) as place, told_if_stopped(lambda: _left(stays)):
-        found: ClimbResult | StudyState | JointResult
-        if wanted.joint:
-            found = run_jointly(given, wanted, place, chosen, say, stays, per_model=per_model)
-        elif studies:
-            found = run_wanted(given, wanted, place.ask, chosen, say, place.beside)
-        else:
-            found = run_climb(given, chosen, wanted.limit, stays, say, place)
-        verdict, beside = _verdict(place, found.recipe, given, chosen, test_limit)
-        for one in beside:
-            if one.comparison.difference.value < 0:
-                say(f"On the test items: {one.told()}")
-        replace_file(out, dump_recipe(found.recipe))
-        if frame is not None:
-            write_frame(found.to_frame(), frame)
-    if not studies:
-        stays.unlink(missing_ok=True)
-    value = {"out": str(out), **({"study": str(stays)} if studies else {}), **found.to_json()}
-    text: Callable[..., str] = study_text if studies else joint_text if wanted.joint else climb_text
-    told = text(found, verdict, beside, out, _asked(found.recipe, chosen, wanted.limit))
-    emit(value | _tested(verdict, beside), told, as_json=as_json)
+    recipe = load_recipe(options.recipe)
+    domains = domains_in(options.tasks, options.items, options.scorer)
+    settings = options.search_options(recipe)
+    state = options.state_file(in_study=settings.in_study)
+    check_frame_file(options.frame)
+    say = teller(quiet=options.as_json)
+    if settings.in_study:
+        options_for(settings, recipe)  # a mistake is reported before any model is read
+    with exam_place(options.ray, recipe) as place, told_if_stopped(lambda: _left(state)):
+        result = search_in_lines(recipe, settings, place, domains, say, state, options.name)
+        verdict, baselines = _verdict(place, result.recipe, recipe, domains, options.test_limit)
+        for baseline in baselines:
+            if baseline.comparison.difference.value < 0:
+                say(f"On the test items: {baseline.sentence()}")
+        replace_file(options.out, dump_recipe(result.recipe))
+        if options.frame is not None:
+            write_frame(result.to_frame(), options.frame)
+    value: dict[str, Any] = {"out": str(options.out)}
+    if settings.in_study:
+        value["study"] = str(state)
+    else:
+        state.unlink(missing_ok=True)
+    value |= result.to_json() | _verdict_json(verdict, baselines)
+    asked = _asked(result.recipe, domains, settings.limit)
+    text = search_text(result, verdict, baselines, options.out, asked)
+    emit(value, text, as_json=options.as_json)
 
 
-def settled_options(wanted: StudyOptions, *, per_model: bool) -> StudyOptions:
-    """The options with the defaults of their way; raises InvalidValue for two ways at once, and
-    for the address of a database."""
-    check_study(wanted.study)
-    if wanted.joint and (wanted.vary or wanted.grid):
-        raise InvalidValue("Give either --joint or --vary and --grid: they are ways of their own.")
-    if per_model and not wanted.joint:
-        raise InvalidValue("--per-model goes with --joint: the climb finds factors of each model.")
-    climbs = not (wanted.joint or wanted.vary or wanted.grid)
-    for option, given in (
-        ("--trials", wanted.trials),
-        ("--objective", wanted.objectives),
-        ("--sampler", wanted.sampler != "tpe"),
-    ):
-        if climbs and given:
-            raise InvalidValue(
-                f"{option} has no meaning for the paper's climb. It goes with --vary, --grid or "
-                "--joint; leave it out otherwise."
-            )
-    objectives = wanted.objectives or ("accuracy" if wanted.joint else "retention",)
-    if wanted.joint and (len(objectives) > 1 or objectives[0] not in ("accuracy", "loss")):
-        named = ", ".join(objectives)
-        raise InvalidValue(f"A joint search has the objective accuracy or loss, got {named}.")
-    limit = wanted.limit or (200 if wanted.joint else 64)
-    return replace(wanted, objectives=objectives, limit=limit)
-
-
-def _left(stays: Path) -> str:
+def _left(state: Path) -> str:
     """What a stopped search leaves."""
-    if stays.exists():
-        return f"\nStopped. Scores are in {stays}: run the same command to continue."
+    if state.exists():
+        return f"\nStopped. Scores are in {state}: run the same command to continue."
     return "\nStopped before a first score: nothing is kept."
 
 
 def _asked(recipe: MergeRecipe, tasks: list[str] | None, limit: int) -> tuple[int, int]:
-    from dppa_core.tuning.search.trial import asked_range, domains_for  # noqa: PLC0415  (torch)
+    from dppa_core.tuning.search.scoring import asked_range, domains_for  # noqa: PLC0415  (torch)
 
     return asked_range(domains_for(recipe, tasks), limit)
-
-
-def _beside(out: Path, end: str) -> Path:
-    return out.with_name(out.name.removesuffix(out.suffix) + end)
-
-
-def _check_targets(recipe: Path, out: Path, other: Path, *, overwrite: bool) -> None:
-    check_target(out, overwrite=overwrite)
-    if other.resolve() in (out.resolve(), recipe.resolve()):
-        raise InvalidValue(f"{other}: it, --out and RECIPE must be three files.")
-    check_file(other)
-
-
-def run_climb(
-    recipe: MergeRecipe,
-    tasks: list[str] | None,
-    limit: int,
-    state: Path | None,
-    say: Callable[[str], None],
-    place: ExamPlace,
-) -> ClimbResult:
-    """Run the paper's climb, telling each setting."""
-    from dppa_core.tuning.search.climb import climb  # noqa: PLC0415  (torch)
-
-    def watch(model: str, trial: Trial, known: bool) -> None:
-        factors = factors_text(trial.amplification)
-        say(f"{model} {factors}: {trial.score:.3f}{' (from the state)' if known else ''}")
-
-    how: dict[str, Any] = {"tasks": tasks, "limit": limit, "beside": place.beside}
-    return climb(recipe, place.ask, state=state, watch=watch, **how)
-
-
-def _tested(verdict: Sequence[DomainVerdict], beside: Sequence[BaselineMerge]) -> dict[str, Any]:
-    from dppa_core.evaluation.side_by_side_values import interval_json  # noqa: PLC0415  (torch)
-    from dppa_core.tuning.search.verdict import mean_retention  # noqa: PLC0415
-
-    return {
-        "test": [one.to_json() for one in verdict],
-        "retention": interval_json(mean_retention(verdict)) if verdict else None,
-        "beside": [one.to_json() for one in beside],
-    }
 
 
 def _verdict(
@@ -238,8 +185,9 @@ def _verdict(
     given: MergeRecipe,
     tasks: list[str] | None,
     limit: int | None,
-) -> tuple[tuple[DomainVerdict, ...], tuple[BaselineMerge, ...]]:
-    from dppa_core.tuning.search.trial import domains_for  # noqa: PLC0415  (torch)
+) -> Verdict:
+    """Scores on the test items, and of merges to compare with; empty for a limit of 0."""
+    from dppa_core.tuning.search.scoring import domains_for  # noqa: PLC0415  (torch)
     from dppa_core.tuning.search.verdict import rivals, verdicts  # noqa: PLC0415  (torch)
 
     if limit == 0:
@@ -247,9 +195,22 @@ def _verdict(
     domains = domains_for(recipe, tasks)
     with progress_line() as progress:
 
-        def watch(what: str) -> None:
+        def watch(exam: str) -> None:
             if progress:
-                progress(0, 0, what)
+                progress(0, 0, exam)
 
-        found = verdicts(recipe, domains, place.ask, limit=limit, watch=watch)
-        return found, rivals(recipe, given, found, place.ask, limit=limit, watch=watch)
+        verdict = verdicts(recipe, domains, place.ask, limit=limit, watch=watch)
+        return verdict, rivals(recipe, given, verdict, place.ask, limit=limit, watch=watch)
+
+
+def _verdict_json(
+    verdict: Sequence[DomainVerdict], baselines: Sequence[BaselineMerge]
+) -> dict[str, Any]:
+    from dppa_core.evaluation.side_by_side_values import interval_json  # noqa: PLC0415  (torch)
+    from dppa_core.tuning.search.verdict import mean_retention  # noqa: PLC0415
+
+    return {
+        "test": [of_domain.to_json() for of_domain in verdict],
+        "retention": interval_json(mean_retention(verdict)) if verdict else None,
+        "beside": [baseline.to_json() for baseline in baselines],
+    }

@@ -34,8 +34,8 @@ from dppa_core.tuning.advice.facts import (
 )
 from dppa_core.tuning.advice.kept_rule import foretold
 from dppa_core.tuning.search.axes import factor_bounds
-from dppa_core.tuning.search.greedy_factors import LARGEST, STEP
-from dppa_core.tuning.search.trial import ITEMS, SEARCH, domains_for, single_recipe
+from dppa_core.tuning.search.climb import LARGEST_FACTOR, STEP
+from dppa_core.tuning.search.scoring import ITEMS, SEARCH, domains_for, single_recipe
 
 
 def gather(
@@ -138,7 +138,9 @@ def neighbours_of(factors: Sequence[float]) -> tuple[tuple[float, ...], ...]:
         for band, factor in enumerate(factors)
         for step in (-STEP, STEP)
     ]
-    return tuple(one for one in moved if min(one) >= 0 and max(one) <= max(LARGEST, *factors))
+    return tuple(
+        one for one in moved if min(one) >= 0 and max(one) <= max(LARGEST_FACTOR, *factors)
+    )
 
 
 @dataclass(slots=True)

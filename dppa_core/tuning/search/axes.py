@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from dppa_core.errors import InvalidRecipe
+from dppa_core.errors import InvalidRecipe, InvalidValue
 from dppa_core.methods.registry import get_method
+from dppa_core.parameter_fields import check_number
 from dppa_core.pruning.coefficients import LARGEST_COEFFICIENT
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, recipe_hash
-from dppa_core.tuning.search.joint import Point, SearchAxis
 from dppa_core.tuning.search.space import short_name
 
+Point = tuple[float, ...]
+"""One value for each axis; empty for a setting that the axes cannot express, such as a recipe with
+other factors for each model."""
 FACTORS = (0.25, 4.0)
 """Bounds of factors beside a coefficient or scale."""
 LONE_FACTORS = (1 / 16, 16.0)
@@ -20,6 +24,36 @@ LONE_FACTORS = (1 / 16, 16.0)
 LEAST_STRENGTH = 0.01
 _LEAST = 0.015
 """The least coefficient or scale, as a multiple of the start."""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchAxis:
+    """One number to choose."""
+
+    name: str
+    start: float
+    """Above 0."""
+    low: float
+    high: float
+    step: float = 0.5
+    """First distance that is tried, in doublings."""
+
+    def __post_init__(self) -> None:
+        check_number(self.name, self.start, 1e-9, math.inf)
+        if not 0 < self.low <= self.start <= self.high:
+            raise InvalidValue(
+                f"{self.name}: the start {self.start:g} must lie within its bounds, above 0; got "
+                f"{self.low:g} to {self.high:g}."
+            )
+
+    def value(self, place: float) -> float:
+        """The number at so many steps from the start, in four digits."""
+        value = float(f"{self.start * 2 ** (place * self.step):.4g}") if place else self.start
+        return min(max(value, self.low), self.high)
+
+    def place(self, value: float) -> float:
+        """Steps from the start to a number above 0."""
+        return math.log2(value / self.start) / self.step
 
 
 def axes_of(recipe: MergeRecipe, *, per_model: bool = False) -> tuple[SearchAxis, ...]:
@@ -66,7 +100,8 @@ def _pruning(recipe: MergeRecipe) -> Any:
 
 
 def _factors_suffice(recipe: MergeRecipe) -> bool:
-    """Whether a coefficient would multiply the same entries as the factors, all of the delta."""
+    """Return True if a coefficient would multiply the same entries as the factors: the whole
+    delta."""
     all_pruned = getattr(_pruning(recipe), "other_tensors", None) == "prune"
     return all_pruned and get_method(recipe.method).combination is None
 
@@ -86,9 +121,9 @@ def _factor_axes(recipe: MergeRecipe, per_model: bool) -> Iterator[SearchAxis]:
             "them equal levels, or choose factors for each (--per-model)."
         )
     for model in recipe.models if per_model else recipe.models[:1]:
-        for place in range(len(model.levels)):
-            whose = f".{short_name(model)}" if per_model else ""
-            yield SearchAxis(f"factor{place + 1}{whose}", 1.0, *factor_bounds(recipe))
+        ending = f".{short_name(model)}" if per_model else ""
+        for band in range(1, len(model.levels) + 1):
+            yield SearchAxis(f"factor{band}{ending}", 1.0, *factor_bounds(recipe))
 
 
 def _coefficient_axis(recipe: MergeRecipe) -> list[SearchAxis]:
@@ -103,16 +138,16 @@ def _coefficient_axis(recipe: MergeRecipe) -> list[SearchAxis]:
 
 
 def given_point(recipe: MergeRecipe, axes: Sequence[SearchAxis]) -> Point:
-    """The values of a recipe on its axes; empty if they cannot tell it."""
-    values = tuple(_given(recipe, axis) for axis in axes)
+    """The values of a recipe on its axes; empty if these cannot express it."""
+    values = tuple(_value_of(recipe, axis) for axis in axes)
     return values if recipe_hash(at_point(recipe, axes, values)) == recipe_hash(recipe) else ()
 
 
-def _given(recipe: MergeRecipe, axis: SearchAxis) -> float:
-    name, _, whose = axis.name.partition(".")
+def _value_of(recipe: MergeRecipe, axis: SearchAxis) -> float:
+    name, _, short = axis.name.partition(".")
     if not name.startswith("factor"):
         return axis.start
-    model = next(m for m in recipe.models if whose in ("", short_name(m)))
+    model = next(m for m in recipe.models if short in ("", short_name(m)))
     return model.amplification[int(name.removeprefix("factor")) - 1]
 
 
@@ -133,19 +168,19 @@ def with_values(recipe: MergeRecipe, values: Mapping[str, float]) -> MergeRecipe
     Raises:
         InvalidRecipe: a value that the recipe does not allow.
     """
-    own: dict[str, Any] = {n: values[n] for n in ("scale", "strength") if n in values}
-    models = tuple(_model(model, values) for model in recipe.models)
-    made = replace(recipe, models=models)
-    if "strength" in own and recipe.prune:
-        told = {**recipe.prune.parameters, "strength": own.pop("strength")}
-        made = replace(made, prune=replace(recipe.prune, parameters=told))
-    return replace(made, parameters={**recipe.parameters, **own})
+    new: dict[str, Any] = {n: values[n] for n in ("scale", "strength") if n in values}
+    models = tuple(_model_with(model, values) for model in recipe.models)
+    merge = replace(recipe, models=models)
+    if "strength" in new and recipe.prune:
+        of_pruning = {**recipe.prune.parameters, "strength": new.pop("strength")}
+        merge = replace(merge, prune=replace(recipe.prune, parameters=of_pruning))
+    return replace(merge, parameters={**recipe.parameters, **new})
 
 
-def _model(model: DomainModel, values: Mapping[str, float]) -> DomainModel:
+def _model_with(model: DomainModel, values: Mapping[str, float]) -> DomainModel:
     factors = tuple(
-        values.get(f"factor{place}.{short_name(model)}", values.get(f"factor{place}", old))
-        for place, old in enumerate(model.amplification, 1)
+        values.get(f"factor{band}.{short_name(model)}", values.get(f"factor{band}", factor))
+        for band, factor in enumerate(model.amplification, 1)
     )
     coefficient = values.get("coefficient", model.coefficient)
     if "coefficients" in values and isinstance(coefficient, float):

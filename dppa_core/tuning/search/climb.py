@@ -1,129 +1,126 @@
-"""Greedy DPA on the search split: the paper's climb for the factors of every model of a recipe."""
+"""The paper's climb: amplification factors of each model of a recipe by itself."""
 
 from __future__ import annotations
 
 import math
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from dppa_core.checkpoints.sources.open import open_checkpoint
-from dppa_core.errors import InvalidRecipe, many
-from dppa_core.evaluation.scores import DomainScore, Exam, TaskScore, references_of
+from dppa_core.errors import InvalidValue, many
+from dppa_core.evaluation.scores import DomainScore
 from dppa_core.evaluation.tables import factors_text
-from dppa_core.methods.registry import get_method
-from dppa_core.parameter_fields import check_number
-from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, recipe_hash
-from dppa_core.system.frames import frame_of
-from dppa_core.system.state_file import StateFile
-from dppa_core.system.threads import side_by_side
-from dppa_core.tasks.intervals import wilson
-from dppa_core.tasks.own_items import domain_key
-from dppa_core.tuning.search.greedy_factors import FactorSearch, Trial, greedy_factors
-from dppa_core.tuning.search.trial import (
-    ITEMS,
-    SEARCH,
-    Ask,
-    domains_for,
-    single_recipe,
-    task_score,
-)
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
+from dppa_core.tuning.search.axes import Point
+from dppa_core.tuning.search.joint import Steps
+from dppa_core.tuning.search.results import SearchResult, SearchTrial
+from dppa_core.tuning.search.sampler import OpenTrial, SearchTask, Walk, WalkSampler
+from dppa_core.tuning.search.scoring import SEARCH, single_recipe, task_score
 
-Key = tuple[str, tuple[float, ...]]
-"""A domain model and its factors; no factors for the model itself."""
+STEP = 0.1
+LARGEST_FACTOR = 4.0
 
 
-class TrialScores:
-    """Scores by setting, written to the file as soon as they are known. Thread-safe.
+def climb_steps(bands: int) -> Steps:
+    """Ask for amplification factors, one per band (DPPA, arXiv 2403.02799).
 
-    Args:
-        path: The file; None keeps scores in memory only.
-        made_by: What the scores depend on; a file with other values is refused.
-
-    Raises:
-        InvalidValue: the file is no state of a search, or one of another search.
+    Start with the first band alone at factor 1. For each band: start its factor at 1, raise it by
+    0.1 while the score improves, and keep the best. Unlike the authors' program this goes on from
+    the best setting it has asked; of equal ones from the first.
     """
-
-    def __init__(self, path: Path | None, made_by: Mapping[str, Any]) -> None:
-        self._file = StateFile(path, "search", "search", made_by) if path else None
-        self._known = (self._file.load(_scores) if self._file else None) or {}
-        self._lock = threading.Lock()
-
-    def find(self, key: Key) -> DomainScore | None:
-        """The known score of a setting, or None."""
-        return self._known.get(key)
-
-    def score(self, key: Key, exam: Exam, ask: Ask) -> DomainScore:
-        """The score of a setting: the known one, or that of an exam held now."""
-        found = self.find(key)
-        if found is None:
-            found = ask(exam)
-            self._keep(key, found)
-        return found
-
-    def _keep(self, key: Key, score: DomainScore) -> None:
-        with self._lock:
-            self._known[key] = score
-            rows = []
-            for (model, factors), one in self._known.items():  # whole numbers restore the score
-                tasks = {k: [round(v.accuracy * v.n), v.n] for k, v in one.tasks.items()}
-                row = {"model": model, "factors": factors, "tasks": tasks}
-                rows.append(row if one.loss is None else {**row, "loss": one.loss})
-            if self._file:
-                self._file.save({"scores": rows})
+    best, highest = (0.0,) * bands, -math.inf
+    for band in range(bands):
+        before, after = best[:band], (0.0,) * (bands - band - 1)
+        factor, last = 1.0, -math.inf
+        while factor <= LARGEST_FACTOR + 1e-9:
+            factors = (*before, factor, *after)
+            (score,) = yield [factors]
+            if score > highest:
+                best, highest = factors, score
+            if score <= last:
+                break
+            factor, last = round(factor + STEP, 10), score
 
 
-def _score(tasks: Mapping[str, Any], loss: object) -> DomainScore:
-    counts = {str(name): (int(right), int(n)) for name, (right, n) in tasks.items()}
-    if not counts or any(not 0 <= right <= n or n < 1 for right, n in counts.values()):
-        raise ValueError(f"counts of right answers {counts}")
-    right, n = (sum(column) for column in zip(*counts.values(), strict=True))
-    parts = {name: TaskScore(hits / of, of) for name, (hits, of) in counts.items()}
-    mean = None if loss is None else check_number("loss", loss, 0, math.inf)
-    return DomainScore(right / n, wilson(right, n), n, parts, mean)
+def climb_sampler(task: SearchTask) -> WalkSampler:
+    """Climb each model added alone to the base, scored on the search items of its domain."""
+    recipe = task.recipe
+    walks = []
+    for model, domain, score in zip(recipe.models, task.domains, task.model_scores, strict=True):
+        start, end = partial(_start, recipe, model, domain), partial(_end, model, domain, score)
+        walks.append(Walk(climb_steps(len(model.levels)), start, end))
+    return WalkSampler(walks, task.watch, partial(_result, task))
 
 
-def _scores(value: Mapping[str, Any]) -> dict[Key, DomainScore]:
-    return {
-        (str(row["model"]), tuple(map(float, row["factors"]))): _score(
-            row["tasks"], row.get("loss")
+def _start(
+    recipe: MergeRecipe, model: DomainModel, domain: str, number: int, factors: Point
+) -> OpenTrial:
+    values = {f"factor{band}": factor for band, factor in enumerate(factors, 1)}
+    alone = single_recipe(recipe, replace(model, amplification=factors))
+    key = model.model, factors
+    return OpenTrial(number, values, alone, deque([domain]), keys={domain: key})
+
+
+def _end(
+    model: DomainModel, domain: str, model_score: DomainScore, trial: OpenTrial
+) -> tuple[SearchTrial, float]:
+    score = trial.scores[domain]
+    if not isinstance(score, DomainScore):
+        raise score
+    share = task_score(score, model_score, model.model)
+    if not math.isfinite(share):
+        raise InvalidValue(
+            f"The score of the factors {list(trial.values.values())} is {share}, which cannot be "
+            "compared. A domain without items, or a division by 0, is the usual cause."
         )
-        for row in value["scores"]
-    }
-
-
-Watch = Callable[[str, Trial, bool], None]
-"""Called with a model's reference, a trial, and whether its score was known before."""
+    ended = SearchTrial(
+        trial.number, trial.values, "", (share,), model=model.model, remembered=trial.remembered
+    )
+    return ended, share
 
 
 @dataclass(frozen=True, slots=True)
-class ClimbResult:
-    """Factors for every model of a recipe, and the trials behind them."""
+class ModelClimb:
+    """The trials of one model, and the best of them; of equal ones the first."""
 
-    given: MergeRecipe
-    domains: tuple[str, ...]
-    limit: int
+    trials: tuple[SearchTrial, ...]
+
+    @property
+    def best(self) -> SearchTrial:
+        """The trial of the highest score."""
+        return max(self.trials, key=lambda trial: trial.goals)
+
+
+@dataclass(frozen=True, slots=True)
+class ClimbResult(SearchResult):
+    """Factors for every model of a recipe; its trials are those of one model after the other."""
+
     own: tuple[DomainScore, ...]
     """Score of each domain model itself, on the search items of its domain."""
-    searches: tuple[FactorSearch, ...]
 
     def __repr__(self) -> str:
-        count = sum(len(search.trials) for search in self.searches)
         best = "; ".join(
-            f"{model.model} {factors_text(search.best.amplification)} ({search.best.score:.1%})"
-            for model, search in zip(self.given.models, self.searches, strict=True)
+            f"{climb.best.model} {factors_text(climb.best.amplification)} "
+            f"({climb.best.goals[0]:.1%})"
+            for climb in self.searches
         )
-        return f"ClimbResult({many(count, 'setting')} tried; best factors: {best})"
+        return f"ClimbResult({many(len(self.trials), 'setting')} tried; best factors: {best})"
+
+    @property
+    def searches(self) -> tuple[ModelClimb, ...]:
+        """The climb of each model, in the recipe's order."""
+        starts = [index for index, trial in enumerate(self.trials) if trial.number == 0]
+        ends = [*starts[1:], len(self.trials)]
+        return tuple(map(ModelClimb, (self.trials[s:e] for s, e in zip(starts, ends, strict=True))))
 
     @property
     def recipe(self) -> MergeRecipe:
         """The given recipe with the factors found."""
         models = tuple(
-            replace(model, amplification=search.best.amplification)
-            for model, search in zip(self.given.models, self.searches, strict=True)
+            replace(model, amplification=climb.best.amplification)
+            for model, climb in zip(self.given.models, self.searches, strict=True)
         )
         return replace(self.given, models=models)
 
@@ -134,128 +131,29 @@ class ClimbResult:
                 "model": model.model,
                 "domain": domain,
                 "levels": list(model.levels),
-                "factors": list(search.best.amplification),
-                "score": search.best.score,
-                "own_accuracy": own.accuracy,
+                "factors": list(climb.best.amplification),
+                "score": climb.best.goals[0],
+                "own_accuracy": score.accuracy,
                 "trials": [
-                    {"factors": list(trial.amplification), "score": trial.score}
-                    for trial in search.trials
+                    {"factors": list(trial.amplification), "score": trial.goals[0]}
+                    for trial in climb.trials
                 ],
             }
-            for model, domain, own, search in zip(
+            for model, domain, score, climb in zip(
                 self.given.models, self.domains, self.own, self.searches, strict=True
             )
         ]
-        return {"way": "climb", "split": SEARCH, "items": self.limit, "models": models}
+        return {"way": "climb", "split": SEARCH, "items": self.options.limit, "models": models}
 
-    def to_frame(self) -> Any:
-        """A pandas DataFrame, a line a trial: the model's factors, and the score as a share of the
-        domain model's own. Raises InvalidValue without pandas."""
-        return frame_of(
-            {"model": model.model, "domain": str(domain)}
-            | {f"factor_{k + 1}": factor for k, factor in enumerate(trial.amplification)}
-            | {"retention_share": trial.score, "best": trial == search.best}
-            for model, domain, search in zip(
-                self.given.models, self.domains, self.searches, strict=True
-            )
-            for trial in search.trials
-        )
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """The model, its factors, and the score as a share of the domain model's own."""
+        for domain, climb in zip(self.domains, self.searches, strict=True):
+            for trial in climb.trials:
+                row: dict[str, Any] = {"model": trial.model, "domain": str(domain)}
+                row |= {f"factor_{k}": factor for k, factor in enumerate(trial.amplification, 1)}
+                yield row | {"retention_share": trial.goals[0], "best": trial == climb.best}
 
 
-def climb(
-    recipe: MergeRecipe,
-    ask: Ask,
-    *,
-    tasks: Sequence[str] | None = None,
-    limit: int = ITEMS,
-    state: Path | TrialScores | None = None,
-    watch: Watch | None = None,
-    public: bool = False,
-    beside: int = 1,
-) -> ClimbResult:
-    """Find amplification factors for each model of a recipe.
-
-    Each model alone is added to the base and scored on the search items of its domain. So climbs
-    are independent: running several in parallel does not change their results.
-
-    Args:
-        recipe: Keeps its levels, parameters and coefficients; its factors are ignored.
-        tasks: The domain of each model; by default those of the embedded models.
-        limit: Search items per domain.
-        state: Keeps scores so that a stopped search can go on: a file, or a `TrialScores` made for
-            this search.
-        beside: Models in parallel, one thread each; all threads call `ask` and `watch`.
-
-    Raises:
-        InvalidRecipe: a method without partitions.
-        InvalidValue: a state of another search, a model without a domain, or a domain model that
-            answers none of a task's items.
-    """
-    check_climbable(recipe)
-    domains = domains_for(recipe, tasks)
-    facts = climb_made_by(recipe, domains, limit, public=public)
-    memory = state if isinstance(state, TrialScores) else TrialScores(state, facts)
-    climbs = [
-        partial(_climb_one, recipe, model, domain, limit, ask, memory, watch)
-        for model, domain in zip(recipe.models, domains, strict=True)
-    ]
-    own, searches = zip(*side_by_side(climbs, min(beside, len(climbs))), strict=True)
-    return ClimbResult(recipe, domains, limit, own, searches)
-
-
-def _climb_one(
-    recipe: MergeRecipe,
-    model: DomainModel,
-    domain: str,
-    limit: int,
-    ask: Ask,
-    memory: TrialScores,
-    watch: Watch | None,
-) -> tuple[DomainScore, FactorSearch]:
-    exam = Exam(model.model, domain, SEARCH, limit)
-    own = memory.score((model.model, ()), exam, ask)
-
-    def score(factors: tuple[float, ...]) -> float:
-        key = model.model, factors
-        known = memory.find(key) is not None
-        tried = single_recipe(recipe, replace(model, amplification=factors))
-        here = memory.score(key, Exam(tried, domain, SEARCH, limit), ask)
-        found = task_score(here, own, model.model)
-        if watch:
-            watch(model.model, Trial(factors, found), known)
-        return found
-
-    return own, greedy_factors(score, len(model.levels))
-
-
-def check_climbable(recipe: MergeRecipe) -> None:
-    """Raise InvalidRecipe for a method without partitions."""
-    pruner = recipe.prune.method if recipe.prune else recipe.method
-    if get_method(pruner).levels != "many":
-        raise InvalidRecipe(
-            f"method {pruner}: it has no partitions, so there are no factors to climb. Choose dppa "
-            "or magnitude, or search its other settings with --vary."
-        )
-
-
-def climb_made_by(
-    recipe: MergeRecipe, domains: Sequence[str], limit: int, *, public: bool = False
-) -> dict[str, Any]:
-    """Everything that the scores of a climb depend on; it leaves out a method after the pruning."""
-    facts = made_by(recipe, domains, limit, public=public)
-    return facts | {"alone": recipe.prune.method} if recipe.prune else facts
-
-
-def made_by(
-    recipe: MergeRecipe, domains: Sequence[str], limit: int, *, public: bool = False
-) -> dict[str, Any]:
-    """The facts of every search: the recipe without factors and coefficients, the weights, and the
-    questions."""
-    plain = tuple(replace(model, amplification=(1.0,), coefficient=1.0) for model in recipe.models)
-    opened = (open_checkpoint(name, public=public) for name in references_of(recipe))
-    return {
-        "recipe": recipe_hash(replace(recipe, models=plain)),
-        "weights": [one.content_hash() for one in opened],
-        "domains": list(map(domain_key, domains)),
-        "items": limit,
-    }
+def _result(task: SearchTask, trials: Sequence[Sequence[SearchTrial]]) -> ClimbResult:
+    every = tuple(trial for walk in trials for trial in walk)
+    return ClimbResult(task.recipe, task.options, task.domains, every, task.model_scores)

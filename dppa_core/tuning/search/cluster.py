@@ -8,7 +8,7 @@ from functools import cache
 from dppa_core.evaluation.examiner import Examiner
 from dppa_core.evaluation.scores import DomainScore, Exam
 from dppa_core.merging.cluster.ray import Cluster
-from dppa_core.tuning.search.trial import Ask
+from dppa_core.tuning.search.scoring import Ask
 
 
 def exams_on_cluster(cluster: Cluster) -> Ask:

@@ -16,8 +16,8 @@ end within 2 % (lab/scripts/search_losses.py).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations, product
 
 import numpy as np
@@ -26,16 +26,17 @@ from numpy import ndarray
 
 from dppa_core.errors import InvalidValue
 from dppa_core.parameter_fields import check_number
+from dppa_core.tuning.search.axes import Point, SearchAxis
 
-Point = tuple[float, ...]
-"""One value for each axis; empty for a setting that the axes cannot tell, such as a recipe given
-with other factors for each model."""
+Steps = Generator[Sequence[Point], Sequence[float], None]
+"""A search as a generator: it yields new settings that do not depend on each other, so they may be
+asked in parallel, and is sent their losses; lower ones are better, and they may be infinite."""
 Measure = Callable[[Sequence[Point]], Sequence[float]]
-"""Scores settings that do not depend on each other, so they may be asked in parallel."""
+"""Scores settings that do not depend on each other."""
 OBJECTIVES = ("accuracy", "loss")
 LOSSES, ACCURACIES, JOINT_ITEMS = 24, 6, 200
 """The default budget: settings by loss, settings by accuracy, search items per domain."""
-_EACH = 4
+_SETTINGS_PER_NUMBER = 4
 """Settings for each number, where there are many: two try it alone."""
 MOST_SETTINGS = 10_000
 _WIDEST, _NARROWEST = 4.0, 1 / 64
@@ -51,39 +52,9 @@ _APART = 0.25
 """Settings compared by accuracy differ by so many steps in one number."""
 
 
-@dataclass(frozen=True, slots=True)
-class SearchAxis:
-    """One number to choose."""
-
-    name: str
-    start: float
-    """Above 0."""
-    low: float
-    high: float
-    step: float = 0.5
-    """First distance that is tried, in doublings."""
-
-    def __post_init__(self) -> None:
-        check_number(self.name, self.start, 1e-9, math.inf)
-        if not 0 < self.low <= self.start <= self.high:
-            raise InvalidValue(
-                f"{self.name}: the start {self.start:g} must lie within its bounds, above 0; got "
-                f"{self.low:g} to {self.high:g}."
-            )
-
-    def value(self, place: float) -> float:
-        """The number at so many steps from the start, in four digits."""
-        found = float(f"{self.start * 2 ** (place * self.step):.4g}") if place else self.start
-        return min(max(found, self.low), self.high)
-
-    def place(self, value: float) -> float:
-        """Steps from the start to a number above 0."""
-        return math.log2(value / self.start) / self.step
-
-
 def usual_settings(axes: Sequence[SearchAxis]) -> int:
-    """How many settings a search of so many numbers asks, if nothing else is said."""
-    return max(LOSSES, _EACH * len(axes))
+    """Default number of settings of a search of so many numbers."""
+    return max(LOSSES, _SETTINGS_PER_NUMBER * len(axes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +75,7 @@ class Candidate:
 
     values: Point
     loss: float
-    """That of the right answers; infinite for weights that overflow."""
+    """Of the right answers; infinite for weights that overflow."""
     accuracy: float | None = None
     """Mean retention; None if it was not asked."""
 
@@ -151,45 +122,61 @@ def joint_search(
             f"A joint search needs an axis at least, and one of the objectives "
             f"{', '.join(OBJECTIVES)}; got {len(axes)} axes and {objective!r}."
         )
-    asked = _Asked(tuple(axes), losses, budget.losses)
-    start = tuple(axis.start for axis in axes)
-    firsts = list(dict.fromkeys([start, *extra]))
-    asked.ask([*firsts, *_around(asked, start, 1.0)])
-    _descend(asked, 1.0)
-    for step in (0.5, 0.25, 0.125, 1.0):  # what is left: the loss may have kinks that no fit shows
-        asked.ask(list(_around(asked, min(asked.on_axes(), key=asked.rank), step)))
-        _descend(asked, step)
-    found = {point: Candidate(point, loss) for point, loss in asked.known.items()}
-    compared = _compared(asked, firsts, budget.accuracies)
-    for point, accuracy in zip(compared, accuracies(compared), strict=True):
-        found[point] = replace(found[point], accuracy=accuracy)
+    table = LossTable(axes, budget.losses)
+    steps = table.descend(extra)
+    points = next(steps, None)
+    while points:
+        measured = losses(points)
+        try:
+            points = steps.send(measured)
+        except StopIteration:
+            break
+    compared = _compared(table, table.firsts(extra), budget.accuracies)
+    measured = accuracies(compared)
+    by_accuracy = dict(zip(compared, measured, strict=True))
+    candidates = {
+        point: Candidate(point, loss, by_accuracy.get(point))
+        for point, loss in table.losses.items()
+    }
+    by_loss = candidates[min(candidates, key=table.rank)]
+    best = by_loss if objective == "loss" else candidates[table.best(by_accuracy)]
+    return JointSearch(table.axes, tuple(candidates.values()), best, by_loss)
 
-    def rank(one: Candidate) -> tuple[float, ...]:
-        return (-(one.accuracy or 0.0), *asked.rank(one.values))
 
-    by_loss = found[min(found, key=asked.rank)]
-    best = by_loss if objective == "loss" else min((found[p] for p in compared), key=rank)
-    return JointSearch(asked.axes, tuple(found.values()), best, by_loss)
+class LossTable:
+    """The losses of a joint search's settings, in the order of asking; at most `most` of them."""
 
+    def __init__(self, axes: Sequence[SearchAxis], most: int) -> None:
+        self.axes, self._most = tuple(axes), most
+        self.losses: dict[Point, float] = {}
 
-class _Asked:
-    """Known losses, and the budget for more of them."""
+    def firsts(self, extra: Sequence[Point]) -> list[Point]:
+        """The settings that are asked first: the start, then `extra`."""
+        return list(dict.fromkeys([tuple(axis.start for axis in self.axes), *extra]))
 
-    def __init__(self, axes: tuple[SearchAxis, ...], losses: Measure, most: int) -> None:
-        self.axes, self._losses, self._most = axes, losses, most
-        self.known: dict[Point, float] = {}
+    def descend(self, extra: Sequence[Point] = ()) -> Steps:
+        """Ask settings of ever lower losses, until the budget is spent."""
+        firsts = self.firsts(extra)
+        yield from self.ask([*firsts, *_around(self, firsts[0], 1.0)])
+        yield from _descend(self, 1.0)
+        for step in (0.5, 0.25, 0.125, 1.0):  # the rest: the loss may have kinks that no fit shows
+            lowest = min(self.on_axes(), key=self.rank)
+            yield from self.ask(list(_around(self, lowest, step)))
+            yield from _descend(self, step)
 
     @property
     def full(self) -> bool:
-        return len(self.known) >= self._most
+        """True if the budget is spent."""
+        return len(self.losses) >= self._most
 
-    def ask(self, points: Sequence[Point]) -> None:
+    def ask(self, points: Sequence[Point]) -> Steps:
         """Ask the new ones of these, as far as the budget goes."""
-        new = [one for one in dict.fromkeys(points) if one not in self.known]
-        new = new[: self._most - len(self.known)]
+        new = [point for point in dict.fromkeys(points) if point not in self.losses]
+        new = new[: self._most - len(self.losses)]
         if new:
-            found = (math.inf if math.isnan(loss) else loss for loss in self._losses(new))
-            self.known |= zip(new, found, strict=True)
+            losses = yield new
+            numbers = (math.inf if math.isnan(loss) else loss for loss in losses)
+            self.losses |= zip(new, numbers, strict=True)
 
     def places(self, point: Point) -> tuple[float, ...]:
         """Steps from the start; 0 on an axis whose value is 0, which no step reaches."""
@@ -199,33 +186,37 @@ class _Asked:
     def rank(self, point: Point) -> tuple[float, float]:
         """The smaller loss first; of equal ones the smaller change."""
         change = sum(map(abs, self.places(point))) if point else math.inf
-        return self.known[point], round(change, 9)
+        return self.losses[point], round(change, 9)
+
+    def best(self, accuracies: Mapping[Point, float]) -> Point:
+        """The most accurate setting; of equal ones the first by `rank`."""
+        return min(accuracies, key=lambda point: (-accuracies[point], *self.rank(point)))
 
     def on_axes(self) -> list[Point]:
         """Known settings that steps reach."""
-        return [one for one in self.known if one and all(value > 0 for value in one)]
+        return [point for point in self.losses if point and all(value > 0 for value in point)]
 
 
-def _around(asked: _Asked, point: Point, step: float) -> Iterator[Point]:
+def _around(table: LossTable, point: Point, step: float) -> Iterator[Point]:
     """A setting with one number changed by so many steps, down and up."""
-    for index, axis in enumerate(asked.axes):
+    for index, axis in enumerate(table.axes):
         for move in (-step, step):
             values = list(point)
-            values[index] = axis.value(asked.places(point)[index] + move)
+            values[index] = axis.value(table.places(point)[index] + move)
             yield tuple(values)
 
 
-def _descend(asked: _Asked, reach: float) -> None:
+def _descend(table: LossTable, reach: float) -> Steps:
     """Ask the lowest point of the fitted quadratic until the budget or the reach is spent."""
-    while not asked.full and reach >= _NARROWEST:
-        here = min(asked.on_axes(), key=asked.rank)
-        move = _lowest(_fit(asked, here, reach), len(asked.axes))
-        places = np.array(asked.places(here)) + reach * move
+    while not table.full and reach >= _NARROWEST:
+        center = min(table.on_axes(), key=table.rank)
+        move = _lowest(_fit(table, center, reach), len(table.axes))
+        places = np.array(table.places(center)) + reach * move
         places = np.round(places / _FINEST) * _FINEST
-        point = tuple(axis.value(float(p)) for axis, p in zip(asked.axes, places, strict=True))
-        known = point in asked.known
-        asked.ask([point])
-        if known or asked.rank(point) >= asked.rank(here):
+        point = tuple(axis.value(float(p)) for axis, p in zip(table.axes, places, strict=True))
+        repeated = point in table.losses
+        yield from table.ask([point])
+        if repeated or table.rank(point) >= table.rank(center):
             reach /= 2
         elif np.abs(move).max() == 1:
             reach = min(2 * reach, _WIDEST)
@@ -234,20 +225,20 @@ def _descend(asked: _Asked, reach: float) -> None:
 Quadratic = Callable[[Float64[ndarray, "m d"]], Float64[ndarray, " m"]]
 
 
-def _fit(asked: _Asked, here: Point, reach: float) -> Quadratic:
+def _fit(table: LossTable, center: Point, reach: float) -> Quadratic:
     """A quadratic through the logarithms of the losses around a setting, in units of the reach.
 
     With fewer settings than coefficients, the one of least curvature: the least-squares solution of
     least norm. Logarithms ten times as far above as the median are cut: an overflow says nothing
     about slopes.
     """
-    if math.isinf(asked.known[here]):  # so are all others
+    if math.isinf(table.losses[center]):  # so are all others
         return lambda places: np.zeros(len(places))
-    points = asked.on_axes()
-    away = (np.array([asked.places(p) for p in points]) - asked.places(here)) / reach
+    points = table.on_axes()
+    away = (np.array([table.places(p) for p in points]) - table.places(center)) / reach
     near = np.abs(away).max(axis=1) <= _FAR
-    losses = np.maximum([asked.known[point] for point in points], _SMALLEST)[near]
-    above = np.log(losses / max(asked.known[here], _SMALLEST))
+    losses = np.maximum([table.losses[point] for point in points], _SMALLEST)[near]
+    above = np.log(losses / max(table.losses[center], _SMALLEST))
     finite = above[np.isfinite(above)]
     above = np.minimum(above, 10 * np.median(finite)) if finite.size else np.zeros_like(above)
     solution = np.linalg.lstsq(_terms(away[near]), above, rcond=1e-8)[0]
@@ -265,30 +256,30 @@ def _lowest(value: Quadratic, axes: int) -> Float64[ndarray, " d"]:
     """Its lowest point on a grid in [-1, 1], by changing two numbers at a time."""
     width = min(axes, 2)
     grid = np.array(list(product(np.arange(-4, 5) / 4, repeat=width)))
-    here = np.zeros(axes)
-    lowest = float(value(here[None])[0])
+    best = np.zeros(axes)
+    lowest = float(value(best[None])[0])
     while True:
-        tried = np.tile(here, (0, 1))
-        for where in combinations(range(axes), width):
-            changed = np.tile(here, (len(grid), 1))
-            changed[:, where] = grid
-            tried = np.concatenate([tried, changed])
-        values = value(tried)
-        order = np.lexsort((np.abs(tried).sum(axis=1), values))
+        moves = np.tile(best, (0, 1))
+        for indices in combinations(range(axes), width):
+            changed = np.tile(best, (len(grid), 1))
+            changed[:, indices] = grid
+            moves = np.concatenate([moves, changed])
+        values = value(moves)
+        order = np.lexsort((np.abs(moves).sum(axis=1), values))
         if not values[order[0]] < lowest:
-            return here
-        here, lowest = tried[order[0]], float(values[order[0]])
+            return best
+        best, lowest = moves[order[0]], float(values[order[0]])
 
 
-def _compared(asked: _Asked, firsts: Sequence[Point], most: int) -> list[Point]:
+def _compared(table: LossTable, firsts: Sequence[Point], most: int) -> list[Point]:
     """Settings to compare by accuracy: the lowest loss, the first ones, then others by loss."""
-    ranked = sorted(asked.known, key=asked.rank)
+    ranked = sorted(table.losses, key=table.rank)
     if most >= len(ranked):
         return ranked
-    chosen = list(dict.fromkeys([ranked[0], *(one for one in firsts if one in asked.known)]))
+    first = list(dict.fromkeys([ranked[0], *(p for p in firsts if p in table.losses)]))
     apart: list[Point] = []
     for point in filter(None, ranked):
-        steps = [np.subtract(asked.places(point), asked.places(p)) for p in chosen + apart if p]
-        if all(np.abs(one).max() >= _APART for one in steps):
+        steps = [np.subtract(table.places(point), table.places(p)) for p in first + apart if p]
+        if all(np.abs(step).max() >= _APART for step in steps):
             apart.append(point)
-    return [*chosen, *apart][:most]
+    return [*first, *apart][:most]

@@ -13,7 +13,7 @@ from dppa_core.evaluation.side_by_side_values import comparison_sentence, interv
 from dppa_core.evaluation.tables import capital
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 from dppa_core.tasks.intervals import Interval, ratio
-from dppa_core.tuning.search.trial import (
+from dppa_core.tuning.search.scoring import (
     TEST,
     Ask,
     by_domain,
@@ -52,12 +52,12 @@ class DomainVerdict:
     @property
     def ci95(self) -> tuple[float, float]:
         """95 % interval of the retention; (0, inf) if the domain model answers nothing right."""
-        found = ratio({self.domain: (self.alone.hits, self.own.hits)})
-        return (0.0, inf) if found is None else found.ends
+        interval = ratio({self.domain: (self.alone.hits, self.own.hits)})
+        return (0.0, inf) if interval is None else interval.ends
 
     @property
     def claim(self) -> str:
-        """Whether the interval supports the paper's claim: reached, open or not reached."""
+        """The paper's claim by the interval: reached, open or not reached."""
         if self.density > CLAIM_DENSITY + ROUNDING:
             return "not reached"
         low, high = self.ci95
@@ -95,7 +95,7 @@ def verdicts(
         limit: Test items per domain; all if None.
         watch: Called with a description of each exam.
     """
-    found, profiles = [], remembered_profiles()
+    judged, profiles = [], remembered_profiles()
     for model, domain in zip(recipe.models, domains, strict=True):
         single = single_recipe(recipe, model)
         targets: dict[str, str | MergeRecipe] = {
@@ -106,34 +106,39 @@ def verdicts(
         if single != recipe:
             targets["the merge"] = recipe
         scores = []
-        for who, target in targets.items():
+        for name, target in targets.items():
             if watch:
-                watch(f"{who} about {domain}, test")
+                watch(f"{name} about {domain}, test")
             scores.append(ask(Exam(target, domain, TEST, limit)))
-        base, own, treated, merged = (*scores, scores[-1])[:4]
-        kept = density_of(single, profiles)
-        found.append(DomainVerdict(domain, model.model, base, own, treated, merged, kept))
-    return tuple(found)
+        base, model_score, alone, merged = (*scores, scores[-1])[:4]
+        density = density_of(single, profiles)
+        judged.append(DomainVerdict(domain, model.model, base, model_score, alone, merged, density))
+    return tuple(judged)
 
 
-def claim_sentence(found: Sequence[DomainVerdict]) -> str:
+def claim_sentence(verdict: Sequence[DomainVerdict]) -> str:
     """A sentence on the domains where the paper's claim is reached, open or not reached."""
     claim_text = (
         f"≥ {CLAIM_RETENTION:.0%} of the performance with {CLAIM_DENSITY:.0%} of the parameters"
     )
-    dense = [one for one in found if one.density > CLAIM_DENSITY + ROUNDING]
+    dense = [
+        f"{of_domain.domain} {of_domain.density:.0%}"
+        for of_domain in verdict
+        if of_domain.density > CLAIM_DENSITY + ROUNDING
+    ]
     if dense:
-        kept = ", ".join(f"{one.domain} {one.density:.0%}" for one in dense)
+        kept = ", ".join(dense)
         return f"The paper's claim ({claim_text}) is about fewer parameters than were kept: {kept}."
-    told = []
+    parts = []
     for claim in ("reached", "open", "not reached"):
-        those = [one for one in found if one.claim == claim]
         kept = ", ".join(
-            f"{one.domain} {one.retention:.1%} ({one.ci95[0]:.1%} to {one.ci95[1]:.1%})"
-            for one in those
+            f"{of_domain.domain} {of_domain.retention:.1%} "
+            f"({of_domain.ci95[0]:.1%} to {of_domain.ci95[1]:.1%})"
+            for of_domain in verdict
+            if of_domain.claim == claim
         )
-        told += [f"{claim} in {kept}"] if those else []
-    return f"The paper's claim ({claim_text}) is, by the intervals, {'; '.join(told)}."
+        parts += [f"{claim} in {kept}"] if kept else []
+    return f"The paper's claim ({claim_text}) is, by the intervals, {'; '.join(parts)}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +151,9 @@ class BaselineMerge:
     retention: Interval | None
     """Geometric mean over the domains; None if a domain model itself answers nothing right."""
     comparison: Comparison
-    """The found recipe against this merge; above 0 the found recipe is better."""
+    """Of the searched recipe with this merge; above 0 the searched recipe is better."""
 
-    def told(self) -> str:
+    def sentence(self) -> str:
         """The comparison as a sentence."""
         return capital(comparison_sentence(self.comparison, "what was found", self.name))
 
@@ -157,15 +162,15 @@ class BaselineMerge:
         gap = self.comparison
         return {
             "name": self.name,
-            "domains": {domain: one.to_json() for domain, one in self.scores.items()},
+            "domains": {domain: score.to_json() for domain, score in self.scores.items()},
             "retention": interval_json(self.retention),
             "comparison": {**asdict(gap), "seen": gap.significant},
-            "sentence": self.told(),
+            "sentence": self.sentence(),
         }
 
 
 def rivals(
-    found: MergeRecipe,
+    searched: MergeRecipe,
     given: MergeRecipe,
     verdict: Sequence[DomainVerdict],
     ask: Ask,
@@ -176,41 +181,42 @@ def rivals(
     """Score the given recipe, and whole deltas added with coefficient 1, on the test items.
 
     Args:
-        verdict: Scores of the found recipe; merges equal to it are left out.
+        verdict: Scores of the searched recipe; merges equal to it are left out.
         limit: Test items per domain, as for the verdict.
         watch: Called with a description of each exam.
     """
-    ones = tuple(replace(one, coefficient=1.0) for one in given.models)
-    added = (one for one in entrants(replace(given, models=ones)) if one.key == ARITHMETIC)
-    named = [("the recipe given", given), *((UNSEARCHED, one.target) for one in added)]
-    seen, beside = {recipe_hash(found)}, list[BaselineMerge]()
-    for name, target in named:
-        if not isinstance(target, MergeRecipe) or recipe_hash(target) in seen:
+    models = tuple(replace(model, coefficient=1.0) for model in given.models)
+    every = entrants(replace(given, models=models))
+    added = [entrant.target for entrant in every if entrant.key == ARITHMETIC]
+    baselines, hashes = list[BaselineMerge](), {recipe_hash(searched)}
+    for name, target in [("the recipe given", given), *((UNSEARCHED, t) for t in added)]:
+        if not isinstance(target, MergeRecipe) or recipe_hash(target) in hashes:
             continue
-        seen.add(recipe_hash(target))
+        hashes.add(recipe_hash(target))
         scores = {}
-        for one in verdict:
+        for domain in (of_domain.domain for of_domain in verdict):
             if watch:
-                watch(f"{name} about {one.domain}, test")
-            scores[one.domain] = ask(Exam(target, one.domain, TEST, limit))
-        beside.append(_baseline(name, scores, verdict))
-    return tuple(beside)
+                watch(f"{name} about {domain}, test")
+            scores[domain] = ask(Exam(target, domain, TEST, limit))
+        baselines.append(_baseline(name, scores, verdict))
+    return tuple(baselines)
 
 
 def _baseline(
     name: str, scores: Mapping[str, DomainScore], verdict: Sequence[DomainVerdict]
 ) -> BaselineMerge:
-    each = _by_domain(verdict)
-    pairs = {domain: (one.merged.hits, scores[domain].hits) for domain, one in each.items()}
-    kept = {domain: (scores[domain].hits, one.own.hits) for domain, one in each.items()}
+    judged = _by_domain(verdict)
+    pairs = {domain: (best.merged.hits, scores[domain].hits) for domain, best in judged.items()}
+    kept = {domain: (scores[domain].hits, best.own.hits) for domain, best in judged.items()}
     return BaselineMerge(name, scores, ratio(kept), compared(pairs))
 
 
 def mean_retention(verdict: Sequence[DomainVerdict]) -> Interval | None:
     """Geometric mean retention of the merge; None if a domain model answers nothing right."""
-    found = _by_domain(verdict)
-    return ratio({domain: (one.merged.hits, one.own.hits) for domain, one in found.items()})
+    judged = _by_domain(verdict)
+    return ratio({domain: (best.merged.hits, best.own.hits) for domain, best in judged.items()})
 
 
 def _by_domain(verdict: Sequence[DomainVerdict]) -> dict[str, DomainVerdict]:
-    return by_domain(((one.domain, one) for one in verdict), lambda one: one.own)
+    pairs = ((of_domain.domain, of_domain) for of_domain in verdict)
+    return by_domain(pairs, lambda of_domain: of_domain.own)

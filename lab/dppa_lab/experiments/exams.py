@@ -8,9 +8,9 @@ from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.scores import Marks, Target
 from dppa_core.pruning.partition import even_levels
 from dppa_core.recipes.yaml_text import MergeRecipe
-from dppa_core.tuning.search.axes import at_point, axes_of
-from dppa_core.tuning.search.joint import Budget, Point, joint_search
-from dppa_core.tuning.search.trial import geometric_mean
+from dppa_core.tuning.search.axes import Point, at_point, axes_of
+from dppa_core.tuning.search.joint import Budget, joint_search
+from dppa_core.tuning.search.scoring import geometric_mean
 from dppa_lab.experiments.questions import DocumentsQuestion, ExamQuestion, Question
 from dppa_lab.experiments.score_table import ByDomain, loss, share
 from dppa_lab.experiments.setting import HARNESS, Setting, Subject, Treatment, merged

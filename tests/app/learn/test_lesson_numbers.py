@@ -22,7 +22,8 @@ from dppa_core.tasks.intervals import wilson
 from dppa_core.teaching.by_hand.tiny_merge import SIDE, TENSORS
 from dppa_core.teaching.failures.workshop import QUESTIONS
 from dppa_core.tuning.adamerging.settings import AdaMergeSettings
-from dppa_core.tuning.search.greedy_factors import greedy_factors
+from dppa_core.tuning.search.climb import climb_steps
+from tests.helpers.scored import asked_points
 
 (TABLE,) = experiment("beyond")["tables"]
 BEYOND: list[dict[str, Any]] = [
@@ -98,8 +99,8 @@ def test_examples_of_a_delta_and_of_lengths() -> None:
 
 
 def test_the_climb_is_as_told() -> None:
-    found = greedy_factors(lambda factors: -abs(factors[0] - 1.2) - abs(factors[1] - 1.0), 2)
-    assert [trial.amplification for trial in found.trials] == [
+    steps = climb_steps(2)
+    assert asked_points(steps, lambda f: -abs(f[0] - 1.2) - abs(f[1] - 1.0)) == [
         *((1.0, 0.0), (1.1, 0.0), (1.2, 0.0), (1.3, 0.0)),  # as long as the score gets better
         *((1.2, 1.0), (1.2, 1.1)),
     ]

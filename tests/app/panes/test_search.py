@@ -22,7 +22,7 @@ from components.views.score.search_words import (
     read_search,
     value_text,
 )
-from components.views.score.search_work import run_search, stream_search, taken_over
+from components.views.score.search_work import run_request, stream_search, taken_over
 from components.work.job import Bounded
 from components.work.studio import Studio
 from dppa_core.errors import Cancelled, InvalidValue, OutOfBudget
@@ -237,11 +237,11 @@ def test_one_run_ends_after_a_time_and_says_how_to_go_on(
     monkeypatch.setattr(search_work, "PUBLIC_SECONDS", 0.0)
     search = read_search(given(way="optuna"), SESSION)
     with pytest.raises(OutOfBudget, match="Start goes on"):
-        run_search(search, Studio(public=True), Recent(4), lambda event: None, threading.Event())
+        run_request(search, Studio(public=True), Recent(4), lambda event: None, threading.Event())
     stop = threading.Event()
     stop.set()
     with pytest.raises(Cancelled):
-        run_search(search, Studio(public=False), Recent(4), lambda event: None, stop)
+        run_request(search, Studio(public=False), Recent(4), lambda event: None, stop)
     assert Bounded(stop, 60).is_set() and not Bounded(threading.Event(), 60).is_set()
 
 

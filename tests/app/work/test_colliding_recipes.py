@@ -27,8 +27,8 @@ from dppa_core.merging.merger import open_merger
 from dppa_core.recipes import recipe as recipes
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, recipe_hash
 from dppa_core.system.recent import Recent
-from dppa_core.tuning.search.climb import climb_made_by
-from dppa_core.tuning.search.optuna_study import study_made_by
+from dppa_core.tuning.search.options import SearchOptions
+from dppa_core.tuning.search.state import made_by
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread", "zoo_env", "colliding")
 
@@ -99,9 +99,9 @@ def test_the_points_of_a_curve_stay_apart(studio: Studio, monkeypatch: pytest.Mo
 
 
 def test_each_search_has_its_own_trials() -> None:
-    seeded = replace(ONE, seed=1)
-    assert study_made_by(ONE, ("math",), 4) != study_made_by(OTHER, ("math",), 4)
-    assert climb_made_by(ONE, ("math",), 4) != climb_made_by(seeded, ("math",), 4)
+    study, climb = SearchOptions(vary=("rate",), limit=4), SearchOptions(limit=4)
+    assert made_by(ONE, study, ("math",)) != made_by(OTHER, study, ("math",))
+    assert made_by(ONE, climb, ("math",)) != made_by(replace(ONE, seed=1), climb, ("math",))
 
 
 def test_an_earlier_merge_is_compared_with_another_of_its_digits() -> None:

@@ -18,9 +18,8 @@ from dppa_core.merging.cluster.ray import joined
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
 from dppa_core.tuning.search.cluster import exams_on_cluster
-from dppa_core.tuning.search.optuna_study import run_study
-from dppa_core.tuning.search.space import parse_knobs
-from dppa_core.tuning.search.studied import StudySettings
+from dppa_core.tuning.search.options import SearchOptions
+from dppa_core.tuning.search.run import run_search
 from tests.helpers.tiny_models import Shape, random_llama, tuned_llama
 
 SHARD = 4_000
@@ -136,9 +135,8 @@ def test_a_search_asks_again_what_a_lost_worker_was_asked_and_goes_on(
 ) -> None:
     """On the embedded models: trials on both nodes, in one stored study."""
     recipe = MergeRecipe("zoo:base", (DomainModel("zoo:math", (0.8,)),))
-    knobs = parse_knobs(["rate=0.3:0.9"], recipe)
-    settings = StudySettings(knobs, trials=3, limit=2, sampler="random")
-    study = f"sqlite:///{tmp_path / 'study.db'}"
+    options = SearchOptions(vary=("rate=0.3:0.9",), trials=3, limit=2, sampler="random")
+    study = tmp_path / "study.db"
     killed: list[int] = []
 
     def kill() -> None:
@@ -150,11 +148,11 @@ def test_a_search_asks_again_what_a_lost_worker_was_asked_and_goes_on(
     with joined(address) as cluster:
         ask = exams_on_cluster(cluster)
         killer.start()
-        first = run_study(recipe, settings, ask, storage=study, beside=cluster.cores())
+        first = run_search(recipe, options, ask, state=study, beside=cluster.cores())
         killer.join(timeout=5)
-        more = replace(settings, trials=5)
-        found = run_study(recipe, more, ask, storage=study, beside=cluster.cores())
+        more = replace(options, trials=5)
+        found = run_search(recipe, more, ask, state=study, beside=cluster.cores())
     assert len(killed) == 1 and len(first.trials) == 3 and len(found.trials) == 5
     assert found.trials[:3] == first.trials
-    alone = run_study(recipe, more, Examiner(keep=False).score)
+    alone = run_search(recipe, more, Examiner(keep=False).score)
     assert found.trials == alone.trials  # drawn at random by their numbers, asked anywhere

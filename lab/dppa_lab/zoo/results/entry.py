@@ -13,8 +13,7 @@ from dppa_core.pruning.partition import even_levels
 from dppa_core.recipes.calibration import Calibration
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.tasks import DOMAINS
-from dppa_core.tuning.search.axes import at_point, axes_of
-from dppa_core.tuning.search.joint import Point, SearchAxis
+from dppa_core.tuning.search.axes import Point, SearchAxis, at_point, axes_of
 
 RATE = 0.8
 """Pruning rate of methods that prune: a fifth of every delta stays."""

@@ -20,8 +20,9 @@ from dppa_core.tasks import KNOWN_DOMAINS, OwnDomain, check_domain
 
 SEARCH, TEST = "search", "test"
 """Settings are chosen on the search split; reported results come from the test split."""
+
 ITEMS = 64
-"""Default number of search items per domain."""
+"""Default number of search items per domain; of a joint search `JOINT_ITEMS`."""
 
 SURE_NATS = 0.01
 """Loss of a token that is answered almost surely, in 99 of 100 cases."""
@@ -71,15 +72,15 @@ def single_recipe(recipe: MergeRecipe, model: DomainModel) -> MergeRecipe:
     method, parameters = recipe.method, recipe.parameters
     if recipe.prune is not None:
         method, parameters = recipe.prune.method, recipe.prune.parameters
-    own = ("base", "union", "auto", model.model)
+    possible = ("base", "union", "auto", model.model)
     return replace(
         recipe,
         models=(replace(model, coefficient=1.0),),
         method=method,
         parameters={**parameters, **dict.fromkeys(get_method(method).named_models, model.model)},
         prune=None,
-        vocabulary=recipe.vocabulary if recipe.vocabulary in own else "base",
-        chat_template=recipe.chat_template if recipe.chat_template in own else "auto",
+        vocabulary=recipe.vocabulary if recipe.vocabulary in possible else "base",
+        chat_template=recipe.chat_template if recipe.chat_template in possible else "auto",
     )
 
 
@@ -92,35 +93,36 @@ def asked_range(domains: Iterable[str], limit: int) -> tuple[int, int]:
 def by_domain(
     pairs: Iterable[tuple[str, Scored]], of: Callable[[Scored], DomainScore]
 ) -> dict[str, Scored]:
-    """Domain -> what belongs to it: of several models of one's own questions, the best one's."""
-    found: dict[str, Scored] = {}
-    for domain, one in pairs:
-        worse = domain in found and of(one).accuracy < of(found[domain]).accuracy
+    """Domain -> its value: of several models of one's own questions, that of the best model."""
+    best: dict[str, Scored] = {}
+    for domain, value in pairs:
+        worse = domain in best and of(value).accuracy < of(best[domain]).accuracy
         if not (worse and isinstance(domain, OwnDomain)):
-            found[domain] = one
-    return found
+            best[domain] = value
+    return best
 
 
-def task_score(found: DomainScore, own: DomainScore, who: str) -> float:
+def task_score(score: DomainScore, model_score: DomainScore, model: str) -> float:
     """Geometric mean over a domain's tasks of accuracy ÷ the domain model's own.
 
     The score of the paper's climb (DPPA, arXiv 2403.02799). A task at 0 makes it 0.
 
     Args:
-        own: Score of the domain model, on the same items.
+        model_score: Score of the domain model, on the same items.
+        model: The domain model's reference, for the error.
 
     Raises:
         InvalidValue: the domain model itself answers none of a task's items.
     """
     ratios = []
-    for name, task in own.tasks.items():
+    for name, task in model_score.tasks.items():
         if not task.accuracy:
             raise InvalidValue(
-                f"{who} itself answers none of the {task.n} search items of the kind {name}, so "
+                f"{model} itself answers none of the {task.n} search items of the kind {name}, so "
                 "the retention of a merge is undefined. A model of another domain, or too few "
                 "items (--limit), is the usual cause."
             )
-        ratios.append(found.tasks[name].accuracy / task.accuracy)
+        ratios.append(score.tasks[name].accuracy / task.accuracy)
     return geometric_mean(ratios)
 
 
@@ -139,17 +141,20 @@ def balanced_loss(losses: Sequence[float]) -> float:
 
 
 def retentions(
-    found: Mapping[str, DomainScore], own: Mapping[str, DomainScore]
+    scores: Mapping[str, DomainScore], model_scores: Mapping[str, DomainScore]
 ) -> dict[str, float]:
     """Domain -> accuracy ÷ its own model's, a fraction; raises InvalidValue if that is 0."""
-    for domain in found:
-        if not own[domain].accuracy:
+    for domain in scores:
+        if not model_scores[domain].accuracy:
+            count = model_scores[domain].n
             raise InvalidValue(
-                f"The domain model of {domain} itself answers none of the {own[domain].n} items, "
-                "so there is nothing to retain. A model of another domain, or too few items "
-                "(--limit), is the usual cause."
+                f"The domain model of {domain} itself answers none of the {count} items, so there "
+                "is nothing to retain. A model of another domain, or too few items (--limit), is "
+                "the usual cause."
             )
-    return {domain: score.accuracy / own[domain].accuracy for domain, score in found.items()}
+    return {
+        domain: score.accuracy / model_scores[domain].accuracy for domain, score in scores.items()
+    }
 
 
 ProfileOf = Callable[[str, str], DeltaProfile]
@@ -182,8 +187,8 @@ def _density(recipe: MergeRecipe, model: DomainModel, profile_of: ProfileOf) -> 
         kept = plan.density if plan is not None else 1 - model.levels[-1]
     elif pruner.levels == "one":
         kept = 1 - model.levels[-1]
-    own = getattr(recipe.settings(), "density", None)
-    return kept * _used(model) * (1.0 if own is None else float(own))
+    density = getattr(recipe.settings(), "density", None)
+    return kept * _used(model) * (1.0 if density is None else float(density))
 
 
 def _used(model: DomainModel) -> float:
