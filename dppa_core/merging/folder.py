@@ -1,4 +1,4 @@
-"""The folder of a merged checkpoint: what it may replace, and its files beside the weights."""
+"""The folder of a merged checkpoint: checks before it replaces another, files beside weights."""
 
 from __future__ import annotations
 
@@ -114,40 +114,49 @@ def _check_place(out: Path, target: Path) -> None:
 
 
 def _is_inside(folder: Path) -> bool:
-    """Whether this process's working folder is that folder or lies below it."""
+    """Return True if this process's working folder is that folder or lies below it."""
     try:
-        here = Path.cwd()
-    except FileNotFoundError:  # gone already
+        working = Path.cwd()
+    except FileNotFoundError:  # it was removed
         return False
-    return folder in (here, *here.parents)
+    return folder in (working, *working.parents)
 
 
 def _holds(target: Path, source: Path) -> bool:
-    """Whether replacing `target` would remove files of `source`, through links as well."""
+    """Return True if replacing `target` would remove files of `source`, even through links."""
     files = [source, *source.iterdir()] if source.is_dir() else [source]
     places = {folder for file in files for folder in (file.resolve(), *file.resolve().parents)}
     return any(place.exists() and place.samefile(target) for place in places)
 
 
 def is_written(name: str) -> bool:
-    """Whether a merge writes files of that name."""
+    """Return True if a merge writes files of that name."""
     kept = {CONFIG, CARD, RECIPE, RECORD, *COMPANIONS}
     return name in kept or _WRITTEN.fullmatch(name) is not None
 
 
-def _check_entries(out: Path, entries: Entries) -> None:
-    names = set()
+def refuse_entries(
+    out: Path, entries: Entries, allowed: Callable[[os.DirEntry[str]], bool], kind: str
+) -> None:
+    """Raise NotAllowed for an entry that is not `allowed`; `kind` describes it."""
     for entry in sorted(entries, key=lambda entry: entry.name):
-        if not is_written(entry.name) or not entry.is_file(follow_symlinks=False):
+        if not allowed(entry):
             raise NotAllowed(
-                f"{out}: holds {entry.name}, which no merge writes, and is not overwritten. "
+                f"{out}: holds {entry.name}, which {kind}, and is not overwritten. "
                 "Move it away, or choose another folder."
             )
-        names.add(entry.name)
-    if CONFIG not in names:
+
+
+def _check_entries(out: Path, entries: Entries) -> None:
+    refuse_entries(out, entries, _is_of_a_merge, "no merge writes")
+    if CONFIG not in {entry.name for entry in entries}:
         raise NotAllowed(
             f"{out}: holds no {CONFIG}, so it is no checkpoint folder, and is not overwritten."
         )
+
+
+def _is_of_a_merge(entry: os.DirEntry[str]) -> bool:
+    return is_written(entry.name) and entry.is_file(follow_symlinks=False)
 
 
 def copy_companions(source: Path, target: Path) -> None:

@@ -12,9 +12,10 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool
@@ -36,20 +37,20 @@ from dppa_core.checkpoints.fingerprints import known_fingerprint
 from dppa_core.checkpoints.safetensors_reader import open_file
 from dppa_core.checkpoints.safetensors_writer import SafetensorsWriter, TensorSpec
 from dppa_core.checkpoints.sources.references import short_name
-from dppa_core.errors import DppaError, InvalidRecipe, NotAllowed, UnknownName, did_you_mean
-from dppa_core.merging.folder import Entries, new_folder
+from dppa_core.errors import DppaError, InvalidRecipe, UnknownName, did_you_mean
+from dppa_core.merging.folder import new_folder, refuse_entries
 from dppa_core.merging.merger import TensorMerger, open_merger
 from dppa_core.merging.passes.deltas import Raw
 from dppa_core.merging.tensor_tasks import write_tensors
 from dppa_core.methods.registry import get_method
 from dppa_core.preflight_checks.licences import merged_licence
-from dppa_core.progress import Progress, Stop
+from dppa_core.progress import Progress, RunControl, Stop
 from dppa_core.pruning.floats import DTYPE_CODES, FLOATS
 from dppa_core.recipes.recipe_argument import as_recipe
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe, recipe_hash
 from dppa_core.system.threads import worker_count
 
-_LONGEST_NAME = 100
+_MAX_NAME_LENGTH = 100
 Differs = Bool[ndarray, " slice"]
 
 
@@ -112,32 +113,31 @@ def pack_models(
         CheckpointError: see `open_inputs`.
     """
     out, threads, recipe = Path(out), worker_count(workers), as_recipe(recipe)
-    chosen = _choose(recipe, None if model is None else str(model))
+    models = _choose(recipe, None if model is None else str(model))
     read: list[Path] = []
-    told: dict[str, Any] = {"progress": progress, "stop": stop}
-    reports, check = [], _check_packs
+    control: RunControl = {"progress": progress, "stop": stop}
+    reports, check = [], partial(refuse_entries, allowed=_is_pack, kind="is no delta pack")
     with new_folder(out, read, overwrite=overwrite, sync=sync, check_entries=check) as folder:
-        for name, one in chosen.items():
-            one = one if coefficient is None else replace(one, coefficient=coefficient)
-            alone = replace(recipe, models=(one,), chat_template="auto")  # a pack holds none
-            merger = open_merger(alone, public=public, workers=threads, **told)
+        for name, packed in models.items():
+            packed = packed if coefficient is None else replace(packed, coefficient=coefficient)
+            alone = replace(recipe, models=(packed,), chat_template="auto")  # a pack holds none
+            merger = open_merger(alone, public=public, workers=threads, **control)
             read += merger.inputs.folders()
-            packer = _Packer(merger, threads, **told)
-            reports.append(packer.write(folder / (name + SUFFIX)))
+            reports.append(_write_pack(merger, folder / (name + SUFFIX), threads, control))
     return tuple(reports)
 
 
 def pack_names(models: Sequence[DomainModel]) -> dict[str, DomainModel]:
     """File name of each model's pack: its short name, numbered if two are the same."""
-    found: dict[str, DomainModel] = {}
+    files: dict[str, DomainModel] = {}
     for model in models:
-        stem = re.sub(r"[^\w.-]+", "-", short_name(model.model)).strip(".-")[:_LONGEST_NAME]
+        stem = re.sub(r"[^\w.-]+", "-", short_name(model.model)).strip(".-")[:_MAX_NAME_LENGTH]
         stem = name = stem or "model"
         number = 2
-        while name in found:
+        while name in files:
             name, number = f"{stem}-{number}", number + 1
-        found[name] = model
-    return found
+        files[name] = model
+    return files
 
 
 def check_packable(recipe: MergeRecipe, *, whole: bool = False) -> None:
@@ -156,114 +156,101 @@ def check_packable(recipe: MergeRecipe, *, whole: bool = False) -> None:
         )
 
 
-def _choose(recipe: MergeRecipe, wanted: str | None) -> dict[str, DomainModel]:
+def _choose(recipe: MergeRecipe, model: str | None) -> dict[str, DomainModel]:
     check_packable(recipe)
-    names = pack_names(recipe.models)
-    if wanted is None:
-        return names
-    found = {name: one for name, one in names.items() if wanted in (name, one.model)}
-    if not found:
-        raise UnknownName(f"{wanted!r}: no model of the recipe. {did_you_mean(wanted, names)}")
-    return found
+    files = pack_names(recipe.models)
+    if model is None:
+        return files
+    chosen_files = {name: item for name, item in files.items() if model in (name, item.model)}
+    if not chosen_files:
+        raise UnknownName(f"{model!r}: no model of the recipe. {did_you_mean(model, files)}")
+    return chosen_files
 
 
-def _check_packs(out: Path, found: Entries) -> None:
-    """Refuse to replace a folder that holds anything but packs."""
-    for entry in sorted(found, key=lambda entry: entry.name):
-        try:
-            ours = entry.is_file(follow_symlinks=False) and is_pack(open_file(Path(entry.path)))
-        except DppaError:
-            ours = False
-        if not ours:
-            raise NotAllowed(
-                f"{out}: holds {entry.name}, which is no delta pack, and is not overwritten. Move "
-                "it away, or choose another folder."
-            )
+def _is_pack(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file(follow_symlinks=False) and is_pack(open_file(Path(entry.path)))
+    except DppaError:
+        return False
 
 
-class _Packer:
-    """One pack, from the merge of one model."""
-
-    def __init__(self, merger: TensorMerger, workers: int, **told: Any) -> None:
-        self._merger, self._workers, self._told = merger, workers, told
-        self._names = tuple(n for n in merger.names() if has_delta(merger.base, n))
-        self._numel = {name: merger.plan.tensors[name].numel for name in self._names}
-        self._dtype = DTYPE_CODES[merger.recipe.dtype]
-
-    def write(self, path: Path) -> PackReport:
-        """Count the differing weights, lay the file out, and fill it."""
-        began, recipe = time.perf_counter(), self._merger.recipe
-        counted = DifferenceSink(self._merger, self._names)
-        write_tensors(self._merger, counted, self._workers, verb="compare ", **self._told)
-        totals = counted.totals()
-        with closing(SafetensorsWriter(path, self._specs(totals), self._metadata())) as writer:
-            sink = DifferenceSink(self._merger, tuple(totals), writer, counted.places())
-            write_tensors(self._merger, sink, self._workers, verb="pack ", **self._told)
-            sha256 = writer.finish()
-        numel, stored = sum(self._numel.values()), sum(totals.values())
-        return PackReport(
-            base=recipe.base,
-            model=recipe.models[0].model,
-            file=path.name,
-            recipe_hash=recipe_hash(recipe),
-            numel=numel,
-            kept=sum(counted.kept.values()),
-            stored=stored,
-            nbytes=os.stat(path).st_size,
-            bound=mask_bytes(numel) + stored * np.dtype(FLOATS[self._dtype]).itemsize,
-            sha256=sha256,
-            seconds=time.perf_counter() - began,
-        )
-
-    def _metadata(self) -> dict[str, str]:
-        merger = self._merger
-        licence = merged_licence({one.reference: one.licence for one in merger.inputs.parents()})
-        return PackHeader(
-            base=merger.recipe.base,
-            base_hash=known_fingerprint(merger.base),
-            dtype=self._dtype,
-            recipe=dump_recipe(merger.recipe),
-            licence=licence.identifier or "",
-        ).metadata()
-
-    def _specs(self, totals: Mapping[str, int]) -> Iterator[TensorSpec]:
-        for name, total in totals.items():
-            yield TensorSpec(MASK + name, "U8", (mask_bytes(self._numel[name]),))
-            yield TensorSpec(VALUES + name, self._dtype, (total,))
+def _write_pack(merger: TensorMerger, path: Path, workers: int, control: RunControl) -> PackReport:
+    """Write one pack, from the merge of one model."""
+    began, recipe = time.perf_counter(), merger.recipe
+    file = DifferenceFile(merger, workers, control)
+    file.count()
+    licence = merged_licence(
+        {parent.reference: parent.licence for parent in merger.inputs.parents()}
+    )
+    header = PackHeader(
+        base=recipe.base,
+        base_hash=known_fingerprint(merger.base),
+        dtype=file.dtype,
+        recipe=dump_recipe(recipe),
+        licence=licence.identifier or "",
+    )
+    sha256, stored = file.fill(path, header.metadata(), "pack "), sum(file.totals.values())
+    return PackReport(
+        base=recipe.base,
+        model=recipe.models[0].model,
+        file=path.name,
+        recipe_hash=recipe_hash(recipe),
+        numel=file.numel,
+        kept=sum(file.kept.values()),
+        stored=stored,
+        nbytes=os.stat(path).st_size,
+        bound=mask_bytes(file.numel) + stored * np.dtype(FLOATS[file.dtype]).itemsize,
+        sha256=sha256,
+        seconds=time.perf_counter() - began,
+    )
 
 
-class DifferenceSink:
-    """Counts, in every slice, the weights that differ from the base; then writes them in place, as
-    masks and values."""
+class DifferenceFile:
+    """The weights in which a merge differs from its base, as masks and values in one file.
+
+    A first pass counts them, a second one writes them, so that memory does not grow with the
+    model. It is the sink of both.
+    """
 
     whole: Literal["never"] = "never"
 
-    def __init__(
-        self,
-        merger: TensorMerger,
-        names: tuple[str, ...],
-        writer: SafetensorsWriter | None = None,
-        places: Mapping[str, Mapping[int, int]] | None = None,
-    ) -> None:
-        self._merger, self._writer, self._places = merger, writer, places or {}
-        self.names = names
-        self.counts: dict[str, dict[int, int]] = {name: {} for name in names}
-        """Tensor -> start of a slice -> weights that differ."""
+    def __init__(self, merger: TensorMerger, workers: int, control: RunControl) -> None:
+        self._merger, self._workers, self._control = merger, workers, control
+        self.names = tuple(name for name in merger.names() if has_delta(merger.base, name))
+        self.dtype = DTYPE_CODES[merger.recipe.dtype]
+        self.numel = sum(merger.plan.tensors[name].numel for name in self.names)
         self.kept: dict[str, int] = {}
+        """Tensor -> entries of the delta that the recipe keeps."""
+        self.totals: dict[str, int] = {}
+        """Tensor -> weights that differ, of those tensors that do; after `count`."""
+        self._counts: dict[str, dict[int, int]] = {name: {} for name in self.names}
+        """Tensor -> start of a slice -> weights that differ."""
+        self._writer: SafetensorsWriter | None = None
 
-    def totals(self) -> dict[str, int]:
-        """Tensor -> weights that differ, of those tensors that do."""
-        sums = {name: sum(found.values()) for name, found in self.counts.items()}
-        return {name: total for name, total in sums.items() if total}
+    def count(self) -> None:
+        """The first pass: count the weights that differ."""
+        write_tensors(self._merger, self, self._workers, verb="compare ", **self._control)
+        sums = {name: sum(counts.values()) for name, counts in self._counts.items()}
+        self.totals = {name: total for name, total in sums.items() if total}
+        self.names = tuple(self.totals)
 
-    def places(self) -> dict[str, dict[int, int]]:
-        """Tensor -> start of a slice -> place of its first weight among those that differ."""
-        found = {}
-        for name, counts in self.counts.items():
+    def specs(self) -> Iterator[TensorSpec]:
+        """Entries of the file."""
+        for name, total in self.totals.items():
+            numel = self._merger.plan.tensors[name].numel
+            yield TensorSpec(MASK + name, "U8", (mask_bytes(numel),))
+            yield TensorSpec(VALUES + name, self.dtype, (total,))
+
+    def fill(self, path: Path, metadata: Mapping[str, str], verb: str) -> str:
+        """The second pass: write the file; returns its SHA-256."""
+        self._places = {}
+        for name, counts in self._counts.items():
             starts = sorted(counts)
             sums = accumulate((counts[start] for start in starts), initial=0)
-            found[name] = dict(zip(starts, sums, strict=False))
-        return found
+            self._places[name] = dict(zip(starts, sums, strict=False))
+        with closing(SafetensorsWriter(path, self.specs(), metadata)) as self._writer:
+            write_tensors(self._merger, self, self._workers, verb=verb, **self._control)
+            return self._writer.finish()
 
     def keep(self, name: str, kept: tuple[int, ...]) -> None:
         self.kept[name] = kept[0]
@@ -281,17 +268,20 @@ class DifferenceSink:
         dtypes = self._merger.base.dtype(name), self._merger.plan.tensors[name].dtype
         differs = differing(as_dtype(base, *dtypes), merged)
         if self._writer is None:
-            self.counts[name][start] = int(np.count_nonzero(differs))
-        else:
-            self.write(self._writer, name, start, differs, merged)
+            self._counts[name][start] = int(np.count_nonzero(differs))
+            return
+        place = self._places[name][start]
+        self.write(self._writer, name, start, place, differs, merged[differs])
 
     def write(
-        self, writer: SafetensorsWriter, name: str, start: int, differs: Differs, merged: Raw
+        self,
+        writer: SafetensorsWriter,
+        name: str,
+        start: int,
+        place: int,
+        differs: Differs,
+        values: Raw,
     ) -> None:
-        """Place one slice of a tensor: which weights differ, and these weights."""
+        """Write a slice of a tensor: the weights that differ, their values from `place` on."""
         writer.place(MASK + name, to_mask(differs), start // 8)
-        writer.place(VALUES + name, merged[differs], self.place(name, start))
-
-    def place(self, name: str, start: int) -> int:
-        """Place of a slice's first weight among those of its tensor that differ."""
-        return self._places[name][start]
+        writer.place(VALUES + name, values, place)

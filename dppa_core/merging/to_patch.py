@@ -8,27 +8,23 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from dppa_core.checkpoints.adapters.pack_format import has_delta
 from dppa_core.checkpoints.fingerprints import known_fingerprint
 from dppa_core.checkpoints.safetensors_reader import open_file
 from dppa_core.checkpoints.safetensors_writer import SafetensorsWriter, TensorSpec
-from dppa_core.errors import DppaError, NotAllowed
-from dppa_core.merging.folder import Entries, new_folder
+from dppa_core.errors import DppaError
+from dppa_core.merging.folder import new_folder, refuse_entries
 from dppa_core.merging.merger import TensorMerger, open_merger
 from dppa_core.merging.passes.deltas import Raw
-from dppa_core.merging.tensor_tasks import write_tensors
-from dppa_core.merging.to_pack import DifferenceSink, Differs, check_packable
+from dppa_core.merging.to_pack import DifferenceFile, Differs, check_packable
 from dppa_core.preflight_checks.facts import in_bytes
-from dppa_core.progress import Progress, Stop
-from dppa_core.pruning.floats import DTYPE_CODES
+from dppa_core.progress import Progress, RunControl, Stop
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, recipe_hash
 from dppa_core.system.threads import worker_count
 
@@ -69,13 +65,13 @@ class PatchSize:
     @property
     def text(self) -> str:
         """Both as a sentence, and the remedy if the patch is the larger one."""
-        told = (
+        sizes = (
             f"The patch takes {in_bytes(self.nbytes)}, the merged checkpoint "
             f"{in_bytes(self.merged_nbytes)}."
         )
         if self.nbytes <= self.merged_nbytes:
-            return told
-        return f"{told} `dppa merge` writes the smaller one; more pruning makes the patch smaller."
+            return sizes
+        return f"{sizes} `dppa merge` writes the smaller one; more pruning makes the patch smaller."
 
 
 def patch_base(
@@ -107,84 +103,74 @@ def patch_base(
     """
     check_packable(recipe, whole=True)
     out, threads = Path(out), worker_count(workers)
-    told: dict[str, Any] = {"progress": progress, "stop": stop}
+    control: RunControl = {"progress": progress, "stop": stop}
     read: list[Path] = []
-    with new_folder(out, read, overwrite=overwrite, sync=sync, check_entries=_check) as folder:
-        merger = open_merger(recipe, public=public, workers=threads, **told)
+    check = partial(refuse_entries, allowed=_is_patch, kind="is no patch")
+    with new_folder(out, read, overwrite=overwrite, sync=sync, check_entries=check) as folder:
+        merger = open_merger(recipe, public=public, workers=threads, **control)
         read += merger.inputs.folders()
-        return _written(merger, folder / FILE_NAME, threads, announce, told)
+        return _write_patch(merger, folder / FILE_NAME, threads, announce, control)
 
 
-def _written(
+def _write_patch(
     merger: TensorMerger,
     path: Path,
     threads: int,
     announce: Callable[[PatchSize], None] | None,
-    told: Mapping[str, Any],
+    control: RunControl,
 ) -> PatchReport:
-    names = tuple(name for name in merger.names() if has_delta(merger.base, name))
-    counted = DifferenceSink(merger, names)
-    write_tensors(merger, counted, threads, verb="compare ", **told)
-    totals = counted.totals()
-    dtype = DTYPE_CODES[merger.recipe.dtype]
-    size = PatchSize(
-        sum(spec.nbytes for spec in _specs(totals, dtype)),
-        sum(spec.nbytes for spec in merger.plan.tensors.values()),
-    )
+    file = _PatchFile(merger, threads, control)
+    file.count()
+    merged_nbytes = sum(spec.nbytes for spec in merger.plan.tensors.values())
+    size = PatchSize(sum(spec.nbytes for spec in file.specs()), merged_nbytes)
     if announce is not None:
         announce(size)
-    shapes = {name: merger.base.shape(name) for name in totals}
-    texts = {
+    metadata = {
         "format": _KIND,
         "version": "2",
         "base": merger.recipe.base,
         "base_hash": known_fingerprint(merger.base),
         "recipe": dump_recipe(merger.recipe),
-        "shapes": json.dumps(shapes),
+        "shapes": json.dumps({name: merger.base.shape(name) for name in file.names}),
     }
-    with closing(SafetensorsWriter(path, _specs(totals, dtype), texts)) as writer:
-        sink = _PatchSink(merger, tuple(totals), writer, counted.places())
-        write_tensors(merger, sink, threads, verb="write ", **told)
-        sha256 = writer.finish()
+    sha256 = file.fill(path, metadata, "write ")
     return PatchReport(
         base=merger.recipe.base,
         file=path.name,
         recipe_hash=recipe_hash(merger.recipe),
-        numel=sum(merger.plan.tensors[name].numel for name in names),
-        stored=sum(totals.values()),
+        numel=file.numel,
+        stored=sum(file.totals.values()),
         nbytes=os.stat(path).st_size,
-        merged_nbytes=size.merged_nbytes,
+        merged_nbytes=merged_nbytes,
         sha256=sha256,
     )
 
 
-def _specs(totals: Mapping[str, int], dtype: str) -> Iterator[TensorSpec]:
-    for name, total in totals.items():
-        yield TensorSpec(name + INDICES, "I64", (total,))
-        yield TensorSpec(name + VALUES, dtype, (total,))
+class _PatchFile(DifferenceFile):
+    """As its base class, with flat indices in place of masks."""
 
-
-class _PatchSink(DifferenceSink):
-    """As its base class; writes flat indices in place of masks."""
+    def specs(self) -> Iterator[TensorSpec]:
+        """Entries of the file."""
+        for name, total in self.totals.items():
+            yield TensorSpec(name + INDICES, "I64", (total,))
+            yield TensorSpec(name + VALUES, self.dtype, (total,))
 
     def write(
-        self, writer: SafetensorsWriter, name: str, start: int, differs: Differs, merged: Raw
+        self,
+        writer: SafetensorsWriter,
+        name: str,
+        start: int,
+        place: int,
+        differs: Differs,
+        values: Raw,
     ) -> None:
-        """See `DifferenceSink.write`."""
-        place = self.place(name, start)
+        """See `DifferenceFile.write`."""
         writer.place(name + INDICES, np.flatnonzero(differs).astype(np.int64) + start, place)
-        writer.place(name + VALUES, merged[differs], place)
+        writer.place(name + VALUES, values, place)
 
 
-def _check(out: Path, found: Entries) -> None:
-    """Refuse to replace a folder that holds anything but a patch."""
-    for entry in sorted(found, key=lambda entry: entry.name):
-        try:
-            ours = open_file(Path(entry.path)).metadata.get("format") == _KIND
-        except (DppaError, OSError):
-            ours = False
-        if not ours:
-            raise NotAllowed(
-                f"{out}: holds {entry.name}, which is no patch, and is not overwritten. Move it "
-                "away, or choose another folder."
-            )
+def _is_patch(entry: os.DirEntry[str]) -> bool:
+    try:
+        return open_file(Path(entry.path)).metadata.get("format") == _KIND
+    except (DppaError, OSError):
+        return False
