@@ -55,13 +55,13 @@ def survey_breadcrumbs(tensors: Sequence[Streamed], parameters: BreadcrumbsParam
     """Tensor -> the borders of kept and of too large elements, one per model."""
     if parameters.ranked_in == "row":
         return {}
-    found = {}
+    borders = {}
     for tensor in tensors:
         shares = 1 - parameters.drop_smallest, parameters.drop_largest
         counts = [round(share * tensor.numel) for share in shares for _ in range(tensor.models)]
         cuts = find_cuts((tensor,), counts, lambda stack: np.concatenate([stack.deltas] * 2))
-        found[tensor.name] = cuts[: tensor.models], cuts[tensor.models :]
-    return found
+        borders[tensor.name] = cuts[: tensor.models], cuts[tensor.models :]
+    return borders
 
 
 def breadcrumbs(stack: Stack, parameters: BreadcrumbsParameters, borders: Borders) -> Rows:
@@ -72,8 +72,8 @@ def breadcrumbs(stack: Stack, parameters: BreadcrumbsParameters, borders: Border
             kept = _kept_in_rows(stack, model, parameters)
         else:
             size = np.abs(stack.deltas[model])
-            wanted, outliers = (cuts[model] for cuts in borders[stack.name])
-            kept = inside(size, wanted, stack) & ~inside(size, outliers, stack)
+            small, large = (cuts[model] for cuts in borders[stack.name])
+            kept = inside(size, small, stack) & ~inside(size, large, stack)
         weight = np.float32(coefficient * parameters.scale)
         total += np.where(kept, weight * stack.deltas[model], np.float32(0))
     return total

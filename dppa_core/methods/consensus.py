@@ -41,10 +41,10 @@ def count_tasks(stack: Stack, threshold: float) -> Int64[ndarray, "rows columns"
     """Number of tasks that want each position; deltas include their coefficients."""
     deltas = stack.weighted()
     together = deltas.sum(axis=0, dtype=np.float64)  # float32 would depend on the models' order
-    wanted: Int64[ndarray, "rows columns"] = np.zeros(stack.base.shape, np.int64)
+    votes: Int64[ndarray, "rows columns"] = np.zeros(stack.base.shape, np.int64)
     for delta in deltas:
-        wanted += np.abs(delta) >= threshold * np.abs(together - delta)
-    return wanted
+        votes += np.abs(delta) >= threshold * np.abs(together - delta)
+    return votes
 
 
 def consensus(stack: Stack, parameters: ConsensusParameters, statistic: None = None) -> Rows:

@@ -57,12 +57,12 @@ def drop_at_random(
     return Treatments(modules, treat_others(other_tensors, others))
 
 
-def _drop(whose: str, rate: float, factor: float, divisor: float | None) -> Treatment:
+def _drop(label: str, rate: float, factor: float, divisor: float | None) -> Treatment:
     kept = 1 - rate
     if divisor is not None and divisor < kept - 1e-9:
         raise InvalidValue(
             f"q must be at least the share that survives, {kept:g}, got {divisor:g}: dividing by "
-            f"less amplifies more than DARE does. Too low is {whose}; the paper's are 0.9 and more."
+            f"less amplifies more than DARE does. Too low is {label}; the paper's are 0.9 and more."
         )
     return RandomDrop(rate, factor / (divisor or kept)) if rate < 1 else DroppedTreatment()
 

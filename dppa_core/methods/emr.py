@@ -48,20 +48,20 @@ def unify(stack: Stack, parameters: EmrParameters) -> Rows:
 
 def survey_emr(tensors: Sequence[Streamed], parameters: EmrParameters) -> float:
     """The scale of the domain: the sum of its |d| over the sum that its mask leaves."""
-    own = masked = 0.0
+    whole = masked = 0.0
     for tensor in tensors:
         sums = np.zeros(2)
         for stack in tensor.stacks():
-            delta = _own(stack, parameters)
+            delta = _domain_delta(stack, parameters)
             kept = _masked(delta, unify(stack, parameters))
             sums += [np.abs(part).sum(dtype=np.float64) for part in (delta, kept)]
         if parameters.semantics == "reference":
             sums /= tensor.numel
-        own, masked = own + float(sums[0]), masked + float(sums[1])
-    return own / masked if masked else 0.0
+        whole, masked = whole + float(sums[0]), masked + float(sums[1])
+    return whole / masked if masked else 0.0
 
 
-def _own(stack: Stack, parameters: EmrParameters) -> Rows:
+def _domain_delta(stack: Stack, parameters: EmrParameters) -> Rows:
     if parameters.domain not in stack.models:  # only by layer: an unnamed layer has 1
         raise InvalidValue(
             f"emr: the domain {shown(parameters.domain)} has the coefficient 0 at every layer, so "
@@ -77,7 +77,7 @@ def _masked(delta: Rows, unified: Rows) -> Rows:
 
 def emr(stack: Stack, parameters: EmrParameters, factor: float) -> Rows:
     """The scaled unified delta at positions where the domain's delta has its sign."""
-    return np.float32(factor) * _masked(_own(stack, parameters), unify(stack, parameters))
+    return np.float32(factor) * _masked(_domain_delta(stack, parameters), unify(stack, parameters))
 
 
 def check_domain(parameters: EmrParameters, models: Coefficients) -> None:

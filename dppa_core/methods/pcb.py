@@ -71,12 +71,14 @@ def _compete(tensors: Sequence[Streamed], parameters: PcbParameters) -> PcbCompe
     return PcbCompetition(scores, cuts, tuple(lowest.tolist()), tuple(highest.tolist()))
 
 
-def pcb(stack: Stack, parameters: PcbParameters, known: Mapping[str, PcbCompetition]) -> Rows:
+def pcb(
+    stack: Stack, parameters: PcbParameters, competitions: Mapping[str, PcbCompetition]
+) -> Rows:
     """The mean of the deltas, weighted by the scores of kept elements, scaled to [0, 1].
 
     The lowest kept score has the weight 0, as in the paper.
     """
-    competition = known[stack.name]
+    competition = competitions[stack.name]
     scores = competition.scores(stack)
     deltas = competition.scores.clamped(stack)
     total, divisor = np.zeros((2, *stack.base.shape), np.float32)

@@ -25,9 +25,9 @@ from dppa_core.methods import (
 )
 from dppa_core.methods.shared.contract import Method
 
-_ONE = (dppa, magnitude, owl, dare, darex_q, task_arithmetic)
-_ALL = (linear, slerp, ties, dare_ties, breadcrumbs, della, pcb, sce, consensus, emr)
-METHODS: tuple[Method, ...] = tuple(m.METHOD for m in (*_ONE, *_ALL, fisher, regmean))
+_TREATING = (dppa, magnitude, owl, dare, darex_q, task_arithmetic)
+_COMBINING = (linear, slerp, ties, dare_ties, breadcrumbs, della, pcb, sce, consensus, emr)
+METHODS: tuple[Method, ...] = tuple(m.METHOD for m in (*_TREATING, *_COMBINING, fisher, regmean))
 """Methods that treat single deltas come first, then those that combine all of them."""
 
 

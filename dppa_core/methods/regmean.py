@@ -66,12 +66,12 @@ def _solved(
     # Inputs that no text used have no best weight; the base's stays.
     used = np.diagonal(total) != 0
     merged = np.zeros_like(outputs)
-    inner, wanted = total[np.ix_(used, used)], outputs[:, used].T
+    inner, targets = total[np.ix_(used, used)], outputs[:, used].T
     if positive and off_diagonal < 1:  # positive definite, as its diagonal part is
-        merged[:, used] = np.linalg.solve(inner, wanted).T
+        merged[:, used] = np.linalg.solve(inner, targets).T
     elif inner.size:
         # Singular values below the rounding of float32 sums are noise.
-        merged[:, used] = np.linalg.lstsq(inner, wanted, rcond=_ROUNDING * len(inner))[0].T
+        merged[:, used] = np.linalg.lstsq(inner, targets, rcond=_ROUNDING * len(inner))[0].T
     return merged
 
 

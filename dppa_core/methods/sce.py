@@ -52,7 +52,7 @@ class Calculated:
 
 def survey_sce(tensors: Sequence[Streamed], parameters: SceParameters) -> Mapping[str, Calculated]:
     """Select the positions of every tensor and weigh the models on them."""
-    found = {}
+    surveys = {}
     for tensor in tensors:
         cut = _find_cut(tensor, parameters)
         squares = sum(_squares(stack, cut) for stack in tensor.stacks())
@@ -60,8 +60,8 @@ def survey_sce(tensors: Sequence[Streamed], parameters: SceParameters) -> Mappin
         floor = MERGEKIT_FLOOR if parameters.semantics == "mergekit" else 0.0
         total = float(means.sum())
         weights = means / total if total > floor else np.full(means.size, 1 / means.size)
-        found[tensor.name] = Calculated(cut, tuple(weights.tolist()))
-    return found
+        surveys[tensor.name] = Calculated(cut, tuple(weights.tolist()))
+    return surveys
 
 
 def _squares(stack: Stack, cut: Cut | None) -> ndarray:
@@ -90,13 +90,13 @@ def select(stack: Stack, cut: Cut | None) -> Deltas:
     deltas = stack.weighted()
     if cut is None:
         return deltas
-    chosen = inside(variance(stack)[0], cut, stack)
-    return np.where(chosen, deltas, np.float32(0))
+    selected = inside(variance(stack)[0], cut, stack)
+    return np.where(selected, deltas, np.float32(0))
 
 
-def sce(stack: Stack, parameters: SceParameters, known: Mapping[str, Calculated]) -> Rows:
+def sce(stack: Stack, parameters: SceParameters, surveys: Mapping[str, Calculated]) -> Rows:
     """The weighted mean of the deltas that agree with the elected sign."""
-    calculated = known[stack.name]
+    calculated = surveys[stack.name]
     cut = None if parameters.semantics == "reference" else calculated.cut
     selected = replace(stack, deltas=select(stack, cut))
     weights = tuple(np.array(calculated.weights, np.float32).tolist())

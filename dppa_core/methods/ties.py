@@ -67,12 +67,12 @@ def find_trim(
     if kept == 1:
         return {}
     groups = [tensors] if over == "model" else [(tensor,) for tensor in tensors]
-    found = {}
+    borders = {}
     for group in groups:
         count = rounded(kept * sum(tensor.numel for tensor in group))
         cuts = find_cuts(group, [count] * group[0].models, lambda stack: stack.deltas)
-        found.update({tensor.name: cuts for tensor in group})
-    return found
+        borders.update({tensor.name: cuts for tensor in group})
+    return borders
 
 
 def _majority(tensors: Sequence[Streamed], cuts: Mapping[str, tuple[Cut, ...]]) -> int:
@@ -99,11 +99,11 @@ def ties(stack: Stack, parameters: TiesParameters, trim: Trim) -> Rows:
 def agreeing(stack: Stack, parameters: TiesParameters, trim: Trim) -> Deltas:
     """The part of each delta left after trim and election, before its coefficient."""
     cuts, votes = trim.cuts.get(stack.name, ()), (1.0,) * len(stack.models)
-    alone = np.eye(len(stack.models)).tolist()
+    weights_of_one = np.eye(len(stack.models)).tolist()
     parts: Deltas = np.stack(
         [
-            stack.agree(cuts, SignBallot(votes, (*own,), (*own,), trim.majority, False))
-            for own in alone
+            stack.agree(cuts, SignBallot(votes, (*weights,), (*weights,), trim.majority, False))
+            for weights in weights_of_one
         ]
     )
     parts *= np.float32(parameters.scale)

@@ -12,7 +12,7 @@ from dppa_core.parameter_fields import check_keys, check_number
 from dppa_core.pruning.module_groups import layer_count, layer_of
 
 LARGEST_COEFFICIENT = 10.0
-_MOST_PARTS, _MOST_TRIED = 1000, 8
+_MAX_PARTS, _MAX_CANDIDATES = 1000, 8
 
 Layered = float | Mapping[int, float]
 """A number, or layer -> number."""
@@ -27,7 +27,7 @@ class PartCoefficient:
     value: Layered
 
     def meets(self, tensor: str) -> bool:
-        """Whether a tensor belongs to this part."""
+        """Return True if a tensor belongs to this part."""
         return self.part is None or f".{self.part}." in f".{tensor}."
 
 
@@ -52,7 +52,7 @@ def coefficient_of(coefficient: Coefficient, tensor: str, layers: int) -> float:
     return (sum(named.values()) + max(layers, 1) - len(named)) / max(layers, 1)
 
 
-def check_names(where: str, coefficient: Coefficient, tensors: Sequence[str]) -> None:
+def check_names(label: str, coefficient: Coefficient, tensors: Sequence[str]) -> None:
     """Check that a base with these tensors has all layers and parts of a coefficient.
 
     Raises:
@@ -64,12 +64,12 @@ def check_names(where: str, coefficient: Coefficient, tensors: Sequence[str]) ->
         beyond = [layer for layer in numbers if layer >= layers]
         if beyond:
             raise IncompatibleCheckpoints(
-                f"{where}: a coefficient for layer {beyond[0]}, the base has layers 0 to "
+                f"{label}: a coefficient for layer {beyond[0]}, the base has layers 0 to "
                 f"{layers - 1}. A recipe for another size of model is the usual cause."
             )
         if not any(map(part.meets, tensors)):
             raise IncompatibleCheckpoints(
-                f"{where}: a coefficient for the part {shown(part.part)}, which no tensor of the "
+                f"{label}: a coefficient for the part {shown(part.part)}, which no tensor of the "
                 f"base has in its name. A name is, for example, {max(tensors, key=len)}."
             )
 
@@ -78,63 +78,63 @@ def _parts(coefficient: Coefficient) -> tuple[PartCoefficient, ...]:
     return coefficient if isinstance(coefficient, tuple) else (PartCoefficient(None, coefficient),)
 
 
-def checked_coefficient(where: str, value: Any) -> Coefficient:
+def checked_coefficient(label: str, value: Any) -> Coefficient:
     """Parse a coefficient of a recipe: a number, layer -> number, or a list of parts.
 
     Raises:
         InvalidRecipe: none of these, or a number outside [-10, 10].
     """
     if not isinstance(value, Sequence) or isinstance(value, str):
-        return _layered(f"{where}: coefficient", value)
-    if not value or len(value) > _MOST_PARTS:
+        return _layered(f"{label}: coefficient", value)
+    if not value or len(value) > _MAX_PARTS:
         raise InvalidRecipe(
-            f"{where}: coefficient must be a number, or list 1 to {_MOST_PARTS} parts."
+            f"{label}: coefficient must be a number, or list 1 to {_MAX_PARTS} parts."
         )
-    parts = tuple(_part(f"{where}: coefficient {i}", item) for i, item in enumerate(value, 1))
+    parts = tuple(_part(f"{label}: coefficient {i}", item) for i, item in enumerate(value, 1))
     if [i for i, part in enumerate(parts, 1) if part.part is None] != [len(parts)]:
         raise InvalidRecipe(
-            f"{where}: of the parts of a coefficient the last, and no other, is for all the rest: "
+            f"{label}: of the parts of a coefficient the last, and no other, is for all the rest: "
             "{value: NUMBER}, without `part`."
         )
     return parts
 
 
-def _part(where: str, item: Any) -> PartCoefficient:
+def _part(label: str, item: Any) -> PartCoefficient:
     if isinstance(item, PartCoefficient):
         item = _plain_part(item)
     if not isinstance(item, Mapping) or "value" not in item:
         raise InvalidRecipe(
-            f"{where} must be {{part: NAME, value: NUMBER}}, got {shown(item)}; the value may be "
+            f"{label} must be {{part: NAME, value: NUMBER}}, got {shown(item)}; the value may be "
             "numbers by layer too."
         )
-    check_keys(item, ("part", "value"), where)
+    check_keys(item, ("part", "value"), label)
     name = item.get("part")
     if name is not None and (not isinstance(name, str) or not name.strip(".") == name != ""):
         raise InvalidRecipe(
-            f"{where}: a part is whole words of a tensor's name, as self_attn or mlp.down_proj, "
+            f"{label}: a part is whole words of a tensor's name, as self_attn or mlp.down_proj, "
             f"got {shown(name)}."
         )
-    return PartCoefficient(name, _layered(where, item["value"]))
+    return PartCoefficient(name, _layered(label, item["value"]))
 
 
-def _layered(where: str, value: Any) -> Layered:
+def _layered(label: str, value: Any) -> Layered:
     if not isinstance(value, Mapping):
-        return _number(where, value)
+        return _number(label, value)
     for layer in value:
         if isinstance(layer, bool) or not isinstance(layer, int) or layer < 0:
             raise InvalidRecipe(
-                f"{where} maps layer indices to numbers, got the key {shown(layer)}; layers count "
+                f"{label} maps layer indices to numbers, got the key {shown(layer)}; layers count "
                 "from 0."
             )
     return {
-        layer: _number(f"{where} of layer {layer}", number)
+        layer: _number(f"{label} of layer {layer}", number)
         for layer, number in sorted(value.items())
     }
 
 
-def _number(where: str, value: Any) -> float:
+def _number(label: str, value: Any) -> float:
     try:
-        return check_number(where, value, -LARGEST_COEFFICIENT, LARGEST_COEFFICIENT)
+        return check_number(label, value, -LARGEST_COEFFICIENT, LARGEST_COEFFICIENT)
     except InvalidValue as error:
         raise InvalidRecipe(str(error)) from error
 
@@ -153,8 +153,8 @@ def _plain_part(part: PartCoefficient) -> dict[str, Any]:
 
 def coefficient_from(numbers: Mapping[str, float]) -> Coefficient:
     """A short coefficient that gives every tensor of a model its number."""
-    tried = (_with_rest(rest, numbers) for rest in _usual(numbers))
-    return min(tried, key=lambda found: len(found) if isinstance(found, tuple) else 0)
+    candidates = (_with_rest(rest, numbers) for rest in _usual(numbers))
+    return min(candidates, key=lambda parts: len(parts) if isinstance(parts, tuple) else 0)
 
 
 def _with_rest(rest: Layered, numbers: Mapping[str, float]) -> Coefficient:
@@ -178,7 +178,7 @@ def _usual(numbers: Mapping[str, float]) -> list[Layered]:
         kind, layer = (name, 0) if layer is None else (name.split(f".{layer}.", 1)[1], layer)
         by_kind.setdefault(kind, {})[layer] = number
     counts = Counter(tuple(sorted(layered.items())) for layered in by_kind.values())
-    return [_shortest(dict(layered)) for layered, _ in counts.most_common(_MOST_TRIED)]
+    return [_shortest(dict(layered)) for layered, _ in counts.most_common(_MAX_CANDIDATES)]
 
 
 def _shortest(layered: Mapping[int, float]) -> Layered:

@@ -163,19 +163,19 @@ class DeltaProfile:
     def _repr_html_(self) -> str:
         """For notebooks: a sentence, and a heatmap of ‖d‖/‖W‖ by layer and kind of matrix."""
         squares = shares_by_place(
-            (one.module.layer, one.module.kind, one.delta_square, one.base_square)
-            for one in self.modules
+            (item.module.layer, item.module.kind, item.delta_square, item.base_square)
+            for item in self.modules
         )
         sizes = {place: math.sqrt(square) for place, square in squares.items()}
         name = self.finetuned.rstrip("/").rpartition("/")[2]
         return cell_html(self._sentence(), share_svg(name, sizes, CHANGE) if sizes else "")
 
     def _sentence(self) -> str:
-        layers = len({one.module.layer for one in self.modules})
-        numel = sum(one.numel for one in self.modules)
-        changed = sum(one.nonzero for one in self.modules) / max(numel, 1)
-        base = sum(one.base_square for one in self.modules)
-        size = math.sqrt(sum(one.delta_square for one in self.modules) / base) if base else 0.0
+        layers = len({item.module.layer for item in self.modules})
+        numel = sum(item.numel for item in self.modules)
+        changed = sum(item.nonzero for item in self.modules) / max(numel, 1)
+        base = sum(item.base_square for item in self.modules)
+        size = math.sqrt(sum(item.delta_square for item in self.modules) / base) if base else 0.0
         return (
             f"{self.finetuned} − {self.base}: {len(self.modules)} matrices in {layers} layers, "
             f"{numel:,} elements, {changed:.1%} changed, ‖d‖/‖W‖ {size:.2%}"
@@ -186,17 +186,17 @@ class DeltaProfile:
         of the weights. Raises InvalidValue without pandas."""
         return frame_of(
             {
-                "module": one.module.name,
-                "layer": one.module.layer,
-                "kind": one.module.kind,
-                "elements": one.numel,
-                "changed": one.nonzero,
-                "mean_abs_delta": one.mean_magnitude,
-                "max_abs_delta": float(one.magnitudes[-1]),
-                "delta_norm": math.sqrt(one.delta_square),
-                "base_norm": math.sqrt(one.base_square),
+                "module": item.module.name,
+                "layer": item.module.layer,
+                "kind": item.module.kind,
+                "elements": item.numel,
+                "changed": item.nonzero,
+                "mean_abs_delta": item.mean_magnitude,
+                "max_abs_delta": float(item.magnitudes[-1]),
+                "delta_norm": math.sqrt(item.delta_square),
+                "base_norm": math.sqrt(item.base_square),
             }
-            for one in self.modules
+            for item in self.modules
         )
 
 

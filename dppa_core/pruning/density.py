@@ -64,10 +64,10 @@ def significance(profile: DeltaProfile, parameters: PruningParameters) -> Signif
     numel = np.array([item.numel for item in modules], dtype=np.float64)
     from_mean, mean = (layer - layer.mean(), layer.mean()) if layer.size else (layer, 0.0)
     by_layer = _scaled(from_mean, layer, parameters.strength, parameters.scaling, mean)
-    where = np.searchsorted(layers, [item.module.layer for item in modules]).astype(np.int64)
+    places = np.searchsorted(layers, [item.module.layer for item in modules]).astype(np.int64)
     strength = parameters.module_strength
     by_module = _scaled(centred(module, numel), module, strength, parameters.scaling, 1.0)
-    return Significance(layers, layer, module, by_layer[where] if layers else layer, by_module)
+    return Significance(layers, layer, module, by_layer[places] if layers else layer, by_module)
 
 
 def outliers(group: Sequence[ModuleProfile], multiple: float) -> Outliers:

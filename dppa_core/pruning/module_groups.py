@@ -16,7 +16,7 @@ KINDS = ("q", "k", "v", "qkv", "o", "router", "gate", "up", "gate_up", "down")
 
 _BLOCK = re.compile(r"(?:^|\.)((?:layers?|h|blocks?)\.(\d+)\.(.+))$")
 _EXPERTS = re.compile(r"(?:^|\.)(?:experts|\w*moe)(?:\.|$)")
-_OTHER = re.compile(r"norm|embed|(?:^|\.)(?:ln|wte|wpe|lm_head|shared_head)|bias", re.IGNORECASE)
+_EXCLUDED = re.compile(r"norm|embed|(?:^|\.)(?:ln|wte|wpe|lm_head|shared_head)|bias", re.IGNORECASE)
 
 _BY_NAME = {
     **{f"{kind}_proj": kind for kind in ("q", "k", "v", "qkv", "o", "gate", "up", "down")},
@@ -61,8 +61,8 @@ class Module:
 
 def layer_of(tensor: str) -> int | None:
     """Index of a tensor's block, for any shape; None outside the blocks."""
-    found = _BLOCK.search(tensor)
-    return int(found.group(2)) if found else None
+    block = _BLOCK.search(tensor)
+    return int(block.group(2)) if block else None
 
 
 def layer_count(tensors: Iterable[str]) -> int:
@@ -76,10 +76,10 @@ def blocks_word(tensors: Iterable[str]) -> str | None:
 
     None without blocks, or if there is no such text.
     """
-    found = {name: _BLOCK.search(name) for name in tensors}
-    inside = [name for name, match in found.items() if match]
-    outside = [name for name, match in found.items() if not match]
-    words = {match.group(1).partition(".")[0] for match in found.values() if match}
+    blocks = {name: _BLOCK.search(name) for name in tensors}
+    inside = [name for name, block in blocks.items() if block]
+    outside = [name for name, block in blocks.items() if not block]
+    words = {block.group(1).partition(".")[0] for block in blocks.values() if block}
     for word in [f"{dot}{word}." for word in sorted(words) for dot in (".", "")]:
         if all(word in name for name in inside) and not any(word in name for name in outside):
             return word
@@ -93,14 +93,18 @@ def find_modules(shapes: Mapping[str, tuple[int, ...]]) -> tuple[Module, ...]:
     experts stored as one tensor. Embeddings, positions, the LM head, norms, convolutions and
     biases are not modules: they are the other tensors.
     """
-    modules = [_module(tensor, tuple(shape)) for tensor, shape in shapes.items()]
-    found = [module for module in modules if module]
-    seen = Counter(module.name for module in found)
+    candidates = [_module(tensor, tuple(shape)) for tensor, shape in shapes.items()]
+    modules = [module for module in candidates if module]
+    counts = Counter(module.name for module in modules)
     unique = [
-        one if seen[one.name] == 1 else replace(one, name=one.tensor.removesuffix(".weight"))
-        for one in found
+        module if counts[module.name] == 1 else replace(module, name=_full_name(module))
+        for module in modules
     ]
     return tuple(sorted(unique, key=_order))
+
+
+def _full_name(module: Module) -> str:
+    return module.tensor.removesuffix(".weight")
 
 
 def order_kinds(kinds: Iterable[str]) -> tuple[str, ...]:
@@ -118,7 +122,7 @@ def _module(tensor: str, shape: tuple[int, ...]) -> Module | None:
     if not tensor.endswith(".weight") and not experts:
         return None
     inside = match.group(3).removesuffix(".weight")
-    if len(shape) not in ((2, 3) if experts else (2,)) or _OTHER.search(inside):
+    if len(shape) not in ((2, 3) if experts else (2,)) or _EXCLUDED.search(inside):
         return None
     name = match.group(1).removesuffix(".weight")
     return Module(name, tensor, int(match.group(2)), _kind(inside), math.prod(shape), shape)

@@ -148,12 +148,12 @@ def pack_meetings(profile: DeltaProfile, meetings: Sequence[Meeting]) -> list[di
     numel = np.array([item.numel for item in profile.modules], dtype=np.float64)[:, None]
     return [
         {
-            "first": one.first,
-            "second": one.second,
-            "kept_first": plain(grid.spread(one.kept[0] / numel)),
-            "kept_second": plain(grid.spread(one.kept[1] / numel)),
-            "both": plain(grid.spread(one.both / numel)),
-            "opposed": plain(grid.spread(one.opposed / numel)),
+            "first": meeting.first,
+            "second": meeting.second,
+            "kept_first": plain(grid.spread(meeting.kept[0] / numel)),
+            "kept_second": plain(grid.spread(meeting.kept[1] / numel)),
+            "both": plain(grid.spread(meeting.both / numel)),
+            "opposed": plain(grid.spread(meeting.opposed / numel)),
         }
-        for one in meetings
+        for meeting in meetings
     ]

@@ -127,9 +127,9 @@ def select_all(
     energy = np.maximum(beyond + (kept - above) / count * square, 0.0)
     same = np.full(rank.shape, ties, dtype=object)
     columns = (low, high, above, count, rank, threshold, kept, same, energy)
-    found = list(map(Selection, *(column.T.ravel().tolist() for column in columns)))
+    selections = list(map(Selection, *(column.T.ravel().tolist() for column in columns)))
     levels = len(density)
-    return [tuple(found[n : n + levels]) for n in range(0, len(found), levels)]
+    return [tuple(selections[n : n + levels]) for n in range(0, len(selections), levels)]
 
 
 def _bins_at(profiles: Sequence[ModuleProfile], rank: Int64[ndarray, "K N"]) -> Any:
@@ -138,18 +138,18 @@ def _bins_at(profiles: Sequence[ModuleProfile], rank: Int64[ndarray, "K N"]) -> 
     shape = rank.shape
     low, excess = np.empty(shape, np.float32), np.empty(shape, np.float32)
     below, count = np.empty(shape, np.int64), np.empty(shape, np.int64)
-    own, beyond = np.full(shape, np.nan), np.empty(shape)
+    scored, beyond = np.full(shape, np.nan), np.empty(shape)
     for n, item in enumerate(profiles):
         index = item.below.searchsorted(rank[:, n], side="right") - 1
         low[:, n], excess[:, n] = item.magnitudes[index], item.excess[index]
         below[:, n], count[:, n] = item.below[index], item.counts[index]
         beyond[:, n] = item.energy_from[index + 1]
         if item.delta_squares is not None:
-            own[:, n] = item.delta_squares[index]
+            scored[:, n] = item.delta_squares[index]
     bits, opened = low.view(np.uint32), excess > 0
     top = np.where(opened, (bits >> OPEN_BITS) + 1 << OPEN_BITS, bits + 1).astype(np.uint32)
     mean = low.astype(np.float64) + excess * np.spacing(low).astype(np.float64)
-    square = np.where(np.isnan(own), mean * mean * count, own)
+    square = np.where(np.isnan(scored), mean * mean * count, scored)
     edges = low.astype(np.float64), top.view(np.float32).astype(np.float64)
     return *edges, opened, below, count, square, beyond
 

@@ -101,12 +101,12 @@ class PruningPlan:
 
     def kept_shares(self) -> dict[tuple[int, str], float]:
         """(layer, kind of matrix) -> share of its elements kept, in [0, 1]."""
-        return shares_by_place((one.layer, one.kind, one.kept, one.numel) for one in self.modules)
+        return shares_by_place((m.layer, m.kind, m.kept, m.numel) for m in self.modules)
 
     def to_json(self) -> dict[str, Any]:
         """The plan as plain values: {"modules": [{"name", "layer", …}, …], "density", …}."""
         return {
-            **{each.name: getattr(self, each.name) for each in fields(self)},
+            **{field.name: getattr(self, field.name) for field in fields(self)},
             "levels": list(self.levels),
             "parameters": told_values(self.parameters),
             "modules": [_module_json(module) for module in self.modules],
@@ -117,18 +117,18 @@ class PruningPlan:
         1, and the elements of each partition. Raises InvalidValue without pandas."""
         return frame_of(
             {
-                "module": one.name,
-                "layer": one.layer,
-                "kind": one.kind,
-                "elements": one.numel,
-                "kept": one.kept,
-                "kept_share": one.kept / one.numel,
-                "energy_share": one.energy,
-                "significance_share": one.significance,
-                "threshold": one.threshold,
-                **{f"partition_{k + 1}": size for k, size in enumerate(one.partitions)},
+                "module": module.name,
+                "layer": module.layer,
+                "kind": module.kind,
+                "elements": module.numel,
+                "kept": module.kept,
+                "kept_share": module.kept / module.numel,
+                "energy_share": module.energy,
+                "significance_share": module.significance,
+                "threshold": module.threshold,
+                **{f"partition_{k + 1}": size for k, size in enumerate(module.partitions)},
             }
-            for one in self.modules
+            for module in self.modules
         )
 
 

@@ -21,7 +21,7 @@ from dppa_core.pruning.pruning_parameters import PruningParameters
 
 RATES = 101
 BINS = 48
-FEW = 8
+MAX_NAMES = 8
 """Most modules in one cell whose names the page gets."""
 _CURVES = ("density", "energy", "kept_histogram")
 _NUMBERS = (
@@ -126,21 +126,21 @@ def place_at(
 
 def edges_of(modules: Sequence[ModuleProfile]) -> Float64[ndarray, " edges"]:
     """Borders of `BINS` bins for the |d| of some modules, evenly spaced on a logarithmic scale."""
-    found = [m.magnitudes[m.magnitudes > 0] for m in modules]
-    found = [values for values in found if values.size]
-    if not found:
+    nonzero = [m.magnitudes[m.magnitudes > 0] for m in modules]
+    nonzero = [values for values in nonzero if values.size]
+    if not nonzero:
         return np.geomspace(1e-8, 1.0, BINS + 1)
-    top = max(float(values[-1]) for values in found)
+    top = max(float(values[-1]) for values in nonzero)
     # Five decades are visible; smaller values fall into the first bin.
-    low = max(min(float(values[0]) for values in found), top * 1e-5)
+    low = max(min(float(values[0]) for values in nonzero), top * 1e-5)
     return np.geomspace(low, top * 1.000001 if low < top else low * 10, BINS + 1)
 
 
 def coarse(item: ModuleProfile, edges: Float64[ndarray, " edges"]) -> Int64[ndarray, " B"]:
     """Elements in each bin, without d = 0; values below all bins count in the first."""
-    where = np.clip(np.searchsorted(edges, item.magnitudes, side="right") - 1, 0, BINS - 1)
+    bins = np.clip(np.searchsorted(edges, item.magnitudes, side="right") - 1, 0, BINS - 1)
     live = item.magnitudes > 0
-    counts = np.bincount(where[live], weights=item.counts[live], minlength=BINS)
+    counts = np.bincount(bins[live], weights=item.counts[live], minlength=BINS)
     return counts.astype(np.int64)
 
 
@@ -167,10 +167,10 @@ class CellGrid:
 
     def names(self, profile: DeltaProfile) -> tuple[tuple[str, ...], ...]:
         """Names of the modules in every cell, row by row."""
-        found: list[list[str]] = [[] for _ in range(self.numel.size)]
+        names: list[list[str]] = [[] for _ in range(self.numel.size)]
         for (layer, kind, _), item in zip(self._cells, profile.modules, strict=True):
-            found[layer * self.numel.shape[1] + kind].append(item.module.name)
-        return tuple(map(tuple, found))
+            names[layer * self.numel.shape[1] + kind].append(item.module.name)
+        return tuple(map(tuple, names))
 
     def total(self, values: Float64[ndarray, " N"]) -> Float64[ndarray, "L M"]:
         """Sums of one number per module; 0 in empty cells."""
@@ -195,12 +195,12 @@ def pack_table(table: RateTable) -> dict[str, Any]:
     An array is {"dtype": "u8" | "f32", "shape", "offset", "scale", "steps", "data": base64, little
     endian}. A value is offset + scale * code; where `steps`, code is the running sum along the last
     axis. Empty cells have numel 0 and arbitrary values elsewhere. "modules" holds the names in each
-    cell, none if there are more than `FEW`.
+    cell, none if there are more than `MAX_NAMES`.
     """
     return {
         "layers": list(table.layers),
         "kinds": list(table.kinds),
-        "modules": [list(names) if len(names) <= FEW else [] for names in table.modules],
+        "modules": [list(names) if len(names) <= MAX_NAMES else [] for names in table.modules],
         "rates": {"start": 0.0, "step": 1 / (RATES - 1), "count": RATES},
         **{name: _falling(getattr(table, name)) for name in _CURVES},
         **{name: plain(getattr(table, name)) for name in _NUMBERS},

@@ -152,23 +152,23 @@ def _linear(part: float) -> float:
     return part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
 
 
-def frame(style: str, names: tuple[str, str], told: str, width: float, height: float) -> list[str]:
+def frame(style: str, names: tuple[str, str], text: str, width: float, height: float) -> list[str]:
     """The start of a plot: text for screen readers, style, background, title.
 
     Args:
-        names: The whole title, and as much of it as is shown.
-        told: A description for screen readers.
+        names: The whole title, and as much of it as is drawn.
+        text: A description for screen readers.
     """
-    title, shown = map(escape, names)
+    title, drawn = map(escape, names)
     return [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:g}" height="{height:g}" '
         f'viewBox="0 0 {width:g} {height:g}" role="img" aria-labelledby="t d">',
         f'<title id="t">{title}</title>',
-        f'<desc id="d">{escape(told)}</desc>',
+        f'<desc id="d">{escape(text)}</desc>',
         f"<style>{style}</style>",
         f'<rect class="ground" x="0.5" y="0.5" width="{width - 1:g}" height="{height - 1:g}" '
         'rx="6"/>',
-        f'<text class="title" x="{MARGIN}" y="26">{shown}</text>',
+        f'<text class="title" x="{MARGIN}" y="26">{drawn}</text>',
     ]
 
 
@@ -182,12 +182,12 @@ def _frame(
     title = f"{model}: {quantity.title}"
     fits = int((width - 2 * MARGIN) / _CHARACTER)
     short = f"{model[: max(fits - len(quantity.short) - 11, 8)]}…: {quantity.short}"
-    shown = title if len(title) <= fits else short
+    drawn = title if len(title) <= fits else short
     low, high = (f"{100 * end(shares.values()):{quantity.form}}%" for end in (min, max))
     spread = f"from {low} to {high}"
-    told = f"A heatmap of layers by kinds of matrices; {spread}."
+    text = f"A heatmap of layers by kinds of matrices; {spread}."
     return [
-        *frame(_STYLE, (title, shown), told, width, height),
+        *frame(_STYLE, (title, drawn), text, width, height),
         f'<text class="quiet" x="{MARGIN}" y="44">{quantity.unit}; {spread}</text>',
     ]
 

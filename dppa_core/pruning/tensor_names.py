@@ -35,7 +35,7 @@ def find_head(names: Iterable[str]) -> str | None:
 
 
 def in_head(name: str) -> bool:
-    """Whether a tensor belongs to a head or a pooler: not to blocks, embeddings or last norm."""
+    """Return True if a tensor is of a head or a pooler: not of blocks, embeddings or last norm."""
     if _HEAD.search(name):
         return layer_of(name) is None
     body = _EMBEDS.search(name) or _LAST_NORM.search(name)
@@ -45,20 +45,20 @@ def in_head(name: str) -> bool:
 def token_tensors(names: Collection[str]) -> dict[str, str]:
     """Name -> role (embedding, head, bias of the head) of every tensor with one row per token."""
     embedding, head = find_embedding(names), find_head(names)
-    found = {embedding: "embedding", head: "head"}
+    roles = {embedding: "embedding", head: "head"}
     bias = head.removesuffix("weight") + "bias" if head else ""
     if bias in names:
-        found[bias] = "bias"
-    return {name: role for name, role in found.items() if name}
+        roles[bias] = "bias"
+    return {name: role for name, role in roles.items() if name}
 
 
 def _outside_blocks(pattern: re.Pattern[str], names: Iterable[str]) -> str | None:
-    found = [name for name in names if pattern.search(name) and layer_of(name) is None]
-    return min(found, key=lambda name: (len(name), name), default=None)
+    matches = [name for name in names if pattern.search(name) and layer_of(name) is None]
+    return min(matches, key=lambda name: (len(name), name), default=None)
 
 
 def is_buffer(name: str, shape: tuple[int, ...]) -> bool:
-    """Whether a tensor is computed from the configuration, and stored only by some versions.
+    """Return True if a tensor follows from the configuration, and only some versions store it.
 
     Rotary frequencies, position numbers, and the causal masks of GPT-2 and GPT-NeoX, which are
     called `attn.bias` like a bias, but have four axes.
@@ -66,28 +66,27 @@ def is_buffer(name: str, shape: tuple[int, ...]) -> bool:
     return _BUFFER.search(name) is not None or (len(shape) > 2 and _MASK.search(name) is not None)
 
 
-def match_names(mine: Collection[str], theirs: Collection[str]) -> Mapping[str, str]:
+def match_names(names: Collection[str], targets: Collection[str]) -> Mapping[str, str]:
     """Name in one checkpoint -> name of the same tensor in the other, if it has one.
 
     The other may have been saved from the bare model without head, so that `model.` or
     `transformer.` is missing before every name, or from a wrapper that prefixes its own name.
     """
-    known, prefix, other = set(theirs), _prefix(mine), _prefix(theirs)
-    if prefix.endswith(other):
-        extra = prefix.removesuffix(other)
-        pairs = {name: name.removeprefix(extra) for name in mine}
-    elif other.endswith(prefix):
-        extra = other.removesuffix(prefix)
-        pairs = {name: extra + name for name in mine}
-    else:
-        pairs = {}
-    pairs = {name: name if name in known else pairs.get(name, name) for name in mine}
-    return {name: place for name, place in pairs.items() if place in known}
+    present, prefix, target_prefix = set(targets), _prefix(names), _prefix(targets)
+    pairs = {}
+    if prefix.endswith(target_prefix):
+        extra = prefix.removesuffix(target_prefix)
+        pairs = {name: name.removeprefix(extra) for name in names}
+    elif target_prefix.endswith(prefix):
+        extra = target_prefix.removesuffix(prefix)
+        pairs = {name: extra + name for name in names}
+    pairs = {name: name if name in present else pairs.get(name, name) for name in names}
+    return {name: target for name, target in pairs.items() if target in present}
 
 
 def _prefix(names: Iterable[str]) -> str:
     """The prefix before the blocks in most names, as "model."."""
     starts = [match for name in names if (match := _BLOCK_START.search(name))]
-    seen = Counter(match.string[: match.start()] for match in starts)
-    text = seen.most_common(1)[0][0] if seen else ""
+    prefixes = Counter(match.string[: match.start()] for match in starts)
+    text = prefixes.most_common(1)[0][0] if prefixes else ""
     return f"{text}." if text else ""

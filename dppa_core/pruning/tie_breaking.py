@@ -1,4 +1,4 @@
-"""Which of the elements that equal a threshold are inside a level: those with the smallest hashes.
+"""The tie rule: of the elements that equal a threshold, those with the smallest hashes are inside.
 
 A hash depends on the tensor's name, the seed and the element's index, so a merge is repeatable.
 """
@@ -21,7 +21,7 @@ MULTIPLIERS = (0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """The border of one level in one tensor."""
+    """The border of one band in one tensor."""
 
     threshold: float
     """A float32; larger |d| are inside."""
@@ -31,7 +31,7 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The range of hashes in which the tie cut of a level is searched."""
+    """The range of hashes in which the tie cut of a band is searched."""
 
     low: int
     high: int
@@ -42,13 +42,11 @@ class Window:
 
 def settled_cut(selection: Selection) -> Cut | None:
     """The cut if counts alone decide it; None if the tensor must be read."""
-    if selection.ties == "prune" and selection.open:
+    inside_edges = {selection.within: selection.low, 0: selection.high}
+    if selection.share not in inside_edges or (selection.ties == "prune" and selection.open):
         return None
-    if selection.share == 0:
-        return Cut(_before(selection.high), 0)
-    if selection.share == selection.within:
-        return Cut(_before(selection.low), 0)
-    return None
+    edge = np.float32(inside_edges[selection.share])
+    return Cut(float(np.nextafter(edge, np.float32(-np.inf))), 0)
 
 
 def hash_window(tied: int, share: int, deviations: float) -> Window:
@@ -82,21 +80,11 @@ def resolve_ties(
     place, inside = selection.share - int(counts[1]), int(counts[2])
     if not 0 <= place < inside <= hashes.size:
         return None
-    return Cut(selection.low, _cut_before(np.partition(hashes[:inside], place), place))
-
-
-def _cut_before(hashes: UInt64[ndarray, " n"], place: int) -> int:
-    """A cut between the hashes before a place and the hash at it, with the fewest bits set.
-
-    If its lower half is 0, as nearly always, loops need only the upper halves of hashes.
-    """
-    cut, before = int(hashes[place]), int(hashes[:place].max(initial=0))
+    ordered = np.partition(hashes[:inside], place)
+    cut, before = int(ordered[place]), int(ordered[:place].max(initial=0))
+    # Between both, a cut whose lower half is 0 lets loops compare upper halves of hashes only.
     short = cut >> 32 << 32
-    return short if place and before < short else cut
-
-
-def _before(value: float) -> float:
-    return float(np.nextafter(np.float32(value), np.float32(-np.inf)))
+    return Cut(selection.low, short if place and before < short else cut)
 
 
 def tensor_seed(*names: str | int) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.analysis.matrix import MatrixCloseup, look_closely
 from dppa_core.progress import Stop
-from dppa_core.pruning.rate_table import FEW
+from dppa_core.pruning.rate_table import MAX_NAMES
 from dppa_core.pruning.rate_table_of_matrix import cell_table, pack_cell
 from dppa_core.system.recent import Recent
 
@@ -67,7 +67,7 @@ def drill_payload(
         "settings": settings_json(session),
         **pack_cell(table),
     }
-    if len(table.modules) > FEW:
+    if len(table.modules) > MAX_NAMES:
         yield {**value, "lines": []}
         return
     yield {**value, "lines": None}

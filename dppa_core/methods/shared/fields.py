@@ -9,14 +9,14 @@ from dppa_core.parameter_fields import choice, number
 
 def density(default: float, text: str = "") -> Any:
     """A share of elements kept."""
-    told = text or "The share of each delta's elements that is kept, the largest."
-    return number(default, title="Density", text=told, unit="share", span=(0.0, 1.0, 0.01))
+    text = text or "The share of each delta's elements that is kept, the largest."
+    return number(default, title="Density", text=text, unit="share", span=(0.0, 1.0, 0.01))
 
 
 def drop_rate(default: float, text: str = "") -> Any:
     """A share of elements dropped at random."""
-    told = text or "The share of each delta's elements dropped at random."
-    return number(default, title="Drop rate", text=told, unit="share", span=(0.0, 0.999, 0.01))
+    text = text or "The share of each delta's elements dropped at random."
+    return number(default, title="Drop rate", text=text, unit="share", span=(0.0, 0.999, 0.01))
 
 
 def scale(default: float) -> Any:

@@ -96,16 +96,16 @@ def paper_scores(tensors: Sequence[Streamed]) -> PaperScores:
             high[i, j] = high[j, i] = max(high[i, j], products.max())
     span = np.where(high > low, high - low, 1.0)
     ranged = PaperScores(low, span, np.ones((models, models)), np.ones(models))
-    sums, own = np.zeros((models, models)), np.zeros(models)
+    sums, own_sums = np.zeros((models, models)), np.zeros(models)
     for deltas in _parts(tensors):
         for i, j in pairs(models):
             norm = ranged.norm(deltas, i, j)
             sums[i, j] += np.exp(norm).sum()
             sums[j, i] = sums[i, j]
             if i == j:
-                own[i] += np.exp(models * norm).sum()
+                own_sums[i] += np.exp(models * norm).sum()
     numel = sum(tensor.numel for tensor in tensors)
-    return PaperScores(low, span, sums / numel, own / numel)
+    return PaperScores(low, span, sums / numel, own_sums / numel)
 
 
 def _parts(tensors: Sequence[Streamed]) -> Iterator[Deltas]:

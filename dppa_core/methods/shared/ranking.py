@@ -36,19 +36,18 @@ def find_cuts(
     """
     numel = sum(tensor.numel for tensor in tensors)
     places = [min(numel - count, numel - 1) for count in counts]
-    found = _nth(tensors, values, places)
+    borders = _nth(tensors, values, places)
     takes = [
-        max(count - (numel - item.below - item.equal), 0)
-        for item, count in zip(found, counts, strict=True)
+        max(count - (numel - border.below - border.equal), 0)
+        for border, count in zip(borders, counts, strict=True)
     ]
-    cuts = [_cut(item, take) for item, take in zip(found, takes, strict=True)]
+    cuts = [_cut(border, take) for border, take in zip(borders, takes, strict=True)]
     for deviations in _DEVIATIONS:
         tied = [row for row, cut in enumerate(cuts) if cut is None]
         if tied:
-            wanted = [(row, found[row], takes[row]) for row in tied]
-            for row, cut in zip(
-                tied, _among_tied(tensors, values, wanted, deviations), strict=True
-            ):
+            searched = [(row, borders[row], takes[row]) for row in tied]
+            settled = _among_tied(tensors, values, searched, deviations)
+            for row, cut in zip(tied, settled, strict=True):
                 cuts[row] = cut
     return tuple(cut for cut in cuts if cut is not None)
 
@@ -61,12 +60,12 @@ def values_at(
 
 
 def inside(values: Rows, cut: Cut, stack: Stack) -> Bool[ndarray, "rows columns"]:
-    """Whether elements of a stack lie inside a border."""
+    """True for each element of a stack that lies inside a border."""
     return plain.inside(values, cut, stack.start, tensor_seed(stack.name))
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class _Place:
     key: int
     """Bits of a float32."""
     below: int
@@ -74,7 +73,7 @@ class _Found:
     equal: int
 
 
-def _nth(tensors: Sequence[Streamed], values: Values, places: Sequence[int]) -> tuple[_Found, ...]:
+def _nth(tensors: Sequence[Streamed], values: Values, places: Sequence[int]) -> tuple[_Place, ...]:
     """The magnitudes at some places of the ascending order, without sorting.
 
     Counts the first 16 bits, then the last 16 if they are not all 0.
@@ -90,23 +89,23 @@ def _nth(tensors: Sequence[Streamed], values: Values, places: Sequence[int]) -> 
         ranked = values(stack)
         for row in mixed:
             stack.loops.count_within(ranked[row], words[row].key >> 1, lows[row])
-    found = []
+    magnitudes = []
     for row, (item, place) in enumerate(zip(words, places, strict=True)):
         high = item.key >> 1 << 16
         if row in lows:
             lows[row][0] = 0  # in the word before
             last = _next(lows[row], place, item.below)
-            found.append(_Found(high | last.key, last.below, last.equal))
+            magnitudes.append(_Place(high | last.key, last.below, last.equal))
         else:
-            found.append(_Found(high, item.below, item.equal))
-    return tuple(found)
+            magnitudes.append(_Place(high, item.below, item.equal))
+    return tuple(magnitudes)
 
 
-def _next(counts: Int64[ndarray, " n"], place: int, below: int) -> _Found:
+def _next(counts: Int64[ndarray, " n"], place: int, below: int) -> _Place:
     groups = counts.reshape(-1, _GROUP)
     group, below = _reach(groups.sum(axis=1), place, below)
     member, below = _reach(groups[group], place, below)
-    return _Found(group * _GROUP + member, below, int(groups[group, member]))
+    return _Place(group * _GROUP + member, below, int(groups[group, member]))
 
 
 def _reach(counts: Int64[ndarray, " n"], place: int, below: int) -> tuple[int, int]:
@@ -116,7 +115,7 @@ def _reach(counts: Int64[ndarray, " n"], place: int, below: int) -> tuple[int, i
     return key, below + int(upto[key] - counts[key])
 
 
-def _cut(item: _Found, take: int) -> Cut | None:
+def _cut(item: _Place, take: int) -> Cut | None:
     """The border if magnitudes alone decide it; None if ties must be broken."""
     if item.key == 0 or take == 0:
         return Cut(_number(item.key), 0)
@@ -132,23 +131,23 @@ def _number(key: int) -> float:
 def _among_tied(
     tensors: Sequence[Streamed],
     values: Values,
-    wanted: Sequence[tuple[int, _Found, int]],
+    searched: Sequence[tuple[int, _Place, int]],
     deviations: float,
 ) -> Iterator[Cut | None]:
     """The border among equal magnitudes; None if the window of hashes misses it.
 
-    `wanted` holds the index of the values, their magnitude, and the number inside.
+    `searched` holds the index of the values, their magnitude, and the number inside.
     """
-    windows = [hash_window(item.equal, take, deviations) for _, item, take in wanted]
-    below, hashes = [0] * len(wanted), [[np.empty(0, np.uint64)] for _ in wanted]
+    windows = [hash_window(item.equal, take, deviations) for _, item, take in searched]
+    below, hashes = [0] * len(searched), [[np.empty(0, np.uint64)] for _ in searched]
     for stack in _stacks(tensors):
         ranked, seed = values(stack), tensor_seed(stack.name)
-        for n, ((row, item, _), window) in enumerate(zip(wanted, windows, strict=True)):
+        for n, ((row, item, _), window) in enumerate(zip(searched, windows, strict=True)):
             at = _number(item.key), stack.start, seed, window
             count, within = stack.loops.gather_tied(ranked[row], *at)
             below[n] += count
             hashes[n].append(within)
-    for (_, item, take), count, parts in zip(wanted, below, hashes, strict=True):
+    for (_, item, take), count, parts in zip(searched, below, hashes, strict=True):
         within, place = np.concatenate(parts), take - count
         missed = not 0 <= place < within.size
         last = None if missed else int(np.partition(within, place)[place])
@@ -164,6 +163,6 @@ def ranks(size: Rows, stack: Stack) -> Int64[ndarray, "rows columns"]:
     """The rank of every element in its row, 0 the smallest; ties in the fixed order."""
     # lexsort sorts by its last key first; the fixed order is descending, as in `inside`.
     ascending = np.lexsort((~stack.order(), size), axis=1)
-    found: Int64[ndarray, "rows columns"] = np.empty(size.shape, np.int64)
-    np.put_along_axis(found, ascending, np.arange(size.shape[1])[None, :], axis=1)
-    return found
+    places: Int64[ndarray, "rows columns"] = np.empty(size.shape, np.int64)
+    np.put_along_axis(places, ascending, np.arange(size.shape[1])[None, :], axis=1)
+    return places
