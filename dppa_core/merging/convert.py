@@ -95,10 +95,10 @@ def convert_to_folder(
         else:
             write_config(source.config, dtype, folder)
         copy_companions(source.folder, folder)
-        found = plan.conversion(files)
-        card = _card(found, dtype, plan.parents, pipeline_tag(source.config))
+        conversion = plan.conversion(files)
+        card = _card(conversion, dtype, plan.parents, pipeline_tag(source.config))
         (folder / "README.md").write_text(card, "utf-8")
-    return found
+    return conversion
 
 
 class _Plan:
@@ -126,9 +126,9 @@ class _Plan:
         dtypes = {spec.name: spec.dtype for spec in self._specs}
         releaser = PageReleaser([self._source])
         with closing(WeightsWriter(folder, self._specs, shard_size)) as writer:
-            for done, name in enumerate(writer.names):
+            for index, name in enumerate(writer.names):
                 check(stop)
-                report(progress, done, len(writer.names), name)
+                report(progress, index, len(writer.names), name)
                 raw, stored = self._source.raw(name), self._source.dtype(name)
                 for first, last in slices(raw.size):
                     part = raw[first:last]
@@ -165,50 +165,53 @@ def _target(source: Checkpoint, name: str, code: str | None) -> str:
 
 
 def cast(
-    raw: Shaped[ndarray, " n"], stored: str, wanted: str, name: str, offset: int = 0
+    raw: Shaped[ndarray, " n"], stored: str, dtype: str, name: str, offset: int = 0
 ) -> Shaped[ndarray, " n"]:
     """Weights in another dtype, rounded to nearest even; the same array if it has that dtype.
 
     Args:
-        raw: As `Checkpoint.raw` gives them; float64 goes through float32.
+        raw: As `Checkpoint.raw` gives them, of the dtype `stored`; float64 goes through float32.
         offset: Index of the first element in the tensor.
 
     Raises:
         NonFiniteWeights: NaN or infinity, or a value the dtype cannot hold.
     """
-    if stored == wanted:
+    if stored == dtype:
         return raw
     wide = raw.astype("float32") if stored == "F64" else to_float32(raw, stored)
     check_finite(wide, "F32", name, "the model", offset)
-    narrow = from_float32(wide, wanted)
+    narrow = from_float32(wide, dtype)
     try:
-        check_finite(narrow, wanted, name, "the model", offset)
+        check_finite(narrow, dtype, name, "the model", offset)
     except NonFiniteWeights:
         largest = float(abs(wide).max())
         raise NonFiniteWeights(
-            f"{name}: a weight of {largest:g} does not fit into {wanted}. dtype float32 or "
+            f"{name}: a weight of {largest:g} does not fit into {dtype}. dtype float32 or "
             "bfloat16 has room up to 3e38."
         ) from None
     return narrow
 
 
-def _card(found: Conversion, dtype: str | None, parents: tuple[Parent, ...], pipeline: str) -> str:
+def _card(
+    conversion: Conversion, dtype: str | None, parents: tuple[Parent, ...], pipeline: str
+) -> str:
     """The README.md: origin of the weights. The same conversion gives the same text."""
-    licences = {parent.licence for parent in parents}
-    one = next(iter(licences)) if len(licences) == 1 else None
+    licences, source = {parent.licence for parent in parents}, conversion.source
+    licence = next(iter(licences)) if len(licences) == 1 else None
     front = ["library_name: transformers", *([f"pipeline_tag: {pipeline}"] if pipeline else ())]
-    front += [f"license: {one}"] if one and not one.startswith("other (") else []
-    hub = [part[4:].partition("@")[0] for part in hub_parts(found.source)]
+    front += [f"license: {licence}"] if licence and not licence.startswith("other (") else []
+    hub = [part[4:].partition("@")[0] for part in hub_parts(source)]
     front += ["base_model:", *(f"- {name}" for name in hub)] if hub else []
-    command = f"dppa convert {found.source} --out DIR" + (f" --dtype {dtype}" if dtype else "")
+    command = f"dppa convert {source} --out DIR" + (f" --dtype {dtype}" if dtype else "")
     kept = "dtypes as they were" if dtype is None else f"all weights rounded to {dtype}"
-    rows = [f"| `{name}` | `{sha256}` |" for name, sha256 in found.files.items()]
+    rows = [f"| `{name}` | `{sha256}` |" for name, sha256 in conversion.files.items()]
     return "\n".join(
         [
-            *("---", *front, "---", f"# {short_name(found.source)} as safetensors\n"),
-            f"The weights of `{found.source}`, read from {', '.join(found.read_from)}; {kept}. "
-            f"{found.tensors} tensors, {found.parameters} parameters. Nothing was trained.\n",
-            *(f"{note}\n" for note in found.notes),
+            *("---", *front, "---", f"# {short_name(source)} as safetensors\n"),
+            f"The weights of `{source}`, read from {', '.join(conversion.read_from)}; {kept}. "
+            f"{conversion.tensors} tensors, {conversion.parameters} parameters. "
+            "Nothing was trained.\n",
+            *(f"{note}\n" for note in conversion.notes),
             "Licence: "
             + "; ".join(f"`{p.reference}`: {p.licence or 'not stated'}" for p in parents)
             + "\n",

@@ -42,10 +42,10 @@ class GgufTokens:
             )
         words = [f"[PAD{number}]" for number in range(count)]
         kinds = [int(gguf.TokenType.UNUSED)] * count
-        known = [*model["vocab"].values(), *(one["id"] for one in content.get("added_tokens", ()))]
-        if known and max(known) >= count:
+        ids = [*model["vocab"].values(), *(t["id"] for t in content.get("added_tokens", ()))]
+        if ids and max(ids) >= count:
             raise IncompatibleCheckpoints(
-                f"{folder}: its tokenizer has a token {max(known)}, its configuration {count:,} of "
+                f"{folder}: its tokenizer has a token {max(ids)}, its configuration {count:,} of "
                 "them (vocab_size). Files of two models are the usual cause."
             )
         for word, number in model["vocab"].items():
@@ -53,7 +53,7 @@ class GgufTokens:
         for added in content.get("added_tokens", ()):
             kind = gguf.TokenType.CONTROL if added["special"] else gguf.TokenType.USER_DEFINED
             words[added["id"]], kinds[added["id"]] = added["content"], int(kind)
-        merges = [one if isinstance(one, str) else " ".join(one) for one in model["merges"]]
+        merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in model["merges"]]
         split = _split(folder, content.get("pre_tokenizer") or {})
         return GgufTokens(words, kinds, merges, split, *_special(folder, words))
 
@@ -88,8 +88,8 @@ def _split(folder: Path, pre: Mapping[str, Any]) -> str:
 
 def _steps(pre: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     if pre.get("type") == "Sequence":
-        for one in pre["pretokenizers"]:
-            yield from _steps(one)
+        for step in pre["pretokenizers"]:
+            yield from _steps(step)
     elif pre:
         yield pre
 
@@ -97,17 +97,16 @@ def _steps(pre: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 def _special(folder: Path, words: list[str]) -> tuple[dict[str, int], str]:
     file = folder / "tokenizer_config.json"
     settings = json.loads(file.read_text("utf-8")) if file.is_file() else {}
-    found = {}
+    special = {}
     for key in ("bos", "eos", "unk", "pad"):
         token = settings.get(f"{key}_token")
         text = token.get("content") if isinstance(token, dict) else token
         if text in words:
-            found[key] = words.index(text)
+            special[key] = words.index(text)
     file = folder / "chat_template.jinja"
     if file.is_file():
-        return found, file.read_text("utf-8")
+        return special, file.read_text("utf-8")
     template = settings.get("chat_template") or ""
     if isinstance(template, list):  # several, by name
-        named = {one["name"]: one["template"] for one in template}
-        template = named.get("default", "")
-    return found, str(template)
+        template = {entry["name"]: entry["template"] for entry in template}.get("default", "")
+    return special, str(template)

@@ -1,4 +1,4 @@
-"""What a merge keeps and changes, counted while its slices are written."""
+"""Counts of the elements that a merge keeps, made while its slices are written."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class MergeTally:
         self.kept: dict[str, tuple[int, ...]] = {}
         """Tensor of a module -> elements kept of each domain model's delta."""
         self.changed = False
-        """Whether any element differs from the base; set by the sinks."""
+        """True if any element differs from the base; set by the sinks."""
 
     def keep(self, name: str, kept: tuple[int, ...]) -> None:
         """Note the elements kept of each domain model's delta in one tensor; any thread may."""
@@ -28,10 +28,10 @@ class MergeTally:
             self.kept[name] = kept
 
     def modules(self) -> tuple[KeptModule, ...]:
-        """What is kept of every module."""
+        """Elements kept of every module."""
         return tuple(
-            KeptModule(one.name, one.layer, one.kind, one.numel, self.kept[tensor])
-            for tensor, one in self._modules.items()
+            KeptModule(module.name, module.layer, module.kind, module.numel, self.kept[tensor])
+            for tensor, module in self._modules.items()
         )
 
     def densities(self) -> tuple[float, ...]:
@@ -42,19 +42,19 @@ class MergeTally:
 
     def warnings(self) -> tuple[str, ...]:
         """Remarks to read before using the result."""
-        found = []
+        warnings = []
         if not self.changed:
-            found.append(
+            warnings.append(
                 "The merged weights are identical to the base: every delta was pruned away, "
                 "multiplied by 0, or zero from the start."
             )
         for plan in self._plans:
-            wanted = sum(module.density * module.numel for module in plan.modules)
-            if wanted - plan.kept > 1e-3 * plan.numel:
-                found.append(
+            planned = sum(module.density * module.numel for module in plan.modules)
+            if planned - plan.kept > 1e-3 * plan.numel:
+                warnings.append(
                     f"{plan.finetuned}: {plan.density:.2%} of the delta is kept, not "
-                    f"{wanted / plan.numel:.2%}: ties at a threshold were pruned, or more "
+                    f"{planned / plan.numel:.2%}: ties at a threshold were pruned, or more "
                     "elements are equal to the base than were to be dropped."
                 )
         stated = {parent.reference: parent.licence for parent in self.parents}
-        return (*found, *merged_licence(stated).warnings)
+        return (*warnings, *merged_licence(stated).warnings)

@@ -32,7 +32,8 @@ _ARCHITECTURES = {
     "qwen3": gguf.MODEL_ARCH.QWEN3,
 }
 """model_type of a configuration -> its architecture in GGUF."""
-_STORED = {"F32": "F32", "F16": "F16", "BF16": "BF16"}
+_FILE_TYPES = {"F32": "ALL_F32", "F16": "MOSTLY_F16", "BF16": "MOSTLY_BF16"}
+"""Dtype of most weights -> the name of that kind of file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,46 +133,45 @@ def _add_settings(writer: Any, config: Mapping[str, Any], source: FolderCheckpoi
     writer.add_rope_freq_base(float(rope.get("rope_theta") or config.get("rope_theta") or 1e4))
     writer.add_layer_norm_rms_eps(float(config["rms_norm_eps"]))
     writer.add_vocab_size(int(config["vocab_size"]))
-    stored = source.dtype("model.embed_tokens.weight")
-    kinds = {"F32": "ALL_F32", "F16": "MOSTLY_F16", "BF16": "MOSTLY_BF16"}
-    writer.add_file_type(gguf.LlamaFileType[kinds[_stored(source, stored)]])
+    stored = _checked_dtype(source, source.dtype("model.embed_tokens.weight"))
+    writer.add_file_type(gguf.LlamaFileType[_FILE_TYPES[stored]])
 
 
-def _stored(source: FolderCheckpoint, dtype: str) -> str:
-    if dtype not in _STORED:
+def _checked_dtype(source: FolderCheckpoint, dtype: str) -> str:
+    if dtype not in _FILE_TYPES:
         raise IncompatibleCheckpoints(
             f"{source.folder}: weights in {dtype}. Merge with `dtype: bfloat16`, float16 or "
             "float32."
         )
-    return _STORED[dtype]
+    return dtype
 
 
 def _names(source: FolderCheckpoint, architecture: gguf.MODEL_ARCH, layers: int) -> dict[str, str]:
-    known = gguf.get_tensor_name_map(architecture, layers)
+    gguf_names = gguf.get_tensor_name_map(architecture, layers)
     tied = bool(source.config.get("tie_word_embeddings"))
-    found = {}
+    names = {}
     for name in source.names():
         if tied and name == "lm_head.weight":
             continue  # llama.cpp takes the embedding where there is no output
-        called = known.get_name(name, try_suffixes=(".weight", ".bias"))
-        if called is None:
+        gguf_name = gguf_names.get_name(name, try_suffixes=(".weight", ".bias"))
+        if gguf_name is None:
             raise IncompatibleCheckpoints(f"{source.folder}: GGUF has no name for tensor {name}.")
-        found[name] = called
-    return found
+        names[name] = gguf_name
+    return names
 
 
 def _write_tensors(
     writer: Any, source: FolderCheckpoint, names: Mapping[str, str], config: Mapping[str, Any]
 ) -> None:
     """Announce all tensors, then write one after another: memory holds a single one."""
-    for name, called in names.items():
+    for name, gguf_name in names.items():
         shape, kind = source.shape(name), _kind(source, name)
         width = 4 if kind == "F32" else 2
         size = int(np.prod(shape)) * width
         dtype = np.dtype(np.float32 if kind == "F32" else np.float16)
         raw = gguf.GGMLQuantizationType[kind] if kind == "BF16" else None
         held = shape if raw is None else (*shape[:-1], 2 * shape[-1])  # bfloat16 goes as bytes
-        writer.add_tensor_info(called, held, np.dtype(np.uint8) if raw else dtype, size, raw)
+        writer.add_tensor_info(gguf_name, held, np.dtype(np.uint8) if raw else dtype, size, raw)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_ti_data_to_file()
@@ -181,7 +181,7 @@ def _write_tensors(
 
 
 def _kind(source: FolderCheckpoint, name: str) -> str:
-    return "F32" if len(source.shape(name)) == 1 else _stored(source, source.dtype(name))
+    return "F32" if len(source.shape(name)) == 1 else _checked_dtype(source, source.dtype(name))
 
 
 def _values(source: FolderCheckpoint, name: str, config: Mapping[str, Any]) -> Shaped[ndarray, "*"]:

@@ -21,6 +21,7 @@ from dppa_core.checkpoints.sources.references import hub_parts
 from dppa_core.checkpoints.sources.refusals import no_token, upload_errors
 from dppa_core.errors import DamagedCheckpoint, InvalidValue, NotAllowed, shown
 from dppa_core.merging.folder import CARD, is_written
+from dppa_core.merging.inputs import references
 from dppa_core.merging.verify import MergeFolder, check_merge
 from dppa_core.preflight_checks.licences import merged_licence
 from dppa_core.progress import Progress, Stop, check, report
@@ -43,7 +44,7 @@ class Push:
     private: bool
     """For a new repository, the requested value; the owner's default may be the same."""
     created: bool
-    """Whether the repository is new."""
+    """True if the repository is new."""
     commit: str
     """Empty if nothing was uploaded."""
     files: Mapping[str, int]
@@ -89,12 +90,12 @@ def push_folder(
         Unreachable: the Hub does not answer, or the upload fails; nothing is left there.
     """
     hub = _hub(name, token, dry_run=dry_run)  # without a token nothing is hashed
-    found = check_merge(Path(folder))
-    _check_front_matter(found.folder / CARD)
-    additions = _stage(found, progress, stop)
-    sizes = {file: one.upload_info.size for file, one in additions.items()}
+    merge = check_merge(Path(folder))
+    _check_front_matter(merge.folder / CARD)
+    additions, notes = _stage(merge, progress, stop), _notes(merge)
+    sizes = {file: addition.upload_info.size for file, addition in additions.items()}
     if hub is None:
-        return Push(name, "", private, not dry_run, "", sizes, (), (*_notes(found), _UNCHECKED))
+        return Push(name, "", private, not dry_run, "", sizes, (), (*notes, _UNCHECKED))
     hub.check_token()
     old = hub.look(overwrite=overwrite, private=private)
     new, commit = old is None, ""
@@ -103,7 +104,7 @@ def push_folder(
     if not dry_run:
         with hub.repository(new=new, private=private, stop=stop):
             commit = hub.send(additions, removed)
-    private, notes = private if new else hub.private, _notes(found)
+    private = private if new else hub.private
     return Push(name, hub.url, private, new and not dry_run, commit, sizes, removed, notes)
 
 
@@ -133,15 +134,15 @@ def _check_front_matter(card: Path) -> None:
         )
 
 
-def _stage(found: MergeFolder, progress: Progress | None, stop: Stop | None) -> dict[str, Any]:
+def _stage(merge: MergeFolder, progress: Progress | None, stop: Stop | None) -> dict[str, Any]:
     """Every file of the folder, read and hashed, ready to be sent."""
     from huggingface_hub import CommitOperationAdd  # noqa: PLC0415  (a third of a second)
 
-    folder, staged = found.folder, {}
+    folder, staged = merge.folder, {}
     paths = sorted(folder.iterdir())
-    for done, path in enumerate(paths):
+    for index, path in enumerate(paths):
         check(stop)
-        report(progress, done, len(paths), f"hash {path.name}")
+        report(progress, index, len(paths), f"hash {path.name}")
         if not is_written(path.name) or not path.is_file() or path.is_symlink():
             raise NotAllowed(
                 f"{folder}: holds {path.name}, which no merge writes, and is not uploaded. Move it "
@@ -152,7 +153,7 @@ def _stage(found: MergeFolder, progress: Progress | None, stop: Stop | None) -> 
             sha256 = staged[path.name].upload_info.sha256.hex()
         except OSError as error:
             raise unreadable(path, error) from error
-        if found.record.files.get(path.name, sha256) != sha256:
+        if merge.record.files.get(path.name, sha256) != sha256:
             raise DamagedCheckpoint(
                 f"{path}: differs from the hash in merge.json. A file that was changed "
                 "afterwards is the usual cause; merge again."
@@ -160,9 +161,8 @@ def _stage(found: MergeFolder, progress: Progress | None, stop: Stop | None) -> 
     return staged
 
 
-def _notes(found: MergeFolder) -> tuple[str, ...]:
-    models = (found.recipe.base, *(model.model for model in found.recipe.models))
-    notes = []
+def _notes(merge: MergeFolder) -> tuple[str, ...]:
+    models, notes = references(merge.recipe), []
     local = [
         part
         for model in models
@@ -174,7 +174,7 @@ def _notes(found: MergeFolder) -> tuple[str, ...]:
             f"README.md, recipe.yaml and merge.json name places of this computer: "
             f"{', '.join(dict.fromkeys(local))}."
         )
-    licence = merged_licence({one.reference: one.licence for one in found.record.parents})
+    licence = merged_licence({parent.reference: parent.licence for parent in merge.record.parents})
     notes += licence.warnings
     if licence.unstated:
         names = ", ".join(licence.unstated)
@@ -202,8 +202,8 @@ class _Hub:
             me = self._api.whoami()
         owner = self._name.partition("/")[0]
         roles = {str(me.get("name")): "admin"}
-        for one in me.get("orgs") or ():
-            roles[str(one.get("name"))] = str(one.get("roleInOrg") or "write")
+        for organisation in me.get("orgs") or ():
+            roles[str(organisation.get("name"))] = str(organisation.get("roleInOrg") or "write")
         role = {name.lower(): role for name, role in roles.items()}.get(owner.lower())
         if role is None:
             raise NotAllowed(
@@ -244,14 +244,14 @@ class _Hub:
         if new:
             with upload_errors(self._name, self._token):
                 self._api.create_repo(self._name, private=private or None)
-        well = False
+        succeeded = False
         try:
             yield
             if new:
                 check(stop)
-            well = True
+            succeeded = True
         finally:
-            if new and not well:
+            if new and not succeeded:
                 with upload_errors(self._name, self._token, removing=True):
                     self._api.delete_repo(self._name, missing_ok=True)
 
@@ -261,14 +261,14 @@ class _Hub:
 
         operations = [*additions.values(), *(CommitOperationDelete(file) for file in removed)]
         with upload_errors(self._name, self._token), _quiet():
-            done = self._api.create_commit(
+            commit = self._api.create_commit(
                 self._name, operations, commit_message="Upload a merge by DPPA Studio"
             )
-        return str(done.oid)
+        return str(commit.oid)
 
 
 def _may_write(me: Mapping[str, Any], owner: str) -> bool:
-    """Whether a token may write for an owner, as far as the Hub says; the Hub decides later."""
+    """Return True if a token may write for an owner, as far as the Hub says it beforehand."""
     token = (me.get("auth") or {}).get("accessToken") or {}
     if token.get("role") != "fineGrained":
         return token.get("role") != "read"

@@ -1,4 +1,4 @@
-"""Whether a folder is a merge, complete and unchanged."""
+"""Checks that a folder is a merge, complete and unchanged."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint
-from dppa_core.checkpoints.fingerprints import Fingerprint, fingerprints
+from dppa_core.checkpoints.fingerprints import fingerprints
 from dppa_core.checkpoints.folders.model_files import model_file
 from dppa_core.errors import DamagedCheckpoint, MissingCheckpoint
 from dppa_core.merging.cards.record import RECORD, MergeRecord, read_record
@@ -58,8 +58,8 @@ def check_merge(folder: Path) -> MergeFolder:
         MissingCheckpoint: a file is missing.
         DamagedCheckpoint: a tensor or a file differs from what was written.
     """
-    found = read_merge(folder)
-    for name in (CONFIG, CARD, *found.record.files):
+    merge = read_merge(folder)
+    for name in (CONFIG, CARD, *merge.record.files):
         if not (folder / name).is_file():
             raise MissingCheckpoint(
                 f"{folder}: {name} is missing. A copy that broke off is the usual cause; merge "
@@ -67,23 +67,18 @@ def check_merge(folder: Path) -> MergeFolder:
             )
     checkpoint = SafetensorsCheckpoint(folder)
     names = {path.name for path in checkpoint.identities()}
-    if names != set(found.record.files):
-        odd = min(names.symmetric_difference(found.record.files))
+    if names != set(merge.record.files):
+        odd = min(names.symmetric_difference(merge.record.files))
         raise DamagedCheckpoint(
             f"{folder}: its weights lie in other files than were written ({odd}). Files of two "
             "merges in one folder are the usual cause; merge again."
         )
-    _compare(folder, found.record.tensors, fingerprints(checkpoint))
-    return found
-
-
-def _compare(
-    folder: Path, written: tuple[Fingerprint, ...], present: tuple[Fingerprint, ...]
-) -> None:
-    before, now = ({one.name: one for one in found} for found in (written, present))
-    for name in sorted(before.keys() | now.keys()):
-        if before.get(name) != now.get(name):
+    written = {tensor.name: tensor for tensor in merge.record.tensors}
+    present = {tensor.name: tensor for tensor in fingerprints(checkpoint)}
+    for name in sorted(written.keys() | present.keys()):
+        if written.get(name) != present.get(name):
             raise DamagedCheckpoint(
                 f"{folder}: {name} is not the tensor that was written, as {RECORD} has it. Weights "
                 "that were changed afterwards, or a damaged copy, are the usual cause; merge again."
             )
+    return merge

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from dppa_core.checkpoints.sources.references import hub_parts, short_name
 from dppa_core.merging.cards.record import MergeRecord
@@ -27,7 +27,7 @@ from dppa_core.recipes.yaml_text import (
 
 _FRONT = """---
 library_name: transformers
-{known}tags:
+{optional}tags:
 - merge
 - dppa
 {tag}---
@@ -47,7 +47,7 @@ def model_card(recipe: MergeRecipe, record: MergeRecord | None = None) -> str:
     text = dump_recipe(recipe)
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
     parts = [
-        _FRONT.format(known=_known(recipe, record), tag=_tag(method.name)),
+        _FRONT.format(optional=_optional_front(recipe, record), tag=_tag(method.name)),
         f"# {_label(short_name(recipe.base))} merged with {_label(title)}\n",
         f"A merge by {method.title}{paper}, recipe `{short_hash(recipe)}`. {method.summary}"
         f"{_stage(recipe)}\n",
@@ -69,12 +69,17 @@ def model_card(recipe: MergeRecipe, record: MergeRecord | None = None) -> str:
 
 def card_plots(recipe: MergeRecipe, record: MergeRecord) -> dict[str, str]:
     """File name -> SVG of the card's plots, one for each pruned model."""
-    found = {}
+    return {file: share_svg(name, shares) for file, name, shares in _pruned(recipe, record)}
+
+
+def _pruned(
+    recipe: MergeRecipe, record: MergeRecord
+) -> Iterator[tuple[str, str, dict[tuple[int, str], float]]]:
+    """(file of its plot, short name, shares kept) of each pruned model."""
     for index, model in enumerate(recipe.models):
         shares = record.shares(index)
         if shares:
-            found[f"density-{index + 1}.svg"] = share_svg(short_name(model.model), shares)
-    return found
+            yield f"density-{index + 1}.svg", short_name(model.model), shares
 
 
 def _tag(method: str) -> str:
@@ -82,12 +87,10 @@ def _tag(method: str) -> str:
 
 
 def _plots(recipe: MergeRecipe, record: MergeRecord) -> list[str]:
-    plots = card_plots(recipe, record)
-    if not plots:
-        return []
-    named = zip(plots, (m for n, m in enumerate(recipe.models) if record.shares(n)), strict=True)
-    texts = ((file, _label(short_name(model.model))) for file, model in named)
-    return [f"![{name}: share of each matrix's changes kept]({file})\n" for file, name in texts]
+    return [
+        f"![{_label(name)}: share of each matrix's changes kept]({file})\n"
+        for file, name, _ in _pruned(recipe, record)
+    ]
 
 
 def _label(text: str) -> str:
@@ -109,7 +112,7 @@ def _weights(record: MergeRecord) -> list[str]:
     ]
 
 
-def _known(recipe: MergeRecipe, record: MergeRecord) -> str:
+def _optional_front(recipe: MergeRecipe, record: MergeRecord) -> str:
     """Front matter that not every merge has: pipeline tag, licence, and parents on the Hub."""
     parents = record.parents
     licence = merged_licence({parent.reference: parent.licence for parent in parents}).identifier
@@ -133,8 +136,8 @@ def _scalar(text: str) -> str:
 
 
 def _calibrations(recipe: MergeRecipe) -> list[str]:
-    told = [f"{_cell(model)} on {_label(text)}" for model, text in calibration_texts(recipe)]
-    return [f"Calibrated: {'; '.join(told)}.\n"] if told else []
+    texts = [f"{_cell(model)} on {_label(text)}" for model, text in calibration_texts(recipe)]
+    return [f"Calibrated: {'; '.join(texts)}.\n"] if texts else []
 
 
 def _origins(record: MergeRecord) -> list[str]:
@@ -151,13 +154,11 @@ def _licences(parents: Sequence[Parent]) -> list[str]:
     if not parents:
         return []
     stated = {parent.reference: parent.licence for parent in parents}
-    rows = [
-        f"| {_cell(ref)} | {_label(licence or 'not stated')} |" for ref, licence in stated.items()
-    ]
+    rows = [f"| {_cell(name)} | {_label(text or 'not stated')} |" for name, text in stated.items()]
     table = "\n".join(["| model | licence |", "| --- | --- |", *rows, ""])
-    found = merged_licence(stated)
-    warnings = [f"**{_label(warning)}**\n" for warning in found.warnings]
-    if found.unstated:
+    licence = merged_licence(stated)
+    warnings = [f"**{_label(warning)}**\n" for warning in licence.warnings]
+    if licence.unstated:
         warnings.append("Ask the authors of those that state none before passing this merge on.\n")
     return ["## Licences\n", table, *warnings]
 
@@ -196,10 +197,10 @@ def _numbers(values: Sequence[float]) -> str:
 
 
 def _coefficient(model: DomainModel) -> str:
-    given = model.coefficient
-    if not isinstance(given, tuple):
-        return _layered(given)
-    named = ((_cell(part.part) if part.part else "rest", _layered(part.value)) for part in given)
+    parts = model.coefficient
+    if not isinstance(parts, tuple):
+        return _layered(parts)
+    named = ((_cell(part.part) if part.part else "rest", _layered(part.value)) for part in parts)
     return "; ".join(f"{name} {value}" for name, value in named)
 
 

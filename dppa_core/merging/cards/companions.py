@@ -35,7 +35,7 @@ class Companions:
     """Models the files come from."""
     warnings: tuple[str, ...]
     changed: bool
-    """Whether any file differs from the base's."""
+    """True if any file differs from the base's."""
 
     @property
     def key(self) -> str:
@@ -65,8 +65,8 @@ def companions_of(
 class _Sources:
     """Base and domain models, by index: the base is 0, the first domain model 1."""
 
-    def __init__(self, alignment: Alignment, names: tuple[str, ...], chosen: str) -> None:
-        self._alignment, self._names, self._chosen = alignment, names, chosen
+    def __init__(self, alignment: Alignment, names: tuple[str, ...], template: str) -> None:
+        self._alignment, self._names, self._template = alignment, names, template
         self._models: tuple[Checkpoint, ...] = (alignment.base, *alignment.tuned)
         self._target = alignment.target
         source = BASE if self._target is None else self._target.source
@@ -79,13 +79,14 @@ class _Sources:
         files = self._tokenizer_files(folder, owner)
         speaker = self._generation(files, owner or 0)
         added = self._target.added if self._target is not None else ()
-        whose = self._names[self._tokenizer]
+        tokenizer = self._names[self._tokenizer]
         if added:
-            whose = f"union ({len(added)} token{'s' if len(added) != 1 else ''} added to {whose})"
+            tokens = f"{len(added)} token{'s' if len(added) != 1 else ''}"
+            tokenizer = f"union ({tokens} added to {tokenizer})"
         return Companions(
             files,
             self._config(),
-            Origins(whose, why, self._names[speaker]),
+            Origins(tokenizer, why, self._names[speaker]),
             tuple(self._warnings),
             changed=bool(
                 self._tokenizer or owner or speaker or added or folder != self._models[0].folder
@@ -115,15 +116,15 @@ class _Sources:
 
     def _template_folder(self, index: int) -> Path:
         folders = reversed(self._models[index].folders)
-        found = (folder for folder in folders if read_template(folder) is not None)
-        return next(found, self._folder(index))
+        with_template = (folder for folder in folders if read_template(folder) is not None)
+        return next(with_template, self._folder(index))
 
     def _template_of(self) -> tuple[int | None, str]:
         """Index of the chat template's model, and a description of it."""
         if tokenizer_folder(self._models[self._tokenizer].folders) is None:
             return None, f"none: {self._names[self._tokenizer]} has no tokenizer"
-        if self._chosen != "auto":
-            index = 0 if self._chosen == "base" else self._names.index(self._chosen, 1)
+        if self._template != "auto":
+            index = 0 if self._template == "base" else self._names.index(self._template, 1)
             if self._has_template(index):
                 return index, f"of {self._names[index]}, as the recipe says"
             return None, f"none: {self._names[index]} has none, and the recipe names it"
@@ -141,9 +142,9 @@ class _Sources:
         """Warn if the template writes tokens that the merged vocabulary lacks."""
         if self._target is None:
             return
-        known, text = self._target.vocabulary.ids, str(template)
-        own = self._alignment.vocabularies[index].added
-        lost = sorted(token for token in own if token not in known and token in text)
+        ids, text = self._target.vocabulary.ids, str(template)
+        added = self._alignment.vocabularies[index].added
+        lost = sorted(token for token in added if token not in ids and token in text)
         if lost:
             self._warnings.append(
                 f"The chat template of {self._names[index]} writes {examples(lost)}, which the "
@@ -153,12 +154,12 @@ class _Sources:
 
     def _definitions(self, target: Target) -> dict[str, Mapping[str, Any]]:
         """Definition of each added token in its own tokenizer.json."""
-        found: dict[str, Mapping[str, Any]] = {}
+        definitions: dict[str, Mapping[str, Any]] = {}
         for token, model in target.added:
             path = self._folder(model + 1) / FAST
             entries = read_object(path).get("added_tokens", []) if path.is_file() else []
-            found[token] = next((e for e in entries if e.get("content") == token), {})
-        return found
+            definitions[token] = next((e for e in entries if e.get("content") == token), {})
+        return definitions
 
     def _generation(self, files: dict[str, bytes], owner: int) -> int:
         """Add generation settings to the files, and return their owner."""
@@ -167,10 +168,9 @@ class _Sources:
         if not paths[index].is_file():
             return 0
         files[_GENERATION] = read_companion(paths[index])
-        target = self._target
-        if target is not None and self._alignment.vocabularies[index] != target.vocabulary:
-            own = self._alignment.vocabularies[index]
-            values, lost = moved_ids(read_object(paths[index]), own, target.vocabulary)
+        target, vocabulary = self._target, self._alignment.vocabularies[index]
+        if target is not None and vocabulary != target.vocabulary:
+            values, lost = moved_ids(read_object(paths[index]), vocabulary, target.vocabulary)
             files[_GENERATION] = json_bytes(values)
             if lost:
                 self._warnings.append(

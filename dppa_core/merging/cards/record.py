@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from dppa_core.checkpoints.fingerprints import Fingerprint, one_fingerprint
 from dppa_core.checkpoints.folders.small_files import read_object
@@ -86,15 +85,19 @@ def planned_record(
     warnings: tuple[str, ...] = (),
     pipeline: str = "text-generation",
 ) -> MergeRecord:
-    """What is known before a merge: for methods that make plans, what will be kept."""
-    columns = zip(*(plan.modules for plan in plans), strict=True)
-    modules = tuple(
-        KeptModule(one[0].name, one[0].layer, one[0].kind, one[0].numel, tuple(m.kept for m in one))
-        for one in columns
+    """The record before a merge: for methods that make plans, what will be kept."""
+    modules = []
+    for column in zip(*(plan.modules for plan in plans), strict=True):
+        first, kept = column[0], tuple(module.kept for module in column)
+        modules.append(KeptModule(first.name, first.layer, first.kind, first.numel, kept))
+    return MergeRecord(
+        tuple(parents),
+        tuple(modules),
+        energies=tuple(plan.energy for plan in plans),
+        origins=origins,
+        warnings=warnings,
+        pipeline=pipeline,
     )
-    energies = tuple(plan.energy for plan in plans)
-    known: dict[str, Any] = {"origins": origins, "warnings": warnings, "pipeline": pipeline}
-    return MergeRecord(tuple(parents), modules, energies, **known)
 
 
 def write_record(record: MergeRecord, folder: Path) -> None:

@@ -25,8 +25,8 @@ from dppa_core.merging.cluster.parts import (
     Shards,
     WrittenShard,
     gather,
-    known_shard,
     parts_folder,
+    read_shard,
     shards_of,
     write_shard,
 )
@@ -50,7 +50,7 @@ PARTS_PER_CORE = 3
 
 @dataclass(frozen=True, slots=True)
 class MergeFacts:
-    """What the driver knows of a merge, so that no node computes it again."""
+    """What the driver found out about a merge, so that no node computes it again."""
 
     recipe: str
     """As YAML."""
@@ -58,7 +58,7 @@ class MergeFacts:
     """Path -> hash of weight files."""
     profiles: tuple[DeltaProfile, ...] = ()
     """Of the domain models in the recipe's order, if the method needs them."""
-    here: str = ""
+    working_folder: str = ""
     """The folder that paths in the recipe are relative to."""
     folder: str = ""
     """The folder of the parts."""
@@ -95,18 +95,18 @@ def merge_on_cluster(
     check_target(Path(out), (), overwrite=overwrite)
     recipe, control = pinned_recipe(recipe, False), RunControl(progress=progress, stop=stop)
     with joined(address) as cluster:
-        known = prepared(cluster, recipe, threads, control)
-        merger = opened(known, **control)
+        facts = prepared(cluster, recipe, threads, control)
+        merger = opened(facts, **control)
         tally = MergeTally(merger.plan, merger.inputs.parents())
         shards = shards_of(merger, shard_size)
         target = check_target(Path(out), merger.inputs.folders(), overwrite=overwrite)
         with parts_folder(merger, shard_size, target) as parts:
-            known = replace(known, folder=str(parts))
-            written = _written(cluster, known, shards, tally, control)
+            facts = replace(facts, folder=str(parts))
+            written = _written(cluster, facts, shards, tally, control)
             fill = partial(gather, shards, written, parts)
-            done = finish(began, merger, tally, fill, out, overwrite=overwrite, sync=sync)
+            merge_report = finish(began, merger, tally, fill, out, overwrite=overwrite, sync=sync)
             shutil.rmtree(parts, ignore_errors=True)
-    return done
+    return merge_report
 
 
 # the driver's side
@@ -118,32 +118,32 @@ def prepared(
     """Hash and profile all models that are not hashed and profiled yet."""
     names = references(recipe)
     report(control.get("progress"), 0, len(names), "reading the models")
-    known = MergeFacts(dump_recipe(recipe), {}, here=os.getcwd(), threads=threads)
-    found = dict(cluster.run(hash_model, known, names, stop=control.get("stop")))
-    known = replace(known, hashes={k: v for one in found.values() for k, v in one.items()})
+    facts = MergeFacts(dump_recipe(recipe), {}, working_folder=os.getcwd(), threads=threads)
+    hashed = [files for _, files in cluster.run(hash_model, facts, names, stop=control.get("stop"))]
+    facts = replace(facts, hashes={path: sha for files in hashed for path, sha in files.items()})
     if recipe.calibrated or not pruner_of(recipe)[0].needs_profile:
-        return known  # none needed, or ranked by calibration text: the driver's own work
-    return replace(known, profiles=_profiles(cluster, known, control))
+        return facts  # none needed, or ranked by calibration text: the driver's own work
+    return replace(facts, profiles=_profiles(cluster, facts, control))
 
 
-def _profiles(cluster: Cluster, known: MergeFacts, control: RunControl) -> tuple[DeltaProfile, ...]:
+def _profiles(cluster: Cluster, facts: MergeFacts, control: RunControl) -> tuple[DeltaProfile, ...]:
     """The profiles of all domain models: from the cache, or part by part from the nodes."""
-    recipe = parse_recipe(known.recipe)
-    base, tuned = _models(known)
-    entries = [profile_entry(base.content_hash(), one.content_hash()) for one in tuned]
+    recipe = parse_recipe(facts.recipe)
+    base, tuned = _models(facts)
+    entries = [profile_entry(base.content_hash(), model.content_hash()) for model in tuned]
     profiles = {
         number: load_profile(entry, (recipe.base, recipe.models[number].model))
         for number, entry in enumerate(entries)
     }
     missing = tuple(number for number, profile in profiles.items() if profile is None)
-    tensors = evenly(base, PARTS_PER_CORE * max(cluster.cores() // known.threads, 1))
+    tensors = evenly(base, PARTS_PER_CORE * max(cluster.cores() // facts.threads, 1))
     items = [(missing, part) for part in tensors] if missing else []
     parts: list[tuple[DeltaProfile, ...]] = []
-    for _, part in cluster.run(profile_part, known, items, known.threads, control.get("stop")):
+    for _, part in cluster.run(profile_part, facts, items, facts.threads, control.get("stop")):
         parts.append(part)
         report(control.get("progress"), len(parts), len(items), "parts of the profiles")
-    for number, *found in zip(missing, *parts, strict=True):
-        profiles[number] = whole = joined_profile(found, base)
+    for number, *profiled in zip(missing, *parts, strict=True):
+        profiles[number] = whole = joined_profile(profiled, base)
         save_profile(entries[number], whole)
     return tuple(profile for profile in profiles.values() if profile is not None)
 
@@ -161,24 +161,24 @@ def evenly_sized(sizes: Mapping[str, int], parts: int) -> list[frozenset[str]]:
         filled, part, held = heapq.heappop(heap)
         held.append(name)
         heapq.heappush(heap, (filled + sizes[name], part, held))
-    return [frozenset(held) for _, _, held in sorted(heap, key=lambda one: one[1]) if held]
+    return [frozenset(held) for _, _, held in sorted(heap, key=lambda item: item[1]) if held]
 
 
 def joined_profile(parts: Sequence[DeltaProfile], base: Checkpoint) -> DeltaProfile:
     """The whole profile of a pair, joined from profiles that together cover all its tensors."""
     modules = find_modules({name: base.shape(name) for name in base.names()})
     order = {module.tensor: place for place, module in enumerate(modules)}
-    found = sorted(
+    profiled = sorted(
         chain.from_iterable(part.modules for part in parts),
-        key=lambda one: order[one.module.tensor],
+        key=lambda profile: order[profile.module.tensor],
     )
     others = sum(part.other_tensors for part in parts)
-    return DeltaProfile(parts[0].base, parts[0].finetuned, tuple(found), others)
+    return DeltaProfile(parts[0].base, parts[0].finetuned, tuple(profiled), others)
 
 
 def _written(
     cluster: Cluster,
-    known: MergeFacts,
+    facts: MergeFacts,
     shards: Shards,
     tally: MergeTally,
     control: RunControl,
@@ -186,76 +186,72 @@ def _written(
     """Every weight file, whether written now or before."""
     items = list(shards.items())
     written: dict[str, WrittenShard] = {}
-    for _, one in cluster.run(shard_task, known, items, known.threads, control.get("stop")):
-        written[one.file] = one
-        tally.changed = tally.changed or one.changed
-        for name, kept in one.kept.items():
+    for _, shard in cluster.run(shard_task, facts, items, facts.threads, control.get("stop")):
+        written[shard.file] = shard
+        tally.changed = tally.changed or shard.changed
+        for name, kept in shard.kept.items():
             tally.keep(name, kept)
-        report(control.get("progress"), len(written), len(shards), one.file)
+        report(control.get("progress"), len(written), len(shards), shard.file)
     return written
 
 
 # the nodes' side: each function is called on any node, any number of times
 
 
-def hash_model(known: MergeFacts, reference: str) -> dict[str, str]:
+def hash_model(facts: MergeFacts, reference: str) -> dict[str, str]:
     """Path -> hash of a model's weight files."""
-    os.chdir(known.here)
+    os.chdir(facts.working_folder)
     checkpoint = open_checkpoint(reference)
     checkpoint.content_hash()
     return known_hashes(checkpoint)
 
 
 def profile_part(
-    known: MergeFacts, item: tuple[tuple[int, ...], frozenset[str]]
+    facts: MergeFacts, item: tuple[tuple[int, ...], frozenset[str]]
 ) -> tuple[DeltaProfile, ...]:
     """The profiles of some tensors of some domain models."""
     numbers, tensors = item
-    recipe = parse_recipe(known.recipe)
-    base, tuned = _models(known)
-    wanted = [TunedModel(tuned[number], recipe.models[number].model) for number in numbers]
-    return profile_deltas(base, wanted, recipe.base, workers=known.threads, only=tensors)
+    recipe = parse_recipe(facts.recipe)
+    base, tuned = _models(facts)
+    models = [TunedModel(tuned[number], recipe.models[number].model) for number in numbers]
+    return profile_deltas(base, models, recipe.base, workers=facts.threads, only=tensors)
 
 
-def shard_task(known: MergeFacts, item: tuple[str, tuple[TensorSpec, ...]]) -> WrittenShard:
+def shard_task(facts: MergeFacts, item: tuple[str, tuple[TensorSpec, ...]]) -> WrittenShard:
     """One weight file, written unless it exists."""
-    file, specs = item
-    folder = Path(known.folder)
-    found = known_shard(file, specs, folder)
-    if found is not None:
-        return found
-    return write_shard(_resident(known), file, specs, folder, workers=known.threads)
+    (file, specs), folder = item, Path(facts.folder)
+    shard = read_shard(file, specs, folder)
+    return shard or write_shard(_resident(facts), file, specs, folder, workers=facts.threads)
 
 
-def _models(known: MergeFacts) -> tuple[Checkpoint, tuple[Checkpoint, ...]]:
+def _models(facts: MergeFacts) -> tuple[Checkpoint, tuple[Checkpoint, ...]]:
     """Base and domain models in the merge's vocabulary."""
-    os.chdir(known.here)  # the driver's folder, in a process with no other work
-    recipe = parse_recipe(known.recipe)
-    names = references(recipe)
-    models = [open_checkpoint(name) for name in names]
-    for one in models:
-        remember_hashes(one, known.hashes)
-    found = aligned(recipe, models)
-    return found.base, found.tuned
+    os.chdir(facts.working_folder)  # the driver's, in a process with no other work
+    recipe = parse_recipe(facts.recipe)
+    models = [open_checkpoint(name) for name in references(recipe)]
+    for model in models:
+        remember_hashes(model, facts.hashes)
+    alignment = aligned(recipe, models)
+    return alignment.base, alignment.tuned
 
 
-def opened(known: MergeFacts, **control: Unpack[RunControl]) -> TensorMerger:
+def opened(facts: MergeFacts, **control: Unpack[RunControl]) -> TensorMerger:
     """A merger that uses the known hashes and profiles."""
-    base, tuned = _models(known)
-    for other, profile in zip(tuned, known.profiles, strict=False):
-        entry = profile_entry(base.content_hash(), other.content_hash())
+    base, tuned = _models(facts)
+    for model, profile in zip(tuned, facts.profiles, strict=False):
+        entry = profile_entry(base.content_hash(), model.content_hash())
         if load_profile(entry, (profile.base, profile.finetuned)) is None:
             save_profile(entry, profile)
-    recipe = parse_recipe(known.recipe)
-    return open_merger(recipe, backend="numba", workers=known.threads, **control)
+    recipe = parse_recipe(facts.recipe)
+    return open_merger(recipe, backend="numba", workers=facts.threads, **control)
 
 
-_kept: dict[str, TensorMerger] = {}
+_mergers: dict[str, TensorMerger] = {}
 
 
-def _resident(known: MergeFacts) -> TensorMerger:
+def _resident(facts: MergeFacts) -> TensorMerger:
     """The merger of this process, shared by all the files it writes."""
-    if known.recipe not in _kept:
-        _kept.clear()
-        _kept[known.recipe] = opened(known)
-    return _kept[known.recipe]
+    if facts.recipe not in _mergers:
+        _mergers.clear()
+        _mergers[facts.recipe] = opened(facts)
+    return _mergers[facts.recipe]

@@ -41,7 +41,7 @@ class WrittenShard:
     kept: dict[str, tuple[int, ...]]
     """Tensor of a module -> elements kept of each domain model's delta."""
     changed: bool
-    """Whether any element differs from the base."""
+    """True if any element differs from the base."""
 
 
 def shards_of(merger: TensorMerger, shard_size: int) -> dict[str, tuple[TensorSpec, ...]]:
@@ -78,18 +78,18 @@ def write_shard(
     return written
 
 
-def known_shard(file: str, specs: tuple[TensorSpec, ...], folder: Path) -> WrittenShard | None:
+def read_shard(file: str, specs: tuple[TensorSpec, ...], folder: Path) -> WrittenShard | None:
     """The record of a file written before; None if it has to be written again. Reads it once."""
     try:
-        given = json.loads(_record_of(folder, file).read_text("utf-8"))
-        kept = {name: tuple(numbers) for name, numbers in given.pop("kept").items()}
-        known = WrittenShard(kept=kept, **given)
+        values = json.loads(_record_of(folder, file).read_text("utf-8"))
+        kept = {name: tuple(numbers) for name, numbers in values.pop("kept").items()}
+        shard = WrittenShard(kept=kept, **values)
         with (folder / file).open("rb") as opened:
             sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
-    complete = known.file == file and set(known.digests) == {spec.name for spec in specs}
-    return known if complete and known.sha256 == sha256 else None
+    complete = shard.file == file and set(shard.digests) == {spec.name for spec in specs}
+    return shard if complete and shard.sha256 == sha256 else None
 
 
 @contextmanager
@@ -102,7 +102,7 @@ def parts_folder(merger: TensorMerger, shard_size: int, target: Path) -> Iterato
     Raises:
         InvalidValue: another process is writing there.
     """
-    weights = [one.content_hash() for one in (merger.base, *merger.inputs.tuned)]
+    weights = [model.content_hash() for model in (merger.base, *merger.inputs.tuned)]
     key = "\0".join((recipe_hash(merger.recipe), str(shard_size), *weights))
     start = os.fsencode(target.name)[:100].decode("utf-8", "ignore")  # a name has 255 bytes
     name = f".{start}.dppa-parts-{hashlib.sha256(key.encode()).hexdigest()}"
@@ -135,7 +135,7 @@ def gather(
             (parts / file).rename(folder / file)
     write_index(folder, shards)
     specs = [spec for shard in shards.values() for spec in shard]
-    digests = {name: digest for one in written.values() for name, digest in one.digests.items()}
+    digests = {name: sha for shard in written.values() for name, sha in shard.digests.items()}
     hashes = {file: written[file].sha256 for file in shards}
     return hashes, written_fingerprints(specs, digests)
 

@@ -21,10 +21,17 @@ Result = TypeVar("Result")
 RETRIES = 8
 """Restarts of a task whose process or node is lost; its own errors end the work."""
 
-_WAIT = 0.5
-"""Seconds between checks of `stop`."""
+_WAIT_SECONDS = 0.5
+"""Time between checks of `stop`."""
 
-_CARRIED = ("DPPA_CACHE", "DPPA_COMPILE", "DPPA_ZOO", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE")
+_VARIABLES = (
+    "DPPA_CACHE",
+    "DPPA_COMPILE",
+    "DPPA_ZOO",
+    "HF_HOME",
+    "HF_HUB_CACHE",
+    "HF_HUB_OFFLINE",
+)
 """Variables passed on to the nodes; no token, which would appear in the cluster's log."""
 
 
@@ -70,12 +77,12 @@ class Cluster:
         try:
             while waiting:
                 check(stop)
-                done, waiting = ray.wait(waiting, num_returns=1, timeout=_WAIT)
-                for one in done:
-                    yield places[one], self._result(one)
+                ready, waiting = ray.wait(waiting, num_returns=1, timeout=_WAIT_SECONDS)
+                for task in ready:
+                    yield places[task], self._result(task)
         finally:
-            for one in waiting:
-                ray.cancel(one)
+            for task in waiting:
+                ray.cancel(task)
 
     def caller(
         self, function: Callable[[Any, Item], Result], shared: object
@@ -86,12 +93,12 @@ class Cluster:
         handed = ray.put(shared)
 
         def call(item: Item) -> Result:
-            reference, done = remote.remote(handed, item), False
+            reference, finished = remote.remote(handed, item), False
             try:
-                while not done:
-                    done = bool(ray.wait([reference], timeout=_WAIT)[0])
+                while not finished:
+                    finished = bool(ray.wait([reference], timeout=_WAIT_SECONDS)[0])
             finally:
-                if not done:
+                if not finished:
                     ray.cancel(reference)
             return cast(Result, self._result(reference))
 
@@ -163,5 +170,5 @@ def _environment() -> dict[str, str]:
     """Environment of the nodes' processes."""
     package = str(Path(__file__).resolve().parents[3])  # if it is not installed
     paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
-    carried = {name: os.environ[name] for name in _CARRIED if name in os.environ}
-    return carried | {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
+    passed = {name: os.environ[name] for name in _VARIABLES if name in os.environ}
+    return passed | {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}

@@ -68,5 +68,5 @@ class MergeCache:
         return self._value(("plan", *pair, levels, tuple(sorted(overrides.items()))), plan)
 
     def _value(self, key: Hashable, make: Callable[[], T]) -> T:
-        found: T | None = self._values.find(key)
-        return self._values.keep(key, make()) if found is None else found
+        cached: T | None = self._values.find(key)
+        return self._values.keep(key, make()) if cached is None else cached

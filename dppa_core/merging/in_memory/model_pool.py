@@ -57,13 +57,13 @@ class _Slot:
     """Where such a merge is written."""
     users: int = 0
     """Number of users it is lent to."""
-    given: bool = False
-    """Whether it was given away by `get`."""
+    held: bool = False
+    """True once `get` handed it out for good."""
 
     @property
     def free(self) -> bool:
-        """Whether another merge may overwrite it."""
-        return self.places is not None and not self.users and not self.given
+        """Return True if another merge may overwrite it."""
+        return self.places is not None and not self.users and not self.held
 
 
 class ModelPool:
@@ -104,7 +104,7 @@ class ModelPool:
         """
         slot = self._borrow(target, control)
         with self._table:
-            slot.given = True
+            slot.held = True
             slot.users -= 1
         return slot.resident
 
@@ -124,23 +124,22 @@ class ModelPool:
             key = recipe_hash(target)
         else:
             key = str(ModelRef.parse(target, public=self._public))
-        found = self._find(key)
-        if found:
-            return found
+        slot = self._find(key)
+        if slot is not None:
+            return slot
         with self._building:
-            found = self._find(key)
-            if found:
-                return found
-            check(control.get("stop"))
-            if isinstance(target, MergeRecipe):
-                slot = self._merged(key, target, control)
-            else:
-                slot = self._loaded(key, target, control)
-            self._keep(slot)
+            slot = self._find(key)  # another thread may have built it
+            if slot is None:
+                check(control.get("stop"))
+                if isinstance(target, MergeRecipe):
+                    slot = self._merged(key, target, control)
+                else:
+                    slot = self._loaded(key, target, control)
+                self._keep(slot)
             return slot
 
     def expected_place(self, checkpoint: Checkpoint) -> tuple[str, ...]:
-        """What `place_of` is expected to say of a model, or of a merge on this base."""
+        """The answer expected of `place_of` for a model, or for a merge on this base."""
         nbytes, dtype = memory_of(checkpoint)
         return expected_place(nbytes, dtype, spread=nbytes > self._byte_budget)
 
@@ -149,7 +148,8 @@ class ModelPool:
         return str(memory_of(checkpoint)[1]).removeprefix("torch.")
 
     def at_once(self, checkpoint: Checkpoint) -> int:
-        """How many such models compute at a time: one a GPU, if the budget holds them; else 1."""
+        """Number of such models that compute at a time: one a GPU, if the budget holds them; else
+        1."""
         nbytes, _ = memory_of(checkpoint)
         return max(1, min(cards_for(nbytes), self._byte_budget // nbytes))
 
@@ -174,15 +174,15 @@ class ModelPool:
 
     def _find(self, key: str) -> _Slot | None:
         with self._table:
-            found = self._slots.get(key)
-            if found is None:
+            slot = self._slots.get(key)
+            if slot is None:
                 return None
-            if any(file_identity(p) != before for p, before in found.resident.made_of.items()):
+            if any(file_identity(p) != before for p, before in slot.resident.made_of.items()):
                 del self._slots[key]
                 return None
             self._slots.move_to_end(key)
-            found.users += 1
-            return found
+            slot.users += 1
+            return slot
 
     def _keep(self, slot: _Slot) -> None:
         with self._table:
@@ -245,9 +245,9 @@ class ModelPool:
         """A merge that may be overwritten: taken out of the table, or copied; None if none fits."""
         with self._table:
             like = {
-                key: (one.resident, one.places)
-                for key, one in self._slots.items()
-                if one.places is not None and one.base == base
+                key: (slot.resident, slot.places)
+                for key, slot in self._slots.items()
+                if slot.places is not None and slot.base == base
             }
             free = [key for key in like if self._slots[key].free]
             full = self._nbytes() + nbytes > self._byte_budget

@@ -44,7 +44,7 @@ def find_live(
         name: shape for name, (code, shape, _) in tensors.items() if weighs(name, code, shape)
     }
     places, owner = dict[str, torch.Tensor](), dict[int, str]()
-    for name, view in _found(model, weights).items():
+    for name, view in _views(model, weights).items():
         first = owner.setdefault(view.data_ptr(), name)
         if view.dtype in _RAW and view.is_contiguous() and _may_share(name, first, twins):
             places[name] = view.reshape(-1)
@@ -54,7 +54,7 @@ def find_live(
     return None
 
 
-def _found(model: Any, weights: Mapping[str, tuple[int, ...]]) -> dict[str, torch.Tensor]:
+def _views(model: Any, weights: Mapping[str, tuple[int, ...]]) -> dict[str, torch.Tensor]:
     try:
         with ForeignCode("transformers does not say how it would save a model", ""):
             return find_places(model, weights)
@@ -73,15 +73,15 @@ def _memory(place: torch.Tensor) -> tuple[str, Raw]:
 
 
 def _holds(place: torch.Tensor, tensors: Tensors, name: str, kernels: Kernels) -> bool:
-    """Whether a place holds a tensor bit by bit."""
+    """Return True if a place holds a tensor bit by bit."""
     (code, _, raw), (dtype, memory) = tensors[name], _memory(place)
     room: Raw = np.empty(CHUNK, FLOATS[dtype])
     bits = f"u{room.itemsize}"
     for start in range(0, raw.size, CHUNK):
-        there = memory[start : start + CHUNK]
-        ours = room[: there.size]
-        convert(kernels, raw[start : start + CHUNK], code, ours, dtype, name)
-        if not np.array_equal(ours.view(bits), there.view(bits)):
+        held = memory[start : start + CHUNK]
+        expected = room[: held.size]
+        convert(kernels, raw[start : start + CHUNK], code, expected, dtype, name)
+        if not np.array_equal(expected.view(bits), held.view(bits)):
             return False
     return memory.size == raw.size
 

@@ -1,4 +1,4 @@
-"""What a model in memory is built from, and what it takes."""
+"""The tensors and files that a model in memory is built from, and its size there."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ def tensors_of(checkpoint: Checkpoint) -> Tensors:
 def merged_tensors(merger: TensorMerger, **control: Unpack[RunControl]) -> Tensors:
     """All tensors of a merge."""
     names, tensors = merger.names(), {}
-    for done, name in enumerate(names, 1):
+    for count, name in enumerate(names, 1):
         check(control.get("stop"))
         tensors[name] = merger.tensor(name)
-        report(control.get("progress"), done, len(names), "merge")
+        report(control.get("progress"), count, len(names), "merge")
     return tensors
 
 

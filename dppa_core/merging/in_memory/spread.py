@@ -28,9 +28,9 @@ DTYPES = ("float32", "bfloat16", "float16")
 
 def check_spread(device_map: str, dtype: str) -> None:
     """Raise InvalidValue for an unknown map or dtype."""
-    for name, value, known in (("device map", device_map, MAPS), ("dtype", dtype, DTYPES)):
-        if value not in known:
-            raise InvalidValue(f"{name} must be one of {', '.join(known)}, got {shown(value)}.")
+    for name, value, choices in (("device map", device_map, MAPS), ("dtype", dtype, DTYPES)):
+        if value not in choices:
+            raise InvalidValue(f"{name} must be one of {', '.join(choices)}, got {shown(value)}.")
 
 
 def load_spread(
@@ -117,5 +117,5 @@ def room_of(byte_budget: int) -> dict[int | str, int]:
     """All free memory of the GPUs, and this much of the processor's, for `load_spread`."""
     from accelerate.utils import get_max_memory  # noqa: PLC0415  (seconds)
 
-    found: dict[int | str, int] = get_max_memory()
-    return found | {"cpu": byte_budget}
+    free: dict[int | str, int] = get_max_memory()
+    return free | {"cpu": byte_budget}

@@ -50,7 +50,7 @@ class CombinedPass:
         names: All tensors with a delta, which a survey of the whole model reads.
         stack_of: Name -> parts of that tensor; called for each reading.
         stop: Ends such a survey between two blocks.
-        aid: Tensor, model -> facts from its calibration text; for methods that use them.
+        facts_of: Tensor, model -> facts from its calibration text; for methods that use them.
     """
 
     def __init__(
@@ -63,9 +63,9 @@ class CombinedPass:
         names: Sequence[str],
         stack_of: Callable[[str, Loader], TensorStack | None],
         stop: Stop | None = None,
-        aid: Callable[[str, int], CalibrationFacts] | None = None,
+        facts_of: Callable[[str, int], CalibrationFacts] | None = None,
     ) -> None:
-        self._aid = aid
+        self._facts_of = facts_of
         self._combination, self._parameters, self._loader = combination, parameters, loader
         self._kernels = loader().kernels
         self._models, self._seed, self._stop = models, seed, stop
@@ -85,10 +85,10 @@ class CombinedPass:
         Raises:
             NonFiniteWeights: NaN or infinity on any side, or a sum the dtype cannot hold.
         """
-        chosen, statistic = self._known(tensor)
-        combined = bool(chosen) or self._combination.of_none(self._parameters)
+        members, statistic = self._survey(tensor)
+        combined = bool(members) or self._combination.of_none(self._parameters)
         nothing = np.zeros(0, np.float32)
-        for stack in self._stacks(tensor, chosen):
+        for stack in self._stacks(tensor, members):
             if nothing.size < stack.base.size:
                 nothing = np.zeros(stack.base.size, np.float32)
             merged = stack.base.reshape(-1)
@@ -107,27 +107,27 @@ class CombinedPass:
 
         For a combination that adds them up. Base and parts are valid until the next ones.
         """
-        chosen, statistic = self._known(tensor)
-        for stack in self._stacks(tensor, chosen):
-            found = np.zeros((len(self._models), stack.base.size), np.float32)
-            if chosen and self._combination.parts:
-                parts = self._combination.parts(stack, self._parameters, statistic)
-                found[list(chosen)] = parts.reshape(len(chosen), -1)
-            yield stack.start, stack.base.reshape(-1), found
+        members, statistic = self._survey(tensor)
+        for stack in self._stacks(tensor, members):
+            parts = np.zeros((len(self._models), stack.base.size), np.float32)
+            if members and self._combination.parts:
+                added = self._combination.parts(stack, self._parameters, statistic)
+                parts[list(members)] = added.reshape(len(members), -1)
+            yield stack.start, stack.base.reshape(-1), parts
 
-    def _known(self, tensor: TensorStack) -> tuple[tuple[int, ...], Any]:
+    def _survey(self, tensor: TensorStack) -> tuple[tuple[int, ...], Any]:
         """The models that take part, and the result of the survey."""
         if self._whole:
             with self._lock:
                 if self._surveyed is None:
                     self._surveyed = self._survey_model()
             return self._surveyed
-        chosen = _taking_part([tensor.coefficients])
-        if self._combination.survey is None or not chosen or not tensor.base.size:
-            return chosen, None
-        numel, stacks = tensor.base.size, partial(self._stacks, tensor, chosen)
-        streamed = Streamed(tensor.name, numel, len(chosen), stacks)
-        return chosen, self._combination.survey((streamed,), self._parameters)
+        members = _taking_part([tensor.coefficients])
+        if self._combination.survey is None or not members or not tensor.base.size:
+            return members, None
+        numel, stacks = tensor.base.size, partial(self._stacks, tensor, members)
+        streamed = Streamed(tensor.name, numel, len(members), stacks)
+        return members, self._combination.survey((streamed,), self._parameters)
 
     def _survey_model(self) -> tuple[tuple[int, ...], Any]:
         sizes, coefficients = {}, []
@@ -137,30 +137,30 @@ class CombinedPass:
             if tensor is not None and tensor.base.size:
                 sizes[name] = tensor.base.size
                 coefficients.append(tensor.coefficients)
-        chosen = _taking_part(coefficients)
-        if self._combination.survey is None or not chosen:
+        members = _taking_part(coefficients)
+        if self._combination.survey is None or not members:
             return (), None
         streamed = tuple(
-            Streamed(name, numel, len(chosen), partial(self._read, name, chosen))
+            Streamed(name, numel, len(members), partial(self._read, name, members))
             for name, numel in sizes.items()
         )
-        return chosen, self._combination.survey(streamed, self._parameters)
+        return members, self._combination.survey(streamed, self._parameters)
 
-    def _read(self, name: str, chosen: tuple[int, ...]) -> Iterator[Stack]:
+    def _read(self, name: str, members: tuple[int, ...]) -> Iterator[Stack]:
         tensor = self._stack_of(name, self._loader())
         if tensor is not None:
-            yield from self._stacks(tensor, chosen)
+            yield from self._stacks(tensor, members)
 
-    def _stacks(self, tensor: TensorStack, chosen: tuple[int, ...]) -> Iterator[Stack]:
+    def _stacks(self, tensor: TensorStack, members: tuple[int, ...]) -> Iterator[Stack]:
         """Some rows at a time; a stack is valid until the next one."""
         columns = tensor.columns
-        aids = self._aids(tensor.name, chosen)
+        facts = self._facts(tensor.name, members)
         step = max(BLOCK // columns, 1) * columns
-        if self._combination.statistics == "gram" and any(aid.array is not None for aid in aids):
+        if self._combination.statistics == "gram" and any(f.array is not None for f in facts):
             step = tensor.base.size  # one matrix equation for all rows
         # Fresh pages for every block would cost as much as the work on it.
         longest = min(step, tensor.base.size)
-        origin, room = np.empty(longest, np.float32), np.empty(len(chosen) * longest, np.float32)
+        origin, room = np.empty(longest, np.float32), np.empty(len(members) * longest, np.float32)
         for start in range(0, tensor.base.size, step):
             check(self._stop)
             stop = min(start + step, tensor.base.size)
@@ -170,40 +170,40 @@ class CombinedPass:
             yield Stack(
                 tensor.name,
                 base,
-                self._deltas(tensor, chosen, start, base.shape, room),
-                tuple(tensor.coefficients[index] for index in chosen),
-                tuple(self._models[index] for index in chosen),
+                self._deltas(tensor, members, start, base.shape, room),
+                tuple(tensor.coefficients[index] for index in members),
+                tuple(self._models[index] for index in members),
                 start,
                 self._seed,
-                tuple(self._statistic(aid, start, base.shape) for aid in aids),
-                tuple(aid.norm for aid in aids),
-                aids[0].axis if aids else 1,
+                tuple(self._statistic(fact, start, base.shape) for fact in facts),
+                tuple(fact.norm for fact in facts),
+                facts[0].axis if facts else 1,
                 self._kernels.stacked,
             )
 
-    def _aids(self, name: str, chosen: tuple[int, ...]) -> tuple[CalibrationFacts, ...]:
-        if self._aid is None or not self._combination.statistics:
+    def _facts(self, name: str, members: tuple[int, ...]) -> tuple[CalibrationFacts, ...]:
+        if self._facts_of is None or not self._combination.statistics:
             return ()
-        return tuple(self._aid(name, index) for index in chosen)
+        return tuple(self._facts_of(name, index) for index in members)
 
-    def _statistic(self, aid: CalibrationFacts, start: int, shape: tuple[int, ...]) -> Statistic:
+    def _statistic(self, facts: CalibrationFacts, start: int, shape: tuple[int, ...]) -> Statistic:
         """Of the same rows if it has one value per element, else whole."""
-        if aid.array is None or self._combination.statistics == "gram":
-            return aid.array
-        return aid.array[start : start + math.prod(shape)].reshape(shape)
+        if facts.array is None or self._combination.statistics == "gram":
+            return facts.array
+        return facts.array[start : start + math.prod(shape)].reshape(shape)
 
     def _deltas(
         self,
         tensor: TensorStack,
-        chosen: tuple[int, ...],
+        members: tuple[int, ...],
         start: int,
         shape: tuple[int, ...],
         room: Float32[ndarray, " n"],
     ) -> Deltas:
-        deltas: Deltas = room[: len(chosen) * math.prod(shape)].reshape(len(chosen), *shape)
+        deltas: Deltas = room[: len(members) * math.prod(shape)].reshape(len(members), *shape)
         deltas[:] = 0
         loader = self._loader()
-        for row, index in enumerate(chosen):
+        for row, index in enumerate(members):
             delta = tensor.deltas[index]
             if delta is not None:
                 add_treated(loader, tensor, delta, start, deltas[row].reshape(-1))
@@ -211,6 +211,6 @@ class CombinedPass:
 
 
 def _taking_part(coefficients: Sequence[tuple[float, ...]]) -> tuple[int, ...]:
-    """The models with a coefficient other than 0 at some tensor."""
+    """Indices of the models with a coefficient other than 0 at some tensor."""
     by_model = zip(*coefficients, strict=True)
-    return tuple(index for index, given in enumerate(by_model) if any(given))
+    return tuple(index for index, factors in enumerate(by_model) if any(factors))

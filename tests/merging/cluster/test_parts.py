@@ -12,8 +12,8 @@ from dppa_core.errors import InvalidValue
 from dppa_core.merging.cluster.merge import evenly, joined_profile
 from dppa_core.merging.cluster.parts import (
     gather,
-    known_shard,
     parts_folder,
+    read_shard,
     shards_of,
     write_shard,
 )
@@ -61,16 +61,16 @@ def test_the_folder_of_parts_beside_a_long_name_in_cyrillic_fits_a_file_system(
 
 def test_a_part_is_known_again_unless_it_is_damaged(merger: TensorMerger, tmp_path: Path) -> None:
     (file, specs), *_ = shards_of(merger, SHARD).items()
-    assert known_shard(file, specs, tmp_path) is None
+    assert read_shard(file, specs, tmp_path) is None
     written = write_shard(merger, file, specs, tmp_path)
-    assert known_shard(file, specs, tmp_path) == written
+    assert read_shard(file, specs, tmp_path) == written
     assert write_shard(merger, file, specs, tmp_path) == written  # a second worker does no harm
     content = bytearray((tmp_path / file).read_bytes())
     content[-1] ^= 1
     (tmp_path / file).write_bytes(content)
-    assert known_shard(file, specs, tmp_path) is None
+    assert read_shard(file, specs, tmp_path) is None
     (tmp_path / f"{file}.json").write_text("{")
-    assert known_shard(file, specs, tmp_path) is None
+    assert read_shard(file, specs, tmp_path) is None
     assert sorted(path.name for path in tmp_path.iterdir()) == [file, f"{file}.json"]
 
 
