@@ -7,17 +7,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Unpack
 
+from dppa_core.checkpoints.aligned_checkpoint import moves_rows
 from dppa_core.checkpoints.checkpoint import Checkpoint, stored_dtype
 from dppa_core.checkpoints.matching import match_tensors, tied
 from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint, pinned
 from dppa_core.checkpoints.vocabulary.alignment import Alignment, align, tokenizer_identities
 from dppa_core.checkpoints.weight_file import file_identity
-from dppa_core.merging.calibrator import Calibrator
+from dppa_core.merging.calibrated import check_texts, scores_of, statistics_of
 from dppa_core.merging.cards.companions import Companions, companions_of
+from dppa_core.merging.passes.combined_pass import CalibrationFacts
 from dppa_core.methods.registry import get_method
 from dppa_core.methods.shared.contract import Method
 from dppa_core.preflight_checks.provenance import Parent, parent_of
 from dppa_core.preflight_checks.weight_sample import RoundingLoss, rounding_loss
+from dppa_core.profiling.calibration.statistics import Statistics
 from dppa_core.profiling.profile import ProfileOptions, kept_profiles
 from dppa_core.profiling.reader import TunedModel
 from dppa_core.profiling.significance import Score
@@ -32,27 +35,21 @@ from dppa_core.recipes.yaml_text import MergeRecipe
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Matching:
-    """How the tensors of base and domain models correspond."""
-
-    places: tuple[Mapping[str, str], ...]
-    """For each domain model, name in the base -> its own name."""
-    twins: Mapping[str, str]
-    """Head -> embedding, where the two are one tensor in every model."""
-    modules: tuple[Module, ...]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class MergeInputs:
     """Inputs of a merge: open checkpoints, and measurements of them."""
 
     recipe: MergeRecipe
     """With the commits of Hub models, and the dtype by name."""
     alignment: Alignment
-    matching: Matching
-    calibrator: Calibrator
+    places: tuple[Mapping[str, str], ...]
+    """For each domain model, name in the base -> its own name."""
+    twins: Mapping[str, str]
+    """Head -> embedding, where the two are one tensor in every model."""
+    modules: tuple[Module, ...]
     scores: tuple[Score | None, ...]
     """The score that ranks the elements of each model's delta; None for |d|."""
+    statistics: tuple[Statistics, ...]
+    """Of each model on its calibration text; empty if the method needs none."""
     profiles: tuple[DeltaProfile, ...]
     """Of each model; empty if the method needs none."""
 
@@ -66,14 +63,17 @@ class MergeInputs:
         """The domain models, in the vocabulary of the merge."""
         return self.alignment.tuned
 
-    @property
-    def twins(self) -> Mapping[str, str]:
-        """See `Matching`."""
-        return self.matching.twins
-
     def copied(self, name: str) -> bool:
         """Return True if a tensor has no delta, as counters and buffers."""
-        return self.base.dtype(name) not in FLOATS or name not in self.matching.places[0]
+        return self.base.dtype(name) not in FLOATS or name not in self.places[0]
+
+    def facts(self, tensor: str, index: int) -> CalibrationFacts:
+        """Facts from calibration text about a tensor, by its name in the base, of one model."""
+        measured, name = self.statistics[index], self.places[index][tensor]
+        if moves_rows(self.tuned[index], name):  # measured in rows of another order
+            return CalibrationFacts(None, 1, measured.norm)
+        axis = measured.axes.get(name, 1)
+        return CalibrationFacts(measured.arrays.get(name), axis, measured.norm)
 
     def folders(self) -> tuple[Path, ...]:
         """Every folder that is read."""
@@ -115,7 +115,7 @@ def open_inputs(
     """Open the models of a recipe, and measure what its method needs.
 
     Args:
-        public: Whether strangers wrote the recipe; local folders are then refused.
+        public: Strangers wrote the recipe; local folders are then refused.
         workers: Threads while domain models are profiled; see `profile_delta`.
         progress, stop: Called while models are fetched, profiled and calibrated; ends that.
 
@@ -157,15 +157,24 @@ def measure_inputs(
     """Align open models, and measure what the recipe's method needs; see `open_inputs`."""
     run: RunControl = {"progress": control.get("progress"), "stop": control.get("stop")}
     alignment = aligned(recipe, models)
-    matching = _match(recipe, alignment)
-    calibrator = Calibrator(recipe, alignment, matching.places, public=public, **run)
-    scores = tuple(map(calibrator.score, range(len(recipe.models))))
+    places = _match(recipe, alignment)
+    if public:
+        check_texts(recipe)
+    scores = scores_of(recipe, alignment, **run)
     profiles: tuple[DeltaProfile, ...] = ()
     if pruner_of(recipe)[0].needs_profile:
         tuned = list(map(TunedModel, alignment.tuned, references(recipe)[1:], scores))
         profiles = kept_profiles(alignment.base, tuned, recipe.base, **control)
-    calibrator.prepare()
-    return MergeInputs(recipe, alignment, matching, calibrator, scores, profiles)
+    return MergeInputs(
+        recipe=recipe,
+        alignment=alignment,
+        places=places,
+        twins=_twins(alignment),
+        modules=find_modules({name: alignment.base.shape(name) for name in alignment.base.names()}),
+        scores=scores,
+        statistics=statistics_of(recipe, alignment, **run),
+        profiles=profiles,
+    )
 
 
 def measured_from(recipe: MergeRecipe, models: Sequence[Checkpoint]) -> tuple[Hashable, ...]:
@@ -191,19 +200,22 @@ def text_files(recipe: MergeRecipe) -> tuple[Path, ...]:
     return tuple(Path(text).expanduser() for text in texts if text)
 
 
-def _match(recipe: MergeRecipe, models: Alignment) -> Matching:
-    base = models.base
+def _match(recipe: MergeRecipe, models: Alignment) -> tuple[Mapping[str, str], ...]:
+    """For each domain model, name in the base -> its own name."""
     places = tuple(
-        match_tensors(base, checkpoint, model.model, heads=recipe.heads)
+        match_tensors(models.base, checkpoint, model.model, heads=recipe.heads)
         for checkpoint, model in zip(models.tuned, recipe.models, strict=True)
     )
     shared = set[str].intersection(*map(set, places))  # a head that one model lacks is the base's
-    places = tuple({name: names[name] for name in names if name in shared} for names in places)
-    names = base.names()
-    head, embedding, twins = find_head(names), find_embedding(names), dict[str, str]()
-    if head and embedding and all(tied(model) for model in (base, *models.tuned)):
-        twins[head] = embedding  # merged as the embedding, it stays equal
-    return Matching(places, twins, find_modules({name: base.shape(name) for name in names}))
+    return tuple({name: names[name] for name in names if name in shared} for names in places)
+
+
+def _twins(models: Alignment) -> dict[str, str]:
+    names = models.base.names()
+    head, embedding = find_head(names), find_embedding(names)
+    if head and embedding and all(tied(model) for model in (models.base, *models.tuned)):
+        return {head: embedding}  # merged as the embedding, it stays equal
+    return {}
 
 
 def references(recipe: MergeRecipe) -> tuple[str, ...]:

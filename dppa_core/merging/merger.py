@@ -58,7 +58,7 @@ class TensorMerger:
     Args:
         backend: "numba", "torch" for the slow reference, or "auto" for the one that `usual_backend`
             names; the bytes are the same.
-        often: Whether every tensor is requested many times: intermediate results are then kept.
+        often: Keeps intermediate results, because every tensor is requested many times.
         settled: Ties that earlier merges of the same models settled; see `merge_whole`.
         stop: Ends a survey of the whole model.
 
@@ -156,12 +156,14 @@ class TensorMerger:
             elif self.combined is None:
                 with chunks.use() as chunk_pass:
                     yield start, chunk_pass.merge(parts, start, stop, out), parts.base[start:stop]
-            elif out is None:
-                for first, block in self.combined.blocks(parts):
-                    yield first, block, parts.base[first : first + block.size]
             else:
-                self.combined.merge(parts, out)
-                yield start, out, parts.base
+                for first, block in self.combined.blocks(parts):
+                    if out is None:
+                        yield first, block, parts.base[first : first + block.size]
+                    else:
+                        out[first : first + block.size] = block
+                if out is not None:
+                    yield start, out, parts.base
 
     def stack(self, name: str, loader: Loader) -> TensorStack | None:
         """The parts of a merged tensor; None if it is copied from the base."""
@@ -172,7 +174,7 @@ class TensorMerger:
         coefficients = self._coefficients(name)
         deltas: list[TensorDelta | None] = []
         for index, coefficient in enumerate(coefficients):
-            tuned, tuned_name = self.inputs.tuned[index], self.inputs.matching.places[index][name]
+            tuned, tuned_name = self.inputs.tuned[index], self.inputs.places[index][name]
             pair = TensorPair(name, *base, tuned.raw(tuned_name), tuned.dtype(tuned_name))
             weight = 1.0 if self.plan.combines else coefficient
             deltas.append(self._delta(loader, pair, index, weight))
@@ -192,7 +194,7 @@ class TensorMerger:
             fixed = self._fixed[place]
             return TensorDelta(pair, model, *fixed) if fixed else None
         treatment, names = self.plan.treatments(pair.name)[index], (self.recipe.base, model)
-        score, name = self.inputs.scores[index], self.inputs.matching.places[index][pair.name]
+        score, name = self.inputs.scores[index], self.inputs.places[index][pair.name]
         moved = moves_rows(self.inputs.tuned[index], name)
         scoring = score.scoring_of(pair.name, name) if score and not moved else None
         delta = fix_treatment(loader, pair, treatment, weight, names, self.recipe.seed, scoring)
@@ -202,7 +204,7 @@ class TensorMerger:
 
     def _merge_whole(self, name: str, out: Raw, buffers: PassBuffers) -> Raw | None:
         """The base's elements, if the whole pass could merge the tensor."""
-        places, name = self.inputs.matching.places, self.inputs.twins.get(name, name)
+        places, name = self.inputs.places, self.inputs.twins.get(name, name)
         if self.inputs.copied(name) or any(self.inputs.scores):
             return None
         deltas, base = [], self.base.raw(name)
@@ -226,5 +228,5 @@ class TensorMerger:
             [n for n in self.names() if n not in twins and not self.inputs.copied(n)],
             self.stack,
             stop,
-            self.inputs.calibrator.facts,
+            self.inputs.facts,
         )

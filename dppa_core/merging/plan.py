@@ -32,7 +32,7 @@ class MergePlan:
     treated: tuple[Treatments, ...]
     """Of each domain model, in the recipe's order."""
     plans: tuple[PruningPlan, ...]
-    """What pruning keeps of each domain model; empty for methods that rank no elements."""
+    """The pruning plan of each domain model; empty for methods that rank no elements."""
     warnings: tuple[str, ...]
     """Domain models hardly made from this base, if the method needed their profiles."""
 
@@ -62,7 +62,7 @@ def plan_merge(inputs: MergeInputs, plan: Planner = plan_pruning) -> MergePlan:
         parameters = method.pruning(settings)
         pairs = zip(inputs.profiles, models, strict=True)
         plans = tuple(plan(pr, model.levels, parameters, recipe.overrides) for pr, model in pairs)
-    modules = inputs.matching.modules
+    modules = inputs.modules
     treat = method.treat or task_arithmetic  # deltas to be combined stay whole
     treated = tuple(
         treat(Request(modules, m.levels, m.amplification, recipe.overrides, planned), settings)

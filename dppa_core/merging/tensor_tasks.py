@@ -121,7 +121,7 @@ class _Tasks:
 
     def _kept_is_known(self, name: str) -> bool:
         """Tell the sink the kept elements of each delta; False if the plan does not know them."""
-        plan, twins = self._merger.plan, self._merger.inputs.matching.twins
+        plan, twins = self._merger.plan, self._merger.inputs.twins
         kept = planned_kept(plan.treatments(twins.get(name, name)), plan.tensors[name].numel)
         if kept is not None:
             self._sink.keep(name, kept)

@@ -35,7 +35,7 @@ Weights = tuple[dict[str, str], tuple[Fingerprint, ...]]
 
 @dataclass(frozen=True, slots=True)
 class MergeReport:
-    """What a merge did."""
+    """The outcome of a merge."""
 
     recipe_hash: str
     sources: tuple[str, ...]
@@ -88,9 +88,9 @@ def merge_to_folder(
     Args:
         recipe: A recipe, or the path of its file.
         backend, public: See `TensorMerger`, `open_inputs`.
-        overwrite: Whether an existing checkpoint folder may be replaced.
+        overwrite: Allows to replace an existing checkpoint folder.
         shard_size: Bytes of the tensors in one weight file at most.
-        sync: Whether to wait until the disk has everything; see `atomic_folder`.
+        sync: Waits until the disk has everything; see `atomic_folder`.
         workers: Threads; one for every available core if unset. The bytes are the same.
         progress: Called after each tensor.
         stop: Ends the merge between two slices of tensors; nothing is left behind.

@@ -38,7 +38,7 @@ _FILE_TYPES = {"F32": "ALL_F32", "F16": "MOSTLY_F16", "BF16": "MOSTLY_BF16"}
 
 @dataclass(frozen=True, slots=True)
 class GgufReport:
-    """What was written."""
+    """A written file."""
 
     file: str
     architecture: str

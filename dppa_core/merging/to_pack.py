@@ -56,7 +56,7 @@ Differs = Bool[ndarray, " slice"]
 
 @dataclass(frozen=True, slots=True)
 class PackReport:
-    """What one pack holds."""
+    """The content of one pack."""
 
     base: str
     """Reference of its base, of the Hub with its commit."""
@@ -102,7 +102,7 @@ def pack_models(
         recipe: A recipe, or the path of its file.
         model: Only this one: its reference, or the name its file would have.
         coefficient: Replaces the recipe's; 1 for packs that get theirs when merged.
-        overwrite: Whether an existing folder of packs may be replaced.
+        overwrite: Allows to replace an existing folder of packs.
         sync, public, workers, progress, stop: See `merge_to_folder`.
 
     Raises:

@@ -36,7 +36,7 @@ _KIND = "dppa-patch"
 
 @dataclass(frozen=True, slots=True)
 class PatchReport:
-    """What a patch holds."""
+    """The content of a patch."""
 
     base: str
     """Reference of the base it is laid over."""
@@ -93,7 +93,7 @@ def patch_base(
     model.
 
     Args:
-        overwrite: Whether an existing folder with a patch may be replaced.
+        overwrite: Allows to replace an existing folder with a patch.
         announce: Called with the size once the weights are compared, before anything is written.
         sync, public, workers, progress, stop: See `merge_to_folder`.
 

@@ -73,11 +73,11 @@ def push_folder(
     free. Only then is the repository made, and the files are sent.
 
     Args:
-        folder: What `merge_to_folder` made.
+        folder: A folder that `merge_to_folder` made.
         name: owner/name.
-        private: Whether a new repository is private; the owner's default otherwise.
-        overwrite: Whether an existing repository gets the files as its next commit.
-        dry_run: Whether to do all but making a repository and sending files. Without a token only
+        private: Makes a new repository private; the owner's default otherwise.
+        overwrite: Adds the files to an existing repository as its next commit.
+        dry_run: Does all but making a repository and sending files. Without a token only
             local checks are made.
         token: The user's; this computer's own if unset.
         progress: Called after each file, while they are hashed.

@@ -78,7 +78,7 @@ class ModuleProfile:
 
     @property
     def exact(self) -> bool:
-        """Whether every bin holds one magnitude."""
+        """True if every bin holds one magnitude."""
         return not self.excess.any()
 
     @property

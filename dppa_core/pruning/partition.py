@@ -43,7 +43,7 @@ class Selection:
 
     @property
     def open(self) -> bool:
-        """Whether the bin may hold more than one magnitude."""
+        """True if the bin may hold more than one magnitude."""
         return float(np.nextafter(np.float32(self.low), np.float32(np.inf))) != self.high
 
     @property
@@ -91,11 +91,6 @@ def even_levels(rate: float, partitions: int = 2) -> Levels:
     parts = int(check_number("partitions", partitions, 1.0, 100.0))
     inner = (round(1 - (1 - last) * k / parts, 12) for k in range(1, parts))
     return check_levels([*inner, last])
-
-
-def partition_sizes(kept: Sequence[int]) -> tuple[int, ...]:
-    """Elements of each partition, from the elements kept at each level."""
-    return tuple(int(now) - int(before) for before, now in zip([0, *kept], kept, strict=False))
 
 
 def select(profile: ModuleProfile, density: float, ties: str = "exact") -> Selection:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from dppa_core.errors import InvalidValue, UnknownName, did_you_mean, shown
 from dppa_core.parameter_fields import told_values
 from dppa_core.pruning.delta_profile import DeltaProfile, ModuleProfile
 from dppa_core.pruning.density import Significance, densities_at, significance
-from dppa_core.pruning.partition import Levels, Selection, check_levels, partition_sizes, select_all
+from dppa_core.pruning.partition import Levels, Selection, check_levels, select_all
 from dppa_core.pruning.pruning_parameters import Override, PruningParameters
 from dppa_core.pruning.share_plot import cell_html, share_svg, shares_by_place
 from dppa_core.system.frames import frame_of
@@ -64,7 +65,8 @@ class ModulePlan:
     @property
     def partitions(self) -> tuple[int, ...]:
         """Elements of each partition."""
-        return partition_sizes([level.kept for level in self.levels])
+        kept = [0, *(level.kept for level in self.levels)]
+        return tuple(later - earlier for earlier, later in pairwise(kept))
 
 
 @dataclass(frozen=True, slots=True)

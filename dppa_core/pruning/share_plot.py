@@ -51,7 +51,7 @@ text{fill:#ece8df}.ground{fill:#1f2124;stroke:#3a3d42}.quiet{fill:#b0aa9c}
 
 
 class Quantity(NamedTuple):
-    """What the shares of a plot are."""
+    """The quantity that a plot shows."""
 
     title: str
     short: str

@@ -14,7 +14,6 @@ from dppa_core.pruning.partition import (
     Selection,
     check_levels,
     even_levels,
-    partition_sizes,
     refine,
     select,
 )
@@ -106,8 +105,6 @@ def test_masks_of_falling_levels_nest(
     masks = [mask(delta, 1 - level, ties) for level in levels]
     for inner, outer in zip(masks, masks[1:], strict=False):
         assert not (inner & ~outer).any()
-    sizes = partition_sizes([int(m.sum()) for m in masks])
-    assert sum(sizes) == masks[-1].sum() and min(sizes) >= 0
 
 
 @given(delta=deltas(), density=st.floats(0, 1))

@@ -38,7 +38,7 @@ def model_card(recipe: MergeRecipe, record: MergeRecord | None = None) -> str:
     """Markdown with the front matter the Hub reads.
 
     Args:
-        record: What the merge did, or what is known beforehand.
+        record: The outcome of the merge, or what is known beforehand.
     """
     record = record or MergeRecord()
     method = get_method(recipe.method)

@@ -20,7 +20,7 @@ _VERSION = 2
 
 @dataclass(frozen=True, slots=True)
 class KeptModule:
-    """What a merge keeps of one linear module."""
+    """Elements that a merge keeps of one linear module."""
 
     name: str
     layer: int
@@ -38,14 +38,14 @@ class Origins:
     tokenizer: str
     """A reference, or a union."""
     chat_template: str
-    """Whose and why."""
+    """A reference, and why that model."""
     generation_config: str
     """A reference."""
 
 
 @dataclass(frozen=True, slots=True)
 class MergeRecord:
-    """What a merge did; unknown parts are empty."""
+    """The outcome of a merge; unknown parts are empty."""
 
     parents: tuple[Parent, ...] = ()
     """Base, domain models and adapters."""

@@ -50,7 +50,7 @@ PARTS_PER_CORE = 3
 
 @dataclass(frozen=True, slots=True)
 class MergeFacts:
-    """What the driver found out about a merge, so that no node computes it again."""
+    """Facts about a merge that the driver sends, so that no node computes them again."""
 
     recipe: str
     """As YAML."""

@@ -1,4 +1,4 @@
-"""What merges of the same models share: open files, measurements, plans and settled ties.
+"""A cache of what merges of the same models share: open files, measurements, plans, settled ties.
 
 The steps of a merge know nothing of it: `open_models`, `measure_inputs`, `plan_merge`.
 """

@@ -76,7 +76,7 @@ class ModelPool:
     Args:
         byte_budget: Most bytes of models in memory; `memory_budget` if unset.
         public: For strangers: only what `ModelRef.parse` allows them, and nothing is spread.
-        plain: Whether only `OwnStep` computes them on the processor: a small Llama is then built
+        plain: Only `OwnStep` computes them on the processor: a small Llama is then built
             without transformers (`PlainModel`).
     """
 

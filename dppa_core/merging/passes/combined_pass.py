@@ -74,11 +74,6 @@ class CombinedPass:
         self._lock = threading.Lock()
         self._surveyed: tuple[tuple[int, ...], Any] | None = None
 
-    def merge(self, tensor: TensorStack, out: Raw) -> None:
-        """Write the merged tensor as a whole; see `blocks`."""
-        for start, part in self.blocks(tensor):
-            out[start : start + part.size] = part
-
     def blocks(self, tensor: TensorStack) -> Iterator[tuple[int, Raw]]:
         """(first element, merged elements) of the tensor, some rows at a time, rounded once.
 

@@ -43,12 +43,12 @@ class Method:
 
     @property
     def prunes(self) -> bool:
-        """Whether it makes single deltas sparse, and so may precede a combination."""
+        """True if it makes single deltas sparse, and so may precede a combination."""
         return self.treat is not None and self.levels != "none"
 
     @property
     def needs_profile(self) -> bool:
-        """Whether it plans by profiles of the deltas."""
+        """True if it plans by profiles of the deltas."""
         return self.pruning is not None
 
     @property

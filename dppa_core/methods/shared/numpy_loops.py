@@ -45,7 +45,7 @@ def gather_tied(
 
 
 def inside(values: Values, cut: Cut, start: int, seed: int) -> Bool[ndarray, "rows columns"]:
-    """Whether elements lie inside a border; those equal to it by their hashes."""
+    """True for elements inside a border; the hashes decide those equal to it."""
     threshold = np.float32(cut.threshold)
     within: Bool[ndarray, "rows columns"] = values > threshold
     if cut.tie_cut:

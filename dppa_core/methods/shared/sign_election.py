@@ -45,7 +45,7 @@ def ballot_of(
 
     Args:
         coefficients: One per model; a model with 0 neither votes nor counts.
-        weigh_first: Whether coefficients multiply before the election, as in mergekit.
+        weigh_first: Coefficients multiply before the election, as in mergekit.
         divide: Divide the agreeing sum by their "coefficients", by their "number", or by "nothing".
     """
     turned = tuple(float((value > 0) - (value < 0)) for value in coefficients)

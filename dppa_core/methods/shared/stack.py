@@ -108,13 +108,13 @@ class Combination:
     survey: Callable[[Sequence[Streamed], Any], Any] | None = None
     """Tensors, parameters -> the statistic `combine` needs beyond its rows; a few numbers."""
     whole_model: Callable[[Any], bool] = lambda parameters: False
-    """Whether the survey covers all tensors, or only the current one."""
+    """True if the survey covers all tensors, False if only the current one."""
     of_none: Callable[[Any], bool] = lambda parameters: False
-    """Whether `combine` also runs without any model; if not, the base stays then."""
+    """True if `combine` also runs without any model; otherwise the base stays then."""
     statistics: Literal["", "fisher", "gram"] = ""
     """Calibration statistics of each model that a stack must contain; empty for none."""
     adds: Callable[[Any], bool] = lambda parameters: False
-    """Whether the merged delta is a sum of one part per model, each times its coefficient, for
+    """True if the merged delta is a sum of one part per model, each times its coefficient, for
     positive coefficients."""
     parts: Callable[[Stack, Any, Any], Deltas] | None = None
     """Stack, parameters, statistic -> these parts; needed if it adds."""

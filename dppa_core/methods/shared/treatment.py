@@ -17,7 +17,7 @@ class WholeTreatment:
 
     factor: float = 1.0
     rounded: bool = False
-    """Whether the delta, and its product with the factor, are rounded to bfloat16."""
+    """True if the delta, and its product with the factor, are rounded to bfloat16."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Banded:
     """Keep the elements inside nested bands; each partition has a factor."""
 
     selections: tuple[Selection, ...]
-    """What the profile says of each band's threshold."""
+    """The threshold of each band, as far as the profile determines it."""
     factors: tuple[float, ...]
     rounded: bool = False
     """As for a whole delta."""
@@ -67,7 +67,7 @@ class Request:
     amplification: tuple[float, ...]
     overrides: Mapping[str, Override] = field(default_factory=dict)
     plan: PruningPlan | None = None
-    """What Dynamically Pruning keeps at these levels, for methods that plan by it."""
+    """The plan of Dynamically Pruning at these levels, for methods that need it."""
 
 
 @dataclass(frozen=True, slots=True)
