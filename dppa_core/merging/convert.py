@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,68 +86,63 @@ def convert_to_folder(
     check_target(out, (), overwrite=overwrite)  # before the long part, and again after it
     reference = pinned(reference)
     source = open_checkpoint(reference, progress=progress, stop=stop)
-    plan = _Plan(source, reference, dtype)
+    specs, notes = _specs(source, dtype)
+    pairs = zip(ModelRef.parse(reference).parts(), source.folders, strict=True)
+    parents = tuple(parent_of(*pair) for pair in pairs)
     with new_folder(out, source.folders, overwrite=overwrite, sync=sync) as folder:
-        files = plan.write(folder, shard_size, progress, stop)
+        files = _write_weights(source, specs, folder, shard_size, progress, stop)
         if dtype is None:
             copy_config(source.folder, folder)
         else:
             write_config(source.config, dtype, folder)
         copy_companions(source.folder, folder)
-        conversion = plan.conversion(files)
-        card = _card(conversion, dtype, plan.parents, pipeline_tag(source.config))
+        conversion = Conversion(
+            source=reference,
+            read_from=tuple(sorted({path.name for path in source.identities()})),
+            tensors=len(specs),
+            parameters=sum(spec.numel for spec in specs),
+            dtypes=tuple(sorted({spec.dtype for spec in specs})),
+            notes=notes,
+            sha256=one_hash(files),
+            files=files,
+        )
+        card = _card(conversion, dtype, parents, pipeline_tag(source.config))
         (folder / "README.md").write_text(card, "utf-8")
     return conversion
 
 
-class _Plan:
-    """Tensors of a checkpoint to write, and their dtypes."""
+def _specs(source: Checkpoint, dtype: str | None) -> tuple[list[TensorSpec], tuple[str, ...]]:
+    """The tensors to write, and notes for people."""
+    names, code = list(source.names()), DTYPE_CODES.get(dtype or "")
+    notes: tuple[str, ...] = ()
+    head = find_head(names)
+    if head and source.config.get("tie_word_embeddings") is True and tied(source):
+        names.remove(head)  # as transformers saves it
+        notes = (f"{head} is {find_embedding(names)}, and written once.",)
+    return [TensorSpec(n, _target(source, n, code), source.shape(n)) for n in names], notes
 
-    def __init__(self, source: Checkpoint, reference: str, dtype: str | None) -> None:
-        self._source, self._reference = source, reference
-        names, notes = list(source.names()), []
-        head = find_head(names)
-        if head and source.config.get("tie_word_embeddings") is True and tied(source):
-            names.remove(head)  # as transformers saves it
-            notes.append(f"{head} is {find_embedding(names)}, and written once.")
-        self._notes = tuple(notes)
-        code = DTYPE_CODES.get(dtype or "")
-        self._specs = [
-            TensorSpec(name, _target(source, name, code), source.shape(name)) for name in names
-        ]
-        pairs = zip(ModelRef.parse(reference).parts(), source.folders, strict=True)
-        self.parents = tuple(parent_of(*pair) for pair in pairs)
 
-    def write(
-        self, folder: Path, shard_size: int, progress: Progress | None, stop: Stop | None
-    ) -> dict[str, str]:
-        """Write the weights; SHA-256 of every file."""
-        dtypes = {spec.name: spec.dtype for spec in self._specs}
-        releaser = PageReleaser([self._source])
-        with closing(WeightsWriter(folder, self._specs, shard_size)) as writer:
-            for index, name in enumerate(writer.names):
-                check(stop)
-                report(progress, index, len(writer.names), name)
-                raw, stored = self._source.raw(name), self._source.dtype(name)
-                for first, last in slices(raw.size):
-                    part = raw[first:last]
-                    writer.place(name, cast(part, stored, dtypes[name], name, first), first)
-                    releaser.read(part.nbytes)
-            report(progress, len(writer.names), len(writer.names), "converted")
-            return writer.finish()
-
-    def conversion(self, files: Mapping[str, str]) -> Conversion:
-        """The finished conversion, once all files are written."""
-        return Conversion(
-            source=self._reference,
-            read_from=tuple(sorted({path.name for path in self._source.identities()})),
-            tensors=len(self._specs),
-            parameters=sum(math.prod(spec.shape) for spec in self._specs),
-            dtypes=tuple(sorted({spec.dtype for spec in self._specs})),
-            notes=self._notes,
-            sha256=one_hash(files),
-            files=dict(files),
-        )
+def _write_weights(
+    source: Checkpoint,
+    specs: Sequence[TensorSpec],
+    folder: Path,
+    shard_size: int,
+    progress: Progress | None,
+    stop: Stop | None,
+) -> dict[str, str]:
+    """Write the weights; SHA-256 of every file."""
+    dtypes, releaser = {spec.name: spec.dtype for spec in specs}, PageReleaser([source])
+    with closing(WeightsWriter(folder, specs, shard_size)) as writer:
+        for index, name in enumerate(writer.names):
+            check(stop)
+            report(progress, index, len(writer.names), name)
+            raw, stored = source.raw(name), source.dtype(name)
+            for first, last in slices(raw.size):
+                part = raw[first:last]
+                writer.place(name, cast(part, stored, dtypes[name], name, first), first)
+                releaser.read(part.nbytes)
+        report(progress, len(writer.names), len(writer.names), "converted")
+        return writer.finish()
 
 
 def _target(source: Checkpoint, name: str, code: str | None) -> str:

@@ -168,8 +168,11 @@ class _Sources:
         if not paths[index].is_file():
             return 0
         files[_GENERATION] = read_companion(paths[index])
-        target, vocabulary = self._target, self._alignment.vocabularies[index]
-        if target is not None and vocabulary != target.vocabulary:
+        target = self._target
+        if target is None:  # all share one vocabulary
+            return index
+        vocabulary = self._alignment.vocabularies[index]
+        if vocabulary != target.vocabulary:
             values, lost = moved_ids(read_object(paths[index]), vocabulary, target.vocabulary)
             files[_GENERATION] = json_bytes(values)
             if lost:
