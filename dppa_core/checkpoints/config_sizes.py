@@ -27,11 +27,7 @@ _DECODERS = (
 
 
 def check_sizes(source: Checkpoint, label: str) -> None:
-    """Compare the counts in a checkpoint's config.json with names and shapes of its weights.
-
-    Raises:
-        DamagedCheckpoint: more layers, tokens or parts than the weights have.
-    """
+    """Refuse a config.json with more layers, tokens or parts than the weights have."""
     names = source.names()
     inner = source.config.get("text_config")
     layers, embedding = len({*map(layer_of, names)} - {None}), find_embedding(names)

@@ -120,11 +120,7 @@ def weight_files(folder: Path) -> WeightFiles:
 
 
 def read_index(path: Path, row: WeightFormat) -> dict[str, str]:
-    """Tensor -> file of the same folder, as an index lists them.
-
-    Raises:
-        DamagedCheckpoint: not an index, or it names files elsewhere or of another format.
-    """
+    """Tensor -> file of the same folder, as an index lists them."""
     weight_map = read_object(path).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise DamagedCheckpoint(

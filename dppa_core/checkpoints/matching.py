@@ -163,11 +163,7 @@ def _check_tensor(
 def check_finite(
     raw: Shaped[ndarray, " n"], dtype: str, tensor: str, model: str, offset: int = 0
 ) -> None:
-    """Refuse NaN and infinity in a tensor, or in a slice of it that begins at `offset`.
-
-    Raises:
-        NonFiniteWeights: naming the tensor, the model, and the first element affected.
-    """
+    """Refuse NaN and infinity in a tensor, or in a slice of it that begins at `offset`."""
     bits = raw.view(f"u{raw.itemsize}")
     sign, infinity = bits.dtype.type(2 ** (8 * raw.itemsize - 1) - 1), _INFINITIES[dtype]
     for start in range(0, raw.size, CHUNK):

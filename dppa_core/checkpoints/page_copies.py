@@ -48,11 +48,7 @@ class Pages(mmap.mmap):
         return self
 
     def read_into(self, room: UInt8[ndarray, " n"], start: int) -> None:
-        """Fill an array with the bytes of the file from `start` on.
-
-        Raises:
-            DamagedCheckpoint: the file was written to meanwhile, or cannot be read.
-        """
+        """Fill an array with the bytes of the file from `start` on."""
         view, filled = room.data, 0
         while self.handle is not None and filled < room.size:
             try:
@@ -65,11 +61,9 @@ class Pages(mmap.mmap):
         self.check()  # after the read: the bytes are those of the opened file
 
     def check(self) -> None:
-        """Check that the file was not written to; deleting or replacing it does no harm.
+        """Refuse a file that was written to; deleting or replacing it does no harm.
 
-        Raises:
-            DamagedCheckpoint: it was written to. Reading a page beyond its end would kill the
-                process.
+        Reading a page beyond its end would kill the process.
         """
         if self.handle is None:
             return

@@ -90,9 +90,6 @@ def header_length(path: Path, start: bytes, size: int) -> int:
     Args:
         start: Its first 8 bytes, or all of it.
         size: Bytes of the whole file.
-
-    Raises:
-        DamagedCheckpoint: fewer than 8 bytes, or a header longer than the file.
     """
     if size < 8 or len(start) < 8:
         raise DamagedCheckpoint(
@@ -115,9 +112,6 @@ def parse_header(
     Args:
         text: The header, without the 8 bytes before it.
         size: Bytes of the whole file.
-
-    Raises:
-        DamagedCheckpoint: not a header, or it contradicts itself or the file's size.
     """
     header, metadata = _parse_header(path, text)
     start = 8 + len(text)

@@ -51,11 +51,7 @@ class TensorSpec:
 
     @property
     def itemsize(self) -> int:
-        """Bytes of one element.
-
-        Raises:
-            InvalidValue: a dtype that holds no plain numbers.
-        """
+        """Bytes of one element."""
         if self.dtype not in RAW_TYPES:
             raise InvalidValue(
                 f"{self.name}: dtype {self.dtype} cannot be written; possible are "
@@ -140,11 +136,7 @@ class SafetensorsWriter:
                 self._hashing.release()
 
     def finish(self) -> str:
-        """Close the file, which must be complete, and return its SHA-256.
-
-        Raises:
-            InvalidValue: elements are missing.
-        """
+        """Close the file, which must be complete, and return its SHA-256."""
         if self._missing:
             placed = {n: sum(end - start for start, end in self._placed[n]) for n in self.names}
             short = [n for n in self.names if placed[n] < self._specs[n].numel]
@@ -208,11 +200,7 @@ class _Hashes:
         return self._left[0] if self._left else None
 
     def go_on(self, handle: int, end: int) -> bool:
-        """Hash the current tensor up to byte `end`; True if it is complete.
-
-        Raises:
-            OSError: the file cannot be read.
-        """
+        """Hash the current tensor up to byte `end`; True if it is complete."""
         spec = self._left[0]
         first = self._starts[spec.name]
         while self._read < end:

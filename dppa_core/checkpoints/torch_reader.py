@@ -93,9 +93,6 @@ class TorchFile(WeightFile):
         """The tensor's elements in their order, flat and read-only.
 
         A transposed or sliced tensor is copied.
-
-        Raises:
-            DamagedCheckpoint: a dtype without plain numbers, or a changed file.
         """
         import torch  # noqa: PLC0415  (seconds; safetensors need none)
 
@@ -125,12 +122,7 @@ class TorchFile(WeightFile):
 
 
 def open_torch_file(path: Path) -> TorchFile:
-    """Open a .bin file and list its tensors.
-
-    Raises:
-        MissingCheckpoint: no such file.
-        DamagedCheckpoint, NotAllowed: see `TorchFile`.
-    """
+    """Open a .bin file and list its tensors."""
     with opening(path):
         return TorchFile(path)
 

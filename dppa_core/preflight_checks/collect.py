@@ -92,11 +92,7 @@ class FactsCollector:
 
 
 def local_folder(ref: ModelRef) -> Path:
-    """The folder of an embedded or local model.
-
-    Raises:
-        MissingCheckpoint: the embedded models, or the user whose home is named, are missing.
-    """
+    """The folder of an embedded or local model."""
     if ref.source == "zoo":
         if needs_fetch(ref.location):
             whole = zoo_base(ref.location) or ref.location

@@ -11,7 +11,7 @@ from dppa_core.checkpoints.adapters.lora_config import CONFIG, read_lora_config
 from dppa_core.checkpoints.adapters.lora_parts import WEIGHTS
 from dppa_core.checkpoints.folders.small_files import read_object
 from dppa_core.checkpoints.formats import format_of
-from dppa_core.checkpoints.sources.download import fetch_small, needed_weights
+from dppa_core.checkpoints.sources.download import fetch_files, needed_weights
 from dppa_core.checkpoints.sources.hub import HubModel, cached_folder, look_up
 from dppa_core.checkpoints.sources.remote_headers import hub_tensors
 from dppa_core.checkpoints.vocabulary.tokenizer_files import TOKENIZER_FILES, read_vocabulary
@@ -51,11 +51,7 @@ class HubFactsCollector:
         self._models: dict[tuple[str, str], HubModel] = {}
 
     def find(self, name: str, revision: str) -> HubModel:
-        """The Hub's description of a model.
-
-        Raises:
-            DppaError: see `look_up`; if the Hub was unreachable before, the same again.
-        """
+        """The Hub's description of a model, see `look_up`; an unreachable Hub is asked once."""
         if self._away is not None:
             raise Unreachable(str(self._away))
         if (name, revision) not in self._models:
@@ -82,14 +78,10 @@ class HubFactsCollector:
         return _look(reference, model, revision)
 
     def adapter(self, reference: str, name: str, revision: str) -> tuple[AdapterFacts, int]:
-        """Facts about an adapter of the Hub, and its bytes that are not fetched yet.
-
-        Raises:
-            DppaError: the adapter is missing, of another kind, or not accessible.
-        """
+        """Facts about an adapter of the Hub, and its bytes that are not fetched yet."""
         model = self.find(name, revision)
         needed_weights(model, adapter=True)
-        folder = fetch_small(model, (CONFIG,))
+        folder = fetch_files(model, (CONFIG,))
         facts = adapter_facts(reference, folder, licence_in(model.card, reference))
         is_fetched = cached_folder(name, model.commit, WEIGHTS) is not None
         return facts, 0 if is_fetched else model.sizes[WEIGHTS]
@@ -98,15 +90,11 @@ class HubFactsCollector:
         """The tokens of a tokenizer; its files are fetched, which a merge needs anyway."""
         model = self.find(name, revision)
         names = [file for file in TOKENIZER_FILES if _is_small(model, file)]
-        return read_vocabulary(fetch_small(model, names)) if names else None
+        return read_vocabulary(fetch_files(model, names)) if names else None
 
 
 def adapter_facts(reference: str, folder: Path, licence: str | None) -> AdapterFacts:
-    """Facts in the configuration of an adapter.
-
-    Raises:
-        DppaError: see `read_lora_config`.
-    """
+    """Facts in the configuration of an adapter."""
     config, values = read_lora_config(folder), read_object(folder / CONFIG)
     base = values.get("base_model_name_or_path")
     return AdapterFacts(reference, base if isinstance(base, str) else "", config.r, licence)
@@ -154,7 +142,7 @@ def _tensors(model: HubModel, weights: Sequence[str]) -> dict[str, TensorInfo]:
 def _settings(model: HubModel) -> Path | None:
     """The folder with the small files that describe a model."""
     names = [name for name in _SETTINGS if _is_small(model, name)]
-    return fetch_small(model, names) if names else None
+    return fetch_files(model, names) if names else None
 
 
 def _is_small(model: HubModel, file: str) -> bool:

@@ -125,11 +125,7 @@ def look_at_folder(reference: str, folder: Path, source: str = "local") -> Colle
 
 
 def local_tensors(folder: Path) -> dict[str, TensorInfo]:
-    """Name -> dtype and shape of every tensor in a folder's weights.
-
-    Raises:
-        CheckpointError: see `weight_files`; a file that cannot be read.
-    """
+    """Name -> dtype and shape of every tensor in a folder's weights."""
     files = weight_files(folder)
     opened = [files.format.open(path) for path in files.paths]
     return {name: info for file in opened for name, info in file.tensors.items()}

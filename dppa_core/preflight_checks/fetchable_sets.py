@@ -185,11 +185,7 @@ def fetchable_sets() -> tuple[FetchableSet, ...]:
 
 
 def fetchable_set(name: str) -> FetchableSet:
-    """The set of that name.
-
-    Raises:
-        UnknownName: there is no such preset; names the closest one.
-    """
+    """The set of that name; UnknownName names the closest one."""
     presets = {preset.name: preset for preset in fetchable_sets()}
     if name not in presets:
         raise UnknownName(f"No preset {shown(name)}. {did_you_mean(name, presets)}")

@@ -38,9 +38,6 @@ def parent_of(reference: str, folder: Path) -> Parent:
     """Licence and origin of a model, from its folder or delta pack.
 
     A README.md that is missing or damaged is no error; it then states nothing.
-
-    Raises:
-        NotAllowed: README.md is a link that leads out of the folder.
     """
     if folder.suffix == SUFFIX and folder.is_file():
         header = read_pack_header(open_file(folder, named=True))
@@ -63,11 +60,7 @@ def licence_in(front: Mapping[str, object], reference: str) -> str | None:
 
 
 def front_matter(path: Path) -> dict[str, object]:
-    """The values at the top of a README.md; empty if it is missing, damaged or has none.
-
-    Raises:
-        NotAllowed: it is a link that leads out of the folder.
-    """
+    """The values at the top of a README.md; empty if it is missing, damaged or has none."""
     try:
         with open_model_file(path) as file:
             text = io.TextIOWrapper(io.BytesIO(file.read(_MOST)), "utf-8")

@@ -127,11 +127,7 @@ def rounding_warnings(losses: Mapping[str, RoundingLoss]) -> tuple[str, ...]:
 
 
 def about_finite(model: str, checkpoint: Checkpoint, stop: Stop | None = None) -> Finding:
-    """Finding on NaN or infinity in a model; of a small one all weights are read.
-
-    Raises:
-        Cancelled: `stop` was set.
-    """
+    """Finding on NaN or infinity in a model; of a small one all weights are read."""
     names = [name for name in checkpoint.names() if checkpoint.dtype(name) in FLOATS]
     sizes = {name: math.prod(checkpoint.shape(name)) for name in names}
     adapted = isinstance(checkpoint, DerivedCheckpoint)

@@ -61,12 +61,7 @@ class Calibration:
 
 
 def calibration_from(value: Any, place: str) -> Calibration | None:
-    """The calibration in a recipe; None if unset.
-
-    Raises:
-        InvalidRecipe: not a mapping, or an unknown key.
-        InvalidValue, UnknownName: a value that is not allowed.
-    """
+    """The calibration in a recipe; None if unset."""
     if value is None or isinstance(value, Calibration):
         return value
     if not isinstance(value, Mapping):

@@ -11,11 +11,7 @@ from dppa_core.recipes.yaml_text import MergeRecipe, load_recipe
 
 
 def as_recipe(recipe: MergeRecipe | str | Path) -> MergeRecipe:
-    """The recipe itself, or that of a file.
-
-    Raises:
-        InvalidRecipe: neither, or see `load_recipe`.
-    """
+    """The recipe itself, or that of a file."""
     if isinstance(recipe, MergeRecipe):
         return recipe
     if not isinstance(recipe, (str, Path)):
@@ -31,12 +27,7 @@ def as_recipe(recipe: MergeRecipe | str | Path) -> MergeRecipe:
 
 
 def recipe_or_model(target: MergeRecipe | str | Path) -> MergeRecipe | str:
-    """A recipe, from its file if it is a path; or the reference of a model.
-
-    Raises:
-        InvalidRecipe: see `load_recipe`.
-        InvalidValue: neither of them.
-    """
+    """A recipe, from its file if it is a path; or the reference of a model."""
     if isinstance(target, MergeRecipe):
         return target
     text = checked_reference(target, "A recipe file or a model")

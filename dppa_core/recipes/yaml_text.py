@@ -182,11 +182,7 @@ def _parse_pruning(value: Any) -> Pruning | None:
 
 
 def read_mapping(text: str) -> Mapping[Any, Any]:
-    """The keys and values of a recipe in this or another format.
-
-    Raises:
-        InvalidRecipe: not plain YAML, not a mapping, or too large.
-    """
+    """The keys and values of a recipe in this or another format."""
     if not isinstance(text, str):
         raise InvalidRecipe(
             f"A recipe's text is needed, got {shown(text)}. load_recipe reads a file."
@@ -235,11 +231,7 @@ def load_recipe(path: str | Path) -> MergeRecipe:
 
 
 def load_text(path: str | Path, parse: Callable[[str], T]) -> T:
-    """Read a recipe file in this or another format.
-
-    Raises:
-        InvalidRecipe: no such file, not text, or refused by `parse`; begins with the path.
-    """
+    """Read a recipe file in this or another format."""
     label = shown(str(path), _LONGEST_REASON)[1:-1]
     try:
         data = read_regular(Path(path), _LARGEST_FILE + 1, streams=True)

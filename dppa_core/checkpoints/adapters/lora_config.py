@@ -66,11 +66,7 @@ class LoraConfig:
         return float(_lookup(self.alpha_pattern, module, self.lora_alpha)) / divisor
 
     def check_effort(self, modules: Iterable[str], folder: Path) -> None:
-        """Refuse patterns that would take long on the names of an adapter.
-
-        Raises:
-            DamagedCheckpoint: naming the pattern that takes longest.
-        """
+        """Refuse patterns that would take long on the names of an adapter."""
         patterns = (*self.rank_pattern, *self.alpha_pattern)
         lengths = Counter(map(len, modules))
         efforts = {
@@ -105,11 +101,7 @@ def _lookup(patterns: Mapping[str, float], module: str, otherwise: float) -> flo
 
 
 def _compiled(pattern: str) -> re.Pattern[str]:
-    """The compiled pattern as peft uses it, if it cannot take exponential time.
-
-    Raises:
-        ValueError: not a regular expression, or one with more repetition than names need.
-    """
+    """The compiled pattern as peft uses it, if it cannot take exponential time."""
     repeats = len(_REPEATS.findall(pattern))
     if len(pattern) > _LONGEST_PATTERN or repeats > _MOST_REPEATS or _NESTED.search(pattern):
         raise ValueError(

@@ -46,13 +46,7 @@ class AdapterParts:
 
 
 def read_parts(folder: Path) -> AdapterParts:
-    """Sort the tensors of an adapter folder.
-
-    Raises:
-        MissingCheckpoint: no adapter_model.safetensors.
-        DamagedCheckpoint: an unreadable file, an A without B, or a dtype without plain numbers.
-        NotAllowed: DoRA on an embedding.
-    """
+    """Sort the tensors of an adapter folder."""
     if not (folder / WEIGHTS).is_file() and (folder / "adapter_model.bin").is_file():
         raise MissingCheckpoint(
             f"{folder}: adapter_model.bin is a pickle, {WEIGHTS} is needed. "

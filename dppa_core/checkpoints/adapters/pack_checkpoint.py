@@ -39,13 +39,7 @@ from dppa_core.pruning.floats import FLOATS
 
 
 def find_pack(place: Path) -> Path | None:
-    """The pack at a path: the file itself, or the only one in a folder; None for an adapter folder.
-
-    Raises:
-        MissingCheckpoint: no such file.
-        InvalidValue: a folder of several packs.
-        DamagedCheckpoint: a file in the folder cannot be read.
-    """
+    """The pack at a path: the file, or the only one in a folder; None for an adapter folder."""
     if place.suffix == SUFFIX and not place.is_dir():
         if not place.exists():
             raise MissingCheckpoint(

@@ -54,11 +54,7 @@ def is_pack(file: SafetensorsFile) -> bool:
 
 
 def read_pack_header(file: SafetensorsFile) -> PackHeader:
-    """The header of a pack.
-
-    Raises:
-        DamagedCheckpoint: another kind of file, another version, or a missing text.
-    """
+    """The header of a pack."""
     metadata = file.metadata
     if not is_pack(file):
         raise DamagedCheckpoint(
@@ -111,12 +107,7 @@ def differing(base: Shaped[ndarray, " n"], merged: Shaped[ndarray, " n"]) -> Boo
 
 
 def entries(file: SafetensorsFile) -> Mapping[str, int]:
-    """Tensor -> number of its weights in the pack; checks all that the file alone allows.
-
-    Raises:
-        DamagedCheckpoint: a mask without values or values without a mask, a dtype other than the
-            header's, or a mask that marks another number of weights.
-    """
+    """Tensor -> number of its weights in the pack; checks all that the file alone allows."""
     header = read_pack_header(file)
     stray = [name for name in file.tensors if not name.startswith((MASK, VALUES))]
     names = sorted({name.split("/", 1)[1] for name in file.tensors if name not in stray})

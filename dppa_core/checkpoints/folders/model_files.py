@@ -15,12 +15,7 @@ from dppa_core.system.regular_files import open_regular
 
 
 def open_model_file(path: Path) -> BinaryIO:
-    """Open a file of a model's folder for reading.
-
-    Raises:
-        NotAllowed: see `model_file`.
-        OSError, ValueError: see `open_regular`.
-    """
+    """Open a file of a model's folder for reading."""
     return open_regular(model_file(path), follow=False)
 
 
@@ -45,10 +40,6 @@ def check_links(folder: Path) -> None:
     """Check all links in a model's folder, and in the folders in it, as `model_file` does.
 
     For libraries that open files of a folder themselves.
-
-    Raises:
-        NotAllowed: a link leads elsewhere.
-        OSError: a folder cannot be listed.
     """
     home = Path(os.path.realpath(folder))
     entries = list(os.scandir(folder))

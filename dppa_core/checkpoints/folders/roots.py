@@ -20,13 +20,10 @@ def roots() -> tuple[Path, ...]:
 
 
 def within_roots(path: Path) -> Path:
-    """The path, if it lies below one of the allowed folders.
+    """The path, if it lies below one of the allowed folders; else raises NotAllowed.
 
     Links are followed first. Without the variable every path is allowed, since the process can read
     only what its user can.
-
-    Raises:
-        NotAllowed: it lies elsewhere.
     """
     allowed = roots()
     if not allowed:

@@ -90,11 +90,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """A JSON object from a file of a model's folder.
-
-    Raises:
-        DamagedCheckpoint, NotAllowed: see `read_file`; or not a JSON object.
-    """
+    """A JSON object from a file of a model's folder."""
     return _object(path, read_file(path))
 
 
@@ -122,9 +118,7 @@ def read_file(path: Path) -> bytes:
 def read_companion(path: Path) -> bytes:
     """The content of one of `COMPANIONS`, checked to be of its kind, to be written unchanged.
 
-    Raises:
-        DamagedCheckpoint, NotAllowed: see `read_file`; or not of the kind that its name says.
-            Of vocabularies only the beginning is looked at: parsing a large one takes a second.
+    Of vocabularies only the beginning is looked at: parsing a large one takes a second.
     """
     data = read_file(path)
     if path.suffix == ".json" and path.name not in _VOCABULARIES:
@@ -154,11 +148,7 @@ def _is_of_kind(path: Path, data: bytes) -> bool:
 
 
 def known_sha256(path: Path) -> str:
-    """The SHA-256 of such a file; empty if it cannot be read.
-
-    Raises:
-        NotAllowed: a link that leads out of the folder.
-    """
+    """The SHA-256 of such a file; empty if it cannot be read, NotAllowed for a link out."""
     try:
         return hashlib.sha256(read_file(path)).hexdigest()
     except DamagedCheckpoint:
@@ -166,11 +156,7 @@ def known_sha256(path: Path) -> str:
 
 
 def text_of(path: Path, data: bytes) -> str:
-    """The text of a file's content, with Python's line ends.
-
-    Raises:
-        DamagedCheckpoint: not UTF-8.
-    """
+    """The text of a file's content, with Python's line ends."""
     try:
         return io.TextIOWrapper(io.BytesIO(data), "utf-8").read()
     except ValueError as error:

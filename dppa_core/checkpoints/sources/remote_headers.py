@@ -26,11 +26,6 @@ def hub_tensors(model: HubModel, files: Iterable[str]) -> dict[str, TensorInfo]:
 
     Fetches the first 8 bytes of each file, then exactly its header; a file on this disk is read
     there.
-
-    Raises:
-        DamagedCheckpoint: not a safetensors file, or a tensor in two files.
-        NotAllowed: gated.
-        Unreachable: no answer in time, or not the requested range.
     """
     names = list(files)
     tensors: dict[str, TensorInfo] = {}

@@ -79,13 +79,7 @@ def needs_fetch(name: str) -> bool:
 
 
 def zoo_folder(name: str, **control: Unpack[RunControl]) -> Path:
-    """The folder of a model or of an adapter; a fetchable model is fetched unless it is here.
-
-    Raises:
-        UnknownName: no such model.
-        MissingCheckpoint: its folder is not there.
-        Unreachable, OutOfBudget, DamagedCheckpoint: see `fetch_model`.
-    """
+    """The folder of a model or of an adapter; a fetchable model is fetched unless it is here."""
     name = checked_zoo_name(name)
     if name in FETCHABLE:
         return fetch_model(FETCHABLE[name], **control)

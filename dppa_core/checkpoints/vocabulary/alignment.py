@@ -20,8 +20,6 @@ from dppa_core.checkpoints.vocabulary.rows import (
     OwnVocabulary,
     Target,
     of_all,
-    of_base,
-    of_model,
     rows_in,
 )
 from dppa_core.checkpoints.vocabulary.tokenizer_files import (
@@ -144,7 +142,9 @@ class _Tokenizers:
             target = of_all(self.base, self.models)
             self._check_union(target)
             return target
-        return of_base(self.base) if choice == "base" else of_model(self.models, int(choice))
+        source = BASE if choice == "base" else int(choice)
+        model = self.owned(source)
+        return Target(model.vocabulary, model.rows, source)
 
     def _check_union(self, target: Target) -> None:
         """Refuse new tokens of a tokenizer's own table: the union would never produce them."""

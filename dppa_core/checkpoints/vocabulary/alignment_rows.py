@@ -49,10 +49,6 @@ def wrap_model(
 
     Args:
         base: The base in the rows of the merge; it fills rows the model lacks.
-
-    Raises:
-        IncompatibleCheckpoints: rows of another width or dtype, or a base with an untied head that
-            the model lacks.
     """
     head = find_head(base.names())
     if head and find_head(model.names()) is None and not tied(base):

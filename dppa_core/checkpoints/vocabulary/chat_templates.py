@@ -19,11 +19,7 @@ _JINJA, _JSON, _SETTINGS = "chat_template.jinja", "chat_template.json", "tokeniz
 
 
 def read_template(folder: Path) -> str | list[Any] | None:
-    """The template as transformers finds it: a text, or several with names; None if absent.
-
-    Raises:
-        DamagedCheckpoint, NotAllowed: an unreadable file; the message names it.
-    """
+    """The template as transformers finds it: a text, or several with names; None if absent."""
     path = folder / _JINJA
     if path.is_file():
         return text_of(path, read_file(path))

@@ -47,16 +47,6 @@ class Target:
     """Tokens added to those of the source, each with the model it comes from; in order."""
 
 
-def of_base(base: OwnVocabulary) -> Target:
-    """The base's vocabulary as it is."""
-    return Target(base.vocabulary, base.rows, BASE)
-
-
-def of_model(models: Sequence[OwnVocabulary], index: int) -> Target:
-    """A domain model's vocabulary as it is."""
-    return Target(models[index].vocabulary, models[index].rows, index)
-
-
 def of_all(base: OwnVocabulary, models: Sequence[OwnVocabulary]) -> Target:
     """The base's vocabulary, then each model's additions, in the order of models and rows.
 

@@ -36,9 +36,6 @@ def read_vocabulary(folder: Path) -> Vocabulary | None:
 
     tokenizer.json is sufficient. Without it, vocab.json, the pieces of tokenizer.model or the lines
     of vocab.txt are used, plus added_tokens.json and the tokens that tokenizer_config.json adds.
-
-    Raises:
-        DamagedCheckpoint: an invalid file; the message names it.
     """
     if (folder / FAST).is_file():
         return _within(folder / FAST, lambda: vocabulary_of_json(read_object(folder / FAST)))

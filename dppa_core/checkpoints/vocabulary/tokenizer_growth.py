@@ -21,11 +21,7 @@ there `a{9}?` may match nothing."""
 
 
 def check_growth(tokenizer: Mapping[str, Any]) -> None:
-    """Refuse a tokenizer.json whose steps could make a text more than 100 times as long.
-
-    Raises:
-        ValueError: one line that names the steps.
-    """
+    """Raise ValueError if the steps of a tokenizer.json could make a text 100 times as long."""
     texts = list(_steps(tokenizer.get("normalizer"))) + list(_steps(tokenizer.get("pre_tokenizer")))
     more = list(_steps(tokenizer.get("post_processor")))
     back = list(_steps(tokenizer.get("decoder")))

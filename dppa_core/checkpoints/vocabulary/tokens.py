@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from dppa_core.errors import many, shown
+from dppa_core.errors import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +42,6 @@ class VocabularyDifference:
         """Return True if every token has the same row in both."""
         return not (self.moved or self.extra or self.missing)
 
-    def text(self) -> str:
-        """One line, as "32000 tokens shared; 1 extra ('[PAD]')"."""
-        if self.same:
-            return f"{many(self.shared, 'token')}, the same in both"
-        groups = {"moved": self.moved, "extra": self.extra, "missing": self.missing}
-        parts = [f"{len(t)} {what} ({examples(t)})" for what, t in groups.items() if t]
-        return "; ".join((f"{many(self.shared, 'token')} shared", *parts))
-
 
 def compare_vocabularies(base: Vocabulary, tuned: Vocabulary) -> VocabularyDifference:
     """Compare two vocabularies token by token."""
@@ -76,11 +68,7 @@ def examples(tokens: Sequence[str]) -> str:
 
 
 def vocabulary_of_json(tokenizer: Any) -> Vocabulary:
-    """The vocabulary of a tokenizer.json.
-
-    Raises:
-        ValueError: not a BPE, Unigram, WordPiece or WordLevel tokenizer; one line.
-    """
+    """The vocabulary of a tokenizer.json; raises ValueError for another kind than those known."""
     model = tokenizer.get("model") if isinstance(tokenizer, Mapping) else None
     vocab = model.get("vocab") if isinstance(model, Mapping) else None
     if isinstance(vocab, Mapping):
@@ -97,13 +85,10 @@ def vocabulary_of_json(tokenizer: Any) -> Vocabulary:
 
 
 def checked(ids: Mapping[Any, Any], added: Iterable[tuple[Any, Any]]) -> Vocabulary:
-    """A vocabulary of a tokenizer's own tokens and its added tokens.
+    """A vocabulary of a tokenizer's own tokens and its added tokens; ValueError if malformed.
 
     Args:
         added: Tokens and their rows; the last row of a token counts.
-
-    Raises:
-        ValueError: a token that is not a text, or a row that is not a number.
     """
     more = tuple(added)
     for token, row in (*ids.items(), *more):

@@ -40,9 +40,6 @@ def say(recipe: MergeRecipe, names: Collection[str]) -> MethodInMergekit:
 
     Args:
         names: Tensors of the base; needed if coefficients differ by layer.
-
-    Raises:
-        NoCounterpart: mergekit has no such merge; the message says why.
     """
     blocks = Blocks.among(names)
     if recipe.prune is not None:

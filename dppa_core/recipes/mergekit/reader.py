@@ -91,10 +91,6 @@ def read_source(text: str, names: Callable[[str], Sequence[str]]) -> MergekitSou
 
     Args:
         names: Reference of the base -> names of its tensors; empty if unknown.
-
-    Raises:
-        InvalidRecipe: not a recipe of mergekit.
-        NoCounterpart: slices, modules, or an unsupported dtype.
     """
     data = read_mapping(text)
     check_keys(data, _KEYS, "mergekit's recipe")
