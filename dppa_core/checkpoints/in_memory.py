@@ -1,7 +1,4 @@
-"""A checkpoint of small arrays in memory.
-
-It can be merged like a checkpoint on disk, see `OpenModels.put`.
-"""
+"""A checkpoint of small arrays in memory, merged as one on disk; see `OpenModels.put`."""
 
 from __future__ import annotations
 
@@ -27,33 +24,29 @@ class MemoryCheckpoint:
 
     folder = Path()
     folders: tuple[Path, ...] = ()
-
     config: Mapping[str, Any] = {}
 
     def __init__(self, arrays: Mapping[str, ndarray], dtype: str = "F32") -> None:
         self._dtype = dtype
-        self._shapes = {name: array.shape for name, array in arrays.items()}
-        self._raw = {
-            name: from_float32(np.array(array, np.float32).ravel(), dtype)
+        self._tensors = {
+            name: (array.shape, from_float32(np.array(array, np.float32).ravel(), dtype))
             for name, array in arrays.items()
         }
 
     def names(self) -> tuple[str, ...]:
-        return tuple(sorted(self._raw))
+        return tuple(sorted(self._tensors))
 
     def shape(self, name: str) -> tuple[int, ...]:
-        self._check(name)
-        return self._shapes[name]
+        return self._tensor(name)[0]
 
     def dtype(self, name: str) -> str:
         """The dtype of all tensors."""
-        self._check(name)
+        self._tensor(name)
         return self._dtype
 
     def raw(self, name: str) -> Shaped[ndarray, " n"]:
         """Its elements, flat; callers must not change them."""
-        self._check(name)
-        return self._raw[name]
+        return self._tensor(name)[1]
 
     def release(self) -> None:
         """Does nothing: no file is mapped."""
@@ -66,6 +59,7 @@ class MemoryCheckpoint:
         """Empty: it has no files."""
         return {}
 
-    def _check(self, name: str) -> None:
-        if name not in self._raw:
+    def _tensor(self, name: str) -> tuple[tuple[int, ...], Shaped[ndarray, " n"]]:
+        if name not in self._tensors:
             raise MissingCheckpoint(f"No tensor {name!r} among {', '.join(self.names())}.")
+        return self._tensors[name]

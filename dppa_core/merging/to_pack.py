@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Bool
 from numpy import ndarray
 
-from dppa_core.checkpoints.adapters.pack_format import (
+from dppa_core.checkpoints.adapters.packs import (
     MASK,
     SUFFIX,
     VALUES,

@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from dppa_core.checkpoints.adapters.lora_parts import WEIGHTS
-from dppa_core.checkpoints.adapters.pack_checkpoint import find_pack
-from dppa_core.checkpoints.folders.roots import within_roots
+from dppa_core.checkpoints.adapters.lora_files import WEIGHTS
+from dppa_core.checkpoints.adapters.packs import find_pack
+from dppa_core.checkpoints.folders.model_files import within_roots
 from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint
 from dppa_core.checkpoints.sources.zoo import needs_fetch, zoo_base, zoo_folder
 from dppa_core.checkpoints.vocabulary.tokenizer_files import read_vocabulary

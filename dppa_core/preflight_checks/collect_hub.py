@@ -7,8 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dppa_core.checkpoints.adapters.lora_config import CONFIG, read_lora_config
-from dppa_core.checkpoints.adapters.lora_parts import WEIGHTS
+from dppa_core.checkpoints.adapters.lora_files import CONFIG, WEIGHTS, read_lora_config
 from dppa_core.checkpoints.folders.small_files import read_object
 from dppa_core.checkpoints.formats import format_of
 from dppa_core.checkpoints.sources.download import fetch_files, needed_weights

@@ -124,6 +124,11 @@ class ModelFacts:
     blocker = partialmethod(_finding, Severity.BLOCKER)
 
     @property
+    def hub_name(self) -> str:
+        """owner/name of a Hub model, without revision and adapters."""
+        return self.reference.removeprefix("hub:").partition("+")[0].partition("@")[0]
+
+    @property
     def parameters(self) -> int:
         """Elements of all tensors but buffers."""
         return sum(map(math.prod, self.shapes.values()))

@@ -37,12 +37,8 @@ def _access(facts: ModelFacts) -> Iterator[Finding]:
             "access",
             "It is gated: its authors want their terms accepted first.",
             how,
-            f"Accept them at https://huggingface.co/{_name(facts)}, then run `hf auth login`.",
+            f"Accept them at https://huggingface.co/{facts.hub_name}, then run `hf auth login`.",
         )
-
-
-def _name(facts: ModelFacts) -> str:
-    return facts.reference.removeprefix("hub:").partition("+")[0].partition("@")[0]
 
 
 def _revision(facts: ModelFacts) -> Iterator[Finding]:

@@ -53,9 +53,10 @@ def _ancestry(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
     """The base named by the card and the adapter's configuration."""
     if base.source != "hub":
         return
-    base_name = base.reference.removeprefix("hub:").partition("@")[0]
+    base_name, tuned_name = (
+        model.reference.removeprefix("hub:").partition("@")[0] for model in (base, tuned)
+    )
     stated = [*tuned.stated_bases, *(a.base for a in tuned.adapters if a.base)]
-    tuned_name = tuned.reference.removeprefix("hub:").partition("@")[0]
     named = [name for name in stated if name.lower() != tuned_name.lower()]
     if any(name.lower() == base_name.lower() for name in named):
         yield tuned.ok("base", f"Its card names {base_name} as its base.")

@@ -266,8 +266,7 @@ def _exact(facts: ModelFacts) -> str:
     """The reference of exactly the version that was read."""
     if facts.source != "hub" or facts.adapters:
         return facts.reference
-    name = facts.reference.removeprefix("hub:").partition("@")[0]
-    return f"hub:{name}@{facts.commit}"
+    return f"hub:{facts.hub_name}@{facts.commit}"
 
 
 def _not_measured(model: str) -> Finding:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import yaml
 
-from dppa_core.checkpoints.adapters.pack_format import SUFFIX, read_pack_header
+from dppa_core.checkpoints.adapters.packs import SUFFIX, read_pack_header
 from dppa_core.checkpoints.folders.model_files import open_model_file
 from dppa_core.checkpoints.safetensors_reader import open_file
 from dppa_core.recipes.yaml_text import parse_recipe

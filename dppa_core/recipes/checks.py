@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeVar
 
 from dppa_core.checkpoints.sources.references import checked_reference
 from dppa_core.errors import InvalidRecipe, InvalidValue, UnknownName, shown
@@ -11,12 +12,13 @@ from dppa_core.parameter_fields import check_keys, check_number
 from dppa_core.pruning.pruning_parameters import Override
 from dppa_core.recipes.calibration import Calibration, calibration_from
 
+T = TypeVar("T")
 LARGEST_FACTOR = 100.0
 CHOICES = {"vocabulary": ("base", "union"), "chat_template": ("auto", "base")}
 """Key of a recipe -> allowed words besides the models; see `MergeRecipe`."""
 
 
-def within(place: str, build: Any) -> Any:
+def within(place: str, build: Callable[[], T]) -> T:
     """Run a check; an error names the place in the recipe."""
     try:
         return build()
@@ -26,12 +28,17 @@ def within(place: str, build: Any) -> Any:
         raise InvalidRecipe(f"{place}: {error}") from error
 
 
-def checked_text(key: str, text: Any) -> str:
-    """A model reference of a recipe, see `checked_reference`."""
+def _as_recipe_error(build: Callable[[], T]) -> T:
+    """Run a check whose error names the place itself."""
     try:
-        return checked_reference(text, key)
+        return build()
     except InvalidValue as error:
         raise InvalidRecipe(str(error)) from error
+
+
+def checked_text(key: str, text: Any) -> str:
+    """A model reference of a recipe, see `checked_reference`."""
+    return _as_recipe_error(lambda: checked_reference(text, key))
 
 
 def checked_factors(place: str, values: Any) -> tuple[float, ...]:
@@ -42,20 +49,13 @@ def checked_factors(place: str, values: Any) -> tuple[float, ...]:
             f"{subject} must be a list of numbers, one for each level, such as [1.5, 1.0], got "
             f"{shown(values)}."
         )
-    return tuple(_number(subject, value, 0.0, LARGEST_FACTOR) for value in values)
-
-
-def _number(place: str, value: Any, low: float, high: float) -> float:
-    try:
-        return check_number(place, value, low, high)
-    except InvalidValue as error:
-        raise InvalidRecipe(str(error)) from error
+    factors = (check_number(subject, value, 0.0, LARGEST_FACTOR) for value in values)
+    return _as_recipe_error(lambda: tuple(factors))
 
 
 def checked_calibration(place: str, value: Any) -> Calibration | None:
     """Calibration text of a recipe, see `calibration_from`."""
-    calibration: Calibration | None = within(place, lambda: calibration_from(value, place))
-    return calibration
+    return within(place, lambda: calibration_from(value, place))
 
 
 def checked_overrides(overrides: Any) -> dict[str, Override]:
@@ -70,8 +70,7 @@ def checked_overrides(overrides: Any) -> dict[str, Override]:
         place = f"overrides of {shown(name)}"
         if isinstance(value, Mapping):
             check_keys(value, ("rate",), place)
-            rate = value.get("rate")
-            value = within(place, lambda rate=rate: _override(rate))
+            value = within(place, partial(_override, value.get("rate")))
         if not isinstance(value, Override):
             raise InvalidRecipe(f"{place} must be {{rate: NUMBER}}, got {shown(value)}.")
         result[name] = value

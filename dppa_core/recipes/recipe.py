@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import partial
 from typing import Any
 
 from dppa_core.errors import InvalidRecipe, many, shown
@@ -60,10 +61,8 @@ class DomainModel:
                 f"{len(levels)} level{'s' if len(levels) != 1 else ''} {shown(list(levels))}; "
                 "there must be one for each level."
             )
-        object.__setattr__(self, "model", model)
-        object.__setattr__(self, "levels", levels)
-        object.__setattr__(self, "amplification", factors)
-        object.__setattr__(self, "coefficient", checked_coefficient(place, self.coefficient))
+        coefficient = checked_coefficient(place, self.coefficient)
+        _set(self, model=model, levels=levels, amplification=factors, coefficient=coefficient)
 
     def __hash__(self) -> int:
         return hash(json.dumps(model_values(self), sort_keys=True))
@@ -81,7 +80,7 @@ class Pruning:
         if not within("prune", lambda: get_method(self.method)).prunes:
             allowed = ", ".join(method.name for method in METHODS if method.prunes)
             raise InvalidRecipe(f"prune must be one of {allowed}, got {shown(self.method)}.")
-        object.__setattr__(self, "parameters", told_values(self.settings()))
+        _set(self, parameters=told_values(self.settings()))
 
     def __hash__(self) -> int:
         return hash((self.method, json.dumps(self.parameters, sort_keys=True)))
@@ -128,14 +127,12 @@ class MergeRecipe:
         if self.heads not in HEADS:
             raise InvalidRecipe(f"heads must be {' or '.join(HEADS)}, got {shown(self.heads)}.")
         checked_seed(self.seed)
-        object.__setattr__(self, "base", base)
-        object.__setattr__(self, "dtype", known_dtype(base, self.dtype))
-        object.__setattr__(self, "models", models)
-        object.__setattr__(self, "parameters", told_values(self.settings()))
-        object.__setattr__(self, "overrides", checked_overrides(self.overrides))
+        _set(self, base=base, dtype=known_dtype(base, self.dtype), models=models)
+        _set(self, parameters=told_values(self.settings()))
+        _set(self, overrides=checked_overrides(self.overrides))
+        references = [model.model for model in models]
         for key in CHOICES:
-            choice = checked_choice(key, getattr(self, key), [model.model for model in models])
-            object.__setattr__(self, key, choice)
+            _set(self, **{key: checked_choice(key, getattr(self, key), references)})
         _check_stages(self)
         _check_calibration(self)
 
@@ -168,6 +165,12 @@ class MergeRecipe:
     def calibration_of(self, model: DomainModel) -> Calibration:
         """The text a domain model reads; see `calibration.calibration_of`."""
         return calibration_of(model.model, model.calibration, self.calibration)
+
+
+def _set(owner: object, **values: Any) -> None:
+    """Set fields of a frozen dataclass during its construction."""
+    for name, value in values.items():
+        object.__setattr__(owner, name, value)
 
 
 def known_dtype(base: str, dtype: str) -> str:
@@ -211,7 +214,7 @@ def _check_calibration(recipe: MergeRecipe) -> None:
     """Check that calibration text is set only if it is read, and that needed text exists."""
     if recipe.calibrated:
         for model in recipe.models:
-            within("calibration", lambda model=model: recipe.calibration_of(model))
+            within("calibration", partial(recipe.calibration_of, model))
     elif recipe.calibration or any(model.calibration for model in recipe.models):
         raise InvalidRecipe(
             f"calibration: {recipe.method} reads no text as it is set. Remove it, or choose the "

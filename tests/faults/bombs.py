@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 
 from components.session.link import session_from_link
-from dppa_core.checkpoints.adapters.lora_config import CONFIG, read_lora_config
+from dppa_core.checkpoints.adapters.lora_files import CONFIG, read_lora_config
 from dppa_core.checkpoints.folders.small_files import read_object
 from dppa_core.checkpoints.safetensors_reader import open_file
 from dppa_core.checkpoints.torch_reader import open_torch_file

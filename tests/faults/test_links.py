@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dppa_core.checkpoints.adapters.lora import LoraCheckpoint
-from dppa_core.checkpoints.adapters.pack_checkpoint import find_pack
+from dppa_core.checkpoints.adapters.packs import find_pack
 from dppa_core.checkpoints.checkpoint import FolderCheckpoint
 from dppa_core.checkpoints.folders.small_files import read_file
 from dppa_core.checkpoints.safetensors_reader import open_file

@@ -128,7 +128,7 @@ _MODULES = ("model.layers.0.self_attn.q_proj", "a" * 1000, "." * 1000, "lm_head"
 
 def read_lora(data: bytes, folder: Path) -> None:
     """An adapter's configuration, asked about names as a header may hold them."""
-    from dppa_core.checkpoints.adapters.lora_config import CONFIG, read_lora_config  # noqa: PLC0415
+    from dppa_core.checkpoints.adapters.lora_files import CONFIG, read_lora_config  # noqa: PLC0415
 
     (folder / CONFIG).write_bytes(data)
     config = read_lora_config(folder)
@@ -281,7 +281,7 @@ TARGETS = (
         "LoRA configurations",
         read_lora,
         100_000,
-        ("dppa_core.checkpoints.adapters.lora_config", "dppa_core.system.strict_json"),
+        ("dppa_core.checkpoints.adapters.lora_files", "dppa_core.system.strict_json"),
         words=(*_JSON_WORDS, "rank_pattern", "alpha_pattern", "use_rslora", ".*", "\\\\.", "{1,9}"),
     ),
     Target(

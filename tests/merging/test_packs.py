@@ -12,8 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
-from dppa_core.checkpoints.adapters.pack_checkpoint import PackCheckpoint
-from dppa_core.checkpoints.adapters.pack_format import from_mask, to_mask
+from dppa_core.checkpoints.adapters.packs import PackCheckpoint, from_mask, to_mask
 from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint
 from dppa_core.checkpoints.fingerprints import known_fingerprint
 from dppa_core.checkpoints.safetensors_reader import open_file

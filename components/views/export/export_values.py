@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dppa_core.checkpoints.adapters.pack_format import has_delta, mask_bytes
+from dppa_core.checkpoints.adapters.packs import has_delta, mask_bytes
 from dppa_core.checkpoints.folders.architectures import pipeline_tag
 from dppa_core.checkpoints.sources.zoo import zoo_path
 from dppa_core.errors import DppaError, NoCounterpart

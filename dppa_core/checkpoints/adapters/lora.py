@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,8 +15,7 @@ import numpy as np
 from jaxtyping import Float32, Float64, Shaped
 from numpy import ndarray
 
-from dppa_core.checkpoints.adapters.lora_config import read_lora_config
-from dppa_core.checkpoints.adapters.lora_parts import LoraUpdate, read_parts
+from dppa_core.checkpoints.adapters.lora_files import LoraUpdate, read_lora_config, read_parts
 from dppa_core.checkpoints.checkpoint import Checkpoint, DerivedCheckpoint
 from dppa_core.checkpoints.file_hashes import file_hash
 from dppa_core.errors import DamagedCheckpoint, IncompatibleCheckpoints
@@ -52,15 +50,15 @@ class LoraCheckpoint(DerivedCheckpoint):
         weights = {f"{module}.weight": module for module in parts.updates}
         biases = {f"{module}.bias": module for module in parts.biases}
         places = match_names((*weights, *biases, *parts.replaced), base.names())
-        for name in (*weights, *biases):
-            self._check_there(name, places)
+        absent = next((name for name in (*weights, *biases) if name not in places), None)
+        if absent is not None:
+            raise IncompatibleCheckpoints(
+                f"{self.adapter}: adapts {absent}, which {base.folder.name} does not have. An "
+                "adapter of another base, or of a head tied to the embedding, is the usual cause."
+            )
         self._replaced = {places.get(name, name): at for name, at in parts.replaced.items()}
-        self._updates = {
-            places[name]: (module, parts.updates[module]) for name, module in weights.items()
-        }
-        self._biases = {
-            places[name]: (module, parts.biases[module]) for name, module in biases.items()
-        }
+        self._updates = {places[name]: (m, parts.updates[m]) for name, m in weights.items()}
+        self._biases = {places[name]: (m, parts.biases[m]) for name, m in biases.items()}
         self._transposed = self._stored_in_by_out()
         for name, (module, update) in self._updates.items():
             self._check_shapes(name, module, update)
@@ -120,13 +118,6 @@ class LoraCheckpoint(DerivedCheckpoint):
     def _part(self, stored: str) -> Float32[ndarray, " *shape"]:
         info = self._file.tensors[stored]
         return to_float32(self._file.raw(stored), info.dtype).reshape(info.shape)
-
-    def _check_there(self, name: str, places: Mapping[str, str]) -> None:
-        if name not in places:
-            raise IncompatibleCheckpoints(
-                f"{self.adapter}: adapts {name}, which {self.base.folder.name} does not have. An "
-                "adapter of another base, or of a head tied to the embedding, is the usual cause."
-            )
 
     def _stored_in_by_out(self) -> bool:
         """Return True if the base stores weights in x out; shapes outweigh the configuration."""

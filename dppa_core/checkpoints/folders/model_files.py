@@ -1,6 +1,7 @@
 """Opens regular files inside a model's folder; links must not lead out of it.
 
-A downloaded folder may hold links to anything.
+A downloaded folder may hold links to anything. The variable `DPPA_ROOTS` lists the folders below
+which files may be opened. On a public page no path is opened at all.
 """
 
 from __future__ import annotations
@@ -9,9 +10,39 @@ import os
 from pathlib import Path
 from typing import BinaryIO
 
-from dppa_core.checkpoints.folders.roots import VARIABLE, roots
 from dppa_core.errors import NotAllowed, shown
 from dppa_core.system.regular_files import open_regular
+
+VARIABLE = "DPPA_ROOTS"
+
+
+def roots() -> tuple[Path, ...]:
+    """The folders that the variable lists; empty if it is not set."""
+    listed = os.environ.get(VARIABLE, "")
+    return tuple(Path(root).expanduser() for root in listed.split(os.pathsep) if root)
+
+
+def within_roots(path: Path) -> Path:
+    """The path, if it lies below one of the allowed folders; else raises NotAllowed.
+
+    Links are followed first. Without the variable every path is allowed, since the process can read
+    only what its user can.
+    """
+    allowed = roots()
+    if not allowed:
+        return path
+    try:
+        place = path.resolve()
+        inside = any(place.is_relative_to(root.resolve()) for root in allowed)
+    except (OSError, RuntimeError, ValueError):  # a loop of links, a name with NUL
+        inside = False
+    if not inside:
+        raise NotAllowed(
+            f"{shown(str(path))[1:-1]}: not below {', '.join(map(str, allowed))}, where files may "
+            f"be opened here. The variable {VARIABLE} sets this: put the files there, or add a "
+            f"folder to it, after {os.pathsep!r}."
+        )
+    return path
 
 
 def open_model_file(path: Path) -> BinaryIO:

@@ -13,8 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
 
-from dppa_core.checkpoints.adapters.lora_config import CONFIG
-from dppa_core.checkpoints.adapters.lora_parts import WEIGHTS
+from dppa_core.checkpoints.adapters.lora_files import CONFIG, WEIGHTS
 from dppa_core.checkpoints.folders.quantisation import why_gguf, why_quantised
 from dppa_core.checkpoints.folders.small_files import COMPANIONS, read_config
 from dppa_core.checkpoints.formats import (

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Literal, Unpack
 
 from dppa_core.checkpoints.adapters.lora import LoraCheckpoint
-from dppa_core.checkpoints.adapters.pack_checkpoint import PackCheckpoint, find_pack
-from dppa_core.checkpoints.adapters.pack_format import SUFFIX
+from dppa_core.checkpoints.adapters.packs import SUFFIX, PackCheckpoint, find_pack
 from dppa_core.checkpoints.checkpoint import Checkpoint, FolderCheckpoint
-from dppa_core.checkpoints.folders.roots import within_roots
+from dppa_core.checkpoints.folders.model_files import within_roots
 from dppa_core.checkpoints.sources.download import fetch, is_here, opens_offline
 from dppa_core.checkpoints.sources.hub import check_name, is_commit, resolve
 from dppa_core.checkpoints.sources.references import checked_reference

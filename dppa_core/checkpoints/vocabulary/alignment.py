@@ -14,13 +14,14 @@ import numpy as np
 from dppa_core.checkpoints.aligned_checkpoint import RowMap, map_key
 from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.folders.small_files import read_file
-from dppa_core.checkpoints.vocabulary.alignment_rows import wrap_base, wrap_model
 from dppa_core.checkpoints.vocabulary.rows import (
     BASE,
     OwnVocabulary,
     Target,
     of_all,
     rows_in,
+    wrap_base,
+    wrap_model,
 )
 from dppa_core.checkpoints.vocabulary.tokenizer_files import (
     TOKENIZER_FILES,

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from dppa_core.checkpoints.adapters.pack_format import SUFFIX
+from dppa_core.checkpoints.adapters.packs import SUFFIX
 from dppa_core.checkpoints.checkpoint import FolderCheckpoint
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import InvalidValue, shown

@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from dppa_core.checkpoints.folders.roots import within_roots
+from dppa_core.checkpoints.folders.model_files import within_roots
 from dppa_core.checkpoints.vocabulary.render import OF_ANOTHER, rendered_chat
 from dppa_core.errors import DamagedCheckpoint, InvalidValue, shown
 from dppa_core.progress import Stop

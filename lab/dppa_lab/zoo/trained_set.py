@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dppa_core.checkpoints.adapters.lora_config import CONFIG
+from dppa_core.checkpoints.adapters.lora_files import CONFIG
 from dppa_core.errors import MissingCheckpoint
 from dppa_core.merging.convert import convert_to_folder
 from dppa_core.tasks import DOMAINS

@@ -16,8 +16,7 @@ import torch
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from dppa_core.checkpoints.adapters.lora_config import CONFIG
-from dppa_core.checkpoints.adapters.lora_parts import WEIGHTS
+from dppa_core.checkpoints.adapters.lora_files import CONFIG, WEIGHTS
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.system.atomic_folders import atomic_folder
 from dppa_core.tasks import DOMAINS, NEWS
